@@ -1,0 +1,91 @@
+/* The artifact file: what `ingot build` appends to the native executable and the vkernel reads back.
+ *
+ *   [ELF executable][padding to 64 KiB][payload][struct artifact_footer]
+ *
+ * The payload starts with struct artifact_header. All offsets are from the payload's start; all numbers are
+ * little-endian. Sections are page aligned. Written by image/, read by vkernel/trust; docs/formats.md. */
+#ifndef ARTIFACT_FORMAT_H
+#define ARTIFACT_FORMAT_H
+
+#include <stdint.h>
+
+#define ARTIFACT_MAGIC   0x315450414d474e49ull /* "INGMAPT1" */
+#define ARTIFACT_VERSION 1u
+#define ARTIFACT_NONE    0xffffffffu
+
+enum artifact_section_id {
+    ARTIFACT_CONFIG,   /* image config: JSON text (docs/formats.md) */
+    ARTIFACT_INODES,   /* struct artifact_inode[]; [0] is the root directory */
+    ARTIFACT_DIRENTS,  /* struct artifact_dirent[]; each directory's run sorted by name (strcmp) */
+    ARTIFACT_STRINGS,  /* names and symlink targets, each with a terminating NUL */
+    ARTIFACT_LEDGER,   /* struct artifact_ledger[], sorted by sha256 */
+    ARTIFACT_CODE_MAP, /* struct code_map_entry pages (x86/address_space.h) */
+    ARTIFACT_DATA,     /* file contents, each page aligned, identical contents once */
+    ARTIFACT_SECTION_COUNT
+};
+
+struct artifact_section {
+    uint64_t offset, size;
+    uint8_t sha256[32]; /* of the section; for DATA all zero: each inode has its own */
+};
+
+struct artifact_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t section_count;
+    uint64_t payload_size;     /* header to end of last section */
+    uint64_t elf_size;         /* bytes of the executable before the padding */
+    uint8_t elf_sha256[32];
+    uint8_t megabinary_sha256[32];
+    uint32_t table_size;       /* of the function table */
+    uint32_t reserved;
+    struct artifact_section sections[ARTIFACT_SECTION_COUNT];
+};
+
+struct artifact_inode {
+    uint32_t mode; /* st_mode with type */
+    uint32_t uid, gid;
+    uint32_t nlink;
+    uint64_t size;
+    int64_t mtime;
+    uint32_t mtime_nsec;
+    uint32_t rdev_major, rdev_minor;
+    uint32_t ledger;        /* index in LEDGER, or ARTIFACT_NONE */
+    uint64_t data;          /* regular: offset in DATA section; symlink: offset in STRINGS */
+    uint32_t first_dirent, dirent_count; /* directories */
+    uint8_t sha256[32];     /* of a regular file's content */
+};
+_Static_assert(sizeof(struct artifact_inode) == 96, "artifact_inode layout");
+
+struct artifact_dirent {
+    uint32_t name; /* offset in STRINGS */
+    uint32_t inode;
+};
+
+struct artifact_ledger {
+    uint8_t sha256[32];   /* of the whole original file */
+    uint64_t file_size;
+    uint64_t base;        /* fixed image base; 0 for ET_EXEC */
+    uint64_t low, high;   /* page-rounded extent of its segments, image-relative */
+    uint64_t text_bytes;  /* of executable sections */
+    uint64_t code_map;      /* offset in CODE_MAP of the pages below */
+    uint64_t code_map_from; /* guest address of the first byte they cover, multiple of 16 KiB */
+    uint64_t code_map_size; /* bytes of map pages, multiple of 4096 (covers size * 4 bytes of code) */
+    uint32_t table_base, entry_count; /* slice of the function table */
+    uint32_t function_count;
+    uint32_t path;        /* offset in STRINGS: one path of the file in the image, for messages */
+    uint8_t code_sha256[32]; /* of the wasm code object */
+    uint8_t code_key[32];    /* its key in the cache: symbol names in the executable carry it */
+};
+_Static_assert(sizeof(struct artifact_ledger) == 176, "artifact_ledger layout");
+
+struct artifact_footer {
+    uint64_t magic;
+    uint64_t payload_offset; /* in the file */
+    uint8_t header_sha256[32];
+    uint64_t file_size;
+    uint64_t reserved;
+};
+_Static_assert(sizeof(struct artifact_footer) == 64, "artifact_footer layout");
+
+#endif

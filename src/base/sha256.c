@@ -1,0 +1,46 @@
+/* SHA-256, through libcrypto. */
+#include "base/sha256.h"
+
+#include <openssl/sha.h>
+
+void
+sha256_of(const void *data, size_t size, struct sha256 *out)
+{
+    SHA256(data, size, out->bytes);
+}
+
+void
+sha256_hex(const struct sha256 *h, char out[SHA256_HEX_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < SHA256_SIZE; i++) {
+        out[2 * i] = digits[h->bytes[i] >> 4];
+        out[2 * i + 1] = digits[h->bytes[i] & 15];
+    }
+    out[2 * SHA256_SIZE] = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+int
+sha256_parse(const char *hex, struct sha256 *out)
+{
+    for (int i = 0; i < SHA256_SIZE; i++) {
+        int high = hex_digit(hex[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
+
+        if (low < 0)
+            return -1;
+        out->bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return hex[2 * SHA256_SIZE] == '\0' ? 0 : -1;
+}

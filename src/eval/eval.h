@@ -1,0 +1,48 @@
+/* The IR evaluator: runs guest code that has no compiled entry, from the same IR (DESIGN D7).
+ * Works on x86_this_cpu() and the current guest memory. */
+#ifndef EVAL_EVAL_H
+#define EVAL_EVAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the evaluator needs from its host (the vkernel, or a test). Addresses are guest addresses. */
+struct eval_host {
+    void *context;
+    /* Start of the guest's memory in host memory (address 0). */
+    uint8_t *memory;
+    /* The code at a guest address: host pointer to bytes of a ledger-verified executable mapping, bytes
+     * left in it, and its image base (0 for ET_EXEC). NULL: not executable (the vkernel raises SIGSEGV). */
+    const uint8_t *(*fetch)(void *context, uint64_t address, size_t *left, uint64_t *image_base);
+    /* Is there a compiled entry at this address? Then the evaluator stops before it. */
+    bool (*has_compiled)(void *context, uint64_t address);
+};
+
+enum eval_stop {
+    EVAL_COMPILED, /* x86_cpu.rip has a compiled entry */
+    EVAL_SYSCALL,  /* a syscall instruction was executed; rip is after it */
+    EVAL_TRAP,     /* exception *trap (IR_TRAP_*) at rip */
+    EVAL_NOEXEC,   /* rip is not in an executable mapping */
+    EVAL_BUDGET,   /* x86_cpu.limit asks for a poll (checked at every block end), state exact */
+};
+
+struct eval; /* block cache and counters; one per guest address space */
+
+struct eval *eval_new(void);
+void eval_free(struct eval *ev);
+/* Mappings in [start, end) changed: forget blocks there. */
+void eval_invalidate(struct eval *ev, uint64_t start, uint64_t end);
+/* Runs from x86_cpu.rip. limit_forced(): a check is due when x86_this_cpu()->limit == UINT64_MAX. */
+enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned *trap);
+
+/* Counters: guest instructions executed, and per start address of each block. */
+struct eval_count {
+    uint64_t address;
+    uint64_t insns;
+};
+uint64_t eval_total(const struct eval *ev);
+/* Sorted by insns, largest first; returns how many were written to out. */
+size_t eval_counts(const struct eval *ev, struct eval_count *out, size_t max);
+
+#endif

@@ -1,0 +1,41 @@
+/* Machine code to IR: one basic block at a time. Used by the build (lift/discover.h finds the blocks)
+ * and by the evaluator (which lifts what nobody discovered).
+ *
+ * Bytes may be anything; the result is always a block that ends in some terminator. */
+#ifndef LIFT_LIFT_H
+#define LIFT_LIFT_H
+
+#include "ir/ir.h"
+#include "x86/x86.h"
+
+struct lift_request {
+    const uint8_t *bytes; /* of the text at address */
+    size_t size;          /* bytes available; the block may end earlier */
+    uint64_t address;     /* image-relative address of the first instruction */
+    uint32_t max_insns;   /* end with a JUMP to the next instruction after so many; 0: no limit */
+    /* For a block that ends in an indirect jump discovery resolved: the table (NULL otherwise).
+     * The terminator becomes IR_T_SWITCH on the table's index. */
+    const struct lift_jump_table *jump_table;
+};
+
+/* A bounded jump table in read-only data, as discovery proved it. The index is the register
+ * `index_state` (a GPR state) at the point of the indirect jump's address computation; discovery
+ * guarantees that at the block's end, state `index_state` or IR value tracking yields it: see
+ * lift/control.c. */
+struct lift_jump_table {
+    uint64_t insn_address;  /* of the indirect jump */
+    uint32_t count;
+    const uint64_t *targets; /* image-relative */
+    uint64_t table_address;  /* image-relative address of the table */
+    uint8_t entry_size;      /* 4: relative to table_address, sign-extended; 8: absolute */
+};
+
+/* Builds one block into b (ir_begin_block .. ir_end_block). size must cover the block: an instruction
+ * that is cut off by size, or invalid, ends the block with IR_T_TRAP (#UD at its address; for cut off, a JUMP to
+ * it). Decoded instructions without lifter end it with IR_TRAP_UNLIFTED. Never fails. */
+void lift_block(struct ir_build *b, const struct lift_request *r);
+
+/* Is there a lifter for this instruction? (For the build report.) */
+bool lift_supported(const struct x86_insn *insn);
+
+#endif

@@ -1,0 +1,67 @@
+/* What the instruction families share. One file per family; each instruction's lifter is
+ * lift_<name>(), the name given by its row in x86/insn.tab. */
+#ifndef LIFT_LIFT_INTERNAL_H
+#define LIFT_LIFT_INTERNAL_H
+
+#include "lift/lift.h"
+
+struct lift {
+    struct ir_build *b;
+    const struct x86_insn *insn;
+    uint64_t next; /* image-relative address of the next instruction */
+    const struct lift_request *request;
+    bool done;                /* the lifter has set `end`: the block is over */
+    struct ir_terminator end;
+    /* The last instruction that set all of CF ZF SF OF in this block, so that conditions become one
+     * comparison: see lift/flags.c. Reset by anything that sets flags otherwise. */
+    struct lift_flags {
+        enum { LIFT_FLAGS_UNKNOWN, LIFT_FLAGS_SUB, LIFT_FLAGS_LOGIC, LIFT_FLAGS_ADD } kind;
+        uint8_t size;      /* bytes */
+        ir_value a, b, result; /* i32 zero-extended for sizes 1, 2, 4; i64 for 8 */
+    } flags;
+};
+
+typedef void lift_fn(struct lift *l);
+
+/* The table row -> lifter, generated from insn.tab; NULL where a lifter is missing. */
+lift_fn *lift_function(const struct x86_insn *insn);
+
+/* --- operands: lift/operand.c ---
+ * Integer values: i32 for sizes 1, 2, 4 (zero-extended to 32 bits), i64 for 8. */
+ir_value lift_read(struct lift *l, const struct x86_operand *o);
+/* Sign-extends instead (of sizes 1 and 2 to 32 bits). */
+ir_value lift_read_signed(struct lift *l, const struct x86_operand *o);
+/* Writes with x86's rules: 32-bit GPR writes zero-extend, 8- and 16-bit ones merge. v as lift_read. */
+void lift_write(struct lift *l, const struct x86_operand *o, ir_value v);
+ir_value lift_read_gpr(struct lift *l, unsigned reg, unsigned size);
+void lift_write_gpr(struct lift *l, unsigned reg, unsigned size, ir_value v);
+/* The effective address as i64 (segment base included), before wrapping. */
+ir_value lift_address(struct lift *l, const struct x86_operand *o);
+/* The i32 address and static offset for a memory operation on operand o (displacements 0..65535 become the
+ * offset unless the address-size prefix is there). add: further displacement, e.g. 8 for the high half. */
+ir_value lift_address32(struct lift *l, const struct x86_operand *o, uint32_t *offset);
+ir_value lift_load(struct lift *l, const struct x86_operand *o, unsigned size);     /* as lift_read */
+void lift_store(struct lift *l, const struct x86_operand *o, unsigned size, ir_value v);
+
+/* xmm: whole registers and scalars. Memory operands of 16 bytes load V128. */
+ir_value lift_xmm(struct lift *l, unsigned reg);
+void lift_set_xmm(struct lift *l, unsigned reg, ir_value v);
+ir_value lift_read_v128(struct lift *l, const struct x86_operand *o); /* xmm, m128; m64/m32: zero-extended */
+void lift_write_v128(struct lift *l, const struct x86_operand *o, ir_value v); /* xmm or m128 */
+ir_value lift_read_f64(struct lift *l, const struct x86_operand *o); /* low lane or m64 */
+ir_value lift_read_f32(struct lift *l, const struct x86_operand *o);
+
+/* --- flags: lift/flags.c --- */
+void lift_flags_add(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value result);
+void lift_flags_sub(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value result);
+void lift_flags_logic(struct lift *l, unsigned size, ir_value result);
+void lift_set_flag(struct lift *l, unsigned flag, ir_value v); /* X86_FLAG_*, i32 0 or 1; forgets `flags` */
+ir_value lift_get_flag(struct lift *l, unsigned flag);
+ir_value lift_condition(struct lift *l, enum x86_cc cc); /* i32 0 or 1 */
+
+/* --- control: lift/control.c --- */
+void lift_end_trap(struct lift *l, unsigned trap);
+void lift_push(struct lift *l, unsigned size, ir_value v);
+ir_value lift_pop(struct lift *l, unsigned size);
+
+#endif

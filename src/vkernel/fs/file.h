@@ -1,0 +1,112 @@
+/* Open files and inodes: what file systems, pipes, sockets, ttys and special files implement.
+ *
+ * Errors are negative errno. Data moves between host buffers (the edge has already resolved guest addresses to host
+ * spans or copied), so no file system ever sees a guest address. Anything named `may sleep` can return
+ * -ERESTARTSYS. Reference counts: x_get / x_put; the last put releases. */
+#ifndef VKERNEL_FS_FILE_H
+#define VKERNEL_FS_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "vkernel/mm/mm.h"
+#include "vkernel/sched/sched.h"
+
+struct file;
+struct inode;
+struct dentry;
+struct artifact_ledger;
+
+struct file_ops {
+    const char *name; /* for /proc/self/fdinfo, strace and messages: "pipe", "tmpfs" */
+    /* may sleep unless O_NONBLOCK; *pos is the position to use and advance (pread/pwrite pass their own) */
+    ssize_t (*read)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+    ssize_t (*write)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+    int64_t (*seek)(struct file *f, int64_t offset, int whence); /* NULL: -ESPIPE */
+    /* Ready events now (POLLIN, POLLOUT, POLLHUP, POLLERR, POLLRDHUP...). Adds the queues that a change will wake to
+     * queues[*count] (at most max). NULL: always readable and writable. */
+    unsigned (*poll)(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max);
+    int (*ioctl)(struct file *f, unsigned long request, guest_addr arg); /* NULL: -ENOTTY */
+    /* Fills buf with struct linux_dirent64 records; returns bytes, 0 at the end */
+    ssize_t (*getdents)(struct file *f, void *buf, size_t size);
+    int (*truncate)(struct file *f, uint64_t size);
+    int (*sync)(struct file *f);
+    int (*stat)(struct file *f, struct stat *st); /* NULL: from the inode */
+    /* What backs a mapping of this file: a host fd and the offset in it of file offset 0, so that the mm can map
+     * host pages. *shared_ok: MAP_SHARED writes reach the file. NULL: -ENODEV. The fd stays the file's. */
+    int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok);
+    int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
+    void (*release)(struct file *f);             /* last reference gone */
+};
+
+struct file {
+    unsigned refs;
+    const struct file_ops *ops;
+    int flags;       /* O_* status flags and access mode */
+    uint64_t pos;
+    struct inode *inode;   /* NULL for objects without one (none: pipes and sockets have anonymous inodes) */
+    struct dentry *dentry; /* the name it was opened by; NULL for anonymous */
+    void *data;            /* of the ops */
+    struct list epoll_links; /* epoll items that watch this file */
+    int owner;       /* F_SETOWN */
+};
+
+struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENOMEM */
+struct file *file_get(struct file *f);
+void file_put(struct file *f);
+
+/* --- descriptor tables: fs/fdtable.c --- */
+struct fdtable;
+struct fdtable *fdtable_new(void);
+struct fdtable *fdtable_clone(struct fdtable *t);  /* fork */
+struct fdtable *fdtable_get(struct fdtable *t);    /* CLONE_FILES */
+void fdtable_put(struct fdtable *t);
+void fdtable_close_on_exec(struct fdtable *t);
+/* Of the current process. A borrowed pointer: take a reference before sleeping. NULL: EBADF. */
+struct file *fd_file(int fd);
+/* Takes over the caller's reference on success. Lowest free descriptor >= from. flags: O_CLOEXEC. */
+int fd_install(struct file *f, int from, int flags);
+/* fd of another process's table, for /proc/PID/fd. */
+struct file *fdtable_file(struct fdtable *t, int fd);
+int fdtable_next(struct fdtable *t, int fd); /* lowest open descriptor >= fd, or -1 */
+
+/* --- fs context of a process: cwd, root, umask --- */
+struct fs_context;
+struct fs_context *fs_context_new(void);          /* cwd and root: / */
+struct fs_context *fs_context_clone(struct fs_context *c);
+struct fs_context *fs_context_get(struct fs_context *c);
+void fs_context_put(struct fs_context *c);
+int fs_context_chdir(struct fs_context *c, const char *path);
+
+/* --- what exec, mmap and boot need --- */
+struct artifact; /* vkernel/trust/artifact.h */
+/* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm, /sys
+ * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
+int vfs_mount_root(const struct artifact *a, const char *hostname);
+int vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only);
+/* Opens a path for the kernel (exec, #! interpreters, ld.so): resolves from the current process's context, checks
+ * execute permission. Negative errno. */
+int vfs_open_exec(int dirfd, const char *path, int flags, struct file **out);
+/* Opens by path with the current process's rights; used by boot and open(2). */
+int vfs_open(int dirfd, const char *path, int flags, mode_t mode, struct file **out);
+/* The absolute path of an open file as seen from the process's root, " (deleted)" appended when unlinked;
+ * returns its length or -ENAMETOOLONG. */
+ssize_t file_path(const struct file *f, char *buf, size_t size);
+/* The ledger's row for an unchanged base-layer file, NULL when the file was written, is not in the base layer, or its
+ * bytes are in no ledger row; then trust/ hashes it. */
+const struct artifact_ledger *file_base_ledger(const struct file *f);
+/* Raw read for the kernel (ELF headers, hashing): like pread, no permission checks. */
+ssize_t file_pread(struct file *f, void *buf, size_t size, uint64_t offset);
+uint64_t file_size(const struct file *f);
+int file_stat(struct file *f, struct stat *st);
+/* A counter that changes whenever the content may have: trust/ keys its cache of hashes with it. */
+uint64_t file_generation(const struct file *f);
+
+/* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */
+int console_open(struct fdtable *t);
+
+#endif

@@ -1,0 +1,80 @@
+/* Guest threads: fibers on a host worker, wait queues, timers.
+ *
+ * One worker runs the whole container for now; a guest thread gives way only at a kernel.poll (its budget ran
+ * out) or when it sleeps, so vkernel code needs no locks between sleeps. Everything that may sleep says so. */
+#ifndef VKERNEL_SCHED_SCHED_H
+#define VKERNEL_SCHED_SCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+struct task;    /* one guest thread: proc/task.h */
+struct process; /* one thread group: proc/process.h */
+
+extern struct task *sched_current; /* never NULL while guest or system call code runs */
+static inline struct task *
+current_task(void)
+{
+    return sched_current;
+}
+
+/* --- wait queues: an object that tasks sleep on. Zero-initialised by wait_queue_init. --- */
+struct wait_queue {
+    struct list waiters;
+};
+struct wait_entry; /* on the sleeper's stack */
+
+void wait_queue_init(struct wait_queue *q);
+/* Wakes every sleeper (each rechecks its condition), or at most n. Also tells poll/epoll waiters. */
+void wait_queue_wake(struct wait_queue *q);
+void wait_queue_wake_n(struct wait_queue *q, unsigned n);
+
+/* Sleeps until woken, a signal is pending (-EINTR... see below) or the deadline (absolute monotonic
+ * nanoseconds, WAIT_FOREVER for none) passes. Returns 0 woken, -ETIMEDOUT, or -ERESTARTSYS when a signal
+ * that would be delivered is pending; callers loop on their condition. */
+#define WAIT_FOREVER UINT64_MAX
+int wait_on(struct wait_queue *q, uint64_t deadline);
+/* The same on several queues at once (poll, select, epoll): any wake returns 0. */
+int wait_on_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline);
+
+/* while (!(cond)) sleep; result is 0 or the negative error of wait_on. */
+#define WAIT_EVENT(q, deadline, cond)                        \
+    ({                                                       \
+        int wait_result_ = 0;                                \
+        while (!(cond) && wait_result_ == 0)                 \
+            wait_result_ = wait_on((q), (deadline));         \
+        (cond) ? 0 : wait_result_;                           \
+    })
+
+/* Internal restart codes, turned into EINTR or a restarted call at the edge (signal/); as Linux's. */
+enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 };
+
+/* --- host file descriptors: readiness of stdin, outside sockets. events: POLLIN | POLLOUT. When the worker is
+ * idle it waits in the host's poll for all watched descriptors and timers; a ready one wakes its queue. --- */
+struct host_watch {
+    struct list link;
+    int fd;
+    short events;      /* what sleepers want; 0: not watched now */
+    struct wait_queue *queue;
+};
+void host_watch_add(struct host_watch *w);
+void host_watch_remove(struct host_watch *w);
+
+/* --- timers: callbacks in worker context, at absolute monotonic nanoseconds --- */
+struct ktimer {
+    struct list link;
+    uint64_t deadline;
+    void (*fire)(struct ktimer *t);
+};
+void ktimer_start(struct ktimer *t, uint64_t deadline); /* restarts when already started */
+void ktimer_stop(struct ktimer *t);
+
+uint64_t clock_monotonic_ns(void);
+uint64_t clock_realtime_ns(void);
+
+/* Gives way to other runnable tasks; returns when scheduled again. */
+void sched_yield_now(void);
+
+#endif

@@ -1,0 +1,44 @@
+/* The code object of one ELF: a valid wasm module of its own, made function by function.
+ *
+ * Imports (all of them; docs/formats.md has the table):
+ *   env.memory       memory 65536 65536 (4 GiB): the guest's address space
+ *   env.table        funcref table of the megabinary
+ *   env.code_base    (global i64 const) base address of the ELF image
+ *   env.table_base   (global i32 const) index of this object's first table entry
+ *   cpu.NAME         mutable globals: x86/state.def
+ *   kernel.syscall, kernel.poll, kernel.enter, kernel.trap   type T11 (convention.def); last parameter:
+ *                    syscall: the next pc; poll: the pc of the check (go on there); enter: the target
+ *                    pc, which has no compiled entry: run it until it returns to the address on top of
+ *                    the guest stack; trap: pc of the trapping instruction, with cpu.tmp0 = IR_TRAP_*
+ *   helper.NAME      ir/helpers.def, C ABI
+ *   intrinsic.sp     () -> i64 host stack pointer; intrinsic.mulhu, mulhs (i64, i64) -> i64
+ *
+ * Functions: one per guest function, type T10, or T11 with an entry selector when it has several
+ * entries; then it also has wrappers of type T10, one per entry. The element segment puts every entry
+ * into env.table from table_base on, ordered by guest address; custom section "ingot.entries" lists
+ * their image-relative addresses in that order (uleb count, then uleb deltas). "ingot.text_size"
+ * holds what the report needs.
+ *
+ * Result pc (last result): where the guest goes on. A caller goes on when it equals its return
+ * address, else it returns at once with the same results (DESIGN D6). pc = -1: unwind to the
+ * dispatcher, which takes the pc from x86_cpu.rip. */
+#ifndef WASM_OBJECT_H
+#define WASM_OBJECT_H
+
+#include "base/buf.h"
+#include "ir/ir.h"
+
+struct wasm_object; /* being built */
+
+/* base_is_zero: an ET_EXEC file; ADDR becomes a plain constant. */
+struct wasm_object *wasm_object_new(bool base_is_zero);
+/* Declares that a function of this address exists, so that direct calls to it can be emitted before it
+ * is added. entries: image-relative addresses of its entry blocks, entries[0] its own. */
+void wasm_object_declare(struct wasm_object *o, uint64_t address, const uint64_t *entries, size_t entry_count);
+/* Emits a declared function (optimised IR). Any order; every declared function exactly once. */
+int wasm_object_add(struct wasm_object *o, const struct ir_func *f, struct err *e);
+/* The module's bytes, appended to out. */
+int wasm_object_finish(struct wasm_object *o, struct buf *out, struct err *e);
+void wasm_object_free(struct wasm_object *o);
+
+#endif

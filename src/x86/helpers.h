@@ -1,0 +1,38 @@
+/* The helper functions' side of ir/helpers.def, and what they need from whoever runs the guest. */
+#ifndef X86_HELPERS_H
+#define X86_HELPERS_H
+
+#include <stdint.h>
+
+#include "x86/cpu.h"
+
+/* The CPU state of the guest thread that runs on this host thread. Defined in platform/ (artifact) or by
+ * a test. It is the last object of the TLS block: see cpu.h. */
+extern __thread struct x86_cpu x86_cpu_tls;
+static inline struct x86_cpu *
+x86_this_cpu(void)
+{
+    return &x86_cpu_tls;
+}
+
+/* Guest memory of the current process: host address of guest address 0. Set by the vkernel at each process
+ * switch. Accesses beyond mapped pages fault; the host's SIGSEGV handler turns that into the guest's. */
+extern __thread uint8_t *x86_memory_tls;
+static inline void *
+x86_guest(uint32_t address)
+{
+    return x86_memory_tls + address;
+}
+
+/* Raises an exception (IR_TRAP_* vector) of the instruction at the loaded guest address pc. Provided by the vkernel
+ * or a test; never returns. */
+_Noreturn void x86_raise(unsigned vector, uint64_t pc);
+
+/* Loads the guest's MXCSR into the host while guest code runs; called by ldmxcsr's helper. */
+void x86_apply_mxcsr(void);
+
+#define X86_HELPER_V void
+#define X86_HELPER_I32 uint32_t
+#define X86_HELPER_I64 uint64_t
+
+#endif
