@@ -26,16 +26,21 @@ err_set(struct err *e, const char *format, ...)
 int
 err_prefix(struct err *e, const char *format, ...)
 {
-    char prefix[256], whole[768];
+    char old[sizeof e->text];
     va_list ap;
+    size_t n;
 
     if (!e)
         return -1;
+    memcpy(old, e->text, sizeof old);
     va_start(ap, format);
-    vsnprintf(prefix, sizeof prefix, format, ap);
+    vsnprintf(e->text, sizeof e->text, format, ap);
     va_end(ap);
-    snprintf(whole, sizeof whole, "%s: %s", prefix, e->text);
-    memcpy(e->text, whole, sizeof e->text - 1);
-    e->text[sizeof e->text - 1] = '\0';
+    n = strlen(e->text);
+    for (const char *part = ": "; *part && n < sizeof e->text - 1; part++)
+        e->text[n++] = *part;
+    for (const char *part = old; *part && n < sizeof e->text - 1; part++)
+        e->text[n++] = *part;
+    e->text[n] = '\0';
     return -1;
 }
