@@ -81,8 +81,8 @@ enum ir_terminator_kind {
     IR_T_NONE,
     IR_T_JUMP,          /* to target */
     IR_T_BRANCH,        /* value (i32) != 0 ? target : next */
-    IR_T_SWITCH,        /* value (i32) < target_count ? targets[value] : next; next may be IR_NO_ADDRESS when
-                         * the index is proven in range */
+    IR_T_SWITCH,        /* value (i32) < target_count ? targets[value] : jump indirect to `indirect` (i64, a guest
+                         * address; the load that the table jump itself did). next is IR_NO_ADDRESS. */
     IR_T_JUMP_INDIRECT, /* to the guest address in value (i64) */
     IR_T_CALL,          /* to target; the return address is pushed already; returns to next */
     IR_T_CALL_INDIRECT, /* to the guest address in value; returns to next */
@@ -105,6 +105,7 @@ struct ir_terminator {
     uint8_t kind;         /* enum ir_terminator_kind */
     uint16_t trap;
     ir_value value;
+    ir_value indirect;    /* IR_T_SWITCH only: where to when the index is out of range; always a value */
     uint64_t target, next;
     uint32_t target_count;
     uint64_t *targets;    /* in the function's arena */
