@@ -459,6 +459,14 @@ settle_exec_ranges(struct elf_image *image)
         qsort(image->exec_sections.items, image->exec_sections.count, sizeof(struct elf_range), compare_ranges);
 }
 
+static int
+compare_relocs(const void *a, const void *b)
+{
+    const struct elf_reloc *x = a, *y = b;
+
+    return x->where < y->where ? -1 : x->where > y->where;
+}
+
 int
 elf_image_open(struct elf_image *image, const uint8_t *file, uint64_t size, struct err *e)
 {
@@ -484,6 +492,8 @@ elf_image_open(struct elf_image *image, const uint8_t *file, uint64_t size, stru
     read_sections(image, &h, &dyn);
     read_init(image, &dyn);
     settle_exec_ranges(image);
+    if (image->relocs.count)
+        qsort(image->relocs.items, image->relocs.count, sizeof(struct elf_reloc), compare_relocs);
     elf_read_unwind(image, &dyn);
     return 0;
 }

@@ -54,7 +54,8 @@ struct elf_image {
     VEC(struct elf_symbol) symbols; /* dynamic and static ones */
     VEC(struct elf_fde) fdes;       /* by start */
     VEC(uint64_t) landing_pads;     /* from the LSDAs */
-    VEC(struct elf_reloc) relocs;   /* R_X86_64_RELATIVE, IRELATIVE, and defined 64-bit symbol relocations */
+    VEC(struct elf_reloc) relocs;   /* R_X86_64_RELATIVE, IRELATIVE, and defined 64-bit symbol
+                                     * relocations; by `where` */
     VEC(uint64_t) init_functions;   /* init, fini, init_array, fini_array, preinit_array */
 };
 

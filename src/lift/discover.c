@@ -1,0 +1,581 @@
+/* Finding the code of an ELF file (DESIGN section 4).
+ *
+ * Seeds in order of trust make functions: entry point, symbols, FDEs, init arrays, relocated words that point
+ * into text, call targets. Each function is then followed by recursive descent inside its range (its
+ * FDE, or up to the next function); what it jumps to elsewhere becomes another function, or a further entry of
+ * the function that already has that address. Weak seeds (address-like words and immediates of files
+ * without relocations) are taken last and only where nothing was found. */
+#include "lift/discover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lift/discover_internal.h"
+
+/* --- seeds and functions --- */
+
+static int
+compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+struct text_range *
+finder_range(struct finder *f, uint64_t address)
+{
+    size_t low = 0, high = f->ranges.count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        struct text_range *r = &f->ranges.items[mid];
+
+        if (address < r->start)
+            high = mid;
+        else if (address >= r->end)
+            low = mid + 1;
+        else
+            return r;
+    }
+    return NULL;
+}
+
+/* The FDE that covers address, or NULL. */
+static const struct elf_fde *
+finder_fde(const struct finder *f, uint64_t address)
+{
+    size_t low = 0, high = f->image->fdes.count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        const struct elf_fde *fde = &f->image->fdes.items[mid];
+
+        if (address < fde->start)
+            high = mid;
+        else if (address >= fde->end)
+            low = mid + 1;
+        else
+            return fde;
+    }
+    return NULL;
+}
+
+static struct func *
+func_at(struct finder *f, uint64_t address)
+{
+    struct text_range *r = finder_range(f, address);
+
+    return r && r->func[address - r->start] ? &f->funcs.items[r->func[address - r->start] - 1] : NULL;
+}
+
+static void
+enqueue(struct finder *f, uint32_t index)
+{
+    struct func *fn = &f->funcs.items[index];
+
+    if (!fn->queued) {
+        fn->queued = true;
+        vec_push(&f->queue, index);
+    }
+}
+
+static void
+add_func(struct finder *f, uint64_t address, uint64_t limit)
+{
+    struct text_range *r = finder_range(f, address);
+
+    if (!r || r->func[address - r->start])
+        return;
+    vec_push(&f->funcs, ((struct func){.address = address, .limit = limit}));
+    r->func[address - r->start] = (uint32_t)f->funcs.count;
+    enqueue(f, (uint32_t)f->funcs.count - 1);
+}
+
+/* A further entry of a function; it is followed (again) when the entry is new. */
+static void
+add_entry(struct finder *f, struct func *fn, uint64_t address)
+{
+    for (size_t i = 0; i < fn->entries.count; i++) {
+        if (fn->entries.items[i] == address)
+            return;
+    }
+    if (fn->entries.count >= MAX_ENTRIES)
+        return;
+    vec_push(&fn->entries, address);
+    enqueue(f, (uint32_t)(fn - f->funcs.items));
+}
+
+void
+finder_add_target(struct finder *f, uint64_t address)
+{
+    const struct elf_fde *fde;
+    struct text_range *r = finder_range(f, address);
+    struct func *owner;
+
+    if (!r || r->func[address - r->start])
+        return;
+    fde = finder_fde(f, address);
+    owner = fde ? func_at(f, fde->start) : NULL;
+    if (owner && address != fde->start)
+        add_entry(f, owner, address);
+    else
+        add_func(f, address, fde ? fde->end : r->end);
+}
+
+static void
+seed_strong(struct finder *f)
+{
+    const struct elf_image *image = f->image;
+
+    for (size_t i = 0; i < image->fdes.count; i++)
+        add_func(f, image->fdes.items[i].start, image->fdes.items[i].end);
+    finder_add_target(f, image->entry);
+    for (size_t i = 0; i < image->symbols.count; i++) {
+        if (image->symbols.items[i].function)
+            finder_add_target(f, image->symbols.items[i].address);
+    }
+    for (size_t i = 0; i < image->init_functions.count; i++)
+        finder_add_target(f, image->init_functions.items[i]);
+    for (size_t i = 0; i < image->landing_pads.count; i++)
+        finder_add_target(f, image->landing_pads.items[i]);
+    for (size_t i = 0; i < image->relocs.count; i++) {
+        const struct elf_reloc *r = &image->relocs.items[i];
+
+        /* A constant word that points inside a function is a jump table's; those resolve by themselves. */
+        if (finder_fde(f, r->target) && finder_fde(f, r->target)->start != r->target &&
+            elf_image_is_constant(image, r->where))
+            continue;
+        finder_add_target(f, r->target);
+    }
+}
+
+/* --- following one function --- */
+
+static bool
+in_func(const struct func *fn, uint64_t address)
+{
+    return address >= fn->address && address < fn->limit;
+}
+
+static void
+mark_leader(struct finder *f, uint64_t address)
+{
+    struct text_range *r = finder_range(f, address);
+
+    if (r)
+        r->leader[address - r->start] = f->stamp;
+}
+
+static bool
+is_leader(struct finder *f, uint64_t address)
+{
+    struct text_range *r = finder_range(f, address);
+
+    return r && r->leader[address - r->start] == f->stamp;
+}
+
+static void
+visit(struct finder *f, uint64_t address)
+{
+    mark_leader(f, address);
+    vec_push(&f->work, address);
+}
+
+/* What an instruction says about code elsewhere. */
+static void
+note_references(struct finder *f, const struct x86_insn *insn)
+{
+    for (int i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_MEM && o->base == X86_BASE_RIP) {
+            uint64_t to = (uint64_t)o->disp;
+
+            if (insn->op == X86_OP_LEA && finder_range(f, to)) {
+                const struct elf_fde *fde = finder_fde(f, to);
+
+                if (fde && fde->start == to)
+                    finder_add_target(f, to);
+                else if (!fde)
+                    vec_push(&f->weak, to);
+            } else if (insn->op == X86_OP_LEA && elf_image_is_constant(f->image, to)) {
+                vec_push(&f->lea_targets, to);
+            }
+        } else if (o->kind == X86_OPD_IMM && !f->image->is_pie && insn->opsize >= 4 &&
+                   finder_range(f, (uint64_t)o->imm)) {
+            vec_push(&f->weak, (uint64_t)o->imm);
+        }
+    }
+}
+
+/* Decodes from address until control leaves or reaches what this function has already. */
+static void
+follow(struct finder *f, struct func *fn, uint64_t address)
+{
+    for (;;) {
+        struct text_range *r = finder_range(f, address);
+        struct x86_insn insn;
+        struct step step;
+
+        if (!r || !in_func(fn, address) || r->seen[address - r->start] == f->stamp)
+            return;
+        if (address != fn->address && r->func[address - r->start] && !finder_fde(f, address)) {
+            return; /* ran into the next function of a file without unwind tables */
+        }
+        if (x86_decode(r->bytes + (address - r->start), r->end - address, address, &insn) <= 0)
+            return;
+        r->seen[address - r->start] = f->stamp;
+        step = (struct step){.address = address, .length = insn.length, .flow = (uint8_t)x86_flow(&insn)};
+        vec_push(&f->steps, step);
+        if (!fn->done) {
+            note_references(f, &insn);
+            if (!lift_supported(&insn))
+                finder_note_unlifted(f, &insn);
+        }
+        address += insn.length;
+        switch (step.flow) {
+        case X86_FLOW_NEXT:
+            continue;
+        case X86_FLOW_SYSCALL:
+        case X86_FLOW_CALL:
+        case X86_FLOW_CALL_INDIRECT:
+            if (step.flow == X86_FLOW_CALL)
+                finder_add_call(f, fn, (uint64_t)insn.operand[0].imm);
+            mark_leader(f, address);
+            continue;
+        case X86_FLOW_BRANCH:
+            finder_add_jump(f, fn, (uint64_t)insn.operand[0].imm);
+            mark_leader(f, address);
+            continue;
+        case X86_FLOW_JUMP:
+            finder_add_jump(f, fn, (uint64_t)insn.operand[0].imm);
+            return;
+        case X86_FLOW_JUMP_INDIRECT:
+            vec_push(&f->indirect, step.address);
+            return;
+        default:
+            return;
+        }
+    }
+}
+
+void
+finder_add_call(struct finder *f, const struct func *fn, uint64_t target)
+{
+    finder_add_target(f, target);
+    (void)fn;
+}
+
+void
+finder_add_jump(struct finder *f, const struct func *fn, uint64_t target)
+{
+    struct text_range *r = finder_range(f, target);
+
+    if (!r)
+        return;
+    if (in_func(fn, target) && (target == fn->address || !r->func[target - r->start] || finder_fde(f, target)))
+        visit(f, target);
+    else
+        finder_add_target(f, target);
+}
+
+static int
+compare_steps(const void *a, const void *b)
+{
+    return compare_u64(&((const struct step *)a)->address, &((const struct step *)b)->address);
+}
+
+/* Jump target lists that overlap instructions: the earlier stream falls into the later one's next. */
+static void
+settle_overlaps(struct finder *f)
+{
+    for (size_t i = 0; i + 1 < f->steps.count; i++) {
+        const struct step *s = &f->steps.items[i];
+
+        if (s->address + s->length != f->steps.items[i + 1].address)
+            mark_leader(f, s->address + s->length);
+    }
+}
+
+/* Steps (sorted) to blocks. */
+static void
+make_blocks(struct finder *f, struct func *fn)
+{
+    fn->blocks.count = 0;
+    for (size_t i = 0; i < f->steps.count; i++) {
+        const struct step *s = &f->steps.items[i];
+        bool first = i == 0 || is_leader(f, s->address) ||
+                     f->steps.items[i - 1].address + f->steps.items[i - 1].length != s->address ||
+                     f->steps.items[i - 1].flow != X86_FLOW_NEXT;
+
+        if (first)
+            vec_push(&fn->blocks, ((struct disc_block){.start = s->address, .table = -1}));
+        fn->blocks.items[fn->blocks.count - 1].end = s->address + s->length;
+    }
+}
+
+/* One function: descent, jump tables, blocks. Repeated whenever it gains entries. */
+static void
+explore(struct finder *f, uint32_t index)
+{
+    /* funcs may move while this function runs: work on a copy and store it back. */
+    struct func fn = f->funcs.items[index];
+    size_t tables_done = 0;
+
+    f->stamp++;
+    f->steps.count = f->work.count = f->indirect.count = f->lea_targets.count = 0;
+    visit(f, fn.address);
+    for (size_t i = 0; i < fn.entries.count; i++)
+        visit(f, fn.entries.items[i]);
+    for (size_t i = 0; i < fn.labels.count; i++)
+        visit(f, fn.labels.items[i]);
+    do {
+        while (f->work.count)
+            follow(f, &fn, f->work.items[--f->work.count]);
+        while (tables_done < f->indirect.count)
+            finder_resolve_jump(f, &fn, f->indirect.items[tables_done++]);
+    } while (f->work.count);
+    if (f->steps.count) {
+        qsort(f->steps.items, f->steps.count, sizeof(struct step), compare_steps);
+        settle_overlaps(f);
+    }
+    make_blocks(f, &fn);
+    fn.done = true;
+    /* Entries added to the stored copy meanwhile (a jump into itself through another function) stay. */
+    fn.entries.items = f->funcs.items[index].entries.items;
+    fn.entries.count = f->funcs.items[index].entries.count;
+    fn.entries.capacity = f->funcs.items[index].entries.capacity;
+    fn.queued = f->funcs.items[index].queued;
+    f->funcs.items[index] = fn;
+}
+
+static void
+drain(struct finder *f)
+{
+    while (f->queue.count) {
+        uint32_t index = f->queue.items[--f->queue.count];
+
+        f->funcs.items[index].queued = false;
+        explore(f, index);
+    }
+}
+
+/* --- weak seeds --- */
+
+static void
+mark_covered(struct finder *f)
+{
+    for (size_t i = 0; i < f->funcs.count; i++) {
+        const struct func *fn = &f->funcs.items[i];
+
+        for (size_t j = 0; j < fn->blocks.count; j++) {
+            const struct disc_block *b = &fn->blocks.items[j];
+            struct text_range *r = finder_range(f, b->start);
+
+            if (r)
+                memset(r->covered + (b->start - r->start), 1, b->end - b->start);
+        }
+    }
+}
+
+/* Words of data that look like code addresses, in files without relocations to say so. */
+static void
+seed_data_words(struct finder *f)
+{
+    for (size_t i = 0; i < f->image->segments.count; i++) {
+        const struct elf_segment *s = &f->image->segments.items[i];
+
+        if (s->exec || f->image->is_pie)
+            continue;
+        for (uint64_t at = (s->address + 7) & ~7ull; at + 8 <= s->address + s->file_size; at += 8) {
+            uint64_t word;
+
+            memcpy(&word, s->bytes + (at - s->address), 8);
+            if (!finder_range(f, word))
+                continue;
+            if (s->write || !finder_fde(f, word) || finder_fde(f, word)->start == word)
+                vec_push(&f->weak, word);
+        }
+    }
+}
+
+static void
+take_weak(struct finder *f)
+{
+    for (int round = 0; round < 8 && f->weak.count; round++) {
+        size_t count = f->weak.count;
+
+        mark_covered(f);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t address = f->weak.items[i];
+            struct text_range *r = finder_range(f, address);
+
+            if (!r->covered[address - r->start])
+                finder_add_target(f, address);
+        }
+        memmove(f->weak.items, f->weak.items + count, (f->weak.count - count) * sizeof *f->weak.items);
+        f->weak.count -= count;
+        drain(f);
+    }
+}
+
+/* --- the result --- */
+
+static bool
+is_padding(const uint8_t *p, const uint8_t *end, unsigned *length)
+{
+    struct x86_insn insn;
+    int n;
+
+    if (*p == 0xcc || *p == 0x00) {
+        *length = 1;
+        return true;
+    }
+    n = x86_decode(p, (size_t)(end - p), 0, &insn);
+    *length = n > 0 ? (unsigned)n : 1;
+    return n > 0 && (insn.op == X86_OP_NOP ||
+                     (insn.op == X86_OP_XCHG && insn.operand[0].reg == insn.operand[1].reg));
+}
+
+static void
+count_coverage(struct finder *f, struct disc *d)
+{
+    mark_covered(f);
+    for (size_t i = 0; i < f->ranges.count; i++) {
+        const struct text_range *r = &f->ranges.items[i];
+
+        d->exec_bytes += r->end - r->start;
+        for (uint64_t at = 0; at < r->end - r->start;) {
+            unsigned n;
+
+            if (r->covered[at]) {
+                d->covered_bytes++;
+                at++;
+                continue;
+            }
+            if (is_padding(r->bytes + at, r->bytes + (r->end - r->start), &n))
+                d->padding_bytes += n;
+            at += n;
+        }
+    }
+}
+
+static int
+compare_funcs(const void *a, const void *b)
+{
+    return compare_u64(&((const struct func *)a)->address, &((const struct func *)b)->address);
+}
+
+static void
+put_func(struct finder *f, struct disc *d, struct func *fn)
+{
+    struct disc_func out = {.address = fn->address, .end = fn->address, .address_taken = true,
+                            .first_block = (uint32_t)d->blocks.count};
+    size_t entry = 0;
+
+    while (entry < fn->blocks.count && fn->blocks.items[entry].start != fn->address)
+        entry++;
+    if (entry == fn->blocks.count)
+        return; /* nothing decodes at its address */
+    finder_mark_entries(f, fn);
+    fn->blocks.items[entry].entry = true;
+    vec_push(&d->blocks, fn->blocks.items[entry]);
+    for (size_t i = 0; i < fn->blocks.count; i++) {
+        if (i != entry)
+            vec_push(&d->blocks, fn->blocks.items[i]);
+        if (fn->blocks.items[i].end > out.end)
+            out.end = fn->blocks.items[i].end;
+    }
+    out.block_count = (uint32_t)d->blocks.count - out.first_block;
+    vec_push(&d->funcs, out);
+}
+
+static int
+open_ranges(struct finder *f, struct err *e)
+{
+    for (size_t i = 0; i < f->image->exec_sections.count; i++) {
+        struct elf_range s = f->image->exec_sections.items[i];
+        uint64_t left, size;
+        struct text_range r = {.start = s.start, .end = s.end};
+
+        if (f->ranges.count && s.start < f->ranges.items[f->ranges.count - 1].end)
+            r.start = f->ranges.items[f->ranges.count - 1].end; /* overlapping sections: once */
+        if (r.start >= r.end)
+            continue;
+        size = r.end - r.start;
+        r.bytes = elf_image_at(f->image, r.start, &left);
+        if (!r.bytes || left < size)
+            return err_set(e, "executable section at %#lx is not in the file", r.start);
+        r.func = mem_zalloc(size, sizeof *r.func);
+        r.leader = mem_zalloc(size, sizeof *r.leader);
+        r.seen = mem_zalloc(size, sizeof *r.seen);
+        r.covered = mem_zalloc(size, 1);
+        vec_push(&f->ranges, r);
+    }
+    return 0;
+}
+
+static void
+close_finder(struct finder *f)
+{
+    for (size_t i = 0; i < f->ranges.count; i++) {
+        mem_free(f->ranges.items[i].func);
+        mem_free(f->ranges.items[i].leader);
+        mem_free(f->ranges.items[i].seen);
+        mem_free(f->ranges.items[i].covered);
+    }
+    for (size_t i = 0; i < f->funcs.count; i++) {
+        vec_fini(&f->funcs.items[i].blocks);
+        vec_fini(&f->funcs.items[i].entries);
+        vec_fini(&f->funcs.items[i].labels);
+    }
+    vec_fini(&f->ranges);
+    vec_fini(&f->funcs);
+    vec_fini(&f->queue);
+    vec_fini(&f->work);
+    vec_fini(&f->steps);
+    vec_fini(&f->indirect);
+    vec_fini(&f->lea_targets);
+    vec_fini(&f->weak);
+    ir_build_fini(&f->build);
+    ir_func_fini(&f->scratch);
+}
+
+int
+discover(struct disc *d, const struct elf_image *image, const uint64_t *extra, size_t extra_count, struct err *e)
+{
+    struct finder f = {.image = image, .disc = d};
+
+    *d = (struct disc){0};
+    ir_func_init(&f.scratch, 0);
+    ir_build_init(&f.build, &f.scratch);
+    if (open_ranges(&f, e) < 0) {
+        close_finder(&f);
+        return -1;
+    }
+    seed_strong(&f);
+    for (size_t i = 0; i < extra_count; i++)
+        finder_add_target(&f, extra[i]);
+    drain(&f);
+    seed_data_words(&f);
+    take_weak(&f);
+    count_coverage(&f, d);
+    if (f.funcs.count)
+        qsort(f.funcs.items, f.funcs.count, sizeof(struct func), compare_funcs);
+    for (size_t i = 0; i < f.funcs.count; i++)
+        put_func(&f, d, &f.funcs.items[i]);
+    close_finder(&f);
+    return 0;
+}
+
+void
+disc_fini(struct disc *d)
+{
+    vec_fini(&d->funcs);
+    vec_fini(&d->blocks);
+    vec_fini(&d->tables);
+    vec_fini(&d->unlifted);
+    vec_fini(&d->unlifted_counts);
+    arena_fini(&d->arena);
+}

@@ -1,0 +1,81 @@
+/* A discovered function to IR: its blocks one by one, and calls to PLT stubs turned into the indirect
+ * calls they are. */
+#include <string.h>
+
+#include "lift/discover.h"
+
+/* A stub is [endbr64] [bnd] jmp [rip + disp]. Returns the image-relative address of the word jumped through. */
+static bool
+plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot)
+{
+    for (int n = 0; n < 2; n++) {
+        uint64_t left;
+        const uint8_t *p = elf_image_at(image, address, &left);
+        struct x86_insn insn;
+
+        if (!p || !elf_image_is_exec(image, address) || x86_decode(p, left, address, &insn) <= 0)
+            return false;
+        if (insn.op == X86_OP_ENDBR64) {
+            address += insn.length;
+            continue;
+        }
+        if (insn.op != X86_OP_JMP || insn.operand[0].kind != X86_OPD_MEM ||
+            insn.operand[0].base != X86_BASE_RIP)
+            return false;
+        *slot = (uint64_t)insn.operand[0].disp;
+        return true;
+    }
+    return false;
+}
+
+static ir_value
+append(struct ir_func *f, struct ir_block *b, struct ir_op op)
+{
+    vec_push(&f->ops, op);
+    b->op_count++;
+    return (ir_value)(f->ops.count - 1);
+}
+
+/* The block was built last, so its operations are at the end of the list. */
+static void
+inline_plt_call(struct ir_func *f, const struct elf_image *image)
+{
+    struct ir_block *b = &f->blocks.items[f->blocks.count - 1];
+    struct ir_op op = {.a = IR_NO_VALUE, .b = IR_NO_VALUE, .c = IR_NO_VALUE};
+    uint64_t slot;
+
+    if ((b->end.kind != IR_T_CALL && b->end.kind != IR_T_JUMP) || !plt_slot(image, b->end.target, &slot))
+        return;
+    if (b->end.kind == IR_T_JUMP && b->end.target == b->address + b->size)
+        return; /* falls through into the stub: it is this function's own block */
+    op.op = IR_ADDR;
+    op.imm = slot;
+    op.a = append(f, b, op);
+    op.op = IR_WRAP;
+    op.imm = 0;
+    op.a = append(f, b, op);
+    op.op = IR_LOAD64;
+    b->end.value = append(f, b, op);
+    b->end.kind = b->end.kind == IR_T_CALL ? IR_T_CALL_INDIRECT : IR_T_JUMP_INDIRECT;
+}
+
+void
+disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_image *image, struct ir_func *f,
+          struct ir_build *b)
+{
+    ir_func_clear(f, func->address);
+    for (uint32_t i = 0; i < func->block_count; i++) {
+        const struct disc_block *block = &d->blocks.items[func->first_block + i];
+        uint64_t left;
+        struct lift_request r = {
+            .bytes = elf_image_at(image, block->start, &left),
+            .size = block->end - block->start,
+            .address = block->start,
+            .jump_table = block->table >= 0 ? &d->tables.items[block->table] : NULL,
+        };
+
+        lift_block(b, &r);
+        f->blocks.items[f->blocks.count - 1].entry = block->entry;
+        inline_plt_call(f, image);
+    }
+}
