@@ -167,6 +167,17 @@ ir_value ir_helper(struct ir_build *b, enum ir_helper h, ir_value a, ir_value bb
 const struct ir_op *ir_def(const struct ir_build *b, ir_value v);
 bool ir_is_const(const struct ir_build *b, ir_value v, uint64_t *out); /* CONST32, CONST64 */
 
+/* Can the operation be removed when nobody uses its result, and shared with an equal one? */
+bool ir_op_is_pure(const struct ir_op *op);
+/* Sets of states, one bit per enum x86_state. */
+#define IR_STATE_BIT(s) (UINT64_C(1) << (s))
+#define IR_STATES_ALL (IR_STATE_BIT(X86_S_COUNT) - 1)
+#define IR_STATES_FLAGS (IR_STATE_BIT(X86_S_OF + 1) - IR_STATE_BIT(X86_S_CF)) /* without DF */
+uint64_t ir_helper_reads(enum ir_helper h);
+uint64_t ir_helper_writes(enum ir_helper h); /* may write */
+/* The type of `value` a terminator of this kind has; IR_V when it has none. */
+enum ir_type ir_terminator_type(enum ir_terminator_kind kind);
+
 enum ir_type ir_type_of(const struct ir_func *f, ir_value v);
 
 /* --- checking and printing --- */

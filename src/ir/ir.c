@@ -1,0 +1,174 @@
+/* The IR's tables, made from the .def files, and the life of a function. */
+#include "ir/ir.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define V IR_V
+#define I32 IR_I32
+#define I64 IR_I64
+#define F32 IR_F32
+#define F64 IR_F64
+#define V128 IR_V128
+
+const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
+#define OP(name, result, a, b, c, wasm, expression) [IR_##name] = {#name, result, a, b, c, wasm, -1},
+#define SIMD(name, result, a, b, c, sub) [IR_##name] = {#name, result, a, b, c, 0, sub},
+#include "ir/ops.def"
+#undef OP
+#undef SIMD
+};
+
+/* helpers.def writes its flags as a run of letters; each column value becomes a string here. */
+static const struct {
+    const char *name;
+    uint8_t result, a, b, c;
+    const char *flags;
+} helper_rows[IR_HELPER_COUNT] = {
+#define HELPER(name, result, a, b, c, flags) [IR_HELPER_##name] = {#name, result, a, b, c, #flags},
+#include "ir/helpers.def"
+#undef HELPER
+};
+
+struct ir_helper_info ir_helper_table[IR_HELPER_COUNT];
+extern const struct ir_helper_info ir_helper_infos[IR_HELPER_COUNT]
+    __attribute__((alias("ir_helper_table")));
+
+const struct ir_state_info ir_state_infos[X86_S_COUNT] = {
+#define STATE(id, name, type, member) [X86_S_##id] = {name, type, offsetof(struct x86_cpu, member)},
+#include "x86/state.def"
+#undef STATE
+};
+
+#undef V
+#undef I32
+#undef I64
+#undef F32
+#undef F64
+#undef V128
+
+_Static_assert(X86_S_COUNT <= 63, "a set of states is one 64-bit word");
+
+/* Runs before main, so that the table is constant for everybody and for every thread. */
+__attribute__((constructor)) static void
+fill_helper_infos(void)
+{
+    static const char letters[] = "PCSTMX";
+
+    for (unsigned h = 0; h < IR_HELPER_COUNT; h++) {
+        uint8_t flags = 0;
+
+        for (const char *p = helper_rows[h].flags; *p; p++) {
+            const char *at = strchr(letters, *p);
+
+            if (at != NULL)
+                flags |= (uint8_t)(1u << (at - letters));
+        }
+        ir_helper_table[h] = (struct ir_helper_info){
+            helper_rows[h].name, helper_rows[h].result, helper_rows[h].a,
+            helper_rows[h].b, helper_rows[h].c, flags};
+    }
+}
+
+void
+ir_func_init(struct ir_func *f, uint64_t address)
+{
+    memset(f, 0, sizeof *f);
+    f->address = address;
+}
+
+void
+ir_func_fini(struct ir_func *f)
+{
+    arena_fini(&f->arena);
+    vec_fini(&f->ops);
+    vec_fini(&f->blocks);
+}
+
+void
+ir_func_clear(struct ir_func *f, uint64_t address)
+{
+    arena_fini(&f->arena);
+    f->ops.count = 0;
+    f->blocks.count = 0;
+    f->address = address;
+}
+
+enum ir_type
+ir_type_of(const struct ir_func *f, ir_value v)
+{
+    const struct ir_op *op;
+
+    if (v >= f->ops.count)
+        return IR_V;
+    op = &f->ops.items[v];
+    if (op->op == IR_GET)
+        return op->aux < X86_S_COUNT ? ir_state_infos[op->aux].type : IR_V;
+    if (op->op == IR_HELPER)
+        return op->aux < IR_HELPER_COUNT ? ir_helper_infos[op->aux].result : IR_V;
+    return ir_op_infos[op->op].result;
+}
+
+bool
+ir_op_is_pure(const struct ir_op *op)
+{
+    switch (op->op) {
+    case IR_HELPER:
+        return ir_helper_infos[op->aux].flags == IR_HELPER_PURE;
+    case IR_GET: case IR_SET: case IR_FENCE:
+    /* These trap: a removed one would lose a guest fault (Go's nil checks are dead loads). */
+    case IR_DIVS64: case IR_DIVU64: case IR_REMS64: case IR_REMU64:
+    case IR_V128_LOAD: case IR_V128_LOAD32_ZERO: case IR_V128_LOAD64_ZERO: case IR_V128_STORE:
+        return false;
+    default:
+        return !(op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG);
+    }
+}
+
+#define STATES(first, last) (IR_STATE_BIT(X86_S_##last + 1) - IR_STATE_BIT(X86_S_##first))
+#define STATES_OF_S (STATES(CF, OF) | STATES(DF, DF) | STATES(XMM0, XMM15) | STATES(MM0, MM7))
+
+uint64_t
+ir_helper_reads(enum ir_helper h)
+{
+    unsigned flags = ir_helper_infos[h].flags;
+    uint64_t set = 0;
+
+    if (flags & IR_HELPER_RAISES)
+        return IR_STATES_ALL;
+    if (flags & IR_HELPER_STATE)
+        set |= STATES_OF_S | STATES(FSBASE, GSBASE);
+    if (flags & (IR_HELPER_STATE | IR_HELPER_TMP))
+        set |= STATES(TMP0, TMP1);
+    if (flags & IR_HELPER_CPU)
+        set |= STATES(MM0, MM7);
+    return set;
+}
+
+uint64_t
+ir_helper_writes(enum ir_helper h)
+{
+    unsigned flags = ir_helper_infos[h].flags;
+    uint64_t set = 0;
+
+    if (flags & IR_HELPER_STATE)
+        set |= STATES_OF_S;
+    if (flags & IR_HELPER_TMP)
+        set |= STATES(TMP0, TMP1);
+    if (flags & IR_HELPER_CPU)
+        set |= STATES(MM0, MM7);
+    return set;
+}
+
+enum ir_type
+ir_terminator_type(enum ir_terminator_kind kind)
+{
+    switch (kind) {
+    case IR_T_BRANCH: case IR_T_SWITCH:
+        return IR_I32;
+    case IR_T_JUMP_INDIRECT: case IR_T_CALL_INDIRECT: case IR_T_RETURN:
+        return IR_I64;
+    default:
+        return IR_V;
+    }
+}
