@@ -1,0 +1,514 @@
+/* The x86-64 decoder. All knowledge of single instructions is in insn.tab; here are only the rules
+ * that hold for all of them: prefixes, REX and VEX, operand and address sizes, ModRM and SIB (Intel
+ * SDM vol. 2, chapter 2).
+ *
+ * Segment overrides other than FS and GS mean nothing in 64-bit mode and are skipped. 66 before a near
+ * branch is ignored, as Intel's processors do. */
+#include "x86/x86_internal.h"
+
+#include <string.h>
+
+#include "x86/cpu.h"
+
+#include "x86_tables.inc"
+
+_Static_assert(X86_ROW_COUNT < 65536, "row numbers are 16 bits wide");
+
+enum { MAP_LEGACY, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX_0F38, MAP_VEX_0F3A };
+
+enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
+
+enum { CUT_OFF = -1, INVALID = 0, OK = 1 };
+
+struct decoder {
+    const uint8_t *bytes;
+    unsigned size;  /* at most X86_MAX_LENGTH */
+    unsigned at;
+    bool truncated; /* size is what the caller had, not the limit of 15 */
+    bool cut_off;
+    bool opsize66, address67, lock, has_rex;
+    uint8_t repeat; /* 0, f2 or f3: the last one of them */
+    uint8_t seg;
+    uint8_t rex;    /* WRXB, of REX or VEX */
+    uint8_t vvvv;
+    uint8_t map, opcode, modrm;
+    int8_t base, index;
+    uint8_t scale;
+    bool rip_relative;
+    int64_t disp;
+};
+
+const struct x86_row *
+x86_row(unsigned row)
+{
+    return &x86_rows[row < X86_ROW_COUNT ? row : 0];
+}
+
+static uint64_t
+take(struct decoder *d, unsigned count)
+{
+    uint64_t value = 0;
+    if (count > d->size - d->at) {
+        d->cut_off = true;
+        d->at = d->size;
+        return 0;
+    }
+    memcpy(&value, d->bytes + d->at, count);
+    d->at += count;
+    return value;
+}
+
+static int64_t
+take_signed(struct decoder *d, unsigned count)
+{
+    uint64_t value = take(d, count);
+    unsigned shift = 64 - 8 * count;
+    return (int64_t)(value << shift) >> shift;
+}
+
+/* Legacy prefixes and REX; leaves the first opcode byte in d->opcode. A REX that is not the last
+ * prefix does not count. */
+static void
+take_prefixes(struct decoder *d)
+{
+    for (;;) {
+        uint8_t byte = (uint8_t)take(d, 1);
+        if (d->cut_off)
+            return;
+        switch (byte) {
+        case 0x26: case 0x2e: case 0x36: case 0x3e:
+            break;
+        case 0x64: d->seg = X86_SEG_FS; break;
+        case 0x65: d->seg = X86_SEG_GS; break;
+        case 0x66: d->opsize66 = true; break;
+        case 0x67: d->address67 = true; break;
+        case 0xf0: d->lock = true; break;
+        case 0xf2: case 0xf3: d->repeat = byte; break;
+        default:
+            if ((byte & 0xf0) == 0x40) {
+                d->has_rex = true;
+                d->rex = byte & 15;
+                continue;
+            }
+            d->opcode = byte;
+            return;
+        }
+        d->has_rex = false;
+        d->rex = 0;
+    }
+}
+
+/* Three-byte VEX. The two-byte one reaches only map 0F, of which nothing is covered. */
+static int
+take_vex(struct decoder *d)
+{
+    if (d->has_rex || d->lock || d->opsize66 || d->repeat || d->opcode == 0xc5)
+        return INVALID;
+    uint8_t one = (uint8_t)take(d, 1), two = (uint8_t)take(d, 1);
+    if (d->cut_off)
+        return CUT_OFF;
+    d->rex = (uint8_t)((~one >> 5 & 7) | (two >> 4 & REX_W));
+    d->vvvv = ~two >> 3 & 15;
+    if (two & 4)
+        return INVALID; /* L: no general-register instruction allows it */
+    switch (two & 3) {
+    case 1: d->opsize66 = true; break;
+    case 2: d->repeat = 0xf3; break;
+    case 3: d->repeat = 0xf2; break;
+    }
+    switch (one & 31) {
+    case 2: d->map = MAP_VEX_0F38; break;
+    case 3: d->map = MAP_VEX_0F3A; break;
+    default: return INVALID;
+    }
+    d->opcode = (uint8_t)take(d, 1);
+    return d->cut_off ? CUT_OFF : OK;
+}
+
+static int
+take_opcode(struct decoder *d)
+{
+    take_prefixes(d);
+    if (d->cut_off)
+        return CUT_OFF;
+    if (d->opcode == 0xc4 || d->opcode == 0xc5)
+        return take_vex(d);
+    if (d->opcode != 0x0f)
+        return OK;
+    d->map = MAP_0F;
+    d->opcode = (uint8_t)take(d, 1);
+    if (d->opcode == 0x38 || d->opcode == 0x3a) {
+        d->map = d->opcode == 0x38 ? MAP_0F38 : MAP_0F3A;
+        d->opcode = (uint8_t)take(d, 1);
+    }
+    return d->cut_off ? CUT_OFF : OK;
+}
+
+static const struct x86_form *
+find_form(const struct decoder *d, const struct x86_opcode *o)
+{
+    unsigned prefix = d->repeat == 0xf3   ? X86_P_F3
+                      : d->repeat == 0xf2 ? X86_P_F2
+                      : d->opsize66       ? X86_P_66
+                                          : X86_P_NONE;
+    unsigned mod = d->modrm >> 6 == 3 ? X86_MOD_REG : X86_MOD_MEM;
+    unsigned reg = 1u << (d->modrm >> 3 & 7), rm = 1u << (d->modrm & 7);
+    unsigned refused = (d->rex & REX_W ? 1 : 2) | (d->rex & REX_B ? 4 : 0);
+    for (unsigned i = 0; i < o->count; i++) {
+        const struct x86_form *f = &x86_forms[o->first + i];
+        if ((f->prefixes & prefix) && !(f->cond & refused) &&
+            (!o->modrm || ((f->mods & mod) && (f->regs & reg) && (f->rms & rm))))
+            return f;
+    }
+    return NULL;
+}
+
+/* The address part of ModRM, SIB and displacement. */
+static void
+take_address(struct decoder *d)
+{
+    unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
+    d->base = (int8_t)(rm | (d->rex & REX_B ? 8 : 0));
+    d->index = X86_BASE_NONE;
+    d->scale = 1;
+    if (rm == 4) {
+        uint8_t sib = (uint8_t)take(d, 1);
+        unsigned index = (sib >> 3 & 7) | (d->rex & REX_X ? 8 : 0);
+        d->base = (int8_t)((sib & 7) | (d->rex & REX_B ? 8 : 0));
+        if (index != 4) {
+            d->index = (int8_t)index;
+            d->scale = (uint8_t)(1 << (sib >> 6));
+        }
+        if (mod == 0 && (sib & 7) == 5) {
+            d->base = X86_BASE_NONE;
+            mod = 2;
+        }
+    } else if (mod == 0 && rm == 5) {
+        d->base = X86_BASE_RIP;
+        d->rip_relative = true;
+        mod = 2;
+    }
+    if (mod)
+        d->disp = take_signed(d, mod == 1 ? 1 : 4);
+}
+
+static unsigned
+operand_size(const struct decoder *d, const struct x86_row *row)
+{
+    if (row->attrs & X86_A_BYTE)
+        return 1;
+    if (row->attrs & X86_A_F64)
+        return 8;
+    if (d->rex & REX_W)
+        return 8;
+    if (d->opsize66 && !(row->attrs & X86_A_OP66))
+        return 2;
+    return row->attrs & X86_A_D64 ? 8 : 4;
+}
+
+static unsigned
+size_bytes(const struct decoder *d, unsigned size, unsigned opsize)
+{
+    switch (size) {
+    case X86_Z_B: return 1;
+    case X86_Z_W: return 2;
+    case X86_Z_D: return 4;
+    case X86_Z_Q: return 8;
+    case X86_Z_X: return 16;
+    case X86_Z_T: return 10;
+    case X86_Z_V: return opsize;
+    case X86_Z_Z: return opsize < 4 ? opsize : 4;
+    case X86_Z_Y: return d->rex & REX_W ? 8 : 4;
+    case X86_Z_ENV: return opsize == 2 ? 14 : 28;
+    case X86_Z_STATE: return opsize == 2 ? 94 : 108;
+    case X86_Z_FXSAVE: return 512;
+    case X86_Z_FAR: return opsize + 2;
+    case X86_Z_GDTR: return 10;
+    }
+    return 0;
+}
+
+static void
+set_reg(struct x86_operand *o, unsigned reg_class, unsigned reg, unsigned size)
+{
+    o->kind = X86_OPD_REG;
+    o->reg_class = (uint8_t)reg_class;
+    o->reg = (uint8_t)reg;
+    o->size = (uint16_t)size;
+}
+
+/* Byte registers 4..7 are AH CH DH BH without REX, SPL BPL SIL DIL with it. */
+static void
+set_gpr(const struct decoder *d, struct x86_operand *o, unsigned reg, unsigned size)
+{
+    if (size == 1 && reg >= 4 && reg < 8 && !d->has_rex)
+        set_reg(o, X86_RC_GPR_HIGH, reg - 4, 1);
+    else
+        set_reg(o, X86_RC_GPR, reg, size);
+}
+
+static void
+set_memory(const struct decoder *d, struct x86_operand *o, int base, unsigned size, bool segment)
+{
+    o->kind = X86_OPD_MEM;
+    o->size = (uint16_t)size;
+    o->base = (int8_t)base;
+    o->index = X86_BASE_NONE;
+    o->scale = 1;
+    o->seg = segment ? d->seg : X86_SEG_DS;
+}
+
+static void
+set_modrm_memory(const struct decoder *d, struct x86_operand *o, unsigned size)
+{
+    set_memory(d, o, d->base, size, true);
+    o->index = d->index;
+    o->scale = d->scale;
+    o->disp = d->disp;
+}
+
+static void
+set_imm(struct x86_operand *o, int64_t value, unsigned size)
+{
+    o->kind = X86_OPD_IMM;
+    o->imm = value;
+    o->size = (uint16_t)size;
+}
+
+/* Operands named by ModRM. Returns INVALID for registers that do not exist. */
+static int
+modrm_operand(const struct decoder *d, const struct x86_operand_row *r, unsigned opsize, struct x86_operand *o)
+{
+    bool memory = d->modrm >> 6 != 3;
+    unsigned reg = (d->modrm >> 3 & 7), rm = d->modrm & 7;
+    unsigned reg_x = reg | (d->rex & REX_R ? 8 : 0), rm_x = rm | (d->rex & REX_B ? 8 : 0);
+    unsigned size = size_bytes(d, r->size, opsize);
+    switch (r->encoding) {
+    case X86_E_E: case X86_E_W: case X86_E_Q: case X86_E_M:
+        if (memory)
+            set_modrm_memory(d, o, size_bytes(d, r->memory_size, opsize));
+        else if (r->encoding == X86_E_E)
+            set_gpr(d, o, rm_x, size);
+        else if (r->encoding == X86_E_W)
+            set_reg(o, X86_RC_XMM, rm_x, 16);
+        else
+            set_reg(o, X86_RC_MMX, rm, 8);
+        break;
+    case X86_E_R: set_gpr(d, o, rm_x, size); break;
+    case X86_E_G: set_gpr(d, o, reg_x, size); break;
+    case X86_E_V: set_reg(o, X86_RC_XMM, reg_x, 16); break;
+    case X86_E_U: set_reg(o, X86_RC_XMM, rm_x, 16); break;
+    case X86_E_P: set_reg(o, X86_RC_MMX, reg, 8); break;
+    case X86_E_N: set_reg(o, X86_RC_MMX, rm, 8); break;
+    case X86_E_STI: set_reg(o, X86_RC_X87, rm, 10); break;
+    case X86_E_S:
+        /* CS cannot be loaded; 6 and 7 do not exist. REX.R is ignored. */
+        if (reg > X86_SEG_GS || (reg == X86_SEG_CS && r->access & 2))
+            return INVALID;
+        set_reg(o, X86_RC_SEG, reg, 2);
+        break;
+    case X86_E_C:
+        if (reg_x > 8 || reg_x == 1 || (reg_x > 4 && reg_x < 8))
+            return INVALID;
+        set_reg(o, X86_RC_CR, reg_x, 8);
+        break;
+    case X86_E_D:
+        if (reg_x > 7)
+            return INVALID;
+        set_reg(o, X86_RC_DR, reg_x, 8);
+        break;
+    default: return INVALID;
+    }
+    return OK;
+}
+
+static int
+fill_operand(struct decoder *d, const struct x86_operand_row *r, unsigned opsize, struct x86_operand *o)
+{
+    unsigned size = size_bytes(d, r->size, opsize);
+    o->access = r->access;
+    switch (r->encoding) {
+    case X86_E_Z: set_gpr(d, o, (d->opcode & 7) | (d->rex & REX_B ? 8 : 0), size); break;
+    case X86_E_B: set_reg(o, X86_RC_GPR, d->vvvv, size); break;
+    /* Immediates of operand size are at most 32 bits wide, but for MOV r64, imm64. */
+    case X86_E_I:
+        if (r->size == X86_Z_Z)
+            set_imm(o, take_signed(d, size), opsize);
+        else if (r->size == X86_Z_V)
+            set_imm(o, take_signed(d, size), size);
+        else
+            set_imm(o, (int64_t)take(d, size), size);
+        break;
+    case X86_E_SI: set_imm(o, take_signed(d, 1), opsize); break;
+    case X86_E_ONE: set_imm(o, 1, 1); break;
+    case X86_E_J:
+        o->kind = X86_OPD_REL;
+        o->imm = take_signed(d, r->size == X86_Z_B ? 1 : 4);
+        o->size = 8;
+        break;
+    case X86_E_O:
+        set_memory(d, o, X86_BASE_NONE, size, true);
+        o->disp = (int64_t)take(d, d->address67 ? 4 : 8);
+        break;
+    case X86_E_XSI: set_memory(d, o, 6, size, true); break;
+    case X86_E_YDI: set_memory(d, o, 7, size, false); break;
+    case X86_E_DI: set_memory(d, o, 7, size, true); break;
+    case X86_E_BX: set_memory(d, o, 3, size, true); break;
+    case X86_E_ACC: set_reg(o, X86_RC_GPR, 0, size); break;
+    case X86_E_CL: set_reg(o, X86_RC_GPR, 1, 1); break;
+    case X86_E_DX: set_reg(o, X86_RC_GPR, 2, 2); break;
+    case X86_E_ST0: set_reg(o, X86_RC_X87, 0, 10); break;
+    case X86_E_FS: set_reg(o, X86_RC_SEG, X86_SEG_FS, 2); break;
+    case X86_E_GS: set_reg(o, X86_RC_SEG, X86_SEG_GS, 2); break;
+    default: return modrm_operand(d, r, opsize, o);
+    }
+    return OK;
+}
+
+static int
+fill_insn(struct decoder *d, const struct x86_form *form, struct x86_insn *insn)
+{
+    const struct x86_row *row = &x86_rows[form->row];
+    bool lock_ok = row->attrs & X86_A_LOCK && d->modrm >> 6 != 3;
+    if (d->lock && !lock_ok)
+        return INVALID;
+    unsigned opsize = operand_size(d, row);
+    insn->op = row->op;
+    insn->row = form->row;
+    insn->opsize = (uint8_t)opsize;
+    insn->address_size = d->address67 ? 4 : 8;
+    insn->cc = row->attrs & X86_A_CC_OPCODE ? d->opcode & 15 : 0;
+    insn->lock = d->lock;
+    insn->rep = (row->attrs & X86_A_REP && d->repeat) || (row->attrs & X86_A_REPZ && d->repeat == 0xf3);
+    insn->repne = row->attrs & X86_A_REPZ && d->repeat == 0xf2;
+    insn->operand_count = row->operand_count;
+    for (unsigned i = 0; i < row->operand_count; i++)
+        if (fill_operand(d, &row->operand[i], opsize, &insn->operand[i]) == INVALID)
+            return INVALID;
+    return OK;
+}
+
+/* Displacements from the next instruction become addresses. */
+static void
+resolve_relative(const struct decoder *d, struct x86_insn *insn)
+{
+    uint64_t next = insn->address + insn->length;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        struct x86_operand *o = &insn->operand[i];
+        if (o->kind == X86_OPD_REL)
+            o->imm = (int64_t)((uint64_t)o->imm + next);
+        if (o->kind == X86_OPD_MEM && o->base == X86_BASE_RIP) {
+            uint64_t address = (uint64_t)o->disp + next;
+            o->disp = (int64_t)(d->address67 ? (uint32_t)address : address);
+        }
+    }
+}
+
+int
+x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn)
+{
+    struct decoder d = {
+        .bytes = bytes,
+        .size = size < X86_MAX_LENGTH ? (unsigned)size : X86_MAX_LENGTH,
+        .truncated = size < X86_MAX_LENGTH,
+        .seg = X86_SEG_DS,
+        .modrm = 0,
+    };
+    struct x86_insn result = {.address = address};
+    int cut_off = d.truncated ? CUT_OFF : INVALID;
+    int rc = take_opcode(&d);
+    if (rc != OK)
+        return rc == CUT_OFF ? cut_off : INVALID;
+    const struct x86_opcode *o = &x86_opcodes[d.map][d.opcode];
+    if (!o->count)
+        return INVALID;
+    if (o->modrm) {
+        d.modrm = (uint8_t)take(&d, 1);
+        if (d.cut_off)
+            return cut_off;
+    }
+    const struct x86_form *form = find_form(&d, o);
+    if (!form)
+        return INVALID;
+    if (o->modrm && x86_rows[form->row].attrs & X86_A_MOD3)
+        d.modrm |= 0xc0;
+    else if (o->modrm && d.modrm >> 6 != 3)
+        take_address(&d);
+    rc = fill_insn(&d, form, &result);
+    if (rc == INVALID)
+        return INVALID;
+    if (d.cut_off)
+        return cut_off;
+    if (d.map >= MAP_VEX_0F38 && d.vvvv) {
+        bool used = false;
+        for (unsigned i = 0; i < result.operand_count; i++)
+            used |= x86_rows[form->row].operand[i].encoding == X86_E_B;
+        if (!used)
+            return INVALID; /* VEX.vvvv must be 1111b */
+    }
+    result.length = (uint8_t)d.at;
+    resolve_relative(&d, &result);
+    *insn = result;
+    return (int)d.at;
+}
+
+const char *
+x86_op_name(unsigned op)
+{
+    return op < X86_OP_COUNT ? x86_names[op] : "?";
+}
+
+enum { CF = 1 << X86_FLAG_CF, PF = 1 << X86_FLAG_PF, ZF = 1 << X86_FLAG_ZF, SF = 1 << X86_FLAG_SF,
+       OF = 1 << X86_FLAG_OF };
+
+/* The count of a shift by an immediate, masked as the processor does; -1 for CL. */
+static int
+shift_count(const struct x86_insn *insn)
+{
+    const struct x86_operand *o = &insn->operand[insn->operand_count - 1];
+    return o->kind == X86_OPD_IMM ? (int)(o->imm & (insn->opsize == 8 ? 63 : 31)) : -1;
+}
+
+static struct x86_flag_effects
+shift_flags(const struct x86_insn *insn, struct x86_flag_effects e)
+{
+    int count = shift_count(insn);
+    if (count == 0)
+        return (struct x86_flag_effects){0};
+    if (count < 0) {
+        /* Count 0 keeps all flags, so every one that is written is also read. */
+        e.tested |= e.written | e.undefined;
+    } else if (count > 1 && e.written & OF) {
+        e.written &= (uint8_t)~OF;
+        e.undefined |= OF;
+    }
+    return e;
+}
+
+/* Flags tested by a condition. */
+static uint8_t
+condition_flags(unsigned cc)
+{
+    static const uint8_t tested[8] = {OF, CF, ZF, CF | ZF, SF, PF, SF | OF, SF | OF | ZF};
+    return tested[cc >> 1 & 7];
+}
+
+struct x86_flag_effects
+x86_flag_effects(const struct x86_insn *insn)
+{
+    const struct x86_row *row = x86_row(insn->row);
+    struct x86_flag_effects e = row->flags;
+    if (row->attrs & X86_A_CCFLAGS)
+        e.tested |= condition_flags(insn->cc);
+    if (row->attrs & X86_A_COUNT)
+        return shift_flags(insn, e);
+    if (row->attrs & X86_A_REPZ && (insn->rep || insn->repne))
+        e.tested |= e.written; /* rcx = 0 keeps them */
+    return e;
+}
+
+enum x86_flow
+x86_flow(const struct x86_insn *insn)
+{
+    return (enum x86_flow)x86_row(insn->row)->flow;
+}
