@@ -36,6 +36,11 @@ void eval_invalidate(struct eval *ev, uint64_t start, uint64_t end);
 /* Runs from x86_cpu.rip. limit_forced(): a check is due when x86_this_cpu()->limit == UINT64_MAX. */
 enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned *trap);
 
+/* After a fault left eval_run() by siglongjmp (or x86_raise() was called): the guest address of the
+ * instruction that faulted. Valid until the next eval_run() or eval_invalidate(); state is as of
+ * its last operation before the fault, rip is not touched. */
+uint64_t eval_fault_address(const struct eval *ev);
+
 /* Counters: guest instructions executed, and per start address of each block. */
 struct eval_count {
     uint64_t address;

@@ -16,6 +16,9 @@ struct lift_request {
     /* For a block that ends in an indirect jump discovery resolved: the table (NULL otherwise).
      * The terminator becomes IR_T_SWITCH on the table's index. */
     const struct lift_jump_table *jump_table;
+    /* When not NULL (the evaluator; max_insns entries): receives the number of ops in the function at the
+     * start of each instruction, so that a fault can be put down to its instruction. */
+    uint32_t *op_starts;
 };
 
 /* A bounded jump table in read-only data, as discovery proved it. The index is the register
