@@ -31,4 +31,62 @@ ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
  * across a sleep). */
 void *guest_span(guest_addr addr, size_t *size, bool write);
 
+
+/* --- the mappings; for exec, /proc and futexes --- */
+enum vma_kind { VMA_ANON, VMA_SHM, VMA_FILE };
+struct shm; /* object behind shared anonymous memory */
+struct artifact_ledger;
+
+struct vma {
+    uint64_t start, end;      /* page aligned, end exclusive */
+    int prot;                 /* the guest's PROT_* */
+    enum vma_kind kind;
+    bool shared, was_writable, dont_fork, wipe_on_fork;
+    struct file *file;        /* a reference, VMA_FILE */
+    struct shm *shm;          /* a reference, VMA_SHM */
+    uint64_t offset;          /* of start in the file or object */
+    const char *name;         /* "[heap]", "[stack]" or NULL */
+    const struct artifact_ledger *code; /* verified executable mapping of this file... */
+    uint64_t image_base;                /* ...and where its image address 0 is */
+};
+
+struct eval;
+struct mm {
+    unsigned refs;
+    uint8_t *base;            /* host address of guest address 0 */
+    struct vma *vma;          /* sorted by start; owned */
+    unsigned count, capacity, last; /* last: index of the last hit */
+    uint64_t brk_start, brk;
+    uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
+    uint64_t total_pages;
+    struct eval *eval;        /* made at first need */
+    struct list code_maps;    /* struct code_map: what fork maps again */
+};
+
+struct mm *mm_new(void); /* NULL: no memory */
+struct mm *mm_get(struct mm *mm);
+void mm_put(struct mm *mm);
+struct mm *mm_fork(struct mm *from); /* of the current process */
+/* The mapping at address or the first after it; NULL: none. Valid until mappings change. */
+struct vma *mm_find(struct mm *mm, uint64_t address);
+
+enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16 };
+/* Returns the address or -errno. file NULL: anonymous. Takes its own reference. */
+int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
+               uint64_t offset, const char *name);
+int mm_unmap(struct mm *mm, uint64_t address, uint64_t size);
+int mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot);
+/* A free range, top down; or -ENOMEM. */
+int64_t mm_find_free(struct mm *mm, uint64_t hint, uint64_t size);
+bool mm_range_free(struct mm *mm, uint64_t start, uint64_t end);
+/* A futex or similar in shared memory: the same key in all processes; false: -EFAULT. */
+struct futex_key {
+    const void *object;
+    uint64_t offset;
+};
+bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
+/* Copy from another process's memory (/proc/PID/cmdline); returns bytes copied. */
+size_t mm_read(struct mm *mm, void *dst, guest_addr src, size_t size);
+size_t mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
+
 #endif

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/list.h"
+#include "platform/platform.h"
 #include "vkernel/sched/sched.h"
 #include "x86/cpu.h"
 
@@ -48,6 +49,36 @@ struct process {
     uint64_t cpu_ns, children_cpu_ns;
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
+
+    /* --- of proc/, signal/ and time/ only --- */
+    struct task *leader;          /* gone when exec by another thread took its place */
+    unsigned thread_count;
+    int exit_status;              /* as wait4 reports it; valid when zombie */
+    int exit_signal;              /* to the parent; 0 none */
+    bool group_exit;              /* every thread leaves at its next check */
+    struct task *exec_by;         /* a thread in execve waits for the others to leave */
+    bool exec_done;               /* since fork: setpgid by the parent is refused */
+    bool subreaper, no_new_privs, keep_caps, reaped;
+    int pdeath_signal;
+    uint32_t personality;
+    int nice;
+    struct signal_action *actions;  /* [65], owned */
+    uint64_t pending_set;
+    struct list pending;            /* struct signal_entry */
+    bool stop_report, continue_report; /* for waitpid WUNTRACED / WCONTINUED */
+    int stop_signal;
+    struct wait_queue stop_queue;   /* threads of a stopped process */
+    struct wait_queue pidfd_queue;  /* pidfds: readable when zombie */
+    struct ktimer itimer_real;
+    uint64_t itimer_real_interval;
+    uint64_t itimer_virtual[2][2];  /* VIRTUAL, PROF: expiry in cpu_ns (0 off), interval */
+    struct list posix_timers;
+    int next_timer_id;
+    struct wait_queue *vfork_waiter;
+    uint64_t securebits;
+    uint64_t cap_ambient;
+    uint64_t minor_faults, voluntary, involuntary;
+    char *cmdline_unused;
 };
 
 struct task {
@@ -55,7 +86,32 @@ struct task {
     struct process *process;
     struct list thread_link;
     struct x86_cpu cpu;       /* saved while it does not run */
-    /* scheduling, signals: sched/, signal/ add their own parts in task_internal.h */
+
+    /* --- of proc/, sched/ and signal/ only --- */
+    struct list all_tasks;       /* every task */
+    struct list run_link;        /* in the run queue */
+    enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
+    bool queued, killable_only, preempted;
+    char comm[16];
+    struct platform_fiber *fiber;
+    struct platform_jump base;   /* the base dispatcher of the fiber */
+    struct run_frame *frame;     /* innermost nested run */
+    uint64_t started_ns;         /* monotonic, of this time slice */
+    uint64_t cpu_ns;
+    uint64_t blocked, saved_blocked;
+    bool restore_blocked;
+    uint64_t pending_set;
+    struct list pending;
+    uint64_t waiting_set;        /* rt_sigtimedwait */
+    uint64_t altstack_sp, altstack_size;
+    int altstack_flags;
+    struct wait_queue sleep_queue; /* sleeps that nothing but a timer or a signal ends */
+    int64_t (*restart)(struct task *t);
+    uint64_t restart_args[4];
+    uint64_t clear_child_tid, set_child_tid;
+    uint64_t robust_list, robust_size;
+    int strace_nr;
+    bool kill_me;                /* leaves at its next check (exec by a sibling) */
 };
 
 static inline struct process *
@@ -64,12 +120,20 @@ current_process(void)
     return current_task()->process;
 }
 struct process *process_find(int pid);
+struct task *task_find(int tid);
 struct process *process_next(struct process *after); /* NULL: the first; for /proc */
 
 /* --- signals, for ttys, pipes, timers: signal/ --- */
 int signal_send_process(struct process *p, int sig);             /* kernel-generated */
 int signal_send_group(int pgid, int sig);
 bool signal_pending_current(void); /* would one be delivered now? */
+/* For ttys: is the signal blocked or ignored by the current task (SIGTTIN, SIGTTOU rules)? */
+bool signal_ignored_current(int sig);
+/* No other process of the session can continue a stopped group (POSIX orphaned process group). */
+bool group_is_orphaned(int pgid);
+/* ppoll, pselect, epoll_pwait: replaces the mask until the call is over; restored by the edge. */
+void signal_set_temporary_mask(uint64_t set);
+/* Process-directed asynchronous I/O and the like, with si_code and si_fd. */
 
 /* --- capabilities --- */
 bool capable(int cap); /* of the current task's effective set, CAP_* */

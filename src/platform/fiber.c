@@ -1,0 +1,191 @@
+/* Fibers: host stacks with a guard page, pooled, and start-up checks of the thread's segment bases. */
+#include "platform/platform.h"
+
+#include <asm/prctl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "x86/helpers.h"
+
+enum {
+    FIBER_STACK = 1 << 20,
+    FIBER_GUARD = 64 << 10,
+    FIBER_RESERVE = 160 << 10, /* what the vkernel and the evaluator may need below compiled frames */
+    FIBER_POOL = 64,
+};
+
+#ifndef HWCAP2_FSGSBASE
+#define HWCAP2_FSGSBASE (1 << 1)
+#endif
+
+struct platform_fiber {
+    uint64_t rsp;
+    uint8_t *stack; /* lowest usable byte; NULL for the thread's own stack */
+    struct platform_fiber *next;
+};
+
+void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp);
+void platform_fiber_start(void);
+void platform_faults_init(void);
+
+__thread uint8_t *x86_memory_tls;
+
+static struct platform_fiber *fiber_pool;
+static unsigned fiber_pool_count;
+static struct platform_fiber main_fiber;
+static bool have_wrgsbase;
+
+static bool
+fiber_stack_new(struct platform_fiber *f)
+{
+    uint8_t *p = mmap(NULL, FIBER_GUARD + FIBER_STACK, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+    if (p == MAP_FAILED)
+        return false;
+    if (mprotect(p + FIBER_GUARD, FIBER_STACK, PROT_READ | PROT_WRITE) != 0) {
+        munmap(p, FIBER_GUARD + FIBER_STACK);
+        return false;
+    }
+    f->stack = p + FIBER_GUARD;
+    return true;
+}
+
+struct platform_fiber *
+platform_fiber_new(void (*entry)(void *), void *arg)
+{
+    struct platform_fiber *f = fiber_pool;
+    uint64_t *sp;
+
+    if (f) {
+        fiber_pool = f->next;
+        fiber_pool_count--;
+    } else {
+        f = calloc(1, sizeof *f);
+        if (!f)
+            return NULL;
+        if (!fiber_stack_new(f)) {
+            free(f);
+            return NULL;
+        }
+    }
+    f->next = NULL;
+    sp = (uint64_t *)(f->stack + FIBER_STACK);
+    *--sp = 0;
+    *--sp = 0; /* platform_fiber_start runs with rsp here: 16-aligned before its call */
+    *--sp = (uint64_t)(uintptr_t)platform_fiber_start;
+    *--sp = 0;                         /* rbp */
+    *--sp = (uint64_t)(uintptr_t)entry; /* rbx */
+    *--sp = (uint64_t)(uintptr_t)arg;   /* r12 */
+    *--sp = 0;
+    *--sp = 0;
+    *--sp = 0;
+    f->rsp = (uint64_t)(uintptr_t)sp;
+    return f;
+}
+
+void
+platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
+{
+    platform_switch_stack(&from->rsp, to->rsp);
+}
+
+void
+platform_fiber_free(struct platform_fiber *f)
+{
+    if (!f || !f->stack)
+        return;
+    if (fiber_pool_count < FIBER_POOL) {
+        f->next = fiber_pool;
+        fiber_pool = f;
+        fiber_pool_count++;
+        return;
+    }
+    munmap(f->stack - FIBER_GUARD, FIBER_GUARD + FIBER_STACK);
+    free(f);
+}
+
+uint64_t
+platform_fiber_limit(const struct platform_fiber *f)
+{
+    return (uint64_t)(uintptr_t)f->stack + FIBER_RESERVE;
+}
+
+uint64_t
+platform_stack_pointer(void)
+{
+    return (uint64_t)(uintptr_t)__builtin_frame_address(0);
+}
+
+struct platform_fiber *
+platform_fiber_main(void)
+{
+    return &main_fiber;
+}
+
+void
+platform_set_memory(void *base)
+{
+    x86_memory_tls = base;
+    if (have_wrgsbase)
+        __asm__ volatile("wrgsbase %0" ::"r"(base) : "memory");
+    else
+        syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)(uintptr_t)base);
+}
+
+void
+platform_log(const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (n > (int)sizeof text - 1)
+        n = (int)sizeof text - 1;
+    if (n > 0 && write(2, text, (size_t)n) < 0)
+        return;
+}
+
+_Noreturn void
+platform_die(const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    platform_log("ingot: %s\n", text);
+    exit(125);
+}
+
+bool
+platform_init(void)
+{
+    unsigned long fs = 0;
+
+    platform_faults_init();
+    have_wrgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
+    if (syscall(SYS_arch_prctl, ARCH_GET_FS, &fs) != 0 ||
+        (unsigned long)(uintptr_t)&x86_cpu_tls + sizeof x86_cpu_tls != fs) {
+        platform_log("ingot: this executable was linked wrongly: x86_cpu_tls is not the last object of the TLS "
+                     "block (at fs-%#lx, expected fs-%#zx)\n",
+                     fs - (unsigned long)(uintptr_t)&x86_cpu_tls, sizeof x86_cpu_tls);
+        return false;
+    }
+#ifdef PR_SET_MDWE
+    prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
+#else
+    prctl(65, 1, 0, 0, 0); /* PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN; older kernels refuse, which is fine */
+#endif
+    return true;
+}

@@ -1,0 +1,251 @@
+/* Host memory for guest address spaces. Never executable. */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED
+#error "needs Linux mmap"
+#endif
+
+static int pagemap_fd = -2;
+
+void *
+platform_reserve(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void
+platform_release(void *p, size_t size)
+{
+    munmap(p, size);
+}
+
+static int
+map_at(void *at, size_t size, int prot, int flags, int fd, uint64_t offset)
+{
+    if (prot & PROT_EXEC)
+        return -EACCES;
+    if (mmap(at, size, prot, flags | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
+        return -errno;
+    return 0;
+}
+
+int
+platform_map_none(void *at, size_t size)
+{
+    return map_at(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int
+platform_map_anon(void *at, size_t size, int prot)
+{
+    return map_at(at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int
+platform_map_file(void *at, size_t size, int prot, bool shared, int fd, uint64_t offset)
+{
+    return map_at(at, size, prot, (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE, fd, offset);
+}
+
+int
+platform_protect(void *at, size_t size, int prot)
+{
+    if (prot & PROT_EXEC)
+        return -EACCES;
+    return mprotect(at, size, prot) == 0 ? 0 : -errno;
+}
+
+int
+platform_discard(void *at, size_t size, int advice)
+{
+    return madvise(at, size, advice) == 0 ? 0 : -errno;
+}
+
+int
+platform_move(void *from, void *to, size_t size)
+{
+    if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+        return -errno;
+    return platform_map_none(from, size);
+}
+
+int
+platform_sync(void *at, size_t size, int flags)
+{
+    return msync(at, size, flags) == 0 ? 0 : -errno;
+}
+
+int
+platform_resident(void *at, size_t size, unsigned char *vec)
+{
+    return mincore(at, size, vec) == 0 ? 0 : -errno;
+}
+
+void
+platform_populate(void *at, size_t size)
+{
+    madvise(at, size, 23 /* MADV_POPULATE_WRITE: absent before Linux 5.14, where the copy faults instead */);
+}
+
+int
+platform_memory_object(uint64_t size)
+{
+    int fd = memfd_create("guest", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) != 0) {
+        int e = errno;
+
+        close(fd);
+        return -e;
+    }
+    return fd;
+}
+
+void
+platform_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+int
+platform_dirty_pages(const void *at, size_t count, uint64_t *entries)
+{
+    uint64_t page = (uint64_t)(uintptr_t)at / PAGE_SIZE;
+    size_t want = count * sizeof *entries, done = 0;
+
+    if (pagemap_fd == -2)
+        pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (pagemap_fd < 0)
+        return -ENOSYS;
+    while (done < want) {
+        ssize_t n = pread(pagemap_fd, (char *)entries + done, want - done, (off_t)(page * 8 + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -EIO;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+void
+platform_random(void *buf, size_t size)
+{
+    uint8_t *p = buf;
+
+    while (size) {
+        ssize_t n = getrandom(p, size, 0);
+
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            platform_die("the host gives no random numbers");
+        }
+        p += n;
+        size -= (size_t)n;
+    }
+}
+
+uint64_t
+platform_memory_total(void)
+{
+    struct sysinfo si;
+
+    return sysinfo(&si) == 0 ? (uint64_t)si.totalram * si.mem_unit : 0;
+}
+
+uint64_t
+platform_memory_free(void)
+{
+    struct sysinfo si;
+
+    return sysinfo(&si) == 0 ? (uint64_t)(si.freeram + si.bufferram) * si.mem_unit : 0;
+}
+
+unsigned
+platform_cpu_count(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 ? (unsigned)n : 1;
+}
+
+int
+platform_open_self(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int
+platform_open_append(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    return fd < 0 ? -errno : fd;
+}
+
+long
+platform_write(int fd, const void *data, size_t size)
+{
+    ssize_t n = write(fd, data, size);
+
+    return n < 0 ? -errno : n;
+}
+
+long
+platform_read_at(int fd, void *data, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (long)done;
+}
+
+int64_t
+platform_file_size(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 ? st.st_size : -errno;
+}
+
+void *
+platform_map_view(int fd, uint64_t offset, size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, (off_t)offset);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool
+platform_isatty(int fd)
+{
+    return isatty(fd);
+}

@@ -1,0 +1,109 @@
+/* What the vkernel core asks of the host: memory, fibers, time, entropy, signals. Files: platform/hostfs.h.
+ *
+ * Errors are negative errno. One worker thread: nothing here locks. */
+#ifndef PLATFORM_PLATFORM_H
+#define PLATFORM_PLATFORM_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PAGE_SIZE = 4096 };
+
+/* --- start: FS/GS set-up, checks. Prints a message and returns false when the host cannot run us. --- */
+bool platform_init(void);
+_Noreturn void platform_die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* exit 125 */
+void platform_log(const char *format, ...) __attribute__((format(printf, 1, 2)));           /* stderr */
+
+/* --- memory. prot: PROT_READ and PROT_WRITE only, PROT_EXEC is refused --- */
+void *platform_reserve(size_t size); /* PROT_NONE; NULL when there is no room */
+void platform_release(void *p, size_t size);
+int platform_map_none(void *at, size_t size);
+int platform_map_anon(void *at, size_t size, int prot);
+int platform_map_file(void *at, size_t size, int prot, bool shared, int fd, uint64_t offset);
+int platform_protect(void *at, size_t size, int prot);
+int platform_discard(void *at, size_t size, int advice); /* madvise */
+int platform_move(void *from, void *to, size_t size);    /* the pages themselves; from becomes PROT_NONE */
+int platform_sync(void *at, size_t size, int flags);
+int platform_resident(void *at, size_t size, unsigned char *vec);
+void platform_populate(void *at, size_t size);
+/* A new memory object for shared anonymous mappings: its descriptor. */
+int platform_memory_object(uint64_t size);
+void platform_close(int fd);
+/* Bit i of out: page i of [at, at + count pages) holds private data (was written). */
+int platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
+static inline bool
+platform_entry_dirty(uint64_t entry)
+{
+    return (entry >> 62) != 0 && !(entry >> 61 & 1); /* present or swapped, not a file page */
+}
+
+/* --- guest memory base of the running thread: GS --- */
+void platform_set_memory(void *base);
+
+/* --- fibers --- */
+struct platform_fiber; /* a host stack and where it stopped */
+struct platform_fiber *platform_fiber_new(void (*entry)(void *), void *arg);
+void platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to);
+void platform_fiber_free(struct platform_fiber *f); /* not the running one; its stack goes to a pool */
+/* The lowest address that compiled code may use: below it, it polls. */
+uint64_t platform_fiber_limit(const struct platform_fiber *f);
+uint64_t platform_stack_pointer(void);
+/* The host thread's own stack as a fiber, to switch away from. */
+struct platform_fiber *platform_fiber_main(void);
+
+/* --- leaving frames: registers only; the frames between must hold nothing --- */
+struct platform_jump {
+    uint64_t reg[8]; /* rbx rbp r12 r13 r14 r15 rsp rip */
+};
+int platform_mark(struct platform_jump *j) __attribute__((returns_twice));
+_Noreturn void platform_jump(struct platform_jump *j, int value);
+
+/* --- compiled code: enter.S --- */
+/* Runs compiled code from the state in x86_cpu_tls; returns the guest pc to go on at, or -1 (unwind: rip is in
+ * x86_cpu_tls). */
+uint64_t platform_enter(const void *code);
+
+/* --- time --- */
+uint64_t platform_monotonic_ns(void);
+uint64_t platform_realtime_ns(void);
+uint64_t platform_cpu_ns(void); /* of this thread */
+/* Raises x86_cpu_tls.limit every 10 ms while on, and sets platform_ticked. */
+void platform_tick(bool on);
+extern volatile sig_atomic_t platform_ticked;
+
+/* --- host signals to the artifact: bit (signal - 1) set in platform_host_signals, and limit raised --- */
+extern volatile uint64_t platform_host_signals;
+void platform_forward_signals(bool on);
+/* Sleeps in the host's poll; also returns (0) when a host signal arrived. timeout in ns, UINT64_MAX: none. */
+int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
+
+/* --- faults --- */
+enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
+extern volatile enum platform_mode platform_mode;
+struct platform_fault {
+    int sig, code;
+    uint64_t address;
+};
+/* Called on the alternate stack for a fault while guest code ran; must platform_jump away. In PLATFORM_KERNEL mode a
+ * fault at an address for which `inside` is true is mended with a zero page and counted. */
+extern void (*platform_on_fault)(const struct platform_fault *f);
+extern bool (*platform_fault_inside)(uint64_t host_address);
+extern volatile unsigned platform_mended_faults;
+
+/* --- entropy, machine --- */
+void platform_random(void *buf, size_t size);
+uint64_t platform_memory_total(void);
+uint64_t platform_memory_free(void);
+unsigned platform_cpu_count(void);
+int platform_open_self(void);
+int platform_open_append(const char *path);
+long platform_write(int fd, const void *data, size_t size);
+long platform_read_at(int fd, void *data, size_t size, uint64_t offset);
+int64_t platform_file_size(int fd);
+void *platform_map_view(int fd, uint64_t offset, size_t size); /* read-only, whole; NULL on failure */
+bool platform_isatty(int fd);
+
+#endif
