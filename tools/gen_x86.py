@@ -12,13 +12,13 @@ FLAGS = {'c': 0, 'p': 1, 'a': 2, 'z': 3, 's': 4, 'o': 5, 'd': 6}
 FLOW = {'.': 'NEXT', 'jump': 'JUMP', 'jumpind': 'JUMP_INDIRECT', 'branch': 'BRANCH', 'call': 'CALL',
         'callind': 'CALL_INDIRECT', 'return': 'RETURN', 'syscall': 'SYSCALL', 'trap': 'TRAP'}
 ATTRS = ['lock', 'rep', 'repz', 'd64', 'f64', 'mod3', 'count', 'byte', 'op66', 'ccflags', 'reg_opcode',
-         'cc_opcode']
+         'cc_opcode', 'max4']
 SIZES = {'b': 'B', 'w': 'W', 'd': 'D', 'q': 'Q', 'x': 'X', 't': 'T', 'v': 'V', 'z': 'Z', 'y': 'Y',
          'e': 'ENV', 's': 'STATE', 'f': 'FXSAVE', 'p': 'FAR', 'g': 'GDTR', '': 'NONE'}
 FIXED = {'AL': ('ACC', 'b'), 'AX': ('ACC', 'w'), 'rAX': ('ACC', 'v'), 'zAX': ('ACC', 'z'), 'CL': ('CL', 'b'),
          'DX': ('DX', 'w'), 'ST0': ('ST0', 't'), 'STi': ('STI', 't'), 'FS': ('FS', 'w'), 'GS': ('GS', 'w'),
          '1': ('ONE', 'b')}
-LETTERS = {'E': 'E', 'G': 'G', 'M': 'M', 'R': 'R', 'Z': 'Z', 'B': 'B', 'V': 'V', 'W': 'W', 'U': 'U', 'P': 'P',
+LETTERS = {'A': 'A', 'E': 'E', 'G': 'G', 'M': 'M', 'R': 'R', 'Z': 'Z', 'B': 'B', 'V': 'V', 'W': 'W', 'U': 'U', 'P': 'P',
            'Q': 'Q', 'N': 'N', 'S': 'S', 'C': 'C', 'D': 'D', 'I': 'I', 'J': 'J', 'O': 'O', 'X': 'XSI',
            'Y': 'YDI'}
 
@@ -43,6 +43,8 @@ def operand(line, token):
         m = re.fullmatch(name + '(.)', token)
         if m:
             return encoding, m[1], m[1], access
+    if token == 'A':
+        access = 0
     if token[0] not in LETTERS or token[1:] not in SIZES:
         fail(line, f'operand {token}')
     return LETTERS[token[0]], token[1:], token[1:], access

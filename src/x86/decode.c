@@ -200,7 +200,7 @@ operand_size(const struct decoder *d, const struct x86_row *row)
     if (row->attrs & X86_A_F64)
         return 8;
     if (d->rex & REX_W)
-        return 8;
+        return row->attrs & X86_A_MAX4 ? 4 : 8;
     if (d->opsize66 && !(row->attrs & X86_A_OP66))
         return 2;
     return row->attrs & X86_A_D64 ? 8 : 4;
@@ -293,6 +293,10 @@ modrm_operand(const struct decoder *d, const struct x86_operand_row *r, unsigned
             set_reg(o, X86_RC_XMM, rm_x, 16);
         else
             set_reg(o, X86_RC_MMX, rm, 8);
+        break;
+    case X86_E_A:
+        set_modrm_memory(d, o, 0);
+        o->seg = X86_SEG_DS;
         break;
     case X86_E_R: set_gpr(d, o, rm_x, size); break;
     case X86_E_G: set_gpr(d, o, reg_x, size); break;

@@ -94,7 +94,7 @@ put_memory(struct out *o, const struct x86_operand *m, unsigned address_size)
         put(o, "*%u", m->scale);
     }
     if (m->base == X86_BASE_NONE && m->index == X86_BASE_NONE) {
-        put(o, "0x%" PRIx64, (uint64_t)m->disp);
+        put(o, "0x%" PRIx64, address_size == 4 ? (uint32_t)m->disp : (uint64_t)m->disp);
     } else if (m->disp) {
         put(o, "%s", m->disp > 0 ? "+" : "");
         put_hex(o, m->disp);

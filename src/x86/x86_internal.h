@@ -20,6 +20,7 @@ enum x86_attr {
     X86_A_CCFLAGS = 1 << 9,    /* tests the flags of its condition */
     X86_A_REG_OPCODE = 1 << 10,
     X86_A_CC_OPCODE = 1 << 11,
+    X86_A_MAX4 = 1 << 12,
 };
 
 /* Operand encodings: the letters of insn.tab. */
@@ -27,6 +28,7 @@ enum x86_encoding {
     X86_E_E, X86_E_G, X86_E_M, X86_E_R, X86_E_Z, X86_E_B, X86_E_V, X86_E_W, X86_E_U, X86_E_P, X86_E_Q, X86_E_N,
     X86_E_S, X86_E_C, X86_E_D, X86_E_I, X86_E_SI, X86_E_J, X86_E_O, X86_E_XSI, X86_E_YDI, X86_E_DI, X86_E_BX,
     X86_E_ACC, X86_E_CL, X86_E_DX, X86_E_ST0, X86_E_STI, X86_E_FS, X86_E_GS, X86_E_ONE,
+    X86_E_A,
 };
 
 enum x86_size {
