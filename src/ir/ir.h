@@ -109,6 +109,7 @@ struct ir_terminator {
     uint64_t target, next;
     uint32_t target_count;
     uint64_t *targets;    /* in the function's arena */
+    uint8_t flags_dead;   /* X86_FLAG_* bits nobody reads after this; found by ir_optimize, 0 is always right */
 };
 
 struct ir_block {
@@ -116,6 +117,7 @@ struct ir_block {
     uint32_t size;        /* bytes of x86 text it came from */
     uint32_t insn_count;
     uint32_t first_op, op_count; /* slice of ops */
+    uint8_t flags_dead;   /* as in ir_terminator, at the block's start */
     bool entry;           /* may be entered from the dispatcher: the function's own entry, outermost loop
                            * headers, landing pads, computed-goto labels */
     struct ir_terminator end;

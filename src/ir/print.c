@@ -54,7 +54,7 @@ print_end(const struct ir_terminator *t, FILE *out)
         for (uint32_t i = 0; i < t->target_count; i++)
             fprintf(out, "%s%#" PRIx64, i ? " " : "", t->targets[i]);
         fprintf(out, "]");
-        if (t->next == IR_NO_ADDRESS && t->indirect != IR_NO_VALUE)
+        if (t->next == IR_NO_ADDRESS)
             fprintf(out, " else jump_indirect %%%u", t->indirect);
         break;
     case IR_T_TRAP:

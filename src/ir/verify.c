@@ -96,7 +96,7 @@ check_end(const struct ir_func *f, const struct ir_block *block)
     if (t->kind == IR_T_SWITCH) {
         if (t->target_count != 0 && t->targets == NULL)
             return "a switch without targets";
-        if (t->next == IR_NO_ADDRESS && t->indirect != IR_NO_VALUE)
+        if (t->next == IR_NO_ADDRESS)
             return check_operand(f, block, end, t->indirect, IR_I64);
     }
     return NULL;

@@ -1,0 +1,20 @@
+/* From addresses to blocks of one function. */
+#ifndef IR_BLOCK_MAP_H
+#define IR_BLOCK_MAP_H
+
+#include "ir/ir.h"
+
+#define IR_NO_BLOCK UINT32_MAX
+
+struct ir_block_map {
+    const struct ir_func *f;
+    uint32_t *slots; /* open addressing: block index + 1 */
+    uint32_t mask;
+};
+
+void ir_block_map_init(struct ir_block_map *m, const struct ir_func *f);
+void ir_block_map_fini(struct ir_block_map *m);
+/* The block that starts at address, or IR_NO_BLOCK. */
+uint32_t ir_block_find(const struct ir_block_map *m, uint64_t address);
+
+#endif

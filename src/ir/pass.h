@@ -1,0 +1,10 @@
+/* The passes. Private to src/ir. */
+#ifndef IR_PASS_H
+#define IR_PASS_H
+
+#include "ir/ir.h"
+
+/* Removes SETs that nobody reads and operations that nobody uses; fills flags_dead. */
+void ir_pass_dead(struct ir_func *f, const struct ir_pipeline *p);
+
+#endif

@@ -1,0 +1,261 @@
+/* Dead code: one backward liveness analysis over CPU state and values together, so that a chain of flag
+ * updates that only feeds itself (a shift by CL keeps the old flags when the count is 0) goes as a whole.
+ *
+ * It is optimistic: nothing is live until a path to a use is found. Loads and divisions stay, because
+ * they may fault. At exits every state but the flags is live (DESIGN D6). */
+#include "ir/pass.h"
+
+#include <string.h>
+
+#include "ir/block_map.h"
+
+#define TMP_STATES (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT))
+#define EXIT_STATES (IR_STATES_ALL & ~IR_STATES_FLAGS & ~TMP_STATES)
+
+struct liveness {
+    const struct ir_func *f;
+    const struct ir_flag_facts *facts; /* NULL: assume that everybody reads flags */
+    bool exact;                        /* flags are live at traps */
+    struct ir_block_map map;
+    uint64_t *in;       /* per block: states live at its start */
+    uint8_t *needed;    /* per operation */
+    uint64_t entries;   /* flags live at entry blocks: an indirect jump may go there */
+};
+
+static uint64_t
+live_at_leaving(const struct liveness *l, uint64_t address)
+{
+    if (l->facts == NULL)
+        return EXIT_STATES | IR_STATES_FLAGS;
+    if (l->facts->live_at_entry != NULL && l->facts->live_at_entry(l->facts->context, address))
+        return EXIT_STATES | IR_STATES_FLAGS;
+    return EXIT_STATES;
+}
+
+static uint64_t
+live_at(const struct liveness *l, uint64_t address)
+{
+    uint32_t i = ir_block_find(&l->map, address);
+
+    return i != IR_NO_BLOCK ? l->in[i] : live_at_leaving(l, address);
+}
+
+static uint64_t
+live_over_call(const struct liveness *l, uint64_t next)
+{
+    if (l->facts != NULL && !l->facts->live_at_return)
+        return EXIT_STATES;
+    return EXIT_STATES | (live_at(l, next) & IR_STATES_FLAGS);
+}
+
+static uint64_t
+live_at_end(const struct liveness *l, const struct ir_terminator *t)
+{
+    bool returns_flags = l->facts == NULL || l->facts->live_at_return;
+    uint64_t live = 0;
+
+    switch (t->kind) {
+    case IR_T_JUMP:
+        return live_at(l, t->target);
+    case IR_T_BRANCH:
+        return live_at(l, t->target) | live_at(l, t->next);
+    case IR_T_SWITCH:
+        for (uint32_t i = 0; i < t->target_count; i++)
+            live |= live_at(l, t->targets[i]);
+        return live | (t->next != IR_NO_ADDRESS ? live_at(l, t->next) : EXIT_STATES | l->entries);
+    case IR_T_JUMP_INDIRECT:
+        return EXIT_STATES | l->entries;
+    case IR_T_CALL:
+        return live_at_leaving(l, t->target) | live_over_call(l, t->next);
+    case IR_T_CALL_INDIRECT:
+        return live_over_call(l, t->next);
+    case IR_T_SYSCALL:
+        return EXIT_STATES | live_at(l, t->next);
+    case IR_T_RETURN:
+        return EXIT_STATES | (returns_flags ? IR_STATES_FLAGS : 0);
+    default:
+        return EXIT_STATES | (l->exact ? IR_STATES_FLAGS : 0);
+    }
+}
+
+static void
+need(struct liveness *l, ir_value v)
+{
+    if (v != IR_NO_VALUE)
+        l->needed[v] = 1;
+}
+
+static void
+need_operands(struct liveness *l, const struct ir_op *op)
+{
+    need(l, op->a);
+    need(l, op->b);
+    need(l, op->c);
+}
+
+static uint64_t
+scan_op(struct liveness *l, ir_value v, uint64_t live)
+{
+    const struct ir_op *op = &l->f->ops.items[v];
+
+    switch (op->op) {
+    case IR_SET:
+        if ((live & IR_STATE_BIT(op->aux)) == 0)
+            return live;
+        l->needed[v] = 1;
+        need(l, op->a);
+        return live & ~IR_STATE_BIT(op->aux);
+    case IR_GET:
+        return l->needed[v] ? live | IR_STATE_BIT(op->aux) : live;
+    case IR_HELPER:
+        if (!ir_op_is_pure(op)) {
+            uint64_t reads = ir_helper_reads(op->aux);
+
+            if (!l->exact && (ir_helper_infos[op->aux].flags & IR_HELPER_RAISES))
+                reads &= ~IR_STATES_FLAGS;
+            l->needed[v] = 1;
+            live |= reads;
+        }
+        break;
+    default:
+        if (!ir_op_is_pure(op))
+            l->needed[v] = 1;
+        break;
+    }
+    if (l->needed[v])
+        need_operands(l, op);
+    return live;
+}
+
+static uint64_t
+scan_block(struct liveness *l, const struct ir_block *block)
+{
+    uint64_t live = live_at_end(l, &block->end);
+
+    memset(l->needed + block->first_op, 0, block->op_count);
+    if (ir_terminator_type(block->end.kind) != IR_V)
+        need(l, block->end.value);
+    if (block->end.kind == IR_T_SWITCH && block->end.next == IR_NO_ADDRESS)
+        need(l, block->end.indirect);
+    for (ir_value v = block->first_op + block->op_count; v-- > block->first_op;)
+        live = scan_op(l, v, live);
+    return live;
+}
+
+static void
+solve(struct liveness *l)
+{
+    bool changed;
+
+    do {
+        changed = false;
+        for (size_t i = l->f->blocks.count; i-- > 0;) {
+            const struct ir_block *block = &l->f->blocks.items[i];
+            uint64_t live = scan_block(l, block);
+
+            if (live == l->in[i])
+                continue;
+            l->in[i] = live;
+            if (block->entry)
+                l->entries |= live & IR_STATES_FLAGS;
+            changed = true;
+        }
+    } while (changed);
+}
+
+static void
+analyse(struct liveness *l, const struct ir_func *f, const struct ir_flag_facts *facts, bool exact)
+{
+    memset(l, 0, sizeof *l);
+    l->f = f;
+    l->facts = facts;
+    l->exact = exact;
+    l->in = mem_zalloc(f->blocks.count + 1, sizeof *l->in);
+    l->needed = mem_zalloc(f->ops.count + 1, 1);
+    ir_block_map_init(&l->map, f);
+    solve(l);
+}
+
+static void
+liveness_fini(struct liveness *l)
+{
+    ir_block_map_fini(&l->map);
+    mem_free(l->in);
+    mem_free(l->needed);
+}
+
+static uint8_t
+dead_flags(uint64_t live)
+{
+    return (uint8_t)(((live & IR_STATES_FLAGS) ^ IR_STATES_FLAGS) >> X86_S_CF);
+}
+
+static ir_value
+renumber(const ir_value *map, ir_value v)
+{
+    return v == IR_NO_VALUE ? v : map[v];
+}
+
+/* Copies what is needed to a new array, block by block. */
+static void
+compact(struct ir_func *f, const uint8_t *needed)
+{
+    ir_value *map = mem_alloc((f->ops.count + 1) * sizeof *map);
+    struct ir_op *ops = mem_alloc((f->ops.count + 1) * sizeof *ops);
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < f->blocks.count; i++) {
+        struct ir_block *block = &f->blocks.items[i];
+        uint32_t first = count;
+
+        for (ir_value v = block->first_op; v < block->first_op + block->op_count; v++) {
+            struct ir_op op = f->ops.items[v];
+
+            if (!needed[v])
+                continue;
+            op.a = renumber(map, op.a);
+            op.b = renumber(map, op.b);
+            op.c = renumber(map, op.c);
+            map[v] = count;
+            ops[count++] = op;
+        }
+        if (ir_terminator_type(block->end.kind) != IR_V)
+            block->end.value = map[block->end.value];
+        if (block->end.kind == IR_T_SWITCH && block->end.next == IR_NO_ADDRESS)
+            block->end.indirect = map[block->end.indirect];
+        block->first_op = first;
+        block->op_count = count - first;
+    }
+    mem_free(f->ops.items);
+    f->ops.items = ops;
+    f->ops.capacity = f->ops.count + 1;
+    f->ops.count = count;
+    mem_free(map);
+}
+
+void
+ir_pass_dead(struct ir_func *f, const struct ir_pipeline *p)
+{
+    struct liveness l;
+
+    analyse(&l, f, p->flags, true);
+    /* solve() ended with a round that changed nothing, so `needed` holds for every block. */
+    for (size_t i = 0; i < f->blocks.count; i++) {
+        f->blocks.items[i].flags_dead = dead_flags(l.in[i]);
+        f->blocks.items[i].end.flags_dead = dead_flags(live_at_end(&l, &f->blocks.items[i].end));
+    }
+    compact(f, l.needed);
+    liveness_fini(&l);
+}
+
+void
+ir_flags_live_in(const struct ir_func *f, uint8_t *out)
+{
+    static const struct ir_flag_facts nobody;
+    struct liveness l;
+
+    analyse(&l, f, &nobody, false);
+    for (size_t i = 0; i < f->blocks.count; i++)
+        out[i] = (uint8_t)((l.in[i] & IR_STATES_FLAGS) >> X86_S_CF);
+    liveness_fini(&l);
+}
