@@ -48,6 +48,9 @@ struct vma {
     const char *name;         /* "[heap]", "[stack]" or NULL */
     const struct artifact_ledger *code; /* verified executable mapping of this file... */
     uint64_t image_base;                /* ...and where its image address 0 is */
+    bool code_stable;                   /* host pages are those of an unchangeable host file: */
+    int code_fd;
+    uint64_t code_host_offset;          /* of the file's offset 0 */
 };
 
 struct eval;

@@ -77,4 +77,21 @@ uint64_t clock_realtime_ns(void);
 /* Gives way to other runnable tasks; returns when scheduled again. */
 void sched_yield_now(void);
 
+/* --- of proc/, signal/ and time/ --- */
+void sched_init(void);
+/* Sleeps until only a fatal signal or a wake ends it. */
+int wait_on_killable(struct wait_queue *q, uint64_t deadline);
+/* Makes a sleeping task run: interruptible sleeps end. */
+void sched_interrupt(struct task *t, bool fatal);
+void sched_add(struct task *t);          /* a new task: runnable */
+_Noreturn void sched_exit(void);         /* of the current task; its fiber and task are freed later */
+_Noreturn void sched_start(struct task *t); /* the first */
+void sched_load(struct task *t);         /* memory, limit, MXCSR of the task that runs (after exec) */
+void sched_poll(void);                   /* due timers, ready descriptors, host signals; then gives way */
+bool sched_ticked(void);
+void sched_account(void);                /* charges the running task's time */
+void sched_reset_limit(void);
+extern unsigned sched_runnable;          /* tasks in the queue, not counting the current one */
+extern uint64_t sched_switches;
+
 #endif

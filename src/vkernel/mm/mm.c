@@ -1,0 +1,623 @@
+/* Address spaces: the sorted array of mappings, and their host pages.
+ *
+ * Invariant: host pages of [0, 8 GiB) of the reservation are accessible exactly where a mapping says so; a page that
+ * may be executed by the guest is only readable on the host, and its bytes were verified (trust/ledger.h). */
+#include "vkernel/mm/mm_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "eval/eval.h"
+#include "platform/platform.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/trust/artifact.h"
+#include "vkernel/trust/ledger.h"
+
+enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
+
+struct shm *
+shm_get(struct shm *s)
+{
+    s->refs++;
+    return s;
+}
+
+void
+shm_put(struct shm *s)
+{
+    if (!s || --s->refs)
+        return;
+    platform_close(s->fd);
+    free(s);
+}
+
+static struct shm *
+shm_new(uint64_t size)
+{
+    struct shm *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->refs = 1;
+    s->size = size;
+    s->fd = platform_memory_object(size);
+    if (s->fd < 0) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+int
+mm_host_prot(int prot)
+{
+    if (prot & PROT_WRITE)
+        return PROT_READ | PROT_WRITE;
+    return prot & (PROT_READ | PROT_EXEC) ? PROT_READ : PROT_NONE;
+}
+
+void
+vma_refs_get(struct vma *v)
+{
+    if (v->file)
+        file_get(v->file);
+    if (v->shm)
+        shm_get(v->shm);
+}
+
+void
+vma_refs_put(struct vma *v)
+{
+    if (v->file)
+        file_put(v->file);
+    if (v->shm)
+        shm_put(v->shm);
+}
+
+unsigned
+mm_index(struct mm *mm, uint64_t address)
+{
+    unsigned low = 0, high = mm->count;
+
+    if (mm->last < mm->count && mm->vma[mm->last].start <= address && address < mm->vma[mm->last].end)
+        return mm->last;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+
+        if (mm->vma[middle].end <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < mm->count)
+        mm->last = low;
+    return low;
+}
+
+struct vma *
+mm_find(struct mm *mm, uint64_t address)
+{
+    unsigned i = mm_index(mm, address);
+
+    return i < mm->count ? &mm->vma[i] : NULL;
+}
+
+bool
+mm_vma_insert(struct mm *mm, unsigned i, const struct vma *v)
+{
+    if (mm->count == mm->capacity) {
+        unsigned capacity = mm->capacity ? mm->capacity * 2 : 64;
+        struct vma *p;
+
+        if (capacity > 2 * MAX_MAPPINGS)
+            return false;
+        p = realloc(mm->vma, capacity * sizeof *p);
+        if (!p)
+            return false;
+        mm->vma = p;
+        mm->capacity = capacity;
+    }
+    memmove(&mm->vma[i + 1], &mm->vma[i], (mm->count - i) * sizeof *v);
+    mm->vma[i] = *v;
+    mm->count++;
+    return true;
+}
+
+void
+mm_vma_erase(struct mm *mm, unsigned from, unsigned to)
+{
+    memmove(&mm->vma[from], &mm->vma[to], (mm->count - to) * sizeof *mm->vma);
+    mm->count -= to - from;
+}
+
+bool
+mm_split(struct mm *mm, uint64_t address)
+{
+    unsigned i = mm_index(mm, address);
+    struct vma right;
+
+    if (i == mm->count || mm->vma[i].start >= address)
+        return true;
+    right = mm->vma[i];
+    right.offset += address - right.start;
+    right.start = address;
+    if (!mm_vma_insert(mm, i + 1, &right))
+        return false;
+    vma_refs_get(&right);
+    mm->vma[i].end = address;
+    return true;
+}
+
+static bool
+can_merge(const struct vma *a, const struct vma *b)
+{
+    return a->end == b->start && a->kind == b->kind && a->prot == b->prot && a->shared == b->shared &&
+           a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
+           a->image_base == b->image_base && a->was_writable == b->was_writable &&
+           a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
+           (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
+}
+
+void
+mm_merge_around(struct mm *mm, uint64_t start, uint64_t end)
+{
+    unsigned i = mm_index(mm, start ? start - 1 : 0);
+
+    while (i + 1 < mm->count && mm->vma[i].start <= end) {
+        if (can_merge(&mm->vma[i], &mm->vma[i + 1])) {
+            mm->vma[i].end = mm->vma[i + 1].end;
+            vma_refs_put(&mm->vma[i + 1]);
+            mm_vma_erase(mm, i + 1, i + 2);
+        } else {
+            i++;
+        }
+    }
+}
+
+/* --- address spaces --- */
+
+struct mm *
+mm_new(void)
+{
+    struct mm *mm = calloc(1, sizeof *mm);
+
+    if (!mm)
+        return NULL;
+    mm->refs = 1;
+    list_init(&mm->code_maps);
+    mm->base = platform_reserve(MM_RESERVATION);
+    if (!mm->base) {
+        free(mm);
+        return NULL;
+    }
+    if (platform_map_anon(mm->base + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
+        platform_release(mm->base, MM_RESERVATION);
+        free(mm);
+        return NULL;
+    }
+    mm->brk_start = mm->brk = GUEST_BRK_START;
+    return mm;
+}
+
+struct mm *
+mm_get(struct mm *mm)
+{
+    mm->refs++;
+    return mm;
+}
+
+void
+mm_put(struct mm *mm)
+{
+    if (!mm || --mm->refs)
+        return;
+    for (unsigned i = 0; i < mm->count; i++)
+        vma_refs_put(&mm->vma[i]);
+    LIST_EACH_SAFE(p, &mm->code_maps)
+        free(list_entry(p, struct code_map, link));
+    if (mm->eval)
+        eval_free(mm->eval);
+    platform_release(mm->base, MM_RESERVATION);
+    free(mm->vma);
+    free(mm);
+}
+
+bool
+mm_in_user_range(uint64_t start, uint64_t end)
+{
+    if (start >= end || start < GUEST_NULL_END || end > GUEST_END)
+        return false;
+    return end <= GUEST_CODE_MAP || start >= GUEST_CODE_MAP_END;
+}
+
+bool
+mm_range_free(struct mm *mm, uint64_t start, uint64_t end)
+{
+    unsigned i = mm_index(mm, start);
+
+    return mm_in_user_range(start, end) && (i == mm->count || mm->vma[i].start >= end);
+}
+
+/* Top down below `top`, not below `bottom`; 0: none. */
+static uint64_t
+find_gap(struct mm *mm, uint64_t bottom, uint64_t top, uint64_t size)
+{
+    unsigned i = mm_index(mm, top);
+
+    if (i < mm->count && mm->vma[i].start < top)
+        top = mm->vma[i].start;
+    for (;;) {
+        uint64_t below = i ? mm->vma[i - 1].end : 0;
+
+        if (below < bottom)
+            below = bottom;
+        if (top >= below && top - below >= size)
+            return top - size;
+        if (i == 0 || below == bottom)
+            return 0;
+        top = mm->vma[--i].start;
+        if (top < bottom)
+            return 0;
+    }
+}
+
+int64_t
+mm_find_free(struct mm *mm, uint64_t hint, uint64_t size)
+{
+    uint64_t at;
+
+    hint = PAGE_DOWN(hint);
+    if (hint && hint < GUEST_END && size <= GUEST_END - hint && mm_range_free(mm, hint, hint + size))
+        return (int64_t)hint;
+    at = find_gap(mm, GUEST_BRK_START, GUEST_MMAP_END, size);
+    /* Data may lie among the images when the upper part is full. */
+    if (!at)
+        at = find_gap(mm, GUEST_PIE_START, GUEST_IMAGE_END, size);
+    return at ? (int64_t)at : -ENOMEM;
+}
+
+void
+mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
+{
+    if (mm->eval)
+        eval_invalidate(mm->eval, start, end);
+}
+
+/* --- the code map --- */
+
+int
+mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
+{
+    struct code_map *m;
+    int r;
+
+    LIST_EACH(p, &mm->code_maps) {
+        m = list_entry(p, struct code_map, link);
+        if (m->at == at && m->size == size && m->file_offset == file_offset)
+            return 0;
+    }
+    m = malloc(sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    r = platform_map_file(mm->base + at, size, PROT_READ, false, artifact_host_fd(the_artifact), file_offset);
+    if (r < 0) {
+        free(m);
+        return r;
+    }
+    *m = (struct code_map){.at = at, .size = size, .file_offset = file_offset};
+    list_append(&mm->code_maps, &m->link);
+    return 0;
+}
+
+static int
+code_map_bind(struct mm *mm, const struct artifact_ledger *row)
+{
+    uint64_t at = GUEST_CODE_MAP + row->code_map_from / 64 * 16, offset = artifact_code_map_offset(the_artifact, row);
+
+    if (row->entry_count == 0 || row->code_map_size == 0)
+        return 0;
+    if (!offset || offset % MM_PAGE || at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP ||
+        at > GUEST_CODE_MAP_END || row->code_map_size > GUEST_CODE_MAP_END - at)
+        return -EIO;
+    return mm_code_map_add(mm, at, row->code_map_size, offset);
+}
+
+/* Code of [start, end) is gone: entries there must not be found any more. */
+static void
+code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
+{
+    uint64_t from = GUEST_CODE_MAP + start / 64 * 16, to = GUEST_CODE_MAP + (end + 63) / 64 * 16;
+
+    LIST_EACH_SAFE(p, &mm->code_maps) {
+        struct code_map *m = list_entry(p, struct code_map, link);
+
+        if (m->at + m->size <= from || m->at >= to)
+            continue;
+        platform_map_anon(mm->base + m->at, m->size, PROT_READ);
+        list_remove(&m->link);
+        free(m);
+    }
+}
+
+/* --- mapping --- */
+
+int
+mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int prot)
+{
+    uint64_t offset = v->offset + (start - v->start), size = end - start, host_offset, limit;
+    uint8_t *at = mm->base + start;
+    bool shared_ok = false;
+    int fd, r;
+
+    if (v->kind == VMA_ANON)
+        return platform_map_anon(at, size, prot);
+    if (v->kind == VMA_SHM)
+        return platform_map_file(at, size, prot, true, v->shm->fd, offset);
+    if (!v->file->ops->mmap_source)
+        return -ENODEV;
+    r = v->file->ops->mmap_source(v->file, &fd, &host_offset, &shared_ok);
+    if (r < 0)
+        return r;
+    /* Past the file's end the host file has other bytes; there the guest gets its SIGBUS. */
+    limit = PAGE_UP(file_size(v->file));
+    if (!shared_ok && offset + size > limit) {
+        uint64_t inside = offset < limit ? limit - offset : 0;
+
+        r = platform_map_none(at + inside, size - inside);
+        if (r < 0 || inside == 0)
+            return r;
+        size = inside;
+    }
+    return platform_map_file(at, size, prot, v->shared, fd, host_offset + offset);
+}
+
+static void
+erase_range(struct mm *mm, uint64_t start, uint64_t end)
+{
+    unsigned from = mm_index(mm, start), to = from;
+    bool code = false;
+
+    while (to < mm->count && mm->vma[to].start < end) {
+        code |= mm->vma[to].code != NULL;
+        mm->total_pages -= (mm->vma[to].end - mm->vma[to].start) / MM_PAGE;
+        vma_refs_put(&mm->vma[to++]);
+    }
+    mm_vma_erase(mm, from, to);
+    if (code) {
+        code_map_unbind(mm, start, end);
+        mm_code_changed(mm, start, end);
+    }
+}
+
+int
+mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
+{
+    uint64_t end = address + PAGE_UP(size);
+    int r;
+
+    if (address % MM_PAGE || size == 0 || size > GUEST_END || end > GUEST_END || end <= address)
+        return -EINVAL;
+    /* Never the code map: nothing of the guest's is there. */
+    if (address < GUEST_CODE_MAP_END && end > GUEST_CODE_MAP)
+        return -EINVAL;
+    if (!mm_split(mm, address) || !mm_split(mm, end))
+        return -ENOMEM;
+    r = platform_map_none(mm->base + address, end - address);
+    if (r < 0)
+        return r;
+    erase_range(mm, address, end);
+    return 0;
+}
+
+/* Fills in what an executable mapping of a file needs; the host pages come from a private copy unless stable. */
+static int
+map_code(struct mm *mm, struct vma *v, const char *what)
+{
+    struct verified verified;
+    uint64_t image_address, size = v->end - v->start;
+    int r;
+
+    if (v->kind != VMA_FILE || v->shared || v->was_writable || (v->prot & PROT_WRITE)) {
+        audit_refusals++;
+        audit_record("refused", "call", what, "reason",
+                     v->prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file", NULL);
+        return -EACCES;
+    }
+    r = ledger_verify(v->file, what, &verified);
+    if (r < 0)
+        return r;
+    v->code = verified.row;
+    v->image_base = ledger_image_address(v->file, v->offset, &image_address) ? v->start - image_address : 0;
+    v->code_stable = verified.stable;
+    if (verified.stable) {
+        bool shared_ok;
+
+        r = v->file->ops->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &shared_ok);
+    } else {
+        uint64_t from = v->offset < verified.size ? v->offset : verified.size;
+        uint64_t length = verified.size - from < size ? verified.size - from : size;
+
+        r = platform_map_anon(mm->base + v->start, size, PROT_READ | PROT_WRITE);
+        if (r == 0) {
+            memcpy(mm->base + v->start, verified.bytes + from, length);
+            r = platform_protect(mm->base + v->start, size, PROT_READ);
+        }
+    }
+    ledger_release(&verified);
+    if (r == 0 && v->image_base == v->code->base)
+        r = code_map_bind(mm, v->code);
+    return r;
+}
+
+static int64_t
+choose_address(struct mm *mm, uint64_t hint, uint64_t size, unsigned flags, struct file *file, uint64_t offset)
+{
+    const struct artifact_ledger *row;
+
+    /* ld.so's first mapping of a file covers its whole extent: there goes the base that its code was linked for. */
+    if (file && offset == 0 && !(flags & MM_SHARED) && (row = ledger_hint(file)) && row->base) {
+        uint64_t at = row->base + row->low;
+
+        if (at < GUEST_IMAGE_END && size <= GUEST_IMAGE_END - at && mm_range_free(mm, at, at + size))
+            return (int64_t)at;
+    }
+    return mm_find_free(mm, hint, size);
+}
+
+int64_t
+mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file, uint64_t offset,
+       const char *name)
+{
+    struct vma v = {0};
+    bool fixed = (flags & (MM_FIXED | MM_NOREPLACE)) != 0;
+    int64_t r;
+
+    if (size == 0)
+        return -EINVAL;
+    if (size > GUEST_END)
+        return -ENOMEM;
+    size = PAGE_UP(size);
+    if (fixed) {
+        if (address % MM_PAGE)
+            return -EINVAL;
+        if (address >= GUEST_END || size > GUEST_END - address || !mm_in_user_range(address, address + size))
+            return address < GUEST_NULL_END ? -EPERM : -ENOMEM;
+        if ((flags & MM_NOREPLACE) && !mm_range_free(mm, address, address + size))
+            return -EEXIST;
+    } else {
+        r = choose_address(mm, address, size, flags, file, offset);
+        if (r < 0)
+            return r;
+        address = (uint64_t)r;
+    }
+    if (mm->count >= MAX_MAPPINGS)
+        return -ENOMEM;
+
+    v.start = address;
+    v.end = address + size;
+    v.prot = prot;
+    v.shared = (flags & MM_SHARED) != 0;
+    v.was_writable = (prot & PROT_WRITE) != 0;
+    v.name = name;
+    v.offset = offset;
+    if (file) {
+        v.kind = VMA_FILE;
+        v.file = file_get(file);
+    } else if (v.shared) {
+        v.kind = VMA_SHM;
+        v.offset = 0;
+        v.shm = shm_new(size);
+        if (!v.shm)
+            return -ENOMEM;
+    }
+    /* A refusal must leave what was there before: check first, replace then. */
+    if ((prot & PROT_EXEC) && (v.kind != VMA_FILE || v.shared || (prot & PROT_WRITE))) {
+        r = map_code(mm, &v, "mmap");
+        goto fail;
+    }
+    if (!mm_range_free(mm, address, address + size)) {
+        r = mm_unmap(mm, address, size);
+        if (r < 0)
+            goto fail;
+    }
+    r = mm_host_map(mm, &v, v.start, v.end, mm_host_prot(prot));
+    if (r == 0 && (prot & PROT_EXEC))
+        r = map_code(mm, &v, "mmap");
+    if (r == 0 && !mm_vma_insert(mm, mm_index(mm, v.start), &v))
+        r = -ENOMEM;
+    if (r < 0) {
+        platform_map_none(mm->base + v.start, size);
+        code_map_unbind(mm, v.start, v.end);
+        goto fail;
+    }
+    mm->total_pages += size / MM_PAGE;
+    mm_merge_around(mm, v.start, v.end);
+    if ((flags & MM_POPULATE) && (prot & PROT_WRITE) && v.kind != VMA_FILE)
+        platform_populate(mm->base + address, size);
+    return (int64_t)address;
+
+fail:
+    vma_refs_put(&v);
+    return r;
+}
+
+static int
+protect_one(struct mm *mm, struct vma *v, int prot)
+{
+    int old = v->prot, r;
+
+    if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE && (v->file->flags & 3 /* O_ACCMODE */) != 2)
+        return -EACCES;
+    if ((prot & PROT_EXEC) && !(old & PROT_EXEC)) {
+        struct vma copy = *v;
+
+        copy.prot = prot;
+        r = map_code(mm, &copy, "mprotect");
+        if (r < 0)
+            return r;
+        v->code = copy.code;
+        v->image_base = copy.image_base;
+        v->code_stable = copy.code_stable;
+        v->code_fd = copy.code_fd;
+        v->code_host_offset = copy.code_host_offset;
+    } else if ((prot & PROT_EXEC) && (prot & PROT_WRITE)) {
+        audit_refusals++;
+        audit_record("refused", "call", "mprotect", "reason", "writable and executable", NULL);
+        return -EACCES;
+    }
+    if (mm_host_prot(prot) != mm_host_prot(old)) {
+        uint64_t end = v->end;
+
+        r = platform_protect(mm->base + v->start, end - v->start, mm_host_prot(prot));
+        if (r < 0)
+            return r;
+        /* Pages past the end of the artifact's file stay unreachable. */
+        if (v->kind == VMA_FILE && !v->shared && v->offset + (end - v->start) > PAGE_UP(file_size(v->file))) {
+            int fd;
+            uint64_t host_offset, limit = PAGE_UP(file_size(v->file)), inside = v->offset < limit ? limit - v->offset : 0;
+            bool shared_ok = false;
+
+            if (v->file->ops->mmap_source(v->file, &fd, &host_offset, &shared_ok) == 0 && !shared_ok)
+                platform_map_none(mm->base + v->start + inside, end - v->start - inside);
+        }
+    }
+    v->prot = prot;
+    v->was_writable |= (prot & PROT_WRITE) != 0;
+    if ((old & PROT_EXEC) && !(prot & PROT_EXEC)) {
+        code_map_unbind(mm, v->start, v->end);
+        mm_code_changed(mm, v->start, v->end);
+        v->code = NULL;
+        v->image_base = 0;
+    }
+    return 0;
+}
+
+int
+mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
+{
+    uint64_t end = address + PAGE_UP(size), at = address;
+    unsigned i;
+    int r = 0;
+
+    if (address % MM_PAGE)
+        return -EINVAL;
+    if (size == 0)
+        return 0;
+    if (size > GUEST_END || end > GUEST_END || end <= address)
+        return -ENOMEM;
+    if (!mm_split(mm, address) || !mm_split(mm, end))
+        return -ENOMEM;
+    for (i = mm_index(mm, address); at < end && r == 0; i++) {
+        if (i == mm->count || mm->vma[i].start > at) {
+            r = -ENOMEM;
+            break;
+        }
+        at = mm->vma[i].end;
+        if (mm->vma[i].prot != prot)
+            r = protect_one(mm, &mm->vma[i], prot);
+    }
+    mm_merge_around(mm, address, end);
+    return r;
+}

@@ -1,0 +1,93 @@
+/* Between proc/, sched/, signal/ and time/. */
+#ifndef VKERNEL_PROC_INTERNAL_H
+#define VKERNEL_PROC_INTERNAL_H
+
+#include "vkernel/proc/process.h"
+
+/* A nested run inside compiled code: it is over when the guest is back at pc with this stack pointer. */
+struct run_frame {
+    struct run_frame *outer;
+    uint64_t stop_pc, stop_rsp;
+};
+
+/* --- sched.c --- */
+int sched_prepare(struct task *t);
+
+/* --- run.c --- */
+_Noreturn void task_run(struct task *t); /* first code of a new fiber */
+_Noreturn void run_restart(void);        /* drops every frame; goes on at x86_cpu_tls.rip */
+bool proc_forced_limit(void);            /* --stress budget */
+void run_init(void);
+extern bool stress_unwind, stress_budget, stress_evaluate;
+extern uint64_t run_evaluated; /* guest instructions of ended evaluators */
+void run_report_misses(int fd);
+
+/* --- process.c --- */
+extern struct process *init_process;
+struct process *process_new(struct process *parent); /* not yet visible */
+void process_free(struct process *p);
+struct task *task_new(struct process *p);
+void task_free(struct task *t);
+extern struct list task_list, process_list;
+void proc_check_cpu_timers(struct process *p);
+void proc_host_signal(int sig);
+int64_t proc_allocate_id(void);
+
+/* --- exit.c --- */
+_Noreturn void task_exit(int status);    /* this thread; the process too when it is the last */
+_Noreturn void group_exit(int status);   /* wait status */
+void kill_other_threads(void);           /* for exec: returns when alone */
+void mm_release(struct task *t);         /* clear_child_tid, robust list, vfork parent */
+extern int container_status;
+_Noreturn void container_exit(int status);
+extern bool stats_wanted;
+extern const char *stats_path;
+
+/* --- exec.c --- */
+int exec_file(int dirfd, const char *path, int flags, char **argv, char **envp);
+
+/* --- futex.c --- */
+int futex_wake_address(uint64_t address, unsigned n);
+void futex_exit_robust(struct task *t);
+
+/* --- signal/ --- */
+struct signal_entry {
+    struct list link;
+    siginfo_t info;
+    struct posix_timer *timer; /* its entry is part of it, not allocated */
+};
+struct signal_action { /* as the kernel's struct sigaction of x86-64 */
+    uint64_t handler, flags, restorer, mask;
+};
+#define SIGNAL_BIT(sig) (1ull << ((sig) - 1))
+void signal_init_task(struct task *t);
+int signal_send_info(struct process *p, struct task *t, const siginfo_t *info); /* t: thread-directed */
+int signal_send_task(struct task *t, int sig);
+bool signal_fatal_pending(void);
+bool signal_pending_task(const struct task *t);
+/* A fault of the current task: cannot be blocked or ignored. */
+void signal_force(int sig, int code, uint64_t address, int trapno);
+/* At the edge to guest code. result: of the system call that ends (-ERESTART* decide), or 0 with nr -1. Returns true when
+ * the system call is to be done again in place. */
+bool signal_deliver(int nr);
+void signal_flush(struct list *pending, uint64_t *set);
+void signal_exec(struct process *p); /* handlers to default */
+void signal_child_changed(struct process *child, int code, int status);
+bool signal_work(const struct task *t); /* anything to do at the edge? */
+struct signal_action *signal_actions_new(const struct signal_action *from);
+int signal_check_permission(struct process *target, int sig);
+void timers_exec(struct process *p);
+void timers_exit(struct process *p);
+void timer_requeue(struct posix_timer *t, siginfo_t *info);
+void signal_wake_watchers(struct process *p); /* signalfd */
+extern struct wait_queue signalfd_queue;
+
+/* --- abi/dispatch.c --- */
+int64_t syscall_dispatch(int64_t nr, const uint64_t a[6]);
+void syscall_report(int fd);
+extern bool strace_on;
+extern uint64_t syscall_total;
+void strace_exit_note(const char *text);
+void strace_result(int64_t nr, int64_t result);
+
+#endif

@@ -1,0 +1,481 @@
+/* The scheduler: one worker runs guest threads as fibers, first come, first served; timers; sleeping.
+ *
+ * A task leaves the processor in schedule() only: when it sleeps, yields, or ends. With nothing to run the worker
+ * sleeps in the host's poll, on the stack of whichever task came last. */
+#include "vkernel/sched/sched.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/platform.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/process.h"
+#include "vkernel/mm/mm.h"
+#include "x86/helpers.h"
+
+enum { MAX_IDLE_FDS = 1024 };
+
+struct task *sched_current;
+unsigned sched_runnable;
+uint64_t sched_switches;
+
+struct wait_entry {
+    struct list link;
+    struct task *task;
+    bool woken;
+};
+
+static struct list run_queue, timers, watches;
+static struct task *dead; /* ended, its stack is in use until the next switch is over */
+
+void
+sched_init(void)
+{
+    list_init(&run_queue);
+    list_init(&timers);
+    list_init(&watches);
+}
+
+uint64_t
+clock_monotonic_ns(void)
+{
+    return platform_monotonic_ns();
+}
+
+uint64_t
+clock_realtime_ns(void)
+{
+    return platform_realtime_ns();
+}
+
+/* --- run queue --- */
+
+static void
+make_runnable(struct task *t)
+{
+    if (t->queued || t->state == TASK_DEAD || t == sched_current) {
+        if (t == sched_current)
+            t->state = TASK_RUNNING;
+        if (t->queued || t->state == TASK_DEAD)
+            return;
+        /* The current task woken while it looks for another: schedule() sees its state. */
+        return;
+    }
+    t->state = TASK_RUNNING;
+    t->queued = true;
+    list_append(&run_queue, &t->run_link);
+    sched_runnable++;
+}
+
+void
+sched_add(struct task *t)
+{
+    list_init(&t->run_link);
+    make_runnable(t);
+}
+
+void
+sched_interrupt(struct task *t, bool fatal)
+{
+    if (t->state == TASK_SLEEPING && (fatal || !t->killable_only))
+        make_runnable(t);
+}
+
+/* --- timers --- */
+
+static bool
+timer_started(const struct ktimer *t)
+{
+    return t->link.next && t->link.next != &t->link;
+}
+
+void
+ktimer_stop(struct ktimer *t)
+{
+    if (timer_started(t))
+        list_remove(&t->link);
+}
+
+void
+ktimer_start(struct ktimer *t, uint64_t deadline)
+{
+    struct list *at = timers.prev;
+
+    if (timer_started(t))
+        list_remove(&t->link);
+    at = timers.prev;
+    t->deadline = deadline;
+    /* Later deadlines are usual: look from the end. */
+    while (at != &timers && list_entry(at, struct ktimer, link)->deadline > deadline)
+        at = at->prev;
+    list_insert_before(at->next, &t->link);
+}
+
+/* Fires what is due; returns nanoseconds to the next one, UINT64_MAX for none. */
+static uint64_t
+run_timers(void)
+{
+    while (!list_empty(&timers)) {
+        struct ktimer *t = list_entry(timers.next, struct ktimer, link);
+        uint64_t now = platform_monotonic_ns();
+
+        if (t->deadline > now)
+            return t->deadline - now;
+        list_remove(&t->link);
+        t->fire(t);
+    }
+    return UINT64_MAX;
+}
+
+/* --- host descriptors --- */
+
+void
+host_watch_add(struct host_watch *w)
+{
+    list_append(&watches, &w->link);
+}
+
+void
+host_watch_remove(struct host_watch *w)
+{
+    if (w->link.next)
+        list_remove(&w->link);
+}
+
+static unsigned
+collect_watches(struct pollfd *fds, struct host_watch **which)
+{
+    unsigned n = 0;
+
+    LIST_EACH(p, &watches) {
+        struct host_watch *w = list_entry(p, struct host_watch, link);
+
+        /* Nobody sleeps on it: its readiness would only spin us. */
+        if (!w->events || w->fd < 0 || list_empty(&w->queue->waiters) || n == MAX_IDLE_FDS)
+            continue;
+        fds[n] = (struct pollfd){.fd = w->fd, .events = w->events};
+        which[n++] = w;
+    }
+    return n;
+}
+
+static void
+poll_host(uint64_t timeout)
+{
+    static struct pollfd fds[MAX_IDLE_FDS + 1];
+    static struct host_watch *which[MAX_IDLE_FDS];
+    unsigned n = collect_watches(fds, which);
+
+    if (n == 0 && timeout == 0)
+        return;
+    if (platform_idle(fds, n, timeout) <= 0)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        if (fds[i].revents)
+            wait_queue_wake(which[i]->queue);
+}
+
+static void
+forward_host_signals(void)
+{
+    uint64_t set = __atomic_fetch_and(&platform_host_signals, 1ull << 62, __ATOMIC_SEQ_CST) & ~(1ull << 62);
+
+    for (int sig = 1; set; sig++, set >>= 1)
+        if (set & 1)
+            proc_host_signal(sig);
+}
+
+/* --- switching --- */
+
+void
+sched_account(void)
+{
+    struct task *t = sched_current;
+    uint64_t now = platform_monotonic_ns(), spent = now - t->started_ns;
+
+    t->cpu_ns += spent;
+    t->process->cpu_ns += spent;
+    t->started_ns = now;
+}
+
+void
+sched_reset_limit(void)
+{
+    x86_cpu_tls.limit = proc_forced_limit() ? UINT64_MAX : platform_fiber_limit(sched_current->fiber);
+}
+
+void
+sched_load(struct task *t)
+{
+    platform_set_memory(t->process->mm->base);
+    sched_reset_limit();
+}
+
+static void
+finish_switch(void)
+{
+    struct task *t = sched_current;
+
+    if (dead) {
+        struct task *d = dead;
+
+        dead = NULL;
+        platform_fiber_free(d->fiber);
+        task_free(d);
+    }
+    x86_cpu_tls = t->cpu;
+    sched_load(t);
+    x86_apply_mxcsr();
+    t->started_ns = platform_monotonic_ns();
+    sched_switches++;
+}
+
+static struct task *
+pick_next(void)
+{
+    struct task *self = sched_current;
+
+    for (;;) {
+        uint64_t timeout = run_timers();
+
+        if (platform_host_signals & ~(1ull << 62))
+            forward_host_signals();
+        if (!list_empty(&run_queue)) {
+            struct task *t = list_entry(run_queue.next, struct task, run_link);
+
+            list_remove(&t->run_link);
+            t->queued = false;
+            sched_runnable--;
+            return t;
+        }
+        if (self->state == TASK_RUNNING)
+            return self;
+        platform_tick(false);
+        poll_host(timeout);
+    }
+}
+
+static void
+want_tick(void)
+{
+    if (sched_runnable || !list_empty(&timers) || !list_empty(&watches))
+        platform_tick(true);
+}
+
+static void
+schedule(void)
+{
+    struct task *self = sched_current, *next;
+
+    sched_account();
+    self->cpu = x86_cpu_tls;
+    next = pick_next();
+    want_tick();
+    if (next == self) {
+        self->started_ns = platform_monotonic_ns();
+        return;
+    }
+    sched_current = next;
+    platform_fiber_switch(self->fiber, next->fiber);
+    finish_switch();
+}
+
+static void
+fiber_main(void *arg)
+{
+    finish_switch();
+    task_run(arg);
+    __builtin_unreachable();
+}
+
+int
+sched_prepare(struct task *t)
+{
+    t->fiber = platform_fiber_new(fiber_main, t);
+    return t->fiber ? 0 : -ENOMEM;
+}
+
+void
+sched_start(struct task *t)
+{
+    sched_current = t;
+    t->state = TASK_RUNNING;
+    platform_fiber_switch(platform_fiber_main(), t->fiber);
+    __builtin_unreachable();
+}
+
+void
+sched_exit(void)
+{
+    sched_current->state = TASK_DEAD;
+    dead = sched_current;
+    schedule();
+    __builtin_unreachable();
+}
+
+void
+sched_yield_now(void)
+{
+    struct task *t = sched_current;
+
+    if (list_empty(&run_queue)) {
+        run_timers();
+        if (list_empty(&run_queue))
+            return;
+    }
+    t->queued = true;
+    list_append(&run_queue, &t->run_link);
+    sched_runnable++;
+    schedule();
+}
+
+bool
+sched_ticked(void)
+{
+    return platform_ticked != 0;
+}
+
+void
+sched_poll(void)
+{
+    platform_ticked = 0;
+    sched_reset_limit();
+    run_timers();
+    poll_host(0);
+    if (platform_host_signals & ~(1ull << 62))
+        forward_host_signals();
+    if (list_empty(&run_queue) && list_empty(&timers) && list_empty(&watches))
+        platform_tick(false);
+    sched_account();
+    proc_check_cpu_timers(sched_current->process);
+    if (!list_empty(&run_queue)) {
+        sched_current->process->involuntary++;
+        sched_yield_now();
+    }
+}
+
+/* --- wait queues --- */
+
+void
+wait_queue_init(struct wait_queue *q)
+{
+    list_init(&q->waiters);
+}
+
+void
+wait_queue_wake_n(struct wait_queue *q, unsigned n)
+{
+    LIST_EACH(p, &q->waiters) {
+        struct wait_entry *e = list_entry(p, struct wait_entry, link);
+
+        if (n == 0)
+            return;
+        if (e->woken)
+            continue;
+        e->woken = true;
+        n--;
+        make_runnable(e->task);
+    }
+}
+
+void
+wait_queue_wake(struct wait_queue *q)
+{
+    if (q->waiters.next && !list_empty(&q->waiters))
+        wait_queue_wake_n(q, UINT32_MAX);
+}
+
+struct sleep_timer {
+    struct ktimer timer;
+    struct task *task;
+    bool fired;
+};
+
+static void
+end_sleep(struct ktimer *k)
+{
+    struct sleep_timer *s = list_entry(k, struct sleep_timer, timer);
+
+    s->fired = true;
+    make_runnable(s->task);
+}
+
+static bool
+interrupted(bool killable_only)
+{
+    return killable_only ? signal_fatal_pending() : signal_pending_current();
+}
+
+static int
+sleep_on(struct wait_entry *entries, unsigned count, uint64_t deadline, bool killable_only)
+{
+    struct task *t = sched_current;
+    struct sleep_timer timer = {.timer = {.fire = end_sleep}, .task = t};
+    bool woken = false;
+
+    if (interrupted(killable_only))
+        return -ERESTARTSYS;
+    if (deadline != WAIT_FOREVER)
+        ktimer_start(&timer.timer, deadline);
+    t->killable_only = killable_only;
+    t->state = TASK_SLEEPING;
+    t->process->voluntary++;
+    for (;;) {
+        schedule();
+        t->state = TASK_RUNNING;
+        for (unsigned i = 0; i < count; i++)
+            woken |= entries[i].woken;
+        if (woken || timer.fired || interrupted(killable_only))
+            break;
+        t->state = TASK_SLEEPING;
+    }
+    t->killable_only = false;
+    ktimer_stop(&timer.timer);
+    if (woken)
+        return 0;
+    return timer.fired ? -ETIMEDOUT : -ERESTARTSYS;
+}
+
+static int
+wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, bool killable_only)
+{
+    enum { INLINE = 16 };
+    struct wait_entry few[INLINE], *entries = few;
+    int r;
+
+    if (count > INLINE) {
+        entries = malloc(count * sizeof *entries);
+        if (!entries)
+            return -ENOMEM;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        entries[i] = (struct wait_entry){.task = sched_current};
+        list_append(&queues[i]->waiters, &entries[i].link);
+    }
+    r = sleep_on(entries, count, deadline, killable_only);
+    for (unsigned i = 0; i < count; i++)
+        list_remove(&entries[i].link);
+    if (entries != few)
+        free(entries);
+    return r;
+}
+
+int
+wait_on_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline)
+{
+    return wait_many(queues, count, deadline, false);
+}
+
+int
+wait_on(struct wait_queue *q, uint64_t deadline)
+{
+    return wait_many(&q, 1, deadline, false);
+}
+
+int
+wait_on_killable(struct wait_queue *q, uint64_t deadline)
+{
+    return wait_many(&q, 1, deadline, true);
+}
