@@ -482,10 +482,17 @@ shift_flags(const struct x86_insn *insn, struct x86_flag_effects e)
     if (count < 0) {
         /* Count 0 keeps all flags, so every one that is written is also read. */
         e.tested |= e.written | e.undefined;
-    } else if (count > 1 && e.written & OF) {
-        e.written &= (uint8_t)~OF;
-        e.undefined |= OF;
+        return e;
     }
+    uint8_t lost = count > 1 ? OF : 0;
+    bool past_end = (unsigned)count >= 8u * insn->operand[0].size;
+    if (past_end && (insn->op == X86_OP_SHL || insn->op == X86_OP_SHR))
+        lost |= CF;
+    if ((unsigned)count > 8u * insn->operand[0].size && (insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD))
+        lost = e.written;
+    lost &= e.written;
+    e.written &= (uint8_t)~lost;
+    e.undefined |= lost;
     return e;
 }
 

@@ -1,0 +1,156 @@
+/* The decoder against Zydis:
+ *
+ *   test_oracle enumerate        prefixes x opcode maps x ModRM bytes, and VEX encodings; every row of
+ *                                insn.tab must have been met
+ *   test_oracle random COUNT     random bytes behind random prefixes (fixed seed)
+ *   test_oracle elf FILE...      a linear sweep over executable segments; files that are missing are skipped
+ *   test_oracle bytes HEX...     one encoding, for looking closer */
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "oracle.h"
+
+enum { ADDRESS = 0x7fff0000 };
+
+static uint64_t state = 0x9e3779b97f4a7c15;
+
+static uint64_t
+next_random(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static void
+enumerate(void)
+{
+    static const uint8_t prefixes[][4] = { /* length, bytes */
+        {0}, {1, 0x66}, {1, 0xf3}, {1, 0xf2}, {1, 0x48}, {1, 0x41}, {1, 0x44}, {1, 0x42}, {2, 0x66, 0x4f}, {2, 0xf3, 0x49},
+        {2, 0xf2, 0x48}, {2, 0x66, 0xf3}, {2, 0xf2, 0xf3}, {2, 0xf2, 0x66}, {1, 0xf0}, {2, 0xf0, 0x66}, {1, 0x67},
+        {1, 0x64}, {2, 0x3e, 0x65}, {3, 0x48, 0x66, 0x40}, {3, 0x66, 0xf2, 0x48},
+    };
+    static const uint8_t maps[4][3] = {{0}, {1, 0x0f}, {2, 0x0f, 0x38}, {2, 0x0f, 0x3a}};
+    for (unsigned p = 0; p < sizeof prefixes / sizeof *prefixes; p++)
+        for (unsigned m = 0; m < 4; m++)
+            for (unsigned opcode = 0; opcode < 256; opcode++)
+                for (unsigned modrm = 0; modrm < 256; modrm++) {
+                    uint8_t b[16];
+                    uint64_t tail = next_random(), more = next_random();
+                    memcpy(b, &tail, 8);
+                    memcpy(b + 8, &more, 8);
+                    unsigned n = prefixes[p][0];
+                    memcpy(b, prefixes[p] + 1, n);
+                    memcpy(b + n, maps[m] + 1, maps[m][0]);
+                    n += maps[m][0];
+                    b[n] = (uint8_t)opcode;
+                    b[n + 1] = (uint8_t)modrm;
+                    oracle_check(b, 15, ADDRESS);
+                }
+}
+
+static void
+enumerate_vex(void)
+{
+    for (unsigned map = 0; map < 32; map++)
+        for (unsigned opcode = 0; opcode < 256; opcode++)
+            for (unsigned k = 0; k < (map != 2 && map != 3 ? 8 : opcode >= 0xf0 && opcode < 0xf8 ? 20000 : 100); k++) {
+                uint64_t r = next_random(), s = next_random();
+                uint8_t b[16] = {0xc4, (uint8_t)((r & 0xe0) | map), (uint8_t)(r >> 8), (uint8_t)opcode};
+                memcpy(b + 4, &s, 8);
+                if (r >> 16 & 3)
+                    b[2] &= (uint8_t)~4;
+                if ((r >> 18 & 3) == 0)
+                    b[2] |= 0x78;
+                oracle_check(b, 15, ADDRESS);
+            }
+    for (unsigned k = 0; k < 20000; k++) {
+        uint64_t r = next_random(), s = next_random();
+        uint8_t b[16] = {k & 1 ? 0xc5 : 0x62};
+        memcpy(b + 1, &r, 8);
+        memcpy(b + 9, &s, 6);
+        oracle_check(b, 15, ADDRESS);
+    }
+}
+
+static void
+random_bytes(unsigned long count)
+{
+    static const uint8_t prefixes[] = {0x66, 0xf2, 0xf3, 0x67, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x40, 0x48, 0x4f, 0x45, 0x41};
+    for (unsigned long k = 0; k < count; k++) {
+        uint8_t b[24];
+        uint64_t r = next_random();
+        for (unsigned j = 0; j < 24; j += 8) {
+            uint64_t s = next_random();
+            memcpy(b + j, &s, 8);
+        }
+        unsigned n = r & 7;
+        r >>= 3;
+        if (n == 7)
+            n = 5 + (r & 7);
+        for (unsigned j = 0; j < n; j++)
+            b[j] = prefixes[next_random() & 15];
+        if (r & 16)
+            b[n++] = 0x0f;
+        oracle_check(b, r & 32 ? 15 : 1 + (r >> 8) % 15, ADDRESS + (r >> 32));
+    }
+}
+
+static void
+sweep(const uint8_t *bytes, size_t size, uint64_t address)
+{
+    for (size_t at = 0; at < size;)
+        at += oracle_check(bytes + at, size - at, address + at);
+}
+
+static void
+sweep_elf(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(Elf64_Ehdr)) {
+        printf("%s: skipped\n", path);
+        return;
+    }
+    const uint8_t *file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (file == MAP_FAILED)
+        return;
+    const Elf64_Ehdr *eh = (const Elf64_Ehdr *)file;
+    const Elf64_Phdr *ph = (const Elf64_Phdr *)(file + eh->e_phoff);
+    for (unsigned i = 0; i < eh->e_phnum; i++)
+        if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X)
+            sweep(file + ph[i].p_offset, ph[i].p_filesz, ph[i].p_vaddr);
+    munmap((void *)file, (size_t)st.st_size);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *mode = argc > 1 ? argv[1] : "enumerate";
+    oracle_init();
+    if (!strcmp(mode, "enumerate")) {
+        enumerate();
+        enumerate_vex();
+        return oracle_report_rows() | oracle_report();
+    }
+    if (!strcmp(mode, "random"))
+        random_bytes(argc > 2 ? strtoul(argv[2], NULL, 0) : 100000);
+    else if (!strcmp(mode, "elf"))
+        for (int i = 2; i < argc; i++)
+            sweep_elf(argv[i]);
+    else if (!strcmp(mode, "bytes")) {
+        uint8_t b[15] = {0};
+        for (int i = 2; i < argc && i < 17; i++)
+            b[i - 2] = (uint8_t)strtoul(argv[i], NULL, 16);
+        oracle_check(b, 15, ADDRESS);
+    }
+    return oracle_report();
+}
