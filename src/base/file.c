@@ -1,0 +1,89 @@
+/* Whole files. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+int
+file_map(const char *path, struct mapped *m, struct err *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *m = (struct mapped){0};
+    if (fd < 0)
+        return err_set(e, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(e, "%s is not a regular file", path);
+    }
+    m->size = (size_t)st.st_size;
+    m->data = (const uint8_t *)"";
+    if (m->size) {
+        void *p = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+        if (p == MAP_FAILED) {
+            close(fd);
+            return err_set(e, "cannot map %s: %s", path, strerror(errno));
+        }
+        m->data = p;
+    }
+    close(fd);
+    return 0;
+}
+
+void
+file_unmap(struct mapped *m)
+{
+    if (m->size)
+        munmap((void *)m->data, m->size);
+    *m = (struct mapped){0};
+}
+
+static int
+write_all(int fd, const void *data, size_t size)
+{
+    const uint8_t *p = data;
+
+    while (size) {
+        ssize_t n = write(fd, p, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        p += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+int
+file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct err *e)
+{
+    char *tmp = mem_printf("%s.tmp-%ld", path, (long)getpid());
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    int result = 0;
+
+    if (fd < 0) {
+        result = err_set(e, "cannot create %s: %s", tmp, strerror(errno));
+    } else {
+        if (write_all(fd, data, size) < 0)
+            result = err_set(e, "cannot write %s: %s", tmp, strerror(errno));
+        if (close(fd) < 0 && result == 0)
+            result = err_set(e, "cannot write %s: %s", tmp, strerror(errno));
+        if (result == 0 && rename(tmp, path) < 0)
+            result = err_set(e, "cannot rename %s to %s: %s", tmp, path, strerror(errno));
+        if (result < 0)
+            unlink(tmp);
+    }
+    mem_free(tmp);
+    return result;
+}

@@ -1,0 +1,21 @@
+/* Whole files: mapping them to read, writing them so that they appear complete or not at all. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Read-only private mapping; size 0 gives a valid empty mapping. */
+struct mapped {
+    const uint8_t *data;
+    size_t size;
+};
+int file_map(const char *path, struct mapped *m, struct err *e);
+void file_unmap(struct mapped *m);
+/* Writes path atomically (temporary file in the same folder, fsync not needed: contents are checked by hash). */
+int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct err *e);
+
+
+#endif

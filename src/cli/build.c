@@ -1,0 +1,313 @@
+/* ingot build: an image to one executable. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "build/link.h"
+#include "build/recompile.h"
+#include "cli/cli.h"
+#include "elf/elf_image.h"
+#include "image/artifact.h"
+#include "image/source.h"
+#include "wasm/link.h"
+
+static const char usage[] =
+    "usage: ingot build [OPTIONS] SOURCE -o OUT\n"
+    "\n"
+    "Recompiles every x86-64 program and library of an image and writes one executable.\n"
+    "\n"
+    "SOURCE  an OCI image layout (folder or .tar, with :TAG when it holds several), a docker-save archive,\n"
+    "        or a root filesystem folder\n"
+    "\n"
+    "  -o, --output FILE    where the result goes\n"
+    "  --emit=wasm          write the megabinary (standard WebAssembly) instead of the executable\n"
+    "  --cache DIR          the cache (default $XDG_CACHE_HOME/ingot or ~/.cache/ingot)\n"
+    "  -j, --jobs N         worker processes (default: all processors)\n"
+    "  -O, --optimize N     effort of native compilation, 0 to 3 (default 2)\n"
+    "  --cpu NAME           processor the executable needs, as LLVM names it (default x86-64-v2)\n"
+    "  --report FILE        write what was found in each program as JSON\n"
+    "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
+    "  -q, --quiet          no progress, no report\n";
+
+struct options {
+    const char *source, *out, *cache, *cpu, *report, *dump;
+    bool wasm, quiet;
+    unsigned jobs;
+    int optimize;
+};
+
+struct skipped { /* an ELF kept as data */
+    char *path;
+    const char *reason;
+};
+
+struct build {
+    struct options options;
+    struct image image;
+    struct recompile r;
+    struct progress progress;
+    VEC(struct skipped) skipped;
+    unsigned elf_files; /* names that lead to an ELF we recompile, before merging equal ones */
+    uint32_t table_size;
+    uint64_t start_ns;
+};
+
+static int
+parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        {"output", required_argument, NULL, 'o'}, {"emit", required_argument, NULL, 'e'},
+        {"cache", required_argument, NULL, 'c'}, {"jobs", required_argument, NULL, 'j'},
+        {"optimize", required_argument, NULL, 'O'}, {"cpu", required_argument, NULL, 'u'},
+        {"report", required_argument, NULL, 'r'}, {"dump", required_argument, NULL, 'd'},
+        {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
+    };
+    int c;
+
+    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .optimize = 2, .cpu = "x86-64-v2"};
+    while ((c = getopt_long(argc, argv, "o:j:O:qh", longs, NULL)) != -1) {
+        switch (c) {
+        case 'o': o->out = optarg; break;
+        case 'c': o->cache = optarg; break;
+        case 'j': o->jobs = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'O': o->optimize = atoi(optarg); break;
+        case 'u': o->cpu = optarg; break;
+        case 'r': o->report = optarg; break;
+        case 'd': o->dump = optarg; break;
+        case 'q': o->quiet = true; break;
+        case 'e':
+            if (strcmp(optarg, "wasm") != 0)
+                return cli_fail(2, "--emit takes wasm, not \"%s\"", optarg);
+            o->wasm = true;
+            break;
+        case 'h': fputs(usage, stdout); exit(0);
+        default: fputs(usage, stderr); return 2;
+        }
+    }
+    if (optind + 1 != argc || (!o->out && !o->dump)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (o->jobs < 1 || o->jobs > 256 || o->optimize < 0 || o->optimize > 3)
+        return cli_fail(2, "--jobs takes 1 to 256, --optimize 0 to 3");
+    o->source = argv[optind];
+    return 0;
+}
+
+static int
+collect_elf(void *context, struct tree_inode *inode, const char *path, struct err *e)
+{
+    struct build *b = context;
+    const uint8_t *data;
+    const char *reason;
+    enum elf_kind kind;
+
+    (void)e;
+    if (!S_ISREG(inode->mode))
+        return 0;
+    data = tree_content(&b->image.tree, inode);
+    kind = elf_classify(data, inode->size, &reason);
+    if (kind == ELF_KIND_OTHER)
+        vec_push(&b->skipped, ((struct skipped){mem_strdup(path), reason}));
+    if (kind != ELF_KIND_X86_64)
+        return 0;
+    b->elf_files++;
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        if (memcmp(&b->r.units.items[i].sha256, &inode->sha256, SHA256_SIZE) == 0)
+            return 0;
+    }
+    vec_push(&b->r.units, ((struct unit){
+        .path = arena_strdup(&b->image.tree.arena, path), .file = data, .size = inode->size, .sha256 = inode->sha256}));
+    return 0;
+}
+
+static int
+compare_units(const void *a, const void *b)
+{
+    return memcmp(((const struct unit *)a)->sha256.bytes, ((const struct unit *)b)->sha256.bytes, SHA256_SIZE);
+}
+
+static char *
+folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return mem_strdup(".");
+    return slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+}
+
+static int
+fill_programs(struct build *b, struct artifact_program *programs, size_t *count, struct err *e)
+{
+    *count = 0;
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        const struct unit *u = &b->r.units.items[i];
+        struct artifact_program *p = &programs[*count];
+        struct mapped object;
+        uint64_t *entries;
+        size_t entry_count;
+        char *path;
+        int result;
+
+        if (u->unusable)
+            continue;
+        path = cache_path(&b->r.cache, "objects", &u->key, ".wasm");
+        result = file_map(path, &object, e);
+        mem_free(path);
+        if (result < 0 || wasm_object_entries(object.data, object.size, &entries, &entry_count, e) < 0)
+            return -1;
+        *p = (struct artifact_program){
+            .sha256 = u->sha256, .code_key = u->key, .file_size = u->size, .base = u->base, .low = u->report.low,
+            .high = u->report.high, .text_bytes = u->report.exec_bytes, .exec_low = u->report.exec_low,
+            .exec_high = u->report.exec_high, .entries = entries, .entry_count = (uint32_t)entry_count,
+            .table_base = u->table_base, .function_count = u->report.functions,
+        };
+        sha256_of(object.data, object.size, &p->code_sha256);
+        file_unmap(&object);
+        ++*count;
+    }
+    return 0;
+}
+
+static int
+write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
+{
+    char *runtime = link_runtime_dir(e), *executable = mem_printf("%s.tmp-elf-%ld", b->options.out, (long)getpid());
+    struct artifact_program *programs = mem_zalloc(b->r.units.count, sizeof *programs);
+    struct artifact_input in = {.executable = executable, .image = &b->image, .programs = programs,
+                                .table_size = b->table_size};
+    int result = runtime ? link_executable(&b->r, runtime, b->table_size, executable, e) : -1;
+
+    sha256_of(megabinary->data, megabinary->size, &in.megabinary);
+    if (result == 0)
+        result = fill_programs(b, programs, &in.program_count, e);
+    if (result == 0)
+        result = artifact_write(&in, b->options.out, e);
+    unlink(executable);
+    for (size_t i = 0; i < in.program_count; i++)
+        mem_free((void *)programs[i].entries);
+    mem_free(programs);
+    mem_free(executable);
+    mem_free(runtime);
+    return result;
+}
+
+static void
+print_report(const struct build *b)
+{
+    uint64_t text = 0, covered = 0, padding = 0, functions = 0, wasm = 0;
+    unsigned programs = 0, unresolved = 0;
+    struct rusage self, children;
+    struct stat st;
+    double seconds = (double)(progress_now_ns() - b->start_ns) / 1e9;
+
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        const struct unit *u = &b->r.units.items[i];
+
+        if (u->unusable) {
+            fprintf(stderr, "  kept as data: %s: %s\n", u->path, u->reason);
+            continue;
+        }
+        programs++;
+        text += u->report.exec_bytes;
+        covered += u->report.covered_bytes;
+        padding += u->report.padding_bytes;
+        functions += u->report.functions;
+        wasm += u->report.wasm_bytes;
+        unresolved += u->report.unresolved_jumps;
+        if (u->report.unlifted[0])
+            fprintf(stderr, "  not recompiled (trap when reached): %s: %s\n", u->path, u->report.unlifted);
+    }
+    for (size_t i = 0; i < b->skipped.count; i++)
+        fprintf(stderr, "  kept as data: %s: %s\n", b->skipped.items[i].path, b->skipped.items[i].reason);
+    getrusage(RUSAGE_SELF, &self);
+    getrusage(RUSAGE_CHILDREN, &children);
+    fprintf(stderr, "%s: %u programs and libraries (%u files), %.1f MB of text, %llu functions\n", b->image.kind, programs,
+            b->elf_files, (double)text / 1e6, (unsigned long long)functions);
+    fprintf(stderr, "  covered %.2f %% of text that is not padding; %u indirect jumps left to the dispatcher\n",
+            text > padding ? 100.0 * (double)covered / (double)(text - padding) : 100.0, unresolved);
+    fprintf(stderr, "  %.1f MB of text compiled, the rest from the cache; %.1f s, %.0f KB/s; peak memory %ld MB\n",
+            (double)b->r.native_bytes_compiled / 1e6, seconds,
+            seconds > 0 ? (double)b->r.native_bytes_compiled / seconds / 1e3 : 0,
+            (self.ru_maxrss > children.ru_maxrss ? self.ru_maxrss : children.ru_maxrss) / 1024);
+    if (stat(b->options.out, &st) == 0)
+        fprintf(stderr, "  %s: %.1f MB (wasm %.1f MB)\n", b->options.out, (double)st.st_size / 1e6, (double)wasm / 1e6);
+}
+
+static int
+dump(struct build *b, struct err *e)
+{
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        struct buf object = {0};
+        struct elf_report report = {0};
+
+        if (recompile_one(&b->r.units.items[i], b->options.dump, &object, &report, e) < 0)
+            return -1;
+        buf_fini(&object);
+        mem_free(report.unlifted);
+    }
+    return 0;
+}
+
+static int
+run_build(struct build *b, struct err *e)
+{
+    char *work_dir = folder_of(b->options.out ? b->options.out : ".");
+    struct buf megabinary = {0};
+    int result = image_load(&b->image, b->options.source, work_dir, e);
+
+    mem_free(work_dir);
+    if (result < 0)
+        return -1;
+    if (tree_walk(&b->image.tree, collect_elf, b, e) < 0)
+        return -1;
+    if (b->r.units.count)
+        qsort(b->r.units.items, b->r.units.count, sizeof(struct unit), compare_units);
+    if (b->options.dump)
+        return dump(b, e);
+    if (cache_open(&b->r.cache, b->options.cache, e) < 0)
+        return -1;
+    b->r.workers = b->options.jobs;
+    b->r.opt_level = b->options.optimize;
+    b->r.cpu = b->options.cpu;
+    b->r.progress = &b->progress;
+    if (recompile_objects(&b->r, e) < 0 || recompile_layout(&b->r, e) < 0)
+        return -1;
+    if (!b->options.wasm && recompile_native(&b->r, e) < 0)
+        return -1;
+    result = link_megabinary(&b->r, &megabinary, &b->table_size, e);
+    if (result == 0)
+        result = b->options.wasm ? file_write_atomic(b->options.out, megabinary.data, megabinary.size, 0666, e)
+                                 : write_artifact(b, &megabinary, e);
+    buf_fini(&megabinary);
+    return result;
+}
+
+int
+cmd_build(int argc, char **argv)
+{
+    struct build b = {.start_ns = progress_now_ns()};
+    struct err e = {0};
+    int status = parse(argc, argv, &b.options);
+
+    if (status)
+        return status;
+    progress_init(&b.progress, b.options.quiet);
+    if (run_build(&b, &e) < 0)
+        status = cli_fail(1, "%s", e.text);
+    else if (!b.options.quiet && !b.options.dump)
+        print_report(&b);
+    for (size_t i = 0; i < b.skipped.count; i++)
+        mem_free(b.skipped.items[i].path);
+    vec_fini(&b.skipped);
+    recompile_fini(&b.r);
+    if (b.image.config)
+        image_fini(&b.image);
+    return status;
+}

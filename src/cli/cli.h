@@ -1,0 +1,14 @@
+/* The subcommands of `ingot`; each parses its own options. Exit status: 0, 1 on failure, 2 on wrong usage, and for `run`
+ * as docker's (125, 126, 127, 128 + signal). */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+int cmd_build(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+
+/* "ingot: MESSAGE" on standard error; returns status. */
+int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

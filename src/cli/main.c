@@ -1,0 +1,61 @@
+/* ingot: the command line. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "build/paths.h"
+#include "cli/cli.h"
+
+static const char usage[] =
+    "usage: ingot COMMAND [OPTIONS] ...\n"
+    "\n"
+    "Recompiles whole container images into one executable of safe, ahead-of-time compiled code.\n"
+    "\n"
+    "  ingot build SOURCE -o OUT      recompile an image: OCI layout, docker archive or root folder\n"
+    "  ingot run [OPTIONS] OUT [CMD]  run a built image, options as docker run's\n"
+    "  ingot inspect [--json] OUT     what is in a built image: programs, hashes, sizes, config\n"
+    "  ingot verify OUT               recompute every hash of a built image\n"
+    "\n"
+    "`ingot COMMAND --help` tells more. A built image also runs by itself: ./OUT [CMD...].\n";
+
+int
+cli_fail(int status, const char *format, ...)
+{
+    va_list ap;
+
+    fputs("ingot: ", stderr);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return status;
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {
+        {"build", cmd_build}, {"run", cmd_run}, {"inspect", cmd_inspect}, {"verify", cmd_verify},
+    };
+
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("ingot " INGOT_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    return cli_fail(2, "unknown command \"%s\" (see ingot --help)", argv[1]);
+}

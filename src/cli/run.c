@@ -1,0 +1,159 @@
+/* ingot run: starts a built image with options, by executing it. The options travel in one environment variable that the
+ * vkernel takes out again (vkernel/main.c): percent-encoded words, separated by spaces. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+static const char usage[] =
+    "usage: ingot run [OPTIONS] OUT [CMD [ARG...]]\n"
+    "\n"
+    "Runs a built image; CMD replaces the image's Cmd, as with docker run.\n"
+    "\n"
+    "  -e, --env NAME=VALUE       set an environment variable (NAME alone: from the environment)\n"
+    "  -w, --workdir DIR          working directory\n"
+    "  -u, --user USER[:GROUP]    user name or id\n"
+    "  -v, --volume SRC:DST[:ro]  mount a host folder\n"
+    "  --network none|host        none (default): only the container's own loopback\n"
+    "  --memory BYTES             limit of guest memory (suffixes k, m, g)\n"
+    "  -h, --hostname NAME        host name (default: ingot)\n"
+    "  --audit FILE               append an audit record (JSON lines) for every refused launch\n"
+    "  --strace                   print system calls to standard error\n"
+    "  --stats[=FILE]             at the end, print what the evaluator ran and which system calls are missing\n"
+    "  --stress MODE              unwind, budget or evaluate: slow paths made frequent, for testing\n"
+    "  --help                     this text\n"
+    "\n"
+    "Exit status: the command's; 125 when ingot itself failed, 126 when the command cannot be\n"
+    "executed, 127 when it was not found, 128 + N when signal N ended it.\n";
+
+static const struct run_option {
+    const char *name;
+    char letter;
+    enum { NO_VALUE, VALUE, OPTIONAL_VALUE } value;
+} options[] = {
+    {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
+    {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE},
+    {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
+};
+
+static void
+put_word(struct buf *b, const char *s)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (b->size)
+        buf_put_u8(b, ' ');
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (isalnum(c) || strchr("-_./:=,+@", c)) {
+            buf_put_u8(b, c);
+        } else {
+            buf_put_u8(b, '%');
+            buf_put_u8(b, (uint8_t)digits[c >> 4]);
+            buf_put_u8(b, (uint8_t)digits[c & 15]);
+        }
+    }
+}
+
+static const struct run_option *
+find_option(const char *arg, const char **value)
+{
+    size_t length = strcspn(arg, "=");
+
+    *value = arg[length] ? arg + length + 1 : NULL;
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (strlen(options[i].name) == length && strncmp(arg, options[i].name, length) == 0)
+            return &options[i];
+        if (arg[0] == '-' && options[i].letter && arg[1] == options[i].letter) {
+            *value = arg[2] ? arg + 2 : NULL;
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+/* NAME alone takes the value from our own environment; unset: nothing, as docker does. */
+static void
+put_env(struct buf *b, const char *value)
+{
+    const char *set;
+    char *pair;
+
+    if (strchr(value, '=')) {
+        put_word(b, "--env");
+        put_word(b, value);
+        return;
+    }
+    set = getenv(value);
+    if (!set)
+        return;
+    pair = mem_printf("%s=%s", value, set);
+    put_word(b, "--env");
+    put_word(b, pair);
+    mem_free(pair);
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+    struct buf b = {0};
+    char *path;
+    int i;
+
+    for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+        const char *value;
+        const struct run_option *o;
+
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
+            return 0;
+        }
+        o = find_option(argv[i], &value);
+        if (!o)
+            return cli_fail(125, "run: unknown option %s (see ingot run --help)", argv[i]);
+        if (o->value == NO_VALUE && value)
+            return cli_fail(125, "run: %s takes no value", o->name);
+        if (o->value == VALUE && !value) {
+            if (i + 1 == argc)
+                return cli_fail(125, "run: %s needs a value", o->name);
+            value = argv[++i];
+        }
+        if (strcmp(o->name, "--env") == 0) {
+            put_env(&b, value);
+        } else if (o->value == OPTIONAL_VALUE && value) {
+            char *word = mem_printf("%s=%s", o->name, value);
+
+            put_word(&b, word);
+            mem_free(word);
+        } else {
+            put_word(&b, o->name);
+            if (value)
+                put_word(&b, value);
+        }
+    }
+    if (i >= argc) {
+        fputs(usage, stderr);
+        return 125;
+    }
+    path = strchr(argv[i], '/') ? mem_strdup(argv[i]) : mem_printf("./%s", argv[i]);
+    buf_put_u8(&b, 0);
+    setenv("INGOT_OPTIONS", (char *)b.data, 1);
+    if (i + 1 < argc && strcmp(argv[i + 1], "--") == 0) {
+        argv[i + 1] = argv[i];
+        i++;
+    }
+    execv(path, argv + i);
+    cli_fail(errno == ENOENT ? 127 : 126, "run: %s: %s", path, strerror(errno));
+    return errno == ENOENT ? 127 : 126;
+}

@@ -1,0 +1,277 @@
+/* Writing the artifact file. */
+#include "image/artifact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "image/config.h"
+#include "x86/address_space.h"
+
+enum { PAGE = 4096, PAYLOAD_ALIGN = 65536, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * 64 };
+
+struct writer {
+    const struct artifact_input *in;
+    struct buf sections[ARTIFACT_SECTION_COUNT]; /* all but DATA */
+    VEC(struct tree_inode *) inodes; /* by index */
+    struct artifact_ledger *ledger;
+};
+
+/* --- code maps --- */
+
+static void
+put_code_map(struct writer *w, const struct artifact_program *p, struct artifact_ledger *row)
+{
+    uint64_t from = (p->base + p->exec_low) / MAP_PAGE_TEXT * MAP_PAGE_TEXT;
+    uint64_t to = (p->base + p->exec_high + MAP_PAGE_TEXT - 1) / MAP_PAGE_TEXT * MAP_PAGE_TEXT;
+    size_t count = (size_t)((to - from) / 64);
+    struct code_map_entry *map = mem_zalloc(count, sizeof *map);
+    struct buf *out = &w->sections[ARTIFACT_CODE_MAP];
+    uint32_t rank = p->table_base;
+
+    for (uint32_t i = 0; i < p->entry_count; i++) {
+        uint64_t at = p->base + p->entries[i] - from;
+
+        if (at / 64 < count)
+            map[at / 64].bits |= 1ull << (at % 64);
+    }
+    for (size_t i = 0; i < count; i++) {
+        map[i].rank = rank;
+        rank += (uint32_t)__builtin_popcountll(map[i].bits);
+    }
+    row->code_map = out->size;
+    row->code_map_from = from;
+    row->code_map_size = count * sizeof *map;
+    buf_put(out, map, count * sizeof *map);
+    mem_free(map);
+}
+
+static void
+put_ledger(struct writer *w)
+{
+    w->ledger = mem_zalloc(w->in->program_count, sizeof *w->ledger);
+    for (size_t i = 0; i < w->in->program_count; i++) {
+        const struct artifact_program *p = &w->in->programs[i];
+        struct artifact_ledger *row = &w->ledger[i];
+
+        *row = (struct artifact_ledger){
+            .file_size = p->file_size, .base = p->base, .low = p->low, .high = p->high,
+            .text_bytes = p->text_bytes, .table_base = p->table_base, .entry_count = p->entry_count,
+            .function_count = p->function_count, .path = ARTIFACT_NONE,
+        };
+        memcpy(row->sha256, p->sha256.bytes, sizeof row->sha256);
+        memcpy(row->code_sha256, p->code_sha256.bytes, sizeof row->code_sha256);
+        memcpy(row->code_key, p->code_key.bytes, sizeof row->code_key);
+        put_code_map(w, p, row);
+    }
+}
+
+static uint32_t
+ledger_index(const struct writer *w, const struct sha256 *h)
+{
+    size_t low = 0, high = w->in->program_count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int c = memcmp(w->ledger[mid].sha256, h->bytes, SHA256_SIZE);
+
+        if (c == 0)
+            return (uint32_t)mid;
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return ARTIFACT_NONE;
+}
+
+/* --- the file tree --- */
+
+static uint32_t
+put_string(struct writer *w, const char *s)
+{
+    struct buf *b = &w->sections[ARTIFACT_STRINGS];
+    uint32_t at = (uint32_t)b->size;
+
+    buf_put(b, s, strlen(s) + 1);
+    return at;
+}
+
+static int
+number_inode(void *context, struct tree_inode *inode, const char *path, struct err *e)
+{
+    struct writer *w = context;
+    uint32_t row;
+
+    (void)e;
+    inode->index = (uint32_t)w->inodes.count;
+    inode->nlink = 0;
+    vec_push(&w->inodes, inode);
+    if (S_ISREG(inode->mode)) {
+        row = ledger_index(w, &inode->sha256);
+        if (row != ARTIFACT_NONE && w->ledger[row].path == ARTIFACT_NONE)
+            w->ledger[row].path = put_string(w, path);
+    }
+    return 0;
+}
+
+static void
+count_links(struct writer *w)
+{
+    w->inodes.items[0]->nlink = 2;
+    for (size_t i = 0; i < w->inodes.count; i++) {
+        struct tree_inode *dir = w->inodes.items[i];
+
+        for (size_t j = 0; j < dir->entries.count; j++) {
+            struct tree_inode *child = dir->entries.items[j].inode;
+
+            if (S_ISDIR(child->mode)) {
+                child->nlink = child->nlink ? child->nlink + 2 : 2;
+                dir->nlink++;
+            } else {
+                child->nlink++;
+            }
+        }
+    }
+}
+
+static int
+put_tree(struct writer *w, struct err *e)
+{
+    if (tree_walk(&w->in->image->tree, number_inode, w, e) < 0)
+        return -1;
+    count_links(w);
+    for (size_t i = 0; i < w->inodes.count; i++) {
+        const struct tree_inode *n = w->inodes.items[i];
+        struct artifact_inode out = {
+            .mode = n->mode, .uid = n->uid, .gid = n->gid, .nlink = n->nlink, .size = n->size,
+            .mtime = n->mtime, .mtime_nsec = n->mtime_nsec, .rdev_major = n->rdev_major,
+            .rdev_minor = n->rdev_minor, .ledger = ARTIFACT_NONE,
+        };
+
+        if (S_ISREG(n->mode)) {
+            out.data = n->spool_offset;
+            out.ledger = ledger_index(w, &n->sha256);
+            memcpy(out.sha256, n->sha256.bytes, sizeof out.sha256);
+        } else if (S_ISLNK(n->mode)) {
+            out.data = put_string(w, n->target);
+        } else if (S_ISDIR(n->mode)) {
+            out.first_dirent = (uint32_t)(w->sections[ARTIFACT_DIRENTS].size / sizeof(struct artifact_dirent));
+            out.dirent_count = (uint32_t)n->entries.count;
+            for (size_t j = 0; j < n->entries.count; j++) {
+                struct artifact_dirent d = {put_string(w, n->entries.items[j].name), n->entries.items[j].inode->index};
+
+                buf_put(&w->sections[ARTIFACT_DIRENTS], &d, sizeof d);
+            }
+        }
+        buf_put(&w->sections[ARTIFACT_INODES], &out, sizeof out);
+    }
+    if (w->sections[ARTIFACT_STRINGS].size > UINT32_MAX)
+        return err_set(e, "too many names for one artifact");
+    return 0;
+}
+
+/* --- the file --- */
+
+static int
+write_at(int fd, const void *data, uint64_t size, uint64_t offset, struct err *e)
+{
+    const uint8_t *p = data;
+
+    while (size) {
+        ssize_t n = pwrite(fd, p, size < (1 << 30) ? (size_t)size : 1 << 30, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_set(e, "cannot write: %s", strerror(errno));
+        p += n;
+        offset += (uint64_t)n;
+        size -= (uint64_t)n;
+    }
+    return 0;
+}
+
+static int
+write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
+{
+    const struct tree *t = &w->in->image->tree;
+    struct artifact_header h = {
+        .magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .section_count = ARTIFACT_SECTION_COUNT,
+        .elf_size = elf->size, .table_size = w->in->table_size,
+    };
+    struct artifact_footer f = {.magic = ARTIFACT_MAGIC};
+    uint64_t payload = (elf->size + PAYLOAD_ALIGN - 1) / PAYLOAD_ALIGN * PAYLOAD_ALIGN;
+    uint64_t at = (sizeof h + PAGE - 1) / PAGE * PAGE;
+    struct sha256 digest;
+
+    sha256_of(elf->data, elf->size, &digest);
+    memcpy(h.elf_sha256, digest.bytes, sizeof h.elf_sha256);
+    memcpy(h.megabinary_sha256, w->in->megabinary.bytes, sizeof h.megabinary_sha256);
+    if (write_at(fd, elf->data, elf->size, 0, e) < 0)
+        return -1;
+    for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
+        const uint8_t *data = i == ARTIFACT_DATA ? t->spool : w->sections[i].data;
+        uint64_t size = i == ARTIFACT_DATA ? t->spool_size : w->sections[i].size;
+
+        h.sections[i] = (struct artifact_section){.offset = at, .size = size};
+        if (i != ARTIFACT_DATA) {
+            sha256_of(data, size, &digest);
+            memcpy(h.sections[i].sha256, digest.bytes, sizeof digest.bytes);
+        }
+        if (write_at(fd, data, size, payload + at, e) < 0)
+            return -1;
+        at = (at + size + PAGE - 1) / PAGE * PAGE;
+    }
+    h.payload_size = at;
+    sha256_of(&h, sizeof h, &digest);
+    memcpy(f.header_sha256, digest.bytes, sizeof f.header_sha256);
+    f.payload_offset = payload;
+    f.file_size = payload + at + sizeof f;
+    if (write_at(fd, &h, sizeof h, payload, e) < 0 || write_at(fd, &f, sizeof f, payload + at, e) < 0)
+        return -1;
+    if (fchmod(fd, 0755) < 0)
+        return err_set(e, "cannot make it executable: %s", strerror(errno));
+    return 0;
+}
+
+int
+artifact_write(const struct artifact_input *in, const char *out_path, struct err *e)
+{
+    struct writer w = {.in = in};
+    char *text = config_text(in->image->config);
+    char *tmp = mem_printf("%s.tmp-%ld", out_path, (long)getpid());
+    struct mapped elf = {0};
+    int fd = -1, result = file_map(in->executable, &elf, e);
+
+    if (result == 0) {
+        buf_put(&w.sections[ARTIFACT_CONFIG], text, strlen(text));
+        put_ledger(&w);
+        result = put_tree(&w, e);
+    }
+    if (result == 0) {
+        buf_put(&w.sections[ARTIFACT_LEDGER], w.ledger, in->program_count * sizeof *w.ledger);
+        fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+        result = fd < 0 ? err_set(e, "cannot create %s: %s", tmp, strerror(errno)) : write_file(&w, fd, &elf, e);
+    }
+    if (fd >= 0 && close(fd) < 0 && result == 0)
+        result = err_set(e, "cannot write %s: %s", tmp, strerror(errno));
+    if (result == 0 && rename(tmp, out_path) < 0)
+        result = err_set(e, "cannot rename %s to %s: %s", tmp, out_path, strerror(errno));
+    if (result < 0 && fd >= 0)
+        unlink(tmp);
+    if (result < 0)
+        err_prefix(e, "%s", out_path);
+    file_unmap(&elf);
+    for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++)
+        buf_fini(&w.sections[i]);
+    vec_fini(&w.inodes);
+    mem_free(w.ledger);
+    mem_free(tmp);
+    free(text);
+    return result;
+}

@@ -1,0 +1,434 @@
+/* OCI image layouts (OCI image spec 1.1, image-layout.md) and `docker save` archives. */
+#include "image/source.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "base/file.h"
+#include "image/config.h"
+
+enum { MAX_JSON = 16 << 20, MAX_NESTING = 4 };
+
+/* --- archives: the members an image consists of, unpacked into a temporary folder --- */
+
+/* Only names that layouts and docker archives use; anything else in the archive is passed over. */
+static bool
+wanted_member(const char *name)
+{
+    if (strstr(name, "..") || name[0] == '/')
+        return false;
+    return strncmp(name, "blobs/", 6) == 0 || strchr(name, '/') == NULL ||
+           (strlen(name) > 10 && strcmp(name + strlen(name) - 10, "/layer.tar") == 0);
+}
+
+static int
+copy_member(struct archive *a, const char *dir, const char *name, struct err *e)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+    int fd, result = 0;
+
+    for (char *p = path + strlen(dir) + 1; (p = strchr(p, '/')); p++) {
+        *p = '\0';
+        mkdir(path, 0700);
+        *p = '/';
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        result = err_set(e, "cannot create %s: %s", path, strerror(errno));
+    else if (archive_read_data_into_fd(a, fd) != ARCHIVE_OK)
+        result = err_set(e, "member %s: %s", name, archive_error_string(a));
+    if (fd >= 0)
+        close(fd);
+    mem_free(path);
+    return result;
+}
+
+static int
+unpack(const char *archive, const char *dir, struct err *e)
+{
+    struct archive *a = archive_read_new();
+    struct archive_entry *entry;
+    int status, result = 0;
+
+    archive_read_support_filter_all(a);
+    archive_read_support_format_tar(a);
+    archive_read_support_format_gnutar(a);
+    if (archive_read_open_filename(a, archive, 1 << 20) != ARCHIVE_OK)
+        result = err_set(e, "%s: %s", archive, archive_error_string(a));
+    while (result == 0) {
+        const char *name;
+
+        status = archive_read_next_header(a, &entry);
+        if (status == ARCHIVE_EOF)
+            break;
+        if (status != ARCHIVE_OK && status != ARCHIVE_WARN) {
+            result = err_set(e, "%s: %s", archive, archive_error_string(a));
+            break;
+        }
+        name = archive_entry_pathname(entry);
+        if (name && strncmp(name, "./", 2) == 0)
+            name += 2;
+        if (name && wanted_member(name) && archive_entry_filetype(entry) == AE_IFREG)
+            result = copy_member(a, dir, name, e);
+    }
+    archive_read_free(a);
+    return result;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    remove(path);
+    return 0;
+}
+
+/* --- documents and blobs --- */
+
+static json_t *
+load_json(const char *path, struct err *e)
+{
+    struct mapped m;
+    json_error_t why;
+    json_t *j;
+
+    if (file_map(path, &m, e) < 0)
+        return NULL;
+    if (m.size > MAX_JSON) {
+        file_unmap(&m);
+        err_set(e, "%s: document of %zu bytes is too large", path, m.size);
+        return NULL;
+    }
+    j = json_loadb((const char *)m.data, m.size, JSON_REJECT_DUPLICATES, &why);
+    if (!j)
+        err_set(e, "%s: line %d: %s", path, why.line, why.text);
+    file_unmap(&m);
+    return j;
+}
+
+/* The path of a blob, its content checked against its digest. */
+static char *
+blob_path(const char *dir, const json_t *descriptor, struct err *e)
+{
+    const char *digest = json_string_value(json_object_get(descriptor, "digest"));
+    struct sha256 want, have;
+    struct mapped m;
+    char *path;
+
+    if (!digest || strncmp(digest, "sha256:", 7) != 0 || sha256_parse(digest + 7, &want) < 0) {
+        err_set(e, "%s: descriptor with unusable digest \"%.80s\"", dir, digest ? digest : "");
+        return NULL;
+    }
+    path = mem_printf("%s/blobs/sha256/%s", dir, digest + 7);
+    if (file_map(path, &m, e) < 0) {
+        mem_free(path);
+        return NULL;
+    }
+    sha256_of(m.data, m.size, &have);
+    file_unmap(&m);
+    if (memcmp(&want, &have, sizeof want) != 0) {
+        char hex[SHA256_HEX_SIZE];
+
+        sha256_hex(&have, hex);
+        err_set(e, "%s: content has sha256 %s", path, hex);
+        mem_free(path);
+        return NULL;
+    }
+    return path;
+}
+
+static json_t *
+load_blob_json(const char *dir, const json_t *descriptor, struct err *e)
+{
+    char *path = blob_path(dir, descriptor, e);
+    json_t *j = path ? load_json(path, e) : NULL;
+
+    mem_free(path);
+    return j;
+}
+
+/* --- OCI layouts --- */
+
+static bool
+is_index(const json_t *descriptor)
+{
+    const char *type = json_string_value(json_object_get(descriptor, "mediaType"));
+
+    return type && (strstr(type, "image.index") || strstr(type, "manifest.list"));
+}
+
+static bool
+platform_fits(const json_t *descriptor)
+{
+    const json_t *p = json_object_get(descriptor, "platform");
+    const char *arch = json_string_value(json_object_get(p, "architecture"));
+    const char *os = json_string_value(json_object_get(p, "os"));
+
+    return (!arch || strcmp(arch, "amd64") == 0) && (!os || strcmp(os, "linux") == 0);
+}
+
+static bool
+tag_fits(const json_t *descriptor, const char *tag)
+{
+    const json_t *a = json_object_get(descriptor, "annotations");
+    const char *name = json_string_value(json_object_get(a, "org.opencontainers.image.ref.name"));
+    const char *full = json_string_value(json_object_get(a, "io.containerd.image.name"));
+    const char *colon = full ? strrchr(full, ':') : NULL;
+
+    return (name && strcmp(name, tag) == 0) || (full && strcmp(full, tag) == 0) ||
+           (colon && strcmp(colon + 1, tag) == 0);
+}
+
+/* The one manifest of an index that fits; a borrowed descriptor. */
+static json_t *
+choose(const char *dir, const json_t *index, const char *tag, struct err *e)
+{
+    json_t *list = json_object_get(index, "manifests"), *d, *chosen = NULL;
+    size_t i, fitting = 0;
+
+    json_array_foreach(list, i, d) {
+        if (!platform_fits(d) || (tag && !tag_fits(d, tag)))
+            continue;
+        chosen = d;
+        fitting++;
+    }
+    if (fitting == 1)
+        return chosen;
+    if (fitting == 0 && tag)
+        err_set(e, "%s: no linux/amd64 manifest with tag \"%s\"", dir, tag);
+    else if (fitting == 0)
+        err_set(e, "%s: no linux/amd64 manifest", dir);
+    else
+        err_set(e, "%s: %zu manifests fit; name one with %s:TAG", dir, fitting, dir);
+    return NULL;
+}
+
+static int
+load_manifest(struct image *im, const char *dir, const json_t *manifest, struct err *e)
+{
+    json_t *layers = json_object_get(manifest, "layers"), *d;
+    json_t *document = load_blob_json(dir, json_object_get(manifest, "config"), e);
+    size_t i;
+
+    if (!document)
+        return -1;
+    im->config = config_from_image(document, e);
+    json_decref(document);
+    if (!im->config)
+        return -1;
+    if (!json_is_array(layers))
+        return err_set(e, "%s: manifest without layers", dir);
+    json_array_foreach(layers, i, d) {
+        char *path = blob_path(dir, d, e);
+        int result = path ? layer_apply(&im->tree, path, e) : -1;
+
+        mem_free(path);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+load_layout(struct image *im, const char *dir, const char *tag, struct err *e)
+{
+    char *path = mem_printf("%s/index.json", dir);
+    json_t *index = load_json(path, e), *d;
+    int result = -1;
+
+    mem_free(path);
+    snprintf(im->kind, sizeof im->kind, "OCI image layout");
+    for (int depth = 0; index && depth < MAX_NESTING; depth++) {
+        json_t *next;
+
+        d = choose(dir, index, depth == 0 ? tag : NULL, e);
+        next = d ? load_blob_json(dir, d, e) : NULL;
+        if (next && !is_index(d) && !json_object_get(next, "manifests")) {
+            result = load_manifest(im, dir, next, e);
+            json_decref(next);
+            json_decref(index);
+            return result;
+        }
+        json_decref(index);
+        index = next;
+    }
+    if (index)
+        err_set(e, "%s: indexes nested too deeply", dir);
+    json_decref(index);
+    return -1;
+}
+
+/* --- docker save --- */
+
+static int
+load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
+{
+    char *path = mem_printf("%s/manifest.json", dir);
+    json_t *list = load_json(path, e), *item, *chosen = NULL, *document, *layers, *name;
+    const char *config;
+    size_t i, fitting = 0;
+    int result = 0;
+
+    mem_free(path);
+    if (!list)
+        return -1;
+    snprintf(im->kind, sizeof im->kind, "docker archive");
+    json_array_foreach(list, i, item) {
+        json_t *tags = json_object_get(item, "RepoTags"), *t;
+        size_t k;
+        bool fits = tag == NULL;
+
+        json_array_foreach(tags, k, t) {
+            const char *s = json_string_value(t), *colon = s ? strrchr(s, ':') : NULL;
+
+            fits = fits || (s && strcmp(s, tag) == 0) || (colon && tag && strcmp(colon + 1, tag) == 0);
+        }
+        if (fits) {
+            chosen = item;
+            fitting++;
+        }
+    }
+    config = json_string_value(json_object_get(chosen, "Config"));
+    layers = json_object_get(chosen, "Layers");
+    if (fitting != 1 || !config || !json_is_array(layers) || strstr(config, "..")) {
+        json_decref(list);
+        return err_set(e, "%s: %zu images fit%s", dir, fitting, fitting == 1 ? ", but the manifest is damaged" : "");
+    }
+    path = mem_printf("%s/%s", dir, config);
+    document = load_json(path, e);
+    mem_free(path);
+    im->config = document ? config_from_image(document, e) : NULL;
+    json_decref(document);
+    if (!im->config)
+        result = -1;
+    json_array_foreach(layers, i, name) {
+        const char *s = json_string_value(name);
+
+        if (result < 0)
+            break;
+        if (!s || strstr(s, "..")) {
+            result = err_set(e, "%s: manifest names an unusable layer", dir);
+            break;
+        }
+        path = mem_printf("%s/%s", dir, s);
+        result = layer_apply(&im->tree, path, e);
+        mem_free(path);
+    }
+    json_decref(list);
+    return result;
+}
+
+/* --- choosing --- */
+
+static bool
+exists(const char *dir, const char *name)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+    bool there = access(path, F_OK) == 0;
+
+    mem_free(path);
+    return there;
+}
+
+static int
+load_unpacked(struct image *im, const char *dir, const char *tag, struct err *e)
+{
+    if (exists(dir, "index.json"))
+        return load_layout(im, dir, tag, e);
+    if (exists(dir, "manifest.json"))
+        return load_docker(im, dir, tag, e);
+    return err_set(e, "neither an OCI image layout nor a docker archive (no index.json, no manifest.json)");
+}
+
+static int
+load_archive(struct image *im, const char *path, const char *tag, const char *work_dir, struct err *e)
+{
+    char *dir = mem_printf("%s/.ingot-image-XXXXXX", work_dir);
+    int result;
+
+    if (!mkdtemp(dir)) {
+        result = err_set(e, "cannot create a temporary folder in %s: %s", work_dir, strerror(errno));
+    } else {
+        result = unpack(path, dir, e);
+        if (result == 0 && load_unpacked(im, dir, tag, e) < 0)
+            result = err_prefix(e, "%s", path);
+        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    mem_free(dir);
+    return result;
+}
+
+/* PATH or PATH:TAG; a path that exists as a whole is never split. */
+static char *
+split_source(const char *source, const char **tag)
+{
+    const char *colon;
+
+    *tag = NULL;
+    if (access(source, F_OK) == 0)
+        return mem_strdup(source);
+    for (colon = strchr(source, ':'); colon; colon = strchr(colon + 1, ':')) {
+        char *path = mem_printf("%.*s", (int)(colon - source), source);
+
+        if (access(path, F_OK) == 0) {
+            *tag = colon + 1;
+            return path;
+        }
+        mem_free(path);
+    }
+    return mem_strdup(source);
+}
+
+int
+image_load(struct image *im, const char *source, const char *work_dir, struct err *e)
+{
+    const char *tag;
+    char *path = split_source(source, &tag);
+    struct stat st;
+    int result;
+
+    *im = (struct image){0};
+    if (tree_init(&im->tree, work_dir, e) < 0) {
+        mem_free(path);
+        return -1;
+    }
+    if (stat(path, &st) < 0) {
+        result = err_set(e, "%s: %s", path, strerror(errno));
+    } else if (!S_ISDIR(st.st_mode)) {
+        result = load_archive(im, path, tag, work_dir, e);
+    } else if (exists(path, "oci-layout") || (exists(path, "index.json") && exists(path, "blobs"))) {
+        result = load_layout(im, path, tag, e);
+    } else if (exists(path, "manifest.json") && !exists(path, "bin") && !exists(path, "usr")) {
+        result = load_docker(im, path, tag, e);
+    } else {
+        snprintf(im->kind, sizeof im->kind, "root filesystem");
+        im->config = config_default();
+        result = rootfs_load(&im->tree, path, e);
+    }
+    mem_free(path);
+    if (result == 0)
+        result = tree_seal(&im->tree, e);
+    if (result < 0)
+        image_fini(im);
+    return result;
+}
+
+void
+image_fini(struct image *im)
+{
+    json_decref(im->config);
+    im->config = NULL;
+    tree_fini(&im->tree);
+}

@@ -1,0 +1,27 @@
+"""Writes a header with a hash over source files: what the cache keys of the recompiler stand on.
+
+usage: source_version.py OUT NAME=DIR[,DIR...] ...
+"""
+import hashlib
+import os
+import sys
+
+
+def digest(dirs):
+    h = hashlib.sha256()
+    for d in dirs:
+        for name in sorted(os.listdir(d)):
+            if name.endswith((".c", ".h", ".def", ".tab", ".py")):
+                h.update(name.encode())
+                with open(os.path.join(d, name), "rb") as f:
+                    h.update(f.read())
+    return h.hexdigest()
+
+
+out, *pairs = sys.argv[1:]
+lines = ["/* Generated. */"]
+for pair in pairs:
+    name, dirs = pair.split("=")
+    lines.append(f'#define {name} "{digest(dirs.split(","))}"')
+with open(out, "w") as f:
+    f.write("\n".join(lines) + "\n")
