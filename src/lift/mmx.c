@@ -1,0 +1,46 @@
+/* MMX mode: the registers as mantissas of the physical x87 registers, and what every MMX instruction does to
+ * the x87 state (SDM vol. 1, 9.5): TOP = 0, all tags valid, exponent of a written register all ones. */
+#include "lift/simd.h"
+
+/* Emits the helper unless this block has done it already, for the register this instruction writes too, and
+ * nothing that touches x87 state came between. */
+void
+mmx_enter(struct lift *l)
+{
+    const struct x86_operand *o = &l->insn->operand[0];
+    bool writes = o->kind == X86_OPD_REG && o->reg_class == X86_RC_MMX && (o->access & 2);
+    uint64_t mask = writes ? 1u << (o->reg & 7) : 0;
+    uint64_t done = 0, m;
+    for (size_t n = l->b->f->ops.count; n > l->b->block->first_op; n--) {
+        const struct ir_op *op = &l->b->f->ops.items[n - 1];
+        if (op->op != IR_HELPER || !(ir_helper_infos[op->aux].flags & IR_HELPER_CPU))
+            continue;
+        if (op->aux != IR_HELPER_mmx_enter || !ir_is_const(l->b, op->a, &m))
+            break;
+        done |= m;
+        if (!(mask & ~done))
+            return;
+    }
+    ir_helper(l->b, IR_HELPER_mmx_enter, ir_const32(l->b, (uint32_t)mask), simd_pc(l), IR_NO_VALUE);
+}
+
+ir_value
+mmx_get(struct lift *l, unsigned reg)
+{
+    mmx_enter(l);
+    return ir_get(l->b, X86_S_MM0 + (reg & 7));
+}
+
+void
+mmx_set(struct lift *l, unsigned reg, ir_value v)
+{
+    mmx_enter(l);
+    ir_set(l->b, X86_S_MM0 + (reg & 7), v);
+}
+
+void lift_emms(struct lift *l);
+void
+lift_emms(struct lift *l)
+{
+    ir_helper(l->b, IR_HELPER_emms, simd_pc(l), IR_NO_VALUE, IR_NO_VALUE);
+}

@@ -1,0 +1,208 @@
+/* SSE instructions that wasm SIMD has no operations for: string comparisons, mpsadbw, phminposuw, the
+ * reciprocal approximations (the host's own), maskmov, rounding to even against MXCSR. */
+#include "x86/helpers_sse_internal.h"
+
+#include <smmintrin.h>
+#include <string.h>
+
+/* --- approximations --- */
+void
+helper_sse_approximate(uint32_t code, uint64_t low, uint64_t high)
+{
+    union x86_xmm *dst = &x86_this_cpu()->xmm[code >> 8 & 15];
+    __m128 d = _mm_load_ps(dst->f32);
+    __m128 s = _mm_castsi128_ps(_mm_set_epi64x((long long)high, (long long)low));
+    switch (code & 0xff) {
+    case SSE_RCPPS:
+        d = _mm_rcp_ps(s);
+        break;
+    case SSE_RSQRTPS:
+        d = _mm_rsqrt_ps(s);
+        break;
+    case SSE_RCPSS:
+        d = _mm_move_ss(d, _mm_rcp_ss(s));
+        break;
+    default:
+        d = _mm_move_ss(d, _mm_rsqrt_ss(s));
+        break;
+    }
+    _mm_store_ps(dst->f32, d);
+}
+
+/* --- rounding to nearest even, quietly, whatever MXCSR.RC says --- */
+__attribute__((target("sse4.1"))) uint64_t
+helper_round_even_pd(uint64_t bits)
+{
+    __m128d v = _mm_castsi128_pd(_mm_cvtsi64_si128((long long)bits));
+    v = _mm_round_pd(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return (uint64_t)_mm_cvtsi128_si64(_mm_castpd_si128(v));
+}
+
+__attribute__((target("sse4.1"))) uint64_t
+helper_round_even_ps(uint64_t bits)
+{
+    __m128 v = _mm_castsi128_ps(_mm_cvtsi64_si128((long long)bits));
+    v = _mm_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return (uint64_t)_mm_cvtsi128_si64(_mm_castps_si128(v));
+}
+
+/* --- maskmovq, maskmovdqu: bytes whose mask byte has its sign set --- */
+void
+helper_maskmov(uint32_t code, uint32_t address)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    bool xmm = code & SSE_MASKMOV_XMM;
+    unsigned data = code & 15, mask = code >> 4 & 15, size = xmm ? 16 : 8;
+    uint8_t d[16], m[16];
+    memcpy(d, xmm ? (void *)&cpu->xmm[data] : &cpu->x87.r[data & 7].mantissa, size);
+    memcpy(m, xmm ? (void *)&cpu->xmm[mask] : &cpu->x87.r[mask & 7].mantissa, size);
+    for (unsigned i = 0; i < size; i++)
+        if (m[i] & 0x80)
+            *(uint8_t *)x86_guest(address + i) = d[i];
+}
+
+/* --- SSE4.1 --- */
+static void
+mpsadbw(union x86_xmm *dst, const union x86_xmm *src, unsigned imm)
+{
+    union x86_xmm r;
+    unsigned from = (imm >> 2 & 1) * 4, block = (imm & 3) * 4;
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned sum = 0;
+        for (unsigned k = 0; k < 4; k++) {
+            int difference = dst->u8[from + i + k] - src->u8[block + k];
+            sum += (unsigned)(difference < 0 ? -difference : difference);
+        }
+        r.u16[i] = (uint16_t)sum;
+    }
+    *dst = r;
+}
+
+static void
+phminposuw(union x86_xmm *dst, const union x86_xmm *src)
+{
+    unsigned at = 0;
+    for (unsigned i = 1; i < 8; i++)
+        if (src->u16[i] < src->u16[at])
+            at = i;
+    union x86_xmm r = {.u16 = {src->u16[at], (uint16_t)at}};
+    *dst = r;
+}
+
+void
+helper_sse_special(uint32_t code, uint64_t low, uint64_t high)
+{
+    union x86_xmm *dst = &x86_this_cpu()->xmm[code >> 8 & 15];
+    union x86_xmm src = {.u64 = {low, high}};
+    unsigned imm = code >> 16 & 0xff;
+    switch (code & 0xff) {
+    case SSE_MPSADBW:
+        mpsadbw(dst, &src, imm);
+        break;
+    case SSE_PHMINPOSUW:
+        phminposuw(dst, &src);
+        break;
+    default:
+        sse_crypto(code & 0xff, dst, &src, imm);
+        break;
+    }
+}
+
+/* --- SSE4.2 string comparisons (SDM vol. 2, 4.1) --- */
+static int
+element(const union x86_xmm *v, unsigned i, unsigned imm)
+{
+    switch (imm & 3) {
+    case 0:
+        return v->u8[i];
+    case 1:
+        return v->u16[i];
+    case 2:
+        return (int8_t)v->u8[i];
+    default:
+        return (int16_t)v->u16[i];
+    }
+}
+
+static unsigned
+string_length(const union x86_xmm *v, unsigned given, unsigned count, unsigned imm)
+{
+    if (given != SSE_STRING_IMPLICIT)
+        return given < count ? given : count;
+    unsigned n = 0;
+    while (n < count && element(v, n, imm) != 0)
+        n++;
+    return n;
+}
+
+/* Bit j: the aggregation's result for element j of the second operand. Elements past a string's end are
+ * overridden as table 4-7 says. */
+static unsigned
+aggregate(const union x86_xmm *a, unsigned na, const union x86_xmm *b, unsigned nb, unsigned count, unsigned imm)
+{
+    unsigned result = 0;
+    for (unsigned j = 0; j < count; j++) {
+        bool hit = false;
+        int v = element(b, j, imm);
+        switch (imm >> 2 & 3) {
+        case 0: /* equal any */
+            for (unsigned i = 0; j < nb && i < na && !hit; i++)
+                hit = element(a, i, imm) == v;
+            break;
+        case 1: /* ranges */
+            for (unsigned i = 0; j < nb && i + 1 < na && !hit; i += 2)
+                hit = element(a, i, imm) <= v && v <= element(a, i + 1, imm);
+            break;
+        case 2: /* equal each */
+            hit = j < na && j < nb ? element(a, j, imm) == v : j >= na && j >= nb;
+            break;
+        default: /* equal ordered */
+            hit = true;
+            for (unsigned i = 0; i < na && j + i < count && hit; i++)
+                hit = j + i < nb && element(a, i, imm) == element(b, j + i, imm);
+            break;
+        }
+        result |= (unsigned)hit << j;
+    }
+    return result;
+}
+
+static void
+string_mask(union x86_xmm *out, unsigned bits, unsigned count, unsigned imm)
+{
+    memset(out, 0, sizeof *out);
+    if (!(imm & 0x40)) {
+        out->u16[0] = (uint16_t)bits;
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        if (count == 16)
+            out->u8[i] = 0xff;
+        else
+            out->u16[i] = 0xffff;
+    }
+}
+
+uint32_t
+helper_sse_string(uint32_t code, uint64_t low, uint64_t high)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    union x86_xmm b = {.u64 = {low, high}};
+    const union x86_xmm *a = &cpu->xmm[code >> 8 & 15];
+    unsigned imm = code & 0xff, count = imm & 1 ? 8 : 16, all = (1u << count) - 1;
+    unsigned na = string_length(a, code >> 16 & 31, count, imm);
+    unsigned nb = string_length(&b, code >> 24 & 31, count, imm);
+    unsigned bits = aggregate(a, na, &b, nb, count, imm);
+    if ((imm & 0x30) == 0x10)
+        bits ^= all;
+    else if ((imm & 0x30) == 0x30)
+        bits ^= (1u << nb) - 1;
+    unsigned index = count;
+    if (bits)
+        index = imm & 0x40 ? 31 - (unsigned)__builtin_clz(bits) : (unsigned)__builtin_ctz(bits);
+    if (code & SSE_STRING_MASK)
+        string_mask(&cpu->xmm[0], bits, count, imm);
+    return index | (bits != 0) << 8 | (nb < count) << 9 | (na < count) << 10 | (bits & 1) << 11;
+}

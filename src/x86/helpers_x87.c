@@ -1,0 +1,870 @@
+/* x87 instructions, executed by the host's own x87 under the guest's control word, so that results, rounding,
+ * condition codes and exception flags are the hardware's. Stack and tags are kept here: the host's register
+ * stack is empty between helpers, and exceptions are always masked on the host; an unmasked one is found in the
+ * flags afterwards and delivered as #MF by the next waiting instruction.
+ *
+ * An unmasked overflow or underflow leaves the masked response in the register (hardware stores a scaled one).
+ *
+ * Every inline assembly leaves the host's register stack as it found it. */
+#include "x86/x87_internal.h"
+
+#include <string.h>
+
+typedef struct x86_x87_reg reg80;
+
+static const reg80 indefinite = {.mantissa = UINT64_C(0xc000000000000000), .sign_exponent = 0xffff};
+static const uint16_t host_control = X87_CONTROL_DEFAULT;
+
+/* --- the host's x87 --- */
+/* Loads the guest's control word, masked. Flags left on the host that the guest has too do no harm; others, and
+ * all if an exception is unmasked and must be told from an older one, are cleared. */
+static inline void
+host_begin(const struct x86_x87 *f)
+{
+    uint16_t sw;
+    __asm__ volatile("fnstsw %0" : "=a"(sw));
+    if ((sw & 0x7f & ~f->status) || (~f->control & X87_SW_EXCEPTIONS))
+        __asm__ volatile("fnclex");
+    if (f->control != X87_CONTROL_DEFAULT) {
+        uint16_t cw = f->control | X87_SW_EXCEPTIONS;
+        __asm__ volatile("fldcw %0" : : "m"(cw));
+    }
+}
+
+/* Takes over the flags sw the instruction left. False: an unmasked exception that is found before the operation
+ * (invalid, denormal, zero divide) keeps its result from being stored. */
+static inline bool
+host_end(struct x86_x87 *f, uint16_t sw, uint16_t conditions)
+{
+    if (f->control != X87_CONTROL_DEFAULT)
+        __asm__ volatile("fldcw %0" : : "m"(host_control));
+    f->status = (uint16_t)((f->status & ~conditions) | (sw & (X87_SW_EXCEPTIONS | conditions)));
+    uint16_t unmasked = sw & X87_SW_EXCEPTIONS & ~f->control;
+    if (__builtin_expect(unmasked, 0)) {
+        f->status |= X87_SW_ES | X87_SW_B;
+        return !(unmasked & 7);
+    }
+    return true;
+}
+
+/* --- the guest's stack --- */
+static inline reg80 *
+st(struct x86_x87 *f, unsigned i)
+{
+    return &f->r[(f->top + i) & 7];
+}
+
+static inline bool
+valid(const struct x86_x87 *f, unsigned i)
+{
+    return f->tag_valid >> ((f->top + i) & 7) & 1;
+}
+
+static inline void
+set(struct x86_x87 *f, unsigned i, const reg80 *v)
+{
+    *st(f, i) = *v;
+    f->tag_valid |= (uint16_t)(1u << ((f->top + i) & 7));
+}
+
+static inline void
+pop(struct x86_x87 *f)
+{
+    f->tag_valid &= (uint16_t)~(1u << (f->top & 7));
+    f->top = (f->top + 1) & 7;
+}
+
+/* Stack fault; true when it is masked, and the instruction goes on with the indefinite. */
+static bool
+stack_fault(struct x86_x87 *f, bool overflow)
+{
+    f->status = (uint16_t)((f->status & ~X87_SW_C1) | X87_SW_IE | X87_SW_SF | (overflow ? X87_SW_C1 : 0));
+    if (f->control & X87_SW_IE)
+        return true;
+    f->status |= X87_SW_ES | X87_SW_B;
+    return false;
+}
+
+/* Makes room for a push; false: unmasked overflow. *fault: the value must be the indefinite. */
+static inline bool
+push_check(struct x86_x87 *f, bool *fault)
+{
+    *fault = f->tag_valid >> ((f->top + 7) & 7) & 1;
+    return !*fault || stack_fault(f, true);
+}
+
+static inline void
+push(struct x86_x87 *f, const reg80 *v)
+{
+    f->top = (f->top + 7) & 7;
+    set(f, 0, v);
+}
+
+static inline struct x86_x87 *
+begin(uint64_t pc)
+{
+    struct x86_x87 *f = &x86_this_cpu()->x87;
+    x87_wait(f, pc);
+    f->last_ip = pc;
+    f->last_dp = 0;
+    return f;
+}
+
+static inline struct x86_x87 *
+begin_memory(uint64_t pc, uint32_t address)
+{
+    struct x86_x87 *f = begin(pc);
+    f->last_dp = address;
+    return f;
+}
+
+/* --- loads --- */
+#define LOAD(insn, m) \
+    __asm__ volatile(insn " %2\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(v) : "m"(m))
+
+void
+helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
+{
+    struct x86_x87 *f = begin_memory(pc, address);
+    uint8_t raw[10] = {0};
+    static const uint8_t sizes[] = {4, 8, 10, 2, 4, 8, 10};
+    unsigned format = code & 0xff;
+    reg80 v = {0};
+    uint16_t sw = 0;
+    bool fault;
+    if (format > X87_BCD)
+        return;
+    memcpy(raw, x86_guest(address), sizes[format]);
+    if (!push_check(f, &fault))
+        return;
+    if (fault) {
+        push(f, &indefinite);
+        return;
+    }
+    if (format == X87_F80) {
+        memcpy(&v, raw, 10);
+        f->status &= (uint16_t)~X87_SW_C1;
+        push(f, &v);
+        return;
+    }
+    host_begin(f);
+    switch (format) {
+    case X87_F32:
+        LOAD("flds", *(float *)raw);
+        break;
+    case X87_F64:
+        LOAD("fldl", *(double *)raw);
+        break;
+    case X87_I16:
+        LOAD("filds", *(int16_t *)raw);
+        break;
+    case X87_I32:
+        LOAD("fildl", *(int32_t *)raw);
+        break;
+    case X87_I64:
+        LOAD("fildq", *(int64_t *)raw);
+        break;
+    default:
+        LOAD("fbld", raw);
+        break;
+    }
+    if (host_end(f, sw & (uint16_t)~X87_SW_C1, X87_SW_C1))
+        push(f, &v);
+}
+
+/* --- stores --- */
+#define STORE(insn, size)                                                     \
+    __asm__ volatile("fldt %2\n\t" insn " %1\n\tfnstsw %0"                    \
+                     : "=a"(sw), "=m"(*(uint8_t(*)[size])out) : "m"(*v))
+
+/* Converts into out; size of it. */
+static unsigned
+convert_out(uint32_t code, const reg80 *v, uint8_t out[10], uint16_t *status)
+{
+    uint16_t sw = 0;
+    unsigned size;
+    bool truncate = code & X87_TRUNCATE;
+    switch (code & 0xff) {
+    case X87_F32:
+        STORE("fstps", 4);
+        size = 4;
+        break;
+    case X87_F64:
+        STORE("fstpl", 8);
+        size = 8;
+        break;
+    case X87_I16:
+        if (truncate)
+            STORE("fisttps", 2);
+        else
+            STORE("fistps", 2);
+        size = 2;
+        break;
+    case X87_I32:
+        if (truncate)
+            STORE("fisttpl", 4);
+        else
+            STORE("fistpl", 4);
+        size = 4;
+        break;
+    case X87_I64:
+        if (truncate)
+            STORE("fisttpq", 8);
+        else
+            STORE("fistpq", 8);
+        size = 8;
+        break;
+    default:
+        STORE("fbstp", 10);
+        size = 10;
+        break;
+    }
+    *status = sw;
+    return size;
+}
+
+void
+helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
+{
+    struct x86_x87 *f = begin_memory(pc, address);
+    void *to = x86_guest(address);
+    uint8_t out[10];
+    uint16_t sw;
+    unsigned size;
+    if (!valid(f, 0)) {
+        if (!(f->control & X87_SW_IE)) {
+            stack_fault(f, false);
+            return;
+        }
+        if ((code & 0xff) == X87_F80) {
+            memcpy(to, &indefinite, 10);
+        } else {
+            size = convert_out(code, &indefinite, out, &sw);
+            __asm__ volatile("fnclex");
+            memcpy(to, out, size);
+        }
+        stack_fault(f, false);
+    } else if ((code & 0xff) == X87_F80) {
+        memcpy(to, st(f, 0), 10);
+        f->status &= (uint16_t)~X87_SW_C1;
+    } else {
+        host_begin(f);
+        size = convert_out(code, st(f, 0), out, &sw);
+        uint16_t unmasked = sw & X87_SW_EXCEPTIONS & ~f->control;
+        /* Restores the host's control word before memory that may fault is touched. */
+        if (f->control != X87_CONTROL_DEFAULT)
+            __asm__ volatile("fldcw %0" : : "m"(host_control));
+        /* In memory an unmasked overflow or underflow stores nothing either. */
+        if (!(unmasked & 0x1f))
+            memcpy(to, out, size);
+        host_end(f, sw, X87_SW_C1);
+        if (unmasked & 0x1f)
+            return;
+    }
+    if (code & X87_POP)
+        pop(f);
+}
+
+/* --- arithmetic --- */
+/* insn computes on %st (the first operand) and %st(1) (the second) into %st. */
+#define BINARY(insn)                                                                          \
+    __asm__ volatile("fldt %3\n\tfldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1\n\tfstp %%st(0)" \
+                     : "=&a"(sw), "+m"(r) : "m"(*a), "m"(*b))
+#define BINARY_MEMORY(insn, m)                                        \
+    __asm__ volatile("fldt %2\n\t" insn " %3\n\tfnstsw %0\n\tfstpt %1" \
+                     : "=&a"(sw), "+m"(r) : "m"(*a), "m"(m))
+
+void
+helper_x87_arith(uint32_t code, uint64_t pc)
+{
+    struct x86_x87 *f = begin(pc);
+    unsigned dst = code >> 16 & 7, src = code >> 20 & 7;
+    reg80 r = {0};
+    uint16_t sw = 0;
+    if (!valid(f, dst) || !valid(f, src)) {
+        if (!stack_fault(f, false))
+            return;
+        set(f, dst, &indefinite);
+    } else {
+        const reg80 *a = st(f, dst), *b = st(f, src);
+        host_begin(f);
+        switch (code & 0xff) {
+        case X87_ADD:
+            BINARY("fadd %%st(1), %%st");
+            break;
+        case X87_MUL:
+            BINARY("fmul %%st(1), %%st");
+            break;
+        case X87_SUB:
+            BINARY("fsub %%st(1), %%st");
+            break;
+        case X87_SUBR:
+            BINARY("fsubr %%st(1), %%st");
+            break;
+        case X87_DIV:
+            BINARY("fdiv %%st(1), %%st");
+            break;
+        default:
+            BINARY("fdivr %%st(1), %%st");
+            break;
+        }
+        if (!host_end(f, sw, X87_SW_C1))
+            return;
+        set(f, dst, &r);
+    }
+    if (code & X87_POP)
+        pop(f);
+}
+
+#define ARITH_MEMORY(suffix, prefix, m)                      \
+    switch (code & 0xff) {                                   \
+    case X87_ADD:                                            \
+        BINARY_MEMORY("f" prefix "add" suffix, m);           \
+        break;                                               \
+    case X87_MUL:                                            \
+        BINARY_MEMORY("f" prefix "mul" suffix, m);           \
+        break;                                               \
+    case X87_SUB:                                            \
+        BINARY_MEMORY("f" prefix "sub" suffix, m);           \
+        break;                                               \
+    case X87_SUBR:                                           \
+        BINARY_MEMORY("f" prefix "subr" suffix, m);          \
+        break;                                               \
+    case X87_DIV:                                            \
+        BINARY_MEMORY("f" prefix "div" suffix, m);           \
+        break;                                               \
+    default:                                                 \
+        BINARY_MEMORY("f" prefix "divr" suffix, m);          \
+        break;                                               \
+    }
+
+void
+helper_x87_arith_mem(uint32_t code, uint32_t address, uint64_t pc)
+{
+    struct x86_x87 *f = begin_memory(pc, address);
+    static const uint8_t sizes[] = {4, 8, 0, 2, 4};
+    unsigned format = code >> 16 & 0xff;
+    union {
+        float f32;
+        double f64;
+        int16_t i16;
+        int32_t i32;
+    } m;
+    reg80 r = {0};
+    uint16_t sw = 0;
+    if (format > X87_I32 || format == X87_F80)
+        return;
+    memcpy(&m, x86_guest(address), sizes[format]);
+    if (!valid(f, 0)) {
+        if (stack_fault(f, false))
+            set(f, 0, &indefinite);
+        return;
+    }
+    const reg80 *a = st(f, 0);
+    host_begin(f);
+    switch (format) {
+    case X87_F32:
+        ARITH_MEMORY("s", "", m.f32);
+        break;
+    case X87_F64:
+        ARITH_MEMORY("l", "", m.f64);
+        break;
+    case X87_I16:
+        ARITH_MEMORY("s", "i", m.i16);
+        break;
+    default:
+        ARITH_MEMORY("l", "i", m.i32);
+        break;
+    }
+    if (host_end(f, sw, X87_SW_C1))
+        set(f, 0, &r);
+}
+
+/* --- comparisons --- */
+#define COMPARE(insn)                                                                           \
+    __asm__ volatile("fldt %2\n\tfldt %1\n\t" insn "\n\tfnstsw %0\n\tfstp %%st(0)\n\tfstp %%st(0)" \
+                     : "=a"(sw) : "m"(*a), "m"(*b))
+#define COMPARE_MEMORY(insn, m)                                             \
+    __asm__ volatile("fldt %1\n\t" insn " %2\n\tfnstsw %0\n\tfstp %%st(0)" \
+                     : "=a"(sw) : "m"(*a), "m"(m))
+
+static void
+compare_end(struct x86_x87 *f, uint32_t code, bool done)
+{
+    if (!done)
+        return;
+    if (code & X87_POP)
+        pop(f);
+    if (code & X87_POP2)
+        pop(f);
+}
+
+static bool
+compare_empty(struct x86_x87 *f)
+{
+    if (!stack_fault(f, false))
+        return false;
+    f->status |= X87_SW_C0 | X87_SW_C2 | X87_SW_C3;
+    return true;
+}
+
+void
+helper_x87_compare(uint32_t code, uint64_t pc)
+{
+    struct x86_x87 *f = begin(pc);
+    unsigned src = code >> 20 & 7;
+    uint16_t sw;
+    if (!valid(f, 0) || !valid(f, src)) {
+        compare_end(f, code, compare_empty(f));
+        return;
+    }
+    const reg80 *a = st(f, 0), *b = st(f, src);
+    host_begin(f);
+    if (code & X87_UNORDERED)
+        COMPARE("fucom %%st(1)");
+    else
+        COMPARE("fcom %%st(1)");
+    compare_end(f, code, host_end(f, sw, X87_SW_CC));
+}
+
+void
+helper_x87_compare_mem(uint32_t code, uint32_t address, uint64_t pc)
+{
+    struct x86_x87 *f = begin_memory(pc, address);
+    static const uint8_t sizes[] = {4, 8, 0, 2, 4};
+    unsigned format = code >> 16 & 0xff;
+    union {
+        float f32;
+        double f64;
+        int16_t i16;
+        int32_t i32;
+    } m;
+    uint16_t sw;
+    if (format > X87_I32 || format == X87_F80)
+        return;
+    memcpy(&m, x86_guest(address), sizes[format]);
+    if (!valid(f, 0)) {
+        compare_end(f, code, compare_empty(f));
+        return;
+    }
+    const reg80 *a = st(f, 0);
+    host_begin(f);
+    switch (format) {
+    case X87_F32:
+        COMPARE_MEMORY("fcoms", m.f32);
+        break;
+    case X87_F64:
+        COMPARE_MEMORY("fcoml", m.f64);
+        break;
+    case X87_I16:
+        COMPARE_MEMORY("ficoms", m.i16);
+        break;
+    default:
+        COMPARE_MEMORY("ficoml", m.i32);
+        break;
+    }
+    compare_end(f, code, host_end(f, sw, X87_SW_CC));
+}
+
+#define COMPARE_FLAGS(insn)                                                                                  \
+    __asm__ volatile("fldt %5\n\tfldt %4\n\t" insn " %%st(1), %%st\n\tfnstsw %0\n\tfstp %%st(0)\n\tfstp %%st(0)" \
+                     : "=a"(sw), "=@ccc"(cf), "=@ccp"(pf), "=@ccz"(zf) : "m"(*a), "m"(*b))
+
+uint32_t
+helper_x87_comi(uint32_t code, uint64_t pc)
+{
+    struct x86_x87 *f = begin(pc);
+    unsigned src = code >> 20 & 7;
+    uint16_t sw;
+    bool cf, pf, zf;
+    if (!valid(f, 0) || !valid(f, src)) {
+        compare_end(f, code, stack_fault(f, false));
+        return 7;
+    }
+    const reg80 *a = st(f, 0), *b = st(f, src);
+    host_begin(f);
+    if (code & X87_UNORDERED)
+        COMPARE_FLAGS("fucomi");
+    else
+        COMPARE_FLAGS("fcomi");
+    compare_end(f, code, host_end(f, sw, X87_SW_C1));
+    return cf | (uint32_t)pf << 1 | (uint32_t)zf << 2;
+}
+
+/* --- operations on the top --- */
+#define CONSTANT(insn) __asm__ volatile(insn "\n\tfstpt %0" : "+m"(r))
+#define UNARY(insn) \
+    __asm__ volatile("fldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(r) : "m"(*a))
+/* Two results: r, and r2 on top of it. */
+#define UNARY2(insn)                                                                \
+    __asm__ volatile("fldt %3\n\t" insn "\n\tfnstsw %0\n\tfstpt %2\n\tfstpt %1"      \
+                     : "=&a"(sw), "+m"(r), "+m"(r2) : "m"(*a))
+/* As UNARY2, but when C2 is set (operand out of range) nothing was pushed. */
+#define UNARY2_RANGE(insn)                                                                           \
+    __asm__ volatile("fldt %3\n\t" insn "\n\tfnstsw %0\n\tfstpt %2\n\ttestw $0x400, %0\n\tjnz 1f\n\t" \
+                     "fstpt %1\n1:"                                                                  \
+                     : "=&a"(sw), "+m"(r), "+m"(r2) : "m"(*a) : "cc")
+/* insn leaves one value on the stack. */
+#define BINARY_POP(insn)                                                        \
+    __asm__ volatile("fldt %3\n\tfldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1"   \
+                     : "=&a"(sw), "+m"(r) : "m"(*a), "m"(*b))
+
+static void
+load_constant(struct x86_x87 *f, unsigned op)
+{
+    reg80 r = {0};
+    bool fault;
+    if (!push_check(f, &fault))
+        return;
+    if (fault) {
+        push(f, &indefinite);
+        return;
+    }
+    host_begin(f); /* their last bit depends on the rounding */
+    switch (op) {
+    case X87_LD1:
+        CONSTANT("fld1");
+        break;
+    case X87_LDL2T:
+        CONSTANT("fldl2t");
+        break;
+    case X87_LDL2E:
+        CONSTANT("fldl2e");
+        break;
+    case X87_LDPI:
+        CONSTANT("fldpi");
+        break;
+    case X87_LDLG2:
+        CONSTANT("fldlg2");
+        break;
+    case X87_LDLN2:
+        CONSTANT("fldln2");
+        break;
+    default:
+        CONSTANT("fldz");
+        break;
+    }
+    host_end(f, 0, X87_SW_C1);
+    push(f, &r);
+}
+
+static void
+examine(struct x86_x87 *f)
+{
+    const reg80 *a = st(f, 0);
+    reg80 r = {0};
+    uint16_t sw;
+    if (valid(f, 0)) {
+        UNARY("fxam");
+        sw &= X87_SW_CC;
+    } else {
+        sw = X87_SW_C0 | X87_SW_C3 | (a->sign_exponent & 0x8000 ? X87_SW_C1 : 0);
+    }
+    f->status = (uint16_t)((f->status & ~X87_SW_CC) | sw);
+}
+
+/* fptan, fsincos, fxtract: the top becomes one result, the other is pushed. */
+static void
+two_results(struct x86_x87 *f, unsigned op)
+{
+    const reg80 *a = st(f, 0);
+    reg80 r = {0}, r2 = {0};
+    uint16_t sw = 0;
+    bool fault, out_of_range = false;
+    if (!valid(f, 0)) {
+        if (!stack_fault(f, false))
+            return;
+        set(f, 0, &indefinite);
+        if (push_check(f, &fault))
+            push(f, &indefinite);
+        return;
+    }
+    if (!push_check(f, &fault))
+        return;
+    if (fault) {
+        set(f, 0, &indefinite);
+        push(f, &indefinite);
+        return;
+    }
+    host_begin(f);
+    if (op == X87_XTRACT) {
+        UNARY2("fxtract");
+    } else {
+        if (op == X87_PTAN)
+            UNARY2_RANGE("fptan");
+        else
+            UNARY2_RANGE("fsincos");
+        out_of_range = sw & X87_SW_C2;
+    }
+    if (!host_end(f, sw, op == X87_XTRACT ? X87_SW_C1 : X87_SW_C1 | X87_SW_C2) || out_of_range)
+        return;
+    set(f, 0, &r);
+    push(f, &r2);
+}
+
+/* Operations on ST(0) and ST(1): the result replaces ST(1) and pops, or replaces ST(0). */
+static void
+two_operands(struct x86_x87 *f, unsigned op)
+{
+    bool pops = op == X87_YL2X || op == X87_PATAN || op == X87_YL2XP1;
+    reg80 r = {0};
+    uint16_t sw = 0, conditions = X87_SW_C1;
+    if (!valid(f, 0) || !valid(f, 1)) {
+        if (!stack_fault(f, false))
+            return;
+        set(f, pops, &indefinite);
+        if (pops)
+            pop(f);
+        return;
+    }
+    const reg80 *a = st(f, 0), *b = st(f, 1);
+    host_begin(f);
+    switch (op) {
+    case X87_YL2X:
+        BINARY_POP("fyl2x");
+        break;
+    case X87_PATAN:
+        BINARY_POP("fpatan");
+        break;
+    case X87_YL2XP1:
+        BINARY_POP("fyl2xp1");
+        break;
+    case X87_PREM:
+        BINARY("fprem");
+        conditions = X87_SW_CC;
+        break;
+    case X87_PREM1:
+        BINARY("fprem1");
+        conditions = X87_SW_CC;
+        break;
+    default:
+        BINARY("fscale");
+        break;
+    }
+    if (!host_end(f, sw, conditions))
+        return;
+    set(f, pops, &r);
+    if (pops)
+        pop(f);
+}
+
+static void
+one_operand(struct x86_x87 *f, unsigned op)
+{
+    reg80 *a = st(f, 0), r = {0};
+    uint16_t sw = 0, conditions = X87_SW_C1;
+    if (!valid(f, 0)) {
+        if (op == X87_TST) {
+            compare_empty(f);
+            return;
+        }
+        if (stack_fault(f, false))
+            set(f, 0, &indefinite);
+        return;
+    }
+    if (op == X87_CHS || op == X87_ABS) {
+        a->sign_exponent = op == X87_CHS ? a->sign_exponent ^ 0x8000 : a->sign_exponent & 0x7fff;
+        f->status &= (uint16_t)~X87_SW_C1;
+        return;
+    }
+    host_begin(f);
+    switch (op) {
+    case X87_TST:
+        UNARY("ftst");
+        conditions = X87_SW_CC;
+        break;
+    case X87_2XM1:
+        UNARY("f2xm1");
+        break;
+    case X87_SQRT:
+        UNARY("fsqrt");
+        break;
+    case X87_RNDINT:
+        UNARY("frndint");
+        break;
+    case X87_SIN:
+        UNARY("fsin");
+        conditions = X87_SW_C1 | X87_SW_C2;
+        break;
+    default:
+        UNARY("fcos");
+        conditions = X87_SW_C1 | X87_SW_C2;
+        break;
+    }
+    if (host_end(f, sw, conditions) && op != X87_TST)
+        set(f, 0, &r);
+}
+
+void
+helper_x87_unary(uint32_t code, uint64_t pc)
+{
+    struct x86_x87 *f = begin(pc);
+    switch (code) {
+    case X87_XAM:
+        examine(f);
+        break;
+    case X87_LD1:
+    case X87_LDL2T:
+    case X87_LDL2E:
+    case X87_LDPI:
+    case X87_LDLG2:
+    case X87_LDLN2:
+    case X87_LDZ:
+        load_constant(f, code);
+        break;
+    case X87_PTAN:
+    case X87_XTRACT:
+    case X87_SINCOS:
+        two_results(f, code);
+        break;
+    case X87_YL2X:
+    case X87_PATAN:
+    case X87_YL2XP1:
+    case X87_PREM:
+    case X87_PREM1:
+    case X87_SCALE:
+        two_operands(f, code);
+        break;
+    default:
+        one_operand(f, code);
+        break;
+    }
+}
+
+/* --- moves within the stack, and control --- */
+void
+helper_x87_cmov(uint32_t i, uint32_t condition, uint64_t pc)
+{
+    struct x86_x87 *f = begin(pc);
+    i &= 7;
+    if (!valid(f, 0) || !valid(f, i)) {
+        if (stack_fault(f, false) && condition)
+            set(f, 0, &indefinite);
+        return;
+    }
+    f->status &= (uint16_t)~X87_SW_C1;
+    if (condition)
+        *st(f, 0) = *st(f, i);
+}
+
+static void
+copy_to_top(struct x86_x87 *f, unsigned i)
+{
+    bool fault;
+    reg80 v = indefinite;
+    if (!valid(f, i)) {
+        if (!stack_fault(f, false))
+            return;
+    } else {
+        if (!push_check(f, &fault))
+            return;
+        if (!fault) {
+            v = *st(f, i);
+            f->status &= (uint16_t)~X87_SW_C1;
+        }
+    }
+    push(f, &v);
+}
+
+static void
+copy_from_top(struct x86_x87 *f, unsigned i, bool pops)
+{
+    if (!valid(f, 0)) {
+        if (!stack_fault(f, false))
+            return;
+        set(f, i, &indefinite);
+    } else {
+        reg80 v = *st(f, 0);
+        f->status &= (uint16_t)~X87_SW_C1;
+        set(f, i, &v);
+    }
+    if (pops)
+        pop(f);
+}
+
+static void
+exchange(struct x86_x87 *f, unsigned i)
+{
+    if (!valid(f, 0) || !valid(f, i)) {
+        if (!stack_fault(f, false))
+            return;
+        if (!valid(f, 0))
+            set(f, 0, &indefinite);
+        if (!valid(f, i))
+            set(f, i, &indefinite);
+    } else {
+        f->status &= (uint16_t)~X87_SW_C1;
+    }
+    reg80 v = *st(f, 0);
+    *st(f, 0) = *st(f, i);
+    *st(f, i) = v;
+}
+
+void
+helper_x87_stack(uint32_t op, uint32_t i, uint64_t pc)
+{
+    struct x86_x87 *f = &x86_this_cpu()->x87;
+    i &= 7;
+    if (op == X87_FNCLEX) {
+        f->status &= (uint16_t)~(X87_SW_EXCEPTIONS | X87_SW_SF | X87_SW_ES | X87_SW_B);
+        return;
+    }
+    if (op == X87_FNINIT) {
+        x87_init(f);
+        return;
+    }
+    x87_wait(f, pc);
+    if (op == X87_FWAIT)
+        return;
+    f->last_ip = pc;
+    switch (op) {
+    case X87_FLD:
+        copy_to_top(f, i);
+        break;
+    case X87_FST:
+    case X87_FSTP:
+        copy_from_top(f, i, op == X87_FSTP);
+        break;
+    case X87_FXCH:
+        exchange(f, i);
+        break;
+    case X87_FFREE:
+    case X87_FFREEP:
+        f->tag_valid &= (uint16_t)~(1u << ((f->top + i) & 7));
+        if (op == X87_FFREEP)
+            pop(f);
+        break;
+    default: /* fincstp, fdecstp: tags stay */
+        f->top = (f->top + (op == X87_FINCSTP ? 1 : 7)) & 7;
+        f->status &= (uint16_t)~X87_SW_C1;
+        break;
+    }
+}
+
+uint32_t
+helper_x87_status(void)
+{
+    return x87_get_status(&x86_this_cpu()->x87);
+}
+
+/* --- MMX mode (SDM vol. 1, 9.5) --- */
+void
+helper_mmx_enter(uint32_t mask, uint64_t pc)
+{
+    struct x86_x87 *f = &x86_this_cpu()->x87;
+    x87_wait(f, pc);
+    f->top = 0;
+    f->tag_valid = 0xff;
+    for (unsigned i = 0; mask; mask >>= 1, i++)
+        if (mask & 1)
+            f->r[i & 7].sign_exponent = 0xffff;
+}
+
+void
+helper_emms(uint64_t pc)
+{
+    struct x86_x87 *f = &x86_this_cpu()->x87;
+    x87_wait(f, pc);
+    f->top = 0;
+    f->tag_valid = 0;
+}
