@@ -1,0 +1,36 @@
+/* The content-addressed cache of code objects and native objects (DESIGN D2).
+ *
+ *   DIR/objects/KEY.wasm   code object of one ELF; KEY = sha256(file sha256, recompiler version)
+ *   DIR/objects/KEY.json   what the report says about it
+ *   DIR/native/KEY.N.o     part N of the native object; KEY = sha256(code object, aot version, options)
+ *   DIR/native/KEY.parts   how many parts there are: written last, so its presence means all are there
+ *
+ * Files enter by rename, so a killed build leaves only whole files and temporary ones (".tmp-PID"), which the
+ * next build removes when their process is gone. Several builds may share a cache. */
+#ifndef BUILD_CACHE_H
+#define BUILD_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/sha256.h"
+
+struct cache {
+    char *dir; /* owned */
+};
+
+/* dir NULL: $XDG_CACHE_HOME/ingot or $HOME/.cache/ingot. Creates the folders. */
+int cache_open(struct cache *c, const char *dir, struct err *e);
+void cache_close(struct cache *c);
+
+/* Path of an entry, e.g. cache_path(c, "native", key, ".3.o"); the caller frees. */
+char *cache_path(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix);
+bool cache_has(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix);
+int cache_put(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix,
+              const void *data, size_t size, struct err *e);
+
+#endif

@@ -1,0 +1,197 @@
+/* The native link: native objects + vkernel -> one static executable. */
+#include "build/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "build/paths.h"
+#include "wasm/link.h"
+#include "x86/cpu.h"
+
+extern char **environ;
+
+/* --- the megabinary --- */
+
+static int
+map_inputs(struct recompile *r, struct mapped *maps, struct wasm_link_input *inputs, size_t *count, struct err *e)
+{
+    *count = 0;
+    for (size_t i = 0; i < r->units.count; i++) {
+        const struct unit *u = &r->units.items[i];
+        char *path;
+        int result;
+
+        if (u->unusable)
+            continue;
+        path = cache_path(&r->cache, "objects", &u->key, ".wasm");
+        result = file_map(path, &maps[*count], e);
+        mem_free(path);
+        if (result < 0)
+            return -1;
+        inputs[*count] = (struct wasm_link_input){
+            .object = maps[*count].data, .size = maps[*count].size, .base = u->base};
+        ++*count;
+    }
+    return 0;
+}
+
+int
+link_megabinary(struct recompile *r, struct buf *megabinary, uint32_t *table_size, struct err *e)
+{
+    struct mapped *maps = mem_zalloc(r->units.count, sizeof *maps);
+    struct wasm_link_input *inputs = mem_zalloc(r->units.count, sizeof *inputs);
+    size_t count = 0, at = 0;
+    int result = map_inputs(r, maps, inputs, &count, e);
+
+    if (result == 0)
+        result = wasm_link_layout(inputs, count, table_size, e);
+    if (result == 0 && megabinary)
+        result = wasm_link(inputs, count, megabinary, e);
+    for (size_t i = 0; i < r->units.count && result == 0; i++) {
+        struct unit *u = &r->units.items[i];
+
+        if (u->unusable)
+            continue;
+        u->table_base = inputs[at].table_base;
+        u->entry_count = inputs[at].entry_count;
+        at++;
+    }
+    for (size_t i = 0; i < r->units.count; i++)
+        file_unmap(&maps[i]);
+    mem_free(maps);
+    mem_free(inputs);
+    return result;
+}
+
+/* --- lld --- */
+
+static void
+put_line(struct buf *b, char *line)
+{
+    buf_put(b, line, strlen(line));
+    buf_put_u8(b, '\n');
+    mem_free(line);
+}
+
+/* Offsets of CPU state from the host's FS base: x86_cpu_tls ends the TLS block (x86/cpu.h). */
+static void
+put_cpu_symbols(struct buf *b)
+{
+#define STATE(id, name, type, member)                                                                   \
+    put_line(b, mem_printf("--defsym=cpu." name "=0x%llx",                                               \
+                           (unsigned long long)(0 - sizeof(struct x86_cpu) + offsetof(struct x86_cpu, member))));
+#include "x86/state.def"
+#undef STATE
+}
+
+static void
+put_unit(struct buf *b, const struct recompile *r, const struct unit *u)
+{
+    char hex[SHA256_HEX_SIZE];
+
+    sha256_hex(&u->key, hex);
+    hex[16] = '\0';
+    put_line(b, mem_printf("--defsym=env.code_base.%s=0x%llx", hex, (unsigned long long)u->base));
+    put_line(b, mem_printf("--defsym=env.table_base.%s=0x%x", hex, u->table_base));
+    for (unsigned part = 0; part < u->parts; part++) {
+        char suffix[32], *path;
+
+        snprintf(suffix, sizeof suffix, ".%u.o", part);
+        path = cache_path(&r->cache, "native", &u->native_key, suffix);
+        put_line(b, mem_printf("\"%s\"", path));
+        mem_free(path);
+    }
+}
+
+static int
+run_linker(const char *response, struct err *e)
+{
+    static const char *const names[] = {"ld.lld-19", "ld.lld"};
+    char *argument = mem_printf("@%s", response);
+    int error = ENOENT;
+
+    for (int i = 0; i < 2 && error == ENOENT; i++) {
+        char *argv[] = {(char *)names[i], argument, NULL};
+        pid_t pid;
+        int status;
+
+        error = posix_spawnp(&pid, names[i], NULL, NULL, argv, environ);
+        if (error != 0)
+            continue;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        mem_free(argument);
+        if (status != 0)
+            return err_set(e, "%s failed (%s %d)", names[i], WIFSIGNALED(status) ? "signal" : "exit status",
+                           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        return 0;
+    }
+    mem_free(argument);
+    return err_set(e, "cannot start the linker ld.lld-19: %s", strerror(error));
+}
+
+int
+link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_size, const char *out, struct err *e)
+{
+    char *response = mem_printf("%s.rsp", out);
+    struct buf b = {0};
+    int result;
+
+    put_line(&b, mem_printf("-static\n-m elf_x86_64\n-z noexecstack\n-z relro\n-z now\n--build-id=none\n--no-rosegment"));
+    put_line(&b, mem_printf("-o \"%s\"", out));
+    put_line(&b, mem_printf("\"%s/crt1.o\"\n\"%s/crti.o\"", runtime_dir, runtime_dir));
+    put_cpu_symbols(&b);
+    put_line(&b, mem_printf("--defsym=ingot_table_size=0x%x", table_size));
+    for (size_t i = 0; i < r->units.count; i++) {
+        if (!r->units.items[i].unusable)
+            put_unit(&b, r, &r->units.items[i]);
+    }
+    put_line(&b, mem_printf("--whole-archive\n\"%s/libvkernel.a\"\n--no-whole-archive", runtime_dir));
+    put_line(&b, mem_printf("\"%s/libcrypto.a\"\n--start-group\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
+                            runtime_dir, runtime_dir, runtime_dir, runtime_dir));
+    /* Last, so that x86_cpu_tls ends the TLS block. */
+    put_line(&b, mem_printf("\"%s/cpu_tls.o\"\n\"%s/crtn.o\"", runtime_dir, runtime_dir));
+    result = file_write_atomic(response, b.data, b.size, 0600, e);
+    if (result == 0)
+        result = run_linker(response, e);
+    if (!getenv("INGOT_KEEP_TEMPORARIES"))
+        unlink(response);
+    buf_fini(&b);
+    mem_free(response);
+    return result;
+}
+
+char *
+link_runtime_dir(struct err *e)
+{
+    const char *given = getenv("INGOT_RUNTIME");
+    char self[4096], *candidates[3] = {0}, *found = NULL;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash;
+
+    self[n > 0 ? n : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash)
+        *slash = '\0';
+    candidates[0] = given ? mem_strdup(given) : NULL;
+    candidates[1] = mem_printf("%s/../runtime", self); /* build tree: src/cli/ingot -> src/runtime */
+    candidates[2] = mem_printf("%s/../%s/ingot", self, INGOT_LIBDIR);
+    for (int i = 0; i < 3; i++) {
+        char *probe = candidates[i] ? mem_printf("%s/libvkernel.a", candidates[i]) : NULL;
+
+        if (probe && !found && access(probe, R_OK) == 0)
+            found = candidates[i];
+        else
+            mem_free(candidates[i]);
+        mem_free(probe);
+    }
+    if (!found)
+        err_set(e, "cannot find the runtime (libvkernel.a): set INGOT_RUNTIME to its folder");
+    return found;
+}

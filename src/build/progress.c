@@ -1,0 +1,66 @@
+/* Progress of long work, on standard error. */
+#include "build/progress.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t
+progress_now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void
+progress_init(struct progress *p, bool quiet)
+{
+    *p = (struct progress){.terminal = isatty(2), .quiet = quiet};
+}
+
+void
+progress_phase(struct progress *p, const char *phase, uint64_t total, unsigned files)
+{
+    p->phase = phase;
+    p->total = total;
+    p->files = files;
+    p->start_ns = progress_now_ns();
+    p->last_ns = 0;
+    p->last_percent = -1;
+}
+
+void
+progress_update(struct progress *p, uint64_t done, unsigned files_done)
+{
+    uint64_t now = progress_now_ns();
+    double seconds = (double)(now - p->start_ns) / 1e9;
+    double rate = seconds > 0.1 ? (double)done / seconds : 0;
+    int percent = p->total ? (int)(100.0 * (double)done / (double)p->total) : 100;
+
+    if (p->quiet || !p->total)
+        return;
+    if (p->terminal) {
+        if (now - p->last_ns < 100000000u)
+            return;
+        fprintf(stderr, "\r\033[K%s: %u/%u files, %.1f/%.1f MB of text, %.0f KB/s, %.0f s left", p->phase, files_done,
+                p->files, (double)done / 1e6, (double)p->total / 1e6, rate / 1e3,
+                rate > 0 ? (double)(p->total - done) / rate : 0);
+        fflush(stderr);
+    } else {
+        if (percent / 10 == p->last_percent / 10 && p->last_percent >= 0)
+            return;
+        fprintf(stderr, "%s: %u/%u files, %.1f/%.1f MB of text (%d %%), %.0f KB/s\n", p->phase, files_done, p->files,
+                (double)done / 1e6, (double)p->total / 1e6, percent, rate / 1e3);
+    }
+    p->last_ns = now;
+    p->last_percent = percent;
+}
+
+void
+progress_done(struct progress *p)
+{
+    if (!p->quiet && p->terminal)
+        fprintf(stderr, "\r\033[K");
+}

@@ -1,0 +1,504 @@
+/* ELF files to code objects and native objects, through the cache. */
+#include "build/recompile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "aot/aot.h"
+#include "build/jobs.h"
+#include "build/recompiler_version.h"
+#include "elf/elf_image.h"
+#include "ir/ir.h"
+#include "lift/discover.h"
+#include "wasm/link.h"
+#include "wasm/object.h"
+
+/* --- one ELF to a code object --- */
+
+/* Whole-file facts about flags (ir_flag_facts): addresses whose code reads flags before writing them. */
+struct flag_facts {
+    VEC(uint64_t) readers; /* sorted */
+    bool live_at_return;
+};
+
+static int
+compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static bool
+reads_flags_at_entry(void *context, uint64_t address)
+{
+    struct flag_facts *facts = context;
+
+    return facts->readers.count && bsearch(&address, facts->readers.items, facts->readers.count,
+                                           sizeof address, compare_u64);
+}
+
+static void
+collect_flag_facts(const struct disc *d, const struct elf_image *image, struct ir_func *f, struct ir_build *b,
+                   struct flag_facts *facts)
+{
+    VEC(uint8_t) live = {0};
+
+    for (size_t i = 0; i < d->funcs.count; i++) {
+        disc_lift(d, &d->funcs.items[i], image, f, b);
+        live.count = 0;
+        vec_reserve(&live, f->blocks.count);
+        ir_flags_live_in(f, live.items);
+        for (size_t j = 0; j < f->blocks.count; j++) {
+            const struct ir_block *block = &f->blocks.items[j];
+            uint64_t next = block->end.next;
+
+            if (block->entry && (live.items[j] & ~(1u << X86_FLAG_DF)))
+                vec_push(&facts->readers, block->address);
+            if (facts->live_at_return ||
+                (block->end.kind != IR_T_CALL && block->end.kind != IR_T_CALL_INDIRECT))
+                continue;
+            for (size_t k = 0; k < f->blocks.count; k++) {
+                if (f->blocks.items[k].address == next) {
+                    facts->live_at_return |= (live.items[k] & ~(1u << X86_FLAG_DF)) != 0;
+                    break;
+                }
+            }
+        }
+    }
+    vec_fini(&live);
+    if (facts->readers.count)
+        qsort(facts->readers.items, facts->readers.count, sizeof(uint64_t), compare_u64);
+}
+
+static void
+declare_functions(const struct disc *d, struct wasm_object *o)
+{
+    VEC(uint64_t) entries = {0};
+
+    for (size_t i = 0; i < d->funcs.count; i++) {
+        const struct disc_func *fn = &d->funcs.items[i];
+
+        entries.count = 0;
+        for (uint32_t j = 0; j < fn->block_count; j++) {
+            const struct disc_block *b = &d->blocks.items[fn->first_block + j];
+
+            if (j == 0 || b->entry)
+                vec_push(&entries, b->start);
+        }
+        wasm_object_declare(o, fn->address, entries.items, entries.count);
+    }
+    vec_fini(&entries);
+}
+
+static char *
+unlifted_text(const struct disc *d)
+{
+    struct buf text = {0};
+
+    for (size_t i = 0; i < d->unlifted.count; i++) {
+        char item[96];
+        int n = snprintf(item, sizeof item, "%s%s %u", i ? ", " : "", x86_op_name(d->unlifted.items[i].op),
+                         d->unlifted_counts.items[i] + 0u);
+
+        buf_put(&text, item, (size_t)n);
+    }
+    buf_put_u8(&text, 0);
+    return (char *)text.data;
+}
+
+static void
+fill_report(const struct disc *d, const struct elf_image *image, struct elf_report *report)
+{
+    *report = (struct elf_report){
+        .exec_bytes = d->exec_bytes, .covered_bytes = d->covered_bytes, .padding_bytes = d->padding_bytes,
+        .functions = (uint32_t)d->funcs.count, .unresolved_jumps = d->unresolved_jumps,
+        .is_pie = image->is_pie, .low = image->low, .high = image->high,
+        .unlifted = unlifted_text(d),
+    };
+    if (image->exec_sections.count) {
+        report->exec_low = image->exec_sections.items[0].start;
+        report->exec_high = image->exec_sections.items[image->exec_sections.count - 1].end;
+    }
+}
+
+int
+recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
+              struct err *e)
+{
+    struct elf_image image;
+    struct disc d;
+    struct ir_func f;
+    struct ir_build b;
+    struct flag_facts facts = {0};
+    struct ir_flag_facts flag_facts = {.live_at_entry = reads_flags_at_entry, .context = &facts};
+    struct ir_pipeline pipeline = {.flags = &flag_facts, .dump_pass = dump_pass, .dump_out = stdout};
+    struct wasm_object *o;
+    int result = 0;
+
+    if (elf_image_open(&image, u->file, u->size, e) < 0)
+        return err_prefix(e, "%s", u->path);
+    if (discover(&d, &image, NULL, 0, e) < 0) {
+        elf_image_close(&image);
+        return err_prefix(e, "%s", u->path);
+    }
+    ir_func_init(&f, 0);
+    ir_build_init(&b, &f);
+    o = wasm_object_new(!image.is_pie);
+    collect_flag_facts(&d, &image, &f, &b, &facts);
+    flag_facts.live_at_return = facts.live_at_return;
+    declare_functions(&d, o);
+    for (size_t i = 0; i < d.funcs.count && result == 0; i++) {
+        disc_lift(&d, &d.funcs.items[i], &image, &f, &b);
+        result = ir_optimize(&f, &pipeline, e);
+        if (result == 0)
+            result = wasm_object_add(o, &f, e);
+        if (result < 0)
+            err_prefix(e, "%s: function at %#lx", u->path, d.funcs.items[i].address);
+    }
+    if (result == 0)
+        result = wasm_object_finish(o, object, e);
+    if (result == 0) {
+        fill_report(&d, &image, report);
+        report->wasm_bytes = object->size;
+    }
+    wasm_object_free(o);
+    ir_build_fini(&b);
+    ir_func_fini(&f);
+    vec_fini(&facts.readers);
+    disc_fini(&d);
+    elf_image_close(&image);
+    return result;
+}
+
+/* --- reports in the cache --- */
+
+static int
+put_report(const struct recompile *r, const struct unit *u, const struct elf_report *report, struct err *e)
+{
+    json_t *j = json_pack("{s:I,s:I,s:I,s:i,s:i,s:I,s:b,s:I,s:I,s:I,s:I,s:s}",
+        "exec", (json_int_t)report->exec_bytes, "covered", (json_int_t)report->covered_bytes,
+        "padding", (json_int_t)report->padding_bytes, "functions", (int)report->functions,
+        "unresolved", (int)report->unresolved_jumps, "wasm", (json_int_t)report->wasm_bytes,
+        "pie", report->is_pie, "low", (json_int_t)report->low, "high", (json_int_t)report->high,
+        "exec_low", (json_int_t)report->exec_low, "exec_high", (json_int_t)report->exec_high,
+        "unlifted", report->unlifted);
+    char *text = j ? json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    int result = text ? cache_put(&r->cache, "objects", &u->key, ".json", text, strlen(text), e)
+                      : err_set(e, "out of memory");
+
+    free(text);
+    json_decref(j);
+    return result;
+}
+
+static int
+get_report(const struct recompile *r, struct unit *u, struct err *e)
+{
+    char *path = cache_path(&r->cache, "objects", &u->key, ".json");
+    json_t *j = json_load_file(path, 0, NULL);
+    json_int_t exec, covered, padding, wasm, low, high, exec_low, exec_high;
+    int functions, unresolved, pie;
+    const char *unlifted;
+    int result = 0;
+
+    if (!j || json_unpack(j, "{s:I,s:I,s:I,s:i,s:i,s:I,s:b,s:I,s:I,s:I,s:I,s:s}", "exec", &exec, "covered", &covered,
+                          "padding", &padding, "functions", &functions, "unresolved", &unresolved, "wasm", &wasm,
+                          "pie", &pie, "low", &low, "high", &high, "exec_low", &exec_low, "exec_high", &exec_high,
+                          "unlifted", &unlifted) < 0)
+        result = err_set(e, "damaged cache entry %s (remove it and build again)", path);
+    else
+        u->report = (struct elf_report){
+            .exec_bytes = (uint64_t)exec, .covered_bytes = (uint64_t)covered, .padding_bytes = (uint64_t)padding,
+            .functions = (uint32_t)functions, .unresolved_jumps = (uint32_t)unresolved, .is_pie = pie,
+            .wasm_bytes = (uint64_t)wasm, .low = (uint64_t)low, .high = (uint64_t)high,
+            .exec_low = (uint64_t)exec_low, .exec_high = (uint64_t)exec_high, .unlifted = mem_strdup(unlifted),
+        };
+    json_decref(j);
+    mem_free(path);
+    return result;
+}
+
+/* --- phase 1: code objects --- */
+
+struct phase {
+    struct recompile *r;
+    VEC(size_t) jobs;    /* phase 1: units; phase 2: unit << 16 | part */
+};
+
+static uint64_t
+text_weight(const struct unit *u)
+{
+    return u->report.exec_bytes ? u->report.exec_bytes : u->size;
+}
+
+static const char *
+object_name(void *context, size_t index)
+{
+    struct phase *p = context;
+
+    return p->r->units.items[p->jobs.items[index]].path;
+}
+
+static uint64_t
+object_weight(void *context, size_t index)
+{
+    struct phase *p = context;
+
+    return p->r->units.items[p->jobs.items[index]].size;
+}
+
+static int
+object_run(void *context, size_t index, struct err *e)
+{
+    struct phase *p = context;
+    const struct unit *u = &p->r->units.items[p->jobs.items[index]];
+    struct elf_report report = {0};
+    struct buf object = {0};
+    int result = recompile_one(u, p->r->dump_pass, &object, &report, e);
+
+    if (result == 0)
+        result = put_report(p->r, u, &report, e);
+    if (result == 0)
+        result = cache_put(&p->r->cache, "objects", &u->key, ".wasm", object.data, object.size, e);
+    buf_fini(&object);
+    mem_free(report.unlifted);
+    return result;
+}
+
+static void
+phase_progress(void *context, uint64_t done, size_t jobs)
+{
+    struct phase *p = context;
+
+    progress_update(p->r->progress, done, (unsigned)jobs);
+}
+
+static void
+object_key(struct unit *u)
+{
+    struct buf b = {0};
+
+    buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes);
+    buf_put(&b, RECOMPILER_VERSION, strlen(RECOMPILER_VERSION));
+    sha256_of(b.data, b.size, &u->key);
+    buf_fini(&b);
+}
+
+/* Large files first, so that no worker is left alone with one at the end. */
+static struct recompile *sort_context;
+
+static int
+compare_object_jobs(const void *a, const void *b)
+{
+    const struct unit *x = &sort_context->units.items[*(const size_t *)a];
+    const struct unit *y = &sort_context->units.items[*(const size_t *)b];
+
+    return x->size > y->size ? -1 : x->size < y->size;
+}
+
+int
+recompile_objects(struct recompile *r, struct err *e)
+{
+    struct phase p = {.r = r};
+    struct jobs jobs = {.run = object_run, .name = object_name, .weight = object_weight,
+                        .progress = phase_progress, .context = &p, .workers = r->workers};
+    uint64_t total = 0;
+    int result = 0;
+
+    for (size_t i = 0; i < r->units.count; i++) {
+        struct unit *u = &r->units.items[i];
+        struct elf_image image;
+        struct err why = {0};
+
+        if (elf_image_open(&image, u->file, u->size, &why) < 0) {
+            u->unusable = true;
+            u->reason = mem_strdup(why.text);
+            continue;
+        }
+        elf_image_close(&image);
+        object_key(u);
+        if (!cache_has(&r->cache, "objects", &u->key, ".wasm")) {
+            vec_push(&p.jobs, i);
+            total += u->size;
+        }
+    }
+    sort_context = r;
+    if (p.jobs.count) {
+        qsort(p.jobs.items, p.jobs.count, sizeof(size_t), compare_object_jobs);
+        progress_phase(r->progress, "lifting", total, (unsigned)p.jobs.count);
+        jobs.count = p.jobs.count;
+        result = jobs_run(&jobs, e);
+        progress_done(r->progress);
+    }
+    r->object_bytes_compiled = total;
+    for (size_t i = 0; i < r->units.count && result == 0; i++) {
+        if (!r->units.items[i].unusable)
+            result = get_report(r, &r->units.items[i], e);
+    }
+    vec_fini(&p.jobs);
+    return result;
+}
+
+/* --- phase 2: native objects --- */
+
+static int
+map_object(const struct recompile *r, const struct unit *u, struct mapped *m, struct err *e)
+{
+    char *path = cache_path(&r->cache, "objects", &u->key, ".wasm");
+    int result = file_map(path, m, e);
+
+    mem_free(path);
+    return result;
+}
+
+static const char *
+native_name(void *context, size_t index)
+{
+    struct phase *p = context;
+
+    return p->r->units.items[p->jobs.items[index] >> 16].path;
+}
+
+static uint64_t
+native_weight(void *context, size_t index)
+{
+    struct phase *p = context;
+    const struct unit *u = &p->r->units.items[p->jobs.items[index] >> 16];
+
+    return text_weight(u) / u->parts;
+}
+
+static int
+native_run(void *context, size_t index, struct err *e)
+{
+    struct phase *p = context;
+    const struct unit *u = &p->r->units.items[p->jobs.items[index] >> 16];
+    unsigned part = p->jobs.items[index] & 0xffff;
+    char hex[SHA256_HEX_SIZE], suffix[32];
+    struct aot_options options = {.key = hex, .cpu = p->r->cpu, .opt_level = p->r->opt_level};
+    struct mapped object;
+    struct buf out = {0};
+    int result;
+
+    sha256_hex(&u->key, hex);
+    hex[16] = '\0'; /* symbol names need only tell objects apart */
+    snprintf(suffix, sizeof suffix, ".%u.o", part);
+    if (cache_has(&p->r->cache, "native", &u->native_key, suffix))
+        return 0; /* of a build that was killed */
+    if (map_object(p->r, u, &object, e) < 0)
+        return -1;
+    result = aot_compile(object.data, object.size, part, &options, &out, e);
+    if (result == 0)
+        result = cache_put(&p->r->cache, "native", &u->native_key, suffix, out.data, out.size, e);
+    else
+        err_prefix(e, "%s: part %u", u->path, part);
+    buf_fini(&out);
+    file_unmap(&object);
+    return result;
+}
+
+static int
+compare_native_jobs(const void *a, const void *b)
+{
+    size_t ja = *(const size_t *)a, jb = *(const size_t *)b;
+    const struct unit *x = &sort_context->units.items[ja >> 16], *y = &sort_context->units.items[jb >> 16];
+    uint64_t wx = text_weight(x) / x->parts, wy = text_weight(y) / y->parts;
+
+    if (wx != wy)
+        return wx > wy ? -1 : 1;
+    return ja < jb ? -1 : ja > jb;
+}
+
+/* Content of the object and everything that changes what aot makes of it. */
+static void
+native_key(const struct recompile *r, struct unit *u, const struct mapped *object)
+{
+    struct sha256 content;
+    char options[128];
+    struct buf b = {0};
+
+    sha256_of(object->data, object->size, &content);
+    buf_put(&b, content.bytes, sizeof content.bytes);
+    buf_put(&b, u->key.bytes, sizeof u->key.bytes); /* part of the symbol names */
+    buf_put(&b, aot_version(), strlen(aot_version()));
+    buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
+    snprintf(options, sizeof options, "|%s|%d", r->cpu ? r->cpu : "", r->opt_level);
+    buf_put(&b, options, strlen(options));
+    sha256_of(b.data, b.size, &u->native_key);
+    buf_fini(&b);
+}
+
+static int
+plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *files, struct err *e)
+{
+    for (size_t i = 0; i < r->units.count; i++) {
+        struct unit *u = &r->units.items[i];
+        struct mapped object;
+        int result;
+
+        if (u->unusable)
+            continue;
+        if (map_object(r, u, &object, e) < 0)
+            return -1;
+        native_key(r, u, &object);
+        result = aot_part_count(object.data, object.size, &u->parts, e);
+        file_unmap(&object);
+        if (result < 0)
+            return err_prefix(e, "%s: code object", u->path);
+        if (u->parts == 0 || u->parts > 0xffff)
+            return err_set(e, "%s: %u parts", u->path, u->parts);
+        if (cache_has(&r->cache, "native", &u->native_key, ".parts"))
+            continue;
+        for (unsigned part = 0; part < u->parts; part++)
+            vec_push(&p->jobs, i << 16 | part);
+        *total += text_weight(u);
+        ++*files;
+    }
+    return 0;
+}
+
+int
+recompile_native(struct recompile *r, struct err *e)
+{
+    struct phase p = {.r = r};
+    struct jobs jobs = {.run = native_run, .name = native_name, .weight = native_weight,
+                        .progress = phase_progress, .context = &p, .workers = r->workers};
+    uint64_t total = 0;
+    unsigned files = 0;
+    int result = plan_native(r, &p, &total, &files, e);
+
+    sort_context = r;
+    if (result == 0 && p.jobs.count) {
+        qsort(p.jobs.items, p.jobs.count, sizeof(size_t), compare_native_jobs);
+        progress_phase(r->progress, "compiling", total, (unsigned)p.jobs.count);
+        jobs.count = p.jobs.count;
+        result = jobs_run(&jobs, e);
+        progress_done(r->progress);
+    }
+    for (size_t i = 0; i < p.jobs.count && result == 0; i++) {
+        const struct unit *u = &r->units.items[p.jobs.items[i] >> 16];
+        char text[16];
+        int n = snprintf(text, sizeof text, "%u\n", u->parts);
+
+        if ((p.jobs.items[i] & 0xffff) == 0)
+            result = cache_put(&r->cache, "native", &u->native_key, ".parts", text, (size_t)n, e);
+    }
+    r->native_bytes_compiled = total;
+    vec_fini(&p.jobs);
+    return result;
+}
+
+void
+recompile_fini(struct recompile *r)
+{
+    for (size_t i = 0; i < r->units.count; i++) {
+        mem_free(r->units.items[i].report.unlifted);
+        mem_free(r->units.items[i].reason);
+    }
+    vec_fini(&r->units);
+    cache_close(&r->cache);
+}

@@ -1,0 +1,60 @@
+/* ELF files to code objects and native objects, through the cache. */
+#ifndef BUILD_RECOMPILE_H
+#define BUILD_RECOMPILE_H
+
+#include "base/arena.h"
+#include "base/vec.h"
+#include "build/cache.h"
+#include "build/progress.h"
+
+/* What the report says about one ELF, kept beside the code object. */
+struct elf_report {
+    uint64_t exec_bytes, covered_bytes, padding_bytes;
+    uint32_t functions, entries, unresolved_jumps;
+    uint64_t wasm_bytes;
+    bool is_pie;
+    uint64_t low, high; /* page-rounded extent, image-relative */
+    uint64_t exec_low, exec_high; /* extent of executable sections */
+    char *unlifted; /* "fyl2x 3, int 1": instruction kinds without lifter and how often; owned */
+};
+
+struct unit { /* one distinct ELF of the image */
+    const char *path;      /* one of its paths, for messages */
+    const uint8_t *file;
+    size_t size;
+    struct sha256 sha256;  /* of the file */
+    struct sha256 key;     /* of its code object in the cache */
+    struct sha256 native_key;
+    unsigned parts;
+    uint64_t base;         /* chosen by layout */
+    struct elf_report report;
+    bool unusable;         /* damaged: kept as data; reason says why */
+    char *reason;
+    uint32_t table_base, entry_count;
+};
+
+struct recompile {
+    struct cache cache;
+    VEC(struct unit) units; /* sorted by file hash: the order of everything */
+    unsigned workers;
+    struct progress *progress;
+    const char *dump_pass; /* --dump=PASS, or NULL */
+    int opt_level;
+    const char *cpu;
+    uint64_t native_bytes_compiled; /* of text, not found in the cache */
+    uint64_t object_bytes_compiled;
+};
+
+/* Code objects of all units, then (native) their native objects. */
+int recompile_objects(struct recompile *r, struct err *e);
+int recompile_native(struct recompile *r, struct err *e);
+void recompile_fini(struct recompile *r);
+
+/* Fixes the image base of every unit: derived from its hash, moved on conflict, 64 KiB aligned. */
+int recompile_layout(struct recompile *r, struct err *e);
+
+/* One ELF, no cache: for tests and --dump. */
+int recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
+                  struct err *e);
+
+#endif

@@ -1,0 +1,109 @@
+/* ingot verify: recomputes every hash of a built image. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/sha256.h"
+#include "cli/artifact_reader.h"
+#include "cli/cli.h"
+
+static const char usage[] =
+    "usage: ingot verify OUT\n"
+    "\n"
+    "Recomputes every hash of a built image: the native code, each section, each file. Names every part that does\n"
+    "not match; exit status 1 when there is one.\n";
+
+static unsigned
+check(const char *what, const uint8_t want[32], const void *data, uint64_t size)
+{
+    struct sha256 have, expected;
+    char a[SHA256_HEX_SIZE], b[SHA256_HEX_SIZE];
+
+    sha256_of(data, size, &have);
+    if (memcmp(have.bytes, want, sizeof have.bytes) == 0)
+        return 0;
+    memcpy(expected.bytes, want, sizeof expected.bytes);
+    sha256_hex(&expected, a);
+    sha256_hex(&have, b);
+    printf("%s: expected sha256 %s, found %s\n", what, a, b);
+    return 1;
+}
+
+/* A path for an inode, for messages: found by its name in some directory. */
+static const char *
+inode_name(const struct artifact_view *v, uint32_t inode)
+{
+    const struct artifact_dirent *d = (const struct artifact_dirent *)artifact_section(v, ARTIFACT_DIRENTS);
+    size_t count = v->header.sections[ARTIFACT_DIRENTS].size / sizeof *d;
+
+    for (size_t i = 0; i < count; i++) {
+        if (d[i].inode == inode)
+            return artifact_string(v, d[i].name);
+    }
+    return "?";
+}
+
+static unsigned
+check_files(const struct artifact_view *v, size_t *files)
+{
+    const struct artifact_section *data = &v->header.sections[ARTIFACT_DATA];
+    const struct artifact_inode *n = (const struct artifact_inode *)artifact_section(v, ARTIFACT_INODES);
+    size_t count = v->header.sections[ARTIFACT_INODES].size / sizeof *n;
+    unsigned bad = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        char what[320];
+
+        if (!S_ISREG(n[i].mode))
+            continue;
+        ++*files;
+        if (n[i].data > data->size || n[i].size > data->size - n[i].data) {
+            printf("file %s (inode %zu): lies outside the data section\n", inode_name(v, (uint32_t)i), i);
+            bad++;
+            continue;
+        }
+        snprintf(what, sizeof what, "file (inode %zu)", i);
+        if (memcmp(n[i].sha256, "", 1) || n[i].size) {
+            unsigned wrong = check(what, n[i].sha256, artifact_section(v, ARTIFACT_DATA) + n[i].data, n[i].size);
+
+            if (wrong)
+                printf("  that is %s\n", inode_name(v, (uint32_t)i));
+            bad += wrong;
+        }
+    }
+    return bad;
+}
+
+int
+cmd_verify(int argc, char **argv)
+{
+    struct artifact_view v;
+    struct err e = {0};
+    unsigned bad = 0;
+    size_t files = 0;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc != 2) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (artifact_open(&v, argv[1], &e) < 0)
+        return cli_fail(1, "%s", e.text);
+    bad += check("native code", v.header.elf_sha256, v.file.data, v.header.elf_size);
+    for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
+        if (i != ARTIFACT_DATA)
+            bad += check(artifact_section_names[i], v.header.sections[i].sha256, artifact_section(&v, i),
+                         v.header.sections[i].size);
+    }
+    bad += check_files(&v, &files);
+    if (bad)
+        printf("%s: %u parts do not match\n", argv[1], bad);
+    else
+        printf("%s: native code, %d sections and %zu files match their hashes\n", argv[1], ARTIFACT_SECTION_COUNT - 1,
+               files);
+    artifact_close(&v);
+    return bad ? 1 : 0;
+}
