@@ -1,0 +1,369 @@
+/* The oracle's command line: all forms a few times each (the meson test), or what options pick.
+ *
+ *   oracle [--form MNEMONIC] [--count N] [--seed S] [--sequences [N]] [--list] [--verbose]
+ *          [--strict-nan] [--strict-x87] [--failures FILE]
+ * Exit code: 0 all agree, 1 differences. Forms without lifter are counted and named, not failures. */
+#include "oracle.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lift/lift.h"
+
+static unsigned printed_per_op = 1;
+static uint8_t master[WINDOW_SIZE], work[WINDOW_SIZE];
+
+static struct tally {
+    unsigned passed, failed, unlifted, unmade;
+    char example[600];
+} tallies[X86_OP_COUNT];
+
+static void
+load_windows(const uint8_t *from)
+{
+    memcpy(native_window(), from, WINDOW_SIZE);
+    memcpy(evaluator_window(), from, WINDOW_SIZE);
+}
+
+static void
+print_case(const struct made *m, const struct state *before, const char *text)
+{
+    char insn[128];
+
+    printf("\n%s  [", x86_format(&m->insn, insn, sizeof insn));
+    for (unsigned i = 0; i < m->length; i++)
+        printf("%s%02x", i ? " " : "", m->bytes[i]);
+    printf("]\n%s", text);
+    state_print(before);
+}
+
+/* SHLD and SHRD of 16 bits by more than 16 leave the destination undefined. */
+static bool
+result_undefined(const struct x86_insn *insn, const struct state *s)
+{
+    if ((insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD) && insn->opsize == 2) {
+        const struct x86_operand *o = &insn->operand[2];
+        return ((o->kind == X86_OPD_IMM ? (uint64_t)o->imm : s->gpr[X86_RCX]) & 31) > 16;
+    }
+    return insn->op == X86_OP_BSWAP && insn->opsize == 2;
+}
+
+static void
+run_case(const struct form *f, bool verbose)
+{
+    struct state state;
+    struct made m;
+    struct outcome native, evaluated;
+    char text[2048], name[128];
+    struct tally *tally = &tallies[f->op];
+
+    state_random(&state);
+    if (!form_make(f, CODE_AT, false, &state, &m)) {
+        tally->unmade++;
+        return;
+    }
+    memcpy(work, master, sizeof work);
+    state_prepare(&m.insn, m.length, &state, work);
+    if (result_undefined(&m.insn, &state))
+        return;
+    struct tolerance t = tolerance_of(&m.insn);
+    native_load(m.bytes, m.length);
+    load_windows(work);
+    native_run(&state, &native);
+    evaluator_run(&state, m.bytes, m.length, &evaluated);
+    if (evaluated.trap == 256) {
+        tally->unlifted++;
+        return;
+    }
+    if (!state_compare(&native, &evaluated, &t, CODE_AT, text, sizeof text)) {
+        tally->passed++;
+        return;
+    }
+    if (tally->failed++ == 0) {
+        int n = snprintf(tally->example, sizeof tally->example, "%s [", x86_format(&m.insn, name, sizeof name));
+        for (unsigned i = 0; i < m.length; i++)
+            n += snprintf(tally->example + n, sizeof tally->example - (size_t)n, "%s%02x", i ? " " : "", m.bytes[i]);
+        snprintf(tally->example + n, sizeof tally->example - (size_t)n, "]\n%.400s", text);
+    }
+    if (verbose || tally->failed <= printed_per_op)
+        print_case(&m, &state, text);
+}
+
+/* --- sequences --- */
+struct sequence {
+    struct made part[MAX_SEQUENCE];
+    unsigned count;
+};
+
+static size_t
+sequence_bytes(const struct sequence *q, uint8_t *out)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < q->count; i++) {
+        memcpy(out + n, q->part[i].bytes, q->part[i].length);
+        n += q->part[i].length;
+    }
+    return n;
+}
+
+static unsigned
+run_sequence(const struct sequence *q, const struct state *state, uint32_t undefined, char *text, size_t size)
+{
+    uint8_t bytes[MAX_SEQUENCE * X86_MAX_LENGTH];
+    size_t n = sequence_bytes(q, bytes);
+    struct outcome native, evaluated;
+    struct tolerance t = {.undefined = undefined, .sequence = true};
+
+    native_load(bytes, n);
+    load_windows(master);
+    native_run(state, &native);
+    evaluator_run(state, bytes, n, &evaluated);
+    if (evaluated.trap == 256)
+        return 0;
+    return state_compare(&native, &evaluated, &t, 0, text, size);
+}
+
+/* rip-relative operands move when the sequence shrinks: decode again where each part now is. */
+static void
+relocate(struct sequence *q)
+{
+    uint64_t at = CODE_AT;
+
+    for (unsigned i = 0; i < q->count; i++) {
+        x86_decode(q->part[i].bytes, q->part[i].length, at, &q->part[i].insn);
+        at += q->part[i].length;
+    }
+}
+
+static uint32_t
+undefined_after(const struct sequence *q, bool *reads)
+{
+    static const uint16_t bit[X86_FLAG_COUNT] = {1, 4, 0x10, 0x40, 0x80, 0x800, 0x400};
+    uint8_t undefined = 0;
+    uint32_t out = 0;
+
+    *reads = false;
+    for (unsigned i = 0; i < q->count; i++) {
+        struct x86_flag_effects e = x86_flag_effects(&q->part[i].insn);
+        if (e.tested & undefined)
+            *reads = true;
+        if (e.undefined == 0 || (e.written | e.undefined) != 0)
+            undefined = (uint8_t)((undefined & ~e.written) | e.undefined);
+    }
+    for (unsigned i = 0; i < X86_FLAG_COUNT; i++)
+        out |= undefined >> i & 1 ? bit[i] : 0;
+    return out;
+}
+
+static bool
+is_float_op(const struct x86_insn *insn)
+{
+    return tolerance_of(insn).nan || tolerance_of(insn).estimate;
+}
+
+static bool
+make_sequence(struct sequence *q, struct state *state, const char *filter)
+{
+    unsigned want = 5 + random_below(MAX_SEQUENCE - 5);
+    uint64_t at = CODE_AT;
+
+    state_random(state);
+    state->gpr[X86_R14] = WINDOW_MIDDLE;
+    state->gpr[X86_R15] = random_below(64) * 16;
+    q->count = 0;
+    for (unsigned tries = 0; q->count < want && tries < 2000; tries++) {
+        const struct form *f = &forms[random_below((uint32_t)form_count)];
+        struct made *m = &q->part[q->count];
+        bool reads;
+
+        if (!form_runs(f) || !lift_supported(&f->sample))
+            continue;
+        /* three in four from the integer instructions, which have the flags and partial registers */
+        if (f->map && !(f->map == 1 && (f->opcode >= 0x90 || (f->opcode & 0xf0) == 0x40)) && random_below(4))
+            continue;
+        if (!form_make(f, at, true, state, m) || is_float_op(&m->insn) || result_undefined(&m->insn, state) ||
+            ((m->insn.op == X86_OP_SHLD || m->insn.op == X86_OP_SHRD) && m->insn.opsize == 2))
+            continue;
+        if (at + m->length - CODE_AT > 600)
+            break;
+        /* alignment: with r14 and r15 multiples of 16, only the displacement matters; drop what faults */
+        q->count++;
+        undefined_after(q, &reads);
+        if (reads) {
+            q->count--;
+            continue;
+        }
+        at += m->length;
+    }
+    return q->count > 0;
+}
+
+static bool
+drop_part(const struct sequence *q, unsigned i, struct sequence *out)
+{
+    bool reads;
+
+    *out = *q;
+    out->count--;
+    memmove(&out->part[i], &q->part[i + 1], (q->count - i - 1) * sizeof out->part[0]);
+    relocate(out);
+    undefined_after(out, &reads);
+    return !reads && out->count > 0;
+}
+
+static unsigned
+sequences(unsigned count)
+{
+    unsigned failed = 0;
+    char text[2048], insn[128];
+
+    for (unsigned k = 0; k < count; k++) {
+        struct sequence q, smaller;
+        struct state state;
+        bool reads;
+
+        alarm(20);
+        memory_random(master);
+        if (!make_sequence(&q, &state, NULL) ||
+            !run_sequence(&q, &state, undefined_after(&q, &reads), text, sizeof text))
+            continue;
+        failed++;
+        for (unsigned i = 0; i < q.count;) {
+            if (drop_part(&q, i, &smaller) &&
+                run_sequence(&smaller, &state, undefined_after(&smaller, &reads), text, sizeof text))
+                q = smaller;
+            else
+                i++;
+        }
+        if (failed > 5)
+            continue;
+        run_sequence(&q, &state, undefined_after(&q, &reads), text, sizeof text);
+        printf("\nsequence %u:\n", k);
+        for (unsigned i = 0; i < q.count; i++) {
+            printf("  %-50s [", x86_format(&q.part[i].insn, insn, sizeof insn));
+            for (unsigned j = 0; j < q.part[i].length; j++)
+                printf("%s%02x", j ? " " : "", q.part[i].bytes[j]);
+            printf("]\n");
+        }
+        printf("%s", text);
+        state_print(&state);
+    }
+    printf("sequences: %u run, %u differ\n", count, failed);
+    return failed;
+}
+
+static unsigned
+summary(const char *failures)
+{
+    FILE *out = failures ? fopen(failures, "w") : NULL;
+    unsigned passed = 0, failed = 0, failing_ops = 0, unlifted = 0;
+
+    printf("\n");
+    for (unsigned i = 0; i < X86_OP_COUNT; i++) {
+        const struct tally *t = &tallies[i];
+        passed += t->passed;
+        failed += t->failed;
+        unlifted += t->unlifted;
+        if (t->failed) {
+            failing_ops++;
+            printf("FAIL %-12s %u of %u\n", x86_op_name(i), t->failed, t->passed + t->failed);
+            if (out)
+                fprintf(out, "%s: %u of %u fail, e.g. %s\n", x86_op_name(i), t->failed, t->passed + t->failed,
+                        t->example);
+        }
+        if (t->unmade && !t->passed && !t->failed)
+            printf("no encoding made: %s\n", x86_op_name(i));
+    }
+    printf("%u cases agree, %u differ (%u mnemonics), %u without lifter\n", passed, failed, failing_ops, unlifted);
+    if (out)
+        fclose(out);
+    return failed;
+}
+
+static void
+list_unlifted(void)
+{
+    const char *last = "";
+
+    printf("without lifter:");
+    for (size_t i = 0; i < form_count; i++) {
+        if (!form_runs(&forms[i]) || lift_supported(&forms[i].sample))
+            continue;
+        if (strcmp(last, x86_op_name(forms[i].op)))
+            printf(" %s", x86_op_name(forms[i].op));
+        last = x86_op_name(forms[i].op);
+    }
+    printf("\n");
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"form", required_argument, NULL, 'f'},      {"count", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},      {"sequences", optional_argument, NULL, 'q'},
+        {"list", no_argument, NULL, 'l'},            {"verbose", no_argument, NULL, 'v'},
+        {"strict-nan", no_argument, NULL, 'N'},      {"strict-x87", no_argument, NULL, 'X'},
+        {"failures", required_argument, NULL, 'o'},  {0},
+    };
+    const char *only = NULL, *failures = NULL;
+    unsigned count = 8, sequence_count = 300;
+    bool only_sequences = false, verbose = false, list = false;
+    uint64_t seed = 1;
+
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 'f': only = optarg; break;
+        case 'n': count = (unsigned)strtoul(optarg, NULL, 0); break;
+        case 's': seed = strtoull(optarg, NULL, 0); break;
+        case 'q':
+            only_sequences = true;
+            sequence_count = optarg ? (unsigned)strtoul(optarg, NULL, 0) : 1000;
+            break;
+        case 'l': list = true; break;
+        case 'v': verbose = true; break;
+        case 'N': strict_nan = true; break;
+        case 'X': strict_x87 = true; break;
+        case 'o': failures = optarg; break;
+        default: return 2;
+        }
+    }
+    native_init();
+    forms_find();
+    random_seed(seed);
+    if (list) {
+        for (size_t i = 0; i < form_count; i++) {
+            char text[128];
+            printf("%s%s%s\n", x86_format(&forms[i].sample, text, sizeof text), form_runs(&forms[i]) ? "" : " (not run)",
+                   lift_supported(&forms[i].sample) ? "" : " (no lifter)");
+        }
+        return 0;
+    }
+    if (only)
+        printed_per_op = 3;
+    for (size_t i = 0; !only_sequences && i < form_count; i++) {
+        if (!form_runs(&forms[i]) || (only && strcasecmp(only, x86_op_name(forms[i].op))))
+            continue;
+        if (!lift_supported(&forms[i].sample)) {
+            tallies[forms[i].op].unlifted++;
+            continue;
+        }
+        for (unsigned k = 0; k < count; k++) {
+            alarm(20);
+            if (k % 16 == 0)
+                memory_random(master);
+            run_case(&forms[i], verbose);
+        }
+    }
+    unsigned failed = only_sequences ? 0 : summary(failures);
+    if (!only && !only_sequences)
+        list_unlifted();
+    if (!only)
+        failed += sequences(sequence_count);
+    return failed != 0;
+}

@@ -1,0 +1,304 @@
+/* The two executions: on the processor, and in the evaluator. */
+#include "oracle.h"
+
+#include <asm/prctl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xmmintrin.h>
+
+#include "eval/eval.h"
+#include "ir/ir.h"
+#include "x86/helpers.h"
+
+/* Offsets are written out in the assembly below. */
+struct native {
+    uint64_t gpr_in[16];  /* 0x000 */
+    uint64_t flags_in;    /* 0x080 */
+    uint64_t target;      /* 0x088 */
+    uint64_t host_rsp;    /* 0x090 */
+    uint64_t rip_out;     /* 0x098 */
+    uint64_t flags_out;   /* 0x0a0 */
+    uint32_t host_mxcsr;  /* 0x0a8 */
+    uint32_t host_control;
+    uint64_t exit;        /* 0x0b0 */
+    uint64_t pad[9];
+    uint64_t gpr_out[16]; /* 0x100 */
+    uint64_t pad2[16];
+    uint8_t fx_in[512];   /* 0x200 */
+    uint8_t fx_out[512];  /* 0x400 */
+};
+_Static_assert(offsetof(struct native, gpr_out) == 0x100, "assembly");
+_Static_assert(offsetof(struct native, fx_in) == 0x200, "assembly");
+
+void native_enter(void);
+void native_exit(void);
+__asm__(".text\n"
+        "native_enter:\n"
+        "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        "  stmxcsr 0x0a0000a8\n  fnstcw 0x0a0000ac\n"
+        "  mov %rsp, 0x0a000090\n"
+        "  fxrstor64 0x0a000200\n"
+        "  pushq 0x0a000080; popfq\n"
+        "  mov 0x0a000000, %rax; mov 0x0a000008, %rcx; mov 0x0a000010, %rdx; mov 0x0a000018, %rbx\n"
+        "  mov 0x0a000020, %rsp; mov 0x0a000028, %rbp; mov 0x0a000030, %rsi; mov 0x0a000038, %rdi\n"
+        "  mov 0x0a000040, %r8; mov 0x0a000048, %r9; mov 0x0a000050, %r10; mov 0x0a000058, %r11\n"
+        "  mov 0x0a000060, %r12; mov 0x0a000068, %r13; mov 0x0a000070, %r14; mov 0x0a000078, %r15\n"
+        "  jmp *0x0a000088\n"
+        "native_exit:\n"
+        "  mov %rax, 0x0a000100; mov %rcx, 0x0a000108; mov %rdx, 0x0a000110; mov %rbx, 0x0a000118\n"
+        "  mov %rsp, 0x0a000120; mov %rbp, 0x0a000128; mov %rsi, 0x0a000130; mov %rdi, 0x0a000138\n"
+        "  mov %r8, 0x0a000140; mov %r9, 0x0a000148; mov %r10, 0x0a000150; mov %r11, 0x0a000158\n"
+        "  mov %r12, 0x0a000160; mov %r13, 0x0a000168; mov %r14, 0x0a000170; mov %r15, 0x0a000178\n"
+        "  mov 0x0a000090, %rsp\n"
+        "  pushfq; popq 0x0a0000a0\n"
+        "  fxsave64 0x0a000400\n"
+        "  cld\n  fninit\n  fldcw 0x0a0000ac\n  ldmxcsr 0x0a0000a8\n"
+        "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+        "  ret\n");
+
+__thread struct x86_cpu x86_cpu_tls;
+__thread uint8_t *x86_memory_tls;
+
+static struct native *const native = (struct native *)(uintptr_t)NATIVE_PAGE;
+static uint8_t *guest_memory;
+static struct eval *evaluator;
+static struct eval_host eval_host;
+static const uint8_t *code_bytes;
+static size_t code_size;
+
+static sigjmp_buf escape;
+static volatile int running; /* 1: natively, 2: in the evaluator */
+static volatile int caught_signal;
+static volatile uint64_t caught_rip;
+
+static void
+on_signal(int number, siginfo_t *info, void *context)
+{
+    if (number == SIGALRM) {
+        static const char text[] = "oracle: a case does not end:";
+        char hex[4];
+        if (write(2, text, sizeof text - 1) < 0)
+            _exit(3);
+        for (size_t i = 0; i < code_size; i++) {
+            snprintf(hex, sizeof hex, " %02x", code_bytes[i]);
+            if (write(2, hex, 3) < 0)
+                break;
+        }
+        _exit(3);
+    }
+    uint8_t *address = info->si_addr;
+    if (!running || (running == 2 && number == SIGSEGV && info->si_code != SI_KERNEL &&
+                     (address < guest_memory || address > guest_memory + 0x100020000ull))) {
+        signal(number, SIG_DFL);
+        return;
+    }
+    caught_signal = number;
+    caught_rip = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    siglongjmp(escape, 1);
+}
+
+_Noreturn void
+x86_raise(unsigned vector, uint64_t pc)
+{
+    caught_signal = -(int)vector - 1;
+    caught_rip = pc;
+    siglongjmp(escape, 1);
+}
+
+void
+x86_apply_mxcsr(void)
+{
+    _mm_setcsr(x86_this_cpu()->mxcsr);
+}
+
+static const uint8_t *
+fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
+{
+    if (address < CODE_AT || address >= CODE_AT + code_size)
+        return NULL;
+    *left = CODE_AT + code_size - address;
+    *image_base = CODE_PAGE;
+    return code_bytes + (address - CODE_AT);
+}
+
+static bool
+has_compiled(void *context, uint64_t address)
+{
+    return address == stub_next(code_size) || address == stub_target(code_size);
+}
+
+static void *
+map_at(uint64_t address, size_t size, int protection)
+{
+    void *p = mmap((void *)(uintptr_t)address, size, protection,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (p != (void *)(uintptr_t)address) {
+        perror("oracle: mmap");
+        exit(2);
+    }
+    return p;
+}
+
+void
+native_init(void)
+{
+    static uint8_t stack[65536];
+    stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+    map_at(CODE_PAGE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+    map_at(NATIVE_PAGE, 4096, PROT_READ | PROT_WRITE);
+    map_at(WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE);
+    guest_memory = mmap(NULL, 0x100020000ull, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (guest_memory == MAP_FAILED ||
+        mprotect(guest_memory + WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE) < 0) {
+        perror("oracle: guest memory");
+        exit(2);
+    }
+    native->exit = (uint64_t)(uintptr_t)native_exit;
+    sigaltstack(&ss, NULL);
+    for (size_t i = 0; i < 6; i++)
+        sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM}[i], &action, NULL);
+    syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)GS_BASE);
+    evaluator = eval_new();
+    eval_host = (struct eval_host){.memory = guest_memory, .fetch = fetch, .has_compiled = has_compiled};
+    x86_memory_tls = guest_memory;
+}
+
+uint8_t *
+native_window(void)
+{
+    return (uint8_t *)(uintptr_t)WINDOW;
+}
+
+uint8_t *
+evaluator_window(void)
+{
+    return guest_memory + WINDOW;
+}
+
+uint64_t
+stub_next(size_t size)
+{
+    return CODE_AT + size;
+}
+
+uint64_t
+stub_target(size_t size)
+{
+    return CODE_AT + size + TARGET_DISTANCE;
+}
+
+static void
+put_stub(uint64_t address)
+{
+    uint8_t *p = (uint8_t *)(uintptr_t)address;
+    uint32_t rip_out = NATIVE_PAGE + offsetof(struct native, rip_out);
+    uint32_t exit_at = NATIVE_PAGE + offsetof(struct native, exit);
+    uint32_t self = (uint32_t)address;
+
+    memcpy(p, "\x48\xc7\x04\x25", 4); /* mov qword ptr [rip_out], self */
+    memcpy(p + 4, &rip_out, 4);
+    memcpy(p + 8, &self, 4);
+    memcpy(p + 12, "\xff\x24\x25", 3); /* jmp [exit] */
+    memcpy(p + 15, &exit_at, 4);
+}
+
+void
+native_load(const uint8_t *code, size_t size)
+{
+    code_bytes = code;
+    code_size = size;
+    memcpy((void *)(uintptr_t)CODE_AT, code, size);
+    put_stub(stub_next(size));
+    put_stub(stub_target(size));
+}
+
+static int
+vector_of(int number)
+{
+    switch (number) {
+    case SIGFPE: return 0;
+    case SIGILL: return 6;
+    case SIGTRAP: return 3;
+    default: return 14; /* #PF and #GP alike */
+    }
+}
+
+void
+native_run(const struct state *in, struct outcome *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(native->gpr_in, in->gpr, sizeof in->gpr);
+    native->flags_in = (in->rflags & FLAGS_MASK) | 0x202;
+    native->target = CODE_AT;
+    memcpy(native->fx_in, in->fx, 512);
+    out->trap = -1;
+    if (sigsetjmp(escape, 0)) {
+        running = 0;
+        _mm_setcsr(0x1f80);
+        __asm__ volatile("fninit; cld");
+        out->trap = vector_of(caught_signal);
+        out->trap_rip = caught_rip;
+        return;
+    }
+    running = 1;
+    __asm__ volatile("call native_enter" ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10",
+                     "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                     "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+    running = 0;
+    memcpy(out->state.gpr, native->gpr_out, sizeof native->gpr_out);
+    out->state.rflags = native->flags_out;
+    out->state.rip = native->rip_out;
+    memcpy(out->state.fx, native->fx_out, 512);
+}
+
+void
+evaluator_run(const struct state *in, const uint8_t *code, size_t size, struct outcome *out)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    unsigned trap = 0;
+
+    memset(out, 0, sizeof *out);
+    code_bytes = code;
+    code_size = size;
+    cpu_from_state(cpu, in);
+    cpu->rip = CODE_AT;
+    cpu->gs_base = GS_BASE;
+    cpu->limit = 0;
+    eval_invalidate(evaluator, CODE_PAGE, CODE_PAGE + 4096);
+    out->trap = -1;
+    if (sigsetjmp(escape, 0)) {
+        running = 0;
+        _mm_setcsr(0x1f80);
+        if (caught_signal < 0) {
+            out->trap = -caught_signal - 1;
+            out->trap_rip = caught_rip;
+        } else {
+            out->trap = vector_of(caught_signal);
+            out->trap_rip = eval_fault_address(evaluator);
+        }
+        state_from_cpu(&out->state, cpu);
+        return;
+    }
+    running = 2;
+    _mm_setcsr(cpu->mxcsr);
+    enum eval_stop stop = eval_run(evaluator, &eval_host, &trap);
+    _mm_setcsr(0x1f80);
+    running = 0;
+    state_from_cpu(&out->state, cpu);
+    if (stop == EVAL_TRAP) {
+        out->trap = (int)trap;
+        out->trap_rip = cpu->rip;
+    } else if (stop != EVAL_COMPILED) {
+        out->trap = 1000 + (int)stop;
+    }
+}
