@@ -1,0 +1,45 @@
+# make demo    set up, build, recompile a Debian image and run a script in it
+# make check   set up, build, run the tests
+BUILD  ?= build
+IMAGE  ?= $(BUILD)/debian
+PREFIX ?= /usr/local
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+deps:
+	tools/install-deps.sh
+
+$(BUILD)/build.ninja:
+	tools/install-deps.sh
+	meson setup --prefix=$(PREFIX) --libdir=lib $(BUILD)
+
+image: all
+	tools/make-image.sh $(IMAGE)
+
+# The Debian image, recompiled.
+artifact: image
+	$(BUILD)/src/cli/ingot build --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian.ingot
+
+demo: artifact
+	tests/demo.sh $(BUILD)/debian.ingot
+
+check: artifact
+	tests/check.sh $(BUILD) quick
+
+check-long: artifact
+	tests/check.sh $(BUILD) long
+
+bench: artifact
+	bench/run.py --build $(BUILD)
+
+fuzz-insn: all
+	$(BUILD)/tests/eval/oracle --sequences --count 1000000
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all deps image artifact demo check check-long bench fuzz-insn install clean
