@@ -1,4 +1,4 @@
-/* SSE moves: whole registers, halves, scalars, masks, non-temporal stores, MXCSR, prefetches. */
+/* SSE moves: whole registers, halves, scalars, masks, non-temporal stores, MXCSR. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -215,12 +215,6 @@ lift_pmovmskb(struct lift *l)
     mask_bits(l, IR_I8X16_BITMASK);
 }
 
-void
-lift_movnti(struct lift *l)
-{
-    lift_write(l, OPD(0), lift_read(l, OPD(1)));
-}
-
 static void
 mask_move(struct lift *l, uint32_t kind)
 {
@@ -260,23 +254,3 @@ lift_stmxcsr(struct lift *l)
 {
     lift_store(l, OPD(0), 4, ir_helper(l->b, IR_HELPER_stmxcsr, IR_NO_VALUE, IR_NO_VALUE, IR_NO_VALUE));
 }
-
-static void
-nothing(struct lift *l)
-{
-    (void)l;
-}
-
-#define NOTHING(name)             \
-    void lift_##name(struct lift *l); \
-    void lift_##name(struct lift *l)  \
-    {                             \
-        nothing(l);               \
-    }
-NOTHING(prefetch)
-NOTHING(prefetchw)
-NOTHING(prefetchwt1)
-NOTHING(prefetcht0)
-NOTHING(prefetcht1)
-NOTHING(prefetcht2)
-NOTHING(prefetchnta)

@@ -340,17 +340,24 @@ extended(struct lift *l, enum ir_helper h)
     ir_helper(l->b, h, mask, simd_address(l, OPD(0)), simd_pc(l));
 }
 
-LIFTER(xsave)
+/* Weak: lift/system.c may make these #UD instead, as processors without OSXSAVE do. */
+void lift_xsave(struct lift *l) __attribute__((weak));
+void
+lift_xsave(struct lift *l)
 {
     extended(l, IR_HELPER_xsave);
 }
 
-LIFTER(xsaveopt)
+void lift_xsaveopt(struct lift *l) __attribute__((weak));
+void
+lift_xsaveopt(struct lift *l)
 {
     extended(l, IR_HELPER_xsave);
 }
 
-LIFTER(xrstor)
+void lift_xrstor(struct lift *l) __attribute__((weak));
+void
+lift_xrstor(struct lift *l)
 {
     extended(l, IR_HELPER_xrstor);
 }

@@ -7,8 +7,8 @@
 #include "x86/cpu.h"
 
 /* The CPU state of the guest thread that runs on this host thread. Defined in platform/ (artifact) or by
- * a test. It is the last object of the TLS block: see cpu.h. */
-extern __thread struct x86_cpu x86_cpu_tls;
+ * a test. It is the last object of the TLS block: see cpu.h. Hidden, so that accesses are local-exec. */
+extern __thread struct x86_cpu x86_cpu_tls __attribute__((visibility("hidden")));
 static inline struct x86_cpu *
 x86_this_cpu(void)
 {
@@ -17,7 +17,7 @@ x86_this_cpu(void)
 
 /* Guest memory of the current process: host address of guest address 0. Set by the vkernel at each process
  * switch. Accesses beyond mapped pages fault; the host's SIGSEGV handler turns that into the guest's. */
-extern __thread uint8_t *x86_memory_tls;
+extern __thread uint8_t *x86_memory_tls __attribute__((visibility("hidden")));
 static inline void *
 x86_guest(uint32_t address)
 {
