@@ -21,10 +21,8 @@ struct lift_request {
     uint32_t *op_starts;
 };
 
-/* A bounded jump table in read-only data, as discovery proved it. The index is the register
- * `index_state` (a GPR state) at the point of the indirect jump's address computation; discovery
- * guarantees that at the block's end, state `index_state` or IR value tracking yields it: see
- * lift/control.c. */
+/* A bounded jump table in read-only data, as discovery found it. The index is found again in the block's
+ * IR (table_pattern.c); a jump whose index is not below count goes where the loaded entry says. */
 struct lift_jump_table {
     uint64_t insn_address;  /* of the indirect jump */
     uint32_t count;
@@ -37,6 +35,17 @@ struct lift_jump_table {
  * that is cut off by size, or invalid, ends the block with IR_T_TRAP (#UD at its address; for cut off, a JUMP to
  * it). Decoded instructions without lifter end it with IR_TRAP_UNLIFTED. Never fails. */
 void lift_block(struct ir_build *b, const struct lift_request *r);
+
+/* What an indirect jump loads, recognised in the IR of its block. */
+struct lift_table_pattern {
+    uint64_t table_address; /* image-relative */
+    uint64_t relative_to;   /* image-relative address added to 4-byte entries; 0 for 8-byte ones */
+    uint8_t entry_size;     /* 4: relative, sign-extended; 8: absolute */
+    ir_value index;         /* of the block; i64 */
+    uint32_t max_index;     /* the index is provably not above it; 0 when nothing is known */
+};
+/* b: a lifted block of f that ends in IR_T_JUMP_INDIRECT. False when its target is no such load. */
+bool lift_match_jump_table(const struct ir_func *f, const struct ir_block *b, struct lift_table_pattern *out);
 
 /* Is there a lifter for this instruction? (For the build report.) */
 bool lift_supported(const struct x86_insn *insn);

@@ -43,6 +43,24 @@ ir_value lift_address32(struct lift *l, const struct x86_operand *o, uint32_t *o
 ir_value lift_load(struct lift *l, const struct x86_operand *o, unsigned size);     /* as lift_read */
 void lift_store(struct lift *l, const struct x86_operand *o, unsigned size, ir_value v);
 
+ir_value lift_load_at(struct lift *l, ir_value address, uint32_t offset, unsigned size);
+void lift_store_at(struct lift *l, ir_value address, uint32_t offset, unsigned size, ir_value v);
+/* The effective address without the segment base, as lea computes it. */
+ir_value lift_effective_address(struct lift *l, const struct x86_operand *o);
+/* Immediates as a value of `size` bytes whatever their own size; others as lift_read. */
+ir_value lift_source(struct lift *l, const struct x86_operand *o, unsigned size);
+ir_value lift_const(struct lift *l, unsigned size, uint64_t v);      /* truncated to size */
+ir_value lift_narrow(struct lift *l, unsigned size, ir_value v);     /* clears bits above size (1, 2) */
+ir_value lift_sign_extend(struct lift *l, unsigned size, ir_value v); /* sizes 1 and 2: to 32 bits */
+ir_value lift_to64(struct lift *l, unsigned size, ir_value v);       /* zero-extends to i64 */
+ir_value lift_from64(struct lift *l, unsigned size, ir_value v);     /* the low size bytes of an i64 */
+
+/* One operation at the width of values of `size` bytes. */
+#define LIFT_OP1(l, size, name, x) ir_op1((l)->b, (size) == 8 ? IR_##name##64 : IR_##name##32, x)
+#define LIFT_OP2(l, size, name, x, y) ir_op2((l)->b, (size) == 8 ? IR_##name##64 : IR_##name##32, x, y)
+#define LIFT_SELECT(l, size, x, y, cond) \
+    ir_op3((l)->b, (size) == 8 ? IR_SELECT64 : IR_SELECT32, x, y, cond)
+
 /* xmm: whole registers and scalars. Memory operands of 16 bytes load V128. */
 ir_value lift_xmm(struct lift *l, unsigned reg);
 void lift_set_xmm(struct lift *l, unsigned reg, ir_value v);
@@ -55,12 +73,17 @@ ir_value lift_read_f32(struct lift *l, const struct x86_operand *o);
 void lift_flags_add(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value result);
 void lift_flags_sub(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value result);
 void lift_flags_logic(struct lift *l, unsigned size, ir_value result);
+void lift_flags_szp(struct lift *l, unsigned size, ir_value result); /* SF ZF PF only */
+ir_value lift_sign(struct lift *l, unsigned size, ir_value v);        /* its top bit, i32 0 or 1 */
 void lift_set_flag(struct lift *l, unsigned flag, ir_value v); /* X86_FLAG_*, i32 0 or 1; forgets `flags` */
 ir_value lift_get_flag(struct lift *l, unsigned flag);
 ir_value lift_condition(struct lift *l, enum x86_cc cc); /* i32 0 or 1 */
 
 /* --- control: lift/control.c --- */
 void lift_end_trap(struct lift *l, unsigned trap);
+void lift_end_jump(struct lift *l, uint64_t target);
+/* table_pattern.c: as lift_match_jump_table, for a jump to value v. */
+bool lift_match_table_value(const struct ir_func *f, ir_value v, struct lift_table_pattern *out);
 void lift_push(struct lift *l, unsigned size, ir_value v);
 ir_value lift_pop(struct lift *l, unsigned size);
 

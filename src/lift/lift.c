@@ -1,0 +1,75 @@
+/* Lifting one basic block: decode, look up the instruction's lifter, run it, until something ends the
+ * block. */
+#include "lift/lift_internal.h"
+
+/* A family that is not linked in, or an instruction nobody wrote a lifter for, leaves a null here. */
+#define X86_LIFTER(op, name) extern void lift_##name(struct lift *) __attribute__((weak));
+#include "x86/x86_lifters.h"
+#undef X86_LIFTER
+
+static lift_fn *const lifters[X86_OP_COUNT] = {
+#define X86_LIFTER(op, name) [op] = lift_##name,
+#include "x86/x86_lifters.h"
+#undef X86_LIFTER
+};
+
+lift_fn *
+lift_function(const struct x86_insn *insn)
+{
+    return insn->op < X86_OP_COUNT ? lifters[insn->op] : NULL;
+}
+
+bool
+lift_supported(const struct x86_insn *insn)
+{
+    return lift_function(insn) != NULL;
+}
+
+static void
+lift_one(struct lift *l)
+{
+    lift_fn *fn = lift_function(l->insn);
+
+    if (fn != NULL)
+        fn(l);
+    else
+        lift_end_trap(l, IR_TRAP_UNLIFTED);
+}
+
+void
+lift_block(struct ir_build *b, const struct lift_request *r)
+{
+    struct x86_insn insn = {.address = r->address};
+    struct lift l = {.b = b, .insn = &insn, .request = r};
+    uint32_t count = 0;
+    size_t at = 0;
+
+    ir_begin_block(b, r->address);
+    while (!l.done) {
+        uint64_t address = r->address + at;
+        int length;
+
+        if ((at == r->size && at != 0) || (r->max_insns != 0 && count == r->max_insns)) {
+            lift_end_jump(&l, address);
+            break;
+        }
+        length = x86_decode(r->bytes + at, r->size - at, address, &insn);
+        /* Not even one whole instruction: a jump to it would come back here for ever. */
+        if (length < 0 && at != 0) {
+            lift_end_jump(&l, address);
+            break;
+        }
+        if (length <= 0) {
+            insn.address = address;
+            lift_end_trap(&l, IR_TRAP_UD);
+            break;
+        }
+        at += (size_t)length;
+        if (r->op_starts != NULL)
+            r->op_starts[count] = (uint32_t)b->f->ops.count;
+        count++;
+        l.next = address + (unsigned)length;
+        lift_one(&l);
+    }
+    ir_end_block(b, &l.end, (uint32_t)at, count);
+}
