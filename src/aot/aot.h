@@ -17,7 +17,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum aot_trap { AOT_TRAP_UNREACHABLE, AOT_TRAP_DIVIDE, AOT_TRAP_OVERFLOW, AOT_TRAP_TABLE, AOT_TRAP_CONVERSION };
+enum aot_trap {
+    AOT_TRAP_UNREACHABLE, AOT_TRAP_DIVIDE, AOT_TRAP_OVERFLOW, AOT_TRAP_TABLE, AOT_TRAP_CONVERSION,
+    AOT_TRAP_MEMORY, /* an access that cannot be inside the 4 GiB, or memory.copy and fill beyond them */
+    AOT_TRAP_COUNT
+};
 
 struct aot_options {
     const char *key;      /* hex key of the code object, made part of symbol names */

@@ -1,0 +1,1209 @@
+/* One wasm function to LLVM IR: control flow, locals, globals, calls. The bodies have been validated, so
+ * operand types and stack heights are not checked again. */
+#include "aot/aot_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+LLVMTypeRef
+aot_type(struct translator *t, uint8_t type)
+{
+    switch ((enum wasm_type)type) {
+    case WASM_I32:
+        return t->i32;
+    case WASM_I64:
+        return t->i64;
+    case WASM_F32:
+        return t->f32;
+    case WASM_F64:
+        return t->f64;
+    default:
+        return t->vec[AOT_I64X2];
+    }
+}
+
+static bool
+all_i64(const uint8_t *types, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (types[i] != WASM_I64)
+            return false;
+    return true;
+}
+
+/* Types of up to 11 i64 in and exactly 11 out all become one native type with 11 parameters, the missing
+ * ones poison: musttail wants equal prototypes, and registers not set cost nothing. */
+static bool
+is_uniform(const struct wasm_functype *type)
+{
+    return type->param_count <= AOT_REGCALL_REGISTERS && type->result_count == AOT_REGCALL_REGISTERS &&
+           all_i64(type->params, type->param_count) && all_i64(type->results, type->result_count);
+}
+
+/* T10 of wasm/convention.def: the type of all that is in the table. */
+static bool
+is_table_type(const struct wasm_functype *type)
+{
+    return is_uniform(type) && type->param_count == 10;
+}
+
+LLVMTypeRef
+aot_function_type(struct translator *t, uint32_t index)
+{
+    const struct wasm_functype *type = &t->m->types.items[index];
+    uint32_t count = is_uniform(type) ? AOT_REGCALL_REGISTERS : type->param_count;
+    LLVMTypeRef *params, *results, result = t->void_type;
+
+    if (t->types[index])
+        return t->types[index];
+    params = mem_zalloc(count + 1, sizeof(LLVMTypeRef));
+    results = mem_zalloc(type->result_count + 1, sizeof(LLVMTypeRef));
+    for (uint32_t i = 0; i < count; i++)
+        params[i] = i < type->param_count ? aot_type(t, type->params[i]) : t->i64;
+    for (uint32_t i = 0; i < type->result_count; i++)
+        results[i] = aot_type(t, type->results[i]);
+    if (type->result_count == 1)
+        result = results[0];
+    else if (type->result_count)
+        result = LLVMStructTypeInContext(t->context, results, type->result_count, 0);
+    t->types[index] = LLVMFunctionType(result, params, count, 0);
+    mem_free(params);
+    mem_free(results);
+    return t->types[index];
+}
+
+static void
+add_attribute(struct translator *t, LLVMValueRef function, const char *name)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+
+    LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(t->context, kind, 0));
+}
+
+static void
+add_text_attribute(struct translator *t, LLVMValueRef function, const char *name, const char *value)
+{
+    LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex,
+                            LLVMCreateStringAttribute(t->context, name, (unsigned)strlen(name), value,
+                                                      (unsigned)strlen(value)));
+}
+
+/* Compiled code preserves no register: the guest's are all in parameters, so that saving RBX, RBP or XMM8 to 15
+ * would mostly be for nothing. platform/enter.S saves what C wants kept. */
+static const char no_saved_registers[] = "no_callee_saved_registers";
+
+static void
+set_regcall(struct translator *t, LLVMValueRef function)
+{
+    LLVMSetFunctionCallConv(function, AOT_REGCALL);
+    add_text_attribute(t, function, no_saved_registers, "");
+}
+
+/* Hidden makes it dso_local: no GOT, no PLT. */
+static LLVMValueRef
+declare(struct translator *t, const char *name, LLVMTypeRef type)
+{
+    LLVMValueRef f = LLVMAddFunction(t->module, name, type);
+
+    LLVMSetVisibility(f, LLVMHiddenVisibility);
+    add_attribute(t, f, "nounwind");
+    return f;
+}
+
+static LLVMValueRef
+declare_import(struct translator *t, uint32_t function)
+{
+    const struct wasm_import *import = &t->m->imports.items[t->m->functions.items[function].import];
+    char *name = mem_printf("%.*s_%.*s", (int)import->module.size, (const char *)import->module.data,
+                            (int)import->name.size, (const char *)import->name.data);
+    LLVMValueRef f = declare(t, name, aot_function_type(t, t->m->functions.items[function].type));
+
+    if (wasm_bytes_equal(import->module, "kernel")) {
+        set_regcall(t, f);
+        if (wasm_bytes_equal(import->name, "poll") || wasm_bytes_equal(import->name, "trap"))
+            add_attribute(t, f, "cold");
+    }
+    mem_free(name);
+    return f;
+}
+
+LLVMValueRef
+aot_function(struct translator *t, uint32_t function)
+{
+    LLVMValueRef f = t->functions[function];
+    char *name;
+
+    if (f)
+        return f;
+    if (t->m->functions.items[function].import >= 0) {
+        f = declare_import(t, function);
+    } else {
+        name = mem_printf("%s.%u", t->options->key, function);
+        f = declare(t, name, aot_function_type(t, t->m->functions.items[function].type));
+        set_regcall(t, f);
+        mem_free(name);
+    }
+    t->functions[function] = f;
+    return f;
+}
+
+static void
+set_absolute(struct translator *t, LLVMValueRef symbol)
+{
+    LLVMValueRef range[2] = {aot_i64(t, 0), aot_i64(t, 1ull << 31)};
+
+    LLVMGlobalSetMetadata(symbol, t->kind_absolute,
+                          LLVMValueAsMetadata(LLVMMDNodeInContext(t->context, range, 2)));
+}
+
+static LLVMValueRef
+absolute_symbol(struct translator *t, const char *name)
+{
+    LLVMValueRef g = LLVMAddGlobal(t->module, t->i8, name);
+
+    LLVMSetVisibility(g, LLVMHiddenVisibility);
+    set_absolute(t, g);
+    return g;
+}
+
+static LLVMValueRef
+global_symbol(struct translator *t, uint32_t index)
+{
+    const struct wasm_global *g = &t->m->globals.items[index];
+    const struct wasm_import *import = &t->m->imports.items[g->import];
+    int module_size = (int)import->module.size, name_size = (int)import->name.size;
+    char *name;
+
+    if (t->globals[index])
+        return t->globals[index];
+    if (g->is_mutable) {
+        name = mem_printf("%.*s.%.*s", module_size, import->module.data, name_size, import->name.data);
+        t->globals[index] =
+            LLVMAddGlobalInAddressSpace(t->module, aot_type(t, (uint8_t)g->type), name, AOT_SPACE_FS);
+        LLVMSetVisibility(t->globals[index], LLVMHiddenVisibility);
+    } else {
+        name = mem_printf("%.*s.%.*s.%s", module_size, import->module.data, name_size, import->name.data,
+                          t->options->key);
+        t->globals[index] = absolute_symbol(t, name);
+    }
+    mem_free(name);
+    return t->globals[index];
+}
+
+LLVMBasicBlockRef
+aot_new_block(struct translator *t)
+{
+    return LLVMAppendBasicBlockInContext(t->context, t->function, "");
+}
+
+void
+aot_enter_block(struct translator *t, LLVMBasicBlockRef block)
+{
+    LLVMPositionBuilderAtEnd(t->b, block);
+    t->epoch++;
+}
+
+static LLVMBasicBlockRef
+trap_block(struct translator *t, enum aot_trap kind)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(t->b);
+    LLVMValueRef arg = aot_i32(t, kind);
+
+    if (t->traps[kind])
+        return t->traps[kind];
+    t->traps[kind] = aot_new_block(t);
+    LLVMPositionBuilderAtEnd(t->b, t->traps[kind]);
+    LLVMSetInstructionCallConv(LLVMBuildCall2(t->b, t->trap_type, t->trap_function, &arg, 1, ""),
+                               AOT_PRESERVE_ALL);
+    LLVMBuildUnreachable(t->b);
+    LLVMPositionBuilderAtEnd(t->b, here);
+    return t->traps[kind];
+}
+
+void
+aot_trap_if(struct translator *t, LLVMValueRef condition, enum aot_trap kind)
+{
+    LLVMBasicBlockRef next = aot_new_block(t);
+    uint32_t epoch = t->epoch;
+
+    LLVMBuildCondBr(t->b, condition, trap_block(t, kind), next);
+    aot_enter_block(t, next);
+    t->epoch = epoch; /* one predecessor: what was known of locals still is */
+}
+
+/* --- operands --- */
+
+void
+aot_push(struct translator *t, LLVMValueRef v)
+{
+    vec_push(&t->stack, v);
+}
+
+LLVMValueRef
+aot_pop(struct translator *t)
+{
+    return t->stack.items[--t->stack.count];
+}
+
+LLVMValueRef
+aot_cast(struct translator *t, LLVMValueRef v, LLVMTypeRef type)
+{
+    return LLVMTypeOf(v) == type ? v : LLVMBuildBitCast(t->b, v, type, "");
+}
+
+LLVMValueRef
+aot_pop_vec(struct translator *t, enum aot_shape shape)
+{
+    return aot_cast(t, aot_pop(t), t->vec[shape]);
+}
+
+void
+aot_push_condition(struct translator *t, LLVMValueRef v)
+{
+    aot_push(t, LLVMBuildZExt(t->b, v, t->i32, ""));
+}
+
+LLVMValueRef
+aot_pop_condition(struct translator *t)
+{
+    LLVMValueRef v = aot_pop(t);
+
+    if (LLVMIsAZExtInst(v) && LLVMTypeOf(LLVMGetOperand(v, 0)) == t->i1)
+        return LLVMGetOperand(v, 0);
+    return LLVMBuildICmp(t->b, LLVMIntNE, v, aot_i32(t, 0), "");
+}
+
+LLVMValueRef
+aot_i32(struct translator *t, uint32_t v)
+{
+    return LLVMConstInt(t->i32, v, 0);
+}
+
+LLVMValueRef
+aot_i64(struct translator *t, uint64_t v)
+{
+    return LLVMConstInt(t->i64, v, 0);
+}
+
+LLVMValueRef
+aot_intrinsic(struct translator *t, const char *name, LLVMTypeRef *overloads, size_t overload_count,
+              LLVMValueRef *args, unsigned arg_count)
+{
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    LLVMValueRef f = LLVMGetIntrinsicDeclaration(t->module, id, overloads, overload_count);
+
+    return LLVMBuildCall2(t->b, LLVMIntrinsicGetType(t->context, id, overloads, overload_count), f, args,
+                          arg_count, "");
+}
+
+LLVMValueRef
+aot_intrinsic1(struct translator *t, const char *name, LLVMValueRef a)
+{
+    LLVMTypeRef type = LLVMTypeOf(a);
+
+    return aot_intrinsic(t, name, &type, 1, &a, 1);
+}
+
+LLVMValueRef
+aot_intrinsic2(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMTypeRef type = LLVMTypeOf(a);
+    LLVMValueRef args[2] = {a, b};
+
+    return aot_intrinsic(t, name, &type, 1, args, 2);
+}
+
+/* --- memory --- */
+
+LLVMValueRef
+aot_address(struct translator *t, LLVMValueRef address, uint64_t offset, unsigned size)
+{
+    LLVMValueRef p, wide;
+
+    if (offset + size > AOT_MEMORY_SIZE)
+        aot_trap_if(t, LLVMConstInt(t->i1, 1, 0), AOT_TRAP_MEMORY);
+    wide = LLVMBuildZExt(t->b, address, t->i64, "");
+    p = LLVMBuildIntToPtr(t->b, wide, t->guest_pointer, "");
+    if (offset) {
+        LLVMValueRef index = aot_i64(t, offset);
+
+        p = LLVMBuildGEP2(t->b, t->i8, p, &index, 1, "");
+    }
+    return p;
+}
+
+LLVMValueRef
+aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer)
+{
+    LLVMValueRef v = LLVMBuildLoad2(t->b, type, pointer, "");
+
+    LLVMSetAlignment(v, 1);
+    LLVMSetMetadata(v, t->kind_tbaa, t->tbaa_memory);
+    return v;
+}
+
+void
+aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer)
+{
+    LLVMValueRef s = LLVMBuildStore(t->b, v, pointer);
+
+    LLVMSetAlignment(s, 1);
+    LLVMSetMetadata(s, t->kind_tbaa, t->tbaa_memory);
+}
+
+/* --- control --- */
+
+static struct aot_frame *
+label(struct translator *t, uint32_t depth)
+{
+    return &t->frames.items[t->frames.count - 1 - depth];
+}
+
+static void
+make_phis(struct translator *t, struct aot_frame *f, LLVMBasicBlockRef block, const uint8_t *types, uint32_t count)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(t->b);
+
+    f->phis = t->phis.count;
+    f->phi_count = count;
+    if (!count)
+        return;
+    LLVMPositionBuilderAtEnd(t->b, block);
+    for (uint32_t i = 0; i < count; i++)
+        vec_push(&t->phis, LLVMBuildPhi(t->b, aot_type(t, types[i]), ""));
+    LLVMPositionBuilderAtEnd(t->b, here);
+}
+
+/* The operands a branch to f carries enter its phis; they stay on the stack. */
+static void
+feed_phis(struct translator *t, const struct aot_frame *f)
+{
+    LLVMValueRef *operands = t->stack.items + t->stack.count - f->phi_count;
+
+    for (uint32_t i = 0; i < f->phi_count; i++) {
+        LLVMValueRef phi = t->phis.items[f->phis + i];
+
+        operands[i] = aot_cast(t, operands[i], LLVMTypeOf(phi));
+    }
+    for (uint32_t i = 0; i < f->phi_count; i++) {
+        LLVMBasicBlockRef here = LLVMGetInsertBlock(t->b);
+
+        LLVMAddIncoming(t->phis.items[f->phis + i], &operands[i], &here, 1);
+    }
+}
+
+/* The struct that a call returned, when the operands are just its members in order. */
+static LLVMValueRef
+same_aggregate(LLVMValueRef *operands, uint32_t count)
+{
+    LLVMValueRef call = NULL;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!LLVMIsAExtractValueInst(operands[i]) || *LLVMGetIndices(operands[i]) != i)
+            return NULL;
+        if (call && LLVMGetOperand(operands[i], 0) != call)
+            return NULL;
+        call = LLVMGetOperand(operands[i], 0);
+    }
+    return call;
+}
+
+static void
+build_return(struct translator *t)
+{
+    uint32_t count = t->type->result_count;
+    LLVMValueRef *operands = t->stack.items + t->stack.count - count, result;
+    LLVMTypeRef type = LLVMGetReturnType(aot_function_type(t, t->m->functions.items[t->index].type));
+
+    if (count == 0) {
+        LLVMBuildRetVoid(t->b);
+        return;
+    }
+    if (count == 1) {
+        LLVMBuildRet(t->b, aot_cast(t, operands[0], type));
+        return;
+    }
+    result = same_aggregate(operands, count);
+    if (!result || LLVMTypeOf(result) != type) {
+        result = LLVMGetPoison(type);
+        for (uint32_t i = 0; i < count; i++)
+            result = LLVMBuildInsertValue(t->b, result, aot_cast(t, operands[i], aot_type(t, t->type->results[i])),
+                                          i, "");
+    }
+    LLVMBuildRet(t->b, result);
+}
+
+static void
+set_dead(struct translator *t)
+{
+    t->dead = true;
+    t->dead_depth = 0;
+}
+
+static void
+branch(struct translator *t, uint32_t depth)
+{
+    struct aot_frame *f = label(t, depth);
+
+    if (!f->target) {
+        build_return(t);
+        return;
+    }
+    feed_phis(t, f);
+    LLVMBuildBr(t->b, f->target);
+}
+
+/* The block a conditional branch or switch goes to: the target itself, or a new one that returns. */
+static LLVMBasicBlockRef
+branch_block(struct translator *t, uint32_t depth)
+{
+    struct aot_frame *f = label(t, depth);
+    LLVMBasicBlockRef here, block;
+
+    if (f->target) {
+        feed_phis(t, f);
+        return f->target;
+    }
+    here = LLVMGetInsertBlock(t->b);
+    block = aot_new_block(t);
+    LLVMPositionBuilderAtEnd(t->b, block);
+    build_return(t);
+    LLVMPositionBuilderAtEnd(t->b, here);
+    return block;
+}
+
+/* A call's last result compared with a constant is the check of the return address (object.h), which nearly
+ * always agrees. A hint: it moves code, not meaning. */
+static bool
+is_return_check(struct translator *t, LLVMValueRef condition, LLVMIntPredicate *predicate)
+{
+    if (!LLVMIsAICmpInst(condition))
+        return false;
+    *predicate = LLVMGetICmpPredicate(condition);
+    if (*predicate != LLVMIntEQ && *predicate != LLVMIntNE)
+        return false;
+    for (unsigned i = 0; i < 2; i++) {
+        LLVMValueRef v = LLVMGetOperand(condition, i);
+
+        if (LLVMIsAExtractValueInst(v) && *LLVMGetIndices(v) == AOT_REGCALL_REGISTERS - 1 &&
+            LLVMIsACallInst(LLVMGetOperand(v, 0)))
+            return true;
+    }
+    return false;
+}
+
+static void
+conditional(struct translator *t, LLVMValueRef condition, LLVMBasicBlockRef then, LLVMBasicBlockRef otherwise)
+{
+    LLVMValueRef br = LLVMBuildCondBr(t->b, condition, then, otherwise);
+    LLVMIntPredicate predicate;
+
+    if (is_return_check(t, condition, &predicate))
+        LLVMSetMetadata(br, t->kind_prof, predicate == LLVMIntEQ ? t->weights_often : t->weights_rare);
+}
+
+static void
+translate_block(struct translator *t, const struct wasm_instruction *i)
+{
+    struct aot_frame f = {.op = i->op, .type = i->block};
+    LLVMValueRef condition = i->op == WASM_OP_IF ? aot_pop_condition(t) : NULL;
+    LLVMBasicBlockRef inside;
+
+    f.height = t->stack.count - i->block.param_count;
+    f.target = aot_new_block(t);
+    if (i->op == WASM_OP_LOOP) {
+        make_phis(t, &f, f.target, i->block.params, i->block.param_count);
+        feed_phis(t, &f);
+        LLVMBuildBr(t->b, f.target);
+        aot_enter_block(t, f.target);
+        for (uint32_t k = 0; k < f.phi_count; k++)
+            t->stack.items[f.height + k] = t->phis.items[f.phis + k];
+    } else {
+        f.after = f.target;
+        make_phis(t, &f, f.target, i->block.results, i->block.result_count);
+    }
+    f.params = t->params.count;
+    if (i->op == WASM_OP_IF) {
+        uint32_t epoch = t->epoch;
+
+        for (uint32_t k = 0; k < i->block.param_count; k++)
+            vec_push(&t->params, t->stack.items[f.height + k]);
+        f.otherwise = aot_new_block(t);
+        inside = aot_new_block(t);
+        conditional(t, condition, inside, f.otherwise);
+        aot_enter_block(t, inside);
+        t->epoch = epoch;
+    }
+    vec_push(&t->frames, f);
+}
+
+static void
+restore_params(struct translator *t, const struct aot_frame *f)
+{
+    t->stack.count = f->height;
+    for (uint32_t k = 0; k < f->type.param_count; k++)
+        aot_push(t, t->params.items[f->params + k]);
+}
+
+static void
+translate_else(struct translator *t)
+{
+    struct aot_frame *f = label(t, 0);
+
+    if (!t->dead) {
+        feed_phis(t, f);
+        LLVMBuildBr(t->b, f->after);
+    }
+    t->dead = false;
+    aot_enter_block(t, f->otherwise);
+    f->otherwise = NULL;
+    f->op = WASM_OP_ELSE;
+    restore_params(t, f);
+}
+
+/* An if without else: its parameters are its results. */
+static void
+close_if(struct translator *t, struct aot_frame *f)
+{
+    LLVMPositionBuilderAtEnd(t->b, f->otherwise);
+    restore_params(t, f);
+    feed_phis(t, f);
+    LLVMBuildBr(t->b, f->after);
+}
+
+static void
+translate_end(struct translator *t)
+{
+    struct aot_frame f = *label(t, 0);
+
+    if (t->frames.count == 1) {
+        if (!t->dead)
+            build_return(t);
+        t->frames.count = 0;
+        return;
+    }
+    t->frames.count--;
+    if (f.op == WASM_OP_LOOP) {
+        /* Falls through with its results on the stack, or is dead as what it ended with. */
+        t->phis.count = f.phis;
+        t->params.count = f.params;
+        if (t->dead)
+            t->stack.count = f.height;
+        return;
+    }
+    if (!t->dead) {
+        feed_phis(t, &f);
+        LLVMBuildBr(t->b, f.after);
+    }
+    if (f.op == WASM_OP_IF)
+        close_if(t, &f);
+    t->stack.count = f.height;
+    t->phis.count = f.phis;
+    t->params.count = f.params;
+    if (!LLVMGetFirstUse(LLVMBasicBlockAsValue(f.after))) {
+        LLVMDeleteBasicBlock(f.after);
+        set_dead(t);
+        return;
+    }
+    t->dead = false;
+    for (uint32_t k = 0; k < f.phi_count; k++)
+        aot_push(t, t->phis.items[f.phis + k]);
+    /* Blocks in source order read better and lay out better. */
+    LLVMMoveBasicBlockAfter(f.after, LLVMGetLastBasicBlock(t->function));
+    aot_enter_block(t, f.after);
+}
+
+static void
+translate_branch_if(struct translator *t, uint32_t depth)
+{
+    LLVMValueRef condition = aot_pop_condition(t);
+    LLVMBasicBlockRef target = branch_block(t, depth), next = aot_new_block(t);
+    uint32_t epoch = t->epoch;
+
+    conditional(t, condition, target, next);
+    aot_enter_block(t, next);
+    t->epoch = epoch;
+}
+
+static void
+translate_table(struct translator *t, const struct wasm_instruction *i)
+{
+    struct cursor labels = i->labels;
+    LLVMValueRef index = aot_pop(t), br;
+    LLVMBasicBlockRef returns = NULL, fallback;
+    uint32_t *depths = mem_zalloc(i->label_count + 1, sizeof *depths);
+
+    for (uint32_t k = 0; k <= i->label_count; k++)
+        depths[k] = (uint32_t)cursor_uleb(&labels, 32);
+#define TARGET(k) \
+    (label(t, depths[k])->target ? branch_block(t, depths[k]) \
+                                 : returns ? returns : (returns = branch_block(t, depths[k])))
+    fallback = TARGET(i->label_count);
+    br = LLVMBuildSwitch(t->b, index, fallback, i->label_count);
+    for (uint32_t k = 0; k < i->label_count; k++) {
+        /* feed_phis() may cast: casts go before the switch. */
+        LLVMPositionBuilderBefore(t->b, br);
+        LLVMAddCase(br, aot_i32(t, k), TARGET(k));
+    }
+#undef TARGET
+    mem_free(depths);
+    set_dead(t);
+}
+
+/* --- calls --- */
+
+static void
+push_results(struct translator *t, const struct wasm_functype *type, LLVMValueRef result)
+{
+    if (type->result_count == 1)
+        aot_push(t, result);
+    for (uint32_t i = 0; type->result_count > 1 && i < type->result_count; i++)
+        aot_push(t, LLVMBuildExtractValue(t->b, result, i, ""));
+}
+
+static void
+translate_intrinsic(struct translator *t, const struct wasm_import *import)
+{
+    LLVMValueRef a, b, product;
+    bool is_signed = wasm_bytes_equal(import->name, "mulhs");
+
+    if (wasm_bytes_equal(import->name, "sp")) {
+        aot_push(t, aot_intrinsic(t, "llvm.read_register", &t->i64, 1, &t->stack_pointer_name, 1));
+        return;
+    }
+    b = aot_pop(t);
+    a = aot_pop(t);
+    a = is_signed ? LLVMBuildSExt(t->b, a, t->i128, "") : LLVMBuildZExt(t->b, a, t->i128, "");
+    b = is_signed ? LLVMBuildSExt(t->b, b, t->i128, "") : LLVMBuildZExt(t->b, b, t->i128, "");
+    product = LLVMBuildLShr(t->b, LLVMBuildMul(t->b, a, b, ""), LLVMConstInt(t->i128, 64, 0), "");
+    aot_push(t, LLVMBuildTrunc(t->b, product, t->i64, ""));
+}
+
+static LLVMValueRef
+table_entry(struct translator *t, LLVMValueRef index)
+{
+    LLVMValueRef size = LLVMBuildPtrToInt(t->b, t->table_size, t->i32, ""), at[2], entry;
+
+    aot_trap_if(t, LLVMBuildICmp(t->b, LLVMIntUGE, index, size, ""), AOT_TRAP_TABLE);
+    at[0] = aot_i64(t, 0);
+    at[1] = LLVMBuildZExt(t->b, index, t->i64, "");
+    entry = LLVMBuildLoad2(t->b, t->pointer, LLVMBuildInBoundsGEP2(t->b, t->table_type, t->table, at, 2, ""), "");
+    LLVMSetMetadata(entry, t->kind_invariant, t->empty_node);
+    return entry;
+}
+
+static LLVMValueRef
+build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, bool regcall)
+{
+    const struct wasm_functype *type = &t->m->types.items[type_index];
+    LLVMTypeRef native = aot_function_type(t, type_index);
+    uint32_t count = LLVMCountParamTypes(native);
+    LLVMValueRef *args = mem_zalloc(count + 1, sizeof(LLVMValueRef)), call;
+
+    t->stack.count -= type->param_count;
+    for (uint32_t i = 0; i < count; i++)
+        args[i] = i < type->param_count
+                      ? aot_cast(t, t->stack.items[t->stack.count + i], aot_type(t, type->params[i]))
+                      : LLVMGetPoison(t->i64);
+    call = LLVMBuildCall2(t->b, native, callee, args, count, "");
+    mem_free(args);
+    if (regcall) {
+        LLVMSetInstructionCallConv(call, AOT_REGCALL);
+        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
+                                 LLVMCreateStringAttribute(t->context, no_saved_registers,
+                                                           sizeof no_saved_registers - 1, "", 0));
+    }
+    return call;
+}
+
+/* With equal prototypes (always so between T10, T11 and kernel imports) the stack cannot grow; else LLVM
+ * makes it a jump where it can. */
+static void
+finish_tail_call(struct translator *t, uint32_t type_index, LLVMValueRef call, bool regcall)
+{
+    LLVMTypeRef mine = aot_function_type(t, t->m->functions.items[t->index].type);
+    LLVMTypeRef callee = aot_function_type(t, type_index);
+
+    LLVMSetTailCallKind(call, regcall && mine == callee ? LLVMTailCallKindMustTail : LLVMTailCallKindTail);
+    if (LLVMGetReturnType(callee) == t->void_type)
+        LLVMBuildRetVoid(t->b);
+    else
+        LLVMBuildRet(t->b, call);
+    set_dead(t);
+}
+
+static int
+translate_call(struct translator *t, const struct wasm_instruction *i)
+{
+    const struct wasm_function *f = &t->m->functions.items[i->index];
+    const struct wasm_import *import = f->import >= 0 ? &t->m->imports.items[f->import] : NULL;
+    bool tail = i->op == WASM_OP_RETURN_CALL;
+    bool regcall = !import || wasm_bytes_equal(import->module, "kernel");
+    LLVMValueRef call;
+
+    if (import && wasm_bytes_equal(import->module, "intrinsic")) {
+        translate_intrinsic(t, import);
+        if (tail) {
+            build_return(t);
+            set_dead(t);
+        }
+        return 0;
+    }
+    call = build_call(t, f->type, aot_function(t, i->index), regcall);
+    if (tail)
+        finish_tail_call(t, f->type, call, regcall);
+    else
+        push_results(t, &t->m->types.items[f->type], call);
+    return 0;
+}
+
+static int
+translate_indirect(struct translator *t, const struct wasm_instruction *i)
+{
+    LLVMValueRef entry, call;
+
+    if (!is_table_type(&t->m->types.items[i->index]))
+        return err_set(t->e, "wasm offset 0x%zx: indirect call of a type other than the table's",
+                       (size_t)(i->at - t->m->bytes.data));
+    entry = table_entry(t, aot_pop(t));
+    call = build_call(t, i->index, entry, true);
+    if (i->op == WASM_OP_RETURN_CALL_INDIRECT)
+        finish_tail_call(t, i->index, call, true);
+    else
+        push_results(t, &t->m->types.items[i->index], call);
+    return 0;
+}
+
+/* --- locals, globals --- */
+
+static void
+translate_local(struct translator *t, const struct wasm_instruction *i)
+{
+    LLVMTypeRef type = aot_type(t, t->local_types[i->index]);
+    LLVMValueRef v;
+
+    if (i->op == WASM_OP_LOCAL_GET) {
+        if (t->local_epochs[i->index] != t->epoch)
+            v = LLVMBuildLoad2(t->b, type, t->locals[i->index], "");
+        else
+            v = t->local_values[i->index];
+        aot_push(t, v);
+    } else {
+        v = aot_cast(t, aot_pop(t), type);
+        LLVMBuildStore(t->b, v, t->locals[i->index]);
+        if (i->op == WASM_OP_LOCAL_TEE)
+            aot_push(t, v);
+    }
+    t->local_values[i->index] = v;
+    t->local_epochs[i->index] = t->epoch;
+}
+
+static LLVMValueRef
+constant(struct translator *t, const struct wasm_constant *k)
+{
+    LLVMValueRef halves[2] = {aot_i64(t, k->bits[0]), aot_i64(t, k->bits[1])};
+
+    switch (k->type) {
+    case WASM_I32:
+        return aot_i32(t, (uint32_t)k->bits[0]);
+    case WASM_I64:
+        return halves[0];
+    case WASM_F32:
+        return LLVMConstBitCast(aot_i32(t, (uint32_t)k->bits[0]), t->f32);
+    case WASM_F64:
+        return LLVMConstBitCast(halves[0], t->f64);
+    default:
+        return LLVMConstVector(halves, 2);
+    }
+}
+
+static void
+translate_global(struct translator *t, const struct wasm_instruction *i)
+{
+    const struct wasm_global *g = &t->m->globals.items[i->index];
+    LLVMTypeRef type = aot_type(t, (uint8_t)g->type);
+    LLVMValueRef access;
+
+    if (g->import < 0) {
+        aot_push(t, constant(t, &g->init));
+        return;
+    }
+    if (!g->is_mutable) {
+        aot_push(t, LLVMBuildPtrToInt(t->b, global_symbol(t, i->index), type, ""));
+        return;
+    }
+    if (i->op == WASM_OP_GLOBAL_GET) {
+        access = LLVMBuildLoad2(t->b, type, global_symbol(t, i->index), "");
+        aot_push(t, access);
+    } else {
+        access = LLVMBuildStore(t->b, aot_cast(t, aot_pop(t), type), global_symbol(t, i->index));
+    }
+    LLVMSetAlignment(access, g->type == WASM_V128 ? 16 : g->type == WASM_I32 || g->type == WASM_F32 ? 4 : 8);
+    LLVMSetMetadata(access, t->kind_tbaa, t->tbaa_cpu);
+}
+
+static void
+translate_select(struct translator *t)
+{
+    LLVMValueRef condition = aot_pop_condition(t), b = aot_pop(t), a = aot_pop(t);
+
+    if (LLVMTypeOf(a) != LLVMTypeOf(b)) {
+        a = aot_cast(t, a, t->vec[AOT_I64X2]);
+        b = aot_cast(t, b, t->vec[AOT_I64X2]);
+    }
+    aot_push(t, LLVMBuildSelect(t->b, condition, a, b, ""));
+}
+
+/* In code that is not reached only the nesting counts. */
+static void
+translate_dead(struct translator *t, const struct wasm_instruction *i)
+{
+    switch (i->op) {
+    case WASM_OP_BLOCK:
+    case WASM_OP_LOOP:
+    case WASM_OP_IF:
+        t->dead_depth++;
+        break;
+    case WASM_OP_ELSE:
+        if (t->dead_depth == 0)
+            translate_else(t);
+        break;
+    case WASM_OP_END:
+        if (t->dead_depth)
+            t->dead_depth--;
+        else
+            translate_end(t);
+        break;
+    default:
+        break;
+    }
+}
+
+static int
+translate_instruction(struct translator *t, const struct wasm_instruction *i)
+{
+    switch (i->op) {
+    case WASM_OP_UNREACHABLE:
+        LLVMBuildBr(t->b, trap_block(t, AOT_TRAP_UNREACHABLE));
+        set_dead(t);
+        return 0;
+    case WASM_OP_NOP:
+        return 0;
+    case WASM_OP_BLOCK:
+    case WASM_OP_LOOP:
+    case WASM_OP_IF:
+        translate_block(t, i);
+        return 0;
+    case WASM_OP_ELSE:
+        translate_else(t);
+        return 0;
+    case WASM_OP_END:
+        translate_end(t);
+        return 0;
+    case WASM_OP_BR:
+        branch(t, i->index);
+        set_dead(t);
+        return 0;
+    case WASM_OP_BR_IF:
+        translate_branch_if(t, i->index);
+        return 0;
+    case WASM_OP_BR_TABLE:
+        translate_table(t, i);
+        return 0;
+    case WASM_OP_RETURN:
+        build_return(t);
+        set_dead(t);
+        return 0;
+    case WASM_OP_CALL:
+    case WASM_OP_RETURN_CALL:
+        return translate_call(t, i);
+    case WASM_OP_CALL_INDIRECT:
+    case WASM_OP_RETURN_CALL_INDIRECT:
+        return translate_indirect(t, i);
+    case WASM_OP_DROP:
+        aot_pop(t);
+        return 0;
+    case WASM_OP_SELECT:
+    case WASM_OP_SELECT_TYPED:
+        translate_select(t);
+        return 0;
+    case WASM_OP_LOCAL_GET:
+    case WASM_OP_LOCAL_SET:
+    case WASM_OP_LOCAL_TEE:
+        translate_local(t, i);
+        return 0;
+    case WASM_OP_GLOBAL_GET:
+    case WASM_OP_GLOBAL_SET:
+        translate_global(t, i);
+        return 0;
+    default:
+        if (aot_translate_scalar(t, i) || aot_translate_simd(t, i))
+            return 0;
+        return err_set(t->e, "wasm offset 0x%zx: aot has no %s", (size_t)(i->at - t->m->bytes.data),
+                       wasm_operators[i->op].text);
+    }
+}
+
+static void
+reset_function(struct translator *t)
+{
+    t->stack.count = t->frames.count = t->phis.count = t->params.count = 0;
+    t->dead = false;
+    t->dead_depth = 0;
+    memset(t->traps, 0, sizeof t->traps);
+}
+
+static void
+reserve_locals(struct translator *t, size_t count)
+{
+    t->local_count = count;
+    if (count <= t->local_room)
+        return;
+    t->local_room = count * 2;
+    t->local_types = mem_realloc(t->local_types, t->local_room, 1);
+    t->locals = mem_realloc(t->locals, t->local_room, sizeof *t->locals);
+    t->local_values = mem_realloc(t->local_values, t->local_room, sizeof(LLVMValueRef));
+    t->local_epochs = mem_realloc(t->local_epochs, t->local_room, sizeof(uint32_t));
+}
+
+static int
+begin_locals(struct translator *t, struct cursor *body)
+{
+    struct cursor again = *body;
+    int64_t count = wasm_read_locals(t->m, t->index, &again, NULL, 0, t->e);
+
+    if (count < 0)
+        return -1;
+    reserve_locals(t, (size_t)count);
+    wasm_read_locals(t->m, t->index, body, t->local_types, t->local_count, t->e);
+    aot_enter_block(t, aot_new_block(t));
+    for (size_t i = 0; i < t->local_count; i++)
+        t->locals[i] = LLVMBuildAlloca(t->b, aot_type(t, t->local_types[i]), "");
+    for (size_t i = 0; i < t->local_count; i++) {
+        t->local_values[i] = i < t->type->param_count ? LLVMGetParam(t->function, (unsigned)i)
+                                                      : LLVMConstNull(aot_type(t, t->local_types[i]));
+        t->local_epochs[i] = t->epoch;
+        LLVMBuildStore(t->b, t->local_values[i], t->locals[i]);
+    }
+    return 0;
+}
+
+int
+aot_translate_function(struct translator *t, uint32_t function)
+{
+    struct wasm_bytes bytes = t->m->functions.items[function].body;
+    struct cursor body = cursor_make(bytes.data, bytes.size);
+    struct wasm_instruction i = {0};
+    struct aot_frame outer = {.op = WASM_OP_BLOCK};
+
+    reset_function(t);
+    t->index = function;
+    t->type = wasm_function_type(t->m, function);
+    t->function = aot_function(t, function);
+    /* Frames over a page are touched page by page, so that the guard below the host stack is never
+     * stepped over; smaller ones cost nothing. */
+    add_text_attribute(t, t->function, "probe-stack", "inline-asm");
+    if (begin_locals(t, &body) < 0)
+        return -1;
+    vec_push(&t->frames, outer);
+    while (t->frames.count) {
+        if (wasm_decode(t->m, &body, &i, t->e) < 0)
+            return -1;
+        if (t->dead)
+            translate_dead(t, &i);
+        else if (translate_instruction(t, &i) < 0)
+            return err_prefix(t->e, "function %u", function);
+    }
+    return 0;
+}
+
+/* What the validator accepts and the rules of aot.h have no place for. */
+static int
+check_module(const struct wasm_module *m, struct err *e)
+{
+    if (m->has_start || m->data.count)
+        return err_set(e, "aot takes code objects: no start function, no data");
+    if (m->has_memory && (m->memory_import < 0 || m->memory.min != WASM_MAX_PAGES))
+        return err_set(e, "memory must be imported and of 65536 pages: accesses are not checked");
+    if (m->has_table && m->table_import < 0)
+        return err_set(e, "table must be imported");
+    for (size_t i = m->imported_globals; i < m->globals.count; i++)
+        if (m->globals.items[i].is_mutable || m->globals.items[i].init.is_global)
+            return err_set(e, "global %zu: own globals must be constants", i);
+    for (size_t i = 0; i < m->imported_globals; i++)
+        if (!m->globals.items[i].is_mutable && m->globals.items[i].type != WASM_I32 &&
+            m->globals.items[i].type != WASM_I64)
+            return err_set(e, "global %zu: imported immutable globals must be integers", i);
+    for (size_t i = 0; i < m->elements.count; i++)
+        for (uint32_t k = 0; k < m->elements.items[i].count; k++)
+            if (!is_table_type(wasm_function_type(m, m->elements.items[i].functions[k])))
+                return err_set(e, "element %u has a type other than the table's", k);
+    return 0;
+}
+
+static int
+check_imports(const struct wasm_module *m, struct err *e)
+{
+    static const struct {
+        const char *name;
+        unsigned params;
+    } intrinsics[] = {{"sp", 0}, {"mulhu", 2}, {"mulhs", 2}};
+
+    for (uint32_t i = 0; i < m->imported_functions; i++) {
+        const struct wasm_import *import = &m->imports.items[m->functions.items[i].import];
+        const struct wasm_functype *type = wasm_function_type(m, i);
+        bool known = wasm_bytes_equal(import->module, "kernel") || wasm_bytes_equal(import->module, "helper");
+
+        for (size_t k = 0; k < sizeof intrinsics / sizeof *intrinsics; k++)
+            known |= wasm_bytes_equal(import->module, "intrinsic") &&
+                     wasm_bytes_equal(import->name, intrinsics[k].name) &&
+                     type->param_count == intrinsics[k].params && type->result_count == 1 &&
+                     all_i64(type->params, type->param_count) && all_i64(type->results, 1);
+        if (wasm_bytes_equal(import->module, "kernel") && !is_uniform(type))
+            known = false;
+        /* A name becomes a symbol: no NUL, no surprise. */
+        if (memchr(import->name.data, 0, import->name.size) || !known)
+            return err_set(e, "import %.*s.%.*s is unknown or of the wrong type", (int)import->module.size,
+                           import->module.data, (int)import->name.size, import->name.data);
+    }
+    return 0;
+}
+
+static LLVMValueRef
+tbaa_tag(struct translator *t, LLVMValueRef root, const char *name)
+{
+    LLVMValueRef type[3] = {LLVMMDStringInContext(t->context, name, (unsigned)strlen(name)), root, aot_i64(t, 0)};
+    LLVMValueRef node = LLVMMDNodeInContext(t->context, type, 3);
+    LLVMValueRef tag[3] = {node, node, aot_i64(t, 0)};
+
+    return LLVMMDNodeInContext(t->context, tag, 3);
+}
+
+static LLVMValueRef
+branch_weights(struct translator *t, uint32_t taken, uint32_t not_taken)
+{
+    LLVMValueRef node[3] = {LLVMMDStringInContext(t->context, "branch_weights", 14), aot_i32(t, taken),
+                            aot_i32(t, not_taken)};
+
+    return LLVMMDNodeInContext(t->context, node, 3);
+}
+
+static unsigned
+metadata_kind(struct translator *t, const char *name)
+{
+    return LLVMGetMDKindIDInContext(t->context, name, (unsigned)strlen(name));
+}
+
+static void
+make_metadata(struct translator *t)
+{
+    LLVMValueRef root = LLVMMDStringInContext(t->context, "wasm", 4);
+    LLVMValueRef register_name = LLVMMDStringInContext(t->context, "rsp", 3);
+
+    root = LLVMMDNodeInContext(t->context, &root, 1);
+    t->kind_tbaa = metadata_kind(t, "tbaa");
+    t->kind_prof = metadata_kind(t, "prof");
+    t->kind_invariant = metadata_kind(t, "invariant.load");
+    t->kind_absolute = metadata_kind(t, "absolute_symbol");
+    t->tbaa_memory = tbaa_tag(t, root, "memory");
+    t->tbaa_cpu = tbaa_tag(t, root, "globals");
+    t->empty_node = LLVMMDNodeInContext(t->context, NULL, 0);
+    t->weights_rare = branch_weights(t, 1, 10000);
+    t->weights_often = branch_weights(t, 10000, 1);
+    t->stack_pointer_name = LLVMMDNodeInContext(t->context, &register_name, 1);
+}
+
+static void
+make_types(struct translator *t)
+{
+    LLVMContextRef c = t->context;
+
+    t->i1 = LLVMInt1TypeInContext(c);
+    t->i8 = LLVMInt8TypeInContext(c);
+    t->i16 = LLVMInt16TypeInContext(c);
+    t->i32 = LLVMInt32TypeInContext(c);
+    t->i64 = LLVMInt64TypeInContext(c);
+    t->i128 = LLVMInt128TypeInContext(c);
+    t->f32 = LLVMFloatTypeInContext(c);
+    t->f64 = LLVMDoubleTypeInContext(c);
+    t->void_type = LLVMVoidTypeInContext(c);
+    t->pointer = LLVMPointerTypeInContext(c, 0);
+    t->guest_pointer = LLVMPointerTypeInContext(c, AOT_SPACE_GS);
+    t->vec[AOT_I8X16] = LLVMVectorType(t->i8, 16);
+    t->vec[AOT_I16X8] = LLVMVectorType(t->i16, 8);
+    t->vec[AOT_I32X4] = LLVMVectorType(t->i32, 4);
+    t->vec[AOT_I64X2] = LLVMVectorType(t->i64, 2);
+    t->vec[AOT_F32X4] = LLVMVectorType(t->f32, 4);
+    t->vec[AOT_F64X2] = LLVMVectorType(t->f64, 2);
+    t->table_type = LLVMArrayType2(t->pointer, 0);
+    t->trap_type = LLVMFunctionType(t->void_type, &t->i32, 1, 0);
+}
+
+int
+aot_translator_init(struct translator *t, const struct wasm_module *m, const struct aot_options *options,
+                    LLVMContextRef context, LLVMModuleRef module, struct err *e)
+{
+    *t = (struct translator){.m = m, .options = options, .e = e, .context = context, .module = module};
+    if (check_module(m, e) < 0 || check_imports(m, e) < 0)
+        return -1;
+    t->b = LLVMCreateBuilderInContext(context);
+    make_types(t);
+    make_metadata(t);
+    t->functions = mem_zalloc(m->functions.count + 1, sizeof(LLVMValueRef));
+    t->globals = mem_zalloc(m->globals.count + 1, sizeof(LLVMValueRef));
+    t->types = mem_zalloc(m->types.count + 1, sizeof(LLVMTypeRef));
+    t->table = LLVMAddGlobal(module, t->table_type, "ingot_table");
+    LLVMSetVisibility(t->table, LLVMHiddenVisibility);
+    t->table_size = absolute_symbol(t, "ingot_table_size");
+    t->trap_function = declare(t, "kernel_wasm_trap", t->trap_type);
+    /* It never returns, so nothing need be saved around the call; its argument is passed as in C. */
+    LLVMSetFunctionCallConv(t->trap_function, AOT_PRESERVE_ALL);
+    add_attribute(t, t->trap_function, "noreturn");
+    add_attribute(t, t->trap_function, "cold");
+    return 0;
+}
+
+void
+aot_translator_fini(struct translator *t)
+{
+    if (t->b)
+        LLVMDisposeBuilder(t->b);
+    mem_free(t->functions);
+    mem_free(t->globals);
+    mem_free(t->types);
+    mem_free(t->local_types);
+    mem_free(t->locals);
+    mem_free(t->local_values);
+    mem_free(t->local_epochs);
+    vec_fini(&t->stack);
+    vec_fini(&t->frames);
+    vec_fini(&t->phis);
+    vec_fini(&t->params);
+}
+
+/* The linker concatenates the pieces of section "ingot_table" in the order of the objects. */
+int
+aot_define_table(struct translator *t)
+{
+    const struct wasm_module *m = t->m;
+    VEC(LLVMValueRef) entries = {0};
+    LLVMValueRef piece;
+
+    for (size_t i = 0; i < m->elements.count; i++)
+        for (uint32_t k = 0; k < m->elements.items[i].count; k++)
+            vec_push(&entries, aot_function(t, m->elements.items[i].functions[k]));
+    if (entries.count) {
+        LLVMTypeRef type = LLVMArrayType2(t->pointer, entries.count);
+        char *name = mem_printf("%s.table", t->options->key);
+
+        piece = LLVMAddGlobal(t->module, type, name);
+        LLVMSetInitializer(piece, LLVMConstArray2(t->pointer, entries.items, entries.count));
+        LLVMSetGlobalConstant(piece, 1);
+        LLVMSetSection(piece, "ingot_table");
+        LLVMSetVisibility(piece, LLVMHiddenVisibility);
+        LLVMSetAlignment(piece, 8);
+        mem_free(name);
+    }
+    vec_fini(&entries);
+    return 0;
+}
