@@ -41,6 +41,8 @@ struct file_ops {
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok);
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
     void (*release)(struct file *f);             /* last reference gone */
+    /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
+    uint64_t (*io_timeout)(struct file *f, bool write);
 };
 
 struct file {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xmmintrin.h>
 
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
@@ -20,12 +21,6 @@ enum { MAX_IDLE_FDS = 1024 };
 struct task *sched_current;
 unsigned sched_runnable;
 uint64_t sched_switches;
-
-struct wait_entry {
-    struct list link;
-    struct task *task;
-    bool woken;
-};
 
 static struct list run_queue, timers, watches;
 static struct task *dead; /* ended, its stack is in use until the next switch is over */
@@ -55,14 +50,8 @@ clock_realtime_ns(void)
 static void
 make_runnable(struct task *t)
 {
-    if (t->queued || t->state == TASK_DEAD || t == sched_current) {
-        if (t == sched_current)
-            t->state = TASK_RUNNING;
-        if (t->queued || t->state == TASK_DEAD)
-            return;
-        /* The current task woken while it looks for another: schedule() sees its state. */
+    if (t->queued || t->state != TASK_SLEEPING)
         return;
-    }
     t->state = TASK_RUNNING;
     t->queued = true;
     list_append(&run_queue, &t->run_link);
@@ -73,6 +62,7 @@ void
 sched_add(struct task *t)
 {
     list_init(&t->run_link);
+    t->state = TASK_SLEEPING;
     make_runnable(t);
 }
 
@@ -270,6 +260,7 @@ schedule(void)
     struct task *self = sched_current, *next;
 
     sched_account();
+    x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f; /* exception flags accumulate in the host's */
     self->cpu = x86_cpu_tls;
     next = pick_next();
     want_tick();
@@ -370,6 +361,10 @@ wait_queue_wake_n(struct wait_queue *q, unsigned n)
     LIST_EACH(p, &q->waiters) {
         struct wait_entry *e = list_entry(p, struct wait_entry, link);
 
+        if (e->notify) {
+            e->notify(e);
+            continue;
+        }
         if (n == 0)
             return;
         if (e->woken)

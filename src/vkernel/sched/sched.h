@@ -24,7 +24,14 @@ current_task(void)
 struct wait_queue {
     struct list waiters;
 };
-struct wait_entry; /* on the sleeper's stack */
+/* A sleeper, on its stack; or a watcher (epoll): with notify set, a wake calls it, in the waker's context, instead of
+ * waking a task. notify must not sleep and must not take entries off this queue. */
+struct wait_entry {
+    struct list link;
+    struct task *task;
+    bool woken;
+    void (*notify)(struct wait_entry *e);
+};
 
 void wait_queue_init(struct wait_queue *q);
 /* Wakes every sleeper (each rechecks its condition), or at most n. Also tells poll/epoll waiters. */

@@ -1,0 +1,446 @@
+/* See hostfs.h. Volumes are resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) and, for the last
+ * component, O_NOFOLLOW: the guest's own walk has followed symlinks already, as guest paths. */
+#include "platform/hostfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NEGATIVE(call)                      \
+    ({                                      \
+        __typeof__(call) result_ = (call);  \
+        result_ < 0 ? -errno : result_;     \
+    })
+
+int
+host_memfd(const char *name, uint64_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) < 0) {
+        int e = errno;
+
+        close(fd);
+        return -e;
+    }
+    return fd;
+}
+
+ssize_t
+host_pread(int fd, void *buf, size_t size, uint64_t offset)
+{
+    return NEGATIVE(pread(fd, buf, size, (off_t)offset));
+}
+
+ssize_t
+host_pwrite(int fd, const void *buf, size_t size, uint64_t offset)
+{
+    return NEGATIVE(pwrite(fd, buf, size, (off_t)offset));
+}
+
+ssize_t
+host_preadv(int fd, const struct iovec *iov, int count, uint64_t offset)
+{
+    return NEGATIVE(preadv(fd, iov, count, (off_t)offset));
+}
+
+ssize_t
+host_pwritev(int fd, const struct iovec *iov, int count, uint64_t offset)
+{
+    return NEGATIVE(pwritev(fd, iov, count, (off_t)offset));
+}
+
+ssize_t
+host_readv(int fd, const struct iovec *iov, int count)
+{
+    return NEGATIVE(readv(fd, iov, count));
+}
+
+ssize_t
+host_writev(int fd, const struct iovec *iov, int count)
+{
+    return NEGATIVE(writev(fd, iov, count));
+}
+
+int64_t
+host_seek(int fd, int64_t offset, int whence)
+{
+    return NEGATIVE((int64_t)lseek(fd, offset, whence));
+}
+
+int
+host_punch(int fd, uint64_t offset, uint64_t size)
+{
+    return NEGATIVE(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size));
+}
+
+int
+host_close(int fd)
+{
+    return NEGATIVE(close(fd));
+}
+
+int
+host_fstat(int fd, struct stat *st)
+{
+    return NEGATIVE(fstat(fd, st));
+}
+
+int
+host_ftruncate(int fd, uint64_t size)
+{
+    return NEGATIVE(ftruncate(fd, (off_t)size));
+}
+
+int
+host_fsync(int fd)
+{
+    return NEGATIVE(fsync(fd));
+}
+
+short
+host_poll_now(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+
+    return poll(&p, 1, 0) > 0 ? p.revents : 0;
+}
+
+int
+host_bytes_ready(int fd)
+{
+    int n = 0;
+
+    return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
+}
+
+void
+host_random(void *buf, size_t size)
+{
+    uint8_t *p = buf;
+
+    while (size > 0) {
+        ssize_t n = getrandom(p, size, 0);
+
+        if (n <= 0) {
+            if (n < 0 && errno == EINTR)
+                continue;
+            abort(); /* no entropy: going on would hand out predictable keys */
+        }
+        p += n;
+        size -= (size_t)n;
+    }
+}
+
+int
+host_open_root(const char *path)
+{
+    return NEGATIVE(open(path, O_PATH | O_CLOEXEC));
+}
+
+int
+host_open_beneath(int root, const char *path, int flags, mode_t mode)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC | O_NOCTTY,
+        .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+    };
+
+    if (!*path) {
+        /* the root itself (a file volume, or the directory): open again through a relative dot */
+        struct stat st;
+
+        if (fstat(root, &st) < 0)
+            return -errno;
+        if (!S_ISDIR(st.st_mode)) {
+            char self[64];
+
+            snprintf(self, sizeof self, "/proc/self/fd/%d", root);
+            return NEGATIVE(open(self, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY));
+        }
+        path = ".";
+    }
+    return (int)NEGATIVE(syscall(SYS_openat2, root, path, &how, sizeof how));
+}
+
+int
+host_stat_beneath(int root, const char *path, struct stat *st)
+{
+    int fd, r;
+
+    if (!*path)
+        return NEGATIVE(fstat(root, st));
+    fd = host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd;
+    r = NEGATIVE(fstat(fd, st));
+    close(fd);
+    return r;
+}
+
+ssize_t
+host_readlink_beneath(int root, const char *path, char *buf, size_t size)
+{
+    int fd = host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0);
+    ssize_t r;
+
+    if (fd < 0)
+        return fd;
+    r = NEGATIVE(readlinkat(fd, "", buf, size));
+    close(fd);
+    return r;
+}
+
+static int
+open_dir(int root, const char *dir)
+{
+    return host_open_beneath(root, dir, O_PATH | O_DIRECTORY, 0);
+}
+
+int
+host_mknod_beneath(int root, const char *dir, const char *name, mode_t mode, const char *target)
+{
+    int fd = open_dir(root, dir), r;
+
+    if (fd < 0)
+        return fd;
+    if (S_ISLNK(mode))
+        r = NEGATIVE(symlinkat(target, fd, name));
+    else if (S_ISDIR(mode))
+        r = NEGATIVE(mkdirat(fd, name, mode & 07777));
+    else if (S_ISREG(mode)) {
+        r = NEGATIVE(openat(fd, name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, mode & 07777));
+        if (r >= 0) {
+            close(r);
+            r = 0;
+        }
+    } else if (S_ISFIFO(mode))
+        r = NEGATIVE(mkfifoat(fd, name, mode & 07777));
+    else
+        r = -EPERM;
+    close(fd);
+    return r;
+}
+
+int
+host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir)
+{
+    int fd = open_dir(root, dir), r;
+
+    if (fd < 0)
+        return fd;
+    r = NEGATIVE(unlinkat(fd, name, is_dir ? AT_REMOVEDIR : 0));
+    close(fd);
+    return r;
+}
+
+int
+host_rename_beneath(int root, const char *dir, const char *name, const char *to_dir, const char *to_name,
+                    unsigned flags)
+{
+    int from = open_dir(root, dir), to, r;
+
+    if (from < 0)
+        return from;
+    to = open_dir(root, to_dir);
+    if (to < 0) {
+        close(from);
+        return to;
+    }
+    r = NEGATIVE(renameat2(from, name, to, to_name, flags));
+    close(from);
+    close(to);
+    return r;
+}
+
+int
+host_link_beneath(int root, const char *path, const char *dir, const char *name)
+{
+    int from = host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0), to, r;
+    char self[64];
+
+    if (from < 0)
+        return from;
+    to = open_dir(root, dir);
+    if (to < 0) {
+        close(from);
+        return to;
+    }
+    snprintf(self, sizeof self, "/proc/self/fd/%d", from);
+    r = NEGATIVE(linkat(AT_FDCWD, self, to, name, AT_SYMLINK_FOLLOW));
+    close(from);
+    close(to);
+    return r;
+}
+
+static int
+with_self_path(int root, const char *path, char self[64])
+{
+    int fd = *path ? host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0) : NEGATIVE(dup(root));
+
+    if (fd >= 0)
+        snprintf(self, 64, "/proc/self/fd/%d", fd);
+    return fd;
+}
+
+int
+host_chmod_beneath(int root, const char *path, mode_t mode)
+{
+    char self[64];
+    int fd = with_self_path(root, path, self), r;
+
+    if (fd < 0)
+        return fd;
+    r = NEGATIVE(chmod(self, mode));
+    close(fd);
+    return r;
+}
+
+int
+host_chown_beneath(int root, const char *path, uid_t uid, gid_t gid)
+{
+    char self[64];
+    int fd = with_self_path(root, path, self), r;
+
+    if (fd < 0)
+        return fd;
+    r = NEGATIVE(fchownat(fd, "", uid, gid, AT_EMPTY_PATH));
+    close(fd);
+    return r;
+}
+
+int
+host_utimens_beneath(int root, const char *path, const struct timespec times[2])
+{
+    char self[64];
+    int fd = with_self_path(root, path, self), r;
+
+    if (fd < 0)
+        return fd;
+    r = NEGATIVE(utimensat(AT_FDCWD, self, times, 0));
+    close(fd);
+    return r;
+}
+
+ssize_t
+host_getdents(int fd, void *buf, size_t size)
+{
+    return NEGATIVE((ssize_t)syscall(SYS_getdents64, fd, buf, size));
+}
+
+int
+host_fstatfs(int fd, struct statfs *st)
+{
+    return NEGATIVE(fstatfs(fd, st));
+}
+
+/* --- the terminal --- */
+
+static struct termios saved_termios;
+static int saved_fd = -1;
+static int resize_pipe[2] = {-1, -1};
+
+bool
+host_is_tty(int fd)
+{
+    return isatty(fd) != 0;
+}
+
+void
+host_tty_restore(void)
+{
+    if (saved_fd >= 0) {
+        tcsetattr(saved_fd, TCSANOW, &saved_termios); /* async-signal-safe */
+        saved_fd = -1;
+    }
+}
+
+static void
+restore_and_die(int sig)
+{
+    host_tty_restore();
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+int
+host_tty_raw(int fd)
+{
+    static const int fatal[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGABRT};
+    struct termios raw;
+
+    if (tcgetattr(fd, &saved_termios) < 0)
+        return -errno;
+    raw = saved_termios;
+    cfmakeraw(&raw);
+    if (tcsetattr(fd, TCSADRAIN, &raw) < 0)
+        return -errno;
+    saved_fd = fd;
+    atexit(host_tty_restore);
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+        struct sigaction now;
+
+        /* whoever handles the signal already ends the process through exit() */
+        if (sigaction(fatal[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(fatal[i], restore_and_die);
+    }
+    return 0;
+}
+
+int
+host_tty_attributes(int fd, struct termios *t)
+{
+    if (fd == saved_fd) {
+        *t = saved_termios;
+        return 0;
+    }
+    return NEGATIVE(tcgetattr(fd, t));
+}
+
+int
+host_tty_size(int fd, uint16_t *rows, uint16_t *columns)
+{
+    struct winsize w;
+
+    if (ioctl(fd, TIOCGWINSZ, &w) < 0)
+        return -errno;
+    *rows = w.ws_row;
+    *columns = w.ws_col;
+    return 0;
+}
+
+static void
+on_resize(int sig)
+{
+    int saved = errno;
+
+    if (write(resize_pipe[1], "", 1) < 0) {
+        /* full: the reader has news already */
+    }
+    errno = saved;
+}
+
+int
+host_tty_size_watch(void)
+{
+    struct sigaction sa = {.sa_handler = on_resize, .sa_flags = SA_RESTART};
+
+    if (pipe2(resize_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGWINCH, &sa, NULL);
+    return resize_pipe[0];
+}

@@ -1,0 +1,60 @@
+/* Host files: the store's memfd, mounted volumes, the console's descriptors. The only host calls of fs/ and tty/.
+ *
+ * Results are those of the host's call, with -errno in place of -1. */
+#ifndef PLATFORM_HOSTFS_H
+#define PLATFORM_HOSTFS_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <termios.h>
+
+int host_memfd(const char *name, uint64_t size);
+ssize_t host_pread(int fd, void *buf, size_t size, uint64_t offset);
+ssize_t host_pwrite(int fd, const void *buf, size_t size, uint64_t offset);
+ssize_t host_preadv(int fd, const struct iovec *iov, int count, uint64_t offset);
+ssize_t host_pwritev(int fd, const struct iovec *iov, int count, uint64_t offset);
+ssize_t host_readv(int fd, const struct iovec *iov, int count);
+ssize_t host_writev(int fd, const struct iovec *iov, int count);
+int64_t host_seek(int fd, int64_t offset, int whence);
+int host_punch(int fd, uint64_t offset, uint64_t size); /* frees the range */
+int host_close(int fd);
+int host_fstat(int fd, struct stat *st);
+int host_ftruncate(int fd, uint64_t size);
+int host_fsync(int fd);
+/* POLL* bits ready now. */
+short host_poll_now(int fd, short events);
+int host_bytes_ready(int fd);
+void host_random(void *buf, size_t size);
+
+/* --- volumes: every path is relative to the volume's root descriptor, and resolved beneath it --- */
+int host_open_root(const char *path);
+int host_open_beneath(int root, const char *path, int flags, mode_t mode);
+int host_stat_beneath(int root, const char *path, struct stat *st);
+ssize_t host_readlink_beneath(int root, const char *path, char *buf, size_t size);
+int host_mknod_beneath(int root, const char *dir, const char *name, mode_t mode, const char *target);
+int host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir);
+int host_rename_beneath(int root, const char *dir, const char *name, const char *to_dir, const char *to_name,
+                        unsigned flags);
+int host_link_beneath(int root, const char *path, const char *dir, const char *name);
+int host_chmod_beneath(int root, const char *path, mode_t mode);
+int host_chown_beneath(int root, const char *path, uid_t uid, gid_t gid);
+int host_utimens_beneath(int root, const char *path, const struct timespec times[2]);
+ssize_t host_getdents(int fd, void *buf, size_t size); /* linux_dirent64 records */
+int host_fstatfs(int fd, struct statfs *st);
+
+/* --- the terminal --- */
+bool host_is_tty(int fd);
+int host_tty_raw(int fd);      /* also restored at exit and on fatal signals */
+void host_tty_restore(void);
+int host_tty_attributes(int fd, struct termios *t);
+int host_tty_size(int fd, uint16_t *rows, uint16_t *columns);
+/* A descriptor that becomes readable whenever the window's size changed; -errno. */
+int host_tty_size_watch(void);
+
+#endif

@@ -1,0 +1,138 @@
+/* The tree that a container starts with: root overlay, /proc, /dev, /sys, the files that docker makes in /etc, volumes. */
+#include <stdio.h>
+
+#include "vkernel/fs/vfs.h"
+
+const char *vfs_hostname = "localhost";
+
+/* A path below root, with directories made on the way. out: the last one's dentry. */
+static int
+make_dirs(struct dentry *root, const char *path, struct dentry **out)
+{
+    struct dentry *d = dentry_get(root);
+
+    while (*path) {
+        const char *end;
+        struct dentry *next;
+        int r;
+
+        while (*path == '/')
+            path++;
+        if (!*path)
+            break;
+        end = strchrnul(path, '/');
+        r = vfs_lookup(d, path, (size_t)(end - path), &next);
+        if (r == -ENOENT && d->inode->ops->create)
+            r = d->inode->ops->create(d, path, (size_t)(end - path), S_IFDIR | 0755, 0, NULL, &next);
+        dentry_put(d);
+        if (r < 0)
+            return r;
+        d = next;
+        path = end;
+    }
+    *out = d;
+    return 0;
+}
+
+int
+memfs_mkfile(struct dentry *root, const char *path, const char *text)
+{
+    const char *slash = strrchr(path, '/');
+    char dir_name[256];
+    struct dentry *dir, *d;
+    int r;
+
+    if (!slash || (size_t)(slash - path) >= sizeof dir_name)
+        return -EINVAL;
+    memcpy(dir_name, path, (size_t)(slash - path));
+    dir_name[slash - path] = '\0';
+    r = make_dirs(root, dir_name, &dir);
+    if (r < 0)
+        return r;
+    if (vfs_lookup(dir, slash + 1, strlen(slash + 1), &d) == 0) {
+        if (dir->inode->ops->unlink) /* a symlink of the image (resolv.conf) must not lead the text elsewhere */
+            dir->inode->ops->unlink(dir, d);
+        dentry_put(d);
+    }
+    r = dir->inode->ops->create(dir, slash + 1, strlen(slash + 1), S_IFREG | 0644, 0, NULL, &d);
+    if (r == 0) {
+        ssize_t n = memfs_write_inode(d->inode, text, strlen(text), 0);
+
+        r = n < 0 ? (int)n : 0;
+        dentry_put(d);
+    }
+    dentry_put(dir);
+    return r;
+}
+
+static int
+make_etc(struct dentry *root, const char *hostname)
+{
+    char text[512];
+    int r;
+
+    snprintf(text, sizeof text, "%s\n", hostname);
+    r = memfs_mkfile(root, "/etc/hostname", text);
+    snprintf(text, sizeof text,
+             "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
+             "ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t%s\n",
+             hostname);
+    if (r == 0)
+        r = memfs_mkfile(root, "/etc/hosts", text);
+    if (r == 0)
+        r = memfs_mkfile(root, "/etc/resolv.conf", "# The container has no network.\n");
+    return r;
+}
+
+int
+vfs_mount_root(const struct artifact *a, const char *hostname)
+{
+    struct superblock *sb = memfs_new(a ? "overlay" : "tmpfs", a, 0755);
+    char *copy = strdup(hostname && *hostname ? hostname : "localhost");
+    int r;
+
+    if (!sb || !copy)
+        return -ENOMEM;
+    vfs_hostname = copy;
+    r = mount_add(sb, NULL);
+    if (r == 0)
+        r = procfs_mount(sb->root);
+    if (r == 0)
+        r = devfs_mount(sb->root);
+    if (r == 0)
+        r = sysfs_mount(sb->root);
+    if (r == 0)
+        r = make_etc(sb->root, vfs_hostname);
+    return r;
+}
+
+int
+vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only)
+{
+    struct superblock *sb = hostfs_new(host_path, read_only);
+    struct dentry *d;
+    int r;
+
+    if (!sb)
+        return -ENOENT;
+    if (S_ISDIR(sb->root->inode->mode)) {
+        r = make_dirs(fs_root(), guest_path, &d);
+    } else {
+        struct path p;
+
+        r = path_walk(AT_FDCWD, guest_path, WALK_FOLLOW, &p);
+        if (r == -ENOENT) {
+            r = memfs_mkfile(fs_root(), guest_path, "");
+            if (r == 0)
+                r = path_walk(AT_FDCWD, guest_path, WALK_FOLLOW, &p);
+        }
+        d = r == 0 ? p.dentry : NULL;
+        if (r == 0)
+            free(p.storage);
+    }
+    if (r < 0)
+        return r;
+    r = mount_add(sb, d);
+    dentry_put(d);
+    return r;
+}

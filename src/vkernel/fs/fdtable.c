@@ -1,0 +1,263 @@
+/* Descriptor tables. */
+#include <sys/resource.h>
+
+#include "vkernel/fs/vfs.h"
+
+enum { FD_LIMIT = 1 << 20 };
+
+struct fdtable {
+    unsigned refs;
+    int capacity;
+    int lowest_free; /* no free descriptor below */
+    struct file **files;
+    uint8_t *cloexec;
+};
+
+struct fdtable *
+fdtable_new(void)
+{
+    struct fdtable *t = calloc(1, sizeof *t);
+
+    if (t)
+        t->refs = 1;
+    return t;
+}
+
+static int
+reserve(struct fdtable *t, int fd)
+{
+    int capacity = t->capacity ? t->capacity : 32;
+    struct file **files;
+    uint8_t *cloexec;
+
+    if (fd < t->capacity)
+        return 0;
+    if (fd >= FD_LIMIT)
+        return -EMFILE;
+    while (capacity <= fd)
+        capacity *= 2;
+    files = realloc(t->files, (size_t)capacity * sizeof *files);
+    if (!files)
+        return -ENOMEM;
+    t->files = files;
+    cloexec = realloc(t->cloexec, (size_t)capacity);
+    if (!cloexec)
+        return -ENOMEM;
+    t->cloexec = cloexec;
+    memset(files + t->capacity, 0, (size_t)(capacity - t->capacity) * sizeof *files);
+    memset(cloexec + t->capacity, 0, (size_t)(capacity - t->capacity));
+    t->capacity = capacity;
+    return 0;
+}
+
+struct fdtable *
+fdtable_clone(struct fdtable *t)
+{
+    struct fdtable *n = fdtable_new();
+
+    if (!n)
+        return NULL;
+    if (t->capacity && reserve(n, t->capacity - 1) < 0) {
+        free(n);
+        return NULL;
+    }
+    for (int fd = 0; fd < t->capacity; fd++) {
+        n->files[fd] = t->files[fd] ? file_get(t->files[fd]) : NULL;
+        n->cloexec[fd] = t->cloexec[fd];
+    }
+    n->lowest_free = t->lowest_free;
+    return n;
+}
+
+struct fdtable *
+fdtable_get(struct fdtable *t)
+{
+    t->refs++;
+    return t;
+}
+
+/* POSIX: closing any descriptor of a file drops all the process's record locks on it. */
+static void
+close_file(struct fdtable *t, struct file *f)
+{
+    if (f->inode && !list_empty(&f->inode->locks))
+        locks_release_posix(f->inode, t);
+    file_put(f);
+}
+
+void
+fdtable_put(struct fdtable *t)
+{
+    if (!t || --t->refs > 0)
+        return;
+    for (int fd = 0; fd < t->capacity; fd++)
+        if (t->files[fd])
+            close_file(t, t->files[fd]);
+    free(t->files);
+    free(t->cloexec);
+    free(t);
+}
+
+static void
+drop(struct fdtable *t, int fd)
+{
+    struct file *f = t->files[fd];
+
+    t->files[fd] = NULL;
+    t->cloexec[fd] = 0;
+    if (fd < t->lowest_free)
+        t->lowest_free = fd;
+    close_file(t, f);
+}
+
+void
+fdtable_close_on_exec(struct fdtable *t)
+{
+    for (int fd = 0; fd < t->capacity; fd++)
+        if (t->files[fd] && t->cloexec[fd])
+            drop(t, fd);
+}
+
+struct file *
+fdtable_file(struct fdtable *t, int fd)
+{
+    return t && fd >= 0 && fd < t->capacity ? t->files[fd] : NULL;
+}
+
+int
+fdtable_next(struct fdtable *t, int fd)
+{
+    for (fd = fd < 0 ? 0 : fd; t && fd < t->capacity; fd++)
+        if (t->files[fd])
+            return fd;
+    return -1;
+}
+
+bool
+fdtable_cloexec(struct fdtable *t, int fd)
+{
+    return t->cloexec[fd];
+}
+
+struct file *
+fd_file(int fd)
+{
+    return fdtable_file(current_process()->files, fd);
+}
+
+static int
+fd_limit(void)
+{
+    rlim_t limit = current_process()->rlimits[RLIMIT_NOFILE].rlim_cur;
+
+    return limit < FD_LIMIT ? (int)limit : FD_LIMIT;
+}
+
+int
+fd_install(struct file *f, int from, int flags)
+{
+    struct fdtable *t = current_process()->files;
+    int fd = from > t->lowest_free ? from : t->lowest_free, r;
+
+    while (fd < t->capacity && t->files[fd])
+        fd++;
+    if (fd >= fd_limit())
+        return -EMFILE;
+    r = reserve(t, fd);
+    if (r < 0)
+        return r;
+    t->files[fd] = f;
+    t->cloexec[fd] = (flags & O_CLOEXEC) != 0;
+    if (from <= t->lowest_free)
+        t->lowest_free = fd + 1;
+    return fd;
+}
+
+int
+fdtable_install(struct fdtable *t, struct file *f, int fd)
+{
+    int r = reserve(t, fd);
+
+    if (r < 0)
+        return r;
+    t->files[fd] = f;
+    if (fd == t->lowest_free)
+        t->lowest_free = fd + 1;
+    return fd;
+}
+
+int
+fd_dup_to(struct file *f, int fd, int flags)
+{
+    struct fdtable *t = current_process()->files;
+    struct file *old;
+    int r;
+
+    if (fd < 0 || fd >= fd_limit())
+        return -EBADF;
+    r = reserve(t, fd);
+    if (r < 0)
+        return r;
+    old = t->files[fd];
+    t->files[fd] = file_get(f);
+    t->cloexec[fd] = (flags & O_CLOEXEC) != 0;
+    if (fd == t->lowest_free)
+        t->lowest_free = fd + 1;
+    if (old)
+        close_file(t, old);
+    return fd;
+}
+
+int
+fd_close(int fd)
+{
+    struct fdtable *t = current_process()->files;
+
+    if (!fdtable_file(t, fd))
+        return -EBADF;
+    drop(t, fd);
+    return 0;
+}
+
+bool
+fd_cloexec(int fd)
+{
+    return current_process()->files->cloexec[fd];
+}
+
+void
+fd_set_cloexec(int fd, bool on)
+{
+    current_process()->files->cloexec[fd] = on;
+}
+
+void
+fdtable_close_range(unsigned first, unsigned last, bool cloexec)
+{
+    struct fdtable *t = current_process()->files;
+
+    for (unsigned fd = first; fd <= last && fd < (unsigned)t->capacity; fd++) {
+        if (!t->files[fd])
+            continue;
+        if (cloexec)
+            t->cloexec[fd] = 1;
+        else
+            drop(t, (int)fd);
+    }
+}
+
+int
+fdtable_unshare(void)
+{
+    struct process *p = current_process();
+    struct fdtable *n;
+
+    if (p->files->refs == 1)
+        return 0;
+    n = fdtable_clone(p->files);
+    if (!n)
+        return -ENOMEM;
+    fdtable_put(p->files);
+    p->files = n;
+    return 0;
+}

@@ -1,0 +1,354 @@
+/* Open files: references, and reading and writing with sleep.
+ *
+ * Host spans of guest memory must not be kept over a sleep, so file operations are always tried without blocking; when
+ * there is nothing to do, the sleep happens here, on the queues that poll names. */
+#include <poll.h>
+#include <stdio.h>
+
+#include "vkernel/fs/vfs.h"
+
+struct file *
+file_new(const struct file_ops *ops, int flags)
+{
+    struct file *f = calloc(1, sizeof *f);
+
+    if (!f)
+        return NULL;
+    f->refs = 1;
+    f->ops = ops;
+    f->flags = flags;
+    list_init(&f->epoll_links);
+    return f;
+}
+
+struct file *
+file_new_inode(const struct file_ops *ops, int flags, struct inode *inode, struct dentry *d)
+{
+    struct file *f = file_new(ops, flags);
+
+    if (f) {
+        f->inode = inode_get(inode);
+        f->dentry = dentry_get(d);
+    }
+    return f;
+}
+
+struct file *
+file_get(struct file *f)
+{
+    f->refs++;
+    return f;
+}
+
+void
+file_put(struct file *f)
+{
+    if (!f || --f->refs > 0)
+        return;
+    f->refs = 1; /* release may look at the file, and must not free it again */
+    if (!list_empty(&f->epoll_links))
+        epoll_file_released(f);
+    if (f->inode && !list_empty(&f->inode->locks))
+        locks_release_file(f);
+    if (f->ops->release)
+        f->ops->release(f);
+    if (f->dentry && !(f->flags & O_PATH)) {
+        bool wrote = file_can_write(f);
+
+        if (wrote && f->inode && f->inode->write_opens > 0)
+            f->inode->write_opens--;
+        inotify_dentry(f->dentry, wrote ? 0x8 : 0x10); /* IN_CLOSE_WRITE, IN_CLOSE_NOWRITE */
+    }
+    dentry_put(f->dentry);
+    inode_put(f->inode);
+    free(f);
+}
+
+size_t
+iov_total(const struct iovec *iov, int count)
+{
+    size_t n = 0;
+
+    for (int k = 0; k < count; k++)
+        n += iov[k].iov_len;
+    return n;
+}
+
+static size_t
+iov_copy(const struct iovec *iov, int count, size_t skip, uint8_t *flat, size_t size, bool to_iov)
+{
+    size_t done = 0;
+
+    for (int k = 0; k < count && done < size; k++) {
+        size_t n = iov[k].iov_len;
+        uint8_t *p = iov[k].iov_base;
+
+        if (skip >= n) {
+            skip -= n;
+            continue;
+        }
+        p += skip;
+        n -= skip;
+        skip = 0;
+        if (n > size - done)
+            n = size - done;
+        if (to_iov)
+            memcpy(p, flat + done, n);
+        else
+            memcpy(flat + done, p, n);
+        done += n;
+    }
+    return done;
+}
+
+size_t
+iov_scatter(const struct iovec *iov, int count, size_t skip, const void *src, size_t size)
+{
+    return iov_copy(iov, count, skip, (uint8_t *)(uintptr_t)src, size, true);
+}
+
+size_t
+iov_gather(const struct iovec *iov, int count, size_t skip, void *dst, size_t size)
+{
+    return iov_copy(iov, count, skip, dst, size, false);
+}
+
+unsigned
+file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
+{
+    unsigned none = 0;
+
+    if (!f->ops->poll)
+        return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+    return f->ops->poll(f, queues, count ? count : &none, max);
+}
+
+int
+file_wait(struct file *f, uint64_t deadline)
+{
+    struct wait_queue *queues[8];
+    unsigned count = 0;
+    int r;
+
+    file_poll(f, queues, &count, 8);
+    file_get(f); /* another thread may close it meanwhile */
+    r = wait_on_many(queues, count, deadline);
+    file_put(f);
+    return r;
+}
+
+ssize_t
+file_try_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    int saved = f->flags;
+    ssize_t n;
+
+    if (!f->ops->read)
+        return -EINVAL;
+    f->flags |= O_NONBLOCK;
+    n = f->ops->read(f, iov, count, pos ? pos : &f->pos);
+    f->flags = saved;
+    return n;
+}
+
+ssize_t
+file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    int saved = f->flags;
+    ssize_t n;
+
+    if (!f->ops->write)
+        return -EINVAL;
+    f->flags |= O_NONBLOCK;
+    n = f->ops->write(f, iov, count, pos ? pos : &f->pos);
+    f->flags = saved;
+    return n;
+}
+
+ssize_t
+file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    for (;;) {
+        ssize_t n = file_try_read(f, iov, count, pos);
+        int r;
+
+        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !f->ops->poll)
+            return n;
+        r = file_wait(f, WAIT_FOREVER);
+        if (r < 0)
+            return r;
+    }
+}
+
+ssize_t
+file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    for (;;) {
+        ssize_t n = file_try_write(f, iov, count, pos);
+        int r;
+
+        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !f->ops->poll)
+            return n;
+        r = file_wait(f, WAIT_FOREVER);
+        if (r < 0)
+            return r;
+    }
+}
+
+ssize_t
+file_pread(struct file *f, void *buf, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+
+    if (!f->ops->read)
+        return -EINVAL;
+    while (done < size) {
+        struct iovec iov = {(uint8_t *)buf + done, size - done};
+        ssize_t n = f->ops->read(f, &iov, 1, &offset);
+
+        if (n < 0)
+            return done ? (ssize_t)done : n;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+uint64_t
+file_size(const struct file *f)
+{
+    struct stat st;
+
+    if (file_stat((struct file *)(uintptr_t)f, &st) < 0 || st.st_size < 0)
+        return 0;
+    return (uint64_t)st.st_size;
+}
+
+int
+file_stat(struct file *f, struct stat *st)
+{
+    memset(st, 0, sizeof *st);
+    if (f->ops->stat)
+        return f->ops->stat(f, st);
+    if (f->inode)
+        return inode_stat(f->inode, st);
+    st->st_dev = anon_superblock()->dev; /* as Linux's anonymous inodes: one inode for all */
+    st->st_ino = 1;
+    st->st_mode = 0600;
+    st->st_nlink = 1;
+    st->st_blksize = 4096;
+    return 0;
+}
+
+uint64_t
+file_generation(const struct file *f)
+{
+    static uint64_t changing = 1ull << 62;
+
+    if (!f->inode)
+        return 0;
+    return f->inode->mapped_shared ? ++changing : f->inode->generation;
+}
+
+ssize_t
+file_path(const struct file *f, char *buf, size_t size)
+{
+    int n;
+
+    if (f->dentry)
+        return dentry_path(f->dentry, fs_root(), buf, size);
+    if (f->inode && (S_ISFIFO(f->inode->mode) || S_ISSOCK(f->inode->mode)))
+        n = snprintf(buf, size, "%s:[%llu]", S_ISFIFO(f->inode->mode) ? "pipe" : "socket",
+                     (unsigned long long)f->inode->ino);
+    else
+        n = snprintf(buf, size, "anon_inode:[%s]", f->ops->name ? f->ops->name : "unknown");
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : n;
+}
+
+/* --- guest vectors --- */
+
+int
+user_iov_init(struct user_iov *u, guest_addr array, uint64_t count)
+{
+    struct { uint64_t base, size; } raw;
+
+    u->parts = u->inline_parts;
+    u->count = 0;
+    u->total = 0;
+    if (count > IOV_MAX)
+        return -EINVAL;
+    if (count > USER_IOV_INLINE && !(u->parts = malloc(count * sizeof *u->parts))) {
+        u->parts = u->inline_parts;
+        return -ENOMEM;
+    }
+    for (uint64_t k = 0; k < count; k++) {
+        int r = copy_from_guest(&raw, array + k * sizeof raw, sizeof raw);
+
+        if (r == 0 && (int64_t)raw.size < 0)
+            r = -EINVAL;
+        if (r < 0) {
+            user_iov_fini(u);
+            return r;
+        }
+        if (raw.size > 0x7ffff000u - u->total)
+            raw.size = 0x7ffff000u - u->total;
+        u->parts[k].base = raw.base;
+        u->parts[k].size = raw.size;
+        u->total += raw.size;
+        u->count++;
+    }
+    return 0;
+}
+
+void
+user_iov_single(struct user_iov *u, guest_addr base, uint64_t size)
+{
+    u->parts = u->inline_parts;
+    u->count = 1;
+    u->total = size > 0x7ffff000u ? 0x7ffff000u : size;
+    u->parts[0].base = base;
+    u->parts[0].size = u->total;
+}
+
+void
+user_iov_fini(struct user_iov *u)
+{
+    if (u->parts != u->inline_parts)
+        free(u->parts);
+    u->parts = u->inline_parts;
+    u->count = 0;
+}
+
+int
+user_iov_spans(const struct user_iov *u, uint64_t skip, bool write, struct iovec *out, int max)
+{
+    int n = 0;
+
+    for (unsigned k = 0; k < u->count; k++) {
+        guest_addr at = u->parts[k].base;
+        uint64_t left = u->parts[k].size;
+
+        if (skip >= left) {
+            skip -= left;
+            continue;
+        }
+        at += skip;
+        left -= skip;
+        skip = 0;
+        while (left > 0) {
+            size_t size = (size_t)left;
+            void *p;
+
+            if (n == max)
+                return n;
+            p = guest_span(at, &size, write);
+            if (!p || size == 0)
+                return n;
+            out[n++] = (struct iovec){p, size};
+            at += size;
+            left -= size;
+        }
+    }
+    return n;
+}

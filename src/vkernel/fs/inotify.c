@@ -1,0 +1,300 @@
+/* inotify(7). */
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs.h"
+
+enum { QUEUE_MAX = 16384 };
+
+struct inotify {
+    struct list watches; /* struct inotify_watch.of_instance */
+    struct list events;
+    unsigned event_count;
+    int next_wd;
+    struct wait_queue queue;
+};
+
+struct inotify_watch {
+    struct list of_instance, of_inode;
+    struct inotify *instance;
+    struct inode *inode; /* holds a reference */
+    int wd;
+    uint32_t mask;
+};
+
+struct queued {
+    struct list link;
+    struct inotify_event head;
+    char name[];
+};
+
+static unsigned watch_total; /* most containers have none: events cost one test */
+
+static void
+queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const char *name)
+{
+    size_t length = name ? (strlen(name) + 1 + 15) & ~(size_t)15 : 0;
+    struct queued *q;
+
+    if (n->event_count >= QUEUE_MAX) {
+        if (n->event_count > QUEUE_MAX)
+            return;
+        wd = -1;
+        mask = IN_Q_OVERFLOW;
+        cookie = 0;
+        length = 0;
+    }
+    if (!list_empty(&n->events)) { /* identical to the last one: merged, as Linux does */
+        struct queued *last = list_entry(n->events.prev, struct queued, link);
+
+        if (last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie &&
+            last->head.len == length && (length == 0 || strcmp(last->name, name) == 0))
+            return;
+    }
+    q = calloc(1, sizeof *q + length);
+    if (!q)
+        return;
+    q->head = (struct inotify_event){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)length};
+    if (length)
+        strcpy(q->name, name);
+    list_append(&n->events, &q->link);
+    n->event_count++;
+    wait_queue_wake(&n->queue);
+}
+
+static void
+watch_free(struct inotify_watch *w)
+{
+    struct inode *i = w->inode;
+
+    list_remove(&w->of_instance);
+    list_remove(&w->of_inode);
+    free(w);
+    watch_total--;
+    inode_put(i);
+}
+
+void
+inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+{
+    if (watch_total == 0 || list_empty(&i->watches))
+        return;
+    inode_get(i);
+    LIST_EACH_SAFE(p, &i->watches) {
+        struct inotify_watch *w = list_entry(p, struct inotify_watch, of_inode);
+        struct inotify *n = w->instance;
+        int wd = w->wd;
+
+        if (w->mask & mask & IN_ALL_EVENTS)
+            queue_event(n, wd, mask, cookie, name);
+        if ((mask & IN_DELETE_SELF) || ((w->mask & IN_ONESHOT) && (w->mask & mask & IN_ALL_EVENTS))) {
+            watch_free(w);
+            queue_event(n, wd, IN_IGNORED, 0, NULL);
+        }
+    }
+    inode_put(i);
+}
+
+void
+inotify_dentry(struct dentry *d, uint32_t mask)
+{
+    uint32_t dir;
+
+    if (watch_total == 0 || !d->inode)
+        return;
+    dir = S_ISDIR(d->inode->mode) ? IN_ISDIR : 0;
+    if (d->parent && d->parent->inode && !(d->flags & DENTRY_DELETED))
+        inotify_event(d->parent->inode, mask | dir, d->name, 0);
+    inotify_event(d->inode, mask | dir, NULL, 0);
+}
+
+void
+inotify_inode_gone(struct inode *i)
+{
+    /* watches hold references: an inode that goes has none */
+}
+
+static ssize_t
+inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct inotify *n = f->data;
+    size_t room = iov_total(iov, count), done = 0;
+
+    if (list_empty(&n->events))
+        return -EAGAIN;
+    while (!list_empty(&n->events)) {
+        struct queued *q = list_entry(n->events.next, struct queued, link);
+        size_t size = sizeof q->head + q->head.len;
+
+        if (done + size > room)
+            break;
+        iov_scatter(iov, count, done, &q->head, sizeof q->head);
+        iov_scatter(iov, count, done + sizeof q->head, q->name, q->head.len);
+        done += size;
+        list_remove(&q->link);
+        n->event_count--;
+        free(q);
+    }
+    return done ? (ssize_t)done : -EINVAL;
+}
+
+static unsigned
+inotify_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
+{
+    struct inotify *n = f->data;
+
+    poll_add(queues, count, max, &n->queue);
+    return list_empty(&n->events) ? 0 : POLLIN | POLLRDNORM;
+}
+
+static int
+inotify_ioctl(struct file *f, unsigned long request, guest_addr arg)
+{
+    struct inotify *n = f->data;
+    int total = 0;
+
+    if (request != FIONREAD)
+        return -ENOTTY;
+    LIST_EACH(p, &n->events) {
+        struct queued *q = list_entry(p, struct queued, link);
+
+        total += (int)(sizeof q->head + q->head.len);
+    }
+    return copy_to_guest(arg, &total, sizeof total);
+}
+
+static void
+inotify_release(struct file *f)
+{
+    struct inotify *n = f->data;
+
+    LIST_EACH_SAFE(p, &n->watches)
+        watch_free(list_entry(p, struct inotify_watch, of_instance));
+    LIST_EACH_SAFE(p, &n->events)
+        free(list_entry(p, struct queued, link));
+    free(n);
+}
+
+static const struct file_ops inotify_ops = {
+    .name = "inotify",
+    .read = inotify_read,
+    .poll = inotify_poll,
+    .ioctl = inotify_ioctl,
+    .release = inotify_release,
+};
+
+static int64_t
+make_inotify(int flags)
+{
+    struct inotify *n;
+    struct file *f;
+    int fd;
+
+    if (flags & ~(IN_CLOEXEC | IN_NONBLOCK))
+        return -EINVAL;
+    n = calloc(1, sizeof *n);
+    f = n ? file_new(&inotify_ops, O_RDONLY | (flags & O_NONBLOCK)) : NULL;
+    if (!f) {
+        free(n);
+        return -ENOMEM;
+    }
+    list_init(&n->watches);
+    list_init(&n->events);
+    wait_queue_init(&n->queue);
+    n->next_wd = 1;
+    f->data = n;
+    fd = fd_install(f, 0, flags & O_CLOEXEC);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+int64_t
+sys_inotify_init(const uint64_t a[6])
+{
+    return make_inotify(0);
+}
+
+int64_t
+sys_inotify_init1(const uint64_t a[6])
+{
+    return make_inotify((int)a[0]);
+}
+
+static int
+add_watch(struct inotify *n, struct inode *i, uint32_t mask)
+{
+    struct inotify_watch *w;
+
+    LIST_EACH(p, &i->watches) {
+        w = list_entry(p, struct inotify_watch, of_inode);
+        if (w->instance != n)
+            continue;
+        if (mask & IN_MASK_CREATE)
+            return -EEXIST;
+        w->mask = (mask & IN_MASK_ADD) ? w->mask | mask : mask;
+        return w->wd;
+    }
+    w = calloc(1, sizeof *w);
+    if (!w)
+        return -ENOMEM;
+    w->instance = n;
+    w->inode = inode_get(i);
+    w->wd = n->next_wd++;
+    w->mask = mask;
+    list_append(&n->watches, &w->of_instance);
+    list_append(&i->watches, &w->of_inode);
+    watch_total++;
+    return w->wd;
+}
+
+int64_t
+sys_inotify_add_watch(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    char name[VFS_PATH_MAX];
+    uint32_t mask = (uint32_t)a[2];
+    struct path p;
+    int r;
+
+    if (!f)
+        return -EBADF;
+    if (f->ops != &inotify_ops || !(mask & IN_ALL_EVENTS))
+        return -EINVAL;
+    r = path_from_guest(name, a[1]);
+    if (r == 0)
+        r = path_walk(AT_FDCWD, name, ((mask & IN_DONT_FOLLOW) ? 0 : WALK_FOLLOW) |
+                      ((mask & IN_ONLYDIR) ? WALK_DIRECTORY : 0), &p);
+    if (r < 0)
+        return r;
+    r = inode_permission(p.dentry->inode, MAY_READ);
+    if (r == 0)
+        r = add_watch(f->data, p.dentry->inode, mask);
+    path_fini(&p);
+    return r;
+}
+
+int64_t
+sys_inotify_rm_watch(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    struct inotify *n;
+
+    if (!f)
+        return -EBADF;
+    if (f->ops != &inotify_ops)
+        return -EINVAL;
+    n = f->data;
+    LIST_EACH(p, &n->watches) {
+        struct inotify_watch *w = list_entry(p, struct inotify_watch, of_instance);
+
+        if (w->wd == (int)a[1]) {
+            watch_free(w);
+            queue_event(n, (int)a[1], IN_IGNORED, 0, NULL);
+            return 0;
+        }
+    }
+    return -EINVAL;
+}

@@ -1,0 +1,234 @@
+/* Advisory locks: flock(2), POSIX record locks and open file description locks. Waiters all sleep on one queue:
+ * contention on file locks is rare, and each rechecks its own. Deadlocks among POSIX locks are not detected. */
+#include <sys/file.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs.h"
+
+enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
+
+struct file_lock {
+    struct list link; /* of inode->locks */
+    enum lock_kind kind;
+    const void *owner; /* struct file, or the process's fdtable for POSIX locks */
+    int pid;
+    bool exclusive;
+    uint64_t start, end; /* end inclusive */
+};
+
+static struct wait_queue lock_queue = {{&lock_queue.waiters, &lock_queue.waiters}};
+
+static struct file_lock *
+find_conflict(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
+{
+    LIST_EACH(p, &i->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if ((l->kind == LOCK_FLOCK) != (kind == LOCK_FLOCK) || l->owner == owner)
+            continue;
+        if (l->start <= end && start <= l->end && (l->exclusive || exclusive))
+            return l;
+    }
+    return NULL;
+}
+
+static struct file_lock *
+lock_add(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
+{
+    struct file_lock *l = malloc(sizeof *l);
+
+    if (!l)
+        return NULL;
+    *l = (struct file_lock){.kind = kind, .owner = owner, .pid = kind == LOCK_OFD ? -1 : current_process()->pid,
+                            .exclusive = exclusive, .start = start, .end = end};
+    list_append(&i->locks, &l->link);
+    return l;
+}
+
+/* Takes [start, end] out of the owner's locks. */
+static int
+lock_cut(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start, uint64_t end)
+{
+    LIST_EACH_SAFE(p, &i->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if (l->kind != kind || l->owner != owner || l->start > end || start > l->end)
+            continue;
+        if (l->start < start && l->end > end) {
+            if (!lock_add(i, kind, owner, l->exclusive, end + 1, l->end))
+                return -ENOLCK;
+            l->end = start - 1;
+        } else if (l->start < start) {
+            l->end = start - 1;
+        } else if (l->end > end) {
+            l->start = end + 1;
+        } else {
+            list_remove(&l->link);
+            free(l);
+        }
+    }
+    return 0;
+}
+
+static void
+release_owner(struct inode *i, const void *owner)
+{
+    bool any = false;
+
+    LIST_EACH_SAFE(p, &i->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if (l->owner == owner) {
+            list_remove(&l->link);
+            free(l);
+            any = true;
+        }
+    }
+    if (any)
+        wait_queue_wake(&lock_queue);
+}
+
+void
+locks_release_file(struct file *f)
+{
+    release_owner(f->inode, f);
+}
+
+void
+locks_release_posix(struct inode *i, struct fdtable *owner)
+{
+    release_owner(i, owner);
+}
+
+static int
+lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end, bool wait)
+{
+    struct inode *i = f->inode;
+    int r = 0;
+
+    file_get(f);
+    while (find_conflict(i, kind, owner, exclusive, start, end)) {
+        r = wait ? wait_on(&lock_queue, WAIT_FOREVER) : -EAGAIN;
+        if (r < 0)
+            break;
+    }
+    if (r == 0)
+        r = lock_cut(i, kind, owner, start, end);
+    if (r == 0 && !lock_add(i, kind, owner, exclusive, start, end))
+        r = -ENOLCK;
+    if (r == 0)
+        wait_queue_wake(&lock_queue); /* a downgrade lets others in */
+    file_put(f);
+    return r;
+}
+
+int64_t
+sys_flock(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    int op = (int)a[1] & ~LOCK_NB;
+
+    if (!f || (f->flags & O_PATH))
+        return -EBADF;
+    if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN)
+        return -EINVAL;
+    if (!f->inode)
+        return 0;
+    if (op == LOCK_UN) {
+        lock_cut(f->inode, LOCK_FLOCK, f, 0, UINT64_MAX);
+        wait_queue_wake(&lock_queue);
+        return 0;
+    }
+    return lock_set(f, LOCK_FLOCK, f, op == LOCK_EX, 0, UINT64_MAX, !((int)a[1] & LOCK_NB));
+}
+
+static int
+flock_range(struct file *f, const struct flock *l, uint64_t *start, uint64_t *end)
+{
+    int64_t base = 0, from, to;
+
+    switch (l->l_whence) {
+    case SEEK_SET:
+        break;
+    case SEEK_CUR:
+        base = (int64_t)f->pos;
+        break;
+    case SEEK_END:
+        base = (int64_t)file_size(f);
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (__builtin_add_overflow(base, l->l_start, &from))
+        return -EOVERFLOW;
+    if (l->l_len == 0) {
+        to = INT64_MAX;
+    } else if (l->l_len > 0) {
+        if (__builtin_add_overflow(from, l->l_len - 1, &to))
+            return -EOVERFLOW;
+    } else {
+        to = from - 1;
+        if (__builtin_add_overflow(from, l->l_len, &from))
+            return -EINVAL;
+    }
+    if (from < 0 || to < from)
+        return -EINVAL;
+    *start = (uint64_t)from;
+    *end = (uint64_t)to;
+    return 0;
+}
+
+int64_t
+fcntl_lock(struct file *f, int cmd, guest_addr arg)
+{
+    bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+    enum lock_kind kind = ofd ? LOCK_OFD : LOCK_POSIX;
+    const void *owner = ofd ? (const void *)f : (const void *)current_process()->files;
+    struct flock l;
+    uint64_t start, end;
+    int r;
+
+    if (copy_from_guest(&l, arg, sizeof l) < 0)
+        return -EFAULT;
+    if (ofd && l.l_pid != 0)
+        return -EINVAL;
+    if (!f->inode)
+        return -EBADF;
+    r = flock_range(f, &l, &start, &end);
+    if (r < 0)
+        return r;
+    if (cmd == F_GETLK || cmd == F_OFD_GETLK) {
+        struct file_lock *c;
+
+        if (l.l_type != F_RDLCK && l.l_type != F_WRLCK)
+            return -EINVAL;
+        c = find_conflict(f->inode, kind, owner, l.l_type == F_WRLCK, start, end);
+        if (c) {
+            l.l_type = c->exclusive ? F_WRLCK : F_RDLCK;
+            l.l_whence = SEEK_SET;
+            l.l_start = (off_t)c->start;
+            l.l_len = c->end >= INT64_MAX ? 0 : (off_t)(c->end - c->start + 1);
+            l.l_pid = c->pid;
+        } else {
+            l.l_type = F_UNLCK;
+        }
+        return copy_to_guest(arg, &l, sizeof l);
+    }
+    switch (l.l_type) {
+    case F_UNLCK:
+        r = lock_cut(f->inode, kind, owner, start, end);
+        wait_queue_wake(&lock_queue);
+        return r;
+    case F_RDLCK:
+        if (!file_can_read(f))
+            return -EBADF;
+        break;
+    case F_WRLCK:
+        if (!file_can_write(f))
+            return -EBADF;
+        break;
+    default:
+        return -EINVAL;
+    }
+    return lock_set(f, kind, owner, l.l_type == F_WRLCK, start, end, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+}

@@ -1,0 +1,831 @@
+/* From names to places: the path walk, and the operations on names that every file system shares. */
+#include <stdio.h>
+
+#include "vkernel/fs/vfs.h"
+
+struct fs_context {
+    unsigned refs;
+    struct dentry *cwd, *root;
+    uint32_t umask;
+};
+
+static struct dentry *root_place; /* of the root file system */
+
+static struct fs_context *
+context(void)
+{
+    return current_task() ? current_process()->fs : NULL;
+}
+
+/* The root file system's root, known once it is mounted. */
+static struct dentry *
+top(void)
+{
+    if (!root_place && !list_empty(&mount_list))
+        root_place = list_entry(mount_list.next, struct mount, link)->root;
+    return root_place;
+}
+
+struct dentry *
+fs_root(void)
+{
+    struct fs_context *c = context();
+
+    return c ? c->root : top();
+}
+
+struct dentry *
+fs_cwd(void)
+{
+    struct fs_context *c = context();
+
+    return c ? c->cwd : top();
+}
+
+uint32_t
+fs_umask(void)
+{
+    struct fs_context *c = context();
+
+    return c ? c->umask : 022;
+}
+
+uint32_t
+fs_set_umask(uint32_t mask)
+{
+    uint32_t old = context()->umask;
+
+    context()->umask = mask & 0777;
+    return old;
+}
+
+void
+fs_set_cwd(struct dentry *d)
+{
+    struct fs_context *c = context();
+
+    dentry_get(d);
+    dentry_put(c->cwd);
+    c->cwd = d;
+}
+
+void
+fs_set_root(struct dentry *d)
+{
+    struct fs_context *c = context();
+
+    dentry_get(d);
+    dentry_put(c->root);
+    c->root = d;
+}
+
+struct dentry *
+fs_context_root(struct fs_context *c)
+{
+    return c->root;
+}
+
+struct dentry *
+fs_context_cwd(struct fs_context *c)
+{
+    return c->cwd;
+}
+
+uint32_t
+fs_context_umask(struct fs_context *c)
+{
+    return c->umask;
+}
+
+struct fs_context *
+fs_context_new(void)
+{
+    struct fs_context *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->refs = 1;
+    c->cwd = dentry_get(top());
+    c->root = dentry_get(top());
+    c->umask = 022;
+    return c;
+}
+
+struct fs_context *
+fs_context_clone(struct fs_context *old)
+{
+    struct fs_context *c = malloc(sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->refs = 1;
+    c->cwd = dentry_get(old->cwd);
+    c->root = dentry_get(old->root);
+    c->umask = old->umask;
+    return c;
+}
+
+struct fs_context *
+fs_context_get(struct fs_context *c)
+{
+    c->refs++;
+    return c;
+}
+
+void
+fs_context_put(struct fs_context *c)
+{
+    if (!c || --c->refs > 0)
+        return;
+    dentry_put(c->cwd);
+    dentry_put(c->root);
+    free(c);
+}
+
+int
+fs_context_chdir(struct fs_context *c, const char *path)
+{
+    struct path p;
+    int r = path_walk(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &p);
+
+    if (r < 0)
+        return r;
+    dentry_get(p.dentry);
+    dentry_put(c->cwd);
+    c->cwd = p.dentry;
+    path_fini(&p);
+    return 0;
+}
+
+int
+path_from_guest(char *buf, guest_addr a)
+{
+    ssize_t n = copy_string_from_guest(buf, a, VFS_PATH_MAX);
+
+    return n < 0 ? (int)n : 0;
+}
+
+/* --- the walk --- */
+
+/* What is left of a path; symlinks push their text. */
+struct frame {
+    const char *at;
+    char *owned;
+};
+
+struct walk {
+    struct dentry *cur, *root, *start;
+    unsigned flags;
+    int links, depth;
+    bool must_dir;
+    struct frame frames[VFS_LINK_MAX + 1];
+};
+
+static struct dentry *
+cross_mounts(struct dentry *d)
+{
+    while (d->mounted) {
+        struct dentry *top = dentry_get(d->mounted->root);
+
+        dentry_put(d);
+        d = top;
+    }
+    return d;
+}
+
+int
+vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+{
+    struct dentry *d;
+    int r;
+
+    if (length > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    d = dentry_find(dir, name, length);
+    if (d) {
+        if (!d->inode)
+            return -ENOENT;
+        dentry_get(d);
+    } else {
+        if (!dir->inode->ops->lookup)
+            return -ENOENT;
+        r = dir->inode->ops->lookup(dir, name, length, &d);
+        if (r < 0)
+            return r;
+    }
+    *out = cross_mounts(d);
+    return 0;
+}
+
+static void
+move_to(struct walk *w, struct dentry *d)
+{
+    dentry_put(w->cur);
+    w->cur = d;
+}
+
+static int
+step_up(struct walk *w)
+{
+    struct dentry *d = w->cur;
+
+    if (d == w->root)
+        return 0;
+    if ((w->flags & WALK_BENEATH) && d == w->start)
+        return -EXDEV;
+    while (!d->parent && d->sb->mount && d->sb->mount->mountpoint) {
+        if (w->flags & WALK_NO_XDEV)
+            return -EXDEV;
+        d = d->sb->mount->mountpoint;
+        if (d == w->root)
+            break;
+    }
+    if (d->parent)
+        d = d->parent;
+    move_to(w, cross_mounts(dentry_get(d)));
+    return 0;
+}
+
+/* Puts a symlink's text in front of what is left. `link` has been looked up and is not yet current. */
+static int
+push_link(struct walk *w, struct dentry *link)
+{
+    const struct inode_ops *ops = link->inode->ops;
+    char *text;
+    ssize_t n;
+
+    if (++w->links > VFS_LINK_MAX || (w->flags & WALK_NO_SYMLINKS))
+        return -ELOOP;
+    if (ops->follow) {
+        struct dentry *target;
+        int r;
+
+        if (w->flags & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT))
+            return -ELOOP;
+        r = ops->follow(link, &target);
+        if (r == 0)
+            move_to(w, target);
+        if (r != -EOPNOTSUPP)
+            return r;
+    }
+    if (!ops->readlink)
+        return -EINVAL;
+    text = malloc(VFS_PATH_MAX);
+    if (!text)
+        return -ENOMEM;
+    n = ops->readlink(link, text, VFS_PATH_MAX - 1);
+    if (n <= 0) {
+        free(text);
+        return n < 0 ? (int)n : -ENOENT;
+    }
+    text[n] = '\0';
+    if (text[0] == '/') {
+        if (w->flags & WALK_BENEATH) {
+            free(text);
+            return -EXDEV;
+        }
+        move_to(w, dentry_get(w->root));
+    }
+    /* frames that are used up make room: the depth stays within the number of links */
+    while (w->depth >= 0 && !*w->frames[w->depth].at)
+        free(w->frames[w->depth--].owned);
+    w->depth++;
+    w->frames[w->depth] = (struct frame){text, text};
+    return 0;
+}
+
+static const char *
+skip_slashes(const char *s)
+{
+    while (*s == '/')
+        s++;
+    return s;
+}
+
+static bool
+nothing_left(const struct walk *w, int depth)
+{
+    for (int k = 0; k <= depth; k++)
+        if (*skip_slashes(w->frames[k].at))
+            return false;
+    return true;
+}
+
+static int
+walk_component(struct walk *w, const char *name, size_t length, bool last, bool slash)
+{
+    struct dentry *next;
+    int r;
+
+    if (!S_ISDIR(w->cur->inode->mode))
+        return -ENOTDIR;
+    r = inode_permission(w->cur->inode, MAY_EXEC);
+    if (r < 0)
+        return r;
+    if (length == 1 && name[0] == '.')
+        return 0;
+    if (length == 2 && name[0] == '.' && name[1] == '.')
+        return step_up(w);
+    r = vfs_lookup(w->cur, name, length, &next);
+    if (r < 0)
+        return r;
+    if ((w->flags & WALK_NO_XDEV) && next->sb != w->cur->sb) {
+        dentry_put(next);
+        return -EXDEV;
+    }
+    if (S_ISLNK(next->inode->mode) && (!last || slash || (w->flags & WALK_FOLLOW))) {
+        r = push_link(w, next);
+        dentry_put(next);
+        return r;
+    }
+    move_to(w, next);
+    return 0;
+}
+
+static int
+walk_run(struct walk *w, struct path *out)
+{
+    for (;;) {
+        struct frame *f = &w->frames[w->depth];
+        const char *name = skip_slashes(f->at), *end = name;
+        bool slash, last;
+        int r;
+
+        if (!*name) {
+            if (w->depth == 0)
+                break;
+            free(f->owned);
+            w->depth--;
+            continue;
+        }
+        while (*end && *end != '/')
+            end++;
+        f->at = end;
+        slash = *end == '/';
+        last = nothing_left(w, w->depth);
+        if (last && slash)
+            w->must_dir = true;
+        if (end - name > VFS_NAME_MAX)
+            return -ENAMETOOLONG;
+        if (last && (w->flags & WALK_PARENT)) {
+            size_t length = (size_t)(end - name);
+
+            if (!S_ISDIR(w->cur->inode->mode))
+                return -ENOTDIR;
+            if ((r = inode_permission(w->cur->inode, MAY_EXEC)) < 0)
+                return r;
+            out->storage = strndup(name, length);
+            if (!out->storage)
+                return -ENOMEM;
+            out->last = out->storage;
+            out->last_length = length;
+            out->last_slash = w->must_dir;
+            out->last_special = strcmp(out->last, ".") == 0 || strcmp(out->last, "..") == 0;
+            return 0;
+        }
+        r = walk_component(w, name, (size_t)(end - name), last, last && w->must_dir);
+        if (r < 0)
+            return r;
+    }
+    if (w->flags & WALK_PARENT) { /* "/" alone */
+        out->storage = strdup("/");
+        if (!out->storage)
+            return -ENOMEM;
+        out->last = out->storage;
+        out->last_length = 1;
+        out->last_special = true;
+        return 0;
+    }
+    if ((w->must_dir || (w->flags & WALK_DIRECTORY)) && !S_ISDIR(w->cur->inode->mode))
+        return -ENOTDIR;
+    return 0;
+}
+
+/* Walks from a given place. */
+static int
+walk_from(struct dentry *start, const char *name, unsigned flags, int links, struct path *out)
+{
+    struct walk w;
+    int r;
+
+    memset(out, 0, sizeof *out);
+    w.flags = flags;
+    w.links = links;
+    w.depth = 0;
+    w.must_dir = false;
+    w.start = start;
+    w.root = (flags & WALK_IN_ROOT) ? start : fs_root();
+    w.frames[0] = (struct frame){name, NULL};
+    if (name[0] == '/' && (flags & WALK_BENEATH))
+        return -EXDEV;
+    w.cur = dentry_get(name[0] == '/' ? w.root : start);
+    r = walk_run(&w, out);
+    for (int k = w.depth; k >= 0; k--)
+        free(w.frames[k].owned);
+    if (r < 0) {
+        dentry_put(w.cur);
+        free(out->storage);
+        out->storage = NULL;
+        return r;
+    }
+    out->dentry = w.cur;
+    return 0;
+}
+
+static int
+start_place(int dirfd, const char *name, unsigned flags, struct dentry **out)
+{
+    struct file *f;
+
+    if (name[0] == '/' && !(flags & (WALK_IN_ROOT | WALK_BENEATH))) {
+        *out = fs_root();
+        return 0;
+    }
+    if (dirfd == AT_FDCWD) {
+        *out = fs_cwd();
+        return 0;
+    }
+    f = fd_file(dirfd);
+    if (!f)
+        return -EBADF;
+    if (!f->dentry)
+        return name[0] ? -ENOTDIR : -EINVAL;
+    if (name[0] && !S_ISDIR(f->dentry->inode->mode))
+        return -ENOTDIR;
+    *out = f->dentry;
+    return 0;
+}
+
+int
+path_walk(int dirfd, const char *name, unsigned flags, struct path *out)
+{
+    struct dentry *start;
+    int r;
+
+    if (!*name && !(flags & WALK_EMPTY))
+        return -ENOENT;
+    r = start_place(dirfd, name, flags, &start);
+    if (r < 0)
+        return r;
+    if (!*name) {
+        memset(out, 0, sizeof *out);
+        out->dentry = dentry_get(start);
+        return 0;
+    }
+    return walk_from(start, name, flags, 0, out);
+}
+
+void
+path_fini(struct path *p)
+{
+    dentry_put(p->dentry);
+    free(p->storage);
+    p->dentry = NULL;
+    p->storage = NULL;
+}
+
+/* --- names: creation and removal --- */
+
+int
+vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir)
+{
+    const struct inode *i = victim->inode;
+    int r = inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
+
+    if (r < 0)
+        return r;
+    if ((dir->inode->mode & S_ISVTX) && fs_creds()->fsuid != i->uid &&
+        fs_creds()->fsuid != dir->inode->uid && !capable(CAP_FOWNER))
+        return -EPERM;
+    if (is_dir && !S_ISDIR(i->mode))
+        return -ENOTDIR;
+    if (!is_dir && S_ISDIR(i->mode))
+        return -EISDIR;
+    if (victim->mounted || !victim->parent)
+        return -EBUSY;
+    return 0;
+}
+
+int
+vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+           struct dentry **out)
+{
+    struct dentry *d;
+    int r;
+
+    if (length > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    r = inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
+    if (r < 0)
+        return r;
+    if (!dir->inode->ops->create)
+        return -EPERM;
+    if (dir->flags & DENTRY_DELETED)
+        return -ENOENT;
+    r = dir->inode->ops->create(dir, name, length, mode, rdev, target, &d);
+    if (r < 0)
+        return r;
+    inotify_event(dir->inode, S_ISDIR(mode) ? 0x40000100 : 0x100, d->name, 0); /* IN_CREATE, IN_ISDIR */
+    if (out)
+        *out = d;
+    else
+        dentry_put(d);
+    return 0;
+}
+
+int
+vfs_unlink(struct dentry *dir, struct dentry *victim)
+{
+    struct inode *i = victim->inode;
+    bool is_dir = S_ISDIR(i->mode);
+    int r;
+
+    if (!dir->inode->ops->unlink)
+        return -EPERM;
+    inode_get(i);
+    dentry_get(victim);
+    r = dir->inode->ops->unlink(dir, victim);
+    if (r == 0) {
+        inotify_event(dir->inode, is_dir ? 0x40000200 : 0x200, victim->name, 0); /* IN_DELETE */
+        if (i->nlink == 0)
+            inotify_event(i, 0x400, NULL, 0); /* IN_DELETE_SELF */
+        else
+            inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB */
+    }
+    dentry_put(victim);
+    inode_put(i);
+    return r;
+}
+
+/* --- open --- */
+
+static int
+access_mask(int flags)
+{
+    switch (flags & O_ACCMODE) {
+    case O_RDONLY:
+        return MAY_READ;
+    case O_WRONLY:
+        return MAY_WRITE;
+    default:
+        return MAY_READ | MAY_WRITE;
+    }
+}
+
+/* The object itself; permissions have been checked. */
+int
+vfs_open_dentry(struct dentry *d, int flags, struct file **out)
+{
+    static const struct file_ops path_ops = {.name = "path"};
+    struct file *f = file_new_inode(&path_ops, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), d->inode, d);
+    int r;
+
+    if (!f)
+        return -ENFILE;
+    if (!(flags & O_PATH)) {
+        if (!d->inode->ops || !d->inode->ops->open) {
+            file_put(f);
+            return -ENXIO;
+        }
+        f->flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
+        f->ops = &path_ops;
+        if (flags & O_NOCTTY)
+            f->flags |= O_NOCTTY; /* for ttys; dropped below */
+        r = d->inode->ops->open(d->inode, f);
+        if (r < 0) {
+            f->ops = &path_ops;
+            file_put(f);
+            return r;
+        }
+        f->flags &= ~O_NOCTTY;
+        if (file_can_write(f))
+            d->inode->write_opens++;
+    } else {
+        f->flags = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    }
+    *out = f;
+    return 0;
+}
+
+static int
+check_open(struct dentry *d, int flags, bool created)
+{
+    struct inode *i = d->inode;
+    int r;
+
+    if (S_ISLNK(i->mode) && !(flags & O_PATH))
+        return -ELOOP;
+    if ((flags & O_DIRECTORY) && !S_ISDIR(i->mode))
+        return -ENOTDIR;
+    if (flags & O_PATH)
+        return 0;
+    if (S_ISDIR(i->mode) && ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC))))
+        return -EISDIR;
+    if (S_ISSOCK(i->mode))
+        return -ENXIO;
+    if ((S_ISCHR(i->mode) || S_ISBLK(i->mode)) && i->sb->no_dev)
+        return -EACCES;
+    if (!created) {
+        r = inode_permission(i, access_mask(flags) | ((flags & O_TRUNC) ? MAY_WRITE : 0));
+        if (r < 0)
+            return r;
+        /* Linux's protected_regular and O_NOATIME's owner check */
+        if ((flags & O_NOATIME) && !inode_owner_or_capable(i))
+            return -EPERM;
+    }
+    return 0;
+}
+
+static int
+open_result(struct dentry *d, int flags, bool created, struct file **out)
+{
+    int r = check_open(d, flags, created);
+
+    if (r < 0)
+        return r;
+    if ((flags & O_TRUNC) && !(flags & O_PATH) && !created && S_ISREG(d->inode->mode) && d->inode->ops->truncate) {
+        r = d->inode->ops->truncate(d->inode, 0);
+        if (r < 0)
+            return r;
+        inotify_dentry(d, 0x2); /* IN_MODIFY */
+    }
+    r = vfs_open_dentry(d, flags, out);
+    if (r == 0 && !(flags & O_PATH))
+        inotify_dentry(d, 0x20); /* IN_OPEN */
+    return r;
+}
+
+static int
+open_tmpfile(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
+{
+    struct path p;
+    struct inode *i;
+    struct dentry *d;
+    char name[32];
+    int r;
+
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        return -EINVAL;
+    r = path_walk(dirfd, path, walk | WALK_FOLLOW | WALK_DIRECTORY, &p);
+    if (r < 0)
+        return r;
+    r = inode_permission(p.dentry->inode, MAY_WRITE | MAY_EXEC);
+    if (r == 0 && !p.dentry->inode->ops->tmpfile)
+        r = -EOPNOTSUPP;
+    if (r == 0)
+        r = p.dentry->inode->ops->tmpfile(p.dentry, S_IFREG | (mode & 07777 & ~fs_umask()), &i);
+    if (r == 0) {
+        snprintf(name, sizeof name, "#%llu", (unsigned long long)i->ino);
+        d = dentry_new(p.dentry, name, strlen(name), i);
+        inode_put(i);
+        if (d) {
+            d->flags |= DENTRY_DELETED;
+            r = vfs_open_dentry(d, flags & ~__O_TMPFILE & ~O_DIRECTORY, out);
+            dentry_put(d);
+        } else {
+            r = -ENOMEM;
+        }
+    }
+    path_fini(&p);
+    return r;
+}
+
+/* O_CREAT: the last component may not exist, and may be a symlink to a place that does not. */
+static int
+open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
+{
+    struct path p;
+    struct dentry *d;
+    bool created = false;
+    int r = path_walk(dirfd, path, walk | WALK_PARENT, &p);
+
+    for (int links = 0; r == 0; links++) {
+        struct path next;
+        char text[VFS_PATH_MAX];
+        ssize_t n;
+
+        if (p.last_special || p.last_slash) {
+            r = -EISDIR;
+            break;
+        }
+        r = vfs_lookup(p.dentry, p.last, p.last_length, &d);
+        if (r == -ENOENT) {
+            if (p.dentry->flags & DENTRY_DELETED)
+                break;
+            r = vfs_create(p.dentry, p.last, p.last_length, S_IFREG | (mode & 07777 & ~fs_umask()), 0, NULL, &d);
+            created = true;
+            if (r < 0)
+                break;
+        }
+        if (r < 0)
+            break;
+        if (!created && (flags & O_EXCL)) {
+            dentry_put(d);
+            r = -EEXIST;
+            break;
+        }
+        if (!S_ISLNK(d->inode->mode) || (flags & O_NOFOLLOW)) {
+            r = open_result(d, flags & ~O_EXCL, created, out);
+            dentry_put(d);
+            break;
+        }
+        if (links >= VFS_LINK_MAX || (walk & WALK_NO_SYMLINKS)) {
+            dentry_put(d);
+            r = -ELOOP;
+            break;
+        }
+        if (d->inode->ops->follow) {
+            struct dentry *target;
+
+            r = (walk & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT)) ? -ELOOP
+                                                                            : d->inode->ops->follow(d, &target);
+            if (r != -EOPNOTSUPP) {
+                dentry_put(d);
+                if (r == 0) {
+                    r = open_result(target, flags, false, out);
+                    dentry_put(target);
+                }
+                break;
+            }
+        }
+        n = d->inode->ops->readlink ? d->inode->ops->readlink(d, text, sizeof text - 1) : -EINVAL;
+        dentry_put(d);
+        if (n <= 0) {
+            r = n < 0 ? (int)n : -ENOENT;
+            break;
+        }
+        text[n] = '\0';
+        r = walk_from(p.dentry, text, walk | WALK_PARENT, links + 1, &next);
+        path_fini(&p);
+        if (r < 0)
+            return r;
+        p = next;
+    }
+    if (p.dentry)
+        path_fini(&p);
+    return r;
+}
+
+int
+vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
+{
+    struct path p;
+    int r;
+
+    if (flags & O_PATH)
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    if ((flags & __O_TMPFILE) && !(flags & O_PATH)) {
+        if ((flags & O_TMPFILE) != O_TMPFILE || (flags & O_CREAT))
+            return -EINVAL;
+        return open_tmpfile(dirfd, path, flags, mode, walk, out);
+    }
+    if (flags & O_CREAT) {
+        if (flags & O_DIRECTORY)
+            return -EINVAL;
+        return open_create(dirfd, path, flags, mode, walk, out);
+    }
+    r = path_walk(dirfd, path, walk | ((flags & O_NOFOLLOW) ? 0 : WALK_FOLLOW) |
+                  ((flags & O_DIRECTORY) ? WALK_DIRECTORY : 0), &p);
+    if (r < 0)
+        return r;
+    r = open_result(p.dentry, flags, false, out);
+    path_fini(&p);
+    return r;
+}
+
+int
+vfs_open(int dirfd, const char *path, int flags, mode_t mode, struct file **out)
+{
+    return vfs_open_how(dirfd, path, flags, mode, 0, out);
+}
+
+int
+vfs_open_exec(int dirfd, const char *path, int flags, struct file **out)
+{
+    struct path p;
+    int r;
+
+    if (!*path && (flags & AT_EMPTY_PATH)) { /* fexecve; O_PATH descriptors too, and memfds */
+        struct file *f = fd_file(dirfd);
+
+        if (!f)
+            return -EBADF;
+        if (!f->dentry)
+            return -EACCES;
+        p = (struct path){.dentry = dentry_get(f->dentry)};
+    } else {
+        r = path_walk(dirfd, path, (flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW, &p);
+        if (r < 0)
+            return r;
+    }
+    if (S_ISLNK(p.dentry->inode->mode))
+        r = -ELOOP;
+    else if (!S_ISREG(p.dentry->inode->mode) || p.dentry->sb->no_exec)
+        r = -EACCES;
+    else
+        r = inode_permission(p.dentry->inode, MAY_EXEC);
+    if (r == 0)
+        r = vfs_open_dentry(p.dentry, O_RDONLY, out);
+    path_fini(&p);
+    return r;
+}

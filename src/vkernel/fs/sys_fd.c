@@ -1,0 +1,347 @@
+/* System calls on descriptors: open, close, dup, fcntl, ioctl, memfd_create. */
+#include <linux/openat2.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs.h"
+
+/* glibc hides O_LARGEFILE on x86-64; guests pass the kernel's value */
+enum { KERNEL_LARGEFILE = 0100000, KERNEL_SETFL = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME };
+
+static int64_t
+open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
+{
+    char name[VFS_PATH_MAX];
+    struct file *f;
+    int fd, r = path_from_guest(name, path);
+
+    if (r < 0)
+        return r;
+    r = vfs_open_how(dirfd, name, flags & ~KERNEL_LARGEFILE, mode, walk, &f);
+    if (r < 0)
+        return r;
+    if (!(f->flags & O_PATH))
+        f->flags |= KERNEL_LARGEFILE;
+    fd = fd_install(f, 0, flags);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+int64_t
+sys_open(const uint64_t a[6])
+{
+    return open_common(AT_FDCWD, a[0], (int)a[1], (mode_t)a[2], 0);
+}
+
+int64_t
+sys_creat(const uint64_t a[6])
+{
+    return open_common(AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, (mode_t)a[1], 0);
+}
+
+int64_t
+sys_openat(const uint64_t a[6])
+{
+    return open_common((int)a[0], a[1], (int)a[2], (mode_t)a[3], 0);
+}
+
+int64_t
+sys_openat2(const uint64_t a[6])
+{
+    static const struct { uint64_t resolve; unsigned walk; } map[] = {
+        {RESOLVE_NO_XDEV, WALK_NO_XDEV},         {RESOLVE_NO_MAGICLINKS, WALK_NO_MAGICLINKS},
+        {RESOLVE_NO_SYMLINKS, WALK_NO_SYMLINKS}, {RESOLVE_BENEATH, WALK_BENEATH},
+        {RESOLVE_IN_ROOT, WALK_IN_ROOT},
+    };
+    struct open_how how = {0};
+    unsigned walk = 0;
+
+    if (a[3] < sizeof how)
+        return -EINVAL;
+    if (a[3] > 4096)
+        return -E2BIG;
+    if (copy_from_guest(&how, a[2], sizeof how) < 0)
+        return -EFAULT;
+    for (uint64_t at = sizeof how; at < a[3]; at++) {
+        uint8_t byte;
+
+        if (copy_from_guest(&byte, a[2] + at, 1) < 0)
+            return -EFAULT;
+        if (byte)
+            return -E2BIG;
+    }
+    for (size_t k = 0; k < sizeof map / sizeof map[0]; k++)
+        if (how.resolve & map[k].resolve) {
+            walk |= map[k].walk;
+            how.resolve &= ~map[k].resolve;
+        }
+    if (how.resolve & ~(uint64_t)RESOLVE_CACHED || how.flags >> 32)
+        return -EINVAL;
+    if ((walk & WALK_BENEATH) && (walk & WALK_IN_ROOT))
+        return -EINVAL;
+    if (how.mode & ~07777ull || (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))))
+        return -EINVAL;
+    return open_common((int)a[0], a[1], (int)how.flags, (mode_t)how.mode, walk);
+}
+
+int64_t
+sys_close(const uint64_t a[6])
+{
+    return fd_close((int)a[0]);
+}
+
+int64_t
+sys_close_range(const uint64_t a[6])
+{
+    unsigned first = (unsigned)a[0], last = (unsigned)a[1], flags = (unsigned)a[2];
+
+    if (flags & ~6u || first > last)
+        return -EINVAL;
+    if (flags & 2) { /* CLOSE_RANGE_UNSHARE */
+        int r = fdtable_unshare();
+
+        if (r < 0)
+            return r;
+    }
+    fdtable_close_range(first, last, flags & 4);
+    return 0;
+}
+
+int64_t
+sys_dup(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    int fd;
+
+    if (!f)
+        return -EBADF;
+    fd = fd_install(file_get(f), 0, 0);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+int64_t
+sys_dup2(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+
+    if (!f)
+        return -EBADF;
+    return (int)a[0] == (int)a[1] ? (int)a[1] : fd_dup_to(f, (int)a[1], 0);
+}
+
+int64_t
+sys_dup3(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+
+    if ((int)a[2] & ~O_CLOEXEC || (int)a[0] == (int)a[1])
+        return -EINVAL;
+    return f ? fd_dup_to(f, (int)a[1], (int)a[2]) : -EBADF;
+}
+
+int64_t pipe_fcntl_size(struct file *f, int64_t size); /* pipe.c; size < 0: only asks */
+
+static int64_t
+set_flags(struct file *f, int flags)
+{
+    int next = (f->flags & ~KERNEL_SETFL) | (flags & KERNEL_SETFL);
+
+    if (f->ops->set_flags) {
+        int r = f->ops->set_flags(f, next);
+
+        if (r < 0)
+            return r;
+    }
+    f->flags = next;
+    return 0;
+}
+
+static int64_t
+dup_from(struct file *f, uint64_t from, int flags)
+{
+    int fd;
+
+    if (from >= current_process()->rlimits[RLIMIT_NOFILE].rlim_cur || from > INT_MAX)
+        return -EINVAL;
+    fd = fd_install(file_get(f), (int)from, flags);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+static int64_t
+add_seals(struct file *f, unsigned seals)
+{
+    struct inode *i = f->inode;
+
+    if (!i || f->ops != &memfs_file_ops || i->sb != anon_superblock())
+        return -EINVAL;
+    if (!file_can_write(f) || (i->seals & F_SEAL_SEAL))
+        return -EPERM;
+    if (seals & ~0x3fu)
+        return -EINVAL;
+    if ((seals & F_SEAL_WRITE) && i->mapped_shared)
+        return -EBUSY;
+    i->seals |= seals;
+    return 0;
+}
+
+int64_t
+sys_fcntl(const uint64_t a[6])
+{
+    int fd = (int)a[0], cmd = (int)a[1];
+    struct file *f = fd_file(fd);
+
+    if (!f)
+        return -EBADF;
+    switch (cmd) {
+    case F_DUPFD:
+        return dup_from(f, a[2], 0);
+    case F_DUPFD_CLOEXEC:
+        return dup_from(f, a[2], O_CLOEXEC);
+    case F_GETFD:
+        return fd_cloexec(fd) ? FD_CLOEXEC : 0;
+    case F_SETFD:
+        fd_set_cloexec(fd, a[2] & FD_CLOEXEC);
+        return 0;
+    case F_GETFL:
+        return f->flags;
+    default:
+        break;
+    }
+    if (f->flags & O_PATH)
+        return -EBADF;
+    switch (cmd) {
+    case F_SETFL:
+        return set_flags(f, (int)a[2]);
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        return fcntl_lock(f, cmd, a[2]);
+    case F_SETOWN:
+        f->owner = (int)a[2];
+        return 0;
+    case F_GETOWN:
+        return f->owner;
+    case F_SETSIG:
+        return a[2] <= 64 ? 0 : -EINVAL;
+    case F_GETSIG:
+        return 0;
+    case F_SETPIPE_SZ:
+        return (int64_t)a[2] < 0 ? -EINVAL : pipe_fcntl_size(f, (int64_t)(unsigned)a[2]);
+    case F_GETPIPE_SZ:
+        return pipe_fcntl_size(f, -1);
+    case F_ADD_SEALS:
+        return add_seals(f, (unsigned)a[2]);
+    case F_GET_SEALS:
+        if (!f->inode || f->ops != &memfs_file_ops || f->inode->sb != anon_superblock())
+            return -EINVAL;
+        return f->inode->seals;
+    case F_GETLEASE:
+        return F_UNLCK;
+    case F_SETLEASE:
+        return a[2] == F_UNLCK ? -EAGAIN : -EINVAL;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int64_t
+ioctl_generic(struct file *f, int fd, unsigned long request, guest_addr arg, bool *handled)
+{
+    int value;
+
+    *handled = true;
+    switch (request) {
+    case FIOCLEX:
+        fd_set_cloexec(fd, true);
+        return 0;
+    case FIONCLEX:
+        fd_set_cloexec(fd, false);
+        return 0;
+    case FIONBIO:
+        if (copy_from_guest(&value, arg, sizeof value) < 0)
+            return -EFAULT;
+        return set_flags(f, value ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK);
+    case FIOASYNC:
+        if (copy_from_guest(&value, arg, sizeof value) < 0)
+            return -EFAULT;
+        return set_flags(f, value ? f->flags | O_ASYNC : f->flags & ~O_ASYNC);
+    case FIONREAD:
+        if (f->inode && S_ISREG(f->inode->mode) && !f->ops->ioctl) {
+            uint64_t size = file_size(f);
+
+            value = size > f->pos ? (int)(size - f->pos) : 0;
+            return copy_to_guest(arg, &value, sizeof value);
+        }
+        break;
+    default:
+        break;
+    }
+    *handled = false;
+    return 0;
+}
+
+int64_t
+sys_ioctl(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    unsigned long request = (uint32_t)a[1];
+    bool handled;
+    int64_t r;
+
+    if (!f || (f->flags & O_PATH))
+        return -EBADF;
+    r = ioctl_generic(f, (int)a[0], request, a[2], &handled);
+    if (handled)
+        return r;
+    if (!f->ops->ioctl)
+        return -ENOTTY;
+    file_get(f);
+    r = f->ops->ioctl(f, request, a[2]);
+    file_put(f);
+    return r;
+}
+
+int64_t
+sys_memfd_create(const uint64_t a[6])
+{
+    char name[8 + 250] = "/memfd:";
+    ssize_t n = copy_string_from_guest(name + 7, a[0], sizeof name - 7);
+    struct inode *i;
+    struct dentry *d;
+    struct file *f;
+    int fd;
+
+    if (n < 0)
+        return n == -ENAMETOOLONG ? -EINVAL : n;
+    if (a[1] & ~0x1full) /* CLOEXEC, ALLOW_SEALING, HUGETLB, NOEXEC_SEAL, EXEC */
+        return -EINVAL;
+    i = memfs_inode_new(anon_superblock(), S_IFREG | ((a[1] & 8) ? 0666 : 0777), 0, NULL);
+    if (!i)
+        return -ENOMEM;
+    i->nlink = 0;
+    if (!(a[1] & (MFD_ALLOW_SEALING | 8)))
+        i->seals = F_SEAL_SEAL;
+    d = dentry_new(NULL, name, strlen(name), i);
+    if (d)
+        d->flags |= DENTRY_DELETED;
+    f = d ? file_new_inode(&memfs_file_ops, O_RDWR | KERNEL_LARGEFILE, i, d) : NULL;
+    inode_put(i);
+    dentry_put(d);
+    if (!f)
+        return -ENOMEM;
+    i->write_opens++;
+    fd = fd_install(f, 0, (a[1] & MFD_CLOEXEC) ? O_CLOEXEC : 0);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}

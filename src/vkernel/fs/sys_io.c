@@ -1,0 +1,635 @@
+/* System calls that move bytes: read, write and their kin, seek, sendfile, copy_file_range, allocation, sync. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs.h"
+
+enum { SPANS = 64, COPY_CHUNK = 64 * 1024, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
+
+static struct file *
+io_file(uint64_t fd)
+{
+    struct file *f = fd_file((int)fd);
+
+    return f && !(f->flags & O_PATH) ? f : NULL;
+}
+
+static uint64_t
+io_deadline(struct file *f, bool write)
+{
+    uint64_t timeout = f->ops->io_timeout ? f->ops->io_timeout(f, write) : 0;
+
+    return timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
+}
+
+/* A sleep in the middle of I/O; a timeout of the file's own (SO_RCVTIMEO) reads as EAGAIN. */
+static int
+io_wait(struct file *f, uint64_t *deadline, bool write)
+{
+    int r;
+
+    if (*deadline == 0)
+        *deadline = io_deadline(f, write);
+    r = file_wait(f, *deadline);
+    if (r == -ETIMEDOUT)
+        return -EAGAIN;
+    return r == -ERESTARTSYS && *deadline != WAIT_FOREVER ? -EINTR : r;
+}
+
+static int64_t
+user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+{
+    uint64_t done = 0, deadline = 0;
+    struct iovec iov[SPANS];
+
+    if (!file_can_read(f))
+        return -EBADF;
+    for (;;) {
+        int n = user_iov_spans(u, done, true, iov, SPANS);
+        ssize_t r;
+
+        if (n == 0 && u->total > 0)
+            return done ? (int64_t)done : -EFAULT;
+        r = file_try_read(f, iov, n, pos);
+        if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
+            int w = io_wait(f, &deadline, false);
+
+            if (w < 0)
+                return w;
+            continue;
+        }
+        if (r < 0)
+            return done ? (int64_t)done : r;
+        done += (uint64_t)r;
+        if (r == 0 || done >= u->total || f->ops->poll || (size_t)r < iov_total(iov, n))
+            break;
+    }
+    if (f->dentry && done)
+        inotify_dentry(f->dentry, 0x1); /* IN_ACCESS */
+    return (int64_t)done;
+}
+
+static int64_t
+user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+{
+    uint64_t done = 0, deadline = 0;
+    struct iovec iov[SPANS];
+    int64_t error = 0;
+
+    if (!file_can_write(f))
+        return -EBADF;
+    do {
+        int n = user_iov_spans(u, done, false, iov, SPANS);
+        ssize_t r;
+
+        if (n == 0 && u->total > 0) {
+            error = -EFAULT;
+            break;
+        }
+        r = file_try_write(f, iov, n, pos);
+        if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
+            error = io_wait(f, &deadline, true);
+            if (error < 0)
+                break;
+            continue;
+        }
+        if (r < 0) {
+            error = r;
+            break;
+        }
+        done += (uint64_t)r;
+        if (r == 0 || (!f->ops->poll && (size_t)r < iov_total(iov, n)))
+            break;
+    } while (done < u->total);
+    if (error == -EPIPE && done == 0)
+        signal_send_process(current_process(), SIGPIPE);
+    if (f->dentry && done)
+        inotify_dentry(f->dentry, 0x2); /* IN_MODIFY */
+    return done ? (int64_t)done : error;
+}
+
+static int64_t
+read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
+{
+    struct file *f = io_file(fd);
+    int64_t r;
+
+    if (!f)
+        return -EBADF;
+    if (pos && !f->ops->seek)
+        return -ESPIPE;
+    file_get(f);
+    r = user_read(f, u, pos, nowait);
+    file_put(f);
+    return r;
+}
+
+static int64_t
+write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
+{
+    struct file *f = io_file(fd);
+    int64_t r;
+
+    if (!f)
+        return -EBADF;
+    if (pos && !f->ops->seek)
+        return -ESPIPE;
+    file_get(f);
+    r = user_write(f, u, pos, nowait);
+    file_put(f);
+    return r;
+}
+
+int64_t
+sys_read(const uint64_t a[6])
+{
+    struct user_iov u;
+
+    user_iov_single(&u, a[1], a[2]);
+    return read_common(a[0], &u, NULL, false);
+}
+
+int64_t
+sys_write(const uint64_t a[6])
+{
+    struct user_iov u;
+
+    user_iov_single(&u, a[1], a[2]);
+    return write_common(a[0], &u, NULL, false);
+}
+
+int64_t
+sys_pread64(const uint64_t a[6])
+{
+    struct user_iov u;
+    uint64_t pos = a[3];
+
+    if ((int64_t)pos < 0)
+        return -EINVAL;
+    user_iov_single(&u, a[1], a[2]);
+    return read_common(a[0], &u, &pos, false);
+}
+
+int64_t
+sys_pwrite64(const uint64_t a[6])
+{
+    struct user_iov u;
+    uint64_t pos = a[3];
+
+    if ((int64_t)pos < 0)
+        return -EINVAL;
+    user_iov_single(&u, a[1], a[2]);
+    return write_common(a[0], &u, &pos, false);
+}
+
+static int64_t
+vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
+{
+    struct user_iov u;
+    uint64_t pos = a[3], *p = positioned ? &pos : NULL;
+    struct file *f;
+    int64_t r;
+
+    if (flags & ~(uint64_t)RWF_KNOWN)
+        return -EOPNOTSUPP;
+    if (positioned && (int64_t)pos < 0)
+        return -EINVAL;
+    r = user_iov_init(&u, a[1], a[2]);
+    if (r < 0)
+        return r;
+    f = io_file(a[0]);
+    if (f && write && (flags & RWF_APPEND_)) {
+        pos = file_size(f);
+        p = &pos;
+    }
+    r = write ? write_common(a[0], &u, p, flags & RWF_NOWAIT_) : read_common(a[0], &u, p, flags & RWF_NOWAIT_);
+    user_iov_fini(&u);
+    return r;
+}
+
+int64_t
+sys_readv(const uint64_t a[6])
+{
+    return vector_io(a, false, false, 0);
+}
+
+int64_t
+sys_writev(const uint64_t a[6])
+{
+    return vector_io(a, true, false, 0);
+}
+
+int64_t
+sys_preadv(const uint64_t a[6])
+{
+    return vector_io(a, false, true, 0);
+}
+
+int64_t
+sys_pwritev(const uint64_t a[6])
+{
+    return vector_io(a, true, true, 0);
+}
+
+int64_t
+sys_preadv2(const uint64_t a[6])
+{
+    return vector_io(a, false, (int64_t)a[3] != -1, a[5]);
+}
+
+int64_t
+sys_pwritev2(const uint64_t a[6])
+{
+    return vector_io(a, true, (int64_t)a[3] != -1, a[5]);
+}
+
+int64_t
+sys_lseek(const uint64_t a[6])
+{
+    struct file *f = io_file(a[0]);
+
+    if (!f)
+        return -EBADF;
+    return f->ops->seek ? f->ops->seek(f, (int64_t)a[1], (int)a[2]) : -ESPIPE;
+}
+
+/* --- file to file --- */
+
+/* Moves up to count bytes through a buffer; what was read and could not be written is put back (pos_in counts only
+ * written bytes), so in must be seekable or the caller's loop must accept whole chunks. */
+static int64_t
+pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uint64_t count)
+{
+    uint8_t *chunk = malloc(COPY_CHUNK);
+    uint64_t done = 0, at = pos_in ? *pos_in : in->pos;
+    int64_t error = 0;
+
+    if (!chunk)
+        return -ENOMEM;
+    while (done < count) {
+        size_t want = count - done < COPY_CHUNK ? (size_t)(count - done) : COPY_CHUNK;
+        struct iovec iov = {chunk, want};
+        ssize_t n = file_read(in, &iov, 1, &at), put = 0;
+
+        if (n <= 0) {
+            error = n;
+            break;
+        }
+        while (put < n) {
+            struct iovec rest = {chunk + put, (size_t)(n - put)};
+            ssize_t w = file_write(out, &rest, 1, pos_out);
+
+            if (w < 0) {
+                error = w;
+                break;
+            }
+            put += w;
+            if (w == 0)
+                break;
+        }
+        done += (uint64_t)put;
+        if (put < n) {
+            at -= (uint64_t)(n - put);
+            break;
+        }
+    }
+    free(chunk);
+    *(pos_in ? pos_in : &in->pos) = at;
+    if (error == -EPIPE && done == 0)
+        signal_send_process(current_process(), SIGPIPE);
+    if (out->dentry && done)
+        inotify_dentry(out->dentry, 0x2);
+    return done ? (int64_t)done : error;
+}
+
+/* An optional in/out offset argument. */
+static int
+offset_in(guest_addr p, uint64_t *value)
+{
+    if (!p)
+        return 0;
+    if (copy_from_guest(value, p, sizeof *value) < 0)
+        return -EFAULT;
+    return (int64_t)*value < 0 ? -EINVAL : 0;
+}
+
+int64_t
+sys_sendfile(const uint64_t a[6])
+{
+    struct file *out = io_file(a[0]), *in = io_file(a[1]);
+    uint64_t pos = 0;
+    int64_t r;
+
+    if (!in || !out || !file_can_read(in) || !file_can_write(out))
+        return -EBADF;
+    if (out->flags & O_APPEND)
+        return -EINVAL;
+    if (!in->ops->seek)
+        return a[2] ? -ESPIPE : -EINVAL;
+    r = offset_in(a[2], &pos);
+    if (r < 0)
+        return r;
+    file_get(in);
+    file_get(out);
+    r = pump(in, a[2] ? &pos : NULL, out, NULL, a[3] > 0x7ffff000u ? 0x7ffff000u : a[3]);
+    file_put(in);
+    file_put(out);
+    if (a[2] && copy_to_guest(a[2], &pos, sizeof pos) < 0)
+        return -EFAULT;
+    return r;
+}
+
+int64_t
+sys_copy_file_range(const uint64_t a[6])
+{
+    struct file *in = io_file(a[0]), *out = io_file(a[2]);
+    uint64_t pos_in = 0, pos_out = 0;
+    int64_t r;
+
+    if (!in || !out || !file_can_read(in) || !file_can_write(out) || (out->flags & O_APPEND))
+        return -EBADF;
+    if (a[5])
+        return -EINVAL;
+    if (!in->inode || !out->inode)
+        return -EINVAL;
+    if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
+        return -EISDIR;
+    if (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode) || !in->ops->seek || !out->ops->seek)
+        return -EINVAL;
+    if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
+        return r;
+    if (in->inode == out->inode) {
+        uint64_t from = a[1] ? pos_in : in->pos, to = a[3] ? pos_out : out->pos;
+
+        if (from < to + a[4] && to < from + a[4])
+            return -EINVAL;
+    }
+    r = pump(in, a[1] ? &pos_in : NULL, out, a[3] ? &pos_out : NULL, a[4] > 0x7ffff000u ? 0x7ffff000u : a[4]);
+    if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
+        return -EFAULT;
+    return r;
+}
+
+/* --- splice: one side is a pipe --- */
+
+static bool
+is_pipe(const struct file *f)
+{
+    return f->inode && f->inode->pipe;
+}
+
+int64_t
+sys_splice(const uint64_t a[6])
+{
+    struct file *in = io_file(a[0]), *out = io_file(a[2]);
+    uint64_t pos_in = 0, pos_out = 0;
+    size_t want = a[4] < COPY_CHUNK ? (size_t)a[4] : COPY_CHUNK;
+    uint8_t *chunk;
+    int64_t r;
+    bool nonblock = a[5] & 2;
+
+    if (!in || !out || !file_can_read(in) || !file_can_write(out))
+        return -EBADF;
+    if (!is_pipe(in) && !is_pipe(out))
+        return -EINVAL;
+    if ((is_pipe(in) && a[1]) || (is_pipe(out) && a[3]))
+        return -ESPIPE;
+    if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
+        return r;
+    if (want == 0)
+        return 0;
+    if (is_pipe(out)) {
+        unsigned none = 0;
+
+        /* never take more than the pipe has room for: what is read cannot be put back */
+        while (!(file_poll(out, NULL, &none, 0) & (POLLOUT | POLLERR))) {
+            if (nonblock || (out->flags & O_NONBLOCK))
+                return -EAGAIN;
+            r = file_wait(out, WAIT_FOREVER);
+            if (r < 0)
+                return r;
+        }
+        if (want > 4096)
+            want = 4096;
+    }
+    chunk = malloc(want);
+    if (!chunk)
+        return -ENOMEM;
+    file_get(in);
+    file_get(out);
+    {
+        struct iovec iov = {chunk, want};
+
+        r = nonblock ? file_try_read(in, &iov, 1, a[1] ? &pos_in : NULL) : file_read(in, &iov, 1, a[1] ? &pos_in : NULL);
+    }
+    for (int64_t put = 0; put < r;) {
+        struct iovec iov = {chunk + put, (size_t)(r - put)};
+        ssize_t w = file_write(out, &iov, 1, a[3] ? &pos_out : NULL);
+
+        if (w <= 0) {
+            if (put == 0 && w < 0)
+                r = w;
+            else
+                r = put;
+            break;
+        }
+        put += w;
+    }
+    file_put(in);
+    file_put(out);
+    free(chunk);
+    if (r == -EPIPE)
+        signal_send_process(current_process(), SIGPIPE);
+    if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
+        return -EFAULT;
+    return r;
+}
+
+ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* pipe.c */
+
+int64_t
+sys_tee(const uint64_t a[6])
+{
+    struct file *in = io_file(a[0]), *out = io_file(a[1]);
+    uint8_t chunk[4096];
+    struct iovec iov = {chunk, 0};
+    ssize_t n;
+
+    if (!in || !out || !file_can_read(in) || !file_can_write(out))
+        return -EBADF;
+    if (!is_pipe(in) || !is_pipe(out) || in->inode == out->inode)
+        return -EINVAL;
+    for (;;) {
+        n = pipe_peek(in, chunk, a[2] < sizeof chunk ? (size_t)a[2] : sizeof chunk);
+        if (n != -EAGAIN || (a[3] & 2) || (in->flags & O_NONBLOCK))
+            break;
+        n = file_wait(in, WAIT_FOREVER);
+        if (n < 0)
+            return n;
+    }
+    if (n <= 0)
+        return n;
+    iov.iov_len = (size_t)n;
+    n = (a[3] & 2) ? file_try_write(out, &iov, 1, NULL) : file_write(out, &iov, 1, NULL);
+    if (n == -EPIPE)
+        signal_send_process(current_process(), SIGPIPE);
+    return n;
+}
+
+int64_t
+sys_vmsplice(const uint64_t a[6])
+{
+    struct file *f = io_file(a[0]);
+    struct user_iov u;
+    int64_t r;
+
+    if (!f || !is_pipe(f))
+        return -EBADF;
+    r = user_iov_init(&u, a[1], a[2]);
+    if (r < 0)
+        return r;
+    file_get(f);
+    r = file_can_write(f) ? user_write(f, &u, NULL, a[3] & 2) : user_read(f, &u, NULL, a[3] & 2);
+    file_put(f);
+    user_iov_fini(&u);
+    return r;
+}
+
+/* --- size and storage --- */
+
+static int
+size_limit(uint64_t size)
+{
+    if (size > current_process()->rlimits[RLIMIT_FSIZE].rlim_cur) {
+        signal_send_process(current_process(), SIGXFSZ);
+        return -EFBIG;
+    }
+    return 0;
+}
+
+int64_t
+sys_truncate(const uint64_t a[6])
+{
+    char name[VFS_PATH_MAX];
+    struct path p;
+    int r = path_from_guest(name, a[0]);
+
+    if (r < 0)
+        return r;
+    if ((int64_t)a[1] < 0)
+        return -EINVAL;
+    r = path_walk(AT_FDCWD, name, WALK_FOLLOW, &p);
+    if (r < 0)
+        return r;
+    if (S_ISDIR(p.dentry->inode->mode))
+        r = -EISDIR;
+    else if (!S_ISREG(p.dentry->inode->mode) || !p.dentry->inode->ops->truncate)
+        r = -EINVAL;
+    else
+        r = inode_permission(p.dentry->inode, MAY_WRITE);
+    if (r == 0 && (r = size_limit(a[1])) == 0) {
+        r = p.dentry->inode->ops->truncate(p.dentry->inode, a[1]);
+        inotify_dentry(p.dentry, 0x2);
+    }
+    path_fini(&p);
+    return r;
+}
+
+int64_t
+sys_ftruncate(const uint64_t a[6])
+{
+    struct file *f = io_file(a[0]);
+    int r;
+
+    if (!f)
+        return -EBADF;
+    if ((int64_t)a[1] < 0 || !file_can_write(f) || !f->ops->truncate)
+        return -EINVAL;
+    r = size_limit(a[1]);
+    if (r == 0)
+        r = f->ops->truncate(f, a[1]);
+    if (r == 0 && f->dentry)
+        inotify_dentry(f->dentry, 0x2);
+    return r;
+}
+
+int64_t
+sys_fallocate(const uint64_t a[6])
+{
+    struct file *f = io_file(a[0]);
+    uint64_t end;
+
+    if (!f || !file_can_write(f))
+        return -EBADF;
+    if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
+        return -EINVAL;
+    if (__builtin_add_overflow(a[2], a[3], &end) || (int64_t)end < 0)
+        return -EFBIG;
+    if (!f->inode || !S_ISREG(f->inode->mode))
+        return f->inode && S_ISFIFO(f->inode->mode) ? -ESPIPE : -ENODEV;
+    if (f->ops != &memfs_file_ops)
+        return -EOPNOTSUPP;
+    return memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
+}
+
+static int64_t
+sync_file(uint64_t fd)
+{
+    struct file *f = io_file(fd);
+
+    if (!f)
+        return -EBADF;
+    if (f->ops->sync)
+        return f->ops->sync(f);
+    return f->inode && (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode)) ? 0 : -EINVAL;
+}
+
+int64_t
+sys_fsync(const uint64_t a[6])
+{
+    return sync_file(a[0]);
+}
+
+int64_t
+sys_fdatasync(const uint64_t a[6])
+{
+    return sync_file(a[0]);
+}
+
+int64_t
+sys_sync(const uint64_t a[6])
+{
+    return 0;
+}
+
+int64_t
+sys_syncfs(const uint64_t a[6])
+{
+    return fd_file((int)a[0]) ? 0 : -EBADF;
+}
+
+int64_t
+sys_sync_file_range(const uint64_t a[6])
+{
+    return io_file(a[0]) ? 0 : -EBADF;
+}
+
+int64_t
+sys_readahead(const uint64_t a[6])
+{
+    return io_file(a[0]) ? 0 : -EBADF;
+}
+
+int64_t
+sys_fadvise64(const uint64_t a[6])
+{
+    struct file *f = io_file(a[0]);
+
+    if (!f)
+        return -EBADF;
+    if (f->inode && S_ISFIFO(f->inode->mode))
+        return -ESPIPE;
+    return a[3] <= 5 ? 0 : -EINVAL;
+}

@@ -1,0 +1,593 @@
+/* System calls on names: directories, links, renames, cwd and root, mounts. */
+#include <linux/fs.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs.h"
+
+/* --- making --- */
+
+static int64_t
+create_at(int dirfd, guest_addr path, uint32_t mode, dev_t rdev, const char *target)
+{
+    char name[VFS_PATH_MAX];
+    struct path p;
+    struct dentry *d;
+    int r = path_from_guest(name, path);
+
+    if (r < 0)
+        return r;
+    r = path_walk(dirfd, name, WALK_PARENT, &p);
+    if (r < 0)
+        return r;
+    if (p.last_special) {
+        r = -EEXIST;
+    } else if ((r = vfs_lookup(p.dentry, p.last, p.last_length, &d)) == 0) {
+        dentry_put(d);
+        r = -EEXIST;
+    } else if (r == -ENOENT) {
+        r = p.last_slash && !S_ISDIR(mode) ? -ENOENT
+                                           : vfs_create(p.dentry, p.last, p.last_length, mode, rdev, target, NULL);
+    }
+    path_fini(&p);
+    return r;
+}
+
+static int64_t
+mkdir_at(int dirfd, guest_addr path, uint32_t mode)
+{
+    return create_at(dirfd, path, S_IFDIR | (mode & 01777 & ~fs_umask()), 0, NULL);
+}
+
+int64_t
+sys_mkdir(const uint64_t a[6])
+{
+    return mkdir_at(AT_FDCWD, a[0], (uint32_t)a[1]);
+}
+
+int64_t
+sys_mkdirat(const uint64_t a[6])
+{
+    return mkdir_at((int)a[0], a[1], (uint32_t)a[2]);
+}
+
+static int64_t
+mknod_at(int dirfd, guest_addr path, uint32_t mode, uint64_t dev)
+{
+    if (!(mode & S_IFMT))
+        mode |= S_IFREG;
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+    case S_IFIFO:
+    case S_IFSOCK:
+        dev = 0;
+        break;
+    case S_IFCHR:
+    case S_IFBLK:
+        if (!capable(CAP_MKNOD))
+            return -EPERM;
+        break;
+    default:
+        return S_ISDIR(mode) ? -EPERM : -EINVAL;
+    }
+    return create_at(dirfd, path, (mode & S_IFMT) | (mode & 07777 & ~fs_umask()), (dev_t)(uint32_t)dev, NULL);
+}
+
+int64_t
+sys_mknod(const uint64_t a[6])
+{
+    return mknod_at(AT_FDCWD, a[0], (uint32_t)a[1], a[2]);
+}
+
+int64_t
+sys_mknodat(const uint64_t a[6])
+{
+    return mknod_at((int)a[0], a[1], (uint32_t)a[2], a[3]);
+}
+
+static int64_t
+symlink_at(guest_addr target, int dirfd, guest_addr path)
+{
+    char text[VFS_PATH_MAX];
+    int r = path_from_guest(text, target);
+
+    if (r < 0)
+        return r;
+    return *text ? create_at(dirfd, path, S_IFLNK | 0777, 0, text) : -ENOENT;
+}
+
+int64_t
+sys_symlink(const uint64_t a[6])
+{
+    return symlink_at(a[0], AT_FDCWD, a[1]);
+}
+
+int64_t
+sys_symlinkat(const uint64_t a[6])
+{
+    return symlink_at(a[0], (int)a[1], a[2]);
+}
+
+static int64_t
+link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
+{
+    char name[VFS_PATH_MAX];
+    struct path from, to;
+    struct dentry *d;
+    int r = path_from_guest(name, old);
+
+    if (r < 0)
+        return r;
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    r = path_walk(old_fd, name, ((flags & AT_SYMLINK_FOLLOW) ? WALK_FOLLOW : 0) |
+                  ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &from);
+    if (r < 0)
+        return r;
+    r = path_from_guest(name, new_path);
+    if (r == 0)
+        r = path_walk(new_fd, name, WALK_PARENT, &to);
+    if (r < 0) {
+        path_fini(&from);
+        return r;
+    }
+    if (to.last_special || vfs_lookup(to.dentry, to.last, to.last_length, &d) == 0) {
+        if (!to.last_special)
+            dentry_put(d);
+        r = -EEXIST;
+    } else if (S_ISDIR(from.dentry->inode->mode)) {
+        r = -EPERM;
+    } else if (from.dentry->sb != to.dentry->sb) {
+        r = -EXDEV;
+    } else if (to.last_slash) {
+        r = -ENOENT;
+    } else if (from.dentry->inode->nlink == 0 && !(from.dentry->flags & DENTRY_DELETED)) {
+        r = -ENOENT;
+    } else if ((r = inode_permission(to.dentry->inode, MAY_WRITE | MAY_EXEC)) == 0) {
+        r = to.dentry->inode->ops->link
+                ? to.dentry->inode->ops->link(from.dentry->inode, to.dentry, to.last, to.last_length)
+                : -EPERM;
+        if (r == 0)
+            inotify_event(to.dentry->inode, 0x100, to.last, 0);
+    }
+    path_fini(&from);
+    path_fini(&to);
+    return r;
+}
+
+int64_t
+sys_link(const uint64_t a[6])
+{
+    return link_at(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+}
+
+int64_t
+sys_linkat(const uint64_t a[6])
+{
+    return link_at((int)a[0], a[1], (int)a[2], a[3], (int)a[4]);
+}
+
+/* --- removing --- */
+
+static int64_t
+unlink_at(int dirfd, guest_addr path, bool is_dir)
+{
+    char name[VFS_PATH_MAX];
+    struct path p;
+    struct dentry *d;
+    int r = path_from_guest(name, path);
+
+    if (r < 0)
+        return r;
+    r = path_walk(dirfd, name, WALK_PARENT, &p);
+    if (r < 0)
+        return r;
+    if (p.last_special) {
+        r = !is_dir ? -EISDIR : strcmp(p.last, ".") == 0 ? -EINVAL : strcmp(p.last, "..") == 0 ? -ENOTEMPTY : -EBUSY;
+    } else if ((r = vfs_lookup(p.dentry, p.last, p.last_length, &d)) == 0) {
+        if (p.last_slash && !is_dir)
+            r = S_ISDIR(d->inode->mode) ? -EISDIR : -ENOTDIR;
+        else
+            r = vfs_may_delete(p.dentry, d, is_dir);
+        if (r == 0)
+            r = vfs_unlink(p.dentry, d);
+        dentry_put(d);
+    }
+    path_fini(&p);
+    return r;
+}
+
+int64_t
+sys_unlink(const uint64_t a[6])
+{
+    return unlink_at(AT_FDCWD, a[0], false);
+}
+
+int64_t
+sys_rmdir(const uint64_t a[6])
+{
+    return unlink_at(AT_FDCWD, a[0], true);
+}
+
+int64_t
+sys_unlinkat(const uint64_t a[6])
+{
+    if ((int)a[2] & ~AT_REMOVEDIR)
+        return -EINVAL;
+    return unlink_at((int)a[0], a[1], (int)a[2] & AT_REMOVEDIR);
+}
+
+/* --- renaming --- */
+
+static bool
+is_ancestor(struct dentry *above, struct dentry *d)
+{
+    for (; d; d = d->parent)
+        if (d == above)
+            return true;
+    return false;
+}
+
+static int
+rename_checked(struct path *from, struct dentry *old, struct path *to, struct dentry *target, unsigned flags)
+{
+    bool old_dir = S_ISDIR(old->inode->mode);
+    static uint32_t cookie;
+    int r;
+
+    if ((flags & RENAME_NOREPLACE) && target)
+        return -EEXIST;
+    if ((flags & RENAME_EXCHANGE) && !target)
+        return -ENOENT;
+    if (((from->last_slash && !old_dir) || (to->last_slash && !old_dir && !(flags & RENAME_EXCHANGE))))
+        return -ENOTDIR;
+    if (from->dentry->sb != to->dentry->sb)
+        return -EXDEV;
+    if (target && target->inode == old->inode)
+        return 0;
+    if (old_dir && is_ancestor(old, to->dentry))
+        return -EINVAL;
+    if (target && is_ancestor(target, from->dentry))
+        return (flags & RENAME_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
+    r = vfs_may_delete(from->dentry, old, old_dir);
+    if (r < 0)
+        return r;
+    if (target) {
+        r = vfs_may_delete(to->dentry, target, (flags & RENAME_EXCHANGE) ? S_ISDIR(target->inode->mode) : old_dir);
+        if (r < 0)
+            return r;
+    } else {
+        r = inode_permission(to->dentry->inode, MAY_WRITE | MAY_EXEC);
+        if (r < 0)
+            return r;
+        if (to->dentry->flags & DENTRY_DELETED)
+            return -ENOENT;
+    }
+    if (!from->dentry->inode->ops->rename)
+        return -EPERM;
+    r = from->dentry->inode->ops->rename(from->dentry, old, to->dentry, target, to->last, to->last_length, flags);
+    if (r == 0) {
+        uint32_t dir = old_dir ? 0x40000000 : 0;
+
+        cookie++;
+        inotify_event(from->dentry->inode, 0x40 | dir, from->last, cookie); /* IN_MOVED_FROM */
+        inotify_event(to->dentry->inode, 0x80 | dir, to->last, cookie);     /* IN_MOVED_TO */
+        inotify_event(old->inode, 0x800, NULL, 0);                          /* IN_MOVE_SELF */
+    }
+    return r;
+}
+
+static int64_t
+rename_at(int old_fd, guest_addr old_path, int new_fd, guest_addr new_path, unsigned flags)
+{
+    char name[VFS_PATH_MAX];
+    struct path from, to;
+    struct dentry *old = NULL, *target = NULL;
+    int r = path_from_guest(name, old_path);
+
+    if (r < 0)
+        return r;
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return -EINVAL;
+    if (flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return -EINVAL;
+    r = path_walk(old_fd, name, WALK_PARENT, &from);
+    if (r < 0)
+        return r;
+    r = path_from_guest(name, new_path);
+    if (r == 0)
+        r = path_walk(new_fd, name, WALK_PARENT, &to);
+    if (r < 0) {
+        path_fini(&from);
+        return r;
+    }
+    if (from.last_special || to.last_special)
+        r = -EBUSY;
+    else
+        r = vfs_lookup(from.dentry, from.last, from.last_length, &old);
+    if (r == 0) {
+        r = vfs_lookup(to.dentry, to.last, to.last_length, &target);
+        if (r == -ENOENT)
+            r = 0;
+    }
+    if (r == 0)
+        r = rename_checked(&from, old, &to, target, flags);
+    dentry_put(old);
+    dentry_put(target);
+    path_fini(&from);
+    path_fini(&to);
+    return r;
+}
+
+int64_t
+sys_rename(const uint64_t a[6])
+{
+    return rename_at(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+}
+
+int64_t
+sys_renameat(const uint64_t a[6])
+{
+    return rename_at((int)a[0], a[1], (int)a[2], a[3], 0);
+}
+
+int64_t
+sys_renameat2(const uint64_t a[6])
+{
+    return rename_at((int)a[0], a[1], (int)a[2], a[3], (unsigned)a[4]);
+}
+
+/* --- reading links and directories --- */
+
+static int64_t
+readlink_at(int dirfd, guest_addr path, guest_addr buf, int64_t size)
+{
+    char name[VFS_PATH_MAX];
+    struct path p;
+    ssize_t n;
+    int r = path_from_guest(name, path);
+
+    if (r < 0)
+        return r;
+    if (size <= 0)
+        return -EINVAL;
+    r = path_walk(dirfd, name, WALK_EMPTY, &p);
+    if (r < 0)
+        return r;
+    if (!S_ISLNK(p.dentry->inode->mode) || !p.dentry->inode->ops->readlink) {
+        path_fini(&p);
+        return *name ? -EINVAL : -ENOENT;
+    }
+    n = p.dentry->inode->ops->readlink(p.dentry, name, sizeof name);
+    path_fini(&p);
+    if (n > size)
+        n = size;
+    if (n > 0 && copy_to_guest(buf, name, (size_t)n) < 0)
+        return -EFAULT;
+    return n;
+}
+
+int64_t
+sys_readlink(const uint64_t a[6])
+{
+    return readlink_at(AT_FDCWD, a[0], a[1], (int)a[2]);
+}
+
+int64_t
+sys_readlinkat(const uint64_t a[6])
+{
+    return readlink_at((int)a[0], a[1], a[2], (int)a[3]);
+}
+
+enum { DENTS_MAX = 64 * 1024 };
+
+int64_t
+sys_getdents64(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    size_t size = a[2] > DENTS_MAX ? DENTS_MAX : (size_t)a[2];
+    uint8_t *buf;
+    uint64_t pos;
+    ssize_t n;
+
+    if (!f || (f->flags & O_PATH))
+        return -EBADF;
+    if (!f->ops->getdents)
+        return -ENOTDIR;
+    buf = malloc(size ? size : 1);
+    if (!buf)
+        return -ENOMEM;
+    pos = f->pos;
+    n = f->ops->getdents(f, buf, size);
+    if (n > 0 && copy_to_guest(a[1], buf, (size_t)n) < 0) {
+        f->pos = pos;
+        n = -EFAULT;
+    }
+    free(buf);
+    return n;
+}
+
+/* The old form: struct linux_dirent has the type in its last byte. */
+int64_t
+sys_getdents(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    size_t size = a[2] > DENTS_MAX ? DENTS_MAX : (size_t)a[2];
+    uint8_t *buf;
+    ssize_t n;
+
+    if (!f || (f->flags & O_PATH))
+        return -EBADF;
+    if (!f->ops->getdents)
+        return -ENOTDIR;
+    buf = malloc(size ? size : 1);
+    if (!buf)
+        return -ENOMEM;
+    n = f->ops->getdents(f, buf, size);
+    for (ssize_t at = 0; at < n;) {
+        uint16_t length;
+        uint8_t type;
+
+        /* ino 8, off 8, reclen 2, type 1, name -> ino 8, off 8, reclen 2, name, type at the end: same room */
+        memcpy(&length, buf + at + 16, 2);
+        type = buf[at + 18];
+        memmove(buf + at + 18, buf + at + 19, length - 19u);
+        buf[at + length - 1] = type;
+        at += length;
+    }
+    if (n > 0 && copy_to_guest(a[1], buf, (size_t)n) < 0)
+        n = -EFAULT;
+    free(buf);
+    return n;
+}
+
+/* --- cwd, root, umask --- */
+
+int64_t
+sys_getcwd(const uint64_t a[6])
+{
+    char buf[VFS_PATH_MAX];
+    ssize_t n;
+
+    if (fs_cwd()->flags & DENTRY_DELETED)
+        return -ENOENT;
+    n = dentry_path(fs_cwd(), fs_root(), buf, sizeof buf);
+    if (n < 0)
+        return n;
+    if ((uint64_t)n + 1 > a[1])
+        return -ERANGE;
+    return copy_to_guest(a[0], buf, (size_t)n + 1) < 0 ? -EFAULT : n + 1;
+}
+
+static int
+walk_dir(guest_addr path, struct path *p)
+{
+    char name[VFS_PATH_MAX];
+    int r = path_from_guest(name, path);
+
+    if (r == 0)
+        r = path_walk(AT_FDCWD, name, WALK_FOLLOW | WALK_DIRECTORY, p);
+    if (r == 0 && (r = inode_permission(p->dentry->inode, MAY_EXEC)) < 0)
+        path_fini(p);
+    return r;
+}
+
+int64_t
+sys_chdir(const uint64_t a[6])
+{
+    struct path p;
+    int r = walk_dir(a[0], &p);
+
+    if (r < 0)
+        return r;
+    fs_set_cwd(p.dentry);
+    path_fini(&p);
+    return 0;
+}
+
+int64_t
+sys_fchdir(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    int r;
+
+    if (!f)
+        return -EBADF;
+    if (!f->dentry || !S_ISDIR(f->dentry->inode->mode))
+        return -ENOTDIR;
+    r = inode_permission(f->dentry->inode, MAY_EXEC);
+    if (r == 0)
+        fs_set_cwd(f->dentry);
+    return r;
+}
+
+int64_t
+sys_chroot(const uint64_t a[6])
+{
+    struct path p;
+    int r = walk_dir(a[0], &p);
+
+    if (r < 0)
+        return r;
+    if (!capable(CAP_SYS_CHROOT))
+        r = -EPERM;
+    else
+        fs_set_root(p.dentry);
+    path_fini(&p);
+    return r;
+}
+
+int64_t
+sys_umask(const uint64_t a[6])
+{
+    return fs_set_umask((uint32_t)a[0]);
+}
+
+/* --- mounts --- */
+
+int64_t
+sys_mount(const uint64_t a[6])
+{
+    char type[64], name[VFS_PATH_MAX];
+    struct superblock *sb = NULL;
+    struct path p;
+    int r;
+
+    if (!capable(CAP_SYS_ADMIN))
+        return -EPERM;
+    if (a[3] & (MS_BIND | MS_MOVE | MS_REMOUNT | MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE))
+        return (a[3] & (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE)) ? 0 : -EINVAL;
+    if (copy_string_from_guest(type, a[2], sizeof type) < 0)
+        return -EINVAL;
+    r = path_from_guest(name, a[1]);
+    if (r == 0)
+        r = path_walk(AT_FDCWD, name, WALK_FOLLOW | WALK_DIRECTORY, &p);
+    if (r < 0)
+        return r;
+    if (strcmp(type, "tmpfs") == 0 || strcmp(type, "ramfs") == 0)
+        sb = memfs_new("tmpfs", NULL, 01777);
+    else
+        r = -ENODEV;
+    if (r == 0 && !sb)
+        r = -ENOMEM;
+    if (r == 0) {
+        sb->read_only = a[3] & MS_RDONLY;
+        r = mount_add(sb, p.dentry);
+    }
+    path_fini(&p);
+    return r;
+}
+
+int64_t
+sys_umount2(const uint64_t a[6])
+{
+    char name[VFS_PATH_MAX];
+    struct path p;
+    struct mount *m;
+    int r;
+
+    if (!capable(CAP_SYS_ADMIN))
+        return -EPERM;
+    r = path_from_guest(name, a[0]);
+    if (r == 0)
+        r = path_walk(AT_FDCWD, name, WALK_FOLLOW, &p);
+    if (r < 0)
+        return r;
+    m = p.dentry->sb->mount;
+    if (p.dentry->parent || !m || !m->mountpoint) {
+        r = -EINVAL;
+    } else {
+        m->mountpoint->mounted = NULL;
+        dentry_put(m->mountpoint);
+        m->mountpoint = NULL;
+        list_remove(&m->link); /* the superblock stays for those who are still inside */
+        p.dentry->sb->mount = NULL;
+    }
+    path_fini(&p);
+    return r;
+}
+
+int64_t
+sys_pivot_root(const uint64_t a[6])
+{
+    return -EPERM;
+}

@@ -1,0 +1,206 @@
+/* Extended attributes, in memory: user.*, trusted.*, security.*. ACLs (system.*) are not supported. */
+#include <sys/xattr.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs.h"
+
+enum { XATTR_NAME_LIMIT = 255, XATTR_VALUE_LIMIT = 65536 };
+
+struct xattr {
+    struct xattr *next;
+    size_t size;
+    char *name;
+    uint8_t data[];
+};
+
+void
+xattr_free_all(struct inode *i)
+{
+    while (i->xattrs) {
+        struct xattr *x = i->xattrs;
+
+        i->xattrs = x->next;
+        free(x->name);
+        free(x);
+    }
+}
+
+static int
+check(struct inode *i, const char *name, bool write)
+{
+    if (strncmp(name, "user.", 5) == 0) {
+        if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+            return write ? -EPERM : -ENODATA;
+        return inode_permission(i, write ? MAY_WRITE : MAY_READ);
+    }
+    if (strncmp(name, "trusted.", 8) == 0)
+        return capable(CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
+    if (strncmp(name, "security.", 9) == 0)
+        return !write || capable(CAP_SYS_ADMIN) ||
+                       (strcmp(name, "security.capability") == 0 && capable(31 /* CAP_SETFCAP */))
+                   ? 0
+                   : -EPERM;
+    return -EOPNOTSUPP;
+}
+
+static struct xattr **
+find(struct inode *i, const char *name)
+{
+    struct xattr **p = &i->xattrs;
+
+    while (*p && strcmp((*p)->name, name) != 0)
+        p = &(*p)->next;
+    return p;
+}
+
+/* One call on an inode; the three ways to name it are below. */
+struct request {
+    enum { XSET, XGET, XLIST, XREMOVE } op;
+    guest_addr name, value;
+    uint64_t size;
+    int flags;
+};
+
+static int64_t
+xset(struct inode *i, const char *name, const struct request *q)
+{
+    struct xattr **p = find(i, name), *x;
+
+    if (q->size > XATTR_VALUE_LIMIT)
+        return -E2BIG;
+    if (q->flags & ~(XATTR_CREATE | XATTR_REPLACE))
+        return -EINVAL;
+    if (*p && (q->flags & XATTR_CREATE))
+        return -EEXIST;
+    if (!*p && (q->flags & XATTR_REPLACE))
+        return -ENODATA;
+    x = malloc(sizeof *x + q->size);
+    if (!x || !(x->name = strdup(name))) {
+        free(x);
+        return -ENOSPC;
+    }
+    if (q->size && copy_from_guest(x->data, q->value, q->size) < 0) {
+        free(x->name);
+        free(x);
+        return -EFAULT;
+    }
+    x->size = q->size;
+    x->next = *p ? (*p)->next : NULL;
+    if (*p) {
+        free((*p)->name);
+        free(*p);
+    }
+    *p = x;
+    i->ctime = timespec_now();
+    return 0;
+}
+
+static int64_t
+xlist(struct inode *i, const struct request *q)
+{
+    size_t at = 0;
+
+    for (struct xattr *x = i->xattrs; x; x = x->next) {
+        size_t n = strlen(x->name) + 1;
+
+        if (strncmp(x->name, "trusted.", 8) == 0 && !capable(CAP_SYS_ADMIN))
+            continue;
+        if (q->size) {
+            if (at + n > q->size)
+                return -ERANGE;
+            if (copy_to_guest(q->value + at, x->name, n) < 0)
+                return -EFAULT;
+        }
+        at += n;
+    }
+    return (int64_t)at;
+}
+
+static int64_t
+on_inode(struct inode *i, const struct request *q)
+{
+    char name[XATTR_NAME_LIMIT + 1];
+    struct xattr **p, *x;
+    ssize_t n;
+    int r;
+
+    if (!i)
+        return -EOPNOTSUPP;
+    if (q->op == XLIST)
+        return xlist(i, q);
+    n = copy_string_from_guest(name, q->name, sizeof name);
+    if (n < 0)
+        return n == -ENAMETOOLONG ? -ERANGE : n;
+    if (n == 0)
+        return -ERANGE;
+    if (q->op != XGET && i->sb->read_only)
+        return -EROFS;
+    r = check(i, name, q->op != XGET);
+    if (r < 0)
+        return r;
+    if (q->op == XSET)
+        return xset(i, name, q);
+    p = find(i, name);
+    x = *p;
+    if (!x)
+        return -ENODATA;
+    if (q->op == XREMOVE) {
+        *p = x->next;
+        free(x->name);
+        free(x);
+        i->ctime = timespec_now();
+        return 0;
+    }
+    if (q->size == 0)
+        return (int64_t)x->size;
+    if (q->size < x->size)
+        return -ERANGE;
+    return copy_to_guest(q->value, x->data, x->size) < 0 ? -EFAULT : (int64_t)x->size;
+}
+
+static int64_t
+on_path(guest_addr path, bool follow, struct request q)
+{
+    char name[VFS_PATH_MAX];
+    struct path p;
+    int64_t r = path_from_guest(name, path);
+
+    if (r == 0)
+        r = path_walk(AT_FDCWD, name, follow ? WALK_FOLLOW : 0, &p);
+    if (r < 0)
+        return r;
+    r = on_inode(p.dentry->inode, &q);
+    path_fini(&p);
+    return r;
+}
+
+static int64_t
+on_fd(uint64_t fd, struct request q)
+{
+    struct file *f = fd_file((int)fd);
+
+    return f && !(f->flags & O_PATH) ? on_inode(f->inode, &q) : -EBADF;
+}
+
+#define SET(a)    ((struct request){XSET, (a)[1], (a)[2], (a)[3], (int)(a)[4]})
+#define GET(a)    ((struct request){XGET, (a)[1], (a)[2], (a)[3], 0})
+#define LIST(a)   ((struct request){XLIST, 0, (a)[1], (a)[2], 0})
+#define REMOVE(a) ((struct request){XREMOVE, (a)[1], 0, 0, 0})
+#define THREE(verb, args)                                       \
+    int64_t sys_##verb##xattr(const uint64_t a[6])              \
+    {                                                           \
+        return on_path(a[0], true, args(a));                    \
+    }                                                           \
+    int64_t sys_l##verb##xattr(const uint64_t a[6])             \
+    {                                                           \
+        return on_path(a[0], false, args(a));                   \
+    }                                                           \
+    int64_t sys_f##verb##xattr(const uint64_t a[6])             \
+    {                                                           \
+        return on_fd(a[0], args(a));                            \
+    }
+
+THREE(set, SET)
+THREE(get, GET)
+THREE(list, LIST)
+THREE(remove, REMOVE)
