@@ -83,13 +83,21 @@ LIFTER(fst)
         stack(l, X87_FST, OPD(0)->reg & 7);
 }
 
+/* The undocumented D9 D8+i does not look for a stack fault. */
+static bool
+is_unchecked(const struct lift *l)
+{
+    uint64_t at = l->insn->address - l->request->address + l->insn->length - 2;
+    return at < l->request->size && l->request->bytes[at] == 0xd9;
+}
+
 LIFTER(fstp)
 {
     const struct x86_operand *o = memory(l);
     if (o)
         call_memory(l, IR_HELPER_x87_store, float_format(o) | X87_POP, o);
     else
-        stack(l, X87_FSTP, OPD(0)->reg & 7);
+        stack(l, is_unchecked(l) ? X87_FSTPNCE : X87_FSTP, OPD(0)->reg & 7);
 }
 
 LIFTER(fist)

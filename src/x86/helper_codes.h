@@ -26,10 +26,10 @@ enum x87_unary {
     X87_SQRT, X87_SINCOS, X87_RNDINT, X87_SCALE, X87_SIN, X87_COS
 };
 
-/* x87_stack: operation, register number in the second argument. The last four do not wait. */
+/* x87_stack: operation, register number in the second argument. The last two do not wait. */
 enum x87_stack {
-    X87_FLD, X87_FST, X87_FSTP, X87_FXCH, X87_FFREE, X87_FFREEP, X87_FINCSTP, X87_FDECSTP, X87_FWAIT,
-    X87_FNCLEX, X87_FNINIT
+    X87_FLD, X87_FST, X87_FSTP, X87_FSTPNCE, X87_FXCH, X87_FFREE, X87_FFREEP, X87_FINCSTP, X87_FDECSTP,
+    X87_FWAIT, X87_FNCLEX, X87_FNINIT
 };
 
 /* x87_control: operation, address in the second argument. */

@@ -487,7 +487,7 @@ helper_x87_comi(uint32_t code, uint64_t pc)
         COMPARE_FLAGS("fucomi");
     else
         COMPARE_FLAGS("fcomi");
-    compare_end(f, code, host_end(f, sw, X87_SW_C1));
+    compare_end(f, code, host_end(f, sw, 0));
     return cf | (uint32_t)pf << 1 | (uint32_t)zf << 2;
 }
 
@@ -572,6 +572,8 @@ two_results(struct x86_x87 *f, unsigned op)
     uint16_t sw = 0;
     bool fault, out_of_range = false;
     if (!valid(f, 0)) {
+        if (op != X87_XTRACT)
+            f->status &= (uint16_t)~X87_SW_C2;
         if (!stack_fault(f, false))
             return;
         set(f, 0, &indefinite);
@@ -582,6 +584,8 @@ two_results(struct x86_x87 *f, unsigned op)
     if (!push_check(f, &fault))
         return;
     if (fault) {
+        if (op != X87_XTRACT)
+            f->status &= (uint16_t)~X87_SW_C2;
         set(f, 0, &indefinite);
         push(f, &indefinite);
         return;
@@ -610,6 +614,8 @@ two_operands(struct x86_x87 *f, unsigned op)
     reg80 r = {0};
     uint16_t sw = 0, conditions = X87_SW_C1;
     if (!valid(f, 0) || !valid(f, 1)) {
+        if (op == X87_PREM || op == X87_PREM1)
+            f->status &= (uint16_t)~X87_SW_C2;
         if (!stack_fault(f, false))
             return;
         set(f, pops, &indefinite);
@@ -641,7 +647,10 @@ two_operands(struct x86_x87 *f, unsigned op)
         BINARY("fscale");
         break;
     }
-    if (!host_end(f, sw, conditions))
+    /* No quotient bits when the result is a NaN: C0 and C3 stay. */
+    if (conditions == X87_SW_CC && (r.sign_exponent & 0x7fff) == 0x7fff)
+        conditions = X87_SW_C1 | X87_SW_C2;
+    if (!host_end(f, sw & (uint16_t)~(X87_SW_CC & ~conditions), conditions))
         return;
     set(f, pops, &r);
     if (pops)
@@ -658,6 +667,8 @@ one_operand(struct x86_x87 *f, unsigned op)
             compare_empty(f);
             return;
         }
+        if (op == X87_SIN || op == X87_COS)
+            f->status &= (uint16_t)~X87_SW_C2;
         if (stack_fault(f, false))
             set(f, 0, &indefinite);
         return;
@@ -738,11 +749,10 @@ helper_x87_cmov(uint32_t i, uint32_t condition, uint64_t pc)
     struct x86_x87 *f = begin(pc);
     i &= 7;
     if (!valid(f, 0) || !valid(f, i)) {
-        if (stack_fault(f, false) && condition)
+        if (stack_fault(f, false)) /* whatever the condition */
             set(f, 0, &indefinite);
         return;
     }
-    f->status &= (uint16_t)~X87_SW_C1;
     if (condition)
         *st(f, 0) = *st(f, i);
 }
@@ -825,12 +835,21 @@ helper_x87_stack(uint32_t op, uint32_t i, uint64_t pc)
     case X87_FSTP:
         copy_from_top(f, i, op == X87_FSTP);
         break;
+    case X87_FSTPNCE:
+        if (valid(f, 0)) {
+            copy_from_top(f, i, true);
+        } else {
+            f->status &= (uint16_t)~X87_SW_C1;
+            pop(f);
+        }
+        break;
     case X87_FXCH:
         exchange(f, i);
         break;
     case X87_FFREE:
     case X87_FFREEP:
         f->tag_valid &= (uint16_t)~(1u << ((f->top + i) & 7));
+        f->status &= (uint16_t)~X87_SW_C1;
         if (op == X87_FFREEP)
             pop(f);
         break;
