@@ -84,13 +84,13 @@ set_result_flags(struct lift *l, unsigned size, const struct count *n, ir_value 
         lift_set_flag(l, flags[i], ir_op3(B, IR_SELECT32, old[i], lift_get_flag(l, flags[i]), n->zero));
 }
 
-/* A constant count of zero does nothing but zero-extend a 32-bit destination. */
+/* A constant count of zero only zero-extends a 32-bit destination, or touches memory. */
 static bool
 nothing_to_do(struct lift *l, const struct count *n)
 {
     if (!n->constant || n->c != 0)
         return false;
-    if (DST->size == 4)
+    if (DST->size == 4 || DST->kind == X86_OPD_MEM)
         lift_write(l, DST, lift_read(l, DST));
     return true;
 }
@@ -128,13 +128,13 @@ lift_shr(struct lift *l)
 {
     unsigned size = DST->size;
     struct count n = masked_count(l, size, &l->insn->operand[1]);
-    ir_value a, cf;
+    ir_value a, last;
 
     if (nothing_to_do(l, &n))
         return;
     a = lift_read(l, DST);
-    cf = bit0(l, size, LIFT_OP2(l, size, SHRU, a, count_less_one(l, size, &n)));
-    finish_shift(l, size, &n, LIFT_OP2(l, size, SHRU, a, n.v), cf, lift_sign(l, size, a));
+    last = LIFT_OP2(l, size, SHRU, a, count_less_one(l, size, &n)); /* before the last single shift */
+    finish_shift(l, size, &n, LIFT_OP2(l, size, SHRU, a, n.v), bit0(l, size, last), lift_sign(l, size, last));
 }
 
 void
@@ -290,7 +290,7 @@ lift_shld(struct lift *l)
         cf = size == 4 ? bit0(l, 4, ir_op2(B, IR_SHRU32, a, count_minus(l, 4, 32, &n))) :
                          bit(l, 8, v, 32 + bits);
     }
-    finish_shift(l, size, &n, r, cf, lift_sign(l, size, LIFT_OP2(l, size, XOR, r, a)));
+    finish_shift(l, size, &n, r, cf, ir_op2(B, IR_XOR32, lift_sign(l, size, r), cf));
 }
 
 void
@@ -315,5 +315,5 @@ lift_shrd(struct lift *l)
         r = lift_from64(l, size, ir_op2(B, IR_SHRU64, v, ir_op1(B, IR_EXTU, n.v)));
         cf = bit0(l, 8, ir_op2(B, IR_SHRU64, v, ir_op1(B, IR_EXTU, count_less_one(l, size, &n))));
     }
-    finish_shift(l, size, &n, r, cf, lift_sign(l, size, LIFT_OP2(l, size, XOR, r, a)));
+    finish_shift(l, size, &n, r, cf, ir_op2(B, IR_XOR32, lift_sign(l, size, r), bit(l, size, r, size * 8 - 2)));
 }

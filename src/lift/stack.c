@@ -50,9 +50,11 @@ lift_enter(struct lift *l)
     }
     if (level != 0)
         lift_push(l, size, lift_from64(l, size, frame));
+    sp = ir_op2(B, IR_SUB64, ir_get(B, X86_S_RSP), ir_const64(B, (uint16_t)l->insn->operand[0].imm));
+    /* The processor touches the new top of the stack before it goes on (SDM, ENTER). */
+    lift_load_at(l, ir_op1(B, IR_WRAP, sp), 0, size);
     lift_write_gpr(l, X86_RBP, size, lift_from64(l, size, frame));
-    sp = ir_get(B, X86_S_RSP);
-    ir_set(B, X86_S_RSP, ir_op2(B, IR_SUB64, sp, ir_const64(B, (uint16_t)l->insn->operand[0].imm)));
+    ir_set(B, X86_S_RSP, sp);
 }
 
 void
