@@ -19,20 +19,18 @@ const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
 #undef SIMD
 };
 
-/* helpers.def writes its flags as a run of letters; each column value becomes a string here. */
-static const struct {
-    const char *name;
-    uint8_t result, a, b, c;
-    const char *flags;
-} helper_rows[IR_HELPER_COUNT] = {
-#define HELPER(name, result, a, b, c, flags) [IR_HELPER_##name] = {#name, result, a, b, c, #flags},
+/* helpers.def writes its flags as a run of letters; both compilers fold the search. */
+#define LETTER(flags, c, bit) (__builtin_strchr(#flags, c) != 0 ? (bit) : 0)
+#define FLAGS(flags)                                                                                    \
+    (uint8_t)(LETTER(flags, 'P', IR_HELPER_PURE) | LETTER(flags, 'C', IR_HELPER_CPU) |                 \
+              LETTER(flags, 'S', IR_HELPER_STATE) | LETTER(flags, 'T', IR_HELPER_TMP) |                \
+              LETTER(flags, 'M', IR_HELPER_MEMORY) | LETTER(flags, 'X', IR_HELPER_RAISES))
+
+const struct ir_helper_info ir_helper_infos[IR_HELPER_COUNT] = {
+#define HELPER(name, result, a, b, c, flags) [IR_HELPER_##name] = {#name, result, a, b, c, FLAGS(flags)},
 #include "ir/helpers.def"
 #undef HELPER
 };
-
-struct ir_helper_info ir_helper_table[IR_HELPER_COUNT];
-extern const struct ir_helper_info ir_helper_infos[IR_HELPER_COUNT]
-    __attribute__((alias("ir_helper_table")));
 
 const struct ir_state_info ir_state_infos[X86_S_COUNT] = {
 #define STATE(id, name, type, member) [X86_S_##id] = {name, type, offsetof(struct x86_cpu, member)},
@@ -48,27 +46,6 @@ const struct ir_state_info ir_state_infos[X86_S_COUNT] = {
 #undef V128
 
 _Static_assert(X86_S_COUNT <= 63, "a set of states is one 64-bit word");
-
-/* Runs before main, so that the table is constant for everybody and for every thread. */
-__attribute__((constructor)) static void
-fill_helper_infos(void)
-{
-    static const char letters[] = "PCSTMX";
-
-    for (unsigned h = 0; h < IR_HELPER_COUNT; h++) {
-        uint8_t flags = 0;
-
-        for (const char *p = helper_rows[h].flags; *p; p++) {
-            const char *at = strchr(letters, *p);
-
-            if (at != NULL)
-                flags |= (uint8_t)(1u << (at - letters));
-        }
-        ir_helper_table[h] = (struct ir_helper_info){
-            helper_rows[h].name, helper_rows[h].result, helper_rows[h].a,
-            helper_rows[h].b, helper_rows[h].c, flags};
-    }
-}
 
 void
 ir_func_init(struct ir_func *f, uint64_t address)
