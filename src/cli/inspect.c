@@ -1,5 +1,6 @@
 /* ingot inspect: what is in a built image. */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
