@@ -130,8 +130,10 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
     for (uint32_t max = EVAL_MAX_INSNS; max; max /= 2) {
         int n = eval_translate(ev, block, bytes, size, image_base, max);
 
-        if (n == 1 && size < left) {
+        if (n >= 0 && block->insn_count == 0 && size < left) {
             /* Its first instruction crosses the page. */
+            if (n == 0)
+                drop_code(block);
             memcpy(bytes + size, text + size, left - size);
             size = left;
             n = eval_translate(ev, block, bytes, size, image_base, max);

@@ -13,6 +13,9 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "WRAP aliases the low half");
 
+/* Constants, ADDR and GET come first in ops.def: they are no operations here. */
+_Static_assert(IR_CONST32 == 0 && IR_GET == IR_ADDR + 1 && IR_ADDR == IR_CONSTV + 1, "order of ops.def");
+
 enum { PLACE_NONE = INT32_MIN, SCAN_LIMIT = 64 };
 
 struct translator {
@@ -199,11 +202,9 @@ find_homes(struct translator *t)
         const struct ir_op *set = op_at(t, s);
         ir_value v = set->a;
         bool fits = true;
-        uint64_t ignored;
 
         if (set->op != IR_SET || !is_live(t, s) || v < t->first || v >= s || s - v > SCAN_LIMIT ||
-            t->home[v - t->first] || is_alias(op_at(t, v)) || op_at(t, v)->op == IR_GET ||
-            constant(t, v, &ignored) || busy[set->aux] > v + 1)
+            t->home[v - t->first] || is_alias(op_at(t, v)) || op_at(t, v)->op <= IR_GET || busy[set->aux] > v + 1)
             continue;
         for (uint32_t i = v; i < s && fits; i++) {
             const struct ir_op *op = op_at(t, i);
@@ -543,7 +544,10 @@ eval_translate(struct eval *ev, struct eval_block *block, const uint8_t *bytes, 
     t.place = ev->place.items;
     for (uint32_t i = 0; i < t.b->op_count; i++)
         t.place[i] = PLACE_NONE;
-    t.slots = (char *)eval_slots - (char *)x86_this_cpu();
+    char *cpu = (char *)x86_this_cpu();
+    /* Without this gcc subtracts the GOT's TLS offset in one instruction that the linker cannot relax. */
+    __asm__("" : "+r"(cpu));
+    t.slots = (char *)eval_slots - cpu;
     find_uses(&t);
     find_homes(&t);
     translate_ops(&t, block, starts, mark_op);

@@ -1,7 +1,7 @@
 /* The oracle's command line: all forms a few times each (the meson test), or what options pick.
  *
  *   oracle [--form MNEMONIC] [--count N] [--seed S] [--sequences [N]] [--list] [--verbose]
- *          [--strict-nan] [--strict-x87] [--failures FILE]
+ *          [--bytes HEX: print the IR of this code]  [--strict-nan] [--strict-x87] [--failures FILE]
  * Exit code: 0 all agree, 1 differences. Forms without lifter are counted and named, not failures. */
 #include "oracle.h"
 
@@ -70,7 +70,7 @@ run_case(const struct form *f, bool verbose)
     state_prepare(&m.insn, m.length, &state, work);
     if (result_undefined(&m.insn, &state))
         return;
-    struct tolerance t = tolerance_of(&m.insn);
+    struct tolerance t = tolerance_of(&m.insn, &state);
     native_load(m.bytes, m.length);
     load_windows(work);
     native_run(&state, &native);
@@ -128,16 +128,12 @@ run_sequence(const struct sequence *q, const struct state *state, uint32_t undef
     return state_compare(&native, &evaluated, &t, 0, text, size);
 }
 
-/* rip-relative operands move when the sequence shrinks: decode again where each part now is. */
-static void
-relocate(struct sequence *q)
+static bool
+is_shift(const struct x86_insn *insn)
 {
-    uint64_t at = CODE_AT;
-
-    for (unsigned i = 0; i < q->count; i++) {
-        x86_decode(q->part[i].bytes, q->part[i].length, at, &q->part[i].insn);
-        at += q->part[i].length;
-    }
+    return insn->op == X86_OP_ROL || insn->op == X86_OP_ROR || insn->op == X86_OP_RCL || insn->op == X86_OP_RCR ||
+           insn->op == X86_OP_SHL || insn->op == X86_OP_SHR || insn->op == X86_OP_SAR ||
+           insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD;
 }
 
 static uint32_t
@@ -152,8 +148,12 @@ undefined_after(const struct sequence *q, bool *reads)
         struct x86_flag_effects e = x86_flag_effects(&q->part[i].insn);
         if (e.tested & undefined)
             *reads = true;
-        if (e.undefined == 0 || (e.written | e.undefined) != 0)
-            undefined = (uint8_t)((undefined & ~e.written) | e.undefined);
+        uint32_t now = tolerance_of(&q->part[i].insn, NULL).undefined;
+        /* a shift by CL may leave flags as they were */
+        if (!is_shift(&q->part[i].insn))
+            undefined &= (uint8_t)~e.written;
+        for (unsigned j = 0; j < X86_FLAG_COUNT; j++)
+            undefined |= (uint8_t)((now & bit[j] ? 1 : 0) << j);
     }
     for (unsigned i = 0; i < X86_FLAG_COUNT; i++)
         out |= undefined >> i & 1 ? bit[i] : 0;
@@ -163,7 +163,9 @@ undefined_after(const struct sequence *q, bool *reads)
 static bool
 is_float_op(const struct x86_insn *insn)
 {
-    return tolerance_of(insn).nan || tolerance_of(insn).estimate;
+    struct tolerance t = tolerance_of(insn, NULL);
+
+    return t.nan || t.estimate;
 }
 
 static bool
@@ -173,6 +175,7 @@ make_sequence(struct sequence *q, struct state *state, const char *filter)
     uint64_t at = CODE_AT;
 
     state_random(state);
+    state->fx[24] &= 0xbf; /* no DAZ: see state_prepare() */
     state->gpr[X86_R14] = WINDOW_MIDDLE;
     state->gpr[X86_R15] = random_below(64) * 16;
     q->count = 0;
@@ -203,17 +206,21 @@ make_sequence(struct sequence *q, struct state *state, const char *filter)
     return q->count > 0;
 }
 
+/* Replaces a part by nops, so that the others stay where they are. */
 static bool
 drop_part(const struct sequence *q, unsigned i, struct sequence *out)
 {
+    struct made *m;
     bool reads;
 
     *out = *q;
-    out->count--;
-    memmove(&out->part[i], &q->part[i + 1], (q->count - i - 1) * sizeof out->part[0]);
-    relocate(out);
+    m = &out->part[i];
+    if (m->bytes[0] == 0x90)
+        return false;
+    memset(m->bytes, 0x90, m->length);
+    x86_decode(m->bytes, 1, m->insn.address, &m->insn);
     undefined_after(out, &reads);
-    return !reads && out->count > 0;
+    return !reads;
 }
 
 static unsigned
@@ -233,18 +240,18 @@ sequences(unsigned count)
             !run_sequence(&q, &state, undefined_after(&q, &reads), text, sizeof text))
             continue;
         failed++;
-        for (unsigned i = 0; i < q.count;) {
+        for (unsigned i = 0; i < q.count; i++) {
             if (drop_part(&q, i, &smaller) &&
                 run_sequence(&smaller, &state, undefined_after(&smaller, &reads), text, sizeof text))
                 q = smaller;
-            else
-                i++;
         }
         if (failed > 5)
             continue;
         run_sequence(&q, &state, undefined_after(&q, &reads), text, sizeof text);
         printf("\nsequence %u:\n", k);
         for (unsigned i = 0; i < q.count; i++) {
+            if (q.part[i].bytes[0] == 0x90)
+                continue;
             printf("  %-50s [", x86_format(&q.part[i].insn, insn, sizeof insn));
             for (unsigned j = 0; j < q.part[i].length; j++)
                 printf("%s%02x", j ? " " : "", q.part[i].bytes[j]);
@@ -301,6 +308,32 @@ list_unlifted(void)
     printf("\n");
 }
 
+static int
+print_ir(const char *hex)
+{
+    uint8_t bytes[256];
+    struct ir_func f;
+    struct ir_build b;
+    struct lift_request request = {.bytes = bytes, .address = 0x1000, .max_insns = 64};
+    struct err e = {0};
+    int used;
+    unsigned v;
+
+    while (request.size < sizeof bytes && sscanf(hex, " %2x%n", &v, &used) == 1) {
+        bytes[request.size++] = (uint8_t)v;
+        hex += used;
+    }
+    ir_func_init(&f, request.address);
+    ir_build_init(&b, &f);
+    lift_block(&b, &request);
+    ir_print(&f, stdout);
+    if (ir_verify(&f, &e) < 0)
+        printf("not valid: %s\n", e.text);
+    ir_build_fini(&b);
+    ir_func_fini(&f);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -309,7 +342,7 @@ main(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},      {"sequences", optional_argument, NULL, 'q'},
         {"list", no_argument, NULL, 'l'},            {"verbose", no_argument, NULL, 'v'},
         {"strict-nan", no_argument, NULL, 'N'},      {"strict-x87", no_argument, NULL, 'X'},
-        {"failures", required_argument, NULL, 'o'},  {0},
+        {"failures", required_argument, NULL, 'o'},  {"bytes", required_argument, NULL, 'b'},  {0},
     };
     const char *only = NULL, *failures = NULL;
     unsigned count = 8, sequence_count = 300;
@@ -329,6 +362,7 @@ main(int argc, char **argv)
         case 'v': verbose = true; break;
         case 'N': strict_nan = true; break;
         case 'X': strict_x87 = true; break;
+        case 'b': return print_ir(optarg);
         case 'o': failures = optarg; break;
         default: return 2;
         }

@@ -98,7 +98,8 @@ struct tolerance {
     bool fxsave, fnsave; /* environment written to memory */
     bool sequence;
 };
-struct tolerance tolerance_of(const struct x86_insn *insn);
+/* s: before the instruction, or NULL in a sequence. */
+struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
 /* Prints differences to `text` (size bytes); returns how many. */
 unsigned state_compare(const struct outcome *native, const struct outcome *evaluated,
                        const struct tolerance *t, uint64_t trap_rip, char *text, size_t size);

@@ -141,6 +141,8 @@ form_runs(const struct form *f)
         if (f->sample.operand[i].kind == X86_OPD_REG && f->sample.operand[i].reg_class >= X86_RC_SEG)
             return false;
     }
+    if (f->map == 1 && f->opcode == 0x0d && !f->memory)
+        return false; /* AMD's prefetch: #UD with a register there, a nop on Intel */
     switch (f->op) {
     case X86_OP_IRET: case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_XGETBV:
     case X86_OP_RDRAND: case X86_OP_RDSEED: case X86_OP_RDPID: case X86_OP_RDFSBASE:
@@ -305,6 +307,8 @@ steer(struct x86_operand *o, struct shape *s, const struct x86_insn *insn, struc
         memcpy(s->bytes + s->disp_at, &disp, 4);
         return true;
     }
+    if (sequence && o->size >= 16 && (o->disp & 15))
+        return false;
     uint64_t index = 0;
     if (o->index >= 0 && !sequence) {
         if (o->index == o->base)
@@ -437,6 +441,11 @@ form_make(const struct form *f, uint64_t address, bool sequence, struct state *s
         if (x86_decode(s.bytes, s.size, address, &insn) <= 0 || key_of(&insn) != key_of(&f->sample))
             continue;
         if (sequence && !fits_sequence(&insn))
+            continue;
+        if ((x86_flow(&insn) == X86_FLOW_CALL_INDIRECT || x86_flow(&insn) == X86_FLOW_JUMP_INDIRECT) &&
+            insn.operand[0].kind == X86_OPD_REG && insn.operand[0].reg == X86_RSP)
+            continue; /* the target would be the stack */
+        if (insn.op == X86_OP_ENTER && (insn.operand[0].imm & 0xffff) > 0x400)
             continue;
         if (!sequence)
             prepare_registers(&insn, state);

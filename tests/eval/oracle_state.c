@@ -346,6 +346,8 @@ state_prepare(const struct x86_insn *insn, size_t size, struct state *s, uint8_t
     size_t at;
 
     prepare_memory(insn, s, window);
+    if (insn->op >= X86_OP_MAXPD && insn->op <= X86_OP_MINSS)
+        s->fx[24] &= 0xbf; /* with DAZ, processors differ in whether min and max pass denormals on */
     switch (x86_flow(insn)) {
     case X86_FLOW_RETURN:
         memcpy(window + (s->gpr[X86_RSP] - WINDOW), &target, 8);
@@ -393,11 +395,40 @@ in_list(const char *name, const char *list)
     return false;
 }
 
+/* OF is defined for a count of 1 alone, CF of shifts up to the operand's size (SDM vol. 2, SAL/SAR/SHL/SHR,
+ * RCL/RCR/ROL/ROR, SHLD, SHRD). s NULL: any count in CL is possible. */
+static uint32_t
+undefined_by_count(const struct x86_insn *insn, const struct state *s)
+{
+    const struct x86_operand *o = &insn->operand[insn->operand_count ? insn->operand_count - 1 : 0];
+    unsigned count, mask = insn->opsize == 8 ? 63 : 31;
+    bool rotate = false;
+
+    switch (insn->op) {
+    case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR:
+        rotate = true;
+        break;
+    case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
+        break;
+    default:
+        return 0;
+    }
+    if (o->kind == X86_OPD_IMM)
+        count = (unsigned)o->imm & mask;
+    else if (s)
+        count = (unsigned)s->gpr[X86_RCX] & mask;
+    else
+        count = mask;
+    if (count == 0)
+        return 0;
+    return (count != 1 ? 0x800u : 0) | (count >= insn->opsize * 8u && !rotate && insn->op != X86_OP_SAR ? 1u : 0);
+}
+
 struct tolerance
-tolerance_of(const struct x86_insn *insn)
+tolerance_of(const struct x86_insn *insn, const struct state *s)
 {
     char name[32];
-    struct tolerance t = {.undefined = flag_bits(x86_flag_effects(insn).undefined)};
+    struct tolerance t = {.undefined = flag_bits(x86_flag_effects(insn).undefined) | undefined_by_count(insn, s)};
 
     snprintf(name, sizeof name, "%s", x86_op_name(insn->op));
     for (char *p = name; *p; p++)
