@@ -1,0 +1,354 @@
+/* One function of IR to wasm: graph, structure, state analysis, then node by node in layout order. */
+#include "wasm/codegen_internal.h"
+
+#include <string.h>
+
+static uint32_t
+successor(const struct gen *g, const struct flow_node *n, uint32_t k)
+{
+    return g->layout.position[g->graph.successors.items[n->first + k]];
+}
+
+static uint32_t
+depth_of(const struct gen *g, uint32_t position)
+{
+    uint32_t index = position > g->at ? g->block_scope[position] : g->loop_scope[position];
+
+    return (uint32_t)g->scopes.count - 1 - index + g->extra_depth;
+}
+
+static void
+branch(struct gen *g, unsigned opcode, uint32_t position)
+{
+    code_op_index(&g->code, opcode, depth_of(g, position));
+}
+
+static void
+go_to(struct gen *g, uint32_t position)
+{
+    if (position != g->at + 1)
+        branch(g, W_BR, position);
+}
+
+/* br_table over all successors; the last is the default. The index is on the stack. */
+static void
+branch_table(struct gen *g, const struct flow_node *n)
+{
+    code_op_index(&g->code, W_BR_TABLE, n->count - 1);
+    for (uint32_t k = 0; k < n->count; k++)
+        buf_put_uleb(&g->code.bytes, depth_of(g, successor(g, n, k)));
+}
+
+static void
+end_branch(struct gen *g, const struct flow_node *n, const struct ir_terminator *t)
+{
+    uint32_t target = successor(g, n, 0), next = successor(g, n, 1);
+
+    gen_value(g, t->value);
+    if (target == next) {
+        code_op(&g->code, W_DROP);
+        go_to(g, next);
+        return;
+    }
+    if (target == g->at + 1) {
+        code_op(&g->code, W_I32_EQZ);
+        branch(g, W_BR_IF, next);
+        return;
+    }
+    branch(g, W_BR_IF, target);
+    go_to(g, next);
+}
+
+static void
+end_switch(struct gen *g, const struct flow_node *n, const struct ir_terminator *t)
+{
+    if (t->next == IR_NO_ADDRESS) {
+        gen_value(g, t->indirect);
+        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
+    }
+    gen_value(g, t->value);
+    if (n->count <= 2) {
+        /* One target at most: the layout gave no label to a fall-through. */
+        if (n->count == 1) {
+            code_op(&g->code, W_DROP);
+            go_to(g, successor(g, n, 0));
+            return;
+        }
+        if (successor(g, n, 0) == successor(g, n, 1)) {
+            code_op(&g->code, W_DROP);
+            go_to(g, successor(g, n, 0));
+        } else if (successor(g, n, 1) == g->at + 1) {
+            code_op(&g->code, W_I32_EQZ);
+            branch(g, W_BR_IF, successor(g, n, 0));
+        } else {
+            branch(g, W_BR_IF, successor(g, n, 1));
+            go_to(g, successor(g, n, 0));
+        }
+        return;
+    }
+    branch_table(g, n);
+}
+
+static void
+end_call(struct gen *g, uint32_t node, const struct ir_terminator *t)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+    bool tail = n->count == 0;
+
+    if (t->kind == IR_T_CALL_INDIRECT) {
+        gen_value(g, t->value);
+        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
+    }
+    gen_flush(g, gen_flush_at_end(g, node, g->dirty));
+    if (t->kind == IR_T_CALL)
+        gen_call(g, t->target, t->next, tail);
+    else if (t->kind == IR_T_CALL_INDIRECT)
+        gen_call_indirect(g, t->next, tail);
+    else
+        gen_syscall(g, t->next, tail);
+    if (tail)
+        return;
+    gen_reload(g, g->flow[g->graph.successors.items[n->first]].need_in);
+    go_to(g, successor(g, n, 0));
+}
+
+static void
+end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+
+    switch (t->kind) {
+    case IR_T_JUMP:
+        go_to(g, successor(g, n, 0));
+        break;
+    case IR_T_BRANCH:
+        end_branch(g, n, t);
+        break;
+    case IR_T_SWITCH:
+        end_switch(g, n, t);
+        break;
+    case IR_T_JUMP_INDIRECT:
+        gen_value(g, t->value);
+        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
+        go_to(g, successor(g, n, 0));
+        break;
+    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
+        end_call(g, node, t);
+        break;
+    case IR_T_RETURN:
+        gen_value(g, t->value);
+        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->pc_local, IR_I64));
+        gen_flush(g, gen_flush_at_end(g, node, g->dirty));
+        gen_branch_depth(g, W_BR, 0);
+        break;
+    default:
+        gen_flush(g, gen_flush_at_end(g, node, g->dirty));
+        gen_trap(g, t);
+        break;
+    }
+}
+
+static void
+write_block(struct gen *g, uint32_t node)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+    const struct ir_block *block = &g->f->blocks.items[n->index];
+    const struct node_flow *flow = &g->flow[node];
+
+    if (n->poll)
+        gen_poll(g, block->address, false, flow->dirty_in & ~gen_dead_states(block->flags_dead),
+                 (flow->need_out & ~flow->kill) | flow->expose);
+    g->dirty = flow->dirty_in;
+    gen_block_ops(g, block);
+    end_block(g, node, &block->end);
+}
+
+static void
+write_root(struct gen *g, const struct flow_node *n)
+{
+    if (n->count == 1) {
+        go_to(g, successor(g, n, 0));
+        return;
+    }
+    code_op_index(&g->code, W_LOCAL_GET, SELECTOR_LOCAL);
+    code_op(&g->code, W_I32_WRAP);
+    branch_table(g, n);
+}
+
+static void
+write_entry(struct gen *g, const struct flow_node *n)
+{
+    uint32_t next = g->graph.successors.items[n->first];
+
+    /* A loop header looks for itself. */
+    if (n->index == 0 && g->polls_at_entry && !g->graph.nodes.items[next].poll)
+        gen_poll(g, g->fn->entries[0], false, 0, 0);
+    gen_reload(g, g->flow[next].need_in);
+    go_to(g, successor(g, n, 0));
+}
+
+static void
+write_node(struct gen *g, uint32_t node)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+
+    switch (n->kind) {
+    case FLOW_ROOT:
+        write_root(g, n);
+        break;
+    case FLOW_ENTRY:
+        write_entry(g, n);
+        break;
+    case FLOW_BLOCK:
+        write_block(g, node);
+        break;
+    case FLOW_EXIT:
+        gen_leave(g, n->address, gen_flush_at_end(g, node, g->flow[node].dirty_in));
+        break;
+    case FLOW_INDIRECT:
+        gen_jump_indirect(g, node);
+        break;
+    case FLOW_DISPATCH:
+        code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->label_local, IR_I32));
+        branch_table(g, n);
+        break;
+    default: /* FLOW_LABEL */
+        code_i32_const(&g->code, n->index);
+        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->label_local, IR_I32));
+        go_to(g, successor(g, n, 0));
+        break;
+    }
+}
+
+/* --- scopes --- */
+
+static void
+close_scopes(struct gen *g, uint32_t position)
+{
+    while (g->scopes.count > 1 && g->scopes.items[g->scopes.count - 1].end <= position) {
+        code_op(&g->code, W_END);
+        g->scopes.count--;
+    }
+}
+
+static void
+open_scope(struct gen *g, unsigned opcode, uint32_t end)
+{
+    struct open_scope s = {.end = end};
+
+    if (opcode == W_LOOP)
+        g->loop_scope[g->at] = (uint32_t)g->scopes.count;
+    else if (end < g->layout.count)
+        g->block_scope[end] = (uint32_t)g->scopes.count;
+    vec_push(&g->scopes, s);
+    code_op_index(&g->code, opcode, W_VOID);
+}
+
+static void
+open_scopes(struct gen *g)
+{
+    uint32_t loop = g->layout.loop_end[g->at];
+    const struct flow_scope *s = g->layout.blocks[g->at];
+
+    for (; s != NULL && (loop == 0 || s->end >= loop); s = s->next)
+        open_scope(g, W_BLOCK, s->end);
+    if (loop != 0)
+        open_scope(g, W_LOOP, loop);
+    for (; s != NULL; s = s->next)
+        open_scope(g, W_BLOCK, s->end);
+}
+
+static void
+write_function(struct gen *g)
+{
+    g->at = 0;
+    open_scope(g, W_BLOCK, g->layout.count);
+    for (uint32_t i = 0; i < g->layout.count; i++) {
+        g->at = i;
+        close_scopes(g, i);
+        open_scopes(g);
+        write_node(g, g->layout.order[i]);
+    }
+    close_scopes(g, g->layout.count);
+    code_op(&g->code, W_END);
+    gen_push_promoted(g);
+    code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->pc_local, IR_I64));
+    code_op(&g->code, W_END);
+}
+
+static void
+gen_init(struct gen *g, struct wasm_object *o, struct wasm_function *fn, const struct ir_func *f)
+{
+    static const uint8_t promoted[] = {
+#define PROMOTED(id) X86_S_##id,
+#include "wasm/convention.def"
+#undef PROMOTED
+    };
+
+    memset(g, 0, sizeof *g);
+    g->o = o;
+    g->fn = fn;
+    g->f = f;
+    g->parameter_count = PROMOTED_COUNT + (fn->entry_count > 1);
+    memset(g->state_local, 0xff, sizeof g->state_local);
+    for (unsigned i = 0; i < PROMOTED_COUNT; i++)
+        g->state_local[promoted[i]] = i;
+    g->values = mem_zalloc(f->ops.count + 1, sizeof *g->values);
+    ir_block_map_init(&g->map, f);
+}
+
+static void
+gen_fini(struct gen *g)
+{
+    for (unsigned i = 0; i <= IR_V128; i++)
+        vec_fini(&g->free_locals[i]);
+    vec_fini(&g->local_types);
+    vec_fini(&g->scopes);
+    flow_graph_fini(&g->graph);
+    ir_block_map_fini(&g->map);
+    mem_free(g->values);
+    code_fini(&g->code);
+    arena_fini(&g->arena);
+}
+
+/* The local declarations go first, and are known last. */
+static void
+take_code(struct gen *g)
+{
+    struct wasm_code *out = &g->fn->code;
+    size_t shift;
+
+    code_locals(&out->bytes, g->local_types.items, g->local_types.count);
+    shift = out->bytes.size;
+    buf_put(&out->bytes, g->code.bytes.data, g->code.bytes.size);
+    for (size_t i = 0; i < g->code.patches.count; i++)
+        g->code.patches.items[i].offset += (uint32_t)shift;
+    out->patches.items = g->code.patches.items;
+    out->patches.count = g->code.patches.count;
+    out->patches.capacity = g->code.patches.capacity;
+    memset(&g->code.patches, 0, sizeof g->code.patches);
+}
+
+int
+wasm_codegen(struct wasm_object *o, struct wasm_function *fn, const struct ir_func *f, struct err *e)
+{
+    struct gen g;
+    int r = -1;
+
+    if (f->blocks.count == 0 || f->blocks.items[0].address != f->address)
+        return err_set(e, "block 0 is not the entry");
+    if (ir_verify(f, e) < 0)
+        return -1;
+    gen_init(&g, o, fn, f);
+    if (gen_make_graph(&g, e) == 0) {
+        flow_structure(&g.graph, &g.layout, &g.arena);
+        gen_analyse_states(&g);
+        g.block_scope = arena_alloc(&g.arena, (g.layout.count + 1) * sizeof *g.block_scope);
+        g.loop_scope = arena_alloc(&g.arena, (g.layout.count + 1) * sizeof *g.loop_scope);
+        write_function(&g);
+        take_code(&g);
+        r = 0;
+    }
+    gen_fini(&g);
+    return r;
+}

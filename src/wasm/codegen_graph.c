@@ -1,0 +1,240 @@
+/* The control flow graph of a function: its blocks, and nodes for entering, leaving and jumping indirectly. */
+#include "wasm/codegen_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BR_TABLE_MAX = 65000 }; /* engines take 65520 */
+
+struct exits { /* leaving edges share one node per address */
+    struct { uint64_t address; uint32_t node; } *slots; /* node + 1 */
+    uint32_t mask, used;
+};
+
+static uint32_t
+exit_slot(const struct exits *x, uint64_t address)
+{
+    uint32_t at = (uint32_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> 32) & x->mask;
+
+    while (x->slots[at].node != 0 && x->slots[at].address != address)
+        at = (at + 1) & x->mask;
+    return at;
+}
+
+static void
+exits_grow(struct exits *x)
+{
+    struct exits old = *x;
+
+    x->mask = x->mask * 2 + 1;
+    x->slots = mem_zalloc(x->mask + (size_t)1, sizeof *x->slots);
+    for (uint32_t i = 0; old.slots != NULL && i <= old.mask; i++) {
+        if (old.slots[i].node != 0)
+            x->slots[exit_slot(x, old.slots[i].address)] = old.slots[i];
+    }
+    mem_free(old.slots);
+}
+
+/* The node of an address: a block of the function, or an exit. */
+static uint32_t
+node_at(struct gen *g, struct exits *x, uint64_t address, uint8_t flags_dead)
+{
+    uint32_t block = ir_block_find(&g->map, address), at, node;
+
+    if (block != IR_NO_BLOCK)
+        return g->block_node[block];
+    if (x->used * 2 >= x->mask)
+        exits_grow(x);
+    at = exit_slot(x, address);
+    if (x->slots[at].node == 0) {
+        struct flow_node n = {.kind = FLOW_EXIT, .address = address, .flags_dead = flags_dead};
+
+        x->slots[at].node = flow_add_node(&g->graph, &n) + 1;
+        x->slots[at].address = address;
+        x->used++;
+    }
+    node = x->slots[at].node - 1;
+    g->graph.nodes.items[node].flags_dead &= flags_dead;
+    return node;
+}
+
+static bool
+block_exists(const struct gen *g, uint64_t address)
+{
+    return ir_block_find(&g->map, address) != IR_NO_BLOCK;
+}
+
+static bool
+jumps_indirectly(const struct ir_terminator *t)
+{
+    return t->kind == IR_T_JUMP_INDIRECT || (t->kind == IR_T_SWITCH && t->next == IR_NO_ADDRESS);
+}
+
+static void
+block_successors(struct gen *g, struct exits *x, const struct ir_block *block, uint32_t node)
+{
+    const struct ir_terminator *t = &block->end;
+    uint32_t first = (uint32_t)g->graph.successors.count;
+
+#define ADD(v)                                     \
+    do {                                           \
+        uint32_t add_ = (v);                       \
+        vec_push(&g->graph.successors, add_);      \
+    } while (0)
+    switch (t->kind) {
+    case IR_T_JUMP:
+        ADD(node_at(g, x, t->target, t->flags_dead));
+        break;
+    case IR_T_BRANCH:
+        ADD(node_at(g, x, t->target, t->flags_dead));
+        ADD(node_at(g, x, t->next, t->flags_dead));
+        break;
+    case IR_T_SWITCH:
+        for (uint32_t i = 0; i < t->target_count; i++)
+            ADD(node_at(g, x, t->targets[i], t->flags_dead));
+        ADD(t->next != IR_NO_ADDRESS ? node_at(g, x, t->next, t->flags_dead) : g->indirect);
+        break;
+    case IR_T_JUMP_INDIRECT:
+        ADD(g->indirect);
+        break;
+    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
+        if (block_exists(g, t->next))
+            ADD(node_at(g, x, t->next, t->flags_dead));
+        break;
+    default:
+        break;
+    }
+#undef ADD
+    g->graph.nodes.items[node].first = first;
+    g->graph.nodes.items[node].count = (uint32_t)g->graph.successors.count - first;
+    g->graph.nodes.items[node].flags_dead = t->flags_dead;
+}
+
+/* The function's own entries in table order, as its computed gotos find them. */
+static void
+indirect_successors(struct gen *g)
+{
+    struct flow_node *n = &g->graph.nodes.items[g->indirect];
+    uint32_t first = (uint32_t)g->graph.successors.count;
+
+    n->flags_dead = 0x3f;
+    for (size_t i = 0; i < g->f->blocks.count; i++) {
+        if (jumps_indirectly(&g->f->blocks.items[i].end))
+            n->flags_dead &= g->f->blocks.items[i].end.flags_dead;
+    }
+    if (!g->dispatches)
+        return;
+    for (uint32_t i = 0; i < g->fn->slot_count; i++) {
+        const struct wasm_entry *entry = &g->o->table.items[g->fn->first_slot + i];
+        uint32_t node = g->block_node[ir_block_find(&g->map, entry->address)];
+
+        vec_push(&g->graph.successors, node);
+    }
+    n->first = first;
+    n->count = (uint32_t)g->graph.successors.count - first;
+}
+
+static int
+entry_nodes(struct gen *g, struct err *e)
+{
+    uint32_t first;
+
+    for (uint32_t k = 0; k < g->fn->entry_count; k++) {
+        uint32_t block = ir_block_find(&g->map, g->fn->entries[k]);
+        struct flow_node n = {.kind = FLOW_ENTRY, .index = k, .count = 1};
+
+        if (block == IR_NO_BLOCK)
+            return err_set(e, "entry %#" PRIx64 " is no block", g->fn->entries[k]);
+        n.first = (uint32_t)g->graph.successors.count;
+        vec_push(&g->graph.successors, g->block_node[block]);
+        flow_add_node(&g->graph, &n);
+    }
+    first = (uint32_t)g->graph.successors.count;
+    for (uint32_t k = 0; k < g->fn->entry_count; k++)
+        vec_push(&g->graph.successors, 1 + k);
+    g->graph.nodes.items[0].first = first;
+    g->graph.nodes.items[0].count = g->fn->entry_count;
+    return 0;
+}
+
+/* Is it worth making every indirect jump look at the function's own entries first? For an interpreter's
+ * computed goto it is; a C++ function with landing pads and a virtual tail call has few of either. */
+static bool
+has_computed_goto(const struct gen *g, uint32_t jumps)
+{
+    const struct wasm_function *fn = g->fn;
+
+    if (!fn->contiguous || fn->slot_count > BR_TABLE_MAX)
+        return false;
+    return (fn->slot_count >= 4 && jumps >= 2) || (fn->slot_count >= 16 && jumps >= 1);
+}
+
+static bool
+calls_or_tail_calls(const struct gen *g, const struct ir_block *block)
+{
+    const struct ir_terminator *t = &block->end;
+
+    switch (t->kind) {
+    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_JUMP_INDIRECT:
+        return true;
+    case IR_T_JUMP:
+        return !block_exists(g, t->target);
+    case IR_T_BRANCH:
+        return !block_exists(g, t->target) || !block_exists(g, t->next);
+    default:
+        return false;
+    }
+}
+
+static int
+check_switches(const struct gen *g, struct err *e)
+{
+    for (size_t i = 0; i < g->f->blocks.count; i++) {
+        const struct ir_block *block = &g->f->blocks.items[i];
+
+        if (block->end.kind == IR_T_SWITCH && block->end.target_count > BR_TABLE_MAX)
+            return err_set(e, "block %#" PRIx64 ": jump table too large", block->address);
+    }
+    return 0;
+}
+
+int
+gen_make_graph(struct gen *g, struct err *e)
+{
+    struct flow_node root = {.kind = FLOW_ROOT};
+    struct exits x = {.mask = 7};
+    uint32_t jumps = 0, switches = 0;
+
+    if (check_switches(g, e) < 0)
+        return -1;
+    x.slots = mem_zalloc(8, sizeof *x.slots);
+    flow_add_node(&g->graph, &root);
+    g->block_node = arena_alloc(&g->arena, (g->f->blocks.count + 1) * sizeof *g->block_node);
+    for (uint32_t i = 0; i < g->f->blocks.count; i++)
+        g->block_node[i] = g->fn->entry_count + 1 + i;
+    if (entry_nodes(g, e) < 0) {
+        mem_free(x.slots);
+        return -1;
+    }
+    for (uint32_t i = 0; i < g->f->blocks.count; i++) {
+        struct flow_node n = {.kind = FLOW_BLOCK, .index = i, .address = g->f->blocks.items[i].address};
+
+        flow_add_node(&g->graph, &n);
+        jumps += g->f->blocks.items[i].end.kind == IR_T_JUMP_INDIRECT;
+        switches += jumps_indirectly(&g->f->blocks.items[i].end);
+        g->polls_at_entry |= calls_or_tail_calls(g, &g->f->blocks.items[i]);
+    }
+    g->indirect = FLOW_NONE;
+    if (switches != 0) {
+        struct flow_node n = {.kind = FLOW_INDIRECT};
+
+        g->indirect = flow_add_node(&g->graph, &n);
+        g->dispatches = has_computed_goto(g, jumps);
+    }
+    for (uint32_t i = 0; i < g->f->blocks.count; i++)
+        block_successors(g, &x, &g->f->blocks.items[i], g->block_node[i]);
+    if (g->indirect != FLOW_NONE)
+        indirect_successors(g);
+    mem_free(x.slots);
+    return 0;
+}

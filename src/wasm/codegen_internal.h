@@ -1,0 +1,121 @@
+/* Code generation of one function: what its files share. */
+#ifndef WASM_CODEGEN_INTERNAL_H
+#define WASM_CODEGEN_INTERNAL_H
+
+#include "ir/block_map.h"
+#include "wasm/object_internal.h"
+#include "wasm/structure.h"
+
+enum { PROMOTED_COUNT = 10, SELECTOR_LOCAL = 10 };
+
+/* How a value gets onto the wasm stack. */
+enum value_kind {
+    VALUE_UNDEFINED,
+    VALUE_CONSTANT, /* written again at each use */
+    VALUE_STATE,    /* a GET: read from the state's local at each use */
+    VALUE_TREE,     /* used once: written at its use */
+    VALUE_LOCAL,    /* in a local of its own */
+};
+
+/* Bits of value_info.reads beside the states: what must not change before the value is written. */
+#define READS_MEMORY (UINT64_C(1) << 63)
+
+enum { PENDING_MAX = 64, TREE_HEIGHT_MAX = 60 };
+
+struct value_info {
+    uint8_t kind;
+    uint8_t height;
+    bool pending; /* in gen.pending */
+    uint32_t uses; /* left */
+    uint32_t local;
+    uint64_t reads;
+};
+
+struct node_flow { /* cached states (not promoted ones) around a node */
+    uint64_t define, clean;     /* dirty_out = (dirty_in & ~clean) | define */
+    uint64_t expose, kill;      /* need_in = (need_out & ~kill) | expose */
+    uint64_t dirty_in, dirty_out, need_in, need_out;
+};
+
+struct open_scope {
+    uint32_t end;  /* position at which it closes */
+    uint32_t node; /* the loop's header, or FLOW_NONE for a block */
+};
+
+struct gen {
+    struct wasm_object *o;
+    struct wasm_function *fn;
+    const struct ir_func *f;
+    struct wasm_code code;
+    struct arena arena;
+    struct ir_block_map map;
+    struct flow_graph graph;
+    struct flow_layout layout;
+    uint32_t *block_node;     /* by block */
+    uint32_t indirect;        /* the FLOW_INDIRECT node, or FLOW_NONE */
+    bool dispatches;          /* it branches to this function's own entries */
+    bool polls_at_entry;
+    struct node_flow *flow;   /* by node */
+    uint64_t used_states;     /* cached states with a local */
+
+    /* locals */
+    uint32_t parameter_count;
+    VEC(uint8_t) local_types; /* IR types of those after the parameters */
+    uint32_t state_local[X86_S_COUNT];
+    uint32_t pc_local, target_local, label_local, map_local, bits_local; /* 0: not made yet */
+    VEC(uint32_t) free_locals[IR_V128 + 1];
+
+    /* the block being written */
+    struct value_info *values; /* by operation */
+    ir_value pending[PENDING_MAX];
+    uint32_t pending_count;
+    uint64_t dirty;
+
+    /* open wasm scopes; [0] is the one whose end returns (promoted, pc) */
+    VEC(struct open_scope) scopes;
+    uint32_t extra_depth; /* ifs inside a node */
+    uint32_t *block_scope, *loop_scope; /* by position: index in scopes */
+    uint32_t at; /* position being written */
+};
+
+/* --- codegen_state.c: cached states --- */
+uint64_t gen_cached_states(void);
+void gen_analyse_states(struct gen *g);
+void gen_flush(struct gen *g, uint64_t states);  /* locals -> globals */
+void gen_reload(struct gen *g, uint64_t states); /* globals -> locals */
+uint64_t gen_dead_states(uint8_t flags_dead);
+/* States the node's terminator or leaving writes back. */
+uint64_t gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty);
+/* The cached states a helper needs written back before and read again after. */
+uint64_t gen_helper_flush(const struct gen *g, unsigned helper, uint64_t dirty);
+uint64_t gen_helper_reload(const struct gen *g, unsigned helper);
+/* Does control come back to the node's successor through a call that may change all state? */
+bool gen_ends_in_call(const struct gen *g, const struct flow_node *n);
+
+/* --- codegen_ops.c: values --- */
+uint32_t gen_new_local(struct gen *g, unsigned ir_type);
+uint32_t gen_take_local(struct gen *g, unsigned ir_type);
+void gen_free_local(struct gen *g, unsigned ir_type, uint32_t local);
+uint32_t gen_state_local(struct gen *g, unsigned state);
+void gen_block_ops(struct gen *g, const struct ir_block *block);
+void gen_value(struct gen *g, ir_value v); /* writes it: one use */
+void gen_address(struct gen *g, uint64_t address); /* image base + address */
+
+/* --- codegen_call.c: leaving and coming back --- */
+void gen_push_promoted(struct gen *g);
+void gen_set_results(struct gen *g); /* pops promoted registers and pc_local */
+void gen_branch_depth(struct gen *g, unsigned opcode, uint32_t depth_index);
+void gen_check_pc(struct gen *g, uint64_t next);
+void gen_leave(struct gen *g, uint64_t address, uint64_t flush); /* tail call, or return with that pc */
+void gen_call(struct gen *g, uint64_t target, uint64_t next, bool tail);
+void gen_call_indirect(struct gen *g, uint64_t next, bool tail); /* target in target_local */
+void gen_jump_indirect(struct gen *g, uint32_t node);
+void gen_syscall(struct gen *g, uint64_t next, bool tail);
+void gen_trap(struct gen *g, const struct ir_terminator *t);
+void gen_poll(struct gen *g, uint64_t address, bool is_target, uint64_t flush, uint64_t reload);
+uint32_t gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type);
+
+/* --- codegen_graph.c --- */
+int gen_make_graph(struct gen *g, struct err *e);
+
+#endif

@@ -1,0 +1,244 @@
+/* Cached CPU state: states that are no parameters live in locals, read from their globals where a path needs
+ * them (function entries, after calls) and written back where they may be dirty and somebody may look.
+ *
+ * Forward: a state is dirty when some path has set it since it was last written back. Backward: a state is
+ * needed when some path reads its local (a write-back does) before it is set or read again. */
+#include "wasm/codegen_internal.h"
+
+#include <string.h>
+
+static const uint8_t promoted[] = {
+#define PROMOTED(id) X86_S_##id,
+#include "wasm/convention.def"
+#undef PROMOTED
+};
+_Static_assert(sizeof promoted == PROMOTED_COUNT, "T10 takes the promoted registers");
+
+uint64_t
+gen_cached_states(void)
+{
+    uint64_t set = IR_STATES_ALL;
+
+    for (unsigned i = 0; i < PROMOTED_COUNT; i++)
+        set &= ~IR_STATE_BIT(promoted[i]);
+    /* Written by helpers and the kernel between any two instructions that look at them. */
+    return set & ~(IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT));
+}
+
+uint64_t
+gen_dead_states(uint8_t flags_dead)
+{
+    return (uint64_t)flags_dead << X86_S_CF & IR_STATES_FLAGS;
+}
+
+void
+gen_flush(struct gen *g, uint64_t states)
+{
+    for (; states != 0; states &= states - 1) {
+        unsigned s = (unsigned)__builtin_ctzll(states);
+
+        code_op_index(&g->code, W_LOCAL_GET, gen_state_local(g, s));
+        code_global(&g->code, W_GLOBAL_SET, s);
+    }
+}
+
+void
+gen_reload(struct gen *g, uint64_t states)
+{
+    for (; states != 0; states &= states - 1) {
+        unsigned s = (unsigned)__builtin_ctzll(states);
+
+        code_global(&g->code, W_GLOBAL_GET, s);
+        code_op_index(&g->code, W_LOCAL_SET, gen_state_local(g, s));
+    }
+}
+
+uint64_t
+gen_helper_flush(const struct gen *g, unsigned helper, uint64_t dirty)
+{
+    return dirty & (ir_helper_reads(helper) | ir_helper_writes(helper));
+}
+
+uint64_t
+gen_helper_reload(const struct gen *g, unsigned helper)
+{
+    return g->used_states & ir_helper_writes(helper);
+}
+
+bool
+gen_ends_in_call(const struct gen *g, const struct flow_node *n)
+{
+    unsigned kind;
+
+    if (n->kind != FLOW_BLOCK)
+        return false;
+    kind = g->f->blocks.items[n->index].end.kind;
+    return kind == IR_T_CALL || kind == IR_T_CALL_INDIRECT || kind == IR_T_SYSCALL;
+}
+
+uint64_t
+gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+    unsigned kind;
+
+    if (n->kind == FLOW_EXIT || n->kind == FLOW_INDIRECT)
+        return dirty & ~gen_dead_states(n->flags_dead);
+    if (n->kind != FLOW_BLOCK)
+        return 0;
+    kind = g->f->blocks.items[n->index].end.kind;
+    if (kind == IR_T_RETURN || kind == IR_T_TRAP || kind == IR_T_NONE || gen_ends_in_call(g, n))
+        return dirty & ~gen_dead_states(n->flags_dead);
+    return 0;
+}
+
+static void
+collect_used(struct gen *g)
+{
+    uint64_t used = 0;
+
+    for (size_t i = 0; i < g->f->blocks.count; i++) {
+        const struct ir_block *block = &g->f->blocks.items[i];
+
+        for (uint32_t v = block->first_op; v < block->first_op + block->op_count; v++) {
+            const struct ir_op *op = &g->f->ops.items[v];
+
+            if (op->op == IR_GET || op->op == IR_SET)
+                used |= IR_STATE_BIT(op->aux);
+        }
+    }
+    g->used_states = used & gen_cached_states();
+}
+
+static void
+summarise_dirty(struct gen *g, struct node_flow *flow, const struct ir_block *block)
+{
+    for (uint32_t v = block->first_op; v < block->first_op + block->op_count; v++) {
+        const struct ir_op *op = &g->f->ops.items[v];
+        uint64_t clean;
+
+        if (op->op == IR_SET) {
+            flow->define |= IR_STATE_BIT(op->aux) & g->used_states;
+        } else if (op->op == IR_HELPER) {
+            clean = ir_helper_reads(op->aux) | ir_helper_writes(op->aux);
+            flow->clean |= clean;
+            flow->define &= ~clean;
+        }
+    }
+}
+
+/* Needs flow->dirty_in. */
+static void
+summarise_need(struct gen *g, struct node_flow *flow, const struct ir_block *block)
+{
+    uint64_t dirty = flow->dirty_in, uses;
+
+    for (uint32_t v = block->first_op; v < block->first_op + block->op_count; v++) {
+        const struct ir_op *op = &g->f->ops.items[v];
+        uint64_t bit = IR_STATE_BIT(op->aux & 63) & g->used_states;
+
+        if (op->op == IR_SET) {
+            flow->kill |= bit;
+            dirty |= bit;
+        } else if (op->op == IR_GET) {
+            flow->expose |= bit & ~flow->kill;
+        } else if (op->op == IR_HELPER) {
+            uses = gen_helper_flush(g, op->aux, dirty);
+            flow->expose |= uses & ~flow->kill;
+            flow->kill |= gen_helper_reload(g, op->aux);
+            dirty &= ~(ir_helper_reads(op->aux) | ir_helper_writes(op->aux));
+        }
+    }
+}
+
+static void
+solve_dirty(struct gen *g)
+{
+    bool changed;
+
+    do {
+        changed = false;
+        for (uint32_t i = 0; i < g->layout.count; i++) {
+            uint32_t node = g->layout.order[i];
+            const struct flow_node *n = &g->graph.nodes.items[node];
+            struct node_flow *flow = &g->flow[node];
+
+            flow->dirty_out = gen_ends_in_call(g, n) ? 0 : (flow->dirty_in & ~flow->clean) | flow->define;
+            for (uint32_t k = 0; k < n->count; k++) {
+                struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
+
+                if ((flow->dirty_out & ~s->dirty_in) == 0)
+                    continue;
+                s->dirty_in |= flow->dirty_out;
+                changed = true;
+            }
+        }
+    } while (changed);
+}
+
+static uint64_t
+dirty_at_end(const struct node_flow *flow)
+{
+    return (flow->dirty_in & ~flow->clean) | flow->define;
+}
+
+static uint64_t
+need_at_start(struct gen *g, uint32_t node)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+    struct node_flow *flow = &g->flow[node];
+    uint64_t need = 0;
+
+    if (!gen_ends_in_call(g, n)) {
+        for (uint32_t k = 0; k < n->count; k++)
+            need |= g->flow[g->graph.successors.items[n->first + k]].need_in;
+    }
+    need |= gen_flush_at_end(g, node, dirty_at_end(flow));
+    flow->need_out = need;
+    need = (need & ~flow->kill) | flow->expose;
+    if (n->kind == FLOW_ENTRY || n->kind == FLOW_ROOT)
+        return 0; /* all of it is read there */
+    if (n->poll && n->kind == FLOW_BLOCK)
+        need |= flow->dirty_in & ~gen_dead_states(g->f->blocks.items[n->index].flags_dead);
+    return need;
+}
+
+static void
+solve_need(struct gen *g)
+{
+    bool changed;
+
+    do {
+        changed = false;
+        for (uint32_t i = g->layout.count; i-- > 0;) {
+            uint32_t node = g->layout.order[i];
+            uint64_t need = need_at_start(g, node);
+
+            if (need == g->flow[node].need_in)
+                continue;
+            g->flow[node].need_in = need;
+            changed = true;
+        }
+    } while (changed);
+}
+
+void
+gen_analyse_states(struct gen *g)
+{
+    collect_used(g);
+    g->flow = arena_alloc(&g->arena, (g->graph.nodes.count + 1) * sizeof *g->flow);
+    for (uint32_t i = 0; i < g->layout.count; i++) {
+        const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
+
+        if (n->kind == FLOW_BLOCK)
+            summarise_dirty(g, &g->flow[g->layout.order[i]], &g->f->blocks.items[n->index]);
+    }
+    solve_dirty(g);
+    for (uint32_t i = 0; i < g->layout.count; i++) {
+        const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
+
+        if (n->kind == FLOW_BLOCK)
+            summarise_need(g, &g->flow[g->layout.order[i]], &g->f->blocks.items[n->index]);
+    }
+    solve_need(g);
+}

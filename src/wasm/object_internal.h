@@ -1,0 +1,45 @@
+/* A code object while it is made: what the code generator needs of it. */
+#ifndef WASM_OBJECT_INTERNAL_H
+#define WASM_OBJECT_INTERNAL_H
+
+#include "wasm/encode.h"
+#include "wasm/object.h"
+
+struct wasm_entry { /* one table slot */
+    uint64_t address;
+    uint32_t function; /* index into functions */
+    uint32_t selector;
+};
+
+struct wasm_function {
+    uint64_t address;
+    uint64_t *entries; /* in the object's arena */
+    uint32_t entry_count;
+    uint32_t order;        /* of declaration: the first of equal addresses wins */
+    uint32_t index;        /* of the body among the defined functions; wrappers follow */
+    uint32_t first_slot, slot_count; /* its table slots, when contiguous */
+    bool contiguous;       /* no other function's entry lies between its own */
+    bool added;
+    struct wasm_code code; /* locals and expression */
+};
+
+struct wasm_object {
+    struct arena arena;
+    bool base_is_zero;
+    bool sealed;           /* no more declarations: indices are fixed */
+    bool late_declaration;
+    VEC(struct wasm_function) functions;
+    VEC(struct wasm_entry) table; /* by address */
+    uint32_t *lookup;             /* hash of table addresses: slot + 1 */
+    uint32_t lookup_mask;
+    uint32_t defined_count;
+    uint64_t text_bytes, text_insns, poll_count;
+};
+
+/* The compiled entry at an image-relative address, or NULL. */
+const struct wasm_entry *wasm_object_find(const struct wasm_object *o, uint64_t address);
+
+/* codegen.c: fills fn->code. */
+int wasm_codegen(struct wasm_object *o, struct wasm_function *fn, const struct ir_func *f, struct err *e);
+
+#endif

@@ -1,0 +1,244 @@
+/* Loops with several entries get one: every edge to an entry goes through a dispatch node instead, by way of a
+ * node that says in a local which entry is meant. Loops are the strongly connected components, found from
+ * the outside in: once the edges to its header are taken away, a loop falls apart into the loops inside it. */
+#include <string.h>
+
+#include "wasm/structure.h"
+
+struct part { /* nodes[first .. first + count) */
+    uint32_t first, count;
+};
+
+struct reducer {
+    struct flow_graph *g;
+    struct arena *a;
+    uint32_t n;          /* nodes at the start; those added later need no further look */
+    uint32_t *pred_first, *preds;
+    uint32_t *member;    /* by node: the part it is in now; others are outside */
+    uint32_t *component; /* by node: its component's number */
+    uint32_t component_count;
+    bool *cut;           /* by node: edges to it no longer count */
+    uint32_t dispatches;
+    VEC(struct part) work;
+    VEC(uint32_t) nodes;
+    /* Tarjan's */
+    uint32_t *index, *low, *stack, *calls, *next;
+    uint32_t counter, depth;
+};
+
+static void *
+array(struct arena *a, size_t count, size_t size)
+{
+    return arena_alloc(a, (count + 1) * size);
+}
+
+static void
+predecessors(struct reducer *r)
+{
+    const struct flow_graph *g = r->g;
+
+    r->pred_first = array(r->a, r->n + 1, sizeof *r->pred_first);
+    for (uint32_t i = 0; i < r->n; i++) {
+        for (uint32_t k = 0; k < g->nodes.items[i].count; k++)
+            r->pred_first[g->successors.items[g->nodes.items[i].first + k] + 1]++;
+    }
+    for (uint32_t i = 0; i < r->n; i++)
+        r->pred_first[i + 1] += r->pred_first[i];
+    r->preds = array(r->a, r->pred_first[r->n], sizeof *r->preds);
+    for (uint32_t i = 0; i < r->n; i++) {
+        for (uint32_t k = 0; k < g->nodes.items[i].count; k++)
+            r->preds[r->pred_first[g->successors.items[g->nodes.items[i].first + k]]++] = i;
+    }
+    for (uint32_t i = r->n; i > 0; i--)
+        r->pred_first[i] = r->pred_first[i - 1];
+    r->pred_first[0] = 0;
+}
+
+/* Sends the edges to `entry` that come from inside (or outside) of the component through a label node. */
+static void
+redirect(struct reducer *r, uint32_t component, uint32_t entry, uint32_t label, uint32_t dispatch, bool inside)
+{
+    uint32_t made = FLOW_NONE;
+
+    for (uint32_t i = r->pred_first[entry]; i < r->pred_first[entry + 1]; i++) {
+        uint32_t p = r->preds[i];
+        uint32_t first = r->g->nodes.items[p].first, count = r->g->nodes.items[p].count;
+
+        if ((r->component[p] == component) != inside)
+            continue;
+        for (uint32_t k = 0; k < count; k++) {
+            if (r->g->successors.items[first + k] != entry)
+                continue;
+            if (made == FLOW_NONE) {
+                struct flow_node n = {.kind = FLOW_LABEL, .index = label, .count = 1,
+                                      .first = (uint32_t)r->g->successors.count};
+
+                vec_push(&r->g->successors, dispatch);
+                made = flow_add_node(r->g, &n);
+            }
+            r->g->successors.items[first + k] = made;
+        }
+    }
+}
+
+static bool
+entered_from_outside(const struct reducer *r, uint32_t node)
+{
+    for (uint32_t i = r->pred_first[node]; i < r->pred_first[node + 1]; i++) {
+        if (r->component[r->preds[i]] != r->component[node])
+            return true;
+    }
+    return false;
+}
+
+/* One component of more than one node, or with an edge to itself; its nodes are the last `count` of nodes. */
+static void
+component_done(struct reducer *r, uint32_t first, uint32_t count)
+{
+    uint32_t *nodes = r->nodes.items + first;
+    uint32_t entry_count = 0, only = FLOW_NONE, component = r->component[nodes[0]];
+    struct part inner = {first, count};
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!entered_from_outside(r, nodes[i]))
+            continue;
+        /* Entries to the front: they are the labels. */
+        only = nodes[i];
+        nodes[i] = nodes[entry_count];
+        nodes[entry_count++] = only;
+    }
+    if (entry_count == 1) {
+        r->cut[only] = true;
+    } else if (entry_count > 1) {
+        struct flow_node n = {.kind = FLOW_DISPATCH, .index = r->dispatches++,
+                              .first = (uint32_t)r->g->successors.count, .count = entry_count};
+        uint32_t dispatch;
+
+        for (uint32_t i = 0; i < entry_count; i++)
+            vec_push(&r->g->successors, nodes[i]);
+        dispatch = flow_add_node(r->g, &n);
+        for (uint32_t i = 0; i < entry_count; i++) {
+            redirect(r, component, nodes[i], i, dispatch, true);
+            redirect(r, component, nodes[i], i, dispatch, false);
+            r->g->nodes.items[nodes[i]].poll = true;
+            r->cut[nodes[i]] = true;
+        }
+    }
+    vec_push(&r->work, inner);
+}
+
+static bool
+counts(const struct reducer *r, uint32_t part, uint32_t node)
+{
+    return node < r->n && r->member[node] == part && !r->cut[node];
+}
+
+static void
+take_component(struct reducer *r, uint32_t header)
+{
+    uint32_t first = (uint32_t)r->nodes.count, node;
+
+    r->component_count++;
+    do {
+        node = r->stack[--r->depth];
+        r->component[node] = r->component_count;
+        vec_push(&r->nodes, node);
+    } while (node != header);
+    if (r->nodes.count - first == 1)
+        r->nodes.count = first; /* no loop, or a loop of one node, which has one entry */
+    else
+        vec_push(&r->work, ((struct part){first, (uint32_t)r->nodes.count - first}));
+}
+
+/* Tarjan's algorithm from one node, iterative. Complete components go to `work`. */
+static void
+connect(struct reducer *r, uint32_t start, uint32_t part)
+{
+    uint32_t calls = 0;
+
+    r->calls[calls++] = start;
+    r->index[start] = r->low[start] = ++r->counter;
+    r->stack[r->depth++] = start;
+    r->next[start] = 0;
+    while (calls != 0) {
+        uint32_t node = r->calls[calls - 1];
+        const struct flow_node *n = &r->g->nodes.items[node];
+
+        if (r->next[node] < n->count) {
+            uint32_t s = r->g->successors.items[n->first + r->next[node]++];
+
+            if (!counts(r, part, s))
+                continue;
+            if (r->index[s] == 0) {
+                r->index[s] = r->low[s] = ++r->counter;
+                r->stack[r->depth++] = s;
+                r->next[s] = 0;
+                r->calls[calls++] = s;
+            } else if (r->component[s] == 0 && r->index[s] < r->low[node]) {
+                r->low[node] = r->index[s];
+            }
+            continue;
+        }
+        calls--;
+        if (calls != 0 && r->low[node] < r->low[r->calls[calls - 1]])
+            r->low[r->calls[calls - 1]] = r->low[node];
+        if (r->low[node] == r->index[node])
+            take_component(r, node);
+    }
+}
+
+/* Splits a part into components. Those found are on `work` from `before` on; component_done() turns each into
+ * the part to split next. */
+static void
+split_part(struct reducer *r, struct part p, uint32_t number)
+{
+    uint32_t *nodes = array(r->a, p.count, sizeof *nodes);
+    uint32_t before = (uint32_t)r->work.count, after;
+    struct part *found;
+
+    memcpy(nodes, r->nodes.items + p.first, p.count * sizeof *nodes);
+    for (uint32_t i = 0; i < p.count; i++) {
+        r->member[nodes[i]] = number;
+        r->index[nodes[i]] = 0;
+        r->component[nodes[i]] = 0;
+    }
+    for (uint32_t i = 0; i < p.count; i++) {
+        if (r->index[nodes[i]] == 0 && counts(r, number, nodes[i]))
+            connect(r, nodes[i], number);
+    }
+    /* What was cut belongs to no component of this part. */
+    for (uint32_t i = 0; i < p.count; i++) {
+        if (r->component[nodes[i]] == 0)
+            r->component[nodes[i]] = ++r->component_count;
+    }
+    after = (uint32_t)r->work.count;
+    found = array(r->a, after - before, sizeof *found);
+    memcpy(found, r->work.items + before, (after - before) * sizeof *found);
+    r->work.count = before;
+    for (uint32_t i = 0; i < after - before; i++)
+        component_done(r, found[i].first, found[i].count);
+}
+
+void
+flow_make_reducible(struct flow_graph *g, struct arena *a)
+{
+    struct reducer r = {.g = g, .a = a, .n = (uint32_t)g->nodes.count};
+    uint32_t number = 0;
+
+    predecessors(&r);
+    r.member = array(a, r.n, sizeof *r.member);
+    r.component = array(a, r.n, sizeof *r.component);
+    r.cut = array(a, r.n, sizeof *r.cut);
+    r.index = array(a, r.n, sizeof *r.index);
+    r.low = array(a, r.n, sizeof *r.low);
+    r.stack = array(a, r.n, sizeof *r.stack);
+    r.calls = array(a, r.n, sizeof *r.calls);
+    r.next = array(a, r.n, sizeof *r.next);
+    for (uint32_t i = 0; i < r.n; i++)
+        vec_push(&r.nodes, i);
+    vec_push(&r.work, ((struct part){0, r.n}));
+    while (r.work.count != 0)
+        split_part(&r, r.work.items[--r.work.count], ++number);
+    vec_fini(&r.work);
+    vec_fini(&r.nodes);
+}
