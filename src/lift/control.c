@@ -29,6 +29,17 @@ lift_end_jump(struct lift *l, uint64_t target)
     end(l, IR_T_JUMP)->target = target;
 }
 
+/* The same truth with fewer negations; any nonzero value branches. */
+static ir_value
+truth(struct lift *l, ir_value v)
+{
+    const struct ir_op *op = ir_def(B, v);
+
+    if (op->op == IR_EQZ32 && ir_def(B, op->a)->op == IR_EQZ32)
+        return ir_def(B, op->a)->a;
+    return v;
+}
+
 static void
 end_branch(struct lift *l, ir_value condition)
 {
@@ -39,7 +50,7 @@ end_branch(struct lift *l, ir_value condition)
         return;
     }
     t = end(l, IR_T_BRANCH);
-    t->value = condition;
+    t->value = truth(l, condition);
     t->target = (uint64_t)l->insn->operand[0].imm;
     t->next = l->next;
 }
