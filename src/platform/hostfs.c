@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define NEGATIVE(call)                      \
@@ -398,16 +399,6 @@ host_tty_raw(int fd)
             signal(fatal[i], restore_and_die);
     }
     return 0;
-}
-
-int
-host_tty_attributes(int fd, struct termios *t)
-{
-    if (fd == saved_fd) {
-        *t = saved_termios;
-        return 0;
-    }
-    return NEGATIVE(tcgetattr(fd, t));
 }
 
 int

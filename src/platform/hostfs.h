@@ -12,7 +12,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
-#include <termios.h>
 
 int host_memfd(const char *name, uint64_t size);
 ssize_t host_pread(int fd, void *buf, size_t size, uint64_t offset);
@@ -52,7 +51,6 @@ int host_fstatfs(int fd, struct statfs *st);
 bool host_is_tty(int fd);
 int host_tty_raw(int fd);      /* also restored at exit and on fatal signals */
 void host_tty_restore(void);
-int host_tty_attributes(int fd, struct termios *t);
 int host_tty_size(int fd, uint16_t *rows, uint16_t *columns);
 /* A descriptor that becomes readable whenever the window's size changed; -errno. */
 int host_tty_size_watch(void);

@@ -56,6 +56,13 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
             int w = io_wait(f, &deadline, false);
 
+            if (w == -EAGAIN && f->inode && S_ISCHR(f->inode->mode)) {
+                /* a terminal's VTIME: what there is, perhaps nothing */
+                vfs_read_timed_out = true;
+                r = file_try_read(f, iov, user_iov_spans(u, 0, true, iov, SPANS), pos);
+                vfs_read_timed_out = false;
+                return r;
+            }
             if (w < 0)
                 return w;
             continue;

@@ -311,6 +311,9 @@ poll_add(struct wait_queue **queues, unsigned *count, unsigned max, struct wait_
 /* The events that the poll under way is for: a file that watches the host asks the host for these only. */
 extern unsigned vfs_poll_wanted;
 
+/* A timed read of a terminal (VTIME) is over: give what there is. */
+extern bool vfs_read_timed_out;
+
 /* --- hostfs.c --- */
 struct superblock *hostfs_new(const char *host_path, bool read_only);
 

@@ -1,0 +1,230 @@
+/* ioctls of terminals (ioctl_tty(2)). */
+#include "vkernel/tty/tty_internal.h"
+
+#include <signal.h>
+
+/* The kernel's struct termios: TCGETS and TCSETS. */
+struct kernel_termios {
+    uint32_t iflag, oflag, cflag, lflag;
+    uint8_t line, cc[19];
+};
+_Static_assert(sizeof(struct kernel_termios) == 36, "struct termios of the kernel");
+
+static int
+get_termios(struct tty *t, guest_addr arg, bool two)
+{
+    return copy_to_guest(arg, &t->termios, two ? sizeof t->termios : sizeof(struct kernel_termios));
+}
+
+static int
+set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
+{
+    struct termios2 next = t->termios;
+    unsigned old = t->termios.c_lflag;
+    int r = copy_from_guest(&next, arg, two ? sizeof next : sizeof(struct kernel_termios));
+
+    if (r < 0)
+        return r;
+    if (flush)
+        tty_flush_input(t);
+    t->termios = next;
+    if (!(next.c_iflag & IXON) && t->stopped) {
+        t->stopped = false;
+        wait_queue_wake(&t->write_queue);
+    }
+    if ((old ^ next.c_lflag) & ICANON) {
+        /* what was typed so far is one line for a canonical reader, plain bytes for a raw one */
+        if (!(next.c_lflag & ICANON)) {
+            t->committed = t->tail;
+        } else if (t->head != t->tail && t->lines == 0) {
+            t->input[(t->tail + TTY_INPUT - 1) % TTY_INPUT] |= TTY_MARK_LINE;
+            t->committed = t->tail;
+            t->lines = 1;
+        }
+        wait_queue_wake(&t->read_queue);
+    }
+    return 0;
+}
+
+static int
+set_pgrp(struct tty *t, guest_addr arg)
+{
+    int pgrp, r;
+    bool found = false;
+
+    r = tty_check_change(t, SIGTTOU);
+    if (r < 0)
+        return r;
+    if (current_process()->ctty != t || t->session != current_process()->sid)
+        return -ENOTTY;
+    if (copy_from_guest(&pgrp, arg, sizeof pgrp) < 0)
+        return -EFAULT;
+    if (pgrp < 0)
+        return -EINVAL;
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->pgid == pgrp) {
+            if (p->sid != t->session)
+                return -EPERM;
+            found = true;
+        }
+    if (!found)
+        return -ESRCH;
+    t->pgrp = pgrp;
+    return 0;
+}
+
+static int
+put_int(guest_addr arg, int value)
+{
+    return copy_to_guest(arg, &value, sizeof value);
+}
+
+static int
+detach(struct tty *t)
+{
+    struct process *p = current_process();
+
+    if (p->ctty != t)
+        return -ENOTTY;
+    if (p->sid == p->pid)
+        tty_session_ended(p);
+    p->ctty = NULL;
+    return 0;
+}
+
+static int
+flush(struct tty *t, uint64_t what)
+{
+    if (what > 2)
+        return -EINVAL;
+    if (what != TCOFLUSH)
+        tty_flush_input(t);
+    if (what != TCIFLUSH)
+        tty_flush_output(t);
+    return 0;
+}
+
+static int
+flow(struct tty *t, uint64_t what)
+{
+    if (what > 3)
+        return -EINVAL;
+    if (what == TCOOFF || what == TCOON) {
+        t->stopped = what == TCOOFF;
+        wait_queue_wake(&t->write_queue);
+        wait_queue_wake(&t->master_read_queue);
+    }
+    return 0;
+}
+
+static bool
+changes(unsigned long request)
+{
+    switch (request) {
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+    case TCSETS2:
+    case TCSETSW2:
+    case TCSETSF2:
+    case TCFLSH:
+    case TCXONC:
+    case TCSBRK:
+    case TCSBRKP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int
+tty_common_ioctl(struct tty *t, unsigned long request, guest_addr arg, bool master)
+{
+    struct winsize w;
+    int r;
+
+    if (changes(request) && !master && (r = tty_check_change(t, SIGTTOU)) < 0)
+        return r;
+    switch (request) {
+    case TCGETS:
+        return get_termios(t, arg, false);
+    case TCGETS2:
+        return get_termios(t, arg, true);
+    case TCSETS:
+    case TCSETSW:
+        return set_termios(t, arg, false, false);
+    case TCSETSF:
+        return set_termios(t, arg, false, true);
+    case TCSETS2:
+    case TCSETSW2:
+        return set_termios(t, arg, true, false);
+    case TCSETSF2:
+        return set_termios(t, arg, true, true);
+    case TIOCGWINSZ:
+        return copy_to_guest(arg, &t->winsize, sizeof t->winsize);
+    case TIOCSWINSZ:
+        if (copy_from_guest(&w, arg, sizeof w) < 0)
+            return -EFAULT;
+        tty_set_winsize(t, &w);
+        return 0;
+    case TIOCGPGRP:
+        if (!master && current_process()->ctty != t)
+            return -ENOTTY;
+        return put_int(arg, t->pgrp);
+    case TIOCGSID:
+        if ((!master && current_process()->ctty != t) || t->session == 0)
+            return -ENOTTY;
+        return put_int(arg, t->session);
+    case TCFLSH:
+        return flush(t, arg);
+    case TCXONC:
+        return flow(t, arg);
+    case TCSBRK:
+    case TCSBRKP:
+    case TIOCSBRK:
+    case TIOCCBRK:
+        return 0; /* output needs no draining: it is written at once, or kept for the master */
+    case TIOCOUTQ:
+        return put_int(arg, (int)t->out_used);
+    case TIOCGETD:
+        return put_int(arg, 0);
+    case TIOCSETD:
+        return copy_from_guest(&r, arg, sizeof r) < 0 ? -EFAULT : r == 0 ? 0 : -EINVAL;
+    case TIOCEXCL:
+    case TIOCNXCL:
+        return 0;
+    default:
+        return -ENOTTY;
+    }
+}
+
+int
+tty_ioctl(struct file *f, unsigned long request, guest_addr arg)
+{
+    struct tty *t = f->data;
+
+    if (t->hung_up)
+        return -EIO;
+    switch (request) {
+    case FIONREAD:
+        return put_int(arg, (int)tty_input_ready(t));
+    case TIOCSPGRP:
+        return set_pgrp(t, arg);
+    case TIOCSCTTY: {
+        struct process *p = current_process();
+
+        if (p->ctty == t && t->session == p->sid)
+            return 0;
+        if (p->sid != p->pid || p->ctty || (t->session && !(arg == 1 && capable(CAP_SYS_ADMIN))))
+            return -EPERM;
+        tty_attach(t, arg == 1);
+        return 0;
+    }
+    case TIOCNOTTY:
+        return detach(t);
+    case TIOCSTI:
+        return -EIO; /* as with dev.tty.legacy_tiocsti=0 */
+    default:
+        return tty_common_ioctl(t, request, arg, false);
+    }
+}
