@@ -32,7 +32,19 @@ lift_pop_insn(struct lift *l)
         lift_end_trap(l, IR_TRAP_UNLIFTED);
         return;
     }
-    lift_write(l, DST, lift_pop(l, stack_size(l)));
+    unsigned size = stack_size(l);
+    if (DST->kind == X86_OPD_MEM) {
+        /* The store may fault: rsp changes after it. */
+        struct x86_operand o = *DST;
+        ir_value sp = ir_get(B, X86_S_RSP);
+
+        if (o.base == X86_RSP)
+            o.disp += size;
+        lift_store(l, &o, size, lift_load_at(l, ir_op1(B, IR_WRAP, sp), 0, size));
+        ir_set(B, X86_S_RSP, ir_op2(B, IR_ADD64, sp, ir_const64(B, size)));
+        return;
+    }
+    lift_write(l, DST, lift_pop(l, size));
 }
 
 void

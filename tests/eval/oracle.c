@@ -62,6 +62,8 @@ run_case(const struct form *f, bool verbose)
     struct tally *tally = &tallies[f->op];
 
     state_random(&state);
+    form_faults = f->memory && !f->sample.rep && !f->sample.repne && random_below(24) == 0 &&
+                  f->op != X86_OP_CLFLUSH && f->op != X86_OP_CLFLUSHOPT && f->op != X86_OP_CLWB;
     if (!form_make(f, CODE_AT, false, &state, &m)) {
         tally->unmade++;
         return;

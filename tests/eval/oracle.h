@@ -71,6 +71,7 @@ void forms_find(void);
 /* Can an instruction of this form be run at all here? */
 bool form_runs(const struct form *f);
 
+extern bool form_faults; /* form_make() points memory operands past the window's end */
 struct made {
     uint8_t bytes[X86_MAX_LENGTH];
     uint8_t length;

@@ -8,6 +8,7 @@
 
 struct form *forms;
 size_t form_count;
+bool form_faults;
 static size_t form_capacity;
 
 static bool
@@ -280,6 +281,9 @@ pick_address(const struct x86_insn *insn, const struct x86_operand *o)
 {
     uint64_t at = WINDOW_MIDDLE - 0x800 + random_below(0x1000);
 
+    if (form_faults)
+        at = WINDOW + WINDOW_SIZE - (random_below(2) && o->size && o->size < 16 ? random_below(o->size) : 0);
+    else
     if (o->size >= 16 && insn->op != X86_OP_LDDQU && insn->op != X86_OP_MOVDQU && insn->op != X86_OP_MOVUPS &&
         insn->op != X86_OP_MOVUPD && insn->op != X86_OP_FRSTOR && insn->op != X86_OP_FNSAVE &&
         insn->op != X86_OP_FLDENV && insn->op != X86_OP_FNSTENV)

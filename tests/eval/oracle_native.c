@@ -76,6 +76,7 @@ static sigjmp_buf escape;
 static volatile int running; /* 1: natively, 2: in the evaluator */
 static volatile int caught_signal;
 static volatile uint64_t caught_rip;
+static uint64_t caught_gpr[16];
 
 static void
 on_signal(int number, siginfo_t *info, void *context)
@@ -98,6 +99,10 @@ on_signal(int number, siginfo_t *info, void *context)
         signal(number, SIG_DFL);
         return;
     }
+    static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                  REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    for (unsigned i = 0; i < 16; i++)
+        caught_gpr[i] = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[order[i]];
     caught_signal = number;
     caught_rip = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
     siglongjmp(escape, 1);
@@ -248,6 +253,7 @@ native_run(const struct state *in, struct outcome *out)
         __asm__ volatile("fninit; cld");
         out->trap = vector_of(caught_signal);
         out->trap_rip = caught_rip;
+        memcpy(out->state.gpr, caught_gpr, sizeof caught_gpr);
         return;
     }
     running = 1;

@@ -582,6 +582,11 @@ state_compare(const struct outcome *n, const struct outcome *e, const struct tol
     if (n->trap >= 0) {
         if (n->trap_rip != e->trap_rip && n->trap != 3)
             differ(&r, "  trap %d at %lx, evaluator says at %lx\n", n->trap, n->trap_rip, e->trap_rip);
+        for (unsigned i = 0; i < 16 && n->trap != 3; i++) {
+            if (n->state.gpr[i] != e->state.gpr[i])
+                differ(&r, "  %-5s native %016lx evaluator %016lx (at trap %d)\n", names[i], n->state.gpr[i],
+                       e->state.gpr[i], n->trap);
+        }
         return r.count;
     }
     if (n->state.rip != e->state.rip)
