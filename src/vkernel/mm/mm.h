@@ -90,6 +90,8 @@ struct futex_key {
 bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
 /* Copy from another process's memory (/proc/PID/cmdline); returns bytes copied. */
 size_t mm_read(struct mm *mm, void *dst, guest_addr src, size_t size);
+/* Is the address in a page after the end of the mapping's file? */
+bool mm_beyond_file(const struct vma *v, uint64_t address);
 size_t mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
 
 #endif

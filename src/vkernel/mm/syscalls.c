@@ -19,6 +19,12 @@ mm_file_identity(const struct vma *v)
     return v->file->inode ? (const void *)v->file->inode : (const void *)v->file;
 }
 
+bool
+mm_beyond_file(const struct vma *v, uint64_t address)
+{
+    return v->kind == VMA_FILE && v->offset + (address - v->start) >= PAGE_UP(file_size(v->file));
+}
+
 int64_t
 sys_mmap(const uint64_t a[6])
 {

@@ -17,10 +17,12 @@ int sched_prepare(struct task *t);
 _Noreturn void task_run(struct task *t); /* first code of a new fiber */
 _Noreturn void run_restart(void);        /* drops every frame; goes on at x86_cpu_tls.rip */
 bool proc_forced_limit(void);            /* --stress budget */
+void syscall_edge(void);                 /* a syscall instruction was executed; rip is after it */
+void poll_edge(void);                    /* preemption and signals */
+void run_trap(unsigned vector, uint64_t pc);
 void run_init(void);
 extern bool stress_unwind, stress_budget, stress_evaluate;
 extern uint64_t run_evaluated; /* guest instructions of ended evaluators */
-void run_report_misses(int fd);
 
 /* --- process.c --- */
 extern struct process *init_process;
@@ -54,7 +56,6 @@ void futex_exit_robust(struct task *t);
 struct signal_entry {
     struct list link;
     siginfo_t info;
-    struct posix_timer *timer; /* its entry is part of it, not allocated */
 };
 struct signal_action { /* as the kernel's struct sigaction of x86-64 */
     uint64_t handler, flags, restorer, mask;
@@ -78,8 +79,7 @@ struct signal_action *signal_actions_new(const struct signal_action *from);
 int signal_check_permission(struct process *target, int sig);
 void timers_exec(struct process *p);
 void timers_exit(struct process *p);
-void timer_requeue(struct posix_timer *t, siginfo_t *info);
-void signal_wake_watchers(struct process *p); /* signalfd */
+void signal_entry_free(struct signal_entry *e);
 extern struct wait_queue signalfd_queue;
 
 /* --- abi/dispatch.c --- */

@@ -1,0 +1,174 @@
+/* From numbers to handlers, and the trace. Calls that are not in the table answer ENOSYS and are counted. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+
+enum { TABLE_SIZE = 512, MAX_STRING_SHOWN = 48 };
+
+struct row {
+    syscall_fn *handler;
+    const char *name, *format;
+    unsigned arity;
+};
+
+static const struct row table[TABLE_SIZE] = {
+#define SYS(number, n, a, f) [number] = {.handler = sys_##n, .name = #n, .format = (f), .arity = (a)},
+#include "vkernel/abi/syscalls.def"
+#undef SYS
+};
+
+bool strace_on;
+uint64_t syscall_total;
+static uint32_t unknown[TABLE_SIZE];
+
+/* --- trace --- */
+
+static size_t
+put_quoted(char *out, size_t size, uint64_t address, uint64_t limit)
+{
+    char text[MAX_STRING_SHOWN];
+    size_t n = copy_from_guest_partial(text, address, limit < sizeof text ? limit : sizeof text), at = 0;
+
+    out[at++] = '"';
+    for (size_t i = 0; i < n && text[i] != '\0' && at + 6 < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c == '\n')
+            at += (size_t)snprintf(out + at, size - at, "\\n");
+        else if (c < 0x20 || c >= 0x7f)
+            at += (size_t)snprintf(out + at, size - at, "\\x%02x", c);
+        else
+            out[at++] = (char)c;
+    }
+    out[at++] = '"';
+    out[at] = '\0';
+    return at;
+}
+
+static size_t
+put_argument(char *out, size_t size, char kind, uint64_t v, uint64_t next)
+{
+    switch (kind) {
+    case 's':
+        return v ? put_quoted(out, size, v, MAX_STRING_SHOWN) : (size_t)snprintf(out, size, "NULL");
+    case 'b':
+        return v ? put_quoted(out, size, v, next) : (size_t)snprintf(out, size, "NULL");
+    case 'p':
+        return v ? (size_t)snprintf(out, size, "%#llx", (unsigned long long)v) : (size_t)snprintf(out, size, "NULL");
+    case 'x':
+    case 'F':
+    case 'P':
+        return (size_t)snprintf(out, size, "%#llx", (unsigned long long)v);
+    case 'o':
+        return (size_t)snprintf(out, size, "%#llo", (unsigned long long)v);
+    case 'u':
+        return (size_t)snprintf(out, size, "%u", (unsigned)v);
+    case 'D':
+        if ((int)v == -100)
+            return (size_t)snprintf(out, size, "AT_FDCWD");
+        return (size_t)snprintf(out, size, "%d", (int)v);
+    case 'l':
+        return (size_t)snprintf(out, size, "%lld", (long long)v);
+    default:
+        return (size_t)snprintf(out, size, "%d", (int)v);
+    }
+}
+
+static void
+trace_call(int64_t nr, const uint64_t a[6], char *out, size_t size)
+{
+    const struct row *r = nr >= 0 && nr < TABLE_SIZE && table[nr].handler ? &table[nr] : NULL;
+    size_t at;
+
+    if (!r) {
+        snprintf(out, size, "syscall_%lld(%#llx, %#llx, %#llx, %#llx)", (long long)nr, (unsigned long long)a[0],
+                 (unsigned long long)a[1], (unsigned long long)a[2], (unsigned long long)a[3]);
+        return;
+    }
+    at = (size_t)snprintf(out, size, "%s(", r->name);
+    for (unsigned i = 0; i < r->arity && r->format[i] && at + 80 < size; i++) {
+        if (i)
+            at += (size_t)snprintf(out + at, size - at, ", ");
+        at += put_argument(out + at, size - at, r->format[i], a[i], i < 5 ? a[i + 1] : 0);
+    }
+    snprintf(out + at, size - at, ")");
+}
+
+void
+strace_result(int64_t nr, int64_t result)
+{
+    if (result < 0 && result > -4096)
+        platform_log("[%d] ... %s = %lld %s\n", sched_current->tid,
+                     nr >= 0 && nr < TABLE_SIZE && table[nr].name ? table[nr].name : "?", (long long)result,
+                     strerrorname_np((int)-result) ? strerrorname_np((int)-result) : "");
+    else
+        platform_log("[%d] ... %s = %#llx\n", sched_current->tid,
+                     nr >= 0 && nr < TABLE_SIZE && table[nr].name ? table[nr].name : "?", (unsigned long long)result);
+}
+
+void
+strace_exit_note(const char *text)
+{
+    platform_log("[%d] +++ killed by: %s +++\n", sched_current->tid, text);
+}
+
+static int64_t
+traced(int64_t nr, const uint64_t a[6])
+{
+    char line[512];
+    uint64_t switches = sched_switches;
+    int64_t result;
+
+    trace_call(nr, a, line, sizeof line);
+    /* What does not come back, or only after others ran, is shown at once. */
+    if (nr == 59 || nr == 60 || nr == 231 || nr == 15 || nr == 322)
+        platform_log("[%d] %s ...\n", sched_current->tid, line);
+    result = nr >= 0 && nr < TABLE_SIZE && table[nr].handler ? table[nr].handler(a) : -ENOSYS;
+    if (result < 0 && result > -4096) {
+        const char *name = result > -512 ? strerrorname_np((int)-result) : "ERESTART";
+
+        platform_log("[%d] %s = -1 %s%s\n", sched_current->tid, line, name ? name : "?",
+                     switches != sched_switches ? " (slept)" : "");
+    } else {
+        platform_log("[%d] %s = %#llx\n", sched_current->tid, line, (unsigned long long)result);
+    }
+    return result;
+}
+
+/* --- dispatch --- */
+
+static int64_t
+not_implemented(int64_t nr)
+{
+    if (nr >= 0 && nr < TABLE_SIZE)
+        unknown[nr]++;
+    return -ENOSYS;
+}
+
+int64_t
+syscall_dispatch(int64_t nr, const uint64_t a[6])
+{
+    syscall_total++;
+    if (nr < 0 || nr >= TABLE_SIZE || !table[nr].handler)
+        return strace_on ? not_implemented(nr), traced(nr, a) : not_implemented(nr);
+    return strace_on ? traced(nr, a) : table[nr].handler(a);
+}
+
+void
+syscall_report(int fd)
+{
+    char line[128];
+
+    for (int i = 0; i < TABLE_SIZE; i++) {
+        if (!unknown[i])
+            continue;
+        snprintf(line, sizeof line, "not implemented: system call %d, %u times\n", i, unknown[i]);
+        platform_write(fd, line, strlen(line));
+    }
+}

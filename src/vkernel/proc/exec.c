@@ -1,0 +1,699 @@
+/* execve: #! scripts, the ELF loader, and the new program's first stack (Linux's fs/exec.c and binfmt_elf.c behaviour).
+ *
+ * The new address space is built beside the old one, which goes only when nothing can fail any more. */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "eval/eval.h"
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/trust/artifact.h"
+#include "vkernel/trust/ledger.h"
+#include "x86/address_space.h"
+#include "x86/helpers.h"
+
+enum {
+    PAGE = 4096,
+    HEADER_SIZE = 256,
+    MAX_SCRIPTS = 5,
+    MAX_PHDRS = 128,
+    MAX_STRING = 131072,
+    MAX_ARGS = 1 << 20,
+    STRINGS_LIMIT = 2 << 20,
+    DEFAULT_STACK = 8 << 20,
+    MAX_STACK = 192 << 20,
+    MINSIGSTKSZ_HERE = 1088,
+    MAX_AUXV = 24,
+};
+
+#define DEFAULT_CAPS 0x00000000a80425fbull /* docker's */
+
+uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf);
+
+struct image {
+    struct file *file;
+    Elf64_Ehdr eh;
+    Elf64_Phdr ph[MAX_PHDRS];
+    uint64_t bias;   /* address = vaddr + bias */
+    uint64_t phdr;   /* address of the program headers */
+    uint64_t end;
+    char interpreter[4096];
+};
+
+struct exec {
+    struct file *file;
+    char **argv, **envp;  /* owned, NULL-terminated */
+    char *path;           /* AT_EXECFN; owned */
+    struct image program, loader;
+    struct mm *mm;
+    uint64_t sp, entry;
+    bool secure;
+    uint32_t euid, egid;
+};
+
+/* --- ELF --- */
+
+static int
+read_headers(struct image *im)
+{
+    size_t size;
+
+    if (file_pread(im->file, &im->eh, sizeof im->eh, 0) != (ssize_t)sizeof im->eh ||
+        memcmp(im->eh.e_ident, ELFMAG, SELFMAG) != 0 || im->eh.e_ident[EI_CLASS] != ELFCLASS64 ||
+        im->eh.e_machine != EM_X86_64 || (im->eh.e_type != ET_EXEC && im->eh.e_type != ET_DYN) ||
+        im->eh.e_phentsize != sizeof(Elf64_Phdr) || im->eh.e_phnum == 0 || im->eh.e_phnum > MAX_PHDRS)
+        return -ENOEXEC;
+    size = im->eh.e_phnum * sizeof(Elf64_Phdr);
+    if (file_pread(im->file, im->ph, size, im->eh.e_phoff) != (ssize_t)size)
+        return -ENOEXEC;
+    for (unsigned i = 0; i < im->eh.e_phnum; i++) {
+        const Elf64_Phdr *p = &im->ph[i];
+
+        if (p->p_type == PT_LOAD &&
+            (p->p_filesz > p->p_memsz || p->p_memsz > GUEST_END || p->p_vaddr > GUEST_END || p->p_offset > INT64_MAX ||
+             p->p_vaddr % PAGE != p->p_offset % PAGE))
+            return -ENOEXEC;
+        if (p->p_type == PT_INTERP) {
+            if (p->p_filesz < 2 || p->p_filesz > sizeof im->interpreter ||
+                file_pread(im->file, im->interpreter, p->p_filesz, p->p_offset) != (ssize_t)p->p_filesz ||
+                im->interpreter[p->p_filesz - 1] != '\0')
+                return -ENOEXEC;
+        }
+    }
+    return 0;
+}
+
+static bool
+extent(const struct image *im, uint64_t *low, uint64_t *high)
+{
+    *low = UINT64_MAX;
+    *high = 0;
+    for (unsigned i = 0; i < im->eh.e_phnum; i++) {
+        const Elf64_Phdr *p = &im->ph[i];
+        uint64_t start = p->p_vaddr & ~(uint64_t)(PAGE - 1);
+        uint64_t end = (p->p_vaddr + p->p_memsz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (start < *low)
+            *low = start;
+        if (end > *high)
+            *high = end;
+    }
+    return *low < *high;
+}
+
+static int
+choose_bias(struct mm *mm, struct image *im)
+{
+    const struct artifact_ledger *row = ledger_hint(im->file);
+    uint64_t low, high;
+    int64_t at;
+
+    im->bias = 0;
+    if (!extent(im, &low, &high))
+        return -ENOEXEC;
+    if (im->eh.e_type == ET_EXEC)
+        return mm_range_free(mm, low, high) ? 0 : -ENOMEM;
+    if (row && row->base && mm_range_free(mm, row->base + low, row->base + high)) {
+        im->bias = row->base;
+        return 0;
+    }
+    at = mm_find_free(mm, 0, high - low);
+    if (at < 0)
+        return (int)at;
+    im->bias = (uint64_t)at - low;
+    return 0;
+}
+
+static int
+map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
+{
+    int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
+               (p->p_flags & PF_X ? PROT_EXEC : 0);
+    uint64_t start = (p->p_vaddr & ~(uint64_t)(PAGE - 1)) + im->bias;
+    uint64_t file_end = p->p_vaddr + im->bias + p->p_filesz, end = p->p_vaddr + im->bias + p->p_memsz;
+    uint64_t file_page_end = (file_end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    uint64_t page_end = (end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    int64_t r;
+
+    if (p->p_memsz == 0)
+        return 0;
+    if (p->p_filesz == 0)
+        file_page_end = start;
+    if (file_page_end > start) {
+        r = mm_map(mm, start, file_page_end - start, prot, MM_FIXED, im->file,
+                   p->p_offset & ~(uint64_t)(PAGE - 1), NULL);
+        if (r < 0)
+            return (int)r;
+        if ((p->p_flags & PF_W) && file_end < file_page_end && p->p_memsz > p->p_filesz)
+            memset(mm->base + file_end, 0, file_page_end - file_end);
+    }
+    if (page_end > file_page_end) {
+        r = mm_map(mm, file_page_end, page_end - file_page_end, prot & ~PROT_EXEC, MM_FIXED, NULL, 0, NULL);
+        if (r < 0)
+            return (int)r;
+    }
+    return 0;
+}
+
+static int
+load_image(struct mm *mm, struct image *im)
+{
+    int r = choose_bias(mm, im);
+
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < im->eh.e_phnum; i++) {
+        const Elf64_Phdr *p = &im->ph[i];
+
+        if (p->p_type != PT_LOAD)
+            continue;
+        r = map_segment(mm, im, p);
+        if (r < 0)
+            return r;
+        if (im->eh.e_phoff >= p->p_offset && im->eh.e_phoff < p->p_offset + p->p_filesz)
+            im->phdr = im->eh.e_phoff - p->p_offset + p->p_vaddr + im->bias;
+    }
+    return 0;
+}
+
+/* --- the first stack --- */
+
+struct stack_writer {
+    struct mm *mm;
+    uint64_t sp, bottom;
+    bool failed;
+};
+
+static uint64_t
+push_bytes(struct stack_writer *w, const void *data, size_t size)
+{
+    if (w->sp - w->bottom < size + PAGE) {
+        w->failed = true;
+        return 0;
+    }
+    w->sp -= size;
+    if (mm_write(w->mm, w->sp, data, size) != size)
+        w->failed = true;
+    return w->sp;
+}
+
+static size_t
+count_strings(char *const *v)
+{
+    size_t n = 0;
+
+    while (v[n])
+        n++;
+    return n;
+}
+
+/* Strings go down in reverse, so that they lie upwards in order; at[] gets their addresses. */
+static void
+push_strings(struct stack_writer *w, char *const *v, size_t n, uint64_t *at)
+{
+    for (size_t i = n; i-- > 0;)
+        at[i] = push_bytes(w, v[i], strlen(v[i]) + 1);
+    at[n] = 0;
+}
+
+static unsigned
+make_auxv(const struct exec *x, uint64_t auxv[][2], uint64_t random, uint64_t platform, uint64_t execfn)
+{
+    const struct creds *c = &current_process()->creds;
+    const struct image *im = &x->program;
+    unsigned n = 0;
+    uint32_t edx;
+
+    helper_cpuid(1, 0);
+    edx = (uint32_t)(x86_cpu_tls.tmp[0] >> 32);
+#define AUX(type, value) (auxv[n][0] = (type), auxv[n++][1] = (value))
+    AUX(AT_HWCAP, edx);
+    AUX(AT_PAGESZ, PAGE);
+    AUX(AT_CLKTCK, 100);
+    AUX(AT_PHDR, im->phdr);
+    AUX(AT_PHENT, sizeof(Elf64_Phdr));
+    AUX(AT_PHNUM, im->eh.e_phnum);
+    AUX(AT_BASE, x->loader.file ? x->loader.bias : 0);
+    AUX(AT_FLAGS, 0);
+    AUX(AT_ENTRY, im->eh.e_entry + im->bias);
+    AUX(AT_UID, c->uid);
+    AUX(AT_EUID, x->euid);
+    AUX(AT_GID, c->gid);
+    AUX(AT_EGID, x->egid);
+    AUX(AT_SECURE, x->secure);
+    AUX(AT_RANDOM, random);
+    AUX(AT_HWCAP2, 0);
+    AUX(AT_EXECFN, execfn);
+    AUX(AT_PLATFORM, platform);
+    AUX(51 /* AT_MINSIGSTKSZ */, MINSIGSTKSZ_HERE);
+    AUX(AT_NULL, 0);
+#undef AUX
+    return n;
+}
+
+static int
+build_stack(struct exec *x)
+{
+    uint64_t soft = current_process()->rlimits[RLIMIT_STACK].rlim_cur, size = DEFAULT_STACK;
+    size_t argc = count_strings(x->argv), envc = count_strings(x->envp), words;
+    uint64_t auxv[MAX_AUXV][2], random_at, platform_at, execfn, *table, *p;
+    struct stack_writer w = {.mm = x->mm};
+    uint8_t random[16];
+    unsigned aux_count;
+    int64_t r;
+
+    if (soft != RLIM_INFINITY && soft > size)
+        size = soft < MAX_STACK ? soft & ~(uint64_t)(PAGE - 1) : MAX_STACK;
+    r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED, NULL, 0, "[stack]");
+    if (r < 0)
+        return (int)r;
+    table = malloc((argc + envc + 4) * sizeof *table);
+    if (!table)
+        return -ENOMEM;
+    w.sp = GUEST_STACK_END - 8;
+    w.bottom = GUEST_STACK_END - size;
+    execfn = push_bytes(&w, x->path, strlen(x->path) + 1);
+    x->mm->env_end = w.sp;
+    push_strings(&w, x->envp, envc, table + argc + 1);
+    x->mm->env_start = x->mm->arg_end = w.sp;
+    push_strings(&w, x->argv, argc, table);
+    x->mm->arg_start = w.sp;
+    platform_at = push_bytes(&w, "x86_64", sizeof "x86_64");
+    w.sp &= ~15ull;
+    platform_random(random, sizeof random);
+    random_at = push_bytes(&w, random, sizeof random);
+    aux_count = make_auxv(x, auxv, random_at, platform_at, execfn);
+    words = 1 + argc + 1 + envc + 1 + 2 * aux_count;
+    w.sp = (w.sp - words * 8) & ~15ull;
+    x->sp = w.sp;
+    p = malloc(words * sizeof *p);
+    if (!p) {
+        free(table);
+        return -ENOMEM;
+    }
+    p[0] = argc;
+    memcpy(p + 1, table, (argc + 1) * 8);
+    memcpy(p + 1 + argc + 1, table + argc + 1, (envc + 1) * 8);
+    memcpy(p + 1 + argc + 1 + envc + 1, auxv, aux_count * 16);
+    if (w.sp < w.bottom + PAGE || mm_write(x->mm, x->sp, p, words * 8) != words * 8)
+        w.failed = true;
+    x->mm->auxv_start = x->sp + (1 + argc + 1 + envc + 1) * 8;
+    x->mm->auxv_end = x->mm->auxv_start + aux_count * 16;
+    x->mm->stack_start = x->sp;
+    free(table);
+    free(p);
+    return w.failed ? -E2BIG : 0;
+}
+
+/* --- scripts --- */
+
+static char *
+replace(char **slot, const char *s)
+{
+    char *copy = strdup(s);
+
+    if (copy) {
+        free(*slot);
+        *slot = copy;
+    }
+    return copy;
+}
+
+/* "#!INTERPRETER [ARGUMENT]": argv becomes INTERPRETER, [ARGUMENT], script path, old argv[1].... */
+static int
+rewrite_script(struct exec *x, char *line, const char *script, char *interpreter, size_t size)
+{
+    char *p = line + 2, *name, *argument = NULL, *end = strchr(p, '\n');
+    size_t argc = count_strings(x->argv), extra, i;
+    char **argv;
+
+    if (!end && strlen(line) >= HEADER_SIZE - 1 && !strpbrk(p + strspn(p, " \t"), " \t"))
+        return -ENOEXEC;
+    if (end)
+        *end = '\0';
+    p += strspn(p, " \t");
+    name = p;
+    p += strcspn(p, " \t");
+    if (p == name)
+        return -ENOEXEC;
+    if (*p) {
+        *p++ = '\0';
+        p += strspn(p, " \t");
+        for (char *e = p + strlen(p); e > p && (e[-1] == ' ' || e[-1] == '\t'); e--)
+            e[-1] = '\0';
+        argument = *p ? p : NULL;
+    }
+    if (strlen(name) >= size)
+        return -ENAMETOOLONG;
+    strcpy(interpreter, name);
+    extra = argument ? 2 : 1;
+    argv = calloc(argc + extra + 2, sizeof *argv);
+    if (!argv)
+        return -ENOMEM;
+    i = 0;
+    argv[i++] = strdup(name);
+    if (argument)
+        argv[i++] = strdup(argument);
+    argv[i++] = strdup(script);
+    for (size_t k = 1; k < argc; k++)
+        argv[i++] = x->argv[k];
+    free(argc ? x->argv[0] : NULL);
+    free(x->argv);
+    x->argv = argv;
+    return 0;
+}
+
+/* Opens the file to run; follows #! lines. */
+static int
+resolve(struct exec *x, int dirfd, const char *path, int flags)
+{
+    char header[HEADER_SIZE], interpreter[HEADER_SIZE], script[4096 + 32];
+    int r;
+
+    if (dirfd != AT_FDCWD && path[0] == '\0')
+        snprintf(script, sizeof script, "/dev/fd/%d", dirfd);
+    else if (dirfd != AT_FDCWD && path[0] != '/')
+        snprintf(script, sizeof script, "/dev/fd/%d/%s", dirfd, path);
+    else
+        snprintf(script, sizeof script, "%s", path);
+    if (!replace(&x->path, script))
+        return -ENOMEM;
+    for (int depth = 0;; depth++) {
+        ssize_t n;
+
+        r = depth == 0 ? vfs_open_exec(dirfd, path, flags, &x->file) : vfs_open_exec(AT_FDCWD, interpreter, 0, &x->file);
+        if (r < 0)
+            return r;
+        memset(header, 0, sizeof header);
+        n = file_pread(x->file, header, sizeof header - 1, 0);
+        if (n < 0)
+            return (int)n;
+        if (n < 2 || header[0] != '#' || header[1] != '!')
+            return 0;
+        if (depth == MAX_SCRIPTS)
+            return -ELOOP;
+        file_put(x->file);
+        x->file = NULL;
+        r = rewrite_script(x, header, script, interpreter, sizeof interpreter);
+        if (r < 0)
+            return r;
+        snprintf(script, sizeof script, "%s", interpreter);
+    }
+}
+
+/* --- credentials --- */
+
+static void
+exec_creds(struct exec *x)
+{
+    struct process *p = current_process();
+    struct stat st;
+
+    x->euid = p->creds.euid;
+    x->egid = p->creds.egid;
+    if (file_stat(x->file, &st) == 0 && !p->no_new_privs) {
+        if (st.st_mode & S_ISUID)
+            x->euid = st.st_uid;
+        if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+            x->egid = st.st_gid;
+    }
+    x->secure = x->euid != p->creds.uid || x->egid != p->creds.gid;
+}
+
+static void
+commit_creds(const struct exec *x)
+{
+    struct creds *c = &current_process()->creds;
+
+    c->euid = c->suid = c->fsuid = x->euid;
+    c->egid = c->sgid = c->fsgid = x->egid;
+    if (c->euid == 0 || c->uid == 0) {
+        c->cap_permitted = c->cap_bounding | c->cap_inheritable;
+        c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
+    } else {
+        c->cap_permitted = current_process()->cap_ambient;
+        c->cap_effective = c->cap_permitted;
+    }
+    if (x->secure)
+        current_process()->pdeath_signal = 0;
+}
+
+/* --- the whole --- */
+
+static void
+free_strings(char **v)
+{
+    if (!v)
+        return;
+    for (size_t i = 0; v[i]; i++)
+        free(v[i]);
+    free(v);
+}
+
+static void
+exec_fini(struct exec *x)
+{
+    if (x->file)
+        file_put(x->file);
+    if (x->loader.file)
+        file_put(x->loader.file);
+    if (x->mm)
+        mm_put(x->mm);
+    free_strings(x->argv);
+    free_strings(x->envp);
+    free(x->path);
+    free(x);
+}
+
+static int
+prepare(struct exec *x, int dirfd, const char *path, int flags)
+{
+    struct verified v;
+    int r = resolve(x, dirfd, path, flags);
+
+    if (r < 0)
+        return r;
+    x->program.file = x->file;
+    r = read_headers(&x->program);
+    if (r < 0)
+        return r;
+    /* The whole launch fails, before anything of the old program is gone. */
+    r = ledger_verify(x->file, "execve", &v);
+    if (r < 0)
+        return r;
+    ledger_release(&v);
+    x->mm = mm_new();
+    if (!x->mm)
+        return -ENOMEM;
+    exec_creds(x);
+    r = load_image(x->mm, &x->program);
+    if (r < 0)
+        return r;
+    x->entry = x->program.eh.e_entry + x->program.bias;
+    if (x->program.interpreter[0]) {
+        r = vfs_open_exec(AT_FDCWD, x->program.interpreter, 0, &x->loader.file);
+        if (r < 0)
+            return r;
+        r = read_headers(&x->loader);
+        if (r < 0)
+            return r == -ENOEXEC ? -ELIBBAD : r;
+        r = load_image(x->mm, &x->loader);
+        if (r < 0)
+            return r;
+        x->entry = x->loader.eh.e_entry + x->loader.bias;
+    }
+    return build_stack(x);
+}
+
+static void
+set_names(const struct exec *x)
+{
+    struct process *p = current_process();
+    const char *base = strrchr(x->path, '/');
+    char path[4096];
+
+    base = base ? base + 1 : x->path;
+    snprintf(p->comm, sizeof p->comm, "%s", base);
+    memcpy(sched_current->comm, p->comm, sizeof p->comm);
+    if (file_path(x->file, path, sizeof path) > 0) {
+        free(p->exe_path);
+        p->exe_path = strdup(path);
+    }
+    if (p->exe)
+        file_put(p->exe);
+    p->exe = file_get(x->file);
+}
+
+static void
+commit(struct exec *x)
+{
+    struct task *t = sched_current;
+    struct process *p = t->process;
+    struct mm *old;
+
+    kill_other_threads();
+    mm_release(t);
+    old = p->mm;
+    p->mm = x->mm;
+    x->mm = NULL;
+    if (old && old->eval && old->refs == 1)
+        run_evaluated += eval_total(old->eval);
+    sched_load(t);
+    if (old)
+        mm_put(old);
+    set_names(x);
+    commit_creds(x);
+    fdtable_close_on_exec(p->files);
+    signal_exec(p);
+    timers_exec(p);
+    t->altstack_sp = t->altstack_size = 0;
+    t->altstack_flags = 0;
+    t->restart = NULL;
+    p->exec_done = true;
+    p->dumpable = !x->secure;
+    p->keep_caps = false;
+    if (x->program.eh.e_phnum)
+        p->personality &= ~0x0400000u; /* READ_IMPLIES_EXEC never */
+    x86_cpu_reset(&x86_cpu_tls);
+    sched_reset_limit();
+    x86_cpu_tls.rip = x->entry;
+    x86_cpu_tls.gpr[X86_RSP] = x->sp;
+    x86_apply_mxcsr();
+}
+
+int
+exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
+{
+    struct exec *x = calloc(1, sizeof *x);
+    int r;
+
+    if (!x) {
+        free_strings(argv);
+        free_strings(envp);
+        return -ENOMEM;
+    }
+    x->argv = argv;
+    x->envp = envp;
+    r = prepare(x, dirfd, path, flags);
+    if (r < 0) {
+        exec_fini(x);
+        return r;
+    }
+    commit(x);
+    exec_fini(x);
+    return 0;
+}
+
+/* --- system calls --- */
+
+static int
+copy_strings(uint64_t array, char ***out, size_t *total)
+{
+    char **v = NULL, *buf = malloc(MAX_STRING);
+    size_t n = 0, capacity = 0;
+    int r = buf ? 0 : -ENOMEM;
+
+    while (r == 0) {
+        uint64_t p = 0;
+        ssize_t length;
+
+        if (n + 1 >= capacity) {
+            size_t c = capacity ? capacity * 2 : 32;
+            char **bigger = c > MAX_ARGS ? NULL : realloc(v, c * sizeof *v);
+
+            if (!bigger) {
+                r = c > MAX_ARGS ? -E2BIG : -ENOMEM;
+                break;
+            }
+            v = bigger;
+            capacity = c;
+        }
+        v[n] = NULL;
+        if (array && copy_from_guest(&p, array + n * 8, sizeof p) < 0)
+            r = -EFAULT;
+        if (r < 0 || !p)
+            break;
+        length = copy_string_from_guest(buf, p, MAX_STRING);
+        if (length < 0) {
+            r = length == -ENAMETOOLONG ? -E2BIG : (int)length;
+            break;
+        }
+        *total += (size_t)length + 1 + 8;
+        if (*total > STRINGS_LIMIT) {
+            r = -E2BIG;
+            break;
+        }
+        v[n] = strdup(buf);
+        if (!v[n]) {
+            r = -ENOMEM;
+            break;
+        }
+        v[++n] = NULL;
+    }
+    free(buf);
+    if (r < 0) {
+        if (v)
+            free_strings(v);
+        v = NULL;
+    }
+    *out = v;
+    return r;
+}
+
+static int64_t
+do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp_address, int flags)
+{
+    char path[4096], **argv, **envp;
+    size_t total = 0;
+    ssize_t n = copy_string_from_guest(path, path_address, sizeof path);
+    int r;
+
+    if (n < 0)
+        return n;
+    if (n == 0 && !(flags & AT_EMPTY_PATH))
+        return -ENOENT;
+    r = copy_strings(argv_address, &argv, &total);
+    if (r < 0)
+        return r;
+    if (!argv[0]) { /* Linux: argv[0] is at least "" */
+        free(argv);
+        argv = calloc(2, sizeof *argv);
+        if (!argv || !(argv[0] = strdup("")))
+            return -ENOMEM;
+    }
+    r = copy_strings(envp_address, &envp, &total);
+    if (r < 0) {
+        free_strings(argv);
+        return r;
+    }
+    r = exec_file(dirfd, path, flags, argv, envp);
+    if (r < 0)
+        return r;
+    if (strace_on)
+        strace_result(59, 0);
+    run_restart();
+}
+
+int64_t
+sys_execve(const uint64_t a[6])
+{
+    return do_execve(AT_FDCWD, a[0], a[1], a[2], 0);
+}
+
+int64_t
+sys_execveat(const uint64_t a[6])
+{
+    if (a[4] & ~(uint64_t)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    return do_execve((int)a[0], a[1], a[2], a[3], (int)a[4]);
+}

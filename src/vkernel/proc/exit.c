@@ -1,0 +1,405 @@
+/* The end of threads and processes, and waiting for children. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "eval/eval.h"
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/helpers.h"
+
+/* Of the terminals: called when a session leader ends. */
+void tty_session_ended(struct process *p) __attribute__((weak));
+
+void
+mm_release(struct task *t)
+{
+    struct process *p = t->process;
+    int zero = 0;
+
+    futex_exit_robust(t);
+    t->robust_list = 0;
+    if (t->clear_child_tid && p->mm) {
+        if (copy_to_guest(t->clear_child_tid, &zero, sizeof zero) == 0)
+            futex_wake_address(t->clear_child_tid, 1);
+        t->clear_child_tid = 0;
+    }
+    if (p->vfork_waiter) {
+        struct wait_queue *q = p->vfork_waiter;
+
+        p->vfork_waiter = NULL;
+        wait_queue_wake(q);
+    }
+}
+
+/* --- the process --- */
+
+static void
+notify_parent(struct process *p)
+{
+    struct process *parent = p->parent;
+    int status = p->exit_status;
+    bool discard;
+
+    wait_queue_wake(&p->pidfd_queue);
+    if (!parent)
+        return;
+    discard = p->exit_signal == SIGCHLD &&
+              (parent->actions[SIGCHLD].handler == (uint64_t)(uintptr_t)SIG_IGN ||
+               (parent->actions[SIGCHLD].flags & SA_NOCLDWAIT));
+    if (WIFEXITED(status))
+        signal_child_changed(p, CLD_EXITED, WEXITSTATUS(status));
+    else
+        signal_child_changed(p, CLD_KILLED, WTERMSIG(status));
+    wait_queue_wake(&parent->wait_child);
+    if (discard) {
+        list_remove(&p->all);
+        list_remove(&p->sibling);
+        p->reaped = true; /* freed with its last thread */
+        p->parent = NULL;
+    }
+}
+
+static struct process *
+new_parent(struct process *p)
+{
+    for (struct process *a = p->parent; a; a = a->parent)
+        if (a->subreaper && !a->zombie && !a->group_exit)
+            return a;
+    return init_process;
+}
+
+static bool
+has_stopped(int pgid)
+{
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->pgid == pgid && p->stopped)
+            return true;
+    return false;
+}
+
+/* POSIX: a group that becomes orphaned with a stopped member gets SIGHUP and SIGCONT. */
+static void
+check_orphaned(int pgid)
+{
+    if (group_is_orphaned(pgid) && has_stopped(pgid)) {
+        signal_send_group(pgid, SIGHUP);
+        signal_send_group(pgid, SIGCONT);
+    }
+}
+
+static void
+reparent_children(struct process *p)
+{
+    LIST_EACH_SAFE(l, &p->children) {
+        struct process *child = list_entry(l, struct process, sibling), *to = new_parent(p);
+
+        list_remove(&child->sibling);
+        child->parent = to;
+        list_append(&to->children, &child->sibling);
+        if (child->pdeath_signal)
+            signal_send_process(child, child->pdeath_signal);
+        if (child->exit_signal)
+            child->exit_signal = SIGCHLD;
+        if (child->zombie)
+            notify_parent(child);
+        else if (child->pgid != p->pgid && child->sid == p->sid)
+            check_orphaned(child->pgid);
+    }
+}
+
+static void
+process_exit(struct process *p)
+{
+    sched_account();
+    timers_exit(p);
+    if (p == init_process)
+        container_exit(p->exit_status);
+    if (p->sid == p->pid && tty_session_ended)
+        tty_session_ended(p);
+    fdtable_put(p->files);
+    p->files = NULL;
+    fs_context_put(p->fs);
+    p->fs = NULL;
+    if (p->mm->eval && p->mm->refs == 1)
+        run_evaluated += eval_total(p->mm->eval);
+    mm_put(p->mm);
+    p->mm = NULL;
+    reparent_children(p);
+    p->zombie = true;
+    p->stopped = false;
+    if (p->parent && p->parent->sid == p->sid && p->parent->pgid != p->pgid)
+        check_orphaned(p->pgid);
+    notify_parent(p);
+}
+
+void
+task_exit(int status)
+{
+    struct task *t = sched_current;
+    struct process *p = t->process;
+
+    platform_mode = PLATFORM_KERNEL;
+    mm_release(t);
+    list_remove(&t->thread_link);
+    p->thread_count--;
+    if (p->leader == t)
+        p->leader = NULL;
+    if (p->exec_by)
+        wait_queue_wake(&p->exec_by->sleep_queue);
+    if (p->thread_count == 0) {
+        if (!p->group_exit)
+            p->exit_status = status;
+        process_exit(p);
+    }
+    list_remove(&t->all_tasks);
+    sched_exit();
+}
+
+void
+group_exit(int status)
+{
+    struct task *self = sched_current;
+    struct process *p = self->process;
+
+    if (!p->group_exit) {
+        p->group_exit = true;
+        p->exit_status = status;
+        LIST_EACH(l, &p->threads)
+            sched_interrupt(list_entry(l, struct task, thread_link), true);
+    }
+    if (strace_on && WIFSIGNALED(status))
+        strace_exit_note(strsignal(WTERMSIG(status)));
+    task_exit(p->exit_status);
+}
+
+void
+kill_other_threads(void)
+{
+    struct task *self = sched_current;
+    struct process *p = self->process;
+
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        if (t != self) {
+            t->kill_me = true;
+            sched_interrupt(t, true);
+        }
+    }
+    p->exec_by = self;
+    while (p->thread_count > 1 && !p->group_exit)
+        if (wait_on_killable(&self->sleep_queue, WAIT_FOREVER) < 0)
+            break;
+    p->exec_by = NULL;
+    if (p->group_exit || self->kill_me)
+        task_exit(p->exit_status);
+    self->tid = p->pid;
+    p->leader = self;
+}
+
+int64_t
+sys_exit(const uint64_t a[6])
+{
+    task_exit(((int)a[0] & 0xff) << 8);
+}
+
+int64_t
+sys_exit_group(const uint64_t a[6])
+{
+    group_exit(((int)a[0] & 0xff) << 8);
+}
+
+/* --- wait --- */
+
+enum { WANT_PID, WANT_GROUP, WANT_ANY };
+
+struct wait_request {
+    int kind, id, options; /* WEXITED, WSTOPPED, WCONTINUED, WNOHANG, WNOWAIT */
+    int pid, code, status; /* the answer: code CLD_*; status as siginfo's */
+    uint32_t uid;
+    uint64_t cpu_ns, children_cpu_ns;
+};
+
+static bool
+matches(const struct process *child, const struct wait_request *w)
+{
+    switch (w->kind) {
+    case WANT_PID:
+        return child->pid == w->id;
+    case WANT_GROUP:
+        return child->pgid == w->id;
+    default:
+        return true;
+    }
+}
+
+static void
+answer(struct wait_request *w, const struct process *child, int code, int status)
+{
+    w->pid = child->pid;
+    w->uid = child->creds.uid;
+    w->code = code;
+    w->status = status;
+    w->cpu_ns = child->cpu_ns;
+    w->children_cpu_ns = child->children_cpu_ns;
+}
+
+static bool
+take_child(struct process *child, struct wait_request *w)
+{
+    struct process *self = current_process();
+
+    if (child->zombie && (w->options & WEXITED)) {
+        if (WIFEXITED(child->exit_status))
+            answer(w, child, CLD_EXITED, WEXITSTATUS(child->exit_status));
+        else
+            answer(w, child, CLD_KILLED, WTERMSIG(child->exit_status));
+        if (!(w->options & WNOWAIT)) {
+            self->children_cpu_ns += child->cpu_ns + child->children_cpu_ns;
+            process_free(child);
+        }
+        return true;
+    }
+    if (child->stopped && child->stop_report && (w->options & WSTOPPED)) {
+        answer(w, child, CLD_STOPPED, child->stop_signal);
+        if (!(w->options & WNOWAIT))
+            child->stop_report = false;
+        return true;
+    }
+    if (child->continue_report && (w->options & WCONTINUED)) {
+        answer(w, child, CLD_CONTINUED, SIGCONT);
+        if (!(w->options & WNOWAIT))
+            child->continue_report = false;
+        return true;
+    }
+    return false;
+}
+
+/* 1 found, 0 none ready (WNOHANG), or an error. */
+static int
+wait_for_child(struct wait_request *w)
+{
+    struct process *self = current_process();
+
+    for (;;) {
+        bool any = false;
+        int r;
+
+        LIST_EACH_SAFE(l, &self->children) {
+            struct process *child = list_entry(l, struct process, sibling);
+
+            if (!matches(child, w))
+                continue;
+            any = true;
+            if (take_child(child, w))
+                return 1;
+        }
+        if (!any)
+            return -ECHILD;
+        if (w->options & WNOHANG)
+            return 0;
+        r = wait_on(&self->wait_child, WAIT_FOREVER);
+        if (r < 0)
+            return r;
+    }
+}
+
+static void
+fill_rusage(struct rusage *ru, const struct wait_request *w)
+{
+    uint64_t ns = w->cpu_ns + w->children_cpu_ns;
+
+    memset(ru, 0, sizeof *ru);
+    ru->ru_utime.tv_sec = (time_t)(ns / 1000000000u);
+    ru->ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000u);
+}
+
+int64_t
+sys_wait4(const uint64_t a[6])
+{
+    int pid = (int)a[0], options = (int)a[2], status, r;
+    struct wait_request w = {.options = (options & (WNOHANG | WCONTINUED)) | WEXITED};
+    struct rusage ru;
+
+    if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | (int)0xe0000000))
+        return -EINVAL;
+    if (pid == INT32_MIN)
+        return -ESRCH;
+    if (options & WUNTRACED)
+        w.options |= WSTOPPED;
+    w.kind = pid == -1 ? WANT_ANY : pid > 0 ? WANT_PID : WANT_GROUP;
+    w.id = pid > 0 ? pid : pid == 0 ? current_process()->pgid : -pid;
+    r = wait_for_child(&w);
+    if (r <= 0)
+        return r;
+    status = w.code == CLD_EXITED      ? w.status << 8
+             : w.code == CLD_STOPPED   ? w.status << 8 | 0x7f
+             : w.code == CLD_CONTINUED ? 0xffff
+                                       : w.status;
+    if (a[1] && copy_to_guest(a[1], &status, sizeof status) < 0)
+        return -EFAULT;
+    fill_rusage(&ru, &w);
+    if (a[3] && copy_to_guest(a[3], &ru, sizeof ru) < 0)
+        return -EFAULT;
+    return w.pid;
+}
+
+int pidfd_pid(int fd);
+
+int64_t
+sys_waitid(const uint64_t a[6])
+{
+    struct wait_request w = {.id = (int)a[1], .options = (int)a[3]};
+    siginfo_t info;
+    struct rusage ru;
+    int r;
+
+    if ((w.options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | (int)0xe0000000)) ||
+        !(w.options & (WEXITED | WSTOPPED | WCONTINUED)))
+        return -EINVAL;
+    switch ((int)a[0]) {
+    case P_ALL:
+        w.kind = WANT_ANY;
+        break;
+    case P_PID:
+        w.kind = WANT_PID;
+        if (w.id <= 0)
+            return -EINVAL;
+        break;
+    case P_PGID:
+        w.kind = WANT_GROUP;
+        if (w.id < 0)
+            return -EINVAL;
+        if (w.id == 0)
+            w.id = current_process()->pgid;
+        break;
+    case 3: /* P_PIDFD */
+        w.kind = WANT_PID;
+        w.id = pidfd_pid(w.id);
+        if (w.id < 0)
+            return w.id;
+        break;
+    default:
+        return -EINVAL;
+    }
+    r = wait_for_child(&w);
+    if (r < 0)
+        return r;
+    memset(&info, 0, sizeof info);
+    if (r > 0) {
+        info.si_signo = SIGCHLD;
+        info.si_code = w.code;
+        info.si_pid = w.pid;
+        info.si_uid = w.uid;
+        info.si_status = w.status;
+        fill_rusage(&ru, &w);
+        if (a[4] && copy_to_guest(a[4], &ru, sizeof ru) < 0)
+            return -EFAULT;
+    }
+    return a[2] && copy_to_guest(a[2], &info, sizeof info) < 0 ? -EFAULT : 0;
+}

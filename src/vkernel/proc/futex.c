@@ -1,0 +1,399 @@
+/* Futexes: waiters hashed by key; the key of private memory is (address space, address), of shared memory the object
+ * behind it and the offset. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <time.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+
+enum { BUCKETS = 256, MAX_ROBUST = 2048 };
+
+struct futex_waiter {
+    struct list link;
+    struct futex_key key;
+    struct wait_queue queue; /* one sleeper */
+    uint32_t bitset;
+    struct task *task;
+    bool woken;
+};
+
+static struct list buckets[BUCKETS];
+
+static struct list *
+bucket(const struct futex_key *k)
+{
+    uint64_t h = ((uint64_t)(uintptr_t)k->object >> 6) * 31 + (k->offset >> 2);
+    struct list *b = &buckets[(h ^ h >> 9) % BUCKETS];
+
+    if (!b->next)
+        list_init(b);
+    return b;
+}
+
+static bool
+same_key(const struct futex_key *a, const struct futex_key *b)
+{
+    return a->object == b->object && a->offset == b->offset;
+}
+
+static void
+wake_waiter(struct futex_waiter *w)
+{
+    list_remove(&w->link);
+    w->woken = true;
+    wait_queue_wake(&w->queue);
+}
+
+static int
+wake_key(const struct futex_key *key, unsigned n, uint32_t bitset)
+{
+    struct list *b = bucket(key);
+    int woken = 0;
+
+    LIST_EACH_SAFE(p, b) {
+        struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
+
+        if ((unsigned)woken >= n)
+            break;
+        if (!same_key(&w->key, key) || !(w->bitset & bitset))
+            continue;
+        wake_waiter(w);
+        woken++;
+    }
+    return woken;
+}
+
+int
+futex_wake_address(uint64_t address, unsigned n)
+{
+    struct futex_key key;
+    int woken;
+
+    if (!mm_futex_key(address, true, &key))
+        return -EFAULT;
+    woken = wake_key(&key, n, FUTEX_BITSET_MATCH_ANY);
+    if ((unsigned)woken < n && mm_futex_key(address, false, &key))
+        woken += wake_key(&key, n - (unsigned)woken, FUTEX_BITSET_MATCH_ANY);
+    return woken;
+}
+
+static int64_t
+load_word(uint64_t address, uint32_t *value)
+{
+    return copy_from_guest(value, address, sizeof *value);
+}
+
+static int64_t
+futex_wait(uint64_t address, const struct futex_key *key, uint32_t value, uint64_t deadline, uint32_t bitset)
+{
+    struct futex_waiter w = {.key = *key, .bitset = bitset, .task = sched_current};
+    uint32_t now;
+    int r;
+
+    if (bitset == 0)
+        return -EINVAL;
+    if (load_word(address, &now) < 0)
+        return -EFAULT;
+    if (now != value)
+        return -EAGAIN;
+    wait_queue_init(&w.queue);
+    list_append(bucket(key), &w.link);
+    r = wait_on(&w.queue, deadline);
+    list_remove(&w.link);
+    if (w.woken)
+        return 0;
+    return r;
+}
+
+static int
+wake_op(uint64_t address, uint32_t op, bool *wake_second)
+{
+    uint32_t old, new, argument = op >> 12 & 0xfff, compare = op & 0xfff;
+
+    if (op & (8u << 28))
+        argument = 1u << (argument & 31);
+    if (load_word(address, &old) < 0)
+        return -EFAULT;
+    switch (op >> 28 & 7) {
+    case FUTEX_OP_SET:
+        new = argument;
+        break;
+    case FUTEX_OP_ADD:
+        new = old + argument;
+        break;
+    case FUTEX_OP_OR:
+        new = old | argument;
+        break;
+    case FUTEX_OP_ANDN:
+        new = old & ~argument;
+        break;
+    case FUTEX_OP_XOR:
+        new = old ^ argument;
+        break;
+    default:
+        return -ENOSYS;
+    }
+    if (copy_to_guest(address, &new, sizeof new) < 0)
+        return -EFAULT;
+    switch (op >> 24 & 15) {
+    case FUTEX_OP_CMP_EQ:
+        *wake_second = old == compare;
+        break;
+    case FUTEX_OP_CMP_NE:
+        *wake_second = old != compare;
+        break;
+    case FUTEX_OP_CMP_LT:
+        *wake_second = (int32_t)old < (int32_t)compare;
+        break;
+    case FUTEX_OP_CMP_LE:
+        *wake_second = (int32_t)old <= (int32_t)compare;
+        break;
+    case FUTEX_OP_CMP_GT:
+        *wake_second = (int32_t)old > (int32_t)compare;
+        break;
+    case FUTEX_OP_CMP_GE:
+        *wake_second = (int32_t)old >= (int32_t)compare;
+        break;
+    default:
+        return -ENOSYS;
+    }
+    return 0;
+}
+
+static int64_t
+requeue(const struct futex_key *from, const struct futex_key *to, unsigned wake, unsigned move)
+{
+    int64_t woken = wake_key(from, wake, FUTEX_BITSET_MATCH_ANY);
+    unsigned moved = 0;
+
+    if (same_key(from, to))
+        return woken;
+    LIST_EACH_SAFE(p, bucket(from)) {
+        struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
+
+        if (moved >= move)
+            break;
+        if (!same_key(&w->key, from))
+            continue;
+        list_remove(&w->link);
+        w->key = *to;
+        list_append(bucket(to), &w->link);
+        moved++;
+    }
+    return woken + moved;
+}
+
+/* Priority inheritance without priorities: the protocol of the word is kept, waiters are first come, first served. */
+static int64_t
+lock_pi(uint64_t address, const struct futex_key *key, uint64_t deadline, bool try)
+{
+    uint32_t tid = (uint32_t)sched_current->tid, word;
+
+    for (;;) {
+        int64_t r;
+
+        if (load_word(address, &word) < 0)
+            return -EFAULT;
+        if ((word & FUTEX_TID_MASK) == tid)
+            return -EDEADLK;
+        if ((word & FUTEX_TID_MASK) == 0) {
+            word = (word & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | tid;
+            return copy_to_guest(address, &word, sizeof word);
+        }
+        if (try)
+            return -EAGAIN;
+        if (!task_find((int)(word & FUTEX_TID_MASK)))
+            return -ESRCH;
+        word |= FUTEX_WAITERS;
+        if (copy_to_guest(address, &word, sizeof word) < 0)
+            return -EFAULT;
+        r = futex_wait(address, key, word, deadline, FUTEX_BITSET_MATCH_ANY);
+        if (r < 0 && r != -EAGAIN)
+            return r == -ERESTARTSYS ? -ERESTARTNOINTR : r;
+    }
+}
+
+static int64_t
+unlock_pi(uint64_t address, const struct futex_key *key)
+{
+    uint32_t word, more = 0;
+    bool first = true;
+
+    if (load_word(address, &word) < 0)
+        return -EFAULT;
+    if ((word & FUTEX_TID_MASK) != (uint32_t)sched_current->tid)
+        return -EPERM;
+    LIST_EACH(p, bucket(key)) {
+        if (!same_key(&list_entry(p, struct futex_waiter, link)->key, key))
+            continue;
+        if (!first)
+            more = FUTEX_WAITERS;
+        first = false;
+    }
+    word = more;
+    if (copy_to_guest(address, &word, sizeof word) < 0)
+        return -EFAULT;
+    wake_key(key, 1, FUTEX_BITSET_MATCH_ANY);
+    return 0;
+}
+
+static int64_t
+deadline_of(uint64_t address, int op, bool realtime, uint64_t *deadline)
+{
+    struct timespec ts;
+    uint64_t ns;
+
+    *deadline = WAIT_FOREVER;
+    if (!address)
+        return 0;
+    if (copy_from_guest(&ts, address, sizeof ts) < 0)
+        return -EFAULT;
+    if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
+        return -EINVAL;
+    if ((uint64_t)ts.tv_sec > 9000000000u)
+        return 0;
+    ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    if (op == FUTEX_WAIT) {
+        *deadline = clock_monotonic_ns() + ns;
+    } else if (realtime) {
+        uint64_t now = clock_realtime_ns();
+
+        *deadline = clock_monotonic_ns() + (ns > now ? ns - now : 0);
+    } else {
+        *deadline = ns;
+    }
+    return 0;
+}
+
+int64_t
+sys_futex(const uint64_t a[6])
+{
+    int op = (int)a[1] & FUTEX_CMD_MASK;
+    bool private = (a[1] & FUTEX_PRIVATE_FLAG) != 0, realtime = (a[1] & FUTEX_CLOCK_REALTIME) != 0;
+    bool timed = op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET || op == FUTEX_LOCK_PI || op == 13 /* LOCK_PI2 */;
+    struct futex_key key, key2;
+    uint64_t deadline = WAIT_FOREVER;
+    uint32_t value;
+    bool second = false;
+    int64_t r;
+
+    if (a[0] % 4)
+        return -EINVAL;
+    if (!mm_futex_key(a[0], private, &key))
+        return -EFAULT;
+    if (timed) {
+        r = deadline_of(a[3], op, realtime || op == FUTEX_LOCK_PI, &deadline);
+        if (r < 0)
+            return r;
+    }
+    switch (op) {
+    case FUTEX_WAIT:
+        r = futex_wait(a[0], &key, (uint32_t)a[2], deadline, FUTEX_BITSET_MATCH_ANY);
+        /* A restart would wait the whole time again. */
+        return r == -ERESTARTSYS && deadline != WAIT_FOREVER ? -EINTR : r;
+    case FUTEX_WAIT_BITSET:
+        return futex_wait(a[0], &key, (uint32_t)a[2], deadline, (uint32_t)a[5]);
+    case FUTEX_WAKE:
+        return wake_key(&key, (unsigned)a[2], FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET:
+        return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, (unsigned)a[2], (uint32_t)a[5]);
+    case FUTEX_CMP_REQUEUE:
+        if (load_word(a[0], &value) < 0)
+            return -EFAULT;
+        if (value != (uint32_t)a[5])
+            return -EAGAIN;
+        /* fall through */
+    case FUTEX_REQUEUE:
+        if (a[4] % 4)
+            return -EINVAL;
+        if (!mm_futex_key(a[4], private, &key2))
+            return -EFAULT;
+        return requeue(&key, &key2, (unsigned)a[2], (unsigned)a[3]);
+    case FUTEX_WAKE_OP:
+        if (a[4] % 4)
+            return -EINVAL;
+        if (!mm_futex_key(a[4], private, &key2))
+            return -EFAULT;
+        r = wake_op(a[4], (uint32_t)a[5], &second);
+        if (r < 0)
+            return r;
+        r = wake_key(&key, (unsigned)a[2], FUTEX_BITSET_MATCH_ANY);
+        if (second)
+            r += wake_key(&key2, (unsigned)a[3], FUTEX_BITSET_MATCH_ANY);
+        return r;
+    case FUTEX_LOCK_PI:
+    case 13:
+        return lock_pi(a[0], &key, deadline, false);
+    case FUTEX_TRYLOCK_PI:
+        return lock_pi(a[0], &key, deadline, true);
+    case FUTEX_UNLOCK_PI:
+        return unlock_pi(a[0], &key);
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* --- robust lists (Documentation/robust-futexes.txt) --- */
+
+static void
+robust_death(struct task *t, uint64_t address)
+{
+    uint32_t word;
+
+    if (address % 4 || load_word(address, &word) < 0 || (word & FUTEX_TID_MASK) != (uint32_t)t->tid)
+        return;
+    word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    if (copy_to_guest(address, &word, sizeof word) == 0 && (word & FUTEX_WAITERS))
+        futex_wake_address(address, 1);
+}
+
+void
+futex_exit_robust(struct task *t)
+{
+    struct {
+        uint64_t next;
+        int64_t offset;
+        uint64_t pending;
+    } head;
+    uint64_t entry;
+
+    if (!t->robust_list || !t->process->mm || copy_from_guest(&head, t->robust_list, sizeof head) < 0)
+        return;
+    entry = head.next;
+    for (int i = 0; i < MAX_ROBUST && (entry & ~1ull) != t->robust_list; i++) {
+        uint64_t next;
+
+        if (copy_from_guest(&next, entry & ~1ull, sizeof next) < 0)
+            return;
+        if (entry != head.pending)
+            robust_death(t, (entry & ~1ull) + (uint64_t)head.offset);
+        entry = next;
+    }
+    if (head.pending)
+        robust_death(t, (head.pending & ~1ull) + (uint64_t)head.offset);
+}
+
+int64_t
+sys_set_robust_list(const uint64_t a[6])
+{
+    if (a[1] != 24)
+        return -EINVAL;
+    sched_current->robust_list = a[0];
+    return 0;
+}
+
+int64_t
+sys_get_robust_list(const uint64_t a[6])
+{
+    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+    uint64_t size = 24;
+
+    if (!t)
+        return -ESRCH;
+    if (copy_to_guest(a[1], &t->robust_list, 8) < 0 || copy_to_guest(a[2], &size, 8) < 0)
+        return -EFAULT;
+    return 0;
+}

@@ -1,0 +1,474 @@
+/* Who a process is: ids, groups, sessions, credentials, capabilities. */
+#include <errno.h>
+#include <string.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+
+enum { CAP_SETGID_BIT = 6, CAP_SETUID_BIT = 7, CAP_SETPCAP_BIT = 8, CAP_LAST = 40, KEEP = -1 };
+enum { CAP_VERSION_1 = 0x19980330, CAP_VERSION_2 = 0x20071026, CAP_VERSION_3 = 0x20080522 };
+
+static struct creds *
+creds(void)
+{
+    return &current_process()->creds;
+}
+
+int64_t
+sys_getpid(const uint64_t a[6])
+{
+    return current_process()->pid;
+}
+
+int64_t
+sys_gettid(const uint64_t a[6])
+{
+    return sched_current->tid;
+}
+
+int64_t
+sys_getppid(const uint64_t a[6])
+{
+    struct process *p = current_process()->parent;
+
+    return p ? p->pid : 0;
+}
+
+int64_t
+sys_getuid(const uint64_t a[6])
+{
+    return creds()->uid;
+}
+
+int64_t
+sys_geteuid(const uint64_t a[6])
+{
+    return creds()->euid;
+}
+
+int64_t
+sys_getgid(const uint64_t a[6])
+{
+    return creds()->gid;
+}
+
+int64_t
+sys_getegid(const uint64_t a[6])
+{
+    return creds()->egid;
+}
+
+/* --- process groups and sessions --- */
+
+int64_t
+sys_getpgrp(const uint64_t a[6])
+{
+    return current_process()->pgid;
+}
+
+int64_t
+sys_getpgid(const uint64_t a[6])
+{
+    struct process *p = a[0] ? process_find((int)a[0]) : current_process();
+
+    return p ? p->pgid : -ESRCH;
+}
+
+int64_t
+sys_getsid(const uint64_t a[6])
+{
+    struct process *p = a[0] ? process_find((int)a[0]) : current_process();
+
+    return p ? p->sid : -ESRCH;
+}
+
+int64_t
+sys_setpgid(const uint64_t a[6])
+{
+    struct process *self = current_process(), *p = a[0] ? process_find((int)a[0]) : self;
+    int pgid = a[1] ? (int)a[1] : (int)a[0] ? (int)a[0] : self->pid;
+    bool exists = false;
+
+    if ((int)a[1] < 0)
+        return -EINVAL;
+    if (!p || (p != self && p->parent != self))
+        return -ESRCH;
+    if (p != self) {
+        if (p->sid != self->sid)
+            return -EPERM;
+        if (p->exec_done)
+            return -EACCES;
+    }
+    if (p->sid == p->pid)
+        return -EPERM;
+    if (pgid != p->pid) {
+        for (struct process *q = process_next(NULL); q; q = process_next(q))
+            exists |= q->pgid == pgid && q->sid == self->sid;
+        if (!exists)
+            return -EPERM;
+    }
+    p->pgid = pgid;
+    return 0;
+}
+
+int64_t
+sys_setsid(const uint64_t a[6])
+{
+    struct process *p = current_process();
+
+    for (struct process *q = process_next(NULL); q; q = process_next(q))
+        if (q->pgid == p->pid)
+            return -EPERM;
+    p->sid = p->pgid = p->pid;
+    p->ctty = NULL;
+    return p->pid;
+}
+
+/* --- users --- */
+
+/* Capabilities follow the uids (capabilities(7), "Effect of user ID changes"). */
+static void
+uids_changed(uint32_t old_uid, uint32_t old_euid, uint32_t old_suid)
+{
+    struct creds *c = creds();
+    bool had_root = old_uid == 0 || old_euid == 0 || old_suid == 0;
+    bool has_root = c->uid == 0 || c->euid == 0 || c->suid == 0;
+
+    if (had_root && !has_root && !current_process()->keep_caps)
+        c->cap_permitted = c->cap_effective = 0;
+    if (old_euid == 0 && c->euid != 0)
+        c->cap_effective = 0;
+    if (old_euid != 0 && c->euid == 0)
+        c->cap_effective = c->cap_permitted;
+    if (!current_process()->keep_caps && had_root && !has_root)
+        current_process()->cap_ambient = 0;
+}
+
+static bool
+own_uid(uint32_t id)
+{
+    const struct creds *c = creds();
+
+    return id == c->uid || id == c->euid || id == c->suid;
+}
+
+static bool
+own_gid(uint32_t id)
+{
+    const struct creds *c = creds();
+
+    return id == c->gid || id == c->egid || id == c->sgid;
+}
+
+int64_t
+sys_setresuid(const uint64_t a[6])
+{
+    struct creds *c = creds(), old = *c;
+    bool may = capable(CAP_SETUID_BIT);
+
+    for (int i = 0; i < 3; i++)
+        if ((int)a[i] != KEEP && !may && !own_uid((uint32_t)a[i]))
+            return -EPERM;
+    if ((int)a[0] != KEEP)
+        c->uid = (uint32_t)a[0];
+    if ((int)a[1] != KEEP)
+        c->euid = (uint32_t)a[1];
+    if ((int)a[2] != KEEP)
+        c->suid = (uint32_t)a[2];
+    c->fsuid = c->euid;
+    uids_changed(old.uid, old.euid, old.suid);
+    return 0;
+}
+
+int64_t
+sys_setreuid(const uint64_t a[6])
+{
+    struct creds *c = creds(), old = *c;
+    bool may = capable(CAP_SETUID_BIT);
+    uint32_t uid = (uint32_t)a[0], euid = (uint32_t)a[1];
+
+    if ((int)a[0] != KEEP && !may && uid != c->uid && uid != c->euid)
+        return -EPERM;
+    if ((int)a[1] != KEEP && !may && !own_uid(euid))
+        return -EPERM;
+    if ((int)a[0] != KEEP)
+        c->uid = uid;
+    if ((int)a[1] != KEEP)
+        c->euid = euid;
+    if ((int)a[0] != KEEP || ((int)a[1] != KEEP && euid != old.uid))
+        c->suid = c->euid;
+    c->fsuid = c->euid;
+    uids_changed(old.uid, old.euid, old.suid);
+    return 0;
+}
+
+int64_t
+sys_setuid(const uint64_t a[6])
+{
+    struct creds *c = creds(), old = *c;
+    uint32_t id = (uint32_t)a[0];
+
+    if ((int)a[0] == KEEP)
+        return -EINVAL;
+    if (capable(CAP_SETUID_BIT))
+        c->uid = c->suid = id;
+    else if (id != c->uid && id != c->suid)
+        return -EPERM;
+    c->euid = c->fsuid = id;
+    uids_changed(old.uid, old.euid, old.suid);
+    return 0;
+}
+
+int64_t
+sys_getresuid(const uint64_t a[6])
+{
+    const struct creds *c = creds();
+
+    if (copy_to_guest(a[0], &c->uid, 4) < 0 || copy_to_guest(a[1], &c->euid, 4) < 0 ||
+        copy_to_guest(a[2], &c->suid, 4) < 0)
+        return -EFAULT;
+    return 0;
+}
+
+int64_t
+sys_setresgid(const uint64_t a[6])
+{
+    struct creds *c = creds();
+    bool may = capable(CAP_SETGID_BIT);
+
+    for (int i = 0; i < 3; i++)
+        if ((int)a[i] != KEEP && !may && !own_gid((uint32_t)a[i]))
+            return -EPERM;
+    if ((int)a[0] != KEEP)
+        c->gid = (uint32_t)a[0];
+    if ((int)a[1] != KEEP)
+        c->egid = (uint32_t)a[1];
+    if ((int)a[2] != KEEP)
+        c->sgid = (uint32_t)a[2];
+    c->fsgid = c->egid;
+    return 0;
+}
+
+int64_t
+sys_setregid(const uint64_t a[6])
+{
+    struct creds *c = creds();
+    uint32_t old = c->gid;
+    bool may = capable(CAP_SETGID_BIT);
+
+    if ((int)a[0] != KEEP && !may && (uint32_t)a[0] != c->gid && (uint32_t)a[0] != c->egid)
+        return -EPERM;
+    if ((int)a[1] != KEEP && !may && !own_gid((uint32_t)a[1]))
+        return -EPERM;
+    if ((int)a[0] != KEEP)
+        c->gid = (uint32_t)a[0];
+    if ((int)a[1] != KEEP)
+        c->egid = (uint32_t)a[1];
+    if ((int)a[0] != KEEP || ((int)a[1] != KEEP && (uint32_t)a[1] != old))
+        c->sgid = c->egid;
+    c->fsgid = c->egid;
+    return 0;
+}
+
+int64_t
+sys_setgid(const uint64_t a[6])
+{
+    struct creds *c = creds();
+    uint32_t id = (uint32_t)a[0];
+
+    if ((int)a[0] == KEEP)
+        return -EINVAL;
+    if (capable(CAP_SETGID_BIT))
+        c->gid = c->sgid = id;
+    else if (id != c->gid && id != c->sgid)
+        return -EPERM;
+    c->egid = c->fsgid = id;
+    return 0;
+}
+
+int64_t
+sys_getresgid(const uint64_t a[6])
+{
+    const struct creds *c = creds();
+
+    if (copy_to_guest(a[0], &c->gid, 4) < 0 || copy_to_guest(a[1], &c->egid, 4) < 0 ||
+        copy_to_guest(a[2], &c->sgid, 4) < 0)
+        return -EFAULT;
+    return 0;
+}
+
+int64_t
+sys_setfsuid(const uint64_t a[6])
+{
+    struct creds *c = creds();
+    uint32_t old = c->fsuid, id = (uint32_t)a[0];
+
+    if (id == c->fsuid || own_uid(id) || capable(CAP_SETUID_BIT))
+        c->fsuid = (int)a[0] == KEEP ? old : id;
+    return old;
+}
+
+int64_t
+sys_setfsgid(const uint64_t a[6])
+{
+    struct creds *c = creds();
+    uint32_t old = c->fsgid, id = (uint32_t)a[0];
+
+    if (id == c->fsgid || own_gid(id) || capable(CAP_SETGID_BIT))
+        c->fsgid = (int)a[0] == KEEP ? old : id;
+    return old;
+}
+
+int64_t
+sys_getgroups(const uint64_t a[6])
+{
+    const struct creds *c = creds();
+
+    if ((int)a[0] < 0)
+        return -EINVAL;
+    if (a[0] == 0)
+        return c->group_count;
+    if (a[0] < c->group_count)
+        return -EINVAL;
+    return copy_to_guest(a[1], c->groups, c->group_count * 4) < 0 ? -EFAULT : (int64_t)c->group_count;
+}
+
+int64_t
+sys_setgroups(const uint64_t a[6])
+{
+    struct creds *c = creds();
+    uint32_t groups[CRED_MAX_GROUPS];
+
+    if (!capable(CAP_SETGID_BIT))
+        return -EPERM;
+    if (a[0] > CRED_MAX_GROUPS)
+        return -EINVAL;
+    if (copy_from_guest(groups, a[1], a[0] * 4) < 0)
+        return -EFAULT;
+    memcpy(c->groups, groups, a[0] * 4);
+    c->group_count = (uint32_t)a[0];
+    return 0;
+}
+
+/* --- capabilities --- */
+
+struct cap_header {
+    uint32_t version;
+    int32_t pid;
+};
+struct cap_data {
+    uint32_t effective, permitted, inheritable;
+};
+
+static int
+cap_words(uint64_t header_address, struct cap_header *h)
+{
+    uint32_t preferred = CAP_VERSION_3;
+
+    if (copy_from_guest(h, header_address, sizeof *h) < 0)
+        return -EFAULT;
+    if (h->version == CAP_VERSION_1)
+        return 1;
+    if (h->version == CAP_VERSION_2 || h->version == CAP_VERSION_3)
+        return 2;
+    return copy_to_guest(header_address, &preferred, sizeof preferred) < 0 ? -EFAULT : -EINVAL;
+}
+
+int64_t
+sys_capget(const uint64_t a[6])
+{
+    struct cap_header h;
+    struct cap_data d[2];
+    int n = cap_words(a[0], &h);
+    const struct process *p;
+
+    if (n == -EINVAL && !a[1])
+        return 0;
+    if (n < 0)
+        return n;
+    if (h.pid < 0)
+        return -EINVAL;
+    p = h.pid ? process_find(h.pid) : current_process();
+    if (!p)
+        return -ESRCH;
+    for (int i = 0; i < 2; i++)
+        d[i] = (struct cap_data){
+            .effective = (uint32_t)(p->creds.cap_effective >> 32 * i),
+            .permitted = (uint32_t)(p->creds.cap_permitted >> 32 * i),
+            .inheritable = (uint32_t)(p->creds.cap_inheritable >> 32 * i),
+        };
+    return copy_to_guest(a[1], d, (size_t)n * sizeof *d) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_capset(const uint64_t a[6])
+{
+    struct cap_header h;
+    struct cap_data d[2] = {{0}};
+    struct creds *c = creds();
+    int n = cap_words(a[0], &h);
+    uint64_t effective, permitted, inheritable;
+
+    if (n < 0)
+        return n;
+    if (h.pid && h.pid != current_process()->pid)
+        return -EPERM;
+    if (copy_from_guest(d, a[1], (size_t)n * sizeof *d) < 0)
+        return -EFAULT;
+    effective = d[0].effective | (uint64_t)d[1].effective << 32;
+    permitted = d[0].permitted | (uint64_t)d[1].permitted << 32;
+    inheritable = d[0].inheritable | (uint64_t)d[1].inheritable << 32;
+    if ((permitted & ~c->cap_permitted) || (effective & ~permitted))
+        return -EPERM;
+    if (inheritable & ~(c->cap_inheritable | (capable(CAP_SETPCAP_BIT) ? c->cap_bounding : c->cap_permitted)))
+        return -EPERM;
+    c->cap_effective = effective;
+    c->cap_permitted = permitted;
+    c->cap_inheritable = inheritable;
+    return 0;
+}
+
+int64_t proc_capability_prctl(int option, uint64_t argument, uint64_t argument3);
+int64_t
+proc_capability_prctl(int option, uint64_t argument, uint64_t argument3)
+{
+    enum { CAPBSET_READ = 23, CAPBSET_DROP = 24, CAP_AMBIENT = 47, AMBIENT_IS_SET = 1, AMBIENT_RAISE, AMBIENT_LOWER,
+           AMBIENT_CLEAR };
+    struct process *p = current_process();
+    struct creds *c = creds();
+    uint64_t bit;
+
+    if (option == CAP_AMBIENT && argument == AMBIENT_CLEAR) {
+        p->cap_ambient = 0;
+        return 0;
+    }
+    if (option == CAP_AMBIENT) {
+        uint64_t operation = argument;
+
+        if (argument3 > CAP_LAST)
+            return -EINVAL;
+        bit = 1ull << argument3;
+        if (operation == AMBIENT_IS_SET)
+            return (p->cap_ambient & bit) != 0;
+        if (operation == AMBIENT_LOWER) {
+            p->cap_ambient &= ~bit;
+            return 0;
+        }
+        if (operation != AMBIENT_RAISE)
+            return -EINVAL;
+        if (!(c->cap_permitted & bit) || !(c->cap_inheritable & bit))
+            return -EPERM;
+        p->cap_ambient |= bit;
+        return 0;
+    }
+    if (argument > CAP_LAST)
+        return -EINVAL;
+    bit = 1ull << argument;
+    if (option == CAPBSET_READ)
+        return (c->cap_bounding & bit) != 0;
+    if (!capable(CAP_SETPCAP_BIT))
+        return -EPERM;
+    c->cap_bounding &= ~bit;
+    return 0;
+}

@@ -1,0 +1,351 @@
+/* Resource limits and usage, scheduling parameters, and what the machine looks like. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/system.h"
+#include "vkernel/time/time_internal.h"
+
+enum { CAP_SYS_RESOURCE_BIT = 24, CAP_SYS_NICE_BIT = 23, CAP_SYS_ADMIN_BIT = 21 };
+
+struct system_info system_info = {.hostname = "ingot", .domainname = "(none)"};
+
+/* --- limits --- */
+
+int64_t
+sys_getrlimit(const uint64_t a[6])
+{
+    if (a[0] >= RLIM_NLIMITS)
+        return -EINVAL;
+    return copy_to_guest(a[1], &current_process()->rlimits[a[0]], sizeof(struct rlimit)) < 0 ? -EFAULT : 0;
+}
+
+static int
+set_limit(struct process *p, unsigned which, const struct rlimit *r)
+{
+    if (r->rlim_cur > r->rlim_max)
+        return -EINVAL;
+    if (r->rlim_max > p->rlimits[which].rlim_max && !capable(CAP_SYS_RESOURCE_BIT))
+        return -EPERM;
+    p->rlimits[which] = *r;
+    return 0;
+}
+
+int64_t
+sys_setrlimit(const uint64_t a[6])
+{
+    struct rlimit r;
+
+    if (a[0] >= RLIM_NLIMITS)
+        return -EINVAL;
+    if (copy_from_guest(&r, a[1], sizeof r) < 0)
+        return -EFAULT;
+    return set_limit(current_process(), (unsigned)a[0], &r);
+}
+
+int64_t
+sys_prlimit64(const uint64_t a[6])
+{
+    struct process *p = a[0] ? process_find((int)a[0]) : current_process();
+    struct rlimit r, old;
+    int e;
+
+    if (a[1] >= RLIM_NLIMITS)
+        return -EINVAL;
+    if (!p)
+        return -ESRCH;
+    if (p != current_process() && signal_check_permission(p, 0) < 0)
+        return -EPERM;
+    if (a[2] && copy_from_guest(&r, a[2], sizeof r) < 0)
+        return -EFAULT;
+    old = p->rlimits[a[1]];
+    if (a[2]) {
+        e = set_limit(p, (unsigned)a[1], &r);
+        if (e < 0)
+            return e;
+    }
+    return a[3] && copy_to_guest(a[3], &old, sizeof old) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_getrusage(const uint64_t a[6])
+{
+    struct process *p = current_process();
+    struct rusage ru = {0};
+    uint64_t ns;
+
+    sched_account();
+    switch ((int)a[0]) {
+    case RUSAGE_SELF:
+        ns = p->cpu_ns;
+        break;
+    case RUSAGE_CHILDREN:
+        ns = p->children_cpu_ns;
+        break;
+    case RUSAGE_THREAD:
+        ns = sched_current->cpu_ns;
+        break;
+    default:
+        return -EINVAL;
+    }
+    ru.ru_utime.tv_sec = (time_t)(ns / 1000000000u);
+    ru.ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000);
+    ru.ru_maxrss = (long)(p->mm->total_pages * 4);
+    ru.ru_nvcsw = (long)p->voluntary;
+    ru.ru_nivcsw = (long)p->involuntary;
+    return copy_to_guest(a[1], &ru, sizeof ru) < 0 ? -EFAULT : 0;
+}
+
+/* --- the machine --- */
+
+int64_t
+sys_sysinfo(const uint64_t a[6])
+{
+    struct sysinfo si = {0};
+    unsigned n = 0;
+
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        n += p->thread_count;
+    si.uptime = (long)(clock_monotonic_ns() / 1000000000u);
+    si.totalram = system_info.memory_limit ? system_info.memory_limit : platform_memory_total();
+    si.freeram = platform_memory_free();
+    if (si.freeram > si.totalram)
+        si.freeram = si.totalram;
+    si.procs = (unsigned short)n;
+    si.mem_unit = 1;
+    return copy_to_guest(a[0], &si, sizeof si) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_uname(const uint64_t a[6])
+{
+    struct utsname u = {0};
+
+    strcpy(u.sysname, "Linux");
+    snprintf(u.nodename, sizeof u.nodename, "%s", system_info.hostname);
+    strcpy(u.release, SYSTEM_RELEASE);
+    strcpy(u.version, SYSTEM_VERSION);
+    strcpy(u.machine, "x86_64");
+    snprintf(u.domainname, sizeof u.domainname, "%s", system_info.domainname);
+    return copy_to_guest(a[0], &u, sizeof u) < 0 ? -EFAULT : 0;
+}
+
+static int64_t
+set_name(char *slot, uint64_t address, uint64_t length)
+{
+    char name[65] = {0};
+
+    if (!capable(CAP_SYS_ADMIN_BIT))
+        return -EPERM;
+    if (length > 64)
+        return -EINVAL;
+    if (copy_from_guest(name, address, length) < 0)
+        return -EFAULT;
+    memcpy(slot, name, sizeof name);
+    return 0;
+}
+
+int64_t
+sys_sethostname(const uint64_t a[6])
+{
+    return set_name(system_info.hostname, a[0], a[1]);
+}
+
+int64_t
+sys_setdomainname(const uint64_t a[6])
+{
+    return set_name(system_info.domainname, a[0], a[1]);
+}
+
+int64_t
+sys_getrandom(const uint64_t a[6])
+{
+    uint64_t done = 0, left = a[1] > INT32_MAX ? INT32_MAX : a[1];
+
+    if (a[2] & ~7ull)
+        return -EINVAL;
+    while (left) {
+        size_t n = left;
+        void *p = guest_span(a[0] + done, &n, true);
+
+        if (!p)
+            return done ? (int64_t)done : -EFAULT;
+        platform_random(p, n);
+        done += n;
+        left -= n;
+    }
+    return (int64_t)done;
+}
+
+/* --- scheduling parameters: kept, with one worker there is nothing to do for them --- */
+
+int64_t
+sys_sched_yield(const uint64_t a[6])
+{
+    sched_yield_now();
+    return 0;
+}
+
+int64_t
+sys_sched_setaffinity(const uint64_t a[6])
+{
+    uint8_t first;
+
+    if (a[0] && !task_find((int)a[0]))
+        return -ESRCH;
+    if (a[1] == 0)
+        return -EINVAL;
+    return copy_from_guest(&first, a[2], 1) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_sched_getaffinity(const uint64_t a[6])
+{
+    uint64_t mask = 1;
+
+    if (a[0] && !task_find((int)a[0]))
+        return -ESRCH;
+    if (a[1] < sizeof mask || a[1] % 8)
+        return -EINVAL;
+    return copy_to_guest(a[2], &mask, sizeof mask) < 0 ? -EFAULT : (int64_t)sizeof mask;
+}
+
+int64_t
+sys_getcpu(const uint64_t a[6])
+{
+    uint32_t zero = 0;
+
+    if ((a[0] && copy_to_guest(a[0], &zero, 4) < 0) || (a[1] && copy_to_guest(a[1], &zero, 4) < 0))
+        return -EFAULT;
+    return 0;
+}
+
+static bool
+known_policy(int policy)
+{
+    policy &= ~0x40000000; /* SCHED_RESET_ON_FORK */
+    return policy == SCHED_OTHER || policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_BATCH ||
+           policy == SCHED_IDLE;
+}
+
+int64_t
+sys_sched_getscheduler(const uint64_t a[6])
+{
+    if ((int)a[0] < 0)
+        return -EINVAL;
+    return a[0] && !task_find((int)a[0]) ? -ESRCH : SCHED_OTHER;
+}
+
+int64_t
+sys_sched_setscheduler(const uint64_t a[6])
+{
+    int policy = (int)a[1] & ~0x40000000;
+
+    if ((int)a[0] < 0 || !known_policy(policy))
+        return -EINVAL;
+    if (a[0] && !task_find((int)a[0]))
+        return -ESRCH;
+    return policy == SCHED_FIFO || policy == SCHED_RR ? (capable(CAP_SYS_NICE_BIT) ? 0 : -EPERM) : 0;
+}
+
+int64_t
+sys_sched_getparam(const uint64_t a[6])
+{
+    int zero = 0;
+
+    if ((int)a[0] < 0)
+        return -EINVAL;
+    if (a[0] && !task_find((int)a[0]))
+        return -ESRCH;
+    return copy_to_guest(a[1], &zero, sizeof zero) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_sched_setparam(const uint64_t a[6])
+{
+    int priority;
+
+    if (copy_from_guest(&priority, a[1], sizeof priority) < 0)
+        return -EFAULT;
+    return priority ? -EINVAL : 0;
+}
+
+int64_t
+sys_sched_get_priority_max(const uint64_t a[6])
+{
+    if (!known_policy((int)a[0]))
+        return -EINVAL;
+    return a[0] == SCHED_FIFO || a[0] == SCHED_RR ? 99 : 0;
+}
+
+int64_t
+sys_sched_get_priority_min(const uint64_t a[6])
+{
+    if (!known_policy((int)a[0]))
+        return -EINVAL;
+    return a[0] == SCHED_FIFO || a[0] == SCHED_RR ? 1 : 0;
+}
+
+int64_t
+sys_sched_rr_get_interval(const uint64_t a[6])
+{
+    return timespec_to_guest(a[1], 10000000) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_getpriority(const uint64_t a[6])
+{
+    struct process *p = current_process();
+
+    if (a[0] > PRIO_USER)
+        return -EINVAL;
+    if (a[0] == PRIO_PROCESS && a[1]) {
+        struct task *t = task_find((int)a[1]);
+
+        if (!t)
+            return -ESRCH;
+        p = t->process;
+    }
+    return 20 - p->nice;
+}
+
+int64_t
+sys_setpriority(const uint64_t a[6])
+{
+    struct process *p = current_process();
+    int nice = (int)a[2] < -20 ? -20 : (int)a[2] > 19 ? 19 : (int)a[2];
+
+    if (a[0] > PRIO_USER)
+        return -EINVAL;
+    if (a[0] == PRIO_PROCESS && a[1]) {
+        struct task *t = task_find((int)a[1]);
+
+        if (!t)
+            return -ESRCH;
+        p = t->process;
+    }
+    if (nice < p->nice && !capable(CAP_SYS_NICE_BIT))
+        return -EACCES;
+    p->nice = nice;
+    return 0;
+}
+
+/* One worker at a time runs guest code and every switch is a full barrier. */
+int64_t
+sys_membarrier(const uint64_t a[6])
+{
+    enum { QUERY = 0, ALL = 0x1ff };
+
+    if (a[0] == QUERY)
+        return ALL;
+    return a[0] & (a[0] - 1) || a[0] > 256 ? -EINVAL : 0;
+}

@@ -1,0 +1,472 @@
+/* Running guest code: compiled entries where the code map has them, the evaluator elsewhere; and the kernel's side of
+ * the imports of compiled code (kernel.syscall, poll, enter, trap).
+ *
+ * Each fiber has a base dispatcher at its bottom. Compiled code that calls the kernel may need guest code run below it
+ * before it can go on: a call of something without a compiled entry, a signal handler. That is a nested run, which ends
+ * when the guest is back at the expected (pc, rsp); if it turns up anywhere else, everything unwinds to the base, which
+ * takes rip and goes on from there (DESIGN D6). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <xmmintrin.h>
+
+#include "eval/eval.h"
+#include "ir/ir.h"
+#include "platform/platform.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/address_space.h"
+#include "x86/helpers.h"
+
+enum { STACK_MARGIN = 64 << 10, RUN_MINIMUM_STACK = 96 << 10 };
+enum { UNWIND = -1 };
+enum { JUMP_RESTART = 1, JUMP_FAULT };
+
+/* The function table of the artifact's compiled code; absent in a vkernel without any. */
+extern const void *const ingot_table[] __attribute__((weak));
+
+bool stress_unwind, stress_budget, stress_evaluate;
+uint64_t run_evaluated;
+
+static struct platform_fault pending_fault; /* between the host's handler and the base dispatcher */
+static unsigned pending_trap;
+static uint64_t pending_trap_pc;
+
+uint64_t kernel_syscall_c(uint64_t pc);
+uint64_t kernel_poll_c(uint64_t pc);
+uint64_t kernel_enter_c(uint64_t pc);
+uint64_t kernel_trap_c(uint64_t pc);
+_Noreturn void kernel_wasm_trap(int kind);
+
+bool
+proc_forced_limit(void)
+{
+    return stress_budget;
+}
+
+/* --- finding code --- */
+
+static const void *
+compiled_entry(uint64_t pc)
+{
+    const struct code_map_entry *e;
+    uint64_t bit;
+
+    if (pc >= GUEST_IMAGE_END || stress_evaluate || !ingot_table)
+        return NULL;
+    e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) + pc / 64;
+    bit = 1ull << (pc % 64);
+    if (!(e->bits & bit))
+        return NULL;
+    return ingot_table[e->rank + (unsigned)__builtin_popcountll(e->bits & (bit - 1))];
+}
+
+static bool
+frame_ends(const struct run_frame *f)
+{
+    uint64_t rsp = x86_cpu_tls.gpr[X86_RSP];
+
+    return f && (rsp > f->stop_rsp || (x86_cpu_tls.rip == f->stop_pc && rsp == f->stop_rsp));
+}
+
+static bool
+eval_has_compiled(void *context, uint64_t address)
+{
+    const struct run_frame *f = sched_current->frame;
+
+    (void)context;
+    if (f) {
+        uint64_t rsp = x86_cpu_tls.gpr[X86_RSP];
+
+        if (rsp > f->stop_rsp || (address == f->stop_pc && rsp == f->stop_rsp))
+            return true;
+    }
+    return compiled_entry(address) != NULL;
+}
+
+static const uint8_t *
+eval_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
+{
+    struct mm *mm = sched_current->process->mm;
+    struct vma *v = mm_find(mm, address);
+
+    (void)context;
+    if (!v || v->start > address || !(v->prot & PROT_EXEC) || !v->code)
+        return NULL;
+    *left = v->end - address;
+    *image_base = v->image_base;
+    return mm->base + address;
+}
+
+static void
+evaluate(void)
+{
+    struct mm *mm = sched_current->process->mm;
+    struct eval_host host = {.memory = mm->base, .fetch = eval_fetch, .has_compiled = eval_has_compiled};
+    struct x86_cpu *cpu = x86_this_cpu();
+    enum eval_stop stop;
+    unsigned trap = 0;
+
+    if (!mm->eval) {
+        mm->eval = eval_new();
+        if (!mm->eval)
+            group_exit(SIGKILL);
+    }
+    platform_mode = PLATFORM_EVAL;
+    stop = eval_run(mm->eval, &host, &trap);
+    platform_mode = PLATFORM_KERNEL;
+    switch (stop) {
+    case EVAL_COMPILED:
+        break;
+    case EVAL_SYSCALL:
+        syscall_edge();
+        break;
+    case EVAL_TRAP:
+        run_trap(trap, cpu->rip);
+        break;
+    case EVAL_NOEXEC: {
+        struct vma *v = mm_find(mm, cpu->rip);
+
+        signal_force(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip, 14);
+        break;
+    }
+    case EVAL_BUDGET:
+        poll_edge();
+        break;
+    }
+}
+
+/* One step of a dispatcher: until the guest's code asks for something or leaves compiled code. */
+static void
+run_step(void)
+{
+    const void *code = compiled_entry(x86_cpu_tls.rip);
+    uint64_t pc;
+
+    if (!code) {
+        evaluate();
+        return;
+    }
+    platform_mode = PLATFORM_COMPILED;
+    pc = platform_enter(code);
+    platform_mode = PLATFORM_KERNEL;
+    if (pc != (uint64_t)UNWIND)
+        x86_cpu_tls.rip = pc;
+}
+
+static bool
+stack_low(void)
+{
+    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) - RUN_MINIMUM_STACK / 2;
+}
+
+/* Runs until the guest is at (pc, rsp) again: pc. Otherwise UNWIND, with rip in the state. */
+static uint64_t
+run_nested(uint64_t stop_pc, uint64_t stop_rsp)
+{
+    struct task *t = sched_current;
+    struct run_frame f = {.outer = t->frame, .stop_pc = stop_pc, .stop_rsp = stop_rsp};
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t result = (uint64_t)UNWIND;
+
+    if (stress_unwind || stack_low())
+        return result;
+    t->frame = &f;
+    do {
+        run_step();
+        if (signal_work(t))
+            signal_deliver(-1);
+    } while (!frame_ends(&f) && !stack_low());
+    t->frame = f.outer;
+    if (cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp)
+        result = stop_pc;
+    return result;
+}
+
+/* --- edges --- */
+
+void
+syscall_edge(void)
+{
+    struct task *t = sched_current;
+    struct x86_cpu *cpu = x86_this_cpu();
+    int64_t nr = (int64_t)cpu->gpr[X86_RAX], result;
+
+    cpu->gpr[X86_RCX] = cpu->rip;
+    cpu->gpr[X86_R11] = x86_cpu_rflags(cpu);
+    for (;;) {
+        const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
+                               cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
+
+        result = syscall_dispatch(nr, a);
+        cpu->gpr[X86_RAX] = (uint64_t)result;
+        if (platform_ticked)
+            sched_poll();
+        if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
+            return;
+        if (!signal_deliver(nr == 15 /* rt_sigreturn is never restarted */ ? -1 : (int)nr))
+            return;
+        if (result == -ERESTART_RESTARTBLOCK)
+            nr = 219; /* restart_syscall */
+    }
+}
+
+void
+poll_edge(void)
+{
+    if (stress_budget)
+        platform_ticked = 1;
+    if (platform_ticked)
+        sched_poll();
+    else
+        sched_reset_limit();
+    if (signal_work(sched_current))
+        signal_deliver(-1);
+}
+
+/* After an edge below compiled code that expects to go on at pc with this rsp. */
+static uint64_t
+back_to_compiled(uint64_t pc, uint64_t rsp)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t result = pc;
+
+    if (stress_unwind)
+        result = (uint64_t)UNWIND;
+    else if (cpu->rip != pc || cpu->gpr[X86_RSP] != rsp)
+        result = run_nested(pc, rsp);
+    platform_mode = PLATFORM_COMPILED;
+    return result;
+}
+
+uint64_t
+kernel_syscall_c(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP];
+    int64_t nr = (int64_t)cpu->gpr[X86_RAX];
+
+    platform_mode = PLATFORM_KERNEL;
+    syscall_edge();
+    /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
+    if (nr == 15) {
+        platform_mode = PLATFORM_COMPILED;
+        return cpu->rip;
+    }
+    return back_to_compiled(pc, rsp);
+}
+
+uint64_t
+kernel_poll_c(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP];
+
+    platform_mode = PLATFORM_KERNEL;
+    poll_edge();
+    if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) && cpu->rip == pc) {
+        platform_mode = PLATFORM_COMPILED;
+        return (uint64_t)UNWIND;
+    }
+    return back_to_compiled(pc, rsp);
+}
+
+uint64_t
+kernel_enter_c(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP], stop_pc, result = (uint64_t)UNWIND;
+
+    platform_mode = PLATFORM_KERNEL;
+    (void)pc;
+    if (copy_from_guest(&stop_pc, rsp, sizeof stop_pc) == 0)
+        result = run_nested(stop_pc, rsp + 8);
+    platform_mode = PLATFORM_COMPILED;
+    return result;
+}
+
+uint64_t
+kernel_trap_c(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP], result = (uint64_t)UNWIND;
+
+    platform_mode = PLATFORM_KERNEL;
+    run_trap((unsigned)cpu->tmp[0], pc);
+    if (signal_work(sched_current))
+        signal_deliver(-1);
+    (void)rsp;
+    platform_mode = PLATFORM_COMPILED;
+    return result;
+}
+
+/* --- exceptions --- */
+
+void
+run_trap(unsigned vector, uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    cpu->rip = pc;
+    switch (vector) {
+    case IR_TRAP_DE:
+        signal_force(SIGFPE, FPE_INTDIV, pc, 0);
+        break;
+    case IR_TRAP_DB:
+        cpu->rip = pc + 1;
+        signal_force(SIGTRAP, TRAP_BRKPT, pc, 1);
+        break;
+    case IR_TRAP_BP:
+        cpu->rip = pc + 1;
+        signal_force(SIGTRAP, SI_KERNEL, 0, 3);
+        break;
+    case IR_TRAP_GP:
+        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+        break;
+    case 16: /* #MF */
+    case 19: /* #XM */
+        signal_force(SIGFPE, FPE_FLTINV, pc, (int)vector);
+        break;
+    case IR_TRAP_UNLIFTED:
+        platform_log("ingot: %s[%d]: no lifter for the instruction at %#llx\n", current_process()->comm,
+                     current_process()->pid, (unsigned long long)pc);
+        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
+        break;
+    default:
+        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
+        break;
+    }
+}
+
+_Noreturn void
+x86_raise(unsigned vector, uint64_t pc)
+{
+    platform_mode = PLATFORM_KERNEL;
+    pending_fault.sig = 0;
+    pending_trap = vector;
+    pending_trap_pc = pc;
+    platform_jump(&sched_current->base, JUMP_FAULT);
+}
+
+void
+kernel_wasm_trap(int kind)
+{
+    enum { TRAP_UNREACHABLE, TRAP_DIVIDE, TRAP_OVERFLOW }; /* aot's numbers */
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    /* The trapping instruction is not known: the state is that of the last kernel entry. */
+    x86_raise(kind == TRAP_DIVIDE || kind == TRAP_OVERFLOW ? IR_TRAP_DE : IR_TRAP_UD, cpu->rip);
+}
+
+void
+x86_apply_mxcsr(void)
+{
+    _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
+}
+
+static bool
+fault_inside(uint64_t host)
+{
+    uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
+    uint64_t guest = host - base;
+    struct mm *mm;
+    struct vma *v;
+
+    if (!sched_current || host < base || guest >= 8ull << 30)
+        return false;
+    if (platform_mode != PLATFORM_KERNEL)
+        return true;
+    mm = sched_current->process->mm;
+    v = mm ? mm_find(mm, guest) : NULL;
+    return v && v->start <= guest;
+}
+
+/* On the host's signal stack. */
+static void
+on_guest_fault(const struct platform_fault *f)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    pending_fault = *f;
+    pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
+    if (platform_mode == PLATFORM_EVAL) {
+        cpu->rip = eval_fault_address(sched_current->process->mm->eval);
+    } else {
+        struct vma *v = mm_find(sched_current->process->mm, cpu->gpr[X86_RSP]);
+        uint64_t rsp = cpu->gpr[X86_RSP];
+
+        /* Promoted registers are those of the last kernel entry: leave room for frames made since. */
+        if (v && v->start <= rsp && rsp - v->start > 2 * STACK_MARGIN)
+            cpu->gpr[X86_RSP] = rsp - STACK_MARGIN;
+    }
+    platform_mode = PLATFORM_KERNEL;
+    platform_jump(&sched_current->base, JUMP_FAULT);
+}
+
+static void
+deliver_fault(void)
+{
+    struct mm *mm = sched_current->process->mm;
+    uint64_t address = pending_fault.address;
+    struct vma *v = mm_find(mm, address);
+    bool mapped = v && v->start <= address;
+    int sig = pending_fault.sig;
+
+    if (sig == 0) {
+        run_trap(pending_trap, pending_trap_pc);
+        return;
+    }
+    if (sig == SIGFPE) {
+        signal_force(SIGFPE, pending_fault.code, x86_cpu_tls.rip, 19);
+        return;
+    }
+    /* The part of a file mapping beyond the file's end has no host pages. */
+    if (mapped && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
+        (sig == SIGBUS || (v->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) ||
+         ((v->prot & PROT_READ) && mm_beyond_file(v, address))))
+        signal_force(SIGBUS, BUS_ADRERR, address, 14);
+    else
+        signal_force(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, 14);
+}
+
+/* --- fibers --- */
+
+void
+run_restart(void)
+{
+    platform_jump(&sched_current->base, JUMP_RESTART);
+}
+
+void
+task_run(struct task *first)
+{
+    struct task *t;
+
+    if (platform_mark(&first->base) == JUMP_FAULT) {
+        sched_current->frame = NULL;
+        x86_apply_mxcsr();
+        deliver_fault();
+    }
+    t = sched_current;
+    t->frame = NULL;
+    platform_mode = PLATFORM_KERNEL;
+    if (t->set_child_tid) {
+        int tid = t->tid;
+
+        copy_to_guest(t->set_child_tid, &tid, sizeof tid);
+        t->set_child_tid = 0;
+    }
+    for (;;) {
+        if (signal_work(t))
+            signal_deliver(-1);
+        run_step();
+    }
+}
+
+void
+run_init(void)
+{
+    platform_on_fault = on_guest_fault;
+    platform_fault_inside = fault_inside;
+}

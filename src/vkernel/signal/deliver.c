@@ -1,0 +1,457 @@
+/* Delivery at the edge to guest code: default actions, stops, and the frame that a handler runs on (Linux's
+ * arch/x86 rt_sigframe, byte for byte). */
+#include <errno.h>
+#include <string.h>
+
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/helpers.h"
+
+enum {
+    RED_ZONE = 128,
+    FXSAVE_SIZE = 512,
+    USER_CS = 0x33,
+    USER_SS = 0x2b,
+    UC_SIGCONTEXT_SS = 2,
+    UC_STRICT_RESTORE_SS = 4,
+    SYSCALL_LENGTH = 2,
+    SA_RESTORER_FLAG = 0x04000000,
+    RFLAGS_TF = 0x100,
+};
+
+#define SYNCHRONOUS                                                                                        \
+    (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
+     SIGNAL_BIT(SIGSYS))
+#define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+
+struct guest_sigcontext {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
+};
+struct guest_sigframe {
+    uint64_t restorer;
+    uint64_t uc_flags, uc_link;
+    uint64_t ss_sp;
+    int32_t ss_flags, ss_pad;
+    uint64_t ss_size;
+    struct guest_sigcontext mc;
+    uint64_t sigmask;
+    uint8_t info[128];
+};
+_Static_assert(sizeof(struct guest_sigframe) == 440, "rt_sigframe of x86-64");
+_Static_assert(sizeof(siginfo_t) == 128, "siginfo is the guest's");
+
+struct fxsave_area {
+    uint16_t control, status;
+    uint8_t tags, pad;
+    uint16_t opcode;
+    uint64_t ip, dp;
+    uint32_t mxcsr, mxcsr_mask;
+    uint8_t st[8][16];
+    uint8_t xmm[16][16];
+    uint8_t rest[96];
+};
+_Static_assert(sizeof(struct fxsave_area) == FXSAVE_SIZE, "FXSAVE area");
+
+/* Of the last fault of the current task: for the frame. */
+static struct {
+    uint64_t err, trapno, cr2;
+} last_fault;
+
+/* --- floating point state --- */
+
+static void
+fx_save(struct x86_cpu *cpu, struct fxsave_area *a)
+{
+    const struct x86_x87 *f = &cpu->x87;
+
+    memset(a, 0, sizeof *a);
+    a->control = f->control;
+    a->status = (uint16_t)((f->status & ~0x3800u) | (unsigned)(f->top & 7) << 11);
+    a->tags = (uint8_t)f->tag_valid;
+    a->opcode = f->last_opcode;
+    a->ip = f->last_ip;
+    a->dp = f->last_dp;
+    a->mxcsr = cpu->mxcsr;
+    a->mxcsr_mask = 0xffff;
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(a->st[i], &f->r[(f->top + i) & 7], 10);
+    memcpy(a->xmm, cpu->xmm, sizeof a->xmm);
+}
+
+static void
+fx_load(struct x86_cpu *cpu, const struct fxsave_area *a)
+{
+    struct x86_x87 *f = &cpu->x87;
+
+    f->control = (uint16_t)((a->control & 0x1f7f) | 0x40);
+    f->top = a->status >> 11 & 7;
+    f->status = a->status & (uint16_t)~0x3800u;
+    f->tag_valid = a->tags;
+    f->last_opcode = a->opcode;
+    f->last_ip = a->ip;
+    f->last_dp = a->dp;
+    cpu->mxcsr = a->mxcsr & 0xffff;
+    for (unsigned i = 0; i < 8; i++) {
+        struct x86_x87_reg *r = &f->r[(f->top + i) & 7];
+
+        memset(r, 0, sizeof *r);
+        memcpy(r, a->st[i], 10);
+    }
+    memcpy(cpu->xmm, a->xmm, sizeof a->xmm);
+}
+
+static void
+fx_reset(struct x86_cpu *cpu)
+{
+    memset(&cpu->x87, 0, sizeof cpu->x87);
+    cpu->x87.control = 0x037f;
+    cpu->mxcsr = 0x1f80;
+}
+
+/* --- the frame --- */
+
+static bool
+on_altstack(const struct task *t, uint64_t sp)
+{
+    return !(t->altstack_flags & SS_DISABLE) && t->altstack_size && sp > t->altstack_sp &&
+           sp - t->altstack_sp <= t->altstack_size;
+}
+
+static int
+altstack_state(const struct task *t, uint64_t sp)
+{
+    if (t->altstack_size == 0)
+        return SS_DISABLE;
+    return on_altstack(t, sp) ? SS_ONSTACK : 0;
+}
+
+static bool
+setup_frame(struct task *t, int sig, const struct signal_action *act, const siginfo_t *info, uint64_t mask)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct guest_sigframe frame = {0};
+    struct fxsave_area fx;
+    uint64_t sp = cpu->gpr[X86_RSP] - RED_ZONE, fx_at;
+
+    if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, cpu->gpr[X86_RSP]))
+        sp = t->altstack_sp + t->altstack_size;
+    fx_at = (sp - FXSAVE_SIZE) & ~63ull;
+    sp = ((fx_at - sizeof frame) & ~15ull) - 8;
+    if (on_altstack(t, cpu->gpr[X86_RSP]) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
+        return false;
+
+    cpu->mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
+    fx_save(cpu, &fx);
+    frame.restorer = act->restorer;
+    frame.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    frame.ss_sp = t->altstack_sp;
+    frame.ss_size = t->altstack_size;
+    frame.ss_flags = altstack_state(t, cpu->gpr[X86_RSP]) | (t->altstack_flags & (int)0x80000000u);
+    frame.mc = (struct guest_sigcontext){
+        .r8 = cpu->gpr[8], .r9 = cpu->gpr[9], .r10 = cpu->gpr[10], .r11 = cpu->gpr[11],
+        .r12 = cpu->gpr[12], .r13 = cpu->gpr[13], .r14 = cpu->gpr[14], .r15 = cpu->gpr[15],
+        .rdi = cpu->gpr[X86_RDI], .rsi = cpu->gpr[X86_RSI], .rbp = cpu->gpr[X86_RBP],
+        .rbx = cpu->gpr[X86_RBX], .rdx = cpu->gpr[X86_RDX], .rax = cpu->gpr[X86_RAX],
+        .rcx = cpu->gpr[X86_RCX], .rsp = cpu->gpr[X86_RSP], .rip = cpu->rip,
+        .rflags = x86_cpu_rflags(cpu), .cs = USER_CS, .ss = USER_SS,
+        .err = last_fault.err, .trapno = last_fault.trapno, .cr2 = last_fault.cr2,
+        .oldmask = mask, .fpstate = fx_at,
+    };
+    frame.sigmask = mask;
+    memcpy(frame.info, info, sizeof frame.info);
+    if (copy_to_guest(fx_at, &fx, sizeof fx) < 0 || copy_to_guest(sp, &frame, sizeof frame) < 0)
+        return false;
+
+    if (t->altstack_flags & (int)0x80000000u) { /* SS_AUTODISARM */
+        t->altstack_size = 0;
+        t->altstack_sp = 0;
+        t->altstack_flags = 0;
+    }
+    cpu->gpr[X86_RSP] = sp;
+    cpu->gpr[X86_RDI] = (uint64_t)sig;
+    cpu->gpr[X86_RSI] = sp + offsetof(struct guest_sigframe, info);
+    cpu->gpr[X86_RDX] = sp + offsetof(struct guest_sigframe, uc_flags);
+    cpu->gpr[X86_RAX] = 0;
+    cpu->rip = act->handler;
+    cpu->flag[X86_FLAG_DF] = 0;
+    fx_reset(cpu);
+    x86_apply_mxcsr();
+    return true;
+}
+
+int64_t
+sys_rt_sigreturn(const uint64_t a[6])
+{
+    struct task *t = sched_current;
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct guest_sigframe frame;
+    struct fxsave_area fx;
+
+    if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
+        goto bad;
+    if (frame.mc.fpstate) {
+        if (copy_from_guest(&fx, frame.mc.fpstate, sizeof fx) < 0)
+            goto bad;
+        fx_load(cpu, &fx);
+    } else {
+        fx_reset(cpu);
+    }
+    t->blocked = frame.sigmask & ~UNBLOCKABLE;
+    cpu->gpr[8] = frame.mc.r8;
+    cpu->gpr[9] = frame.mc.r9;
+    cpu->gpr[10] = frame.mc.r10;
+    cpu->gpr[11] = frame.mc.r11;
+    cpu->gpr[12] = frame.mc.r12;
+    cpu->gpr[13] = frame.mc.r13;
+    cpu->gpr[14] = frame.mc.r14;
+    cpu->gpr[15] = frame.mc.r15;
+    cpu->gpr[X86_RDI] = frame.mc.rdi;
+    cpu->gpr[X86_RSI] = frame.mc.rsi;
+    cpu->gpr[X86_RBP] = frame.mc.rbp;
+    cpu->gpr[X86_RBX] = frame.mc.rbx;
+    cpu->gpr[X86_RDX] = frame.mc.rdx;
+    cpu->gpr[X86_RCX] = frame.mc.rcx;
+    cpu->gpr[X86_RSP] = frame.mc.rsp;
+    cpu->rip = frame.mc.rip;
+    x86_cpu_set_rflags(cpu, frame.mc.rflags);
+    x86_apply_mxcsr();
+    /* restore_altstack: errors are ignored, as Linux does. */
+    if (!on_altstack(t, cpu->gpr[X86_RSP])) {
+        t->altstack_sp = frame.ss_flags & SS_DISABLE ? 0 : frame.ss_sp;
+        t->altstack_size = frame.ss_flags & SS_DISABLE ? 0 : frame.ss_size;
+        t->altstack_flags = frame.ss_flags & (int)0x80000000u;
+    }
+    return (int64_t)frame.mc.rax;
+
+bad:
+    signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+    return 0;
+}
+
+/* --- faults --- */
+
+void
+signal_force(int sig, int code, uint64_t address, int trapno)
+{
+    struct task *t = sched_current;
+    struct signal_action *act = &t->process->actions[sig];
+    siginfo_t info = {.si_signo = sig, .si_code = code};
+
+    info.si_addr = (void *)(uintptr_t)address;
+    last_fault.trapno = (uint64_t)trapno;
+    last_fault.cr2 = trapno == 14 ? address : 0;
+    last_fault.err = trapno == 14 ? 4 : 0;
+    if ((t->blocked & SIGNAL_BIT(sig)) || act->handler == (uint64_t)(uintptr_t)SIG_IGN ||
+        act->handler == (uint64_t)(uintptr_t)SIG_DFL) {
+        /* Not even init survives a fault that it can not handle. */
+        t->blocked &= ~SIGNAL_BIT(sig);
+        act->handler = (uint64_t)(uintptr_t)SIG_DFL;
+        group_exit(sig);
+    }
+    signal_send_info(t->process, t, &info);
+}
+
+/* --- taking signals --- */
+
+static int
+take_from(struct list *pending, uint64_t *set, uint64_t allowed, siginfo_t *info)
+{
+    uint64_t ready = *set & allowed;
+    bool found = false, more = false;
+    int sig;
+
+    if (!ready)
+        return 0;
+    sig = __builtin_ctzll(ready & SYNCHRONOUS ? ready & SYNCHRONOUS : ready) + 1;
+    memset(info, 0, sizeof *info);
+    info->si_signo = sig;
+    info->si_code = SI_USER;
+    LIST_EACH_SAFE(p, pending) {
+        struct signal_entry *e = list_entry(p, struct signal_entry, link);
+
+        if (e->info.si_signo != sig)
+            continue;
+        if (found) {
+            more = true;
+            break;
+        }
+        found = true;
+        *info = e->info;
+        signal_entry_free(e);
+    }
+    if (!more)
+        *set &= ~SIGNAL_BIT(sig);
+    return sig;
+}
+
+int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
+int
+signal_take(struct task *t, uint64_t allowed, siginfo_t *info)
+{
+    int sig = take_from(&t->pending, &t->pending_set, allowed, info);
+
+    return sig ? sig : take_from(&t->process->pending, &t->process->pending_set, allowed, info);
+}
+
+static void
+stop_process(struct process *p, int sig)
+{
+    p->stopped = true;
+    p->stop_report = true;
+    p->continue_report = false;
+    p->stop_signal = sig;
+    signal_child_changed(p, CLD_STOPPED, sig);
+    if (p->parent)
+        wait_queue_wake(&p->parent->wait_child);
+    LIST_EACH(l, &p->threads)
+        sched_interrupt(list_entry(l, struct task, thread_link), false);
+}
+
+static void
+wait_while_stopped(struct process *p)
+{
+    while (p->stopped && !signal_fatal_pending())
+        if (wait_on_killable(&p->stop_queue, WAIT_FOREVER) < 0)
+            break;
+    if (signal_fatal_pending())
+        p->stopped = false;
+}
+
+/* True when the process goes on (ignored or stopped and continued). */
+static bool
+default_action(struct task *t, int sig)
+{
+    struct process *p = t->process;
+
+    switch (sig) {
+    case SIGCHLD:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGCONT:
+        return true;
+    default:
+        break;
+    }
+    if (p == init_process)
+        return true;
+    switch (sig) {
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        if (group_is_orphaned(p->pgid))
+            return true;
+        stop_process(p, sig);
+        return true;
+    case SIGSTOP:
+        stop_process(p, sig);
+        return true;
+    default:
+        group_exit(sig);
+    }
+}
+
+/* What becomes of the interrupted call when a handler runs. */
+static void
+restart_for_handler(int nr, const struct signal_action *act)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    int64_t result = (int64_t)cpu->gpr[X86_RAX];
+
+    switch (result) {
+    case -ERESTART_RESTARTBLOCK:
+    case -ERESTARTNOHAND:
+        cpu->gpr[X86_RAX] = (uint64_t)-EINTR;
+        break;
+    case -ERESTARTSYS:
+        if (!(act->flags & SA_RESTART)) {
+            cpu->gpr[X86_RAX] = (uint64_t)-EINTR;
+            break;
+        }
+        /* fall through */
+    case -ERESTARTNOINTR:
+        cpu->gpr[X86_RAX] = (uint64_t)(int64_t)nr;
+        cpu->rip -= SYSCALL_LENGTH;
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+run_handler(struct task *t, int sig, siginfo_t *info, int nr)
+{
+    struct signal_action *slot = &t->process->actions[sig], act = *slot;
+    uint64_t mask = t->restore_blocked ? t->saved_blocked : t->blocked;
+
+    if (nr >= 0)
+        restart_for_handler(nr, &act);
+    if (act.flags & SA_RESETHAND)
+        slot->handler = (uint64_t)(uintptr_t)SIG_DFL;
+    if (!(act.flags & SA_RESTORER_FLAG) || !setup_frame(t, sig, &act, info, mask))
+        group_exit(SIGSEGV);
+    t->restore_blocked = false;
+    t->blocked |= act.mask;
+    if (!(act.flags & SA_NODEFER))
+        t->blocked |= SIGNAL_BIT(sig);
+    t->blocked &= ~UNBLOCKABLE;
+}
+
+static bool
+is_restart(int64_t result)
+{
+    return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
+           result == -ERESTART_RESTARTBLOCK;
+}
+
+bool
+signal_deliver(int nr)
+{
+    struct task *t = sched_current;
+    struct process *p = t->process;
+
+    for (;;) {
+        siginfo_t info;
+        int sig;
+        uint64_t handler;
+
+        if (p->group_exit || t->kill_me)
+            task_exit(p->exit_status);
+        if (p->stopped) {
+            wait_while_stopped(p);
+            continue;
+        }
+        sig = signal_take(t, ~t->blocked, &info);
+        if (!sig)
+            break;
+        handler = p->actions[sig].handler;
+        if (sig == SIGKILL && p != init_process)
+            group_exit(SIGKILL);
+        if (handler == (uint64_t)(uintptr_t)SIG_IGN)
+            continue;
+        if (handler == (uint64_t)(uintptr_t)SIG_DFL) {
+            default_action(t, sig);
+            continue;
+        }
+        run_handler(t, sig, &info, nr);
+        nr = -1;
+        last_fault.err = last_fault.trapno = last_fault.cr2 = 0;
+    }
+    if (nr >= 0 && is_restart((int64_t)x86_this_cpu()->gpr[X86_RAX])) {
+        if (t->restore_blocked) {
+            t->blocked = t->saved_blocked;
+            t->restore_blocked = false;
+        }
+        return true;
+    }
+    if (t->restore_blocked) {
+        t->blocked = t->saved_blocked;
+        t->restore_blocked = false;
+        if (signal_pending_task(t))
+            return signal_deliver(nr);
+    }
+    return false;
+}

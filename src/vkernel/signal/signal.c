@@ -1,0 +1,335 @@
+/* Sending signals: queues, what is ignored, who is woken, stop and continue. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vkernel/proc/proc_internal.h"
+
+enum { SIGNALS = 64, MAX_QUEUED = 8192, CAP_KILL_BIT = 5 };
+
+#define STOP_SIGNALS (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
+#define DEFAULT_IGNORED \
+    (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT))
+
+struct wait_queue signalfd_queue;
+static unsigned queued_entries;
+
+struct signal_action *
+signal_actions_new(const struct signal_action *from)
+{
+    struct signal_action *a = calloc(SIGNALS + 1, sizeof *a);
+
+    if (a && from)
+        memcpy(a, from, (SIGNALS + 1) * sizeof *a);
+    return a;
+}
+
+void
+signal_init_task(struct task *t)
+{
+    list_init(&t->pending);
+    wait_queue_init(&t->sleep_queue);
+}
+
+void
+signal_entry_free(struct signal_entry *e)
+{
+    list_remove(&e->link);
+    queued_entries--;
+    free(e);
+}
+
+void
+signal_flush(struct list *pending, uint64_t *set)
+{
+    LIST_EACH_SAFE(p, pending)
+        signal_entry_free(list_entry(p, struct signal_entry, link));
+    *set = 0;
+}
+
+static void
+flush_set(struct list *pending, uint64_t *set, uint64_t mask)
+{
+    if (!(*set & mask))
+        return;
+    LIST_EACH_SAFE(p, pending) {
+        struct signal_entry *e = list_entry(p, struct signal_entry, link);
+
+        if (mask & SIGNAL_BIT(e->info.si_signo))
+            signal_entry_free(e);
+    }
+    *set &= ~mask;
+}
+
+void
+signal_exec(struct process *p)
+{
+    for (int sig = 1; sig <= SIGNALS; sig++) {
+        struct signal_action *a = &p->actions[sig];
+
+        if (a->handler != (uint64_t)(uintptr_t)SIG_IGN)
+            a->handler = (uint64_t)(uintptr_t)SIG_DFL;
+        a->flags = a->mask = a->restorer = 0;
+    }
+}
+
+bool
+signal_pending_task(const struct task *t)
+{
+    const struct process *p = t->process;
+
+    return ((t->pending_set | p->pending_set) & ~t->blocked) || p->group_exit || t->kill_me || p->stopped;
+}
+
+bool
+signal_pending_current(void)
+{
+    const struct task *t = sched_current;
+
+    return signal_pending_task(t) || ((t->pending_set | t->process->pending_set) & t->waiting_set);
+}
+
+bool
+signal_fatal_pending(void)
+{
+    const struct task *t = sched_current;
+
+    return t->process->group_exit || t->kill_me ||
+           ((t->pending_set | t->process->pending_set) & SIGNAL_BIT(SIGKILL) && t->process != init_process);
+}
+
+bool
+signal_work(const struct task *t)
+{
+    return signal_pending_task(t) || t->restore_blocked;
+}
+
+/* --- dispositions --- */
+
+static bool
+ignored(const struct process *p, int sig, bool force)
+{
+    uint64_t handler = p->actions[sig].handler;
+
+    if (handler == (uint64_t)(uintptr_t)SIG_IGN)
+        return true;
+    if (handler != (uint64_t)(uintptr_t)SIG_DFL)
+        return false;
+    /* The container's init takes only signals that it handles. */
+    if (p == init_process && !force)
+        return true;
+    return (DEFAULT_IGNORED & SIGNAL_BIT(sig)) != 0;
+}
+
+bool
+signal_ignored_current(int sig)
+{
+    const struct task *t = sched_current;
+
+    return (t->blocked & SIGNAL_BIT(sig)) ||
+           t->process->actions[sig].handler == (uint64_t)(uintptr_t)SIG_IGN;
+}
+
+bool
+group_is_orphaned(int pgid)
+{
+    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
+        if (p->pgid != pgid || p->zombie || !p->parent)
+            continue;
+        if (p->parent->pgid != pgid && p->parent->sid == p->sid)
+            return false;
+    }
+    return true;
+}
+
+static void
+continue_process(struct process *p)
+{
+    p->stop_report = false;
+    if (!p->stopped)
+        return;
+    p->stopped = false;
+    p->continue_report = true;
+    wait_queue_wake(&p->stop_queue);
+    if (p->parent) {
+        signal_child_changed(p, CLD_CONTINUED, SIGCONT);
+        wait_queue_wake(&p->parent->wait_child);
+    }
+}
+
+/* Stop and continue signals cancel each other, whatever their disposition. */
+static void
+cancel_opposites(struct process *p, int sig)
+{
+    uint64_t cancel = SIGNAL_BIT(sig) & STOP_SIGNALS ? SIGNAL_BIT(SIGCONT) : sig == SIGCONT ? STOP_SIGNALS : 0;
+
+    if (!cancel)
+        return;
+    flush_set(&p->pending, &p->pending_set, cancel);
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        flush_set(&t->pending, &t->pending_set, cancel);
+    }
+    if (sig == SIGCONT)
+        continue_process(p);
+}
+
+static bool
+wants(const struct task *t, int sig)
+{
+    return !(t->blocked & SIGNAL_BIT(sig)) || (t->waiting_set & SIGNAL_BIT(sig));
+}
+
+static void
+wake_for(struct process *p, struct task *target, int sig)
+{
+    bool fatal = sig == SIGKILL;
+
+    wait_queue_wake(&signalfd_queue);
+    if (fatal)
+        wait_queue_wake(&p->stop_queue);
+    if (target) {
+        if (wants(target, sig))
+            sched_interrupt(target, fatal);
+        return;
+    }
+    if (p->leader && wants(p->leader, sig)) {
+        sched_interrupt(p->leader, fatal);
+        return;
+    }
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        if (wants(t, sig)) {
+            sched_interrupt(t, fatal);
+            return;
+        }
+    }
+}
+
+static bool
+all_block(const struct process *p, const struct task *t, int sig)
+{
+    if (t)
+        return (t->blocked & SIGNAL_BIT(sig)) || (t->waiting_set & SIGNAL_BIT(sig));
+    LIST_EACH(l, (struct list *)&p->threads) {
+        const struct task *x = list_entry(l, struct task, thread_link);
+
+        if (!(x->blocked & SIGNAL_BIT(sig)) && !(x->waiting_set & SIGNAL_BIT(sig)))
+            return false;
+    }
+    return true;
+}
+
+int
+signal_send_info(struct process *p, struct task *t, const siginfo_t *info)
+{
+    int sig = info->si_signo;
+    struct list *pending = t ? &t->pending : &p->pending;
+    uint64_t *set = t ? &t->pending_set : &p->pending_set;
+    struct signal_entry *e;
+
+    if (p->zombie || (t && t->state == TASK_DEAD))
+        return 0;
+    cancel_opposites(p, sig);
+    /* A blocked signal is kept: its disposition may change before it is unblocked. */
+    if (ignored(p, sig, false) && (!all_block(p, t, sig) || sig == SIGKILL || sig == SIGSTOP))
+        return 0;
+    if (sig < SIGRTMIN && (*set & SIGNAL_BIT(sig)))
+        return 0;
+    if (queued_entries >= MAX_QUEUED && sig >= SIGRTMIN && info->si_code < 0)
+        return -EAGAIN;
+    e = malloc(sizeof *e);
+    if (e) {
+        e->info = *info;
+        queued_entries++;
+        list_append(pending, &e->link);
+    } else if (sig >= SIGRTMIN) {
+        return -EAGAIN;
+    }
+    *set |= SIGNAL_BIT(sig);
+    wake_for(p, t, sig);
+    return 0;
+}
+
+int
+signal_send_process(struct process *p, int sig)
+{
+    siginfo_t info = {.si_signo = sig, .si_code = SI_KERNEL};
+
+    return sig ? signal_send_info(p, NULL, &info) : 0;
+}
+
+int
+signal_send_task(struct task *t, int sig)
+{
+    siginfo_t info = {.si_signo = sig, .si_code = SI_KERNEL};
+
+    return signal_send_info(t->process, t, &info);
+}
+
+int
+signal_send_group(int pgid, int sig)
+{
+    int found = -ESRCH;
+
+    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
+        if (p->pgid != pgid || p->zombie)
+            continue;
+        found = 0;
+        signal_send_process(p, sig);
+    }
+    return found;
+}
+
+/* From outside: as Linux does for a signal from the parent pid namespace. */
+void
+proc_host_signal(int sig)
+{
+    siginfo_t info = {.si_signo = sig, .si_code = SI_USER};
+
+    if (init_process)
+        signal_send_info(init_process, NULL, &info);
+}
+
+int
+signal_check_permission(struct process *target, int sig)
+{
+    const struct creds *c = &current_process()->creds, *t = &target->creds;
+
+    if (target == current_process() || capable(CAP_KILL_BIT) || c->euid == t->suid || c->euid == t->uid ||
+        c->uid == t->suid || c->uid == t->uid)
+        return 0;
+    return sig == SIGCONT && target->sid == current_process()->sid ? 0 : -EPERM;
+}
+
+void
+signal_child_changed(struct process *child, int code, int status)
+{
+    struct process *parent = child->parent;
+    siginfo_t info = {.si_signo = SIGCHLD, .si_code = code};
+    int sig = code == CLD_STOPPED || code == CLD_CONTINUED ? SIGCHLD : child->exit_signal;
+
+    if (!parent || sig == 0)
+        return;
+    if ((code == CLD_STOPPED || code == CLD_CONTINUED) && (parent->actions[SIGCHLD].flags & SA_NOCLDSTOP))
+        return;
+    info.si_signo = sig;
+    info.si_pid = child->pid;
+    info.si_uid = child->creds.uid;
+    info.si_status = status;
+    info.si_utime = (clock_t)(child->cpu_ns / 10000000u);
+    signal_send_info(parent, NULL, &info);
+}
+
+void
+signal_set_temporary_mask(uint64_t set)
+{
+    struct task *t = sched_current;
+
+    if (!t->restore_blocked)
+        t->saved_blocked = t->blocked;
+    t->restore_blocked = true;
+    t->blocked = set & ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+}

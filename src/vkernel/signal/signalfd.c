@@ -1,0 +1,161 @@
+/* signalfd: signals read as records. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/proc/proc_internal.h"
+
+#define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+
+int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
+
+struct signalfd {
+    uint64_t set;
+};
+
+static bool
+ready(const struct signalfd *s)
+{
+    const struct task *t = sched_current;
+
+    return ((t->pending_set | t->process->pending_set) & s->set) != 0;
+}
+
+static struct signalfd_siginfo
+record_of(const siginfo_t *info)
+{
+    struct signalfd_siginfo r = {
+        .ssi_signo = (uint32_t)info->si_signo, .ssi_errno = info->si_errno, .ssi_code = info->si_code,
+    };
+
+    r.ssi_pid = (uint32_t)info->si_pid;
+    r.ssi_uid = info->si_uid;
+    if (info->si_signo == SIGCHLD) {
+        r.ssi_status = info->si_status;
+        r.ssi_utime = (uint64_t)info->si_utime;
+        r.ssi_stime = (uint64_t)info->si_stime;
+    } else if (info->si_code == SI_TIMER) {
+        r.ssi_tid = (uint32_t)info->si_timerid;
+        r.ssi_overrun = (uint32_t)info->si_overrun;
+        r.ssi_ptr = (uint64_t)(uintptr_t)info->si_ptr;
+        r.ssi_int = info->si_int;
+    } else if (info->si_code < 0) {
+        r.ssi_ptr = (uint64_t)(uintptr_t)info->si_ptr;
+        r.ssi_int = info->si_int;
+    } else {
+        r.ssi_addr = (uint64_t)(uintptr_t)info->si_addr;
+    }
+    return r;
+}
+
+static ssize_t
+signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct signalfd *s = f->data;
+    ssize_t done = 0;
+    int r;
+
+    if (count < 1 || iov[0].iov_len < sizeof(struct signalfd_siginfo))
+        return -EINVAL;
+    while (!ready(s)) {
+        if (f->flags & O_NONBLOCK)
+            return -EAGAIN;
+        r = wait_on(&signalfd_queue, WAIT_FOREVER);
+        if (r < 0)
+            return r;
+    }
+    for (int i = 0; i < count; i++) {
+        char *p = iov[i].iov_base;
+
+        for (size_t left = iov[i].iov_len; left >= sizeof(struct signalfd_siginfo);) {
+            struct signalfd_siginfo record;
+            siginfo_t info;
+
+            if (!signal_take(sched_current, s->set, &info))
+                return done;
+            record = record_of(&info);
+            memcpy(p, &record, sizeof record);
+            p += sizeof record;
+            left -= sizeof record;
+            done += (ssize_t)sizeof record;
+        }
+    }
+    return done;
+}
+
+static unsigned
+signalfd_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
+{
+    if (queues && *count < max)
+        queues[(*count)++] = &signalfd_queue;
+    return ready(f->data) ? POLLIN : 0;
+}
+
+static void
+signalfd_release(struct file *f)
+{
+    free(f->data);
+}
+
+static const struct file_ops signalfd_ops = {
+    .name = "[signalfd]",
+    .read = signalfd_read,
+    .poll = signalfd_poll,
+    .release = signalfd_release,
+};
+
+static int64_t
+make_signalfd(int fd, uint64_t mask_address, uint64_t size, int flags)
+{
+    struct signalfd *s;
+    struct file *f;
+    uint64_t set;
+    int64_t r;
+
+    if (size != sizeof set || (flags & ~(SFD_CLOEXEC | SFD_NONBLOCK)))
+        return -EINVAL;
+    if (copy_from_guest(&set, mask_address, sizeof set) < 0)
+        return -EFAULT;
+    set &= ~UNBLOCKABLE;
+    if (fd != -1) {
+        f = fd_file(fd);
+        if (!f)
+            return -EBADF;
+        if (f->ops != &signalfd_ops)
+            return -EINVAL;
+        ((struct signalfd *)f->data)->set = set;
+        wait_queue_wake(&signalfd_queue);
+        return fd;
+    }
+    s = malloc(sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->set = set;
+    f = file_new(&signalfd_ops, O_RDWR | (flags & SFD_NONBLOCK));
+    if (!f) {
+        free(s);
+        return -ENOMEM;
+    }
+    f->data = s;
+    r = fd_install(f, 0, flags & SFD_CLOEXEC);
+    if (r < 0)
+        file_put(f);
+    return r;
+}
+
+int64_t
+sys_signalfd(const uint64_t a[6])
+{
+    return make_signalfd((int)a[0], a[1], a[2], 0);
+}
+
+int64_t
+sys_signalfd4(const uint64_t a[6])
+{
+    return make_signalfd((int)a[0], a[1], a[2], (int)a[3]);
+}

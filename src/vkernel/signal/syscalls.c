@@ -1,0 +1,340 @@
+/* System calls on signals. */
+#include <errno.h>
+#include <string.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/helpers.h"
+
+enum { SIGNALS = 64, SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
+#define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+#define AUTODISARM  ((int)0x80000000u)
+
+int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
+
+static bool
+valid(int64_t sig)
+{
+    return sig >= 1 && sig <= SIGNALS;
+}
+
+int64_t
+sys_rt_sigaction(const uint64_t a[6])
+{
+    struct process *p = current_process();
+    int sig = (int)a[0];
+    struct signal_action act, *slot;
+
+    if (a[3] != SIGSET_SIZE || !valid(sig))
+        return -EINVAL;
+    slot = &p->actions[sig];
+    if (a[1] && (sig == SIGKILL || sig == SIGSTOP))
+        return -EINVAL;
+    if (a[1] && copy_from_guest(&act, a[1], sizeof act) < 0)
+        return -EFAULT;
+    if (a[2] && copy_to_guest(a[2], slot, sizeof *slot) < 0)
+        return -EFAULT;
+    if (!a[1])
+        return 0;
+    act.mask &= ~UNBLOCKABLE;
+    *slot = act;
+    /* Pending signals that are ignored now are dropped (POSIX). */
+    if (act.handler == (uint64_t)(uintptr_t)SIG_IGN ||
+        (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH))) {
+        siginfo_t info;
+
+        while (p->pending_set & SIGNAL_BIT(sig))
+            signal_take(sched_current, SIGNAL_BIT(sig), &info);
+    }
+    return 0;
+}
+
+int64_t
+sys_rt_sigprocmask(const uint64_t a[6])
+{
+    struct task *t = sched_current;
+    uint64_t set, old = t->blocked;
+
+    if (a[3] != SIGSET_SIZE)
+        return -EINVAL;
+    if (a[1]) {
+        if (copy_from_guest(&set, a[1], sizeof set) < 0)
+            return -EFAULT;
+        set &= ~UNBLOCKABLE;
+        switch ((int)a[0]) {
+        case SIG_BLOCK:
+            t->blocked |= set;
+            break;
+        case SIG_UNBLOCK:
+            t->blocked &= ~set;
+            break;
+        case SIG_SETMASK:
+            t->blocked = set;
+            break;
+        default:
+            return -EINVAL;
+        }
+    }
+    return a[2] && copy_to_guest(a[2], &old, sizeof old) < 0 ? -EFAULT : 0;
+}
+
+int64_t
+sys_rt_sigpending(const uint64_t a[6])
+{
+    struct task *t = sched_current;
+    uint64_t set = (t->pending_set | t->process->pending_set) & t->blocked;
+
+    if (a[1] > SIGSET_SIZE)
+        return -EINVAL;
+    return copy_to_guest(a[0], &set, a[1]) < 0 ? -EFAULT : 0;
+}
+
+static int64_t
+pause_until_signal(void)
+{
+    for (;;) {
+        int r = wait_on(&sched_current->sleep_queue, WAIT_FOREVER);
+
+        if (r < 0)
+            return -ERESTARTNOHAND;
+    }
+}
+
+int64_t
+sys_rt_sigsuspend(const uint64_t a[6])
+{
+    uint64_t set;
+
+    if (a[1] != SIGSET_SIZE)
+        return -EINVAL;
+    if (copy_from_guest(&set, a[0], sizeof set) < 0)
+        return -EFAULT;
+    signal_set_temporary_mask(set);
+    return pause_until_signal();
+}
+
+int64_t
+sys_pause(const uint64_t a[6])
+{
+    return pause_until_signal();
+}
+
+int64_t
+sys_rt_sigtimedwait(const uint64_t a[6])
+{
+    struct task *t = sched_current;
+    struct timespec ts;
+    siginfo_t info;
+    uint64_t set, deadline = WAIT_FOREVER;
+    int sig;
+
+    if (a[3] != SIGSET_SIZE)
+        return -EINVAL;
+    if (copy_from_guest(&set, a[0], sizeof set) < 0)
+        return -EFAULT;
+    set &= ~UNBLOCKABLE;
+    if (a[2]) {
+        if (copy_from_guest(&ts, a[2], sizeof ts) < 0)
+            return -EFAULT;
+        if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
+            return -EINVAL;
+        deadline = clock_monotonic_ns() + (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    }
+    for (;;) {
+        int r;
+
+        sig = signal_take(t, set, &info);
+        if (sig)
+            break;
+        if (a[2] && ts.tv_sec == 0 && ts.tv_nsec == 0)
+            return -EAGAIN;
+        t->waiting_set = set;
+        r = wait_on(&t->sleep_queue, deadline);
+        t->waiting_set = 0;
+        if (r == -ETIMEDOUT) {
+            sig = signal_take(t, set, &info);
+            if (sig)
+                break;
+            return -EAGAIN;
+        }
+        if (r < 0) {
+            sig = signal_take(t, set, &info);
+            if (sig)
+                break;
+            return -EINTR;
+        }
+    }
+    if (a[1] && copy_to_guest(a[1], &info, sizeof info) < 0)
+        return -EFAULT;
+    return sig;
+}
+
+/* --- kill and friends --- */
+
+static siginfo_t
+user_info(int sig, int code)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    info.si_signo = sig;
+    info.si_code = code;
+    info.si_pid = current_process()->pid;
+    info.si_uid = current_process()->creds.uid;
+    return info;
+}
+
+static int
+kill_one(struct process *p, const siginfo_t *info)
+{
+    int r = signal_check_permission(p, info->si_signo);
+
+    if (r < 0 || info->si_signo == 0)
+        return r;
+    return signal_send_info(p, NULL, info);
+}
+
+int64_t
+sys_kill(const uint64_t a[6])
+{
+    int pid = (int)a[0], sig = (int)a[1], found = 0, denied = 0;
+    siginfo_t info = user_info(sig, SI_USER);
+
+    if (sig < 0 || sig > SIGNALS)
+        return -EINVAL;
+    if (pid > 0) {
+        struct process *p = process_find(pid);
+
+        if (!p) {
+            struct task *t = task_find(pid);
+
+            p = t ? t->process : NULL;
+        }
+        return p ? kill_one(p, &info) : -ESRCH;
+    }
+    if (pid == INT32_MIN)
+        return -ESRCH;
+    for (struct process *p = process_next(NULL), *next; p; p = next) {
+        next = process_next(p);
+        if (pid == -1 ? p->pid == 1 || p == current_process()
+                      : p->pgid != (pid == 0 ? current_process()->pgid : -pid))
+            continue;
+        found++;
+        denied += kill_one(p, &info) < 0;
+    }
+    if (!found)
+        return -ESRCH;
+    return denied == found ? -EPERM : 0;
+}
+
+static int64_t
+send_to_thread(int tgid, int tid, const siginfo_t *info)
+{
+    struct task *t;
+    int r;
+
+    if (tid <= 0 || info->si_signo < 0 || info->si_signo > SIGNALS)
+        return -EINVAL;
+    t = task_find(tid);
+    if (!t || t->state == TASK_DEAD || (tgid && t->process->pid != tgid))
+        return -ESRCH;
+    r = signal_check_permission(t->process, info->si_signo);
+    if (r < 0 || info->si_signo == 0)
+        return r;
+    return signal_send_info(t->process, t, info);
+}
+
+int64_t
+sys_tkill(const uint64_t a[6])
+{
+    siginfo_t info = user_info((int)a[1], SI_TKILL);
+
+    return send_to_thread(0, (int)a[0], &info);
+}
+
+int64_t
+sys_tgkill(const uint64_t a[6])
+{
+    siginfo_t info = user_info((int)a[2], SI_TKILL);
+
+    if ((int)a[0] <= 0)
+        return -EINVAL;
+    return send_to_thread((int)a[0], (int)a[1], &info);
+}
+
+static int
+info_from_guest(siginfo_t *info, uint64_t address, int sig, bool other)
+{
+    if (copy_from_guest(info, address, sizeof *info) < 0)
+        return -EFAULT;
+    info->si_signo = sig;
+    /* Nobody pretends to be the kernel or tgkill towards others. */
+    if (other && (info->si_code >= 0 || info->si_code == SI_TKILL))
+        return -EPERM;
+    return 0;
+}
+
+int64_t
+sys_rt_sigqueueinfo(const uint64_t a[6])
+{
+    struct process *p = process_find((int)a[0]);
+    siginfo_t info;
+    int r = info_from_guest(&info, a[2], (int)a[1], p != current_process());
+
+    if (r < 0)
+        return r;
+    if ((int)a[1] < 0 || (int)a[1] > SIGNALS)
+        return -EINVAL;
+    return p ? kill_one(p, &info) : -ESRCH;
+}
+
+int64_t
+sys_rt_tgsigqueueinfo(const uint64_t a[6])
+{
+    siginfo_t info;
+    int r = info_from_guest(&info, a[3], (int)a[2], (int)a[0] != current_process()->pid);
+
+    if (r < 0)
+        return r;
+    return (int)a[0] <= 0 ? -EINVAL : send_to_thread((int)a[0], (int)a[1], &info);
+}
+
+/* --- alternate stack --- */
+
+struct guest_stack {
+    uint64_t sp;
+    int32_t flags, pad;
+    uint64_t size;
+};
+
+int64_t
+sys_sigaltstack(const uint64_t a[6])
+{
+    struct task *t = sched_current;
+    uint64_t sp = x86_this_cpu()->gpr[X86_RSP];
+    bool on = t->altstack_size && sp > t->altstack_sp && sp - t->altstack_sp <= t->altstack_size &&
+              !(t->altstack_flags & AUTODISARM);
+    struct guest_stack new, old = {
+        .sp = t->altstack_sp,
+        .flags = (t->altstack_size == 0 ? SS_DISABLE : on ? SS_ONSTACK : 0) | (t->altstack_flags & AUTODISARM),
+        .size = t->altstack_size,
+    };
+
+    if (a[0] && copy_from_guest(&new, a[0], sizeof new) < 0)
+        return -EFAULT;
+    if (a[0]) {
+        int mode = new.flags & ~AUTODISARM;
+
+        if (on)
+            return -EPERM;
+        if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
+            return -EINVAL;
+        if (mode != SS_DISABLE && new.size < MIN_ALTSTACK)
+            return -ENOMEM;
+        t->altstack_sp = mode == SS_DISABLE ? 0 : new.sp;
+        t->altstack_size = mode == SS_DISABLE ? 0 : new.size;
+        t->altstack_flags = new.flags & AUTODISARM;
+    }
+    return a[1] && copy_to_guest(a[1], &old, sizeof old) < 0 ? -EFAULT : 0;
+}
