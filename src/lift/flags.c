@@ -43,14 +43,20 @@ low32(struct lift *l, unsigned size, ir_value v)
 }
 
 static void
-set_szp(struct lift *l, unsigned size, ir_value result)
+set_sp(struct lift *l, unsigned size, ir_value result)
 {
     ir_value low = ir_op2(B, IR_AND32, low32(l, size, result), ir_const32(B, 0xff));
     ir_value odd = ir_op2(B, IR_AND32, ir_op1(B, IR_POPCNT32, low), ir_const32(B, 1));
 
     set(l, X86_FLAG_PF, ir_op1(B, IR_EQZ32, odd));
-    set(l, X86_FLAG_ZF, LIFT_OP1(l, size, EQZ, result));
     set(l, X86_FLAG_SF, lift_sign(l, size, result));
+}
+
+static void
+set_szp(struct lift *l, unsigned size, ir_value result)
+{
+    set_sp(l, size, result);
+    set(l, X86_FLAG_ZF, LIFT_OP1(l, size, EQZ, result));
 }
 
 void
@@ -103,7 +109,7 @@ lift_flags_sub(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value r
     set(l, X86_FLAG_CF, LIFT_OP2(l, size, LTU, a, b));
     set(l, X86_FLAG_OF, lift_sign(l, size, LIFT_OP2(l, size, AND, x, y)));
     set_af(l, size, a, b, result);
-    set_szp(l, size, result);
+    set_sp(l, size, result);
     /* a == b, asked of the operands, says more to later passes than result == 0. */
     set(l, X86_FLAG_ZF, LIFT_OP2(l, size, EQ, a, b));
     remember(l, LIFT_FLAGS_SUB, size, a, b, result);
