@@ -352,7 +352,7 @@ fits_sequence(const struct x86_insn *insn)
     case X86_OP_XLAT: case X86_OP_MASKMOVDQU: case X86_OP_MASKMOVQ: case X86_OP_LEAVE: case X86_OP_ENTER:
     case X86_OP_POPF: case X86_OP_PUSHF: case X86_OP_LDMXCSR: case X86_OP_STMXCSR: case X86_OP_FLDCW: case X86_OP_FLDENV:
     case X86_OP_FRSTOR: case X86_OP_FXRSTOR: case X86_OP_FXSAVE: case X86_OP_FNSAVE: case X86_OP_FNSTENV:
-    case X86_OP_FNSTSW: case X86_OP_FBLD: case X86_OP_DIV: case X86_OP_IDIV: case X86_OP_STD: case X86_OP_LAHF:
+    case X86_OP_FBLD: case X86_OP_STD: case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB:
         return false;
     default:
         break;
@@ -363,13 +363,11 @@ fits_sequence(const struct x86_insn *insn)
         if (o->kind == X86_OPD_REG && o->reg_class == X86_RC_GPR && (o->access & 2) &&
             (o->reg == X86_RSP || o->reg == X86_R14 || o->reg == X86_R15))
             return false;
-        if (o->kind == X86_OPD_REG && o->reg_class == X86_RC_X87)
-            return false;
     }
     if ((insn->op >= X86_OP_BT && insn->op <= X86_OP_BTS) && insn->operand[0].kind == X86_OPD_MEM &&
         insn->operand[1].kind == X86_OPD_REG)
         return false;
-    return strncmp(x86_op_name(insn->op), "f", 1) != 0 && strncmp(x86_op_name(insn->op), "F", 1) != 0;
+    return true;
 }
 
 /* What the instruction wants of registers that no operand names. */
