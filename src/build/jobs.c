@@ -69,6 +69,20 @@ report_death(const struct jobs *j, struct board *board, unsigned worker, int sta
     atomic_store(&board->failed, 2);
 }
 
+/* One job that runs away must end itself, not the machine. */
+static void
+limit_memory(unsigned workers)
+{
+    uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t share = total / (workers + 1) + (4ull << 30); /* address space, of which some stays untouched */
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && share < limit.rlim_max) {
+        limit.rlim_cur = share < limit.rlim_cur ? share : limit.rlim_cur;
+        setrlimit(RLIMIT_AS, &limit);
+    }
+}
+
 int
 jobs_run(const struct jobs *j, struct err *e)
 {
@@ -88,6 +102,7 @@ jobs_run(const struct jobs *j, struct err *e)
         pids[i] = fork();
         if (pids[i] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            limit_memory(workers);
             if (getppid() == parent)
                 work(j, board, i);
             _exit(0);

@@ -107,7 +107,9 @@ component_done(struct reducer *r, uint32_t first, uint32_t count)
         nodes[i] = nodes[entry_count];
         nodes[entry_count++] = only;
     }
-    if (entry_count == 1) {
+    if (entry_count == 0) {
+        r->cut[nodes[0]] = true; /* nothing leads here: unreachable code still has to fall apart */
+    } else if (entry_count == 1) {
         r->cut[only] = true;
     } else if (entry_count > 1) {
         struct flow_node n = {.kind = FLOW_DISPATCH, .index = r->dispatches++,
