@@ -38,11 +38,13 @@ host_end(struct x86_x87 *f, uint16_t sw, uint16_t conditions)
 {
     if (f->control != X87_CONTROL_DEFAULT)
         __asm__ volatile("fldcw %0" : : "m"(host_control));
-    f->status = (uint16_t)((f->status & ~conditions) | (sw & (X87_SW_EXCEPTIONS | conditions)));
     uint16_t unmasked = sw & X87_SW_EXCEPTIONS & ~f->control;
+    if (__builtin_expect(unmasked & X87_SW_BEFORE, 0)) /* nor does it raise what follows the operation */
+        sw &= (uint16_t)~(X87_SW_AFTER | X87_SW_C1);
+    f->status = (uint16_t)((f->status & ~conditions) | (sw & (X87_SW_EXCEPTIONS | conditions)));
     if (__builtin_expect(unmasked, 0)) {
         f->status |= X87_SW_ES | X87_SW_B;
-        return !(unmasked & 7);
+        return !(unmasked & X87_SW_BEFORE);
     }
     return true;
 }
@@ -168,7 +170,9 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
         LOAD("fbld", raw);
         break;
     }
-    if (host_end(f, sw & (uint16_t)~X87_SW_C1, X87_SW_C1))
+    host_end(f, sw & (uint16_t)~X87_SW_C1, X87_SW_C1);
+    /* A denormal is loaded even when its exception is unmasked. */
+    if (!(sw & X87_SW_IE & ~f->control))
         push(f, &v);
 }
 
@@ -257,6 +261,8 @@ helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
         /* In memory an unmasked overflow or underflow stores nothing either. */
         if (!(unmasked & 0x1f))
             memcpy(to, out, size);
+        if (unmasked & 0x18)
+            sw &= (uint16_t)~(0x20 | X87_SW_C1); /* so the precision flag stays clear */
         host_end(f, sw, X87_SW_C1);
         if (unmasked & 0x1f)
             return;
@@ -402,10 +408,9 @@ compare_end(struct x86_x87 *f, uint32_t code, bool done)
 static bool
 compare_empty(struct x86_x87 *f)
 {
-    if (!stack_fault(f, false))
-        return false;
+    bool masked = stack_fault(f, false);
     f->status |= X87_SW_C0 | X87_SW_C2 | X87_SW_C3;
-    return true;
+    return masked;
 }
 
 void
@@ -581,11 +586,12 @@ two_results(struct x86_x87 *f, unsigned op)
             push(f, &indefinite);
         return;
     }
-    if (!push_check(f, &fault))
+    bool room = push_check(f, &fault);
+    if (fault && op != X87_XTRACT)
+        f->status &= (uint16_t)~X87_SW_C2;
+    if (!room)
         return;
     if (fault) {
-        if (op != X87_XTRACT)
-            f->status &= (uint16_t)~X87_SW_C2;
         set(f, 0, &indefinite);
         push(f, &indefinite);
         return;

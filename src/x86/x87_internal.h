@@ -9,7 +9,10 @@
 #include "x86/helpers.h"
 
 enum { /* status word */
-    X87_SW_EXCEPTIONS = 0x3f, X87_SW_IE = 0x01, X87_SW_ZE = 0x04, X87_SW_SF = 0x40, X87_SW_ES = 0x80,
+    X87_SW_EXCEPTIONS = 0x3f,
+    X87_SW_BEFORE = 0x07, /* found before the operation: IE DE ZE */
+    X87_SW_AFTER = 0x38,  /* OE UE PE */
+    X87_SW_IE = 0x01, X87_SW_ZE = 0x04, X87_SW_SF = 0x40, X87_SW_ES = 0x80,
     X87_SW_C0 = 0x100, X87_SW_C1 = 0x200, X87_SW_C2 = 0x400, X87_SW_C3 = 0x4000, X87_SW_B = 0x8000,
     X87_SW_CC = X87_SW_C0 | X87_SW_C1 | X87_SW_C2 | X87_SW_C3,
     X87_CONTROL_DEFAULT = 0x37f,
