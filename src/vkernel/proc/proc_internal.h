@@ -40,10 +40,7 @@ _Noreturn void task_exit(int status);    /* this thread; the process too when it
 _Noreturn void group_exit(int status);   /* wait status */
 void kill_other_threads(void);           /* for exec: returns when alone */
 void mm_release(struct task *t);         /* clear_child_tid, robust list, vfork parent */
-extern int container_status;
 _Noreturn void container_exit(int status);
-extern bool stats_wanted;
-extern const char *stats_path;
 
 /* --- exec.c --- */
 int exec_file(int dirfd, const char *path, int flags, char **argv, char **envp);

@@ -21,6 +21,7 @@ enum { MAX_IDLE_FDS = 1024 };
 struct task *sched_current;
 unsigned sched_runnable;
 uint64_t sched_switches;
+void (*sched_boot)(void);
 
 static struct list run_queue, timers, watches;
 static struct task *dead; /* ended, its stack is in use until the next switch is over */
@@ -277,6 +278,12 @@ static void
 fiber_main(void *arg)
 {
     finish_switch();
+    if (sched_boot) {
+        void (*boot)(void) = sched_boot;
+
+        sched_boot = NULL;
+        boot();
+    }
     task_run(arg);
     __builtin_unreachable();
 }

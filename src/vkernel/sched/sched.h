@@ -98,6 +98,7 @@ void sched_poll(void);                   /* due timers, ready descriptors, host 
 bool sched_ticked(void);
 void sched_account(void);                /* charges the running task's time */
 void sched_reset_limit(void);
+extern void (*sched_boot)(void);         /* run once by the first fiber */
 extern unsigned sched_runnable;          /* tasks in the queue, not counting the current one */
 extern uint64_t sched_switches;
 

@@ -1,0 +1,539 @@
+/* The artifact's entry: checks and opens the image in its own file, builds process 1 as `docker run` would, runs it.
+ *
+ * Options come from `ingot run` in the environment variable INGOT_OPTIONS (space-separated, percent-encoded); the
+ * program's own arguments replace the image's Cmd. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "eval/eval.h"
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/system.h"
+#include "vkernel/trust/artifact.h"
+#include "vkernel/trust/config.h"
+#include "vkernel/trust/ledger.h"
+#include "x86/helpers.h"
+
+enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128, MAX_VOLUMES = 64 };
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DEFAULT_CAPS 0x00000000a80425fbull /* docker's default set */
+
+bool network_host; /* net/: outside sockets are allowed */
+
+static struct {
+    struct string_list env, volumes, arguments;
+    const char *workdir, *user, *audit;
+    bool stats;
+    const char *stats_path;
+    bool has_hostname;
+} options;
+static struct image_config config;
+
+/* --- options --- */
+
+static char *
+percent_decode(char *s)
+{
+    char *out = s;
+
+    for (char *p = s; *p; p++) {
+        unsigned v;
+
+        if (*p == '%' && sscanf(p + 1, "%2x", &v) == 1 && p[1] && p[2]) {
+            *out++ = (char)v;
+            p += 2;
+        } else {
+            *out++ = *p;
+        }
+    }
+    *out = '\0';
+    return s;
+}
+
+static void
+stress(const char *what)
+{
+    if (strcmp(what, "unwind") == 0)
+        stress_unwind = true;
+    else if (strcmp(what, "budget") == 0)
+        stress_budget = true;
+    else if (strcmp(what, "evaluate") == 0)
+        stress_evaluate = true;
+    else
+        platform_die("--stress %s: expected unwind, budget or evaluate", what);
+}
+
+static uint64_t
+parse_size(const char *s)
+{
+    char *end;
+    uint64_t v = strtoull(s, &end, 10);
+
+    switch (*end) {
+    case 'g':
+    case 'G':
+        return v << 30;
+    case 'm':
+    case 'M':
+        return v << 20;
+    case 'k':
+    case 'K':
+        return v << 10;
+    default:
+        return v;
+    }
+}
+
+static void
+option_with_value(const char *name, const char *value)
+{
+    if (strcmp(name, "--env") == 0)
+        string_list_add(&options.env, value);
+    else if (strcmp(name, "--volume") == 0)
+        string_list_add(&options.volumes, value);
+    else if (strcmp(name, "--workdir") == 0)
+        options.workdir = value;
+    else if (strcmp(name, "--user") == 0)
+        options.user = value;
+    else if (strcmp(name, "--network") == 0)
+        network_host = strcmp(value, "host") == 0;
+    else if (strcmp(name, "--memory") == 0)
+        system_info.memory_limit = parse_size(value);
+    else if (strcmp(name, "--hostname") == 0) {
+        snprintf(system_info.hostname, sizeof system_info.hostname, "%s", value);
+        options.has_hostname = true;
+    } else if (strcmp(name, "--audit") == 0)
+        options.audit = value;
+    else if (strcmp(name, "--stress") == 0)
+        stress(value);
+    else
+        platform_die("unknown option %s", name);
+}
+
+static void
+parse_options(void)
+{
+    const char *given = getenv("INGOT_OPTIONS");
+    char *text, *save = NULL, *word;
+
+    if (!given)
+        return;
+    text = strdup(given); /* kept: options point into it */
+    if (!text)
+        platform_die("out of memory");
+    for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        char *value;
+
+        percent_decode(word);
+        if (strcmp(word, "--strace") == 0) {
+            strace_on = true;
+        } else if (strcmp(word, "--stats") == 0) {
+            options.stats = true;
+        } else if (strncmp(word, "--stats=", 8) == 0) {
+            options.stats = true;
+            options.stats_path = word + 8;
+        } else {
+            value = strtok_r(NULL, " ", &save);
+            if (!value)
+                platform_die("option %s needs a value", word);
+            option_with_value(word, percent_decode(value));
+        }
+    }
+    unsetenv("INGOT_OPTIONS");
+}
+
+/* --- users --- */
+
+static char *
+read_whole(const char *path)
+{
+    struct file *f;
+    uint64_t size;
+    char *text = NULL;
+
+    if (vfs_open(AT_FDCWD, path, O_RDONLY, 0, &f) < 0)
+        return NULL;
+    size = file_size(f);
+    if (size < 1 << 20)
+        text = malloc(size + 1);
+    if (text) {
+        ssize_t n = file_pread(f, text, size, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+    }
+    file_put(f);
+    return text;
+}
+
+/* Splits "a:b:c" in place; returns how many fields. */
+static int
+fields(char *line, char **out, int max)
+{
+    int n = 0;
+
+    while (n < max) {
+        out[n++] = line;
+        line = strchr(line, ':');
+        if (!line)
+            break;
+        *line++ = '\0';
+    }
+    return n;
+}
+
+static bool
+number(const char *s, uint32_t *v)
+{
+    char *end;
+    unsigned long n = strtoul(s, &end, 10);
+
+    if (!*s || *end || n > UINT32_MAX)
+        return false;
+    *v = (uint32_t)n;
+    return true;
+}
+
+/* Finds a line of a passwd or group file by name or number (field 2). */
+static int
+find_line(char *text, const char *key, char **out, int max)
+{
+    char *save = NULL;
+    uint32_t wanted = 0, id;
+    bool numeric = number(key, &wanted);
+
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        int n = fields(line, out, max);
+
+        if (n >= 3 && (strcmp(out[0], key) == 0 || (numeric && number(out[2], &id) && id == wanted)))
+            return n;
+    }
+    return 0;
+}
+
+static void
+add_groups(struct creds *c, const char *user)
+{
+    char *text = read_whole("/etc/group"), *save = NULL;
+
+    if (!text)
+        return;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        char *f[4], *inner = NULL;
+        uint32_t gid;
+
+        if (fields(line, f, 4) < 4 || !number(f[2], &gid) || gid == c->gid)
+            continue;
+        for (char *m = strtok_r(f[3], ",", &inner); m; m = strtok_r(NULL, ",", &inner))
+            if (strcmp(m, user) == 0 && c->group_count < CRED_MAX_GROUPS)
+                c->groups[c->group_count++] = gid;
+    }
+    free(text);
+}
+
+/* "user[:group]", names or numbers. *home gets a heap string. */
+static void
+set_user(const char *spec, char **home)
+{
+    struct creds *c = &current_process()->creds;
+    char *copy = strdup(spec && *spec ? spec : "0"), *group = strchr(copy, ':'), *f[7];
+    char *passwd = read_whole("/etc/passwd"), *name = NULL;
+    uint32_t uid = 0, gid = 0;
+    int n;
+
+    if (group)
+        *group++ = '\0';
+    n = passwd ? find_line(passwd, *copy ? copy : "0", f, 7) : 0;
+    if (n >= 4 && number(f[2], &uid) && number(f[3], &gid)) {
+        *home = strdup(n >= 6 && *f[5] ? f[5] : "/");
+        name = strdup(f[0]);
+    } else if (!number(copy, &uid)) {
+        platform_die("unable to find user %s: no matching entries in passwd file", copy);
+    }
+    if (group && *group && !number(group, &gid)) {
+        char *text = read_whole("/etc/group"), *g[4];
+
+        if (!text || find_line(text, group, g, 4) < 3 || !number(g[2], &gid))
+            platform_die("unable to find group %s: no matching entries in group file", group);
+        free(text);
+    }
+    if (!*home)
+        *home = strdup("/");
+    c->gid = c->egid = c->sgid = c->fsgid = gid;
+    c->group_count = 0;
+    c->groups[c->group_count++] = gid;
+    if (name && !group)
+        add_groups(c, name);
+    c->uid = c->euid = c->suid = c->fsuid = uid;
+    if (uid != 0)
+        c->cap_effective = c->cap_permitted = 0;
+    free(copy);
+    free(passwd);
+    free(name);
+}
+
+/* --- environment and command --- */
+
+static bool
+same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+
+    return strncmp(a, b, n) == 0 && b[n] == '=';
+}
+
+static void
+env_set(struct string_list *env, const char *entry, bool replace)
+{
+    for (size_t i = 0; i < env->count; i++) {
+        if (!same_name(entry, env->items[i]))
+            continue;
+        if (replace) {
+            free(env->items[i]);
+            env->items[i] = strdup(entry);
+        }
+        return;
+    }
+    string_list_add(env, entry);
+}
+
+static struct string_list
+build_env(const char *home)
+{
+    struct string_list env = {0};
+    char text[4200];
+
+    string_list_add(&env, DEFAULT_PATH);
+    snprintf(text, sizeof text, "HOSTNAME=%s", system_info.hostname);
+    string_list_add(&env, text);
+    if (platform_isatty(0))
+        string_list_add(&env, "TERM=xterm");
+    for (size_t i = 0; i < config.env.count; i++)
+        env_set(&env, config.env.items[i], true);
+    for (size_t i = 0; i < options.env.count; i++)
+        if (strchr(options.env.items[i], '='))
+            env_set(&env, options.env.items[i], true);
+    snprintf(text, sizeof text, "HOME=%s", home);
+    env_set(&env, text, false);
+    return env;
+}
+
+static struct string_list
+build_command(void)
+{
+    struct string_list command = {0};
+    const struct string_list *cmd = options.arguments.count ? &options.arguments : &config.cmd;
+
+    for (size_t i = 0; i < config.entrypoint.count; i++)
+        string_list_add(&command, config.entrypoint.items[i]);
+    for (size_t i = 0; i < cmd->count; i++)
+        string_list_add(&command, cmd->items[i]);
+    return command;
+}
+
+/* Tries the directories of PATH as execvp does. */
+static int
+exec_search(struct string_list *command, struct string_list *env)
+{
+    const char *name = command->items[0], *path = "";
+    char full[4096];
+    int result = -ENOENT;
+
+    if (strchr(name, '/')) {
+        snprintf(full, sizeof full, "%s", name);
+        return exec_file(AT_FDCWD, full, 0, command->items, env->items);
+    }
+    for (size_t i = 0; i < env->count; i++)
+        if (strncmp(env->items[i], "PATH=", 5) == 0)
+            path = env->items[i] + 5;
+    while (*path) {
+        size_t n = strcspn(path, ":");
+        struct file *f;
+
+        if (n && snprintf(full, sizeof full, "%.*s/%s", (int)n, path, name) < (int)sizeof full) {
+            int r = vfs_open_exec(AT_FDCWD, full, 0, &f);
+
+            if (r == 0) {
+                file_put(f);
+                return exec_file(AT_FDCWD, full, 0, command->items, env->items);
+            }
+            if (r != -ENOENT && r != -ENOTDIR)
+                result = r;
+        }
+        path += n;
+        path += *path == ':';
+    }
+    return result;
+}
+
+/* --- process 1 --- */
+
+static void
+mount_volumes(void)
+{
+    for (size_t i = 0; i < options.volumes.count; i++) {
+        char *spec = options.volumes.items[i], *f[3];
+        int n = fields(spec, f, 3), r;
+
+        if (n < 2)
+            platform_die("--volume %s: expected SRC:DST[:ro]", spec);
+        r = vfs_mount_volume(f[0], f[1], n == 3 && strcmp(f[2], "ro") == 0);
+        if (r < 0)
+            platform_die("cannot mount %s at %s: %s", f[0], f[1], strerror(-r));
+    }
+}
+
+static void
+set_limits(struct process *p)
+{
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        p->rlimits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+    p->rlimits[RLIMIT_STACK] = (struct rlimit){8 << 20, RLIM_INFINITY};
+    p->rlimits[RLIMIT_NOFILE] = (struct rlimit){1024, 524288};
+    p->rlimits[RLIMIT_CORE] = (struct rlimit){0, 0};
+    p->rlimits[RLIMIT_MEMLOCK] = (struct rlimit){8 << 20, 8 << 20};
+    p->rlimits[RLIMIT_SIGPENDING] = (struct rlimit){8192, 8192};
+    p->rlimits[RLIMIT_MSGQUEUE] = (struct rlimit){819200, 819200};
+    p->rlimits[RLIMIT_NICE] = (struct rlimit){0, 0};
+    p->rlimits[RLIMIT_RTPRIO] = (struct rlimit){0, 0};
+    p->rlimits[RLIMIT_NPROC] = (struct rlimit){32768, 32768};
+}
+
+static struct task *
+first_task(void)
+{
+    struct process *p = process_new(NULL);
+    struct task *t = p ? task_new(p) : NULL;
+
+    if (!t || !(p->mm = mm_new()))
+        platform_die("the host gives no memory for a guest address space (8 GiB of addresses)");
+    t->tid = p->pid = (int)proc_allocate_id();
+    p->pgid = p->sid = p->pid;
+    p->leader = t;
+    p->thread_count = 1;
+    p->exit_signal = 0;
+    p->creds.cap_bounding = p->creds.cap_permitted = p->creds.cap_effective = DEFAULT_CAPS;
+    set_limits(p);
+    strcpy(p->comm, "init");
+    x86_cpu_reset(&t->cpu);
+    list_append(&p->threads, &t->thread_link);
+    list_append(&process_list, &p->all);
+    list_append(&task_list, &t->all_tasks);
+    return t;
+}
+
+static void
+boot(void)
+{
+    struct process *p = current_process();
+    struct string_list command, env;
+    char *home = NULL;
+    const char *workdir = options.workdir ? options.workdir : config.working_dir, *user = options.user;
+    char name[256];
+    int r;
+
+    r = vfs_mount_root(the_artifact, system_info.hostname);
+    if (r < 0)
+        platform_die("cannot mount the image: %s", strerror(-r));
+    p->fs = fs_context_new();
+    p->files = fdtable_new();
+    if (!p->fs || !p->files)
+        platform_die("out of memory");
+    mount_volumes();
+    r = console_open(p->files);
+    if (r < 0)
+        platform_die("cannot open the console: %s", strerror(-r));
+    set_user(user ? user : config.user, &home);
+    if (workdir && *workdir) {
+        r = fs_context_chdir(p->fs, workdir);
+        if (r < 0)
+            platform_die("cannot change to the working directory %s: %s", workdir, strerror(-r));
+    }
+    command = build_command();
+    if (!command.count)
+        platform_die("no command: the image has neither Entrypoint nor Cmd");
+    env = build_env(home);
+    free(home);
+    snprintf(name, sizeof name, "%s", command.items[0]);
+    init_process = p;
+    r = exec_search(&command, &env);
+    if (r < 0) {
+        platform_log("ingot: cannot run %s: %s\n", name, strerror(-r));
+        exit(r == -ENOENT || r == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE);
+    }
+}
+
+static void
+report(int fd)
+{
+    char line[256];
+
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->mm && p->mm->eval)
+            run_evaluated += eval_total(p->mm->eval);
+    snprintf(line, sizeof line,
+             "system calls: %llu\nswitches: %llu\nevaluated instructions: %llu\nrefused: %llu\n",
+             (unsigned long long)syscall_total, (unsigned long long)sched_switches,
+             (unsigned long long)run_evaluated, (unsigned long long)audit_refusals);
+    platform_write(fd, line, strlen(line));
+    syscall_report(fd);
+}
+
+void
+container_exit(int status)
+{
+    if (options.stats) {
+        int fd = options.stats_path ? platform_open_append(options.stats_path) : 2;
+
+        if (fd >= 0)
+            report(fd);
+    }
+    exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status));
+}
+
+int
+main(int argc, char **argv)
+{
+    char error[256];
+    const char *text;
+    size_t size;
+    int fd;
+
+    if (!platform_init())
+        return EXIT_OWN;
+    parse_options();
+    for (int i = 1; i < argc; i++)
+        string_list_add(&options.arguments, argv[i]);
+    fd = platform_open_self();
+    if (fd < 0)
+        platform_die("cannot open this executable: %s", strerror(-fd));
+    the_artifact = artifact_open(fd, error, sizeof error);
+    if (!the_artifact)
+        platform_die("%s", error);
+    text = artifact_config(the_artifact, &size);
+    if (config_parse(text, size, &config, error, sizeof error) < 0)
+        platform_die("%s", error);
+    if (options.audit)
+        audit_open(options.audit);
+    if (!options.has_hostname) {
+        uint8_t id[6];
+
+        platform_random(id, sizeof id);
+        snprintf(system_info.hostname, sizeof system_info.hostname, "%02x%02x%02x%02x%02x%02x", id[0], id[1], id[2],
+                 id[3], id[4], id[5]);
+    }
+    if (!platform_isatty(0))
+        platform_forward_signals(true);
+    sched_init();
+    run_init();
+    wait_queue_init(&signalfd_queue);
+    sched_boot = boot;
+    sched_start(first_task());
+}
