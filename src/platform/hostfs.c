@@ -177,34 +177,6 @@ host_open_beneath(int root, const char *path, int flags, mode_t mode)
     return (int)NEGATIVE(syscall(SYS_openat2, root, path, &how, sizeof how));
 }
 
-int
-host_stat_beneath(int root, const char *path, struct stat *st)
-{
-    int fd, r;
-
-    if (!*path)
-        return NEGATIVE(fstat(root, st));
-    fd = host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0);
-    if (fd < 0)
-        return fd;
-    r = NEGATIVE(fstat(fd, st));
-    close(fd);
-    return r;
-}
-
-ssize_t
-host_readlink_beneath(int root, const char *path, char *buf, size_t size)
-{
-    int fd = host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0);
-    ssize_t r;
-
-    if (fd < 0)
-        return fd;
-    r = NEGATIVE(readlinkat(fd, "", buf, size));
-    close(fd);
-    return r;
-}
-
 static int
 open_dir(int root, const char *dir)
 {
@@ -249,42 +221,24 @@ host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir)
 }
 
 int
-host_rename_beneath(int root, const char *dir, const char *name, const char *to_dir, const char *to_name,
-                    unsigned flags)
+host_rename_fd(int from, const char *name, int to, const char *to_name, unsigned flags)
 {
-    int from = open_dir(root, dir), to, r;
-
-    if (from < 0)
-        return from;
-    to = open_dir(root, to_dir);
-    if (to < 0) {
-        close(from);
-        return to;
-    }
-    r = NEGATIVE(renameat2(from, name, to, to_name, flags));
-    close(from);
-    close(to);
-    return r;
+    return NEGATIVE(renameat2(from, name, to, to_name, flags));
 }
 
 int
-host_link_beneath(int root, const char *path, const char *dir, const char *name)
+host_link_fd(int file, int dir, const char *name)
 {
-    int from = host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0), to, r;
     char self[64];
 
-    if (from < 0)
-        return from;
-    to = open_dir(root, dir);
-    if (to < 0) {
-        close(from);
-        return to;
-    }
-    snprintf(self, sizeof self, "/proc/self/fd/%d", from);
-    r = NEGATIVE(linkat(AT_FDCWD, self, to, name, AT_SYMLINK_FOLLOW));
-    close(from);
-    close(to);
-    return r;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
+    return NEGATIVE(linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW));
+}
+
+ssize_t
+host_readlink_fd(int fd, char *buf, size_t size)
+{
+    return NEGATIVE(readlinkat(fd, "", buf, size));
 }
 
 static int

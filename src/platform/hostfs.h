@@ -34,13 +34,12 @@ void host_random(void *buf, size_t size);
 /* --- volumes: every path is relative to the volume's root descriptor, and resolved beneath it --- */
 int host_open_root(const char *path);
 int host_open_beneath(int root, const char *path, int flags, mode_t mode);
-int host_stat_beneath(int root, const char *path, struct stat *st);
-ssize_t host_readlink_beneath(int root, const char *path, char *buf, size_t size);
 int host_mknod_beneath(int root, const char *dir, const char *name, mode_t mode, const char *target);
 int host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir);
-int host_rename_beneath(int root, const char *dir, const char *name, const char *to_dir, const char *to_name,
-                        unsigned flags);
-int host_link_beneath(int root, const char *path, const char *dir, const char *name);
+/* These take O_PATH descriptors of the directories or the file itself. */
+int host_rename_fd(int from, const char *name, int to, const char *to_name, unsigned flags);
+int host_link_fd(int file, int dir, const char *name);
+ssize_t host_readlink_fd(int fd, char *buf, size_t size);
 int host_chmod_beneath(int root, const char *path, mode_t mode);
 int host_chown_beneath(int root, const char *path, uid_t uid, gid_t gid);
 int host_utimens_beneath(int root, const char *path, const struct timespec times[2]);

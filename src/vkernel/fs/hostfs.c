@@ -1,0 +1,409 @@
+/* Volumes: a host directory (or file) in the guest's tree.
+ *
+ * Every inode in use holds an O_PATH descriptor, and every step goes one component down from its directory's descriptor
+ * with O_NOFOLLOW, so that nothing the host's tree does while we walk leads outside. ".." and symlinks are the guest
+ * walk's business. Owners and modes are the host's, shown as they are. */
+#include "platform/hostfs.h"
+
+#include "vkernel/fs/vfs.h"
+
+enum { BUCKETS = 256 };
+
+struct host_super {
+    struct list inodes[BUCKETS];
+};
+
+struct host_node {
+    struct list link;
+    struct inode *inode;
+    int fd; /* O_PATH */
+    dev_t dev;
+    ino_t ino;
+};
+
+static const struct inode_ops hostfs_inode_ops;
+
+static int
+node_fd(const struct inode *i)
+{
+    return ((const struct host_node *)i->data)->fd;
+}
+
+static void
+refresh(struct inode *i, const struct stat *st)
+{
+    i->mode = st->st_mode;
+    i->uid = st->st_uid;
+    i->gid = st->st_gid;
+    i->nlink = (uint32_t)st->st_nlink;
+    i->size = (uint64_t)st->st_size;
+    i->rdev = st->st_rdev;
+    i->atime = st->st_atim;
+    i->mtime = st->st_mtim;
+    i->ctime = st->st_ctim;
+    i->ino = st->st_ino;
+    i->mapped_shared = true; /* the host may change it at any time: no cached hash is good */
+}
+
+/* Takes over fd. */
+static int
+node_for(struct superblock *sb, int fd, struct inode **out)
+{
+    struct host_super *hs = sb->data;
+    struct host_node *n;
+    struct list *bucket;
+    struct inode *i;
+    struct stat st;
+    int r = host_fstat(fd, &st);
+
+    if (r < 0) {
+        host_close(fd);
+        return r;
+    }
+    bucket = &hs->inodes[(st.st_ino ^ st.st_dev) % BUCKETS];
+    LIST_EACH(p, bucket) {
+        n = list_entry(p, struct host_node, link);
+        if (n->dev == st.st_dev && n->ino == st.st_ino) {
+            host_close(fd);
+            refresh(n->inode, &st);
+            *out = inode_get(n->inode);
+            return 0;
+        }
+    }
+    n = calloc(1, sizeof *n);
+    i = n ? inode_new(sb, &hostfs_inode_ops, st.st_mode) : NULL;
+    if (!i) {
+        free(n);
+        host_close(fd);
+        return -ENOMEM;
+    }
+    n->inode = i;
+    n->fd = fd;
+    n->dev = st.st_dev;
+    n->ino = st.st_ino;
+    i->data = n;
+    refresh(i, &st);
+    list_append(bucket, &n->link);
+    *out = i;
+    return 0;
+}
+
+static void
+hostfs_evict(struct inode *i)
+{
+    struct host_node *n = i->data;
+
+    list_remove(&n->link);
+    host_close(n->fd);
+    free(n);
+}
+
+static int
+hostfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+{
+    char copy[VFS_NAME_MAX + 1];
+    struct inode *i;
+    int fd, r;
+
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    fd = host_open_beneath(node_fd(dir->inode), copy, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd;
+    r = node_for(dir->sb, fd, &i);
+    if (r < 0)
+        return r;
+    *out = dentry_new(dir, copy, length, i);
+    inode_put(i);
+    return *out ? 0 : -ENOMEM;
+}
+
+static int
+hostfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+              struct dentry **out)
+{
+    char copy[VFS_NAME_MAX + 1];
+    int r;
+
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    r = host_mknod_beneath(node_fd(dir->inode), "", copy, mode, target);
+    if (r < 0)
+        return r;
+    return hostfs_lookup(dir, copy, length, out);
+}
+
+static int
+hostfs_link(struct inode *i, struct dentry *dir, const char *name, size_t length)
+{
+    char copy[VFS_NAME_MAX + 1];
+
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    return host_link_fd(node_fd(i), node_fd(dir->inode), copy);
+}
+
+static int
+hostfs_unlink(struct dentry *dir, struct dentry *child)
+{
+    int r = host_unlink_beneath(node_fd(dir->inode), "", child->name, S_ISDIR(child->inode->mode));
+    struct stat st;
+
+    if (r == 0) {
+        child->flags |= DENTRY_DELETED;
+        if (host_fstat(node_fd(child->inode), &st) == 0)
+            refresh(child->inode, &st);
+    }
+    return r;
+}
+
+static int
+hostfs_rename(struct dentry *old_dir, struct dentry *old, struct dentry *new_dir, struct dentry *new_one,
+              const char *name, size_t length, unsigned flags)
+{
+    char copy[VFS_NAME_MAX + 1];
+
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    return host_rename_fd(node_fd(old_dir->inode), old->name, node_fd(new_dir->inode), copy, flags);
+}
+
+static ssize_t
+hostfs_readlink(struct dentry *d, char *buf, size_t size)
+{
+    return host_readlink_fd(node_fd(d->inode), buf, size);
+}
+
+static int
+hostfs_getattr(struct inode *i, struct stat *st)
+{
+    dev_t dev = i->sb->dev;
+    int r = host_fstat(node_fd(i), st);
+
+    if (r < 0)
+        return r;
+    refresh(i, st);
+    st->st_dev = dev;
+    return 0;
+}
+
+static int
+hostfs_setattr(struct inode *i, const struct iattr *a)
+{
+    int fd = node_fd(i), r = 0;
+
+    if (a->valid & (ATTR_UID | ATTR_GID))
+        r = host_chown_beneath(fd, "", a->valid & ATTR_UID ? a->uid : (uid_t)-1, a->valid & ATTR_GID ? a->gid : (gid_t)-1);
+    if (r == 0 && (a->valid & ATTR_MODE))
+        r = host_chmod_beneath(fd, "", a->mode & 07777);
+    if (r == 0 && (a->valid & (ATTR_ATIME | ATTR_MTIME))) {
+        struct timespec t[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+
+        if (a->valid & ATTR_ATIME)
+            t[0] = a->atime;
+        if (a->valid & ATTR_MTIME)
+            t[1] = a->mtime;
+        r = host_utimens_beneath(fd, "", t);
+    }
+    return r;
+}
+
+static int
+hostfs_truncate(struct inode *i, uint64_t size)
+{
+    int fd = host_open_beneath(node_fd(i), "", O_WRONLY, 0), r;
+
+    if (fd < 0)
+        return fd;
+    r = host_ftruncate(fd, size);
+    host_close(fd);
+    i->size = size;
+    i->generation++;
+    return r;
+}
+
+/* --- open files: the descriptor is in f->data --- */
+
+static int
+open_fd(const struct file *f)
+{
+    return (int)(intptr_t)f->data;
+}
+
+static ssize_t
+hostfs_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    ssize_t n = host_preadv(open_fd(f), iov, count, *pos);
+
+    if (n > 0)
+        *pos += (uint64_t)n;
+    return n;
+}
+
+static ssize_t
+hostfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct stat st;
+    ssize_t n;
+
+    if ((f->flags & O_APPEND) && host_fstat(open_fd(f), &st) == 0)
+        *pos = (uint64_t)st.st_size;
+    n = host_pwritev(open_fd(f), iov, count, *pos);
+    if (n > 0)
+        *pos += (uint64_t)n;
+    f->inode->generation++;
+    return n;
+}
+
+static int64_t
+hostfs_seek(struct file *f, int64_t offset, int whence)
+{
+    int64_t r;
+
+    if (whence == SEEK_CUR) {
+        if (__builtin_add_overflow((int64_t)f->pos, offset, &offset))
+            return -EOVERFLOW;
+        whence = SEEK_SET;
+    }
+    r = host_seek(open_fd(f), offset, whence);
+    if (r >= 0)
+        f->pos = (uint64_t)r;
+    return r;
+}
+
+static int
+hostfs_file_truncate(struct file *f, uint64_t size)
+{
+    f->inode->generation++;
+    return host_ftruncate(open_fd(f), size);
+}
+
+static int
+hostfs_sync(struct file *f)
+{
+    return host_fsync(open_fd(f));
+}
+
+static int
+hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok)
+{
+    *host_fd = open_fd(f);
+    *host_offset = 0;
+    *shared_ok = true;
+    return 0;
+}
+
+static ssize_t
+hostfs_getdents(struct file *f, void *buf, size_t size)
+{
+    ssize_t n = host_getdents(open_fd(f), buf, size);
+
+    for (ssize_t at = 0; at < n;) {
+        uint16_t length;
+        int64_t next;
+
+        memcpy(&next, (uint8_t *)buf + at + 8, 8);
+        memcpy(&length, (uint8_t *)buf + at + 16, 2);
+        f->pos = (uint64_t)next;
+        at += length;
+    }
+    return n;
+}
+
+static ssize_t
+hostfs_dir_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    return -EISDIR;
+}
+
+static void
+hostfs_release(struct file *f)
+{
+    host_close(open_fd(f));
+}
+
+static const struct file_ops hostfs_file_ops = {
+    .name = "hostfs",
+    .read = hostfs_read,
+    .write = hostfs_write,
+    .seek = hostfs_seek,
+    .truncate = hostfs_file_truncate,
+    .sync = hostfs_sync,
+    .mmap_source = hostfs_mmap_source,
+    .release = hostfs_release,
+};
+
+static const struct file_ops hostfs_dir_ops = {
+    .name = "dir",
+    .read = hostfs_dir_read,
+    .seek = hostfs_seek,
+    .getdents = hostfs_getdents,
+    .release = hostfs_release,
+};
+
+static int
+hostfs_open(struct inode *i, struct file *f)
+{
+    bool dir = S_ISDIR(i->mode);
+    int fd;
+
+    if (S_ISFIFO(i->mode)) /* between guests only: a host FIFO could block the worker */
+        return fifo_open(i, f);
+    if (!dir && !S_ISREG(i->mode))
+        return -ENXIO;
+    fd = host_open_beneath(node_fd(i), "", dir ? O_RDONLY | O_DIRECTORY : f->flags & O_ACCMODE, 0);
+    if (fd < 0)
+        return fd;
+    f->data = (void *)(intptr_t)fd;
+    f->ops = dir ? &hostfs_dir_ops : &hostfs_file_ops;
+    return 0;
+}
+
+static const struct inode_ops hostfs_inode_ops = {
+    .lookup = hostfs_lookup,
+    .create = hostfs_create,
+    .link = hostfs_link,
+    .unlink = hostfs_unlink,
+    .rename = hostfs_rename,
+    .readlink = hostfs_readlink,
+    .open = hostfs_open,
+    .getattr = hostfs_getattr,
+    .setattr = hostfs_setattr,
+    .truncate = hostfs_truncate,
+    .evict = hostfs_evict,
+};
+
+static int
+hostfs_statfs(struct superblock *sb, struct statfs *st)
+{
+    return host_fstatfs(node_fd(sb->root->inode), st);
+}
+
+struct superblock *
+hostfs_new(const char *host_path, bool read_only)
+{
+    struct superblock *sb = superblock_new("hostfs", 0x00c0ffee);
+    struct host_super *hs = calloc(1, sizeof *hs);
+    struct inode *i;
+    int fd = host_open_root(host_path);
+
+    if (!sb || !hs || fd < 0) {
+        free(sb);
+        free(hs);
+        if (fd >= 0)
+            host_close(fd);
+        return NULL;
+    }
+    for (int k = 0; k < BUCKETS; k++)
+        list_init(&hs->inodes[k]);
+    sb->data = hs;
+    sb->source = "volume";
+    sb->read_only = read_only;
+    sb->no_dev = sb->no_suid = true;
+    sb->statfs = hostfs_statfs;
+    if (node_for(sb, fd, &i) < 0)
+        return NULL;
+    sb->root = dentry_new(NULL, "/", 1, i);
+    inode_put(i);
+    return sb->root ? sb : NULL;
+}

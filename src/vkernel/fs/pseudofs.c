@@ -1,0 +1,429 @@
+/* The machinery of /proc and /sys. Inodes and dentries are made at each lookup and go with their last user; a file's
+ * text is made when it is read from the start. */
+#include "vkernel/fs/pseudofs.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { DYNAMIC_BASE = 4096 }; /* getdents offsets: 0 ".", 1 "..", 2.. tables, then made-up names */
+
+struct node {
+    const struct pseudo *entry;
+    struct pseudo_key key;
+};
+
+static const struct inode_ops pseudo_inode_ops;
+
+void
+text_bytes(struct text *t, const void *data, size_t size)
+{
+    if (t->size + size + 1 > t->capacity) {
+        size_t capacity = t->capacity ? t->capacity : 1024;
+        char *p;
+
+        while (capacity < t->size + size + 1)
+            capacity *= 2;
+        p = realloc(t->data, capacity);
+        if (!p) {
+            t->failed = true;
+            return;
+        }
+        t->data = p;
+        t->capacity = capacity;
+    }
+    memcpy(t->data + t->size, data, size);
+    t->size += size;
+    t->data[t->size] = '\0';
+}
+
+void
+text_printf(struct text *t, const char *format, ...)
+{
+    char small[512], *big;
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(small, sizeof small, format, ap);
+    va_end(ap);
+    if (n < (int)sizeof small) {
+        text_bytes(t, small, n > 0 ? (size_t)n : 0);
+        return;
+    }
+    va_start(ap, format);
+    if (vasprintf(&big, format, ap) >= 0) {
+        text_bytes(t, big, (size_t)n);
+        free(big);
+    } else {
+        t->failed = true;
+    }
+    va_end(ap);
+}
+
+static uint64_t
+node_number(const struct pseudo *e, const struct pseudo_key *k)
+{
+    uint64_t h = (uint64_t)(uintptr_t)e * 0x9e3779b97f4a7c15ull;
+
+    h ^= (uint64_t)(unsigned)k->pid * 0xc2b2ae3d27d4eb4full;
+    h ^= (uint64_t)(unsigned)k->tid * 0x165667b19e3779f9ull;
+    h ^= (uint64_t)(unsigned)k->number * 0x27d4eb2f165667c5ull;
+    return (h >> 16 & 0xffffffff) + 0xf0000000ull;
+}
+
+static struct inode *
+node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key *key)
+{
+    struct inode *i = inode_new(sb, &pseudo_inode_ops, e->mode);
+    struct node *n = malloc(sizeof *n);
+    struct process *p;
+
+    if (!i || !n) {
+        free(n);
+        if (i) {
+            i->ops = NULL;
+            inode_put(i);
+        }
+        return NULL;
+    }
+    n->entry = e;
+    n->key = *key;
+    i->data = n;
+    i->ino = node_number(e, key);
+    if (S_ISDIR(e->mode))
+        i->nlink = 2;
+    p = key->pid && current_task() ? process_find(key->pid) : NULL;
+    if (p) {
+        i->uid = p->creds.euid;
+        i->gid = p->creds.egid;
+    }
+    return i;
+}
+
+static int
+make_dentry(struct dentry *dir, const char *name, size_t length, const struct pseudo *e, const struct pseudo_key *key,
+            struct dentry **out)
+{
+    struct inode *i = node_new(dir->sb, e, key);
+
+    if (!i)
+        return -ENOMEM;
+    *out = dentry_new(dir, name, length, i);
+    inode_put(i);
+    return *out ? 0 : -ENOMEM;
+}
+
+static int
+pseudo_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+{
+    const struct node *n = dir->inode->data;
+    struct pseudo_key key = n->key;
+    char copy[VFS_NAME_MAX + 1];
+
+    for (const struct pseudo *e = n->entry->children; e && e->mode; e++)
+        if (strlen(e->name) == length && memcmp(e->name, name, length) == 0) {
+            key.number = 0;
+            return make_dentry(dir, name, length, e, &key, out);
+        }
+    if (!n->entry->find || length > VFS_NAME_MAX)
+        return -ENOENT;
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    if (n->entry->find(&n->key, copy, &key) < 0)
+        return -ENOENT;
+    return make_dentry(dir, name, length, n->entry->dynamic, &key, out);
+}
+
+static ssize_t
+pseudo_readlink(struct dentry *d, char *buf, size_t size)
+{
+    const struct node *n = d->inode->data;
+
+    if (n->entry->text) {
+        size_t length = strlen(n->entry->text);
+
+        length = length < size ? length : size;
+        memcpy(buf, n->entry->text, length);
+        return (ssize_t)length;
+    }
+    return n->entry->readlink(&n->key, buf, size);
+}
+
+static int
+pseudo_follow(struct dentry *d, struct dentry **out)
+{
+    const struct node *n = d->inode->data;
+
+    return n->entry->follow ? n->entry->follow(&n->key, out) : -EOPNOTSUPP;
+}
+
+static void
+pseudo_evict(struct inode *i)
+{
+    free(i->data);
+}
+
+static int
+pseudo_permission(struct inode *i, int mask)
+{
+    uint32_t mode = i->mode;
+
+    if (S_ISLNK(mode))
+        return 0;
+    if (fs_creds()->fsuid == i->uid)
+        mode >>= 6;
+    else if (in_group(i->gid))
+        mode >>= 3;
+    if (((uint32_t)mask & ~mode & 7) == 0)
+        return 0;
+    /* root's override, but not into what is read-only for everybody */
+    if (!capable(CAP_DAC_OVERRIDE) || ((mask & MAY_WRITE) && !(i->mode & 0222)))
+        return -EACCES;
+    return 0;
+}
+
+/* --- files --- */
+
+static int
+regenerate(struct file *f)
+{
+    const struct node *n = f->inode->data;
+    struct text *t = f->data;
+    int r = 0;
+
+    t->size = 0;
+    t->failed = false;
+    if (n->entry->text)
+        text_bytes(t, n->entry->text, strlen(n->entry->text));
+    else if (n->entry->show)
+        r = n->entry->show(&n->key, t);
+    return r < 0 ? r : t->failed ? -ENOMEM : 0;
+}
+
+static ssize_t
+pseudo_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct text *t = f->data;
+    size_t n;
+
+    if (*pos == 0 || !t->data) {
+        int r = regenerate(f);
+
+        if (r < 0)
+            return r;
+    }
+    if (*pos >= t->size)
+        return 0;
+    n = iov_scatter(iov, count, 0, t->data + *pos, t->size - (size_t)*pos);
+    *pos += n;
+    return (ssize_t)n;
+}
+
+static ssize_t
+pseudo_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    const struct node *n = f->inode->data;
+    char buf[4096];
+    size_t size = iov_gather(iov, count, 0, buf, sizeof buf - 1);
+    ssize_t r;
+
+    buf[size] = '\0';
+    r = n->entry->store ? n->entry->store(&n->key, buf, size) : -EACCES;
+    if (r > 0)
+        *pos += (uint64_t)r;
+    return r;
+}
+
+static int64_t
+pseudo_seek(struct file *f, int64_t offset, int whence)
+{
+    if (whence == SEEK_CUR)
+        offset += (int64_t)f->pos;
+    else if (whence != SEEK_SET)
+        return -EINVAL;
+    if (offset < 0)
+        return -EINVAL;
+    f->pos = (uint64_t)offset;
+    return offset;
+}
+
+static void
+pseudo_release(struct file *f)
+{
+    struct text *t = f->data;
+
+    if (t) {
+        free(t->data);
+        free(t);
+    }
+}
+
+static const struct file_ops pseudo_file_ops = {
+    .name = "proc",
+    .read = pseudo_read,
+    .write = pseudo_write,
+    .seek = pseudo_seek,
+    .release = pseudo_release,
+};
+
+/* --- directories --- */
+
+static size_t
+put_record(uint8_t *buf, size_t size, uint64_t ino, uint64_t next, uint32_t mode, const char *name)
+{
+    size_t length = strlen(name), need = (19 + length + 1 + 7) & ~(size_t)7;
+    uint16_t record = (uint16_t)need;
+    int64_t offset = (int64_t)next;
+
+    if (need > size)
+        return 0;
+    memset(buf, 0, need);
+    memcpy(buf, &ino, 8);
+    memcpy(buf + 8, &offset, 8);
+    memcpy(buf + 16, &record, 2);
+    buf[18] = (uint8_t)IFTODT(mode);
+    memcpy(buf + 19, name, length);
+    return need;
+}
+
+/* The entry at a position: its name, type and number; *at moves to it. False at the end. */
+static bool
+dir_entry(const struct node *n, uint64_t *at, char name[VFS_NAME_MAX + 1], uint64_t *ino, uint32_t *mode)
+{
+    struct pseudo_key key = n->key;
+
+    if (*at < DYNAMIC_BASE) {
+        const struct pseudo *e = n->entry->children;
+        uint64_t k = *at - 2;
+
+        for (uint64_t j = 0; e && e->mode && j < k; j++)
+            e++;
+        if (e && e->mode) {
+            key.number = 0;
+            snprintf(name, VFS_NAME_MAX + 1, "%s", e->name);
+            *ino = node_number(e, &key);
+            *mode = e->mode;
+            return true;
+        }
+        *at = DYNAMIC_BASE;
+    }
+    if (n->entry->next) {
+        int number = n->entry->next(&n->key, (int)(*at - DYNAMIC_BASE));
+
+        if (number >= 0) {
+            *at = (uint64_t)DYNAMIC_BASE + (uint64_t)number;
+            snprintf(name, VFS_NAME_MAX + 1, "%d", number);
+            if (n->entry->find(&n->key, name, &key) == 0) {
+                *ino = node_number(n->entry->dynamic, &key);
+                *mode = n->entry->dynamic->mode;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static ssize_t
+pseudo_getdents(struct file *f, void *buf, size_t size)
+{
+    const struct node *n = f->inode->data;
+    char name[VFS_NAME_MAX + 1];
+    size_t done = 0;
+
+    for (;;) {
+        uint64_t at = f->pos, ino = f->inode->ino;
+        uint32_t mode = S_IFDIR;
+        size_t put;
+
+        if (at < 2)
+            strcpy(name, at == 0 ? "." : "..");
+        else if (!dir_entry(n, &at, name, &ino, &mode))
+            return (ssize_t)done;
+        put = put_record((uint8_t *)buf + done, size - done, ino, at + 1, mode, name);
+        if (!put)
+            return done ? (ssize_t)done : -EINVAL;
+        done += put;
+        f->pos = at + 1;
+    }
+}
+
+static ssize_t
+pseudo_dir_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    return -EISDIR;
+}
+
+static const struct file_ops pseudo_dir_ops = {
+    .name = "dir",
+    .read = pseudo_dir_read,
+    .seek = pseudo_seek,
+    .getdents = pseudo_getdents,
+};
+
+static int
+pseudo_open(struct inode *i, struct file *f)
+{
+    const struct node *n = i->data;
+
+    if (S_ISDIR(i->mode)) {
+        f->ops = &pseudo_dir_ops;
+        return 0;
+    }
+    if (!n->entry->show && !n->entry->text && !n->entry->store)
+        return -EACCES;
+    f->data = calloc(1, sizeof(struct text));
+    if (!f->data)
+        return -ENOMEM;
+    f->ops = &pseudo_file_ops;
+    return 0;
+}
+
+static int
+pseudo_truncate(struct inode *i, uint64_t size)
+{
+    return 0; /* "> /proc/..." */
+}
+
+static const struct inode_ops pseudo_inode_ops = {
+    .lookup = pseudo_lookup,
+    .readlink = pseudo_readlink,
+    .follow = pseudo_follow,
+    .open = pseudo_open,
+    .permission = pseudo_permission,
+    .truncate = pseudo_truncate,
+    .evict = pseudo_evict,
+};
+
+struct superblock *
+pseudofs_new(const char *type, uint64_t magic, const struct pseudo *root)
+{
+    static const struct pseudo_key none;
+    struct superblock *sb = superblock_new(type, magic);
+    struct inode *i = sb ? node_new(sb, root, &none) : NULL;
+
+    if (!i)
+        return NULL;
+    sb->no_dev = sb->no_exec = sb->no_suid = true;
+    sb->root = dentry_new(NULL, "/", 1, i);
+    inode_put(i);
+    return sb->root ? sb : NULL;
+}
+
+int
+pseudofs_mount(struct dentry *root, const char *name, struct superblock *sb)
+{
+    struct dentry *d;
+    int r;
+
+    if (!sb)
+        return -ENOMEM;
+    r = vfs_lookup(root, name, strlen(name), &d);
+    if (r == -ENOENT)
+        r = root->inode->ops->create(root, name, strlen(name), S_IFDIR | 0555, 0, NULL, &d);
+    if (r < 0)
+        return r;
+    r = mount_add(sb, d);
+    dentry_put(d);
+    return r;
+}

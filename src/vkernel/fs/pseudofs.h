@@ -1,0 +1,49 @@
+/* Pseudo file systems (/proc, /sys): a tree of tables, with directories that also make names up. */
+#ifndef VKERNEL_FS_PSEUDOFS_H
+#define VKERNEL_FS_PSEUDOFS_H
+
+#include "vkernel/fs/vfs.h"
+
+/* Text under construction. */
+struct text {
+    char *data;
+    size_t size, capacity;
+    bool failed;
+};
+void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_bytes(struct text *t, const void *data, size_t size);
+
+struct pseudo;
+
+/* Which object a node is about; 0 where it does not apply. */
+struct pseudo_key {
+    int pid, tid, number;
+};
+
+struct pseudo {
+    const char *name;
+    uint32_t mode; /* with type; 0 ends a table */
+    /* files */
+    int (*show)(const struct pseudo_key *key, struct text *out);
+    ssize_t (*store)(const struct pseudo_key *key, const char *data, size_t size);
+    /* directories */
+    const struct pseudo *children;
+    const struct pseudo *dynamic; /* what a made-up name is */
+    int (*find)(const struct pseudo_key *dir, const char *name, struct pseudo_key *out); /* 0 or -ENOENT */
+    /* The first made-up name with number >= from, or -1. */
+    int (*next)(const struct pseudo_key *dir, int from);
+    /* links */
+    ssize_t (*readlink)(const struct pseudo_key *key, char *buf, size_t size);
+    int (*follow)(const struct pseudo_key *key, struct dentry **out); /* NULL: by its text */
+    const char *text; /* a file that never changes */
+};
+
+struct superblock *pseudofs_new(const char *type, uint64_t magic, const struct pseudo *root);
+int pseudofs_mount(struct dentry *root, const char *name, struct superblock *sb);
+
+extern const struct pseudo proc_pid_entry, proc_task_entry; /* proc_pid.c */
+extern const struct pseudo proc_net_children[];            /* proc_net.c */
+int proc_mounts_show(const struct pseudo_key *key, struct text *out);
+unsigned proc_cpu_count(void);
+
+#endif
