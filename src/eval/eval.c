@@ -29,10 +29,8 @@ drop_code(struct eval_block *block)
     block->runs = 0;
     mem_free(block->ops);
     mem_free(block->marks);
-    mem_free(block->targets);
     block->ops = NULL;
     block->marks = NULL;
-    block->targets = NULL;
 }
 
 void
@@ -128,7 +126,7 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
             table_grow(ev);
     }
     for (uint32_t max = EVAL_MAX_INSNS; max; max /= 2) {
-        int n = eval_translate(ev, block, bytes, size, image_base, max);
+        int n = eval_translate(ev, host, block, bytes, size, image_base, max);
 
         if (n >= 0 && block->insn_count == 0 && size < left) {
             /* Its first instruction crosses the page. */
@@ -136,7 +134,7 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
                 drop_code(block);
             memcpy(bytes + size, text + size, left - size);
             size = left;
-            n = eval_translate(ev, block, bytes, size, image_base, max);
+            n = eval_translate(ev, host, block, bytes, size, image_base, max);
         }
         if (n >= 0)
             return n == 0 ? block : NULL;

@@ -22,7 +22,6 @@ struct eval_op {
     union {
         uint64_t imm2;
         eval_fn *fn;
-        const uint64_t *targets;
     };
 };
 
@@ -38,7 +37,6 @@ enum eval_extra {
     /* terminators; imm, imm2: guest addresses */
     EVAL_X_JUMP,
     EVAL_X_BRANCH,  /* a != 0 ? imm : imm2 */
-    EVAL_X_SWITCH,  /* a < c ? targets[a] : imm (IR_NO_ADDRESS: address in b) */
     EVAL_X_INDIRECT, /* to the address in a */
     EVAL_X_SYSCALL, /* imm: next */
     EVAL_X_TRAP,    /* imm: address; a: vector */
@@ -64,7 +62,9 @@ struct eval_block {
     uint32_t op_count, mark_count;
     struct eval_op *ops; /* NULL: not translated (any more) */
     struct eval_mark *marks;
-    uint64_t *targets;
+    /* The blocks that followed last, by branch direction; blocks are never freed before the evaluator, so a
+     * stale one is found out by its address and ops. */
+    struct eval_block *next[2];
 };
 
 union eval_slot {
@@ -107,8 +107,12 @@ struct eval_block *eval_block_find(const struct eval *ev, uint64_t address);
 
 /* Fills block->ops from the code; returns 0, -1 when it needs too many slots, or 1 when the bytes end inside
  * the first instruction. */
-int eval_translate(struct eval *ev, struct eval_block *block, const uint8_t *bytes, size_t size,
+int eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block, const uint8_t *bytes, size_t size,
                    uint64_t image_base, uint32_t max_insns);
+
+/* The flags (bits X86_FLAG_*) that code at a guest address may read before it writes them, as far as
+ * a short look ahead within the page of `near` tells; DF is always among them. */
+unsigned eval_flags_live(const struct eval_host *host, uint64_t address, uint64_t near);
 
 /* Runs from cpu->rip. With ev NULL, fills eval_labels. */
 enum eval_stop eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap);

@@ -72,7 +72,7 @@ trunc_i64(double x)
 #define ARGS_I64_I64_I64 IN64(a), IN64(b), IN64(c)
 
 #define RESULT_V(e)   e
-#define RESULT_I32(e) *(uint32_t *)(base + op->d) = e
+#define RESULT_I32(e) *(uint64_t *)(base + op->d) = e
 #define RESULT_I64(e) *(uint64_t *)(base + op->d) = e
 
 #define HELPER(name, r, a, b, c, flags)                       \
@@ -103,13 +103,13 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
 /* Guest memory at the i32 address in a; faults leave through the host's SIGSEGV handler. */
 #define MEMORY (memory + (uint64_t)OPERAND(uint32_t, a) + op->imm)
 
-#define LOAD(name, type, result)             \
+#define LOAD(name, type, result, slot)       \
     S_##name:                                \
     {                                        \
         type v_;                             \
         ev->current = op;                    \
         memcpy(&v_, MEMORY, sizeof v_);      \
-        D(result) = (result)v_;              \
+        D(slot) = (result)v_;                \
         NEXT;                                \
     }
 #define STORE(name, type, source)            \
@@ -182,7 +182,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
         S(ATOMIC_ADD), S(ATOMIC_AND), S(ATOMIC_OR), S(ATOMIC_XOR), S(ATOMIC_XCHG), S(ATOMIC_CMPXCHG),
         S(FENCE), S(V128_LOAD), S(V128_LOAD32_ZERO), S(V128_LOAD64_ZERO), S(V128_STORE),
         S(I8X16_SHUFFLE), X(MOVE32), X(MOVE64), X(MOVE128), X(CONST32), X(CONST64), X(CONST128),
-        X(CALL), X(JUMP), X(BRANCH), X(SWITCH), X(INDIRECT), X(SYSCALL), X(TRAP),
+        X(CALL), X(JUMP), X(BRANCH), X(INDIRECT), X(SYSCALL), X(TRAP),
     };
 #undef S
 #undef X
@@ -198,6 +198,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     struct eval_block *block;
     const struct eval_op *op;
     uint64_t rip = cpu->rip;
+    struct eval_block **link = NULL;
 
     goto enter;
 
@@ -207,6 +208,9 @@ leave_block:
         return EVAL_BUDGET;
     if (host->has_compiled(host->context, rip))
         return EVAL_COMPILED;
+    block = *link;
+    if (block && block->address == rip && block->ops)
+        goto found;
 enter:
     block = eval_block_find(ev, rip);
     if (!block) {
@@ -215,6 +219,9 @@ enter:
         if (!block)
             return EVAL_NOEXEC;
     }
+    if (link)
+        *link = block;
+found:
     block->runs++;
     ev->total += block->insn_count;
     ev->block = block;
@@ -228,7 +235,7 @@ enter:
     typedef TYPE_##tb b_t __attribute__((unused)); \
     typedef TYPE_##tc c_t __attribute__((unused))
 #define RETURN_V(e)    (void)0
-#define RETURN_I32(e)  D(r_t) = (r_t)(e)
+#define RETURN_I32(e)  D(uint64_t) = (r_t)(e) /* zero-extended: EXTU is free */
 #define RETURN_I64(e)  D(r_t) = (r_t)(e)
 #define RETURN_F32(e)  D(r_t) = (r_t)(e)
 #define RETURN_F64(e)  D(r_t) = (r_t)(e)
@@ -326,10 +333,10 @@ divide_error:
     return EVAL_TRAP;
 
 S_TRUNC_I32_F32:
-    D(uint32_t) = trunc_i32(OPERAND(float, a));
+    D(uint64_t) = trunc_i32(OPERAND(float, a));
     NEXT;
 S_TRUNC_I32_F64:
-    D(uint32_t) = trunc_i32(OPERAND(double, a));
+    D(uint64_t) = trunc_i32(OPERAND(double, a));
     NEXT;
 S_TRUNC_I64_F32:
     D(uint64_t) = trunc_i64(OPERAND(float, a));
@@ -338,27 +345,27 @@ S_TRUNC_I64_F64:
     D(uint64_t) = trunc_i64(OPERAND(double, a));
     NEXT;
 
-    LOAD(LOAD8U32, uint8_t, uint32_t)
-    LOAD(LOAD8S32, int8_t, uint32_t)
-    LOAD(LOAD16U32, uint16_t, uint32_t)
-    LOAD(LOAD16S32, int16_t, uint32_t)
-    LOAD(LOAD32, uint32_t, uint32_t)
-    LOAD(LOAD8U64, uint8_t, uint64_t)
-    LOAD(LOAD8S64, int8_t, uint64_t)
-    LOAD(LOAD16U64, uint16_t, uint64_t)
-    LOAD(LOAD16S64, int16_t, uint64_t)
-    LOAD(LOAD32U64, uint32_t, uint64_t)
-    LOAD(LOAD32S64, int32_t, uint64_t)
-    LOAD(LOAD64, uint64_t, uint64_t)
-    LOAD(LOADF32, uint32_t, uint32_t)
-    LOAD(LOADF64, uint64_t, uint64_t)
+    LOAD(LOAD8U32, uint8_t, uint32_t, uint64_t)
+    LOAD(LOAD8S32, int8_t, uint32_t, uint64_t)
+    LOAD(LOAD16U32, uint16_t, uint32_t, uint64_t)
+    LOAD(LOAD16S32, int16_t, uint32_t, uint64_t)
+    LOAD(LOAD32, uint32_t, uint32_t, uint64_t)
+    LOAD(LOAD8U64, uint8_t, uint64_t, uint64_t)
+    LOAD(LOAD8S64, int8_t, uint64_t, uint64_t)
+    LOAD(LOAD16U64, uint16_t, uint64_t, uint64_t)
+    LOAD(LOAD16S64, int16_t, uint64_t, uint64_t)
+    LOAD(LOAD32U64, uint32_t, uint64_t, uint64_t)
+    LOAD(LOAD32S64, int32_t, uint64_t, uint64_t)
+    LOAD(LOAD64, uint64_t, uint64_t, uint64_t)
+    LOAD(LOADF32, uint32_t, uint32_t, uint32_t)
+    LOAD(LOADF64, uint64_t, uint64_t, uint64_t)
     STORE(STORE8, uint8_t, uint32_t)
     STORE(STORE16, uint16_t, uint32_t)
     STORE(STORE32, uint32_t, uint32_t)
     STORE(STORE64, uint64_t, uint64_t)
     STORE(STOREF32, uint32_t, uint32_t)
     STORE(STOREF64, uint64_t, uint64_t)
-    LOAD(V128_LOAD, type_v128, type_v128)
+    LOAD(V128_LOAD, type_v128, type_v128, type_v128)
     STORE(V128_STORE, type_v128, type_v128)
 S_V128_LOAD32_ZERO:
 {
@@ -414,18 +421,15 @@ S_FENCE:
 
 S_JUMP:
     rip = op->imm;
+    link = &block->next[0];
     goto leave_block;
 S_BRANCH:
+    link = &block->next[OPERAND(uint32_t, a) != 0];
     rip = OPERAND(uint32_t, a) ? op->imm : op->imm2;
-    goto leave_block;
-S_SWITCH:
-    if (OPERAND(uint32_t, a) < (uint32_t)op->c)
-        rip = op->targets[OPERAND(uint32_t, a)];
-    else
-        rip = op->imm != IR_NO_ADDRESS ? op->imm : OPERAND(uint64_t, b);
     goto leave_block;
 S_INDIRECT:
     rip = OPERAND(uint64_t, a);
+    link = &block->next[0];
     goto leave_block;
 S_SYSCALL:
     cpu->rip = op->imm;

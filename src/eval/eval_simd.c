@@ -90,7 +90,7 @@ typedef double f64x2 __attribute__((vector_size(16)));
         uint32_t out = 0;                       \
         for (int i = 0; i < n; i++)             \
             out |= (uint32_t)(a[i] < 0) << i;   \
-        OUT(uint32_t) = out;                    \
+        OUT(uint64_t) = out;                    \
     }
 
 static inline int64_t
@@ -115,9 +115,10 @@ SPLAT(I32X4_SPLAT, 4, uint32_t, u32x4)
 SPLAT(I64X2_SPLAT, 2, uint64_t, u64x2)
 SPLAT(F32X4_SPLAT, 4, uint32_t, u32x4)
 SPLAT(F64X2_SPLAT, 2, uint64_t, u64x2)
-EXTRACT(I8X16_EXTRACT_U, 16, u8x16, uint32_t)
-EXTRACT(I16X8_EXTRACT_U, 8, u16x8, uint32_t)
-EXTRACT(I32X4_EXTRACT, 4, u32x4, uint32_t)
+/* i32 results are stored zero-extended */
+EXTRACT(I8X16_EXTRACT_U, 16, u8x16, uint64_t)
+EXTRACT(I16X8_EXTRACT_U, 8, u16x8, uint64_t)
+EXTRACT(I32X4_EXTRACT, 4, u32x4, uint64_t)
 EXTRACT(I64X2_EXTRACT, 2, u64x2, uint64_t)
 EXTRACT(F32X4_EXTRACT, 4, u32x4, uint32_t)
 EXTRACT(F64X2_EXTRACT, 2, u64x2, uint64_t)
@@ -171,7 +172,7 @@ DEFINE(V128_ANY_TRUE)
 {
     const u64x2 a = IN(u64x2, a);
 
-    OUT(uint32_t) = (a[0] | a[1]) != 0;
+    OUT(uint64_t) = (a[0] | a[1]) != 0;
 }
 
 DEFINE(I8X16_ALL_TRUE)
@@ -181,7 +182,7 @@ DEFINE(I8X16_ALL_TRUE)
 
     for (int i = 0; i < 16; i++)
         out &= a[i] != 0;
-    OUT(uint32_t) = out;
+    OUT(uint64_t) = out;
 }
 
 BITMASK(I8X16_BITMASK, 16, i8x16)

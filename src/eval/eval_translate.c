@@ -72,16 +72,16 @@ is_barrier(const struct ir_op *op)
     return op->op != IR_SET && op->op != IR_GET && has_effect(op);
 }
 
+/* Operations that only rename their operand's place. EXTU does where the operand's handler wrote a
+ * zero-extended value, which those of CPU state and of aliases are not. */
 static bool
-is_alias(const struct ir_op *op)
+is_alias(const struct translator *t, const struct ir_op *op)
 {
+    if (op->op == IR_EXTU) {
+        const struct ir_op *from = op_at(t, op->a);
+        return from->op > IR_GET && !is_alias(t, from);
+    }
     return op->op == IR_WRAP || (op->op >= IR_REINTERPRET_I32_F32 && op->op <= IR_REINTERPRET_F64_I64);
-}
-
-static bool
-is_flag(unsigned state)
-{
-    return state >= X86_S_CF && state <= X86_S_DF;
 }
 
 static bool
@@ -103,6 +103,7 @@ constant(const struct translator *t, ir_value v, uint64_t *out)
         *out = t->image_base + op->imm;
         return true;
     case IR_WRAP:
+    case IR_EXTU:
         if (!constant(t, op->a, out))
             return false;
         *out = (uint32_t)*out;
@@ -120,31 +121,32 @@ use(struct translator *t, ir_value v, uint32_t at)
 }
 
 /* Positions are op index + 1; the terminator's is end + 1. A SET that is dead gets last_use 0, a live
- * one its own position. */
+ * one its own position. Flags are dead when overwritten without a read, whatever faults in between; other
+ * state only when nothing that may leave the block is between. */
 static void
-find_uses(struct translator *t)
+find_uses(struct translator *t, uint64_t dead)
 {
-    uint32_t dead_flags = 0; /* bit state - X86_S_CF */
-
     memset(t->last_use, 0, (t->end - t->first) * sizeof *t->last_use);
     use(t, t->b->end.value, t->end + 1);
     for (uint32_t i = t->end; i-- > t->first;) {
         const struct ir_op *op = op_at(t, i);
         uint32_t *mine = &t->last_use[i - t->first];
 
-        if (op->op == IR_SET && is_flag(op->aux)) {
-            uint32_t bit = 1u << (op->aux - X86_S_CF);
-            if (dead_flags & bit)
+        if (op->op == IR_SET) {
+            if (dead & IR_STATE_BIT(op->aux))
                 continue;
-            dead_flags |= bit;
-        } else if (op->op == IR_GET && is_flag(op->aux)) {
-            dead_flags &= ~(1u << (op->aux - X86_S_CF));
-        } else if (op->op == IR_HELPER && !(ir_helper_infos[op->aux].flags & IR_HELPER_PURE)) {
-            dead_flags = 0;
+            dead |= IR_STATE_BIT(op->aux);
+        } else if (op->op == IR_GET) {
+            if (*mine)
+                dead &= ~IR_STATE_BIT(op->aux);
+        } else if (op->op == IR_HELPER && is_barrier(op)) {
+            dead = 0;
+        } else if (is_barrier(op)) {
+            dead &= IR_STATES_FLAGS;
         }
         if (!*mine && !has_effect(op))
             continue;
-        if (is_alias(op)) {
+        if (is_alias(t, op)) {
             use(t, op->a, *mine);
             continue;
         }
@@ -154,6 +156,15 @@ find_uses(struct translator *t)
         use(t, op->b, i + 1);
         use(t, op->c, i + 1);
     }
+}
+
+/* The value whose place v shares through EXTU. */
+static ir_value
+unextended(const struct translator *t, ir_value v)
+{
+    const struct ir_op *op = op_at(t, v);
+
+    return op->op == IR_EXTU && is_alias(t, op) ? op->a : v;
 }
 
 static bool
@@ -200,11 +211,12 @@ find_homes(struct translator *t)
     memset(t->home, 0, (t->end - t->first) * sizeof *t->home);
     for (uint32_t s = t->first; s < t->end; s++) {
         const struct ir_op *set = op_at(t, s);
-        ir_value v = set->a;
+        ir_value v = set->op == IR_SET ? unextended(t, set->a) : IR_NO_VALUE;
         bool fits = true;
 
-        if (set->op != IR_SET || !is_live(t, s) || v < t->first || v >= s || s - v > SCAN_LIMIT ||
-            t->home[v - t->first] || is_alias(op_at(t, v)) || op_at(t, v)->op <= IR_GET || busy[set->aux] > v + 1)
+        /* Flags are 4 bytes and handlers of i32 results write 8: no homes. */
+        if (set->op != IR_SET || !is_live(t, s) || ir_state_infos[set->aux].type == IR_I32 || v < t->first || v >= s || s - v > SCAN_LIMIT ||
+            t->home[v - t->first] || is_alias(t, op_at(t, v)) || op_at(t, v)->op <= IR_GET || busy[set->aux] > v + 1)
             continue;
         for (uint32_t i = v; i < s && fits; i++) {
             const struct ir_op *op = op_at(t, i);
@@ -263,7 +275,7 @@ operand(struct translator *t, ir_value v)
     if (*place != PLACE_NONE)
         return *place;
     op = op_at(t, v);
-    if (is_alias(op) && !constant(t, v, &imm))
+    if (is_alias(t, op) && !constant(t, v, &imm))
         return operand(t, op->a);
     *place = slot_new(t);
     if (constant(t, v, &imm)) {
@@ -289,7 +301,7 @@ release(struct translator *t, ir_value v, uint32_t at)
 {
     if (v == IR_NO_VALUE || v < t->first || v >= t->end || t->last_use[v - t->first] > at)
         return;
-    if (is_alias(op_at(t, v))) {
+    if (is_alias(t, op_at(t, v))) {
         uint64_t imm;
 
         if (!constant(t, v, &imm)) {
@@ -337,7 +349,7 @@ translate_set(struct translator *t, uint32_t i, const struct ir_op *op)
     struct eval_op *e;
     uint64_t imm;
 
-    if (t->home[op->a - t->first] == i + 1)
+    if (t->home[unextended(t, op->a) - t->first] == i + 1)
         return;
     if (constant(t, op->a, &imm)) {
         e = emit(t, eval_labels.plain[state->type == IR_I64 ? EVAL_X_CONST64 : EVAL_X_CONST32]);
@@ -435,8 +447,31 @@ guest(const struct translator *t, uint64_t address)
     return t->image_base + address;
 }
 
+/* States nobody reads after the block: flags that all successors overwrite. */
+static uint64_t
+dead_at_end(const struct translator *t, const struct eval_host *host)
+{
+    const struct ir_terminator *end = &t->b->end;
+    uint64_t near = guest(t, t->b->address);
+    unsigned live;
+
+    switch (end->kind) {
+    case IR_T_JUMP:
+    case IR_T_CALL:
+        live = eval_flags_live(host, guest(t, end->target), near);
+        break;
+    case IR_T_BRANCH:
+        live = eval_flags_live(host, guest(t, end->target), near);
+        live |= eval_flags_live(host, guest(t, end->next), near);
+        break;
+    default:
+        return 0;
+    }
+    return ((uint64_t)(~live & 0x3f) << X86_S_CF) & IR_STATES_FLAGS;
+}
+
 static void
-translate_end(struct translator *t, struct eval_block *block)
+translate_end(struct translator *t)
 {
     const struct ir_terminator *end = &t->b->end;
     struct eval_op *e;
@@ -475,12 +510,10 @@ translate_end(struct translator *t, struct eval_block *block)
         break;
     }
     e->a = a;
-    (void)block;
 }
 
 static void
-translate_ops(struct translator *t, struct eval_block *block, const uint32_t *starts,
-              uint32_t *mark_op)
+translate_ops(struct translator *t, const uint32_t *starts, uint32_t *mark_op)
 {
     uint32_t mark = 0;
 
@@ -489,7 +522,7 @@ translate_ops(struct translator *t, struct eval_block *block, const uint32_t *st
 
         while (mark < t->b->insn_count && starts[mark] <= i)
             mark_op[mark++] = (uint32_t)t->ev->ops.count;
-        if (!is_live(t, i) || is_alias(op))
+        if (!is_live(t, i) || is_alias(t, op))
             continue;
         switch (op->op) {
         case IR_CONST32:
@@ -511,12 +544,12 @@ translate_ops(struct translator *t, struct eval_block *block, const uint32_t *st
     }
     while (mark < t->b->insn_count)
         mark_op[mark++] = (uint32_t)t->ev->ops.count;
-    translate_end(t, block);
+    translate_end(t);
 }
 
 int
-eval_translate(struct eval *ev, struct eval_block *block, const uint8_t *bytes, size_t size,
-               uint64_t image_base, uint32_t max_insns)
+eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block,
+               const uint8_t *bytes, size_t size, uint64_t image_base, uint32_t max_insns)
 {
     uint32_t starts[EVAL_MAX_INSNS + 1] = {0}, mark_op[EVAL_MAX_INSNS + 1];
     uint32_t addresses[EVAL_MAX_INSNS + 1] = {0};
@@ -548,9 +581,9 @@ eval_translate(struct eval *ev, struct eval_block *block, const uint8_t *bytes, 
     /* Without this gcc subtracts the GOT's TLS offset in one instruction that the linker cannot relax. */
     __asm__("" : "+r"(cpu));
     t.slots = (char *)eval_slots - cpu;
-    find_uses(&t);
+    find_uses(&t, dead_at_end(&t, host));
     find_homes(&t);
-    translate_ops(&t, block, starts, mark_op);
+    translate_ops(&t, starts, mark_op);
     if (t.overflow)
         return -1;
     block->insn_count = t.b->insn_count;
