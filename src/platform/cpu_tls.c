@@ -2,4 +2,4 @@
  * compiled code reaches it at fixed offsets below the host's FS base (x86/cpu.h). Link this file last. */
 #include "x86/helpers.h"
 
-__attribute__((visibility("default"))) __thread struct x86_cpu x86_cpu_tls = {0};
+__thread struct x86_cpu x86_cpu_tls = {0};
