@@ -56,7 +56,7 @@ read_table(struct finder *f, const struct func *fn, uint64_t table, unsigned siz
         bool ok = size == 8 && f->image->is_pie ? read_absolute_entry(f, table, n, &t)
                                                 : read_entry(f, table, size, relative_to, n, &t);
 
-        if (!ok || t < fn->address || t >= fn->limit || !finder_range(f, t))
+        if (!ok || !finder_range(f, t) || (size == 4 && (t < fn->address || t >= fn->limit)))
             break;
         for (size_t i = 0; n > 0 && i < f->lea_targets.count; i++) {
             if (f->lea_targets.items[i] == table + (uint64_t)n * size)
