@@ -6,7 +6,7 @@
 
 #include "x86/x86.h"
 
-enum { PAGE = 4096, LOOK_AHEAD = 8, ALL = 0x7f, DIRECTION = 1u << X86_FLAG_DF };
+enum { PAGE = 4096, ALL = 0x7f, DIRECTION = 1u << X86_FLAG_DF };
 
 /* Does the instruction write its flags whatever its operands: not with a count of zero. */
 static bool
@@ -21,33 +21,55 @@ always_writes(const struct x86_insn *insn)
     }
 }
 
-unsigned
-eval_flags_live(const struct eval_host *host, uint64_t address, uint64_t near)
+/* Decodes one instruction for the look ahead; false where it ends. Other pages may not be there (the end of a
+ * file): reading them could fault. */
+static bool
+decode_near(const struct eval_host *host, uint64_t address, uint64_t near, struct x86_insn *insn)
 {
-    unsigned live = DIRECTION, pending = ALL & ~DIRECTION;
+    uint64_t image_base;
+    size_t left = 0, page_left = PAGE - (address & (PAGE - 1));
+    const uint8_t *text;
 
-    for (unsigned i = 0; i < LOOK_AHEAD && pending; i++) {
+    if ((address & ~(uint64_t)(PAGE - 1)) != (near & ~(uint64_t)(PAGE - 1)))
+        return false;
+    text = host->fetch(host->context, address, &left, &image_base);
+    return text && x86_decode(text, left < page_left ? left : page_left, address, insn) > 0;
+}
+
+static unsigned
+live_from(const struct eval_host *host, uint64_t address, uint64_t near, unsigned pending, unsigned *budget)
+{
+    unsigned live = 0;
+
+    while (pending && *budget) {
         struct x86_insn insn;
-        uint64_t image_base;
-        size_t left = 0, page_left = PAGE - (address & (PAGE - 1));
-        const uint8_t *text;
 
-        /* Other pages may not be there (the end of a file): reading them could fault. */
-        if ((address & ~(uint64_t)(PAGE - 1)) != (near & ~(uint64_t)(PAGE - 1)))
-            break;
-        text = host->fetch(host->context, address, &left, &image_base);
-        if (!text || x86_decode(text, left < page_left ? left : page_left, address, &insn) <= 0)
+        (*budget)--;
+        if (!decode_near(host, address, near, &insn))
             break;
         struct x86_flag_effects effects = x86_flag_effects(&insn);
+        enum x86_flow flow = x86_flow(&insn);
         live |= effects.tested & pending;
+        pending &= ~(unsigned)effects.tested;
         if (always_writes(&insn))
             pending &= ~(unsigned)effects.written;
-        if (x86_flow(&insn) == X86_FLOW_JUMP && insn.operand[0].kind == X86_OPD_REL)
-            address = (uint64_t)insn.operand[0].imm;
-        else if (x86_flow(&insn) == X86_FLOW_NEXT)
+        if (flow == X86_FLOW_NEXT) {
             address += insn.length;
-        else
+        } else if ((flow == X86_FLOW_JUMP || flow == X86_FLOW_CALL) && insn.operand[0].kind == X86_OPD_REL) {
+            address = (uint64_t)insn.operand[0].imm;
+        } else if (flow == X86_FLOW_BRANCH && insn.operand[0].kind == X86_OPD_REL) {
+            live |= live_from(host, (uint64_t)insn.operand[0].imm, near, pending, budget);
+            pending &= ~live;
+            address += insn.length;
+        } else {
             break;
+        }
     }
     return live | pending;
+}
+
+unsigned
+eval_flags_live(const struct eval_host *host, uint64_t address, uint64_t near, unsigned *budget)
+{
+    return DIRECTION | live_from(host, address, near, ALL & ~DIRECTION, budget);
 }

@@ -76,6 +76,7 @@ union eval_slot {
 } __attribute__((aligned(16)));
 
 enum { EVAL_SLOTS = 1024, EVAL_MAX_INSNS = 64, EVAL_MAX_BYTES = EVAL_MAX_INSNS * 15 };
+enum { EVAL_LOOK_AHEAD = 24 }; /* instructions decoded to find out which flags are read after a block */
 
 extern __thread union eval_slot eval_slots[EVAL_SLOTS];
 
@@ -111,8 +112,8 @@ int eval_translate(struct eval *ev, const struct eval_host *host, struct eval_bl
                    uint64_t image_base, uint32_t max_insns);
 
 /* The flags (bits X86_FLAG_*) that code at a guest address may read before it writes them, as far as
- * a short look ahead within the page of `near` tells; DF is always among them. */
-unsigned eval_flags_live(const struct eval_host *host, uint64_t address, uint64_t near);
+ * a short look ahead (*budget instructions) within the page of `near` tells; DF is always among them. */
+unsigned eval_flags_live(const struct eval_host *host, uint64_t address, uint64_t near, unsigned *budget);
 
 /* Runs from cpu->rip. With ev NULL, fills eval_labels. */
 enum eval_stop eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap);

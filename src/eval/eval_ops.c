@@ -181,7 +181,9 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
         S(STORE8), S(STORE16), S(STORE32), S(STORE64), S(STOREF32), S(STOREF64),
         S(ATOMIC_ADD), S(ATOMIC_AND), S(ATOMIC_OR), S(ATOMIC_XOR), S(ATOMIC_XCHG), S(ATOMIC_CMPXCHG),
         S(FENCE), S(V128_LOAD), S(V128_LOAD32_ZERO), S(V128_LOAD64_ZERO), S(V128_STORE),
-        S(I8X16_SHUFFLE), X(MOVE32), X(MOVE64), X(MOVE128), X(CONST32), X(CONST64), X(CONST128),
+        S(I8X16_SHUFFLE), [IR_I32X4_REPLACE] = &&S_REPLACE32, [IR_F32X4_REPLACE] = &&S_REPLACE32,
+        [IR_I64X2_REPLACE] = &&S_REPLACE64, [IR_F64X2_REPLACE] = &&S_REPLACE64, S(V128_AND), S(V128_OR), S(V128_XOR),
+        X(MOVE32), X(MOVE64), X(MOVE128), X(CONST32), X(CONST64), X(CONST128),
         X(CALL), X(JUMP), X(BRANCH), X(INDIRECT), X(SYSCALL), X(TRAP),
     };
 #undef S
@@ -383,6 +385,30 @@ S_V128_LOAD64_ZERO:
     D(type_v128) = (type_v128){v, 0};
     NEXT;
 }
+S_REPLACE32:
+{
+    typedef uint32_t lanes __attribute__((vector_size(16)));
+    lanes v = OPERAND(lanes, a);
+    v[op->imm & 3] = OPERAND(uint32_t, b);
+    D(lanes) = v;
+    NEXT;
+}
+S_REPLACE64:
+{
+    type_v128 v = OPERAND(type_v128, a);
+    v[op->imm & 1] = OPERAND(uint64_t, b);
+    D(type_v128) = v;
+    NEXT;
+}
+S_V128_AND:
+    D(type_v128) = OPERAND(type_v128, a) & OPERAND(type_v128, b);
+    NEXT;
+S_V128_OR:
+    D(type_v128) = OPERAND(type_v128, a) | OPERAND(type_v128, b);
+    NEXT;
+S_V128_XOR:
+    D(type_v128) = OPERAND(type_v128, a) ^ OPERAND(type_v128, b);
+    NEXT;
 S_I8X16_SHUFFLE:
 {
     uint8_t in[32], lanes[16], out[16];

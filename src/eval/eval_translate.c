@@ -72,6 +72,22 @@ is_barrier(const struct ir_op *op)
     return op->op != IR_SET && op->op != IR_GET && has_effect(op);
 }
 
+/* Lanes read in place: their size, or 0. */
+static int32_t
+lane_size(const struct ir_op *op)
+{
+    switch (op->op) {
+    case IR_I32X4_EXTRACT:
+    case IR_F32X4_EXTRACT:
+        return 4;
+    case IR_I64X2_EXTRACT:
+    case IR_F64X2_EXTRACT:
+        return 8;
+    default:
+        return 0;
+    }
+}
+
 /* Operations that only rename their operand's place. EXTU does where the operand's handler wrote a
  * zero-extended value, which those of CPU state and of aliases are not. */
 static bool
@@ -81,7 +97,7 @@ is_alias(const struct translator *t, const struct ir_op *op)
         const struct ir_op *from = op_at(t, op->a);
         return from->op > IR_GET && !is_alias(t, from);
     }
-    return op->op == IR_WRAP || (op->op >= IR_REINTERPRET_I32_F32 && op->op <= IR_REINTERPRET_F64_I64);
+    return op->op == IR_WRAP || lane_size(op) != 0 || (op->op >= IR_REINTERPRET_I32_F32 && op->op <= IR_REINTERPRET_F64_I64);
 }
 
 static bool
@@ -276,7 +292,7 @@ operand(struct translator *t, ir_value v)
         return *place;
     op = op_at(t, v);
     if (is_alias(t, op) && !constant(t, v, &imm))
-        return operand(t, op->a);
+        return operand(t, op->a) + lane_size(op) * op->aux;
     *place = slot_new(t);
     if (constant(t, v, &imm)) {
         struct eval_op *e = emit(t, eval_labels.plain[EVAL_X_CONST64]);
@@ -431,7 +447,9 @@ translate_op(struct translator *t, uint32_t i, const struct ir_op *op)
         e->fn = eval_helpers[op->aux];
     } else if (eval_simd[op->op]) {
         e->imm = op->aux;
-        e->fn = eval_simd[op->op];
+        e->imm2 = imm2;
+        if (e->code == eval_labels.plain[EVAL_X_CALL])
+            e->fn = eval_simd[op->op];
     } else if (op->op >= IR_ATOMIC_ADD && op->op <= IR_ATOMIC_CMPXCHG) {
         e->imm2 = op->aux;
     } else {
@@ -453,16 +471,16 @@ dead_at_end(const struct translator *t, const struct eval_host *host)
 {
     const struct ir_terminator *end = &t->b->end;
     uint64_t near = guest(t, t->b->address);
-    unsigned live;
+    unsigned live, budget = EVAL_LOOK_AHEAD;
 
     switch (end->kind) {
     case IR_T_JUMP:
     case IR_T_CALL:
-        live = eval_flags_live(host, guest(t, end->target), near);
+        live = eval_flags_live(host, guest(t, end->target), near, &budget);
         break;
     case IR_T_BRANCH:
-        live = eval_flags_live(host, guest(t, end->target), near);
-        live |= eval_flags_live(host, guest(t, end->next), near);
+        live = eval_flags_live(host, guest(t, end->target), near, &budget);
+        live |= eval_flags_live(host, guest(t, end->next), near, &budget);
         break;
     default:
         return 0;

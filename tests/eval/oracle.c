@@ -186,6 +186,20 @@ make_sequence(struct sequence *q, struct state *state, const char *filter)
         struct made *m = &q->part[q->count];
         bool reads;
 
+        if (q->count && random_below(7) == 0) {
+            /* jcc to the next instruction: ends the block, so that flags cross into the next one */
+            m->bytes[0] = (uint8_t)(0x70 | random_below(16));
+            m->bytes[1] = 0;
+            m->length = 2;
+            x86_decode(m->bytes, 2, at, &m->insn);
+            q->count++;
+            undefined_after(q, &reads);
+            if (reads)
+                q->count--;
+            else
+                at += 2;
+            continue;
+        }
         if (!form_runs(f) || !lift_supported(&f->sample))
             continue;
         /* three in four from the integer instructions, which have the flags and partial registers */
