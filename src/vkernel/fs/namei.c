@@ -774,7 +774,7 @@ vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
 
     if (flags & O_PATH)
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    if ((flags & __O_TMPFILE) && !(flags & O_PATH)) {
+    if ((flags & __O_TMPFILE & ~O_DIRECTORY) && !(flags & O_PATH)) {
         if ((flags & O_TMPFILE) != O_TMPFILE || (flags & O_CREAT))
             return -EINVAL;
         return open_tmpfile(dirfd, path, flags, mode, walk, out);

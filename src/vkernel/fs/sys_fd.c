@@ -82,7 +82,7 @@ sys_openat2(const uint64_t a[6])
         return -EINVAL;
     if ((walk & WALK_BENEATH) && (walk & WALK_IN_ROOT))
         return -EINVAL;
-    if (how.mode & ~07777ull || (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))))
+    if (how.mode & ~07777ull || (how.mode && !(how.flags & (O_CREAT | (__O_TMPFILE & ~O_DIRECTORY)))))
         return -EINVAL;
     return open_common((int)a[0], a[1], (int)how.flags, (mode_t)how.mode, walk);
 }
