@@ -50,6 +50,10 @@ config_from_image(const json_t *document, struct err *e)
     const char *os = json_string_value(json_object_get(document, "os"));
     json_t *out;
 
+    if (!json_is_object(document) || (from && !json_is_object(from) && !json_is_null(from))) {
+        err_set(e, "image config: not an object");
+        return NULL;
+    }
     if ((arch && strcmp(arch, "amd64") != 0) || (os && strcmp(os, "linux") != 0)) {
         err_set(e, "the image is for %s/%s; ingot takes linux/amd64", os ? os : "?", arch ? arch : "?");
         return NULL;

@@ -38,7 +38,10 @@ apply_whiteout(struct tree *t, const char *path, struct err *e)
         }
         return 0;
     }
-    target = mem_printf("%.*s%s", (int)(name - path), path, name + strlen(WHITEOUT));
+    name += strlen(WHITEOUT);
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return err_set(e, "%s: whiteout of no name", path);
+    target = mem_printf("%.*s%s", (int)(name - path - strlen(WHITEOUT)), path, name);
     result = tree_remove(t, target, e);
     mem_free(target);
     return result;

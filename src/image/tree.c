@@ -14,6 +14,9 @@
 
 enum { PAGE = 4096, MAX_SYMLINKS = 40, MAX_NAME = 255, MAX_DEPTH = 512 };
 
+/* A sparse file costs its archive nothing but us the time to hash it. */
+static const uint64_t MAX_FILE = (uint64_t)16 << 30;
+
 /* --- the spool's index: open addressing by hash --- */
 
 struct spool_slot {
@@ -143,58 +146,56 @@ is_last(const char *rest)
     return rest[strspn(rest, "/")] == '\0';
 }
 
+/* Where a walk stands: the directories from the root down, so that the ".." of symlink targets leads back. */
 struct walk {
     struct tree *t;
-    bool create;     /* make missing parents */
-    unsigned symlinks;
+    bool create; /* make missing parents */
+    unsigned symlinks, depth;
+    struct tree_inode *stack[MAX_DEPTH];
 };
 
-static struct tree_inode *walk_dir(struct walk *w, struct tree_inode *at, const char *path, size_t length,
-                                   unsigned depth, struct err *e);
+static int walk_path(struct walk *w, const char *path, size_t length, struct err *e);
 
-/* The directory that `name` in `dir` is or leads to. */
-static struct tree_inode *
-enter(struct walk *w, struct tree_inode *dir, const char *name, size_t length, unsigned depth, struct err *e)
+/* Goes from the directory on top into `name`, or to where that leads. 0, or -1: not there (no message when nothing is
+ * wrong but that) or unusable. */
+static int
+enter(struct walk *w, const char *name, size_t length, struct err *e)
 {
+    struct tree_inode *dir = w->stack[w->depth - 1], *n;
     bool found;
     size_t at = dir_find(dir, name, length, &found);
-    struct tree_inode *n;
 
     if (!found) {
         struct tree_attributes a = {.mode = S_IFDIR | 0755};
 
         if (!w->create)
-            return NULL;
+            return -1;
         n = inode_new(w->t, &a);
         dir_set(w->t, dir, name, length, n);
-        return n;
+    } else {
+        n = dir->entries.items[at].inode;
     }
-    n = dir->entries.items[at].inode;
     if (S_ISLNK(n->mode)) {
-        if (++w->symlinks > MAX_SYMLINKS || depth > MAX_DEPTH) {
-            err_set(e, "too many symbolic links at \"%.*s\"", (int)length, name);
-            return NULL;
-        }
-        return walk_dir(w, n->target[0] == '/' ? w->t->root : dir, n->target, strlen(n->target), depth + 1, e);
+        if (++w->symlinks > MAX_SYMLINKS)
+            return err_set(e, "too many symbolic links at \"%.*s\"", (int)length, name);
+        if (n->target[0] == '/')
+            w->depth = 1;
+        return walk_path(w, n->target, strlen(n->target), e);
     }
-    if (!S_ISDIR(n->mode)) {
-        err_set(e, "\"%.*s\" is not a directory", (int)length, name);
-        return NULL;
-    }
-    return n;
+    if (!S_ISDIR(n->mode))
+        return err_set(e, "\"%.*s\" is not a directory", (int)length, name);
+    if (w->depth == MAX_DEPTH)
+        return err_set(e, "path too deep at \"%.*s\"", (int)length, name);
+    w->stack[w->depth++] = n;
+    return 0;
 }
 
-/* ".." is only met in symlink targets; parents are found again from the root by a stack of directories. */
-static struct tree_inode *
-walk_dir(struct walk *w, struct tree_inode *at, const char *path, size_t length, unsigned depth, struct err *e)
+/* ".." is met in symlink targets only, and stops at the image's root. */
+static int
+walk_path(struct walk *w, const char *path, size_t length, struct err *e)
 {
-    struct tree_inode *stack[MAX_DEPTH];
     const char *end = path + length;
-    unsigned n = 0;
 
-    stack[n++] = w->t->root;
-    if (at != w->t->root)
-        stack[n++] = at;
     while (path < end) {
         size_t size;
         const char *name = next_component(&path, &size);
@@ -206,27 +207,23 @@ walk_dir(struct walk *w, struct tree_inode *at, const char *path, size_t length,
         if (size == 1 && name[0] == '.')
             continue;
         if (size == 2 && name[0] == '.' && name[1] == '.') {
-            if (n > 1)
-                n--;
+            if (w->depth > 1)
+                w->depth--;
             continue;
         }
-        if (size > MAX_NAME || n == MAX_DEPTH) {
-            err_set(e, "path too long or too deep");
-            return NULL;
-        }
-        at = enter(w, stack[n - 1], name, size, depth, e);
-        if (!at)
-            return NULL;
-        stack[n++] = at;
+        if (size > MAX_NAME)
+            return err_set(e, "name too long: \"%.80s...\"", name);
+        if (enter(w, name, size, e) < 0)
+            return -1;
     }
-    return stack[n - 1];
+    return 0;
 }
 
 /* Splits path into parent directory and last component (*name NULL for the root itself). */
 static struct tree_inode *
 locate(struct tree *t, const char *path, bool create, const char **name, size_t *length, struct err *e)
 {
-    struct walk w = {.t = t, .create = create};
+    struct walk w = {.t = t, .create = create, .depth = 1, .stack = {t->root}};
     const char *p = path, *last = NULL;
     size_t size = 0, last_size = 0;
 
@@ -256,7 +253,7 @@ locate(struct tree *t, const char *path, bool create, const char **name, size_t 
         return t->root;
     *name = last;
     *length = last_size;
-    return walk_dir(&w, t->root, path, (size_t)(last - path), 0, e);
+    return walk_path(&w, path, (size_t)(last - path), e) < 0 ? NULL : w.stack[w.depth - 1];
 }
 
 struct tree_inode *
@@ -382,7 +379,9 @@ tree_write(struct tree_writer *w, const void *data, size_t size, uint64_t offset
 {
     const uint8_t *p = data;
 
-    if (offset < w->size || offset > (uint64_t)1 << 40)
+    if (offset > MAX_FILE || size > MAX_FILE - offset)
+        return err_set(e, "file is larger than 16 GiB");
+    if (offset < w->size)
         return err_set(e, "file content is out of order");
     if (hash_zeros(w, offset - w->size) < 0 || !EVP_DigestUpdate(w->hash, data, size))
         return err_set(e, "cannot hash");
@@ -409,6 +408,10 @@ tree_write_end(struct tree_writer *w, struct tree_inode *inode, uint64_t size, s
 
     if (size < w->size)
         size = w->size;
+    if (size > MAX_FILE) {
+        tree_write_abort(w);
+        return err_set(e, "file is larger than 16 GiB");
+    }
     if (hash_zeros(w, size - w->size) < 0 || !EVP_DigestFinal_ex(w->hash, inode->sha256.bytes, NULL))
         return err_set(e, "cannot hash");
     EVP_MD_CTX_free(w->hash);
@@ -530,7 +533,7 @@ tree_walk(struct tree *t, tree_visit *visit, void *context, struct err *e)
             entry->inode->visited = true; /* a further hard link is not a further visit */
             result = visit(context, entry->inode, (const char *)path.data, e);
         }
-        if (S_ISDIR(entry->inode->mode) && stack.count < MAX_DEPTH)
+        if (S_ISDIR(entry->inode->mode))
             vec_push(&stack, ((struct visit_frame){entry->inode, 0, path.size}));
     }
     vec_fini(&stack);
