@@ -1,0 +1,529 @@
+/* AF_INET and AF_INET6 on the container's own loopback: TCP and UDP between guests.
+ *
+ * Addresses are kept as IPv6, IPv4 ones mapped (::ffff:a.b.c.d). The local ones are 127.0.0.0/8, ::1 and the
+ * unspecified; anything else is ENETUNREACH: outside sockets are not implemented. */
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "platform/hostfs.h"
+#include "vkernel/net/socket.h"
+
+enum { PORT_LOW = 32768, PORT_HIGH = 60999 };
+
+static struct list bound_sockets = {&bound_sockets, &bound_sockets};
+static const struct socket_ops tcp_ops, udp_ops;
+
+struct endpoint {
+    struct in6_addr ip;
+    unsigned port;
+};
+
+static bool
+is_mapped(const struct in6_addr *a)
+{
+    return IN6_IS_ADDR_V4MAPPED(a);
+}
+
+static bool
+is_any(const struct in6_addr *a)
+{
+    return IN6_IS_ADDR_UNSPECIFIED(a) || (is_mapped(a) && a->s6_addr32[3] == 0);
+}
+
+static bool
+is_local(const struct in6_addr *a)
+{
+    return is_any(a) || IN6_IS_ADDR_LOOPBACK(a) || (is_mapped(a) && a->s6_addr[12] == 127);
+}
+
+/* Reads a socket address of the family of s. */
+static int
+parse(const struct socket *s, const struct address *a, struct endpoint *e)
+{
+    memset(e, 0, sizeof *e);
+    if (a->length < sizeof(sa_family_t))
+        return -EINVAL;
+    if (s->family == AF_INET || a->storage.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&a->storage;
+
+        if (a->length < sizeof *in)
+            return -EINVAL;
+        if (in->sin_family != AF_INET)
+            return -EAFNOSUPPORT;
+        if (s->family == AF_INET6)
+            return -EINVAL;
+        e->ip.s6_addr[10] = e->ip.s6_addr[11] = 0xff;
+        memcpy(&e->ip.s6_addr[12], &in->sin_addr, 4);
+        e->port = ntohs(in->sin_port);
+    } else {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&a->storage;
+
+        if (a->length < 24)
+            return -EINVAL;
+        if (in->sin6_family != AF_INET6)
+            return -EAFNOSUPPORT;
+        e->ip = in->sin6_addr;
+        e->port = ntohs(in->sin6_port);
+    }
+    return 0;
+}
+
+static struct address
+format(int family, const struct endpoint *e)
+{
+    struct address a;
+
+    memset(&a, 0, sizeof a);
+    if (family == AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&a.storage;
+
+        in->sin_family = AF_INET;
+        in->sin_port = htons((uint16_t)e->port);
+        memcpy(&in->sin_addr, &e->ip.s6_addr[12], 4);
+        a.length = sizeof *in;
+    } else {
+        struct sockaddr_in6 *in = (struct sockaddr_in6 *)&a.storage;
+
+        in->sin6_family = AF_INET6;
+        in->sin6_port = htons((uint16_t)e->port);
+        in->sin6_addr = e->ip;
+        a.length = sizeof *in;
+    }
+    return a;
+}
+
+static struct endpoint
+local_of(const struct socket *s)
+{
+    struct endpoint e;
+
+    if (parse(s, &s->local, &e) < 0)
+        memset(&e, 0, sizeof e);
+    return e;
+}
+
+static bool
+v6only(const struct socket *s)
+{
+    return s->family == AF_INET6 && socket_option(s, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+}
+
+/* Does a packet to `to` reach a socket bound at `at`? 0 no, 1 by wildcard, 2 exactly. */
+static int
+matches(const struct socket *s, const struct endpoint *at, const struct endpoint *to)
+{
+    if (at->port != to->port)
+        return 0;
+    if (memcmp(&at->ip, &to->ip, sizeof at->ip) == 0)
+        return 2;
+    if (!is_any(&at->ip))
+        return 0;
+    if (is_mapped(&at->ip))
+        return is_mapped(&to->ip) ? 1 : 0;
+    return is_mapped(&to->ip) && v6only(s) ? 0 : 1;
+}
+
+static struct socket *
+find_bound(int type, const struct endpoint *to, const struct endpoint *from)
+{
+    struct socket *best = NULL;
+    int best_score = 0;
+
+    LIST_EACH(p, &bound_sockets) {
+        struct socket *s = list_entry(p, struct socket, all);
+        struct endpoint at = local_of(s), remote;
+        int score;
+
+        if (s->type != type || (type == SOCK_STREAM && !s->listening))
+            continue;
+        score = matches(s, &at, to);
+        if (score && type == SOCK_DGRAM && s->connected) { /* only its peer may send to it */
+            if (!from || parse(s, &s->remote, &remote) < 0 || remote.port != from->port)
+                continue;
+            score += 2;
+        }
+        if (score > best_score) {
+            best = s;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static bool
+conflicts(const struct socket *s, const struct endpoint *e)
+{
+    LIST_EACH(p, &bound_sockets) {
+        struct socket *o = list_entry(p, struct socket, all);
+        struct endpoint at = local_of(o);
+        bool both_reuse = socket_option(s, SOL_SOCKET, SO_REUSEADDR, 0) && socket_option(o, SOL_SOCKET, SO_REUSEADDR, 0);
+
+        if (o == s || o->type != s->type || at.port != e->port)
+            continue;
+        if (!matches(o, &at, e) && !matches(s, e, &at))
+            continue;
+        if (socket_option(s, SOL_SOCKET, SO_REUSEPORT, 0) && socket_option(o, SOL_SOCKET, SO_REUSEPORT, 0))
+            continue;
+        if (both_reuse && (s->type == SOCK_DGRAM || !o->listening))
+            continue;
+        if (o->type == SOCK_STREAM && o->connected && !o->listening && socket_option(s, SOL_SOCKET, SO_REUSEADDR, 0))
+            continue;
+        return true;
+    }
+    return false;
+}
+
+static int
+bind_to(struct socket *s, struct endpoint *e)
+{
+    static unsigned next;
+
+    if (e->port == 0) {
+        unsigned tries = PORT_HIGH - PORT_LOW + 1;
+
+        if (!next) {
+            host_random(&next, sizeof next);
+            next = PORT_LOW + next % (PORT_HIGH - PORT_LOW);
+        }
+        do {
+            e->port = next++;
+            if (next > PORT_HIGH)
+                next = PORT_LOW;
+        } while (conflicts(s, e) && --tries);
+        if (!tries)
+            return -EADDRINUSE;
+    } else if (conflicts(s, e)) {
+        return -EADDRINUSE;
+    }
+    s->local = format(s->family, e);
+    s->bound = true;
+    list_append(&bound_sockets, &s->all);
+    return 0;
+}
+
+static int
+inet_bind(struct socket *s, const struct address *a)
+{
+    struct endpoint e;
+    int r = parse(s, a, &e);
+
+    if (r < 0)
+        return r;
+    if (s->bound)
+        return -EINVAL;
+    return is_local(&e.ip) ? bind_to(s, &e) : -EADDRNOTAVAIL;
+}
+
+/* Any local address, for a socket that sends without having been bound. */
+static int
+autobind(struct socket *s, const struct endpoint *to)
+{
+    struct endpoint e = {.port = 0};
+
+    if (s->bound)
+        return 0;
+    if (to)
+        e.ip = to->ip;
+    else if (s->family == AF_INET)
+        e.ip.s6_addr[10] = e.ip.s6_addr[11] = 0xff;
+    return bind_to(s, &e);
+}
+
+/* Where a connection to the unspecified address really goes. */
+static void
+loopback_for(struct endpoint *e)
+{
+    if (!is_any(&e->ip))
+        return;
+    if (is_mapped(&e->ip)) {
+        e->ip.s6_addr[12] = 127;
+        e->ip.s6_addr[15] = 1;
+    } else {
+        e->ip.s6_addr[15] = 1;
+    }
+}
+
+/* A bound-to-any socket that connects gets the address it speaks from. */
+static void
+settle_local(struct socket *s, const struct endpoint *to)
+{
+    struct endpoint e = local_of(s);
+
+    if (is_any(&e.ip)) {
+        e.ip = to->ip;
+        s->local = format(s->family, &e);
+    }
+}
+
+static int
+tcp_connect(struct socket *s, const struct address *a)
+{
+    struct socket *listener, *server;
+    struct endpoint to, me;
+    int r;
+
+    if (a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC)
+        return s->connected ? -EOPNOTSUPP : 0;
+    r = parse(s, a, &to);
+    if (r < 0)
+        return r;
+    if (s->listening || s->connected)
+        return -EISCONN;
+    if (!is_local(&to.ip))
+        return -ENETUNREACH;
+    loopback_for(&to);
+    listener = find_bound(SOCK_STREAM, &to, NULL);
+    if (!listener)
+        return -ECONNREFUSED;
+    if (listener->pending_count > listener->backlog)
+        return -EAGAIN;
+    r = autobind(s, &to);
+    if (r < 0)
+        return r;
+    settle_local(s, &to);
+    server = socket_new(listener->family, SOCK_STREAM, listener->protocol, &tcp_ops);
+    if (!server)
+        return -ENOMEM;
+    me = local_of(s);
+    server->local = format(listener->family, &to);
+    server->remote = format(listener->family, &me);
+    memcpy(server->options, listener->options, sizeof server->options);
+    server->option_count = listener->option_count;
+    s->remote = format(s->family, &to);
+    return stream_offer(s, listener, server);
+}
+
+static int
+tcp_listen(struct socket *s)
+{
+    if (s->connected)
+        return -EINVAL;
+    return autobind(s, NULL);
+}
+
+static ssize_t
+tcp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    if (s->type == SOCK_STREAM && !s->connected)
+        return s->listening || !s->shut_write ? -EPIPE : -ENOTCONN;
+    return stream_send(s, iov, count, t);
+}
+
+static void
+inet_close(struct socket *s)
+{
+    list_remove(&s->all);
+}
+
+static int
+udp_connect(struct socket *s, const struct address *a)
+{
+    struct endpoint to;
+    int r;
+
+    if (a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC) {
+        s->connected = false;
+        s->remote.length = 0;
+        return 0;
+    }
+    r = parse(s, a, &to);
+    if (r < 0)
+        return r;
+    if (!is_local(&to.ip))
+        return -ENETUNREACH;
+    loopback_for(&to);
+    r = autobind(s, &to);
+    if (r < 0)
+        return r;
+    settle_local(s, &to);
+    s->remote = format(s->family, &to);
+    s->connected = true;
+    return 0;
+}
+
+static ssize_t
+udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    const struct address *a = t->to ? t->to : s->connected ? &s->remote : NULL;
+    size_t size = iov_total(iov, count);
+    struct endpoint to, from;
+    struct socket *target;
+    struct message *m;
+    int r;
+
+    if (!a)
+        return -EDESTADDRREQ;
+    if (s->error) {
+        int e = s->error;
+
+        s->error = 0;
+        return -e;
+    }
+    r = parse(s, a, &to);
+    if (r < 0)
+        return r;
+    if (to.port == 0)
+        return -EINVAL;
+    if (size > 65507)
+        return -EMSGSIZE;
+    if (!is_local(&to.ip))
+        return -ENETUNREACH;
+    loopback_for(&to);
+    r = autobind(s, NULL);
+    if (r < 0)
+        return r;
+    from = local_of(s);
+    target = find_bound(SOCK_DGRAM, &to, &from);
+    if (!target) {
+        if (s->connected) { /* the ICMP answer of a closed port */
+            s->error = ECONNREFUSED;
+            socket_wake(s);
+        }
+        return (ssize_t)size;
+    }
+    if (target->shut_read || target->queued + size > target->receive_limit)
+        return (ssize_t)size; /* UDP: dropped */
+    m = message_new(NULL, iov, count, size, NULL);
+    if (!m)
+        return -ENOBUFS;
+    if (is_any(&from.ip))
+        from.ip = to.ip;
+    {
+        struct address source = format(target->family, &from);
+
+        memcpy(&m->from, &source.storage, sizeof m->from);
+        m->from_length = source.length;
+    }
+    message_append(target, m);
+    return (ssize_t)size;
+}
+
+static const struct socket_ops tcp_ops = {
+    .bind = inet_bind, .connect = tcp_connect, .listen = tcp_listen, .send = tcp_send, .close = inet_close};
+static const struct socket_ops udp_ops = {
+    .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = inet_close};
+
+struct socket *
+inet_socket_new(int family, int type, int protocol, int *error)
+{
+    struct socket *s;
+    struct endpoint none = {.port = 0};
+    bool stream = type == SOCK_STREAM;
+
+    *error = -EPROTONOSUPPORT;
+    if (type == SOCK_RAW) {
+        *error = -EPERM;
+        return NULL;
+    }
+    if (!stream && type != SOCK_DGRAM) {
+        *error = -ESOCKTNOSUPPORT;
+        return NULL;
+    }
+    if (protocol && protocol != (stream ? IPPROTO_TCP : IPPROTO_UDP))
+        return NULL;
+    s = socket_new(family, type, stream ? IPPROTO_TCP : IPPROTO_UDP, stream ? &tcp_ops : &udp_ops);
+    *error = -ENOMEM;
+    if (!s)
+        return NULL;
+    if (family == AF_INET)
+        none.ip.s6_addr[10] = none.ip.s6_addr[11] = 0xff;
+    s->local = format(family, &none);
+    return s;
+}
+
+void
+inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
+{
+    LIST_EACH(p, &bound_sockets)
+        each(list_entry(p, struct socket, all), arg);
+}
+
+/* --- interface ioctls (netdevice(7)): there is lo --- */
+
+static int
+interface_list(guest_addr arg)
+{
+    struct { int length, pad; uint64_t buffer; } conf;
+    struct ifreq r;
+
+    if (copy_from_guest(&conf, arg, sizeof conf) < 0)
+        return -EFAULT;
+    memset(&r, 0, sizeof r);
+    strcpy(r.ifr_name, "lo");
+    ((struct sockaddr_in *)&r.ifr_addr)->sin_family = AF_INET;
+    ((struct sockaddr_in *)&r.ifr_addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (conf.buffer && conf.length >= (int)sizeof r) {
+        if (copy_to_guest(conf.buffer, &r, sizeof r) < 0)
+            return -EFAULT;
+        conf.length = sizeof r;
+    } else {
+        conf.length = conf.buffer ? 0 : (int)sizeof r;
+    }
+    return copy_to_guest(arg, &conf, sizeof conf);
+}
+
+int
+inet_ioctl(struct socket *s, unsigned long request, guest_addr arg)
+{
+    struct ifreq r;
+    struct sockaddr_in *in = (struct sockaddr_in *)&r.ifr_addr;
+
+    if (request == SIOCGIFCONF)
+        return interface_list(arg);
+    if (request < 0x8900 || request > 0x89ff)
+        return -ENOTTY;
+    if (copy_from_guest(&r, arg, sizeof r) < 0)
+        return -EFAULT;
+    if (request == SIOCGIFNAME) {
+        if (r.ifr_ifindex != 1)
+            return -ENODEV;
+        strcpy(r.ifr_name, "lo");
+        return copy_to_guest(arg, &r, sizeof r);
+    }
+    r.ifr_name[IFNAMSIZ - 1] = '\0';
+    switch (request) {
+    case SIOCGIFFLAGS:
+    case SIOCGIFINDEX:
+    case SIOCGIFADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFMTU:
+    case SIOCGIFHWADDR:
+    case SIOCGIFMETRIC:
+    case SIOCGIFTXQLEN:
+        break;
+    default:
+        return capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM;
+    }
+    if (strcmp(r.ifr_name, "lo") != 0)
+        return -ENODEV;
+    memset(&r.ifr_ifru, 0, sizeof r.ifr_ifru);
+    switch (request) {
+    case SIOCGIFFLAGS:
+        r.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+        break;
+    case SIOCGIFINDEX:
+        r.ifr_ifindex = 1;
+        break;
+    case SIOCGIFADDR:
+    case SIOCGIFNETMASK:
+        in->sin_family = AF_INET;
+        in->sin_addr.s_addr = htonl(request == SIOCGIFADDR ? INADDR_LOOPBACK : 0xff000000);
+        break;
+    case SIOCGIFMTU:
+        r.ifr_mtu = 65536;
+        break;
+    case SIOCGIFHWADDR:
+        r.ifr_hwaddr.sa_family = ARPHRD_LOOPBACK;
+        break;
+    case SIOCGIFTXQLEN:
+        r.ifr_qlen = 1000;
+        break;
+    default:
+        break;
+    }
+    return copy_to_guest(arg, &r, sizeof r);
+}

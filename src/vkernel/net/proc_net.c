@@ -1,0 +1,132 @@
+/* /proc/net: the tables that netstat, ss and resolvers read. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "vkernel/fs/pseudofs.h"
+#include "vkernel/net/socket.h"
+
+struct listing {
+    struct text *out;
+    int family, type;
+    unsigned count;
+};
+
+static void
+hex_address(struct text *out, const struct address *a, int family)
+{
+    if (family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&a->storage;
+
+        text_printf(out, "%08X:%04X", a->length ? in->sin_addr.s_addr : 0, a->length ? ntohs(in->sin_port) : 0);
+    } else {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&a->storage;
+
+        for (int k = 0; k < 4; k++)
+            text_printf(out, "%08X", a->length ? in->sin6_addr.s6_addr32[k] : 0);
+        text_printf(out, ":%04X", a->length ? ntohs(in->sin6_port) : 0);
+    }
+}
+
+static void
+inet_row(struct socket *s, void *arg)
+{
+    struct listing *l = arg;
+    int state = s->type == SOCK_DGRAM ? 7 : s->listening ? TCP_LISTEN : s->peer ? TCP_ESTABLISHED : TCP_CLOSE;
+
+    if (s->family != l->family || s->type != l->type)
+        return;
+    text_printf(l->out, "%4u: ", l->count++);
+    hex_address(l->out, &s->local, s->family);
+    text_printf(l->out, " ");
+    hex_address(l->out, &s->remote, s->family);
+    text_printf(l->out, " %02X %08X:%08X 00:00000000 00000000 %5u        0 %llu 1 0000000000000000 100 0 0 10 0\n", state,
+                s->peer ? (unsigned)s->peer->queued : 0, (unsigned)s->queued, s->creds.uid,
+                s->inode ? (unsigned long long)s->inode->ino : 0ull);
+}
+
+static int
+inet_table(struct text *out, int family, int type)
+{
+    struct listing l = {out, family, type, 0};
+
+    text_printf(out, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
+    inet_socket_list(inet_row, &l);
+    return 0;
+}
+
+static int
+show_tcp(const struct pseudo_key *key, struct text *out)
+{
+    return inet_table(out, AF_INET, SOCK_STREAM);
+}
+
+static int
+show_tcp6(const struct pseudo_key *key, struct text *out)
+{
+    return inet_table(out, AF_INET6, SOCK_STREAM);
+}
+
+static int
+show_udp(const struct pseudo_key *key, struct text *out)
+{
+    return inet_table(out, AF_INET, SOCK_DGRAM);
+}
+
+static int
+show_udp6(const struct pseudo_key *key, struct text *out)
+{
+    return inet_table(out, AF_INET6, SOCK_DGRAM);
+}
+
+static void
+unix_row(struct socket *s, void *arg)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&s->local.storage;
+    struct text *out = arg;
+    size_t n = s->local.length > sizeof(sa_family_t) ? s->local.length - sizeof(sa_family_t) : 0;
+
+    text_printf(out, "0000000000000000: %08X 00000000 %08X %04X %02X %5llu", 2, s->listening ? 0x10000 : 0, s->type,
+                s->connected ? 3 : 1, s->inode ? (unsigned long long)s->inode->ino : 0ull);
+    if (n) {
+        text_printf(out, " ");
+        for (size_t k = 0; k < n; k++) {
+            char c = un->sun_path[k];
+
+            if (c || k + 1 < n)
+                text_printf(out, "%c", c ? c : '@');
+        }
+    }
+    text_printf(out, "\n");
+}
+
+static int
+show_unix(const struct pseudo_key *key, struct text *out)
+{
+    text_printf(out, "Num       RefCount Protocol Flags    Type St Inode Path\n");
+    unix_socket_list(unix_row, out);
+    return 0;
+}
+
+#define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
+#define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
+
+const struct pseudo proc_net_children[] = {
+    SHOW("tcp", show_tcp),
+    SHOW("tcp6", show_tcp6),
+    SHOW("udp", show_udp),
+    SHOW("udp6", show_udp6),
+    SHOW("unix", show_unix),
+    TEXT("dev",
+         "Inter-|   Receive                                                |  Transmit\n"
+         " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
+         "compressed\n"
+         "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n"),
+    TEXT("route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"),
+    TEXT("if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n"),
+    TEXT("arp", "IP address       HW type     Flags       HW address            Mask     Device\n"),
+    TEXT("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"),
+    TEXT("netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"),
+    TEXT("snmp", ""),
+    TEXT("sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n"),
+    {.mode = 0},
+};

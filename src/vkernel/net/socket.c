@@ -1,0 +1,545 @@
+/* Socket objects: life, queues, streams, readiness. */
+#include "vkernel/net/socket.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+
+struct wait_queue dgram_space = {{&dgram_space.waiters, &dgram_space.waiters}};
+
+static struct superblock *
+sockfs(void)
+{
+    static struct superblock *sb;
+
+    if (!sb)
+        sb = superblock_new("sockfs", 0x534f434b);
+    return sb;
+}
+
+struct ucred
+current_ucred(void)
+{
+    const struct process *p = current_process();
+
+    return (struct ucred){.pid = p->pid, .uid = p->creds.euid, .gid = p->creds.egid};
+}
+
+bool
+is_stream(const struct socket *s)
+{
+    return s->type == SOCK_STREAM;
+}
+
+struct socket *
+socket_new(int family, int type, int protocol, const struct socket_ops *ops)
+{
+    struct socket *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->refs = 1;
+    s->family = family;
+    s->type = type;
+    s->protocol = protocol;
+    s->ops = ops;
+    s->open = true;
+    s->receive_limit = s->send_limit = SOCKET_BUFFER;
+    s->creds = current_ucred();
+    list_init(&s->messages);
+    list_init(&s->pending);
+    list_init(&s->pending_link);
+    list_init(&s->all);
+    wait_queue_init(&s->in_queue);
+    wait_queue_init(&s->out_queue);
+    return s;
+}
+
+struct socket *
+socket_get(struct socket *s)
+{
+    s->refs++;
+    return s;
+}
+
+static void
+drop_messages(struct socket *s)
+{
+    LIST_EACH_SAFE(p, &s->messages)
+        message_free(list_entry(p, struct message, link));
+    list_init(&s->messages);
+    s->queued = 0;
+    s->message_count = 0;
+}
+
+void
+socket_put(struct socket *s)
+{
+    if (!s || --s->refs > 0)
+        return;
+    drop_messages(s);
+    free(s);
+}
+
+void
+socket_wake(struct socket *s)
+{
+    wait_queue_wake(&s->in_queue);
+    wait_queue_wake(&s->out_queue);
+}
+
+void
+socket_pair_up(struct socket *a, struct socket *b)
+{
+    a->peer = socket_get(b);
+    b->peer = socket_get(a);
+    a->connected = b->connected = true;
+}
+
+void
+scm_free(struct scm *m)
+{
+    if (!m)
+        return;
+    for (unsigned k = 0; k < m->file_count; k++)
+        file_put(m->files[k]);
+    free(m);
+}
+
+struct message *
+message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t)
+{
+    struct message *m = calloc(1, sizeof *m + size);
+
+    if (!m)
+        return NULL;
+    m->size = size;
+    iov_gather(iov, count, 0, m->data, size);
+    m->creds = current_ucred();
+    if (sender) {
+        memcpy(&m->from, &sender->local.storage, sizeof m->from);
+        m->from_length = sender->local.length;
+    }
+    if (t && t->scm) {
+        m->scm = t->scm;
+        t->scm = NULL;
+    }
+    return m;
+}
+
+void
+message_free(struct message *m)
+{
+    list_remove(&m->link);
+    scm_free(m->scm);
+    socket_put(m->sender);
+    free(m);
+}
+
+int
+message_append(struct socket *to, struct message *m)
+{
+    list_append(&to->messages, &m->link);
+    to->queued += m->size;
+    to->message_count++;
+    wait_queue_wake(&to->in_queue);
+    return 0;
+}
+
+/* --- streams --- */
+
+ssize_t
+stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    struct socket *peer = s->peer;
+    size_t size = iov_total(iov, count), room;
+    struct message *m, *last;
+
+    if (s->error) {
+        int e = s->error;
+
+        s->error = 0;
+        return -e;
+    }
+    if (s->shut_write || s->peer_gone || (peer && peer->shut_read))
+        return -EPIPE;
+    if (!peer)
+        return -ENOTCONN;
+    if (size == 0)
+        return 0;
+    if (peer->queued >= peer->receive_limit)
+        return -EAGAIN;
+    room = peer->receive_limit - peer->queued;
+    if (size > room)
+        size = room;
+    /* small writes that follow each other share a chunk */
+    last = list_empty(&peer->messages) ? NULL : list_entry(peer->messages.prev, struct message, link);
+    (void)last;
+    m = message_new(NULL, iov, count, size, t);
+    if (!m)
+        return -ENOBUFS;
+    message_append(peer, m);
+    return (ssize_t)size;
+}
+
+static void
+consumed(struct socket *s, struct message *m, size_t n)
+{
+    s->queued -= n;
+    m->offset += n;
+    if (m->offset == m->size) {
+        s->message_count--;
+        message_free(m);
+    }
+    if (s->peer)
+        wait_queue_wake(&s->peer->out_queue);
+}
+
+static struct scm *
+scm_copy(const struct scm *m)
+{
+    struct scm *c = malloc(sizeof *c);
+
+    if (!c)
+        return NULL;
+    *c = *m;
+    for (unsigned k = 0; k < c->file_count; k++)
+        file_get(c->files[k]);
+    return c;
+}
+
+static ssize_t
+stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    size_t want = iov_total(iov, count), done = 0;
+    bool peek = t->flags & MSG_PEEK;
+
+    LIST_EACH_SAFE(p, &s->messages) {
+        struct message *m = list_entry(p, struct message, link);
+        size_t n = m->size - m->offset;
+
+        if (done == want || (done > 0 && m->scm))
+            break;
+        if (done == 0)
+            t->creds = m->creds;
+        if (m->scm) {
+            if (peek) {
+                t->scm = scm_copy(m->scm);
+            } else {
+                t->scm = m->scm;
+                m->scm = NULL;
+            }
+        }
+        if (n > want - done)
+            n = want - done;
+        if (!(t->flags & MSG_TRUNC))
+            iov_scatter(iov, count, done, m->data + m->offset, n);
+        done += n;
+        if (!peek)
+            consumed(s, m, n);
+        if (t->scm)
+            break;
+    }
+    if (done || want == 0)
+        return (ssize_t)done;
+    if (s->error) {
+        int e = s->error;
+
+        s->error = 0;
+        return -e;
+    }
+    if (s->shut_read || s->peer_gone)
+        return 0;
+    return s->peer ? -EAGAIN : -ENOTCONN;
+}
+
+/* --- datagrams and sequenced packets --- */
+
+static ssize_t
+packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    struct message *m;
+    size_t want = iov_total(iov, count), n;
+    ssize_t r;
+
+    if (s->error) {
+        int e = s->error;
+
+        s->error = 0;
+        return -e;
+    }
+    if (list_empty(&s->messages)) {
+        if (s->shut_read || (s->peer_gone && s->type == SOCK_SEQPACKET))
+            return 0;
+        return s->type == SOCK_SEQPACKET && !s->peer ? -ENOTCONN : -EAGAIN;
+    }
+    m = list_entry(s->messages.next, struct message, link);
+    n = m->size < want ? m->size : want;
+    iov_scatter(iov, count, 0, m->data, n);
+    r = (ssize_t)n;
+    if (m->size > want) {
+        t->out_flags |= MSG_TRUNC;
+        if (t->flags & MSG_TRUNC)
+            r = (ssize_t)m->size;
+    }
+    if (s->type == SOCK_SEQPACKET)
+        t->out_flags |= MSG_EOR;
+    memcpy(&t->from.storage, &m->from, sizeof m->from);
+    t->from.length = m->from_length;
+    t->creds = m->creds;
+    if (t->flags & MSG_PEEK) {
+        if (m->scm)
+            t->scm = scm_copy(m->scm);
+        return r;
+    }
+    t->scm = m->scm;
+    m->scm = NULL;
+    s->queued -= m->size;
+    s->message_count--;
+    if (m->sender)
+        wait_queue_wake(&m->sender->out_queue);
+    message_free(m);
+    if (s->peer)
+        wait_queue_wake(&s->peer->out_queue);
+    wait_queue_wake(&dgram_space);
+    return r;
+}
+
+ssize_t
+queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
+}
+
+ssize_t
+socket_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    return s->ops->send(s, iov, count, t);
+}
+
+ssize_t
+socket_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    if (s->listening)
+        return -EINVAL;
+    return s->ops->recv ? s->ops->recv(s, iov, count, t) : queue_recv(s, iov, count, t);
+}
+
+/* --- connections --- */
+
+/* Puts the server end of a new connection in the listener's queue; takes over `server`. -EAGAIN: the queue is full. */
+int
+stream_offer(struct socket *client, struct socket *listener, struct socket *server)
+{
+    if (listener->pending_count > listener->backlog) {
+        socket_put(server);
+        return -EAGAIN;
+    }
+    socket_pair_up(client, server);
+    server->peer_creds = client->creds;
+    client->peer_creds = listener->creds;
+    list_append(&listener->pending, &server->pending_link);
+    listener->pending_count++;
+    wait_queue_wake(&listener->in_queue);
+    wait_queue_wake(&client->out_queue);
+    return 0;
+}
+
+/* This end is closing. */
+void
+stream_disconnect(struct socket *s)
+{
+    struct socket *peer = s->peer;
+
+    s->peer = NULL;
+    if (!peer)
+        return;
+    if (peer->peer == s) {
+        peer->peer_gone = true;
+        peer->shut_read = true;
+        if (!list_empty(&s->messages) && s->type != SOCK_DGRAM)
+            peer->error = ECONNRESET;
+        peer->peer = NULL;
+        socket_wake(peer);
+        socket_put(s);
+    }
+    socket_put(peer);
+}
+
+int
+socket_shutdown(struct socket *s, int how)
+{
+    if (how < 0 || how > 2)
+        return -EINVAL;
+    if (s->listening && s->family != AF_UNIX) {
+        s->shut_read = true;
+        s->listening = false;
+        socket_wake(s);
+        return 0;
+    }
+    if (!s->peer && !s->peer_gone)
+        return -ENOTCONN;
+    if (how != SHUT_WR)
+        s->shut_read = true;
+    if (how != SHUT_RD) {
+        s->shut_write = true;
+        if (s->peer && s->type != SOCK_DGRAM) {
+            s->peer->shut_read = true;
+            socket_wake(s->peer);
+        }
+    }
+    if (how != SHUT_WR && s->peer && s->family == AF_UNIX)
+        socket_wake(s->peer);
+    socket_wake(s);
+    return 0;
+}
+
+static void
+socket_close(struct socket *s)
+{
+    s->open = false;
+    while (!list_empty(&s->pending)) {
+        struct socket *c = list_entry(s->pending.next, struct socket, pending_link);
+
+        list_remove(&c->pending_link);
+        c->open = false;
+        if (c->peer)
+            c->peer->error = ECONNRESET;
+        if (c->ops->close)
+            c->ops->close(c);
+        stream_disconnect(c);
+        socket_put(c);
+    }
+    if (s->ops->close)
+        s->ops->close(s);
+    stream_disconnect(s);
+    drop_messages(s);
+    wait_queue_wake(&dgram_space);
+    socket_put(s);
+}
+
+/* --- the file --- */
+
+static ssize_t
+socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct transfer t = {0};
+    ssize_t n = socket_recv(f->data, iov, count, &t);
+
+    scm_free(t.scm);
+    return n;
+}
+
+static ssize_t
+socket_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct transfer t = {0};
+
+    return socket_send(f->data, iov, count, &t);
+}
+
+static bool
+writable(const struct socket *s)
+{
+    if (s->type == SOCK_DGRAM && (s->family != AF_UNIX || !s->peer))
+        return true;
+    if (!s->peer)
+        return s->peer_gone || s->shut_write;
+    return s->peer->queued < s->peer->receive_limit && (is_stream(s) || s->peer->message_count < DGRAM_QUEUE);
+}
+
+static unsigned
+socket_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
+{
+    struct socket *s = f->data;
+    unsigned events = 0;
+
+    poll_add(queues, count, max, &s->in_queue);
+    poll_add(queues, count, max, &s->out_queue);
+    if (s->error)
+        events |= POLLERR | POLLIN;
+    if (s->listening)
+        return events | (list_empty(&s->pending) ? 0 : POLLIN | POLLRDNORM);
+    if (!list_empty(&s->messages) || s->shut_read || s->peer_gone)
+        events |= POLLIN | POLLRDNORM;
+    if (s->shut_read && s->type != SOCK_DGRAM)
+        events |= POLLRDHUP;
+    if (s->type != SOCK_DGRAM && s->family != AF_NETLINK &&
+        ((s->shut_read && s->shut_write) || s->peer_gone || (!s->peer && !s->connected)))
+        events |= POLLHUP;
+    if (writable(s) || (is_stream(s) && !s->peer))
+        events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+    return events;
+}
+
+static int
+socket_ioctl(struct file *f, unsigned long request, guest_addr arg)
+{
+    struct socket *s = f->data;
+    int n;
+
+    switch (request) {
+    case FIONREAD:
+        if (s->listening)
+            return -EINVAL;
+        n = (int)s->queued;
+        if (!is_stream(s))
+            n = list_empty(&s->messages) ? 0 : (int)list_entry(s->messages.next, struct message, link)->size;
+        return copy_to_guest(arg, &n, sizeof n);
+    case TIOCOUTQ:
+        n = s->peer ? (int)s->peer->queued : 0;
+        return copy_to_guest(arg, &n, sizeof n);
+    default:
+        return inet_ioctl(s, request, arg);
+    }
+}
+
+static void
+socket_release(struct file *f)
+{
+    struct socket *s = f->data;
+
+    s->inode = NULL;
+    socket_close(s);
+}
+
+static uint64_t
+socket_timeout(struct file *f, bool write)
+{
+    struct socket *s = f->data;
+
+    return write ? s->send_timeout : s->receive_timeout;
+}
+
+const struct file_ops socket_file_ops = {
+    .name = "socket",
+    .read = socket_read,
+    .write = socket_write,
+    .poll = socket_poll,
+    .ioctl = socket_ioctl,
+    .release = socket_release,
+    .io_timeout = socket_timeout,
+};
+
+struct file *
+socket_file(struct socket *s, int flags)
+{
+    struct inode *i = inode_new(sockfs(), NULL, S_IFSOCK | 0777);
+    struct file *f = i ? file_new_inode(&socket_file_ops, O_RDWR | flags, i, NULL) : NULL;
+
+    if (i) {
+        i->uid = fs_creds()->fsuid;
+        i->gid = fs_creds()->fsgid;
+        s->inode = i;
+        inode_put(i);
+    }
+    if (f)
+        f->data = s;
+    return f;
+}
+
+struct socket *
+file_socket(const struct file *f)
+{
+    return f->ops == &socket_file_ops ? f->data : NULL;
+}

@@ -1,0 +1,692 @@
+/* System calls on sockets. */
+#include <linux/errqueue.h>
+#include <signal.h>
+
+#include "vkernel/abi/syscall.h"
+#include "vkernel/net/socket.h"
+
+enum { SPANS = 64, CONTROL_MAX = 8192, SOCKET_NONBLOCK = 04000 };
+
+static struct file *
+socket_arg(uint64_t fd, struct socket **s, int *error)
+{
+    struct file *f = fd_file((int)fd);
+
+    if (!f || (f->flags & O_PATH)) {
+        *error = -EBADF;
+        return NULL;
+    }
+    *s = file_socket(f);
+    if (!*s) {
+        *error = -ENOTSOCK;
+        return NULL;
+    }
+    return f;
+}
+
+static int
+install(struct socket *s, int flags)
+{
+    struct file *f = socket_file(s, flags & SOCKET_NONBLOCK);
+    int fd;
+
+    if (!f) {
+        socket_put(s);
+        return -ENFILE;
+    }
+    fd = fd_install(f, 0, flags & O_CLOEXEC);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+static struct socket *
+make(int family, int type, int protocol, int *error)
+{
+    switch (family) {
+    case AF_UNIX:
+        return unix_socket_new(type, protocol, error);
+    case AF_INET:
+    case AF_INET6:
+        return inet_socket_new(family, type, protocol, error);
+    case AF_NETLINK:
+        return netlink_socket_new(type, protocol, error);
+    default:
+        *error = -EAFNOSUPPORT;
+        return NULL;
+    }
+}
+
+int64_t
+sys_socket(const uint64_t a[6])
+{
+    int type = (int)a[1], error;
+    struct socket *s;
+
+    if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    s = make((int)a[0], type & 0xf, (int)a[2], &error);
+    return s ? install(s, type) : error;
+}
+
+int64_t
+sys_socketpair(const uint64_t a[6])
+{
+    int type = (int)a[1], error, fds[2];
+    struct socket *s[2];
+
+    if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    if (a[0] != AF_UNIX)
+        return a[0] == AF_INET || a[0] == AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT;
+    s[0] = unix_socket_new(type & 0xf, (int)a[2], &error);
+    if (!s[0])
+        return error;
+    s[1] = unix_socket_new(type & 0xf, (int)a[2], &error);
+    if (!s[1]) {
+        socket_put(s[0]);
+        return error;
+    }
+    socket_pair_up(s[0], s[1]);
+    s[0]->peer_creds = s[1]->peer_creds = current_ucred();
+    fds[0] = install(s[0], type);
+    if (fds[0] < 0) {
+        stream_disconnect(s[1]);
+        socket_put(s[1]);
+        return fds[0];
+    }
+    fds[1] = install(s[1], type);
+    if (fds[1] < 0) {
+        fd_close(fds[0]);
+        return fds[1];
+    }
+    if (copy_to_guest(a[3], fds, sizeof fds) < 0) {
+        fd_close(fds[0]);
+        fd_close(fds[1]);
+        return -EFAULT;
+    }
+    return 0;
+}
+
+/* --- addresses --- */
+
+static int
+address_in(guest_addr p, uint64_t length, struct address *out)
+{
+    memset(out, 0, sizeof *out);
+    if ((int)length < 0 || length > sizeof out->storage)
+        return -EINVAL;
+    if (length && copy_from_guest(&out->storage, p, length) < 0)
+        return -EFAULT;
+    out->length = (socklen_t)length;
+    return 0;
+}
+
+static int
+address_out(const struct address *a, guest_addr p, guest_addr length)
+{
+    socklen_t room, n;
+
+    if (!p)
+        return 0;
+    if (copy_from_guest(&room, length, sizeof room) < 0)
+        return -EFAULT;
+    if ((int)room < 0)
+        return -EINVAL;
+    n = a->length < room ? a->length : room;
+    if (n && copy_to_guest(p, &a->storage, n) < 0)
+        return -EFAULT;
+    return copy_to_guest(length, &a->length, sizeof a->length);
+}
+
+int64_t
+sys_bind(const uint64_t a[6])
+{
+    struct address addr;
+    struct socket *s;
+    int r;
+
+    if (!socket_arg(a[0], &s, &r))
+        return r;
+    r = address_in(a[1], a[2], &addr);
+    if (r < 0)
+        return r;
+    return s->ops->bind ? s->ops->bind(s, &addr) : -EOPNOTSUPP;
+}
+
+int64_t
+sys_listen(const uint64_t a[6])
+{
+    struct socket *s;
+    unsigned backlog = (unsigned)a[1];
+    int r;
+
+    if (!socket_arg(a[0], &s, &r))
+        return r;
+    if (!s->ops->listen)
+        return -EOPNOTSUPP;
+    if (!s->listening) {
+        r = s->ops->listen(s);
+        if (r < 0)
+            return r;
+    }
+    s->listening = true;
+    s->backlog = backlog > 4096 ? 4096 : backlog;
+    return 0;
+}
+
+int64_t
+sys_connect(const uint64_t a[6])
+{
+    struct address addr;
+    struct socket *s;
+    struct file *f;
+    int r;
+
+    f = socket_arg(a[0], &s, &r);
+    if (!f)
+        return r;
+    r = address_in(a[1], a[2], &addr);
+    if (r < 0)
+        return r;
+    if (!s->ops->connect)
+        return -EOPNOTSUPP;
+    file_get(f);
+    for (;;) {
+        r = s->ops->connect(s, &addr);
+        if (r != -EAGAIN || (f->flags & O_NONBLOCK))
+            break;
+        /* the listener's queue is full: it is looked at again when something was accepted */
+        r = wait_on(&dgram_space, WAIT_FOREVER);
+        if (r < 0)
+            break;
+    }
+    file_put(f);
+    return r;
+}
+
+static int64_t
+accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
+{
+    struct socket *s, *c;
+    struct file *f;
+    struct address remote;
+    int r;
+
+    f = socket_arg(fd, &s, &r);
+    if (!f)
+        return r;
+    if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    if (!is_stream(s) && s->type != SOCK_SEQPACKET)
+        return -EOPNOTSUPP;
+    file_get(f);
+    while (list_empty(&s->pending)) {
+        uint64_t deadline = s->receive_timeout ? clock_monotonic_ns() + s->receive_timeout : WAIT_FOREVER;
+
+        r = !s->listening ? -EINVAL : (f->flags & O_NONBLOCK) ? -EAGAIN : wait_on(&s->in_queue, deadline);
+        if (r < 0) {
+            file_put(f);
+            return r == -ETIMEDOUT ? -EAGAIN : r;
+        }
+    }
+    c = list_entry(s->pending.next, struct socket, pending_link);
+    list_remove(&c->pending_link);
+    s->pending_count--;
+    wait_queue_wake(&dgram_space);
+    file_put(f);
+    remote = c->remote;
+    r = install(c, flags);
+    if (r >= 0 && address_out(&remote, addr, length) < 0) {
+        fd_close(r);
+        return -EFAULT;
+    }
+    return r;
+}
+
+int64_t
+sys_accept(const uint64_t a[6])
+{
+    return accept_common(a[0], a[1], a[2], 0);
+}
+
+int64_t
+sys_accept4(const uint64_t a[6])
+{
+    return accept_common(a[0], a[1], a[2], (int)a[3]);
+}
+
+int64_t
+sys_shutdown(const uint64_t a[6])
+{
+    struct socket *s;
+    int r;
+
+    return socket_arg(a[0], &s, &r) ? socket_shutdown(s, (int)a[1]) : r;
+}
+
+int64_t
+sys_getsockname(const uint64_t a[6])
+{
+    struct socket *s;
+    int r;
+
+    return socket_arg(a[0], &s, &r) ? address_out(&s->local, a[1], a[2]) : r;
+}
+
+int64_t
+sys_getpeername(const uint64_t a[6])
+{
+    struct socket *s;
+    int r;
+
+    if (!socket_arg(a[0], &s, &r))
+        return r;
+    return s->connected ? address_out(&s->remote, a[1], a[2]) : -ENOTCONN;
+}
+
+/* --- transfers --- */
+
+static int
+transfer_wait(struct file *f, struct socket *s, bool write, uint64_t *deadline)
+{
+    uint64_t timeout = write ? s->send_timeout : s->receive_timeout;
+    struct wait_queue *queues[3] = {&s->in_queue, &s->out_queue, &dgram_space};
+    int r;
+
+    if (!*deadline)
+        *deadline = timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
+    r = wait_on_many(queues, write ? 3 : 2, *deadline);
+    return r == -ETIMEDOUT ? -EAGAIN : r == -ERESTARTSYS && timeout ? -EINTR : r;
+}
+
+static int64_t
+send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer *t)
+{
+    bool nonblock = (f->flags & O_NONBLOCK) || (t->flags & MSG_DONTWAIT);
+    uint64_t done = 0, deadline = 0;
+    struct iovec iov[SPANS];
+    int64_t r = 0;
+
+    file_get(f);
+    do {
+        int n = user_iov_spans(u, done, false, iov, SPANS);
+
+        if (n == 0 && u->total > done) {
+            r = -EFAULT;
+            break;
+        }
+        r = socket_send(s, iov, n, t);
+        if (r == -EAGAIN && !nonblock) {
+            r = transfer_wait(f, s, true, &deadline);
+            if (r < 0)
+                break;
+            continue;
+        }
+        if (r < 0)
+            break;
+        done += (uint64_t)r;
+        if (r == 0 || !is_stream(s))
+            break;
+    } while (done < u->total);
+    file_put(f);
+    if (r == -EPIPE && done == 0 && !(t->flags & MSG_NOSIGNAL) && s->type != SOCK_DGRAM)
+        signal_send_process(current_process(), SIGPIPE);
+    return done ? (int64_t)done : r;
+}
+
+static int64_t
+recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer *t)
+{
+    bool nonblock = (f->flags & O_NONBLOCK) || (t->flags & MSG_DONTWAIT);
+    bool all = (t->flags & MSG_WAITALL) && is_stream(s) && !(t->flags & MSG_PEEK);
+    uint64_t done = 0, deadline = 0;
+    struct iovec iov[SPANS];
+    int64_t r = 0;
+
+    file_get(f);
+    for (;;) {
+        int n = user_iov_spans(u, done, true, iov, SPANS);
+
+        if (n == 0 && u->total > done) {
+            r = -EFAULT;
+            break;
+        }
+        r = (t->flags & MSG_ERRQUEUE) ? -EAGAIN : (t->flags & MSG_OOB) ? -EINVAL : socket_recv(s, iov, n, t);
+        if (r == -EAGAIN && !nonblock && !(t->flags & MSG_ERRQUEUE)) {
+            r = transfer_wait(f, s, false, &deadline);
+            if (r < 0)
+                break;
+            continue;
+        }
+        if (r <= 0)
+            break;
+        done += (uint64_t)r;
+        if (!all || done >= u->total || t->scm)
+            break;
+    }
+    file_put(f);
+    return done ? (int64_t)done : r;
+}
+
+int64_t
+sys_sendto(const uint64_t a[6])
+{
+    struct transfer t = {.flags = (int)a[3]};
+    struct address to;
+    struct user_iov u;
+    struct socket *s;
+    struct file *f;
+    int r;
+
+    f = socket_arg(a[0], &s, &r);
+    if (!f)
+        return r;
+    if (a[4]) {
+        r = address_in(a[4], a[5], &to);
+        if (r < 0)
+            return r;
+        if (s->type != SOCK_SEQPACKET && !(s->type == SOCK_STREAM && s->family != AF_UNIX))
+            t.to = &to;
+    }
+    user_iov_single(&u, a[1], a[2]);
+    return send_loop(f, s, &u, &t);
+}
+
+int64_t
+sys_recvfrom(const uint64_t a[6])
+{
+    struct transfer t = {.flags = (int)a[3]};
+    struct user_iov u;
+    struct socket *s;
+    struct file *f;
+    int64_t n;
+    int r;
+
+    f = socket_arg(a[0], &s, &r);
+    if (!f)
+        return r;
+    user_iov_single(&u, a[1], a[2]);
+    n = recv_loop(f, s, &u, &t);
+    scm_free(t.scm);
+    if (n >= 0 && a[4] && address_out(&t.from, a[4], a[5]) < 0)
+        return -EFAULT;
+    return n;
+}
+
+/* --- sendmsg, recvmsg --- */
+
+struct guest_msghdr { /* struct user_msghdr of x86-64 */
+    uint64_t name;
+    uint32_t name_length, pad;
+    uint64_t iov, iov_count, control, control_length;
+    uint32_t flags, pad2;
+};
+_Static_assert(sizeof(struct guest_msghdr) == 56, "struct msghdr of x86-64");
+
+struct guest_cmsg {
+    uint64_t length;
+    int32_t level, type;
+};
+
+static int
+take_rights(struct transfer *t, const uint8_t *data, size_t size)
+{
+    size_t n = size / sizeof(int);
+
+    if (!t->scm && !(t->scm = calloc(1, sizeof *t->scm)))
+        return -ENOMEM;
+    if (n > SCM_MAX_FILES - t->scm->file_count)
+        return -EINVAL;
+    for (size_t k = 0; k < n; k++) {
+        struct file *f;
+        int fd;
+
+        memcpy(&fd, data + k * sizeof fd, sizeof fd);
+        f = fd_file(fd);
+        if (!f)
+            return -EBADF;
+        t->scm->files[t->scm->file_count++] = file_get(f);
+    }
+    return 0;
+}
+
+static int
+control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
+{
+    uint8_t *buf;
+    size_t at = 0, size = (size_t)h->control_length;
+    int r = 0;
+
+    if (!h->control || !size)
+        return 0;
+    if (size > CONTROL_MAX)
+        return -ENOBUFS;
+    buf = malloc(size);
+    if (!buf)
+        return -ENOMEM;
+    if (copy_from_guest(buf, h->control, size) < 0)
+        r = -EFAULT;
+    while (r == 0 && size - at >= sizeof(struct guest_cmsg)) {
+        struct guest_cmsg c;
+
+        memcpy(&c, buf + at, sizeof c);
+        if (c.length < sizeof c || c.length > size - at) {
+            r = -EINVAL;
+            break;
+        }
+        if (c.level == SOL_SOCKET && c.type == SCM_RIGHTS && s->family == AF_UNIX)
+            r = take_rights(t, buf + at + sizeof c, (size_t)c.length - sizeof c);
+        else if (c.level == SOL_SOCKET && c.type != SCM_CREDENTIALS)
+            r = -EINVAL;
+        at += ((size_t)c.length + 7) & ~(size_t)7;
+        if (at > size)
+            break;
+    }
+    free(buf);
+    return r;
+}
+
+static int64_t
+send_message(struct file *f, struct socket *s, guest_addr p, int flags)
+{
+    struct transfer t = {.flags = flags};
+    struct guest_msghdr h;
+    struct address to;
+    struct user_iov u;
+    int64_t r;
+
+    if (copy_from_guest(&h, p, sizeof h) < 0)
+        return -EFAULT;
+    if (h.name && h.name_length) {
+        r = address_in(h.name, h.name_length, &to);
+        if (r < 0)
+            return r;
+        if (!(s->type == SOCK_STREAM && s->family != AF_UNIX) && s->type != SOCK_SEQPACKET)
+            t.to = &to;
+    }
+    r = user_iov_init(&u, h.iov, h.iov_count);
+    if (r < 0)
+        return r == -EINVAL ? -EMSGSIZE : r;
+    r = control_in(s, &h, &t);
+    if (r == 0)
+        r = send_loop(f, s, &u, &t);
+    scm_free(t.scm);
+    user_iov_fini(&u);
+    return r;
+}
+
+int64_t
+sys_sendmsg(const uint64_t a[6])
+{
+    struct socket *s;
+    struct file *f;
+    int r;
+
+    f = socket_arg(a[0], &s, &r);
+    return f ? send_message(f, s, a[1], (int)a[2]) : r;
+}
+
+struct control_out {
+    guest_addr at;
+    uint64_t left, used;
+    bool truncated, fault;
+};
+
+static void
+control_put(struct control_out *c, int level, int type, const void *data, size_t size)
+{
+    struct guest_cmsg h = {.length = sizeof h + size, .level = level, .type = type};
+    size_t padded = (sizeof h + size + 7) & ~(size_t)7;
+
+    if (c->left < sizeof h + size) {
+        c->truncated = true;
+        return;
+    }
+    if (copy_to_guest(c->at, &h, sizeof h) < 0 || copy_to_guest(c->at + sizeof h, data, size) < 0) {
+        c->fault = true;
+        return;
+    }
+    if (padded > c->left)
+        padded = (size_t)c->left;
+    c->at += padded;
+    c->left -= padded;
+    c->used += padded;
+}
+
+static void
+give_rights(struct control_out *c, struct scm *m, int flags)
+{
+    int fds[SCM_MAX_FILES];
+    unsigned n = 0, room = c->left > sizeof(struct guest_cmsg) ? (unsigned)((c->left - sizeof(struct guest_cmsg)) / 4) : 0;
+
+    for (unsigned k = 0; k < m->file_count && n < room; k++) {
+        int fd = fd_install(file_get(m->files[k]), 0, (flags & MSG_CMSG_CLOEXEC) ? O_CLOEXEC : 0);
+
+        if (fd < 0) {
+            file_put(m->files[k]);
+            break;
+        }
+        fds[n++] = fd;
+    }
+    if (n < m->file_count)
+        c->truncated = true;
+    if (n)
+        control_put(c, SOL_SOCKET, SCM_RIGHTS, fds, n * sizeof fds[0]);
+}
+
+static int64_t
+recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
+{
+    struct transfer t = {.flags = flags};
+    struct control_out c = {0};
+    struct guest_msghdr h;
+    struct user_iov u;
+    int64_t n;
+
+    if (copy_from_guest(&h, p, sizeof h) < 0)
+        return -EFAULT;
+    n = user_iov_init(&u, h.iov, h.iov_count);
+    if (n < 0)
+        return n == -EINVAL ? -EMSGSIZE : n;
+    n = recv_loop(f, s, &u, &t);
+    user_iov_fini(&u);
+    if (n < 0) {
+        scm_free(t.scm);
+        return n;
+    }
+    c.at = h.control;
+    c.left = h.control ? h.control_length : 0;
+    if (s->pass_creds)
+        control_put(&c, SOL_SOCKET, SCM_CREDENTIALS, &t.creds, sizeof t.creds);
+    if (t.scm)
+        give_rights(&c, t.scm, flags);
+    scm_free(t.scm);
+    if (h.name) {
+        socklen_t room = h.name_length, give = t.from.length < room ? t.from.length : room;
+
+        if (give && copy_to_guest(h.name, &t.from.storage, give) < 0)
+            return -EFAULT;
+        h.name_length = t.from.length;
+    }
+    h.control_length = c.used;
+    h.flags = (uint32_t)(t.out_flags | (c.truncated ? MSG_CTRUNC : 0) | (flags & MSG_CMSG_CLOEXEC));
+    if (c.fault || copy_to_guest(p, &h, sizeof h) < 0)
+        return -EFAULT;
+    return n;
+}
+
+int64_t
+sys_recvmsg(const uint64_t a[6])
+{
+    struct socket *s;
+    struct file *f;
+    int r;
+
+    f = socket_arg(a[0], &s, &r);
+    return f ? recv_message(f, s, a[1], (int)a[2]) : r;
+}
+
+int64_t
+sys_sendmmsg(const uint64_t a[6])
+{
+    struct socket *s;
+    struct file *f;
+    int64_t done = 0;
+    int r;
+
+    f = socket_arg(a[0], &s, &r);
+    if (!f)
+        return r;
+    for (uint64_t k = 0; k < (uint32_t)a[2] && k < 1024; k++) {
+        guest_addr p = a[1] + k * 64;
+        int64_t n = send_message(f, s, p, (int)a[3]);
+        uint32_t length = (uint32_t)n;
+
+        if (n < 0)
+            return done ? done : n;
+        if (copy_to_guest(p + 56, &length, sizeof length) < 0)
+            return -EFAULT;
+        done++;
+    }
+    return done;
+}
+
+int64_t
+sys_recvmmsg(const uint64_t a[6])
+{
+    struct socket *s;
+    struct file *f;
+    int64_t done = 0;
+    int flags = (int)a[3], r;
+    struct timespec limit;
+    uint64_t deadline = WAIT_FOREVER;
+
+    f = socket_arg(a[0], &s, &r);
+    if (!f)
+        return r;
+    if (a[4]) {
+        if (copy_from_guest(&limit, a[4], sizeof limit) < 0)
+            return -EFAULT;
+        if (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec > 999999999)
+            return -EINVAL;
+        if (limit.tv_sec < 4000000000)
+            deadline = clock_monotonic_ns() + (uint64_t)limit.tv_sec * 1000000000 + (uint64_t)limit.tv_nsec;
+    }
+    for (uint64_t k = 0; k < (uint32_t)a[2] && k < 1024; k++) {
+        guest_addr p = a[1] + k * 64;
+        int64_t n = recv_message(f, s, p, flags & ~MSG_WAITFORONE);
+        uint32_t length = (uint32_t)n;
+
+        if (n < 0)
+            return done ? done : n;
+        if (copy_to_guest(p + 56, &length, sizeof length) < 0)
+            return -EFAULT;
+        done++;
+        if (flags & MSG_WAITFORONE)
+            flags |= MSG_DONTWAIT;
+        if (clock_monotonic_ns() >= deadline) /* Linux, too, looks at it only after a message */
+            break;
+    }
+    return done;
+}

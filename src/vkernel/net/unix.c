@@ -1,0 +1,319 @@
+/* AF_UNIX (unix(7)): stream, datagram and sequenced packets; names in the file system and abstract ones. */
+#include <stdio.h>
+
+#include "vkernel/net/socket.h"
+
+static struct list bound_sockets = {&bound_sockets, &bound_sockets};
+
+static const struct socket_ops unix_ops;
+
+static bool
+is_abstract(const struct address *a)
+{
+    return a->length > sizeof(sa_family_t) && ((const struct sockaddr_un *)&a->storage)->sun_path[0] == '\0';
+}
+
+static int
+unix_path(const struct address *a, char path[sizeof(struct sockaddr_un)])
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&a->storage;
+    size_t n = a->length - offsetof(struct sockaddr_un, sun_path);
+
+    memcpy(path, un->sun_path, n);
+    path[n] = '\0';
+    return *path ? 0 : -EINVAL;
+}
+
+static int
+check_address(const struct address *a)
+{
+    if (a->length < sizeof(sa_family_t) || a->storage.ss_family != AF_UNIX)
+        return -EINVAL;
+    return a->length > sizeof(struct sockaddr_un) ? -EINVAL : 0;
+}
+
+static struct socket *
+find_abstract(const struct address *a)
+{
+    LIST_EACH(p, &bound_sockets) {
+        struct socket *s = list_entry(p, struct socket, all);
+
+        if (!s->bound_inode && s->local.length == a->length && memcmp(&s->local.storage, &a->storage, a->length) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static int
+bind_path(struct socket *s, const struct address *a)
+{
+    char path[sizeof(struct sockaddr_un)];
+    struct dentry *d;
+    struct path p;
+    int r = unix_path(a, path);
+
+    if (r < 0)
+        return r;
+    r = path_walk(AT_FDCWD, path, WALK_PARENT, &p);
+    if (r < 0)
+        return r;
+    if (p.last_special || vfs_lookup(p.dentry, p.last, p.last_length, &d) == 0) {
+        if (!p.last_special)
+            dentry_put(d);
+        r = -EADDRINUSE;
+    } else {
+        r = vfs_create(p.dentry, p.last, p.last_length, S_IFSOCK | (0777 & ~fs_umask()), 0, NULL, &d);
+        if (r == 0) {
+            s->bound_inode = inode_get(d->inode);
+            d->inode->bound_socket = s;
+            dentry_put(d);
+        }
+    }
+    path_fini(&p);
+    return r == -EEXIST ? -EADDRINUSE : r;
+}
+
+static void
+autobind(struct socket *s)
+{
+    static unsigned next;
+    struct address a;
+
+    do {
+        struct sockaddr_un *un = (struct sockaddr_un *)&a.storage;
+
+        memset(&a, 0, sizeof a);
+        un->sun_family = AF_UNIX;
+        snprintf(un->sun_path + 1, 8, "%05x", next++ & 0xfffff);
+        a.length = sizeof(sa_family_t) + 6;
+    } while (find_abstract(&a));
+    s->local = a;
+    s->bound = true;
+    list_append(&bound_sockets, &s->all);
+}
+
+static int
+unix_bind(struct socket *s, const struct address *a)
+{
+    int r = check_address(a);
+
+    if (r < 0)
+        return r;
+    if (s->bound)
+        return -EINVAL;
+    if (a->length == sizeof(sa_family_t)) {
+        autobind(s);
+        return 0;
+    }
+    if (is_abstract(a)) {
+        if (find_abstract(a))
+            return -EADDRINUSE;
+    } else if ((r = bind_path(s, a)) < 0) {
+        return r;
+    }
+    s->local = *a;
+    if (!is_abstract(a)) { /* names are reported with their terminator */
+        char path[sizeof(struct sockaddr_un)];
+
+        unix_path(a, path);
+        s->local.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+        memset((char *)&s->local.storage + s->local.length - 1, 0, sizeof s->local.storage - s->local.length + 1);
+    }
+    s->bound = true;
+    list_append(&bound_sockets, &s->all);
+    return 0;
+}
+
+/* The socket that a name leads to. */
+static int
+find_target(const struct address *a, struct socket **out)
+{
+    char path[sizeof(struct sockaddr_un)];
+    struct path p;
+    int r = check_address(a);
+
+    if (r < 0)
+        return r;
+    if (a->length == sizeof(sa_family_t))
+        return -EINVAL;
+    if (is_abstract(a)) {
+        *out = find_abstract(a);
+        return *out ? 0 : -ECONNREFUSED;
+    }
+    r = unix_path(a, path);
+    if (r < 0)
+        return r;
+    r = path_walk(AT_FDCWD, path, WALK_FOLLOW, &p);
+    if (r < 0)
+        return r;
+    r = inode_permission(p.dentry->inode, MAY_WRITE);
+    if (r == 0) {
+        *out = p.dentry->inode->bound_socket;
+        if (!S_ISSOCK(p.dentry->inode->mode) || !*out)
+            r = -ECONNREFUSED;
+    }
+    path_fini(&p);
+    return r;
+}
+
+static int
+unix_connect(struct socket *s, const struct address *a)
+{
+    struct socket *target, *server;
+    int r;
+
+    if (s->type == SOCK_DGRAM && a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC) {
+        socket_put(s->peer);
+        s->peer = NULL;
+        s->connected = false;
+        return 0;
+    }
+    if (s->listening)
+        return -EINVAL;
+    if (s->type != SOCK_DGRAM && s->connected)
+        return -EISCONN;
+    r = find_target(a, &target);
+    if (r < 0)
+        return r;
+    if (target->type != s->type)
+        return -EPROTOTYPE;
+    if (s->type == SOCK_DGRAM) {
+        if (target->peer && target->peer != s && target->connected)
+            return -EPERM;
+        socket_get(target);
+        socket_put(s->peer);
+        s->peer = target;
+        s->connected = true;
+        s->remote = target->local;
+        return 0;
+    }
+    if (!target->listening)
+        return -ECONNREFUSED;
+    server = socket_new(AF_UNIX, s->type, s->protocol, &unix_ops);
+    if (!server)
+        return -ENOMEM;
+    server->local = target->local;
+    server->remote = s->local;
+    r = stream_offer(s, target, server);
+    if (r == 0)
+        s->remote = target->local;
+    return r;
+}
+
+static int
+unix_listen(struct socket *s)
+{
+    if (s->type == SOCK_DGRAM)
+        return -EOPNOTSUPP;
+    if (!s->bound || s->connected)
+        return -EINVAL;
+    s->creds = current_ucred();
+    return 0;
+}
+
+static ssize_t
+packet_send(struct socket *s, struct socket *target, const struct iovec *iov, int count, struct transfer *t)
+{
+    size_t size = iov_total(iov, count);
+    struct message *m;
+
+    if (target->shut_read && target->type == SOCK_DGRAM)
+        return -EPIPE;
+    if (size > s->send_limit)
+        return -EMSGSIZE;
+    if (target->message_count >= DGRAM_QUEUE || (target->queued && target->queued + size > target->receive_limit))
+        return -EAGAIN;
+    m = message_new(s, iov, count, size, t);
+    if (!m)
+        return -ENOBUFS;
+    if (s->type == SOCK_DGRAM)
+        m->sender = socket_get(s);
+    message_append(target, m);
+    return (ssize_t)size;
+}
+
+static ssize_t
+unix_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    struct socket *target = s->peer;
+    int r;
+
+    if (s->type == SOCK_STREAM)
+        return t->to ? s->connected ? -EISCONN : -EOPNOTSUPP : stream_send(s, iov, count, t);
+    if (s->shut_write)
+        return -EPIPE;
+    if (s->type == SOCK_SEQPACKET) {
+        if (s->peer_gone)
+            return -EPIPE;
+        return target ? packet_send(s, target, iov, count, t) : -ENOTCONN;
+    }
+    if (t->to) {
+        r = find_target(t->to, &target);
+        if (r < 0)
+            return r;
+        if (target->type != SOCK_DGRAM)
+            return -EPROTOTYPE;
+        if (target->peer && target->peer != s && target->connected)
+            return -EPERM;
+    } else if (!target) {
+        return s->peer_gone ? -ECONNREFUSED : -ENOTCONN;
+    }
+    if (!target->open) {
+        socket_put(s->peer);
+        s->peer = NULL;
+        s->connected = false;
+        return -ECONNREFUSED;
+    }
+    return packet_send(s, target, iov, count, t);
+}
+
+static void
+unix_close(struct socket *s)
+{
+    list_remove(&s->all);
+    if (s->bound_inode) {
+        if (s->bound_inode->bound_socket == s)
+            s->bound_inode->bound_socket = NULL;
+        inode_put(s->bound_inode);
+        s->bound_inode = NULL;
+    }
+}
+
+static const struct socket_ops unix_ops = {
+    .bind = unix_bind,
+    .connect = unix_connect,
+    .listen = unix_listen,
+    .send = unix_send,
+    .close = unix_close,
+};
+
+struct socket *
+unix_socket_new(int type, int protocol, int *error)
+{
+    struct socket *s;
+
+    if (protocol && protocol != AF_UNIX) {
+        *error = -EPROTONOSUPPORT;
+        return NULL;
+    }
+    if (type == SOCK_RAW)
+        type = SOCK_DGRAM;
+    if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET) {
+        *error = -ESOCKTNOSUPPORT;
+        return NULL;
+    }
+    s = socket_new(AF_UNIX, type, 0, &unix_ops);
+    *error = -ENOMEM;
+    if (s) {
+        s->local.storage.ss_family = s->remote.storage.ss_family = AF_UNIX;
+        s->local.length = s->remote.length = sizeof(sa_family_t);
+    }
+    return s;
+}
+
+void
+unix_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
+{
+    LIST_EACH(p, &bound_sockets)
+        each(list_entry(p, struct socket, all), arg);
+}
