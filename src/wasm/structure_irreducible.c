@@ -13,6 +13,7 @@ struct reducer {
     struct flow_graph *g;
     struct arena *a;
     uint32_t n;          /* nodes at the start; those added later need no further look */
+    bool *reached;       /* by node: from the root; the rest takes no part */
     uint32_t *pred_first, *preds;
     uint32_t *member;    /* by node: the part it is in now; others are outside */
     uint32_t *component; /* by node: its component's number */
@@ -33,20 +34,41 @@ array(struct arena *a, size_t count, size_t size)
 }
 
 static void
+reach(struct reducer *r)
+{
+    uint32_t *stack = array(r->a, r->n, sizeof *stack), depth = 1;
+
+    stack[0] = 0;
+    r->reached[0] = true;
+    while (depth != 0) {
+        const struct flow_node *n = &r->g->nodes.items[stack[--depth]];
+
+        for (uint32_t k = 0; k < n->count; k++) {
+            uint32_t s = r->g->successors.items[n->first + k];
+
+            if (r->reached[s])
+                continue;
+            r->reached[s] = true;
+            stack[depth++] = s;
+        }
+    }
+}
+
+static void
 predecessors(struct reducer *r)
 {
     const struct flow_graph *g = r->g;
 
     r->pred_first = array(r->a, r->n + 1, sizeof *r->pred_first);
     for (uint32_t i = 0; i < r->n; i++) {
-        for (uint32_t k = 0; k < g->nodes.items[i].count; k++)
+        for (uint32_t k = 0; r->reached[i] && k < g->nodes.items[i].count; k++)
             r->pred_first[g->successors.items[g->nodes.items[i].first + k] + 1]++;
     }
     for (uint32_t i = 0; i < r->n; i++)
         r->pred_first[i + 1] += r->pred_first[i];
     r->preds = array(r->a, r->pred_first[r->n], sizeof *r->preds);
     for (uint32_t i = 0; i < r->n; i++) {
-        for (uint32_t k = 0; k < g->nodes.items[i].count; k++)
+        for (uint32_t k = 0; r->reached[i] && k < g->nodes.items[i].count; k++)
             r->preds[r->pred_first[g->successors.items[g->nodes.items[i].first + k]]++] = i;
     }
     for (uint32_t i = r->n; i > 0; i--)
@@ -126,7 +148,8 @@ component_done(struct reducer *r, uint32_t first, uint32_t count)
             r->cut[nodes[i]] = true;
         }
     }
-    vec_push(&r->work, inner);
+    if (entry_count != 0) /* always, for what is reached: else splitting would not end */
+        vec_push(&r->work, inner);
 }
 
 static bool
@@ -227,6 +250,8 @@ flow_make_reducible(struct flow_graph *g, struct arena *a)
     struct reducer r = {.g = g, .a = a, .n = (uint32_t)g->nodes.count};
     uint32_t number = 0;
 
+    r.reached = array(a, r.n, sizeof *r.reached);
+    reach(&r);
     predecessors(&r);
     r.member = array(a, r.n, sizeof *r.member);
     r.component = array(a, r.n, sizeof *r.component);
@@ -236,9 +261,11 @@ flow_make_reducible(struct flow_graph *g, struct arena *a)
     r.stack = array(a, r.n, sizeof *r.stack);
     r.calls = array(a, r.n, sizeof *r.calls);
     r.next = array(a, r.n, sizeof *r.next);
-    for (uint32_t i = 0; i < r.n; i++)
-        vec_push(&r.nodes, i);
-    vec_push(&r.work, ((struct part){0, r.n}));
+    for (uint32_t i = 0; i < r.n; i++) {
+        if (r.reached[i])
+            vec_push(&r.nodes, i);
+    }
+    vec_push(&r.work, ((struct part){0, (uint32_t)r.nodes.count}));
     while (r.work.count != 0)
         split_part(&r, r.work.items[--r.work.count], ++number);
     vec_fini(&r.work);

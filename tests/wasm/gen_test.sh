@@ -1,0 +1,11 @@
+#!/bin/sh
+# gen_test.sh EMIT RANDOM RUN.mjs: the code generator's cases through wasm-validate and V8.
+set -e
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+"$1" "$dir"
+"$2" "$dir" 1 200
+for module in "$dir"/*.wasm; do
+    wasm-validate --enable-tail-call "$module"
+done
+node "$3" "$dir"
