@@ -1,5 +1,4 @@
 /* System calls on sockets. */
-#include <linux/errqueue.h>
 #include <signal.h>
 
 #include "vkernel/abi/syscall.h"
