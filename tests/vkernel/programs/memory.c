@@ -1,0 +1,117 @@
+/* Address space calls, and what fork does to them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+static int failures;
+
+static void
+check(int ok, const char *what)
+{
+    printf("%s: %s\n", what, ok ? "ok" : "FAILED");
+    failures += !ok;
+}
+
+static void
+anonymous(void)
+{
+    char *p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
+    unsigned char vec[8];
+
+    p[0] = 1;
+    p[7 * PAGE] = 2;
+    check(munmap(p + 2 * PAGE, 2 * PAGE) == 0, "hole");
+    q = mmap(p + 2 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    check(q == p + 2 * PAGE && q[5] == 0, "fill hole");
+    check(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED &&
+              errno == EEXIST, "noreplace");
+    check(mprotect(p, 4 * PAGE, PROT_READ) == -1 && errno == ENOMEM, "protect over a hole");
+    check(madvise(p, PAGE, MADV_DONTNEED) == 0 && p[0] == 0, "dontneed");
+    check(mincore(p + 4 * PAGE, 4 * PAGE, vec) == 0 && (vec[3] & 1), "mincore");
+    q = mremap(p + 4 * PAGE, 4 * PAGE, 64 * PAGE, MREMAP_MAYMOVE);
+    check(q != MAP_FAILED && q[3 * PAGE] == 2 && q[63 * PAGE] == 0, "grow and move");
+    q = mremap(q, 64 * PAGE, PAGE, 0);
+    check(q != MAP_FAILED, "shrink");
+    check(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EINVAL, "length 0");
+    check(munmap((void *)1, PAGE) == -1 && errno == EINVAL, "unaligned");
+}
+
+static void
+files(void)
+{
+    int fd = open("/tmp/memory-test", O_RDWR | O_CREAT | O_TRUNC, 0600), ro = open("/proc/self/exe", O_RDONLY);
+    char *shared, *private, *view, buf[8] = "abcdefg";
+
+    check(write(fd, buf, 8) == 8, "write");
+    shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    private = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    check(shared != MAP_FAILED && memcmp(shared, "abcdefg", 8) == 0, "shared reads");
+    shared[0] = 'X';
+    check(pread(fd, buf, 8, 0) == 8 && buf[0] == 'X', "shared writes reach the file");
+    private[1] = 'Y';
+    check(pread(fd, buf, 8, 0) == 8 && buf[1] == 'b' && private[1] == 'Y', "private writes do not");
+    check(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0) == MAP_FAILED && errno == EACCES,
+          "shared write of a read-only descriptor");
+    view = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ro, 0);
+    check(view != MAP_FAILED && memcmp(view, "\177ELF", 4) == 0, "own executable");
+    check(msync(shared, PAGE, MS_SYNC) == 0, "msync");
+    unlink("/tmp/memory-test");
+}
+
+static void
+forks(void)
+{
+    static char data[3 * PAGE] = {1};
+    char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *heap = malloc(1 << 20), *none = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pid_t child;
+    int status;
+
+    memset(heap, 5, 1 << 20);
+    data[PAGE] = 9;
+    none[0] = 42;
+    mprotect(none, PAGE, PROT_NONE);
+    child = fork();
+    if (child == 0) {
+        int ok = heap[12345] == 5 && data[PAGE] == 9 && data[0] == 1;
+
+        mprotect(none, PAGE, PROT_READ);
+        ok &= none[0] == 42;
+        heap[12345] = 6;
+        data[PAGE] = 10;
+        shared[0] = 77;
+        _exit(ok ? 3 : 4);
+    }
+    waitpid(child, &status, 0);
+    check(WEXITSTATUS(status) == 3, "the child saw the parent's memory");
+    check(heap[12345] == 5 && data[PAGE] == 9, "the child's writes are its own");
+    check(shared[0] == 77, "shared memory is shared");
+    child = vfork();
+    if (child == 0) {
+        data[2 * PAGE] = 55;
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    check(data[2 * PAGE] == 55, "vfork shares");
+}
+
+int
+main(void)
+{
+    char *before = sbrk(0), *p;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    anonymous();
+    files();
+    forks();
+    check(sbrk(PAGE * 4) != (void *)-1 && sbrk(-PAGE * 4) != (void *)-1 && sbrk(0) >= (void *)before, "brk");
+    p = mmap((void *)0x10000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    check(p == (char *)0x10000000, "fixed low address");
+    return failures != 0;
+}

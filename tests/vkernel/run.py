@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Runs small C programs on Linux and on the vkernel (all in the evaluator); both must print the same.
+
+    run.py VKERNEL MKPAYLOAD PROGRAM.c...
+"""
+import os, shutil, subprocess, sys, tempfile
+
+vkernel, mkpayload, programs = sys.argv[1], sys.argv[2], sys.argv[3:]
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory() as work:
+        root = os.path.join(work, 'root')
+        for d in ('bin', 'etc', 'tmp', 'proc', 'dev'):
+            os.makedirs(os.path.join(root, d))
+        os.chmod(os.path.join(root, 'tmp'), 0o1777)
+        for source in programs:
+            name = os.path.splitext(os.path.basename(source))[0]
+            subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-o', os.path.join(root, 'bin', name), source], check=True)
+        image = os.path.join(work, 'image')
+        subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
+        for source in programs:
+            name = os.path.splitext(os.path.basename(source))[0]
+            native = subprocess.run([os.path.join(root, 'bin', name)], capture_output=True, timeout=30)
+            for stress in ('', '--stress unwind', '--stress budget'):
+                env = dict(os.environ, INGOT_OPTIONS=stress)
+                got = subprocess.run([image, '/bin/' + name], capture_output=True, timeout=60, env=env)
+                same = got.stdout == native.stdout and got.returncode == native.returncode
+                print('ok' if same else 'not ok', name, stress)
+                if not same:
+                    failed += 1
+                    print('--- Linux', native.returncode, native.stdout.decode(errors='replace'), sep='\n')
+                    print('--- vkernel', got.returncode, got.stdout.decode(errors='replace'),
+                          got.stderr.decode(errors='replace'), sep='\n')
+    return failed != 0
+
+
+sys.exit(main())
