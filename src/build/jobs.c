@@ -73,6 +73,7 @@ report_death(const struct jobs *j, struct board *board, unsigned worker, int sta
 static void
 limit_memory(unsigned workers)
 {
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow alone is terabytes of address space */
     uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t share = total / (workers + 1) + (4ull << 30); /* address space, of which some stays untouched */
     struct rlimit limit;
@@ -81,6 +82,7 @@ limit_memory(unsigned workers)
         limit.rlim_cur = share < limit.rlim_cur ? share : limit.rlim_cur;
         setrlimit(RLIMIT_AS, &limit);
     }
+#endif
 }
 
 int

@@ -1,17 +1,19 @@
 /* ingot verify: recomputes every hash of a built image. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/sha256.h"
+#include "base/vec.h"
 #include "cli/artifact_reader.h"
 #include "cli/cli.h"
 
 static const char usage[] =
     "usage: ingot verify OUT\n"
     "\n"
-    "Recomputes every hash of a built image: the native code, each section, each file. Names every part that does\n"
-    "not match; exit status 1 when there is one.\n";
+    "Recomputes every hash of a built image: the native code, each section, each file, and the padding between\n"
+    "them. Names every part that does not match; exit status 1 when there is one.\n";
 
 static unsigned
 check(const char *what, const uint8_t want[32], const void *data, uint64_t size)
@@ -62,16 +64,59 @@ check_files(const struct artifact_view *v, size_t *files)
             bad++;
             continue;
         }
-        snprintf(what, sizeof what, "file (inode %zu)", i);
-        if (memcmp(n[i].sha256, "", 1) || n[i].size) {
-            unsigned wrong = check(what, n[i].sha256, artifact_section(v, ARTIFACT_DATA) + n[i].data, n[i].size);
-
-            if (wrong)
-                printf("  that is %s\n", inode_name(v, (uint32_t)i));
-            bad += wrong;
-        }
+        snprintf(what, sizeof what, "file %s (inode %zu)", inode_name(v, (uint32_t)i), i);
+        bad += check(what, n[i].sha256, artifact_section(v, ARTIFACT_DATA) + n[i].data, n[i].size);
     }
     return bad;
+}
+
+struct extent {
+    uint64_t start, end; /* in the file */
+};
+
+static int
+compare_extents(const void *a, const void *b)
+{
+    const struct extent *x = a, *y = b;
+
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* What belongs to no part is padding and must be zero: every byte of the file is answered for. */
+static unsigned
+check_padding(const struct artifact_view *v)
+{
+    const struct artifact_inode *n = (const struct artifact_inode *)artifact_section(v, ARTIFACT_INODES);
+    size_t count = v->header.sections[ARTIFACT_INODES].size / sizeof *n;
+    uint64_t payload = (uint64_t)(v->payload - v->file.data), size = v->file.size, at = 0;
+    uint64_t data = payload + v->header.sections[ARTIFACT_DATA].offset;
+    VEC(struct extent) parts = {0};
+    unsigned bad = 0;
+
+    vec_push(&parts, ((struct extent){0, v->header.elf_size}));
+    vec_push(&parts, ((struct extent){payload, payload + sizeof v->header}));
+    vec_push(&parts, ((struct extent){size - sizeof v->footer, size}));
+    for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
+        const struct artifact_section *s = &v->header.sections[i];
+
+        if (i != ARTIFACT_DATA)
+            vec_push(&parts, ((struct extent){payload + s->offset, payload + s->offset + s->size}));
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (S_ISREG(n[i].mode) && n[i].data <= size && n[i].size <= size)
+            vec_push(&parts, ((struct extent){data + n[i].data, data + n[i].data + n[i].size}));
+    }
+    qsort(parts.items, parts.count, sizeof *parts.items, compare_extents);
+    for (size_t i = 0; i < parts.count && at <= size; i++) {
+        for (; at < parts.items[i].start && at < size; at++) {
+            if (v->file.data[at] != 0 && bad++ == 0)
+                printf("padding: byte at offset %lu is not zero\n", at);
+        }
+        if (parts.items[i].end > at)
+            at = parts.items[i].end;
+    }
+    vec_fini(&parts);
+    return bad != 0;
 }
 
 int
@@ -99,6 +144,11 @@ cmd_verify(int argc, char **argv)
                          v.header.sections[i].size);
     }
     bad += check_files(&v, &files);
+    bad += check_padding(&v);
+    if (v.footer.reserved || v.header.reserved) {
+        puts("footer: reserved field is not zero");
+        bad++;
+    }
     if (bad)
         printf("%s: %u parts do not match\n", argv[1], bad);
     else

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "elf/elf_internal.h"
 
-enum { PAGE = 4096, MAX_SEGMENTS = 256 };
+enum { PAGE = 4096, MAX_SEGMENTS = 256, MAX_EXTENT = 0x40000000 /* x86/address_space.h: GUEST_IMAGE_END */ };
 
 /* size bytes at a file offset, or NULL. */
 static const void *
@@ -184,6 +184,8 @@ read_segments(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
     }
     if (image->segments.count == 0)
         return err_set(e, "no loadable segment");
+    if (image->high - image->low > MAX_EXTENT || (!image->is_pie && image->high > MAX_EXTENT))
+        return err_set(e, "segments from %#lx to %#lx do not fit the address space for code", image->low, image->high);
     return 0;
 }
 
@@ -455,8 +457,20 @@ settle_exec_ranges(struct elf_image *image)
             vec_push(&image->exec_sections,
                      ((struct elf_range){s->address, s->address + s->file_size}));
     }
-    if (image->exec_sections.count)
-        qsort(image->exec_sections.items, image->exec_sections.count, sizeof(struct elf_range), compare_ranges);
+    if (image->exec_sections.count == 0)
+        return;
+    qsort(image->exec_sections.items, image->exec_sections.count, sizeof(struct elf_range), compare_ranges);
+    /* Sections that overlap (a lying table may name one range 65,535 times) count once. */
+    kept = 0;
+    for (size_t i = 1; i < image->exec_sections.count; i++) {
+        struct elf_range *last = &image->exec_sections.items[kept], r = image->exec_sections.items[i];
+
+        if (r.start >= last->end)
+            image->exec_sections.items[++kept] = r;
+        else if (r.end > last->end)
+            last->end = r.end;
+    }
+    image->exec_sections.count = kept + 1;
 }
 
 static int

@@ -124,7 +124,8 @@ read_lsda(struct elf_image *image, uint64_t lsda, uint64_t start, uint64_t end)
     uint64_t base = start, length;
     const uint8_t *stop;
 
-    if (!reader_open(image, lsda, &r))
+    /* Records that share one table would make its landing pads count over and over. */
+    if (image->landing_pads.count > image->file_size / 4 || !reader_open(image, lsda, &r))
         return;
     encoding = cursor_u8(&r.c);
     if (encoding != PE_OMIT)

@@ -42,7 +42,7 @@ copy_member(struct archive *a, const char *dir, const char *name, struct err *e)
         mkdir(path, 0700);
         *p = '/';
     }
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         result = err_set(e, "cannot create %s: %s", path, strerror(errno));
     else if (archive_read_data_into_fd(a, fd) != ARCHIVE_OK)
@@ -50,6 +50,29 @@ copy_member(struct archive *a, const char *dir, const char *name, struct err *e)
     if (fd >= 0)
         close(fd);
     mem_free(path);
+    return result;
+}
+
+/* docker save writes a layer it has already written as the symbolic link ../ID/layer.tar. */
+static int
+link_member(const char *dir, const char *name, const char *target, struct err *e)
+{
+    const char *slash = strchr(name, '/'), *id = target + 3, *end;
+    char *from, *to;
+    int result = 0;
+
+    if (!slash || strcmp(slash, "/layer.tar") != 0 || strncmp(target, "../", 3) != 0 || !(end = strchr(id, '/')) ||
+        strcmp(end, "/layer.tar") != 0 || id[0] == '.' || end == id)
+        return 0; /* not a name that the manifest may use */
+    from = mem_printf("%s/%.*s", dir, (int)(slash - name), name);
+    mkdir(from, 0700);
+    mem_free(from);
+    from = mem_printf("%s/%s", dir, name);
+    to = mem_printf("../%.*s/layer.tar", (int)(end - id), id);
+    if (symlink(to, from) < 0 && errno != EEXIST)
+        result = err_set(e, "cannot create %s: %s", from, strerror(errno));
+    mem_free(from);
+    mem_free(to);
     return result;
 }
 
@@ -80,6 +103,8 @@ unpack(const char *archive, const char *dir, struct err *e)
             name += 2;
         if (name && wanted_member(name) && archive_entry_filetype(entry) == AE_IFREG)
             result = copy_member(a, dir, name, e);
+        else if (name && wanted_member(name) && archive_entry_symlink(entry))
+            result = link_member(dir, name, archive_entry_symlink(entry), e);
     }
     archive_read_free(a);
     return result;
