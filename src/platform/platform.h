@@ -97,6 +97,7 @@ extern volatile unsigned platform_mended_faults;
 void platform_random(void *buf, size_t size);
 uint64_t platform_memory_total(void);
 uint64_t platform_memory_free(void);
+uint64_t platform_memory_used(void); /* private resident memory of this process */
 unsigned platform_cpu_count(void);
 int platform_open_self(void);
 int platform_open_append(const char *path);

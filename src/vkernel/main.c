@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -136,9 +135,9 @@ parse_options(void)
         if (strcmp(word, "--strace") == 0) {
             strace_on = true;
         } else if (strcmp(word, "--stats") == 0) {
-            options.stats = true;
+            options.stats = run_stats = true;
         } else if (strncmp(word, "--stats=", 8) == 0) {
-            options.stats = true;
+            options.stats = run_stats = true;
             options.stats_path = word + 8;
         } else {
             value = strtok_r(NULL, " ", &save);
@@ -470,19 +469,36 @@ boot(void)
     }
 }
 
+/* --memory: like a cgroup's limit, by killing the largest process when the container's resident memory is above it. */
+static void
+check_memory(struct ktimer *k)
+{
+    enum { PERIOD_NS = 20000000 };
+    struct process *largest = NULL;
+
+    if (platform_memory_used() > system_info.memory_limit) {
+        for (struct process *p = process_next(NULL); p; p = process_next(p))
+            if (p->mm && !p->group_exit && (!largest || p->mm->total_pages > largest->mm->total_pages))
+                largest = p;
+        if (largest) {
+            audit_record("out-of-memory", "killed", largest->comm, NULL);
+            process_kill(largest);
+        }
+    }
+    ktimer_start(k, clock_monotonic_ns() + PERIOD_NS);
+}
+
 static void
 report(int fd)
 {
     char line[256];
 
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->mm && p->mm->eval)
-            run_evaluated += eval_total(p->mm->eval);
     snprintf(line, sizeof line,
-             "system calls: %llu\nswitches: %llu\nevaluated instructions: %llu\nrefused: %llu\n",
+             "system calls: %llu\nswitches: %llu\nrefused: %llu\n",
              (unsigned long long)syscall_total, (unsigned long long)sched_switches,
-             (unsigned long long)run_evaluated, (unsigned long long)audit_refusals);
+             (unsigned long long)audit_refusals);
     platform_write(fd, line, strlen(line));
+    run_report(fd);
     syscall_report(fd);
 }
 
@@ -534,6 +550,11 @@ main(int argc, char **argv)
     sched_init();
     run_init();
     wait_queue_init(&signalfd_queue);
+    if (system_info.memory_limit) {
+        static struct ktimer memory_timer = {.fire = check_memory};
+
+        ktimer_start(&memory_timer, clock_monotonic_ns());
+    }
     sched_boot = boot;
     sched_start(first_task());
 }

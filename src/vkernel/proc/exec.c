@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -30,11 +29,9 @@ enum {
     STRINGS_LIMIT = 2 << 20,
     DEFAULT_STACK = 8 << 20,
     MAX_STACK = 192 << 20,
-    MINSIGSTKSZ_HERE = 1088,
+    MINSIGSTKSZ_HERE = 2048,
     MAX_AUXV = 24,
 };
-
-#define DEFAULT_CAPS 0x00000000a80425fbull /* docker's */
 
 uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf);
 
@@ -546,8 +543,8 @@ commit(struct exec *x)
     old = p->mm;
     p->mm = x->mm;
     x->mm = NULL;
-    if (old && old->eval && old->refs == 1)
-        run_evaluated += eval_total(old->eval);
+    if (old)
+        run_collect(old);
     sched_load(t);
     if (old)
         mm_put(old);

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -125,8 +124,7 @@ process_exit(struct process *p)
     p->files = NULL;
     fs_context_put(p->fs);
     p->fs = NULL;
-    if (p->mm->eval && p->mm->refs == 1)
-        run_evaluated += eval_total(p->mm->eval);
+    run_collect(p->mm);
     mm_put(p->mm);
     p->mm = NULL;
     reparent_children(p);
@@ -175,6 +173,19 @@ group_exit(int status)
     if (strace_on && WIFSIGNALED(status))
         strace_exit_note(strsignal(WTERMSIG(status)));
     task_exit(p->exit_status);
+}
+
+/* The container is out of memory: this process goes, init or not. */
+void
+process_kill(struct process *p)
+{
+    if (!p->group_exit) {
+        p->group_exit = true;
+        p->exit_status = SIGKILL;
+    }
+    LIST_EACH(l, &p->threads)
+        sched_interrupt(list_entry(l, struct task, thread_link), true);
+    wait_queue_wake(&p->stop_queue);
 }
 
 void

@@ -21,8 +21,10 @@ void syscall_edge(void);                 /* a syscall instruction was executed; 
 void poll_edge(void);                    /* preemption and signals */
 void run_trap(unsigned vector, uint64_t pc);
 void run_init(void);
-extern bool stress_unwind, stress_budget, stress_evaluate;
-extern uint64_t run_evaluated; /* guest instructions of ended evaluators */
+extern bool stress_unwind, stress_budget, stress_evaluate, run_stats;
+/* Before an address space goes: what it evaluated, for the report. */
+void run_collect(struct mm *mm);
+void run_report(int fd);
 
 /* --- process.c --- */
 extern struct process *init_process;
@@ -38,6 +40,7 @@ int64_t proc_allocate_id(void);
 /* --- exit.c --- */
 _Noreturn void task_exit(int status);    /* this thread; the process too when it is the last */
 _Noreturn void group_exit(int status);   /* wait status */
+void process_kill(struct process *p);    /* from outside, init too */
 void kill_other_threads(void);           /* for exec: returns when alone */
 void mm_release(struct task *t);         /* clear_child_tid, robust list, vfork parent */
 _Noreturn void container_exit(int status);
