@@ -14,8 +14,16 @@
 
 enum { PAGE = 4096, PAYLOAD_ALIGN = 65536, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * 64 };
 
+/* A content of the spool that the finished tree still has, and its place in the artifact. What later layers replaced
+ * or removed stays behind. */
+struct extent {
+    uint64_t from, size, to;
+};
+
 struct writer {
     const struct artifact_input *in;
+    VEC(struct extent) extents; /* by `from` */
+    uint64_t data_size;
     struct buf sections[ARTIFACT_SECTION_COUNT]; /* all but DATA */
     VEC(struct tree_inode *) inodes; /* by index */
     struct artifact_ledger *ledger;
@@ -140,11 +148,63 @@ count_links(struct writer *w)
 }
 
 static int
+compare_extents(const void *a, const void *b)
+{
+    const struct extent *x = a, *y = b;
+
+    if (x->from != y->from)
+        return x->from < y->from ? -1 : 1;
+    return x->size > y->size ? -1 : x->size < y->size; /* an empty file may share another's place */
+}
+
+static void
+place_contents(struct writer *w)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < w->inodes.count; i++) {
+        const struct tree_inode *n = w->inodes.items[i];
+
+        if (S_ISREG(n->mode))
+            vec_push(&w->extents, ((struct extent){n->spool_offset, n->size, 0}));
+    }
+    if (w->extents.count)
+        qsort(w->extents.items, w->extents.count, sizeof(struct extent), compare_extents);
+    for (size_t i = 0; i < w->extents.count; i++) {
+        struct extent x = w->extents.items[i];
+
+        if (kept && w->extents.items[kept - 1].from == x.from)
+            continue;
+        x.to = w->data_size;
+        w->data_size = (x.to + x.size + PAGE - 1) / PAGE * PAGE;
+        w->extents.items[kept++] = x;
+    }
+    w->extents.count = kept;
+}
+
+static uint64_t
+place_of(const struct writer *w, const struct tree_inode *n)
+{
+    size_t low = 0, high = w->extents.count;
+
+    while (high - low > 1) {
+        size_t mid = (low + high) / 2;
+
+        if (w->extents.items[mid].from <= n->spool_offset)
+            low = mid;
+        else
+            high = mid;
+    }
+    return w->extents.items[low].to;
+}
+
+static int
 put_tree(struct writer *w, struct err *e)
 {
     if (tree_walk(&w->in->image->tree, number_inode, w, e) < 0)
         return -1;
     count_links(w);
+    place_contents(w);
     for (size_t i = 0; i < w->inodes.count; i++) {
         const struct tree_inode *n = w->inodes.items[i];
         struct artifact_inode out = {
@@ -154,7 +214,7 @@ put_tree(struct writer *w, struct err *e)
         };
 
         if (S_ISREG(n->mode)) {
-            out.data = n->spool_offset;
+            out.data = place_of(w, n);
             out.ledger = ledger_index(w, &n->sha256);
             memcpy(out.sha256, n->sha256.bytes, sizeof out.sha256);
         } else if (S_ISLNK(n->mode)) {
@@ -197,9 +257,22 @@ write_at(int fd, const void *data, uint64_t size, uint64_t offset, struct err *e
 }
 
 static int
-write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
+write_contents(struct writer *w, int fd, uint64_t offset, struct err *e)
 {
     const struct tree *t = &w->in->image->tree;
+
+    for (size_t i = 0; i < w->extents.count; i++) {
+        const struct extent *x = &w->extents.items[i];
+
+        if (write_at(fd, t->spool + x->from, x->size, offset + x->to, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
+{
     struct artifact_header h = {
         .magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .section_count = ARTIFACT_SECTION_COUNT,
         .elf_size = elf->size, .table_size = w->in->table_size,
@@ -215,15 +288,15 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
     if (write_at(fd, elf->data, elf->size, 0, e) < 0)
         return -1;
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
-        const uint8_t *data = i == ARTIFACT_DATA ? t->spool : w->sections[i].data;
-        uint64_t size = i == ARTIFACT_DATA ? t->spool_size : w->sections[i].size;
+        const uint8_t *data = w->sections[i].data;
+        uint64_t size = i == ARTIFACT_DATA ? w->data_size : w->sections[i].size;
 
         h.sections[i] = (struct artifact_section){.offset = at, .size = size};
         if (i != ARTIFACT_DATA) {
             sha256_of(data, size, &digest);
             memcpy(h.sections[i].sha256, digest.bytes, sizeof digest.bytes);
         }
-        if (write_at(fd, data, size, payload + at, e) < 0)
+        if (i == ARTIFACT_DATA ? write_contents(w, fd, payload + at, e) < 0 : write_at(fd, data, size, payload + at, e) < 0)
             return -1;
         at = (at + size + PAGE - 1) / PAGE * PAGE;
     }
@@ -270,6 +343,7 @@ artifact_write(const struct artifact_input *in, const char *out_path, struct err
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++)
         buf_fini(&w.sections[i]);
     vec_fini(&w.inodes);
+    vec_fini(&w.extents);
     mem_free(w.ledger);
     mem_free(tmp);
     free(text);

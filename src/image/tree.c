@@ -266,7 +266,7 @@ tree_put(struct tree *t, const char *path, const struct tree_attributes *a, stru
     bool found = false;
 
     if (!dir) {
-        err_set(e, "%s: %s", path, why.text);
+        err_set(e, "%.200s: %s", path, why.text);
         return NULL;
     }
     if (name) {
@@ -304,7 +304,7 @@ tree_link(struct tree *t, const char *path, const char *target, struct err *e)
         return err_set(e, "%s: hard link to \"%s\", which is %s", path, target, n ? "a directory" : "not there");
     dir = locate(t, path, true, &name, &length, &why);
     if (!dir || !name)
-        return err_set(e, "%s: %s", path, dir ? "is the root" : why.text);
+        return err_set(e, "%.200s: %s", path, dir ? "is the root" : why.text);
     dir_set(t, dir, name, length, n);
     return 0;
 }
@@ -319,7 +319,7 @@ tree_remove(struct tree *t, const char *path, struct err *e)
     struct tree_inode *dir = locate(t, path, false, &name, &length, &why);
 
     if (!dir)
-        return why.text[0] ? err_set(e, "%s: %s", path, why.text) : 0;
+        return why.text[0] ? err_set(e, "%.200s: %s", path, why.text) : 0;
     if (!name) {
         t->root->entries.count = 0;
         return 0;
