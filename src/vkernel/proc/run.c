@@ -203,6 +203,8 @@ syscall_edge(void)
         cpu->gpr[X86_RAX] = (uint64_t)result;
         if (platform_ticked)
             sched_poll();
+        if (sched_tick_wanted)
+            sched_arm_tick();
         if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
             return;
         if (!signal_deliver(nr == 15 /* rt_sigreturn is never restarted */ ? -1 : (int)nr))
@@ -516,6 +518,8 @@ task_run(struct task *first)
         t->set_child_tid = 0;
     }
     for (;;) {
+        if (sched_tick_wanted)
+            sched_arm_tick();
         if (signal_work(t))
             signal_deliver(-1);
         run_step();

@@ -20,6 +20,7 @@ enum { MAX_IDLE_FDS = 1024 };
 
 struct task *sched_current;
 unsigned sched_runnable;
+bool sched_tick_wanted;
 uint64_t sched_switches;
 void (*sched_boot)(void);
 
@@ -57,6 +58,7 @@ make_runnable(struct task *t)
     t->queued = true;
     list_append(&run_queue, &t->run_link);
     sched_runnable++;
+    sched_tick_wanted = true;
 }
 
 void
@@ -102,6 +104,7 @@ ktimer_start(struct ktimer *t, uint64_t deadline)
     while (at != &timers && list_entry(at, struct ktimer, link)->deadline > deadline)
         at = at->prev;
     list_insert_before(at->next, &t->link);
+    sched_tick_wanted = true;
 }
 
 /* Fires what is due; returns nanoseconds to the next one, UINT64_MAX for none. */
@@ -126,6 +129,7 @@ void
 host_watch_add(struct host_watch *w)
 {
     list_append(&watches, &w->link);
+    sched_tick_wanted = true;
 }
 
 void
@@ -243,14 +247,19 @@ pick_next(void)
         }
         if (self->state == TASK_RUNNING)
             return self;
-        platform_tick(false);
+        /* Switched off only when it comes: most idle times are shorter than a tick. */
+        if (platform_ticked) {
+            platform_ticked = 0;
+            platform_tick(false);
+        }
         poll_host(timeout);
     }
 }
 
-static void
-want_tick(void)
+void
+sched_arm_tick(void)
 {
+    sched_tick_wanted = false;
     if (sched_runnable || !list_empty(&timers) || !list_empty(&watches))
         platform_tick(true);
 }
@@ -264,7 +273,7 @@ schedule(void)
     x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f; /* exception flags accumulate in the host's */
     self->cpu = x86_cpu_tls;
     next = pick_next();
-    want_tick();
+    sched_arm_tick();
     if (next == self) {
         self->started_ns = platform_monotonic_ns();
         return;

@@ -99,6 +99,9 @@ bool sched_ticked(void);
 void sched_account(void);                /* charges the running task's time */
 void sched_reset_limit(void);
 extern void (*sched_boot)(void);         /* run once by the first fiber */
+/* Something may want the running task to be interrupted: the edge to guest code arms the tick. */
+extern bool sched_tick_wanted;
+void sched_arm_tick(void);
 extern unsigned sched_runnable;          /* tasks in the queue, not counting the current one */
 extern uint64_t sched_switches;
 
