@@ -107,6 +107,11 @@ mm_fork(struct mm *from)
     if (!to->vma)
         goto fail;
     to->capacity = from->capacity;
+    if (from->eval) {
+        to->eval = from->eval;
+        to->eval_refs = from->eval_refs;
+        ++*to->eval_refs;
+    }
     for (unsigned i = 0; i < from->count; i++) {
         struct vma *v = &from->vma[i];
 

@@ -176,6 +176,46 @@ mm_merge_around(struct mm *mm, uint64_t start, uint64_t end)
     }
 }
 
+/* --- the evaluator's blocks: the same for all that have the same code mapped --- */
+
+struct eval *
+mm_eval(struct mm *mm)
+{
+    if (mm->eval)
+        return mm->eval;
+    mm->eval_refs = malloc(sizeof *mm->eval_refs);
+    mm->eval = mm->eval_refs ? eval_new() : NULL;
+    if (!mm->eval) {
+        free(mm->eval_refs);
+        mm->eval_refs = NULL;
+        return NULL;
+    }
+    *mm->eval_refs = 1;
+    return mm->eval;
+}
+
+static void
+eval_drop(struct mm *mm)
+{
+    if (mm->eval && --*mm->eval_refs == 0) {
+        eval_free(mm->eval);
+        free(mm->eval_refs);
+    }
+    mm->eval = NULL;
+    mm->eval_refs = NULL;
+}
+
+void
+mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
+{
+    if (!mm->eval)
+        return;
+    if (*mm->eval_refs > 1)
+        eval_drop(mm); /* the others still have what is gone here */
+    else
+        eval_invalidate(mm->eval, start, end);
+}
+
 /* --- address spaces --- */
 
 struct mm *
@@ -217,8 +257,7 @@ mm_put(struct mm *mm)
         vma_refs_put(&mm->vma[i]);
     LIST_EACH_SAFE(p, &mm->code_maps)
         free(list_entry(p, struct code_map, link));
-    if (mm->eval)
-        eval_free(mm->eval);
+    eval_drop(mm);
     platform_release(mm->base, MM_RESERVATION);
     free(mm->vma);
     free(mm);
@@ -276,13 +315,6 @@ mm_find_free(struct mm *mm, uint64_t hint, uint64_t size)
     if (!at)
         at = find_gap(mm, GUEST_PIE_START, GUEST_IMAGE_END, size);
     return at ? (int64_t)at : -ENOMEM;
-}
-
-void
-mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
-{
-    if (mm->eval)
-        eval_invalidate(mm->eval, start, end);
 }
 
 /* --- the code map --- */
@@ -428,6 +460,7 @@ map_code(struct mm *mm, struct vma *v, const char *what)
     r = ledger_verify(v->file, what, &verified);
     if (r < 0)
         return r;
+    mm_code_changed(mm, v->start, v->end);
     v->code = verified.row;
     v->image_base = ledger_image_address(v->file, v->offset, &image_address) ? v->start - image_address : 0;
     v->code_stable = verified.stable;

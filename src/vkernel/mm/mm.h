@@ -62,7 +62,8 @@ struct mm {
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages;
-    struct eval *eval;        /* made at first need */
+    struct eval *eval;        /* made at first need; shared with forked children until either's code changes */
+    unsigned *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */
 };
 
@@ -70,6 +71,7 @@ struct mm *mm_new(void); /* NULL: no memory */
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 struct mm *mm_fork(struct mm *from); /* of the current process */
+struct eval *mm_eval(struct mm *mm); /* NULL: no memory */
 /* The mapping at address or the first after it; NULL: none. Valid until mappings change. */
 struct vma *mm_find(struct mm *mm, uint64_t address);
 

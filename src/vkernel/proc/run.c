@@ -108,11 +108,8 @@ evaluate(void)
     enum eval_stop stop;
     unsigned trap = 0;
 
-    if (!mm->eval) {
-        mm->eval = eval_new();
-        if (!mm->eval)
-            group_exit(SIGKILL);
-    }
+    if (!mm_eval(mm))
+        group_exit(SIGKILL);
     platform_mode = PLATFORM_EVAL;
     stop = eval_run(mm->eval, &host, &trap);
     platform_mode = PLATFORM_KERNEL;
@@ -445,7 +442,7 @@ run_collect(struct mm *mm)
     struct eval_count top[TOP];
     size_t n;
 
-    if (!mm->eval || mm->refs > 1)
+    if (!mm->eval || mm->refs > 1 || *mm->eval_refs > 1)
         return;
     evaluated += eval_total(mm->eval);
     if (!run_stats)
