@@ -22,7 +22,7 @@ static const char *const pass_lists[] = {
     [AOT_EFFORT_LEAST] = "sroa,early-cse,adce",
 };
 
-#define AOT_VERSION "aot 1, LLVM 19"
+#define AOT_VERSION "aot 2, LLVM 19"
 
 static pthread_once_t initialised = PTHREAD_ONCE_INIT;
 
@@ -204,8 +204,10 @@ optimise(struct compilation *c, unsigned part, const struct aot_options *options
     o = LLVMCreatePassBuilderOptions();
     error = LLVMRunPasses(c->module, passes, c->machine, o);
     LLVMDisposePassBuilderOptions(o);
-    if (!error)
+    if (!error) {
+        aot_limit_phis(c->context, c->module);
         return 0;
+    }
     message = LLVMGetErrorMessage(error);
     err_set(e, "LLVM passes: %s", message);
     LLVMDisposeErrorMessage(message);

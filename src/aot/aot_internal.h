@@ -111,6 +111,9 @@ void aot_translator_fini(struct translator *t);
 int aot_translate_function(struct translator *t, uint32_t function);
 int aot_define_table(struct translator *t);
 
+/* limit_phis.c: after the passes, before code generation. */
+void aot_limit_phis(LLVMContextRef context, LLVMModuleRef module);
+
 /* How the functions of a module are spread over parts: a function of the module's content alone. */
 struct aot_plan {
     uint32_t *part_of; /* by function; imported ones have none */
