@@ -185,11 +185,12 @@ fifo_open(struct inode *inode, struct file *f)
 {
     struct pipe *p = inode->pipe;
     bool reads = file_can_read(f), writes = file_can_write(f);
+    bool anonymous = inode->sb == anon_superblock(); /* /proc/self/fd/N of a pipe: never waits */
     int r = 0;
 
     if (!p && !(p = inode->pipe = pipe_new()))
         return -ENOMEM;
-    if (writes && !reads && (f->flags & O_NONBLOCK) && p->readers == 0)
+    if (writes && !reads && (f->flags & O_NONBLOCK) && p->readers == 0 && !anonymous)
         return -ENXIO;
     p->readers += reads;
     p->writers += writes;
@@ -197,7 +198,7 @@ fifo_open(struct inode *inode, struct file *f)
     p->writer_opens += writes;
     wait_queue_wake(&p->open_queue);
     f->ops = &pipe_ops;
-    if (reads != writes && !(f->flags & O_NONBLOCK))
+    if (reads != writes && !(f->flags & O_NONBLOCK) && !anonymous)
         r = reads ? wait_other_end(p, &p->writer_opens, &p->writers) : wait_other_end(p, &p->reader_opens, &p->readers);
     if (r < 0)
         pipe_release(f);
