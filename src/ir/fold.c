@@ -188,7 +188,9 @@ is_bool(const struct ir_build *b, ir_value v)
     return (possible_bits(b, v, DEPTH) & ~UINT64_C(1)) == 0;
 }
 
-/* --- rules --- */
+/* --- rules ---
+ *
+ * Operands are looked at in copies: making an op moves the array they are in. */
 
 static bool
 commutes(unsigned op)
@@ -206,7 +208,7 @@ commutes(unsigned op)
 static ir_value
 fold_add(struct ir_build *b, struct ir_op *op, bool is64)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
     unsigned add = is64 ? IR_ADD64 : IR_ADD32;
     uint64_t c, inner;
 
@@ -258,7 +260,7 @@ static ir_value
 fold_and(struct ir_build *b, struct ir_op *op, bool is64)
 {
     unsigned and_op = is64 ? IR_AND64 : IR_AND32;
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
     uint64_t c, inner;
     ir_value through;
 
@@ -284,7 +286,7 @@ fold_and(struct ir_build *b, struct ir_op *op, bool is64)
 static ir_value
 fold_or_xor(struct ir_build *b, struct ir_op *op, bool is64, bool is_xor)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
     uint64_t c, inner;
 
     if (op->a == op->b)
@@ -354,7 +356,7 @@ inverse(unsigned op)
 static ir_value
 fold_eqz32(struct ir_build *b, struct ir_op *op)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
     unsigned opposite = inverse(a->op);
 
     if (opposite != IR_OP_COUNT)
@@ -369,7 +371,7 @@ fold_eqz32(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_eqz64(struct ir_build *b, struct ir_op *op)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
 
     if (a->op == IR_EXTU || a->op == IR_EXTS)
         return ir_op1(b, IR_EQZ32, a->a);
@@ -379,7 +381,7 @@ fold_eqz64(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_equality(struct ir_build *b, struct ir_op *op, bool is64, bool equal)
 {
-    const struct ir_op *x = def(b, op->a), *y = def(b, op->b);
+    const struct ir_op x_op = *def(b, op->a), y_op = *def(b, op->b), *x = &x_op, *y = &y_op;
     uint64_t c;
 
     if (op->a == op->b)
@@ -429,7 +431,7 @@ fold_order(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_wrap(struct ir_build *b, struct ir_op *op)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
     ir_value through;
 
     switch (a->op) {
@@ -459,7 +461,7 @@ fold_wrap(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_extend(struct ir_build *b, struct ir_op *op)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
     ir_value through;
     uint64_t mask;
 
@@ -497,7 +499,7 @@ fold_extend(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_select(struct ir_build *b, struct ir_op *op)
 {
-    const struct ir_op *c = def(b, op->c);
+    const struct ir_op c_op = *def(b, op->c), *c = &c_op;
     uint64_t v;
 
     if (op->a == op->b)
@@ -517,7 +519,7 @@ fold_select(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_extract(struct ir_build *b, struct ir_op *op, unsigned replace, unsigned splat)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
 
     if (a->op == splat)
         return a->a;
@@ -562,7 +564,7 @@ fold_vector(struct ir_build *b, struct ir_op *op)
 static ir_value
 fold_reinterpret(struct ir_build *b, struct ir_op *op, unsigned back)
 {
-    const struct ir_op *a = def(b, op->a);
+    const struct ir_op a_op = *def(b, op->a), *a = &a_op;
 
     return a->op == back ? a->a : NO;
 }
