@@ -229,7 +229,7 @@ console_open(struct fdtable *t)
 
         if (terminal && host_is_tty(fd))
             f = file_get(terminal);
-        else if (host_fstat(fd, &st) == 0)
+        else if (host_fstat(fd, &st) == 0 && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
             f = host_file_new(fd, flags[fd], &st);
         if (!f)
             f = null_file(flags[fd]);

@@ -99,8 +99,16 @@ unix_bind(struct socket *s, const struct address *a)
 
     if (r < 0)
         return r;
-    if (s->bound)
-        return -EINVAL;
+    if (s->bound) { /* Linux finds an existing path first */
+        char path[sizeof(struct sockaddr_un)];
+        struct path p;
+
+        if (is_abstract(a) || a->length == sizeof(sa_family_t) || unix_path(a, path) < 0 ||
+            path_walk(AT_FDCWD, path, 0, &p) < 0)
+            return -EINVAL;
+        path_fini(&p);
+        return -EADDRINUSE;
+    }
     if (a->length == sizeof(sa_family_t)) {
         autobind(s);
         return 0;
