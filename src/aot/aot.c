@@ -22,7 +22,7 @@ static const char *const pass_lists[] = {
     [AOT_EFFORT_LEAST] = "sroa,early-cse,adce",
 };
 
-#define AOT_VERSION "aot 2, LLVM 19"
+#define AOT_VERSION "aot 3, LLVM 19"
 
 static pthread_once_t initialised = PTHREAD_ONCE_INIT;
 

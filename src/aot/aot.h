@@ -2,7 +2,7 @@
  *
  * Reads only the validated module (wasm/reader). Rules by import module:
  *   env.memory     guest memory: host GS base + zero-extended i32 address + offset (address space 256)
- *   env.table      symbol "ingot_table", array of function pointers; "ingot_table_size" (absolute symbol)
+ *   env.table      symbol "__start_ingot_table", array of function pointers; "ingot_table_size" (absolute symbol)
  *   immutable imported globals   absolute symbols "MODULE.NAME.KEY", resolved when linking
  *   mutable imported globals     host FS base + absolute symbol "MODULE.NAME" (address space 257)
  *   helper.*       C ABI functions "helper_NAME"

@@ -147,10 +147,11 @@ aot_function(struct translator *t, uint32_t function)
     return f;
 }
 
+/* Tells which values the linker may give a symbol: from..to. */
 static void
-set_absolute(struct translator *t, LLVMValueRef symbol)
+set_absolute(struct translator *t, LLVMValueRef symbol, uint64_t from, uint64_t to)
 {
-    LLVMValueRef range[2] = {aot_i64(t, 0), aot_i64(t, 1ull << 31)};
+    LLVMValueRef range[2] = {aot_i64(t, from), aot_i64(t, to)};
 
     LLVMGlobalSetMetadata(symbol, t->kind_absolute,
                           LLVMValueAsMetadata(LLVMMDNodeInContext(t->context, range, 2)));
@@ -162,7 +163,7 @@ absolute_symbol(struct translator *t, const char *name)
     LLVMValueRef g = LLVMAddGlobal(t->module, t->i8, name);
 
     LLVMSetVisibility(g, LLVMHiddenVisibility);
-    set_absolute(t, g);
+    set_absolute(t, g, 0, 1ull << 31);
     return g;
 }
 
@@ -181,6 +182,8 @@ global_symbol(struct translator *t, uint32_t index)
         t->globals[index] =
             LLVMAddGlobalInAddressSpace(t->module, aot_type(t, (uint8_t)g->type), name, AOT_SPACE_FS);
         LLVMSetVisibility(t->globals[index], LLVMHiddenVisibility);
+        /* A negative offset from FS: its address is no 32-bit immediate. */
+        set_absolute(t, t->globals[index], 0 - (1ull << 31), 0);
     } else {
         name = mem_printf("%.*s.%.*s.%s", module_size, import->module.data, name_size, import->name.data,
                           t->options->key);
@@ -1152,7 +1155,9 @@ aot_translator_init(struct translator *t, const struct wasm_module *m, const str
     t->functions = mem_zalloc(m->functions.count + 1, sizeof(LLVMValueRef));
     t->globals = mem_zalloc(m->globals.count + 1, sizeof(LLVMValueRef));
     t->types = mem_zalloc(m->types.count + 1, sizeof(LLVMTypeRef));
-    t->table = LLVMAddGlobal(module, t->table_type, "ingot_table");
+    /* Not by the name of the section itself: in an object that has such a section LLVM would make it the section's own
+     * symbol, and the table would begin at this object's piece. The linker defines __start_SECTION. */
+    t->table = LLVMAddGlobal(module, t->table_type, "__start_ingot_table");
     LLVMSetVisibility(t->table, LLVMHiddenVisibility);
     t->table_size = absolute_symbol(t, "ingot_table_size");
     t->trap_function = declare(t, "kernel_wasm_trap", t->trap_type);
