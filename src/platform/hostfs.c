@@ -155,7 +155,7 @@ int
 host_open_beneath(int root, const char *path, int flags, mode_t mode)
 {
     struct open_how how = {
-        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC | O_NOCTTY,
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC | ((flags & O_PATH) ? 0 : O_NOCTTY),
         .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
     };
