@@ -51,6 +51,31 @@ sweep(const char *dir)
         closedir(d);
 }
 
+void
+cache_sweep_beside(const char *out)
+{
+    const char *slash = strrchr(out, '/'), *name = slash ? slash + 1 : out;
+    char *dir = slash ? mem_printf("%.*s/", (int)(slash - out), out) : mem_strdup(".");
+    size_t length = strlen(name);
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+
+    while (d && (entry = readdir(d))) {
+        const char *at = entry->d_name;
+        long pid;
+
+        if (strncmp(at, name, length) != 0 || strncmp(at + length, ".tmp-", 5) != 0)
+            continue;
+        at += length + 5;
+        pid = atol(strncmp(at, "elf-", 4) == 0 ? at + 4 : at);
+        if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+            unlinkat(dirfd(d), entry->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+    mem_free(dir);
+}
+
 int
 cache_open(struct cache *c, const char *dir, struct err *e)
 {

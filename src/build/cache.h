@@ -26,6 +26,8 @@ struct cache {
 /* dir NULL: $XDG_CACHE_HOME/ingot or $HOME/.cache/ingot. Creates the folders. */
 int cache_open(struct cache *c, const char *dir, struct err *e);
 void cache_close(struct cache *c);
+/* Removes the temporary files that a killed build left beside its output. */
+void cache_sweep_beside(const char *out);
 
 /* Path of an entry, e.g. cache_path(c, "native", key, ".3.o"); the caller frees. */
 char *cache_path(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix);

@@ -148,13 +148,15 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     put_line(&b, mem_printf("\"%s/crt1.o\"\n\"%s/crti.o\"", runtime_dir, runtime_dir));
     put_cpu_symbols(&b);
     put_line(&b, mem_printf("--defsym=ingot_table_size=0x%x", table_size));
+    if (table_size) /* an image without programs has no such section */
+        put_line(&b, mem_strdup("--defsym=ingot_table=__start_ingot_table"));
     for (size_t i = 0; i < r->units.count; i++) {
         if (!r->units.items[i].unusable)
             put_unit(&b, r, &r->units.items[i]);
     }
     put_line(&b, mem_printf("--whole-archive\n\"%s/libvkernel.a\"\n--no-whole-archive", runtime_dir));
-    put_line(&b, mem_printf("\"%s/libcrypto.a\"\n--start-group\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
-                            runtime_dir, runtime_dir, runtime_dir, runtime_dir));
+    put_line(&b, mem_printf("\"%s/libcrypto.a\"\n--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
+                            runtime_dir, runtime_dir, runtime_dir, runtime_dir, runtime_dir));
     /* Last, so that x86_cpu_tls ends the TLS block. */
     put_line(&b, mem_printf("\"%s/cpu_tls.o\"\n\"%s/crtn.o\"", runtime_dir, runtime_dir));
     result = file_write_atomic(response, b.data, b.size, 0600, e);

@@ -241,7 +241,7 @@ follow(struct finder *f, struct func *fn, uint64_t address)
         case X86_FLOW_CALL:
         case X86_FLOW_CALL_INDIRECT:
             if (step.flow == X86_FLOW_CALL)
-                finder_add_call(f, fn, (uint64_t)insn.operand[0].imm);
+                finder_add_call(f, (uint64_t)insn.operand[0].imm);
             mark_leader(f, address);
             continue;
         case X86_FLOW_BRANCH:
@@ -260,11 +260,15 @@ follow(struct finder *f, struct func *fn, uint64_t address)
     }
 }
 
+/* What is called is a function of its own, also inside an FDE: one covers all stubs of a .plt. */
 void
-finder_add_call(struct finder *f, const struct func *fn, uint64_t target)
+finder_add_call(struct finder *f, uint64_t target)
 {
-    finder_add_target(f, target);
-    (void)fn;
+    const struct elf_fde *fde = finder_fde(f, target);
+    struct text_range *r = finder_range(f, target);
+
+    if (r)
+        add_func(f, target, fde ? fde->end : r->end);
 }
 
 void

@@ -48,7 +48,7 @@ struct finder {
 struct text_range *finder_range(struct finder *f, uint64_t address);
 /* Code at this address is reached from outside its function (or from anywhere). */
 void finder_add_target(struct finder *f, uint64_t address);
-void finder_add_call(struct finder *f, const struct func *fn, uint64_t target);
+void finder_add_call(struct finder *f, uint64_t target);
 /* A jump of function fn: into itself, or elsewhere. */
 void finder_add_jump(struct finder *f, const struct func *fn, uint64_t target);
 void finder_note_unlifted(struct finder *f, const struct x86_insn *insn);

@@ -2,8 +2,6 @@
  * back another pc than it expects returns it in turn (DESIGN D6). */
 #include "wasm/codegen_internal.h"
 
-#include "x86/address_space.h"
-
 uint32_t
 gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type)
 {
@@ -126,86 +124,44 @@ gen_call(struct gen *g, uint64_t target, uint64_t next, bool tail)
         come_back(g, next);
 }
 
-/* Opens two ifs around what happens when target_local has a compiled entry: code map entry's offset in
- * map_local, its bits in bits_local. */
-static void
-begin_lookup(struct gen *g)
-{
-    uint32_t map = gen_special_local(g, &g->map_local, IR_I32);
-    uint32_t bits = gen_special_local(g, &g->bits_local, IR_I64);
-    uint32_t target = target_local(g);
-
-    code_op_index(&g->code, W_LOCAL_GET, target);
-    code_i64_const(&g->code, GUEST_IMAGE_END);
-    code_op(&g->code, W_I64_LT_U);
-    begin_if(g);
-    code_op_index(&g->code, W_LOCAL_GET, target);
-    code_i64_const(&g->code, 6);
-    code_op(&g->code, W_I64_SHR_U);
-    code_op(&g->code, W_I32_WRAP);
-    code_i32_const(&g->code, 4);
-    code_op(&g->code, W_I32_SHL);
-    code_op_index(&g->code, W_LOCAL_TEE, map);
-    code_load(&g->code, W_I64_LOAD, GUEST_CODE_MAP);
-    code_op_index(&g->code, W_LOCAL_TEE, bits);
-    code_op_index(&g->code, W_LOCAL_GET, target);
-    code_op(&g->code, W_I64_SHR_U);
-    code_op(&g->code, W_I32_WRAP);
-    code_i32_const(&g->code, 1);
-    code_op(&g->code, 0x71); /* i32.and */
-    begin_if(g);
-}
-
-/* The table index of the entry found: rank + popcount of the bits below. */
-static void
-push_index(struct gen *g)
-{
-    code_op_index(&g->code, W_LOCAL_GET, g->map_local);
-    code_load(&g->code, W_I32_LOAD, GUEST_CODE_MAP + 8);
-    code_op_index(&g->code, W_LOCAL_GET, g->bits_local);
-    code_i64_const(&g->code, UINT64_MAX);
-    code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-    code_op(&g->code, W_I64_SHL);
-    code_i64_const(&g->code, UINT64_MAX);
-    code_op(&g->code, W_I64_XOR);
-    code_op(&g->code, W_I64_AND);
-    code_op(&g->code, W_I64_POPCNT);
-    code_op(&g->code, W_I32_WRAP);
-    code_op(&g->code, W_I32_ADD);
-}
-
-static void
-call_table(struct gen *g, bool tail)
-{
-    code_op_index(&g->code, tail ? W_RETURN_CALL_INDIRECT : W_CALL_INDIRECT, W_TYPE_T10);
-    buf_put_uleb(&g->code.bytes, 0);
-}
-
 void
 gen_call_indirect(struct gen *g, uint64_t next, bool tail)
 {
-    if (!tail) {
-        code_op_index(&g->code, W_BLOCK, W_VOID);
-        g->extra_depth++;
-    }
-    begin_lookup(g);
-    gen_push_promoted(g);
-    push_index(g);
-    call_table(g, tail);
-    if (!tail) {
-        gen_set_results(g);
-        code_op_index(&g->code, W_BR, 2);
-    }
-    end_if(g);
-    end_if(g);
     gen_push_promoted(g);
     code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-    code_call_import(&g->code, tail ? W_RETURN_CALL : W_CALL, WASM_IMPORT_ENTER);
-    if (!tail) {
-        gen_set_results(g);
-        end_if(g);
-        gen_check_pc(g, next);
+    code_call(&g->code, tail ? W_RETURN_CALL : W_CALL, g->o->call_dispatch);
+    if (!tail)
+        come_back(g, next);
+}
+
+/* A computed goto: branches to this function's own entry, if the target is one. */
+static void
+dispatch_inside(struct gen *g, const struct flow_node *n)
+{
+    struct lookup_locals l = {.target = target_local(g), .map = gen_special_local(g, &g->map_local, IR_I32),
+                              .bits = gen_special_local(g, &g->bits_local, IR_I64)};
+
+    code_lookup_begin(&g->code, &l);
+    g->extra_depth += 2;
+    code_op_index(&g->code, W_BLOCK, W_VOID);
+    g->extra_depth++;
+    code_lookup_index(&g->code, &l);
+    code_global(&g->code, W_GLOBAL_GET, WASM_GLOBAL_TABLE_BASE);
+    code_op(&g->code, W_I32_SUB);
+    code_i32_const(&g->code, g->fn->first_slot);
+    code_op(&g->code, W_I32_SUB);
+    code_op_index(&g->code, W_BR_TABLE, n->count);
+    for (uint32_t k = 0; k < n->count; k++) {
+        uint32_t s = g->layout.position[g->graph.successors.items[n->first + k]];
+        uint32_t index = s > g->at ? g->block_scope[s] : g->loop_scope[s];
+
+        buf_put_uleb(&g->code.bytes, g->scopes.count - 1 - index + g->extra_depth);
     }
+    buf_put_uleb(&g->code.bytes, 0);
+    code_op(&g->code, W_END);
+    code_op(&g->code, W_END);
+    code_op(&g->code, W_END);
+    g->extra_depth -= 3;
 }
 
 /* The node of all indirect jumps; the target is in target_local. */
@@ -218,40 +174,12 @@ gen_jump_indirect(struct gen *g, uint32_t node)
 
     if (n->poll)
         gen_poll(g, 0, true, flush, flow->need_in);
-    begin_lookup(g);
-    if (g->dispatches) {
-        code_op_index(&g->code, W_BLOCK, W_VOID);
-        g->extra_depth++;
-        push_index(g);
-        code_op_index(&g->code, W_LOCAL_TEE, g->map_local);
-        code_global(&g->code, W_GLOBAL_GET, WASM_GLOBAL_TABLE_BASE);
-        code_op(&g->code, W_I32_SUB);
-        code_i32_const(&g->code, g->fn->first_slot);
-        code_op(&g->code, W_I32_SUB);
-        code_op_index(&g->code, W_BR_TABLE, n->count);
-        for (uint32_t k = 0; k < n->count; k++) {
-            uint32_t s = g->layout.position[g->graph.successors.items[n->first + k]];
-            uint32_t index = s > g->at ? g->block_scope[s] : g->loop_scope[s];
-
-            buf_put_uleb(&g->code.bytes, g->scopes.count - 1 - index + g->extra_depth);
-        }
-        buf_put_uleb(&g->code.bytes, 0);
-        end_if(g);
-        gen_flush(g, flush);
-        gen_push_promoted(g);
-        code_op_index(&g->code, W_LOCAL_GET, g->map_local);
-    } else {
-        gen_flush(g, flush);
-        gen_push_promoted(g);
-        push_index(g);
-    }
-    call_table(g, true);
-    end_if(g);
-    end_if(g);
+    if (g->dispatches)
+        dispatch_inside(g, n);
     gen_flush(g, flush);
+    gen_push_promoted(g);
     code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-    code_op_index(&g->code, W_LOCAL_SET, pc_local(g));
-    unwind(g);
+    code_call(&g->code, W_RETURN_CALL, g->o->jump_dispatch);
 }
 
 void

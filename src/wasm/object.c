@@ -26,6 +26,8 @@ wasm_object_free(struct wasm_object *o)
     vec_fini(&o->functions);
     vec_fini(&o->table);
     mem_free(o->lookup);
+    code_fini(&o->dispatchers[0]);
+    code_fini(&o->dispatchers[1]);
     arena_fini(&o->arena);
     mem_free(o);
 }
@@ -149,6 +151,10 @@ seal(struct wasm_object *o)
         if (has_wrappers(fn))
             o->defined_count += fn->slot_count;
     }
+    o->call_dispatch = o->defined_count++;
+    o->jump_dispatch = o->defined_count++;
+    code_dispatcher(&o->dispatchers[0], true);
+    code_dispatcher(&o->dispatchers[1], false);
 }
 
 const struct wasm_entry *
@@ -241,20 +247,25 @@ put_name(struct buf *b, const char *name)
 }
 
 static void
+collect_code_uses(struct module *m, const struct wasm_code *code)
+{
+    for (size_t k = 0; k < code->patches.count; k++) {
+        const struct wasm_patch *p = &code->patches.items[k];
+
+        if (p->kind == WASM_PATCH_IMPORT)
+            m->import_used[p->index] = true;
+        else if (p->kind == WASM_PATCH_GLOBAL)
+            m->global_used[p->index] = true;
+    }
+}
+
+static void
 collect_uses(struct module *m)
 {
-    for (size_t i = 0; i < m->o->functions.count; i++) {
-        const struct wasm_code *code = &m->o->functions.items[i].code;
-
-        for (size_t k = 0; k < code->patches.count; k++) {
-            const struct wasm_patch *p = &code->patches.items[k];
-
-            if (p->kind == WASM_PATCH_IMPORT)
-                m->import_used[p->index] = true;
-            else if (p->kind == WASM_PATCH_GLOBAL)
-                m->global_used[p->index] = true;
-        }
-    }
+    for (size_t i = 0; i < m->o->functions.count; i++)
+        collect_code_uses(m, &m->o->functions.items[i].code);
+    for (int i = 0; i < 2; i++)
+        collect_code_uses(m, &m->o->dispatchers[i]);
     if (m->o->table.count != 0)
         m->global_used[WASM_GLOBAL_TABLE_BASE] = true;
 }
@@ -418,6 +429,8 @@ put_function_types(struct module *m)
         for (uint32_t k = 0; has_wrappers(fn) && k < fn->slot_count; k++)
             buf_put_uleb(&b, W_TYPE_T10);
     }
+    buf_put_uleb(&b, W_TYPE_T11);
+    buf_put_uleb(&b, W_TYPE_T11);
     put_section(m, 3, &b);
 }
 
@@ -530,6 +543,8 @@ put_code(struct module *m)
         if (has_wrappers(&m->o->functions.items[i]))
             put_wrappers(m, &b, i);
     }
+    put_body(m, &b, &m->o->dispatchers[0]);
+    put_body(m, &b, &m->o->dispatchers[1]);
     put_section(m, 10, &b);
 }
 

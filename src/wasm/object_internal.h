@@ -33,11 +33,21 @@ struct wasm_object {
     uint32_t *lookup;             /* hash of table addresses: slot + 1 */
     uint32_t lookup_mask;
     uint32_t defined_count;
+    uint32_t call_dispatch, jump_dispatch; /* defined functions: dispatch.c */
+    struct wasm_code dispatchers[2];       /* their code: call, jump */
     uint64_t text_bytes, text_insns, poll_count;
 };
 
 /* The compiled entry at an image-relative address, or NULL. */
 const struct wasm_entry *wasm_object_find(const struct wasm_object *o, uint64_t address);
+
+/* dispatch.c */
+struct lookup_locals { /* target: i64; map: i32 and bits: i64, overwritten */
+    uint32_t target, map, bits;
+};
+void code_lookup_begin(struct wasm_code *c, const struct lookup_locals *l);
+void code_lookup_index(struct wasm_code *c, const struct lookup_locals *l);
+void code_dispatcher(struct wasm_code *c, bool call);
 
 /* codegen.c: fills fn->code. */
 int wasm_codegen(struct wasm_object *o, struct wasm_function *fn, const struct ir_func *f, struct err *e);
