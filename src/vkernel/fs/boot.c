@@ -88,12 +88,12 @@ int
 vfs_mount_root(const struct artifact *a, const char *hostname)
 {
     struct superblock *sb = memfs_new(a ? "overlay" : "tmpfs", a, 0755);
-    char *copy = strdup(hostname && *hostname ? hostname : "localhost");
     int r;
 
-    if (!sb || !copy)
+    if (!sb)
         return -ENOMEM;
-    vfs_hostname = copy;
+    if (hostname && *hostname)
+        vfs_hostname = hostname; /* the caller's own: sethostname(2) shows in /proc */
     r = mount_add(sb, NULL);
     if (r == 0)
         r = procfs_mount(sb->root);

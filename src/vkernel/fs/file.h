@@ -88,6 +88,7 @@ int fs_context_chdir(struct fs_context *c, const char *path);
 struct artifact; /* vkernel/trust/artifact.h */
 /* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm, /sys
  * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
+/* hostname is kept by reference. */
 int vfs_mount_root(const struct artifact *a, const char *hostname);
 int vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only);
 /* Opens a path for the kernel (exec, #! interpreters, ld.so): resolves from the current process's context, checks

@@ -197,6 +197,20 @@ make_writable(struct inode *i, uint64_t end)
     return 0;
 }
 
+/* What a shared mapping wrote past the end must not appear when the file grows over it. */
+static void
+clear_past_end(struct inode *i)
+{
+    static const uint8_t zeros[4096];
+    uint64_t whole = (i->size + 4095) & ~4095ull;
+
+    if (!i->mapped_shared || i->kind != CONTENT_SLOT)
+        return;
+    if (whole > i->size)
+        host_pwrite(store_fd, zeros, (size_t)(whole - i->size), slot_offset(i->slot, i->size));
+    host_punch(store_fd, slot_offset(i->slot, whole), SLOT_SIZE - whole);
+}
+
 static int
 set_size(struct inode *i, uint64_t size)
 {
@@ -222,6 +236,7 @@ set_size(struct inode *i, uint64_t size)
         if (i->size > whole)
             host_punch(store_fd, slot_offset(i->slot, whole), (i->size - whole + 4095) & ~4095ull);
     } else if (size > i->size) {
+        clear_past_end(i);
         i->sparse = true;
     }
     i->size = size;
@@ -249,6 +264,7 @@ write_prepare(struct inode *i, uint64_t offset, uint64_t size)
     if (r < 0)
         return r;
     if (offset > i->size) {
+        clear_past_end(i);
         if (i->kind == CONTENT_HEAP)
             memset(i->heap + i->size, 0, offset - i->size);
         else
@@ -587,7 +603,7 @@ memfs_evict(struct inode *i)
     free(i->heap);
     free(i->target);
     if (i->kind == CONTENT_SLOT)
-        slot_release(i->slot, i->mapped_shared && i->size == 0 ? 4096 : i->size);
+        slot_release(i->slot, i->mapped_shared ? SLOT_SIZE : i->size); /* a mapping may write past the end */
 }
 
 /* The base layer's inode of that name in a directory, or ARTIFACT_NONE. */
