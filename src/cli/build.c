@@ -273,6 +273,7 @@ run_build(struct build *b, struct err *e)
         return dump(b, e);
     if (cache_open(&b->r.cache, b->options.cache, e) < 0)
         return -1;
+    cache_sweep_beside(b->options.out);
     b->r.workers = b->options.jobs;
     b->r.opt_level = b->options.optimize;
     b->r.cpu = b->options.cpu;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,11 +378,35 @@ load_unpacked(struct image *im, const char *dir, const char *tag, struct err *e)
     return err_set(e, "neither an OCI image layout nor a docker archive (no index.json, no manifest.json)");
 }
 
+/* What builds that were killed had unpacked. */
+static void
+sweep_folders(const char *work_dir)
+{
+    static const char prefix[] = ".ingot-image-";
+    DIR *d = opendir(work_dir);
+    struct dirent *entry;
+
+    while (d && (entry = readdir(d))) {
+        long pid = strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 ? atol(entry->d_name + sizeof prefix - 1) : 0;
+
+        if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH) {
+            char *path = mem_printf("%s/%s", work_dir, entry->d_name);
+
+            nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+            mem_free(path);
+        }
+    }
+    if (d)
+        closedir(d);
+}
+
 static int
 load_archive(struct image *im, const char *path, const char *tag, const char *work_dir, struct err *e)
 {
-    char *dir = mem_printf("%s/.ingot-image-XXXXXX", work_dir);
+    char *dir = mem_printf("%s/.ingot-image-%ld-XXXXXX", work_dir, (long)getpid());
     int result;
+
+    sweep_folders(work_dir);
 
     if (!mkdtemp(dir)) {
         result = err_set(e, "cannot create a temporary folder in %s: %s", work_dir, strerror(errno));
