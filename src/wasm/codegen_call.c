@@ -71,7 +71,11 @@ gen_check_pc(struct gen *g, uint64_t next)
     code_op_index(&g->code, W_LOCAL_GET, pc_local(g));
     gen_address(g, next);
     code_op(&g->code, W_I64_NE);
-    gen_branch_depth(g, W_BR_IF, 0);
+    begin_if(g);
+    gen_push_promoted(g);
+    code_op_index(&g->code, W_LOCAL_GET, pc_local(g));
+    code_op(&g->code, W_RETURN);
+    end_if(g);
 }
 
 /* Pushes what a compiled entry takes and calls it. */
