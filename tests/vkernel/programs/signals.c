@@ -179,7 +179,8 @@ with_signalfd(void)
     printf("signalfd poll %d", poll(&p, 1, 0));
     kill(getpid(), SIGUSR1);
     printf(" %d", poll(&p, 1, 1000));
-    printf(" read %d signal %u\n", (int)read(p.fd, &info, sizeof info), info.ssi_signo);
+    printf(" read %d", (int)read(p.fd, &info, sizeof info));
+    printf(" signal %u\n", info.ssi_signo);
 }
 
 int

@@ -62,7 +62,8 @@ main(void)
     printf(" %d\n", errno == EAGAIN);
     timerfd_settime(p.fd, 0, &its, NULL);
     printf("poll %d", poll(&p, 1, 1000));
-    printf(" read %d %d\n", (int)read(p.fd, &n, 8), n >= 1);
+    printf(" read %d", (int)read(p.fd, &n, 8));
+    printf(" %d\n", n >= 1);
     clock_gettime(CLOCK_MONOTONIC, &ts);
     ts.tv_nsec += 2000000;
     if (ts.tv_nsec >= 1000000000) {
