@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 #include "vkernel/fs/pseudofs.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/system.h"
 
 /* One worker runs all guest threads. */
 unsigned
@@ -97,6 +98,11 @@ show_meminfo(const struct pseudo_key *key, struct text *out)
 {
     unsigned long long total = platform_memory_total() / 1024, free_kb = platform_memory_free() / 1024;
 
+    if (system_info.memory_limit && system_info.memory_limit / 1024 < total) {
+        total = system_info.memory_limit / 1024;
+        free_kb = free_kb < total ? free_kb : total;
+    }
+
     text_printf(out,
                 "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:        %8u kB\n"
                 "Cached:         %8u kB\nSwapCached:     %8u kB\nActive:         %8llu kB\nInactive:       %8u kB\n"
@@ -168,8 +174,6 @@ show_loadavg(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
-#define KERNEL_RELEASE "6.1.0"
-
 static int
 show_hostname(const struct pseudo_key *key, struct text *out)
 {
@@ -235,8 +239,8 @@ static const struct pseudo kernel_dir[] = {
     SHOW("hostname", show_hostname),
     TEXT("domainname", "(none)\n"),
     TEXT("ostype", "Linux\n"),
-    TEXT("osrelease", KERNEL_RELEASE "\n"),
-    TEXT("version", "#1 SMP ingot\n"),
+    TEXT("osrelease", SYSTEM_RELEASE "\n"),
+    TEXT("version", SYSTEM_VERSION "\n"),
     TEXT("overflowuid", "65534\n"),
     TEXT("overflowgid", "65534\n"),
     TEXT("cap_last_cap", "40\n"),
@@ -305,7 +309,7 @@ static const struct pseudo root_children[] = {
     SHOW("stat", show_stat),
     SHOW("uptime", show_uptime),
     SHOW("loadavg", show_loadavg),
-    TEXT("version", "Linux version " KERNEL_RELEASE " (ingot) #1 SMP ingot\n"),
+    TEXT("version", "Linux version " SYSTEM_RELEASE " (ingot) " SYSTEM_VERSION "\n"),
     TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\toverlay\nnodev\tpipefs\nnodev\tsockfs\n"),
     TEXT("cmdline", "ingot\n"),
     TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n"),
