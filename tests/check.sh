@@ -1,0 +1,136 @@
+#!/bin/bash
+# Every test of the project. quick: within `make check`'s half hour on two cores. long: the whole program table under each
+# stress mode.
+# usage: check.sh BUILD quick|long
+# BUILD holds the built tree, debian/ (the test image) and debian.ingot (the image recompiled). Ends with one line
+# "N passed, N failed"; exit status 1 when something failed.
+set -u
+build=$(realpath "$1")
+mode=${2:-quick}
+cd "$(dirname "$0")/.." || exit 1
+ingot=$build/src/cli/ingot
+artifact=$build/debian.ingot
+image=$build/debian
+logs=$build/check-logs
+export INGOT_PLAIN=$ingot INGOT_RUNTIME=$build/src/runtime
+mkdir -p "$logs"
+passed=0 failed=0 failures=()
+
+count() { # NAME PASSED FAILED SECONDS
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+    [ "$3" = 0 ] || failures+=("$1")
+    printf '%-28s %5d passed  %3d failed  %4d s\n' "$1" "$2" "$3" "$4"
+}
+
+# A test script that ends in "N passed, N failed"; one that does not is one failure.
+script() { # NAME COMMAND...
+    local name=$1 log=$logs/$1.log start=$SECONDS sums status
+    shift
+    "$@" >"$log" 2>&1
+    status=$?
+    sums=$(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+    if [ -z "$sums" ]; then
+        sums="0 1"
+        tail -n 5 "$log"
+    elif [ "$status" != 0 ] && [ "${sums#* }" = 0 ]; then
+        sums="${sums% *} 1"
+    fi
+    [ "${sums#* }" = 0 ] || grep -A 6 '^FAIL' "$log" | cut -c1-300 | head -60
+    # shellcheck disable=SC2086
+    count "$name" $sums $((SECONDS - start))
+}
+
+# One command that passes or fails.
+single() { # NAME COMMAND...
+    local name=$1 log=$logs/$1.log start=$SECONDS
+    shift
+    if "$@" >"$log" 2>&1; then
+        count "$name" 1 0 $((SECONDS - start))
+    else
+        count "$name" 0 1 $((SECONDS - start))
+        tail -n 20 "$log" | cut -c1-300
+    fi
+}
+
+# The tests that meson knows; each is one.
+unit() { # NAME BUILD-DIR
+    local log=$logs/$1.log start=$SECONDS ok bad
+    meson test -C "$2" --print-errorlogs >"$log" 2>&1
+    ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log")
+    bad=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$log" | paste -sd+)
+    [ -n "$ok" ] || bad=1
+    bad=$((${bad:-0}))
+    [ "$bad" = 0 ] || grep -E '(FAIL|TIMEOUT|ERROR)' "$log" | head -20
+    count "$1" "${ok:-0}" "$bad" $((SECONDS - start))
+}
+
+configure() { # DIR OPTIONS...
+    local dir=$1
+    shift
+    [ -e "$dir/build.ninja" ] || meson setup "$dir" "$@"
+}
+
+sanitized_build() {
+    configure "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false && ninja -C "$build-asan"
+}
+
+# Without warnings: warnings are errors.
+clang_build() {
+    CC=clang-19 configure "$build-clang" -Dbuildtype=debug && ninja -C "$build-clang"
+}
+
+megabinary() {
+    "$ingot" build -q --cache "$build/cache" --emit=wasm "$image" -o "$build/debian.wasm"
+}
+
+verify_artifact() {
+    "$ingot" verify "$artifact" && "$ingot" inspect --json "$artifact" >/dev/null && "$ingot" inspect "$artifact"
+}
+
+v8_compile() {
+    node --max-old-space-size=8192 tests/build/compile_wasm.cjs "$build/debian.wasm"
+}
+
+warm_rebuild() { # at most 15 s
+    local start=$SECONDS
+    "$ingot" build -q --cache "$build/cache" "$image" -o "$build/rebuilt.ingot" || return 1
+    cmp "$build/rebuilt.ingot" "$artifact" || { echo "a rebuild from the cache differs"; return 1; }
+    rm -f "$build/rebuilt.ingot"
+    echo "$((SECONDS - start)) s"
+    [ $((SECONDS - start)) -le 15 ]
+}
+
+table() { # NAME OPTIONS...
+    local name=$1
+    shift
+    script "$name" tests/programs/run.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot" "$@"
+}
+
+start=$SECONDS
+unit unit-tests "$build"
+table programs
+for stress in unwind budget evaluate; do
+    if [ "$mode" = long ]; then
+        table "programs-$stress" --stress "$stress"
+    else
+        table "programs-$stress-quick" --stress "$stress" --quick
+    fi
+done
+script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
+single verify verify_artifact
+single megabinary megabinary
+single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
+single v8-compile v8_compile
+single warm-rebuild warm_rebuild
+single asan-build sanitized_build
+unit asan-unit-tests "$build-asan"
+script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
+script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
+single clang-build clang_build
+single demo tests/demo.sh "$artifact"
+
+echo "logs in $logs; $((SECONDS - start)) s"
+[ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]}"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
