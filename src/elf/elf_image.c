@@ -386,6 +386,21 @@ read_section_symbols(struct elf_image *image, const Elf64_Shdr *s, const uint8_t
     }
 }
 
+static bool
+section_named(const struct elf_image *image, const Elf64_Ehdr *h, const uint8_t *table, const Elf64_Shdr *s,
+              const char *name)
+{
+    Elf64_Shdr strings;
+    const char *text;
+
+    if (h->e_shstrndx >= h->e_shnum)
+        return false;
+    memcpy(&strings, table + h->e_shstrndx * sizeof strings, sizeof strings);
+    text = file_bytes(image, strings.sh_offset, strings.sh_size);
+    return text && s->sh_name < strings.sh_size && strings.sh_size - s->sh_name > strlen(name) &&
+           strcmp(text + s->sh_name, name) == 0;
+}
+
 /* Sections only add: executable ranges, .symtab, and the relocations of static executables. */
 static void
 read_sections(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *dyn)
@@ -404,6 +419,8 @@ read_sections(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
             read_section_symbols(image, &s, table, h->e_shnum);
         if (!(s.sh_flags & SHF_ALLOC) || s.sh_size == 0)
             continue;
+        if (!dyn->eh_frame_hdr && section_named(image, h, table, &s, ".eh_frame"))
+            dyn->eh_frame = s.sh_addr; /* static programs may have no PT_GNU_EH_FRAME */
         if (s.sh_type == SHT_RELA && !dyn->rela && !dyn->plt_rela)
             read_rela(image, dyn, s.sh_addr, s.sh_size);
         if ((s.sh_type == SHT_INIT_ARRAY || s.sh_type == SHT_FINI_ARRAY) && !dyn->address) {

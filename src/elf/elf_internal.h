@@ -5,7 +5,7 @@
 #include "elf/elf_image.h"
 
 struct elf_dynamic { /* of PT_DYNAMIC and friends; 0: absent */
-    uint64_t address, size, eh_frame_hdr;
+    uint64_t address, size, eh_frame_hdr, eh_frame;
     uint64_t rela, rela_size, plt_rela, plt_rela_size, relr, relr_size;
     uint64_t symtab, strtab, strtab_size, soname, gnu_hash, hash;
     uint64_t init, fini, arrays[3], array_sizes[3];

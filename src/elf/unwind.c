@@ -165,11 +165,16 @@ elf_read_unwind(struct elf_image *image, const struct elf_dynamic *dyn)
     uint64_t cached_address = UINT64_MAX;
     struct cie cie = {0};
 
-    if (!dyn->eh_frame_hdr || !reader_open(image, dyn->eh_frame_hdr, &r) || cursor_u8(&r.c) != 1)
-        return;
-    encoding = cursor_u8(&r.c);
-    cursor_u16(&r.c);
-    if (!reader_open(image, read_encoded(&r, encoding, dyn->eh_frame_hdr), &r))
+    uint64_t eh_frame = dyn->eh_frame;
+
+    if (dyn->eh_frame_hdr) {
+        if (!reader_open(image, dyn->eh_frame_hdr, &r) || cursor_u8(&r.c) != 1)
+            return;
+        encoding = cursor_u8(&r.c);
+        cursor_u16(&r.c);
+        eh_frame = read_encoded(&r, encoding, dyn->eh_frame_hdr);
+    }
+    if (!eh_frame || !reader_open(image, eh_frame, &r))
         return;
     for (;;) {
         uint64_t record, body, next, id, start, size, lsda = 0;

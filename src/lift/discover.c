@@ -424,6 +424,20 @@ take_weak(struct finder *f)
     }
 }
 
+/* Without unwind tables a function reaches up to the next one, and where that begins may have been learnt only
+ * after it was followed: once more, with all starts known. */
+static void
+settle_open_ended(struct finder *f)
+{
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < f->funcs.count; i++) {
+            if (!finder_fde(f, f->funcs.items[i].address))
+                enqueue(f, i);
+        }
+        drain(f);
+    }
+}
+
 /* --- the result --- */
 
 static bool
@@ -564,6 +578,7 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *extra, s
     drain(&f);
     seed_data_words(&f);
     take_weak(&f);
+    settle_open_ended(&f);
     count_coverage(&f, d);
     if (f.funcs.count)
         qsort(f.funcs.items, f.funcs.count, sizeof(struct func), compare_funcs);
