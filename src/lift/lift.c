@@ -2,8 +2,7 @@
  * block. */
 #include "lift/lift_internal.h"
 
-/* A family that is not linked in, or an instruction nobody wrote a lifter for, leaves a null here. */
-#define X86_LIFTER(op, name) extern void lift_##name(struct lift *) __attribute__((weak));
+#define X86_LIFTER(op, name) extern void lift_##name(struct lift *);
 #include "x86/x86_lifters.h"
 #undef X86_LIFTER
 
