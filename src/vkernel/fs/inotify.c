@@ -26,8 +26,7 @@ struct inotify_watch {
 
 struct queued {
     struct list link;
-    struct inotify_event head;
-    char name[];
+    struct inotify_event head; /* ends in the name */
 };
 
 static unsigned watch_total; /* most containers have none: events cost one test */
@@ -50,7 +49,7 @@ queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const cha
         struct queued *last = list_entry(n->events.prev, struct queued, link);
 
         if (last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie &&
-            last->head.len == length && (length == 0 || strcmp(last->name, name) == 0))
+            last->head.len == length && (length == 0 || strcmp(last->head.name, name) == 0))
             return;
     }
     q = calloc(1, sizeof *q + length);
@@ -58,7 +57,7 @@ queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const cha
         return;
     q->head = (struct inotify_event){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)length};
     if (length)
-        strcpy(q->name, name);
+        strcpy(q->head.name, name);
     list_append(&n->events, &q->link);
     n->event_count++;
     wait_queue_wake(&n->queue);
@@ -131,7 +130,7 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         if (done + size > room)
             break;
         iov_scatter(iov, count, done, &q->head, sizeof q->head);
-        iov_scatter(iov, count, done + sizeof q->head, q->name, q->head.len);
+        iov_scatter(iov, count, done + sizeof q->head, q->head.name, q->head.len);
         done += size;
         list_remove(&q->link);
         n->event_count--;
