@@ -8,6 +8,6 @@ packages=$packages,python3-minimal,busybox-static
 [ ! -e "$out/etc/debian_version" ] || exit 0
 rm -rf "$out" "$out.tmp"
 mkdir -p "$(dirname "$out")"
-mmdebstrap --quiet --variant=minbase --include="$packages" bookworm "$out.tmp"
+mmdebstrap --quiet --variant=essential --include="$packages" bookworm "$out.tmp"
 rm -rf "$out.tmp/var/cache/apt" "$out.tmp/var/lib/apt/lists" "$out.tmp/usr/share/doc" "$out.tmp/usr/share/man"
 mv "$out.tmp" "$out"

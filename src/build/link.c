@@ -95,8 +95,7 @@ put_unit(struct buf *b, const struct recompile *r, const struct unit *u)
 {
     char hex[SHA256_HEX_SIZE];
 
-    sha256_hex(&u->key, hex);
-    hex[16] = '\0';
+    unit_symbol_key(u, hex);
     put_line(b, mem_printf("--defsym=env.code_base.%s=0x%llx", hex, (unsigned long long)u->base));
     put_line(b, mem_printf("--defsym=env.table_base.%s=0x%x", hex, u->table_base));
     for (unsigned part = 0; part < u->parts; part++) {

@@ -355,6 +355,13 @@ map_object(const struct recompile *r, const struct unit *u, struct mapped *m, st
     return result;
 }
 
+void
+unit_symbol_key(const struct unit *u, char out[SHA256_HEX_SIZE])
+{
+    sha256_hex(&u->symbol_key, out);
+    out[16] = '\0'; /* names need only tell objects apart */
+}
+
 static const char *
 native_name(void *context, size_t index)
 {
@@ -384,8 +391,7 @@ native_run(void *context, size_t index, struct err *e)
     struct buf out = {0};
     int result;
 
-    sha256_hex(&u->key, hex);
-    hex[16] = '\0'; /* symbol names need only tell objects apart */
+    unit_symbol_key(u, hex);
     snprintf(suffix, sizeof suffix, ".%u.o", part);
     if (cache_has(&p->r->cache, "native", &u->native_key, suffix))
         return 0; /* of a build that was killed */
@@ -423,7 +429,8 @@ native_key(const struct recompile *r, struct unit *u, const struct mapped *objec
 
     sha256_of(object->data, object->size, &content);
     buf_put(&b, content.bytes, sizeof content.bytes);
-    buf_put(&b, u->key.bytes, sizeof u->key.bytes); /* part of the symbol names */
+    buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes); /* two files may have the same code */
+    sha256_of(b.data, b.size, &u->symbol_key);
     buf_put(&b, aot_version(), strlen(aot_version()));
     buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
     snprintf(options, sizeof options, "|%s|%d", r->cpu ? r->cpu : "", r->opt_level);

@@ -25,6 +25,7 @@ struct unit { /* one distinct ELF of the image */
     struct sha256 sha256;  /* of the file */
     struct sha256 key;     /* of its code object in the cache */
     struct sha256 native_key;
+    struct sha256 symbol_key; /* of its names in the executable: its code and file, not the recompiler's version */
     unsigned parts;
     uint64_t base;         /* chosen by layout */
     struct elf_report report;
@@ -44,6 +45,9 @@ struct recompile {
     uint64_t native_bytes_compiled; /* of text, not found in the cache */
     uint64_t object_bytes_compiled;
 };
+
+/* KEY of a unit's symbols (aot.h). */
+void unit_symbol_key(const struct unit *u, char out[SHA256_HEX_SIZE]);
 
 /* Code objects of all units, then (native) their native objects. */
 int recompile_objects(struct recompile *r, struct err *e);
