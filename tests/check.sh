@@ -53,10 +53,12 @@ single() { # NAME COMMAND...
     fi
 }
 
-# The tests that meson knows; each is one.
-unit() { # NAME BUILD-DIR
-    local log=$logs/$1.log start=$SECONDS ok bad
-    meson test -C "$2" --print-errorlogs >"$log" 2>&1
+# The tests that meson knows; each is one. Without: those whose names match (the vkernel brings its own stacks and
+# memory, which ASan cannot follow).
+unit() { # NAME BUILD-DIR [WITHOUT]
+    local log=$logs/$1.log start=$SECONDS ok bad tests
+    mapfile -t tests < <(meson test -C "$2" --list 2>/dev/null | sed 's|^.* / ||' | grep -vE "^(${3:-}|ninja: .*)$")
+    meson test -C "$2" --print-errorlogs "${tests[@]}" >"$log" 2>&1
     ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log")
     bad=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$log" | paste -sd+)
     [ -n "$ok" ] || bad=1
@@ -124,7 +126,7 @@ single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
 single v8-compile v8_compile
 single warm-rebuild warm_rebuild
 single asan-build sanitized_build
-unit asan-unit-tests "$build-asan"
+unit asan-unit-tests "$build-asan" vkernel
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
 script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build
