@@ -199,7 +199,7 @@ note_references(struct finder *f, const struct x86_insn *insn)
                     finder_add_target(f, to);
                 else if (!fde)
                     vec_push(&f->weak, to);
-            } else if (insn->op == X86_OP_LEA && elf_image_is_constant(f->image, to)) {
+            } else if (insn->op == X86_OP_LEA && elf_image_at(f->image, to, NULL)) {
                 vec_push(&f->lea_targets, to);
             }
         } else if (o->kind == X86_OPD_IMM && !f->image->is_pie && insn->opsize >= 4 &&

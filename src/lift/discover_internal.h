@@ -39,7 +39,7 @@ struct finder {
     VEC(uint64_t) work;        /* block starts to follow */
     VEC(struct step) steps;
     VEC(uint64_t) indirect;    /* addresses of its indirect jumps */
-    VEC(uint64_t) lea_targets; /* constant data it takes the address of: jump table candidates */
+    VEC(uint64_t) lea_targets; /* data it takes the address of: jump table candidates */
     VEC(uint64_t) weak;        /* code-like addresses, to be taken last; of the whole file */
     struct ir_func scratch;
     struct ir_build build;

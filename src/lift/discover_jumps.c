@@ -14,7 +14,7 @@ read_entry(const struct finder *f, uint64_t table, unsigned size, uint64_t relat
     uint64_t left, at = table + (uint64_t)i * size, v = 0;
     const uint8_t *p = elf_image_at(f->image, at, &left);
 
-    if (!p || left < size || !elf_image_is_constant(f->image, at))
+    if (!p || left < size)
         return false;
     memcpy(&v, p, size);
     *target = size == 4 ? relative_to + (uint64_t)(int64_t)(int32_t)v : v;
@@ -27,8 +27,6 @@ read_absolute_entry(const struct finder *f, uint64_t table, uint32_t i, uint64_t
 {
     uint64_t at = table + (uint64_t)i * 8;
 
-    if (!elf_image_is_constant(f->image, at))
-        return false;
     for (size_t low = 0, high = f->image->relocs.count; low < high;) {
         size_t mid = (low + high) / 2;
         const struct elf_reloc *r = &f->image->relocs.items[mid];
@@ -45,6 +43,17 @@ read_absolute_entry(const struct finder *f, uint64_t table, uint32_t i, uint64_t
     return false;
 }
 
+/* One entry, of either size; false where there is none. */
+static bool
+read_target(const struct finder *f, uint64_t table, unsigned size, uint64_t relative_to, uint32_t i, uint64_t *target)
+{
+    bool ok = size == 8 && f->image->is_pie ? read_absolute_entry(f, table, i, target)
+                                            : read_entry(f, table, size, relative_to, i, target);
+
+    return ok && finder_range((struct finder *)f, *target);
+}
+
+/* The entries of a table in constant data, up to the first that cannot be one. */
 static uint32_t
 read_table(struct finder *f, const struct func *fn, uint64_t table, unsigned size, uint64_t relative_to,
            uint32_t bound, uint64_t *targets)
@@ -53,10 +62,10 @@ read_table(struct finder *f, const struct func *fn, uint64_t table, unsigned siz
 
     while (n < bound) {
         uint64_t t;
-        bool ok = size == 8 && f->image->is_pie ? read_absolute_entry(f, table, n, &t)
-                                                : read_entry(f, table, size, relative_to, n, &t);
 
-        if (!ok || !finder_range(f, t) || (size == 4 && (t < fn->address || t >= fn->limit)))
+        if (!elf_image_is_constant(f->image, table + (uint64_t)n * size) ||
+            !read_target(f, table, size, relative_to, n, &t) ||
+            (size == 4 && (t < fn->address || t >= fn->limit)))
             break;
         for (size_t i = 0; n > 0 && i < f->lea_targets.count; i++) {
             if (f->lea_targets.items[i] == table + (uint64_t)n * size)
@@ -154,23 +163,45 @@ follow_targets(struct finder *f, struct func *fn, const uint64_t *targets, uint3
         finder_add_jump(f, fn, targets[i]);
 }
 
-/* Tables whose address the function takes, but whose load spans blocks: their targets become labels. */
+/* Reads a table whose entries become labels; the jump itself finds them through the code map, so a wrong one does no
+ * harm. Now and then one entry lies outside the function, in its cold part. */
+static uint32_t
+read_labels(struct finder *f, struct func *fn, uint64_t table, unsigned size, bool take)
+{
+    uint32_t inside = 0, outside = 0;
+
+    for (uint32_t n = 0; n < MAX_TABLE && outside < 2 && fn->labels.count < MAX_ENTRIES; n++) {
+        uint64_t t;
+
+        if (!read_target(f, table, size, table, n, &t))
+            break;
+        if (t < fn->address || t >= fn->limit) {
+            outside++;
+            continue;
+        }
+        outside = 0;
+        inside++;
+        if (take) {
+            add_label(fn, t);
+            finder_add_jump(f, fn, t);
+        }
+    }
+    return inside;
+}
+
+/* Tables whose address the function takes, but whose load spans blocks or that lie in writable data. */
 static bool
 guess_tables(struct finder *f, struct func *fn)
 {
-    static uint64_t targets[MAX_TABLE];
     bool any = false;
 
     for (size_t i = 0; i < f->lea_targets.count; i++) {
-        uint64_t table = f->lea_targets.items[i];
-        uint32_t n = read_table(f, fn, table, 4, table, MAX_TABLE, targets);
-
-        if (n < 3)
-            continue;
-        any = true;
-        follow_targets(f, fn, targets, n);
-        for (uint32_t j = 0; j < n && fn->labels.count < MAX_ENTRIES; j++)
-            add_label(fn, targets[j]);
+        for (unsigned size = 4; size <= 8; size += 4) {
+            if (read_labels(f, fn, f->lea_targets.items[i], size, false) < 3)
+                continue;
+            read_labels(f, fn, f->lea_targets.items[i], size, true);
+            any = true;
+        }
     }
     return any;
 }
@@ -205,7 +236,8 @@ finder_resolve_jump(struct finder *f, struct func *fn, uint64_t insn_address)
         bound = MAX_TABLE;
     count = read_table(f, fn, pattern.table_address, pattern.entry_size, pattern.relative_to, bound, targets);
     if (count == 0) {
-        f->disc->unresolved_jumps++;
+        if (read_labels(f, fn, pattern.table_address, pattern.entry_size, true) == 0)
+            f->disc->unresolved_jumps++;
         return;
     }
     follow_targets(f, fn, targets, count);
