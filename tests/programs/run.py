@@ -100,13 +100,13 @@ def run_ingot(args, case):
 
 
 # What bash says of a job that a signal ended: "bash: line 3:    11 Killed ...".
-JOB = re.compile(r"(line \d+: +)\d+ ")
+JOB = re.compile(r"(line \d+:) +\d+ ")
 
 
 def mask(result, masks):
     result = dict(result)
     for k in ("out", "err"):
-        result[k] = JOB.sub(r"\1# ", result[k])
+        result[k] = JOB.sub(r"\1 # ", result[k])
         for m in masks:
             result[k] = re.sub(m, "#", result[k])
     return result
