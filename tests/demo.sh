@@ -74,7 +74,7 @@ echo "exit status $status"
 [ "$status" = 3 ] || failed=1
 
 printf '\n\033[1m$ # what was added to the image is refused: no executable memory, no unknown program\033[0m\n'
-cat /bin/true > "$work/stranger" && chmod +x "$work/stranger"
+{ cat /bin/true; echo; } > "$work/stranger" && chmod +x "$work/stranger"
 if [ -x "$ingot" ]; then
     "$ingot" run --volume "$work:/demo:ro" --audit "$work/audit" "$artifact" /demo/stranger || echo "exit status $?"
     cat "$work/audit" 2>/dev/null || true

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "build/link.h"
 #include "build/recompile.h"
 #include "cli/cli.h"
@@ -240,6 +242,43 @@ print_report(const struct build *b)
         fprintf(stderr, "  %s: %.1f MB (wasm %.1f MB)\n", b->options.out, (double)st.st_size / 1e6, (double)wasm / 1e6);
 }
 
+/* --report: one object per program, in the order of the ledger. */
+static int
+write_report(const struct build *b, struct err *e)
+{
+    json_t *programs = json_array(), *kept = json_array(), *all;
+    char *text;
+    int result;
+
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        const struct unit *u = &b->r.units.items[i];
+        const struct elf_report *p = &u->report;
+        char hex[SHA256_HEX_SIZE];
+
+        if (u->unusable) {
+            json_array_append_new(kept, json_pack("{s:s,s:s}", "path", u->path, "reason", u->reason));
+            continue;
+        }
+        sha256_hex(&u->sha256, hex);
+        json_array_append_new(programs,
+            json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "path", u->path, "sha256", hex,
+                      "text_bytes", (json_int_t)p->exec_bytes, "covered_bytes", (json_int_t)p->covered_bytes,
+                      "padding_bytes", (json_int_t)p->padding_bytes, "functions", (json_int_t)p->functions,
+                      "unresolved_jumps", (json_int_t)p->unresolved_jumps, "wasm_bytes", (json_int_t)p->wasm_bytes,
+                      "not_recompiled", p->unlifted));
+    }
+    for (size_t i = 0; i < b->skipped.count; i++)
+        json_array_append_new(kept, json_pack("{s:s,s:s}", "path", b->skipped.items[i].path, "reason",
+                                              b->skipped.items[i].reason));
+    all = json_pack("{s:o,s:o}", "programs", programs, "kept_as_data", kept);
+    text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;
+    result = text ? file_write_atomic(b->options.report, text, strlen(text), 0666, e)
+                  : err_set(e, "cannot write the report: a path is not UTF-8");
+    free(text);
+    json_decref(all);
+    return result;
+}
+
 static int
 dump(struct build *b, struct err *e)
 {
@@ -287,6 +326,8 @@ run_build(struct build *b, struct err *e)
         result = b->options.wasm ? file_write_atomic(b->options.out, megabinary.data, megabinary.size, 0666, e)
                                  : write_artifact(b, &megabinary, e);
     buf_fini(&megabinary);
+    if (result == 0 && b->options.report)
+        result = write_report(b, e);
     return result;
 }
 
