@@ -36,8 +36,8 @@ count_register(struct lift *l)
     return lift_to64(l, l->insn->address_size, lift_read_gpr(l, X86_RCX, l->insn->address_size));
 }
 
-/* rcx after n elements. The 32-bit form writes ecx, even when it was zero: processors do not zero-extend
- * then, but every count that ran did. */
+/* rcx after n elements. The 32-bit form writes ecx; when it was zero some processors clear the upper half all the same,
+ * others leave it, as this does. */
 static void
 use_count(struct lift *l, ir_value count, ir_value n)
 {

@@ -162,12 +162,13 @@ undefined_after(const struct sequence *q, bool *reads)
     return out;
 }
 
+/* Results that later instructions of a sequence would spread. */
 static bool
-is_float_op(const struct x86_insn *insn)
+varies(const struct x86_insn *insn)
 {
     struct tolerance t = tolerance_of(insn, NULL);
 
-    return t.nan || t.estimate;
+    return t.nan || t.estimate || t.high_halves;
 }
 
 static bool
@@ -205,7 +206,7 @@ make_sequence(struct sequence *q, struct state *state, const char *filter)
         /* three in four from the integer instructions, which have the flags and partial registers */
         if (f->map && !(f->map == 1 && (f->opcode >= 0x90 || (f->opcode & 0xf0) == 0x40)) && random_below(4))
             continue;
-        if (!form_make(f, at, true, state, m) || is_float_op(&m->insn) || result_undefined(&m->insn, state) ||
+        if (!form_make(f, at, true, state, m) || varies(&m->insn) || result_undefined(&m->insn, state) ||
             ((m->insn.op == X86_OP_SHLD || m->insn.op == X86_OP_SHRD) && m->insn.opsize == 2))
             continue;
         if (at + m->length - CODE_AT > 600)

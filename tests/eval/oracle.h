@@ -98,6 +98,7 @@ struct tolerance {
     bool x87_codes;     /* compare C0-C3 */
     bool fxsave, fnsave; /* environment written to memory */
     bool sequence;
+    uint16_t high_halves; /* by register: its upper half is the processor's choice */
 };
 /* s: before the instruction, or NULL in a sequence. */
 struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
