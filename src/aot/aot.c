@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 /* Sizes are bytes of wasm code. A part this large keeps one processor busy for seconds and no more. */
 enum {
     PART_SIZE = 192 << 10,
@@ -30,10 +32,28 @@ static pthread_once_t initialised = PTHREAD_ONCE_INIT;
  * scheduler before register allocation costs an eighth of the time and gains nothing on these processors. */
 static const char *const llvm_options[] = {"ingot", "-enable-misched=0"};
 
+const char *aot_further_llvm_options;
+
+enum { FURTHER_OPTIONS = 32 };
+
+static void
+parse_options(void)
+{
+    const char *options[sizeof llvm_options / sizeof *llvm_options + FURTHER_OPTIONS];
+    size_t count = sizeof llvm_options / sizeof *llvm_options;
+    char *further = mem_strdup(aot_further_llvm_options ? aot_further_llvm_options : ""), *rest = further;
+
+    memcpy(options, llvm_options, sizeof llvm_options);
+    for (char *word; count < sizeof options / sizeof *options && (word = strtok_r(rest, " ", &rest));)
+        options[count++] = word;
+    LLVMParseCommandLineOptions((int)count, options, NULL);
+    mem_free(further);
+}
+
 static void
 initialise(void)
 {
-    LLVMParseCommandLineOptions(sizeof llvm_options / sizeof *llvm_options, llvm_options, NULL);
+    parse_options();
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();

@@ -6,7 +6,7 @@
  *   immutable imported globals   absolute symbols "MODULE.NAME.KEY", resolved when linking
  *   mutable imported globals     host FS base + absolute symbol "MODULE.NAME" (address space 257)
  *   helper.*       C ABI functions "helper_NAME"
- *   kernel.*       x86_regcallcc functions "kernel_NAME"
+ *   kernel.*       functions "kernel_NAME", x86_regcallcc; preserve_allcc for those of type (i64) -> ()
  *   intrinsic.*    lowered to instructions
  * Defined functions are hidden symbols "KEY.N" (N: function index in the object), x86_regcallcc. Table
  * entries go to section "ingot_table" of part 0, in order. Traps call "kernel_wasm_trap" (C ABI, noreturn,

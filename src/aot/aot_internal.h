@@ -19,6 +19,9 @@ enum { AOT_REGCALL = 92, AOT_REGCALL_REGISTERS = 11, AOT_PRESERVE_ALL = 15 };
 
 enum aot_shape { AOT_I8X16, AOT_I16X8, AOT_I32X4, AOT_I64X2, AOT_F32X4, AOT_F64X2, AOT_SHAPE_COUNT };
 
+/* For tests/aot/aot_tool.c: options for LLVM's command line, separated by spaces. Set before the first compilation. */
+extern const char *aot_further_llvm_options;
+
 enum aot_effort { AOT_EFFORT_FULL, AOT_EFFORT_LESS, AOT_EFFORT_LEAST };
 
 struct aot_frame {
@@ -49,9 +52,9 @@ struct translator {
     LLVMTypeRef *types;        /* by wasm type index */
     LLVMValueRef table, table_size, trap_function, memory_copy, memory_fill;
     LLVMTypeRef trap_type;
-    LLVMValueRef tbaa_memory, tbaa_cpu, empty_node, weights_rare, weights_often;
+    LLVMValueRef tbaa_memory, tbaa_cpu, empty_node;
     LLVMValueRef stack_pointer_name;
-    unsigned kind_tbaa, kind_prof, kind_invariant, kind_absolute;
+    unsigned kind_tbaa, kind_invariant, kind_absolute;
 
     /* The function being translated. */
     uint32_t index;

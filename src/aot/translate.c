@@ -31,42 +31,42 @@ all_i64(const uint8_t *types, uint32_t count)
     return true;
 }
 
-/* Types of up to 11 i64 in and exactly 11 out all become one native type with 11 parameters, the missing
- * ones poison: musttail wants equal prototypes, and registers not set cost nothing. */
+/* The type of compiled code (wasm/convention.def), of all that is in the table, and of the kernel's imports that take
+ * part in calls: the ten registers and the link in, the registers out. All in registers, and equal
+ * prototypes, as musttail wants them. */
 static bool
-is_uniform(const struct wasm_functype *type)
+is_guest_type(const struct wasm_functype *type)
 {
-    return type->param_count <= AOT_REGCALL_REGISTERS && type->result_count == AOT_REGCALL_REGISTERS &&
+    return type->param_count == AOT_REGCALL_REGISTERS && type->result_count == AOT_REGCALL_REGISTERS - 1 &&
            all_i64(type->params, type->param_count) && all_i64(type->results, type->result_count);
 }
 
-/* T10 of wasm/convention.def: the type of all that is in the table. */
+/* kernel.poll: it is nearly never called and keeps every register, so that its callers need not save any. */
 static bool
-is_table_type(const struct wasm_functype *type)
+is_poll_type(const struct wasm_functype *type)
 {
-    return is_uniform(type) && type->param_count == 10;
+    return type->param_count == 1 && type->result_count == 0 && all_i64(type->params, 1);
 }
 
 LLVMTypeRef
 aot_function_type(struct translator *t, uint32_t index)
 {
     const struct wasm_functype *type = &t->m->types.items[index];
-    uint32_t count = is_uniform(type) ? AOT_REGCALL_REGISTERS : type->param_count;
     LLVMTypeRef *params, *results, result = t->void_type;
 
     if (t->types[index])
         return t->types[index];
-    params = mem_zalloc(count + 1, sizeof(LLVMTypeRef));
+    params = mem_zalloc(type->param_count + 1, sizeof(LLVMTypeRef));
     results = mem_zalloc(type->result_count + 1, sizeof(LLVMTypeRef));
-    for (uint32_t i = 0; i < count; i++)
-        params[i] = i < type->param_count ? aot_type(t, type->params[i]) : t->i64;
+    for (uint32_t i = 0; i < type->param_count; i++)
+        params[i] = aot_type(t, type->params[i]);
     for (uint32_t i = 0; i < type->result_count; i++)
         results[i] = aot_type(t, type->results[i]);
     if (type->result_count == 1)
         result = results[0];
     else if (type->result_count)
         result = LLVMStructTypeInContext(t->context, results, type->result_count, 0);
-    t->types[index] = LLVMFunctionType(result, params, count, 0);
+    t->types[index] = LLVMFunctionType(result, params, type->param_count, 0);
     mem_free(params);
     mem_free(results);
     return t->types[index];
@@ -113,15 +113,20 @@ declare(struct translator *t, const char *name, LLVMTypeRef type)
 static LLVMValueRef
 declare_import(struct translator *t, uint32_t function)
 {
+    static const char *const rare[] = {"poll", "unwind", "trap"}; /* a hint only */
     const struct wasm_import *import = &t->m->imports.items[t->m->functions.items[function].import];
     char *name = mem_printf("%.*s_%.*s", (int)import->module.size, (const char *)import->module.data,
                             (int)import->name.size, (const char *)import->name.data);
     LLVMValueRef f = declare(t, name, aot_function_type(t, t->m->functions.items[function].type));
 
     if (wasm_bytes_equal(import->module, "kernel")) {
-        set_regcall(t, f);
-        if (wasm_bytes_equal(import->name, "poll") || wasm_bytes_equal(import->name, "trap"))
-            add_attribute(t, f, "cold");
+        if (is_poll_type(wasm_function_type(t->m, function)))
+            LLVMSetFunctionCallConv(f, AOT_PRESERVE_ALL);
+        else
+            set_regcall(t, f);
+        for (size_t k = 0; k < sizeof rare / sizeof *rare; k++)
+            if (wasm_bytes_equal(import->name, rare[k]))
+                add_attribute(t, f, "cold");
     }
     mem_free(name);
     return f;
@@ -475,36 +480,6 @@ branch_block(struct translator *t, uint32_t depth)
     return block;
 }
 
-/* A call's last result compared with a constant is the check of the return address (object.h), which nearly
- * always agrees. A hint: it moves code, not meaning. */
-static bool
-is_return_check(struct translator *t, LLVMValueRef condition, LLVMIntPredicate *predicate)
-{
-    if (!LLVMIsAICmpInst(condition))
-        return false;
-    *predicate = LLVMGetICmpPredicate(condition);
-    if (*predicate != LLVMIntEQ && *predicate != LLVMIntNE)
-        return false;
-    for (unsigned i = 0; i < 2; i++) {
-        LLVMValueRef v = LLVMGetOperand(condition, i);
-
-        if (LLVMIsAExtractValueInst(v) && *LLVMGetIndices(v) == AOT_REGCALL_REGISTERS - 1 &&
-            LLVMIsACallInst(LLVMGetOperand(v, 0)))
-            return true;
-    }
-    return false;
-}
-
-static void
-conditional(struct translator *t, LLVMValueRef condition, LLVMBasicBlockRef then, LLVMBasicBlockRef otherwise)
-{
-    LLVMValueRef br = LLVMBuildCondBr(t->b, condition, then, otherwise);
-    LLVMIntPredicate predicate;
-
-    if (is_return_check(t, condition, &predicate))
-        LLVMSetMetadata(br, t->kind_prof, predicate == LLVMIntEQ ? t->weights_often : t->weights_rare);
-}
-
 static void
 translate_block(struct translator *t, const struct wasm_instruction *i)
 {
@@ -533,7 +508,7 @@ translate_block(struct translator *t, const struct wasm_instruction *i)
             vec_push(&t->params, t->stack.items[f.height + k]);
         f.otherwise = aot_new_block(t);
         inside = aot_new_block(t);
-        conditional(t, condition, inside, f.otherwise);
+        LLVMBuildCondBr(t->b, condition, inside, f.otherwise);
         aot_enter_block(t, inside);
         t->epoch = epoch;
     }
@@ -623,7 +598,7 @@ translate_branch_if(struct translator *t, uint32_t depth)
     LLVMBasicBlockRef target = branch_block(t, depth), next = aot_new_block(t);
     uint32_t epoch = t->epoch;
 
-    conditional(t, condition, target, next);
+    LLVMBuildCondBr(t->b, condition, target, next);
     aot_enter_block(t, next);
     t->epoch = epoch;
 }
@@ -700,17 +675,16 @@ build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, bool 
 {
     const struct wasm_functype *type = &t->m->types.items[type_index];
     LLVMTypeRef native = aot_function_type(t, type_index);
-    uint32_t count = LLVMCountParamTypes(native);
-    LLVMValueRef *args = mem_zalloc(count + 1, sizeof(LLVMValueRef)), call;
+    LLVMValueRef *args = mem_zalloc(type->param_count + 1, sizeof(LLVMValueRef)), call;
 
     t->stack.count -= type->param_count;
-    for (uint32_t i = 0; i < count; i++)
-        args[i] = i < type->param_count
-                      ? aot_cast(t, t->stack.items[t->stack.count + i], aot_type(t, type->params[i]))
-                      : LLVMGetPoison(t->i64);
-    call = LLVMBuildCall2(t->b, native, callee, args, count, "");
+    for (uint32_t i = 0; i < type->param_count; i++)
+        args[i] = aot_cast(t, t->stack.items[t->stack.count + i], aot_type(t, type->params[i]));
+    call = LLVMBuildCall2(t->b, native, callee, args, type->param_count, "");
     mem_free(args);
-    if (regcall) {
+    if (regcall && is_poll_type(type)) {
+        LLVMSetInstructionCallConv(call, AOT_PRESERVE_ALL);
+    } else if (regcall) {
         LLVMSetInstructionCallConv(call, AOT_REGCALL);
         LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
                                  LLVMCreateStringAttribute(t->context, no_saved_registers,
@@ -719,7 +693,7 @@ build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, bool 
     return call;
 }
 
-/* With equal prototypes (always so between T10, T11 and kernel imports) the stack cannot grow; else LLVM
+/* With equal prototypes (always so between functions of the guest type) the stack cannot grow; else LLVM
  * makes it a jump where it can. */
 static void
 finish_tail_call(struct translator *t, uint32_t type_index, LLVMValueRef call, bool regcall)
@@ -765,7 +739,7 @@ translate_indirect(struct translator *t, const struct wasm_instruction *i)
 {
     LLVMValueRef entry, call;
 
-    if (!is_table_type(&t->m->types.items[i->index]))
+    if (!is_guest_type(&t->m->types.items[i->index]))
         return err_set(t->e, "wasm offset 0x%zx: indirect call of a type other than the table's",
                        (size_t)(i->at - t->m->bytes.data));
     entry = table_entry(t, aot_pop(t));
@@ -1039,7 +1013,7 @@ check_module(const struct wasm_module *m, struct err *e)
             return err_set(e, "global %zu: imported immutable globals must be integers", i);
     for (size_t i = 0; i < m->elements.count; i++)
         for (uint32_t k = 0; k < m->elements.items[i].count; k++)
-            if (!is_table_type(wasm_function_type(m, m->elements.items[i].functions[k])))
+            if (!is_guest_type(wasm_function_type(m, m->elements.items[i].functions[k])))
                 return err_set(e, "element %u has a type other than the table's", k);
     return 0;
 }
@@ -1062,7 +1036,7 @@ check_imports(const struct wasm_module *m, struct err *e)
                      wasm_bytes_equal(import->name, intrinsics[k].name) &&
                      type->param_count == intrinsics[k].params && type->result_count == 1 &&
                      all_i64(type->params, type->param_count) && all_i64(type->results, 1);
-        if (wasm_bytes_equal(import->module, "kernel") && !is_uniform(type))
+        if (wasm_bytes_equal(import->module, "kernel") && !is_guest_type(type) && !is_poll_type(type))
             known = false;
         /* A name becomes a symbol: no NUL, no surprise. */
         if (memchr(import->name.data, 0, import->name.size) || !known)
@@ -1082,15 +1056,6 @@ tbaa_tag(struct translator *t, LLVMValueRef root, const char *name)
     return LLVMMDNodeInContext(t->context, tag, 3);
 }
 
-static LLVMValueRef
-branch_weights(struct translator *t, uint32_t taken, uint32_t not_taken)
-{
-    LLVMValueRef node[3] = {LLVMMDStringInContext(t->context, "branch_weights", 14), aot_i32(t, taken),
-                            aot_i32(t, not_taken)};
-
-    return LLVMMDNodeInContext(t->context, node, 3);
-}
-
 static unsigned
 metadata_kind(struct translator *t, const char *name)
 {
@@ -1105,14 +1070,11 @@ make_metadata(struct translator *t)
 
     root = LLVMMDNodeInContext(t->context, &root, 1);
     t->kind_tbaa = metadata_kind(t, "tbaa");
-    t->kind_prof = metadata_kind(t, "prof");
     t->kind_invariant = metadata_kind(t, "invariant.load");
     t->kind_absolute = metadata_kind(t, "absolute_symbol");
     t->tbaa_memory = tbaa_tag(t, root, "memory");
     t->tbaa_cpu = tbaa_tag(t, root, "globals");
     t->empty_node = LLVMMDNodeInContext(t->context, NULL, 0);
-    t->weights_rare = branch_weights(t, 1, 10000);
-    t->weights_often = branch_weights(t, 10000, 1);
     t->stack_pointer_name = LLVMMDNodeInContext(t->context, &register_name, 1);
 }
 

@@ -1,7 +1,7 @@
 /* The border between C and compiled guest code (wasm/convention.def), and the switch between fibers.
  *
- * Compiled code follows LLVM's regcall: ten guest registers in RAX RCX RDX RDI RSI R8 R9 R12 R13 R14, the guest pc
- * (or entry selector) in R15; RBX, RBP and XMM8..15 are preserved by the callee. */
+ * Compiled code follows LLVM's regcall: ten guest registers in RAX RCX RDX RDI RSI R8 R9 R12 R13 R14, the link in R15.
+ * It preserves no register, and expects none to be preserved. */
 
 #define CPU_RAX 0
 #define CPU_RCX 8
@@ -16,6 +16,8 @@
 #define CPU_RIP 128
 
 #define CPU(member) %fs:(x86_cpu_tls@tpoff + member)
+/* The innermost frame of platform_enter on this stack. */
+#define FRAME %fs:platform_frame_tls@tpoff
 
 .macro LOAD_GUEST
     movq CPU(CPU_RAX), %rax
@@ -51,7 +53,8 @@
 \name:
 .endm
 
-/* uint64_t platform_enter(const void *code) */
+/* void platform_enter(const void *code): a frame that compiled code and the kernel below it can leave at once. Link 0, so
+ * that a return of the guest comes back through kernel_unwind; a plain return means the guest returned to 0. */
 FUNCTION platform_enter
     pushq %rbp
     pushq %rbx
@@ -59,14 +62,25 @@ FUNCTION platform_enter
     pushq %r13
     pushq %r14
     pushq %r15
-    subq $8, %rsp
+    pushq FRAME
+    movq %rsp, FRAME
     movq %rdi, %r11
     LOAD_GUEST
     xorl %r15d, %r15d
     call *%r11
+    xorl %r15d, %r15d
+/* Tail-called by compiled code: all state goes to x86_cpu_tls, the pc in r15 to its rip. */
+    .globl kernel_unwind
+    .type kernel_unwind, @function
+kernel_unwind:
     STORE_GUEST
-    movq %r15, %rax
-    addq $8, %rsp
+    movq %r15, CPU(CPU_RIP)
+/* _Noreturn void platform_leave(void): the same from C, where the state is in x86_cpu_tls. */
+    .globl platform_leave
+    .type platform_leave, @function
+platform_leave:
+    movq FRAME, %rsp
+    popq FRAME
     popq %r15
     popq %r14
     popq %r13
@@ -76,45 +90,51 @@ FUNCTION platform_enter
     ret
 .size platform_enter, . - platform_enter
 
-/* Imports of compiled code: uint64_t NAME_c(uint64_t pc), called with the ten registers in x86_cpu_tls and pc in its
- * rip; the result goes back in R15. */
+/* Imports of compiled code: void NAME_c(uint64_t link), called with the registers in x86_cpu_tls. They return only if the
+ * guest goes on as compiled code expects. */
 .macro KERNEL_IMPORT name
 FUNCTION \name
     pushq %rbp
     movq %rsp, %rbp
-    subq $128, %rsp
     andq $-16, %rsp
-    movaps %xmm8, 0(%rsp)
-    movaps %xmm9, 16(%rsp)
-    movaps %xmm10, 32(%rsp)
-    movaps %xmm11, 48(%rsp)
-    movaps %xmm12, 64(%rsp)
-    movaps %xmm13, 80(%rsp)
-    movaps %xmm14, 96(%rsp)
-    movaps %xmm15, 112(%rsp)
     STORE_GUEST
     movq %r15, CPU(CPU_RIP)
     movq %r15, %rdi
     call \name\()_c
-    movq %rax, %r15
     LOAD_GUEST
-    movaps 0(%rsp), %xmm8
-    movaps 16(%rsp), %xmm9
-    movaps 32(%rsp), %xmm10
-    movaps 48(%rsp), %xmm11
-    movaps 64(%rsp), %xmm12
-    movaps 80(%rsp), %xmm13
-    movaps 96(%rsp), %xmm14
-    movaps 112(%rsp), %xmm15
     leave
     ret
 .size \name, . - \name
 .endm
 
 KERNEL_IMPORT kernel_syscall
-KERNEL_IMPORT kernel_poll
 KERNEL_IMPORT kernel_enter
 KERNEL_IMPORT kernel_trap
+
+/* void kernel_poll(uint64_t pc): preserve_allcc; the caller has put the state into x86_cpu_tls. */
+FUNCTION kernel_poll
+    pushq %rbp
+    movq %rsp, %rbp
+    .irp r, rax, rcx, rdx, rbx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+    pushq %\r
+    .endr
+    subq $256, %rsp
+    andq $-16, %rsp
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps %xmm\n, 16 * \n(%rsp)
+    .endr
+    movq %rdi, CPU(CPU_RIP)
+    call kernel_poll_c
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps 16 * \n(%rsp), %xmm\n
+    .endr
+    leaq -112(%rbp), %rsp
+    .irp r, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbx, rdx, rcx, rax
+    popq %\r
+    .endr
+    popq %rbp
+    ret
+.size kernel_poll, . - kernel_poll
 
 /* int platform_mark(struct platform_jump *j) */
 FUNCTION platform_mark
@@ -147,6 +167,7 @@ FUNCTION platform_jump
 
 /* void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp) */
 FUNCTION platform_switch_stack
+    pushq FRAME
     pushq %rbp
     pushq %rbx
     pushq %r12
@@ -161,6 +182,7 @@ FUNCTION platform_switch_stack
     popq %r12
     popq %rbx
     popq %rbp
+    popq FRAME
     ret
 .size platform_switch_stack, . - platform_switch_stack
 

@@ -35,6 +35,7 @@ void platform_fiber_start(void);
 void platform_faults_init(void);
 
 __thread uint8_t *x86_memory_tls;
+__thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* enter.S */
 
 static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;
@@ -80,6 +81,7 @@ platform_fiber_new(void (*entry)(void *), void *arg)
     *--sp = 0;
     *--sp = 0; /* platform_fiber_start runs with rsp here: 16-aligned before its call */
     *--sp = (uint64_t)(uintptr_t)platform_fiber_start;
+    *--sp = 0;                         /* platform_frame_tls */
     *--sp = 0;                         /* rbp */
     *--sp = (uint64_t)(uintptr_t)entry; /* rbx */
     *--sp = (uint64_t)(uintptr_t)arg;   /* r12 */

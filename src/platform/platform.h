@@ -62,9 +62,10 @@ int platform_mark(struct platform_jump *j) __attribute__((returns_twice));
 _Noreturn void platform_jump(struct platform_jump *j, int value);
 
 /* --- compiled code: enter.S --- */
-/* Runs compiled code from the state in x86_cpu_tls; returns the guest pc to go on at, or -1 (unwind: rip is in
- * x86_cpu_tls). */
-uint64_t platform_enter(const void *code);
+/* Runs compiled code from the state in x86_cpu_tls until it leaves; the state is there again, rip too. */
+void platform_enter(const void *code);
+/* Below platform_enter: returns from the innermost one of this fiber. The frames between must hold nothing. */
+_Noreturn void platform_leave(void);
 
 /* --- time --- */
 uint64_t platform_monotonic_ns(void);

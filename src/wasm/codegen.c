@@ -67,6 +67,11 @@ end_switch(struct gen *g, const struct flow_node *n, const struct ir_terminator 
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
     }
     gen_value(g, t->value);
+    if (n->count == 1 && g->graph.nodes.items[g->graph.successors.items[n->first]].kind == FLOW_SWITCH) {
+        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->index_local, IR_I32));
+        go_to(g, successor(g, n, 0));
+        return;
+    }
     if (n->count <= 2) {
         /* One target at most: the layout gave no label to a fall-through. */
         if (n->count == 1) {
@@ -93,21 +98,22 @@ static void
 end_call(struct gen *g, uint32_t node, const struct ir_terminator *t)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
-    bool tail = n->count == 0;
 
     if (t->kind == IR_T_CALL_INDIRECT) {
         gen_value(g, t->value);
-        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
+        code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
     }
     gen_flush(g, gen_flush_at_end(g, node, g->dirty));
     if (t->kind == IR_T_CALL)
-        gen_call(g, t->target, t->next, tail);
+        gen_call(g, t->target, t->next);
     else if (t->kind == IR_T_CALL_INDIRECT)
-        gen_call_indirect(g, t->next, tail);
+        gen_call_indirect(g, t->next);
     else
-        gen_syscall(g, t->next, tail);
-    if (tail)
+        gen_syscall(g, t->next);
+    if (n->count == 0) { /* nothing is known to follow */
+        gen_leave(g, t->next, 0);
         return;
+    }
     gen_reload(g, g->flow[g->graph.successors.items[n->first]].need_in);
     go_to(g, successor(g, n, 0));
 }
@@ -117,6 +123,8 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
 
+    if (t->kind == IR_T_JUMP || t->kind == IR_T_BRANCH || t->kind == IR_T_SWITCH || t->kind == IR_T_JUMP_INDIRECT)
+        gen_flush(g, gen_flush_at_end(g, node, g->dirty));
     switch (t->kind) {
     case IR_T_JUMP:
         go_to(g, successor(g, n, 0));
@@ -156,8 +164,7 @@ write_block(struct gen *g, uint32_t node)
     const struct node_flow *flow = &g->flow[node];
 
     if (n->poll)
-        gen_poll(g, block->address, false, flow->dirty_in & ~gen_dead_states(block->flags_dead),
-                 (flow->need_out & ~flow->kill) | flow->expose);
+        gen_poll(g, block->address, flow->dirty_in & ~gen_dead_states(block->flags_dead));
     g->dirty = flow->dirty_in;
     gen_block_ops(g, block);
     end_block(g, node, &block->end);
@@ -170,8 +177,7 @@ write_root(struct gen *g, const struct flow_node *n)
         go_to(g, successor(g, n, 0));
         return;
     }
-    code_op_index(&g->code, W_LOCAL_GET, SELECTOR_LOCAL);
-    code_op(&g->code, W_I32_WRAP);
+    gen_selector(g);
     branch_table(g, n);
 }
 
@@ -182,7 +188,7 @@ write_entry(struct gen *g, const struct flow_node *n)
 
     /* A loop header looks for itself. */
     if (n->index == 0 && g->polls_at_entry && !g->graph.nodes.items[next].poll)
-        gen_poll(g, g->fn->entries[0], false, 0, 0);
+        gen_poll(g, g->fn->entries[0], 0);
     gen_reload(g, g->flow[next].need_in);
     go_to(g, successor(g, n, 0));
 }
@@ -208,11 +214,16 @@ write_node(struct gen *g, uint32_t node)
     case FLOW_INDIRECT:
         gen_jump_indirect(g, node);
         break;
+    case FLOW_SWITCH:
+        code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->index_local, IR_I32));
+        branch_table(g, n);
+        break;
     case FLOW_DISPATCH:
         code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->label_local, IR_I32));
         branch_table(g, n);
         break;
     default: /* FLOW_LABEL */
+        gen_flush(g, gen_flush_at_end(g, node, g->flow[node].dirty_in));
         code_i32_const(&g->code, n->index);
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->label_local, IR_I32));
         go_to(g, successor(g, n, 0));
@@ -271,28 +282,20 @@ write_function(struct gen *g)
     }
     close_scopes(g, g->layout.count);
     code_op(&g->code, W_END);
-    gen_push_promoted(g);
-    code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->pc_local, IR_I64));
+    gen_return(g);
     code_op(&g->code, W_END);
 }
 
 static void
 gen_init(struct gen *g, struct wasm_object *o, struct wasm_function *fn, const struct ir_func *f)
 {
-    static const uint8_t promoted[] = {
-#define PROMOTED(id) X86_S_##id,
-#include "wasm/convention.def"
-#undef PROMOTED
-    };
-
     memset(g, 0, sizeof *g);
     g->o = o;
     g->fn = fn;
     g->f = f;
-    g->parameter_count = PROMOTED_COUNT + (fn->entry_count > 1);
     memset(g->state_local, 0xff, sizeof g->state_local);
     for (unsigned i = 0; i < PROMOTED_COUNT; i++)
-        g->state_local[promoted[i]] = i;
+        g->state_local[gen_promoted[i]] = i;
     g->values = mem_zalloc(f->ops.count + 1, sizeof *g->values);
     ir_block_map_init(&g->map, f);
 }

@@ -1,6 +1,8 @@
-/* Leaving a function and coming back: calls, tail calls, system calls, polls, and the rule that whoever gets
- * back another pc than it expects returns it in turn (DESIGN D6). */
+/* Leaving a function and coming back: calls, tail calls, returns, system calls, polls. A callee comes back only to
+ * the guest address it was given as link; everything else leaves through the kernel (convention.def, DESIGN D6). */
 #include "wasm/codegen_internal.h"
+
+#define LINK_MASK UINT64_C(0xffffffff)
 
 uint32_t
 gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type)
@@ -8,12 +10,6 @@ gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type)
     if (*local == 0)
         *local = gen_new_local(g, ir_type);
     return *local;
-}
-
-static uint32_t
-pc_local(struct gen *g)
-{
-    return gen_special_local(g, &g->pc_local, IR_I64);
 }
 
 static uint32_t
@@ -29,10 +25,9 @@ gen_push_promoted(struct gen *g)
         code_op_index(&g->code, W_LOCAL_GET, i);
 }
 
-void
-gen_set_results(struct gen *g)
+static void
+set_promoted(struct gen *g)
 {
-    code_op_index(&g->code, W_LOCAL_SET, pc_local(g));
     for (unsigned i = PROMOTED_COUNT; i-- > 0;)
         code_op_index(&g->code, W_LOCAL_SET, i);
 }
@@ -58,87 +53,132 @@ end_if(struct gen *g)
     g->extra_depth--;
 }
 
-/* Returns (promoted, pc_local). */
+/* --- links --- */
+
 static void
-unwind(struct gen *g)
+select_entry(struct gen *g, uint32_t selector)
 {
-    gen_branch_depth(g, W_BR, 0);
+    if (selector == 0)
+        return;
+    code_i64_const(&g->code, (uint64_t)selector << 32);
+    code_op(&g->code, W_I64_OR);
+}
+
+/* Where this function's own caller goes on. */
+static void
+push_own_link(struct gen *g)
+{
+    code_op_index(&g->code, W_LOCAL_GET, LINK_LOCAL);
+    if (g->fn->entry_count > 1) {
+        code_i64_const(&g->code, LINK_MASK);
+        code_op(&g->code, W_I64_AND);
+    }
 }
 
 void
-gen_check_pc(struct gen *g, uint64_t next)
+gen_selector(struct gen *g)
 {
-    code_op_index(&g->code, W_LOCAL_GET, pc_local(g));
-    gen_address(g, next);
-    code_op(&g->code, W_I64_NE);
-    begin_if(g);
-    gen_push_promoted(g);
-    code_op_index(&g->code, W_LOCAL_GET, pc_local(g));
-    code_op(&g->code, W_RETURN);
-    end_if(g);
+    code_op_index(&g->code, W_LOCAL_GET, LINK_LOCAL);
+    code_i64_const(&g->code, 32);
+    code_op(&g->code, W_I64_SHR_U);
+    code_op(&g->code, W_I32_WRAP);
 }
 
-/* Pushes what a compiled entry takes and calls it. */
-static void
-call_entry(struct gen *g, const struct wasm_entry *entry, bool tail)
-{
-    const struct wasm_function *fn = &g->o->functions.items[entry->function];
+/* --- leaving --- */
 
-    gen_push_promoted(g);
-    if (fn->entry_count > 1)
-        code_i64_const(&g->code, entry->selector);
-    code_call(&g->code, tail ? W_RETURN_CALL : W_CALL, fn->index);
-}
-
-static void
-come_back(struct gen *g, uint64_t next)
-{
-    gen_set_results(g);
-    gen_check_pc(g, next);
-}
-
+/* The registers and the own link are handed on to whatever is at the address. */
 void
 gen_leave(struct gen *g, uint64_t address, uint64_t flush)
 {
     const struct wasm_entry *entry = wasm_object_find(g->o, address);
 
     gen_flush(g, flush);
+    if (entry == NULL) {
+        gen_address(g, address);
+        code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
+    }
+    gen_push_promoted(g);
+    push_own_link(g);
     if (entry != NULL) {
-        call_entry(g, entry, true);
+        select_entry(g, entry->selector);
+        code_call(&g->code, W_RETURN_CALL, g->o->functions.items[entry->function].index);
+    } else {
+        code_call_import(&g->code, W_RETURN_CALL, WASM_IMPORT_ENTER);
+    }
+}
+
+/* The end of the function, where all returns come together with the popped address in pc_local. */
+void
+gen_return(struct gen *g)
+{
+    if (g->pc_local == 0) { /* nothing returns */
+        code_op(&g->code, W_UNREACHABLE);
         return;
     }
-    gen_address(g, address);
-    code_op_index(&g->code, W_LOCAL_SET, pc_local(g));
-    unwind(g);
+    code_op_index(&g->code, W_LOCAL_GET, g->pc_local);
+    push_own_link(g);
+    code_op(&g->code, W_I64_NE);
+    begin_if(g);
+    gen_push_promoted(g);
+    code_op_index(&g->code, W_LOCAL_GET, g->pc_local);
+    code_call_import(&g->code, W_RETURN_CALL, WASM_IMPORT_UNWIND);
+    end_if(g);
+    gen_push_promoted(g);
 }
 
 void
-gen_call(struct gen *g, uint64_t target, uint64_t next, bool tail)
+gen_trap(struct gen *g, const struct ir_terminator *t)
+{
+    code_i64_const(&g->code, t->trap);
+    code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
+    gen_push_promoted(g);
+    gen_address(g, t->target);
+    code_call_import(&g->code, W_RETURN_CALL, WASM_IMPORT_TRAP);
+}
+
+/* --- calls --- */
+
+void
+gen_call(struct gen *g, uint64_t target, uint64_t next)
 {
     const struct wasm_entry *entry = wasm_object_find(g->o, target);
 
-    if (entry != NULL) {
-        call_entry(g, entry, tail);
-    } else {
-        gen_push_promoted(g);
+    if (entry == NULL) {
         gen_address(g, target);
-        code_call_import(&g->code, tail ? W_RETURN_CALL : W_CALL, WASM_IMPORT_ENTER);
+        code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
     }
-    if (!tail)
-        come_back(g, next);
+    gen_push_promoted(g);
+    gen_address(g, next);
+    if (entry != NULL) {
+        select_entry(g, entry->selector);
+        code_call(&g->code, W_CALL, g->o->functions.items[entry->function].index);
+    } else {
+        code_call_import(&g->code, W_CALL, WASM_IMPORT_ENTER);
+    }
+    set_promoted(g);
 }
 
 void
-gen_call_indirect(struct gen *g, uint64_t next, bool tail)
+gen_call_indirect(struct gen *g, uint64_t next)
 {
     gen_push_promoted(g);
-    code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-    code_call(&g->code, tail ? W_RETURN_CALL : W_CALL, g->o->call_dispatch);
-    if (!tail)
-        come_back(g, next);
+    gen_address(g, next);
+    code_call(&g->code, W_CALL, g->o->dispatch);
+    set_promoted(g);
 }
 
-/* A computed goto: branches to this function's own entry, if the target is one. */
+void
+gen_syscall(struct gen *g, uint64_t next)
+{
+    gen_push_promoted(g);
+    gen_address(g, next);
+    code_call_import(&g->code, W_CALL, WASM_IMPORT_SYSCALL);
+    set_promoted(g);
+}
+
+/* --- computed gotos --- */
+
+/* Branches to this function's own entry, if the target is one. */
 static void
 dispatch_inside(struct gen *g, const struct flow_node *n)
 {
@@ -177,38 +217,32 @@ gen_jump_indirect(struct gen *g, uint32_t node)
     uint64_t flush = gen_flush_at_end(g, node, flow->dirty_in);
 
     if (n->poll)
-        gen_poll(g, 0, true, flush, flow->need_in);
+        gen_poll(g, IR_NO_ADDRESS, flush);
     if (g->dispatches)
         dispatch_inside(g, n);
     gen_flush(g, flush);
-    gen_push_promoted(g);
     code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-    code_call(&g->code, W_RETURN_CALL, g->o->jump_dispatch);
-}
-
-void
-gen_syscall(struct gen *g, uint64_t next, bool tail)
-{
-    gen_push_promoted(g);
-    gen_address(g, next);
-    code_call_import(&g->code, tail ? W_RETURN_CALL : W_CALL, WASM_IMPORT_SYSCALL);
-    if (!tail)
-        come_back(g, next);
-}
-
-void
-gen_trap(struct gen *g, const struct ir_terminator *t)
-{
-    code_i64_const(&g->code, t->trap);
     code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
     gen_push_promoted(g);
-    gen_address(g, t->target);
-    code_call_import(&g->code, W_RETURN_CALL, WASM_IMPORT_TRAP);
+    push_own_link(g);
+    code_call(&g->code, W_RETURN_CALL, g->o->dispatch);
 }
 
-/* Calls the kernel when the budget is spent, and goes on here if it says so. */
+/* --- polls --- */
+
+static void
+flush_promoted(struct gen *g)
+{
+    for (unsigned i = 0; i < PROMOTED_COUNT; i++) {
+        code_op_index(&g->code, W_LOCAL_GET, i);
+        code_global(&g->code, W_GLOBAL_SET, gen_promoted[i]);
+    }
+}
+
+/* Shows the kernel all state when it wants to look. It changes none if it comes back, so that no value has to
+ * be merged here: that would cost more than all else of a loop header. IR_NO_ADDRESS: the indirect target. */
 void
-gen_poll(struct gen *g, uint64_t address, bool is_target, uint64_t flush, uint64_t reload)
+gen_poll(struct gen *g, uint64_t address, uint64_t flush)
 {
     g->o->poll_count++;
     code_call_import(&g->code, W_CALL, WASM_IMPORT_SP);
@@ -216,21 +250,11 @@ gen_poll(struct gen *g, uint64_t address, bool is_target, uint64_t flush, uint64
     code_op(&g->code, W_I64_LT_U);
     begin_if(g);
     gen_flush(g, flush);
-    gen_push_promoted(g);
-    if (is_target)
+    flush_promoted(g);
+    if (address == IR_NO_ADDRESS)
         code_op_index(&g->code, W_LOCAL_GET, target_local(g));
     else
         gen_address(g, address);
     code_call_import(&g->code, W_CALL, WASM_IMPORT_POLL);
-    gen_set_results(g);
-    if (is_target) {
-        code_op_index(&g->code, W_LOCAL_GET, pc_local(g));
-        code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-        code_op(&g->code, W_I64_NE);
-        gen_branch_depth(g, W_BR_IF, 0);
-    } else {
-        gen_check_pc(g, address);
-    }
-    gen_reload(g, reload);
     end_if(g);
 }

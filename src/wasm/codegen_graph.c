@@ -71,6 +71,76 @@ jumps_indirectly(const struct ir_terminator *t)
 }
 
 static void
+switch_successors(struct gen *g, struct exits *x, const struct ir_terminator *t, uint32_t node)
+{
+    uint32_t first = (uint32_t)g->graph.successors.count;
+
+    for (uint32_t i = 0; i <= t->target_count; i++) {
+        uint32_t to = i < t->target_count ? node_at(g, x, t->targets[i], t->flags_dead)
+                      : t->next != IR_NO_ADDRESS ? node_at(g, x, t->next, t->flags_dead) : g->indirect;
+
+        vec_push(&g->graph.successors, to);
+    }
+    g->graph.nodes.items[node].first = first;
+    g->graph.nodes.items[node].count = t->target_count + 1;
+    g->graph.nodes.items[node].flags_dead = t->flags_dead;
+}
+
+/* --- jumps through one table --- */
+
+enum { SHARED_SWITCH = 16 }; /* targets; smaller tables stay with their jumps */
+
+static bool
+same_switch(const struct ir_terminator *a, const struct ir_terminator *b)
+{
+    return a->target_count == b->target_count && a->next == b->next && a->flags_dead == b->flags_dead &&
+           memcmp(a->targets, b->targets, a->target_count * sizeof *a->targets) == 0;
+}
+
+static bool
+shares_switch(const struct ir_terminator *t)
+{
+    return t->kind == IR_T_SWITCH && t->target_count >= SHARED_SWITCH;
+}
+
+/* An interpreter jumps through its table at the end of each of its hundreds of operations: hundreds of edges each,
+ * unless they all go through one node. g->switch_node by block: that node, or FLOW_NONE. */
+static void
+share_switches(struct gen *g)
+{
+    VEC(uint32_t) first = {0}, uses = {0};
+    uint32_t *group = arena_alloc(&g->arena, (g->f->blocks.count + 1) * sizeof *group);
+
+    for (uint32_t i = 0; i < g->f->blocks.count; i++) {
+        const struct ir_terminator *t = &g->f->blocks.items[i].end;
+        uint32_t k = 0;
+
+        if (!shares_switch(t))
+            continue;
+        while (k < first.count && !same_switch(t, &g->f->blocks.items[first.items[k]].end))
+            k++;
+        if (k == first.count) {
+            vec_push(&first, i);
+            vec_push(&uses, (uint32_t)0);
+        }
+        uses.items[k]++;
+        group[i] = k;
+    }
+    memset(g->switch_node, 0xff, (g->f->blocks.count + 1) * sizeof *g->switch_node);
+    for (uint32_t k = 0; k < first.count; k++) {
+        struct flow_node n = {.kind = FLOW_SWITCH, .index = first.items[k]};
+
+        uses.items[k] = uses.items[k] > 1 ? flow_add_node(&g->graph, &n) : FLOW_NONE;
+    }
+    for (uint32_t i = 0; i < g->f->blocks.count; i++) {
+        if (shares_switch(&g->f->blocks.items[i].end))
+            g->switch_node[i] = uses.items[group[i]];
+    }
+    vec_fini(&first);
+    vec_fini(&uses);
+}
+
+static void
 block_successors(struct gen *g, struct exits *x, const struct ir_block *block, uint32_t node)
 {
     const struct ir_terminator *t = &block->end;
@@ -90,9 +160,11 @@ block_successors(struct gen *g, struct exits *x, const struct ir_block *block, u
         ADD(node_at(g, x, t->next, t->flags_dead));
         break;
     case IR_T_SWITCH:
-        for (uint32_t i = 0; i < t->target_count; i++)
-            ADD(node_at(g, x, t->targets[i], t->flags_dead));
-        ADD(t->next != IR_NO_ADDRESS ? node_at(g, x, t->next, t->flags_dead) : g->indirect);
+        if (g->switch_node[block - g->f->blocks.items] == FLOW_NONE) {
+            switch_successors(g, x, t, node);
+            return;
+        }
+        ADD(g->switch_node[block - g->f->blocks.items]);
         break;
     case IR_T_JUMP_INDIRECT:
         ADD(g->indirect);
@@ -210,6 +282,7 @@ gen_make_graph(struct gen *g, struct err *e)
     x.slots = mem_zalloc(8, sizeof *x.slots);
     flow_add_node(&g->graph, &root);
     g->block_node = arena_alloc(&g->arena, (g->f->blocks.count + 1) * sizeof *g->block_node);
+    g->switch_node = arena_alloc(&g->arena, (g->f->blocks.count + 1) * sizeof *g->switch_node);
     for (uint32_t i = 0; i < g->f->blocks.count; i++)
         g->block_node[i] = g->fn->entry_count + 1 + i;
     if (entry_nodes(g, e) < 0) {
@@ -231,8 +304,13 @@ gen_make_graph(struct gen *g, struct err *e)
         g->indirect = flow_add_node(&g->graph, &n);
         g->dispatches = has_computed_goto(g, jumps);
     }
+    share_switches(g);
     for (uint32_t i = 0; i < g->f->blocks.count; i++)
         block_successors(g, &x, &g->f->blocks.items[i], g->block_node[i]);
+    for (uint32_t i = 0; i < g->graph.nodes.count; i++) {
+        if (g->graph.nodes.items[i].kind == FLOW_SWITCH)
+            switch_successors(g, &x, &g->f->blocks.items[g->graph.nodes.items[i].index].end, i);
+    }
     if (g->indirect != FLOW_NONE)
         indirect_successors(g);
     mem_free(x.slots);

@@ -6,7 +6,7 @@
 #include "wasm/object_internal.h"
 #include "wasm/structure.h"
 
-enum { PROMOTED_COUNT = 10, SELECTOR_LOCAL = 10 };
+enum { PROMOTED_COUNT = 10, LINK_LOCAL = 10, PARAMETER_COUNT };
 
 /* How a value gets onto the wasm stack. */
 enum value_kind {
@@ -35,6 +35,7 @@ struct node_flow { /* cached states (not promoted ones) around a node */
     uint64_t define, clean;     /* dirty_out = (dirty_in & ~clean) | define */
     uint64_t expose, kill;      /* need_in = (need_out & ~kill) | expose */
     uint64_t dirty_in, dirty_out, need_in, need_out;
+    uint32_t predecessors;
 };
 
 struct open_scope {
@@ -52,6 +53,7 @@ struct gen {
     struct flow_graph graph;
     struct flow_layout layout;
     uint32_t *block_node;     /* by block */
+    uint32_t *switch_node;    /* by block: the FLOW_SWITCH its jump table is in, or FLOW_NONE */
     uint32_t indirect;        /* the FLOW_INDIRECT node, or FLOW_NONE */
     bool dispatches;          /* it branches to this function's own entries */
     bool polls_at_entry;
@@ -59,10 +61,9 @@ struct gen {
     uint64_t used_states;     /* cached states with a local */
 
     /* locals */
-    uint32_t parameter_count;
     VEC(uint8_t) local_types; /* IR types of those after the parameters */
     uint32_t state_local[X86_S_COUNT];
-    uint32_t pc_local, target_local, label_local, map_local, bits_local; /* 0: not made yet */
+    uint32_t pc_local, target_local, label_local, index_local, map_local, bits_local; /* 0: not made yet */
     VEC(uint32_t) free_locals[IR_V128 + 1];
 
     /* the block being written */
@@ -71,7 +72,7 @@ struct gen {
     uint32_t pending_count;
     uint64_t dirty;
 
-    /* open wasm scopes; [0] is the one whose end returns (promoted, pc) */
+    /* open wasm scopes; at the end of [0] the function returns to pc_local */
     VEC(struct open_scope) scopes;
     uint32_t extra_depth; /* ifs inside a node */
     uint32_t *block_scope, *loop_scope; /* by position: index in scopes */
@@ -79,6 +80,7 @@ struct gen {
 };
 
 /* --- codegen_state.c: cached states --- */
+extern const uint8_t gen_promoted[PROMOTED_COUNT]; /* enum x86_state of each parameter */
 uint64_t gen_cached_states(void);
 void gen_analyse_states(struct gen *g);
 void gen_flush(struct gen *g, uint64_t states);  /* locals -> globals */
@@ -103,16 +105,16 @@ void gen_address(struct gen *g, uint64_t address); /* image base + address */
 
 /* --- codegen_call.c: leaving and coming back --- */
 void gen_push_promoted(struct gen *g);
-void gen_set_results(struct gen *g); /* pops promoted registers and pc_local */
 void gen_branch_depth(struct gen *g, unsigned opcode, uint32_t depth_index);
-void gen_check_pc(struct gen *g, uint64_t next);
-void gen_leave(struct gen *g, uint64_t address, uint64_t flush); /* tail call, or return with that pc */
-void gen_call(struct gen *g, uint64_t target, uint64_t next, bool tail);
-void gen_call_indirect(struct gen *g, uint64_t next, bool tail); /* target in target_local */
+void gen_selector(struct gen *g);
+void gen_leave(struct gen *g, uint64_t address, uint64_t flush); /* tail call of what is there */
+void gen_return(struct gen *g);
+void gen_call(struct gen *g, uint64_t target, uint64_t next);
+void gen_call_indirect(struct gen *g, uint64_t next); /* target in cpu.tmp0 */
 void gen_jump_indirect(struct gen *g, uint32_t node);
-void gen_syscall(struct gen *g, uint64_t next, bool tail);
+void gen_syscall(struct gen *g, uint64_t next);
 void gen_trap(struct gen *g, const struct ir_terminator *t);
-void gen_poll(struct gen *g, uint64_t address, bool is_target, uint64_t flush, uint64_t reload);
+void gen_poll(struct gen *g, uint64_t address, uint64_t flush);
 uint32_t gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type);
 
 /* --- codegen_graph.c --- */

@@ -17,7 +17,7 @@ uint32_t
 gen_new_local(struct gen *g, unsigned ir_type)
 {
     vec_push(&g->local_types, (uint8_t)ir_type);
-    return g->parameter_count + (uint32_t)g->local_types.count - 1;
+    return PARAMETER_COUNT + (uint32_t)g->local_types.count - 1;
 }
 
 uint32_t

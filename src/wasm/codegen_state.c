@@ -2,17 +2,20 @@
  * them (function entries, after calls) and written back where they may be dirty and somebody may look.
  *
  * Forward: a state is dirty when some path has set it since it was last written back. Backward: a state is
- * needed when some path reads its local (a write-back does) before it is set or read again. */
+ * needed when some path reads its local (a write-back does) before it is set or read again.
+ *
+ * Into a wide join (an interpreter's dispatch) vectors and flags go written back: dirty on one path of hundreds, they would
+ * have to be kept on all the others. */
 #include "wasm/codegen_internal.h"
 
 #include <string.h>
 
-static const uint8_t promoted[] = {
+const uint8_t gen_promoted[] = {
 #define PROMOTED(id) X86_S_##id,
 #include "wasm/convention.def"
 #undef PROMOTED
 };
-_Static_assert(sizeof promoted == PROMOTED_COUNT, "T10 takes the promoted registers");
+_Static_assert(sizeof gen_promoted == PROMOTED_COUNT, "parameters are the promoted registers and the link");
 
 uint64_t
 gen_cached_states(void)
@@ -20,7 +23,7 @@ gen_cached_states(void)
     uint64_t set = IR_STATES_ALL;
 
     for (unsigned i = 0; i < PROMOTED_COUNT; i++)
-        set &= ~IR_STATE_BIT(promoted[i]);
+        set &= ~IR_STATE_BIT(gen_promoted[i]);
     /* Written by helpers and the kernel between any two instructions that look at them. */
     return set & ~(IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT));
 }
@@ -51,6 +54,20 @@ gen_reload(struct gen *g, uint64_t states)
         code_global(&g->code, W_GLOBAL_GET, s);
         code_op_index(&g->code, W_LOCAL_SET, gen_state_local(g, s));
     }
+}
+
+enum { WIDE_JOIN = 8 }; /* predecessors */
+
+#define GENERAL_STATES (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
+
+static uint64_t
+flush_into_wide_join(const struct gen *g, const struct flow_node *n, uint64_t dirty)
+{
+    for (uint32_t k = 0; k < n->count; k++) {
+        if (g->flow[g->graph.successors.items[n->first + k]].predecessors > WIDE_JOIN)
+            return dirty & ~GENERAL_STATES;
+    }
+    return 0;
 }
 
 uint64_t
@@ -84,12 +101,14 @@ gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty)
 
     if (n->kind == FLOW_EXIT || n->kind == FLOW_INDIRECT)
         return dirty & ~gen_dead_states(n->flags_dead);
+    if (n->kind == FLOW_LABEL)
+        return flush_into_wide_join(g, n, dirty);
     if (n->kind != FLOW_BLOCK)
         return 0;
     kind = g->f->blocks.items[n->index].end.kind;
     if (kind == IR_T_RETURN || kind == IR_T_TRAP || kind == IR_T_NONE || gen_ends_in_call(g, n))
         return dirty & ~gen_dead_states(n->flags_dead);
-    return 0;
+    return flush_into_wide_join(g, n, dirty) & ~gen_dead_states(n->flags_dead);
 }
 
 static void
@@ -151,6 +170,12 @@ summarise_need(struct gen *g, struct node_flow *flow, const struct ir_block *blo
     }
 }
 
+static uint64_t
+dirty_at_end(const struct node_flow *flow)
+{
+    return (flow->dirty_in & ~flow->clean) | flow->define;
+}
+
 static void
 solve_dirty(struct gen *g)
 {
@@ -163,7 +188,8 @@ solve_dirty(struct gen *g)
             const struct flow_node *n = &g->graph.nodes.items[node];
             struct node_flow *flow = &g->flow[node];
 
-            flow->dirty_out = gen_ends_in_call(g, n) ? 0 : (flow->dirty_in & ~flow->clean) | flow->define;
+            flow->dirty_out = dirty_at_end(flow);
+            flow->dirty_out &= gen_ends_in_call(g, n) ? 0 : ~flush_into_wide_join(g, n, flow->dirty_out);
             for (uint32_t k = 0; k < n->count; k++) {
                 struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
 
@@ -174,12 +200,6 @@ solve_dirty(struct gen *g)
             }
         }
     } while (changed);
-}
-
-static uint64_t
-dirty_at_end(const struct node_flow *flow)
-{
-    return (flow->dirty_in & ~flow->clean) | flow->define;
 }
 
 static uint64_t
@@ -230,6 +250,8 @@ gen_analyse_states(struct gen *g)
     for (uint32_t i = 0; i < g->layout.count; i++) {
         const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
 
+        for (uint32_t k = 0; k < n->count; k++)
+            g->flow[g->graph.successors.items[n->first + k]].predecessors++;
         if (n->kind == FLOW_BLOCK)
             summarise_dirty(g, &g->flow[g->layout.order[i]], &g->f->blocks.items[n->index]);
     }

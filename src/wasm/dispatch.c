@@ -1,5 +1,5 @@
-/* Finding the compiled entry of a guest address, in wasm: the code map's lookup (x86/address_space.h), and the two
- * functions of each object that every indirect call and jump goes through. They are functions, not inline code, because
+/* Finding the compiled entry of a guest address, in wasm: the code map's lookup (x86/address_space.h), and the function
+ * of each object that every indirect call and jump goes through. It is a function, not inline code, because
  * the lookup would be a third of the IR of call-heavy code, and the compiler's time with it. */
 #include "wasm/object_internal.h"
 
@@ -48,35 +48,33 @@ code_lookup_index(struct wasm_code *c, const struct lookup_locals *l)
     code_op(c, W_I32_ADD);
 }
 
-enum { REGISTERS = 10, TARGET = 10, MAP = 11, BITS = 12 };
+enum { LINK = 10, TARGET = 11, MAP = 12, BITS = 13 };
 
 static void
-push_registers(struct wasm_code *c)
+push_parameters(struct wasm_code *c)
 {
-    for (unsigned i = 0; i < REGISTERS; i++)
+    for (unsigned i = 0; i <= LINK; i++)
         code_op_index(c, W_LOCAL_GET, i);
 }
 
-/* T11, the target last: goes on at its compiled entry. Without one, a call hands over to kernel.enter, which runs the
- * target until it returns; a jump may have no return address on top of the stack, so it unwinds to the
- * dispatcher. */
+/* Goes on at the compiled entry of cpu.tmp0; without one, kernel.enter does. */
 void
-code_dispatcher(struct wasm_code *c, bool call)
+code_dispatcher(struct wasm_code *c)
 {
-    static const uint8_t types[] = {IR_I32, IR_I64};
+    static const uint8_t types[] = {IR_I64, IR_I32, IR_I64};
     struct lookup_locals l = {.target = TARGET, .map = MAP, .bits = BITS};
 
     code_locals(&c->bytes, types, sizeof types);
+    code_global(c, W_GLOBAL_GET, X86_S_TMP0);
+    code_op_index(c, W_LOCAL_SET, TARGET);
     code_lookup_begin(c, &l);
-    push_registers(c);
+    push_parameters(c);
     code_lookup_index(c, &l);
-    code_op_index(c, W_RETURN_CALL_INDIRECT, W_TYPE_T10);
+    code_op_index(c, W_RETURN_CALL_INDIRECT, W_TYPE_GUEST);
     buf_put_uleb(&c->bytes, 0);
     code_op(c, W_END);
     code_op(c, W_END);
-    push_registers(c);
-    code_op_index(c, W_LOCAL_GET, TARGET);
-    if (call)
-        code_call_import(c, W_RETURN_CALL, WASM_IMPORT_ENTER);
+    push_parameters(c);
+    code_call_import(c, W_RETURN_CALL, WASM_IMPORT_ENTER);
     code_op(c, W_END);
 }

@@ -26,8 +26,7 @@ wasm_object_free(struct wasm_object *o)
     vec_fini(&o->functions);
     vec_fini(&o->table);
     mem_free(o->lookup);
-    code_fini(&o->dispatchers[0]);
-    code_fini(&o->dispatchers[1]);
+    code_fini(&o->dispatcher);
     arena_fini(&o->arena);
     mem_free(o);
 }
@@ -116,12 +115,6 @@ make_lookup(struct wasm_object *o)
     }
 }
 
-static bool
-has_wrappers(const struct wasm_function *fn)
-{
-    return fn->entry_count > 1;
-}
-
 /* Fixes the order of functions, the table and all indices. */
 static void
 seal(struct wasm_object *o)
@@ -143,18 +136,16 @@ seal(struct wasm_object *o)
             fn->contiguous = false;
         }
         fn->slot_count++;
+        fn->wrapper_count += o->table.items[i].selector != 0;
     }
     for (uint32_t i = 0; i < o->functions.count; i++) {
         struct wasm_function *fn = &o->functions.items[i];
 
-        fn->index = o->defined_count++;
-        if (has_wrappers(fn))
-            o->defined_count += fn->slot_count;
+        fn->index = o->defined_count;
+        o->defined_count += 1 + fn->wrapper_count;
     }
-    o->call_dispatch = o->defined_count++;
-    o->jump_dispatch = o->defined_count++;
-    code_dispatcher(&o->dispatchers[0], true);
-    code_dispatcher(&o->dispatchers[1], false);
+    o->dispatch = o->defined_count++;
+    code_dispatcher(&o->dispatcher);
 }
 
 const struct wasm_entry *
@@ -264,8 +255,7 @@ collect_uses(struct module *m)
 {
     for (size_t i = 0; i < m->o->functions.count; i++)
         collect_code_uses(m, &m->o->functions.items[i].code);
-    for (int i = 0; i < 2; i++)
-        collect_code_uses(m, &m->o->dispatchers[i]);
+    collect_code_uses(m, &m->o->dispatcher);
     if (m->o->table.count != 0)
         m->global_used[WASM_GLOBAL_TABLE_BASE] = true;
 }
@@ -306,8 +296,10 @@ import_signature(struct module *m, unsigned import)
     const struct ir_helper_info *info;
 
     switch (import) {
-    case WASM_IMPORT_SYSCALL: case WASM_IMPORT_POLL: case WASM_IMPORT_ENTER: case WASM_IMPORT_TRAP:
-        return W_TYPE_T11;
+    case WASM_IMPORT_SYSCALL: case WASM_IMPORT_ENTER: case WASM_IMPORT_UNWIND: case WASM_IMPORT_TRAP:
+        return W_TYPE_GUEST;
+    case WASM_IMPORT_POLL:
+        return signature(m, IR_V, IR_I64, IR_V, IR_V);
     case WASM_IMPORT_SP:
         return signature(m, IR_I64, IR_V, IR_V, IR_V);
     case WASM_IMPORT_MULHU: case WASM_IMPORT_MULHS:
@@ -339,15 +331,13 @@ put_types(struct module *m)
     struct buf b = {0};
 
     buf_put_uleb(&b, W_TYPE_FIXED + m->type_count);
-    for (unsigned extra = 0; extra < 2; extra++) {
-        buf_put_u8(&b, 0x60);
-        buf_put_uleb(&b, 10 + extra);
-        for (unsigned i = 0; i < 10 + extra; i++)
-            buf_put_u8(&b, 0x7e);
-        buf_put_uleb(&b, 11);
-        for (unsigned i = 0; i < 11; i++)
-            buf_put_u8(&b, 0x7e);
-    }
+    buf_put_u8(&b, 0x60);
+    buf_put_uleb(&b, 11);
+    for (unsigned i = 0; i < 11; i++)
+        buf_put_u8(&b, wasm_value_type(IR_I64));
+    buf_put_uleb(&b, 10);
+    for (unsigned i = 0; i < 10; i++)
+        buf_put_u8(&b, wasm_value_type(IR_I64));
     buf_put(&b, m->types.data, m->types.size);
     buf_fini(&m->types);
     put_section(m, 1, &b);
@@ -356,7 +346,7 @@ put_types(struct module *m)
 static void
 put_import_function(struct module *m, struct buf *b, unsigned i)
 {
-    static const char *const names[] = {"syscall", "poll", "enter", "trap", "sp", "mulhu", "mulhs"};
+    static const char *const names[] = {"syscall", "enter", "unwind", "trap", "poll", "sp", "mulhu", "mulhs"};
 
     if (i >= WASM_IMPORT_HELPER) {
         put_name(b, "helper");
@@ -422,15 +412,8 @@ put_function_types(struct module *m)
     struct buf b = {0};
 
     buf_put_uleb(&b, m->o->defined_count);
-    for (size_t i = 0; i < m->o->functions.count; i++) {
-        const struct wasm_function *fn = &m->o->functions.items[i];
-
-        buf_put_uleb(&b, has_wrappers(fn) ? W_TYPE_T11 : W_TYPE_T10);
-        for (uint32_t k = 0; has_wrappers(fn) && k < fn->slot_count; k++)
-            buf_put_uleb(&b, W_TYPE_T10);
-    }
-    buf_put_uleb(&b, W_TYPE_T11);
-    buf_put_uleb(&b, W_TYPE_T11);
+    for (uint32_t i = 0; i < m->o->defined_count; i++)
+        buf_put_uleb(&b, W_TYPE_GUEST);
     put_section(m, 3, &b);
 }
 
@@ -455,7 +438,7 @@ put_elements(struct module *m)
         const struct wasm_function *fn = &m->o->functions.items[k];
         uint32_t index = m->import_count + fn->index;
 
-        if (has_wrappers(fn))
+        if (m->o->table.items[i].selector != 0)
             index += 1 + seen[k]++;
         buf_put_uleb(&b, index);
     }
@@ -507,9 +490,10 @@ put_wrapper(struct module *m, struct buf *b, const struct wasm_function *fn, uin
     struct wasm_code code = {0};
 
     buf_put_uleb(&code.bytes, 0);
-    for (unsigned i = 0; i < 10; i++)
+    for (unsigned i = 0; i < 11; i++)
         code_op_index(&code, W_LOCAL_GET, i);
-    code_i64_const(&code, selector);
+    code_i64_const(&code, (uint64_t)selector << 32);
+    code_op(&code, W_I64_OR);
     code_call(&code, W_RETURN_CALL, fn->index);
     code_op(&code, W_END);
     put_body(m, b, &code);
@@ -520,12 +504,12 @@ static void
 put_wrappers(struct module *m, struct buf *b, uint32_t function)
 {
     const struct wasm_function *fn = &m->o->functions.items[function];
-    uint32_t left = fn->slot_count;
+    uint32_t left = fn->wrapper_count;
 
     for (uint32_t i = fn->first_slot; left != 0; i++) {
         const struct wasm_entry *entry = &m->o->table.items[i];
 
-        if (entry->function != function)
+        if (entry->function != function || entry->selector == 0)
             continue;
         put_wrapper(m, b, fn, entry->selector);
         left--;
@@ -540,11 +524,9 @@ put_code(struct module *m)
     buf_put_uleb(&b, m->o->defined_count);
     for (uint32_t i = 0; i < m->o->functions.count; i++) {
         put_body(m, &b, &m->o->functions.items[i].code);
-        if (has_wrappers(&m->o->functions.items[i]))
-            put_wrappers(m, &b, i);
+        put_wrappers(m, &b, i);
     }
-    put_body(m, &b, &m->o->dispatchers[0]);
-    put_body(m, &b, &m->o->dispatchers[1]);
+    put_body(m, &b, &m->o->dispatcher);
     put_section(m, 10, &b);
 }
 

@@ -6,22 +6,20 @@
  *   env.code_base    (global i64 const) base address of the ELF image
  *   env.table_base   (global i32 const) index of this object's first table entry
  *   cpu.NAME         mutable globals: x86/state.def
- *   kernel.syscall, kernel.poll, kernel.enter, kernel.trap   type T11 (convention.def); last parameter:
- *                    syscall: the next pc; poll: the pc of the check (go on there); enter: the target
- *                    pc, which has no compiled entry: run it until it returns to the address on top of
- *                    the guest stack; trap: pc of the trapping instruction, with cpu.tmp0 = IR_TRAP_*
+ *   kernel.syscall, enter, unwind, trap   the type of all functions (convention.def); last parameter:
+ *                    syscall: the next pc, where it returns to; enter: the link of the target cpu.tmp0, which has no
+ *                    compiled entry: returns when that has returned to the link; unwind: the pc at which a
+ *                    dispatcher is to go on; trap: pc of the trapping instruction, with cpu.tmp0 = IR_TRAP_*. unwind and
+ *                    trap do not return, and the others only if the guest goes on at the pc they were given: they throw
+ *                    away the frames of compiled code, up to the innermost dispatcher.
+ *   kernel.poll      (i64) -> (): the pc of a check; all state is in the globals and, when it returns, unchanged
  *   helper.NAME      ir/helpers.def, C ABI
  *   intrinsic.sp     () -> i64 host stack pointer; intrinsic.mulhu, mulhs (i64, i64) -> i64
  *
- * Functions: one per guest function, type T10, or T11 with an entry selector when it has several
- * entries; then it also has wrappers of type T10, one per entry. The element segment puts every entry
- * into env.table from table_base on, ordered by guest address; custom section "ingot.entries" lists
- * their image-relative addresses in that order (uleb count, then uleb deltas). "ingot.text_size"
- * holds what the report needs.
- *
- * Result pc (last result): where the guest goes on. A caller goes on when it equals its return
- * address, else it returns at once with the same results (DESIGN D6). pc = -1: unwind to the
- * dispatcher, which takes the pc from x86_cpu.rip. */
+ * Functions: one per guest function, and for each further entry of it a wrapper that sets the selector. The element
+ * segment puts every entry into env.table from table_base on, ordered by guest address; custom section "ingot.entries"
+ * lists their image-relative addresses in that order (uleb count, then uleb deltas). "ingot.text_size"
+ * holds what the report needs. */
 #ifndef WASM_OBJECT_H
 #define WASM_OBJECT_H
 

@@ -17,6 +17,7 @@ struct wasm_function {
     uint32_t entry_count;
     uint32_t order;        /* of declaration: the first of equal addresses wins */
     uint32_t index;        /* of the body among the defined functions; wrappers follow */
+    uint32_t wrapper_count;
     uint32_t first_slot, slot_count; /* its table slots, when contiguous */
     bool contiguous;       /* no other function's entry lies between its own */
     bool added;
@@ -33,8 +34,8 @@ struct wasm_object {
     uint32_t *lookup;             /* hash of table addresses: slot + 1 */
     uint32_t lookup_mask;
     uint32_t defined_count;
-    uint32_t call_dispatch, jump_dispatch; /* defined functions: dispatch.c */
-    struct wasm_code dispatchers[2];       /* their code: call, jump */
+    uint32_t dispatch;            /* defined function: dispatch.c */
+    struct wasm_code dispatcher;  /* its code */
     uint64_t text_bytes, text_insns, poll_count;
 };
 
@@ -47,7 +48,7 @@ struct lookup_locals { /* target: i64; map: i32 and bits: i64, overwritten */
 };
 void code_lookup_begin(struct wasm_code *c, const struct lookup_locals *l);
 void code_lookup_index(struct wasm_code *c, const struct lookup_locals *l);
-void code_dispatcher(struct wasm_code *c, bool call);
+void code_dispatcher(struct wasm_code *c);
 
 /* codegen.c: fills fn->code. */
 int wasm_codegen(struct wasm_object *o, struct wasm_function *fn, const struct ir_func *f, struct err *e);

@@ -273,6 +273,20 @@ find_loops(struct flow_graph *g, struct flow_layout *l, struct arena *a)
     }
 }
 
+/* A switch is no place in the guest's code, so what it leads to looks instead. */
+static void
+move_polls(struct flow_graph *g)
+{
+    for (uint32_t i = 0; i < g->nodes.count; i++) {
+        struct flow_node *n = &g->nodes.items[i];
+
+        if (n->kind != FLOW_SWITCH || !n->poll)
+            continue;
+        for (uint32_t k = 0; k < n->count; k++)
+            g->nodes.items[g->successors.items[n->first + k]].poll = true;
+    }
+}
+
 static void
 add_scope(struct flow_layout *l, uint32_t begin, uint32_t end, struct arena *a)
 {
@@ -290,6 +304,7 @@ needs_label(const struct flow_node *node, uint32_t from, uint32_t to)
     if (to != from + 1)
         return true;
     return node->kind == FLOW_ROOT || node->kind == FLOW_INDIRECT || node->kind == FLOW_DISPATCH ||
+           node->kind == FLOW_SWITCH ||
            (node->kind == FLOW_BLOCK && node->count > 2);
 }
 
@@ -380,5 +395,6 @@ flow_structure(struct flow_graph *g, struct flow_layout *layout, struct arena *a
     for (uint32_t i = 0; i < layout->count; i++)
         layout->position[layout->order[i]] = i;
     find_loops(g, layout, a);
+    move_polls(g);
     find_blocks(g, layout, a);
 }

@@ -14,6 +14,7 @@ enum flow_kind {
     FLOW_BLOCK,    /* index: the IR block */
     FLOW_EXIT,     /* leaves to `address` */
     FLOW_INDIRECT, /* all indirect jumps of the function */
+    FLOW_SWITCH,   /* all jumps through one table; index: an IR block that has it */
     FLOW_DISPATCH, /* made for irreducible loops: branches on the label local; index: how many made before */
     FLOW_LABEL,    /* sets the label local to `index`, then goes to a FLOW_DISPATCH */
 };

@@ -1,6 +1,6 @@
 /* Developer's tool: compiles a code object and says what took how long.
  *
- *   aot-tool [-O N] [--passes LIST] [--emit-llvm | --emit-llvm-raw] IN.wasm KEY OUT_PREFIX
+ *   aot-tool [-O N] [--passes LIST] [--llvm OPTIONS] [--part N] [--emit-llvm | --emit-llvm-raw] IN.wasm KEY OUT_PREFIX
  *
  * Writes OUT_PREFIX.N.o (or OUT_PREFIX.N.ll) for every part N. */
 #include "aot/aot_internal.h"
@@ -50,6 +50,7 @@ write_file(const char *prefix, unsigned part, const char *suffix, const struct b
 struct request {
     struct aot_options options;
     bool text, raw, check_only;
+    int only; /* part, or -1 */
 };
 
 static int
@@ -91,7 +92,7 @@ run(const struct request *r, const struct buf *in, const char *prefix, struct er
     if (aot_part_count(in->data, in->size, &parts, e) < 0)
         return -1;
     for (unsigned part = 0; part < parts; part++)
-        if (compile_part(r, in, part, prefix, e) < 0)
+        if ((r->only < 0 || r->only == (int)part) && compile_part(r, in, part, prefix, e) < 0)
             return -1;
     fprintf(stderr, "%u parts, %zu bytes of wasm, %.3f s\n", parts, in->size, now() - start);
     return 0;
@@ -105,9 +106,11 @@ main(int argc, char **argv)
         {"emit-llvm-raw", no_argument, NULL, 'r'},
         {"passes", required_argument, NULL, 'p'},
         {"check", no_argument, NULL, 'c'},
+        {"llvm", required_argument, NULL, 'v'},
+        {"part", required_argument, NULL, 'n'},
         {0},
     };
-    struct request r = {.options = {.opt_level = 2}};
+    struct request r = {.options = {.opt_level = 2}, .only = -1};
     struct buf in = {0};
     struct err e = {0};
     int c, rc;
@@ -119,6 +122,12 @@ main(int argc, char **argv)
             break;
         case 'p':
             r.options.passes = optarg;
+            break;
+        case 'v':
+            aot_further_llvm_options = optarg;
+            break;
+        case 'n':
+            r.only = atoi(optarg);
             break;
         case 'c':
             r.check_only = true;
@@ -134,7 +143,7 @@ main(int argc, char **argv)
         }
     }
     if (argc - optind != (r.check_only ? 1 : 3)) {
-        fprintf(stderr, "usage: aot-tool [-O N] [--passes LIST] [--emit-llvm[-raw]] IN.wasm KEY OUT_PREFIX\n"
+        fprintf(stderr, "usage: aot-tool [-O N] [--passes LIST] [--llvm OPTIONS] [--part N] [--emit-llvm[-raw]] IN.wasm KEY OUT_PREFIX\n"
                         "       aot-tool --check IN.wasm\n");
         return 2;
     }
@@ -147,5 +156,6 @@ main(int argc, char **argv)
     if (rc < 0)
         fprintf(stderr, "aot-tool: %s: %s\n", argv[optind], e.text);
     buf_fini(&in);
+    LLVMShutdown(); /* prints what --llvm -time-passes measured */
     return rc < 0;
 }

@@ -53,10 +53,14 @@ __asm__(".globl call_guest\n"
         "mov %r13, 64(%r10); mov %r14, 72(%r10); mov %r15, 80(%r10)\n"
         "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "ret\n"
-        /* kernel.poll: its eleventh argument and the first go to the result area. */
+        /* kernel.enter: its eleventh argument and the first go to the result area. */
+        ".globl kernel_enter\n"
+        "kernel_enter:\n"
+        "mov %rax, %gs:0x20040; mov %r15, %gs:0x20048; xor %r15d, %r15d; ret\n"
+        /* kernel.poll keeps all registers. */
         ".globl kernel_poll\n"
         "kernel_poll:\n"
-        "mov %rax, %gs:0x20040; mov %r15, %gs:0x20048; xor %r15d, %r15d; ret\n");
+        "mov %rdi, %gs:0x20050; ret\n");
 
 static uint8_t *memory;
 

@@ -13,9 +13,9 @@ import sys
 OPERANDS = 0x20000  # guest addresses: operands, 16 bytes each; the result; scratch
 RESULT = 0x20040
 TYPES = {'i': 'i32', 'I': 'i64', 'f': 'f32', 'F': 'f64', 'v': 'v128'}
-PARAMS = ' '.join(['i64'] * 10)
-RESULTS = PARAMS + ' i64'
-PASS_THROUGH = ' '.join('(local.get %d)' % k for k in range(10)) + ' (i64.const 0)'
+PARAMS = ' '.join(['i64'] * 11)
+RESULTS = ' '.join(['i64'] * 10)
+PASS_THROUGH = ' '.join('(local.get %d)' % k for k in range(10))
 SKIP = {'memory.size', 'memory.grow', 'memory.copy', 'memory.fill', 'nop', 'i32.const', 'i64.const', 'f32.const',
         'f64.const', 'v128.const'}  # in control.wat
 
@@ -58,7 +58,7 @@ def operand(k, letter):
 
 
 def function(body):
-    return '  (func (type $T10)\n    %s\n    %s)' % (body, PASS_THROUGH)
+    return '  (func (type $guest)\n    %s\n    %s)' % (body, PASS_THROUGH)
 
 
 def store(letter, expr):
@@ -111,7 +111,7 @@ def generate(table, control, out_wat, out_vectors, out_names):
             functions.append((name + ' ' + imm, None, result, store(result, expr), args))
     extra = open(control).read()
     extra_count = len(re.findall(r'\(func \$test_', extra))
-    wat = ['(module', '  (type $T10 (func (param %s) (result %s)))' % (PARAMS, RESULTS), extra]
+    wat = ['(module', '  (type $guest (func (param %s) (result %s)))' % (PARAMS, RESULTS), extra]
     wat += [function(f[3]) for f in functions]
     names = [(n, 'v') for n in re.findall(r'\(func (\$test_\w+)', extra)] + [(f[0].strip(), f[2]) for f in functions]
     helpers = len(re.findall(r'\(func \$', extra)) - extra_count

@@ -8,6 +8,13 @@ const order = ['rax', 'rcx', 'rdx', 'rdi', 'rsi', 'r8', 'r9', 'rsp', 'rbp', 'rbx
 const CODE_MAP = 0x40000000, RETURN = 0x7fff0000n;
 let failures = 0;
 
+class Leave extends Error {
+    constructor(state) {
+        super();
+        this.state = state;
+    }
+}
+
 function check(what, got, expected) {
     if (got === expected)
         return;
@@ -61,10 +68,19 @@ function load(name, base) {
                 new WebAssembly.Global({value: type, mutable: true}, type === 'i64' ? 0n : 0);
         }
     }
-    kernel.syscall = (...r) => { log.push(['syscall', r[10]]); r[0] = 500n; return r; };
-    kernel.poll = (...r) => { log.push(['poll', r[10]]); if (g.limit.value === 2000n) g.limit.value = 0n; return r; };
-    kernel.enter = (...r) => { log.push(['enter', r[10]]); r[0] = 900n; r[7] += 8n; r[10] = view.getBigUint64(Number(r[7] - 8n), true); return r; };
-    kernel.trap = (...r) => { log.push(['trap', r[10], g.tmp0.value]); r[10] = -1n; return r; };
+    kernel.syscall = (...r) => { log.push(['syscall', r[10]]); r[0] = 500n; return r.slice(0, 10); };
+    // What does not come back throws the registers and the pc, up to the dispatcher in call().
+    kernel.poll = pc => { log.push(['poll', pc]); if (g.limit.value === 2000n) g.limit.value = 0n; };
+    kernel.enter = (...r) => {
+        log.push(['enter', g.tmp0.value]);
+        if (r[10] === 0n)
+            throw new Leave([...r.slice(0, 10), g.tmp0.value]);
+        r[0] = 900n;
+        r[7] += 8n;
+        return r.slice(0, 10);
+    };
+    kernel.unwind = (...r) => { throw new Leave(r); };
+    kernel.trap = (...r) => { log.push(['trap', r[10], g.tmp0.value]); r[10] = -1n; throw new Leave(r); };
     intrinsic.sp = () => 1000n;
     intrinsic.mulhu = (a, b) => BigInt.asIntN(64, (BigInt.asUintN(64, a) * BigInt.asUintN(64, b)) >> 64n);
     new WebAssembly.Instance(module, {env, cpu, kernel, intrinsic, helper});
@@ -80,7 +96,15 @@ function load(name, base) {
         const r = order.map(n => BigInt.asIntN(64, BigInt(regs[n] ?? 0)));
         r[7] = 0x60000000n;
         view.setBigUint64(0x60000000, RETURN, true);
-        const out = table.get(5 + entries.indexOf(address))(...r);
+        let out;
+        try {
+            table.get(5 + entries.indexOf(address))(...r, 0n);
+            throw new Error('returned to link 0');
+        } catch (e) {
+            if (!(e instanceof Leave))
+                throw e;
+            out = e.state;
+        }
         const named = Object.fromEntries(order.map((n, i) => [n, out[i]]));
         named.pc = out[10];
         return named;

@@ -21,7 +21,6 @@
 #include "x86/helpers.h"
 
 enum { STACK_MARGIN = 64 << 10, RUN_MINIMUM_STACK = 96 << 10 };
-enum { UNWIND = -1 };
 enum { JUMP_RESTART = 1, JUMP_FAULT };
 
 /* The function table of the artifact's compiled code; absent in a vkernel without any. */
@@ -33,10 +32,10 @@ static struct platform_fault pending_fault; /* between the host's handler and th
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
 
-uint64_t kernel_syscall_c(uint64_t pc);
-uint64_t kernel_poll_c(uint64_t pc);
-uint64_t kernel_enter_c(uint64_t pc);
-uint64_t kernel_trap_c(uint64_t pc);
+void kernel_syscall_c(uint64_t next);
+void kernel_poll_c(uint64_t pc);
+void kernel_enter_c(uint64_t link);
+_Noreturn void kernel_trap_c(uint64_t pc);
 _Noreturn void kernel_wasm_trap(int kind);
 
 bool
@@ -139,17 +138,14 @@ static void
 run_step(void)
 {
     const void *code = compiled_entry(x86_cpu_tls.rip);
-    uint64_t pc;
 
     if (!code) {
         evaluate();
         return;
     }
     platform_mode = PLATFORM_COMPILED;
-    pc = platform_enter(code);
+    platform_enter(code);
     platform_mode = PLATFORM_KERNEL;
-    if (pc != (uint64_t)UNWIND)
-        x86_cpu_tls.rip = pc;
 }
 
 static bool
@@ -158,17 +154,16 @@ stack_low(void)
     return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) - RUN_MINIMUM_STACK / 2;
 }
 
-/* Runs until the guest is at (pc, rsp) again: pc. Otherwise UNWIND, with rip in the state. */
-static uint64_t
+/* Runs until the guest is at (pc, rsp) again: true. Otherwise whoever is further out must go on from the state. */
+static bool
 run_nested(uint64_t stop_pc, uint64_t stop_rsp)
 {
     struct task *t = sched_current;
     struct run_frame f = {.outer = t->frame, .stop_pc = stop_pc, .stop_rsp = stop_rsp};
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t result = (uint64_t)UNWIND;
 
     if (stress_unwind || stack_low())
-        return result;
+        return false;
     t->frame = &f;
     do {
         run_step();
@@ -176,9 +171,7 @@ run_nested(uint64_t stop_pc, uint64_t stop_rsp)
             signal_deliver(-1);
     } while (!frame_ends(&f) && !stack_low());
     t->frame = f.outer;
-    if (cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp)
-        result = stop_pc;
-    return result;
+    return cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
 }
 
 /* --- edges --- */
@@ -224,23 +217,19 @@ poll_edge(void)
         signal_deliver(-1);
 }
 
-/* After an edge below compiled code that expects to go on at pc with this rsp. */
-static uint64_t
+/* After an edge below compiled code, which goes on at pc with this rsp or not at all. */
+static void
 back_to_compiled(uint64_t pc, uint64_t rsp)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t result = pc;
 
-    if (stress_unwind)
-        result = (uint64_t)UNWIND;
-    else if (cpu->rip != pc || cpu->gpr[X86_RSP] != rsp)
-        result = run_nested(pc, rsp);
+    if ((cpu->rip != pc || cpu->gpr[X86_RSP] != rsp) && !run_nested(pc, rsp))
+        platform_leave();
     platform_mode = PLATFORM_COMPILED;
-    return result;
 }
 
-uint64_t
-kernel_syscall_c(uint64_t pc)
+void
+kernel_syscall_c(uint64_t next)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     uint64_t rsp = cpu->gpr[X86_RSP];
@@ -249,55 +238,59 @@ kernel_syscall_c(uint64_t pc)
     platform_mode = PLATFORM_KERNEL;
     syscall_edge();
     /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
-    if (nr == 15) {
-        platform_mode = PLATFORM_COMPILED;
-        return cpu->rip;
-    }
-    return back_to_compiled(pc, rsp);
+    if (nr == 15 || stress_unwind)
+        platform_leave();
+    back_to_compiled(next, rsp);
 }
 
-uint64_t
+/* All that compiled code may hold copies of. */
+static bool
+same_state(const struct x86_cpu *a, const struct x86_cpu *b)
+{
+    return memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && a->fs_base == b->fs_base && a->gs_base == b->gs_base &&
+           memcmp(a->flag, b->flag, sizeof a->flag) == 0 && memcmp(a->xmm, b->xmm, sizeof a->xmm) == 0 &&
+           memcmp(&a->x87, &b->x87, sizeof a->x87) == 0;
+}
+
+void
 kernel_poll_c(uint64_t pc)
 {
-    struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP];
+    const struct x86_cpu before = *x86_this_cpu();
 
     platform_mode = PLATFORM_KERNEL;
     poll_edge();
-    if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) && cpu->rip == pc) {
-        platform_mode = PLATFORM_COMPILED;
-        return (uint64_t)UNWIND;
+    if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
+        platform_leave();
+    back_to_compiled(pc, before.gpr[X86_RSP]);
+    if (!same_state(&before, x86_this_cpu())) {
+        platform_mode = PLATFORM_KERNEL;
+        platform_leave();
     }
-    return back_to_compiled(pc, rsp);
 }
 
-uint64_t
-kernel_enter_c(uint64_t pc)
+void
+kernel_enter_c(uint64_t link)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], stop_pc, result = (uint64_t)UNWIND;
+    uint64_t rsp = cpu->gpr[X86_RSP], return_address;
 
     platform_mode = PLATFORM_KERNEL;
-    (void)pc;
-    if (copy_from_guest(&stop_pc, rsp, sizeof stop_pc) == 0)
-        result = run_nested(stop_pc, rsp + 8);
+    cpu->rip = cpu->tmp[0];
+    /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
+    if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
+        !run_nested(link, rsp + 8))
+        platform_leave();
     platform_mode = PLATFORM_COMPILED;
-    return result;
 }
 
-uint64_t
+void
 kernel_trap_c(uint64_t pc)
 {
-    struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], result = (uint64_t)UNWIND;
-
     platform_mode = PLATFORM_KERNEL;
-    run_trap((unsigned)cpu->tmp[0], pc);
+    run_trap((unsigned)x86_this_cpu()->tmp[0], pc);
     if (signal_work(sched_current))
         signal_deliver(-1);
-    (void)rsp;
-    platform_mode = PLATFORM_COMPILED;
-    return result;
+    platform_leave();
 }
 
 /* --- exceptions --- */
