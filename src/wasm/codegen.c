@@ -59,6 +59,27 @@ end_branch(struct gen *g, const struct flow_node *n, const struct ir_terminator 
     go_to(g, next);
 }
 
+static bool
+leads_to_switch(const struct gen *g, const struct flow_node *n)
+{
+    return n->count == 1 && g->graph.nodes.items[g->graph.successors.items[n->first]].kind == FLOW_SWITCH;
+}
+
+/* An index out of range must not be one of those that labels have added after the table's. */
+static void
+set_switch_index(struct gen *g, uint32_t target_count)
+{
+    uint32_t local = gen_special_local(g, &g->index_local, IR_I32);
+
+    code_op_index(&g->code, W_LOCAL_TEE, local);
+    code_i32_const(&g->code, UINT32_MAX);
+    code_op_index(&g->code, W_LOCAL_GET, local);
+    code_i32_const(&g->code, target_count);
+    code_op(&g->code, W_I32_LT_U);
+    code_op(&g->code, W_SELECT);
+    code_op_index(&g->code, W_LOCAL_SET, local);
+}
+
 static void
 end_switch(struct gen *g, const struct flow_node *n, const struct ir_terminator *t)
 {
@@ -67,8 +88,8 @@ end_switch(struct gen *g, const struct flow_node *n, const struct ir_terminator 
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
     }
     gen_value(g, t->value);
-    if (n->count == 1 && g->graph.nodes.items[g->graph.successors.items[n->first]].kind == FLOW_SWITCH) {
-        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->index_local, IR_I32));
+    if (leads_to_switch(g, n)) {
+        set_switch_index(g, t->target_count);
         go_to(g, successor(g, n, 0));
         return;
     }
@@ -138,6 +159,8 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
     case IR_T_JUMP_INDIRECT:
         gen_value(g, t->value);
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
+        if (leads_to_switch(g, n))
+            gen_goto_index(g);
         go_to(g, successor(g, n, 0));
         break;
     case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
@@ -194,6 +217,16 @@ write_entry(struct gen *g, const struct flow_node *n)
 }
 
 static void
+write_guard(struct gen *g, const struct flow_node *n)
+{
+    code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->target_local, IR_I64));
+    gen_address(g, n->address);
+    code_op(&g->code, W_I64_NE);
+    branch(g, W_BR_IF, successor(g, n, 1));
+    go_to(g, successor(g, n, 0));
+}
+
+static void
 write_node(struct gen *g, uint32_t node)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
@@ -218,6 +251,9 @@ write_node(struct gen *g, uint32_t node)
         code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->index_local, IR_I32));
         branch_table(g, n);
         break;
+    case FLOW_GUARD:
+        write_guard(g, n);
+        break;
     case FLOW_DISPATCH:
         code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->label_local, IR_I32));
         branch_table(g, n);
@@ -225,7 +261,8 @@ write_node(struct gen *g, uint32_t node)
     default: /* FLOW_LABEL */
         gen_flush(g, gen_flush_at_end(g, node, g->flow[node].dirty_in));
         code_i32_const(&g->code, n->index);
-        code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->label_local, IR_I32));
+        code_op_index(&g->code, W_LOCAL_SET,
+                      gen_special_local(g, leads_to_switch(g, n) ? &g->index_local : &g->label_local, IR_I32));
         go_to(g, successor(g, n, 0));
         break;
     }

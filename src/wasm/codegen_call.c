@@ -12,12 +12,6 @@ gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type)
     return *local;
 }
 
-static uint32_t
-target_local(struct gen *g)
-{
-    return gen_special_local(g, &g->target_local, IR_I64);
-}
-
 void
 gen_push_promoted(struct gen *g)
 {
@@ -176,52 +170,12 @@ gen_syscall(struct gen *g, uint64_t next)
     set_promoted(g);
 }
 
-/* --- computed gotos --- */
-
-/* Branches to this function's own entry, if the target is one. */
-static void
-dispatch_inside(struct gen *g, const struct flow_node *n)
-{
-    struct lookup_locals l = {.target = target_local(g), .map = gen_special_local(g, &g->map_local, IR_I32),
-                              .bits = gen_special_local(g, &g->bits_local, IR_I64)};
-
-    code_lookup_begin(&g->code, &l);
-    g->extra_depth += 2;
-    code_op_index(&g->code, W_BLOCK, W_VOID);
-    g->extra_depth++;
-    code_lookup_index(&g->code, &l);
-    code_global(&g->code, W_GLOBAL_GET, WASM_GLOBAL_TABLE_BASE);
-    code_op(&g->code, W_I32_SUB);
-    code_i32_const(&g->code, g->fn->first_slot);
-    code_op(&g->code, W_I32_SUB);
-    code_op_index(&g->code, W_BR_TABLE, n->count);
-    for (uint32_t k = 0; k < n->count; k++) {
-        uint32_t s = g->layout.position[g->graph.successors.items[n->first + k]];
-        uint32_t index = s > g->at ? g->block_scope[s] : g->loop_scope[s];
-
-        buf_put_uleb(&g->code.bytes, g->scopes.count - 1 - index + g->extra_depth);
-    }
-    buf_put_uleb(&g->code.bytes, 0);
-    code_op(&g->code, W_END);
-    code_op(&g->code, W_END);
-    code_op(&g->code, W_END);
-    g->extra_depth -= 3;
-}
-
-/* The node of all indirect jumps; the target is in target_local. */
+/* The node where indirect jumps leave the function; the target is in target_local. */
 void
 gen_jump_indirect(struct gen *g, uint32_t node)
 {
-    const struct flow_node *n = &g->graph.nodes.items[node];
-    const struct node_flow *flow = &g->flow[node];
-    uint64_t flush = gen_flush_at_end(g, node, flow->dirty_in);
-
-    if (n->poll)
-        gen_poll(g, IR_NO_ADDRESS, flush);
-    if (g->dispatches)
-        dispatch_inside(g, n);
-    gen_flush(g, flush);
-    code_op_index(&g->code, W_LOCAL_GET, target_local(g));
+    gen_flush(g, gen_flush_at_end(g, node, g->flow[node].dirty_in));
+    code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->target_local, IR_I64));
     code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
     gen_push_promoted(g);
     push_own_link(g);
@@ -240,7 +194,7 @@ flush_promoted(struct gen *g)
 }
 
 /* Shows the kernel all state when it wants to look. It changes none if it comes back, so that no value has to
- * be merged here: that would cost more than all else of a loop header. IR_NO_ADDRESS: the indirect target. */
+ * be merged here: that would cost more than all else of a loop header. */
 void
 gen_poll(struct gen *g, uint64_t address, uint64_t flush)
 {
@@ -251,10 +205,7 @@ gen_poll(struct gen *g, uint64_t address, uint64_t flush)
     begin_if(g);
     gen_flush(g, flush);
     flush_promoted(g);
-    if (address == IR_NO_ADDRESS)
-        code_op_index(&g->code, W_LOCAL_GET, target_local(g));
-    else
-        gen_address(g, address);
+    gen_address(g, address);
     code_call_import(&g->code, W_CALL, WASM_IMPORT_POLL);
     end_if(g);
 }

@@ -128,7 +128,7 @@ share_switches(struct gen *g)
     }
     memset(g->switch_node, 0xff, (g->f->blocks.count + 1) * sizeof *g->switch_node);
     for (uint32_t k = 0; k < first.count; k++) {
-        struct flow_node n = {.kind = FLOW_SWITCH, .index = first.items[k]};
+        struct flow_node n = {.kind = FLOW_SWITCH};
 
         uses.items[k] = uses.items[k] > 1 ? flow_add_node(&g->graph, &n) : FLOW_NONE;
     }
@@ -167,7 +167,7 @@ block_successors(struct gen *g, struct exits *x, const struct ir_block *block, u
         ADD(g->switch_node[block - g->f->blocks.items]);
         break;
     case IR_T_JUMP_INDIRECT:
-        ADD(g->indirect);
+        ADD(g->jump_node);
         break;
     case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
         if (block_exists(g, t->next))
@@ -182,28 +182,16 @@ block_successors(struct gen *g, struct exits *x, const struct ir_block *block, u
     g->graph.nodes.items[node].flags_dead = t->flags_dead;
 }
 
-/* The function's own entries in table order, as its computed gotos find them. */
 static void
-indirect_successors(struct gen *g)
+indirect_flags(struct gen *g)
 {
     struct flow_node *n = &g->graph.nodes.items[g->indirect];
-    uint32_t first = (uint32_t)g->graph.successors.count;
 
     n->flags_dead = 0x3f;
     for (size_t i = 0; i < g->f->blocks.count; i++) {
         if (jumps_indirectly(&g->f->blocks.items[i].end))
             n->flags_dead &= g->f->blocks.items[i].end.flags_dead;
     }
-    if (!g->dispatches)
-        return;
-    for (uint32_t i = 0; i < g->fn->slot_count; i++) {
-        const struct wasm_entry *entry = &g->o->table.items[g->fn->first_slot + i];
-        uint32_t node = g->block_node[ir_block_find(&g->map, entry->address)];
-
-        vec_push(&g->graph.successors, node);
-    }
-    n->first = first;
-    n->count = (uint32_t)g->graph.successors.count - first;
 }
 
 static int
@@ -227,18 +215,6 @@ entry_nodes(struct gen *g, struct err *e)
     g->graph.nodes.items[0].first = first;
     g->graph.nodes.items[0].count = g->fn->entry_count;
     return 0;
-}
-
-/* Is it worth making every indirect jump look at the function's own entries first? For an interpreter's
- * computed goto it is; a C++ function with landing pads and a virtual tail call has few of either. */
-static bool
-has_computed_goto(const struct gen *g, uint32_t jumps)
-{
-    const struct wasm_function *fn = g->fn;
-
-    if (!fn->contiguous || fn->slot_count > BR_TABLE_MAX)
-        return false;
-    return (fn->slot_count >= 4 && jumps >= 2) || (fn->slot_count >= 16 && jumps >= 1);
 }
 
 static bool
@@ -302,17 +278,19 @@ gen_make_graph(struct gen *g, struct err *e)
         struct flow_node n = {.kind = FLOW_INDIRECT};
 
         g->indirect = flow_add_node(&g->graph, &n);
-        g->dispatches = has_computed_goto(g, jumps);
+        g->jump_node = gen_goto_node(g, jumps);
     }
     share_switches(g);
     for (uint32_t i = 0; i < g->f->blocks.count; i++)
         block_successors(g, &x, &g->f->blocks.items[i], g->block_node[i]);
-    for (uint32_t i = 0; i < g->graph.nodes.count; i++) {
-        if (g->graph.nodes.items[i].kind == FLOW_SWITCH)
-            switch_successors(g, &x, &g->f->blocks.items[g->graph.nodes.items[i].index].end, i);
+    for (uint32_t i = 0; i < g->f->blocks.count; i++) {
+        uint32_t node = g->switch_node[i];
+
+        if (node != FLOW_NONE && g->graph.nodes.items[node].count == 0)
+            switch_successors(g, &x, &g->f->blocks.items[i].end, node);
     }
     if (g->indirect != FLOW_NONE)
-        indirect_successors(g);
+        indirect_flags(g);
     mem_free(x.slots);
     return 0;
 }

@@ -55,7 +55,9 @@ struct gen {
     uint32_t *block_node;     /* by block */
     uint32_t *switch_node;    /* by block: the FLOW_SWITCH its jump table is in, or FLOW_NONE */
     uint32_t indirect;        /* the FLOW_INDIRECT node, or FLOW_NONE */
-    bool dispatches;          /* it branches to this function's own entries */
+    uint32_t jump_node;       /* where indirect jumps go: that, or the FLOW_SWITCH of computed gotos */
+    uint32_t goto_multiplier; /* hash of a computed goto's target, codegen_goto.c */
+    unsigned goto_bits;
     bool polls_at_entry;
     struct node_flow *flow;   /* by node */
     uint64_t used_states;     /* cached states with a local */
@@ -63,7 +65,7 @@ struct gen {
     /* locals */
     VEC(uint8_t) local_types; /* IR types of those after the parameters */
     uint32_t state_local[X86_S_COUNT];
-    uint32_t pc_local, target_local, label_local, index_local, map_local, bits_local; /* 0: not made yet */
+    uint32_t pc_local, target_local, label_local, index_local; /* 0: not made yet */
     VEC(uint32_t) free_locals[IR_V128 + 1];
 
     /* the block being written */
@@ -116,6 +118,11 @@ void gen_syscall(struct gen *g, uint64_t next);
 void gen_trap(struct gen *g, const struct ir_terminator *t);
 void gen_poll(struct gen *g, uint64_t address, uint64_t flush);
 uint32_t gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type);
+
+/* --- codegen_goto.c --- */
+/* Where the function's indirect jumps go: g->indirect, or a node that looks for its own entries first. */
+uint32_t gen_goto_node(struct gen *g, uint32_t jumps);
+void gen_goto_index(struct gen *g);
 
 /* --- codegen_graph.c --- */
 int gen_make_graph(struct gen *g, struct err *e);

@@ -63,6 +63,8 @@ enum { WIDE_JOIN = 8 }; /* predecessors */
 static uint64_t
 flush_into_wide_join(const struct gen *g, const struct flow_node *n, uint64_t dirty)
 {
+    if (n->kind != FLOW_BLOCK && n->kind != FLOW_LABEL)
+        return 0;
     for (uint32_t k = 0; k < n->count; k++) {
         if (g->flow[g->graph.successors.items[n->first + k]].predecessors > WIDE_JOIN)
             return dirty & ~GENERAL_STATES;

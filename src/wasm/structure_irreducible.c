@@ -9,12 +9,17 @@ struct part { /* nodes[first .. first + count) */
     uint32_t first, count;
 };
 
+struct edge {
+    uint32_t from, to;
+};
+
 struct reducer {
     struct flow_graph *g;
     struct arena *a;
     uint32_t n;          /* nodes at the start; those added later need no further look */
     bool *reached;       /* by node: from the root; the rest takes no part */
-    uint32_t *pred_first, *preds;
+    uint32_t *pred_first, *preds; /* at the start */
+    VEC(struct edge) added;
     uint32_t *member;    /* by node: the part it is in now; others are outside */
     uint32_t *component; /* by node: its component's number */
     uint32_t component_count;
@@ -76,30 +81,41 @@ predecessors(struct reducer *r)
     r->pred_first[0] = 0;
 }
 
-/* Sends the edges to `entry` that come from inside (or outside) of the component through a label node. */
+/* Sends the edges from p to `entry` through the label node, which is made when first needed. */
+static void
+redirect_from(struct reducer *r, uint32_t p, uint32_t entry, uint32_t label, uint32_t dispatch, uint32_t *made)
+{
+    uint32_t first = r->g->nodes.items[p].first, count = r->g->nodes.items[p].count;
+
+    for (uint32_t k = 0; k < count; k++) {
+        if (r->g->successors.items[first + k] != entry)
+            continue;
+        if (*made == FLOW_NONE) {
+            struct flow_node n = {.kind = FLOW_LABEL, .index = label, .count = 1,
+                                  .first = (uint32_t)r->g->successors.count};
+
+            vec_push(&r->g->successors, dispatch);
+            *made = flow_add_node(r->g, &n);
+        }
+        r->g->successors.items[first + k] = *made;
+    }
+}
+
+/* The edges to `entry` that come from inside (or outside) of the component. */
 static void
 redirect(struct reducer *r, uint32_t component, uint32_t entry, uint32_t label, uint32_t dispatch, bool inside)
 {
     uint32_t made = FLOW_NONE;
 
     for (uint32_t i = r->pred_first[entry]; i < r->pred_first[entry + 1]; i++) {
-        uint32_t p = r->preds[i];
-        uint32_t first = r->g->nodes.items[p].first, count = r->g->nodes.items[p].count;
+        if ((r->component[r->preds[i]] == component) == inside)
+            redirect_from(r, r->preds[i], entry, label, dispatch, &made);
+    }
+    for (size_t i = 0; i < r->added.count; i++) {
+        const struct edge *e = &r->added.items[i];
 
-        if ((r->component[p] == component) != inside)
-            continue;
-        for (uint32_t k = 0; k < count; k++) {
-            if (r->g->successors.items[first + k] != entry)
-                continue;
-            if (made == FLOW_NONE) {
-                struct flow_node n = {.kind = FLOW_LABEL, .index = label, .count = 1,
-                                      .first = (uint32_t)r->g->successors.count};
-
-                vec_push(&r->g->successors, dispatch);
-                made = flow_add_node(r->g, &n);
-            }
-            r->g->successors.items[first + k] = made;
-        }
+        if (e->to == entry && (r->component[e->from] == component) == inside)
+            redirect_from(r, e->from, entry, label, dispatch, &made);
     }
 }
 
@@ -111,6 +127,47 @@ entered_from_outside(const struct reducer *r, uint32_t node)
             return true;
     }
     return false;
+}
+
+/* The switch of the component that has most successors, or FLOW_NONE. */
+static uint32_t
+find_switch(const struct reducer *r, const uint32_t *nodes, uint32_t count)
+{
+    uint32_t best = FLOW_NONE;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct flow_node *n = &r->g->nodes.items[nodes[i]];
+
+        if (n->kind == FLOW_SWITCH && (best == FLOW_NONE || n->count > r->g->nodes.items[best].count))
+            best = nodes[i];
+    }
+    return best;
+}
+
+/* An interpreter's loop: the switch becomes the header. Edges from outside to the other entries go by way of it, as
+ * further indices before its default; those from inside stay, so that no operation pays for a second dispatch. */
+static void
+enter_through_switch(struct reducer *r, uint32_t node, const uint32_t *entries, uint32_t count)
+{
+    struct flow_node *n = &r->g->nodes.items[node];
+    uint32_t first = (uint32_t)r->g->successors.count, old = n->first, old_count = n->count, label = old_count - 1;
+
+    for (uint32_t k = 0; k < old_count - 1; k++)
+        vec_push(&r->g->successors, r->g->successors.items[old + k]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i] == node)
+            continue;
+        vec_push(&r->g->successors, entries[i]);
+        vec_push(&r->added, ((struct edge){node, entries[i]}));
+    }
+    vec_push(&r->g->successors, r->g->successors.items[old + old_count - 1]);
+    n->first = first;
+    n->count = (uint32_t)r->g->successors.count - first;
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i] != node)
+            redirect(r, r->component[node], entries[i], label++, node, false);
+    }
+    r->cut[node] = true;
 }
 
 /* One component of more than one node, or with an edge to itself; its nodes are the last `count` of nodes. */
@@ -133,7 +190,9 @@ component_done(struct reducer *r, uint32_t first, uint32_t count)
         r->cut[nodes[0]] = true; /* nothing leads here: unreachable code still has to fall apart */
     } else if (entry_count == 1) {
         r->cut[only] = true;
-    } else if (entry_count > 1) {
+    } else if (find_switch(r, nodes, count) != FLOW_NONE) {
+        enter_through_switch(r, find_switch(r, nodes, count), nodes, entry_count);
+    } else {
         struct flow_node n = {.kind = FLOW_DISPATCH, .index = r->dispatches++,
                               .first = (uint32_t)r->g->successors.count, .count = entry_count};
         uint32_t dispatch;
@@ -270,4 +329,5 @@ flow_make_reducible(struct flow_graph *g, struct arena *a)
         split_part(&r, r.work.items[--r.work.count], ++number);
     vec_fini(&r.work);
     vec_fini(&r.nodes);
+    vec_fini(&r.added);
 }
