@@ -7,10 +7,12 @@
 
 #include "wasm/object.h"
 
-enum { BLOCKS_MAX = 40, ENTRIES_MAX = 4, STEPS = 300 };
+enum { BLOCKS_MAX = 40, ENTRIES_MAX = 8, TABLE = 20, STEPS = 300 };
 
 struct plan_block {
-    unsigned kind; /* 0 jump, 1 branch, 2 switch of 4, 3 return, 4 call of a leaf */
+    /* 0 jump, 1 branch, 2 switch of 4, 3 return, 4 call of a leaf, 5 and 6 jump through a table that others use
+     * too, with an index that may be out of range, 7 computed goto to one of the entries */
+    unsigned kind;
     unsigned target[4];
     unsigned state; /* which of r12..r15 it mixes into */
     unsigned flag;  /* 0: none, 1: sets cf from the mix, 2: reads cf */
@@ -20,6 +22,7 @@ struct plan {
     unsigned count;
     struct plan_block blocks[BLOCKS_MAX];
     unsigned entry_count, entries[ENTRIES_MAX];
+    unsigned table[2][TABLE + 1]; /* targets, default */
 };
 
 static uint64_t seed;
@@ -40,17 +43,23 @@ address_of(unsigned function, unsigned block)
 static void
 make_plan(struct plan *p)
 {
+    bool interprets = pick(2);
+
     p->count = 2 + pick(BLOCKS_MAX - 2);
+    for (unsigned k = 0; k < 2; k++) {
+        for (unsigned i = 0; i <= TABLE; i++)
+            p->table[k][i] = pick(p->count);
+    }
     for (unsigned i = 0; i < p->count; i++) {
         struct plan_block *b = &p->blocks[i];
 
-        b->kind = pick(10) < 5 ? 1 : pick(5);
+        b->kind = pick(10) < 5 ? 1 : interprets && pick(2) ? 5 + pick(3) : pick(5);
         for (unsigned k = 0; k < 4; k++) /* mostly near, so that loops nest */
             b->target[k] = pick(4) ? (i + pick(6) + p->count - 2) % p->count : pick(p->count);
         b->state = pick(4);
         b->flag = pick(3);
     }
-    p->entry_count = pick(3) ? 1 : 2 + pick(ENTRIES_MAX - 1);
+    p->entry_count = !interprets && pick(3) ? 1 : 2 + pick(ENTRIES_MAX - 1);
     p->entries[0] = 0;
     for (unsigned k = 1; k < p->entry_count; k++) {
         p->entries[k] = pick(p->count);
@@ -89,6 +98,8 @@ walk(const struct plan *p, unsigned at, struct machine *m)
         case 1: at = b->target[m->rax >> 9 & 1]; break;
         case 2: at = b->target[m->rax >> 11 & 3]; break;
         case 3: return;
+        case 5: case 6: at = p->table[b->kind - 5][(m->rax >> 13 & 31) < TABLE ? m->rax >> 13 & 31 : TABLE]; break;
+        case 7: at = p->entries[(m->rax >> 15 & 255) % p->entry_count]; break;
         default:
             m->rax = m->rax * 5 + 1;
             at = b->target[0];
@@ -138,6 +149,20 @@ rax_bits(unsigned shift, unsigned mask)
                                                           ir_const64(&b, shift)), ir_const64(&b, mask)));
 }
 
+/* Runtime choice of an entry's address: (rax >> 15 & 255) % entry_count. */
+static ir_value
+entry_address(const struct plan *p, unsigned function)
+{
+    ir_value n = ir_op2(&b, IR_REMU64, ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64, ir_get(&b, X86_S_RAX), ir_const64(&b, 15)),
+                                              ir_const64(&b, 255)), ir_const64(&b, p->entry_count));
+    ir_value address = ir_addr(&b, address_of(function, p->entries[0]));
+
+    for (unsigned k = 1; k < p->entry_count; k++)
+        address = ir_op3(&b, IR_SELECT64, ir_addr(&b, address_of(function, p->entries[k])), address,
+                         ir_op2(&b, IR_EQ64, n, ir_const64(&b, k)));
+    return address;
+}
+
 /* Block `at` is two: at its address the mix and the count, 8 further the way out. */
 static void
 build_block(const struct plan *p, unsigned function, unsigned at)
@@ -176,6 +201,16 @@ build_block(const struct plan *p, unsigned function, unsigned at)
         break;
     case 3:
         t = (struct ir_terminator){.kind = IR_T_JUMP, .target = next};
+        break;
+    case 5: case 6:
+        t = (struct ir_terminator){.kind = IR_T_SWITCH, .value = rax_bits(13, 31), .target_count = TABLE,
+                                   .next = address_of(function, p->table[pb->kind - 5][TABLE])};
+        t.targets = arena_alloc(&f.arena, TABLE * sizeof *t.targets);
+        for (unsigned k = 0; k < TABLE; k++)
+            t.targets[k] = address_of(function, p->table[pb->kind - 5][k]);
+        break;
+    case 7:
+        t = (struct ir_terminator){.kind = IR_T_JUMP_INDIRECT, .value = entry_address(p, function)};
         break;
     default:
         sp = ir_op2(&b, IR_SUB64, ir_get(&b, X86_S_RSP), ir_const64(&b, 8));
