@@ -298,11 +298,13 @@ tcp_connect(struct socket *s, const struct address *a)
 }
 
 static int
-tcp_listen(struct socket *s)
+tcp_listen(struct socket *s, unsigned backlog)
 {
-    if (s->connected)
-        return -EINVAL;
-    return autobind(s, NULL);
+    int r = s->connected ? -EINVAL : autobind(s, NULL);
+
+    if (r == 0)
+        socket_listening(s, backlog);
+    return r;
 }
 
 static ssize_t
@@ -402,10 +404,10 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
     return (ssize_t)size;
 }
 
-static const struct socket_ops tcp_ops = {
-    .bind = inet_bind, .connect = tcp_connect, .listen = tcp_listen, .send = tcp_send, .close = inet_close};
+static const struct socket_ops tcp_ops = {QUEUE_SOCKET_OPS,           .bind = inet_bind, .connect = tcp_connect,
+                                          .listen = tcp_listen,       .send = tcp_send,  .close = inet_close};
 static const struct socket_ops udp_ops = {
-    .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = inet_close};
+    QUEUE_SOCKET_OPS, .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = inet_close};
 
 struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)

@@ -221,7 +221,8 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
     return (ssize_t)iov_total(iov, count);
 }
 
-static const struct socket_ops netlink_ops = {.bind = netlink_bind, .connect = netlink_connect, .send = netlink_send};
+static const struct socket_ops netlink_ops = {
+    QUEUE_SOCKET_OPS, .bind = netlink_bind, .connect = netlink_connect, .send = netlink_send};
 
 struct socket *
 netlink_socket_new(int type, int protocol, int *error)

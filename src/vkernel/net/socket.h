@@ -46,15 +46,34 @@ struct transfer {
     int out_flags;          /* receive: MSG_TRUNC, MSG_EOR */
 };
 
+/* Where getsockopt puts its answer. */
+struct option_out {
+    guest_addr p, length;
+    uint32_t room;
+};
+
+/* One kind of socket. bind, connect, listen, accept: NULL is -EOPNOTSUPP. Kinds whose messages lie in the socket's own queue
+ * take QUEUE_SOCKET_OPS. */
 struct socket_ops {
     int (*bind)(struct socket *s, const struct address *a);
+    /* -EAGAIN, -EINPROGRESS, -EALREADY: a blocking call sleeps on the socket's queues or dgram_space and asks again. */
     int (*connect)(struct socket *s, const struct address *a);
-    int (*listen)(struct socket *s);
+    int (*listen)(struct socket *s, unsigned backlog);
+    int (*accept)(struct socket *s, struct socket **out);
     ssize_t (*send)(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
-    /* NULL: the common message queue */
     ssize_t (*recv)(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+    int (*shutdown)(struct socket *s, int how);
+    int (*name)(struct socket *s, bool peer, struct address *out);
+    unsigned (*poll)(struct socket *s);
+    int (*ioctl)(struct socket *s, unsigned long request, guest_addr arg);
+    int (*set_option)(struct socket *s, int level, int name, guest_addr p, uint32_t size);
+    int (*get_option)(struct socket *s, int level, int name, const struct option_out *out);
     void (*close)(struct socket *s);
 };
+
+#define QUEUE_SOCKET_OPS                                                                                       \
+    .accept = queue_accept, .recv = queue_recv, .shutdown = queue_shutdown, .name = queue_name,                 \
+    .poll = queue_poll, .ioctl = queue_ioctl, .set_option = queue_set_option, .get_option = queue_get_option
 
 struct socket {
     unsigned refs;
@@ -100,15 +119,24 @@ struct message *message_new(struct socket *sender, const struct iovec *iov, int 
 void message_free(struct message *m);
 int message_append(struct socket *to, struct message *m);
 ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+int queue_accept(struct socket *s, struct socket **out);
 ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
-ssize_t socket_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
-ssize_t socket_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+int queue_shutdown(struct socket *s, int how);
+int queue_name(struct socket *s, bool peer, struct address *out);
+unsigned queue_poll(struct socket *s);
+int queue_ioctl(struct socket *s, unsigned long request, guest_addr arg);
 int stream_offer(struct socket *client, struct socket *listener, struct socket *server);
 void stream_disconnect(struct socket *s);
-int socket_shutdown(struct socket *s, int how);
+void socket_listening(struct socket *s, unsigned backlog);
+void socket_close(struct socket *s); /* drops the file's reference: its file is gone, or was never made */
 extern struct wait_queue dgram_space;
 extern const struct file_ops socket_file_ops;
+
+/* options.c */
 int socket_option(const struct socket *s, int level, int name, int fallback);
+int queue_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size);
+int queue_get_option(struct socket *s, int level, int name, const struct option_out *out);
+int option_give(const struct option_out *o, const void *data, size_t size);
 
 /* families */
 struct socket *unix_socket_new(int type, int protocol, int *error);
