@@ -1,7 +1,7 @@
 /* AF_INET and AF_INET6 on the container's own loopback: TCP and UDP between guests.
  *
  * Addresses are kept as IPv6, IPv4 ones mapped (::ffff:a.b.c.d). The local ones are 127.0.0.0/8, ::1 and the
- * unspecified; anything else is ENETUNREACH: outside sockets are not implemented. */
+ * unspecified; anything else is ENETUNREACH. */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -409,7 +409,7 @@ static const struct socket_ops tcp_ops = {QUEUE_SOCKET_OPS,           .bind = in
 static const struct socket_ops udp_ops = {
     QUEUE_SOCKET_OPS, .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = inet_close};
 
-struct socket *
+static struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
 {
     struct socket *s;
@@ -468,8 +468,8 @@ interface_list(guest_addr arg)
     return copy_to_guest(arg, &conf, sizeof conf);
 }
 
-int
-inet_ioctl(struct socket *s, unsigned long request, guest_addr arg)
+static int
+loopback_ioctl(unsigned long request, guest_addr arg)
 {
     struct ifreq r;
     struct sockaddr_in *in = (struct sockaddr_in *)&r.ifr_addr;
@@ -529,3 +529,12 @@ inet_ioctl(struct socket *s, unsigned long request, guest_addr arg)
     }
     return copy_to_guest(arg, &r, sizeof r);
 }
+
+static char *
+no_text(const char *name)
+{
+    return NULL;
+}
+
+const struct network loopback_network = {
+    .socket_new = inet_socket_new, .interface_ioctl = loopback_ioctl, .text = no_text};

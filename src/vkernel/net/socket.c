@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
+const struct network *network = &loopback_network;
 struct wait_queue dgram_space = {{&dgram_space.waiters, &dgram_space.waiters}};
 
 static struct superblock *
@@ -44,6 +45,7 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
     s->protocol = protocol;
     s->ops = ops;
     s->open = true;
+    s->host_fd = -1;
     s->receive_limit = s->send_limit = SOCKET_BUFFER;
     s->creds = current_ucred();
     list_init(&s->messages);
@@ -312,6 +314,7 @@ queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer
         return -EAGAIN;
     if (s->listening || (t->flags & MSG_OOB))
         return -EINVAL;
+    t->control_size = 0;
     return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
 }
 
@@ -461,7 +464,7 @@ queue_ioctl(struct socket *s, unsigned long request, guest_addr arg)
         n = s->peer ? (int)s->peer->queued : 0;
         return copy_to_guest(arg, &n, sizeof n);
     default:
-        return inet_ioctl(s, request, arg);
+        return network->interface_ioctl(request, arg);
     }
 }
 
@@ -496,7 +499,11 @@ socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct socket *s = f->data;
     struct transfer t = {0};
-    ssize_t n = s->ops->recv(s, iov, count, &t);
+    ssize_t n;
+
+    if (iov_total(iov, count) == 0)
+        return 0;
+    n = s->ops->recv(s, iov, count, &t);
 
     scm_free(t.scm);
     return n;

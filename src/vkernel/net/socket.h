@@ -1,7 +1,8 @@
-/* Sockets between guests: AF_UNIX, loopback AF_INET and AF_INET6, a little AF_NETLINK.
+/* Sockets: AF_UNIX, loopback AF_INET and AF_INET6, a little AF_NETLINK between guests; with --network host the host's
+ * AF_INET and AF_INET6 (host.c).
  *
- * All kinds share one receive queue of messages and, when connected, a pointer to the other end. Operations never sleep:
- * they answer -EAGAIN and the system call waits on the socket's queues. */
+ * Those between guests share one receive queue of messages and, when connected, a pointer to the other end. Operations never
+ * sleep: they answer -EAGAIN and the system call waits on the socket's queues. */
 #ifndef VKERNEL_NET_SOCKET_H
 #define VKERNEL_NET_SOCKET_H
 
@@ -44,6 +45,8 @@ struct transfer {
     struct address from;    /* receive: length 0 when there is none */
     struct ucred creds;
     int out_flags;          /* receive: MSG_TRUNC, MSG_EOR */
+    void *control;          /* other control messages than struct scm's, in Linux's form; NULL: none */
+    size_t control_size;    /* receive: room, then what was filled */
 };
 
 /* Where getsockopt puts its answer. */
@@ -102,7 +105,24 @@ struct socket {
     struct { int level, name, value; } options[OPTION_SLOTS];
     unsigned option_count;
     struct linger linger;
+    int host_fd;                /* net/host.c; -1 */
 };
+
+struct nlmsghdr;
+struct ifreq;
+
+/* What a container sees beyond its own AF_UNIX sockets. */
+struct network {
+    struct socket *(*socket_new)(int family, int type, int protocol, int *error);
+    int (*interface_ioctl)(unsigned long request, guest_addr arg);
+    /* Hands each message of an rtnetlink dump to `each`; NULL: the one interface lo, made by netlink.c. */
+    int (*dump)(unsigned type, unsigned family, void (*each)(const void *message, size_t size, void *arg), void *arg);
+    /* The text of /proc/net/NAME or of /etc/NAME ("net/NAME", "NAME"), to be freed; NULL: the container's own. */
+    char *(*text)(const char *name);
+};
+extern const struct network loopback_network, host_network;
+extern const struct network *network; /* the container's; loopback_network unless boot says otherwise */
+int host_network_start(void);
 
 /* socket.c */
 struct socket *socket_new(int family, int type, int protocol, const struct socket_ops *ops);
@@ -140,9 +160,7 @@ int option_give(const struct option_out *o, const void *data, size_t size);
 
 /* families */
 struct socket *unix_socket_new(int type, int protocol, int *error);
-struct socket *inet_socket_new(int family, int type, int protocol, int *error);
 struct socket *netlink_socket_new(int type, int protocol, int *error);
-int inet_ioctl(struct socket *s, unsigned long request, guest_addr arg);
 void unix_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 void inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 

@@ -4,7 +4,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/net/socket.h"
 
-enum { SPANS = 64, CONTROL_MAX = 8192, SOCKET_NONBLOCK = 04000 };
+enum { SPANS = 64, CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 
 static struct file *
 socket_arg(uint64_t fd, struct socket **s, int *error)
@@ -47,7 +47,7 @@ make(int family, int type, int protocol, int *error)
         return unix_socket_new(type, protocol, error);
     case AF_INET:
     case AF_INET6:
-        return inet_socket_new(family, type, protocol, error);
+        return network->socket_new(family, type, protocol, error);
     case AF_NETLINK:
         return netlink_socket_new(type, protocol, error);
     default:
@@ -466,6 +466,7 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
 {
     uint8_t *buf;
     size_t at = 0, size = (size_t)h->control_length;
+    bool others = false;
     int r = 0;
 
     if (!h->control || !size)
@@ -489,11 +490,18 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
             r = take_rights(t, buf + at + sizeof c, (size_t)c.length - sizeof c);
         else if (c.level == SOL_SOCKET && c.type != SCM_CREDENTIALS)
             r = -EINVAL;
+        else if (c.level != SOL_SOCKET)
+            others = true;
         at += ((size_t)c.length + 7) & ~(size_t)7;
         if (at > size)
             break;
     }
-    free(buf);
+    if (r == 0 && others) {
+        t->control = buf;
+        t->control_size = size;
+    } else {
+        free(buf);
+    }
     return r;
 }
 
@@ -522,6 +530,7 @@ send_message(struct file *f, struct socket *s, guest_addr p, int flags)
     if (r == 0)
         r = send_loop(f, s, &u, &t);
     scm_free(t.scm);
+    free(t.control);
     user_iov_fini(&u);
     return r;
 }
@@ -585,9 +594,22 @@ give_rights(struct control_out *c, struct scm *m, int flags)
         control_put(c, SOL_SOCKET, SCM_RIGHTS, fds, n * sizeof fds[0]);
 }
 
+static void
+give_others(struct control_out *c, const struct transfer *t)
+{
+    if (!t->control_size)
+        return;
+    if (copy_to_guest(c->at, t->control, t->control_size) < 0)
+        c->fault = true;
+    c->at += t->control_size;
+    c->left -= t->control_size;
+    c->used += t->control_size;
+}
+
 static int64_t
 recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
 {
+    _Alignas(8) uint8_t control[CONTROL_RECEIVED];
     struct transfer t = {.flags = flags};
     struct control_out c = {0};
     struct guest_msghdr h;
@@ -599,6 +621,10 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     n = user_iov_init(&u, h.iov, h.iov_count);
     if (n < 0)
         return n == -EINVAL ? -EMSGSIZE : n;
+    if (h.control) {
+        t.control = control;
+        t.control_size = h.control_length < sizeof control ? (size_t)h.control_length : sizeof control;
+    }
     n = recv_loop(f, s, &u, &t);
     user_iov_fini(&u);
     if (n < 0) {
@@ -607,6 +633,7 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     }
     c.at = h.control;
     c.left = h.control ? h.control_length : 0;
+    give_others(&c, &t);
     if (s->pass_creds)
         control_put(&c, SOL_SOCKET, SCM_CREDENTIALS, &t.creds, sizeof t.creds);
     if (t.scm)
