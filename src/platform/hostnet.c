@@ -426,7 +426,6 @@ host_network_text(const char *name)
         {"net/dev", "/proc/self/net/dev"},
         {"net/route", "/proc/self/net/route"},
         {"net/if_inet6", "/proc/self/net/if_inet6"},
-        {"net/ipv6_route", "/proc/self/net/ipv6_route"},
         {"net/arp", "/proc/self/net/arp"},
         {"net/snmp", "/proc/self/net/snmp"},
         {"net/sockstat", "/proc/self/net/sockstat"},
