@@ -1,8 +1,8 @@
 /* The host's network, for `--network host`: the only host calls of net/.
  *
- * Whatever a guest asks for passes an allow-list here: TCP, UDP and ICMP datagram sockets over IPv4 and IPv6, addresses of these
- * families, named options, flags and control messages, interface queries. Nothing else of the host's socket layer can be
- * reached (no AF_UNIX, netlink, packet or raw sockets, no filters, no options or ioctls that carry pointers).
+ * Whatever a guest asks for passes an allow-list here: TCP, UDP and ICMP datagram sockets over IPv4 and IPv6, addresses of
+ * these families, named options, flags and control messages, interface queries. Nothing else of the host's socket layer can
+ * be reached (no AF_UNIX, netlink, packet or raw sockets, no filters, no options or ioctls that carry pointers).
  *
  * Descriptors are non-blocking and close-on-exec, and no call here ever waits. Results are those of the host's call, with
  * -errno in place of -1; what is not on a list is refused with the errno that Linux has for an unknown one. */

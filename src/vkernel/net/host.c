@@ -2,8 +2,8 @@
  *
  * The host's kernel keeps all state; here is only what would make a host call wait, and what the guest's rights forbid
  * though ours may not. Host descriptors are non-blocking; edges of their readiness arrive at one host descriptor that the idle
- * worker polls, and wake the socket's queues. A guest that finds nothing to do is on a queue before the worker can be idle, so no
- * edge is lost. */
+ * worker polls, and wake the socket's queues. A guest that finds nothing to do is on a queue before the worker can be idle, so
+ * no edge is lost. */
 #include "platform/hostnet.h"
 
 #include <linux/sockios.h>
@@ -229,7 +229,7 @@ host_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t si
 static int
 host_get_option(struct socket *s, int level, int name, const struct option_out *o)
 {
-    uint8_t value[OPTION_MAX];
+    uint8_t value[OPTION_MAX] = {0};
     socklen_t size = o->room < sizeof value ? o->room : sizeof value;
     int r;
 
