@@ -404,10 +404,21 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
     return (ssize_t)size;
 }
 
-static const struct socket_ops tcp_ops = {QUEUE_SOCKET_OPS,           .bind = inet_bind, .connect = tcp_connect,
-                                          .listen = tcp_listen,       .send = tcp_send,  .close = inet_close};
+static const struct socket_ops tcp_ops = {
+    QUEUE_SOCKET_OPS,
+    .bind = inet_bind,
+    .connect = tcp_connect,
+    .listen = tcp_listen,
+    .send = tcp_send,
+    .close = inet_close,
+};
 static const struct socket_ops udp_ops = {
-    QUEUE_SOCKET_OPS, .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = inet_close};
+    QUEUE_SOCKET_OPS,
+    .bind = inet_bind,
+    .connect = udp_connect,
+    .send = udp_send,
+    .close = inet_close,
+};
 
 static struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
