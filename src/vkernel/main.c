@@ -9,10 +9,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "platform/hostnet.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/net/socket.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/trust/artifact.h"
@@ -25,14 +27,12 @@ enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIG
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define DEFAULT_CAPS 0x00000000a80425fbull /* docker's default set */
 
-bool network_host; /* net/: outside sockets are allowed */
-
 static struct {
     struct string_list env, volumes, arguments;
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    bool has_hostname;
+    bool has_hostname, network_host;
 } options;
 static struct image_config config;
 
@@ -92,6 +92,14 @@ parse_size(const char *s)
 }
 
 static void
+set_network(const char *value)
+{
+    options.network_host = strcmp(value, "host") == 0;
+    if (!options.network_host && strcmp(value, "none") != 0)
+        platform_die("--network %s: expected none or host", value);
+}
+
+static void
 option_with_value(const char *name, const char *value)
 {
     if (strcmp(name, "--env") == 0)
@@ -103,7 +111,7 @@ option_with_value(const char *name, const char *value)
     else if (strcmp(name, "--user") == 0)
         options.user = value;
     else if (strcmp(name, "--network") == 0)
-        network_host = strcmp(value, "host") == 0;
+        set_network(value);
     else if (strcmp(name, "--memory") == 0)
         system_info.memory_limit = parse_size(value);
     else if (strcmp(name, "--hostname") == 0) {
@@ -520,7 +528,7 @@ main(int argc, char **argv)
     char error[256];
     const char *text;
     size_t size;
-    int fd;
+    int fd, r;
 
     if (!platform_init())
         return EXIT_OWN;
@@ -538,6 +546,10 @@ main(int argc, char **argv)
         platform_die("%s", error);
     if (options.audit)
         audit_open(options.audit);
+    if (options.network_host && (r = host_network_start()) < 0)
+        platform_die("--network host: %s", strerror(-r));
+    if (!options.has_hostname && options.network_host)
+        options.has_hostname = host_name(system_info.hostname, sizeof system_info.hostname) == 0; /* as docker does */
     if (!options.has_hostname) {
         uint8_t id[6];
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "vkernel/fs/vfs.h"
+#include "vkernel/net/socket.h"
 
 const char *vfs_hostname = "localhost";
 
@@ -65,6 +66,17 @@ memfs_mkfile(struct dentry *root, const char *path, const char *text)
     return r;
 }
 
+/* A file of /etc: the host's if the container's network is the host's, else the text. */
+static int
+make_network_file(struct dentry *root, const char *path, const char *text)
+{
+    char *hosts = network->text(path + strlen("/etc/"));
+    int r = memfs_mkfile(root, path, hosts ? hosts : text);
+
+    free(hosts);
+    return r;
+}
+
 static int
 make_etc(struct dentry *root, const char *hostname)
 {
@@ -78,9 +90,9 @@ make_etc(struct dentry *root, const char *hostname)
              "ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t%s\n",
              hostname);
     if (r == 0)
-        r = memfs_mkfile(root, "/etc/hosts", text);
+        r = make_network_file(root, "/etc/hosts", text);
     if (r == 0)
-        r = memfs_mkfile(root, "/etc/resolv.conf", "# The container has no network.\n");
+        r = make_network_file(root, "/etc/resolv.conf", "# The container has no network.\n");
     return r;
 }
 

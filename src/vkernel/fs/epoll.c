@@ -151,6 +151,7 @@ sys_epoll_ctl(const uint64_t a[6])
         return -EINVAL;
     if (a[1] != EPOLL_CTL_DEL && copy_from_guest(&event, a[3], sizeof event) < 0)
         return -EFAULT;
+    host_watch_refresh(); /* an edge from before must not be told after the item's first look */
     it = item_find(self->data, f, (int)a[2]);
     switch (a[1]) {
     case EPOLL_CTL_ADD:
@@ -298,6 +299,7 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
     for (;;) {
         struct epoll *ep = f->data;
 
+        host_watch_refresh();
         /* One batch only: a level-triggered item would come again. */
         done = collect(ep, batch, max < BATCH ? (unsigned)max : BATCH);
         if (done || deadline == 0)

@@ -105,6 +105,8 @@ poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
     struct watched w;
     int r, ready;
 
+    if (deadline == 0)
+        host_watch_refresh(); /* of an epoll descriptor in the set; never between a look and a sleep: it would lose the edge */
     ready = poll_round(fds, n, NULL, false);
     if (ready || deadline == 0)
         return ready;
@@ -274,8 +276,11 @@ static int
 select_loop(struct select_sets *s, uint64_t deadline)
 {
     struct watched w;
-    int r, ready = select_round(s, NULL, false);
+    int r, ready;
 
+    if (deadline == 0)
+        host_watch_refresh();
+    ready = select_round(s, NULL, false);
     if (ready || deadline == 0)
         return ready;
     r = watched_init(&w, s->n);

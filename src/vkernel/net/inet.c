@@ -1,7 +1,7 @@
 /* AF_INET and AF_INET6 on the container's own loopback: TCP and UDP between guests.
  *
  * Addresses are kept as IPv6, IPv4 ones mapped (::ffff:a.b.c.d). The local ones are 127.0.0.0/8, ::1 and the
- * unspecified; anything else is ENETUNREACH: outside sockets are not implemented. */
+ * unspecified; anything else is ENETUNREACH. */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -298,11 +298,13 @@ tcp_connect(struct socket *s, const struct address *a)
 }
 
 static int
-tcp_listen(struct socket *s)
+tcp_listen(struct socket *s, unsigned backlog)
 {
-    if (s->connected)
-        return -EINVAL;
-    return autobind(s, NULL);
+    int r = s->connected ? -EINVAL : autobind(s, NULL);
+
+    if (r == 0)
+        socket_listening(s, backlog);
+    return r;
 }
 
 static ssize_t
@@ -403,11 +405,22 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
 }
 
 static const struct socket_ops tcp_ops = {
-    .bind = inet_bind, .connect = tcp_connect, .listen = tcp_listen, .send = tcp_send, .close = inet_close};
+    QUEUE_SOCKET_OPS,
+    .bind = inet_bind,
+    .connect = tcp_connect,
+    .listen = tcp_listen,
+    .send = tcp_send,
+    .close = inet_close,
+};
 static const struct socket_ops udp_ops = {
-    .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = inet_close};
+    QUEUE_SOCKET_OPS,
+    .bind = inet_bind,
+    .connect = udp_connect,
+    .send = udp_send,
+    .close = inet_close,
+};
 
-struct socket *
+static struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
 {
     struct socket *s;
@@ -466,8 +479,8 @@ interface_list(guest_addr arg)
     return copy_to_guest(arg, &conf, sizeof conf);
 }
 
-int
-inet_ioctl(struct socket *s, unsigned long request, guest_addr arg)
+static int
+loopback_ioctl(unsigned long request, guest_addr arg)
 {
     struct ifreq r;
     struct sockaddr_in *in = (struct sockaddr_in *)&r.ifr_addr;
@@ -527,3 +540,12 @@ inet_ioctl(struct socket *s, unsigned long request, guest_addr arg)
     }
     return copy_to_guest(arg, &r, sizeof r);
 }
+
+static char *
+no_text(const char *name)
+{
+    return NULL;
+}
+
+const struct network loopback_network = {
+    .socket_new = inet_socket_new, .interface_ioctl = loopback_ioctl, .text = no_text};

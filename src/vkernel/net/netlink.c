@@ -1,4 +1,5 @@
-/* AF_NETLINK, NETLINK_ROUTE: dumps of the one interface and its addresses, which getifaddrs and ip(8) ask for. */
+/* AF_NETLINK, NETLINK_ROUTE: dumps of the one interface and its addresses, which getifaddrs and ip(8) ask for; with --network
+ * host those of the host, asked anew by the platform: nothing of the guest's message but its type and family goes there. */
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
@@ -8,7 +9,7 @@
 
 #include "vkernel/net/socket.h"
 
-enum { REPLY_MAX = 2048 };
+enum { REPLY_MAX = 3776 /* what Linux begins with: readers allow for a page */ };
 
 struct reply {
     uint8_t data[REPLY_MAX];
@@ -140,6 +141,147 @@ answer(struct reply *r, const struct nlmsghdr *ask, const uint8_t *body, size_t 
         put_end(r, ask, port, 0, false);
 }
 
+static int
+queue_reply(struct socket *s, struct reply *r)
+{
+    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    struct iovec out = {r->data, r->size};
+    struct message *m = message_new(NULL, &out, 1, r->size, NULL);
+
+    r->size = 0;
+    if (!m)
+        return -ENOBUFS;
+    memcpy(&m->from, &kernel, sizeof kernel);
+    m->from_length = sizeof kernel;
+    m->creds.pid = 0;
+    return message_append(s, m);
+}
+
+/* --- dumps of the host's network --- */
+
+struct relay {
+    struct socket *s;
+    const struct nlmsghdr *ask;
+    struct reply reply;
+    uint32_t port;
+    unsigned index;                   /* only the link of this index or name, and not as part of a dump */
+    const char *name;
+    unsigned found;
+    int error;
+};
+
+/* Does the link have the index or name that was asked for? */
+static bool
+is_wanted(const struct relay *y, const uint8_t *message, size_t size)
+{
+    size_t at = NLMSG_LENGTH(sizeof(struct ifinfomsg));
+    struct ifinfomsg info;
+
+    if (size < at)
+        return false;
+    memcpy(&info, message + NLMSG_HDRLEN, sizeof info);
+    if (!y->name)
+        return (unsigned)info.ifi_index == y->index;
+    while (size - at >= sizeof(struct rtattr)) {
+        struct rtattr a;
+
+        memcpy(&a, message + at, sizeof a);
+        if (a.rta_len < sizeof a || a.rta_len > size - at)
+            break;
+        if (a.rta_type == IFLA_IFNAME)
+            return strncmp((const char *)message + at + sizeof a, y->name, a.rta_len - sizeof a) == 0;
+        if (RTA_ALIGN(a.rta_len) > size - at)
+            break;
+        at += RTA_ALIGN(a.rta_len);
+    }
+    return false;
+}
+
+/* Readers allow a page for a part of a dump, as Linux makes them: a message that does not fit any more starts the next. */
+static void
+relay_message(const void *message, size_t size, void *arg)
+{
+    struct relay *y = arg;
+    struct nlmsghdr h;
+
+    if ((y->name || y->index) && !is_wanted(y, message, size))
+        return;
+    if (y->s->queued > y->s->receive_limit)
+        y->error = -ENOBUFS;
+    if (y->error < 0)
+        return;
+    if (y->reply.size && NLMSG_ALIGN(size) > sizeof y->reply.data - y->reply.size)
+        y->error = queue_reply(y->s, &y->reply);
+    if (size > sizeof y->reply.data)
+        return;
+    memcpy(&h, message, sizeof h);
+    h.nlmsg_seq = y->ask->nlmsg_seq;
+    h.nlmsg_pid = y->port;
+    if (y->name || y->index)
+        h.nlmsg_flags &= (uint16_t)~NLM_F_MULTI;
+    memcpy(put(&y->reply, message, size), &h, sizeof h);
+    y->found++;
+}
+
+/* The name in a request for one link: an attribute IFLA_IFNAME; NULL: none. */
+static const char *
+asked_name(const uint8_t *body, size_t size, char name[IFNAMSIZ])
+{
+    size_t at = sizeof(struct ifinfomsg);
+
+    while (size > at && size - at >= sizeof(struct rtattr)) {
+        struct rtattr a;
+        size_t n;
+
+        memcpy(&a, body + at, sizeof a);
+        if (a.rta_len < sizeof a || a.rta_len > size - at)
+            break;
+        n = a.rta_len - sizeof a;
+        if (a.rta_type == IFLA_IFNAME) {
+            memcpy(name, body + at + sizeof a, n < IFNAMSIZ ? n : IFNAMSIZ - 1);
+            return name;
+        }
+        at += RTA_ALIGN(a.rta_len);
+    }
+    return NULL;
+}
+
+/* Dumps, and single links out of them; false: not of these kinds. */
+static bool
+relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, size_t size, uint32_t port, int *error)
+{
+    bool dump = (ask->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+    struct ifinfomsg info = {0};
+    char name[IFNAMSIZ] = "";
+    struct relay *y;
+    int r;
+
+    if (!network->dump || ask->nlmsg_type < RTM_GETLINK || (ask->nlmsg_type - RTM_BASE) % 4 != 2 ||
+        (!dump && ask->nlmsg_type != RTM_GETLINK))
+        return false;
+    y = calloc(1, sizeof *y);
+    if (!y) {
+        *error = -ENOBUFS;
+        return true;
+    }
+    *y = (struct relay){.s = s, .ask = ask, .port = port};
+    if (!dump) {
+        memcpy(&info, body, size < sizeof info ? size : sizeof info);
+        y->index = (unsigned)info.ifi_index;
+        y->name = y->index ? NULL : asked_name(body, size, name);
+    }
+    r = dump || y->index || y->name ? network->dump(ask->nlmsg_type, size ? body[0] : AF_UNSPEC, relay_message, y) : -EINVAL;
+    if (r == 0 && !dump && !y->found)
+        r = -ENODEV;
+    if (sizeof y->reply.data - y->reply.size < 64)
+        y->error = queue_reply(s, &y->reply);
+    if (r < 0 || dump)
+        put_end(&y->reply, ask, port, r, dump && r == 0);
+    *error = y->error < 0 ? y->error : queue_reply(s, &y->reply);
+    free(y);
+    return true;
+}
+
 static uint32_t
 port_of(const struct socket *s)
 {
@@ -180,7 +322,6 @@ netlink_connect(struct socket *s, const struct address *a)
 static ssize_t
 netlink_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     uint8_t ask[1024];
     size_t size = iov_gather(iov, count, 0, ask, sizeof ask), at = 0;
 
@@ -193,27 +334,21 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
     while (size - at >= sizeof(struct nlmsghdr)) {
         struct reply *r;
         struct nlmsghdr h;
-        struct message *m;
+        int error = 0;
 
         memcpy(&h, ask + at, sizeof h);
         if (h.nlmsg_len < sizeof h || h.nlmsg_len > size - at)
             break;
-        r = calloc(1, sizeof *r);
-        if (!r)
-            return -ENOBUFS;
-        answer(r, &h, ask + at + sizeof h, h.nlmsg_len - sizeof h, port_of(s));
-        {
-            struct iovec out = {r->data, r->size};
-
-            m = message_new(NULL, &out, 1, r->size, NULL);
+        if (!relay_dump(s, &h, ask + at + sizeof h, h.nlmsg_len - sizeof h, port_of(s), &error)) {
+            r = calloc(1, sizeof *r);
+            if (!r)
+                return -ENOBUFS;
+            answer(r, &h, ask + at + sizeof h, h.nlmsg_len - sizeof h, port_of(s));
+            error = queue_reply(s, r);
+            free(r);
         }
-        free(r);
-        if (!m)
-            return -ENOBUFS;
-        memcpy(&m->from, &kernel, sizeof kernel);
-        m->from_length = sizeof kernel;
-        m->creds.pid = 0;
-        message_append(s, m);
+        if (error < 0)
+            return error;
         at += NLMSG_ALIGN(h.nlmsg_len);
         if (at > size)
             break;
@@ -221,7 +356,8 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
     return (ssize_t)iov_total(iov, count);
 }
 
-static const struct socket_ops netlink_ops = {.bind = netlink_bind, .connect = netlink_connect, .send = netlink_send};
+static const struct socket_ops netlink_ops = {
+    QUEUE_SOCKET_OPS, .bind = netlink_bind, .connect = netlink_connect, .send = netlink_send};
 
 struct socket *
 netlink_socket_new(int type, int protocol, int *error)

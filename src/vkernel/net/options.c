@@ -123,22 +123,14 @@ set_socket_level(struct socket *s, int name, guest_addr p, uint64_t size)
     }
 }
 
-int64_t
-sys_setsockopt(const uint64_t a[6])
+int
+queue_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size)
 {
-    struct file *f = fd_file((int)a[0]);
-    struct socket *s = f ? file_socket(f) : NULL;
-    int level = (int)a[1], name = (int)a[2], value = 0;
+    int value = 0;
     uint8_t byte;
 
-    if (!f)
-        return -EBADF;
-    if (!s)
-        return -ENOTSOCK;
-    if ((int)a[4] < 0)
-        return -EINVAL;
     if (level == SOL_SOCKET)
-        return set_socket_level(s, name, a[3], (uint32_t)a[4]);
+        return set_socket_level(s, name, p, size);
     if (s->family == AF_NETLINK && level == 270 /* SOL_NETLINK */)
         return 0;
     if (s->family != AF_INET && s->family != AF_INET6)
@@ -151,11 +143,11 @@ sys_setsockopt(const uint64_t a[6])
         return -ENOPROTOOPT;
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return 0;
-    if ((uint32_t)a[4] >= sizeof value) {
-        if (copy_from_guest(&value, a[3], sizeof value) < 0)
+    if (size >= sizeof value) {
+        if (copy_from_guest(&value, p, sizeof value) < 0)
             return -EFAULT;
-    } else if ((uint32_t)a[4] >= 1) {
-        if (copy_from_guest(&byte, a[3], 1) < 0)
+    } else if (size >= 1) {
+        if (copy_from_guest(&byte, p, 1) < 0)
             return -EFAULT;
         value = byte;
     }
@@ -164,15 +156,25 @@ sys_setsockopt(const uint64_t a[6])
     return remember(s, level, name, value);
 }
 
+int64_t
+sys_setsockopt(const uint64_t a[6])
+{
+    struct file *f = fd_file((int)a[0]);
+    struct socket *s = f ? file_socket(f) : NULL;
+
+    if (!f)
+        return -EBADF;
+    if (!s)
+        return -ENOTSOCK;
+    if ((int)a[4] < 0)
+        return -EINVAL;
+    return s->ops->set_option(s, (int)a[1], (int)a[2], a[3], (uint32_t)a[4]);
+}
+
 /* --- get --- */
 
-struct out {
-    guest_addr p, length;
-    uint32_t room;
-};
-
-static int
-give(const struct out *o, const void *data, size_t size)
+int
+option_give(const struct option_out *o, const void *data, size_t size)
 {
     uint32_t n = size < o->room ? (uint32_t)size : o->room;
 
@@ -182,21 +184,21 @@ give(const struct out *o, const void *data, size_t size)
 }
 
 static int
-give_int(const struct out *o, int value)
+give_int(const struct option_out *o, int value)
 {
-    return give(o, &value, sizeof value);
+    return option_give(o, &value, sizeof value);
 }
 
 static int
-give_timeout(const struct out *o, uint64_t ns)
+give_timeout(const struct option_out *o, uint64_t ns)
 {
     struct timeval t = {(time_t)(ns / 1000000000u), (suseconds_t)(ns % 1000000000u / 1000u)};
 
-    return give(o, &t, sizeof t);
+    return option_give(o, &t, sizeof t);
 }
 
 static int
-get_socket_level(struct socket *s, int name, const struct out *o)
+get_socket_level(struct socket *s, int name, const struct option_out *o)
 {
     int e;
 
@@ -222,24 +224,24 @@ get_socket_level(struct socket *s, int name, const struct out *o)
     case SO_SNDTIMEO:
         return give_timeout(o, s->send_timeout);
     case SO_LINGER:
-        return give(o, &s->linger, sizeof s->linger);
+        return option_give(o, &s->linger, sizeof s->linger);
     case SO_PASSCRED:
         return give_int(o, s->pass_creds);
     case SO_PEERCRED:
         if (s->family != AF_UNIX || (!s->connected && !s->listening)) {
             struct ucred none = {0, (uid_t)-1, (gid_t)-1};
 
-            return give(o, &none, sizeof none);
+            return option_give(o, &none, sizeof none);
         }
-        return give(o, &s->peer_creds, sizeof s->peer_creds);
+        return option_give(o, &s->peer_creds, sizeof s->peer_creds);
     case SO_RCVLOWAT:
         return give_int(o, socket_option(s, SOL_SOCKET, name, 1));
     case SO_SNDLOWAT:
         return give_int(o, 1);
     case SO_COOKIE: {
-        uint64_t cookie = (uint64_t)(uintptr_t)s >> 4;
+        uint64_t cookie = s->inode ? s->inode->ino : 0; /* not our address: guests must not learn where we are */
 
-        return give(o, &cookie, sizeof cookie);
+        return option_give(o, &cookie, sizeof cookie);
     }
     case SO_REUSEADDR:
     case SO_REUSEPORT:
@@ -263,7 +265,7 @@ get_socket_level(struct socket *s, int name, const struct out *o)
 }
 
 static int
-get_tcp(struct socket *s, int name, const struct out *o)
+get_tcp(struct socket *s, int name, const struct option_out *o)
 {
     struct tcp_info info = {0};
 
@@ -271,9 +273,9 @@ get_tcp(struct socket *s, int name, const struct out *o)
     case TCP_INFO:
         info.tcpi_state = s->listening ? TCP_LISTEN : s->peer ? TCP_ESTABLISHED : TCP_CLOSE;
         info.tcpi_snd_mss = info.tcpi_rcv_mss = 65483;
-        return give(o, &info, sizeof info);
+        return option_give(o, &info, sizeof info);
     case TCP_CONGESTION:
-        return give(o, "cubic\0\0\0\0\0\0\0\0\0\0", 16);
+        return option_give(o, "cubic\0\0\0\0\0\0\0\0\0\0", 16);
     case TCP_MAXSEG:
         return give_int(o, socket_option(s, IPPROTO_TCP, name, s->connected ? 65483 : 536));
     case TCP_KEEPIDLE:
@@ -287,13 +289,33 @@ get_tcp(struct socket *s, int name, const struct out *o)
     }
 }
 
+int
+queue_get_option(struct socket *s, int level, int name, const struct option_out *o)
+{
+    if (level == SOL_SOCKET)
+        return get_socket_level(s, name, o);
+    if (s->family != AF_INET && s->family != AF_INET6)
+        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
+    switch (level) {
+    case IPPROTO_TCP:
+        return s->protocol == IPPROTO_TCP ? get_tcp(s, name, o) : -EOPNOTSUPP;
+    case IPPROTO_IP:
+        return give_int(o, socket_option(s, level, name, name == IP_TTL ? 64 : 0));
+    case IPPROTO_IPV6:
+        return give_int(o, socket_option(s, level, name, name == IPV6_UNICAST_HOPS ? 64 : 0));
+    case IPPROTO_UDP:
+        return give_int(o, socket_option(s, level, name, 0));
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
 int64_t
 sys_getsockopt(const uint64_t a[6])
 {
     struct file *f = fd_file((int)a[0]);
     struct socket *s = f ? file_socket(f) : NULL;
-    struct out o = {.p = a[3], .length = a[4]};
-    int level = (int)a[1], name = (int)a[2];
+    struct option_out o = {.p = a[3], .length = a[4]};
 
     if (!f)
         return -EBADF;
@@ -303,20 +325,5 @@ sys_getsockopt(const uint64_t a[6])
         return -EFAULT;
     if ((int)o.room < 0)
         return -EINVAL;
-    if (level == SOL_SOCKET)
-        return get_socket_level(s, name, &o);
-    if (s->family != AF_INET && s->family != AF_INET6)
-        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
-    switch (level) {
-    case IPPROTO_TCP:
-        return s->protocol == IPPROTO_TCP ? get_tcp(s, name, &o) : -EOPNOTSUPP;
-    case IPPROTO_IP:
-        return give_int(&o, socket_option(s, level, name, name == IP_TTL ? 64 : 0));
-    case IPPROTO_IPV6:
-        return give_int(&o, socket_option(s, level, name, name == IPV6_UNICAST_HOPS ? 64 : 0));
-    case IPPROTO_UDP:
-        return give_int(&o, socket_option(s, level, name, 0));
-    default:
-        return -ENOPROTOOPT;
-    }
+    return s->ops->get_option(s, (int)a[1], (int)a[2], &o);
 }

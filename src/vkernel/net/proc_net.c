@@ -107,6 +107,34 @@ show_unix(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
+/* The network's own text of a table, or else the loopback's. */
+static int
+show_table(struct text *out, const char *name, const char *loopback)
+{
+    char *text = network->text(name);
+
+    text_printf(out, "%s", text ? text : loopback);
+    free(text);
+    return 0;
+}
+
+#define TABLE(function, file, loopback)                                                \
+    static int function(const struct pseudo_key *key, struct text *out)                \
+    {                                                                                  \
+        return show_table(out, "net/" file, loopback);                                 \
+    }
+
+TABLE(show_dev, "dev",
+      "Inter-|   Receive                                                |  Transmit\n"
+      " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
+      "compressed\n"
+      "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n")
+TABLE(show_route, "route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
+TABLE(show_if_inet6, "if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n")
+TABLE(show_arp, "arp", "IP address       HW type     Flags       HW address            Mask     Device\n")
+TABLE(show_snmp, "snmp", "")
+TABLE(show_sockstat, "sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n")
+
 #define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
 #define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
 
@@ -116,17 +144,13 @@ const struct pseudo proc_net_children[] = {
     SHOW("udp", show_udp),
     SHOW("udp6", show_udp6),
     SHOW("unix", show_unix),
-    TEXT("dev",
-         "Inter-|   Receive                                                |  Transmit\n"
-         " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
-         "compressed\n"
-         "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n"),
-    TEXT("route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"),
-    TEXT("if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n"),
-    TEXT("arp", "IP address       HW type     Flags       HW address            Mask     Device\n"),
+    SHOW("dev", show_dev),
+    SHOW("route", show_route),
+    SHOW("if_inet6", show_if_inet6),
+    SHOW("arp", show_arp),
     TEXT("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"),
     TEXT("netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"),
-    TEXT("snmp", ""),
-    TEXT("sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n"),
+    SHOW("snmp", show_snmp),
+    SHOW("sockstat", show_sockstat),
     {.mode = 0},
 };

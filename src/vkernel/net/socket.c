@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
+const struct network *network = &loopback_network;
 struct wait_queue dgram_space = {{&dgram_space.waiters, &dgram_space.waiters}};
 
 static struct superblock *
@@ -44,6 +45,7 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
     s->protocol = protocol;
     s->ops = ops;
     s->open = true;
+    s->host_fd = -1;
     s->receive_limit = s->send_limit = SOCKET_BUFFER;
     s->creds = current_ucred();
     list_init(&s->messages);
@@ -308,21 +310,12 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
 ssize_t
 queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
-}
-
-ssize_t
-socket_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
-{
-    return s->ops->send(s, iov, count, t);
-}
-
-ssize_t
-socket_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
-{
-    if (s->listening)
+    if (t->flags & MSG_ERRQUEUE)
+        return -EAGAIN;
+    if (s->listening || (t->flags & MSG_OOB))
         return -EINVAL;
-    return s->ops->recv ? s->ops->recv(s, iov, count, t) : queue_recv(s, iov, count, t);
+    t->control_size = 0;
+    return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
 }
 
 /* --- connections --- */
@@ -366,11 +359,40 @@ stream_disconnect(struct socket *s)
     socket_put(peer);
 }
 
-int
-socket_shutdown(struct socket *s, int how)
+void
+socket_listening(struct socket *s, unsigned backlog)
 {
-    if (how < 0 || how > 2)
-        return -EINVAL;
+    s->listening = true;
+    s->backlog = backlog > 4096 ? 4096 : backlog;
+}
+
+int
+queue_accept(struct socket *s, struct socket **out)
+{
+    struct socket *c;
+
+    if (list_empty(&s->pending))
+        return s->listening ? -EAGAIN : -EINVAL;
+    c = list_entry(s->pending.next, struct socket, pending_link);
+    list_remove(&c->pending_link);
+    s->pending_count--;
+    wait_queue_wake(&dgram_space);
+    *out = c;
+    return 0;
+}
+
+int
+queue_name(struct socket *s, bool peer, struct address *out)
+{
+    if (peer && !s->connected)
+        return -ENOTCONN;
+    *out = peer ? s->remote : s->local;
+    return 0;
+}
+
+int
+queue_shutdown(struct socket *s, int how)
+{
     if (s->listening && s->family != AF_UNIX) {
         s->shut_read = true;
         s->listening = false;
@@ -394,7 +416,59 @@ socket_shutdown(struct socket *s, int how)
     return 0;
 }
 
-static void
+static bool
+writable(const struct socket *s)
+{
+    if (s->type == SOCK_DGRAM && (s->family != AF_UNIX || !s->peer))
+        return true;
+    if (!s->peer)
+        return s->peer_gone || s->shut_write;
+    return s->peer->queued < s->peer->receive_limit && (is_stream(s) || s->peer->message_count < DGRAM_QUEUE);
+}
+
+unsigned
+queue_poll(struct socket *s)
+{
+    unsigned events = 0;
+
+    if (s->error)
+        events |= POLLERR | POLLIN;
+    if (s->listening)
+        return events | (list_empty(&s->pending) ? 0 : POLLIN | POLLRDNORM);
+    if (!list_empty(&s->messages) || s->shut_read || s->peer_gone)
+        events |= POLLIN | POLLRDNORM;
+    if (s->shut_read && s->type != SOCK_DGRAM)
+        events |= POLLRDHUP;
+    if (s->type != SOCK_DGRAM && s->family != AF_NETLINK &&
+        ((s->shut_read && s->shut_write) || s->peer_gone || (!s->peer && !s->connected)))
+        events |= POLLHUP;
+    if (writable(s) || (is_stream(s) && !s->peer))
+        events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+    return events;
+}
+
+int
+queue_ioctl(struct socket *s, unsigned long request, guest_addr arg)
+{
+    int n;
+
+    switch (request) {
+    case FIONREAD:
+        if (s->listening)
+            return -EINVAL;
+        n = (int)s->queued;
+        if (!is_stream(s))
+            n = list_empty(&s->messages) ? 0 : (int)list_entry(s->messages.next, struct message, link)->size;
+        return copy_to_guest(arg, &n, sizeof n);
+    case TIOCOUTQ:
+        n = s->peer ? (int)s->peer->queued : 0;
+        return copy_to_guest(arg, &n, sizeof n);
+    default:
+        return network->interface_ioctl(request, arg);
+    }
+}
+
+void
 socket_close(struct socket *s)
 {
     s->open = false;
@@ -423,8 +497,13 @@ socket_close(struct socket *s)
 static ssize_t
 socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    struct socket *s = f->data;
     struct transfer t = {0};
-    ssize_t n = socket_recv(f->data, iov, count, &t);
+    ssize_t n;
+
+    if (iov_total(iov, count) == 0)
+        return 0;
+    n = s->ops->recv(s, iov, count, &t);
 
     scm_free(t.scm);
     return n;
@@ -433,65 +512,28 @@ socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 static ssize_t
 socket_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    struct socket *s = f->data;
     struct transfer t = {0};
 
-    return socket_send(f->data, iov, count, &t);
-}
-
-static bool
-writable(const struct socket *s)
-{
-    if (s->type == SOCK_DGRAM && (s->family != AF_UNIX || !s->peer))
-        return true;
-    if (!s->peer)
-        return s->peer_gone || s->shut_write;
-    return s->peer->queued < s->peer->receive_limit && (is_stream(s) || s->peer->message_count < DGRAM_QUEUE);
+    return s->ops->send(s, iov, count, &t);
 }
 
 static unsigned
 socket_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
 {
     struct socket *s = f->data;
-    unsigned events = 0;
 
     poll_add(queues, count, max, &s->in_queue);
     poll_add(queues, count, max, &s->out_queue);
-    if (s->error)
-        events |= POLLERR | POLLIN;
-    if (s->listening)
-        return events | (list_empty(&s->pending) ? 0 : POLLIN | POLLRDNORM);
-    if (!list_empty(&s->messages) || s->shut_read || s->peer_gone)
-        events |= POLLIN | POLLRDNORM;
-    if (s->shut_read && s->type != SOCK_DGRAM)
-        events |= POLLRDHUP;
-    if (s->type != SOCK_DGRAM && s->family != AF_NETLINK &&
-        ((s->shut_read && s->shut_write) || s->peer_gone || (!s->peer && !s->connected)))
-        events |= POLLHUP;
-    if (writable(s) || (is_stream(s) && !s->peer))
-        events |= POLLOUT | POLLWRNORM | POLLWRBAND;
-    return events;
+    return s->ops->poll(s);
 }
 
 static int
 socket_ioctl(struct file *f, unsigned long request, guest_addr arg)
 {
     struct socket *s = f->data;
-    int n;
 
-    switch (request) {
-    case FIONREAD:
-        if (s->listening)
-            return -EINVAL;
-        n = (int)s->queued;
-        if (!is_stream(s))
-            n = list_empty(&s->messages) ? 0 : (int)list_entry(s->messages.next, struct message, link)->size;
-        return copy_to_guest(arg, &n, sizeof n);
-    case TIOCOUTQ:
-        n = s->peer ? (int)s->peer->queued : 0;
-        return copy_to_guest(arg, &n, sizeof n);
-    default:
-        return inet_ioctl(s, request, arg);
-    }
+    return s->ops->ioctl(s, request, arg);
 }
 
 static void

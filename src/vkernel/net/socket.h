@@ -1,7 +1,8 @@
-/* Sockets between guests: AF_UNIX, loopback AF_INET and AF_INET6, a little AF_NETLINK.
+/* Sockets: AF_UNIX, loopback AF_INET and AF_INET6, a little AF_NETLINK between guests; with --network host the host's
+ * AF_INET and AF_INET6 (host.c).
  *
- * All kinds share one receive queue of messages and, when connected, a pointer to the other end. Operations never sleep:
- * they answer -EAGAIN and the system call waits on the socket's queues. */
+ * Those between guests share one receive queue of messages and, when connected, a pointer to the other end. Operations never
+ * sleep: they answer -EAGAIN and the system call waits on the socket's queues. */
 #ifndef VKERNEL_NET_SOCKET_H
 #define VKERNEL_NET_SOCKET_H
 
@@ -44,17 +45,38 @@ struct transfer {
     struct address from;    /* receive: length 0 when there is none */
     struct ucred creds;
     int out_flags;          /* receive: MSG_TRUNC, MSG_EOR */
+    void *control;          /* other control messages than struct scm's, in Linux's form; NULL: none */
+    size_t control_size;    /* receive: room, then what was filled */
 };
 
+/* Where getsockopt puts its answer. */
+struct option_out {
+    guest_addr p, length;
+    uint32_t room;
+};
+
+/* One kind of socket. bind, connect, listen, accept: NULL is -EOPNOTSUPP. Kinds whose messages lie in the socket's own queue
+ * take QUEUE_SOCKET_OPS. */
 struct socket_ops {
     int (*bind)(struct socket *s, const struct address *a);
+    /* -EAGAIN, -EINPROGRESS, -EALREADY: a blocking call sleeps on the socket's queues or dgram_space and asks again. */
     int (*connect)(struct socket *s, const struct address *a);
-    int (*listen)(struct socket *s);
+    int (*listen)(struct socket *s, unsigned backlog);
+    int (*accept)(struct socket *s, struct socket **out);
     ssize_t (*send)(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
-    /* NULL: the common message queue */
     ssize_t (*recv)(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+    int (*shutdown)(struct socket *s, int how);
+    int (*name)(struct socket *s, bool peer, struct address *out);
+    unsigned (*poll)(struct socket *s);
+    int (*ioctl)(struct socket *s, unsigned long request, guest_addr arg);
+    int (*set_option)(struct socket *s, int level, int name, guest_addr p, uint32_t size);
+    int (*get_option)(struct socket *s, int level, int name, const struct option_out *out);
     void (*close)(struct socket *s);
 };
+
+#define QUEUE_SOCKET_OPS                                                                                       \
+    .accept = queue_accept, .recv = queue_recv, .shutdown = queue_shutdown, .name = queue_name,                 \
+    .poll = queue_poll, .ioctl = queue_ioctl, .set_option = queue_set_option, .get_option = queue_get_option
 
 struct socket {
     unsigned refs;
@@ -83,7 +105,24 @@ struct socket {
     struct { int level, name, value; } options[OPTION_SLOTS];
     unsigned option_count;
     struct linger linger;
+    int host_fd;                /* net/host.c; -1 */
 };
+
+struct nlmsghdr;
+struct ifreq;
+
+/* What a container sees beyond its own AF_UNIX sockets. */
+struct network {
+    struct socket *(*socket_new)(int family, int type, int protocol, int *error);
+    int (*interface_ioctl)(unsigned long request, guest_addr arg);
+    /* Hands each message of an rtnetlink dump to `each`; NULL: the one interface lo, made by netlink.c. */
+    int (*dump)(unsigned type, unsigned family, void (*each)(const void *message, size_t size, void *arg), void *arg);
+    /* The text of /proc/net/NAME or of /etc/NAME ("net/NAME", "NAME"), to be freed; NULL: the container's own. */
+    char *(*text)(const char *name);
+};
+extern const struct network loopback_network, host_network;
+extern const struct network *network; /* the container's; loopback_network unless boot says otherwise */
+int host_network_start(void);
 
 /* socket.c */
 struct socket *socket_new(int family, int type, int protocol, const struct socket_ops *ops);
@@ -100,21 +139,28 @@ struct message *message_new(struct socket *sender, const struct iovec *iov, int 
 void message_free(struct message *m);
 int message_append(struct socket *to, struct message *m);
 ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+int queue_accept(struct socket *s, struct socket **out);
 ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
-ssize_t socket_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
-ssize_t socket_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+int queue_shutdown(struct socket *s, int how);
+int queue_name(struct socket *s, bool peer, struct address *out);
+unsigned queue_poll(struct socket *s);
+int queue_ioctl(struct socket *s, unsigned long request, guest_addr arg);
 int stream_offer(struct socket *client, struct socket *listener, struct socket *server);
 void stream_disconnect(struct socket *s);
-int socket_shutdown(struct socket *s, int how);
+void socket_listening(struct socket *s, unsigned backlog);
+void socket_close(struct socket *s); /* drops the file's reference: its file is gone, or was never made */
 extern struct wait_queue dgram_space;
 extern const struct file_ops socket_file_ops;
+
+/* options.c */
 int socket_option(const struct socket *s, int level, int name, int fallback);
+int queue_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size);
+int queue_get_option(struct socket *s, int level, int name, const struct option_out *out);
+int option_give(const struct option_out *o, const void *data, size_t size);
 
 /* families */
 struct socket *unix_socket_new(int type, int protocol, int *error);
-struct socket *inet_socket_new(int family, int type, int protocol, int *error);
 struct socket *netlink_socket_new(int type, int protocol, int *error);
-int inet_ioctl(struct socket *s, unsigned long request, guest_addr arg);
 void unix_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 void inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 

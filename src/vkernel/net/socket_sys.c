@@ -4,7 +4,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/net/socket.h"
 
-enum { SPANS = 64, CONTROL_MAX = 8192, SOCKET_NONBLOCK = 04000 };
+enum { SPANS = 64, CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 
 static struct file *
 socket_arg(uint64_t fd, struct socket **s, int *error)
@@ -30,7 +30,7 @@ install(struct socket *s, int flags)
     int fd;
 
     if (!f) {
-        socket_put(s);
+        socket_close(s);
         return -ENFILE;
     }
     fd = fd_install(f, 0, flags & O_CLOEXEC);
@@ -47,7 +47,7 @@ make(int family, int type, int protocol, int *error)
         return unix_socket_new(type, protocol, error);
     case AF_INET:
     case AF_INET6:
-        return inet_socket_new(family, type, protocol, error);
+        return network->socket_new(family, type, protocol, error);
     case AF_NETLINK:
         return netlink_socket_new(type, protocol, error);
     default:
@@ -157,21 +157,26 @@ int64_t
 sys_listen(const uint64_t a[6])
 {
     struct socket *s;
-    unsigned backlog = (unsigned)a[1];
     int r;
 
     if (!socket_arg(a[0], &s, &r))
         return r;
-    if (!s->ops->listen)
-        return -EOPNOTSUPP;
-    if (!s->listening) {
-        r = s->ops->listen(s);
-        if (r < 0)
-            return r;
-    }
-    s->listening = true;
-    s->backlog = backlog > 4096 ? 4096 : backlog;
-    return 0;
+    return s->ops->listen ? s->ops->listen(s, (unsigned)a[1]) : -EOPNOTSUPP;
+}
+
+/* Sleeps in the middle of a call on a socket, until its state may have changed. *deadline 0: not yet known. -ETIMEDOUT: the
+ * socket's own timeout is over. */
+static int
+socket_wait(struct socket *s, bool write, uint64_t *deadline)
+{
+    uint64_t timeout = write ? s->send_timeout : s->receive_timeout;
+    struct wait_queue *queues[3] = {&s->in_queue, &s->out_queue, &dgram_space};
+    int r;
+
+    if (!*deadline)
+        *deadline = timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
+    r = wait_on_many(queues, write ? 3 : 2, *deadline);
+    return r == -ERESTARTSYS && timeout ? -EINTR : r;
 }
 
 int64_t
@@ -180,7 +185,8 @@ sys_connect(const uint64_t a[6])
     struct address addr;
     struct socket *s;
     struct file *f;
-    int r;
+    uint64_t deadline = 0;
+    int r, w;
 
     f = socket_arg(a[0], &s, &r);
     if (!f)
@@ -193,12 +199,14 @@ sys_connect(const uint64_t a[6])
     file_get(f);
     for (;;) {
         r = s->ops->connect(s, &addr);
-        if (r != -EAGAIN || (f->flags & O_NONBLOCK))
+        if ((r != -EAGAIN && r != -EINPROGRESS && r != -EALREADY) || (f->flags & O_NONBLOCK))
             break;
-        /* the listener's queue is full: it is looked at again when something was accepted */
-        r = wait_on(&dgram_space, WAIT_FOREVER);
-        if (r < 0)
+        /* The listener's queue is full, or the answer is still under way. */
+        w = socket_wait(s, true, &deadline);
+        if (w < 0) {
+            r = w != -ETIMEDOUT ? w : r == -EAGAIN ? -EAGAIN : -EINPROGRESS;
             break;
+        }
     }
     file_put(f);
     return r;
@@ -207,9 +215,10 @@ sys_connect(const uint64_t a[6])
 static int64_t
 accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
 {
-    struct socket *s, *c;
+    struct socket *s, *c = NULL;
     struct file *f;
     struct address remote;
+    uint64_t deadline = 0;
     int r;
 
     f = socket_arg(fd, &s, &r);
@@ -217,23 +226,18 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
         return r;
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
-    if (!is_stream(s) && s->type != SOCK_SEQPACKET)
+    if (!s->ops->accept || (!is_stream(s) && s->type != SOCK_SEQPACKET))
         return -EOPNOTSUPP;
     file_get(f);
-    while (list_empty(&s->pending)) {
-        uint64_t deadline = s->receive_timeout ? clock_monotonic_ns() + s->receive_timeout : WAIT_FOREVER;
-
-        r = !s->listening ? -EINVAL : (f->flags & O_NONBLOCK) ? -EAGAIN : wait_on(&s->in_queue, deadline);
-        if (r < 0) {
-            file_put(f);
-            return r == -ETIMEDOUT ? -EAGAIN : r;
-        }
-    }
-    c = list_entry(s->pending.next, struct socket, pending_link);
-    list_remove(&c->pending_link);
-    s->pending_count--;
-    wait_queue_wake(&dgram_space);
+    do {
+        r = s->ops->accept(s, &c);
+        if (r != -EAGAIN || (f->flags & O_NONBLOCK))
+            break;
+        r = socket_wait(s, false, &deadline);
+    } while (r == 0);
     file_put(f);
+    if (r < 0)
+        return r == -ETIMEDOUT ? -EAGAIN : r;
     remote = c->remote;
     r = install(c, flags);
     if (r >= 0 && address_out(&remote, addr, length) < 0) {
@@ -261,42 +265,44 @@ sys_shutdown(const uint64_t a[6])
     struct socket *s;
     int r;
 
-    return socket_arg(a[0], &s, &r) ? socket_shutdown(s, (int)a[1]) : r;
+    if (!socket_arg(a[0], &s, &r))
+        return r;
+    return (unsigned)a[1] > 2 ? -EINVAL : s->ops->shutdown(s, (int)a[1]);
 }
 
-int64_t
-sys_getsockname(const uint64_t a[6])
+static int
+socket_name(const uint64_t a[6], bool peer)
 {
-    struct socket *s;
-    int r;
-
-    return socket_arg(a[0], &s, &r) ? address_out(&s->local, a[1], a[2]) : r;
-}
-
-int64_t
-sys_getpeername(const uint64_t a[6])
-{
+    struct address name;
     struct socket *s;
     int r;
 
     if (!socket_arg(a[0], &s, &r))
         return r;
-    return s->connected ? address_out(&s->remote, a[1], a[2]) : -ENOTCONN;
+    r = s->ops->name(s, peer, &name);
+    return r < 0 ? r : address_out(&name, a[1], a[2]);
+}
+
+int64_t
+sys_getsockname(const uint64_t a[6])
+{
+    return socket_name(a, false);
+}
+
+int64_t
+sys_getpeername(const uint64_t a[6])
+{
+    return socket_name(a, true);
 }
 
 /* --- transfers --- */
 
 static int
-transfer_wait(struct file *f, struct socket *s, bool write, uint64_t *deadline)
+transfer_wait(struct socket *s, bool write, uint64_t *deadline)
 {
-    uint64_t timeout = write ? s->send_timeout : s->receive_timeout;
-    struct wait_queue *queues[3] = {&s->in_queue, &s->out_queue, &dgram_space};
-    int r;
+    int r = socket_wait(s, write, deadline);
 
-    if (!*deadline)
-        *deadline = timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
-    r = wait_on_many(queues, write ? 3 : 2, *deadline);
-    return r == -ETIMEDOUT ? -EAGAIN : r == -ERESTARTSYS && timeout ? -EINTR : r;
+    return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
 static int64_t
@@ -315,9 +321,14 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
             r = -EFAULT;
             break;
         }
-        r = socket_send(s, iov, n, t);
+        /* A packet goes out whole or not at all. */
+        if (!is_stream(s) && iov_total(iov, n) < u->total) {
+            r = n == SPANS ? -EMSGSIZE : -EFAULT;
+            break;
+        }
+        r = s->ops->send(s, iov, n, t);
         if (r == -EAGAIN && !nonblock) {
-            r = transfer_wait(f, s, true, &deadline);
+            r = transfer_wait(s, true, &deadline);
             if (r < 0)
                 break;
             continue;
@@ -351,9 +362,9 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
             r = -EFAULT;
             break;
         }
-        r = (t->flags & MSG_ERRQUEUE) ? -EAGAIN : (t->flags & MSG_OOB) ? -EINVAL : socket_recv(s, iov, n, t);
-        if (r == -EAGAIN && !nonblock && !(t->flags & MSG_ERRQUEUE)) {
-            r = transfer_wait(f, s, false, &deadline);
+        r = s->ops->recv(s, iov, n, t);
+        if (r == -EAGAIN && !nonblock && !(t->flags & (MSG_ERRQUEUE | MSG_OOB))) { /* these never wait */
+            r = transfer_wait(s, false, &deadline);
             if (r < 0)
                 break;
             continue;
@@ -455,6 +466,7 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
 {
     uint8_t *buf;
     size_t at = 0, size = (size_t)h->control_length;
+    bool others = false;
     int r = 0;
 
     if (!h->control || !size)
@@ -478,11 +490,18 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
             r = take_rights(t, buf + at + sizeof c, (size_t)c.length - sizeof c);
         else if (c.level == SOL_SOCKET && c.type != SCM_CREDENTIALS)
             r = -EINVAL;
+        else if (c.level != SOL_SOCKET)
+            others = true;
         at += ((size_t)c.length + 7) & ~(size_t)7;
         if (at > size)
             break;
     }
-    free(buf);
+    if (r == 0 && others) {
+        t->control = buf;
+        t->control_size = size;
+    } else {
+        free(buf);
+    }
     return r;
 }
 
@@ -511,6 +530,7 @@ send_message(struct file *f, struct socket *s, guest_addr p, int flags)
     if (r == 0)
         r = send_loop(f, s, &u, &t);
     scm_free(t.scm);
+    free(t.control);
     user_iov_fini(&u);
     return r;
 }
@@ -574,9 +594,22 @@ give_rights(struct control_out *c, struct scm *m, int flags)
         control_put(c, SOL_SOCKET, SCM_RIGHTS, fds, n * sizeof fds[0]);
 }
 
+static void
+give_others(struct control_out *c, const struct transfer *t)
+{
+    if (!t->control_size)
+        return;
+    if (copy_to_guest(c->at, t->control, t->control_size) < 0)
+        c->fault = true;
+    c->at += t->control_size;
+    c->left -= t->control_size;
+    c->used += t->control_size;
+}
+
 static int64_t
 recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
 {
+    _Alignas(8) uint8_t control[CONTROL_RECEIVED];
     struct transfer t = {.flags = flags};
     struct control_out c = {0};
     struct guest_msghdr h;
@@ -588,6 +621,10 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     n = user_iov_init(&u, h.iov, h.iov_count);
     if (n < 0)
         return n == -EINVAL ? -EMSGSIZE : n;
+    if (h.control) {
+        t.control = control;
+        t.control_size = h.control_length < sizeof control ? (size_t)h.control_length : sizeof control;
+    }
     n = recv_loop(f, s, &u, &t);
     user_iov_fini(&u);
     if (n < 0) {
@@ -596,6 +633,7 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     }
     c.at = h.control;
     c.left = h.control ? h.control_length : 0;
+    give_others(&c, &t);
     if (s->pass_creds)
         control_put(&c, SOL_SOCKET, SCM_CREDENTIALS, &t.creds, sizeof t.creds);
     if (t.scm)

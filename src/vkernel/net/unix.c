@@ -209,13 +209,14 @@ unix_connect(struct socket *s, const struct address *a)
 }
 
 static int
-unix_listen(struct socket *s)
+unix_listen(struct socket *s, unsigned backlog)
 {
     if (s->type == SOCK_DGRAM)
         return -EOPNOTSUPP;
     if (!s->bound || s->connected)
         return -EINVAL;
     s->creds = current_ucred();
+    socket_listening(s, backlog);
     return 0;
 }
 
@@ -288,6 +289,7 @@ unix_close(struct socket *s)
 }
 
 static const struct socket_ops unix_ops = {
+    QUEUE_SOCKET_OPS,
     .bind = unix_bind,
     .connect = unix_connect,
     .listen = unix_listen,

@@ -139,6 +139,17 @@ host_watch_remove(struct host_watch *w)
         list_remove(&w->link);
 }
 
+void
+host_watch_refresh(void)
+{
+    LIST_EACH(p, &watches) {
+        struct host_watch *w = list_entry(p, struct host_watch, link);
+
+        if (w->ready)
+            w->ready(w);
+    }
+}
+
 static unsigned
 collect_watches(struct pollfd *fds, struct host_watch **which)
 {
@@ -148,7 +159,7 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
         /* Nobody sleeps on it: its readiness would only spin us. */
-        if (!w->events || w->fd < 0 || list_empty(&w->queue->waiters) || n == MAX_IDLE_FDS)
+        if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS || (!w->ready && list_empty(&w->queue->waiters)))
             continue;
         fds[n] = (struct pollfd){.fd = w->fd, .events = w->events};
         which[n++] = w;
@@ -168,7 +179,9 @@ poll_host(uint64_t timeout)
     if (platform_idle(fds, n, timeout) <= 0)
         return;
     for (unsigned i = 0; i < n; i++)
-        if (fds[i].revents)
+        if (fds[i].revents && which[i]->ready)
+            which[i]->ready(which[i]);
+        else if (fds[i].revents)
             wait_queue_wake(which[i]->queue);
 }
 

@@ -59,15 +59,19 @@ int wait_on_many(struct wait_queue *const *queues, unsigned count, uint64_t dead
 enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 };
 
 /* --- host file descriptors: readiness of stdin, outside sockets. events: POLLIN | POLLOUT. When the worker is
- * idle it waits in the host's poll for all watched descriptors and timers; a ready one wakes its queue. --- */
+ * idle it waits in the host's poll for all watched descriptors and timers; a ready one wakes its queue, if anyone sleeps there,
+ * or, with `ready` set, calls that (which must not sleep and must make the descriptor unready). --- */
 struct host_watch {
     struct list link;
     int fd;
     short events;      /* what sleepers want; 0: not watched now */
     struct wait_queue *queue;
+    void (*ready)(struct host_watch *w);
 };
 void host_watch_add(struct host_watch *w);
 void host_watch_remove(struct host_watch *w);
+/* Calls every `ready` now: for those who collect news that only a notify brings (epoll) and may not become idle first. */
+void host_watch_refresh(void);
 
 /* --- timers: callbacks in worker context, at absolute monotonic nanoseconds --- */
 struct ktimer {
