@@ -37,8 +37,10 @@ struct file_ops {
     int (*sync)(struct file *f);
     int (*stat)(struct file *f, struct stat *st); /* NULL: from the inode */
     /* What backs a mapping of this file: a host fd and the offset in it of file offset 0, so that the mm can map
-     * host pages. *shared_ok: MAP_SHARED writes reach the file. NULL: -ENODEV. The fd stays the file's. */
-    int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok);
+     * host pages. *bounded: behind the file's end the host has other bytes, which must not be mapped (the owner
+     * calls mm_file_resized when the end moves). NULL: -ENODEV. The fd stays the file's. */
+    int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
+    bool maps_anonymous; /* mappings are of anonymous memory instead */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
     void (*release)(struct file *f);             /* last reference gone */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */

@@ -285,11 +285,11 @@ hostfs_sync(struct file *f)
 }
 
 static int
-hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok)
+hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded)
 {
     *host_fd = open_fd(f);
     *host_offset = 0;
-    *shared_ok = true;
+    *bounded = false;
     return 0;
 }
 
