@@ -229,6 +229,7 @@ do_clone(const struct clone_args_kernel *c)
     if (self->restore_blocked)
         t->blocked = self->saved_blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
+    t->policy = self->policy;
     x86_cpu_tls.mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
     t->cpu = x86_cpu_tls;
     t->cpu.gpr[X86_RAX] = 0;
