@@ -58,7 +58,7 @@ pidfd_release(struct file *f)
     free(f->data);
 }
 
-static const struct file_ops pidfd_ops = {.name = "[pidfd]", .poll = pidfd_poll, .release = pidfd_release};
+static const struct file_ops pidfd_ops = {.name = "pidfd", .poll = pidfd_poll, .release = pidfd_release};
 
 static int
 pidfd_install(struct process *p, int flags)

@@ -471,7 +471,7 @@ timerfd_release(struct file *f)
 }
 
 static const struct file_ops timerfd_ops = {
-    .name = "[timerfd]",
+    .name = "timerfd",
     .read = timerfd_read,
     .poll = timerfd_poll,
     .release = timerfd_release,

@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -246,6 +248,26 @@ children(void)
     SHOW(setpgid(-1, 0));
 }
 
+/* Nobody writes to what runs, and what is written to does not run. */
+static void
+busy_text(char *self)
+{
+    char *argv[] = {"x", NULL}, target[64];
+    int fd = open("/tmp/edges", O_CREAT | O_WRONLY, 0755);
+
+    SHOW(open(self, O_RDWR));
+    SHOW(execv("/tmp/edges", argv));
+    close(fd);
+    SHOW(execv("/tmp/edges", argv));
+    unlink("/tmp/edges");
+    snprintf(target, sizeof target, "/proc/self/fd/%d", eventfd(0, 0));
+    target[readlink(target, target, sizeof target - 1)] = '\0';
+    printf("%s\n", target);
+    snprintf(target, sizeof target, "/proc/self/fd/%d", timerfd_create(CLOCK_MONOTONIC, 0));
+    target[readlink(target, target, sizeof target - 1)] = '\0';
+    printf("%s\n", target);
+}
+
 static void
 on_altstack(int sig, siginfo_t *info, void *context)
 {
@@ -292,7 +314,7 @@ overruns(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
@@ -305,6 +327,7 @@ main(void)
     ready_and_pending();
     record_locks();
     children();
+    busy_text(argv[0]);
     nested_handlers();
     overruns();
     return 0;
