@@ -10,8 +10,9 @@ vkernel, mkpayload, ingot, source = sys.argv[1:]
 failed = 0
 
 
-def run(*args, cwd=None):
-    r = subprocess.run([os.path.abspath(ingot), 'run', *args], capture_output=True, text=True, timeout=30, cwd=cwd,
+def run(*args, cwd=None, without=''):
+    """without: shell redirections that close descriptors"""
+    r = subprocess.run(['sh', '-c', f'exec "$@" {without}', 'sh', os.path.abspath(ingot), 'run', *args], capture_output=True, text=True, timeout=30, cwd=cwd,
                        stdin=subprocess.DEVNULL)
     return r.returncode, r.stdout, r.stderr
 
@@ -50,6 +51,11 @@ def main():
         expect('volume through a link', run('-v', volume + ':/var/run/v:ro', image, 'show', '/run/v/f'), 7,
                '/run/v/f 100644 -1')
         expect('file volume', run('-v', volume + '/f:/var/run/g:rw', image, 'show', '/run/g'), 7, '/run/g 100644')
+        expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
+        expect('closed stdin and stderr', run('--audit', work + '/audit', image, 'show', '-', '!', without='<&- 2>&-'), 7,
+               'read 0\nwrote 6\n')
+        with open(work + '/audit') as f:
+            expect('the audit file is not the guest\'s', (0, f.read() or 'empty', ''), 0, 'empty')
         for size in ('0', '1000000000', '1g', '1GiB', '900MB', '900000k', '900000000b'):
             expect('memory ' + size, run('--memory', size, image), 7)
 

@@ -1,5 +1,6 @@
-/* Shows where and as whom it runs, and then the files that its arguments name. */
+/* Shows where and as whom it runs, and then the files that its arguments name; "-" reads descriptor 0, "!" writes to 2. */
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -14,7 +15,11 @@ main(int argc, char **argv)
     uname(&u);
     printf("%s %d %s\n", getcwd(cwd, sizeof cwd), (int)getuid(), u.nodename);
     for (int i = 1; i < argc; i++) {
-        if (stat(argv[i], &st) == 0)
+        if (strcmp(argv[i], "-") == 0)
+            printf("read %d\n", (int)read(0, cwd, sizeof cwd));
+        else if (strcmp(argv[i], "!") == 0)
+            printf("wrote %d\n", (int)write(2, "secret", 6));
+        else if (stat(argv[i], &st) == 0)
             printf("%s %o %d\n", argv[i], st.st_mode, access(argv[i], W_OK));
         else
             printf("[%s] is no file\n", argv[i]);
