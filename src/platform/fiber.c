@@ -169,7 +169,7 @@ platform_die(const char *format, ...)
     exit(125);
 }
 
-/* A descriptor 0 to 2 that our parent closed must not become the artifact or the audit file: the guest gets those three. */
+/* Descriptors 0 to 2 are the guest's: one that our parent closed must not become the artifact or the audit file. */
 static void
 open_standard_descriptors(void)
 {

@@ -1,4 +1,4 @@
-/* Shows where and as whom it runs, and then the files that its arguments name; "-" reads descriptor 0, "!" writes to 2. */
+/* Shows where and as whom it runs, then the files that its arguments name; "-" reads descriptor 0, "!" writes to 2. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
