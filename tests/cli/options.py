@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Options of `ingot run`: what they do, and that a wrong one ends with status 125 before anything runs. On a vkernel without
-compiled code.
+"""Options of `ingot run`: what they do, and that a wrong one ends with status 125 before anything runs. On a vkernel
+without compiled code.
 
     options.py VKERNEL MKPAYLOAD INGOT SHOW.c
 """

@@ -1,5 +1,5 @@
-/* The edges of calls that the other programs use: mappings behind a file's end, limits of memory, what interrupts a wait and
- * what does not, record locks that meet, children of clone, what a fault's frame says. */
+/* The edges of calls that the other programs use: mappings behind a file's end, limits of memory, what interrupts a
+ * wait and what does not, record locks that meet, children of clone, what a fault's frame says. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
