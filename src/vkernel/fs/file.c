@@ -241,6 +241,12 @@ file_stat(struct file *f, struct stat *st)
     return 0;
 }
 
+bool
+file_write_sealed(const struct file *f)
+{
+    return f->inode && (f->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+}
+
 uint64_t
 file_generation(const struct file *f)
 {

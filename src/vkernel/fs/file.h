@@ -111,6 +111,7 @@ ssize_t file_pread(struct file *f, void *buf, size_t size, uint64_t offset);
 uint64_t file_size(const struct file *f);
 int file_stat(struct file *f, struct stat *st);
 /* A counter that changes whenever the content may have: trust/ keys its cache of hashes with it. */
+bool file_write_sealed(const struct file *f); /* no new shared mapping may write to it */
 uint64_t file_generation(const struct file *f);
 
 /* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */

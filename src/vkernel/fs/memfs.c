@@ -683,6 +683,8 @@ memfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode,
         i->gid = dir->inode->gid;
         if (S_ISDIR(mode))
             i->mode |= S_ISGID;
+        else if ((mode & S_ISGID) && (mode & S_IXGRP) && !in_group(i->gid) && !capable(CAP_FSETID))
+            i->mode &= ~(uint32_t)S_ISGID; /* nobody gets another group's rights by a new file */
     }
     r = add_name(dir, name, length, i, out);
     if (r == 0 && S_ISDIR(mode))

@@ -632,7 +632,8 @@ protect_one(struct mm *mm, struct vma *v, int prot)
 {
     int old = v->prot, r;
 
-    if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE && (v->file->flags & 3 /* O_ACCMODE */) != 2)
+    if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE &&
+        ((v->file->flags & 3 /* O_ACCMODE */) != 2 || (!(old & PROT_WRITE) && file_write_sealed(v->file))))
         return -EACCES;
     if ((prot & PROT_EXEC) && !(old & PROT_EXEC)) {
         struct vma copy = *v;

@@ -60,6 +60,8 @@ sys_mmap(const uint64_t a[6])
         mode = file->flags & O_ACCMODE;
         if (mode == O_WRONLY || ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && mode != O_RDWR))
             return -EACCES;
+        if ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && file_write_sealed(file))
+            return -EPERM;
         if (file->ops->maps_anonymous)
             file = NULL;
         else if (!file->ops->mmap_source)

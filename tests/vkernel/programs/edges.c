@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -269,6 +270,43 @@ busy_text(char *self)
 }
 
 static void
+sealed(void)
+{
+    int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+    char *p;
+
+    SHOW(ftruncate(fd, PAGE));
+    SHOW(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    SHOW(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0);
+    p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    SHOW(p == MAP_FAILED);
+    SHOW(mprotect(p, PAGE, PROT_READ | PROT_WRITE));
+}
+
+/* A file in a folder of another group's: its set-group-ID bit is nothing that the maker could give. */
+static void
+foreign_group(void)
+{
+    struct stat st;
+
+    mkdir("/tmp/edges.d", 0700);
+    if (chown("/tmp/edges.d", 0, 55) == 0)
+        chmod("/tmp/edges.d", 02777);
+    if (fork() == 0) {
+        if (setgid(9) < 0 || setuid(9) < 0)
+            _exit(1);
+        close(open("/tmp/edges.d/f", O_CREAT | O_RDWR, 02755));
+        stat("/tmp/edges.d/f", &st);
+        printf("mode %o group %d\n", st.st_mode, st.st_gid);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    unlink("/tmp/edges.d/f");
+    rmdir("/tmp/edges.d");
+}
+
+static void
 on_altstack(int sig, siginfo_t *info, void *context)
 {
     printf("frame's flags %d\n", ((ucontext_t *)context)->uc_stack.ss_flags);
@@ -328,6 +366,8 @@ main(int argc, char **argv)
     record_locks();
     children();
     busy_text(argv[0]);
+    sealed();
+    foreign_group();
     nested_handlers();
     overruns();
     return 0;
