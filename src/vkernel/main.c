@@ -113,11 +113,8 @@ option_with_value(const char *name, const char *value)
         options.workdir = value;
     else if (strcmp(name, "--user") == 0)
         options.user = value;
-    else if (strcmp(name, "--network") == 0) {
-        if (strcmp(value, "host") != 0 && strcmp(value, "none") != 0)
-            platform_die("--network %s: expected none or host", value);
+    else if (strcmp(name, "--network") == 0)
         network_host = strcmp(value, "host") == 0;
-    }
     else if (strcmp(name, "--memory") == 0)
         system_info.memory_limit = parse_size(name, value);
     else if (strcmp(name, "--hostname") == 0) {

@@ -60,7 +60,7 @@ def main():
             expect('memory ' + size, run('--memory', size, image), 7)
 
         for name, value in (('memory', '1q'), ('memory', 'x'), ('memory', '-5'), ('memory', ''), ('memory', '9' * 30),
-                            ('network', 'bridge'), ('hostname', ''), ('hostname', 'h' * 65), ('volume', '/a'),
+                            ('hostname', ''), ('hostname', 'h' * 65), ('volume', '/a'),
                             ('volume', volume + ':rel'), ('volume', volume + ':/v:bogus'), ('volume', '/nonexistent:/v'),
                             ('volume', volume + ':/etc/passwd/v'), ('workdir', 'rel'), ('workdir', '/etc/passwd'),
                             ('user', 'nobody-here'), ('stress', 'x'), ('audit', '/nonexistent/x'), ('nonsense', 'x')):
