@@ -29,10 +29,10 @@ bool network_host; /* net/: outside sockets are allowed */
 
 static struct {
     struct string_list env, volumes, arguments;
+    int stats_fd;
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    int stats_fd;
     bool has_hostname;
 } options;
 static struct image_config config;
@@ -160,6 +160,9 @@ parse_options(void)
         }
     }
     unsetenv("INGOT_OPTIONS");
+    options.stats_fd = options.stats_path ? platform_open_append(options.stats_path) : 2;
+    if (options.stats_fd < 0)
+        platform_die("cannot open %s: %s", options.stats_path, strerror(-options.stats_fd));
 }
 
 /* --- users --- */
@@ -556,9 +559,6 @@ main(int argc, char **argv)
         platform_die("%s", error);
     if (options.audit)
         audit_open(options.audit);
-    options.stats_fd = options.stats_path ? platform_open_append(options.stats_path) : 2;
-    if (options.stats_fd < 0)
-        platform_die("cannot open %s: %s", options.stats_path, strerror(-options.stats_fd));
     if (!options.has_hostname) {
         uint8_t id[6];
 
