@@ -51,6 +51,12 @@ def main():
         expect('volume through a link', run('-v', volume + ':/var/run/v:ro', image, 'show', '/run/v/f'), 7,
                '/run/v/f 100644 -1')
         expect('file volume', run('-v', volume + '/f:/var/run/g:rw', image, 'show', '/run/g'), 7, '/run/g 100644')
+        os.chmod(volume, 0o777)
+        expect('made in a volume', run('-u', '5:6', '-v', volume + ':/v', image, 'show', '+/v/made'), 7, 'made 1\n')
+        made = os.stat(volume + '/made')
+        if os.getuid() == 0:
+            expect('is the maker\'s', (0, f'{made.st_uid} {made.st_gid}', ''), 0, '5 6')
+        expect('has the guest\'s mode', (0, oct(made.st_mode), ''), 0, '0o100666')
         expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
         expect('closed stdin and stderr', run('--audit', work + '/audit', image, 'show', '-', '!', without='<&- 2>&-'), 7,
                'read 0\nwrote 6\n')
