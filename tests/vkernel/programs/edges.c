@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -270,6 +271,23 @@ busy_text(char *self)
 }
 
 static void
+two_lines(void)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY), slave, n = 0;
+
+    grantpt(master);
+    unlockpt(master);
+    slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    if (write(master, "12\n345\n6", 8) != 8)
+        exit(1);
+    usleep(10000);
+    SHOW(ioctl(slave, FIONREAD, &n));
+    printf("ready %d\n", n);
+    SHOW(fcntl(slave, F_SETOWN, getpid()));
+    printf("owner %d\n", fcntl(slave, F_GETOWN) == getpid());
+}
+
+static void
 sealed(void)
 {
     int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
@@ -366,6 +384,7 @@ main(int argc, char **argv)
     record_locks();
     children();
     busy_text(argv[0]);
+    two_lines();
     sealed();
     foreign_group();
     nested_handlers();
