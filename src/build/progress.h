@@ -7,16 +7,16 @@
 
 struct progress {
     bool terminal, quiet;
-    const char *phase;
+    const char *phase, *unit;
     uint64_t total, start_ns, last_ns;
-    unsigned files;
+    unsigned count;
     int last_percent;
 };
 
 void progress_init(struct progress *p, bool quiet);
-/* total: bytes of x86 text in this phase; files: how many. */
-void progress_phase(struct progress *p, const char *phase, uint64_t total, unsigned files);
-void progress_update(struct progress *p, uint64_t done, unsigned files_done);
+/* total: bytes of x86 text in this phase; unit: what is counted beside them ("files"), and how many. */
+void progress_phase(struct progress *p, const char *phase, uint64_t total, const char *unit, unsigned count);
+void progress_update(struct progress *p, uint64_t done, unsigned count_done);
 void progress_done(struct progress *p);
 uint64_t progress_now_ns(void);
 

@@ -329,7 +329,7 @@ recompile_objects(struct recompile *r, struct err *e)
     sort_context = r;
     if (p.jobs.count) {
         qsort(p.jobs.items, p.jobs.count, sizeof(size_t), compare_object_jobs);
-        progress_phase(r->progress, "lifting", total, (unsigned)p.jobs.count);
+        progress_phase(r->progress, "lifting", total, "files", (unsigned)p.jobs.count);
         jobs.count = p.jobs.count;
         result = jobs_run(&jobs, e);
         progress_done(r->progress);
@@ -481,7 +481,7 @@ recompile_native(struct recompile *r, struct err *e)
     sort_context = r;
     if (result == 0 && p.jobs.count) {
         qsort(p.jobs.items, p.jobs.count, sizeof(size_t), compare_native_jobs);
-        progress_phase(r->progress, "compiling", total, (unsigned)p.jobs.count);
+        progress_phase(r->progress, "compiling", total, "parts", (unsigned)p.jobs.count);
         jobs.count = p.jobs.count;
         result = jobs_run(&jobs, e);
         progress_done(r->progress);

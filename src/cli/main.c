@@ -1,7 +1,9 @@
 /* ingot: the command line. */
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "build/paths.h"
 #include "cli/cli.h"
@@ -40,7 +42,13 @@ main(int argc, char **argv)
     } commands[] = {
         {"build", cmd_build}, {"run", cmd_run}, {"inspect", cmd_inspect}, {"verify", cmd_verify},
     };
+    int fd;
 
+    /* What is opened later must not be taken for the standard streams that our parent closed. */
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
+        ;
+    if (fd > 2)
+        close(fd);
     if (argc < 2) {
         fputs(usage, stderr);
         return 2;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/artifact_reader.h"
 #include "cli/cli.h"
 
 static const char usage[] =
@@ -50,6 +51,8 @@ put_word(struct buf *b, const char *s)
 
     if (b->size)
         buf_put_u8(b, ' ');
+    if (!*s)
+        buf_put(b, "%00", 3); /* an empty word must show */
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
@@ -105,6 +108,8 @@ int
 cmd_run(int argc, char **argv)
 {
     struct buf b = {0};
+    struct artifact_view view;
+    struct err e = {0};
     char *path;
     int i;
 
@@ -148,6 +153,10 @@ cmd_run(int argc, char **argv)
         return 125;
     }
     path = strchr(argv[i], '/') ? mem_strdup(argv[i]) : mem_printf("./%s", argv[i]);
+    /* Anything else would run as a program of the host's, with nothing around it. */
+    if (artifact_open(&view, path, &e) < 0)
+        return cli_fail(125, "run: %s", e.text);
+    artifact_close(&view);
     buf_put_u8(&b, 0);
     setenv("INGOT_OPTIONS", (char *)b.data, 1);
     if (i + 1 < argc && strcmp(argv[i + 1], "--") == 0) {
@@ -155,6 +164,5 @@ cmd_run(int argc, char **argv)
         i++;
     }
     execv(path, argv + i);
-    cli_fail(errno == ENOENT ? 127 : 126, "run: %s: %s", path, strerror(errno));
-    return errno == ENOENT ? 127 : 126;
+    return cli_fail(125, "run: %s: %s", path, strerror(errno));
 }

@@ -1,4 +1,5 @@
 /* ingot verify: recomputes every hash of a built image. */
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,20 +123,24 @@ check_padding(const struct artifact_view *v)
 int
 cmd_verify(int argc, char **argv)
 {
+    static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {0}};
     struct artifact_view v;
     struct err e = {0};
+    const char *path;
     unsigned bad = 0;
     size_t files = 0;
+    int c;
 
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
+    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        fputs(usage, c == 'h' ? stdout : stderr);
+        return c == 'h' ? 0 : 2;
     }
-    if (argc != 2) {
+    if (optind + 1 != argc) {
         fputs(usage, stderr);
         return 2;
     }
-    if (artifact_open(&v, argv[1], &e) < 0)
+    path = argv[optind];
+    if (artifact_open(&v, path, &e) < 0)
         return cli_fail(1, "%s", e.text);
     bad += check("native code", v.header.elf_sha256, v.file.data, v.header.elf_size);
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
@@ -150,9 +155,9 @@ cmd_verify(int argc, char **argv)
         bad++;
     }
     if (bad)
-        printf("%s: %u parts do not match\n", argv[1], bad);
+        printf("%s: %u parts do not match\n", path, bad);
     else
-        printf("%s: native code, %d sections and %zu files match their hashes\n", argv[1], ARTIFACT_SECTION_COUNT - 1,
+        printf("%s: native code, %d sections and %zu files match their hashes\n", path, ARTIFACT_SECTION_COUNT - 1,
                files);
     artifact_close(&v);
     return bad ? 1 : 0;

@@ -8,6 +8,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+enum { PAGE_FAULT_WRITE = 2 }; /* of the processor's error code */
+
 volatile enum platform_mode platform_mode;
 void (*platform_on_fault)(const struct platform_fault *f);
 bool (*platform_fault_inside)(uint64_t host_address);
@@ -54,7 +56,9 @@ on_fault(int sig, siginfo_t *info, void *context)
     bool inside = memory && platform_fault_inside && platform_fault_inside(address);
 
     if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || sig == SIGFPE)) {
-        struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address};
+        const ucontext_t *uc = context;
+        struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address,
+                                   .write = (uc->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) != 0};
 
         platform_on_fault(&f);
     }

@@ -2,6 +2,7 @@
 #include "platform/platform.h"
 
 #include <asm/prctl.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,11 +171,27 @@ platform_die(const char *format, ...)
     exit(125);
 }
 
+/* Descriptors 0 to 2 are the guest's: one that our parent closed must not become the artifact or the audit file. */
+static void
+open_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+        if (fd < 0 && (fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0 || fcntl(2, F_GETFD) < 0))
+            platform_die("descriptors 0 to 2 must be open, and there is no /dev/null");
+    } while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
 bool
 platform_init(void)
 {
     unsigned long fs = 0;
 
+    open_standard_descriptors();
     platform_faults_init();
     have_wrgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
     if (syscall(SYS_arch_prctl, ARCH_GET_FS, &fs) != 0 ||

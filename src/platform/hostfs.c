@@ -148,6 +148,7 @@ host_random(void *buf, size_t size)
 int
 host_open_root(const char *path)
 {
+    umask(0); /* what is made below it has the mode that the guest's own umask leaves */
     return NEGATIVE(open(path, O_PATH | O_CLOEXEC));
 }
 

@@ -86,6 +86,7 @@ enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
 extern volatile enum platform_mode platform_mode;
 struct platform_fault {
     int sig, code;
+    bool write; /* SIGSEGV, SIGBUS: a write */
     uint64_t address;
 };
 /* Called on the alternate stack for a fault while guest code ran; must platform_jump away. In PLATFORM_KERNEL mode a

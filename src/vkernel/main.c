@@ -29,6 +29,7 @@ enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIG
 
 static struct {
     struct string_list env, volumes, arguments;
+    int stats_fd;
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
@@ -70,25 +71,35 @@ stress(const char *what)
         platform_die("--stress %s: expected unwind, budget or evaluate", what);
 }
 
+/* A number of bytes as docker takes it: 1048576, 1048576b, 1024k, 1m, 1MiB. */
 static uint64_t
-parse_size(const char *s)
+parse_size(const char *option, const char *s)
 {
+    static const char units[] = "bkmgt";
+    const char *unit;
     char *end;
-    uint64_t v = strtoull(s, &end, 10);
+    uint64_t v;
+    int shift = 0;
 
-    switch (*end) {
-    case 'g':
-    case 'G':
-        return v << 30;
-    case 'm':
-    case 'M':
-        return v << 20;
-    case 'k':
-    case 'K':
-        return v << 10;
-    default:
-        return v;
+    errno = 0;
+    v = strtoull(s, &end, 10);
+    if (*s < '0' || *s > '9' || errno)
+        goto bad;
+    if (*end) {
+        unit = strchr(units, *end | 0x20);
+        if (!unit)
+            goto bad;
+        shift = 10 * (int)(unit - units);
+        end++;
+        if (shift && (*end | 0x20) == 'i' && (end[1] | 0x20) == 'b')
+            end += 2;
+        else if (shift && (*end | 0x20) == 'b')
+            end++;
     }
+    if (!*end && v <= UINT64_MAX >> shift)
+        return v << shift;
+bad:
+    platform_die("%s %s: expected a number of bytes, with k, m or g behind it", option, s);
 }
 
 static void
@@ -113,8 +124,10 @@ option_with_value(const char *name, const char *value)
     else if (strcmp(name, "--network") == 0)
         set_network(value);
     else if (strcmp(name, "--memory") == 0)
-        system_info.memory_limit = parse_size(value);
+        system_info.memory_limit = parse_size(name, value);
     else if (strcmp(name, "--hostname") == 0) {
+        if (!*value || strlen(value) >= sizeof system_info.hostname)
+            platform_die("--hostname: a host name has 1 to %zu bytes", sizeof system_info.hostname - 1);
         snprintf(system_info.hostname, sizeof system_info.hostname, "%s", value);
         options.has_hostname = true;
     } else if (strcmp(name, "--audit") == 0)
@@ -155,6 +168,9 @@ parse_options(void)
         }
     }
     unsetenv("INGOT_OPTIONS");
+    options.stats_fd = options.stats_path ? platform_open_append(options.stats_path) : 2;
+    if (options.stats_fd < 0)
+        platform_die("cannot open %s: %s", options.stats_path, strerror(-options.stats_fd));
 }
 
 /* --- users --- */
@@ -389,8 +405,12 @@ mount_volumes(void)
         char *spec = options.volumes.items[i], *f[3];
         int n = fields(spec, f, 3), r;
 
-        if (n < 2)
+        if (n < 2 || !*f[0] || !*f[1])
             platform_die("--volume %s: expected SRC:DST[:ro]", spec);
+        if (f[1][0] != '/')
+            platform_die("--volume: %s is not an absolute path", f[1]);
+        if (n == 3 && strcmp(f[2], "ro") != 0 && strcmp(f[2], "rw") != 0)
+            platform_die("--volume: unknown mode %s, expected ro or rw", f[2]);
         r = vfs_mount_volume(f[0], f[1], n == 3 && strcmp(f[2], "ro") == 0);
         if (r < 0)
             platform_die("cannot mount %s at %s: %s", f[0], f[1], strerror(-r));
@@ -442,7 +462,7 @@ boot(void)
     struct process *p = current_process();
     struct string_list command, env;
     char *home = NULL;
-    const char *workdir = options.workdir ? options.workdir : config.working_dir, *user = options.user;
+    const char *workdir = options.workdir && *options.workdir ? options.workdir : config.working_dir, *user = options.user;
     char name[256];
     int r;
 
@@ -457,6 +477,11 @@ boot(void)
     r = console_open(p->files);
     if (r < 0)
         platform_die("cannot open the console: %s", strerror(-r));
+    if (workdir && *workdir) {
+        if (options.workdir && *options.workdir && *workdir != '/')
+            platform_die("the working directory %s is not an absolute path", workdir);
+        vfs_make_path(workdir, true); /* what that cannot make, chdir reports */
+    }
     set_user(user ? user : config.user, &home);
     if (workdir && *workdir) {
         r = fs_context_chdir(p->fs, workdir);
@@ -513,12 +538,8 @@ report(int fd)
 void
 container_exit(int status)
 {
-    if (options.stats) {
-        int fd = options.stats_path ? platform_open_append(options.stats_path) : 2;
-
-        if (fd >= 0)
-            report(fd);
-    }
+    if (options.stats)
+        report(options.stats_fd);
     exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status));
 }
 

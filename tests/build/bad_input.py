@@ -525,7 +525,7 @@ def wrong_usage(w):
                          (["build", "--emit=elf", source, "-o", w.out], 2), (["nosuch"], 2), (["inspect"], 2),
                          (["verify"], 2), (["verify", "/etc/passwd"], 1), (["inspect", "/etc/passwd"], 1),
                          (["verify", "/nothing"], 1), (["run"], 125), (["run", "--nosuch", "x"], 125),
-                         (["run", "/nothing"], 127), (["run", "/etc/passwd"], 126), (["build", "--help"], 0),
+                         (["run", "/nothing"], 125), (["run", "/etc/passwd"], 125), (["build", "--help"], 0),
                          (["build", "--cache", w.cache, source, "-o", "/nothing/out"], 1),
                          (["build", "--cache", "/dev/null/x", source, "-o", w.out], 1),
                          (["build", "--cpu", "nosuch-cpu", "--cache", w.cache, source, "-o", w.out], 1)):

@@ -118,33 +118,58 @@ vfs_mount_root(const struct artifact *a, const char *hostname)
     return r;
 }
 
+/* One name of a guest path, symlinks followed; made when it is not there. */
+static int
+make_one(const char *path, uint32_t mode)
+{
+    struct path p;
+    int r = path_walk(AT_FDCWD, path, WALK_FOLLOW, &p);
+
+    if (r == 0)
+        path_fini(&p);
+    if (r != -ENOENT)
+        return r;
+    r = path_walk(AT_FDCWD, path, WALK_PARENT, &p);
+    if (r < 0)
+        return r;
+    r = p.last_special ? -ENOENT : vfs_create(p.dentry, p.last, p.last_length, mode, 0, NULL, NULL);
+    path_fini(&p);
+    return r;
+}
+
+int
+vfs_make_path(const char *path, bool is_dir)
+{
+    char prefix[VFS_PATH_MAX];
+    int r = 0;
+
+    if (strlen(path) >= sizeof prefix)
+        return -ENAMETOOLONG;
+    for (const char *end = path; r == 0 && *end;) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        memcpy(prefix, path, (size_t)(end - path));
+        prefix[end - path] = '\0';
+        r = make_one(prefix, *end || is_dir ? S_IFDIR | 0755 : S_IFREG | 0644);
+    }
+    return r;
+}
+
 int
 vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only)
 {
     struct superblock *sb = hostfs_new(host_path, read_only);
-    struct dentry *d;
+    struct path p;
     int r;
 
     if (!sb)
         return -ENOENT;
-    if (S_ISDIR(sb->root->inode->mode)) {
-        r = make_dirs(fs_root(), guest_path, &d);
-    } else {
-        struct path p;
-
+    r = vfs_make_path(guest_path, S_ISDIR(sb->root->inode->mode));
+    if (r == 0)
         r = path_walk(AT_FDCWD, guest_path, WALK_FOLLOW, &p);
-        if (r == -ENOENT) {
-            r = memfs_mkfile(fs_root(), guest_path, "");
-            if (r == 0)
-                r = path_walk(AT_FDCWD, guest_path, WALK_FOLLOW, &p);
-        }
-        d = r == 0 ? p.dentry : NULL;
-        if (r == 0)
-            free(p.storage);
-    }
     if (r < 0)
         return r;
-    r = mount_add(sb, d);
-    dentry_put(d);
+    r = mount_add(sb, p.dentry);
+    path_fini(&p);
     return r;
 }

@@ -33,21 +33,6 @@ zero_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return (ssize_t)iov_total(iov, count);
 }
 
-static int
-zero_mmap(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok)
-{
-    static int fd = -1;
-
-    if (fd < 0)
-        fd = host_memfd("ingot-zero", 1ull << 40); /* never written: private mappings of holes */
-    if (fd < 0)
-        return -ENOMEM;
-    *host_fd = fd;
-    *host_offset = 0;
-    *shared_ok = false;
-    return 0;
-}
-
 static ssize_t
 full_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
@@ -64,7 +49,7 @@ random_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
 static const struct file_ops null_ops = {.name = "null", .read = null_read, .write = null_write, .seek = null_seek};
 static const struct file_ops zero_ops = {
-    .name = "zero", .read = zero_read, .write = null_write, .seek = null_seek, .mmap_source = zero_mmap};
+    .name = "zero", .read = zero_read, .write = null_write, .seek = null_seek, .maps_anonymous = true};
 static const struct file_ops full_ops = {
     .name = "full", .read = zero_read, .write = full_write, .seek = null_seek};
 static const struct file_ops random_ops = {

@@ -346,7 +346,7 @@ sys_epoll_pwait(const uint64_t a[6])
 {
     int r = set_mask(a[4], a[5]);
 
-    return r < 0 ? r : sys_epoll_wait(a);
+    return r < 0 ? r : signal_temporary_mask_result(sys_epoll_wait(a));
 }
 
 int64_t
@@ -367,5 +367,5 @@ sys_epoll_pwait2(const uint64_t a[6])
             deadline = clock_monotonic_ns() + (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
     }
     r = set_mask(a[4], a[5]);
-    return r < 0 ? r : epoll_wait_common(a[0], a[1], (int)a[2], deadline);
+    return r < 0 ? r : signal_temporary_mask_result(epoll_wait_common(a[0], a[1], (int)a[2], deadline));
 }

@@ -241,6 +241,12 @@ file_stat(struct file *f, struct stat *st)
     return 0;
 }
 
+bool
+file_write_sealed(const struct file *f)
+{
+    return f->inode && (f->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+}
+
 uint64_t
 file_generation(const struct file *f)
 {
@@ -254,13 +260,16 @@ file_generation(const struct file *f)
 ssize_t
 file_path(const struct file *f, char *buf, size_t size)
 {
+    struct stat st;
     int n;
 
     if (f->dentry)
         return dentry_path(f->dentry, fs_root(), buf, size);
-    if (f->inode && (S_ISFIFO(f->inode->mode) || S_ISSOCK(f->inode->mode)))
-        n = snprintf(buf, size, "%s:[%llu]", S_ISFIFO(f->inode->mode) ? "pipe" : "socket",
-                     (unsigned long long)f->inode->ino);
+    /* The host's pipes on descriptors 0 to 2 are pipes to the guest, too. */
+    if (file_stat((struct file *)(uintptr_t)f, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+        n = snprintf(buf, size, "%s:[%llu]", S_ISFIFO(st.st_mode) ? "pipe" : "socket", (unsigned long long)st.st_ino);
+    else if (f->ops->name && strcmp(f->ops->name, "inotify") == 0)
+        n = snprintf(buf, size, "anon_inode:inotify"); /* the one without brackets */
     else
         n = snprintf(buf, size, "anon_inode:[%s]", f->ops->name ? f->ops->name : "unknown");
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : n;

@@ -37,8 +37,10 @@ struct file_ops {
     int (*sync)(struct file *f);
     int (*stat)(struct file *f, struct stat *st); /* NULL: from the inode */
     /* What backs a mapping of this file: a host fd and the offset in it of file offset 0, so that the mm can map
-     * host pages. *shared_ok: MAP_SHARED writes reach the file. NULL: -ENODEV. The fd stays the file's. */
-    int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok);
+     * host pages. *bounded: behind the file's end the host has other bytes, which must not be mapped (the owner
+     * calls mm_file_resized when the end moves). NULL: -ENODEV. The fd stays the file's. */
+    int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
+    bool maps_anonymous; /* mappings are of anonymous memory instead */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
     void (*release)(struct file *f);             /* last reference gone */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
@@ -90,6 +92,8 @@ struct artifact; /* vkernel/trust/artifact.h */
  * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
 /* hostname is kept by reference. */
 int vfs_mount_root(const struct artifact *a, const char *hostname);
+/* Makes what is missing of an absolute guest path, as mkdir -p does; the last name a folder or an empty file. */
+int vfs_make_path(const char *path, bool is_dir);
 int vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only);
 /* Opens a path for the kernel (exec, #! interpreters, ld.so): resolves from the current process's context, checks
  * execute permission. Negative errno. */
@@ -107,6 +111,7 @@ ssize_t file_pread(struct file *f, void *buf, size_t size, uint64_t offset);
 uint64_t file_size(const struct file *f);
 int file_stat(struct file *f, struct stat *st);
 /* A counter that changes whenever the content may have: trust/ keys its cache of hashes with it. */
+bool file_write_sealed(const struct file *f); /* no new shared mapping may write to it */
 uint64_t file_generation(const struct file *f);
 
 /* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */

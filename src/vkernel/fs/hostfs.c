@@ -118,19 +118,42 @@ hostfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
     return *out ? 0 : -ENOMEM;
 }
 
+/* What a guest user makes is that user's, as in a mounted folder of docker's: so far it is the host process's. When the host
+ * process may not give files away it stays that. */
+static void
+give_to_maker(struct inode *i, uint32_t mode, bool group_of_dir)
+{
+    const struct creds *c = &current_process()->creds;
+    uid_t uid = c->fsuid == i->uid ? (uid_t)-1 : c->fsuid;
+    gid_t gid = group_of_dir || c->fsgid == i->gid ? (gid_t)-1 : c->fsgid;
+    struct stat st;
+
+    if ((uid == (uid_t)-1 && gid == (gid_t)-1) || host_chown_beneath(node_fd(i), "", uid, gid) < 0)
+        return;
+    if (mode & (S_ISUID | S_ISGID))
+        host_chmod_beneath(node_fd(i), "", mode & 07777); /* chown took these bits */
+    if (host_fstat(node_fd(i), &st) == 0)
+        refresh(i, &st);
+}
+
 static int
 hostfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
               struct dentry **out)
 {
     char copy[VFS_NAME_MAX + 1];
+    bool group_of_dir = (dir->inode->mode & S_ISGID) != 0;
     int r;
 
     memcpy(copy, name, length);
     copy[length] = '\0';
+    if (group_of_dir && !S_ISDIR(mode) && (mode & S_ISGID) && !in_group(dir->inode->gid) && !capable(CAP_FSETID))
+        mode &= ~(uint32_t)S_ISGID;
     r = host_mknod_beneath(node_fd(dir->inode), "", copy, mode, target);
-    if (r < 0)
-        return r;
-    return hostfs_lookup(dir, copy, length, out);
+    if (r == 0)
+        r = hostfs_lookup(dir, copy, length, out);
+    if (r == 0)
+        give_to_maker((*out)->inode, mode, group_of_dir);
+    return r;
 }
 
 static int
@@ -285,11 +308,11 @@ hostfs_sync(struct file *f)
 }
 
 static int
-hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok)
+hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded)
 {
     *host_fd = open_fd(f);
     *host_offset = 0;
-    *shared_ok = true;
+    *bounded = false;
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* Advisory locks: flock(2), POSIX record locks and open file description locks. Waiters all sleep on one queue:
- * contention on file locks is rare, and each rechecks its own. Deadlocks among POSIX locks are not detected. */
+ * contention on file locks is rare, and each rechecks its own. */
 #include <sys/file.h>
 
 #include "vkernel/abi/syscall.h"
@@ -16,6 +16,13 @@ struct file_lock {
     uint64_t start, end; /* end inclusive */
 };
 
+/* A process that sleeps for a POSIX lock, on the stack of lock_set: for deadlock detection. */
+struct lock_waiter {
+    struct list link; /* of lock_waiters */
+    const void *owner, *holder;
+};
+
+static struct list lock_waiters = {&lock_waiters, &lock_waiters};
 static struct wait_queue lock_queue = {{&lock_queue.waiters, &lock_queue.waiters}};
 
 static struct file_lock *
@@ -43,6 +50,48 @@ lock_add(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive
                             .exclusive = exclusive, .start = start, .end = end};
     list_append(&i->locks, &l->link);
     return l;
+}
+
+/* As lock_add, one with the owner's locks of the same type that touch the new one. */
+static int
+lock_add_merged(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
+{
+    LIST_EACH_SAFE(p, &i->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if (l->kind != kind || l->owner != owner || l->exclusive != exclusive ||
+            (l->end != start - 1 && l->start != end + 1))
+            continue;
+        start = l->start < start ? l->start : start;
+        end = l->end > end ? l->end : end;
+        list_remove(&l->link);
+        free(l);
+    }
+    return lock_add(i, kind, owner, exclusive, start, end) ? 0 : -ENOLCK;
+}
+
+/* Would the owner wait, through others that wait, for itself? The length is bounded as Linux's is. */
+static bool
+would_deadlock(const void *owner, const void *holder)
+{
+    enum { MAX_STEPS = 10 };
+
+    for (int steps = 0; steps < MAX_STEPS; steps++) {
+        const struct lock_waiter *next = NULL;
+
+        if (holder == owner)
+            return true;
+        LIST_EACH(p, &lock_waiters) {
+            const struct lock_waiter *w = list_entry(p, struct lock_waiter, link);
+
+            if (w->owner == holder)
+                next = w;
+        }
+        if (!next)
+            return false;
+        holder = next->holder;
+    }
+    return false;
 }
 
 /* Takes [start, end] out of the owner's locks. */
@@ -104,18 +153,29 @@ static int
 lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end, bool wait)
 {
     struct inode *i = f->inode;
+    struct lock_waiter waiter = {.owner = owner};
+    const struct file_lock *conflict;
     int r = 0;
 
     file_get(f);
-    while (find_conflict(i, kind, owner, exclusive, start, end)) {
-        r = wait ? wait_on(&lock_queue, WAIT_FOREVER) : -EAGAIN;
-        if (r < 0)
-            break;
+    while (r == 0 && (conflict = find_conflict(i, kind, owner, exclusive, start, end))) {
+        if (!wait) {
+            r = -EAGAIN;
+        } else if (kind == LOCK_POSIX && would_deadlock(owner, conflict->owner)) {
+            r = -EDEADLK;
+        } else {
+            waiter.holder = conflict->owner;
+            if (kind == LOCK_POSIX)
+                list_append(&lock_waiters, &waiter.link);
+            r = wait_on(&lock_queue, WAIT_FOREVER);
+            if (kind == LOCK_POSIX)
+                list_remove(&waiter.link);
+        }
     }
     if (r == 0)
         r = lock_cut(i, kind, owner, start, end);
-    if (r == 0 && !lock_add(i, kind, owner, exclusive, start, end))
-        r = -ENOLCK;
+    if (r == 0)
+        r = lock_add_merged(i, kind, owner, exclusive, start, end);
     if (r == 0)
         wait_queue_wake(&lock_queue); /* a downgrade lets others in */
     file_put(f);

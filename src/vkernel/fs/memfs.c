@@ -211,6 +211,16 @@ clear_past_end(struct inode *i)
     host_punch(store_fd, slot_offset(i->slot, whole), SLOT_SIZE - whole);
 }
 
+static void
+size_changed(struct inode *i, uint64_t size)
+{
+    uint64_t old = i->size;
+
+    i->size = size;
+    if (i->mapped && (old + 4095) / 4096 != (size + 4095) / 4096)
+        mm_file_resized(i, old, size);
+}
+
 static int
 set_size(struct inode *i, uint64_t size)
 {
@@ -239,7 +249,7 @@ set_size(struct inode *i, uint64_t size)
         clear_past_end(i);
         i->sparse = true;
     }
-    i->size = size;
+    size_changed(i, size);
     return 0;
 }
 
@@ -286,7 +296,7 @@ memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offse
     else
         n = host_pwrite(store_fd, data, size, slot_offset(i->slot, offset));
     if (n > 0 && offset + (uint64_t)n > i->size)
-        i->size = offset + (uint64_t)n;
+        size_changed(i, offset + (uint64_t)n);
     inode_touch(i);
     return n;
 }
@@ -410,7 +420,7 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         size -= (size_t)n;
         done += n;
         if (*pos > i->size)
-            i->size = *pos;
+            size_changed(i, *pos);
         if ((size_t)n < part)
             break;
     }
@@ -482,7 +492,7 @@ memfs_file_truncate(struct file *f, uint64_t size)
 }
 
 static int
-memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *shared_ok)
+memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded)
 {
     struct inode *i = f->inode;
     const struct artifact *a = inode_base(i);
@@ -492,7 +502,7 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *sha
     if (i->kind == CONTENT_BASE && !writable) {
         *host_fd = artifact_host_fd(a);
         *host_offset = artifact_data_offset(a, artifact_inode(a, i->base_index));
-        *shared_ok = false;
+        *bounded = true;
         return 0;
     }
     r = make_writable(i, i->size);
@@ -502,7 +512,8 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *sha
         return r;
     *host_fd = store_fd;
     *host_offset = slot_offset(i->slot, 0);
-    *shared_ok = true;
+    *bounded = true;
+    i->mapped = true;
     if (writable)
         i->mapped_shared = true;
     return 0;
@@ -672,6 +683,8 @@ memfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode,
         i->gid = dir->inode->gid;
         if (S_ISDIR(mode))
             i->mode |= S_ISGID;
+        else if ((mode & S_ISGID) && (mode & S_IXGRP) && !in_group(i->gid) && !capable(CAP_FSETID))
+            i->mode &= ~(uint32_t)S_ISGID; /* nobody gets another group's rights by a new file */
     }
     r = add_name(dir, name, length, i, out);
     if (r == 0 && S_ISDIR(mode))

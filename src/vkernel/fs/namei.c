@@ -572,6 +572,15 @@ access_mask(int flags)
     }
 }
 
+static bool
+is_executed(const struct inode *i)
+{
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->exe && p->exe->inode == i)
+            return true;
+    return false;
+}
+
 /* The object itself; permissions have been checked. */
 int
 vfs_open_dentry(struct dentry *d, int flags, struct file **out)
@@ -589,6 +598,10 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
         }
         f->flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
         f->ops = &path_ops;
+        if (file_can_write(f) && S_ISREG(d->inode->mode) && is_executed(d->inode)) {
+            file_put(f);
+            return -ETXTBSY;
+        }
         if (flags & O_NOCTTY)
             f->flags |= O_NOCTTY; /* for ttys; dropped below */
         r = d->inode->ops->open(d->inode, f);
@@ -824,6 +837,8 @@ vfs_open_exec(int dirfd, const char *path, int flags, struct file **out)
         r = -EACCES;
     else
         r = inode_permission(p.dentry->inode, MAY_EXEC);
+    if (r == 0 && p.dentry->inode->write_opens > 0)
+        r = -ETXTBSY;
     if (r == 0)
         r = vfs_open_dentry(p.dentry, O_RDONLY, out);
     path_fini(&p);

@@ -217,7 +217,7 @@ sys_ppoll(const uint64_t a[6])
         r = set_mask(a[3], a[4]);
     if (r < 0)
         return r;
-    r = poll_common(a[0], (uint32_t)a[1], deadline);
+    r = signal_temporary_mask_result(poll_common(a[0], (uint32_t)a[1], deadline));
     timespec_left(a[2], deadline);
     return r;
 }
@@ -380,7 +380,7 @@ sys_pselect6(const uint64_t a[6])
     }
     if (r < 0)
         return r;
-    r = select_common(a, deadline);
+    r = signal_temporary_mask_result(select_common(a, deadline));
     timespec_left(a[4], deadline);
     return r;
 }

@@ -191,6 +191,24 @@ add_seals(struct file *f, unsigned seals)
     return 0;
 }
 
+static int64_t
+owner_ex(struct file *f, int cmd, guest_addr at)
+{
+    struct f_owner_ex owner;
+
+    if (cmd == F_GETOWN_EX) {
+        owner.type = f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID;
+        owner.pid = f->owner < 0 ? -f->owner : f->owner;
+        return copy_to_guest(at, &owner, sizeof owner) < 0 ? -EFAULT : 0;
+    }
+    if (copy_from_guest(&owner, at, sizeof owner) < 0)
+        return -EFAULT;
+    if (owner.pid < 0 || owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
+        return -EINVAL;
+    f->owner = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
+    return 0;
+}
+
 int64_t
 sys_fcntl(const uint64_t a[6])
 {
@@ -231,6 +249,9 @@ sys_fcntl(const uint64_t a[6])
         return 0;
     case F_GETOWN:
         return f->owner;
+    case F_SETOWN_EX:
+    case F_GETOWN_EX: /* glibc's F_GETOWN */
+        return owner_ex(f, cmd, a[2]);
     case F_SETSIG:
         return a[2] <= 64 ? 0 : -EINVAL;
     case F_GETSIG:

@@ -567,6 +567,7 @@ sys_fallocate(const uint64_t a[6])
 {
     struct file *f = io_file(a[0]);
     uint64_t end;
+    int r;
 
     if (!f || !file_can_write(f))
         return -EBADF;
@@ -578,6 +579,8 @@ sys_fallocate(const uint64_t a[6])
         return f->inode && S_ISFIFO(f->inode->mode) ? -ESPIPE : -ENODEV;
     if (f->ops != &memfs_file_ops)
         return -EOPNOTSUPP;
+    if (!(a[1] & FALLOC_FL_KEEP_SIZE) && end > f->inode->size && (r = size_limit(end)) < 0)
+        return r;
     return memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
 }
 

@@ -81,6 +81,7 @@ struct inode {
     dev_t rdev;
     struct timespec atime, mtime, ctime, btime;
     uint64_t generation;
+    bool mapped;        /* its slot has been mapped: mappings follow the size */
     bool mapped_shared; /* a writable shared mapping may change it unseen */
     void *data;         /* of the ops */
 

@@ -12,6 +12,7 @@
 #include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/proc/process.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/ledger.h"
 
@@ -279,6 +280,24 @@ mm_range_free(struct mm *mm, uint64_t start, uint64_t end)
     return mm_in_user_range(start, end) && (i == mm->count || mm->vma[i].start >= end);
 }
 
+/* Would this many bytes more be above RLIMIT_AS? Those of [at, at + size) that are mapped already are replaced. */
+bool
+mm_over_limit(struct mm *mm, uint64_t at, uint64_t size)
+{
+    rlim_t limit = current_process()->rlimits[RLIMIT_AS].rlim_cur;
+    uint64_t replaced = 0;
+
+    if (limit == RLIM_INFINITY)
+        return false;
+    for (unsigned i = mm_index(mm, at); i < mm->count && mm->vma[i].start < at + size; i++) {
+        uint64_t from = mm->vma[i].start > at ? mm->vma[i].start : at;
+        uint64_t to = mm->vma[i].end < at + size ? mm->vma[i].end : at + size;
+
+        replaced += to - from;
+    }
+    return mm->total_pages * MM_PAGE + size - replaced > limit;
+}
+
 /* Top down below `top`, not below `bottom`; 0: none. */
 static uint64_t
 find_gap(struct mm *mm, uint64_t bottom, uint64_t top, uint64_t size)
@@ -380,7 +399,7 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
 {
     uint64_t offset = v->offset + (start - v->start), size = end - start, host_offset, limit;
     uint8_t *at = mm->base + start;
-    bool shared_ok = false;
+    bool bounded = true;
     int fd, r;
 
     if (v->kind == VMA_ANON)
@@ -389,12 +408,12 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
         return platform_map_file(at, size, prot, true, v->shm->fd, offset);
     if (!v->file->ops->mmap_source)
         return -ENODEV;
-    r = v->file->ops->mmap_source(v->file, &fd, &host_offset, &shared_ok);
+    r = v->file->ops->mmap_source(v->file, &fd, &host_offset, &bounded);
     if (r < 0)
         return r;
     /* Past the file's end the host file has other bytes; there the guest gets its SIGBUS. */
     limit = PAGE_UP(file_size(v->file));
-    if (!shared_ok && offset + size > limit) {
+    if (bounded && offset + size > limit) {
         uint64_t inside = offset < limit ? limit - offset : 0;
 
         r = platform_map_none(at + inside, size - inside);
@@ -403,6 +422,38 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
         size = inside;
     }
     return platform_map_file(at, size, prot, v->shared, fd, host_offset + offset);
+}
+
+/* Verified code keeps the bytes that were verified. */
+static void
+follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_end)
+{
+    uint64_t from = old_end < new_end ? old_end : new_end, to = old_end < new_end ? new_end : old_end;
+    uint64_t size = v->end - v->start;
+
+    if (v->code)
+        return;
+    from = from < v->offset ? 0 : from - v->offset < size ? from - v->offset : size;
+    to = to < v->offset ? 0 : to - v->offset < size ? to - v->offset : size;
+    if (from == to)
+        return;
+    if (new_end < old_end)
+        platform_map_none(mm->base + v->start + from, to - from);
+    else
+        mm_host_map(mm, v, v->start + from, v->start + to, mm_host_prot(v->prot));
+}
+
+void
+mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size)
+{
+    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
+        for (unsigned i = 0; p->mm && i < p->mm->count; i++) {
+            const struct vma *v = &p->mm->vma[i];
+
+            if (v->kind == VMA_FILE && v->file->inode == inode)
+                follow_size(p->mm, v, PAGE_UP(old_size), PAGE_UP(new_size));
+        }
+    }
 }
 
 static void
@@ -465,9 +516,9 @@ map_code(struct mm *mm, struct vma *v, const char *what)
     v->image_base = ledger_image_address(v->file, v->offset, &image_address) ? v->start - image_address : 0;
     v->code_stable = verified.stable;
     if (verified.stable) {
-        bool shared_ok;
+        bool bounded;
 
-        r = v->file->ops->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &shared_ok);
+        r = v->file->ops->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &bounded);
     } else {
         uint64_t from = v->offset < verified.size ? v->offset : verified.size;
         uint64_t length = verified.size - from < size ? verified.size - from : size;
@@ -525,7 +576,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
             return r;
         address = (uint64_t)r;
     }
-    if (mm->count >= MAX_MAPPINGS)
+    if (mm->count >= MAX_MAPPINGS || mm_over_limit(mm, address, size))
         return -ENOMEM;
 
     v.start = address;
@@ -581,7 +632,8 @@ protect_one(struct mm *mm, struct vma *v, int prot)
 {
     int old = v->prot, r;
 
-    if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE && (v->file->flags & 3 /* O_ACCMODE */) != 2)
+    if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE &&
+        ((v->file->flags & 3 /* O_ACCMODE */) != 2 || (!(old & PROT_WRITE) && file_write_sealed(v->file))))
         return -EACCES;
     if ((prot & PROT_EXEC) && !(old & PROT_EXEC)) {
         struct vma copy = *v;
@@ -606,13 +658,13 @@ protect_one(struct mm *mm, struct vma *v, int prot)
         r = platform_protect(mm->base + v->start, end - v->start, mm_host_prot(prot));
         if (r < 0)
             return r;
-        /* Pages past the end of the artifact's file stay unreachable. */
-        if (v->kind == VMA_FILE && !v->shared && v->offset + (end - v->start) > PAGE_UP(file_size(v->file))) {
+        /* Pages past the file's end stay unreachable. */
+        if (v->kind == VMA_FILE && v->offset + (end - v->start) > PAGE_UP(file_size(v->file))) {
             int fd;
             uint64_t host_offset, limit = PAGE_UP(file_size(v->file)), inside = v->offset < limit ? limit - v->offset : 0;
-            bool shared_ok = false;
+            bool bounded = false;
 
-            if (v->file->ops->mmap_source(v->file, &fd, &host_offset, &shared_ok) == 0 && !shared_ok)
+            if (v->file->ops->mmap_source(v->file, &fd, &host_offset, &bounded) == 0 && bounded)
                 platform_map_none(mm->base + v->start + inside, end - v->start - inside);
         }
     }

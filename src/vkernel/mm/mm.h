@@ -15,6 +15,7 @@
 typedef uint64_t guest_addr; /* a guest pointer as the guest gave it: 64 bits, not trusted */
 
 struct file;
+struct inode;
 struct mm;
 
 /* --- copying; never faults the vkernel: an address that is not mapped with the needed permission gives
@@ -94,6 +95,8 @@ bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
 size_t mm_read(struct mm *mm, void *dst, guest_addr src, size_t size);
 /* Is the address in a page after the end of the mapping's file? */
 bool mm_beyond_file(const struct vma *v, uint64_t address);
+/* A mapped file's size changed: mappings end where it ends. */
+void mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size);
 size_t mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
 
 #endif

@@ -41,6 +41,7 @@ void mm_merge_around(struct mm *mm, uint64_t start, uint64_t end);
 /* Maps the host pages of [start, end) of v, with their initial contents. */
 int mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int host_prot);
 bool mm_in_user_range(uint64_t start, uint64_t end);
+bool mm_over_limit(struct mm *mm, uint64_t at, uint64_t size); /* of the current process: RLIMIT_AS */
 void mm_code_changed(struct mm *mm, uint64_t start, uint64_t end);
 int mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset);
 

@@ -60,7 +60,11 @@ sys_mmap(const uint64_t a[6])
         mode = file->flags & O_ACCMODE;
         if (mode == O_WRONLY || ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && mode != O_RDWR))
             return -EACCES;
-        if (!file->ops->mmap_source)
+        if ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && file_write_sealed(file))
+            return -EPERM;
+        if (file->ops->maps_anonymous)
+            file = NULL;
+        else if (!file->ops->mmap_source)
             return -ENODEV;
         if (offset + size < offset)
             return -EOVERFLOW;
@@ -186,6 +190,8 @@ sys_mremap(const uint64_t a[6])
     v = mm_find(mm, from);
     if (!v || v->start > from)
         return -EFAULT;
+    if (size > old_size && mm_over_limit(mm, GUEST_END, size - old_size))
+        return -ENOMEM;
     if (old_size == 0) {
         /* A second view of shared memory. */
         struct vma shared = *v;

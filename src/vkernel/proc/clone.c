@@ -58,7 +58,7 @@ pidfd_release(struct file *f)
     free(f->data);
 }
 
-static const struct file_ops pidfd_ops = {.name = "[pidfd]", .poll = pidfd_poll, .release = pidfd_release};
+static const struct file_ops pidfd_ops = {.name = "pidfd", .poll = pidfd_poll, .release = pidfd_release};
 
 static int
 pidfd_install(struct process *p, int flags)
@@ -229,6 +229,7 @@ do_clone(const struct clone_args_kernel *c)
     if (self->restore_blocked)
         t->blocked = self->saved_blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
+    t->policy = self->policy;
     x86_cpu_tls.mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
     t->cpu = x86_cpu_tls;
     t->cpu.gpr[X86_RAX] = 0;

@@ -557,6 +557,7 @@ commit(struct exec *x)
     t->altstack_flags = 0;
     t->restart = NULL;
     p->exec_done = true;
+    p->exit_signal = SIGCHLD;
     p->dumpable = !x->secure;
     p->keep_caps = false;
     if (x->program.eh.e_phnum)

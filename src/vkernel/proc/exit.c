@@ -102,8 +102,7 @@ reparent_children(struct process *p)
         list_append(&to->children, &child->sibling);
         if (child->pdeath_signal)
             signal_send_process(child, child->pdeath_signal);
-        if (child->exit_signal)
-            child->exit_signal = SIGCHLD;
+        child->exit_signal = SIGCHLD;
         if (child->zombie)
             notify_parent(child);
         else if (child->pgid != p->pgid && child->sid == p->sid)
@@ -239,6 +238,9 @@ struct wait_request {
 static bool
 matches(const struct process *child, const struct wait_request *w)
 {
+    /* Children that do not send SIGCHLD are waited for with __WCLONE or __WALL only, and others not with __WCLONE. */
+    if (!(w->options & __WALL) && (child->exit_signal != SIGCHLD) != ((w->options & (int)__WCLONE) != 0))
+        return false;
     switch (w->kind) {
     case WANT_PID:
         return child->pid == w->id;
@@ -334,7 +336,7 @@ int64_t
 sys_wait4(const uint64_t a[6])
 {
     int pid = (int)a[0], options = (int)a[2], status, r;
-    struct wait_request w = {.options = (options & (WNOHANG | WCONTINUED)) | WEXITED};
+    struct wait_request w = {.options = (options & (WNOHANG | WCONTINUED | __WALL | (int)__WCLONE)) | WEXITED};
     struct rusage ru;
 
     if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | (int)0xe0000000))
@@ -399,9 +401,7 @@ sys_waitid(const uint64_t a[6])
         return -EINVAL;
     }
     r = wait_for_child(&w);
-    if (r < 0)
-        return r;
-    memset(&info, 0, sizeof info);
+    memset(&info, 0, sizeof info); /* Linux clears it on errors, too */
     if (r > 0) {
         info.si_signo = SIGCHLD;
         info.si_code = w.code;
@@ -412,5 +412,7 @@ sys_waitid(const uint64_t a[6])
         if (a[4] && copy_to_guest(a[4], &ru, sizeof ru) < 0)
             return -EFAULT;
     }
-    return a[2] && copy_to_guest(a[2], &info, sizeof info) < 0 ? -EFAULT : 0;
+    if (a[2] && r != -ERESTARTSYS && copy_to_guest(a[2], &info, sizeof info) < 0)
+        return -EFAULT;
+    return r < 0 ? r : 0;
 }

@@ -108,6 +108,36 @@ futex_wait(uint64_t address, const struct futex_key *key, uint32_t value, uint64
     return r;
 }
 
+/* restart_args: address, value, deadline, bitset and above it whether the futex is private. */
+static int64_t
+resume_wait(struct task *t)
+{
+    uint64_t address = t->restart_args[0], deadline = t->restart_args[2], bitset = t->restart_args[3];
+    struct futex_key key;
+    int64_t r;
+
+    if (!mm_futex_key(address, bitset >> 32 != 0, &key))
+        return -EFAULT;
+    r = futex_wait(address, &key, (uint32_t)t->restart_args[1], deadline, (uint32_t)bitset);
+    if (r != -ERESTARTSYS || deadline == WAIT_FOREVER)
+        return r;
+    t->restart = resume_wait;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+/* With a timeout a handler ends the wait even under SA_RESTART (signal(7)); a stop leaves the deadline as it was. */
+static int64_t
+wait_call(uint64_t address, bool private, uint32_t value, uint64_t deadline, uint32_t bitset)
+{
+    uint64_t *args = sched_current->restart_args;
+
+    args[0] = address;
+    args[1] = value;
+    args[2] = deadline;
+    args[3] = (uint64_t)private << 32 | bitset;
+    return resume_wait(sched_current);
+}
+
 static int
 wake_op(uint64_t address, uint32_t op, bool *wake_second)
 {
@@ -291,11 +321,9 @@ sys_futex(const uint64_t a[6])
     }
     switch (op) {
     case FUTEX_WAIT:
-        r = futex_wait(a[0], &key, (uint32_t)a[2], deadline, FUTEX_BITSET_MATCH_ANY);
-        /* A restart would wait the whole time again. */
-        return r == -ERESTARTSYS && deadline != WAIT_FOREVER ? -EINTR : r;
+        return wait_call(a[0], private, (uint32_t)a[2], deadline, FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAIT_BITSET:
-        return futex_wait(a[0], &key, (uint32_t)a[2], deadline, (uint32_t)a[5]);
+        return wait_call(a[0], private, (uint32_t)a[2], deadline, (uint32_t)a[5]);
     case FUTEX_WAKE:
         return wake_key(&key, (unsigned)a[2], FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:

@@ -90,7 +90,7 @@ sys_setpgid(const uint64_t a[6])
     int pgid = a[1] ? (int)a[1] : (int)a[0] ? (int)a[0] : self->pid;
     bool exists = false;
 
-    if ((int)a[1] < 0)
+    if ((int)a[0] < 0 || (int)a[1] < 0)
         return -EINVAL;
     if (!p || (p != self && p->parent != self))
         return -ESRCH;

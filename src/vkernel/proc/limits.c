@@ -169,9 +169,10 @@ sys_setdomainname(const uint64_t a[6])
 int64_t
 sys_getrandom(const uint64_t a[6])
 {
+    enum { RANDOM = 2, INSECURE = 4 };
     uint64_t done = 0, left = a[1] > INT32_MAX ? INT32_MAX : a[1];
 
-    if (a[2] & ~7ull)
+    if ((a[2] & ~7ull) || (a[2] & (RANDOM | INSECURE)) == (RANDOM | INSECURE))
         return -EINVAL;
     while (left) {
         size_t n = left;
@@ -204,7 +205,9 @@ sys_sched_setaffinity(const uint64_t a[6])
         return -ESRCH;
     if (a[1] == 0)
         return -EINVAL;
-    return copy_from_guest(&first, a[2], 1) < 0 ? -EFAULT : 0;
+    if (copy_from_guest(&first, a[2], 1) < 0)
+        return -EFAULT;
+    return first & 1 ? 0 : -EINVAL; /* there is one processor, and it must be in the set */
 }
 
 int64_t
@@ -242,19 +245,30 @@ sys_sched_getscheduler(const uint64_t a[6])
 {
     if ((int)a[0] < 0)
         return -EINVAL;
-    return a[0] && !task_find((int)a[0]) ? -ESRCH : SCHED_OTHER;
+    if (a[0] && !task_find((int)a[0]))
+        return -ESRCH;
+    return (a[0] ? task_find((int)a[0]) : sched_current)->policy;
 }
 
 int64_t
 sys_sched_setscheduler(const uint64_t a[6])
 {
-    int policy = (int)a[1] & ~0x40000000;
+    int policy = (int)a[1] & ~0x40000000, priority;
+    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+    bool realtime = policy == SCHED_FIFO || policy == SCHED_RR;
 
     if ((int)a[0] < 0 || !known_policy(policy))
         return -EINVAL;
-    if (a[0] && !task_find((int)a[0]))
+    if (copy_from_guest(&priority, a[2], sizeof priority) < 0)
+        return -EFAULT;
+    if (!t)
         return -ESRCH;
-    return policy == SCHED_FIFO || policy == SCHED_RR ? (capable(CAP_SYS_NICE_BIT) ? 0 : -EPERM) : 0;
+    if (realtime ? priority < 1 || priority > 99 : priority != 0)
+        return -EINVAL;
+    if (realtime && !capable(CAP_SYS_NICE_BIT))
+        return -EPERM;
+    t->policy = policy;
+    return 0;
 }
 
 int64_t

@@ -68,6 +68,9 @@ bool signal_fatal_pending(void);
 bool signal_pending_task(const struct task *t);
 /* A fault of the current task: cannot be blocked or ignored. */
 void signal_force(int sig, int code, uint64_t address, int trapno);
+/* err: bits of the processor's page fault error code. */
+enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_FETCH = 16 };
+void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);
 /* At the edge to guest code. result: of the system call that ends (-ERESTART* decide), or 0 with nr -1. Returns true when
  * the system call is to be done again in place. */
 bool signal_deliver(int nr);

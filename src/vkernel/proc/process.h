@@ -93,6 +93,7 @@ struct task {
     enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
     bool queued, killable_only, preempted;
     char comm[16];
+    int policy;                  /* SCHED_*: kept and shown only */
     struct platform_fiber *fiber;
     struct platform_jump base;   /* the base dispatcher of the fiber */
     struct run_frame *frame;     /* innermost nested run */
@@ -133,6 +134,8 @@ bool signal_ignored_current(int sig);
 bool group_is_orphaned(int pgid);
 /* ppoll, pselect, epoll_pwait: replaces the mask until the call is over; restored by the edge. */
 void signal_set_temporary_mask(uint64_t set);
+/* For a call's result: what was not interrupted delivers nothing under the temporary mask; signals stay pending. */
+int64_t signal_temporary_mask_result(int64_t result);
 /* Process-directed asynchronous I/O and the like, with si_code and si_fd. */
 
 /* --- capabilities --- */

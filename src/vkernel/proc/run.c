@@ -124,7 +124,8 @@ evaluate(void)
     case EVAL_NOEXEC: {
         struct vma *v = mm_find(mm, cpu->rip);
 
-        signal_force(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip, 14);
+        signal_force_page_fault(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip,
+                                PF_USER | PF_FETCH | (v && v->start <= cpu->rip ? PF_PRESENT : 0));
         break;
     }
     case EVAL_BUDGET:
@@ -404,6 +405,7 @@ deliver_fault(void)
     struct vma *v = mm_find(mm, address);
     bool mapped = v && v->start <= address;
     int sig = pending_fault.sig;
+    unsigned err = PF_USER | (pending_fault.write ? PF_WRITE : 0) | (mapped && v->prot ? PF_PRESENT : 0);
 
     if (sig == 0) {
         run_trap(pending_trap, pending_trap_pc);
@@ -417,9 +419,9 @@ deliver_fault(void)
     if (mapped && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
         (sig == SIGBUS || (v->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) ||
          ((v->prot & PROT_READ) && mm_beyond_file(v, address))))
-        signal_force(SIGBUS, BUS_ADRERR, address, 14);
+        signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
     else
-        signal_force(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, 14);
+        signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);
 }
 
 /* --- what was evaluated: code that discovery missed, for the next build --- */

@@ -121,14 +121,6 @@ on_altstack(const struct task *t, uint64_t sp)
            sp - t->altstack_sp <= t->altstack_size;
 }
 
-static int
-altstack_state(const struct task *t, uint64_t sp)
-{
-    if (t->altstack_size == 0)
-        return SS_DISABLE;
-    return on_altstack(t, sp) ? SS_ONSTACK : 0;
-}
-
 static bool
 setup_frame(struct task *t, int sig, const struct signal_action *act, const siginfo_t *info, uint64_t mask)
 {
@@ -150,7 +142,8 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     frame.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
     frame.ss_sp = t->altstack_sp;
     frame.ss_size = t->altstack_size;
-    frame.ss_flags = altstack_state(t, cpu->gpr[X86_RSP]) | (t->altstack_flags & (int)0x80000000u);
+    /* How it was set, not whether we are on it: what sigreturn sets again. */
+    frame.ss_flags = t->altstack_size ? t->altstack_flags & (int)0x80000000u : SS_DISABLE;
     frame.mc = (struct guest_sigcontext){
         .r8 = cpu->gpr[8], .r9 = cpu->gpr[9], .r10 = cpu->gpr[10], .r11 = cpu->gpr[11],
         .r12 = cpu->gpr[12], .r13 = cpu->gpr[13], .r14 = cpu->gpr[14], .r15 = cpu->gpr[15],
@@ -234,17 +227,14 @@ bad:
 
 /* --- faults --- */
 
-void
-signal_force(int sig, int code, uint64_t address, int trapno)
+static void
+force(int sig, int code, uint64_t address)
 {
     struct task *t = sched_current;
     struct signal_action *act = &t->process->actions[sig];
     siginfo_t info = {.si_signo = sig, .si_code = code};
 
     info.si_addr = (void *)(uintptr_t)address;
-    last_fault.trapno = (uint64_t)trapno;
-    last_fault.cr2 = trapno == 14 ? address : 0;
-    last_fault.err = trapno == 14 ? 4 : 0;
     if ((t->blocked & SIGNAL_BIT(sig)) || act->handler == (uint64_t)(uintptr_t)SIG_IGN ||
         act->handler == (uint64_t)(uintptr_t)SIG_DFL) {
         /* Not even init survives a fault that it can not handle. */
@@ -253,6 +243,23 @@ signal_force(int sig, int code, uint64_t address, int trapno)
         group_exit(sig);
     }
     signal_send_info(t->process, t, &info);
+}
+
+void
+signal_force(int sig, int code, uint64_t address, int trapno)
+{
+    last_fault.trapno = (uint64_t)trapno;
+    last_fault.cr2 = last_fault.err = 0;
+    force(sig, code, address);
+}
+
+void
+signal_force_page_fault(int sig, int code, uint64_t address, unsigned err)
+{
+    last_fault.trapno = 14;
+    last_fault.cr2 = address;
+    last_fault.err = err;
+    force(sig, code, address);
 }
 
 /* --- taking signals --- */

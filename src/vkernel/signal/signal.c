@@ -323,6 +323,18 @@ signal_child_changed(struct process *child, int code, int status)
     signal_send_info(parent, NULL, &info);
 }
 
+int64_t
+signal_temporary_mask_result(int64_t result)
+{
+    struct task *t = sched_current;
+
+    if (result != -ERESTARTNOHAND && result != -EINTR && t->restore_blocked) {
+        t->blocked = t->saved_blocked;
+        t->restore_blocked = false;
+    }
+    return result;
+}
+
 void
 signal_set_temporary_mask(uint64_t set)
 {

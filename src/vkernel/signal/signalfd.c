@@ -103,7 +103,7 @@ signalfd_release(struct file *f)
 }
 
 static const struct file_ops signalfd_ops = {
-    .name = "[signalfd]",
+    .name = "signalfd",
     .read = signalfd_read,
     .poll = signalfd_poll,
     .release = signalfd_release,

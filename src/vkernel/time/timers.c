@@ -166,10 +166,28 @@ struct posix_timer {
     struct ktimer timer;
 };
 
+/* A timer has one signal: while that is pending, expirations are overruns of it. */
+static bool
+add_to_pending(struct posix_timer *t, struct list *pending)
+{
+    LIST_EACH(l, pending) {
+        struct signal_entry *e = list_entry(l, struct signal_entry, link);
+
+        if (e->info.si_code != SI_TIMER || e->info.si_timerid != t->id)
+            continue;
+        t->last_overrun = t->overrun + (uint64_t)e->info.si_overrun + 1;
+        e->info.si_overrun = (int)t->last_overrun;
+        t->overrun = 0;
+        return true;
+    }
+    return false;
+}
+
 static void
 posix_fired(struct ktimer *k)
 {
     struct posix_timer *t = list_entry(k, struct posix_timer, timer);
+    struct task *target = t->notify == SIGEV_THREAD_ID ? task_find(t->tid) : NULL;
     siginfo_t info;
 
     if (t->interval) {
@@ -187,6 +205,10 @@ posix_fired(struct ktimer *k)
     }
     if (t->notify == SIGEV_NONE)
         return;
+    if (t->notify == SIGEV_THREAD_ID && (!target || target->process != t->process))
+        return;
+    if (add_to_pending(t, target ? &target->pending : &t->process->pending))
+        return;
     memset(&info, 0, sizeof info);
     info.si_signo = t->sig;
     info.si_code = SI_TIMER;
@@ -195,16 +217,8 @@ posix_fired(struct ktimer *k)
     info.si_ptr = (void *)(uintptr_t)t->value;
     t->last_overrun = t->overrun;
     t->overrun = 0;
-    if (t->notify == SIGEV_THREAD_ID) {
-        struct task *target = task_find(t->tid);
-
-        if (target && target->process == t->process)
-            signal_send_info(t->process, target, &info);
-    } else {
-        signal_send_info(t->process, NULL, &info);
-    }
+    signal_send_info(t->process, target, &info);
 }
-
 
 static struct posix_timer *
 find_timer(uint64_t id)
@@ -252,6 +266,7 @@ sys_timer_create(const uint64_t a[6])
     struct process *p = current_process();
     struct guest_sigevent ev = {.sig = SIGALRM, .notify = SIGEV_SIGNAL};
     struct posix_timer *t;
+    unsigned count = 0;
     uint64_t now;
     int r = clock_read((int)a[0], &now);
 
@@ -269,7 +284,9 @@ sys_timer_create(const uint64_t a[6])
         if (!target || target->process != p)
             return -EINVAL;
     }
-    if (p->next_timer_id >= MAX_TIMERS)
+    LIST_EACH(l, &p->posix_timers)
+        count++;
+    if (count >= MAX_TIMERS)
         return -EAGAIN;
     t = calloc(1, sizeof *t);
     if (!t)
@@ -454,7 +471,7 @@ timerfd_release(struct file *f)
 }
 
 static const struct file_ops timerfd_ops = {
-    .name = "[timerfd]",
+    .name = "timerfd",
     .read = timerfd_read,
     .poll = timerfd_poll,
     .release = timerfd_release,

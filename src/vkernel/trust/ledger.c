@@ -38,7 +38,7 @@ verify_base(struct file *f, const struct artifact_ledger *row, const char *what)
     char expected[SHA256_HEX_SIZE], found[SHA256_HEX_SIZE];
     struct sha256 h;
     uint64_t size = file_size(f), host_offset;
-    bool shared;
+    bool bounded;
     void *view;
     int fd;
 
@@ -50,7 +50,7 @@ verify_base(struct file *f, const struct artifact_ledger *row, const char *what)
         return 0;
     memcpy(h.bytes, row->sha256, SHA256_SIZE);
     sha256_hex(&h, expected);
-    if (!f->ops->mmap_source || f->ops->mmap_source(f, &fd, &host_offset, &shared) < 0 || size != row->file_size ||
+    if (!f->ops->mmap_source || f->ops->mmap_source(f, &fd, &host_offset, &bounded) < 0 || size != row->file_size ||
         size == 0 || !(view = platform_map_view(fd, host_offset, size)))
         return refuse(f, what, expected, "", "the file can not be read");
     sha256_of(view, size, &h);

@@ -189,12 +189,9 @@ tty_input_ready(const struct tty *t)
         return distance(t->head, t->tail);
     if (t->lines == 0)
         return 0;
-    for (unsigned k = t->head; k != t->committed; k = (k + 1) % TTY_INPUT) {
+    for (unsigned k = t->head; k != t->committed; k = (k + 1) % TTY_INPUT)
         if (!(t->input[k] & TTY_MARK_EOF))
             n++;
-        if (t->input[k] & (TTY_MARK_LINE | TTY_MARK_EOF))
-            break;
-    }
     return n;
 }
 

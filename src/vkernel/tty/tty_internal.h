@@ -52,7 +52,7 @@ void tty_init(struct tty *t);
 void tty_put(struct tty *t);
 void tty_receive(struct tty *t, const uint8_t *data, size_t size);
 unsigned tty_input_room(const struct tty *t);
-unsigned tty_input_ready(const struct tty *t); /* bytes a read would get */
+unsigned tty_input_ready(const struct tty *t); /* bytes of all whole lines, FIONREAD */
 void tty_hangup(struct tty *t);
 void tty_flush_input(struct tty *t);
 void tty_flush_output(struct tty *t);

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Options of `ingot run`: what they do, and that a wrong one ends with status 125 before anything runs. On a vkernel
+without compiled code.
+
+    options.py VKERNEL MKPAYLOAD INGOT SHOW.c
+"""
+import os, subprocess, sys, tempfile
+
+vkernel, mkpayload, ingot, source = sys.argv[1:]
+failed = 0
+
+
+def run(*args, cwd=None, without=''):
+    """without: shell redirections that close descriptors"""
+    r = subprocess.run(['sh', '-c', f'exec "$@" {without}', 'sh', os.path.abspath(ingot), 'run', *args], capture_output=True, text=True, timeout=30, cwd=cwd,
+                       stdin=subprocess.DEVNULL)
+    return r.returncode, r.stdout, r.stderr
+
+
+def expect(what, got, status, out=None):
+    global failed
+    if got[0] != status or (out is not None and out not in got[1]) or (status == 125 and not got[2].startswith('ingot: ')):
+        failed += 1
+        print('not ok', what, got)
+    else:
+        print('ok', what)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        root, image, volume = (os.path.join(work, name) for name in ('root', 'image', 'volume'))
+        for d in ('bin', 'run', 'var', 'etc'):
+            os.makedirs(os.path.join(root, d))
+        os.symlink('/run', root + '/var/run')
+        with open(root + '/etc/passwd', 'w') as f:
+            f.write('someone:x:12:34::/:\n')
+        subprocess.run(['cc', '-O1', '-static', '-o', root + '/bin/show', source], check=True)
+        subprocess.run([sys.executable, mkpayload, vkernel, root, image, '/bin/show'], check=True)
+        os.mkdir(volume)
+        with open(volume + '/f', 'w') as f:
+            f.write('x')
+
+        expect('command', run(image), 7, '/ 0 ')
+        expect('slashless name', run('image', cwd=work), 7)
+        expect('empty words', run('--workdir', '', '--user', '5', image, 'show', '', 'x'), 7, '[] is no file\n[x] is no file')
+        expect('user by name', run('-u', 'someone', image), 7, '/ 12 ')
+        expect('hostname', run('-h', 'h' * 64, image), 7, 'h' * 64)
+        expect('new workdir', run('-w', '/a/new/dir', image), 7, '/a/new/dir 0')
+        expect('workdir through a link', run('-w', '/var/run/x', image, 'show', '/run/x'), 7, '/run/x 0')
+        expect('volume', run('-v', volume + ':/new/v', image, 'show', '/new/v/f'), 7, '/new/v/f 100644 0')
+        expect('volume through a link', run('-v', volume + ':/var/run/v:ro', image, 'show', '/run/v/f'), 7,
+               '/run/v/f 100644 -1')
+        expect('file volume', run('-v', volume + '/f:/var/run/g:rw', image, 'show', '/run/g'), 7, '/run/g 100644')
+        os.chmod(volume, 0o777)
+        expect('made in a volume', run('-u', '5:6', '-v', volume + ':/v', image, 'show', '+/v/made'), 7, 'made 1\n')
+        made = os.stat(volume + '/made')
+        if os.getuid() == 0:
+            expect('is the maker\'s', (0, f'{made.st_uid} {made.st_gid}', ''), 0, '5 6')
+        expect('has the guest\'s mode', (0, oct(made.st_mode), ''), 0, '0o100666')
+        expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
+        expect('closed stdin and stderr', run('--audit', work + '/audit', image, 'show', '-', '!', without='<&- 2>&-'), 7,
+               'read 0\nwrote 6\n')
+        with open(work + '/audit') as f:
+            expect('the audit file is not the guest\'s', (0, f.read() or 'empty', ''), 0, 'empty')
+        for size in ('0', '1000000000', '1g', '1GiB', '900MB', '900000k', '900000000b'):
+            expect('memory ' + size, run('--memory', size, image), 7)
+
+        for name, value in (('memory', '1q'), ('memory', 'x'), ('memory', '-5'), ('memory', ''), ('memory', '9' * 30),
+                            ('hostname', ''), ('hostname', 'h' * 65), ('volume', '/a'),
+                            ('volume', volume + ':rel'), ('volume', volume + ':/v:bogus'), ('volume', '/nonexistent:/v'),
+                            ('volume', volume + ':/etc/passwd/v'), ('workdir', 'rel'), ('workdir', '/etc/passwd'),
+                            ('user', 'nobody-here'), ('stress', 'x'), ('audit', '/nonexistent/x'), ('nonsense', 'x')):
+            expect(f'--{name} {value[-20:]}', run('--' + name, value, image), 125)
+        expect('--stats=', run('--stats=/nonexistent/x', image), 125)
+        expect('no such image', run(work + '/nothing'), 125)
+        expect('a program of the host', run('/bin/true'), 125)
+        expect('no such command', run(image, 'nothing'), 127)
+        expect('not executable', run(image, '/etc/passwd'), 126)
+    return failed != 0
+
+
+sys.exit(main())
