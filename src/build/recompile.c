@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "aot/aot.h"
+#include "build/flag_facts.h"
 #include "build/jobs.h"
 #include "build/recompiler_version.h"
 #include "elf/elf_image.h"
@@ -17,62 +18,6 @@
 #include "wasm/object.h"
 
 /* --- one ELF to a code object --- */
-
-/* Whole-file facts about flags (ir_flag_facts): addresses whose code reads flags before writing them. */
-struct flag_facts {
-    VEC(uint64_t) readers; /* sorted */
-    bool live_at_return;
-};
-
-static int
-compare_u64(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static bool
-reads_flags_at_entry(void *context, uint64_t address)
-{
-    struct flag_facts *facts = context;
-
-    return facts->readers.count && bsearch(&address, facts->readers.items, facts->readers.count,
-                                           sizeof address, compare_u64);
-}
-
-static void
-collect_flag_facts(const struct disc *d, const struct elf_image *image, struct ir_func *f, struct ir_build *b,
-                   struct flag_facts *facts)
-{
-    VEC(uint8_t) live = {0};
-
-    for (size_t i = 0; i < d->funcs.count; i++) {
-        disc_lift(d, &d->funcs.items[i], image, f, b);
-        live.count = 0;
-        vec_reserve(&live, f->blocks.count);
-        ir_flags_live_in(f, live.items);
-        for (size_t j = 0; j < f->blocks.count; j++) {
-            const struct ir_block *block = &f->blocks.items[j];
-            uint64_t next = block->end.next;
-
-            if (block->entry && (live.items[j] & ~(1u << X86_FLAG_DF)))
-                vec_push(&facts->readers, block->address);
-            if (facts->live_at_return ||
-                (block->end.kind != IR_T_CALL && block->end.kind != IR_T_CALL_INDIRECT))
-                continue;
-            for (size_t k = 0; k < f->blocks.count; k++) {
-                if (f->blocks.items[k].address == next) {
-                    facts->live_at_return |= (live.items[k] & ~(1u << X86_FLAG_DF)) != 0;
-                    break;
-                }
-            }
-        }
-    }
-    vec_fini(&live);
-    if (facts->readers.count)
-        qsort(facts->readers.items, facts->readers.count, sizeof(uint64_t), compare_u64);
-}
 
 static void
 declare_functions(const struct disc *d, struct wasm_object *o)
@@ -134,8 +79,8 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     struct ir_func f;
     struct ir_build b;
     struct flag_facts facts = {0};
-    struct ir_flag_facts flag_facts = {.live_at_entry = reads_flags_at_entry, .context = &facts};
-    struct ir_pipeline pipeline = {.flags = &flag_facts, .dump_pass = dump_pass, .dump_out = stdout};
+    struct ir_flag_facts view = flag_facts_view(&facts);
+    struct ir_pipeline pipeline = {.flags = &view, .dump_pass = dump_pass, .dump_out = stdout};
     struct wasm_object *o;
     int result = 0;
 
@@ -148,8 +93,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
     o = wasm_object_new(!image.is_pie);
-    collect_flag_facts(&d, &image, &f, &b, &facts);
-    flag_facts.live_at_return = facts.live_at_return;
+    flag_facts_collect(&facts, &d, &image, &f, &b);
     declare_functions(&d, o);
     for (size_t i = 0; i < d.funcs.count && result == 0; i++) {
         disc_lift(&d, &d.funcs.items[i], &image, &f, &b);
@@ -168,7 +112,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     wasm_object_free(o);
     ir_build_fini(&b);
     ir_func_fini(&f);
-    vec_fini(&facts.readers);
+    flag_facts_fini(&facts);
     disc_fini(&d);
     elf_image_close(&image);
     return result;

@@ -3,7 +3,7 @@
 #ifndef CLI_ARTIFACT_READER_H
 #define CLI_ARTIFACT_READER_H
 
-#include "artifact/format.h"
+#include "artifact/check.h"
 #include "base/err.h"
 #include "base/file.h"
 
@@ -13,8 +13,6 @@ struct artifact_view {
     struct artifact_footer footer;
     const uint8_t *payload;
 };
-
-extern const char *const artifact_section_names[ARTIFACT_SECTION_COUNT];
 
 /* Checks the frame (footer, header and its hash, section bounds), not the contents. */
 int artifact_open(struct artifact_view *v, const char *path, struct err *e);

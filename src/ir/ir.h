@@ -189,7 +189,8 @@ void ir_print(const struct ir_func *f, FILE *out);     /* see docs/recompilation
 /* --- passes: ir/pipeline.c holds the one list ---
  * What a call site or a return may rely on about flags (whole-image facts of one ELF). */
 struct ir_flag_facts {
-    bool live_at_return;  /* some return site of this ELF reads flags it did not write */
+    /* does some caller of the function at this address read flags that it returns? NULL: of none */
+    bool (*live_at_return)(void *context, uint64_t function);
     /* does the function at this address read flags at entry? NULL: no function does */
     bool (*live_at_entry)(void *context, uint64_t address);
     void *context;

@@ -43,15 +43,14 @@ live_at(const struct liveness *l, uint64_t address)
 static uint64_t
 live_over_call(const struct liveness *l, uint64_t next)
 {
-    if (l->facts != NULL && !l->facts->live_at_return)
-        return EXIT_STATES;
     return EXIT_STATES | (live_at(l, next) & IR_STATES_FLAGS);
 }
 
 static uint64_t
 live_at_end(const struct liveness *l, const struct ir_terminator *t)
 {
-    bool returns_flags = l->facts == NULL || l->facts->live_at_return;
+    bool returns_flags = l->facts == NULL || (l->facts->live_at_return != NULL &&
+                                              l->facts->live_at_return(l->facts->context, l->f->address));
     uint64_t live = 0;
 
     switch (t->kind) {

@@ -61,6 +61,14 @@ struct platform_jump {
 int platform_mark(struct platform_jump *j) __attribute__((returns_twice));
 _Noreturn void platform_jump(struct platform_jump *j, int value);
 
+/* --- the artifact's file and what is remembered of it: seals.c, vkernel/trust/seal.h --- */
+struct platform_identity {
+    uint64_t device, inode, size, modified_ns, changed_ns;
+};
+int platform_file_identity(int fd, struct platform_identity *id);
+long platform_seal_read(const char *name, char *text, size_t size); /* bytes; -1 when there is none */
+void platform_seal_write(const char *name, const char *text, size_t size);
+
 /* --- compiled code: enter.S --- */
 /* Runs compiled code from the state in x86_cpu_tls until it leaves; the state is there again, rip too. */
 void platform_enter(const void *code);

@@ -59,17 +59,23 @@ end_branch(struct gen *g, const struct flow_node *n, const struct ir_terminator 
     go_to(g, next);
 }
 
-static bool
-leads_to_switch(const struct gen *g, const struct flow_node *n)
+/* Each switch has its own index local: on the way to it the index of another may be set, when that is the header of the
+ * loop around. */
+uint32_t
+gen_switch_local(struct gen *g, uint32_t node)
 {
-    return n->count == 1 && g->graph.nodes.items[g->graph.successors.items[n->first]].kind == FLOW_SWITCH;
+    uint32_t k = g->graph.nodes.items[node].index;
+
+    while (g->switch_locals.count <= k)
+        vec_push(&g->switch_locals, (uint32_t)0);
+    return gen_special_local(g, &g->switch_locals.items[k], IR_I32);
 }
 
 /* An index out of range must not be one of those that labels have added after the table's. */
 static void
-set_switch_index(struct gen *g, uint32_t target_count)
+set_switch_index(struct gen *g, uint32_t node, uint32_t target_count)
 {
-    uint32_t local = gen_special_local(g, &g->index_local, IR_I32);
+    uint32_t local = gen_switch_local(g, node);
 
     code_op_index(&g->code, W_LOCAL_TEE, local);
     code_i32_const(&g->code, UINT32_MAX);
@@ -88,8 +94,8 @@ end_switch(struct gen *g, const struct flow_node *n, const struct ir_terminator 
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
     }
     gen_value(g, t->value);
-    if (leads_to_switch(g, n)) {
-        set_switch_index(g, t->target_count);
+    if (g->switch_node[n->index] != FLOW_NONE) {
+        set_switch_index(g, g->switch_node[n->index], t->target_count);
         go_to(g, successor(g, n, 0));
         return;
     }
@@ -159,7 +165,7 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
     case IR_T_JUMP_INDIRECT:
         gen_value(g, t->value);
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
-        if (leads_to_switch(g, n))
+        if (g->jump_node != g->indirect)
             gen_goto_index(g);
         go_to(g, successor(g, n, 0));
         break;
@@ -226,6 +232,14 @@ write_guard(struct gen *g, const struct flow_node *n)
     go_to(g, successor(g, n, 0));
 }
 
+static uint32_t
+label_local(struct gen *g, uint32_t dispatch)
+{
+    if (g->graph.nodes.items[dispatch].kind == FLOW_SWITCH)
+        return gen_switch_local(g, dispatch);
+    return gen_special_local(g, &g->label_local, IR_I32);
+}
+
 static void
 write_node(struct gen *g, uint32_t node)
 {
@@ -248,7 +262,7 @@ write_node(struct gen *g, uint32_t node)
         gen_jump_indirect(g, node);
         break;
     case FLOW_SWITCH:
-        code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->index_local, IR_I32));
+        code_op_index(&g->code, W_LOCAL_GET, gen_switch_local(g, node));
         branch_table(g, n);
         break;
     case FLOW_GUARD:
@@ -261,8 +275,7 @@ write_node(struct gen *g, uint32_t node)
     default: /* FLOW_LABEL */
         gen_flush(g, gen_flush_at_end(g, node, g->flow[node].dirty_in));
         code_i32_const(&g->code, n->index);
-        code_op_index(&g->code, W_LOCAL_SET,
-                      gen_special_local(g, leads_to_switch(g, n) ? &g->index_local : &g->label_local, IR_I32));
+        code_op_index(&g->code, W_LOCAL_SET, label_local(g, g->graph.successors.items[n->first]));
         go_to(g, successor(g, n, 0));
         break;
     }
@@ -344,6 +357,7 @@ gen_fini(struct gen *g)
         vec_fini(&g->free_locals[i]);
     vec_fini(&g->local_types);
     vec_fini(&g->scopes);
+    vec_fini(&g->switch_locals);
     flow_graph_fini(&g->graph);
     ir_block_map_fini(&g->map);
     mem_free(g->values);

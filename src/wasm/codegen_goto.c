@@ -80,7 +80,7 @@ add_guard(struct gen *g, uint64_t address, uint32_t *slot)
 uint32_t
 gen_goto_node(struct gen *g, uint32_t jumps)
 {
-    struct flow_node n = {.kind = FLOW_SWITCH};
+    struct flow_node n = {.kind = FLOW_SWITCH, .index = g->switch_count++};
     uint32_t *slots, count;
 
     if (!has_computed_goto(g, jumps))
@@ -118,5 +118,5 @@ gen_goto_index(struct gen *g)
     code_op(&g->code, W_I32_MUL);
     code_i32_const(&g->code, 32 - g->goto_bits);
     code_op(&g->code, W_I32_SHR_U);
-    code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->index_local, IR_I32));
+    code_op_index(&g->code, W_LOCAL_SET, gen_switch_local(g, g->jump_node));
 }

@@ -128,9 +128,14 @@ share_switches(struct gen *g)
     }
     memset(g->switch_node, 0xff, (g->f->blocks.count + 1) * sizeof *g->switch_node);
     for (uint32_t k = 0; k < first.count; k++) {
-        struct flow_node n = {.kind = FLOW_SWITCH};
+        struct flow_node n = {.kind = FLOW_SWITCH, .index = g->switch_count};
 
-        uses.items[k] = uses.items[k] > 1 ? flow_add_node(&g->graph, &n) : FLOW_NONE;
+        if (uses.items[k] == 1) {
+            uses.items[k] = FLOW_NONE;
+            continue;
+        }
+        uses.items[k] = flow_add_node(&g->graph, &n);
+        g->switch_count++;
     }
     for (uint32_t i = 0; i < g->f->blocks.count; i++) {
         if (shares_switch(&g->f->blocks.items[i].end))

@@ -34,7 +34,8 @@ struct value_info {
 struct node_flow { /* cached states (not promoted ones) around a node */
     uint64_t define, clean;     /* dirty_out = (dirty_in & ~clean) | define */
     uint64_t expose, kill;      /* need_in = (need_out & ~kill) | expose */
-    uint64_t dirty_in, dirty_out, need_in, need_out;
+    uint64_t dirty_in, need_in, need_out;
+    uint64_t any, all, forced; /* of what comes in dirty: by some edge, by all, by one whose node cannot write back */
     uint32_t predecessors;
 };
 
@@ -53,6 +54,7 @@ struct gen {
     struct flow_graph graph;
     struct flow_layout layout;
     uint32_t *block_node;     /* by block */
+    uint32_t switch_count;    /* FLOW_SWITCH nodes */
     uint32_t *switch_node;    /* by block: the FLOW_SWITCH its jump table is in, or FLOW_NONE */
     uint32_t indirect;        /* the FLOW_INDIRECT node, or FLOW_NONE */
     uint32_t jump_node;       /* where indirect jumps go: that, or the FLOW_SWITCH of computed gotos */
@@ -65,7 +67,8 @@ struct gen {
     /* locals */
     VEC(uint8_t) local_types; /* IR types of those after the parameters */
     uint32_t state_local[X86_S_COUNT];
-    uint32_t pc_local, target_local, label_local, index_local; /* 0: not made yet */
+    uint32_t pc_local, target_local, label_local; /* 0: not made yet */
+    VEC(uint32_t) switch_locals; /* by index of FLOW_SWITCH nodes, 0: not made yet */
     VEC(uint32_t) free_locals[IR_V128 + 1];
 
     /* the block being written */
@@ -118,6 +121,9 @@ void gen_syscall(struct gen *g, uint64_t next);
 void gen_trap(struct gen *g, const struct ir_terminator *t);
 void gen_poll(struct gen *g, uint64_t address, uint64_t flush);
 uint32_t gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type);
+
+/* --- codegen.c --- */
+uint32_t gen_switch_local(struct gen *g, uint32_t node);
 
 /* --- codegen_goto.c --- */
 /* Where the function's indirect jumps go: g->indirect, or a node that looks for its own entries first. */

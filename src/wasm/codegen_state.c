@@ -4,8 +4,9 @@
  * Forward: a state is dirty when some path has set it since it was last written back. Backward: a state is
  * needed when some path reads its local (a write-back does) before it is set or read again.
  *
- * Into a wide join (an interpreter's dispatch) vectors and flags go written back: dirty on one path of hundreds, they would
- * have to be kept on all the others. */
+ * Vectors and flags that are dirty on some of the paths into a join are written back on these, or they would have to be
+ * kept on all the others. A loop's header waits with that for the loop's end, unless it has many predecessors: then it is
+ * an interpreter's dispatch. */
 #include "wasm/codegen_internal.h"
 
 #include <string.h>
@@ -60,16 +61,21 @@ enum { WIDE_JOIN = 8 }; /* predecessors */
 
 #define GENERAL_STATES (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
 
-static uint64_t
-flush_into_wide_join(const struct gen *g, const struct flow_node *n, uint64_t dirty)
+static bool
+can_flush(const struct flow_node *n)
 {
-    if (n->kind != FLOW_BLOCK && n->kind != FLOW_LABEL)
-        return 0;
-    for (uint32_t k = 0; k < n->count; k++) {
-        if (g->flow[g->graph.successors.items[n->first + k]].predecessors > WIDE_JOIN)
-            return dirty & ~GENERAL_STATES;
-    }
-    return 0;
+    return n->kind == FLOW_BLOCK || n->kind == FLOW_LABEL;
+}
+
+/* What the node writes back because some successor takes it for clean. */
+static uint64_t
+flush_into_joins(const struct gen *g, const struct flow_node *n, uint64_t dirty)
+{
+    uint64_t flush = 0;
+
+    for (uint32_t k = 0; can_flush(n) && k < n->count; k++)
+        flush |= dirty & ~g->flow[g->graph.successors.items[n->first + k]].dirty_in;
+    return flush;
 }
 
 uint64_t
@@ -104,13 +110,13 @@ gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty)
     if (n->kind == FLOW_EXIT || n->kind == FLOW_INDIRECT)
         return dirty & ~gen_dead_states(n->flags_dead);
     if (n->kind == FLOW_LABEL)
-        return flush_into_wide_join(g, n, dirty);
+        return flush_into_joins(g, n, dirty);
     if (n->kind != FLOW_BLOCK)
         return 0;
     kind = g->f->blocks.items[n->index].end.kind;
     if (kind == IR_T_RETURN || kind == IR_T_TRAP || kind == IR_T_NONE || gen_ends_in_call(g, n))
         return dirty & ~gen_dead_states(n->flags_dead);
-    return flush_into_wide_join(g, n, dirty) & ~gen_dead_states(n->flags_dead);
+    return flush_into_joins(g, n, dirty) & ~gen_dead_states(n->flags_dead);
 }
 
 static void
@@ -178,8 +184,21 @@ dirty_at_end(const struct node_flow *flow)
     return (flow->dirty_in & ~flow->clean) | flow->define;
 }
 
+/* Dirty at the node's end for a successor: all that may be, or what is left after write-backs into joins. */
+static uint64_t
+dirty_out(struct gen *g, uint32_t node, bool flushed)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+    uint64_t dirty = dirty_at_end(&g->flow[node]);
+
+    if (gen_ends_in_call(g, n))
+        return 0;
+    return flushed ? dirty & ~flush_into_joins(g, n, dirty) : dirty;
+}
+
+/* May it be dirty: the union over all paths. */
 static void
-solve_dirty(struct gen *g)
+solve_may_be_dirty(struct gen *g)
 {
     bool changed;
 
@@ -188,20 +207,51 @@ solve_dirty(struct gen *g)
         for (uint32_t i = 0; i < g->layout.count; i++) {
             uint32_t node = g->layout.order[i];
             const struct flow_node *n = &g->graph.nodes.items[node];
-            struct node_flow *flow = &g->flow[node];
+            uint64_t out = dirty_out(g, node, false);
 
-            flow->dirty_out = dirty_at_end(flow);
-            flow->dirty_out &= gen_ends_in_call(g, n) ? 0 : ~flush_into_wide_join(g, n, flow->dirty_out);
             for (uint32_t k = 0; k < n->count; k++) {
                 struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
 
-                if ((flow->dirty_out & ~s->dirty_in) == 0)
-                    continue;
-                s->dirty_in |= flow->dirty_out;
-                changed = true;
+                changed |= (out & ~s->dirty_in) != 0;
+                s->dirty_in |= out;
             }
         }
     } while (changed);
+}
+
+/* One step down from there: what the joins take for dirty, given what comes to them. */
+static bool
+narrow_dirty(struct gen *g)
+{
+    bool changed = false;
+
+    for (uint32_t i = 0; i < g->layout.count; i++) {
+        struct node_flow *flow = &g->flow[g->layout.order[i]];
+
+        flow->any = flow->forced = 0;
+        flow->all = IR_STATES_ALL;
+    }
+    for (uint32_t i = 0; i < g->layout.count; i++) {
+        const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
+        uint64_t out = dirty_out(g, g->layout.order[i], true);
+
+        for (uint32_t k = 0; k < n->count; k++) {
+            struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
+
+            s->any |= out;
+            s->all &= out;
+            s->forced |= can_flush(n) ? 0 : out;
+        }
+    }
+    for (uint32_t i = 0; i < g->layout.count; i++) {
+        struct node_flow *flow = &g->flow[g->layout.order[i]];
+        bool keeps = g->layout.loop_end[i] != 0 && flow->predecessors <= WIDE_JOIN;
+        uint64_t in = keeps ? flow->any : (flow->any & GENERAL_STATES) | (flow->any & flow->all) | flow->forced;
+
+        changed |= in != flow->dirty_in;
+        flow->dirty_in = in;
+    }
+    return changed;
 }
 
 static uint64_t
@@ -257,7 +307,9 @@ gen_analyse_states(struct gen *g)
         if (n->kind == FLOW_BLOCK)
             summarise_dirty(g, &g->flow[g->layout.order[i]], &g->f->blocks.items[n->index]);
     }
-    solve_dirty(g);
+    solve_may_be_dirty(g);
+    while (narrow_dirty(g))
+        ;
     for (uint32_t i = 0; i < g->layout.count; i++) {
         const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
 

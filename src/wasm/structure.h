@@ -14,11 +14,11 @@ enum flow_kind {
     FLOW_BLOCK,    /* index: the IR block */
     FLOW_EXIT,     /* leaves to `address` */
     FLOW_INDIRECT, /* all indirect jumps of the function */
-    FLOW_SWITCH,   /* all jumps through one table, or all computed gotos: branches on the index local */
+    FLOW_SWITCH,   /* all jumps through one table, or all computed gotos: branches on its index local; index: which */
     FLOW_GUARD,    /* goes on if the indirect target is `address`, else to its second successor */
     FLOW_DISPATCH, /* made for irreducible loops: branches on the label local; index: how many made before */
-    FLOW_LABEL,    /* sets the label local to `index`, then goes to a FLOW_DISPATCH; or the index local to one more
-                      index of a FLOW_SWITCH */
+    FLOW_LABEL,    /* sets the label local to `index`, then goes to a FLOW_DISPATCH; or the index local of a FLOW_SWITCH
+                      to one more index */
 };
 
 #define FLOW_NONE UINT32_MAX

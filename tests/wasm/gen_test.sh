@@ -4,8 +4,10 @@ set -e
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 "$1" "$dir"
-"$2" "$dir" 1 200
-for module in "$dir"/*.wasm; do
-    wasm-validate --enable-tail-call "$module"
+for seed in 1 2 3 14; do
+    "$2" "$dir" "$seed" 300
+    for module in "$dir"/*.wasm; do
+        wasm-validate --enable-tail-call "$module"
+    done
+    node "$3" "$dir"
 done
-node "$3" "$dir"

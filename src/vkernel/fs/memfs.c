@@ -1111,9 +1111,11 @@ file_base_ledger(const struct file *f)
 {
     const struct inode *i = f->inode;
     const struct artifact_inode *b;
+    const struct artifact_ledger *row;
 
     if (!i || i->ops != &memfs_inode_ops || i->base_index == ARTIFACT_NONE || i->kind != CONTENT_BASE)
         return NULL;
     b = artifact_inode(inode_base(i), i->base_index);
-    return b && b->ledger != ARTIFACT_NONE ? artifact_ledger(inode_base(i), b->ledger) : NULL;
+    row = b && b->ledger != ARTIFACT_NONE ? artifact_ledger(inode_base(i), b->ledger) : NULL;
+    return row && memcmp(row->sha256, b->sha256, sizeof row->sha256) == 0 ? row : NULL;
 }

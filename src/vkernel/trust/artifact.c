@@ -1,19 +1,19 @@
-/* The artifact file: opened and verified at start. */
+/* The artifact file: opened and verified at start, or known to be what was verified before (seal.h). */
 #include "vkernel/trust/artifact.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifact/check.h"
 #include "base/sha256.h"
 #include "platform/platform.h"
+#include "vkernel/trust/seal.h"
 
 struct artifact {
     int fd;
-    uint64_t payload;       /* offset in the file */
-    const uint8_t *view;    /* the payload, mapped */
-    uint64_t size;
+    const uint8_t *view;    /* the file, mapped */
+    uint64_t size, payload; /* of the file; offset of the payload in it */
     const struct artifact_header *header;
     const struct artifact_inode *inodes;
     const struct artifact_dirent *dirents;
@@ -24,54 +24,36 @@ struct artifact {
 
 struct artifact *the_artifact;
 
-static const char *const section_names[ARTIFACT_SECTION_COUNT] = {
-    [ARTIFACT_CONFIG] = "config",   [ARTIFACT_INODES] = "inodes", [ARTIFACT_DIRENTS] = "dirents",
-    [ARTIFACT_STRINGS] = "strings", [ARTIFACT_LEDGER] = "ledger", [ARTIFACT_CODE_MAP] = "code map",
-    [ARTIFACT_DATA] = "data",
-};
+static struct artifact *
+discard(struct artifact *a)
+{
+    if (a->view)
+        platform_release((void *)(uintptr_t)a->view, a->size);
+    platform_close(a->fd);
+    free(a);
+    return NULL;
+}
 
 static struct artifact *
-fail(struct artifact *a, char *error, size_t size, const char *format, ...)
+fail(struct artifact *a, char *error, size_t size, const char *message)
 {
-    va_list ap;
-
-    va_start(ap, format);
-    vsnprintf(error, size, format, ap);
-    va_end(ap);
-    if (a) {
-        if (a->view)
-            platform_release((void *)(uintptr_t)a->view, a->size);
-        platform_close(a->fd);
-        free(a);
-    }
-    return NULL;
+    snprintf(error, size, "%s", message);
+    return a ? discard(a) : NULL;
 }
 
-static bool
-same_hash(const void *data, size_t size, const uint8_t expected[32])
+struct complaint {
+    char *text;
+    size_t size;
+};
+
+/* The first part that does not match. */
+static void
+complain(void *context, const char *text)
 {
-    struct sha256 h;
+    struct complaint *c = context;
 
-    sha256_of(data, size, &h);
-    return memcmp(h.bytes, expected, SHA256_SIZE) == 0;
-}
-
-/* NULL, or what is wrong with the sections. */
-static const char *
-check_section(struct artifact *a, unsigned id, char *text, size_t size)
-{
-    const struct artifact_section *s = &a->header->sections[id];
-
-    if (s->offset % PAGE_SIZE != 0 || s->offset > a->size || s->size > a->size - s->offset) {
-        snprintf(text, size, "section %s lies outside of the payload", section_names[id]);
-        return text;
-    }
-    /* Contents of files are verified one by one, when they are first executed. */
-    if (id != ARTIFACT_DATA && !same_hash(a->view + s->offset, s->size, s->sha256)) {
-        snprintf(text, size, "section %s does not have the hash that the header gives", section_names[id]);
-        return text;
-    }
-    return NULL;
+    if (c->text[0] == '\0')
+        snprintf(c->text, c->size, "%s", text);
 }
 
 static const void *
@@ -80,7 +62,7 @@ section(const struct artifact *a, unsigned id, size_t item, uint64_t *count)
     const struct artifact_section *s = &a->header->sections[id];
 
     *count = s->size / item;
-    return a->view + s->offset;
+    return a->view + a->payload + s->offset;
 }
 
 struct artifact *
@@ -88,38 +70,26 @@ artifact_open(int fd, char *error, size_t error_size)
 {
     struct artifact *a = calloc(1, sizeof *a);
     struct artifact_footer footer;
-    int64_t file_size;
-    char text[128];
+    int64_t file_size = platform_file_size(fd);
+    const char *wrong;
 
     if (!a)
         return fail(NULL, error, error_size, "out of memory");
     a->fd = fd;
-    file_size = platform_file_size(fd);
-    if (file_size < (int64_t)sizeof footer ||
-        platform_read_at(fd, &footer, sizeof footer, (uint64_t)file_size - sizeof footer) != (long)sizeof footer)
-        return fail(a, error, error_size, "this executable carries no image");
-    if (footer.magic != ARTIFACT_MAGIC)
-        return fail(a, error, error_size, "this executable carries no image (no footer)");
-    if (footer.file_size != (uint64_t)file_size || footer.payload_offset % PAGE_SIZE != 0 ||
-        footer.payload_offset > (uint64_t)file_size - sizeof footer)
-        return fail(a, error, error_size, "the artifact was cut short or has bytes added (%lld bytes, expected %llu)",
-                    (long long)file_size, (unsigned long long)footer.file_size);
-    a->payload = footer.payload_offset;
-    a->size = (uint64_t)file_size - sizeof footer - a->payload;
-    if (a->size < sizeof *a->header)
-        return fail(a, error, error_size, "the artifact has no room for its header");
-    a->view = platform_map_view(fd, a->payload, a->size);
+    a->size = file_size > 0 ? (uint64_t)file_size : 0;
+    a->view = a->size ? platform_map_view(fd, 0, a->size) : NULL;
     if (!a->view)
         return fail(a, error, error_size, "cannot map the artifact");
-    a->header = (const struct artifact_header *)(const void *)a->view;
-    if (a->header->magic != ARTIFACT_MAGIC || a->header->version != ARTIFACT_VERSION ||
-        a->header->section_count != ARTIFACT_SECTION_COUNT || a->header->payload_size > a->size)
-        return fail(a, error, error_size, "the artifact's header is not of version %u", ARTIFACT_VERSION);
-    if (!same_hash(a->header, sizeof *a->header, footer.header_sha256))
-        return fail(a, error, error_size, "section header does not have the hash that the footer gives");
-    for (unsigned i = 0; i < ARTIFACT_SECTION_COUNT; i++)
-        if (check_section(a, i, text, sizeof text))
-            return fail(a, error, error_size, "%s", text);
+    wrong = artifact_check_frame(a->view, a->size, &footer, &a->header);
+    if (wrong)
+        return fail(a, error, error_size, wrong);
+    error[0] = '\0';
+    if (!seal_valid(fd, footer.header_sha256)) {
+        if (artifact_check(a->view, a->size, complain, &(struct complaint){error, error_size}, NULL))
+            return discard(a);
+        seal_write(fd, footer.header_sha256);
+    }
+    a->payload = footer.payload_offset;
     a->inodes = section(a, ARTIFACT_INODES, sizeof *a->inodes, &a->inode_count);
     a->dirents = section(a, ARTIFACT_DIRENTS, sizeof *a->dirents, &a->dirent_count);
     a->strings = section(a, ARTIFACT_STRINGS, 1, &a->string_size);
@@ -215,7 +185,7 @@ artifact_data(const struct artifact *a, const struct artifact_inode *inode)
 {
     if (!data_inside(a, inode))
         return NULL;
-    return a->view + a->header->sections[ARTIFACT_DATA].offset + inode->data;
+    return a->view + a->payload + a->header->sections[ARTIFACT_DATA].offset + inode->data;
 }
 
 int

@@ -13,8 +13,8 @@
 
 struct artifact;
 
-/* Opens the artifact in the file of this descriptor (taken over). NULL: a message (which section is wrong and how)
- * is in error. */
+/* Opens the artifact in the file of this descriptor (taken over) and compares all of it with its hashes, unless it is
+ * sealed (seal.h). NULL: a message (which part is wrong and how) is in error. */
 struct artifact *artifact_open(int fd, char *error, size_t error_size);
 const struct artifact_header *artifact_header(const struct artifact *a);
 

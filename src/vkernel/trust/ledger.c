@@ -1,5 +1,5 @@
-/* Files against the ledger. A base-layer file that nobody wrote is hashed once per run (its host pages can not change);
- * any other is read whole into private memory, hashed there, and executed from that copy alone, so that writing the
+/* Files against the ledger. A base-layer file that nobody wrote was compared with the hash in its inode when the artifact
+ * was (artifact.h); any other is read whole into private memory, hashed there, and executed from that copy alone, so that writing the
  * file later changes nothing that was verified. */
 #include "vkernel/trust/ledger.h"
 
@@ -16,9 +16,6 @@
 
 enum { MAX_FILE = 1 << 30, MAX_PHDRS = 64 };
 
-/* Per ledger row: 0 not looked at, 1 the base layer's bytes are right, 2 they are not. */
-static uint8_t *row_state;
-
 static int
 refuse(struct file *f, const char *what, const char *expected, const char *found, const char *why)
 {
@@ -29,39 +26,6 @@ refuse(struct file *f, const char *what, const char *expected, const char *found
     audit_refusals++;
     audit_record("refused", "call", what, "file", path, "expected", expected, "found", found, "reason", why, NULL);
     return -EACCES;
-}
-
-static int
-verify_base(struct file *f, const struct artifact_ledger *row, const char *what)
-{
-    uint32_t index = (uint32_t)(row - artifact_ledger(the_artifact, 0));
-    char expected[SHA256_HEX_SIZE], found[SHA256_HEX_SIZE];
-    struct sha256 h;
-    uint64_t size = file_size(f), host_offset;
-    bool bounded;
-    void *view;
-    int fd;
-
-    if (!row_state)
-        row_state = calloc(artifact_ledger_count(the_artifact) + 1, 1);
-    if (!row_state)
-        return -ENOMEM;
-    if (row_state[index] == 1)
-        return 0;
-    memcpy(h.bytes, row->sha256, SHA256_SIZE);
-    sha256_hex(&h, expected);
-    if (!f->ops->mmap_source || f->ops->mmap_source(f, &fd, &host_offset, &bounded) < 0 || size != row->file_size ||
-        size == 0 || !(view = platform_map_view(fd, host_offset, size)))
-        return refuse(f, what, expected, "", "the file can not be read");
-    sha256_of(view, size, &h);
-    platform_release(view, size);
-    if (memcmp(h.bytes, row->sha256, SHA256_SIZE) != 0) {
-        sha256_hex(&h, found);
-        row_state[index] = 2;
-        return refuse(f, what, expected, found, "the bytes are not those of the ledger");
-    }
-    row_state[index] = 1;
-    return 0;
 }
 
 static int
@@ -104,7 +68,7 @@ ledger_verify(struct file *f, const char *what, struct verified *out)
         return verify_copy(f, what, out);
     out->row = row;
     out->stable = true;
-    return verify_base(f, row, what);
+    return 0;
 }
 
 void

@@ -1,0 +1,25 @@
+/* Recomputing everything of an artifact that has a hash: `ingot verify`, and the start of an artifact.
+ *
+ * Every byte of the file is answered for: the executable, the header, each section, each file's content; what is left is
+ * padding and must be zero. Any bytes may be handed in: all offsets are checked. */
+#ifndef ARTIFACT_CHECK_H
+#define ARTIFACT_CHECK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "artifact/format.h"
+
+extern const char *const artifact_section_names[ARTIFACT_SECTION_COUNT];
+
+/* Called for each part that does not match, with a text that names it and, where it has one, both hashes. */
+typedef void artifact_report(void *context, const char *text);
+
+/* Footer, header and the header's hash, version, section bounds; *header points into the file, whose start is page
+ * aligned. NULL, or what is wrong. */
+const char *artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *footer,
+                                 const struct artifact_header **header);
+/* All of it. Returns the number of parts that do not match; files (may be NULL): how many files were compared. */
+unsigned artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *context, size_t *files);
+
+#endif

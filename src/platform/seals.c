@@ -1,0 +1,96 @@
+/* The folder where seals are kept: $XDG_RUNTIME_DIR/ingot, or /run/ingot for root, or /tmp/ingot-UID. It must belong to
+ * the user who runs the artifact and be closed to others; symbolic links are not followed. */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int
+try_dir(const char *path)
+{
+    struct stat st;
+    int fd;
+
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -1;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int
+open_dir(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char path[512];
+    int fd = -1;
+
+    if (runtime && runtime[0] == '/' && strlen(runtime) < sizeof path - 16) {
+        snprintf(path, sizeof path, "%s/ingot", runtime);
+        fd = try_dir(path);
+    }
+    if (fd < 0 && geteuid() == 0)
+        fd = try_dir("/run/ingot");
+    if (fd < 0) {
+        snprintf(path, sizeof path, "/tmp/ingot-%u", (unsigned)geteuid());
+        fd = try_dir(path);
+    }
+    return fd;
+}
+
+int
+platform_file_identity(int fd, struct platform_identity *id)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    *id = (struct platform_identity){
+        .device = st.st_dev, .inode = st.st_ino, .size = (uint64_t)st.st_size,
+        .modified_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec,
+        .changed_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000 + (uint64_t)st.st_ctim.tv_nsec,
+    };
+    return 0;
+}
+
+long
+platform_seal_read(const char *name, char *text, size_t size)
+{
+    int dir = open_dir(), fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    long n = fd < 0 ? -1 : (long)read(fd, text, size);
+
+    if (fd >= 0)
+        close(fd);
+    if (dir >= 0)
+        close(dir);
+    return n;
+}
+
+void
+platform_seal_write(const char *name, const char *text, size_t size)
+{
+    char temporary[96];
+    int dir = open_dir(), fd = -1;
+
+    snprintf(temporary, sizeof temporary, "%s.tmp-%d", name, (int)getpid());
+    if (dir >= 0)
+        fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        bool written = write(fd, text, size) == (ssize_t)size;
+
+        if (close(fd) < 0 || !written || renameat(dir, temporary, dir, name) < 0)
+            unlinkat(dir, temporary, 0);
+    }
+    if (dir >= 0)
+        close(dir);
+}
