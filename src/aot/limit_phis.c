@@ -8,7 +8,7 @@
 
 enum {
     LARGE_JOIN = 128,       /* predecessors */
-    JOIN_COST = 1000 * 1000 /* per function: sum of squares over the values of large joins */
+    JOIN_COST = 8 * 1000 * 1000 /* per function: sum of squares over the values of large joins */
 };
 
 static unsigned

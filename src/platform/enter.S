@@ -11,8 +11,8 @@
 #define CPU_RBP 40
 #define CPU_RSI 48
 #define CPU_RDI 56
-#define CPU_R8 64
-#define CPU_R9 72
+#define CPU_R12 96
+#define CPU_R13 104
 #define CPU_RIP 128
 
 #define CPU(member) %fs:(x86_cpu_tls@tpoff + member)
@@ -25,8 +25,8 @@
     movq CPU(CPU_RDX), %rdx
     movq CPU(CPU_RDI), %rdi
     movq CPU(CPU_RSI), %rsi
-    movq CPU(CPU_R8), %r8
-    movq CPU(CPU_R9), %r9
+    movq CPU(CPU_R12), %r8
+    movq CPU(CPU_R13), %r9
     movq CPU(CPU_RSP), %r12
     movq CPU(CPU_RBP), %r13
     movq CPU(CPU_RBX), %r14
@@ -38,8 +38,8 @@
     movq %rdx, CPU(CPU_RDX)
     movq %rdi, CPU(CPU_RDI)
     movq %rsi, CPU(CPU_RSI)
-    movq %r8, CPU(CPU_R8)
-    movq %r9, CPU(CPU_R9)
+    movq %r8, CPU(CPU_R12)
+    movq %r9, CPU(CPU_R13)
     movq %r12, CPU(CPU_RSP)
     movq %r13, CPU(CPU_RBP)
     movq %r14, CPU(CPU_RBX)

@@ -194,6 +194,7 @@ write_block(struct gen *g, uint32_t node)
 
     if (n->poll)
         gen_poll(g, block->address, flow->dirty_in & ~gen_dead_states(block->flags_dead));
+    gen_reload(g, flow->reload);
     g->dirty = flow->dirty_in;
     gen_block_ops(g, block);
     end_block(g, node, &block->end);

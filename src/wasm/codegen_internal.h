@@ -37,6 +37,8 @@ struct node_flow { /* cached states (not promoted ones) around a node */
     uint64_t dirty_in, need_in, need_out;
     uint64_t any, all, forced; /* of what comes in dirty: by some edge, by all, by one whose node cannot write back */
     uint32_t predecessors;
+    bool after_switch; /* some predecessor is a FLOW_SWITCH or FLOW_GUARD */
+    uint64_t reload; /* read from their globals where the node starts */
 };
 
 struct open_scope {

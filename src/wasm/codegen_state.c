@@ -6,7 +6,8 @@
  *
  * Vectors and flags that are dirty on some of the paths into a join are written back on these, or they would have to be
  * kept on all the others. A loop's header waits with that for the loop's end, unless it has many predecessors: then it is
- * an interpreter's dispatch. */
+ * an interpreter's dispatch. What follows a dispatch reads the vectors it needs from their globals again: one operation that
+ * needs them must not make all the others carry them. */
 #include "wasm/codegen_internal.h"
 
 #include <string.h>
@@ -268,6 +269,11 @@ need_at_start(struct gen *g, uint32_t node)
     need |= gen_flush_at_end(g, node, dirty_at_end(flow));
     flow->need_out = need;
     need = (need & ~flow->kill) | flow->expose;
+    flow->reload = 0;
+    if (n->kind == FLOW_BLOCK && (flow->after_switch || flow->predecessors > WIDE_JOIN)) {
+        flow->reload = need & ~GENERAL_STATES & ~flow->dirty_in;
+        need &= ~flow->reload;
+    }
     if (n->kind == FLOW_ENTRY || n->kind == FLOW_ROOT)
         return 0; /* all of it is read there */
     if (n->poll && n->kind == FLOW_BLOCK)
@@ -302,8 +308,12 @@ gen_analyse_states(struct gen *g)
     for (uint32_t i = 0; i < g->layout.count; i++) {
         const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
 
-        for (uint32_t k = 0; k < n->count; k++)
-            g->flow[g->graph.successors.items[n->first + k]].predecessors++;
+        for (uint32_t k = 0; k < n->count; k++) {
+            struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
+
+            s->predecessors++;
+            s->after_switch |= n->kind == FLOW_SWITCH || n->kind == FLOW_GUARD;
+        }
         if (n->kind == FLOW_BLOCK)
             summarise_dirty(g, &g->flow[g->layout.order[i]], &g->f->blocks.items[n->index]);
     }
