@@ -120,6 +120,7 @@ for stress in unwind budget evaluate; do
     fi
 done
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
+script compiled tests/compiled/run.py --ingot "$ingot"
 single verify verify_artifact
 single megabinary megabinary
 single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"

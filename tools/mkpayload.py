@@ -8,6 +8,7 @@ import hashlib, json, os, stat, struct, sys
 
 PAGE = 4096
 NONE = 0xffffffff
+VERSION = 2
 MAGIC = 0x315450414d474e49
 
 
@@ -130,7 +131,7 @@ def main():
         at = align(at + len(s), PAGE)
     with open(executable, 'rb') as f:
         elf = f.read()
-    header = struct.pack('<QIIQQ32s32sII', MAGIC, 1, 7, at, len(elf), hashlib.sha256(elf).digest(), bytes(32), 0,
+    header = struct.pack('<QIIQQ32s32sII', MAGIC, VERSION, 7, at, len(elf), hashlib.sha256(elf).digest(), bytes(32), 0,
                          0) + table
     payload_offset = align(len(elf), 65536)
     with open(output, 'wb') as f:

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define ARTIFACT_MAGIC   0x315450414d474e49ull /* "INGMAPT1" */
-#define ARTIFACT_VERSION 1u
+#define ARTIFACT_VERSION 2u
 #define ARTIFACT_NONE    0xffffffffu
 
 enum artifact_section_id {
@@ -69,8 +69,8 @@ struct artifact_ledger {
     uint64_t low, high;   /* page-rounded extent of its segments, image-relative */
     uint64_t text_bytes;  /* of executable sections */
     uint64_t code_map;      /* offset in CODE_MAP of the pages below */
-    uint64_t code_map_from; /* guest address of the first byte they cover, multiple of 16 KiB */
-    uint64_t code_map_size; /* bytes of map pages, multiple of 4096 (covers size * 4 bytes of code) */
+    uint64_t code_map_from; /* guest address of the first byte they cover, multiple of 8 KiB */
+    uint64_t code_map_size; /* bytes of map pages, multiple of 4096 (covers size * 2 bytes of code) */
     uint32_t table_base, entry_count; /* slice of the function table */
     uint32_t function_count;
     uint32_t path;        /* offset in STRINGS: one path of the file in the image, for messages */

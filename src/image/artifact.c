@@ -12,7 +12,7 @@
 #include "image/config.h"
 #include "x86/address_space.h"
 
-enum { PAGE = 4096, PAYLOAD_ALIGN = 65536, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * 64 };
+enum { PAGE = 4096, PAYLOAD_ALIGN = 65536, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT };
 
 /* A content of the spool that the finished tree still has, and its place in the artifact. What later layers replaced
  * or removed stays behind. */
@@ -36,7 +36,7 @@ put_code_map(struct writer *w, const struct artifact_program *p, struct artifact
 {
     uint64_t from = (p->base + p->exec_low) / MAP_PAGE_TEXT * MAP_PAGE_TEXT;
     uint64_t to = (p->base + p->exec_high + MAP_PAGE_TEXT - 1) / MAP_PAGE_TEXT * MAP_PAGE_TEXT;
-    size_t count = (size_t)((to - from) / 64);
+    size_t count = (size_t)((to - from) / GUEST_CODE_MAP_UNIT);
     struct code_map_entry *map = mem_zalloc(count, sizeof *map);
     struct buf *out = &w->sections[ARTIFACT_CODE_MAP];
     uint32_t rank = p->table_base;
@@ -44,12 +44,12 @@ put_code_map(struct writer *w, const struct artifact_program *p, struct artifact
     for (uint32_t i = 0; i < p->entry_count; i++) {
         uint64_t at = p->base + p->entries[i] - from;
 
-        if (at / 64 < count)
-            map[at / 64].bits |= 1ull << (at % 64);
+        if (at / GUEST_CODE_MAP_UNIT < count)
+            map[at / GUEST_CODE_MAP_UNIT].bits |= (uint16_t)(1u << at % GUEST_CODE_MAP_UNIT);
     }
     for (size_t i = 0; i < count; i++) {
         map[i].rank = rank;
-        rank += (uint32_t)__builtin_popcountll(map[i].bits);
+        rank += (uint32_t)__builtin_popcount(map[i].bits);
     }
     row->code_map = out->size;
     row->code_map_from = from;

@@ -43,11 +43,6 @@ struct wasm_object {
 const struct wasm_entry *wasm_object_find(const struct wasm_object *o, uint64_t address);
 
 /* dispatch.c */
-struct lookup_locals { /* target: i64; map: i32 and bits: i64, overwritten */
-    uint32_t target, map, bits;
-};
-void code_lookup_begin(struct wasm_code *c, const struct lookup_locals *l);
-void code_lookup_index(struct wasm_code *c, const struct lookup_locals *l);
 void code_dispatcher(struct wasm_code *c);
 
 /* codegen.c: fills fn->code. */

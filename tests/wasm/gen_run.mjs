@@ -84,13 +84,13 @@ function load(name, base) {
     intrinsic.sp = () => 1000n;
     intrinsic.mulhu = (a, b) => BigInt.asIntN(64, (BigInt.asUintN(64, a) * BigInt.asUintN(64, b)) >> 64n);
     new WebAssembly.Instance(module, {env, cpu, kernel, intrinsic, helper});
-    for (let i = CODE_MAP; i < CODE_MAP + 0x100000; i += 8)
+    for (let i = CODE_MAP; i < CODE_MAP + 0x800000; i += 8)
         view.setBigUint64(i, 0n, true);
     entries.forEach((address, i) => {
-        const a = base + address, at = CODE_MAP + (a >> 6) * 16, bits = view.getBigUint64(at, true);
-        if (bits === 0n)
-            view.setUint32(at + 8, 5 + i, true);
-        view.setBigUint64(at, bits | 1n << BigInt(a & 63), true);
+        const a = base + address, at = CODE_MAP + (a >> 4) * 8, bits = view.getUint16(at + 4, true);
+        if (bits === 0)
+            view.setUint32(at, 5 + i, true);
+        view.setUint16(at + 4, bits | 1 << (a & 15), true);
     });
     const call = (address, regs) => {
         const r = order.map(n => BigInt.asIntN(64, BigInt(regs[n] ?? 0)));

@@ -362,10 +362,18 @@ mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
     return 0;
 }
 
+/* Of the entry for the code at this address. */
+static uint64_t
+code_map_address(uint64_t code)
+{
+    return GUEST_CODE_MAP + code / GUEST_CODE_MAP_UNIT * sizeof(struct code_map_entry);
+}
+
+
 static int
 code_map_bind(struct mm *mm, const struct artifact_ledger *row)
 {
-    uint64_t at = GUEST_CODE_MAP + row->code_map_from / 64 * 16, offset = artifact_code_map_offset(the_artifact, row);
+    uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
 
     if (row->entry_count == 0 || row->code_map_size == 0)
         return 0;
@@ -379,7 +387,7 @@ code_map_bind(struct mm *mm, const struct artifact_ledger *row)
 static void
 code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
 {
-    uint64_t from = GUEST_CODE_MAP + start / 64 * 16, to = GUEST_CODE_MAP + (end + 63) / 64 * 16;
+    uint64_t from = code_map_address(start), to = code_map_address(end + GUEST_CODE_MAP_UNIT - 1);
 
     LIST_EACH_SAFE(p, &mm->code_maps) {
         struct code_map *m = list_entry(p, struct code_map, link);

@@ -50,15 +50,16 @@ static const void *
 compiled_entry(uint64_t pc)
 {
     const struct code_map_entry *e;
-    uint64_t bit;
+    unsigned bit;
 
     if (pc >= GUEST_IMAGE_END || stress_evaluate || !ingot_table)
         return NULL;
-    e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) + pc / 64;
-    bit = 1ull << (pc % 64);
+    e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) +
+        pc / GUEST_CODE_MAP_UNIT;
+    bit = 1u << pc % GUEST_CODE_MAP_UNIT;
     if (!(e->bits & bit))
         return NULL;
-    return ingot_table[e->rank + (unsigned)__builtin_popcountll(e->bits & (bit - 1))];
+    return ingot_table[e->rank + (unsigned)__builtin_popcount(e->bits & (bit - 1))];
 }
 
 static bool
