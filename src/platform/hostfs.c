@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
@@ -152,6 +153,19 @@ host_open_root(const char *path)
     return NEGATIVE(open(path, O_PATH | O_CLOEXEC));
 }
 
+/* A volume may hold the host's /proc: this process's memory is not to be written through its files (DESIGN D9). */
+static int
+not_proc(int fd, int flags)
+{
+    struct statfs st;
+
+    if (fd < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY || fstatfs(fd, &st) < 0 ||
+        st.f_type != PROC_SUPER_MAGIC)
+        return fd;
+    close(fd);
+    return -EACCES;
+}
+
 int
 host_open_beneath(int root, const char *path, int flags, mode_t mode)
 {
@@ -171,11 +185,11 @@ host_open_beneath(int root, const char *path, int flags, mode_t mode)
             char self[64];
 
             snprintf(self, sizeof self, "/proc/self/fd/%d", root);
-            return NEGATIVE(open(self, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY));
+            return not_proc(NEGATIVE(open(self, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY)), flags);
         }
         path = ".";
     }
-    return (int)NEGATIVE(syscall(SYS_openat2, root, path, &how, sizeof how));
+    return not_proc((int)NEGATIVE(syscall(SYS_openat2, root, path, &how, sizeof how)), flags);
 }
 
 static int

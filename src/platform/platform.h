@@ -17,6 +17,9 @@ bool platform_init(void);
 _Noreturn void platform_die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* exit 125 */
 void platform_log(const char *format, ...) __attribute__((format(printf, 1, 2)));           /* stderr */
 
+/* --- no way back: from here on executable memory, processes, programs and much else end the process. -errno --- */
+int platform_lockdown(void);
+
 /* --- memory. prot: PROT_READ and PROT_WRITE only, PROT_EXEC is refused --- */
 void *platform_reserve(size_t size); /* PROT_NONE; NULL when there is no room */
 void platform_release(void *p, size_t size);

@@ -588,6 +588,8 @@ main(int argc, char **argv)
 
         ktimer_start(&memory_timer, clock_monotonic_ns());
     }
+    if ((r = platform_lockdown()) < 0)
+        platform_die("cannot install the seccomp filter: %s", strerror(-r));
     sched_boot = boot;
     sched_start(first_task());
 }

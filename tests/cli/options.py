@@ -57,6 +57,9 @@ def main():
         if os.getuid() == 0:
             expect('is the maker\'s', (0, f'{made.st_uid} {made.st_gid}', ''), 0, '5 6')
         expect('has the guest\'s mode', (0, oct(made.st_mode), ''), 0, '0o100666')
+        expect('writable volume file', run('-v', volume + ':/v', image, 'show', '=/v/f'), 7, 'opened 1\n')
+        expect('no writing to /proc in a volume', run('-v', '/proc:/v', image, 'show', '/v/1/oom_score_adj',
+                                                      '=/v/1/oom_score_adj'), 7, '100644 0\nopened 0\n')
         expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
         expect('closed stdin and stderr', run('--audit', work + '/audit', image, 'show', '-', '!', without='<&- 2>&-'), 7,
                'read 0\nwrote 6\n')
