@@ -266,7 +266,7 @@ def background_read_stops(t):
     t.expect(r"\[1\] \d+\r\n")
     t.expect(re.escape(PROMPT))
     first = t.command("jobs").replace("\r", "")
-    return ["Stopped" in first, "137" in t.command("kill -KILL %1; wait %1; echo $?")]
+    return ["Stopped" in first, "137" in t.command("kill -KILL %1; sleep 0.3; wait %1; echo $?")]
 
 
 @test

@@ -195,10 +195,10 @@ kill_one(struct process *p, const siginfo_t *info)
     return signal_send_info(p, NULL, info);
 }
 
-int64_t
-sys_kill(const uint64_t a[6])
+static int
+kill_all(int pid, int sig)
 {
-    int pid = (int)a[0], sig = (int)a[1], found = 0, denied = 0;
+    int found = 0, denied = 0;
     siginfo_t info = user_info(sig, SI_USER);
 
     if (sig < 0 || sig > SIGNALS)
@@ -226,6 +226,18 @@ sys_kill(const uint64_t a[6])
     if (!found)
         return -ESRCH;
     return denied == found ? -EPERM : 0;
+}
+
+/* Whom the signal woke runs first: a shell that kills a stopped job and waits for it expects to find it dead, as it does
+ * where another processor kills it meanwhile. */
+int64_t
+sys_kill(const uint64_t a[6])
+{
+    int r = kill_all((int)a[0], (int)a[1]);
+
+    if (r == 0 && (int)a[1] != 0 && (int)a[0] != current_process()->pid)
+        sched_yield_now();
+    return r;
 }
 
 static int64_t
