@@ -127,7 +127,7 @@ single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
 single v8-compile v8_compile
 single warm-rebuild warm_rebuild
 single asan-build sanitized_build
-unit asan-unit-tests "$build-asan" "vkernel|options"
+unit asan-unit-tests "$build-asan" "vkernel.*|options"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
 script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build

@@ -181,8 +181,8 @@ link_runtime_dir(struct err *e)
     if (slash)
         *slash = '\0';
     candidates[0] = given ? mem_strdup(given) : NULL;
-    candidates[1] = mem_printf("%s/../runtime", self); /* build tree: src/cli/ingot -> src/runtime */
-    candidates[2] = mem_printf("%s/../%s/ingot", self, INGOT_LIBDIR);
+    candidates[1] = mem_printf("%s/../runtime", self); /* build tree: src/cli/ingot-build -> src/runtime */
+    candidates[2] = mem_strdup(self);                  /* installed beside it */
     for (int i = 0; i < 3; i++) {
         char *probe = candidates[i] ? mem_printf("%s/libvkernel.a", candidates[i]) : NULL;
 

@@ -1,0 +1,8 @@
+/* ingot-build: what `ingot build` becomes (main.c). argv[0] is "build". */
+#include "cli/cli.h"
+
+int
+main(int argc, char **argv)
+{
+    return cmd_build(argc, argv);
+}
