@@ -1,6 +1,6 @@
 """Writes a header with a hash over source files: what the cache keys of the recompiler stand on.
 
-usage: source_version.py OUT NAME=DIR[,DIR...] ...
+usage: source_version.py OUT NAME=PATH[,PATH...] ...   (PATH: a folder or a file)
 """
 import hashlib
 import os
@@ -10,10 +10,11 @@ import sys
 def digest(dirs):
     h = hashlib.sha256()
     for d in dirs:
-        for name in sorted(os.listdir(d)):
-            if name.endswith((".c", ".h", ".def", ".tab", ".py")):
-                h.update(name.encode())
-                with open(os.path.join(d, name), "rb") as f:
+        paths = [d] if os.path.isfile(d) else [os.path.join(d, name) for name in sorted(os.listdir(d))]
+        for path in paths:
+            if path.endswith((".c", ".h", ".def", ".tab", ".py")):
+                h.update(os.path.basename(path).encode())
+                with open(path, "rb") as f:
                     h.update(f.read())
     return h.hexdigest()
 

@@ -66,20 +66,42 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
 }
 
 static void
-compare(struct check *c, const char *what, const uint8_t want[32], const void *data, uint64_t size)
+complain(struct check *c, const char *what, const char *why)
 {
-    struct sha256 have, expected;
-    char a[SHA256_HEX_SIZE], b[SHA256_HEX_SIZE], text[512];
+    char text[512];
 
-    sha256_of(data, size, &have);
-    if (memcmp(have.bytes, want, sizeof have.bytes) == 0)
-        return;
-    memcpy(expected.bytes, want, sizeof expected.bytes);
-    sha256_hex(&expected, a);
-    sha256_hex(&have, b);
-    snprintf(text, sizeof text, "%s: expected sha256 %s, found %s", what, a, b);
+    snprintf(text, sizeof text, "%.300s: %s", what, why);
     c->report(c->context, text);
     c->bad++;
+}
+
+static bool
+matches(const uint8_t want[32], const void *data, uint64_t size, struct sha256 *have)
+{
+    sha256_of(data, size, have);
+    return memcmp(have->bytes, want, sizeof have->bytes) == 0;
+}
+
+static void
+complain_of_hash(struct check *c, const char *what, const uint8_t want[32], const struct sha256 *have)
+{
+    struct sha256 expected;
+    char a[SHA256_HEX_SIZE], b[SHA256_HEX_SIZE], why[200];
+
+    memcpy(expected.bytes, want, sizeof expected.bytes);
+    sha256_hex(&expected, a);
+    sha256_hex(have, b);
+    snprintf(why, sizeof why, "expected sha256 %s, found %s", a, b);
+    complain(c, what, why);
+}
+
+static void
+compare(struct check *c, const char *what, const uint8_t want[32], const void *data, uint64_t size)
+{
+    struct sha256 have;
+
+    if (!matches(want, data, size, &have))
+        complain_of_hash(c, what, want, &have);
 }
 
 static const uint8_t *
@@ -88,10 +110,12 @@ section(const struct check *c, int id)
     return c->payload + c->header->sections[id].offset;
 }
 
-/* A name for an inode, for messages: that of some directory entry. */
-static const char *
-inode_name(const struct check *c, uint32_t inode)
+/* Names an inode in a message by some directory entry of it. */
+static void
+name_inode(const struct check *c, size_t inode, char *out, size_t size)
 {
+    const char *name = "?";
+
     const struct artifact_dirent *d = (const struct artifact_dirent *)(const void *)section(c, ARTIFACT_DIRENTS);
     const struct artifact_section *strings = &c->header->sections[ARTIFACT_STRINGS];
     size_t count = c->header->sections[ARTIFACT_DIRENTS].size / sizeof *d;
@@ -99,10 +123,12 @@ inode_name(const struct check *c, uint32_t inode)
 
     for (size_t i = 0; i < count; i++) {
         if (d[i].inode == inode && d[i].name < strings->size &&
-            memchr(text + d[i].name, 0, strings->size - d[i].name))
-            return text + d[i].name;
+            memchr(text + d[i].name, 0, strings->size - d[i].name)) {
+            name = text + d[i].name;
+            break;
+        }
     }
-    return "?";
+    snprintf(out, size, "file %.255s (inode %zu)", name, inode);
 }
 
 static bool
@@ -113,7 +139,6 @@ in_data(const struct check *c, const struct artifact_inode *n)
     return n->data <= size && n->size <= size - n->data;
 }
 
-/* Contents that several inodes share lie in one place and are compared once: the inodes are in order of content. */
 static void
 check_files(struct check *c, size_t *files)
 {
@@ -121,20 +146,21 @@ check_files(struct check *c, size_t *files)
     size_t count = c->header->sections[ARTIFACT_INODES].size / sizeof *n;
 
     for (size_t i = 0; i < count; i++) {
+        struct sha256 have;
         char what[320];
+        bool inside = in_data(c, &n[i]);
 
         if (!S_ISREG(n[i].mode))
             continue;
         if (files)
             ++*files;
-        snprintf(what, sizeof what, "file %s (inode %zu)", inode_name(c, (uint32_t)i), i);
-        if (in_data(c, &n[i])) {
-            compare(c, what, n[i].sha256, section(c, ARTIFACT_DATA) + n[i].data, n[i].size);
-        } else {
-            strcat(what, ": lies outside the data section");
-            c->report(c->context, what);
-            c->bad++;
-        }
+        if (inside && matches(n[i].sha256, section(c, ARTIFACT_DATA) + n[i].data, n[i].size, &have))
+            continue;
+        name_inode(c, i, what, sizeof what);
+        if (inside)
+            complain_of_hash(c, what, n[i].sha256, &have);
+        else
+            complain(c, what, "lies outside the data section");
     }
 }
 
@@ -180,11 +206,10 @@ check_padding(struct check *c)
     size_t inodes = c->header->sections[ARTIFACT_INODES].size / sizeof(struct artifact_inode), count;
     struct extent *parts = malloc((inodes + ARTIFACT_SECTION_COUNT + 3) * sizeof *parts);
     uint64_t at = 0;
-    char text[96];
+    char why[64];
 
     if (!parts) {
-        c->report(c->context, "out of memory");
-        c->bad++;
+        complain(c, "padding", "out of memory");
         return;
     }
     count = collect_parts(c, parts);
@@ -193,9 +218,8 @@ check_padding(struct check *c)
         while (at < parts[i].start && c->file[at] == 0)
             at++;
         if (at < parts[i].start) {
-            snprintf(text, sizeof text, "padding: byte at offset %llu is not zero", (unsigned long long)at);
-            c->report(c->context, text);
-            c->bad++;
+            snprintf(why, sizeof why, "byte at offset %llu is not zero", (unsigned long long)at);
+            complain(c, "padding", why);
             break;
         }
         if (parts[i].end > at)
@@ -229,9 +253,7 @@ artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *
         check_files(&c, files);
         check_padding(&c);
     }
-    if (c.footer.reserved || c.header->reserved) {
-        report(context, "footer: reserved field is not zero");
-        c.bad++;
-    }
+    if (c.footer.reserved || c.header->reserved)
+        complain(&c, "footer", "reserved field is not zero");
     return c.bad;
 }

@@ -8,12 +8,12 @@
 #include <jansson.h>
 
 #include "aot/aot.h"
-#include "build/flag_facts.h"
 #include "build/jobs.h"
 #include "build/recompiler_version.h"
 #include "elf/elf_image.h"
 #include "ir/ir.h"
 #include "lift/discover.h"
+#include "lift/flag_facts.h"
 #include "wasm/link.h"
 #include "wasm/object.h"
 

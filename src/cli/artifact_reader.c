@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 static int
 check_frame(struct artifact_view *v, struct err *e)
 {

@@ -1,6 +1,6 @@
 /* What code of one ELF may rely on about flags across calls (ir_flag_facts): found by lifting all of it once. */
-#ifndef BUILD_FLAG_FACTS_H
-#define BUILD_FLAG_FACTS_H
+#ifndef LIFT_FLAG_FACTS_H
+#define LIFT_FLAG_FACTS_H
 
 #include "ir/ir.h"
 #include "lift/discover.h"

@@ -1,7 +1,7 @@
 /* By the ABI no flag but DF means anything at a call or a return. Hand-written code may do otherwise; and a call that never
  * returns is followed by code that looks as if it did. So flags are kept for just those callees after which some call
  * site reads them, and for what these jump to in the end. */
-#include "build/flag_facts.h"
+#include "lift/flag_facts.h"
 
 #include <stdlib.h>
 
@@ -110,18 +110,24 @@ look_at_functions(struct collector *c, const struct disc *d, const struct elf_im
         qsort(c->entries.items, c->entries.count, sizeof *c->entries.items, compare_u64);
 }
 
-/* The function of that entry returns flags; false when it did already, or is none of this file's. */
+/* The functions of that entry (two may share a block) return flags; false when they did already, or are none of this
+ * file's. */
 static bool
 mark(struct collector *c, uint64_t entry)
 {
-    const struct pair *p = c->entries.count ? bsearch(&entry, c->entries.items, c->entries.count,
-                                                      sizeof *c->entries.items, compare_u64) : NULL;
+    const struct pair *end = c->entries.items + c->entries.count, *p;
+    bool changed = false;
 
     if (entry == IR_NO_ADDRESS)
         c->facts->all_return = true;
-    if (!p || c->returns[p->second])
-        return false;
-    return c->returns[p->second] = true;
+    p = c->entries.count ? bsearch(&entry, c->entries.items, c->entries.count, sizeof *p, compare_u64) : NULL;
+    while (p && p > c->entries.items && p[-1].first == entry)
+        p--;
+    for (; p && p < end && p->first == entry; p++) {
+        changed |= !c->returns[p->second];
+        c->returns[p->second] = true;
+    }
+    return changed;
 }
 
 static void
