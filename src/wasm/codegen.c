@@ -130,7 +130,6 @@ end_call(struct gen *g, uint32_t node, const struct ir_terminator *t)
         gen_value(g, t->value);
         code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
     }
-    gen_flush(g, gen_flush_at_end(g, node, g->dirty));
     if (t->kind == IR_T_CALL)
         gen_call(g, t->target, t->next);
     else if (t->kind == IR_T_CALL_INDIRECT)
@@ -150,8 +149,7 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
 
-    if (t->kind == IR_T_JUMP || t->kind == IR_T_BRANCH || t->kind == IR_T_SWITCH || t->kind == IR_T_JUMP_INDIRECT)
-        gen_flush(g, gen_flush_at_end(g, node, g->dirty));
+    gen_flush(g, gen_flush_at_end(g, node, g->dirty));
     switch (t->kind) {
     case IR_T_JUMP:
         go_to(g, successor(g, n, 0));
@@ -175,11 +173,9 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
     case IR_T_RETURN:
         gen_value(g, t->value);
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->pc_local, IR_I64));
-        gen_flush(g, gen_flush_at_end(g, node, g->dirty));
         gen_branch_depth(g, W_BR, 0);
         break;
     default:
-        gen_flush(g, gen_flush_at_end(g, node, g->dirty));
         gen_trap(g, t);
         break;
     }

@@ -88,7 +88,8 @@ switch_successors(struct gen *g, struct exits *x, const struct ir_terminator *t,
 
 /* --- jumps through one table --- */
 
-enum { SHARED_SWITCH = 16 }; /* targets; smaller tables stay with their jumps */
+/* Targets: smaller tables stay with their jumps; larger ones leave no room for the labels of a loop's entries. */
+enum { SHARED_SWITCH = 16, SHARED_SWITCH_MAX = 32768 };
 
 static bool
 same_switch(const struct ir_terminator *a, const struct ir_terminator *b)
@@ -100,7 +101,7 @@ same_switch(const struct ir_terminator *a, const struct ir_terminator *b)
 static bool
 shares_switch(const struct ir_terminator *t)
 {
-    return t->kind == IR_T_SWITCH && t->target_count >= SHARED_SWITCH;
+    return t->kind == IR_T_SWITCH && t->target_count >= SHARED_SWITCH && t->target_count <= SHARED_SWITCH_MAX;
 }
 
 /* An interpreter jumps through its table at the end of each of its hundreds of operations: hundreds of edges each,

@@ -6,8 +6,6 @@
 #include "wasm/object_internal.h"
 #include "wasm/structure.h"
 
-enum { PROMOTED_COUNT = 10, LINK_LOCAL = 10, PARAMETER_COUNT };
-
 /* How a value gets onto the wasm stack. */
 enum value_kind {
     VALUE_UNDEFINED,

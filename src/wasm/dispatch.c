@@ -5,13 +5,13 @@
 
 #include "x86/address_space.h"
 
-enum { LINK = 10, TARGET = 11, ENTRY = 12 };
+enum { TARGET = PARAMETER_COUNT, ENTRY };
 enum { BITS_SHIFT = 32, UNIT_MASK = GUEST_CODE_MAP_UNIT - 1 }; /* of struct code_map_entry as one number */
 
 static void
 push_parameters(struct wasm_code *c)
 {
-    for (unsigned i = 0; i <= LINK; i++)
+    for (unsigned i = 0; i < PARAMETER_COUNT; i++)
         code_op_index(c, W_LOCAL_GET, i);
 }
 

@@ -332,11 +332,11 @@ put_types(struct module *m)
 
     buf_put_uleb(&b, W_TYPE_FIXED + m->type_count);
     buf_put_u8(&b, 0x60);
-    buf_put_uleb(&b, 11);
-    for (unsigned i = 0; i < 11; i++)
+    buf_put_uleb(&b, PARAMETER_COUNT);
+    for (unsigned i = 0; i < PARAMETER_COUNT; i++)
         buf_put_u8(&b, wasm_value_type(IR_I64));
-    buf_put_uleb(&b, 10);
-    for (unsigned i = 0; i < 10; i++)
+    buf_put_uleb(&b, PROMOTED_COUNT);
+    for (unsigned i = 0; i < PROMOTED_COUNT; i++)
         buf_put_u8(&b, wasm_value_type(IR_I64));
     buf_put(&b, m->types.data, m->types.size);
     buf_fini(&m->types);
@@ -490,7 +490,7 @@ put_wrapper(struct module *m, struct buf *b, const struct wasm_function *fn, uin
     struct wasm_code code = {0};
 
     buf_put_uleb(&code.bytes, 0);
-    for (unsigned i = 0; i < 11; i++)
+    for (unsigned i = 0; i < PARAMETER_COUNT; i++)
         code_op_index(&code, W_LOCAL_GET, i);
     code_i64_const(&code, (uint64_t)selector << 32);
     code_op(&code, W_I64_OR);

@@ -5,6 +5,9 @@
 #include "wasm/encode.h"
 #include "wasm/object.h"
 
+/* The type of guest code (convention.def): parameters are the promoted registers and the link. */
+enum { PROMOTED_COUNT = 10, LINK_LOCAL = PROMOTED_COUNT, PARAMETER_COUNT };
+
 struct wasm_entry { /* one table slot */
     uint64_t address;
     uint32_t function; /* index into functions */
