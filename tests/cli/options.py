@@ -4,7 +4,7 @@ without compiled code.
 
     options.py VKERNEL MKPAYLOAD INGOT SHOW.c
 """
-import os, subprocess, sys, tempfile
+import os, subprocess, sys, tempfile, time
 
 vkernel, mkpayload, ingot, source = sys.argv[1:]
 failed = 0
@@ -24,6 +24,21 @@ def expect(what, got, status, out=None):
         print('not ok', what, got)
     else:
         print('ok', what)
+
+
+def lock_down(image):
+    """What the kernel says of the process while its guest waits for input."""
+    p = subprocess.Popen([os.path.abspath(ingot), 'run', image, 'show', '-'], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE)
+    seen = {}
+    for _ in range(100):
+        with open(f'/proc/{p.pid}/status') as f:
+            seen = dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
+        if seen.get('Seccomp') == '2':
+            break
+        time.sleep(0.05)
+    p.communicate(b'', timeout=30)
+    return 0, f"{seen.get('Seccomp')} {seen.get('NoNewPrivs')}", ''
 
 
 def main():
@@ -60,6 +75,7 @@ def main():
         expect('writable volume file', run('-v', volume + ':/v', image, 'show', '=/v/f'), 7, 'opened 1\n')
         expect('no writing to /proc in a volume', run('-v', '/proc:/v', image, 'show', '/v/1/oom_score_adj',
                                                       '=/v/1/oom_score_adj'), 7, '100644 0\nopened 0\n')
+        expect('locked down', lock_down(image), 0, '2 1')
         expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
         expect('closed stdin and stderr', run('--audit', work + '/audit', image, 'show', '-', '!', without='<&- 2>&-'), 7,
                'read 0\nwrote 6\n')

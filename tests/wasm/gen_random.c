@@ -16,6 +16,7 @@ struct plan_block {
     unsigned target[4];
     unsigned state; /* which of r12..r15 it mixes into */
     unsigned flag;  /* 0: none, 1: sets cf from the mix, 2: reads cf */
+    unsigned vector; /* 0 to 2: none, 3: adds rax to both lanes of an xmm register, 4: adds its lanes to rax */
 };
 
 struct plan {
@@ -58,6 +59,7 @@ make_plan(struct plan *p)
             b->target[k] = pick(4) ? (i + pick(6) + p->count - 2) % p->count : pick(p->count);
         b->state = pick(4);
         b->flag = pick(3);
+        b->vector = pick(5);
     }
     p->entry_count = !interprets && pick(3) ? 1 : 2 + pick(ENTRIES_MAX - 1);
     p->entries[0] = 0;
@@ -73,7 +75,7 @@ make_plan(struct plan *p)
 }
 
 struct machine {
-    uint64_t rax, r[4], left;
+    uint64_t rax, r[4], x[4], left;
     unsigned cf;
 };
 
@@ -91,6 +93,10 @@ walk(const struct plan *p, unsigned at, struct machine *m)
             m->cf = m->rax >> 7 & 1;
         else if (b->flag == 2)
             m->rax += m->cf;
+        if (b->vector == 3)
+            m->x[b->state] += m->rax;
+        else if (b->vector == 4)
+            m->rax += 2 * m->x[b->state];
         if (--m->left == 0)
             return;
         switch (b->kind) {
@@ -126,6 +132,20 @@ return_block(uint64_t address)
 }
 
 static void
+mix_vector(const struct plan_block *p)
+{
+    unsigned s = X86_S_XMM0 + p->state;
+    ir_value rax = ir_get(&b, X86_S_RAX), v = ir_get(&b, s);
+
+    if (p->vector == 3)
+        ir_set(&b, s, ir_op2(&b, IR_I64X2_ADD, v, ir_op1(&b, IR_I64X2_SPLAT, rax)));
+    else if (p->vector == 4)
+        ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, rax,
+                                     ir_op2(&b, IR_ADD64, ir_op_aux(&b, IR_I64X2_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE),
+                                            ir_op_aux(&b, IR_I64X2_EXTRACT, 1, v, IR_NO_VALUE, IR_NO_VALUE))));
+}
+
+static void
 mix(const struct plan_block *p, unsigned at)
 {
     unsigned s = X86_S_R12 + p->state;
@@ -140,6 +160,7 @@ mix(const struct plan_block *p, unsigned at)
     else if (p->flag == 2)
         ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, ir_get(&b, X86_S_RAX),
                                      ir_op1(&b, IR_EXTU, ir_get(&b, X86_S_CF))));
+    mix_vector(p);
 }
 
 static ir_value
@@ -289,6 +310,7 @@ main(int argc, char **argv)
     ir_func_init(&f, 0x1000);
     ir_build_init(&b, &f);
     wasm_object_declare(o, 0x1000, NULL, 0);
+    wasm_object_declare(o, 0x2000, NULL, 0);
     for (unsigned i = 0; i < count; i++) {
         uint64_t entries[ENTRIES_MAX];
 
@@ -302,6 +324,13 @@ main(int argc, char **argv)
                                  ir_const64(&b, 1)));
     ir_end_block(&b, &(struct ir_terminator){.kind = IR_T_JUMP, .target = 0x1008}, 1, 1);
     return_block(0x1008);
+    add(o);
+    ir_func_clear(&f, 0x2000); /* clears the xmm registers, which JavaScript cannot */
+    ir_begin_block(&b, 0x2000);
+    for (unsigned i = 0; i < 4; i++)
+        ir_set(&b, X86_S_XMM0 + i, ir_op1(&b, IR_I64X2_SPLAT, ir_const64(&b, 0)));
+    ir_end_block(&b, &(struct ir_terminator){.kind = IR_T_JUMP, .target = 0x2008}, 1, 1);
+    return_block(0x2008);
     add(o);
     fprintf(json, "[");
     for (unsigned i = 0; i < count; i++) {

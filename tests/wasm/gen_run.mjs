@@ -208,6 +208,7 @@ m = load('random', 0x400000);
 for (const [address, rax, r12, r13, r14, r15, start] of JSON.parse(fs.readFileSync(`${dir}/random.json`))) {
     for (const limit of [0n, 3000n]) {
         m.g.cf.value = 0;
+        m.call(0x2000, {});
         m.g.limit.value = limit;
         r = m.call(address, {rax: start, rdi: 300, r12: 0, r13: 0, r14: 0, r15: 0});
         const what = `random ${address.toString(16)} limit ${limit}`;
