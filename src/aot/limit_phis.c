@@ -7,7 +7,7 @@
 #include "aot/aot_internal.h"
 
 enum {
-    LARGE_JOIN = 128,       /* predecessors */
+    LARGE_JOIN = 128,           /* predecessors */
     JOIN_COST = 8 * 1000 * 1000 /* per function: sum of squares over the values of large joins */
 };
 

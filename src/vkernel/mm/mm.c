@@ -369,7 +369,6 @@ code_map_address(uint64_t code)
     return GUEST_CODE_MAP + code / GUEST_CODE_MAP_UNIT * sizeof(struct code_map_entry);
 }
 
-
 static int
 code_map_bind(struct mm *mm, const struct artifact_ledger *row)
 {

@@ -72,6 +72,7 @@ artifact_open(int fd, char *error, size_t error_size)
     struct artifact_footer footer;
     int64_t file_size = platform_file_size(fd);
     const char *wrong;
+    struct seal seal;
 
     if (!a)
         return fail(NULL, error, error_size, "out of memory");
@@ -84,10 +85,11 @@ artifact_open(int fd, char *error, size_t error_size)
     if (wrong)
         return fail(a, error, error_size, wrong);
     error[0] = '\0';
-    if (!seal_valid(fd, footer.header_sha256)) {
+    seal_make(&seal, fd, footer.header_sha256);
+    if (!seal_is_kept(&seal)) {
         if (artifact_check(a->view, a->size, complain, &(struct complaint){error, error_size}, NULL))
             return discard(a);
-        seal_write(fd, footer.header_sha256);
+        seal_keep(&seal, fd, footer.header_sha256);
     }
     a->payload = footer.payload_offset;
     a->inodes = section(a, ARTIFACT_INODES, sizeof *a->inodes, &a->inode_count);

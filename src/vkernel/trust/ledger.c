@@ -1,6 +1,6 @@
 /* Files against the ledger. A base-layer file that nobody wrote was compared with the hash in its inode when the artifact
- * was (artifact.h); any other is read whole into private memory, hashed there, and executed from that copy alone, so that writing the
- * file later changes nothing that was verified. */
+ * was (artifact.h); any other is read whole into private memory, hashed there, and executed from that copy alone, so that
+ * writing the file later changes nothing that was verified. */
 #include "vkernel/trust/ledger.h"
 
 #include <elf.h>

@@ -2,16 +2,25 @@
  *
  * Checking everything takes a tenth of a second for some hundred megabytes, so it is done once per file: a seal, kept by
  * the host outside of the artifact, says that the file with this device, inode, size, modification and change time
- * was found right. Every way to change a file changes one of them; who can forge the change time or the seals can
- * replace the artifact as well. Without a place for seals each start checks everything. */
+ * was found right. A write to the file changes one of them (one through a shared mapping at the latest when it reaches the
+ * disk); who can forge the change time or the seals can replace the artifact as well. Without a place for seals each
+ * start checks everything. */
 #ifndef VKERNEL_TRUST_SEAL_H
 #define VKERNEL_TRUST_SEAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* header_sha256: part of the seal. */
-bool seal_valid(int fd, const uint8_t header_sha256[32]);
-void seal_write(int fd, const uint8_t header_sha256[32]); /* best effort */
+struct seal {
+    bool known; /* the file's identity could be read */
+    uint64_t changed_ns;
+    char name[64], text[256];
+};
+
+/* The file as it is now, before it is checked. header_sha256: part of the seal. */
+void seal_make(struct seal *s, int fd, const uint8_t header_sha256[32]);
+bool seal_is_kept(const struct seal *s);
+/* After the check: keeps the seal, if the file is still the same. Best effort. */
+void seal_keep(const struct seal *s, int fd, const uint8_t header_sha256[32]);
 
 #endif
