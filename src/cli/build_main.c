@@ -1,4 +1,4 @@
-/* ingot-build: what `ingot build` becomes (main.c). argv[0] is "build". */
+/* ingot-build: what `ingot build` becomes (main.c). */
 #include "cli/cli.h"
 
 int

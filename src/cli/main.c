@@ -25,6 +25,7 @@ static int
 start_build(int argc, char **argv)
 {
     static const char *const places[] = {"ingot-build", "../" INGOT_LIBDIR "/ingot/ingot-build"};
+    static char name[] = "ingot build"; /* for ps and for messages about options */
     char self[4096], path[4200];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     char *slash;
@@ -35,6 +36,7 @@ start_build(int argc, char **argv)
     if (!slash)
         return cli_fail(1, "cannot find this program's own folder (is /proc mounted?)");
     *slash = '\0';
+    argv[0] = name;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         snprintf(path, sizeof path, "%s/%s", self, places[i]);
         execv(path, argv);
