@@ -737,6 +737,19 @@ large(void)
 
 /* --- with the other side elsewhere --- */
 
+/* Both ways at once, then an orderly end. */
+static int
+exchange_and_end(int c, uint64_t send_seed, uint64_t receive_seed)
+{
+    char byte;
+
+    printf("exchange %d\n", exchange(c, send_seed, receive_seed));
+    fcntl(c, F_SETFL, 0);
+    shutdown(c, SHUT_WR);
+    printf("end %s\n", result(read(c, &byte, 1)));
+    return 0;
+}
+
 static int
 serve(void)
 {
@@ -758,11 +771,7 @@ serve(void)
         if (write(c, buf, (size_t)size) != size)
             return 1;
     }
-    printf("exchange %d\n", exchange(c, SEED_BACK, SEED_OUT));
-    fcntl(c, F_SETFL, 0);
-    shutdown(c, SHUT_WR);
-    printf("end %s\n", result(read(c, buf, sizeof buf)));
-    return 0;
+    return exchange_and_end(c, SEED_BACK, SEED_OUT);
 }
 
 static int
@@ -783,11 +792,7 @@ act_as_client(unsigned tcp, unsigned udp)
         size = recv(c, buf, strlen("line 0"), MSG_WAITALL); /* what the other side sends next may be there already */
         printf("%.*s\n", (int)size, buf);
     }
-    printf("exchange %d\n", exchange(c, SEED_OUT, SEED_BACK));
-    fcntl(c, F_SETFL, 0);
-    shutdown(c, SHUT_WR);
-    printf("end %s\n", result(read(c, buf, sizeof buf)));
-    return 0;
+    return exchange_and_end(c, SEED_OUT, SEED_BACK);
 }
 
 static void
