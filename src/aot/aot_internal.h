@@ -75,10 +75,23 @@ struct translator {
     VEC(LLVMValueRef) params;
 };
 
+/* --- translate_module.c --- */
 /* Value type of a wasm type byte; v128 is <2 x i64> wherever types must agree. */
 LLVMTypeRef aot_type(struct translator *t, uint8_t type);
 LLVMTypeRef aot_function_type(struct translator *t, uint32_t type);
 LLVMValueRef aot_function(struct translator *t, uint32_t function);
+LLVMValueRef aot_global_symbol(struct translator *t, uint32_t index);
+bool aot_is_guest_type(const struct wasm_functype *type);
+bool aot_is_poll_type(const struct wasm_functype *type);
+extern const char aot_no_saved_registers[]; /* an attribute's name */
+void aot_add_text_attribute(struct translator *t, LLVMValueRef function, const char *name, const char *value);
+int aot_translator_init(struct translator *t, const struct wasm_module *m, const struct aot_options *options,
+                        LLVMContextRef context, LLVMModuleRef module, struct err *e);
+void aot_translator_fini(struct translator *t);
+int aot_define_table(struct translator *t);
+
+/* --- translate.c --- */
+int aot_translate_function(struct translator *t, uint32_t function);
 
 void aot_push(struct translator *t, LLVMValueRef v);
 LLVMValueRef aot_pop(struct translator *t);
@@ -106,13 +119,6 @@ void aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer);
 /* Operators; false: not theirs. */
 bool aot_translate_scalar(struct translator *t, const struct wasm_instruction *i);
 bool aot_translate_simd(struct translator *t, const struct wasm_instruction *i);
-
-/* translate.c */
-int aot_translator_init(struct translator *t, const struct wasm_module *m, const struct aot_options *options,
-                        LLVMContextRef context, LLVMModuleRef module, struct err *e);
-void aot_translator_fini(struct translator *t);
-int aot_translate_function(struct translator *t, uint32_t function);
-int aot_define_table(struct translator *t);
 
 /* limit_phis.c: after the passes, before code generation. */
 void aot_limit_phis(LLVMContextRef context, LLVMModuleRef module);
