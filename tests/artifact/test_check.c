@@ -116,9 +116,9 @@ expect(struct fixture *x, const char *what)
 {
     assert_int_equal(check(x), 1);
     assert_int_equal(x->reports, 1);
+    assert_non_null(what);
     if (!strstr(x->first, what))
-        print_error("expected %s, found %s\n", what, x->first);
-    assert_non_null(strstr(x->first, what));
+        fail_msg("expected %s, found %s", what, x->first);
     free(x->file);
 }
 
