@@ -91,7 +91,7 @@ verify_artifact() {
 }
 
 v8_compile() {
-    node --max-old-space-size=8192 tests/build/compile_wasm.cjs "$build/debian.wasm"
+    tests/node.sh --max-old-space-size=8192 tests/build/compile_wasm.cjs "$build/debian.wasm"
 }
 
 warm_rebuild() { # at most 15 s

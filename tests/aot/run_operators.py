@@ -4,6 +4,7 @@
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -20,13 +21,22 @@ def run(*args):
     return subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+def lld_folder():
+    """The compiler looks for ld.lld; Debian's package has it under the name with its version only."""
+    folder = path('lld')
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.lexists(folder + '/ld.lld'):
+        os.symlink(shutil.which('ld.lld-19'), folder + '/ld.lld')
+    return folder + '/'
+
+
 def link(offset):
     """offset: of cpu_tls from the FS base."""
     symbols = {'cpu.rax': offset, 'cpu.zf': offset + 8, 'cpu.xmm3': offset + 16, 'env.code_base.K': 0x1230000,
                'env.table_base.K': 0, 'ingot_table_size': 4096}
     flags = ['-Wl,--defsym=%s=%#x' % (k, v & (1 << 64) - 1) for k, v in symbols.items()]
     objects = [path(f) for f in sorted(os.listdir(work)) if re.match(r'code\.\d+\.o$', f)]
-    run(*CC, '-O1', '-g', '-static', '-no-pie', '-fuse-ld=lld', *flags, '-Wl,--defsym=ingot_table=__start_ingot_table',
+    run(*CC, '-O1', '-g', '-static', '-no-pie', '-fuse-ld=lld', '-B' + lld_folder(), *flags, '-Wl,--defsym=ingot_table=__start_ingot_table',
         '-o', path('harness'), os.path.join(source, 'harness.c'), *objects)
 
 
@@ -48,6 +58,6 @@ run(tool, path('operators.wasm'), 'K', path('code'))
 link(-64)
 link(tls_offset())
 run(path('harness'), path('vectors.bin'), path('native.bin'))
-run('node', os.path.join(source, 'operators.cjs'), path('operators.wasm'), path('vectors.bin'), path('v8.bin'))
+run(os.path.join(source, '../node.sh'), os.path.join(source, 'operators.cjs'), path('operators.wasm'), path('vectors.bin'), path('v8.bin'))
 sys.exit(subprocess.run([sys.executable, script, 'compare', path('names.json'), path('vectors.bin'),
                          path('native.bin'), path('v8.bin')]).returncode)

@@ -9,5 +9,5 @@ for seed in 1 2 3 14; do
     for module in "$dir"/*.wasm; do
         wasm-validate --enable-tail-call "$module"
     done
-    node "$3" "$dir"
+    "$(dirname "$0")/../node.sh" "$3" "$dir"
 done

@@ -58,5 +58,5 @@ if not wabt_accepts(path('app.wasm')):
     print('app.wasm: wabt does not accept it')
     failures += 1
 run(mutate, path('app.wasm'))
-print(run('node', os.path.join(source, 'read_link.cjs'), path('app.wasm')), end='')
+print(run(os.path.join(source, '../node.sh'), os.path.join(source, 'read_link.cjs'), path('app.wasm')), end='')
 sys.exit(1 if failures else 0)
