@@ -21,7 +21,7 @@ import termios
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import run as table
+import cases as table
 
 TIMEOUT = 20
 PROMPT = "READY> "
