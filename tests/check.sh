@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every test of the project. quick: within `make check`'s half hour on two cores. long: the whole program table under each
-# stress mode.
+# stress mode, and all families of programs.
 # usage: check.sh BUILD quick|long
 # BUILD holds the built tree, debian/ (the test image) and debian.ingot (the image recompiled). Ends with one line
 # "N passed, N failed"; exit status 1 when something failed.
@@ -121,6 +121,7 @@ for stress in unwind budget evaluate; do
 done
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
 script compiled tests/compiled/run.py --ingot "$ingot"
+script families tests/families/run.py --build "$build" --set "$mode"
 single verify verify_artifact
 single megabinary megabinary
 single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
