@@ -121,6 +121,7 @@ for stress in unwind budget evaluate; do
 done
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
 script compiled tests/compiled/run.py --ingot "$ingot"
+script profile tests/compiled/profile.py --ingot "$ingot"
 script families tests/families/run.py --build "$build" --set "$mode"
 single verify verify_artifact
 single megabinary megabinary

@@ -1,6 +1,7 @@
 /* The content-addressed cache of code objects and native objects (DESIGN D2).
  *
- *   DIR/objects/KEY.wasm   code object of one ELF; KEY = sha256(file sha256, recompiler version)
+ *   DIR/objects/KEY.wasm   code object of one ELF; KEY = sha256(file sha256, recompiler version,
+ *                          addresses of a profile)
  *   DIR/objects/KEY.json   what the report says about it
  *   DIR/native/KEY.N.o     part N of the native object; KEY = sha256(code object, aot version, options)
  *   DIR/native/KEY.parts   how many parts there are: written last, so its presence means all are there

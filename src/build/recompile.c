@@ -86,7 +86,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
 
     if (elf_image_open(&image, u->file, u->size, e) < 0)
         return err_prefix(e, "%s", u->path);
-    if (discover(&d, &image, NULL, 0, e) < 0) {
+    if (discover(&d, &image, u->profile, u->profile_count, e) < 0) {
         elf_image_close(&image);
         return err_prefix(e, "%s", u->path);
     }
@@ -228,6 +228,8 @@ object_key(struct unit *u)
 
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes);
     buf_put(&b, RECOMPILER_VERSION, strlen(RECOMPILER_VERSION));
+    for (size_t i = 0; i < u->profile_count; i++)
+        buf_put_u64(&b, u->profile[i]);
     sha256_of(b.data, b.size, &u->key);
     buf_fini(&b);
 }

@@ -19,6 +19,8 @@ struct elf_report {
 };
 
 struct unit { /* one distinct ELF of the image */
+    const uint64_t *profile; /* further entry points, image-relative, sorted */
+    size_t profile_count;
     const char *path;      /* one of its paths, for messages */
     const uint8_t *file;
     size_t size;

@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "build/link.h"
+#include "build/profile.h"
 #include "build/recompile.h"
 #include "cli/cli.h"
 #include "elf/elf_image.h"
@@ -32,12 +33,14 @@ static const char usage[] =
     "  -j, --jobs N         worker processes (default: all processors)\n"
     "  -O, --optimize N     effort of native compilation, 0 to 3 (default 2)\n"
     "  --cpu NAME           processor the executable needs, as LLVM names it (default x86-64-v2)\n"
+    "  --profile FILE       compile what an ingot run --stats=FILE of this image left to the evaluator (repeatable)\n"
     "  --report FILE        write what was found in each program as JSON\n"
     "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
     "  -q, --quiet          no progress, no report\n";
 
 struct options {
     const char *source, *out, *cache, *cpu, *report, *dump;
+    VEC(const char *) profiles;
     bool wasm, quiet;
     unsigned jobs;
     int optimize;
@@ -52,6 +55,8 @@ struct build {
     struct options options;
     struct image image;
     struct recompile r;
+    struct profile profile;
+    VEC(uint64_t) profile_addresses; /* of all units, one after the other */
     struct progress progress;
     VEC(struct skipped) skipped;
     unsigned elf_files; /* names that lead to an ELF we recompile, before merging equal ones */
@@ -66,7 +71,7 @@ parse(int argc, char **argv, struct options *o)
         {"output", required_argument, NULL, 'o'}, {"emit", required_argument, NULL, 'e'},
         {"cache", required_argument, NULL, 'c'}, {"jobs", required_argument, NULL, 'j'},
         {"optimize", required_argument, NULL, 'O'}, {"cpu", required_argument, NULL, 'u'},
-        {"report", required_argument, NULL, 'r'}, {"dump", required_argument, NULL, 'd'},
+        {"profile", required_argument, NULL, 'p'}, {"report", required_argument, NULL, 'r'}, {"dump", required_argument, NULL, 'd'},
         {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     int c;
@@ -79,6 +84,7 @@ parse(int argc, char **argv, struct options *o)
         case 'j': o->jobs = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'O': o->optimize = atoi(optarg); break;
         case 'u': o->cpu = optarg; break;
+        case 'p': vec_push(&o->profiles, (const char *)optarg); break;
         case 'r': o->report = optarg; break;
         case 'd': o->dump = optarg; break;
         case 'q': o->quiet = true; break;
@@ -294,6 +300,32 @@ dump(struct build *b, struct err *e)
     return 0;
 }
 
+/* Gives each unit the addresses that the profiles have for it. */
+static int
+apply_profiles(struct build *b, struct err *e)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < b->options.profiles.count; i++) {
+        if (profile_read(&b->profile, b->options.profiles.items[i], e) < 0)
+            return -1;
+    }
+    profile_settle(&b->profile);
+    vec_reserve(&b->profile_addresses, b->profile.entries.count);
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        struct unit *u = &b->r.units.items[i];
+        const struct profile_entry *entries = profile_of(&b->profile, &u->sha256, &u->profile_count);
+
+        u->profile = b->profile_addresses.items + used;
+        for (size_t j = 0; j < u->profile_count; j++)
+            b->profile_addresses.items[used++] = entries[j].address;
+    }
+    if (used < b->profile.entries.count && !b->options.quiet)
+        fprintf(stderr, "  %zu of %zu addresses in the profiles are of files that are not in this image\n",
+                b->profile.entries.count - used, b->profile.entries.count);
+    return 0;
+}
+
 static int
 run_build(struct build *b, struct err *e)
 {
@@ -308,6 +340,8 @@ run_build(struct build *b, struct err *e)
         return -1;
     if (b->r.units.count)
         qsort(b->r.units.items, b->r.units.count, sizeof(struct unit), compare_units);
+    if (b->options.profiles.count && apply_profiles(b, e) < 0)
+        return -1;
     if (b->options.dump)
         return dump(b, e);
     if (cache_open(&b->r.cache, b->options.cache, e) < 0)
@@ -348,6 +382,9 @@ cmd_build(int argc, char **argv)
     for (size_t i = 0; i < b.skipped.count; i++)
         mem_free(b.skipped.items[i].path);
     vec_fini(&b.skipped);
+    vec_fini(&b.options.profiles);
+    vec_fini(&b.profile_addresses);
+    profile_fini(&b.profile);
     recompile_fini(&b.r);
     if (b.image.config)
         image_fini(&b.image);

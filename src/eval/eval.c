@@ -164,41 +164,19 @@ eval_fault_address(const struct eval *ev)
     return address;
 }
 
-uint64_t
-eval_total(const struct eval *ev)
+void
+eval_collect(struct eval *ev, uint64_t start, uint64_t end, void (*take)(void *context, const struct eval_count *c),
+             void *context)
 {
-    return ev->total;
-}
-
-static int
-compare_counts(const void *pa, const void *pb)
-{
-    const struct eval_count *a = pa, *b = pb;
-
-    if (a->insns != b->insns)
-        return a->insns < b->insns ? 1 : -1;
-    return a->address < b->address ? -1 : a->address > b->address;
-}
-
-size_t
-eval_counts(const struct eval *ev, struct eval_count *out, size_t max)
-{
-    struct eval_count *all = mem_zalloc(ev->block_count + 1, sizeof *all);
-    size_t n = 0;
-
     for (size_t i = 0; i < ev->table_size; i++) {
-        const struct eval_block *block = ev->table[i];
+        struct eval_block *block = ev->table[i];
+        struct eval_count c;
 
-        if (!block)
+        if (!block || block->address < start || block->address >= end)
             continue;
-        all[n].address = block->address;
-        all[n].insns = block->insns + block->runs * block->insn_count;
-        n += all[n].insns != 0;
+        c = (struct eval_count){block->address, block->entered, block->insns + block->runs * block->insn_count};
+        block->entered = block->insns = block->runs = 0;
+        if (c.insns || c.entered)
+            take(context, &c);
     }
-    qsort(all, n, sizeof *all, compare_counts);
-    if (n > max)
-        n = max;
-    memcpy(out, all, n * sizeof *out);
-    mem_free(all);
-    return n;
 }

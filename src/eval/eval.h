@@ -41,13 +41,14 @@ enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned 
  * its last operation before the fault, rip is not touched. */
 uint64_t eval_fault_address(const struct eval *ev);
 
-/* Counters: guest instructions executed, and per start address of each block. */
+/* Counters per start address of a block. */
 struct eval_count {
     uint64_t address;
-    uint64_t insns;
+    uint64_t entered; /* how often eval_run() began here or an indirect jump, call or return led here */
+    uint64_t insns;   /* guest instructions executed */
 };
-uint64_t eval_total(const struct eval *ev);
-/* Sorted by insns, largest first; returns how many were written to out. */
-size_t eval_counts(const struct eval *ev, struct eval_count *out, size_t max);
+/* Hands out the counters of all blocks in [start, end) that ran, in no order, and sets them to zero. */
+void eval_collect(struct eval *ev, uint64_t start, uint64_t end, void (*take)(void *context, const struct eval_count *c),
+                  void *context);
 
 #endif

@@ -56,7 +56,7 @@ struct eval_mark {
 struct eval_block {
     uint64_t address;   /* guest */
     uint64_t end;       /* of the text it came from */
-    uint64_t runs;
+    uint64_t runs, entered;
     uint64_t insns;     /* executed in translations since dropped */
     uint32_t insn_count;
     uint32_t op_count, mark_count;
@@ -83,7 +83,7 @@ extern __thread union eval_slot eval_slots[EVAL_SLOTS];
 struct eval {
     struct eval_block **table; /* open addressing, by address; NULL: empty */
     size_t table_size, block_count;
-    uint64_t total;
+    uint64_t paused; /* where the last run stopped for a system call or a check: going on there is not entering */
     /* the block and operation running: set before anything that may fault */
     struct eval_block *block;
     const struct eval_op *current;

@@ -201,13 +201,16 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     const struct eval_op *op;
     uint64_t rip = cpu->rip;
     struct eval_block **link = NULL;
+    uint64_t entered = rip != ev->paused;
 
     goto enter;
 
 leave_block:
     cpu->rip = rip;
-    if (cpu->limit == UINT64_MAX)
+    if (cpu->limit == UINT64_MAX) {
+        ev->paused = rip;
         return EVAL_BUDGET;
+    }
     if (host->has_compiled(host->context, rip))
         return EVAL_COMPILED;
     block = *link;
@@ -225,7 +228,8 @@ enter:
         *link = block;
 found:
     block->runs++;
-    ev->total += block->insn_count;
+    block->entered += entered;
+    entered = 0;
     ev->block = block;
     ev->current = op = block->ops;
     goto *op->code;
@@ -456,9 +460,10 @@ S_BRANCH:
 S_INDIRECT:
     rip = OPERAND(uint64_t, a);
     link = &block->next[0];
+    entered = 1;
     goto leave_block;
 S_SYSCALL:
-    cpu->rip = op->imm;
+    ev->paused = cpu->rip = op->imm;
     return EVAL_SYSCALL;
 S_TRAP:
     cpu->rip = op->imm;

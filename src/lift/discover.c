@@ -424,6 +424,43 @@ take_weak(struct finder *f)
     }
 }
 
+/* --- the profile --- */
+
+static bool
+follows_call(struct finder *f, uint64_t address)
+{
+    const struct text_range *r = finder_range(f, address);
+
+    for (unsigned length = 2; r && length <= 8 && length <= address - r->start; length++) {
+        struct x86_insn insn;
+        int n = x86_decode(r->bytes + (address - length - r->start), length, address - length, &insn);
+
+        if (n == (int)length && (x86_flow(&insn) == X86_FLOW_CALL || x86_flow(&insn) == X86_FLOW_CALL_INDIRECT))
+            return true;
+    }
+    return false;
+}
+
+/* Where the evaluator was entered. In code that was found without the profile each is an entry: frames of compiled code were
+ * gone when the guest returned there. What follows a call in code that was not found will be returned to by compiled code. */
+static void
+take_profile(struct finder *f, const uint64_t *addresses, size_t count)
+{
+    mark_covered(f);
+    for (int returns = 0; returns < 2; returns++) {
+        for (size_t i = 0; i < count; i++) {
+            const struct text_range *r = finder_range(f, addresses[i]);
+            bool covered = r && r->covered[addresses[i] - r->start];
+            bool late = !covered && follows_call(f, addresses[i]);
+
+            if (r && late == returns && !(returns && covered))
+                finder_add_target(f, addresses[i]);
+        }
+        drain(f);
+        mark_covered(f);
+    }
+}
+
 /* Without unwind tables a function reaches up to the next one, and where that begins may have been learnt only
  * after it was followed: once more, with all starts known. */
 static void
@@ -561,7 +598,7 @@ close_finder(struct finder *f)
 }
 
 int
-discover(struct disc *d, const struct elf_image *image, const uint64_t *extra, size_t extra_count, struct err *e)
+discover(struct disc *d, const struct elf_image *image, const uint64_t *profile, size_t profile_count, struct err *e)
 {
     struct finder f = {.image = image, .disc = d};
 
@@ -573,11 +610,10 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *extra, s
         return -1;
     }
     seed_strong(&f);
-    for (size_t i = 0; i < extra_count; i++)
-        finder_add_target(&f, extra[i]);
     drain(&f);
     seed_data_words(&f);
     take_weak(&f);
+    take_profile(&f, profile, profile_count);
     settle_open_ended(&f);
     count_coverage(&f, d);
     if (f.funcs.count)

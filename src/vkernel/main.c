@@ -15,6 +15,7 @@
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/trust/artifact.h"
@@ -158,7 +159,7 @@ parse_options(void)
         } else if (strcmp(word, "--stats") == 0) {
             options.stats = run_stats = true;
         } else if (strncmp(word, "--stats=", 8) == 0) {
-            options.stats = run_stats = true;
+            run_stats = true;
             options.stats_path = word + 8;
         } else {
             value = strtok_r(NULL, " ", &save);
@@ -168,7 +169,9 @@ parse_options(void)
         }
     }
     unsetenv("INGOT_OPTIONS");
-    options.stats_fd = options.stats_path ? platform_open_append(options.stats_path) : 2;
+    if (!options.stats_path)
+        return;
+    options.stats_fd = platform_open_append(options.stats_path);
     if (options.stats_fd < 0)
         platform_die("cannot open %s: %s", options.stats_path, strerror(-options.stats_fd));
 }
@@ -531,15 +534,54 @@ report(int fd)
              (unsigned long long)syscall_total, (unsigned long long)sched_switches,
              (unsigned long long)audit_refusals);
     platform_write(fd, line, strlen(line));
-    run_report(fd);
+    evaluated_report(fd);
     syscall_report(fd);
+}
+
+static void
+put_record(const char *text)
+{
+    static char buffer[16 << 10];
+    static size_t used;
+    size_t n = text ? strlen(text) : 0;
+
+    if (!text || used + n > sizeof buffer) {
+        platform_write(options.stats_fd, buffer, used);
+        used = 0;
+    }
+    if (n > sizeof buffer) {
+        platform_write(options.stats_fd, text, n);
+    } else if (n) {
+        memcpy(buffer + used, text, n);
+        used += n;
+    }
+}
+
+/* --stats=FILE: one JSON object, one line (docs/formats.md). */
+static void
+write_record(void)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "{\"version\":1,\"system_calls\":%llu,\"switches\":%llu,\"refused\":%llu,",
+             (unsigned long long)syscall_total, (unsigned long long)sched_switches, (unsigned long long)audit_refusals);
+    put_record(text);
+    evaluated_write(put_record);
+    put_record(",\"not_implemented\":[");
+    syscall_write_unknown(put_record);
+    put_record("]}\n");
+    put_record(NULL);
 }
 
 void
 container_exit(int status)
 {
+    if (run_stats)
+        evaluated_collect_all();
     if (options.stats)
-        report(options.stats_fd);
+        report(2);
+    if (options.stats_path)
+        write_record();
     exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status));
 }
 

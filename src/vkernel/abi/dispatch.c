@@ -161,6 +161,21 @@ syscall_dispatch(int64_t nr, const uint64_t a[6])
 }
 
 void
+syscall_write_unknown(void (*put)(const char *text))
+{
+    char text[64];
+    bool first = true;
+
+    for (int i = 0; i < TABLE_SIZE; i++) {
+        if (!unknown[i])
+            continue;
+        snprintf(text, sizeof text, "%s[%d,%u]", first ? "" : ",", i, unknown[i]);
+        put(text);
+        first = false;
+    }
+}
+
+void
 syscall_report(int fd)
 {
     char line[128];

@@ -12,6 +12,7 @@
 #include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/ledger.h"
@@ -211,6 +212,7 @@ mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
 {
     if (!mm->eval)
         return;
+    evaluated_collect(mm, start, end);
     if (*mm->eval_refs > 1)
         eval_drop(mm); /* the others still have what is gone here */
     else
@@ -472,13 +474,15 @@ erase_range(struct mm *mm, uint64_t start, uint64_t end)
     while (to < mm->count && mm->vma[to].start < end) {
         code |= mm->vma[to].code != NULL;
         mm->total_pages -= (mm->vma[to].end - mm->vma[to].start) / MM_PAGE;
-        vma_refs_put(&mm->vma[to++]);
+        to++;
     }
-    mm_vma_erase(mm, from, to);
     if (code) {
         code_map_unbind(mm, start, end);
         mm_code_changed(mm, start, end);
     }
+    for (unsigned i = from; i < to; i++)
+        vma_refs_put(&mm->vma[i]);
+    mm_vma_erase(mm, from, to);
 }
 
 int

@@ -13,6 +13,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/ledger.h"
@@ -544,7 +545,7 @@ commit(struct exec *x)
     p->mm = x->mm;
     x->mm = NULL;
     if (old)
-        run_collect(old);
+        evaluated_collect(old, 0, GUEST_END);
     sched_load(t);
     if (old)
         mm_put(old);

@@ -8,8 +8,10 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/helpers.h"
+#include "x86/address_space.h"
 
 /* Of the terminals: called when a session leader ends. */
 void tty_session_ended(struct process *p) __attribute__((weak));
@@ -123,7 +125,7 @@ process_exit(struct process *p)
     p->files = NULL;
     fs_context_put(p->fs);
     p->fs = NULL;
-    run_collect(p->mm);
+    evaluated_collect(p->mm, 0, GUEST_END);
     mm_put(p->mm);
     p->mm = NULL;
     reparent_children(p);

@@ -21,10 +21,7 @@ void syscall_edge(void);                 /* a syscall instruction was executed; 
 void poll_edge(void);                    /* preemption and signals */
 void run_trap(unsigned vector, uint64_t pc);
 void run_init(void);
-extern bool stress_unwind, stress_budget, stress_evaluate, run_stats;
-/* Before an address space goes: what it evaluated, for the report. */
-void run_collect(struct mm *mm);
-void run_report(int fd);
+extern bool stress_unwind, stress_budget, stress_evaluate;
 
 /* --- process.c --- */
 extern struct process *init_process;
@@ -88,6 +85,7 @@ extern struct wait_queue signalfd_queue;
 /* --- abi/dispatch.c --- */
 int64_t syscall_dispatch(int64_t nr, const uint64_t a[6]);
 void syscall_report(int fd);
+void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], ... */
 extern bool strace_on;
 extern uint64_t syscall_total;
 void strace_exit_note(const char *text);

@@ -26,7 +26,7 @@ enum { JUMP_RESTART = 1, JUMP_FAULT };
 /* The function table of the artifact's compiled code; absent in a vkernel without any. */
 extern const void *const ingot_table[] __attribute__((weak));
 
-bool stress_unwind, stress_budget, stress_evaluate, run_stats;
+bool stress_unwind, stress_budget, stress_evaluate;
 
 static struct platform_fault pending_fault; /* between the host's handler and the base dispatcher */
 static unsigned pending_trap;
@@ -423,64 +423,6 @@ deliver_fault(void)
         signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
     else
         signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);
-}
-
-/* --- what was evaluated: code that discovery missed, for the next build --- */
-
-enum { MISSES = 512, TOP = 64, MISSES_SHOWN = 40 };
-static uint64_t evaluated;
-static struct eval_count misses[MISSES];
-static unsigned miss_count;
-
-void
-run_collect(struct mm *mm)
-{
-    struct eval_count top[TOP];
-    size_t n;
-
-    if (!mm->eval || mm->refs > 1 || *mm->eval_refs > 1)
-        return;
-    evaluated += eval_total(mm->eval);
-    if (!run_stats)
-        return;
-    n = eval_counts(mm->eval, top, TOP);
-    for (size_t i = 0; i < n; i++) {
-        unsigned k = 0;
-
-        while (k < miss_count && misses[k].address != top[i].address)
-            k++;
-        if (k == MISSES)
-            continue;
-        if (k == miss_count)
-            misses[miss_count++] = (struct eval_count){.address = top[i].address};
-        misses[k].insns += top[i].insns;
-    }
-}
-
-static int
-by_insns(const void *a, const void *b)
-{
-    const struct eval_count *x = a, *y = b;
-
-    return x->insns < y->insns ? 1 : x->insns > y->insns ? -1 : x->address < y->address ? -1 : 1;
-}
-
-void
-run_report(int fd)
-{
-    char line[128];
-
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->mm)
-            run_collect(p->mm);
-    snprintf(line, sizeof line, "evaluated instructions: %llu\n", (unsigned long long)evaluated);
-    platform_write(fd, line, strlen(line));
-    qsort(misses, miss_count, sizeof *misses, by_insns);
-    for (unsigned i = 0; i < miss_count && i < MISSES_SHOWN; i++) {
-        snprintf(line, sizeof line, "evaluated: %#llx %llu\n", (unsigned long long)misses[i].address,
-                 (unsigned long long)misses[i].insns);
-        platform_write(fd, line, strlen(line));
-    }
 }
 
 /* --- fibers --- */

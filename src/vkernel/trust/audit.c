@@ -20,8 +20,8 @@ audit_open(const char *path)
         platform_die("cannot open the audit file %s: %s", path, strerror(-audit_fd));
 }
 
-static size_t
-put_string(char *out, size_t at, size_t size, const char *s)
+size_t
+json_put_string(char *out, size_t at, size_t size, const char *s)
 {
     if (at < size)
         out[at++] = '"';
@@ -57,7 +57,7 @@ audit_record(const char *event, ...)
     at = (size_t)snprintf(line, sizeof line, "{\"time\":%llu.%09llu,\"event\":\"%s\",\"pid\":%d,\"comm\":",
                           (unsigned long long)(now / 1000000000u), (unsigned long long)(now % 1000000000u), event,
                           sched_current ? current_process()->pid : 0);
-    at = put_string(line, at, LINE - MARGIN, sched_current ? current_process()->comm : "");
+    at = json_put_string(line, at, LINE - MARGIN, sched_current ? current_process()->comm : "");
     va_start(ap, event);
     while ((name = va_arg(ap, const char *))) {
         const char *value = va_arg(ap, const char *);
@@ -65,9 +65,9 @@ audit_record(const char *event, ...)
         if (at + 16 > LINE - MARGIN)
             break;
         line[at++] = ',';
-        at = put_string(line, at, LINE - MARGIN, name);
+        at = json_put_string(line, at, LINE - MARGIN, name);
         line[at++] = ':';
-        at = put_string(line, at, LINE - MARGIN, value ? value : "");
+        at = json_put_string(line, at, LINE - MARGIN, value ? value : "");
     }
     va_end(ap);
     line[at++] = '}';

@@ -31,5 +31,7 @@ void audit_open(const char *path);
 /* Fields as name, value pairs ended by NULL. */
 void audit_record(const char *event, ...) __attribute__((sentinel));
 extern uint64_t audit_refusals;
+/* A JSON string into out[at...size), cut off where it ends; returns the new at. */
+size_t json_put_string(char *out, size_t at, size_t size, const char *s);
 
 #endif
