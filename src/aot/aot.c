@@ -226,6 +226,7 @@ optimise(struct compilation *c, unsigned part, const struct aot_options *options
     LLVMDisposePassBuilderOptions(o);
     if (!error) {
         aot_limit_phis(c->context, c->module);
+        aot_guard_partial_registers(c->context, c->module);
         return 0;
     }
     message = LLVMGetErrorMessage(error);

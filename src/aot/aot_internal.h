@@ -122,6 +122,8 @@ bool aot_translate_simd(struct translator *t, const struct wasm_instruction *i);
 
 /* limit_phis.c: after the passes, before code generation. */
 void aot_limit_phis(LLVMContextRef context, LLVMModuleRef module);
+/* partial_registers.c: the same. */
+void aot_guard_partial_registers(LLVMContextRef context, LLVMModuleRef module);
 
 /* How the functions of a module are spread over parts: a function of the module's content alone. */
 struct aot_plan {

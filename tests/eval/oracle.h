@@ -1,9 +1,10 @@
-/* The hardware oracle: runs instructions on the processor and in the evaluator from the same state and
- * compares what they leave (DESIGN D7).
+/* The hardware oracle: runs instructions on the processor and in each execution of ours (evaluator, native code, wasm in
+ * V8) from the same state, and compares what they leave (DESIGN D7).
  *
- * Guest memory is one window, mapped in this process at the same numeric address as in the evaluator's
- * guest memory, so that addresses mean the same on both sides. Code runs from a page of this
- * process; exit stubs after it store their own address and jump back. */
+ * A *program* is an instruction or a straight run of them, at an address of its own; a *case* is a program with a state
+ * and memory to start from. Guest memory is one window, mapped in this process at the same numeric address as in the
+ * executions' guest memory, so that addresses mean the same on all sides. The processor runs a program in place; exit
+ * stubs after it store their own address and jump back. */
 #ifndef TESTS_EVAL_ORACLE_H
 #define TESTS_EVAL_ORACLE_H
 
@@ -11,13 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+#include "base/vec.h"
 #include "x86/cpu.h"
 #include "x86/x86.h"
 
 enum {
-    CODE_PAGE = 0x08000000,
-    CODE_AT = CODE_PAGE + 0x800, /* where test code begins */
-    NATIVE_PAGE = 0x0a000000,    /* state in and out of the native run */
+    CODE_PAGE = 0x08000000, /* image base of all programs */
+    CODE_SIZE = 0x00400000,
+    CODE_AT = CODE_PAGE + 0x800, /* where the first program begins */
+    CODE_STRIDE = 0x400,
+    NATIVE_PAGE = 0x0a000000, /* state in and out of the processor's run */
     WINDOW = 0x10000000,
     WINDOW_SIZE = 0x4000,
     WINDOW_MIDDLE = WINDOW + WINDOW_SIZE / 2,
@@ -25,6 +30,8 @@ enum {
     STUB_SIZE = 19,
     TARGET_DISTANCE = 0x40,
     MAX_SEQUENCE = 40,
+    MAX_CODE = 640,
+    MAX_BATCH = (CODE_SIZE - 0x800) / CODE_STRIDE - 1,
 };
 
 /* What is compared. fx: the FXSAVE image (x87, MXCSR, xmm). */
@@ -37,22 +44,65 @@ struct state {
 
 enum { FLAGS_MASK = 0xcd5 }; /* CF PF AF ZF SF DF OF */
 
+enum { NO_TRAP = -1, TRAP_UNCOVERED = -2 /* the execution cannot run this program */, TRAP_PAGE = 14 };
+
 struct outcome {
     struct state state;
-    int trap;          /* -1: none; else an exception vector, 14 for any memory fault */
-    uint64_t trap_rip; /* of the evaluator */
+    int trap;          /* NO_TRAP, an exception vector, or TRAP_UNCOVERED */
+    uint64_t trap_rip;
 };
 
-/* --- oracle_native.c --- */
+struct made {
+    uint8_t bytes[X86_MAX_LENGTH];
+    uint8_t length;
+    struct x86_insn insn; /* as decoded at its final address */
+};
+
+struct tolerance {
+    uint32_t undefined; /* RFLAGS bits */
+    bool nan;           /* NaN payloads may differ */
+    bool estimate;      /* rcpps, rsqrtps */
+    bool transcendental;
+    bool x87_codes;     /* compare C0-C3 */
+    bool fxsave, fnsave; /* environment written to memory */
+    bool inexact_traps;  /* registers at a trap are not compared */
+    uint16_t high_halves; /* by register: its upper half is the processor's choice */
+};
+
+struct program {
+    uint64_t address;
+    size_t size;
+    uint8_t code[MAX_CODE];
+    struct made part[MAX_SEQUENCE];
+    unsigned count;
+    bool sequence;
+    const struct form *form;  /* of a single instruction */
+    struct state anchor;      /* a state with which its memory operands are where they should be */
+    uint16_t anchored;        /* the registers of it that decide that */
+};
+
+/* --- oracle_native.c: the processor, the evaluator, and entering compiled code --- */
 void native_init(void);
-/* Puts code and exit stubs at CODE_AT: one after the code, one TARGET_DISTANCE further. */
-void native_load(const uint8_t *code, size_t size);
-uint64_t stub_next(size_t size);
-uint64_t stub_target(size_t size);
-void native_run(const struct state *in, struct outcome *out);
-void evaluator_run(const struct state *in, const uint8_t *code, size_t size, struct outcome *out);
+uint64_t stub_next(const struct program *p);
+uint64_t stub_target(const struct program *p);
 uint8_t *native_window(void);
 uint8_t *evaluator_window(void);
+/* Runs compiled guest code from a state. */
+void compiled_run(const struct program *p, const void *code, const struct state *in, struct outcome *out);
+
+struct execution {
+    const char *name;
+    bool compiled; /* from a code object: needs load() */
+    /* Takes the code object of all programs of a batch. */
+    void (*load)(const struct program *programs, size_t count, const struct buf *module);
+    /* Runs one from the state and the window's content. index: in the loaded batch. */
+    void (*run)(const struct program *p, size_t index, const struct state *in, struct outcome *out);
+    uint8_t *(*window)(void);
+};
+extern const struct execution execution_processor, execution_evaluator, execution_aot, execution_v8;
+
+/* --- oracle_object.c --- */
+void object_make(const struct program *programs, size_t count, struct buf *module);
 
 /* --- oracle_forms.c --- */
 struct form {
@@ -71,16 +121,28 @@ void forms_find(void);
 /* Can an instruction of this form be run at all here? */
 bool form_runs(const struct form *f);
 
-extern bool form_faults; /* form_make() points memory operands past the window's end */
-struct made {
-    uint8_t bytes[X86_MAX_LENGTH];
-    uint8_t length;
-    struct x86_insn insn; /* as decoded at its final address */
-};
+extern bool form_faults; /* form_make() points memory operands across the window's edges */
 /* Random encoding of a form at address; sequence: memory only through r14, r15 and rip, no writes to them
- * or rsp. Returns false when none was found. With state: sets the registers its memory operands need. */
+ * or rsp. Returns false when none was found. Sets the registers of the state that its memory operands need. */
 bool form_make(const struct form *f, uint64_t address, bool sequence, struct state *state,
                struct made *out);
+/* What the instruction wants of registers that no operand names. */
+void form_prepare_registers(const struct x86_insn *insn, struct state *s);
+
+/* --- oracle_program.c --- */
+/* One instruction of the form, or a random run; false: none was made. */
+bool program_of_form(struct program *p, const struct form *f, uint64_t address);
+bool program_of_sequence(struct program *p, uint64_t address);
+/* Bytes as they are, decoded as a run. False where they are no instructions. */
+bool program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes, size_t size);
+/* A fresh state and memory for it. */
+void program_state(const struct program *p, struct state *s, uint8_t *window);
+/* Is what it leaves defined at all from this state? */
+bool program_defined(const struct program *p, const struct state *s);
+struct tolerance program_tolerance(const struct program *p, const struct state *s);
+/* Part i replaced by nops, so that the others stay where they are; false when it is or cannot be. */
+bool program_drop(const struct program *p, unsigned i, struct program *out);
+void program_print(const struct program *p);
 
 /* --- oracle_state.c --- */
 uint64_t random64(void);
@@ -89,26 +151,32 @@ uint32_t random_below(uint32_t n);
 void state_random(struct state *s);
 void memory_random(uint8_t *window);
 /* Makes state and memory fit what the instruction needs (counts, control words, targets). */
-void state_prepare(const struct x86_insn *insn, size_t size, struct state *s, uint8_t *window);
-struct tolerance {
-    uint32_t undefined; /* RFLAGS bits */
-    bool nan;           /* NaN payloads may differ */
-    bool estimate;      /* rcpps, rsqrtps */
-    bool transcendental;
-    bool x87_codes;     /* compare C0-C3 */
-    bool fxsave, fnsave; /* environment written to memory */
-    bool sequence;
-    uint16_t high_halves; /* by register: its upper half is the processor's choice */
-};
-/* s: before the instruction, or NULL in a sequence. */
-struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
-/* Prints differences to `text` (size bytes); returns how many. */
-unsigned state_compare(const struct outcome *native, const struct outcome *evaluated,
-                       const struct tolerance *t, uint64_t trap_rip, char *text, size_t size);
+void state_prepare(const struct program *p, struct state *s, uint8_t *window);
 void state_print(const struct state *s);
 void cpu_from_state(struct x86_cpu *cpu, const struct state *s);
 void state_from_cpu(struct state *s, const struct x86_cpu *cpu);
 
-extern bool strict_nan, strict_x87;
+/* --- oracle_compare.c --- */
+/* s: before the instruction, or NULL in a sequence. */
+struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
+struct seen { /* what an execution left */
+    const struct outcome *outcome;
+    const uint8_t *window;
+    const char *name;
+};
+/* Prints differences to `text` (size bytes); returns how many. */
+unsigned state_compare(struct seen expected, struct seen found, const struct tolerance *t, char *text, size_t size);
+
+extern bool strict_nan, strict_x87, strict_mxcsr;
+
+/* --- oracle_shrink.c --- */
+/* Makes a difference of an execution small: fewer instructions, fewer things in the state. */
+void difference_shrink(const struct execution *x, struct program *p, struct state *s, uint8_t *memory);
+/* One line that stands for a case: code, state before, what the processor leaves. */
+void regression_print(const struct program *p, const struct state *before, const uint8_t *window);
+/* Prints a line with what the processor leaves; 1 when it is none. */
+int regression_record(const char *line);
+/* Replays the lines of a file in the executions; returns how many fail. */
+unsigned regressions_run(const char *path, const struct execution *const *executions);
 
 #endif

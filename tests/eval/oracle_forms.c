@@ -371,8 +371,8 @@ fits_sequence(const struct x86_insn *insn)
 }
 
 /* What the instruction wants of registers that no operand names. */
-static void
-prepare_registers(const struct x86_insn *insn, struct state *s)
+void
+form_prepare_registers(const struct x86_insn *insn, struct state *s)
 {
     const struct x86_operand *o = insn->operand;
 
@@ -450,7 +450,7 @@ form_make(const struct form *f, uint64_t address, bool sequence, struct state *s
         if (insn.op == X86_OP_ENTER && (insn.operand[0].imm & 0xffff) > 0x400)
             continue;
         if (!sequence)
-            prepare_registers(&insn, state);
+            form_prepare_registers(&insn, state);
         bool ok = patch_branch(&insn, &s);
         for (unsigned i = 0; i < insn.operand_count && ok; i++) {
             struct x86_operand *o = &insn.operand[i];

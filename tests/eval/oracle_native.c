@@ -1,4 +1,4 @@
-/* The two executions: on the processor, and in the evaluator. */
+/* The processor and the evaluator, and how compiled code is entered and left. */
 #include "oracle.h"
 
 #include <asm/prctl.h>
@@ -14,6 +14,7 @@
 
 #include "eval/eval.h"
 #include "ir/ir.h"
+#include "x86/address_space.h"
 #include "x86/helpers.h"
 
 /* Offsets are written out in the assembly below. */
@@ -62,21 +63,31 @@ __asm__(".text\n"
         "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
 
-__thread struct x86_cpu x86_cpu_tls;
 __thread uint8_t *x86_memory_tls;
+__thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* platform/enter.S */
 
 static struct native *const native = (struct native *)(uintptr_t)NATIVE_PAGE;
 static uint8_t *guest_memory;
 static struct eval *evaluator;
 static struct eval_host eval_host;
-static const uint8_t *code_bytes;
-static size_t code_size;
+static const struct program *running_program;
 
 static sigjmp_buf escape;
-static volatile int running; /* 1: natively, 2: in the evaluator */
-static volatile int caught_signal;
-static volatile uint64_t caught_rip;
+static volatile enum { RUNS_NOTHING, RUNS_NATIVELY, RUNS_EVALUATOR, RUNS_COMPILED } running;
+static volatile int caught_vector;
+static volatile uint64_t caught_rip, caught_pc; /* of a signal, of x86_raise() */
 static uint64_t caught_gpr[16];
+
+static int
+vector_of(int number, int code)
+{
+    switch (number) {
+    case SIGFPE: return code == FPE_INTDIV ? 0 : 16;
+    case SIGILL: return 6;
+    case SIGTRAP: return code == SI_KERNEL ? 3 : 1;
+    default: return code == SI_KERNEL ? 13 : TRAP_PAGE;
+    }
+}
 
 static void
 on_signal(int number, siginfo_t *info, void *context)
@@ -86,15 +97,15 @@ on_signal(int number, siginfo_t *info, void *context)
         char hex[4];
         if (write(2, text, sizeof text - 1) < 0)
             _exit(3);
-        for (size_t i = 0; i < code_size; i++) {
-            snprintf(hex, sizeof hex, " %02x", code_bytes[i]);
+        for (size_t i = 0; running_program && i < running_program->size; i++) {
+            snprintf(hex, sizeof hex, " %02x", running_program->code[i]);
             if (write(2, hex, 3) < 0)
                 break;
         }
         _exit(3);
     }
     uint8_t *address = info->si_addr;
-    if (!running || (running == 2 && number == SIGSEGV && info->si_code != SI_KERNEL &&
+    if (!running || (running != RUNS_NATIVELY && number == SIGSEGV && info->si_code != SI_KERNEL &&
                      (address < guest_memory || address > guest_memory + 0x100020000ull))) {
         signal(number, SIG_DFL);
         return;
@@ -103,7 +114,7 @@ on_signal(int number, siginfo_t *info, void *context)
                                   REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
     for (unsigned i = 0; i < 16; i++)
         caught_gpr[i] = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[order[i]];
-    caught_signal = number;
+    caught_vector = vector_of(number, info->si_code);
     caught_rip = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
     siglongjmp(escape, 1);
 }
@@ -111,8 +122,9 @@ on_signal(int number, siginfo_t *info, void *context)
 _Noreturn void
 x86_raise(unsigned vector, uint64_t pc)
 {
-    caught_signal = -(int)vector - 1;
-    caught_rip = pc;
+    caught_vector = (int)vector;
+    caught_pc = pc;
+    caught_rip = 0;
     siglongjmp(escape, 1);
 }
 
@@ -125,17 +137,19 @@ x86_apply_mxcsr(void)
 static const uint8_t *
 fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {
-    if (address < CODE_AT || address >= CODE_AT + code_size)
+    const struct program *p = running_program;
+
+    if (address < p->address || address >= p->address + p->size)
         return NULL;
-    *left = CODE_AT + code_size - address;
+    *left = p->address + p->size - address;
     *image_base = CODE_PAGE;
-    return code_bytes + (address - CODE_AT);
+    return p->code + (address - p->address);
 }
 
 static bool
 has_compiled(void *context, uint64_t address)
 {
-    return address == stub_next(code_size) || address == stub_target(code_size);
+    return address == stub_next(running_program) || address == stub_target(running_program);
 }
 
 static void *
@@ -159,12 +173,13 @@ native_init(void)
     struct sigaction action = {.sa_sigaction = on_signal,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
-    map_at(CODE_PAGE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+    map_at(CODE_PAGE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
     map_at(NATIVE_PAGE, 4096, PROT_READ | PROT_WRITE);
     map_at(WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE);
     guest_memory = mmap(NULL, 0x100020000ull, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (guest_memory == MAP_FAILED ||
-        mprotect(guest_memory + WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE) < 0) {
+        mprotect(guest_memory + WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE) < 0 ||
+        mprotect(guest_memory + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
         perror("oracle: guest memory");
         exit(2);
     }
@@ -172,7 +187,6 @@ native_init(void)
     sigaltstack(&ss, NULL);
     for (size_t i = 0; i < 6; i++)
         sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM}[i], &action, NULL);
-    syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)GS_BASE);
     evaluator = eval_new();
     eval_host = (struct eval_host){.memory = guest_memory, .fetch = fetch, .has_compiled = has_compiled};
     x86_memory_tls = guest_memory;
@@ -191,15 +205,15 @@ evaluator_window(void)
 }
 
 uint64_t
-stub_next(size_t size)
+stub_next(const struct program *p)
 {
-    return CODE_AT + size;
+    return p->address + p->size;
 }
 
 uint64_t
-stub_target(size_t size)
+stub_target(const struct program *p)
 {
-    return CODE_AT + size + TARGET_DISTANCE;
+    return stub_next(p) + TARGET_DISTANCE;
 }
 
 static void
@@ -217,89 +231,100 @@ put_stub(uint64_t address)
     memcpy(p + 15, &exit_at, 4);
 }
 
-void
-native_load(const uint8_t *code, size_t size)
+static void
+set_gs(const void *base)
 {
-    code_bytes = code;
-    code_size = size;
-    memcpy((void *)(uintptr_t)CODE_AT, code, size);
-    put_stub(stub_next(size));
-    put_stub(stub_target(size));
+    static const void *now;
+
+    if (base == now)
+        return;
+    now = base;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, base);
 }
 
-static int
-vector_of(int number)
+static void
+stop_running(void)
 {
-    switch (number) {
-    case SIGFPE: return 0;
-    case SIGILL: return 6;
-    case SIGTRAP: return 3;
-    default: return 14; /* #PF and #GP alike */
-    }
+    running = RUNS_NOTHING;
+    _mm_setcsr(0x1f80);
+    __asm__ volatile("fninit; cld");
 }
 
-void
-native_run(const struct state *in, struct outcome *out)
+static void
+processor_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
 {
     memset(out, 0, sizeof *out);
+    running_program = p;
+    memcpy((void *)(uintptr_t)p->address, p->code, p->size);
+    put_stub(stub_next(p));
+    put_stub(stub_target(p));
     memcpy(native->gpr_in, in->gpr, sizeof in->gpr);
     native->flags_in = (in->rflags & FLAGS_MASK) | 0x202;
-    native->target = CODE_AT;
+    native->target = p->address;
     memcpy(native->fx_in, in->fx, 512);
-    out->trap = -1;
+    set_gs((void *)(uintptr_t)GS_BASE);
+    out->trap = NO_TRAP;
     if (sigsetjmp(escape, 0)) {
-        running = 0;
-        _mm_setcsr(0x1f80);
-        __asm__ volatile("fninit; cld");
-        out->trap = vector_of(caught_signal);
+        stop_running();
+        out->trap = caught_vector;
         out->trap_rip = caught_rip;
         memcpy(out->state.gpr, caught_gpr, sizeof caught_gpr);
         return;
     }
-    running = 1;
+    running = RUNS_NATIVELY;
     __asm__ volatile("call native_enter" ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10",
                      "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
                      "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
-    running = 0;
+    running = RUNS_NOTHING;
     memcpy(out->state.gpr, native->gpr_out, sizeof native->gpr_out);
     out->state.rflags = native->flags_out;
     out->state.rip = native->rip_out;
     memcpy(out->state.fx, native->fx_out, 512);
 }
 
-void
-evaluator_run(const struct state *in, const uint8_t *code, size_t size, struct outcome *out)
+/* The guest's exception flags accumulate in the host's MXCSR while it runs. */
+static void
+take_mxcsr(struct x86_cpu *cpu)
+{
+    cpu->mxcsr |= _mm_getcsr() & 0x3f;
+    _mm_setcsr(0x1f80);
+}
+
+static struct x86_cpu *
+load_cpu(const struct program *p, const struct state *in)
 {
     struct x86_cpu *cpu = x86_this_cpu();
+
+    running_program = p;
+    cpu_from_state(cpu, in);
+    cpu->gs_base = GS_BASE;
+    cpu->limit = 0;
+    return cpu;
+}
+
+static void
+evaluator_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
+{
+    struct x86_cpu *cpu = load_cpu(p, in);
     unsigned trap = 0;
 
     memset(out, 0, sizeof *out);
-    code_bytes = code;
-    code_size = size;
-    cpu_from_state(cpu, in);
-    cpu->rip = CODE_AT;
-    cpu->gs_base = GS_BASE;
-    cpu->limit = 0;
-    eval_invalidate(evaluator, CODE_PAGE, CODE_PAGE + 4096);
-    out->trap = -1;
+    cpu->rip = p->address;
+    eval_invalidate(evaluator, p->address & ~(uint64_t)4095, (p->address | 4095) + 1);
+    out->trap = NO_TRAP;
     if (sigsetjmp(escape, 0)) {
-        running = 0;
-        _mm_setcsr(0x1f80);
-        if (caught_signal < 0) {
-            out->trap = -caught_signal - 1;
-            out->trap_rip = caught_rip;
-        } else {
-            out->trap = vector_of(caught_signal);
-            out->trap_rip = eval_fault_address(evaluator);
-        }
+        take_mxcsr(cpu);
+        stop_running();
+        out->trap = caught_vector;
+        out->trap_rip = caught_rip ? eval_fault_address(evaluator) : caught_pc;
         state_from_cpu(&out->state, cpu);
         return;
     }
-    running = 2;
+    running = RUNS_EVALUATOR;
     _mm_setcsr(cpu->mxcsr);
     enum eval_stop stop = eval_run(evaluator, &eval_host, &trap);
-    _mm_setcsr(0x1f80);
-    running = 0;
+    take_mxcsr(cpu);
+    running = RUNS_NOTHING;
     state_from_cpu(&out->state, cpu);
     if (stop == EVAL_TRAP) {
         out->trap = (int)trap;
@@ -308,3 +333,79 @@ evaluator_run(const struct state *in, const uint8_t *code, size_t size, struct o
         out->trap = 1000 + (int)stop;
     }
 }
+
+/* --- compiled code: what its imports do here --- */
+void platform_enter(const void *code);
+_Noreturn void platform_leave(void);
+void kernel_enter_c(uint64_t link);
+void kernel_trap_c(uint64_t pc);
+void kernel_syscall_c(uint64_t next);
+void kernel_poll_c(uint64_t pc);
+void kernel_wasm_trap(int kind);
+
+static volatile int compiled_trap;
+
+void
+kernel_enter_c(uint64_t link)
+{
+    x86_cpu_tls.rip = x86_cpu_tls.tmp[0];
+    platform_leave();
+}
+
+void
+kernel_trap_c(uint64_t pc)
+{
+    compiled_trap = (int)x86_cpu_tls.tmp[0];
+    platform_leave();
+}
+
+void
+kernel_syscall_c(uint64_t next)
+{
+    compiled_trap = 1000;
+    platform_leave();
+}
+
+void
+kernel_poll_c(uint64_t pc)
+{
+}
+
+void
+kernel_wasm_trap(int kind)
+{
+    caught_vector = kind == 1 || kind == 2 ? 0 : 1001; /* aot_trap: division */
+    siglongjmp(escape, 1);
+}
+
+void
+compiled_run(const struct program *p, const void *code, const struct state *in, struct outcome *out)
+{
+    struct x86_cpu *cpu = load_cpu(p, in);
+
+    memset(out, 0, sizeof *out);
+    compiled_trap = NO_TRAP;
+    set_gs(guest_memory);
+    if (sigsetjmp(escape, 0)) {
+        take_mxcsr(cpu);
+        stop_running();
+        out->trap = caught_vector;
+        state_from_cpu(&out->state, cpu);
+        return;
+    }
+    running = RUNS_COMPILED;
+    _mm_setcsr(cpu->mxcsr);
+    platform_enter(code);
+    take_mxcsr(cpu);
+    running = RUNS_NOTHING;
+    out->trap = compiled_trap;
+    out->trap_rip = cpu->rip;
+    state_from_cpu(&out->state, cpu);
+}
+
+const struct execution execution_processor = {
+    .name = "processor", .run = processor_run, .window = native_window,
+};
+const struct execution execution_evaluator = {
+    .name = "evaluator", .run = evaluator_run, .window = evaluator_window,
+};

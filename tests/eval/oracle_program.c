@@ -1,0 +1,265 @@
+/* Programs: a single instruction of a form, a random run of instructions, or given bytes; and states to run them from. */
+#include "oracle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lift/lift.h"
+
+static const uint16_t flag_bit[X86_FLAG_COUNT] = {1, 4, 0x10, 0x40, 0x80, 0x800, 0x400};
+
+static void
+add_bytes(struct program *p)
+{
+    p->size = 0;
+    for (unsigned i = 0; i < p->count; i++) {
+        memcpy(p->code + p->size, p->part[i].bytes, p->part[i].length);
+        p->size += p->part[i].length;
+    }
+}
+
+static uint16_t
+address_registers(const struct x86_insn *insn)
+{
+    uint16_t out = 1u << X86_RSP;
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind != X86_OPD_MEM)
+            continue;
+        if (o->base >= 0 && o->base < 16)
+            out |= (uint16_t)(1u << o->base);
+        if (o->index >= 0)
+            out |= (uint16_t)(1u << o->index);
+    }
+    return out;
+}
+
+bool
+program_of_form(struct program *p, const struct form *f, uint64_t address)
+{
+    p->form = f;
+    p->address = address;
+    p->count = 1;
+    p->sequence = false;
+    state_random(&p->anchor);
+    form_faults = f->memory && !f->sample.rep && !f->sample.repne && random_below(16) == 0 &&
+                  f->op != X86_OP_CLFLUSH && f->op != X86_OP_CLFLUSHOPT && f->op != X86_OP_CLWB;
+    if (!form_make(f, address, false, &p->anchor, &p->part[0]))
+        return false;
+    p->anchored = address_registers(&p->part[0].insn);
+    add_bytes(p);
+    return true;
+}
+
+/* SHLD and SHRD of 16 bits by more than 16 leave the destination undefined. */
+static bool
+result_undefined(const struct x86_insn *insn, const struct state *s)
+{
+    if ((insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD) && insn->opsize == 2) {
+        const struct x86_operand *o = &insn->operand[2];
+        return !s || ((o->kind == X86_OPD_IMM ? (uint64_t)o->imm : s->gpr[X86_RCX]) & 31) > 16;
+    }
+    return insn->op == X86_OP_BSWAP && insn->opsize == 2;
+}
+
+bool
+program_defined(const struct program *p, const struct state *s)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        if (result_undefined(&p->part[i].insn, p->count == 1 ? s : NULL))
+            return false;
+    }
+    return true;
+}
+
+/* --- sequences --- */
+static bool
+is_shift(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_ROL || insn->op == X86_OP_ROR || insn->op == X86_OP_RCL || insn->op == X86_OP_RCR ||
+           insn->op == X86_OP_SHL || insn->op == X86_OP_SHR || insn->op == X86_OP_SAR ||
+           insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD;
+}
+
+/* The flags that are undefined after the whole run; *reads: some instruction of it reads one that is. */
+static uint32_t
+undefined_after(const struct program *p, bool *reads)
+{
+    uint8_t undefined = 0;
+    uint32_t out = 0;
+
+    *reads = false;
+    for (unsigned i = 0; i < p->count; i++) {
+        struct x86_flag_effects e = x86_flag_effects(&p->part[i].insn);
+        if (e.tested & undefined)
+            *reads = true;
+        uint32_t now = tolerance_of(&p->part[i].insn, NULL).undefined;
+        /* a shift by CL may leave flags as they were */
+        if (!is_shift(&p->part[i].insn))
+            undefined &= (uint8_t)~e.written;
+        for (unsigned j = 0; j < X86_FLAG_COUNT; j++)
+            undefined |= (uint8_t)((now & flag_bit[j] ? 1 : 0) << j);
+    }
+    for (unsigned i = 0; i < X86_FLAG_COUNT; i++)
+        out |= undefined >> i & 1 ? flag_bit[i] : 0;
+    return out;
+}
+
+/* Results that later instructions of a sequence would spread. */
+static bool
+varies(const struct x86_insn *insn)
+{
+    struct tolerance t = tolerance_of(insn, NULL);
+
+    return t.nan || t.estimate || t.high_halves;
+}
+
+/* A jcc to the next instruction: it ends the block, so that flags cross into the next one. */
+static void
+make_branch(struct made *m, uint64_t at)
+{
+    m->bytes[0] = (uint8_t)(0x70 | random_below(16));
+    m->bytes[1] = 0;
+    m->length = 2;
+    x86_decode(m->bytes, 2, at, &m->insn);
+}
+
+static bool
+make_part(struct program *p, struct made *m, uint64_t at)
+{
+    const struct form *f = &forms[random_below((uint32_t)form_count)];
+
+    if (p->count && random_below(7) == 0) {
+        make_branch(m, at);
+        return true;
+    }
+    if (!form_runs(f) || !lift_supported(&f->sample))
+        return false;
+    /* three in four from the integer instructions, which have the flags and partial registers */
+    if (f->map && !(f->map == 1 && (f->opcode >= 0x90 || (f->opcode & 0xf0) == 0x40)) && random_below(4))
+        return false;
+    return form_make(f, at, true, &p->anchor, m) && !varies(&m->insn) && !result_undefined(&m->insn, NULL);
+}
+
+bool
+program_of_sequence(struct program *p, uint64_t address)
+{
+    unsigned want = 5 + random_below(MAX_SEQUENCE - 4);
+    uint64_t at = address;
+
+    memset(&p->anchor, 0, sizeof p->anchor);
+    p->anchor.gpr[X86_RSP] = WINDOW_MIDDLE;
+    p->anchor.gpr[X86_R14] = WINDOW_MIDDLE;
+    p->anchor.gpr[X86_R15] = random_below(64) * 16;
+    p->anchored = 1u << X86_R14 | 1u << X86_R15;
+    p->form = NULL;
+    p->address = address;
+    p->sequence = true;
+    p->count = 0;
+    for (unsigned tries = 0; p->count < want && tries < 2000; tries++) {
+        struct made *m = &p->part[p->count];
+        bool reads;
+
+        if (!make_part(p, m, at))
+            continue;
+        if (at + m->length - address > 600)
+            break;
+        p->count++;
+        undefined_after(p, &reads);
+        if (reads)
+            p->count--;
+        else
+            at += m->length;
+    }
+    add_bytes(p);
+    return p->count > 0;
+}
+
+bool
+program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+
+    memset(p, 0, sizeof *p);
+    p->address = address;
+    while (at < size && p->count < MAX_SEQUENCE) {
+        struct made *m = &p->part[p->count++];
+        int n = x86_decode(bytes + at, size - at, address + at, &m->insn);
+
+        if (n <= 0)
+            return false;
+        memcpy(m->bytes, bytes + at, (size_t)n);
+        m->length = (uint8_t)n;
+        at += (size_t)n;
+    }
+    p->sequence = p->count > 1;
+    add_bytes(p);
+    return at == size && size > 0;
+}
+
+bool
+program_drop(const struct program *p, unsigned i, struct program *out)
+{
+    struct made *m = &out->part[i];
+    bool reads;
+
+    *out = *p;
+    if (m->bytes[0] == 0x90)
+        return false;
+    memset(m->bytes, 0x90, m->length);
+    x86_decode(m->bytes, 1, m->insn.address, &m->insn);
+    add_bytes(out);
+    undefined_after(out, &reads);
+    return !reads;
+}
+
+struct tolerance
+program_tolerance(const struct program *p, const struct state *s)
+{
+    bool reads;
+
+    if (p->count == 1)
+        return tolerance_of(&p->part[0].insn, s);
+    return (struct tolerance){.undefined = undefined_after(p, &reads)};
+}
+
+void
+program_state(const struct program *p, struct state *s, uint8_t *window)
+{
+    static uint8_t memory[WINDOW_SIZE];
+    static unsigned uses;
+
+    if (uses++ % 16 == 0) /* making it takes longer than a run */
+        memory_random(memory);
+    memcpy(window, memory, WINDOW_SIZE);
+    state_random(s);
+    if (p->sequence)
+        s->fx[24] &= 0xbf; /* no DAZ: see state_prepare() */
+    else
+        form_prepare_registers(&p->part[0].insn, s);
+    for (unsigned i = 0; i < 16; i++) {
+        if (p->anchored >> i & 1)
+            s->gpr[i] = p->anchor.gpr[i];
+    }
+    if (!p->sequence)
+        state_prepare(p, s, window);
+}
+
+void
+program_print(const struct program *p)
+{
+    char text[128];
+
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct made *m = &p->part[i];
+
+        if (m->bytes[0] == 0x90 && p->count > 1)
+            continue;
+        printf("  %-50s [", x86_format(&m->insn, text, sizeof text));
+        for (unsigned j = 0; j < m->length; j++)
+            printf("%s%02x", j ? " " : "", m->bytes[j]);
+        printf("]\n");
+    }
+}
