@@ -28,8 +28,10 @@ x86_guest(uint32_t address)
  * or a test; never returns. */
 _Noreturn void x86_raise(unsigned vector, uint64_t pc);
 
-/* Loads the guest's MXCSR into the host while guest code runs; called by ldmxcsr's helper. */
+/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. Apply loads it (ldmxcsr's helper
+ * calls this), collect adds the flags to x86_cpu's. */
 void x86_apply_mxcsr(void);
+void x86_collect_mxcsr(void);
 
 #define X86_HELPER_V void
 #define X86_HELPER_I32 uint32_t

@@ -3,9 +3,8 @@
 #include "x86/x87_internal.h"
 
 #include <string.h>
-#include <xmmintrin.h>
 
-enum { USER_CS = 0x33, MXCSR_MASK = 0xffff, MXCSR_DEFAULT = 0x1f80, MXCSR_FLAGS = 0x3f };
+enum { USER_CS = 0x33, MXCSR_MASK = 0xffff };
 
 /* --- environments --- */
 static uint16_t
@@ -127,7 +126,7 @@ helper_x87_state(uint32_t op, uint32_t address, uint64_t pc)
 static uint32_t
 current_mxcsr(struct x86_cpu *cpu)
 {
-    cpu->mxcsr |= _mm_getcsr() & MXCSR_FLAGS;
+    x86_collect_mxcsr();
     return cpu->mxcsr;
 }
 

@@ -10,9 +10,6 @@
 
 #include <string.h>
 
-typedef struct x86_x87_reg reg80;
-
-static const reg80 indefinite = {.mantissa = UINT64_C(0xc000000000000000), .sign_exponent = 0xffff};
 static const uint16_t host_control = X87_CONTROL_DEFAULT;
 
 /* --- the host's x87 --- */
@@ -49,77 +46,6 @@ host_end(struct x86_x87 *f, uint16_t sw, uint16_t conditions)
     return true;
 }
 
-/* --- the guest's stack --- */
-static inline reg80 *
-st(struct x86_x87 *f, unsigned i)
-{
-    return &f->r[(f->top + i) & 7];
-}
-
-static inline bool
-valid(const struct x86_x87 *f, unsigned i)
-{
-    return f->tag_valid >> ((f->top + i) & 7) & 1;
-}
-
-static inline void
-set(struct x86_x87 *f, unsigned i, const reg80 *v)
-{
-    *st(f, i) = *v;
-    f->tag_valid |= (uint16_t)(1u << ((f->top + i) & 7));
-}
-
-static inline void
-pop(struct x86_x87 *f)
-{
-    f->tag_valid &= (uint16_t)~(1u << (f->top & 7));
-    f->top = (f->top + 1) & 7;
-}
-
-/* Stack fault; true when it is masked, and the instruction goes on with the indefinite. */
-static bool
-stack_fault(struct x86_x87 *f, bool overflow)
-{
-    f->status = (uint16_t)((f->status & ~X87_SW_C1) | X87_SW_IE | X87_SW_SF | (overflow ? X87_SW_C1 : 0));
-    if (f->control & X87_SW_IE)
-        return true;
-    f->status |= X87_SW_ES | X87_SW_B;
-    return false;
-}
-
-/* Makes room for a push; false: unmasked overflow. *fault: the value must be the indefinite. */
-static inline bool
-push_check(struct x86_x87 *f, bool *fault)
-{
-    *fault = f->tag_valid >> ((f->top + 7) & 7) & 1;
-    return !*fault || stack_fault(f, true);
-}
-
-static inline void
-push(struct x86_x87 *f, const reg80 *v)
-{
-    f->top = (f->top + 7) & 7;
-    set(f, 0, v);
-}
-
-static inline struct x86_x87 *
-begin(uint64_t pc)
-{
-    struct x86_x87 *f = &x86_this_cpu()->x87;
-    x87_wait(f, pc);
-    f->last_ip = pc;
-    f->last_dp = 0;
-    return f;
-}
-
-static inline struct x86_x87 *
-begin_memory(uint64_t pc, uint32_t address)
-{
-    struct x86_x87 *f = begin(pc);
-    f->last_dp = address;
-    return f;
-}
-
 /* --- loads --- */
 #define LOAD(insn, m) \
     __asm__ volatile(insn " %2\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(v) : "m"(m))
@@ -127,26 +53,26 @@ begin_memory(uint64_t pc, uint32_t address)
 void
 helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
 {
-    struct x86_x87 *f = begin_memory(pc, address);
+    struct x86_x87 *f = x87_begin_memory(pc, address);
     uint8_t raw[10] = {0};
     static const uint8_t sizes[] = {4, 8, 10, 2, 4, 8, 10};
     unsigned format = code & 0xff;
-    reg80 v = {0};
+    struct x86_x87_reg v = {0};
     uint16_t sw = 0;
     bool fault;
     if (format > X87_BCD)
         return;
     memcpy(raw, x86_guest(address), sizes[format]);
-    if (!push_check(f, &fault))
+    if (!x87_push_check(f, &fault))
         return;
     if (fault) {
-        push(f, &indefinite);
+        x87_push(f, &x87_indefinite);
         return;
     }
     if (format == X87_F80) {
         memcpy(&v, raw, 10);
         f->status &= (uint16_t)~X87_SW_C1;
-        push(f, &v);
+        x87_push(f, &v);
         return;
     }
     host_begin(f);
@@ -173,7 +99,7 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
     host_end(f, sw & (uint16_t)~X87_SW_C1, X87_SW_C1);
     /* A denormal is loaded even when its exception is unmasked. */
     if (!(sw & X87_SW_IE & ~f->control))
-        push(f, &v);
+        x87_push(f, &v);
 }
 
 /* --- stores --- */
@@ -183,7 +109,7 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
 
 /* Converts into out; size of it. */
 static unsigned
-convert_out(uint32_t code, const reg80 *v, uint8_t out[10], uint16_t *status)
+convert_out(uint32_t code, const struct x86_x87_reg *v, uint8_t out[10], uint16_t *status)
 {
     uint16_t sw = 0;
     unsigned size;
@@ -230,30 +156,30 @@ convert_out(uint32_t code, const reg80 *v, uint8_t out[10], uint16_t *status)
 void
 helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
 {
-    struct x86_x87 *f = begin_memory(pc, address);
+    struct x86_x87 *f = x87_begin_memory(pc, address);
     void *to = x86_guest(address);
     uint8_t out[10];
     uint16_t sw;
     unsigned size;
-    if (!valid(f, 0)) {
+    if (!x87_valid(f, 0)) {
         if (!(f->control & X87_SW_IE)) {
-            stack_fault(f, false);
+            x87_stack_fault(f, false);
             return;
         }
         if ((code & 0xff) == X87_F80) {
-            memcpy(to, &indefinite, 10);
+            memcpy(to, &x87_indefinite, 10);
         } else {
-            size = convert_out(code, &indefinite, out, &sw);
+            size = convert_out(code, &x87_indefinite, out, &sw);
             __asm__ volatile("fnclex");
             memcpy(to, out, size);
         }
-        stack_fault(f, false);
+        x87_stack_fault(f, false);
     } else if ((code & 0xff) == X87_F80) {
-        memcpy(to, st(f, 0), 10);
+        memcpy(to, x87_st(f, 0), 10);
         f->status &= (uint16_t)~X87_SW_C1;
     } else {
         host_begin(f);
-        size = convert_out(code, st(f, 0), out, &sw);
+        size = convert_out(code, x87_st(f, 0), out, &sw);
         uint16_t unmasked = sw & X87_SW_EXCEPTIONS & ~f->control;
         /* Restores the host's control word before memory that may fault is touched. */
         if (f->control != X87_CONTROL_DEFAULT)
@@ -268,7 +194,7 @@ helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
             return;
     }
     if (code & X87_POP)
-        pop(f);
+        x87_pop(f);
 }
 
 /* --- arithmetic --- */
@@ -283,16 +209,16 @@ helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
 void
 helper_x87_arith(uint32_t code, uint64_t pc)
 {
-    struct x86_x87 *f = begin(pc);
+    struct x86_x87 *f = x87_begin(pc);
     unsigned dst = code >> 16 & 7, src = code >> 20 & 7;
-    reg80 r = {0};
+    struct x86_x87_reg r = {0};
     uint16_t sw = 0;
-    if (!valid(f, dst) || !valid(f, src)) {
-        if (!stack_fault(f, false))
+    if (!x87_valid(f, dst) || !x87_valid(f, src)) {
+        if (!x87_stack_fault(f, false))
             return;
-        set(f, dst, &indefinite);
+        x87_set(f, dst, &x87_indefinite);
     } else {
-        const reg80 *a = st(f, dst), *b = st(f, src);
+        const struct x86_x87_reg *a = x87_st(f, dst), *b = x87_st(f, src);
         host_begin(f);
         switch (code & 0xff) {
         case X87_ADD:
@@ -316,10 +242,10 @@ helper_x87_arith(uint32_t code, uint64_t pc)
         }
         if (!host_end(f, sw, X87_SW_C1))
             return;
-        set(f, dst, &r);
+        x87_set(f, dst, &r);
     }
     if (code & X87_POP)
-        pop(f);
+        x87_pop(f);
 }
 
 #define ARITH_MEMORY(suffix, prefix, m)                      \
@@ -347,7 +273,7 @@ helper_x87_arith(uint32_t code, uint64_t pc)
 void
 helper_x87_arith_mem(uint32_t code, uint32_t address, uint64_t pc)
 {
-    struct x86_x87 *f = begin_memory(pc, address);
+    struct x86_x87 *f = x87_begin_memory(pc, address);
     static const uint8_t sizes[] = {4, 8, 0, 2, 4};
     unsigned format = code >> 16 & 0xff;
     union {
@@ -356,17 +282,17 @@ helper_x87_arith_mem(uint32_t code, uint32_t address, uint64_t pc)
         int16_t i16;
         int32_t i32;
     } m;
-    reg80 r = {0};
+    struct x86_x87_reg r = {0};
     uint16_t sw = 0;
     if (format > X87_I32 || format == X87_F80)
         return;
     memcpy(&m, x86_guest(address), sizes[format]);
-    if (!valid(f, 0)) {
-        if (stack_fault(f, false))
-            set(f, 0, &indefinite);
+    if (!x87_valid(f, 0)) {
+        if (x87_stack_fault(f, false))
+            x87_set(f, 0, &x87_indefinite);
         return;
     }
-    const reg80 *a = st(f, 0);
+    const struct x86_x87_reg *a = x87_st(f, 0);
     host_begin(f);
     switch (format) {
     case X87_F32:
@@ -383,7 +309,7 @@ helper_x87_arith_mem(uint32_t code, uint32_t address, uint64_t pc)
         break;
     }
     if (host_end(f, sw, X87_SW_C1))
-        set(f, 0, &r);
+        x87_set(f, 0, &r);
 }
 
 /* --- comparisons --- */
@@ -400,15 +326,15 @@ compare_end(struct x86_x87 *f, uint32_t code, bool done)
     if (!done)
         return;
     if (code & X87_POP)
-        pop(f);
+        x87_pop(f);
     if (code & X87_POP2)
-        pop(f);
+        x87_pop(f);
 }
 
 static bool
 compare_empty(struct x86_x87 *f)
 {
-    bool masked = stack_fault(f, false);
+    bool masked = x87_stack_fault(f, false);
     f->status |= X87_SW_C0 | X87_SW_C2 | X87_SW_C3;
     return masked;
 }
@@ -416,14 +342,14 @@ compare_empty(struct x86_x87 *f)
 void
 helper_x87_compare(uint32_t code, uint64_t pc)
 {
-    struct x86_x87 *f = begin(pc);
+    struct x86_x87 *f = x87_begin(pc);
     unsigned src = code >> 20 & 7;
     uint16_t sw;
-    if (!valid(f, 0) || !valid(f, src)) {
+    if (!x87_valid(f, 0) || !x87_valid(f, src)) {
         compare_end(f, code, compare_empty(f));
         return;
     }
-    const reg80 *a = st(f, 0), *b = st(f, src);
+    const struct x86_x87_reg *a = x87_st(f, 0), *b = x87_st(f, src);
     host_begin(f);
     if (code & X87_UNORDERED)
         COMPARE("fucom %%st(1)");
@@ -435,7 +361,7 @@ helper_x87_compare(uint32_t code, uint64_t pc)
 void
 helper_x87_compare_mem(uint32_t code, uint32_t address, uint64_t pc)
 {
-    struct x86_x87 *f = begin_memory(pc, address);
+    struct x86_x87 *f = x87_begin_memory(pc, address);
     static const uint8_t sizes[] = {4, 8, 0, 2, 4};
     unsigned format = code >> 16 & 0xff;
     union {
@@ -448,11 +374,11 @@ helper_x87_compare_mem(uint32_t code, uint32_t address, uint64_t pc)
     if (format > X87_I32 || format == X87_F80)
         return;
     memcpy(&m, x86_guest(address), sizes[format]);
-    if (!valid(f, 0)) {
+    if (!x87_valid(f, 0)) {
         compare_end(f, code, compare_empty(f));
         return;
     }
-    const reg80 *a = st(f, 0);
+    const struct x86_x87_reg *a = x87_st(f, 0);
     host_begin(f);
     switch (format) {
     case X87_F32:
@@ -478,15 +404,15 @@ helper_x87_compare_mem(uint32_t code, uint32_t address, uint64_t pc)
 uint32_t
 helper_x87_comi(uint32_t code, uint64_t pc)
 {
-    struct x86_x87 *f = begin(pc);
+    struct x86_x87 *f = x87_begin(pc);
     unsigned src = code >> 20 & 7;
     uint16_t sw;
     bool cf, pf, zf;
-    if (!valid(f, 0) || !valid(f, src)) {
-        compare_end(f, code, stack_fault(f, false));
+    if (!x87_valid(f, 0) || !x87_valid(f, src)) {
+        compare_end(f, code, x87_stack_fault(f, false));
         return 7;
     }
-    const reg80 *a = st(f, 0), *b = st(f, src);
+    const struct x86_x87_reg *a = x87_st(f, 0), *b = x87_st(f, src);
     host_begin(f);
     if (code & X87_UNORDERED)
         COMPARE_FLAGS("fucomi");
@@ -517,12 +443,12 @@ helper_x87_comi(uint32_t code, uint64_t pc)
 static void
 load_constant(struct x86_x87 *f, unsigned op)
 {
-    reg80 r = {0};
+    struct x86_x87_reg r = {0};
     bool fault;
-    if (!push_check(f, &fault))
+    if (!x87_push_check(f, &fault))
         return;
     if (fault) {
-        push(f, &indefinite);
+        x87_push(f, &x87_indefinite);
         return;
     }
     host_begin(f); /* their last bit depends on the rounding */
@@ -550,16 +476,16 @@ load_constant(struct x86_x87 *f, unsigned op)
         break;
     }
     host_end(f, 0, X87_SW_C1);
-    push(f, &r);
+    x87_push(f, &r);
 }
 
 static void
 examine(struct x86_x87 *f)
 {
-    const reg80 *a = st(f, 0);
-    reg80 r = {0};
+    const struct x86_x87_reg *a = x87_st(f, 0);
+    struct x86_x87_reg r = {0};
     uint16_t sw;
-    if (valid(f, 0)) {
+    if (x87_valid(f, 0)) {
         UNARY("fxam");
         sw &= X87_SW_CC;
     } else {
@@ -572,28 +498,28 @@ examine(struct x86_x87 *f)
 static void
 two_results(struct x86_x87 *f, unsigned op)
 {
-    const reg80 *a = st(f, 0);
-    reg80 r = {0}, r2 = {0};
+    const struct x86_x87_reg *a = x87_st(f, 0);
+    struct x86_x87_reg r = {0}, r2 = {0};
     uint16_t sw = 0;
     bool fault, out_of_range = false;
-    if (!valid(f, 0)) {
+    if (!x87_valid(f, 0)) {
         if (op != X87_XTRACT)
             f->status &= (uint16_t)~X87_SW_C2;
-        if (!stack_fault(f, false))
+        if (!x87_stack_fault(f, false))
             return;
-        set(f, 0, &indefinite);
-        if (push_check(f, &fault))
-            push(f, &indefinite);
+        x87_set(f, 0, &x87_indefinite);
+        if (x87_push_check(f, &fault))
+            x87_push(f, &x87_indefinite);
         return;
     }
-    bool room = push_check(f, &fault);
+    bool room = x87_push_check(f, &fault);
     if (fault && op != X87_XTRACT)
         f->status &= (uint16_t)~X87_SW_C2;
     if (!room)
         return;
     if (fault) {
-        set(f, 0, &indefinite);
-        push(f, &indefinite);
+        x87_set(f, 0, &x87_indefinite);
+        x87_push(f, &x87_indefinite);
         return;
     }
     host_begin(f);
@@ -608,8 +534,8 @@ two_results(struct x86_x87 *f, unsigned op)
     }
     if (!host_end(f, sw, op == X87_XTRACT ? X87_SW_C1 : X87_SW_C1 | X87_SW_C2) || out_of_range)
         return;
-    set(f, 0, &r);
-    push(f, &r2);
+    x87_set(f, 0, &r);
+    x87_push(f, &r2);
 }
 
 /* Operations on ST(0) and ST(1): the result replaces ST(1) and pops, or replaces ST(0). */
@@ -617,19 +543,19 @@ static void
 two_operands(struct x86_x87 *f, unsigned op)
 {
     bool pops = op == X87_YL2X || op == X87_PATAN || op == X87_YL2XP1;
-    reg80 r = {0};
+    struct x86_x87_reg r = {0};
     uint16_t sw = 0, conditions = X87_SW_C1;
-    if (!valid(f, 0) || !valid(f, 1)) {
+    if (!x87_valid(f, 0) || !x87_valid(f, 1)) {
         if (op == X87_PREM || op == X87_PREM1)
             f->status &= (uint16_t)~X87_SW_C2;
-        if (!stack_fault(f, false))
+        if (!x87_stack_fault(f, false))
             return;
-        set(f, pops, &indefinite);
+        x87_set(f, pops, &x87_indefinite);
         if (pops)
-            pop(f);
+            x87_pop(f);
         return;
     }
-    const reg80 *a = st(f, 0), *b = st(f, 1);
+    const struct x86_x87_reg *a = x87_st(f, 0), *b = x87_st(f, 1);
     host_begin(f);
     switch (op) {
     case X87_YL2X:
@@ -658,25 +584,25 @@ two_operands(struct x86_x87 *f, unsigned op)
         conditions = X87_SW_C1 | X87_SW_C2;
     if (!host_end(f, sw & (uint16_t)~(X87_SW_CC & ~conditions), conditions))
         return;
-    set(f, pops, &r);
+    x87_set(f, pops, &r);
     if (pops)
-        pop(f);
+        x87_pop(f);
 }
 
 static void
 one_operand(struct x86_x87 *f, unsigned op)
 {
-    reg80 *a = st(f, 0), r = {0};
+    struct x86_x87_reg *a = x87_st(f, 0), r = {0};
     uint16_t sw = 0, conditions = X87_SW_C1;
-    if (!valid(f, 0)) {
+    if (!x87_valid(f, 0)) {
         if (op == X87_TST) {
             compare_empty(f);
             return;
         }
         if (op == X87_SIN || op == X87_COS)
             f->status &= (uint16_t)~X87_SW_C2;
-        if (stack_fault(f, false))
-            set(f, 0, &indefinite);
+        if (x87_stack_fault(f, false))
+            x87_set(f, 0, &x87_indefinite);
         return;
     }
     if (op == X87_CHS || op == X87_ABS) {
@@ -709,13 +635,13 @@ one_operand(struct x86_x87 *f, unsigned op)
         break;
     }
     if (host_end(f, sw, conditions) && op != X87_TST)
-        set(f, 0, &r);
+        x87_set(f, 0, &r);
 }
 
 void
 helper_x87_unary(uint32_t code, uint64_t pc)
 {
-    struct x86_x87 *f = begin(pc);
+    struct x86_x87 *f = x87_begin(pc);
     switch (code) {
     case X87_XAM:
         examine(f);
@@ -746,150 +672,4 @@ helper_x87_unary(uint32_t code, uint64_t pc)
         one_operand(f, code);
         break;
     }
-}
-
-/* --- moves within the stack, and control --- */
-void
-helper_x87_cmov(uint32_t i, uint32_t condition, uint64_t pc)
-{
-    struct x86_x87 *f = begin(pc);
-    i &= 7;
-    if (!valid(f, 0) || !valid(f, i)) {
-        if (stack_fault(f, false)) /* whatever the condition */
-            set(f, 0, &indefinite);
-        return;
-    }
-    if (condition)
-        *st(f, 0) = *st(f, i);
-}
-
-static void
-copy_to_top(struct x86_x87 *f, unsigned i)
-{
-    bool fault;
-    reg80 v = indefinite;
-    if (!valid(f, i)) {
-        if (!stack_fault(f, false))
-            return;
-    } else {
-        if (!push_check(f, &fault))
-            return;
-        if (!fault) {
-            v = *st(f, i);
-            f->status &= (uint16_t)~X87_SW_C1;
-        }
-    }
-    push(f, &v);
-}
-
-static void
-copy_from_top(struct x86_x87 *f, unsigned i, bool pops)
-{
-    if (!valid(f, 0)) {
-        if (!stack_fault(f, false))
-            return;
-        set(f, i, &indefinite);
-    } else {
-        reg80 v = *st(f, 0);
-        f->status &= (uint16_t)~X87_SW_C1;
-        set(f, i, &v);
-    }
-    if (pops)
-        pop(f);
-}
-
-static void
-exchange(struct x86_x87 *f, unsigned i)
-{
-    if (!valid(f, 0) || !valid(f, i)) {
-        if (!stack_fault(f, false))
-            return;
-        if (!valid(f, 0))
-            set(f, 0, &indefinite);
-        if (!valid(f, i))
-            set(f, i, &indefinite);
-    } else {
-        f->status &= (uint16_t)~X87_SW_C1;
-    }
-    reg80 v = *st(f, 0);
-    *st(f, 0) = *st(f, i);
-    *st(f, i) = v;
-}
-
-void
-helper_x87_stack(uint32_t op, uint32_t i, uint64_t pc)
-{
-    struct x86_x87 *f = &x86_this_cpu()->x87;
-    i &= 7;
-    if (op == X87_FNCLEX) {
-        f->status &= (uint16_t)~(X87_SW_EXCEPTIONS | X87_SW_SF | X87_SW_ES | X87_SW_B);
-        return;
-    }
-    if (op == X87_FNINIT) {
-        x87_init(f);
-        return;
-    }
-    x87_wait(f, pc);
-    if (op == X87_FWAIT)
-        return;
-    f->last_ip = pc;
-    switch (op) {
-    case X87_FLD:
-        copy_to_top(f, i);
-        break;
-    case X87_FST:
-    case X87_FSTP:
-        copy_from_top(f, i, op == X87_FSTP);
-        break;
-    case X87_FSTPNCE:
-        if (valid(f, 0)) {
-            copy_from_top(f, i, true);
-        } else {
-            f->status &= (uint16_t)~X87_SW_C1;
-            pop(f);
-        }
-        break;
-    case X87_FXCH:
-        exchange(f, i);
-        break;
-    case X87_FFREE:
-    case X87_FFREEP:
-        f->tag_valid &= (uint16_t)~(1u << ((f->top + i) & 7));
-        f->status &= (uint16_t)~X87_SW_C1;
-        if (op == X87_FFREEP)
-            pop(f);
-        break;
-    default: /* fincstp, fdecstp: tags stay */
-        f->top = (f->top + (op == X87_FINCSTP ? 1 : 7)) & 7;
-        f->status &= (uint16_t)~X87_SW_C1;
-        break;
-    }
-}
-
-uint32_t
-helper_x87_status(void)
-{
-    return x87_get_status(&x86_this_cpu()->x87);
-}
-
-/* --- MMX mode (SDM vol. 1, 9.5) --- */
-void
-helper_mmx_enter(uint32_t mask, uint64_t pc)
-{
-    struct x86_x87 *f = &x86_this_cpu()->x87;
-    x87_wait(f, pc);
-    f->top = 0;
-    f->tag_valid = 0xff;
-    for (unsigned i = 0; mask; mask >>= 1, i++)
-        if (mask & 1)
-            f->r[i & 7].sign_exponent = 0xffff;
-}
-
-void
-helper_emms(uint64_t pc)
-{
-    struct x86_x87 *f = &x86_this_cpu()->x87;
-    x87_wait(f, pc);
-    f->top = 0;
-    f->tag_valid = 0;
 }

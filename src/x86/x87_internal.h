@@ -1,4 +1,4 @@
-/* What helpers_x87.c and helpers_fxstate.c share. */
+/* What helpers_x87.c, helpers_x87_stack.c and helpers_fxstate.c share. */
 #ifndef X86_X87_INTERNAL_H
 #define X86_X87_INTERNAL_H
 
@@ -67,6 +67,80 @@ x87_init(struct x86_x87 *f)
     f->top = 0;
     f->last_opcode = 0;
     f->last_ip = f->last_dp = 0;
+}
+
+static const struct x86_x87_reg x87_indefinite = {.mantissa = UINT64_C(0xc000000000000000), .sign_exponent = 0xffff};
+
+/* --- the guest's stack --- */
+static inline struct x86_x87_reg *
+x87_st(struct x86_x87 *f, unsigned i)
+{
+    return &f->r[(f->top + i) & 7];
+}
+
+static inline bool
+x87_valid(const struct x86_x87 *f, unsigned i)
+{
+    return f->tag_valid >> ((f->top + i) & 7) & 1;
+}
+
+static inline void
+x87_set(struct x86_x87 *f, unsigned i, const struct x86_x87_reg *v)
+{
+    *x87_st(f, i) = *v;
+    f->tag_valid |= (uint16_t)(1u << ((f->top + i) & 7));
+}
+
+static inline void
+x87_pop(struct x86_x87 *f)
+{
+    f->tag_valid &= (uint16_t)~(1u << (f->top & 7));
+    f->top = (f->top + 1) & 7;
+}
+
+/* Stack fault; true when it is masked, and the instruction goes on with the indefinite. */
+static inline bool
+x87_stack_fault(struct x86_x87 *f, bool overflow)
+{
+    f->status = (uint16_t)((f->status & ~X87_SW_C1) | X87_SW_IE | X87_SW_SF | (overflow ? X87_SW_C1 : 0));
+    if (f->control & X87_SW_IE)
+        return true;
+    f->status |= X87_SW_ES | X87_SW_B;
+    return false;
+}
+
+/* Makes room for a push; false: unmasked overflow. *fault: the value must be the indefinite. */
+static inline bool
+x87_push_check(struct x86_x87 *f, bool *fault)
+{
+    *fault = f->tag_valid >> ((f->top + 7) & 7) & 1;
+    return !*fault || x87_stack_fault(f, true);
+}
+
+static inline void
+x87_push(struct x86_x87 *f, const struct x86_x87_reg *v)
+{
+    f->top = (f->top + 7) & 7;
+    x87_set(f, 0, v);
+}
+
+/* --- beginning an instruction --- */
+static inline struct x86_x87 *
+x87_begin(uint64_t pc)
+{
+    struct x86_x87 *f = &x86_this_cpu()->x87;
+    x87_wait(f, pc);
+    f->last_ip = pc;
+    f->last_dp = 0;
+    return f;
+}
+
+static inline struct x86_x87 *
+x87_begin_memory(uint64_t pc, uint32_t address)
+{
+    struct x86_x87 *f = x87_begin(pc);
+    f->last_dp = address;
+    return f;
 }
 
 #endif

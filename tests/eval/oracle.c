@@ -6,7 +6,8 @@
  *          [--bytes HEX: print the IR of this code] [--strict-nan] [--strict-x87] [--strict-mxcsr] [--failures FILE]
  *
  * --count: encodings of each form; --states: states each is run from; --share: how many per cent of the sequences are
- * compiled too; --executions: of evaluator,aot,v8. Exit code: 0 all agree, 1 differences. Forms without lifter are
+ * compiled too; --executions: of evaluator,aot,v8; v8 needs
+ * --v8 NODE,SCRIPT,HELPERS (v8/execution.mjs, and the portable helpers as a module). Exit code: 0 all agree, 1 differences. Forms without lifter are
  * counted and named, not failures. */
 #include "oracle.h"
 
@@ -250,9 +251,9 @@ summary(const char *failures)
     printf("forms: %u runs agree, %u differ (%u mnemonics), %u not covered, %u forms without lifter\n", all.agree,
            all.differ, ops, all.uncovered, all.unlifted);
     if (all.uncovered && verbose) {
-        printf("not covered by some execution:");
+        printf("not covered at all:");
         for (unsigned i = 0; i < X86_OP_COUNT; i++)
-            printf(tallies[i].uncovered ? " %s" : "", x86_op_name(i));
+            printf(tallies[i].uncovered && !tallies[i].agree ? " %s" : "", x86_op_name(i));
         printf("\n");
     }
     if (out)
@@ -298,7 +299,7 @@ list_forms(void)
 static bool
 choose_executions(char *list)
 {
-    static const struct execution *const all[] = {&execution_evaluator, &execution_aot};
+    static const struct execution *const all[] = {&execution_evaluator, &execution_aot, &execution_v8};
     unsigned count = 0;
     char *save = NULL;
 
@@ -326,7 +327,7 @@ main(int argc, char **argv)
         {"progress", no_argument, NULL, 'p'},          {"strict-nan", no_argument, NULL, 'N'},
         {"strict-x87", no_argument, NULL, 'X'},        {"strict-mxcsr", no_argument, NULL, 'M'},
         {"failures", required_argument, NULL, 'o'},    {"bytes", required_argument, NULL, 'b'},
-        {"record", required_argument, NULL, 'R'},      {0},
+        {"record", required_argument, NULL, 'R'},      {"v8", required_argument, NULL, 'V'},          {0},
     };
     static char default_executions[] = "evaluator";
     const char *only = NULL, *failures = NULL, *regressions = NULL, *record = NULL;
@@ -358,6 +359,10 @@ main(int argc, char **argv)
         case 'b': return print_ir(optarg);
         case 'o': failures = optarg; break;
         case 'R': record = optarg; break;
+        case 'V':
+            for (unsigned i = 0; i < 3; i++)
+                oracle_v8_command[i] = strtok(i ? NULL : optarg, ",");
+            break;
         default: return 2;
         }
     }
@@ -365,6 +370,7 @@ main(int argc, char **argv)
         fprintf(stderr, "oracle: executions are evaluator, aot and v8\n");
         return 2;
     }
+    program_portable = !executions[1] && executions[0] == &execution_v8;
     native_init();
     forms_find();
     if (list) {

@@ -65,6 +65,7 @@ struct tolerance {
     bool transcendental;
     bool x87_codes;     /* compare C0-C3 */
     bool fxsave, fnsave; /* environment written to memory */
+    bool sequence;
     bool inexact_traps;  /* registers at a trap are not compared */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
 };
@@ -101,6 +102,8 @@ struct execution {
 };
 extern const struct execution execution_processor, execution_evaluator, execution_aot, execution_v8;
 
+extern char *oracle_v8_command[4]; /* of execution_v8: node, script, the helpers' module, NULL */
+
 /* --- oracle_object.c --- */
 void object_make(const struct program *programs, size_t count, struct buf *module);
 
@@ -133,6 +136,7 @@ void form_prepare_registers(const struct x86_insn *insn, struct state *s);
 /* One instruction of the form, or a random run; false: none was made. */
 bool program_of_form(struct program *p, const struct form *f, uint64_t address);
 bool program_of_sequence(struct program *p, uint64_t address);
+extern bool program_portable; /* sequences of what every execution covers alone */
 /* Bytes as they are, decoded as a run. False where they are no instructions. */
 bool program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes, size_t size);
 /* A fresh state and memory for it. */

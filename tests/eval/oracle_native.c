@@ -134,6 +134,12 @@ x86_apply_mxcsr(void)
     _mm_setcsr(x86_this_cpu()->mxcsr);
 }
 
+void
+x86_collect_mxcsr(void)
+{
+    x86_this_cpu()->mxcsr |= _mm_getcsr() & 0x3f;
+}
+
 static const uint8_t *
 fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {
@@ -284,9 +290,9 @@ processor_run(const struct program *p, size_t index, const struct state *in, str
 
 /* The guest's exception flags accumulate in the host's MXCSR while it runs. */
 static void
-take_mxcsr(struct x86_cpu *cpu)
+take_mxcsr(void)
 {
-    cpu->mxcsr |= _mm_getcsr() & 0x3f;
+    x86_collect_mxcsr();
     _mm_setcsr(0x1f80);
 }
 
@@ -313,7 +319,7 @@ evaluator_run(const struct program *p, size_t index, const struct state *in, str
     eval_invalidate(evaluator, p->address & ~(uint64_t)4095, (p->address | 4095) + 1);
     out->trap = NO_TRAP;
     if (sigsetjmp(escape, 0)) {
-        take_mxcsr(cpu);
+        take_mxcsr();
         stop_running();
         out->trap = caught_vector;
         out->trap_rip = caught_rip ? eval_fault_address(evaluator) : caught_pc;
@@ -323,7 +329,7 @@ evaluator_run(const struct program *p, size_t index, const struct state *in, str
     running = RUNS_EVALUATOR;
     _mm_setcsr(cpu->mxcsr);
     enum eval_stop stop = eval_run(evaluator, &eval_host, &trap);
-    take_mxcsr(cpu);
+    take_mxcsr();
     running = RUNS_NOTHING;
     state_from_cpu(&out->state, cpu);
     if (stop == EVAL_TRAP) {
@@ -387,7 +393,7 @@ compiled_run(const struct program *p, const void *code, const struct state *in, 
     compiled_trap = NO_TRAP;
     set_gs(guest_memory);
     if (sigsetjmp(escape, 0)) {
-        take_mxcsr(cpu);
+        take_mxcsr();
         stop_running();
         out->trap = caught_vector;
         state_from_cpu(&out->state, cpu);
@@ -396,7 +402,7 @@ compiled_run(const struct program *p, const void *code, const struct state *in, 
     running = RUNS_COMPILED;
     _mm_setcsr(cpu->mxcsr);
     platform_enter(code);
-    take_mxcsr(cpu);
+    take_mxcsr();
     running = RUNS_NOTHING;
     out->trap = compiled_trap;
     out->trap_rip = cpu->rip;

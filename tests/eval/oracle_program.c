@@ -6,6 +6,8 @@
 
 #include "lift/lift.h"
 
+bool program_portable;
+
 static const uint16_t flag_bit[X86_FLAG_COUNT] = {1, 4, 0x10, 0x40, 0x80, 0x800, 0x400};
 
 static void
@@ -126,6 +128,14 @@ make_branch(struct made *m, uint64_t at)
     x86_decode(m->bytes, 2, at, &m->insn);
 }
 
+/* x87, and approximations and rounding in SSE: what V8 has no helpers for. */
+static bool
+needs_host(const struct form *f)
+{
+    return (f->map == 0 && f->opcode >= 0xd8 && f->opcode <= 0xdf) || (f->map == 1 && (f->opcode & 0xfe) == 0x52) ||
+           (f->map == 3 && f->opcode >= 0x08 && f->opcode <= 0x0b);
+}
+
 static bool
 make_part(struct program *p, struct made *m, uint64_t at)
 {
@@ -135,7 +145,7 @@ make_part(struct program *p, struct made *m, uint64_t at)
         make_branch(m, at);
         return true;
     }
-    if (!form_runs(f) || !lift_supported(&f->sample))
+    if (!form_runs(f) || !lift_supported(&f->sample) || (program_portable && needs_host(f)))
         return false;
     /* three in four from the integer instructions, which have the flags and partial registers */
     if (f->map && !(f->map == 1 && (f->opcode >= 0x90 || (f->opcode & 0xf0) == 0x40)) && random_below(4))
@@ -222,7 +232,7 @@ program_tolerance(const struct program *p, const struct state *s)
 
     if (p->count == 1)
         return tolerance_of(&p->part[0].insn, s);
-    return (struct tolerance){.undefined = undefined_after(p, &reads)};
+    return (struct tolerance){.undefined = undefined_after(p, &reads), .sequence = true};
 }
 
 void
@@ -235,10 +245,13 @@ program_state(const struct program *p, struct state *s, uint8_t *window)
         memory_random(memory);
     memcpy(window, memory, WINDOW_SIZE);
     state_random(s);
-    if (p->sequence)
+    if (p->sequence) {
         s->fx[24] &= 0xbf; /* no DAZ: see state_prepare() */
-    else
+        if (program_portable)
+            s->fx[25] &= 0x1f; /* to nearest */
+    } else {
         form_prepare_registers(&p->part[0].insn, s);
+    }
     for (unsigned i = 0; i < 16; i++) {
         if (p->anchored >> i & 1)
             s->gpr[i] = p->anchor.gpr[i];

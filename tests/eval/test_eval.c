@@ -40,6 +40,11 @@ x86_apply_mxcsr(void)
 {
 }
 
+void
+x86_collect_mxcsr(void)
+{
+}
+
 static const uint8_t *
 fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {

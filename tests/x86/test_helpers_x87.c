@@ -31,6 +31,11 @@ x86_apply_mxcsr(void)
 {
 }
 
+void
+x86_collect_mxcsr(void)
+{
+}
+
 void helper_x87_unary(uint32_t code, uint64_t pc);
 void helper_x87_arith(uint32_t code, uint64_t pc);
 void helper_x87_load(uint32_t code, uint32_t address, uint64_t pc);

@@ -230,7 +230,7 @@ do_clone(const struct clone_args_kernel *c)
         t->blocked = self->saved_blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
     t->policy = self->policy;
-    x86_cpu_tls.mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
+    x86_collect_mxcsr();
     t->cpu = x86_cpu_tls;
     t->cpu.gpr[X86_RAX] = 0;
     if (c->stack)

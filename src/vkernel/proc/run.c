@@ -359,6 +359,12 @@ x86_apply_mxcsr(void)
     _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
 }
 
+void
+x86_collect_mxcsr(void)
+{
+    x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;
+}
+
 static bool
 fault_inside(uint64_t host)
 {

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xmmintrin.h>
 
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
@@ -283,7 +282,7 @@ schedule(void)
     struct task *self = sched_current, *next;
 
     sched_account();
-    x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f; /* exception flags accumulate in the host's */
+    x86_collect_mxcsr();
     self->cpu = x86_cpu_tls;
     next = pick_next();
     sched_arm_tick();

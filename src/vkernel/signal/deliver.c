@@ -136,7 +136,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     if (on_altstack(t, cpu->gpr[X86_RSP]) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
         return false;
 
-    cpu->mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
+    x86_collect_mxcsr();
     fx_save(cpu, &fx);
     frame.restorer = act->restorer;
     frame.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
