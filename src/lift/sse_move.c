@@ -219,14 +219,8 @@ static void
 mask_move(struct lift *l, uint32_t kind)
 {
     uint32_t code = kind | OPD(0)->reg | (uint32_t)OPD(1)->reg << 4;
-    for (unsigned i = 0; i < l->insn->operand_count; i++)
-        if (OPD(i)->kind == X86_OPD_MEM) { /* a table that writes the implicit operand out */
-            code = kind | OPD(1)->reg | (uint32_t)OPD(2)->reg << 4;
-            ir_helper(l->b, IR_HELPER_maskmov, ir_const32(l->b, code), simd_address(l, OPD(0)), IR_NO_VALUE);
-            return;
-        }
-    ir_value a = ir_op1(l->b, IR_WRAP, lift_read_gpr(l, X86_RDI, 8));
-    ir_helper(l->b, IR_HELPER_maskmov, ir_const32(l->b, code), a, IR_NO_VALUE);
+
+    ir_helper(l->b, IR_HELPER_maskmov, ir_const32(l->b, code), simd_address(l, OPD(2)), IR_NO_VALUE);
 }
 
 void

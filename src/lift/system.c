@@ -43,27 +43,32 @@ lift_rdpid(struct lift *l)
     lift_write(l, DST, lift_const(l, DST->size, 0));
 }
 
-/* CPUID offers neither; CF = 0 is "no number available". */
-static void
-no_random(struct lift *l)
+void
+lift_xgetbv(struct lift *l)
 {
-    ir_value zero = ir_const32(B, 0);
+    set_pair(l, X86_RAX, X86_RDX, ir_helper(B, IR_HELPER_xgetbv, lift_read_gpr(l, X86_RCX, 4),
+                                            ir_addr(B, l->insn->address), NO));
+}
 
-    lift_write(l, DST, lift_const(l, DST->size, 0));
+/* CF = 1: a number was available. */
+static void
+random_number(struct lift *l)
+{
+    lift_write(l, DST, lift_from64(l, DST->size, ir_helper(B, IR_HELPER_random, NO, NO, NO)));
     for (unsigned flag = X86_FLAG_CF; flag <= X86_FLAG_OF; flag++)
-        lift_set_flag(l, flag, zero);
+        lift_set_flag(l, flag, ir_const32(B, flag == X86_FLAG_CF));
 }
 
 void
 lift_rdrand(struct lift *l)
 {
-    no_random(l);
+    random_number(l);
 }
 
 void
 lift_rdseed(struct lift *l)
 {
-    no_random(l);
+    random_number(l);
 }
 
 /* --- segment bases --- */
@@ -110,6 +115,49 @@ ALIAS(lar, no_descriptor)
 ALIAS(lsl, no_descriptor)
 ALIAS(verr, no_descriptor)
 ALIAS(verw, no_descriptor)
+
+/* --- descriptor tables: what Linux shows where user-mode instruction prevention is on (arch/x86/kernel/umip.c) --- */
+
+static void
+descriptor_table(struct lift *l, uint64_t base)
+{
+    uint32_t offset;
+    ir_value address = lift_address32(l, DST, &offset);
+
+    lift_store_at(l, address, offset + 2, 8, ir_const64(B, base));
+    lift_store_at(l, address, offset, 2, ir_const32(B, 0)); /* limit */
+}
+
+void
+lift_sgdt(struct lift *l)
+{
+    descriptor_table(l, UINT64_C(0xfffffffffffe0000));
+}
+
+void
+lift_sidt(struct lift *l)
+{
+    descriptor_table(l, UINT64_C(0xffffffffffff0000));
+}
+
+void
+lift_sldt(struct lift *l)
+{
+    lift_write(l, DST, lift_const(l, DST->size, 0));
+}
+
+void
+lift_str(struct lift *l)
+{
+    lift_write(l, DST, lift_const(l, DST->size, 0x40));
+}
+
+/* PE MP ET NE WP AM PG of CR0 */
+void
+lift_smsw(struct lift *l)
+{
+    lift_write(l, DST, lift_const(l, DST->size, 0x80050033));
+}
 
 /* --- fences; hints do nothing --- */
 
@@ -209,25 +257,16 @@ ALIAS(rdmsr, trap_gp)
 ALIAS(rdpmc, trap_gp)
 ALIAS(mov_cr, trap_gp)
 ALIAS(mov_dr, trap_gp)
-/* User-mode instruction prevention, as Linux sets it. */
-ALIAS(sgdt, trap_gp)
-ALIAS(sidt, trap_gp)
-ALIAS(sldt, trap_gp)
-ALIAS(str, trap_gp)
-ALIAS(smsw, trap_gp)
+ALIAS(xsetbv, trap_gp)
 
-/* #UD by the CPUID contract: no OSXSAVE, no MONITOR, no SMAP in user mode, no fast 32-bit entry. */
+/* #UD in user mode, or by the CPUID contract: of the XSAVE family only XSAVE and XRSTOR, no 32-bit entry. */
 ALIAS(monitor, trap_ud)
 ALIAS(mwait, trap_ud)
 ALIAS(clac, trap_ud)
 ALIAS(stac, trap_ud)
 ALIAS(rsm, trap_ud)
 ALIAS(sysenter, trap_ud)
-ALIAS(xgetbv, trap_ud)
-ALIAS(xsetbv, trap_ud)
-ALIAS(xsave, trap_ud)
-ALIAS(xsaveopt, trap_ud)
 ALIAS(xsavec, trap_ud)
+ALIAS(xsaveopt, trap_ud)
 ALIAS(xsaves, trap_ud)
-ALIAS(xrstor, trap_ud)
 ALIAS(xrstors, trap_ud)

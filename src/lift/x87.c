@@ -348,24 +348,12 @@ extended(struct lift *l, enum ir_helper h)
     ir_helper(l->b, h, mask, simd_address(l, OPD(0)), simd_pc(l));
 }
 
-/* Weak: lift/system.c may make these #UD instead, as processors without OSXSAVE do. */
-void lift_xsave(struct lift *l) __attribute__((weak));
-void
-lift_xsave(struct lift *l)
+LIFTER(xsave)
 {
     extended(l, IR_HELPER_xsave);
 }
 
-void lift_xsaveopt(struct lift *l) __attribute__((weak));
-void
-lift_xsaveopt(struct lift *l)
-{
-    extended(l, IR_HELPER_xsave);
-}
-
-void lift_xrstor(struct lift *l) __attribute__((weak));
-void
-lift_xrstor(struct lift *l)
+LIFTER(xrstor)
 {
     extended(l, IR_HELPER_xrstor);
 }

@@ -33,6 +33,9 @@ _Noreturn void x86_raise(unsigned vector, uint64_t pc);
 void x86_apply_mxcsr(void);
 void x86_collect_mxcsr(void);
 
+/* 64 random bits, for rdrand and rdseed. */
+uint64_t x86_random(void);
+
 #define X86_HELPER_V void
 #define X86_HELPER_I32 uint32_t
 #define X86_HELPER_I64 uint64_t

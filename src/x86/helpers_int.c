@@ -8,7 +8,8 @@
 
 uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf);
 uint64_t helper_rdtsc(void);
-uint64_t helper_xgetbv(uint32_t index);
+uint64_t helper_xgetbv(uint32_t index, uint64_t pc);
+uint64_t helper_random(void);
 uint64_t helper_div128u(uint64_t high, uint64_t low, uint64_t divisor);
 uint64_t helper_div128s(uint64_t high, uint64_t low, uint64_t divisor);
 void helper_raise(uint32_t vector, uint64_t pc);
@@ -24,68 +25,77 @@ uint64_t helper_pext(uint64_t v, uint64_t mask);
 uint64_t helper_rflags_rest(void);
 void helper_set_rflags_rest(uint64_t v);
 
-/* --- cpuid: the contract of DESIGN D10, x86-64-v2 and nothing else, the same on every host.
+/* --- cpuid: cpuid.def has the features.
  * Family 6 model 26 (Nehalem) is what first had all of v2; glibc tunes its string functions by it. --- */
 
 struct cpuid_leaf {
-    uint32_t leaf, eax, ebx, ecx, edx;
+    uint32_t leaf, subleaf, eax, ebx, ecx, edx;
 };
 
 #define TEXT4(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
-enum {
-    /* FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
-    LEAF1_EDX = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 11 | 1 << 13 |
-                1 << 15 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26,
-    /* SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT */
-    LEAF1_ECX = 1 << 0 | 1 << 9 | 1 << 13 | 1 << 19 | 1 << 20 | 1 << 23,
-};
+enum { VECTOR_GP = 13, ANY = UINT32_MAX /* subleaf */, XCR0 = 3 /* x87 and SSE state */, XSAVE_SIZE = 576 };
 
+/* Without the features. Leaf 4 has the deterministic cache parameters, in the sizes that leaf 2 names. */
 static const struct cpuid_leaf cpuid_leaves[] = {
-    {0, 7, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'), TEXT4('i', 'n', 'e', 'I')},
-    {1, 0x000106a5, 1 << 16 | 8 << 8, LEAF1_ECX, LEAF1_EDX},
+    {0, ANY, 13, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'), TEXT4('i', 'n', 'e', 'I')},
+    {1, ANY, 0x000106a5, 1 << 16 | 8 << 8, 0, 0},
     /* Descriptors: 32 KB L1 data and code, 256 KB L2, 8 MB L3. */
-    {2, 0x55035a01, 0x00f0b2e4, 0, 0x09ca212c},
-    {0x80000000, 0x80000008, 0, 0, 0},
-    {0x80000001, 0, 0, 1 /* LAHF */, 1 << 11 | 1 << 20 | 1 << 29 /* SYSCALL NX LM */},
-    {0x80000002, TEXT4('i', 'n', 'g', 'o'), TEXT4('t', ' ', 'x', '8'), TEXT4('6', '-', '6', '4'),
+    {2, ANY, 0x55035a01, 0x00f0b2e4, 0, 0x09ca212c},
+    {4, 0, 0x121, 7 << 22 | 63, 63, 0},
+    {4, 1, 0x122, 3 << 22 | 63, 127, 0},
+    {4, 2, 0x143, 7 << 22 | 63, 511, 0},
+    {4, 3, 0x163, 15 << 22 | 63, 8191, 2},
+    {7, 0, 0, 0, 0, 0},
+    {13, 0, XCR0, XSAVE_SIZE, XSAVE_SIZE, 0},
+    {0x80000000, ANY, 0x80000008, 0, 0, 0},
+    {0x80000001, ANY, 0, 0, 0, 0},
+    {0x80000002, ANY, TEXT4('i', 'n', 'g', 'o'), TEXT4('t', ' ', 'x', '8'), TEXT4('6', '-', '6', '4'),
      TEXT4('-', 'v', '2', 0)},
-    {0x80000006, 0, 0, 0x01006040, 0},
-    {0x80000007, 0, 0, 0, 1 << 8 /* invariant TSC */},
-    {0x80000008, 0x3028, 0, 0, 0},
+    {0x80000006, ANY, 0, 0, 0x01006040, 0},
+    {0x80000007, ANY, 0, 0, 0, 0},
+    {0x80000008, ANY, 0x3028, 0, 0, 0},
 };
 
-/* Leaf 4, the deterministic cache parameters, in the sizes that leaf 2 names. */
-static const struct cpuid_leaf cache_leaves[] = {
-    {0, 0x121, 7 << 22 | 63, 63, 0},
-    {1, 0x122, 3 << 22 | 63, 127, 0},
-    {2, 0x143, 7 << 22 | 63, 511, 0},
-    {3, 0x163, 15 << 22 | 63, 8191, 2},
+static const struct {
+    uint32_t leaf;
+    enum { EBX, ECX, EDX } in;
+    uint32_t bit;
+} cpuid_features[] = {
+#define FEATURE(leaf, in, bit, name) {leaf, in, UINT32_C(1) << bit},
+#include "x86/cpuid.def"
+#undef FEATURE
 };
 
-static const struct cpuid_leaf *
-find_leaf(const struct cpuid_leaf *leaves, size_t count, uint32_t leaf)
+static void
+add_features(struct cpuid_leaf *l)
 {
-    static const struct cpuid_leaf none;
-
-    for (size_t i = 0; i < count; i++) {
-        if (leaves[i].leaf == leaf)
-            return &leaves[i];
+    for (size_t i = 0; i < sizeof cpuid_features / sizeof *cpuid_features; i++) {
+        if (cpuid_features[i].leaf != l->leaf)
+            continue;
+        if (cpuid_features[i].in == EBX)
+            l->ebx |= cpuid_features[i].bit;
+        else if (cpuid_features[i].in == ECX)
+            l->ecx |= cpuid_features[i].bit;
+        else
+            l->edx |= cpuid_features[i].bit;
     }
-    return &none;
 }
 
 uint64_t
 helper_cpuid(uint32_t leaf, uint32_t subleaf)
 {
-    const struct cpuid_leaf *l;
+    struct cpuid_leaf l = {0};
 
-    if (leaf == 4)
-        l = find_leaf(cache_leaves, sizeof cache_leaves / sizeof *cache_leaves, subleaf);
-    else
-        l = find_leaf(cpuid_leaves, sizeof cpuid_leaves / sizeof *cpuid_leaves, leaf);
-    x86_this_cpu()->tmp[0] = l->ecx | (uint64_t)l->edx << 32;
-    return l->eax | (uint64_t)l->ebx << 32;
+    for (size_t i = 0; i < sizeof cpuid_leaves / sizeof *cpuid_leaves; i++) {
+        if (cpuid_leaves[i].leaf == leaf && (cpuid_leaves[i].subleaf == ANY || cpuid_leaves[i].subleaf == subleaf)) {
+            l = cpuid_leaves[i];
+            add_features(&l);
+            break;
+        }
+    }
+    x86_this_cpu()->tmp[0] = l.ecx | (uint64_t)l.edx << 32;
+    return l.eax | (uint64_t)l.ebx << 32;
 }
 
 /* A time stamp counter of 1 GHz. */
@@ -99,9 +109,18 @@ helper_rdtsc(void)
 }
 
 uint64_t
-helper_xgetbv(uint32_t index)
+helper_xgetbv(uint32_t index, uint64_t pc)
 {
-    return index == 0 ? 3 : 0; /* x87 and SSE state */
+    if (index != 0)
+        x86_raise(VECTOR_GP, pc);
+    return XCR0;
+}
+
+/* rdrand, rdseed: never without a number. */
+uint64_t
+helper_random(void)
+{
+    return x86_random();
 }
 
 /* --- exceptions and division --- */

@@ -101,6 +101,16 @@ try_modrms(struct form *f)
     }
 }
 
+/* Prefixes, and the first bytes of longer opcodes. */
+static bool
+leads_elsewhere(unsigned map, unsigned opcode)
+{
+    if (map == 1)
+        return opcode == 0x38 || opcode == 0x3a;
+    return map == 0 && (opcode == 0x0f || (opcode & 0xf0) == 0x40 || (opcode & 0xe7) == 0x26 || (opcode & 0xfc) == 0x64 ||
+                        opcode == 0xc4 || opcode == 0xc5 || opcode == 0xf0 || opcode == 0xf2 || opcode == 0xf3);
+}
+
 void
 forms_find(void)
 {
@@ -108,7 +118,7 @@ forms_find(void)
 
     for (unsigned map = 0; map < 4; map++) {
         for (unsigned opcode = 0; opcode < 256; opcode++) {
-            if (map == 0 && (opcode == 0x0f || (opcode & 0xf0) == 0x40))
+            if (leads_elsewhere(map, opcode))
                 continue;
             for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++) {
                 for (unsigned w = 0; w < 2; w++) {
@@ -126,14 +136,23 @@ forms_find(void)
     }
 }
 
+/* Far transfers and segment loads go through with some selectors, the 32-bit entries into a kernel; processors with XSAVES
+ * answer #GP, not #UD. */
+static bool
+moves_segments(unsigned op)
+{
+    return op == X86_OP_CALLF || op == X86_OP_JMPF || op == X86_OP_RETF || op == X86_OP_LSS || op == X86_OP_LFS ||
+           op == X86_OP_LGS || op == X86_OP_SYSENTER || op == X86_OP_XSAVES || op == X86_OP_XRSTORS;
+}
+
 bool
 form_runs(const struct form *f)
 {
     enum x86_flow flow = x86_flow(&f->sample);
 
-    if (flow == X86_FLOW_TRAP)
-        return f->op == X86_OP_UD2;
     if (flow == X86_FLOW_SYSCALL)
+        return false;
+    if (flow == X86_FLOW_TRAP && moves_segments(f->op))
         return false;
     /* AMD and Intel differ: there 66 makes a near branch 16 bits wide. */
     if (flow != X86_FLOW_NEXT && f->prefix[0] == 0x66)
@@ -147,7 +166,7 @@ form_runs(const struct form *f)
     switch (f->op) {
     case X86_OP_IRET: case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_XGETBV:
     case X86_OP_RDRAND: case X86_OP_RDSEED: case X86_OP_RDPID: case X86_OP_RDFSBASE:
-    case X86_OP_RDGSBASE: case X86_OP_WRFSBASE: case X86_OP_WRGSBASE: case X86_OP_LAR: case X86_OP_LSL:
+    case X86_OP_WRFSBASE: case X86_OP_WRGSBASE: case X86_OP_LAR: case X86_OP_LSL:
     case X86_OP_SGDT: case X86_OP_SIDT: case X86_OP_SLDT: case X86_OP_STR: case X86_OP_SMSW:
     case X86_OP_VERR: case X86_OP_VERW: case X86_OP_MONITOR: case X86_OP_MWAIT: case X86_OP_XSAVE:
     case X86_OP_XRSTOR: case X86_OP_XSAVEOPT: case X86_OP_XSAVEC: case X86_OP_FWAIT:
@@ -242,7 +261,7 @@ emit(const struct form *f, bool sequence, struct shape *s)
 {
     uint8_t head[16], rex, modrm = f->modrm, opcode = f->opcode;
     struct shape tail = {.disp_at = -1};
-    bool any;
+    bool any, memory = f->memory && f->modrm < 0xc0; /* not that of maskmov, which is implied */
 
     if (random_below(3) == 0)
         opcode ^= (uint8_t)random_below(8);
@@ -251,9 +270,9 @@ emit(const struct form *f, bool sequence, struct shape *s)
         modrm = (uint8_t)((modrm & 0xc0) | (random64() & 0x3f));
     else
         modrm = (uint8_t)((modrm & 0xf8) | random_below(8));
-    if (f->memory && !random_below(2))
+    if (memory && !random_below(2))
         modrm = (uint8_t)((modrm & 0xc7) | (f->modrm & 0x38)); /* keep /digit */
-    if (f->memory)
+    if (memory)
         put_memory(&tail, modrm >> 3 & 7, sequence, &rex);
     else
         tail.bytes[tail.size++] = modrm;
@@ -447,6 +466,9 @@ form_make(const struct form *f, uint64_t address, bool sequence, struct state *s
         if ((x86_flow(&insn) == X86_FLOW_CALL_INDIRECT || x86_flow(&insn) == X86_FLOW_JUMP_INDIRECT) &&
             insn.operand[0].kind == X86_OPD_REG && insn.operand[0].reg == X86_RSP)
             continue; /* the target would be the stack */
+        if (insn.op == X86_OP_INT && ((insn.operand[0].imm & 0xff) == 3 || (insn.operand[0].imm & 0xff) == 4 ||
+                                      (insn.operand[0].imm & 0xff) == 0x80))
+            continue; /* gates that user mode may use */
         if (insn.op == X86_OP_ENTER && (insn.operand[0].imm & 0xffff) > 0x400)
             continue;
         if (!sequence)

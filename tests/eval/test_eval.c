@@ -45,6 +45,12 @@ x86_collect_mxcsr(void)
 {
 }
 
+uint64_t
+x86_random(void)
+{
+    return 0x123456789abcdef0;
+}
+
 static const uint8_t *
 fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {

@@ -36,6 +36,12 @@ x86_collect_mxcsr(void)
 {
 }
 
+uint64_t
+x86_random(void)
+{
+    return 0x123456789abcdef0;
+}
+
 void helper_x87_unary(uint32_t code, uint64_t pc);
 void helper_x87_arith(uint32_t code, uint64_t pc);
 void helper_x87_load(uint32_t code, uint32_t address, uint64_t pc);

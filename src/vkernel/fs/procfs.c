@@ -77,19 +77,36 @@ thread_self_readlink(const struct pseudo_key *key, char *buf, size_t size)
 
 /* --- the machine --- */
 
+static void
+show_cpu_flags(struct text *out)
+{
+    static const char *const names[] = {
+#define FEATURE(leaf, in, bit, name) name,
+#include "x86/cpuid.def"
+#undef FEATURE
+    };
+
+    text_printf(out, "flags\t\t:");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        text_printf(out, "%s%s", *names[i] ? " " : "", names[i]);
+    text_printf(out, " rep_good nopl\n");
+}
+
 static int
 show_cpuinfo(const struct pseudo_key *key, struct text *out)
 {
-    for (unsigned k = 0; k < proc_cpu_count(); k++)
+    for (unsigned k = 0; k < proc_cpu_count(); k++) {
         text_printf(out,
                     "processor\t: %u\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 26\n"
                     "model name\t: ingot x86-64-v2\nstepping\t: 0\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\n"
                     "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\n"
-                    "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n"
-                    "flags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm constant_tsc rep_good nopl pni ssse3 cx16 "
-                    "sse4_1 sse4_2 popcnt lahf_lm\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\n"
-                    "cache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
+                    "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n",
                     k, proc_cpu_count(), k, proc_cpu_count(), k);
+        show_cpu_flags(out);
+        text_printf(out,
+                    "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
+                    "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n");
+    }
     return 0;
 }
 

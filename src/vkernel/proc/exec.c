@@ -250,7 +250,7 @@ make_auxv(const struct exec *x, uint64_t auxv[][2], uint64_t random, uint64_t pl
     AUX(AT_EGID, x->egid);
     AUX(AT_SECURE, x->secure);
     AUX(AT_RANDOM, random);
-    AUX(AT_HWCAP2, 0);
+    AUX(AT_HWCAP2, 1 << 1); /* HWCAP2_FSGSBASE */
     AUX(AT_EXECFN, execfn);
     AUX(AT_PLATFORM, platform);
     AUX(51 /* AT_MINSIGSTKSZ */, MINSIGSTKSZ_HERE);

@@ -297,6 +297,15 @@ kernel_trap_c(uint64_t pc)
 
 /* --- exceptions --- */
 
+/* As Linux chooses (arch/x86/kernel/fpu/core.c, fpu__exception_code). */
+static int
+x87_exception_code(const struct x86_x87 *f)
+{
+    unsigned pending = f->status & ~f->control;
+
+    return pending & 1 ? FPE_FLTINV : pending & 4 ? FPE_FLTDIV : pending & 8 ? FPE_FLTOVF : pending & 0x12 ? FPE_FLTUND : FPE_FLTRES;
+}
+
 void
 run_trap(unsigned vector, uint64_t pc)
 {
@@ -309,7 +318,7 @@ run_trap(unsigned vector, uint64_t pc)
         break;
     case IR_TRAP_DB:
         cpu->rip = pc + 1;
-        signal_force(SIGTRAP, TRAP_BRKPT, pc, 1);
+        signal_force(SIGTRAP, TRAP_BRKPT, pc + 1, 1);
         break;
     case IR_TRAP_BP:
         cpu->rip = pc + 1;
@@ -319,8 +328,7 @@ run_trap(unsigned vector, uint64_t pc)
         signal_force(SIGSEGV, SI_KERNEL, 0, 13);
         break;
     case 16: /* #MF */
-    case 19: /* #XM */
-        signal_force(SIGFPE, FPE_FLTINV, pc, (int)vector);
+        signal_force(SIGFPE, x87_exception_code(&cpu->x87), pc, (int)vector);
         break;
     case IR_TRAP_UNLIFTED:
         platform_log("ingot: %s[%d]: no lifter for the instruction at %#llx\n", current_process()->comm,
@@ -357,6 +365,15 @@ void
 x86_apply_mxcsr(void)
 {
     _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
+}
+
+uint64_t
+x86_random(void)
+{
+    uint64_t v;
+
+    platform_random(&v, sizeof v);
+    return v;
 }
 
 void

@@ -35,6 +35,12 @@ x86_collect_mxcsr(void)
 {
 }
 
+uint64_t
+x86_random(void)
+{
+    return 0x123456789abcdef0;
+}
+
 int
 clock_gettime(int clock, struct timespec *t)
 {

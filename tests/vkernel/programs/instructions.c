@@ -1,0 +1,126 @@
+/* Instructions that ask the processor or the kernel for something: those that user mode may not use end in the signals that
+ * Linux sends, with the same si_code, si_addr and rip; the others answer. */
+#include <cpuid.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <ucontext.h>
+
+#define FORBIDDEN(X)                                                                                              \
+    X(hlt, "hlt") X(cli, "cli") X(sti, "sti") X(in_al, "inb $0x60, %al") X(in_dx, "inl %dx, %eax")                 \
+    X(out_al, "outb %al, $0x60") X(out_dx, "outw %ax, %dx") X(insb, "insb") X(outsl, "outsl")                      \
+    X(lgdt, "lgdt memory(%rip)") X(lidt, "lidt memory(%rip)") X(lldt, "lldt %ax") X(ltr, "ltr %ax")                \
+    X(lmsw, "lmsw %ax") X(clts, "clts") X(invlpg, "invlpg memory(%rip)") X(invd, "invd") X(wbinvd, "wbinvd")       \
+    X(wrmsr, "wrmsr") X(rdmsr, "rdmsr") X(read_cr0, "mov %cr0, %rax") X(write_cr3, "mov %rax, %cr3")               \
+    X(read_cr8, "mov %cr8, %rax") X(read_dr7, "mov %db7, %rax") X(swapgs, "swapgs") X(sysret, "sysretq")           \
+    X(sysexit, "sysexitq") X(ud0, "ud0 %eax, %ecx") X(ud1, "ud1 %eax, %ecx") X(ud2, "ud2") X(rsm, "rsm")           \
+    X(monitor, "monitor") X(int3, "int3") X(int1, ".byte 0xf1") X(int_0x42, "int $0x42") X(clac, "clac")           \
+    X(not_one, ".byte 0x06") X(bad_lock, ".byte 0xf0, 0x01, 0xd8") X(xgetbv_7, "mov $7, %ecx; xgetbv")             \
+    X(null, "movb $0, 0x10")                                                                                       \
+    X(divide, "xor %ecx, %ecx; divl %ecx") X(overflow, "mov $0x80000000, %eax; cltd; mov $-1, %ecx; idivl %ecx")
+
+uint8_t memory[64] __attribute__((aligned(64), used));
+
+#define CODE(name, text) \
+    __asm__(".text\nstart_" #name ":\n" text "\nend_" #name ":\nret\n"); \
+    extern const char start_##name[], end_##name[];
+FORBIDDEN(CODE)
+
+/* Unmasked, raised by the fwait after the instruction. */
+#define X87(name, mask, text) CODE(name, "fninit; pushq $0x37f ^ " #mask "; fldcw (%rsp); pop %rax;" text "; fwait")
+X87(x87_invalid, 1, "fldz; fldz; fdivp")
+X87(x87_denormal, 2, "fldl denormal(%rip); fld1; faddp")
+X87(x87_zero_divide, 4, "fld1; fldz; fdivrp %st, %st(1)")
+X87(x87_overflow, 8, "fldl large(%rip); fstps memory(%rip)")
+X87(x87_underflow, 16, "fldl small(%rip); fstps memory(%rip)")
+X87(x87_inexact, 32, "fldpi; fstps memory(%rip)")
+double large __attribute__((used)) = 1e300, small __attribute__((used)) = 1e-300, denormal __attribute__((used)) = 4e-320;
+
+static const char *now_start, *now_end;
+
+static void
+on_signal(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    uintptr_t at = (uintptr_t)info->si_addr, start = (uintptr_t)now_start, end = (uintptr_t)now_end;
+    long rip = (long)((uintptr_t)uc->uc_mcontext.gregs[REG_RIP] - start);
+
+    printf(" signal %d code %d rip +%ld", number, info->si_code, rip);
+    if (at >= start && at < end)
+        printf(" address +%ld\n", (long)(at - start));
+    else
+        printf(" address %#lx\n", (unsigned long)at);
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)end;
+    if (number == SIGFPE && uc->uc_mcontext.fpregs) {
+        uc->uc_mcontext.fpregs->cwd = 0x37f;
+        uc->uc_mcontext.fpregs->swd = 0;
+        uc->uc_mcontext.fpregs->ftw = 0;
+    }
+}
+
+static void
+try(const char *name, const char *start, const char *end)
+{
+    printf("%s:", name);
+    now_start = start;
+    now_end = end;
+    ((void (*)(void))(uintptr_t)start)();
+    printf("\n");
+}
+
+static void
+features(void)
+{
+    unsigned a, b, c, d;
+
+    __cpuid(1, a, b, c, d);
+    printf("sse4.2 %u popcnt %u movbe %u rdrand %u osxsave %u\n", c >> 20 & 1, c >> 23 & 1, c >> 22 & 1, c >> 30 & 1, c >> 27 & 1);
+    __cpuid_count(7, 0, a, b, c, d);
+    printf("fsgsbase %u bmi1 %u bmi2 %u\n", b & 1, b >> 3 & 1, b >> 8 & 1);
+    __cpuid(0x80000001, a, b, c, d);
+    printf("lahf %u lzcnt %u rdtscp %u\n", c & 1, c >> 5 & 1, d >> 27 & 1);
+    printf("fsgsbase in auxv %lu\n", getauxval(AT_HWCAP2) >> 1 & 1);
+}
+
+static void
+answers(void)
+{
+    uint64_t fs, gs, random = 0, other = 0;
+    uint32_t low, high, again;
+    uint8_t ok;
+
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    printf("xgetbv: x87 and sse %u\n", low & 3);
+    __asm__ volatile("rdfsbase %0; wrfsbase %0; rdfsbase %1" : "=&r"(fs), "=&r"(gs));
+    printf("fs base the same %d\n", fs == gs && fs != 0);
+    __asm__ volatile("wrgsbase %1; rdgsbase %0" : "=&r"(gs) : "r"(0x123456780ull));
+    printf("gs base %#lx\n", (unsigned long)gs);
+    __asm__ volatile("rdrand %0; setc %1" : "=r"(random), "=q"(ok));
+    __asm__ volatile("rdrand %0" : "=r"(other));
+    printf("rdrand %u differs %d\n", ok, random != other);
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    __asm__ volatile("rdtscp" : "=a"(again), "=d"(high) : : "ecx");
+    printf("rdtsc goes on %d\n", (int32_t)(again - low) > 0);
+    __asm__ volatile("pause; lfence; mfence; sfence; prefetcht0 %0; prefetchnta %0; clflush %0; endbr64; rep nop" : : "m"(memory));
+    __asm__ volatile("lea 1f(%%rip), %0; notrack jmp *%0; ud2; 1:" : "=&r"(random));
+    printf("fences, prefetches, notrack\n");
+}
+
+int
+main(void)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+
+    setvbuf(stdout, NULL, _IONBF, 0);
+    for (size_t i = 0; i < 5; i++)
+        sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}[i], &action, NULL);
+#define TRY(name, text) try(#name, start_##name, end_##name);
+    FORBIDDEN(TRY)
+    TRY(x87_invalid, ) TRY(x87_denormal, ) TRY(x87_zero_divide, ) TRY(x87_overflow, ) TRY(x87_underflow, ) TRY(x87_inexact, )
+    __asm__ volatile("fninit");
+    features();
+    answers();
+    return 0;
+}
