@@ -94,6 +94,7 @@ void compiled_run(const struct program *p, const void *code, const struct state 
 struct execution {
     const char *name;
     bool compiled; /* from a code object: needs load() */
+    bool flat;     /* all of guest memory can be read and written */
     /* Takes the code object of all programs of a batch. */
     void (*load)(const struct program *programs, size_t count, const struct buf *module);
     /* Runs one from the state and the window's content. index: in the loaded batch. */

@@ -155,5 +155,5 @@ v8_window(void)
 }
 
 const struct execution execution_v8 = {
-    .name = "v8", .compiled = true, .load = v8_load, .run = v8_run, .window = v8_window,
+    .name = "v8", .compiled = true, .flat = true, .load = v8_load, .run = v8_run, .window = v8_window,
 };
