@@ -8,7 +8,9 @@
  *   helper.*       C ABI functions "helper_NAME"
  *   kernel.*       functions "kernel_NAME", x86_regcallcc; preserve_allcc for those of type (i64) -> ()
  *   intrinsic.*    lowered to instructions
- * Defined functions are hidden symbols "KEY.N" (N: function index in the object), x86_regcallcc. Table
+ * Defined functions are hidden symbols "KEY.N" (N: function index in the object), x86_regcallcc, in section "ingot_text",
+ * or "ingot_precise" when the module has a custom section "ingot.precise": then all accesses and global.set happen in the
+ * module's order, so that globals are exact when an access faults. Table
  * entries go to section "ingot_table" of part 0, in order. Traps call "kernel_wasm_trap" (C ABI, noreturn,
  * one int: enum aot_trap). */
 #ifndef AOT_AOT_H

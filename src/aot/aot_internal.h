@@ -17,6 +17,9 @@ enum { AOT_REGCALL = 92, AOT_REGCALL_REGISTERS = 11, AOT_PRESERVE_ALL = 15 };
  * static offset reach nothing else. Only an access beyond both, which always traps, is checked. */
 #define AOT_MEMORY_SIZE (1ull << 32)
 
+/* intrinsic.fault_state (wasm/object.h): an address, a mask and the registers it is about. */
+enum { AOT_FAULT_STATE_REGISTERS = 16, AOT_FAULT_STATE_PARAMETERS = 2 + AOT_FAULT_STATE_REGISTERS };
+
 enum aot_shape { AOT_I8X16, AOT_I16X8, AOT_I32X4, AOT_I64X2, AOT_F32X4, AOT_F64X2, AOT_SHAPE_COUNT };
 
 /* For tests/aot/aot_tool.c: options for LLVM's command line, separated by spaces. Set before the first compilation. */
@@ -54,6 +57,7 @@ struct translator {
     LLVMTypeRef trap_type;
     LLVMValueRef tbaa_memory, tbaa_cpu, empty_node;
     LLVMValueRef stack_pointer_name;
+    bool precise_faults; /* section "ingot.precise": traps happen in order with all that other code may see */
     unsigned kind_tbaa, kind_invariant, kind_absolute;
 
     /* The function being translated. */

@@ -151,6 +151,7 @@ aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer)
 {
     LLVMValueRef v = LLVMBuildLoad2(t->b, type, pointer, "");
 
+    LLVMSetVolatile(v, t->precise_faults);
     LLVMSetAlignment(v, 1);
     LLVMSetMetadata(v, t->kind_tbaa, t->tbaa_memory);
     return v;
@@ -161,6 +162,7 @@ aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer)
 {
     LLVMValueRef s = LLVMBuildStore(t->b, v, pointer);
 
+    LLVMSetVolatile(s, t->precise_faults);
     LLVMSetAlignment(s, 1);
     LLVMSetMetadata(s, t->kind_tbaa, t->tbaa_memory);
 }
@@ -445,15 +447,43 @@ push_results(struct translator *t, const struct wasm_functype *type, LLVMValueRe
         aot_push(t, LLVMBuildExtractValue(t->b, result, i, ""));
 }
 
-static void
+/* The stack map's identifier is the mask above 48 bits of address (runtime/fault_map.h). The values are needed until
+ * here, so the access before this cannot have overwritten their places. */
+static int
+translate_fault_state(struct translator *t)
+{
+    LLVMValueRef args[2 + AOT_FAULT_STATE_REGISTERS], *in;
+    unsigned count = 2;
+    uint64_t address, mask;
+
+    t->stack.count -= AOT_FAULT_STATE_PARAMETERS;
+    in = t->stack.items + t->stack.count;
+    if (!LLVMIsAConstantInt(in[0]) || !LLVMIsAConstantInt(in[1]))
+        return err_set(t->e, "intrinsic.fault_state takes constants as address and mask");
+    address = LLVMConstIntGetZExtValue(in[0]);
+    mask = LLVMConstIntGetZExtValue(in[1]);
+    if (address >> 48 || mask >> AOT_FAULT_STATE_REGISTERS)
+        return err_set(t->e, "intrinsic.fault_state: address or mask out of range");
+    args[0] = aot_i64(t, mask << 48 | address);
+    args[1] = aot_i32(t, 0);
+    for (unsigned i = 0; i < AOT_FAULT_STATE_REGISTERS; i++)
+        if (mask >> i & 1)
+            args[count++] = in[2 + i];
+    aot_intrinsic(t, "llvm.experimental.stackmap", NULL, 0, args, count);
+    return 0;
+}
+
+static int
 translate_intrinsic(struct translator *t, const struct wasm_import *import)
 {
     LLVMValueRef a, b, product;
     bool is_signed = wasm_bytes_equal(import->name, "mulhs");
 
+    if (wasm_bytes_equal(import->name, "fault_state"))
+        return translate_fault_state(t);
     if (wasm_bytes_equal(import->name, "sp")) {
         aot_push(t, aot_intrinsic(t, "llvm.read_register", &t->i64, 1, &t->stack_pointer_name, 1));
-        return;
+        return 0;
     }
     b = aot_pop(t);
     a = aot_pop(t);
@@ -461,6 +491,7 @@ translate_intrinsic(struct translator *t, const struct wasm_import *import)
     b = is_signed ? LLVMBuildSExt(t->b, b, t->i128, "") : LLVMBuildZExt(t->b, b, t->i128, "");
     product = LLVMBuildLShr(t->b, LLVMBuildMul(t->b, a, b, ""), LLVMConstInt(t->i128, 64, 0), "");
     aot_push(t, LLVMBuildTrunc(t->b, product, t->i64, ""));
+    return 0;
 }
 
 static LLVMValueRef
@@ -525,7 +556,8 @@ translate_call(struct translator *t, const struct wasm_instruction *i)
     LLVMValueRef call;
 
     if (import && wasm_bytes_equal(import->module, "intrinsic")) {
-        translate_intrinsic(t, import);
+        if (translate_intrinsic(t, import) < 0)
+            return -1;
         if (tail) {
             build_return(t);
             set_dead(t);
@@ -550,10 +582,15 @@ translate_indirect(struct translator *t, const struct wasm_instruction *i)
                        (size_t)(i->at - t->m->bytes.data));
     entry = table_entry(t, aot_pop(t));
     call = build_call(t, i->index, entry, true);
-    if (i->op == WASM_OP_RETURN_CALL_INDIRECT)
+    if (i->op == WASM_OP_RETURN_CALL_INDIRECT) {
         finish_tail_call(t, i->index, call, true);
-    else
+        /* Stack maps make LLVM use a frame pointer, which code without precise faults does not keep: a frame here does. The
+         * checks at loop headers and entries end a recursion that this makes of a loop. */
+        if (t->precise_faults)
+            LLVMSetTailCallKind(call, LLVMTailCallKindNoTail);
+    } else {
         push_results(t, &t->m->types.items[i->index], call);
+    }
     return 0;
 }
 
@@ -620,6 +657,7 @@ translate_global(struct translator *t, const struct wasm_instruction *i)
         aot_push(t, access);
     } else {
         access = LLVMBuildStore(t->b, aot_cast(t, aot_pop(t), type), aot_global_symbol(t, i->index));
+        LLVMSetVolatile(access, t->precise_faults);
     }
     LLVMSetAlignment(access, g->type == WASM_V128 ? 16 : g->type == WASM_I32 || g->type == WASM_F32 ? 4 : 8);
     LLVMSetMetadata(access, t->kind_tbaa, t->tbaa_cpu);
@@ -783,6 +821,9 @@ aot_translate_function(struct translator *t, uint32_t function)
     t->index = function;
     t->type = wasm_function_type(t->m, function);
     t->function = aot_function(t, function);
+    if (t->precise_faults)
+        aot_add_text_attribute(t, t->function, "frame-pointer", "all");
+    LLVMSetSection(t->function, t->precise_faults ? "ingot_precise" : "ingot_text");
     /* Frames over a page are touched page by page, so that the guard below the host stack is never
      * stepped over; smaller ones cost nothing. */
     aot_add_text_attribute(t, t->function, "probe-stack", "inline-asm");

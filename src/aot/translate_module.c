@@ -226,7 +226,8 @@ check_imports(const struct wasm_module *m, struct err *e)
     static const struct {
         const char *name;
         unsigned params;
-    } intrinsics[] = {{"sp", 0}, {"mulhu", 2}, {"mulhs", 2}};
+        unsigned results;
+    } intrinsics[] = {{"sp", 0, 1}, {"mulhu", 2, 1}, {"mulhs", 2, 1}, {"fault_state", AOT_FAULT_STATE_PARAMETERS, 0}};
 
     for (uint32_t i = 0; i < m->imported_functions; i++) {
         const struct wasm_import *import = &m->imports.items[m->functions.items[i].import];
@@ -236,8 +237,9 @@ check_imports(const struct wasm_module *m, struct err *e)
         for (size_t k = 0; k < sizeof intrinsics / sizeof *intrinsics; k++)
             known |= wasm_bytes_equal(import->module, "intrinsic") &&
                      wasm_bytes_equal(import->name, intrinsics[k].name) &&
-                     type->param_count == intrinsics[k].params && type->result_count == 1 &&
-                     all_i64(type->params, type->param_count) && all_i64(type->results, 1);
+                     type->param_count == intrinsics[k].params &&
+                     type->result_count == intrinsics[k].results &&
+                     all_i64(type->params, type->param_count) && all_i64(type->results, type->result_count);
         if (wasm_bytes_equal(import->module, "kernel") && !aot_is_guest_type(type) && !aot_is_poll_type(type))
             known = false;
         /* A name becomes a symbol: no NUL, no surprise. */
@@ -314,6 +316,7 @@ aot_translator_init(struct translator *t, const struct wasm_module *m, const str
     if (check_module(m, e) < 0 || check_imports(m, e) < 0)
         return -1;
     t->b = LLVMCreateBuilderInContext(context);
+    t->precise_faults = wasm_custom_find(m, "ingot.precise") != NULL;
     make_types(t);
     make_metadata(t);
     t->functions = mem_zalloc(m->functions.count + 1, sizeof(LLVMValueRef));

@@ -80,7 +80,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     struct ir_build b;
     struct flag_facts facts = {0};
     struct ir_flag_facts view = flag_facts_view(&facts);
-    struct ir_pipeline pipeline = {.flags = &view, .dump_pass = dump_pass, .dump_out = stdout};
+    struct ir_pipeline pipeline = {.flags = &view, .precise = u->precise_faults, .dump_pass = dump_pass, .dump_out = stdout};
     struct wasm_object *o;
     int result = 0;
 
@@ -92,7 +92,8 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     }
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
-    o = wasm_object_new(!image.is_pie);
+    o = wasm_object_new(!image.is_pie, u->precise_faults);
+    d.precise_faults = u->precise_faults;
     flag_facts_collect(&facts, &d, &image, &f, &b);
     declare_functions(&d, o);
     for (size_t i = 0; i < d.funcs.count && result == 0; i++) {
@@ -228,6 +229,7 @@ object_key(struct unit *u)
 
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes);
     buf_put(&b, RECOMPILER_VERSION, strlen(RECOMPILER_VERSION));
+    buf_put_u8(&b, u->precise_faults);
     for (size_t i = 0; i < u->profile_count; i++)
         buf_put_u64(&b, u->profile[i]);
     sha256_of(b.data, b.size, &u->key);
@@ -265,6 +267,7 @@ recompile_objects(struct recompile *r, struct err *e)
             u->reason = mem_strdup(why.text);
             continue;
         }
+        u->precise_faults = r->precise_faults == PRECISE_ALL;
         elf_image_close(&image);
         object_key(u);
         if (!cache_has(&r->cache, "objects", &u->key, ".wasm")) {

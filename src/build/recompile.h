@@ -10,13 +10,16 @@
 /* What the report says about one ELF, kept beside the code object. */
 struct elf_report {
     uint64_t exec_bytes, covered_bytes, padding_bytes;
-    uint32_t functions, entries, unresolved_jumps;
+    uint32_t functions, unresolved_jumps;
     uint64_t wasm_bytes;
     bool is_pie;
     uint64_t low, high; /* page-rounded extent, image-relative */
     uint64_t exec_low, exec_high; /* extent of executable sections */
     char *unlifted; /* "fyl2x 3, int 1": instruction kinds without lifter and how often; owned */
 };
+
+/* Which programs and libraries get precise faults. */
+enum precise_choice { PRECISE_AUTO, PRECISE_ALL, PRECISE_NONE };
 
 struct unit { /* one distinct ELF of the image */
     const uint64_t *profile; /* further entry points, image-relative, sorted */
@@ -25,6 +28,7 @@ struct unit { /* one distinct ELF of the image */
     const uint8_t *file;
     size_t size;
     struct sha256 sha256;  /* of the file */
+    bool precise_faults;   /* its code has all registers exact where it may fault */
     struct sha256 key;     /* of its code object in the cache */
     struct sha256 native_key;
     struct sha256 symbol_key; /* of its names in the executable: its code and file, not the recompiler's version */
@@ -42,6 +46,7 @@ struct recompile {
     unsigned workers;
     struct progress *progress;
     const char *dump_pass; /* --dump=PASS, or NULL */
+    enum precise_choice precise_faults;
     int opt_level;
     const char *cpu;
     uint64_t native_bytes_compiled; /* of text, not found in the cache */

@@ -34,6 +34,9 @@ static const char usage[] =
     "  -O, --optimize N     effort of native compilation, 0 to 3 (default 2)\n"
     "  --cpu NAME           processor the executable needs, as LLVM names it (default x86-64-v2)\n"
     "  --profile FILE       compile what an ingot run --stats=FILE of this image left to the evaluator (repeatable)\n"
+    "  --precise-faults auto|all|none\n"
+    "                       programs whose signal handlers get, and may change, all registers at a fault (default\n"
+    "                       auto: those that have such handlers)\n"
     "  --report FILE        write what was found in each program as JSON\n"
     "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
     "  -q, --quiet          no progress, no report\n";
@@ -42,6 +45,7 @@ struct options {
     const char *source, *out, *cache, *cpu, *report, *dump;
     VEC(const char *) profiles;
     bool wasm, quiet;
+    enum precise_choice precise_faults;
     unsigned jobs;
     int optimize;
 };
@@ -65,13 +69,28 @@ struct build {
 };
 
 static int
+parse_precise(const char *text, enum precise_choice *out)
+{
+    static const char *const names[] = {[PRECISE_AUTO] = "auto", [PRECISE_ALL] = "all", [PRECISE_NONE] = "none"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum precise_choice)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int
 parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
         {"output", required_argument, NULL, 'o'}, {"emit", required_argument, NULL, 'e'},
         {"cache", required_argument, NULL, 'c'}, {"jobs", required_argument, NULL, 'j'},
         {"optimize", required_argument, NULL, 'O'}, {"cpu", required_argument, NULL, 'u'},
-        {"profile", required_argument, NULL, 'p'}, {"report", required_argument, NULL, 'r'}, {"dump", required_argument, NULL, 'd'},
+        {"profile", required_argument, NULL, 'p'}, {"precise-faults", required_argument, NULL, 'F'},
+        {"report", required_argument, NULL, 'r'}, {"dump", required_argument, NULL, 'd'},
         {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     int c;
@@ -87,6 +106,10 @@ parse(int argc, char **argv, struct options *o)
         case 'p': vec_push(&o->profiles, (const char *)optarg); break;
         case 'r': o->report = optarg; break;
         case 'd': o->dump = optarg; break;
+        case 'F':
+            if (parse_precise(optarg, &o->precise_faults) < 0)
+                return cli_fail(2, "--precise-faults takes auto, all or none, not \"%s\"", optarg);
+            break;
         case 'q': o->quiet = true; break;
         case 'e':
             if (strcmp(optarg, "wasm") != 0)
@@ -350,6 +373,7 @@ run_build(struct build *b, struct err *e)
     b->r.workers = b->options.jobs;
     b->r.opt_level = b->options.optimize;
     b->r.cpu = b->options.cpu;
+    b->r.precise_faults = b->options.precise_faults;
     b->r.progress = &b->progress;
     if (recompile_objects(&b->r, e) < 0 || recompile_layout(&b->r, e) < 0)
         return -1;

@@ -102,6 +102,19 @@ ir_op_is_pure(const struct ir_op *op)
     }
 }
 
+bool
+ir_op_accesses(const struct ir_op *op)
+{
+    switch (op->op) {
+    case IR_HELPER:
+        return (ir_helper_infos[op->aux].flags & IR_HELPER_MEMORY) != 0;
+    case IR_V128_LOAD: case IR_V128_LOAD32_ZERO: case IR_V128_LOAD64_ZERO: case IR_V128_STORE:
+        return true;
+    default:
+        return op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG;
+    }
+}
+
 #define STATES(first, last) (IR_STATE_BIT(X86_S_##last + 1) - IR_STATE_BIT(X86_S_##first))
 #define STATES_OF_S (STATES(CF, OF) | STATES(DF, DF) | STATES(XMM0, XMM15) | STATES(MM0, MM7))
 

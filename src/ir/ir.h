@@ -171,9 +171,15 @@ bool ir_is_const(const struct ir_build *b, ir_value v, uint64_t *out); /* CONST3
 
 /* Can the operation be removed when nobody uses its result, and shared with an equal one? */
 bool ir_op_is_pure(const struct ir_op *op);
+/* May it fault for an address: loads, stores, atomics, helpers that touch memory. */
+bool ir_op_accesses(const struct ir_op *op);
 /* Sets of states, one bit per enum x86_state. */
 #define IR_STATE_BIT(s) (UINT64_C(1) << (s))
 #define IR_STATES_ALL (IR_STATE_BIT(X86_S_COUNT) - 1)
+/* Shared with helpers and the kernel, no registers of the guest: dead where control leaves, never kept in locals. */
+#define IR_STATES_SHARED                                                                                            \
+    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT) | IR_STATE_BIT(X86_S_RIP))
+#define IR_STATES_GENERAL (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
 #define IR_STATES_FLAGS (IR_STATE_BIT(X86_S_OF + 1) - IR_STATE_BIT(X86_S_CF)) /* without DF */
 uint64_t ir_helper_reads(enum ir_helper h);
 uint64_t ir_helper_writes(enum ir_helper h); /* may write */
@@ -203,6 +209,7 @@ struct ir_pipeline {
     const struct ir_flag_facts *flags;
     const char *dump_pass; /* --dump=PASS: print the IR after it; NULL for none */
     FILE *dump_out;
+    bool precise; /* all state but dead flags is kept for what may fault between */
     bool verify; /* after each pass */
 };
 int ir_optimize(struct ir_func *f, const struct ir_pipeline *p, struct err *e);

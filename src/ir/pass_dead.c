@@ -9,13 +9,13 @@
 
 #include "ir/block_map.h"
 
-#define TMP_STATES (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT))
-#define EXIT_STATES (IR_STATES_ALL & ~IR_STATES_FLAGS & ~TMP_STATES)
+#define EXIT_STATES (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATES_SHARED)
 
 struct liveness {
     const struct ir_func *f;
     const struct ir_flag_facts *facts; /* NULL: assume that everybody reads flags */
     bool exact;                        /* flags are live at traps */
+    bool precise;                      /* all but flags is live at whatever may fault */
     struct ir_block_map map;
     uint64_t *in;       /* per block: states live at its start */
     uint8_t *needed;    /* per operation */
@@ -123,6 +123,8 @@ scan_op(struct liveness *l, ir_value v, uint64_t live)
     }
     if (l->needed[v])
         need_operands(l, op);
+    if (l->precise && l->needed[v] && ir_op_accesses(op))
+        live |= EXIT_STATES | IR_STATE_BIT(X86_S_RIP);
     return live;
 }
 
@@ -163,12 +165,13 @@ solve(struct liveness *l)
 }
 
 static void
-analyse(struct liveness *l, const struct ir_func *f, const struct ir_flag_facts *facts, bool exact)
+analyse(struct liveness *l, const struct ir_func *f, const struct ir_flag_facts *facts, bool exact, bool precise)
 {
     memset(l, 0, sizeof *l);
     l->f = f;
     l->facts = facts;
     l->exact = exact;
+    l->precise = precise;
     l->in = mem_zalloc(f->blocks.count + 1, sizeof *l->in);
     l->needed = mem_zalloc(f->ops.count + 1, 1);
     ir_block_map_init(&l->map, f);
@@ -237,7 +240,7 @@ ir_pass_dead(struct ir_func *f, const struct ir_pipeline *p)
 {
     struct liveness l;
 
-    analyse(&l, f, p->flags, true);
+    analyse(&l, f, p->flags, true, p->precise);
     /* solve() ended with a round that changed nothing, so `needed` holds for every block. */
     for (size_t i = 0; i < f->blocks.count; i++) {
         f->blocks.items[i].flags_dead = dead_flags(l.in[i]);
@@ -253,7 +256,7 @@ ir_flags_live_in(const struct ir_func *f, uint8_t *out)
     static const struct ir_flag_facts nobody;
     struct liveness l;
 
-    analyse(&l, f, &nobody, false);
+    analyse(&l, f, &nobody, false, false);
     for (size_t i = 0; i < f->blocks.count; i++)
         out[i] = (uint8_t)((l.in[i] & IR_STATES_FLAGS) >> X86_S_CF);
     liveness_fini(&l);

@@ -22,6 +22,7 @@ struct disc {
     VEC(struct disc_func) funcs;   /* by address */
     VEC(struct disc_block) blocks;
     VEC(struct lift_jump_table) tables;
+    bool precise_faults;       /* disc_lift() makes code whose faults have exact state; set by the caller */
     uint64_t exec_bytes;       /* of executable sections */
     uint64_t covered_bytes;    /* by blocks */
     uint64_t padding_bytes;    /* nops, int3 and zero runs between functions */

@@ -71,6 +71,7 @@ disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_i
             .bytes = elf_image_at(image, block->start, &left),
             .size = block->end - block->start,
             .address = block->start,
+            .precise = d->precise_faults,
             .jump_table = block->table >= 0 ? &d->tables.items[block->table] : NULL,
         };
 

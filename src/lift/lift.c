@@ -64,6 +64,8 @@ lift_block(struct ir_build *b, const struct lift_request *r)
             break;
         }
         at += (size_t)length;
+        if (r->precise)
+            ir_set(b, X86_S_RIP, ir_addr(b, address));
         if (r->op_starts != NULL)
             r->op_starts[count] = (uint32_t)b->f->ops.count;
         count++;

@@ -13,6 +13,7 @@ struct lift_request {
     size_t size;          /* bytes available; the block may end earlier */
     uint64_t address;     /* image-relative address of the first instruction */
     uint32_t max_insns;   /* end with a JUMP to the next instruction after so many; 0: no limit */
+    bool precise;         /* set X86_S_RIP at each instruction, for faults */
     /* For a block that ends in an indirect jump discovery resolved: the table (NULL otherwise).
      * The terminator becomes IR_T_SWITCH on the table's index. */
     const struct lift_jump_table *jump_table;

@@ -33,15 +33,15 @@ gen_branch_depth(struct gen *g, unsigned opcode, uint32_t index)
     code_op_index(&g->code, opcode, g->scopes.count - 1 - index + g->extra_depth);
 }
 
-static void
-begin_if(struct gen *g)
+void
+gen_begin_if(struct gen *g)
 {
     code_op_index(&g->code, W_IF, W_VOID);
     g->extra_depth++;
 }
 
-static void
-end_if(struct gen *g)
+void
+gen_end_if(struct gen *g)
 {
     code_op(&g->code, W_END);
     g->extra_depth--;
@@ -112,11 +112,11 @@ gen_return(struct gen *g)
     code_op_index(&g->code, W_LOCAL_GET, g->pc_local);
     push_own_link(g);
     code_op(&g->code, W_I64_NE);
-    begin_if(g);
+    gen_begin_if(g);
     gen_push_promoted(g);
     code_op_index(&g->code, W_LOCAL_GET, g->pc_local);
     code_call_import(&g->code, W_RETURN_CALL, WASM_IMPORT_UNWIND);
-    end_if(g);
+    gen_end_if(g);
     gen_push_promoted(g);
 }
 
@@ -184,8 +184,8 @@ gen_jump_indirect(struct gen *g, uint32_t node)
 
 /* --- polls --- */
 
-static void
-flush_promoted(struct gen *g)
+void
+gen_flush_promoted(struct gen *g)
 {
     for (unsigned i = 0; i < PROMOTED_COUNT; i++) {
         code_op_index(&g->code, W_LOCAL_GET, i);
@@ -202,10 +202,10 @@ gen_poll(struct gen *g, uint64_t address, uint64_t flush)
     code_call_import(&g->code, W_CALL, WASM_IMPORT_SP);
     code_global(&g->code, W_GLOBAL_GET, X86_S_LIMIT);
     code_op(&g->code, W_I64_LT_U);
-    begin_if(g);
+    gen_begin_if(g);
     gen_flush(g, flush);
-    flush_promoted(g);
+    gen_flush_promoted(g);
     gen_address(g, address);
     code_call_import(&g->code, W_CALL, WASM_IMPORT_POLL);
-    end_if(g);
+    gen_end_if(g);
 }

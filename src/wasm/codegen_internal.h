@@ -76,6 +76,7 @@ struct gen {
     ir_value pending[PENDING_MAX];
     uint32_t pending_count;
     uint64_t dirty;
+    uint64_t pc; /* with precise faults: of the instruction being written */
 
     /* open wasm scopes; at the end of [0] the function returns to pc_local */
     VEC(struct open_scope) scopes;
@@ -99,6 +100,13 @@ uint64_t gen_helper_reload(const struct gen *g, unsigned helper);
 /* Does control come back to the node's successor through a call that may change all state? */
 bool gen_ends_in_call(const struct gen *g, const struct flow_node *n);
 
+/* --- codegen_precise.c: faults with exact state --- */
+/* May the operation fault, in a function whose faults are precise? Which states are written back before it? */
+bool gen_shows_state(const struct gen *g, const struct ir_op *op);
+uint64_t gen_shown_states(const struct ir_op *op);
+void gen_show_state(struct gen *g, const struct ir_op *op); /* before it */
+void gen_fault_state(struct gen *g);                        /* after an access other than a helper's */
+
 /* --- codegen_ops.c: values --- */
 uint32_t gen_new_local(struct gen *g, unsigned ir_type);
 uint32_t gen_take_local(struct gen *g, unsigned ir_type);
@@ -120,6 +128,9 @@ void gen_jump_indirect(struct gen *g, uint32_t node);
 void gen_syscall(struct gen *g, uint64_t next);
 void gen_trap(struct gen *g, const struct ir_terminator *t);
 void gen_poll(struct gen *g, uint64_t address, uint64_t flush);
+void gen_begin_if(struct gen *g); /* the condition is on the stack */
+void gen_end_if(struct gen *g);
+void gen_flush_promoted(struct gen *g);
 uint32_t gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type);
 
 /* --- codegen.c --- */

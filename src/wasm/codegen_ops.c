@@ -46,7 +46,7 @@ gen_state_local(struct gen *g, unsigned state)
 static bool
 has_local(unsigned state)
 {
-    return state != X86_S_TMP0 && state != X86_S_TMP1 && state != X86_S_LIMIT;
+    return (IR_STATE_BIT(state) & IR_STATES_SHARED) == 0;
 }
 
 /* --- pending values --- */
@@ -317,6 +317,10 @@ write_set(struct gen *g, const struct ir_op *op)
     uint64_t reads = 0;
     unsigned height = 0;
 
+    if (op->aux == X86_S_RIP) {
+        g->pc = op_at(g, op->a)->imm;
+        return;
+    }
     adopt(g, op->a, &reads, &height);
     force_readers(g, IR_STATE_BIT(op->aux));
     gen_value(g, op->a);
@@ -337,7 +341,30 @@ write_store(struct gen *g, ir_value v, const struct ir_op *op)
     adopt(g, op->a, &reads, &height);
     adopt(g, op->b, &reads, &height);
     force_readers(g, READS_MEMORY);
+    gen_show_state(g, op);
     write_op(g, v);
+    gen_fault_state(g);
+}
+
+/* An exception that is checked for: all state goes to its globals on the way to it. */
+static void
+write_raise_if(struct gen *g, const struct ir_op *op)
+{
+    uint64_t reads = 0;
+    unsigned height = 0;
+
+    adopt(g, op->a, &reads, &height);
+    adopt(g, op->b, &reads, &height);
+    adopt(g, op->c, &reads, &height);
+    gen_value(g, op->a);
+    gen_begin_if(g);
+    gen_flush(g, g->dirty);
+    gen_flush_promoted(g);
+    gen_value(g, op->c);
+    gen_value(g, op->b);
+    code_call_import(&g->code, W_CALL, WASM_IMPORT_HELPER + IR_HELPER_raise);
+    code_op(&g->code, W_UNREACHABLE);
+    gen_end_if(g);
 }
 
 static void
@@ -350,7 +377,8 @@ write_helper(struct gen *g, ir_value v, const struct ir_op *op)
     adopt(g, op->b, &reads, &height);
     adopt(g, op->c, &reads, &height);
     force_readers(g, READS_MEMORY | ir_helper_writes(op->aux));
-    gen_flush(g, flush);
+    gen_show_state(g, op);
+    gen_flush(g, flush & g->dirty);
     g->dirty &= ~(ir_helper_reads(op->aux) | ir_helper_writes(op->aux));
     write_op(g, v);
     keep_result(g, v);
@@ -374,10 +402,12 @@ write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
     adopt(g, op->b, &reads, &height);
     adopt(g, op->c, &reads, &height);
     force_readers(g, READS_MEMORY);
+    gen_show_state(g, op);
     gen_value(g, op->a);
     code_op_index(&g->code, W_LOCAL_TEE, address);
     code_load(&g->code, atomic_codes[which].load, op->imm);
     code_op_index(&g->code, W_LOCAL_SET, old);
+    gen_fault_state(g);
     if (op->op == IR_ATOMIC_CMPXCHG) {
         gen_value(g, op->b);
         code_op_index(&g->code, W_LOCAL_GET, old);
@@ -391,6 +421,7 @@ write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
         code_op_index(&g->code, W_LOCAL_GET, address);
         gen_value(g, op->c);
         code_load(&g->code, atomic_codes[which].store, op->imm);
+        gen_fault_state(g);
         code_op(&g->code, W_END);
     } else {
         code_op_index(&g->code, W_LOCAL_GET, address);
@@ -402,6 +433,7 @@ write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
             code_op(&g->code, codes[op->op - IR_ATOMIC_ADD]);
         }
         code_load(&g->code, atomic_codes[which].store, op->imm);
+        gen_fault_state(g);
     }
     gen_free_local(g, IR_I32, address);
     if (g->values[v].uses == 0) {
@@ -448,15 +480,18 @@ define_expression(struct gen *g, ir_value v, const struct ir_op *op)
     adopt(g, op->a, &reads, &height);
     adopt(g, op->b, &reads, &height);
     adopt(g, op->c, &reads, &height);
-    if (info->uses == 1 && height < TREE_HEIGHT_MAX) {
+    if (info->uses == 1 && !gen_shows_state(g, op) && height < TREE_HEIGHT_MAX) {
         info->kind = VALUE_TREE;
         info->reads = reads;
         info->height = (uint8_t)(height + 1);
         make_pending(g, v);
         return;
     }
+    gen_show_state(g, op);
     write_op(g, v);
     keep_result(g, v);
+    if (is_load(op->op))
+        gen_fault_state(g);
 }
 
 static void
@@ -477,6 +512,8 @@ block_op(struct gen *g, ir_value v)
     case IR_HELPER:
         if (ir_op_is_pure(op))
             define_expression(g, v, op);
+        else if (op->aux == IR_HELPER_raise_if)
+            write_raise_if(g, op);
         else
             write_helper(g, v, op);
         break;

@@ -26,8 +26,7 @@ gen_cached_states(void)
 
     for (unsigned i = 0; i < PROMOTED_COUNT; i++)
         set &= ~IR_STATE_BIT(gen_promoted[i]);
-    /* Written by helpers and the kernel between any two instructions that look at them. */
-    return set & ~(IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT));
+    return set & ~IR_STATES_SHARED;
 }
 
 uint64_t
@@ -59,8 +58,6 @@ gen_reload(struct gen *g, uint64_t states)
 }
 
 enum { WIDE_JOIN = 8 }; /* predecessors */
-
-#define GENERAL_STATES (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
 
 static bool
 can_flush(const struct flow_node *n)
@@ -145,9 +142,13 @@ summarise_dirty(struct gen *g, struct node_flow *flow, const struct ir_block *bl
         const struct ir_op *op = &g->f->ops.items[v];
         uint64_t clean;
 
+        if (gen_shows_state(g, op)) {
+            flow->clean |= gen_shown_states(op);
+            flow->define &= ~gen_shown_states(op);
+        }
         if (op->op == IR_SET) {
             flow->define |= IR_STATE_BIT(op->aux) & g->used_states;
-        } else if (op->op == IR_HELPER) {
+        } else if (op->op == IR_HELPER && op->aux != IR_HELPER_raise_if) {
             clean = ir_helper_reads(op->aux) | ir_helper_writes(op->aux);
             flow->clean |= clean;
             flow->define &= ~clean;
@@ -165,12 +166,16 @@ summarise_need(struct gen *g, struct node_flow *flow, const struct ir_block *blo
         const struct ir_op *op = &g->f->ops.items[v];
         uint64_t bit = IR_STATE_BIT(op->aux & 63) & g->used_states;
 
+        if (gen_shows_state(g, op) || (op->op == IR_HELPER && op->aux == IR_HELPER_raise_if))
+            flow->expose |= dirty & ~flow->kill;
+        if (gen_shows_state(g, op))
+            dirty &= ~gen_shown_states(op);
         if (op->op == IR_SET) {
             flow->kill |= bit;
             dirty |= bit;
         } else if (op->op == IR_GET) {
             flow->expose |= bit & ~flow->kill;
-        } else if (op->op == IR_HELPER) {
+        } else if (op->op == IR_HELPER && op->aux != IR_HELPER_raise_if) {
             uses = gen_helper_flush(g, op->aux, dirty);
             flow->expose |= uses & ~flow->kill;
             flow->kill |= gen_helper_reload(g, op->aux);
@@ -247,7 +252,7 @@ narrow_dirty(struct gen *g)
     for (uint32_t i = 0; i < g->layout.count; i++) {
         struct node_flow *flow = &g->flow[g->layout.order[i]];
         bool keeps = g->layout.loop_end[i] != 0 && flow->predecessors <= WIDE_JOIN;
-        uint64_t in = keeps ? flow->any : (flow->any & GENERAL_STATES) | (flow->any & flow->all) | flow->forced;
+        uint64_t in = keeps ? flow->any : (flow->any & IR_STATES_GENERAL) | (flow->any & flow->all) | flow->forced;
 
         changed |= in != flow->dirty_in;
         flow->dirty_in = in;
@@ -271,7 +276,7 @@ need_at_start(struct gen *g, uint32_t node)
     need = (need & ~flow->kill) | flow->expose;
     flow->reload = 0;
     if (n->kind == FLOW_BLOCK && (flow->after_switch || flow->predecessors > WIDE_JOIN)) {
-        flow->reload = need & ~GENERAL_STATES & ~flow->dirty_in;
+        flow->reload = need & ~IR_STATES_GENERAL & ~flow->dirty_in;
         need &= ~flow->reload;
     }
     if (n->kind == FLOW_ENTRY || n->kind == FLOW_ROOT)

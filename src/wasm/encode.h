@@ -24,12 +24,13 @@ enum {
     W_VOID = 0x40,
 };
 
-/* Function types with fixed indices in every code object: that of guest code (convention.def). */
-enum { W_TYPE_GUEST, W_TYPE_FIXED };
+/* Function types with fixed indices in every code object: that of guest code (convention.def), and of
+ * intrinsic.fault_state. */
+enum { W_TYPE_GUEST, W_TYPE_FAULT_STATE, W_TYPE_FIXED };
 
 enum wasm_import {
     WASM_IMPORT_SYSCALL, WASM_IMPORT_ENTER, WASM_IMPORT_UNWIND, WASM_IMPORT_TRAP, WASM_IMPORT_POLL,
-    WASM_IMPORT_SP, WASM_IMPORT_MULHU, WASM_IMPORT_MULHS,
+    WASM_IMPORT_SP, WASM_IMPORT_MULHU, WASM_IMPORT_MULHS, WASM_IMPORT_FAULT_STATE,
     WASM_IMPORT_HELPER, /* + enum ir_helper */
     WASM_IMPORT_COUNT = WASM_IMPORT_HELPER + IR_HELPER_COUNT
 };

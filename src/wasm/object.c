@@ -8,11 +8,12 @@
 enum { PAGES_4_GIB = 65536 };
 
 struct wasm_object *
-wasm_object_new(bool base_is_zero)
+wasm_object_new(bool base_is_zero, bool precise_faults)
 {
     struct wasm_object *o = mem_zalloc(1, sizeof *o);
 
     o->base_is_zero = base_is_zero;
+    o->precise_faults = precise_faults;
     return o;
 }
 
@@ -298,6 +299,8 @@ import_signature(struct module *m, unsigned import)
     switch (import) {
     case WASM_IMPORT_SYSCALL: case WASM_IMPORT_ENTER: case WASM_IMPORT_UNWIND: case WASM_IMPORT_TRAP:
         return W_TYPE_GUEST;
+    case WASM_IMPORT_FAULT_STATE:
+        return W_TYPE_FAULT_STATE;
     case WASM_IMPORT_POLL:
         return signature(m, IR_V, IR_I64, IR_V, IR_V);
     case WASM_IMPORT_SP:
@@ -326,18 +329,25 @@ assign_imports(struct module *m)
 }
 
 static void
+put_i64_type(struct buf *b, unsigned parameters, unsigned results)
+{
+    buf_put_u8(b, 0x60);
+    buf_put_uleb(b, parameters);
+    for (unsigned i = 0; i < parameters; i++)
+        buf_put_u8(b, wasm_value_type(IR_I64));
+    buf_put_uleb(b, results);
+    for (unsigned i = 0; i < results; i++)
+        buf_put_u8(b, wasm_value_type(IR_I64));
+}
+
+static void
 put_types(struct module *m)
 {
     struct buf b = {0};
 
     buf_put_uleb(&b, W_TYPE_FIXED + m->type_count);
-    buf_put_u8(&b, 0x60);
-    buf_put_uleb(&b, PARAMETER_COUNT);
-    for (unsigned i = 0; i < PARAMETER_COUNT; i++)
-        buf_put_u8(&b, wasm_value_type(IR_I64));
-    buf_put_uleb(&b, PROMOTED_COUNT);
-    for (unsigned i = 0; i < PROMOTED_COUNT; i++)
-        buf_put_u8(&b, wasm_value_type(IR_I64));
+    put_i64_type(&b, PARAMETER_COUNT, PROMOTED_COUNT);
+    put_i64_type(&b, FAULT_STATE_PARAMETERS, 0);
     buf_put(&b, m->types.data, m->types.size);
     buf_fini(&m->types);
     put_section(m, 1, &b);
@@ -346,7 +356,7 @@ put_types(struct module *m)
 static void
 put_import_function(struct module *m, struct buf *b, unsigned i)
 {
-    static const char *const names[] = {"syscall", "enter", "unwind", "trap", "poll", "sp", "mulhu", "mulhs"};
+    static const char *const names[] = {"syscall", "enter", "unwind", "trap", "poll", "sp", "mulhu", "mulhs", "fault_state"};
 
     if (i >= WASM_IMPORT_HELPER) {
         put_name(b, "helper");
@@ -548,6 +558,10 @@ put_custom(struct module *m)
     buf_put_uleb(&b, m->o->text_insns);
     buf_put_uleb(&b, m->o->functions.count);
     put_section(m, 0, &b);
+    if (m->o->precise_faults) {
+        put_name(&b, "ingot.precise");
+        put_section(m, 0, &b);
+    }
 }
 
 int

@@ -15,6 +15,9 @@
  *   kernel.poll      (i64) -> (): the pc of a check; all state is in the globals and, when it returns, unchanged
  *   helper.NAME      ir/helpers.def, C ABI
  *   intrinsic.sp     () -> i64 host stack pointer; intrinsic.mulhu, mulhs (i64, i64) -> i64
+ *   intrinsic.fault_state   (i64 x 18) -> (): no effect. After an access to memory: had it faulted, the guest would have been
+ *                    at this image-relative address (constant) with these registers; bit I of the second (constant)
+ *                    says whether the register I, x86/state.def, is given or in its global.
  *
  * Functions: one per guest function, and for each further entry of it a wrapper that sets the selector. The element
  * segment puts every entry into env.table from table_base on, ordered by guest address; custom section "ingot.entries"
@@ -28,8 +31,9 @@
 
 struct wasm_object; /* being built */
 
-/* base_is_zero: an ET_EXEC file; ADDR becomes a plain constant. */
-struct wasm_object *wasm_object_new(bool base_is_zero);
+/* base_is_zero: an ET_EXEC file; ADDR becomes a plain constant. precise_faults: before anything that may fault all
+ * registers are in their globals (IR lifted and optimised with `precise`); said in custom section "ingot.precise". */
+struct wasm_object *wasm_object_new(bool base_is_zero, bool precise_faults);
 /* Declares that a function of this address exists, so that direct calls to it can be emitted before it
  * is added. entries: image-relative addresses of its entry blocks, entries[0] its own. */
 void wasm_object_declare(struct wasm_object *o, uint64_t address, const uint64_t *entries, size_t entry_count);

@@ -8,6 +8,9 @@
 /* The type of guest code (convention.def): parameters are the promoted registers and the link. */
 enum { PROMOTED_COUNT = 10, LINK_LOCAL = PROMOTED_COUNT, PARAMETER_COUNT };
 
+/* intrinsic.fault_state: the address, which registers are there, and the registers. */
+enum { FAULT_STATE_PARAMETERS = 2 + 16 };
+
 struct wasm_entry { /* one table slot */
     uint64_t address;
     uint32_t function; /* index into functions */
@@ -30,6 +33,7 @@ struct wasm_function {
 struct wasm_object {
     struct arena arena;
     bool base_is_zero;
+    bool precise_faults;
     bool sealed;           /* no more declarations: indices are fixed */
     bool late_declaration;
     VEC(struct wasm_function) functions;

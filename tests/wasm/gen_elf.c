@@ -84,7 +84,7 @@ main(int argc, char **argv)
     check(elf_image_open(&image, file, size, &e), &e);
     check(discover(&d, &image, NULL, 0, &e), &e);
     discovered = now() - start;
-    o = wasm_object_new(!image.is_pie);
+    o = wasm_object_new(!image.is_pie, false);
     for (size_t i = 0; i < d.funcs.count; i++)
         declare(o, &d, &d.funcs.items[i]);
     ir_func_init(&f, 0);

@@ -367,7 +367,7 @@ main(int argc, char **argv)
         {"interpreter", emit_interpreter, false}, {"calls", emit_calls, false}, {"chain", emit_chain, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        o = wasm_object_new(cases[i].zero);
+        o = wasm_object_new(cases[i].zero, false);
         cases[i].emit();
         finish(argv[1], cases[i].name);
     }

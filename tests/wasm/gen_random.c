@@ -293,7 +293,7 @@ create(const char *dir, const char *name)
 int
 main(int argc, char **argv)
 {
-    struct wasm_object *o = wasm_object_new(false);
+    struct wasm_object *o = wasm_object_new(false, false);
     unsigned count;
     struct plan *plans;
     struct buf out = {0};
