@@ -24,7 +24,7 @@ static const char *const pass_lists[] = {
     [AOT_EFFORT_LEAST] = "sroa,early-cse,adce",
 };
 
-#define AOT_VERSION "aot 3, LLVM 19"
+#define AOT_VERSION "aot 4, LLVM 19"
 
 static pthread_once_t initialised = PTHREAD_ONCE_INIT;
 
@@ -240,15 +240,17 @@ emit(struct compilation *c, struct buf *out, struct err *e)
 {
     LLVMMemoryBufferRef object = NULL;
     char *message = NULL;
+    size_t start;
 
     if (LLVMTargetMachineEmitToMemoryBuffer(c->machine, c->module, LLVMObjectFile, &message, &object)) {
         err_set(e, "LLVM: %s", message ? message : "no object");
         LLVMDisposeMessage(message);
         return -1;
     }
+    start = out->size;
     buf_put(out, LLVMGetBufferStart(object), LLVMGetBufferSize(object));
     LLVMDisposeMemoryBuffer(object);
-    return 0;
+    return aot_rewrite_stack_maps(out, start, e);
 }
 
 int

@@ -129,6 +129,9 @@ void aot_limit_phis(LLVMContextRef context, LLVMModuleRef module);
 /* partial_registers.c: the same. */
 void aot_guard_partial_registers(LLVMContextRef context, LLVMModuleRef module);
 
+/* fault_map.c: the object file at this offset of the buffer. */
+int aot_rewrite_stack_maps(struct buf *object, size_t start, struct err *e);
+
 /* How the functions of a module are spread over parts: a function of the module's content alone. */
 struct aot_plan {
     uint32_t *part_of; /* by function; imported ones have none */

@@ -35,7 +35,7 @@ object_make(const struct program *programs, size_t count, struct buf *out)
 {
     static const struct ir_flag_facts facts = {.live_at_return = every, .live_at_entry = every};
     struct ir_pipeline pipeline = {.flags = &facts, .verify = true};
-    struct wasm_object *o = wasm_object_new(false);
+    struct wasm_object *o = wasm_object_new(false, false);
     struct ir_func f;
     struct ir_build b;
     struct err e = {0};
