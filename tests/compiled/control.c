@@ -19,7 +19,7 @@ long skips_an_instruction(void);
 long returns_through_push(long x);
 long calls_into_the_middle(uintptr_t start, long x);
 long spin_until_rbx(void);
-extern const char middle_of[], middle_start[];
+extern const char middle_of[], middle_start[], before_hidden[];
 __asm__(".text\n"
         "compares_tail: jmp compares\n"
         "compares: cmp %rsi, %rdi\n ret\n"
@@ -45,6 +45,11 @@ __asm__(".text\n"
         "middle_of: lea 7(%rsi), %rax\n imul %rax, %rax\n ret\n"
         ".globl calls_into_the_middle\n"
         "calls_into_the_middle: sub $8, %rsp\n call *%rdi\n add $1, %rax\n add $8, %rsp\n ret\n"
+        /* 64 bytes on: calls rsi, without a symbol or a reference. */
+        ".p2align 6\n"
+        ".globl before_hidden\n"
+        "before_hidden: ret\n"
+        ".p2align 6\n sub $8, %rsp\n call *%rsi\n add $1, %rax\n add $8, %rsp\n ret\n"
         ".globl spin_until_rbx\n"
         "spin_until_rbx: push %rbx\n xor %ebx, %ebx\n xor %eax, %eax\n"
         "5: inc %rax\n test %rbx, %rbx\n je 5b\n"
@@ -76,6 +81,16 @@ ended_by_handler(void)
 /* --- stacks --- */
 
 static jmp_buf there;
+
+/* Compiled code and code that nobody found in turn, until the host stack is full at every kind of place. */
+static long __attribute__((noinline))
+alternates(long n)
+{
+    static const volatile long away = 64;
+    long (*hidden)(long, long (*)(long)) = (long (*)(long, long (*)(long)))((uintptr_t)before_hidden + (uintptr_t)away);
+
+    return n == 0 ? 0 : hidden(n - 1, alternates) + (n & 1);
+}
 
 static long __attribute__((noinline))
 dive(long depth, long jump)
@@ -264,6 +279,7 @@ main(void)
         printf("middle %ld\n", calls_into_the_middle((uintptr_t)middle_start + (uintptr_t)(middle_of - middle_start), i));
     printf("ended by handler %ld\n", ended_by_handler());
     printf("deep %ld\n", dive(60000, 0));
+    printf("alternates %ld\n", alternates(20000));
     printf("jumps out %ld\n", jumps_out());
     printf("contexts %ld\n", changes_stacks());
     fflush(stdout);

@@ -20,7 +20,7 @@
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
-enum { STACK_MARGIN = 64 << 10, RUN_MINIMUM_STACK = 96 << 10 };
+enum { STACK_MARGIN = 64 << 10, RUN_MINIMUM_STACK = 48 << 10 };
 enum { JUMP_RESTART = 1, JUMP_FAULT };
 
 /* The function table of the artifact's compiled code; absent in a vkernel without any. */
@@ -150,10 +150,12 @@ run_step(void)
     platform_mode = PLATFORM_KERNEL;
 }
 
+/* Is there too little room for a dispatcher here? Compiled code below the limit comes back at its first check: the
+ * dispatcher would enter it again and again. */
 static bool
 stack_low(void)
 {
-    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) - RUN_MINIMUM_STACK / 2;
+    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + RUN_MINIMUM_STACK;
 }
 
 /* Runs until the guest is at (pc, rsp) again: true. Otherwise whoever is further out must go on from the state. */
