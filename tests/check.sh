@@ -111,6 +111,11 @@ table() { # NAME OPTIONS...
 
 start=$SECONDS
 unit unit-tests "$build"
+if [ "$mode" = long ]; then
+    single decode-image "$build/tests/x86/x86_oracle" elf --every-byte "$image"
+else
+    single decode-image "$build/tests/x86/x86_oracle" elf "$image"
+fi
 table programs
 for stress in unwind budget evaluate; do
     if [ "$mode" = long ]; then

@@ -13,16 +13,6 @@ static ZydisDecoder decoder;
 static uint64_t compared, valid, disagreements, shown;
 static bool row_met[X86_ROW_COUNT];
 
-void
-oracle_init(void)
-{
-    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    /* MPX and CLDEMOTE are hint NOPs where CPUID does not announce them; no processor of ours is a KNC. */
-    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
-    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
-    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_WBNOINVD, ZYAN_FALSE);
-}
-
 /* Does insn.tab mean to cover the instruction? */
 static bool
 in_scope(const ZydisDecodedInstruction *z)
@@ -165,6 +155,13 @@ register_number(ZydisRegister r, unsigned address_size)
     return ZydisRegisterGetId(r);
 }
 
+/* ModRM.mod 0 with SIB.base 5 has no base, whatever REX.B (SDM vol. 2, table 2-5). With a 67 prefix, Zydis 4.0 sees r13d. */
+static bool
+zydis_sees_r13(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
+{
+    return i->address_size == 4 && zi->raw.modrm.mod == 0 && zi->raw.modrm.rm == 4 && zi->raw.sib.base == 5 && zi->raw.rex.B;
+}
+
 static const char *
 compare_memory(const struct x86_insn *i, const struct x86_operand *o, const ZydisDecodedInstruction *zi,
                const ZydisDecodedOperand *z)
@@ -174,10 +171,7 @@ compare_memory(const struct x86_insn *i, const struct x86_operand *o, const Zydi
                                                          : X86_SEG_DS;
     if (o->seg != seg)
         return "segment";
-    /* ModRM.mod 0 with SIB.base 5 has no base, whatever REX.B (SDM vol. 2, table 2-5). With a 67
-     * prefix, Zydis 4.0 sees r13d. */
-    bool zydis_r13 = i->address_size == 4 && zi->raw.modrm.mod == 0 && zi->raw.sib.base == 5 && zi->raw.rex.B;
-    if (zydis_r13 && o->base == X86_BASE_NONE)
+    if (zydis_sees_r13(i, zi) && o->base == X86_BASE_NONE)
         return NULL;
     if (o->base != register_number(z->mem.base, i->address_size))
         return "base";
@@ -369,6 +363,75 @@ compare_insn(const struct x86_insn *i, const ZydisDecodedInstruction *zi, const 
     return NULL;
 }
 
+/* --- text: operands as Zydis writes them --- */
+static ZydisFormatter formatter;
+
+static void
+formatter_init(void)
+{
+    static const ZydisFormatterProperty unpadded[] = {
+        ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE, ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE,
+        ZYDIS_FORMATTER_PROP_DISP_PADDING, ZYDIS_FORMATTER_PROP_IMM_PADDING,
+    };
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
+    for (unsigned k = 0; k < sizeof unpadded / sizeof *unpadded; k++)
+        ZydisFormatterSetProperty(&formatter, unpadded[k], ZYDIS_PADDING_DISABLED);
+    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_FORCE_SIZE, ZYAN_TRUE);
+    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_IMM_SIGNEDNESS, ZYDIS_SIGNEDNESS_SIGNED);
+}
+
+/* Skips prefixes and mnemonic. */
+static const char *
+operands_of(const char *text)
+{
+    static const char *const prefixes[] = {"lock ", "rep ", "repe ", "repz ", "repne ", "xacquire ", "xrelease ", "bnd ", "notrack "};
+    for (unsigned k = 0; k < sizeof prefixes / sizeof *prefixes; k++)
+        if (!strncmp(text, prefixes[k], strlen(prefixes[k])))
+            return operands_of(text + strlen(prefixes[k]));
+    const char *space = strchr(text, ' ');
+    return space ? space + 1 : "";
+}
+
+/* Where the operands are written otherwise on purpose. */
+static bool
+text_differs(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
+{
+    switch (i->op) {
+    case X86_OP_NOP: case X86_OP_RETF: case X86_OP_CALLF: case X86_OP_JMPF:           /* no operands; "far" is an operand */
+    case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU: case X86_OP_FUCOMP:                 /* implied operands */
+    case X86_OP_LSS: case X86_OP_LFS: case X86_OP_LGS: case X86_OP_INVLPG:            /* sizes, as in compare_memory() */
+    case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: case X86_OP_MOVSXD:
+        return true;
+    }
+    return string_op(i) || zi->mnemonic == ZYDIS_MNEMONIC_PAUSE || zydis_sees_r13(i, zi);
+}
+
+/* st(3) to st3, [rel x] to [x] */
+static void
+as_zydis(char *text)
+{
+    char *rel = strstr(text, "[rel ");
+    if (rel)
+        memmove(rel + 1, rel + 5, strlen(rel + 5) + 1);
+    for (char *st; (st = strstr(text, "st(")) != NULL;) {
+        st[2] = st[3];
+        memmove(st + 3, st + 5, strlen(st + 5) + 1);
+    }
+}
+
+static const char *
+compare_text(const struct x86_insn *i, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *z)
+{
+    char ours[128], theirs[128];
+    if (text_differs(i, zi))
+        return NULL;
+    x86_format(i, ours, sizeof ours);
+    as_zydis(ours);
+    ZydisFormatterFormatInstruction(&formatter, zi, z, zi->operand_count_visible, theirs, sizeof theirs, i->address, NULL);
+    return strcmp(operands_of(ours), operands_of(theirs)) ? "text" : NULL;
+}
+
 static void
 disagree(const char *what, const uint8_t *bytes, int length, const struct x86_insn *i,
          const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *z)
@@ -390,14 +453,23 @@ disagree(const char *what, const uint8_t *bytes, int length, const struct x86_in
     if (i)
         x86_format(i, ours, sizeof ours);
     if (zi) {
-        ZydisFormatter f;
-        ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_INTEL);
-        ZydisFormatterFormatInstruction(&f, zi, z, zi->operand_count_visible, theirs, sizeof theirs, i ? i->address : 0x1000, NULL);
+        ZydisFormatterFormatInstruction(&formatter, zi, z, zi->operand_count_visible, theirs, sizeof theirs, i ? i->address : 0x1000, NULL);
     }
     printf("%-14s ours (%d) %-44s theirs (%d) %-44s", what, length, ours, zi ? zi->length : 0, theirs);
     for (unsigned k = 0; k < 15; k++)
         printf(" %02x", bytes[k]);
     printf("\n");
+}
+
+void
+oracle_init(void)
+{
+    formatter_init();
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    /* MPX and CLDEMOTE are hint NOPs where CPUID does not announce them; no processor of ours is a KNC. */
+    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
+    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_WBNOINVD, ZYAN_FALSE);
 }
 
 unsigned
@@ -428,6 +500,8 @@ oracle_check(const uint8_t *bytes, size_t size, uint64_t address)
     valid++;
     row_met[i.row] = true;
     const char *what = length != zi.length ? "length" : compare_insn(&i, &zi, z);
+    if (!what)
+        what = compare_text(&i, &zi, z);
     if (what)
         disagree(what, bytes, length, &i, &zi, z);
     return (unsigned)length;

@@ -3,10 +3,14 @@
  *   test_oracle enumerate        prefixes x opcode maps x ModRM bytes, and VEX encodings; every row of
  *                                insn.tab must have been met
  *   test_oracle random COUNT     random bytes behind random prefixes (fixed seed)
- *   test_oracle elf FILE...      a linear sweep over executable segments; files that are missing are skipped
+ *   test_oracle elf [--every-byte] PATH...
+ *                                a linear sweep over the executable segments of the ELF files there and in folders below, or
+ *                                one instruction at each byte; what is missing or no ELF file is skipped
  *   test_oracle bytes HEX...     one encoding, for looking closer */
 #include <elf.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +84,33 @@ enumerate_vex(void)
     }
 }
 
+/* Every address form: REX, address size, segment, mod, rm, SIB, with the displacement's edges. */
+static void
+enumerate_addresses(void)
+{
+    static const uint8_t opcodes[][3] = {{1, 0x8b}, {1, 0x8d}, {2, 0x0f, 0x10}, {1, 0xff}};
+    static const uint8_t before[][3] = {{0}, {1, 0x67}, {1, 0x65}, {2, 0x66, 0x64}};
+    static const uint32_t displacements[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fffffff, 0x80000000, 0xffffffff};
+    for (unsigned o = 0; o < 4; o++)
+        for (unsigned p = 0; p < 4; p++)
+            for (unsigned rex = 0x3f; rex < 0x50; rex++)
+                for (unsigned modrm = 0; modrm < 0xc0; modrm++)
+                    for (unsigned sib = 0; sib < ((modrm & 7) == 4 ? 256 : 1); sib++) {
+                        uint8_t b[16] = {0};
+                        unsigned n = before[p][0];
+                        memcpy(b, before[p] + 1, n);
+                        if (rex >= 0x40)
+                            b[n++] = (uint8_t)rex;
+                        memcpy(b + n, opcodes[o] + 1, opcodes[o][0]);
+                        n += opcodes[o][0];
+                        b[n++] = (uint8_t)modrm;
+                        if ((modrm & 7) == 4)
+                            b[n++] = (uint8_t)sib;
+                        memcpy(b + n, &displacements[next_random() & 7], 4);
+                        oracle_check(b, 15, ADDRESS);
+                    }
+}
+
 static void
 random_bytes(unsigned long count)
 {
@@ -110,25 +141,55 @@ sweep(const uint8_t *bytes, size_t size, uint64_t address)
         at += oracle_check(bytes + at, size - at, address + at);
 }
 
+/* At each of its bytes, so at every wrong alignment too. */
+static void
+sweep_bytes(const uint8_t *bytes, size_t size, uint64_t address)
+{
+    for (size_t at = 0; at < size; at++)
+        oracle_check(bytes + at, size - at, address + at);
+}
+
+static bool
+is_x86_64(const uint8_t *file, size_t size)
+{
+    const Elf64_Ehdr *eh = (const Elf64_Ehdr *)file;
+    return size >= sizeof *eh && !memcmp(file, ELFMAG, SELFMAG) && eh->e_machine == EM_X86_64 && eh->e_ident[EI_CLASS] == ELFCLASS64 &&
+           eh->e_phoff <= size && (size - eh->e_phoff) / sizeof(Elf64_Phdr) >= eh->e_phnum;
+}
+
+static bool every_byte;
+static unsigned long elf_files, elf_bytes;
+
 static void
 sweep_elf(const char *path)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(Elf64_Ehdr)) {
-        printf("%s: skipped\n", path);
+    if (fd < 0)
         return;
-    }
-    const uint8_t *file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    const uint8_t *file = fstat(fd, &st) < 0 || st.st_size == 0 ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     if (file == MAP_FAILED)
         return;
     const Elf64_Ehdr *eh = (const Elf64_Ehdr *)file;
-    const Elf64_Phdr *ph = (const Elf64_Phdr *)(file + eh->e_phoff);
-    for (unsigned i = 0; i < eh->e_phnum; i++)
-        if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X)
-            sweep(file + ph[i].p_offset, ph[i].p_filesz, ph[i].p_vaddr);
+    const Elf64_Phdr *ph = (const Elf64_Phdr *)(file + (is_x86_64(file, (size_t)st.st_size) ? eh->e_phoff : 0));
+    for (unsigned i = 0; is_x86_64(file, (size_t)st.st_size) && i < eh->e_phnum; i++) {
+        if (ph[i].p_type != PT_LOAD || !(ph[i].p_flags & PF_X) || ph[i].p_offset > (size_t)st.st_size ||
+            ph[i].p_filesz > (size_t)st.st_size - ph[i].p_offset)
+            continue;
+        (every_byte ? sweep_bytes : sweep)(file + ph[i].p_offset, ph[i].p_filesz, ph[i].p_vaddr);
+        elf_files++;
+        elf_bytes += ph[i].p_filesz;
+    }
     munmap((void *)file, (size_t)st.st_size);
+}
+
+static int
+visit(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    if (kind == FTW_F && S_ISREG(st->st_mode))
+        sweep_elf(path);
+    return 0;
 }
 
 int
@@ -139,18 +200,25 @@ main(int argc, char **argv)
     if (!strcmp(mode, "enumerate")) {
         enumerate();
         enumerate_vex();
+        enumerate_addresses();
         return oracle_report_rows() | oracle_report();
     }
     if (!strcmp(mode, "random"))
         random_bytes(argc > 2 ? strtoul(argv[2], NULL, 0) : 100000);
     else if (!strcmp(mode, "elf"))
-        for (int i = 2; i < argc; i++)
-            sweep_elf(argv[i]);
+        for (int i = 2; i < argc; i++) {
+            if (!strcmp(argv[i], "--every-byte"))
+                every_byte = true;
+            else
+                nftw(argv[i], visit, 32, FTW_PHYS);
+        }
     else if (!strcmp(mode, "bytes")) {
         uint8_t b[15] = {0};
         for (int i = 2; i < argc && i < 17; i++)
             b[i - 2] = (uint8_t)strtoul(argv[i], NULL, 16);
         oracle_check(b, 15, ADDRESS);
     }
+    if (elf_files)
+        printf("%lu executable segments, %lu bytes\n", elf_files, elf_bytes);
     return oracle_report();
 }
