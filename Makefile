@@ -33,8 +33,12 @@ check-long: artifact
 bench: artifact
 	bench/run.py --build $(BUILD)
 
+# Random sequences of instructions, on the processor and in every execution; FUZZ has the oracle's options (docs/testing.md).
+FUZZ ?= --sequences=1000000 --share 10 --seed time
 fuzz-insn: all
-	$(BUILD)/tests/eval/oracle --sequences --count 1000000
+	ninja -C $(BUILD) tests/eval/helpers.wasm
+	$(BUILD)/tests/eval/oracle --progress --executions evaluator,aot,v8 \
+	    --v8 tests/node.sh,tests/eval/v8/execution.mjs,$(BUILD)/tests/eval/helpers.wasm $(FUZZ)
 
 install: all
 	meson install -C $(BUILD)
