@@ -59,8 +59,8 @@ static void
 fill_report(const struct disc *d, const struct elf_image *image, struct elf_report *report)
 {
     *report = (struct elf_report){
-        .exec_bytes = d->exec_bytes, .covered_bytes = d->covered_bytes, .padding_bytes = d->padding_bytes,
-        .functions = (uint32_t)d->funcs.count, .unresolved_jumps = d->unresolved_jumps,
+        .exec_bytes = d->exec_bytes, .covered_bytes = d->covered_bytes, .padding_bytes = d->gap_bytes[DISC_GAP_PADDING],
+        .functions = (uint32_t)d->funcs.count, .unresolved_jumps = disc_unresolved_jumps(d),
         .is_pie = image->is_pie, .low = image->low, .high = image->high,
         .unlifted = unlifted_text(d),
     };

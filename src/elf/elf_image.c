@@ -301,6 +301,7 @@ read_rela(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t table
     for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= size; at += sizeof(Elf64_Rela)) {
         Elf64_Rela r;
         Elf64_Sym s;
+        uint64_t word;
 
         if (!elf_read_at(image, table + at, &r, sizeof r))
             return;
@@ -309,9 +310,12 @@ read_rela(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t table
         case R_X86_64_IRELATIVE:
             add_reloc(image, r.r_offset, (uint64_t)r.r_addend);
             break;
+        case R_X86_64_JUMP_SLOT:
+            if (elf_read_at(image, r.r_offset, &word, sizeof word) && word)
+                vec_push(&image->lazy_stubs, word);
+            /* fall through */
         case R_X86_64_64:
         case R_X86_64_GLOB_DAT:
-        case R_X86_64_JUMP_SLOT:
             if (dyn->symtab &&
                 elf_read_at(image, dyn->symtab + ELF64_R_SYM(r.r_info) * sizeof s, &s, sizeof s) &&
                 s.st_shndx != SHN_UNDEF)
@@ -539,6 +543,7 @@ elf_image_close(struct elf_image *image)
     vec_fini(&image->fdes);
     vec_fini(&image->landing_pads);
     vec_fini(&image->relocs);
+    vec_fini(&image->lazy_stubs);
     vec_fini(&image->init_functions);
     arena_fini(&image->arena);
 }

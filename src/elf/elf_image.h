@@ -56,6 +56,7 @@ struct elf_image {
     VEC(uint64_t) landing_pads;     /* from the LSDAs */
     VEC(struct elf_reloc) relocs;   /* R_X86_64_RELATIVE, IRELATIVE, and defined 64-bit symbol
                                      * relocations; by `where` */
+    VEC(uint64_t) lazy_stubs;       /* of the PLT: where its slots point until they are bound */
     VEC(uint64_t) init_functions;   /* init, fini, init_array, fini_array, preinit_array */
 };
 

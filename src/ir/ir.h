@@ -119,7 +119,8 @@ struct ir_block {
     uint32_t first_op, op_count; /* slice of ops */
     uint8_t flags_dead;   /* as in ir_terminator, at the block's start */
     bool entry;           /* may be entered from the dispatcher: the function's own entry, outermost loop
-                           * headers, landing pads, computed-goto labels */
+                           * headers, landing pads, labels */
+    bool label;           /* computed gotos of this function lead here; an entry, too */
     struct ir_terminator end;
 };
 

@@ -19,7 +19,7 @@ struct liveness {
     struct ir_block_map map;
     uint64_t *in;       /* per block: states live at its start */
     uint8_t *needed;    /* per operation */
-    uint64_t entries;   /* flags live at entry blocks: an indirect jump may go there */
+    uint64_t labels;    /* flags live at labels: an indirect jump may go there */
 };
 
 static uint64_t
@@ -61,9 +61,9 @@ live_at_end(const struct liveness *l, const struct ir_terminator *t)
     case IR_T_SWITCH:
         for (uint32_t i = 0; i < t->target_count; i++)
             live |= live_at(l, t->targets[i]);
-        return live | (t->next != IR_NO_ADDRESS ? live_at(l, t->next) : EXIT_STATES | l->entries);
+        return live | (t->next != IR_NO_ADDRESS ? live_at(l, t->next) : EXIT_STATES | l->labels);
     case IR_T_JUMP_INDIRECT:
-        return EXIT_STATES | l->entries;
+        return EXIT_STATES | l->labels;
     case IR_T_CALL:
         return live_at_leaving(l, t->target) | live_over_call(l, t->next);
     case IR_T_CALL_INDIRECT:
@@ -157,8 +157,8 @@ solve(struct liveness *l)
             if (live == l->in[i])
                 continue;
             l->in[i] = live;
-            if (block->entry)
-                l->entries |= live & IR_STATES_FLAGS;
+            if (block->label)
+                l->labels |= live & IR_STATES_FLAGS;
             changed = true;
         }
     } while (changed);

@@ -80,31 +80,38 @@ lift_pop(struct lift *l, unsigned size)
 
 /* The index as i32, with everything that does not fit mapped out of the table. */
 static ir_value
-switch_value(struct lift *l, const struct lift_table_pattern *p)
+switch_value(struct lift *l, const struct lift_table_match *m)
 {
-    const struct ir_op *op = ir_def(B, p->index);
-    ir_value high;
+    const struct ir_op *op = ir_def(B, m->index);
+    ir_value v, ok = IR_NO_VALUE;
 
-    if (op->op == IR_EXTU)
-        return op->a;
-    high = ir_op2(B, IR_SHRU64, p->index, ir_const64(B, 32));
-    return ir_op3(B, IR_SELECT32, ir_op1(B, IR_WRAP, p->index), ir_const32(B, UINT32_MAX),
-                  ir_op1(B, IR_EQZ64, high));
+    if (op->op == IR_EXTU) {
+        v = op->a;
+    } else {
+        v = ir_op1(B, IR_WRAP, m->index);
+        ok = ir_op1(B, IR_EQZ64, ir_op2(B, IR_SHRU64, m->index, ir_const64(B, 32)));
+    }
+    for (unsigned i = 0; i < m->guard_count; i++) {
+        uint64_t c = m->guards[i].constant;
+        ir_value same = ir_op2(B, IR_EQ64, m->guards[i].value, m->guards[i].image ? ir_addr(B, c) : ir_const64(B, c));
+
+        ok = ok == IR_NO_VALUE ? same : ir_op2(B, IR_AND32, ok, same);
+    }
+    return ok == IR_NO_VALUE ? v : ir_op3(B, IR_SELECT32, v, ir_const32(B, UINT32_MAX), ok);
 }
 
 static bool
 end_switch(struct lift *l, ir_value target)
 {
     const struct lift_jump_table *table = l->request->jump_table;
-    struct lift_table_pattern p;
+    struct lift_table_match match;
     struct ir_terminator *t;
     ir_value v;
 
     if (table == NULL || table->count == 0 || table->insn_address != l->insn->address ||
-        !lift_match_table_value(B->f, target, &p) || p.table_address != table->table_address ||
-        p.entry_size != table->entry_size)
+        !lift_match_table(B->f, target, table, &match))
         return false;
-    v = switch_value(l, &p);
+    v = switch_value(l, &match);
     t = end(l, IR_T_SWITCH);
     t->value = v;
     t->indirect = target;

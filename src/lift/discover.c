@@ -12,6 +12,8 @@
 
 #include "lift/discover_internal.h"
 
+enum { MAX_ROUNDS = 32, JUMP_WORK = 4 << 20 };
+
 /* --- seeds and functions --- */
 
 static int
@@ -41,8 +43,7 @@ finder_range(struct finder *f, uint64_t address)
     return NULL;
 }
 
-/* The FDE that covers address, or NULL. */
-static const struct elf_fde *
+const struct elf_fde *
 finder_fde(const struct finder *f, uint64_t address)
 {
     size_t low = 0, high = f->image->fdes.count;
@@ -67,6 +68,33 @@ func_at(struct finder *f, uint64_t address)
     struct text_range *r = finder_range(f, address);
 
     return r && r->func[address - r->start] ? &f->funcs.items[r->func[address - r->start] - 1] : NULL;
+}
+
+bool
+finder_is_function(struct finder *f, uint64_t address)
+{
+    return func_at(f, address) != NULL;
+}
+
+/* How far a function at this address may reach: to the end of its FDE, or without one to the next FDE. */
+static uint64_t
+limit_of(const struct finder *f, const struct text_range *r, uint64_t address)
+{
+    size_t low = 0, high = f->image->fdes.count;
+
+    while (low < high) { /* the first FDE that ends behind address */
+        size_t mid = (low + high) / 2;
+
+        if (f->image->fdes.items[mid].end <= address)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low == f->image->fdes.count)
+        return r->end;
+    if (f->image->fdes.items[low].start <= address)
+        return f->image->fdes.items[low].end;
+    return f->image->fdes.items[low].start < r->end ? f->image->fdes.items[low].start : r->end;
 }
 
 static void
@@ -120,7 +148,7 @@ finder_add_target(struct finder *f, uint64_t address)
     if (owner && address != fde->start)
         add_entry(f, owner, address);
     else
-        add_func(f, address, fde ? fde->end : r->end);
+        add_func(f, address, limit_of(f, r, address));
 }
 
 static void
@@ -137,6 +165,8 @@ seed_strong(struct finder *f)
     }
     for (size_t i = 0; i < image->init_functions.count; i++)
         finder_add_target(f, image->init_functions.items[i]);
+    for (size_t i = 0; i < image->lazy_stubs.count; i++)
+        finder_add_target(f, image->lazy_stubs.items[i]);
     for (size_t i = 0; i < image->landing_pads.count; i++)
         finder_add_target(f, image->landing_pads.items[i]);
     for (size_t i = 0; i < image->relocs.count; i++) {
@@ -148,6 +178,49 @@ seed_strong(struct finder *f)
             continue;
         finder_add_target(f, r->target);
     }
+}
+
+/* Words of data that look like code addresses, in files without relocations to say so. */
+static void
+collect_data_words(struct finder *f)
+{
+    for (size_t i = 0; i < f->image->segments.count; i++) {
+        const struct elf_segment *s = &f->image->segments.items[i];
+
+        if (s->exec)
+            continue;
+        for (uint64_t at = (s->address + 7) & ~7ull; at + 8 <= s->address + s->file_size; at += 8) {
+            uint64_t word;
+
+            memcpy(&word, s->bytes + (at - s->address), 8);
+            if (!finder_range(f, word))
+                continue;
+            vec_push(&f->words, word);
+            if (s->write || !finder_fde(f, word) || finder_fde(f, word)->start == word)
+                vec_push(&f->weak, word);
+        }
+    }
+}
+
+static void
+collect_words(struct finder *f)
+{
+    size_t kept = 0;
+
+    if (!f->image->is_pie)
+        collect_data_words(f);
+    for (size_t i = 0; i < f->image->relocs.count; i++) {
+        if (finder_range(f, f->image->relocs.items[i].target))
+            vec_push(&f->words, f->image->relocs.items[i].target);
+    }
+    if (!f->words.count)
+        return;
+    qsort(f->words.items, f->words.count, sizeof(uint64_t), compare_u64);
+    for (size_t i = 0; i < f->words.count; i++) {
+        if (kept == 0 || f->words.items[kept - 1] != f->words.items[i])
+            f->words.items[kept++] = f->words.items[i];
+    }
+    f->words.count = kept;
 }
 
 /* --- following one function --- */
@@ -163,8 +236,10 @@ mark_leader(struct finder *f, uint64_t address)
 {
     struct text_range *r = finder_range(f, address);
 
-    if (r)
-        r->leader[address - r->start] = f->stamp;
+    if (!r || r->leader[address - r->start] == f->stamp)
+        return;
+    r->leader[address - r->start] = f->stamp;
+    f->changed = true;
 }
 
 static bool
@@ -178,13 +253,16 @@ is_leader(struct finder *f, uint64_t address)
 static void
 visit(struct finder *f, uint64_t address)
 {
+    struct text_range *r = finder_range(f, address);
+
     mark_leader(f, address);
-    vec_push(&f->work, address);
+    if (r && r->seen[address - r->start] != f->stamp)
+        vec_push(&f->work, address);
 }
 
 /* What an instruction says about code elsewhere. */
 static void
-note_references(struct finder *f, const struct x86_insn *insn)
+note_references(struct finder *f, const struct func *fn, const struct x86_insn *insn)
 {
     for (int i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
@@ -195,18 +273,42 @@ note_references(struct finder *f, const struct x86_insn *insn)
             if (insn->op == X86_OP_LEA && finder_range(f, to)) {
                 const struct elf_fde *fde = finder_fde(f, to);
 
-                if (fde && fde->start == to)
+                if (fde)
                     finder_add_target(f, to);
-                else if (!fde)
+                else if (!fn->done)
                     vec_push(&f->weak, to);
             } else if (insn->op == X86_OP_LEA && elf_image_at(f->image, to, NULL)) {
                 vec_push(&f->lea_targets, to);
             }
-        } else if (o->kind == X86_OPD_IMM && !f->image->is_pie && insn->opsize >= 4 &&
+        } else if (o->kind == X86_OPD_IMM && !fn->done && !f->image->is_pie && insn->opsize >= 4 &&
                    finder_range(f, (uint64_t)o->imm)) {
             vec_push(&f->weak, (uint64_t)o->imm);
         }
     }
+}
+
+static void
+note_unlifted(struct disc *d, const struct x86_insn *insn)
+{
+    for (size_t i = 0; i < d->unlifted.count; i++) {
+        if (d->unlifted.items[i].op == insn->op) {
+            d->unlifted_counts.items[i]++;
+            return;
+        }
+    }
+    vec_push(&d->unlifted, *insn);
+    vec_push(&d->unlifted_counts, 1u);
+}
+
+static void
+note_jump(struct func *fn, const struct x86_insn *insn)
+{
+    const struct x86_operand *o = &insn->operand[0];
+    bool slot = o->kind == X86_OPD_MEM && o->index == X86_BASE_NONE &&
+                (o->base == X86_BASE_RIP || o->base == X86_BASE_NONE);
+
+    vec_push(&fn->jumps, ((struct found_jump){.address = insn->address, .end = insn->address + insn->length,
+                                              .kind = slot ? DISC_JUMP_SLOT : DISC_JUMP_POINTER}));
 }
 
 /* Decodes from address until control leaves or reaches what this function has already. */
@@ -223,16 +325,16 @@ follow(struct finder *f, struct func *fn, uint64_t address)
         if (address != fn->address && r->func[address - r->start] && !finder_fde(f, address)) {
             return; /* ran into the next function of a file without unwind tables */
         }
-        if (x86_decode(r->bytes + (address - r->start), r->end - address, address, &insn) <= 0)
+        if (x86_decode(r->bytes + (address - r->start), r->end - address, address, &insn) <= 0) {
+            vec_push(&f->foreign, address);
             return;
+        }
         r->seen[address - r->start] = f->stamp;
         step = (struct step){.address = address, .length = insn.length, .flow = (uint8_t)x86_flow(&insn)};
         vec_push(&f->steps, step);
-        if (!fn->done) {
-            note_references(f, &insn);
-            if (!lift_supported(&insn))
-                finder_note_unlifted(f, &insn);
-        }
+        note_references(f, fn, &insn);
+        if (!fn->done && !lift_supported(&insn))
+            note_unlifted(f->disc, &insn);
         address += insn.length;
         switch (step.flow) {
         case X86_FLOW_NEXT:
@@ -252,7 +354,7 @@ follow(struct finder *f, struct func *fn, uint64_t address)
             finder_add_jump(f, fn, (uint64_t)insn.operand[0].imm);
             return;
         case X86_FLOW_JUMP_INDIRECT:
-            vec_push(&f->indirect, step.address);
+            note_jump(fn, &insn);
             return;
         default:
             return;
@@ -264,11 +366,10 @@ follow(struct finder *f, struct func *fn, uint64_t address)
 void
 finder_add_call(struct finder *f, uint64_t target)
 {
-    const struct elf_fde *fde = finder_fde(f, target);
     struct text_range *r = finder_range(f, target);
 
     if (r)
-        add_func(f, target, fde ? fde->end : r->end);
+        add_func(f, target, limit_of(f, r, target));
 }
 
 void
@@ -319,38 +420,58 @@ make_blocks(struct finder *f, struct func *fn)
     }
 }
 
+static bool
+has_unknown_jumps(const struct func *fn)
+{
+    for (size_t i = 0; i < fn->jumps.count; i++) {
+        if (fn->jumps.items[i].kind != DISC_JUMP_SLOT)
+            return true;
+    }
+    return false;
+}
+
+/* Entries added to the stored copy meanwhile (a jump into itself through another function) stay. */
+static void
+keep_entries(struct finder *f, uint32_t index, struct func *fn)
+{
+    const struct func *stored = &f->funcs.items[index];
+
+    fn->entries.items = stored->entries.items;
+    fn->entries.count = stored->entries.count;
+    fn->entries.capacity = stored->entries.capacity;
+    fn->queued = stored->queued;
+}
+
 /* One function: descent, jump tables, blocks. Repeated whenever it gains entries. */
 static void
 explore(struct finder *f, uint32_t index)
 {
     /* funcs may move while this function runs: work on a copy and store it back. */
     struct func fn = f->funcs.items[index];
-    size_t tables_done = 0;
 
     f->stamp++;
-    f->steps.count = f->work.count = f->indirect.count = f->lea_targets.count = 0;
+    f->steps.count = f->work.count = f->lea_targets.count = fn.jumps.count = 0;
     visit(f, fn.address);
     for (size_t i = 0; i < fn.entries.count; i++)
         visit(f, fn.entries.items[i]);
     for (size_t i = 0; i < fn.labels.count; i++)
         visit(f, fn.labels.items[i]);
-    do {
+    f->changed = true;
+    for (int round = 0; f->changed && round < MAX_ROUNDS; round++) {
         while (f->work.count)
             follow(f, &fn, f->work.items[--f->work.count]);
-        while (tables_done < f->indirect.count)
-            finder_resolve_jump(f, &fn, f->indirect.items[tables_done++]);
-    } while (f->work.count);
-    if (f->steps.count) {
-        qsort(f->steps.items, f->steps.count, sizeof(struct step), compare_steps);
-        settle_overlaps(f);
+        if (f->steps.count) {
+            qsort(f->steps.items, f->steps.count, sizeof(struct step), compare_steps);
+            settle_overlaps(f);
+        }
+        make_blocks(f, &fn);
+        fn.done = true;
+        f->changed = false;
+        keep_entries(f, index, &fn);
+        if (has_unknown_jumps(&fn))
+            finder_resolve_jumps(f, &fn);
     }
-    make_blocks(f, &fn);
-    fn.done = true;
-    /* Entries added to the stored copy meanwhile (a jump into itself through another function) stay. */
-    fn.entries.items = f->funcs.items[index].entries.items;
-    fn.entries.count = f->funcs.items[index].entries.count;
-    fn.entries.capacity = f->funcs.items[index].entries.capacity;
-    fn.queued = f->funcs.items[index].queued;
+    keep_entries(f, index, &fn);
     f->funcs.items[index] = fn;
 }
 
@@ -378,31 +499,11 @@ mark_covered(struct finder *f)
             struct text_range *r = finder_range(f, b->start);
 
             if (r)
-                memset(r->covered + (b->start - r->start), 1, b->end - b->start);
+                memset(r->covered + (b->start - r->start), COVER_BLOCK, b->end - b->start);
         }
     }
 }
 
-/* Words of data that look like code addresses, in files without relocations to say so. */
-static void
-seed_data_words(struct finder *f)
-{
-    for (size_t i = 0; i < f->image->segments.count; i++) {
-        const struct elf_segment *s = &f->image->segments.items[i];
-
-        if (s->exec || f->image->is_pie)
-            continue;
-        for (uint64_t at = (s->address + 7) & ~7ull; at + 8 <= s->address + s->file_size; at += 8) {
-            uint64_t word;
-
-            memcpy(&word, s->bytes + (at - s->address), 8);
-            if (!finder_range(f, word))
-                continue;
-            if (s->write || !finder_fde(f, word) || finder_fde(f, word)->start == word)
-                vec_push(&f->weak, word);
-        }
-    }
-}
 
 static void
 take_weak(struct finder *f)
@@ -477,49 +578,43 @@ settle_open_ended(struct finder *f)
 
 /* --- the result --- */
 
-static bool
-is_padding(const uint8_t *p, const uint8_t *end, unsigned *length)
-{
-    struct x86_insn insn;
-    int n;
-
-    if (*p == 0xcc || *p == 0x00) {
-        *length = 1;
-        return true;
-    }
-    n = x86_decode(p, (size_t)(end - p), 0, &insn);
-    *length = n > 0 ? (unsigned)n : 1;
-    return n > 0 && (insn.op == X86_OP_NOP ||
-                     (insn.op == X86_OP_XCHG && insn.operand[0].reg == insn.operand[1].reg));
-}
-
-static void
-count_coverage(struct finder *f, struct disc *d)
-{
-    mark_covered(f);
-    for (size_t i = 0; i < f->ranges.count; i++) {
-        const struct text_range *r = &f->ranges.items[i];
-
-        d->exec_bytes += r->end - r->start;
-        for (uint64_t at = 0; at < r->end - r->start;) {
-            unsigned n;
-
-            if (r->covered[at]) {
-                d->covered_bytes++;
-                at++;
-                continue;
-            }
-            if (is_padding(r->bytes + at, r->bytes + (r->end - r->start), &n))
-                d->padding_bytes += n;
-            at += n;
-        }
-    }
-}
-
 static int
 compare_funcs(const void *a, const void *b)
 {
     return compare_u64(&((const struct func *)a)->address, &((const struct func *)b)->address);
+}
+
+static struct disc_block *
+block_ending_at(struct func *fn, uint64_t end)
+{
+    size_t low = 0, high = fn->blocks.count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (fn->blocks.items[mid].end == end)
+            return &fn->blocks.items[mid];
+        if (fn->blocks.items[mid].end < end)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+static void
+put_jumps(struct disc *d, struct func *fn)
+{
+    for (size_t i = 0; i < fn->jumps.count; i++) {
+        const struct found_jump *j = &fn->jumps.items[i];
+        struct disc_block *b = block_ending_at(fn, j->end);
+
+        vec_push(&d->jumps, ((struct disc_jump){.address = j->address, .kind = j->kind}));
+        if (j->kind != DISC_JUMP_SWITCH || !b)
+            continue;
+        b->table = (int32_t)d->tables.count;
+        vec_push(&d->tables, j->table);
+    }
 }
 
 static void
@@ -533,6 +628,7 @@ put_func(struct finder *f, struct disc *d, struct func *fn)
         entry++;
     if (entry == fn->blocks.count)
         return; /* nothing decodes at its address */
+    put_jumps(d, fn);
     finder_mark_entries(f, fn);
     fn->blocks.items[entry].entry = true;
     vec_push(&d->blocks, fn->blocks.items[entry]);
@@ -584,17 +680,23 @@ close_finder(struct finder *f)
         vec_fini(&f->funcs.items[i].blocks);
         vec_fini(&f->funcs.items[i].entries);
         vec_fini(&f->funcs.items[i].labels);
+        vec_fini(&f->funcs.items[i].jumps);
     }
     vec_fini(&f->ranges);
     vec_fini(&f->funcs);
     vec_fini(&f->queue);
     vec_fini(&f->work);
     vec_fini(&f->steps);
-    vec_fini(&f->indirect);
     vec_fini(&f->lea_targets);
     vec_fini(&f->weak);
+    vec_fini(&f->foreign);
+    vec_fini(&f->words);
+    vec_fini(&f->data_refs);
+    mem_free(f->targets);
     ir_build_fini(&f->build);
     ir_func_fini(&f->scratch);
+    ir_build_fini(&f->build_block);
+    ir_func_fini(&f->scratch_block);
 }
 
 int
@@ -605,17 +707,23 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *profile,
     *d = (struct disc){0};
     ir_func_init(&f.scratch, 0);
     ir_build_init(&f.build, &f.scratch);
+    ir_func_init(&f.scratch_block, 0);
+    ir_build_init(&f.build_block, &f.scratch_block);
+    f.targets = mem_zalloc(MAX_TABLE, sizeof *f.targets);
     if (open_ranges(&f, e) < 0) {
         close_finder(&f);
         return -1;
     }
+    f.jump_work = JUMP_WORK;
+    collect_words(&f);
+    finder_collect_data_refs(&f);
     seed_strong(&f);
     drain(&f);
-    seed_data_words(&f);
     take_weak(&f);
     take_profile(&f, profile, profile_count);
     settle_open_ended(&f);
-    count_coverage(&f, d);
+    mark_covered(&f);
+    finder_measure(&f);
     if (f.funcs.count)
         qsort(f.funcs.items, f.funcs.count, sizeof(struct func), compare_funcs);
     for (size_t i = 0; i < f.funcs.count; i++)
@@ -630,7 +738,19 @@ disc_fini(struct disc *d)
     vec_fini(&d->funcs);
     vec_fini(&d->blocks);
     vec_fini(&d->tables);
+    vec_fini(&d->jumps);
+    vec_fini(&d->gaps);
     vec_fini(&d->unlifted);
     vec_fini(&d->unlifted_counts);
     arena_fini(&d->arena);
+}
+
+unsigned
+disc_unresolved_jumps(const struct disc *d)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < d->jumps.count; i++)
+        n += d->jumps.items[i].kind >= DISC_JUMP_POINTER;
+    return n;
 }

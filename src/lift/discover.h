@@ -7,7 +7,7 @@
 
 struct disc_block {
     uint64_t start, end;
-    bool entry;      /* see ir_block.entry */
+    bool entry, label; /* see ir_block */
     int32_t table;   /* index into tables, or -1 */
 };
 
@@ -15,6 +15,37 @@ struct disc_func {
     uint64_t address, end; /* end: of its highest block */
     uint32_t first_block, block_count; /* in blocks; [0] is the entry */
     bool address_taken;    /* may be reached other than by direct calls */
+};
+
+/* What became of an indirect jump. */
+enum disc_jump_kind {
+    DISC_JUMP_SWITCH,        /* through a table: one indexed jump */
+    DISC_JUMP_GOTO,          /* through a table or a computed address: its targets are labels of the function */
+    DISC_JUMP_LABELS,        /* through a pointer, in a function with labels whose address data holds: to one of them */
+    DISC_JUMP_SLOT,          /* through a pointer at a fixed address: PLT stubs, pointer variables */
+    DISC_JUMP_TAIL_CALL,     /* through a pointer, with the stack as it was at the function's entry */
+    DISC_JUMP_POINTER,       /* through a pointer of which nothing is known */
+    DISC_JUMP_COMPUTED,      /* to base + index * size without a bound, or with an unknown base */
+    DISC_JUMP_TABLE_UNKNOWN, /* through a table whose address is not known */
+    DISC_JUMP_KIND_COUNT
+};
+
+struct disc_jump {
+    uint64_t address;
+    uint8_t kind; /* enum disc_jump_kind */
+};
+
+enum disc_gap_kind {
+    DISC_GAP_PADDING,   /* nops, int3 and zeros next to code */
+    DISC_GAP_FOREIGN,   /* code that only an instruction of no x86-64-v2 processor leads to (it raises #UD), and that one */
+    DISC_GAP_DATA,
+    DISC_GAP_UNREACHED,
+    DISC_GAP_KIND_COUNT
+};
+
+struct disc_gap { /* text that no block covers */
+    uint64_t start, end;
+    uint8_t kind; /* enum disc_gap_kind */
 };
 
 struct disc {
@@ -25,8 +56,9 @@ struct disc {
     bool precise_faults;       /* disc_lift() makes code whose faults have exact state; set by the caller */
     uint64_t exec_bytes;       /* of executable sections */
     uint64_t covered_bytes;    /* by blocks */
-    uint64_t padding_bytes;    /* nops, int3 and zero runs between functions */
-    uint32_t unresolved_jumps; /* indirect jumps left to the dispatcher */
+    uint64_t gap_bytes[DISC_GAP_KIND_COUNT];
+    VEC(struct disc_gap) gaps; /* by address */
+    VEC(struct disc_jump) jumps; /* the indirect ones, by address */
     VEC(struct x86_insn) unlifted; /* one of each kind of instruction without lifter, with an address */
     VEC(uint32_t) unlifted_counts;
 };
@@ -35,6 +67,8 @@ struct disc {
 int discover(struct disc *d, const struct elf_image *image, const uint64_t *profile, size_t profile_count,
              struct err *e);
 void disc_fini(struct disc *d);
+/* Indirect jumps that are neither through known tables or slots nor tail calls. */
+unsigned disc_unresolved_jumps(const struct disc *d);
 
 /* Lifts one discovered function into f (cleared first). */
 void disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_image *image,

@@ -1,32 +1,55 @@
-/* Jump tables. A bounded table in constant data becomes IR_T_SWITCH when the block that jumps shows the whole
- * load; otherwise (base register set in another block, tables in writable data) its targets become
- * entries of the function, and the jump finds them through the code map: slower by a few instructions,
- * and never wrong. */
+/* Indirect jumps. The data flow (discover_values.h) says what each one jumps to. An entry of a table in constant data becomes
+ * IR_T_SWITCH when the block that jumps has the whole load. In all other cases where targets are known (the load is
+ * in another block, the table is writable, the target is computed) these become labels, entries that a computed goto of the
+ * function leads to. Wrong or missing targets cost time, nothing else. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lift/discover_internal.h"
+#include "lift/discover_values.h"
 
-enum { LOOK_BACK = 48 };
+enum { NO_COUNT = UINT32_MAX, MAX_COMPUTED = 1024, MAX_OUTSIDE = 7, MAX_CANDIDATES = 8, SURE_TABLE = 4 };
 
-static bool
-read_entry(const struct finder *f, uint64_t table, unsigned size, uint64_t relative_to, uint32_t i, uint64_t *target)
+static int
+compare_addresses(const void *a, const void *b)
 {
-    uint64_t left, at = table + (uint64_t)i * size, v = 0;
-    const uint8_t *p = elf_image_at(f->image, at, &left);
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-    if (!p || left < size)
-        return false;
-    memcpy(&v, p, size);
-    *target = size == 4 ? relative_to + (uint64_t)(int64_t)(int32_t)v : v;
-    return true;
+    return x < y ? -1 : x > y;
+}
+
+/* Collects what looks like instructions that take the address of data (lea reg, [rip + x]) or jump through it (jmp [x +
+ * reg * 8]), at whatever bytes of the text: before the code is known, to know where tables end. */
+void
+finder_collect_data_refs(struct finder *f)
+{
+    for (size_t i = 0; i < f->ranges.count; i++) {
+        const struct text_range *r = &f->ranges.items[i];
+
+        for (uint64_t at = 0; at + 7 <= r->end - r->start; at++) {
+            const uint8_t *p = r->bytes + at;
+            int32_t disp;
+            uint64_t to;
+
+            memcpy(&disp, p + 3, sizeof disp);
+            if ((p[0] & 0xfb) == 0x48 && p[1] == 0x8d && (p[2] & 0xc7) == 0x05)
+                to = r->start + at + 7 + (uint64_t)(int64_t)disp;
+            else if (p[0] == 0xff && p[1] == 0x24 && (p[2] & 0xc7) == 0xc5)
+                to = (uint64_t)(int64_t)disp;
+            else
+                continue;
+            if (elf_image_at(f->image, to, NULL) && !finder_range(f, to))
+                vec_push(&f->data_refs, to);
+        }
+    }
+    if (f->data_refs.count)
+        qsort(f->data_refs.items, f->data_refs.count, sizeof(uint64_t), compare_addresses);
 }
 
 /* In a PIE the file holds no absolute addresses: the relocation does. */
 static bool
-read_absolute_entry(const struct finder *f, uint64_t table, uint32_t i, uint64_t *target)
+read_absolute_entry(const struct finder *f, uint64_t at, uint64_t *target)
 {
-    uint64_t at = table + (uint64_t)i * 8;
-
     for (size_t low = 0, high = f->image->relocs.count; low < high;) {
         size_t mid = (low + high) / 2;
         const struct elf_reloc *r = &f->image->relocs.items[mid];
@@ -43,108 +66,107 @@ read_absolute_entry(const struct finder *f, uint64_t table, uint32_t i, uint64_t
     return false;
 }
 
-/* One entry, of either size; false where there is none. */
+/* Entry i; false where there is none that is code. */
 static bool
-read_target(const struct finder *f, uint64_t table, unsigned size, uint64_t relative_to, uint32_t i, uint64_t *target)
+read_target(struct finder *f, const struct lift_jump_table *table, uint32_t i, uint64_t *target)
 {
-    bool ok = size == 8 && f->image->is_pie ? read_absolute_entry(f, table, i, target)
-                                            : read_entry(f, table, size, relative_to, i, target);
+    uint64_t left, at = table->table_address + (uint64_t)i * table->entry_size, v = 0;
+    const uint8_t *p;
 
-    return ok && finder_range((struct finder *)f, *target);
+    if (!table->relative && f->image->is_pie)
+        return read_absolute_entry(f, at, target) && finder_range(f, *target);
+    p = elf_image_at(f->image, at, &left);
+    if (!p || left < table->entry_size)
+        return false;
+    memcpy(&v, p, table->entry_size);
+    if (table->relative)
+        v = table->relative_to + (table->entry_size == 4 ? (uint64_t)(int64_t)(int32_t)v : v);
+    *target = v;
+    return finder_range(f, v);
 }
 
-/* The entries of a table in constant data, up to the first that cannot be one. */
-static uint32_t
-read_table(struct finder *f, const struct func *fn, uint64_t table, unsigned size, uint64_t relative_to,
-           uint32_t bound, uint64_t *targets)
+/* Does the text take this address of data? Then something else begins there. */
+static bool
+starts_table(const struct finder *f, uint64_t address)
 {
-    uint32_t n = 0;
+    return f->data_refs.count &&
+           bsearch(&address, f->data_refs.items, f->data_refs.count, sizeof address, compare_addresses);
+}
 
-    while (n < bound) {
-        uint64_t t;
-
-        if (!elf_image_is_constant(f->image, table + (uint64_t)n * size) ||
-            !read_target(f, table, size, relative_to, n, &t) ||
-            (size == 4 && (t < fn->address || t >= fn->limit)))
-            break;
-        for (size_t i = 0; n > 0 && i < f->lea_targets.count; i++) {
-            if (f->lea_targets.items[i] == table + (uint64_t)n * size)
-                return n; /* the next table starts here */
-        }
-        targets[n++] = t;
+/* Is it one piece of data, as far as the text shows? */
+static bool
+is_whole(const struct finder *f, const struct lift_jump_table *table, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        if (starts_table(f, table->table_address + (uint64_t)i * table->entry_size))
+            return false;
     }
-    return n;
+    return true;
 }
 
-/* The block that ends in the jump: back to the last leader before it, by the steps decoded. */
-static uint64_t
-block_start(struct finder *f, uint64_t insn_address, uint32_t *bound)
+static bool
+is_inside(const struct func *fn, uint64_t address)
 {
-    uint64_t at = insn_address;
-    bool found = true;
-    bool bounded = false;
-
-    *bound = MAX_TABLE;
-    for (int n = 0; n < LOOK_BACK && found && !bounded; n++) {
-        found = false;
-        for (unsigned length = 1; length <= X86_MAX_LENGTH; length++) {
-            struct text_range *r = finder_range(f, at - length);
-            struct x86_insn insn;
-
-            if (!r || r->seen[at - length - r->start] != f->stamp)
-                continue;
-            if (x86_decode(r->bytes + (at - length - r->start), r->end - (at - length), at - length, &insn) !=
-                (int)length)
-                continue;
-            if (x86_flow(&insn) != X86_FLOW_NEXT)
-                return at;
-            found = true;
-            at -= length;
-            bounded = finder_range(f, at)->leader[at - finder_range(f, at)->start] == f->stamp;
-            break;
-        }
-    }
-    return at;
+    return address >= fn->address && address < fn->limit;
 }
 
-/* cmp reg, imm; ja: the instructions before the block bound the index. They only shorten the table. */
+/* Reads entries into f->targets, up to the first that cannot be one. count: how many there are by the code before the jump;
+ * without that (NO_COUNT) the address of another table ends this one, and so do entries that lead out of the function,
+ * but for a few to its cold part. */
 static uint32_t
-bound_before(struct finder *f, uint64_t at)
+read_table(struct finder *f, const struct func *fn, const struct lift_jump_table *table, uint32_t count)
 {
-    bool above = false;
+    uint32_t n = 0, outside = 0, inside = 0, limit = count == NO_COUNT ? MAX_TABLE : count;
 
-    for (int n = 0; n < 8; n++) {
-        bool found = false;
+    while (n < limit && read_target(f, table, n, &f->targets[n])) {
+        if (count == NO_COUNT) {
+            bool in = is_inside(fn, f->targets[n]);
 
-        for (unsigned length = 1; length <= X86_MAX_LENGTH && !found; length++) {
-            struct text_range *r = finder_range(f, at - length);
-            struct x86_insn insn;
+            if (n > 0 && starts_table(f, table->table_address + (uint64_t)n * table->entry_size))
+                break;
+            if (!in && !table->relative) { /* a label of the cold part is inside another FDE; a function is not */
+                const struct elf_fde *fde = finder_fde(f, f->targets[n]);
 
-            if (!r || r->seen[at - length - r->start] != f->stamp ||
-                x86_decode(r->bytes + (at - length - r->start), r->end - (at - length), at - length, &insn) !=
-                    (int)length)
-                continue;
-            found = true;
-            at -= length;
-            if (insn.op == X86_OP_JCC) {
-                if (above || insn.cc != X86_CC_A)
-                    return MAX_TABLE;
-                above = true;
-            } else if (insn.op == X86_OP_CMP) {
-                const struct x86_operand *o = &insn.operand[1];
-
-                if (!above || o->kind != X86_OPD_IMM || o->imm < 0 || o->imm >= MAX_TABLE)
-                    return MAX_TABLE;
-                return (uint32_t)o->imm + 1;
-            } else if (x86_flow(&insn) != X86_FLOW_NEXT) {
-                return MAX_TABLE;
+                in = fde && fde->start != f->targets[n];
             }
+            inside += in;
+            outside = in ? 0 : outside + 1;
+            if (outside > MAX_OUTSIDE && (table->relative || inside))
+                break;
         }
-        if (!found)
-            return MAX_TABLE;
+        n++;
     }
-    return MAX_TABLE;
+    return table->relative || inside ? n - outside : n;
 }
+
+/* How many entries the code before the jump allows. A bound that only says how wide the index is says nothing. */
+static uint32_t
+entry_count(const struct value *v)
+{
+    return v->max >= MAX_TABLE || v->max == UINT8_MAX ? NO_COUNT : v->max + 1;
+}
+
+static bool
+is_constant(const struct finder *f, const struct lift_jump_table *table)
+{
+    return elf_image_is_constant(f->image, table->table_address) &&
+           elf_image_is_constant(f->image, table->table_address + (uint64_t)table->count * table->entry_size - 1);
+}
+
+/* Does the lifter find the index in the block that jumps? */
+static bool
+lifts_to_switch(struct finder *f, const struct ir_block *b, const struct lift_jump_table *table)
+{
+    const struct text_range *r = finder_range(f, b->address);
+    struct lift_request request = {.bytes = r->bytes + (b->address - r->start), .size = b->size,
+                                   .address = b->address, .jump_table = table};
+
+    ir_func_clear(&f->scratch_block, b->address);
+    lift_block(&f->build_block, &request);
+    return f->scratch_block.blocks.items[0].end.kind == IR_T_SWITCH;
+}
+
+/* --- labels --- */
 
 static void
 add_label(struct func *fn, uint64_t target)
@@ -153,117 +175,279 @@ add_label(struct func *fn, uint64_t target)
         if (fn->labels.items[i] == target)
             return;
     }
-    vec_push(&fn->labels, target);
+    if (fn->labels.count < MAX_LABELS)
+        vec_push(&fn->labels, target);
+}
+
+/* Targets inside the function become labels; others are functions, or entries of other ones. */
+static void
+take_labels(struct finder *f, struct func *fn, const uint64_t *targets, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_inside(fn, targets[i]))
+            add_label(fn, targets[i]);
+        finder_add_jump(f, fn, targets[i]);
+    }
+}
+
+/* The addresses inside of this function that data holds: what a computed goto through a pointer may lead to. */
+static bool
+take_labels_in_data(struct finder *f, struct func *fn)
+{
+    size_t low = 0, high = f->words.count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (f->words.items[mid] <= fn->address)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (high = low; high < f->words.count && f->words.items[high] < fn->limit && high - low <= MAX_LABELS; high++) {
+        if (finder_is_function(f, f->words.items[high]))
+            break; /* without an FDE the next function ends this one */
+    }
+    if (high - low > MAX_LABELS)
+        return false;
+    take_labels(f, fn, f->words.items + low, (uint32_t)(high - low));
+    return high > low;
+}
+
+/* --- one jump --- */
+
+/* whole: the table begins where index 0 is. */
+static void
+take_table(struct finder *f, struct func *fn, const struct ir_block *b, struct found_jump *jump, bool whole)
+{
+    struct lift_jump_table *table = &jump->table;
+
+    table->targets = arena_copy(&f->disc->arena, f->targets, table->count * sizeof *f->targets);
+    jump->kind = whole && is_constant(f, table) && lifts_to_switch(f, b, table) ? DISC_JUMP_SWITCH : DISC_JUMP_GOTO;
+    if (jump->kind == DISC_JUMP_GOTO) {
+        take_labels(f, fn, table->targets, table->count);
+        return;
+    }
+    for (uint32_t i = 0; i < table->count; i++)
+        finder_add_jump(f, fn, table->targets[i]);
+}
+
+/* The table that the value says. */
+static bool
+resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const struct value *v,
+              struct found_jump *jump)
+{
+    struct lift_jump_table *table = &jump->table;
+    uint32_t count = entry_count(v);
+
+    *table = (struct lift_jump_table){.insn_address = jump->address, .table_address = v->base, .entry_size = v->size,
+                                      .relative = v->kind == VALUE_TARGET, .relative_to = v->relative};
+    table->count = read_table(f, fn, table, count);
+    if (table->count == 0 && table->relative) { /* nothing for the lowest index */
+        table->table_address += table->entry_size;
+        table->count = read_table(f, fn, table, count == NO_COUNT ? count : count - 1);
+    }
+    if (table->count == 0 && table->relative && v->relative < v->base && starts_table(f, v->relative)) {
+        table->table_address = v->relative; /* indexed from its end */
+        table->count = read_table(f, fn, table, NO_COUNT);
+    }
+    if (table->count == 0 || (v->likely && (table->count < (count == NO_COUNT ? 2 : count) ||
+                                            !is_whole(f, table, table->count)))) {
+        table->count = 0;
+        return false;
+    }
+    take_table(f, fn, b, jump, table->table_address == v->base);
+    return true;
+}
+
+static bool
+is_claimed(const struct func *fn, uint64_t table_address)
+{
+    for (size_t i = 0; i < fn->jumps.count; i++) {
+        if (fn->jumps.items[i].kind == DISC_JUMP_SWITCH && fn->jumps.items[i].table.table_address == table_address)
+            return true;
+    }
+    return false;
+}
+
+/* A relative table at an unknown address: one whose address the function takes and whose entries lie in the function, as
+ * many as there must be. Of several the one that no other jump uses, or else the targets of all. */
+static bool
+search_table(struct finder *f, struct func *fn, const struct ir_block *b, const struct value *v,
+             struct found_jump *jump)
+{
+    struct lift_jump_table found[MAX_CANDIDATES], t = {.insn_address = jump->address, .entry_size = 4, .relative = true};
+    uint32_t count = entry_count(v);
+    unsigned n = 0, unclaimed = 0;
+
+    if (v->size != 4 || count < SURE_TABLE)
+        return false;
+    for (size_t i = 0; i < f->lea_targets.count && n < MAX_CANDIDATES; i++) {
+        uint32_t inside = 0;
+
+        t.table_address = t.relative_to = f->lea_targets.items[i];
+        t.count = read_table(f, fn, &t, count);
+        for (uint32_t j = 0; j < t.count; j++)
+            inside += is_inside(fn, f->targets[j]);
+        if ((count != NO_COUNT && t.count < count) || inside < SURE_TABLE || inside < t.count / 2 ||
+            !is_whole(f, &t, t.count) || (n && found[n - 1].table_address == t.table_address))
+            continue;
+        found[n++] = t;
+        if (!is_claimed(fn, t.table_address)) {
+            unclaimed++;
+            jump->table = t;
+        }
+    }
+    if (unclaimed == 1) {
+        read_table(f, fn, &jump->table, jump->table.count);
+        take_table(f, fn, b, jump, true);
+        return true;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        read_table(f, fn, &found[i], found[i].count);
+        jump->table = found[i];
+        take_table(f, fn, b, jump, false);
+    }
+    return n != 0;
+}
+
+/* Into an unrolled loop or the like: an address of code + index * size. */
+static bool
+resolve_computed(struct finder *f, struct func *fn, const struct value *v, struct found_jump *jump)
+{
+    uint32_t n = 0;
+
+    if (v->max >= MAX_COMPUTED || !finder_range(f, v->base))
+        return false;
+    while (n <= v->max && finder_range(f, v->base + (uint64_t)n * v->scale)) {
+        f->targets[n] = v->base + (uint64_t)n * v->scale;
+        n++;
+    }
+    jump->kind = DISC_JUMP_GOTO;
+    jump->table.targets = arena_copy(&f->disc->arena, f->targets, n * sizeof *f->targets);
+    jump->table.count = n;
+    take_labels(f, fn, f->targets, n);
+    return true;
 }
 
 static void
-follow_targets(struct finder *f, struct func *fn, const uint64_t *targets, uint32_t count)
+classify_jump(struct finder *f, struct func *fn, const struct value_jump *found, struct found_jump *jump)
 {
-    for (uint32_t i = 0; i < count; i++)
-        finder_add_jump(f, fn, targets[i]);
-}
+    const struct ir_block *b = &f->scratch.blocks.items[found->block];
+    const struct value *v = &found->value;
 
-/* Reads a table whose entries become labels; the jump itself finds them through the code map, so a wrong one does no
- * harm. Now and then one entry lies outside the function, in its cold part. */
-static uint32_t
-read_labels(struct finder *f, struct func *fn, uint64_t table, unsigned size, bool take)
-{
-    uint32_t inside = 0, outside = 0;
-
-    for (uint32_t n = 0; n < MAX_TABLE && outside < 2 && fn->labels.count < MAX_ENTRIES; n++) {
-        uint64_t t;
-
-        if (!read_target(f, table, size, table, n, &t))
+    switch (v->kind) {
+    case VALUE_ENTRY:
+    case VALUE_TARGET:
+        if (!((v->kind == VALUE_TARGET || v->size == 8) && resolve_table(f, fn, b, v, jump)) &&
+            !search_table(f, fn, b, v, jump))
+            jump->kind = DISC_JUMP_TABLE_UNKNOWN;
+        break;
+    case VALUE_CONST:
+        if (!v->likely && finder_range(f, v->base)) {
+            jump->kind = DISC_JUMP_GOTO;
+            f->targets[0] = v->base;
+            jump->table.targets = arena_copy(&f->disc->arena, f->targets, sizeof *f->targets);
+            jump->table.count = 1;
+            take_labels(f, fn, f->targets, 1);
+        }
+        break;
+    case VALUE_SLOT:
+        if (resolve_computed(f, fn, v, jump))
             break;
-        if (t < fn->address || t >= fn->limit) {
-            outside++;
+        /* fall through */
+    case VALUE_SLOT_ANY:
+        jump->kind = DISC_JUMP_COMPUTED;
+        break;
+    case VALUE_ENTRY_ANY:
+        if (!search_table(f, fn, b, v, jump))
+            jump->kind = DISC_JUMP_TABLE_UNKNOWN;
+        break;
+    default:
+        break;
+    }
+    if (jump->kind == DISC_JUMP_SWITCH || jump->kind == DISC_JUMP_GOTO)
+        return;
+    if (found->leaves_frame && (v->kind == VALUE_ANY || v->kind == VALUE_CONST || v->size == 8))
+        jump->kind = DISC_JUMP_TAIL_CALL;
+    else if (take_labels_in_data(f, fn))
+        jump->kind = DISC_JUMP_LABELS;
+}
+
+/* What is known of a jump stays, but for a larger table: with more edges a value may be blurred, or an index that looked
+ * constant no longer be it. */
+static void
+resolve_jump(struct finder *f, struct func *fn, const struct value_jump *found, struct found_jump *jump)
+{
+    struct found_jump before = *jump;
+
+    classify_jump(f, fn, found, jump);
+    if (before.table.count && jump->table.count <= before.table.count)
+        *jump = before;
+}
+
+/* --- all of a function --- */
+
+static void
+lift_function_blocks(struct finder *f, const struct func *fn)
+{
+    ir_func_clear(&f->scratch, fn->address);
+    for (int pass = 0; pass < 2; pass++) { /* the entry first */
+        for (size_t i = 0; i < fn->blocks.count; i++) {
+            const struct disc_block *b = &fn->blocks.items[i];
+            struct text_range *r = finder_range(f, b->start);
+            struct lift_request request = {.bytes = r->bytes + (b->start - r->start), .size = b->end - b->start,
+                                           .address = b->start};
+
+            if ((b->start == fn->address) == (pass == 0))
+                lift_block(&f->build, &request);
+        }
+    }
+}
+
+static int
+compare_jumps(const void *a, const void *b)
+{
+    const struct found_jump *x = a, *y = b;
+
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+static struct found_jump *
+find_jump(struct func *fn, uint64_t end)
+{
+    struct found_jump key = {.end = end};
+
+    return bsearch(&key, fn->jumps.items, fn->jumps.count, sizeof key, compare_jumps);
+}
+
+void
+finder_resolve_jumps(struct finder *f, struct func *fn)
+{
+    VEC(struct value_jump) found = {0};
+    VEC(struct found_jump *) jumps = {0};
+
+    if (f->jump_work < fn->blocks.count)
+        return;
+    f->jump_work -= fn->blocks.count;
+    qsort(fn->jumps.items, fn->jumps.count, sizeof *fn->jumps.items, compare_jumps);
+    lift_function_blocks(f, fn);
+    for (uint32_t i = 0; i < f->scratch.blocks.count; i++) {
+        const struct ir_block *b = &f->scratch.blocks.items[i];
+        struct value_jump jump = {.block = i};
+        struct found_jump *known = b->end.kind == IR_T_JUMP_INDIRECT ? find_jump(fn, b->address + b->size) : NULL;
+
+        if (!known || known->kind == DISC_JUMP_SLOT)
             continue;
-        }
-        outside = 0;
-        inside++;
-        if (take) {
-            add_label(fn, t);
-            finder_add_jump(f, fn, t);
-        }
+        jump.targets = known->table.targets;
+        jump.target_count = known->table.count;
+        vec_push(&found, jump);
+        vec_push(&jumps, known);
     }
-    return inside;
-}
-
-/* Tables whose address the function takes, but whose load spans blocks or that lie in writable data. */
-static bool
-guess_tables(struct finder *f, struct func *fn)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < f->lea_targets.count; i++) {
-        for (unsigned size = 4; size <= 8; size += 4) {
-            if (read_labels(f, fn, f->lea_targets.items[i], size, false) < 3)
-                continue;
-            read_labels(f, fn, f->lea_targets.items[i], size, true);
-            any = true;
-        }
-    }
-    return any;
-}
-
-void
-finder_resolve_jump(struct finder *f, struct func *fn, uint64_t insn_address)
-{
-    static uint64_t targets[MAX_TABLE];
-    struct text_range *r = finder_range(f, insn_address);
-    struct lift_table_pattern pattern;
-    struct lift_jump_table table;
-    struct x86_insn insn;
-    uint32_t bound, count;
-    uint64_t start = block_start(f, insn_address, &bound);
-    struct lift_request request = {.bytes = r->bytes + (start - r->start), .address = start};
-
-    if (x86_decode(r->bytes + (insn_address - r->start), r->end - insn_address, insn_address, &insn) <= 0)
-        return;
-    request.size = insn_address + insn.length - start;
-    ir_func_clear(&f->scratch, start);
-    lift_block(&f->build, &request);
-    if (f->scratch.blocks.count != 1 ||
-        !lift_match_jump_table(&f->scratch, &f->scratch.blocks.items[0], &pattern)) {
-        if (insn.operand[0].kind != X86_OPD_MEM || insn.operand[0].base != X86_BASE_RIP) {
-            if (!guess_tables(f, fn))
-                f->disc->unresolved_jumps++;
-        }
-        return;
-    }
-    bound = pattern.max_index ? pattern.max_index + 1 : bound_before(f, start);
-    if (bound > MAX_TABLE)
-        bound = MAX_TABLE;
-    count = read_table(f, fn, pattern.table_address, pattern.entry_size, pattern.relative_to, bound, targets);
-    if (count == 0) {
-        if (read_labels(f, fn, pattern.table_address, pattern.entry_size, true) == 0)
-            f->disc->unresolved_jumps++;
-        return;
-    }
-    follow_targets(f, fn, targets, count);
-    for (size_t i = 0; i < f->disc->tables.count; i++) {
-        if (f->disc->tables.items[i].insn_address == insn_address)
-            return;
-    }
-    table = (struct lift_jump_table){
-        .insn_address = insn_address, .count = count, .table_address = pattern.table_address,
-        .entry_size = pattern.entry_size,
-        .targets = arena_copy(&f->disc->arena, targets, count * sizeof *targets),
-    };
-    vec_push(&f->disc->tables, table);
-}
-
-void
-finder_note_unlifted(struct finder *f, const struct x86_insn *insn)
-{
-    struct disc *d = f->disc;
-
-    for (size_t i = 0; i < d->unlifted.count; i++) {
-        if (d->unlifted.items[i].op == insn->op) {
-            d->unlifted_counts.items[i]++;
-            return;
-        }
-    }
-    vec_push(&d->unlifted, *insn);
-    vec_push(&d->unlifted_counts, 1u);
+    if (found.count)
+        values_find(&f->scratch, fn->entries.items, fn->entries.count, found.items, found.count);
+    for (size_t i = 0; i < found.count; i++)
+        resolve_jump(f, fn, &found.items[i], jumps.items[i]);
+    vec_fini(&found);
+    vec_fini(&jumps);
 }

@@ -77,6 +77,7 @@ disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_i
 
         lift_block(b, &r);
         f->blocks.items[f->blocks.count - 1].entry = block->entry;
+        f->blocks.items[f->blocks.count - 1].label = block->label;
         inline_plt_call(f, image);
     }
 }

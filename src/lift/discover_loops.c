@@ -45,18 +45,6 @@ add_edge(struct graph *g, const struct func *fn, uint64_t to)
         vec_push(&g->edges, (uint32_t)b);
 }
 
-static const struct lift_jump_table *
-table_of(struct finder *f, uint64_t insn_address, int32_t *index)
-{
-    for (size_t i = 0; i < f->disc->tables.count; i++) {
-        if (f->disc->tables.items[i].insn_address == insn_address) {
-            *index = (int32_t)i;
-            return &f->disc->tables.items[i];
-        }
-    }
-    return NULL;
-}
-
 static void
 add_node(struct finder *f, struct graph *g, struct func *fn, struct disc_block *b)
 {
@@ -73,7 +61,7 @@ add_node(struct finder *f, struct graph *g, struct func *fn, struct disc_block *
     }
     switch (flow) {
     case X86_FLOW_JUMP_INDIRECT:
-        table = table_of(f, insn.address, &b->table);
+        table = b->table >= 0 ? &f->disc->tables.items[b->table] : NULL;
         for (uint32_t i = 0; table && i < table->count; i++)
             add_edge(g, fn, table->targets[i]);
         break;
@@ -158,6 +146,18 @@ find_components(struct graph *g)
     vec_fini(&stack);
 }
 
+/* A jump of which nothing is known may lead to any entry. */
+static void
+mark_labels(struct func *fn)
+{
+    bool unknown = false;
+
+    for (size_t i = 0; i < fn->jumps.count; i++)
+        unknown |= fn->jumps.items[i].kind >= DISC_JUMP_POINTER;
+    for (size_t i = 0; i < fn->blocks.count && unknown; i++)
+        fn->blocks.items[i].label = fn->blocks.items[i].entry;
+}
+
 void
 finder_mark_entries(struct finder *f, struct func *fn)
 {
@@ -169,8 +169,10 @@ finder_mark_entries(struct finder *f, struct func *fn)
         int32_t b = block_at(fn, i < fn->entries.count ? fn->entries.items[i]
                                                        : fn->labels.items[i - fn->entries.count]);
 
-        if (b >= 0)
-            fn->blocks.items[b].entry = true;
+        if (b < 0)
+            continue;
+        fn->blocks.items[b].entry = true;
+        fn->blocks.items[b].label |= i >= fn->entries.count;
     }
     for (size_t i = 0; i < n; i++)
         add_node(f, &g, fn, &fn->blocks.items[i]);
@@ -200,6 +202,7 @@ finder_mark_entries(struct finder *f, struct func *fn)
             }
         }
     }
+    mark_labels(fn);
     mem_free(calls);
     mem_free(headed);
     vec_fini(&g.nodes);

@@ -22,31 +22,23 @@ struct lift_request {
     uint32_t *op_starts;
 };
 
-/* A bounded jump table in read-only data, as discovery found it. The index is found again in the block's
- * IR (table_pattern.c); a jump whose index is not below count goes where the loaded entry says. */
+/* A jump table in constant data, as discovery found it. The index is found again in the block's IR (table_pattern.c). A
+ * jump whose index is not below count, or whose registers hold another table's address than discovery thought, goes where
+ * the loaded entry says. */
 struct lift_jump_table {
     uint64_t insn_address;  /* of the indirect jump */
     uint32_t count;
     const uint64_t *targets; /* image-relative */
     uint64_t table_address;  /* image-relative address of the table */
-    uint8_t entry_size;      /* 4: relative to table_address, sign-extended; 8: absolute */
+    uint8_t entry_size;      /* 4, sign-extended, or 8 */
+    bool relative;           /* entries are relative to relative_to; otherwise absolute */
+    uint64_t relative_to;    /* image-relative */
 };
 
 /* Builds one block into b (ir_begin_block .. ir_end_block). size must cover the block: an instruction
  * that is cut off by size, or invalid, ends the block with IR_T_TRAP (#UD at its address; for cut off, a JUMP to
  * it). Decoded instructions without lifter end it with IR_TRAP_UNLIFTED. Never fails. */
 void lift_block(struct ir_build *b, const struct lift_request *r);
-
-/* What an indirect jump loads, recognised in the IR of its block. */
-struct lift_table_pattern {
-    uint64_t table_address; /* image-relative */
-    uint64_t relative_to;   /* image-relative address added to 4-byte entries; 0 for 8-byte ones */
-    uint8_t entry_size;     /* 4: relative, sign-extended; 8: absolute */
-    ir_value index;         /* of the block; i64 */
-    uint32_t max_index;     /* the index is provably not above it; 0 when nothing is known */
-};
-/* b: a lifted block of f that ends in IR_T_JUMP_INDIRECT. False when its target is no such load. */
-bool lift_match_jump_table(const struct ir_func *f, const struct ir_block *b, struct lift_table_pattern *out);
 
 /* Is there a lifter for this instruction? (For the build report.) */
 bool lift_supported(const struct x86_insn *insn);

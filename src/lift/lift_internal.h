@@ -82,8 +82,19 @@ ir_value lift_condition(struct lift *l, enum x86_cc cc); /* i32 0 or 1 */
 /* --- control: lift/control.c --- */
 void lift_end_trap(struct lift *l, unsigned trap);
 void lift_end_jump(struct lift *l, uint64_t target);
-/* table_pattern.c: as lift_match_jump_table, for a jump to value v. */
-bool lift_match_table_value(const struct ir_func *f, ir_value v, struct lift_table_pattern *out);
+/* table_pattern.c: v, the target of an indirect jump, as the load of entry `index` of the table, provided that each
+ * guard's value (i64) is what the guard says. False when v has no such form. */
+struct lift_table_match {
+    ir_value index; /* i64 */
+    unsigned guard_count;
+    struct {
+        ir_value value;
+        bool image; /* constant is image-relative */
+        uint64_t constant;
+    } guards[2];
+};
+bool lift_match_table(const struct ir_func *f, ir_value v, const struct lift_jump_table *table,
+                      struct lift_table_match *out);
 void lift_push(struct lift *l, unsigned size, ir_value v);
 ir_value lift_pop(struct lift *l, unsigned size);
 

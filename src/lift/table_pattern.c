@@ -1,5 +1,6 @@
-/* Recognises jump tables in IR: the value jumped to is a load from constant + index * size, plus a constant
- * for 4-byte relative entries (the shapes gcc and clang emit). */
+/* Finds the index of a known jump table in the IR of the block that jumps: the target is a load from the table's address +
+ * index * size, plus a constant for relative entries. The addresses may be constants of the block, or whatever it has in
+ * registers and slots; the latter become guards. */
 #include "lift/lift_internal.h"
 
 enum { MAX_DEPTH = 6 };
@@ -10,68 +11,20 @@ def(const struct ir_func *f, ir_value v)
     return &f->ops.items[v];
 }
 
-static bool
-is_const(const struct ir_func *f, ir_value v, uint64_t *out)
-{
-    const struct ir_op *op = def(f, v);
-
-    if (op->op != IR_CONST32 && op->op != IR_CONST64)
-        return false;
-    *out = op->imm;
-    return true;
-}
-
-/* The largest value v can have; UINT64_MAX when nothing is known. */
-static uint64_t
-max_value(const struct ir_func *f, ir_value v, unsigned depth)
-{
-    const struct ir_op *op = def(f, v);
-    uint64_t x, y;
-
-    switch (op->op) {
-    case IR_CONST32: case IR_CONST64: return op->imm;
-    case IR_LOAD8U32: case IR_LOAD8U64: return UINT8_MAX;
-    case IR_LOAD16U32: case IR_LOAD16U64: return UINT16_MAX;
-    case IR_LOAD32U64: return UINT32_MAX;
-    default: break;
-    }
-    if (depth == 0)
-        return UINT64_MAX;
-    switch (op->op) {
-    case IR_AND32: case IR_AND64:
-        x = max_value(f, op->a, depth - 1);
-        y = max_value(f, op->b, depth - 1);
-        return x < y ? x : y;
-    case IR_EXTU:
-        x = max_value(f, op->a, depth - 1);
-        return x < UINT32_MAX ? x : UINT32_MAX;
-    case IR_WRAP:
-        x = max_value(f, op->a, depth - 1);
-        return x <= UINT32_MAX ? x : UINT64_MAX;
-    case IR_SHRU32: case IR_SHRU64:
-        x = max_value(f, op->a, depth - 1);
-        if (op->op == IR_SHRU32 && x > UINT32_MAX)
-            x = UINT32_MAX;
-        if (is_const(f, op->b, &y))
-            return x >> (y & (op->op == IR_SHRU32 ? 31 : 63));
-        return x;
-    default:
-        return UINT64_MAX;
-    }
-}
-
-/* A sum taken apart: constants, and at most one other term. */
+/* A sum taken apart: constants, a scaled index, and at most one other term. */
 struct sum {
+    const struct ir_func *f;
+    unsigned shift;
     uint64_t constant;
     bool image; /* one of the constants is an ADDR */
-    ir_value term;
+    ir_value index, term;
     bool bad;
 };
 
 static void
-take_apart(const struct ir_func *f, ir_value v, unsigned depth, struct sum *s)
+take_apart(struct sum *s, ir_value v, unsigned depth)
 {
-    const struct ir_op *op = def(f, v);
+    const struct ir_op *op = def(s->f, v);
 
     if (op->op == IR_CONST64) {
         s->constant += op->imm;
@@ -80,8 +33,11 @@ take_apart(const struct ir_func *f, ir_value v, unsigned depth, struct sum *s)
         s->image = true;
         s->constant += op->imm;
     } else if (op->op == IR_ADD64 && depth > 0) {
-        take_apart(f, op->a, depth - 1, s);
-        take_apart(f, op->b, depth - 1, s);
+        take_apart(s, op->a, depth - 1);
+        take_apart(s, op->b, depth - 1);
+    } else if (op->op == IR_SHL64 && s->index == IR_NO_VALUE && def(s->f, op->b)->op == IR_CONST64 &&
+               def(s->f, op->b)->imm == s->shift) {
+        s->index = op->a;
     } else if (s->term == IR_NO_VALUE) {
         s->term = v;
     } else {
@@ -89,75 +45,73 @@ take_apart(const struct ir_func *f, ir_value v, unsigned depth, struct sum *s)
     }
 }
 
-/* address: the i32 operand of a load with static offset. */
-static bool
-match_address(const struct ir_func *f, const struct ir_op *load, unsigned shift, struct lift_table_pattern *out)
+static void
+add_guard(struct lift_table_match *m, ir_value v, bool image, uint64_t constant)
 {
-    const struct ir_op *op = def(f, load->a);
-    struct sum s = {.term = IR_NO_VALUE, .constant = load->imm};
-    uint64_t c, max;
+    m->guards[m->guard_count].value = v;
+    m->guards[m->guard_count].image = image;
+    m->guards[m->guard_count++].constant = constant;
+}
 
-    if (op->op != IR_WRAP)
+static bool
+match_load(const struct ir_func *f, const struct ir_op *load, const struct lift_jump_table *table,
+           struct lift_table_match *out)
+{
+    struct sum s = {.f = f, .shift = table->entry_size == 8 ? 3 : 2, .index = IR_NO_VALUE, .term = IR_NO_VALUE,
+                    .constant = load->imm};
+    const struct ir_op *address = def(f, load->a);
+
+    if (address->op != IR_WRAP)
         return false;
-    take_apart(f, op->a, MAX_DEPTH, &s);
-    if (s.bad || s.term == IR_NO_VALUE || s.constant == 0)
+    take_apart(&s, address->a, MAX_DEPTH);
+    if (s.bad || s.index == IR_NO_VALUE)
         return false;
-    op = def(f, s.term);
-    if (op->op != IR_SHL64 || !is_const(f, op->b, &c) || c != shift)
+    if (s.term != IR_NO_VALUE)
+        add_guard(out, s.term, !s.image, table->table_address - s.constant);
+    else if (s.constant != table->table_address)
         return false;
-    out->table_address = s.constant;
-    out->index = op->a;
-    max = max_value(f, op->a, MAX_DEPTH);
-    out->max_index = max <= UINT16_MAX ? (uint32_t)max : 0;
+    out->index = s.index;
     return true;
 }
 
-/* The load behind a sign-extended 32-bit table entry, or NULL. */
+/* The load behind a table entry, or NULL. */
 static const struct ir_op *
-relative_entry(const struct ir_func *f, ir_value v)
+entry_load(const struct ir_func *f, ir_value v, unsigned size)
 {
     const struct ir_op *op = def(f, v);
 
-    if (op->op == IR_LOAD32S64)
+    if (op->op == (size == 8 ? IR_LOAD64 : IR_LOAD32S64))
         return op;
-    if (op->op == IR_EXTS && def(f, op->a)->op == IR_LOAD32)
+    if (size == 4 && op->op == IR_EXTS && def(f, op->a)->op == IR_LOAD32)
         return def(f, op->a);
     return NULL;
 }
 
 static bool
-match_relative(const struct ir_func *f, ir_value entry, ir_value base, struct lift_table_pattern *out)
+match_relative(const struct ir_func *f, ir_value entry, ir_value base, const struct lift_jump_table *table,
+               struct lift_table_match *out)
 {
-    const struct ir_op *load = relative_entry(f, entry);
-    const struct ir_op *to = def(f, base);
+    const struct ir_op *load = entry_load(f, entry, table->entry_size), *to = def(f, base);
 
-    if (load == NULL || (to->op != IR_ADDR && to->op != IR_CONST64) || !match_address(f, load, 2, out))
+    *out = (struct lift_table_match){.index = IR_NO_VALUE};
+    if (!load || !match_load(f, load, table, out))
         return false;
-    out->relative_to = to->imm;
-    out->entry_size = 4;
+    if (to->op == IR_ADDR || to->op == IR_CONST64)
+        return to->imm == table->relative_to;
+    add_guard(out, base, true, table->relative_to);
     return true;
 }
 
 bool
-lift_match_table_value(const struct ir_func *f, ir_value v, struct lift_table_pattern *out)
+lift_match_table(const struct ir_func *f, ir_value v, const struct lift_jump_table *table,
+                 struct lift_table_match *out)
 {
-    const struct ir_op *op;
+    const struct ir_op *op = def(f, v), *load;
 
-    if (v == IR_NO_VALUE || v >= f->ops.count)
-        return false;
-    op = def(f, v);
-    *out = (struct lift_table_pattern){.index = IR_NO_VALUE};
-    if (op->op == IR_LOAD64) {
-        out->entry_size = 8;
-        return match_address(f, op, 3, out);
-    }
-    if (op->op == IR_ADD64)
-        return match_relative(f, op->a, op->b, out) || match_relative(f, op->b, op->a, out);
-    return false;
-}
-
-bool
-lift_match_jump_table(const struct ir_func *f, const struct ir_block *b, struct lift_table_pattern *out)
-{
-    return b->end.kind == IR_T_JUMP_INDIRECT && lift_match_table_value(f, b->end.value, out);
+    if (table->relative)
+        return op->op == IR_ADD64 &&
+               (match_relative(f, op->a, op->b, table, out) || match_relative(f, op->b, op->a, table, out));
+    *out = (struct lift_table_match){.index = IR_NO_VALUE};
+    load = entry_load(f, v, table->entry_size);
+    return load && match_load(f, load, table, out);
 }

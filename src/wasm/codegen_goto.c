@@ -1,6 +1,6 @@
-/* Computed gotos: jumps to any of the function's own entries, as interpreters make at the end of each operation. The target
+/* Computed gotos: jumps to any of the function's labels, as interpreters make at the end of each operation. The target
  * is hashed to an index; the switch over it leads to a guard, which compares the target with the one address (of few
- * that share the slot) it stands for. What is none of the function's entries goes to the FLOW_INDIRECT node. */
+ * that share the slot) it stands for. What is no label goes to the FLOW_INDIRECT node. */
 #include "wasm/codegen_internal.h"
 
 #include <string.h>
@@ -10,6 +10,10 @@ enum {
     GOTO_MULTIPLIERS = 512, /* tried, for the fewest shared slots */
 };
 
+struct labels {
+    uint32_t *blocks, count;
+};
+
 static uint32_t
 hash(uint64_t address, uint32_t multiplier, unsigned bits)
 {
@@ -17,13 +21,13 @@ hash(uint64_t address, uint32_t multiplier, unsigned bits)
 }
 
 static uint32_t
-shared_slots(const struct gen *g, uint32_t multiplier, unsigned bits, uint8_t *taken)
+shared_slots(const struct gen *g, const struct labels *l, uint32_t multiplier, unsigned bits, uint8_t *taken)
 {
     uint32_t shared = 0;
 
     memset(taken, 0, (size_t)1 << bits);
-    for (uint32_t i = 0; i < g->fn->slot_count; i++) {
-        uint8_t *slot = &taken[hash(g->o->table.items[g->fn->first_slot + i].address, multiplier, bits)];
+    for (uint32_t i = 0; i < l->count; i++) {
+        uint8_t *slot = &taken[hash(g->f->blocks.items[l->blocks[i]].address, multiplier, bits)];
 
         shared += *slot;
         *slot = 1;
@@ -31,19 +35,19 @@ shared_slots(const struct gen *g, uint32_t multiplier, unsigned bits, uint8_t *t
     return shared;
 }
 
-/* Slots for four to eight times the entries: few are shared, and the table is still dense. */
+/* Slots for four to eight times the labels: few are shared, and the table is still dense. */
 static void
-choose_hash(struct gen *g)
+choose_hash(struct gen *g, const struct labels *l)
 {
     uint32_t state = 0x9e3779b9, best = UINT32_MAX;
     uint8_t *taken;
 
     g->goto_bits = 2;
-    while ((uint32_t)1 << g->goto_bits < 4 * g->fn->slot_count)
+    while ((uint32_t)1 << g->goto_bits < 4 * l->count)
         g->goto_bits++;
     taken = arena_alloc(&g->arena, (size_t)1 << g->goto_bits);
     for (unsigned i = 0; i < GOTO_MULTIPLIERS && best != 0; i++) {
-        uint32_t shared = shared_slots(g, state | 1, g->goto_bits, taken);
+        uint32_t shared = shared_slots(g, l, state | 1, g->goto_bits, taken);
 
         if (shared < best) {
             best = shared;
@@ -53,16 +57,16 @@ choose_hash(struct gen *g)
     }
 }
 
-/* Is it worth making every indirect jump look at the function's own entries first? For an interpreter's
- * computed goto it is; a C++ function with landing pads and a virtual tail call has few of either. */
-static bool
-has_computed_goto(const struct gen *g, uint32_t jumps)
+static struct labels
+find_labels(struct gen *g)
 {
-    const struct wasm_function *fn = g->fn;
+    struct labels l = {.blocks = arena_alloc(&g->arena, g->f->blocks.count * sizeof *l.blocks)};
 
-    if (!fn->contiguous || fn->slot_count > 1u << (GOTO_BITS_MAX - 2))
-        return false;
-    return (fn->slot_count >= 4 && jumps >= 2) || (fn->slot_count >= 16 && jumps >= 1);
+    for (uint32_t i = 0; i < g->f->blocks.count; i++) {
+        if (g->f->blocks.items[i].label)
+            l.blocks[l.count++] = i;
+    }
+    return l;
 }
 
 /* A guard before what the slot held so far. */
@@ -80,18 +84,20 @@ add_guard(struct gen *g, uint64_t address, uint32_t *slot)
 uint32_t
 gen_goto_node(struct gen *g, uint32_t jumps)
 {
-    struct flow_node n = {.kind = FLOW_SWITCH, .index = g->switch_count++};
+    struct flow_node n = {.kind = FLOW_SWITCH, .index = g->switch_count};
+    struct labels l = find_labels(g);
     uint32_t *slots, count;
 
-    if (!has_computed_goto(g, jumps))
+    if (jumps == 0 || l.count == 0 || l.count > 1u << (GOTO_BITS_MAX - 2))
         return g->indirect;
-    choose_hash(g);
+    g->switch_count++;
+    choose_hash(g, &l);
     count = (uint32_t)1 << g->goto_bits;
     slots = arena_alloc(&g->arena, count * sizeof *slots);
     for (uint32_t i = 0; i < count; i++)
         slots[i] = g->indirect;
-    for (uint32_t i = 0; i < g->fn->slot_count; i++) {
-        uint64_t address = g->o->table.items[g->fn->first_slot + i].address;
+    for (uint32_t i = 0; i < l.count; i++) {
+        uint64_t address = g->f->blocks.items[l.blocks[i]].address;
 
         add_guard(g, address, &slots[hash(address, g->goto_multiplier, g->goto_bits)]);
     }

@@ -130,13 +130,8 @@ seal(struct wasm_object *o)
     for (uint32_t i = 0; i < o->table.count; i++) {
         struct wasm_function *fn = &o->functions.items[o->table.items[i].function];
 
-        if (fn->slot_count == 0) {
+        if (fn->slot_count++ == 0)
             fn->first_slot = i;
-            fn->contiguous = true;
-        } else if (fn->first_slot + fn->slot_count != i) {
-            fn->contiguous = false;
-        }
-        fn->slot_count++;
         fn->wrapper_count += o->table.items[i].selector != 0;
     }
     for (uint32_t i = 0; i < o->functions.count; i++) {

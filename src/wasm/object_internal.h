@@ -24,8 +24,7 @@ struct wasm_function {
     uint32_t order;        /* of declaration: the first of equal addresses wins */
     uint32_t index;        /* of the body among the defined functions; wrappers follow */
     uint32_t wrapper_count;
-    uint32_t first_slot, slot_count; /* its table slots, when contiguous */
-    bool contiguous;       /* no other function's entry lies between its own */
+    uint32_t first_slot, slot_count; /* of its entries in the table; others' may lie between */
     bool added;
     struct wasm_code code; /* locals and expression */
 };

@@ -78,6 +78,10 @@ struct x86_insn {
  * inside it. *insn is filled only when the length is positive. Any bytes are allowed. */
 int x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn);
 
+/* The length of an instruction that x86_decode refuses because no x86-64-v2 processor has it (AVX, AVX-512, XOP, TSX ...), by
+ * the shape of its encoding; 0 when it has none. All of them raise #UD here. For telling code from data only. */
+int x86_foreign_length(const uint8_t *bytes, size_t size);
+
 /* Intel syntax, e.g. "add rax, qword ptr [rbx+rcx*8+0x10]"; always terminated. Returns out. */
 char *x86_format(const struct x86_insn *insn, char *out, size_t size);
 

@@ -149,37 +149,58 @@ test_relative_table(void **state)
     static const uint8_t code[] = {0x48, 0x8d, 0x15, 0x00, 0x10, 0x00, 0x00, 0x0f, 0xb6, 0x07, 0x48,
                                    0x63, 0x04, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0};
     static const uint64_t targets[] = {0x1100, 0x1200};
-    struct lift_jump_table table = {.insn_address = 0x1011, .count = 2, .targets = targets,
-                                    .table_address = 0x2007, .entry_size = 4};
-    struct lift_table_pattern p;
+    struct lift_jump_table table = {.insn_address = 0x1011, .count = 2, .targets = targets, .entry_size = 4,
+                                    .table_address = 0x2007, .relative = true, .relative_to = 0x2007};
     const struct ir_block *b = lift_at(0x1000, code, sizeof code, NULL);
 
     assert_int_equal(b->end.kind, IR_T_JUMP_INDIRECT);
-    assert_true(lift_match_jump_table(&func, b, &p));
-    assert_int_equal(p.table_address, 0x2007);
-    assert_int_equal(p.relative_to, 0x2007);
-    assert_int_equal(p.entry_size, 4);
-    assert_int_equal(p.max_index, 255);
     b = lift_at(0x1000, code, sizeof code, &table);
     assert_int_equal(b->end.kind, IR_T_SWITCH);
     assert_int_equal(b->end.target_count, 2);
     assert_int_equal(b->end.targets[1], 0x1200);
     assert_int_equal(op_of(b->end.indirect), IR_ADD64);
+    assert_int_equal(count_ops(IR_EQ64), 0); /* all of it is in the block */
+    table.table_address = 0x2017;
+    assert_int_equal(lift_at(0x1000, code, sizeof code, &table)->end.kind, IR_T_JUMP_INDIRECT);
+}
+
+/* The base comes from another block: the switch holds only while the register has that address. */
+static void
+test_guarded_table(void **state)
+{
+    /* movsxd rax, [rbx + rax*4 + 0x10]; add rax, rbx; jmp rax */
+    static const uint8_t code[] = {0x48, 0x63, 0x44, 0x83, 0x10, 0x48, 0x01, 0xd8, 0xff, 0xe0};
+    static const uint64_t targets[] = {0x1100, 0x1200};
+    struct lift_jump_table table = {.insn_address = 0x1008, .count = 2, .targets = targets, .entry_size = 4,
+                                    .table_address = 0x2010, .relative = true, .relative_to = 0x2000};
+    const struct ir_block *b = lift_at(0x1000, code, sizeof code, &table);
+
+    assert_int_equal(b->end.kind, IR_T_SWITCH);
+    assert_int_equal(op_of(b->end.value), IR_SELECT32);
+    assert_int_equal(count_ops(IR_EQ64), 1); /* one register, one guard */
+    assert_int_equal(count_ops(IR_ADDR), 1);
+    for (size_t i = 0; i < func.ops.count; i++) {
+        if (func.ops.items[i].op == IR_ADDR)
+            assert_int_equal(func.ops.items[i].imm, 0x2000);
+    }
+    table.relative_to = 0x2004; /* two guards, never true together */
+    b = lift_at(0x1000, code, sizeof code, &table);
+    assert_int_equal(b->end.kind, IR_T_SWITCH);
+    assert_int_equal(count_ops(IR_EQ64), 2);
 }
 
 static void
 test_absolute_table(void **state)
 {
     static const uint8_t code[] = {0xff, 0x24, 0xc5, 0x00, 0x00, 0x48, 0x00}; /* jmp [rax*8 + 0x480000] */
-    struct lift_table_pattern p;
-    const struct ir_block *b = lift_at(0x401000, code, sizeof code, NULL);
+    static const uint8_t no_table[] = {0xff, 0x25, 0x00, 0x10, 0x00, 0x00};   /* jmp [rip + 0x1000] */
+    static const uint64_t targets[] = {0x401100, 0x401200, 0x401300};
+    struct lift_jump_table table = {.insn_address = 0x401000, .count = 3, .targets = targets, .entry_size = 8,
+                                    .table_address = 0x480000};
 
-    assert_true(lift_match_jump_table(&func, b, &p));
-    assert_int_equal(p.table_address, 0x480000);
-    assert_int_equal(p.entry_size, 8);
-    assert_int_equal(p.max_index, 0);
-    b = LIFT(0xff, 0x25, 0x00, 0x10, 0x00, 0x00); /* jmp [rip + 0x1000]: no table */
-    assert_false(lift_match_jump_table(&func, b, &p));
+    assert_int_equal(lift_at(0x401000, code, sizeof code, &table)->end.kind, IR_T_SWITCH);
+    table.table_address = 0x402006;
+    assert_int_equal(lift_at(0x401000, no_table, sizeof no_table, &table)->end.kind, IR_T_JUMP_INDIRECT);
 }
 
 /* --- any bytes --- */
@@ -257,7 +278,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare_and_branch), cmocka_unit_test(test_ends),
         cmocka_unit_test(test_division),           cmocka_unit_test(test_insn_limit),
-        cmocka_unit_test(test_relative_table),     cmocka_unit_test(test_absolute_table),
+        cmocka_unit_test(test_relative_table),
+        cmocka_unit_test(test_guarded_table),     cmocka_unit_test(test_absolute_table),
         cmocka_unit_test(test_random_bytes),       cmocka_unit_test(test_libc),
     };
 

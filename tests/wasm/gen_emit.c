@@ -248,6 +248,14 @@ interpreter_dispatch(void)
 }
 
 static void
+begin_label(uint64_t address)
+{
+    struct ir_block *block = ir_begin_block(&b, address);
+
+    block->entry = block->label = true;
+}
+
+static void
 emit_interpreter(void)
 {
     uint64_t entries[] = {0x6000, 0x6010, 0x6020, 0x6030, 0x6040};
@@ -257,16 +265,16 @@ emit_interpreter(void)
     ir_begin_block(&b, 0x6000)->entry = true;
     ir_set(&b, X86_S_R12, ir_const64(&b, 5));
     interpreter_dispatch();
-    ir_begin_block(&b, 0x6010)->entry = true;
+    begin_label(0x6010);
     ir_set(&b, X86_S_RAX, ir_get(&b, X86_S_R12));
     end_return();
-    ir_begin_block(&b, 0x6020)->entry = true;
+    begin_label(0x6020);
     add_imm(X86_S_R12, 1);
     interpreter_dispatch();
-    ir_begin_block(&b, 0x6030)->entry = true;
+    begin_label(0x6030);
     ir_set(&b, X86_S_R12, ir_op2(&b, IR_MUL64, ir_get(&b, X86_S_R12), ir_const64(&b, 2)));
     interpreter_dispatch();
-    ir_begin_block(&b, 0x6040)->entry = true;
+    begin_label(0x6040);
     ir_set(&b, X86_S_R12, ir_op2(&b, IR_SUB64, ir_const64(&b, 0), ir_get(&b, X86_S_R12)));
     interpreter_dispatch();
     add();

@@ -192,11 +192,13 @@ build_block(const struct plan *p, unsigned function, unsigned at)
     struct ir_terminator t = {.kind = IR_T_BRANCH};
     uint64_t targets[4], next = address_of(function, p->count);
     bool entry = false;
+    struct ir_block *block;
     ir_value sp;
 
     for (unsigned k = 0; k < p->entry_count; k++)
         entry |= p->entries[k] == at;
-    ir_begin_block(&b, address_of(function, at))->entry = entry;
+    block = ir_begin_block(&b, address_of(function, at));
+    block->entry = block->label = entry;
     mix(pb, at);
     ir_set(&b, X86_S_RDI, ir_op2(&b, IR_SUB64, ir_get(&b, X86_S_RDI), ir_const64(&b, 1)));
     t.value = ir_op1(&b, IR_EQZ64, ir_get(&b, X86_S_RDI));
