@@ -39,37 +39,6 @@ declare_functions(const struct disc *d, struct wasm_object *o)
     vec_fini(&entries);
 }
 
-static char *
-unlifted_text(const struct disc *d)
-{
-    struct buf text = {0};
-
-    for (size_t i = 0; i < d->unlifted.count; i++) {
-        char item[96];
-        int n = snprintf(item, sizeof item, "%s%s %u", i ? ", " : "", x86_op_name(d->unlifted.items[i].op),
-                         d->unlifted_counts.items[i] + 0u);
-
-        buf_put(&text, item, (size_t)n);
-    }
-    buf_put_u8(&text, 0);
-    return (char *)text.data;
-}
-
-static void
-fill_report(const struct disc *d, const struct elf_image *image, struct elf_report *report)
-{
-    *report = (struct elf_report){
-        .exec_bytes = d->exec_bytes, .covered_bytes = d->covered_bytes, .padding_bytes = d->gap_bytes[DISC_GAP_PADDING],
-        .functions = (uint32_t)d->funcs.count, .unresolved_jumps = disc_unresolved_jumps(d),
-        .is_pie = image->is_pie, .low = image->low, .high = image->high,
-        .unlifted = unlifted_text(d),
-    };
-    if (image->exec_sections.count) {
-        report->exec_low = image->exec_sections.items[0].start;
-        report->exec_high = image->exec_sections.items[image->exec_sections.count - 1].end;
-    }
-}
-
 int
 recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
               struct err *e)
@@ -106,10 +75,8 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     }
     if (result == 0)
         result = wasm_object_finish(o, object, e);
-    if (result == 0) {
-        fill_report(&d, &image, report);
-        report->wasm_bytes = object->size;
-    }
+    if (result == 0)
+        report_make(report, &d, &image, object->size);
     wasm_object_free(o);
     ir_build_fini(&b);
     ir_func_fini(&f);
@@ -124,19 +91,11 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
 static int
 put_report(const struct recompile *r, const struct unit *u, const struct elf_report *report, struct err *e)
 {
-    json_t *j = json_pack("{s:I,s:I,s:I,s:i,s:i,s:I,s:b,s:I,s:I,s:I,s:I,s:s}",
-        "exec", (json_int_t)report->exec_bytes, "covered", (json_int_t)report->covered_bytes,
-        "padding", (json_int_t)report->padding_bytes, "functions", (int)report->functions,
-        "unresolved", (int)report->unresolved_jumps, "wasm", (json_int_t)report->wasm_bytes,
-        "pie", report->is_pie, "low", (json_int_t)report->low, "high", (json_int_t)report->high,
-        "exec_low", (json_int_t)report->exec_low, "exec_high", (json_int_t)report->exec_high,
-        "unlifted", report->unlifted);
-    char *text = j ? json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *text = json_dumps(report->detail, JSON_COMPACT | JSON_SORT_KEYS);
     int result = text ? cache_put(&r->cache, "objects", &u->key, ".json", text, strlen(text), e)
                       : err_set(e, "out of memory");
 
     free(text);
-    json_decref(j);
     return result;
 }
 
@@ -144,25 +103,11 @@ static int
 get_report(const struct recompile *r, struct unit *u, struct err *e)
 {
     char *path = cache_path(&r->cache, "objects", &u->key, ".json");
-    json_t *j = json_load_file(path, 0, NULL);
-    json_int_t exec, covered, padding, wasm, low, high, exec_low, exec_high;
-    int functions, unresolved, pie;
-    const char *unlifted;
+    json_t *detail = json_load_file(path, 0, NULL);
     int result = 0;
 
-    if (!j || json_unpack(j, "{s:I,s:I,s:I,s:i,s:i,s:I,s:b,s:I,s:I,s:I,s:I,s:s}", "exec", &exec, "covered", &covered,
-                          "padding", &padding, "functions", &functions, "unresolved", &unresolved, "wasm", &wasm,
-                          "pie", &pie, "low", &low, "high", &high, "exec_low", &exec_low, "exec_high", &exec_high,
-                          "unlifted", &unlifted) < 0)
+    if (!detail || report_read(&u->report, detail) < 0)
         result = err_set(e, "damaged cache entry %s (remove it and build again)", path);
-    else
-        u->report = (struct elf_report){
-            .exec_bytes = (uint64_t)exec, .covered_bytes = (uint64_t)covered, .padding_bytes = (uint64_t)padding,
-            .functions = (uint32_t)functions, .unresolved_jumps = (uint32_t)unresolved, .is_pie = pie,
-            .wasm_bytes = (uint64_t)wasm, .low = (uint64_t)low, .high = (uint64_t)high,
-            .exec_low = (uint64_t)exec_low, .exec_high = (uint64_t)exec_high, .unlifted = mem_strdup(unlifted),
-        };
-    json_decref(j);
     mem_free(path);
     return result;
 }
@@ -210,7 +155,7 @@ object_run(void *context, size_t index, struct err *e)
     if (result == 0)
         result = cache_put(&p->r->cache, "objects", &u->key, ".wasm", object.data, object.size, e);
     buf_fini(&object);
-    mem_free(report.unlifted);
+    report_fini(&report);
     return result;
 }
 
@@ -452,7 +397,8 @@ void
 recompile_fini(struct recompile *r)
 {
     for (size_t i = 0; i < r->units.count; i++) {
-        mem_free(r->units.items[i].report.unlifted);
+        report_fini(&r->units.items[i].report);
+        vec_fini(&r->units.items[i].paths);
         mem_free(r->units.items[i].reason);
     }
     vec_fini(&r->units);

@@ -6,17 +6,7 @@
 #include "base/vec.h"
 #include "build/cache.h"
 #include "build/progress.h"
-
-/* What the report says about one ELF, kept beside the code object. */
-struct elf_report {
-    uint64_t exec_bytes, covered_bytes, padding_bytes;
-    uint32_t functions, unresolved_jumps;
-    uint64_t wasm_bytes;
-    bool is_pie;
-    uint64_t low, high; /* page-rounded extent, image-relative */
-    uint64_t exec_low, exec_high; /* extent of executable sections */
-    char *unlifted; /* "fyl2x 3, int 1": instruction kinds without lifter and how often; owned */
-};
+#include "build/report.h"
 
 /* Which programs and libraries get precise faults. */
 enum precise_choice { PRECISE_AUTO, PRECISE_ALL, PRECISE_NONE };
@@ -25,6 +15,7 @@ struct unit { /* one distinct ELF of the image */
     const uint64_t *profile; /* further entry points, image-relative, sorted */
     size_t profile_count;
     const char *path;      /* one of its paths, for messages */
+    VEC(const char *) paths; /* all of them, the image's */
     const uint8_t *file;
     size_t size;
     struct sha256 sha256;  /* of the file */

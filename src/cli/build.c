@@ -37,7 +37,7 @@ static const char usage[] =
     "  --precise-faults auto|all|none\n"
     "                       programs whose signal handlers get, and may change, all registers at a fault (default\n"
     "                       auto: those that have such handlers)\n"
-    "  --report FILE        write what was found in each program as JSON\n"
+    "  --report FILE        write what was found in each program, and what is left to the evaluator, as JSON\n"
     "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
     "  -q, --quiet          no progress, no report\n";
 
@@ -137,6 +137,7 @@ collect_elf(void *context, struct tree_inode *inode, const char *path, struct er
     const uint8_t *data;
     const char *reason;
     enum elf_kind kind;
+    size_t at = 0;
 
     (void)e;
     if (!S_ISREG(inode->mode))
@@ -148,12 +149,13 @@ collect_elf(void *context, struct tree_inode *inode, const char *path, struct er
     if (kind != ELF_KIND_X86_64)
         return 0;
     b->elf_files++;
-    for (size_t i = 0; i < b->r.units.count; i++) {
-        if (memcmp(&b->r.units.items[i].sha256, &inode->sha256, SHA256_SIZE) == 0)
-            return 0;
-    }
-    vec_push(&b->r.units, ((struct unit){
-        .path = arena_strdup(&b->image.tree.arena, path), .file = data, .size = inode->size, .sha256 = inode->sha256}));
+    path = arena_strdup(&b->image.tree.arena, path);
+    while (at < b->r.units.count && memcmp(&b->r.units.items[at].sha256, &inode->sha256, SHA256_SIZE) != 0)
+        at++;
+    if (at == b->r.units.count)
+        vec_push(&b->r.units,
+                 ((struct unit){.path = path, .file = data, .size = inode->size, .sha256 = inode->sha256}));
+    vec_push(&b->r.units.items[at].paths, path);
     return 0;
 }
 
@@ -229,11 +231,44 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
     return result;
 }
 
+struct totals {
+    uint64_t text, covered, gaps[DISC_GAP_KIND_COUNT], functions, wasm, unresolved;
+    unsigned programs;
+};
+
+static struct totals
+add_up(const struct build *b)
+{
+    struct totals t = {0};
+
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        const struct unit *u = &b->r.units.items[i];
+
+        if (u->unusable)
+            continue;
+        t.programs++;
+        t.text += u->report.exec_bytes;
+        t.covered += u->report.covered_bytes;
+        for (int k = 0; k < DISC_GAP_KIND_COUNT; k++)
+            t.gaps[k] += u->report.gap_bytes[k];
+        t.functions += u->report.functions;
+        t.wasm += u->report.wasm_bytes;
+        t.unresolved += u->report.unresolved_jumps;
+    }
+    return t;
+}
+
+static double
+percent(uint64_t part, uint64_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 100.0;
+}
+
 static void
 print_report(const struct build *b)
 {
-    uint64_t text = 0, covered = 0, padding = 0, functions = 0, wasm = 0;
-    unsigned programs = 0, unresolved = 0;
+    struct totals t = add_up(b);
+    uint64_t code = t.covered + t.gaps[DISC_GAP_FOREIGN] + t.gaps[DISC_GAP_UNREACHED];
     struct rusage self, children;
     struct stat st;
     double seconds = (double)(progress_now_ns() - b->start_ns) / 1e9;
@@ -241,37 +276,44 @@ print_report(const struct build *b)
     for (size_t i = 0; i < b->r.units.count; i++) {
         const struct unit *u = &b->r.units.items[i];
 
-        if (u->unusable) {
+        if (u->unusable)
             fprintf(stderr, "  kept as data: %s: %s\n", u->path, u->reason);
-            continue;
-        }
-        programs++;
-        text += u->report.exec_bytes;
-        covered += u->report.covered_bytes;
-        padding += u->report.padding_bytes;
-        functions += u->report.functions;
-        wasm += u->report.wasm_bytes;
-        unresolved += u->report.unresolved_jumps;
-        if (u->report.unlifted[0])
+        else if (u->report.unlifted[0])
             fprintf(stderr, "  not recompiled (trap when reached): %s: %s\n", u->path, u->report.unlifted);
     }
     for (size_t i = 0; i < b->skipped.count; i++)
         fprintf(stderr, "  kept as data: %s: %s\n", b->skipped.items[i].path, b->skipped.items[i].reason);
     getrusage(RUSAGE_SELF, &self);
     getrusage(RUSAGE_CHILDREN, &children);
-    fprintf(stderr, "%s: %u programs and libraries (%u files), %.1f MB of text, %llu functions\n", b->image.kind, programs,
-            b->elf_files, (double)text / 1e6, (unsigned long long)functions);
-    fprintf(stderr, "  covered %.2f %% of text that is not padding; %u indirect jumps left to the dispatcher\n",
-            text > padding ? 100.0 * (double)covered / (double)(text - padding) : 100.0, unresolved);
+    fprintf(stderr, "%s: %u programs and libraries (%u files), %.1f MB of text, %llu functions\n", b->image.kind,
+            t.programs, b->elf_files, (double)t.text / 1e6, (unsigned long long)t.functions);
+    fprintf(stderr, "  of %.1f MB that is neither padding nor data %.2f %% recompiled, %.2f %% for other processors, %.2f %% "
+            "left to the evaluator; %llu indirect jumps to unknown places\n", (double)code / 1e6,
+            percent(t.covered, code), percent(t.gaps[DISC_GAP_FOREIGN], code),
+            percent(t.gaps[DISC_GAP_UNREACHED], code), (unsigned long long)t.unresolved);
     fprintf(stderr, "  %.1f MB of text compiled, the rest from the cache; %.1f s, %.0f KB/s; peak memory %ld MB\n",
             (double)b->r.native_bytes_compiled / 1e6, seconds,
             seconds > 0 ? (double)b->r.native_bytes_compiled / seconds / 1e3 : 0,
             (self.ru_maxrss > children.ru_maxrss ? self.ru_maxrss : children.ru_maxrss) / 1024);
     if (stat(b->options.out, &st) == 0)
-        fprintf(stderr, "  %s: %.1f MB (wasm %.1f MB)\n", b->options.out, (double)st.st_size / 1e6, (double)wasm / 1e6);
+        fprintf(stderr, "  %s: %.1f MB (wasm %.1f MB)\n", b->options.out, (double)st.st_size / 1e6,
+                (double)t.wasm / 1e6);
 }
 
-/* --report: one object per program, in the order of the ledger. */
+static json_t *
+total_json(const struct build *b)
+{
+    struct totals t = add_up(b);
+
+    return json_pack("{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I}", "text_bytes", (json_int_t)t.text,
+                     "covered_bytes", (json_int_t)t.covered, "uncovered_bytes", "padding",
+                     (json_int_t)t.gaps[DISC_GAP_PADDING], "foreign", (json_int_t)t.gaps[DISC_GAP_FOREIGN], "data",
+                     (json_int_t)t.gaps[DISC_GAP_DATA], "unreached", (json_int_t)t.gaps[DISC_GAP_UNREACHED],
+                     "functions", (json_int_t)t.functions, "wasm_bytes", (json_int_t)t.wasm, "programs",
+                     (json_int_t)t.programs, "unresolved_jumps", (json_int_t)t.unresolved);
+}
+
+/* --report: totals, and one object per program, in the order of the ledger. */
 static int
 write_report(const struct build *b, struct err *e)
 {
@@ -281,7 +323,7 @@ write_report(const struct build *b, struct err *e)
 
     for (size_t i = 0; i < b->r.units.count; i++) {
         const struct unit *u = &b->r.units.items[i];
-        const struct elf_report *p = &u->report;
+        json_t *program, *paths;
         char hex[SHA256_HEX_SIZE];
 
         if (u->unusable) {
@@ -289,17 +331,17 @@ write_report(const struct build *b, struct err *e)
             continue;
         }
         sha256_hex(&u->sha256, hex);
-        json_array_append_new(programs,
-            json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "path", u->path, "sha256", hex,
-                      "text_bytes", (json_int_t)p->exec_bytes, "covered_bytes", (json_int_t)p->covered_bytes,
-                      "padding_bytes", (json_int_t)p->padding_bytes, "functions", (json_int_t)p->functions,
-                      "unresolved_jumps", (json_int_t)p->unresolved_jumps, "wasm_bytes", (json_int_t)p->wasm_bytes,
-                      "not_recompiled", p->unlifted));
+        paths = json_array();
+        for (size_t k = 0; k < u->paths.count; k++)
+            json_array_append_new(paths, json_string(u->paths.items[k]));
+        program = json_pack("{s:o,s:s}", "paths", paths, "sha256", hex);
+        json_object_update(program, u->report.detail);
+        json_array_append_new(programs, program);
     }
     for (size_t i = 0; i < b->skipped.count; i++)
         json_array_append_new(kept, json_pack("{s:s,s:s}", "path", b->skipped.items[i].path, "reason",
                                               b->skipped.items[i].reason));
-    all = json_pack("{s:o,s:o}", "programs", programs, "kept_as_data", kept);
+    all = json_pack("{s:o,s:o,s:o}", "total", total_json(b), "programs", programs, "kept_as_data", kept);
     text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;
     result = text ? file_write_atomic(b->options.report, text, strlen(text), 0666, e)
                   : err_set(e, "cannot write the report: a path is not UTF-8");
@@ -318,7 +360,7 @@ dump(struct build *b, struct err *e)
         if (recompile_one(&b->r.units.items[i], b->options.dump, &object, &report, e) < 0)
             return -1;
         buf_fini(&object);
-        mem_free(report.unlifted);
+        report_fini(&report);
     }
     return 0;
 }
