@@ -66,11 +66,11 @@ read_absolute_entry(const struct finder *f, uint64_t at, uint64_t *target)
     return false;
 }
 
-/* Entry i; false where there is none that is code. */
+/* The entry at this address; false where there is none that is code. */
 static bool
-read_target(struct finder *f, const struct lift_jump_table *table, uint32_t i, uint64_t *target)
+read_target(struct finder *f, const struct lift_jump_table *table, uint64_t at, uint64_t *target)
 {
-    uint64_t left, at = table->table_address + (uint64_t)i * table->entry_size, v = 0;
+    uint64_t left, v = 0;
     const uint8_t *p;
 
     if (!table->relative && f->image->is_pie)
@@ -118,7 +118,7 @@ read_table(struct finder *f, const struct func *fn, const struct lift_jump_table
 {
     uint32_t n = 0, outside = 0, inside = 0, limit = count == NO_COUNT ? MAX_TABLE : count;
 
-    while (n < limit && read_target(f, table, n, &f->targets[n])) {
+    while (n < limit && read_target(f, table, table->table_address + (uint64_t)n * table->entry_size, &f->targets[n])) {
         if (count == NO_COUNT) {
             bool in = is_inside(fn, f->targets[n]);
 
@@ -232,6 +232,31 @@ take_table(struct finder *f, struct func *fn, const struct ir_block *b, struct f
         finder_add_jump(f, fn, table->targets[i]);
 }
 
+/* An array of records, each with an address of code or none. */
+static bool
+resolve_records(struct finder *f, struct func *fn, uint32_t stride, uint32_t count, struct found_jump *jump)
+{
+    struct lift_jump_table *table = &jump->table;
+    uint32_t misses = 0;
+
+    for (uint32_t i = 0; i < (count == NO_COUNT ? MAX_TABLE : count) && misses < MAX_OUTSIDE; i++) {
+        uint64_t at = table->table_address + (uint64_t)i * stride;
+
+        if (read_target(f, table, at, &f->targets[table->count])) {
+            table->count++;
+            misses = 0;
+        } else {
+            misses++;
+        }
+    }
+    if (table->count == 0)
+        return false;
+    table->targets = arena_copy(&f->disc->arena, f->targets, table->count * sizeof *f->targets);
+    jump->kind = DISC_JUMP_GOTO;
+    take_labels(f, fn, table->targets, table->count);
+    return true;
+}
+
 /* The table that the value says. */
 static bool
 resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const struct value *v,
@@ -242,14 +267,16 @@ resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const
 
     *table = (struct lift_jump_table){.insn_address = jump->address, .table_address = v->base, .entry_size = v->size,
                                       .relative = v->kind == VALUE_TARGET, .relative_to = v->relative};
+    if (v->scale != v->size)
+        return resolve_records(f, fn, v->scale, count, jump);
+    if (table->relative && v->relative < v->base && starts_table(f, v->relative)) {
+        table->table_address = v->relative; /* indexed from its end */
+        count = NO_COUNT;
+    }
     table->count = read_table(f, fn, table, count);
     if (table->count == 0 && table->relative) { /* nothing for the lowest index */
         table->table_address += table->entry_size;
         table->count = read_table(f, fn, table, count == NO_COUNT ? count : count - 1);
-    }
-    if (table->count == 0 && table->relative && v->relative < v->base && starts_table(f, v->relative)) {
-        table->table_address = v->relative; /* indexed from its end */
-        table->count = read_table(f, fn, table, NO_COUNT);
     }
     if (table->count == 0 || (v->likely && (table->count < (count == NO_COUNT ? 2 : count) ||
                                             !is_whole(f, table, table->count)))) {

@@ -250,14 +250,14 @@ load(struct flow *w, const struct value *address, uint64_t offset, unsigned size
         break;
     case VALUE_SLOT:
     case VALUE_SLOT_ANY:
-        if (v.scale == size && size >= 4) {
+        if (v.scale && v.scale % size == 0 && size >= 4) {
             v.kind = v.kind == VALUE_SLOT ? VALUE_ENTRY : VALUE_ENTRY_ANY;
             v.size = (uint8_t)size;
             return v;
         }
         break;
     case VALUE_SCALED:
-        if (offset && v.scale == size && size >= 4) { /* absolute, the table's address is the displacement */
+        if (offset && v.scale && v.scale % size == 0 && size >= 4) { /* absolute, the table's address is the displacement */
             v.kind = VALUE_ENTRY;
             v.size = (uint8_t)size;
             v.base = offset;
@@ -354,6 +354,16 @@ value_of(const struct flow *w, const struct ir_block *b, ir_value v)
                                                                                    : &any;
 }
 
+/* a << n as value v: n; 0 when it is something else. */
+static unsigned
+multiple_of(const struct ir_op *ops, ir_value v, ir_value a)
+{
+    const struct ir_op *op = &ops[v];
+
+    return op->op == IR_SHL64 && op->a == a && ops[op->b].op == IR_CONST64 && ops[op->b].imm < 8
+               ? (unsigned)ops[op->b].imm : 0;
+}
+
 static struct value
 evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
 {
@@ -362,6 +372,10 @@ evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
     switch (op->op) {
     case IR_CONST32: case IR_CONST64: case IR_ADDR:
         return constant(op->imm);
+    case IR_ADD64:
+        if (multiple_of(w->f->ops.items, op->b, op->a))
+            return multiply(a, 1 + (UINT64_C(1) << multiple_of(w->f->ops.items, op->b, op->a)));
+        return add(a, y);
     case IR_GET:
         return op->aux < GPR_COUNT ? w->now.gpr[op->aux] : any;
     case IR_SET:

@@ -13,7 +13,7 @@ enum value_kind {
     VALUE_STACK,  /* rsp at the function's entry + base */
     VALUE_SCALED, /* x * scale, x <= max */
     VALUE_SLOT,   /* base + x * scale, x <= max */
-    VALUE_ENTRY,  /* loaded from a SLOT: size bytes, sign-extended */
+    VALUE_ENTRY,  /* loaded from a SLOT: size bytes, sign-extended, every scale bytes */
     VALUE_TARGET, /* an ENTRY + relative */
     /* As SLOT, ENTRY and TARGET, of a table whose address is not known. */
     VALUE_SLOT_ANY, VALUE_ENTRY_ANY,
