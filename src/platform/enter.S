@@ -186,6 +186,14 @@ FUNCTION platform_switch_stack
     ret
 .size platform_switch_stack, . - platform_switch_stack
 
+/* _Noreturn void platform_sigreturn(void *saved): rt_sigreturn from there. */
+FUNCTION platform_sigreturn
+    movq %rdi, %rsp
+    movl $15, %eax
+    syscall
+    ud2
+.size platform_sigreturn, . - platform_sigreturn
+
 /* First return of a new fiber: entry in rbx, argument in r12. */
 FUNCTION platform_fiber_start
     movq %r12, %rdi

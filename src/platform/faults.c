@@ -10,6 +10,9 @@
 
 enum { PAGE_FAULT_WRITE = 2 }; /* of the processor's error code */
 
+static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                       REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
 volatile enum platform_mode platform_mode;
 void (*platform_on_fault)(const struct platform_fault *f);
 bool (*platform_fault_inside)(uint64_t host_address);
@@ -48,6 +51,55 @@ die_of(int sig, const siginfo_t *info, const ucontext_t *uc)
     _exit(125);
 }
 
+/* --- going back --- */
+
+/* What rt_sigreturn reads: the context at the stack pointer (arch/x86/kernel/signal_64.c), the floating-point state where that
+ * points. */
+enum { RED_ZONE = 128, FXSAVE_SIZE = 512, SOFTWARE_BYTES = 464, FP_XSTATE_MAGIC = 0x46505853, MAX_FP_STATE = 16 << 10 };
+
+static size_t
+fp_state_size(const uint8_t *fp)
+{
+    uint32_t magic, size;
+
+    memcpy(&magic, fp + SOFTWARE_BYTES, sizeof magic);
+    memcpy(&size, fp + SOFTWARE_BYTES + 4, sizeof size);
+    return magic == FP_XSTATE_MAGIC && size > FXSAVE_SIZE ? size : FXSAVE_SIZE;
+}
+
+bool
+platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber, void (*run)(void *saved))
+{
+    ucontext_t *uc = f->context, *saved;
+    size_t fp_size = fp_state_size((const uint8_t *)uc->uc_mcontext.fpregs);
+    uint64_t sp = f->host[4 /* rsp */], fp_at, at;
+
+    if (fp_size > MAX_FP_STATE || sp < platform_fiber_limit(fiber) + fp_size + sizeof *uc + RED_ZONE)
+        return false;
+    fp_at = (sp - RED_ZONE - fp_size) & ~63ull;
+    at = (fp_at - sizeof *uc) & ~15ull;
+    saved = (ucontext_t *)(uintptr_t)at;
+    memcpy((void *)(uintptr_t)fp_at, uc->uc_mcontext.fpregs, fp_size);
+    memcpy(saved, uc, sizeof *uc);
+    saved->uc_mcontext.fpregs = (void *)(uintptr_t)fp_at;
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)run;
+    uc->uc_mcontext.gregs[REG_RDI] = (greg_t)at;
+    uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(at - 8); /* as after a call */
+    uc->uc_mcontext.gregs[REG_EFL] &= ~0x400;          /* DF */
+    return true;
+}
+
+_Noreturn void platform_sigreturn(void *saved); /* enter.S */
+
+_Noreturn void
+platform_fault_retry(void *saved, uint32_t mxcsr)
+{
+    ucontext_t *uc = saved;
+
+    uc->uc_mcontext.fpregs->mxcsr = mxcsr;
+    platform_sigreturn(saved);
+}
+
 static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -57,10 +109,14 @@ on_fault(int sig, siginfo_t *info, void *context)
 
     if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || sig == SIGFPE)) {
         const ucontext_t *uc = context;
-        struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address,
+        struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address, .context = context,
+                                   .host_pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP],
                                    .write = (uc->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) != 0};
 
+        for (unsigned i = 0; i < sizeof register_order / sizeof *register_order; i++)
+            f.host[i] = (uint64_t)uc->uc_mcontext.gregs[register_order[i]];
         platform_on_fault(&f);
+        return;
     }
     if (platform_mode == PLATFORM_KERNEL && inside) {
         void *page = (void *)(uintptr_t)(address & ~(uint64_t)(PAGE_SIZE - 1));

@@ -99,12 +99,20 @@ struct platform_fault {
     int sig, code;
     bool write; /* SIGSEGV, SIGBUS: a write */
     uint64_t address;
+    uint64_t host_pc, host[16]; /* the host's registers, by x86 number */
+    void *context;              /* ucontext_t of the host's signal */
 };
-/* Called on the alternate stack for a fault while guest code ran; must platform_jump away. In PLATFORM_KERNEL mode a
- * fault at an address for which `inside` is true is mended with a zero page and counted. */
+/* Called on the alternate stack for a fault while guest code ran; must platform_jump away, or return after
+ * platform_fault_divert. In PLATFORM_KERNEL mode a fault at an address for which `inside` is true is mended with a zero
+ * page and counted. */
 extern void (*platform_on_fault)(const struct platform_fault *f);
 extern bool (*platform_fault_inside)(uint64_t host_address);
 extern volatile unsigned platform_mended_faults;
+/* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
+ * the signal handler has returned. False: no room there. */
+bool platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber, void (*run)(void *saved));
+/* Goes back to the instruction that faulted, with all host registers as they were but MXCSR. */
+_Noreturn void platform_fault_retry(void *saved, uint32_t mxcsr);
 
 /* --- entropy, machine --- */
 void platform_random(void *buf, size_t size);

@@ -10,6 +10,18 @@ struct run_frame {
     uint64_t stop_pc, stop_rsp;
 };
 
+/* A fault of compiled code whose registers nobody knows, while its handler runs below that code (faults.c). */
+struct fault_record {
+    struct fault_record *outer;
+    uint64_t gpr[16], rip; /* what the handler was told */
+    uint64_t host_pc;
+    uint64_t frame;        /* its signal frame; 0: not made yet */
+    bool returned;         /* by sigreturn from that frame */
+};
+
+/* Values of task.base's jump. */
+enum { JUMP_RESTART = 1, JUMP_FAULT };
+
 /* --- sched.c --- */
 int sched_prepare(struct task *t);
 
@@ -19,9 +31,18 @@ _Noreturn void run_restart(void);        /* drops every frame; goes on at x86_cp
 bool proc_forced_limit(void);            /* --stress budget */
 void syscall_edge(void);                 /* a syscall instruction was executed; rip is after it */
 void poll_edge(void);                    /* preemption and signals */
-void run_trap(unsigned vector, uint64_t pc);
 void run_init(void);
+/* Runs the guest until the handler of this fault has returned: true; else whoever is further out goes on. */
+bool run_until_returned(const struct fault_record *fault);
 extern bool stress_unwind, stress_budget, stress_evaluate;
+
+/* --- faults.c --- */
+void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */
+void fault_init(void);
+void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
+bool fault_is_over(const struct fault_record *fault);
+/* sigreturn from a fault's frame with other registers than were delivered. fault: NULL when its frames are gone. */
+_Noreturn void fault_refuse_change(const struct fault_record *fault);
 
 /* --- process.c --- */
 extern struct process *init_process;

@@ -97,6 +97,7 @@ struct task {
     struct platform_fiber *fiber;
     struct platform_jump base;   /* the base dispatcher of the fiber */
     struct run_frame *frame;     /* innermost nested run */
+    struct fault_record *fault;  /* innermost fault whose handler runs below compiled code */
     uint64_t started_ns;         /* monotonic, of this time slice */
     uint64_t cpu_ns;
     uint64_t blocked, saved_blocked;

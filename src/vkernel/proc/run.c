@@ -20,23 +20,17 @@
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
-enum { STACK_MARGIN = 64 << 10, RUN_MINIMUM_STACK = 48 << 10 };
-enum { JUMP_RESTART = 1, JUMP_FAULT };
+enum { RUN_MINIMUM_STACK = 48 << 10 };
 
 /* The function table of the artifact's compiled code; absent in a vkernel without any. */
 extern const void *const ingot_table[] __attribute__((weak));
 
 bool stress_unwind, stress_budget, stress_evaluate;
 
-static struct platform_fault pending_fault; /* between the host's handler and the base dispatcher */
-static unsigned pending_trap;
-static uint64_t pending_trap_pc;
-
 void kernel_syscall_c(uint64_t next);
 void kernel_poll_c(uint64_t pc);
 void kernel_enter_c(uint64_t link);
 _Noreturn void kernel_trap_c(uint64_t pc);
-_Noreturn void kernel_wasm_trap(int kind);
 
 bool
 proc_forced_limit(void)
@@ -178,6 +172,22 @@ run_nested(uint64_t stop_pc, uint64_t stop_rsp)
     return cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
 }
 
+bool
+run_until_returned(const struct fault_record *fault)
+{
+    struct task *t = sched_current;
+    struct run_frame f = {.outer = t->frame, .stop_rsp = UINT64_MAX};
+
+    t->frame = &f;
+    do {
+        run_step();
+        if (signal_work(t))
+            signal_deliver(-1);
+    } while (!fault_is_over(fault) && !stack_low());
+    t->frame = f.outer;
+    return fault_is_over(fault);
+}
+
 /* --- edges --- */
 
 void
@@ -297,159 +307,6 @@ kernel_trap_c(uint64_t pc)
     platform_leave();
 }
 
-/* --- exceptions --- */
-
-/* As Linux chooses (arch/x86/kernel/fpu/core.c, fpu__exception_code). */
-static int
-x87_exception_code(const struct x86_x87 *f)
-{
-    unsigned pending = f->status & ~f->control;
-
-    return pending & 1 ? FPE_FLTINV : pending & 4 ? FPE_FLTDIV : pending & 8 ? FPE_FLTOVF : pending & 0x12 ? FPE_FLTUND : FPE_FLTRES;
-}
-
-void
-run_trap(unsigned vector, uint64_t pc)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-
-    cpu->rip = pc;
-    switch (vector) {
-    case IR_TRAP_DE:
-        signal_force(SIGFPE, FPE_INTDIV, pc, 0);
-        break;
-    case IR_TRAP_DB:
-        cpu->rip = pc + 1;
-        signal_force(SIGTRAP, TRAP_BRKPT, pc + 1, 1);
-        break;
-    case IR_TRAP_BP:
-        cpu->rip = pc + 1;
-        signal_force(SIGTRAP, SI_KERNEL, 0, 3);
-        break;
-    case IR_TRAP_GP:
-        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
-        break;
-    case 16: /* #MF */
-        signal_force(SIGFPE, x87_exception_code(&cpu->x87), pc, (int)vector);
-        break;
-    case IR_TRAP_UNLIFTED:
-        platform_log("ingot: %s[%d]: no lifter for the instruction at %#llx\n", current_process()->comm,
-                     current_process()->pid, (unsigned long long)pc);
-        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
-        break;
-    default:
-        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
-        break;
-    }
-}
-
-_Noreturn void
-x86_raise(unsigned vector, uint64_t pc)
-{
-    platform_mode = PLATFORM_KERNEL;
-    pending_fault.sig = 0;
-    pending_trap = vector;
-    pending_trap_pc = pc;
-    platform_jump(&sched_current->base, JUMP_FAULT);
-}
-
-void
-kernel_wasm_trap(int kind)
-{
-    enum { TRAP_UNREACHABLE, TRAP_DIVIDE, TRAP_OVERFLOW }; /* aot's numbers */
-    struct x86_cpu *cpu = x86_this_cpu();
-
-    /* The trapping instruction is not known: the state is that of the last kernel entry. */
-    x86_raise(kind == TRAP_DIVIDE || kind == TRAP_OVERFLOW ? IR_TRAP_DE : IR_TRAP_UD, cpu->rip);
-}
-
-void
-x86_apply_mxcsr(void)
-{
-    _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
-}
-
-uint64_t
-x86_random(void)
-{
-    uint64_t v;
-
-    platform_random(&v, sizeof v);
-    return v;
-}
-
-void
-x86_collect_mxcsr(void)
-{
-    x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;
-}
-
-static bool
-fault_inside(uint64_t host)
-{
-    uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
-    uint64_t guest = host - base;
-    struct mm *mm;
-    struct vma *v;
-
-    if (!sched_current || host < base || guest >= 8ull << 30)
-        return false;
-    if (platform_mode != PLATFORM_KERNEL)
-        return true;
-    mm = sched_current->process->mm;
-    v = mm ? mm_find(mm, guest) : NULL;
-    return v && v->start <= guest;
-}
-
-/* On the host's signal stack. */
-static void
-on_guest_fault(const struct platform_fault *f)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-
-    pending_fault = *f;
-    pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
-    if (platform_mode == PLATFORM_EVAL) {
-        cpu->rip = eval_fault_address(sched_current->process->mm->eval);
-    } else {
-        struct vma *v = mm_find(sched_current->process->mm, cpu->gpr[X86_RSP]);
-        uint64_t rsp = cpu->gpr[X86_RSP];
-
-        /* Promoted registers are those of the last kernel entry: leave room for frames made since. */
-        if (v && v->start <= rsp && rsp - v->start > 2 * STACK_MARGIN)
-            cpu->gpr[X86_RSP] = rsp - STACK_MARGIN;
-    }
-    platform_mode = PLATFORM_KERNEL;
-    platform_jump(&sched_current->base, JUMP_FAULT);
-}
-
-static void
-deliver_fault(void)
-{
-    struct mm *mm = sched_current->process->mm;
-    uint64_t address = pending_fault.address;
-    struct vma *v = mm_find(mm, address);
-    bool mapped = v && v->start <= address;
-    int sig = pending_fault.sig;
-    unsigned err = PF_USER | (pending_fault.write ? PF_WRITE : 0) | (mapped && v->prot ? PF_PRESENT : 0);
-
-    if (sig == 0) {
-        run_trap(pending_trap, pending_trap_pc);
-        return;
-    }
-    if (sig == SIGFPE) {
-        signal_force(SIGFPE, pending_fault.code, x86_cpu_tls.rip, 19);
-        return;
-    }
-    /* The part of a file mapping beyond the file's end has no host pages. */
-    if (mapped && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
-        (sig == SIGBUS || (v->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) ||
-         ((v->prot & PROT_READ) && mm_beyond_file(v, address))))
-        signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
-    else
-        signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);
-}
-
 /* --- fibers --- */
 
 void
@@ -465,11 +322,13 @@ task_run(struct task *first)
 
     if (platform_mark(&first->base) == JUMP_FAULT) {
         sched_current->frame = NULL;
+        sched_current->fault = NULL;
         x86_apply_mxcsr();
-        deliver_fault();
+        fault_deliver();
     }
     t = sched_current;
     t->frame = NULL;
+    t->fault = NULL;
     platform_mode = PLATFORM_KERNEL;
     if (t->set_child_tid) {
         int tid = t->tid;
@@ -489,6 +348,5 @@ task_run(struct task *first)
 void
 run_init(void)
 {
-    platform_on_fault = on_guest_fault;
-    platform_fault_inside = fault_inside;
+    fault_init();
 }

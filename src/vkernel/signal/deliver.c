@@ -17,6 +17,7 @@ enum {
     UC_SIGCONTEXT_SS = 2,
     UC_STRICT_RESTORE_SS = 4,
     SYSCALL_LENGTH = 2,
+    REGISTERS_UNKNOWN = 0x696e676f, /* in a reserved word of a fault's frame: handlers can not change them */
     SA_RESTORER_FLAG = 0x04000000,
     RFLAGS_TF = 0x100,
 };
@@ -156,6 +157,10 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     };
     frame.sigmask = mask;
     memcpy(frame.info, info, sizeof frame.info);
+    if (t->fault && t->fault->frame == 0) {
+        t->fault->frame = sp;
+        frame.mc.reserved[0] = REGISTERS_UNKNOWN;
+    }
     if (copy_to_guest(fx_at, &fx, sizeof fx) < 0 || copy_to_guest(sp, &frame, sizeof frame) < 0)
         return false;
 
@@ -176,6 +181,22 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     return true;
 }
 
+/* From the handler of a fault whose registers were made up: only to the very same. */
+static void
+return_to_fault(struct task *t, const struct guest_sigframe *frame, uint64_t at)
+{
+    struct fault_record *fault = t->fault;
+    const struct guest_sigcontext *mc = &frame->mc;
+    const uint64_t gpr[16] = {mc->rax, mc->rcx, mc->rdx, mc->rbx, mc->rsp, mc->rbp, mc->rsi, mc->rdi,
+                              mc->r8, mc->r9, mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15};
+
+    while (fault && fault->frame != at)
+        fault = fault->outer;
+    if (!fault || fault != t->fault || mc->rip != fault->rip || memcmp(gpr, fault->gpr, sizeof gpr) != 0)
+        fault_refuse_change(fault);
+    fault->returned = true;
+}
+
 int64_t
 sys_rt_sigreturn(const uint64_t a[6])
 {
@@ -186,6 +207,8 @@ sys_rt_sigreturn(const uint64_t a[6])
 
     if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
         goto bad;
+    if (frame.mc.reserved[0] == REGISTERS_UNKNOWN)
+        return_to_fault(t, &frame, cpu->gpr[X86_RSP] - 8);
     if (frame.mc.fpstate) {
         if (copy_from_guest(&fx, frame.mc.fpstate, sizeof fx) < 0)
             goto bad;

@@ -1,0 +1,286 @@
+/* Exceptions and faults of guest code, and what becomes of them.
+ *
+ * The evaluator and explicit exceptions leave all state exact. A fault of compiled code comes from the host: with precise
+ * faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's. Then the handler runs
+ * below the frames of compiled code, with the state of the last kernel entry and an address in the right function, and when it
+ * returns without having changed the registers the host's instruction is done again: enough for all handlers that repair
+ * the memory, print, or leave by longjmp. One that does change them can not be obeyed, and ends the process with a message. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <xmmintrin.h>
+
+#include "eval/eval.h"
+#include "ir/ir.h"
+#include "platform/platform.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/fault_map.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/helpers.h"
+
+enum { STACK_MARGIN = 64 << 10, SCANNED_WORDS = 1024 };
+
+static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
+static unsigned pending_trap;
+static uint64_t pending_trap_pc;
+
+_Noreturn void kernel_wasm_trap(int kind);
+
+/* --- exceptions --- */
+
+/* As Linux chooses (arch/x86/kernel/fpu/core.c, fpu__exception_code). */
+static int
+x87_exception_code(const struct x86_x87 *f)
+{
+    unsigned pending = f->status & ~f->control;
+
+    return pending & 1 ? FPE_FLTINV : pending & 4 ? FPE_FLTDIV : pending & 8 ? FPE_FLTOVF : pending & 0x12 ? FPE_FLTUND : FPE_FLTRES;
+}
+
+void
+run_trap(unsigned vector, uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    cpu->rip = pc;
+    switch (vector) {
+    case IR_TRAP_DE:
+        signal_force(SIGFPE, FPE_INTDIV, pc, 0);
+        break;
+    case IR_TRAP_DB:
+        cpu->rip = pc + 1;
+        signal_force(SIGTRAP, TRAP_BRKPT, pc + 1, 1);
+        break;
+    case IR_TRAP_BP:
+        cpu->rip = pc + 1;
+        signal_force(SIGTRAP, SI_KERNEL, 0, 3);
+        break;
+    case IR_TRAP_GP:
+        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+        break;
+    case 16: /* #MF */
+        signal_force(SIGFPE, x87_exception_code(&cpu->x87), pc, (int)vector);
+        break;
+    case IR_TRAP_UNLIFTED:
+        platform_log("ingot: %s[%d]: no lifter for the instruction at %#llx\n", current_process()->comm,
+                     current_process()->pid, (unsigned long long)pc);
+        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
+        break;
+    default:
+        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
+        break;
+    }
+}
+
+_Noreturn void
+x86_raise(unsigned vector, uint64_t pc)
+{
+    platform_mode = PLATFORM_KERNEL;
+    pending_fault.sig = 0;
+    pending_trap = vector;
+    pending_trap_pc = pc;
+    platform_jump(&sched_current->base, JUMP_FAULT);
+}
+
+void
+kernel_wasm_trap(int kind)
+{
+    enum { TRAP_UNREACHABLE, TRAP_DIVIDE, TRAP_OVERFLOW }; /* aot's numbers */
+
+    /* Compiled code checks first what can trap, so that this is a bug; the state is that of the last kernel entry. */
+    x86_raise(kind == TRAP_DIVIDE || kind == TRAP_OVERFLOW ? IR_TRAP_DE : IR_TRAP_UD, x86_this_cpu()->rip);
+}
+
+void
+x86_apply_mxcsr(void)
+{
+    _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
+}
+
+uint64_t
+x86_random(void)
+{
+    uint64_t v;
+
+    platform_random(&v, sizeof v);
+    return v;
+}
+
+void
+x86_collect_mxcsr(void)
+{
+    x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;
+}
+
+/* --- faults --- */
+
+static bool
+fault_inside(uint64_t host)
+{
+    uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
+    uint64_t guest = host - base;
+    struct mm *mm;
+    struct vma *v;
+
+    if (!sched_current || host < base || guest >= 8ull << 30)
+        return false;
+    if (platform_mode != PLATFORM_KERNEL)
+        return true;
+    mm = sched_current->process->mm;
+    v = mm ? mm_find(mm, guest) : NULL;
+    return v && v->start <= guest;
+}
+
+/* A fault in a helper: is the code that called it precise? Then all state is in its globals. The first word on the stack that is
+ * an address of compiled code is where the helper returns to; C has no use for others. */
+static bool
+called_precisely(const struct platform_fault *f)
+{
+    const uint64_t *word = (const uint64_t *)(uintptr_t)(f->host[X86_RSP] & ~7ull);
+
+    for (unsigned i = 0; i < SCANNED_WORDS; i++) {
+        enum fault_code code = fault_code_at(word[i]);
+
+        if (code != FAULT_CODE_NONE)
+            return code == FAULT_CODE_PRECISE;
+    }
+    return false;
+}
+
+static bool
+find_state(const struct platform_fault *f)
+{
+    enum fault_code code = fault_code_at(f->host_pc);
+
+    if (platform_mode == PLATFORM_EVAL) {
+        x86_this_cpu()->rip = eval_fault_address(sched_current->process->mm->eval);
+        return true;
+    }
+    return code == FAULT_CODE_PRECISE ? fault_map_apply(f) : code == FAULT_CODE_NONE && called_precisely(f);
+}
+
+/* The registers are those of the last kernel entry: an address in the right function, and room for frames made since. */
+static void
+guess_state(const struct platform_fault *f)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct vma *v = mm_find(sched_current->process->mm, cpu->gpr[X86_RSP]);
+    uint64_t rsp = cpu->gpr[X86_RSP], function;
+    const char *path;
+
+    if (v && v->start <= rsp && rsp - v->start > 2 * STACK_MARGIN)
+        cpu->gpr[X86_RSP] = rsp - STACK_MARGIN;
+    function = fault_function(f->host_pc, &path);
+    if (function != 0)
+        cpu->rip = function;
+}
+
+static bool
+has_handler(int sig)
+{
+    const struct task *t = sched_current;
+    uint64_t handler = t->process->actions[sig].handler;
+
+    return handler != (uint64_t)(uintptr_t)SIG_DFL && handler != (uint64_t)(uintptr_t)SIG_IGN &&
+           !(t->blocked & SIGNAL_BIT(sig));
+}
+
+bool
+fault_is_over(const struct fault_record *fault)
+{
+    const struct x86_cpu *cpu = x86_this_cpu();
+
+    return fault->returned && cpu->rip == fault->rip && memcmp(cpu->gpr, fault->gpr, sizeof fault->gpr) == 0;
+}
+
+/* On the fiber's stack, below the compiled code that faulted. */
+static void
+run_handler_below(void *saved)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct task *t = sched_current;
+    struct fault_record fault = {.outer = t->fault, .rip = cpu->rip, .host_pc = pending_fault.host_pc};
+    struct x86_cpu before = *cpu;
+    bool over;
+
+    platform_mode = PLATFORM_KERNEL;
+    memcpy(fault.gpr, cpu->gpr, sizeof fault.gpr);
+    x86_apply_mxcsr();
+    fault_deliver();
+    t->fault = &fault;
+    signal_deliver(-1);
+    over = run_until_returned(&fault);
+    t->fault = fault.outer;
+    if (!over)
+        platform_leave();
+    /* Compiled code expects its globals unchanged; the handler may have masked floating-point exceptions. */
+    before.limit = cpu->limit;
+    before.mxcsr = cpu->mxcsr;
+    *cpu = before;
+    platform_mode = PLATFORM_COMPILED;
+    platform_fault_retry(saved, cpu->mxcsr & 0xffff);
+}
+
+/* On the host's signal stack. */
+static void
+on_guest_fault(const struct platform_fault *f)
+{
+    bool exact = find_state(f);
+
+    pending_fault = *f;
+    pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
+    if (!exact) {
+        guess_state(f);
+        if (has_handler(f->sig) && platform_fault_divert(f, sched_current->fiber, run_handler_below))
+            return;
+    }
+    platform_mode = PLATFORM_KERNEL;
+    platform_jump(&sched_current->base, JUMP_FAULT);
+}
+
+void
+fault_refuse_change(const struct fault_record *fault)
+{
+    const char *path = NULL;
+
+    if (fault)
+        fault_function(fault->host_pc, &path);
+    platform_log("ingot: %s[%d]: a signal handler changed registers at a fault in %s, which was compiled without precise "
+                 "faults: build with --precise-faults=all\n",
+                 current_process()->comm, current_process()->pid, path ? path : "a program");
+    group_exit(SIGSEGV);
+}
+
+void
+fault_deliver(void)
+{
+    struct mm *mm = sched_current->process->mm;
+    uint64_t address = pending_fault.address;
+    struct vma *v = mm_find(mm, address);
+    bool mapped = v && v->start <= address;
+    int sig = pending_fault.sig;
+    unsigned err = PF_USER | (pending_fault.write ? PF_WRITE : 0) | (mapped && v->prot ? PF_PRESENT : 0);
+
+    if (sig == 0) {
+        run_trap(pending_trap, pending_trap_pc);
+        return;
+    }
+    if (sig == SIGFPE) {
+        signal_force(SIGFPE, pending_fault.code, x86_cpu_tls.rip, 19);
+        return;
+    }
+    /* The part of a file mapping beyond the file's end has no host pages. */
+    if (mapped && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
+        (sig == SIGBUS || (v->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) ||
+         ((v->prot & PROT_READ) && mm_beyond_file(v, address))))
+        signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
+    else
+        signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);
+}
+
+void
+fault_init(void)
+{
+    platform_on_fault = on_guest_fault;
+    platform_fault_inside = fault_inside;
+}
