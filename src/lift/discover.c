@@ -12,12 +12,12 @@
 
 #include "lift/discover_internal.h"
 
-enum { MAX_ROUNDS = 32, JUMP_WORK = 4 << 20 };
+enum { MAX_ROUNDS = 32, LOOK_AHEAD = 64, JUMP_WORK = 4 << 20 };
 
 /* --- seeds and functions --- */
 
-static int
-compare_u64(const void *a, const void *b)
+int
+finder_compare_addresses(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
@@ -215,7 +215,7 @@ collect_words(struct finder *f)
     }
     if (!f->words.count)
         return;
-    qsort(f->words.items, f->words.count, sizeof(uint64_t), compare_u64);
+    qsort(f->words.items, f->words.count, sizeof(uint64_t), finder_compare_addresses);
     for (size_t i = 0; i < f->words.count; i++) {
         if (kept == 0 || f->words.items[kept - 1] != f->words.items[i])
             f->words.items[kept++] = f->words.items[i];
@@ -273,10 +273,15 @@ note_references(struct finder *f, const struct func *fn, const struct x86_insn *
             if (insn->op == X86_OP_LEA && finder_range(f, to)) {
                 const struct elf_fde *fde = finder_fde(f, to);
 
-                if (fde)
+                if (to > fn->address && to < fn->limit)
+                    vec_push(&f->lea_labels, to);
+                if (fde && fde->start == to)
                     finder_add_target(f, to);
                 else if (!fn->done)
                     vec_push(&f->weak, to);
+            } else if (finder_range(f, to)) {
+                if (!fn->done)
+                    vec_push(&f->text_refs, to);
             } else if (insn->op == X86_OP_LEA && elf_image_at(f->image, to, NULL)) {
                 vec_push(&f->lea_targets, to);
             }
@@ -388,7 +393,7 @@ finder_add_jump(struct finder *f, const struct func *fn, uint64_t target)
 static int
 compare_steps(const void *a, const void *b)
 {
-    return compare_u64(&((const struct step *)a)->address, &((const struct step *)b)->address);
+    return finder_compare_addresses(&((const struct step *)a)->address, &((const struct step *)b)->address);
 }
 
 /* Jump target lists that overlap instructions: the earlier stream falls into the later one's next. */
@@ -450,7 +455,7 @@ explore(struct finder *f, uint32_t index)
     struct func fn = f->funcs.items[index];
 
     f->stamp++;
-    f->steps.count = f->work.count = f->lea_targets.count = fn.jumps.count = 0;
+    f->steps.count = f->work.count = f->lea_targets.count = f->lea_labels.count = fn.jumps.count = 0;
     visit(f, fn.address);
     for (size_t i = 0; i < fn.entries.count; i++)
         visit(f, fn.entries.items[i]);
@@ -505,6 +510,46 @@ mark_covered(struct finder *f)
 }
 
 
+/* Constants lie between functions of hand-written assembly, and their addresses are taken as those of functions are. */
+static bool
+looks_like_code(struct finder *f, uint64_t address)
+{
+    for (int i = 0; i < LOOK_AHEAD; i++) {
+        const struct text_range *r = finder_range(f, address);
+        const uint8_t *p = r ? r->bytes + (address - r->start) : NULL;
+        struct x86_insn insn;
+        int n = r ? x86_decode(p, r->end - address, address, &insn) : 0;
+
+        if (!r || r->covered[address - r->start])
+            return r != NULL;
+        if (n <= 0) {
+            n = x86_foreign_length(p, r->end - address, address, NULL);
+            if (n <= 0)
+                return false;
+            address += (unsigned)n;
+            continue;
+        }
+        if (p[0] == 0 && p[1] == 0) /* zeros are add [rax], al */
+            return false;
+        switch (x86_flow(&insn)) {
+        case X86_FLOW_JUMP: case X86_FLOW_BRANCH: case X86_FLOW_CALL:
+            if (!finder_range(f, (uint64_t)insn.operand[0].imm))
+                return false;
+            if (x86_flow(&insn) == X86_FLOW_JUMP)
+                return true;
+            break;
+        case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_RETURN:
+            return true;
+        case X86_FLOW_TRAP:
+            return insn.op == X86_OP_UD2 || insn.op == X86_OP_INT3 || insn.op == X86_OP_HLT;
+        default:
+            break;
+        }
+        address += (unsigned)n;
+    }
+    return true;
+}
+
 static void
 take_weak(struct finder *f)
 {
@@ -516,7 +561,9 @@ take_weak(struct finder *f)
             uint64_t address = f->weak.items[i];
             struct text_range *r = finder_range(f, address);
 
-            if (!r->covered[address - r->start])
+            if (!looks_like_code(f, address))
+                vec_push(&f->text_refs, address);
+            else if (!r->covered[address - r->start] || (f->image->is_pie && finder_fde(f, address)))
                 finder_add_target(f, address);
         }
         memmove(f->weak.items, f->weak.items + count, (f->weak.count - count) * sizeof *f->weak.items);
@@ -579,9 +626,32 @@ settle_open_ended(struct finder *f)
 /* --- the result --- */
 
 static int
+compare_jumps(const void *a, const void *b)
+{
+    const struct disc_jump *x = a, *y = b;
+
+    return x->address != y->address ? (x->address < y->address ? -1 : 1) : x->kind - y->kind;
+}
+
+/* Functions of files without unwind tables may share code: each jump once, as the one that knows most. */
+static void
+sort_jumps(struct disc *d)
+{
+    size_t kept = 0;
+
+    if (d->jumps.count)
+        qsort(d->jumps.items, d->jumps.count, sizeof *d->jumps.items, compare_jumps);
+    for (size_t i = 0; i < d->jumps.count; i++) {
+        if (kept == 0 || d->jumps.items[kept - 1].address != d->jumps.items[i].address)
+            d->jumps.items[kept++] = d->jumps.items[i];
+    }
+    d->jumps.count = kept;
+}
+
+static int
 compare_funcs(const void *a, const void *b)
 {
-    return compare_u64(&((const struct func *)a)->address, &((const struct func *)b)->address);
+    return finder_compare_addresses(&((const struct func *)a)->address, &((const struct func *)b)->address);
 }
 
 static struct disc_block *
@@ -688,8 +758,10 @@ close_finder(struct finder *f)
     vec_fini(&f->work);
     vec_fini(&f->steps);
     vec_fini(&f->lea_targets);
+    vec_fini(&f->lea_labels);
     vec_fini(&f->weak);
     vec_fini(&f->foreign);
+    vec_fini(&f->text_refs);
     vec_fini(&f->words);
     vec_fini(&f->data_refs);
     mem_free(f->targets);
@@ -728,6 +800,7 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *profile,
         qsort(f.funcs.items, f.funcs.count, sizeof(struct func), compare_funcs);
     for (size_t i = 0; i < f.funcs.count; i++)
         put_func(&f, d, &f.funcs.items[i]);
+    sort_jumps(d);
     close_finder(&f);
     return 0;
 }

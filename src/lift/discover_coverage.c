@@ -1,4 +1,6 @@
 /* What the text that no block covers is. */
+#include <stdlib.h>
+
 #include "lift/discover_internal.h"
 
 /* The length of the fill at p, or 0: a nop of any length, int3, or a zero byte. */
@@ -27,12 +29,29 @@ put_gap(struct finder *f, uint64_t start, uint64_t end, enum disc_gap_kind kind)
     f->disc->gap_bytes[kind] += end - start;
 }
 
+/* The first address in start..end that something uses as data, or end. */
+static uint64_t
+first_data_ref(const struct finder *f, uint64_t start, uint64_t end)
+{
+    size_t low = 0, high = f->text_refs.count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (f->text_refs.items[mid] < start)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < f->text_refs.count && f->text_refs.items[low] < end ? f->text_refs.items[low] : end;
+}
+
 /* Fill is padding where it follows code (or the start of the section) or goes on to code (or the end). */
 static void
 measure_gap(struct finder *f, const struct text_range *r, uint64_t start, uint64_t end)
 {
     const uint8_t *bytes = r->bytes - r->start, *stop = bytes + end;
-    uint64_t at = start, tail;
+    uint64_t at = start, tail, data;
     unsigned n;
 
     while (at < end && (n = fill_length(bytes + at, stop)) != 0)
@@ -49,7 +68,9 @@ measure_gap(struct finder *f, const struct text_range *r, uint64_t start, uint64
             break;
         tail = from;
     }
-    put_gap(f, at, tail, DISC_GAP_UNREACHED);
+    data = first_data_ref(f, at, tail);
+    put_gap(f, at, data, DISC_GAP_UNREACHED);
+    put_gap(f, data, tail, DISC_GAP_DATA);
     put_gap(f, tail, end, DISC_GAP_PADDING);
 }
 
@@ -68,8 +89,13 @@ mark_foreign(struct finder *f, uint64_t address)
         int n = x86_decode(p, r->end - address, address, &insn);
         enum x86_flow flow = n > 0 ? x86_flow(&insn) : X86_FLOW_NEXT;
 
-        if (n <= 0)
-            n = x86_foreign_length(p, r->end - address);
+        if (n <= 0) {
+            uint64_t data;
+
+            n = x86_foreign_length(p, r->end - address, address, &data);
+            if (n > 0 && data)
+                vec_push(&f->text_refs, data);
+        }
         if (n <= 0 || (uint64_t)n > r->end - address)
             return;
         for (int i = 0; i < n; i++) {
@@ -93,17 +119,31 @@ find_foreign(struct finder *f)
         uint64_t address = f->foreign.items[i];
         struct text_range *r = finder_range(f, address);
 
-        if (r && x86_foreign_length(r->bytes + (address - r->start), r->end - address) > 0)
+        if (r && x86_foreign_length(r->bytes + (address - r->start), r->end - address, address, NULL) > 0)
             vec_push(&f->work, address);
     }
     while (f->work.count)
         mark_foreign(f, f->work.items[--f->work.count]);
 }
 
+static void
+collect_objects(struct finder *f)
+{
+    for (size_t i = 0; i < f->image->symbols.count; i++) {
+        const struct elf_symbol *s = &f->image->symbols.items[i];
+
+        if (!s->function && s->size && finder_range(f, s->address))
+            vec_push(&f->text_refs, s->address);
+    }
+    if (f->text_refs.count)
+        qsort(f->text_refs.items, f->text_refs.count, sizeof(uint64_t), finder_compare_addresses);
+}
+
 void
 finder_measure(struct finder *f)
 {
     find_foreign(f);
+    collect_objects(f);
     for (size_t i = 0; i < f->ranges.count; i++) {
         const struct text_range *r = &f->ranges.items[i];
 

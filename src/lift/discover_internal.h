@@ -49,7 +49,9 @@ struct finder {
     bool changed;              /* a block starts where none did */
     VEC(struct step) steps;
     VEC(uint64_t) lea_targets; /* data it takes the address of: jump table candidates */
+    VEC(uint64_t) lea_labels;  /* places inside of it that it takes the address of */
     VEC(uint64_t) foreign;     /* where following code stopped at no x86-64-v2 instruction; of the whole file */
+    VEC(uint64_t) text_refs;   /* in the text, and read or taken the address of as data; of the whole file */
     VEC(uint64_t) weak;        /* code-like addresses, to be taken last; of the whole file */
     struct ir_func scratch; /* the function */
     struct ir_build build;
@@ -71,6 +73,7 @@ void finder_add_call(struct finder *f, uint64_t target);
 /* A jump of function fn: into itself, or elsewhere. */
 void finder_add_jump(struct finder *f, const struct func *fn, uint64_t target);
 
+int finder_compare_addresses(const void *a, const void *b); /* for qsort and bsearch */
 /* discover_jumps.c: fills data_refs. */
 void finder_collect_data_refs(struct finder *f);
 /* discover_jumps.c: finds out where the indirect jumps of a function (whose blocks are made) lead, and follows that. */

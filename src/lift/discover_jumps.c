@@ -10,14 +10,6 @@
 
 enum { NO_COUNT = UINT32_MAX, MAX_COMPUTED = 1024, MAX_OUTSIDE = 7, MAX_CANDIDATES = 8, SURE_TABLE = 4 };
 
-static int
-compare_addresses(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* Collects what looks like instructions that take the address of data (lea reg, [rip + x]) or jump through it (jmp [x +
  * reg * 8]), at whatever bytes of the text: before the code is known, to know where tables end. */
 void
@@ -43,7 +35,7 @@ finder_collect_data_refs(struct finder *f)
         }
     }
     if (f->data_refs.count)
-        qsort(f->data_refs.items, f->data_refs.count, sizeof(uint64_t), compare_addresses);
+        qsort(f->data_refs.items, f->data_refs.count, sizeof(uint64_t), finder_compare_addresses);
 }
 
 /* In a PIE the file holds no absolute addresses: the relocation does. */
@@ -90,7 +82,7 @@ static bool
 starts_table(const struct finder *f, uint64_t address)
 {
     return f->data_refs.count &&
-           bsearch(&address, f->data_refs.items, f->data_refs.count, sizeof address, compare_addresses);
+           bsearch(&address, f->data_refs.items, f->data_refs.count, sizeof address, finder_compare_addresses);
 }
 
 /* Is it one piece of data, as far as the text shows? */
@@ -190,9 +182,10 @@ take_labels(struct finder *f, struct func *fn, const uint64_t *targets, uint32_t
     }
 }
 
-/* The addresses inside of this function that data holds: what a computed goto through a pointer may lead to. */
+/* The addresses inside of this function that data holds or that itself takes: what a computed goto through a pointer may lead
+ * to. */
 static bool
-take_labels_in_data(struct finder *f, struct func *fn)
+take_all_labels(struct finder *f, struct func *fn)
 {
     size_t low = 0, high = f->words.count;
 
@@ -208,10 +201,11 @@ take_labels_in_data(struct finder *f, struct func *fn)
         if (finder_is_function(f, f->words.items[high]))
             break; /* without an FDE the next function ends this one */
     }
-    if (high - low > MAX_LABELS)
+    if (high - low > MAX_LABELS || f->lea_labels.count > MAX_LABELS)
         return false;
     take_labels(f, fn, f->words.items + low, (uint32_t)(high - low));
-    return high > low;
+    take_labels(f, fn, f->lea_labels.items, (uint32_t)f->lea_labels.count);
+    return high > low || f->lea_labels.count;
 }
 
 /* --- one jump --- */
@@ -397,7 +391,7 @@ classify_jump(struct finder *f, struct func *fn, const struct value_jump *found,
         return;
     if (found->leaves_frame && (v->kind == VALUE_ANY || v->kind == VALUE_CONST || v->size == 8))
         jump->kind = DISC_JUMP_TAIL_CALL;
-    else if (take_labels_in_data(f, fn))
+    else if (take_all_labels(f, fn))
         jump->kind = DISC_JUMP_LABELS;
 }
 

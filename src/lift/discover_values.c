@@ -354,27 +354,40 @@ value_of(const struct flow *w, const struct ir_block *b, ir_value v)
                                                                                    : &any;
 }
 
-/* a << n as value v: n; 0 when it is something else. */
-static unsigned
-multiple_of(const struct ir_op *ops, ir_value v, ir_value a)
+/* Value v as a multiple of another one, *of: x + x * 2, (x << 1) + x and the like. 1 and itself when it is none. */
+static uint64_t
+factor(const struct ir_op *ops, ir_value v, int depth, ir_value *of)
 {
     const struct ir_op *op = &ops[v];
+    uint64_t x, y;
+    ir_value other;
 
-    return op->op == IR_SHL64 && op->a == a && ops[op->b].op == IR_CONST64 && ops[op->b].imm < 8
-               ? (unsigned)ops[op->b].imm : 0;
+    if (depth > 0 && op->op == IR_SHL64 && ops[op->b].op == IR_CONST64 && ops[op->b].imm < 12)
+        return factor(ops, op->a, depth - 1, of) << ops[op->b].imm;
+    if (depth > 0 && op->op == IR_ADD64) {
+        x = factor(ops, op->a, depth - 1, of);
+        y = factor(ops, op->b, depth - 1, &other);
+        if (*of == other && x + y < 4096)
+            return x + y;
+    }
+    *of = v;
+    return 1;
 }
 
 static struct value
 evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
 {
     const struct value *a = value_of(w, b, op->a), *y = value_of(w, b, op->b);
+    ir_value of;
+    uint64_t n;
 
     switch (op->op) {
     case IR_CONST32: case IR_CONST64: case IR_ADDR:
         return constant(op->imm);
     case IR_ADD64:
-        if (multiple_of(w->f->ops.items, op->b, op->a))
-            return multiply(a, 1 + (UINT64_C(1) << multiple_of(w->f->ops.items, op->b, op->a)));
+        n = factor(w->f->ops.items, (ir_value)(op - w->f->ops.items), 4, &of);
+        if (n > 1)
+            return multiply(value_of(w, b, of), n);
         return add(a, y);
     case IR_GET:
         return op->aux < GPR_COUNT ? w->now.gpr[op->aux] : any;

@@ -2,9 +2,12 @@
  * AMD's XOP and 3DNow! (APM vol. 3, 1.2.2 and D), and what is left of the legacy maps. */
 #include "x86/x86.h"
 
+#include <string.h>
+
 struct scan {
     const uint8_t *bytes;
     unsigned size, at;
+    unsigned displacement; /* where the one of a rip-relative operand is; 0: none */
 };
 
 static int
@@ -24,6 +27,8 @@ finish(struct scan *s, unsigned immediate)
     if (modrm >> 6 != 3) {
         int mod = modrm >> 6, base = modrm & 7;
 
+        if (base == 5 && mod == 0)
+            s->displacement = s->at;
         if (base == 4) {
             int sib = next(s);
 
@@ -83,36 +88,51 @@ after_0f(struct scan *s)
     }
 }
 
-int
-x86_foreign_length(const uint8_t *bytes, size_t size)
+static int
+scan_insn(struct scan *s)
 {
-    struct scan s = {.bytes = bytes, .size = size < X86_MAX_LENGTH ? (unsigned)size : X86_MAX_LENGTH};
-    int byte = next(&s), second;
+    int byte = next(s), second;
 
     while (byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e || (byte >= 0x64 && byte <= 0x67) ||
            byte == 0xf0 || byte == 0xf2 || byte == 0xf3)
-        byte = next(&s);
+        byte = next(s);
     if ((byte & ~0xf) == 0x40)
-        byte = next(&s);
+        byte = next(s);
     switch (byte) {
     case 0x0f:
-        return after_0f(&s);
+        return after_0f(s);
     case 0xc4:
-        second = next(&s);
-        return second < 0 || next(&s) < 0 ? 0 : after_vex(&s, second & 0x1f);
+        second = next(s);
+        return second < 0 || next(s) < 0 ? 0 : after_vex(s, second & 0x1f);
     case 0xc5:
-        return next(&s) < 0 ? 0 : after_vex(&s, 1);
+        return next(s) < 0 ? 0 : after_vex(s, 1);
     case 0x62:
-        second = next(&s);
-        return second < 0 || next(&s) < 0 || next(&s) < 0 ? 0 : after_vex(&s, second & 7);
+        second = next(s);
+        return second < 0 || next(s) < 0 || next(s) < 0 ? 0 : after_vex(s, second & 7);
     case 0x8f: /* pop has 0 in these bits */
-        second = next(&s);
-        return second < 0 || (second & 0x1f) < 8 || next(&s) < 0 ? 0 : after_xop(&s, second & 0x1f);
+        second = next(s);
+        return second < 0 || (second & 0x1f) < 8 || next(s) < 0 ? 0 : after_xop(s, second & 0x1f);
     case 0xc7: /* xbegin */
-        return next(&s) == 0xf8 && s.at + 4 <= s.size ? (int)s.at + 4 : 0;
+        return next(s) == 0xf8 && s->at + 4 <= s->size ? (int)s->at + 4 : 0;
     case 0xc6: /* xabort */
-        return next(&s) == 0xf8 && next(&s) >= 0 ? (int)s.at : 0;
+        return next(s) == 0xf8 && next(s) >= 0 ? (int)s->at : 0;
     default:
         return 0;
     }
+}
+
+int
+x86_foreign_length(const uint8_t *bytes, size_t size, uint64_t address, uint64_t *data)
+{
+    struct scan s = {.bytes = bytes, .size = size < X86_MAX_LENGTH ? (unsigned)size : X86_MAX_LENGTH};
+    int length = scan_insn(&s);
+    int32_t displacement;
+
+    if (data)
+        *data = 0;
+    if (data && length > 0 && s.displacement) {
+        memcpy(&displacement, bytes + s.displacement, sizeof displacement);
+        *data = address + (unsigned)length + (uint64_t)(int64_t)displacement;
+    }
+    return length;
 }

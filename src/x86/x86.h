@@ -79,8 +79,9 @@ struct x86_insn {
 int x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn);
 
 /* The length of an instruction that x86_decode refuses because no x86-64-v2 processor has it (AVX, AVX-512, XOP, TSX ...), by
- * the shape of its encoding; 0 when it has none. All of them raise #UD here. For telling code from data only. */
-int x86_foreign_length(const uint8_t *bytes, size_t size);
+ * the shape of its encoding; 0 when it has none. All of them raise #UD here. For telling code from data only. *data (may be
+ * NULL): the address that its rip-relative operand names, with the instruction at `address`; 0 when it has none. */
+int x86_foreign_length(const uint8_t *bytes, size_t size, uint64_t address, uint64_t *data);
 
 /* Intel syntax, e.g. "add rax, qword ptr [rbx+rcx*8+0x10]"; always terminated. Returns out. */
 char *x86_format(const struct x86_insn *insn, char *out, size_t size);
