@@ -158,7 +158,7 @@ can_merge(const struct vma *a, const struct vma *b)
     return a->end == b->start && a->kind == b->kind && a->prot == b->prot && a->shared == b->shared &&
            a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
            a->image_base == b->image_base && a->was_writable == b->was_writable &&
-           a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
+           a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork && a->stack == b->stack &&
            (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
@@ -594,6 +594,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     v.end = address + size;
     v.prot = prot;
     v.shared = (flags & MM_SHARED) != 0;
+    v.stack = (flags & MM_STACK) != 0;
     v.was_writable = (prot & PROT_WRITE) != 0;
     v.name = name;
     v.offset = offset;
@@ -643,6 +644,8 @@ protect_one(struct mm *mm, struct vma *v, int prot)
 {
     int old = v->prot, r;
 
+    if (v->stack)
+        prot &= ~PROT_EXEC;
     if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE &&
         ((v->file->flags & 3 /* O_ACCMODE */) != 2 || (!(old & PROT_WRITE) && file_write_sealed(v->file))))
         return -EACCES;

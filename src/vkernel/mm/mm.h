@@ -43,6 +43,7 @@ struct vma {
     int prot;                 /* the guest's PROT_* */
     enum vma_kind kind;
     bool shared, was_writable, dont_fork, wipe_on_fork;
+    bool stack;               /* MAP_STACK: PROT_EXEC is for trampolines (proc/trampoline.c) and not needed */
     struct file *file;        /* a reference, VMA_FILE */
     struct shm *shm;          /* a reference, VMA_SHM */
     uint64_t offset;          /* of start in the file or object */
@@ -76,7 +77,7 @@ struct eval *mm_eval(struct mm *mm); /* NULL: no memory */
 /* The mapping at address or the first after it; NULL: none. Valid until mappings change. */
 struct vma *mm_find(struct mm *mm, uint64_t address);
 
-enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16 };
+enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16, MM_STACK = 32 };
 /* Returns the address or -errno. file NULL: anonymous. Takes its own reference. */
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);

@@ -8,6 +8,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm_internal.h"
 #include "vkernel/proc/process.h"
 
@@ -23,6 +24,14 @@ bool
 mm_beyond_file(const struct vma *v, uint64_t address)
 {
     return v->kind == VMA_FILE && v->offset + (address - v->start) >= PAGE_UP(file_size(v->file));
+}
+
+/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need no
+ * executable memory (proc/trampoline.c). */
+static bool
+holds_trampolines(const struct file *file)
+{
+    return file->dentry && strcmp(file->dentry->name, "/memfd:libffi") == 0;
 }
 
 int64_t
@@ -50,7 +59,9 @@ sys_mmap(const uint64_t a[6])
         mm_flags |= MM_NOREPLACE;
     if (flags & (MAP_POPULATE | MAP_LOCKED))
         mm_flags |= MM_POPULATE;
-    prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
+    if ((flags & MAP_STACK) && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE)
+        mm_flags |= MM_STACK;
+    prot &= PROT_READ | PROT_WRITE | (mm_flags & MM_STACK ? 0 : PROT_EXEC);
     if (!(flags & MAP_ANONYMOUS)) {
         int mode;
 
@@ -62,6 +73,8 @@ sys_mmap(const uint64_t a[6])
             return -EACCES;
         if ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && file_write_sealed(file))
             return -EPERM;
+        if ((mm_flags & MM_SHARED) && holds_trampolines(file))
+            prot &= ~PROT_EXEC;
         if (file->ops->maps_anonymous)
             file = NULL;
         else if (!file->ops->mmap_source)

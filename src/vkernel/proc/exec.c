@@ -272,7 +272,7 @@ build_stack(struct exec *x)
 
     if (soft != RLIM_INFINITY && soft > size)
         size = soft < MAX_STACK ? soft & ~(uint64_t)(PAGE - 1) : MAX_STACK;
-    r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED, NULL, 0, "[stack]");
+    r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED | MM_STACK, NULL, 0, "[stack]");
     if (r < 0)
         return (int)r;
     table = malloc((argc + envc + 4) * sizeof *table);

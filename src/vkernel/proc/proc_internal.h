@@ -44,6 +44,9 @@ bool fault_is_over(const struct fault_record *fault);
 /* sigreturn from a fault's frame with other registers than were delivered. fault: NULL when its frames are gone. */
 _Noreturn void fault_refuse_change(const struct fault_record *fault);
 
+/* --- trampoline.c --- */
+bool trampoline_run(void); /* is there a known one at rip, which is not executable? It has been carried out */
+
 /* --- process.c --- */
 extern struct process *init_process;
 struct process *process_new(struct process *parent); /* not yet visible */

@@ -119,6 +119,8 @@ evaluate(void)
     case EVAL_NOEXEC: {
         struct vma *v = mm_find(mm, cpu->rip);
 
+        if (trampoline_run())
+            break;
         signal_force_page_fault(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip,
                                 PF_USER | PF_FETCH | (v && v->start <= cpu->rip ? PF_PRESENT : 0));
         break;

@@ -101,6 +101,51 @@ forks(void)
     check(data[2 * PAGE] == 55, "vfork shares");
 }
 
+/* What r10 and r11 held on arrival. */
+long arrive(void);
+__asm__(".globl arrive\narrive: lea (%r10,%r11,2), %rax\n ret\n");
+
+static size_t
+append(unsigned char *to, size_t at, const void *bytes, size_t size)
+{
+    memcpy(to + at, bytes, size);
+    return at + size;
+}
+
+/* The trampolines of libffi and of gcc's nested functions, on a stack that was asked for as executable. */
+static void
+trampolines(void)
+{
+    static const char ffi[] = "\xf3\x0f\x1e\xfa\x4c\x8d\x15\xf5\xff\xff\xff\xff\x25\x07\0\0\0\x0f\x1f\x80\0\0\0\0";
+    static const char old_ffi[] = "\x4c\x8d\x15\xf9\xff\xff\xff\xff\x25\x03\0\0\0\x0f\x1f\0";
+    unsigned char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    long (*target)(void) = arrive, r11 = 0;
+    unsigned char *at_end = p + 4 * PAGE - 23;
+    long frame = 0x123456789abcdef;
+    size_t n;
+
+    check(p != MAP_FAILED, "executable stack");
+    check(mprotect(p, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) == 0, "executable stack again");
+    for (int kind = 0; kind < 2; kind++) {
+        n = append(p, 0, kind ? old_ffi : ffi, kind ? sizeof old_ffi - 1 : sizeof ffi - 1);
+        append(p, n, &target, 8);
+        __asm__ volatile("mov $5, %%r11d\n call *%1" : "=a"(r11) : "r"(p) : "r10", "r11", "cc", "memory");
+        check(r11 == (long)p + 10, "trampoline of libffi");
+    }
+    for (int endbr = 0; endbr < 2; endbr++) {
+        unsigned char *q = endbr ? p : at_end;
+
+        n = endbr ? append(q, 0, "\xf3\x0f\x1e\xfa", 4) : 0;
+        n = append(q, n, "\x49\xbb", 2);
+        n = append(q, n, &target, 8);
+        n = append(q, n, "\x49\xba", 2);
+        n = append(q, n, &frame, 8);
+        append(q, n, "\x49\xff\xe3", 3);
+        check(((long (*)(void))q)() == frame + 2 * (long)arrive, "trampoline of gcc");
+    }
+    munmap(p, 4 * PAGE);
+}
+
 int
 main(void)
 {
@@ -110,6 +155,7 @@ main(void)
     anonymous();
     files();
     forks();
+    trampolines();
     check(sbrk(PAGE * 4) != (void *)-1 && sbrk(-PAGE * 4) != (void *)-1 && sbrk(0) >= (void *)before, "brk");
     p = mmap((void *)0x10000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     check(p == (char *)0x10000000, "fixed low address");
