@@ -14,6 +14,7 @@
 #include "ir/ir.h"
 #include "lift/discover.h"
 #include "lift/flag_facts.h"
+#include "lift/loop_facts.h"
 #include "wasm/link.h"
 #include "wasm/object.h"
 
@@ -48,6 +49,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     struct ir_func f;
     struct ir_build b;
     struct flag_facts facts = {0};
+    struct loop_facts loop_facts = {0};
     struct ir_flag_facts view = flag_facts_view(&facts);
     struct ir_pipeline pipeline = {.flags = &view, .precise = u->precise_faults, .dump_pass = dump_pass, .dump_out = stdout};
     struct wasm_object *o;
@@ -64,9 +66,12 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     o = wasm_object_new(!image.is_pie, u->precise_faults);
     d.precise_faults = u->precise_faults;
     flag_facts_collect(&facts, &d, &image, &f, &b);
+    loop_facts_collect(&loop_facts, &d, &image, &f, &b);
     declare_functions(&d, o);
     for (size_t i = 0; i < d.funcs.count && result == 0; i++) {
         disc_lift(&d, &d.funcs.items[i], &image, &f, &b);
+        if (d.funcs.items[i].loop)
+            loop_facts_apply(&loop_facts, &f);
         result = ir_optimize(&f, &pipeline, e);
         if (result == 0)
             result = wasm_object_add(o, &f, e);
@@ -81,6 +86,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     ir_build_fini(&b);
     ir_func_fini(&f);
     flag_facts_fini(&facts);
+    loop_facts_fini(&loop_facts);
     disc_fini(&d);
     elf_image_close(&image);
     return result;

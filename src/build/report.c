@@ -104,6 +104,17 @@ unlifted_json(const struct disc *d)
     return j;
 }
 
+/* Without those that are loops of others once more. */
+static int
+function_count(const struct disc *d)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < d->funcs.count; i++)
+        n += !d->funcs.items[i].loop;
+    return n;
+}
+
 void
 report_make(struct elf_report *report, const struct disc *d, const struct elf_image *image, uint64_t wasm_bytes)
 {
@@ -112,7 +123,7 @@ report_make(struct elf_report *report, const struct disc *d, const struct elf_im
     json_t *ranges = ranges_json(d, &range_count);
     json_t *detail = json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:b,s:I,s:I,s:I,s:I}",
         "text_bytes", (json_int_t)d->exec_bytes, "covered_bytes", (json_int_t)d->covered_bytes,
-        "uncovered_bytes", gaps_json(d), "functions", (int)d->funcs.count, "wasm_bytes", (json_int_t)wasm_bytes,
+        "uncovered_bytes", gaps_json(d), "functions", function_count(d), "wasm_bytes", (json_int_t)wasm_bytes,
         "indirect_jumps", jumps_json(d), "uncovered_range_count", range_count, "uncovered_ranges", ranges,
         "not_recompiled", unlifted_json(d), "pie", image->is_pie,
         "low", (json_int_t)image->low, "high", (json_int_t)image->high,

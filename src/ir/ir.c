@@ -60,6 +60,7 @@ ir_func_fini(struct ir_func *f)
     arena_fini(&f->arena);
     vec_fini(&f->ops);
     vec_fini(&f->blocks);
+    vec_fini(&f->assumptions);
 }
 
 void
@@ -68,6 +69,7 @@ ir_func_clear(struct ir_func *f, uint64_t address)
     arena_fini(&f->arena);
     f->ops.count = 0;
     f->blocks.count = 0;
+    f->assumptions.count = 0;
     f->address = address;
 }
 

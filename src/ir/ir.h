@@ -124,11 +124,19 @@ struct ir_block {
     struct ir_terminator end;
 };
 
+/* A state that holds a constant when the function is entered, or it is not entered at all. */
+struct ir_assumption {
+    uint8_t state;   /* of type i64 */
+    bool is_address; /* the image base is to be added */
+    uint64_t value;
+};
+
 struct ir_func {
     struct arena arena;
     uint64_t address;           /* its entry, and that of blocks.items[0] */
     VEC(struct ir_op) ops;
     VEC(struct ir_block) blocks; /* [0] is the entry block; the rest by address */
+    VEC(struct ir_assumption) assumptions;
 };
 
 void ir_func_init(struct ir_func *f, uint64_t address);

@@ -654,6 +654,12 @@ compare_funcs(const void *a, const void *b)
     return finder_compare_addresses(&((const struct func *)a)->address, &((const struct func *)b)->address);
 }
 
+static int
+compare_disc_funcs(const void *a, const void *b)
+{
+    return finder_compare_addresses(&((const struct disc_func *)a)->address, &((const struct disc_func *)b)->address);
+}
+
 static struct disc_block *
 block_ending_at(struct func *fn, uint64_t end)
 {
@@ -690,8 +696,7 @@ put_jumps(struct disc *d, struct func *fn)
 static void
 put_func(struct finder *f, struct disc *d, struct func *fn)
 {
-    struct disc_func out = {.address = fn->address, .end = fn->address, .address_taken = true,
-                            .first_block = (uint32_t)d->blocks.count};
+    struct disc_func out = {.address = fn->address, .end = fn->address, .address_taken = true};
     size_t entry = 0;
 
     while (entry < fn->blocks.count && fn->blocks.items[entry].start != fn->address)
@@ -699,8 +704,9 @@ put_func(struct finder *f, struct disc *d, struct func *fn)
     if (entry == fn->blocks.count)
         return; /* nothing decodes at its address */
     put_jumps(d, fn);
-    finder_mark_entries(f, fn);
+    finder_find_loops(f, fn);
     fn->blocks.items[entry].entry = true;
+    out.first_block = (uint32_t)d->blocks.count;
     vec_push(&d->blocks, fn->blocks.items[entry]);
     for (size_t i = 0; i < fn->blocks.count; i++) {
         if (i != entry)
@@ -801,6 +807,8 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *profile,
     for (size_t i = 0; i < f.funcs.count; i++)
         put_func(&f, d, &f.funcs.items[i]);
     sort_jumps(d);
+    if (d->funcs.count)
+        qsort(d->funcs.items, d->funcs.count, sizeof(struct disc_func), compare_disc_funcs);
     close_finder(&f);
     return 0;
 }

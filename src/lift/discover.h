@@ -15,6 +15,8 @@ struct disc_func {
     uint64_t address, end; /* end: of its highest block */
     uint32_t first_block, block_count; /* in blocks; [0] is the entry */
     bool address_taken;    /* may be reached other than by direct calls */
+    bool loop;             /* a loop of another function once more, to be entered at its header (discover_loops.c)... */
+    uint64_t owner;        /* ...the function */
 };
 
 /* What became of an indirect jump. */

@@ -11,7 +11,7 @@ enum cover { COVER_NONE, COVER_BLOCK, COVER_FOREIGN };
 struct text_range { /* one executable section; arrays have one element per byte */
     uint64_t start, end;
     const uint8_t *bytes;
-    uint32_t *func;   /* 1 + index of the function that starts here; 0: none */
+    uint32_t *func;   /* 1 + index of the function that starts here; 0: none; UINT32_MAX: one for a loop */
     uint32_t *leader; /* == stamp: a block of the function being explored starts here */
     uint32_t *seen;   /* == stamp: it has an instruction here */
     uint8_t *covered; /* enum cover */
@@ -78,8 +78,9 @@ int finder_compare_addresses(const void *a, const void *b); /* for qsort and bse
 void finder_collect_data_refs(struct finder *f);
 /* discover_jumps.c: finds out where the indirect jumps of a function (whose blocks are made) lead, and follows that. */
 void finder_resolve_jumps(struct finder *f, struct func *fn);
-/* discover_loops.c, once d->tables are known: marks blocks that may be entered from the dispatcher, besides the first. */
-void finder_mark_entries(struct finder *f, struct func *fn);
+/* discover_loops.c, once d->tables are known: marks blocks that may be entered from the dispatcher, besides the first, and
+ * puts functions for loops that may not into disc. */
+void finder_find_loops(struct finder *f, struct func *fn);
 
 /* discover_coverage.c: how much is covered (text_range.covered), and what the rest is. */
 void finder_measure(struct finder *f);

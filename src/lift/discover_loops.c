@@ -1,6 +1,11 @@
-/* Which blocks may be entered from the dispatcher: the entries discovery was told of, labels of unresolved jump
- * tables, and the headers of outermost loops that call something: a process that was forked or that
- * longjmp'ed into the loop is back in compiled code at its next iteration (DESIGN D6). */
+/* Where compiled code may be entered besides at the starts of functions, so that a process that was forked, that longjmp'ed,
+ * or whose frames were lost otherwise, is back in it soon (DESIGN D6).
+ *
+ * Entries: the addresses discovery was told of, labels of unresolved jump tables, and the headers of outermost loops
+ * that call something. All other loops must not have their header entered from elsewhere: what the compiler knows before
+ * the loop holds in it, and a nest entered inside is no nest any more. Their bodies are functions once more, begun at the
+ * header, which leave where the loop ends. They add 11 % to the text; large inner loops that call something would add 15 % more,
+ * and go without: the evaluator is left for compiled code at each call. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +21,10 @@ struct node {
 struct graph {
     VEC(struct node) nodes;
     VEC(uint32_t) edges;
+    VEC(uint32_t) blocks; /* of each node: index of its block */
 };
+
+enum { MAX_CALLING_LOOP = 1024, MAX_DEPTH = 16 }; /* bytes of an inner loop that calls something; nesting */
 
 static int32_t
 block_at(const struct func *fn, uint64_t address)
@@ -158,12 +166,210 @@ mark_labels(struct func *fn)
         fn->blocks.items[i].label = fn->blocks.items[i].entry;
 }
 
-void
-finder_mark_entries(struct finder *f, struct func *fn)
+/* --- the nest --- */
+
+struct nest {
+    struct finder *f;
+    struct func *fn;
+    struct graph whole;
+    uint32_t *first_before, *before; /* blocks that lead to block i: before[first_before[i]] up to before[first_before[i + 1]] */
+    uint32_t *place;  /* of each block: 1 + its node in the graph being looked at, 0 if it is not there */
+};
+
+static void
+graph_fini(struct graph *g)
 {
-    struct graph g = {0};
-    uint8_t *calls, *headed;
-    size_t n = fn->blocks.count;
+    vec_fini(&g->nodes);
+    vec_fini(&g->edges);
+    vec_fini(&g->blocks);
+}
+
+/* The part of the function's graph that has these blocks. */
+static void
+take_part(struct nest *n, const uint32_t *blocks, size_t count, struct graph *part)
+{
+    for (size_t i = 0; i < count; i++)
+        n->place[blocks[i]] = (uint32_t)i + 1;
+    for (size_t i = 0; i < count; i++) {
+        const struct node *from = &n->whole.nodes.items[blocks[i]];
+        struct node node = {.first = (uint32_t)part->edges.count, .index = UINT32_MAX, .calls = from->calls};
+
+        for (uint32_t j = 0; j < from->count; j++) {
+            uint32_t to = n->place[n->whole.edges.items[from->first + j]];
+
+            if (to)
+                vec_push(&part->edges, to - 1);
+        }
+        node.count = (uint32_t)part->edges.count - node.first;
+        vec_push(&part->nodes, node);
+        vec_push(&part->blocks, blocks[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        n->place[blocks[i]] = 0;
+}
+
+static bool
+has_edge(const struct graph *g, uint32_t from, uint32_t to)
+{
+    const struct node *n = &g->nodes.items[from];
+
+    for (uint32_t i = 0; i < n->count; i++) {
+        if (g->edges.items[n->first + i] == to)
+            return true;
+    }
+    return false;
+}
+
+static int
+compare_blocks(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+struct loop {
+    VEC(uint32_t) blocks; /* sorted, but for the header, which is first */
+    uint64_t bytes;
+    bool calls;
+};
+
+/* The block of the loop to enter it at goes to the front: one that is an entry already, or else the first that something
+ * outside leads to. */
+static void
+choose_header(struct nest *n, struct loop *loop)
+{
+    uint32_t header = UINT32_MAX, entry = UINT32_MAX;
+
+    for (size_t i = 0; i < loop->blocks.count; i++) {
+        n->place[loop->blocks.items[i]] = 1;
+        if (entry == UINT32_MAX && n->fn->blocks.items[loop->blocks.items[i]].entry)
+            entry = loop->blocks.items[i];
+    }
+    for (size_t i = 0; i < loop->blocks.count && header == UINT32_MAX; i++) {
+        uint32_t to = loop->blocks.items[i];
+
+        for (uint32_t j = n->first_before[to]; j < n->first_before[to + 1]; j++) {
+            if (!n->place[n->before[j]])
+                header = to;
+        }
+    }
+    for (size_t i = 0; i < loop->blocks.count; i++)
+        n->place[loop->blocks.items[i]] = 0;
+    if (entry != UINT32_MAX)
+        header = entry;
+    else if (header == UINT32_MAX)
+        header = loop->blocks.items[0]; /* the function begins with it */
+    for (size_t i = 0; i < loop->blocks.count; i++) {
+        if (loop->blocks.items[i] == header) {
+            memmove(loop->blocks.items + 1, loop->blocks.items, i * sizeof(uint32_t));
+            loop->blocks.items[0] = header;
+        }
+    }
+}
+
+/* A function of the loop's blocks. */
+static void
+put_loop(struct nest *n, const struct loop *loop)
+{
+    struct disc *d = n->f->disc;
+    uint64_t address = n->fn->blocks.items[loop->blocks.items[0]].start;
+    struct disc_func out = {.address = address, .end = address, .loop = true,
+                            .owner = n->fn->address, .first_block = (uint32_t)d->blocks.count};
+    struct text_range *r = finder_range(n->f, address);
+
+    if (r->func[address - r->start])
+        return; /* there is a function here already, or another with the same loop */
+    r->func[address - r->start] = UINT32_MAX;
+    for (size_t i = 0; i < loop->blocks.count; i++) {
+        struct disc_block b = n->fn->blocks.items[loop->blocks.items[i]];
+
+        b.entry = i == 0;
+        b.label = false;
+        if (b.end > out.end)
+            out.end = b.end;
+        vec_push(&d->blocks, b);
+    }
+    out.block_count = (uint32_t)loop->blocks.count;
+    vec_push(&d->funcs, out);
+}
+
+static void find_loops(struct nest *n, const uint32_t *blocks, size_t count, unsigned depth);
+
+static void
+take_loop(struct nest *n, struct loop *loop, unsigned depth)
+{
+    struct disc_block *header;
+
+    choose_header(n, loop);
+    header = &n->fn->blocks.items[loop->blocks.items[0]];
+    if (depth == 0 && loop->calls)
+        header->entry = true;
+    else if (!header->entry && header->start != n->fn->address && (!loop->calls || loop->bytes <= MAX_CALLING_LOOP))
+        put_loop(n, loop);
+    if (loop->blocks.count > 1 && depth < MAX_DEPTH)
+        find_loops(n, loop->blocks.items + 1, loop->blocks.count - 1, depth + 1);
+}
+
+/* The loops of a part of the function: what is strongly connected and has an edge. */
+static void
+find_loops(struct nest *n, const uint32_t *blocks, size_t count, unsigned depth)
+{
+    struct graph part = {0};
+    struct loop *loops;
+    uint32_t components = 0;
+
+    take_part(n, blocks, count, &part);
+    find_components(&part);
+    for (uint32_t i = 0; i < count; i++) {
+        if (part.nodes.items[i].component >= components)
+            components = part.nodes.items[i].component + 1;
+    }
+    loops = mem_zalloc(components + 1, sizeof *loops);
+    for (uint32_t i = 0; i < count; i++) {
+        struct loop *loop = &loops[part.nodes.items[i].component];
+        const struct disc_block *b = &n->fn->blocks.items[blocks[i]];
+
+        vec_push(&loop->blocks, blocks[i]);
+        loop->bytes += b->end - b->start;
+        loop->calls |= part.nodes.items[i].calls;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct loop *loop = &loops[part.nodes.items[i].component];
+
+        if (loop->blocks.count && (loop->blocks.count > 1 || has_edge(&part, i, i))) {
+            qsort(loop->blocks.items, loop->blocks.count, sizeof(uint32_t), compare_blocks);
+            take_loop(n, loop, depth);
+        }
+        vec_fini(&loop->blocks);
+    }
+    mem_free(loops);
+    graph_fini(&part);
+}
+
+static void
+turn_edges(struct nest *n)
+{
+    size_t count = n->whole.nodes.count;
+
+    n->first_before = mem_zalloc(count + 2, sizeof *n->first_before);
+    n->before = mem_zalloc(n->whole.edges.count + 1, sizeof *n->before);
+    for (size_t i = 0; i < n->whole.edges.count; i++)
+        n->first_before[n->whole.edges.items[i] + 2]++;
+    for (size_t i = 2; i <= count; i++)
+        n->first_before[i] += n->first_before[i - 1];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct node *node = &n->whole.nodes.items[i];
+
+        for (uint32_t j = 0; j < node->count; j++)
+            n->before[n->first_before[n->whole.edges.items[node->first + j] + 1]++] = i;
+    }
+}
+
+void
+finder_find_loops(struct finder *f, struct func *fn)
+{
+    struct nest n = {.f = f, .fn = fn, .place = mem_zalloc(fn->blocks.count + 1, sizeof *n.place)};
 
     for (size_t i = 0; i < fn->entries.count + fn->labels.count; i++) {
         int32_t b = block_at(fn, i < fn->entries.count ? fn->entries.items[i]
@@ -174,37 +380,15 @@ finder_mark_entries(struct finder *f, struct func *fn)
         fn->blocks.items[b].entry = true;
         fn->blocks.items[b].label |= i >= fn->entries.count;
     }
-    for (size_t i = 0; i < n; i++)
-        add_node(f, &g, fn, &fn->blocks.items[i]);
-    find_components(&g);
-    /* calls: 1 the component calls something, 2 it has a cycle */
-    calls = mem_zalloc(n, 1);
-    headed = mem_zalloc(n, 1);
-    for (size_t i = 0; i < n; i++) {
-        const struct node *node = &g.nodes.items[i];
-
-        if (node->calls)
-            calls[node->component] |= 1;
-        for (uint32_t j = 0; j < node->count; j++) {
-            if (g.nodes.items[g.edges.items[node->first + j]].component == node->component)
-                calls[node->component] |= 2;
-        }
+    for (uint32_t i = 0; i < fn->blocks.count; i++) {
+        add_node(f, &n.whole, fn, &fn->blocks.items[i]);
+        vec_push(&n.whole.blocks, i);
     }
-    /* The header is the first block that something outside the component leads to. */
-    for (size_t i = 0; i < n; i++) {
-        for (uint32_t j = 0; j < g.nodes.items[i].count; j++) {
-            uint32_t to = g.edges.items[g.nodes.items[i].first + j];
-            uint32_t c = g.nodes.items[to].component;
-
-            if (c != g.nodes.items[i].component && calls[c] == 3 && !headed[c]) {
-                headed[c] = 1;
-                fn->blocks.items[to].entry = true;
-            }
-        }
-    }
+    turn_edges(&n);
+    find_loops(&n, n.whole.blocks.items, n.whole.blocks.count, 0);
     mark_labels(fn);
-    mem_free(calls);
-    mem_free(headed);
-    vec_fini(&g.nodes);
-    vec_fini(&g.edges);
+    mem_free(n.place);
+    mem_free(n.first_before);
+    mem_free(n.before);
+    graph_fini(&n.whole);
 }

@@ -93,7 +93,7 @@ look_at_functions(struct collector *c, const struct disc *d, const struct elf_im
         for (size_t j = 0; j < f->blocks.count; j++) {
             const struct ir_block *block = &f->blocks.items[j];
 
-            if (block->entry && (live.items[j] & ~(1u << X86_FLAG_DF)))
+            if (live.items[j] & ~(1u << X86_FLAG_DF))
                 vec_push(&c->facts->readers, block->address);
             if (block->entry || j == 0)
                 vec_push(&c->entries, ((struct pair){block->address, i}));

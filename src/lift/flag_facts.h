@@ -6,7 +6,7 @@
 #include "lift/discover.h"
 
 struct flag_facts {
-    VEC(uint64_t) readers;   /* sorted: addresses of code that reads flags before it writes them */
+    VEC(uint64_t) readers;   /* sorted: addresses of blocks that read flags before they write them */
     VEC(uint64_t) returners; /* sorted: functions whose flags some caller reads */
     bool all_return;         /* an indirect call site reads flags, so anybody's may be read */
 };

@@ -207,6 +207,26 @@ write_root(struct gen *g, const struct flow_node *n)
     branch_table(g, n);
 }
 
+/* Makes them true, or leaves everything as it is to the evaluator, which goes on from the same address. */
+static void
+write_assumptions(struct gen *g, uint64_t need)
+{
+    for (size_t i = 0; i < g->f->assumptions.count; i++) {
+        const struct ir_assumption *a = &g->f->assumptions.items[i];
+        uint32_t local;
+
+        if (!(need & IR_STATE_BIT(a->state)))
+            continue;
+        local = gen_state_local(g, a->state);
+        code_op_index(&g->code, W_LOCAL_GET, local);
+        gen_assumed(g, a);
+        code_op(&g->code, W_I64_NE);
+        gen_evaluate_if(g, g->f->address);
+        gen_assumed(g, a);
+        code_op_index(&g->code, W_LOCAL_SET, local);
+    }
+}
+
 static void
 write_entry(struct gen *g, const struct flow_node *n)
 {
@@ -216,6 +236,7 @@ write_entry(struct gen *g, const struct flow_node *n)
     if (n->index == 0 && g->polls_at_entry && !g->graph.nodes.items[next].poll)
         gen_poll(g, g->fn->entries[0], 0);
     gen_reload(g, g->flow[next].need_in);
+    write_assumptions(g, g->flow[next].need_in | ~gen_cached_states());
     go_to(g, successor(g, n, 0));
 }
 

@@ -115,6 +115,10 @@ uint32_t gen_state_local(struct gen *g, unsigned state);
 void gen_block_ops(struct gen *g, const struct ir_block *block);
 void gen_value(struct gen *g, ir_value v); /* writes it: one use */
 void gen_address(struct gen *g, uint64_t address); /* image base + address */
+void gen_assumed(struct gen *g, const struct ir_assumption *a); /* the value */
+/* If the i32 on the stack is not 0, the function is left for the evaluator, which goes on at the address. All states are
+ * clean. */
+void gen_evaluate_if(struct gen *g, uint64_t address);
 
 /* --- codegen_call.c: leaving and coming back --- */
 void gen_push_promoted(struct gen *g);

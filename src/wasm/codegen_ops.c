@@ -146,6 +146,15 @@ gen_address(struct gen *g, uint64_t address)
     }
 }
 
+void
+gen_assumed(struct gen *g, const struct ir_assumption *a)
+{
+    if (a->is_address)
+        gen_address(g, a->value);
+    else
+        code_i64_const(&g->code, a->value);
+}
+
 static void
 write_constant(struct gen *g, const struct ir_op *op)
 {
