@@ -29,6 +29,7 @@ static const char usage[] =
     "  --strace                   print system calls to standard error\n"
     "  --stats                    at the end, print what the evaluator ran and which system calls are missing\n"
     "  --stats=FILE               append that to FILE as JSON, with every address: a profile for ingot build\n"
+    "  --lockstep                 check compiled code against the evaluator, block by block; stop where they differ\n"
     "  --stress MODE              unwind, budget or evaluate: slow paths made frequent, for testing\n"
     "  --help                     this text\n"
     "\n"
@@ -43,6 +44,7 @@ static const struct run_option {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
     {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
+    {"--lockstep", 0, NO_VALUE},
 };
 
 static void

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "x86/x86.h"
+
 __thread union eval_slot eval_slots[EVAL_SLOTS];
 
 struct eval *
@@ -97,6 +99,27 @@ table_grow(struct eval *ev)
     ev->table_size = size;
 }
 
+/* How many instructions the block may have. */
+static uint32_t
+insns_until(const struct eval_host *host, uint64_t address, const uint8_t *bytes, size_t size)
+{
+    uint32_t n = 0;
+    size_t at = 0;
+
+    while (host->ends_before && n < EVAL_MAX_INSNS) {
+        struct x86_insn insn;
+        int length = x86_decode(bytes + at, size - at, address + at, &insn);
+
+        n++;
+        if (length <= 0)
+            break;
+        at += (size_t)length;
+        if (host->ends_before(host->context, address + at))
+            return n;
+    }
+    return EVAL_MAX_INSNS;
+}
+
 struct eval_block *
 eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
 {
@@ -125,7 +148,7 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
         if (ev->block_count * 2 > ev->table_size)
             table_grow(ev);
     }
-    for (uint32_t max = EVAL_MAX_INSNS; max; max /= 2) {
+    for (uint32_t max = insns_until(host, address, bytes, size); max; max /= 2) {
         int n = eval_translate(ev, host, block, bytes, size, image_base, max);
 
         if (n >= 0 && block->insn_count == 0 && size < left) {
@@ -162,6 +185,12 @@ eval_fault_address(const struct eval *ev)
     for (size_t i = 0; i < block->mark_count && block->marks[i].op <= op; i++)
         address = block->address + block->marks[i].address;
     return address;
+}
+
+uint64_t
+eval_block_end(const struct eval *ev)
+{
+    return ev->block ? ev->block->end : 0;
 }
 
 void

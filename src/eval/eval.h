@@ -17,6 +17,9 @@ struct eval_host {
     const uint8_t *(*fetch)(void *context, uint64_t address, size_t *left, uint64_t *image_base);
     /* Is there a compiled entry at this address? Then the evaluator stops before it. */
     bool (*has_compiled)(void *context, uint64_t address);
+    /* NULL, or: must a block end before the instruction at this address, so that has_compiled is asked? Asked when code is
+     * translated; for others, eval_invalidate(). */
+    bool (*ends_before)(void *context, uint64_t address);
 };
 
 enum eval_stop {
@@ -40,6 +43,9 @@ enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned 
  * instruction that faulted. Valid until the next eval_run() or eval_invalidate(); state is as of
  * its last operation before the fault, rip is not touched. */
 uint64_t eval_fault_address(const struct eval *ev);
+
+/* Where the block that was run last ends. */
+uint64_t eval_block_end(const struct eval *ev);
 
 /* Counters per start address of a block. */
 struct eval_count {

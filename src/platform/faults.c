@@ -16,6 +16,7 @@ static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_R
 volatile enum platform_mode platform_mode;
 void (*platform_on_fault)(const struct platform_fault *f);
 bool (*platform_fault_inside)(uint64_t host_address);
+bool (*platform_on_write_fault)(uint64_t host_address);
 volatile unsigned platform_mended_faults;
 
 void platform_faults_init(void);
@@ -107,6 +108,9 @@ on_fault(int sig, siginfo_t *info, void *context)
     bool memory = (sig == SIGSEGV || sig == SIGBUS) && info->si_code > 0;
     bool inside = memory && platform_fault_inside && platform_fault_inside(address);
 
+    if (memory && platform_on_write_fault &&
+        (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) && platform_on_write_fault(address))
+        return;
     if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || sig == SIGFPE)) {
         const ucontext_t *uc = context;
         struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address, .context = context,

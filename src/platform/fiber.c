@@ -121,6 +121,24 @@ platform_fiber_limit(const struct platform_fiber *f)
 }
 
 uint64_t
+platform_fiber_top(const struct platform_fiber *f)
+{
+    return (uint64_t)(uintptr_t)f->stack + FIBER_STACK;
+}
+
+uint64_t
+platform_frame(void)
+{
+    return platform_frame_tls;
+}
+
+void
+platform_set_frame(uint64_t frame)
+{
+    platform_frame_tls = frame;
+}
+
+uint64_t
 platform_stack_pointer(void)
 {
     return (uint64_t)(uintptr_t)__builtin_frame_address(0);

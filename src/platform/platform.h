@@ -53,6 +53,7 @@ void platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *t
 void platform_fiber_free(struct platform_fiber *f); /* not the running one; its stack goes to a pool */
 /* The lowest address that compiled code may use: below it, it polls. */
 uint64_t platform_fiber_limit(const struct platform_fiber *f);
+uint64_t platform_fiber_top(const struct platform_fiber *f); /* end of its stack */
 uint64_t platform_stack_pointer(void);
 /* The host thread's own stack as a fiber, to switch away from. */
 struct platform_fiber *platform_fiber_main(void);
@@ -77,6 +78,9 @@ void platform_seal_write(const char *name, const char *text, size_t size);
 void platform_enter(const void *code);
 /* Below platform_enter: returns from the innermost one of this fiber. The frames between must hold nothing. */
 _Noreturn void platform_leave(void);
+/* Which is the innermost: for who keeps a copy of the stack and puts it back. */
+uint64_t platform_frame(void);
+void platform_set_frame(uint64_t frame);
 
 /* --- time --- */
 uint64_t platform_monotonic_ns(void);
@@ -107,6 +111,8 @@ struct platform_fault {
  * page and counted. */
 extern void (*platform_on_fault)(const struct platform_fault *f);
 extern bool (*platform_fault_inside)(uint64_t host_address);
+/* NULL, or called first for a write that faults, in any mode: true when it may be done again. */
+extern bool (*platform_on_write_fault)(uint64_t host_address);
 extern volatile unsigned platform_mended_faults;
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */

@@ -16,6 +16,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/net/socket.h"
 #include "vkernel/proc/evaluated.h"
+#include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/trust/artifact.h"
@@ -156,6 +157,8 @@ parse_options(void)
         percent_decode(word);
         if (strcmp(word, "--strace") == 0) {
             strace_on = true;
+        } else if (strcmp(word, "--lockstep") == 0) {
+            lockstep_init();
         } else if (strcmp(word, "--stats") == 0) {
             options.stats = run_stats = true;
         } else if (strncmp(word, "--stats=", 8) == 0) {
@@ -534,6 +537,11 @@ report(int fd)
              (unsigned long long)syscall_total, (unsigned long long)sched_switches,
              (unsigned long long)audit_refusals);
     platform_write(fd, line, strlen(line));
+    if (lockstep_on) {
+        snprintf(line, sizeof line, "lockstep: %llu checks and ends of compiled code compared\n",
+                 (unsigned long long)lockstep_compared());
+        platform_write(fd, line, strlen(line));
+    }
     evaluated_report(fd);
     syscall_report(fd);
 }

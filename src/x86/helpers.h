@@ -35,6 +35,8 @@ void x86_collect_mxcsr(void);
 
 /* 64 random bits, for rdrand and rdseed. */
 uint64_t x86_random(void);
+/* NULL, or decides what rdtsc and rdrand say: an execution that repeats another must see what that saw. */
+extern uint64_t (*x86_filter_input)(uint64_t value);
 
 #define X86_HELPER_V void
 #define X86_HELPER_I32 uint32_t

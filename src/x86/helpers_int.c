@@ -98,14 +98,18 @@ helper_cpuid(uint32_t leaf, uint32_t subleaf)
     return l.eax | (uint64_t)l.ebx << 32;
 }
 
+uint64_t (*x86_filter_input)(uint64_t value);
+
 /* A time stamp counter of 1 GHz. */
 uint64_t
 helper_rdtsc(void)
 {
     struct timespec t;
+    uint64_t now;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+    now = (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+    return x86_filter_input ? x86_filter_input(now) : now;
 }
 
 uint64_t
@@ -120,7 +124,7 @@ helper_xgetbv(uint32_t index, uint64_t pc)
 uint64_t
 helper_random(void)
 {
-    return x86_random();
+    return x86_filter_input ? x86_filter_input(x86_random()) : x86_random();
 }
 
 /* --- exceptions and division --- */

@@ -15,6 +15,7 @@
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/fault_map.h"
+#include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/helpers.h"
 
@@ -76,6 +77,8 @@ _Noreturn void
 x86_raise(unsigned vector, uint64_t pc)
 {
     platform_mode = PLATFORM_KERNEL;
+    x86_this_cpu()->rip = pc;
+    lockstep_caught(LOCKSTEP_TRAP, vector);
     pending_fault.sig = 0;
     pending_trap = vector;
     pending_trap_pc = pc;
@@ -221,6 +224,14 @@ run_handler_below(void *saved)
     platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
+/* What two executions of the same fault must agree on. */
+static uint64_t
+fault_detail(void)
+{
+    return pending_fault.sig == 0 ? (uint64_t)pending_trap << 40 :
+           pending_fault.sig == SIGFPE ? (uint64_t)(unsigned)pending_fault.code << 32 : pending_fault.address;
+}
+
 /* On the host's signal stack. */
 static void
 on_guest_fault(const struct platform_fault *f)
@@ -229,7 +240,9 @@ on_guest_fault(const struct platform_fault *f)
 
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
-    if (!exact) {
+    if (platform_mode == PLATFORM_EVAL)
+        lockstep_caught(LOCKSTEP_FAULT, fault_detail());
+    if (!exact && !lockstep_on) { /* that finds the state by itself */
         guess_state(f);
         if (has_handler(f->sig) && platform_fault_divert(f, sched_current->fiber, run_handler_below))
             return;
@@ -261,6 +274,8 @@ fault_deliver(void)
     int sig = pending_fault.sig;
     unsigned err = PF_USER | (pending_fault.write ? PF_WRITE : 0) | (mapped && v->prot ? PF_PRESENT : 0);
 
+    if (lockstep_on)
+        lockstep_end(LOCKSTEP_FAULT, fault_detail());
     if (sig == 0) {
         run_trap(pending_trap, pending_trap_pc);
         return;

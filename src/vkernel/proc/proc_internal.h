@@ -34,6 +34,9 @@ void poll_edge(void);                    /* preemption and signals */
 void run_init(void);
 /* Runs the guest until the handler of this fault has returned: true; else whoever is further out goes on. */
 bool run_until_returned(const struct fault_record *fault);
+/* For the evaluator (eval_host.fetch), and: is there a compiled entry at the address? */
+const uint8_t *run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base);
+bool run_has_entry(uint64_t address);
 extern bool stress_unwind, stress_budget, stress_evaluate;
 
 /* --- faults.c --- */

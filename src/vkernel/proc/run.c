@@ -16,6 +16,7 @@
 #include "ir/ir.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
@@ -58,6 +59,12 @@ compiled_entry(uint64_t pc)
     return ingot_table[e->rank + (unsigned)__builtin_popcount(e->bits & (bit - 1))];
 }
 
+bool
+run_has_entry(uint64_t address)
+{
+    return compiled_entry(address) != NULL;
+}
+
 static bool
 frame_ends(const struct run_frame *f)
 {
@@ -81,8 +88,8 @@ eval_has_compiled(void *context, uint64_t address)
     return compiled_entry(address) != NULL;
 }
 
-static const uint8_t *
-eval_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
+const uint8_t *
+run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {
     struct mm *mm = sched_current->process->mm;
     struct vma *v = mm_find(mm, address);
@@ -99,7 +106,8 @@ static void
 evaluate(void)
 {
     struct mm *mm = sched_current->process->mm;
-    struct eval_host host = {.memory = mm->base, .fetch = eval_fetch, .has_compiled = eval_has_compiled};
+    struct eval_host host = {.memory = mm->base, .fetch = run_fetch, .has_compiled = eval_has_compiled,
+                             .ends_before = lockstep_on ? lockstep_block_ends : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
@@ -133,6 +141,22 @@ evaluate(void)
     }
 }
 
+static inline void
+enter_compiled(bool from_dispatcher)
+{
+    if (lockstep_on)
+        lockstep_begin(from_dispatcher);
+    platform_mode = PLATFORM_COMPILED;
+}
+
+static inline void
+leave_compiled(enum lockstep_end how, uint64_t detail)
+{
+    platform_mode = PLATFORM_KERNEL;
+    if (lockstep_on)
+        lockstep_end(how, detail);
+}
+
 /* One step of a dispatcher: until the guest's code asks for something or leaves compiled code. */
 static void
 run_step(void)
@@ -144,9 +168,10 @@ run_step(void)
         evaluate();
         return;
     }
-    platform_mode = PLATFORM_COMPILED;
+    enter_compiled(true);
     platform_enter(code);
     platform_mode = PLATFORM_KERNEL;
+    leave_compiled(LOCKSTEP_AT, 0);
 }
 
 /* Is there too little room for a dispatcher here? Compiled code below the limit comes back at its first check: the
@@ -237,14 +262,12 @@ poll_edge(void)
 }
 
 /* After an edge below compiled code, which goes on at pc with this rsp or not at all. */
-static void
-back_to_compiled(uint64_t pc, uint64_t rsp)
+static bool
+back_at(uint64_t pc, uint64_t rsp)
 {
-    struct x86_cpu *cpu = x86_this_cpu();
+    const struct x86_cpu *cpu = x86_this_cpu();
 
-    if ((cpu->rip != pc || cpu->gpr[X86_RSP] != rsp) && !run_nested(pc, rsp))
-        platform_leave();
-    platform_mode = PLATFORM_COMPILED;
+    return (cpu->rip == pc && cpu->gpr[X86_RSP] == rsp) || run_nested(pc, rsp);
 }
 
 void
@@ -254,12 +277,12 @@ kernel_syscall_c(uint64_t next)
     uint64_t rsp = cpu->gpr[X86_RSP];
     int64_t nr = (int64_t)cpu->gpr[X86_RAX];
 
-    platform_mode = PLATFORM_KERNEL;
+    leave_compiled(LOCKSTEP_SYSCALL, 0);
     syscall_edge();
     /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
-    if (nr == 15 || stress_unwind)
+    if (nr == 15 || stress_unwind || !back_at(next, rsp))
         platform_leave();
-    back_to_compiled(next, rsp);
+    enter_compiled(false);
 }
 
 /* All that compiled code may hold copies of. */
@@ -274,17 +297,18 @@ same_state(const struct x86_cpu *a, const struct x86_cpu *b)
 void
 kernel_poll_c(uint64_t pc)
 {
-    const struct x86_cpu before = *x86_this_cpu();
+    struct x86_cpu before;
 
-    platform_mode = PLATFORM_KERNEL;
+    if (lockstep_on && lockstep_poll(pc))
+        return;
+    leave_compiled(LOCKSTEP_POLL, 0);
+    before = *x86_this_cpu();
     poll_edge();
     if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
         platform_leave();
-    back_to_compiled(pc, before.gpr[X86_RSP]);
-    if (!same_state(&before, x86_this_cpu())) {
-        platform_mode = PLATFORM_KERNEL;
+    if (!back_at(pc, before.gpr[X86_RSP]) || !same_state(&before, x86_this_cpu()))
         platform_leave();
-    }
+    enter_compiled(false);
 }
 
 void
@@ -293,21 +317,23 @@ kernel_enter_c(uint64_t link)
     struct x86_cpu *cpu = x86_this_cpu();
     uint64_t rsp = cpu->gpr[X86_RSP], return_address;
 
-    platform_mode = PLATFORM_KERNEL;
     cpu->rip = cpu->tmp[0];
+    leave_compiled(LOCKSTEP_AT, 0);
     evaluate_next = true;
     /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
     if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
         !run_nested(link, rsp + 8))
         platform_leave();
-    platform_mode = PLATFORM_COMPILED;
+    enter_compiled(false);
 }
 
 void
 kernel_trap_c(uint64_t pc)
 {
-    platform_mode = PLATFORM_KERNEL;
-    run_trap((unsigned)x86_this_cpu()->tmp[0], pc);
+    unsigned vector = (unsigned)x86_this_cpu()->tmp[0];
+
+    leave_compiled(LOCKSTEP_TRAP, vector);
+    run_trap(vector, pc);
     if (signal_work(sched_current))
         signal_deliver(-1);
     platform_leave();

@@ -1,0 +1,479 @@
+#include "vkernel/proc/lockstep.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/mem.h"
+#include "eval/eval.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/lockstep_internal.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/address_space.h"
+#include "x86/helpers.h"
+
+enum { REPLAY_LIMIT = 4 << 20, INPUTS = 4096, REPEATED = 16 };
+
+bool lockstep_on;
+struct region lockstep_region;
+
+#define R lockstep_region
+
+static struct {
+    struct task *task;             /* of the last region */
+    struct x86_cpu compiled, evaluated; /* states at its end */
+    uint64_t compared;
+    uint8_t *checks;               /* a bit for each address of code that has a check */
+    struct replay *replay;         /* runs now */
+    struct platform_jump back;     /* out of a fault of it */
+    enum lockstep_end caught;
+    uint64_t caught_detail;
+    /* the region's start on the host stack, to run it again */
+    struct platform_jump mark;
+    uint8_t *stack;
+    size_t stack_size;             /* 0: not kept */
+    uint64_t frame;
+    struct platform_jump driver;
+    size_t rerun_until;            /* 0: no rerun */
+    /* what rdtsc and rdrand said in this region */
+    uint64_t inputs[INPUTS];
+    size_t input_count, input_next;
+    bool replays_inputs;
+} lockstep;
+
+uint64_t
+lockstep_compared(void)
+{
+    return lockstep.compared;
+}
+
+/* --- rdtsc, rdrand: the evaluator, and a rerun, see what compiled code saw --- */
+
+static uint64_t
+filter_input(uint64_t value)
+{
+    if (lockstep.replays_inputs)
+        return lockstep.input_next < lockstep.input_count ? lockstep.inputs[lockstep.input_next++] : value;
+    if (R.open && lockstep.input_count < INPUTS)
+        lockstep.inputs[lockstep.input_count++] = value;
+    return value;
+}
+
+static void
+rewind_inputs(bool replay)
+{
+    lockstep.input_next = 0;
+    lockstep.replays_inputs = replay;
+}
+
+/* --- where compiled code has checks: blocks of the evaluator end there --- */
+
+static void
+note_check(uint64_t pc)
+{
+    if (pc >= GUEST_IMAGE_END || (lockstep.checks[pc / 8] >> pc % 8 & 1))
+        return;
+    lockstep.checks[pc / 8] |= (uint8_t)(1 << pc % 8);
+    if (R.mm->eval)
+        eval_invalidate(R.mm->eval, pc, pc + 1);
+}
+
+bool
+lockstep_block_ends(void *context, uint64_t address)
+{
+    (void)context;
+    return (lockstep.replay && lockstep.replay->step) || (address < GUEST_IMAGE_END && (lockstep.checks[address / 8] >> address % 8 & 1)) ||
+           run_has_entry(address);
+}
+
+/* --- comparing --- */
+
+static bool
+same_x87(const struct x86_x87 *a, const struct x86_x87 *b)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (a->r[i].sign_exponent != b->r[i].sign_exponent)
+            return false;
+    return a->control == b->control && a->status == b->status && a->tag_valid == b->tag_valid && a->top == b->top;
+}
+
+uint64_t
+lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b)
+{
+    uint64_t set = 0;
+
+    for (unsigned s = 0; s < X86_S_COUNT; s++) {
+        size_t size = ir_state_infos[s].type == IR_V128 ? 16 : ir_state_infos[s].type == IR_I64 ? 8 : 4;
+
+        if ((STATES_COMPARED & IR_STATE_BIT(s)) &&
+            memcmp((const char *)a + ir_state_infos[s].offset, (const char *)b + ir_state_infos[s].offset, size) != 0)
+            set |= IR_STATE_BIT(s);
+    }
+    return set | (same_x87(&a->x87, &b->x87) ? 0 : IR_STATE_BIT(STATE_X87));
+}
+
+/* --- the evaluator's run --- */
+
+/* By a call from the block just left: then no register is dead in compiled code (DESIGN D6). */
+static bool
+by_call(void)
+{
+    uint64_t return_address;
+
+    return copy_from_guest(&return_address, x86_cpu_tls.gpr[X86_RSP], sizeof return_address) == 0 &&
+           return_address == eval_block_end(R.mm->eval);
+}
+
+static bool
+fails(struct replay *r, enum replay_result result)
+{
+    if (r->to_the_end_of_it)
+        return false;
+    r->result = result;
+    return true;
+}
+
+/* Compiled code may check twice at one place, where the evaluator arrives once: at a function's entry, and again where its
+ * first block is a loop's header too. */
+static bool
+is_repeated(size_t n)
+{
+    const struct x86_cpu *before = n ? &R.log[n - 1].cpu : &R.start;
+    uint64_t pc = n ? R.log[n - 1].pc : R.start.rip;
+
+    return R.log[n].pc == pc && !lockstep_differences(before, &R.log[n].cpu);
+}
+
+/* What is repeated need not be met if what follows is. */
+static void
+skip_repeated(struct replay *r, uint64_t address)
+{
+    size_t n = r->next;
+
+    while (n < R.count && n < r->stop && is_repeated(n))
+        n++;
+    if (n == r->next || (n < R.count && (R.log[n].pc != address || R.log[n].cpu.gpr[X86_RSP] != x86_cpu_tls.gpr[X86_RSP])))
+        return;
+    for (; r->next < n; r->next++)
+        if (r->check)
+            r->check(r);
+}
+
+/* At the check that is next in the log? Counts it; true when the run is over. */
+static bool
+meet_check(struct replay *r, uint64_t address, bool exact)
+{
+    const struct checkpoint *c = &R.log[r->next];
+    const struct x86_cpu *cpu = x86_this_cpu();
+
+    if (r->next < R.count && c->pc != address) {
+        skip_repeated(r, address);
+        c = &R.log[r->next];
+    }
+    if (r->next >= R.count || r->next >= r->stop || c->pc != address || c->cpu.gpr[X86_RSP] != cpu->gpr[X86_RSP])
+        return false;
+    if (exact && lockstep_differences(&c->cpu, cpu) && fails(r, REPLAY_STATE))
+        return true;
+    if (r->check)
+        r->check(r);
+    r->next++;
+    r->steps = 0;
+    return r->next == r->stop || (r->next == R.count && R.kind == LOCKSTEP_POLL);
+}
+
+static bool
+at_end(struct replay *r, uint64_t address)
+{
+    if (r->next < R.count && R.kind == LOCKSTEP_AT && address == R.end.rip)
+        skip_repeated(r, address);
+    return r->next == R.count && r->stop > R.count && R.kind == LOCKSTEP_AT && address == R.end.rip &&
+           R.end.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP];
+}
+
+static bool
+replay_arrives(void *context, uint64_t address)
+{
+    struct replay *r = context;
+
+    if (r->step)
+        r->step(r, address);
+    if (meet_check(r, address, !r->step && by_call()))
+        return true;
+    if (at_end(r, address)) {
+        if (lockstep_differences(&R.end, x86_this_cpu()))
+            fails(r, REPLAY_STATE);
+        return true;
+    }
+    if (++r->steps > r->limit) {
+        r->result = REPLAY_PATH;
+        return true;
+    }
+    return false;
+}
+
+/* The first address is not arrived at; but compiled code that is entered there may check at once, or refuse to go on. */
+static bool
+done_at_start(struct replay *r)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    if (r->stop == 0)
+        return true;
+    if (R.entered && R.count && R.log[0].pc == cpu->rip && memcmp(R.log[0].cpu.gpr, R.start.gpr, sizeof cpu->gpr) == 0 &&
+        meet_check(r, cpu->rip, false))
+        return true;
+    return at_end(r, cpu->rip) && memcmp(R.end.gpr, (R.count ? &R.log[R.count - 1].cpu : &R.start)->gpr, sizeof cpu->gpr) == 0;
+}
+
+static void
+finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
+{
+    const struct x86_cpu *cpu = x86_this_cpu();
+
+    if (kind == LOCKSTEP_TRAP && R.kind == LOCKSTEP_FAULT) { /* raised within an instruction */
+        kind = LOCKSTEP_FAULT;
+        detail <<= 40;
+    }
+    if (r->next < R.count)
+        skip_repeated(r, cpu->rip);
+    if (r->next != R.count || r->stop <= R.count || kind != R.kind || (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) ||
+        (kind != LOCKSTEP_SYSCALL && detail != R.detail))
+        r->result = REPLAY_PATH;
+    else if (kind == LOCKSTEP_SYSCALL && lockstep_differences(&R.end, cpu))
+        fails(r, REPLAY_STATE);
+}
+
+static void
+run_evaluator(struct replay *r)
+{
+    struct eval_host host = {.context = r, .memory = R.mm->base, .fetch = run_fetch, .has_compiled = replay_arrives,
+                             .ends_before = lockstep_block_ends};
+    unsigned trap = 0;
+
+    for (;;) {
+        platform_mode = PLATFORM_EVAL;
+        switch (eval_run(R.mm->eval, &host, &trap)) {
+        case EVAL_COMPILED:
+            platform_mode = PLATFORM_KERNEL;
+            return;
+        case EVAL_SYSCALL:
+            platform_mode = PLATFORM_KERNEL;
+            finish_replay(r, LOCKSTEP_SYSCALL, 0);
+            return;
+        case EVAL_TRAP:
+            platform_mode = PLATFORM_KERNEL;
+            finish_replay(r, LOCKSTEP_TRAP, trap);
+            return;
+        case EVAL_NOEXEC: /* compiled code left for such an address, then */
+            platform_mode = PLATFORM_KERNEL;
+            r->result = REPLAY_PATH;
+            return;
+        case EVAL_BUDGET: /* the tick raised the limit; has_compiled was not asked */
+            platform_mode = PLATFORM_KERNEL;
+            x86_cpu_tls.limit = 0;
+            if (replay_arrives(r, x86_cpu_tls.rip))
+                return;
+            break;
+        }
+    }
+}
+
+void
+lockstep_replay(struct replay *r)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    if (!mm_eval(R.mm))
+        group_exit(SIGKILL);
+    if (r->step)
+        eval_invalidate(R.mm->eval, 0, GUEST_END);
+    *cpu = R.evaluator_start;
+    cpu->limit = 0;
+    x86_apply_mxcsr();
+    rewind_inputs(true);
+    r->result = REPLAY_SAME;
+    r->next = 0;
+    r->steps = 0;
+    if (!r->limit)
+        r->limit = REPLAY_LIMIT;
+    lockstep.replay = r;
+    if (!done_at_start(r)) {
+        if (platform_mark(&lockstep.back) == 0)
+            run_evaluator(r);
+        else
+            finish_replay(r, lockstep.caught, lockstep.caught_detail);
+    }
+    lockstep.replay = NULL;
+    rewind_inputs(false);
+    if (r->step)
+        eval_invalidate(R.mm->eval, 0, GUEST_END);
+}
+
+void
+lockstep_caught(enum lockstep_end kind, uint64_t detail)
+{
+    if (!lockstep.replay)
+        return;
+    lockstep.caught = kind;
+    lockstep.caught_detail = detail;
+    platform_mode = PLATFORM_KERNEL;
+    platform_jump(&lockstep.back, 1);
+}
+
+/* --- running compiled code again --- */
+
+bool
+lockstep_rerun(size_t checks)
+{
+    static size_t count; /* this frame is left and come back to */
+
+    if (!lockstep.stack_size)
+        return false;
+    count = R.count;
+    *x86_this_cpu() = R.start;
+    x86_apply_mxcsr();
+    rewind_inputs(true);
+    lockstep.rerun_until = checks;
+    if (platform_mark(&lockstep.driver) == 0) {
+        memcpy((void *)(uintptr_t)lockstep.mark.reg[6], lockstep.stack, lockstep.stack_size);
+        platform_set_frame(lockstep.frame);
+        platform_jump(&lockstep.mark, 1);
+    }
+    platform_mode = PLATFORM_KERNEL;
+    R.open = false;
+    R.count = count;
+    lockstep.rerun_until = 0;
+    rewind_inputs(false);
+    return true;
+}
+
+static void
+keep_stack(void)
+{
+    uint64_t top = platform_fiber_top(sched_current->fiber);
+
+    lockstep.stack_size = top - lockstep.mark.reg[6];
+    memcpy(lockstep.stack, (void *)(uintptr_t)lockstep.mark.reg[6], lockstep.stack_size);
+    lockstep.frame = platform_frame();
+}
+
+/* --- regions --- */
+
+/* What the evaluator's state is when the compiled code's is this. If the guest goes on where the last region ended, it is the
+ * evaluator's own but for what the kernel changed, or a wrong value that nobody has read yet would become its own. */
+static void
+evaluator_state(struct x86_cpu *out, const struct x86_cpu *now)
+{
+    const uint64_t *a = (const uint64_t *)(const void *)now, *b = (const uint64_t *)(const void *)&lockstep.compiled,
+                   *c = (const uint64_t *)(const void *)&lockstep.evaluated;
+    uint64_t words[sizeof *out / 8];
+    bool goes_on = lockstep.task == sched_current && now->rip == lockstep.compiled.rip &&
+                   now->gpr[X86_RSP] == lockstep.compiled.gpr[X86_RSP];
+
+    for (size_t i = 0; i < sizeof *out / 8; i++)
+        words[i] = goes_on && a[i] == b[i] ? c[i] : a[i];
+    memcpy(out, words, sizeof *out);
+    out->rip = now->rip;
+}
+
+__attribute__((noinline)) void
+lockstep_begin(bool entered)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    R.mm = sched_current->process->mm;
+    R.entered = entered;
+    R.start = *cpu;
+    evaluator_state(&R.evaluator_start, cpu);
+    lockstep.input_count = 0;
+    snapshot_begin(R.mm);
+    if (platform_mark(&lockstep.mark) == 0)
+        keep_stack();
+    R.count = 0;
+    R.open = true;
+    x86_cpu_tls.limit = UINT64_MAX;
+}
+
+bool
+lockstep_poll(uint64_t pc)
+{
+    struct checkpoint *c = &R.log[R.count];
+
+    if (!R.open)
+        return false;
+    c->pc = pc;
+    c->cpu = *x86_this_cpu();
+    R.count++;
+    if (lockstep.rerun_until) {
+        if (R.count == lockstep.rerun_until)
+            platform_jump(&lockstep.driver, 1);
+        return true;
+    }
+    note_check(pc);
+    /* A region does not end with a repeated check, unless a loop does nothing else. */
+    if (R.count < LOCKSTEP_LOG && R.count % REPEATED && is_repeated(R.count - 1))
+        return true;
+    return R.count < LOCKSTEP_LOG && !platform_ticked && !platform_host_signals &&
+           platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
+}
+
+static void
+report(void *found)
+{
+    lockstep_report(found);
+}
+
+void
+lockstep_end(enum lockstep_end kind, uint64_t detail)
+{
+    static struct replay r;
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t address;
+
+    if (!R.open)
+        return;
+    if (lockstep.rerun_until)
+        platform_jump(&lockstep.driver, 1);
+    R.open = false;
+    R.kind = kind;
+    R.detail = detail;
+    R.end = *cpu;
+    snapshot_keep_result();
+    snapshot_roll_back();
+    r = (struct replay){.stop = SIZE_MAX};
+    lockstep_replay(&r);
+    lockstep.compared += r.next + 1;
+    if (r.result != REPLAY_SAME || (kind != LOCKSTEP_FAULT && snapshot_differs(&address))) {
+        struct platform_fiber *fiber = platform_fiber_new(report, &r);
+
+        if (!fiber)
+            platform_die("lockstep: out of memory");
+        platform_fiber_switch(sched_current->fiber, fiber);
+    }
+    lockstep.task = sched_current;
+    lockstep.evaluated = *cpu;
+    if (kind == LOCKSTEP_FAULT) {
+        cpu->rip = eval_fault_address(R.mm->eval);
+    } else if (kind != LOCKSTEP_TRAP) {
+        *cpu = R.end;
+        snapshot_take_result();
+    }
+    lockstep.compiled = *cpu;
+    x86_apply_mxcsr();
+    snapshot_end();
+    sched_reset_limit();
+}
+
+void
+lockstep_init(void)
+{
+    lockstep_on = true;
+    lockstep.checks = platform_reserve(GUEST_IMAGE_END / 8);
+    lockstep.stack = platform_reserve(2 << 20);
+    if (!lockstep.checks || platform_map_anon(lockstep.checks, GUEST_IMAGE_END / 8, PROT_READ | PROT_WRITE) < 0 ||
+        !lockstep.stack || platform_map_anon(lockstep.stack, 2 << 20, PROT_READ | PROT_WRITE) < 0)
+        platform_die("lockstep: out of memory");
+    platform_on_write_fault = snapshot_page_fault;
+    x86_filter_input = filter_input;
+}

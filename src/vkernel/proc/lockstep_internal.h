@@ -1,0 +1,74 @@
+/* Shared by the files of lockstep. */
+#ifndef VKERNEL_PROC_LOCKSTEP_INTERNAL_H
+#define VKERNEL_PROC_LOCKSTEP_INTERNAL_H
+
+#include "ir/ir.h"
+#include "platform/platform.h"
+#include "vkernel/proc/lockstep.h"
+#include "x86/cpu.h"
+
+struct mm;
+
+enum { LOCKSTEP_LOG = 2048 }; /* checks in a region */
+
+/* What states are compared: those of ir_state_infos, and one that stands for the x87 unit without its registers' mantissas. */
+#define STATE_X87 X86_S_COUNT
+#define STATES_COMPARED (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATE_BIT(X86_S_TMP0) & ~IR_STATE_BIT(X86_S_TMP1) & \
+                         ~IR_STATE_BIT(X86_S_LIMIT))
+
+struct checkpoint { /* a check */
+    uint64_t pc;
+    struct x86_cpu cpu;
+};
+
+struct region {
+    bool open, entered;
+    struct mm *mm;
+    struct x86_cpu start;           /* for compiled code */
+    struct x86_cpu evaluator_start; /* the evaluator's own: dead states differ */
+    struct x86_cpu end;
+    enum lockstep_end kind;
+    uint64_t detail;
+    size_t count;
+    struct checkpoint log[LOCKSTEP_LOG];
+};
+extern struct region lockstep_region;
+
+/* --- the evaluator's run: lockstep.c --- */
+enum replay_result {
+    REPLAY_SAME,
+    REPLAY_STATE, /* states differ at a check (index next) or, next == count, at the end */
+    REPLAY_PATH,  /* the evaluator went elsewhere after check next - 1 */
+};
+struct replay {
+    size_t stop;       /* follow the log only that far; more than count: to the end */
+    bool to_the_end_of_it; /* whatever differs (for reports) */
+    void (*step)(struct replay *r, uint64_t address); /* NULL, or called before each instruction but the first */
+    void (*check)(struct replay *r); /* NULL, or called at each check, before next is counted up */
+    size_t next;       /* checks met */
+    uint64_t steps;    /* since then: blocks or instructions */
+    uint64_t limit;    /* of them */
+    enum replay_result result;
+};
+/* From the region's start, with memory rolled back; leaves the state in x86_this_cpu(). */
+void lockstep_replay(struct replay *r);
+/* States that differ; only those that somebody may read are right in compiled code at a check within a function. */
+uint64_t lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b);
+/* Runs the region's compiled code once more, from rolled back memory, until it has made that many checks or its end. On a
+ * stack of its own. false: its stack was too deep to keep. */
+bool lockstep_rerun(size_t checks);
+
+/* --- memory as it was: lockstep_memory.c --- */
+void snapshot_begin(struct mm *mm);  /* from here on pages are kept before they are written */
+void snapshot_keep_result(void);     /* what is in them now, as the other execution's result */
+void snapshot_roll_back(void);
+/* The first address whose byte is not as in the kept result; false: none. */
+bool snapshot_differs(uint64_t *address);
+void snapshot_take_result(void);     /* back to the kept result */
+void snapshot_end(void);             /* pages may be written */
+bool snapshot_page_fault(uint64_t host_address);
+
+/* --- lockstep_report.c --- */
+_Noreturn void lockstep_report(const struct replay *found);
+
+#endif

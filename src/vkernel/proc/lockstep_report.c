@@ -1,0 +1,581 @@
+/* From a region in which compiled code and the evaluator parted to the instruction: by running both again.
+ *
+ * Memory is right in compiled code at every check, so the first check with a difference there is found by bisection. A
+ * register or flag need not be right while nobody will read it. So the evaluator's instructions are walked back from the
+ * difference, with the set of states it depends on; at each check only those count that differ there, too. Where none is left,
+ * what follows is wrong. */
+#include "vkernel/proc/lockstep_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "lift/lift.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/trust/artifact.h"
+#include "x86/helpers.h"
+#include "x86/x86.h"
+
+enum { EXIT_DIFFERENCE = 125, MAX_SHOWN = 64, PATH_STEPS = 64, NO_CHECK = -1 };
+
+#define R lockstep_region
+#define NONE SIZE_MAX
+#define FLAGS (IR_STATES_FLAGS | IR_STATE_BIT(X86_S_DF))
+
+struct effects { /* of one instruction, by state */
+    uint64_t written;
+    uint64_t depends[X86_S_COUNT + 1];
+    uint64_t control; /* what decides where it goes */
+    uint64_t stores;  /* what it stores, and where */
+};
+
+static struct {
+    VEC(uint64_t) trace;       /* addresses of instructions */
+    VEC(size_t) met;           /* for each check: instructions before it */
+    VEC(struct x86_cpu) states; /* the evaluator's at each check */
+    struct x86_cpu end;        /* its last */
+    uint64_t watched;          /* guest address */
+    uint8_t watched_byte;
+    size_t watched_writer;     /* the last instruction that changed it */
+    struct ir_func func;
+    struct ir_build build;
+} report;
+
+/* --- what an instruction does --- */
+
+static const uint8_t *
+code_at(uint64_t address, size_t *left, uint64_t *image_base)
+{
+    return run_fetch(NULL, address, left, image_base);
+}
+
+static void
+helper_effects(struct effects *e, const struct ir_op *op, uint64_t *depends, uint64_t written_before[])
+{
+    uint64_t reads = ir_helper_reads(op->aux), writes = ir_helper_writes(op->aux), all = *depends;
+
+    if (ir_helper_infos[op->aux].flags & (IR_HELPER_STATE | IR_HELPER_CPU)) {
+        reads |= IR_STATE_BIT(STATE_X87);
+        writes |= IR_STATE_BIT(STATE_X87);
+    }
+    for (unsigned s = 0; s <= STATE_X87; s++)
+        if (reads & IR_STATE_BIT(s))
+            all |= e->written & IR_STATE_BIT(s) ? written_before[s] : IR_STATE_BIT(s);
+    for (unsigned s = 0; s <= STATE_X87; s++)
+        if (writes & IR_STATE_BIT(s))
+            e->depends[s] = all;
+    e->written |= writes;
+    e->stores |= all;
+    *depends = all;
+}
+
+static void
+find_effects(uint64_t address, struct effects *e)
+{
+    struct lift_request request = {.max_insns = 1};
+    const struct ir_block *b;
+    uint64_t image_base, *depends;
+    size_t left = 0;
+
+    memset(e, 0, sizeof *e);
+    request.bytes = code_at(address, &left, &image_base);
+    if (!request.bytes)
+        return;
+    request.size = left < 16 ? left : 16;
+    request.address = address - image_base;
+    ir_func_clear(&report.func, request.address);
+    lift_block(&report.build, &request);
+    b = &report.func.blocks.items[0];
+    depends = mem_zalloc(report.func.ops.count + 1, sizeof *depends);
+    for (uint32_t v = b->first_op; v < b->first_op + b->op_count; v++) {
+        const struct ir_op *op = &report.func.ops.items[v];
+        const ir_value operands[] = {op->a, op->b, op->c};
+
+        for (unsigned i = 0; i < 3; i++)
+            depends[v] |= operands[i] != IR_NO_VALUE ? depends[operands[i]] : 0;
+        if (op->op == IR_GET) {
+            depends[v] = e->written & IR_STATE_BIT(op->aux) ? e->depends[op->aux] : IR_STATE_BIT(op->aux);
+        } else if (op->op == IR_SET) {
+            e->written |= IR_STATE_BIT(op->aux);
+            e->depends[op->aux] = depends[v];
+        } else if (op->op == IR_HELPER) {
+            helper_effects(e, op, &depends[v], e->depends);
+        } else if (!ir_op_is_pure(op)) {
+            e->stores |= depends[v];
+        }
+    }
+    if (ir_terminator_type(b->end.kind) != IR_V && b->end.value != IR_NO_VALUE)
+        e->control = depends[b->end.value];
+    mem_free(depends);
+}
+
+/* --- the evaluator's way, instruction by instruction --- */
+
+static void
+on_step(struct replay *r, uint64_t address)
+{
+    if (report.watched) {
+        uint8_t now = R.mm->base[report.watched];
+
+        if (now != report.watched_byte)
+            report.watched_writer = report.trace.count - 1;
+        report.watched_byte = now;
+    }
+    vec_push(&report.trace, address);
+    (void)r;
+}
+
+static void
+on_check(struct replay *r)
+{
+    (void)r;
+    /* The instruction at the check is in the trace already, but for the first. */
+    vec_push(&report.met, report.trace.count ? report.trace.count - 1 : 0);
+    vec_push(&report.states, *x86_this_cpu());
+}
+
+/* To a check, or to the end and no more than PATH_STEPS instructions past the last check met. */
+static void
+trace(size_t checks, bool past)
+{
+    struct replay r = {.stop = past ? SIZE_MAX : checks, .to_the_end_of_it = true, .step = on_step, .check = on_check,
+                       .limit = past && R.kind != LOCKSTEP_AT ? 1 << 20 : 0};
+
+    report.trace.count = report.met.count = report.states.count = 0;
+    report.watched_writer = NONE;
+    if (report.watched)
+        report.watched_byte = R.mm->base[report.watched];
+    vec_push(&report.trace, R.evaluator_start.rip);
+    lockstep_replay(&r);
+    if (report.watched && R.mm->base[report.watched] != report.watched_byte)
+        report.watched_writer = report.trace.count - 1;
+    report.end = *x86_this_cpu();
+    snapshot_roll_back();
+}
+
+/* --- memory --- */
+
+/* Is memory right after so many checks (more than there are: at the end)? */
+static bool
+memory_differs(size_t checks, uint64_t *address)
+{
+    struct replay r = {.stop = checks, .to_the_end_of_it = true};
+    bool differs;
+
+    if (!lockstep_rerun(checks))
+        return false;
+    snapshot_keep_result();
+    snapshot_roll_back();
+    lockstep_replay(&r);
+    differs = snapshot_differs(address);
+    snapshot_roll_back();
+    return differs;
+}
+
+/* The fewest checks after which memory differs; NONE if it does not after the most. */
+static size_t
+first_memory_difference(size_t most, uint64_t *address)
+{
+    size_t good = 0, bad = most;
+    uint64_t at;
+
+    if (!memory_differs(most, address))
+        return NONE;
+    while (good + 1 < bad) {
+        size_t middle = good + (bad - good) / 2;
+
+        if (memory_differs(middle, &at)) {
+            bad = middle;
+            *address = at;
+        } else {
+            good = middle;
+        }
+    }
+    return bad;
+}
+
+/* --- text --- */
+
+static void
+place(uint64_t address, char *out, size_t size)
+{
+    const struct vma *v = mm_find(R.mm, address);
+
+    if (v && v->start <= address && v->code)
+        snprintf(out, size, "%s+%#" PRIx64, artifact_string(the_artifact, v->code->path), address - v->image_base);
+    else
+        snprintf(out, size, "?");
+}
+
+static void
+show_instruction(size_t index, bool suspect, bool part)
+{
+    char text[128] = "?", where[256];
+    uint64_t address = report.trace.items[index], image_base;
+    struct x86_insn insn;
+    size_t left = 0;
+    const uint8_t *bytes = code_at(address, &left, &image_base);
+
+    if (bytes && x86_decode(bytes, left < 15 ? left : 15, address, &insn) > 0)
+        x86_format(&insn, text, sizeof text);
+    place(address, where, sizeof where);
+    platform_log("  %s %#10" PRIx64 "  %-40s %s\n", suspect ? "=>" : part ? " >" : "  ", address, text, where);
+}
+
+static void
+state_text(const struct x86_cpu *cpu, unsigned s, char *out, size_t size)
+{
+    const char *p = (const char *)cpu + ir_state_infos[s].offset;
+    uint64_t v[2] = {0};
+
+    memcpy(v, p, ir_state_infos[s].type == IR_V128 ? 16 : ir_state_infos[s].type == IR_I64 ? 8 : 4);
+    if (ir_state_infos[s].type == IR_V128)
+        snprintf(out, size, "%016" PRIx64 "%016" PRIx64, v[1], v[0]);
+    else
+        snprintf(out, size, "%#" PRIx64, v[0]);
+}
+
+static void
+show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, uint64_t which)
+{
+    char a[40], b[40];
+
+    for (unsigned s = 0; s < X86_S_COUNT; s++) {
+        if (!(which & IR_STATE_BIT(s)))
+            continue;
+        state_text(compiled, s, a, sizeof a);
+        state_text(evaluated, s, b, sizeof b);
+        platform_log("  %-8s compiled %-34s evaluator %s\n", ir_state_infos[s].name, a, b);
+    }
+    if (which & IR_STATE_BIT(STATE_X87))
+        platform_log("  x87      compiled control %x status %x tags %x top %u   evaluator control %x status %x tags %x top %u\n",
+                     compiled->x87.control, compiled->x87.status, compiled->x87.tag_valid, compiled->x87.top,
+                     evaluated->x87.control, evaluated->x87.status, evaluated->x87.tag_valid, evaluated->x87.top);
+}
+
+static void
+show_registers(const struct x86_cpu *cpu)
+{
+    static const uint8_t order[] = {X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RBP, X86_RSP, X86_R8, X86_R9,
+                                    X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15};
+    char line[512];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < sizeof order; i++)
+        n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %" PRIx64, i % 8 ? "  " : i ? "\n    " : "",
+                              ir_state_infos[X86_S_RAX + order[i]].name, cpu->gpr[order[i]]);
+    platform_log("  before it:\n    %s\n", line);
+}
+
+/* --- walking back --- */
+
+struct walk {
+    uint64_t states; /* that the difference depends on, and that differ */
+    size_t from, to; /* the wrong instructions: [from, to) of the trace */
+    int check;       /* the last right check; NO_CHECK: the region's start */
+    uint64_t at_start; /* differ there already */
+};
+
+static const struct x86_cpu *
+compiled_at(int check)
+{
+    return check == NO_CHECK ? &R.start : &R.log[check].cpu;
+}
+
+static const struct x86_cpu *
+evaluated_at(int check)
+{
+    return check == NO_CHECK ? &R.evaluator_start : &report.states.items[check];
+}
+
+static uint64_t
+all_differences(int check)
+{
+    const struct x86_cpu *a = compiled_at(check), *b = evaluated_at(check);
+    uint64_t set = lockstep_differences(a, b);
+
+    for (unsigned f = 0; f < X86_FLAG_COUNT; f++)
+        set |= (a->flag[f] & 1) != (b->flag[f] & 1) ? IR_STATE_BIT(X86_S_CF + f) : 0;
+    return set;
+}
+
+/* w->states is what differs, or what the instruction at w->to needs, just before w->to. */
+static void
+walk_back(struct walk *w)
+{
+    int check = (int)report.met.count - 1;
+    size_t at = w->to;
+
+    while (check >= 0 && report.met.items[check] > at)
+        check--;
+    if (check >= 0 && report.met.items[check] == at && w->check == check)
+        check--; /* it is where the difference was seen */
+    for (;; check--) {
+        size_t begin = check < 0 ? 0 : report.met.items[check];
+        uint64_t wrong;
+
+        w->to = at;
+        for (; at > begin; at--) {
+            struct effects e;
+            uint64_t needed = 0;
+
+            find_effects(report.trace.items[at - 1], &e);
+            for (uint64_t set = w->states & e.written; set; set &= set - 1)
+                needed |= e.depends[__builtin_ctzll(set)];
+            w->states = (w->states & ~e.written) | needed;
+        }
+        w->from = begin;
+        w->check = check;
+        wrong = w->states & all_differences(check);
+        if (!wrong || check < 0) {
+            w->at_start = wrong;
+            return;
+        }
+        w->states = wrong;
+    }
+}
+
+/* Marks, in [from, to), what the states depend on, and returns the one instruction that all of it goes through last. */
+static size_t
+mark(const struct walk *w, uint64_t states, uint8_t *part)
+{
+    size_t suspect = NONE;
+
+    for (uint64_t each = states; each; each &= each - 1) {
+        uint64_t set = each & -each;
+        bool last = true;
+
+        for (size_t i = w->to; i-- > w->from;) {
+            struct effects e;
+            uint64_t needed = 0;
+
+            find_effects(report.trace.items[i], &e);
+            if (!(set & e.written))
+                continue;
+            for (uint64_t hit = set & e.written; hit; hit &= hit - 1)
+                needed |= e.depends[__builtin_ctzll(hit)];
+            set = (set & ~e.written) | needed;
+            part[i - w->from] = 1;
+            if (last && (suspect == NONE || i < suspect))
+                suspect = i;
+            last = false;
+        }
+    }
+    return suspect;
+}
+
+static void
+show(const struct walk *w, size_t suspect, const uint8_t *part)
+{
+    size_t first = w->from, shown = 0;
+    char where[256];
+
+    if (suspect != NONE)
+        place(report.trace.items[suspect], where, sizeof where);
+    else
+        place(report.trace.items[first], where, sizeof where);
+    platform_log("  first wrong: %s %#" PRIx64 " %s\n", suspect != NONE ? "instruction" : "after",
+                 report.trace.items[suspect != NONE ? suspect : first], where);
+    if (w->to - first > MAX_SHOWN)
+        first = suspect != NONE && suspect > w->from + MAX_SHOWN / 2 ? suspect - MAX_SHOWN / 2 : first;
+    platform_log("  instructions (=> suspected, > what it is about):\n");
+    for (size_t i = first; i < w->to && shown < MAX_SHOWN; i++, shown++)
+        show_instruction(i, i == suspect, part[i - w->from]);
+}
+
+/* --- the three kinds of difference --- */
+
+/* What all branches on the way after the last check depend on. */
+static uint64_t
+control_states(size_t from, size_t to)
+{
+    uint64_t states = 0;
+
+    for (size_t i = to; i-- > from;) {
+        struct effects e;
+        uint64_t needed = 0;
+
+        find_effects(report.trace.items[i], &e);
+        for (uint64_t set = states & e.written; set; set &= set - 1)
+            needed |= e.depends[__builtin_ctzll(set)];
+        states = (states & ~e.written) | needed | e.control;
+    }
+    return states;
+}
+
+static void
+report_path(const struct replay *found)
+{
+    int check = (int)found->next - 1;
+    struct walk w = {.check = check};
+    uint8_t *part;
+    size_t from, suspect = NONE;
+    uint64_t wrong, wanted = found->next < R.count ? R.log[found->next].pc : R.end.rip;
+
+    trace(found->next, true);
+    if ((int)report.met.count - 1 < check)
+        check = (int)report.met.count - 1;
+    from = check < 0 ? 0 : report.met.items[check];
+    w.from = from;
+    w.to = report.trace.count < from + PATH_STEPS ? report.trace.count : from + PATH_STEPS;
+    platform_log("  compiled code goes from %#" PRIx64 " to %#" PRIx64 ", the evaluator does not\n",
+                 check < 0 ? R.start.rip : R.log[check].pc, wanted);
+    wrong = control_states(w.from, w.to) & all_differences(check);
+    if (wrong) {
+        w = (struct walk){.states = wrong, .to = from, .check = check};
+        walk_back(&w);
+    } else {
+        for (size_t i = w.from; i < w.to; i++) {
+            struct effects e;
+
+            find_effects(report.trace.items[i], &e);
+            if (e.control && suspect == NONE)
+                suspect = i; /* the first that may go either way */
+        }
+    }
+    part = mem_zalloc(w.to - w.from + 1, 1);
+    if (wrong)
+        suspect = mark(&w, wrong, part);
+    if (w.at_start)
+        platform_log("  the difference was there when compiled code was entered\n");
+    show(&w, suspect, part);
+    show_states(compiled_at(check), evaluated_at(check), wrong);
+    show_registers(evaluated_at(w.check));
+}
+
+static void
+report_states(const struct replay *found)
+{
+    size_t index = found->next;
+    const struct x86_cpu *compiled = index < R.count ? &R.log[index].cpu : &R.end, *evaluated;
+    struct walk w = {0};
+    uint64_t states;
+    uint8_t *part;
+    size_t suspect;
+
+    trace(index < R.count ? index + 1 : SIZE_MAX, index >= R.count);
+    evaluated = index < report.states.count ? &report.states.items[index] : &report.end;
+    states = lockstep_differences(compiled, evaluated);
+    w.states = states;
+    w.to = index < report.met.count ? report.met.items[index] : report.trace.count;
+    w.check = index < report.met.count ? (int)index : NO_CHECK - 1;
+    platform_log("  registers differ at %#" PRIx64 "\n", index < R.count ? R.log[index].pc : R.end.rip);
+    walk_back(&w);
+    part = mem_zalloc(w.to - w.from + 1, 1);
+    /* What is wrong after the instructions that are. */
+    if ((size_t)(w.check + 1) < report.states.count && (size_t)(w.check + 1) <= index)
+        suspect = mark(&w, w.check + 1 == (int)index ? states : all_differences(w.check + 1), part);
+    else
+        suspect = mark(&w, states, part);
+    if (w.at_start)
+        platform_log("  the difference was there when compiled code was entered\n");
+    show(&w, suspect, part);
+    show_states(compiled, evaluated, states);
+    show_registers(evaluated_at(w.check));
+}
+
+static void
+report_memory(size_t checks, uint64_t address)
+{
+    struct walk w = {0};
+    struct effects e = {0};
+    uint64_t wrong;
+    size_t suspect;
+    uint8_t *part;
+    int check;
+
+    report.watched = address;
+    trace(checks, checks > R.count);
+    check = (int)(checks <= R.count ? checks : R.count + 1) - 2;
+    if (check >= (int)report.met.count)
+        check = (int)report.met.count - 1;
+    suspect = report.watched_writer;
+    w.check = check;
+    w.from = check < 0 ? 0 : report.met.items[check];
+    w.to = report.trace.count;
+    platform_log("  memory at %#" PRIx64 " differs\n", address);
+    if (suspect != NONE && suspect >= w.from) {
+        find_effects(report.trace.items[suspect], &e);
+        w.to = suspect + 1;
+    } else {
+        platform_log("  the evaluator does not write there\n");
+        suspect = NONE;
+    }
+    /* Was what it stores, or where, wrong before? */
+    if (suspect != NONE) {
+        struct walk back = {.states = e.stores, .to = suspect, .check = NO_CHECK - 1};
+
+        for (size_t i = suspect; i-- > w.from;) {
+            struct effects before;
+            uint64_t needed = 0;
+
+            find_effects(report.trace.items[i], &before);
+            for (uint64_t set = back.states & before.written; set; set &= set - 1)
+                needed |= before.depends[__builtin_ctzll(set)];
+            back.states = (back.states & ~before.written) | needed;
+        }
+        wrong = back.states & all_differences(check);
+        if (wrong) {
+            back.states = wrong;
+            back.to = w.from;
+            back.check = check;
+            walk_back(&back);
+            w = back;
+            part = mem_zalloc(w.to - w.from + 1, 1);
+            suspect = mark(&w, wrong, part);
+            show(&w, suspect, part);
+            show_states(compiled_at(check), evaluated_at(check), wrong);
+            show_registers(evaluated_at(w.check));
+            return;
+        }
+    }
+    part = mem_zalloc(w.to - w.from + 1, 1);
+    show(&w, suspect, part);
+    show_registers(evaluated_at(check));
+}
+
+static void
+show_bytes(const char *who, uint64_t address)
+{
+    char line[64];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < 16 && (address + i) / PAGE_SIZE == address / PAGE_SIZE; i++)
+        n += (size_t)snprintf(line + n, sizeof line - n, " %02x", R.mm->base[address + i]);
+    platform_log("  %-9s %#" PRIx64 ":%s\n", who, address, line);
+}
+
+_Noreturn void
+lockstep_report(const struct replay *found)
+{
+    const struct process *p = current_process();
+    size_t most = found->result == REPLAY_PATH ? found->next : found->next < R.count ? found->next + 1 : SIZE_MAX, checks;
+    uint64_t address = 0;
+
+    snapshot_roll_back();
+    ir_func_init(&report.func, 0);
+    ir_build_init(&report.build, &report.func);
+    platform_log("ingot: lockstep: compiled code and the evaluator differ in %s[%d]\n", p->comm, p->pid);
+    checks = most ? first_memory_difference(most, &address) : NONE;
+    if (checks == NONE && found->result == REPLAY_SAME)
+        platform_log("  memory differs, but not when it is done again: something outside changed it\n");
+    else if (checks != NONE)
+        report_memory(checks, address);
+    else if (found->result == REPLAY_STATE)
+        report_states(found);
+    else
+        report_path(found);
+    if (checks != NONE) {
+        struct replay r = {.stop = checks, .to_the_end_of_it = true};
+
+        lockstep_rerun(checks);
+        show_bytes("compiled", address);
+        snapshot_roll_back();
+        lockstep_replay(&r);
+        show_bytes("evaluator", address);
+    }
+    exit(EXIT_DIFFERENCE);
+}
