@@ -157,6 +157,7 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
                 drop_code(block);
             memcpy(bytes + size, text + size, left - size);
             size = left;
+            max = insns_until(host, address, bytes, size);
             n = eval_translate(ev, host, block, bytes, size, image_base, max);
         }
         if (n >= 0)

@@ -104,13 +104,13 @@ gen_leave(struct gen *g, uint64_t address, uint64_t flush)
 void
 gen_evaluate_if(struct gen *g, uint64_t address)
 {
-    begin_if(g);
+    gen_begin_if(g);
     gen_address(g, address);
     code_global(&g->code, W_GLOBAL_SET, X86_S_TMP0);
     gen_push_promoted(g);
     push_own_link(g);
     code_call_import(&g->code, W_RETURN_CALL, WASM_IMPORT_ENTER);
-    end_if(g);
+    gen_end_if(g);
 }
 
 /* The end of the function, where all returns come together with the popped address in pc_local. */

@@ -414,7 +414,7 @@ lockstep_poll(uint64_t pc)
     /* A region does not end with a repeated check, unless a loop does nothing else. */
     if (R.count < LOCKSTEP_LOG && R.count % REPEATED && is_repeated(R.count - 1))
         return true;
-    return R.count < LOCKSTEP_LOG && !platform_ticked && !platform_host_signals &&
+    return R.count < LOCKSTEP_LOG && lockstep.input_count < INPUTS / 2 && !platform_ticked && !platform_host_signals &&
            platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
 }
 
