@@ -4,6 +4,7 @@ The head of a family's table (before its first case):
   quick                  part of `make check`; the others only of `make check-long`
   package NAME...        packages to take files from, unpacked (not installed) with all that they depend on
   take GLOB...           files and folders of those packages that become part of the root
+  source NAME...         source packages to build from, unpacked below $SOURCES
   build COMMAND          run in the family's folder; puts what it makes below $ROOT. $PACKAGES: the unpacked packages
 A library that an ELF file of the root needs (DT_NEEDED) is taken by itself. bash and some small tools are always there.
 """
@@ -31,6 +32,24 @@ def unpack(packages, out):
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if p.returncode:
         raise SystemExit(f"mmdebstrap failed:\n{p.stdout}")
+    with open(stamp, "w") as f:
+        f.write(wanted)
+
+
+def unpack_sources(names, packages, out):
+    """Debian's source packages of those names, from where the packages came from; kept while the list is the same."""
+    stamp, wanted = out + ".list", " ".join(names)
+    if not names or os.path.exists(stamp) and open(stamp).read() == wanted:
+        return
+    shutil.rmtree(out, ignore_errors=True)
+    os.makedirs(out + "/lists/partial")
+    with open(packages + "/etc/apt/sources.list") as f, open(out + "/sources.list", "w") as g:
+        g.write("".join("deb-src " + line[4:] for line in f if line.startswith("deb ")))
+    apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={out}/sources.list", "-o", "Dir::Etc::sourceparts=-",
+           "-o", f"Dir::State::lists={out}/lists", "-o", "APT::Sandbox::User=root"]
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "source", *names], cwd=out, check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(out + "/lists")
     with open(stamp, "w") as f:
         f.write(wanted)
 
@@ -105,6 +124,8 @@ class Root:
             needed = {line.split("[")[1].rstrip("]\n") for line in listing.splitlines() if "(NEEDED)" in line}
             for name in sorted(needed):
                 for folder in LIBRARIES:
+                    if os.path.lexists(self.out + self.resolve(f"{folder}/{name}")):
+                        break  # built here
                     if os.path.lexists(self.packages + self.resolve(f"{folder}/{name}")):
                         self.take(f"{folder}/{name}")
                         break
@@ -123,9 +144,10 @@ def digest(folder, head):
 def make(source, head, work):
     """The root of the family in folder source, below work; returns its path and what changes when its contents may."""
     words = [line.split(None, 1) for line in head if line.strip() and not line.startswith("#")]
-    packages, out = work + "/packages", work + "/root"
+    packages, sources, out = work + "/packages", work + "/sources", work + "/root"
     wanted = BASE_PACKAGES + [p for w in words if w[0] == "package" for p in w[1].split()]
     unpack(wanted, packages)
+    unpack_sources([p for w in words if w[0] == "source" for p in w[1].split()], packages, sources)
     version = digest(source, head) + " " + str(os.stat(packages + ".list").st_mtime_ns)
     stamp = work + "/version"
     if os.path.exists(stamp) and open(stamp).read() == version:
@@ -141,13 +163,14 @@ def make(source, head, work):
         f.write("root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
     with open(out + "/etc/group", "w") as f:
         f.write("root:x:0:\nnogroup:x:65534:\n")
+    environment = {**os.environ, "ROOT": out, "PACKAGES": packages, "SOURCES": sources}
     for directive, *rest in words:
         if directive == "take":
             for pattern in rest[0].split():
                 root.take_glob(pattern)
         elif directive == "build":
-            subprocess.run(["sh", "-ec", rest[0]], cwd=source, check=True, env={**os.environ, "ROOT": out, "PACKAGES": packages})
-        elif directive not in ("quick", "package"):
+            subprocess.run(["sh", "-ec", rest[0]], cwd=source, check=True, env=environment)
+        elif directive not in ("quick", "package", "source"):
             raise SystemExit(f"{source}: unknown directive {directive}")
     root.take_needed()
     with open(stamp, "w") as f:
