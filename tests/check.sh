@@ -127,6 +127,7 @@ done
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
 script compiled tests/compiled/run.py --ingot "$ingot"
 script profile tests/compiled/profile.py --ingot "$ingot"
+script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact"
 script full-speed tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache"
 script families tests/families/run.py --build "$build" --set "$mode"
 single verify verify_artifact

@@ -30,6 +30,7 @@ struct effects { /* of one instruction, by state */
     uint64_t depends[X86_S_COUNT + 1];
     uint64_t control; /* what decides where it goes */
     uint64_t stores;  /* what it stores, and where */
+    bool copies;      /* it computes nothing: what is wrong after it was wrong before */
 };
 
 static struct {
@@ -45,6 +46,19 @@ static struct {
 } report;
 
 /* --- what an instruction does --- */
+
+static bool
+copies(const struct ir_op *op)
+{
+    switch (op->op) {
+    case IR_GET: case IR_SET: case IR_CONST32: case IR_CONST64: case IR_ADDR: case IR_WRAP: case IR_EXTU: case IR_EXTS:
+    case IR_EXT8S32: case IR_EXT16S32: case IR_EXT8S64: case IR_EXT16S64: case IR_EXT32S64:
+    case IR_I32X4_EXTRACT: case IR_I64X2_EXTRACT: case IR_I32X4_REPLACE: case IR_I64X2_REPLACE:
+        return true;
+    default:
+        return false;
+    }
+}
 
 static const uint8_t *
 code_at(uint64_t address, size_t *left, uint64_t *image_base)
@@ -89,10 +103,13 @@ find_effects(uint64_t address, struct effects *e)
     ir_func_clear(&report.func, request.address);
     lift_block(&report.build, &request);
     b = &report.func.blocks.items[0];
+    e->copies = true;
     depends = mem_zalloc(report.func.ops.count + 1, sizeof *depends);
     for (uint32_t v = b->first_op; v < b->first_op + b->op_count; v++) {
         const struct ir_op *op = &report.func.ops.items[v];
         const ir_value operands[] = {op->a, op->b, op->c};
+
+        e->copies &= copies(op);
 
         for (unsigned i = 0; i < 3; i++)
             depends[v] |= operands[i] != IR_NO_VALUE ? depends[operands[i]] : 0;
@@ -338,7 +355,29 @@ walk_back(struct walk *w)
     }
 }
 
-/* Marks, in [from, to), what the states depend on, and returns the one instruction that all of it goes through last. */
+/* Of the marked instructions in [from, to), the first whose result is there at the next check, and differs; or else suspect. */
+static size_t
+first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
+{
+    int next = w->check + 1;
+    uint64_t differs, later = 0;
+
+    if (next < 0 || (size_t)next >= report.met.count || (size_t)next >= R.count || report.met.items[next] != w->to)
+        return suspect;
+    differs = all_differences(next);
+    for (size_t i = w->to; i-- > w->from;) {
+        struct effects e;
+
+        find_effects(report.trace.items[i], &e);
+        if (part[i - w->from] && !e.copies && (e.written & ~FLAGS & ~later & differs))
+            suspect = i;
+        later |= e.written;
+    }
+    return suspect;
+}
+
+/* Marks, in [from, to), what the states depend on, and returns the last instruction that computes one of them; of several
+ * states, that of the one which was computed first, as the others may come from it. */
 static size_t
 mark(const struct walk *w, uint64_t states, uint8_t *part)
 {
@@ -359,12 +398,13 @@ mark(const struct walk *w, uint64_t states, uint8_t *part)
                 needed |= e.depends[__builtin_ctzll(hit)];
             set = (set & ~e.written) | needed;
             part[i - w->from] = 1;
-            if (last && (suspect == NONE || i < suspect))
-                suspect = i;
-            last = false;
+            if (last && !e.copies) {
+                suspect = suspect == NONE || i < suspect ? i : suspect;
+                last = false;
+            }
         }
     }
-    return suspect;
+    return first_seen_wrong(w, part, suspect);
 }
 
 static void
@@ -406,13 +446,30 @@ control_states(size_t from, size_t to)
     return states;
 }
 
+/* The first instruction of [from, to) that may go either way; what it depends on is marked. */
+static size_t
+mark_branch(const struct walk *w, uint8_t *part)
+{
+    for (size_t i = w->from; i < w->to; i++) {
+        struct walk before = {.from = w->from, .to = i};
+        struct effects e;
+
+        find_effects(report.trace.items[i], &e);
+        if (!(e.control & ~IR_STATE_BIT(X86_S_RSP))) /* a return */
+            continue;
+        mark(&before, e.control, part);
+        return i;
+    }
+    return NONE;
+}
+
 static void
 report_path(const struct replay *found)
 {
     int check = (int)found->next - 1;
     struct walk w = {.check = check};
     uint8_t *part;
-    size_t from, suspect = NONE;
+    size_t from, suspect;
     uint64_t wrong, wanted = found->next < R.count ? R.log[found->next].pc : R.end.rip;
 
     trace(found->next, true);
@@ -427,18 +484,9 @@ report_path(const struct replay *found)
     if (wrong) {
         w = (struct walk){.states = wrong, .to = from, .check = check};
         walk_back(&w);
-    } else {
-        for (size_t i = w.from; i < w.to; i++) {
-            struct effects e;
-
-            find_effects(report.trace.items[i], &e);
-            if (e.control && suspect == NONE)
-                suspect = i; /* the first that may go either way */
-        }
     }
     part = mem_zalloc(w.to - w.from + 1, 1);
-    if (wrong)
-        suspect = mark(&w, wrong, part);
+    suspect = wrong ? mark(&w, wrong, part) : mark_branch(&w, part);
     if (w.at_start)
         platform_log("  the difference was there when compiled code was entered\n");
     show(&w, suspect, part);
@@ -501,7 +549,7 @@ report_memory(size_t checks, uint64_t address)
         find_effects(report.trace.items[suspect], &e);
         w.to = suspect + 1;
     } else {
-        platform_log("  the evaluator does not write there\n");
+        platform_log("  the evaluator does not write there: it goes another way, or stores elsewhere\n");
         suspect = NONE;
     }
     /* Was what it stores, or where, wrong before? */
@@ -533,6 +581,8 @@ report_memory(size_t checks, uint64_t address)
         }
     }
     part = mem_zalloc(w.to - w.from + 1, 1);
+    if (suspect == NONE)
+        suspect = mark_branch(&w, part);
     show(&w, suspect, part);
     show_registers(evaluated_at(check));
 }

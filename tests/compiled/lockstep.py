@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""ingot run --lockstep: code objects that were made wrong by one operation must be found, by the address of the instruction; what
+is right must run to its end.
+
+usage: lockstep.py --ingot FILE [--artifact FILE]   (the Debian image, for the programs of a distribution)
+Ends with a line "N passed, N failed".
+"""
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DIFFERENCE = 125
+passed = failed = 0
+
+PROGRAMS = {
+    "bash": ["bash", "-c", "f() { local i s=0; for ((i = 0; i < 2000; i++)); do s=$((s + i * i % 7)); done; echo $s; }; f; x=abc; "
+             "echo ${x/b/Z} ${#x}; for w in a b c; do echo $w; done | while read l; do echo got $l; done"],
+    "sort": ["sh", "-c", "for i in 5 3 9 1 7 77 12; do echo \"$i x$i\"; done | sort -k2 -r | sort -n"],
+    "awk": ["awk", 'BEGIN { for (i = 0; i < 20000; i++) { s += sin(i) * i; a[i % 100] = s }; printf "%.6f %d\\n", s, length(a); '
+            'print toupper("abc"), substr("hello", 2, 3) }'],
+    "lua": ["lua5.4", "-e", "local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 10007 end table.sort(t) "
+            "print(t[1], t[100], #t, string.format('%5.2f %s', math.pi, ('x'):rep(5)))"],
+    "perl": ["perl", "-e", 'my %h; for my $i (1..3000) { $h{$i % 97} .= chr(65 + $i % 26); } print join(",", map { length $h{$_} } '
+             'sort { $a <=> $b } keys %h), "\\n"; my $s = "the quick brown fox"; $s =~ s/(\\w+)/\\u$1/g; printf "$s %.10g\\n", sqrt(2);'],
+    "python": ["python3", "-c", "import re, json\nd = {}\nfor i in range(2000): d[i % 101] = d.get(i % 101, 0) + i * i\n"
+               "class A:\n  def __init__(s, x): s.x = x\n  def __add__(s, o): return A(s.x + o.x)\n"
+               "try: 1 / 0\nexcept ZeroDivisionError as e: print(e)\n"
+               "print(sum(d.values()), re.sub(r'(.)(.)', r'\\2\\1', 'hello'), 2 ** 200, 1 / 3, sum(map(A, range(99)), A(0)).x, "
+               "json.dumps({'a': [1.5, None]}))"],
+}
+
+
+def check(what, ok, detail=""):
+    global passed, failed
+    passed += bool(ok)
+    failed += not ok
+    if not ok:
+        print(f"FAIL {what}: {detail}")
+
+
+def sleb(v):
+    out = bytearray()
+    while True:
+        b, v = v & 0x7f, v >> 7
+        if (v == 0 and not b & 0x40) or (v == -1 and b & 0x40):
+            return bytes(out) + bytes([b])
+        out.append(b | 0x80)
+
+
+# label, bytes to be found (a constant, and what follows within some bytes), and those to be put there: add to sub, and so on.
+WRONG = [
+    ("straight", sleb(0x11223344), b"\x7c", b"\x7d"),  # with the 3 of the lea
+    ("loop", sleb(0x11223342), b"\x6a", b"\x6b"),
+    ("flag", sleb(0x11223343), b"\x54", b"\x5a"),
+    ("store", "cells+0x4321", b"\x36\x00\x00", b"\x3b\x00\x00"),
+    ("vector", sleb(0x1122334455667744), b"\xfd\x6e", b"\xfd\x71"),
+]
+
+
+def make_wrong(data, near, old, new):
+    """Replaces, behind each occurrence of near, the next old if it is close."""
+    data, at, count = bytearray(data), 0, 0
+    while True:
+        at = data.find(near, at)
+        if at < 0:
+            return bytes(data), count
+        place = data.find(old, at + len(near), at + 48)
+        if place >= 0:
+            data[place:place + len(old)] = new
+            count += 1
+        at += 1
+
+
+def labels(path):
+    out = subprocess.run(["nm", path], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {m[2]: int(m[1], 16) for m in re.finditer(r"^(\w+) \w (\w+)$", out, re.M)}
+
+
+def find_wrong(ingot, folder):
+    root, cache, out = folder + "/root", folder + "/cache", folder + "/out"
+    os.mkdir(root)
+    subprocess.run(["cc", "-O2", "-static", "-nostdlib", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror", "-o",
+                    root + "/wrong", HERE + "/wrong.c"], check=True)
+    build = [ingot, "build", "-q", "--cache", cache, root, "-o", out]
+    run = [ingot, "run", "--lockstep", out, "/wrong"]
+    subprocess.run(build, check=True)
+    r = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    expected = subprocess.run([root + "/wrong"], stdout=subprocess.PIPE, text=True).stdout
+    check("right", (r.returncode, r.stdout, r.stderr) == (0, expected, ""), r)
+    [object_path] = glob.glob(cache + "/objects/*.wasm")
+    with open(object_path, "rb") as f:
+        right = f.read()
+    address = labels(root + "/wrong")
+    for label, near, old, new in WRONG:
+        if isinstance(near, str):
+            name, offset = near.split("+")
+            near = sleb(address[name] + int(offset, 16))
+        wrong, count = make_wrong(right, near, old, new)
+        check(f"{label}: made wrong", count > 0)
+        with open(object_path, "wb") as f:
+            f.write(wrong)
+        subprocess.run(build, check=True)
+        plain = subprocess.run([ingot, "run", out, "/wrong"], stdout=subprocess.PIPE, text=True)
+        check(f"{label}: the result is wrong", plain.stdout != expected)
+        r = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        at = address["at_" + label]
+        check(f"{label}: status", r.returncode == DIFFERENCE, r.returncode)
+        check(f"{label}: the program's name", "evaluator differ in wrong[1]" in r.stderr, r.stderr[:300])
+        check(f"{label}: the instruction is marked", re.search(rf"^ *=?> +{at:#x} ", r.stderr, re.M), r.stderr[:3000])
+        if label != "flag":  # there the branch is named, and what it depends on is marked
+            check(f"{label}: it is named first", f"first wrong: instruction {at:#x} /wrong+{at:#x}\n" in r.stderr, r.stderr[:3000])
+
+
+def run_right(ingot, artifact, name, argv):
+    plain = subprocess.run([ingot, "run", artifact, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    r = subprocess.run([ingot, "run", "--lockstep", artifact, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=300)
+    check(f"{name} runs", plain.returncode == 0, plain)
+    check(name, (r.returncode, r.stdout, r.stderr) == (plain.returncode, plain.stdout, plain.stderr),
+          (r.returncode, r.stdout[-300:], r.stderr[:3000].decode(errors="replace")))
+    r = subprocess.run([ingot, "run", "--lockstep", "--stats", artifact, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, timeout=300)
+    compared = re.search(r"^lockstep: (\d+) checks", r.stderr, re.M)
+    check(f"{name}: something was compared", compared and int(compared[1]) > 1000, r.stderr[:300])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ingot", required=True)
+    parser.add_argument("--artifact")
+    args = parser.parse_args()
+    ingot = os.path.abspath(args.ingot)
+    with tempfile.TemporaryDirectory(prefix="ingot-lockstep-") as folder:
+        find_wrong(ingot, folder)
+        root = folder + "/control"
+        os.mkdir(root)
+        subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", root + "/control", HERE + "/control.c"], check=True)
+        subprocess.run([ingot, "build", "-q", "--cache", folder + "/cache", root, "-o", folder + "/out2"], check=True)
+        run_right(ingot, folder + "/out2", "control", ["/control"])
+    for name, argv in PROGRAMS.items():
+        if args.artifact:
+            run_right(ingot, args.artifact, name, argv)
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
