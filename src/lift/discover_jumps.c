@@ -203,7 +203,8 @@ take_all_labels(struct finder *f, struct func *fn)
     }
     if (high - low > MAX_LABELS || f->lea_labels.count > MAX_LABELS)
         return false;
-    take_labels(f, fn, f->words.items + low, (uint32_t)(high - low));
+    for (size_t i = low; i < high; i++)
+        take_labels(f, fn, &f->words.items[i], 1);
     take_labels(f, fn, f->lea_labels.items, (uint32_t)f->lea_labels.count);
     return high > low || f->lea_labels.count;
 }
