@@ -8,6 +8,7 @@ struct scan {
     const uint8_t *bytes;
     unsigned size, at;
     unsigned displacement; /* where the one of a rip-relative operand is; 0: none */
+    bool address32, operand16, f2, wide;
 };
 
 static int
@@ -27,7 +28,7 @@ finish(struct scan *s, unsigned immediate)
     if (modrm >> 6 != 3) {
         int mod = modrm >> 6, base = modrm & 7;
 
-        if (base == 5 && mod == 0)
+        if (base == 5 && mod == 0 && !s->address32)
             s->displacement = s->at;
         if (base == 4) {
             int sib = next(s);
@@ -83,9 +84,17 @@ after_0f(struct scan *s)
     case 0x38: return next(s) < 0 ? 0 : finish(s, 0);
     case 0x3a: return next(s) < 0 ? 0 : finish(s, 1);
     case 0x0f: return finish(s, 1); /* 3DNow!: the opcode is the immediate */
-    case 0x01: case 0xae: case 0xc7: case 0x1e: case 0x78: case 0x79: return finish(s, 0);
+    case 0x78: return finish(s, s->operand16 || s->f2 ? 2 : 0); /* extrq, insertq; or vmread */
+    case 0x01: case 0xae: case 0xc7: case 0x1e: case 0x79: return finish(s, 0);
     default: return 0;
     }
+}
+
+static bool
+is_prefix(int byte)
+{
+    return byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e || (byte >= 0x64 && byte <= 0x67) ||
+           byte == 0xf0 || byte == 0xf2 || byte == 0xf3;
 }
 
 static int
@@ -93,11 +102,13 @@ scan_insn(struct scan *s)
 {
     int byte = next(s), second;
 
-    while (byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e || (byte >= 0x64 && byte <= 0x67) ||
-           byte == 0xf0 || byte == 0xf2 || byte == 0xf3)
+    while (is_prefix(byte) || (byte & ~0xf) == 0x40) { /* a REX that is not the last of them does not count */
+        s->address32 |= byte == 0x67;
+        s->operand16 |= byte == 0x66;
+        s->f2 |= byte == 0xf2;
+        s->wide = (byte & 0xf8) == 0x48;
         byte = next(s);
-    if ((byte & ~0xf) == 0x40)
-        byte = next(s);
+    }
     switch (byte) {
     case 0x0f:
         return after_0f(s);
@@ -113,7 +124,10 @@ scan_insn(struct scan *s)
         second = next(s);
         return second < 0 || (second & 0x1f) < 8 || next(s) < 0 ? 0 : after_xop(s, second & 0x1f);
     case 0xc7: /* xbegin */
-        return next(s) == 0xf8 && s->at + 4 <= s->size ? (int)s->at + 4 : 0;
+        if (next(s) != 0xf8)
+            return 0;
+        s->at += s->operand16 && !s->wide ? 2 : 4;
+        return s->at <= s->size ? (int)s->at : 0;
     case 0xc6: /* xabort */
         return next(s) == 0xf8 && next(s) >= 0 ? (int)s->at : 0;
     default:
