@@ -102,6 +102,8 @@ def run_ingot(args, case):
     options = ["--hostname", "ingot"]
     if args.stress:
         options += ["--stress", args.stress]
+    if args.stats:
+        options += [f"--stats={args.stats}"]
     for k, v in ENV.items():
         options += ["--env", f"{k}={v}"]
     p = subprocess.Popen([args.ingot, "run", *options, args.artifact, "/bin/bash", "-c", guest_script(case)],
@@ -207,6 +209,7 @@ def add_options(parser):
     parser.add_argument("--show", action="store_true", help="with --native-only: print the results")
     parser.add_argument("--quick", action="store_true", help="only the cases marked quick")
     parser.add_argument("--stress", help="unwind, budget or evaluate")
+    parser.add_argument("--stats", help="append the stats record of each case to this file")
     parser.add_argument("--only", metavar="REGEX", help="names of cases")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("-v", "--verbose", action="store_true")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the program table natively (chroot) and in ingot and compares output, error output and exit status.
 
-usage: run.py --rootfs DIR --artifact FILE --ingot FILE [--quick] [--stress MODE] [--only REGEX] [--jobs N] [-v]
+usage: run.py --rootfs DIR --artifact FILE --ingot FILE [--quick] [--stress MODE] [--stats FILE] [--only REGEX]
+              [--jobs N] [-v]
        run.py --rootfs DIR --native-only [--only REGEX] [--show]
 Ends with a line "N passed, N failed". Expected native results are cached beside the rootfs (DIR.expected.json).
 --native-only fills that cache, running each case twice: a case that differs from itself fails.
