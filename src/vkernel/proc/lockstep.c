@@ -24,7 +24,7 @@ static struct {
     struct task *task;             /* of the last region */
     struct x86_cpu compiled, evaluated; /* states at its end */
     uint64_t compared;
-    uint8_t *checks;               /* a bit for each address of code that has a check */
+    uint8_t *stops;                /* a bit for each address of code where compiled code has a check, or was left */
     struct replay *replay;         /* runs now */
     struct platform_jump back;     /* out of a fault of it */
     enum lockstep_end caught;
@@ -67,14 +67,14 @@ rewind_inputs(bool replay)
     lockstep.replays_inputs = replay;
 }
 
-/* --- where compiled code has checks: blocks of the evaluator end there --- */
+/* --- where compiled code has checks or is left: blocks of the evaluator end there --- */
 
 static void
-note_check(uint64_t pc)
+note_stop(uint64_t pc)
 {
-    if (pc >= GUEST_IMAGE_END || (lockstep.checks[pc / 8] >> pc % 8 & 1))
+    if (pc >= GUEST_IMAGE_END || (lockstep.stops[pc / 8] >> pc % 8 & 1))
         return;
-    lockstep.checks[pc / 8] |= (uint8_t)(1 << pc % 8);
+    lockstep.stops[pc / 8] |= (uint8_t)(1 << pc % 8);
     if (R.mm->eval)
         eval_invalidate(R.mm->eval, pc, pc + 1);
 }
@@ -83,7 +83,7 @@ bool
 lockstep_block_ends(void *context, uint64_t address)
 {
     (void)context;
-    return (lockstep.replay && lockstep.replay->step) || (address < GUEST_IMAGE_END && (lockstep.checks[address / 8] >> address % 8 & 1)) ||
+    return (lockstep.replay && lockstep.replay->step) || (address < GUEST_IMAGE_END && (lockstep.stops[address / 8] >> address % 8 & 1)) ||
            run_has_entry(address);
 }
 
@@ -410,7 +410,7 @@ lockstep_poll(uint64_t pc)
             platform_jump(&lockstep.driver, 1);
         return true;
     }
-    note_check(pc);
+    note_stop(pc);
     /* A region does not end with a repeated check, unless a loop does nothing else. */
     if (R.count < LOCKSTEP_LOG && R.count % REPEATED && is_repeated(R.count - 1))
         return true;
@@ -439,6 +439,8 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
     R.kind = kind;
     R.detail = detail;
     R.end = *cpu;
+    if (kind == LOCKSTEP_AT)
+        note_stop(cpu->rip);
     snapshot_keep_result();
     snapshot_roll_back();
     r = (struct replay){.stop = SIZE_MAX};
@@ -469,9 +471,9 @@ void
 lockstep_init(void)
 {
     lockstep_on = true;
-    lockstep.checks = platform_reserve(GUEST_IMAGE_END / 8);
+    lockstep.stops = platform_reserve(GUEST_IMAGE_END / 8);
     lockstep.stack = platform_reserve(2 << 20);
-    if (!lockstep.checks || platform_map_anon(lockstep.checks, GUEST_IMAGE_END / 8, PROT_READ | PROT_WRITE) < 0 ||
+    if (!lockstep.stops || platform_map_anon(lockstep.stops, GUEST_IMAGE_END / 8, PROT_READ | PROT_WRITE) < 0 ||
         !lockstep.stack || platform_map_anon(lockstep.stack, 2 << 20, PROT_READ | PROT_WRITE) < 0)
         platform_die("lockstep: out of memory");
     platform_on_write_fault = snapshot_page_fault;
