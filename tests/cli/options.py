@@ -4,7 +4,7 @@ without compiled code.
 
     options.py VKERNEL MKPAYLOAD INGOT SHOW.c
 """
-import os, subprocess, sys, tempfile, time
+import json, os, subprocess, sys, tempfile, time
 
 vkernel, mkpayload, ingot, source = sys.argv[1:]
 failed = 0
@@ -90,6 +90,11 @@ def main():
                             ('volume', volume + ':/etc/passwd/v'), ('workdir', 'rel'), ('workdir', '/etc/passwd'),
                             ('user', 'nobody-here'), ('stress', 'x'), ('audit', '/nonexistent/x'), ('nonsense', 'x')):
             expect(f'--{name} {value[-20:]}', run('--' + name, value, image), 125)
+        expect('lockstep', run('--lockstep', image), 7)
+        expect('stats to a file', run('--stats=' + work + '/stats', image), 7)
+        with open(work + '/stats') as f:
+            record = json.loads(f.read())
+        expect('its sum', (record['evaluated'] == sum(c[2] for p in record['files'] for c in p['code']) > 0, '', ''), True)
         expect('--stats=', run('--stats=/nonexistent/x', image), 125)
         expect('no such image', run(work + '/nothing'), 125)
         expect('a program of the host', run('/bin/true'), 125)
