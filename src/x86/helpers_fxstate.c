@@ -4,7 +4,16 @@
 
 #include <string.h>
 
-enum { USER_CS = 0x33, MXCSR_MASK = 0xffff };
+enum { USER_CS = 0x33, MXCSR_MASK = 0xffff, ENVIRONMENT_SIZE = 28 };
+
+/* An area over two pages faults before anything is written. */
+static void
+store_area(uint32_t address, const void *data, uint32_t size)
+{
+    (void)*(volatile uint8_t *)x86_guest(address);
+    (void)*(volatile uint8_t *)x86_guest(address + size - 1);
+    memcpy(x86_guest(address), data, size);
+}
 
 /* --- environments --- */
 static uint16_t
@@ -77,7 +86,7 @@ void
 helper_x87_control(uint32_t op, uint32_t address, uint64_t pc)
 {
     struct x86_x87 *f = &x86_this_cpu()->x87;
-    uint8_t *m = x86_guest(address);
+    uint8_t *m = x86_guest(address), area[ENVIRONMENT_SIZE];
     uint16_t v;
     if (op == X87_LDCW || op == X87_LDENV || op == X87_LDENV16)
         x87_wait(f, pc);
@@ -98,7 +107,7 @@ helper_x87_control(uint32_t op, uint32_t address, uint64_t pc)
         load_environment(f, m, op == X87_LDENV16);
         break;
     default:
-        store_environment(f, m, op == X87_STENV16);
+        store_area(address, area, store_environment(f, area, op == X87_STENV16));
         x87_set_control(f, f->control | X87_SW_EXCEPTIONS);
         break;
     }
@@ -110,9 +119,12 @@ helper_x87_state(uint32_t op, uint32_t address, uint64_t pc)
     struct x86_x87 *f = &x86_this_cpu()->x87;
     uint8_t *m = x86_guest(address);
     if (op == X87_SAVE || op == X87_SAVE16) {
-        m += store_environment(f, m, op == X87_SAVE16);
-        for (unsigned i = 0; i < 8; i++)
-            memcpy(m + 10 * i, &f->r[(f->top + i) & 7], 10);
+        uint8_t area[ENVIRONMENT_SIZE + 80];
+        uint32_t size = store_environment(f, area, op == X87_SAVE16);
+
+        for (unsigned i = 0; i < 8; i++, size += 10)
+            memcpy(area + size, &f->r[(f->top + i) & 7], 10);
+        store_area(address, area, size);
         x87_init(f);
         return;
     }
@@ -210,7 +222,7 @@ helper_fxsave(uint32_t wide, uint32_t address, uint64_t pc)
     a.mxcsr = current_mxcsr(cpu);
     a.mxcsr_mask = MXCSR_MASK;
     memcpy(a.xmm, cpu->xmm, sizeof a.xmm);
-    memcpy(x86_guest(address), &a, AREA_REST); /* the rest is software's */
+    store_area(address, &a, AREA_REST); /* the rest is software's */
 }
 
 void

@@ -3,7 +3,7 @@
  *   oracle [--form MNEMONIC] [--count N] [--states N] [--sequences[=N]] [--share PERCENT] [--seed S|time]
  *          [--executions LIST] [--regressions FILE] [--record 'HEX | BEFORE |': prints that line with what the processor
  *          leaves] [--list] [--verbose] [--progress]
- *          [--bytes HEX: print the IR of this code] [--strict-nan] [--strict-x87] [--strict-mxcsr] [--failures FILE]
+ *          [--bytes HEX: print the IR of this code] [--strict-nan] [--strict-mxcsr] [--failures FILE]
  *
  * --count: encodings of each form; --states: states each is run from; --share: how many per cent of the sequences are
  * compiled too; --executions: of evaluator,aot,v8; v8 needs
@@ -325,7 +325,7 @@ main(int argc, char **argv)
         {"executions", required_argument, NULL, 'e'},  {"regressions", required_argument, NULL, 'r'},
         {"list", no_argument, NULL, 'l'},              {"verbose", no_argument, NULL, 'v'},
         {"progress", no_argument, NULL, 'p'},          {"strict-nan", no_argument, NULL, 'N'},
-        {"strict-x87", no_argument, NULL, 'X'},        {"strict-mxcsr", no_argument, NULL, 'M'},
+        {"strict-mxcsr", no_argument, NULL, 'M'},
         {"failures", required_argument, NULL, 'o'},    {"bytes", required_argument, NULL, 'b'},
         {"record", required_argument, NULL, 'R'},      {"v8", required_argument, NULL, 'V'},          {0},
     };
@@ -354,7 +354,6 @@ main(int argc, char **argv)
         case 'v': verbose = true; break;
         case 'p': progress = true; break;
         case 'N': strict_nan = true; break;
-        case 'X': strict_x87 = true; break;
         case 'M': strict_mxcsr = true; break;
         case 'b': return print_ir(optarg);
         case 'o': failures = optarg; break;

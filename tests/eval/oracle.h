@@ -61,10 +61,10 @@ struct made {
 struct tolerance {
     uint32_t undefined; /* RFLAGS bits */
     bool nan;           /* NaN payloads may differ */
-    bool estimate;      /* rcpps, rsqrtps */
-    bool transcendental;
-    bool x87_codes;     /* compare C0-C3 */
-    bool fxsave, fnsave; /* environment written to memory */
+    struct { /* of the window, not compared */
+        size_t from, to;
+    } left_out[2];
+    unsigned left_out_count;
     bool sequence;
     bool inexact_traps;  /* registers at a trap are not compared */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
@@ -157,7 +157,8 @@ void state_random(struct state *s);
 void memory_random(uint8_t *window);
 /* Makes state and memory fit what the instruction needs (counts, control words, targets). */
 void state_prepare(const struct program *p, struct state *s, uint8_t *window);
-void state_print(const struct state *s);
+/* The window offset of a memory operand of a prepared state; false when outside. */
+bool operand_offset(const struct x86_insn *insn, const struct x86_operand *o, const struct state *s, size_t *offset);
 void cpu_from_state(struct x86_cpu *cpu, const struct state *s);
 void state_from_cpu(struct state *s, const struct x86_cpu *cpu);
 
@@ -172,7 +173,7 @@ struct seen { /* what an execution left */
 /* Prints differences to `text` (size bytes); returns how many. */
 unsigned state_compare(struct seen expected, struct seen found, const struct tolerance *t, char *text, size_t size);
 
-extern bool strict_nan, strict_x87, strict_mxcsr;
+extern bool strict_nan, strict_mxcsr;
 
 /* --- oracle_shrink.c --- */
 /* Makes a difference of an execution small: fewer instructions, fewer things in the state. */

@@ -123,7 +123,7 @@ varies(const struct x86_insn *insn)
 {
     struct tolerance t = tolerance_of(insn, NULL);
 
-    return t.nan || t.estimate || t.high_halves;
+    return t.nan || t.high_halves;
 }
 
 /* A jcc to the next instruction: it ends the block, so that flags cross into the next one. */

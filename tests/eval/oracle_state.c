@@ -237,8 +237,7 @@ state_from_cpu(struct state *s, const struct x86_cpu *cpu)
     memcpy(s->fx + 160, cpu->xmm, 256);
 }
 
-/* The window offset of a memory operand of a prepared state; false when outside. */
-static bool
+bool
 operand_offset(const struct x86_insn *insn, const struct x86_operand *o, const struct state *s, size_t *offset)
 {
     uint64_t address = (uint64_t)o->disp;
@@ -365,27 +364,5 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
         memcpy(&word, window + (s->gpr[X86_RSP] - WINDOW), 8);
         word &= FLAGS_MASK;
         memcpy(window + (s->gpr[X86_RSP] - WINDOW), &word, 8);
-    }
-}
-
-void
-state_print(const struct state *s)
-{
-    uint32_t mxcsr;
-    uint64_t v[2];
-
-    printf(" before:");
-    for (unsigned i = 0; i < 16; i++)
-        printf("%s %2u=%016lx", i % 4 ? "" : "\n  ", i, s->gpr[i]);
-    memcpy(&mxcsr, s->fx + 24, 4);
-    printf("\n   rflags=%03lx mxcsr=%04x fcw=%02x%02x fsw=%02x%02x ftw=%02x\n", s->rflags & FLAGS_MASK, mxcsr,
-           s->fx[1], s->fx[0], s->fx[3], s->fx[2], s->fx[4]);
-    for (unsigned i = 0; i < 16; i++) {
-        memcpy(v, s->fx + 160 + 16 * i, 16);
-        printf("   xmm%-2u=%016lx_%016lx%s", i, v[1], v[0], i & 1 ? "\n" : "");
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(v, s->fx + 32 + 16 * i, 16);
-        printf("   st%u=%04lx:%016lx%s", i, v[1] & 0xffff, v[0], i % 4 == 3 ? "\n" : "");
     }
 }
