@@ -291,6 +291,8 @@ ir_helper(struct ir_build *b, enum ir_helper h, ir_value a, ir_value bb, ir_valu
     ir_value v = ir_emit(b, &op);
 
     forget_states(b, ir_helper_writes(h));
+    if (ir_helper_infos[h].flags & IR_HELPER_ROUNDING)
+        cse_reset(b->cse);
     return v;
 }
 

@@ -24,7 +24,8 @@ const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
 #define FLAGS(flags)                                                                                    \
     (uint8_t)(LETTER(flags, 'P', IR_HELPER_PURE) | LETTER(flags, 'C', IR_HELPER_CPU) |                 \
               LETTER(flags, 'S', IR_HELPER_STATE) | LETTER(flags, 'T', IR_HELPER_TMP) |                \
-              LETTER(flags, 'M', IR_HELPER_MEMORY) | LETTER(flags, 'X', IR_HELPER_RAISES))
+              LETTER(flags, 'M', IR_HELPER_MEMORY) | LETTER(flags, 'X', IR_HELPER_RAISES) |            \
+              LETTER(flags, 'R', IR_HELPER_ROUNDING))
 
 const struct ir_helper_info ir_helper_infos[IR_HELPER_COUNT] = {
 #define HELPER(name, result, a, b, c, flags) [IR_HELPER_##name] = {#name, result, a, b, c, FLAGS(flags)},
@@ -143,6 +144,8 @@ ir_helper_writes(enum ir_helper h)
     unsigned flags = ir_helper_infos[h].flags;
     uint64_t set = 0;
 
+    if (flags & IR_HELPER_ROUNDING)
+        return IR_STATES_ALL & ~IR_STATE_BIT(X86_S_LIMIT);
     if (flags & IR_HELPER_STATE)
         set |= STATES_OF_S;
     if (flags & IR_HELPER_TMP)

@@ -41,7 +41,7 @@ enum ir_helper {
 
 enum { /* the letters of helpers.def */
     IR_HELPER_PURE = 1, IR_HELPER_CPU = 2, IR_HELPER_STATE = 4, IR_HELPER_TMP = 8,
-    IR_HELPER_MEMORY = 16, IR_HELPER_RAISES = 32,
+    IR_HELPER_MEMORY = 16, IR_HELPER_RAISES = 32, IR_HELPER_ROUNDING = 64,
 };
 
 struct ir_op_info {

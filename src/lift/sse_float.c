@@ -210,7 +210,6 @@ lift_dpps(struct lift *l)
     v = ir_op2(l->b, IR_V128_AND, v, lane_mask32(l, imm >> 4));
     v = ir_op2(l->b, IR_F32X4_ADD, v, simd_shuffle32(l, v, v, 1, 0, 3, 2));
     v = ir_op2(l->b, IR_F32X4_ADD, v, simd_shuffle32(l, v, v, 2, 3, 0, 1));
-    v = simd_shuffle32(l, v, v, 0, 0, 0, 0);
     simd_set(l, ir_op2(l->b, IR_V128_AND, v, lane_mask32(l, imm & 15)));
 }
 
@@ -222,7 +221,6 @@ lift_dppd(struct lift *l)
     ir_value v = ir_op2(l->b, IR_F64X2_MUL, simd_dst(l), s);
     v = ir_op2(l->b, IR_V128_AND, v, lane_mask64(l, imm >> 4));
     v = ir_op2(l->b, IR_F64X2_ADD, v, simd_shuffle64(l, v, v, 1, 0));
-    v = simd_shuffle64(l, v, v, 0, 0);
     simd_set(l, ir_op2(l->b, IR_V128_AND, v, lane_mask64(l, imm & 3)));
 }
 

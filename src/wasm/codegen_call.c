@@ -205,6 +205,15 @@ gen_flush_promoted(struct gen *g)
     }
 }
 
+void
+gen_reload_promoted(struct gen *g)
+{
+    for (unsigned i = 0; i < PROMOTED_COUNT; i++) {
+        code_global(&g->code, W_GLOBAL_GET, gen_promoted[i]);
+        code_op_index(&g->code, W_LOCAL_SET, i);
+    }
+}
+
 /* Shows the kernel all state when it wants to look. It changes none if it comes back, so that no value has to
  * be merged here: that would cost more than all else of a loop header. */
 void

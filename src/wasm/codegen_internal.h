@@ -135,6 +135,7 @@ void gen_poll(struct gen *g, uint64_t address, uint64_t flush);
 void gen_begin_if(struct gen *g); /* the condition is on the stack */
 void gen_end_if(struct gen *g);
 void gen_flush_promoted(struct gen *g);
+void gen_reload_promoted(struct gen *g);
 uint32_t gen_special_local(struct gen *g, uint32_t *local, unsigned ir_type);
 
 /* --- codegen.c --- */

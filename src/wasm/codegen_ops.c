@@ -389,8 +389,12 @@ write_helper(struct gen *g, ir_value v, const struct ir_op *op)
     gen_show_state(g, op);
     gen_flush(g, flush & g->dirty);
     g->dirty &= ~(ir_helper_reads(op->aux) | ir_helper_writes(op->aux));
+    if (ir_helper_infos[op->aux].flags & IR_HELPER_ROUNDING)
+        gen_flush_promoted(g);
     write_op(g, v);
     keep_result(g, v);
+    if (ir_helper_infos[op->aux].flags & IR_HELPER_ROUNDING)
+        gen_reload_promoted(g);
     gen_reload(g, gen_helper_reload(g, op->aux));
 }
 

@@ -508,8 +508,7 @@ two_results(struct x86_x87 *f, unsigned op)
         if (!x87_stack_fault(f, false))
             return;
         x87_set(f, 0, &x87_indefinite);
-        if (x87_push_check(f, &fault))
-            x87_push(f, &x87_indefinite);
+        x87_push(f, &x87_indefinite); /* a full stack is no second fault */
         return;
     }
     bool room = x87_push_check(f, &fault);

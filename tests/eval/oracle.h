@@ -60,7 +60,8 @@ struct made {
 
 struct tolerance {
     uint32_t undefined; /* RFLAGS bits */
-    bool nan;           /* NaN payloads may differ */
+    bool nan;           /* of two NaNs, one is chosen */
+    bool inexact_nans;  /* and either will do */
     struct { /* of the window, not compared */
         size_t from, to;
     } left_out[2];
@@ -165,6 +166,8 @@ void state_from_cpu(struct state *s, const struct x86_cpu *cpu);
 /* --- oracle_compare.c --- */
 /* s: before the instruction, or NULL in a sequence. */
 struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
+/* The same for compiled code. */
+struct tolerance tolerance_compiled(struct tolerance t);
 struct seen { /* what an execution left */
     const struct outcome *outcome;
     const uint8_t *window;

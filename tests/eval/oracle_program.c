@@ -121,9 +121,24 @@ undefined_after(const struct program *p, bool *reads)
 static bool
 varies(const struct x86_insn *insn)
 {
-    struct tolerance t = tolerance_of(insn, NULL);
+    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || tolerance_of(insn, NULL).high_halves;
+}
 
-    return t.nan || t.high_halves;
+/* Another rounding mode and flush to zero: mov dword ptr [r14 + 0x7c], VALUE; ldmxcsr [r14 + 0x7c]. Returns the bytes. */
+static unsigned
+make_rounding(struct made m[2], uint64_t at)
+{
+    static const uint8_t store[] = {0x41, 0xc7, 0x46, 0x7c}, load[] = {0x41, 0x0f, 0xae, 0x56, 0x7c};
+    uint32_t mxcsr = 0x1f80 | random_below(4) << 13 | random_below(2) << 15;
+
+    memcpy(m[0].bytes, store, sizeof store);
+    memcpy(m[0].bytes + sizeof store, &mxcsr, 4);
+    m[0].length = sizeof store + 4;
+    memcpy(m[1].bytes, load, sizeof load);
+    m[1].length = sizeof load;
+    x86_decode(m[0].bytes, m[0].length, at, &m[0].insn);
+    x86_decode(m[1].bytes, m[1].length, at + m[0].length, &m[1].insn);
+    return (unsigned)m[0].length + m[1].length;
 }
 
 /* A jcc to the next instruction: it ends the block, so that flags cross into the next one. */
@@ -180,6 +195,11 @@ program_of_sequence(struct program *p, uint64_t address)
         struct made *m = &p->part[p->count];
         bool reads;
 
+        if (!program_portable && p->count + 2 < want && random_below(25) == 0) {
+            at += make_rounding(m, at);
+            p->count += 2;
+            continue;
+        }
         if (!make_part(p, m, at))
             continue;
         if (at + m->length - address > 600)
@@ -240,7 +260,10 @@ program_tolerance(const struct program *p, const struct state *s)
 
     if (p->count == 1)
         return tolerance_of(&p->part[0].insn, s);
-    return (struct tolerance){.undefined = undefined_after(p, &reads), .sequence = true};
+    struct tolerance t = {.undefined = undefined_after(p, &reads), .sequence = true};
+    for (unsigned i = 0; i < p->count; i++)
+        t.nan |= tolerance_of(&p->part[i].insn, NULL).nan;
+    return t;
 }
 
 void

@@ -55,7 +55,8 @@ differs(const struct shrink *c, bool new_code)
         c->execution->load(&c->p, 1, &module);
         buf_fini(&module);
     }
-    t.inexact_traps = c->execution->compiled;
+    if (c->execution->compiled)
+        t = tolerance_compiled(t);
     memcpy(native_window(), c->memory, WINDOW_SIZE);
     execution_processor.run(&c->p, 0, &c->s, &expected);
     memcpy(c->execution->window(), c->memory, WINDOW_SIZE);
@@ -378,7 +379,7 @@ replay(const struct replay *r, const struct execution *x)
         buf_fini(&module);
     }
     t.undefined = FLAGS_MASK & ~r->defined;
-    t.inexact_traps = true;
+    t = tolerance_compiled(t);
     memcpy(x->window(), r->window_before, WINDOW_SIZE);
     x->run(&r->p, 0, &r->before, &found);
     if (found.trap == TRAP_UNCOVERED || (x->flat && expected.trap == TRAP_PAGE) ||
