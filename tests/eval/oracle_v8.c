@@ -117,6 +117,18 @@ rounds(const struct program *p)
     return false;
 }
 
+static bool
+sets_rounding(const struct program *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        unsigned op = p->part[i].insn.op;
+
+        if (op == X86_OP_LDMXCSR || op == X86_OP_FXRSTOR || op == X86_OP_XRSTOR)
+            return true;
+    }
+    return false;
+}
+
 static void
 v8_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
 {
@@ -129,7 +141,7 @@ v8_run(const struct program *p, size_t index, const struct state *in, struct out
 
     memset(out, 0, sizeof *out);
     memcpy(&mxcsr, in->fx + MXCSR_AT, 4);
-    if ((mxcsr & MXCSR_MODES) && rounds(p)) {
+    if (((mxcsr & MXCSR_MODES) || sets_rounding(p)) && rounds(p)) {
         out->trap = TRAP_UNCOVERED;
         return;
     }
