@@ -3,7 +3,8 @@
 set -eu
 build="gcc libc6-dev make meson ninja-build pkg-config python3 llvm-19-dev lld-19 libelf-dev libarchive-dev libjansson-dev
  libssl-dev zlib1g-dev libzstd-dev"
-test="clang-19 musl-tools aom-tools libffi-dev libgmp-dev nettle-dev libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs mmdebstrap umoci qemu-user iproute2"
+test="clang-19 libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs mmdebstrap umoci qemu-user iproute2 g++ musl-tools
+ dpkg-dev aom-tools libffi-dev libgmp-dev nettle-dev"
 missing=
 for p in $build $test; do
     # Node may come from elsewhere than the package.

@@ -5,6 +5,7 @@ The head of a family's table (before its first case):
   package NAME...        packages to take files from, unpacked (not installed) with all that they depend on
   take GLOB...           files and folders of those packages that become part of the root
   source NAME...         source packages to build from, unpacked below $SOURCES
+  uses FAMILY...         whose files `build` reads too
   build COMMAND          run in the family's folder; puts what it makes below $ROOT. $PACKAGES: the unpacked packages
 A library that an ELF file of the root needs (DT_NEEDED) is taken by itself. bash and some small tools are always there.
 """
@@ -131,13 +132,14 @@ class Root:
                         break
 
 
-def digest(folder, head):
+def digest(folders, head):
     """Of all that a root is made from, the packages aside."""
     h = hashlib.sha256("\n".join(head).encode())
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and name != "table.txt":
-            h.update(name.encode() + b"\0" + open(path, "rb").read())
+    for folder in folders:
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and name != "table.txt":
+                h.update(name.encode() + b"\0" + open(path, "rb").read())
     return h.hexdigest()
 
 
@@ -148,7 +150,8 @@ def make(source, head, work):
     wanted = BASE_PACKAGES + [p for w in words if w[0] == "package" for p in w[1].split()]
     unpack(wanted, packages)
     unpack_sources([p for w in words if w[0] == "source" for p in w[1].split()], packages, sources)
-    version = digest(source, head) + " " + str(os.stat(packages + ".list").st_mtime_ns)
+    folders = [source] + [f"{source}/../{f}" for w in words if w[0] == "uses" for f in w[1].split()]
+    version = digest(folders, head) + " " + str(os.stat(packages + ".list").st_mtime_ns)
     stamp = work + "/version"
     if os.path.exists(stamp) and open(stamp).read() == version:
         return out, version
@@ -170,7 +173,7 @@ def make(source, head, work):
                 root.take_glob(pattern)
         elif directive == "build":
             subprocess.run(["sh", "-ec", rest[0]], cwd=source, check=True, env=environment)
-        elif directive not in ("quick", "package", "source"):
+        elif directive not in ("quick", "package", "source", "uses"):
             raise SystemExit(f"{source}: unknown directive {directive}")
     root.take_needed()
     with open(stamp, "w") as f:

@@ -1,6 +1,5 @@
 #!/bin/sh
-# Builds, per compiler and set of options, the program, its two libraries and the plug-in into a folder of their own; and
-# programs that hold all in one.
+# Builds, per compiler and set of options, the program, its two libraries and the plug-in into a folder of their own.
 set -eu
 
 build() { # NAME COMPILER OPTIONS...
@@ -17,6 +16,3 @@ build gcc-O2 g++ -O2
 build gcc-O0 g++ -O0
 build clang-Os clang++-19 -Os
 build gcc-sized g++ -Os -s -fno-plt -fcf-protection=full
-mkdir -p "$ROOT/opt/static" "$ROOT/opt/non-pie"
-g++ -w -std=c++17 -O2 -static -pthread -o "$ROOT/opt/static/main" main.cc thrower.cc middle.cc
-clang++-19 -w -std=c++17 -O1 -fno-pie -no-pie -pthread -o "$ROOT/opt/non-pie/main" main.cc thrower.cc middle.cc
