@@ -252,8 +252,10 @@ summary(const char *failures)
            all.differ, ops, all.uncovered, all.unlifted);
     if (all.uncovered && verbose) {
         printf("not covered at all:");
-        for (unsigned i = 0; i < X86_OP_COUNT; i++)
-            printf(tallies[i].uncovered && !tallies[i].agree ? " %s" : "", x86_op_name(i));
+        for (unsigned i = 0; i < X86_OP_COUNT; i++) {
+            if (tallies[i].uncovered && !tallies[i].agree)
+                printf(" %s", x86_op_name(i));
+        }
         printf("\n");
     }
     if (out)
