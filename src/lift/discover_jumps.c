@@ -123,8 +123,10 @@ read_table(struct finder *f, const struct func *fn, const struct lift_jump_table
             }
             inside += in;
             outside = in ? 0 : outside + 1;
-            if (outside > MAX_OUTSIDE && (table->relative || inside))
+            if (outside > MAX_OUTSIDE && (table->relative || inside)) {
+                n++; /* outside counts it too */
                 break;
+            }
         }
         n++;
     }

@@ -155,7 +155,7 @@ procedure Faults is
          select
             accept Never;
          or
-            delay 0.002;
+            delay 0.5;
             raise Program_Error;
          end select;
       end Dying;
