@@ -320,13 +320,21 @@ note_jump(struct func *fn, const struct x86_insn *insn)
 static void
 follow(struct finder *f, struct func *fn, uint64_t address)
 {
-    for (;;) {
+    enum x86_flow before = X86_FLOW_CALL;
+
+    for (;; before = f->steps.items[f->steps.count - 1].flow) {
         struct text_range *r = finder_range(f, address);
         struct x86_insn insn;
         struct step step;
 
-        if (!r || !in_func(fn, address) || r->seen[address - r->start] == f->stamp)
+        if (!r || r->seen[address - r->start] == f->stamp)
             return;
+        if (!in_func(fn, address)) {
+            /* Behind a call that never returns there is nothing; other code goes on where its FDE ends. */
+            if (before == X86_FLOW_NEXT || before == X86_FLOW_BRANCH)
+                finder_add_target(f, address);
+            return;
+        }
         if (address != fn->address && r->func[address - r->start] && !finder_fde(f, address)) {
             return; /* ran into the next function of a file without unwind tables */
         }

@@ -118,6 +118,18 @@ constant:
     .globl constant_end
 constant_end:
 
+# Two entries into one body: the first one's unwind entry ends before the fill between them.
+case falls
+    cmp rcx, rdx
+    jb helper
+    .globl falls_end
+falls_end:
+    nop dword ptr 0[rax]
+    .globl falls_into
+falls_into:
+    mov rax, rdi
+    ret
+
 case helper
 helper:
     xor eax, eax

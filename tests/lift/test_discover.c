@@ -14,7 +14,7 @@ enum { BASE = 0x10000 };
 
 extern const uint8_t text_start[], text_end[], data_start[], data_end[], case_hoisted[], case_spilled[], case_parted[],
     case_pointers[], case_foreign[], jump_hoisted[], jump_spilled[], jump_parted[], jump_tail[], jump_pointer[],
-    foreign_start[], foreign_end[], constant[], constant_end[];
+    foreign_start[], foreign_end[], constant[], constant_end[], case_falls[], falls_end[], falls_into[];
 
 static struct elf_image image;
 static struct disc disc;
@@ -46,6 +46,8 @@ setup(void **state)
     vec_push(&image.exec_sections, ((struct elf_range){address(text_start), address(text_end)}));
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         vec_push(&image.symbols, ((struct elf_symbol){.address = address(functions[i]), .name = "", .function = true}));
+    vec_push(&image.fdes, ((struct elf_fde){.start = address(case_falls), .end = address(falls_end)}));
+    vec_push(&image.fdes, ((struct elf_fde){.start = address(falls_into), .end = address(falls_into) + 4}));
     return discover(&disc, &image, NULL, 0, &e);
 }
 
@@ -144,6 +146,17 @@ test_gaps(void **state)
     assert_int_equal(sum, disc.exec_bytes);
 }
 
+/* Code that goes on where its FDE ends reaches compiled code. */
+static void
+test_fall_through(void **state)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < disc.funcs.count; i++)
+        found |= disc.funcs.items[i].address == address(falls_end);
+    assert_true(found);
+}
+
 int
 main(void)
 {
@@ -152,6 +165,7 @@ main(void)
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_pointers),
         cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_fall_through),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
