@@ -470,7 +470,7 @@ explore(struct finder *f, uint32_t index)
     for (size_t i = 0; i < fn.labels.count; i++)
         visit(f, fn.labels.items[i]);
     f->changed = true;
-    for (int round = 0; f->changed && round < MAX_ROUNDS; round++) {
+    for (int round = 0; (f->changed || f->work.count) && round < MAX_ROUNDS; round++) {
         while (f->work.count)
             follow(f, &fn, f->work.items[--f->work.count]);
         if (f->steps.count) {

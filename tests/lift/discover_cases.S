@@ -118,6 +118,22 @@ constant:
     .globl constant_end
 constant_end:
 
+# The table leads to one new place, right behind the jump.
+case behind
+    lea rdx, table_behind[rip]
+    cmp edi, 1
+    ja .Lbehind_9
+    mov edi, edi
+    movsxd rax, dword ptr [rdx + rdi * 4]
+    add rax, rdx
+    .globl jump_behind
+jump_behind:
+    jmp rax
+.Lbehind_1:
+    inc esi
+.Lbehind_9:
+    ret
+
 # Two entries into one body: the first one's unwind entry ends before the fill between them.
 case falls
     cmp rcx, rdx
@@ -144,6 +160,8 @@ table_hoisted:
     .long .Lhoisted_1 - table_hoisted, .Lhoisted_2 - table_hoisted, .Lhoisted_3 - table_hoisted, .Lhoisted_4 - table_hoisted
 table_spilled:
     .long .Lspilled_1 - table_spilled, .Lspilled_2 - table_spilled, .Lspilled_3 - table_spilled
+table_behind:
+    .long .Lbehind_9 - table_behind, .Lbehind_1 - table_behind
 table_parted:
     .long .Lparted_1 - table_parted, .Lparted_2 - table_parted
     .globl data_end

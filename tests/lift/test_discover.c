@@ -14,7 +14,7 @@ enum { BASE = 0x10000 };
 
 extern const uint8_t text_start[], text_end[], data_start[], data_end[], case_hoisted[], case_spilled[], case_parted[],
     case_pointers[], case_foreign[], jump_hoisted[], jump_spilled[], jump_parted[], jump_tail[], jump_pointer[],
-    foreign_start[], foreign_end[], constant[], constant_end[], case_falls[], falls_end[], falls_into[];
+    foreign_start[], foreign_end[], constant[], constant_end[], case_falls[], falls_end[], falls_into[], case_behind[], jump_behind[];
 
 static struct elf_image image;
 static struct disc disc;
@@ -37,7 +37,8 @@ add_segment(const uint8_t *start, const uint8_t *end, bool exec)
 static int
 setup(void **state)
 {
-    static const uint8_t *const functions[] = {case_hoisted, case_spilled, case_parted, case_pointers, case_foreign};
+    static const uint8_t *const functions[] = {case_hoisted, case_spilled, case_parted, case_pointers, case_foreign,
+                                               case_behind};
     struct err e = {0};
 
     image = (struct elf_image){.file = text_start, .file_size = (uint64_t)(data_end - text_start), .is_pie = true};
@@ -89,6 +90,8 @@ test_switches(void **state)
     assert_int_equal(jump_kind(jump_spilled), DISC_JUMP_SWITCH);
     assert_non_null(table_of(jump_spilled));
     assert_int_equal(table_of(jump_spilled)->count, 3);
+    assert_non_null(table_of(jump_behind));
+    assert_int_equal(table_of(jump_behind)->count, 2);
 }
 
 static void
