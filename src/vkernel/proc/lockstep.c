@@ -83,7 +83,8 @@ bool
 lockstep_block_ends(void *context, uint64_t address)
 {
     (void)context;
-    return (lockstep.replay && lockstep.replay->step) || (address < GUEST_IMAGE_END && (lockstep.stops[address / 8] >> address % 8 & 1)) ||
+    return (lockstep.replay && lockstep.replay->step) ||
+           (address < GUEST_IMAGE_END && (lockstep.stops[address / 8] >> address % 8 & 1)) ||
            run_has_entry(address);
 }
 
@@ -128,14 +129,14 @@ by_call(void)
 static bool
 fails(struct replay *r, enum replay_result result)
 {
-    if (r->to_the_end_of_it)
+    if (r->goes_on)
         return false;
     r->result = result;
     return true;
 }
 
-/* Compiled code may check twice at one place, where the evaluator arrives once: at a function's entry, and again where its
- * first block is a loop's header too. */
+/* Compiled code may check twice at one place, where the evaluator arrives once: at a function's entry, and again
+ * where its first block is a loop's header too. */
 static bool
 is_repeated(size_t n)
 {
@@ -143,6 +144,12 @@ is_repeated(size_t n)
     uint64_t pc = n ? R.log[n - 1].pc : R.start.rip;
 
     return R.log[n].pc == pc && !lockstep_differences(before, &R.log[n].cpu);
+}
+
+static bool
+is_check(size_t n, uint64_t address)
+{
+    return R.log[n].pc == address && R.log[n].cpu.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP];
 }
 
 /* What is repeated need not be met if what follows is. */
@@ -153,7 +160,7 @@ skip_repeated(struct replay *r, uint64_t address)
 
     while (n < R.count && n < r->stop && is_repeated(n))
         n++;
-    if (n == r->next || (n < R.count && (R.log[n].pc != address || R.log[n].cpu.gpr[X86_RSP] != x86_cpu_tls.gpr[X86_RSP])))
+    if (n == r->next || (n < R.count && !is_check(n, address)))
         return;
     for (; r->next < n; r->next++)
         if (r->check)
@@ -212,18 +219,21 @@ replay_arrives(void *context, uint64_t address)
     return false;
 }
 
-/* The first address is not arrived at; but compiled code that is entered there may check at once, or refuse to go on. */
+/* The first address is not arrived at; but compiled code that is entered there may check at once, or refuse to
+ * go on. */
 static bool
 done_at_start(struct replay *r)
 {
     struct x86_cpu *cpu = x86_this_cpu();
 
+    const struct x86_cpu *last = R.count ? &R.log[R.count - 1].cpu : &R.start;
+
     if (r->stop == 0)
         return true;
-    if (R.entered && R.count && R.log[0].pc == cpu->rip && memcmp(R.log[0].cpu.gpr, R.start.gpr, sizeof cpu->gpr) == 0 &&
-        meet_check(r, cpu->rip, false))
+    if (R.entered && R.count && R.log[0].pc == cpu->rip &&
+        memcmp(R.log[0].cpu.gpr, R.start.gpr, sizeof cpu->gpr) == 0 && meet_check(r, cpu->rip, false))
         return true;
-    return at_end(r, cpu->rip) && memcmp(R.end.gpr, (R.count ? &R.log[R.count - 1].cpu : &R.start)->gpr, sizeof cpu->gpr) == 0;
+    return at_end(r, cpu->rip) && memcmp(R.end.gpr, last->gpr, sizeof last->gpr) == 0;
 }
 
 static void
@@ -237,7 +247,8 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
     }
     if (r->next < R.count)
         skip_repeated(r, cpu->rip);
-    if (r->next != R.count || r->stop <= R.count || kind != R.kind || (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) ||
+    if (r->next != R.count || r->stop <= R.count || kind != R.kind ||
+        (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) ||
         (kind != LOCKSTEP_SYSCALL && detail != R.detail))
         r->result = REPLAY_PATH;
     else if (kind == LOCKSTEP_SYSCALL && lockstep_differences(&R.end, cpu))
@@ -360,8 +371,9 @@ keep_stack(void)
 
 /* --- regions --- */
 
-/* What the evaluator's state is when the compiled code's is this. If the guest goes on where the last region ended, it is the
- * evaluator's own but for what the kernel changed, or a wrong value that nobody has read yet would become its own. */
+/* What the evaluator's state is when the compiled code's is this. If the guest goes on where the last region
+ * ended, it is the evaluator's own but for what the kernel changed, or a wrong value that nobody has read yet
+ * would become its own. */
 static void
 evaluator_state(struct x86_cpu *out, const struct x86_cpu *now)
 {

@@ -1,10 +1,11 @@
-/* ingot run --lockstep: everything that compiled code does, the evaluator does again from the same state and memory; where
- * they part, the process ends with a report (docs/testing.md).
+/* ingot run --lockstep: everything that compiled code does, the evaluator does again from the same state and
+ * memory; where they part, the process ends with a report (docs/testing.md).
  *
- * A *region* is a run of compiled code without the kernel in between: from where it is entered or gone back to until it asks for
- * something. In it every check fires and its state is logged. At its end memory is rolled back, the evaluator follows the
- * log, and registers and memory are compared. Then the guest goes on from what compiled code made. One host worker runs all
- * guest threads, none of them within a region of another, so what a region reads changes under neither execution. */
+ * A *region* is a run of compiled code without the kernel in between: from where it is entered or gone back to
+ * until it asks for something. In it every check fires and its state is logged. At its end memory is rolled
+ * back, the evaluator follows the log, and registers and memory are compared. Then the guest goes on from what
+ * compiled code made. One host worker runs all guest threads, none of them within a region of another, so what a
+ * region reads changes under neither execution. */
 #ifndef VKERNEL_PROC_LOCKSTEP_H
 #define VKERNEL_PROC_LOCKSTEP_H
 
@@ -26,8 +27,8 @@ void lockstep_init(void);
 void lockstep_begin(bool entered);
 /* At a check: true when there is nothing else to do. */
 bool lockstep_poll(uint64_t pc);
-/* Compiled code came in. Returns if it was right; then for LOCKSTEP_FAULT x86_this_cpu() is the evaluator's state. Does
- * nothing when no region is open. */
+/* Compiled code came in. Returns if it was right; then for LOCKSTEP_FAULT x86_this_cpu() is the evaluator's
+ * state. Does nothing when no region is open. */
 void lockstep_end(enum lockstep_end kind, uint64_t detail);
 /* A fault (kind LOCKSTEP_FAULT) or exception (LOCKSTEP_TRAP): returns if it is for the guest. */
 void lockstep_caught(enum lockstep_end kind, uint64_t detail);

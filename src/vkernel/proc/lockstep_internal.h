@@ -11,7 +11,8 @@ struct mm;
 
 enum { LOCKSTEP_LOG = 2048 }; /* checks in a region */
 
-/* What states are compared: those of ir_state_infos, and one that stands for the x87 unit without its registers' mantissas. */
+/* What states are compared: those of ir_state_infos, and one that stands for the x87 unit without its registers'
+ * mantissas. */
 #define STATE_X87 X86_S_COUNT
 #define STATES_COMPARED (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATE_BIT(X86_S_TMP0) & ~IR_STATE_BIT(X86_S_TMP1) & \
                          ~IR_STATE_BIT(X86_S_LIMIT))
@@ -42,7 +43,7 @@ enum replay_result {
 };
 struct replay {
     size_t stop;       /* follow the log only that far; more than count: to the end */
-    bool to_the_end_of_it; /* whatever differs (for reports) */
+    bool goes_on;      /* whatever differs (for reports) */
     void (*step)(struct replay *r, uint64_t address); /* NULL, or called before each instruction but the first */
     void (*check)(struct replay *r); /* NULL, or called at each check, before next is counted up */
     size_t next;       /* checks met */
@@ -54,8 +55,8 @@ struct replay {
 void lockstep_replay(struct replay *r);
 /* States that differ; only those that somebody may read are right in compiled code at a check within a function. */
 uint64_t lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b);
-/* Runs the region's compiled code once more, from rolled back memory, until it has made that many checks or its end. On a
- * stack of its own. false: its stack was too deep to keep. */
+/* Runs the region's compiled code once more, from rolled back memory, until it has made that many checks or its
+ * end. On a stack of its own. false: its stack was too deep to keep. */
 bool lockstep_rerun(size_t checks);
 
 /* --- memory as it was: lockstep_memory.c --- */

@@ -1,4 +1,5 @@
-/* Memory of a region: all writable pages are made read-only at its start; the first write to one faults, and it is kept. */
+/* Memory of a region: all writable pages are made read-only at its start; the first write to one faults, and it
+ * is kept. */
 #include "vkernel/proc/lockstep_internal.h"
 
 #include <stdlib.h>

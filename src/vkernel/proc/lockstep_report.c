@@ -1,9 +1,9 @@
 /* From a region in which compiled code and the evaluator parted to the instruction: by running both again.
  *
- * Memory is right in compiled code at every check, so the first check with a difference there is found by bisection. A
- * register or flag need not be right while nobody will read it. So the evaluator's instructions are walked back from the
- * difference, with the set of states it depends on; at each check only those count that differ there, too. Where none is left,
- * what follows is wrong. */
+ * Memory is right in compiled code at every check, so the first check with a difference there is found by
+ * bisection. A register or flag need not be right while nobody will read it. So the evaluator's instructions are
+ * walked back from the difference, with the set of states it depends on; at each check only those count that
+ * differ there, too. Where none is left, what follows is wrong. */
 #include "vkernel/proc/lockstep_internal.h"
 
 #include <inttypes.h>
@@ -129,6 +129,17 @@ find_effects(uint64_t address, struct effects *e)
     mem_free(depends);
 }
 
+/* The states that these, after the instruction, depend on before it. */
+static uint64_t
+needed_before(const struct effects *e, uint64_t states)
+{
+    uint64_t needed = states & ~e->written;
+
+    for (uint64_t set = states & e->written; set; set &= set - 1)
+        needed |= e->depends[__builtin_ctzll(set)];
+    return needed;
+}
+
 /* --- the evaluator's way, instruction by instruction --- */
 
 static void
@@ -158,7 +169,7 @@ on_check(struct replay *r)
 static void
 trace(size_t checks, bool past)
 {
-    struct replay r = {.stop = past ? SIZE_MAX : checks, .to_the_end_of_it = true, .step = on_step, .check = on_check,
+    struct replay r = {.stop = past ? SIZE_MAX : checks, .goes_on = true, .step = on_step, .check = on_check,
                        .limit = past && R.kind != LOCKSTEP_AT ? 1 << 20 : 0};
 
     report.trace.count = report.met.count = report.states.count = 0;
@@ -179,7 +190,7 @@ trace(size_t checks, bool past)
 static bool
 memory_differs(size_t checks, uint64_t *address)
 {
-    struct replay r = {.stop = checks, .to_the_end_of_it = true};
+    struct replay r = {.stop = checks, .goes_on = true};
     bool differs;
 
     if (!lockstep_rerun(checks))
@@ -256,6 +267,13 @@ state_text(const struct x86_cpu *cpu, unsigned s, char *out, size_t size)
 }
 
 static void
+show_x87(const char *who, const struct x86_x87 *f)
+{
+    platform_log("  x87      %-9s control %x status %x tags %x top %u\n", who, f->control, f->status, f->tag_valid,
+                 f->top);
+}
+
+static void
 show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, uint64_t which)
 {
     char a[40], b[40];
@@ -267,17 +285,17 @@ show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, uin
         state_text(evaluated, s, b, sizeof b);
         platform_log("  %-8s compiled %-34s evaluator %s\n", ir_state_infos[s].name, a, b);
     }
-    if (which & IR_STATE_BIT(STATE_X87))
-        platform_log("  x87      compiled control %x status %x tags %x top %u   evaluator control %x status %x tags %x top %u\n",
-                     compiled->x87.control, compiled->x87.status, compiled->x87.tag_valid, compiled->x87.top,
-                     evaluated->x87.control, evaluated->x87.status, evaluated->x87.tag_valid, evaluated->x87.top);
+    if (which & IR_STATE_BIT(STATE_X87)) {
+        show_x87("compiled", &compiled->x87);
+        show_x87("evaluator", &evaluated->x87);
+    }
 }
 
 static void
 show_registers(const struct x86_cpu *cpu)
 {
-    static const uint8_t order[] = {X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RBP, X86_RSP, X86_R8, X86_R9,
-                                    X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15};
+    static const uint8_t order[] = {X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RBP, X86_RSP,
+                                    X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15};
     char line[512];
     size_t n = 0;
 
@@ -337,12 +355,9 @@ walk_back(struct walk *w)
         w->to = at;
         for (; at > begin; at--) {
             struct effects e;
-            uint64_t needed = 0;
 
             find_effects(report.trace.items[at - 1], &e);
-            for (uint64_t set = w->states & e.written; set; set &= set - 1)
-                needed |= e.depends[__builtin_ctzll(set)];
-            w->states = (w->states & ~e.written) | needed;
+            w->states = needed_before(&e, w->states);
         }
         w->from = begin;
         w->check = check;
@@ -355,7 +370,8 @@ walk_back(struct walk *w)
     }
 }
 
-/* Of the marked instructions in [from, to), the first whose result is there at the next check, and differs; or else suspect. */
+/* Of the marked instructions in [from, to), the first whose result is there at the next check, and differs; or
+ * else suspect. */
 static size_t
 first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
 {
@@ -376,8 +392,8 @@ first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
     return suspect;
 }
 
-/* Marks, in [from, to), what the states depend on, and returns the last instruction that computes one of them; of several
- * states, that of the one which was computed first, as the others may come from it. */
+/* Marks, in [from, to), what the states depend on, and returns the last instruction that computes one of them;
+ * of several states, that of the one which was computed first, as the others may come from it. */
 static size_t
 mark(const struct walk *w, uint64_t states, uint8_t *part)
 {
@@ -389,14 +405,11 @@ mark(const struct walk *w, uint64_t states, uint8_t *part)
 
         for (size_t i = w->to; i-- > w->from;) {
             struct effects e;
-            uint64_t needed = 0;
 
             find_effects(report.trace.items[i], &e);
             if (!(set & e.written))
                 continue;
-            for (uint64_t hit = set & e.written; hit; hit &= hit - 1)
-                needed |= e.depends[__builtin_ctzll(hit)];
-            set = (set & ~e.written) | needed;
+            set = needed_before(&e, set);
             part[i - w->from] = 1;
             if (last && !e.copies) {
                 suspect = suspect == NONE || i < suspect ? i : suspect;
@@ -436,12 +449,9 @@ control_states(size_t from, size_t to)
 
     for (size_t i = to; i-- > from;) {
         struct effects e;
-        uint64_t needed = 0;
 
         find_effects(report.trace.items[i], &e);
-        for (uint64_t set = states & e.written; set; set &= set - 1)
-            needed |= e.depends[__builtin_ctzll(set)];
-        states = (states & ~e.written) | needed | e.control;
+        states = needed_before(&e, states) | e.control;
     }
     return states;
 }
@@ -525,66 +535,57 @@ report_states(const struct replay *found)
     show_registers(evaluated_at(w.check));
 }
 
+/* What the instruction at `writer` stores, or where, is wrong since before the check: the walk from there. */
+static bool
+stored_wrong(size_t writer, int check, struct walk *w)
+{
+    struct effects e;
+    size_t from = check < 0 ? 0 : report.met.items[check];
+    uint64_t states;
+
+    find_effects(report.trace.items[writer], &e);
+    states = e.stores;
+    for (size_t i = writer; i-- > from;) {
+        find_effects(report.trace.items[i], &e);
+        states = needed_before(&e, states);
+    }
+    *w = (struct walk){.states = states & all_differences(check), .to = from, .check = check};
+    return w->states != 0;
+}
+
 static void
 report_memory(size_t checks, uint64_t address)
 {
-    struct walk w = {0};
-    struct effects e = {0};
-    uint64_t wrong;
-    size_t suspect;
-    uint8_t *part;
     int check;
+    size_t suspect;
+    uint64_t wrong = 0;
+    uint8_t *part;
+    struct walk w;
 
     report.watched = address;
     trace(checks, checks > R.count);
     check = (int)(checks <= R.count ? checks : R.count + 1) - 2;
     if (check >= (int)report.met.count)
         check = (int)report.met.count - 1;
-    suspect = report.watched_writer;
-    w.check = check;
-    w.from = check < 0 ? 0 : report.met.items[check];
-    w.to = report.trace.count;
+    w = (struct walk){.check = check, .from = check < 0 ? 0 : report.met.items[check], .to = report.trace.count};
+    suspect = report.watched_writer != NONE && report.watched_writer >= w.from ? report.watched_writer : NONE;
     platform_log("  memory at %#" PRIx64 " differs\n", address);
-    if (suspect != NONE && suspect >= w.from) {
-        find_effects(report.trace.items[suspect], &e);
-        w.to = suspect + 1;
-    } else {
-        platform_log("  the evaluator does not write there: it goes another way, or stores elsewhere\n");
-        suspect = NONE;
-    }
-    /* Was what it stores, or where, wrong before? */
-    if (suspect != NONE) {
-        struct walk back = {.states = e.stores, .to = suspect, .check = NO_CHECK - 1};
-
-        for (size_t i = suspect; i-- > w.from;) {
-            struct effects before;
-            uint64_t needed = 0;
-
-            find_effects(report.trace.items[i], &before);
-            for (uint64_t set = back.states & before.written; set; set &= set - 1)
-                needed |= before.depends[__builtin_ctzll(set)];
-            back.states = (back.states & ~before.written) | needed;
-        }
-        wrong = back.states & all_differences(check);
-        if (wrong) {
-            back.states = wrong;
-            back.to = w.from;
-            back.check = check;
-            walk_back(&back);
-            w = back;
-            part = mem_zalloc(w.to - w.from + 1, 1);
-            suspect = mark(&w, wrong, part);
-            show(&w, suspect, part);
-            show_states(compiled_at(check), evaluated_at(check), wrong);
-            show_registers(evaluated_at(w.check));
-            return;
-        }
-    }
-    part = mem_zalloc(w.to - w.from + 1, 1);
     if (suspect == NONE)
+        platform_log("  the evaluator does not write there: it goes another way, or stores elsewhere\n");
+    else if (stored_wrong(suspect, check, &w))
+        wrong = w.states;
+    else
+        w = (struct walk){.check = check, .from = check < 0 ? 0 : report.met.items[check], .to = suspect + 1};
+    if (wrong)
+        walk_back(&w);
+    part = mem_zalloc(w.to - w.from + 1, 1);
+    if (wrong)
+        suspect = mark(&w, wrong, part);
+    else if (suspect == NONE)
         suspect = mark_branch(&w, part);
     show(&w, suspect, part);
-    show_registers(evaluated_at(check));
+    show_states(compiled_at(check), evaluated_at(check), wrong);
+    show_registers(evaluated_at(w.check));
 }
 
 static void
@@ -602,7 +603,8 @@ _Noreturn void
 lockstep_report(const struct replay *found)
 {
     const struct process *p = current_process();
-    size_t most = found->result == REPLAY_PATH ? found->next : found->next < R.count ? found->next + 1 : SIZE_MAX, checks;
+    size_t past = found->next < R.count ? found->next + 1 : SIZE_MAX, checks;
+    size_t most = found->result == REPLAY_PATH ? found->next : past;
     uint64_t address = 0;
 
     snapshot_roll_back();
@@ -619,7 +621,7 @@ lockstep_report(const struct replay *found)
     else
         report_path(found);
     if (checks != NONE) {
-        struct replay r = {.stop = checks, .to_the_end_of_it = true};
+        struct replay r = {.stop = checks, .goes_on = true};
 
         lockstep_rerun(checks);
         show_bytes("compiled", address);
