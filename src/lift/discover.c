@@ -597,8 +597,9 @@ follows_call(struct finder *f, uint64_t address)
     return false;
 }
 
-/* Where the evaluator was entered. In code that was found without the profile each is an entry: frames of compiled code were
- * gone when the guest returned there. What follows a call in code that was not found will be returned to by compiled code. */
+/* Where the evaluator was entered. In code that was found without the profile each is an entry: frames of compiled
+ * code were gone when the guest returned there. What follows a call in code that was not found will be returned to
+ * by compiled code. */
 static void
 take_profile(struct finder *f, const uint64_t *addresses, size_t count)
 {

@@ -39,7 +39,7 @@ struct disc_jump {
 
 enum disc_gap_kind {
     DISC_GAP_PADDING,   /* nops, int3 and zeros next to code */
-    DISC_GAP_FOREIGN,   /* code that only an instruction of no x86-64-v2 processor leads to (it raises #UD), and that one */
+    DISC_GAP_FOREIGN,   /* instructions of no x86-64-v2 processor (they raise #UD), and what only they lead to */
     DISC_GAP_DATA,
     DISC_GAP_UNREACHED,
     DISC_GAP_KIND_COUNT

@@ -76,8 +76,8 @@ measure_gap(struct finder *f, const struct text_range *r, uint64_t start, uint64
 
 /* --- code for other processors --- */
 
-/* Marks what can be reached from the foreign instructions as if they were nops. No blocks are made of it: the processor that
- * the guest sees never gets there. */
+/* Marks what can be reached from the foreign instructions as if they were nops. No blocks are made of it: the
+ * processor that the guest sees never gets there. */
 static void
 mark_foreign(struct finder *f, uint64_t address)
 {

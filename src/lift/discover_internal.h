@@ -78,8 +78,8 @@ int finder_compare_addresses(const void *a, const void *b); /* for qsort and bse
 void finder_collect_data_refs(struct finder *f);
 /* discover_jumps.c: finds out where the indirect jumps of a function (whose blocks are made) lead, and follows that. */
 void finder_resolve_jumps(struct finder *f, struct func *fn);
-/* discover_loops.c, once d->tables are known: marks blocks that may be entered from the dispatcher, besides the first, and
- * puts functions for loops that may not into disc. */
+/* discover_loops.c, once d->tables are known: marks blocks that may be entered from the dispatcher, besides the
+ * first, and puts functions for loops that may not into disc. */
 void finder_find_loops(struct finder *f, struct func *fn);
 
 /* discover_coverage.c: how much is covered (text_range.covered), and what the rest is. */

@@ -1,7 +1,7 @@
-/* Indirect jumps. The data flow (discover_values.h) says what each one jumps to. An entry of a table in constant data becomes
- * IR_T_SWITCH when the block that jumps has the whole load. In all other cases where targets are known (the load is
- * in another block, the table is writable, the target is computed) these become labels, entries that a computed goto of the
- * function leads to. Wrong or missing targets cost time, nothing else. */
+/* Indirect jumps. The data flow (discover_values.h) says what each one jumps to. An entry of a table in constant
+ * data becomes IR_T_SWITCH when the block that jumps has the whole load. In all other cases where targets are known
+ * (the load is in another block, the table is writable, the target is computed) these become labels, entries that a
+ * computed goto of the function leads to. Wrong or missing targets cost time, nothing else. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,9 +102,9 @@ is_inside(const struct func *fn, uint64_t address)
     return address >= fn->address && address < fn->limit;
 }
 
-/* Reads entries into f->targets, up to the first that cannot be one. count: how many there are by the code before the jump;
- * without that (NO_COUNT) the address of another table ends this one, and so do entries that lead out of the function,
- * but for a few to its cold part. */
+/* Reads entries into f->targets, up to the first that cannot be one. count: how many there are by the code before
+ * the jump; without that (NO_COUNT) the address of another table ends this one, and so do entries that lead out of
+ * the function, but for a few to its cold part. */
 static uint32_t
 read_table(struct finder *f, const struct func *fn, const struct lift_jump_table *table, uint32_t count)
 {
@@ -184,8 +184,8 @@ take_labels(struct finder *f, struct func *fn, const uint64_t *targets, uint32_t
     }
 }
 
-/* The addresses inside of this function that data holds or that itself takes: what a computed goto through a pointer may lead
- * to. */
+/* The addresses inside of this function that data holds or that itself takes: what a computed goto through a pointer
+ * may lead to. */
 static bool
 take_all_labels(struct finder *f, struct func *fn)
 {
@@ -294,13 +294,14 @@ is_claimed(const struct func *fn, uint64_t table_address)
     return false;
 }
 
-/* A relative table at an unknown address: one whose address the function takes and whose entries lie in the function, as
- * many as there must be. Of several the one that no other jump uses, or else the targets of all. */
+/* A relative table at an unknown address: one whose address the function takes and whose entries lie in the
+ * function, as many as there must be. Of several the one that no other jump uses, or else the targets of all. */
 static bool
 search_table(struct finder *f, struct func *fn, const struct ir_block *b, const struct value *v,
              struct found_jump *jump)
 {
-    struct lift_jump_table found[MAX_CANDIDATES], t = {.insn_address = jump->address, .entry_size = 4, .relative = true};
+    struct lift_jump_table t = {.insn_address = jump->address, .entry_size = 4, .relative = true};
+    struct lift_jump_table found[MAX_CANDIDATES];
     uint32_t count = entry_count(v);
     unsigned n = 0, unclaimed = 0;
 
@@ -398,8 +399,8 @@ classify_jump(struct finder *f, struct func *fn, const struct value_jump *found,
         jump->kind = DISC_JUMP_LABELS;
 }
 
-/* What is known of a jump stays, but for a larger table: with more edges a value may be blurred, or an index that looked
- * constant no longer be it. */
+/* What is known of a jump stays, but for a larger table: with more edges a value may be blurred, or an index that
+ * looked constant no longer be it. */
 static void
 resolve_jump(struct finder *f, struct func *fn, const struct value_jump *found, struct found_jump *jump)
 {

@@ -44,7 +44,9 @@ constant(uint64_t c)
 static struct value
 number(unsigned bits, uint64_t max)
 {
-    return max >= VALUE_NO_MAX ? any : (struct value){.kind = VALUE_NUMBER, .bits = (uint8_t)bits, .max = (uint32_t)max};
+    if (max >= VALUE_NO_MAX)
+        return any;
+    return (struct value){.kind = VALUE_NUMBER, .bits = (uint8_t)bits, .max = (uint32_t)max};
 }
 
 static bool
@@ -257,7 +259,8 @@ load(struct flow *w, const struct value *address, uint64_t offset, unsigned size
         }
         break;
     case VALUE_SCALED:
-        if (offset && v.scale && v.scale % size == 0 && size >= 4) { /* absolute, the table's address is the displacement */
+        /* Absolute: the table's address is the displacement. */
+        if (offset && v.scale && v.scale % size == 0 && size >= 4) {
             v.kind = VALUE_ENTRY;
             v.size = (uint8_t)size;
             v.base = offset;
@@ -541,7 +544,8 @@ refine_edge(struct flow *w, const struct ir_block *b, struct state *s, ir_value 
     limit = (below ? y : x)->base;
     if (limit >= VALUE_NO_MAX || (limit == 0 && !or_equal))
         return;
-    refine(w, b, s, smaller, ir_type_of(w->f, smaller) == IR_I64 ? 64 : 32, (uint32_t)(limit - !or_equal), REFINE_DEPTH);
+    refine(w, b, s, smaller, ir_type_of(w->f, smaller) == IR_I64 ? 64 : 32, (uint32_t)(limit - !or_equal),
+           REFINE_DEPTH);
 }
 
 /* --- the flow --- */
@@ -708,8 +712,8 @@ take_values(struct flow *w, struct value_jump *jumps, size_t jump_count)
     }
 }
 
-/* First the flow from the function's own entry. Then from landing pads and other entries, whose state can only be guessed:
- * as after any call. Then from whatever is left, code that only unknown jumps lead to, with nothing known. */
+/* First the flow from the function's own entry. Then from landing pads and other entries, whose state can only be
+ * guessed: as after any call. Then from whatever is left, code that only unknown jumps lead to, with nothing known. */
 static void
 find(struct flow *w, struct value_jump *jumps, size_t jump_count)
 {

@@ -1,6 +1,7 @@
-/* What registers and stack slots of a function hold, as far as indirect jumps need it: addresses, bounded numbers, entries
- * of tables. A forward data flow over the IR of its blocks. It believes the ABI (calls keep rbx, rbp, rsp, r12 to r15) and that
- * nobody writes the frame's slots through other pointers, so it proposes: what is made of it stays right when it is wrong. */
+/* What registers and stack slots of a function hold, as far as indirect jumps need it: addresses, bounded numbers,
+ * entries of tables. A forward data flow over the IR of its blocks. It believes the ABI (calls keep rbx, rbp, rsp,
+ * r12 to r15) and that nobody writes the frame's slots through other pointers, so it proposes: what is made of it
+ * stays right when it is wrong. */
 #ifndef LIFT_DISCOVER_VALUES_H
 #define LIFT_DISCOVER_VALUES_H
 
@@ -22,8 +23,8 @@ enum value_kind {
 enum { VALUE_NO_MAX = UINT32_MAX };
 
 /* Code after a call that never returns looks as if it went on from there, with registers that mean something else. So a
- * constant or a place on the stack that meets another value stays, as one that is only likely, and so does what is made of
- * it. */
+ * constant or a place on the stack that meets another value stays, as one that is only likely, and so does what is
+ * made of it. */
 struct value {
     uint8_t kind, bits, size;
     bool likely;
@@ -41,8 +42,8 @@ struct value_jump {
     size_t target_count;
 };
 
-/* f: the whole function, blocks by address but the first, which is its entry. others: blocks that are entered from elsewhere
- * (landing pads, labels). Fills known, value and leaves_frame of each jump. */
+/* f: the whole function, blocks by address but the first, which is its entry. others: blocks that are entered from
+ * elsewhere (landing pads, labels). Fills known, value and leaves_frame of each jump. */
 void values_find(const struct ir_func *f, const uint64_t *others, size_t other_count, struct value_jump *jumps,
                  size_t jump_count);
 

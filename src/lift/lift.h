@@ -23,8 +23,8 @@ struct lift_request {
 };
 
 /* A jump table in constant data, as discovery found it. The index is found again in the block's IR (table_pattern.c). A
- * jump whose index is not below count, or whose registers hold another table's address than discovery thought, goes where
- * the loaded entry says. */
+ * jump whose index is not below count, or whose registers hold another table's address than discovery thought, goes
+ * where the loaded entry says. */
 struct lift_jump_table {
     uint64_t insn_address;  /* of the indirect jump */
     uint32_t count;

@@ -1,6 +1,6 @@
-/* Finds the index of a known jump table in the IR of the block that jumps: the target is a load from the table's address +
- * index * size, plus a constant for relative entries. The addresses may be constants of the block, or whatever it has in
- * registers and slots; the latter become guards. */
+/* Finds the index of a known jump table in the IR of the block that jumps: the target is a load from the table's
+ * address + index * size, plus a constant for relative entries. The addresses may be constants of the block, or
+ * whatever it has in registers and slots; the latter become guards. */
 #include "lift/lift_internal.h"
 
 enum { MAX_DEPTH = 6 };

@@ -1,5 +1,5 @@
-/* The length of instructions that the table has not, by the shape of their encoding alone: VEX (SDM vol. 2, 2.3), EVEX (2.7),
- * AMD's XOP and 3DNow! (APM vol. 3, 1.2.2 and D), and what is left of the legacy maps. */
+/* The length of instructions that the table has not, by the shape of their encoding alone: VEX (SDM vol. 2, 2.3),
+ * EVEX (2.7), AMD's XOP and 3DNow! (APM vol. 3, 1.2.2 and D), and what is left of the legacy maps. */
 #include "x86/x86.h"
 
 #include <string.h>

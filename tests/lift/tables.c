@@ -1,5 +1,6 @@
-/* Switches and computed gotos of the shapes that compilers turn into jump tables in different ways: the bound checked in another
- * block, the table's address kept in a register over a loop or on the stack, narrow and masked indexes, memory operands. */
+/* Switches and computed gotos of the shapes that compilers turn into jump tables in different ways: the bound
+ * checked in another block, the table's address kept in a register over a loop or on the stack, narrow and masked
+ * indexes, memory operands. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
