@@ -37,7 +37,7 @@ cv = ConditionVariable.new; ready = false; c = Thread.new { m.synchronize { cv.w
 GC.stress = true; a = 20.times.map { |i| 'x' * i }; GC.stress = false; GC.start; GC.compact if GC.respond_to?(:compact); p a.sum(&:size)
 big = 200_000.times.map { |i| [i, i.to_s] }; p big.sum { _1[1].size }, ObjectSpace.each_object(Class).count > 100; ObjectSpace.garbage_collect
 r, w = IO.pipe; pid = fork { r.close; w.puts 'child'; exit!(7) }; w.close; p r.read, Process.wait2(pid)[1].exitstatus
-p `echo from the shell; exit 3`, $?.exitstatus, Open3.capture3('tr a-z A-Z; echo err >&2', stdin_data: 'text')
+p `echo from the shell; exit 3`, $?.exitstatus, Open3.capture3('tr a-z A-Z; echo err >&2', stdin_data: 'text').then { |out, err, status| [out, err, status.exitstatus] }
 server = TCPServer.new('127.0.0.1', 0); s = Thread.new { 3.times { c = server.accept; c.puts c.gets.upcase; c.close } }
 3.times { |i| TCPSocket.open('127.0.0.1', server.addr[1]) { |c| c.puts "line #{i}"; puts c.gets } }; s.join
 a, b = UNIXSocket.pair; a.write('pair'); a.close; p b.read, IO.select([b], nil, nil, 0)&.first&.size
