@@ -12,6 +12,7 @@
 #include "build/recompiler_version.h"
 #include "elf/elf_image.h"
 #include "ir/ir.h"
+#include "lift/context_handlers.h"
 #include "lift/discover.h"
 #include "lift/flag_facts.h"
 #include "lift/loop_facts.h"
@@ -51,7 +52,7 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     struct flag_facts facts = {0};
     struct loop_facts loop_facts = {0};
     struct ir_flag_facts view = flag_facts_view(&facts);
-    struct ir_pipeline pipeline = {.flags = &view, .precise = u->precise_faults, .dump_pass = dump_pass, .dump_out = stdout};
+    struct ir_pipeline pipeline = {.flags = &view, .dump_pass = dump_pass, .dump_out = stdout};
     struct wasm_object *o;
     int result = 0;
 
@@ -63,8 +64,10 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     }
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
-    o = wasm_object_new(!image.is_pie, u->precise_faults);
-    d.precise_faults = u->precise_faults;
+    d.precise_faults = u->precise_faults == PRECISE_ALL ||
+                       (u->precise_faults == PRECISE_AUTO && lift_has_context_handlers(&d, &image));
+    pipeline.precise = d.precise_faults;
+    o = wasm_object_new(!image.is_pie, d.precise_faults);
     flag_facts_collect(&facts, &d, &image, &f, &b);
     loop_facts_collect(&loop_facts, &d, &image, &f, &b);
     declare_functions(&d, o);
@@ -180,7 +183,7 @@ object_key(struct unit *u)
 
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes);
     buf_put(&b, RECOMPILER_VERSION, strlen(RECOMPILER_VERSION));
-    buf_put_u8(&b, u->precise_faults);
+    buf_put_u8(&b, (uint8_t)u->precise_faults);
     for (size_t i = 0; i < u->profile_count; i++)
         buf_put_u64(&b, u->profile[i]);
     sha256_of(b.data, b.size, &u->key);
@@ -218,7 +221,7 @@ recompile_objects(struct recompile *r, struct err *e)
             u->reason = mem_strdup(why.text);
             continue;
         }
-        u->precise_faults = r->precise_faults == PRECISE_ALL;
+        u->precise_faults = r->precise_faults;
         elf_image_close(&image);
         object_key(u);
         if (!cache_has(&r->cache, "objects", &u->key, ".wasm")) {

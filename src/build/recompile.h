@@ -19,7 +19,7 @@ struct unit { /* one distinct ELF of the image */
     const uint8_t *file;
     size_t size;
     struct sha256 sha256;  /* of the file */
-    bool precise_faults;   /* its code has all registers exact where it may fault */
+    enum precise_choice precise_faults;
     struct sha256 key;     /* of its code object in the cache */
     struct sha256 native_key;
     struct sha256 symbol_key; /* of its names in the executable: its code and file, not the recompiler's version */

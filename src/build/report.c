@@ -121,11 +121,11 @@ report_make(struct elf_report *report, const struct disc *d, const struct elf_im
     size_t n = image->exec_sections.count;
     json_int_t range_count;
     json_t *ranges = ranges_json(d, &range_count);
-    json_t *detail = json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:b,s:I,s:I,s:I,s:I}",
+    json_t *detail = json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:b,s:b,s:I,s:I,s:I,s:I}",
         "text_bytes", (json_int_t)d->exec_bytes, "covered_bytes", (json_int_t)d->covered_bytes,
         "uncovered_bytes", gaps_json(d), "functions", function_count(d), "wasm_bytes", (json_int_t)wasm_bytes,
         "indirect_jumps", jumps_json(d), "uncovered_range_count", range_count, "uncovered_ranges", ranges,
-        "not_recompiled", unlifted_json(d), "pie", image->is_pie,
+        "not_recompiled", unlifted_json(d), "precise_faults", d->precise_faults, "pie", image->is_pie,
         "low", (json_int_t)image->low, "high", (json_int_t)image->high,
         "text_low", (json_int_t)(n ? image->exec_sections.items[0].start : 0),
         "text_high", (json_int_t)(n ? image->exec_sections.items[n - 1].end : 0));

@@ -143,6 +143,26 @@ read_segment(struct elf_image *image, const Elf64_Phdr *p, struct err *e)
     return 0;
 }
 
+static void
+read_notes(struct elf_image *image, const Elf64_Phdr *p)
+{
+    static const char go[4] = "Go";
+    const uint8_t *note = file_bytes(image, p->p_offset, p->p_filesz);
+    struct cursor c = cursor_make(note, note ? p->p_filesz : 0);
+
+    while (cursor_left(&c) >= sizeof(Elf64_Nhdr)) {
+        uint32_t name_size = cursor_u32(&c), size = cursor_u32(&c);
+        const uint8_t *name;
+
+        cursor_u32(&c);
+        name = cursor_bytes(&c, ((uint64_t)name_size + 3) & ~3ull);
+        cursor_bytes(&c, ((uint64_t)size + 3) & ~3ull);
+        if (c.failed)
+            return;
+        image->is_go |= name_size == sizeof go && memcmp(name, go, sizeof go) == 0;
+    }
+}
+
 static int
 read_segments(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *dyn, struct err *e)
 {
@@ -163,6 +183,9 @@ read_segments(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
         case PT_LOAD:
             if (read_segment(image, &p, e) < 0)
                 return -1;
+            break;
+        case PT_NOTE:
+            read_notes(image, &p);
             break;
         case PT_INTERP:
             s = file_bytes(image, p.p_offset, p.p_filesz);
@@ -296,6 +319,17 @@ add_reloc(struct elf_image *image, uint64_t where, uint64_t target)
 }
 
 static void
+add_import(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t where, uint32_t name)
+{
+    uint64_t left;
+    const char *strings = dyn->strtab ? (const char *)elf_image_at(image, dyn->strtab, &left) : NULL;
+    uint64_t size = strings ? (dyn->strtab_size < left ? dyn->strtab_size : left) : 0;
+
+    if (name < size && memchr(strings + name, 0, size - name))
+        vec_push(&image->imports, ((struct elf_import){.where = where, .name = strings + name}));
+}
+
+static void
 read_rela(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t table, uint64_t size)
 {
     for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= size; at += sizeof(Elf64_Rela)) {
@@ -316,9 +350,11 @@ read_rela(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t table
             /* fall through */
         case R_X86_64_64:
         case R_X86_64_GLOB_DAT:
-            if (dyn->symtab &&
-                elf_read_at(image, dyn->symtab + ELF64_R_SYM(r.r_info) * sizeof s, &s, sizeof s) &&
-                s.st_shndx != SHN_UNDEF)
+            if (!dyn->symtab || !elf_read_at(image, dyn->symtab + ELF64_R_SYM(r.r_info) * sizeof s, &s, sizeof s))
+                break;
+            if (s.st_shndx == SHN_UNDEF)
+                add_import(image, dyn, r.r_offset, s.st_name);
+            else
                 add_reloc(image, r.r_offset,
                           s.st_value + (ELF64_R_TYPE(r.r_info) == R_X86_64_64 ? (uint64_t)r.r_addend : 0));
             break;
@@ -423,6 +459,7 @@ read_sections(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
             read_section_symbols(image, &s, table, h->e_shnum);
         if (!(s.sh_flags & SHF_ALLOC) || s.sh_size == 0)
             continue;
+        image->is_go |= section_named(image, h, table, &s, ".gopclntab");
         if (!dyn->eh_frame_hdr && section_named(image, h, table, &s, ".eh_frame"))
             dyn->eh_frame = s.sh_addr; /* static programs may have no PT_GNU_EH_FRAME */
         if (s.sh_type == SHT_RELA && !dyn->rela && !dyn->plt_rela)
@@ -495,6 +532,14 @@ settle_exec_ranges(struct elf_image *image)
 }
 
 static int
+compare_imports(const void *a, const void *b)
+{
+    const struct elf_import *x = a, *y = b;
+
+    return x->where < y->where ? -1 : x->where > y->where;
+}
+
+static int
 compare_relocs(const void *a, const void *b)
 {
     const struct elf_reloc *x = a, *y = b;
@@ -527,6 +572,8 @@ elf_image_open(struct elf_image *image, const uint8_t *file, uint64_t size, stru
     read_sections(image, &h, &dyn);
     read_init(image, &dyn);
     settle_exec_ranges(image);
+    if (image->imports.count)
+        qsort(image->imports.items, image->imports.count, sizeof(struct elf_import), compare_imports);
     if (image->relocs.count)
         qsort(image->relocs.items, image->relocs.count, sizeof(struct elf_reloc), compare_relocs);
     elf_read_unwind(image, &dyn);
@@ -543,6 +590,7 @@ elf_image_close(struct elf_image *image)
     vec_fini(&image->fdes);
     vec_fini(&image->landing_pads);
     vec_fini(&image->relocs);
+    vec_fini(&image->imports);
     vec_fini(&image->lazy_stubs);
     vec_fini(&image->init_functions);
     arena_fini(&image->arena);

@@ -39,6 +39,11 @@ struct elf_reloc { /* a pointer-sized word that the dynamic linker (or the file 
     uint64_t target; /* image-relative */
 };
 
+struct elf_import { /* a word that the dynamic linker fills with a symbol of another file */
+    uint64_t where;
+    const char *name;
+};
+
 struct elf_image {
     struct arena arena;
     const uint8_t *file;
@@ -57,6 +62,8 @@ struct elf_image {
     VEC(struct elf_reloc) relocs;   /* R_X86_64_RELATIVE, IRELATIVE, and defined 64-bit symbol
                                      * relocations; by `where` */
     VEC(uint64_t) lazy_stubs;       /* of the PLT: where its slots point until they are bound */
+    VEC(struct elf_import) imports; /* by `where` */
+    bool is_go;                     /* the Go linker's: its build ID note or function table */
     VEC(uint64_t) init_functions;   /* init, fini, init_array, fini_array, preinit_array */
 };
 

@@ -82,6 +82,10 @@ void finder_resolve_jumps(struct finder *f, struct func *fn);
  * first, and puts functions for loops that may not into disc. */
 void finder_find_loops(struct finder *f, struct func *fn);
 
+/* discover_lift.c: is there a PLT stub, [endbr64] [bnd] jmp [rip + disp]? slot: image-relative address of the word it
+ * jumps through. */
+bool disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot);
+
 /* discover_coverage.c: how much is covered (text_range.covered), and what the rest is. */
 void finder_measure(struct finder *f);
 

@@ -2,11 +2,10 @@
  * calls they are. */
 #include <string.h>
 
-#include "lift/discover.h"
+#include "lift/discover_internal.h"
 
-/* A stub is [endbr64] [bnd] jmp [rip + disp]. Returns the image-relative address of the word jumped through. */
-static bool
-plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot)
+bool
+disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot)
 {
     for (int n = 0; n < 2; n++) {
         uint64_t left;
@@ -44,7 +43,7 @@ inline_plt_call(struct ir_func *f, const struct elf_image *image)
     struct ir_op op = {.a = IR_NO_VALUE, .b = IR_NO_VALUE, .c = IR_NO_VALUE};
     uint64_t slot;
 
-    if ((b->end.kind != IR_T_CALL && b->end.kind != IR_T_JUMP) || !plt_slot(image, b->end.target, &slot))
+    if ((b->end.kind != IR_T_CALL && b->end.kind != IR_T_JUMP) || !disc_plt_slot(image, b->end.target, &slot))
         return;
     if (b->end.kind == IR_T_JUMP && b->end.target == b->address + b->size)
         return; /* falls through into the stub: it is this function's own block */

@@ -148,13 +148,22 @@ high_part(struct lift *l, unsigned size)
 }
 
 static void
+divide_error_if(struct lift *l, ir_value condition)
+{
+    uint64_t c;
+
+    if (!ir_is_const(B, condition, &c) || c != 0)
+        ir_helper(B, IR_HELPER_raise_if, condition, ir_addr(B, l->insn->address), ir_const32(B, IR_TRAP_DE));
+}
+
+static void
 divide_128(struct lift *l, enum ir_helper helper, ir_value high, ir_value low, ir_value divisor)
 {
     ir_value q = ir_helper(B, helper, high, low, divisor);
     ir_value overflow = ir_op1(B, IR_WRAP, ir_get(B, X86_S_TMP1));
     ir_value r = ir_get(B, X86_S_TMP0);
 
-    ir_helper(B, IR_HELPER_raise_if, overflow, ir_addr(B, l->insn->address), ir_const32(B, IR_TRAP_DE));
+    divide_error_if(l, overflow);
     ir_set(B, X86_S_RAX, q);
     ir_set(B, X86_S_RDX, r);
 }
@@ -173,14 +182,14 @@ lift_div(struct lift *l)
             divide_128(l, IR_HELPER_div128u, high, low, divisor);
             return;
         }
+        divide_error_if(l, ir_op1(B, IR_EQZ64, divisor));
         write_quotient(l, 8, ir_op2(B, IR_DIVU64, low, divisor), low, divisor);
         return;
     }
     dividend = dividend_of(l, size, high);
     wide = ir_op1(B, IR_EXTU, divisor);
     /* The quotient overflows exactly when the upper half is not below the divisor. */
-    if (!ir_is_const(B, high, &c) || c != 0)
-        wide = ir_op3(B, IR_SELECT64, ir_const64(B, 0), wide, ir_op2(B, IR_GEU32, high, divisor));
+    divide_error_if(l, ir_op2(B, IR_GEU32, high, divisor));
     write_quotient(l, size, ir_op2(B, IR_DIVU64, dividend, wide), dividend, wide);
 }
 
@@ -195,6 +204,16 @@ is_sign_of(struct lift *l, unsigned size, ir_value high, ir_value low)
            c == size * 8 - 1;
 }
 
+/* What DIVS64 has no result for. */
+static ir_value
+divides_badly(struct lift *l, ir_value dividend, ir_value divisor)
+{
+    ir_value overflow = ir_op2(B, IR_AND32, ir_op2(B, IR_EQ64, dividend, ir_const64(B, UINT64_C(1) << 63)),
+                               ir_op2(B, IR_EQ64, divisor, ir_const64(B, UINT64_MAX)));
+
+    return ir_op2(B, IR_OR32, overflow, ir_op1(B, IR_EQZ64, divisor));
+}
+
 static void
 divide_signed_small(struct lift *l, unsigned size)
 {
@@ -203,21 +222,21 @@ divide_signed_small(struct lift *l, unsigned size)
     ir_value wide = ir_op1(B, IR_EXTS, lift_sign_extend(l, size, divisor)), dividend, q, fits;
 
     if (size == 4 && is_sign_of(l, 4, high, low)) {
-        /* Only INT32_MIN / -1 overflows; as INT64_MIN / -1 it traps. */
         ir_value overflow = ir_op2(B, IR_AND32, ir_op2(B, IR_EQ32, low, ir_const32(B, 0x80000000)),
                                    ir_op2(B, IR_EQ32, divisor, ir_const32(B, UINT32_MAX)));
 
-        dividend = ir_op3(B, IR_SELECT64, ir_const64(B, UINT64_C(1) << 63), ir_op1(B, IR_EXTS, low), overflow);
+        divide_error_if(l, ir_op2(B, IR_OR32, overflow, ir_op1(B, IR_EQZ32, divisor)));
+        dividend = ir_op1(B, IR_EXTS, low);
         write_quotient(l, 4, ir_op2(B, IR_DIVS64, dividend, wide), dividend, wide);
         return;
     }
     dividend = dividend_of(l, size, high);
     if (size < 4) /* sign-extend from twice the size */
         dividend = ir_op1(B, size == 1 ? IR_EXT16S64 : IR_EXT32S64, dividend);
+    divide_error_if(l, divides_badly(l, dividend, wide));
     q = ir_op2(B, IR_DIVS64, dividend, wide);
     fits = ir_op2(B, IR_EQ64, q, ir_op1(B, size == 1 ? IR_EXT8S64 : size == 2 ? IR_EXT16S64 : IR_EXT32S64, q));
-    /* A second division, by zero, raises #DE for a quotient that does not fit. */
-    q = ir_op2(B, IR_DIVS64, dividend, ir_op3(B, IR_SELECT64, wide, ir_const64(B, 0), fits));
+    divide_error_if(l, ir_op1(B, IR_EQZ32, fits));
     write_quotient(l, size, q, dividend, wide);
 }
 
@@ -234,8 +253,10 @@ lift_idiv(struct lift *l)
     divisor = lift_read(l, OPD(0));
     high = ir_get(B, X86_S_RDX);
     low = ir_get(B, X86_S_RAX);
-    if (is_sign_of(l, 8, high, low))
+    if (is_sign_of(l, 8, high, low)) {
+        divide_error_if(l, divides_badly(l, low, divisor));
         write_quotient(l, 8, ir_op2(B, IR_DIVS64, low, divisor), low, divisor);
-    else
+    } else {
         divide_128(l, IR_HELPER_div128s, high, low, divisor);
+    }
 }

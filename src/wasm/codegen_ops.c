@@ -422,6 +422,10 @@ write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
     code_op_index(&g->code, W_LOCAL_SET, old);
     gen_fault_state(g);
     if (op->op == IR_ATOMIC_CMPXCHG) {
+        /* The processor writes in any case: what was there when the comparison fails. */
+        code_op_index(&g->code, W_LOCAL_GET, address);
+        gen_value(g, op->c);
+        code_op_index(&g->code, W_LOCAL_GET, old);
         gen_value(g, op->b);
         code_op_index(&g->code, W_LOCAL_GET, old);
         code_op(&g->code, W_I64_XOR);
@@ -430,12 +434,9 @@ write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
             code_op(&g->code, W_I64_SHL);
         }
         code_op(&g->code, W_I64_EQZ);
-        code_op_index(&g->code, W_IF, W_VOID);
-        code_op_index(&g->code, W_LOCAL_GET, address);
-        gen_value(g, op->c);
+        code_op(&g->code, W_SELECT);
         code_load(&g->code, atomic_codes[which].store, op->imm);
         gen_fault_state(g);
-        code_op(&g->code, W_END);
     } else {
         code_op_index(&g->code, W_LOCAL_GET, address);
         if (op->op == IR_ATOMIC_XCHG) {

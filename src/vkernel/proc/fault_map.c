@@ -194,6 +194,96 @@ apply_record(const struct platform_fault *f, uint64_t function, uint64_t guest, 
     return true;
 }
 
+/* --- between the access and its record: LLVM may have put instructions there --- */
+
+enum { MAX_BETWEEN = 16, MAX_LENGTH = 15 };
+
+static bool
+is_place(const struct place *p, const struct x86_operand *o)
+{
+    if (o->kind == X86_OPD_REG)
+        return o->reg_class == X86_RC_GPR && p->kind == o->reg;
+    return o->kind == X86_OPD_MEM && o->index == X86_BASE_NONE && o->base >= 0 && o->base < REGISTERS &&
+           o->seg == X86_SEG_DS && p->kind == (FAULT_PLACE_MEMORY | o->base) && p->value == o->disp;
+}
+
+static bool
+uses_register(const struct place *p, unsigned reg)
+{
+    return p->kind != FAULT_PLACE_CONSTANT && (p->kind & 15) == reg;
+}
+
+/* RAX and RDX, by instructions that do not name them. Others do not come out of LLVM in such a place. */
+static bool
+writes_unnamed(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_OP_MUL: case X86_OP_IMUL: case X86_OP_DIV: case X86_OP_IDIV:
+        return insn->operand_count < 2;
+    case X86_OP_CBW: case X86_OP_CWD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Undoes one instruction: a place that it copied to is the one it copied from. False: the value of a place was not there yet. */
+static bool
+undo(const struct x86_insn *insn, struct place *places, uint64_t given)
+{
+    const struct x86_operand *to = &insn->operand[0], *from = &insn->operand[1];
+    bool copies = insn->op == X86_OP_MOV && insn->operand_count == 2 && to->size == 8 &&
+                  (from->kind == X86_OPD_REG || from->kind == X86_OPD_MEM);
+
+    if (x86_flow(insn) != X86_FLOW_NEXT)
+        return false;
+    for (; given != 0; given &= given - 1) {
+        struct place *p = &places[__builtin_ctzll(given)];
+
+        if (copies && is_place(p, to)) {
+            if (from->kind == X86_OPD_REG && from->reg_class == X86_RC_GPR)
+                *p = (struct place){.kind = from->reg};
+            else if (from->kind == X86_OPD_MEM && from->index == X86_BASE_NONE && from->base >= 0 &&
+                     from->base < REGISTERS && from->seg == X86_SEG_DS)
+                *p = (struct place){.kind = (uint8_t)(FAULT_PLACE_MEMORY | from->base), .value = from->disp};
+            else
+                return false;
+            continue;
+        }
+        for (unsigned i = 0; i < insn->operand_count; i++) {
+            const struct x86_operand *o = &insn->operand[i];
+
+            if ((o->access & 2) && (is_place(p, o) || (o->kind == X86_OPD_REG && o->reg_class != X86_RC_XMM &&
+                                                       uses_register(p, o->reg & (o->reg_class == X86_RC_GPR_HIGH ? 3 : 15)))))
+                return false;
+        }
+        if (writes_unnamed(insn) && (uses_register(p, X86_RAX) || uses_register(p, X86_RDX)))
+            return false;
+    }
+    return true;
+}
+
+static bool
+undo_between(uint64_t after, uint64_t record, struct place *places, uint64_t given)
+{
+    struct x86_insn insns[MAX_BETWEEN];
+    unsigned count = 0;
+
+    while (after < record) {
+        int length = count < MAX_BETWEEN
+                         ? x86_decode((const uint8_t *)(uintptr_t)after, MAX_LENGTH, after, &insns[count]) : 0;
+
+        if (length <= 0)
+            return false;
+        count++;
+        after += (unsigned)length;
+    }
+    while (count > 0)
+        if (!undo(&insns[--count], places, given))
+            return false;
+    return after == record;
+}
+
 /* Looks through a block for the record of the access that ends at `after`. */
 static bool
 search_block(const struct platform_fault *f, uint64_t function, struct cursor records, uint32_t count, uint64_t after)
@@ -210,8 +300,8 @@ search_block(const struct platform_fault *f, uint64_t function, struct cursor re
         moved = cursor_uleb(&records, 32);
         if (((given | moved) >> REGISTERS) != 0 || !read_moved(&records, moved, places))
             return false;
-        if (host == after)
-            return apply_record(f, function, guest, given, places);
+        if (host >= after)
+            return undo_between(after, host, places, given) && apply_record(f, function, guest, given, places);
     }
     return false;
 }
@@ -293,7 +383,7 @@ bool
 fault_map_apply(const struct platform_fault *f)
 {
     struct x86_insn insn;
-    int length = x86_decode((const uint8_t *)(uintptr_t)f->host_pc, 15, f->host_pc, &insn);
+    int length = x86_decode((const uint8_t *)(uintptr_t)f->host_pc, MAX_LENGTH, f->host_pc, &insn);
 
     return length > 0 && search(f, f->host_pc + (unsigned)length);
 }

@@ -1,0 +1,208 @@
+/* Faults and what their handlers see and change: all registers at the instruction, a way past it, another register and the
+ * instruction again, a call put in between. One line a case. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+struct state {
+    uint64_t gpr[16]; /* as REG_R8 ... REG_RSP are ordered in gregs */
+    uint64_t xmm0[2];
+};
+
+struct state in, out; /* for the assembly */
+uint64_t saved_rsp;
+static struct {
+    int sig, code;
+    uint64_t address;
+    greg_t gregs[NGREG];
+    uint64_t xmm0[2];
+} seen;
+static uint8_t readable[4096] __attribute__((aligned(4096)));
+static enum { SKIP, REPAIR_RAX, CALL } reaction;
+static const char *start, *end;
+
+/* All registers from `in`, the instruction, all registers to `out`. */
+#define PROBE(name, insn)                                                                                              \
+    __asm__(".text\n" #name ": push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"                     \
+            "mov %rsp, saved_rsp(%rip)\n"                                                                              \
+            "movups 128+in(%rip), %xmm0\n"                                                                             \
+            "mov in(%rip), %r8; mov 8+in(%rip), %r9; mov 16+in(%rip), %r10; mov 24+in(%rip), %r11\n"                   \
+            "mov 32+in(%rip), %r12; mov 40+in(%rip), %r13; mov 48+in(%rip), %r14; mov 56+in(%rip), %r15\n"             \
+            "mov 64+in(%rip), %rdi; mov 72+in(%rip), %rsi; mov 80+in(%rip), %rbp; mov 88+in(%rip), %rbx\n"             \
+            "mov 96+in(%rip), %rdx; mov 104+in(%rip), %rax; mov 112+in(%rip), %rcx\n"                                  \
+            "sub $64, %rsp\n"                                                                                          \
+            #name "_start: " insn "\n" #name "_end:\n"                                                                 \
+            "mov %r8, out(%rip); mov %r9, 8+out(%rip); mov %r10, 16+out(%rip); mov %r11, 24+out(%rip)\n"               \
+            "mov %r12, 32+out(%rip); mov %r13, 40+out(%rip); mov %r14, 48+out(%rip); mov %r15, 56+out(%rip)\n"         \
+            "mov %rdi, 64+out(%rip); mov %rsi, 72+out(%rip); mov %rbp, 80+out(%rip); mov %rbx, 88+out(%rip)\n"         \
+            "mov %rdx, 96+out(%rip); mov %rax, 104+out(%rip); mov %rcx, 112+out(%rip); mov %rsp, 120+out(%rip)\n"      \
+            "movups %xmm0, 128+out(%rip)\n"                                                                            \
+            "mov saved_rsp(%rip), %rsp\n"                                                                              \
+            "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret\n");                                      \
+    void name(void);                                                                                                   \
+    extern const char name##_start[], name##_end[];
+
+/* rax: not mapped, rdi: readable */
+#define PROBES                                                                                                         \
+    P(load64, "mov (%rax), %rbx")                                                                                      \
+    P(load8, "movb 3(%rax,%rcx,1), %dl")                                                                               \
+    P(load_same, "mov (%rax), %rax")                                                                                   \
+    P(load_r13, "movzwl (%rax), %r13d")                                                                                \
+    P(test_only, "testb %al, (%rax)")                                                                                  \
+    P(store64, "mov %r9, 8(%rax)")                                                                                     \
+    P(store_readable, "mov %r9, (%rdi)")                                                                               \
+    P(store_imm, "movl $7, (%rax)")                                                                                    \
+    P(add_store, "add %rdx, (%rax)")                                                                                   \
+    P(add_load, "add (%rax), %rdx")                                                                                    \
+    P(xchg, "xchg %rcx, (%rax)")                                                                                       \
+    P(cmpxchg, "lock cmpxchg %rcx, (%rdi)")                                                                            \
+    P(push_mem, "push (%rax)")                                                                                         \
+    P(pop_mem, "pop (%rax)")                                                                                           \
+    P(call_mem, "call *(%rax)")                                                                                        \
+    P(movs, "mov %rax, %rsi; movsq")                                                                                   \
+    P(after_changes, "add $5, %rbx; lea 9(%rdx,%rbp), %r8; push %rdx; inc %r15; mov (%rax), %rcx; pop %rdx")           \
+    P(sse_load, "movups (%rax), %xmm0")                                                                                \
+    P(sse_after, "paddd %xmm0, %xmm0; addss (%rax), %xmm0")                                                            \
+    P(div_zero, "xor %edx, %edx; xor %ecx, %ecx; div %rcx")                                                            \
+    P(div_memory, "divq (%rax)")                                                                                       \
+    P(ud2, "inc %rbx; ud2")                                                                                            \
+    P(int3, "inc %rbx; int3")                                                                                          \
+    P(hlt, "inc %rbx; hlt")
+
+#define P(name, insn) PROBE(probe_##name, insn)
+PROBES
+#undef P
+
+static int called;
+
+static void
+callee(void)
+{
+    called++;
+}
+
+/* Keeps all registers. */
+__asm__(".text\ncall_in_between: pushfq; push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push %r11\n"
+        "push %rbp; mov %rsp, %rbp; and $-16, %rsp; call call_c; mov %rbp, %rsp; pop %rbp\n"
+        "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax; popfq; ret\n");
+extern const char call_in_between[];
+void call_c(void);
+void
+call_c(void)
+{
+    callee();
+    mprotect(readable, sizeof readable, PROT_READ | PROT_WRITE);
+}
+
+static void
+on_fault(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    greg_t *r = uc->uc_mcontext.gregs;
+
+    seen.sig = sig;
+    seen.code = info->si_code;
+    seen.address = (uint64_t)(uintptr_t)info->si_addr;
+    memcpy(seen.gregs, r, sizeof seen.gregs);
+    memcpy(seen.xmm0, uc->uc_mcontext.fpregs->_xmm[0].element, 16);
+    switch (reaction) {
+    case SKIP:
+        r[REG_RIP] = (greg_t)(uintptr_t)end;
+        break;
+    case REPAIR_RAX:
+        r[REG_RAX] = (greg_t)(uintptr_t)(readable + 1024);
+        break;
+    case CALL: /* as the instruction had been a call: it is done again after the return */
+        r[REG_RSP] -= 8;
+        *(greg_t *)(uintptr_t)r[REG_RSP] = r[REG_RIP];
+        r[REG_RIP] = (greg_t)(uintptr_t)call_in_between;
+        break;
+    }
+}
+
+static void
+print_state(const char *what, const uint64_t *gpr, uint64_t rsp, const uint64_t *xmm0)
+{
+    printf("  %s", what);
+    for (int i = 0; i < 15; i++) {
+        uint64_t at = gpr[i] - (uint64_t)(uintptr_t)readable;
+
+        if (at < sizeof readable)
+            printf(" readable+%llu", (unsigned long long)at);
+        else
+            printf(" %llx", (unsigned long long)gpr[i]);
+    }
+    printf(" rsp %lld xmm0 %016llx%016llx\n", (long long)(rsp - saved_rsp), (unsigned long long)xmm0[1], (unsigned long long)xmm0[0]);
+}
+
+static void
+run(const char *name, void (*probe)(void), const char *from, const char *to)
+{
+    static const int order[15] = {REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+                                  REG_RDI, REG_RSI, REG_RBP, REG_RBX, REG_RDX, REG_RAX, REG_RCX};
+    uint64_t gpr[15];
+
+    for (int i = 0; i < 16; i++)
+        in.gpr[i] = 0x1000100 + (uint64_t)i * 0x11;
+    in.gpr[8] = (uint64_t)(uintptr_t)readable;
+    in.gpr[13] = 0x2000;
+    in.gpr[14] = 0x40;
+    in.xmm0[0] = 0x3f80000040000000;
+    in.xmm0[1] = 0x123456789abcdef0;
+    memset(&seen, 0, sizeof seen);
+    memset(&out, 0, sizeof out);
+    start = from;
+    end = to;
+    probe();
+    for (int i = 0; i < 15; i++)
+        gpr[i] = (uint64_t)seen.gregs[order[i]];
+    printf("%s: signal %d code %d address ", name, seen.sig, seen.code);
+    if (seen.address - (uint64_t)(uintptr_t)readable < sizeof readable)
+        printf("readable+%d", (int)(seen.address - (uint64_t)(uintptr_t)readable));
+    else if (seen.address - (uint64_t)(uintptr_t)from < 64)
+        printf("rip+%d", (int)(seen.address - (uint64_t)(uintptr_t)from));
+    else
+        printf("%llx", (unsigned long long)seen.address);
+    printf(" rip +%d\n", (int)((uint64_t)seen.gregs[REG_RIP] - (uint64_t)(uintptr_t)from));
+    print_state("seen", gpr, (uint64_t)seen.gregs[REG_RSP], seen.xmm0);
+    print_state("then", out.gpr, out.gpr[15], out.xmm0);
+}
+
+int
+main(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &sa, NULL);
+    sigaction(SIGSEGV, &sa, NULL);
+    for (unsigned i = 0; i < sizeof readable; i++)
+        readable[i] = (uint8_t)(i * 7);
+    mprotect(readable, sizeof readable, PROT_READ);
+    for (int round = 0; round < 2; round++) {
+        reaction = SKIP;
+#define P(name, insn) run(#name, probe_##name, probe_##name##_start, probe_##name##_end);
+        PROBES
+#undef P
+    }
+    reaction = REPAIR_RAX;
+    run("repaired load64", probe_load64, probe_load64_start, probe_load64_end);
+    run("repaired load8", probe_load8, probe_load8_start, probe_load8_end);
+    run("repaired push", probe_push_mem, probe_push_mem_start, probe_push_mem_end);
+    run("repaired after_changes", probe_after_changes, probe_after_changes_start, probe_after_changes_end);
+    reaction = CALL;
+    for (int i = 0; i < 3; i++) {
+        mprotect(readable, sizeof readable, PROT_READ);
+        run("called", probe_store_readable, probe_store_readable_start, probe_store_readable_end);
+    }
+    printf("called %d\n", called);
+    return 0;
+}
