@@ -119,10 +119,10 @@ test_division(void **state)
 {
     LIFT(0x31, 0xd2, 0x48, 0xf7, 0xf1); /* xor edx, edx; div rcx */
     assert_int_equal(count_ops(IR_DIVU64), 1);
-    assert_int_equal(count_ops(IR_HELPER), 0);
+    assert_int_equal(count_ops(IR_HELPER), 1); /* raise_if */
     LIFT(0x48, 0x99, 0x48, 0xf7, 0xf9); /* cqo; idiv rcx */
     assert_int_equal(count_ops(IR_DIVS64), 1);
-    assert_int_equal(count_ops(IR_HELPER), 0);
+    assert_int_equal(count_ops(IR_HELPER), 1);
     LIFT(0x99, 0xf7, 0xf9); /* cdq; idiv ecx */
     assert_int_equal(count_ops(IR_DIVS64), 1);
     LIFT(0x48, 0xf7, 0xf1); /* div rcx */

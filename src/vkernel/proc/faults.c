@@ -196,6 +196,18 @@ fault_is_over(const struct fault_record *fault)
     return fault->returned && cpu->rip == fault->rip && memcmp(cpu->gpr, fault->gpr, sizeof fault->gpr) == 0;
 }
 
+bool
+fault_is_left(const struct fault_record *fault)
+{
+    const struct task *t = sched_current;
+    uint64_t rsp = x86_this_cpu()->gpr[X86_RSP];
+    bool frame_on_alternate = fault->frame - t->altstack_sp < t->altstack_size;
+    bool rsp_on_alternate = rsp - t->altstack_sp < t->altstack_size;
+
+    /* The restorer is at 8 above: it has popped its own address. */
+    return fault->frame != 0 && (rsp > fault->frame + 8 || frame_on_alternate != rsp_on_alternate);
+}
+
 /* On the fiber's stack, below the compiled code that faulted. */
 static void
 run_handler_below(void *saved)

@@ -44,6 +44,8 @@ void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vec
 void fault_init(void);
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
 bool fault_is_over(const struct fault_record *fault);
+/* Has the handler gone away by longjmp, as it seems: is the stack pointer above its frame, or on another stack? */
+bool fault_is_left(const struct fault_record *fault);
 /* sigreturn from a fault's frame with other registers than were delivered. fault: NULL when its frames are gone. */
 _Noreturn void fault_refuse_change(const struct fault_record *fault);
 

@@ -21,7 +21,7 @@
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
-enum { RUN_MINIMUM_STACK = 48 << 10 };
+enum { RUN_MINIMUM_STACK = 48 << 10, HALF_STACK = 400 << 10 };
 
 /* The function table of the artifact's compiled code; absent in a vkernel without any. */
 extern const void *const ingot_table[] __attribute__((weak));
@@ -202,6 +202,12 @@ run_nested(uint64_t stop_pc, uint64_t stop_rsp)
     return cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
 }
 
+static bool
+stack_half_full(void)
+{
+    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + HALF_STACK;
+}
+
 bool
 run_until_returned(const struct fault_record *fault)
 {
@@ -213,7 +219,7 @@ run_until_returned(const struct fault_record *fault)
         run_step();
         if (signal_work(t))
             signal_deliver(-1);
-    } while (!fault_is_over(fault) && !stack_low());
+    } while (!fault_is_over(fault) && !stack_low() && !(stack_half_full() && fault_is_left(fault)));
     t->frame = f.outer;
     return fault_is_over(fault);
 }
