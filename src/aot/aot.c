@@ -101,7 +101,7 @@ aot_plan_fini(struct aot_plan *plan)
 }
 
 static LLVMTargetMachineRef
-make_target(const struct aot_options *options, enum aot_effort effort, struct err *e)
+make_target(const struct aot_options *options, enum aot_effort effort, bool precise_faults, struct err *e)
 {
     static const char triple[] = "x86_64-unknown-linux-gnu";
     LLVMCodeGenOptLevel level = options->opt_level <= 0   ? LLVMCodeGenLevelNone
@@ -115,6 +115,8 @@ make_target(const struct aot_options *options, enum aot_effort effort, struct er
     /* Level Less takes as long as Default; only None is faster, by three times, for six times the size. */
     if (effort == AOT_EFFORT_LEAST)
         level = LLVMCodeGenLevelNone;
+    if (precise_faults && level == LLVMCodeGenLevelNone)
+        level = LLVMCodeGenLevelLess; /* its register allocator has not enough of them for stack maps */
     if (LLVMGetTargetFromTriple(triple, &target, &message)) {
         err_set(e, "LLVM: %s", message ? message : "no target");
         LLVMDisposeMessage(message);
@@ -165,7 +167,7 @@ compile_begin(struct compilation *c, const uint8_t *module, size_t size, unsigne
     aot_plan_make(&c->plan, &c->m);
     if (part >= c->plan.parts)
         return err_set(e, "module has %u parts, no part %u", c->plan.parts, part);
-    c->machine = make_target(options, c->plan.effort[part], e);
+    c->machine = make_target(options, c->plan.effort[part], wasm_custom_find(&c->m, AOT_PRECISE_SECTION) != NULL, e);
     if (!c->machine)
         return -1;
     c->context = LLVMContextCreate();

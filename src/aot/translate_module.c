@@ -316,7 +316,7 @@ aot_translator_init(struct translator *t, const struct wasm_module *m, const str
     if (check_module(m, e) < 0 || check_imports(m, e) < 0)
         return -1;
     t->b = LLVMCreateBuilderInContext(context);
-    t->precise_faults = wasm_custom_find(m, "ingot.precise") != NULL;
+    t->precise_faults = wasm_custom_find(m, AOT_PRECISE_SECTION) != NULL;
     make_types(t);
     make_metadata(t);
     t->functions = mem_zalloc(m->functions.count + 1, sizeof(LLVMValueRef));
