@@ -2,11 +2,10 @@
 byte. For run.py (the Debian test image) and ../families/run.py.
 
 A table:
-  === NAME [quick] [mask=REGEX]... [known=WHY-IT-DIFFERS]
+  === NAME [quick] [mask=REGEX]...
   script for bash -c, run in an empty folder /w as root, stdin from /dev/null
 
 quick: also run under every stress mode by `make check`. mask: what matches (times, pids) is replaced by "#".
-known: a difference that is understood and not mended yet: run and shown, counted neither as passed nor as failed.
 """
 import concurrent.futures
 import hashlib
@@ -31,7 +30,7 @@ def load(path):
         if line.startswith("=== "):
             name, *flags = line[4:].split()
             current = {"name": name, "quick": "quick" in flags, "masks": [f[5:] for f in flags if f.startswith("mask=")],
-                       "known": next((f[6:] for f in flags if f.startswith("known=")), None), "script": ""}
+                       "script": ""}
             cases.append(current)
         elif current is not None:
             current["script"] += line
@@ -178,7 +177,7 @@ def check_native(args, expected, cases):
 
 
 def check_ingot(args, expected, cases):
-    failed, known = [], []
+    failed = []
 
     def one(case):
         want = mask(expected.get(case), case["masks"])
@@ -190,17 +189,11 @@ def check_ingot(args, expected, cases):
             if want == have:
                 if args.verbose:
                     print(f"ok   {case['name']} ({seconds:.1f} s)")
-            elif case["known"]:
-                print(f"KNOWN {case['name']}: {case['known'].replace('-', ' ')}")
-                known.append(case["name"])
             else:
                 failed.append(case["name"])
                 print(f"FAIL {case['name']}" + (f" (--stress {args.stress})" if args.stress else ""))
                 print_difference("native", want, "ingot", have)
             sys.stdout.flush()
-    if known:
-        print(f"{len(known)} known differences (the table says why), counted neither way: {' '.join(known)}")
-        cases[:] = [c for c in cases if c["name"] not in known]
     return failed
 
 
