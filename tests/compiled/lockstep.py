@@ -27,11 +27,6 @@ PROGRAMS = {
             "print(t[1], t[100], #t, string.format('%5.2f %s', math.pi, ('x'):rep(5)))"],
     "perl": ["perl", "-e", 'my %h; for my $i (1..3000) { $h{$i % 97} .= chr(65 + $i % 26); } print join(",", map { length $h{$_} } '
              'sort { $a <=> $b } keys %h), "\\n"; my $s = "the quick brown fox"; $s =~ s/(\\w+)/\\u$1/g; printf "$s %.10g\\n", sqrt(2);'],
-    "python": ["python3", "-c", "import re, json\nd = {}\nfor i in range(2000): d[i % 101] = d.get(i % 101, 0) + i * i\n"
-               "class A:\n  def __init__(s, x): s.x = x\n  def __add__(s, o): return A(s.x + o.x)\n"
-               "try: 1 / 0\nexcept ZeroDivisionError as e: print(e)\n"
-               "print(sum(d.values()), re.sub(r'(.)(.)', r'\\2\\1', 'hello'), 2 ** 200, 1 / 3, sum(map(A, range(99)), A(0)).x, "
-               "json.dumps({'a': [1.5, None]}))"],
 }
 
 

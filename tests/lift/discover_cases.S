@@ -110,7 +110,7 @@ foreign_start:
 foreign_end:
 .Lforeign_1:  mov eax, dword ptr [rip + constant + 4]
 .Lforeign_2:  ret
-    nopw 0[rax + rax]
+    .byte 0x66, 0x0f, 0x1f, 0x04, 0x00 /* nopw [rax + rax], which clang does not assemble in this syntax */
     .balign 32, 0xcc
     .globl constant
 constant:
