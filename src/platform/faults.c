@@ -54,8 +54,8 @@ die_of(int sig, const siginfo_t *info, const ucontext_t *uc)
 
 /* --- going back --- */
 
-/* What rt_sigreturn reads: the context at the stack pointer (arch/x86/kernel/signal_64.c), the floating-point state where that
- * points. */
+/* What rt_sigreturn reads: the context at the stack pointer (arch/x86/kernel/signal_64.c), the floating-point state where
+ * that points. */
 enum { RED_ZONE = 128, FXSAVE_SIZE = 512, SOFTWARE_BYTES = 464, FP_XSTATE_MAGIC = 0x46505853, MAX_FP_STATE = 16 << 10 };
 
 static size_t

@@ -227,7 +227,8 @@ writes_unnamed(const struct x86_insn *insn)
     }
 }
 
-/* Undoes one instruction: a place that it copied to is the one it copied from. False: the value of a place was not there yet. */
+/* Undoes one instruction: a place that it copied to is the one it copied from. False: the value of a place was not there
+ * yet. */
 static bool
 undo(const struct x86_insn *insn, struct place *places, uint64_t given)
 {

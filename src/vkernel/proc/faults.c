@@ -1,10 +1,11 @@
 /* Exceptions and faults of guest code, and what becomes of them.
  *
  * The evaluator and explicit exceptions leave all state exact. A fault of compiled code comes from the host: with precise
- * faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's. Then the handler runs
- * below the frames of compiled code, with the state of the last kernel entry and an address in the right function, and when it
- * returns without having changed the registers the host's instruction is done again: enough for all handlers that repair
- * the memory, print, or leave by longjmp. One that does change them can not be obeyed, and ends the process with a message. */
+ * faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's. Then the handler
+ * runs below the frames of compiled code, with the state of the last kernel entry and an address in the right function,
+ * and when it returns without having changed the registers the host's instruction is done again: enough for all handlers
+ * that repair the memory, print, or leave by longjmp. One that does change them can not be obeyed, and ends the process
+ * with a message. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -134,8 +135,8 @@ fault_inside(uint64_t host)
     return v && v->start <= guest;
 }
 
-/* A fault in a helper: is the code that called it precise? Then all state is in its globals. The first word on the stack that is
- * an address of compiled code is where the helper returns to; C has no use for others. */
+/* A fault in a helper: is the code that called it precise? Then all state is in its globals. The first word on the stack
+ * that is an address of compiled code is where the helper returns to; C has no use for others. */
 static bool
 called_precisely(const struct platform_fault *f)
 {
