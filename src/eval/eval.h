@@ -44,6 +44,12 @@ enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned 
  * its last operation before the fault, rip is not touched. */
 uint64_t eval_fault_address(const struct eval *ev);
 
+struct ir_build;
+struct ir_block;
+/* The IR of the instruction in these bytes, the only block of the builder's function; address is image-relative. For those who
+ * explain what the evaluator did. */
+const struct ir_block *eval_instruction_ir(struct ir_build *b, const uint8_t *bytes, size_t size, uint64_t address);
+
 /* Where the block that was run last ends. */
 uint64_t eval_block_end(const struct eval *ev);
 

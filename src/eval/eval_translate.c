@@ -626,3 +626,13 @@ eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block 
     memcpy(block->ops, ev->ops.items, ev->ops.count * sizeof *block->ops);
     return 0;
 }
+
+const struct ir_block *
+eval_instruction_ir(struct ir_build *b, const uint8_t *bytes, size_t size, uint64_t address)
+{
+    struct lift_request request = {.bytes = bytes, .size = size, .address = address, .max_insns = 1};
+
+    ir_func_clear(b->f, address);
+    lift_block(b, &request);
+    return &b->f->blocks.items[0];
+}

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/vec.h"
-#include "lift/lift.h"
+#include "eval/eval.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/trust/artifact.h"
@@ -89,20 +89,16 @@ helper_effects(struct effects *e, const struct ir_op *op, uint64_t *depends, uin
 static void
 find_effects(uint64_t address, struct effects *e)
 {
-    struct lift_request request = {.max_insns = 1};
     const struct ir_block *b;
+    const uint8_t *bytes;
     uint64_t image_base, *depends;
     size_t left = 0;
 
     memset(e, 0, sizeof *e);
-    request.bytes = code_at(address, &left, &image_base);
-    if (!request.bytes)
+    bytes = code_at(address, &left, &image_base);
+    if (!bytes)
         return;
-    request.size = left < 16 ? left : 16;
-    request.address = address - image_base;
-    ir_func_clear(&report.func, request.address);
-    lift_block(&report.build, &request);
-    b = &report.func.blocks.items[0];
+    b = eval_instruction_ir(&report.build, bytes, left < 16 ? left : 16, address - image_base);
     e->copies = true;
     depends = mem_zalloc(report.func.ops.count + 1, sizeof *depends);
     for (uint32_t v = b->first_op; v < b->first_op + b->op_count; v++) {
