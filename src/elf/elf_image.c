@@ -93,6 +93,22 @@ elf_image_is_exec(const struct elf_image *image, uint64_t address)
     return false;
 }
 
+const char *
+elf_image_import(const struct elf_image *image, uint64_t where)
+{
+    size_t low = 0, high = image->imports.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (image->imports.items[middle].where < where)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < image->imports.count && image->imports.items[low].where == where ? image->imports.items[low].name : NULL;
+}
+
 bool
 elf_image_is_constant(const struct elf_image *image, uint64_t address)
 {

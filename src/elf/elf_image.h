@@ -81,5 +81,7 @@ const uint8_t *elf_image_at(const struct elf_image *image, uint64_t address, uin
 bool elf_image_is_exec(const struct elf_image *image, uint64_t address);
 /* In a segment never written after relocation: read-only, or RELRO. */
 bool elf_image_is_constant(const struct elf_image *image, uint64_t address);
+/* The symbol that the dynamic linker puts into the word at `where`, if it is another file's; or NULL. */
+const char *elf_image_import(const struct elf_image *image, uint64_t where);
 
 #endif

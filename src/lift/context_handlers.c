@@ -194,22 +194,6 @@ installs(const char *name)
     return false;
 }
 
-static const char *
-import_at(const struct elf_image *image, uint64_t where)
-{
-    size_t low = 0, high = image->imports.count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (image->imports.items[middle].where < where)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < image->imports.count && image->imports.items[low].where == where ? image->imports.items[low].name : NULL;
-}
-
 enum { EDI_UNKNOWN = -1, SYS_RT_SIGACTION = 13, WRAPPER_INSNS = 200, WRAPPER_DEPTH = 4 };
 
 /* Static programs import nothing: does a function, or one that it calls directly, make the system call? */
@@ -260,17 +244,10 @@ static void
 look_at_call(struct installer *in, const struct x86_insn *insn, enum x86_flow flow)
 {
     const struct x86_operand *o = &insn->operand[0];
-    const char *name = NULL;
-    uint64_t slot;
+    const char *name = disc_called_import(in->image, insn);
 
-    if ((flow == X86_FLOW_CALL || flow == X86_FLOW_JUMP) && o->kind == X86_OPD_REL) {
-        if (!in->has_imports)
-            in->installs |= is_fault_signal(in->edi) && makes_the_call(in->image, (uint64_t)o->imm, 0);
-        else if (disc_plt_slot(in->image, (uint64_t)o->imm, &slot))
-            name = import_at(in->image, slot);
-    } else if (o->kind == X86_OPD_MEM && o->base == X86_BASE_RIP) {
-        name = import_at(in->image, (uint64_t)o->disp);
-    }
+    if ((flow == X86_FLOW_CALL || flow == X86_FLOW_JUMP) && o->kind == X86_OPD_REL && !in->has_imports)
+        in->installs |= is_fault_signal(in->edi) && makes_the_call(in->image, (uint64_t)o->imm, 0);
     in->installs |= name && installs(name) && (in->edi == EDI_UNKNOWN || is_fault_signal(in->edi));
 }
 

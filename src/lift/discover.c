@@ -62,18 +62,32 @@ finder_fde(const struct finder *f, uint64_t address)
     return NULL;
 }
 
-static struct func *
-func_at(struct finder *f, uint64_t address)
+struct func *
+finder_function(struct finder *f, uint64_t address)
 {
     struct text_range *r = finder_range(f, address);
 
     return r && r->func[address - r->start] ? &f->funcs.items[r->func[address - r->start] - 1] : NULL;
 }
 
+enum x86_flow
+finder_last_insn(struct finder *f, const struct disc_block *b, struct x86_insn *insn)
+{
+    const struct text_range *r = finder_range(f, b->start);
+    enum x86_flow flow = X86_FLOW_NEXT;
+
+    for (uint64_t at = b->start; at < b->end; at += insn->length) {
+        if (x86_decode(r->bytes + (at - r->start), r->end - at, at, insn) <= 0)
+            break;
+        flow = x86_flow(insn);
+    }
+    return flow;
+}
+
 bool
 finder_is_function(struct finder *f, uint64_t address)
 {
-    return func_at(f, address) != NULL;
+    return finder_function(f, address) != NULL;
 }
 
 /* How far a function at this address may reach: to the end of its FDE, or without one to the next FDE. */
@@ -144,7 +158,7 @@ finder_add_target(struct finder *f, uint64_t address)
     if (!r || r->func[address - r->start])
         return;
     fde = finder_fde(f, address);
-    owner = fde ? func_at(f, fde->start) : NULL;
+    owner = fde ? finder_function(f, fde->start) : NULL;
     if (owner && address != fde->start)
         add_entry(f, owner, address);
     else
@@ -809,6 +823,7 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *profile,
     take_weak(&f);
     take_profile(&f, profile, profile_count);
     settle_open_ended(&f);
+    finder_find_forks(&f);
     mark_covered(&f);
     finder_measure(&f);
     if (f.funcs.count)

@@ -26,6 +26,7 @@ struct found_jump { /* an indirect jump of the function */
 struct func {
     uint64_t address, limit; /* limit: end of its FDE or of the section */
     bool queued, done;
+    bool forks; /* a child begins in it, or in a function it calls */
     VEC(uint64_t) entries; /* further entry points */
     VEC(uint64_t) labels;  /* where its computed gotos lead, kept across repeats */
     VEC(struct found_jump) jumps;
@@ -73,11 +74,17 @@ void finder_add_call(struct finder *f, uint64_t target);
 /* A jump of function fn: into itself, or elsewhere. */
 void finder_add_jump(struct finder *f, const struct func *fn, uint64_t target);
 
+struct func *finder_function(struct finder *f, uint64_t address); /* that starts there, or NULL */
+/* The last instruction of a block; its flow. */
+enum x86_flow finder_last_insn(struct finder *f, const struct disc_block *b, struct x86_insn *insn);
+
 int finder_compare_addresses(const void *a, const void *b); /* for qsort and bsearch */
 /* discover_jumps.c: fills data_refs. */
 void finder_collect_data_refs(struct finder *f);
 /* discover_jumps.c: finds out where the indirect jumps of a function (whose blocks are made) lead, and follows that. */
 void finder_resolve_jumps(struct finder *f, struct func *fn);
+/* discover_forks.c: makes entries of the places where execution begins anew after fork and longjmp. */
+void finder_find_forks(struct finder *f);
 /* discover_loops.c, once d->tables are known: marks blocks that may be entered from the dispatcher, besides the
  * first, and puts functions for loops that may not into disc. */
 void finder_find_loops(struct finder *f, struct func *fn);
@@ -85,6 +92,8 @@ void finder_find_loops(struct finder *f, struct func *fn);
 /* discover_lift.c: is there a PLT stub, [endbr64] [bnd] jmp [rip + disp]? slot: image-relative address of the word it
  * jumps through. */
 bool disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot);
+/* discover_lift.c: the imported function that a call or jump leads to, through a PLT stub or a word of the GOT; or NULL. */
+const char *disc_called_import(const struct elf_image *image, const struct x86_insn *insn);
 
 /* discover_coverage.c: how much is covered (text_range.covered), and what the rest is. */
 void finder_measure(struct finder *f);

@@ -27,6 +27,21 @@ disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot)
     return false;
 }
 
+const char *
+disc_called_import(const struct elf_image *image, const struct x86_insn *insn)
+{
+    const struct x86_operand *o = &insn->operand[0];
+    uint64_t slot;
+
+    if (insn->operand_count == 0)
+        return NULL;
+    if (o->kind == X86_OPD_REL && disc_plt_slot(image, (uint64_t)o->imm, &slot))
+        return elf_image_import(image, slot);
+    if (o->kind == X86_OPD_MEM && o->base == X86_BASE_RIP)
+        return elf_image_import(image, (uint64_t)o->disp);
+    return NULL;
+}
+
 static ir_value
 append(struct ir_func *f, struct ir_block *b, struct ir_op op)
 {

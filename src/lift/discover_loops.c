@@ -1,7 +1,7 @@
 /* Where compiled code may be entered besides at the starts of functions, so that a process that was forked, that longjmp'ed,
  * or whose frames were lost otherwise, is back in it soon (DESIGN D6).
  *
- * Entries: the addresses discovery was told of, labels of unresolved jump tables, and the headers of outermost loops
+ * Entries: the addresses discovery was told of, what discover_forks.c found, labels of unresolved jump tables, and the headers of outermost loops
  * that call something. All other loops must not have their header entered from elsewhere: what the compiler knows before
  * the loop holds in it, and a nest entered inside is no nest any more. Their bodies are functions once more, begun at the
  * header, which leave where the loop ends. They add 8 % to the text; large inner loops that call something would add 18 % more,
@@ -57,17 +57,10 @@ static void
 add_node(struct finder *f, struct graph *g, struct func *fn, struct disc_block *b)
 {
     struct node node = {.first = (uint32_t)g->edges.count, .index = UINT32_MAX};
-    struct text_range *r = finder_range(f, b->start);
     struct x86_insn insn = {0};
-    enum x86_flow flow = X86_FLOW_NEXT;
     const struct lift_jump_table *table;
 
-    for (uint64_t at = b->start; at < b->end; at += insn.length) {
-        if (x86_decode(r->bytes + (at - r->start), r->end - at, at, &insn) <= 0)
-            break;
-        flow = x86_flow(&insn);
-    }
-    switch (flow) {
+    switch (finder_last_insn(f, b, &insn)) {
     case X86_FLOW_JUMP_INDIRECT:
         table = b->table >= 0 ? &f->disc->tables.items[b->table] : NULL;
         for (uint32_t i = 0; table && i < table->count; i++)
