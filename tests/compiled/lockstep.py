@@ -27,6 +27,7 @@ PROGRAMS = {
             "print(t[1], t[100], #t, string.format('%5.2f %s', math.pi, ('x'):rep(5)))"],
     "perl": ["perl", "-e", 'my %h; for my $i (1..3000) { $h{$i % 97} .= chr(65 + $i % 26); } print join(",", map { length $h{$_} } '
              'sort { $a <=> $b } keys %h), "\\n"; my $s = "the quick brown fox"; $s =~ s/(\\w+)/\\u$1/g; printf "$s %.10g\\n", sqrt(2);'],
+    "python": ["python3", "-c", "print(sum(i * i for i in range(1000)), {str(k): k for k in range(5)})"],
 }
 
 
@@ -132,11 +133,13 @@ def main():
     ingot = os.path.abspath(args.ingot)
     with tempfile.TemporaryDirectory(prefix="ingot-lockstep-") as folder:
         find_wrong(ingot, folder)
-        root = folder + "/control"
+        root = folder + "/right"
         os.mkdir(root)
-        subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", root + "/control", HERE + "/control.c"], check=True)
+        for name in "control", "repeated":
+            subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
         subprocess.run([ingot, "build", "-q", "--cache", folder + "/cache", root, "-o", folder + "/out2"], check=True)
-        run_right(ingot, folder + "/out2", "control", ["/control"])
+        for name in "control", "repeated":
+            run_right(ingot, folder + "/out2", name, ["/" + name])
     for name, argv in PROGRAMS.items():
         if args.artifact:
             run_right(ingot, args.artifact, name, argv)

@@ -13,7 +13,10 @@
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
-enum { REPLAY_LIMIT = 4 << 20, INPUTS = 4096, REPEATED = 16 };
+enum {
+    REPLAY_LIMIT = 4 << 20, INPUTS = 4096,
+    REPEATED = 16 /* more checks than that with one state are a loop */
+};
 
 bool lockstep_on;
 struct region lockstep_region;
@@ -36,6 +39,7 @@ static struct {
     uint64_t frame;
     struct platform_jump driver;
     size_t rerun_until;            /* 0: no rerun */
+    size_t repeated;               /* checks on end that repeat the one before */
     /* what rdtsc and rdrand said in this region */
     uint64_t inputs[INPUTS];
     size_t input_count, input_next;
@@ -152,15 +156,15 @@ is_check(size_t n, uint64_t address)
     return R.log[n].pc == address && R.log[n].cpu.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP];
 }
 
-/* What is repeated need not be met if what follows is. */
+/* What is repeated need not be met if what follows is: the next check, or here the region's end. */
 static void
-skip_repeated(struct replay *r, uint64_t address)
+skip_repeated(struct replay *r, uint64_t address, bool ends_here)
 {
     size_t n = r->next;
 
     while (n < R.count && n < r->stop && is_repeated(n))
         n++;
-    if (n == r->next || (n < R.count && !is_check(n, address)))
+    if (n < R.count ? !is_check(n, address) : !ends_here)
         return;
     for (; r->next < n; r->next++)
         if (r->check)
@@ -175,7 +179,7 @@ meet_check(struct replay *r, uint64_t address, bool exact)
     const struct x86_cpu *cpu = x86_this_cpu();
 
     if (r->next < R.count && c->pc != address) {
-        skip_repeated(r, address);
+        skip_repeated(r, address, false);
         c = &R.log[r->next];
     }
     if (r->next >= R.count || r->next >= r->stop || c->pc != address || c->cpu.gpr[X86_RSP] != cpu->gpr[X86_RSP])
@@ -193,7 +197,7 @@ static bool
 at_end(struct replay *r, uint64_t address)
 {
     if (r->next < R.count && R.kind == LOCKSTEP_AT && address == R.end.rip)
-        skip_repeated(r, address);
+        skip_repeated(r, address, true);
     return r->next == R.count && r->stop > R.count && R.kind == LOCKSTEP_AT && address == R.end.rip &&
            R.end.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP];
 }
@@ -246,7 +250,7 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
         detail <<= 40;
     }
     if (r->next < R.count)
-        skip_repeated(r, cpu->rip);
+        skip_repeated(r, cpu->rip, true);
     if (r->next != R.count || r->stop <= R.count || kind != R.kind ||
         (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) ||
         (kind != LOCKSTEP_SYSCALL && detail != R.detail))
@@ -424,9 +428,10 @@ lockstep_poll(uint64_t pc)
     }
     note_stop(pc);
     /* A region does not end with a repeated check, unless a loop does nothing else. */
-    if (R.count < LOCKSTEP_LOG && R.count % REPEATED && is_repeated(R.count - 1))
+    lockstep.repeated = is_repeated(R.count - 1) ? lockstep.repeated + 1 : 0;
+    if (lockstep.repeated && lockstep.repeated <= REPEATED && R.count < LOCKSTEP_LOG)
         return true;
-    return R.count < LOCKSTEP_LOG && lockstep.input_count < INPUTS / 2 && !platform_ticked && !platform_host_signals &&
+    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked && !platform_host_signals &&
            platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
 }
 
