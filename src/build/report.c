@@ -27,6 +27,15 @@ static const char *const jump_names[DISC_JUMP_KIND_COUNT] = {
     [DISC_JUMP_TABLE_UNKNOWN] = "through a table whose address is not known",
 };
 
+static const char *const evaluated_names[DISC_EVALUATED_KIND_COUNT] = {
+    [DISC_EVALUATED_UNREACHED] = "nothing that was found leads there",
+    [DISC_EVALUATED_RETURN] = "returned to after the frame of compiled code was lost (a signal handler, longjmp, an exception, a child)",
+    [DISC_EVALUATED_SYSCALL] = "behind a system call that gave up the frames of compiled code",
+    [DISC_EVALUATED_BLOCK] = "jumped to by evaluated code, or by a jump to unknown places",
+    [DISC_EVALUATED_INSTRUCTION] = "within a block: interrupted by a signal or fault, or jumped to between instructions",
+    [DISC_EVALUATED_ENTRY] = "an entry at which compiled code had to give up",
+};
+
 static json_t *
 address_json(uint64_t address)
 {
@@ -86,6 +95,23 @@ jumps_json(const struct disc *d)
     return j;
 }
 
+/* The addresses of the profile, each with its function and the reason. */
+static json_t *
+evaluated_json(const struct disc *d)
+{
+    json_t *j = json_array();
+
+    for (size_t i = 0; i < d->evaluated.count; i++) {
+        const struct disc_evaluated *v = &d->evaluated.items[i];
+        json_t *item = json_pack("{s:o,s:s}", "address", address_json(v->address), "reason", evaluated_names[v->kind]);
+
+        if (v->function)
+            json_object_set_new(item, "function", address_json(v->function));
+        json_array_append_new(j, item);
+    }
+    return j;
+}
+
 static json_t *
 unlifted_json(const struct disc *d)
 {
@@ -121,11 +147,11 @@ report_make(struct elf_report *report, const struct disc *d, const struct elf_im
     size_t n = image->exec_sections.count;
     json_int_t range_count;
     json_t *ranges = ranges_json(d, &range_count);
-    json_t *detail = json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:b,s:b,s:I,s:I,s:I,s:I}",
+    json_t *detail = json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:o,s:b,s:b,s:I,s:I,s:I,s:I}",
         "text_bytes", (json_int_t)d->exec_bytes, "covered_bytes", (json_int_t)d->covered_bytes,
         "uncovered_bytes", gaps_json(d), "functions", function_count(d), "wasm_bytes", (json_int_t)wasm_bytes,
         "indirect_jumps", jumps_json(d), "uncovered_range_count", range_count, "uncovered_ranges", ranges,
-        "not_recompiled", unlifted_json(d), "precise_faults", d->precise_faults, "pie", image->is_pie,
+        "evaluated", evaluated_json(d), "not_recompiled", unlifted_json(d), "precise_faults", d->precise_faults, "pie", image->is_pie,
         "low", (json_int_t)image->low, "high", (json_int_t)image->high,
         "text_low", (json_int_t)(n ? image->exec_sections.items[0].start : 0),
         "text_high", (json_int_t)(n ? image->exec_sections.items[n - 1].end : 0));

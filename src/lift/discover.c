@@ -502,8 +502,8 @@ explore(struct finder *f, uint32_t index)
     f->funcs.items[index] = fn;
 }
 
-static void
-drain(struct finder *f)
+void
+finder_drain(struct finder *f)
 {
     while (f->queue.count) {
         uint32_t index = f->queue.items[--f->queue.count];
@@ -515,8 +515,8 @@ drain(struct finder *f)
 
 /* --- weak seeds --- */
 
-static void
-mark_covered(struct finder *f)
+void
+finder_mark_covered(struct finder *f)
 {
     for (size_t i = 0; i < f->funcs.count; i++) {
         const struct func *fn = &f->funcs.items[i];
@@ -578,7 +578,7 @@ take_weak(struct finder *f)
     for (int round = 0; round < 8 && f->weak.count; round++) {
         size_t count = f->weak.count;
 
-        mark_covered(f);
+        finder_mark_covered(f);
         for (size_t i = 0; i < count; i++) {
             uint64_t address = f->weak.items[i];
             struct text_range *r = finder_range(f, address);
@@ -590,45 +590,7 @@ take_weak(struct finder *f)
         }
         memmove(f->weak.items, f->weak.items + count, (f->weak.count - count) * sizeof *f->weak.items);
         f->weak.count -= count;
-        drain(f);
-    }
-}
-
-/* --- the profile --- */
-
-static bool
-follows_call(struct finder *f, uint64_t address)
-{
-    const struct text_range *r = finder_range(f, address);
-
-    for (unsigned length = 2; r && length <= 8 && length <= address - r->start; length++) {
-        struct x86_insn insn;
-        int n = x86_decode(r->bytes + (address - length - r->start), length, address - length, &insn);
-
-        if (n == (int)length && (x86_flow(&insn) == X86_FLOW_CALL || x86_flow(&insn) == X86_FLOW_CALL_INDIRECT))
-            return true;
-    }
-    return false;
-}
-
-/* Where the evaluator was entered. In code that was found without the profile each is an entry: frames of compiled
- * code were gone when the guest returned there. What follows a call in code that was not found will be returned to
- * by compiled code. */
-static void
-take_profile(struct finder *f, const uint64_t *addresses, size_t count)
-{
-    mark_covered(f);
-    for (int returns = 0; returns < 2; returns++) {
-        for (size_t i = 0; i < count; i++) {
-            const struct text_range *r = finder_range(f, addresses[i]);
-            bool covered = r && r->covered[addresses[i] - r->start];
-            bool late = !covered && follows_call(f, addresses[i]);
-
-            if (r && late == returns && !(returns && covered))
-                finder_add_target(f, addresses[i]);
-        }
-        drain(f);
-        mark_covered(f);
+        finder_drain(f);
     }
 }
 
@@ -642,7 +604,7 @@ settle_open_ended(struct finder *f)
             if (!finder_fde(f, f->funcs.items[i].address))
                 enqueue(f, i);
         }
-        drain(f);
+        finder_drain(f);
     }
 }
 
@@ -819,12 +781,14 @@ discover(struct disc *d, const struct elf_image *image, const uint64_t *profile,
     collect_words(&f);
     finder_collect_data_refs(&f);
     seed_strong(&f);
-    drain(&f);
+    finder_drain(&f);
     take_weak(&f);
-    take_profile(&f, profile, profile_count);
     settle_open_ended(&f);
     finder_find_forks(&f);
-    mark_covered(&f);
+    finder_take_profile(&f, profile, profile_count);
+    if (profile_count)
+        settle_open_ended(&f);
+    finder_mark_covered(&f);
     finder_measure(&f);
     if (f.funcs.count)
         qsort(f.funcs.items, f.funcs.count, sizeof(struct func), compare_funcs);
@@ -844,6 +808,7 @@ disc_fini(struct disc *d)
     vec_fini(&d->blocks);
     vec_fini(&d->tables);
     vec_fini(&d->jumps);
+    vec_fini(&d->evaluated);
     vec_fini(&d->gaps);
     vec_fini(&d->unlifted);
     vec_fini(&d->unlifted_counts);

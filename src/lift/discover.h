@@ -50,6 +50,22 @@ struct disc_gap { /* text that no block covers */
     uint8_t kind; /* enum disc_gap_kind */
 };
 
+/* What discovery knew, without the profile, of an address at which the evaluator was entered. */
+enum disc_evaluated_kind {
+    DISC_EVALUATED_UNREACHED,   /* nothing that was found leads there */
+    DISC_EVALUATED_RETURN,      /* behind a call: the frame of compiled code was lost */
+    DISC_EVALUATED_SYSCALL,     /* behind a system call that had to give up the frames of compiled code */
+    DISC_EVALUATED_BLOCK,       /* another block: the evaluator jumped there, or an unresolved jump led there */
+    DISC_EVALUATED_INSTRUCTION, /* within a block: where a signal or fault came, or code that jumps between instructions */
+    DISC_EVALUATED_ENTRY,       /* an entry: compiled code had to give up there */
+    DISC_EVALUATED_KIND_COUNT
+};
+
+struct disc_evaluated {
+    uint64_t address, function; /* function 0: none */
+    uint8_t kind;               /* enum disc_evaluated_kind */
+};
+
 struct disc {
     struct arena arena;
     VEC(struct disc_func) funcs;   /* by address */
@@ -61,6 +77,7 @@ struct disc {
     uint64_t gap_bytes[DISC_GAP_KIND_COUNT];
     VEC(struct disc_gap) gaps; /* by address */
     VEC(struct disc_jump) jumps; /* the indirect ones, by address */
+    VEC(struct disc_evaluated) evaluated; /* the addresses of the profile, by address */
     VEC(struct x86_insn) unlifted; /* one of each kind of instruction without lifter, with an address */
     VEC(uint32_t) unlifted_counts;
 };

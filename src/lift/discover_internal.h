@@ -1,4 +1,4 @@
-/* The state of one discovery, shared by discover.c, discover_jumps.c and discover_loops.c. */
+/* The state of one discovery, shared by the files discover*.c. */
 #ifndef LIFT_DISCOVER_INTERNAL_H
 #define LIFT_DISCOVER_INTERNAL_H
 
@@ -78,6 +78,10 @@ struct func *finder_function(struct finder *f, uint64_t address); /* that starts
 /* The last instruction of a block; its flow. */
 enum x86_flow finder_last_insn(struct finder *f, const struct disc_block *b, struct x86_insn *insn);
 
+/* Follows what is queued, until nothing is. */
+void finder_drain(struct finder *f);
+void finder_mark_covered(struct finder *f); /* text_range.covered, from the blocks */
+
 int finder_compare_addresses(const void *a, const void *b); /* for qsort and bsearch */
 /* discover_jumps.c: fills data_refs. */
 void finder_collect_data_refs(struct finder *f);
@@ -85,6 +89,8 @@ void finder_collect_data_refs(struct finder *f);
 void finder_resolve_jumps(struct finder *f, struct func *fn);
 /* discover_forks.c: makes entries of the places where execution begins anew after fork and longjmp. */
 void finder_find_forks(struct finder *f);
+/* discover_profile.c: the addresses are image-relative and sorted. Fills disc.evaluated. */
+void finder_take_profile(struct finder *f, const uint64_t *addresses, size_t count);
 /* discover_loops.c, once d->tables are known: marks blocks that may be entered from the dispatcher, besides the
  * first, and puts functions for loops that may not into disc. */
 void finder_find_loops(struct finder *f, struct func *fn);

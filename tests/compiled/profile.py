@@ -66,8 +66,12 @@ def rebuild(w):
     check("the hidden function was entered", max((v[0] for v in before.values()), default=0) >= 20, before)
     check("nothing was lost", record["lost"] == {"addresses": 0, "instructions": 0}, record["lost"])
 
-    r = w.build("profiled", "--profile", w.folder + "/first")
+    r = w.build("profiled", "--profile", w.folder + "/first", "--report", w.folder + "/report")
     check("build with the profile", r.returncode == 0, r.stderr)
+    with open(w.folder + "/report") as f:
+        explained = {(p["sha256"], int(v["address"], 16)): v for p in json.load(f)["programs"] for v in p["evaluated"]}
+    check("the report explains each address", explained.keys() == entered, (explained, entered))
+    check("one was not found", any(v["reason"].startswith("nothing") for v in explained.values()), explained)
     output, record = w.run("profiled", "second")
     after = code(record)
     check("output with the profile", output == expected, output)

@@ -146,6 +146,39 @@ falls_into:
     mov rax, rdi
     ret
 
+# A child begins behind the system call and the calls that led to it, two of them; and not behind another system call.
+case forks
+    mov eax, 57
+    syscall
+    .globl child_0
+child_0:
+    ret
+case forks_1
+    push rbx
+    call case_forks
+    .globl child_1
+child_1:
+    pop rbx
+    ret
+case forks_2
+    push rbx
+    call case_forks_1
+    .globl child_2
+child_2:
+    pop rbx
+    ret
+case forks_3
+    push rbx
+    call case_forks_2
+    .globl no_child_3
+no_child_3:
+    mov eax, 39
+    syscall
+    .globl no_child_4
+no_child_4:
+    pop rbx
+    ret
+
 case helper
 helper:
     xor eax, eax

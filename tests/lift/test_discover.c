@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -15,7 +16,8 @@ enum { BASE = 0x10000 };
 extern const uint8_t text_start[], text_end[], data_start[], data_end[], case_hoisted[], case_spilled[], case_parted[],
     case_pointers[], case_foreign[], jump_hoisted[], jump_spilled[], jump_parted[], jump_tail[], jump_pointer[],
     foreign_start[], foreign_end[], constant[], constant_end[], case_falls[], falls_end[], falls_into[], case_behind[],
-    jump_behind[];
+    jump_behind[], case_forks[], case_forks_1[], case_forks_2[], case_forks_3[], child_0[], child_1[], child_2[], no_child_3[],
+    no_child_4[];
 
 static struct elf_image image;
 static struct disc disc;
@@ -39,7 +41,7 @@ static int
 setup(void **state)
 {
     static const uint8_t *const functions[] = {case_hoisted, case_spilled, case_parted, case_pointers, case_foreign,
-                                               case_behind};
+                                               case_behind, case_forks, case_forks_1, case_forks_2, case_forks_3};
     struct err e = {0};
 
     image = (struct elf_image){.file = text_start, .file_size = (uint64_t)(data_end - text_start), .is_pie = true};
@@ -161,6 +163,71 @@ test_fall_through(void **state)
     assert_true(found);
 }
 
+static int
+compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static bool
+is_entry(const uint8_t *at)
+{
+    for (size_t i = 0; i < disc.blocks.count; i++) {
+        if (disc.blocks.items[i].start == address(at) && disc.blocks.items[i].entry)
+            return true;
+    }
+    return false;
+}
+
+static void
+test_forks(void **state)
+{
+    assert_true(is_entry(child_0));
+    assert_true(is_entry(child_1));
+    assert_true(is_entry(child_2));
+    assert_false(is_entry(no_child_3));
+    assert_false(is_entry(no_child_4));
+}
+
+/* What the build report says of a profile's addresses. */
+static void
+test_profile(void **state)
+{
+    const struct {
+        const uint8_t *at, *function;
+        enum disc_evaluated_kind kind;
+    } cases[] = {
+        {jump_hoisted, case_hoisted, DISC_EVALUATED_INSTRUCTION},
+        {case_spilled, case_spilled, DISC_EVALUATED_ENTRY},
+        {foreign_start, NULL, DISC_EVALUATED_UNREACHED},
+        {child_2, case_forks_2, DISC_EVALUATED_ENTRY},
+        {no_child_3, case_forks_3, DISC_EVALUATED_RETURN},
+        {no_child_4, case_forks_3, DISC_EVALUATED_SYSCALL},
+    };
+    enum { COUNT = sizeof cases / sizeof *cases };
+    uint64_t addresses[COUNT];
+    struct disc with = {0};
+    struct err e = {0};
+
+    for (size_t i = 0; i < COUNT; i++)
+        addresses[i] = address(cases[i].at);
+    qsort(addresses, COUNT, sizeof *addresses, compare_u64);
+    assert_int_equal(discover(&with, &image, addresses, COUNT, &e), 0);
+    assert_int_equal(with.evaluated.count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t j = 0;
+
+        while (j < COUNT && with.evaluated.items[j].address != address(cases[i].at))
+            j++;
+        assert_true(j < COUNT);
+        assert_int_equal(with.evaluated.items[j].kind, cases[i].kind);
+        assert_int_equal(with.evaluated.items[j].function, cases[i].function ? address(cases[i].function) : 0);
+    }
+    disc_fini(&with);
+}
+
 int
 main(void)
 {
@@ -170,6 +237,8 @@ main(void)
         cmocka_unit_test(test_pointers),
         cmocka_unit_test(test_gaps),
         cmocka_unit_test(test_fall_through),
+        cmocka_unit_test(test_forks),
+        cmocka_unit_test(test_profile),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
