@@ -12,7 +12,7 @@ FLAGS = {'c': 0, 'p': 1, 'a': 2, 'z': 3, 's': 4, 'o': 5, 'd': 6}
 FLOW = {'.': 'NEXT', 'jump': 'JUMP', 'jumpind': 'JUMP_INDIRECT', 'branch': 'BRANCH', 'call': 'CALL',
         'callind': 'CALL_INDIRECT', 'return': 'RETURN', 'syscall': 'SYSCALL', 'trap': 'TRAP'}
 ATTRS = ['lock', 'rep', 'repz', 'd64', 'f64', 'mod3', 'count', 'byte', 'op66', 'ccflags', 'reg_opcode',
-         'cc_opcode', 'max4']
+         'cc_opcode', 'max4', 'unaligned']
 SIZES = {'b': 'B', 'w': 'W', 'd': 'D', 'q': 'Q', 'x': 'X', 't': 'T', 'v': 'V', 'z': 'Z', 'y': 'Y',
          'e': 'ENV', 's': 'STATE', 'f': 'FXSAVE', 'p': 'FAR', 'g': 'GDTR', '': 'NONE'}
 FIXED = {'AL': ('ACC', 'b'), 'AX': ('ACC', 'w'), 'rAX': ('ACC', 'v'), 'zAX': ('ACC', 'z'), 'CL': ('CL', 'b'),

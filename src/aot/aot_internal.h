@@ -119,12 +119,16 @@ LLVMValueRef aot_intrinsic2(struct translator *t, const char *name, LLVMValueRef
 
 /* Guest memory, alignment 1. */
 LLVMValueRef aot_address(struct translator *t, LLVMValueRef address, uint64_t offset, unsigned size);
-LLVMValueRef aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer);
-void aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer);
+LLVMValueRef aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer, unsigned alignment);
+void aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer, unsigned alignment);
 
 /* Operators; false: not theirs. */
 bool aot_translate_scalar(struct translator *t, const struct wasm_instruction *i);
 bool aot_translate_simd(struct translator *t, const struct wasm_instruction *i);
+
+/* translate_host.c: imports of module "intrinsic" that are instructions of the host. */
+bool aot_is_host_import(struct wasm_bytes name, const struct wasm_functype *type);
+int aot_translate_host(struct translator *t, struct wasm_bytes name); /* one of them */
 
 /* limit_phis.c: after the passes, before code generation. */
 void aot_limit_phis(LLVMContextRef context, LLVMModuleRef module);

@@ -147,23 +147,24 @@ aot_address(struct translator *t, LLVMValueRef address, uint64_t offset, unsigne
 }
 
 LLVMValueRef
-aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer)
+aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer, unsigned alignment)
 {
     LLVMValueRef v = LLVMBuildLoad2(t->b, type, pointer, "");
 
-    LLVMSetVolatile(v, t->precise_faults);
-    LLVMSetAlignment(v, 1);
+    /* What must be aligned is not made smaller or left out. */
+    LLVMSetVolatile(v, t->precise_faults || alignment > 1);
+    LLVMSetAlignment(v, alignment);
     LLVMSetMetadata(v, t->kind_tbaa, t->tbaa_memory);
     return v;
 }
 
 void
-aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer)
+aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer, unsigned alignment)
 {
     LLVMValueRef s = LLVMBuildStore(t->b, v, pointer);
 
     LLVMSetVolatile(s, t->precise_faults);
-    LLVMSetAlignment(s, 1);
+    LLVMSetAlignment(s, alignment);
     LLVMSetMetadata(s, t->kind_tbaa, t->tbaa_memory);
 }
 
@@ -478,6 +479,10 @@ translate_intrinsic(struct translator *t, const struct wasm_import *import)
 {
     LLVMValueRef a, b, product;
     bool is_signed = wasm_bytes_equal(import->name, "mulhs");
+
+    if (!is_signed && !wasm_bytes_equal(import->name, "mulhu") && !wasm_bytes_equal(import->name, "fault_state") &&
+        !wasm_bytes_equal(import->name, "sp"))
+        return aot_translate_host(t, import->name);
 
     if (wasm_bytes_equal(import->name, "fault_state"))
         return translate_fault_state(t);

@@ -234,6 +234,7 @@ check_imports(const struct wasm_module *m, struct err *e)
         const struct wasm_functype *type = wasm_function_type(m, i);
         bool known = wasm_bytes_equal(import->module, "kernel") || wasm_bytes_equal(import->module, "helper");
 
+        known |= wasm_bytes_equal(import->module, "intrinsic") && aot_is_host_import(import->name, type);
         for (size_t k = 0; k < sizeof intrinsics / sizeof *intrinsics; k++)
             known |= wasm_bytes_equal(import->module, "intrinsic") &&
                      wasm_bytes_equal(import->name, intrinsics[k].name) &&

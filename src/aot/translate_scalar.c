@@ -146,7 +146,7 @@ static void
 load(struct translator *t, const struct wasm_instruction *i, LLVMTypeRef memory, LLVMTypeRef type, bool is_signed)
 {
     LLVMValueRef p = aot_address(t, aot_pop(t), i->offset, 1u << wasm_operators[i->op].n);
-    LLVMValueRef v = aot_load(t, memory, p);
+    LLVMValueRef v = aot_load(t, memory, p, 1);
 
     if (memory != type)
         v = is_signed ? LLVMBuildSExt(t->b, v, type, "") : LLVMBuildZExt(t->b, v, type, "");
@@ -159,7 +159,7 @@ store(struct translator *t, const struct wasm_instruction *i, LLVMTypeRef memory
     LLVMValueRef v = aot_pop(t);
     LLVMValueRef p = aot_address(t, aot_pop(t), i->offset, 1u << wasm_operators[i->op].n);
 
-    aot_store(t, memory == LLVMTypeOf(v) ? v : LLVMBuildTrunc(t->b, v, memory, ""), p);
+    aot_store(t, memory == LLVMTypeOf(v) ? v : LLVMBuildTrunc(t->b, v, memory, ""), p, 1);
 }
 
 /* A loop over bytes, inline: LLVM lowers memmove in address space 0 only, and nothing on the hot path
@@ -179,8 +179,8 @@ byte_loop(struct translator *t, LLVMValueRef to, LLVMValueRef from, LLVMValueRef
     next = LLVMBuildAdd(t->b, n, one, "");
     at = backward ? LLVMBuildSub(t->b, count, next, "") : n;
     if (from)
-        value = aot_load(t, t->i8, LLVMBuildIntToPtr(t->b, LLVMBuildAdd(t->b, from, at, ""), t->guest_pointer, ""));
-    aot_store(t, value, LLVMBuildIntToPtr(t->b, LLVMBuildAdd(t->b, to, at, ""), t->guest_pointer, ""));
+        value = aot_load(t, t->i8, LLVMBuildIntToPtr(t->b, LLVMBuildAdd(t->b, from, at, ""), t->guest_pointer, ""), 1);
+    aot_store(t, value, LLVMBuildIntToPtr(t->b, LLVMBuildAdd(t->b, to, at, ""), t->guest_pointer, ""), 1);
     LLVMBuildBr(t->b, head);
     LLVMAddIncoming(n, (LLVMValueRef[]){aot_i64(t, 0), next}, (LLVMBasicBlockRef[]){before, body}, 2);
 }

@@ -305,17 +305,24 @@ access_address(struct translator *t, const struct wasm_instruction *i)
     return aot_address(t, aot_pop(t), i->offset, 1u << wasm_operators[i->op].n);
 }
 
+/* Of what code objects say of 16 bytes at once: there it is a condition, not a hint. */
+static unsigned
+alignment(const struct wasm_instruction *i)
+{
+    return (i->op == WASM_OP_V128_LOAD || i->op == WASM_OP_V128_STORE) && i->align == 4 ? 16 : 1;
+}
+
 static LLVMValueRef
 load(struct translator *t, const struct wasm_instruction *i)
 {
-    return aot_load(t, access_type(t, wasm_operators[i->op].n), access_address(t, i));
+    return aot_load(t, access_type(t, wasm_operators[i->op].n), access_address(t, i), alignment(i));
 }
 
 static void
 load_extend(struct translator *t, const struct wasm_instruction *i, enum aot_shape to, bool is_signed)
 {
     LLVMTypeRef narrow_lane = (LLVMTypeRef[]){NULL, t->i8, t->i16, t->i32}[to];
-    LLVMValueRef v = aot_load(t, LLVMVectorType(narrow_lane, shape_lanes[to]), access_address(t, i));
+    LLVMValueRef v = aot_load(t, LLVMVectorType(narrow_lane, shape_lanes[to]), access_address(t, i), alignment(i));
 
     aot_push(t, widen(t, v, to, is_signed));
 }
@@ -340,7 +347,7 @@ store_lane(struct translator *t, const struct wasm_instruction *i, enum aot_shap
     LLVMValueRef v = aot_pop_vec(t, s);
     LLVMValueRef lane = LLVMBuildExtractElement(t->b, v, aot_i32(t, i->index), "");
 
-    aot_store(t, lane, access_address(t, i));
+    aot_store(t, lane, access_address(t, i), alignment(i));
 }
 
 static void
@@ -348,7 +355,7 @@ store_vector(struct translator *t, const struct wasm_instruction *i)
 {
     LLVMValueRef v = aot_pop(t);
 
-    aot_store(t, v, access_address(t, i));
+    aot_store(t, v, access_address(t, i), alignment(i));
 }
 
 static void

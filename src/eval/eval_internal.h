@@ -33,6 +33,8 @@ enum eval_extra {
     EVAL_X_CONST32, /* imm */
     EVAL_X_CONST64,
     EVAL_X_CONST128,
+    EVAL_X_LOAD_ALIGNED, /* 16 bytes, or #GP */
+    EVAL_X_STORE_ALIGNED,
     EVAL_X_CALL,    /* fn: vector operations and helpers */
     /* terminators; imm, imm2: guest addresses */
     EVAL_X_JUMP,
@@ -98,7 +100,14 @@ struct eval {
 extern struct eval_labels eval_labels;
 
 /* Vector operations by opcode; NULL where eval_interpret() has a handler of its own. */
-extern eval_fn *const eval_simd[IR_OP_COUNT];
+extern eval_fn *const eval_simd[IR_OP_COUNT]; /* SIMD() and HOST() of ir/ops.def */
+#define OP(name, result, a, b, c, wasm, expression)
+#define SIMD(name, result, a, b, c, sub)
+#define HOST(name, result, a, b, immediate) eval_fn eval_host_##name;
+#include "ir/ops.def"
+#undef OP
+#undef SIMD
+#undef HOST
 extern eval_fn *const eval_helpers[IR_HELPER_COUNT];
 
 /* The translated block at a guest address, or NULL when it is not executable. */

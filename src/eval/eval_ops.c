@@ -21,20 +21,6 @@ typedef uint64_t type_v128 __attribute__((vector_size(16)));
 #define TYPE_F64  type_f64
 #define TYPE_V128 type_v128
 
-/* x86's truncations: the integer indefinite value for what does not fit (SDM vol. 1, table 4-1). */
-static uint32_t
-trunc_i32(double x)
-{
-    return x > -2147483649.0 && x < 2147483648.0 ? (uint32_t)(int32_t)x : 0x80000000u;
-}
-
-static uint64_t
-trunc_i64(double x)
-{
-    return x >= -9223372036854775808.0 && x < 9223372036854775808.0 ? (uint64_t)(int64_t)x
-                                                                    : 0x8000000000000000ull;
-}
-
 /* --- helpers: one adapter each, by the types in ir/helpers.def --- */
 #define PROTO_V_V_V       void
 #define PROTO_I32_V_V     uint32_t
@@ -160,22 +146,25 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     static const void *const general[IR_OP_COUNT] = {
 #define OP(name, r, a, b, c, wasm, expression) [IR_##name] = &&G_##name,
 #define SIMD(name, r, a, b, c, sub) [IR_##name] = &&S_CALL,
+#define HOST(name, r, a, b, immediate) [IR_##name] = &&S_CALL,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
+#undef HOST
     };
     static const void *const immediate[IR_OP_COUNT] = {
 #define OP(name, r, a, b, c, wasm, expression) [IR_##name] = &&I_##name,
 #define SIMD(name, r, a, b, c, sub)
+#define HOST(name, r, a, b, immediate)
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
+#undef HOST
     };
 #define S(name) [IR_##name] = &&S_##name
 #define X(name) [EVAL_X_##name] = &&S_##name
     static const void *const special[EVAL_X_COUNT] = {
         S(DIVS64), S(DIVU64), S(REMS64), S(REMU64),
-        S(TRUNC_I32_F32), S(TRUNC_I32_F64), S(TRUNC_I64_F32), S(TRUNC_I64_F64),
         S(LOAD8U32), S(LOAD8S32), S(LOAD16U32), S(LOAD16S32), S(LOAD32), S(LOAD8U64), S(LOAD8S64),
         S(LOAD16U64), S(LOAD16S64), S(LOAD32U64), S(LOAD32S64), S(LOAD64), S(LOADF32), S(LOADF64),
         S(STORE8), S(STORE16), S(STORE32), S(STORE64), S(STOREF32), S(STOREF64),
@@ -184,7 +173,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
         S(I8X16_SHUFFLE), [IR_I32X4_REPLACE] = &&S_REPLACE32, [IR_F32X4_REPLACE] = &&S_REPLACE32,
         [IR_I64X2_REPLACE] = &&S_REPLACE64, [IR_F64X2_REPLACE] = &&S_REPLACE64, S(V128_AND), S(V128_OR), S(V128_XOR),
         X(MOVE32), X(MOVE64), X(MOVE128), X(CONST32), X(CONST64), X(CONST128),
-        X(CALL), X(JUMP), X(BRANCH), X(INDIRECT), X(SYSCALL), X(TRAP),
+        X(LOAD_ALIGNED), X(STORE_ALIGNED), X(CALL), X(JUMP), X(BRANCH), X(INDIRECT), X(SYSCALL), X(TRAP),
     };
 #undef S
 #undef X
@@ -247,6 +236,7 @@ found:
 #define RETURN_F64(e)  D(r_t) = (r_t)(e)
 #define RETURN_V128(e) D(r_t) = (r_t){0} | (e)
 #define SIMD(name, r, a, b, c, sub)
+#define HOST(name, r, a, b, immediate)
 #define A   OPERAND(a_t, a)
 #define B   OPERAND(b_t, b)
 #define C   OPERAND(c_t, c)
@@ -283,6 +273,7 @@ found:
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
+#undef HOST
 #undef A
 #undef B
 #undef C
@@ -337,19 +328,11 @@ divide_error:
     cpu->rip = eval_fault_address(ev);
     *trap = IR_TRAP_DE;
     return EVAL_TRAP;
-
-S_TRUNC_I32_F32:
-    D(uint64_t) = trunc_i32(OPERAND(float, a));
-    NEXT;
-S_TRUNC_I32_F64:
-    D(uint64_t) = trunc_i32(OPERAND(double, a));
-    NEXT;
-S_TRUNC_I64_F32:
-    D(uint64_t) = trunc_i64(OPERAND(float, a));
-    NEXT;
-S_TRUNC_I64_F64:
-    D(uint64_t) = trunc_i64(OPERAND(double, a));
-    NEXT;
+misaligned:
+    ev->current = op;
+    cpu->rip = eval_fault_address(ev);
+    *trap = IR_TRAP_GP;
+    return EVAL_TRAP;
 
     LOAD(LOAD8U32, uint8_t, uint32_t, uint64_t)
     LOAD(LOAD8S32, int8_t, uint32_t, uint64_t)
@@ -373,6 +356,14 @@ S_TRUNC_I64_F64:
     STORE(STOREF64, uint64_t, uint64_t)
     LOAD(V128_LOAD, type_v128, type_v128, type_v128)
     STORE(V128_STORE, type_v128, type_v128)
+S_LOAD_ALIGNED:
+    if ((uintptr_t)MEMORY & 15)
+        goto misaligned;
+    goto S_V128_LOAD;
+S_STORE_ALIGNED:
+    if ((uintptr_t)MEMORY & 15)
+        goto misaligned;
+    goto S_V128_STORE;
 S_V128_LOAD32_ZERO:
 {
     uint32_t v;

@@ -142,18 +142,6 @@ BINARY(I32X4_GT_S, i32x4, i32x4, a > b)
 BINARY(I32X4_GT_U, u32x4, i32x4, a > b)
 BINARY(I64X2_EQ, i64x2, i64x2, a == b)
 BINARY(I64X2_GT_S, i64x2, i64x2, a > b)
-BINARY(F32X4_EQ, f32x4, i32x4, a == b)
-BINARY(F32X4_NE, f32x4, i32x4, a != b)
-BINARY(F32X4_LT, f32x4, i32x4, a < b)
-BINARY(F32X4_GT, f32x4, i32x4, a > b)
-BINARY(F32X4_LE, f32x4, i32x4, a <= b)
-BINARY(F32X4_GE, f32x4, i32x4, a >= b)
-BINARY(F64X2_EQ, f64x2, i64x2, a == b)
-BINARY(F64X2_NE, f64x2, i64x2, a != b)
-BINARY(F64X2_LT, f64x2, i64x2, a < b)
-BINARY(F64X2_GT, f64x2, i64x2, a > b)
-BINARY(F64X2_LE, f64x2, i64x2, a <= b)
-BINARY(F64X2_GE, f64x2, i64x2, a >= b)
 
 UNARY(V128_NOT, u64x2, u64x2, ~a)
 BINARY(V128_AND, u64x2, u64x2, a & b)
@@ -289,14 +277,6 @@ LANES(I32X4_DOT_I16X8_S, 4, i16x8, u32x4,
       (uint32_t)(a[2 * i] * b[2 * i]) + (uint32_t)(a[2 * i + 1] * b[2 * i + 1]))
 
 /* --- floating point --- */
-LANES1(F32X4_CEIL, 4, f32x4, f32x4, __builtin_ceilf(a[i]))
-LANES1(F32X4_FLOOR, 4, f32x4, f32x4, __builtin_floorf(a[i]))
-LANES1(F32X4_TRUNC, 4, f32x4, f32x4, __builtin_truncf(a[i]))
-LANES1(F32X4_NEAREST, 4, f32x4, f32x4, __builtin_rintf(a[i]))
-LANES1(F64X2_CEIL, 2, f64x2, f64x2, __builtin_ceil(a[i]))
-LANES1(F64X2_FLOOR, 2, f64x2, f64x2, __builtin_floor(a[i]))
-LANES1(F64X2_TRUNC, 2, f64x2, f64x2, __builtin_trunc(a[i]))
-LANES1(F64X2_NEAREST, 2, f64x2, f64x2, __builtin_rint(a[i]))
 LANES1(F32X4_SQRT, 4, f32x4, f32x4, __builtin_sqrtf(a[i]))
 LANES1(F64X2_SQRT, 2, f64x2, f64x2, __builtin_sqrt(a[i]))
 BINARY(F32X4_ADD, f32x4, f32x4, a + b)
@@ -308,28 +288,6 @@ BINARY(F64X2_SUB, f64x2, f64x2, a - b)
 BINARY(F64X2_MUL, f64x2, f64x2, a *b)
 BINARY(F64X2_DIV, f64x2, f64x2, a / b)
 
-/* A selection of bits: NaNs and zeros pass unchanged. */
-#define SELECT(name, t, u, condition)                            \
-    DEFINE(name)                                                 \
-    {                                                            \
-        const t a = IN(t, a);                                    \
-        const t b = IN(t, b);                                    \
-        const u take = (u)(condition);                           \
-        OUT(u) = (take & (u)b) | (~take & (u)a);                 \
-    }
-SELECT(F32X4_PMIN, f32x4, u32x4, b < a)
-SELECT(F32X4_PMAX, f32x4, u32x4, a < b)
-SELECT(F64X2_PMIN, f64x2, u64x2, b < a)
-SELECT(F64X2_PMAX, f64x2, u64x2, a < b)
-
-static inline int32_t
-trunc_sat(double x)
-{
-    return x != x ? 0 : x <= -2147483648.0 ? INT32_MIN : x >= 2147483647.0 ? INT32_MAX : (int32_t)x;
-}
-
-LANES1(I32X4_TRUNC_SAT_F32X4_S, 4, f32x4, i32x4, trunc_sat(a[i]))
-LANES1(I32X4_TRUNC_SAT_F64X2_S_ZERO, 4, f64x2, i32x4, i < 2 ? trunc_sat(a[i & 1]) : 0)
 LANES1(F32X4_CONVERT_I32X4_S, 4, i32x4, f32x4, (float)a[i])
 LANES1(F64X2_CONVERT_LOW_I32X4_S, 2, i32x4, f64x2, a[i])
 LANES1(F32X4_DEMOTE_F64X2_ZERO, 4, f64x2, f32x4, i < 2 ? (float)a[i & 1] : 0)
@@ -345,7 +303,9 @@ LANES1(F64X2_PROMOTE_LOW_F32X4, 2, f32x4, f64x2, a[i])
 eval_fn *const eval_simd[IR_OP_COUNT] = {
 #define OP(name, result, a, b, c, wasm, expression)
 #define SIMD(name, result, a, b, c, sub) [IR_##name] = simd_##name,
+#define HOST(name, result, a, b, immediate) [IR_##name] = eval_host_##name,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
+#undef HOST
 };

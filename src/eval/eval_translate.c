@@ -410,6 +410,8 @@ translate_op(struct translator *t, uint32_t i, const struct ir_op *op)
     int32_t a, b = 0, c, d = 0;
     unsigned result = info->result;
 
+    if ((op->op == IR_V128_LOAD || op->op == IR_V128_STORE) && op->aux)
+        code = eval_labels.plain[op->op == IR_V128_LOAD ? EVAL_X_LOAD_ALIGNED : EVAL_X_STORE_ALIGNED];
     if (takes_immediate(op)) {
         if (is_commutative(op->op) && constant(t, va, &value) && !constant(t, vb, &imm)) {
             va = op->b;

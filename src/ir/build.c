@@ -278,6 +278,18 @@ ir_load(struct ir_build *b, enum ir_opcode op, ir_value address, uint32_t offset
     return add(b, make(op, 0, address, NO, NO, offset, 0));
 }
 
+ir_value
+ir_load_vector(struct ir_build *b, ir_value address, uint32_t offset, bool aligned)
+{
+    return add(b, make(IR_V128_LOAD, aligned ? 16 : 0, address, NO, NO, offset, 0));
+}
+
+void
+ir_store_vector(struct ir_build *b, ir_value address, uint32_t offset, bool aligned, ir_value v)
+{
+    add(b, make(IR_V128_STORE, aligned ? 16 : 0, address, v, NO, offset, 0));
+}
+
 void
 ir_store(struct ir_build *b, enum ir_opcode op, ir_value address, uint32_t offset, ir_value v)
 {

@@ -12,11 +12,14 @@
 #define V128 IR_V128
 
 const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
-#define OP(name, result, a, b, c, wasm, expression) [IR_##name] = {#name, result, a, b, c, wasm, -1},
-#define SIMD(name, result, a, b, c, sub) [IR_##name] = {#name, result, a, b, c, 0, sub},
+#define OP(name, result, a, b, c, wasm, expression) [IR_##name] = {#name, result, a, b, c, wasm, -1, 0},
+#define SIMD(name, result, a, b, c, sub) [IR_##name] = {#name, result, a, b, c, 0, sub, 0},
+#define HOST(name, result, a, b, immediate) \
+    [IR_##name] = {#name, result, a, b, V, 0, -1, 1 + ((b) != V) + (immediate)},
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
+#undef HOST
 };
 
 /* helpers.def writes its flags as a run of letters; both compilers fold the search. */
@@ -89,13 +92,25 @@ ir_type_of(const struct ir_func *f, ir_value v)
     return ir_op_infos[op->op].result;
 }
 
+const char *
+ir_host_name(enum ir_opcode op, char *out, size_t size)
+{
+    const char *name = ir_op_infos[op].name;
+    size_t n = 0;
+
+    for (; name[n] && n + 1 < size; n++)
+        out[n] = (char)(name[n] >= 'A' && name[n] <= 'Z' ? name[n] + 'a' - 'A' : name[n]);
+    out[n] = 0;
+    return out;
+}
+
 bool
 ir_op_is_pure(const struct ir_op *op)
 {
     switch (op->op) {
     case IR_HELPER:
         return ir_helper_infos[op->aux].flags == IR_HELPER_PURE;
-    case IR_GET: case IR_SET: case IR_FENCE:
+    case IR_GET: case IR_SET: case IR_FENCE: case IR_COMISS: case IR_COMISD:
     /* These trap: a removed one would lose a guest fault (Go's nil checks are dead loads). */
     case IR_DIVS64: case IR_DIVU64: case IR_REMS64: case IR_REMU64:
     case IR_V128_LOAD: case IR_V128_LOAD32_ZERO: case IR_V128_LOAD64_ZERO: case IR_V128_STORE:

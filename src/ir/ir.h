@@ -26,11 +26,15 @@ enum ir_type { IR_V, IR_I32, IR_I64, IR_F32, IR_F64, IR_V128 };
 enum ir_opcode {
 #define OP(name, result, a, b, c, wasm, expression) IR_##name,
 #define SIMD(name, result, a, b, c, sub) IR_##name,
+#define HOST(name, result, a, b, immediate) IR_##name,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
+#undef HOST
     IR_OP_COUNT
 };
+
+enum { IR_HOST_FIRST = IR_CVTTSS2SI32, IR_HOST_COUNT = IR_OP_COUNT - IR_HOST_FIRST }; /* HOST() of ops.def */
 
 enum ir_helper {
 #define HELPER(name, result, a, b, c, flags) IR_HELPER_##name,
@@ -49,8 +53,12 @@ struct ir_op_info {
     uint8_t result, a, b, c;  /* enum ir_type */
     uint8_t wasm;             /* one-byte opcode, or 0 */
     int16_t simd;             /* sub-opcode after 0xfd, or -1 */
+    uint8_t host_operands;    /* HOST(): parameters of the import, the immediate among them; else 0 */
 };
 extern const struct ir_op_info ir_op_infos[IR_OP_COUNT];
+
+/* "addsd", for messages and imports; out is returned. */
+const char *ir_host_name(enum ir_opcode op, char *out, size_t size);
 
 struct ir_helper_info {
     const char *name;
@@ -172,6 +180,9 @@ ir_value ir_op3(struct ir_build *b, enum ir_opcode op, ir_value a, ir_value bb, 
 ir_value ir_op_aux(struct ir_build *b, enum ir_opcode op, uint16_t aux, ir_value a, ir_value bb, ir_value c);
 ir_value ir_shuffle(struct ir_build *b, ir_value a, ir_value bb, const uint8_t lanes[16]);
 ir_value ir_load(struct ir_build *b, enum ir_opcode op, ir_value address, uint32_t offset);
+/* 16 bytes; aligned: #GP where the address is not a multiple of 16. */
+ir_value ir_load_vector(struct ir_build *b, ir_value address, uint32_t offset, bool aligned);
+void ir_store_vector(struct ir_build *b, ir_value address, uint32_t offset, bool aligned, ir_value v);
 void ir_store(struct ir_build *b, enum ir_opcode op, ir_value address, uint32_t offset, ir_value v);
 ir_value ir_helper(struct ir_build *b, enum ir_helper h, ir_value a, ir_value bb, ir_value c);
 /* The operation behind a value, for pattern matching in lifters. */

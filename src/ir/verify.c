@@ -28,6 +28,10 @@ check_aux(const struct ir_op *op)
     if (((op->op >= IR_LOAD8U32 && op->op <= IR_STOREF64) ||
          (op->op >= IR_V128_LOAD && op->op <= IR_V128_STORE)) && op->imm > 0xffff)
         return "static offset too large";
+    if ((op->op == IR_V128_LOAD || op->op == IR_V128_STORE) && op->aux != 0 && op->aux != 16)
+        return "bad alignment";
+    if (op->op >= IR_HOST_FIRST && op->aux > UINT8_MAX)
+        return "immediate too wide";
     if (op->op == IR_CONST32 && op->imm > UINT32_MAX)
         return "i32 constant too wide";
     if (op->op == IR_I8X16_SHUFFLE &&

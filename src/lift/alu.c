@@ -339,6 +339,10 @@ static void
 cmpxchg_pair(struct lift *l, unsigned half)
 {
     ir_value address = ir_op1(B, IR_WRAP, lift_address(l, DST));
+
+    if (x86_alignment(l->insn) == 16)
+        ir_helper(B, IR_HELPER_raise_if, ir_op2(B, IR_AND32, address, ir_const32(B, 15)), ir_addr(B, l->insn->address),
+                  ir_const32(B, IR_TRAP_GP));
     ir_value low = lift_load_at(l, address, 0, half), high = lift_load_at(l, address, half, half);
     ir_value a = lift_read_gpr(l, X86_RAX, half), d = lift_read_gpr(l, X86_RDX, half);
     ir_value b = lift_read_gpr(l, X86_RBX, half), c = lift_read_gpr(l, X86_RCX, half);

@@ -64,8 +64,6 @@ ir_value lift_from64(struct lift *l, unsigned size, ir_value v);     /* the low 
 /* xmm: whole registers and scalars. Memory operands of 16 bytes load V128. */
 ir_value lift_xmm(struct lift *l, unsigned reg);
 void lift_set_xmm(struct lift *l, unsigned reg, ir_value v);
-ir_value lift_read_v128(struct lift *l, const struct x86_operand *o); /* xmm, m128; m64/m32: zero-extended */
-void lift_write_v128(struct lift *l, const struct x86_operand *o, ir_value v); /* xmm or m128 */
 ir_value lift_read_f64(struct lift *l, const struct x86_operand *o); /* low lane or m64 */
 ir_value lift_read_f32(struct lift *l, const struct x86_operand *o);
 

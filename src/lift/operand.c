@@ -281,33 +281,6 @@ lift_set_xmm(struct lift *l, unsigned reg, ir_value v)
 }
 
 ir_value
-lift_read_v128(struct lift *l, const struct x86_operand *o)
-{
-    uint32_t offset;
-    ir_value address;
-
-    if (o->kind != X86_OPD_MEM)
-        return lift_xmm(l, o->reg);
-    address = lift_address32(l, o, &offset);
-    return ir_load(B, o->size == 4 ? IR_V128_LOAD32_ZERO : o->size == 8 ? IR_V128_LOAD64_ZERO : IR_V128_LOAD,
-                   address, offset);
-}
-
-void
-lift_write_v128(struct lift *l, const struct x86_operand *o, ir_value v)
-{
-    uint32_t offset;
-    ir_value address;
-
-    if (o->kind != X86_OPD_MEM) {
-        lift_set_xmm(l, o->reg, v);
-        return;
-    }
-    address = lift_address32(l, o, &offset);
-    ir_store(B, IR_V128_STORE, address, offset, v);
-}
-
-ir_value
 lift_read_f64(struct lift *l, const struct x86_operand *o)
 {
     uint32_t offset;

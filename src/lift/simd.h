@@ -46,9 +46,6 @@ ir_value simd_address(struct lift *l, const struct x86_operand *o);
 /* The loaded address of this instruction, as i64: for helpers that raise. */
 ir_value simd_pc(struct lift *l);
 
-/* Conversions to integer as x86 defines them, of values already rounded: 0x80000000 where it does not fit. */
-ir_value simd_ps_to_dq(struct lift *l, ir_value v);
-ir_value simd_pd_to_dq(struct lift *l, ir_value v);
 
 /* --- lift/mmx.c --- */
 ir_value mmx_get(struct lift *l, unsigned reg);

@@ -102,7 +102,7 @@ simd_read(struct lift *l, const struct x86_operand *o)
         return ir_op_aux(l->b, IR_I32X4_REPLACE, 0, simd_zero(l), v, IR_NO_VALUE);
     }
     default:
-        return ir_load(l->b, IR_V128_LOAD, a, offset);
+        return ir_load_vector(l->b, a, offset, x86_alignment(l->insn) == 16);
     }
 }
 
@@ -124,7 +124,7 @@ simd_write(struct lift *l, const struct x86_operand *o, ir_value v)
     else if (o->size == 8)
         ir_store(l->b, IR_STORE64, a, offset, simd_low64(l, v));
     else
-        ir_store(l->b, IR_V128_STORE, a, offset, v);
+        ir_store_vector(l->b, a, offset, x86_alignment(l->insn) == 16, v);
 }
 
 ir_value
@@ -221,23 +221,4 @@ simd_write_int32(struct lift *l, const struct x86_operand *o, unsigned size, ir_
         lift_write_gpr(l, o->reg, 4, v);
     else
         lift_store(l, o, size, v);
-}
-
-ir_value
-simd_ps_to_dq(struct lift *l, ir_value v)
-{
-    /* wasm saturates and gives 0 for NaN; x86 gives 0x80000000 for both. Too negative agrees. */
-    ir_value fits = ir_op2(l->b, IR_F32X4_LT, v, simd_splat32(l, 0x4f000000)); /* 2^31 */
-    ir_value sat = ir_op1(l->b, IR_I32X4_TRUNC_SAT_F32X4_S, v);
-    return ir_op3(l->b, IR_V128_BITSELECT, sat, simd_splat32(l, 0x80000000), fits);
-}
-
-ir_value
-simd_pd_to_dq(struct lift *l, ir_value v)
-{
-    ir_value limit = ir_constv(l->b, 0x41e0000000000000, 0x41e0000000000000); /* 2^31 */
-    ir_value fits = ir_op2(l->b, IR_F64X2_LT, v, limit);
-    fits = simd_shuffle32(l, fits, simd_zero(l), 0, 2, 4, 4);
-    ir_value sat = ir_op1(l->b, IR_I32X4_TRUNC_SAT_F64X2_S_ZERO, v);
-    return ir_op3(l->b, IR_V128_BITSELECT, sat, ir_constv(l->b, 0x8000000080000000, 0), fits);
 }

@@ -1,5 +1,4 @@
-/* SSE conversions between integers, singles and doubles. "Rounding" ones round by MXCSR first (NEAREST), then
- * truncate with x86's integer indefinite. */
+/* SSE conversions between integers, singles and doubles. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -32,34 +31,16 @@ LIFTER(cvtsi2sd)
     set_f64(l, ir_op1(l->b, s->size == 8 ? IR_CVT_F64_I64S : IR_CVT_F64_I32S, lift_read(l, s)));
 }
 
-static void
-scalar_to_int(struct lift *l, ir_value v, enum ir_opcode to32, enum ir_opcode to64)
-{
-    const struct x86_operand *d = OPD(0);
-    lift_write(l, d, ir_op1(l->b, d->size == 8 ? to64 : to32, v));
-}
-
-LIFTER(cvttss2si)
-{
-    scalar_to_int(l, lift_read_f32(l, OPD(1)), IR_TRUNC_I32_F32, IR_TRUNC_I64_F32);
-}
-
-LIFTER(cvttsd2si)
-{
-    scalar_to_int(l, lift_read_f64(l, OPD(1)), IR_TRUNC_I32_F64, IR_TRUNC_I64_F64);
-}
-
-LIFTER(cvtss2si)
-{
-    ir_value v = ir_op1(l->b, IR_NEARESTF32, lift_read_f32(l, OPD(1)));
-    scalar_to_int(l, v, IR_TRUNC_I32_F32, IR_TRUNC_I64_F32);
-}
-
-LIFTER(cvtsd2si)
-{
-    ir_value v = ir_op1(l->b, IR_NEARESTF64, lift_read_f64(l, OPD(1)));
-    scalar_to_int(l, v, IR_TRUNC_I32_F64, IR_TRUNC_I64_F64);
-}
+#define TO_INT(name, type, to)                                                                        \
+    LIFTER(name)                                                                                       \
+    {                                                                                                  \
+        const struct x86_operand *d = OPD(0);                                                          \
+        lift_write(l, d, ir_op1(l->b, d->size == 8 ? IR_##to##64 : IR_##to##32, lift_read_##type(l, OPD(1)))); \
+    }
+TO_INT(cvttss2si, f32, CVTTSS2SI)
+TO_INT(cvttsd2si, f64, CVTTSD2SI)
+TO_INT(cvtss2si, f32, CVTSS2SI)
+TO_INT(cvtsd2si, f64, CVTSD2SI)
 
 LIFTER(cvtss2sd)
 {
@@ -94,22 +75,22 @@ LIFTER(cvtpd2ps)
 
 LIFTER(cvttps2dq)
 {
-    simd_set(l, simd_ps_to_dq(l, simd_src(l)));
+    simd_unary(l, IR_CVTTPS2DQ);
 }
 
 LIFTER(cvtps2dq)
 {
-    simd_set(l, simd_ps_to_dq(l, ir_op1(l->b, IR_F32X4_NEAREST, simd_src(l))));
+    simd_unary(l, IR_CVTPS2DQ);
 }
 
 LIFTER(cvttpd2dq)
 {
-    simd_set(l, simd_pd_to_dq(l, simd_src(l)));
+    simd_unary(l, IR_CVTTPD2DQ);
 }
 
 LIFTER(cvtpd2dq)
 {
-    simd_set(l, simd_pd_to_dq(l, ir_op1(l->b, IR_F64X2_NEAREST, simd_src(l))));
+    simd_unary(l, IR_CVTPD2DQ);
 }
 
 /* --- with MMX registers: simd_read and simd_set know them --- */
@@ -126,20 +107,20 @@ LIFTER(cvtpi2pd)
 
 LIFTER(cvttps2pi)
 {
-    simd_set(l, simd_ps_to_dq(l, simd_src(l)));
+    simd_set(l, ir_op1(l->b, IR_CVTTPS2DQ, simd_combine_low(l, simd_src(l), simd_zero(l))));
 }
 
 LIFTER(cvtps2pi)
 {
-    simd_set(l, simd_ps_to_dq(l, ir_op1(l->b, IR_F32X4_NEAREST, simd_src(l))));
+    simd_set(l, ir_op1(l->b, IR_CVTPS2DQ, simd_combine_low(l, simd_src(l), simd_zero(l))));
 }
 
 LIFTER(cvttpd2pi)
 {
-    simd_set(l, simd_pd_to_dq(l, simd_src(l)));
+    simd_unary(l, IR_CVTTPD2DQ);
 }
 
 LIFTER(cvtpd2pi)
 {
-    simd_set(l, simd_pd_to_dq(l, ir_op1(l->b, IR_F64X2_NEAREST, simd_src(l))));
+    simd_unary(l, IR_CVTPD2DQ);
 }

@@ -106,12 +106,13 @@ on_fault(int sig, siginfo_t *info, void *context)
 {
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     bool memory = (sig == SIGSEGV || sig == SIGBUS) && info->si_code > 0;
-    bool inside = memory && platform_fault_inside && platform_fault_inside(address);
+    bool protection = sig == SIGSEGV && info->si_code == SI_KERNEL; /* #GP: no address */
+    bool inside = memory && !protection && platform_fault_inside && platform_fault_inside(address);
 
-    if (memory && platform_on_write_fault &&
+    if (memory && !protection && platform_on_write_fault &&
         (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) && platform_on_write_fault(address))
         return;
-    if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || sig == SIGFPE)) {
+    if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || protection || sig == SIGFPE)) {
         const ucontext_t *uc = context;
         struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address, .context = context,
                                    .host_pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP],

@@ -100,7 +100,7 @@ int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
 enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
 extern volatile enum platform_mode platform_mode;
 struct platform_fault {
-    int sig, code;
+    int sig, code; /* SIGSEGV, SI_KERNEL: #GP, without an address */
     bool write; /* SIGSEGV, SIGBUS: a write */
     uint64_t address;
     uint64_t host_pc, host[16]; /* the host's registers, by x86 number */

@@ -221,7 +221,7 @@ write_simd(struct gen *g, const struct ir_op *op, unsigned sub)
 {
     code_op_index(&g->code, W_PREFIX_FD, sub);
     if (is_plain_memory(op->op)) {
-        buf_put_u8(&g->code.bytes, 0);
+        buf_put_u8(&g->code.bytes, op->aux == 16 ? 4 : 0);
         buf_put_uleb(&g->code.bytes, op->imm);
     } else if (op->op == IR_I8X16_SHUFFLE) {
         buf_put_u64(&g->code.bytes, op->imm);
@@ -229,35 +229,6 @@ write_simd(struct gen *g, const struct ir_op *op, unsigned sub)
     } else if (op->op >= IR_I8X16_EXTRACT_U && op->op <= IR_F64X2_REPLACE) {
         buf_put_u8(&g->code.bytes, (uint8_t)op->aux);
     }
-}
-
-/* wasm saturates where x86 gives the integer indefinite 0x80..0: NaN and results too large differ. */
-static void
-write_truncate(struct gen *g, const struct ir_op *op)
-{
-    bool to64 = op->op == IR_TRUNC_I64_F32 || op->op == IR_TRUNC_I64_F64;
-    bool from64 = op->op == IR_TRUNC_I32_F64 || op->op == IR_TRUNC_I64_F64;
-    unsigned type = from64 ? IR_F64 : IR_F32;
-    uint32_t local = gen_take_local(g, type);
-
-    code_op_index(&g->code, W_LOCAL_TEE, local);
-    code_op_index(&g->code, W_PREFIX_FC, (to64 ? 4u : 0u) + (from64 ? 2u : 0u));
-    if (to64)
-        code_i64_const(&g->code, UINT64_C(1) << 63);
-    else
-        code_i32_const(&g->code, UINT32_C(1) << 31);
-    code_op_index(&g->code, W_LOCAL_GET, local);
-    if (from64) {
-        code_op(&g->code, W_F64_CONST); /* 2^63 or 2^31 */
-        buf_put_u64(&g->code.bytes, to64 ? UINT64_C(0x43e0000000000000) : UINT64_C(0x41e0000000000000));
-        code_op(&g->code, W_F64_LT);
-    } else {
-        code_op(&g->code, W_F32_CONST);
-        buf_put_u32(&g->code.bytes, to64 ? 0x5f000000 : 0x4f000000);
-        code_op(&g->code, W_F32_LT);
-    }
-    code_op(&g->code, W_SELECT);
-    gen_free_local(g, type, local);
 }
 
 /* Writes the operation of a value with its operands; the result is on the wasm stack. */
@@ -280,11 +251,14 @@ write_op(struct gen *g, ir_value v)
     case IR_MULHU64: case IR_MULHS64:
         code_call_import(&g->code, W_CALL, op->op == IR_MULHU64 ? WASM_IMPORT_MULHU : WASM_IMPORT_MULHS);
         return;
-    case IR_TRUNC_I32_F32: case IR_TRUNC_I32_F64: case IR_TRUNC_I64_F32: case IR_TRUNC_I64_F64:
-        write_truncate(g, op);
-        return;
     default:
         break;
+    }
+    if (info->host_operands) {
+        if (info->host_operands > 1u + (info->b != IR_V))
+            code_i32_const(&g->code, op->aux);
+        code_call_import(&g->code, W_CALL, WASM_IMPORT_HOST + op->op - IR_HOST_FIRST);
+        return;
     }
     if (info->simd >= 0)
         write_simd(g, op, (unsigned)info->simd);

@@ -290,7 +290,13 @@ static uint32_t
 import_signature(struct module *m, unsigned import)
 {
     const struct ir_helper_info *info;
+    const struct ir_op_info *host;
 
+    if (import >= WASM_IMPORT_HOST && import < WASM_IMPORT_HELPER) {
+        host = &ir_op_infos[IR_HOST_FIRST + import - WASM_IMPORT_HOST];
+        return signature(m, host->result, host->a, host->b != IR_V ? host->b : host->host_operands > 1 ? IR_I32 : IR_V,
+                         host->host_operands > 2 ? IR_I32 : IR_V);
+    }
     switch (import) {
     case WASM_IMPORT_SYSCALL: case WASM_IMPORT_ENTER: case WASM_IMPORT_UNWIND: case WASM_IMPORT_TRAP:
         return W_TYPE_GUEST;
@@ -353,7 +359,12 @@ put_import_function(struct module *m, struct buf *b, unsigned i)
 {
     static const char *const names[] = {"syscall", "enter", "unwind", "trap", "poll", "sp", "mulhu", "mulhs", "fault_state"};
 
-    if (i >= WASM_IMPORT_HELPER) {
+    if (i >= WASM_IMPORT_HOST && i < WASM_IMPORT_HELPER) {
+        char name[16];
+
+        put_name(b, "intrinsic");
+        put_name(b, ir_host_name(IR_HOST_FIRST + i - WASM_IMPORT_HOST, name, sizeof name));
+    } else if (i >= WASM_IMPORT_HELPER) {
         put_name(b, "helper");
         put_name(b, ir_helper_infos[i - WASM_IMPORT_HELPER].name);
     } else {

@@ -518,6 +518,22 @@ x86_flag_effects(const struct x86_insn *insn)
     return e;
 }
 
+unsigned
+x86_alignment(const struct x86_insn *insn)
+{
+    enum { SSE_SIZE = 16, FXSAVE_SIZE = 512 };
+
+    if (insn->op == X86_OP_XSAVE || insn->op == X86_OP_XRSTOR)
+        return 64;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_MEM && (o->size == SSE_SIZE || o->size == FXSAVE_SIZE))
+            return x86_row(insn->row)->attrs & X86_A_UNALIGNED ? 1 : 16;
+    }
+    return 1;
+}
+
 enum x86_flow
 x86_flow(const struct x86_insn *insn)
 {

@@ -218,6 +218,9 @@ helper_fxsave(uint32_t wide, uint32_t address, uint64_t pc)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct fx_area a;
+
+    if (address & 15)
+        x86_raise(X87_VECTOR_GP, pc);
     save_x87(&cpu->x87, &a, wide);
     a.mxcsr = current_mxcsr(cpu);
     a.mxcsr_mask = MXCSR_MASK;
@@ -230,6 +233,9 @@ helper_fxrstor(uint32_t wide, uint32_t address, uint64_t pc)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct fx_area a;
+
+    if (address & 15)
+        x86_raise(X87_VECTOR_GP, pc);
     memcpy(&a, x86_guest(address), sizeof a);
     set_mxcsr(a.mxcsr, pc);
     load_x87(&cpu->x87, &a, wide);

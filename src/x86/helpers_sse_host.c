@@ -1,4 +1,4 @@
-/* SSE instructions that the host's own carry out: the reciprocal approximations, and rounding to even against MXCSR. */
+/* SSE instructions that the host's own carry out: the reciprocal approximations. */
 #include "x86/helpers_sse_internal.h"
 
 #include <smmintrin.h>
@@ -25,21 +25,4 @@ helper_sse_approximate(uint32_t code, uint64_t low, uint64_t high)
         break;
     }
     _mm_store_ps(dst->f32, d);
-}
-
-/* --- rounding to nearest even, quietly, whatever MXCSR.RC says --- */
-__attribute__((target("sse4.1"))) uint64_t
-helper_round_even_pd(uint64_t bits)
-{
-    __m128d v = _mm_castsi128_pd(_mm_cvtsi64_si128((long long)bits));
-    v = _mm_round_pd(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    return (uint64_t)_mm_cvtsi128_si64(_mm_castpd_si128(v));
-}
-
-__attribute__((target("sse4.1"))) uint64_t
-helper_round_even_ps(uint64_t bits)
-{
-    __m128 v = _mm_castsi128_ps(_mm_cvtsi64_si128((long long)bits));
-    v = _mm_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    return (uint64_t)_mm_cvtsi128_si64(_mm_castps_si128(v));
 }

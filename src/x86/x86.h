@@ -94,6 +94,10 @@ struct x86_flag_effects {
 };
 struct x86_flag_effects x86_flag_effects(const struct x86_insn *insn);
 
+/* What the address of its memory operand must be a multiple of, or #GP comes: 16 for the 16 bytes of SSE instructions (but
+ * MOVUPS and the like), CMPXCHG16B and the FXSAVE area, 64 for the XSAVE area, else 1. */
+unsigned x86_alignment(const struct x86_insn *insn);
+
 /* What follows the instruction in the flow of control. */
 enum x86_flow {
     X86_FLOW_NEXT,

@@ -21,6 +21,7 @@ enum x86_attr {
     X86_A_REG_OPCODE = 1 << 10,
     X86_A_CC_OPCODE = 1 << 11,
     X86_A_MAX4 = 1 << 12,
+    X86_A_UNALIGNED = 1 << 13,
 };
 
 /* Operand encodings: the letters of insn.tab. */

@@ -68,6 +68,13 @@ static const char *start, *end;
     P(movs, "mov %rax, %rsi; movsq")                                                                                   \
     P(after_changes, "add $5, %rbx; lea 9(%rdx,%rbp), %r8; push %rdx; inc %r15; mov (%rax), %rcx; pop %rdx")           \
     P(sse_load, "movups (%rax), %xmm0")                                                                                \
+    P(sse_aligned, "movaps (%rdi), %xmm0; paddd 16(%rdi), %xmm0; movups 1(%rdi), %xmm0; mov (%rax), %rbx")               \
+    P(sse_misaligned, "inc %rbx; movaps 8(%rdi), %xmm0")                                                                \
+    P(sse_misaligned_operand, "movups 3(%rdi), %xmm0; paddd 4(%rdi), %xmm0")                                            \
+    P(sse_misaligned_store, "inc %rbx; movdqa %xmm0, 1(%rdi)")                                                          \
+    P(sse_misaligned_unmapped, "addps 8(%rax), %xmm0")                                                                  \
+    P(cmpxchg16b_misaligned, "inc %rbx; lock cmpxchg16b 8(%rdi)")                                                       \
+    P(fxsave_misaligned, "inc %rbx; fxsave 8(%rdi)")                                                                    \
     P(sse_after, "paddd %xmm0, %xmm0; addss (%rax), %xmm0")                                                            \
     P(div_zero, "xor %edx, %edx; xor %ecx, %ecx; div %rcx")                                                            \
     P(div_memory, "divq (%rax)")                                                                                       \

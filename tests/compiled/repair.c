@@ -29,6 +29,13 @@ jump(int sig)
 }
 
 static void
+jump_with_code(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)context;
+    siglongjmp(env, info->si_addr ? -1 : info->si_code);
+}
+
+static void
 fork_and_repair(int sig, siginfo_t *info, void *context)
 {
     int status = 0;
@@ -83,6 +90,14 @@ main(void)
             *(volatile char *)0 = 1;
     }
     printf("%d\n", faults);
+    install(jump_with_code);
+    for (volatile int offset = 0; offset < 17; offset++) { /* #GP for 16 bytes that are not aligned */
+        volatile int code = sigsetjmp(env, 1);
+
+        if (code == 0)
+            __asm__ volatile("movaps %%xmm0, (%0)" : : "r"(page + 1024 + offset) : "memory");
+        printf("%d%c", code, offset == 16 ? '\n' : ' ');
+    }
     faults = 0;
     install(fork_and_repair);
     printf("%ld", sum_with_faults());

@@ -89,8 +89,7 @@ report_differences(void)
         printf("\n%s differs:\n", d->execution->name);
         program_print(&d->p);
         t = program_tolerance(&d->p, &d->s);
-        if (d->execution->compiled)
-            t = tolerance_compiled(t);
+        t = tolerance_in(t, d->execution);
         memcpy(native_window(), d->memory, WINDOW_SIZE);
         execution_processor.run(&d->p, 0, &d->s, &expected);
         memcpy(d->execution->window(), d->memory, WINDOW_SIZE);
@@ -119,20 +118,21 @@ run_case(size_t index)
         tally->undefined++;
         return;
     }
-    struct tolerance t = program_tolerance(p, &s), loose = tolerance_compiled(t);
+    struct tolerance t = program_tolerance(p, &s);
     memcpy(native_window(), memory, WINDOW_SIZE);
     execution_processor.run(p, 0, &s, &expected);
     for (unsigned i = 0; executions[i]; i++) {
         const struct execution *x = executions[i];
 
-        if ((x->compiled && !batch.compiled) || (x->flat && expected.trap == TRAP_PAGE))
+        if ((x->compiled && !batch.compiled) || !program_covered(p, x, &expected))
             continue;
+        struct tolerance in = tolerance_in(t, x);
         memcpy(x->window(), memory, WINDOW_SIZE);
         x->run(p, index, &s, &found);
         if (found.trap == TRAP_UNCOVERED)
             tally->uncovered++;
         else if (!state_compare((struct seen){&expected, native_window(), "processor"},
-                                (struct seen){&found, x->window(), x->name}, x->compiled ? &loose : &t, text, sizeof text))
+                                (struct seen){&found, x->window(), x->name}, &in, text, sizeof text))
             tally->agree++;
         else
             note_difference(x, p, &s, memory, text);

@@ -44,7 +44,8 @@ struct state {
 
 enum { FLAGS_MASK = 0xcd5 }; /* CF PF AF ZF SF DF OF */
 
-enum { NO_TRAP = -1, TRAP_UNCOVERED = -2 /* the execution cannot run this program */, TRAP_PAGE = 14 };
+enum { NO_TRAP = -1, TRAP_UNCOVERED = -2 /* the execution cannot run this program */, TRAP_PROTECTION = 13,
+       TRAP_PAGE = 14 };
 
 struct outcome {
     struct state state;
@@ -67,6 +68,7 @@ struct tolerance {
     } left_out[2];
     unsigned left_out_count;
     bool sequence;
+    bool quiet;          /* exception flags of MXCSR are not compared: dead operations of sequences do not set them */
     bool inexact_traps;  /* registers at a trap are not compared */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
 };
@@ -95,7 +97,7 @@ void compiled_run(const struct program *p, const void *code, const struct state 
 struct execution {
     const char *name;
     bool compiled; /* from a code object: needs load() */
-    bool flat;     /* all of guest memory can be read and written */
+    bool flat;     /* WebAssembly as it is: all of guest memory can be read and written, no rounding modes, no MXCSR flags */
     /* Takes the code object of all programs of a batch. */
     void (*load)(const struct program *programs, size_t count, const struct buf *module);
     /* Runs one from the state and the window's content. index: in the loaded batch. */
@@ -127,6 +129,7 @@ void forms_find(void);
 bool form_runs(const struct form *f);
 
 extern bool form_faults; /* form_make() points memory operands across the window's edges */
+extern bool form_misaligns; /* ...and gives those that must be aligned any address */
 /* Random encoding of a form at address; sequence: memory only through r14, r15 and rip, no writes to them
  * or rsp. Returns false when none was found. Sets the registers of the state that its memory operands need. */
 bool form_make(const struct form *f, uint64_t address, bool sequence, struct state *state,
@@ -145,6 +148,8 @@ bool program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes,
 void program_state(const struct program *p, struct state *s, uint8_t *window);
 /* Is what it leaves defined at all from this state? */
 bool program_defined(const struct program *p, const struct state *s);
+/* Can the execution do what the processor did? WebAssembly has neither page faults nor alignment. */
+bool program_covered(const struct program *p, const struct execution *x, const struct outcome *expected);
 struct tolerance program_tolerance(const struct program *p, const struct state *s);
 /* Part i replaced by nops, so that the others stay where they are; false when it is or cannot be. */
 bool program_drop(const struct program *p, unsigned i, struct program *out);
@@ -167,7 +172,7 @@ void state_from_cpu(struct state *s, const struct x86_cpu *cpu);
 /* s: before the instruction, or NULL in a sequence. */
 struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
 /* The same for compiled code. */
-struct tolerance tolerance_compiled(struct tolerance t);
+struct tolerance tolerance_in(struct tolerance t, const struct execution *x);
 struct seen { /* what an execution left */
     const struct outcome *outcome;
     const uint8_t *window;

@@ -8,7 +8,7 @@
 
 struct form *forms;
 size_t form_count;
-bool form_faults;
+bool form_faults, form_misaligns;
 static size_t form_capacity;
 
 static bool
@@ -295,19 +295,11 @@ emit(const struct form *f, bool sequence, struct shape *s)
         s->bytes[s->size++] = (uint8_t)(random_below(3) ? random64() : (uint64_t[]){0, 1, 0xff, 0x80}[random_below(4)]);
 }
 
-static bool
-must_be_aligned(const struct x86_insn *insn, const struct x86_operand *o)
-{
-    return o->size >= 16 && insn->op != X86_OP_LDDQU && insn->op != X86_OP_MOVDQU && insn->op != X86_OP_MOVUPS &&
-           insn->op != X86_OP_MOVUPD && insn->op != X86_OP_FRSTOR && insn->op != X86_OP_FNSAVE &&
-           insn->op != X86_OP_FLDENV && insn->op != X86_OP_FNSTENV;
-}
-
 /* Across an edge of the window: all of it beyond, or a part. */
 static uint64_t
 faulting_address(const struct x86_insn *insn, const struct x86_operand *o)
 {
-    unsigned size = o->size ? o->size : 1, part = must_be_aligned(insn, o) ? 0 : random_below(size);
+    unsigned size = o->size ? o->size : 1, part = x86_alignment(insn) > 1 ? 0 : random_below(size);
 
     return random_below(2) ? WINDOW + WINDOW_SIZE - part : WINDOW - size + part;
 }
@@ -319,8 +311,8 @@ pick_address(const struct x86_insn *insn, const struct x86_operand *o)
 
     if (form_faults)
         return faulting_address(insn, o);
-    if (must_be_aligned(insn, o))
-        return at & ~(uint64_t)15;
+    if (x86_alignment(insn) > 1)
+        return form_misaligns ? at : at & ~(uint64_t)(x86_alignment(insn) - 1);
     if (o->size > 1 && !insn->lock && random_below(8) == 0)
         return WINDOW_MIDDLE - 1 - random_below(o->size - 1u); /* in two pages */
     return random_below(2) || insn->lock ? at & ~(uint64_t)15 : at;

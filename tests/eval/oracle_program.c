@@ -56,6 +56,7 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     p->sequence = false;
     state_random(&p->anchor);
     form_faults = f->memory && !f->sample.rep && !f->sample.repne && random_below(16) == 0 && !faults_differently(f->op);
+    form_misaligns = random_below(16) == 0;
     if (!form_make(f, address, false, &p->anchor, &p->part[0]))
         return false;
     p->anchored = address_registers(&p->part[0].insn);
@@ -72,6 +73,23 @@ result_undefined(const struct x86_insn *insn, const struct state *s)
         return !s || ((o->kind == X86_OPD_IMM ? (uint64_t)o->imm : s->gpr[X86_RCX]) & 31) > 16;
     }
     return insn->op == X86_OP_BSWAP && insn->opsize == 2;
+}
+
+/* #GP for 16 bytes that are not aligned. */
+static bool
+may_be_misaligned(const struct program *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        if (x86_alignment(&p->part[i].insn) > 1)
+            return true;
+    }
+    return false;
+}
+
+bool
+program_covered(const struct program *p, const struct execution *x, const struct outcome *expected)
+{
+    return !x->flat || !(expected->trap == TRAP_PAGE || (expected->trap == TRAP_PROTECTION && may_be_misaligned(p)));
 }
 
 bool
@@ -260,7 +278,7 @@ program_tolerance(const struct program *p, const struct state *s)
 
     if (p->count == 1)
         return tolerance_of(&p->part[0].insn, s);
-    struct tolerance t = {.undefined = undefined_after(p, &reads), .sequence = true};
+    struct tolerance t = {.undefined = undefined_after(p, &reads), .sequence = true, .quiet = true};
     for (unsigned i = 0; i < p->count; i++)
         t.nan |= tolerance_of(&p->part[i].insn, NULL).nan;
     return t;

@@ -55,13 +55,12 @@ differs(const struct shrink *c, bool new_code)
         c->execution->load(&c->p, 1, &module);
         buf_fini(&module);
     }
-    if (c->execution->compiled)
-        t = tolerance_compiled(t);
+    t = tolerance_in(t, c->execution);
     memcpy(native_window(), c->memory, WINDOW_SIZE);
     execution_processor.run(&c->p, 0, &c->s, &expected);
     memcpy(c->execution->window(), c->memory, WINDOW_SIZE);
     c->execution->run(&c->p, 0, &c->s, &found);
-    return found.trap != TRAP_UNCOVERED && !(c->execution->flat && expected.trap == TRAP_PAGE) &&
+    return found.trap != TRAP_UNCOVERED && program_covered(&c->p, c->execution, &expected) &&
            state_compare((struct seen){&expected, native_window(), "processor"},
                          (struct seen){&found, c->execution->window(), c->execution->name}, &t, text, sizeof text);
 }
@@ -379,10 +378,10 @@ replay(const struct replay *r, const struct execution *x)
         buf_fini(&module);
     }
     t.undefined = FLAGS_MASK & ~r->defined;
-    t = tolerance_compiled(t);
+    t = tolerance_in(t, x);
     memcpy(x->window(), r->window_before, WINDOW_SIZE);
     x->run(&r->p, 0, &r->before, &found);
-    if (found.trap == TRAP_UNCOVERED || (x->flat && expected.trap == TRAP_PAGE) ||
+    if (found.trap == TRAP_UNCOVERED || !program_covered(&r->p, x, &expected) ||
         !state_compare((struct seen){&expected, r->window_after, "recorded"},
                        (struct seen){&found, x->window(), x->name}, &t, text, sizeof text))
         return 0;

@@ -320,8 +320,8 @@ emit_calls(void)
     begin(0x7300); /* rdi: double bits; rsi: address */
     ir_begin_block(&b, 0x7300);
     v = ir_op1(&b, IR_REINTERPRET_F64_I64, ir_get(&b, X86_S_RDI));
-    ir_set(&b, X86_S_RAX, ir_op1(&b, IR_TRUNC_I64_F64, v));
-    ir_set(&b, X86_S_RCX, ir_op1(&b, IR_EXTU, ir_op1(&b, IR_TRUNC_I32_F64, v)));
+    ir_set(&b, X86_S_RAX, ir_op1(&b, IR_CVTTSD2SI64, v));
+    ir_set(&b, X86_S_RCX, ir_op1(&b, IR_EXTU, ir_op1(&b, IR_CVTTSD2SI32, v)));
     a = ir_op1(&b, IR_WRAP, ir_get(&b, X86_S_RSI));
     ir_set(&b, X86_S_R8, ir_op_aux(&b, IR_ATOMIC_ADD, 4, a, ir_const64(&b, 3), IR_NO_VALUE));
     ir_set(&b, X86_S_R9, ir_op_aux(&b, IR_ATOMIC_CMPXCHG, 1, a, ir_const64(&b, 8), ir_const64(&b, 0x55)));

@@ -81,6 +81,8 @@ function load(name, base) {
     };
     kernel.unwind = (...r) => { throw new Leave(r); };
     kernel.trap = (...r) => { log.push(['trap', r[10], g.tmp0.value]); r[10] = -1n; throw new Leave(r); };
+    intrinsic.cvttsd2si64 = v => v >= -(2 ** 63) && v < 2 ** 63 ? BigInt(Math.trunc(v)) : -(1n << 63n);
+    intrinsic.cvttsd2si32 = v => v > -(2 ** 31) - 1 && v < 2 ** 31 ? Math.trunc(v) : -(2 ** 31);
     intrinsic.sp = () => 1000n;
     intrinsic.mulhu = (a, b) => BigInt.asIntN(64, (BigInt.asUintN(64, a) * BigInt.asUintN(64, b)) >> 64n);
     new WebAssembly.Instance(module, {env, cpu, kernel, intrinsic, helper});

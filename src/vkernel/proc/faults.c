@@ -237,11 +237,19 @@ run_handler_below(void *saved)
     platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
+/* #GP: 16 bytes that are not aligned. */
+static bool
+is_protection(const struct platform_fault *f)
+{
+    return f->sig == SIGSEGV && f->code == SI_KERNEL;
+}
+
 /* What two executions of the same fault must agree on. */
 static uint64_t
 fault_detail(void)
 {
     return pending_fault.sig == 0 ? (uint64_t)pending_trap << 40 :
+           is_protection(&pending_fault) ? (uint64_t)IR_TRAP_GP << 40 :
            pending_fault.sig == SIGFPE ? (uint64_t)(unsigned)pending_fault.code << 32 : pending_fault.address;
 }
 
@@ -249,8 +257,11 @@ fault_detail(void)
 static void
 on_guest_fault(const struct platform_fault *f)
 {
-    bool exact = find_state(f);
+    bool exact;
 
+    if (is_protection(f) && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
+        platform_die("internal fault: general protection outside of compiled code");
+    exact = find_state(f);
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
     if (platform_mode == PLATFORM_EVAL)
@@ -295,6 +306,10 @@ fault_deliver(void)
     }
     if (sig == SIGFPE) {
         signal_force(SIGFPE, pending_fault.code, x86_cpu_tls.rip, 19);
+        return;
+    }
+    if (is_protection(&pending_fault)) {
+        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
         return;
     }
     /* The part of a file mapping beyond the file's end has no host pages. */

@@ -96,6 +96,8 @@ const intrinsic = {
     sp: () => 1n << 40n,
     mulhu: (a, b) => product(BigInt.asUintN(64, a), BigInt.asUintN(64, b)),
     mulhs: (a, b) => product(a, b),
+    ...Object.fromEntries(Object.entries(helpers).filter(([name]) => name.startsWith('intrinsic_'))
+        .map(([name, f]) => [name.slice('intrinsic_'.length), f])),
 };
 
 // State goes through memory, where the helper looks for it.
