@@ -23,6 +23,12 @@ ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "
 TIMEOUT = 120
 
 
+# Whoever runs this in the background or under nohup ignores signals, and so would all programs natively.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in signal.SIGHUP, signal.SIGQUIT:
+    signal.signal(ignored, signal.SIG_DFL)
+
+
 def load(path):
     """The cases of a table, and the lines that stand before the first."""
     head, cases, current = [], [], None
