@@ -92,11 +92,11 @@ every(void *context, uint64_t address)
 
 /* Blocks one after the other; the function ends where one does not end before the limit. */
 static void
-lift_function_at(struct ir_func *f, struct ir_build *b, size_t from, size_t to)
+lift_function_at(struct ir_func *f, struct ir_build *b, size_t from, size_t to, bool precise)
 {
     ir_func_clear(f, from);
     while (from < to) {
-        struct lift_request r = {.bytes = code + from, .size = to - from, .address = from};
+        struct lift_request r = {.bytes = code + from, .size = to - from, .address = from, .precise = precise};
 
         lift_block(b, &r);
         size_t used = f->blocks.items[f->blocks.count - 1].size;
@@ -117,8 +117,9 @@ static void
 compile(unsigned pieces)
 {
     static const struct ir_flag_facts facts = {.live_at_return = every, .live_at_entry = every};
-    struct ir_pipeline pipeline = {.flags = &facts, .verify = true};
-    struct wasm_object *o = wasm_object_new(pieces & 1);
+    bool precise = pieces & 8;
+    struct ir_pipeline pipeline = {.flags = &facts, .verify = true, .precise = precise};
+    struct wasm_object *o = wasm_object_new(pieces & 1, precise);
     size_t step = code_size / (1 + pieces / 2 % 4) + 1;
     struct buf module = {0};
     struct wasm_module m;
@@ -131,7 +132,7 @@ compile(unsigned pieces)
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
     for (size_t at = 0; at < code_size; at += step) {
-        lift_function_at(&f, &b, at, at + step < code_size ? at + step : code_size);
+        lift_function_at(&f, &b, at, at + step < code_size ? at + step : code_size, precise);
         check(ir_optimize(&f, &pipeline, &e), &e);
         check(wasm_object_add(o, &f, &e), &e);
     }

@@ -94,6 +94,16 @@ v8_compile() {
     tests/node.sh --max-old-space-size=8192 tests/build/compile_wasm.cjs "$build/debian.wasm"
 }
 
+# Every fuzzer builds, and finds nothing in its corpus and in what a few seconds make of it.
+fuzzers() {
+    local target
+    for target in decode lift elf wasm layer artifact; do
+        ninja -C "$build" "fuzz/fuzz_$target" >/dev/null || return 1
+        rm -rf "$build/fuzz/found" && mkdir "$build/fuzz/found" || return 1
+        (cd "$build/fuzz" && "./fuzz_$target" -max_total_time=4 -verbosity=0 -print_final_stats=0 found "$OLDPWD/fuzz/corpus/$target") || return 1
+    done
+}
+
 warm_rebuild() { # at most 15 s
     local start=$SECONDS
     "$ingot" build -q --cache "$build/cache" "$image" -o "$build/rebuilt.ingot" || return 1
@@ -142,6 +152,7 @@ unit asan-unit-tests "$build-asan" "vkernel.*|options"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
 script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build
+single fuzzers fuzzers
 single demo tests/demo.sh "$artifact"
 
 echo "logs in $logs; $((SECONDS - start)) s"

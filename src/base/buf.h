@@ -32,7 +32,7 @@ struct cursor {
 static inline struct cursor
 cursor_make(const void *data, size_t size)
 {
-    const uint8_t *p = data;
+    const uint8_t *p = data ? data : (const uint8_t *)""; /* of size 0 */
 
     return (struct cursor){.at = p, .end = p + size, .failed = false};
 }

@@ -568,7 +568,7 @@ elf_image_open(struct elf_image *image, const uint8_t *file, uint64_t size, stru
 {
     struct elf_dynamic dyn = {0};
     Elf64_Ehdr h;
-    const char *reason;
+    const char *reason = NULL;
 
     *image = (struct elf_image){.file = file, .file_size = size};
     if (elf_classify(file, size, &reason) != ELF_KIND_X86_64)
