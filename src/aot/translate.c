@@ -110,6 +110,21 @@ aot_intrinsic(struct translator *t, const char *name, LLVMTypeRef *overloads, si
                           arg_count, "");
 }
 
+static LLVMValueRef
+metadata_text(struct translator *t, const char *text)
+{
+    return LLVMMetadataAsValue(t->context, LLVMMDStringInContext2(t->context, text, strlen(text)));
+}
+
+LLVMValueRef
+aot_signed_to_float(struct translator *t, LLVMValueRef v, LLVMTypeRef type)
+{
+    LLVMTypeRef overloads[2] = {type, LLVMTypeOf(v)};
+    LLVMValueRef args[3] = {v, metadata_text(t, "round.dynamic"), metadata_text(t, "fpexcept.ignore")};
+
+    return aot_intrinsic(t, "llvm.experimental.constrained.sitofp", overloads, 2, args, 3);
+}
+
 LLVMValueRef
 aot_intrinsic1(struct translator *t, const char *name, LLVMValueRef a)
 {
