@@ -109,6 +109,12 @@ convert(struct translator *t, LLVMOpcode opcode, LLVMTypeRef type)
 }
 
 static void
+signed_to_float(struct translator *t, LLVMTypeRef type)
+{
+    aot_push(t, aot_signed_to_float(t, aot_pop(t), type));
+}
+
+static void
 sign_extend(struct translator *t, LLVMTypeRef narrow)
 {
     LLVMValueRef a = aot_pop(t);
@@ -375,8 +381,8 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOAT(COPYSIGN, binary_intrinsic(t, "llvm.copysign"))
         ONE(F32_DEMOTE_F64, convert(t, LLVMFPTrunc, t->f32))
         ONE(F64_PROMOTE_F32, convert(t, LLVMFPExt, t->f64))
-        FLOAT(CONVERT_I32_S, aot_push(t, aot_signed_to_float(t, aot_pop(t), wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64)))
-        FLOAT(CONVERT_I64_S, aot_push(t, aot_signed_to_float(t, aot_pop(t), wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64)))
+        FLOAT(CONVERT_I32_S, signed_to_float(t, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
+        FLOAT(CONVERT_I64_S, signed_to_float(t, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
         FLOAT(CONVERT_I32_U, convert(t, LLVMUIToFP, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
         FLOAT(CONVERT_I64_U, convert(t, LLVMUIToFP, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
         ONE(I32_REINTERPRET_F32, convert(t, LLVMBitCast, t->i32))

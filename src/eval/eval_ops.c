@@ -2,7 +2,6 @@
  * those that need more written out, and the loop from block to block. */
 #include "eval/eval_internal.h"
 
-#include <math.h>
 #include <string.h>
 
 struct eval_labels eval_labels;

@@ -3,7 +3,6 @@
  * guest's. Results are computed before they are stored: the destination may be an operand. */
 #include "eval/eval_internal.h"
 
-#include <math.h>
 #include <string.h>
 
 typedef int8_t i8x16 __attribute__((vector_size(16)));

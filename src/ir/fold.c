@@ -612,7 +612,7 @@ ir_fold(struct ir_build *b, struct ir_op *op)
     case IR_EXTU: case IR_EXTS: case IR_EXT8S32: case IR_EXT16S32: case IR_EXT8S64: case IR_EXT16S64:
     case IR_EXT32S64:
         return fold_extend(b, op);
-    case IR_SELECT32: case IR_SELECT64: case IR_SELECTF32: case IR_SELECTF64: case IR_SELECTV:
+    case IR_SELECT32: case IR_SELECT64: case IR_SELECTV:
         return fold_select(b, op);
     case IR_REINTERPRET_I32_F32: return fold_reinterpret(b, op, IR_REINTERPRET_F32_I32);
     case IR_REINTERPRET_F32_I32: return fold_reinterpret(b, op, IR_REINTERPRET_I32_F32);
