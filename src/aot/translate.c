@@ -2,6 +2,7 @@
  * operand types and stack heights are not checked again. */
 #include "aot/aot_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 LLVMBasicBlockRef
@@ -117,12 +118,18 @@ metadata_text(struct translator *t, const char *text)
 }
 
 LLVMValueRef
-aot_signed_to_float(struct translator *t, LLVMValueRef v, LLVMTypeRef type)
+aot_rounded(struct translator *t, const char *name, LLVMTypeRef to, LLVMValueRef *operands, unsigned count)
 {
-    LLVMTypeRef overloads[2] = {type, LLVMTypeOf(v)};
-    LLVMValueRef args[3] = {v, metadata_text(t, "round.dynamic"), metadata_text(t, "fpexcept.ignore")};
+    LLVMTypeRef overloads[2] = {to, LLVMTypeOf(operands[0])};
+    LLVMValueRef args[4];
+    char full[64];
 
-    return aot_intrinsic(t, "llvm.experimental.constrained.sitofp", overloads, 2, args, 3);
+    for (unsigned i = 0; i < count; i++)
+        args[i] = operands[i];
+    args[count] = metadata_text(t, "round.dynamic");
+    args[count + 1] = metadata_text(t, "fpexcept.ignore");
+    snprintf(full, sizeof full, "llvm.experimental.constrained.%s", name);
+    return aot_intrinsic(t, full, overloads, to == overloads[1] ? 1 : 2, args, count + 2);
 }
 
 LLVMValueRef

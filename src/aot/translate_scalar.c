@@ -109,9 +109,29 @@ convert(struct translator *t, LLVMOpcode opcode, LLVMTypeRef type)
 }
 
 static void
-signed_to_float(struct translator *t, LLVMTypeRef type)
+rounded_binary(struct translator *t, const char *name)
 {
-    aot_push(t, aot_signed_to_float(t, aot_pop(t), type));
+    LLVMValueRef operands[2];
+
+    operands[1] = aot_pop(t);
+    operands[0] = aot_pop(t);
+    aot_push(t, aot_rounded(t, name, LLVMTypeOf(operands[0]), operands, 2));
+}
+
+static void
+rounded_sqrt(struct translator *t)
+{
+    LLVMValueRef a = aot_pop(t);
+
+    aot_push(t, aot_rounded(t, "sqrt", LLVMTypeOf(a), &a, 1));
+}
+
+static void
+rounded_conversion(struct translator *t, const char *name, const struct wasm_instruction *i)
+{
+    LLVMValueRef a = aot_pop(t);
+
+    aot_push(t, aot_rounded(t, name, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64, &a, 1));
 }
 
 static void
@@ -371,20 +391,20 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOAT(FLOOR, unary(t, "llvm.floor"))
         FLOAT(TRUNC, unary(t, "llvm.trunc"))
         FLOAT(NEAREST, unary(t, "llvm.rint"))
-        FLOAT(SQRT, unary(t, "llvm.sqrt"))
-        FLOAT(ADD, binary(t, LLVMFAdd))
-        FLOAT(SUB, binary(t, LLVMFSub))
-        FLOAT(MUL, binary(t, LLVMFMul))
-        FLOAT(DIV, binary(t, LLVMFDiv))
+        FLOAT(SQRT, rounded_sqrt(t))
+        FLOAT(ADD, rounded_binary(t, "fadd"))
+        FLOAT(SUB, rounded_binary(t, "fsub"))
+        FLOAT(MUL, rounded_binary(t, "fmul"))
+        FLOAT(DIV, rounded_binary(t, "fdiv"))
         FLOAT(MIN, binary_intrinsic(t, "llvm.minimum"))
         FLOAT(MAX, binary_intrinsic(t, "llvm.maximum"))
         FLOAT(COPYSIGN, binary_intrinsic(t, "llvm.copysign"))
-        ONE(F32_DEMOTE_F64, convert(t, LLVMFPTrunc, t->f32))
+        ONE(F32_DEMOTE_F64, rounded_conversion(t, "fptrunc", i))
         ONE(F64_PROMOTE_F32, convert(t, LLVMFPExt, t->f64))
-        FLOAT(CONVERT_I32_S, signed_to_float(t, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
-        FLOAT(CONVERT_I64_S, signed_to_float(t, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
-        FLOAT(CONVERT_I32_U, convert(t, LLVMUIToFP, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
-        FLOAT(CONVERT_I64_U, convert(t, LLVMUIToFP, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64))
+        FLOAT(CONVERT_I32_S, rounded_conversion(t, "sitofp", i))
+        FLOAT(CONVERT_I64_S, rounded_conversion(t, "sitofp", i))
+        FLOAT(CONVERT_I32_U, rounded_conversion(t, "uitofp", i))
+        FLOAT(CONVERT_I64_U, rounded_conversion(t, "uitofp", i))
         ONE(I32_REINTERPRET_F32, convert(t, LLVMBitCast, t->i32))
         ONE(I64_REINTERPRET_F64, convert(t, LLVMBitCast, t->i64))
         ONE(F32_REINTERPRET_I32, convert(t, LLVMBitCast, t->f32))

@@ -59,6 +59,24 @@ binary(struct translator *t, enum aot_shape s, LLVMOpcode opcode)
 }
 
 static void
+rounded_binary(struct translator *t, enum aot_shape s, const char *name)
+{
+    LLVMValueRef operands[2];
+
+    operands[1] = aot_pop_vec(t, s);
+    operands[0] = aot_pop_vec(t, s);
+    aot_push(t, aot_rounded(t, name, t->vec[s], operands, 2));
+}
+
+static void
+rounded_unary(struct translator *t, const char *name, enum aot_shape from, enum aot_shape to)
+{
+    LLVMValueRef v = aot_pop_vec(t, from);
+
+    aot_push(t, aot_rounded(t, name, t->vec[to], &v, 1));
+}
+
+static void
 unary_intrinsic(struct translator *t, enum aot_shape s, const char *name)
 {
     aot_push(t, aot_intrinsic1(t, name, aot_pop_vec(t, s)));
@@ -371,9 +389,9 @@ truncate_saturating(struct translator *t, enum aot_shape from, const char *name)
 static void
 demote(struct translator *t)
 {
-    LLVMValueRef v = LLVMBuildFPTrunc(t->b, aot_pop_vec(t, AOT_F64X2), LLVMVectorType(t->f32, 2), "");
+    LLVMValueRef v = aot_pop_vec(t, AOT_F64X2);
 
-    aot_push(t, zero_upper(t, v));
+    aot_push(t, zero_upper(t, aot_rounded(t, "fptrunc", LLVMVectorType(t->f32, 2), &v, 1)));
 }
 
 static void
@@ -382,12 +400,6 @@ convert_low(struct translator *t, enum aot_shape from, LLVMOpcode opcode)
     LLVMValueRef v = half(t, aot_pop_vec(t, from), false);
 
     aot_push(t, LLVMBuildCast(t->b, opcode, v, t->vec[AOT_F64X2], ""));
-}
-
-static void
-convert(struct translator *t, LLVMOpcode opcode)
-{
-    aot_push(t, LLVMBuildCast(t->b, opcode, aot_pop_vec(t, AOT_I32X4), t->vec[AOT_F32X4], ""));
 }
 
 #define ONE(id, action)   \
@@ -551,15 +563,15 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOATS(GE, compare_float(t, S, LLVMRealOGE))
         FLOATS(ABS, unary_intrinsic(t, S, "llvm.fabs"))
         FLOATS(NEG, aot_push(t, LLVMBuildFNeg(t->b, aot_pop_vec(t, S), "")))
-        FLOATS(SQRT, unary_intrinsic(t, S, "llvm.sqrt"))
+        FLOATS(SQRT, rounded_unary(t, "sqrt", S, S))
         FLOATS(CEIL, unary_intrinsic(t, S, "llvm.ceil"))
         FLOATS(FLOOR, unary_intrinsic(t, S, "llvm.floor"))
         FLOATS(TRUNC, unary_intrinsic(t, S, "llvm.trunc"))
         FLOATS(NEAREST, unary_intrinsic(t, S, "llvm.rint"))
-        FLOATS(ADD, binary(t, S, LLVMFAdd))
-        FLOATS(SUB, binary(t, S, LLVMFSub))
-        FLOATS(MUL, binary(t, S, LLVMFMul))
-        FLOATS(DIV, binary(t, S, LLVMFDiv))
+        FLOATS(ADD, rounded_binary(t, S, "fadd"))
+        FLOATS(SUB, rounded_binary(t, S, "fsub"))
+        FLOATS(MUL, rounded_binary(t, S, "fmul"))
+        FLOATS(DIV, rounded_binary(t, S, "fdiv"))
         FLOATS(MIN, binary_intrinsic(t, S, "llvm.minimum"))
         FLOATS(MAX, binary_intrinsic(t, S, "llvm.maximum"))
         FLOATS(PMIN, pseudo_extreme(t, S, LLVMRealOLT))
@@ -568,8 +580,8 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         ONE(I32X4_TRUNC_SAT_F32X4_U, truncate_saturating(t, AOT_F32X4, "llvm.fptoui.sat"))
         ONE(I32X4_TRUNC_SAT_F64X2_S_ZERO, truncate_saturating(t, AOT_F64X2, "llvm.fptosi.sat"))
         ONE(I32X4_TRUNC_SAT_F64X2_U_ZERO, truncate_saturating(t, AOT_F64X2, "llvm.fptoui.sat"))
-        ONE(F32X4_CONVERT_I32X4_S, aot_push(t, aot_signed_to_float(t, aot_pop_vec(t, AOT_I32X4), t->vec[AOT_F32X4])))
-        ONE(F32X4_CONVERT_I32X4_U, convert(t, LLVMUIToFP))
+        ONE(F32X4_CONVERT_I32X4_S, rounded_unary(t, "sitofp", AOT_I32X4, AOT_F32X4))
+        ONE(F32X4_CONVERT_I32X4_U, rounded_unary(t, "uitofp", AOT_I32X4, AOT_F32X4))
         ONE(F64X2_CONVERT_LOW_I32X4_S, convert_low(t, AOT_I32X4, LLVMSIToFP))
         ONE(F64X2_CONVERT_LOW_I32X4_U, convert_low(t, AOT_I32X4, LLVMUIToFP))
         ONE(F64X2_PROMOTE_LOW_F32X4, convert_low(t, AOT_F32X4, LLVMFPExt))

@@ -6,6 +6,8 @@
 
 #include "x86/cpu.h"
 
+struct x86_insn;
+
 /* The CPU state of the guest thread that runs on this host thread. Defined in platform/ (artifact) or by
  * a test. It is the last object of the TLS block: see cpu.h. Hidden, so that accesses are local-exec. */
 extern __thread struct x86_cpu x86_cpu_tls __attribute__((visibility("hidden")));
@@ -32,6 +34,11 @@ _Noreturn void x86_raise(unsigned vector, uint64_t pc);
  * calls this), collect adds the flags to x86_cpu's. */
 void x86_apply_mxcsr(void);
 void x86_collect_mxcsr(void);
+
+/* A fault within a string instruction whose helper was running: x86_this_cpu() has the state before the instruction and gets
+ * what the processor leaves: RCX, RSI, RDI and RAX of LODS after the elements that were done; flags as before (SDM vol. 2,
+ * REP). Does nothing for instructions without rep. */
+void x86_string_faulted(const struct x86_insn *insn);
 
 /* 64 random bits, for rdrand and rdseed. */
 uint64_t x86_random(void);

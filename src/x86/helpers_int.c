@@ -1,4 +1,4 @@
-/* The helpers of integer instructions: cpuid and the clock, wide division, string runs, odds and ends.
+/* The helpers of integer instructions: cpuid and the clock, wide division, odds and ends.
  * See ir/helpers.def for each one's contract. */
 #include <stdbool.h>
 #include <string.h>
@@ -14,11 +14,6 @@ uint64_t helper_div128u(uint64_t high, uint64_t low, uint64_t divisor);
 uint64_t helper_div128s(uint64_t high, uint64_t low, uint64_t divisor);
 void helper_raise(uint32_t vector, uint64_t pc);
 void helper_raise_if(uint32_t condition, uint64_t pc, uint32_t vector);
-void helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control);
-void helper_rep_stos(uint64_t to, uint64_t count, uint64_t value);
-uint64_t helper_rep_lods(uint64_t from, uint64_t count, uint64_t value);
-uint64_t helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control);
-uint64_t helper_rep_scas(uint64_t at, uint64_t count, uint64_t value);
 uint32_t helper_crc32(uint32_t sum, uint64_t v, uint32_t size);
 uint64_t helper_pdep(uint64_t v, uint64_t mask);
 uint64_t helper_pext(uint64_t v, uint64_t mask);
@@ -176,161 +171,6 @@ helper_div128s(uint64_t high, uint64_t low, uint64_t divisor)
     if (q > (UINT64_C(1) << 63) - !opposite)
         return division_result(false, 0, 0);
     return division_result(true, opposite ? -(uint64_t)q : (uint64_t)q, negative ? -r : r);
-}
-
-/* --- string runs ---
- * Addresses wrap at 4 GiB, where nothing is mapped on either side: element by element a run that gets there
- * faults as it should. Whole-range functions are used only within the 4 GiB. */
-
-static bool
-in_range(uint32_t address, uint64_t count, unsigned size, bool down)
-{
-    uint64_t bytes;
-
-    if (count > UINT32_MAX)
-        return false;
-    bytes = count * size;
-    if (down)
-        return bytes <= (uint64_t)address + size && address + (uint64_t)size <= UINT64_C(1) << 32;
-    return address + bytes <= UINT64_C(1) << 32;
-}
-
-static uint64_t
-load(uint32_t address, unsigned size)
-{
-    uint64_t v = 0;
-
-    switch (size) {
-    case 1: return *(volatile uint8_t *)x86_guest(address);
-    case 2: memcpy(&v, x86_guest(address), 2); return v;
-    case 4: memcpy(&v, x86_guest(address), 4); return v;
-    default: memcpy(&v, x86_guest(address), 8); return v;
-    }
-}
-
-static void
-store(uint32_t address, unsigned size, uint64_t v)
-{
-    switch (size) {
-    case 1: *(volatile uint8_t *)x86_guest(address) = (uint8_t)v; break;
-    case 2: memcpy(x86_guest(address), &v, 2); break;
-    case 4: memcpy(x86_guest(address), &v, 4); break;
-    default: memcpy(x86_guest(address), &v, 8); break;
-    }
-}
-
-static unsigned
-control_size(uint32_t control)
-{
-    return control & 15;
-}
-
-static bool
-control_down(uint32_t control)
-{
-    return control >> 8 & 1;
-}
-
-void
-helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control)
-{
-    uint32_t to = (uint32_t)addresses, from = (uint32_t)(addresses >> 32);
-    unsigned size = control_size(control);
-    bool down = control_down(control);
-    uint32_t step = down ? -size : size;
-    uint64_t bytes = count * size;
-
-    if (in_range(to, count, size, down) && in_range(from, count, size, down)) {
-        uint32_t low_to = down ? (uint32_t)(to + size - bytes) : to;
-        uint32_t low_from = down ? (uint32_t)(from + size - bytes) : from;
-        bool overlap = low_to < low_from + bytes && low_from < low_to + bytes;
-
-        /* Overlapping in the direction of the copy, it repeats a pattern; memmove would not. */
-        if (!overlap || (down ? low_to > low_from : low_to < low_from)) {
-            if (count != 0)
-                memmove(x86_guest(low_to), x86_guest(low_from), bytes);
-            return;
-        }
-    }
-    for (; count != 0; count--, to += step, from += step)
-        store(to, size, load(from, size));
-}
-
-void
-helper_rep_stos(uint64_t at, uint64_t count, uint64_t value)
-{
-    uint32_t to = (uint32_t)at, control = (uint32_t)(at >> 32);
-    unsigned size = control_size(control);
-    bool down = control_down(control), same = true;
-    uint32_t step = down ? -size : size;
-
-    for (unsigned i = 1; i < size; i++)
-        same &= (uint8_t)(value >> i * 8) == (uint8_t)value;
-    if (same && in_range(to, count, size, down)) {
-        uint32_t low = down ? (uint32_t)(to + size - count * size) : to;
-
-        if (count != 0)
-            memset(x86_guest(low), (uint8_t)value, count * size);
-        return;
-    }
-    for (; count != 0; count--, to += step)
-        store(to, size, value);
-}
-
-uint64_t
-helper_rep_lods(uint64_t at, uint64_t count, uint64_t value)
-{
-    uint32_t from = (uint32_t)at, control = (uint32_t)(at >> 32);
-    unsigned size = control_size(control);
-    uint32_t step = control_down(control) ? -size : size;
-
-    for (; count != 0; count--, from += step)
-        value = load(from, size);
-    return value;
-}
-
-uint64_t
-helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control)
-{
-    uint32_t right = (uint32_t)addresses, left = (uint32_t)(addresses >> 32);
-    unsigned size = control_size(control);
-    uint32_t step = control_down(control) ? -size : size;
-    bool until_equal = control >> 9 & 1;
-    uint64_t a = 0, b = 0, n = 0;
-
-    while (n < count) {
-        a = load(left, size);
-        b = load(right, size);
-        n++;
-        if ((a == b) == until_equal)
-            break;
-        left += step;
-        right += step;
-    }
-    x86_this_cpu()->tmp[0] = a;
-    x86_this_cpu()->tmp[1] = b;
-    return n;
-}
-
-uint64_t
-helper_rep_scas(uint64_t address, uint64_t count, uint64_t value)
-{
-    uint32_t at = (uint32_t)address, control = (uint32_t)(address >> 32);
-    unsigned size = control_size(control);
-    uint32_t step = control_down(control) ? -size : size;
-    bool until_equal = control >> 9 & 1;
-    uint64_t mask = size == 8 ? UINT64_MAX : (UINT64_C(1) << size * 8) - 1;
-    uint64_t b = 0, n = 0;
-
-    while (n < count) {
-        b = load(at, size);
-        n++;
-        if (((value & mask) == b) == until_equal)
-            break;
-        at += step;
-    }
-    x86_this_cpu()->tmp[0] = b;
-    return n;
 }
 
 /* --- CRC-32C, polynomial 0x11edc6f41, bits reflected (SDM vol. 2, CRC32) --- */

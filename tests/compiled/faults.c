@@ -23,7 +23,8 @@ static struct {
     greg_t gregs[NGREG];
     uint64_t xmm0[2];
 } seen;
-static uint8_t readable[4096] __attribute__((aligned(4096)));
+enum { PAGE = 4096 };
+static uint8_t *readable; /* a page; below it one that can be written; around both others that cannot be accessed */
 static enum { SKIP, REPAIR_RAX, CALL } reaction;
 static const char *start, *end;
 
@@ -37,7 +38,7 @@ static const char *start, *end;
             "mov 64+in(%rip), %rdi; mov 72+in(%rip), %rsi; mov 80+in(%rip), %rbp; mov 88+in(%rip), %rbx\n"             \
             "mov 96+in(%rip), %rdx; mov 104+in(%rip), %rax; mov 112+in(%rip), %rcx\n"                                  \
             "sub $64, %rsp\n"                                                                                          \
-            #name "_start: " insn "\n" #name "_end:\n"                                                                 \
+            #name "_start: " insn "\n" #name "_end: cld\n"                                                            \
             "mov %r8, out(%rip); mov %r9, 8+out(%rip); mov %r10, 16+out(%rip); mov %r11, 24+out(%rip)\n"               \
             "mov %r12, 32+out(%rip); mov %r13, 40+out(%rip); mov %r14, 48+out(%rip); mov %r15, 56+out(%rip)\n"         \
             "mov %rdi, 64+out(%rip); mov %rsi, 72+out(%rip); mov %rbp, 80+out(%rip); mov %rbx, 88+out(%rip)\n"         \
@@ -66,6 +67,17 @@ static const char *start, *end;
     P(pop_mem, "pop (%rax)")                                                                                           \
     P(call_mem, "call *(%rax)")                                                                                        \
     P(movs, "mov %rax, %rsi; movsq")                                                                                   \
+    P(rep_movsb, "lea 4000(%rdi), %rsi; lea -4000(%rdi), %rdi; mov $200, %ecx; std; rep movsb")                            \
+    P(rep_movsq, "lea 1023(%rdi), %rsi; lea -100(%rdi), %rdi; rep movsq")                                              \
+    P(rep_movsd_from, "lea 4037(%rdi), %rsi; lea -4096(%rdi), %rdi; mov $150, %ecx; rep movsl")                         \
+    P(rep_movsw_over, "lea -40(%rdi), %rsi; lea -37(%rdi), %rdi; mov $100, %ecx; rep movsw")                            \
+    P(rep_stosb, "lea -300(%rdi), %rdi; mov $400, %ecx; rep stosb")                                                     \
+    P(rep_stosq, "lea -77(%rdi), %rdi; mov $0x1112131415161718, %rax; rep stosq")                                       \
+    P(rep_stosd_32, "lea -12(%rdi), %edi; rep stosl %es:(%edi)")                                                        \
+    P(rep_lodsw, "lea 4000(%rdi), %rsi; mov $100, %ecx; rep lodsw")                                                     \
+    P(rep_lodsd, "lea 4000(%rdi), %rsi; mov $100, %ecx; rep lodsl")                                                     \
+    P(repe_cmpsb, "lea 256(%rdi), %rsi; mov $5000, %ecx; repe cmpsb")                                              \
+    P(repne_scasd, "lea 3001(%rdi), %rdi; mov $0x12345, %eax; mov $-1, %rcx; repne scasl")                              \
     P(after_changes, "add $5, %rbx; lea 9(%rdx,%rbp), %r8; push %rdx; inc %r15; mov (%rax), %rcx; pop %rdx")           \
     P(sse_load, "movups (%rax), %xmm0")                                                                                \
     P(sse_aligned, "movaps (%rdi), %xmm0; paddd 16(%rdi), %xmm0; movups 1(%rdi), %xmm0; mov (%rax), %rbx")               \
@@ -104,7 +116,7 @@ void
 call_c(void)
 {
     callee();
-    mprotect(readable, sizeof readable, PROT_READ | PROT_WRITE);
+    mprotect(readable, PAGE, PROT_READ | PROT_WRITE);
 }
 
 static void
@@ -138,10 +150,10 @@ print_state(const char *what, const uint64_t *gpr, uint64_t rsp, const uint64_t 
 {
     printf("  %s", what);
     for (int i = 0; i < 15; i++) {
-        uint64_t at = gpr[i] - (uint64_t)(uintptr_t)readable;
+        int64_t at = (int64_t)(gpr[i] - (uint64_t)(uintptr_t)readable);
 
-        if (at < sizeof readable)
-            printf(" readable+%llu", (unsigned long long)at);
+        if (at >= -2 * PAGE && at <= PAGE)
+            printf(" readable%+lld", (long long)at);
         else
             printf(" %llx", (unsigned long long)gpr[i]);
     }
@@ -157,6 +169,8 @@ run(const char *name, void (*probe)(void), const char *from, const char *to)
 
     for (int i = 0; i < 16; i++)
         in.gpr[i] = 0x1000100 + (uint64_t)i * 0x11;
+    for (unsigned i = 0; i < PAGE; i++)
+        (readable - PAGE)[i] = (uint8_t)(i * 5);
     in.gpr[8] = (uint64_t)(uintptr_t)readable;
     in.gpr[13] = 0x2000;
     in.gpr[14] = 0x40;
@@ -170,8 +184,8 @@ run(const char *name, void (*probe)(void), const char *from, const char *to)
     for (int i = 0; i < 15; i++)
         gpr[i] = (uint64_t)seen.gregs[order[i]];
     printf("%s: signal %d code %d address ", name, seen.sig, seen.code);
-    if (seen.address - (uint64_t)(uintptr_t)readable < sizeof readable)
-        printf("readable+%d", (int)(seen.address - (uint64_t)(uintptr_t)readable));
+    if (seen.address - (uint64_t)(uintptr_t)readable + 2 * PAGE <= 3 * PAGE)
+        printf("readable%+d", (int)(seen.address - (uint64_t)(uintptr_t)readable));
     else if (seen.address - (uint64_t)(uintptr_t)from < 64)
         printf("rip+%d", (int)(seen.address - (uint64_t)(uintptr_t)from));
     else
@@ -179,6 +193,13 @@ run(const char *name, void (*probe)(void), const char *from, const char *to)
     printf(" rip +%d\n", (int)((uint64_t)seen.gregs[REG_RIP] - (uint64_t)(uintptr_t)from));
     print_state("seen", gpr, (uint64_t)seen.gregs[REG_RSP], seen.xmm0);
     print_state("then", out.gpr, out.gpr[15], out.xmm0);
+    if (strncmp(name, "rep", 3) == 0 && strchr("_en", name[3])) {
+        uint32_t sum = 0;
+
+        for (unsigned i = 0; i < PAGE; i++)
+            sum = sum * 31 + (readable - PAGE)[i];
+        printf("  written %08x\n", sum);
+    }
 }
 
 int
@@ -191,9 +212,13 @@ main(void)
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &sa, NULL);
     sigaction(SIGSEGV, &sa, NULL);
-    for (unsigned i = 0; i < sizeof readable; i++)
+    readable = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    mprotect(readable, PAGE, PROT_NONE);
+    readable += 2 * PAGE;
+    mprotect(readable + PAGE, PAGE, PROT_NONE);
+    for (unsigned i = 0; i < PAGE; i++)
         readable[i] = (uint8_t)(i * 7);
-    mprotect(readable, sizeof readable, PROT_READ);
+    mprotect(readable, PAGE, PROT_READ);
     for (int round = 0; round < 2; round++) {
         reaction = SKIP;
 #define P(name, insn) run(#name, probe_##name, probe_##name##_start, probe_##name##_end);
@@ -207,7 +232,7 @@ main(void)
     run("repaired after_changes", probe_after_changes, probe_after_changes_start, probe_after_changes_end);
     reaction = CALL;
     for (int i = 0; i < 3; i++) {
-        mprotect(readable, sizeof readable, PROT_READ);
+        mprotect(readable, PAGE, PROT_READ);
         run("called", probe_store_readable, probe_store_readable_start, probe_store_readable_end);
     }
     printf("called %d\n", called);

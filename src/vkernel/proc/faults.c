@@ -19,10 +19,12 @@
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/helpers.h"
+#include "x86/x86.h"
 
-enum { STACK_MARGIN = 64 << 10, SCANNED_WORDS = 1024 };
+enum { STACK_MARGIN = 64 << 10, MAX_HELPER_FRAME = 4096 };
 
 static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
+static bool pending_exact; /* x86_cpu_tls has the state before the instruction */
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
 
@@ -135,18 +137,21 @@ fault_inside(uint64_t host)
     return v && v->start <= guest;
 }
 
-/* A fault in a helper: is the code that called it precise? Then all state is in its globals. The first word on the stack
- * that is an address of compiled code is where the helper returns to; C has no use for others. */
+/* A fault in a helper: is the code that called it precise? Then all state is in its globals. Helpers keep frame pointers
+ * (x86/meson.build); what they call in the C library keeps theirs. */
 static bool
 called_precisely(const struct platform_fault *f)
 {
-    const uint64_t *word = (const uint64_t *)(uintptr_t)(f->host[X86_RSP] & ~7ull);
+    uint64_t frame = f->host[X86_RBP], low = f->host[X86_RSP];
 
-    for (unsigned i = 0; i < SCANNED_WORDS; i++) {
-        enum fault_code code = fault_code_at(word[i]);
+    while (frame >= low && frame - low < MAX_HELPER_FRAME && frame % 8 == 0) {
+        const uint64_t *saved = (const uint64_t *)(uintptr_t)frame; /* the caller's frame, the return address */
+        enum fault_code code = fault_code_at(saved[1]);
 
         if (code != FAULT_CODE_NONE)
             return code == FAULT_CODE_PRECISE;
+        low = frame + 1;
+        frame = saved[0];
     }
     return false;
 }
@@ -160,6 +165,9 @@ find_state(const struct platform_fault *f)
         x86_this_cpu()->rip = eval_fault_address(sched_current->process->mm->eval);
         return true;
     }
+    /* Arithmetic has no records: the nearest one is another instruction's. */
+    if (f->sig == SIGFPE && code != FAULT_CODE_NONE)
+        return false;
     return code == FAULT_CODE_PRECISE ? fault_map_apply(f) : code == FAULT_CODE_NONE && called_precisely(f);
 }
 
@@ -257,16 +265,14 @@ fault_detail(void)
 static void
 on_guest_fault(const struct platform_fault *f)
 {
-    bool exact;
-
     if (is_protection(f) && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
-    exact = find_state(f);
+    pending_exact = find_state(f);
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
     if (platform_mode == PLATFORM_EVAL)
         lockstep_caught(LOCKSTEP_FAULT, fault_detail());
-    if (!exact && !lockstep_on) { /* that finds the state by itself */
+    if (!pending_exact && !lockstep_on) { /* that finds the state by itself */
         guess_state(f);
         if (has_handler(f->sig) && platform_fault_divert(f, sched_current->fiber, run_handler_below))
             return;
@@ -288,6 +294,19 @@ fault_refuse_change(const struct fault_record *fault)
     group_exit(SIGSEGV);
 }
 
+/* What a string instruction did before it faulted. */
+static void
+finish_string(void)
+{
+    uint64_t rip = x86_this_cpu()->rip, image_base;
+    size_t left = 0;
+    const uint8_t *bytes = run_fetch(NULL, rip, &left, &image_base);
+    struct x86_insn insn;
+
+    if (bytes && x86_decode(bytes, left, rip, &insn) > 0)
+        x86_string_faulted(&insn);
+}
+
 void
 fault_deliver(void)
 {
@@ -304,6 +323,8 @@ fault_deliver(void)
         run_trap(pending_trap, pending_trap_pc);
         return;
     }
+    if (pending_exact || lockstep_on)
+        finish_string();
     if (sig == SIGFPE) {
         signal_force(SIGFPE, pending_fault.code, x86_cpu_tls.rip, 19);
         return;
