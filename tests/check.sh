@@ -106,7 +106,7 @@ fuzzers() {
 
 warm_rebuild() { # at most 15 s
     local start=$SECONDS
-    "$ingot" build -q --cache "$build/cache" "$image" -o "$build/rebuilt.ingot" || return 1
+    "$ingot" build -q --cache "$build/cache" --report "$build/report.json" "$image" -o "$build/rebuilt.ingot" || return 1
     cmp "$build/rebuilt.ingot" "$artifact" || { echo "a rebuild from the cache differs"; return 1; }
     rm -f "$build/rebuilt.ingot"
     echo "$((SECONDS - start)) s"
@@ -128,7 +128,8 @@ if [ "$mode" = long ]; then
 else
     single decode-image "$build/tests/x86/x86_oracle" elf "$image"
 fi
-table programs
+rm -f "$logs/programs.stats"
+table programs --stats "$logs/programs.stats"
 for stress in unwind budget evaluate; do
     if [ "$mode" = long ]; then
         table "programs-$stress" --stress "$stress"
@@ -147,6 +148,7 @@ single megabinary megabinary
 single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
 single v8-compile v8_compile
 single warm-rebuild warm_rebuild
+script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 single asan-build sanitized_build
 unit asan-unit-tests "$build-asan" "vkernel.*|options"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
