@@ -7,6 +7,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,65 @@ unix_sockets(void)
     close(c);
 }
 
+/* A connection that was not waited for is told later, once. */
+static void
+connect_later(const struct sockaddr_in *in)
+{
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), error = -1;
+    struct pollfd p = {c, POLLIN | POLLOUT | POLLRDHUP, 0};
+    socklen_t n = sizeof error;
+    char buf[4];
+
+    SHOW(connect(c, (const struct sockaddr *)in, sizeof *in));
+    SHOW(poll(&p, 1, 5000));
+    printf("revents %x\n", p.revents);
+    SHOW(connect(c, (const struct sockaddr *)in, sizeof *in));
+    SHOW(connect(c, (const struct sockaddr *)in, sizeof *in));
+    SHOW(getsockopt(c, SOL_SOCKET, SO_ERROR, &error, &n));
+    printf("error %d\n", error);
+    SHOW(recv(c, buf, sizeof buf, 0));
+    close(c);
+    p.fd = c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    SHOW(connect(c, (const struct sockaddr *)in, sizeof *in));
+    SHOW(poll(&p, 1, 5000));
+    SHOW(getsockopt(c, SOL_SOCKET, SO_ERROR, &error, &n));
+    printf("error %d\n", error);
+    SHOW(recv(c, buf, sizeof buf, 0));
+    SHOW(connect(c, (const struct sockaddr *)in, sizeof *in));
+    SHOW(poll(&p, 1, 0));
+    printf("revents %x\n", p.revents & (POLLHUP | POLLERR | POLLOUT));
+    close(c);
+}
+
+/* More than fits into one batch of any kernel's. */
+static void
+many_ready(void)
+{
+    enum { MANY = 300 };
+    static struct epoll_event out[MANY];
+    int ep = epoll_create1(0), fd[MANY], distinct = 0;
+    static bool seen[MANY];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        struct epoll_event e = {.events = i % 2 ? EPOLLIN : EPOLLIN | EPOLLET, .data.u32 = i};
+
+        fd[i] = eventfd(1, 0);
+        epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &e);
+    }
+    SHOW(epoll_wait(ep, out, 130, 0));
+    for (int i = 0; i < 130; i++)
+        seen[out[i].data.u32] = true;
+    SHOW(epoll_wait(ep, out, MANY, 0) > 150);
+    for (int i = 0; i < MANY; i++)
+        seen[out[i].data.u32] = true;
+    for (int i = 0; i < MANY; i++) {
+        distinct += seen[i];
+        close(fd[i]);
+    }
+    printf("distinct %d\n", distinct);
+    close(ep);
+}
+
 static void
 inet_sockets(void)
 {
@@ -224,6 +284,14 @@ inet_sockets(void)
     c = socket(AF_INET, SOCK_STREAM, 0);
     SHOW(connect(c, (struct sockaddr *)&in, sizeof in));
     close(c);
+    l = socket(AF_INET, SOCK_STREAM, 0);
+    in.sin_port = 0;
+    bind(l, (struct sockaddr *)&in, sizeof in);
+    listen(l, 10);
+    getsockname(l, (struct sockaddr *)&in, &n);
+    connect_later(&in);
+    close(l);
+    connect_later(&in);
     u = socket(AF_INET, SOCK_DGRAM, 0);
     v = socket(AF_INET, SOCK_DGRAM, 0);
     in.sin_port = 0;
@@ -314,6 +382,7 @@ main(void)
     signal(SIGPIPE, SIG_IGN);
     alarm(20);
     polling();
+    many_ready();
     unix_sockets();
     inet_sockets();
     terminals();

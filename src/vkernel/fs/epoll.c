@@ -175,14 +175,12 @@ sys_epoll_ctl(const uint64_t a[6])
     }
 }
 
-/* Fills out with at most max events; level-triggered items go to the back of the ready list for the next call. */
+/* Fills out with at most max events; level-triggered items go to the list `again`. */
 static unsigned
-collect(struct epoll *ep, struct epoll_event *out, unsigned max)
+collect(struct epoll *ep, struct list *again, struct epoll_event *out, unsigned max)
 {
-    struct list again;
     unsigned n = 0;
 
-    list_init(&again);
     while (n < max && !list_empty(&ep->ready)) {
         struct epoll_item *it = list_entry(ep->ready.next, struct epoll_item, of_ready);
         unsigned events = item_events(it);
@@ -195,15 +193,36 @@ collect(struct epoll *ep, struct epoll_event *out, unsigned max)
         if (it->event.events & EPOLLONESHOT)
             it->event.events &= EPOLLONESHOT | EPOLLET | EPOLLWAKEUP;
         else if (!(it->event.events & EPOLLET))
-            list_append(&again, &it->of_ready);
+            list_append(again, &it->of_ready);
     }
+    return n;
+}
+
+/* At most max events to the guest; level-triggered items come to the back of the ready list for the next call. */
+static int64_t
+collect_for_guest(struct epoll *ep, guest_addr out, unsigned max)
+{
+    struct epoll_event batch[BATCH];
+    struct list again;
+    int64_t done = 0;
+    unsigned n;
+
+    list_init(&again);
+    do {
+        n = collect(ep, &again, batch, max - done < BATCH ? max - (unsigned)done : BATCH);
+        if (n && copy_to_guest(out + (guest_addr)done * sizeof batch[0], batch, n * sizeof batch[0]) < 0) {
+            done = done ? done : -EFAULT;
+            break;
+        }
+        done += n;
+    } while (n == BATCH);
     while (!list_empty(&again)) {
         struct list *p = again.next;
 
         list_remove(p);
         list_append(&ep->ready, p);
     }
-    return n;
+    return done;
 }
 
 static bool
@@ -288,7 +307,6 @@ static int64_t
 epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
 {
     struct file *f = fd_file((int)fd);
-    struct epoll_event batch[BATCH];
     int64_t done = 0, r = 0;
 
     if (!f)
@@ -300,8 +318,7 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
         struct epoll *ep = f->data;
 
         host_watch_refresh();
-        /* One batch only: a level-triggered item would come again. */
-        done = collect(ep, batch, max < BATCH ? (unsigned)max : BATCH);
+        done = collect_for_guest(ep, out, (unsigned)max);
         if (done || deadline == 0)
             break;
         r = wait_on(&ep->queue, deadline);
@@ -309,8 +326,6 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
             break;
     }
     file_put(f);
-    if (done && copy_to_guest(out, batch, (size_t)done * sizeof batch[0]) < 0)
-        return -EFAULT;
     return done ? done : r == -ETIMEDOUT ? 0 : r == -ERESTARTSYS ? -EINTR : r;
 }
 

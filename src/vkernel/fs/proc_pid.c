@@ -754,3 +754,11 @@ static const struct pseudo pid_children[] = {
 };
 
 const struct pseudo proc_pid_entry = {.name = "pid", .mode = S_IFDIR | 0555, .children = pid_children};
+
+int
+procfs_pid(const struct file *f)
+{
+    const struct pseudo_key *key = pseudofs_directory(f, &proc_pid_entry);
+
+    return key ? key->pid : 0;
+}

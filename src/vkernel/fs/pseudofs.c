@@ -361,6 +361,14 @@ static const struct file_ops pseudo_dir_ops = {
     .getdents = pseudo_getdents,
 };
 
+const struct pseudo_key *
+pseudofs_directory(const struct file *f, const struct pseudo *entry)
+{
+    const struct node *n = f->ops == &pseudo_dir_ops ? f->inode->data : NULL;
+
+    return n && n->entry == entry ? &n->key : NULL;
+}
+
 static int
 pseudo_open(struct inode *i, struct file *f)
 {

@@ -39,6 +39,8 @@ struct pseudo {
 };
 
 struct superblock *pseudofs_new(const char *type, uint64_t magic, const struct pseudo *root);
+/* What an open directory of this entry is about; NULL for other files. */
+const struct pseudo_key *pseudofs_directory(const struct file *f, const struct pseudo *entry);
 int pseudofs_mount(struct dentry *root, const char *name, struct superblock *sb);
 
 extern const struct pseudo proc_pid_entry, proc_task_entry; /* proc_pid.c */

@@ -232,6 +232,7 @@ int chrdev_open(struct inode *inode, struct file *f);
 void pipe_inode_evict(struct inode *inode);
 int devfs_mount(struct dentry *root);
 int procfs_mount(struct dentry *root);
+int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
 int sysfs_mount(struct dentry *root);
 extern const char *vfs_hostname;
 

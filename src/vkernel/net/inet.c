@@ -259,6 +259,35 @@ settle_local(struct socket *s, const struct endpoint *to)
     }
 }
 
+/* As on Linux, where even the loopback's answer comes later: a first call starts, one after it tells what became of it. */
+static int
+tcp_connect_started(struct socket *s)
+{
+    s->connecting = true;
+    return -EINPROGRESS;
+}
+
+static int
+tcp_connect_refused(struct socket *s)
+{
+    s->error = ECONNREFUSED;
+    s->shut_read = s->shut_write = true;
+    return tcp_connect_started(s);
+}
+
+static int
+tcp_connect_result(struct socket *s)
+{
+    int error = s->error;
+
+    s->connecting = false;
+    if (s->connected)
+        return 0;
+    s->error = 0;
+    s->shut_read = s->shut_write = false;
+    return error ? -error : -ECONNABORTED;
+}
+
 static int
 tcp_connect(struct socket *s, const struct address *a)
 {
@@ -271,6 +300,8 @@ tcp_connect(struct socket *s, const struct address *a)
     r = parse(s, a, &to);
     if (r < 0)
         return r;
+    if (s->connecting)
+        return tcp_connect_result(s);
     if (s->listening || s->connected)
         return -EISCONN;
     if (!is_local(&to.ip))
@@ -278,7 +309,7 @@ tcp_connect(struct socket *s, const struct address *a)
     loopback_for(&to);
     listener = find_bound(SOCK_STREAM, &to, NULL);
     if (!listener)
-        return -ECONNREFUSED;
+        return tcp_connect_refused(s);
     if (listener->pending_count > listener->backlog)
         return -EAGAIN;
     r = autobind(s, &to);
@@ -294,7 +325,8 @@ tcp_connect(struct socket *s, const struct address *a)
     memcpy(server->options, listener->options, sizeof server->options);
     server->option_count = listener->option_count;
     s->remote = format(s->family, &to);
-    return stream_offer(s, listener, server);
+    r = stream_offer(s, listener, server);
+    return r < 0 ? r : tcp_connect_started(s);
 }
 
 static int

@@ -59,7 +59,8 @@ struct option_out {
  * take QUEUE_SOCKET_OPS. */
 struct socket_ops {
     int (*bind)(struct socket *s, const struct address *a);
-    /* -EAGAIN, -EINPROGRESS, -EALREADY: a blocking call sleeps on the socket's queues or dgram_space and asks again. */
+    /* -EAGAIN, -EINPROGRESS, -EALREADY: a blocking call sleeps on the socket's queues or dgram_space and asks again, after
+     * -EINPROGRESS as soon as poll says that it is writable. */
     int (*connect)(struct socket *s, const struct address *a);
     int (*listen)(struct socket *s, unsigned backlog);
     int (*accept)(struct socket *s, struct socket **out);
@@ -85,6 +86,7 @@ struct socket {
     struct inode *inode;        /* of its file; not a reference */
     bool open;                  /* its file exists (or will: in an accept queue) */
     bool listening, connected, bound;
+    bool connecting;            /* a connect() began whose outcome nobody has asked for */
     bool shut_read, shut_write; /* shut_read also when the other end shut or closed */
     bool peer_gone;
     int error;                  /* SO_ERROR */

@@ -201,6 +201,8 @@ sys_connect(const uint64_t a[6])
         r = s->ops->connect(s, &addr);
         if ((r != -EAGAIN && r != -EINPROGRESS && r != -EALREADY) || (f->flags & O_NONBLOCK))
             break;
+        if (r == -EINPROGRESS && (s->ops->poll(s) & (POLLOUT | POLLERR)))
+            continue;
         /* The listener's queue is full, or the answer is still under way. */
         w = socket_wait(s, true, &deadline);
         if (w < 0) {

@@ -9,6 +9,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/helpers.h"
@@ -108,14 +109,14 @@ sys_pidfd_send_signal(const uint64_t a[6])
 {
     struct file *f = fd_file((int)a[0]);
     siginfo_t info = {.si_signo = (int)a[1], .si_code = SI_USER};
+    int r, proc_pid = f && f->ops != &pidfd_ops ? procfs_pid(f) : 0;
     struct process *p;
-    int r;
 
-    if (!f || f->ops != &pidfd_ops)
+    if (!f || (f->ops != &pidfd_ops && proc_pid == 0))
         return -EBADF;
     if (a[3] || (int)a[1] < 0 || (int)a[1] > 64)
         return -EINVAL;
-    p = pidfd_process(f);
+    p = proc_pid ? process_find(proc_pid) : pidfd_process(f);
     if (!p || p->zombie)
         return -ESRCH;
     info.si_pid = current_process()->pid;
@@ -230,6 +231,7 @@ do_clone(const struct clone_args_kernel *c)
         t->blocked = self->saved_blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
     t->policy = self->policy;
+    t->priority = self->priority;
     x86_collect_mxcsr();
     t->cpu = x86_cpu_tls;
     t->cpu.gpr[X86_RAX] = 0;

@@ -250,16 +250,13 @@ sys_sched_getscheduler(const uint64_t a[6])
     return (a[0] ? task_find((int)a[0]) : sched_current)->policy;
 }
 
-int64_t
-sys_sched_setscheduler(const uint64_t a[6])
+static int64_t
+set_policy(struct task *t, int policy, guest_addr param)
 {
-    int policy = (int)a[1] & ~0x40000000, priority;
-    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
     bool realtime = policy == SCHED_FIFO || policy == SCHED_RR;
+    int priority;
 
-    if ((int)a[0] < 0 || !known_policy(policy))
-        return -EINVAL;
-    if (copy_from_guest(&priority, a[2], sizeof priority) < 0)
+    if (copy_from_guest(&priority, param, sizeof priority) < 0)
         return -EFAULT;
     if (!t)
         return -ESRCH;
@@ -268,29 +265,40 @@ sys_sched_setscheduler(const uint64_t a[6])
     if (realtime && !capable(CAP_SYS_NICE_BIT))
         return -EPERM;
     t->policy = policy;
+    t->priority = priority;
     return 0;
+}
+
+int64_t
+sys_sched_setscheduler(const uint64_t a[6])
+{
+    int policy = (int)a[1] & ~0x40000000;
+
+    if ((int)a[0] < 0 || !a[2] || !known_policy(policy))
+        return -EINVAL;
+    return set_policy(a[0] ? task_find((int)a[0]) : sched_current, policy, a[2]);
 }
 
 int64_t
 sys_sched_getparam(const uint64_t a[6])
 {
-    int zero = 0;
+    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
 
-    if ((int)a[0] < 0)
+    if ((int)a[0] < 0 || !a[1])
         return -EINVAL;
-    if (a[0] && !task_find((int)a[0]))
+    if (!t)
         return -ESRCH;
-    return copy_to_guest(a[1], &zero, sizeof zero) < 0 ? -EFAULT : 0;
+    return copy_to_guest(a[1], &t->priority, sizeof t->priority) < 0 ? -EFAULT : 0;
 }
 
 int64_t
 sys_sched_setparam(const uint64_t a[6])
 {
-    int priority;
+    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
 
-    if (copy_from_guest(&priority, a[1], sizeof priority) < 0)
-        return -EFAULT;
-    return priority ? -EINVAL : 0;
+    if ((int)a[0] < 0 || !a[1])
+        return -EINVAL;
+    return set_policy(t, t ? t->policy : SCHED_OTHER, a[1]);
 }
 
 int64_t

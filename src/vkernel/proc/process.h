@@ -93,7 +93,7 @@ struct task {
     enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
     bool queued, killable_only, preempted;
     char comm[16];
-    int policy;                  /* SCHED_*: kept and shown only */
+    int policy, priority;        /* SCHED_* and its static priority: kept and shown only */
     struct platform_fiber *fiber;
     struct platform_jump base;   /* the base dispatcher of the fiber */
     struct run_frame *frame;     /* innermost nested run */

@@ -114,6 +114,20 @@ main(int argc, char **argv)
     printf("limit %d", setrlimit(RLIMIT_NOFILE, &r));
     getrlimit(RLIMIT_NOFILE, &r);
     printf(" %d\n", (int)r.rlim_cur);
+    {
+        struct sched_param none = {0}, five = {5};
+        int dir = open("/proc/self", O_DIRECTORY), other = open("/proc", O_DIRECTORY);
+
+        printf("setparam %d %d %d", sched_setparam(0, &none), sched_setparam(0, &five), errno);
+        printf(" %d %d", sched_setparam(-1, &none), errno);
+        printf(" %d %d", sched_setparam(999999, &none), errno);
+        printf(" %d %d\n", sched_setparam(0, NULL), errno);
+        printf("getparam %d %d", sched_getparam(999999, &five), errno);
+        printf(" %d %d\n", sched_getparam(0, &five), five.sched_priority);
+        printf("batch %d %d\n", sched_setscheduler(0, SCHED_BATCH, &none), sched_getscheduler(0));
+        printf("signal by /proc %d", (int)syscall(SYS_pidfd_send_signal, dir, 0, NULL, 0));
+        printf(" %d %d\n", (int)syscall(SYS_pidfd_send_signal, other, 0, NULL, 0), errno);
+    }
     printf("kill 0 %d\n", kill(getpid(), 0));
     printf("no such %d\n", kill(999999, 0) == -1 && errno == ESRCH);
     printf("unknown call %d\n", (int)syscall(1000) == -1 && errno == ENOSYS);
