@@ -37,7 +37,7 @@ x86_raise(unsigned vector, uint64_t pc)
 }
 
 void
-x86_apply_mxcsr(void)
+x86_mxcsr_loaded(uint64_t pc)
 {
 }
 

@@ -236,6 +236,18 @@ found:
 #define RETURN_V128(e) D(r_t) = (r_t){0} | (e)
 #define SIMD(name, r, a, b, c, sub)
 #define HOST(name, r, a, b, immediate)
+    /* Floating point may fault; its operands are read behind this. */
+#define FLOAT_V    0
+#define FLOAT_I32  0
+#define FLOAT_I64  0
+#define FLOAT_V128 0
+#define FLOAT_F32  1
+#define FLOAT_F64  1
+#define SAY_WHERE(r, ta)                         \
+    if (FLOAT_##r || FLOAT_##ta) {               \
+        ev->current = op;                        \
+        __asm__ volatile("" ::: "memory");       \
+    }
 #define A   OPERAND(a_t, a)
 #define B   OPERAND(b_t, b)
 #define C   OPERAND(c_t, c)
@@ -246,6 +258,7 @@ found:
     G_##name:                                     \
     {                                             \
         TYPES(r, ta, tb, tc);                     \
+        SAY_WHERE(r, ta)                          \
         RETURN_##r(expression);                   \
         NEXT;                                     \
     }
@@ -266,6 +279,7 @@ found:
     {                                                         \
         TYPES(r, ta, tb, tc);                                 \
         const b_t b_ __attribute__((unused)) = IMMEDIATE_##tb(op->imm); \
+        SAY_WHERE(r, ta)                                      \
         RETURN_##r(expression);                               \
         NEXT;                                                 \
     }

@@ -60,7 +60,7 @@ has_effect(const struct ir_op *op)
     case IR_V128_LOAD64_ZERO:
         return true;
     default:
-        return (op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG) ||
+        return (op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG) || ir_op_computes_float(op) ||
                (info->result == IR_V && op->op != IR_GET);
     }
 }

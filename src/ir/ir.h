@@ -193,6 +193,8 @@ bool ir_is_const(const struct ir_build *b, ir_value v, uint64_t *out); /* CONST3
 bool ir_op_is_pure(const struct ir_op *op);
 /* May it fault for an address: loads, stores, atomics, helpers that touch memory. */
 bool ir_op_accesses(const struct ir_op *op);
+/* Does it set exception flags of MXCSR, and fault with the exception unmasked: arithmetic, comparisons, conversions. */
+bool ir_op_computes_float(const struct ir_op *op);
 /* Sets of states, one bit per enum x86_state. */
 #define IR_STATE_BIT(s) (UINT64_C(1) << (s))
 #define IR_STATES_ALL (IR_STATE_BIT(X86_S_COUNT) - 1)

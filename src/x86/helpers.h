@@ -30,9 +30,10 @@ x86_guest(uint32_t address)
  * or a test; never returns. */
 _Noreturn void x86_raise(unsigned vector, uint64_t pc);
 
-/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. Apply loads it (ldmxcsr's helper
- * calls this), collect adds the flags to x86_cpu's. */
-void x86_apply_mxcsr(void);
+/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. The helper of the instruction at pc that
+ * changed x86_cpu's calls x86_mxcsr_loaded() last, which loads it and need not return: the guest's state is that behind the
+ * instruction. Collect adds the flags to x86_cpu's. */
+void x86_mxcsr_loaded(uint64_t pc);
 void x86_collect_mxcsr(void);
 
 /* A fault within a string instruction whose helper was running: x86_this_cpu() has the state before the instruction and gets

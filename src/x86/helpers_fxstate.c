@@ -149,18 +149,25 @@ helper_stmxcsr(void)
 }
 
 static void
-set_mxcsr(uint32_t v, uint64_t pc)
+check_mxcsr(uint32_t v, uint64_t pc)
 {
     if (v & ~(uint32_t)MXCSR_MASK)
         x86_raise(X87_VECTOR_GP, pc);
+}
+
+/* The last thing an instruction does. */
+static void
+load_mxcsr(uint32_t v, uint64_t pc)
+{
     x86_this_cpu()->mxcsr = v;
-    x86_apply_mxcsr();
+    x86_mxcsr_loaded(pc);
 }
 
 void
 helper_ldmxcsr(uint32_t v, uint64_t pc)
 {
-    set_mxcsr(v, pc);
+    check_mxcsr(v, pc);
+    load_mxcsr(v, pc);
 }
 
 /* --- FXSAVE and XSAVE areas --- */
@@ -237,9 +244,10 @@ helper_fxrstor(uint32_t wide, uint32_t address, uint64_t pc)
     if (address & 15)
         x86_raise(X87_VECTOR_GP, pc);
     memcpy(&a, x86_guest(address), sizeof a);
-    set_mxcsr(a.mxcsr, pc);
+    check_mxcsr(a.mxcsr, pc);
     load_x87(&cpu->x87, &a, wide);
     memcpy(cpu->xmm, a.xmm, sizeof a.xmm);
+    load_mxcsr(a.mxcsr, pc);
 }
 
 void
@@ -279,7 +287,7 @@ helper_xrstor(uint32_t code, uint32_t address, uint64_t pc)
     if ((address & 63) || (header[0] & ~(uint64_t)3) || header[1] || header[2])
         x86_raise(X87_VECTOR_GP, pc);
     if (mask & XSAVE_SSE) {
-        set_mxcsr(a.mxcsr, pc);
+        check_mxcsr(a.mxcsr, pc);
         if (header[0] & XSAVE_SSE)
             memcpy(cpu->xmm, a.xmm, sizeof a.xmm);
         else
@@ -293,4 +301,6 @@ helper_xrstor(uint32_t code, uint32_t address, uint64_t pc)
             memset(cpu->x87.r, 0, sizeof cpu->x87.r);
         }
     }
+    if (mask & XSAVE_SSE)
+        load_mxcsr(a.mxcsr, pc);
 }

@@ -17,6 +17,8 @@ struct state {
 
 struct state in, out; /* for the assembly */
 uint64_t saved_rsp;
+const uint32_t masked = 0x1f80, unmasked = 0, three_unmasked = 0x1f80 & ~0x280u; /* MXCSR; IM, ZM */
+const double bad[2] = {-1, 0};
 static struct {
     int sig, code;
     uint64_t address;
@@ -25,7 +27,7 @@ static struct {
 } seen;
 enum { PAGE = 4096 };
 static uint8_t *readable; /* a page; below it one that can be written; around both others that cannot be accessed */
-static enum { SKIP, REPAIR_RAX, CALL } reaction;
+static enum { SKIP, REPAIR_RAX, CALL, MASK } reaction;
 static const char *start, *end;
 
 /* All registers from `in`, the instruction, all registers to `out`. */
@@ -38,7 +40,7 @@ static const char *start, *end;
             "mov 64+in(%rip), %rdi; mov 72+in(%rip), %rsi; mov 80+in(%rip), %rbp; mov 88+in(%rip), %rbx\n"             \
             "mov 96+in(%rip), %rdx; mov 104+in(%rip), %rax; mov 112+in(%rip), %rcx\n"                                  \
             "sub $64, %rsp\n"                                                                                          \
-            #name "_start: " insn "\n" #name "_end: cld\n"                                                            \
+            #name "_start: " insn "\n" #name "_end: cld; ldmxcsr masked(%rip)\n"                                       \
             "mov %r8, out(%rip); mov %r9, 8+out(%rip); mov %r10, 16+out(%rip); mov %r11, 24+out(%rip)\n"               \
             "mov %r12, 32+out(%rip); mov %r13, 40+out(%rip); mov %r14, 48+out(%rip); mov %r15, 56+out(%rip)\n"         \
             "mov %rdi, 64+out(%rip); mov %rsi, 72+out(%rip); mov %rbp, 80+out(%rip); mov %rbx, 88+out(%rip)\n"         \
@@ -78,6 +80,18 @@ static const char *start, *end;
     P(rep_lodsd, "lea 4000(%rdi), %rsi; mov $100, %ecx; rep lodsl")                                                     \
     P(repe_cmpsb, "lea 256(%rdi), %rsi; mov $5000, %ecx; repe cmpsb")                                              \
     P(repne_scasd, "lea 3001(%rdi), %rdi; mov $0x12345, %eax; mov $-1, %rcx; repne scasl")                              \
+    P(xm_divide, "pxor %xmm1, %xmm1; cvtsi2sd %ecx, %xmm0; ldmxcsr three_unmasked(%rip); inc %rbx; divsd %xmm1, %xmm0")  \
+    P(xm_divide_memory, "ldmxcsr three_unmasked(%rip); inc %rbx; divsd 8+bad(%rip), %xmm0; dec %rbx")                    \
+    P(xm_inexact, "ldmxcsr unmasked(%rip); mov $0x1000001, %r8d; mov $3, %r9d; cvtsi2ss %r8d, %xmm0; mov $4, %r9d")      \
+    P(xm_denormal, "ldmxcsr unmasked(%rip); addps %xmm0, %xmm0; mulps %xmm0, %xmm0")                                    \
+    P(xm_overflow, "movddup bad(%rip), %xmm0; psrlq $1, %xmm0; ldmxcsr unmasked(%rip); xor %ecx, %ecx; mulpd %xmm0, %xmm0; inc %ecx") \
+    P(xm_sqrt, "movsd bad(%rip), %xmm1; ldmxcsr three_unmasked(%rip); lea 5(%rdx), %r11; sqrtsd %xmm1, %xmm0")           \
+    P(xm_compare, "pcmpeqd %xmm1, %xmm1; ldmxcsr three_unmasked(%rip); add $1, %rbx; comisd %xmm1, %xmm0; seta %bl")     \
+    P(xm_convert, "pcmpeqd %xmm1, %xmm1; ldmxcsr three_unmasked(%rip); cvttsd2si %xmm1, %rax; inc %rax")                 \
+    P(xm_maximum, "pcmpeqd %xmm1, %xmm1; ldmxcsr three_unmasked(%rip); inc %r12; maxps %xmm1, %xmm0")                    \
+    P(xm_product, "pcmpeqd %xmm1, %xmm1; psrld $24, %xmm1; pslld $23, %xmm1; ldmxcsr three_unmasked(%rip); inc %r12; dpps $255, %xmm1, %xmm0; inc %r12")  \
+    P(xm_restored, "sub $520, %rsp; and $-16, %rsp; fxsave (%rsp); mov %rbx, %r12; movl $0, 24(%rsp); fxrstor (%rsp)\n"   \
+                   "cvtsi2ss %r11, %xmm0; inc %r12")                                                                    \
     P(after_changes, "add $5, %rbx; lea 9(%rdx,%rbp), %r8; push %rdx; inc %r15; mov (%rax), %rcx; pop %rdx")           \
     P(sse_load, "movups (%rax), %xmm0")                                                                                \
     P(sse_aligned, "movaps (%rdi), %xmm0; paddd 16(%rdi), %xmm0; movups 1(%rdi), %xmm0; mov (%rax), %rbx")               \
@@ -141,6 +155,9 @@ on_fault(int sig, siginfo_t *info, void *context)
         r[REG_RSP] -= 8;
         *(greg_t *)(uintptr_t)r[REG_RSP] = r[REG_RIP];
         r[REG_RIP] = (greg_t)(uintptr_t)call_in_between;
+        break;
+    case MASK:
+        uc->uc_mcontext.fpregs->mxcsr = 0x1f80;
         break;
     }
 }
@@ -230,6 +247,10 @@ main(void)
     run("repaired load8", probe_load8, probe_load8_start, probe_load8_end);
     run("repaired push", probe_push_mem, probe_push_mem_start, probe_push_mem_end);
     run("repaired after_changes", probe_after_changes, probe_after_changes_start, probe_after_changes_end);
+    reaction = MASK;
+    run("masked divide", probe_xm_divide, probe_xm_divide_start, probe_xm_divide_end);
+    run("masked inexact", probe_xm_inexact, probe_xm_inexact_start, probe_xm_inexact_end);
+    run("masked overflow", probe_xm_overflow, probe_xm_overflow_start, probe_xm_overflow_end);
     reaction = CALL;
     for (int i = 0; i < 3; i++) {
         mprotect(readable, PAGE, PROT_READ);

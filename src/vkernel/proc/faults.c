@@ -103,6 +103,28 @@ x86_apply_mxcsr(void)
     _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
 }
 
+void
+x86_mxcsr_loaded(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct x86_insn insn;
+    const uint8_t *bytes;
+    uint64_t image_base;
+    size_t left = 0;
+
+    x86_apply_mxcsr();
+    if (platform_mode != PLATFORM_COMPILED || sched_current->fault || !run_floats_evaluated())
+        return;
+    bytes = run_fetch(NULL, pc, &left, &image_base);
+    if (!bytes || x86_decode(bytes, left, pc, &insn) <= 0)
+        return;
+    cpu->rip = pc + insn.length;
+    platform_mode = PLATFORM_KERNEL;
+    if (lockstep_on)
+        lockstep_end(LOCKSTEP_AT, 0);
+    run_restart();
+}
+
 uint64_t
 x86_random(void)
 {

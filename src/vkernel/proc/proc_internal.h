@@ -37,10 +37,14 @@ bool run_until_returned(const struct fault_record *fault);
 /* For the evaluator (eval_host.fetch), and: is there a compiled entry at the address? */
 const uint8_t *run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base);
 bool run_has_entry(uint64_t address);
+/* Does the evaluator run everything, because floating-point exceptions are unmasked and their handler looks at registers?
+ * Compiled code has no map of its arithmetic (decision 0009). */
+bool run_floats_evaluated(void);
 extern bool stress_unwind, stress_budget, stress_evaluate;
 
 /* --- faults.c --- */
 void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */
+void x86_apply_mxcsr(void); /* the guest's MXCSR becomes the host's */
 void fault_init(void);
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
 bool fault_is_over(const struct fault_record *fault);

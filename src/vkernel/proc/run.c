@@ -16,6 +16,7 @@
 #include "ir/ir.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/fault_map.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
@@ -44,12 +45,12 @@ proc_forced_limit(void)
 /* --- finding code --- */
 
 static const void *
-compiled_entry(uint64_t pc)
+table_entry(uint64_t pc)
 {
     const struct code_map_entry *e;
     unsigned bit;
 
-    if (pc >= GUEST_IMAGE_END || stress_evaluate || !ingot_table)
+    if (pc >= GUEST_IMAGE_END || !ingot_table)
         return NULL;
     e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) +
         pc / GUEST_CODE_MAP_UNIT;
@@ -57,6 +58,26 @@ compiled_entry(uint64_t pc)
     if (!(e->bits & bit))
         return NULL;
     return ingot_table[e->rank + (unsigned)__builtin_popcount(e->bits & (bit - 1))];
+}
+
+bool
+run_floats_evaluated(void)
+{
+    enum { MASKS = 0x1f80 }; /* of MXCSR (SDM vol. 1, 10.2.3) */
+    uint64_t handler;
+    const void *code;
+
+    if ((x86_cpu_tls.mxcsr & MASKS) == MASKS)
+        return false;
+    handler = current_process()->actions[SIGFPE].handler;
+    code = table_entry(handler); /* SIG_DFL and SIG_IGN have none */
+    return code && fault_code_at((uint64_t)(uintptr_t)code) == FAULT_CODE_PRECISE;
+}
+
+static const void *
+compiled_entry(uint64_t pc)
+{
+    return stress_evaluate || run_floats_evaluated() ? NULL : table_entry(pc);
 }
 
 bool
@@ -197,9 +218,9 @@ run_nested(uint64_t stop_pc, uint64_t stop_rsp)
         run_step();
         if (signal_work(t))
             signal_deliver(-1);
-    } while (!frame_ends(&f) && !stack_low());
+    } while (!frame_ends(&f) && !stack_low() && !run_floats_evaluated());
     t->frame = f.outer;
-    return cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
+    return !run_floats_evaluated() && cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
 }
 
 static bool
@@ -286,7 +307,7 @@ kernel_syscall_c(uint64_t next)
     leave_compiled(LOCKSTEP_SYSCALL, 0);
     syscall_edge();
     /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
-    if (nr == 15 || stress_unwind || !back_at(next, rsp))
+    if (nr == 15 || stress_unwind || run_floats_evaluated() || !back_at(next, rsp))
         platform_leave();
     enter_compiled(false);
 }

@@ -26,7 +26,7 @@ x86_raise(unsigned vector, uint64_t pc)
 
 /* WebAssembly has neither rounding modes nor exception flags. */
 void
-x86_apply_mxcsr(void)
+x86_mxcsr_loaded(uint64_t pc)
 {
 }
 
