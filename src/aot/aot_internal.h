@@ -114,9 +114,10 @@ LLVMValueRef aot_i64(struct translator *t, uint64_t v);
 /* overloads: the types an overloaded intrinsic is named by; argument types come from the values. */
 LLVMValueRef aot_intrinsic(struct translator *t, const char *name, LLVMTypeRef *overloads, size_t overload_count,
                            LLVMValueRef *args, unsigned arg_count);
-/* Arithmetic and conversions that round ("fadd", "fptrunc" ...; LLVM's constrained intrinsics): by the guest's rounding, also
- * where LLVM knows the operands. What it folds by itself is rounded to nearest. */
-LLVMValueRef aot_rounded(struct translator *t, const char *name, LLVMTypeRef to, LLVMValueRef *operands, unsigned count);
+/* Arithmetic and conversions that round ("fadd", "fptrunc" ...; LLVM's constrained intrinsics): by the guest's rounding,
+ * also where LLVM knows the operands. What it folds by itself is rounded to nearest. */
+LLVMValueRef aot_rounded(struct translator *t, const char *name, LLVMTypeRef to, LLVMValueRef *operands,
+                         unsigned count);
 LLVMValueRef aot_intrinsic1(struct translator *t, const char *name, LLVMValueRef a);
 LLVMValueRef aot_intrinsic2(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b);
 

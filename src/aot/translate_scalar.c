@@ -119,15 +119,7 @@ rounded_binary(struct translator *t, const char *name)
 }
 
 static void
-rounded_sqrt(struct translator *t)
-{
-    LLVMValueRef a = aot_pop(t);
-
-    aot_push(t, aot_rounded(t, "sqrt", LLVMTypeOf(a), &a, 1));
-}
-
-static void
-rounded_conversion(struct translator *t, const char *name, const struct wasm_instruction *i)
+rounded_unary(struct translator *t, const char *name, const struct wasm_instruction *i)
 {
     LLVMValueRef a = aot_pop(t);
 
@@ -391,7 +383,7 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOAT(FLOOR, unary(t, "llvm.floor"))
         FLOAT(TRUNC, unary(t, "llvm.trunc"))
         FLOAT(NEAREST, unary(t, "llvm.rint"))
-        FLOAT(SQRT, rounded_sqrt(t))
+        FLOAT(SQRT, rounded_unary(t, "sqrt", i))
         FLOAT(ADD, rounded_binary(t, "fadd"))
         FLOAT(SUB, rounded_binary(t, "fsub"))
         FLOAT(MUL, rounded_binary(t, "fmul"))
@@ -399,12 +391,12 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOAT(MIN, binary_intrinsic(t, "llvm.minimum"))
         FLOAT(MAX, binary_intrinsic(t, "llvm.maximum"))
         FLOAT(COPYSIGN, binary_intrinsic(t, "llvm.copysign"))
-        ONE(F32_DEMOTE_F64, rounded_conversion(t, "fptrunc", i))
+        ONE(F32_DEMOTE_F64, rounded_unary(t, "fptrunc", i))
         ONE(F64_PROMOTE_F32, convert(t, LLVMFPExt, t->f64))
-        FLOAT(CONVERT_I32_S, rounded_conversion(t, "sitofp", i))
-        FLOAT(CONVERT_I64_S, rounded_conversion(t, "sitofp", i))
-        FLOAT(CONVERT_I32_U, rounded_conversion(t, "uitofp", i))
-        FLOAT(CONVERT_I64_U, rounded_conversion(t, "uitofp", i))
+        FLOAT(CONVERT_I32_S, rounded_unary(t, "sitofp", i))
+        FLOAT(CONVERT_I64_S, rounded_unary(t, "sitofp", i))
+        FLOAT(CONVERT_I32_U, rounded_unary(t, "uitofp", i))
+        FLOAT(CONVERT_I64_U, rounded_unary(t, "uitofp", i))
         ONE(I32_REINTERPRET_F32, convert(t, LLVMBitCast, t->i32))
         ONE(I64_REINTERPRET_F64, convert(t, LLVMBitCast, t->i64))
         ONE(F32_REINTERPRET_I32, convert(t, LLVMBitCast, t->f32))

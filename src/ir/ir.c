@@ -136,7 +136,8 @@ ir_op_accesses(const struct ir_op *op)
 bool
 ir_op_computes_float(const struct ir_op *op)
 {
-    return (op->op >= IR_EQF32 && op->op <= IR_PROMOTE) || (op->op >= IR_F32X4_SQRT && op->op <= IR_F64X2_CONVERT_LOW_I32X4_S) ||
+    return (op->op >= IR_EQF32 && op->op <= IR_PROMOTE) ||
+           (op->op >= IR_F32X4_SQRT && op->op <= IR_F64X2_CONVERT_LOW_I32X4_S) ||
            op->op == IR_F32X4_DEMOTE_F64X2_ZERO || op->op == IR_F64X2_PROMOTE_LOW_F32X4 || op->op >= IR_HOST_FIRST;
 }
 

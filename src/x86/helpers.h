@@ -30,15 +30,15 @@ x86_guest(uint32_t address)
  * or a test; never returns. */
 _Noreturn void x86_raise(unsigned vector, uint64_t pc);
 
-/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. The helper of the instruction at pc that
- * changed x86_cpu's calls x86_mxcsr_loaded() last, which loads it and need not return: the guest's state is that behind the
- * instruction. Collect adds the flags to x86_cpu's. */
+/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. The helper of the instruction at
+ * pc that changed x86_cpu's calls x86_mxcsr_loaded() last, which loads it and need not return: the guest's state is then
+ * that behind the instruction. Collect adds the flags to x86_cpu's. */
 void x86_mxcsr_loaded(uint64_t pc);
 void x86_collect_mxcsr(void);
 
-/* A fault within a string instruction whose helper was running: x86_this_cpu() has the state before the instruction and gets
- * what the processor leaves: RCX, RSI, RDI and RAX of LODS after the elements that were done; flags as before (SDM vol. 2,
- * REP). Does nothing for instructions without rep. */
+/* A fault within a string instruction whose helper was running: x86_this_cpu() has the state before the instruction and
+ * gets what the processor leaves: RCX, RSI, RDI and RAX of LODS after the elements that were done; flags as before (SDM
+ * vol. 2, REP). Does nothing for instructions without rep. */
 void x86_string_faulted(const struct x86_insn *insn);
 
 /* 64 random bits, for rdrand and rdseed. */

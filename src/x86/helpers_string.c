@@ -17,17 +17,6 @@ uint64_t helper_rep_scas(uint64_t at, uint64_t count, uint64_t value);
 
 enum { PAGE = 4096 };
 
-/* How many elements from here on are on the page of the first one; 1 when that is on two. */
-static uint32_t
-elements_on_page(uint32_t address, unsigned size, bool down)
-{
-    uint32_t offset = address % PAGE;
-
-    if (offset + size > PAGE)
-        return 1;
-    return down ? offset / size + 1 : (PAGE - offset) / size;
-}
-
 static uint64_t
 minimum(uint64_t a, uint64_t b)
 {
@@ -58,33 +47,56 @@ store(uint32_t address, unsigned size, uint64_t v)
     }
 }
 
-static unsigned
-control_size(uint32_t control)
+struct run { /* what `control` says */
+    unsigned size;
+    bool down, until_equal;
+    uint32_t step;
+};
+
+static struct run
+run_of(uint32_t control)
 {
-    return control & 15;
+    unsigned size = control & 15;
+    bool down = control >> 8 & 1;
+
+    return (struct run){
+        .size = size, .down = down, .until_equal = control >> 9 & 1, .step = down ? -size : size,
+    };
 }
 
-static bool
-control_down(uint32_t control)
+/* Before each access that may fault. */
+static void
+say_done(uint64_t elements)
 {
-    return control >> 8 & 1;
+    *(volatile uint64_t *)&x86_this_cpu()->tmp[1] = elements;
+}
+
+/* How many elements from here on are on the page of the first one; 1 when that is on two. */
+static uint32_t
+elements_on_page(uint32_t address, const struct run *r)
+{
+    uint32_t offset = address % PAGE;
+
+    if (offset + r->size > PAGE)
+        return 1;
+    return r->down ? offset / r->size + 1 : (PAGE - offset) / r->size;
 }
 
 /* Elements on one page each of source and destination. Overlapping in the direction of the copy, it repeats a pattern;
  * memmove would not. */
 static void
-copy_elements(uint32_t to, uint32_t from, uint32_t count, unsigned size, bool down)
+copy_elements(uint32_t to, uint32_t from, uint32_t count, const struct run *r)
 {
-    uint32_t bytes = count * size, step = down ? -size : size;
+    uint32_t bytes = count * r->size;
 
-    if (down ? from - to < bytes && from != to : to - from < bytes && from != to) {
-        for (; count != 0; count--, to += step, from += step)
-            store(to, size, load(from, size));
+    if (to != from && (r->down ? from - to < bytes : to - from < bytes)) {
+        for (; count != 0; count--, to += r->step, from += r->step)
+            store(to, r->size, load(from, r->size));
         return;
     }
-    if (down) {
-        to -= bytes - size;
-        from -= bytes - size;
+    if (r->down) {
+        to -= bytes - r->size;
+        from -= bytes - r->size;
     }
     memmove(x86_guest(to), x86_guest(from), bytes);
 }
@@ -92,86 +104,77 @@ copy_elements(uint32_t to, uint32_t from, uint32_t count, unsigned size, bool do
 void
 helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control)
 {
-    uint32_t to = (uint32_t)addresses, from = (uint32_t)(addresses >> 32);
-    unsigned size = control_size(control);
-    bool down = control_down(control);
-    uint32_t step = down ? -size : size, n;
+    uint32_t to = (uint32_t)addresses, from = (uint32_t)(addresses >> 32), n;
+    struct run r = run_of(control);
 
-    for (uint64_t done = 0; done < count; done += n, to += n * step, from += n * step) {
-        x86_this_cpu()->tmp[1] = done;
-        store(to, size, load(from, size));
-        n = (uint32_t)minimum(count - done, minimum(elements_on_page(to, size, down), elements_on_page(from, size, down)));
+    for (uint64_t done = 0; done < count; done += n, to += n * r.step, from += n * r.step) {
+        say_done(done);
+        store(to, r.size, load(from, r.size));
+        n = (uint32_t)minimum(elements_on_page(to, &r), elements_on_page(from, &r));
+        n = (uint32_t)minimum(count - done, n);
         if (n > 1)
-            copy_elements(to + step, from + step, n - 1, size, down);
+            copy_elements(to + r.step, from + r.step, n - 1, &r);
     }
 }
 
 static void
-fill_elements(uint32_t to, uint32_t count, unsigned size, bool down, uint64_t value)
+fill_elements(uint32_t to, uint32_t count, const struct run *r, uint64_t value)
 {
-    uint32_t step = down ? -size : size;
     bool same = true;
 
-    for (unsigned i = 1; i < size; i++)
+    for (unsigned i = 1; i < r->size; i++)
         same &= (uint8_t)(value >> i * 8) == (uint8_t)value;
     if (same) {
-        memset(x86_guest(down ? to - (count - 1) * size : to), (uint8_t)value, (size_t)count * size);
+        memset(x86_guest(r->down ? to - (count - 1) * r->size : to), (uint8_t)value, (size_t)count * r->size);
         return;
     }
-    for (; count != 0; count--, to += step)
-        store(to, size, value);
+    for (; count != 0; count--, to += r->step)
+        store(to, r->size, value);
 }
 
 void
 helper_rep_stos(uint64_t at, uint64_t count, uint64_t value)
 {
-    uint32_t to = (uint32_t)at, control = (uint32_t)(at >> 32);
-    unsigned size = control_size(control);
-    bool down = control_down(control);
-    uint32_t step = down ? -size : size, n;
+    struct run r = run_of((uint32_t)(at >> 32));
+    uint32_t to = (uint32_t)at, n;
 
-    for (uint64_t done = 0; done < count; done += n, to += n * step) {
-        x86_this_cpu()->tmp[1] = done;
-        store(to, size, value);
-        n = (uint32_t)minimum(count - done, elements_on_page(to, size, down));
+    for (uint64_t done = 0; done < count; done += n, to += n * r.step) {
+        say_done(done);
+        store(to, r.size, value);
+        n = (uint32_t)minimum(count - done, elements_on_page(to, &r));
         if (n > 1)
-            fill_elements(to + step, n - 1, size, down, value);
+            fill_elements(to + r.step, n - 1, &r, value);
     }
 }
 
 uint64_t
 helper_rep_lods(uint64_t at, uint64_t count, uint64_t value)
 {
-    uint32_t from = (uint32_t)at, control = (uint32_t)(at >> 32);
-    unsigned size = control_size(control);
-    uint32_t step = control_down(control) ? -size : size;
+    struct run r = run_of((uint32_t)(at >> 32));
+    uint32_t from = (uint32_t)at;
 
-    for (uint64_t done = 0; done < count; done++, from += step) {
+    for (uint64_t done = 0; done < count; done++, from += r.step) {
         x86_this_cpu()->tmp[0] = value;
-        x86_this_cpu()->tmp[1] = done;
-        value = load(from, size);
+        say_done(done);
+        value = load(from, r.size);
     }
     return value;
 }
 
-uint64_t
-helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control)
+/* Compares *left, or `value` where there is no left, with memory at right. The elements consumed; the last two to TMP0 and
+ * TMP1. */
+static uint64_t
+compare_run(const struct run *r, const uint32_t *left, uint64_t value, uint32_t right, uint64_t count)
 {
-    uint32_t right = (uint32_t)addresses, left = (uint32_t)(addresses >> 32);
-    unsigned size = control_size(control);
-    uint32_t step = control_down(control) ? -size : size;
-    bool until_equal = control >> 9 & 1;
     uint64_t a = 0, b = 0, n = 0;
 
     while (n < count) {
-        x86_this_cpu()->tmp[1] = n;
-        a = load(left, size);
-        b = load(right, size);
+        say_done(n);
+        a = left ? load(*left + (uint32_t)n * r->step, r->size) : value;
+        b = load(right + (uint32_t)n * r->step, r->size);
         n++;
-        if ((a == b) == until_equal)
+        if ((a == b) == r->until_equal)
             break;
-        left += step;
-        right += step;
     }
     x86_this_cpu()->tmp[0] = a;
     x86_this_cpu()->tmp[1] = b;
@@ -179,24 +182,23 @@ helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control)
 }
 
 uint64_t
-helper_rep_scas(uint64_t address, uint64_t count, uint64_t value)
+helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control)
 {
-    uint32_t at = (uint32_t)address, control = (uint32_t)(address >> 32);
-    unsigned size = control_size(control);
-    uint32_t step = control_down(control) ? -size : size;
-    bool until_equal = control >> 9 & 1;
-    uint64_t mask = size == 8 ? UINT64_MAX : (UINT64_C(1) << size * 8) - 1;
-    uint64_t b = 0, n = 0;
+    struct run r = run_of(control);
+    uint32_t left = (uint32_t)(addresses >> 32);
 
-    while (n < count) {
-        x86_this_cpu()->tmp[1] = n;
-        b = load(at, size);
-        n++;
-        if (((value & mask) == b) == until_equal)
-            break;
-        at += step;
-    }
-    x86_this_cpu()->tmp[0] = b;
+    return compare_run(&r, &left, 0, (uint32_t)addresses, count);
+}
+
+uint64_t
+helper_rep_scas(uint64_t at, uint64_t count, uint64_t value)
+{
+    struct run r = run_of((uint32_t)(at >> 32));
+    uint64_t mask = UINT64_MAX >> (64 - r.size * 8), n;
+
+    n = compare_run(&r, NULL, value & mask, (uint32_t)at, count);
+
+    x86_this_cpu()->tmp[0] = x86_this_cpu()->tmp[1];
     return n;
 }
 
@@ -230,8 +232,8 @@ x86_string_faulted(const struct x86_insn *insn)
         move_on(&cpu->gpr[X86_RSI], by, insn->address_size);
     if (uses_memory_at(insn, X86_RDI))
         move_on(&cpu->gpr[X86_RDI], by, insn->address_size);
-    if (insn->op == X86_OP_LODS)
-        memcpy(&cpu->gpr[X86_RAX], &cpu->tmp[0], insn->opsize);
     if (insn->op == X86_OP_LODS && insn->opsize == 4)
         cpu->gpr[X86_RAX] = (uint32_t)cpu->tmp[0];
+    else if (insn->op == X86_OP_LODS)
+        memcpy(&cpu->gpr[X86_RAX], &cpu->tmp[0], insn->opsize);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -16,7 +17,8 @@ struct state {
 };
 
 struct state in, out; /* for the assembly */
-uint64_t saved_rsp;
+uint64_t saved_rsp, action[4]; /* struct sigaction of the system call */
+uint8_t area[1088] __attribute__((aligned(64))); /* of XSAVE */
 const uint32_t masked = 0x1f80, unmasked = 0, three_unmasked = 0x1f80 & ~0x280u; /* MXCSR; IM, ZM */
 const double bad[2] = {-1, 0};
 static struct {
@@ -92,6 +94,8 @@ static const char *start, *end;
     P(xm_product, "pcmpeqd %xmm1, %xmm1; psrld $24, %xmm1; pslld $23, %xmm1; ldmxcsr three_unmasked(%rip); inc %r12; dpps $255, %xmm1, %xmm0; inc %r12")  \
     P(xm_restored, "sub $520, %rsp; and $-16, %rsp; fxsave (%rsp); mov %rbx, %r12; movl $0, 24(%rsp); fxrstor (%rsp)\n"   \
                    "cvtsi2ss %r11, %xmm0; inc %r12")                                                                    \
+    P(xm_restored_area, "mov $3, %eax; xor %edx, %edx; xsave area(%rip); movl $0, 24+area(%rip); orq $2, 512+area(%rip)\n" \
+                        "xrstor area(%rip); cvtsi2ss %r11, %xmm0; inc %r12")                                           \
     P(after_changes, "add $5, %rbx; lea 9(%rdx,%rbp), %r8; push %rdx; inc %r15; mov (%rax), %rcx; pop %rdx")           \
     P(sse_load, "movups (%rax), %xmm0")                                                                                \
     P(sse_aligned, "movaps (%rdi), %xmm0; paddd 16(%rdi), %xmm0; movups 1(%rdi), %xmm0; mov (%rax), %rbx")               \
@@ -110,6 +114,8 @@ static const char *start, *end;
 
 #define P(name, insn) PROBE(probe_##name, insn)
 PROBES
+P(handler_later, "ldmxcsr three_unmasked(%rip); mov $13, %eax; mov $8, %edi; lea action(%rip), %rsi; xor %edx, %edx\n"
+                 "mov $8, %r10d; syscall; xor %r11d, %r11d; divsd 8+bad(%rip), %xmm0; dec %rbx")
 #undef P
 
 static int called;
@@ -251,6 +257,11 @@ main(void)
     run("masked divide", probe_xm_divide, probe_xm_divide_start, probe_xm_divide_end);
     run("masked inexact", probe_xm_inexact, probe_xm_inexact_start, probe_xm_inexact_end);
     run("masked overflow", probe_xm_overflow, probe_xm_overflow_start, probe_xm_overflow_end);
+    /* The exceptions were unmasked before there was a handler. */
+    reaction = SKIP;
+    syscall(SYS_rt_sigaction, SIGFPE, NULL, action, 8);
+    signal(SIGFPE, SIG_DFL);
+    run("handler_later", probe_handler_later, probe_handler_later_start, probe_handler_later_end);
     reaction = CALL;
     for (int i = 0; i < 3; i++) {
         mprotect(readable, PAGE, PROT_READ);

@@ -68,7 +68,7 @@ struct tolerance {
     } left_out[2];
     unsigned left_out_count;
     bool sequence;
-    bool quiet;          /* exception flags of MXCSR are not compared: dead operations of sequences do not set them */
+    bool quiet;          /* exception flags of MXCSR are not compared: compiled dead operations of sequences do not set them */
     bool inexact_traps;  /* registers at a trap are not compared */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
 };

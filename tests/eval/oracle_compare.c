@@ -121,6 +121,8 @@ tolerance_in(struct tolerance t, const struct execution *x)
 {
     if (x->compiled)
         t.inexact_traps = t.inexact_nans = true;
+    else
+        t.quiet = false;
     if (x->flat)
         t.quiet = true;
     return t;

@@ -333,7 +333,7 @@ kernel_poll_c(uint64_t pc)
     poll_edge();
     if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
         platform_leave();
-    if (!back_at(pc, before.gpr[X86_RSP]) || !same_state(&before, x86_this_cpu()))
+    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || !same_state(&before, x86_this_cpu()))
         platform_leave();
     enter_compiled(false);
 }
