@@ -24,6 +24,13 @@ artifact: image
 demo: artifact
 	tests/demo.sh $(BUILD)/debian.ingot
 
+# The vkernel under ASan and UBSan: $(BUILD)-san/tests/vkernel/vk-dev (docs/testing.md).
+sanitized: $(BUILD)-san/build.ninja
+	ninja -C $(BUILD)-san tests/vkernel/vk-dev
+
+$(BUILD)-san/build.ninja:
+	CC=clang-19 meson setup $(BUILD)-san -Db_sanitize=address,undefined -Db_lundef=false
+
 check: artifact
 	tests/check.sh $(BUILD) quick
 
@@ -46,4 +53,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps image artifact demo check check-long bench fuzz-insn install clean
+.PHONY: all deps image artifact demo sanitized check check-long bench fuzz-insn install clean

@@ -152,8 +152,8 @@ FUNCTION platform_mark
     ret
 .size platform_mark, . - platform_mark
 
-/* void platform_jump(struct platform_jump *j, int value) */
-FUNCTION platform_jump
+/* _Noreturn void platform_jump_registers(struct platform_jump *j, int value) */
+FUNCTION platform_jump_registers
     movl %esi, %eax
     movq 0(%rdi), %rbx
     movq 8(%rdi), %rbp
@@ -163,7 +163,7 @@ FUNCTION platform_jump
     movq 40(%rdi), %r15
     movq 48(%rdi), %rsp
     jmp *56(%rdi)
-.size platform_jump, . - platform_jump
+.size platform_jump_registers, . - platform_jump_registers
 
 /* void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp) */
 FUNCTION platform_switch_stack

@@ -12,12 +12,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/sanitizer.h"
 #include "x86/helpers.h"
 
 enum {
-    FIBER_STACK = 1 << 20,
+    FIBER_SCALE = PLATFORM_SANITIZED ? 4 : 1, /* instrumented frames are larger */
+    FIBER_STACK = FIBER_SCALE << 20,
     FIBER_GUARD = 64 << 10,
-    FIBER_RESERVE = 160 << 10, /* what the vkernel and the evaluator may need below compiled frames */
+    FIBER_RESERVE = FIBER_SCALE * 160 << 10, /* what the vkernel and the evaluator may need below compiled frames */
     FIBER_POOL = 64,
 };
 
@@ -29,9 +31,13 @@ struct platform_fiber {
     uint64_t rsp;
     uint8_t *stack; /* lowest usable byte; NULL for the thread's own stack */
     struct platform_fiber *next;
+    void (*entry)(void *);
+    void *arg;
+    struct sanitizer_stack sanitizer;
 };
 
 void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp);
+_Noreturn void platform_jump_registers(struct platform_jump *j, int value);
 void platform_fiber_start(void);
 void platform_faults_init(void);
 
@@ -40,7 +46,7 @@ __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* e
 
 static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;
-static struct platform_fiber main_fiber;
+static struct platform_fiber main_fiber, *running = &main_fiber;
 static bool have_wrgsbase;
 
 static bool
@@ -57,6 +63,16 @@ fiber_stack_new(struct platform_fiber *f)
     }
     f->stack = p + FIBER_GUARD;
     return true;
+}
+
+/* The bottom of each fiber's stack. */
+static void
+fiber_entry(void *arg)
+{
+    struct platform_fiber *f = arg;
+
+    sanitizer_switched(&f->sanitizer);
+    f->entry(f->arg);
 }
 
 struct platform_fiber *
@@ -78,14 +94,17 @@ platform_fiber_new(void (*entry)(void *), void *arg)
         }
     }
     f->next = NULL;
+    f->entry = entry;
+    f->arg = arg;
+    sanitizer_stack_init(&f->sanitizer, f->stack, FIBER_STACK);
     sp = (uint64_t *)(f->stack + FIBER_STACK);
     *--sp = 0;
     *--sp = 0; /* platform_fiber_start runs with rsp here: 16-aligned before its call */
     *--sp = (uint64_t)(uintptr_t)platform_fiber_start;
-    *--sp = 0;                         /* platform_frame_tls */
-    *--sp = 0;                         /* rbp */
-    *--sp = (uint64_t)(uintptr_t)entry; /* rbx */
-    *--sp = (uint64_t)(uintptr_t)arg;   /* r12 */
+    *--sp = 0;                                /* platform_frame_tls */
+    *--sp = 0;                                /* rbp */
+    *--sp = (uint64_t)(uintptr_t)fiber_entry; /* rbx */
+    *--sp = (uint64_t)(uintptr_t)f;           /* r12 */
     *--sp = 0;
     *--sp = 0;
     *--sp = 0;
@@ -96,7 +115,17 @@ platform_fiber_new(void (*entry)(void *), void *arg)
 void
 platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
+    running = to;
+    sanitizer_switching(&from->sanitizer, &to->sanitizer);
     platform_switch_stack(&from->rsp, to->rsp);
+    sanitizer_switched(&from->sanitizer);
+}
+
+_Noreturn void
+platform_jump(struct platform_jump *j, int value)
+{
+    sanitizer_leave_frames(&running->sanitizer, j->reg[6]);
+    platform_jump_registers(j, value);
 }
 
 void

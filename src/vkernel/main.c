@@ -144,11 +144,12 @@ static void
 parse_options(void)
 {
     const char *given = getenv("INGOT_OPTIONS");
-    char *text, *save = NULL, *word;
+    static char *text; /* kept: options point into it */
+    char *save = NULL, *word;
 
     if (!given)
         return;
-    text = strdup(given); /* kept: options point into it */
+    text = strdup(given);
     if (!text)
         platform_die("out of memory");
     for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
