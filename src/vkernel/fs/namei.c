@@ -196,9 +196,10 @@ cross_mounts(struct dentry *d)
 int
 vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out)
 {
-    struct dentry *d;
+    struct dentry *d = NULL;
     int r;
 
+    *out = NULL;
     if (length > VFS_NAME_MAX)
         return -ENAMETOOLONG;
     d = dentry_find(dir, name, length);
@@ -257,7 +258,7 @@ push_link(struct walk *w, struct dentry *link)
     if (++w->links > VFS_LINK_MAX || (w->flags & WALK_NO_SYMLINKS))
         return -ELOOP;
     if (ops->follow) {
-        struct dentry *target;
+        struct dentry *target = NULL;
         int r;
 
         if (w->flags & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT))
@@ -401,14 +402,13 @@ walk_run(struct walk *w, struct path *out)
     return 0;
 }
 
-/* Walks from a given place. */
+/* Walks from a given place. *out is empty on entry, and at a failure. */
 static int
 walk_from(struct dentry *start, const char *name, unsigned flags, int links, struct path *out)
 {
     struct walk w;
     int r;
 
-    memset(out, 0, sizeof *out);
     w.flags = flags;
     w.links = links;
     w.depth = 0;
@@ -425,7 +425,7 @@ walk_from(struct dentry *start, const char *name, unsigned flags, int links, str
     if (r < 0) {
         dentry_put(w.cur);
         free(out->storage);
-        out->storage = NULL;
+        *out = (struct path){0};
         return r;
     }
     out->dentry = w.cur;
@@ -459,16 +459,16 @@ start_place(int dirfd, const char *name, unsigned flags, struct dentry **out)
 int
 path_walk(int dirfd, const char *name, unsigned flags, struct path *out)
 {
-    struct dentry *start;
+    struct dentry *start = NULL;
     int r;
 
+    *out = (struct path){0};
     if (!*name && !(flags & WALK_EMPTY))
         return -ENOENT;
     r = start_place(dirfd, name, flags, &start);
     if (r < 0)
         return r;
     if (!*name) {
-        memset(out, 0, sizeof *out);
         out->dentry = dentry_get(start);
         return 0;
     }
@@ -480,8 +480,7 @@ path_fini(struct path *p)
 {
     dentry_put(p->dentry);
     free(p->storage);
-    p->dentry = NULL;
-    p->storage = NULL;
+    *p = (struct path){0};
 }
 
 /* --- names: creation and removal --- */
@@ -510,9 +509,11 @@ int
 vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
            struct dentry **out)
 {
-    struct dentry *d;
+    struct dentry *d = NULL;
     int r;
 
+    if (out)
+        *out = NULL;
     if (length > VFS_NAME_MAX)
         return -ENAMETOOLONG;
     r = inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
@@ -589,6 +590,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
     struct file *f = file_new_inode(&path_ops, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), d->inode, d);
     int r;
 
+    *out = NULL;
     if (!f)
         return -ENFILE;
     if (!(flags & O_PATH)) {
@@ -672,7 +674,7 @@ static int
 open_tmpfile(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
 {
     struct path p;
-    struct inode *i;
+    struct inode *i = NULL;
     struct dentry *d;
     char name[32];
     int r;
@@ -708,12 +710,12 @@ static int
 open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
 {
     struct path p;
-    struct dentry *d;
+    struct dentry *d = NULL;
     bool created = false;
     int r = path_walk(dirfd, path, walk | WALK_PARENT, &p);
 
     for (int links = 0; r == 0; links++) {
-        struct path next;
+        struct path next = {0};
         char text[VFS_PATH_MAX];
         ssize_t n;
 
@@ -748,7 +750,7 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
             break;
         }
         if (d->inode->ops->follow) {
-            struct dentry *target;
+            struct dentry *target = NULL;
 
             r = (walk & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT)) ? -ELOOP
                                                                             : d->inode->ops->follow(d, &target);
@@ -770,12 +772,9 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
         text[n] = '\0';
         r = walk_from(p.dentry, text, walk | WALK_PARENT, links + 1, &next);
         path_fini(&p);
-        if (r < 0)
-            return r;
         p = next;
     }
-    if (p.dentry)
-        path_fini(&p);
+    path_fini(&p);
     return r;
 }
 
@@ -785,6 +784,7 @@ vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
     struct path p;
     int r;
 
+    *out = NULL;
     if (flags & O_PATH)
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     if ((flags & __O_TMPFILE & ~O_DIRECTORY) && !(flags & O_PATH)) {
@@ -818,6 +818,7 @@ vfs_open_exec(int dirfd, const char *path, int flags, struct file **out)
     struct path p;
     int r;
 
+    *out = NULL;
     if (!*path && (flags & AT_EMPTY_PATH)) { /* fexecve; O_PATH descriptors too, and memfds */
         struct file *f = fd_file(dirfd);
 

@@ -183,7 +183,7 @@ enum {
     WALK_DIRECTORY = 256, /* the result must be a directory */
 };
 
-/* A path being walked; path_fini releases. */
+/* A path being walked; path_fini releases. A walk that fails leaves it empty, so that releasing it again is harmless. */
 struct path {
     struct dentry *dentry; /* the result, or with WALK_PARENT the directory */
     char *last;            /* WALK_PARENT: last component, NUL-terminated */
@@ -194,7 +194,8 @@ struct path {
 };
 int path_walk(int dirfd, const char *name, unsigned flags, struct path *out);
 void path_fini(struct path *p);
-/* One component; follows mounts. *out gets a reference. */
+/* One component; follows mounts. *out gets a reference. As everywhere in the vkernel: results are set on every path, to NULL
+ * at a failure. */
 int vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out);
 int vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir);
 int vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev,

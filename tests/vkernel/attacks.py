@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Runs programs that attack the vkernel (all in the evaluator): each must end by itself with status 0, "survived" as its last
+line, and the output that it has on Linux. A program whose first comment says "not on Linux" is not run natively.
+
+    attacks.py VKERNEL MKPAYLOAD PROGRAM.c...
+"""
+import os, subprocess, sys, tempfile
+
+vkernel, mkpayload, programs = sys.argv[1], sys.argv[2], sys.argv[3:]
+OPTIONS = ('', '--stress budget')
+
+
+def run(command, **options):
+    try:
+        p = subprocess.run(command, capture_output=True, timeout=60, **options)
+        return p.returncode, p.stdout, p.stderr
+    except subprocess.TimeoutExpired as e:
+        return 'timeout', e.stdout or b'', e.stderr or b''
+
+
+def build(work):
+    root = os.path.join(work, 'root')
+    for d in ('bin', 'etc', 'tmp', 'proc', 'dev'):
+        os.makedirs(os.path.join(root, d))
+    os.chmod(os.path.join(root, 'tmp'), 0o1777)
+    for source in programs:
+        name = os.path.splitext(os.path.basename(source))[0]
+        subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-w', '-o', os.path.join(root, 'bin', name), source],
+                       check=True)
+    image = os.path.join(work, 'image')
+    subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
+    return root, image
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory() as work:
+        root, image = build(work)
+        for source in programs:
+            name = os.path.splitext(os.path.basename(source))[0]
+            with open(source) as f:
+                native = 'not on Linux' not in f.read().split('*/')[0]
+            want = run([os.path.join(root, 'bin', name)], cwd=work)[:2] if native else None
+            for option in OPTIONS:
+                status, out, err = run([image, '/bin/' + name], env=dict(os.environ, INGOT_OPTIONS=option))
+                ok = status == 0 and out.endswith(b'survived\n') and want in (None, (status, out))
+                print('ok' if ok else 'not ok', name, option, flush=True)
+                if not ok:
+                    failed += 1
+                    print('--- Linux', want, '--- vkernel', status, out.decode(errors='replace')[-2000:],
+                          err.decode(errors='replace')[-2000:], sep='\n')
+    return failed != 0
+
+
+sys.exit(main())
