@@ -112,7 +112,7 @@ link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
 {
     char name[VFS_PATH_MAX];
     struct path from, to;
-    struct dentry *d;
+    struct dentry *d = NULL;
     int r = path_from_guest(name, old);
 
     if (r < 0)
@@ -131,8 +131,7 @@ link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
         return r;
     }
     if (to.last_special || vfs_lookup(to.dentry, to.last, to.last_length, &d) == 0) {
-        if (!to.last_special)
-            dentry_put(d);
+        dentry_put(d);
         r = -EEXIST;
     } else if (S_ISDIR(from.dentry->inode->mode)) {
         r = -EPERM;

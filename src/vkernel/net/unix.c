@@ -48,7 +48,7 @@ static int
 bind_path(struct socket *s, const struct address *a)
 {
     char path[sizeof(struct sockaddr_un)];
-    struct dentry *d;
+    struct dentry *d = NULL;
     struct path p;
     int r = unix_path(a, path);
 
@@ -58,8 +58,7 @@ bind_path(struct socket *s, const struct address *a)
     if (r < 0)
         return r;
     if (p.last_special || vfs_lookup(p.dentry, p.last, p.last_length, &d) == 0) {
-        if (!p.last_special)
-            dentry_put(d);
+        dentry_put(d);
         r = -EADDRINUSE;
     } else {
         r = vfs_create(p.dentry, p.last, p.last_length, S_IFSOCK | (0777 & ~fs_umask()), 0, NULL, &d);

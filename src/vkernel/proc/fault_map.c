@@ -117,7 +117,7 @@ fault_function(uint64_t host_pc, const char **path)
     static uint64_t last_pc, last_address; /* some programs fault at one place over and over */
     static const char *last_path;
     const struct artifact_ledger *row;
-    uint32_t slot;
+    uint32_t slot = 0;
 
     if (host_pc != last_pc) {
         last_pc = host_pc;
