@@ -6,13 +6,20 @@
 #include <openssl/sha.h>
 
 void
-sha256_of(const void *data, size_t size, struct sha256 *out)
+sha256_of_two(const void *first, size_t first_size, const void *second, size_t second_size, struct sha256 *out)
 {
     SHA256_CTX context;
 
     SHA256_Init(&context);
-    SHA256_Update(&context, data, size);
+    SHA256_Update(&context, first, first_size);
+    SHA256_Update(&context, second, second_size);
     SHA256_Final(out->bytes, &context);
+}
+
+void
+sha256_of(const void *data, size_t size, struct sha256 *out)
+{
+    sha256_of_two(data, size, NULL, 0, out);
 }
 
 void

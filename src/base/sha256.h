@@ -12,6 +12,8 @@ struct sha256 {
 };
 
 void sha256_of(const void *data, size_t size, struct sha256 *out);
+/* Of the concatenation of both. */
+void sha256_of_two(const void *first, size_t first_size, const void *second, size_t second_size, struct sha256 *out);
 void sha256_hex(const struct sha256 *h, char out[SHA256_HEX_SIZE]);
 int sha256_parse(const char *hex, struct sha256 *out); /* 0, or -1 when not 64 hex digits */
 

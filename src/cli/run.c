@@ -25,7 +25,8 @@ static const char usage[] =
     "                             host, with its interfaces, ports, /etc/hosts and /etc/resolv.conf\n"
     "  --memory BYTES             limit of guest memory (suffixes k, m, g)\n"
     "  -h, --hostname NAME        host name (default: 12 random hex digits; with --network host the host's)\n"
-    "  --audit FILE               append an audit record (JSON lines) for every refusal\n"
+    "  --audit FILE|fd:N|journald append an audit record (JSON lines) for every launch, refusal and limit\n"
+    "  -q, --quiet                no lines of ingot's own about what it refused or limited\n"
     "  --strace                   print system calls to standard error\n"
     "  --stats                    at the end, print what the evaluator ran and which system calls are missing\n"
     "  --stats=FILE               append that to FILE as JSON, with every address: a profile for ingot build\n"
@@ -44,7 +45,7 @@ static const struct run_option {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
     {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
-    {"--lockstep", 0, NO_VALUE},
+    {"--lockstep", 0, NO_VALUE}, {"--quiet", 'q', NO_VALUE},
 };
 
 static void

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED
@@ -219,6 +221,28 @@ platform_open_append(const char *path)
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     return fd < 0 ? -errno : fd;
+}
+
+int
+platform_open_journal(void)
+{
+    static const struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), error;
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&journal, sizeof journal) == 0)
+        return fd;
+    error = errno;
+    if (fd >= 0)
+        close(fd);
+    return -error;
+}
+
+int
+platform_take_descriptor(int fd)
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    return own < 0 ? -errno : own;
 }
 
 long

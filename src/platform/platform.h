@@ -128,6 +128,8 @@ uint64_t platform_memory_used(void); /* private resident memory of this process 
 unsigned platform_cpu_count(void);
 int platform_open_self(void);
 int platform_open_append(const char *path);
+int platform_open_journal(void);        /* a datagram socket, connected to the journal's */
+int platform_take_descriptor(int fd);   /* an inherited one, as one of ours; -EBADF */
 long platform_write(int fd, const void *data, size_t size);
 long platform_read_at(int fd, void *data, size_t size, uint64_t offset);
 int64_t platform_file_size(int fd);

@@ -20,8 +20,9 @@
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/trust/artifact.h"
+#include "vkernel/trust/audit.h"
 #include "vkernel/trust/config.h"
-#include "vkernel/trust/ledger.h"
+#include "vkernel/trust/notice.h"
 #include "x86/helpers.h"
 
 enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128, MAX_VOLUMES = 64 };
@@ -158,6 +159,8 @@ parse_options(void)
         percent_decode(word);
         if (strcmp(word, "--strace") == 0) {
             strace_on = true;
+        } else if (strcmp(word, "--quiet") == 0) {
+            notice_quiet = true;
         } else if (strcmp(word, "--lockstep") == 0) {
             lockstep_init();
         } else if (strcmp(word, "--stats") == 0) {
@@ -419,6 +422,8 @@ mount_volumes(void)
         if (n == 3 && strcmp(f[2], "ro") != 0 && strcmp(f[2], "rw") != 0)
             platform_die("--volume: unknown mode %s, expected ro or rw", f[2]);
         r = vfs_mount_volume(f[0], f[1], n == 3 && strcmp(f[2], "ro") == 0);
+        audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", f[0], "file.path", f[1], "ingot.mode",
+                     n == 3 ? f[2] : "rw", NULL);
         if (r < 0)
             platform_die("cannot mount %s at %s: %s", f[0], f[1], strerror(-r));
     }
@@ -473,6 +478,10 @@ boot(void)
     char name[256];
     int r;
 
+    command = build_command();
+    if (!command.count)
+        platform_die("no command: the image has neither Entrypoint nor Cmd");
+    audit_start(artifact_digest(the_artifact), command.items);
     r = vfs_mount_root(the_artifact, system_info.hostname);
     if (r < 0)
         platform_die("cannot mount the image: %s", strerror(-r));
@@ -495,18 +504,33 @@ boot(void)
         if (r < 0)
             platform_die("cannot change to the working directory %s: %s", workdir, strerror(-r));
     }
-    command = build_command();
-    if (!command.count)
-        platform_die("no command: the image has neither Entrypoint nor Cmd");
     env = build_env(home);
     free(home);
     snprintf(name, sizeof name, "%s", command.items[0]);
     init_process = p;
     r = exec_search(&command, &env);
     if (r < 0) {
+        int status = r == -ENOENT || r == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+
         platform_log("ingot: cannot run %s: %s\n", name, strerror(-r));
-        exit(r == -ENOENT || r == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE);
+        audit_finish(status);
+        exit(status);
     }
+}
+
+static void
+out_of_memory(const struct process *p)
+{
+    unsigned long long limit = system_info.memory_limit >> 20;
+    struct audit_entry e;
+
+    audit_begin(&e, AUDIT_PROCESS, "memory-killed", true);
+    audit_number(&e, "ingot.killed.pid", p->pid);
+    audit_string(&e, "ingot.killed.name", p->comm);
+    audit_number(&e, "ingot.memory_limit", (int64_t)system_info.memory_limit);
+    audit_end(&e);
+    notice(NOTICE_MEMORY, "%s[%d] was killed: the container was above its limit of %llu MiB of memory. Give it more with --memory",
+           p->comm, p->pid, limit);
 }
 
 /* --memory: like a cgroup's limit, by killing the largest process when the container's resident memory is above it. */
@@ -521,7 +545,7 @@ check_memory(struct ktimer *k)
             if (p->mm && !p->group_exit && (!largest || p->mm->total_pages > largest->mm->total_pages))
                 largest = p;
         if (largest) {
-            audit_record("out-of-memory", "killed", largest->comm, NULL);
+            out_of_memory(largest);
             process_kill(largest);
         }
     }
@@ -585,13 +609,16 @@ write_record(void)
 void
 container_exit(int status)
 {
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status);
+
+    audit_finish(code);
     if (run_stats)
         evaluated_collect_all();
     if (options.stats)
         report(2);
     if (options.stats_path)
         write_record();
-    exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status));
+    exit(code);
 }
 
 int

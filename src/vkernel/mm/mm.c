@@ -15,7 +15,9 @@
 #include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/trust/artifact.h"
+#include "vkernel/trust/audit.h"
 #include "vkernel/trust/ledger.h"
+#include "vkernel/trust/notice.h"
 
 enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 
@@ -505,6 +507,16 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     return 0;
 }
 
+static int
+refuse_code(const char *what, const char *why)
+{
+    audit_refusals++;
+    audit_record(AUDIT_PROCESS, "memory-refused", false, "ingot.call", what, "event.reason", why, NULL);
+    notice(NOTICE_CODE, "executable memory was refused (%s: %s). Code made at run time cannot run; if this is a JIT compiler, "
+           "switch it off by the program's own option", what, why);
+    return -EACCES;
+}
+
 /* Fills in what an executable mapping of a file needs; the host pages come from a private copy unless stable. */
 static int
 map_code(struct mm *mm, struct vma *v, const char *what)
@@ -514,10 +526,7 @@ map_code(struct mm *mm, struct vma *v, const char *what)
     int r;
 
     if (v->kind != VMA_FILE || v->shared || v->was_writable || (v->prot & PROT_WRITE)) {
-        audit_refusals++;
-        audit_record("refused", "call", what, "reason",
-                     v->prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file", NULL);
-        return -EACCES;
+        return refuse_code(what, v->prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
     }
     r = ledger_verify(v->file, what, &verified);
     if (r < 0)
@@ -662,9 +671,7 @@ protect_one(struct mm *mm, struct vma *v, int prot)
         v->code_fd = copy.code_fd;
         v->code_host_offset = copy.code_host_offset;
     } else if ((prot & PROT_EXEC) && (prot & PROT_WRITE)) {
-        audit_refusals++;
-        audit_record("refused", "call", "mprotect", "reason", "writable and executable", NULL);
-        return -EACCES;
+        return refuse_code("mprotect", "writable and executable");
     }
     if (mm_host_prot(prot) != mm_host_prot(old)) {
         uint64_t end = v->end;

@@ -1,8 +1,12 @@
 /* System calls on sockets. */
+#include <arpa/inet.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/trust/audit.h"
 
 enum { SPANS = 64, CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 
@@ -138,6 +142,29 @@ address_out(const struct address *a, guest_addr p, guest_addr length)
     return copy_to_guest(length, &a->length, sizeof a->length);
 }
 
+/* Unix sockets are the container's own: only addresses of the network are of interest outside. */
+static void
+record_address(const char *action, const char *side, const struct address *a, int result)
+{
+    const struct sockaddr_in *v4 = (const void *)&a->storage;
+    const struct sockaddr_in6 *v6 = (const void *)&a->storage;
+    char text[INET6_ADDRSTRLEN], field[32];
+    struct audit_entry e;
+    int family = a->storage.ss_family;
+
+    if (!(family == AF_INET && a->length >= sizeof *v4) && !(family == AF_INET6 && a->length >= sizeof *v6))
+        return;
+    audit_begin(&e, AUDIT_NETWORK, action, result == 0 || result == -EINPROGRESS);
+    snprintf(field, sizeof field, "%s.ip", side);
+    audit_string(&e, field, family == AF_INET ? inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text) :
+                                                inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text));
+    snprintf(field, sizeof field, "%s.port", side);
+    audit_number(&e, field, ntohs(family == AF_INET ? v4->sin_port : v6->sin6_port));
+    if (result < 0)
+        audit_string(&e, "error.code", strerrorname_np(-result));
+    audit_end(&e);
+}
+
 int64_t
 sys_bind(const uint64_t a[6])
 {
@@ -150,7 +177,9 @@ sys_bind(const uint64_t a[6])
     r = address_in(a[1], a[2], &addr);
     if (r < 0)
         return r;
-    return s->ops->bind ? s->ops->bind(s, &addr) : -EOPNOTSUPP;
+    r = s->ops->bind ? s->ops->bind(s, &addr) : -EOPNOTSUPP;
+    record_address("network-bound", "source", &addr, r);
+    return r;
 }
 
 int64_t
@@ -211,6 +240,7 @@ sys_connect(const uint64_t a[6])
         }
     }
     file_put(f);
+    record_address("network-connected", "destination", &addr, r);
     return r;
 }
 

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/trust/artifact.h"
-#include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
 
 enum { FIRST_SIZE = 1 << 8, LAST_SIZE = 1 << 17, SHOWN = 40 }; /* rows */
@@ -151,15 +151,6 @@ evaluated_report(int fd)
     }
 }
 
-/* JSON is UTF-8, which a path need not be. It is for readers only. */
-static void
-make_ascii(char *text)
-{
-    for (; *text; text++)
-        if (*text & 0x80)
-            *text = '?';
-}
-
 static void
 write_file(void (*put)(const char *text), const struct artifact_ledger *file)
 {
@@ -169,8 +160,7 @@ write_file(void (*put)(const char *text), const struct artifact_ledger *file)
     for (size_t i = 0; i < sizeof file->sha256; i++)
         snprintf(hex + 2 * i, 3, "%02x", file->sha256[i]);
     at = (size_t)snprintf(text, sizeof text, "{\"sha256\":\"%s\",\"path\":", hex);
-    text[json_put_string(text, at, sizeof text - 16, artifact_string(the_artifact, file->path))] = '\0';
-    make_ascii(text);
+    text[json_put_string(text, at, sizeof text - 1, artifact_string(the_artifact, file->path), NULL)] = '\0';
     put(text);
     put(",\"code\":[");
 }

@@ -16,6 +16,7 @@
 #include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/trust/artifact.h"
+#include "vkernel/trust/audit.h"
 #include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
@@ -55,6 +56,7 @@ struct exec {
     uint64_t sp, entry;
     bool secure;
     uint32_t euid, egid;
+    const struct artifact_ledger *row; /* of the program */
 };
 
 /* --- ELF --- */
@@ -489,6 +491,7 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
     r = ledger_verify(x->file, "execve", &v);
     if (r < 0)
         return r;
+    x->row = v.row;
     ledger_release(&v);
     x->mm = mm_new();
     if (!x->mm)
@@ -533,6 +536,21 @@ set_names(const struct exec *x)
 }
 
 static void
+record_launch(const struct exec *x)
+{
+    const struct process *p = current_process();
+    struct audit_entry e;
+
+    audit_begin(&e, AUDIT_PROCESS, "process-launched", true);
+    audit_number(&e, "process.parent.pid", p->parent ? p->parent->pid : 0);
+    audit_string(&e, "process.executable", p->exe_path);
+    audit_hash(&e, "process.hash.sha256", x->row->sha256);
+    audit_number(&e, "user.id", p->creds.euid);
+    audit_list(&e, "process.args", x->argv);
+    audit_end(&e);
+}
+
+static void
 commit(struct exec *x)
 {
     struct task *t = sched_current;
@@ -551,6 +569,7 @@ commit(struct exec *x)
         mm_put(old);
     set_names(x);
     commit_creds(x);
+    record_launch(x);
     fdtable_close_on_exec(p->files);
     signal_exec(p);
     timers_exec(p);

@@ -15,6 +15,7 @@ struct artifact {
     const uint8_t *view;    /* the file, mapped */
     uint64_t size, payload; /* of the file; offset of the payload in it */
     const struct artifact_header *header;
+    struct sha256 digest; /* of the header */
     const struct artifact_inode *inodes;
     const struct artifact_dirent *dirents;
     const char *strings;
@@ -92,6 +93,7 @@ artifact_open(int fd, char *error, size_t error_size)
         seal_keep(&seal, fd, footer.header_sha256);
     }
     a->payload = footer.payload_offset;
+    memcpy(a->digest.bytes, footer.header_sha256, sizeof a->digest.bytes);
     a->inodes = section(a, ARTIFACT_INODES, sizeof *a->inodes, &a->inode_count);
     a->dirents = section(a, ARTIFACT_DIRENTS, sizeof *a->dirents, &a->dirent_count);
     a->strings = section(a, ARTIFACT_STRINGS, 1, &a->string_size);
@@ -99,6 +101,12 @@ artifact_open(int fd, char *error, size_t error_size)
     if (a->inode_count == 0 || (a->string_size && a->strings[a->string_size - 1] != '\0'))
         return fail(a, error, error_size, "the artifact has no root directory or unterminated strings");
     return a;
+}
+
+const uint8_t *
+artifact_digest(const struct artifact *a)
+{
+    return a->digest.bytes;
 }
 
 const struct artifact_header *

@@ -16,6 +16,8 @@ struct artifact;
 /* Opens the artifact in the file of this descriptor (taken over) and compares all of it with its hashes, unless it is
  * sealed (seal.h). NULL: a message (which part is wrong and how) is in error. */
 struct artifact *artifact_open(int fd, char *error, size_t error_size);
+/* The hash of its header, and so of everything in it. */
+const uint8_t *artifact_digest(const struct artifact *a);
 const struct artifact_header *artifact_header(const struct artifact *a);
 
 const char *artifact_config(const struct artifact *a, size_t *size);

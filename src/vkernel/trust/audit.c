@@ -1,76 +1,313 @@
-/* The audit log: one JSON object a line. Written at once, so that nothing is lost when the container dies. */
-#include "vkernel/trust/ledger.h"
+#include "vkernel/trust/audit.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/json_text.h"
 #include "platform/platform.h"
 #include "vkernel/proc/process.h"
 
+/* What a guest can make us write: this many records at once, and then so many a second. An exec takes some tenths of a millisecond, so
+ * ordinary work stays far below. */
+enum { BURST = 8192, RATE = 1000 };
+
+/* Behind a record's fields: the mark that it was cut, the chain, the newline. */
+#define CUT_MEMBER ",\"ingot.cut\":true"
+enum { TAIL_ROOM = sizeof CUT_MEMBER - 1 + AUDIT_TAIL_SIZE + 1, FIELD_ROOM = AUDIT_LINE_MAX - TAIL_ROOM };
+
 uint64_t audit_refusals;
 
-static int audit_fd = -1;
+/* All of it: the one worker's. */
+static struct {
+    int fd; /* -1: no log */
+    bool journal, torn;
+    char run[33]; /* hex: tells the runs in one file apart */
+    struct sha256 chain;
+    uint64_t sequence, dropped, lost;
+    uint64_t tokens, refilled_ns; /* the rate */
+} audit_log = {.fd = -1};
 
 void
-audit_open(const char *path)
+audit_open(const char *where)
 {
-    audit_fd = platform_open_append(path);
-    if (audit_fd < 0)
-        platform_die("cannot open the audit file %s: %s", path, strerror(-audit_fd));
-}
+    uint8_t id[16];
 
-size_t
-json_put_string(char *out, size_t at, size_t size, const char *s)
-{
-    if (at < size)
-        out[at++] = '"';
-    for (; *s && at + 8 < size; s++) {
-        unsigned char c = (unsigned char)*s;
+    if (strcmp(where, "journald") == 0) {
+        audit_log.fd = platform_open_journal();
+        audit_log.journal = true;
+    } else if (strncmp(where, "fd:", 3) == 0) {
+        char *end;
+        unsigned long fd = strtoul(where + 3, &end, 10);
 
-        if (c == '"' || c == '\\') {
-            out[at++] = '\\';
-            out[at++] = (char)c;
-        } else if (c < 0x20) {
-            at += (size_t)snprintf(out + at, size - at, "\\u%04x", c);
-        } else {
-            out[at++] = (char)c;
-        }
+        if (where[3] < '0' || where[3] > '9' || *end || fd > INT32_MAX)
+            platform_die("--audit %s: expected fd: and the number of an open descriptor", where);
+        audit_log.fd = platform_take_descriptor((int)fd);
+    } else {
+        audit_log.fd = platform_open_append(where);
     }
-    if (at < size)
-        out[at++] = '"';
-    return at;
+    if (audit_log.fd < 0)
+        platform_die("cannot open the audit log %s: %s", where, strerror(-audit_log.fd));
+    platform_random(id, sizeof id);
+    for (size_t i = 0; i < sizeof id; i++)
+        snprintf(audit_log.run + 2 * i, 3, "%02x", id[i]);
+    audit_log.tokens = BURST;
+    audit_log.refilled_ns = platform_monotonic_ns();
+}
+
+static bool
+within_rate(void)
+{
+    uint64_t now = platform_monotonic_ns(), fresh = (now - audit_log.refilled_ns) / (1000000000u / RATE);
+
+    if (fresh) {
+        audit_log.tokens = audit_log.tokens + fresh < BURST ? audit_log.tokens + fresh : BURST;
+        audit_log.refilled_ns = now;
+    }
+    if (!audit_log.tokens) {
+        audit_log.dropped++;
+        return false;
+    }
+    audit_log.tokens--;
+    return true;
+}
+
+/* --- a record --- */
+
+static void
+put_text(struct audit_entry *e, const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n > FIELD_ROOM - e->at) {
+        e->cut = true;
+        return;
+    }
+    memcpy(e->line + e->at, text, n);
+    e->at += n;
+}
+
+/* A member's name and colon; false: no room for it and a value of `room` bytes. */
+static bool
+put_name(struct audit_entry *e, const char *field, size_t room)
+{
+    size_t n = strlen(field);
+
+    if (!e->on)
+        return false;
+    if (n + 4 + room > FIELD_ROOM - e->at) {
+        e->cut = true;
+        return false;
+    }
+    e->at += (size_t)snprintf(e->line + e->at, FIELD_ROOM - e->at, ",\"%s\":", field);
+    return true;
 }
 
 void
-audit_record(const char *event, ...)
+audit_string(struct audit_entry *e, const char *field, const char *value)
 {
-    enum { LINE = 8192, MARGIN = 64 };
-    char line[LINE];
-    const char *name;
+    if (value && *value && put_name(e, field, 64))
+        e->at = json_put_string(e->line, e->at, FIELD_ROOM, value, &e->cut);
+}
+
+void
+audit_number(struct audit_entry *e, const char *field, int64_t value)
+{
+    if (put_name(e, field, 24))
+        e->at += (size_t)snprintf(e->line + e->at, FIELD_ROOM - e->at, "%lld", (long long)value);
+}
+
+void
+audit_hash(struct audit_entry *e, const char *field, const uint8_t hash[SHA256_SIZE])
+{
+    char hex[SHA256_HEX_SIZE];
+    struct sha256 h;
+
+    memcpy(h.bytes, hash, sizeof h.bytes);
+    sha256_hex(&h, hex);
+    audit_string(e, field, hex);
+}
+
+void
+audit_list(struct audit_entry *e, const char *field, char *const *items)
+{
+    enum { ROOM = 64 };
+
+    if (!items || !put_name(e, field, ROOM))
+        return;
+    e->line[e->at++] = '[';
+    for (size_t i = 0; items[i]; i++) {
+        if (FIELD_ROOM - e->at < ROOM) {
+            e->cut = true;
+            break;
+        }
+        if (i)
+            e->line[e->at++] = ',';
+        e->at = json_put_string(e->line, e->at, FIELD_ROOM - 1, items[i], &e->cut);
+    }
+    e->line[e->at++] = ']';
+}
+
+static void
+put_time(struct audit_entry *e)
+{
     uint64_t now = platform_realtime_ns();
-    size_t at;
+    time_t seconds = (time_t)(now / 1000000000u);
+    struct tm tm;
+    char text[64];
+
+    gmtime_r(&seconds, &tm);
+    snprintf(text, sizeof text, "{\"@timestamp\":\"%04d-%02d-%02dT%02d:%02d:%02d.%09uZ\"", tm.tm_year + 1900, tm.tm_mon + 1,
+             tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(now % 1000000000u));
+    put_text(e, text);
+}
+
+static void
+begin(struct audit_entry *e, enum audit_category category, const char *action, bool outcome)
+{
+    static const char *const categories[] = {
+        [AUDIT_PROCESS] = "process", [AUDIT_FILE] = "file", [AUDIT_NETWORK] = "network",
+        [AUDIT_CONFIGURATION] = "configuration",
+    };
+    char text[256];
+
+    e->on = true;
+    e->cut = false;
+    e->at = 0;
+    put_time(e);
+    snprintf(text, sizeof text,
+             ",\"ecs.version\":\"8.11.0\",\"event.kind\":\"event\",\"event.category\":[\"%s\"],\"event.action\":\"%s\","
+             "\"event.outcome\":\"%s\",\"event.sequence\":%llu,\"ingot.run\":\"%s\"",
+             categories[category], action, outcome ? "success" : "failure", (unsigned long long)audit_log.sequence,
+             audit_log.run);
+    put_text(e, text);
+    if (sched_current) {
+        audit_number(e, "process.pid", current_process()->pid);
+        audit_string(e, "process.name", current_process()->comm);
+    }
+}
+
+/* One write, so that runs that share a file do not mix their lines. */
+static bool
+write_line(const char *line, size_t size)
+{
+    static const char head[] = "SYSLOG_IDENTIFIER=ingot\nPRIORITY=6\nMESSAGE=";
+    static char packet[sizeof head + AUDIT_LINE_MAX];
+    size_t done = 0;
+
+    if (audit_log.journal) {
+        memcpy(packet, head, sizeof head - 1);
+        memcpy(packet + sizeof head - 1, line, size);
+        return platform_write(audit_log.fd, packet, sizeof head - 1 + size) > 0;
+    }
+    if (audit_log.torn) { /* what stands there of a record that could not be finished is a line of its own */
+        if (platform_write(audit_log.fd, "\n", 1) != 1)
+            return false;
+        audit_log.torn = false;
+    }
+    while (done < size) {
+        long n = platform_write(audit_log.fd, line + done, size - done);
+
+        if (n <= 0) {
+            audit_log.torn = done > 0;
+            return false;
+        }
+        done += (size_t)n;
+    }
+    return true;
+}
+
+void
+audit_end(struct audit_entry *e)
+{
+    struct sha256 chain = audit_log.chain;
+    char hex[SHA256_HEX_SIZE];
+
+    if (!e->on)
+        return;
+    e->on = false;
+    if (e->cut) {
+        memcpy(e->line + e->at, CUT_MEMBER, sizeof CUT_MEMBER - 1);
+        e->at += sizeof CUT_MEMBER - 1;
+    }
+    audit_chain_next(&chain, e->line, e->at);
+    sha256_hex(&chain, hex);
+    e->at += (size_t)snprintf(e->line + e->at, sizeof e->line - e->at, AUDIT_CHAIN_MEMBER "%s" AUDIT_CHAIN_END, hex);
+    e->line[e->at++] = '\n';
+    if (write_line(e->line, e->at)) {
+        audit_log.chain = chain;
+        audit_log.sequence++;
+    } else if (audit_log.lost++ == 0) {
+        platform_log("ingot: the audit log cannot be written; records are lost\n");
+    }
+}
+
+static void
+put_dropped(void)
+{
+    struct audit_entry e;
+
+    begin(&e, AUDIT_CONFIGURATION, "records-dropped", false);
+    audit_number(&e, "ingot.dropped", (int64_t)audit_log.dropped);
+    audit_number(&e, "ingot.lost", (int64_t)audit_log.lost);
+    audit_log.dropped = audit_log.lost = 0;
+    audit_end(&e);
+}
+
+void
+audit_begin(struct audit_entry *e, enum audit_category category, const char *action, bool outcome)
+{
+    e->on = false;
+    if (audit_log.fd < 0 || !within_rate())
+        return;
+    if (audit_log.dropped || audit_log.lost)
+        put_dropped();
+    begin(e, category, action, outcome);
+}
+
+void
+audit_record(enum audit_category category, const char *action, bool outcome, ...)
+{
+    struct audit_entry e;
+    const char *field;
     va_list ap;
 
-    if (audit_fd < 0)
-        return;
-    at = (size_t)snprintf(line, sizeof line, "{\"time\":%llu.%09llu,\"event\":\"%s\",\"pid\":%d,\"comm\":",
-                          (unsigned long long)(now / 1000000000u), (unsigned long long)(now % 1000000000u), event,
-                          sched_current ? current_process()->pid : 0);
-    at = json_put_string(line, at, LINE - MARGIN, sched_current ? current_process()->comm : "");
-    va_start(ap, event);
-    while ((name = va_arg(ap, const char *))) {
-        const char *value = va_arg(ap, const char *);
-
-        if (at + 16 > LINE - MARGIN)
-            break;
-        line[at++] = ',';
-        at = json_put_string(line, at, LINE - MARGIN, name);
-        line[at++] = ':';
-        at = json_put_string(line, at, LINE - MARGIN, value ? value : "");
-    }
+    audit_begin(&e, category, action, outcome);
+    va_start(ap, outcome);
+    while ((field = va_arg(ap, const char *)))
+        audit_string(&e, field, va_arg(ap, const char *));
     va_end(ap);
-    line[at++] = '}';
-    line[at++] = '\n';
-    platform_write(audit_fd, line, at);
+    audit_end(&e);
+}
+
+/* --- first and last: never dropped --- */
+
+void
+audit_start(const uint8_t root_digest[SHA256_SIZE], char *const *command)
+{
+    struct audit_entry e;
+
+    if (audit_log.fd < 0)
+        return;
+    begin(&e, AUDIT_PROCESS, AUDIT_STARTED, true);
+    audit_hash(&e, "ingot.root_digest", root_digest);
+    audit_list(&e, "process.args", command);
+    audit_end(&e);
+}
+
+void
+audit_finish(int exit_status)
+{
+    struct audit_entry e;
+
+    if (audit_log.fd < 0)
+        return;
+    if (audit_log.dropped || audit_log.lost)
+        put_dropped();
+    begin(&e, AUDIT_PROCESS, AUDIT_ENDED, true);
+    audit_number(&e, "process.exit_code", exit_status);
+    audit_number(&e, "ingot.refused", (int64_t)audit_refusals);
+    audit_end(&e);
 }

@@ -13,6 +13,8 @@
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/trust/artifact.h"
+#include "vkernel/trust/audit.h"
+#include "vkernel/trust/notice.h"
 
 enum { MAX_FILE = 1 << 30, MAX_PHDRS = 64 };
 
@@ -24,7 +26,10 @@ refuse(struct file *f, const char *what, const char *expected, const char *found
     if (file_path(f, path, sizeof path) < 0)
         strcpy(path, "?");
     audit_refusals++;
-    audit_record("refused", "call", what, "file", path, "expected", expected, "found", found, "reason", why, NULL);
+    audit_record(AUDIT_PROCESS, "code-refused", false, "ingot.call", what, "file.path", path, "ingot.expected", expected,
+                 "file.hash.sha256", found, "event.reason", why, NULL);
+    notice(NOTICE_PROGRAM, "%s of %s was refused: %s%s%s. Only programs and libraries that were in the image when it was built "
+           "can run; add the file to the image and build again", what, path, why, *found ? ", SHA-256 " : "", found);
     return -EACCES;
 }
 

@@ -26,12 +26,4 @@ const struct artifact_ledger *ledger_hint(struct file *f);
 /* Image address of a file offset, from the program headers of a verified or hinted file; false: in no segment. */
 bool ledger_image_address(struct file *f, uint64_t offset, uint64_t *address);
 
-/* --- audit: one JSON object a line, to --audit FILE --- */
-void audit_open(const char *path);
-/* Fields as name, value pairs ended by NULL. */
-void audit_record(const char *event, ...) __attribute__((sentinel));
-extern uint64_t audit_refusals;
-/* A JSON string into out[at...size), cut off where it ends; returns the new at. */
-size_t json_put_string(char *out, size_t at, size_t size, const char *s);
-
 #endif

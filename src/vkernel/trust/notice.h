@@ -1,0 +1,22 @@
+/* What the person at the container should know at once: one line on standard error, the first time each kind of thing happens,
+ * that says what happened, why, and what can be done about it. The audit log has every single case. */
+#ifndef VKERNEL_TRUST_NOTICE_H
+#define VKERNEL_TRUST_NOTICE_H
+
+#include <stdbool.h>
+
+enum notice {
+    NOTICE_PROGRAM,   /* a program that is not in the ledger */
+    NOTICE_CODE,      /* memory that was to be made executable */
+    NOTICE_MEMORY,    /* a process killed at the limit of memory */
+    NOTICE_PROCESSES, /* no more processes or threads */
+    NOTICE_HOST,      /* the host gave no more of something */
+    NOTICE_COUNT
+};
+
+extern bool notice_quiet; /* --quiet */
+
+/* "ingot: COMM[PID]: ...", once per kind. No newline at the format's end. */
+void notice(enum notice kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

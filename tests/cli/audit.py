@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""The audit log: what is in it, that tampering shows, that a flood is bounded; and the lines on standard error. On a vkernel
+without compiled code.
+
+    audit.py VKERNEL MKPAYLOAD INGOT AUDITED.c
+"""
+import hashlib, json, os, subprocess, sys, tempfile
+
+vkernel, mkpayload, ingot, source = (os.path.abspath(a) for a in sys.argv[1:])
+failed = 0
+
+JOURNAL = '''
+import os, socket, sys
+os.makedirs('/run/systemd/journal')
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind('/run/systemd/journal/socket')
+os.system(sys.argv[1])
+s.settimeout(5)
+for _ in range(3):
+    print(s.recv(1 << 20).decode())
+'''
+
+
+def expect(what, condition, shown=''):
+    global failed
+    print('ok' if condition else 'not ok', what, '' if condition else shown)
+    failed += not condition
+
+
+def run(*args, **options):
+    return subprocess.run([ingot, 'run', *args], capture_output=True, timeout=60, stdin=subprocess.DEVNULL, **options)
+
+
+def verify(lines, *options):
+    with tempfile.NamedTemporaryFile('wb') as f:
+        f.writelines(lines)
+        f.flush()
+        r = subprocess.run([ingot, 'audit', 'verify', *options, f.name], capture_output=True, text=True)
+        return r.returncode, r.stdout + r.stderr
+
+
+def tampering(lines):
+    code, text = verify(lines)
+    expect('an untouched log', code == 0 and f'{len(lines)} records of 2 runs' in text, text)
+    last = text.split()[-1]
+    expect('with its last value', verify(lines, '--last', last)[0] == 0)
+    expect('with another last value', verify(lines[:-1], '--unfinished', '--last', last)[0] == 1)
+    missed = []
+    for i, line in enumerate(lines):
+        changed = line.replace(b'"process.pid":1', b'"process.pid":7', 1).replace(b'"ecs.version":"8', b'"ecs.version":"9', 1)
+        for kind, bad in (('edit', lines[:i] + [changed] + lines[i + 1:]), ('removal', lines[:i] + lines[i + 1:]),
+                          ('copy', lines[:i] + [line, line] + lines[i + 1:]), ('damage', lines[:i] + [line[:-20] + b'\n'] + lines[i + 1:])):
+            if verify(bad)[0] != 1:
+                missed.append((kind, i))
+        if i:
+            # Two runs may share a file: the order of records of different runs is free.
+            swapped = lines[:i - 1] + [lines[i], lines[i - 1]] + lines[i + 1:]
+            same_run = json.loads(lines[i])['ingot.run'] == json.loads(lines[i - 1])['ingot.run']
+            if verify(swapped)[0] != (1 if same_run else 0):
+                missed.append(('swap', i))
+    expect('every edit, removal, copy, damage and swap shows', not missed, missed)
+    expect('a cut end', verify(lines[:-1])[0] == 1 and verify(lines[:-1], '--unfinished')[0] == 0)
+    expect('a run of which nothing is left', verify([l for l in lines if json.loads(l)['ingot.run'] != json.loads(lines[0])['ingot.run']])[0] == 0)
+    expect('no log', verify([])[0] == 1)
+    expect('something else', verify([b'{}\n', b'\0\n', b'[' * 10000 + b'\n', b'"\n'])[0] == 1)
+
+
+def content(lines, program):
+    records = [json.loads(line) for line in lines]
+    actions = [r['event.action'] for r in records]
+    expect('actions', actions == ['run-started', 'volume-mounted', 'process-launched', 'memory-refused', 'memory-refused', 'code-refused', 'network-bound',
+                                  'network-connected', 'process-launched', 'run-ended'], actions)
+    by = {r['event.action']: r for r in records}
+    launch = by['process-launched']
+    with open(program, 'rb') as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    expect('a launch', launch['process.hash.sha256'] == digest and launch['process.executable'] == '/bin/audited' and
+           launch['process.parent.pid'] == 1 and launch['process.pid'] > 1 and launch['user.id'] == 0 and
+           launch['process.args'] == ['audited', 'caf\ufffd "quoted"'], launch)
+    refused = by['code-refused']
+    expect('a refusal', refused['file.path'] == '/tmp/stranger\033[31m' and len(refused['file.hash.sha256']) == 64 and
+           refused['event.outcome'] == 'failure' and refused['event.reason'] == 'unknown file', refused)
+    bound = by['network-bound']
+    expect('an address', bound['source.ip'] == '127.0.0.1' and bound['source.port'] == 4242, bound)
+    expect('the end', by['run-ended']['process.exit_code'] == 3 and by['run-ended']['ingot.refused'] == 3, by['run-ended'])
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        root, image, log = (os.path.join(work, name) for name in ('root', 'image', 'log'))
+        for d in ('bin', 'tmp', 'etc', 'proc', 'dev'):
+            os.makedirs(os.path.join(root, d))
+        subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-o', root + '/bin/audited', source], check=True)
+        subprocess.run([sys.executable, mkpayload, vkernel, root, image, '/bin/audited'], check=True)
+
+        r = run('--audit', log, '-v', work + ':/work:ro', image, 'audited', 'everything')
+        lines = r.stderr.decode().splitlines()
+        expect('one line for each kind of refusal', len(lines) == 2 and 'JIT' in lines[0] and 'not' not in lines[0].split(':')[0] and
+               'stranger?[31m' in lines[1] and 'build again' in lines[1], r.stderr)
+        expect('--quiet', run('--quiet', image, 'audited', 'everything').stderr == b'')
+        with open(log, 'rb') as f:
+            first = f.readlines()
+        content(first, root + '/bin/audited')
+        run('--audit', log, image, 'audited')
+        with open(log, 'rb') as f:
+            tampering(f.readlines())
+
+        r = run('--quiet', '--audit', log + '2', image, 'audited', 'flood')
+        with open(log + '2', 'rb') as f:
+            flood = f.readlines()
+        records = [json.loads(line) for line in flood]
+        dropped = sum(r.get('ingot.dropped', 0) for r in records)
+        written = sum(r['event.action'] == 'memory-refused' for r in records)
+        expect('a flood is bounded and counted', 8192 <= written < 40000 and written + dropped == 40000, (written, dropped))
+        expect('and verified', verify(flood)[0] == 0, verify(flood))
+
+        run('--audit', log + '3', image, 'audited', 'arguments')
+        with open(log + '3', 'rb') as f:
+            long = f.readlines()
+        expect('long arguments are cut', max(map(len, long)) <= 16384 and json.loads(long[2]).get('ingot.cut') is True and verify(long)[0] == 0,
+               [len(l) for l in long])
+
+        fd = os.open(log + '4', os.O_WRONLY | os.O_CREAT, 0o600)
+        run('--audit', f'fd:{fd}', image, 'audited', pass_fds=[fd])
+        with open(log + '4', 'rb') as f:
+            expect('a descriptor', verify(f.readlines())[0] == 0)
+        for bad in ('fd:', 'fd:x', 'fd:99', '/no/such/folder/log'):
+            r = run('--audit', bad, image, 'audited')
+            expect('--audit ' + bad, r.returncode == 125 and r.stderr.startswith(b'ingot: '), r)
+        r = run('--audit', '/dev/full', image, 'audited')
+        expect('a full disk is said', r.returncode == 0 and b'records are lost' in r.stderr, r)
+        if os.getuid() == 0:
+            r = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', sys.executable, '-c', JOURNAL,
+                                f'exec {ingot} run --audit journald {image} audited'], capture_output=True, text=True, timeout=60)
+            expect('journald', r.stdout.count('SYSLOG_IDENTIFIER=ingot\n') == 3 and 'MESSAGE={"@timestamp"' in r.stdout, r)
+        print(f'{failed} failed')
+    return failed != 0
+
+
+sys.exit(main())

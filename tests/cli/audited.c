@@ -1,0 +1,76 @@
+/* What the audit test looks for: audited WHAT. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int
+refused_mapping(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
+}
+
+static void
+run_stranger(void)
+{
+    FILE *f = fopen("/tmp/stranger\033[31m", "w");
+    char buf[4096];
+    size_t n;
+    FILE *self = fopen("/proc/self/exe", "r");
+
+    while ((n = fread(buf, 1, sizeof buf, self)) > 0)
+        fwrite(buf, 1, n, f);
+    fputs("one byte more", f);
+    fclose(f);
+    chmod("/tmp/stranger\033[31m", 0755);
+    if (vfork() == 0) {
+        execl("/tmp/stranger\033[31m", "stranger", NULL);
+        _exit(errno);
+    }
+    wait(NULL);
+}
+
+static void
+bind_and_connect(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(4242), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+
+    bind(l, (struct sockaddr *)&a, sizeof a);
+    listen(l, 1);
+    connect(c, (struct sockaddr *)&a, sizeof a);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+
+    if (strcmp(what, "everything") == 0) {
+        refused_mapping();
+        refused_mapping();
+        run_stranger();
+        bind_and_connect();
+        if (vfork() == 0)
+            execl("/bin/audited", "audited", "caf\xe9 \"quoted\"", NULL);
+        wait(NULL);
+        return 3;
+    }
+    if (strcmp(what, "flood") == 0)
+        for (int i = 0; i < 40000; i++)
+            refused_mapping();
+    if (strcmp(what, "arguments") == 0) {
+        char *big = malloc(100001);
+
+        memset(big, 'x', 100000);
+        big[100000] = '\0';
+        execl("/bin/audited", "audited", big, NULL);
+    }
+    return 0;
+}
