@@ -153,11 +153,32 @@ convert_out(uint32_t code, const struct x86_x87_reg *v, uint8_t out[10], uint16_
     return size;
 }
 
+/* Ten bytes over two pages fault before anything is written. */
+static void
+store_ten(uint32_t address, const void *data)
+{
+    uint8_t *to = x86_guest(address);
+
+    if ((address & 4095) > 4096 - 10) {
+        __asm__ volatile("lock orb $0, %0" : "+m"(to[0]));
+        __asm__ volatile("lock orb $0, %0" : "+m"(to[9]));
+    }
+    memcpy(to, data, 10);
+}
+
+static void
+store(uint32_t address, const void *data, unsigned size)
+{
+    if (size == 10)
+        store_ten(address, data);
+    else
+        memcpy(x86_guest(address), data, size);
+}
+
 void
 helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
 {
     struct x86_x87 *f = x87_begin_memory(pc, address);
-    void *to = x86_guest(address);
     uint8_t out[10];
     uint16_t sw;
     unsigned size;
@@ -167,15 +188,15 @@ helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
             return;
         }
         if ((code & 0xff) == X87_F80) {
-            memcpy(to, &x87_indefinite, 10);
+            store_ten(address, &x87_indefinite);
         } else {
             size = convert_out(code, &x87_indefinite, out, &sw);
             __asm__ volatile("fnclex");
-            memcpy(to, out, size);
+            store(address, out, size);
         }
         x87_stack_fault(f, false);
     } else if ((code & 0xff) == X87_F80) {
-        memcpy(to, x87_st(f, 0), 10);
+        store_ten(address, x87_st(f, 0));
         f->status &= (uint16_t)~X87_SW_C1;
     } else {
         host_begin(f);
@@ -186,7 +207,7 @@ helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
             __asm__ volatile("fldcw %0" : : "m"(host_control));
         /* In memory an unmasked overflow or underflow stores nothing either. */
         if (!(unmasked & 0x1f))
-            memcpy(to, out, size);
+            store(address, out, size);
         if (unmasked & 0x18)
             sw &= (uint16_t)~(0x20 | X87_SW_C1); /* so the precision flag stays clear */
         host_end(f, sw, X87_SW_C1);
