@@ -6,20 +6,26 @@
 
 static uint64_t seed_state = 1;
 
+static uint64_t
+mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+/* Mixed, because the numbers from state s are those from s + step, but for the first: seeds a step apart would all make the same
+ * cases. */
 void
 random_seed(uint64_t seed)
 {
-    seed_state = seed * 0x9e3779b97f4a7c15ull + 1;
+    seed_state = mix(seed + 0x632be59bd9b4e019ull);
 }
 
 uint64_t
 random64(void)
 {
-    uint64_t z = seed_state += 0x9e3779b97f4a7c15ull;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
+    return mix(seed_state += 0x9e3779b97f4a7c15ull);
 }
 
 uint32_t
