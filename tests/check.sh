@@ -123,6 +123,8 @@ table() { # NAME OPTIONS...
     script "$name" tests/programs/run.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot" "$@"
 }
 
+# Processors and hypervisors differ (tests/eval/deviations.def): the log says which ones this was.
+"$build/tests/eval/oracle" --host
 start=$SECONDS
 unit unit-tests "$build"
 if [ "$mode" = long ]; then

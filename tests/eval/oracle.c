@@ -2,7 +2,7 @@
  *
  *   oracle [--form MNEMONIC] [--count N] [--states N] [--sequences[=N]] [--share PERCENT] [--seed S|time]
  *          [--executions LIST] [--regressions FILE] [--record 'HEX | BEFORE |': prints that line with what the processor
- *          leaves] [--list] [--verbose] [--progress]
+ *          leaves] [--list] [--host: the processor] [--verbose] [--progress]
  *          [--bytes HEX: print the IR of this code] [--strict-nan] [--strict-mxcsr] [--failures FILE]
  *
  * --count: encodings of each form; --states: states each is run from; --share: how many per cent of the sequences are
@@ -92,6 +92,7 @@ report_differences(void)
         t = tolerance_in(t, d->execution);
         memcpy(native_window(), d->memory, WINDOW_SIZE);
         execution_processor.run(&d->p, 0, &d->s, &expected);
+        host_result(&d->p, &d->s, d->memory, &expected);
         memcpy(d->execution->window(), d->memory, WINDOW_SIZE);
         d->execution->run(&d->p, 0, &d->s, &found);
         state_compare((struct seen){&expected, native_window(), "processor"},
@@ -121,6 +122,8 @@ run_case(size_t index)
     struct tolerance t = program_tolerance(p, &s);
     memcpy(native_window(), memory, WINDOW_SIZE);
     execution_processor.run(p, 0, &s, &expected);
+    if (host_result(p, &s, memory, &expected) == HOST_SAYS_NOTHING)
+        return;
     for (unsigned i = 0; executions[i]; i++) {
         const struct execution *x = executions[i];
 
@@ -329,7 +332,7 @@ main(int argc, char **argv)
         {"progress", no_argument, NULL, 'p'},          {"strict-nan", no_argument, NULL, 'N'},
         {"strict-mxcsr", no_argument, NULL, 'M'},
         {"failures", required_argument, NULL, 'o'},    {"bytes", required_argument, NULL, 'b'},
-        {"record", required_argument, NULL, 'R'},      {"v8", required_argument, NULL, 'V'},          {0},
+        {"record", required_argument, NULL, 'R'},      {"host", no_argument, NULL, 'H'},      {"v8", required_argument, NULL, 'V'},          {0},
     };
     static char default_executions[] = "evaluator";
     const char *only = NULL, *failures = NULL, *regressions = NULL, *record = NULL;
@@ -357,6 +360,7 @@ main(int argc, char **argv)
         case 'p': progress = true; break;
         case 'N': strict_nan = true; break;
         case 'M': strict_mxcsr = true; break;
+        case 'H': host_print(); return 0;
         case 'b': return print_ir(optarg);
         case 'o': failures = optarg; break;
         case 'R': record = optarg; break;
@@ -380,8 +384,12 @@ main(int argc, char **argv)
     }
     if (record)
         return regression_record(record);
-    if (regressions)
-        return regressions_run(regressions, executions) != 0;
+    host_print();
+    if (regressions) {
+        count = regressions_run(regressions, executions);
+        host_print_deviations();
+        return count != 0;
+    }
     random_seed(seed);
     printf("seed %lu\n", seed);
     if (!only_sequences) {
@@ -390,6 +398,7 @@ main(int argc, char **argv)
     }
     if (!only)
         run_sequences(sequences, share, states);
+    host_print_deviations();
     for (unsigned i = 0; i <= X86_OP_COUNT; i++) {
         if (tallies[i].differ)
             return 1;

@@ -108,6 +108,17 @@ extern const struct execution execution_processor, execution_evaluator, executio
 
 extern char *oracle_v8_command[4]; /* of execution_v8: node, script, the helpers' module, NULL */
 
+/* --- oracle_host.c: the processor, and where it does other than what the guest is promised --- */
+void host_print(void);
+/* Names the deviations that were met. */
+void host_print_deviations(void);
+/* Does the host run it otherwise from any state? Sequences, whose operands are aligned, leave it out. */
+bool host_deviates(const struct made *m);
+/* Makes what the processor did what the guest is promised, where deviations.def says so: found and its window. before, memory: what
+ * it ran from. HOST_SAYS_NOTHING: the promise is not known from this run. */
+enum host_result { HOST_AS_PROMISED, HOST_CORRECTED, HOST_SAYS_NOTHING };
+enum host_result host_result(const struct program *p, const struct state *before, const uint8_t *memory, struct outcome *found);
+
 /* --- oracle_object.c --- */
 void object_make(const struct program *programs, size_t count, struct buf *module);
 

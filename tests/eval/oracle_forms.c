@@ -154,15 +154,10 @@ form_runs(const struct form *f)
         return false;
     if (flow == X86_FLOW_TRAP && moves_segments(f->op))
         return false;
-    /* AMD and Intel differ: there 66 makes a near branch 16 bits wide. */
-    if (flow != X86_FLOW_NEXT && f->prefix[0] == 0x66)
-        return false;
     for (unsigned i = 0; i < f->sample.operand_count; i++) {
         if (f->sample.operand[i].kind == X86_OPD_REG && f->sample.operand[i].reg_class >= X86_RC_SEG)
             return false;
     }
-    if (f->map == 1 && f->opcode == 0x0d && !f->memory)
-        return false; /* AMD's prefetch: #UD with a register there, a nop on Intel */
     switch (f->op) {
     case X86_OP_IRET: case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_XGETBV:
     case X86_OP_RDRAND: case X86_OP_RDSEED: case X86_OP_RDPID: case X86_OP_RDFSBASE:

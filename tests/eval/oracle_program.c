@@ -191,7 +191,8 @@ make_part(struct program *p, struct made *m, uint64_t at)
     /* three in four from the integer instructions, which have the flags and partial registers */
     if (f->map && !(f->map == 1 && (f->opcode >= 0x90 || (f->opcode & 0xf0) == 0x40)) && random_below(4))
         return false;
-    return form_make(f, at, true, &p->anchor, m) && !varies(&m->insn) && !result_undefined(&m->insn, NULL);
+    return form_make(f, at, true, &p->anchor, m) && !varies(&m->insn) && !result_undefined(&m->insn, NULL) &&
+           !host_deviates(m);
 }
 
 bool

@@ -4,7 +4,8 @@
  *
  * BEFORE: words NAME=VALUE for what is not as state_default() has it: rax .. r15, flags, mxcsr, fcw, fsw, ftw, st0 .. st7
  * (SSSS:MANTISSA), xmm0 .. xmm15 (HIGH_LOW), [ADDRESS] for 8 bytes of memory. AFTER: the same for what the processor
- * changed, and rip if it is not the next instruction, trap with its vector; flags carry the mask of the defined ones. */
+ * changed, and rip if it is not the next instruction (at a trap: the first), trap with its vector; flags carry the mask of the
+ * defined ones. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -58,6 +59,8 @@ differs(const struct shrink *c, bool new_code)
     t = tolerance_in(t, c->execution);
     memcpy(native_window(), c->memory, WINDOW_SIZE);
     execution_processor.run(&c->p, 0, &c->s, &expected);
+    if (host_result(&c->p, &c->s, c->memory, &expected) == HOST_SAYS_NOTHING)
+        return false;
     memcpy(c->execution->window(), c->memory, WINDOW_SIZE);
     c->execution->run(&c->p, 0, &c->s, &found);
     return found.trap != TRAP_UNCOVERED && program_covered(&c->p, c->execution, &expected) &&
@@ -237,9 +240,13 @@ regression_print(const struct program *p, const struct state *before, const uint
     print_changes(&plain, before, plain_window, window);
     memcpy(native_window(), window, WINDOW_SIZE);
     execution_processor.run(p, 0, before, &after);
+    host_result(p, before, window, &after);
     printf(" |");
     if (after.trap != NO_TRAP) {
-        printf(" trap=%d\n", after.trap);
+        printf(" trap=%d", after.trap);
+        if (after.trap_rip != p->address && after.trap != 1 && after.trap != 3)
+            printf(" rip=%lx", after.trap_rip);
+        printf("\n");
         return;
     }
     if (after.state.rip != stub_next(p))
@@ -366,7 +373,8 @@ parse_line(struct replay *r, char *line)
 static unsigned
 replay(const struct replay *r, const struct execution *x)
 {
-    struct outcome expected = {.state = r->after, .trap = r->trap}, found;
+    uint64_t trap_rip = r->after.rip == stub_next(&r->p) ? r->p.address : r->after.rip;
+    struct outcome expected = {.state = r->after, .trap = r->trap, .trap_rip = trap_rip}, found;
     struct tolerance t = program_tolerance(&r->p, &r->before);
     char text[4096];
 
@@ -381,6 +389,9 @@ replay(const struct replay *r, const struct execution *x)
     t = tolerance_in(t, x);
     memcpy(x->window(), r->window_before, WINDOW_SIZE);
     x->run(&r->p, 0, &r->before, &found);
+    if (x == &execution_processor &&
+        host_result(&r->p, &r->before, r->window_before, &found) == HOST_SAYS_NOTHING)
+        return 0;
     if (found.trap == TRAP_UNCOVERED || !program_covered(&r->p, x, &expected) ||
         !state_compare((struct seen){&expected, r->window_after, "recorded"},
                        (struct seen){&found, x->window(), x->name}, &t, text, sizeof text))
