@@ -40,11 +40,9 @@ file_get(struct file *f)
     return f;
 }
 
-void
-file_put(struct file *f)
+static void
+file_release(struct file *f)
 {
-    if (!f || --f->refs > 0)
-        return;
     f->refs = 1; /* release may look at the file, and must not free it again */
     if (!list_empty(&f->epoll_links))
         epoll_file_released(f);
@@ -62,6 +60,30 @@ file_put(struct file *f)
     dentry_put(f->dentry);
     inode_put(f->inode);
     free(f);
+}
+
+/* Releasing a file can drop the last reference of another (a socket's messages carry files), and that one's of a third: a
+ * guest makes such chains as long as it likes. So a file whose last reference goes while another is being released
+ * waits for its turn; the outermost file_put releases them one after the other, with a stack of constant depth. */
+void
+file_put(struct file *f)
+{
+    static struct list dead = {&dead, &dead};
+    static bool releasing;
+
+    if (!f || --f->refs > 0)
+        return;
+    list_append(&dead, &f->dead_link);
+    if (releasing)
+        return;
+    releasing = true;
+    while (!list_empty(&dead)) {
+        struct list *next = dead.next;
+
+        list_remove(next);
+        file_release(list_entry(next, struct file, dead_link));
+    }
+    releasing = false;
 }
 
 size_t

@@ -42,7 +42,7 @@ struct file_ops {
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
     bool maps_anonymous; /* mappings are of anonymous memory instead */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
-    void (*release)(struct file *f);             /* last reference gone */
+    void (*release)(struct file *f);             /* last reference gone; must not sleep */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
     uint64_t (*io_timeout)(struct file *f, bool write);
 };
@@ -56,11 +56,13 @@ struct file {
     struct dentry *dentry; /* the name it was opened by; NULL for anonymous */
     void *data;            /* of the ops */
     struct list epoll_links; /* epoll items that watch this file */
+    struct list dead_link;   /* file_put's, once there are no references */
     int owner;       /* F_SETOWN */
 };
 
 struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENOMEM */
 struct file *file_get(struct file *f);
+/* The last put releases; within the release of another file that happens when that one is done. */
 void file_put(struct file *f);
 
 /* --- descriptor tables: fs/fdtable.c --- */

@@ -64,23 +64,12 @@ socket_get(struct socket *s)
     return s;
 }
 
-static void
-drop_messages(struct socket *s)
-{
-    LIST_EACH_SAFE(p, &s->messages)
-        message_free(list_entry(p, struct message, link));
-    list_init(&s->messages);
-    s->queued = 0;
-    s->message_count = 0;
-}
-
+/* By then it was closed, which dropped its messages: nothing else goes with it, however long the chain that led here. */
 void
 socket_put(struct socket *s)
 {
-    if (!s || --s->refs > 0)
-        return;
-    drop_messages(s);
-    free(s);
+    if (s && --s->refs == 0)
+        free(s);
 }
 
 void
@@ -136,6 +125,15 @@ message_free(struct message *m)
     scm_free(m->scm);
     socket_put(m->sender);
     free(m);
+}
+
+static void
+drop_messages(struct socket *s)
+{
+    while (!list_empty(&s->messages))
+        message_free(list_entry(s->messages.next, struct message, link));
+    s->queued = 0;
+    s->message_count = 0;
 }
 
 int
@@ -482,6 +480,7 @@ socket_close(struct socket *s)
         if (c->ops->close)
             c->ops->close(c);
         stream_disconnect(c);
+        drop_messages(c);
         socket_put(c);
     }
     if (s->ops->close)
