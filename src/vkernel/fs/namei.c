@@ -307,7 +307,7 @@ static bool
 nothing_left(const struct walk *w, int depth)
 {
     for (int k = 0; k <= depth; k++)
-        if (*skip_slashes(w->frames[k].at))
+        if (*w->frames[k].at)
             return false;
     return true;
 }
@@ -361,8 +361,8 @@ walk_run(struct walk *w, struct path *out)
         }
         while (*end && *end != '/')
             end++;
-        f->at = end;
         slash = *end == '/';
+        f->at = skip_slashes(end); /* once: nothing_left looks at every frame for every component */
         last = nothing_left(w, w->depth);
         if (last && slash)
             w->must_dir = true;
