@@ -1,15 +1,31 @@
-/* epoll(7): items stay on their files' wait queues and put themselves on the ready list when told. */
+/* epoll(7): items stay on their files' wait queues and put themselves on the ready list when told.
+ *
+ * An epoll file can be watched by other epoll files, so guests build graphs. What is asked of a graph stays within bounds:
+ * - No way through it is longer than NEST_MAX links and none is a cycle (graph_too_deep); so the functions that call
+ *   themselves along a way, of checks, polls and wakes, do so NEST_MAX + 1 times at most.
+ * - The ways up from a file that is no epoll file are counted, as Linux counts them (too_many_ways).
+ * - A wake reaches every epoll file once, over however many ways (make_ready).
+ * - A poll takes off the ready list what turns out not to be ready, and stops at the first that is: what it looks at was paid
+ *   for by a wake. */
 #include <poll.h>
 #include <sys/epoll.h>
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 
-enum { ITEM_QUEUES = 4, NEST_MAX = 5, BATCH = 64 };
+enum { ITEM_QUEUES = 4, NEST_MAX = 4, BATCH = 64 };
+
+#define EXCLUSIVE_MAY \
+    ((unsigned)(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE))
+#define MAX_EVENTS (INT_MAX / (int)sizeof(struct epoll_event))
 
 struct epoll {
+    struct file *file; /* its own; not a reference */
     struct list items, ready;
     struct wait_queue queue;
+    uint64_t wave;     /* the wake that has reached it already */
+    uint64_t check;    /* the check that has seen it already, */
+    unsigned distance; /* and found that */
 };
 
 struct epoll_item {
@@ -37,12 +53,23 @@ item_events(struct epoll_item *it)
     return events & (wanted | POLLERR | POLLHUP);
 }
 
+/* Wakes who sleeps on the epoll file and tells the epoll files that watch it, which tell theirs. */
 static void
 make_ready(struct epoll_item *it)
 {
+    static uint64_t wave;
+    static unsigned depth;
+
     if (list_empty(&it->of_ready))
         list_append(&it->epoll->ready, &it->of_ready);
+    if (depth == 0)
+        wave++;
+    if (it->epoll->wave == wave)
+        return;
+    it->epoll->wave = wave;
+    depth++;
     wait_queue_wake(&it->epoll->queue);
+    depth--;
 }
 
 static void
@@ -72,23 +99,111 @@ epoll_file_released(struct file *f)
         item_free(list_entry(p, struct epoll_item, of_file));
 }
 
-static int
-nesting(struct epoll *outer, struct file *f, int depth)
+/* --- the graph: fs/eventpoll.c of Linux counts the same way --- */
+
+static uint64_t check; /* number of the check under way */
+
+/* Links of the longest way down from ep; above NEST_MAX when there are too many or `target` is below. */
+static unsigned
+links_below(struct epoll *ep, const struct epoll *target, unsigned depth)
 {
-    struct epoll *inner;
+    unsigned longest = 0;
 
-    if (f->ops != &epoll_ops)
-        return 0;
-    inner = f->data;
-    if (inner == outer || depth >= NEST_MAX)
-        return -ELOOP;
-    LIST_EACH(p, &inner->items) {
-        int r = nesting(outer, list_entry(p, struct epoll_item, of_epoll)->file, depth + 1);
+    if (ep->check == check)
+        return ep->distance;
+    ep->check = check;
+    LIST_EACH(p, &ep->items) {
+        const struct file *f = list_entry(p, struct epoll_item, of_epoll)->file;
+        unsigned n = 0;
 
-        if (r < 0)
-            return r;
+        if (f->ops != &epoll_ops)
+            continue;
+        if (f->data == target || depth > NEST_MAX)
+            n = NEST_MAX + 1;
+        else
+            n = links_below(f->data, target, depth + 1) + 1;
+        longest = n > longest ? n : longest;
+        if (longest > NEST_MAX)
+            break;
     }
-    return 0;
+    return ep->distance = longest;
+}
+
+/* Links of the longest way up from ep. What exists already has no cycle and is not too deep. */
+static unsigned
+links_above(struct epoll *ep)
+{
+    unsigned longest = 0;
+
+    if (ep->check == check)
+        return ep->distance;
+    LIST_EACH(p, &ep->file->epoll_links) {
+        unsigned n = links_above(list_entry(p, struct epoll_item, of_file)->epoll) + 1;
+
+        longest = n > longest ? n : longest;
+    }
+    ep->check = check;
+    return ep->distance = longest;
+}
+
+/* May `outer` watch the epoll file `inner`? */
+static bool
+graph_too_deep(struct epoll *outer, struct epoll *inner)
+{
+    unsigned below;
+
+    check++;
+    below = links_below(inner, outer, 0);
+    return below > NEST_MAX || below + 1 + links_above(outer) > NEST_MAX;
+}
+
+/* Counts the ways from a watched file up to epoll files that nobody watches; true when there are too many. */
+static bool
+count_ways(const struct file *f, unsigned depth, unsigned counts[NEST_MAX + 1])
+{
+    static const unsigned limits[NEST_MAX + 1] = {UINT_MAX, 500, 100, 50, 10};
+
+    if (depth > NEST_MAX)
+        return true;
+    LIST_EACH(p, &f->epoll_links) {
+        const struct file *above = list_entry(p, struct epoll_item, of_file)->epoll->file;
+
+        if (list_empty(&above->epoll_links) ? ++counts[depth] > limits[depth] : count_ways(above, depth + 1, counts))
+            return true;
+    }
+    return false;
+}
+
+static bool
+ways_below(struct epoll *ep)
+{
+    if (ep->check == check)
+        return false;
+    ep->check = check;
+    LIST_EACH(p, &ep->items) {
+        struct file *f = list_entry(p, struct epoll_item, of_epoll)->file;
+        unsigned counts[NEST_MAX + 1] = {0};
+
+        if (f->ops == &epoll_ops) {
+            if (ways_below(f->data))
+                return true;
+        } else if (f->epoll_check != check) {
+            f->epoll_check = check;
+            if (count_ways(f, 0, counts))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Has the new watch of f made too many ways to f, or to what f, an epoll file, watches? */
+static bool
+too_many_ways(struct file *f)
+{
+    unsigned counts[NEST_MAX + 1] = {0};
+
+    check++;
+    return f->ops == &epoll_ops ? ways_below(f->data) : count_ways(f, 0, counts);
 }
 
 static int
@@ -97,13 +212,7 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     struct wait_queue *queues[ITEM_QUEUES];
     struct epoll_item *it;
     unsigned count = 0;
-    int r;
 
-    if (!f->ops->poll)
-        return -EPERM;
-    r = nesting(ep, f, 0);
-    if (r < 0)
-        return r;
     it = calloc(1, sizeof *it);
     if (!it)
         return -ENOMEM;
@@ -114,6 +223,10 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     list_init(&it->of_ready);
     list_append(&ep->items, &it->of_epoll);
     list_append(&f->epoll_links, &it->of_file);
+    if ((!list_empty(&ep->file->epoll_links) || f->ops == &epoll_ops) && too_many_ways(f)) {
+        item_free(it);
+        return -EINVAL;
+    }
     file_poll(f, queues, &count, ITEM_QUEUES);
     for (unsigned k = 0; k < count; k++) {
         it->entries[k].notify = item_notify;
@@ -138,22 +251,43 @@ item_find(struct epoll *ep, struct file *f, int fd)
     return NULL;
 }
 
+static int
+item_modify(struct epoll_item *it, const struct epoll_event *event)
+{
+    if ((it->event.events | event->events) & EPOLLEXCLUSIVE)
+        return -EINVAL;
+    it->event = *event;
+    if (item_events(it))
+        make_ready(it);
+    return 0;
+}
+
 int64_t
 sys_epoll_ctl(const uint64_t a[6])
 {
-    struct file *self = fd_file((int)a[0]), *f = fd_file((int)a[2]);
+    struct file *self, *f;
     struct epoll_event event = {0};
     struct epoll_item *it;
+    int op = (int)a[1];
 
-    if (!self || !f || (f->flags & O_PATH))
+    if (op != EPOLL_CTL_DEL && copy_from_guest(&event, a[3], sizeof event) < 0)
+        return -EFAULT;
+    self = fd_file((int)a[0]);
+    f = fd_file((int)a[2]);
+    if (!self || !f || ((self->flags | f->flags) & O_PATH))
         return -EBADF;
+    if (!f->ops->poll)
+        return -EPERM;
     if (self->ops != &epoll_ops || self == f)
         return -EINVAL;
-    if (a[1] != EPOLL_CTL_DEL && copy_from_guest(&event, a[3], sizeof event) < 0)
-        return -EFAULT;
+    if (op == EPOLL_CTL_ADD && (event.events & EPOLLEXCLUSIVE) &&
+        (f->ops == &epoll_ops || (event.events & ~EXCLUSIVE_MAY)))
+        return -EINVAL;
+    if (op == EPOLL_CTL_ADD && f->ops == &epoll_ops && graph_too_deep(self->data, f->data))
+        return -ELOOP;
     host_watch_refresh(); /* an edge from before must not be told after the item's first look */
     it = item_find(self->data, f, (int)a[2]);
-    switch (a[1]) {
+    switch (op) {
     case EPOLL_CTL_ADD:
         return it ? -EEXIST : item_add(self->data, f, (int)a[2], &event);
     case EPOLL_CTL_DEL:
@@ -162,14 +296,7 @@ sys_epoll_ctl(const uint64_t a[6])
         item_free(it);
         return 0;
     case EPOLL_CTL_MOD:
-        if (!it)
-            return -ENOENT;
-        if ((it->event.events | event.events) & EPOLLEXCLUSIVE)
-            return -EINVAL;
-        it->event = event;
-        if (item_events(it))
-            make_ready(it);
-        return 0;
+        return it ? item_modify(it, &event) : -ENOENT;
     default:
         return -EINVAL;
     }
@@ -285,6 +412,7 @@ make_epoll(int flags)
     list_init(&ep->ready);
     wait_queue_init(&ep->queue);
     f->data = ep;
+    ep->file = f;
     fd = fd_install(f, 0, flags & O_CLOEXEC);
     if (fd < 0)
         file_put(f);
@@ -309,9 +437,9 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
     struct file *f = fd_file((int)fd);
     int64_t done = 0, r = 0;
 
-    if (!f)
+    if (!f || (f->flags & O_PATH))
         return -EBADF;
-    if (f->ops != &epoll_ops || max <= 0)
+    if (f->ops != &epoll_ops || max <= 0 || max > MAX_EVENTS)
         return -EINVAL;
     file_get(f);
     for (;;) {

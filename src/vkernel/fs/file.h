@@ -56,6 +56,7 @@ struct file {
     struct dentry *dentry; /* the name it was opened by; NULL for anonymous */
     void *data;            /* of the ops */
     struct list epoll_links; /* epoll items that watch this file */
+    uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
     int owner;       /* F_SETOWN */
 };
