@@ -224,7 +224,7 @@ recompile_objects(struct recompile *r, struct err *e)
         u->precise_faults = r->precise_faults;
         elf_image_close(&image);
         object_key(u);
-        if (!cache_has(&r->cache, "objects", &u->key, ".wasm")) {
+        if (!cache_has(&r->cache, "objects", &u->key, ".wasm") || !cache_has(&r->cache, "objects", &u->key, ".json")) {
             vec_push(&p.jobs, i);
             total += u->size;
         }
@@ -342,6 +342,20 @@ native_key(const struct recompile *r, struct unit *u, const struct mapped *objec
     buf_fini(&b);
 }
 
+static bool
+has_native(const struct recompile *r, const struct unit *u)
+{
+    bool whole = cache_has(&r->cache, "native", &u->native_key, ".parts");
+
+    for (unsigned part = 0; part < u->parts && whole; part++) {
+        char suffix[32];
+
+        snprintf(suffix, sizeof suffix, ".%u.o", part);
+        whole = cache_has(&r->cache, "native", &u->native_key, suffix);
+    }
+    return whole;
+}
+
 static int
 plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *files, struct err *e)
 {
@@ -361,7 +375,7 @@ plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *fil
             return err_prefix(e, "%s: code object", u->path);
         if (u->parts == 0 || u->parts > 0xffff)
             return err_set(e, "%s: %u parts", u->path, u->parts);
-        if (cache_has(&r->cache, "native", &u->native_key, ".parts"))
+        if (has_native(r, u))
             continue;
         for (unsigned part = 0; part < u->parts; part++)
             vec_push(&p->jobs, i << 16 | part);
