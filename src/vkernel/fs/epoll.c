@@ -265,15 +265,13 @@ item_modify(struct epoll_item *it, const struct epoll_event *event)
 int64_t
 sys_epoll_ctl(const uint64_t a[6])
 {
-    struct file *self, *f;
+    FILE_REF struct file *self = fd_get((int)a[0]), *f = fd_get((int)a[2]);
     struct epoll_event event = {0};
     struct epoll_item *it;
     int op = (int)a[1];
 
     if (op != EPOLL_CTL_DEL && copy_from_guest(&event, a[3], sizeof event) < 0)
         return -EFAULT;
-    self = fd_file((int)a[0]);
-    f = fd_file((int)a[2]);
     if (!self || !f || ((self->flags | f->flags) & O_PATH))
         return -EBADF;
     if (!f->ops->poll)
@@ -434,14 +432,13 @@ sys_epoll_create1(const uint64_t a[6])
 static int64_t
 epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
 {
-    struct file *f = fd_file((int)fd);
+    FILE_REF struct file *f = fd_get((int)fd);
     int64_t done = 0, r = 0;
 
     if (!f || (f->flags & O_PATH))
         return -EBADF;
     if (f->ops != &epoll_ops || max <= 0 || max > MAX_EVENTS)
         return -EINVAL;
-    file_get(f);
     for (;;) {
         struct epoll *ep = f->data;
 
@@ -453,7 +450,6 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
         if (r < 0)
             break;
     }
-    file_put(f);
     return done ? done : r == -ETIMEDOUT ? 0 : r == -ERESTARTSYS ? -EINTR : r;
 }
 

@@ -118,10 +118,18 @@ fdtable_close_on_exec(struct fdtable *t)
             drop(t, fd);
 }
 
-struct file *
-fdtable_file(struct fdtable *t, int fd)
+static struct file *
+slot(const struct fdtable *t, int fd)
 {
     return t && fd >= 0 && fd < t->capacity ? t->files[fd] : NULL;
+}
+
+struct file *
+fdtable_get_file(struct fdtable *t, int fd)
+{
+    struct file *f = slot(t, fd);
+
+    return f ? file_get(f) : NULL;
 }
 
 int
@@ -140,9 +148,9 @@ fdtable_cloexec(struct fdtable *t, int fd)
 }
 
 struct file *
-fd_file(int fd)
+fd_get(int fd)
 {
-    return fdtable_file(current_process()->files, fd);
+    return fdtable_get_file(current_process()->files, fd);
 }
 
 static int
@@ -213,7 +221,7 @@ fd_close(int fd)
 {
     struct fdtable *t = current_process()->files;
 
-    if (!fdtable_file(t, fd))
+    if (!slot(t, fd))
         return -EBADF;
     drop(t, fd);
     return 0;

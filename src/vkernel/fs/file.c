@@ -150,13 +150,9 @@ file_wait(struct file *f, uint64_t deadline)
 {
     struct wait_queue *queues[8];
     unsigned count = 0;
-    int r;
 
     file_poll(f, queues, &count, 8);
-    file_get(f); /* another thread may close it meanwhile */
-    r = wait_on_many(queues, count, deadline);
-    file_put(f);
-    return r;
+    return wait_on_many(queues, count, deadline);
 }
 
 ssize_t

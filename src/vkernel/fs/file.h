@@ -73,12 +73,20 @@ struct fdtable *fdtable_clone(struct fdtable *t);  /* fork */
 struct fdtable *fdtable_get(struct fdtable *t);    /* CLONE_FILES */
 void fdtable_put(struct fdtable *t);
 void fdtable_close_on_exec(struct fdtable *t);
-/* Of the current process. A borrowed pointer: take a reference before sleeping. NULL: EBADF. */
-struct file *fd_file(int fd);
+/* Of the current process, with a reference: another thread may close the descriptor while the caller sleeps. NULL: EBADF. */
+struct file *fd_get(int fd) __attribute__((warn_unused_result));
+/* A variable that puts its file, or NULL, where its scope ends:
+ *     FILE_REF struct file *f = fd_get(fd); */
+#define FILE_REF __attribute__((cleanup(file_ref_end)))
+static inline void
+file_ref_end(struct file **f)
+{
+    file_put(*f);
+}
 /* Takes over the caller's reference on success. Lowest free descriptor >= from. flags: O_CLOEXEC. */
 int fd_install(struct file *f, int from, int flags);
-/* fd of another process's table, for /proc/PID/fd. */
-struct file *fdtable_file(struct fdtable *t, int fd);
+/* fd of another process's table, for /proc/PID/fd, with a reference. */
+struct file *fdtable_get_file(struct fdtable *t, int fd) __attribute__((warn_unused_result));
 int fdtable_next(struct fdtable *t, int fd); /* lowest open descriptor >= fd, or -1 */
 
 /* --- fs context of a process: cwd, root, umask --- */

@@ -252,7 +252,7 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
 int64_t
 sys_inotify_add_watch(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     char name[VFS_PATH_MAX];
     uint32_t mask = (uint32_t)a[2];
     struct path p;
@@ -278,7 +278,7 @@ sys_inotify_add_watch(const uint64_t a[6])
 int64_t
 sys_inotify_rm_watch(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     struct inotify *n;
 
     if (!f)

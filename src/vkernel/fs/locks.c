@@ -157,7 +157,6 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
     const struct file_lock *conflict;
     int r = 0;
 
-    file_get(f);
     while (r == 0 && (conflict = find_conflict(i, kind, owner, exclusive, start, end))) {
         if (!wait) {
             r = -EAGAIN;
@@ -178,14 +177,13 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
         r = lock_add_merged(i, kind, owner, exclusive, start, end);
     if (r == 0)
         wait_queue_wake(&lock_queue); /* a downgrade lets others in */
-    file_put(f);
     return r;
 }
 
 int64_t
 sys_flock(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     int op = (int)a[1] & ~LOCK_NB;
 
     if (!f || (f->flags & O_PATH))

@@ -414,14 +414,13 @@ walk_from(struct dentry *start, const char *name, unsigned flags, int links, str
     w.depth = 0;
     w.must_dir = false;
     w.start = start;
-    w.root = (flags & WALK_IN_ROOT) ? start : fs_root();
+    w.root = dentry_get((flags & WALK_IN_ROOT) ? start : fs_root());
     w.frames[0] = (struct frame){name, NULL};
-    if (name[0] == '/' && (flags & WALK_BENEATH))
-        return -EXDEV;
     w.cur = dentry_get(name[0] == '/' ? w.root : start);
-    r = walk_run(&w, out);
+    r = name[0] == '/' && (flags & WALK_BENEATH) ? -EXDEV : walk_run(&w, out);
     for (int k = w.depth; k >= 0; k--)
         free(w.frames[k].owned);
+    dentry_put(w.root);
     if (r < 0) {
         dentry_put(w.cur);
         free(out->storage);
@@ -432,27 +431,25 @@ walk_from(struct dentry *start, const char *name, unsigned flags, int links, str
     return 0;
 }
 
+/* *out gets a reference: the descriptor, or the working directory, may be another one before the walk is over. */
 static int
 start_place(int dirfd, const char *name, unsigned flags, struct dentry **out)
 {
-    struct file *f;
-
     if (name[0] == '/' && !(flags & (WALK_IN_ROOT | WALK_BENEATH))) {
-        *out = fs_root();
-        return 0;
+        *out = dentry_get(fs_root());
+    } else if (dirfd == AT_FDCWD) {
+        *out = dentry_get(fs_cwd());
+    } else {
+        FILE_REF struct file *f = fd_get(dirfd);
+
+        if (!f)
+            return -EBADF;
+        if (!f->dentry)
+            return name[0] ? -ENOTDIR : -EINVAL;
+        if (name[0] && !S_ISDIR(f->dentry->inode->mode))
+            return -ENOTDIR;
+        *out = dentry_get(f->dentry);
     }
-    if (dirfd == AT_FDCWD) {
-        *out = fs_cwd();
-        return 0;
-    }
-    f = fd_file(dirfd);
-    if (!f)
-        return -EBADF;
-    if (!f->dentry)
-        return name[0] ? -ENOTDIR : -EINVAL;
-    if (name[0] && !S_ISDIR(f->dentry->inode->mode))
-        return -ENOTDIR;
-    *out = f->dentry;
     return 0;
 }
 
@@ -469,10 +466,12 @@ path_walk(int dirfd, const char *name, unsigned flags, struct path *out)
     if (r < 0)
         return r;
     if (!*name) {
-        out->dentry = dentry_get(start);
+        out->dentry = start;
         return 0;
     }
-    return walk_from(start, name, flags, 0, out);
+    r = walk_from(start, name, flags, 0, out);
+    dentry_put(start);
+    return r;
 }
 
 void
@@ -820,7 +819,7 @@ vfs_open_exec(int dirfd, const char *path, int flags, struct file **out)
 
     *out = NULL;
     if (!*path && (flags & AT_EMPTY_PATH)) { /* fexecve; O_PATH descriptors too, and memfds */
-        struct file *f = fd_file(dirfd);
+        FILE_REF struct file *f = fd_get(dirfd);
 
         if (!f)
             return -EBADF;

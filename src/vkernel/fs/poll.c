@@ -57,7 +57,7 @@ watched_fini(struct watched *w)
 static unsigned
 look(struct watched *w, int fd, unsigned wanted, bool sleep)
 {
-    struct file *f = fd_file(fd);
+    FILE_REF struct file *f = fd_get(fd);
     unsigned events;
 
     if (!f)
@@ -224,9 +224,10 @@ sys_ppoll(const uint64_t a[6])
 
 /* --- select --- */
 
-#define IN_SET  (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
-#define OUT_SET (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
-#define EX_SET  (POLLPRI)
+/* What cannot be polled is ready. A descriptor that is not open at the start is EBADF; one closed meanwhile is ready, too. */
+#define IN_SET  (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR | POLLNVAL)
+#define OUT_SET (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR | POLLNVAL)
+#define EX_SET  (POLLPRI | POLLNVAL)
 
 struct select_sets {
     unsigned n, words;
@@ -239,6 +240,16 @@ static bool
 bit(const uint64_t *set, unsigned fd)
 {
     return set[fd / 64] >> (fd % 64) & 1;
+}
+
+static bool
+all_open(const struct select_sets *s)
+{
+    for (unsigned fd = 0; fd < s->n; fd++)
+        if ((bit(s->in[0], fd) || bit(s->in[1], fd) || bit(s->in[2], fd)) &&
+            fdtable_next(current_process()->files, (int)fd) != (int)fd)
+            return false;
+    return true;
 }
 
 static int
@@ -261,8 +272,6 @@ select_round(struct select_sets *s, struct watched *w, bool sleep)
         if (!wanted)
             continue;
         events = look(w, (int)fd, wanted, sleep && ready == 0);
-        if (events & POLLNVAL)
-            return -EBADF;
         for (int k = 0; k < 3; k++)
             if (bit(s->in[k], fd) && (events & set_events[k])) {
                 s->out[k][fd / 64] |= 1ull << (fd % 64);
@@ -278,6 +287,8 @@ select_loop(struct select_sets *s, uint64_t deadline)
     struct watched w;
     int r, ready;
 
+    if (!all_open(s))
+        return -EBADF;
     if (deadline == 0)
         host_watch_refresh();
     ready = select_round(s, NULL, false);

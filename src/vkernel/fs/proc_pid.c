@@ -397,7 +397,7 @@ fd_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
     char *end;
     long fd = strtol(name, &end, 10);
 
-    if (!p || p->zombie || !*name || *end || fd < 0 || fd > INT_MAX || !fdtable_file(p->files, (int)fd))
+    if (!p || p->zombie || !*name || *end || fd < 0 || fd > INT_MAX || fdtable_next(p->files, (int)fd) != fd)
         return -ENOENT;
     *out = *dir;
     out->number = (int)fd;
@@ -417,7 +417,7 @@ fd_of(const struct pseudo_key *key)
 {
     struct process *p = of(key);
 
-    return p && !p->zombie ? fdtable_file(p->files, key->number) : NULL;
+    return p && !p->zombie ? fdtable_get_file(p->files, key->number) : NULL;
 }
 
 static ssize_t
@@ -434,7 +434,7 @@ path_out(const char *path, ssize_t n, char *buf, size_t size)
 static ssize_t
 fd_readlink(const struct pseudo_key *key, char *buf, size_t size)
 {
-    struct file *f = fd_of(key);
+    FILE_REF struct file *f = fd_of(key);
     char path[VFS_PATH_MAX + 16];
 
     return f ? path_out(path, file_path(f, path, sizeof path), buf, size) : -ENOENT;
@@ -461,7 +461,7 @@ file_place(struct file *f, struct dentry **out)
 static int
 fd_follow(const struct pseudo_key *key, struct dentry **out)
 {
-    struct file *f = fd_of(key);
+    FILE_REF struct file *f = fd_of(key);
 
     return f ? file_place(f, out) : -ENOENT;
 }
@@ -469,7 +469,7 @@ fd_follow(const struct pseudo_key *key, struct dentry **out)
 static int
 show_fdinfo(const struct pseudo_key *key, struct text *out)
 {
-    struct file *f = fd_of(key);
+    FILE_REF struct file *f = fd_of(key);
 
     if (!f)
         return -ENOENT;

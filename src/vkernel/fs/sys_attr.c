@@ -19,7 +19,7 @@ stat_at(int dirfd, guest_addr path, int flags, struct stat *st)
     if (r < 0)
         return r;
     if (!*name && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD) {
-        struct file *f = fd_file(dirfd);
+        FILE_REF struct file *f = fd_get(dirfd);
 
         return f ? file_stat(f, st) : -EBADF;
     }
@@ -59,7 +59,7 @@ sys_lstat(const uint64_t a[6])
 int64_t
 sys_fstat(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     struct stat st;
 
     return f ? stat_out(file_stat(f, &st), &st, a[1]) : -EBADF;
@@ -190,7 +190,7 @@ change_at(int dirfd, guest_addr path, int flags, change_fn *fn, const void *arg)
     if (r < 0)
         return r;
     if (!*name && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD) {
-        struct file *f = fd_file(dirfd);
+        FILE_REF struct file *f = fd_get(dirfd);
 
         if (!f)
             return -EBADF;
@@ -208,7 +208,7 @@ change_at(int dirfd, guest_addr path, int flags, change_fn *fn, const void *arg)
 static int64_t
 change_fd(uint64_t fd, change_fn *fn, const void *arg)
 {
-    struct file *f = fd_file((int)fd);
+    FILE_REF struct file *f = fd_get((int)fd);
 
     if (!f || (f->flags & O_PATH))
         return -EBADF;
@@ -457,7 +457,7 @@ sys_statfs(const uint64_t a[6])
 int64_t
 sys_fstatfs(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
 
     if (!f)
         return -EBADF;

@@ -113,7 +113,7 @@ sys_close_range(const uint64_t a[6])
 int64_t
 sys_dup(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     int fd;
 
     if (!f)
@@ -127,7 +127,7 @@ sys_dup(const uint64_t a[6])
 int64_t
 sys_dup2(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
 
     if (!f)
         return -EBADF;
@@ -137,7 +137,7 @@ sys_dup2(const uint64_t a[6])
 int64_t
 sys_dup3(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
 
     if ((int)a[2] & ~O_CLOEXEC || (int)a[0] == (int)a[1])
         return -EINVAL;
@@ -213,7 +213,7 @@ int64_t
 sys_fcntl(const uint64_t a[6])
 {
     int fd = (int)a[0], cmd = (int)a[1];
-    struct file *f = fd_file(fd);
+    FILE_REF struct file *f = fd_get(fd);
 
     if (!f)
         return -EBADF;
@@ -314,7 +314,7 @@ ioctl_generic(struct file *f, int fd, unsigned long request, guest_addr arg, boo
 int64_t
 sys_ioctl(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     unsigned long request = (uint32_t)a[1];
     bool handled;
     int64_t r;
@@ -326,10 +326,7 @@ sys_ioctl(const uint64_t a[6])
         return r;
     if (!f->ops->ioctl)
         return -ENOTTY;
-    file_get(f);
-    r = f->ops->ioctl(f, request, a[2]);
-    file_put(f);
-    return r;
+    return f->ops->ioctl(f, request, a[2]);
 }
 
 int64_t

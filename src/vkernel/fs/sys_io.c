@@ -8,12 +8,17 @@
 
 enum { SPANS = 64, COPY_CHUNK = 64 * 1024, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
 
+/* As fd_get, without those opened with O_PATH. */
 static struct file *
-io_file(uint64_t fd)
+io_get(uint64_t fd)
 {
-    struct file *f = fd_file((int)fd);
+    struct file *f = fd_get((int)fd);
 
-    return f && !(f->flags & O_PATH) ? f : NULL;
+    if (f && (f->flags & O_PATH)) {
+        file_put(f);
+        return NULL;
+    }
+    return f;
 }
 
 static uint64_t
@@ -120,33 +125,25 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 static int64_t
 read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 {
-    struct file *f = io_file(fd);
-    int64_t r;
+    FILE_REF struct file *f = io_get(fd);
 
     if (!f)
         return -EBADF;
     if (pos && !f->ops->seek)
         return -ESPIPE;
-    file_get(f);
-    r = user_read(f, u, pos, nowait);
-    file_put(f);
-    return r;
+    return user_read(f, u, pos, nowait);
 }
 
 static int64_t
 write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 {
-    struct file *f = io_file(fd);
-    int64_t r;
+    FILE_REF struct file *f = io_get(fd);
 
     if (!f)
         return -EBADF;
     if (pos && !f->ops->seek)
         return -ESPIPE;
-    file_get(f);
-    r = user_write(f, u, pos, nowait);
-    file_put(f);
-    return r;
+    return user_write(f, u, pos, nowait);
 }
 
 int64_t
@@ -196,7 +193,6 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
 {
     struct user_iov u;
     uint64_t pos = a[3], *p = positioned ? &pos : NULL;
-    struct file *f;
     int64_t r;
 
     if (flags & ~(uint64_t)RWF_KNOWN)
@@ -206,9 +202,10 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
-    f = io_file(a[0]);
-    if (f && write && (flags & RWF_APPEND_)) {
-        pos = file_size(f);
+    if (write && (flags & RWF_APPEND_)) {
+        FILE_REF struct file *f = io_get(a[0]);
+
+        pos = f ? file_size(f) : 0;
         p = &pos;
     }
     r = write ? write_common(a[0], &u, p, flags & RWF_NOWAIT_) : read_common(a[0], &u, p, flags & RWF_NOWAIT_);
@@ -255,7 +252,7 @@ sys_pwritev2(const uint64_t a[6])
 int64_t
 sys_lseek(const uint64_t a[6])
 {
-    struct file *f = io_file(a[0]);
+    FILE_REF struct file *f = io_get(a[0]);
 
     if (!f)
         return -EBADF;
@@ -325,7 +322,7 @@ offset_in(guest_addr p, uint64_t *value)
 int64_t
 sys_sendfile(const uint64_t a[6])
 {
-    struct file *out = io_file(a[0]), *in = io_file(a[1]);
+    FILE_REF struct file *out = io_get(a[0]), *in = io_get(a[1]);
     uint64_t pos = 0;
     int64_t r;
 
@@ -338,11 +335,7 @@ sys_sendfile(const uint64_t a[6])
     r = offset_in(a[2], &pos);
     if (r < 0)
         return r;
-    file_get(in);
-    file_get(out);
     r = pump(in, a[2] ? &pos : NULL, out, NULL, a[3] > 0x7ffff000u ? 0x7ffff000u : a[3]);
-    file_put(in);
-    file_put(out);
     if (a[2] && copy_to_guest(a[2], &pos, sizeof pos) < 0)
         return -EFAULT;
     return r;
@@ -351,7 +344,7 @@ sys_sendfile(const uint64_t a[6])
 int64_t
 sys_copy_file_range(const uint64_t a[6])
 {
-    struct file *in = io_file(a[0]), *out = io_file(a[2]);
+    FILE_REF struct file *in = io_get(a[0]), *out = io_get(a[2]);
     uint64_t pos_in = 0, pos_out = 0;
     int64_t r;
 
@@ -390,7 +383,7 @@ is_pipe(const struct file *f)
 int64_t
 sys_splice(const uint64_t a[6])
 {
-    struct file *in = io_file(a[0]), *out = io_file(a[2]);
+    FILE_REF struct file *in = io_get(a[0]), *out = io_get(a[2]);
     uint64_t pos_in = 0, pos_out = 0;
     size_t want = a[4] < COPY_CHUNK ? (size_t)a[4] : COPY_CHUNK;
     uint8_t *chunk;
@@ -424,8 +417,6 @@ sys_splice(const uint64_t a[6])
     chunk = malloc(want);
     if (!chunk)
         return -ENOMEM;
-    file_get(in);
-    file_get(out);
     {
         struct iovec iov = {chunk, want};
 
@@ -444,8 +435,6 @@ sys_splice(const uint64_t a[6])
         }
         put += w;
     }
-    file_put(in);
-    file_put(out);
     free(chunk);
     if (r == -EPIPE)
         signal_send_process(current_process(), SIGPIPE);
@@ -459,7 +448,7 @@ ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* pipe.c */
 int64_t
 sys_tee(const uint64_t a[6])
 {
-    struct file *in = io_file(a[0]), *out = io_file(a[1]);
+    FILE_REF struct file *in = io_get(a[0]), *out = io_get(a[1]);
     uint8_t chunk[4096];
     struct iovec iov = {chunk, 0};
     ssize_t n;
@@ -488,7 +477,7 @@ sys_tee(const uint64_t a[6])
 int64_t
 sys_vmsplice(const uint64_t a[6])
 {
-    struct file *f = io_file(a[0]);
+    FILE_REF struct file *f = io_get(a[0]);
     struct user_iov u;
     int64_t r;
 
@@ -497,9 +486,7 @@ sys_vmsplice(const uint64_t a[6])
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
-    file_get(f);
     r = file_can_write(f) ? user_write(f, &u, NULL, a[3] & 2) : user_read(f, &u, NULL, a[3] & 2);
-    file_put(f);
     user_iov_fini(&u);
     return r;
 }
@@ -547,7 +534,7 @@ sys_truncate(const uint64_t a[6])
 int64_t
 sys_ftruncate(const uint64_t a[6])
 {
-    struct file *f = io_file(a[0]);
+    FILE_REF struct file *f = io_get(a[0]);
     int r;
 
     if (!f)
@@ -565,7 +552,7 @@ sys_ftruncate(const uint64_t a[6])
 int64_t
 sys_fallocate(const uint64_t a[6])
 {
-    struct file *f = io_file(a[0]);
+    FILE_REF struct file *f = io_get(a[0]);
     uint64_t end;
     int r;
 
@@ -587,7 +574,7 @@ sys_fallocate(const uint64_t a[6])
 static int64_t
 sync_file(uint64_t fd)
 {
-    struct file *f = io_file(fd);
+    FILE_REF struct file *f = io_get(fd);
 
     if (!f)
         return -EBADF;
@@ -617,25 +604,31 @@ sys_sync(const uint64_t a[6])
 int64_t
 sys_syncfs(const uint64_t a[6])
 {
-    return fd_file((int)a[0]) ? 0 : -EBADF;
+    FILE_REF struct file *f = fd_get((int)a[0]);
+
+    return f ? 0 : -EBADF;
 }
 
 int64_t
 sys_sync_file_range(const uint64_t a[6])
 {
-    return io_file(a[0]) ? 0 : -EBADF;
+    FILE_REF struct file *f = io_get(a[0]);
+
+    return f ? 0 : -EBADF;
 }
 
 int64_t
 sys_readahead(const uint64_t a[6])
 {
-    return io_file(a[0]) ? 0 : -EBADF;
+    FILE_REF struct file *f = io_get(a[0]);
+
+    return f ? 0 : -EBADF;
 }
 
 int64_t
 sys_fadvise64(const uint64_t a[6])
 {
-    struct file *f = io_file(a[0]);
+    FILE_REF struct file *f = io_get(a[0]);
 
     if (!f)
         return -EBADF;

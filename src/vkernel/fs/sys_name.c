@@ -382,7 +382,7 @@ enum { DENTS_MAX = 64 * 1024 };
 int64_t
 sys_getdents64(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     size_t size = a[2] > DENTS_MAX ? DENTS_MAX : (size_t)a[2];
     uint8_t *buf;
     uint64_t pos;
@@ -409,7 +409,7 @@ sys_getdents64(const uint64_t a[6])
 int64_t
 sys_getdents(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     size_t size = a[2] > DENTS_MAX ? DENTS_MAX : (size_t)a[2];
     uint8_t *buf;
     ssize_t n;
@@ -486,7 +486,7 @@ sys_chdir(const uint64_t a[6])
 int64_t
 sys_fchdir(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     int r;
 
     if (!f)

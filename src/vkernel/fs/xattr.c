@@ -177,7 +177,7 @@ on_path(guest_addr path, bool follow, struct request q)
 static int64_t
 on_fd(uint64_t fd, struct request q)
 {
-    struct file *f = fd_file((int)fd);
+    FILE_REF struct file *f = fd_get((int)fd);
 
     return f && !(f->flags & O_PATH) ? on_inode(f->inode, &q) : -EBADF;
 }

@@ -41,8 +41,8 @@ sys_mmap(const uint64_t a[6])
     uint64_t address = a[0], size = a[1], offset = a[5];
     int prot = (int)a[2], flags = (int)a[3];
     unsigned mm_flags = 0;
-    struct file *file = NULL;
-    int64_t r;
+    FILE_REF struct file *held = NULL;
+    struct file *file = NULL; /* held, or NULL for anonymous memory */
 
     if (offset % MM_PAGE)
         return -EINVAL;
@@ -65,7 +65,7 @@ sys_mmap(const uint64_t a[6])
     if (!(flags & MAP_ANONYMOUS)) {
         int mode;
 
-        file = fd_file((int)a[4]);
+        file = held = fd_get((int)a[4]);
         if (!file || (file->flags & O_PATH))
             return -EBADF;
         mode = file->flags & O_ACCMODE;
@@ -84,12 +84,7 @@ sys_mmap(const uint64_t a[6])
     }
     if (size > GUEST_END)
         return -ENOMEM;
-    if (file)
-        file_get(file);
-    r = mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
-    if (file)
-        file_put(file);
-    return r;
+    return mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
 }
 
 int64_t

@@ -159,7 +159,7 @@ queue_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t s
 int64_t
 sys_setsockopt(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     struct socket *s = f ? file_socket(f) : NULL;
 
     if (!f)
@@ -313,7 +313,7 @@ queue_get_option(struct socket *s, int level, int name, const struct option_out 
 int64_t
 sys_getsockopt(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     struct socket *s = f ? file_socket(f) : NULL;
     struct option_out o = {.p = a[3], .length = a[4]};
 

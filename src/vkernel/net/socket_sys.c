@@ -10,21 +10,15 @@
 
 enum { SPANS = 64, CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 
+/* The socket of a descriptor and the reference to its file that keeps it. NULL: *error says why. */
 static struct file *
 socket_arg(uint64_t fd, struct socket **s, int *error)
 {
-    struct file *f = fd_file((int)fd);
+    FILE_REF struct file *f = fd_get((int)fd);
 
-    if (!f || (f->flags & O_PATH)) {
-        *error = -EBADF;
-        return NULL;
-    }
-    *s = file_socket(f);
-    if (!*s) {
-        *error = -ENOTSOCK;
-        return NULL;
-    }
-    return f;
+    *s = f && !(f->flags & O_PATH) ? file_socket(f) : NULL;
+    *error = !f || (f->flags & O_PATH) ? -EBADF : *s ? 0 : -ENOTSOCK;
+    return *s ? file_get(f) : NULL;
 }
 
 static int
@@ -171,8 +165,9 @@ sys_bind(const uint64_t a[6])
     struct address addr;
     struct socket *s;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    if (!socket_arg(a[0], &s, &r))
+    if (!f)
         return r;
     r = address_in(a[1], a[2], &addr);
     if (r < 0)
@@ -187,8 +182,9 @@ sys_listen(const uint64_t a[6])
 {
     struct socket *s;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    if (!socket_arg(a[0], &s, &r))
+    if (!f)
         return r;
     return s->ops->listen ? s->ops->listen(s, (unsigned)a[1]) : -EOPNOTSUPP;
 }
@@ -213,11 +209,10 @@ sys_connect(const uint64_t a[6])
 {
     struct address addr;
     struct socket *s;
-    struct file *f;
     uint64_t deadline = 0;
     int r, w;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     if (!f)
         return r;
     r = address_in(a[1], a[2], &addr);
@@ -225,7 +220,6 @@ sys_connect(const uint64_t a[6])
         return r;
     if (!s->ops->connect)
         return -EOPNOTSUPP;
-    file_get(f);
     for (;;) {
         r = s->ops->connect(s, &addr);
         if ((r != -EAGAIN && r != -EINPROGRESS && r != -EALREADY) || (f->flags & O_NONBLOCK))
@@ -239,7 +233,6 @@ sys_connect(const uint64_t a[6])
             break;
         }
     }
-    file_put(f);
     record_address("network-connected", "destination", &addr, r);
     return r;
 }
@@ -248,26 +241,23 @@ static int64_t
 accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
 {
     struct socket *s, *c = NULL;
-    struct file *f;
     struct address remote;
     uint64_t deadline = 0;
     int r;
+    FILE_REF struct file *f = socket_arg(fd, &s, &r);
 
-    f = socket_arg(fd, &s, &r);
     if (!f)
         return r;
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
     if (!s->ops->accept || (!is_stream(s) && s->type != SOCK_SEQPACKET))
         return -EOPNOTSUPP;
-    file_get(f);
     do {
         r = s->ops->accept(s, &c);
         if (r != -EAGAIN || (f->flags & O_NONBLOCK))
             break;
         r = socket_wait(s, false, &deadline);
     } while (r == 0);
-    file_put(f);
     if (r < 0)
         return r == -ETIMEDOUT ? -EAGAIN : r;
     remote = c->remote;
@@ -296,8 +286,9 @@ sys_shutdown(const uint64_t a[6])
 {
     struct socket *s;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    if (!socket_arg(a[0], &s, &r))
+    if (!f)
         return r;
     return (unsigned)a[1] > 2 ? -EINVAL : s->ops->shutdown(s, (int)a[1]);
 }
@@ -308,8 +299,9 @@ socket_name(const uint64_t a[6], bool peer)
     struct address name;
     struct socket *s;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    if (!socket_arg(a[0], &s, &r))
+    if (!f)
         return r;
     r = s->ops->name(s, peer, &name);
     return r < 0 ? r : address_out(&name, a[1], a[2]);
@@ -345,7 +337,6 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     struct iovec iov[SPANS];
     int64_t r = 0;
 
-    file_get(f);
     do {
         int n = user_iov_spans(u, done, false, iov, SPANS);
 
@@ -371,7 +362,6 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
         if (r == 0 || !is_stream(s))
             break;
     } while (done < u->total);
-    file_put(f);
     if (r == -EPIPE && done == 0 && !(t->flags & MSG_NOSIGNAL) && s->type != SOCK_DGRAM)
         signal_send_process(current_process(), SIGPIPE);
     return done ? (int64_t)done : r;
@@ -386,7 +376,6 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     struct iovec iov[SPANS];
     int64_t r = 0;
 
-    file_get(f);
     for (;;) {
         int n = user_iov_spans(u, done, true, iov, SPANS);
 
@@ -407,7 +396,6 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
         if (!all || done >= u->total || t->scm)
             break;
     }
-    file_put(f);
     return done ? (int64_t)done : r;
 }
 
@@ -418,10 +406,9 @@ sys_sendto(const uint64_t a[6])
     struct address to;
     struct user_iov u;
     struct socket *s;
-    struct file *f;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     if (!f)
         return r;
     if (a[4]) {
@@ -441,11 +428,10 @@ sys_recvfrom(const uint64_t a[6])
     struct transfer t = {.flags = (int)a[3]};
     struct user_iov u;
     struct socket *s;
-    struct file *f;
     int64_t n;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     if (!f)
         return r;
     user_iov_single(&u, a[1], a[2]);
@@ -485,10 +471,10 @@ take_rights(struct transfer *t, const uint8_t *data, size_t size)
         int fd;
 
         memcpy(&fd, data + k * sizeof fd, sizeof fd);
-        f = fd_file(fd);
+        f = fd_get(fd);
         if (!f)
             return -EBADF;
-        t->scm->files[t->scm->file_count++] = file_get(f);
+        t->scm->files[t->scm->file_count++] = f;
     }
     return 0;
 }
@@ -571,10 +557,9 @@ int64_t
 sys_sendmsg(const uint64_t a[6])
 {
     struct socket *s;
-    struct file *f;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     return f ? send_message(f, s, a[1], (int)a[2]) : r;
 }
 
@@ -689,10 +674,9 @@ int64_t
 sys_recvmsg(const uint64_t a[6])
 {
     struct socket *s;
-    struct file *f;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     return f ? recv_message(f, s, a[1], (int)a[2]) : r;
 }
 
@@ -700,11 +684,10 @@ int64_t
 sys_sendmmsg(const uint64_t a[6])
 {
     struct socket *s;
-    struct file *f;
     int64_t done = 0;
     int r;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     if (!f)
         return r;
     for (uint64_t k = 0; k < (uint32_t)a[2] && k < 1024; k++) {
@@ -725,13 +708,12 @@ int64_t
 sys_recvmmsg(const uint64_t a[6])
 {
     struct socket *s;
-    struct file *f;
     int64_t done = 0;
     int flags = (int)a[3], r;
     struct timespec limit;
     uint64_t deadline = WAIT_FOREVER;
+    FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
-    f = socket_arg(a[0], &s, &r);
     if (!f)
         return r;
     if (a[4]) {

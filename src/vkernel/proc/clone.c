@@ -87,7 +87,7 @@ int pidfd_pid(int fd);
 int
 pidfd_pid(int fd)
 {
-    struct file *f = fd_file(fd);
+    FILE_REF struct file *f = fd_get(fd);
 
     if (!f || f->ops != &pidfd_ops)
         return f ? -EINVAL : -EBADF;
@@ -107,7 +107,7 @@ sys_pidfd_open(const uint64_t a[6])
 int64_t
 sys_pidfd_send_signal(const uint64_t a[6])
 {
-    struct file *f = fd_file((int)a[0]);
+    FILE_REF struct file *f = fd_get((int)a[0]);
     siginfo_t info = {.si_signo = (int)a[1], .si_code = SI_USER};
     int r, proc_pid = f && f->ops != &pidfd_ops ? procfs_pid(f) : 0;
     struct process *p;

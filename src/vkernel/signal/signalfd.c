@@ -123,12 +123,13 @@ make_signalfd(int fd, uint64_t mask_address, uint64_t size, int flags)
         return -EFAULT;
     set &= ~UNBLOCKABLE;
     if (fd != -1) {
-        f = fd_file(fd);
-        if (!f)
+        FILE_REF struct file *old = fd_get(fd);
+
+        if (!old)
             return -EBADF;
-        if (f->ops != &signalfd_ops)
+        if (old->ops != &signalfd_ops)
             return -EINVAL;
-        ((struct signalfd *)f->data)->set = set;
+        ((struct signalfd *)old->data)->set = set;
         wait_queue_wake(&signalfd_queue);
         return fd;
     }

@@ -506,17 +506,15 @@ sys_timerfd_create(const uint64_t a[6])
     return r;
 }
 
-static int
-timerfd_of(uint64_t fd, struct timerfd **out)
+/* The timer of a descriptor and the reference to its file that keeps it. NULL: *error says why. */
+static struct file *
+timerfd_of(uint64_t fd, struct timerfd **out, int *error)
 {
-    struct file *f = fd_file((int)fd);
+    FILE_REF struct file *f = fd_get((int)fd);
 
-    if (!f)
-        return -EBADF;
-    if (f->ops != &timerfd_ops)
-        return -EINVAL;
-    *out = f->data;
-    return 0;
+    *out = f && f->ops == &timerfd_ops ? f->data : NULL;
+    *error = *out ? 0 : f ? -EINVAL : -EBADF;
+    return *out ? file_get(f) : NULL;
 }
 
 int64_t
@@ -524,9 +522,10 @@ sys_timerfd_settime(const uint64_t a[6])
 {
     struct timerfd *t;
     struct setting s;
-    int r = timerfd_of(a[0], &t);
+    int r;
+    FILE_REF struct file *f = timerfd_of(a[0], &t, &r);
 
-    if (r < 0)
+    if (!f)
         return r;
     if (a[1] & ~3ull)
         return -EINVAL;
@@ -545,7 +544,8 @@ int64_t
 sys_timerfd_gettime(const uint64_t a[6])
 {
     struct timerfd *t;
-    int r = timerfd_of(a[0], &t);
+    int r;
+    FILE_REF struct file *f = timerfd_of(a[0], &t, &r);
 
-    return r < 0 ? r : write_setting(a[1], &t->timer, t->interval);
+    return !f ? r : write_setting(a[1], &t->timer, t->interval);
 }
