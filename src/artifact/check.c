@@ -40,7 +40,7 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
     if (f->magic != ARTIFACT_MAGIC)
         return "not a built image, or its footer is damaged";
     if (f->file_size != size || f->payload_offset % 4096 != 0 || f->payload_offset > size ||
-        size - f->payload_offset < sizeof *h + sizeof *f) {
+        f->signature_count > ARTIFACT_MAX_SIGNATURES || size - f->payload_offset < sizeof *h + artifact_tail_size(f)) {
         snprintf(text, sizeof text, "footer damaged, or bytes cut or added: the file has %zu bytes, the footer says %llu",
                  size, (unsigned long long)f->file_size);
         return text;
@@ -51,7 +51,7 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
         return "header damaged: its hash does not match the footer's";
     if (h->magic != ARTIFACT_MAGIC || h->version != ARTIFACT_VERSION || h->section_count != ARTIFACT_SECTION_COUNT)
         return "built by another version of ingot";
-    if (h->payload_size != size - f->payload_offset - sizeof *f || h->elf_size > f->payload_offset)
+    if (h->payload_size != size - f->payload_offset - artifact_tail_size(f) || h->elf_size > f->payload_offset)
         return "header damaged: sizes do not add up";
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
         const struct artifact_section *s = &h->sections[i];
@@ -185,7 +185,7 @@ collect_parts(const struct check *c, struct extent *parts)
 
     parts[count++] = (struct extent){0, c->header->elf_size};
     parts[count++] = (struct extent){payload, payload + sizeof *c->header};
-    parts[count++] = (struct extent){c->size - sizeof c->footer, c->size};
+    parts[count++] = (struct extent){c->size - artifact_tail_size(&c->footer), c->size};
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
         const struct artifact_section *s = &c->header->sections[i];
 
@@ -253,7 +253,7 @@ artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *
         check_files(&c, files);
         check_padding(&c);
     }
-    if (c.footer.reserved || c.header->reserved)
-        complain(&c, "footer", "reserved field is not zero");
+    if (c.header->reserved)
+        complain(&c, "header", "reserved field is not zero");
     return c.bad;
 }

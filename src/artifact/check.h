@@ -1,7 +1,7 @@
 /* Recomputing everything of an artifact that has a hash: `ingot verify`, and the start of an artifact.
  *
  * Every byte of the file is answered for: the executable, the header, each section, each file's content; what is left is
- * padding and must be zero. Any bytes may be handed in: all offsets are checked. */
+ * padding and must be zero. Signatures are only skipped: whether one counts, who has a key decides (cli/signature.h). Any bytes may be handed in: all offsets are checked. */
 #ifndef ARTIFACT_CHECK_H
 #define ARTIFACT_CHECK_H
 
@@ -11,6 +11,13 @@
 #include "artifact/format.h"
 
 extern const char *const artifact_section_names[ARTIFACT_SECTION_COUNT];
+
+/* Bytes of signatures and footer. */
+static inline size_t
+artifact_tail_size(const struct artifact_footer *f)
+{
+    return sizeof *f + (size_t)f->signature_count * sizeof(struct artifact_signature);
+}
 
 /* Called for each part that does not match, with a text that names it and, where it has one, both hashes. */
 typedef void artifact_report(void *context, const char *text);

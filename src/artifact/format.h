@@ -1,6 +1,6 @@
 /* The artifact file: what `ingot build` appends to the native executable and the vkernel reads back.
  *
- *   [ELF executable][padding to 64 KiB][payload][struct artifact_footer]
+ *   [ELF executable][padding to 64 KiB][payload][struct artifact_signature, any number][struct artifact_footer]
  *
  * The payload starts with struct artifact_header. All offsets are from the payload's start; all numbers are
  * little-endian. Sections are page aligned. Written by image/, read by vkernel/trust; docs/formats.md. */
@@ -79,12 +79,23 @@ struct artifact_ledger {
 };
 _Static_assert(sizeof(struct artifact_ledger) == 176, "artifact_ledger layout");
 
+/* Ed25519 (RFC 8032) over ARTIFACT_SIGNED, without its NUL, and the 32 bytes of the header's hash: the root digest, from which
+ * every byte of the file but signatures and footer follows. */
+#define ARTIFACT_SIGNED "ingot artifact signature 1\n"
+struct artifact_signature {
+    uint8_t public_key[32];
+    uint8_t signature[64];
+};
+_Static_assert(sizeof(struct artifact_signature) == 96, "artifact_signature layout");
+
+enum { ARTIFACT_MAX_SIGNATURES = 64 };
+
 struct artifact_footer {
     uint64_t magic;
     uint64_t payload_offset; /* in the file */
     uint8_t header_sha256[32];
     uint64_t file_size;
-    uint64_t reserved;
+    uint64_t signature_count; /* they lie directly before the footer */
 };
 _Static_assert(sizeof(struct artifact_footer) == 64, "artifact_footer layout");
 

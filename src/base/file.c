@@ -12,31 +12,36 @@
 #include "base/mem.h"
 
 int
-file_map(const char *path, struct mapped *m, struct err *e)
+file_map_fd(int fd, const char *path, struct mapped *m, struct err *e)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     *m = (struct mapped){0};
-    if (fd < 0)
-        return err_set(e, "cannot open %s: %s", path, strerror(errno));
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_set(e, "%s is not a regular file", path);
-    }
     m->size = (size_t)st.st_size;
     m->data = (const uint8_t *)"";
     if (m->size) {
         void *p = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
 
-        if (p == MAP_FAILED) {
-            close(fd);
+        if (p == MAP_FAILED)
             return err_set(e, "cannot map %s: %s", path, strerror(errno));
-        }
         m->data = p;
     }
-    close(fd);
     return 0;
+}
+
+int
+file_map(const char *path, struct mapped *m, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+
+    *m = (struct mapped){0};
+    if (fd < 0)
+        return err_set(e, "cannot open %s: %s", path, strerror(errno));
+    result = file_map_fd(fd, path, m, e);
+    close(fd);
+    return result;
 }
 
 void

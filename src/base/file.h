@@ -13,6 +13,7 @@ struct mapped {
     size_t size;
 };
 int file_map(const char *path, struct mapped *m, struct err *e);
+int file_map_fd(int fd, const char *path, struct mapped *m, struct err *e); /* path: for the message */
 void file_unmap(struct mapped *m);
 /* Writes path atomically (temporary file in the same folder, fsync not needed: contents are checked by hash). */
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct err *e);

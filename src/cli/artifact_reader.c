@@ -1,7 +1,10 @@
 /* Reading a built image from outside. */
 #include "cli/artifact_reader.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static int
 check_frame(struct artifact_view *v, struct err *e)
@@ -17,16 +20,29 @@ check_frame(struct artifact_view *v, struct err *e)
 }
 
 int
-artifact_open(struct artifact_view *v, const char *path, struct err *e)
+artifact_open_fd(struct artifact_view *v, int fd, const char *path, struct err *e)
 {
     *v = (struct artifact_view){0};
-    if (file_map(path, &v->file, e) < 0)
+    if (file_map_fd(fd, path, &v->file, e) < 0)
         return -1;
     if (check_frame(v, e) < 0) {
         file_unmap(&v->file);
         return err_prefix(e, "%s", path);
     }
     return 0;
+}
+
+int
+artifact_open(struct artifact_view *v, const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+
+    *v = (struct artifact_view){0};
+    if (fd < 0)
+        return err_set(e, "cannot open %s: %s", path, strerror(errno));
+    result = artifact_open_fd(v, fd, path, e);
+    close(fd);
+    return result;
 }
 
 void

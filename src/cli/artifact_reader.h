@@ -16,6 +16,7 @@ struct artifact_view {
 
 /* Checks the frame (footer, header and its hash, section bounds), not the contents. */
 int artifact_open(struct artifact_view *v, const char *path, struct err *e);
+int artifact_open_fd(struct artifact_view *v, int fd, const char *path, struct err *e); /* fd stays the caller's */
 void artifact_close(struct artifact_view *v);
 
 static inline const uint8_t *

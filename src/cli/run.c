@@ -2,6 +2,7 @@
  * vkernel takes out again (vkernel/main.c): percent-encoded words, separated by spaces. */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,10 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "cli/artifact_reader.h"
+#include "base/sha256.h"
+#include "base/vec.h"
 #include "cli/cli.h"
+#include "cli/signature.h"
 
 static const char usage[] =
     "usage: ingot run [OPTIONS] OUT [CMD [ARG...]]\n"
@@ -27,6 +30,8 @@ static const char usage[] =
     "  -h, --hostname NAME        host name (default: 12 random hex digits; with --network host the host's)\n"
     "  --audit FILE|fd:N|journald append an audit record (JSON lines) for every launch, refusal and limit\n"
     "  -q, --quiet                no lines of ingot's own about what it refused or limited\n"
+    "  --require-signature KEY    run it only when it is signed by this Ed25519 key (PEM) and its native code is right;\n"
+    "                             may be repeated\n"
     "  --strace                   print system calls to standard error\n"
     "  --stats                    at the end, print what the evaluator ran and which system calls are missing\n"
     "  --stats=FILE               append that to FILE as JSON, with every address: a profile for ingot build\n"
@@ -45,7 +50,7 @@ static const struct run_option {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
     {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
-    {"--lockstep", 0, NO_VALUE}, {"--quiet", 'q', NO_VALUE},
+    {"--lockstep", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
 };
 
 static void
@@ -108,14 +113,35 @@ put_env(struct buf *b, const char *value)
     mem_free(pair);
 }
 
+/* The artifact checks the rest of itself when it starts; whether the code that does so is the one that was signed, it cannot. */
+static int
+check_signatures(const struct artifact_view *v, char *const *keys, size_t count, struct err *e)
+{
+    struct sha256 have;
+
+    for (size_t i = 0; i < count; i++) {
+        uint8_t key[32];
+
+        if (signature_read_public(keys[i], key, e) < 0)
+            return -1;
+        if (signature_check(v, key, e) < 0)
+            return err_prefix(e, "%s", keys[i]);
+    }
+    sha256_of(v->file.data, v->header.elf_size, &have);
+    if (memcmp(have.bytes, v->header.elf_sha256, sizeof have.bytes) != 0)
+        return err_set(e, "the native code does not match its hash");
+    return 0;
+}
+
 int
 cmd_run(int argc, char **argv)
 {
     struct buf b = {0};
     struct artifact_view view;
     struct err e = {0};
+    VEC(char *) keys = {0};
     char *path;
-    int i;
+    int i, fd;
 
     for (i = 1; i < argc && argv[i][0] == '-'; i++) {
         const char *value;
@@ -139,7 +165,9 @@ cmd_run(int argc, char **argv)
                 return cli_fail(125, "run: %s needs a value", o->name);
             value = argv[++i];
         }
-        if (strcmp(o->name, "--env") == 0) {
+        if (strcmp(o->name, "--require-signature") == 0) {
+            vec_push(&keys, (char *)(uintptr_t)value);
+        } else if (strcmp(o->name, "--env") == 0) {
             put_env(&b, value);
         } else if (o->value == OPTIONAL_VALUE && value) {
             char *word = mem_printf("%s=%s", o->name, value);
@@ -158,8 +186,13 @@ cmd_run(int argc, char **argv)
     }
     path = strchr(argv[i], '/') ? mem_strdup(argv[i]) : mem_printf("./%s", argv[i]);
     /* Anything else would run as a program of the host's, with nothing around it. */
-    if (artifact_open(&view, path, &e) < 0)
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return cli_fail(125, "run: cannot open %s: %s", path, strerror(errno));
+    if (artifact_open_fd(&view, fd, path, &e) < 0)
         return cli_fail(125, "run: %s", e.text);
+    if (keys.count && check_signatures(&view, keys.items, keys.count, &e) < 0)
+        return cli_fail(125, "run: %s was not started: %s", path, e.text);
     artifact_close(&view);
     buf_put_u8(&b, 0);
     setenv("INGOT_OPTIONS", (char *)b.data, 1);
@@ -167,6 +200,9 @@ cmd_run(int argc, char **argv)
         argv[i + 1] = argv[i];
         i++;
     }
-    execv(path, argv + i);
+    if (keys.count) /* the very file that was checked */
+        execveat(fd, "", argv + i, environ, AT_EMPTY_PATH);
+    else
+        execv(path, argv + i);
     return cli_fail(125, "run: %s: %s", path, strerror(errno));
 }

@@ -2,14 +2,17 @@
 #include <getopt.h>
 #include <stdio.h>
 
-#include "cli/artifact_reader.h"
+#include "base/vec.h"
 #include "cli/cli.h"
+#include "cli/signature.h"
 
 static const char usage[] =
-    "usage: ingot verify OUT\n"
+    "usage: ingot verify [--key PUB.pem]... OUT\n"
     "\n"
     "Recomputes every hash of a built image: the native code, each section, each file, and the padding between\n"
-    "them. Names every part that does not match; exit status 1 when there is one.\n";
+    "them. Names every part that does not match; exit status 1 when there is one.\n"
+    "\n"
+    "  --key PUB.pem   the image must have a signature by this Ed25519 key; may be repeated\n";
 
 static void
 print(void *context, const char *text)
@@ -18,10 +21,29 @@ print(void *context, const char *text)
     puts(text);
 }
 
+/* How many of the keys have not signed it. */
+static unsigned
+check_keys(const struct artifact_view *v, const char *path, char *const *keys, size_t count)
+{
+    unsigned bad = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint8_t key[32];
+        struct err e = {0};
+
+        if (signature_read_public(keys[i], key, &e) < 0 || signature_check(v, key, &e) < 0) {
+            printf("%s: %s: %s\n", path, keys[i], e.text);
+            bad++;
+        }
+    }
+    return bad;
+}
+
 int
 cmd_verify(int argc, char **argv)
 {
-    static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option longs[] = {{"key", required_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'}, {0}};
+    VEC(char *) keys = {0};
     struct artifact_view v;
     struct err e = {0};
     const char *path;
@@ -30,6 +52,10 @@ cmd_verify(int argc, char **argv)
     int c;
 
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (c == 'k') {
+            vec_push(&keys, optarg);
+            continue;
+        }
         fputs(usage, c == 'h' ? stdout : stderr);
         return c == 'h' ? 0 : 2;
     }
@@ -46,6 +72,11 @@ cmd_verify(int argc, char **argv)
     else
         printf("%s: native code, %d sections and %zu files match their hashes\n", path, ARTIFACT_SECTION_COUNT - 1,
                files);
+    if (check_keys(&v, path, keys.items, keys.count))
+        bad++;
+    else if (!bad && keys.count)
+        printf("%s: signed by %zu of %zu keys\n", path, keys.count, keys.count);
+    vec_fini(&keys);
     artifact_close(&v);
     return bad ? 1 : 0;
 }
