@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/check.h"
+
 struct list {
     struct list *next, *prev;
 };
@@ -24,6 +26,7 @@ list_empty(const struct list *l)
 static inline void
 list_insert_before(struct list *at, struct list *item)
 {
+    CHECK(at->prev->next == at, "a list is broken");
     item->next = at;
     item->prev = at->prev;
     at->prev->next = item;
@@ -36,10 +39,12 @@ list_append(struct list *l, struct list *item)
     list_insert_before(l, item);
 }
 
-/* Leaves the item initialised, so that removing twice is harmless. */
+/* Leaves the item initialised, so that removing twice is harmless. Its neighbours must know it: one that was freed and is written
+ * over cannot be made to write where its bytes say. */
 static inline void
 list_remove(struct list *item)
 {
+    CHECK(item->prev->next == item && item->next->prev == item, "a list is broken");
     item->prev->next = item->next;
     item->next->prev = item->prev;
     list_init(item);

@@ -6,7 +6,7 @@
 enum { FD_LIMIT = 1 << 20 };
 
 struct fdtable {
-    unsigned refs;
+    struct refcount refs;
     int capacity;
     int lowest_free; /* no free descriptor below */
     struct file **files;
@@ -19,7 +19,7 @@ fdtable_new(void)
     struct fdtable *t = calloc(1, sizeof *t);
 
     if (t)
-        t->refs = 1;
+        refcount_init(&t->refs);
     return t;
 }
 
@@ -72,7 +72,7 @@ fdtable_clone(struct fdtable *t)
 struct fdtable *
 fdtable_get(struct fdtable *t)
 {
-    t->refs++;
+    refcount_get(&t->refs);
     return t;
 }
 
@@ -88,7 +88,7 @@ close_file(struct fdtable *t, struct file *f)
 void
 fdtable_put(struct fdtable *t)
 {
-    if (!t || --t->refs > 0)
+    if (!t || !refcount_put(&t->refs))
         return;
     for (int fd = 0; fd < t->capacity; fd++)
         if (t->files[fd])
@@ -260,7 +260,7 @@ fdtable_unshare(void)
     struct process *p = current_process();
     struct fdtable *n;
 
-    if (p->files->refs == 1)
+    if (refcount_is_one(&p->files->refs))
         return 0;
     n = fdtable_clone(p->files);
     if (!n)

@@ -14,7 +14,7 @@ file_new(const struct file_ops *ops, int flags)
 
     if (!f)
         return NULL;
-    f->refs = 1;
+    refcount_init(&f->refs);
     f->ops = ops;
     f->flags = flags;
     list_init(&f->epoll_links);
@@ -36,14 +36,14 @@ file_new_inode(const struct file_ops *ops, int flags, struct inode *inode, struc
 struct file *
 file_get(struct file *f)
 {
-    f->refs++;
+    refcount_get(&f->refs);
     return f;
 }
 
 static void
 file_release(struct file *f)
 {
-    f->refs = 1; /* release may look at the file, and must not free it again */
+    refcount_init(&f->refs); /* release may look at the file, and must not free it again */
     if (!list_empty(&f->epoll_links))
         epoll_file_released(f);
     if (f->inode && !list_empty(&f->inode->locks))
@@ -71,7 +71,7 @@ file_put(struct file *f)
     static struct list dead = {&dead, &dead};
     static bool releasing;
 
-    if (!f || --f->refs > 0)
+    if (!f || !refcount_put(&f->refs))
         return;
     list_append(&dead, &f->dead_link);
     if (releasing)

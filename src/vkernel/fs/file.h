@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/refcount.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/sched/sched.h"
 
@@ -48,7 +49,7 @@ struct file_ops {
 };
 
 struct file {
-    unsigned refs;
+    struct refcount refs;
     const struct file_ops *ops;
     int flags;       /* O_* status flags and access mode */
     uint64_t pos;

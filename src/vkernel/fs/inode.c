@@ -58,7 +58,7 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
 
     if (!i)
         return NULL;
-    i->refs = 1;
+    refcount_init(&i->refs);
     i->ops = ops;
     i->sb = sb;
     i->ino = sb->next_ino++;
@@ -76,14 +76,14 @@ struct inode *
 inode_get(struct inode *i)
 {
     if (i)
-        i->refs++;
+        refcount_get(&i->refs);
     return i;
 }
 
 void
 inode_put(struct inode *i)
 {
-    if (!i || --i->refs > 0)
+    if (!i || !refcount_put(&i->refs))
         return;
     inotify_inode_gone(i);
     pipe_inode_evict(i);
@@ -220,7 +220,7 @@ dentry_new(struct dentry *parent, const char *name, size_t length, struct inode 
     memcpy(d->name, name, length);
     d->name[length] = '\0';
     d->name_length = (uint32_t)length;
-    d->refs = 1;
+    refcount_init(&d->refs);
     d->parent = dentry_get(parent);
     d->inode = inode_get(inode);
     d->sb = parent ? parent->sb : inode ? inode->sb : NULL;
@@ -233,14 +233,14 @@ struct dentry *
 dentry_get(struct dentry *d)
 {
     if (d)
-        d->refs++;
+        refcount_get(&d->refs);
     return d;
 }
 
 void
 dentry_put(struct dentry *d)
 {
-    while (d && --d->refs == 0) {
+    while (d && refcount_put(&d->refs)) {
         struct dentry *parent = d->parent;
 
         inode_put(d->inode);

@@ -4,7 +4,7 @@
 #include "vkernel/fs/vfs.h"
 
 struct fs_context {
-    unsigned refs;
+    struct refcount refs;
     struct dentry *cwd, *root;
     uint32_t umask;
 };
@@ -104,7 +104,7 @@ fs_context_new(void)
 
     if (!c)
         return NULL;
-    c->refs = 1;
+    refcount_init(&c->refs);
     c->cwd = dentry_get(top());
     c->root = dentry_get(top());
     c->umask = 022;
@@ -118,7 +118,7 @@ fs_context_clone(struct fs_context *old)
 
     if (!c)
         return NULL;
-    c->refs = 1;
+    refcount_init(&c->refs);
     c->cwd = dentry_get(old->cwd);
     c->root = dentry_get(old->root);
     c->umask = old->umask;
@@ -128,14 +128,14 @@ fs_context_clone(struct fs_context *old)
 struct fs_context *
 fs_context_get(struct fs_context *c)
 {
-    c->refs++;
+    refcount_get(&c->refs);
     return c;
 }
 
 void
 fs_context_put(struct fs_context *c)
 {
-    if (!c || --c->refs > 0)
+    if (!c || !refcount_put(&c->refs))
         return;
     dentry_put(c->cwd);
     dentry_put(c->root);

@@ -72,7 +72,7 @@ struct inotify_watch;
 struct file_lock;
 
 struct inode {
-    unsigned refs;
+    struct refcount refs;
     const struct inode_ops *ops;
     struct superblock *sb;
     uint64_t ino;
@@ -117,7 +117,7 @@ struct mount {
 };
 
 struct dentry {
-    unsigned refs;
+    struct refcount refs;
     unsigned flags;
     struct dentry *parent; /* holds a reference; NULL for a superblock's root */
     struct inode *inode;   /* holds a reference; NULL: negative (a whiteout) */

@@ -110,7 +110,7 @@ mm_fork(struct mm *from)
     if (from->eval) {
         to->eval = from->eval;
         to->eval_refs = from->eval_refs;
-        ++*to->eval_refs;
+        refcount_get(to->eval_refs);
     }
     for (unsigned i = 0; i < from->count; i++) {
         struct vma *v = &from->vma[i];

@@ -24,14 +24,14 @@ enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 struct shm *
 shm_get(struct shm *s)
 {
-    s->refs++;
+    refcount_get(&s->refs);
     return s;
 }
 
 void
 shm_put(struct shm *s)
 {
-    if (!s || --s->refs)
+    if (!s || !refcount_put(&s->refs))
         return;
     platform_close(s->fd);
     free(s);
@@ -44,7 +44,7 @@ shm_new(uint64_t size)
 
     if (!s)
         return NULL;
-    s->refs = 1;
+    refcount_init(&s->refs);
     s->size = size;
     s->fd = platform_memory_object(size);
     if (s->fd < 0) {
@@ -194,14 +194,14 @@ mm_eval(struct mm *mm)
         mm->eval_refs = NULL;
         return NULL;
     }
-    *mm->eval_refs = 1;
+    refcount_init(mm->eval_refs);
     return mm->eval;
 }
 
 static void
 eval_drop(struct mm *mm)
 {
-    if (mm->eval && --*mm->eval_refs == 0) {
+    if (mm->eval && refcount_put(mm->eval_refs)) {
         eval_free(mm->eval);
         free(mm->eval_refs);
     }
@@ -215,7 +215,7 @@ mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
     if (!mm->eval)
         return;
     evaluated_collect(mm, start, end);
-    if (*mm->eval_refs > 1)
+    if (!refcount_is_one(mm->eval_refs))
         eval_drop(mm); /* the others still have what is gone here */
     else
         eval_invalidate(mm->eval, start, end);
@@ -230,7 +230,7 @@ mm_new(void)
 
     if (!mm)
         return NULL;
-    mm->refs = 1;
+    refcount_init(&mm->refs);
     list_init(&mm->code_maps);
     mm->base = platform_reserve(MM_RESERVATION);
     if (!mm->base) {
@@ -249,14 +249,14 @@ mm_new(void)
 struct mm *
 mm_get(struct mm *mm)
 {
-    mm->refs++;
+    refcount_get(&mm->refs);
     return mm;
 }
 
 void
 mm_put(struct mm *mm)
 {
-    if (!mm || --mm->refs)
+    if (!mm || !refcount_put(&mm->refs))
         return;
     for (unsigned i = 0; i < mm->count; i++)
         vma_refs_put(&mm->vma[i]);

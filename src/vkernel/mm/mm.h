@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "base/refcount.h"
 
 typedef uint64_t guest_addr; /* a guest pointer as the guest gave it: 64 bits, not trusted */
 
@@ -57,7 +58,7 @@ struct vma {
 
 struct eval;
 struct mm {
-    unsigned refs;
+    struct refcount refs;
     uint8_t *base;            /* host address of guest address 0 */
     struct vma *vma;          /* sorted by start; owned */
     unsigned count, capacity, last; /* last: index of the last hit */
@@ -65,7 +66,7 @@ struct mm {
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages;
     struct eval *eval;        /* made at first need; shared with forked children until either's code changes */
-    unsigned *eval_refs;
+    struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */
 };
 

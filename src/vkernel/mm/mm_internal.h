@@ -2,6 +2,7 @@
 #ifndef VKERNEL_MM_INTERNAL_H
 #define VKERNEL_MM_INTERNAL_H
 
+#include "base/refcount.h"
 #include "vkernel/mm/mm.h"
 #include "x86/address_space.h"
 
@@ -11,7 +12,7 @@ enum { MM_PAGE = 4096 };
 #define PAGE_UP(x)     (((x) + MM_PAGE - 1) & ~(uint64_t)(MM_PAGE - 1))
 
 struct shm {
-    unsigned refs;
+    struct refcount refs;
     int fd;
     uint64_t size;
 };

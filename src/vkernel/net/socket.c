@@ -39,7 +39,7 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
 
     if (!s)
         return NULL;
-    s->refs = 1;
+    refcount_init(&s->refs);
     s->family = family;
     s->type = type;
     s->protocol = protocol;
@@ -60,7 +60,7 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
 struct socket *
 socket_get(struct socket *s)
 {
-    s->refs++;
+    refcount_get(&s->refs);
     return s;
 }
 
@@ -68,7 +68,7 @@ socket_get(struct socket *s)
 void
 socket_put(struct socket *s)
 {
-    if (s && --s->refs == 0)
+    if (s && refcount_put(&s->refs))
         free(s);
 }
 

@@ -80,7 +80,7 @@ struct socket_ops {
     .poll = queue_poll, .ioctl = queue_ioctl, .set_option = queue_set_option, .get_option = queue_get_option
 
 struct socket {
-    unsigned refs;
+    struct refcount refs;
     int family, type, protocol;
     const struct socket_ops *ops;
     struct inode *inode;        /* of its file; not a reference */

@@ -30,7 +30,7 @@ tty_init(struct tty *t)
         [VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22,
     };
 
-    t->refs = 1;
+    refcount_init(&t->refs);
     t->termios.c_iflag = ICRNL | IXON;
     t->termios.c_oflag = OPOST | ONLCR;
     t->termios.c_cflag = CS8 | CREAD | B38400;
@@ -49,7 +49,7 @@ tty_init(struct tty *t)
 void
 tty_put(struct tty *t)
 {
-    if (--t->refs > 0)
+    if (!refcount_put(&t->refs))
         return;
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         if (p->ctty == t)
@@ -707,7 +707,7 @@ tty_open_slave(struct tty *t, struct file *f)
         return -EIO;
     f->ops = &tty_slave_ops;
     f->data = t;
-    t->refs++;
+    refcount_get(&t->refs);
     t->slaves++;
     t->slave_opened = true;
     if (!(f->flags & O_NOCTTY) && current_task())

@@ -12,7 +12,7 @@ enum { TTY_INPUT = 4096, TTY_OUTPUT = 16384, TTY_MARK_LINE = 0x100, TTY_MARK_EOF
 
 /* One terminal: the line discipline and, on its other side, a pty master or the host's terminal. */
 struct tty {
-    unsigned refs; /* open slave files, the master, the console's forever */
+    struct refcount refs; /* open slave files, the master, the console's forever */
     int index;     /* pts number */
     struct dentry *node;
 

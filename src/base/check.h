@@ -1,0 +1,15 @@
+/* Checks that stay in the shipped build: they are cheap, and what they find is memory that is no longer sound, so that going on
+ * could only help an attacker. */
+#ifndef BASE_CHECK_H
+#define BASE_CHECK_H
+
+/* Ends the program with a line on standard error. */
+_Noreturn void check_failed(const char *what);
+
+#define CHECK(condition, what)                \
+    do {                                      \
+        if (__builtin_expect(!(condition), 0)) \
+            check_failed(what);               \
+    } while (0)
+
+#endif
