@@ -1,14 +1,15 @@
-/* Host faults: those of guest code become the guest's signals; those of the vkernel inside guest memory (a mapped file
- * that was truncated) are mended with a zero page; any other is a bug of ours, and ends the process with a line. */
+/* Host faults: those of guest code become the guest's signals; those of the vkernel's copies to and from guest memory (of
+ * a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 enum { PAGE_FAULT_WRITE = 2 }; /* of the processor's error code */
+enum { ENHANCED_REP_MOVSB = 1 << 9 }; /* CPUID 7, EBX */
 
 static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                                        REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -17,7 +18,14 @@ volatile enum platform_mode platform_mode;
 void (*platform_on_fault)(const struct platform_fault *f);
 bool (*platform_fault_inside)(uint64_t host_address);
 bool (*platform_on_write_fault)(uint64_t host_address);
-volatile unsigned platform_mended_faults;
+
+/* Instructions that may fault, and where they go on then: copy.S. */
+struct platform_fixup {
+    uint64_t from, to, resume;
+};
+extern const struct platform_fixup platform_fixups[], platform_fixups_end[];
+
+uint64_t platform_copy_string_from = UINT64_MAX;
 
 void platform_faults_init(void);
 
@@ -101,6 +109,21 @@ platform_fault_retry(void *saved, uint32_t mxcsr)
     platform_sigreturn(saved);
 }
 
+/* In a copy: it goes on at its end. */
+static bool
+end_copy(ucontext_t *uc)
+{
+    uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+
+    for (const struct platform_fixup *f = platform_fixups; f < platform_fixups_end; f++) {
+        if (pc >= f->from && pc < f->to) {
+            uc->uc_mcontext.gregs[REG_RIP] = (greg_t)f->resume;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -111,6 +134,8 @@ on_fault(int sig, siginfo_t *info, void *context)
 
     if (memory && !protection && platform_on_write_fault &&
         (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) && platform_on_write_fault(address))
+        return;
+    if (inside && end_copy(context))
         return;
     if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || protection || sig == SIGFPE)) {
         const ucontext_t *uc = context;
@@ -123,15 +148,6 @@ on_fault(int sig, siginfo_t *info, void *context)
         platform_on_fault(&f);
         return;
     }
-    if (platform_mode == PLATFORM_KERNEL && inside) {
-        void *page = (void *)(uintptr_t)(address & ~(uint64_t)(PAGE_SIZE - 1));
-
-        if (mmap(page, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-            MAP_FAILED) {
-            platform_mended_faults++;
-            return;
-        }
-    }
     die_of(sig, info, context);
 }
 
@@ -140,9 +156,12 @@ platform_faults_init(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     static char stack[64 << 10] __attribute__((aligned(16)));
+    unsigned a, b, c, d;
     stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & ENHANCED_REP_MOVSB))
+        platform_copy_string_from = 1024;
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &sa, NULL);

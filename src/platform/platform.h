@@ -32,6 +32,10 @@ int platform_move(void *from, void *to, size_t size);    /* the pages themselves
 int platform_sync(void *at, size_t size, int flags);
 int platform_resident(void *at, size_t size, unsigned char *vec);
 void platform_populate(void *at, size_t size);
+/* The only ways to touch guest memory, whose pages may be gone (a mapped file that the host made shorter): they return how
+ * many bytes they did before the first that faulted. The areas must not overlap. */
+size_t platform_copy(void *to, const void *from, size_t size);
+size_t platform_clear(void *to, size_t size);
 /* A new memory object for shared anonymous mappings: its descriptor. */
 int platform_memory_object(uint64_t size);
 void platform_close(int fd);
@@ -107,13 +111,12 @@ struct platform_fault {
     void *context;              /* ucontext_t of the host's signal */
 };
 /* Called on the alternate stack for a fault while guest code ran; must platform_jump away, or return after
- * platform_fault_divert. In PLATFORM_KERNEL mode a fault at an address for which `inside` is true is mended with a zero
- * page and counted. */
+ * platform_fault_divert. `inside` says whether an address is in guest memory. In PLATFORM_KERNEL mode such a fault ends a
+ * platform_copy or platform_clear early; any other is a bug, and ends the process. */
 extern void (*platform_on_fault)(const struct platform_fault *f);
 extern bool (*platform_fault_inside)(uint64_t host_address);
 /* NULL, or called first for a write that faults, in any mode: true when it may be done again. */
 extern bool (*platform_on_write_fault)(uint64_t host_address);
-extern volatile unsigned platform_mended_faults;
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */
 bool platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber, void (*run)(void *saved));

@@ -28,9 +28,9 @@ null_seek(struct file *f, int64_t offset, int whence)
 static ssize_t
 zero_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
-    for (int k = 0; k < count; k++)
-        memset(iov[k].iov_base, 0, iov[k].iov_len);
-    return (ssize_t)iov_total(iov, count);
+    size_t want = iov_total(iov, count), done = iov_clear(iov, count, 0, want);
+
+    return done || want == 0 ? (ssize_t)done : -EFAULT;
 }
 
 static ssize_t
@@ -42,9 +42,20 @@ full_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 static ssize_t
 random_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
-    for (int k = 0; k < count; k++)
-        host_random(iov[k].iov_base, iov[k].iov_len);
-    return (ssize_t)iov_total(iov, count);
+    size_t want = iov_total(iov, count), done = 0;
+    uint8_t chunk[1024];
+
+    while (done < want) {
+        size_t n = want - done < sizeof chunk ? want - done : sizeof chunk, copied;
+
+        host_random(chunk, n);
+        copied = iov_scatter(iov, count, done, chunk, n);
+        done += copied;
+        if (copied < n)
+            break;
+    }
+    explicit_bzero(chunk, sizeof chunk);
+    return done || want == 0 ? (ssize_t)done : -EFAULT;
 }
 
 static const struct file_ops null_ops = {.name = "null", .read = null_read, .write = null_write, .seek = null_seek};

@@ -24,7 +24,8 @@ counter_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         return -EAGAIN;
     value = e->semaphore ? 1 : e->count;
     e->count -= value;
-    iov_scatter(iov, count, 0, &value, sizeof value);
+    if (iov_scatter(iov, count, 0, &value, sizeof value) < sizeof value)
+        return -EFAULT; /* the count is lost, as on Linux */
     wait_queue_wake(&e->queue);
     return sizeof value;
 }
@@ -37,7 +38,8 @@ counter_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
     if (iov_total(iov, count) < sizeof value)
         return -EINVAL;
-    iov_gather(iov, count, 0, &value, sizeof value);
+    if (iov_gather(iov, count, 0, &value, sizeof value) < sizeof value)
+        return -EFAULT;
     if (value == UINT64_MAX)
         return -EINVAL;
     if (value > UINT64_MAX - 1 - e->count)

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "platform/platform.h"
 #include "vkernel/fs/vfs.h"
 
 struct file *
@@ -96,13 +97,15 @@ iov_total(const struct iovec *iov, int count)
     return n;
 }
 
+enum iov_way { IOV_FROM_FLAT, IOV_TO_FLAT, IOV_CLEAR };
+
 static size_t
-iov_copy(const struct iovec *iov, int count, size_t skip, uint8_t *flat, size_t size, bool to_iov)
+iov_copy(const struct iovec *iov, int count, size_t skip, uint8_t *flat, size_t size, enum iov_way way)
 {
     size_t done = 0;
 
     for (int k = 0; k < count && done < size; k++) {
-        size_t n = iov[k].iov_len;
+        size_t n = iov[k].iov_len, copied;
         uint8_t *p = iov[k].iov_base;
 
         if (skip >= n) {
@@ -114,11 +117,11 @@ iov_copy(const struct iovec *iov, int count, size_t skip, uint8_t *flat, size_t 
         skip = 0;
         if (n > size - done)
             n = size - done;
-        if (to_iov)
-            memcpy(p, flat + done, n);
-        else
-            memcpy(flat + done, p, n);
-        done += n;
+        copied = way == IOV_FROM_FLAT ? platform_copy(p, flat + done, n) :
+                 way == IOV_TO_FLAT ? platform_copy(flat + done, p, n) : platform_clear(p, n);
+        done += copied;
+        if (copied < n)
+            break;
     }
     return done;
 }
@@ -126,13 +129,19 @@ iov_copy(const struct iovec *iov, int count, size_t skip, uint8_t *flat, size_t 
 size_t
 iov_scatter(const struct iovec *iov, int count, size_t skip, const void *src, size_t size)
 {
-    return iov_copy(iov, count, skip, (uint8_t *)(uintptr_t)src, size, true);
+    return iov_copy(iov, count, skip, (uint8_t *)(uintptr_t)src, size, IOV_FROM_FLAT);
 }
 
 size_t
 iov_gather(const struct iovec *iov, int count, size_t skip, void *dst, size_t size)
 {
-    return iov_copy(iov, count, skip, dst, size, false);
+    return iov_copy(iov, count, skip, dst, size, IOV_TO_FLAT);
+}
+
+size_t
+iov_clear(const struct iovec *iov, int count, size_t skip, size_t size)
+{
+    return iov_copy(iov, count, skip, NULL, size, IOV_CLEAR);
 }
 
 unsigned
@@ -241,6 +250,12 @@ file_size(const struct file *f)
     if (file_stat((struct file *)(uintptr_t)f, &st) < 0 || st.st_size < 0)
         return 0;
     return (uint64_t)st.st_size;
+}
+
+uint64_t
+file_mapped_size(const struct file *f)
+{
+    return f->inode->size;
 }
 
 int

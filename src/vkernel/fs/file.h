@@ -1,8 +1,8 @@
 /* Open files and inodes: what file systems, pipes, sockets, ttys and special files implement.
  *
  * Errors are negative errno. Data moves between host buffers (the edge has already resolved guest addresses to host
- * spans or copied), so no file system ever sees a guest address. Anything named `may sleep` can return
- * -ERESTARTSYS. Reference counts: x_get / x_put; the last put releases. */
+ * spans or copied), so no file system ever sees a guest address; but what lies behind a vector may fault (iov_scatter).
+ * Anything named `may sleep` can return -ERESTARTSYS. Reference counts: x_get / x_put; the last put releases. */
 #ifndef VKERNEL_FS_FILE_H
 #define VKERNEL_FS_FILE_H
 
@@ -67,6 +67,15 @@ struct file *file_get(struct file *f);
 /* The last put releases; within the release of another file that happens when that one is done. */
 void file_put(struct file *f);
 
+/* --- what reads and writes have to do with their vectors --- */
+size_t iov_total(const struct iovec *iov, int count);
+/* A vector may be of guest memory, which can be gone: nobody else looks behind iov_base, but host calls. These copy
+ * between a flat buffer and iov, from byte `skip` of the iov, and return how many bytes; fewer than the vector has room for
+ * is -EFAULT when nothing was done. */
+size_t iov_scatter(const struct iovec *iov, int count, size_t skip, const void *src, size_t size);
+size_t iov_gather(const struct iovec *iov, int count, size_t skip, void *dst, size_t size);
+size_t iov_clear(const struct iovec *iov, int count, size_t skip, size_t size);
+
 /* --- descriptor tables: fs/fdtable.c --- */
 struct fdtable;
 struct fdtable *fdtable_new(void);
@@ -121,6 +130,8 @@ const struct artifact_ledger *file_base_ledger(const struct file *f);
 /* Raw read for the kernel (ELF headers, hashing): like pread, no permission checks. */
 ssize_t file_pread(struct file *f, void *buf, size_t size, uint64_t offset);
 uint64_t file_size(const struct file *f);
+/* Of a file whose mappings are bounded (mmap_source): asks nobody. */
+uint64_t file_mapped_size(const struct file *f);
 int file_stat(struct file *f, struct stat *st);
 /* A counter that changes whenever the content may have: trust/ keys its cache of hashes with it. */
 bool file_write_sealed(const struct file *f); /* no new shared mapping may write to it */

@@ -129,8 +129,9 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
         if (done + size > room)
             break;
-        iov_scatter(iov, count, done, &q->head, sizeof q->head);
-        iov_scatter(iov, count, done + sizeof q->head, q->head.name, q->head.len);
+        if (iov_scatter(iov, count, done, &q->head, sizeof q->head) < sizeof q->head ||
+            iov_scatter(iov, count, done + sizeof q->head, q->head.name, q->head.len) < q->head.len)
+            return done ? (ssize_t)done : -EFAULT;
         done += size;
         list_remove(&q->link);
         n->event_count--;

@@ -6,6 +6,7 @@
 #include "vkernel/fs/memfs_internal.h"
 
 #include "platform/hostfs.h"
+#include "platform/platform.h"
 
 #include <sys/mman.h>
 
@@ -70,6 +71,13 @@ memfs_base(const struct inode *i)
     return i->sb->data;
 }
 
+/* What came of a copy that may be to or from guest memory. */
+static ssize_t
+copied(size_t done, size_t want)
+{
+    return done || want == 0 ? (ssize_t)done : -EFAULT;
+}
+
 static ssize_t
 base_read(const struct inode *i, void *buf, size_t size, uint64_t offset)
 {
@@ -81,8 +89,7 @@ base_read(const struct inode *i, void *buf, size_t size, uint64_t offset)
         return 0;
     if (size > b->size - offset)
         size = (size_t)(b->size - offset);
-    memcpy(buf, data + offset, size);
-    return (ssize_t)size;
+    return copied(platform_copy(buf, data + offset, size), size);
 }
 
 ssize_t
@@ -94,8 +101,7 @@ memfs_read_inode(struct inode *i, void *buf, size_t size, uint64_t offset)
         size = (size_t)(i->size - offset);
     switch (i->kind) {
     case CONTENT_HEAP:
-        memcpy(buf, i->heap + offset, size);
-        return (ssize_t)size;
+        return copied(platform_copy(buf, i->heap + offset, size), size);
     case CONTENT_BASE:
         return base_read(i, buf, size, offset);
     case CONTENT_SLOT:
@@ -126,6 +132,7 @@ heap_reserve(struct inode *i, size_t size)
 static int
 to_slot(struct inode *i)
 {
+    bool from_base = i->kind == CONTENT_BASE;
     uint64_t slot;
     int r;
 
@@ -163,6 +170,8 @@ to_slot(struct inode *i)
     }
     i->slot = slot;
     i->kind = CONTENT_SLOT;
+    if (from_base && i->mapped)
+        mm_file_moved(i);
     return 0;
 }
 
@@ -173,7 +182,7 @@ make_writable(struct inode *i, uint64_t end)
     if (i->kind == CONTENT_BASE) {
         uint8_t *heap;
 
-        if (i->size > HEAP_MAX)
+        if (i->size > HEAP_MAX || i->mapped)
             return end > SLOT_SIZE ? -EFBIG : to_slot(i);
         heap = malloc(i->size ? i->size : 1);
         if (!heap)
@@ -224,7 +233,7 @@ set_size(struct inode *i, uint64_t size)
 
     if (size == 0 && i->kind == CONTENT_BASE) { /* O_TRUNC: nothing to copy up */
         i->kind = CONTENT_HEAP;
-        i->size = 0;
+        size_changed(i, 0);
         return 0;
     }
     r = make_writable(i, size);
@@ -412,7 +421,7 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         ssize_t n = (ssize_t)part;
 
         if (i->kind == CONTENT_HEAP)
-            memcpy(i->heap + *pos, iov[k].iov_base, part);
+            n = copied(platform_copy(i->heap + *pos, iov[k].iov_base, part), part);
         else
             n = host_pwrite(store_fd, iov[k].iov_base, part, slot_offset(i->slot, *pos));
         if (n < 0) {
@@ -503,6 +512,7 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bou
     bool writable = file_can_write(f);
     int r;
 
+    i->mapped = true;
     if (i->kind == CONTENT_BASE && !writable) {
         *host_fd = artifact_host_fd(a);
         *host_offset = artifact_data_offset(a, artifact_inode(a, i->base_index));
@@ -517,7 +527,6 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bou
     *host_fd = store_fd;
     *host_offset = slot_offset(i->slot, 0);
     *bounded = true;
-    i->mapped = true;
     if (writable)
         i->mapped_shared = true;
     return 0;

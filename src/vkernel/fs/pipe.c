@@ -42,7 +42,7 @@ pipe_inode_evict(struct inode *i)
     i->pipe = NULL;
 }
 
-/* Copies out of the ring without consuming. */
+/* Copies out of the ring without consuming; may be less than there is room for. */
 static size_t
 ring_peek(const struct pipe *p, const struct iovec *iov, int count)
 {
@@ -53,9 +53,9 @@ ring_peek(const struct pipe *p, const struct iovec *iov, int count)
     first = p->capacity - p->head;
     if (first > n)
         first = n;
-    iov_scatter(iov, count, 0, p->ring + p->head, first);
-    iov_scatter(iov, count, first, p->ring, n - first);
-    return n;
+    if (iov_scatter(iov, count, 0, p->ring + p->head, first) < first)
+        return 0;
+    return first + iov_scatter(iov, count, first, p->ring, n - first);
 }
 
 static ssize_t
@@ -69,6 +69,8 @@ pipe_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     if (p->used == 0)
         return p->writers == 0 ? 0 : -EAGAIN;
     n = ring_peek(p, iov, count);
+    if (n == 0)
+        return -EFAULT;
     p->used -= n;
     p->head = p->used ? (p->head + n) % p->capacity : 0;
     wait_queue_wake(&p->write_queue);
@@ -108,8 +110,9 @@ pipe_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     first = p->capacity - tail;
     if (first > size)
         first = size;
-    iov_gather(iov, count, 0, p->ring + tail, first);
-    iov_gather(iov, count, first, p->ring, size - first);
+    if (iov_gather(iov, count, 0, p->ring + tail, first) < first)
+        return -EFAULT;
+    size = first + iov_gather(iov, count, first, p->ring, size - first);
     p->used += size;
     wait_queue_wake(&p->read_queue);
     return (ssize_t)size;

@@ -217,7 +217,7 @@ pseudo_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         return 0;
     n = iov_scatter(iov, count, 0, t->data + *pos, t->size - (size_t)*pos);
     *pos += n;
-    return (ssize_t)n;
+    return n || iov_total(iov, count) == 0 ? (ssize_t)n : -EFAULT;
 }
 
 static ssize_t
@@ -225,9 +225,11 @@ pseudo_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     const struct node *n = f->inode->data;
     char buf[4096];
-    size_t size = iov_gather(iov, count, 0, buf, sizeof buf - 1);
+    size_t total = iov_total(iov, count), size = iov_gather(iov, count, 0, buf, sizeof buf - 1);
     ssize_t r;
 
+    if (size < total && size < sizeof buf - 1)
+        return -EFAULT;
     buf[size] = '\0';
     r = n->entry->store ? n->entry->store(&n->key, buf, size) : -EACCES;
     if (r > 0)

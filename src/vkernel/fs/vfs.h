@@ -81,7 +81,7 @@ struct inode {
     dev_t rdev;
     struct timespec atime, mtime, ctime, btime;
     uint64_t generation;
-    bool mapped;        /* its slot has been mapped: mappings follow the size */
+    bool mapped;        /* has been mapped: mappings follow the size, and from the artifact to a slot */
     bool mapped_shared; /* a writable shared mapping may change it unseen */
     void *data;         /* of the ops */
 
@@ -258,11 +258,6 @@ file_can_write(const struct file *f)
 {
     return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_RDONLY;
 }
-size_t iov_total(const struct iovec *iov, int count);
-/* Copies between a flat buffer and iov, from byte `skip` of the iov; returns bytes. */
-size_t iov_scatter(const struct iovec *iov, int count, size_t skip, const void *src, size_t size);
-size_t iov_gather(const struct iovec *iov, int count, size_t skip, void *dst, size_t size);
-
 /* Guest iovec arrays resolved to host spans. */
 enum { USER_IOV_INLINE = 16 };
 struct user_iov {

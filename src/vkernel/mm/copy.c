@@ -1,5 +1,5 @@
 /* Copies between the vkernel and guest memory. Every access is checked against the mappings first; a page that is gone
- * all the same (a truncated file) is mended by the fault handler and counted, and the copy answers -EFAULT. */
+ * all the same (the host made a file of a volume shorter) ends the copy (platform_copy). */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,9 +8,10 @@
 #include "vkernel/mm/mm_internal.h"
 #include "vkernel/proc/process.h"
 
-/* Bytes from address on, at most size, that are mapped with the permission. */
+/* Bytes from address on, at most size, that are mapped with the permission. *uncertain becomes true where only the host
+ * knows which of the pages are there. */
 static size_t
-accessible(struct mm *mm, guest_addr address, size_t size, bool write)
+accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
 {
     int need = write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
     uint64_t at = address, end;
@@ -20,9 +21,17 @@ accessible(struct mm *mm, guest_addr address, size_t size, bool write)
         return 0;
     end = size > GUEST_END - address ? GUEST_END : address + size;
     for (i = mm_index(mm, address); at < end && i < mm->count; i++) {
-        if (mm->vma[i].start > at || !(mm->vma[i].prot & need))
+        const struct vma *v = &mm->vma[i];
+        uint64_t stop;
+
+        if (v->start > at || !(v->prot & need))
             break;
-        at = mm->vma[i].end;
+        *uncertain |= v->kind == VMA_FILE && !v->bounded;
+        stop = v->kind == VMA_ANON ? v->end : mm_backed_end(v);
+        if (stop > at)
+            at = stop;
+        if (stop < v->end)
+            break;
     }
     return (at < end ? at : end) - address;
 }
@@ -33,59 +42,83 @@ current_mm(void)
     return sched_current->process->mm;
 }
 
+/* The part of an accessible range that is there now. */
+static size_t
+present(struct mm *mm, guest_addr address, size_t size)
+{
+    for (size_t done = 0; done < size; done = PAGE_DOWN(address + done + MM_PAGE) - address) {
+        uint8_t byte;
+
+        if (platform_copy(&byte, mm->base + address + done, 1) == 0)
+            return done;
+    }
+    return size;
+}
+
 void *
 guest_span(guest_addr addr, size_t *size, bool write)
 {
     struct mm *mm = current_mm();
 
-    *size = accessible(mm, addr, *size, write);
+    bool uncertain = false;
+
+    *size = accessible(mm, addr, *size, write, &uncertain);
+    if (uncertain)
+        *size = present(mm, addr, *size);
     return *size ? mm->base + addr : NULL;
+}
+
+size_t
+mm_read(struct mm *mm, void *dst, guest_addr src, size_t size)
+{
+    bool uncertain = false;
+    size_t n = accessible(mm, src, size, false, &uncertain);
+
+    return n ? platform_copy(dst, mm->base + src, n) : 0;
+}
+
+size_t
+mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size)
+{
+    bool uncertain = false;
+    size_t n = accessible(mm, dst, size, true, &uncertain);
+
+    return n ? platform_copy(mm->base + dst, src, n) : 0;
+}
+
+size_t
+mm_clear(struct mm *mm, guest_addr dst, size_t size)
+{
+    bool uncertain = false;
+    size_t n = accessible(mm, dst, size, true, &uncertain);
+
+    return n ? platform_clear(mm->base + dst, n) : 0;
 }
 
 int
 copy_from_guest(void *dst, guest_addr src, size_t size)
 {
     struct mm *mm = current_mm();
-    unsigned mended = platform_mended_faults;
+    bool uncertain = false;
 
     if (size == 0)
         return 0;
-    if (accessible(mm, src, size, false) != size)
+    if (accessible(mm, src, size, false, &uncertain) != size || platform_copy(dst, mm->base + src, size) != size)
         return -EFAULT;
-    memcpy(dst, mm->base + src, size);
-    return mended == platform_mended_faults ? 0 : -EFAULT;
+    return 0;
 }
 
 int
 copy_to_guest(guest_addr dst, const void *src, size_t size)
 {
     struct mm *mm = current_mm();
-    unsigned mended = platform_mended_faults;
+    bool uncertain = false;
 
     if (size == 0)
         return 0;
-    if (accessible(mm, dst, size, true) != size)
+    if (accessible(mm, dst, size, true, &uncertain) != size || platform_copy(mm->base + dst, src, size) != size)
         return -EFAULT;
-    memcpy(mm->base + dst, src, size);
-    return mended == platform_mended_faults ? 0 : -EFAULT;
-}
-
-size_t
-mm_read(struct mm *mm, void *dst, guest_addr src, size_t size)
-{
-    size_t n = accessible(mm, src, size, false);
-
-    memcpy(dst, mm->base + src, n);
-    return n;
-}
-
-size_t
-mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size)
-{
-    size_t n = accessible(mm, dst, size, true);
-
-    memcpy(mm->base + dst, src, n);
-    return n;
+    return 0;
 }
 
 size_t
@@ -103,17 +136,23 @@ copy_to_guest_partial(guest_addr dst, const void *src, size_t size)
 ssize_t
 copy_string_from_guest(char *dst, guest_addr src, size_t size)
 {
+    enum { STEP = 64 }; /* most strings are shorter */
     struct mm *mm = current_mm();
-    size_t n = accessible(mm, src, size, false);
-    const char *from = (const char *)mm->base + src, *end;
+    bool uncertain = false;
+    size_t there = accessible(mm, src, size, false, &uncertain), done = 0;
 
-    if (n == 0)
-        return size ? -EFAULT : -ENAMETOOLONG;
-    end = memchr(from, '\0', n);
-    if (!end)
-        return n == size ? -ENAMETOOLONG : -EFAULT;
-    memcpy(dst, from, (size_t)(end - from) + 1);
-    return end - from;
+    while (done < there) {
+        size_t step = there - done < STEP ? there - done : STEP;
+        size_t n = platform_copy(dst + done, mm->base + src + done, step);
+        const char *end = memchr(dst + done, '\0', n);
+
+        if (end)
+            return end - dst;
+        done += n;
+        if (n < step)
+            return -EFAULT;
+    }
+    return done == size ? -ENAMETOOLONG : -EFAULT;
 }
 
 bool

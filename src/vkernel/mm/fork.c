@@ -11,25 +11,26 @@
 
 enum { BATCH = 2048 };
 
-static int
+static void
 copy_run(struct mm *to, struct mm *from, uint64_t start, uint64_t size)
 {
     enum { POPULATE_FROM = 4 * MM_PAGE };
 
     if (size >= POPULATE_FROM)
         platform_populate(to->base + start, size);
-    memcpy(to->base + start, from->base + start, size);
-    return 0;
+    /* A page of a file that the host cut off meanwhile is gone for both. */
+    for (uint64_t done = 0; done < size; done += MM_PAGE)
+        done += platform_copy(to->base + start + done, from->base + start + done, size - done) & ~(uint64_t)(MM_PAGE - 1);
 }
 
-static int
+static void
 copy_dirty(struct mm *to, struct mm *from, const struct vma *v)
 {
     static uint64_t entries[BATCH];
-    uint64_t run = 0, run_end = 0;
+    uint64_t run = 0, run_end = 0, end = mm_backed_end(v);
 
-    for (uint64_t at = v->start; at < v->end; at += (uint64_t)BATCH * MM_PAGE) {
-        size_t pages = (v->end - at) / MM_PAGE;
+    for (uint64_t at = v->start; at < end; at += (uint64_t)BATCH * MM_PAGE) {
+        size_t pages = (end - at) / MM_PAGE;
         int r;
 
         if (pages > BATCH)
@@ -51,7 +52,6 @@ copy_dirty(struct mm *to, struct mm *from, const struct vma *v)
     }
     if (run_end)
         copy_run(to, from, run, run_end - run);
-    return 0;
 }
 
 static int
@@ -59,19 +59,11 @@ fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
 {
     int prot = mm_host_prot(v->prot), r;
     bool copy = !v->shared && v->was_writable && !v->wipe_on_fork;
-    size_t size = v->end - v->start;
+    size_t size = mm_backed_end(v) - v->start;
 
     /* Verified code stays the bytes that were verified, whatever happened to the file since. */
-    if (v->code && v->code_stable)
-        return platform_map_file(to->base + v->start, size, prot, false, v->code_fd, v->code_host_offset + v->offset);
-    if (v->code) {
-        r = platform_map_anon(to->base + v->start, size, PROT_READ | PROT_WRITE);
-        if (r == 0) {
-            memcpy(to->base + v->start, from->base + v->start, size);
-            r = platform_protect(to->base + v->start, size, prot);
-        }
-        return r;
-    }
+    if (v->code)
+        return mm_code_host_map(to, v, from->base + v->start);
     if (v->kind == VMA_ANON && prot == PROT_NONE && !copy)
         return 0; /* the reservation is that already */
     r = mm_host_map(to, v, v->start, v->end, copy ? PROT_READ | PROT_WRITE : prot);

@@ -21,6 +21,8 @@
 
 enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 
+static struct list all = {&all, &all}; /* struct mm */
+
 struct shm *
 shm_get(struct shm *s)
 {
@@ -243,7 +245,18 @@ mm_new(void)
         return NULL;
     }
     mm->brk_start = mm->brk = GUEST_BRK_START;
+    list_append(&all, &mm->link);
     return mm;
+}
+
+bool
+mm_is_guest_memory(uint64_t host_address)
+{
+    LIST_EACH(p, &all) {
+        if (host_address - (uint64_t)(uintptr_t)list_entry(p, struct mm, link)->base < MM_RESERVATION)
+            return true;
+    }
+    return false;
 }
 
 struct mm *
@@ -258,6 +271,7 @@ mm_put(struct mm *mm)
 {
     if (!mm || !refcount_put(&mm->refs))
         return;
+    list_remove(&mm->link);
     for (unsigned i = 0; i < mm->count; i++)
         vma_refs_put(&mm->vma[i]);
     LIST_EACH_SAFE(p, &mm->code_maps)
@@ -373,8 +387,23 @@ code_map_address(uint64_t code)
     return GUEST_CODE_MAP + code / GUEST_CODE_MAP_UNIT * sizeof(struct code_map_entry);
 }
 
+/* Is all of [start, end) mapped as this file's code, at the place that its compiled code was made for? */
+static bool
+code_is_mapped(struct mm *mm, const struct artifact_ledger *row, uint64_t start, uint64_t end)
+{
+    for (unsigned i = mm_index(mm, start); start < end; i++) {
+        const struct vma *v = i < mm->count ? &mm->vma[i] : NULL;
+
+        if (!v || v->start > start || v->code != row || v->image_base != row->base)
+            return false;
+        start = v->end;
+    }
+    return true;
+}
+
+/* Compiled code can be entered once all of the file's code is mapped; until then the evaluator runs what there is. */
 static int
-code_map_bind(struct mm *mm, const struct artifact_ledger *row)
+code_map_bind(struct mm *mm, const struct artifact_ledger *row, const struct code_extents *code)
 {
     uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
 
@@ -383,6 +412,10 @@ code_map_bind(struct mm *mm, const struct artifact_ledger *row)
     if (!offset || offset % MM_PAGE || at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP ||
         at > GUEST_CODE_MAP_END || row->code_map_size > GUEST_CODE_MAP_END - at)
         return -EIO;
+    for (unsigned i = 0; i < code->count; i++) {
+        if (!code_is_mapped(mm, row, row->base + code->low[i], row->base + code->high[i]))
+            return 0;
+    }
     return mm_code_map_add(mm, at, row->code_map_size, offset);
 }
 
@@ -405,34 +438,80 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
 
 /* --- mapping --- */
 
+uint64_t
+mm_backed_end(const struct vma *v)
+{
+    uint64_t size;
+
+    if (v->code)
+        size = v->code->file_size;
+    else if (v->kind == VMA_SHM)
+        size = v->shm->size;
+    else if (v->kind == VMA_FILE && v->bounded)
+        size = file_mapped_size(v->file);
+    else
+        return v->end;
+    size = PAGE_UP(size);
+    if (size <= v->offset)
+        return v->start;
+    return size - v->offset < v->end - v->start ? v->start + (size - v->offset) : v->end;
+}
+
+/* What lies past the end of what is behind the mapping has no pages: the guest gets its SIGBUS. Cuts *end down to that. */
+static int
+map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t *end)
+{
+    uint64_t stop = mm_backed_end(v), from = stop > start ? stop : start;
+    int r = 0;
+
+    if (from < *end) {
+        r = platform_map_none(mm->base + from, *end - from);
+        *end = from;
+    }
+    return r;
+}
+
 int
 mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int prot)
 {
-    uint64_t offset = v->offset + (start - v->start), size = end - start, host_offset, limit;
+    uint64_t offset = v->offset + (start - v->start), host_offset;
     uint8_t *at = mm->base + start;
-    bool bounded = true;
+    bool bounded;
     int fd, r;
 
+    if (v->code)
+        return -EACCES; /* only mm_code_host_map() maps code */
     if (v->kind == VMA_ANON)
-        return platform_map_anon(at, size, prot);
+        return platform_map_anon(at, end - start, prot);
+    r = map_none_behind(mm, v, start, &end);
+    if (r < 0 || start == end)
+        return r;
     if (v->kind == VMA_SHM)
-        return platform_map_file(at, size, prot, true, v->shm->fd, offset);
-    if (!v->file->ops->mmap_source)
-        return -ENODEV;
+        return platform_map_file(at, end - start, prot, true, v->shm->fd, offset);
     r = v->file->ops->mmap_source(v->file, &fd, &host_offset, &bounded);
     if (r < 0)
         return r;
-    /* Past the file's end the host file has other bytes; there the guest gets its SIGBUS. */
-    limit = PAGE_UP(file_size(v->file));
-    if (bounded && offset + size > limit) {
-        uint64_t inside = offset < limit ? limit - offset : 0;
+    return platform_map_file(at, end - start, prot, v->shared, fd, host_offset + offset);
+}
 
-        r = platform_map_none(at + inside, size - inside);
-        if (r < 0 || inside == 0)
-            return r;
-        size = inside;
-    }
-    return platform_map_file(at, size, prot, v->shared, fd, host_offset + offset);
+int
+mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes)
+{
+    uint64_t end = v->end, size;
+    uint8_t *at = mm->base + v->start;
+    int r = map_none_behind(mm, v, v->start, &end);
+
+    size = end - v->start;
+    if (r < 0 || size == 0)
+        return r;
+    if (v->code_stable)
+        return platform_map_file(at, size, PROT_READ, false, v->code_fd, v->code_host_offset + v->offset);
+    r = platform_map_anon(at, size, PROT_READ | PROT_WRITE);
+    if (r < 0)
+        return r;
+    /* To the end of the file, not of its last page. */
+    memcpy(at, bytes, size < v->code->file_size - v->offset ? size : v->code->file_size - v->offset);
+    return platform_protect(at, size, PROT_READ);
 }
 
 /* Verified code keeps the bytes that were verified. */
@@ -454,17 +533,39 @@ follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_e
         mm_host_map(mm, v, v->start + from, v->start + to, mm_host_prot(v->prot));
 }
 
+static void
+each_mapping_of(const struct inode *inode, void (*f)(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b), uint64_t a,
+                uint64_t b)
+{
+    LIST_EACH(p, &all) {
+        struct mm *mm = list_entry(p, struct mm, link);
+
+        for (unsigned i = 0; i < mm->count; i++) {
+            const struct vma *v = &mm->vma[i];
+
+            if (v->kind == VMA_FILE && v->file->inode == inode)
+                f(mm, v, a, b);
+        }
+    }
+}
+
 void
 mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size)
 {
-    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-        for (unsigned i = 0; p->mm && i < p->mm->count; i++) {
-            const struct vma *v = &p->mm->vma[i];
+    each_mapping_of(inode, follow_size, PAGE_UP(old_size), PAGE_UP(new_size));
+}
 
-            if (v->kind == VMA_FILE && v->file->inode == inode)
-                follow_size(p->mm, v, PAGE_UP(old_size), PAGE_UP(new_size));
-        }
-    }
+static void
+follow_bytes(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b)
+{
+    if (!v->code && (v->shared || !v->was_writable))
+        mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
+}
+
+void
+mm_file_moved(const struct inode *inode)
+{
+    each_mapping_of(inode, follow_bytes, 0, 0);
 }
 
 static void
@@ -517,42 +618,34 @@ refuse_code(const char *what, const char *why)
     return -EACCES;
 }
 
-/* Fills in what an executable mapping of a file needs; the host pages come from a private copy unless stable. */
+/* May these pages be executed, and with which bytes? Changes nothing. */
 static int
-map_code(struct mm *mm, struct vma *v, const char *what)
+code_verify(const struct vma *v, int prot, const char *what, struct verified *out)
 {
-    struct verified verified;
-    uint64_t image_address, size = v->end - v->start;
+    if (v->kind == VMA_FILE && !v->shared && !v->was_writable && !(prot & PROT_WRITE))
+        return ledger_verify(v->file, what, out);
+    return refuse_code(what, prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
+}
+
+/* Makes v, which need not be in mm yet, a mapping of the verified bytes. */
+static int
+code_install(struct mm *mm, struct vma *v, const struct verified *verified)
+{
+    uint64_t image_address;
     int r;
 
-    if (v->kind != VMA_FILE || v->shared || v->was_writable || (v->prot & PROT_WRITE)) {
-        return refuse_code(what, v->prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
-    }
-    r = ledger_verify(v->file, what, &verified);
-    if (r < 0)
-        return r;
     mm_code_changed(mm, v->start, v->end);
-    v->code = verified.row;
-    v->image_base = ledger_image_address(v->file, v->offset, &image_address) ? v->start - image_address : 0;
-    v->code_stable = verified.stable;
-    if (verified.stable) {
+    v->code = verified->row;
+    v->image_base = ledger_image_address(&verified->code, v->offset, &image_address) ? v->start - image_address : 0;
+    v->code_stable = verified->stable;
+    if (verified->stable) {
         bool bounded;
 
         r = v->file->ops->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &bounded);
-    } else {
-        uint64_t from = v->offset < verified.size ? v->offset : verified.size;
-        uint64_t length = verified.size - from < size ? verified.size - from : size;
-
-        r = platform_map_anon(mm->base + v->start, size, PROT_READ | PROT_WRITE);
-        if (r == 0) {
-            memcpy(mm->base + v->start, verified.bytes + from, length);
-            r = platform_protect(mm->base + v->start, size, PROT_READ);
-        }
+        if (r < 0)
+            return r;
     }
-    ledger_release(&verified);
-    if (r == 0 && v->image_base == v->code->base)
-        r = code_map_bind(mm, v->code);
-    return r;
+    return mm_code_host_map(mm, v, verified->stable || v->offset >= v->code->file_size ? NULL : verified->bytes + v->offset);
 }
 
 static int64_t
@@ -575,6 +668,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
        const char *name)
 {
     struct vma v = {0};
+    struct verified verified = {0};
     bool fixed = (flags & (MM_FIXED | MM_NOREPLACE)) != 0;
     int64_t r;
 
@@ -608,6 +702,14 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     v.name = name;
     v.offset = offset;
     if (file) {
+        uint64_t host_offset;
+        int fd;
+
+        if (!file->ops->mmap_source)
+            return -ENODEV;
+        r = file->ops->mmap_source(file, &fd, &host_offset, &v.bounded);
+        if (r < 0)
+            return r;
         v.kind = VMA_FILE;
         v.file = file_get(file);
     } else if (v.shared) {
@@ -618,33 +720,55 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
             return -ENOMEM;
     }
     /* A refusal must leave what was there before: check first, replace then. */
-    if ((prot & PROT_EXEC) && (v.kind != VMA_FILE || v.shared || (prot & PROT_WRITE))) {
-        r = map_code(mm, &v, "mmap");
-        goto fail;
+    if (prot & PROT_EXEC) {
+        r = code_verify(&v, prot, "mmap", &verified);
+        if (r < 0)
+            goto fail;
     }
     if (!mm_range_free(mm, address, address + size)) {
         r = mm_unmap(mm, address, size);
         if (r < 0)
             goto fail;
     }
-    r = mm_host_map(mm, &v, v.start, v.end, mm_host_prot(prot));
-    if (r == 0 && (prot & PROT_EXEC))
-        r = map_code(mm, &v, "mmap");
+    r = prot & PROT_EXEC ? code_install(mm, &v, &verified) : mm_host_map(mm, &v, v.start, v.end, mm_host_prot(prot));
     if (r == 0 && !mm_vma_insert(mm, mm_index(mm, v.start), &v))
         r = -ENOMEM;
     if (r < 0) {
         platform_map_none(mm->base + v.start, size);
-        code_map_unbind(mm, v.start, v.end);
         goto fail;
     }
     mm->total_pages += size / MM_PAGE;
+    if (v.code && v.image_base == v.code->base)
+        code_map_bind(mm, v.code, &verified.code); /* without it, it is evaluated */
+    ledger_release(&verified);
     mm_merge_around(mm, v.start, v.end);
     if ((flags & MM_POPULATE) && (prot & PROT_WRITE) && v.kind != VMA_FILE)
         platform_populate(mm->base + address, size);
     return (int64_t)address;
 
 fail:
+    ledger_release(&verified);
     vma_refs_put(&v);
+    return r;
+}
+
+static int
+protect_code(struct mm *mm, struct vma *v, int prot)
+{
+    struct verified verified;
+    struct vma code = *v; /* stays what it was when this fails */
+    int r = code_verify(v, prot, "mprotect", &verified);
+
+    if (r < 0)
+        return r;
+    r = code_install(mm, &code, &verified);
+    if (r == 0) {
+        *v = code;
+        v->prot = prot;
+        if (v->image_base == v->code->base)
+            code_map_bind(mm, v->code, &verified.code);
+    }
+    ledger_release(&verified);
     return r;
 }
 
@@ -658,36 +782,16 @@ protect_one(struct mm *mm, struct vma *v, int prot)
     if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE &&
         ((v->file->flags & 3 /* O_ACCMODE */) != 2 || (!(old & PROT_WRITE) && file_write_sealed(v->file))))
         return -EACCES;
-    if ((prot & PROT_EXEC) && !(old & PROT_EXEC)) {
-        struct vma copy = *v;
-
-        copy.prot = prot;
-        r = map_code(mm, &copy, "mprotect");
-        if (r < 0)
-            return r;
-        v->code = copy.code;
-        v->image_base = copy.image_base;
-        v->code_stable = copy.code_stable;
-        v->code_fd = copy.code_fd;
-        v->code_host_offset = copy.code_host_offset;
-    } else if ((prot & PROT_EXEC) && (prot & PROT_WRITE)) {
+    if ((prot & PROT_EXEC) && !(old & PROT_EXEC))
+        return protect_code(mm, v, prot);
+    if ((prot & PROT_EXEC) && (prot & PROT_WRITE))
         return refuse_code("mprotect", "writable and executable");
-    }
     if (mm_host_prot(prot) != mm_host_prot(old)) {
-        uint64_t end = v->end;
+        uint64_t end = mm_backed_end(v);
 
         r = platform_protect(mm->base + v->start, end - v->start, mm_host_prot(prot));
         if (r < 0)
             return r;
-        /* Pages past the file's end stay unreachable. */
-        if (v->kind == VMA_FILE && v->offset + (end - v->start) > PAGE_UP(file_size(v->file))) {
-            int fd;
-            uint64_t host_offset, limit = PAGE_UP(file_size(v->file)), inside = v->offset < limit ? limit - v->offset : 0;
-            bool bounded = false;
-
-            if (v->file->ops->mmap_source(v->file, &fd, &host_offset, &bounded) == 0 && bounded)
-                platform_map_none(mm->base + v->start + inside, end - v->start - inside);
-        }
     }
     v->prot = prot;
     v->was_writable |= (prot & PROT_WRITE) != 0;

@@ -19,20 +19,22 @@ struct file;
 struct inode;
 struct mm;
 
-/* --- copying; never faults the vkernel: an address that is not mapped with the needed permission gives
- * -EFAULT. Partial copies do not happen: all or -EFAULT. On the current task's memory. --- */
+/* --- copying, of the current task's memory: 0, or -EFAULT where not all of it is mapped with the needed permission. What
+ * lies behind a mapping may go at any time (the host makes a file of a volume shorter): that is -EFAULT, too, and then
+ * a part may have been copied. --- */
 int copy_from_guest(void *dst, guest_addr src, size_t size);
 int copy_to_guest(guest_addr dst, const void *src, size_t size);
-/* As copy_*, but returns the number of bytes copied before the first unmapped page (may be short). */
+/* As copy_*, but returns the number of bytes copied before the first that could not be. */
 size_t copy_from_guest_partial(void *dst, guest_addr src, size_t size);
 size_t copy_to_guest_partial(guest_addr dst, const void *src, size_t size);
 /* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size. */
 ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
-/* Direct access for bulk I/O: a host pointer for [addr, addr + *size) with *size cut down to the run that is mapped
- * with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change (never keep it
- * across a sleep). */
+/* For the vectors of bulk I/O (user_iov_spans): a host pointer for [addr, addr + *size) with *size cut down to the run that
+ * is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change (never
+ * keep it across a sleep). An access to it can fault all the same: only host calls and platform_copy may touch it. */
 void *guest_span(guest_addr addr, size_t *size, bool write);
-
+/* Is the host address in the memory of any guest? */
+bool mm_is_guest_memory(uint64_t host_address);
 
 /* --- the mappings; for exec, /proc and futexes --- */
 enum vma_kind { VMA_ANON, VMA_SHM, VMA_FILE };
@@ -48,6 +50,7 @@ struct vma {
     struct file *file;        /* a reference, VMA_FILE */
     struct shm *shm;          /* a reference, VMA_SHM */
     uint64_t offset;          /* of start in the file or object */
+    bool bounded;             /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
     const char *name;         /* "[heap]", "[stack]" or NULL */
     const struct artifact_ledger *code; /* verified executable mapping of this file... */
     uint64_t image_base;                /* ...and where its image address 0 is */
@@ -58,6 +61,7 @@ struct vma {
 
 struct eval;
 struct mm {
+    struct list link;         /* of all address spaces */
     struct refcount refs;
     uint8_t *base;            /* host address of guest address 0 */
     struct vma *vma;          /* sorted by start; owned */
@@ -95,10 +99,15 @@ struct futex_key {
 bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
 /* Copy from another process's memory (/proc/PID/cmdline); returns bytes copied. */
 size_t mm_read(struct mm *mm, void *dst, guest_addr src, size_t size);
+size_t mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
+size_t mm_clear(struct mm *mm, guest_addr dst, size_t size);
+/* Where the pages behind a mapping end: at its end, or at that of its file or object. */
+uint64_t mm_backed_end(const struct vma *v);
 /* Is the address in a page after the end of the mapping's file? */
 bool mm_beyond_file(const struct vma *v, uint64_t address);
 /* A mapped file's size changed: mappings end where it ends. */
 void mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size);
-size_t mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
+/* Its bytes are elsewhere from now on: mappings go along, but for private ones that may have been written. */
+void mm_file_moved(const struct inode *inode);
 
 #endif

@@ -39,8 +39,10 @@ void vma_refs_put(struct vma *v);
 /* Splits so that address is a boundary; false: no memory. */
 bool mm_split(struct mm *mm, uint64_t address);
 void mm_merge_around(struct mm *mm, uint64_t start, uint64_t end);
-/* Maps the host pages of [start, end) of v, with their initial contents. */
+/* Maps the host pages of [start, end) of v, which is not code, with their initial contents. */
 int mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int host_prot);
+/* The only way to host pages of code: those of the artifact, or a copy of the verified bytes, which begin at v's start. */
+int mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes);
 bool mm_in_user_range(uint64_t start, uint64_t end);
 bool mm_over_limit(struct mm *mm, uint64_t at, uint64_t size); /* of the current process: RLIMIT_AS */
 void mm_code_changed(struct mm *mm, uint64_t start, uint64_t end);

@@ -23,7 +23,8 @@ mm_file_identity(const struct vma *v)
 bool
 mm_beyond_file(const struct vma *v, uint64_t address)
 {
-    return v->kind == VMA_FILE && v->offset + (address - v->start) >= PAGE_UP(file_size(v->file));
+    return address >= mm_backed_end(v) ||
+           (v->kind == VMA_FILE && !v->bounded && v->offset + (address - v->start) >= PAGE_UP(file_size(v->file)));
 }
 
 /* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need no
@@ -132,8 +133,11 @@ grow_mapping(struct mm *mm, const struct vma *like, uint64_t start, uint64_t end
     v.offset = like->offset + (start - like->start);
     v.start = start;
     v.end = end;
-    if (v.kind == VMA_SHM && v.offset + (end - start) > v.shm->size)
-        return -EFAULT;
+    if (v.code) { /* verified anew: the file may have changed */
+        int64_t at = mm_map(mm, start, end - start, v.prot, MM_FIXED | MM_NOREPLACE, v.file, v.offset, v.name);
+
+        return at < 0 ? (int)at : 0;
+    }
     r = mm_host_map(mm, &v, start, end, mm_host_prot(v.prot));
     if (r < 0)
         return r;

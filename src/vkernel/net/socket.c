@@ -105,7 +105,10 @@ message_new(struct socket *sender, const struct iovec *iov, int count, size_t si
     if (!m)
         return NULL;
     m->size = size;
-    iov_gather(iov, count, 0, m->data, size);
+    if (iov_gather(iov, count, 0, m->data, size) < size) {
+        free(m);
+        return NULL;
+    }
     m->creds = current_ucred();
     if (sender) {
         memcpy(&m->from, &sender->local.storage, sizeof m->from);
@@ -212,13 +215,13 @@ static ssize_t
 stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     size_t want = iov_total(iov, count), done = 0;
-    bool peek = t->flags & MSG_PEEK;
+    bool peek = t->flags & MSG_PEEK, fault = false;
 
     LIST_EACH_SAFE(p, &s->messages) {
         struct message *m = list_entry(p, struct message, link);
         size_t n = m->size - m->offset;
 
-        if (done == want || (done > 0 && m->scm))
+        if (done == want || fault || (done > 0 && m->scm))
             break;
         if (done == 0)
             t->creds = m->creds;
@@ -232,8 +235,12 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         }
         if (n > want - done)
             n = want - done;
-        if (!(t->flags & MSG_TRUNC))
-            iov_scatter(iov, count, done, m->data + m->offset, n);
+        if (!(t->flags & MSG_TRUNC)) {
+            size_t copied = iov_scatter(iov, count, done, m->data + m->offset, n);
+
+            fault = copied < n;
+            n = copied;
+        }
         done += n;
         if (!peek)
             consumed(s, m, n);
@@ -242,6 +249,8 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     }
     if (done || want == 0)
         return (ssize_t)done;
+    if (fault)
+        return -EFAULT;
     if (s->error) {
         int e = s->error;
 
@@ -275,7 +284,8 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     }
     m = list_entry(s->messages.next, struct message, link);
     n = m->size < want ? m->size : want;
-    iov_scatter(iov, count, 0, m->data, n);
+    if (iov_scatter(iov, count, 0, m->data, n) < n)
+        return -EFAULT;
     r = (ssize_t)n;
     if (m->size > want) {
         t->out_flags |= MSG_TRUNC;

@@ -154,8 +154,9 @@ map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
                    p->p_offset & ~(uint64_t)(PAGE - 1), NULL);
         if (r < 0)
             return (int)r;
-        if ((p->p_flags & PF_W) && file_end < file_page_end && p->p_memsz > p->p_filesz)
-            memset(mm->base + file_end, 0, file_page_end - file_end);
+        if ((p->p_flags & PF_W) && file_end < file_page_end && p->p_memsz > p->p_filesz &&
+            mm_clear(mm, file_end, file_page_end - file_end) != file_page_end - file_end)
+            return -ENOEXEC; /* the file ends before the segment */
     }
     if (page_end > file_page_end) {
         r = mm_map(mm, file_page_end, page_end - file_page_end, prot & ~PROT_EXEC, MM_FIXED, NULL, 0, NULL);

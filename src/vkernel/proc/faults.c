@@ -146,17 +146,9 @@ static bool
 fault_inside(uint64_t host)
 {
     uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
-    uint64_t guest = host - base;
-    struct mm *mm;
-    struct vma *v;
-
-    if (!sched_current || host < base || guest >= 8ull << 30)
-        return false;
-    if (platform_mode != PLATFORM_KERNEL)
-        return true;
-    mm = sched_current->process->mm;
-    v = mm ? mm_find(mm, guest) : NULL;
-    return v && v->start <= guest;
+    if (platform_mode == PLATFORM_KERNEL)
+        return mm_is_guest_memory(host); /* copies are not only of the current process's memory */
+    return sched_current && host >= base && host - base < 8ull << 30;
 }
 
 /* A fault in a helper: is the code that called it precise? Then all state is in its globals. Helpers keep frame pointers
@@ -357,8 +349,7 @@ fault_deliver(void)
     }
     /* The part of a file mapping beyond the file's end has no host pages. */
     if (mapped && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
-        (sig == SIGBUS || (v->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE) ||
-         ((v->prot & PROT_READ) && mm_beyond_file(v, address))))
+        (v->prot & (pending_fault.write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC)))
         signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
     else
         signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);

@@ -175,14 +175,16 @@ sys_getrandom(const uint64_t a[6])
     if ((a[2] & ~7ull) || (a[2] & (RANDOM | INSECURE)) == (RANDOM | INSECURE))
         return -EINVAL;
     while (left) {
-        size_t n = left;
-        void *p = guest_span(a[0] + done, &n, true);
+        uint8_t chunk[1024];
+        size_t n = left < sizeof chunk ? left : sizeof chunk, copied;
 
-        if (!p)
-            return done ? (int64_t)done : -EFAULT;
-        platform_random(p, n);
-        done += n;
+        platform_random(chunk, n);
+        copied = copy_to_guest_partial(a[0] + done, chunk, n);
+        explicit_bzero(chunk, n);
+        done += copied;
         left -= n;
+        if (copied < n)
+            return done ? (int64_t)done : -EFAULT;
     }
     return (int64_t)done;
 }

@@ -29,7 +29,7 @@ protect(struct mm *mm, int prot)
         const struct vma *v = &mm->vma[i];
 
         if (v->prot & PROT_WRITE)
-            platform_protect(mm->base + v->start, v->end - v->start, prot);
+            platform_protect(mm->base + v->start, mm_backed_end(v) - v->start, prot);
     }
 }
 
@@ -54,7 +54,7 @@ snapshot_page_fault(uint64_t host_address)
         return false;
     address = (host_address - (uint64_t)(uintptr_t)mm->base) & ~(uint64_t)(PAGE_SIZE - 1);
     v = address < GUEST_END ? mm_find(mm, address) : NULL;
-    if (!v || v->start > address || !(v->prot & PROT_WRITE))
+    if (!v || v->start > address || !(v->prot & PROT_WRITE) || address >= mm_backed_end(v))
         return false;
     for (size_t i = snapshot.pages.count; i-- > 0;) {
         if (snapshot.pages.items[i].address == address)

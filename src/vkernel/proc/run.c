@@ -116,9 +116,9 @@ run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
     struct vma *v = mm_find(mm, address);
 
     (void)context;
-    if (!v || v->start > address || !(v->prot & PROT_EXEC) || !v->code)
+    if (!v || v->start > address || !(v->prot & PROT_EXEC) || !v->code || mm_backed_end(v) <= address)
         return NULL;
-    *left = v->end - address;
+    *left = mm_backed_end(v) - address;
     *image_base = v->image_base;
     return mm->base + address;
 }
@@ -152,6 +152,10 @@ evaluate(void)
 
         if (trampoline_run())
             break;
+        if (v && v->start <= cpu->rip && (v->prot & PROT_EXEC) && mm_backed_end(v) <= cpu->rip) {
+            signal_force_page_fault(SIGBUS, BUS_ADRERR, cpu->rip, PF_USER | PF_FETCH);
+            break;
+        }
         signal_force_page_fault(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip,
                                 PF_USER | PF_FETCH | (v && v->start <= cpu->rip ? PF_PRESENT : 0));
         break;

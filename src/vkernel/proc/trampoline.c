@@ -78,12 +78,9 @@ bool
 trampoline_run(void)
 {
     uint8_t code[LONGEST] = {0};
-    size_t size = sizeof code;
-    const void *bytes = guest_span(x86_this_cpu()->rip, &size, false);
+    size_t size = copy_from_guest_partial(code, x86_this_cpu()->rip, sizeof code);
 
-    if (!bytes)
-        return false;
-    memcpy(code, bytes, size); /* zeros follow where the mapping ends: gcc's form does not end so */
+    /* Zeros follow where the mapping ends: gcc's form does not end so. */
     return run_libffi(code, size, libffi, sizeof libffi) ||
            run_libffi(code, size, libffi_before_endbr, sizeof libffi_before_endbr) || run_gcc(code);
 }

@@ -57,10 +57,10 @@ static ssize_t
 signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct signalfd *s = f->data;
-    ssize_t done = 0;
+    size_t room = iov_total(iov, count), done = 0;
     int r;
 
-    if (count < 1 || iov[0].iov_len < sizeof(struct signalfd_siginfo))
+    if (room < sizeof(struct signalfd_siginfo))
         return -EINVAL;
     while (!ready(s)) {
         if (f->flags & O_NONBLOCK)
@@ -69,23 +69,18 @@ signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         if (r < 0)
             return r;
     }
-    for (int i = 0; i < count; i++) {
-        char *p = iov[i].iov_base;
+    while (room - done >= sizeof(struct signalfd_siginfo)) {
+        struct signalfd_siginfo record;
+        siginfo_t info;
 
-        for (size_t left = iov[i].iov_len; left >= sizeof(struct signalfd_siginfo);) {
-            struct signalfd_siginfo record;
-            siginfo_t info;
-
-            if (!signal_take(sched_current, s->set, &info))
-                return done;
-            record = record_of(&info);
-            memcpy(p, &record, sizeof record);
-            p += sizeof record;
-            left -= sizeof record;
-            done += (ssize_t)sizeof record;
-        }
+        if (!signal_take(sched_current, s->set, &info))
+            break;
+        record = record_of(&info);
+        if (iov_scatter(iov, count, done, &record, sizeof record) < sizeof record)
+            return done ? (ssize_t)done : -EFAULT; /* the signal is lost, as on Linux */
+        done += sizeof record;
     }
-    return done;
+    return (ssize_t)done;
 }
 
 static unsigned

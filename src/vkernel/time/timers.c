@@ -434,7 +434,7 @@ timerfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     struct timerfd *t = f->data;
     uint64_t n;
 
-    if (count < 1 || iov[0].iov_len < sizeof n)
+    if (iov_total(iov, count) < sizeof n)
         return -EINVAL;
     while (!t->expirations) {
         int r;
@@ -447,8 +447,7 @@ timerfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     }
     n = t->expirations;
     t->expirations = 0;
-    memcpy(iov[0].iov_base, &n, sizeof n);
-    return sizeof n;
+    return iov_scatter(iov, count, 0, &n, sizeof n) == sizeof n ? (ssize_t)sizeof n : -EFAULT;
 }
 
 static unsigned

@@ -33,6 +33,54 @@ refuse(struct file *f, const char *what, const char *expected, const char *found
     return -EACCES;
 }
 
+/* Of the file's verified bytes: of the copy, or, when there is none, of a base-layer file that nobody wrote. */
+static bool
+read_verified(struct file *f, const struct verified *v, void *to, size_t size, uint64_t offset)
+{
+    if (!v->bytes)
+        return file_pread(f, to, size, offset) == (ssize_t)size;
+    if (offset > v->row->file_size || size > v->row->file_size - offset)
+        return false;
+    memcpy(to, v->bytes + offset, size);
+    return true;
+}
+
+static void
+find_code(struct file *f, struct verified *v)
+{
+    struct code_extents *code = &v->code;
+    Elf64_Ehdr eh;
+    Elf64_Phdr ph[MAX_PHDRS];
+
+    if (!read_verified(f, v, &eh, sizeof eh, 0) || eh.e_phentsize != sizeof *ph || eh.e_phnum == 0 ||
+        eh.e_phnum > MAX_PHDRS || !read_verified(f, v, ph, eh.e_phnum * sizeof *ph, eh.e_phoff))
+        return;
+    for (unsigned i = 0; i < eh.e_phnum && code->count < CODE_SEGMENTS; i++) {
+        uint64_t end;
+
+        if (ph[i].p_type != PT_LOAD || !(ph[i].p_flags & PF_X) ||
+            __builtin_add_overflow(ph[i].p_vaddr, ph[i].p_filesz, &end) || end > INT64_MAX)
+            continue;
+        code->low[code->count] = ph[i].p_vaddr & ~(uint64_t)(PAGE_SIZE - 1);
+        code->high[code->count] = (end + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
+        code->offset[code->count] = ph[i].p_offset & ~(uint64_t)(PAGE_SIZE - 1);
+        code->count++;
+    }
+}
+
+/* A file of another size is unknown, whatever is in it. */
+static bool
+size_is_known(uint64_t size)
+{
+    for (uint32_t i = 0; i < artifact_ledger_count(the_artifact); i++) {
+        const struct artifact_ledger *row = artifact_ledger(the_artifact, i);
+
+        if (row && row->file_size == size)
+            return true;
+    }
+    return false;
+}
+
 static int
 verify_copy(struct file *f, const char *what, struct verified *out)
 {
@@ -44,22 +92,25 @@ verify_copy(struct file *f, const char *what, struct verified *out)
     if (size == 0 || size > MAX_FILE)
         return refuse(f, what, "", "", "empty or too large");
     copy = platform_reserve(size);
-    if (!copy || platform_map_anon(copy, size, 3 /* PROT_READ | PROT_WRITE */) < 0)
+    if (!copy || platform_map_anon(copy, size, 3 /* PROT_READ | PROT_WRITE */) < 0) {
+        if (copy)
+            platform_release(copy, size);
         return -ENOMEM;
+    }
     if (file_pread(f, copy, size, 0) != (ssize_t)size) {
         platform_release(copy, size);
         return refuse(f, what, "", "", "the file can not be read");
     }
     sha256_of(copy, size, &h);
     out->row = artifact_ledger_find(the_artifact, h.bytes);
-    if (!out->row) {
+    if (!out->row || out->row->file_size != size) {
         sha256_hex(&h, found);
         platform_release(copy, size);
         return refuse(f, what, "a file of the ledger", found, "unknown file");
     }
     out->stable = false;
     out->bytes = out->mapping = copy;
-    out->size = size;
+    find_code(f, out);
     return 0;
 }
 
@@ -73,6 +124,7 @@ ledger_verify(struct file *f, const char *what, struct verified *out)
         return verify_copy(f, what, out);
     out->row = row;
     out->stable = true;
+    find_code(f, out);
     return 0;
 }
 
@@ -80,7 +132,7 @@ void
 ledger_release(struct verified *v)
 {
     if (v->mapping)
-        platform_release(v->mapping, v->size);
+        platform_release(v->mapping, v->row->file_size);
     v->mapping = NULL;
 }
 
@@ -96,7 +148,7 @@ ledger_hint(struct file *f)
     if (row)
         return row;
     size = file_size(f);
-    if (size < sizeof(Elf64_Ehdr) || size > MAX_FILE || file_pread(f, magic, SELFMAG, 0) != SELFMAG ||
+    if (size < sizeof(Elf64_Ehdr) || size > MAX_FILE || !size_is_known(size) || file_pread(f, magic, SELFMAG, 0) != SELFMAG ||
         memcmp(magic, ELFMAG, SELFMAG) != 0)
         return NULL;
     copy = malloc(size);
@@ -111,22 +163,11 @@ ledger_hint(struct file *f)
 }
 
 bool
-ledger_image_address(struct file *f, uint64_t offset, uint64_t *address)
+ledger_image_address(const struct code_extents *code, uint64_t offset, uint64_t *address)
 {
-    Elf64_Ehdr eh;
-    Elf64_Phdr ph[MAX_PHDRS];
-
-    if (file_pread(f, &eh, sizeof eh, 0) != (ssize_t)sizeof eh || eh.e_phentsize != sizeof *ph || eh.e_phnum == 0 ||
-        eh.e_phnum > MAX_PHDRS)
-        return false;
-    if (file_pread(f, ph, eh.e_phnum * sizeof *ph, eh.e_phoff) != (ssize_t)(eh.e_phnum * sizeof *ph))
-        return false;
-    for (unsigned i = 0; i < eh.e_phnum; i++) {
-        uint64_t start = ph[i].p_offset & ~(uint64_t)(PAGE_SIZE - 1);
-
-        if (ph[i].p_type == PT_LOAD && (ph[i].p_flags & PF_X) && offset >= start &&
-            offset - start < ph[i].p_filesz + (ph[i].p_offset - start)) {
-            *address = (ph[i].p_vaddr & ~(uint64_t)(PAGE_SIZE - 1)) + (offset - start);
+    for (unsigned i = 0; i < code->count; i++) {
+        if (offset >= code->offset[i] && offset - code->offset[i] < code->high[i] - code->low[i]) {
+            *address = code->low[i] + (offset - code->offset[i]);
             return true;
         }
     }

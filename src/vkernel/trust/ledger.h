@@ -9,13 +9,20 @@
 struct artifact_ledger;
 struct file;
 
-/* A file that may be executed. Valid until the next call: copy what is needed. */
+/* Where the code of a file is: its executable segments as pages, image-relative. */
+enum { CODE_SEGMENTS = 16 };
+struct code_extents {
+    unsigned count;
+    uint64_t low[CODE_SEGMENTS], high[CODE_SEGMENTS], offset[CODE_SEGMENTS]; /* offset: of low, in the file */
+};
+
+/* A file that may be executed. row->file_size is its size. */
 struct verified {
     const struct artifact_ledger *row;
-    bool stable;          /* its host pages can not change (base layer): may be mapped; else use bytes */
-    const uint8_t *bytes; /* !stable: a private copy of the whole file, the one that was hashed... */
-    size_t size;          /* ...and its size; freed by ledger_release */
-    void *mapping;
+    struct code_extents code; /* read from the verified bytes */
+    bool stable;              /* its host pages can not change (base layer): may be mapped; else use bytes */
+    const uint8_t *bytes;     /* !stable: a private copy of the whole file, the one that was hashed */
+    void *mapping;            /* freed by ledger_release */
 };
 /* Verifies the file's bytes. 0, or -EACCES with an audit record that names the file and both hashes; what: "execve",
  * "mmap", "mprotect". */
@@ -23,7 +30,7 @@ int ledger_verify(struct file *f, const char *what, struct verified *out);
 void ledger_release(struct verified *v);
 /* The row for address placement only, not a permission: cheap for base-layer files; NULL when unknown or no ELF. */
 const struct artifact_ledger *ledger_hint(struct file *f);
-/* Image address of a file offset, from the program headers of a verified or hinted file; false: in no segment. */
-bool ledger_image_address(struct file *f, uint64_t offset, uint64_t *address);
+/* Image address of a page of the file; false: it is not of the file's code. */
+bool ledger_image_address(const struct code_extents *code, uint64_t offset, uint64_t *address);
 
 #endif

@@ -112,6 +112,8 @@ master_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         size_t room = (t->termios.c_lflag & ICANON) && t->lines == 0 ? sizeof chunk : tty_input_room(t);
         size_t n = iov_gather(iov, count, done, chunk, room < sizeof chunk ? room : sizeof chunk);
 
+        if (n == 0 && room > 0)
+            return done ? (ssize_t)done : -EFAULT;
         if (n == 0)
             break;
         tty_receive(t, chunk, n);

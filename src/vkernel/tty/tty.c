@@ -569,7 +569,7 @@ slave_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct tty *t = f->data;
     size_t want = iov_total(iov, count), n = 0;
-    bool timed_out = vfs_read_timed_out;
+    bool timed_out = vfs_read_timed_out, fault = false;
     uint8_t byte;
     int r;
 
@@ -601,7 +601,10 @@ slave_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
             t->lines -= t->lines > 0;
         if (!(c & TTY_MARK_EOF)) {
             byte = (uint8_t)c;
-            iov_scatter(iov, count, n++, &byte, 1);
+            fault = iov_scatter(iov, count, n, &byte, 1) == 0;
+            if (fault)
+                break;
+            n++;
         } else if (!lflag(t, ICANON)) {
             continue;
         }
@@ -613,7 +616,7 @@ slave_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     wait_queue_wake(&t->master_write_queue);
     if (t->console)
         console_resume_input(t);
-    return (ssize_t)n;
+    return n || !fault ? (ssize_t)n : -EFAULT;
 }
 
 static ssize_t
@@ -632,6 +635,8 @@ slave_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         size_t n = iov_gather(iov, count, done, in, sizeof in), made = 0, used = 0;
         size_t room = raw_room(t);
 
+        if (n == 0)
+            return done ? (ssize_t)done : -EFAULT;
         while (used < n && made + 8 <= room && made + 8 <= sizeof out)
             made += post_process(t, in[used++], out + made);
         if (used == 0)

@@ -1,0 +1,124 @@
+/* Copies that may meet memory whose pages are gone. The table at the end says where a fault in them goes on (faults.c); the
+ * result says how many bytes were done. */
+
+.macro FUNCTION name
+    .p2align 4
+    .globl \name
+    .type \name, @function
+\name:
+.endm
+
+    .text
+
+/* size_t platform_copy(void *to, const void *from, size_t size). Long copies by the string instruction, where the processor is
+ * good at it (faults.c). At each instruction that may fault rdi, rsi and rdx are what is
+ * left to copy. */
+FUNCTION platform_copy
+    movq %rdx, %rax
+    cmpq $32, %rdx
+    ja 4f
+    cmpb $16, %dl
+    jae 3f
+    cmpb $8, %dl
+    jae 2f
+    cmpb $4, %dl
+    jae 1f
+    testb %dl, %dl
+    je 9f
+    movq %rdx, %r8
+    shrq $1, %r8
+    movzbl (%rsi), %ecx
+    movzbl (%rsi,%r8), %r9d
+    movzbl -1(%rsi,%rdx), %r10d
+    movb %cl, (%rdi)
+    movb %r9b, (%rdi,%r8)
+    movb %r10b, -1(%rdi,%rdx)
+    ret
+1:  movl (%rsi), %ecx
+    movl -4(%rsi,%rdx), %r8d
+    movl %ecx, (%rdi)
+    movl %r8d, -4(%rdi,%rdx)
+    ret
+2:  movq (%rsi), %rcx
+    movq -8(%rsi,%rdx), %r8
+    movq %rcx, (%rdi)
+    movq %r8, -8(%rdi,%rdx)
+    ret
+3:  movups (%rsi), %xmm0
+    movups -16(%rsi,%rdx), %xmm1
+    movups %xmm0, (%rdi)
+    movups %xmm1, -16(%rdi,%rdx)
+    ret
+4:  cmpq $96, %rdx
+    jbe 6f
+    cmpq platform_copy_string_from(%rip), %rdx
+    jae copy_retry
+    .p2align 4
+5:  movups (%rsi), %xmm0
+    movups 16(%rsi), %xmm1
+    movups 32(%rsi), %xmm2
+    movups 48(%rsi), %xmm3
+    movups %xmm0, (%rdi)
+    movups %xmm1, 16(%rdi)
+    movups %xmm2, 32(%rdi)
+    movups %xmm3, 48(%rdi)
+    addq $64, %rsi
+    addq $64, %rdi
+    subq $64, %rdx
+    cmpq $96, %rdx
+    ja 5b
+6:  cmpq $32, %rdx
+    jbe 7f
+    movups (%rsi), %xmm0
+    movups 16(%rsi), %xmm1
+    movups %xmm0, (%rdi)
+    movups %xmm1, 16(%rdi)
+    addq $32, %rsi
+    addq $32, %rdi
+    subq $32, %rdx
+    jmp 6b
+/* Up to 32, and at least as many lie before: the last 32 of all. */
+7:  movups -32(%rsi,%rdx), %xmm0
+    movups -16(%rsi,%rdx), %xmm1
+    movups %xmm0, -32(%rdi,%rdx)
+    movups %xmm1, -16(%rdi,%rdx)
+9:  ret
+/* Long copies; and where a fault above goes on, to find the byte. */
+copy_retry:
+    movq %rdx, %rcx
+copy_bytes:
+    rep movsb
+    ret
+copy_short:
+    subq %rcx, %rax
+    ret
+.size platform_copy, . - platform_copy
+
+/* size_t platform_clear(void *to, size_t size) */
+FUNCTION platform_clear
+    movq %rdi, %r8
+    movq %rsi, %rcx
+    xorl %eax, %eax
+    shrq $3, %rcx
+clear_words:
+    rep stosq
+    movq %rsi, %rcx
+    andl $7, %ecx
+    rep stosb
+clear_short:
+    movq %rdi, %rax
+    subq %r8, %rax
+    ret
+.size platform_clear, . - platform_clear
+
+/* struct platform_fixup[]: code from, to, and where a fault in it goes on. */
+    .section .data.rel.ro.platform_fixups, "aw"
+    .p2align 3
+    .globl platform_fixups, platform_fixups_end
+platform_fixups:
+    .quad platform_copy, copy_retry, copy_retry
+    .quad copy_bytes, copy_short, copy_short
+    .quad clear_words, clear_short, clear_short
+platform_fixups_end:
+
+    .section .note.GNU-stack, "", @progbits
