@@ -43,9 +43,15 @@ refcount_put(struct refcount *r)
 }
 
 static inline bool
+refcount_is(const struct refcount *r, uint32_t n)
+{
+    return r->count == n;
+}
+
+static inline bool
 refcount_is_one(const struct refcount *r)
 {
-    return r->count == 1;
+    return refcount_is(r, 1);
 }
 
 #endif

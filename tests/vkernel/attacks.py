@@ -2,11 +2,12 @@
 """Runs programs that attack the vkernel (all in the evaluator): each must end by itself with status 0, "survived" as its last
 line, and the output that it has on Linux. A program whose first comment says "not on Linux" is not run natively.
 
-    attacks.py VKERNEL MKPAYLOAD PROGRAM.c...
+    attacks.py VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
 """
-import os, subprocess, sys, tempfile
+import glob, os, subprocess, sys, tempfile
 
-vkernel, mkpayload, programs = sys.argv[1], sys.argv[2], sys.argv[3:]
+vkernel, mkpayload = sys.argv[1], sys.argv[2]
+programs = [p for a in sys.argv[3:] for p in (sorted(glob.glob(a + '/*.c')) if os.path.isdir(a) else [a])]
 OPTIONS = ('', '--stress budget')
 
 

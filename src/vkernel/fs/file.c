@@ -72,8 +72,13 @@ file_put(struct file *f)
     static struct list dead = {&dead, &dead};
     static bool releasing;
 
-    if (!f || !refcount_put(&f->refs))
+    if (!f)
         return;
+    if (!refcount_put(&f->refs)) {
+        if (f->in_flight && refcount_is(&f->refs, f->in_flight))
+            unix_gc_suspect();
+        return;
+    }
     list_append(&dead, &f->dead_link);
     if (releasing)
         return;

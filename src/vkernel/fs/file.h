@@ -57,6 +57,7 @@ struct file {
     struct dentry *dentry; /* the name it was opened by; NULL for anonymous */
     void *data;            /* of the ops */
     struct list epoll_links; /* epoll items that watch this file */
+    unsigned in_flight;      /* how many of the references are of messages in sockets' queues (net/unix_gc.c) */
     uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
     int owner;       /* F_SETOWN */

@@ -295,6 +295,9 @@ void inotify_inode_gone(struct inode *i);
 /* --- xattr.c --- */
 void xattr_free_all(struct inode *i);
 
+/* --- net/unix_gc.c --- */
+void unix_gc_suspect(void); /* a file is held by messages in sockets' queues alone */
+
 /* --- epoll.c --- */
 void epoll_file_released(struct file *f);
 

@@ -52,6 +52,8 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
     list_init(&s->pending);
     list_init(&s->pending_link);
     list_init(&s->all);
+    list_init(&s->in_flight_link);
+    list_init(&s->reached_link);
     wait_queue_init(&s->in_queue);
     wait_queue_init(&s->out_queue);
     return s;
@@ -92,6 +94,7 @@ scm_free(struct scm *m)
 {
     if (!m)
         return;
+    scm_land(m);
     for (unsigned k = 0; k < m->file_count; k++)
         file_put(m->files[k]);
     free(m);
@@ -104,6 +107,11 @@ message_new(struct socket *sender, const struct iovec *iov, int count, size_t si
 
     if (!m)
         return NULL;
+    list_init(&m->link);
+    if (t && t->scm && scm_take_off(t->scm) < 0) {
+        free(m);
+        return NULL;
+    }
     m->size = size;
     if (iov_gather(iov, count, 0, m->data, size) < size) {
         free(m);
@@ -206,6 +214,8 @@ scm_copy(const struct scm *m)
     if (!c)
         return NULL;
     *c = *m;
+    c->in_flight = false;
+    c->user = NULL;
     for (unsigned k = 0; k < c->file_count; k++)
         file_get(c->files[k]);
     return c;
@@ -229,6 +239,7 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
             if (peek) {
                 t->scm = scm_copy(m->scm);
             } else {
+                scm_land(m->scm);
                 t->scm = m->scm;
                 m->scm = NULL;
             }
@@ -302,6 +313,7 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
             t->scm = scm_copy(m->scm);
         return r;
     }
+    scm_land(m->scm);
     t->scm = m->scm;
     m->scm = NULL;
     s->queued -= m->size;
@@ -551,6 +563,7 @@ socket_release(struct file *f)
     struct socket *s = f->data;
 
     s->inode = NULL;
+    s->file = NULL;
     socket_close(s);
 }
 
@@ -584,8 +597,10 @@ socket_file(struct socket *s, int flags)
         s->inode = i;
         inode_put(i);
     }
-    if (f)
+    if (f) {
         f->data = s;
+        s->file = f;
+    }
     return f;
 }
 

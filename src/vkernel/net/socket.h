@@ -14,7 +14,10 @@
 
 enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = 212992, OPTION_SLOTS = 24, DGRAM_QUEUE = 512 };
 
+/* Files that go with a message. */
 struct scm {
+    bool in_flight;    /* lies in a queue, and is counted there (unix_gc.c) */
+    struct user *user; /* at whose cost */
     unsigned file_count;
     struct file *files[SCM_MAX_FILES];
 };
@@ -84,6 +87,7 @@ struct socket {
     int family, type, protocol;
     const struct socket_ops *ops;
     struct inode *inode;        /* of its file; not a reference */
+    struct file *file;          /* not a reference; NULL in an accept queue, and when the file is gone */
     bool open;                  /* its file exists (or will: in an accept queue) */
     bool listening, connected, bound;
     bool connecting;            /* a connect() began whose outcome nobody has asked for */
@@ -108,6 +112,11 @@ struct socket {
     unsigned option_count;
     struct linger linger;
     int host_fd;                /* net/host.c; -1 */
+
+    /* unix_gc.c */
+    struct list in_flight_link, reached_link;
+    unsigned outside;           /* messages that carry it, but for those in candidates' queues */
+    bool candidate;
 };
 
 struct nlmsghdr;
@@ -153,6 +162,12 @@ void socket_listening(struct socket *s, unsigned backlog);
 void socket_close(struct socket *s); /* drops the file's reference: its file is gone, or was never made */
 extern struct wait_queue dgram_space;
 extern const struct file_ops socket_file_ops;
+
+/* unix_gc.c */
+int scm_take_off(struct scm *m);
+void scm_land(struct scm *m);
+bool scm_too_many(void); /* the current process's user has more in flight than it may */
+void unix_gc(void);
 
 /* options.c */
 int socket_option(const struct socket *s, int level, int name, int fallback);

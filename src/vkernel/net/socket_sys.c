@@ -466,6 +466,8 @@ take_rights(struct transfer *t, const uint8_t *data, size_t size)
         return -ENOMEM;
     if (n > SCM_MAX_FILES - t->scm->file_count)
         return -EINVAL;
+    if (n && scm_too_many())
+        return -ETOOMANYREFS;
     for (size_t k = 0; k < n; k++) {
         struct file *f;
         int fd;

@@ -1,0 +1,19 @@
+/* What the processes of one user hold together: the counts behind the limits that Linux has per user. A user is a real user id. */
+#ifndef VKERNEL_PROC_USERS_H
+#define VKERNEL_PROC_USERS_H
+
+#include <stdint.h>
+
+enum user_count {
+    USER_IN_FLIGHT,         /* descriptors in messages on their way through Unix sockets; RLIMIT_NOFILE */
+    USER_COUNTS,
+};
+
+struct user;
+
+/* Adds n to a count of the current process's user: the user, to give back to, or NULL when the sum would be above the limit. */
+struct user *user_charge(enum user_count what, uint64_t n, uint64_t limit);
+void user_uncharge(struct user *u, enum user_count what, uint64_t n);
+uint64_t user_counted(enum user_count what); /* of the current process's user */
+
+#endif
