@@ -268,7 +268,7 @@ audit_begin(struct audit_entry *e, enum audit_category category, const char *act
 }
 
 void
-audit_record(enum audit_category category, const char *action, bool outcome, ...)
+audit_record(enum audit_category category, const char *action, int outcome, ...)
 {
     struct audit_entry e;
     const char *field;

@@ -37,7 +37,8 @@ void audit_list(struct audit_entry *e, const char *field, char *const *items); /
 void audit_end(struct audit_entry *e);
 
 /* A whole record of strings: field, value pairs ended by NULL. */
-void audit_record(enum audit_category category, const char *action, bool outcome, ...) __attribute__((sentinel));
+/* outcome: a bool; va_start wants what it is promoted to. */
+void audit_record(enum audit_category category, const char *action, int outcome, ...) __attribute__((sentinel));
 
 extern uint64_t audit_refusals; /* counted with and without a log; for --stats */
 
