@@ -13,6 +13,7 @@
 
 volatile sig_atomic_t platform_ticked;
 volatile uint64_t platform_host_signals;
+volatile sig_atomic_t platform_end_signal;
 
 static int wake_fd = -1; /* written by signal handlers, polled by platform_idle */
 static bool ticking;
@@ -76,41 +77,70 @@ platform_tick(bool on)
     ticking = on;
 }
 
+/* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process 1's; one
+ * that asks to end is obeyed the second time by ending the run, the third time, when not even that happens, at once. */
+static bool has_terminal;
+
+static bool
+asks_to_end(int sig)
+{
+    return sig == SIGTERM || sig == SIGINT || (has_terminal && (sig == SIGHUP || sig == SIGQUIT));
+}
+
 static void
 on_host_signal(int sig)
 {
-    uint64_t bit = 1ull << (sig - 1), one = 1;
+    static volatile sig_atomic_t asked;
+    uint64_t one = 1;
+    int saved = errno;
 
-    /* Asked twice: the container did not obey. */
-    if ((sig == SIGTERM || sig == SIGINT) && (platform_host_signals & 1ull << 62)) {
-        signal(sig, SIG_DFL);
-        raise(sig);
+    if (asks_to_end(sig)) {
+        asked++;
+        if (asked > 2) {
+            signal(sig, SIG_DFL);
+            raise(sig);
+        }
+        if (asked == 2 || has_terminal)
+            platform_end_signal = sig;
     }
-    if (sig == SIGTERM || sig == SIGINT)
-        bit |= 1ull << 62;
-    platform_host_signals |= bit;
+    __atomic_fetch_or(&platform_host_signals, 1ull << (sig - 1), __ATOMIC_SEQ_CST);
     platform_ticked = 1;
     x86_cpu_tls.limit = UINT64_MAX;
-    if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0)
-        return;
+    if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
+        /* full: the worker has news already */
+    }
+    errno = saved;
 }
 
-void
-platform_forward_signals(bool on)
+uint64_t
+platform_forward_signals(bool terminal)
 {
-    static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM};
-    struct sigaction sa = {.sa_handler = on ? on_host_signal : SIG_DFL, .sa_flags = SA_RESTART | SA_ONSTACK};
+    static const int always[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    static const int without_terminal[] = {SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP, SIGURG, SIGIO, SIGPWR};
+    struct sigaction sa = {.sa_handler = on_host_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+    uint64_t wanted = 0, ignored = 0;
 
+    has_terminal = terminal;
     if (wake_fd < 0)
         wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
+    for (unsigned i = 0; i < sizeof always / sizeof *always; i++)
+        wanted |= 1ull << (always[i] - 1);
+    for (unsigned i = 0; i < sizeof without_terminal / sizeof *without_terminal && !terminal; i++)
+        wanted |= 1ull << (without_terminal[i] - 1);
+    for (int sig = SIGRTMIN; sig <= SIGRTMAX && !terminal; sig++)
+        wanted |= 1ull << (sig - 1);
+    sigfillset(&sa.sa_mask);
+    sigdelset(&sa.sa_mask, SIGSEGV);
+    sigdelset(&sa.sa_mask, SIGBUS);
+    for (int sig = 1; sig <= 64; sig++) {
         struct sigaction old;
 
-        /* What our parent ignores (nohup) stays ignored. */
-        if (sigaction(forwarded[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+        if (!(wanted >> (sig - 1) & 1))
             continue;
-        sigaction(forwarded[i], &sa, NULL);
+        if (sigaction(sig, &sa, &old) == 0 && old.sa_handler == SIG_IGN)
+            ignored |= 1ull << (sig - 1);
     }
+    return ignored;
 }
 
 int

@@ -96,7 +96,12 @@ extern volatile sig_atomic_t platform_ticked;
 
 /* --- host signals to the artifact: bit (signal - 1) set in platform_host_signals, and limit raised --- */
 extern volatile uint64_t platform_host_signals;
-void platform_forward_signals(bool on);
+/* Not 0: this signal asks for the end of the run, whatever process 1 makes of it: without a terminal, SIGTERM or SIGINT
+ * for the second time. (At the third the process ends at once.) */
+extern volatile sig_atomic_t platform_end_signal;
+/* Begins it. With a terminal, only SIGHUP, SIGINT, SIGQUIT and SIGTERM are caught. Returns those that whoever started us
+ * ignored, as bits: process 1 inherits that, as by exec. */
+uint64_t platform_forward_signals(bool terminal);
 /* Sleeps in the host's poll; also returns (0) when a host signal arrived. timeout in ns, UINT64_MAX: none. */
 int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
 

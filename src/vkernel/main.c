@@ -39,6 +39,7 @@ static struct {
     bool has_hostname, network_host;
 } options;
 static struct image_config config;
+static uint64_t ignored_signals; /* by whoever started us: bit (signal - 1) */
 
 /* --- options --- */
 
@@ -460,6 +461,9 @@ first_task(void)
     p->exit_signal = 0;
     p->creds.cap_bounding = p->creds.cap_permitted = p->creds.cap_effective = DEFAULT_CAPS;
     set_limits(p);
+    for (int sig = 1; sig <= 64; sig++)
+        if (ignored_signals >> (sig - 1) & 1)
+            p->actions[sig].handler = (uint64_t)(uintptr_t)SIG_IGN;
     strcpy(p->comm, "init");
     x86_cpu_reset(&t->cpu);
     list_append(&p->threads, &t->thread_link);
@@ -656,8 +660,7 @@ main(int argc, char **argv)
         snprintf(system_info.hostname, sizeof system_info.hostname, "%02x%02x%02x%02x%02x%02x", id[0], id[1], id[2],
                  id[3], id[4], id[5]);
     }
-    if (!platform_isatty(0))
-        platform_forward_signals(true);
+    ignored_signals = platform_forward_signals(platform_isatty(0));
     sched_init();
     run_init();
     wait_queue_init(&signalfd_queue);

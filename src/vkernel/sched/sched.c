@@ -187,8 +187,10 @@ poll_host(uint64_t timeout)
 static void
 forward_host_signals(void)
 {
-    uint64_t set = __atomic_fetch_and(&platform_host_signals, 1ull << 62, __ATOMIC_SEQ_CST) & ~(1ull << 62);
+    uint64_t set = __atomic_exchange_n(&platform_host_signals, 0, __ATOMIC_SEQ_CST);
 
+    if (platform_end_signal)
+        container_exit(platform_end_signal);
     for (int sig = 1; set; sig++, set >>= 1)
         if (set & 1)
             proc_host_signal(sig);
@@ -247,7 +249,7 @@ pick_next(void)
     for (;;) {
         uint64_t timeout = run_timers();
 
-        if (platform_host_signals & ~(1ull << 62))
+        if (platform_host_signals)
             forward_host_signals();
         if (!list_empty(&run_queue)) {
             struct task *t = list_entry(run_queue.next, struct task, run_link);
@@ -363,7 +365,7 @@ sched_poll(void)
     sched_reset_limit();
     run_timers();
     poll_host(0);
-    if (platform_host_signals & ~(1ull << 62))
+    if (platform_host_signals)
         forward_host_signals();
     if (list_empty(&run_queue) && list_empty(&timers) && list_empty(&watches))
         platform_tick(false);
