@@ -29,7 +29,7 @@ sanitized: $(BUILD)-san/build.ninja
 	ninja -C $(BUILD)-san tests/vkernel/vk-dev
 
 $(BUILD)-san/build.ninja:
-	CC=clang-19 meson setup $(BUILD)-san -Db_sanitize=address,undefined -Db_lundef=false
+	CC=clang-19 meson setup $(BUILD)-san -Db_sanitize=address,undefined -Db_lundef=false -Ddebug_checks=true
 
 check: artifact
 	tests/check.sh $(BUILD) quick

@@ -155,6 +155,7 @@ int64_t
 syscall_dispatch(int64_t nr, const uint64_t a[6])
 {
     syscall_total++;
+    might_sleep();
     if (nr < 0 || nr >= TABLE_SIZE || !table[nr].handler)
         return strace_on ? not_implemented(nr), traced(nr, a) : not_implemented(nr);
     return strace_on ? traced(nr, a) : table[nr].handler(a);

@@ -382,6 +382,7 @@ epoll_release(struct file *f)
 
     LIST_EACH_SAFE(p, &ep->items)
         item_free(list_entry(p, struct epoll_item, of_epoll));
+    wait_queue_fini(&ep->queue);
     free(ep);
 }
 
@@ -435,6 +436,7 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
     FILE_REF struct file *f = fd_get((int)fd);
     int64_t done = 0, r = 0;
 
+    might_sleep();
     if (!f || (f->flags & O_PATH))
         return -EBADF;
     if (f->ops != &epoll_ops || max <= 0 || max > MAX_EVENTS)

@@ -61,7 +61,10 @@ counter_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsign
 static void
 counter_release(struct file *f)
 {
-    free(f->data);
+    struct eventfd *e = f->data;
+
+    wait_queue_fini(&e->queue);
+    free(e);
 }
 
 static const struct file_ops eventfd_ops = {

@@ -44,6 +44,8 @@ file_get(struct file *f)
 static void
 file_release(struct file *f)
 {
+    NO_SLEEP;
+
     refcount_init(&f->refs); /* release may look at the file, and must not free it again */
     if (!list_empty(&f->epoll_links))
         epoll_file_released(f);
@@ -152,6 +154,7 @@ iov_clear(const struct iovec *iov, int count, size_t skip, size_t size)
 unsigned
 file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
 {
+    NO_SLEEP;
     unsigned none = 0;
 
     if (!f->ops->poll)
@@ -165,6 +168,7 @@ file_wait(struct file *f, uint64_t deadline)
     struct wait_queue *queues[8];
     unsigned count = 0;
 
+    might_sleep();
     file_poll(f, queues, &count, 8);
     return wait_on_many(queues, count, deadline);
 }
@@ -172,6 +176,7 @@ file_wait(struct file *f, uint64_t deadline)
 ssize_t
 file_try_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    NO_SLEEP;
     int saved = f->flags;
     ssize_t n;
 
@@ -186,6 +191,7 @@ file_try_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 ssize_t
 file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    NO_SLEEP;
     int saved = f->flags;
     ssize_t n;
 
@@ -200,6 +206,7 @@ file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos
 ssize_t
 file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    might_sleep();
     for (;;) {
         ssize_t n = file_try_read(f, iov, count, pos);
         int r;
@@ -215,6 +222,7 @@ file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 ssize_t
 file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    might_sleep();
     for (;;) {
         ssize_t n = file_try_write(f, iov, count, pos);
         int r;
@@ -230,6 +238,7 @@ file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 ssize_t
 file_pread(struct file *f, void *buf, size_t size, uint64_t offset)
 {
+    NO_SLEEP;
     size_t done = 0;
 
     if (!f->ops->read)
@@ -372,6 +381,7 @@ user_iov_spans(const struct user_iov *u, uint64_t skip, bool write, struct iovec
 {
     int n = 0;
 
+    assert_no_sleep();
     for (unsigned k = 0; k < u->count; k++) {
         guest_addr at = u->parts[k].base;
         uint64_t left = u->parts[k].size;

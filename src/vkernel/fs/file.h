@@ -24,7 +24,8 @@ struct artifact_ledger;
 
 struct file_ops {
     const char *name; /* for /proc/self/fdinfo, strace and messages: "pipe", "tmpfs" */
-    /* may sleep unless O_NONBLOCK; *pos is the position to use and advance (pread/pwrite pass their own) */
+    /* Never sleep: -EAGAIN when there is nothing to do, and the callers (file_read, sys_io.c) wait on the queues that poll
+     * names, with no host span of guest memory left. *pos is the position to use and advance (pread/pwrite pass their own) */
     ssize_t (*read)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
     ssize_t (*write)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
     int64_t (*seek)(struct file *f, int64_t offset, int whence); /* NULL: -ESPIPE */

@@ -174,6 +174,7 @@ inotify_release(struct file *f)
         watch_free(list_entry(p, struct inotify_watch, of_instance));
     LIST_EACH_SAFE(p, &n->events)
         free(list_entry(p, struct queued, link));
+    wait_queue_fini(&n->queue);
     free(n);
 }
 

@@ -157,6 +157,7 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
     const struct file_lock *conflict;
     int r = 0;
 
+    might_sleep();
     while (r == 0 && (conflict = find_conflict(i, kind, owner, exclusive, start, end))) {
         if (!wait) {
             r = -EAGAIN;

@@ -406,6 +406,7 @@ walk_run(struct walk *w, struct path *out)
 static int
 walk_from(struct dentry *start, const char *name, unsigned flags, int links, struct path *out)
 {
+    NO_SLEEP;
     struct walk w;
     int r;
 
@@ -655,6 +656,7 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
 {
     int r = check_open(d, flags, created);
 
+    might_sleep(); /* FIFOs */
     if (r < 0)
         return r;
     if ((flags & O_TRUNC) && !(flags & O_PATH) && !created && S_ISREG(d->inode->mode) && d->inode->ops->truncate) {

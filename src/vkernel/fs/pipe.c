@@ -37,6 +37,9 @@ pipe_inode_evict(struct inode *i)
 {
     if (!i->pipe)
         return;
+    wait_queue_fini(&i->pipe->read_queue);
+    wait_queue_fini(&i->pipe->write_queue);
+    wait_queue_fini(&i->pipe->open_queue);
     free(i->pipe->ring);
     free(i->pipe);
     i->pipe = NULL;
@@ -191,6 +194,7 @@ fifo_open(struct inode *inode, struct file *f)
     bool anonymous = inode->sb == anon_superblock(); /* /proc/self/fd/N of a pipe: never waits */
     int r = 0;
 
+    might_sleep();
     if (!p && !(p = inode->pipe = pipe_new()))
         return -ENOMEM;
     if (writes && !reads && (f->flags & O_NONBLOCK) && p->readers == 0 && !anonymous)

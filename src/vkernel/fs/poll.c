@@ -105,6 +105,7 @@ poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
     struct watched w;
     int r, ready;
 
+    might_sleep();
     if (deadline == 0)
         host_watch_refresh(); /* of an epoll descriptor in the set; never between a look and a sleep: it would lose the edge */
     ready = poll_round(fds, n, NULL, false);
@@ -287,6 +288,7 @@ select_loop(struct select_sets *s, uint64_t deadline)
     struct watched w;
     int r, ready;
 
+    might_sleep();
     if (!all_open(s))
         return -EBADF;
     if (deadline == 0)

@@ -119,6 +119,7 @@ sys_statx(const uint64_t a[6])
 static int64_t
 access_at(int dirfd, guest_addr path, int mode, int flags)
 {
+    NO_SLEEP; /* with other rights than the process's own */
     char name[VFS_PATH_MAX];
     struct creds *c = &current_process()->creds, saved = *c;
     struct path p;
@@ -128,7 +129,7 @@ access_at(int dirfd, guest_addr path, int mode, int flags)
         return r;
     if (mode & ~7 || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    if (!(flags & AT_EACCESS)) { /* nothing sleeps until they are put back */
+    if (!(flags & AT_EACCESS)) {
         c->fsuid = c->uid;
         c->fsgid = c->gid;
         c->cap_effective = c->uid == 0 ? c->cap_permitted : 0;

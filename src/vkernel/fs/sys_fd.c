@@ -326,6 +326,7 @@ sys_ioctl(const uint64_t a[6])
         return r;
     if (!f->ops->ioctl)
         return -ENOTTY;
+    NO_SLEEP;
     return f->ops->ioctl(f, request, a[2]);
 }
 

@@ -49,19 +49,27 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     uint64_t done = 0, deadline = 0;
     struct iovec iov[SPANS];
 
+    might_sleep();
     if (!file_can_read(f))
         return -EBADF;
     for (;;) {
-        int n = user_iov_spans(u, done, true, iov, SPANS);
+        int n;
         ssize_t r;
 
-        if (n == 0 && u->total > 0)
-            return done ? (int64_t)done : -EFAULT;
-        r = file_try_read(f, iov, n, pos);
+        {
+            NO_SLEEP;
+
+            n = user_iov_spans(u, done, true, iov, SPANS);
+            if (n == 0 && u->total > 0)
+                return done ? (int64_t)done : -EFAULT;
+            r = file_try_read(f, iov, n, pos);
+        }
         if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
             int w = io_wait(f, &deadline, false);
 
             if (w == -EAGAIN && f->inode && S_ISCHR(f->inode->mode)) {
+                NO_SLEEP;
+
                 /* a terminal's VTIME: what there is, perhaps nothing */
                 vfs_read_timed_out = true;
                 r = file_try_read(f, iov, user_iov_spans(u, 0, true, iov, SPANS), pos);
@@ -90,17 +98,23 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     struct iovec iov[SPANS];
     int64_t error = 0;
 
+    might_sleep();
     if (!file_can_write(f))
         return -EBADF;
     do {
-        int n = user_iov_spans(u, done, false, iov, SPANS);
+        int n;
         ssize_t r;
 
-        if (n == 0 && u->total > 0) {
-            error = -EFAULT;
-            break;
+        {
+            NO_SLEEP;
+
+            n = user_iov_spans(u, done, false, iov, SPANS);
+            if (n == 0 && u->total > 0) {
+                error = -EFAULT;
+                break;
+            }
+            r = file_try_write(f, iov, n, pos);
         }
-        r = file_try_write(f, iov, n, pos);
         if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
             error = io_wait(f, &deadline, true);
             if (error < 0)

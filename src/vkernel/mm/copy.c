@@ -59,9 +59,9 @@ void *
 guest_span(guest_addr addr, size_t *size, bool write)
 {
     struct mm *mm = current_mm();
-
     bool uncertain = false;
 
+    assert_no_sleep();
     *size = accessible(mm, addr, *size, write, &uncertain);
     if (uncertain)
         *size = present(mm, addr, *size);

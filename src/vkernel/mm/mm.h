@@ -30,8 +30,8 @@ size_t copy_to_guest_partial(guest_addr dst, const void *src, size_t size);
 /* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size. */
 ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
 /* For the vectors of bulk I/O (user_iov_spans): a host pointer for [addr, addr + *size) with *size cut down to the run that
- * is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change (never
- * keep it across a sleep). An access to it can fault all the same: only host calls and platform_copy may touch it. */
+ * is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change: for use
+ * within NO_SLEEP only (sched/sched.h). An access to it can fault all the same: only host calls and platform_copy may touch it. */
 void *guest_span(guest_addr addr, size_t *size, bool write);
 /* Is the host address in the memory of any guest? */
 bool mm_is_guest_memory(uint64_t host_address);

@@ -70,8 +70,11 @@ socket_get(struct socket *s)
 void
 socket_put(struct socket *s)
 {
-    if (s && refcount_put(&s->refs))
-        free(s);
+    if (!s || !refcount_put(&s->refs))
+        return;
+    wait_queue_fini(&s->in_queue);
+    wait_queue_fini(&s->out_queue);
+    free(s);
 }
 
 void

@@ -198,6 +198,7 @@ socket_wait(struct socket *s, bool write, uint64_t *deadline)
     struct wait_queue *queues[3] = {&s->in_queue, &s->out_queue, &dgram_space};
     int r;
 
+    might_sleep();
     if (!*deadline)
         *deadline = timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
     r = wait_on_many(queues, write ? 3 : 2, *deadline);
@@ -337,19 +338,23 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     struct iovec iov[SPANS];
     int64_t r = 0;
 
+    might_sleep();
     do {
-        int n = user_iov_spans(u, done, false, iov, SPANS);
+        {
+            NO_SLEEP;
+            int n = user_iov_spans(u, done, false, iov, SPANS);
 
-        if (n == 0 && u->total > done) {
-            r = -EFAULT;
-            break;
+            if (n == 0 && u->total > done) {
+                r = -EFAULT;
+                break;
+            }
+            /* A packet goes out whole or not at all. */
+            if (!is_stream(s) && iov_total(iov, n) < u->total) {
+                r = n == SPANS ? -EMSGSIZE : -EFAULT;
+                break;
+            }
+            r = s->ops->send(s, iov, n, t);
         }
-        /* A packet goes out whole or not at all. */
-        if (!is_stream(s) && iov_total(iov, n) < u->total) {
-            r = n == SPANS ? -EMSGSIZE : -EFAULT;
-            break;
-        }
-        r = s->ops->send(s, iov, n, t);
         if (r == -EAGAIN && !nonblock) {
             r = transfer_wait(s, true, &deadline);
             if (r < 0)
@@ -376,14 +381,18 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     struct iovec iov[SPANS];
     int64_t r = 0;
 
+    might_sleep();
     for (;;) {
-        int n = user_iov_spans(u, done, true, iov, SPANS);
+        {
+            NO_SLEEP;
+            int n = user_iov_spans(u, done, true, iov, SPANS);
 
-        if (n == 0 && u->total > done) {
-            r = -EFAULT;
-            break;
+            if (n == 0 && u->total > done) {
+                r = -EFAULT;
+                break;
+            }
+            r = s->ops->recv(s, iov, n, t);
         }
-        r = s->ops->recv(s, iov, n, t);
         if (r == -EAGAIN && !nonblock && !(t->flags & (MSG_ERRQUEUE | MSG_OOB))) { /* these never wait */
             r = transfer_wait(s, false, &deadline);
             if (r < 0)

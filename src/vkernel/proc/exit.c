@@ -195,6 +195,7 @@ kill_other_threads(void)
     struct task *self = sched_current;
     struct process *p = self->process;
 
+    might_sleep();
     LIST_EACH(l, &p->threads) {
         struct task *t = list_entry(l, struct task, thread_link);
 
@@ -301,6 +302,7 @@ wait_for_child(struct wait_request *w)
 {
     struct process *self = current_process();
 
+    might_sleep();
     for (;;) {
         bool any = false;
         int r;

@@ -93,6 +93,7 @@ futex_wait(uint64_t address, const struct futex_key *key, uint32_t value, uint64
     uint32_t now;
     int r;
 
+    might_sleep();
     if (bitset == 0)
         return -EINVAL;
     if (load_word(address, &now) < 0)

@@ -119,6 +119,10 @@ process_free(struct process *p)
 {
     list_remove(&p->all);
     list_remove(&p->sibling);
+    /* A pidfd's watchers know the process by its number, and outlive it. */
+    wait_queue_fini(&p->pidfd_queue);
+    wait_queue_fini(&p->wait_child);
+    wait_queue_fini(&p->stop_queue);
     signal_flush(&p->pending, &p->pending_set);
     free(p->actions);
     free(p->exe_path);
@@ -157,6 +161,7 @@ task_free(struct task *t)
 {
     struct process *p = t->process;
 
+    wait_queue_fini(&t->sleep_queue);
     signal_flush(&t->pending, &t->pending_set);
     list_remove(&t->all_tasks);
     task_count--;

@@ -77,6 +77,7 @@ run_gcc(const uint8_t *code)
 bool
 trampoline_run(void)
 {
+    NO_SLEEP; /* with a host span */
     uint8_t code[LONGEST] = {0};
     size_t size = copy_from_guest_partial(code, x86_this_cpu()->rip, sizeof code);
 

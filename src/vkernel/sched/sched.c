@@ -21,6 +21,7 @@ struct task *sched_current;
 unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
+unsigned sched_no_sleep;
 void (*sched_boot)(void);
 
 static struct list run_queue, timers, watches;
@@ -117,7 +118,11 @@ run_timers(void)
         if (t->deadline > now)
             return t->deadline - now;
         list_remove(&t->link);
-        t->fire(t);
+        {
+            NO_SLEEP;
+
+            t->fire(t);
+        }
     }
     return UINT64_MAX;
 }
@@ -141,6 +146,8 @@ host_watch_remove(struct host_watch *w)
 void
 host_watch_refresh(void)
 {
+    NO_SLEEP;
+
     LIST_EACH(p, &watches) {
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
@@ -283,6 +290,7 @@ schedule(void)
 {
     struct task *self = sched_current, *next;
 
+    might_sleep();
     sched_account();
     x86_collect_mxcsr();
     self->cpu = x86_cpu_tls;
@@ -341,6 +349,7 @@ sched_yield_now(void)
 {
     struct task *t = sched_current;
 
+    might_sleep();
     if (list_empty(&run_queue)) {
         run_timers();
         if (list_empty(&run_queue))
@@ -388,6 +397,8 @@ wait_queue_init(struct wait_queue *q)
 void
 wait_queue_wake_n(struct wait_queue *q, unsigned n)
 {
+    NO_SLEEP;
+
     LIST_EACH(p, &q->waiters) {
         struct wait_entry *e = list_entry(p, struct wait_entry, link);
 
@@ -410,6 +421,24 @@ wait_queue_wake(struct wait_queue *q)
 {
     if (q->waiters.next && !list_empty(&q->waiters))
         wait_queue_wake_n(q, UINT32_MAX);
+}
+
+void
+wait_queue_fini(struct wait_queue *q)
+{
+    NO_SLEEP;
+
+    while (!list_empty(&q->waiters)) {
+        struct wait_entry *e = list_entry(q->waiters.next, struct wait_entry, link);
+
+        list_remove(&e->link);
+        if (e->notify) {
+            e->notify(e);
+        } else {
+            e->woken = true;
+            make_runnable(e->task);
+        }
+    }
 }
 
 struct sleep_timer {
@@ -470,6 +499,7 @@ wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, b
     struct wait_entry few[INLINE], *entries = few;
     int r;
 
+    might_sleep();
     if (count > INLINE) {
         entries = malloc(count * sizeof *entries);
         if (!entries)

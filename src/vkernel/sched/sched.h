@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/check.h"
 #include "base/list.h"
 
 struct task;    /* one guest thread: proc/task.h */
@@ -20,12 +21,47 @@ current_task(void)
     return sched_current;
 }
 
-/* --- wait queues: an object that tasks sleep on. Zero-initialised by wait_queue_init. --- */
+/* --- what may not sleep ---
+ *
+ * Whoever sleeps holds counted references to what it looks at afterwards. What cannot be counted (a host span of guest memory, an
+ * entry of a list under way, borrowed pointers, a process found by number) is used inside NO_SLEEP only, which lasts to the
+ * end of its scope. might_sleep() stands at the head of every function that may sleep, also when it does so rarely. A build
+ * with -Ddebug_checks=true looks that the two never meet, and that spans are taken inside NO_SLEEP. */
+#define NO_SLEEP __attribute__((cleanup(no_sleep_end), unused)) int no_sleep_scope_ = no_sleep_begin()
+extern unsigned sched_no_sleep; /* scopes under way: no task gives way in one, so one number does for all */
+static inline int
+no_sleep_begin(void)
+{
+    if (DEBUG_CHECKS)
+        sched_no_sleep++;
+    return 0;
+}
+static inline void
+no_sleep_end(int *scope)
+{
+    if (DEBUG_CHECKS)
+        sched_no_sleep--;
+}
+static inline void
+might_sleep(void)
+{
+    if (DEBUG_CHECKS)
+        CHECK(sched_no_sleep == 0, "a task sleeps with what may be taken away meanwhile");
+}
+static inline void
+assert_no_sleep(void)
+{
+    if (DEBUG_CHECKS)
+        CHECK(sched_no_sleep > 0, "what may not be kept over a sleep is taken where sleeping is allowed");
+}
+
+/* --- wait queues: an object that tasks sleep on. The object's destructor calls wait_queue_fini. --- */
 struct wait_queue {
     struct list waiters;
 };
 /* A sleeper, on its stack; or a watcher (epoll): with notify set, a wake calls it, in the waker's context, instead of
- * waking a task. notify must not sleep and must not take entries off this queue. */
+ * waking a task. notify must not sleep and must not take entries off this queue. An entry may outlive its queue, and is then on
+ * none. */
 struct wait_entry {
     struct list link;
     struct task *task;
@@ -34,6 +70,8 @@ struct wait_entry {
 };
 
 void wait_queue_init(struct wait_queue *q);
+/* Before the queue's memory goes: takes all entries off, and wakes or notifies them. */
+void wait_queue_fini(struct wait_queue *q);
 /* Wakes every sleeper (each rechecks its condition), or at most n. Also tells poll/epoll waiters. */
 void wait_queue_wake(struct wait_queue *q);
 void wait_queue_wake_n(struct wait_queue *q, unsigned n);
@@ -50,6 +88,7 @@ int wait_on_many(struct wait_queue *const *queues, unsigned count, uint64_t dead
 #define WAIT_EVENT(q, deadline, cond)                        \
     ({                                                       \
         int wait_result_ = 0;                                \
+        might_sleep();                                       \
         while (!(cond) && wait_result_ == 0)                 \
             wait_result_ = wait_on((q), (deadline));         \
         (cond) ? 0 : wait_result_;                           \

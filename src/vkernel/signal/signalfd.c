@@ -58,17 +58,11 @@ signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct signalfd *s = f->data;
     size_t room = iov_total(iov, count), done = 0;
-    int r;
 
     if (room < sizeof(struct signalfd_siginfo))
         return -EINVAL;
-    while (!ready(s)) {
-        if (f->flags & O_NONBLOCK)
-            return -EAGAIN;
-        r = wait_on(&signalfd_queue, WAIT_FOREVER);
-        if (r < 0)
-            return r;
-    }
+    if (!ready(s))
+        return -EAGAIN;
     while (room - done >= sizeof(struct signalfd_siginfo)) {
         struct signalfd_siginfo record;
         siginfo_t info;

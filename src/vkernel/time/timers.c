@@ -436,15 +436,8 @@ timerfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
     if (iov_total(iov, count) < sizeof n)
         return -EINVAL;
-    while (!t->expirations) {
-        int r;
-
-        if (f->flags & O_NONBLOCK)
-            return -EAGAIN;
-        r = wait_on(&t->queue, WAIT_FOREVER);
-        if (r < 0)
-            return r;
-    }
+    if (!t->expirations)
+        return -EAGAIN;
     n = t->expirations;
     t->expirations = 0;
     return iov_scatter(iov, count, 0, &n, sizeof n) == sizeof n ? (ssize_t)sizeof n : -EFAULT;
@@ -466,6 +459,7 @@ timerfd_release(struct file *f)
     struct timerfd *t = f->data;
 
     ktimer_stop(&t->timer);
+    wait_queue_fini(&t->queue);
     free(t);
 }
 

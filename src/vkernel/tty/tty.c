@@ -55,6 +55,13 @@ tty_put(struct tty *t)
         if (p->ctty == t)
             p->ctty = NULL;
     pty_free_node(t);
+    wait_queue_fini(&t->read_queue);
+    wait_queue_fini(&t->write_queue);
+    wait_queue_fini(&t->master_read_queue);
+    wait_queue_fini(&t->master_write_queue);
+    wait_queue_fini(&t->host_queue);
+    wait_queue_fini(&t->host_out_queue);
+    wait_queue_fini(&t->size_queue);
     free(t->output);
     free(t);
 }
