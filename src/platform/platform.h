@@ -73,6 +73,7 @@ _Noreturn void platform_jump(struct platform_jump *j, int value);
 struct platform_identity {
     uint64_t device, inode, size, modified_ns, changed_ns;
 };
+/* -EOPNOTSUPP: of a file system on which a file may change without this. */
 int platform_file_identity(int fd, struct platform_identity *id);
 long platform_seal_read(const char *name, char *text, size_t size); /* bytes; -1 when there is none */
 void platform_seal_write(const char *name, const char *text, size_t size);

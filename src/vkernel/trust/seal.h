@@ -2,9 +2,9 @@
  *
  * Checking everything takes a tenth of a second for some hundred megabytes, so it is done once per file: a seal, kept by
  * the host outside of the artifact, says that the file with this device, inode, size, modification and change time
- * was found right. A write to the file changes one of them (one through a shared mapping at the latest when it reaches the
- * disk); who can forge the change time or the seals can replace the artifact as well. Without a place for seals each
- * start checks everything. */
+ * was found right. A write to the file changes one of them, on the file systems where platform/seals.c knows that; on
+ * others, tmpfs above all, there are no seals. Who can forge the change time or the seals can replace the artifact as well.
+ * Without a seal each start checks everything. */
 #ifndef VKERNEL_TRUST_SEAL_H
 #define VKERNEL_TRUST_SEAL_H
 
