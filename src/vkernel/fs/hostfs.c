@@ -285,7 +285,7 @@ hostfs_seek(struct file *f, int64_t offset, int whence)
 
     if (whence == SEEK_CUR) {
         if (__builtin_add_overflow((int64_t)f->pos, offset, &offset))
-            return -EOVERFLOW;
+            return -EINVAL;
         whence = SEEK_SET;
     }
     r = host_seek(open_fd(f), offset, whence);

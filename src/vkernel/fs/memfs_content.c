@@ -475,11 +475,11 @@ memfs_seek(struct file *f, int64_t offset, int whence)
         break;
     case SEEK_CUR:
         if (__builtin_add_overflow((int64_t)f->pos, offset, &at))
-            return -EOVERFLOW;
+            return -EINVAL;
         break;
     case SEEK_END:
         if (__builtin_add_overflow((int64_t)f->inode->size, offset, &at))
-            return -EOVERFLOW;
+            return -EINVAL;
         break;
     case SEEK_DATA:
     case SEEK_HOLE:

@@ -98,10 +98,10 @@ pipe_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     struct pipe *p = f->inode->pipe;
     size_t size = iov_total(iov, count), room, tail, first;
 
-    if (p->readers == 0)
-        return -EPIPE;
     if (size == 0)
         return 0;
+    if (p->readers == 0)
+        return -EPIPE;
     if (!p->ring && !(p->ring = malloc(p->capacity)))
         return -ENOMEM;
     room = p->capacity - p->used;
@@ -287,7 +287,9 @@ pipe_fcntl_size(struct file *f, int64_t size)
         return -EBADF;
     if (size < 0)
         return (int64_t)p->capacity;
-    while (capacity < (size_t)size && capacity < (1u << 31))
+    if (size > 1ll << 31)
+        return -EINVAL;
+    while (capacity < (size_t)size)
         capacity *= 2;
     if (capacity > PIPE_LARGEST && !capable(CAP_SYS_RESOURCE))
         return -EPERM;

@@ -257,7 +257,7 @@ sys_fcntl(const uint64_t a[6])
     case F_GETSIG:
         return 0;
     case F_SETPIPE_SZ:
-        return (int64_t)a[2] < 0 ? -EINVAL : pipe_fcntl_size(f, (int64_t)(unsigned)a[2]);
+        return pipe_fcntl_size(f, (int64_t)(unsigned)a[2]);
     case F_GETPIPE_SZ:
         return pipe_fcntl_size(f, -1);
     case F_ADD_SEALS:

@@ -136,6 +136,15 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     return done ? (int64_t)done : error;
 }
 
+/* Files end at INT64_MAX: no transfer may lead beyond. */
+static bool
+beyond_files(const struct file *f, const struct user_iov *u, const uint64_t *pos)
+{
+    uint64_t end;
+
+    return f->ops->seek && (__builtin_add_overflow(pos ? *pos : f->pos, u->total, &end) || end > INT64_MAX);
+}
+
 static int64_t
 read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 {
@@ -145,6 +154,8 @@ read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
         return -EBADF;
     if (pos && !f->ops->seek)
         return -ESPIPE;
+    if (beyond_files(f, u, pos))
+        return -EINVAL;
     return user_read(f, u, pos, nowait);
 }
 
@@ -157,6 +168,8 @@ write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
         return -EBADF;
     if (pos && !f->ops->seek)
         return -ESPIPE;
+    if (beyond_files(f, u, pos))
+        return -EINVAL;
     return user_write(f, u, pos, nowait);
 }
 
@@ -627,8 +640,13 @@ int64_t
 sys_sync_file_range(const uint64_t a[6])
 {
     FILE_REF struct file *f = io_get(a[0]);
+    int64_t end;
 
-    return f ? 0 : -EBADF;
+    if (!f)
+        return -EBADF;
+    if ((a[3] & ~7ull) || (int64_t)a[1] < 0 || (int64_t)a[2] < 0 || __builtin_add_overflow((int64_t)a[1], (int64_t)a[2], &end))
+        return -EINVAL;
+    return f->inode && (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode) || S_ISBLK(f->inode->mode)) ? 0 : -ESPIPE;
 }
 
 int64_t
@@ -648,5 +666,5 @@ sys_fadvise64(const uint64_t a[6])
         return -EBADF;
     if (f->inode && S_ISFIFO(f->inode->mode))
         return -ESPIPE;
-    return a[3] <= 5 ? 0 : -EINVAL;
+    return a[3] <= 5 && (int64_t)a[2] >= 0 ? 0 : -EINVAL;
 }

@@ -29,12 +29,14 @@ static int
 check(struct inode *i, const char *name, bool write)
 {
     if (strncmp(name, "user.", 5) == 0) {
+        if (!name[5])
+            return -EINVAL;
         if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
             return write ? -EPERM : -ENODATA;
         return inode_permission(i, write ? MAY_WRITE : MAY_READ);
     }
     if (strncmp(name, "trusted.", 8) == 0)
-        return capable(CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
+        return !name[8] ? -EINVAL : capable(CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
     if (strncmp(name, "security.", 9) == 0)
         return !write || capable(CAP_SYS_ADMIN) ||
                        (strcmp(name, "security.capability") == 0 && capable(31 /* CAP_SETFCAP */))

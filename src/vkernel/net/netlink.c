@@ -107,14 +107,59 @@ put_end(struct reply *r, const struct nlmsghdr *ask, uint32_t port, int error, b
     finish(r, at);
 }
 
+/* The name in a request for one link: an attribute IFLA_IFNAME; NULL: none. */
+static const char *
+asked_name(const uint8_t *body, size_t size, char name[IFNAMSIZ])
+{
+    size_t at = sizeof(struct ifinfomsg);
+
+    while (size > at && size - at >= sizeof(struct rtattr)) {
+        struct rtattr a;
+        size_t n;
+
+        memcpy(&a, body + at, sizeof a);
+        if (a.rta_len < sizeof a || a.rta_len > size - at)
+            break;
+        n = a.rta_len - sizeof a;
+        if (a.rta_type == IFLA_IFNAME) {
+            memcpy(name, body + at + sizeof a, n < IFNAMSIZ ? n : IFNAMSIZ - 1);
+            return name;
+        }
+        at += RTA_ALIGN(a.rta_len);
+    }
+    return NULL;
+}
+
+/* Is the one link that is asked for there? */
+static int
+find_link(const uint8_t *body, size_t size)
+{
+    struct ifinfomsg info;
+    char name[IFNAMSIZ] = "";
+
+    if (size < sizeof info)
+        return -EINVAL;
+    memcpy(&info, body, sizeof info);
+    if (info.ifi_index)
+        return info.ifi_index == 1 ? 0 : -ENODEV;
+    if (!asked_name(body, size, name))
+        return -EINVAL;
+    return strcmp(name, "lo") == 0 ? 0 : -ENODEV;
+}
+
 static void
 answer(struct reply *r, const struct nlmsghdr *ask, const uint8_t *body, size_t body_size, uint32_t port)
 {
     bool dump = (ask->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
     unsigned family = body_size ? body[0] : AF_UNSPEC;
+    int error;
 
     switch (ask->nlmsg_type) {
     case RTM_GETLINK:
+        if (!dump && (error = find_link(body, body_size)) < 0) {
+            put_end(r, ask, port, error, false);
+            return;
+        }
         put_link(r, ask, dump ? NLM_F_MULTI : 0, port);
         break;
     case RTM_GETADDR:
@@ -146,7 +191,7 @@ queue_reply(struct socket *s, struct reply *r)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     struct iovec out = {r->data, r->size};
-    struct message *m = message_new(NULL, &out, 1, r->size, NULL);
+    struct message *m = s->queued > s->receive_limit ? NULL : message_new(NULL, &out, 1, r->size, NULL);
 
     r->size = 0;
     if (!m)
@@ -223,29 +268,6 @@ relay_message(const void *message, size_t size, void *arg)
     y->found++;
 }
 
-/* The name in a request for one link: an attribute IFLA_IFNAME; NULL: none. */
-static const char *
-asked_name(const uint8_t *body, size_t size, char name[IFNAMSIZ])
-{
-    size_t at = sizeof(struct ifinfomsg);
-
-    while (size > at && size - at >= sizeof(struct rtattr)) {
-        struct rtattr a;
-        size_t n;
-
-        memcpy(&a, body + at, sizeof a);
-        if (a.rta_len < sizeof a || a.rta_len > size - at)
-            break;
-        n = a.rta_len - sizeof a;
-        if (a.rta_type == IFLA_IFNAME) {
-            memcpy(name, body + at + sizeof a, n < IFNAMSIZ ? n : IFNAMSIZ - 1);
-            return name;
-        }
-        at += RTA_ALIGN(a.rta_len);
-    }
-    return NULL;
-}
-
 /* Dumps, and single links out of them; false: not of these kinds. */
 static bool
 relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, size_t size, uint32_t port, int *error)
@@ -319,41 +341,67 @@ netlink_connect(struct socket *s, const struct address *a)
     return 0;
 }
 
+/* One message to the kernel. */
+static int
+request(struct socket *s, const struct nlmsghdr *h, const uint8_t *body)
+{
+    size_t size = h->nlmsg_len - sizeof *h;
+    struct reply *r;
+    int error = 0;
+
+    if (!(h->nlmsg_flags & NLM_F_REQUEST) || h->nlmsg_type < NLMSG_MIN_TYPE || size == 0) {
+        if (!(h->nlmsg_flags & NLM_F_ACK))
+            return 0;
+    } else if (relay_dump(s, h, body, size, port_of(s), &error)) {
+        return error;
+    }
+    r = calloc(1, sizeof *r);
+    if (!r)
+        return -ENOBUFS;
+    if (!(h->nlmsg_flags & NLM_F_REQUEST) || h->nlmsg_type < NLMSG_MIN_TYPE || size == 0)
+        put_end(r, h, port_of(s), 0, false);
+    else
+        answer(r, h, body, size, port_of(s));
+    error = queue_reply(s, r);
+    free(r);
+    return error;
+}
+
 static ssize_t
 netlink_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    uint8_t ask[1024];
-    size_t size = iov_gather(iov, count, 0, ask, sizeof ask), at = 0;
+    size_t size = iov_total(iov, count), at = 0;
+    uint8_t *ask;
+    int error = 0;
 
+    if (size == 0)
+        return -ENODATA;
+    if (size > s->send_limit - 32)
+        return -EMSGSIZE;
     if (!s->bound) {
         struct address any = {.length = sizeof(struct sockaddr_nl)};
 
         any.storage.ss_family = AF_NETLINK;
         netlink_bind(s, &any);
     }
-    while (size - at >= sizeof(struct nlmsghdr)) {
-        struct reply *r;
+    ask = malloc(size);
+    if (!ask)
+        return -ENOBUFS;
+    if (iov_gather(iov, count, 0, ask, size) < size)
+        error = -EFAULT;
+    while (error == 0 && size - at >= sizeof(struct nlmsghdr)) {
         struct nlmsghdr h;
-        int error = 0;
 
         memcpy(&h, ask + at, sizeof h);
         if (h.nlmsg_len < sizeof h || h.nlmsg_len > size - at)
             break;
-        if (!relay_dump(s, &h, ask + at + sizeof h, h.nlmsg_len - sizeof h, port_of(s), &error)) {
-            r = calloc(1, sizeof *r);
-            if (!r)
-                return -ENOBUFS;
-            answer(r, &h, ask + at + sizeof h, h.nlmsg_len - sizeof h, port_of(s));
-            error = queue_reply(s, r);
-            free(r);
-        }
-        if (error < 0)
-            return error;
+        error = request(s, &h, ask + at + sizeof h);
         at += NLMSG_ALIGN(h.nlmsg_len);
         if (at > size)
             break;
     }
-    return (ssize_t)iov_total(iov, count);
+    free(ask);
+    return error < 0 ? error : (ssize_t)size;
 }
 
 static const struct socket_ops netlink_ops = {

@@ -323,6 +323,8 @@ sys_getsockopt(const uint64_t a[6])
         return -ENOTSOCK;
     if (copy_from_guest(&o.room, a[4], sizeof o.room) < 0)
         return -EFAULT;
+    if (s->family == AF_UNIX && a[1] != SOL_SOCKET)
+        return -EOPNOTSUPP;
     if ((int)o.room < 0)
         return -EINVAL;
     return s->ops->get_option(s, (int)a[1], (int)a[2], &o);

@@ -228,16 +228,17 @@ static ssize_t
 stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     size_t want = iov_total(iov, count), done = 0;
-    bool peek = t->flags & MSG_PEEK, fault = false;
+    bool peek = t->flags & MSG_PEEK, fault = false, any = false;
 
     LIST_EACH_SAFE(p, &s->messages) {
         struct message *m = list_entry(p, struct message, link);
         size_t n = m->size - m->offset;
 
-        if (done == want || fault || (done > 0 && m->scm))
+        /* Bytes of several senders are not told apart, unless the reader wants to know who they are. */
+        if (any && (done == want || fault || (s->pass_creds && memcmp(&t->creds, &m->creds, sizeof t->creds) != 0)))
             break;
-        if (done == 0)
-            t->creds = m->creds;
+        any = true;
+        t->creds = m->creds;
         if (m->scm) {
             if (peek) {
                 t->scm = scm_copy(m->scm);
@@ -261,10 +262,8 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         if (t->scm)
             break;
     }
-    if (done || want == 0)
-        return (ssize_t)done;
-    if (fault)
-        return -EFAULT;
+    if (any)
+        return fault && !done ? -EFAULT : (ssize_t)done;
     if (s->error) {
         int e = s->error;
 
@@ -273,7 +272,7 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     }
     if (s->shut_read || s->peer_gone)
         return 0;
-    return s->peer ? -EAGAIN : -ENOTCONN;
+    return s->peer ? -EAGAIN : s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
 }
 
 /* --- datagrams and sequenced packets --- */

@@ -467,15 +467,31 @@ struct guest_cmsg {
 };
 
 static int
+msghdr_in(guest_addr p, struct guest_msghdr *h)
+{
+    if (copy_from_guest(h, p, sizeof *h) < 0)
+        return -EFAULT;
+    if (!h->name)
+        h->name_length = 0;
+    if ((int)h->name_length < 0)
+        return -EINVAL;
+    if (h->name_length > sizeof(struct sockaddr_storage))
+        h->name_length = sizeof(struct sockaddr_storage);
+    return 0;
+}
+
+static int
 take_rights(struct transfer *t, const uint8_t *data, size_t size)
 {
     size_t n = size / sizeof(int);
 
+    if (n == 0)
+        return 0;
     if (!t->scm && !(t->scm = calloc(1, sizeof *t->scm)))
         return -ENOMEM;
     if (n > SCM_MAX_FILES - t->scm->file_count)
         return -EINVAL;
-    if (n && scm_too_many())
+    if (scm_too_many())
         return -ETOOMANYREFS;
     for (size_t k = 0; k < n; k++) {
         struct file *f;
@@ -517,7 +533,8 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
         }
         if (c.level == SOL_SOCKET && c.type == SCM_RIGHTS && s->family == AF_UNIX)
             r = take_rights(t, buf + at + sizeof c, (size_t)c.length - sizeof c);
-        else if (c.level == SOL_SOCKET && c.type != SCM_CREDENTIALS)
+        else if (c.level == SOL_SOCKET &&
+                 (c.type != SCM_CREDENTIALS || c.length != sizeof c + sizeof(struct ucred)))
             r = -EINVAL;
         else if (c.level != SOL_SOCKET)
             others = true;
@@ -543,8 +560,9 @@ send_message(struct file *f, struct socket *s, guest_addr p, int flags)
     struct user_iov u;
     int64_t r;
 
-    if (copy_from_guest(&h, p, sizeof h) < 0)
-        return -EFAULT;
+    r = msghdr_in(p, &h);
+    if (r < 0)
+        return r;
     if (h.name && h.name_length) {
         r = address_in(h.name, h.name_length, &to);
         if (r < 0)
@@ -583,13 +601,19 @@ struct control_out {
 static void
 control_put(struct control_out *c, int level, int type, const void *data, size_t size)
 {
-    struct guest_cmsg h = {.length = sizeof h + size, .level = level, .type = type};
-    size_t padded = (sizeof h + size + 7) & ~(size_t)7;
+    struct guest_cmsg h = {.level = level, .type = type};
+    size_t padded;
 
-    if (c->left < sizeof h + size) {
+    if (c->left < sizeof h) {
         c->truncated = true;
         return;
     }
+    if (c->left - sizeof h < size) { /* as much of it as there is room for */
+        c->truncated = true;
+        size = (size_t)c->left - sizeof h;
+    }
+    h.length = sizeof h + size;
+    padded = (sizeof h + size + 7) & ~(size_t)7;
     if (copy_to_guest(c->at, &h, sizeof h) < 0 || copy_to_guest(c->at + sizeof h, data, size) < 0) {
         c->fault = true;
         return;
@@ -644,8 +668,9 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     struct user_iov u;
     int64_t n;
 
-    if (copy_from_guest(&h, p, sizeof h) < 0)
-        return -EFAULT;
+    n = msghdr_in(p, &h);
+    if (n < 0)
+        return n;
     n = user_iov_init(&u, h.iov, h.iov_count);
     if (n < 0)
         return n == -EINVAL ? -EMSGSIZE : n;

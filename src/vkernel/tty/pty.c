@@ -74,6 +74,8 @@ master_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     struct tty *t = f->data;
     size_t want = iov_total(iov, count), n, first, skip = 0;
 
+    if (want == 0)
+        return 0;
     if (t->packet && t->packet_status) {
         iov_scatter(iov, count, 0, &t->packet_status, 1);
         t->packet_status = 0;

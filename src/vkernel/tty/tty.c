@@ -238,6 +238,7 @@ tty_flush_input(struct tty *t)
     t->head = t->committed = t->tail = 0;
     t->lines = 0;
     t->literal = false;
+    tty_packet(t, TIOCPKT_FLUSHREAD, 0);
     wait_queue_wake(&t->master_write_queue);
     if (t->console)
         console_resume_input(t);
@@ -247,6 +248,7 @@ void
 tty_flush_output(struct tty *t)
 {
     t->out_head = t->out_used = 0;
+    tty_packet(t, TIOCPKT_FLUSHWRITE, 0);
     wait_queue_wake(&t->write_queue);
     wait_queue_wake(&t->master_write_queue);
 }
@@ -385,12 +387,22 @@ canonical_char(struct tty *t, uint8_t c)
     return false;
 }
 
-static void
-set_stopped(struct tty *t, bool on)
+void
+tty_packet(struct tty *t, unsigned set, unsigned clear)
+{
+    if (!t->packet)
+        return;
+    t->packet_status = (uint8_t)((t->packet_status & ~clear) | set);
+    wait_queue_wake(&t->master_read_queue);
+}
+
+void
+tty_set_stopped(struct tty *t, bool on)
 {
     if (t->stopped == on)
         return;
     t->stopped = on;
+    tty_packet(t, on ? TIOCPKT_STOP : TIOCPKT_START, on ? TIOCPKT_START : TIOCPKT_STOP);
     wait_queue_wake(&t->write_queue);
     wait_queue_wake(&t->master_read_queue);
 }
@@ -400,11 +412,11 @@ special_char(struct tty *t, uint8_t c)
 {
     if (t->termios.c_iflag & IXON) {
         if (is_cc(t, VSTART, c)) {
-            set_stopped(t, false);
+            tty_set_stopped(t, false);
             return true;
         }
         if (is_cc(t, VSTOP, c)) {
-            set_stopped(t, true);
+            tty_set_stopped(t, true);
             return true;
         }
     }
@@ -443,7 +455,7 @@ receive_byte(struct tty *t, uint8_t c)
             return;
     }
     if (t->stopped && (iflag & IXANY))
-        set_stopped(t, false);
+        tty_set_stopped(t, false);
     /* one place is kept for the character that ends the line */
     if (lflag(t, ICANON) && tty_input_room(t) <= 1) {
         if (iflag & IMAXBEL)

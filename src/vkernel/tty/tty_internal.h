@@ -55,6 +55,9 @@ unsigned tty_input_room(const struct tty *t);
 unsigned tty_input_ready(const struct tty *t); /* bytes of all whole lines, FIONREAD */
 void tty_hangup(struct tty *t);
 void tty_flush_input(struct tty *t);
+/* News for a master in packet mode: TIOCPKT_* to set and, being contradicted, to clear. */
+void tty_packet(struct tty *t, unsigned set, unsigned clear);
+void tty_set_stopped(struct tty *t, bool on);
 void tty_flush_output(struct tty *t);
 int tty_check_change(struct tty *t, int sig);
 void tty_attach(struct tty *t, bool force);

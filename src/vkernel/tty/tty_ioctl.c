@@ -16,10 +16,17 @@ get_termios(struct tty *t, guest_addr arg, bool two)
     return copy_to_guest(arg, &t->termios, two ? sizeof t->termios : sizeof(struct kernel_termios));
 }
 
+/* Would a master in packet mode do ^S and ^Q itself? */
+static bool
+has_flow(const struct termios2 *t)
+{
+    return (t->c_iflag & IXON) && t->c_cc[VSTOP] == 023 && t->c_cc[VSTART] == 021;
+}
+
 static int
 set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
 {
-    struct termios2 next = t->termios;
+    struct termios2 next = t->termios, before = t->termios;
     unsigned old = t->termios.c_lflag;
     int r = copy_from_guest(&next, arg, two ? sizeof next : sizeof(struct kernel_termios));
 
@@ -28,10 +35,11 @@ set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
     if (flush)
         tty_flush_input(t);
     t->termios = next;
-    if (!(next.c_iflag & IXON) && t->stopped) {
-        t->stopped = false;
-        wait_queue_wake(&t->write_queue);
-    }
+    if (!(next.c_iflag & IXON))
+        tty_set_stopped(t, false);
+    if (has_flow(&before) != has_flow(&next) || ((before.c_lflag | next.c_lflag) & EXTPROC))
+        tty_packet(t, (has_flow(&next) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP) |
+                   (((before.c_lflag | next.c_lflag) & EXTPROC) ? TIOCPKT_IOCTL : 0), TIOCPKT_DOSTOP | TIOCPKT_NOSTOP);
     if ((old ^ next.c_lflag) & ICANON) {
         /* what was typed so far is one line for a canonical reader, plain bytes for a raw one */
         if (!(next.c_lflag & ICANON)) {
@@ -110,9 +118,7 @@ flow(struct tty *t, uint64_t what)
     if (what > 3)
         return -EINVAL;
     if (what == TCOOFF || what == TCOON) {
-        t->stopped = what == TCOOFF;
-        wait_queue_wake(&t->write_queue);
-        wait_queue_wake(&t->master_read_queue);
+        tty_set_stopped(t, what == TCOOFF);
     }
     return 0;
 }
