@@ -154,11 +154,35 @@ class Expected:
         os.replace(self.path + ".tmp", self.path)
 
 
+CONTEXT = 3  # lines before the first that differs
+WIDTH = 300
+
+
+def shorten(line, other):
+    """The part of a long line where it leaves the other."""
+    at = next((i for i, (a, b) in enumerate(zip(line, other)) if a != b), min(len(line), len(other)))
+    start = max(0, at - WIDTH // 3) if len(line) > WIDTH else 0
+    return ("..." if start else "") + repr(line[start:start + WIDTH]) + ("..." if len(line) > start + WIDTH else "")
+
+
 def print_difference(a_name, a, b_name, b):
+    """Status, and of each output the first line that differs: its number, both, and what comes before and after."""
     width = max(len(a_name), len(b_name))
-    for k in ("status", "out", "err"):
-        if a[k] != b[k]:
-            print(f"  {k}: {a_name:{width}} {str(a[k])[:400]!r}\n  {' ' * len(k)}  {b_name:{width}} {str(b[k])[:400]!r}")
+    if a["status"] != b["status"]:
+        print(f"  status: {a_name} {a['status']}, {b_name} {b['status']}")
+    for k in ("out", "err"):
+        if a[k] == b[k]:
+            continue
+        left, right = a[k].split("\n"), b[k].split("\n")
+        n = next((i for i, (x, y) in enumerate(zip(left, right)) if x != y), min(len(left), len(right)))
+        print(f"  {k}, line {n + 1} of {len(left)} ({a_name}) and {len(right)} ({b_name}):")
+        for line in left[max(0, n - CONTEXT):n]:
+            print(f"    {'':{width}}  {line[:WIDTH]!r}")
+        for name, mine, other in (a_name, left, right), (b_name, right, left):
+            shown = shorten(mine[n], other[n] if n < len(other) else "") if n < len(mine) else "(ends)"
+            print(f"    {name:{width}}: {shown}")
+            for line in mine[n + 1:n + 3]:
+                print(f"    {'':{width}}  {line[:WIDTH]!r}")
 
 
 def check_native(args, expected, cases):
