@@ -1,8 +1,59 @@
-/* SSE instructions that wasm SIMD has no operations for: string comparisons, mpsadbw, phminposuw,
- * maskmov. Plain C; helpers_sse_host.c has those that are the host's own. */
+/* SSE instructions that wasm SIMD has no operations for: approximations, string comparisons, mpsadbw, phminposuw,
+ * maskmov. */
 #include "x86/helpers_sse_internal.h"
 
 #include <string.h>
+
+#define RECIPROCALS
+#include "x86/x86_math.inc"
+
+/* --- rcpps, rsqrtps and the like ---
+ * Their error may be up to 1.5 * 2^-12, and each maker has values of its own. Those here, on every host: the reciprocal of the
+ * middle of the interval in which the operand is, by its first 11 (of roots 10) bits behind the point, rounded to 12 bits; as
+ * Intel's processors have it. Neither MXCSR's rounding nor its flags have to do with it, denormals are zeros, and so are results
+ * that would be denormal. */
+static const uint32_t F32_SIGN = 0x80000000, F32_INFINITY = 0x7f800000, F32_QUIET = 0x00400000, F32_INDEFINITE = 0xffc00000;
+
+static uint32_t
+reciprocal(uint32_t x)
+{
+    uint32_t sign = x & F32_SIGN, exponent = x >> 23 & 255, fraction = x & 0x7fffff;
+    if (exponent == 255)
+        return fraction ? x | F32_QUIET : sign;
+    if (exponent == 0)
+        return sign | F32_INFINITY;
+    if (exponent >= 253)
+        return sign;
+    return sign | (253 - exponent) << 23 | (reciprocals[fraction >> 12] & 4095u) << 11;
+}
+
+static uint32_t
+root_reciprocal(uint32_t x)
+{
+    uint32_t sign = x & F32_SIGN, exponent = x >> 23 & 255, fraction = x & 0x7fffff;
+    if (exponent == 255 && fraction)
+        return x | F32_QUIET;
+    if (exponent == 0)
+        return sign | F32_INFINITY;
+    if (sign)
+        return F32_INDEFINITE;
+    if (exponent == 255)
+        return 0;
+    /* of m * 2^(2k), m from 1 to 4: 2^-(k + 1) times the table's */
+    uint32_t v = root_reciprocals[(exponent & 1 ? 0 : 1024) + (fraction >> 13)];
+    return (190 - (exponent + 1) / 2) << 23 | (v & 4095) << 11;
+}
+
+void
+helper_sse_approximate(uint32_t code, uint64_t low, uint64_t high)
+{
+    union x86_xmm *dst = &x86_this_cpu()->xmm[code >> 8 & 15];
+    const union x86_xmm src = {.u64 = {low, high}};
+    bool root = (code & 0xff) == SSE_RSQRTPS || (code & 0xff) == SSE_RSQRTSS;
+    unsigned lanes = (code & 0xff) == SSE_RCPPS || (code & 0xff) == SSE_RSQRTPS ? 4 : 1;
+    for (unsigned i = 0; i < lanes; i++)
+        dst->u32[i] = root ? root_reciprocal(src.u32[i]) : reciprocal(src.u32[i]);
+}
 
 /* --- maskmovq, maskmovdqu: bytes whose mask byte has its sign set --- */
 void

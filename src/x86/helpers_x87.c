@@ -1,5 +1,6 @@
 /* x87 instructions, executed by the host's own x87 under the guest's control word, so that results, rounding,
- * condition codes and exception flags are the hardware's. Stack and tags are kept here: the host's register
+ * condition codes and exception flags are the hardware's; those that processors do differently are in helpers_x87_functions.c.
+ * Stack and tags are kept here: the host's register
  * stack is empty between helpers, and exceptions are always masked on the host; an unmasked one is found in the
  * flags afterwards and delivered as #MF by the next waiting instruction.
  *
@@ -50,6 +51,16 @@ host_end(struct x86_x87 *f, uint16_t sw, uint16_t conditions)
 #define LOAD(insn, m) \
     __asm__ volatile(insn " %2\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(v) : "m"(m))
 
+/* 18 digits, each in four bits; what has more than nine is no digit, and undefined for the processor. */
+static int64_t
+from_decimal(const uint8_t raw[10])
+{
+    int64_t v = 0;
+    for (int i = 8; i >= 0; i--)
+        v = v * 100 + (raw[i] >> 4) * 10 + (raw[i] & 15);
+    return v;
+}
+
 void
 helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
 {
@@ -58,6 +69,7 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
     static const uint8_t sizes[] = {4, 8, 10, 2, 4, 8, 10};
     unsigned format = code & 0xff;
     struct x86_x87_reg v = {0};
+    int64_t decimal;
     uint16_t sw = 0;
     bool fault;
     if (format > X87_BCD)
@@ -93,7 +105,9 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
         LOAD("fildq", *(int64_t *)raw);
         break;
     default:
-        LOAD("fbld", raw);
+        decimal = from_decimal(raw);
+        LOAD("fildq", decimal);
+        v.sign_exponent |= (uint16_t)(raw[9] & 0x80) << 8;
         break;
     }
     host_end(f, sw & (uint16_t)~X87_SW_C1, X87_SW_C1);
@@ -543,7 +557,12 @@ two_results(struct x86_x87 *f, unsigned op)
         return;
     }
     host_begin(f);
-    if (op == X87_XTRACT) {
+    struct x87_result own = {.control = f->control};
+    if (x87_function(op, a, NULL, &own)) {
+        r = own.first;
+        r2 = own.second;
+        sw = own.status;
+    } else if (op == X87_XTRACT) {
         UNARY2("fxtract");
     } else {
         if (op == X87_PTAN)
@@ -556,6 +575,35 @@ two_results(struct x86_x87 *f, unsigned op)
         return;
     x87_set(f, 0, &r);
     x87_push(f, &r2);
+}
+
+static uint16_t
+host_two_operands(unsigned op, const struct x86_x87_reg *a, const struct x86_x87_reg *b, struct x86_x87_reg *out)
+{
+    struct x86_x87_reg r = {0};
+    uint16_t sw = 0;
+    switch (op) {
+    case X87_YL2X:
+        BINARY_POP("fyl2x");
+        break;
+    case X87_PATAN:
+        BINARY_POP("fpatan");
+        break;
+    case X87_YL2XP1:
+        BINARY_POP("fyl2xp1");
+        break;
+    case X87_PREM:
+        BINARY("fprem");
+        break;
+    case X87_PREM1:
+        BINARY("fprem1");
+        break;
+    default:
+        BINARY("fscale");
+        break;
+    }
+    *out = r;
+    return sw;
 }
 
 /* Operations on ST(0) and ST(1): the result replaces ST(1) and pops, or replaces ST(0). */
@@ -576,28 +624,15 @@ two_operands(struct x86_x87 *f, unsigned op)
         return;
     }
     const struct x86_x87_reg *a = x87_st(f, 0), *b = x87_st(f, 1);
+    struct x87_result own = {.control = f->control};
     host_begin(f);
-    switch (op) {
-    case X87_YL2X:
-        BINARY_POP("fyl2x");
-        break;
-    case X87_PATAN:
-        BINARY_POP("fpatan");
-        break;
-    case X87_YL2XP1:
-        BINARY_POP("fyl2xp1");
-        break;
-    case X87_PREM:
-        BINARY("fprem");
+    if (op == X87_PREM || op == X87_PREM1)
         conditions = X87_SW_CC;
-        break;
-    case X87_PREM1:
-        BINARY("fprem1");
-        conditions = X87_SW_CC;
-        break;
-    default:
-        BINARY("fscale");
-        break;
+    if (x87_function(op, a, b, &own)) {
+        r = own.first;
+        sw = own.status;
+    } else {
+        sw = host_two_operands(op, a, b, &r);
     }
     /* No quotient bits when the result is a NaN: C0 and C3 stay. */
     if (conditions == X87_SW_CC && (r.sign_exponent & 0x7fff) == 0x7fff)
@@ -631,6 +666,14 @@ one_operand(struct x86_x87 *f, unsigned op)
         return;
     }
     host_begin(f);
+    struct x87_result own = {.control = f->control};
+    if (op == X87_SIN || op == X87_COS)
+        conditions = X87_SW_C1 | X87_SW_C2;
+    if (x87_function(op, a, NULL, &own)) {
+        if (host_end(f, own.status, conditions))
+            x87_set(f, 0, &own.first);
+        return;
+    }
     switch (op) {
     case X87_TST:
         UNARY("ftst");
@@ -647,11 +690,9 @@ one_operand(struct x86_x87 *f, unsigned op)
         break;
     case X87_SIN:
         UNARY("fsin");
-        conditions = X87_SW_C1 | X87_SW_C2;
         break;
     default:
         UNARY("fcos");
-        conditions = X87_SW_C1 | X87_SW_C2;
         break;
     }
     if (host_end(f, sw, conditions) && op != X87_TST)

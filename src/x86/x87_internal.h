@@ -1,4 +1,4 @@
-/* What helpers_x87.c, helpers_x87_stack.c and helpers_fxstate.c share. */
+/* What helpers_x87.c, helpers_x87_functions.c, helpers_x87_stack.c and helpers_fxstate.c share. */
 #ifndef X86_X87_INTERNAL_H
 #define X86_X87_INTERNAL_H
 
@@ -123,6 +123,15 @@ x87_push(struct x86_x87 *f, const struct x86_x87_reg *v)
     f->top = (f->top + 7) & 7;
     x87_set(f, 0, v);
 }
+
+/* --- helpers_x87_functions.c --- */
+struct x87_result {
+    uint16_t control;                /* in: the guest's, for rounding */
+    uint16_t status;                 /* exceptions, C1 and what the instruction has of C0, C2, C3 */
+    struct x86_x87_reg first, second; /* second: what fsincos and fptan push */
+};
+/* op: enum x87_unary; st1 NULL where the instruction has one operand. False: not to be computed, the tables of the SDM say. */
+bool x87_function(unsigned op, const struct x86_x87_reg *st0, const struct x86_x87_reg *st1, struct x87_result *out);
 
 /* --- beginning an instruction --- */
 static inline struct x86_x87 *

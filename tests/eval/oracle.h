@@ -70,6 +70,8 @@ struct tolerance {
     bool sequence;
     bool quiet;          /* exception flags of MXCSR are not compared: compiled dead operations of sequences do not set them */
     bool inexact_traps;  /* registers at a trap are not compared */
+    bool last_bits;      /* of x87 results: those of each processor */
+    bool approximate;    /* singles, to 1.5 * 2^-12 on either side */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
 };
 

@@ -92,7 +92,7 @@ vector_of(int number, int code)
 static void
 on_signal(int number, siginfo_t *info, void *context)
 {
-    if (number == SIGALRM) {
+    if (number == SIGALRM || number == SIGPROF) {
         static const char text[] = "oracle: a case does not end:";
         char hex[4];
         if (write(2, text, sizeof text - 1) < 0)
@@ -197,8 +197,8 @@ native_init(void)
     }
     native->exit = (uint64_t)(uintptr_t)native_exit;
     sigaltstack(&ss, NULL);
-    for (size_t i = 0; i < 6; i++)
-        sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM}[i], &action, NULL);
+    for (size_t i = 0; i < 7; i++)
+        sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM, SIGPROF}[i], &action, NULL);
     evaluator = eval_new();
     eval_host = (struct eval_host){.memory = guest_memory, .fetch = fetch, .has_compiled = has_compiled};
     x86_memory_tls = guest_memory;

@@ -64,10 +64,16 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     return true;
 }
 
-/* SHLD and SHRD of 16 bits by more than 16 leave the destination undefined. */
+/* SHLD and SHRD of 16 bits by more than 16 leave the destination undefined; F2XM1 wants at most 1, FYL2XP1 less than 0.29. */
 static bool
 result_undefined(const struct x86_insn *insn, const struct state *s)
 {
+    if (insn->op == X86_OP_F2XM1 || insn->op == X86_OP_FYL2XP1) {
+        unsigned exponent = s ? (s->fx[40] | s->fx[41] << 8) & 0x7fff : 0;
+        bool one = s && exponent == 0x3fff && insn->op == X86_OP_F2XM1 && s->fx[39] == 0x80 && !(s->fx[32] | s->fx[38]);
+
+        return !s || (exponent >= (insn->op == X86_OP_F2XM1 ? 0x3fff : 0x3ffd) && exponent != 0x7fff && !one);
+    }
     if ((insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD) && insn->opsize == 2) {
         const struct x86_operand *o = &insn->operand[2];
         return !s || ((o->kind == X86_OPD_IMM ? (uint64_t)o->imm : s->gpr[X86_RCX]) & 31) > 16;
@@ -139,7 +145,9 @@ undefined_after(const struct program *p, bool *reads)
 static bool
 varies(const struct x86_insn *insn)
 {
-    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || tolerance_of(insn, NULL).high_halves;
+    struct tolerance t = tolerance_of(insn, NULL);
+
+    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || t.high_halves || t.last_bits || t.approximate;
 }
 
 /* Another rounding mode and flush to zero: mov dword ptr [r14 + 0x7c], VALUE; ldmxcsr [r14 + 0x7c]. Returns the bytes. */
@@ -169,12 +177,11 @@ make_branch(struct made *m, uint64_t at)
     x86_decode(m->bytes, 2, at, &m->insn);
 }
 
-/* x87, and approximations and rounding in SSE: what V8 has no helpers for. */
+/* x87, and rounding in SSE: what V8 has no helpers for. */
 static bool
 needs_host(const struct form *f)
 {
-    return (f->map == 0 && f->opcode >= 0xd8 && f->opcode <= 0xdf) || (f->map == 1 && (f->opcode & 0xfe) == 0x52) ||
-           (f->map == 3 && f->opcode >= 0x08 && f->opcode <= 0x0b);
+    return (f->map == 0 && f->opcode >= 0xd8 && f->opcode <= 0xdf) || (f->map == 3 && f->opcode >= 0x08 && f->opcode <= 0x0b);
 }
 
 static bool

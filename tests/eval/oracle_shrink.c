@@ -387,6 +387,8 @@ replay(const struct replay *r, const struct execution *x)
     }
     t.undefined = FLAGS_MASK & ~r->defined;
     t = tolerance_in(t, x);
+    if (x != &execution_processor)
+        t.last_bits = t.approximate = false; /* what stands in the line is what the guest gets */
     memcpy(x->window(), r->window_before, WINDOW_SIZE);
     x->run(&r->p, 0, &r->before, &found);
     if (x == &execution_processor &&

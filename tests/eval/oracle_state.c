@@ -349,8 +349,6 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
     size_t at;
 
     prepare_memory(insn, s, window);
-    if (insn->op >= X86_OP_MAXPD && insn->op <= X86_OP_MINSS)
-        s->fx[24] &= 0xbf; /* with DAZ, processors differ in whether min and max pass denormals on */
     switch (x86_flow(insn)) {
     case X86_FLOW_RETURN:
         memcpy(window + (s->gpr[X86_RSP] - WINDOW), &target, 8);

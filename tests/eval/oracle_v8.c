@@ -1,6 +1,6 @@
 /* The fourth execution: the code object itself, in Node's V8, which runs v8/execution.mjs (there the protocol) as a child.
  *
- * Not covered: helpers that need the host's x87, its approximations or its rounding against MXCSR, and states with another
+ * Not covered: helpers that need the host's x87 or its rounding against MXCSR, and states with another
  * rounding mode or with denormals as zero, which WebAssembly does not have. Accesses outside the window do not fault. */
 #include "oracle.h"
 
