@@ -154,6 +154,7 @@ single megabinary megabinary
 single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
 single v8-compile v8_compile
 single warm-rebuild warm_rebuild
+script reproducible tests/build/reproducible.py --ingot "$ingot"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 single asan-build sanitized_build
 unit asan-unit-tests "$build-asan" "vkernel.*|options"

@@ -176,6 +176,12 @@ phase_progress(void *context, uint64_t done, size_t jobs)
     progress_update(p->r->progress, done, (unsigned)jobs);
 }
 
+const char *
+recompiler_version(void)
+{
+    return RECOMPILER_VERSION;
+}
+
 static void
 object_key(struct unit *u)
 {

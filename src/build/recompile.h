@@ -44,6 +44,8 @@ struct recompile {
     uint64_t object_bytes_compiled;
 };
 
+/* Hash over the sources of the recompiler that decide what code objects are. */
+const char *recompiler_version(void);
 /* KEY of a unit's symbols (aot.h). */
 void unit_symbol_key(const struct unit *u, char out[SHA256_HEX_SIZE]);
 

@@ -10,7 +10,9 @@
 
 #include <jansson.h>
 
+#include "aot/aot.h"
 #include "build/link.h"
+#include "build/paths.h"
 #include "build/profile.h"
 #include "build/recompile.h"
 #include "cli/cli.h"
@@ -208,6 +210,24 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
     return 0;
 }
 
+/* What made the artifact of what: the object "Build" of its config, for `ingot attest`. */
+static void
+note_build(struct build *b)
+{
+    static const char *const precise[] = {[PRECISE_AUTO] = "auto", [PRECISE_ALL] = "all", [PRECISE_NONE] = "none"};
+    struct sha256 profile;
+    char hex[SHA256_HEX_SIZE] = "";
+
+    if (b->profile_addresses.count) {
+        sha256_of(b->profile_addresses.items, b->profile_addresses.count * sizeof *b->profile_addresses.items, &profile);
+        sha256_hex(&profile, hex);
+    }
+    json_object_set_new(b->image.config, "Build",
+                        json_pack("{s:s,s:s,s:s,s:O,s:{s:s,s:i,s:s,s:s}}", "Version", INGOT_VERSION, "Recompiler", recompiler_version(),
+                                  "Compiler", aot_version(), "Source", b->image.origin, "Options", "cpu", b->options.cpu, "optimize",
+                                  b->options.optimize, "precise-faults", precise[b->options.precise_faults], "profile", hex));
+}
+
 static int
 write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 {
@@ -218,6 +238,7 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
     int result = runtime ? link_executable(&b->r, runtime, b->table_size, executable, e) : -1;
 
     sha256_of(megabinary->data, megabinary->size, &in.megabinary);
+    note_build(b);
     if (result == 0)
         result = fill_programs(b, programs, &in.program_count, e);
     if (result == 0)

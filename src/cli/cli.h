@@ -8,6 +8,7 @@ int cmd_run(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
+int cmd_attest(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 
 /* "ingot: MESSAGE" on standard error; returns status. */

@@ -18,6 +18,7 @@ static const char usage[] =
     "  ingot inspect [--json] OUT     what is in a built image: programs, hashes, sizes, config\n"
     "  ingot verify OUT               recompute every hash of a built image\n"
     "  ingot sign --key KEY OUT       sign a built image\n"
+    "  ingot attest [--key KEY] OUT   what a built image was made of, as an in-toto statement\n"
     "  ingot audit verify FILE        check the hash chain of an audit log\n"
     "\n"
     "`ingot COMMAND --help` tells more. A built image also runs by itself: ./OUT [CMD...].\n";
@@ -55,7 +56,7 @@ main(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        {"build", start_build}, {"run", cmd_run}, {"inspect", cmd_inspect}, {"verify", cmd_verify}, {"sign", cmd_sign},
+        {"build", start_build}, {"run", cmd_run}, {"inspect", cmd_inspect}, {"verify", cmd_verify}, {"sign", cmd_sign}, {"attest", cmd_attest},
         {"audit", cmd_audit},
     };
     int fd;

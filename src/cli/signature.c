@@ -65,25 +65,32 @@ signature_read_public(const char *path, uint8_t out[32], struct err *e)
 }
 
 int
-signature_make(const char *path, const uint8_t root_digest[32], struct artifact_signature *out, struct err *e)
+signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32], struct err *e)
 {
-    uint8_t text[SIGNED_SIZE];
-    size_t size = sizeof out->signature;
+    size_t length = 64;
     EVP_MD_CTX *context;
     EVP_PKEY *key;
     int result;
 
     if (read_key(path, true, &key, e) < 0)
         return -1;
-    signed_text(root_digest, text);
-    result = raw_public(key, out->public_key, path, e);
+    result = raw_public(key, public_key, path, e);
     context = EVP_MD_CTX_new();
     if (result == 0 && (!context || EVP_DigestSignInit(context, NULL, NULL, NULL, key) != 1 ||
-                        EVP_DigestSign(context, out->signature, &size, text, sizeof text) != 1 || size != sizeof out->signature))
+                        EVP_DigestSign(context, signature, &length, data, size) != 1 || length != 64))
         result = err_set(e, "%s: signing failed", path);
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
     return result;
+}
+
+int
+signature_make(const char *path, const uint8_t root_digest[32], struct artifact_signature *out, struct err *e)
+{
+    uint8_t text[SIGNED_SIZE];
+
+    signed_text(root_digest, text);
+    return signature_sign(path, text, sizeof text, out->signature, out->public_key, e);
 }
 
 const struct artifact_signature *

@@ -241,6 +241,21 @@ choose(const char *dir, const json_t *index, const char *tag, struct err *e)
     return NULL;
 }
 
+/* Whatever the digest was compared with its content when that was read. */
+static void
+note_origin(struct image *im, const char *what, const char *digest)
+{
+    if (!im->origin)
+        im->origin = json_object();
+    json_object_set_new(im->origin, what, json_string(digest));
+}
+
+static const char *
+digest_of(const json_t *descriptor)
+{
+    return json_string_value(json_object_get(descriptor, "digest"));
+}
+
 static int
 load_manifest(struct image *im, const char *dir, const json_t *manifest, struct err *e)
 {
@@ -254,6 +269,7 @@ load_manifest(struct image *im, const char *dir, const json_t *manifest, struct 
     json_decref(document);
     if (!im->config)
         return -1;
+    note_origin(im, "config", digest_of(json_object_get(manifest, "config")));
     if (!json_is_array(layers))
         return err_set(e, "%s: manifest without layers", dir);
     json_array_foreach(layers, i, d) {
@@ -282,6 +298,7 @@ load_layout(struct image *im, const char *dir, const char *tag, struct err *e)
         d = choose(dir, index, depth == 0 ? tag : NULL, e);
         next = d ? load_blob_json(dir, d, e) : NULL;
         if (next && !is_index(d) && !json_object_get(next, "manifests")) {
+            note_origin(im, "manifest", digest_of(d));
             result = load_manifest(im, dir, next, e);
             json_decref(next);
             json_decref(index);
@@ -297,6 +314,22 @@ load_layout(struct image *im, const char *dir, const char *tag, struct err *e)
 }
 
 /* --- docker save --- */
+
+static int
+note_file(struct image *im, const char *what, const char *path, struct err *e)
+{
+    char text[sizeof "sha256:" + SHA256_HEX_SIZE] = "sha256:";
+    struct sha256 have;
+    struct mapped m;
+
+    if (file_map(path, &m, e) < 0)
+        return -1;
+    sha256_of(m.data, m.size, &have);
+    file_unmap(&m);
+    sha256_hex(&have, text + strlen(text));
+    note_origin(im, what, text);
+    return 0;
+}
 
 static int
 load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
@@ -334,6 +367,10 @@ load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
     }
     path = mem_printf("%s/%s", dir, config);
     document = load_json(path, e);
+    if (document && note_file(im, "config", path, e) < 0) {
+        json_decref(document);
+        document = NULL;
+    }
     mem_free(path);
     im->config = document ? config_from_image(document, e) : NULL;
     json_decref(document);
@@ -468,8 +505,10 @@ image_load(struct image *im, const char *source, const char *work_dir, struct er
         result = rootfs_load(&im->tree, path, e);
     }
     mem_free(path);
-    if (result == 0)
+    if (result == 0) {
+        note_origin(im, "kind", im->kind);
         result = tree_seal(&im->tree, e);
+    }
     if (result < 0)
         image_fini(im);
     return result;
@@ -479,6 +518,7 @@ void
 image_fini(struct image *im)
 {
     json_decref(im->config);
-    im->config = NULL;
+    json_decref(im->origin);
+    im->config = im->origin = NULL;
     tree_fini(&im->tree);
 }

@@ -10,6 +10,7 @@
 struct image {
     struct tree tree;
     json_t *config;  /* as config.h */
+    json_t *origin;  /* what it was made from: "kind", and of an image the digests "manifest" (OCI only) and "config" */
     char kind[64];   /* "OCI image layout", "docker archive", "root filesystem" */
 };
 

@@ -275,6 +275,67 @@ def config_kept(w):
     assert a.config["WorkingDir"] == "/" and a.config["User"] == ""
 
 
+def check_provenance(statement, artifact):
+    """What in-toto's Statement v1 and SLSA's provenance v1 ask for: types of all members, which there must be, and no others."""
+    def resource(r):
+        assert set(r) <= {"name", "uri", "digest", "content", "downloadLocation", "mediaType", "annotations"}, r
+        assert all(re.fullmatch("[0-9a-f]{64}", v) for v in r["digest"].values()) and set(r["digest"]) == {"sha256"}, r
+        assert isinstance(r["name"], str)
+
+    assert set(statement) == {"_type", "subject", "predicateType", "predicate"}
+    assert statement["_type"].endswith("/Statement/v1") and statement["predicateType"].endswith("/provenance/v1")
+    assert len(statement["subject"]) == 1
+    resource(statement["subject"][0])
+    assert statement["subject"][0]["digest"]["sha256"] == kit.hashlib.sha256(artifact.data).hexdigest()
+    predicate = statement["predicate"]
+    assert set(predicate) == {"buildDefinition", "runDetails"}
+    definition, run = predicate["buildDefinition"], predicate["runDetails"]
+    assert set(definition) == {"buildType", "externalParameters", "internalParameters", "resolvedDependencies"}
+    assert ":" in definition["buildType"] and isinstance(definition["externalParameters"], dict)
+    for r in definition["resolvedDependencies"] + run["byproducts"]:
+        resource(r)
+    assert set(run) == {"builder", "byproducts"} and ":" in run["builder"]["id"]
+    assert all(isinstance(v, str) for v in run["builder"]["version"].values())
+    return {r["name"]: r["digest"]["sha256"] for r in definition["resolvedDependencies"]}
+
+
+@test
+def attested(w):
+    """The statement names the image and every program of it; signed, openssl accepts it."""
+    import base64
+    program = kit.tiny_elf()
+    layout = w.layout(layer(member("bin/sh", program, mode=0o755), member("data", "no program")))
+    a = w.build(layout)
+    r = kit.run([w.ingot, "attest", w.folder + "/out"])
+    assert r.status == 0, r.err
+    materials = check_provenance(json.loads(r.out), a)
+    index = json.load(open(layout + "/index.json"))["manifests"][0]
+    assert materials == {"/bin/sh": kit.hashlib.sha256(program).hexdigest(), "image manifest": index["digest"][7:],
+                         "image config": a.config["Build"]["Source"]["config"][7:]}, materials
+    key, public = w.folder + "/key.pem", w.folder + "/public.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+    r = kit.run([w.ingot, "attest", "--key", key, "--builder-id", "urn:example:farm", w.folder + "/out"])
+    assert r.status == 0, r.err
+    envelope = json.loads(r.out)
+    payload = base64.b64decode(envelope["payload"], validate=True)
+    statement = json.loads(payload)
+    check_provenance(statement, a)
+    assert statement["predicate"]["runDetails"]["builder"]["id"] == "urn:example:farm"
+    kind = envelope["payloadType"].encode()
+    with open(w.folder + "/signed", "wb") as f:
+        f.write(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
+    with open(w.folder + "/signature", "wb") as f:
+        f.write(base64.b64decode(envelope["signatures"][0]["sig"], validate=True))
+    subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-in", w.folder + "/signed", "-sigfile",
+                    w.folder + "/signature"], check=True, stdout=subprocess.DEVNULL)
+    with open(w.folder + "/out", "r+b") as f:
+        f.seek(a.sections["data"][0])
+        f.write(b"changed")
+    r = kit.run([w.ingot, "attest", w.folder + "/out"])
+    assert r.status == 1 and "does not match" in r.err and not r.out, (r.status, r.out, r.err)
+
+
 @test
 def tags(w):
     path = w.folder + "/layout"
