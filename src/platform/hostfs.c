@@ -18,6 +18,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+static int resize_pipe[2] = {-1, -1};
+
 #define NEGATIVE(call)                      \
     ({                                      \
         __typeof__(call) result_ = (call);  \
@@ -146,6 +148,31 @@ host_random(void *buf, size_t size)
     }
 }
 
+/* /proc/self/fd: through it a file that is looked up (O_PATH) can be opened, linked and changed. */
+static int descriptors_fd = -1;
+
+struct descriptor_name {
+    char text[16];
+};
+
+static struct descriptor_name
+descriptor_name(int fd)
+{
+    struct descriptor_name n;
+
+    snprintf(n.text, sizeof n.text, "%d", fd);
+    return n;
+}
+
+void
+host_open_files(bool volumes)
+{
+    if (volumes)
+        descriptors_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (isatty(0) && pipe2(resize_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        resize_pipe[0] = resize_pipe[1] = -1;
+}
+
 int
 host_open_root(const char *path)
 {
@@ -181,12 +208,9 @@ host_open_beneath(int root, const char *path, int flags, mode_t mode)
 
         if (fstat(root, &st) < 0)
             return -errno;
-        if (!S_ISDIR(st.st_mode)) {
-            char self[64];
-
-            snprintf(self, sizeof self, "/proc/self/fd/%d", root);
-            return not_proc(NEGATIVE(open(self, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY)), flags);
-        }
+        if (!S_ISDIR(st.st_mode))
+            return not_proc(NEGATIVE(openat(descriptors_fd, descriptor_name(root).text,
+                                            (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY)), flags);
         path = ".";
     }
     return not_proc((int)NEGATIVE(syscall(SYS_openat2, root, path, &how, sizeof how)), flags);
@@ -244,10 +268,7 @@ host_rename_fd(int from, const char *name, int to, const char *to_name, unsigned
 int
 host_link_fd(int file, int dir, const char *name)
 {
-    char self[64];
-
-    snprintf(self, sizeof self, "/proc/self/fd/%d", file);
-    return NEGATIVE(linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW));
+    return NEGATIVE(linkat(descriptors_fd, descriptor_name(file).text, dir, name, AT_SYMLINK_FOLLOW));
 }
 
 ssize_t
@@ -256,53 +277,22 @@ host_readlink_fd(int fd, char *buf, size_t size)
     return NEGATIVE(readlinkat(fd, "", buf, size));
 }
 
-static int
-with_self_path(int root, const char *path, char self[64])
+int
+host_chmod_fd(int fd, mode_t mode)
 {
-    int fd = *path ? host_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0) : NEGATIVE(dup(root));
-
-    if (fd >= 0)
-        snprintf(self, 64, "/proc/self/fd/%d", fd);
-    return fd;
+    return NEGATIVE(fchmodat(descriptors_fd, descriptor_name(fd).text, mode, 0));
 }
 
 int
-host_chmod_beneath(int root, const char *path, mode_t mode)
+host_chown_fd(int fd, uid_t uid, gid_t gid)
 {
-    char self[64];
-    int fd = with_self_path(root, path, self), r;
-
-    if (fd < 0)
-        return fd;
-    r = NEGATIVE(chmod(self, mode));
-    close(fd);
-    return r;
+    return NEGATIVE(fchownat(fd, "", uid, gid, AT_EMPTY_PATH));
 }
 
 int
-host_chown_beneath(int root, const char *path, uid_t uid, gid_t gid)
+host_utimens_fd(int fd, const struct timespec times[2])
 {
-    char self[64];
-    int fd = with_self_path(root, path, self), r;
-
-    if (fd < 0)
-        return fd;
-    r = NEGATIVE(fchownat(fd, "", uid, gid, AT_EMPTY_PATH));
-    close(fd);
-    return r;
-}
-
-int
-host_utimens_beneath(int root, const char *path, const struct timespec times[2])
-{
-    char self[64];
-    int fd = with_self_path(root, path, self), r;
-
-    if (fd < 0)
-        return fd;
-    r = NEGATIVE(utimensat(AT_FDCWD, self, times, 0));
-    close(fd);
-    return r;
+    return NEGATIVE(utimensat(descriptors_fd, descriptor_name(fd).text, times, 0));
 }
 
 ssize_t
@@ -321,7 +311,6 @@ host_fstatfs(int fd, struct statfs *st)
 
 static struct termios saved_termios;
 static int saved_fd = -1;
-static int resize_pipe[2] = {-1, -1};
 
 bool
 host_is_tty(int fd)
@@ -398,8 +387,8 @@ host_tty_size_watch(void)
 {
     struct sigaction sa = {.sa_handler = on_resize, .sa_flags = SA_RESTART};
 
-    if (pipe2(resize_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-        return -errno;
+    if (resize_pipe[0] < 0)
+        return -EMFILE;
     sigemptyset(&sa.sa_mask);
     sigaction(SIGWINCH, &sa, NULL);
     return resize_pipe[0];

@@ -32,7 +32,8 @@ int host_bytes_ready(int fd);
 void host_random(void *buf, size_t size);
 
 /* --- volumes: every path is relative to the volume's root descriptor, and resolved beneath it --- */
-int host_open_root(const char *path);
+void host_open_files(bool volumes); /* before lock-down */
+int host_open_root(const char *path); /* before lock-down */
 int host_open_beneath(int root, const char *path, int flags, mode_t mode);
 int host_mknod_beneath(int root, const char *dir, const char *name, mode_t mode, const char *target);
 int host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir);
@@ -40,9 +41,9 @@ int host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir
 int host_rename_fd(int from, const char *name, int to, const char *to_name, unsigned flags);
 int host_link_fd(int file, int dir, const char *name);
 ssize_t host_readlink_fd(int fd, char *buf, size_t size);
-int host_chmod_beneath(int root, const char *path, mode_t mode);
-int host_chown_beneath(int root, const char *path, uid_t uid, gid_t gid);
-int host_utimens_beneath(int root, const char *path, const struct timespec times[2]);
+int host_chmod_fd(int fd, mode_t mode);
+int host_chown_fd(int fd, uid_t uid, gid_t gid);
+int host_utimens_fd(int fd, const struct timespec times[2]);
 ssize_t host_getdents(int fd, void *buf, size_t size); /* linux_dirent64 records */
 int host_fstatfs(int fd, struct statfs *st);
 

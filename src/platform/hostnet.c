@@ -31,7 +31,23 @@ enum {
         result_ < 0 ? -errno : result_;     \
     })
 
-static int events_fd = -1, query_fd = -1; /* query_fd: any socket, for interface queries; never connected */
+/* query_fd: any socket, for interface queries; never connected. dump_fd: rtnetlink. Open before lock-down. */
+static int events_fd = -1, query_fd = -1, dump_fd = -1;
+
+/* The host's texts that a guest may see. /proc makes its own anew whenever they are read from the start. */
+static struct {
+    const char *name, *path;
+    int fd;
+} texts[] = {
+    {"hosts", "/etc/hosts", -1},
+    {"resolv.conf", "/etc/resolv.conf", -1},
+    {"net/dev", "/proc/self/net/dev", -1},
+    {"net/route", "/proc/self/net/route", -1},
+    {"net/if_inet6", "/proc/self/net/if_inet6", -1},
+    {"net/arp", "/proc/self/net/arp", -1},
+    {"net/snmp", "/proc/self/net/snmp", -1},
+    {"net/sockstat", "/proc/self/net/sockstat", -1},
+};
 
 /* --- readiness --- */
 
@@ -47,6 +63,9 @@ host_net_start(void)
     events_fd = epoll_create1(EPOLL_CLOEXEC);
     if (events_fd < 0)
         return -errno;
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        texts[k].fd = open(texts[k].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    dump_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     query_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
     return query_fd < 0 ? -errno : events_fd;
 }
@@ -380,7 +399,7 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
     } ask = {.header = {.nlmsg_type = (uint16_t)type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = ++sequence},
              .body = {(uint8_t)family}};
     uint8_t *buf;
-    int fd, r = 1;
+    int r = 1;
 
     switch (type) {
     case RTM_GETLINK:
@@ -399,19 +418,17 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
     default:
         return -EOPNOTSUPP;
     }
-    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    if (fd < 0)
-        return -errno;
     buf = malloc(DUMP_BUFFER);
-    if (!buf || send(fd, &ask, ask.header.nlmsg_len, MSG_DONTWAIT) < 0)
+    while (buf && recv(dump_fd, buf, DUMP_BUFFER, MSG_DONTWAIT) > 0)
+        ; /* what an earlier dump left when it was given up */
+    if (!buf || send(dump_fd, &ask, ask.header.nlmsg_len, MSG_DONTWAIT) < 0)
         r = buf ? -errno : -ENOMEM;
     while (r == 1) { /* a dump is made by the reading of it: there is always a next part */
-        ssize_t n = recv(fd, buf, DUMP_BUFFER, MSG_DONTWAIT);
+        ssize_t n = recv(dump_fd, buf, DUMP_BUFFER, MSG_DONTWAIT);
 
         r = n <= 0 ? n < 0 ? -errno : -EIO : dump_part(buf, (size_t)n, sequence, each, arg);
     }
     free(buf);
-    close(fd);
     return r;
 }
 
@@ -420,23 +437,13 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
 char *
 host_network_text(const char *name)
 {
-    static const char *const allowed[][2] = {
-        {"hosts", "/etc/hosts"},
-        {"resolv.conf", "/etc/resolv.conf"},
-        {"net/dev", "/proc/self/net/dev"},
-        {"net/route", "/proc/self/net/route"},
-        {"net/if_inet6", "/proc/self/net/if_inet6"},
-        {"net/arp", "/proc/self/net/arp"},
-        {"net/snmp", "/proc/self/net/snmp"},
-        {"net/sockstat", "/proc/self/net/sockstat"},
-    };
     size_t size = 0, capacity = 4096;
     char *text = NULL;
     int fd = -1;
 
-    for (size_t k = 0; k < sizeof allowed / sizeof *allowed; k++)
-        if (strcmp(allowed[k][0], name) == 0)
-            fd = open(allowed[k][1], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (strcmp(texts[k].name, name) == 0)
+            fd = texts[k].fd;
     if (fd < 0)
         return NULL;
     for (;;) {
@@ -446,7 +453,7 @@ host_network_text(const char *name)
         if (!more)
             break;
         text = more;
-        n = read(fd, text + size, capacity - size - 1);
+        n = pread(fd, text + size, capacity - size - 1, (off_t)size);
         if (n <= 0)
             break;
         size += (size_t)n;
@@ -456,7 +463,6 @@ host_network_text(const char *name)
             capacity *= 2;
         }
     }
-    close(fd);
     if (text)
         text[size] = '\0';
     return text;

@@ -17,7 +17,8 @@
 #error "needs Linux mmap"
 #endif
 
-static int pagemap_fd = -2;
+/* Files about this process; opened before lock-down, after which no path leads there. */
+static int pagemap_fd = -1, statm_fd = -1;
 
 void *
 platform_reserve(size_t size)
@@ -124,14 +125,19 @@ platform_close(int fd)
         close(fd);
 }
 
+void
+platform_open_files(void)
+{
+    pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
 int
 platform_dirty_pages(const void *at, size_t count, uint64_t *entries)
 {
     uint64_t page = (uint64_t)(uintptr_t)at / PAGE_SIZE;
     size_t want = count * sizeof *entries, done = 0;
 
-    if (pagemap_fd == -2)
-        pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (pagemap_fd < 0)
         return -ENOSYS;
     while (done < want) {
@@ -183,28 +189,17 @@ platform_memory_free(void)
 uint64_t
 platform_memory_used(void)
 {
-    static int fd = -2;
     unsigned long size, resident, shared;
     char text[128];
     ssize_t n;
 
-    if (fd == -2)
-        fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    n = statm_fd < 0 ? -1 : pread(statm_fd, text, sizeof text - 1, 0);
     if (n <= 0)
         return 0;
     text[n] = '\0';
     if (sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3 || shared > resident)
         return 0;
     return (uint64_t)(resident - shared) * PAGE_SIZE;
-}
-
-unsigned
-platform_cpu_count(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n > 0 ? (unsigned)n : 1;
 }
 
 int

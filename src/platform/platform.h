@@ -14,11 +14,9 @@ enum { PAGE_SIZE = 4096 };
 
 /* --- start: FS/GS set-up, checks. Prints a message and returns false when the host cannot run us. --- */
 bool platform_init(void);
+void platform_open_files(void); /* what is read of the host later; before lock-down */
 _Noreturn void platform_die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* exit 125 */
 void platform_log(const char *format, ...) __attribute__((format(printf, 1, 2)));           /* stderr */
-
-/* --- no way back: from here on executable memory, processes, programs and much else end the process. -errno --- */
-int platform_lockdown(void);
 
 /* --- memory. prot: PROT_READ and PROT_WRITE only, PROT_EXEC is refused --- */
 void *platform_reserve(size_t size); /* PROT_NONE; NULL when there is no room */
@@ -134,7 +132,6 @@ void platform_random(void *buf, size_t size);
 uint64_t platform_memory_total(void);
 uint64_t platform_memory_free(void);
 uint64_t platform_memory_used(void); /* private resident memory of this process */
-unsigned platform_cpu_count(void);
 int platform_open_self(void);
 int platform_open_append(const char *path);
 int platform_open_journal(void);        /* a datagram socket, connected to the journal's */

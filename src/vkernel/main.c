@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "platform/hostfs.h"
 #include "platform/hostnet.h"
+#include "platform/lockdown.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -409,12 +411,23 @@ exec_search(struct string_list *command, struct string_list *env)
 
 /* --- process 1 --- */
 
+static struct volume {
+    const char *source, *target;
+    bool read_only;
+    int fd;
+} *volumes;
+
+/* Before lock-down: no path of the host's can be opened later. */
 static void
-mount_volumes(void)
+open_volumes(void)
 {
+    volumes = calloc(options.volumes.count + 1, sizeof *volumes);
+    if (!volumes)
+        platform_die("out of memory");
     for (size_t i = 0; i < options.volumes.count; i++) {
         char *spec = options.volumes.items[i], *f[3];
-        int n = fields(spec, f, 3), r;
+        int n = fields(spec, f, 3);
+        struct volume *v = &volumes[i];
 
         if (n < 2 || !*f[0] || !*f[1])
             platform_die("--volume %s: expected SRC:DST[:ro]", spec);
@@ -422,11 +435,24 @@ mount_volumes(void)
             platform_die("--volume: %s is not an absolute path", f[1]);
         if (n == 3 && strcmp(f[2], "ro") != 0 && strcmp(f[2], "rw") != 0)
             platform_die("--volume: unknown mode %s, expected ro or rw", f[2]);
-        r = vfs_mount_volume(f[0], f[1], n == 3 && strcmp(f[2], "ro") == 0);
-        audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", f[0], "file.path", f[1], "ingot.mode",
-                     n == 3 ? f[2] : "rw", NULL);
+        *v = (struct volume){.source = f[0], .target = f[1], .read_only = n == 3 && strcmp(f[2], "ro") == 0};
+        v->fd = host_open_root(v->source);
+        if (v->fd < 0)
+            platform_die("cannot mount %s at %s: %s", f[0], f[1], strerror(-v->fd));
+    }
+}
+
+static void
+mount_volumes(void)
+{
+    for (size_t i = 0; i < options.volumes.count; i++) {
+        const struct volume *v = &volumes[i];
+        int r = vfs_mount_volume(v->fd, v->target, v->read_only);
+
+        audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", v->source, "file.path", v->target, "ingot.mode",
+                     v->read_only ? "ro" : "rw", NULL);
         if (r < 0)
-            platform_die("cannot mount %s at %s: %s", f[0], f[1], strerror(-r));
+            platform_die("cannot mount %s at %s: %s", v->source, v->target, strerror(-r));
     }
 }
 
@@ -628,6 +654,7 @@ container_exit(int status)
 int
 main(int argc, char **argv)
 {
+    struct lockdown lockdown;
     char error[256];
     const char *text;
     size_t size;
@@ -669,7 +696,11 @@ main(int argc, char **argv)
 
         ktimer_start(&memory_timer, clock_monotonic_ns());
     }
-    if ((r = platform_lockdown()) < 0)
+    open_volumes();
+    platform_open_files();
+    host_open_files(options.volumes.count != 0);
+    lockdown = (struct lockdown){.volumes = options.volumes.count != 0, .network_host = options.network_host};
+    if ((r = platform_lockdown(&lockdown)) < 0)
         platform_die("cannot install the seccomp filter: %s", strerror(-r));
     sched_boot = boot;
     sched_start(first_task());

@@ -9,15 +9,18 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/lockdown.h"
 #include "platform/platform.h"
 
 static uint8_t page[4096] __attribute__((aligned(4096)));
@@ -68,6 +71,15 @@ static void ring(void) { syscall(425, 8, page); }
 static void load_bpf(void) { syscall(SYS_bpf, 0, page, 64); }
 static void new_namespace(void) { syscall(SYS_unshare, 0); }
 
+static void open_file(void) { open("/etc/passwd", O_RDONLY); }
+static void unix_socket(void) { socket(AF_UNIX, SOCK_STREAM, 0); }
+static void any_socket(void) { socket(AF_INET, SOCK_STREAM, 0); }
+static void signal_other(void) { kill(getppid(), 0); }
+static void signal_thread_of_other(void) { syscall(SYS_tgkill, 1, 1, 0); }
+static void push_back_input(void) { ioctl(0, TIOCSTI, "x"); }
+static void page_out(void) { madvise(page, sizeof page, MADV_PAGEOUT); }
+static void grow_down(void) { mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0); }
+
 /* Runs it behind the filter: the child's status. */
 static int
 behind(void (*attempt)(void))
@@ -76,7 +88,7 @@ behind(void (*attempt)(void))
     pid_t pid = fork();
 
     if (pid == 0) {
-        if (platform_lockdown() < 0)
+        if (platform_lockdown(&(struct lockdown){0}) < 0)
             _exit(99);
         attempt();
         _exit(0);
@@ -92,7 +104,8 @@ forbids(void **state)
     static void (*const attempts[])(void) = {
         exec_mmap, exec_only_mmap, exec_mprotect, exec_high_half, exec_pkey, exec_shm, exec_memfd, read_implies_exec,
         foreign_i386, foreign_x32, write_own_memory, trace, start_program, start_process, start_thread, start_clone3,
-        ring, load_bpf, new_namespace,
+        ring, load_bpf, new_namespace, open_file, unix_socket, any_socket, signal_other, signal_thread_of_other,
+        push_back_input, page_out, grow_down,
     };
 
     (void)state;
@@ -113,7 +126,7 @@ static void
 ordinary_work(void)
 {
     uint8_t *p = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int fd = memfd_create("x", MFD_CLOEXEC), zero = open("/dev/zero", O_RDONLY);
+    int fd = memfd_create("x", MFD_CLOEXEC);
     char c = 1;
 
     if (p == MAP_FAILED || mprotect(p, 4096, PROT_READ | PROT_WRITE) < 0 || fd < 0 || ftruncate(fd, 4096) < 0)
@@ -121,7 +134,7 @@ ordinary_work(void)
     p[0] = 1;
     if (mmap(p + 4096, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
         _exit(2);
-    if (read(zero, &c, 1) != 1 || c != 0 || !malloc(1 << 20))
+    if (pwrite(fd, &c, 1, 0) != 1 || !malloc(1 << 20))
         _exit(3);
     _exit(42);
 }

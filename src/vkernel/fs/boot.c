@@ -156,9 +156,9 @@ vfs_make_path(const char *path, bool is_dir)
 }
 
 int
-vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only)
+vfs_mount_volume(int host_fd, const char *guest_path, bool read_only)
 {
-    struct superblock *sb = hostfs_new(host_path, read_only);
+    struct superblock *sb = hostfs_new(host_fd, read_only);
     struct path p;
     int r;
 

@@ -117,7 +117,7 @@ struct artifact; /* vkernel/trust/artifact.h */
 int vfs_mount_root(const struct artifact *a, const char *hostname);
 /* Makes what is missing of an absolute guest path, as mkdir -p does; the last name a folder or an empty file. */
 int vfs_make_path(const char *path, bool is_dir);
-int vfs_mount_volume(const char *host_path, const char *guest_path, bool read_only);
+int vfs_mount_volume(int host_fd, const char *guest_path, bool read_only);
 /* Opens a path for the kernel (exec, #! interpreters, ld.so): resolves from the current process's context, checks
  * execute permission. Negative errno. */
 int vfs_open_exec(int dirfd, const char *path, int flags, struct file **out);

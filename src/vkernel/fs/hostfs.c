@@ -128,10 +128,10 @@ give_to_maker(struct inode *i, uint32_t mode, bool group_of_dir)
     gid_t gid = group_of_dir || c->fsgid == i->gid ? (gid_t)-1 : c->fsgid;
     struct stat st;
 
-    if ((uid == (uid_t)-1 && gid == (gid_t)-1) || host_chown_beneath(node_fd(i), "", uid, gid) < 0)
+    if ((uid == (uid_t)-1 && gid == (gid_t)-1) || host_chown_fd(node_fd(i), uid, gid) < 0)
         return;
     if (mode & (S_ISUID | S_ISGID))
-        host_chmod_beneath(node_fd(i), "", mode & 07777); /* chown took these bits */
+        host_chmod_fd(node_fd(i), mode & 07777); /* chown took these bits */
     if (host_fstat(node_fd(i), &st) == 0)
         refresh(i, &st);
 }
@@ -216,9 +216,9 @@ hostfs_setattr(struct inode *i, const struct iattr *a)
     int fd = node_fd(i), r = 0;
 
     if (a->valid & (ATTR_UID | ATTR_GID))
-        r = host_chown_beneath(fd, "", a->valid & ATTR_UID ? a->uid : (uid_t)-1, a->valid & ATTR_GID ? a->gid : (gid_t)-1);
+        r = host_chown_fd(fd, a->valid & ATTR_UID ? a->uid : (uid_t)-1, a->valid & ATTR_GID ? a->gid : (gid_t)-1);
     if (r == 0 && (a->valid & ATTR_MODE))
-        r = host_chmod_beneath(fd, "", a->mode & 07777);
+        r = host_chmod_fd(fd, a->mode & 07777);
     if (r == 0 && (a->valid & (ATTR_ATIME | ATTR_MTIME))) {
         struct timespec t[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
 
@@ -226,7 +226,7 @@ hostfs_setattr(struct inode *i, const struct iattr *a)
             t[0] = a->atime;
         if (a->valid & ATTR_MTIME)
             t[1] = a->mtime;
-        r = host_utimens_beneath(fd, "", t);
+        r = host_utimens_fd(fd, t);
     }
     return r;
 }
@@ -403,18 +403,16 @@ hostfs_statfs(struct superblock *sb, struct statfs *st)
 }
 
 struct superblock *
-hostfs_new(const char *host_path, bool read_only)
+hostfs_new(int fd, bool read_only)
 {
     struct superblock *sb = superblock_new("hostfs", 0x00c0ffee);
     struct host_super *hs = calloc(1, sizeof *hs);
     struct inode *i;
-    int fd = host_open_root(host_path);
 
-    if (!sb || !hs || fd < 0) {
+    if (!sb || !hs) {
         free(sb);
         free(hs);
-        if (fd >= 0)
-            host_close(fd);
+        host_close(fd);
         return NULL;
     }
     for (int k = 0; k < BUCKETS; k++)

@@ -316,6 +316,6 @@ extern unsigned vfs_poll_wanted;
 extern bool vfs_read_timed_out;
 
 /* --- hostfs.c --- */
-struct superblock *hostfs_new(const char *host_path, bool read_only);
+struct superblock *hostfs_new(int host_fd, bool read_only);
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/json_text.h"
 #include "platform/platform.h"
@@ -150,17 +149,26 @@ audit_list(struct audit_entry *e, const char *field, char *const *items)
     e->line[e->at++] = ']';
 }
 
+/* The C library's gmtime reads the host's time zone, a file out of reach. Days are counted from 1 March of year 0, so that a
+ * leap day is the last of its year; 146097 days are 400 years. */
 static void
 put_time(struct audit_entry *e)
 {
-    uint64_t now = platform_realtime_ns();
-    time_t seconds = (time_t)(now / 1000000000u);
-    struct tm tm;
+    enum { DAYS_BEFORE_1970 = 719468, DAYS_400_YEARS = 146097 };
+    uint64_t now = platform_realtime_ns(), seconds = now / 1000000000u;
+    unsigned second = (unsigned)(seconds % 86400), days = (unsigned)(seconds / 86400) + DAYS_BEFORE_1970;
+    unsigned era = days / DAYS_400_YEARS, day = days % DAYS_400_YEARS;
+    unsigned year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    unsigned month;
     char text[64];
 
-    gmtime_r(&seconds, &tm);
-    snprintf(text, sizeof text, "{\"@timestamp\":\"%04d-%02d-%02dT%02d:%02d:%02d.%09uZ\"", tm.tm_year + 1900, tm.tm_mon + 1,
-             tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(now % 1000000000u));
+    day -= 365 * year + year / 4 - year / 100;
+    month = (5 * day + 2) / 153; /* from March */
+    day -= (153 * month + 2) / 5;
+    month = month < 10 ? month + 3 : month - 9;
+    year += 400 * era + (month <= 2);
+    snprintf(text, sizeof text, "{\"@timestamp\":\"%04u-%02u-%02uT%02u:%02u:%02u.%09uZ\"", year, month, day + 1, second / 3600,
+             second / 60 % 60, second % 60, (unsigned)(now % 1000000000u));
     put_text(e, text);
 }
 

@@ -1,0 +1,233 @@
+/* The seccomp filter: an allow list with conditions on arguments, made from host_calls.def. Everything else ends the process: the
+ * C library is our own copy, so nothing that it makes is a surprise, and a wrong errno would only help whoever probes.
+ *
+ * Conditions look at the lower half of an argument: each of these is an int, or a word of flags, to the kernel. What
+ * a pointer leads to cannot be seen here (the paths and flags of openat2, addresses): that is for the other layers. */
+#include "platform/lockdown_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_RET_KILL_PROCESS
+#define SECCOMP_RET_KILL_PROCESS SECCOMP_RET_KILL
+#endif
+
+enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
+
+static const uint32_t advices[] = {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, 23 /* MADV_POPULATE_WRITE */};
+static const uint32_t punches[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
+/* The numbers ending in 2 are what newer C libraries make of tcgetattr and tcsetattr. */
+static const uint32_t requests[] = {TCGETS, TCSETS, TCSETSW, TCGETS2_, TCSETS2_, TCSETS2_ + 1, TIOCGWINSZ, FIONREAD};
+static const uint32_t network_requests[] = {
+    SIOCOUTQ, SIOCATMARK, SIOCGIFCONF, SIOCGIFNAME, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR,
+    SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
+};
+static const uint32_t empty_path[] = {AT_EMPTY_PATH};
+static const uint32_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
+                                  CLOCK_BOOTTIME};
+static const uint32_t timers[] = {ITIMER_REAL};
+static const uint32_t set_gs[] = {CODE_SET_GS};
+static const uint32_t families[] = {AF_INET, AF_INET6};
+static const uint32_t types[] = {SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK};
+static const uint32_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};
+static const uint32_t levels[] = {SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP};
+
+enum { MAP_FLAGS = MAP_PRIVATE | MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE | MAP_STACK };
+
+struct condition {
+    enum { END, BITS_CLEAR, BITS_WITHIN, LISTED, OWN_PID } kind;
+    unsigned argument;
+    const char *name, *text;
+    uint32_t bits;
+    const uint32_t *values;
+    size_t count;
+};
+
+#define NO_BITS(n, name, text, mask) {BITS_CLEAR, n, name, text, mask, NULL, 0}
+#define ONLY_BITS(n, name, text, mask) {BITS_WITHIN, n, name, text, mask, NULL, 0}
+#define ONE_OF(n, name, list) {LISTED, n, name, NULL, 0, list, sizeof list / sizeof *list}
+#define SELF(n, name) {OWN_PID, n, name, NULL, 0, NULL, 0}
+#define C(...) {__VA_ARGS__}
+#define ANY {{0}}
+
+enum when { ALWAYS, VOLUMES, NETWORK };
+
+static const struct rule {
+    int number;
+    const char *name;
+    enum when when;
+    struct condition conditions[CONDITIONS_MAX];
+    const char *purpose;
+} rules[] = {
+#define HOST_CALL(name, when, conditions, purpose) {__NR_##name, #name, when, conditions, purpose},
+#include "platform/host_calls.def"
+#undef HOST_CALL
+};
+
+static bool
+applies(const struct rule *r, const struct lockdown *l)
+{
+    return r->when == ALWAYS || (r->when == VOLUMES && l->volumes) || (r->when == NETWORK && l->network_host);
+}
+
+/* --- the program --- */
+
+static struct sock_filter program[FILTER_MAX];
+static unsigned length;
+
+static void
+emit(uint16_t code, uint32_t k, uint8_t on_true, uint8_t on_false)
+{
+    if (length < FILTER_MAX)
+        program[length] = (struct sock_filter){code, on_true, on_false, k};
+    length++; /* counted past the end: install refuses */
+}
+
+static void
+emit_load(size_t offset)
+{
+    emit(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void
+emit_kill(void)
+{
+    emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+}
+
+/* Falls through when the argument is among the values. */
+static void
+emit_listed(const uint32_t *values, size_t count, const uint32_t *more, size_t more_count)
+{
+    size_t all = count + more_count;
+
+    for (size_t i = 0; i < all; i++)
+        emit(BPF_JMP | BPF_JEQ | BPF_K, i < count ? values[i] : more[i - count], (uint8_t)(all - i), 0);
+    emit_kill();
+}
+
+static void
+emit_condition(const struct condition *c, const struct lockdown *l)
+{
+    const uint32_t pid = (uint32_t)getpid();
+
+    emit_load(offsetof(struct seccomp_data, args) + 8 * c->argument); /* its lower half */
+    switch (c->kind) {
+    case BITS_CLEAR:
+    case BITS_WITHIN:
+        emit(BPF_JMP | BPF_JSET | BPF_K, c->kind == BITS_CLEAR ? c->bits : ~c->bits, 0, 1);
+        emit_kill();
+        break;
+    case LISTED:
+        if (c->values == requests && l->network_host)
+            emit_listed(requests, c->count, network_requests, sizeof network_requests / sizeof *network_requests);
+        else
+            emit_listed(c->values, c->count, NULL, 0);
+        break;
+    case OWN_PID:
+        emit_listed(&pid, 1, NULL, 0);
+        break;
+    case END:
+        break;
+    }
+}
+
+static void
+emit_rule(const struct rule *r, const struct lockdown *l)
+{
+    unsigned start = length;
+
+    emit(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)r->number, 0, 0);
+    for (unsigned i = 0; i < CONDITIONS_MAX && r->conditions[i].kind != END; i++)
+        emit_condition(&r->conditions[i], l);
+    emit(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    if (start < FILTER_MAX)
+        program[start].jf = (uint8_t)(length - start - 1);
+}
+
+int
+filter_install(const struct lockdown *l)
+{
+    struct sock_fprog p = {.filter = program};
+
+    length = 0;
+    emit_load(offsetof(struct seccomp_data, arch));
+    emit(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+    emit_kill();
+    emit_load(offsetof(struct seccomp_data, nr)); /* those of x32 have a bit of their own: no rule is theirs */
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (applies(&rules[i], l))
+            emit_rule(&rules[i], l);
+    emit_kill();
+    if (length > FILTER_MAX)
+        return -E2BIG;
+    p.len = (unsigned short)length;
+    /* Without SPEC_ALLOW older kernels would slow all code down while a filter is there. */
+    if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &p) == 0)
+        return 0;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p, 0, 0) < 0 ? -errno : 0;
+}
+
+/* --- the list --- */
+
+static size_t
+put_values(char *text, size_t at, size_t size, const uint32_t *values, size_t count)
+{
+    for (size_t i = 0; i < count && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%#x", i ? " " : "", values[i]);
+    return at;
+}
+
+static size_t
+put_condition(char *text, size_t at, size_t size, const struct condition *c, const struct lockdown *l)
+{
+    const char *what = c->kind == BITS_CLEAR ? "without" : c->kind == BITS_WITHIN ? "only" : "one of";
+
+    at += (size_t)snprintf(text + at, size - at, "; %s %s ", c->name, c->kind == OWN_PID ? "its own" : what);
+    if (at < size && c->text)
+        at += (size_t)snprintf(text + at, size - at, "%s (%#x)", c->text, c->bits);
+    if (at < size && c->kind == LISTED)
+        at = put_values(text, at, size, c->values, c->count);
+    if (at < size && c->values == requests && l->network_host) {
+        text[at++] = ' ';
+        at = put_values(text, at, size, network_requests, sizeof network_requests / sizeof *network_requests);
+    }
+    return at;
+}
+
+void
+platform_filter_list(const struct lockdown *l, void (*put)(const char *line))
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const struct rule *r = &rules[i];
+        char text[1024];
+        size_t at;
+
+        if (!applies(r, l))
+            continue;
+        at = (size_t)snprintf(text, sizeof text, "%s", r->name);
+        for (unsigned k = 0; k < CONDITIONS_MAX && r->conditions[k].kind != END && at < sizeof text; k++)
+            at = put_condition(text, at, sizeof text, &r->conditions[k], l);
+        if (*r->purpose && at < sizeof text)
+            snprintf(text + at, sizeof text - at, "; %s", r->purpose);
+        put(text);
+    }
+}
