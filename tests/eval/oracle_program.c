@@ -155,7 +155,7 @@ static unsigned
 make_rounding(struct made m[2], uint64_t at)
 {
     static const uint8_t store[] = {0x41, 0xc7, 0x46, 0x7c}, load[] = {0x41, 0x0f, 0xae, 0x56, 0x7c};
-    uint32_t mxcsr = 0x1f80 | random_below(4) << 13 | random_below(2) << 15;
+    uint32_t mxcsr = 0x1f80 | random_below(4) << 13 | random_below(2) << 15 | random_below(2) << 6;
 
     memcpy(m[0].bytes, store, sizeof store);
     memcpy(m[0].bytes + sizeof store, &mxcsr, 4);
@@ -303,7 +303,6 @@ program_state(const struct program *p, struct state *s, uint8_t *window)
     memcpy(window, memory, WINDOW_SIZE);
     state_random(s);
     if (p->sequence) {
-        s->fx[24] &= 0xbf; /* no DAZ: see state_prepare() */
         if (program_portable)
             s->fx[25] &= 0x1f; /* to nearest */
     } else {
