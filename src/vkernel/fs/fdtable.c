@@ -58,7 +58,7 @@ fdtable_clone(struct fdtable *t)
     if (!n)
         return NULL;
     if (t->capacity && reserve(n, t->capacity - 1) < 0) {
-        free(n);
+        fdtable_put(n);
         return NULL;
     }
     for (int fd = 0; fd < t->capacity; fd++) {

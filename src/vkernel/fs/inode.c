@@ -54,7 +54,7 @@ anon_superblock(void)
 struct inode *
 inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
 {
-    struct inode *i = calloc(1, sizeof *i);
+    struct inode *i = sb ? calloc(1, sizeof *i) : NULL; /* a superblock made at first use may be missing */
 
     if (!i)
         return NULL;
