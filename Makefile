@@ -41,11 +41,16 @@ bench: artifact
 	bench/run.py --build $(BUILD)
 
 # Random sequences of instructions, on the processor and in every execution; FUZZ has the oracle's options (docs/testing.md).
-FUZZ ?= --sequences=1000000 --share 10 --seed time
+fuzz-insn: FUZZ ?= --sequences=1000000 --share 10 --seed time
 fuzz-insn: all
 	ninja -C $(BUILD) tests/eval/helpers.wasm
 	$(BUILD)/tests/eval/oracle --progress --executions evaluator,aot,v8 \
 	    --v8 tests/node.sh,tests/eval/v8/execution.mjs,$(BUILD)/tests/eval/helpers.wasm $(FUZZ)
+
+# Random programs of system calls on the sanitized vkernel; FUZZ has the driver's options (docs/testing.md).
+fuzz-syscalls: FUZZ ?= --calls 10000000 --seed time
+fuzz-syscalls: sanitized
+	fuzz/syscalls/run.sh $(BUILD)-san --corpus fuzz/corpus/syscalls --found $(BUILD)-san/found $(FUZZ)
 
 install: all
 	meson install -C $(BUILD)
@@ -53,4 +58,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps image artifact demo sanitized check check-long bench fuzz-insn install clean
+.PHONY: all deps image artifact demo sanitized check check-long bench fuzz-insn fuzz-syscalls install clean

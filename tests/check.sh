@@ -162,6 +162,7 @@ single sanitized-vkernel sanitized_vkernel
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
 script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build
+single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 120 --seed 1'
 single fuzzers fuzzers
 single demo tests/demo.sh "$artifact"
 

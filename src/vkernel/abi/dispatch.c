@@ -51,15 +51,20 @@ put_quoted(char *out, size_t size, uint64_t address, uint64_t limit)
     return at;
 }
 
+/* format: the argument's word in the table. */
 static size_t
-put_argument(char *out, size_t size, char kind, uint64_t v, uint64_t next)
+put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t next)
 {
-    switch (kind) {
+    switch (*format) {
     case 's':
         return v ? put_quoted(out, size, v, MAX_STRING_SHOWN) : (size_t)snprintf(out, size, "NULL");
     case 'b':
         return v ? put_quoted(out, size, v, next) : (size_t)snprintf(out, size, "NULL");
     case 'p':
+    case 'r':
+    case 'w':
+    case 'a':
+    case 'B':
         return v ? (size_t)snprintf(out, size, "%#llx", (unsigned long long)v) : (size_t)snprintf(out, size, "NULL");
     case 'x':
     case 'F':
@@ -68,12 +73,15 @@ put_argument(char *out, size_t size, char kind, uint64_t v, uint64_t next)
     case 'o':
         return (size_t)snprintf(out, size, "%#llo", (unsigned long long)v);
     case 'u':
+    case 'k':
         return (size_t)snprintf(out, size, "%u", (unsigned)v);
     case 'D':
         if ((int)v == -100)
             return (size_t)snprintf(out, size, "AT_FDCWD");
         return (size_t)snprintf(out, size, "%d", (int)v);
     case 'l':
+    case 'm':
+    case 'n':
         return (size_t)snprintf(out, size, "%lld", (long long)v);
     default:
         return (size_t)snprintf(out, size, "%d", (int)v);
@@ -84,6 +92,7 @@ static void
 trace_call(int64_t nr, const uint64_t a[6], char *out, size_t size)
 {
     const struct row *r = nr >= 0 && nr < TABLE_SIZE && table[nr].handler ? &table[nr] : NULL;
+    const char *format;
     size_t at;
 
     if (!r) {
@@ -92,10 +101,13 @@ trace_call(int64_t nr, const uint64_t a[6], char *out, size_t size)
         return;
     }
     at = (size_t)snprintf(out, size, "%s(", r->name);
-    for (unsigned i = 0; i < r->arity && r->format[i] && at + 80 < size; i++) {
+    format = r->format;
+    for (unsigned i = 0; i < r->arity && at + 80 < size; i++) {
         if (i)
             at += (size_t)snprintf(out + at, size - at, ", ");
-        at += put_argument(out + at, size - at, r->format[i], a[i], i < 5 ? a[i + 1] : 0);
+        at += put_argument(out + at, size - at, format, a[i], i < 5 ? a[i + 1] : 0);
+        format += strcspn(format, " ");
+        format += *format == ' ';
     }
     snprintf(out + at, size - at, ")");
 }

@@ -1,0 +1,349 @@
+/* The driver of the system-call fuzzer: makes programs, has them run, keeps those that reach new code, and makes
+ * findings small.
+ *
+ *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject PERCENT]
+ *                   [--plain] [--table] VKERNEL
+ *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz/syscalls/generate.h"
+#include "fuzz/syscalls/run.h"
+#include "fuzz/syscalls/table.h"
+
+enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_SECONDS = 10 };
+
+static struct {
+    unsigned seconds, inject;
+    uint64_t calls, seed;
+    const char *corpus, *keep, *found, *vkernel, *one;
+    char mode; /* r, p, s: --run, --print, --shrink */
+    bool plain, table;
+} options = {.inject = 15, .seed = 1, .found = "found"};
+
+static struct program *corpus[MAX_CORPUS];
+static unsigned corpus_count;
+static uint8_t seen[COVERAGE_SIZE];
+static unsigned covered;
+static char findings[MAX_FINDINGS][SIGNATURE_SIZE];
+static unsigned finding_count;
+static uint64_t total_calls, total_runs, cut_runs;
+
+/* How often an edge ran, in classes: a new class is new. */
+static uint8_t
+class_of(uint8_t n)
+{
+    return n == 0 ? 0 : n == 1 ? 1 : n == 2 ? 2 : n < 8 ? 4 : n < 32 ? 8 : n < 128 ? 16 : 32;
+}
+
+static bool
+new_coverage(const uint8_t *coverage)
+{
+    bool is_new = false;
+
+    for (unsigned i = 0; i < COVERAGE_SIZE; i++) {
+        uint8_t c = class_of(coverage[i]);
+
+        if (!(c & ~seen[i]))
+            continue;
+        covered += !seen[i];
+        seen[i] |= c;
+        is_new = true;
+    }
+    return is_new;
+}
+
+static void
+keep(const struct program *p)
+{
+    char path[300];
+
+    if (corpus_count == MAX_CORPUS)
+        return;
+    corpus[corpus_count] = malloc(sizeof *p);
+    if (!corpus[corpus_count])
+        return;
+    *corpus[corpus_count] = *p;
+    if (options.keep) {
+        snprintf(path, sizeof path, "%s/%llx-%u", options.keep, (unsigned long long)options.seed, corpus_count);
+        program_write(p, path);
+    }
+    corpus_count++;
+}
+
+static bool
+known(const char *signature)
+{
+    for (unsigned i = 0; i < finding_count; i++)
+        if (strcmp(findings[i], signature) == 0)
+            return true;
+    if (finding_count < MAX_FINDINGS)
+        strcpy(findings[finding_count++], signature);
+    return false;
+}
+
+static void
+copy_file(const char *from, const char *to)
+{
+    static char text[64 << 10];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+    size_t n = in ? fread(text, 1, sizeof text, in) : 0;
+
+    if (out)
+        fwrite(text, 1, n, out);
+    if (in)
+        fclose(in);
+    if (out)
+        fclose(out);
+}
+
+static void
+show_file(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    int c;
+
+    while (f && (c = fgetc(f)) != EOF)
+        putchar(c);
+    if (f)
+        fclose(f);
+}
+
+static void
+found(struct runner *r, const struct program *p, const struct outcome *o)
+{
+    static struct program small;
+    char path[300], log[300];
+    unsigned runs, number = finding_count;
+
+    if (known(o->signature))
+        return;
+    mkdir(options.found, 0755);
+    snprintf(log, sizeof log, "%s/%u.log", options.found, number);
+    copy_file(r->log, log);
+    small = *p;
+    snprintf(path, sizeof path, "%s/%u.whole", options.found, number);
+    program_write(&small, path);
+    runs = shrink(r, &small, o->signature);
+    snprintf(path, sizeof path, "%s/%u.program", options.found, number);
+    program_write(&small, path);
+    snprintf(path, sizeof path, "%s/%u.c", options.found, number);
+    print_program(&small, o->signature, path);
+    printf("found %u: %s (%u operations after %u runs): %s\n", number, o->signature, small.count, runs, path);
+    fflush(stdout);
+}
+
+static void
+run_one(struct runner *r, const struct program *p)
+{
+    struct outcome o = runner_run(r, p, total_runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1);
+
+    total_runs++;
+    if (o.ended)
+        total_calls += o.calls;
+    else
+        cut_runs++;
+    if (!o.finding && new_coverage(r->shared->coverage))
+        keep(p);
+    if (o.finding)
+        found(r, p, &o);
+}
+
+static void
+read_corpus(struct runner *r, const char *folder)
+{
+    static struct program p;
+    struct dirent **names;
+    char path[512];
+    int n = scandir(folder, &names, NULL, alphasort);
+
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
+        if (names[i]->d_name[0] != '.' && program_read(&p, path))
+            run_one(r, &p);
+        free(names[i]);
+    }
+    if (n >= 0)
+        free(names);
+}
+
+static void
+next_program(struct program *p)
+{
+    if (corpus_count == 0 || one_in(4)) {
+        generate(p);
+    } else {
+        /* Later ones reach what earlier ones did not: they are tried more often. */
+        unsigned at = one_in(2) ? random_below(corpus_count) : corpus_count - 1 - random_below(corpus_count / 4 + 1);
+
+        *p = *corpus[at];
+        p->fail_after = p->fail_every = 0;
+        mutate(p, corpus[random_below(corpus_count)]);
+    }
+    if (random_below(100) < options.inject) {
+        p->fail_after = 1 + random_below(one_in(2) ? 40 : 400);
+        p->fail_every = one_in(2) ? 0 : 1 + random_below(30);
+    }
+}
+
+static double
+now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+progress(double start)
+{
+    printf("%.0f s: %llu programs, %llu calls, %u not ended, coverage %u, corpus %u, findings %u\n", now() - start,
+           (unsigned long long)total_runs, (unsigned long long)total_calls, (unsigned)cut_runs, covered, corpus_count, finding_count);
+    fflush(stdout);
+}
+
+/* How often each call did something, and was refused. */
+static void
+print_table(const struct runner *r)
+{
+    for (unsigned i = 0; i < row_count; i++)
+        printf("%-20s %10u good %10u refused\n", rows[i].name, r->shared->results[rows[i].number].good,
+               r->shared->results[rows[i].number].bad);
+}
+
+static void
+loop(struct runner *r)
+{
+    static struct program p;
+    double start = now(), shown = start;
+
+    if (options.corpus)
+        read_corpus(r, options.corpus);
+    for (;;) {
+        double t = now();
+
+        if ((options.seconds && t - start >= options.seconds) || (options.calls && total_calls >= options.calls))
+            break;
+        if (t - shown >= PROGRESS_SECONDS) {
+            progress(start);
+            shown = t;
+        }
+        next_program(&p);
+        run_one(r, &p);
+    }
+    progress(start);
+    if (options.table)
+        print_table(r);
+}
+
+static int
+single(struct runner *r)
+{
+    static struct program p;
+    struct outcome o;
+    char note[SIGNATURE_SIZE + 20];
+
+    if (!program_read(&p, options.one)) {
+        fprintf(stderr, "fuzz_syscalls: %s is not a program\n", options.one);
+        return 2;
+    }
+    if (options.mode == 'p') {
+        print_program(&p, options.one, "-");
+        return 0;
+    }
+    o = runner_run(r, &p, true);
+    if (options.mode == 's' && o.finding) {
+        shrink(r, &p, o.signature);
+        snprintf(note, sizeof note, "%s", o.signature);
+        print_program(&p, note, "-");
+    } else {
+        show_file(r->log);
+        printf("%s: %llu calls\n", o.finding ? o.signature : o.ended ? "ended" : "cut off", (unsigned long long)r->shared->calls);
+    }
+    return o.finding;
+}
+
+static _Noreturn void
+usage(void)
+{
+    fprintf(stderr, "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
+                    "                     [--inject PERCENT] [--plain] [--table] [--run|--print|--shrink FILE] VKERNEL\n");
+    exit(2);
+}
+
+static void
+parse(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
+
+        if (a[0] != '-') {
+            options.vkernel = a;
+            continue;
+        }
+        if (strcmp(a, "--plain") == 0) {
+            options.plain = true;
+            continue;
+        }
+        if (strcmp(a, "--table") == 0) {
+            options.table = true;
+            continue;
+        }
+        i++;
+        if (strcmp(a, "--seconds") == 0)
+            options.seconds = (unsigned)atoi(v);
+        else if (strcmp(a, "--calls") == 0)
+            options.calls = strtoull(v, NULL, 10);
+        else if (strcmp(a, "--seed") == 0)
+            options.seed = strcmp(v, "time") == 0 ? (uint64_t)time(NULL) : strtoull(v, NULL, 10);
+        else if (strcmp(a, "--corpus") == 0)
+            options.corpus = v;
+        else if (strcmp(a, "--keep") == 0)
+            options.keep = v;
+        else if (strcmp(a, "--found") == 0)
+            options.found = v;
+        else if (strcmp(a, "--inject") == 0)
+            options.inject = (unsigned)atoi(v);
+        else if (strcmp(a, "--run") == 0 || strcmp(a, "--print") == 0 || strcmp(a, "--shrink") == 0)
+            options.mode = a[2], options.one = v;
+        else
+            usage();
+    }
+    if (!options.vkernel)
+        usage();
+}
+
+int
+main(int argc, char **argv)
+{
+    struct runner r = {.patience_ms = 8000};
+    char log[300];
+    int status = 0;
+
+    parse(argc, argv);
+    table_init();
+    random_seed(options.seed);
+    mkdir(options.found, 0755);
+    if (options.keep)
+        mkdir(options.keep, 0755);
+    snprintf(log, sizeof log, "%s/log-%d", options.found, (int)getpid());
+    r.vkernel = options.vkernel;
+    r.log = log;
+    if (!runner_start(&r))
+        return 2;
+    r.shared->plain = options.plain;
+    if (options.one)
+        status = single(&r);
+    else
+        printf("seed %llu\n", (unsigned long long)options.seed), loop(&r);
+    runner_stop(&r);
+    unlink(log);
+    return status || finding_count;
+}

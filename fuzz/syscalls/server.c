@@ -1,0 +1,290 @@
+/* Linked into a vkernel that is to be fuzzed. When the guest's process 1 asks for a program, the booted container becomes a
+ * server: for each program of the driver the whole host process is copied, so that each starts from the same container.
+ *
+ * Calls between files of the vkernel and to the C library go through here by the linker's --wrap (meson.build), so nothing
+ * in the vkernel knows of it. In the copy time is virtual: it runs eightfold, and where the container would sleep it jumps;
+ * whoever sleeps for ever is found at once. Preemption is drawn from the program's seed. Allocations and host calls fail
+ * where the program says. */
+#include "fuzz/syscalls/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/platform.h"
+#include "platform/sanitizer.h"
+#include "vkernel/mm/mm.h"
+
+enum { EXIT_DEADLOCK = 97, TIME_FACTOR = 8, LEAST_SLEEP_NS = 2000000 };
+
+static struct fuzz_shared *shared;
+static bool in_copy;
+static uint64_t random_state, failing_calls;
+static uint64_t clock_base, clock_jumped;
+
+int64_t __real_syscall_dispatch(int64_t nr, const uint64_t a[6]);
+int64_t __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6]);
+
+/* --- coverage --- */
+
+__attribute__((visibility("default"))) void
+__sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *end)
+{
+    static uint32_t number;
+
+    if (start == end || *start)
+        return;
+    while (start < end)
+        *start++ = ++number;
+}
+
+__attribute__((visibility("default"), no_sanitize("address", "undefined"))) void
+__sanitizer_cov_trace_pc_guard(uint32_t *guard)
+{
+    if (in_copy) {
+        uint8_t *c = &shared->coverage[*guard % COVERAGE_SIZE];
+
+        *c += *c != 255;
+    }
+}
+
+/* --- failures --- */
+
+static bool
+fails(void)
+{
+    const struct program *p;
+
+    if (!in_copy || platform_mode != PLATFORM_KERNEL)
+        return false;
+    p = &shared->program;
+    failing_calls++;
+    if (!p->fail_after || failing_calls < p->fail_after)
+        return false;
+    if (failing_calls != p->fail_after && (!p->fail_every || (failing_calls - p->fail_after) % p->fail_every))
+        return false;
+    shared->injected++;
+    return true;
+}
+
+#define MAY_FAIL(type, name, failure, error, parameters, arguments) \
+    type __real_##name parameters;                                  \
+    type __wrap_##name parameters;                                  \
+    type __wrap_##name parameters                                   \
+    {                                                               \
+        if (fails()) {                                              \
+            errno = error;                                          \
+            return failure;                                         \
+        }                                                           \
+        return __real_##name arguments;                             \
+    }
+
+MAY_FAIL(void *, malloc, NULL, ENOMEM, (size_t size), (size))
+MAY_FAIL(void *, calloc, NULL, ENOMEM, (size_t count, size_t size), (count, size))
+MAY_FAIL(void *, realloc, NULL, ENOMEM, (void *p, size_t size), (p, size))
+MAY_FAIL(char *, strdup, NULL, ENOMEM, (const char *s), (s))
+MAY_FAIL(char *, strndup, NULL, ENOMEM, (const char *s, size_t n), (s, n))
+MAY_FAIL(int, memfd_create, -1, EMFILE, (const char *name, unsigned flags), (name, flags))
+MAY_FAIL(int, ftruncate, -1, ENOSPC, (int fd, off_t size), (fd, size))
+MAY_FAIL(int, mprotect, -1, ENOMEM, (void *p, size_t size, int prot), (p, size, prot))
+MAY_FAIL(int, madvise, -1, EAGAIN, (void *p, size_t size, int advice), (p, size, advice))
+MAY_FAIL(void *, mmap, MAP_FAILED, ENOMEM, (void *p, size_t size, int prot, int flags, int fd, off_t at),
+         (p, size, prot, flags, fd, at))
+MAY_FAIL(ssize_t, pread, -1, EIO, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+MAY_FAIL(ssize_t, pwrite, -1, ENOSPC, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+
+/* --- time --- */
+
+uint64_t __real_platform_monotonic_ns(void);
+uint64_t __wrap_platform_monotonic_ns(void);
+uint64_t __real_platform_realtime_ns(void);
+uint64_t __wrap_platform_realtime_ns(void);
+int __real_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout);
+int __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout);
+
+static uint64_t
+clock_ahead(void)
+{
+    return in_copy && !shared->plain ? (__real_platform_monotonic_ns() - clock_base) * (TIME_FACTOR - 1) + clock_jumped : 0;
+}
+
+uint64_t
+__wrap_platform_monotonic_ns(void)
+{
+    return __real_platform_monotonic_ns() + clock_ahead();
+}
+
+uint64_t
+__wrap_platform_realtime_ns(void)
+{
+    return __real_platform_realtime_ns() + clock_ahead();
+}
+
+int
+__wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout)
+{
+    int n;
+
+    if (!in_copy || shared->plain || timeout == 0)
+        return __real_platform_idle(fds, count, timeout);
+    n = __real_platform_idle(fds, count, 0);
+    if (n != 0)
+        return n;
+    if (timeout == UINT64_MAX) {
+        static const char text[] = "fuzz: deadlock: every task sleeps, and no timer runs\n";
+
+        shared->deadlock = 1;
+        if (write(2, text, sizeof text - 1) < 0)
+            _exit(EXIT_DEADLOCK);
+        _exit(EXIT_DEADLOCK);
+    }
+    clock_jumped += timeout < LEAST_SLEEP_NS ? LEAST_SLEEP_NS : timeout;
+    return 0;
+}
+
+/* --- what a copied process must open anew --- */
+
+int __real_platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
+int __wrap_platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
+
+int
+__wrap_platform_dirty_pages(const void *at, size_t count, uint64_t *entries)
+{
+    static int fd;
+    static bool opened;
+    ssize_t n;
+
+    if (!in_copy)
+        return __real_platform_dirty_pages(at, count, entries);
+    if (!opened)
+        fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    opened = true;
+    n = __real_pread(fd, entries, count * sizeof *entries, (off_t)((uintptr_t)at / PAGE_SIZE * 8));
+    return n == (ssize_t)(count * sizeof *entries) ? 0 : -EIO;
+}
+
+/* --- the server --- */
+
+/* The driver asks a container that does not end where it is. */
+static void
+on_asked(int sig)
+{
+    (void)sig;
+#if PLATFORM_SANITIZED
+    static const char text[] = "fuzz: hang: the container does not end\n";
+
+    if (write(2, text, sizeof text - 1) > 0)
+        __sanitizer_print_stack_trace();
+#endif
+    _exit(98);
+}
+
+static void
+enter_copy(const struct itimerval *tick)
+{
+    struct sigaction sa = {.sa_handler = on_asked, .sa_flags = SA_ONSTACK};
+
+    sigaction(SIGPROF, &sa, NULL);
+    setitimer(ITIMER_REAL, tick, NULL);
+    clock_base = __real_platform_monotonic_ns();
+    random_state = shared->program.seed | 1;
+    in_copy = true;
+}
+
+static int64_t
+serve(const uint64_t a[6])
+{
+    char go;
+
+    if (!shared) {
+        void *p = __real_mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, SHARED_FD, 0);
+
+        if (p == MAP_FAILED)
+            return -ENOSYS;
+        shared = p;
+    }
+    for (;;) {
+        struct itimerval tick;
+        int status = 0;
+        pid_t child;
+
+        if (read(CONTROL_FD, &go, 1) != 1)
+            _exit(0);
+        getitimer(ITIMER_REAL, &tick);
+        child = fork();
+        if (child == 0) {
+            enter_copy(&tick);
+            return copy_to_guest(a[0], &shared->program, sizeof shared->program) < 0 ? -EFAULT : 0;
+        }
+        if (write(STATUS_FD, &child, sizeof child) != sizeof child)
+            _exit(0);
+        while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+            ;
+        if (write(STATUS_FD, &status, sizeof status) != sizeof status)
+            _exit(0);
+    }
+}
+
+static uint64_t
+next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+int64_t
+__wrap_syscall_dispatch(int64_t nr, const uint64_t a[6])
+{
+    int64_t result;
+
+    if (nr == SERVER_CALL && !in_copy)
+        return serve(a);
+    result = __real_syscall_dispatch(nr, a);
+    if (in_copy) {
+        shared->calls++;
+        if (nr >= 0 && nr <= SERVER_CALL && result >= 0)
+            shared->results[nr].good++;
+        else if (nr >= 0 && nr <= SERVER_CALL)
+            shared->results[nr].bad++;
+        if (!shared->plain && next_random() % 4 == 0)
+            platform_ticked = 1;
+    }
+    return result;
+}
+
+int __wrap_platform_lockdown(void);
+
+/* The server makes processes. */
+int
+__wrap_platform_lockdown(void)
+{
+    return 0;
+}
+
+_Noreturn void __real_container_exit(int status);
+_Noreturn void __wrap_container_exit(int status);
+
+_Noreturn void
+__wrap_container_exit(int status)
+{
+#if PLATFORM_SANITIZED
+    extern int __lsan_do_recoverable_leak_check(void);
+
+    if (in_copy && shared->check_leaks && __lsan_do_recoverable_leak_check())
+        _exit(96);
+#endif
+    if (in_copy)
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    __real_container_exit(status);
+}
