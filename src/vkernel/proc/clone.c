@@ -16,9 +16,16 @@
 
 #define CLONE_INTO_CGROUP_FLAG 0x200000000ull
 #define CLONE_CLEAR_SIGHAND_FLAG 0x100000000ull
+#define CLONE_NEWTIME_FLAG 0x80ull
 #define NAMESPACES                                                                                           \
     ((uint64_t)CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-     CLONE_NEWNET)
+     CLONE_NEWNET | CLONE_NEWTIME_FLAG)
+
+#ifndef CLONE_DETACHED
+#define CLONE_DETACHED 0x00400000
+#endif
+#define GUEST_TASK_SIZE 0x7ffffffff000ull
+enum { CAP_SYS_ADMIN_BIT = 21, CAP_CHECKPOINT_RESTORE_BIT = 40 };
 
 struct clone_args_kernel {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
@@ -135,18 +142,34 @@ sys_pidfd_send_signal(const uint64_t a[6])
 
 /* --- clone --- */
 
+/* The rules of copy_process and kernel_clone (Linux, kernel/fork.c), and what is not here: namespaces, and threads that share
+ * memory but neither descriptors nor working directory, which belong to the process. */
 static int64_t
-check_flags(uint64_t f)
+check_flags(const struct clone_args_kernel *c)
 {
-    if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
+    uint64_t f = c->flags;
+    bool thread = f & CLONE_THREAD;
+
+    if ((f & CLONE_PIDFD) && (f & CLONE_PARENT_SETTID) && c->pidfd == c->parent_tid)
         return -EINVAL;
-    if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
+    if ((f & CLONE_FS) && (f & (CLONE_NEWNS | CLONE_NEWUSER)))
         return -EINVAL;
-    if ((f & (CLONE_FS | CLONE_NEWNS)) == (CLONE_FS | CLONE_NEWNS))
+    if ((thread && !(f & CLONE_SIGHAND)) || ((f & CLONE_SIGHAND) && !(f & CLONE_VM)))
         return -EINVAL;
-    if ((f & CLONE_PIDFD) && (f & CLONE_THREAD))
+    /* A child of init's parent would be outside of the container. */
+    if ((f & CLONE_PARENT) && current_process() == init_process)
         return -EINVAL;
-    if (f & (NAMESPACES | CLONE_INTO_CGROUP_FLAG))
+    if (thread && (f & (CLONE_NEWUSER | CLONE_NEWPID)))
+        return -EINVAL;
+    if ((f & CLONE_PIDFD) && (f & (CLONE_THREAD | CLONE_DETACHED)))
+        return -EINVAL;
+    if (f & NAMESPACES)
+        return -EPERM;
+    if (thread && (f & (CLONE_FILES | CLONE_FS)) != (CLONE_FILES | CLONE_FS))
+        return -EINVAL;
+    if (f & CLONE_INTO_CGROUP_FLAG)
+        return -EBADF; /* no descriptor is one of a cgroup2 directory */
+    if ((f & CLONE_SETTLS) && c->tls >= GUEST_TASK_SIZE)
         return -EPERM;
     return 0;
 }
@@ -158,7 +181,14 @@ new_process(uint64_t flags, int exit_signal)
 
     if (!p)
         return NULL;
-    p->exit_signal = exit_signal;
+    if (flags & CLONE_SIGHAND) {
+        signal_actions_put(p->actions);
+        p->actions = signal_actions_get(parent->actions);
+    } else if (flags & CLONE_CLEAR_SIGHAND_FLAG) {
+        signal_exec(p);
+    }
+    p->exit_signal = flags & CLONE_PARENT ? parent->exit_signal : exit_signal;
+    p->parent = flags & CLONE_PARENT ? parent->parent : parent;
     p->mm = flags & CLONE_VM ? mm_get(parent->mm) : mm_fork(parent->mm);
     p->files = flags & CLONE_FILES ? fdtable_get(parent->files) : fdtable_clone(parent->files);
     p->fs = flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_clone(parent->fs);
@@ -172,63 +202,43 @@ new_process(uint64_t flags, int exit_signal)
         process_free(p);
         return NULL;
     }
-    if (flags & CLONE_CLEAR_SIGHAND_FLAG)
-        signal_exec(p);
-    p->parent = flags & CLONE_PARENT ? parent->parent : parent;
-    if (flags & CLONE_PARENT)
-        p->exit_signal = parent->exit_signal;
     return p;
 }
 
-static void
-wait_for_vfork(struct wait_queue *q, struct process *child, int pid)
+/* The counts are the task's that is made and the caller's. */
+static struct vfork_wait *
+vfork_new(void)
 {
-    while (process_find(pid) == child && child->vfork_waiter == q)
-        if (wait_on_killable(q, WAIT_FOREVER) < 0)
-            break;
-    if (process_find(pid) == child && child->vfork_waiter == q)
-        child->vfork_waiter = NULL;
+    struct vfork_wait *w = calloc(1, sizeof *w);
+
+    if (w) {
+        w->references = 2;
+        wait_queue_init(&w->queue);
+    }
+    return w;
 }
 
+/* The id for the new task, or an error. Wanted: 0, or what clone3 asks for (Linux, alloc_pid). */
 static int64_t
-do_clone(const struct clone_args_kernel *c)
+new_id(int wanted)
 {
-    struct task *self = sched_current, *t;
-    struct process *p = self->process;
+    if (wanted == 0)
+        return proc_allocate_id();
+    if (wanted < 1 || wanted >= PROC_PID_MAX)
+        return -EINVAL;
+    if (!capable(CAP_SYS_ADMIN_BIT) && !capable(CAP_CHECKPOINT_RESTORE_BIT))
+        return -EPERM;
+    return proc_take_id(wanted);
+}
+
+/* What the new task has of the caller's registers and settings. */
+static void
+inherit(struct task *t, const struct clone_args_kernel *c)
+{
+    const struct task *self = sched_current;
     uint64_t flags = c->flags;
-    struct wait_queue vfork_queue;
-    int64_t id = check_flags(flags);
-    int pidfd = -1, tid;
 
-    if (id < 0)
-        return id;
-    if (!(flags & CLONE_THREAD)) {
-        p = new_process(flags, (int)c->exit_signal);
-        if (!p)
-            return -ENOMEM;
-    }
-    t = task_new(p);
-    id = t ? proc_allocate_id() : -EAGAIN;
-    if (id < 0)
-        goto fail;
-    tid = (int)id;
-    if (!(flags & CLONE_THREAD))
-        p->pid = tid;
-    if (flags & CLONE_PIDFD) {
-        pidfd = pidfd_install(p, 0);
-        id = pidfd < 0 ? pidfd : copy_to_guest(c->pidfd, &pidfd, sizeof pidfd);
-        if (id < 0)
-            goto fail;
-    }
-    if ((flags & CLONE_PARENT_SETTID) && copy_to_guest(c->parent_tid, &tid, sizeof tid) < 0) {
-        id = -EFAULT;
-        goto fail;
-    }
-
-    t->tid = tid;
-    t->blocked = self->blocked;
-    if (self->restore_blocked)
-        t->blocked = self->saved_blocked;
+    t->blocked = self->restore_blocked ? self->saved_blocked : self->blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
     t->policy = self->policy;
     t->priority = self->priority;
@@ -249,7 +259,50 @@ do_clone(const struct clone_args_kernel *c)
         t->altstack_size = self->altstack_size;
         t->altstack_flags = self->altstack_flags;
     }
-    if (!(flags & CLONE_THREAD)) {
+}
+
+static int64_t
+do_clone(const struct clone_args_kernel *c)
+{
+    struct task *self = sched_current, *t = NULL;
+    struct process *p = self->process;
+    uint64_t flags = c->flags;
+    bool thread = flags & CLONE_THREAD;
+    struct vfork_wait *vfork = NULL;
+    int64_t id = check_flags(c);
+    int pidfd = -1, tid;
+
+    if (id < 0)
+        return id;
+    if (!thread) {
+        p = new_process(flags, (int)c->exit_signal);
+        if (!p)
+            return -ENOMEM;
+    }
+    t = task_new(p);
+    id = t ? new_id(c->set_tid_size ? (int)c->set_tid : 0) : -EAGAIN;
+    if (id < 0)
+        goto fail;
+    tid = (int)id;
+    if (!thread)
+        p->pid = tid;
+    if ((flags & CLONE_VFORK) && !(vfork = vfork_new())) {
+        id = -ENOMEM;
+        goto fail;
+    }
+    if (flags & CLONE_PIDFD) {
+        pidfd = pidfd_install(p, 0);
+        id = pidfd < 0 ? pidfd : copy_to_guest(c->pidfd, &pidfd, sizeof pidfd);
+        if (id < 0)
+            goto fail;
+    }
+    if (flags & CLONE_PARENT_SETTID)
+        (void)copy_to_guest(c->parent_tid, &tid, sizeof tid); /* Linux asks for no success, either */
+
+    t->tid = tid;
+    t->vfork = vfork;
+    inherit(t, c);
+    if (!thread) {
         p->leader = t;
         list_append(&process_list, &p->all);
         list_append(&p->parent->children, &p->sibling);
@@ -257,22 +310,25 @@ do_clone(const struct clone_args_kernel *c)
     list_append(&p->threads, &t->thread_link);
     p->thread_count++;
     list_append(&task_list, &t->all_tasks);
-    if (flags & CLONE_VFORK) {
-        wait_queue_init(&vfork_queue);
-        p->vfork_waiter = &vfork_queue;
-    }
     sched_add(t);
-    if (flags & CLONE_VFORK)
-        wait_for_vfork(&vfork_queue, p, tid);
+    if (vfork) {
+        while (!vfork->done)
+            if (wait_on_killable(&vfork->queue, WAIT_FOREVER) < 0)
+                break;
+        vfork_put(vfork);
+    }
     return tid;
 
 fail:
+    free(vfork);
+    if (pidfd >= 0)
+        fd_close(pidfd);
     if (t) {
         t->process = self->process; /* task_free looks at it */
         platform_fiber_free(t->fiber);
         task_free(t);
     }
-    if (!(flags & CLONE_THREAD)) {
+    if (!thread) {
         mm_put(p->mm);
         fdtable_put(p->files);
         fs_context_put(p->fs);
@@ -305,11 +361,37 @@ sys_clone(const uint64_t a[6])
         .pidfd = a[2], .child_tid = a[3], .tls = a[4],
     };
 
-    if (c.exit_signal > 64)
-        return -EINVAL;
-    if ((c.flags & CLONE_PIDFD) && (c.flags & CLONE_PARENT_SETTID))
-        return -EINVAL;
     return do_clone(&c);
+}
+
+/* The rules of copy_clone_args_from_user and clone3_args_valid (Linux, kernel/fork.c). */
+static int64_t
+check_clone3(struct clone_args_kernel *c, uint64_t size)
+{
+    enum { MAX_LEVEL = 32, SIZE_V2 = 88 };
+    int32_t wanted;
+
+    if (c->set_tid_size > MAX_LEVEL || !c->set_tid != !c->set_tid_size || c->exit_signal > 64)
+        return -EINVAL;
+    if ((c->flags & CLONE_INTO_CGROUP_FLAG) && (c->cgroup > INT32_MAX || size < SIZE_V2))
+        return -EINVAL;
+    if ((c->flags & ~(0xffffffffull | CLONE_CLEAR_SIGHAND_FLAG | CLONE_INTO_CGROUP_FLAG)) ||
+        (c->flags & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME_FLAG))))
+        return -EINVAL;
+    if ((c->flags & CLONE_SIGHAND) && (c->flags & CLONE_CLEAR_SIGHAND_FLAG))
+        return -EINVAL;
+    if ((c->flags & (CLONE_THREAD | CLONE_PARENT)) && c->exit_signal)
+        return -EINVAL;
+    if (!c->stack != !c->stack_size || c->stack >= GUEST_TASK_SIZE || c->stack_size > GUEST_TASK_SIZE - c->stack)
+        return -EINVAL;
+    if (c->set_tid_size) {
+        if (copy_from_guest(&wanted, c->set_tid, sizeof wanted) < 0)
+            return -EFAULT;
+        if (c->set_tid_size > 1 || wanted == 0) /* one pid namespace */
+            return -EINVAL;
+        c->set_tid = (uint64_t)(int64_t)wanted;
+    }
+    return 0;
 }
 
 int64_t
@@ -319,6 +401,7 @@ sys_clone3(const uint64_t a[6])
     struct clone_args_kernel c = {0};
     uint64_t size = a[1];
     uint8_t extra;
+    int64_t r;
 
     if (size > SIZE_MAX_ACCEPTED)
         return -E2BIG;
@@ -332,13 +415,11 @@ sys_clone3(const uint64_t a[6])
         if (extra)
             return -E2BIG;
     }
-    if (c.exit_signal > 64 || (c.flags & 0xff) || (c.stack == 0) != (c.stack_size == 0) || c.set_tid_size)
-        return -EINVAL;
-    if ((c.flags & (CLONE_THREAD | CLONE_PARENT)) && c.exit_signal)
-        return -EINVAL;
-    return do_clone(&c);
+    r = check_clone3(&c, size);
+    return r < 0 ? r : do_clone(&c);
 }
 
+/* As unshare_fd and the rest of ksys_unshare; sharing of descriptors and directory among threads is not to be undone here. */
 int64_t
 sys_unshare(const uint64_t a[6])
 {
@@ -346,7 +427,13 @@ sys_unshare(const uint64_t a[6])
 
     if (a[0] & NAMESPACES)
         return -EPERM;
-    if (a[0] & ~(uint64_t)(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM))
+    if (a[0] & ~(uint64_t)(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
+        return -EINVAL;
+    if (p->thread_count > 1 && (a[0] & ~(uint64_t)CLONE_SYSVSEM))
+        return -EINVAL;
+    if ((a[0] & (CLONE_SIGHAND | CLONE_VM)) && !signal_actions_own(p))
+        return -EINVAL;
+    if ((a[0] & CLONE_VM) && p->mm->refs > 1)
         return -EINVAL;
     if (a[0] & CLONE_FILES) {
         struct fdtable *t = fdtable_clone(p->files);

@@ -12,6 +12,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/proc_internal.h"
@@ -558,7 +559,6 @@ commit(struct exec *x)
     struct process *p = t->process;
     struct mm *old;
 
-    kill_other_threads();
     mm_release(t);
     old = p->mm;
     p->mm = x->mm;
@@ -604,9 +604,18 @@ exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
     x->argv = argv;
     x->envp = envp;
     r = prepare(x, dirfd, path, flags);
+    /* What was shared with another process by CLONE_FILES or CLONE_SIGHAND stays the other's. */
+    if (r == 0)
+        r = fdtable_unshare();
+    if (r == 0)
+        r = signal_actions_unshare(current_process());
     if (r < 0) {
         exec_fini(x);
         return r;
+    }
+    if (!kill_other_threads()) {
+        exec_fini(x);
+        task_exit(current_process()->exit_status);
     }
     commit(x);
     exec_fini(x);

@@ -17,6 +17,13 @@
 void tty_session_ended(struct process *p) __attribute__((weak));
 
 void
+vfork_put(struct vfork_wait *w)
+{
+    if (--w->references == 0)
+        free(w);
+}
+
+void
 mm_release(struct task *t)
 {
     struct process *p = t->process;
@@ -29,11 +36,13 @@ mm_release(struct task *t)
             futex_wake_address(t->clear_child_tid, 1);
         t->clear_child_tid = 0;
     }
-    if (p->vfork_waiter) {
-        struct wait_queue *q = p->vfork_waiter;
+    if (t->vfork) {
+        struct vfork_wait *w = t->vfork;
 
-        p->vfork_waiter = NULL;
-        wait_queue_wake(q);
+        t->vfork = NULL;
+        w->done = true;
+        wait_queue_wake(&w->queue);
+        vfork_put(w);
     }
 }
 
@@ -189,13 +198,15 @@ process_kill(struct process *p)
     wait_queue_wake(&p->stop_queue);
 }
 
-void
+bool
 kill_other_threads(void)
 {
     struct task *self = sched_current;
     struct process *p = self->process;
 
     might_sleep();
+    if (p->group_exit || self->kill_me)
+        return false; /* another thread was first */
     LIST_EACH(l, &p->threads) {
         struct task *t = list_entry(l, struct task, thread_link);
 
@@ -210,9 +221,10 @@ kill_other_threads(void)
             break;
     p->exec_by = NULL;
     if (p->group_exit || self->kill_me)
-        task_exit(p->exit_status);
+        return false;
     self->tid = p->pid;
     p->leader = self;
+    return true;
 }
 
 int64_t

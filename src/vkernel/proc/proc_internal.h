@@ -19,6 +19,14 @@ struct fault_record {
     bool returned;         /* by sigreturn from that frame */
 };
 
+/* Between a task that was made with CLONE_VFORK and the one that waits until it leaves its memory (exec, exit). Either may
+ * be gone first: both count. */
+struct vfork_wait {
+    unsigned references;
+    bool done;
+    struct wait_queue queue;
+};
+
 /* Values of task.base's jump. */
 enum { JUMP_RESTART = 1, JUMP_FAULT };
 
@@ -65,15 +73,19 @@ void task_free(struct task *t);
 extern struct list task_list, process_list;
 void proc_check_cpu_timers(struct process *p);
 void proc_host_signal(int sig);
+enum { PROC_PID_MAX = 4194304 };
 int64_t proc_allocate_id(void);
+int64_t proc_take_id(int id); /* this one; -EEXIST */
 
 /* --- exit.c --- */
 _Noreturn void task_exit(int status);    /* this thread; the process too when it is the last */
 _Noreturn void group_exit(int status);   /* wait status */
 void process_kill(struct process *p);    /* from outside, init too */
-void kill_other_threads(void);           /* for exec: returns when alone */
-void mm_release(struct task *t);         /* clear_child_tid, robust list, vfork parent */
+bool kill_other_threads(void);           /* for exec: true when alone; false: this one must leave, too */
+void mm_release(struct task *t);         /* clear_child_tid, robust list, who waits for a vfork */
 _Noreturn void container_exit(int status);
+
+void vfork_put(struct vfork_wait *w);
 
 /* --- exec.c --- */
 int exec_file(int dirfd, const char *path, int flags, char **argv, char **envp);
@@ -109,6 +121,11 @@ void signal_exec(struct process *p); /* handlers to default */
 void signal_child_changed(struct process *child, int code, int status);
 bool signal_work(const struct task *t); /* anything to do at the edge? */
 struct signal_action *signal_actions_new(const struct signal_action *from);
+struct signal_action *signal_actions_get(struct signal_action *a);
+void signal_actions_put(struct signal_action *a);
+bool signal_actions_own(const struct process *p); /* nobody shares them */
+int signal_actions_unshare(struct process *p);    /* of its own from here on */
+void signal_discard(struct process *p, uint64_t mask); /* what is pending of these, of all its threads */
 int signal_check_permission(struct process *target, int sig);
 void timers_exec(struct process *p);
 void timers_exit(struct process *p);

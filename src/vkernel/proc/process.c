@@ -10,7 +10,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 
-enum { PID_MAX = 4194304, PID_WRAP = 300, MAX_TASKS = 32768 };
+enum { PID_WRAP = 300, MAX_TASKS = 32768 };
 
 struct list process_list = {&process_list, &process_list}, task_list = {&task_list, &task_list};
 struct process *init_process;
@@ -66,9 +66,17 @@ proc_allocate_id(void)
     if (task_count >= MAX_TASKS)
         return -EAGAIN;
     do
-        last_id = last_id + 1 >= PID_MAX ? PID_WRAP : last_id + 1;
+        last_id = last_id + 1 >= PROC_PID_MAX ? PID_WRAP : last_id + 1;
     while (last_id >= PID_WRAP && id_used(last_id));
     return last_id;
+}
+
+int64_t
+proc_take_id(int id)
+{
+    if (task_count >= MAX_TASKS)
+        return -EAGAIN;
+    return id_used(id) ? -EEXIST : id;
 }
 
 struct process *
@@ -124,7 +132,7 @@ process_free(struct process *p)
     wait_queue_fini(&p->wait_child);
     wait_queue_fini(&p->stop_queue);
     signal_flush(&p->pending, &p->pending_set);
-    free(p->actions);
+    signal_actions_put(p->actions);
     free(p->exe_path);
     if (p->exe)
         file_put(p->exe);

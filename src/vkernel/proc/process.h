@@ -62,7 +62,7 @@ struct process {
     int pdeath_signal;
     uint32_t personality;
     int nice;
-    struct signal_action *actions;  /* [65], owned */
+    struct signal_action *actions;  /* [65], counted: CLONE_SIGHAND shares */
     uint64_t pending_set;
     struct list pending;            /* struct signal_entry */
     bool stop_report, continue_report; /* for waitpid WUNTRACED / WCONTINUED */
@@ -74,7 +74,6 @@ struct process {
     uint64_t itimer_virtual[2][2];  /* VIRTUAL, PROF: expiry in cpu_ns (0 off), interval */
     struct list posix_timers;
     int next_timer_id;
-    struct wait_queue *vfork_waiter;
     uint64_t securebits;
     uint64_t cap_ambient;
     uint64_t minor_faults, voluntary, involuntary;
@@ -111,9 +110,12 @@ struct task {
     int64_t (*restart)(struct task *t);
     uint64_t restart_args[4];
     uint64_t clear_child_tid, set_child_tid;
+    struct vfork_wait *vfork;    /* somebody may wait until this task leaves its memory; counted */
     uint64_t robust_list, robust_size;
     int strace_nr;
     bool kill_me;                /* leaves at its next check (exec by a sibling) */
+    bool evaluate_next;          /* compiled code found no entry for rip, or refused (ir_assumption): a step there first */
+    uint64_t fault_err, fault_trapno, fault_cr2; /* of its last fault: for the signal frame */
 };
 
 static inline struct process *

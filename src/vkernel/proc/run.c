@@ -29,8 +29,6 @@ extern const void *const ingot_table[] __attribute__((weak));
 
 bool stress_unwind, stress_budget, stress_evaluate;
 
-static bool evaluate_next; /* compiled code found no entry for it, or refused (ir_assumption): a step there first */
-
 void kernel_syscall_c(uint64_t next);
 void kernel_poll_c(uint64_t pc);
 void kernel_enter_c(uint64_t link);
@@ -186,9 +184,10 @@ leave_compiled(enum lockstep_end how, uint64_t detail)
 static void
 run_step(void)
 {
-    const void *code = evaluate_next ? NULL : compiled_entry(x86_cpu_tls.rip);
+    struct task *t = sched_current;
+    const void *code = t->evaluate_next ? NULL : compiled_entry(x86_cpu_tls.rip);
 
-    evaluate_next = false;
+    t->evaluate_next = false;
     if (!code) {
         evaluate();
         return;
@@ -350,7 +349,7 @@ kernel_enter_c(uint64_t link)
 
     cpu->rip = cpu->tmp[0];
     leave_compiled(LOCKSTEP_AT, 0);
-    evaluate_next = true;
+    sched_current->evaluate_next = true;
     /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
     if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
         !run_nested(link, rsp + 8))

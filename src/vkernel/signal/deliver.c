@@ -57,11 +57,6 @@ struct fxsave_area {
 };
 _Static_assert(sizeof(struct fxsave_area) == FXSAVE_SIZE, "FXSAVE area");
 
-/* Of the last fault of the current task: for the frame. */
-static struct {
-    uint64_t err, trapno, cr2;
-} last_fault;
-
 /* --- floating point state --- */
 
 static void
@@ -152,7 +147,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
         .rbx = cpu->gpr[X86_RBX], .rdx = cpu->gpr[X86_RDX], .rax = cpu->gpr[X86_RAX],
         .rcx = cpu->gpr[X86_RCX], .rsp = cpu->gpr[X86_RSP], .rip = cpu->rip,
         .rflags = x86_cpu_rflags(cpu), .cs = USER_CS, .ss = USER_SS,
-        .err = last_fault.err, .trapno = last_fault.trapno, .cr2 = last_fault.cr2,
+        .err = t->fault_err, .trapno = t->fault_trapno, .cr2 = t->fault_cr2,
         .oldmask = mask, .fpstate = fx_at,
     };
     frame.sigmask = mask;
@@ -271,17 +266,17 @@ force(int sig, int code, uint64_t address)
 void
 signal_force(int sig, int code, uint64_t address, int trapno)
 {
-    last_fault.trapno = (uint64_t)trapno;
-    last_fault.cr2 = last_fault.err = 0;
+    sched_current->fault_trapno = (uint64_t)trapno;
+    sched_current->fault_cr2 = sched_current->fault_err = 0;
     force(sig, code, address);
 }
 
 void
 signal_force_page_fault(int sig, int code, uint64_t address, unsigned err)
 {
-    last_fault.trapno = 14;
-    last_fault.cr2 = address;
-    last_fault.err = err;
+    sched_current->fault_trapno = 14;
+    sched_current->fault_cr2 = address;
+    sched_current->fault_err = err;
     force(sig, code, address);
 }
 
@@ -468,7 +463,7 @@ signal_deliver(int nr)
         }
         run_handler(t, sig, &info, nr);
         nr = -1;
-        last_fault.err = last_fault.trapno = last_fault.cr2 = 0;
+        t->fault_err = t->fault_trapno = t->fault_cr2 = 0;
     }
     if (nr >= 0 && is_restart((int64_t)x86_this_cpu()->gpr[X86_RAX])) {
         if (t->restore_blocked) {

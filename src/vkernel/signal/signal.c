@@ -14,14 +14,39 @@ enum { SIGNALS = 64, MAX_QUEUED = 8192, CAP_KILL_BIT = 5 };
 struct wait_queue signalfd_queue;
 static unsigned queued_entries;
 
+/* What CLONE_SIGHAND shares. */
+struct shared_actions {
+    struct signal_action action[SIGNALS + 1];
+    unsigned references;
+};
+
 struct signal_action *
 signal_actions_new(const struct signal_action *from)
 {
-    struct signal_action *a = calloc(SIGNALS + 1, sizeof *a);
+    struct shared_actions *s = calloc(1, sizeof *s);
 
-    if (a && from)
-        memcpy(a, from, (SIGNALS + 1) * sizeof *a);
+    if (!s)
+        return NULL;
+    s->references = 1;
+    if (from)
+        memcpy(s->action, from, sizeof s->action);
+    return s->action;
+}
+
+struct signal_action *
+signal_actions_get(struct signal_action *a)
+{
+    list_entry(a, struct shared_actions, action)->references++;
     return a;
+}
+
+void
+signal_actions_put(struct signal_action *a)
+{
+    struct shared_actions *s = list_entry(a, struct shared_actions, action);
+
+    if (--s->references == 0)
+        free(s);
 }
 
 void
@@ -59,6 +84,38 @@ flush_set(struct list *pending, uint64_t *set, uint64_t mask)
             signal_entry_free(e);
     }
     *set &= ~mask;
+}
+
+void
+signal_discard(struct process *p, uint64_t mask)
+{
+    flush_set(&p->pending, &p->pending_set, mask);
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        flush_set(&t->pending, &t->pending_set, mask);
+    }
+}
+
+bool
+signal_actions_own(const struct process *p)
+{
+    return list_entry(p->actions, struct shared_actions, action)->references == 1;
+}
+
+int
+signal_actions_unshare(struct process *p)
+{
+    struct signal_action *own;
+
+    if (signal_actions_own(p))
+        return 0;
+    own = signal_actions_new(p->actions);
+    if (!own)
+        return -ENOMEM;
+    signal_actions_put(p->actions);
+    p->actions = own;
+    return 0;
 }
 
 void
@@ -165,12 +222,7 @@ cancel_opposites(struct process *p, int sig)
 
     if (!cancel)
         return;
-    flush_set(&p->pending, &p->pending_set, cancel);
-    LIST_EACH(l, &p->threads) {
-        struct task *t = list_entry(l, struct task, thread_link);
-
-        flush_set(&t->pending, &t->pending_set, cancel);
-    }
+    signal_discard(p, cancel);
     if (sig == SIGCONT)
         continue_process(p);
 }
@@ -311,7 +363,7 @@ signal_child_changed(struct process *child, int code, int status)
     siginfo_t info = {.si_signo = SIGCHLD, .si_code = code};
     int sig = code == CLD_STOPPED || code == CLD_CONTINUED ? SIGCHLD : child->exit_signal;
 
-    if (!parent || sig == 0)
+    if (!parent || sig == 0 || sig > SIGNALS) /* clone takes any byte */
         return;
     if ((code == CLD_STOPPED || code == CLD_CONTINUED) && (parent->actions[SIGCHLD].flags & SA_NOCLDSTOP))
         return;

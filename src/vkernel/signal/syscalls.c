@@ -41,12 +41,8 @@ sys_rt_sigaction(const uint64_t a[6])
     *slot = act;
     /* Pending signals that are ignored now are dropped (POSIX). */
     if (act.handler == (uint64_t)(uintptr_t)SIG_IGN ||
-        (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH))) {
-        siginfo_t info;
-
-        while (p->pending_set & SIGNAL_BIT(sig))
-            signal_take(sched_current, SIGNAL_BIT(sig), &info);
-    }
+        (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH)))
+        signal_discard(p, SIGNAL_BIT(sig));
     return 0;
 }
 
