@@ -308,6 +308,8 @@ set_user(const char *spec, char **home)
     if (name && !group)
         add_groups(c, name);
     c->uid = c->euid = c->suid = c->fsuid = uid;
+    if (process_set_user(current_process(), uid) < 0)
+        platform_die("out of memory");
     if (uid != 0)
         c->cap_effective = c->cap_permitted = 0;
     free(copy);

@@ -280,6 +280,12 @@ do_clone(const struct clone_args_kernel *c)
             return -ENOMEM;
     }
     t = task_new(p);
+    if (t && thread)
+        task_charge(t);
+    if (process_limit_reached(p)) {
+        id = -EAGAIN;
+        goto fail;
+    }
     id = t ? new_id(c->set_tid_size ? (int)c->set_tid : 0) : -EAGAIN;
     if (id < 0)
         goto fail;
@@ -324,6 +330,7 @@ fail:
     if (pidfd >= 0)
         fd_close(pidfd);
     if (t) {
+        task_uncharge(t);
         t->process = self->process; /* task_free looks at it */
         platform_fiber_free(t->fiber);
         task_free(t);

@@ -603,7 +603,11 @@ exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
     }
     x->argv = argv;
     x->envp = envp;
-    r = prepare(x, dirfd, path, flags);
+    /* A setuid beyond RLIMIT_NPROC succeeds, as too few programs look; the exec after it does not. */
+    r = current_process()->over_limit && process_limit_reached(current_process()) ? -EAGAIN : 0;
+    current_process()->over_limit = r < 0;
+    if (r == 0)
+        r = prepare(x, dirfd, path, flags);
     /* What was shared with another process by CLONE_FILES or CLONE_SIGHAND stays the other's. */
     if (r == 0)
         r = fdtable_unshare();

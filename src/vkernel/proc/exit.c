@@ -164,6 +164,7 @@ task_exit(int status)
             p->exit_status = status;
         process_exit(p);
     }
+    cpu_timers_end(&t->cpu_timers);
     list_remove(&t->all_tasks);
     sched_exit();
 }
@@ -224,6 +225,7 @@ kill_other_threads(void)
         return false;
     self->tid = p->pid;
     p->leader = self;
+    task_uncharge(self); /* it is the first now, for which the process is counted */
     return true;
 }
 

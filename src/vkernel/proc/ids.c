@@ -128,21 +128,30 @@ sys_setsid(const uint64_t a[6])
 /* --- users --- */
 
 /* Capabilities follow the uids (capabilities(7), "Effect of user ID changes"). */
-static void
-uids_changed(uint32_t old_uid, uint32_t old_euid, uint32_t old_suid)
+static int
+uids_changed(const struct creds *old)
 {
     struct creds *c = creds();
-    bool had_root = old_uid == 0 || old_euid == 0 || old_suid == 0;
+    struct process *p = current_process();
+    bool had_root = old->uid == 0 || old->euid == 0 || old->suid == 0;
     bool has_root = c->uid == 0 || c->euid == 0 || c->suid == 0;
 
-    if (had_root && !has_root && !current_process()->keep_caps)
+    if (c->uid != old->uid) {
+        if (process_set_user(p, c->uid) < 0) {
+            *c = *old;
+            return -EAGAIN;
+        }
+        p->over_limit = c->uid != 0 && user_count(p->user, USER_TASKS) > p->rlimits[RLIMIT_NPROC].rlim_cur;
+    }
+    if (had_root && !has_root && !p->keep_caps)
         c->cap_permitted = c->cap_effective = 0;
-    if (old_euid == 0 && c->euid != 0)
+    if (old->euid == 0 && c->euid != 0)
         c->cap_effective = 0;
-    if (old_euid != 0 && c->euid == 0)
+    if (old->euid != 0 && c->euid == 0)
         c->cap_effective = c->cap_permitted;
-    if (!current_process()->keep_caps && had_root && !has_root)
-        current_process()->cap_ambient = 0;
+    if (!p->keep_caps && had_root && !has_root)
+        p->cap_ambient = 0;
+    return 0;
 }
 
 static bool
@@ -177,8 +186,7 @@ sys_setresuid(const uint64_t a[6])
     if ((int)a[2] != KEEP)
         c->suid = (uint32_t)a[2];
     c->fsuid = c->euid;
-    uids_changed(old.uid, old.euid, old.suid);
-    return 0;
+    return uids_changed(&old);
 }
 
 int64_t
@@ -199,8 +207,7 @@ sys_setreuid(const uint64_t a[6])
     if ((int)a[0] != KEEP || ((int)a[1] != KEEP && euid != old.uid))
         c->suid = c->euid;
     c->fsuid = c->euid;
-    uids_changed(old.uid, old.euid, old.suid);
-    return 0;
+    return uids_changed(&old);
 }
 
 int64_t
@@ -216,8 +223,7 @@ sys_setuid(const uint64_t a[6])
     else if (id != c->uid && id != c->suid)
         return -EPERM;
     c->euid = c->fsuid = id;
-    uids_changed(old.uid, old.euid, old.suid);
-    return 0;
+    return uids_changed(&old);
 }
 
 int64_t

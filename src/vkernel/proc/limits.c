@@ -37,6 +37,8 @@ set_limit(struct process *p, unsigned which, const struct rlimit *r)
     if (r->rlim_max > p->rlimits[which].rlim_max && !capable(CAP_SYS_RESOURCE_BIT))
         return -EPERM;
     p->rlimits[which] = *r;
+    if (which == RLIMIT_CPU)
+        cpu_timers_changed(p);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #define VKERNEL_PROC_INTERNAL_H
 
 #include "vkernel/proc/process.h"
+#include "vkernel/proc/users.h"
 
 /* A nested run inside compiled code: it is over when the guest is back at pc with this stack pointer. */
 struct run_frame {
@@ -70,12 +71,17 @@ struct process *process_new(struct process *parent); /* not yet visible */
 void process_free(struct process *p);
 struct task *task_new(struct process *p);
 void task_free(struct task *t);
+void task_charge(struct task *t); /* a thread beyond the first is counted */
+void task_uncharge(struct task *t);
 extern struct list task_list, process_list;
-void proc_check_cpu_timers(struct process *p);
 void proc_host_signal(int sig);
 enum { PROC_PID_MAX = 4194304 };
 int64_t proc_allocate_id(void);
 int64_t proc_take_id(int id); /* this one; -EEXIST */
+
+/* --- process.c, for users.h --- */
+int process_set_user(struct process *p, uint32_t uid);     /* moves what is charged for p; -EAGAIN */
+bool process_limit_reached(const struct process *p);       /* RLIMIT_NPROC, for the caller's rights */
 
 /* --- exit.c --- */
 _Noreturn void task_exit(int status);    /* this thread; the process too when it is the last */
@@ -98,6 +104,10 @@ void futex_exit_robust(struct task *t);
 struct signal_entry {
     struct list link;
     siginfo_t info;
+    struct user *user;   /* who is charged for it */
+    struct process *process;
+    struct task *task;   /* on whose queue it is; NULL: the process's */
+    bool timer;          /* a POSIX timer's, which owns it */
 };
 struct signal_action { /* as the kernel's struct sigaction of x86-64 */
     uint64_t handler, flags, restorer, mask;
@@ -127,9 +137,24 @@ bool signal_actions_own(const struct process *p); /* nobody shares them */
 int signal_actions_unshare(struct process *p);    /* of its own from here on */
 void signal_discard(struct process *p, uint64_t mask); /* what is pending of these, of all its threads */
 int signal_check_permission(struct process *target, int sig);
+/* Counts the entry with the user of p; false when RLIMIT_SIGPENDING does not allow it. */
+bool signal_entry_charge(struct signal_entry *e, struct process *p, bool beyond_limit);
+void signal_entry_discharge(struct signal_entry *e);
+/* Sends the entry of a timer, which is on no queue; false when the signal is ignored. */
+bool signal_send_entry(struct process *p, struct task *t, struct signal_entry *e);
+void signal_entry_cancel(struct signal_entry *e); /* takes it off its queue, if it is on one */
+
+/* --- time/ --- */
 void timers_exec(struct process *p);
 void timers_exit(struct process *p);
-void signal_entry_free(struct signal_entry *e);
+void timer_signal_taken(struct signal_entry *e, siginfo_t *info); /* tells how often it was due */
+void timer_signal_dropped(struct signal_entry *e);
+void timers_signal_wanted(struct process *p, int sig);            /* is no longer ignored */
+void itimer_signal_taken(struct process *p);                      /* SIGALRM */
+void cpu_timers_changed(struct process *p);                       /* RLIMIT_CPU or an interval timer was set */
+void cpu_timers_end(struct list *timers);
+bool cpu_timers_armed(const struct task *t);
+void proc_check_cpu_timers(struct task *t);                       /* its time was charged */
 extern struct wait_queue signalfd_queue;
 
 /* --- abi/dispatch.c --- */

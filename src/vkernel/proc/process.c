@@ -10,12 +10,13 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 
+enum { CAP_SYS_ADMIN_BIT = 21, CAP_SYS_RESOURCE_BIT = 24 };
 enum { PID_WRAP = 300, MAX_TASKS = 32768 };
 
 struct list process_list = {&process_list, &process_list}, task_list = {&task_list, &task_list};
 struct process *init_process;
 static int last_id;
-static unsigned task_count;
+static unsigned task_count; /* tasks, and processes that nobody has waited for */
 
 struct process *
 process_find(int pid)
@@ -63,7 +64,7 @@ id_used(int id)
 int64_t
 proc_allocate_id(void)
 {
-    if (task_count >= MAX_TASKS)
+    if (task_count > MAX_TASKS)
         return -EAGAIN;
     do
         last_id = last_id + 1 >= PROC_PID_MAX ? PID_WRAP : last_id + 1;
@@ -74,9 +75,31 @@ proc_allocate_id(void)
 int64_t
 proc_take_id(int id)
 {
-    if (task_count >= MAX_TASKS)
+    if (task_count > MAX_TASKS)
         return -EAGAIN;
     return id_used(id) ? -EEXIST : id;
+}
+
+int
+process_set_user(struct process *p, uint32_t uid)
+{
+    struct user *u;
+
+    if (p->user && user_uid(p->user) == uid)
+        return 0;
+    u = user_charge_uid(uid, USER_TASKS, p->charged_tasks, UINT64_MAX);
+    if (!u)
+        return -EAGAIN;
+    user_uncharge(p->user, USER_TASKS, p->charged_tasks);
+    p->user = u;
+    return 0;
+}
+
+bool
+process_limit_reached(const struct process *p)
+{
+    return user_count(p->user, USER_TASKS) > p->rlimits[RLIMIT_NPROC].rlim_cur && user_uid(p->user) != 0 &&
+           !capable(CAP_SYS_RESOURCE_BIT) && !capable(CAP_SYS_ADMIN_BIT);
 }
 
 struct process *
@@ -97,6 +120,15 @@ process_new(struct process *parent)
     list_init(&p->all);
     list_init(&p->pending);
     list_init(&p->posix_timers);
+    list_init(&p->cpu_timers);
+    p->cpu_next = UINT64_MAX;
+    p->charged_tasks = 1;
+    if (process_set_user(p, parent ? user_uid(parent->user) : 0) < 0) {
+        signal_actions_put(p->actions);
+        free(p);
+        return NULL;
+    }
+    task_count++;
     wait_queue_init(&p->wait_child);
     wait_queue_init(&p->stop_queue);
     wait_queue_init(&p->pidfd_queue);
@@ -118,6 +150,8 @@ process_new(struct process *parent)
         p->dumpable = parent->dumpable;
         p->securebits = parent->securebits;
         p->cap_ambient = parent->cap_ambient;
+        p->over_limit = parent->over_limit;
+        cpu_timers_changed(p);
     }
     return p;
 }
@@ -132,7 +166,10 @@ process_free(struct process *p)
     wait_queue_fini(&p->wait_child);
     wait_queue_fini(&p->stop_queue);
     signal_flush(&p->pending, &p->pending_set);
+    cpu_timers_end(&p->cpu_timers);
     signal_actions_put(p->actions);
+    user_uncharge(p->user, USER_TASKS, p->charged_tasks);
+    task_count--;
     free(p->exe_path);
     if (p->exe)
         file_put(p->exe);
@@ -155,13 +192,35 @@ task_new(struct process *p)
     list_init(&t->thread_link);
     list_init(&t->all_tasks);
     list_init(&t->run_link);
+    list_init(&t->cpu_timers);
+    t->cpu_next = UINT64_MAX;
     signal_init_task(t);
     if (sched_prepare(t) < 0) {
         free(t);
         return NULL;
     }
-    task_count++;
     return t;
+}
+
+/* A thread beyond the first: it counts with the user and among all. */
+void
+task_charge(struct task *t)
+{
+    t->charged = true;
+    t->process->charged_tasks++;
+    user_charge_uid(user_uid(t->process->user), USER_TASKS, 1, UINT64_MAX);
+    task_count++;
+}
+
+void
+task_uncharge(struct task *t)
+{
+    if (!t->charged)
+        return;
+    t->charged = false;
+    t->process->charged_tasks--;
+    user_uncharge(t->process->user, USER_TASKS, 1);
+    task_count--;
 }
 
 void
@@ -171,8 +230,9 @@ task_free(struct task *t)
 
     wait_queue_fini(&t->sleep_queue);
     signal_flush(&t->pending, &t->pending_set);
+    cpu_timers_end(&t->cpu_timers);
     list_remove(&t->all_tasks);
-    task_count--;
+    task_uncharge(t);
     free(t);
     if (p->reaped && p->thread_count == 0)
         process_free(p);

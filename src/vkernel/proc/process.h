@@ -18,6 +18,7 @@ struct fdtable;
 struct fs_context;
 struct mm;
 struct session;
+struct user;
 struct tty;
 
 enum { CRED_MAX_GROUPS = 64 };
@@ -39,6 +40,7 @@ struct process {
     struct fdtable *files;    /* CLONE_FILES shares */
     struct fs_context *fs;    /* CLONE_FS shares */
     struct creds creds;
+    struct user *user;        /* of the real uid: who is charged for its tasks */
     struct rlimit rlimits[RLIM_NLIMITS];
     char comm[16];
     char *exe_path;           /* /proc/self/exe; owned */
@@ -72,6 +74,10 @@ struct process {
     struct ktimer itimer_real;
     uint64_t itimer_real_interval;
     uint64_t itimer_virtual[2][2];  /* VIRTUAL, PROF: expiry in cpu_ns (0 off), interval */
+    struct list cpu_timers;         /* struct cpu_timer, on cpu_ns */
+    uint64_t cpu_next;              /* cpu_ns at which something is to be done; UINT64_MAX never */
+    unsigned charged_tasks;         /* to the user: the process until it is waited for, and each thread beyond the first */
+    bool over_limit;                /* setuid went beyond RLIMIT_NPROC: exec asks again */
     struct list posix_timers;
     int next_timer_id;
     uint64_t securebits;
@@ -99,6 +105,9 @@ struct task {
     struct fault_record *fault;  /* innermost fault whose handler runs below compiled code */
     uint64_t started_ns;         /* monotonic, of this time slice */
     uint64_t cpu_ns;
+    struct list cpu_timers;      /* as the process's */
+    uint64_t cpu_next;
+    bool charged;                /* beyond the first of its process */
     uint64_t blocked, saved_blocked;
     bool restore_blocked;
     uint64_t pending_set;

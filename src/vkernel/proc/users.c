@@ -61,9 +61,9 @@ free_unused(struct user *u)
 }
 
 struct user *
-user_charge(enum user_count what, uint64_t n, uint64_t limit)
+user_charge_uid(uint32_t uid, enum user_count what, uint64_t n, uint64_t limit)
 {
-    struct user *u = find_or_add(current_uid());
+    struct user *u = find_or_add(uid);
     uint64_t sum;
 
     if (!u)
@@ -74,6 +74,24 @@ user_charge(enum user_count what, uint64_t n, uint64_t limit)
     }
     u->counts[what] = sum;
     return u;
+}
+
+struct user *
+user_charge(enum user_count what, uint64_t n, uint64_t limit)
+{
+    return user_charge_uid(current_uid(), what, n, limit);
+}
+
+uint32_t
+user_uid(const struct user *u)
+{
+    return u->uid;
+}
+
+uint64_t
+user_count(const struct user *u, enum user_count what)
+{
+    return u->counts[what];
 }
 
 void

@@ -6,6 +6,8 @@
 
 enum user_count {
     USER_IN_FLIGHT,         /* descriptors in messages on their way through Unix sockets; RLIMIT_NOFILE */
+    USER_TASKS,             /* threads, and processes until they are waited for; RLIMIT_NPROC */
+    USER_SIGNALS,           /* queued, and POSIX timers; RLIMIT_SIGPENDING */
     USER_COUNTS,
 };
 
@@ -13,7 +15,11 @@ struct user;
 
 /* Adds n to a count of the current process's user: the user, to give back to, or NULL when the sum would be above the limit. */
 struct user *user_charge(enum user_count what, uint64_t n, uint64_t limit);
+/* The same of any user. */
+struct user *user_charge_uid(uint32_t uid, enum user_count what, uint64_t n, uint64_t limit);
 void user_uncharge(struct user *u, enum user_count what, uint64_t n);
+uint32_t user_uid(const struct user *u);
+uint64_t user_count(const struct user *u, enum user_count what);
 uint64_t user_counted(enum user_count what); /* of the current process's user */
 
 #endif

@@ -24,14 +24,13 @@ uint64_t sched_switches;
 unsigned sched_no_sleep;
 void (*sched_boot)(void);
 
-static struct list run_queue, timers, watches;
+static struct list run_queue, watches;
 static struct task *dead; /* ended, its stack is in use until the next switch is over */
 
 void
 sched_init(void)
 {
     list_init(&run_queue);
-    list_init(&timers);
     list_init(&watches);
 }
 
@@ -74,57 +73,6 @@ sched_interrupt(struct task *t, bool fatal)
 {
     if (t->state == TASK_SLEEPING && (fatal || !t->killable_only))
         make_runnable(t);
-}
-
-/* --- timers --- */
-
-static bool
-timer_started(const struct ktimer *t)
-{
-    return t->link.next && t->link.next != &t->link;
-}
-
-void
-ktimer_stop(struct ktimer *t)
-{
-    if (timer_started(t))
-        list_remove(&t->link);
-}
-
-void
-ktimer_start(struct ktimer *t, uint64_t deadline)
-{
-    struct list *at = timers.prev;
-
-    if (timer_started(t))
-        list_remove(&t->link);
-    at = timers.prev;
-    t->deadline = deadline;
-    /* Later deadlines are usual: look from the end. */
-    while (at != &timers && list_entry(at, struct ktimer, link)->deadline > deadline)
-        at = at->prev;
-    list_insert_before(at->next, &t->link);
-    sched_tick_wanted = true;
-}
-
-/* Fires what is due; returns nanoseconds to the next one, UINT64_MAX for none. */
-static uint64_t
-run_timers(void)
-{
-    while (!list_empty(&timers)) {
-        struct ktimer *t = list_entry(timers.next, struct ktimer, link);
-        uint64_t now = platform_monotonic_ns();
-
-        if (t->deadline > now)
-            return t->deadline - now;
-        list_remove(&t->link);
-        {
-            NO_SLEEP;
-
-            t->fire(t);
-        }
-    }
-    return UINT64_MAX;
 }
 
 /* --- host descriptors --- */
@@ -254,7 +202,7 @@ pick_next(void)
     struct task *self = sched_current;
 
     for (;;) {
-        uint64_t timeout = run_timers();
+        uint64_t timeout = ktimer_run();
 
         if (platform_host_signals)
             forward_host_signals();
@@ -281,7 +229,7 @@ void
 sched_arm_tick(void)
 {
     sched_tick_wanted = false;
-    if (sched_runnable || !list_empty(&timers) || !list_empty(&watches))
+    if (sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current))
         platform_tick(true);
 }
 
@@ -292,15 +240,17 @@ schedule(void)
 
     might_sleep();
     sched_account();
+    if (self->state != TASK_DEAD)
+        proc_check_cpu_timers(self);
     x86_collect_mxcsr();
     self->cpu = x86_cpu_tls;
     next = pick_next();
+    sched_current = next;
     sched_arm_tick();
     if (next == self) {
         self->started_ns = platform_monotonic_ns();
         return;
     }
-    sched_current = next;
     platform_fiber_switch(self->fiber, next->fiber);
     finish_switch();
 }
@@ -351,7 +301,7 @@ sched_yield_now(void)
 
     might_sleep();
     if (list_empty(&run_queue)) {
-        run_timers();
+        ktimer_run();
         if (list_empty(&run_queue))
             return;
     }
@@ -372,14 +322,14 @@ sched_poll(void)
 {
     platform_ticked = 0;
     sched_reset_limit();
-    run_timers();
+    ktimer_run();
     poll_host(0);
     if (platform_host_signals)
         forward_host_signals();
-    if (list_empty(&run_queue) && list_empty(&timers) && list_empty(&watches))
+    if (list_empty(&run_queue) && !ktimer_any() && list_empty(&watches) && !cpu_timers_armed(sched_current))
         platform_tick(false);
     sched_account();
-    proc_check_cpu_timers(sched_current->process);
+    proc_check_cpu_timers(sched_current);
     if (!list_empty(&run_queue)) {
         sched_current->process->involuntary++;
         sched_yield_now();

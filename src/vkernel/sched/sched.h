@@ -112,14 +112,18 @@ void host_watch_remove(struct host_watch *w);
 /* Calls every `ready` now: for those who collect news that only a notify brings (epoll) and may not become idle first. */
 void host_watch_refresh(void);
 
-/* --- timers: callbacks in worker context, at absolute monotonic nanoseconds --- */
+/* --- timers: callbacks in worker context, at absolute monotonic nanoseconds (sched/timer.c). Zero-initialised --- */
 struct ktimer {
-    struct list link;
-    uint64_t deadline;
-    void (*fire)(struct ktimer *t);
+    struct ktimer *left, *right, *parent; /* of the heap */
+    uint64_t deadline, order;
+    bool started;
+    void (*fire)(struct ktimer *t);       /* must not sleep; the timer is stopped then */
 };
 void ktimer_start(struct ktimer *t, uint64_t deadline); /* restarts when already started */
 void ktimer_stop(struct ktimer *t);
+bool ktimer_any(void); /* is one started? */
+/* Fires what is due, as far as that is a bounded piece of work; returns nanoseconds to the next one, UINT64_MAX for none. */
+uint64_t ktimer_run(void);
 
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_realtime_ns(void);

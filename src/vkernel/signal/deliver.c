@@ -22,9 +22,6 @@ enum {
     RFLAGS_TF = 0x100,
 };
 
-#define SYNCHRONOUS                                                                                        \
-    (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
-     SIGNAL_BIT(SIGSYS))
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
 struct guest_sigcontext {
@@ -280,47 +277,9 @@ signal_force_page_fault(int sig, int code, uint64_t address, unsigned err)
     force(sig, code, address);
 }
 
-/* --- taking signals --- */
-
-static int
-take_from(struct list *pending, uint64_t *set, uint64_t allowed, siginfo_t *info)
-{
-    uint64_t ready = *set & allowed;
-    bool found = false, more = false;
-    int sig;
-
-    if (!ready)
-        return 0;
-    sig = __builtin_ctzll(ready & SYNCHRONOUS ? ready & SYNCHRONOUS : ready) + 1;
-    memset(info, 0, sizeof *info);
-    info->si_signo = sig;
-    info->si_code = SI_USER;
-    LIST_EACH_SAFE(p, pending) {
-        struct signal_entry *e = list_entry(p, struct signal_entry, link);
-
-        if (e->info.si_signo != sig)
-            continue;
-        if (found) {
-            more = true;
-            break;
-        }
-        found = true;
-        *info = e->info;
-        signal_entry_free(e);
-    }
-    if (!more)
-        *set &= ~SIGNAL_BIT(sig);
-    return sig;
-}
+/* --- default actions --- */
 
 int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
-int
-signal_take(struct task *t, uint64_t allowed, siginfo_t *info)
-{
-    int sig = take_from(&t->pending, &t->pending_set, allowed, info);
-
-    return sig ? sig : take_from(&t->process->pending, &t->process->pending_set, allowed, info);
-}
 
 static void
 stop_process(struct process *p, int sig)

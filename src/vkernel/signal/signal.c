@@ -5,14 +5,16 @@
 
 #include "vkernel/proc/proc_internal.h"
 
-enum { SIGNALS = 64, MAX_QUEUED = 8192, CAP_KILL_BIT = 5 };
+enum { SIGNALS = 64, CAP_KILL_BIT = 5 };
 
 #define STOP_SIGNALS (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
+#define SYNCHRONOUS                                                                                        \
+    (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
+     SIGNAL_BIT(SIGSYS))
 #define DEFAULT_IGNORED \
     (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT))
 
 struct wait_queue signalfd_queue;
-static unsigned queued_entries;
 
 /* What CLONE_SIGHAND shares. */
 struct shared_actions {
@@ -56,12 +58,106 @@ signal_init_task(struct task *t)
     wait_queue_init(&t->sleep_queue);
 }
 
+bool
+signal_entry_charge(struct signal_entry *e, struct process *p, bool beyond_limit)
+{
+    e->user = user_charge_uid(user_uid(p->user), USER_SIGNALS, 1, beyond_limit ? UINT64_MAX : p->rlimits[RLIMIT_SIGPENDING].rlim_cur);
+    return e->user != NULL;
+}
+
 void
+signal_entry_discharge(struct signal_entry *e)
+{
+    user_uncharge(e->user, USER_SIGNALS, 1);
+}
+
+/* Of a timer: it keeps it. */
+static void
 signal_entry_free(struct signal_entry *e)
 {
     list_remove(&e->link);
-    queued_entries--;
+    if (e->timer) {
+        timer_signal_dropped(e);
+        return;
+    }
+    signal_entry_discharge(e);
     free(e);
+}
+
+static void
+enqueue(struct process *p, struct task *t, struct signal_entry *e)
+{
+    e->process = p;
+    e->task = t;
+    list_append(t ? &t->pending : &p->pending, &e->link);
+}
+
+void
+signal_entry_cancel(struct signal_entry *e)
+{
+    struct list *pending;
+
+    if (list_empty(&e->link))
+        return;
+    list_remove(&e->link);
+    pending = e->task ? &e->task->pending : &e->process->pending;
+    LIST_EACH(l, pending)
+        if (list_entry(l, struct signal_entry, link)->info.si_signo == e->info.si_signo)
+            return;
+    *(e->task ? &e->task->pending_set : &e->process->pending_set) &= ~SIGNAL_BIT(e->info.si_signo);
+}
+
+/* The first that is allowed, faults before all others; 0 for none. */
+static int
+take_from(struct list *pending, uint64_t *set, uint64_t allowed, siginfo_t *info)
+{
+    uint64_t ready = *set & allowed;
+    struct signal_entry *found = NULL;
+    bool more = false;
+    int sig;
+
+    if (!ready)
+        return 0;
+    sig = __builtin_ctzll(ready & SYNCHRONOUS ? ready & SYNCHRONOUS : ready) + 1;
+    memset(info, 0, sizeof *info);
+    info->si_signo = sig;
+    info->si_code = SI_USER;
+    LIST_EACH(l, pending) {
+        struct signal_entry *e = list_entry(l, struct signal_entry, link);
+
+        if (e->info.si_signo != sig)
+            continue;
+        if (found) {
+            more = true;
+            break;
+        }
+        found = e;
+    }
+    if (!more)
+        *set &= ~SIGNAL_BIT(sig);
+    if (found) {
+        *info = found->info;
+        list_remove(&found->link);
+        if (found->timer)
+            timer_signal_taken(found, info);
+        else
+            signal_entry_free(found);
+    }
+    return sig;
+}
+
+int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
+int
+signal_take(struct task *t, uint64_t allowed, siginfo_t *info)
+{
+    int sig = take_from(&t->pending, &t->pending_set, allowed, info);
+
+    if (sig)
+        return sig;
+    sig = take_from(&t->process->pending, &t->process->pending_set, allowed, info);
+    if (sig == SIGALRM)
+        itimer_signal_taken(t->process);
+    return sig;
 }
 
 void
@@ -274,35 +370,66 @@ all_block(const struct process *p, const struct task *t, int sig)
     return true;
 }
 
+/* Is it to be kept for them, at least until somebody looks? */
+static bool
+wanted(struct process *p, const struct task *t, int sig)
+{
+    if (p->zombie || (t && t->state == TASK_DEAD))
+        return false;
+    cancel_opposites(p, sig);
+    /* A blocked signal is kept: its disposition may change before it is unblocked. */
+    return !ignored(p, sig, false) || (all_block(p, t, sig) && sig != SIGKILL && sig != SIGSTOP);
+}
+
+static struct signal_entry *
+new_entry(struct process *p, const siginfo_t *info, bool beyond_limit)
+{
+    struct signal_entry *e = calloc(1, sizeof *e);
+
+    if (e && !signal_entry_charge(e, p, beyond_limit)) {
+        free(e);
+        return NULL;
+    }
+    if (e)
+        e->info = *info;
+    return e;
+}
+
+/* The limit as in Linux's __send_signal_locked: what the kernel or kill sends of the old signals is always queued, at most once;
+ * a real-time signal of kill without its information when there is no room; others fail. */
 int
 signal_send_info(struct process *p, struct task *t, const siginfo_t *info)
 {
     int sig = info->si_signo;
-    struct list *pending = t ? &t->pending : &p->pending;
     uint64_t *set = t ? &t->pending_set : &p->pending_set;
     struct signal_entry *e;
 
-    if (p->zombie || (t && t->state == TASK_DEAD))
+    if (!wanted(p, t, sig) || (sig < SIGRTMIN && (*set & SIGNAL_BIT(sig))))
         return 0;
-    cancel_opposites(p, sig);
-    /* A blocked signal is kept: its disposition may change before it is unblocked. */
-    if (ignored(p, sig, false) && (!all_block(p, t, sig) || sig == SIGKILL || sig == SIGSTOP))
-        return 0;
-    if (sig < SIGRTMIN && (*set & SIGNAL_BIT(sig)))
-        return 0;
-    if (queued_entries >= MAX_QUEUED && sig >= SIGRTMIN && info->si_code < 0)
-        return -EAGAIN;
-    e = malloc(sizeof *e);
-    if (e) {
-        e->info = *info;
-        queued_entries++;
-        list_append(pending, &e->link);
-    } else if (sig >= SIGRTMIN) {
-        return -EAGAIN;
+    if (sig != SIGKILL) {
+        e = new_entry(p, info, sig < SIGRTMIN && info->si_code >= 0);
+        if (e)
+            enqueue(p, t, e);
+        else if (sig >= SIGRTMIN && info->si_code != SI_USER && info->si_code != SI_KERNEL)
+            return -EAGAIN;
     }
     *set |= SIGNAL_BIT(sig);
     wake_for(p, t, sig);
     return 0;
+}
+
+bool
+signal_send_entry(struct process *p, struct task *t, struct signal_entry *e)
+{
+    int sig = e->info.si_signo;
+
+    if (!wanted(p, t, sig))
+        return false;
+    if (list_empty(&e->link))
+        enqueue(p, t, e);
+    *(t ? &t->pending_set : &p->pending_set) |= SIGNAL_BIT(sig);
+    wake_for(p, t, sig);
+    return true;
 }
 
 int

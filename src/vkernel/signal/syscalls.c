@@ -43,6 +43,8 @@ sys_rt_sigaction(const uint64_t a[6])
     if (act.handler == (uint64_t)(uintptr_t)SIG_IGN ||
         (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH)))
         signal_discard(p, SIGNAL_BIT(sig));
+    else
+        timers_signal_wanted(p, sig);
     return 0;
 }
 

@@ -11,8 +11,16 @@
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
-#define NS 1000000000ull
-enum { USER_HZ_NS = 10000000 };
+#define NS NS_PER_SECOND
+enum { USER_HZ_NS = 10000000, CAP_WAKE_ALARM_BIT = 35 };
+
+uint64_t
+time_join(int64_t seconds, uint64_t nanoseconds)
+{
+    const int64_t longest = 9000000000;
+
+    return seconds > longest ? UINT64_MAX / 2 : (uint64_t)seconds * NS + nanoseconds;
+}
 
 int
 timespec_from_guest(uint64_t address, uint64_t *ns)
@@ -23,7 +31,7 @@ timespec_from_guest(uint64_t address, uint64_t *ns)
         return -EFAULT;
     if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= (long)NS)
         return -EINVAL;
-    *ns = (uint64_t)ts.tv_sec > 9000000000u ? UINT64_MAX / 2 : (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
+    *ns = time_join(ts.tv_sec, (uint64_t)ts.tv_nsec);
     return 0;
 }
 
@@ -38,6 +46,10 @@ timespec_to_guest(uint64_t address, uint64_t ns)
 int
 clock_read(int64_t id, uint64_t *ns)
 {
+    struct process *p;
+    struct task *t;
+    int r;
+
     switch (id) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
@@ -52,38 +64,100 @@ clock_read(int64_t id, uint64_t *ns)
     case CLOCK_BOOTTIME_ALARM:
         *ns = clock_monotonic_ns();
         return 0;
-    case CLOCK_PROCESS_CPUTIME_ID:
-        sched_account();
-        *ns = current_process()->cpu_ns;
-        return 0;
-    case CLOCK_THREAD_CPUTIME_ID:
-        sched_account();
-        *ns = sched_current->cpu_ns;
-        return 0;
     default:
         break;
     }
-    /* CPU clocks of a process or thread: ~pid << 3 | per-thread 4 | which (0 PROF, 1 VIRT, 2 SCHED). */
-    if (id < 0 && (id & 3) != 3) {
-        int who = (int)~(id >> 3);
+    r = clock_cpu_owner(id, &p, &t);
+    if (r < 0)
+        return r;
+    sched_account();
+    *ns = t ? t->cpu_ns : p->cpu_ns;
+    return 0;
+}
 
-        sched_account();
-        if (id & 4) {
-            struct task *t = who ? task_find(who) : sched_current;
+/* CPU clocks of a process or thread: ~pid << 3 | per-thread 4 | which (0 PROF, 1 VIRT, 2 SCHED). */
+int
+clock_cpu_owner(int64_t id, struct process **process, struct task **task)
+{
+    int who = (int)~(id >> 3);
 
-            if (!t || t->process != current_process())
-                return -EINVAL;
-            *ns = t->cpu_ns;
-        } else {
-            struct process *p = who ? process_find(who) : current_process();
-
-            if (!p)
-                return -EINVAL;
-            *ns = p->cpu_ns;
-        }
-        return 0;
+    *process = NULL;
+    *task = NULL;
+    if (id == CLOCK_PROCESS_CPUTIME_ID) {
+        *process = current_process();
+    } else if (id == CLOCK_THREAD_CPUTIME_ID) {
+        *task = sched_current;
+    } else if (id >= 0 || (id & 3) == 3) {
+        return -EINVAL;
+    } else if (id & 4) {
+        *task = who ? task_find(who) : sched_current;
+        if (*task && (*task)->process != current_process())
+            *task = NULL;
+    } else {
+        *process = who ? process_find(who) : current_process();
     }
-    return -EINVAL;
+    return *process || *task ? 0 : -EINVAL;
+}
+
+int
+clock_timer_check(int64_t id)
+{
+    struct process *p;
+    struct task *t;
+
+    switch (id) {
+    case CLOCK_REALTIME:
+    case CLOCK_MONOTONIC:
+    case CLOCK_BOOTTIME:
+    case CLOCK_TAI:
+        return 0;
+    case CLOCK_REALTIME_ALARM:
+    case CLOCK_BOOTTIME_ALARM:
+        return capable(CAP_WAKE_ALARM_BIT) ? 0 : -EPERM;
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_MONOTONIC_COARSE:
+        return -EOPNOTSUPP;
+    default:
+        return clock_cpu_owner(id, &p, &t);
+    }
+}
+
+int
+timer_setting_from_guest(uint64_t address, struct timer_setting *s)
+{
+    int r = timespec_from_guest(address, &s->interval);
+
+    return r < 0 ? r : timespec_from_guest(address + 16, &s->value);
+}
+
+int
+timer_setting_to_guest(uint64_t address, const struct timer_setting *s)
+{
+    return timespec_to_guest(address, s->interval) < 0 || timespec_to_guest(address + 16, s->value) < 0 ? -EFAULT : 0;
+}
+
+uint64_t
+timer_forward(uint64_t *deadline, uint64_t interval, uint64_t now)
+{
+    uint64_t n;
+
+    if (now < *deadline)
+        return 0;
+    n = (now - *deadline) / interval + 1;
+    *deadline += n * interval;
+    return n;
+}
+
+uint64_t
+timer_deadline(int clock, uint64_t value, bool absolute)
+{
+    uint64_t now = clock_monotonic_ns(), reading = now;
+
+    if (!absolute)
+        return now + value;
+    clock_read(clock, &reading);
+    return value > reading ? now + (value - reading) : now;
 }
 
 int64_t
@@ -113,7 +187,15 @@ sys_clock_getres(const uint64_t a[6])
 int64_t
 sys_clock_settime(const uint64_t a[6])
 {
-    return -EPERM;
+    struct process *p;
+    struct task *t;
+    uint64_t ns;
+    int r;
+
+    if ((int)a[0] != CLOCK_REALTIME && clock_cpu_owner((int)a[0], &p, &t) < 0)
+        return -EINVAL;
+    r = timespec_from_guest(a[1], &ns);
+    return r < 0 ? r : -EPERM;
 }
 
 int64_t
@@ -216,20 +298,97 @@ sys_nanosleep(const uint64_t a[6])
     return r < 0 ? r : sleep_for(ns, a[1]);
 }
 
+/* --- sleeping until a process has used some processor time --- */
+
+struct cpu_sleep {
+    struct cpu_timer timer;
+    struct task *task;
+    bool over;
+};
+
+static void
+end_cpu_sleep(struct cpu_timer *c)
+{
+    struct cpu_sleep *s = list_entry(c, struct cpu_sleep, timer);
+
+    s->over = true;
+    wait_queue_wake(&s->task->sleep_queue);
+}
+
+static int64_t
+cpu_sleep_until(struct process *p, uint64_t deadline)
+{
+    struct cpu_sleep s = {.task = sched_current};
+    int r;
+
+    sched_account();
+    if (p->cpu_ns >= deadline)
+        return 0;
+    cpu_timer_init(&s.timer, end_cpu_sleep);
+    cpu_timer_start(&s.timer, p, NULL, deadline);
+    r = WAIT_EVENT(&sched_current->sleep_queue, WAIT_FOREVER, s.over);
+    cpu_timer_stop(&s.timer);
+    return r;
+}
+
+/* restart_args: deadline, address of the remainder or 0, the clock. */
+static int64_t
+resume_cpu_sleep(struct task *t)
+{
+    uint64_t deadline = t->restart_args[0], remainder = t->restart_args[1], now = 0;
+    struct process *p;
+    struct task *none;
+    int64_t r = clock_cpu_owner((int64_t)t->restart_args[2], &p, &none);
+
+    if (r == 0 && p)
+        r = cpu_sleep_until(p, deadline);
+    if (r != -ERESTARTSYS)
+        return r;
+    clock_read((int64_t)t->restart_args[2], &now);
+    if (remainder && timespec_to_guest(remainder, deadline > now ? deadline - now : 0) < 0)
+        return -EFAULT;
+    t->restart = resume_cpu_sleep;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static int64_t
+cpu_sleep(int clock, struct process *p, uint64_t ns, bool absolute, uint64_t remainder)
+{
+    struct task *t = sched_current;
+    int64_t r;
+
+    if (absolute) {
+        r = cpu_sleep_until(p, ns);
+        return r == -ERESTARTSYS ? -ERESTARTNOHAND : r;
+    }
+    sched_account();
+    t->restart_args[0] = p->cpu_ns + ns;
+    t->restart_args[1] = remainder;
+    t->restart_args[2] = (uint64_t)(int64_t)clock;
+    return resume_cpu_sleep(t);
+}
+
 int64_t
 sys_clock_nanosleep(const uint64_t a[6])
 {
+    int clock = (int)a[0], r = clock == CLOCK_THREAD_CPUTIME_ID ? -EOPNOTSUPP : clock_timer_check(clock);
+    bool absolute = (a[1] & TIMER_ABSTIME) != 0;
+    struct process *p;
+    struct task *t;
     uint64_t ns, now;
-    int r = clock_read((int)a[0], &now);
     int64_t result;
 
-    if (r < 0 || a[0] == CLOCK_THREAD_CPUTIME_ID)
-        return -EINVAL;
+    if (r < 0)
+        return r;
     r = timespec_from_guest(a[2], &ns);
     if (r < 0)
         return r;
-    if (!(a[1] & TIMER_ABSTIME))
+    if (clock_cpu_owner(clock, &p, &t) == 0)
+        return t ? -EINVAL /* of a thread: Linux has it for others than the caller */
+                 : cpu_sleep(clock, p, ns, absolute, a[3]);
+    if (!absolute)
         return sleep_for(ns, a[3]);
+    r = clock_read(clock, &now);
     result = ns <= now ? 0 : sleep_until(clock_monotonic_ns() + (ns - now));
     return result == -ERESTARTSYS ? -ERESTARTNOHAND : result;
 }

@@ -1,224 +1,158 @@
-/* Interval timers, POSIX timers and timerfd. All run on the monotonic clock; absolute times on the realtime clock are
- * converted when they are set (the container's clock is never set). */
+/* POSIX timers, on the monotonic clock (absolute times of the realtime clock are converted when they are set: the container's
+ * clock is never set) or on processor time.
+ *
+ * As in Linux a timer owns the one signal entry that it sends, and a periodic one that has expired stands still until that signal
+ * is taken: then it goes on, and what was missed are overruns. A signal that nobody takes or that is ignored costs nothing. */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <sys/timerfd.h>
 #include <time.h>
 
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
-
-#define NS 1000000000ull
-enum { MAX_TIMERS = 4096, MIN_INTERVAL = 10000 };
-
-/* --- setitimer, alarm --- */
-
-static void
-itimer_fired(struct ktimer *k)
-{
-    struct process *p = list_entry(k, struct process, itimer_real);
-
-    signal_send_process(p, SIGALRM);
-    if (p->itimer_real_interval)
-        ktimer_start(k, k->deadline + p->itimer_real_interval);
-    else
-        k->deadline = 0;
-}
-
-static uint64_t
-real_left(const struct process *p)
-{
-    uint64_t now = clock_monotonic_ns();
-
-    if (!p->itimer_real.deadline)
-        return 0;
-    return p->itimer_real.deadline > now ? p->itimer_real.deadline - now : 1000;
-}
-
-static void
-set_real(struct process *p, uint64_t value, uint64_t interval)
-{
-    ktimer_stop(&p->itimer_real);
-    p->itimer_real.deadline = 0;
-    p->itimer_real.fire = itimer_fired;
-    p->itimer_real_interval = interval && interval < MIN_INTERVAL ? MIN_INTERVAL : interval;
-    if (value)
-        ktimer_start(&p->itimer_real, clock_monotonic_ns() + value);
-}
-
-/* VIRTUAL and PROF count the processor time of the process: looked at on every tick. */
-void
-proc_check_cpu_timers(struct process *p)
-{
-    static const int signals[2] = {SIGVTALRM, SIGPROF};
-
-    for (int i = 0; i < 2; i++) {
-        if (!p->itimer_virtual[i][0] || p->cpu_ns < p->itimer_virtual[i][0])
-            continue;
-        signal_send_process(p, signals[i]);
-        p->itimer_virtual[i][0] = p->itimer_virtual[i][1] ? p->cpu_ns + p->itimer_virtual[i][1] : 0;
-    }
-    if (p->rlimits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY && p->cpu_ns / NS >= p->rlimits[RLIMIT_CPU].rlim_cur) {
-        signal_send_process(p, p->cpu_ns / NS >= p->rlimits[RLIMIT_CPU].rlim_max ? SIGKILL : SIGXCPU);
-        p->rlimits[RLIMIT_CPU].rlim_cur++;
-    }
-}
-
-static struct itimerval
-itimerval_of(uint64_t value, uint64_t interval)
-{
-    return (struct itimerval){
-        .it_value = {(time_t)(value / NS), (suseconds_t)(value % NS / 1000)},
-        .it_interval = {(time_t)(interval / NS), (suseconds_t)(interval % NS / 1000)},
-    };
-}
-
-static int
-read_itimer(int which, struct itimerval *out)
-{
-    struct process *p = current_process();
-
-    if (which == ITIMER_REAL) {
-        *out = itimerval_of(real_left(p), p->itimer_real_interval);
-        return 0;
-    }
-    if (which != ITIMER_VIRTUAL && which != ITIMER_PROF)
-        return -EINVAL;
-    sched_account();
-    which--;
-    *out = itimerval_of(p->itimer_virtual[which][0] > p->cpu_ns ? p->itimer_virtual[which][0] - p->cpu_ns : 0,
-                        p->itimer_virtual[which][1]);
-    return 0;
-}
-
-int64_t
-sys_getitimer(const uint64_t a[6])
-{
-    struct itimerval it;
-    int r = read_itimer((int)a[0], &it);
-
-    if (r < 0)
-        return r;
-    return copy_to_guest(a[1], &it, sizeof it) < 0 ? -EFAULT : 0;
-}
-
-static bool
-bad_timeval(const struct timeval *tv)
-{
-    return tv->tv_sec < 0 || tv->tv_usec < 0 || tv->tv_usec >= 1000000;
-}
-
-int64_t
-sys_setitimer(const uint64_t a[6])
-{
-    struct process *p = current_process();
-    struct itimerval it = {0}, old;
-    uint64_t value, interval;
-    int r = read_itimer((int)a[0], &old);
-
-    if (r < 0)
-        return r;
-    if (a[1] && copy_from_guest(&it, a[1], sizeof it) < 0)
-        return -EFAULT;
-    if (bad_timeval(&it.it_value) || bad_timeval(&it.it_interval))
-        return -EINVAL;
-    if (a[2] && copy_to_guest(a[2], &old, sizeof old) < 0)
-        return -EFAULT;
-    value = (uint64_t)it.it_value.tv_sec * NS + (uint64_t)it.it_value.tv_usec * 1000;
-    interval = (uint64_t)it.it_interval.tv_sec * NS + (uint64_t)it.it_interval.tv_usec * 1000;
-    if (a[0] == ITIMER_REAL) {
-        set_real(p, value, interval);
-    } else {
-        p->itimer_virtual[a[0] - 1][0] = value ? p->cpu_ns + value : 0;
-        p->itimer_virtual[a[0] - 1][1] = interval;
-        if (value) /* the tick must run */
-            sched_yield_now();
-    }
-    return 0;
-}
-
-int64_t
-sys_alarm(const uint64_t a[6])
-{
-    uint64_t left = real_left(current_process());
-
-    set_real(current_process(), (a[0] & 0xffffffffu) * NS, 0);
-    return (int64_t)((left + NS / 2) / NS) + (left && left < NS / 2);
-}
-
-/* --- POSIX timers --- */
 
 struct posix_timer {
     struct list link;
     struct process *process;
     int id, notify, sig, clock;
-    int tid;
+    int tid;                 /* SIGEV_THREAD_ID */
     uint64_t value;          /* sigev_value */
     uint64_t interval;
-    uint64_t overrun, last_overrun;
+    uint64_t deadline;       /* of its clock; 0: disarmed, or over for good */
+    int64_t overrun, last_overrun; /* from -1: the expiry that sends the signal is none */
+    bool standing;           /* periodic, has expired: goes on when its signal is taken */
+    bool ignored;            /* ...which the process ignores now */
+    bool on_cpu;             /* the clock is processor time, of this process or task (by ids: both may end) */
+    int cpu_pid, cpu_tid;
     struct ktimer timer;
+    struct cpu_timer cpu;
+    struct signal_entry signal;
 };
 
-/* A timer has one signal: while that is pending, expirations are overruns of it. */
-static bool
-add_to_pending(struct posix_timer *t, struct list *pending)
-{
-    LIST_EACH(l, pending) {
-        struct signal_entry *e = list_entry(l, struct signal_entry, link);
+/* --- its clock --- */
 
-        if (e->info.si_code != SI_TIMER || e->info.si_timerid != t->id)
-            continue;
-        t->last_overrun = t->overrun + (uint64_t)e->info.si_overrun + 1;
-        e->info.si_overrun = (int)t->last_overrun;
-        t->overrun = 0;
-        return true;
+static uint64_t
+now_of(const struct posix_timer *t)
+{
+    const struct process *p;
+    const struct task *task;
+
+    if (!t->on_cpu)
+        return clock_monotonic_ns();
+    sched_account();
+    if (t->cpu_tid) {
+        task = task_find(t->cpu_tid);
+        return task && task->process == t->process ? task->cpu_ns : 0;
     }
-    return false;
+    p = process_find(t->cpu_pid);
+    return p ? p->cpu_ns : 0;
 }
 
 static void
-posix_fired(struct ktimer *k)
+stop(struct posix_timer *t)
 {
-    struct posix_timer *t = list_entry(k, struct posix_timer, timer);
-    struct task *target = t->notify == SIGEV_THREAD_ID ? task_find(t->tid) : NULL;
-    siginfo_t info;
-
-    if (t->interval) {
-        uint64_t now = clock_monotonic_ns(), next = k->deadline + t->interval;
-
-        if (next <= now) {
-            uint64_t missed = (now - next) / t->interval + 1;
-
-            t->overrun += missed;
-            next += missed * t->interval;
-        }
-        ktimer_start(k, next);
-    } else {
-        k->deadline = 0;
-    }
-    if (t->notify == SIGEV_NONE)
-        return;
-    if (t->notify == SIGEV_THREAD_ID && (!target || target->process != t->process))
-        return;
-    if (add_to_pending(t, target ? &target->pending : &t->process->pending))
-        return;
-    memset(&info, 0, sizeof info);
-    info.si_signo = t->sig;
-    info.si_code = SI_TIMER;
-    info.si_timerid = t->id;
-    info.si_overrun = (int)t->overrun;
-    info.si_ptr = (void *)(uintptr_t)t->value;
-    t->last_overrun = t->overrun;
-    t->overrun = 0;
-    signal_send_info(t->process, target, &info);
+    ktimer_stop(&t->timer);
+    cpu_timer_stop(&t->cpu);
 }
+
+static void expired(struct posix_timer *t);
+
+static void
+start(struct posix_timer *t)
+{
+    struct process *p;
+    struct task *task;
+
+    if (t->notify == SIGEV_NONE)
+        return; /* only ever asked for */
+    if (!t->on_cpu) {
+        ktimer_start(&t->timer, t->deadline);
+        return;
+    }
+    task = t->cpu_tid ? task_find(t->cpu_tid) : NULL;
+    p = t->cpu_tid ? NULL : process_find(t->cpu_pid);
+    if ((task && task->process == t->process && task->state != TASK_DEAD) || (p && !p->zombie))
+        cpu_timer_start(&t->cpu, p, task, t->deadline);
+}
+
+/* --- expiry --- */
+
+static void
+send(struct posix_timer *t)
+{
+    struct task *target = t->notify & SIGEV_THREAD_ID ? task_find(t->tid) : NULL;
+
+    t->ignored = false;
+    if ((t->notify & SIGEV_THREAD_ID) && (!target || target->process != t->process))
+        return;
+    if (signal_send_entry(t->process, target, &t->signal))
+        return;
+    t->ignored = t->standing;
+}
+
+static void
+expired(struct posix_timer *t)
+{
+    if (t->interval)
+        t->standing = true;
+    else
+        t->deadline = 0;
+    send(t);
+}
+
+static void
+timer_fired(struct ktimer *k)
+{
+    expired(list_entry(k, struct posix_timer, timer));
+}
+
+static void
+cpu_timer_fired(struct cpu_timer *c)
+{
+    expired(list_entry(c, struct posix_timer, cpu));
+}
+
+void
+timer_signal_taken(struct signal_entry *e, siginfo_t *info)
+{
+    struct posix_timer *t = list_entry(e, struct posix_timer, signal);
+
+    if (t->standing) {
+        t->standing = false;
+        t->overrun += (int64_t)timer_forward(&t->deadline, t->interval, now_of(t));
+        start(t);
+    } else {
+        t->overrun = 0;
+    }
+    t->last_overrun = t->overrun;
+    t->overrun = -1;
+    info->si_overrun = t->last_overrun > INT_MAX ? INT_MAX : (int)t->last_overrun;
+}
+
+void
+timer_signal_dropped(struct signal_entry *e)
+{
+    struct posix_timer *t = list_entry(e, struct posix_timer, signal);
+
+    t->ignored = t->standing;
+}
+
+void
+timers_signal_wanted(struct process *p, int sig)
+{
+    LIST_EACH(l, &p->posix_timers) {
+        struct posix_timer *t = list_entry(l, struct posix_timer, link);
+
+        if (t->ignored && t->sig == sig)
+            send(t);
+    }
+}
+
+/* --- making and ending --- */
 
 static struct posix_timer *
 find_timer(uint64_t id)
@@ -235,7 +169,9 @@ find_timer(uint64_t id)
 static void
 timer_free(struct posix_timer *t)
 {
-    ktimer_stop(&t->timer);
+    stop(t);
+    signal_entry_cancel(&t->signal);
+    signal_entry_discharge(&t->signal);
     list_remove(&t->link);
     free(t);
 }
@@ -252,6 +188,7 @@ timers_exit(struct process *p)
 {
     ktimer_stop(&p->itimer_real);
     timers_exec(p);
+    cpu_timers_end(&p->cpu_timers);
 }
 
 struct guest_sigevent {
@@ -260,45 +197,92 @@ struct guest_sigevent {
 };
 _Static_assert(sizeof(struct guest_sigevent) == 64, "sigevent");
 
+static bool
+good_event(const struct guest_sigevent *ev)
+{
+    struct task *target;
+
+    switch (ev->notify) {
+    case SIGEV_SIGNAL | SIGEV_THREAD_ID:
+        target = task_find(ev->tid);
+        if (!target || target->process != current_process() || target->state == TASK_DEAD)
+            return false;
+        /* fall through */
+    case SIGEV_SIGNAL:
+    case SIGEV_THREAD: /* glibc's is made of the one above; to the kernel it is a signal */
+        return ev->sig >= 1 && ev->sig <= 64;
+    default:
+        return ev->notify == SIGEV_NONE;
+    }
+}
+
+static void
+new_timer_id(struct posix_timer *t)
+{
+    struct process *p = current_process();
+
+    do {
+        t->id = p->next_timer_id;
+        p->next_timer_id = (p->next_timer_id + 1) & INT_MAX;
+    } while (find_timer((uint64_t)t->id));
+}
+
+/* Its signal is counted now, so that it can be sent later whatever the limit says then. */
+static struct posix_timer *
+timer_new(int clock)
+{
+    struct posix_timer *t = calloc(1, sizeof *t);
+    struct process *owner;
+    struct task *task;
+
+    if (!t)
+        return NULL;
+    t->process = current_process();
+    t->clock = clock;
+    t->timer.fire = timer_fired;
+    list_init(&t->link);
+    list_init(&t->signal.link);
+    cpu_timer_init(&t->cpu, cpu_timer_fired);
+    if (!signal_entry_charge(&t->signal, t->process, false)) {
+        free(t);
+        return NULL;
+    }
+    if (clock_cpu_owner(clock, &owner, &task) == 0) {
+        t->on_cpu = true;
+        t->cpu_pid = owner ? owner->pid : 0;
+        t->cpu_tid = task ? task->tid : 0;
+    }
+    return t;
+}
+
 int64_t
 sys_timer_create(const uint64_t a[6])
 {
     struct process *p = current_process();
     struct guest_sigevent ev = {.sig = SIGALRM, .notify = SIGEV_SIGNAL};
     struct posix_timer *t;
-    unsigned count = 0;
-    uint64_t now;
-    int r = clock_read((int)a[0], &now);
+    int r;
 
-    if (r < 0)
-        return r;
     if (a[1] && copy_from_guest(&ev, a[1], sizeof ev) < 0)
         return -EFAULT;
-    if (ev.notify != SIGEV_SIGNAL && ev.notify != SIGEV_NONE && ev.notify != SIGEV_THREAD_ID)
+    r = clock_timer_check((int)a[0]);
+    if (r < 0)
+        return r;
+    if (!good_event(&ev))
         return -EINVAL;
-    if (ev.notify != SIGEV_NONE && (ev.sig < 1 || ev.sig > 64))
-        return -EINVAL;
-    if (ev.notify == SIGEV_THREAD_ID) {
-        struct task *target = task_find(ev.tid);
-
-        if (!target || target->process != p)
-            return -EINVAL;
-    }
-    LIST_EACH(l, &p->posix_timers)
-        count++;
-    if (count >= MAX_TIMERS)
-        return -EAGAIN;
-    t = calloc(1, sizeof *t);
+    t = timer_new((int)a[0]);
     if (!t)
         return -EAGAIN;
-    t->process = p;
-    t->id = p->next_timer_id++;
+    new_timer_id(t);
     t->notify = ev.notify;
     t->sig = ev.sig;
     t->tid = ev.tid;
-    t->clock = (int)a[0];
     t->value = a[1] ? ev.value : (uint64_t)t->id;
-    t->timer.fire = posix_fired;
+    t->signal.timer = true;
+    t->signal.info.si_signo = t->sig;
+    t->signal.info.si_code = SI_TIMER;
+    t->signal.info.si_timerid = t->id;
+    t->signal.info.si_ptr = (void *)(uintptr_t)t->value;
     list_append(&p->posix_timers, &t->link);
     if (copy_to_guest(a[2], &t->id, sizeof t->id) < 0) {
         timer_free(t);
@@ -307,75 +291,74 @@ sys_timer_create(const uint64_t a[6])
     return 0;
 }
 
-struct setting {
-    uint64_t interval, value;
-};
+/* --- setting and asking --- */
 
-static int
-read_setting(uint64_t address, struct setting *s)
+static struct timer_setting
+current_setting(struct posix_timer *t)
 {
-    int r = timespec_from_guest(address, &s->interval);
+    struct timer_setting s = {.interval = t->interval};
+    uint64_t now = now_of(t);
 
-    if (r == 0)
-        r = timespec_from_guest(address + 16, &s->value);
-    if (s->interval && s->interval < MIN_INTERVAL)
-        s->interval = MIN_INTERVAL;
-    return r;
-}
-
-static int
-write_setting(uint64_t address, const struct ktimer *k, uint64_t interval)
-{
-    uint64_t now = clock_monotonic_ns(), left = 0;
-
-    if (k->deadline)
-        left = k->deadline > now ? k->deadline - now : 1;
-    if (timespec_to_guest(address, interval) < 0 || timespec_to_guest(address + 16, left) < 0)
-        return -EFAULT;
-    return 0;
-}
-
-static void
-arm(struct ktimer *k, const struct setting *s, int clock, bool absolute)
-{
-    uint64_t now = clock_monotonic_ns(), reading;
-
-    ktimer_stop(k);
-    k->deadline = 0;
-    if (!s->value)
-        return;
-    if (!absolute)
-        ktimer_start(k, now + s->value);
-    else if (clock_read(clock, &reading) == 0)
-        ktimer_start(k, s->value > reading ? now + (s->value - reading) : now);
+    if (!t->deadline)
+        return s;
+    if (t->interval && (t->standing || t->notify == SIGEV_NONE))
+        t->overrun += (int64_t)timer_forward(&t->deadline, t->interval, now);
+    if (t->deadline > now)
+        s.value = t->deadline - now;
+    else
+        s.value = t->notify == SIGEV_NONE ? 0 : 1;
+    return s;
 }
 
 int64_t
 sys_timer_settime(const uint64_t a[6])
 {
-    struct posix_timer *t = find_timer(a[0]);
-    struct setting s;
+    struct timer_setting s, old;
+    struct posix_timer *t;
+    bool absolute = (a[1] & TIMER_ABSTIME) != 0;
     int r;
 
-    if (!t || !a[2])
+    if (!a[2])
         return -EINVAL;
-    r = read_setting(a[2], &s);
+    r = timer_setting_from_guest(a[2], &s);
+    t = find_timer(a[0]);
+    if (r == 0 && !t)
+        r = -EINVAL;
     if (r < 0)
         return r;
-    if (a[3] && write_setting(a[3], &t->timer, t->interval) < 0)
-        return -EFAULT;
-    t->interval = s.interval;
-    t->overrun = 0;
-    arm(&t->timer, &s, t->clock, (a[1] & TIMER_ABSTIME) != 0);
-    return 0;
+    old = current_setting(t);
+    stop(t);
+    signal_entry_cancel(&t->signal);
+    t->standing = t->ignored = false;
+    t->overrun = -1;
+    t->last_overrun = 0;
+    t->deadline = 0;
+    t->interval = s.value || t->on_cpu ? s.interval : 0;
+    if (s.value) {
+        uint64_t now = now_of(t);
+
+        if (t->on_cpu)
+            t->deadline = absolute ? s.value : now + s.value;
+        else
+            t->deadline = timer_deadline(t->clock, s.value, absolute);
+        if (t->deadline > now || t->notify == SIGEV_NONE)
+            start(t);
+        else
+            expired(t);
+    }
+    return a[3] && timer_setting_to_guest(a[3], &old) < 0 ? -EFAULT : 0;
 }
 
 int64_t
 sys_timer_gettime(const uint64_t a[6])
 {
     struct posix_timer *t = find_timer(a[0]);
+    struct timer_setting s;
 
-    return t ? write_setting(a[1], &t->timer, t->interval) : -EINVAL;
+    if (!t)
+        return -EINVAL;
+    s = current_setting(t);
+    return timer_setting_to_guest(a[1], &s);
 }
 
 int64_t
@@ -383,7 +366,9 @@ sys_timer_getoverrun(const uint64_t a[6])
 {
     struct posix_timer *t = find_timer(a[0]);
 
-    return t ? (int64_t)t->last_overrun : -EINVAL;
+    if (!t)
+        return -EINVAL;
+    return t->last_overrun > INT_MAX ? INT_MAX : t->last_overrun;
 }
 
 int64_t
@@ -395,150 +380,4 @@ sys_timer_delete(const uint64_t a[6])
         return -EINVAL;
     timer_free(t);
     return 0;
-}
-
-/* --- timerfd --- */
-
-struct timerfd {
-    struct ktimer timer;
-    struct wait_queue queue;
-    uint64_t interval, expirations;
-    int clock;
-};
-
-static void
-timerfd_fired(struct ktimer *k)
-{
-    struct timerfd *t = list_entry(k, struct timerfd, timer);
-
-    t->expirations++;
-    if (t->interval) {
-        uint64_t now = clock_monotonic_ns(), next = k->deadline + t->interval;
-
-        if (next <= now) {
-            uint64_t missed = (now - next) / t->interval + 1;
-
-            t->expirations += missed;
-            next += missed * t->interval;
-        }
-        ktimer_start(k, next);
-    } else {
-        k->deadline = 0;
-    }
-    wait_queue_wake(&t->queue);
-}
-
-static ssize_t
-timerfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
-{
-    struct timerfd *t = f->data;
-    uint64_t n;
-
-    if (iov_total(iov, count) < sizeof n)
-        return -EINVAL;
-    if (!t->expirations)
-        return -EAGAIN;
-    n = t->expirations;
-    t->expirations = 0;
-    return iov_scatter(iov, count, 0, &n, sizeof n) == sizeof n ? (ssize_t)sizeof n : -EFAULT;
-}
-
-static unsigned
-timerfd_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
-{
-    struct timerfd *t = f->data;
-
-    if (queues && *count < max)
-        queues[(*count)++] = &t->queue;
-    return t->expirations ? POLLIN : 0;
-}
-
-static void
-timerfd_release(struct file *f)
-{
-    struct timerfd *t = f->data;
-
-    ktimer_stop(&t->timer);
-    wait_queue_fini(&t->queue);
-    free(t);
-}
-
-static const struct file_ops timerfd_ops = {
-    .name = "timerfd",
-    .read = timerfd_read,
-    .poll = timerfd_poll,
-    .release = timerfd_release,
-};
-
-int64_t
-sys_timerfd_create(const uint64_t a[6])
-{
-    struct timerfd *t;
-    struct file *f;
-    uint64_t now;
-    int64_t r;
-
-    if ((a[1] & ~(uint64_t)(TFD_CLOEXEC | TFD_NONBLOCK)) || a[0] == CLOCK_PROCESS_CPUTIME_ID ||
-        a[0] == CLOCK_THREAD_CPUTIME_ID || clock_read((int)a[0], &now) < 0)
-        return -EINVAL;
-    t = calloc(1, sizeof *t);
-    if (!t)
-        return -ENOMEM;
-    t->timer.fire = timerfd_fired;
-    t->clock = (int)a[0];
-    wait_queue_init(&t->queue);
-    f = file_new(&timerfd_ops, O_RDWR | ((int)a[1] & TFD_NONBLOCK));
-    if (!f) {
-        free(t);
-        return -ENOMEM;
-    }
-    f->data = t;
-    r = fd_install(f, 0, (int)a[1] & TFD_CLOEXEC);
-    if (r < 0)
-        file_put(f);
-    return r;
-}
-
-/* The timer of a descriptor and the reference to its file that keeps it. NULL: *error says why. */
-static struct file *
-timerfd_of(uint64_t fd, struct timerfd **out, int *error)
-{
-    FILE_REF struct file *f = fd_get((int)fd);
-
-    *out = f && f->ops == &timerfd_ops ? f->data : NULL;
-    *error = *out ? 0 : f ? -EINVAL : -EBADF;
-    return *out ? file_get(f) : NULL;
-}
-
-int64_t
-sys_timerfd_settime(const uint64_t a[6])
-{
-    struct timerfd *t;
-    struct setting s;
-    int r;
-    FILE_REF struct file *f = timerfd_of(a[0], &t, &r);
-
-    if (!f)
-        return r;
-    if (a[1] & ~3ull)
-        return -EINVAL;
-    r = read_setting(a[2], &s);
-    if (r < 0)
-        return r;
-    if (a[3] && write_setting(a[3], &t->timer, t->interval) < 0)
-        return -EFAULT;
-    t->interval = s.interval;
-    t->expirations = 0;
-    arm(&t->timer, &s, t->clock, (a[1] & TFD_TIMER_ABSTIME) != 0);
-    return 0;
-}
-
-int64_t
-sys_timerfd_gettime(const uint64_t a[6])
-{
-    struct timerfd *t;
-    int r;
-    FILE_REF struct file *f = timerfd_of(a[0], &t, &r);
-
-    return !f ? r : write_setting(a[1], &t->timer, t->interval);
 }

@@ -1,0 +1,154 @@
+/* What happens when processor time is used up: RLIMIT_CPU, ITIMER_VIRTUAL and ITIMER_PROF, and timers of processor-time clocks.
+ *
+ * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be done
+ * (cpu_next). sched.c arms the tick for a task that has any and calls proc_check_cpu_timers when it charges its time. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/time/time_internal.h"
+
+static void
+at_latest(uint64_t *next, uint64_t deadline)
+{
+    if (deadline < *next)
+        *next = deadline;
+}
+
+static uint64_t
+earliest(const struct list *timers)
+{
+    uint64_t next = UINT64_MAX;
+
+    LIST_EACH(l, (struct list *)timers)
+        at_latest(&next, list_entry(l, struct cpu_timer, link)->deadline);
+    return next;
+}
+
+void
+cpu_timers_changed(struct process *p)
+{
+    p->cpu_next = earliest(&p->cpu_timers);
+    for (int i = 0; i < 2; i++)
+        if (p->itimer_virtual[i][0])
+            at_latest(&p->cpu_next, p->itimer_virtual[i][0]);
+    if (p->rlimits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY)
+        at_latest(&p->cpu_next, time_join((int64_t)(p->rlimits[RLIMIT_CPU].rlim_cur & INT64_MAX), 0));
+    sched_tick_wanted = true;
+}
+
+bool
+cpu_timers_armed(const struct task *t)
+{
+    return t->cpu_next != UINT64_MAX || t->process->cpu_next != UINT64_MAX;
+}
+
+void
+cpu_timer_init(struct cpu_timer *c, void (*fire)(struct cpu_timer *c))
+{
+    list_init(&c->link);
+    c->deadline = 0;
+    c->fire = fire;
+}
+
+void
+cpu_timer_start(struct cpu_timer *c, struct process *p, struct task *t, uint64_t deadline)
+{
+    list_remove(&c->link);
+    c->deadline = deadline;
+    list_append(t ? &t->cpu_timers : &p->cpu_timers, &c->link);
+    at_latest(t ? &t->cpu_next : &p->cpu_next, deadline);
+    sched_tick_wanted = true;
+}
+
+/* cpu_next stays: a look too many does no harm. */
+void
+cpu_timer_stop(struct cpu_timer *c)
+{
+    list_remove(&c->link);
+}
+
+/* The clock stands still for ever: timers of others may be on the list. */
+void
+cpu_timers_end(struct list *timers)
+{
+    LIST_EACH_SAFE(l, timers)
+        list_remove(l);
+}
+
+/* Each timer is fired once at most: those that go on have their next deadline behind now. */
+static void
+fire_due(struct list *timers, uint64_t now)
+{
+    struct list due;
+
+    list_init(&due);
+    LIST_EACH_SAFE(l, timers) {
+        if (list_entry(l, struct cpu_timer, link)->deadline > now)
+            continue;
+        list_remove(l);
+        list_append(&due, l);
+    }
+    while (!list_empty(&due)) {
+        struct cpu_timer *c = list_entry(due.next, struct cpu_timer, link);
+
+        list_remove(&c->link);
+        c->fire(c);
+    }
+}
+
+static void
+check_itimers(struct process *p)
+{
+    static const int signals[2] = {SIGVTALRM, SIGPROF};
+
+    for (int i = 0; i < 2; i++) {
+        uint64_t *expiry = &p->itimer_virtual[i][0], interval = p->itimer_virtual[i][1];
+
+        if (!*expiry || p->cpu_ns < *expiry)
+            continue;
+        if (interval)
+            timer_forward(expiry, interval, p->cpu_ns);
+        else
+            *expiry = 0;
+        signal_send_process(p, signals[i]);
+    }
+}
+
+/* As Linux's check_process_timers: SIGXCPU at the soft limit and every second from there, which moves it; SIGKILL at the hard. */
+static void
+check_limit(struct process *p)
+{
+    struct rlimit *limit = &p->rlimits[RLIMIT_CPU];
+    uint64_t seconds = p->cpu_ns / NS_PER_SECOND;
+
+    if (limit->rlim_cur == RLIM_INFINITY)
+        return;
+    if (limit->rlim_max != RLIM_INFINITY && seconds >= limit->rlim_max) {
+        process_kill(p);
+        return;
+    }
+    if (seconds >= limit->rlim_cur) {
+        limit->rlim_cur++;
+        signal_send_process(p, SIGXCPU);
+    }
+}
+
+void
+proc_check_cpu_timers(struct task *t)
+{
+    struct process *p = t->process;
+
+    if (t->cpu_ns >= t->cpu_next) {
+        fire_due(&t->cpu_timers, t->cpu_ns);
+        t->cpu_next = earliest(&t->cpu_timers);
+    }
+    if (p->cpu_ns >= p->cpu_next) {
+        fire_due(&p->cpu_timers, p->cpu_ns);
+        check_itimers(p);
+        check_limit(p);
+        cpu_timers_changed(p);
+    }
+}
