@@ -212,7 +212,8 @@ vfork_new(void)
     struct vfork_wait *w = calloc(1, sizeof *w);
 
     if (w) {
-        w->references = 2;
+        refcount_init(&w->refs);
+        refcount_get(&w->refs);
         wait_queue_init(&w->queue);
     }
     return w;
@@ -440,7 +441,7 @@ sys_unshare(const uint64_t a[6])
         return -EINVAL;
     if ((a[0] & (CLONE_SIGHAND | CLONE_VM)) && !signal_actions_own(p))
         return -EINVAL;
-    if ((a[0] & CLONE_VM) && p->mm->refs > 1)
+    if ((a[0] & CLONE_VM) && !refcount_is_one(&p->mm->refs))
         return -EINVAL;
     if (a[0] & CLONE_FILES) {
         struct fdtable *t = fdtable_clone(p->files);

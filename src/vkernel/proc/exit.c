@@ -19,7 +19,7 @@ void tty_session_ended(struct process *p) __attribute__((weak));
 void
 vfork_put(struct vfork_wait *w)
 {
-    if (--w->references == 0)
+    if (refcount_put(&w->refs))
         free(w);
 }
 

@@ -2,6 +2,7 @@
 #ifndef VKERNEL_PROC_INTERNAL_H
 #define VKERNEL_PROC_INTERNAL_H
 
+#include "base/refcount.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/proc/users.h"
 
@@ -23,7 +24,7 @@ struct fault_record {
 /* Between a task that was made with CLONE_VFORK and the one that waits until it leaves its memory (exec, exit). Either may
  * be gone first: both count. */
 struct vfork_wait {
-    unsigned references;
+    struct refcount refs;
     bool done;
     struct wait_queue queue;
 };

@@ -19,7 +19,7 @@ struct wait_queue signalfd_queue;
 /* What CLONE_SIGHAND shares. */
 struct shared_actions {
     struct signal_action action[SIGNALS + 1];
-    unsigned references;
+    struct refcount refs;
 };
 
 struct signal_action *
@@ -29,7 +29,7 @@ signal_actions_new(const struct signal_action *from)
 
     if (!s)
         return NULL;
-    s->references = 1;
+    refcount_init(&s->refs);
     if (from)
         memcpy(s->action, from, sizeof s->action);
     return s->action;
@@ -38,7 +38,7 @@ signal_actions_new(const struct signal_action *from)
 struct signal_action *
 signal_actions_get(struct signal_action *a)
 {
-    list_entry(a, struct shared_actions, action)->references++;
+    refcount_get(&list_entry(a, struct shared_actions, action)->refs);
     return a;
 }
 
@@ -47,7 +47,7 @@ signal_actions_put(struct signal_action *a)
 {
     struct shared_actions *s = list_entry(a, struct shared_actions, action);
 
-    if (--s->references == 0)
+    if (refcount_put(&s->refs))
         free(s);
 }
 
@@ -196,7 +196,7 @@ signal_discard(struct process *p, uint64_t mask)
 bool
 signal_actions_own(const struct process *p)
 {
-    return list_entry(p->actions, struct shared_actions, action)->references == 1;
+    return refcount_is_one(&list_entry(p->actions, struct shared_actions, action)->refs);
 }
 
 int
