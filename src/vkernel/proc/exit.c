@@ -19,8 +19,10 @@ void tty_session_ended(struct process *p) __attribute__((weak));
 void
 vfork_put(struct vfork_wait *w)
 {
-    if (refcount_put(&w->refs))
-        free(w);
+    if (!refcount_put(&w->refs))
+        return;
+    wait_queue_fini(&w->queue);
+    free(w);
 }
 
 void
