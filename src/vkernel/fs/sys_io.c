@@ -6,7 +6,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 
-enum { SPANS = 64, COPY_CHUNK = 64 * 1024, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
+enum { SPANS = 64, COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
 
 /* As fd_get, without those opened with O_PATH. */
 static struct file *
@@ -43,6 +43,25 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
     return r == -ERESTARTSYS && *deadline != WAIT_FOREVER ? -EINTR : r;
 }
 
+/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Returns how many spans are left
+ * of n. */
+static int
+cut_to_piece(const struct file *f, struct iovec *iov, int n)
+{
+    size_t room = PIECE;
+
+    if (f->ops->poll) /* such operations are as short as the object's buffer */
+        return n;
+    for (int k = 0; k < n; k++) {
+        if (iov[k].iov_len >= room) {
+            iov[k].iov_len = room;
+            return k + 1;
+        }
+        room -= iov[k].iov_len;
+    }
+    return n;
+}
+
 static int64_t
 user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 {
@@ -62,6 +81,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             n = user_iov_spans(u, done, true, iov, SPANS);
             if (n == 0 && u->total > 0)
                 return done ? (int64_t)done : -EFAULT;
+            n = cut_to_piece(f, iov, n);
             r = file_try_read(f, iov, n, pos);
         }
         if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
@@ -83,7 +103,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r < 0)
             return done ? (int64_t)done : r;
         done += (uint64_t)r;
-        if (r == 0 || done >= u->total || f->ops->poll || (size_t)r < iov_total(iov, n))
+        if (r == 0 || done >= u->total || f->ops->poll || (size_t)r < iov_total(iov, n) || sched_checkpoint() < 0)
             break;
     }
     if (f->dentry && done)
@@ -113,6 +133,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
                 error = -EFAULT;
                 break;
             }
+            n = cut_to_piece(f, iov, n);
             r = file_try_write(f, iov, n, pos);
         }
         if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
@@ -128,7 +149,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         done += (uint64_t)r;
         if (r == 0 || (!f->ops->poll && (size_t)r < iov_total(iov, n)))
             break;
-    } while (done < u->total);
+    } while (done < u->total && sched_checkpoint() == 0);
     if (error == -EPIPE && done == 0)
         signal_send_process(current_process(), SIGPIPE);
     if (f->dentry && done)
@@ -302,8 +323,13 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
     while (done < count) {
         size_t want = count - done < COPY_CHUNK ? (size_t)(count - done) : COPY_CHUNK;
         struct iovec iov = {chunk, want};
-        ssize_t n = file_read(in, &iov, 1, &at), put = 0;
+        ssize_t n, put = 0;
 
+        if (sched_checkpoint() < 0 || signal_pending_current()) {
+            error = -ERESTARTSYS;
+            break;
+        }
+        n = file_read(in, &iov, 1, &at);
         if (n <= 0) {
             error = n;
             break;
@@ -373,6 +399,7 @@ sys_copy_file_range(const uint64_t a[6])
 {
     FILE_REF struct file *in = io_get(a[0]), *out = io_get(a[2]);
     uint64_t pos_in = 0, pos_out = 0;
+    uint64_t from, to, end, count = a[4];
     int64_t r;
 
     if (!in || !out || !file_can_read(in) || !file_can_write(out) || (out->flags & O_APPEND))
@@ -387,13 +414,18 @@ sys_copy_file_range(const uint64_t a[6])
         return -EINVAL;
     if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
         return r;
-    if (in->inode == out->inode) {
-        uint64_t from = a[1] ? pos_in : in->pos, to = a[3] ? pos_out : out->pos;
-
-        if (from < to + a[4] && to < from + a[4])
-            return -EINVAL;
-    }
-    r = pump(in, a[1] ? &pos_in : NULL, out, a[3] ? &pos_out : NULL, a[4] > 0x7ffff000u ? 0x7ffff000u : a[4]);
+    from = a[1] ? pos_in : in->pos;
+    to = a[3] ? pos_out : out->pos;
+    if (__builtin_add_overflow(from, count, &end) || __builtin_add_overflow(to, count, &end))
+        return -EOVERFLOW;
+    end = file_size(in);
+    if (from >= end)
+        count = 0;
+    else if (count > end - from)
+        count = end - from;
+    if (in->inode == out->inode && from < to + count && to < from + count)
+        return -EINVAL;
+    r = pump(in, a[1] ? &pos_in : NULL, out, a[3] ? &pos_out : NULL, count > 0x7ffff000u ? 0x7ffff000u : count);
     if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
         return -EFAULT;
     return r;

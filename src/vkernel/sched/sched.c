@@ -336,6 +336,15 @@ sched_poll(void)
     }
 }
 
+int
+sched_checkpoint(void)
+{
+    might_sleep();
+    if (sched_ticked())
+        sched_poll();
+    return signal_fatal_pending() ? -EINTR : 0;
+}
+
 /* --- wait queues --- */
 
 void

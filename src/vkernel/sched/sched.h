@@ -130,6 +130,9 @@ uint64_t clock_realtime_ns(void);
 
 /* Gives way to other runnable tasks; returns when scheduled again. */
 void sched_yield_now(void);
+/* For loops of one kernel entry whose length a guest chooses, between pieces of some milliseconds: at the tick, timers and signals
+ * come and others run. -EINTR: the task is to die, and the loop to end. May sleep. */
+int sched_checkpoint(void);
 
 /* --- of proc/, signal/ and time/ --- */
 void sched_init(void);
