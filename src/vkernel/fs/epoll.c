@@ -11,7 +11,9 @@
 #include <sys/epoll.h>
 
 #include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
+#include "vkernel/proc/users.h"
 
 enum { ITEM_QUEUES = 4, NEST_MAX = 4, BATCH = 64 };
 
@@ -34,6 +36,7 @@ struct epoll_item {
     struct file *file; /* not a reference: the file tells when it goes */
     int fd;
     struct epoll_event event;
+    struct user *user; /* who is charged for it */
     unsigned queue_count;
     struct wait_entry entries[ITEM_QUEUES];
 };
@@ -89,6 +92,7 @@ item_free(struct epoll_item *it)
     list_remove(&it->of_epoll);
     list_remove(&it->of_file);
     list_remove(&it->of_ready);
+    user_uncharge(it->user, USER_EPOLL_WATCHES, 1);
     free(it);
 }
 
@@ -216,6 +220,11 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     it = calloc(1, sizeof *it);
     if (!it)
         return -ENOMEM;
+    it->user = user_charge(USER_EPOLL_WATCHES, 1, LIMIT_EPOLL_WATCHES);
+    if (!it->user) {
+        free(it);
+        return -ENOSPC;
+    }
     it->epoll = ep;
     it->file = f;
     it->fd = fd;
@@ -405,7 +414,7 @@ make_epoll(int flags)
     f = ep ? file_new(&epoll_ops, O_RDWR) : NULL;
     if (!f) {
         free(ep);
-        return -ENOMEM;
+        return -ENFILE;
     }
     list_init(&ep->items);
     list_init(&ep->ready);

@@ -1,9 +1,10 @@
 /* Descriptor tables. */
 #include <sys/resource.h>
 
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 
-enum { FD_LIMIT = 1 << 20 };
+enum { FD_LIMIT = LIMIT_DESCRIPTORS };
 
 struct fdtable {
     struct refcount refs;

@@ -6,15 +6,22 @@
 #include <stdio.h>
 
 #include "platform/platform.h"
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
+
+unsigned file_count;
 
 struct file *
 file_new(const struct file_ops *ops, int flags)
 {
-    struct file *f = calloc(1, sizeof *f);
+    struct file *f;
 
+    if (file_count >= LIMIT_FILES && !(current_task() && capable(CAP_SYS_ADMIN)))
+        return NULL;
+    f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
+    file_count++;
     refcount_init(&f->refs);
     f->ops = ops;
     f->flags = flags;
@@ -63,6 +70,7 @@ file_release(struct file *f)
     dentry_put(f->dentry);
     inode_put(f->inode);
     free(f);
+    file_count--;
 }
 
 /* Releasing a file can drop the last reference of another (a socket's messages carry files), and that one's of a third: a

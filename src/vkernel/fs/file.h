@@ -64,7 +64,8 @@ struct file {
     int owner;       /* F_SETOWN */
 };
 
-struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENOMEM */
+struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENFILE */
+extern unsigned file_count; /* open files */
 struct file *file_get(struct file *f);
 /* The last put releases; within the release of another file that happens when that one is done. */
 void file_put(struct file *f);

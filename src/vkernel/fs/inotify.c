@@ -4,15 +4,18 @@
 #include <sys/ioctl.h>
 
 #include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
+#include "vkernel/proc/users.h"
 
-enum { QUEUE_MAX = 16384 };
+enum { QUEUE_MAX = LIMIT_INOTIFY_EVENTS };
 
 struct inotify {
     struct list watches; /* struct inotify_watch.of_instance */
     struct list events;
     unsigned event_count;
     int next_wd;
+    struct user *user; /* who is charged for it */
     struct wait_queue queue;
 };
 
@@ -22,6 +25,7 @@ struct inotify_watch {
     struct inode *inode; /* holds a reference */
     int wd;
     uint32_t mask;
+    struct user *user; /* who is charged for it */
 };
 
 struct queued {
@@ -70,6 +74,7 @@ watch_free(struct inotify_watch *w)
 
     list_remove(&w->of_instance);
     list_remove(&w->of_inode);
+    user_uncharge(w->user, USER_INOTIFY_WATCHES, 1);
     free(w);
     watch_total--;
     inode_put(i);
@@ -175,6 +180,7 @@ inotify_release(struct file *f)
     LIST_EACH_SAFE(p, &n->events)
         free(list_entry(p, struct queued, link));
     wait_queue_fini(&n->queue);
+    user_uncharge(n->user, USER_INOTIFY_INSTANCES, 1);
     free(n);
 }
 
@@ -196,10 +202,18 @@ make_inotify(int flags)
     if (flags & ~(IN_CLOEXEC | IN_NONBLOCK))
         return -EINVAL;
     n = calloc(1, sizeof *n);
-    f = n ? file_new(&inotify_ops, O_RDONLY | (flags & O_NONBLOCK)) : NULL;
-    if (!f) {
-        free(n);
+    if (!n)
         return -ENOMEM;
+    n->user = user_charge(USER_INOTIFY_INSTANCES, 1, LIMIT_INOTIFY_INSTANCES);
+    if (!n->user) {
+        free(n);
+        return -EMFILE;
+    }
+    f = file_new(&inotify_ops, O_RDONLY | (flags & O_NONBLOCK));
+    if (!f) {
+        user_uncharge(n->user, USER_INOTIFY_INSTANCES, 1);
+        free(n);
+        return -ENFILE;
     }
     list_init(&n->watches);
     list_init(&n->events);
@@ -238,9 +252,16 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
         w->mask = (mask & IN_MASK_ADD) ? w->mask | mask : mask;
         return w->wd;
     }
+    if (n->next_wd == INT32_MAX)
+        return -ENOSPC;
     w = calloc(1, sizeof *w);
     if (!w)
         return -ENOMEM;
+    w->user = user_charge(USER_INOTIFY_WATCHES, 1, LIMIT_INOTIFY_WATCHES);
+    if (!w->user) {
+        free(w);
+        return -ENOSPC;
+    }
     w->instance = n;
     w->inode = inode_get(i);
     w->wd = n->next_wd++;

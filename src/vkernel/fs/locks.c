@@ -22,6 +22,9 @@ struct lock_waiter {
     const void *owner, *holder;
 };
 
+enum { LOCKS_MAX = 1 << 20 }; /* of the container: Linux has none but memory */
+
+static unsigned lock_count;
 static struct list lock_waiters = {&lock_waiters, &lock_waiters};
 static struct wait_queue lock_queue = {{&lock_queue.waiters, &lock_queue.waiters}};
 
@@ -39,13 +42,22 @@ find_conflict(struct inode *i, enum lock_kind kind, const void *owner, bool excl
     return NULL;
 }
 
+static void
+lock_free(struct file_lock *l)
+{
+    list_remove(&l->link);
+    free(l);
+    lock_count--;
+}
+
 static struct file_lock *
 lock_add(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
 {
-    struct file_lock *l = malloc(sizeof *l);
+    struct file_lock *l = lock_count < LOCKS_MAX ? malloc(sizeof *l) : NULL;
 
     if (!l)
         return NULL;
+    lock_count++;
     *l = (struct file_lock){.kind = kind, .owner = owner, .pid = kind == LOCK_OFD ? -1 : current_process()->pid,
                             .exclusive = exclusive, .start = start, .end = end};
     list_append(&i->locks, &l->link);
@@ -64,8 +76,7 @@ lock_add_merged(struct inode *i, enum lock_kind kind, const void *owner, bool ex
             continue;
         start = l->start < start ? l->start : start;
         end = l->end > end ? l->end : end;
-        list_remove(&l->link);
-        free(l);
+        lock_free(l);
     }
     return lock_add(i, kind, owner, exclusive, start, end) ? 0 : -ENOLCK;
 }
@@ -112,8 +123,7 @@ lock_cut(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start
         } else if (l->end > end) {
             l->start = end + 1;
         } else {
-            list_remove(&l->link);
-            free(l);
+            lock_free(l);
         }
     }
     return 0;
@@ -128,8 +138,7 @@ release_owner(struct inode *i, const void *owner)
         struct file_lock *l = list_entry(p, struct file_lock, link);
 
         if (l->owner == owner) {
-            list_remove(&l->link);
-            free(l);
+            lock_free(l);
             any = true;
         }
     }

@@ -9,13 +9,18 @@
 
 /* --- inodes --- */
 
+enum { INODES_MAX = 1 << 22 }; /* made in memory, of all memory file systems */
+
+static unsigned inode_count;
+
 struct inode *
 memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *target)
 {
-    struct inode *i = inode_new(sb, &memfs_inode_ops, mode);
+    struct inode *i = inode_count < INODES_MAX ? inode_new(sb, &memfs_inode_ops, mode) : NULL;
 
     if (!i)
         return NULL;
+    inode_count++;
     i->uid = fs_creds()->fsuid;
     i->gid = fs_creds()->fsgid;
     i->rdev = rdev;
@@ -90,6 +95,8 @@ drop_link(struct inode *i)
 static void
 memfs_evict(struct inode *i)
 {
+    if (i->base_index == ARTIFACT_NONE)
+        inode_count--;
     free(i->target);
     memfs_release_content(i);
 }
@@ -546,8 +553,8 @@ memfs_statfs(struct superblock *sb, struct statfs *st)
     st->f_bsize = st->f_frsize = 4096;
     st->f_blocks = 16u << 20; /* 64 GiB: memory is the real limit */
     st->f_bfree = st->f_bavail = st->f_blocks - (st->f_blocks >> 4);
-    st->f_files = 1u << 22;
-    st->f_ffree = st->f_files - sb->next_ino;
+    st->f_files = INODES_MAX;
+    st->f_ffree = INODES_MAX - inode_count;
     st->f_namelen = VFS_NAME_MAX;
     return 0;
 }
@@ -570,8 +577,10 @@ memfs_new(const char *type, const struct artifact *base, uint32_t root_mode)
             root->mode = S_IFDIR | 0755;
     } else {
         root = inode_new(sb, &memfs_inode_ops, S_IFDIR | root_mode);
-        if (root)
+        if (root) {
             root->nlink = 2;
+            inode_count++;
+        }
     }
     if (!root || !(sb->root = dentry_new(NULL, "/", 1, root))) {
         free(sb);

@@ -4,9 +4,11 @@
 #include <sys/ioctl.h>
 
 #include "vkernel/abi/syscall.h"
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
+#include "vkernel/proc/users.h"
 
-enum { PIPE_DEFAULT = 64 * 1024, PIPE_LARGEST = 1024 * 1024, PIPE_ATOMIC = 4096 };
+enum { PIPE_PAGE = 4096, PIPE_DEFAULT = 16 * PIPE_PAGE, PIPE_SMALL = 2 * PIPE_PAGE, PIPE_ATOMIC = 4096 };
 
 struct pipe {
     uint8_t *ring;
@@ -14,9 +16,18 @@ struct pipe {
     unsigned readers, writers;
     uint64_t reader_opens, writer_opens; /* ever: open(2) of a FIFO waits for a change */
     struct wait_queue read_queue, write_queue, open_queue;
+    struct user *user; /* its maker, who is charged for the pages */
 };
 
 static const struct file_ops pipe_ops;
+
+/* Only the privileged may have more pages in pipes than the limit. */
+static bool
+has_too_many_pages(const struct user *u)
+{
+    return u && user_count(u, USER_PIPE_PAGES) > LIMIT_PIPE_PAGES &&
+           !(current_task() && (capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN)));
+}
 
 static struct pipe *
 pipe_new(void)
@@ -26,6 +37,11 @@ pipe_new(void)
     if (!p)
         return NULL;
     p->capacity = PIPE_DEFAULT;
+    p->user = user_charge(USER_PIPE_PAGES, PIPE_DEFAULT / PIPE_PAGE, UINT64_MAX);
+    if (has_too_many_pages(p->user)) {
+        p->capacity = PIPE_SMALL;
+        user_recharge(p->user, USER_PIPE_PAGES, PIPE_DEFAULT / PIPE_PAGE, PIPE_SMALL / PIPE_PAGE);
+    }
     wait_queue_init(&p->read_queue);
     wait_queue_init(&p->write_queue);
     wait_queue_init(&p->open_queue);
@@ -40,6 +56,7 @@ pipe_inode_evict(struct inode *i)
     wait_queue_fini(&i->pipe->read_queue);
     wait_queue_fini(&i->pipe->write_queue);
     wait_queue_fini(&i->pipe->open_queue);
+    user_uncharge(i->pipe->user, USER_PIPE_PAGES, i->pipe->capacity / PIPE_PAGE);
     free(i->pipe->ring);
     free(i->pipe);
     i->pipe = NULL;
@@ -280,8 +297,9 @@ pipe_fcntl_size(struct file *f, int64_t size)
 {
     struct pipe *p = f->inode ? f->inode->pipe : NULL;
     size_t capacity = 4096;
-    uint8_t *ring;
+    uint8_t *ring = NULL;
     struct iovec iov;
+    int r = 0;
 
     if (!p)
         return -EBADF;
@@ -291,15 +309,21 @@ pipe_fcntl_size(struct file *f, int64_t size)
         return -EINVAL;
     while (capacity < (size_t)size)
         capacity *= 2;
-    if (capacity > PIPE_LARGEST && !capable(CAP_SYS_RESOURCE))
+    if (capacity > p->capacity && capacity > LIMIT_PIPE_SIZE && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
     if (capacity > (1u << 28))
         return -ENOMEM;
-    if (capacity < p->used)
-        return -EBUSY;
-    ring = malloc(capacity);
-    if (!ring)
-        return -ENOMEM;
+    user_recharge(p->user, USER_PIPE_PAGES, p->capacity / PIPE_PAGE, capacity / PIPE_PAGE);
+    if (capacity > p->capacity && has_too_many_pages(p->user))
+        r = -EPERM;
+    else if (capacity < p->used)
+        r = -EBUSY;
+    else if (!(ring = malloc(capacity)))
+        r = -ENOMEM;
+    if (r < 0) {
+        user_recharge(p->user, USER_PIPE_PAGES, capacity / PIPE_PAGE, p->capacity / PIPE_PAGE);
+        return r;
+    }
     iov = (struct iovec){ring, capacity};
     if (p->ring)
         ring_peek(p, &iov, 1);

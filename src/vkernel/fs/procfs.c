@@ -5,9 +5,11 @@
 
 #include "platform/hostfs.h"
 #include "platform/platform.h"
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/pseudofs.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
+#include "vkernel/tty/tty.h"
 
 /* One worker runs all guest threads. */
 unsigned
@@ -238,7 +240,7 @@ show_boot_id(const struct pseudo_key *key, struct text *out)
 static int
 show_file_nr(const struct pseudo_key *key, struct text *out)
 {
-    text_printf(out, "1024\t0\t1048576\n");
+    text_printf(out, "%u\t0\t%u\n", file_count, LIMIT_FILES);
     return 0;
 }
 
@@ -249,6 +251,16 @@ show_file_nr(const struct pseudo_key *key, struct text *out)
 
 static const struct pseudo random_dir[] = {
     SHOW("uuid", show_uuid), SHOW("boot_id", show_boot_id), TEXT("entropy_avail", "256\n"), TEXT("poolsize", "256\n"), END};
+
+static int
+show_pty_nr(const struct pseudo_key *key, struct text *out)
+{
+    text_printf(out, "%u\n", pty_count);
+    return 0;
+}
+
+static const struct pseudo pty_dir[] = {
+    TEXT("max", LIMIT_TEXT(LIMIT_PTYS)), TEXT("reserve", "1024\n"), SHOW("nr", show_pty_nr), END};
 
 static const struct pseudo kernel_dir[] = {
     TEXT("pid_max", "4194304\n"),
@@ -276,6 +288,7 @@ static const struct pseudo kernel_dir[] = {
     TEXT("unprivileged_userns_clone", "0\n"),
     TEXT("sched_child_runs_first", "0\n"),
     DIR("random", random_dir),
+    DIR("pty", pty_dir),
     END,
 };
 
@@ -284,19 +297,23 @@ static const struct pseudo vm_dir[] = {
     TEXT("swappiness", "60\n"),       TEXT("mmap_min_addr", "65536\n"), END};
 
 static const struct pseudo inotify_dir[] = {
-    TEXT("max_user_watches", "65536\n"), TEXT("max_user_instances", "128\n"), TEXT("max_queued_events", "16384\n"), END};
+    TEXT("max_user_watches", LIMIT_TEXT(LIMIT_INOTIFY_WATCHES)),
+    TEXT("max_user_instances", LIMIT_TEXT(LIMIT_INOTIFY_INSTANCES)),
+    TEXT("max_queued_events", LIMIT_TEXT(LIMIT_INOTIFY_EVENTS)), END};
 
-static const struct pseudo epoll_dir[] = {TEXT("max_user_watches", "1000000\n"), END};
+static const struct pseudo epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)), END};
 
 static const struct pseudo fs_dir[] = {
-    TEXT("file-max", "1048576\n"), TEXT("nr_open", "1048576\n"), TEXT("pipe-max-size", "1048576\n"),
-    TEXT("pipe-user-pages-soft", "16384\n"), TEXT("protected_hardlinks", "0\n"), TEXT("protected_symlinks", "0\n"),
+    TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
+    TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
+    TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "0\n"), TEXT("protected_symlinks", "0\n"),
     TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir),
     DIR("epoll", epoll_dir),       END};
 
 static const struct pseudo net_core_dir[] = {
-    TEXT("somaxconn", "4096\n"), TEXT("rmem_max", "212992\n"), TEXT("wmem_max", "212992\n"),
-    TEXT("rmem_default", "212992\n"), TEXT("wmem_default", "212992\n"), END};
+    TEXT("somaxconn", LIMIT_TEXT(LIMIT_BACKLOG)),
+    TEXT("rmem_max", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), TEXT("wmem_max", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)),
+    TEXT("rmem_default", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), TEXT("wmem_default", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), END};
 
 static const struct pseudo net_ipv4_dir[] = {
     TEXT("ip_local_port_range", "32768\t60999\n"), TEXT("tcp_max_syn_backlog", "4096\n"), TEXT("ip_forward", "0\n"),
@@ -308,7 +325,7 @@ static const struct pseudo net_all_dir[] = {TEXT("disable_ipv6", "0\n"), END};
 static const struct pseudo net_conf_dir[] = {DIR("all", net_all_dir), DIR("default", net_all_dir), DIR("lo", net_all_dir), END};
 static const struct pseudo net_ipv6_dir[] = {DIR("conf", net_conf_dir), TEXT("bindv6only", "0\n"), END};
 
-static const struct pseudo net_unix_dir[] = {TEXT("max_dgram_qlen", "512\n"), END};
+static const struct pseudo net_unix_dir[] = {TEXT("max_dgram_qlen", LIMIT_TEXT(LIMIT_DGRAM_QUEUE)), END};
 
 static const struct pseudo net_dir[] = {
     DIR("core", net_core_dir), DIR("ipv4", net_ipv4_dir), DIR("ipv6", net_ipv6_dir), DIR("unix", net_unix_dir), END};

@@ -25,6 +25,7 @@ enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 #define CAP_FOWNER           3
 #define CAP_FSETID           4
 #define CAP_NET_BIND_SERVICE 10
+#define CAP_NET_ADMIN        12
 #define CAP_SYS_CHROOT       18
 #define CAP_SYS_ADMIN        21
 #define CAP_SYS_RESOURCE     24

@@ -4,7 +4,8 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 
-enum { XATTR_NAME_LIMIT = 255, XATTR_VALUE_LIMIT = 65536 };
+/* One value; all names of an inode, which a list must hold; all values. */
+enum { XATTR_NAME_LIMIT = 255, XATTR_VALUE_LIMIT = 65536, XATTR_NAMES_LIMIT = 65536, XATTR_VALUES_LIMIT = 1 << 20 };
 
 struct xattr {
     struct xattr *next;
@@ -63,6 +64,21 @@ struct request {
     int flags;
 };
 
+/* Is there room for one more, or for another value of that name? */
+static bool
+has_room(const struct inode *i, const char *name, size_t size)
+{
+    size_t names = strlen(name) + 1, values = size;
+
+    for (const struct xattr *x = i->xattrs; x; x = x->next) {
+        if (strcmp(x->name, name) == 0)
+            continue;
+        names += strlen(x->name) + 1;
+        values += x->size;
+    }
+    return names <= XATTR_NAMES_LIMIT && values <= XATTR_VALUES_LIMIT;
+}
+
 static int64_t
 xset(struct inode *i, const char *name, const struct request *q)
 {
@@ -76,6 +92,8 @@ xset(struct inode *i, const char *name, const struct request *q)
         return -EEXIST;
     if (!*p && (q->flags & XATTR_REPLACE))
         return -ENODATA;
+    if (!has_room(i, name, q->size))
+        return -ENOSPC;
     x = malloc(sizeof *x + q->size);
     if (!x || !(x->name = strdup(name))) {
         free(x);

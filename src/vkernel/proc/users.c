@@ -103,6 +103,13 @@ user_uncharge(struct user *u, enum user_count what, uint64_t n)
     free_unused(u);
 }
 
+void
+user_recharge(struct user *u, enum user_count what, uint64_t from, uint64_t to)
+{
+    if (u)
+        u->counts[what] = u->counts[what] - (from < u->counts[what] ? from : u->counts[what]) + to;
+}
+
 uint64_t
 user_counted(enum user_count what)
 {

@@ -8,6 +8,10 @@ enum user_count {
     USER_IN_FLIGHT,         /* descriptors in messages on their way through Unix sockets; RLIMIT_NOFILE */
     USER_TASKS,             /* threads, and processes until they are waited for; RLIMIT_NPROC */
     USER_SIGNALS,           /* queued, and POSIX timers; RLIMIT_SIGPENDING */
+    USER_PIPE_PAGES,
+    USER_INOTIFY_INSTANCES,
+    USER_INOTIFY_WATCHES,
+    USER_EPOLL_WATCHES,
     USER_COUNTS,
 };
 
@@ -20,6 +24,8 @@ struct user *user_charge_uid(uint32_t uid, enum user_count what, uint64_t n, uin
 void user_uncharge(struct user *u, enum user_count what, uint64_t n);
 uint32_t user_uid(const struct user *u);
 uint64_t user_count(const struct user *u, enum user_count what);
+/* Puts `to` in the place of what was charged, `from`; neither is 0. */
+void user_recharge(struct user *u, enum user_count what, uint64_t from, uint64_t to);
 uint64_t user_counted(enum user_count what); /* of the current process's user */
 
 #endif

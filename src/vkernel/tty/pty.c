@@ -7,9 +7,11 @@
 #include <sys/sysmacros.h>
 
 #include "platform/hostfs.h"
+#include "vkernel/fs/vfs_limits.h"
 
-enum { PTY_MAX = 1024 };
+enum { PTY_MAX = LIMIT_PTYS };
 
+unsigned pty_count;
 static struct tty *ptys[PTY_MAX];
 static struct superblock *devpts;
 static struct tty *console_tty;
@@ -34,6 +36,7 @@ pty_add(struct tty *t)
     t->index = n;
     t->node = d;
     ptys[n] = t;
+    pty_count++;
     return 0;
 }
 
@@ -46,8 +49,10 @@ pty_free_node(struct tty *t)
         memfs_inode_ops.unlink(devpts->root, t->node);
     dentry_put(t->node);
     t->node = NULL;
-    if (ptys[t->index] == t)
+    if (ptys[t->index] == t) {
         ptys[t->index] = NULL;
+        pty_count--;
+    }
 }
 
 struct superblock *

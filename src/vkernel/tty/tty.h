@@ -21,4 +21,6 @@ int tty_foreground(const struct tty *tty);
 /* The session leader has gone: SIGHUP to the foreground group, the session loses its terminal. For proc/. */
 void tty_session_ended(struct process *leader);
 
+extern unsigned pty_count; /* in use */
+
 #endif

@@ -1,0 +1,21 @@
+/* Limits that /proc/sys shows and fs/, net/ and tty/ hold to. Plain numbers, to be made text of. */
+#ifndef VKERNEL_FS_VFS_LIMITS_H
+#define VKERNEL_FS_VFS_LIMITS_H
+
+#define LIMIT_FILES             1048576 /* fs.file-max: open files of all processes; CAP_SYS_ADMIN may have more */
+#define LIMIT_DESCRIPTORS       1048576 /* fs.nr_open: of one process */
+#define LIMIT_PIPE_SIZE         1048576 /* fs.pipe-max-size */
+#define LIMIT_PIPE_PAGES        16384   /* fs.pipe-user-pages-soft: of one user */
+#define LIMIT_INOTIFY_WATCHES   65536   /* fs.inotify.max_user_watches */
+#define LIMIT_INOTIFY_INSTANCES 128     /* fs.inotify.max_user_instances */
+#define LIMIT_INOTIFY_EVENTS    16384   /* fs.inotify.max_queued_events: of one instance */
+#define LIMIT_EPOLL_WATCHES     1000000 /* fs.epoll.max_user_watches */
+#define LIMIT_PTYS              4096    /* kernel.pty.max */
+#define LIMIT_SOCKET_BUFFER     212992  /* net.core.rmem_max, wmem_max and the defaults */
+#define LIMIT_BACKLOG           4096    /* net.core.somaxconn */
+#define LIMIT_DGRAM_QUEUE       512     /* net.unix.max_dgram_qlen */
+
+#define LIMIT_TEXT_(n) #n "\n"
+#define LIMIT_TEXT(n)  LIMIT_TEXT_(n)
+
+#endif
