@@ -12,9 +12,9 @@
 #include "platform/hostfs.h"
 #include "vkernel/net/socket.h"
 
-enum { PORT_LOW = 32768, PORT_HIGH = 60999 };
+enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 
-static struct list bound_sockets = {&bound_sockets, &bound_sockets};
+static struct list bound_sockets[BUCKETS]; /* by port */
 static const struct socket_ops tcp_ops, udp_ops;
 
 struct endpoint {
@@ -127,13 +127,23 @@ matches(const struct socket *s, const struct endpoint *at, const struct endpoint
     return is_mapped(&to->ip) && v6only(s) ? 0 : 1;
 }
 
+static struct list *
+bucket(unsigned port)
+{
+    struct list *l = &bound_sockets[port % BUCKETS];
+
+    if (!l->next)
+        list_init(l);
+    return l;
+}
+
 static struct socket *
 find_bound(int type, const struct endpoint *to, const struct endpoint *from)
 {
     struct socket *best = NULL;
     int best_score = 0;
 
-    LIST_EACH(p, &bound_sockets) {
+    LIST_EACH(p, bucket(to->port)) {
         struct socket *s = list_entry(p, struct socket, all);
         struct endpoint at = local_of(s), remote;
         int score;
@@ -157,7 +167,7 @@ find_bound(int type, const struct endpoint *to, const struct endpoint *from)
 static bool
 conflicts(const struct socket *s, const struct endpoint *e)
 {
-    LIST_EACH(p, &bound_sockets) {
+    LIST_EACH(p, bucket(e->port)) {
         struct socket *o = list_entry(p, struct socket, all);
         struct endpoint at = local_of(o);
         bool both_reuse = socket_option(s, SOL_SOCKET, SO_REUSEADDR, 0) && socket_option(o, SOL_SOCKET, SO_REUSEADDR, 0);
@@ -201,7 +211,7 @@ bind_to(struct socket *s, struct endpoint *e)
     }
     s->local = format(s->family, e);
     s->bound = true;
-    list_append(&bound_sockets, &s->all);
+    list_append(bucket(e->port), &s->all);
     return 0;
 }
 
@@ -419,7 +429,7 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
         }
         return (ssize_t)size;
     }
-    if (target->shut_read || target->queued + size > target->receive_limit)
+    if (target->shut_read || target->charged > target->receive_limit)
         return (ssize_t)size; /* UDP: dropped */
     m = message_new(NULL, iov, count, size, NULL);
     if (!m)
@@ -483,8 +493,10 @@ inet_socket_new(int family, int type, int protocol, int *error)
 void
 inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
 {
-    LIST_EACH(p, &bound_sockets)
-        each(list_entry(p, struct socket, all), arg);
+    for (int k = 0; k < BUCKETS; k++)
+        if (bound_sockets[k].next)
+            LIST_EACH(p, &bound_sockets[k])
+                each(list_entry(p, struct socket, all), arg);
 }
 
 /* --- interface ioctls (netdevice(7)): there is lo --- */

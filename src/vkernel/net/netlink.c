@@ -191,7 +191,7 @@ queue_reply(struct socket *s, struct reply *r)
 {
     static const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     struct iovec out = {r->data, r->size};
-    struct message *m = s->queued > s->receive_limit ? NULL : message_new(NULL, &out, 1, r->size, NULL);
+    struct message *m = s->charged > s->receive_limit ? NULL : message_new(NULL, &out, 1, r->size, NULL);
 
     r->size = 0;
     if (!m)
@@ -251,7 +251,7 @@ relay_message(const void *message, size_t size, void *arg)
 
     if ((y->name || y->index) && !is_wanted(y, message, size))
         return;
-    if (y->s->queued > y->s->receive_limit)
+    if (y->s->charged > y->s->receive_limit)
         y->error = -ENOBUFS;
     if (y->error < 0)
         return;

@@ -55,12 +55,21 @@ set_timeout(uint64_t *out, guest_addr p, uint64_t size)
 static int
 set_buffer(struct socket *s, int name, int value)
 {
-    size_t size = value < 1024 ? 1024 : value > 4 * 1024 * 1024 ? 4 * 1024 * 1024 : (size_t)value;
+    enum { SMALLEST_SEND = 4608, SMALLEST_RECEIVE = 2304, FORCED = INT_MAX / 2 };
+    bool force = name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE;
+    size_t size;
 
-    if (name == SO_RCVBUF || name == SO_RCVBUFFORCE)
-        s->receive_limit = size * 2; /* Linux doubles it, too */
+    if (force && !capable(CAP_NET_ADMIN))
+        return -EPERM;
+    if (force)
+        size = value < 0 ? 0 : value > FORCED ? FORCED : (size_t)value;
     else
-        s->send_limit = size * 2;
+        size = (unsigned)value > LIMIT_SOCKET_BUFFER ? LIMIT_SOCKET_BUFFER : (size_t)value; /* a negative one is large */
+    size *= 2; /* as Linux does: the other half is for what messages take besides their bytes */
+    if (name == SO_RCVBUF || name == SO_RCVBUFFORCE)
+        s->receive_limit = size < SMALLEST_RECEIVE ? SMALLEST_RECEIVE : size;
+    else
+        s->send_limit = size < SMALLEST_SEND ? SMALLEST_SEND : size;
     return 0;
 }
 

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
+enum { SMALL_WRITE = 1728 }; /* what of 2 KB is left besides Linux's struct skb_shared_info */
+
 const struct network *network = &loopback_network;
 struct wait_queue dgram_space = {{&dgram_space.waiters, &dgram_space.waiters}};
 
@@ -103,20 +105,34 @@ scm_free(struct scm *m)
     free(m);
 }
 
-struct message *
-message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t)
+/* What a message of this many bytes takes of Linux's memory (SKB_TRUESIZE): programs find their limits in this measure. */
+static size_t
+charge_for(size_t size)
 {
-    struct message *m = calloc(1, sizeof *m + size);
+    enum { BUFFER = 256, SHARED_INFO = 320, PAGE = 4096 };
+    size_t data = 512;
+
+    if (size > PAGE)
+        return BUFFER + 512 + (size + PAGE - 1) / PAGE * PAGE;
+    while (data < size + SHARED_INFO)
+        data *= 2;
+    return BUFFER + data;
+}
+
+/* Of `size` bytes from byte `skip` of the vector on, with room for more. */
+static struct message *
+message_with_room(struct socket *sender, const struct iovec *iov, int count, size_t skip, size_t size, size_t room,
+                  struct transfer *t)
+{
+    struct message *m = calloc(1, sizeof *m + room);
 
     if (!m)
         return NULL;
-    list_init(&m->link);
-    if (t && t->scm && scm_take_off(t->scm) < 0) {
-        free(m);
-        return NULL;
-    }
+    m->room = room;
+    m->charge = charge_for(room);
     m->size = size;
-    if (iov_gather(iov, count, 0, m->data, size) < size) {
+    list_init(&m->link);
+    if (iov_gather(iov, count, skip, m->data, size) < size || (t && t->scm && scm_take_off(t->scm) < 0)) {
         free(m);
         return NULL;
     }
@@ -132,6 +148,12 @@ message_new(struct socket *sender, const struct iovec *iov, int count, size_t si
     return m;
 }
 
+struct message *
+message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t)
+{
+    return message_with_room(sender, iov, count, 0, size, size, t);
+}
+
 void
 message_free(struct message *m)
 {
@@ -141,13 +163,28 @@ message_free(struct message *m)
     free(m);
 }
 
+void
+messages_take(struct socket *s, struct list *out)
+{
+    while (!list_empty(&s->messages)) {
+        struct list *p = s->messages.next;
+
+        list_remove(p);
+        list_append(out, p);
+    }
+    s->queued = s->charged = 0;
+    s->message_count = 0;
+}
+
 static void
 drop_messages(struct socket *s)
 {
-    while (!list_empty(&s->messages))
-        message_free(list_entry(s->messages.next, struct message, link));
-    s->queued = 0;
-    s->message_count = 0;
+    struct list dropped;
+
+    list_init(&dropped);
+    messages_take(s, &dropped);
+    while (!list_empty(&dropped))
+        message_free(list_entry(dropped.next, struct message, link));
 }
 
 int
@@ -155,6 +192,7 @@ message_append(struct socket *to, struct message *m)
 {
     list_append(&to->messages, &m->link);
     to->queued += m->size;
+    to->charged += m->charge;
     to->message_count++;
     wait_queue_wake(&to->in_queue);
     return 0;
@@ -162,12 +200,36 @@ message_append(struct socket *to, struct message *m)
 
 /* --- streams --- */
 
+/* On Linux what lies in a Unix stream counts against its sender's buffer, in a TCP connection against the receiver's. */
+static size_t
+stream_limit(const struct socket *s)
+{
+    return s->family == AF_UNIX ? s->send_limit : s->peer->receive_limit;
+}
+
+/* TCP puts small writes that follow each other into one message: returns how many bytes there was room for. */
+static size_t
+add_to_last(struct socket *to, const struct iovec *iov, int count, size_t size)
+{
+    struct message *last;
+
+    if (to->family == AF_UNIX || list_empty(&to->messages))
+        return 0;
+    last = list_entry(to->messages.prev, struct message, link);
+    if (size > last->room - last->size)
+        size = last->room - last->size;
+    size = iov_gather(iov, count, 0, last->data + last->size, size);
+    last->size += size;
+    to->queued += size;
+    return size;
+}
+
 ssize_t
 stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     struct socket *peer = s->peer;
-    size_t size = iov_total(iov, count), room;
-    struct message *m, *last;
+    size_t size = iov_total(iov, count), room, added = 0;
+    struct message *m;
 
     if (s->error) {
         int e = s->error;
@@ -181,19 +243,23 @@ stream_send(struct socket *s, const struct iovec *iov, int count, struct transfe
         return -ENOTCONN;
     if (size == 0)
         return 0;
-    if (peer->queued >= peer->receive_limit)
+    if (peer->charged >= stream_limit(s))
         return -EAGAIN;
-    room = peer->receive_limit - peer->queued;
+    added = add_to_last(peer, iov, count, size);
+    size -= added;
+    room = stream_limit(s) - peer->charged;
     if (size > room)
         size = room;
-    /* small writes that follow each other share a chunk */
-    last = list_empty(&peer->messages) ? NULL : list_entry(peer->messages.prev, struct message, link);
-    (void)last;
-    m = message_new(NULL, iov, count, size, t);
-    if (!m)
-        return -ENOBUFS;
-    message_append(peer, m);
-    return (ssize_t)size;
+    if (size > 0) {
+        room = s->family != AF_UNIX && size < SMALL_WRITE ? SMALL_WRITE : size;
+        m = message_with_room(NULL, iov, count, added, size, room, t);
+        if (!m)
+            return added ? (ssize_t)added : -ENOBUFS;
+        message_append(peer, m);
+    } else {
+        wait_queue_wake(&peer->in_queue);
+    }
+    return (ssize_t)(size + added);
 }
 
 static void
@@ -203,6 +269,7 @@ consumed(struct socket *s, struct message *m, size_t n)
     m->offset += n;
     if (m->offset == m->size) {
         s->message_count--;
+        s->charged -= m->charge;
         message_free(m);
     }
     if (s->peer)
@@ -319,6 +386,7 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     t->scm = m->scm;
     m->scm = NULL;
     s->queued -= m->size;
+    s->charged -= m->charge;
     s->message_count--;
     if (m->sender)
         wait_queue_wake(&m->sender->out_queue);
@@ -445,7 +513,9 @@ writable(const struct socket *s)
         return true;
     if (!s->peer)
         return s->peer_gone || s->shut_write;
-    return s->peer->queued < s->peer->receive_limit && (is_stream(s) || s->peer->message_count < DGRAM_QUEUE);
+    if (is_stream(s))
+        return s->peer->charged < stream_limit(s);
+    return s->peer->charged < s->peer->receive_limit && s->peer->message_count < DGRAM_QUEUE;
 }
 
 unsigned

@@ -10,9 +10,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 
-enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = 212992, OPTION_SLOTS = 24, DGRAM_QUEUE = 512 };
+enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = LIMIT_SOCKET_BUFFER, OPTION_SLOTS = 24, DGRAM_QUEUE = LIMIT_DGRAM_QUEUE };
 
 /* Files that go with a message. */
 struct scm {
@@ -32,6 +33,8 @@ struct message {
     struct sockaddr_storage from;
     socklen_t from_length;
     size_t size, offset;
+    size_t room;   /* bytes that data has place for */
+    size_t charge; /* what it counts against the buffer's limit */
     uint8_t data[];
 };
 
@@ -96,7 +99,8 @@ struct socket {
     int error;                  /* SO_ERROR */
     struct socket *peer;        /* a reference; the stream's other end, or a connected datagram's target */
     struct list messages;
-    size_t queued;
+    size_t queued;              /* bytes in messages */
+    size_t charged;             /* the same and what messages take besides: small ones must not fill memory */
     unsigned message_count;
     size_t receive_limit, send_limit;
     struct list pending, pending_link; /* listener: sockets to accept; and the link in that list */
@@ -149,6 +153,8 @@ void scm_free(struct scm *m);
 struct message *message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t);
 void message_free(struct message *m);
 int message_append(struct socket *to, struct message *m);
+/* Takes all messages out of the queue, onto a list. */
+void messages_take(struct socket *s, struct list *out);
 ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 int queue_accept(struct socket *s, struct socket **out);
 ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);

@@ -3,7 +3,9 @@
 
 #include "vkernel/net/socket.h"
 
-static struct list bound_sockets = {&bound_sockets, &bound_sockets};
+enum { BUCKETS = 8192, NUMBERS = 1 << 20 };
+
+static struct list bound_sockets[BUCKETS]; /* by name */
 
 static const struct socket_ops unix_ops;
 
@@ -32,10 +34,25 @@ check_address(const struct address *a)
     return a->length > sizeof(struct sockaddr_un) ? -EINVAL : 0;
 }
 
+static struct list *
+bucket(const struct address *a)
+{
+    const uint8_t *bytes = (const uint8_t *)&a->storage;
+    uint32_t h = 2166136261u;
+    struct list *l;
+
+    for (socklen_t k = 0; k < a->length; k++)
+        h = (h ^ bytes[k]) * 16777619u;
+    l = &bound_sockets[(h ^ h >> 16) % BUCKETS];
+    if (!l->next)
+        list_init(l);
+    return l;
+}
+
 static struct socket *
 find_abstract(const struct address *a)
 {
-    LIST_EACH(p, &bound_sockets) {
+    LIST_EACH(p, bucket(a)) {
         struct socket *s = list_entry(p, struct socket, all);
 
         if (!s->bound_inode && s->local.length == a->length && memcmp(&s->local.storage, &a->storage, a->length) == 0)
@@ -72,23 +89,27 @@ bind_path(struct socket *s, const struct address *a)
     return r == -EEXIST ? -EADDRINUSE : r;
 }
 
-static void
+static int
 autobind(struct socket *s)
 {
     static unsigned next;
+    unsigned tries = 0;
     struct address a;
 
     do {
         struct sockaddr_un *un = (struct sockaddr_un *)&a.storage;
 
+        if (tries++ == NUMBERS)
+            return -ENOSPC;
         memset(&a, 0, sizeof a);
         un->sun_family = AF_UNIX;
-        snprintf(un->sun_path + 1, 8, "%05x", next++ & 0xfffff);
+        snprintf(un->sun_path + 1, 8, "%05x", next++ % NUMBERS);
         a.length = sizeof(sa_family_t) + 6;
     } while (find_abstract(&a));
     s->local = a;
     s->bound = true;
-    list_append(&bound_sockets, &s->all);
+    list_append(bucket(&a), &s->all);
+    return 0;
 }
 
 static int
@@ -109,8 +130,7 @@ unix_bind(struct socket *s, const struct address *a)
         return -EADDRINUSE;
     }
     if (a->length == sizeof(sa_family_t)) {
-        autobind(s);
-        return 0;
+        return autobind(s);
     }
     if (is_abstract(a)) {
         if (find_abstract(a))
@@ -127,7 +147,7 @@ unix_bind(struct socket *s, const struct address *a)
         memset((char *)&s->local.storage + s->local.length - 1, 0, sizeof s->local.storage - s->local.length + 1);
     }
     s->bound = true;
-    list_append(&bound_sockets, &s->all);
+    list_append(bucket(&s->local), &s->all);
     return 0;
 }
 
@@ -227,9 +247,9 @@ packet_send(struct socket *s, struct socket *target, const struct iovec *iov, in
 
     if (target->shut_read && target->type == SOCK_DGRAM)
         return -EPIPE;
-    if (size > s->send_limit)
+    if (size > s->send_limit - 32)
         return -EMSGSIZE;
-    if (target->message_count >= DGRAM_QUEUE || (target->queued && target->queued + size > target->receive_limit))
+    if (target->message_count >= DGRAM_QUEUE || target->charged >= target->receive_limit)
         return -EAGAIN;
     m = message_new(s, iov, count, size, t);
     if (!m)
@@ -323,6 +343,8 @@ unix_socket_new(int type, int protocol, int *error)
 void
 unix_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
 {
-    LIST_EACH(p, &bound_sockets)
-        each(list_entry(p, struct socket, all), arg);
+    for (int k = 0; k < BUCKETS; k++)
+        if (bound_sockets[k].next)
+            LIST_EACH(p, &bound_sockets[k])
+                each(list_entry(p, struct socket, all), arg);
 }

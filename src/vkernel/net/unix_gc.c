@@ -113,19 +113,6 @@ reach(struct socket *s, void *arg)
     list_append(reached, &s->reached_link);
 }
 
-static void
-take_messages(struct socket *s, struct list *garbage)
-{
-    while (!list_empty(&s->messages)) {
-        struct list *p = s->messages.next;
-
-        list_remove(p);
-        list_append(garbage, p);
-    }
-    s->queued = 0;
-    s->message_count = 0;
-}
-
 void
 unix_gc(void)
 {
@@ -164,9 +151,9 @@ unix_gc(void)
         if (!s->candidate)
             continue;
         s->candidate = false;
-        take_messages(s, &garbage);
+        messages_take(s, &garbage);
         LIST_EACH(q, &s->pending)
-            take_messages(list_entry(q, struct socket, pending_link), &garbage);
+            messages_take(list_entry(q, struct socket, pending_link), &garbage);
     }
     while (!list_empty(&garbage))
         message_free(list_entry(garbage.next, struct message, link));
