@@ -33,6 +33,7 @@
 enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
 
 static const uint32_t advices[] = {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, 23 /* MADV_POPULATE_WRITE */};
+static const uint32_t lock_commands[] = {F_OFD_GETLK, F_OFD_SETLK};
 static const uint32_t punches[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
 /* The numbers ending in 2 are what newer C libraries make of tcgetattr and tcsetattr. */
 static const uint32_t requests[] = {TCGETS, TCSETS, TCSETSW, TCGETS2_, TCSETS2_, TCSETS2_ + 1, TIOCGWINSZ, FIONREAD};

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -112,6 +113,29 @@ int
 host_fsync(int fd)
 {
     return NEGATIVE(fsync(fd));
+}
+
+int
+host_flock(int fd, int operation)
+{
+    return NEGATIVE(flock(fd, operation | LOCK_NB));
+}
+
+int
+host_lock(int fd, int type, uint64_t start, uint64_t end)
+{
+    struct flock l = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = (off_t)start};
+    int r;
+
+    l.l_len = end >= INT64_MAX ? 0 : (off_t)(end - start + 1);
+    r = NEGATIVE(fcntl(fd, F_OFD_SETLK, &l));
+    return r == -EACCES ? -EAGAIN : r;
+}
+
+int
+host_get_lock(int fd, struct flock *l)
+{
+    return NEGATIVE(fcntl(fd, F_OFD_GETLK, l));
 }
 
 short

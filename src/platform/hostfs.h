@@ -5,6 +5,7 @@
 #define PLATFORM_HOSTFS_H
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,10 @@ int host_close(int fd);
 int host_fstat(int fd, struct stat *st);
 int host_ftruncate(int fd, uint64_t size);
 int host_fsync(int fd);
+/* Neither waits: -EAGAIN. Record locks belong to the open file description; end inclusive. */
+int host_flock(int fd, int operation);
+int host_lock(int fd, int type, uint64_t start, uint64_t end);
+int host_get_lock(int fd, struct flock *l); /* F_OFD_GETLK */
 /* POLL* bits ready now. */
 short host_poll_now(int fd, short events);
 int host_bytes_ready(int fd);

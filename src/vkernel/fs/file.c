@@ -227,6 +227,20 @@ file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     }
 }
 
+int
+file_limit_write(uint64_t pos, uint64_t *size)
+{
+    uint64_t limit = current_process()->rlimits[RLIMIT_FSIZE].rlim_cur;
+
+    if (pos >= limit) {
+        signal_send_process(current_process(), SIGXFSZ);
+        return -EFBIG;
+    }
+    if (*size > limit - pos)
+        *size = limit - pos;
+    return 0;
+}
+
 ssize_t
 file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {

@@ -37,6 +37,7 @@ struct file_ops {
     ssize_t (*getdents)(struct file *f, void *buf, size_t size);
     int (*truncate)(struct file *f, uint64_t size);
     int (*sync)(struct file *f);
+    int (*flock)(struct file *f, int operation); /* NULL: nobody outside to tell. -EAGAIN; never waits */
     int (*stat)(struct file *f, struct stat *st); /* NULL: from the inode */
     /* What backs a mapping of this file: a host fd and the offset in it of file offset 0, so that the mm can map
      * host pages. *bounded: behind the file's end the host has other bytes, which must not be mapped (the owner

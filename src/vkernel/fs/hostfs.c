@@ -17,6 +17,7 @@ struct host_node {
     struct list link;
     struct inode *inode;
     int fd; /* O_PATH */
+    int lock_fd; /* whose open file description owns the guests' record locks; -1: none yet */
     dev_t dev;
     ino_t ino;
 };
@@ -79,6 +80,7 @@ node_for(struct superblock *sb, int fd, struct inode **out)
     }
     n->inode = i;
     n->fd = fd;
+    n->lock_fd = -1;
     n->dev = st.st_dev;
     n->ino = st.st_ino;
     i->data = n;
@@ -94,6 +96,8 @@ hostfs_evict(struct inode *i)
     struct host_node *n = i->data;
 
     list_remove(&n->link);
+    if (n->lock_fd >= 0)
+        host_close(n->lock_fd);
     host_close(n->fd);
     free(n);
 }
@@ -263,15 +267,42 @@ hostfs_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return n;
 }
 
+/* The first `size` bytes, which are fewer than the vector has. */
+static ssize_t
+write_part(int fd, const struct iovec *iov, uint64_t size, uint64_t pos)
+{
+    struct iovec last;
+    ssize_t done = 0, n;
+    int whole = 0;
+
+    while (iov[whole].iov_len <= size)
+        size -= iov[whole++].iov_len;
+    if (whole) {
+        done = host_pwritev(fd, iov, whole, pos);
+        if (done < 0 || (size_t)done < iov_total(iov, whole))
+            return done;
+    }
+    if (!size)
+        return done;
+    last = (struct iovec){iov[whole].iov_base, size};
+    n = host_pwritev(fd, &last, 1, pos + (uint64_t)done);
+    return n > 0 ? done + n : done ? done : n;
+}
+
 static ssize_t
 hostfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    uint64_t total = iov_total(iov, count), size = total;
     struct stat st;
     ssize_t n;
+    int r;
 
     if ((f->flags & O_APPEND) && host_fstat(open_fd(f), &st) == 0)
         *pos = (uint64_t)st.st_size;
-    n = host_pwritev(open_fd(f), iov, count, *pos);
+    r = total ? file_limit_write(*pos, &size) : 0;
+    if (r < 0)
+        return r;
+    n = size == total ? host_pwritev(open_fd(f), iov, count, *pos) : write_part(open_fd(f), iov, size, *pos);
     if (n > 0)
         *pos += (uint64_t)n;
     f->inode->generation++;
@@ -299,6 +330,42 @@ hostfs_file_truncate(struct file *f, uint64_t size)
 {
     f->inode->generation++;
     return host_ftruncate(open_fd(f), size);
+}
+
+/* --- locks: the world outside knows the guests' (fs/locks.c decides among those) --- */
+
+static int
+hostfs_flock(struct file *f, int operation)
+{
+    return host_flock(open_fd(f), operation);
+}
+
+static int
+lock_fd(struct inode *i)
+{
+    struct host_node *n = i->data;
+
+    if (n->lock_fd < 0)
+        n->lock_fd = host_open_beneath(n->fd, "", i->sb->read_only ? O_RDONLY : O_RDWR, 0);
+    if (n->lock_fd < 0)
+        n->lock_fd = host_open_beneath(n->fd, "", O_RDONLY, 0);
+    return n->lock_fd;
+}
+
+static int
+hostfs_lock(struct inode *i, int type, uint64_t start, uint64_t end)
+{
+    int fd = lock_fd(i);
+
+    return fd < 0 ? fd : host_lock(fd, type, start, end);
+}
+
+static int
+hostfs_get_lock(struct inode *i, struct flock *l)
+{
+    int fd = lock_fd(i);
+
+    return fd < 0 ? fd : host_get_lock(fd, l);
 }
 
 static int
@@ -352,6 +419,7 @@ static const struct file_ops hostfs_file_ops = {
     .seek = hostfs_seek,
     .truncate = hostfs_file_truncate,
     .sync = hostfs_sync,
+    .flock = hostfs_flock,
     .mmap_source = hostfs_mmap_source,
     .release = hostfs_release,
 };
@@ -361,6 +429,7 @@ static const struct file_ops hostfs_dir_ops = {
     .read = hostfs_dir_read,
     .seek = hostfs_seek,
     .getdents = hostfs_getdents,
+    .flock = hostfs_flock,
     .release = hostfs_release,
 };
 
@@ -393,6 +462,8 @@ static const struct inode_ops hostfs_inode_ops = {
     .getattr = hostfs_getattr,
     .setattr = hostfs_setattr,
     .truncate = hostfs_truncate,
+    .lock = hostfs_lock,
+    .get_lock = hostfs_get_lock,
     .evict = hostfs_evict,
 };
 

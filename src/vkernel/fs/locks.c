@@ -5,6 +5,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 
+enum { FIRST_PAUSE_NS = 500000, LAST_PAUSE_NS = 32000000 };
 enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 
 struct file_lock {
@@ -129,19 +130,60 @@ lock_cut(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start
     return 0;
 }
 
+/* Tells the world outside that what no guest has locked any more of [start, end] is free. */
+static void
+unlock_outside(struct inode *i, uint64_t start, uint64_t end)
+{
+    if (!i->ops->lock || end < start)
+        return;
+    if (end > INT64_MAX)
+        end = INT64_MAX;
+    for (;;) {
+        uint64_t covered = 0, next = UINT64_MAX; /* the end of a lock that covers start; the first that begins behind it */
+        bool is_covered = false;
+
+        LIST_EACH(p, &i->locks) {
+            const struct file_lock *l = list_entry(p, struct file_lock, link);
+
+            if (l->kind == LOCK_FLOCK || l->end < start)
+                continue;
+            if (l->start > start) {
+                next = l->start < next ? l->start : next;
+            } else if (l->end >= covered) {
+                covered = l->end;
+                is_covered = true;
+            }
+        }
+        if (is_covered) {
+            next = covered == UINT64_MAX ? UINT64_MAX : covered + 1;
+        } else {
+            i->ops->lock(i, F_UNLCK, start, next <= end ? next - 1 : end);
+        }
+        if (next > end)
+            return;
+        start = next;
+    }
+}
+
 static void
 release_owner(struct inode *i, const void *owner)
 {
+    uint64_t start = UINT64_MAX, end = 0;
     bool any = false;
 
     LIST_EACH_SAFE(p, &i->locks) {
         struct file_lock *l = list_entry(p, struct file_lock, link);
 
-        if (l->owner == owner) {
-            lock_free(l);
-            any = true;
+        if (l->owner != owner)
+            continue;
+        any = true;
+        if (l->kind != LOCK_FLOCK) { /* the host's flock ends with its open file */
+            start = l->start < start ? l->start : start;
+            end = l->end > end ? l->end : end;
         }
+        lock_free(l);
     }
+    unlock_outside(i, start, end);
     if (any)
         wait_queue_wake(&lock_queue);
 }
@@ -158,17 +200,36 @@ locks_release_posix(struct inode *i, struct fdtable *owner)
     release_owner(i, owner);
 }
 
+/* Takes the lock with the host, where the file is a host's; -EAGAIN. */
+static int
+lock_outside(struct file *f, enum lock_kind kind, bool exclusive, uint64_t start, uint64_t end)
+{
+    if (kind == LOCK_FLOCK)
+        return f->ops->flock ? f->ops->flock(f, exclusive ? LOCK_EX : LOCK_SH) : 0;
+    return f->inode->ops->lock ? f->inode->ops->lock(f->inode, exclusive ? F_WRLCK : F_RDLCK, start, end) : 0;
+}
+
 static int
 lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end, bool wait)
 {
     struct inode *i = f->inode;
     struct lock_waiter waiter = {.owner = owner};
     const struct file_lock *conflict;
+    uint64_t pause = FIRST_PAUSE_NS;
     int r = 0;
 
     might_sleep();
-    while (r == 0 && (conflict = find_conflict(i, kind, owner, exclusive, start, end))) {
-        if (!wait) {
+    for (;;) {
+        conflict = find_conflict(i, kind, owner, exclusive, start, end);
+        if (!conflict) {
+            r = lock_outside(f, kind, exclusive, start, end);
+            if (r != -EAGAIN || !wait)
+                break;
+            /* Whoever has it is no guest, and nothing tells when it is free. */
+            r = wait_on(&lock_queue, clock_monotonic_ns() + pause);
+            pause = pause < LAST_PAUSE_NS ? pause * 2 : pause;
+            r = r == -ETIMEDOUT ? 0 : r;
+        } else if (!wait) {
             r = -EAGAIN;
         } else if (kind == LOCK_POSIX && would_deadlock(owner, conflict->owner)) {
             r = -EDEADLK;
@@ -180,14 +241,30 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
             if (kind == LOCK_POSIX)
                 list_remove(&waiter.link);
         }
+        if (r < 0)
+            break;
     }
     if (r == 0)
         r = lock_cut(i, kind, owner, start, end);
     if (r == 0)
         r = lock_add_merged(i, kind, owner, exclusive, start, end);
+    if (r == -ENOLCK && kind != LOCK_FLOCK)
+        unlock_outside(i, start, end);
     if (r == 0)
         wait_queue_wake(&lock_queue); /* a downgrade lets others in */
     return r;
+}
+
+static bool
+owns_flock(const struct file *f, bool exclusive)
+{
+    LIST_EACH(p, &f->inode->locks) {
+        const struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if (l->kind == LOCK_FLOCK && l->owner == f)
+            return l->exclusive == exclusive;
+    }
+    return false;
 }
 
 int64_t
@@ -203,9 +280,18 @@ sys_flock(const uint64_t a[6])
     if (!f->inode)
         return 0;
     if (op == LOCK_UN) {
+        if (f->ops->flock)
+            f->ops->flock(f, LOCK_UN);
         lock_cut(f->inode, LOCK_FLOCK, f, 0, UINT64_MAX);
         wait_queue_wake(&lock_queue);
         return 0;
+    }
+    /* A conversion gives the old lock up first (flock(2)): who fails then has none. */
+    if (owns_flock(f, op != LOCK_EX)) {
+        if (f->ops->flock)
+            f->ops->flock(f, LOCK_UN);
+        lock_cut(f->inode, LOCK_FLOCK, f, 0, UINT64_MAX);
+        wait_queue_wake(&lock_queue);
     }
     return lock_set(f, LOCK_FLOCK, f, op == LOCK_EX, 0, UINT64_MAX, !((int)a[1] & LOCK_NB));
 }
@@ -246,6 +332,22 @@ flock_range(struct file *f, const struct flock *l, uint64_t *start, uint64_t *en
     return 0;
 }
 
+/* Of somebody outside, who has no number here. */
+static int
+lock_of_others(struct inode *i, struct flock *l, uint64_t start, uint64_t end)
+{
+    int r;
+
+    l->l_whence = SEEK_SET;
+    l->l_start = (off_t)start;
+    l->l_len = end >= INT64_MAX ? 0 : (off_t)(end - start + 1);
+    l->l_pid = 0;
+    r = i->ops->get_lock(i, l);
+    if (r == 0 && l->l_type != F_UNLCK && l->l_pid > 0)
+        l->l_pid = 0;
+    return r;
+}
+
 int64_t
 fcntl_lock(struct file *f, int cmd, guest_addr arg)
 {
@@ -277,6 +379,10 @@ fcntl_lock(struct file *f, int cmd, guest_addr arg)
             l.l_start = (off_t)c->start;
             l.l_len = c->end >= INT64_MAX ? 0 : (off_t)(c->end - c->start + 1);
             l.l_pid = c->pid;
+        } else if (f->inode->ops->get_lock) {
+            r = lock_of_others(f->inode, &l, start, end);
+            if (r < 0)
+                return r;
         } else {
             l.l_type = F_UNLCK;
         }
@@ -285,6 +391,7 @@ fcntl_lock(struct file *f, int cmd, guest_addr arg)
     switch (l.l_type) {
     case F_UNLCK:
         r = lock_cut(f->inode, kind, owner, start, end);
+        unlock_outside(f->inode, start, end);
         wait_queue_wake(&lock_queue);
         return r;
     case F_RDLCK:

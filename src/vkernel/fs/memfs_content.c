@@ -391,7 +391,7 @@ static ssize_t
 memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct inode *i = f->inode;
-    uint64_t size = iov_total(iov, count), limit = current_process()->rlimits[RLIMIT_FSIZE].rlim_cur;
+    uint64_t size = iov_total(iov, count);
     ssize_t done = 0;
     int r;
 
@@ -406,13 +406,9 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
             return -EPERM;
         size = i->size - *pos;
     }
-    if (*pos + size > limit) {
-        if (*pos >= limit) {
-            signal_send_process(current_process(), SIGXFSZ);
-            return -EFBIG;
-        }
-        size = limit - *pos;
-    }
+    r = file_limit_write(*pos, &size);
+    if (r < 0)
+        return r;
     r = write_prepare(i, *pos, size);
     if (r < 0)
         return r;

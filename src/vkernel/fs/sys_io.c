@@ -552,10 +552,11 @@ sys_vmsplice(const uint64_t a[6])
 
 /* --- size and storage --- */
 
+/* A file that becomes larger. */
 static int
-size_limit(uint64_t size)
+size_limit(uint64_t now, uint64_t size)
 {
-    if (size > current_process()->rlimits[RLIMIT_FSIZE].rlim_cur) {
+    if (size > now && size > current_process()->rlimits[RLIMIT_FSIZE].rlim_cur) {
         signal_send_process(current_process(), SIGXFSZ);
         return -EFBIG;
     }
@@ -582,7 +583,7 @@ sys_truncate(const uint64_t a[6])
         r = -EINVAL;
     else
         r = inode_permission(p.dentry->inode, MAY_WRITE);
-    if (r == 0 && (r = size_limit(a[1])) == 0) {
+    if (r == 0 && (r = size_limit(p.dentry->inode->size, a[1])) == 0) {
         r = p.dentry->inode->ops->truncate(p.dentry->inode, a[1]);
         inotify_dentry(p.dentry, 0x2);
     }
@@ -600,7 +601,7 @@ sys_ftruncate(const uint64_t a[6])
         return -EBADF;
     if ((int64_t)a[1] < 0 || !file_can_write(f) || !f->ops->truncate)
         return -EINVAL;
-    r = size_limit(a[1]);
+    r = size_limit(file_size(f), a[1]);
     if (r == 0)
         r = f->ops->truncate(f, a[1]);
     if (r == 0 && f->dentry)
@@ -625,7 +626,7 @@ sys_fallocate(const uint64_t a[6])
         return f->inode && S_ISFIFO(f->inode->mode) ? -ESPIPE : -ENODEV;
     if (f->ops != &memfs_file_ops)
         return -EOPNOTSUPP;
-    if (!(a[1] & FALLOC_FL_KEEP_SIZE) && end > f->inode->size && (r = size_limit(end)) < 0)
+    if (!(a[1] & FALLOC_FL_KEEP_SIZE) && end > f->inode->size && (r = size_limit(f->inode->size, end)) < 0)
         return r;
     return memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
 }

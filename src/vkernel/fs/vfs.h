@@ -62,6 +62,10 @@ struct inode_ops {
     int (*getattr)(struct inode *inode, struct stat *st);
     int (*setattr)(struct inode *inode, const struct iattr *attr);
     int (*truncate)(struct inode *inode, uint64_t size);
+    /* NULL: nobody else knows the file. Record locks of all guests together, as one owner; type F_RDLCK, F_WRLCK, F_UNLCK; end
+     * inclusive. -EAGAIN: somebody outside has it locked; never waits. get_lock is F_OFD_GETLK. */
+    int (*lock)(struct inode *inode, int type, uint64_t start, uint64_t end);
+    int (*get_lock)(struct inode *inode, struct flock *l);
     int (*tmpfile)(struct dentry *dir, uint32_t mode, struct inode **out);
     void (*evict)(struct inode *inode); /* last reference gone */
 };
@@ -243,6 +247,8 @@ struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode 
 /* Full read or write with sleeping, as read(2): pos NULL uses and advances the file's own. */
 ssize_t file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
 ssize_t file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+/* RLIMIT_FSIZE: cuts a write of *size bytes at pos to what is allowed; -EFBIG and SIGXFSZ when that is nothing. */
+int file_limit_write(uint64_t pos, uint64_t *size);
 unsigned file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max);
 /* Sleeps until the file's queues are woken. */
 int file_wait(struct file *f, uint64_t deadline);

@@ -1,0 +1,133 @@
+/* Commands of volume.py: what a program in a container does to a file of a volume. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int fd;
+
+static int
+record(int cmd, short type, off_t start, off_t length)
+{
+    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+
+    return fcntl(fd, cmd, &l);
+}
+
+static void
+show(const char *what, int result)
+{
+    printf("%s %s\n", what, result == 0 ? "got" : strerror(errno));
+}
+
+static void
+try(void)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    show("flock", flock(fd, LOCK_EX | LOCK_NB));
+    show("posix", record(F_SETLK, F_WRLCK, 0, 10));
+    show("posix, elsewhere", record(F_SETLK, F_WRLCK, 100, 10));
+    fcntl(fd, F_GETLK, &l);
+    printf("getlk %s\n", l.l_type == F_UNLCK ? "free" : l.l_type == F_RDLCK ? "read" : "write");
+    show("ofd", record(F_OFD_SETLK, F_WRLCK, 200, 10));
+}
+
+/* Takes what the letters say, tells, and lets go at the end of standard input. */
+static void
+hold(const char *what)
+{
+    char c;
+    pid_t pid = 0;
+
+    for (; *what; what++) {
+        if (*what == 'f')
+            show("flock", flock(fd, LOCK_SH));
+        if (*what == 'e')
+            show("flock exclusive", flock(fd, LOCK_EX));
+        if (*what == 'p')
+            show("posix", record(F_SETLKW, F_WRLCK, 0, 10));
+        if (*what == 'o')
+            show("ofd", record(F_OFD_SETLKW, F_WRLCK, 200, 10));
+        if (*what == 'r')
+            show("read", record(F_SETLKW, F_RDLCK, 0, 20));
+        if (*what == 'c') { /* a child reads [10, 30), while this process gives its own lock up */
+            fflush(stdout);
+            pid = fork();
+            if (pid == 0) {
+                show("child reads", record(F_SETLKW, F_RDLCK, 10, 20));
+                fflush(stdout);
+                pause();
+            }
+            usleep(50000);
+            show("parent unlocks", record(F_SETLK, F_UNLCK, 0, 20));
+        }
+    }
+    printf("held\n");
+    fflush(stdout);
+    while (read(0, &c, 1) > 0)
+        ;
+    if (pid)
+        kill(pid, SIGKILL);
+}
+
+static void
+count(int n)
+{
+    char text[32];
+
+    for (int k = 0; k < n; k++) {
+        record(F_SETLKW, F_WRLCK, 0, 1);
+        memset(text, 0, sizeof text);
+        if (pread(fd, text, sizeof text - 1, 0) < 0)
+            exit(1);
+        if (k % 3 == 0)
+            usleep(100);
+        snprintf(text, sizeof text, "%d\n", atoi(text) + 1);
+        if (pwrite(fd, text, strlen(text), 0) < 0)
+            exit(1);
+        record(F_SETLK, F_UNLCK, 0, 1);
+    }
+}
+
+static void
+limit(void)
+{
+    struct rlimit r = {1000, 1000};
+    char block[600] = {0};
+
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &r);
+    for (int k = 0; k < 3; k++)
+        printf("write %d %d\n", (int)write(fd, block, sizeof block), errno);
+    printf("truncate %d %d\n", ftruncate(fd, 2000), errno);
+    signal(SIGXFSZ, SIG_DFL);
+    fflush(stdout);
+    if (write(fd, block, 1) < 0)
+        exit(1);
+}
+
+int
+main(int argc, char **argv)
+{
+    fd = open(argv[2], O_RDWR | O_CREAT, 0666);
+    if (fd < 0)
+        return 2;
+    if (strcmp(argv[1], "try") == 0)
+        try();
+    if (strcmp(argv[1], "hold") == 0)
+        hold(argv[3]);
+    if (strcmp(argv[1], "count") == 0)
+        count(atoi(argv[3]));
+    if (strcmp(argv[1], "limit") == 0)
+        limit();
+    return 0;
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Containers, and programs of the host, on one volume: each sees the others' locks. The same program runs natively and on the
+vkernel, in all pairs of the two: what one of them holds, the other may not take.
+
+    volume.py VKERNEL MKPAYLOAD volume.c
+"""
+import os, subprocess, sys, tempfile
+
+vkernel, mkpayload, source = sys.argv[1:4]
+HELD = 'flock {0}\nposix {0}\nposix, elsewhere got\ngetlk write\nofd {0}\n'
+BUSY = 'Resource temporarily unavailable'
+failed = 0
+
+
+def check(what, got, want):
+    global failed
+    good = got == want
+    print('ok' if good else 'not ok', what, flush=True)
+    if not good:
+        failed += 1
+        print('--- wanted', want, '--- got', got, sep='\n')
+
+
+class Side:
+    """Runs the program on one side of the volume's border."""
+
+    def __init__(self, name, folder, command, environment, native_file):
+        self.name, self.folder, self.command, self.environment = name, folder, command, environment
+        self.file = folder + '/' + native_file
+
+    def start(self, *arguments):
+        return subprocess.Popen([*self.command, arguments[0], self.file, *arguments[1:]], text=True, env=self.environment,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *arguments):
+        out, err = self.start(*arguments).communicate(timeout=100)
+        return out + err
+
+
+def held(side, what, lines):
+    p = side.start('hold', what)
+    said = ''.join(p.stdout.readline() for _ in range(lines))
+    return p, said
+
+
+def end(p):
+    p.stdin.close()
+    p.stdout.read()
+    p.wait()
+
+
+def pair(holder, other):
+    name = f'{holder.name} holds, {other.name} tries: '
+    p, said = held(holder, 'epo', 4)
+    check(name + 'taking', said, 'flock exclusive got\nposix got\nofd got\nheld\n')
+    check(name + 'all', other.run('try'), HELD.format(BUSY))
+    end(p)
+    check(name + 'released', other.run('try'), HELD.format('got').replace('getlk write', 'getlk free'))
+    p, said = held(holder, 'fr', 3)
+    check(name + 'shared', other.run('try'), HELD.format(BUSY).replace(f'ofd {BUSY}', 'ofd got').replace('getlk write', 'getlk read'))
+    end(p)
+    p, said = held(holder, 'rc', 4)
+    check(name + 'a child has the rest', said, 'read got\nchild reads got\nparent unlocks got\nheld\n')
+    q, said = held(other, 'o', 2)
+    end(q)
+    check(name + 'the rest', other.run('try').split('\n')[3], 'getlk read')
+    end(p)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        root, folder, image, native = (os.path.join(work, name) for name in ('root', 'volume', 'image', 'root/bin/volume'))
+        for d in ('bin', 'etc', 'tmp', 'proc', 'dev'):
+            os.makedirs(os.path.join(root, d))
+        os.makedirs(folder)
+        subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-o', native, source], check=True)
+        subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
+        environment = dict(os.environ, INGOT_OPTIONS=f'--volume {folder}:/v')
+        host = Side('host', folder, [native], os.environ, 'file')
+        guests = [Side(f'container {k}', '/v', [image, '/bin/volume'], environment, 'file') for k in range(3)]
+        for holder, other in ((host, host), (host, guests[0]), (guests[0], host), (guests[0], guests[1])):
+            pair(holder, other)
+        # A lock that is waited for, on all sides at once.
+        with open(folder + '/file', 'w') as f:
+            f.write('0\n')
+        running = [side.start('count', '100') for side in (host, *guests)]
+        for p in running:
+            p.communicate(timeout=100)
+        with open(folder + '/file') as f:
+            check('four count under a lock', f.read(), '400\n')
+        limits = []
+        for side in (host, guests[0]):
+            os.truncate(folder + '/file', 0)
+            limits.append(side.run('limit') + str(os.stat(folder + '/file').st_size))
+        check('RLIMIT_FSIZE', limits[1], limits[0])
+    return failed != 0
+
+
+sys.exit(main())
