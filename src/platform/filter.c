@@ -128,8 +128,6 @@ emit_listed(const uint32_t *values, size_t count, const uint32_t *more, size_t m
 static void
 emit_condition(const struct condition *c, const struct lockdown *l)
 {
-    const uint32_t pid = (uint32_t)getpid();
-
     emit_load(offsetof(struct seccomp_data, args) + 8 * c->argument); /* its lower half */
     switch (c->kind) {
     case BITS_CLEAR:
@@ -144,7 +142,7 @@ emit_condition(const struct condition *c, const struct lockdown *l)
             emit_listed(c->values, c->count, NULL, 0);
         break;
     case OWN_PID:
-        emit_listed(&pid, 1, NULL, 0);
+        emit_listed(&(uint32_t){(uint32_t)getpid()}, 1, NULL, 0);
         break;
     case END:
         break;

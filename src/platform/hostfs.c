@@ -19,6 +19,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "platform/lockdown.h"
+
 static int resize_pipe[2] = {-1, -1};
 
 #define NEGATIVE(call)                      \
@@ -192,16 +194,9 @@ void
 host_open_files(bool volumes)
 {
     if (volumes)
-        descriptors_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        descriptors_fd = platform_open_descriptors();
     if (isatty(0) && pipe2(resize_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         resize_pipe[0] = resize_pipe[1] = -1;
-}
-
-int
-host_open_root(const char *path)
-{
-    umask(0); /* what is made below it has the mode that the guest's own umask leaves */
-    return NEGATIVE(open(path, O_PATH | O_CLOEXEC));
 }
 
 /* A volume may hold the host's /proc: this process's memory is not to be written through its files (DESIGN D9). */

@@ -1,17 +1,55 @@
 /* The room that the process locks itself into before the first guest instruction (DESIGN D9, layer 4): whoever has broken out of
- * WebAssembly's rules and owns the process finds no way on. docs/threat-model.md says what each layer is for. */
+ * WebAssembly's rules and owns the process finds no way on. docs/threat-model.md says what each layer is for.
+ *
+ * In this order: options are read and files of the host opened; platform_isolate; volumes and what needs the new
+ * namespaces are opened; platform_lockdown. A layer that the host does not allow is left out and named in `missing`, but for the
+ * filter, which must be. */
 #ifndef PLATFORM_LOCKDOWN_H
 #define PLATFORM_LOCKDOWN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-struct lockdown {
-    bool volumes, network_host; /* what the run needs of the host */
+enum lockdown_layer {
+    LAYER_NAMESPACES = 1 << 0,   /* namespaces of its own */
+    LAYER_VOLUMES = 1 << 1,      /* volumes are mounts of their own: nothing above them, nosuid, nodev, perhaps read-only */
+    LAYER_ROOT = 1 << 2,         /* the root directory is empty */
+    LAYER_DESCRIPTORS = 1 << 3,  /* no inherited descriptors but 0 to 2 */
+    LAYER_IDENTITY = 1 << 4,     /* started as root: a user that owns nothing */
+    LAYER_CAPABILITIES = 1 << 5, /* none, and none to be had */
+    LAYER_LIMITS = 1 << 6,       /* resource limits, no core dumps, not to be traced */
+    LAYER_MEMORY = 1 << 7,       /* PR_SET_MDWE: no memory becomes executable */
+    LAYER_LANDLOCK = 1 << 8,     /* no files but volumes, no TCP, no signals to others, whatever else holds */
+    LAYER_FILTER = 1 << 9,       /* the system calls of host_calls.def */
+    LAYERS_ALL = (1 << 10) - 1,
 };
 
-/* No way back: from here on other system calls than those of host_calls.def end the process. -errno. */
-int platform_lockdown(const struct lockdown *l);
+struct lockdown {
+    bool root;                                    /* set by platform_isolate: started as root */
+    bool volumes, writable_volumes, network_host; /* what the run needs of the host */
+    unsigned layers;                              /* LAYERS_ALL, but in tests */
+    const struct lockdown_volume {
+        int fd;
+        bool read_only;
+    } *volume;                                    /* for platform_lockdown: their roots */
+    size_t volume_count;
+    /* results */
+    unsigned missing;
+    char reasons[512]; /* "empty root (Operation not permitted), ..."; "": all layers hold */
+};
+
+/* New namespaces, where the host allows them. */
+void platform_isolate(struct lockdown *l);
+/* After platform_isolate: the root of a volume as a mount of its own. Descriptor or -errno. */
+int platform_open_volume(struct lockdown *l, const char *path, bool read_only);
+/* /proc/self/fd by itself, for who opens descriptors again. */
+int platform_open_descriptors(void);
+/* Replaces the descriptor of a file by one through which the file cannot be changed; where the host does not allow that, nothing. */
+void platform_make_read_only(int fd);
+/* No way back. -errno of the filter. */
+int platform_lockdown(struct lockdown *l);
+
+const char *platform_layer_name(unsigned layer);
 /* Writes the calls that are left, one line each. */
 void platform_filter_list(const struct lockdown *l, void (*put)(const char *line));
 

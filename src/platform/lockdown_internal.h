@@ -1,11 +1,26 @@
-/* Between lockdown.c and filter.c. */
+/* Between lockdown.c and the files of the layers. Each returns 0 or -errno when the host does not allow it. */
 #ifndef PLATFORM_LOCKDOWN_INTERNAL_H
 #define PLATFORM_LOCKDOWN_INTERNAL_H
 
 #include "platform/lockdown.h"
 
-/* Installs the seccomp filter. Needs no_new_privs. -errno. */
-int filter_install(const struct lockdown *l);
+void lockdown_note(struct lockdown *l, unsigned layer, int result); /* a layer that is missing */
 
+/* mounts.c */
+int layer_namespaces(const struct lockdown *l);
+int layer_root(void);
+
+/* privileges.c */
+int layer_descriptors(void);
+int layer_identity(const struct lockdown *l);
+int layer_capabilities(const struct lockdown *l);
+int layer_limits(void);
+int layer_memory(void);
+
+/* landlock.c */
+int layer_landlock(const struct lockdown *l);
+
+/* filter.c. Needs no_new_privs. */
+int filter_install(const struct lockdown *l);
 
 #endif

@@ -38,7 +38,7 @@ static struct {
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    bool has_hostname, network_host;
+    bool has_hostname, network_host, require_layers;
 } options;
 static struct image_config config;
 static uint64_t ignored_signals; /* by whoever started us: bit (signal - 1) */
@@ -164,6 +164,8 @@ parse_options(void)
             strace_on = true;
         } else if (strcmp(word, "--quiet") == 0) {
             notice_quiet = true;
+        } else if (strcmp(word, "--require-layers") == 0) {
+            options.require_layers = true;
         } else if (strcmp(word, "--lockstep") == 0) {
             lockstep_init();
         } else if (strcmp(word, "--stats") == 0) {
@@ -415,21 +417,22 @@ exec_search(struct string_list *command, struct string_list *env)
 
 static struct volume {
     const char *source, *target;
-    bool read_only;
-    int fd;
 } *volumes;
+static struct lockdown_volume *volume_roots;
+static struct lockdown lockdown = {.layers = LAYERS_ALL};
 
-/* Before lock-down: no path of the host's can be opened later. */
+/* No path of the host's can be opened later. */
 static void
-open_volumes(void)
+isolate(void)
 {
     volumes = calloc(options.volumes.count + 1, sizeof *volumes);
-    if (!volumes)
+    volume_roots = calloc(options.volumes.count + 1, sizeof *volume_roots);
+    if (!volumes || !volume_roots)
         platform_die("out of memory");
     for (size_t i = 0; i < options.volumes.count; i++) {
         char *spec = options.volumes.items[i], *f[3];
         int n = fields(spec, f, 3);
-        struct volume *v = &volumes[i];
+        bool read_only = n == 3 && strcmp(f[2], "ro") == 0;
 
         if (n < 2 || !*f[0] || !*f[1])
             platform_die("--volume %s: expected SRC:DST[:ro]", spec);
@@ -437,11 +440,31 @@ open_volumes(void)
             platform_die("--volume: %s is not an absolute path", f[1]);
         if (n == 3 && strcmp(f[2], "ro") != 0 && strcmp(f[2], "rw") != 0)
             platform_die("--volume: unknown mode %s, expected ro or rw", f[2]);
-        *v = (struct volume){.source = f[0], .target = f[1], .read_only = n == 3 && strcmp(f[2], "ro") == 0};
-        v->fd = host_open_root(v->source);
-        if (v->fd < 0)
-            platform_die("cannot mount %s at %s: %s", f[0], f[1], strerror(-v->fd));
+        volumes[i] = (struct volume){.source = f[0], .target = f[1]};
+        volume_roots[i] = (struct lockdown_volume){.read_only = read_only};
+        lockdown.volumes = true;
+        lockdown.writable_volumes |= !read_only;
     }
+    platform_isolate(&lockdown);
+    for (size_t i = 0; i < options.volumes.count; i++) {
+        volume_roots[i].fd = platform_open_volume(&lockdown, volumes[i].source, volume_roots[i].read_only);
+        if (volume_roots[i].fd < 0)
+            platform_die("cannot mount %s at %s: %s", volumes[i].source, volumes[i].target, strerror(-volume_roots[i].fd));
+    }
+    lockdown.volume = volume_roots;
+    lockdown.volume_count = options.volumes.count;
+}
+
+/* What the host does not allow. */
+static void
+report_layers(void)
+{
+    if (!lockdown.missing)
+        return;
+    if (options.require_layers)
+        platform_die("--require-layers: this host does not allow: %s", lockdown.reasons);
+    notice(NOTICE_LAYERS, "this host does not allow %s: only the other layers hold whoever breaks out of the container. "
+                          "--require-layers refuses to start then", lockdown.reasons);
 }
 
 static void
@@ -449,10 +472,11 @@ mount_volumes(void)
 {
     for (size_t i = 0; i < options.volumes.count; i++) {
         const struct volume *v = &volumes[i];
-        int r = vfs_mount_volume(v->fd, v->target, v->read_only);
+        bool read_only = volume_roots[i].read_only;
+        int r = vfs_mount_volume(volume_roots[i].fd, v->target, read_only);
 
         audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", v->source, "file.path", v->target, "ingot.mode",
-                     v->read_only ? "ro" : "rw", NULL);
+                     read_only ? "ro" : "rw", NULL);
         if (r < 0)
             platform_die("cannot mount %s at %s: %s", v->source, v->target, strerror(-r));
     }
@@ -500,6 +524,19 @@ first_task(void)
     return t;
 }
 
+/* The names of those that hold. */
+static const char *
+lockdown_layers(char *out, size_t size)
+{
+    size_t at = 0;
+
+    *out = '\0';
+    for (unsigned layer = 1; layer <= LAYERS_ALL && at < size; layer <<= 1)
+        if (!(lockdown.missing & layer) && (layer != LAYER_VOLUMES || lockdown.volumes))
+            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", platform_layer_name(layer));
+    return out;
+}
+
 static void
 boot(void)
 {
@@ -507,13 +544,13 @@ boot(void)
     struct string_list command, env;
     char *home = NULL;
     const char *workdir = options.workdir && *options.workdir ? options.workdir : config.working_dir, *user = options.user;
-    char name[256];
+    char name[256], applied[256];
     int r;
 
     command = build_command();
     if (!command.count)
         platform_die("no command: the image has neither Entrypoint nor Cmd");
-    audit_start(artifact_digest(the_artifact), command.items);
+    audit_start(artifact_digest(the_artifact), lockdown_layers(applied, sizeof applied), lockdown.reasons, command.items);
     r = vfs_mount_root(the_artifact, system_info.hostname);
     if (r < 0)
         platform_die("cannot mount the image: %s", strerror(-r));
@@ -656,7 +693,6 @@ container_exit(int status)
 int
 main(int argc, char **argv)
 {
-    struct lockdown lockdown;
     char error[256];
     const char *text;
     size_t size;
@@ -698,12 +734,15 @@ main(int argc, char **argv)
 
         ktimer_start(&memory_timer, clock_monotonic_ns());
     }
-    open_volumes();
+    lockdown.network_host = options.network_host;
+    isolate();
+    if (lockdown.writable_volumes) /* the calls that change files in volumes must not change this one */
+        platform_make_read_only(artifact_host_fd(the_artifact));
     platform_open_files();
-    host_open_files(options.volumes.count != 0);
-    lockdown = (struct lockdown){.volumes = options.volumes.count != 0, .network_host = options.network_host};
+    host_open_files(lockdown.volumes);
     if ((r = platform_lockdown(&lockdown)) < 0)
         platform_die("cannot install the seccomp filter: %s", strerror(-r));
+    report_layers();
     sched_boot = boot;
     sched_start(first_task());
 }

@@ -88,7 +88,7 @@ behind(void (*attempt)(void))
     pid_t pid = fork();
 
     if (pid == 0) {
-        if (platform_lockdown(&(struct lockdown){0}) < 0)
+        if (platform_lockdown(&(struct lockdown){.layers = LAYER_FILTER}) < 0)
             _exit(99);
         attempt();
         _exit(0);

@@ -293,7 +293,7 @@ audit_record(enum audit_category category, const char *action, int outcome, ...)
 /* --- first and last: never dropped --- */
 
 void
-audit_start(const uint8_t root_digest[SHA256_SIZE], char *const *command)
+audit_start(const uint8_t root_digest[SHA256_SIZE], const char *layers, const char *missing, char *const *command)
 {
     struct audit_entry e;
 
@@ -301,6 +301,8 @@ audit_start(const uint8_t root_digest[SHA256_SIZE], char *const *command)
         return;
     begin(&e, AUDIT_PROCESS, AUDIT_STARTED, true);
     audit_hash(&e, "ingot.root_digest", root_digest);
+    audit_string(&e, "ingot.layers", layers);
+    audit_string(&e, "ingot.missing_layers", missing);
     audit_list(&e, "process.args", command);
     audit_end(&e);
 }

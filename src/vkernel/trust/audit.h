@@ -15,8 +15,8 @@
 /* Where to: the path of a file (appended to), "fd:N" for an inherited descriptor, "journald" for the journal's socket.
  * Ends the process with a message when that cannot be opened. Before lock-down. */
 void audit_open(const char *where);
-/* The first record: the command, the digest of the artifact's header. */
-void audit_start(const uint8_t root_digest[SHA256_SIZE], char *const *command);
+/* The first record: the command, the digest of the artifact's header, the lock-down's layers and those that the host does not allow. */
+void audit_start(const uint8_t root_digest[SHA256_SIZE], const char *layers, const char *missing, char *const *command);
 /* The last record: exit status of the container. */
 void audit_finish(int exit_status);
 
