@@ -8,7 +8,8 @@ import hashlib, json, os, stat, struct, sys
 
 PAGE = 4096
 NONE = 0xffffffff
-VERSION = 2
+VERSION = 3
+CHUNK = 65536
 MAGIC = 0x315450414d474e49
 
 
@@ -111,8 +112,8 @@ class Payload:
                         number.get(r[9], NONE), r[10], r[11], r[12], r[9] or bytes(32)) for r in self.inodes)
         dirents = b''.join(struct.pack('<II', *d) for d in self.dirents)
         ledger = b''.join(
-            struct.pack('<32sQQQQQQQQIIII32s32s', d, size, base, low, high, 0, 0, 0, 0, 0, 0, 0, path, bytes(32),
-                        bytes(32)) for d, (size, base, low, high, path) in ((d, self.ledger[d]) for d in digests))
+            struct.pack('<32sQQQQQQQQIIII32s32sQQ', d, size, base, low, high, 0, 0, 0, 0, 0, 0, 0, path, bytes(32),
+                        bytes(32), 0, 0) for d, (size, base, low, high, path) in ((d, self.ledger[d]) for d in digests))
         return [json.dumps(config).encode(), inodes, dirents, bytes(self.strings), ledger, b'', bytes(self.data)]
 
 
@@ -123,27 +124,30 @@ def main():
     config = {'Entrypoint': [], 'Cmd': cmd or ['/bin/sh'], 'WorkingDir': '/', 'User': '',
               'Env': ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin']}
     sections = p.sections(config)
-    header_size = 8 + 4 + 4 + 8 + 8 + 32 + 32 + 8 + 7 * 48
-    at, table = align(header_size, PAGE), b''
-    for i, s in enumerate(sections):
-        digest = bytes(32) if i == 6 else hashlib.sha256(s).digest()
-        table += struct.pack('<QQ32s', at, len(s), digest)
-        at = align(at + len(s), PAGE)
     with open(executable, 'rb') as f:
         elf = f.read()
-    header = struct.pack('<QIIQQ32s32sII', MAGIC, VERSION, 7, at, len(elf), hashlib.sha256(elf).digest(), bytes(32), 0,
-                         0) + table
-    payload_offset = align(len(elf), 65536)
+    phoff, = struct.unpack_from('<Q', elf, 32)
+    count, = struct.unpack_from('<H', elf, 56)
+    loads = [struct.unpack_from('<IIQQQQ', elf, phoff + 56 * i) for i in range(count)]
+    loaded = max(offset + size for kind, _, offset, _, _, size in loads if kind == 1)
+    payload = align(len(elf), CHUNK)
+    file = bytearray(elf) + bytes(payload + CHUNK - len(elf)) # the header is alone in its chunk
+    table = b''
+    for i, s in enumerate(sections):
+        file += bytes(align(len(file), PAGE) - len(file))
+        table += struct.pack('<QQ32s', len(file) - payload, len(s), bytes(32) if i == 6 else hashlib.sha256(s).digest())
+        file += s
+    file += bytes(align(len(file), CHUNK) - len(file))
+    chunks = b''.join(bytes(32) if at == payload else hashlib.sha256(file[at:at + CHUNK]).digest() for at in range(0, len(file), CHUNK))
+    table += struct.pack('<QQ32s', len(file) - payload, len(chunks), hashlib.sha256(chunks).digest())
+    file += chunks
+    file += bytes(align(len(file), PAGE) - len(file))
+    header = struct.pack('<QIIQQ32s32sIIQQQ', MAGIC, VERSION, 8, len(file) - payload, len(elf), hashlib.sha256(elf).digest(), bytes(32), 0,
+                         0, loaded, 0, 0) + table
+    file[payload:payload + len(header)] = header
+    file += struct.pack('<QQ32sQQ', MAGIC, payload, hashlib.sha256(header).digest(), len(file) + 64, 0)
     with open(output, 'wb') as f:
-        f.write(elf + bytes(payload_offset - len(elf)))
-        f.write(header)
-        for i, s in enumerate(sections):
-            offset = struct.unpack_from('<Q', table, i * 48)[0]
-            f.write(bytes(payload_offset + offset - f.tell()))
-            f.write(s)
-        f.write(bytes(payload_offset + at - f.tell()))
-        file_size = f.tell() + 64
-        f.write(struct.pack('<QQ32sQQ', MAGIC, payload_offset, hashlib.sha256(header).digest(), file_size, 0))
+        f.write(file)
     os.chmod(output, 0o755)
 
 

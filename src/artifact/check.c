@@ -12,7 +12,7 @@
 const char *const artifact_section_names[ARTIFACT_SECTION_COUNT] = {
     [ARTIFACT_CONFIG] = "config", [ARTIFACT_INODES] = "inodes", [ARTIFACT_DIRENTS] = "directory entries",
     [ARTIFACT_STRINGS] = "strings", [ARTIFACT_LEDGER] = "ledger", [ARTIFACT_CODE_MAP] = "code map",
-    [ARTIFACT_DATA] = "data",
+    [ARTIFACT_DATA] = "data", [ARTIFACT_CHUNKS] = "chunk hashes",
 };
 
 struct check {
@@ -24,6 +24,20 @@ struct check {
     void *context;
     unsigned bad;
 };
+
+static bool
+chunks_fit(const struct artifact_footer *f, const struct artifact_header *h)
+{
+    const struct artifact_section *s = &h->sections[ARTIFACT_CHUNKS];
+    uint64_t covered = f->payload_offset + s->offset;
+
+    for (int i = 0; i < ARTIFACT_CHUNKS; i++)
+        if (h->sections[i].offset + h->sections[i].size > s->offset)
+            return false;
+    return f->payload_offset % ARTIFACT_CHUNK_SIZE == 0 && s->offset % ARTIFACT_CHUNK_SIZE == 0 &&
+           s->size == covered / ARTIFACT_CHUNK_SIZE * SHA256_SIZE && h->loaded_size <= h->elf_size &&
+           h->code_offset <= h->loaded_size && h->code_size <= h->loaded_size - h->code_offset;
+}
 
 const char *
 artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *footer,
@@ -61,6 +75,8 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
             return text;
         }
     }
+    if (!chunks_fit(f, h))
+        return "header damaged: the chunk hashes are not of this file";
     *header = h;
     return NULL;
 }
@@ -228,6 +244,32 @@ check_padding(struct check *c)
     free(parts);
 }
 
+bool
+artifact_chunk_matches(const uint8_t *chunk, size_t index, const uint8_t want[32], uint64_t payload_offset)
+{
+    struct sha256 have;
+
+    if (index == payload_offset / ARTIFACT_CHUNK_SIZE)
+        return true; /* the header's */
+    return matches(want, chunk, ARTIFACT_CHUNK_SIZE, &have);
+}
+
+static void
+check_chunks(struct check *c)
+{
+    const uint8_t *want = section(c, ARTIFACT_CHUNKS);
+    size_t count = c->header->sections[ARTIFACT_CHUNKS].size / SHA256_SIZE;
+    char why[64];
+
+    for (size_t i = 0; i < count; i++) {
+        if (artifact_chunk_matches(c->file + i * ARTIFACT_CHUNK_SIZE, i, want + i * SHA256_SIZE, c->footer.payload_offset))
+            continue;
+        snprintf(why, sizeof why, "that of chunk %zu is wrong", i);
+        complain(c, artifact_section_names[ARTIFACT_CHUNKS], why);
+        break;
+    }
+}
+
 unsigned
 artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *context, size_t *files)
 {
@@ -253,6 +295,8 @@ artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *
         check_files(&c, files);
         check_padding(&c);
     }
+    if (!c.bad) /* a wrong part has been named already */
+        check_chunks(&c);
     if (c.header->reserved)
         complain(&c, "header", "reserved field is not zero");
     return c.bad;

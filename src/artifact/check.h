@@ -5,6 +5,7 @@
 #ifndef ARTIFACT_CHECK_H
 #define ARTIFACT_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,8 @@ typedef void artifact_report(void *context, const char *text);
  * aligned. NULL, or what is wrong. */
 const char *artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *footer,
                                  const struct artifact_header **header);
+/* One chunk of the file (ARTIFACT_CHUNK_SIZE bytes) against its hash; the header's own has none. */
+bool artifact_chunk_matches(const uint8_t *chunk, size_t index, const uint8_t want[32], uint64_t payload_offset);
 /* All of it. Returns the number of parts that do not match; files (may be NULL): how many files were compared. */
 unsigned artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *context, size_t *files);
 

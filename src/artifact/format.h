@@ -2,15 +2,15 @@
  *
  *   [ELF executable][padding to 64 KiB][payload][struct artifact_signature, any number][struct artifact_footer]
  *
- * The payload starts with struct artifact_header. All offsets are from the payload's start; all numbers are
- * little-endian. Sections are page aligned. Written by image/, read by vkernel/trust; docs/formats.md. */
+ * The payload starts with struct artifact_header, alone in its chunk. All offsets but those said to be in the file are from the
+ * payload's start; all numbers are little-endian. Sections are page aligned. Written by image/, read by vkernel/trust; docs/formats.md. */
 #ifndef ARTIFACT_FORMAT_H
 #define ARTIFACT_FORMAT_H
 
 #include <stdint.h>
 
 #define ARTIFACT_MAGIC   0x315450414d474e49ull /* "INGMAPT1" */
-#define ARTIFACT_VERSION 2u
+#define ARTIFACT_VERSION 3u
 #define ARTIFACT_NONE    0xffffffffu
 
 enum artifact_section_id {
@@ -21,8 +21,13 @@ enum artifact_section_id {
     ARTIFACT_LEDGER,   /* struct artifact_ledger[], sorted by sha256 */
     ARTIFACT_CODE_MAP, /* struct code_map_entry pages (x86/address_space.h) */
     ARTIFACT_DATA,     /* file contents, each page aligned, identical contents once */
+    ARTIFACT_CHUNKS,   /* SHA-256 of each ARTIFACT_CHUNK_SIZE bytes of the file, from its start to this section, which is
+                          aligned to that; zero for the header's own chunk. The last section. */
     ARTIFACT_SECTION_COUNT
 };
+
+/* What is checked at once when a part of the file is used for the first time. */
+enum { ARTIFACT_CHUNK_SIZE = 65536 };
 
 struct artifact_section {
     uint64_t offset, size;
@@ -39,6 +44,8 @@ struct artifact_header {
     uint8_t megabinary_sha256[32];
     uint32_t table_size;       /* of the function table */
     uint32_t reserved;
+    uint64_t loaded_size;      /* bytes of the executable that the host loads; symbols and the like lie behind */
+    uint64_t code_offset, code_size; /* where in it the programs' native code lies; the ledger has each one's part */
     struct artifact_section sections[ARTIFACT_SECTION_COUNT];
 };
 
@@ -76,8 +83,9 @@ struct artifact_ledger {
     uint32_t path;        /* offset in STRINGS: one path of the file in the image, for messages */
     uint8_t code_sha256[32]; /* of the wasm code object */
     uint8_t code_key[32];    /* its key in the cache: symbol names in the executable carry it */
+    uint64_t native_offset, native_size; /* its native code, in the file; 0, 0: it has none */
 };
-_Static_assert(sizeof(struct artifact_ledger) == 176, "artifact_ledger layout");
+_Static_assert(sizeof(struct artifact_ledger) == 192, "artifact_ledger layout");
 
 /* Ed25519 (RFC 8032) over ARTIFACT_SIGNED, without its NUL, and the 32 bytes of the header's hash: the root digest, from which
  * every byte of the file but signatures and footer follows. */

@@ -29,6 +29,7 @@ struct unit { /* one distinct ELF of the image */
     bool unusable;         /* damaged: kept as data; reason says why */
     char *reason;
     uint32_t table_base, entry_count;
+    uint64_t native_offset, native_size; /* its native code, in the linked executable's file */
 };
 
 struct recompile {

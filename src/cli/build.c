@@ -202,6 +202,7 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
             .high = u->report.high, .text_bytes = u->report.exec_bytes, .exec_low = u->report.exec_low,
             .exec_high = u->report.exec_high, .entries = entries, .entry_count = (uint32_t)entry_count,
             .table_base = u->table_base, .function_count = u->report.functions,
+            .native_offset = u->native_offset, .native_size = u->native_size,
         };
         sha256_of(object.data, object.size, &p->code_sha256);
         file_unmap(&object);
@@ -239,6 +240,8 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 
     sha256_of(megabinary->data, megabinary->size, &in.megabinary);
     note_build(b);
+    if (result == 0)
+        result = link_native_ranges(&b->r, executable, e);
     if (result == 0)
         result = fill_programs(b, programs, &in.program_count, e);
     if (result == 0)

@@ -1,10 +1,12 @@
 /* Writing the artifact file. */
 #include "image/artifact.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +14,7 @@
 #include "image/config.h"
 #include "x86/address_space.h"
 
-enum { PAGE = 4096, PAYLOAD_ALIGN = 65536, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT };
+enum { PAGE = 4096, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT };
 
 /* A content of the spool that the finished tree still has, and its place in the artifact. What later layers replaced
  * or removed stays behind. */
@@ -69,7 +71,8 @@ put_ledger(struct writer *w)
         *row = (struct artifact_ledger){
             .file_size = p->file_size, .base = p->base, .low = p->low, .high = p->high,
             .text_bytes = p->text_bytes, .table_base = p->table_base, .entry_count = p->entry_count,
-            .function_count = p->function_count, .path = ARTIFACT_NONE,
+            .function_count = p->function_count, .path = ARTIFACT_NONE, .native_offset = p->native_offset,
+            .native_size = p->native_size,
         };
         memcpy(row->sha256, p->sha256.bytes, sizeof row->sha256);
         memcpy(row->code_sha256, p->code_sha256.bytes, sizeof row->code_sha256);
@@ -270,6 +273,62 @@ write_contents(struct writer *w, int fd, uint64_t offset, struct err *e)
     return 0;
 }
 
+/* What of the executable the host loads, and the range in it that holds all programs' native code. */
+static int
+describe_executable(const struct writer *w, const struct mapped *elf, struct artifact_header *h, struct err *e)
+{
+    const Elf64_Ehdr *eh = (const Elf64_Ehdr *)(const void *)elf->data;
+    const Elf64_Phdr *ph = (const Elf64_Phdr *)(const void *)(elf->data + sizeof *eh);
+    uint64_t low = UINT64_MAX, high = 0;
+
+    if (elf->size < sizeof *eh || eh->e_phoff != sizeof *eh || eh->e_phnum > (elf->size - sizeof *eh) / sizeof *ph)
+        return err_set(e, "the linked executable has no program headers behind its header");
+    for (unsigned i = 0; i < eh->e_phnum; i++)
+        if (ph[i].p_type == PT_LOAD && ph[i].p_offset + ph[i].p_filesz > h->loaded_size)
+            h->loaded_size = ph[i].p_offset + ph[i].p_filesz;
+    for (size_t i = 0; i < w->in->program_count; i++) {
+        const struct artifact_program *p = &w->in->programs[i];
+
+        if (!p->native_size)
+            continue;
+        low = p->native_offset < low ? p->native_offset : low;
+        high = p->native_offset + p->native_size > high ? p->native_offset + p->native_size : high;
+    }
+    if (high) {
+        h->code_offset = low;
+        h->code_size = high - low;
+    }
+    return h->loaded_size > elf->size || high > h->loaded_size ? err_set(e, "the linked executable is damaged") : 0;
+}
+
+/* Of the whole file up to the section that is to hold them. */
+static int
+hash_chunks(int fd, uint64_t payload, uint64_t size, struct buf *out, struct err *e)
+{
+    uint8_t *file = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    struct sha256 digest;
+
+    if (file == MAP_FAILED)
+        return err_set(e, "cannot map what was written: %s", strerror(errno));
+    for (uint64_t at = 0; at < size; at += ARTIFACT_CHUNK_SIZE) {
+        digest = (struct sha256){0};
+        if (at != payload)
+            sha256_of(file + at, ARTIFACT_CHUNK_SIZE, &digest);
+        buf_put(out, digest.bytes, sizeof digest.bytes);
+    }
+    munmap(file, size);
+    return 0;
+}
+
+/* Where a section begins that would begin at `at`. */
+static uint64_t
+section_place(int id, uint64_t at)
+{
+    uint64_t unit = id == ARTIFACT_CHUNKS ? ARTIFACT_CHUNK_SIZE : PAGE;
+
+    return (at + unit - 1) / unit * unit;
+}
+
 static int
 write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
 {
@@ -278,18 +337,28 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
         .elf_size = elf->size, .table_size = w->in->table_size,
     };
     struct artifact_footer f = {.magic = ARTIFACT_MAGIC};
-    uint64_t payload = (elf->size + PAYLOAD_ALIGN - 1) / PAYLOAD_ALIGN * PAYLOAD_ALIGN;
-    uint64_t at = (sizeof h + PAGE - 1) / PAGE * PAGE;
+    uint64_t payload = (elf->size + ARTIFACT_CHUNK_SIZE - 1) / ARTIFACT_CHUNK_SIZE * ARTIFACT_CHUNK_SIZE;
+    uint64_t at = ARTIFACT_CHUNK_SIZE; /* the header's chunk */
     struct sha256 digest;
 
     sha256_of(elf->data, elf->size, &digest);
     memcpy(h.elf_sha256, digest.bytes, sizeof h.elf_sha256);
     memcpy(h.megabinary_sha256, w->in->megabinary.bytes, sizeof h.megabinary_sha256);
-    if (write_at(fd, elf->data, elf->size, 0, e) < 0)
+    if (describe_executable(w, elf, &h, e) < 0 || write_at(fd, elf->data, elf->size, 0, e) < 0)
         return -1;
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
-        const uint8_t *data = w->sections[i].data;
-        uint64_t size = i == ARTIFACT_DATA ? w->data_size : w->sections[i].size;
+        const uint8_t *data;
+        uint64_t size;
+
+        at = section_place(i, at);
+        if (i == ARTIFACT_CHUNKS) {
+            if (ftruncate(fd, (off_t)(payload + at)) < 0)
+                return err_set(e, "cannot write: %s", strerror(errno));
+            if (hash_chunks(fd, payload, payload + at, &w->sections[i], e) < 0)
+                return -1;
+        }
+        data = w->sections[i].data;
+        size = i == ARTIFACT_DATA ? w->data_size : w->sections[i].size;
 
         h.sections[i] = (struct artifact_section){.offset = at, .size = size};
         if (i != ARTIFACT_DATA) {
@@ -298,8 +367,9 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
         }
         if (i == ARTIFACT_DATA ? write_contents(w, fd, payload + at, e) < 0 : write_at(fd, data, size, payload + at, e) < 0)
             return -1;
-        at = (at + size + PAGE - 1) / PAGE * PAGE;
+        at += size;
     }
+    at = (at + PAGE - 1) / PAGE * PAGE;
     h.payload_size = at;
     sha256_of(&h, sizeof h, &digest);
     memcpy(f.header_sha256, digest.bytes, sizeof f.header_sha256);

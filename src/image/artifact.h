@@ -13,6 +13,7 @@ struct artifact_program {
     uint64_t exec_low, exec_high; /* image-relative extent of its code */
     const uint64_t *entries;      /* image-relative, ascending: the function table's slice */
     uint32_t entry_count, table_base, function_count;
+    uint64_t native_offset, native_size; /* its native code, in the executable file */
 };
 
 struct artifact_input {

@@ -249,6 +249,14 @@ platform_write(int fd, const void *data, size_t size)
 }
 
 long
+platform_write_at(int fd, const void *data, size_t size, uint64_t offset)
+{
+    ssize_t n = pwrite(fd, data, size, (off_t)offset);
+
+    return n < 0 ? -errno : n;
+}
+
+long
 platform_read_at(int fd, void *data, size_t size, uint64_t offset)
 {
     size_t done = 0;

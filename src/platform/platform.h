@@ -73,8 +73,8 @@ struct platform_identity {
 };
 /* -EOPNOTSUPP: of a file system on which a file may change without this. */
 int platform_file_identity(int fd, struct platform_identity *id);
-long platform_seal_read(const char *name, char *text, size_t size); /* bytes; -1 when there is none */
-void platform_seal_write(const char *name, const char *text, size_t size);
+int platform_file_times(int fd, struct platform_identity *id); /* the same of any file; also when locked down */
+int platform_seal_open(const char *name); /* to read and write, made when it is not there; -1: no place for seals */
 
 /* --- compiled code: enter.S --- */
 /* Runs compiled code from the state in x86_cpu_tls until it leaves; the state is there again, rip too. */
@@ -137,6 +137,7 @@ int platform_open_append(const char *path);
 int platform_open_journal(void);        /* a datagram socket, connected to the journal's */
 int platform_take_descriptor(int fd);   /* an inherited one, as one of ours; -EBADF */
 long platform_write(int fd, const void *data, size_t size);
+long platform_write_at(int fd, const void *data, size_t size, uint64_t offset);
 long platform_read_at(int fd, void *data, size_t size, uint64_t offset);
 int64_t platform_file_size(int fd);
 void *platform_map_view(int fd, uint64_t offset, size_t size); /* read-only, whole; NULL on failure */

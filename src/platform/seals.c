@@ -70,10 +70,14 @@ tells_of_writes(int fd)
 int
 platform_file_identity(int fd, struct platform_identity *id)
 {
+    return tells_of_writes(fd) ? platform_file_times(fd, id) : -EOPNOTSUPP;
+}
+
+int
+platform_file_times(int fd, struct platform_identity *id)
+{
     struct stat st;
 
-    if (!tells_of_writes(fd))
-        return -EOPNOTSUPP;
     if (fstat(fd, &st) < 0)
         return -errno;
     *id = (struct platform_identity){
@@ -84,34 +88,17 @@ platform_file_identity(int fd, struct platform_identity *id)
     return 0;
 }
 
-long
-platform_seal_read(const char *name, char *text, size_t size)
+int
+platform_seal_open(const char *name)
 {
-    int dir = open_dir(), fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    long n = fd < 0 ? -1 : (long)read(fd, text, size);
+    int dir = open_dir(), fd = dir < 0 ? -1 : openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    struct stat st;
 
-    if (fd >= 0)
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)) {
         close(fd);
-    if (dir >= 0)
-        close(dir);
-    return n;
-}
-
-void
-platform_seal_write(const char *name, const char *text, size_t size)
-{
-    char temporary[96];
-    int dir = open_dir(), fd = -1;
-
-    snprintf(temporary, sizeof temporary, "%s.tmp-%d", name, (int)getpid());
-    if (dir >= 0)
-        fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        bool written = write(fd, text, size) == (ssize_t)size;
-
-        if (close(fd) < 0 || !written || renameat(dir, temporary, dir, name) < 0)
-            unlinkat(dir, temporary, 0);
+        fd = -1;
     }
     if (dir >= 0)
         close(dir);
+    return fd;
 }

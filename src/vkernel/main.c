@@ -681,6 +681,7 @@ container_exit(int status)
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status);
 
     audit_finish(code);
+    artifact_remember(the_artifact);
     if (run_stats)
         evaluated_collect_all();
     if (options.stats)

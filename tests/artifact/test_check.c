@@ -14,11 +14,13 @@
 
 enum { PAGE = 4096, PAYLOAD = 65536, ELF_SIZE = 100, NAME = 6000, FILE_SIZE = 300 };
 
-/* Sections in order, a page or two each, after the header's page. */
-static const uint64_t places[ARTIFACT_SECTION_COUNT] = {1, 2, 3, 4, 6, 7, 8};
+/* Sections in order, a page or two each, after the header's chunk; the chunk hashes in a chunk of their own. */
+enum { CHUNK_PAGES = ARTIFACT_CHUNK_SIZE / PAGE, CHUNKS = (PAYLOAD + 2 * ARTIFACT_CHUNK_SIZE) / ARTIFACT_CHUNK_SIZE };
+static const uint64_t places[ARTIFACT_SECTION_COUNT] = {CHUNK_PAGES,     CHUNK_PAGES + 1, CHUNK_PAGES + 2, CHUNK_PAGES + 3,
+                                                        CHUNK_PAGES + 5, CHUNK_PAGES + 6, CHUNK_PAGES + 7, 2 * CHUNK_PAGES};
 static const uint64_t sizes[ARTIFACT_SECTION_COUNT] = {2, 2 * sizeof(struct artifact_inode), sizeof(struct artifact_dirent),
-                                                       NAME + 1, sizeof(struct artifact_ledger), PAGE, PAGE};
-enum { PAGES = 9, SIZE = PAYLOAD + PAGES * PAGE + (int)sizeof(struct artifact_footer) };
+                                                       NAME + 1, sizeof(struct artifact_ledger), PAGE, PAGE, CHUNKS * SHA256_SIZE};
+enum { PAGES = 2 * CHUNK_PAGES + 1, SIZE = PAYLOAD + PAGES * PAGE + (int)sizeof(struct artifact_footer) };
 
 struct fixture {
     uint8_t *file;
@@ -51,6 +53,11 @@ seal(struct fixture *x)
     struct artifact_footer footer = {.magic = ARTIFACT_MAGIC, .payload_offset = PAYLOAD, .file_size = SIZE};
     struct sha256 h;
 
+    for (uint64_t i = 0; i < CHUNKS; i++) {
+        sha256_of(x->file + i * ARTIFACT_CHUNK_SIZE, ARTIFACT_CHUNK_SIZE, &h);
+        if (i * ARTIFACT_CHUNK_SIZE != PAYLOAD)
+            memcpy(section(x, ARTIFACT_CHUNKS) + i * SHA256_SIZE, h.bytes, sizeof h.bytes);
+    }
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
         if (i == ARTIFACT_DATA)
             continue;
@@ -151,7 +158,9 @@ names_each_part(void **state)
     make(&x);
     section(&x, ARTIFACT_DATA)[FILE_SIZE] ^= 1;
     expect(&x, "padding");
-    for (int i = 0; i < ARTIFACT_DATA; i++) {
+    for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {
+        if (i == ARTIFACT_DATA)
+            continue;
         make(&x);
         section(&x, i)[sizes[i] - 1] ^= 1;
         expect(&x, artifact_section_names[i]);
@@ -184,6 +193,26 @@ survives_lies(void **state)
     header(&x)->sections[ARTIFACT_INODES].size = UINT64_MAX;
     seal(&x);
     expect(&x, "inodes section lies outside");
+    make(&x);
+    section(&x, ARTIFACT_CHUNKS)[0] ^= 1; /* and the section's own hash right */
+    {
+        struct sha256 h;
+
+        sha256_of(section(&x, ARTIFACT_CHUNKS), sizes[ARTIFACT_CHUNKS], &h);
+        memcpy(header(&x)->sections[ARTIFACT_CHUNKS].sha256, h.bytes, sizeof h.bytes);
+        sha256_of(header(&x), sizeof *header(&x), &h);
+        memcpy(x.file + SIZE - sizeof(struct artifact_footer) + offsetof(struct artifact_footer, header_sha256), h.bytes, sizeof h.bytes);
+    }
+    expect(&x, "chunk hashes: that of chunk 0 is wrong");
+    make(&x);
+    header(&x)->sections[ARTIFACT_CHUNKS].size -= SHA256_SIZE;
+    seal(&x);
+    expect(&x, "the chunk hashes are not of this file");
+    make(&x);
+    header(&x)->code_offset = 50;
+    header(&x)->code_size = UINT64_MAX;
+    seal(&x);
+    expect(&x, "the chunk hashes are not of this file");
     make(&x);
     header(&x)->elf_size = PAYLOAD + 1;
     seal(&x);

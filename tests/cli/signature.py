@@ -36,14 +36,22 @@ class Image:
         self.payload, = struct.unpack_from('<Q', self.data, len(self.data) - FOOTER + 8)
         self.signatures, = struct.unpack_from('<Q', self.data, len(self.data) - 8)
 
+    def section(self, i):
+        offset, size = struct.unpack_from('<QQ', self.data, self.payload + 128 + 48 * i)
+        return self.payload + offset, size
+
     def rehash(self):
-        """The hashes of the executable, of the config, and of the header."""
+        """The hashes of the executable, of the config, of the chunks, and of the header."""
         size, = struct.unpack_from('<Q', self.data, self.payload + 24)
         self.data[self.payload + 32:self.payload + 64] = hashlib.sha256(self.data[:size]).digest()
-        offset, size = struct.unpack_from('<QQ', self.data, self.payload + 104)
-        config = self.data[self.payload + offset:self.payload + offset + size]
-        self.data[self.payload + 120:self.payload + 152] = hashlib.sha256(config).digest()
-        header = self.data[self.payload:self.payload + 104 + 7 * 48]
+        chunks, _ = self.section(7)
+        for at in range(0, chunks, 65536):
+            if at != self.payload:
+                self.data[chunks + at // 2048:chunks + at // 2048 + 32] = hashlib.sha256(self.data[at:at + 65536]).digest()
+        for i in (0, 7):
+            at, size = self.section(i)
+            self.data[self.payload + 144 + 48 * i:self.payload + 176 + 48 * i] = hashlib.sha256(self.data[at:at + size]).digest()
+        header = self.data[self.payload:self.payload + 128 + 8 * 48]
         at = len(self.data) - FOOTER + 16
         self.data[at:at + 32] = hashlib.sha256(header).digest()
 

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import tarfile
 
-SECTIONS = ["config", "inodes", "directory entries", "strings", "ledger", "code map", "data"]
+SECTIONS = ["config", "inodes", "directory entries", "strings", "ledger", "code map", "data", "chunk hashes"]
 
 
 # --- layers ---
@@ -182,15 +182,15 @@ class Artifact:
         self.data = data = open(path, "rb").read()
         magic, self.payload, self.header_sha, size, _ = struct.unpack("<QQ32sQQ", data[-64:])
         assert magic == 0x315450414d474e49 and size == len(data)
-        self.header_size = 8 + 4 + 4 + 8 + 8 + 32 + 32 + 4 + 4 + 7 * 48
+        self.header_size = 8 + 4 + 4 + 8 + 8 + 32 + 32 + 4 + 4 + 3 * 8 + 8 * 48
         head = data[self.payload:self.payload + self.header_size]
         assert hashlib.sha256(head).digest() == self.header_sha
         (_, self.version, count, self.payload_size, self.elf_size, self.elf_sha, self.megabinary, self.table_size,
-         _) = struct.unpack("<QIIQQ32s32sII", head[:104])
-        assert count == 7
+         _, self.loaded, self.code, self.code_size) = struct.unpack("<QIIQQ32s32sIIQQQ", head[:128])
+        assert count == 8
         self.sections = {}
         for i, name in enumerate(SECTIONS):
-            offset, size, sha = struct.unpack("<QQ32s", head[104 + i * 48:152 + i * 48])
+            offset, size, sha = struct.unpack("<QQ32s", head[128 + i * 48:176 + i * 48])
             self.sections[name] = (self.payload + offset, size, sha)
         self.config = json.loads(self.section("config"))
         self.inodes = []

@@ -89,6 +89,7 @@ base_read(const struct inode *i, void *buf, size_t size, uint64_t offset)
         return 0;
     if (size > b->size - offset)
         size = (size_t)(b->size - offset);
+    artifact_use(a, artifact_data_offset(a, b) + offset, size);
     return copied(platform_copy(buf, data + offset, size), size);
 }
 

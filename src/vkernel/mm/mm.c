@@ -407,6 +407,10 @@ code_map_bind(struct mm *mm, const struct artifact_ledger *row, const struct cod
 {
     uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
 
+    /* From here on its native code can be entered. */
+    artifact_use(the_artifact, row->native_offset, row->native_size);
+    artifact_use(the_artifact, offset, row->code_map_size);
+
     if (row->entry_count == 0 || row->code_map_size == 0)
         return 0;
     if (!offset || offset % MM_PAGE || at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP ||
@@ -471,6 +475,15 @@ map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t *en
     return r;
 }
 
+/* Bytes of the artifact are compared with their hashes before a guest sees them. */
+static int
+map_source(uint8_t *at, uint64_t size, int prot, bool shared, int fd, uint64_t offset)
+{
+    if (fd == artifact_host_fd(the_artifact))
+        artifact_use(the_artifact, offset, size);
+    return platform_map_file(at, size, prot, shared, fd, offset);
+}
+
 int
 mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int prot)
 {
@@ -491,7 +504,7 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
     r = v->file->ops->mmap_source(v->file, &fd, &host_offset, &bounded);
     if (r < 0)
         return r;
-    return platform_map_file(at, end - start, prot, v->shared, fd, host_offset + offset);
+    return map_source(at, end - start, prot, v->shared, fd, host_offset + offset);
 }
 
 int
@@ -505,7 +518,7 @@ mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes)
     if (r < 0 || size == 0)
         return r;
     if (v->code_stable)
-        return platform_map_file(at, size, PROT_READ, false, v->code_fd, v->code_host_offset + v->offset);
+        return map_source(at, size, PROT_READ, false, v->code_fd, v->code_host_offset + v->offset);
     r = platform_map_anon(at, size, PROT_READ | PROT_WRITE);
     if (r < 0)
         return r;

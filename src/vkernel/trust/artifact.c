@@ -1,6 +1,7 @@
-/* The artifact file: opened and verified at start, or known to be what was verified before (seal.h). */
+/* The artifact file: what describes the image is compared with its hashes at start, the rest chunk by chunk when it is used. */
 #include "vkernel/trust/artifact.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "artifact/check.h"
 #include "base/sha256.h"
 #include "platform/platform.h"
+#include "vkernel/trust/audit.h"
 #include "vkernel/trust/seal.h"
 
 struct artifact {
@@ -21,9 +23,15 @@ struct artifact {
     const char *strings;
     const struct artifact_ledger *ledger;
     uint64_t inode_count, dirent_count, string_size, ledger_count;
+    const uint8_t *chunks; /* SHA-256 of each */
+    uint64_t chunk_count;
+    uint64_t *known;       /* a bit for each chunk that was found right; the kernel lock guards the bits */
+    struct seal seal;
 };
 
 struct artifact *the_artifact;
+
+static bool learnt; /* some bit of `known` was set since the seal was read; the kernel lock guards it */
 
 static struct artifact *
 discard(struct artifact *a)
@@ -31,6 +39,7 @@ discard(struct artifact *a)
     if (a->view)
         platform_release((void *)(uintptr_t)a->view, a->size);
     platform_close(a->fd);
+    free(a->known);
     free(a);
     return NULL;
 }
@@ -66,6 +75,94 @@ section(const struct artifact *a, unsigned id, size_t item, uint64_t *count)
     return a->view + a->payload + s->offset;
 }
 
+/* --- chunks --- */
+
+static bool
+chunk_is_right(const struct artifact *a, uint64_t index)
+{
+    uint64_t bit = 1ull << index % 64;
+
+    if (a->known[index / 64] & bit)
+        return true;
+    if (!artifact_chunk_matches(a->view + index * ARTIFACT_CHUNK_SIZE, index, a->chunks + index * SHA256_SIZE, a->payload))
+        return false;
+    a->known[index / 64] |= bit;
+    learnt = true;
+    return true;
+}
+
+/* The pages of the view are let go: most of what is compared is used through other mappings. */
+static bool
+range_is_right(const struct artifact *a, uint64_t offset, uint64_t size)
+{
+    uint64_t first = offset / ARTIFACT_CHUNK_SIZE, last, compared = UINT64_MAX, i;
+    bool right = true;
+
+    if (size == 0 || first >= a->chunk_count)
+        return true;
+    last = size - 1 > UINT64_MAX - offset ? UINT64_MAX : (offset + size - 1) / ARTIFACT_CHUNK_SIZE;
+    for (i = first; i <= last && i < a->chunk_count && right; i++) {
+        if (compared == UINT64_MAX && !(a->known[i / 64] >> i % 64 & 1))
+            compared = i;
+        right = chunk_is_right(a, i);
+    }
+    if (compared != UINT64_MAX)
+        platform_discard((void *)(uintptr_t)(a->view + compared * ARTIFACT_CHUNK_SIZE), (i - compared) * ARTIFACT_CHUNK_SIZE,
+                         4 /* MADV_DONTNEED */);
+    return right;
+}
+
+/* Comparing everything finds out which part it is. */
+static void
+describe_damage(const struct artifact *a, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (!artifact_check(a->view, a->size, complain, &(struct complaint){text, size}, NULL))
+        snprintf(text, size, "the artifact did not match its hashes, and does now: the file is being changed");
+}
+
+void
+artifact_use(const struct artifact *a, uint64_t offset, uint64_t size)
+{
+    char text[512];
+
+    if (range_is_right(a, offset, size))
+        return;
+    describe_damage(a, text, sizeof text);
+    audit_record(AUDIT_FILE, "artifact-damaged", false, "event.reason", text, NULL);
+    platform_die("%s", text);
+}
+
+void
+artifact_remember(const struct artifact *a)
+{
+    if (learnt)
+        seal_save(&a->seal, a->fd, a->digest.bytes, a->known, a->chunk_count);
+    learnt = false;
+}
+
+/* The chunk hashes against the header, what was known before, and what is used by everybody. */
+static bool
+begin_trust(struct artifact *a)
+{
+    const struct artifact_section *s = &a->header->sections[ARTIFACT_CHUNKS];
+    uint64_t code_end = a->header->code_offset + a->header->code_size;
+    struct sha256 have;
+
+    a->chunks = a->view + a->payload + s->offset;
+    a->chunk_count = s->size / SHA256_SIZE;
+    a->known = calloc((a->chunk_count + 63) / 64 + 1, sizeof *a->known);
+    sha256_of(a->chunks, s->size, &have);
+    if (!a->known || memcmp(have.bytes, s->sha256, sizeof have.bytes) != 0)
+        return false;
+    seal_open(&a->seal, a->fd, a->digest.bytes, a->known, a->chunk_count);
+    for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++)
+        if (i != ARTIFACT_DATA && i != ARTIFACT_CODE_MAP && i != ARTIFACT_CHUNKS &&
+            !range_is_right(a, a->payload + a->header->sections[i].offset, a->header->sections[i].size))
+            return false;
+    return range_is_right(a, 0, a->header->code_offset) && range_is_right(a, code_end, a->header->loaded_size - code_end);
+}
+
 struct artifact *
 artifact_open(int fd, char *error, size_t error_size)
 {
@@ -73,11 +170,11 @@ artifact_open(int fd, char *error, size_t error_size)
     struct artifact_footer footer;
     int64_t file_size = platform_file_size(fd);
     const char *wrong;
-    struct seal seal;
 
     if (!a)
         return fail(NULL, error, error_size, "out of memory");
     a->fd = fd;
+    a->seal.fd = -1;
     a->size = file_size > 0 ? (uint64_t)file_size : 0;
     a->view = a->size ? platform_map_view(fd, 0, a->size) : NULL;
     if (!a->view)
@@ -85,15 +182,12 @@ artifact_open(int fd, char *error, size_t error_size)
     wrong = artifact_check_frame(a->view, a->size, &footer, &a->header);
     if (wrong)
         return fail(a, error, error_size, wrong);
-    error[0] = '\0';
-    seal_make(&seal, fd, footer.header_sha256);
-    if (!seal_is_kept(&seal)) {
-        if (artifact_check(a->view, a->size, complain, &(struct complaint){error, error_size}, NULL))
-            return discard(a);
-        seal_keep(&seal, fd, footer.header_sha256);
-    }
     a->payload = footer.payload_offset;
     memcpy(a->digest.bytes, footer.header_sha256, sizeof a->digest.bytes);
+    if (!begin_trust(a)) {
+        describe_damage(a, error, error_size);
+        return discard(a);
+    }
     a->inodes = section(a, ARTIFACT_INODES, sizeof *a->inodes, &a->inode_count);
     a->dirents = section(a, ARTIFACT_DIRENTS, sizeof *a->dirents, &a->dirent_count);
     a->strings = section(a, ARTIFACT_STRINGS, 1, &a->string_size);

@@ -2,48 +2,90 @@
 #include "vkernel/trust/seal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sha256.h"
-#include "platform/platform.h"
 
-/* A file may change once more within the resolution of its times; it is sealed when it has been still for longer. */
+/* A file may change once more within the resolution of its times; what is known of it is kept when it has been still for longer. */
 #define STILL_NS (2 * UINT64_C(1000000000))
 
-void
-seal_make(struct seal *s, int fd, const uint8_t header_sha256[32])
-{
-    struct platform_identity id;
-    char hex[SHA256_HEX_SIZE];
-    struct sha256 h;
+struct record {
+    char magic[16];
+    uint64_t size, modified_ns, changed_ns, chunk_count;
+    uint8_t root_digest[32];
+    uint8_t sum[32]; /* SHA-256 of all, with zeros here, and of the bits that follow: two runs may write at once */
+};
+#define MAGIC "ingot seal 2\n\0\0"
 
-    *s = (struct seal){.known = platform_file_identity(fd, &id) == 0};
-    if (!s->known)
+static size_t
+bits_size(size_t count)
+{
+    return (count + 63) / 64 * sizeof(uint64_t);
+}
+
+static struct record
+make_record(const struct platform_identity *id, const uint8_t root_digest[32], const uint64_t *known, size_t count)
+{
+    struct record r = {.magic = MAGIC, .size = id->size, .modified_ns = id->modified_ns, .changed_ns = id->changed_ns,
+                       .chunk_count = count};
+    struct sha256 sum;
+
+    memcpy(r.root_digest, root_digest, sizeof r.root_digest);
+    sha256_of_two(&r, sizeof r, known, bits_size(count), &sum);
+    memcpy(r.sum, sum.bytes, sizeof r.sum);
+    return r;
+}
+
+static void
+read_bits(const struct seal *s, const uint8_t root_digest[32], uint64_t *known, size_t count)
+{
+    size_t size = bits_size(count);
+    struct record have, want;
+
+    if (platform_read_at(s->fd, &have, sizeof have, 0) == (long)sizeof have &&
+        platform_read_at(s->fd, known, size, sizeof have) == (long)size) {
+        want = make_record(&s->id, root_digest, known, count);
+        if (memcmp(&have, &want, sizeof have) == 0)
+            return;
+    }
+    memset(known, 0, size);
+}
+
+void
+seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64_t *known, size_t count)
+{
+    uint64_t changed;
+    char name[64];
+
+    *s = (struct seal){.fd = -1};
+    if (platform_file_identity(artifact_fd, &s->id) < 0)
         return;
-    memcpy(h.bytes, header_sha256, sizeof h.bytes);
-    sha256_hex(&h, hex);
-    s->changed_ns = id.changed_ns > id.modified_ns ? id.changed_ns : id.modified_ns;
-    snprintf(s->name, sizeof s->name, "%llx-%llx", (unsigned long long)id.device, (unsigned long long)id.inode);
-    snprintf(s->text, sizeof s->text, "ingot seal 1\n%llu %llu %llu\n%s\n", (unsigned long long)id.size,
-             (unsigned long long)id.modified_ns, (unsigned long long)id.changed_ns, hex);
-}
-
-bool
-seal_is_kept(const struct seal *s)
-{
-    char found[sizeof s->text];
-    long n = s->known ? platform_seal_read(s->name, found, sizeof found) : -1;
-
-    return n == (long)strlen(s->text) && memcmp(found, s->text, (size_t)n) == 0;
+    changed = s->id.changed_ns > s->id.modified_ns ? s->id.changed_ns : s->id.modified_ns;
+    if (changed + STILL_NS > platform_realtime_ns())
+        return;
+    snprintf(name, sizeof name, "%llx-%llx", (unsigned long long)s->id.device, (unsigned long long)s->id.inode);
+    s->fd = platform_seal_open(name);
+    if (s->fd >= 0)
+        read_bits(s, root_digest, known, count);
 }
 
 void
-seal_keep(const struct seal *s, int fd, const uint8_t header_sha256[32])
+seal_save(const struct seal *s, int artifact_fd, const uint8_t root_digest[32], const uint64_t *known, size_t count)
 {
-    struct seal now;
+    struct platform_identity now;
+    size_t size = sizeof(struct record) + bits_size(count);
+    struct record r;
+    uint8_t *file;
 
-    seal_make(&now, fd, header_sha256);
-    if (s->known && now.known && strcmp(s->text, now.text) == 0 &&
-        s->changed_ns + STILL_NS <= platform_realtime_ns())
-        platform_seal_write(s->name, s->text, strlen(s->text));
+    if (s->fd < 0 || platform_file_times(artifact_fd, &now) < 0 || memcmp(&now, &s->id, sizeof now) != 0)
+        return;
+    file = malloc(size);
+    if (!file)
+        return;
+    r = make_record(&now, root_digest, known, count);
+    memcpy(file, &r, sizeof r);
+    memcpy(file + sizeof r, known, size - sizeof r);
+    platform_write_at(s->fd, file, size, 0);
+    free(file);
 }

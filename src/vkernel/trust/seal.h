@@ -1,26 +1,26 @@
-/* Whether the artifact is what it was when all of it was last checked.
+/* What of the artifact has been compared with its hashes by an earlier run, so that it need not be again.
  *
- * Checking everything takes a tenth of a second for some hundred megabytes, so it is done once per file: a seal, kept by
- * the host outside of the artifact, says that the file with this device, inode, size, modification and change time
- * was found right. A write to the file changes one of them, on the file systems where platform/seals.c knows that; on
- * others, tmpfs above all, there are no seals. Who can forge the change time or the seals can replace the artifact as well.
- * Without a seal each start checks everything. */
+ * A seal is a small file of the host's, outside of the artifact: which chunks of the file with this device, inode, size,
+ * modification and change time were found right. A write to the file changes one of these, on the file systems where
+ * platform/seals.c knows that; on others, tmpfs above all, there are no seals. Who can forge the change time or the seals can
+ * replace the artifact as well. Without a seal each run compares what it uses. */
 #ifndef VKERNEL_TRUST_SEAL_H
 #define VKERNEL_TRUST_SEAL_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "platform/platform.h"
+
 struct seal {
-    bool known; /* the file's identity could be read */
-    uint64_t changed_ns;
-    char name[64], text[256];
+    int fd; /* of the seal's file; -1: nothing is remembered */
+    struct platform_identity id; /* the artifact's when it was opened */
 };
 
-/* The file as it is now, before it is checked. header_sha256: part of the seal. */
-void seal_make(struct seal *s, int fd, const uint8_t header_sha256[32]);
-bool seal_is_kept(const struct seal *s);
-/* After the check: keeps the seal, if the file is still the same. Best effort. */
-void seal_keep(const struct seal *s, int fd, const uint8_t header_sha256[32]);
+/* Sets the bits of `known` whose chunks an earlier run found right, and opens the seal's file while files can be opened still.
+ * root_digest: the header's hash, part of the seal. known: (count + 63) / 64 words, zero. */
+void seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64_t *known, size_t count);
+/* Remembers the bits, if the artifact is still the same. Best effort. */
+void seal_save(const struct seal *s, int artifact_fd, const uint8_t root_digest[32], const uint64_t *known, size_t count);
 
 #endif
