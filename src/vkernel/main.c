@@ -607,15 +607,24 @@ static void
 check_memory(struct ktimer *k)
 {
     enum { PERIOD_NS = 20000000 };
-    struct process *largest = NULL;
+    struct process *victim = NULL;
+    int64_t most = INT64_MIN;
 
     if (platform_memory_used() > system_info.memory_limit) {
-        for (struct process *p = process_next(NULL); p; p = process_next(p))
-            if (p->mm && !p->group_exit && (!largest || p->mm->total_pages > largest->mm->total_pages))
-                largest = p;
-        if (largest) {
-            out_of_memory(largest);
-            process_kill(largest);
+        for (struct process *p = process_next(NULL); p; p = process_next(p)) {
+            int64_t points = process_oom_points(p);
+
+            if (points > most) {
+                victim = p;
+                most = points;
+            }
+        }
+        /* All that is left may have asked to be spared, which takes a capability: then process 1 ends the container. */
+        if (!victim && init_process && !init_process->group_exit)
+            victim = init_process;
+        if (victim) {
+            out_of_memory(victim);
+            process_kill(victim);
         }
     }
     ktimer_start(k, clock_monotonic_ns() + PERIOD_NS);

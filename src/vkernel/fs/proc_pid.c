@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 #include "vkernel/fs/pseudofs.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/users.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/tty/tty.h"
 
@@ -193,8 +194,10 @@ show_status(const struct pseudo_key *key, struct text *out)
                     (unsigned long long)(s.data / 1024), (unsigned long long)(s.stack / 1024),
                     (unsigned long long)(s.text / 1024));
     }
-    text_printf(out, "Threads:\t%u\nSigQ:\t0/15000\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n"
+    text_printf(out, "Threads:\t%u\nSigQ:\t%llu/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n"
                 "SigIgn:\t%016llx\nSigCgt:\t%016llx\n", p->thread_count,
+                (unsigned long long)user_count(p->user, USER_SIGNALS),
+                (unsigned long long)p->rlimits[RLIMIT_SIGPENDING].rlim_cur,
                 t ? (unsigned long long)t->pending_set : 0ull, (unsigned long long)p->pending_set,
                 t ? (unsigned long long)t->blocked : 0ull, (unsigned long long)ignored, (unsigned long long)caught);
     text_printf(out, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
@@ -658,12 +661,6 @@ show_children(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
-static ssize_t
-store_ignored(const struct pseudo_key *key, const char *data, size_t size)
-{
-    return (ssize_t)size; /* there is no OOM killer to steer, no audit session to set */
-}
-
 static int
 task_find_entry(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
 {
@@ -726,14 +723,15 @@ static const struct pseudo fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0
     {.name = "io", .mode = S_IFREG | 0400, .show = show_io},                                                  \
     {.name = "cgroup", .mode = S_IFREG | 0444, .text = "0::/\n"},                                             \
     {.name = "wchan", .mode = S_IFREG | 0444, .text = "0"},                                                   \
-    {.name = "personality", .mode = S_IFREG | 0400, .text = "00000000\n"},                                    \
-    {.name = "loginuid", .mode = S_IFREG | 0644, .text = "4294967295", .store = store_ignored},               \
-    {.name = "sessionid", .mode = S_IFREG | 0444, .text = "4294967295"},                                      \
-    {.name = "oom_score", .mode = S_IFREG | 0444, .text = "0\n"},                                             \
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = "0\n", .store = store_ignored},                 \
-    {.name = "oom_adj", .mode = S_IFREG | 0644, .text = "0\n", .store = store_ignored},                       \
-    {.name = "coredump_filter", .mode = S_IFREG | 0644, .text = "00000033\n", .store = store_ignored},        \
-    {.name = "timerslack_ns", .mode = S_IFREG | 0666, .text = "50000\n", .store = store_ignored},             \
+    {.name = "personality", .mode = S_IFREG | 0400, .show = proc_show_personality},                           \
+    {.name = "loginuid", .mode = S_IFREG | 0644, .show = proc_show_loginuid, .store = proc_store_loginuid},   \
+    {.name = "sessionid", .mode = S_IFREG | 0444, .show = proc_show_sessionid},                               \
+    {.name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score},                               \
+    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = proc_show_oom_score_adj,                        \
+     .store = proc_store_oom_score_adj},                                                                      \
+    {.name = "oom_adj", .mode = S_IFREG | 0644, .show = proc_show_oom_adj, .store = proc_store_oom_adj},      \
+    {.name = "timerslack_ns", .mode = S_IFREG | 0666, .show = proc_show_timerslack,                           \
+     .store = proc_store_timerslack},                                                                         \
     {.name = "uid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                \
     {.name = "gid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                \
     {.name = "setgroups", .mode = S_IFREG | 0444, .text = "allow\n"},                                         \

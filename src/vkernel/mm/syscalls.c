@@ -35,6 +35,49 @@ holds_trampolines(const struct file *file)
     return file->dentry && strcmp(file->dentry->name, "/memfd:libffi") == 0;
 }
 
+/* Would private writable memory be more than RLIMIT_DATA? */
+static bool
+over_data_limit(const struct mm *mm, uint64_t more)
+{
+    rlim_t limit = current_process()->rlimits[RLIMIT_DATA].rlim_cur;
+    uint64_t data = 0;
+
+    if (limit == RLIM_INFINITY || !more)
+        return false;
+    for (unsigned i = 0; i < mm->count; i++)
+        if (!mm->vma[i].shared && (mm->vma[i].prot & PROT_WRITE) && !mm->vma[i].stack)
+            data += mm->vma[i].end - mm->vma[i].start;
+    return more > limit || data > limit - more;
+}
+
+/* How much of the range would count as data when it becomes writable? */
+static uint64_t
+becomes_data(const struct mm *mm, uint64_t address, uint64_t size)
+{
+    uint64_t end, sum = 0;
+
+    if (__builtin_add_overflow(address, size, &end))
+        return 0; /* refused anyway */
+    for (unsigned i = 0; i < mm->count; i++) {
+        const struct vma *v = &mm->vma[i];
+        uint64_t from = v->start > address ? v->start : address, to = v->end < end ? v->end : end;
+
+        if (from < to && !v->shared && !(v->prot & PROT_WRITE))
+            sum += to - from;
+    }
+    return sum;
+}
+
+/* May so many bytes not be locked at all by one call? 0: none at all. */
+static bool
+over_lock_limit(uint64_t size)
+{
+    enum { CAP_IPC_LOCK_BIT = 14 };
+    rlim_t limit = current_process()->rlimits[RLIMIT_MEMLOCK].rlim_cur;
+
+    return (size ? size > limit : limit == 0) && !capable(CAP_IPC_LOCK_BIT);
+}
+
 int64_t
 sys_mmap(const uint64_t a[6])
 {
@@ -83,8 +126,10 @@ sys_mmap(const uint64_t a[6])
         if (offset + size < offset)
             return -EOVERFLOW;
     }
-    if (size > GUEST_END)
+    if (size > GUEST_END || (!(mm_flags & MM_SHARED) && (prot & PROT_WRITE) && over_data_limit(mm, size)))
         return -ENOMEM;
+    if ((flags & MAP_LOCKED) && over_lock_limit(size))
+        return -EAGAIN;
     return mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
 }
 
@@ -99,6 +144,8 @@ sys_mprotect(const uint64_t a[6])
 {
     if (a[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP))
         return -EINVAL;
+    if ((a[2] & PROT_WRITE) && over_data_limit(current_process()->mm, becomes_data(current_process()->mm, a[0], a[1])))
+        return -ENOMEM;
     return mm_protect(current_process()->mm, a[0], a[1], (int)a[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
 }
 
@@ -112,7 +159,7 @@ sys_brk(const uint64_t a[6])
         return (int64_t)mm->brk;
     if (new_end > old) {
         if (!mm_range_free(mm, old, new_end) ||
-            new_end - mm->brk_start > current_process()->rlimits[RLIMIT_DATA].rlim_cur ||
+            over_data_limit(mm, new_end - old) ||
             mm_map(mm, old, new_end - old, PROT_READ | PROT_WRITE, MM_FIXED, NULL, 0, "[heap]") < 0)
             return (int64_t)mm->brk;
     } else if (new_end < old) {
@@ -424,11 +471,25 @@ present(struct mm *mm, struct vma *v, uint64_t start, uint64_t end, uint64_t arg
     return 0;
 }
 
-/* Guest pages are the host's to keep: locking is accepted and has no effect, as under a cgroup without swap. */
+static int64_t
+populate_part(struct mm *mm, struct vma *v, uint64_t start, uint64_t end, uint64_t argument)
+{
+    if (mm_backed_end(v) < end)
+        end = mm_backed_end(v);
+    if (start < end)
+        platform_populate(mm->base + start, end - start);
+    return 0;
+}
+
+/* Pages are brought in, and the limit is asked for each call; whether they stay is the host's business (docs/vkernel.md). */
 int64_t
 sys_mlock(const uint64_t a[6])
 {
-    return each_part(PAGE_DOWN(a[0]), a[1] + a[0] % MM_PAGE, present, 0);
+    if (over_lock_limit(0))
+        return -EPERM;
+    if (over_lock_limit(a[1]))
+        return -ENOMEM;
+    return each_part(PAGE_DOWN(a[0]), a[1] + a[0] % MM_PAGE, populate_part, 0);
 }
 
 int64_t
@@ -440,13 +501,19 @@ sys_mlock2(const uint64_t a[6])
 int64_t
 sys_munlock(const uint64_t a[6])
 {
-    return sys_mlock(a);
+    return each_part(PAGE_DOWN(a[0]), a[1] + a[0] % MM_PAGE, present, 0);
 }
 
 int64_t
 sys_mlockall(const uint64_t a[6])
 {
-    return a[0] == 0 || (a[0] & ~7ull) ? -EINVAL : 0;
+    enum { CURRENT = 1, ONFAULT = 4 };
+
+    if (a[0] == 0 || (a[0] & ~7ull) || a[0] == ONFAULT)
+        return -EINVAL;
+    if (over_lock_limit(0))
+        return -EPERM;
+    return (a[0] & CURRENT) && over_lock_limit(current_process()->mm->total_pages * MM_PAGE) ? -ENOMEM : 0;
 }
 
 int64_t

@@ -241,6 +241,7 @@ inherit(struct task *t, const struct clone_args_kernel *c)
 
     t->blocked = self->restore_blocked ? self->saved_blocked : self->blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
+    t->timer_slack = t->default_timer_slack = self->timer_slack;
     t->policy = self->policy;
     t->priority = self->priority;
     x86_collect_mxcsr();

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -439,7 +440,7 @@ commit_creds(const struct exec *x)
 
     c->euid = c->suid = c->fsuid = x->euid;
     c->egid = c->sgid = c->fsgid = x->egid;
-    if (c->euid == 0 || c->uid == 0) {
+    if ((c->euid == 0 || c->uid == 0) && !(current_process()->securebits & SECBIT_NOROOT)) {
         c->cap_permitted = c->cap_bounding | c->cap_inheritable;
         c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
     } else {

@@ -1,5 +1,6 @@
 /* Who a process is: ids, groups, sessions, credentials, capabilities. */
 #include <errno.h>
+#include <linux/securebits.h>
 #include <string.h>
 
 #include "vkernel/abi/syscall.h"
@@ -143,6 +144,8 @@ uids_changed(const struct creds *old)
         }
         p->over_limit = c->uid != 0 && user_count(p->user, USER_TASKS) > p->rlimits[RLIMIT_NPROC].rlim_cur;
     }
+    if (p->securebits & SECBIT_NO_SETUID_FIXUP)
+        return 0;
     if (had_root && !has_root && !p->keep_caps)
         c->cap_permitted = c->cap_effective = 0;
     if (old->euid == 0 && c->euid != 0)
@@ -463,7 +466,7 @@ proc_capability_prctl(int option, uint64_t argument, uint64_t argument3)
         }
         if (operation != AMBIENT_RAISE)
             return -EINVAL;
-        if (!(c->cap_permitted & bit) || !(c->cap_inheritable & bit))
+        if (!(c->cap_permitted & bit) || !(c->cap_inheritable & bit) || (p->securebits & SECBIT_NO_CAP_AMBIENT_RAISE))
             return -EPERM;
         p->cap_ambient |= bit;
         return 0;

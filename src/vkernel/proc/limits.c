@@ -109,6 +109,12 @@ sys_getrusage(const uint64_t a[6])
 
 /* --- the machine --- */
 
+uint64_t
+system_memory_total(void)
+{
+    return system_info.memory_limit ? system_info.memory_limit : platform_memory_total();
+}
+
 int64_t
 sys_sysinfo(const uint64_t a[6])
 {
@@ -118,7 +124,7 @@ sys_sysinfo(const uint64_t a[6])
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         n += p->thread_count;
     si.uptime = (long)(clock_monotonic_ns() / 1000000000u);
-    si.totalram = system_info.memory_limit ? system_info.memory_limit : platform_memory_total();
+    si.totalram = system_memory_total();
     si.freeram = platform_memory_free();
     if (si.freeram > si.totalram)
         si.freeram = si.totalram;
@@ -327,42 +333,72 @@ sys_sched_rr_get_interval(const uint64_t a[6])
     return timespec_to_guest(a[1], 10000000) < 0 ? -EFAULT : 0;
 }
 
-int64_t
-sys_getpriority(const uint64_t a[6])
+/* The processes that getpriority and setpriority are about, one after the other. */
+static struct process *
+next_of(struct process *after, int which, int who)
 {
-    struct process *p = current_process();
+    const struct process *self = current_process();
+    struct task *t;
 
-    if (a[0] > PRIO_USER)
-        return -EINVAL;
-    if (a[0] == PRIO_PROCESS && a[1]) {
-        struct task *t = task_find((int)a[1]);
-
-        if (!t)
-            return -ESRCH;
-        p = t->process;
+    switch (which) {
+    case PRIO_PROCESS:
+        t = who ? task_find(who) : sched_current;
+        return after || !t ? NULL : t->process;
+    case PRIO_PGRP:
+    case PRIO_USER:
+        for (struct process *p = process_next(after); p; p = process_next(p))
+            if (!p->zombie && (which == PRIO_PGRP ? p->pgid == (who ? who : self->pgid)
+                                                  : p->creds.uid == (who ? (uint32_t)who : self->creds.uid)))
+                return p;
+        return NULL;
+    default:
+        return NULL;
     }
-    return 20 - p->nice;
 }
 
 int64_t
-sys_setpriority(const uint64_t a[6])
+sys_getpriority(const uint64_t a[6])
 {
-    struct process *p = current_process();
-    int nice = (int)a[2] < -20 ? -20 : (int)a[2] > 19 ? 19 : (int)a[2];
+    int64_t best = -ESRCH;
 
     if (a[0] > PRIO_USER)
         return -EINVAL;
-    if (a[0] == PRIO_PROCESS && a[1]) {
-        struct task *t = task_find((int)a[1]);
+    for (struct process *p = next_of(NULL, (int)a[0], (int)a[1]); p; p = next_of(p, (int)a[0], (int)a[1]))
+        if (20 - p->nice > best)
+            best = 20 - p->nice;
+    return best;
+}
 
-        if (!t)
-            return -ESRCH;
-        p = t->process;
-    }
-    if (nice < p->nice && !capable(CAP_SYS_NICE_BIT))
+static int
+set_nice(struct process *p, int nice)
+{
+    const struct creds *c = &current_process()->creds;
+
+    if (p->creds.uid != c->euid && p->creds.euid != c->euid && !capable(CAP_SYS_NICE_BIT))
+        return -EPERM;
+    if (nice < p->nice && (uint64_t)(20 - nice) > p->rlimits[RLIMIT_NICE].rlim_cur && !capable(CAP_SYS_NICE_BIT))
         return -EACCES;
     p->nice = nice;
     return 0;
+}
+
+/* Kept, inherited and shown: tasks run first come, first served. */
+int64_t
+sys_setpriority(const uint64_t a[6])
+{
+    int nice = (int)a[2] < -20 ? -20 : (int)a[2] > 19 ? 19 : (int)a[2], r = -ESRCH;
+
+    if (a[0] > PRIO_USER)
+        return -EINVAL;
+    for (struct process *p = next_of(NULL, (int)a[0], (int)a[1]); p; p = next_of(p, (int)a[0], (int)a[1])) {
+        int one = set_nice(p, nice);
+
+        if (one < 0)
+            r = one;
+        else if (r == -ESRCH)
+            r = 0;
+    }
+    return r;
 }
 
 /* One worker at a time runs guest code and every switch is a full barrier. */

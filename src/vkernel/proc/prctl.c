@@ -1,5 +1,6 @@
 /* prctl, arch_prctl, personality and other small calls on the calling thread. */
 #include <errno.h>
+#include <linux/securebits.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -8,6 +9,8 @@
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
+
+enum { CAP_SETPCAP_BIT = 8 };
 
 int64_t proc_capability_prctl(int option, uint64_t argument, uint64_t argument3);
 
@@ -34,6 +37,32 @@ set_name(uint64_t address)
     memcpy(t->comm, name, sizeof name);
     if (t == t->process->leader)
         memcpy(t->process->comm, name, sizeof name);
+    return 0;
+}
+
+/* capabilities(7), "The securebits flags": a lock holds itself and the flag before it. */
+static int64_t
+set_securebits(struct process *p, uint64_t bits)
+{
+    uint64_t old = p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0);
+
+    if ((((old & SECURE_ALL_LOCKS) >> 1) & (old ^ bits)) || (old & SECURE_ALL_LOCKS & ~bits) ||
+        (bits & ~(uint64_t)(SECURE_ALL_LOCKS | SECURE_ALL_BITS)) || !capable(CAP_SETPCAP_BIT))
+        return -EPERM;
+    p->keep_caps = (bits & SECBIT_KEEP_CAPS) != 0;
+    p->securebits = bits & ~(uint64_t)SECBIT_KEEP_CAPS;
+    return 0;
+}
+
+/* Kept: memory errors of the host's machine reach no guest. */
+static int64_t
+set_mce_kill(struct process *p, const uint64_t a[6])
+{
+    if (a[3] || a[4] || (a[1] == PR_MCE_KILL_CLEAR && a[2]) ||
+        (a[1] == PR_MCE_KILL_SET && a[2] != PR_MCE_KILL_EARLY && a[2] != PR_MCE_KILL_LATE && a[2] != PR_MCE_KILL_DEFAULT) ||
+        (a[1] != PR_MCE_KILL_CLEAR && a[1] != PR_MCE_KILL_SET))
+        return -EINVAL;
+    p->mce_kill = a[1] == PR_MCE_KILL_SET ? (int)a[2] : PR_MCE_KILL_DEFAULT;
     return 0;
 }
 
@@ -76,6 +105,8 @@ sys_prctl(const uint64_t a[6])
     case PR_SET_KEEPCAPS:
         if (a[1] > 1)
             return -EINVAL;
+        if (p->securebits & SECBIT_KEEP_CAPS_LOCKED)
+            return -EPERM;
         p->keep_caps = a[1] != 0;
         return 0;
     case PR_GET_KEEPCAPS:
@@ -85,30 +116,34 @@ sys_prctl(const uint64_t a[6])
     case PR_CAP_AMBIENT:
         return proc_capability_prctl((int)a[0], a[1], a[2]);
     case PR_GET_SECUREBITS:
-        return (int64_t)p->securebits;
+        return (int64_t)(p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0));
     case PR_SET_SECUREBITS:
-        if (!capable(8))
-            return -EPERM;
-        p->securebits = a[1];
-        return 0;
+        return set_securebits(p, a[1]);
     case PR_GET_SECCOMP:
         return 0;
-    case PR_SET_TIMERSLACK:
-    case PR_SET_VMA: /* names of anonymous memory: accepted, as a kernel without them answers EINVAL anyway */
-        return (int)a[0] == PR_SET_VMA ? -EINVAL : 0;
+    case PR_SET_TIMERSLACK: /* timers are never delayed on purpose, which any slack allows */
+        sched_current->timer_slack = (int64_t)a[1] > 0 ? a[1] : sched_current->default_timer_slack;
+        return 0;
     case PR_GET_TIMERSLACK:
-        return 50000;
+        return sched_current->timer_slack > INT64_MAX ? INT64_MAX : (int64_t)sched_current->timer_slack;
     case PR_GET_TSC:
         return put_int(a[1], PR_TSC_ENABLE);
+    case PR_SET_TSC: /* compiled code reads the counter itself: it cannot be made to fault */
+        return a[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
     case PR_SET_THP_DISABLE:
-    case PR_GET_THP_DISABLE:
+        if (a[2] || a[3] || a[4])
+            return -EINVAL;
+        p->thp_disabled = a[1] != 0;
         return 0;
+    case PR_GET_THP_DISABLE:
+        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
     case PR_GET_TID_ADDRESS:
         return copy_to_guest(a[1], &sched_current->clear_child_tid, 8) < 0 ? -EFAULT : 0;
     case PR_MCE_KILL:
-    case PR_SET_PTRACER:
-        return 0;
-    default:
+        return set_mce_kill(p, a);
+    case PR_MCE_KILL_GET:
+        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
+    default: /* among them those of modules that are not here: PR_SET_PTRACER, PR_SET_VMA, PR_SET_SECCOMP */
         return -EINVAL;
     }
 }

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/system.h"
 
 enum { CAP_SYS_ADMIN_BIT = 21, CAP_SYS_RESOURCE_BIT = 24 };
 enum { PID_WRAP = 300, MAX_TASKS = 32768 };
@@ -123,6 +125,8 @@ process_new(struct process *parent)
     list_init(&p->cpu_timers);
     p->cpu_next = UINT64_MAX;
     p->charged_tasks = 1;
+    p->loginuid = p->sessionid = UINT32_MAX;
+    p->mce_kill = PR_MCE_KILL_DEFAULT;
     if (process_set_user(p, parent ? user_uid(parent->user) : 0) < 0) {
         signal_actions_put(p->actions);
         free(p);
@@ -151,6 +155,12 @@ process_new(struct process *parent)
         p->securebits = parent->securebits;
         p->cap_ambient = parent->cap_ambient;
         p->over_limit = parent->over_limit;
+        p->oom_score_adj = parent->oom_score_adj;
+        p->oom_score_adj_min = parent->oom_score_adj_min;
+        p->loginuid = parent->loginuid;
+        p->sessionid = parent->sessionid;
+        p->thp_disabled = parent->thp_disabled;
+        p->mce_kill = parent->mce_kill;
         cpu_timers_changed(p);
     }
     return p;
@@ -194,6 +204,7 @@ task_new(struct process *p)
     list_init(&t->run_link);
     list_init(&t->cpu_timers);
     t->cpu_next = UINT64_MAX;
+    t->timer_slack = t->default_timer_slack = 50000;
     signal_init_task(t);
     if (sched_prepare(t) < 0) {
         free(t);
@@ -236,6 +247,17 @@ task_free(struct task *t)
     free(t);
     if (p->reaped && p->thread_count == 0)
         process_free(p);
+}
+
+int64_t
+process_oom_points(const struct process *p)
+{
+    enum { NEVER = -1000 };
+    int64_t total = (int64_t)(system_memory_total() / PAGE_SIZE);
+
+    if (!p->mm || p->group_exit || p->zombie || p->oom_score_adj == NEVER)
+        return INT64_MIN;
+    return (int64_t)p->mm->total_pages + p->oom_score_adj * (total / 1000);
 }
 
 bool

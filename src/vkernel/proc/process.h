@@ -80,7 +80,11 @@ struct process {
     bool over_limit;                /* setuid went beyond RLIMIT_NPROC: exec asks again */
     struct list posix_timers;
     int next_timer_id;
-    uint64_t securebits;
+    uint64_t securebits;            /* SECBIT_KEEP_CAPS is keep_caps */
+    int oom_score_adj, oom_score_adj_min; /* who is killed first when memory is short */
+    uint32_t loginuid, sessionid;   /* of an audit session; UINT32_MAX: none */
+    bool thp_disabled;              /* kept for PR_GET_THP_DISABLE: huge pages are the host's business */
+    int mce_kill;                   /* PR_MCE_KILL_*: kept, memory errors reach no guest */
     uint64_t cap_ambient;
     uint64_t minor_faults, voluntary, involuntary;
     char *cmdline_unused;
@@ -98,6 +102,7 @@ struct task {
     enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
     bool queued, killable_only, preempted;
     char comm[16];
+    uint64_t timer_slack, default_timer_slack;
     int policy, priority;        /* SCHED_* and its static priority: kept and shown only */
     struct platform_fiber *fiber;
     struct platform_jump base;   /* the base dispatcher of the fiber */
@@ -149,6 +154,9 @@ void signal_set_temporary_mask(uint64_t set);
 /* For a call's result: what was not interrupted delivers nothing under the temporary mask; signals stay pending. */
 int64_t signal_temporary_mask_result(int64_t result);
 /* Process-directed asynchronous I/O and the like, with si_code and si_fd. */
+
+/* How much would killing it help (Linux's oom_badness)? In pages; INT64_MIN: not to be killed. */
+int64_t process_oom_points(const struct process *p);
 
 /* --- capabilities --- */
 bool capable(int cap); /* of the current task's effective set, CAP_* */

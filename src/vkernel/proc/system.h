@@ -12,4 +12,7 @@ extern struct system_info {
     uint64_t memory_limit; /* bytes; 0: the host's */
 } system_info;
 
+
+uint64_t system_memory_total(void); /* bytes: the limit's, or the host's */
+
 #endif

@@ -1,0 +1,147 @@
+/* Settings that a process makes of itself: what was accepted is there afterwards, for children too, and the rest is an error. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/securebits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef PR_GET_THP_DISABLE
+#define PR_GET_THP_DISABLE 42
+#endif
+
+static void
+show_file(const char *name)
+{
+    char text[64] = "";
+    int fd = open(name, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    printf("%s: %s%s", name, n > 0 ? text : strerror(errno), n > 0 && text[n - 1] == '\n' ? "" : "\n");
+    close(fd);
+}
+
+static void
+put_file(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        printf("%s into %s: %s\n", text, name, strerror(errno));
+    close(fd);
+}
+
+static void
+show(const char *what, long result)
+{
+    printf("%s: %ld %s\n", what, result, result < 0 ? strerror(errno) : "");
+}
+
+static void
+killer(void)
+{
+    static const char *const texts[] = {"500", " 600\n", "0x100", "1001", "-1001", "-1000", "x", "", "7 7", "300"};
+
+    for (unsigned k = 0; k < sizeof texts / sizeof texts[0]; k++) {
+        put_file("/proc/self/oom_score_adj", texts[k]);
+        show_file("/proc/self/oom_score_adj");
+    }
+    show_file("/proc/self/oom_adj");
+    put_file("/proc/self/oom_adj", "15");
+    show_file("/proc/self/oom_score_adj");
+    put_file("/proc/self/oom_adj", "16");
+    put_file("/proc/self/oom_score_adj", "200");
+    fflush(stdout);
+    if (fork() == 0) {
+        show_file("/proc/self/oom_score_adj");
+        exit(0);
+    }
+    wait(NULL);
+}
+
+static void
+calls(void)
+{
+    show("slack", prctl(PR_GET_TIMERSLACK));
+    show("set slack", prctl(PR_SET_TIMERSLACK, 1234));
+    show("slack", prctl(PR_GET_TIMERSLACK));
+    fflush(stdout);
+    if (fork() == 0) {
+        show("child's slack", prctl(PR_GET_TIMERSLACK));
+        prctl(PR_SET_TIMERSLACK, 99);
+        show("default slack", prctl(PR_SET_TIMERSLACK, 0));
+        show("child's slack", prctl(PR_GET_TIMERSLACK));
+        exit(0);
+    }
+    wait(NULL);
+    show("huge pages", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+    show("set", prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
+    show("huge pages", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+    show("huge pages, more", prctl(PR_GET_THP_DISABLE, 0, 1, 0, 0));
+    show("machine checks", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+    show("set", prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
+    show("machine checks", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+    show("set", prctl(PR_MCE_KILL, PR_MCE_KILL_SET, 7, 0, 0));
+    show("set", prctl(PR_MCE_KILL, 7, 0, 0, 0));
+    show("clear", prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0));
+    show("ptracer", prctl(PR_SET_PTRACER, 1, 0, 0, 0));
+    show("tsc", prctl(PR_SET_TSC, PR_TSC_ENABLE));
+    show("nonsense", prctl(9999));
+    show("securebits", prctl(PR_GET_SECUREBITS));
+    show("set without a right", prctl(PR_SET_SECUREBITS, SECBIT_NOROOT));
+    show("keep", prctl(PR_SET_KEEPCAPS, 1));
+    show("securebits", prctl(PR_GET_SECUREBITS));
+}
+
+static void
+niceness(void)
+{
+    struct rlimit r = {25, 25};
+    pid_t pid;
+
+    setpgid(0, 0);
+    pid = fork();
+    if (pid == 0) {
+        pause();
+        exit(0);
+    }
+    show("group up", setpriority(PRIO_PGRP, 0, 3));
+    printf("nice %d child %d group %d\n", getpriority(PRIO_PROCESS, 0), getpriority(PRIO_PROCESS, (id_t)pid), getpriority(PRIO_PGRP, 0));
+    show("child up", setpriority(PRIO_PROCESS, (id_t)pid, 10));
+    printf("group %d\n", getpriority(PRIO_PGRP, 0));
+    show("down", setpriority(PRIO_PROCESS, 0, 0));
+    show("nobody", setpriority(PRIO_PGRP, 999999, 1));
+    errno = 0;
+    show("nobody's", getpriority(PRIO_USER, 999999));
+    setrlimit(RLIMIT_NICE, &r);
+    kill(pid, 9);
+    wait(NULL);
+}
+
+int
+main(void)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (fork() == 0) {
+        show("rule", prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED));
+        show("rule undone", prctl(PR_SET_SECUREBITS, 0));
+        show("rules", prctl(PR_GET_SECUREBITS));
+        if (setuid(54321) < 0)
+            printf("not root\n");
+        show("rights stay", prctl(PR_CAPBSET_DROP, 12));
+        exit(0);
+    }
+    wait(NULL);
+    if (setuid(54321) < 0)
+        printf("not root\n");
+    prctl(PR_SET_DUMPABLE, 1);
+    show("rights", prctl(PR_CAPBSET_DROP, 12));
+    killer();
+    calls();
+    niceness();
+    return 0;
+}
