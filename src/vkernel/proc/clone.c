@@ -142,8 +142,8 @@ sys_pidfd_send_signal(const uint64_t a[6])
 
 /* --- clone --- */
 
-/* The rules of copy_process and kernel_clone (Linux, kernel/fork.c), and what is not here: namespaces, and threads that share
- * memory but neither descriptors nor working directory, which belong to the process. */
+/* The rules of copy_process and kernel_clone (Linux, kernel/fork.c), and what is not here: namespaces, and threads
+ * that share memory but neither descriptors nor working directory, which belong to the process. */
 static int64_t
 check_flags(const struct clone_args_kernel *c)
 {
@@ -428,7 +428,7 @@ sys_clone3(const uint64_t a[6])
     return r < 0 ? r : do_clone(&c);
 }
 
-/* As unshare_fd and the rest of ksys_unshare; sharing of descriptors and directory among threads is not to be undone here. */
+/* Descriptors and the directory that threads share cannot be made a thread's own here. */
 int64_t
 sys_unshare(const uint64_t a[6])
 {
