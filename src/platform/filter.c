@@ -222,7 +222,8 @@ platform_filter_list(const struct lockdown *l, void (*put)(const char *line))
 
         if (!applies(r, l))
             continue;
-        at = (size_t)snprintf(text, sizeof text, "%s", r->name);
+        at = (size_t)snprintf(text, sizeof text, "  %s%s", r->name,
+                              r->when == VOLUMES ? " (--volume)" : r->when == NETWORK ? " (--network host)" : "");
         for (unsigned k = 0; k < CONDITIONS_MAX && r->conditions[k].kind != END && at < sizeof text; k++)
             at = put_condition(text, at, sizeof text, &r->conditions[k], l);
         if (*r->purpose && at < sizeof text)

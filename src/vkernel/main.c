@@ -9,9 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "platform/hostfs.h"
 #include "platform/hostnet.h"
-#include "platform/lockdown.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -25,20 +23,21 @@
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/config.h"
 #include "vkernel/trust/notice.h"
+#include "vkernel/trust/room.h"
 #include "x86/helpers.h"
 
-enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128, MAX_VOLUMES = 64 };
+enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128 };
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define DEFAULT_CAPS 0x00000000a80425fbull /* docker's default set */
 
 static struct {
-    struct string_list env, volumes, arguments;
+    struct string_list env, arguments;
     int stats_fd;
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    bool has_hostname, network_host, require_layers;
+    bool has_hostname, network_host, require_layers, security;
 } options;
 static struct image_config config;
 static uint64_t ignored_signals; /* by whoever started us: bit (signal - 1) */
@@ -122,7 +121,7 @@ option_with_value(const char *name, const char *value)
     if (strcmp(name, "--env") == 0)
         string_list_add(&options.env, value);
     else if (strcmp(name, "--volume") == 0)
-        string_list_add(&options.volumes, value);
+        room_add_volume((char *)(uintptr_t)value);
     else if (strcmp(name, "--workdir") == 0)
         options.workdir = value;
     else if (strcmp(name, "--user") == 0)
@@ -166,6 +165,8 @@ parse_options(void)
             notice_quiet = true;
         } else if (strcmp(word, "--require-layers") == 0) {
             options.require_layers = true;
+        } else if (strcmp(word, "--security") == 0) { /* ingot inspect --security */
+            options.security = true;
         } else if (strcmp(word, "--lockstep") == 0) {
             lockstep_init();
         } else if (strcmp(word, "--stats") == 0) {
@@ -415,73 +416,6 @@ exec_search(struct string_list *command, struct string_list *env)
 
 /* --- process 1 --- */
 
-static struct volume {
-    const char *source, *target;
-} *volumes;
-static struct lockdown_volume *volume_roots;
-static struct lockdown lockdown = {.layers = LAYERS_ALL};
-
-/* No path of the host's can be opened later. */
-static void
-isolate(void)
-{
-    volumes = calloc(options.volumes.count + 1, sizeof *volumes);
-    volume_roots = calloc(options.volumes.count + 1, sizeof *volume_roots);
-    if (!volumes || !volume_roots)
-        platform_die("out of memory");
-    for (size_t i = 0; i < options.volumes.count; i++) {
-        char *spec = options.volumes.items[i], *f[3];
-        int n = fields(spec, f, 3);
-        bool read_only = n == 3 && strcmp(f[2], "ro") == 0;
-
-        if (n < 2 || !*f[0] || !*f[1])
-            platform_die("--volume %s: expected SRC:DST[:ro]", spec);
-        if (f[1][0] != '/')
-            platform_die("--volume: %s is not an absolute path", f[1]);
-        if (n == 3 && strcmp(f[2], "ro") != 0 && strcmp(f[2], "rw") != 0)
-            platform_die("--volume: unknown mode %s, expected ro or rw", f[2]);
-        volumes[i] = (struct volume){.source = f[0], .target = f[1]};
-        volume_roots[i] = (struct lockdown_volume){.read_only = read_only};
-        lockdown.volumes = true;
-        lockdown.writable_volumes |= !read_only;
-    }
-    platform_isolate(&lockdown);
-    for (size_t i = 0; i < options.volumes.count; i++) {
-        volume_roots[i].fd = platform_open_volume(&lockdown, volumes[i].source, volume_roots[i].read_only);
-        if (volume_roots[i].fd < 0)
-            platform_die("cannot mount %s at %s: %s", volumes[i].source, volumes[i].target, strerror(-volume_roots[i].fd));
-    }
-    lockdown.volume = volume_roots;
-    lockdown.volume_count = options.volumes.count;
-}
-
-/* What the host does not allow. */
-static void
-report_layers(void)
-{
-    if (!lockdown.missing)
-        return;
-    if (options.require_layers)
-        platform_die("--require-layers: this host does not allow: %s", lockdown.reasons);
-    notice(NOTICE_LAYERS, "this host does not allow %s: only the other layers hold whoever breaks out of the container. "
-                          "--require-layers refuses to start then", lockdown.reasons);
-}
-
-static void
-mount_volumes(void)
-{
-    for (size_t i = 0; i < options.volumes.count; i++) {
-        const struct volume *v = &volumes[i];
-        bool read_only = volume_roots[i].read_only;
-        int r = vfs_mount_volume(volume_roots[i].fd, v->target, read_only);
-
-        audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", v->source, "file.path", v->target, "ingot.mode",
-                     read_only ? "ro" : "rw", NULL);
-        if (r < 0)
-            platform_die("cannot mount %s at %s: %s", v->source, v->target, strerror(-r));
-    }
-}
-
 static void
 set_limits(struct process *p)
 {
@@ -524,19 +458,6 @@ first_task(void)
     return t;
 }
 
-/* The names of those that hold. */
-static const char *
-lockdown_layers(char *out, size_t size)
-{
-    size_t at = 0;
-
-    *out = '\0';
-    for (unsigned layer = 1; layer <= LAYERS_ALL && at < size; layer <<= 1)
-        if (!(lockdown.missing & layer) && (layer != LAYER_VOLUMES || lockdown.volumes))
-            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", platform_layer_name(layer));
-    return out;
-}
-
 static void
 boot(void)
 {
@@ -544,13 +465,13 @@ boot(void)
     struct string_list command, env;
     char *home = NULL;
     const char *workdir = options.workdir && *options.workdir ? options.workdir : config.working_dir, *user = options.user;
-    char name[256], applied[256];
+    char name[256];
     int r;
 
     command = build_command();
     if (!command.count)
         platform_die("no command: the image has neither Entrypoint nor Cmd");
-    audit_start(artifact_digest(the_artifact), lockdown_layers(applied, sizeof applied), lockdown.reasons, command.items);
+    audit_start(artifact_digest(the_artifact), room_layers(), room_missing_layers(), command.items);
     r = vfs_mount_root(the_artifact, system_info.hostname);
     if (r < 0)
         platform_die("cannot mount the image: %s", strerror(-r));
@@ -558,7 +479,7 @@ boot(void)
     p->files = fdtable_new();
     if (!p->fs || !p->files)
         platform_die("out of memory");
-    mount_volumes();
+    room_mount_volumes();
     r = console_open(p->files);
     if (r < 0)
         platform_die("cannot open the console: %s", strerror(-r));
@@ -744,15 +665,11 @@ main(int argc, char **argv)
 
         ktimer_start(&memory_timer, clock_monotonic_ns());
     }
-    lockdown.network_host = options.network_host;
-    isolate();
-    if (lockdown.writable_volumes) /* the calls that change files in volumes must not change this one */
-        platform_make_read_only(artifact_host_fd(the_artifact));
-    platform_open_files();
-    host_open_files(lockdown.volumes);
-    if ((r = platform_lockdown(&lockdown)) < 0)
-        platform_die("cannot install the seccomp filter: %s", strerror(-r));
-    report_layers();
+    room_enter(options.network_host, options.require_layers);
+    if (options.security) {
+        room_describe();
+        return 0;
+    }
     sched_boot = boot;
     sched_start(first_task());
 }

@@ -38,7 +38,19 @@ def lock_down(image):
             break
         time.sleep(0.05)
     p.communicate(b'', timeout=30)
-    return 0, f"{seen.get('Seccomp')} {seen.get('NoNewPrivs')}", ''
+    caps = {seen.get(name) for name in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')}
+    root = os.getuid() == 0
+    uids = {int(n) for n in seen.get('Uid', '0').split()}
+    return 0, ' '.join([seen.get('Seccomp', ''), seen.get('NoNewPrivs', ''), 'no capabilities' if caps == {'0' * 16} or not root else str(caps),
+                        'nobody' if not root or min(uids) >= 2000000000 else str(uids)]), ''
+
+
+def as_user(image, volume):
+    """An ordinary user starts the image itself; a volume's files are made for that user."""
+    r = subprocess.run([image, 'show', '+/v/of_user'], capture_output=True, text=True, timeout=30, cwd='/', user=1234, group=1234, extra_groups=[],
+                       stdin=subprocess.DEVNULL, env={'INGOT_OPTIONS': '--volume ' + volume + ':/v'})
+    st = os.stat(volume + '/of_user')
+    return r.returncode, f'{r.stdout}{st.st_uid} {st.st_gid}', r.stderr
 
 
 def main():
@@ -75,7 +87,20 @@ def main():
         expect('writable volume file', run('-v', volume + ':/v', image, 'show', '=/v/f'), 7, 'opened 1\n')
         expect('no writing to /proc in a volume', run('-v', '/proc:/v', image, 'show', '/v/1/oom_score_adj',
                                                       '=/v/1/oom_score_adj'), 7, '100644 0\nopened 0\n')
-        expect('locked down', lock_down(image), 0, '2 1')
+        expect('locked down', lock_down(image), 0, '2 1 no capabilities nobody')
+        if os.getuid() == 0:
+            os.chmod(work, 0o755)
+            os.mkdir(volume + '2', 0o777)
+            os.chmod(volume + '2', 0o777)
+            expect('as an ordinary user', as_user(image, volume + '2'), 7, 'made 1\n1234 1234')
+        told = subprocess.run([os.path.abspath(ingot), 'inspect', '--security', image], capture_output=True, text=True, timeout=30)
+        expect('inspect --security', (told.returncode, told.stdout, ''), 0, '\n  mprotect; prot without PROT_EXEC (0x4); ')
+        allowed = 'not allowed here: none\n' in told.stdout
+        expect('--require-layers', run('--require-layers', image), 7 if allowed else 125)
+        always = [line for line in told.stdout.split('calls that are left:\n')[1].splitlines() if ' (--' not in line]
+        expect('less than 40 calls', (len(always) < 40, '', ''), True)
+        stdin_limit = subprocess.run(['sh', '-c', 'exec 9</etc/passwd; exec "$0" show', image], capture_output=True, timeout=30)
+        expect('with an inherited descriptor', (stdin_limit.returncode, '', ''), 7)
         expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
         expect('closed stdin and stderr', run('--audit', work + '/audit', image, 'show', '-', '!', without='<&- 2>&-'), 7,
                'read 0\nwrote 6\n')
