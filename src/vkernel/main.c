@@ -22,6 +22,7 @@
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/config.h"
+#include "vkernel/trust/ledger.h"
 #include "vkernel/trust/notice.h"
 #include "vkernel/trust/room.h"
 #include "x86/helpers.h"
@@ -116,6 +117,17 @@ set_network(const char *value)
 }
 
 static void
+set_policy(const char *value)
+{
+    if (strcmp(value, "audit") == 0)
+        ledger_policy = LEDGER_AUDIT;
+    else if (strcmp(value, "enforce") == 0)
+        ledger_policy = LEDGER_ENFORCE;
+    else
+        platform_die("--policy %s: expected enforce or audit", value);
+}
+
+static void
 option_with_value(const char *name, const char *value)
 {
     if (strcmp(name, "--env") == 0)
@@ -135,7 +147,9 @@ option_with_value(const char *name, const char *value)
             platform_die("--hostname: a host name has 1 to %zu bytes", sizeof system_info.hostname - 1);
         snprintf(system_info.hostname, sizeof system_info.hostname, "%s", value);
         options.has_hostname = true;
-    } else if (strcmp(name, "--audit") == 0)
+    } else if (strcmp(name, "--policy") == 0)
+        set_policy(value);
+    else if (strcmp(name, "--audit") == 0)
         options.audit = value;
     else if (strcmp(name, "--stress") == 0)
         stress(value);
@@ -163,6 +177,8 @@ parse_options(void)
             strace_on = true;
         } else if (strcmp(word, "--quiet") == 0) {
             notice_quiet = true;
+        } else if (strcmp(word, "--eval-unknown") == 0) {
+            ledger_policy = LEDGER_EVAL_UNKNOWN;
         } else if (strcmp(word, "--require-layers") == 0) {
             options.require_layers = true;
         } else if (strcmp(word, "--security") == 0) { /* ingot inspect --security */

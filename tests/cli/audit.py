@@ -105,6 +105,18 @@ def main():
         with open(log, 'rb') as f:
             tampering(f.readlines())
 
+        expect('a stranger is refused', run('--quiet', image, 'audited', 'stranger').returncode == 13)
+        for option, said in (('--eval-unknown', 0), ('--policy=audit', 1)):
+            r = run(option, '--audit', log + option, image, 'audited', 'stranger')
+            with open(log + option, 'rb') as f:
+                lines = f.readlines()
+            admitted = [r for r in map(json.loads, lines) if r['event.action'] == 'code-admitted']
+            expect(f'{option} lets a stranger in', r.returncode == 0 and len(admitted) == 1 and len(admitted[0]['file.hash.sha256']) == 64 and
+                   r.stderr.count(b'would be refused') == said and verify(lines)[0] == 0, (r, admitted))
+        r = run('--policy', 'audit', image, 'audited', 'everything')
+        expect('written memory is not executable in any case', r.stderr.count(b'executable memory was refused') == 1, r)
+        expect('--policy nonsense', run('--policy', 'none', image, 'audited').returncode == 125)
+
         r = run('--quiet', '--audit', log + '2', image, 'audited', 'flood')
         with open(log + '2', 'rb') as f:
             flood = f.readlines()

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static int stranger_status;
+
 static int
 refused_mapping(void)
 {
@@ -33,7 +35,7 @@ run_stranger(void)
         execl("/tmp/stranger\033[31m", "stranger", NULL);
         _exit(errno);
     }
-    wait(NULL);
+    wait(&stranger_status);
 }
 
 static void
@@ -61,6 +63,11 @@ main(int argc, char **argv)
             execl("/bin/audited", "audited", "caf\xe9 \"quoted\"", NULL);
         wait(NULL);
         return 3;
+    }
+    if (strcmp(what, "stranger") == 0) {
+        run_stranger();
+        run_stranger();
+        return WEXITSTATUS(stranger_status);
     }
     if (strcmp(what, "flood") == 0)
         for (int i = 0; i < 40000; i++)

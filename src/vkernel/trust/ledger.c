@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "base/sha256.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
@@ -16,7 +17,9 @@
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/notice.h"
 
-enum { MAX_FILE = 1 << 30, MAX_PHDRS = 64 };
+/* A file of a size that the ledger does not know is unknown, whatever its bytes are: only up to HASH_UNKNOWN are they hashed for the
+ * record, so that a guest cannot keep us busy with large ones. */
+enum { HASH_UNKNOWN = 64 << 20, MAX_ADMITTED = 4096, MAX_FILE = 1 << 30, MAX_PHDRS = 64 };
 
 static int
 refuse(struct file *f, const char *what, const char *expected, const char *found, const char *why)
@@ -81,6 +84,50 @@ size_is_known(uint64_t size)
     return false;
 }
 
+/* --- what --eval-unknown and --policy audit let in --- */
+
+enum ledger_policy ledger_policy;
+
+struct admitted {
+    struct list link;
+    struct artifact_ledger row; /* without base, code map and compiled code: all of it is left to the evaluator */
+};
+static struct list admitted;   /* struct admitted; never freed: mappings point to rows. The kernel lock guards it */
+static unsigned admitted_count;
+
+/* The row of an unknown file; NULL: there are too many. */
+static const struct artifact_ledger *
+admit(struct file *f, const char *what, const struct sha256 *h, uint64_t size)
+{
+    char path[1024], hex[SHA256_HEX_SIZE];
+    struct admitted *a;
+
+    if (!admitted_count)
+        list_init(&admitted);
+    LIST_EACH(p, &admitted) {
+        a = list_entry(p, struct admitted, link);
+        if (memcmp(a->row.sha256, h->bytes, sizeof a->row.sha256) == 0)
+            return &a->row;
+    }
+    a = admitted_count < MAX_ADMITTED ? calloc(1, sizeof *a) : NULL;
+    if (!a)
+        return NULL;
+    admitted_count++;
+    list_append(&admitted, &a->link);
+    memcpy(a->row.sha256, h->bytes, sizeof a->row.sha256);
+    a->row.file_size = size;
+    a->row.path = ARTIFACT_NONE;
+    if (file_path(f, path, sizeof path) < 0)
+        strcpy(path, "?");
+    sha256_hex(h, hex);
+    audit_record(AUDIT_PROCESS, "code-admitted", true, "ingot.call", what, "file.path", path, "file.hash.sha256", hex, "event.reason",
+                 ledger_policy == LEDGER_AUDIT ? "--policy audit" : "--eval-unknown", NULL);
+    if (ledger_policy == LEDGER_AUDIT)
+        notice(NOTICE_ADMITTED, "%s of %s would be refused: unknown file, SHA-256 %s. It is let in by --policy audit and run slowly",
+               what, path, hex);
+    return &a->row;
+}
+
 static int
 verify_copy(struct file *f, const char *what, struct verified *out)
 {
@@ -91,6 +138,8 @@ verify_copy(struct file *f, const char *what, struct verified *out)
 
     if (size == 0 || size > MAX_FILE)
         return refuse(f, what, "", "", "empty or too large");
+    if (size > HASH_UNKNOWN && !size_is_known(size))
+        return refuse(f, what, "a file of the ledger", "", "unknown file, of a size that no file of the ledger has");
     copy = platform_reserve(size);
     if (!copy || platform_map_anon(copy, size, 3 /* PROT_READ | PROT_WRITE */) < 0) {
         if (copy)
@@ -103,7 +152,11 @@ verify_copy(struct file *f, const char *what, struct verified *out)
     }
     sha256_of(copy, size, &h);
     out->row = artifact_ledger_find(the_artifact, h.bytes);
-    if (!out->row || out->row->file_size != size) {
+    if (out->row && out->row->file_size != size)
+        out->row = NULL;
+    if (!out->row && ledger_policy != LEDGER_ENFORCE)
+        out->row = admit(f, what, &h, size);
+    if (!out->row) {
         sha256_hex(&h, found);
         platform_release(copy, size);
         return refuse(f, what, "a file of the ledger", found, "unknown file");
