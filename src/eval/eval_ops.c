@@ -76,6 +76,12 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
 };
 
 /* --- the interpreter --- */
+#define ORDERED(instruction, a, b)                                                 \
+    ({                                                                             \
+        __typeof__((a) + (b)) sum_ = (a);                                          \
+        __asm__ volatile(#instruction " %1, %0" : "+x"(sum_) : "x"((__typeof__(sum_))(b))); \
+        sum_;                                                                      \
+    })
 #define NEXT                 \
     do {                     \
         op++;                \
@@ -183,7 +189,8 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     }
 
     struct x86_cpu *cpu = x86_this_cpu();
-    char *const base = (char *)cpu;
+    char *base = (char *)cpu;
+    __asm__("" : "+r"(base)); /* it reaches eval_slots, too: for the compiler no longer an address in cpu */
     uint8_t *const memory = host->memory;
     struct eval_block *block;
     const struct eval_op *op;

@@ -35,6 +35,15 @@ typedef double f64x2 __attribute__((vector_size(16)));
         const t b = IN(t, b);  \
         OUT(r) = (r)(e);       \
     }
+/* Of two NaNs the first is the result: a + b of C may be turned round. */
+#define ORDERED(name, t, instruction)                                            \
+    DEFINE(name)                                                                 \
+    {                                                                            \
+        const t b = IN(t, b);                                                    \
+        t sum = IN(t, a);                                                        \
+        __asm__ volatile(#instruction " %1, %0" : "+x"(sum) : "x"(b));           \
+        OUT(t) = sum;                                                            \
+    }
 /* lane by lane: A and B are lanes i of a and b */
 #define LANES(name, n, t, r, e)         \
     DEFINE(name)                        \
@@ -278,13 +287,13 @@ LANES(I32X4_DOT_I16X8_S, 4, i16x8, u32x4,
 /* --- floating point --- */
 LANES1(F32X4_SQRT, 4, f32x4, f32x4, __builtin_sqrtf(a[i]))
 LANES1(F64X2_SQRT, 2, f64x2, f64x2, __builtin_sqrt(a[i]))
-BINARY(F32X4_ADD, f32x4, f32x4, a + b)
+ORDERED(F32X4_ADD, f32x4, addps)
 BINARY(F32X4_SUB, f32x4, f32x4, a - b)
-BINARY(F32X4_MUL, f32x4, f32x4, a *b)
+ORDERED(F32X4_MUL, f32x4, mulps)
 BINARY(F32X4_DIV, f32x4, f32x4, a / b)
-BINARY(F64X2_ADD, f64x2, f64x2, a + b)
+ORDERED(F64X2_ADD, f64x2, addpd)
 BINARY(F64X2_SUB, f64x2, f64x2, a - b)
-BINARY(F64X2_MUL, f64x2, f64x2, a *b)
+ORDERED(F64X2_MUL, f64x2, mulpd)
 BINARY(F64X2_DIV, f64x2, f64x2, a / b)
 
 LANES1(F32X4_CONVERT_I32X4_S, 4, i32x4, f32x4, (float)a[i])

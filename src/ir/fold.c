@@ -47,6 +47,7 @@ make_const(struct ir_build *b, bool is64, uint64_t v)
 #define RESULT_F64(x) 0
 #define RESULT_V128(x) 0
 #define IMM UINT64_C(0)
+#define ORDERED(instruction, a, b) 0 /* floating point is not folded */
 
 static uint64_t
 evaluate(unsigned op, uint64_t va, uint64_t vb, uint64_t vc)

@@ -9,8 +9,10 @@
 struct x86_insn;
 
 /* The CPU state of the guest thread that runs on this host thread. Defined in platform/ (artifact) or by
- * a test. It is the last object of the TLS block: see cpu.h. Hidden, so that accesses are local-exec. */
-extern __thread struct x86_cpu x86_cpu_tls __attribute__((visibility("hidden")));
+ * a test. It is the last object of the TLS block: see cpu.h. Local-exec, said outright: where the linker makes that of initial-exec
+ * it puts lea for add, and gcc's UBSan has used the flags of the add. */
+#define X86_TLS __thread __attribute__((visibility("hidden"), tls_model("local-exec")))
+extern X86_TLS struct x86_cpu x86_cpu_tls;
 static inline struct x86_cpu *
 x86_this_cpu(void)
 {
@@ -19,7 +21,7 @@ x86_this_cpu(void)
 
 /* Guest memory of the current process: host address of guest address 0. Set by the vkernel at each process
  * switch. Accesses beyond mapped pages fault; the host's SIGSEGV handler turns that into the guest's. */
-extern __thread uint8_t *x86_memory_tls __attribute__((visibility("hidden")));
+extern X86_TLS uint8_t *x86_memory_tls;
 static inline void *
 x86_guest(uint32_t address)
 {
