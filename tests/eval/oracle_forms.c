@@ -136,13 +136,12 @@ forms_find(void)
     }
 }
 
-/* Far transfers and segment loads go through with some selectors, the 32-bit entries into a kernel; processors with XSAVES
- * answer #GP, not #UD. */
+/* Far transfers and segment loads go through with some selectors, the 32-bit entries into a kernel. */
 static bool
 moves_segments(unsigned op)
 {
     return op == X86_OP_CALLF || op == X86_OP_JMPF || op == X86_OP_RETF || op == X86_OP_LSS || op == X86_OP_LFS ||
-           op == X86_OP_LGS || op == X86_OP_SYSENTER || op == X86_OP_XSAVES || op == X86_OP_XRSTORS;
+           op == X86_OP_LGS || op == X86_OP_SYSENTER;
 }
 
 bool
@@ -322,6 +321,9 @@ steer(struct x86_operand *o, struct shape *s, const struct x86_insn *insn, struc
     bool moffs = s->disp_at >= 0 && insn->operand[0].size <= 8 && o->base == X86_BASE_NONE &&
                  o->index == X86_BASE_NONE && insn->length - s->disp_at == 8;
 
+    /* The sum of 32 bits and the base would be above 4 GiB, where guests have nothing. */
+    if (o->seg == X86_SEG_GS && insn->address_size == 4 && at < GS_BASE)
+        return false;
     if (o->seg == X86_SEG_FS || (o->size == 0 && insn->op != X86_OP_LEA && sequence))
         return false;
     if (o->base == X86_BASE_RIP) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-enum host { AMD, INTEL, VIRTUAL };
+enum host { AMD, INTEL, EITHER, VIRTUAL };
 enum when { ALWAYS, MISALIGNED, WORD, OPCODE_0D, BIT17 };
 enum does { GP, UD, DB_AFTER, DB_AT, RUNS, OTHER };
 
@@ -56,6 +56,7 @@ is_host(enum host host)
     switch (host) {
     case AMD: return !strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine");
     case INTEL: return !strcmp(vendor, "GenuineIntel");
+    case EITHER: return true;
     default: return hypervisor[0];
     }
 }

@@ -42,7 +42,7 @@ double large __attribute__((used)) = 1e300, small __attribute__((used)) = 1e-300
 
 /* Where this processor does other than what the guest is promised, the promise is printed. On the vkernel CPUID names a processor
  * of Intel's, so nothing of this applies there. */
-enum { AMD, INTEL, VIRTUAL };
+enum { AMD, INTEL, EITHER, VIRTUAL };
 enum { GP, UD, DB_AFTER, DB_AT, RUNS, OTHER };
 struct seen {
     int number, code;
@@ -68,10 +68,10 @@ is_host(int host)
     unsigned a, b, c, d, e, f;
 
     __cpuid(0, a, b, c, d);
-    if (host != VIRTUAL)
+    if (host == AMD || host == INTEL)
         return b == (host == AMD ? signature_AMD_ebx : signature_INTEL_ebx);
     __cpuid(1, a, e, f, d);
-    return f >> 31;
+    return host == VIRTUAL && f >> 31;
 }
 
 static bool
