@@ -351,14 +351,18 @@ user_iov_init(struct user_iov *u, guest_addr array, uint64_t count)
 {
     struct { uint64_t base, size; } raw;
 
-    u->parts = u->inline_parts;
+    user_iov_single(u, 0, 0);
     u->count = 0;
-    u->total = 0;
     if (count > IOV_MAX)
         return -EINVAL;
-    if (count > USER_IOV_INLINE && !(u->parts = malloc(count * sizeof *u->parts))) {
-        u->parts = u->inline_parts;
-        return -ENOMEM;
+    if (count > USER_IOV_INLINE) {
+        u->parts = malloc(count * sizeof *u->parts);
+        u->span_max = (int)count + USER_IOV_SPANS;
+        u->spans = malloc((size_t)u->span_max * sizeof *u->spans);
+        if (!u->parts || !u->spans) {
+            user_iov_fini(u);
+            return -ENOMEM;
+        }
     }
     for (uint64_t k = 0; k < count; k++) {
         int r = copy_from_guest(&raw, array + k * sizeof raw, sizeof raw);
@@ -383,6 +387,8 @@ void
 user_iov_single(struct user_iov *u, guest_addr base, uint64_t size)
 {
     u->parts = u->inline_parts;
+    u->spans = u->inline_spans;
+    u->span_max = USER_IOV_INLINE + USER_IOV_SPANS;
     u->count = 1;
     u->total = size > 0x7ffff000u ? 0x7ffff000u : size;
     u->parts[0].base = base;
@@ -394,12 +400,14 @@ user_iov_fini(struct user_iov *u)
 {
     if (u->parts != u->inline_parts)
         free(u->parts);
-    u->parts = u->inline_parts;
+    if (u->spans != u->inline_spans)
+        free(u->spans);
+    user_iov_single(u, 0, 0);
     u->count = 0;
 }
 
 int
-user_iov_spans(const struct user_iov *u, uint64_t skip, bool write, struct iovec *out, int max)
+user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
 {
     int n = 0;
 
@@ -419,12 +427,12 @@ user_iov_spans(const struct user_iov *u, uint64_t skip, bool write, struct iovec
             size_t size = (size_t)left;
             void *p;
 
-            if (n == max)
+            if (n == u->span_max)
                 return n;
             p = guest_span(at, &size, write);
             if (!p || size == 0)
                 return n;
-            out[n++] = (struct iovec){p, size};
+            u->spans[n++] = (struct iovec){p, size};
             at += size;
             left -= size;
         }

@@ -6,7 +6,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 
-enum { SPANS = 64, COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
+enum { COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
 
 /* As fd_get, without those opened with O_PATH. */
 static struct file *
@@ -66,7 +66,6 @@ static int64_t
 user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 {
     uint64_t done = 0, deadline = 0;
-    struct iovec iov[SPANS];
 
     might_sleep();
     if (!file_can_read(f))
@@ -78,11 +77,11 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         {
             NO_SLEEP;
 
-            n = user_iov_spans(u, done, true, iov, SPANS);
+            n = user_iov_spans(u, done, true);
             if (n == 0 && u->total > 0)
                 return done ? (int64_t)done : -EFAULT;
-            n = cut_to_piece(f, iov, n);
-            r = file_try_read(f, iov, n, pos);
+            n = cut_to_piece(f, u->spans, n);
+            r = file_try_read(f, u->spans, n, pos);
         }
         if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
             int w = io_wait(f, &deadline, false);
@@ -92,7 +91,8 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 
                 /* a terminal's VTIME: what there is, perhaps nothing */
                 vfs_read_timed_out = true;
-                r = file_try_read(f, iov, user_iov_spans(u, 0, true, iov, SPANS), pos);
+                n = user_iov_spans(u, 0, true);
+                r = file_try_read(f, u->spans, n, pos);
                 vfs_read_timed_out = false;
                 return r;
             }
@@ -103,7 +103,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r < 0)
             return done ? (int64_t)done : r;
         done += (uint64_t)r;
-        if (r == 0 || done >= u->total || f->ops->poll || (size_t)r < iov_total(iov, n) || sched_checkpoint() < 0)
+        if (r == 0 || done >= u->total || f->ops->poll || (size_t)r < iov_total(u->spans, n) || sched_checkpoint() < 0)
             break;
     }
     if (f->dentry && done)
@@ -115,7 +115,6 @@ static int64_t
 user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 {
     uint64_t done = 0, deadline = 0;
-    struct iovec iov[SPANS];
     int64_t error = 0;
 
     might_sleep();
@@ -128,13 +127,13 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         {
             NO_SLEEP;
 
-            n = user_iov_spans(u, done, false, iov, SPANS);
+            n = user_iov_spans(u, done, false);
             if (n == 0 && u->total > 0) {
                 error = -EFAULT;
                 break;
             }
-            n = cut_to_piece(f, iov, n);
-            r = file_try_write(f, iov, n, pos);
+            n = cut_to_piece(f, u->spans, n);
+            r = file_try_write(f, u->spans, n, pos);
         }
         if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
             error = io_wait(f, &deadline, true);
@@ -147,7 +146,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             break;
         }
         done += (uint64_t)r;
-        if (r == 0 || (!f->ops->poll && (size_t)r < iov_total(iov, n)))
+        if (r == 0 || (!f->ops->poll && (size_t)r < iov_total(u->spans, n)))
             break;
     } while (done < u->total && sched_checkpoint() == 0);
     if (error == -EPIPE && done == 0)

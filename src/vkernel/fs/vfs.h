@@ -225,6 +225,7 @@ extern const struct inode_ops memfs_inode_ops;
 extern const struct file_ops memfs_file_ops, memfs_dir_ops;
 struct superblock *memfs_new(const char *type, const struct artifact *base, uint32_t root_mode);
 struct inode *memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *target);
+uint64_t memfs_memory_used(void); /* bytes of files in memory that the process's own memory does not show */
 int memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size);
 ssize_t memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offset);
 ssize_t memfs_read_inode(struct inode *i, void *data, size_t size, uint64_t offset);
@@ -265,18 +266,21 @@ file_can_write(const struct file *f)
 {
     return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_RDONLY;
 }
-/* Guest iovec arrays resolved to host spans. */
-enum { USER_IOV_INLINE = 16 };
+/* Guest iovec arrays resolved to host spans. There are spans for every part and USER_IOV_SPANS more, as a part that crosses mappings
+ * takes several: packets and what must be atomic, 212,992 bytes at most, are in one piece. */
+enum { USER_IOV_INLINE = 16, USER_IOV_SPANS = 64 };
 struct user_iov {
     uint64_t total;       /* bytes asked for */
     unsigned count;
     struct { guest_addr base; uint64_t size; } *parts, inline_parts[USER_IOV_INLINE];
+    int span_max;
+    struct iovec *spans, inline_spans[USER_IOV_INLINE + USER_IOV_SPANS];
 };
 int user_iov_init(struct user_iov *u, guest_addr array, uint64_t count);
 void user_iov_single(struct user_iov *u, guest_addr base, uint64_t size);
 void user_iov_fini(struct user_iov *u);
-/* Host spans for the bytes from `skip` on, at most max; returns their number (0: -EFAULT if bytes remain). */
-int user_iov_spans(const struct user_iov *u, uint64_t skip, bool write, struct iovec *out, int max);
+/* Sets u->spans to the bytes from `skip` on; returns their number (0: -EFAULT if bytes remain). */
+int user_iov_spans(struct user_iov *u, uint64_t skip, bool write);
 
 /* --- fdtable.c --- */
 int fd_close(int fd);

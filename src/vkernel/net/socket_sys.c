@@ -8,7 +8,7 @@
 #include "vkernel/net/socket.h"
 #include "vkernel/trust/audit.h"
 
-enum { SPANS = 64, CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
+enum { CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 
 /* The socket of a descriptor and the reference to its file that keeps it. NULL: *error says why. */
 static struct file *
@@ -335,25 +335,24 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
 {
     bool nonblock = (f->flags & O_NONBLOCK) || (t->flags & MSG_DONTWAIT);
     uint64_t done = 0, deadline = 0;
-    struct iovec iov[SPANS];
     int64_t r = 0;
 
     might_sleep();
     do {
         {
             NO_SLEEP;
-            int n = user_iov_spans(u, done, false, iov, SPANS);
+            int n = user_iov_spans(u, done, false);
 
             if (n == 0 && u->total > done) {
                 r = -EFAULT;
                 break;
             }
             /* A packet goes out whole or not at all. */
-            if (!is_stream(s) && iov_total(iov, n) < u->total) {
-                r = n == SPANS ? -EMSGSIZE : -EFAULT;
+            if (!is_stream(s) && iov_total(u->spans, n) < u->total) {
+                r = n == u->span_max ? -EMSGSIZE : -EFAULT;
                 break;
             }
-            r = s->ops->send(s, iov, n, t);
+            r = s->ops->send(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock) {
             r = transfer_wait(s, true, &deadline);
@@ -378,20 +377,19 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     bool nonblock = (f->flags & O_NONBLOCK) || (t->flags & MSG_DONTWAIT);
     bool all = (t->flags & MSG_WAITALL) && is_stream(s) && !(t->flags & MSG_PEEK);
     uint64_t done = 0, deadline = 0;
-    struct iovec iov[SPANS];
     int64_t r = 0;
 
     might_sleep();
     for (;;) {
         {
             NO_SLEEP;
-            int n = user_iov_spans(u, done, true, iov, SPANS);
+            int n = user_iov_spans(u, done, true);
 
             if (n == 0 && u->total > done) {
                 r = -EFAULT;
                 break;
             }
-            r = s->ops->recv(s, iov, n, t);
+            r = s->ops->recv(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock && !(t->flags & (MSG_ERRQUEUE | MSG_OOB))) { /* these never wait */
             r = transfer_wait(s, false, &deadline);

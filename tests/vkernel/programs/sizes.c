@@ -475,6 +475,44 @@ messages(void)
     close(p[0]), close(p[1]), close(d[0]), close(d[1]);
 }
 
+/* As many parts as there may be: packets come whole, small writes to pipes go whole. */
+static void
+vectors(void)
+{
+    static char from[1024], to[1024];
+    struct iovec out[1024], in[1024];
+    struct msghdr m = {.msg_iov = out, .msg_iovlen = 1024};
+    int d[2], p[2];
+    ssize_t r;
+
+    for (int k = 0; k < 1024; k++) {
+        from[k] = (char)(k * 7);
+        out[k] = (struct iovec){from + k, 1};
+        in[k] = (struct iovec){to + k, 1};
+    }
+    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, d);
+    pipe2(p, O_NONBLOCK);
+    SAY(sendmsg(d[0], &m, 0));
+    m.msg_iov = in;
+    SAY(recvmsg(d[1], &m, 0));
+    printf("flags %x, same %d\n", m.msg_flags, memcmp(from, to, sizeof to) == 0);
+    memset(to, 0, sizeof to);
+    SAY(writev(d[0], out, 1024));
+    SAY(readv(d[1], in, 1024));
+    printf("same %d\n", memcmp(from, to, sizeof to) == 0);
+    memset(to, 0, sizeof to);
+    SAY(writev(p[1], out, 1024));
+    SAY(readv(p[0], in, 1024));
+    printf("same %d\n", memcmp(from, to, sizeof to) == 0);
+    while ((r = write(p[1], buf, 4096)) == 4096)
+        ;
+    SAY(r);
+    SAY(read(p[0], buf, 4096));
+    SAY(write(p[1], buf, 3500));
+    SAY(writev(p[1], out, 1024));
+    close(d[0]), close(d[1]), close(p[0]), close(p[1]);
+}
+
 static void
 addresses(void)
 {
@@ -585,6 +623,7 @@ main(int argc, char **argv)
     attributes();
     waiting();
     messages();
+    vectors();
     addresses();
     interfaces();
     netlink();
