@@ -12,7 +12,7 @@
 #include "platform/hostnet.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/net/socket.h"
 #include "vkernel/proc/evaluated.h"
@@ -539,7 +539,7 @@ out_of_memory(const struct process *p)
            p->comm, p->pid, limit);
 }
 
-/* --memory: like a cgroup's limit, by killing the largest process when the container's resident memory is above it. */
+/* --memory: like a cgroup's limit, by killing the largest process when the container's memory, files in it included, is above it. */
 static void
 check_memory(struct ktimer *k)
 {
@@ -547,7 +547,7 @@ check_memory(struct ktimer *k)
     struct process *victim = NULL;
     int64_t most = INT64_MIN;
 
-    if (platform_memory_used() > system_info.memory_limit) {
+    if (platform_memory_used() + memfs_memory_used() > system_info.memory_limit) {
         for (struct process *p = process_next(NULL); p; p = process_next(p)) {
             int64_t points = process_oom_points(p);
 

@@ -110,6 +110,9 @@ def main():
         for size in ('0', '1000000000', '1g', '1GiB', '900MB', '900000k', '900000000b'):
             expect('memory ' + size, run('--memory', size, image), 7)
 
+        expect('memory of files', run('--memory', '150m', image, 'show', '%/dev/shm/f', '%/dev/shm/g', '%/dev/shm/h'), 137)
+        expect('enough of it', run('--memory', '1500m', image, 'show', '%/dev/shm/f'), 7, 'filled 300')
+
         for name, value in (('memory', '1q'), ('memory', 'x'), ('memory', '-5'), ('memory', ''), ('memory', '9' * 30),
                             ('hostname', ''), ('hostname', 'h' * 65), ('volume', '/a'),
                             ('volume', volume + ':rel'), ('volume', volume + ':/v:bogus'), ('volume', '/nonexistent:/v'),

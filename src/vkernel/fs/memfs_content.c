@@ -40,6 +40,14 @@ slot_new(uint64_t *slot)
     return 0;
 }
 
+uint64_t
+memfs_memory_used(void)
+{
+    struct stat st;
+
+    return store_fd >= 0 && host_fstat(store_fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
 static uint64_t
 slot_offset(uint64_t slot, uint64_t offset)
 {
