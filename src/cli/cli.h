@@ -11,6 +11,8 @@ int cmd_sign(int argc, char **argv);
 int cmd_attest(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 
+/* For the image that is executed next: its options, words as in docs/formats.md. 0, or 125 after a message. */
+int hand_over(const char *options);
 /* "ingot: MESSAGE" on standard error; returns status. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

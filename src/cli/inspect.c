@@ -90,7 +90,8 @@ describe_security(const char *artifact)
 {
     char *path = strchr(artifact, '/') ? mem_strdup(artifact) : mem_printf("./%s", artifact);
 
-    setenv("INGOT_OPTIONS", "--quiet --security", 1);
+    if (hand_over("--quiet --security") != 0)
+        return 1;
     execl(path, path, (char *)NULL);
     return cli_fail(1, "%s: %s", path, strerror(errno));
 }

@@ -1,5 +1,5 @@
-/* ingot run: starts a built image with options, by executing it. The options travel in one environment variable that the
- * vkernel takes out again (vkernel/main.c): percent-encoded words, separated by spaces. */
+/* ingot run: starts a built image with options, by executing it. The options travel as percent-encoded words,
+ * separated by spaces (hand_over.c). */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -199,7 +199,8 @@ cmd_run(int argc, char **argv)
         return cli_fail(125, "run: %s was not started: %s", path, e.text);
     artifact_close(&view);
     buf_put_u8(&b, 0);
-    setenv("INGOT_OPTIONS", (char *)b.data, 1);
+    if (hand_over((char *)b.data) != 0)
+        return 125;
     if (i + 1 < argc && strcmp(argv[i + 1], "--") == 0) {
         argv[i + 1] = argv[i];
         i++;

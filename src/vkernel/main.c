@@ -1,6 +1,6 @@
 /* The artifact's entry: checks and opens the image in its own file, builds process 1 as `docker run` would, runs it.
  *
- * Options come from `ingot run` in the environment variable INGOT_OPTIONS (space-separated, percent-encoded); the
+ * Options come from `ingot run` in a sealed memory file (space-separated, percent-encoded; platform/options.c); the
  * program's own arguments replace the image's Cmd. */
 #include <errno.h>
 #include <fcntl.h>
@@ -157,6 +157,10 @@ option_with_value(const char *name, const char *value)
         platform_die("unknown option %s", name);
 }
 
+/* Whoever sets the environment of the host process is not always who runs it, and options reach the host's files. Only the vkernel for
+ * development takes them from there (tests/vkernel/dev_options.c). */
+extern const bool options_from_environment;
+
 static void
 parse_options(void)
 {
@@ -166,9 +170,14 @@ parse_options(void)
 
     if (!given)
         return;
-    text = strdup(given);
-    if (!text)
-        platform_die("out of memory");
+    text = platform_handed_options(given);
+    if (!text && options_from_environment)
+        text = strdup(given);
+    if (!text) {
+        platform_log("ingot: INGOT_OPTIONS in the environment is not by ingot run, and is ignored\n");
+        unsetenv("INGOT_OPTIONS");
+        return;
+    }
     for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
         char *value;
 

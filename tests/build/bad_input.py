@@ -710,6 +710,21 @@ def cut_artifacts(w):
 
 
 @test
+def options_in_the_environment(w):
+    """Options come from ingot run, not from an environment that somebody else may have set."""
+    good, _ = build_artifact(w)
+    path, trace = put(w, good), w.folder + "/trace"
+    fd = os.memfd_create("ingot-options", os.MFD_ALLOW_SEALING)
+    os.write(fd, b"ingot options 1\n--strace")
+    for value in ("--strace", "--volume /:/host", f"fd:{fd}", "fd:0", "fd:99", "fd:-1", "fd:", "fd:1x", f"fd:{fd}" + "0" * 30):
+        r = subprocess.run([path, "/bin/sh"], env={"INGOT_OPTIONS": value}, capture_output=True, text=True, pass_fds=[fd], stdin=subprocess.DEVNULL)
+        assert r.returncode == 7 and "is ignored" in r.stderr and "exit" not in r.stderr, f"{value}: {r}"
+    os.close(fd)
+    r = kit.run([w.ingot, "run", "--strace", path, "/bin/sh"])
+    assert r.status == 7 and "exit" in r.err and "ignored" not in r.err, r.err
+
+
+@test
 def artifacts_of_noise(w):
     """Inspect and verify read what anybody may have written: footers and headers that are right, sections that are not."""
     import hashlib

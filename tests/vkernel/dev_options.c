@@ -1,0 +1,5 @@
+/* The vkernel for development takes options from the environment, which artifacts do not (vkernel/main.c). */
+#include <stdbool.h>
+
+extern const bool options_from_environment;
+const bool options_from_environment = true;
