@@ -121,6 +121,27 @@ first_frames(char *out, size_t size, const char *report)
     }
 }
 
+/* Where a container that does not end is: what the dispatcher called; frames above it change from run to run. */
+static void
+outer_frame(char *out, size_t size, const char *report)
+{
+    static const char *const dispatchers[] = {"__wrap_syscall_dispatch", "syscall_edge", "poll_edge", "evaluate", "run_step", "task_run"};
+    char function[80] = "?";
+
+    snprintf(out, size, "guest code");
+    for (const char *p = report; (p = strstr(p, " in ")); p++) {
+        char caller[80];
+
+        snprintf(caller, sizeof caller, "%.*s", (int)strcspn(p + 4, " \n"), p + 4);
+        for (unsigned i = 0; i < sizeof dispatchers / sizeof *dispatchers; i++)
+            if (strcmp(caller, dispatchers[i]) == 0) {
+                snprintf(out, size, "%s", function);
+                return;
+            }
+        strcpy(function, caller);
+    }
+}
+
 static void
 symbolize(const struct runner *r, const char *address, char *out, size_t size)
 {
@@ -151,7 +172,7 @@ describe(const struct runner *r, int status, struct outcome *o)
             shorten(o->signature);
         }
     } else if ((at = strstr(log_text, "fuzz: hang"))) {
-        first_frames(text, sizeof text, at);
+        outer_frame(text, sizeof text, at);
         snprintf(o->signature, sizeof o->signature, "hang: %s", text);
     } else if ((at = strstr(log_text, "fuzz: deadlock"))) {
         snprintf(o->signature, sizeof o->signature, "deadlock");

@@ -4,14 +4,14 @@
 #include "fuzz/syscalls/generate.h"
 #include "fuzz/syscalls/run.h"
 
-enum { TRIES = 2, MAX_RUNS = 1500 };
+enum { MAX_RUNS = 1500, MAX_HANGS = 40 };
 
-static unsigned runs;
+static unsigned runs, tries, limit;
 
 static bool
 still(struct runner *r, const struct program *p, const char *signature, bool leaks)
 {
-    for (unsigned i = 0; i < TRIES; i++) {
+    for (unsigned i = 0; i < tries; i++) {
         struct outcome o = runner_run(r, p, leaks);
 
         runs++;
@@ -29,7 +29,7 @@ cut(struct runner *r, struct program *p, const char *signature, bool leaks)
     bool changed = false;
 
     for (unsigned size = p->count / 2 ? p->count / 2 : 1; size; size /= 2)
-        for (unsigned at = 0; at + size <= p->count && runs < MAX_RUNS;) {
+        for (unsigned at = 0; at + size <= p->count && runs < limit;) {
             smaller = *p;
             remove_range(&smaller, at, size);
             if (still(r, &smaller, signature, leaks)) {
@@ -49,7 +49,7 @@ simplify(struct runner *r, struct program *p, const char *signature, bool leaks)
     bool changed = false;
 
     for (unsigned i = 0; i < p->count; i++) {
-        if (p->ops[i].kind == OP_LOOP && p->ops[i].number > 2 && runs < MAX_RUNS) {
+        if (p->ops[i].kind == OP_LOOP && p->ops[i].number > 2 && runs < limit) {
             simpler = *p;
             simpler.ops[i].number /= 2;
             if (still(r, &simpler, signature, leaks)) {
@@ -57,7 +57,7 @@ simplify(struct runner *r, struct program *p, const char *signature, bool leaks)
                 changed = true;
             }
         }
-        for (unsigned k = 0; k < 6 && runs < MAX_RUNS; k++) {
+        for (unsigned k = 0; k < 6 && runs < limit; k++) {
             if (p->ops[i].kind == OP_BYTES || (!p->ops[i].args[k].value && p->ops[i].args[k].kind == ARG_CONST))
                 continue;
             simpler = *p;
@@ -76,7 +76,11 @@ shrink(struct runner *r, struct program *p, const char *signature)
 {
     bool leaks = strncmp(signature, "leak", 4) == 0;
 
+    bool hangs = strncmp(signature, "hang", 4) == 0; /* each takes the whole patience */
+
     runs = 0;
+    tries = hangs ? 1 : 2;
+    limit = hangs ? MAX_HANGS : MAX_RUNS;
     if (p->fail_after) {
         struct program whole = *p;
 
@@ -84,7 +88,7 @@ shrink(struct runner *r, struct program *p, const char *signature)
         if (still(r, &whole, signature, leaks))
             *p = whole;
     }
-    for (unsigned round = 0; round < 4 && runs < MAX_RUNS; round++) {
+    for (unsigned round = 0; round < 4 && runs < limit; round++) {
         bool shorter = cut(r, p, signature, leaks), simpler = simplify(r, p, signature, leaks);
 
         if (!shorter && !simpler)
