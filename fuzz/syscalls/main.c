@@ -2,7 +2,7 @@
  * findings small.
  *
  *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject PERCENT]
- *                   [--plain] [--table] VKERNEL
+ *                   [--plain] [--table] [--missed FILE] VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>
@@ -22,7 +22,7 @@ enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_S
 static struct {
     unsigned seconds, inject;
     uint64_t calls, seed;
-    const char *corpus, *keep, *found, *vkernel, *one;
+    const char *missed, *corpus, *keep, *found, *vkernel, *one;
     char mode; /* r, p, s: --run, --print, --shrink */
     bool plain, table;
 } options = {.inject = 15, .seed = 1, .found = "found"};
@@ -139,8 +139,9 @@ found(struct runner *r, const struct program *p, const struct outcome *o)
     fflush(stdout);
 }
 
+/* given: from a corpus, which stands where coverage cannot be had. */
 static void
-run_one(struct runner *r, const struct program *p)
+run_one(struct runner *r, const struct program *p, bool given)
 {
     struct outcome o = runner_run(r, p, total_runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1);
 
@@ -149,7 +150,7 @@ run_one(struct runner *r, const struct program *p)
         total_calls += o.calls;
     else
         cut_runs++;
-    if (!o.finding && new_coverage(r->shared->coverage))
+    if (!o.finding && (r->shared->guards ? new_coverage(r->shared->coverage) : given))
         keep(p);
     if (o.finding)
         found(r, p, &o);
@@ -166,7 +167,7 @@ read_corpus(struct runner *r, const char *folder)
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
         if (names[i]->d_name[0] != '.' && program_read(&p, path))
-            run_one(r, &p);
+            run_one(r, &p, true);
         free(names[i]);
     }
     if (n >= 0)
@@ -209,6 +210,19 @@ progress(double start)
     fflush(stdout);
 }
 
+/* Addresses that no program reached, for addr2line. */
+static void
+write_missed(const struct runner *r, const char *path)
+{
+    FILE *f = fopen(path, "w");
+
+    for (unsigned i = 1; f && i <= r->shared->guards && i < COVERAGE_SIZE; i++)
+        if (!seen[i])
+            fprintf(f, "%#llx\n", (unsigned long long)r->shared->places[i]);
+    if (f)
+        fclose(f);
+}
+
 /* How often each call did something, and was refused. */
 static void
 print_table(const struct runner *r)
@@ -236,11 +250,13 @@ loop(struct runner *r)
             shown = t;
         }
         next_program(&p);
-        run_one(r, &p);
+        run_one(r, &p, false);
     }
     progress(start);
     if (options.table)
         print_table(r);
+    if (options.missed)
+        write_missed(r, options.missed);
 }
 
 static int
@@ -274,7 +290,7 @@ static _Noreturn void
 usage(void)
 {
     fprintf(stderr, "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
-                    "                     [--inject PERCENT] [--plain] [--table] [--run|--print|--shrink FILE] VKERNEL\n");
+                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--run|--print|--shrink FILE] VKERNEL\n");
     exit(2);
 }
 
@@ -305,6 +321,8 @@ parse(int argc, char **argv)
             options.seed = strcmp(v, "time") == 0 ? (uint64_t)time(NULL) : strtoull(v, NULL, 10);
         else if (strcmp(a, "--corpus") == 0)
             options.corpus = v;
+        else if (strcmp(a, "--missed") == 0)
+            options.missed = v;
         else if (strcmp(a, "--keep") == 0)
             options.keep = v;
         else if (strcmp(a, "--found") == 0)

@@ -71,11 +71,13 @@ struct fuzz_shared {
     uint32_t deadlock;   /* nothing could ever run again */
     uint32_t check_leaks;
     uint32_t plain;      /* time as it is, no preemption */
+    uint32_t guards;     /* places whose running is counted; 0: none, in a build without coverage */
     struct {
         uint32_t good, bad;
     } results[SERVER_CALL + 1]; /* by number of call, of all runs */
     struct program program;
     uint8_t coverage[COVERAGE_SIZE];
+    uint64_t places[COVERAGE_SIZE]; /* addresses of the guards */
 };
 /* What the server answers on STATUS_FD: first the child's pid, then its wait status. */
 

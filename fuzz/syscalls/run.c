@@ -43,7 +43,7 @@ runner_start(struct runner *r)
         dup2(memory, SHARED_FD);
         for (int fd = 3; fd < CONTROL_FD; fd++)
             close(fd);
-        execl(r->vkernel, r->vkernel, (char *)NULL);
+        execl(r->vkernel, r->vkernel, "/bin/executor", (char *)NULL);
         _exit(127);
     }
     close(control[0]);

@@ -30,6 +30,8 @@ static struct fuzz_shared *shared;
 static bool in_copy;
 static uint64_t random_state, failing_calls;
 static uint64_t clock_base, clock_jumped;
+static uint32_t guard_count, place_count;
+static uint64_t places[COVERAGE_SIZE];
 
 int64_t __real_syscall_dispatch(int64_t nr, const uint64_t a[6]);
 int64_t __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6]);
@@ -39,12 +41,19 @@ int64_t __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6]);
 __attribute__((visibility("default"))) void
 __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *end)
 {
-    static uint32_t number;
-
     if (start == end || *start)
         return;
     while (start < end)
-        *start++ = ++number;
+        *start++ = ++guard_count;
+}
+
+/* Pairs of address and flags, in the guards' order. */
+__attribute__((visibility("default"))) void
+__sanitizer_cov_pcs_init(const uintptr_t *start, const uintptr_t *end)
+{
+    for (; start < end; start += 2)
+        if (++place_count < COVERAGE_SIZE)
+            places[place_count] = *start;
 }
 
 __attribute__((visibility("default"), no_sanitize("address", "undefined"))) void
@@ -211,6 +220,8 @@ serve(const uint64_t a[6])
         if (p == MAP_FAILED)
             return -ENOSYS;
         shared = p;
+        shared->guards = guard_count;
+        memcpy(shared->places, places, sizeof places);
     }
     for (;;) {
         struct itimerval tick;
