@@ -14,10 +14,11 @@
 #define NR(name) __NR_##name
 #include <asm/unistd.h>
 
-enum { RUN_MS = 1200, MAX_WAKES = 200 };
+enum { RUN_MS = 1200, MAX_WAKES = 200, MAX_CHILDREN = 12 };
 
 static struct program *const program = (struct program *)(uintptr_t)PROGRAM_START;
 static int64_t slots[PROGRAM_SLOTS];
+static uint8_t children[PROGRAM_LANES]; /* made by each lane; a lane makes no more than MAX_CHILDREN */
 static uint8_t in_handler;
 
 /* A call whose child, if it makes one, goes on with run_child(lane) on the stack given. */
@@ -123,6 +124,10 @@ run_op(const struct program_op *op, unsigned lane)
         args[i] = value_of(&op->args[i]);
     switch (op->kind) {
     case OP_CALL: {
+        if (makes_child(op->number) && children[lane]++ >= MAX_CHILDREN) {
+            children[lane]--;
+            break;
+        }
         unsigned target = op->target > lane && op->target < PROGRAM_LANES ? op->target : PROGRAM_LANES;
 
         result = call_with_child(op->number, args, makes_child(op->number) ? stack_of(target) : 0, target);

@@ -2,7 +2,7 @@
  * findings small.
  *
  *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject PERCENT]
- *                   [--plain] [--table] [--missed FILE] VKERNEL
+ *                   [--plain] [--table] [--missed FILE] [--pack N] VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>
@@ -20,7 +20,7 @@
 enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_SECONDS = 10 };
 
 static struct {
-    unsigned seconds, inject;
+    unsigned seconds, inject, pack;
     uint64_t calls, seed;
     const char *missed, *corpus, *keep, *found, *vkernel, *one;
     char mode; /* r, p, s: --run, --print, --shrink */
@@ -70,7 +70,7 @@ keep(const struct program *p)
     if (!corpus[corpus_count])
         return;
     *corpus[corpus_count] = *p;
-    if (options.keep) {
+    if (options.keep && !options.pack) {
         snprintf(path, sizeof path, "%s/%llx-%u", options.keep, (unsigned long long)options.seed, corpus_count);
         program_write(p, path);
     }
@@ -174,6 +174,44 @@ read_corpus(struct runner *r, const char *folder)
         free(names);
 }
 
+/* The few programs of a corpus that reach the most together. */
+static void
+pack(struct runner *r)
+{
+    uint8_t *edges = calloc(corpus_count, COVERAGE_SIZE / 8), *reached = calloc(1, COVERAGE_SIZE / 8);
+    char path[300];
+
+    if (!edges || !reached)
+        return;
+    for (unsigned i = 0; i < corpus_count; i++) {
+        runner_run(r, corpus[i], false);
+        for (unsigned k = 0; k < COVERAGE_SIZE; k++)
+            if (r->shared->coverage[k])
+                edges[i * (COVERAGE_SIZE / 8) + k / 8] |= (uint8_t)(1 << k % 8);
+    }
+    for (unsigned n = 0; n < options.pack; n++) {
+        unsigned best = 0, most = 0;
+
+        for (unsigned i = 0; i < corpus_count; i++) {
+            unsigned gain = 0;
+
+            for (unsigned k = 0; k < COVERAGE_SIZE / 8; k++)
+                gain += (unsigned)__builtin_popcount(edges[i * (COVERAGE_SIZE / 8) + k] & ~reached[k]);
+            if (gain > most)
+                most = gain, best = i;
+        }
+        if (!most)
+            break;
+        for (unsigned k = 0; k < COVERAGE_SIZE / 8; k++)
+            reached[k] |= edges[best * (COVERAGE_SIZE / 8) + k];
+        snprintf(path, sizeof path, "%s/%03u", options.keep, n);
+        program_write(corpus[best], path);
+        printf("%s: %u more\n", path, most);
+    }
+    free(edges);
+    free(reached);
+}
+
 static void
 next_program(struct program *p)
 {
@@ -240,6 +278,10 @@ loop(struct runner *r)
 
     if (options.corpus)
         read_corpus(r, options.corpus);
+    if (options.pack) {
+        pack(r);
+        return;
+    }
     for (;;) {
         double t = now();
 
@@ -290,7 +332,7 @@ static _Noreturn void
 usage(void)
 {
     fprintf(stderr, "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
-                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--run|--print|--shrink FILE] VKERNEL\n");
+                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--pack N] [--run|--print|--shrink FILE] VKERNEL\n");
     exit(2);
 }
 
@@ -321,6 +363,8 @@ parse(int argc, char **argv)
             options.seed = strcmp(v, "time") == 0 ? (uint64_t)time(NULL) : strtoull(v, NULL, 10);
         else if (strcmp(a, "--corpus") == 0)
             options.corpus = v;
+        else if (strcmp(a, "--pack") == 0)
+            options.pack = (unsigned)atoi(v);
         else if (strcmp(a, "--missed") == 0)
             options.missed = v;
         else if (strcmp(a, "--keep") == 0)

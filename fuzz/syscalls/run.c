@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOG_READ = 64 << 10, LEAKS_PATIENCE_MS = 20000, WORDS = sizeof((struct program_op *)0)->args / 8 };
+enum { LOG_READ = 64 << 10, LEAKS_PATIENCE_MS = 20000, MAX_PATIENCE = 4, WORDS = sizeof((struct program_op *)0)->args / 8 };
 
 static char log_text[LOG_READ + 1];
 
@@ -190,11 +191,38 @@ describe(const struct runner *r, int status, struct outcome *o)
 /* --- runs --- */
 
 static bool
+sets_limits(const struct program *p)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->ops[i].kind == OP_CALL && (p->ops[i].number == SYS_prlimit64 || p->ops[i].number == SYS_setrlimit))
+            return true;
+    return false;
+}
+
+static bool
 read_status(struct runner *r, int *value, unsigned timeout_ms)
 {
     struct pollfd p = {.fd = r->status, .events = POLLIN};
 
     return poll(&p, 1, (int)timeout_ms) == 1 && read(r->status, value, sizeof *value) == sizeof *value;
+}
+
+/* False: the container does not end. It hangs when no call came back for so long; otherwise it has much to do. */
+static bool
+wait_for(struct runner *r, int *status, unsigned patience_ms, bool *hangs)
+{
+    *hangs = false;
+    for (unsigned i = 0; i < MAX_PATIENCE; i++) {
+        uint64_t calls = r->shared->calls;
+
+        if (read_status(r, status, patience_ms))
+            return true;
+        if (r->shared->calls == calls) {
+            *hangs = true;
+            return false;
+        }
+    }
+    return false;
 }
 
 struct outcome
@@ -212,13 +240,14 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
         fprintf(stderr, "fuzz_syscalls: the server is gone\n");
         exit(2);
     }
-    if (!read_status(r, &status, check_leaks ? LEAKS_PATIENCE_MS : r->patience_ms)) {
-        kill(pid, SIGPROF);
+    if (!wait_for(r, &status, check_leaks ? LEAKS_PATIENCE_MS : r->patience_ms, &o.finding)) {
+        kill(pid, o.finding ? SIGPROF : SIGKILL);
         if (!read_status(r, &status, 10000)) {
             kill(pid, SIGKILL);
             read_status(r, &status, 10000);
         }
-        o.finding = true;
+        if (!o.finding)
+            return o;
     }
     if (status == 0 && !o.finding) {
         o.ended = true;
@@ -228,6 +257,9 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
     read_log(r);
     /* What the build side's allocator says when there is no memory: meant. */
     if (r->shared->injected && strstr(log_text, "out of memory"))
+        return o;
+    /* A limit of processor time that the program set for process 1 ends the container by right. */
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == 128 + SIGKILL || WEXITSTATUS(status) == 128 + SIGXCPU) && sets_limits(p))
         return o;
     o.finding = true;
     describe(r, status, &o);

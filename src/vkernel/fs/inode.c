@@ -51,6 +51,9 @@ anon_superblock(void)
     return sb;
 }
 
+/* Of inodes that have none: whoever asks for an operation finds it missing. */
+const struct inode_ops inode_no_ops = {0};
+
 struct inode *
 inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
 {
@@ -59,7 +62,7 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
     if (!i)
         return NULL;
     refcount_init(&i->refs);
-    i->ops = ops;
+    i->ops = ops ? ops : &inode_no_ops;
     i->sb = sb;
     i->ino = sb->next_ino++;
     i->mode = mode;
@@ -87,7 +90,7 @@ inode_put(struct inode *i)
         return;
     inotify_inode_gone(i);
     pipe_inode_evict(i);
-    if (i->ops && i->ops->evict)
+    if (i->ops->evict)
         i->ops->evict(i);
     xattr_free_all(i);
     free(i);
@@ -128,7 +131,7 @@ inode_permission(struct inode *i, int mask)
         return 0;
     if ((mask & MAY_WRITE) && i->sb->read_only && (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode)))
         return -EROFS;
-    if (i->ops && i->ops->permission)
+    if (i->ops->permission)
         return i->ops->permission(i, mask);
     if (fs_creds()->fsuid == i->uid)
         mode >>= 6;
@@ -165,7 +168,7 @@ inode_stat(struct inode *i, struct stat *st)
     st->st_atim = i->atime;
     st->st_mtim = i->mtime;
     st->st_ctim = i->ctime;
-    return i->ops && i->ops->getattr ? i->ops->getattr(i, st) : 0;
+    return i->ops->getattr ? i->ops->getattr(i, st) : 0;
 }
 
 int
@@ -173,7 +176,7 @@ inode_setattr(struct inode *i, const struct iattr *a)
 {
     if (i->sb->read_only)
         return -EROFS;
-    if (i->ops && i->ops->setattr) {
+    if (i->ops->setattr) {
         int r = i->ops->setattr(i, a);
 
         if (r < 0)

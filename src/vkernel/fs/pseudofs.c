@@ -82,7 +82,7 @@ node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key 
     if (!i || !n) {
         free(n);
         if (i) {
-            i->ops = NULL;
+            i->ops = &inode_no_ops;
             inode_put(i);
         }
         return NULL;

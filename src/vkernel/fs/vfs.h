@@ -151,6 +151,7 @@ struct superblock {
 /* --- inode.c --- */
 /* Of the current process; root's while booting. */
 const struct creds *fs_creds(void);
+extern const struct inode_ops inode_no_ops; /* what inode_new takes NULL for */
 struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
