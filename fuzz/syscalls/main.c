@@ -386,7 +386,7 @@ int
 main(int argc, char **argv)
 {
     struct runner r = {.patience_ms = 8000};
-    char log[300];
+    char log[300], volume[300];
     int status = 0;
 
     parse(argc, argv);
@@ -398,6 +398,11 @@ main(int argc, char **argv)
     snprintf(log, sizeof log, "%s/log-%d", options.found, (int)getpid());
     r.vkernel = options.vkernel;
     r.log = log;
+    snprintf(volume, sizeof volume, "%s/volume-%d", options.found, (int)getpid());
+    mkdir(volume, 0755);
+    r.volume = realpath(volume, NULL);
+    if (!r.volume)
+        return 2;
     if (!runner_start(&r))
         return 2;
     r.shared->plain = options.plain;
@@ -407,5 +412,6 @@ main(int argc, char **argv)
         printf("seed %llu\n", (unsigned long long)options.seed), loop(&r);
     runner_stop(&r);
     unlink(log);
+    rmdir(volume);
     return status || finding_count;
 }

@@ -3,17 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOG_READ = 64 << 10, LEAKS_PATIENCE_MS = 20000, MAX_PATIENCE = 4, WORDS = sizeof((struct program_op *)0)->args / 8 };
+enum { LOG_READ = 64 << 10, LEAKS_PATIENCE_MS = 20000, MAX_PATIENCE = 4, MAX_FILE = 64 << 20, WORDS = sizeof((struct program_op *)0)->args / 8 };
 
 static char log_text[LOG_READ + 1];
 
@@ -34,6 +37,7 @@ runner_start(struct runner *r)
         return false;
     r->pid = fork();
     if (r->pid == 0) {
+        char volume[512];
         int null = open("/dev/null", O_RDONLY);
 
         dup2(null, 0);
@@ -44,6 +48,11 @@ runner_start(struct runner *r)
         dup2(memory, SHARED_FD);
         for (int fd = 3; fd < CONTROL_FD; fd++)
             close(fd);
+        /* The guest's volume is a folder of the host: nothing there may grow large. */
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){MAX_FILE, MAX_FILE});
+        snprintf(volume, sizeof volume, "--volume %s:/volume %s", r->volume, getenv("INGOT_OPTIONS") ? getenv("INGOT_OPTIONS") : "");
+        setenv("INGOT_OPTIONS", volume, 1);
         execl(r->vkernel, r->vkernel, "/bin/executor", (char *)NULL);
         _exit(127);
     }
@@ -207,6 +216,27 @@ read_status(struct runner *r, int *value, unsigned timeout_ms)
     return poll(&p, 1, (int)timeout_ms) == 1 && read(r->status, value, sizeof *value) == sizeof *value;
 }
 
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    return at->level == 0 ? 0 : remove(path);
+}
+
+/* What the last program left in the volume. */
+static void
+empty_volume(const char *path)
+{
+    struct stat st;
+    static struct timespec emptied;
+
+    if (stat(path, &st) != 0 || (st.st_mtim.tv_sec == emptied.tv_sec && st.st_mtim.tv_nsec == emptied.tv_nsec))
+        return;
+    chmod(path, 0755);
+    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    if (stat(path, &st) == 0)
+        emptied = st.st_mtim;
+}
+
 /* False: the container does not end. It hangs when no call came back for so long; otherwise it has much to do. */
 static bool
 wait_for(struct runner *r, int *status, unsigned patience_ms, bool *hangs)
@@ -249,6 +279,7 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
         if (!o.finding)
             return o;
     }
+    empty_volume(r->volume);
     if (status == 0 && !o.finding) {
         o.ended = true;
         o.calls = r->shared->calls;

@@ -12,6 +12,7 @@ enum { SIGNATURE_SIZE = 200 };
 
 struct runner {
     const char *vkernel, *log; /* log: what the run wrote, on descriptors 1 and 2 */
+    const char *volume;        /* a folder for the guest, emptied after each run */
     pid_t pid;
     int control, status, log_fd;
     struct fuzz_shared *shared;
