@@ -6,6 +6,10 @@
 /* Ends the program with a line on standard error. */
 _Noreturn void check_failed(const char *what);
 
+/* Of a large local on a hot path whose use is bounded by what was written: not cleared beforehand (meson.build: other locals of what
+ * serves guests are zero). */
+#define UNINITIALIZED __attribute__((uninitialized))
+
 #define CHECK(condition, what)                \
     do {                                      \
         if (__builtin_expect(!(condition), 0)) \

@@ -407,7 +407,7 @@ static int
 walk_from(struct dentry *start, const char *name, unsigned flags, int links, struct path *out)
 {
     NO_SLEEP;
-    struct walk w;
+    UNINITIALIZED struct walk w;
     int r;
 
     w.flags = flags;

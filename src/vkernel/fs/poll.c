@@ -17,6 +17,7 @@ struct watched {
     struct wait_queue *few_queues[FEW * QUEUES_EACH];
 };
 
+/* Sets all but the arrays. */
 static int
 watched_init(struct watched *w, unsigned n)
 {
@@ -102,7 +103,7 @@ poll_round(struct pollfd *fds, unsigned n, struct watched *w, bool sleep)
 static int
 poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
 {
-    struct watched w;
+    UNINITIALIZED struct watched w;
     int r, ready;
 
     might_sleep();
@@ -135,7 +136,8 @@ poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
 static int64_t
 poll_common(guest_addr array, uint64_t n, uint64_t deadline)
 {
-    struct pollfd few[FEW], *fds = few;
+    UNINITIALIZED struct pollfd few[FEW];
+    struct pollfd *fds = few;
     int64_t r;
 
     if (n > current_process()->rlimits[RLIMIT_NOFILE].rlim_cur)
@@ -285,7 +287,7 @@ select_round(struct select_sets *s, struct watched *w, bool sleep)
 static int
 select_loop(struct select_sets *s, uint64_t deadline)
 {
-    struct watched w;
+    UNINITIALIZED struct watched w;
     int r, ready;
 
     might_sleep();

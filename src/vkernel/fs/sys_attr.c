@@ -12,7 +12,7 @@
 static int
 stat_at(int dirfd, guest_addr path, int flags, struct stat *st)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     int r = path == 0 && (flags & AT_EMPTY_PATH) ? (name[0] = '\0', 0) : path_from_guest(name, path);
 
@@ -120,7 +120,7 @@ static int64_t
 access_at(int dirfd, guest_addr path, int mode, int flags)
 {
     NO_SLEEP; /* with other rights than the process's own */
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct creds *c = &current_process()->creds, saved = *c;
     struct path p;
     int r = path_from_guest(name, path);
@@ -184,7 +184,7 @@ typedef int change_fn(struct inode *i, struct dentry *d, const void *arg);
 static int64_t
 change_at(int dirfd, guest_addr path, int flags, change_fn *fn, const void *arg)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     int r = path_from_guest(name, path);
 
@@ -442,7 +442,7 @@ statfs_out(struct superblock *sb, guest_addr to)
 int64_t
 sys_statfs(const uint64_t a[6])
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     int64_t r = path_from_guest(name, a[0]);
 

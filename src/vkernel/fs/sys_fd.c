@@ -13,7 +13,7 @@ enum { KERNEL_LARGEFILE = 0100000, KERNEL_SETFL = O_APPEND | O_NONBLOCK | O_ASYN
 static int64_t
 open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct file *f;
     int fd, r = path_from_guest(name, path);
 

@@ -196,7 +196,7 @@ write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 int64_t
 sys_read(const uint64_t a[6])
 {
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
 
     user_iov_single(&u, a[1], a[2]);
     return read_common(a[0], &u, NULL, false);
@@ -205,7 +205,7 @@ sys_read(const uint64_t a[6])
 int64_t
 sys_write(const uint64_t a[6])
 {
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
 
     user_iov_single(&u, a[1], a[2]);
     return write_common(a[0], &u, NULL, false);
@@ -214,7 +214,7 @@ sys_write(const uint64_t a[6])
 int64_t
 sys_pread64(const uint64_t a[6])
 {
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     uint64_t pos = a[3];
 
     if ((int64_t)pos < 0)
@@ -226,7 +226,7 @@ sys_pread64(const uint64_t a[6])
 int64_t
 sys_pwrite64(const uint64_t a[6])
 {
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     uint64_t pos = a[3];
 
     if ((int64_t)pos < 0)
@@ -238,7 +238,7 @@ sys_pwrite64(const uint64_t a[6])
 static int64_t
 vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
 {
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     uint64_t pos = a[3], *p = positioned ? &pos : NULL;
     int64_t r;
 
@@ -536,7 +536,7 @@ int64_t
 sys_vmsplice(const uint64_t a[6])
 {
     FILE_REF struct file *f = io_get(a[0]);
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     int64_t r;
 
     if (!f || !is_pipe(f))

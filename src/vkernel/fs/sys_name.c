@@ -9,7 +9,7 @@
 static int64_t
 create_at(int dirfd, guest_addr path, uint32_t mode, dev_t rdev, const char *target)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     struct dentry *d;
     int r = path_from_guest(name, path);
@@ -110,7 +110,7 @@ sys_symlinkat(const uint64_t a[6])
 static int64_t
 link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path from, to;
     struct dentry *d = NULL;
     int r = path_from_guest(name, old);
@@ -170,7 +170,7 @@ sys_linkat(const uint64_t a[6])
 static int64_t
 unlink_at(int dirfd, guest_addr path, bool is_dir)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     struct dentry *d;
     int r = path_from_guest(name, path);
@@ -278,7 +278,7 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
 static int64_t
 rename_at(int old_fd, guest_addr old_path, int new_fd, guest_addr new_path, unsigned flags)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path from, to;
     struct dentry *old = NULL, *target = NULL;
     int r = path_from_guest(name, old_path);
@@ -340,7 +340,7 @@ sys_renameat2(const uint64_t a[6])
 static int64_t
 readlink_at(int dirfd, guest_addr path, guest_addr buf, int64_t size)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     ssize_t n;
     int r = path_from_guest(name, path);
@@ -460,7 +460,7 @@ sys_getcwd(const uint64_t a[6])
 static int
 walk_dir(guest_addr path, struct path *p)
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     int r = path_from_guest(name, path);
 
     if (r == 0)
@@ -559,7 +559,7 @@ sys_mount(const uint64_t a[6])
 int64_t
 sys_umount2(const uint64_t a[6])
 {
-    char name[VFS_PATH_MAX];
+    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     struct mount *m;
     int r;

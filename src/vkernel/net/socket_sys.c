@@ -411,7 +411,7 @@ sys_sendto(const uint64_t a[6])
 {
     struct transfer t = {.flags = (int)a[3]};
     struct address to;
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     struct socket *s;
     int r;
     FILE_REF struct file *f = socket_arg(a[0], &s, &r);
@@ -433,7 +433,7 @@ int64_t
 sys_recvfrom(const uint64_t a[6])
 {
     struct transfer t = {.flags = (int)a[3]};
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     struct socket *s;
     int64_t n;
     int r;
@@ -555,7 +555,7 @@ send_message(struct file *f, struct socket *s, guest_addr p, int flags)
     struct transfer t = {.flags = flags};
     struct guest_msghdr h;
     struct address to;
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     int64_t r;
 
     r = msghdr_in(p, &h);
@@ -663,7 +663,7 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     struct transfer t = {.flags = flags};
     struct control_out c = {0};
     struct guest_msghdr h;
-    struct user_iov u;
+    UNINITIALIZED struct user_iov u;
     int64_t n;
 
     n = msghdr_in(p, &h);

@@ -455,7 +455,8 @@ static int
 wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, bool killable_only)
 {
     enum { INLINE = 16 };
-    struct wait_entry few[INLINE], *entries = few;
+    UNINITIALIZED struct wait_entry few[INLINE];
+    struct wait_entry *entries = few;
     int r;
 
     might_sleep();
