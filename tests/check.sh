@@ -159,6 +159,7 @@ script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 single asan-build sanitized_build
 unit asan-unit-tests "$build-asan" "vkernel.*|options"
 single sanitized-vkernel sanitized_vkernel
+script analyzer tools/analyze.sh "$build"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
 script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build

@@ -165,8 +165,9 @@ vfs_mount_volume(int host_fd, const char *guest_path, bool read_only)
     if (!sb)
         return -ENOENT;
     r = vfs_make_path(guest_path, S_ISDIR(sb->root->inode->mode));
-    if (r == 0)
-        r = path_walk(AT_FDCWD, guest_path, WALK_FOLLOW, &p);
+    if (r < 0)
+        return r;
+    r = path_walk(AT_FDCWD, guest_path, WALK_FOLLOW, &p);
     if (r < 0)
         return r;
     r = mount_add(sb, p.dentry);

@@ -336,7 +336,7 @@ dentry_path(struct dentry *d, struct dentry *root, char *buf, size_t size)
         at -= sizeof deleted - 1;
         memcpy(buf + at, deleted, sizeof deleted - 1);
     }
-    if (!d->parent && d->sb && d->sb->root != d) { /* anonymous: its name is all there is */
+    if (!d->parent && d->sb->root != d) { /* anonymous: its name is all there is */
         if (d->name_length > at)
             return -ENAMETOOLONG;
         at -= d->name_length;

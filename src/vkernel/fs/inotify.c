@@ -128,8 +128,8 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
     if (list_empty(&n->events))
         return -EAGAIN;
-    while (!list_empty(&n->events)) {
-        struct queued *q = list_entry(n->events.next, struct queued, link);
+    LIST_EACH_SAFE(p, &n->events) {
+        struct queued *q = list_entry(p, struct queued, link);
         size_t size = sizeof q->head + q->head.len;
 
         if (done + size > room)
@@ -276,7 +276,6 @@ int64_t
 sys_inotify_add_watch(const uint64_t a[6])
 {
     FILE_REF struct file *f = fd_get((int)a[0]);
-    char name[VFS_PATH_MAX];
     uint32_t mask = (uint32_t)a[2];
     struct path p;
     int r;
@@ -285,10 +284,8 @@ sys_inotify_add_watch(const uint64_t a[6])
         return -EBADF;
     if (f->ops != &inotify_ops || !(mask & IN_ALL_EVENTS))
         return -EINVAL;
-    r = path_from_guest(name, a[1]);
-    if (r == 0)
-        r = path_walk(AT_FDCWD, name, ((mask & IN_DONT_FOLLOW) ? 0 : WALK_FOLLOW) |
-                      ((mask & IN_ONLYDIR) ? WALK_DIRECTORY : 0), &p);
+    r = path_walk_guest(AT_FDCWD, a[1], ((mask & IN_DONT_FOLLOW) ? 0 : WALK_FOLLOW) |
+                        ((mask & IN_ONLYDIR) ? WALK_DIRECTORY : 0), &p);
     if (r < 0)
         return r;
     r = inode_permission(p.dentry->inode, MAY_READ);

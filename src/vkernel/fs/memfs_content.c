@@ -423,7 +423,7 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         return r;
     for (int k = 0; k < count && size > 0; k++) {
         size_t part = iov[k].iov_len < size ? iov[k].iov_len : (size_t)size;
-        ssize_t n = (ssize_t)part;
+        ssize_t n;
 
         if (i->kind == CONTENT_HEAP)
             n = copied(platform_copy(i->heap + *pos, iov[k].iov_base, part), part);

@@ -475,6 +475,16 @@ path_walk(int dirfd, const char *name, unsigned flags, struct path *out)
     return r;
 }
 
+int
+path_walk_guest(int dirfd, guest_addr name, unsigned flags, struct path *out)
+{
+    UNINITIALIZED char buf[VFS_PATH_MAX];
+    int r = path_from_guest(buf, name);
+
+    *out = (struct path){0};
+    return r < 0 ? r : path_walk(dirfd, buf, flags, out);
+}
+
 void
 path_fini(struct path *p)
 {

@@ -123,7 +123,7 @@ poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
         watched_drop(&w);
         if (r < 0) {
             if (r == -ETIMEDOUT)
-                r = ready = poll_round(fds, n, NULL, false);
+                ready = poll_round(fds, n, NULL, false);
             else
                 ready = r == -ERESTARTSYS ? -ERESTARTNOHAND : r;
             break;

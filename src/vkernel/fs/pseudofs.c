@@ -18,7 +18,7 @@ static const struct inode_ops pseudo_inode_ops;
 void
 text_bytes(struct text *t, const void *data, size_t size)
 {
-    if (t->size + size + 1 > t->capacity) {
+    if (!t->data || t->size + size + 1 > t->capacity) {
         size_t capacity = t->capacity ? t->capacity : 1024;
         char *p;
 

@@ -442,12 +442,9 @@ statfs_out(struct superblock *sb, guest_addr to)
 int64_t
 sys_statfs(const uint64_t a[6])
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
-    int64_t r = path_from_guest(name, a[0]);
+    int64_t r = path_walk_guest(AT_FDCWD, a[0], WALK_FOLLOW, &p);
 
-    if (r == 0)
-        r = path_walk(AT_FDCWD, name, WALK_FOLLOW, &p);
     if (r < 0)
         return r;
     r = statfs_out(p.dentry->sb, a[1]);

@@ -565,15 +565,12 @@ size_limit(uint64_t now, uint64_t size)
 int64_t
 sys_truncate(const uint64_t a[6])
 {
-    char name[VFS_PATH_MAX];
     struct path p;
-    int r = path_from_guest(name, a[0]);
+    int r;
 
-    if (r < 0)
-        return r;
     if ((int64_t)a[1] < 0)
         return -EINVAL;
-    r = path_walk(AT_FDCWD, name, WALK_FOLLOW, &p);
+    r = path_walk_guest(AT_FDCWD, a[0], WALK_FOLLOW, &p);
     if (r < 0)
         return r;
     if (S_ISDIR(p.dentry->inode->mode))

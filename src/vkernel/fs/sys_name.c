@@ -9,14 +9,10 @@
 static int64_t
 create_at(int dirfd, guest_addr path, uint32_t mode, dev_t rdev, const char *target)
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     struct dentry *d;
-    int r = path_from_guest(name, path);
+    int r = path_walk_guest(dirfd, path, WALK_PARENT, &p);
 
-    if (r < 0)
-        return r;
-    r = path_walk(dirfd, name, WALK_PARENT, &p);
     if (r < 0)
         return r;
     if (p.last_special) {
@@ -110,22 +106,17 @@ sys_symlinkat(const uint64_t a[6])
 static int64_t
 link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path from, to;
     struct dentry *d = NULL;
-    int r = path_from_guest(name, old);
+    int r;
 
-    if (r < 0)
-        return r;
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    r = path_walk(old_fd, name, ((flags & AT_SYMLINK_FOLLOW) ? WALK_FOLLOW : 0) |
+    r = path_walk_guest(old_fd, old, ((flags & AT_SYMLINK_FOLLOW) ? WALK_FOLLOW : 0) |
                   ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &from);
     if (r < 0)
         return r;
-    r = path_from_guest(name, new_path);
-    if (r == 0)
-        r = path_walk(new_fd, name, WALK_PARENT, &to);
+    r = path_walk_guest(new_fd, new_path, WALK_PARENT, &to);
     if (r < 0) {
         path_fini(&from);
         return r;
@@ -170,14 +161,10 @@ sys_linkat(const uint64_t a[6])
 static int64_t
 unlink_at(int dirfd, guest_addr path, bool is_dir)
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     struct dentry *d;
-    int r = path_from_guest(name, path);
+    int r = path_walk_guest(dirfd, path, WALK_PARENT, &p);
 
-    if (r < 0)
-        return r;
-    r = path_walk(dirfd, name, WALK_PARENT, &p);
     if (r < 0)
         return r;
     if (p.last_special) {
@@ -278,23 +265,18 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
 static int64_t
 rename_at(int old_fd, guest_addr old_path, int new_fd, guest_addr new_path, unsigned flags)
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path from, to;
     struct dentry *old = NULL, *target = NULL;
-    int r = path_from_guest(name, old_path);
+    int r;
 
-    if (r < 0)
-        return r;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     if (flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
-    r = path_walk(old_fd, name, WALK_PARENT, &from);
+    r = path_walk_guest(old_fd, old_path, WALK_PARENT, &from);
     if (r < 0)
         return r;
-    r = path_from_guest(name, new_path);
-    if (r == 0)
-        r = path_walk(new_fd, name, WALK_PARENT, &to);
+    r = path_walk_guest(new_fd, new_path, WALK_PARENT, &to);
     if (r < 0) {
         path_fini(&from);
         return r;
@@ -460,11 +442,8 @@ sys_getcwd(const uint64_t a[6])
 static int
 walk_dir(guest_addr path, struct path *p)
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
-    int r = path_from_guest(name, path);
+    int r = path_walk_guest(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, p);
 
-    if (r == 0)
-        r = path_walk(AT_FDCWD, name, WALK_FOLLOW | WALK_DIRECTORY, p);
     if (r == 0 && (r = inode_permission(p->dentry->inode, MAY_EXEC)) < 0)
         path_fini(p);
     return r;
@@ -526,7 +505,7 @@ sys_umask(const uint64_t a[6])
 int64_t
 sys_mount(const uint64_t a[6])
 {
-    char type[64], name[VFS_PATH_MAX];
+    char type[64];
     struct superblock *sb = NULL;
     struct path p;
     int r;
@@ -537,9 +516,7 @@ sys_mount(const uint64_t a[6])
         return (a[3] & (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE)) ? 0 : -EINVAL;
     if (copy_string_from_guest(type, a[2], sizeof type) < 0)
         return -EINVAL;
-    r = path_from_guest(name, a[1]);
-    if (r == 0)
-        r = path_walk(AT_FDCWD, name, WALK_FOLLOW | WALK_DIRECTORY, &p);
+    r = path_walk_guest(AT_FDCWD, a[1], WALK_FOLLOW | WALK_DIRECTORY, &p);
     if (r < 0)
         return r;
     if (strcmp(type, "tmpfs") == 0 || strcmp(type, "ramfs") == 0)
@@ -559,16 +536,13 @@ sys_mount(const uint64_t a[6])
 int64_t
 sys_umount2(const uint64_t a[6])
 {
-    UNINITIALIZED char name[VFS_PATH_MAX];
     struct path p;
     struct mount *m;
     int r;
 
     if (!capable(CAP_SYS_ADMIN))
         return -EPERM;
-    r = path_from_guest(name, a[0]);
-    if (r == 0)
-        r = path_walk(AT_FDCWD, name, WALK_FOLLOW, &p);
+    r = path_walk_guest(AT_FDCWD, a[0], WALK_FOLLOW, &p);
     if (r < 0)
         return r;
     m = p.dentry->sb->mount;

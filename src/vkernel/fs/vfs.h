@@ -199,6 +199,8 @@ struct path {
     char *storage;
 };
 int path_walk(int dirfd, const char *name, unsigned flags, struct path *out);
+/* The same with a path argument of a system call. */
+int path_walk_guest(int dirfd, guest_addr name, unsigned flags, struct path *out);
 void path_fini(struct path *p);
 /* One component; follows mounts. *out gets a reference. As everywhere in the vkernel: results are set on every path, to NULL
  * at a failure. */

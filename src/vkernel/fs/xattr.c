@@ -181,12 +181,9 @@ on_inode(struct inode *i, const struct request *q)
 static int64_t
 on_path(guest_addr path, bool follow, struct request q)
 {
-    char name[VFS_PATH_MAX];
     struct path p;
-    int64_t r = path_from_guest(name, path);
+    int64_t r = path_walk_guest(AT_FDCWD, path, follow ? WALK_FOLLOW : 0, &p);
 
-    if (r == 0)
-        r = path_walk(AT_FDCWD, name, follow ? WALK_FOLLOW : 0, &p);
     if (r < 0)
         return r;
     r = on_inode(p.dentry->inode, &q);

@@ -519,6 +519,8 @@ mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes)
         return r;
     if (v->code_stable)
         return map_source(at, size, PROT_READ, false, v->code_fd, v->code_host_offset + v->offset);
+    if (!bytes)
+        return -EACCES;
     r = platform_map_anon(at, size, PROT_READ | PROT_WRITE);
     if (r < 0)
         return r;

@@ -109,9 +109,10 @@ sys_mmap(const uint64_t a[6])
     if (!(flags & MAP_ANONYMOUS)) {
         int mode;
 
-        file = held = fd_get((int)a[4]);
-        if (!file || (file->flags & O_PATH))
+        held = fd_get((int)a[4]);
+        if (!held || (held->flags & O_PATH))
             return -EBADF;
+        file = held;
         mode = file->flags & O_ACCMODE;
         if (mode == O_WRONLY || ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && mode != O_RDWR))
             return -EACCES;

@@ -159,6 +159,7 @@ find_target(const struct address *a, struct socket **out)
     struct path p;
     int r = check_address(a);
 
+    *out = NULL;
     if (r < 0)
         return r;
     if (a->length == sizeof(sa_family_t))
@@ -200,7 +201,7 @@ unix_connect(struct socket *s, const struct address *a)
     if (s->type != SOCK_DGRAM && s->connected)
         return -EISCONN;
     r = find_target(a, &target);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (target->type != s->type)
         return -EPROTOTYPE;
@@ -277,7 +278,7 @@ unix_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
     }
     if (t->to) {
         r = find_target(t->to, &target);
-        if (r < 0)
+        if (r != 0)
             return r;
         if (target->type != SOCK_DGRAM)
             return -EPROTOTYPE;

@@ -61,7 +61,7 @@ find_row(const struct artifact_ledger *file, uint64_t address)
 
     if (r && r->file)
         return r;
-    if (row_count * 2 >= row_space) {
+    if (!r || row_count * 2 >= row_space) {
         if (!grow())
             return NULL;
         r = row_at(rows, row_space, file, address);

@@ -701,8 +701,10 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
     if (!argv[0]) { /* Linux: argv[0] is at least "" */
         free(argv);
         argv = calloc(2, sizeof *argv);
-        if (!argv || !(argv[0] = strdup("")))
+        if (!argv || !(argv[0] = strdup(""))) {
+            free(argv);
             return -ENOMEM;
+        }
     }
     r = copy_strings(envp_address, &envp, &total);
     if (r < 0) {

@@ -205,7 +205,7 @@ static bool
 has_handler(int sig)
 {
     const struct task *t = sched_current;
-    uint64_t handler = t->process->actions[sig].handler;
+    uint64_t handler = sig > 0 ? t->process->actions[sig].handler : (uint64_t)(uintptr_t)SIG_DFL;
 
     return handler != (uint64_t)(uintptr_t)SIG_DFL && handler != (uint64_t)(uintptr_t)SIG_IGN &&
            !(t->blocked & SIGNAL_BIT(sig));
