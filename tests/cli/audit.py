@@ -113,6 +113,10 @@ def main():
             admitted = [r for r in map(json.loads, lines) if r['event.action'] == 'code-admitted']
             expect(f'{option} lets a stranger in', r.returncode == 0 and len(admitted) == 1 and len(admitted[0]['file.hash.sha256']) == 64 and
                    r.stderr.count(b'would be refused') == said and verify(lines)[0] == 0, (r, admitted))
+        r = run('--audit', log + 'n', image, 'audited', 'processes')
+        with open(log + 'n', 'rb') as f:
+            limits = [r for r in map(json.loads, f) if r['event.action'] == 'limit-hit']
+        expect('a limit is said and recorded', r.returncode == 11 and r.stderr.count(b'RLIMIT_NPROC') == 1 and len(limits) == 1, (r, limits))
         r = run('--policy', 'audit', image, 'audited', 'everything')
         expect('written memory is not executable in any case', r.stderr.count(b'executable memory was refused') == 1, r)
         expect('--policy nonsense', run('--policy', 'none', image, 'audited').returncode == 125)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -72,6 +73,22 @@ main(int argc, char **argv)
     if (strcmp(what, "flood") == 0)
         for (int i = 0; i < 40000; i++)
             refused_mapping();
+    if (strcmp(what, "processes") == 0) {
+        struct rlimit few = {5, 5};
+
+        setrlimit(RLIMIT_NPROC, &few);
+        if (setuid(1000) < 0)
+            return 8;
+        for (int i = 0; i < 20; i++) {
+            int pid = fork();
+
+            if (pid < 0)
+                return errno;
+            if (pid == 0)
+                return pause();
+        }
+        return 9;
+    }
     if (strcmp(what, "arguments") == 0) {
         char *big = malloc(100001);
 

@@ -12,6 +12,8 @@
 #include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/trust/audit.h"
+#include "vkernel/trust/notice.h"
 #include "x86/helpers.h"
 
 #define CLONE_INTO_CGROUP_FLAG 0x200000000ull
@@ -263,6 +265,15 @@ inherit(struct task *t, const struct clone_args_kernel *c)
     }
 }
 
+/* No room for one more process or thread: said to the person at the container, since programs often only give up. */
+static int64_t
+no_room(const char *limit, int error)
+{
+    audit_record(AUDIT_PROCESS, "limit-hit", false, "ingot.limit", limit, NULL);
+    notice(NOTICE_PROCESSES, "no process or thread could be made: %s", limit);
+    return error;
+}
+
 static int64_t
 do_clone(const struct clone_args_kernel *c)
 {
@@ -279,16 +290,22 @@ do_clone(const struct clone_args_kernel *c)
     if (!thread) {
         p = new_process(flags, (int)c->exit_signal);
         if (!p)
-            return -ENOMEM;
+            return no_room("the host gives no more memory or addresses", -ENOMEM);
     }
     t = task_new(p);
     if (t && thread)
         task_charge(t);
     if (process_limit_reached(p)) {
-        id = -EAGAIN;
+        id = no_room("the user's limit of processes (RLIMIT_NPROC) is reached", -EAGAIN);
         goto fail;
     }
-    id = t ? new_id(c->set_tid_size ? (int)c->set_tid : 0) : -EAGAIN;
+    if (!t) {
+        id = no_room("the host gives no more memory or addresses", -EAGAIN);
+        goto fail;
+    }
+    id = new_id(c->set_tid_size ? (int)c->set_tid : 0);
+    if (id == -EAGAIN)
+        no_room("the container has as many as it may have", -EAGAIN);
     if (id < 0)
         goto fail;
     tid = (int)id;

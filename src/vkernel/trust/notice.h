@@ -12,7 +12,6 @@ enum notice {
     NOTICE_MEMORY,    /* a process killed at the limit of memory */
     NOTICE_PROCESSES, /* no more processes or threads */
     NOTICE_LAYERS,    /* a layer of the lock-down that the host does not allow */
-    NOTICE_HOST,      /* the host gave no more of something */
     NOTICE_COUNT
 };
 
