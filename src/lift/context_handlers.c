@@ -184,19 +184,49 @@ looks_at_registers(const struct elf_image *image, uint64_t function, uint16_t re
 /* --- who installs handlers --- */
 
 static bool
-installs(const char *name)
+is_among(const char *name, const char *const *names, size_t count)
 {
-    static const char *const names[] = {"sigaction", "__sigaction", "signal", "sigset", "bsd_signal", "__sysv_signal"};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < count && name; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
     return false;
 }
 
+static bool
+installs(const char *name)
+{
+    static const char *const names[] = {"sigaction", "__sigaction", "signal", "sigset", "bsd_signal", "__sysv_signal"};
+
+    return is_among(name, names, sizeof names / sizeof *names);
+}
+
 enum { EDI_UNKNOWN = -1, SYS_RT_SIGACTION = 13, WRAPPER_INSNS = 200, WRAPPER_DEPTH = 4 };
 
-/* Static programs import nothing: does a function, or one that it calls directly, make the system call? */
+/* An exception out of a handler unwinds the frame that faulted, with its registers. */
+static bool
+throws(const struct elf_image *image, uint64_t address)
+{
+    static const char *const names[] = {"__cxa_throw", "_Unwind_RaiseException", "_Unwind_Resume_or_Rethrow"};
+
+    for (unsigned i = 0; i < WRAPPER_INSNS; i++) {
+        struct x86_insn insn;
+        uint64_t left;
+        const uint8_t *p = elf_image_at(image, address, &left);
+        enum x86_flow flow;
+
+        if (!p || !elf_image_is_exec(image, address) || x86_decode(p, left, address, &insn) <= 0)
+            return false;
+        flow = x86_flow(&insn);
+        if (flow != X86_FLOW_NEXT && is_among(disc_called_import(image, &insn), names, sizeof names / sizeof *names))
+            return true;
+        if (flow == X86_FLOW_JUMP || flow == X86_FLOW_JUMP_INDIRECT || flow == X86_FLOW_RETURN)
+            return false;
+        address += insn.length;
+    }
+    return false;
+}
+
+/* Does a function, or one that it calls directly, make the system call, or have it made? */
 static bool
 makes_the_call(const struct elf_image *image, uint64_t address, unsigned depth)
 {
@@ -212,6 +242,8 @@ makes_the_call(const struct elf_image *image, uint64_t address, unsigned depth)
             return false;
         address += insn.length;
         flow = x86_flow(&insn);
+        if (flow != X86_FLOW_NEXT && installs(disc_called_import(image, &insn)))
+            return true;
         if (flow == X86_FLOW_SYSCALL && eax == SYS_RT_SIGACTION)
             return true;
         if ((flow == X86_FLOW_CALL || flow == X86_FLOW_JUMP) && depth < WRAPPER_DEPTH &&
@@ -234,9 +266,8 @@ is_fault_signal(int64_t n)
 struct installer { /* a function while it is looked through */
     const struct disc *d;
     const struct elf_image *image;
-    bool has_imports;
-    bool installs; /* calls sigaction for a fault's signal or an unknown one; in a static program for a fault's signal only */
-    bool takes;    /* the address of a function that looks at the registers of its third argument, a context */
+    bool installs; /* calls sigaction for a fault's signal or an unknown one; a function of its own for a fault's signal only */
+    bool takes;    /* the address of a function that looks at the registers of its third argument, a context, or throws */
     int64_t edi;   /* constant in EDI, or EDI_UNKNOWN */
 };
 
@@ -246,9 +277,9 @@ look_at_call(struct installer *in, const struct x86_insn *insn, enum x86_flow fl
     const struct x86_operand *o = &insn->operand[0];
     const char *name = disc_called_import(in->image, insn);
 
-    if ((flow == X86_FLOW_CALL || flow == X86_FLOW_JUMP) && o->kind == X86_OPD_REL && !in->has_imports)
+    if ((flow == X86_FLOW_CALL || flow == X86_FLOW_JUMP) && o->kind == X86_OPD_REL && !name)
         in->installs |= is_fault_signal(in->edi) && makes_the_call(in->image, (uint64_t)o->imm, 0);
-    in->installs |= name && installs(name) && (in->edi == EDI_UNKNOWN || is_fault_signal(in->edi));
+    in->installs |= installs(name) && (in->edi == EDI_UNKNOWN || is_fault_signal(in->edi));
 }
 
 static void
@@ -267,7 +298,7 @@ look_at_insn(struct installer *in, const struct x86_insn *insn)
     else if (insn->op == X86_OP_MOV && from->kind == X86_OPD_IMM && !in->image->is_pie)
         taken = (uint64_t)from->imm;
     if (taken && !in->takes && elf_image_is_exec(in->image, taken))
-        in->takes = looks_at_registers(in->image, taken, 1 << X86_RDX, 0);
+        in->takes = looks_at_registers(in->image, taken, 1 << X86_RDX, 0) || throws(in->image, taken);
     if (to->kind == X86_OPD_REG && to->reg_class == X86_RC_GPR && to->reg == X86_RDI && (to->access & 2))
         in->edi = insn->op == X86_OP_MOV && from->kind == X86_OPD_IMM ? from->imm : EDI_UNKNOWN;
 }
@@ -295,8 +326,8 @@ looks_like_installer(struct installer *in, const struct disc_func *f)
 bool
 lift_has_context_handlers(const struct disc *d, const struct elf_image *image)
 {
-    struct installer in = {.d = d, .image = image, .has_imports = image->imports.count != 0};
-    bool imports_one = !in.has_imports && !image->interpreter;
+    struct installer in = {.d = d, .image = image};
+    bool imports_one = image->imports.count == 0 && !image->interpreter;
 
     if (image->is_go)
         return true;
