@@ -24,7 +24,7 @@ static const char *const pass_lists[] = {
     [AOT_EFFORT_LEAST] = "sroa,early-cse,adce",
 };
 
-#define AOT_VERSION "aot 4, LLVM 19"
+#define AOT_VERSION "aot 5, LLVM 19"
 
 static pthread_once_t initialised = PTHREAD_ONCE_INIT;
 

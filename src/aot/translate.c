@@ -684,7 +684,8 @@ translate_global(struct translator *t, const struct wasm_instruction *i)
         aot_push(t, access);
     } else {
         access = LLVMBuildStore(t->b, aot_cast(t, aot_pop(t), type), aot_global_symbol(t, i->index));
-        LLVMSetVolatile(access, t->precise_faults);
+        /* cpu.stack keeps its place between the accesses that may fault. */
+        LLVMSetVolatile(access, t->precise_faults || wasm_bytes_equal(t->m->imports.items[g->import].name, "stack"));
     }
     LLVMSetAlignment(access, g->type == WASM_V128 ? 16 : g->type == WASM_I32 || g->type == WASM_F32 ? 4 : 8);
     LLVMSetMetadata(access, t->kind_tbaa, t->tbaa_cpu);

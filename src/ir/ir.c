@@ -168,7 +168,7 @@ ir_helper_writes(enum ir_helper h)
     uint64_t set = 0;
 
     if (flags & IR_HELPER_ROUNDING)
-        return IR_STATES_ALL & ~IR_STATE_BIT(X86_S_LIMIT);
+        return IR_STATES_ALL & ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK);
     if (flags & IR_HELPER_STATE)
         set |= STATES_OF_S;
     if (flags & IR_HELPER_TMP)

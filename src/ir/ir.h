@@ -200,7 +200,8 @@ bool ir_op_computes_float(const struct ir_op *op);
 #define IR_STATES_ALL (IR_STATE_BIT(X86_S_COUNT) - 1)
 /* Shared with helpers and the kernel, no registers of the guest: dead where control leaves, never kept in locals. */
 #define IR_STATES_SHARED                                                                                            \
-    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT) | IR_STATE_BIT(X86_S_RIP))
+    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT) | IR_STATE_BIT(X86_S_RIP) |    \
+     IR_STATE_BIT(X86_S_STACK))
 #define IR_STATES_GENERAL (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
 #define IR_STATES_FLAGS (IR_STATE_BIT(X86_S_OF + 1) - IR_STATE_BIT(X86_S_CF)) /* without DF */
 uint64_t ir_helper_reads(enum ir_helper h);

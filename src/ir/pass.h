@@ -4,6 +4,9 @@
 
 #include "ir/ir.h"
 
+/* Sets X86_S_STACK. */
+void ir_pass_stack(struct ir_func *f, const struct ir_pipeline *p);
+
 /* Removes SETs that nobody reads and operations that nobody uses; fills flags_dead. */
 void ir_pass_dead(struct ir_func *f, const struct ir_pipeline *p);
 

@@ -99,7 +99,7 @@ scan_op(struct liveness *l, ir_value v, uint64_t live)
 
     switch (op->op) {
     case IR_SET:
-        if ((live & IR_STATE_BIT(op->aux)) == 0)
+        if ((live & IR_STATE_BIT(op->aux)) == 0 && op->aux != X86_S_STACK) /* that is for faults */
             return live;
         l->needed[v] = 1;
         need(l, op->a);

@@ -9,6 +9,7 @@ static const struct {
     const char *name;
     void (*run)(struct ir_func *f, const struct ir_pipeline *p);
 } passes[] = {
+    {"stack", ir_pass_stack},
     {"dead", ir_pass_dead},
 };
 

@@ -64,7 +64,8 @@ die_of(int sig, const siginfo_t *info, const ucontext_t *uc)
 
 /* What rt_sigreturn reads: the context at the stack pointer (arch/x86/kernel/signal_64.c), the floating-point state where
  * that points. */
-enum { RED_ZONE = 128, FXSAVE_SIZE = 512, SOFTWARE_BYTES = 464, FP_XSTATE_MAGIC = 0x46505853, MAX_FP_STATE = 16 << 10 };
+enum { RED_ZONE = 128, FXSAVE_SIZE = 512, SOFTWARE_BYTES = 464, FP_XSTATE_MAGIC = 0x46505853, MAX_FP_STATE = 16 << 10,
+       DISPATCHER = 4096 };
 
 static size_t
 fp_state_size(const uint8_t *fp)
@@ -83,7 +84,7 @@ platform_fault_divert(const struct platform_fault *f, const struct platform_fibe
     size_t fp_size = fp_state_size((const uint8_t *)uc->uc_mcontext.fpregs);
     uint64_t sp = f->host[4 /* rsp */], fp_at, at;
 
-    if (fp_size > MAX_FP_STATE || sp < platform_fiber_limit(fiber) + fp_size + sizeof *uc + RED_ZONE)
+    if (fp_size > MAX_FP_STATE || sp < platform_fiber_floor(fiber) + fp_size + sizeof *uc + RED_ZONE + DISPATCHER)
         return false;
     fp_at = (sp - RED_ZONE - fp_size) & ~63ull;
     at = (fp_at - sizeof *uc) & ~15ull;

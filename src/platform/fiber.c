@@ -19,7 +19,8 @@ enum {
     FIBER_SCALE = PLATFORM_SANITIZED ? 4 : 1, /* instrumented frames are larger */
     FIBER_STACK = FIBER_SCALE << 20,
     FIBER_GUARD = 64 << 10,
-    FIBER_RESERVE = FIBER_SCALE * 160 << 10, /* what the vkernel and the evaluator may need below compiled frames */
+    FIBER_RESERVE = FIBER_SCALE * 192 << 10, /* what the vkernel and the evaluator may need below compiled frames */
+    FIBER_DISPATCHER = FIBER_SCALE * 32 << 10, /* of that for a dispatcher and the evaluator */
     FIBER_POOL = 64,
 };
 
@@ -147,6 +148,12 @@ uint64_t
 platform_fiber_limit(const struct platform_fiber *f)
 {
     return (uint64_t)(uintptr_t)f->stack + FIBER_RESERVE;
+}
+
+uint64_t
+platform_fiber_floor(const struct platform_fiber *f)
+{
+    return platform_fiber_limit(f) - FIBER_DISPATCHER;
 }
 
 uint64_t

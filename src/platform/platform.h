@@ -55,6 +55,8 @@ void platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *t
 void platform_fiber_free(struct platform_fiber *f); /* not the running one; its stack goes to a pool */
 /* The lowest address that compiled code may use: below it, it polls. */
 uint64_t platform_fiber_limit(const struct platform_fiber *f);
+/* The lowest address from which a dispatcher may still be started. */
+uint64_t platform_fiber_floor(const struct platform_fiber *f);
 uint64_t platform_fiber_top(const struct platform_fiber *f); /* end of its stack */
 uint64_t platform_stack_pointer(void);
 /* The host thread's own stack as a fiber, to switch away from. */

@@ -305,7 +305,8 @@ write_set(struct gen *g, const struct ir_op *op)
         return;
     }
     adopt(g, op->a, &reads, &height);
-    force_readers(g, IR_STATE_BIT(op->aux));
+    /* What is above the new end of the stack must have been read. */
+    force_readers(g, op->aux == X86_S_STACK ? READS_MEMORY : IR_STATE_BIT(op->aux));
     gen_value(g, op->a);
     if (!has_local(op->aux)) {
         code_global(&g->code, W_GLOBAL_SET, op->aux);

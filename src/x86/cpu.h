@@ -54,8 +54,11 @@ struct x86_cpu {
     uint32_t id_flag;                   /* RFLAGS.ID and other bits that only popf/pushf carry */
     union x86_xmm xmm[16];
     struct x86_x87 x87;
-    uint64_t reserved[6];
+    uint64_t stack;                     /* where compiled code has its stack, see state.def */
+    uint64_t reserved[5];
 } __attribute__((aligned(64)));
+
+enum { X86_STACK_LAG = 256 }; /* bytes that a block may put on the stack before it says so */
 
 /* TLS placement needs a multiple of the alignment. */
 _Static_assert(sizeof(struct x86_cpu) % 64 == 0, "struct x86_cpu is a multiple of 64 bytes");

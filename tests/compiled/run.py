@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["control", "faults", "repair"]
+PROGRAMS = ["control", "faults", "repair", "stacks"]
 MODES = [None, "unwind", "budget", "evaluate"]
 
 

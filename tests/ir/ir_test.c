@@ -142,6 +142,92 @@ keeps_flags_that_are_read(void **state)
     stop(&x);
 }
 
+/* Blocks of a function: their number of SETs of the stack's end. */
+static unsigned
+stack_writes(const struct ir_func *f, unsigned block)
+{
+    const struct ir_block *b = &f->blocks.items[block];
+    unsigned count = 0;
+
+    for (uint32_t i = b->first_op; i < b->first_op + b->op_count; i++)
+        count += f->ops.items[i].op == IR_SET && f->ops.items[i].aux == X86_S_STACK;
+    return count;
+}
+
+static void
+move_stack(struct ir_build *b, int64_t by)
+{
+    ir_set(b, X86_S_RSP, ir_op2(b, IR_ADD64, ir_get(b, X86_S_RSP), ir_const64(b, (uint64_t)by)));
+}
+
+/* A frame, a call, and the frame given back; `frame` 0: none. */
+static void
+make_function(struct fixture *x, int64_t frame, bool calls)
+{
+    struct ir_build *b = &x->b;
+
+    start(x);
+    if (frame)
+        move_stack(b, -frame);
+    if (calls)
+        move_stack(b, -8);
+    end(x, (struct ir_terminator){.kind = calls ? IR_T_CALL : IR_T_JUMP, .target = calls ? 0x9000 : 0x1010, .next = 0x1010});
+    ir_begin_block(b, 0x1010);
+    move_stack(b, frame + 8);
+    end(x, (struct ir_terminator){.kind = IR_T_RETURN, .value = ir_get(b, X86_S_RAX)});
+}
+
+static void
+tells_where_the_stack_ends(void **state)
+{
+    static const struct {
+        int64_t frame;
+        bool calls;
+        unsigned writes[2];
+    } cases[] = {
+        {0, false, {0, 0}}, {24, false, {0, 0}}, {X86_STACK_LAG, false, {0, 0}}, {X86_STACK_LAG + 8, false, {1, 1}},
+        {0, true, {1, 0}}, /* or recursion would get away from it */
+        {24, true, {1, 1}}, {1 << 20, true, {1, 1}},
+    };
+    struct ir_pipeline p = {.verify = true};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture x;
+        struct err e = {0};
+
+        make_function(&x, cases[i].frame, cases[i].calls);
+        assert_int_equal(ir_optimize(&x.f, &p, &e), 0);
+        for (unsigned k = 0; k < 2; k++)
+            assert_int_equal(stack_writes(&x.f, k), cases[i].writes[k]);
+        stop(&x);
+    }
+}
+
+/* Many pushes in one block, and a stack pointer from elsewhere. */
+static void
+tells_it_in_time(void **state)
+{
+    struct ir_pipeline p = {.verify = true};
+    struct fixture x;
+    struct err e = {0};
+
+    start(&x);
+    for (unsigned i = 0; i < 100; i++)
+        move_stack(&x.b, -8);
+    move_stack(&x.b, 808);
+    end(&x, (struct ir_terminator){.kind = IR_T_RETURN, .value = ir_get(&x.b, X86_S_RAX)});
+    assert_int_equal(ir_optimize(&x.f, &p, &e), 0);
+    assert_int_equal(stack_writes(&x.f, 0), 800 / (X86_STACK_LAG + 8) + 1);
+    stop(&x);
+    start(&x);
+    ir_set(&x.b, X86_S_RSP, ir_get(&x.b, X86_S_RBP));
+    move_stack(&x.b, 16);
+    end(&x, (struct ir_terminator){.kind = IR_T_RETURN, .value = ir_get(&x.b, X86_S_RAX)});
+    assert_int_equal(ir_optimize(&x.f, &p, &e), 0);
+    assert_int_equal(stack_writes(&x.f, 0), 1);
+    stop(&x);
+}
+
 static void
 verifies(void **state)
 {
@@ -166,7 +252,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folds_constants), cmocka_unit_test(forwards_states),
         cmocka_unit_test(removes_dead_flags), cmocka_unit_test(keeps_flags_that_are_read),
-        cmocka_unit_test(verifies),
+        cmocka_unit_test(tells_where_the_stack_ends), cmocka_unit_test(tells_it_in_time), cmocka_unit_test(verifies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

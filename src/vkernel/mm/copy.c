@@ -33,6 +33,8 @@ accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *unc
         if (stop < v->end)
             break;
     }
+    if (at < end && at >= GUEST_UNKNOWN)
+        fault_note_copy(at);
     return (at < end ? at : end) - address;
 }
 

@@ -285,7 +285,7 @@ mm_put(struct mm *mm)
 bool
 mm_in_user_range(uint64_t start, uint64_t end)
 {
-    if (start >= end || start < GUEST_NULL_END || end > GUEST_END)
+    if (start >= end || start < GUEST_NULL_END || end > GUEST_UNKNOWN)
         return false;
     return end <= GUEST_CODE_MAP || start >= GUEST_CODE_MAP_END;
 }

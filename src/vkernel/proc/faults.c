@@ -1,11 +1,12 @@
 /* Exceptions and faults of guest code, and what becomes of them.
  *
  * The evaluator and explicit exceptions leave all state exact. A fault of compiled code comes from the host: with precise
- * faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's. Then the handler
- * runs below the frames of compiled code, with the state of the last kernel entry and an address in the right function,
- * and when it returns without having changed the registers the host's instruction is done again: enough for all handlers
- * that repair the memory, print, or leave by longjmp. One that does change them can not be obeyed, and ends the process
- * with a message. */
+ * faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's, and only cpu.stack is
+ * known. Then the handler runs below the frames of compiled code, its signal frame lies below cpu.stack, and when it
+ * returns the host's instruction is done again: enough for all handlers that repair the memory, print, or leave by longjmp.
+ * What it is given as registers are addresses at which nothing is ever mapped, and so is the context itself: who looks
+ * at it, goes up its frames to the fault, or throws an exception through them touches one of these. That, and other
+ * registers when it returns, end the process with a message: nothing is made up. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,13 +19,15 @@
 #include "vkernel/proc/fault_map.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
+#include "x86/address_space.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
-enum { STACK_MARGIN = 64 << 10, MAX_HELPER_FRAME = 4096 };
+enum { MAX_HELPER_FRAME = 4096 };
 
 static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
 static bool pending_exact; /* x86_cpu_tls has the state before the instruction */
+static const char *pending_refusal; /* it ends the process: what a handler wanted */
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
 
@@ -76,6 +79,15 @@ run_trap(unsigned vector, uint64_t pc)
     }
 }
 
+/* The innermost from which all that lies below can be thrown away. */
+static struct platform_jump *
+dispatcher(void)
+{
+    struct task *t = sched_current;
+
+    return t->fault ? &t->fault->base : &t->base;
+}
+
 _Noreturn void
 x86_raise(unsigned vector, uint64_t pc)
 {
@@ -85,7 +97,7 @@ x86_raise(unsigned vector, uint64_t pc)
     pending_fault.sig = 0;
     pending_trap = vector;
     pending_trap_pc = pc;
-    platform_jump(&sched_current->base, JUMP_FAULT);
+    platform_jump(dispatcher(), JUMP_FAULT);
 }
 
 void
@@ -93,8 +105,13 @@ kernel_wasm_trap(int kind)
 {
     enum { TRAP_UNREACHABLE, TRAP_DIVIDE, TRAP_OVERFLOW }; /* aot's numbers */
 
-    /* Compiled code checks first what can trap, so that this is a bug; the state is that of the last kernel entry. */
-    x86_raise(kind == TRAP_DIVIDE || kind == TRAP_OVERFLOW ? IR_TRAP_DE : IR_TRAP_UD, x86_this_cpu()->rip);
+    if (lockstep_on) /* that finds the state by itself */
+        x86_raise(kind == TRAP_DIVIDE || kind == TRAP_OVERFLOW ? IR_TRAP_DE : IR_TRAP_UD, x86_this_cpu()->rip);
+    /* Compiled code checks first what can trap, so that this is a bug, and nobody knows the state. */
+    platform_mode = PLATFORM_KERNEL;
+    platform_log("ingot: %s[%d]: internal error: trap %d of compiled code\n", current_process()->comm,
+                 current_process()->pid, kind);
+    group_exit(SIGILL);
 }
 
 void
@@ -185,38 +202,32 @@ find_state(const struct platform_fault *f)
     return code == FAULT_CODE_PRECISE ? fault_map_apply(f) : code == FAULT_CODE_NONE && called_precisely(f);
 }
 
-/* The registers are those of the last kernel entry: an address in the right function, and room for frames made since. */
-static void
-guess_state(const struct platform_fault *f)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-    struct vma *v = mm_find(sched_current->process->mm, cpu->gpr[X86_RSP]);
-    uint64_t rsp = cpu->gpr[X86_RSP], function;
-    const char *path;
+/* --- unknown registers --- */
 
-    if (v && v->start <= rsp && rsp - v->start > 2 * STACK_MARGIN)
-        cpu->gpr[X86_RSP] = rsp - STACK_MARGIN;
-    function = fault_function(f->host_pc, &path);
-    if (function != 0)
-        cpu->rip = function;
+struct fault_record *
+fault_unknown(const struct task *t)
+{
+    return t->fault && t->fault->frame == 0 ? t->fault : NULL;
 }
 
-static bool
-has_handler(int sig)
+uint64_t
+fault_unknown_register(unsigned number)
 {
-    const struct task *t = sched_current;
-    uint64_t handler = sig > 0 ? t->process->actions[sig].handler : (uint64_t)(uintptr_t)SIG_DFL;
-
-    return handler != (uint64_t)(uintptr_t)SIG_DFL && handler != (uint64_t)(uintptr_t)SIG_IGN &&
-           !(t->blocked & SIGNAL_BIT(sig));
+    return GUEST_UNKNOWN + 0x8000 + number * 0x100;
 }
 
-bool
-fault_is_over(const struct fault_record *fault)
+void
+fault_returned(struct task *t, uint64_t frame)
 {
-    const struct x86_cpu *cpu = x86_this_cpu();
+    struct fault_record *fault = t->fault;
 
-    return fault->returned && cpu->rip == fault->rip && memcmp(cpu->gpr, fault->gpr, sizeof fault->gpr) == 0;
+    /* It may be an outer one: handlers of those within were left by longjmp. */
+    while (fault && fault->frame != frame)
+        fault = fault->outer;
+    if (!fault)
+        fault_refuse("returned, out of something else,");
+    fault->frame = 0;
+    t->fault = fault;
 }
 
 bool
@@ -231,26 +242,59 @@ fault_is_left(const struct fault_record *fault)
     return fault->frame != 0 && (rsp > fault->frame + 8 || frame_on_alternate != rsp_on_alternate);
 }
 
+static void
+say_refusal(const char *verb)
+{
+    struct process *p = current_process();
+    const char *path = NULL;
+
+    if (p->unknown_fault)
+        fault_function(p->unknown_fault, &path);
+    platform_log("ingot: %s[%d]: a signal handler %s at a fault in %s, which was compiled without precise "
+                 "faults: build with --precise-faults=all\n", p->comm, p->pid, verb, path ? path : "a program");
+}
+
+void
+fault_refuse(const char *verb)
+{
+    say_refusal(verb);
+    group_exit(SIGSEGV);
+}
+
+void
+fault_note_copy(uint64_t address)
+{
+    struct process *p = current_process();
+
+    if (address < GUEST_UNKNOWN || address >= GUEST_END || !p->unknown_fault || p->group_exit)
+        return;
+    say_refusal("looked at registers");
+    process_kill(p);
+}
+
 /* On the fiber's stack, below the compiled code that faulted. */
 static void
 run_handler_below(void *saved)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct task *t = sched_current;
-    struct fault_record fault = {.outer = t->fault, .rip = cpu->rip, .host_pc = pending_fault.host_pc};
+    struct fault_record fault = {.outer = t->fault, .host_pc = pending_fault.host_pc, .stack = cpu->stack};
     struct x86_cpu before = *cpu;
     bool over;
 
     platform_mode = PLATFORM_KERNEL;
-    memcpy(fault.gpr, cpu->gpr, sizeof fault.gpr);
+    t->process->unknown_fault = fault.host_pc;
     x86_apply_mxcsr();
     fault_deliver();
     t->fault = &fault;
-    signal_deliver(-1);
     over = run_until_returned(&fault);
+    if (!over && t->fault != &fault) /* a handler further out has returned */
+        platform_jump(&t->fault->base, JUMP_RESTART);
     t->fault = fault.outer;
     if (!over)
         platform_leave();
+    if (cpu->fs_base != before.fs_base || cpu->gs_base != before.gs_base)
+        fault_refuse("changed registers");
     /* Compiled code expects its globals unchanged; the handler may have masked floating-point exceptions. */
     before.limit = cpu->limit;
     before.mxcsr = cpu->mxcsr;
@@ -266,6 +310,23 @@ is_protection(const struct platform_fault *f)
     return f->sig == SIGSEGV && f->code == SI_KERNEL;
 }
 
+/* The part of a file mapping beyond the file's end has no host pages. */
+static bool
+is_beyond_file(const struct platform_fault *f)
+{
+    struct vma *v = mm_find(sched_current->process->mm, f->address);
+
+    return v && v->start <= f->address && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
+           (v->prot & (f->write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC));
+}
+
+/* The guest's signal; the fault's address is the guest's. */
+static int
+guest_signal(const struct platform_fault *f)
+{
+    return f->sig == SIGFPE || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
+}
+
 /* What two executions of the same fault must agree on. */
 static uint64_t
 fault_detail(void)
@@ -273,6 +334,22 @@ fault_detail(void)
     return pending_fault.sig == 0 ? (uint64_t)pending_trap << 40 :
            is_protection(&pending_fault) ? (uint64_t)IR_TRAP_GP << 40 :
            pending_fault.sig == SIGFPE ? (uint64_t)(unsigned)pending_fault.code << 32 : pending_fault.address;
+}
+
+static bool
+has_handler(int sig)
+{
+    const struct task *t = sched_current;
+    uint64_t handler = sig > 0 ? t->process->actions[sig].handler : (uint64_t)(uintptr_t)SIG_DFL;
+
+    return handler != (uint64_t)(uintptr_t)SIG_DFL && handler != (uint64_t)(uintptr_t)SIG_IGN &&
+           !(t->blocked & SIGNAL_BIT(sig));
+}
+
+static bool
+looks_at_unknown(const struct platform_fault *f)
+{
+    return f->sig != SIGFPE && !is_protection(f) && f->address >= GUEST_UNKNOWN && current_process()->unknown_fault;
 }
 
 /* On the host's signal stack. */
@@ -284,28 +361,17 @@ on_guest_fault(const struct platform_fault *f)
     pending_exact = find_state(f);
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
+    pending_refusal = looks_at_unknown(&pending_fault) ? "looked at registers" : NULL;
     if (platform_mode == PLATFORM_EVAL)
         lockstep_caught(LOCKSTEP_FAULT, fault_detail());
-    if (!pending_exact && !lockstep_on) { /* that finds the state by itself */
-        guess_state(f);
-        if (has_handler(f->sig) && platform_fault_divert(f, sched_current->fiber, run_handler_below))
+    if (!pending_exact && !lockstep_on && !pending_refusal && has_handler(guest_signal(&pending_fault))) {
+        if (platform_fault_divert(f, sched_current->fiber, run_handler_below))
             return;
+        pending_refusal = "ran, too deep down,";
+        current_process()->unknown_fault = f->host_pc;
     }
     platform_mode = PLATFORM_KERNEL;
-    platform_jump(&sched_current->base, JUMP_FAULT);
-}
-
-void
-fault_refuse_change(const struct fault_record *fault)
-{
-    const char *path = NULL;
-
-    if (fault)
-        fault_function(fault->host_pc, &path);
-    platform_log("ingot: %s[%d]: a signal handler changed registers at a fault in %s, which was compiled without precise "
-                 "faults: build with --precise-faults=all\n",
-                 current_process()->comm, current_process()->pid, path ? path : "a program");
-    group_exit(SIGSEGV);
+    platform_jump(dispatcher(), JUMP_FAULT);
 }
 
 /* What a string instruction did before it faulted. */
@@ -337,19 +403,16 @@ fault_deliver(void)
         run_trap(pending_trap, pending_trap_pc);
         return;
     }
+    if (pending_refusal)
+        fault_refuse(pending_refusal);
     if (pending_exact || lockstep_on)
         finish_string();
-    if (sig == SIGFPE) {
-        signal_force(SIGFPE, pending_fault.code, x86_cpu_tls.rip, 19);
-        return;
-    }
-    if (is_protection(&pending_fault)) {
+    if (sig == SIGFPE)
+        signal_force(SIGFPE, pending_fault.code,
+                     pending_exact || lockstep_on ? x86_cpu_tls.rip : fault_unknown_register(16), 19);
+    else if (is_protection(&pending_fault))
         signal_force(SIGSEGV, SI_KERNEL, 0, 13);
-        return;
-    }
-    /* The part of a file mapping beyond the file's end has no host pages. */
-    if (mapped && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
-        (v->prot & (pending_fault.write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC)))
+    else if (guest_signal(&pending_fault) == SIGBUS)
         signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
     else
         signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);

@@ -15,7 +15,7 @@ enum { LOCKSTEP_LOG = 2048 }; /* checks in a region */
  * mantissas. */
 #define STATE_X87 X86_S_COUNT
 #define STATES_COMPARED (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATE_BIT(X86_S_TMP0) & ~IR_STATE_BIT(X86_S_TMP1) & \
-                         ~IR_STATE_BIT(X86_S_LIMIT))
+                         ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK))
 
 struct checkpoint { /* a check */
     uint64_t pc;

@@ -5,6 +5,7 @@
 #include "base/refcount.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/proc/users.h"
+#include "x86/address_space.h"
 
 /* A nested run inside compiled code: it is over when the guest is back at pc with this stack pointer. */
 struct run_frame {
@@ -15,10 +16,10 @@ struct run_frame {
 /* A fault of compiled code whose registers nobody knows, while its handler runs below that code (faults.c). */
 struct fault_record {
     struct fault_record *outer;
-    uint64_t gpr[16], rip; /* what the handler was told */
+    struct platform_jump base; /* the dispatcher that runs the handler */
     uint64_t host_pc;
-    uint64_t frame;        /* its signal frame; 0: not made yet */
-    bool returned;         /* by sigreturn from that frame */
+    uint64_t stack; /* all that is in use lies above */
+    uint64_t frame; /* the signal frame made there; 0: none, the state is the fault's */
 };
 
 /* Between a task that was made with CLONE_VFORK and the one that waits until it leaves its memory (exec, exit). Either may
@@ -29,7 +30,7 @@ struct vfork_wait {
     struct wait_queue queue;
 };
 
-/* Values of task.base's jump. */
+/* Values of the jump to a dispatcher. */
 enum { JUMP_RESTART = 1, JUMP_FAULT };
 
 /* --- sched.c --- */
@@ -43,7 +44,7 @@ void syscall_edge(void);                 /* a syscall instruction was executed; 
 void poll_edge(void);                    /* preemption and signals */
 void run_init(void);
 /* Runs the guest until the handler of this fault has returned: true; else whoever is further out goes on. */
-bool run_until_returned(const struct fault_record *fault);
+bool run_until_returned(struct fault_record *fault);
 /* For the evaluator (eval_host.fetch), and: is there a compiled entry at the address? */
 const uint8_t *run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base);
 bool run_has_entry(uint64_t address);
@@ -57,11 +58,17 @@ void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vec
 void x86_apply_mxcsr(void); /* the guest's MXCSR becomes the host's */
 void fault_init(void);
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
-bool fault_is_over(const struct fault_record *fault);
 /* Has the handler gone away by longjmp, as it seems: is the stack pointer above its frame, or on another stack? */
 bool fault_is_left(const struct fault_record *fault);
-/* sigreturn from a fault's frame with other registers than were delivered. fault: NULL when its frames are gone. */
-_Noreturn void fault_refuse_change(const struct fault_record *fault);
+/* Is the state of this task that of a fault whose registers nobody knows? Then its record. */
+struct fault_record *fault_unknown(const struct task *t);
+#define FAULT_UNKNOWN_CONTEXT (GUEST_UNKNOWN + 0x1000u) /* what the handler gets as its context */
+/* What stands for a register of it. number: of x86; 16: rip */
+uint64_t fault_unknown_register(unsigned number);
+/* sigreturn from the frame at this address, made over an unknown state; it ends the process unless the fault is still there. */
+void fault_returned(struct task *t, uint64_t frame);
+/* Ends the process: somebody wants of a fault what only precise faults could tell. The verb's subject is a handler. */
+_Noreturn void fault_refuse(const char *verb);
 
 /* --- trampoline.c --- */
 bool trampoline_run(void); /* is there a known one at rip, which is not executable? It has been carried out */

@@ -139,6 +139,7 @@ process_new(struct process *parent)
     p->dumpable = true;
     p->start_ns = clock_monotonic_ns();
     if (parent) {
+        p->unknown_fault = parent->unknown_fault;
         p->pgid = parent->pgid;
         p->sid = parent->sid;
         p->creds = parent->creds;

@@ -88,6 +88,7 @@ struct process {
     uint64_t cap_ambient;
     uint64_t minor_faults, voluntary, involuntary;
     char *cmdline_unused;
+    uint64_t unknown_fault;      /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
 };
 
 struct task {
@@ -137,6 +138,8 @@ current_process(void)
 {
     return current_task()->process;
 }
+/* A copy from or to this address cannot be: was it what stands for unknown registers? Then the process ends. (faults.c) */
+void fault_note_copy(uint64_t address);
 struct process *process_find(int pid);
 struct task *task_find(int tid);
 struct process *process_next(struct process *after); /* NULL: the first; for /proc */

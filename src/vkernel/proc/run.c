@@ -72,10 +72,25 @@ run_floats_evaluated(void)
     return code && fault_code_at((uint64_t)(uintptr_t)code) == FAULT_CODE_PRECISE;
 }
 
+/* Is there too little room for a dispatcher here? Compiled code below the limit comes back at its first check: the
+ * dispatcher would enter it again and again. */
+static bool
+stack_low(void)
+{
+    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + RUN_MINIMUM_STACK;
+}
+
+/* A fault's handler must come back to the compiled code above. Where that leaves little room, it is evaluated. */
+static bool
+handler_low(void)
+{
+    return sched_current->fault && stack_low();
+}
+
 static const void *
 compiled_entry(uint64_t pc)
 {
-    return stress_evaluate || run_floats_evaluated() ? NULL : table_entry(pc);
+    return stress_evaluate || run_floats_evaluated() || handler_low() ? NULL : table_entry(pc);
 }
 
 bool
@@ -169,6 +184,7 @@ enter_compiled(bool from_dispatcher)
 {
     if (lockstep_on)
         lockstep_begin(from_dispatcher);
+    x86_cpu_tls.stack = x86_cpu_tls.gpr[X86_RSP];
     platform_mode = PLATFORM_COMPILED;
 }
 
@@ -198,14 +214,6 @@ run_step(void)
     leave_compiled(LOCKSTEP_AT, 0);
 }
 
-/* Is there too little room for a dispatcher here? Compiled code below the limit comes back at its first check: the
- * dispatcher would enter it again and again. */
-static bool
-stack_low(void)
-{
-    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + RUN_MINIMUM_STACK;
-}
-
 /* Runs until the guest is at (pc, rsp) again: true. Otherwise whoever is further out must go on from the state. */
 static bool
 run_nested(uint64_t stop_pc, uint64_t stop_rsp)
@@ -232,20 +240,41 @@ stack_half_full(void)
     return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + HALF_STACK;
 }
 
-bool
-run_until_returned(const struct fault_record *fault)
+/* The least that a dispatcher and the evaluator need above what is reserved for the vkernel. */
+static bool
+stack_exhausted(void)
 {
-    struct task *t = sched_current;
-    struct run_frame f = {.outer = t->frame, .stop_rsp = UINT64_MAX};
+    return platform_stack_pointer() < platform_fiber_floor(sched_current->fiber);
+}
 
+bool
+run_until_returned(struct fault_record *fault)
+{
+    struct run_frame f = {.outer = sched_current->frame, .stop_rsp = UINT64_MAX};
+    uint64_t host_frame = platform_frame();
+    struct task *t;
+    int how;
+
+    /* Exceptions in the handler, whose state is known, come here, not to the fiber's base: that would lose the code
+     * above. */
+    how = platform_mark(&fault->base);
+    if (how)
+        platform_set_frame(host_frame);
+    if (how == JUMP_FAULT) {
+        x86_apply_mxcsr();
+        fault_deliver();
+    }
+    t = sched_current;
     t->frame = &f;
-    do {
+    if (signal_work(t))
+        signal_deliver(-1);
+    while (t->fault == fault && fault->frame != 0 && !stack_exhausted() && !(stack_half_full() && fault_is_left(fault))) {
         run_step();
         if (signal_work(t))
             signal_deliver(-1);
-    } while (!fault_is_over(fault) && !stack_low() && !(stack_half_full() && fault_is_left(fault)));
+    }
     t->frame = f.outer;
-    return fault_is_over(fault);
+    return t->fault == fault && fault->frame == 0;
 }
 
 /* --- edges --- */

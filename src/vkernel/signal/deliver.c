@@ -17,7 +17,7 @@ enum {
     UC_SIGCONTEXT_SS = 2,
     UC_STRICT_RESTORE_SS = 4,
     SYSCALL_LENGTH = 2,
-    REGISTERS_UNKNOWN = 0x696e676f, /* in a reserved word of a fault's frame: handlers can not change them */
+    REGISTERS_UNKNOWN = 0x696e676f, /* in a reserved word of a frame over an unknown state (proc/faults.c) */
     SA_RESTORER_FLAG = 0x04000000,
     RFLAGS_TF = 0x100,
 };
@@ -114,19 +114,45 @@ on_altstack(const struct task *t, uint64_t sp)
            sp - t->altstack_sp <= t->altstack_size;
 }
 
+/* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word and
+ * MXCSR are known. */
+static void
+forget_registers(struct guest_sigframe *frame, struct fxsave_area *fx)
+{
+    struct guest_sigcontext *mc = &frame->mc;
+    uint64_t *const gpr[16] = {&mc->rax, &mc->rcx, &mc->rdx, &mc->rbx, &mc->rsp, &mc->rbp, &mc->rsi, &mc->rdi,
+                               &mc->r8, &mc->r9, &mc->r10, &mc->r11, &mc->r12, &mc->r13, &mc->r14, &mc->r15};
+
+    for (unsigned i = 0; i < 16; i++)
+        *gpr[i] = x86_this_cpu()->gpr[i] = fault_unknown_register(i);
+    mc->rip = fault_unknown_register(16);
+    mc->reserved[0] = REGISTERS_UNKNOWN;
+    memset(fx->st, 0xff, sizeof fx->st);
+    memset(fx->xmm, 0xff, sizeof fx->xmm);
+}
+
+/* Where the stack ends, for an alternate one or a frame. */
+static uint64_t
+stack_end(const struct fault_record *unknown)
+{
+    return unknown ? unknown->stack : x86_this_cpu()->gpr[X86_RSP];
+}
+
 static bool
 setup_frame(struct task *t, int sig, const struct signal_action *act, const siginfo_t *info, uint64_t mask)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame = {0};
     struct fxsave_area fx;
-    uint64_t sp = cpu->gpr[X86_RSP] - RED_ZONE, fx_at;
+    struct fault_record *unknown = fault_unknown(t);
+    uint64_t rsp = stack_end(unknown), fx_at;
+    uint64_t sp = rsp - RED_ZONE - (unknown ? X86_STACK_LAG + 8 : 0);
 
-    if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, cpu->gpr[X86_RSP]))
+    if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, rsp))
         sp = t->altstack_sp + t->altstack_size;
     fx_at = (sp - FXSAVE_SIZE) & ~63ull;
     sp = ((fx_at - sizeof frame) & ~15ull) - 8;
-    if (on_altstack(t, cpu->gpr[X86_RSP]) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
+    if (on_altstack(t, rsp) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
         return false;
 
     x86_collect_mxcsr();
@@ -149,13 +175,13 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     };
     frame.sigmask = mask;
     memcpy(frame.info, info, sizeof frame.info);
-    if (t->fault && t->fault->frame == 0) {
-        t->fault->frame = sp;
-        frame.mc.reserved[0] = REGISTERS_UNKNOWN;
-    }
+    if (unknown)
+        forget_registers(&frame, &fx);
     if (copy_to_guest(fx_at, &fx, sizeof fx) < 0 || copy_to_guest(sp, &frame, sizeof frame) < 0)
         return false;
 
+    if (unknown)
+        unknown->frame = sp;
     if (t->altstack_flags & (int)0x80000000u) { /* SS_AUTODISARM */
         t->altstack_size = 0;
         t->altstack_sp = 0;
@@ -164,7 +190,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     cpu->gpr[X86_RSP] = sp;
     cpu->gpr[X86_RDI] = (uint64_t)sig;
     cpu->gpr[X86_RSI] = sp + offsetof(struct guest_sigframe, info);
-    cpu->gpr[X86_RDX] = sp + offsetof(struct guest_sigframe, uc_flags);
+    cpu->gpr[X86_RDX] = unknown ? FAULT_UNKNOWN_CONTEXT : sp + offsetof(struct guest_sigframe, uc_flags);
     cpu->gpr[X86_RAX] = 0;
     cpu->rip = act->handler;
     cpu->flag[X86_FLAG_DF] = 0;
@@ -173,20 +199,17 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     return true;
 }
 
-/* From the handler of a fault whose registers were made up: only to the very same. */
+/* From a frame over an unknown state: to the very same. */
 static void
-return_to_fault(struct task *t, const struct guest_sigframe *frame, uint64_t at)
+return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at)
 {
-    struct fault_record *fault = t->fault;
-    const struct guest_sigcontext *mc = &frame->mc;
-    const uint64_t gpr[16] = {mc->rax, mc->rcx, mc->rdx, mc->rbx, mc->rsp, mc->rbp, mc->rsi, mc->rdi,
-                              mc->r8, mc->r9, mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15};
+    const uint64_t registers[17] = {mc->rax, mc->rcx, mc->rdx, mc->rbx, mc->rsp, mc->rbp, mc->rsi, mc->rdi, mc->r8,
+                                    mc->r9, mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15, mc->rip};
 
-    while (fault && fault->frame != at)
-        fault = fault->outer;
-    if (!fault || fault != t->fault || mc->rip != fault->rip || memcmp(gpr, fault->gpr, sizeof gpr) != 0)
-        fault_refuse_change(fault);
-    fault->returned = true;
+    for (unsigned i = 0; i < 17; i++)
+        if (registers[i] != fault_unknown_register(i))
+            fault_refuse("changed registers");
+    fault_returned(t, at);
 }
 
 int64_t
@@ -200,7 +223,7 @@ sys_rt_sigreturn(const uint64_t a[6])
     if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
         goto bad;
     if (frame.mc.reserved[0] == REGISTERS_UNKNOWN)
-        return_to_fault(t, &frame, cpu->gpr[X86_RSP] - 8);
+        return_to_unknown(t, &frame.mc, cpu->gpr[X86_RSP] - 8);
     if (frame.mc.fpstate) {
         if (copy_from_guest(&fx, frame.mc.fpstate, sizeof fx) < 0)
             goto bad;
@@ -228,7 +251,7 @@ sys_rt_sigreturn(const uint64_t a[6])
     x86_cpu_set_rflags(cpu, frame.mc.rflags);
     x86_apply_mxcsr();
     /* restore_altstack: errors are ignored, as Linux does. */
-    if (!on_altstack(t, cpu->gpr[X86_RSP])) {
+    if (!on_altstack(t, stack_end(fault_unknown(t)))) {
         t->altstack_sp = frame.ss_flags & SS_DISABLE ? 0 : frame.ss_sp;
         t->altstack_size = frame.ss_flags & SS_DISABLE ? 0 : frame.ss_size;
         t->altstack_flags = frame.ss_flags & (int)0x80000000u;
