@@ -479,7 +479,8 @@ first_task(void)
     x86_cpu_reset(&t->cpu);
     list_append(&p->threads, &t->thread_link);
     list_append(&process_list, &p->all);
-    list_append(&task_list, &t->all_tasks);
+    process_number(p);
+    task_number(t, p->pid);
     return t;
 }
 

@@ -330,11 +330,12 @@ do_clone(const struct clone_args_kernel *c)
     if (!thread) {
         p->leader = t;
         list_append(&process_list, &p->all);
+        process_number(p);
         list_append(&p->parent->children, &p->sibling);
     }
     list_append(&p->threads, &t->thread_link);
     p->thread_count++;
-    list_append(&task_list, &t->all_tasks);
+    task_number(t, tid);
     sched_add(t);
     if (vfork) {
         while (!vfork->done)

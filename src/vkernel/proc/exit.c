@@ -70,6 +70,7 @@ notify_parent(struct process *p)
     wait_queue_wake(&parent->wait_child);
     if (discard) {
         list_remove(&p->all);
+        process_unnumber(p);
         list_remove(&p->sibling);
         p->reaped = true; /* freed with its last thread */
         p->parent = NULL;
@@ -88,8 +89,8 @@ new_parent(struct process *p)
 static bool
 has_stopped(int pgid)
 {
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->pgid == pgid && p->stopped)
+    for (struct process *p = group_next(pgid, NULL); p; p = group_next(pgid, p))
+        if (p->stopped)
             return true;
     return false;
 }
@@ -167,7 +168,7 @@ task_exit(int status)
         process_exit(p);
     }
     cpu_timers_end(&t->cpu_timers);
-    list_remove(&t->all_tasks);
+    task_unnumber(t);
     sched_exit();
 }
 
@@ -225,7 +226,7 @@ kill_other_threads(void)
     p->exec_by = NULL;
     if (p->group_exit || self->kill_me)
         return false;
-    self->tid = p->pid;
+    task_number(self, p->pid);
     p->leader = self;
     task_uncharge(self); /* it is the first now, for which the process is counted */
     return true;
@@ -323,8 +324,20 @@ wait_for_child(struct wait_request *w)
         bool any = false;
         int r;
 
+        if (w->kind == WANT_PID) {
+            struct process *child = process_find(w->id);
+
+            if (!child || child->parent != self || !matches(child, w))
+                return -ECHILD;
+            if (take_child(child, w))
+                return 1;
+            any = true;
+        }
         LIST_EACH_SAFE(l, &self->children) {
             struct process *child = list_entry(l, struct process, sibling);
+
+            if (w->kind == WANT_PID)
+                break;
 
             if (!matches(child, w))
                 continue;

@@ -104,12 +104,12 @@ sys_setpgid(const uint64_t a[6])
     if (p->sid == p->pid)
         return -EPERM;
     if (pgid != p->pid) {
-        for (struct process *q = process_next(NULL); q; q = process_next(q))
-            exists |= q->pgid == pgid && q->sid == self->sid;
+        for (struct process *q = group_next(pgid, NULL); q && !exists; q = group_next(pgid, q))
+            exists = q->sid == self->sid;
         if (!exists)
             return -EPERM;
     }
-    p->pgid = pgid;
+    process_set_group(p, pgid, p->sid);
     return 0;
 }
 
@@ -118,10 +118,9 @@ sys_setsid(const uint64_t a[6])
 {
     struct process *p = current_process();
 
-    for (struct process *q = process_next(NULL); q; q = process_next(q))
-        if (q->pgid == p->pid)
-            return -EPERM;
-    p->sid = p->pgid = p->pid;
+    if (group_next(p->pid, NULL))
+        return -EPERM;
+    process_set_group(p, p->pid, p->pid);
     p->ctty = NULL;
     return p->pid;
 }

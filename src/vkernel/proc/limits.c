@@ -345,10 +345,10 @@ next_of(struct process *after, int which, int who)
         t = who ? task_find(who) : sched_current;
         return after || !t ? NULL : t->process;
     case PRIO_PGRP:
+        return group_next(who ? who : self->pgid, after);
     case PRIO_USER:
         for (struct process *p = process_next(after); p; p = process_next(p))
-            if (!p->zombie && (which == PRIO_PGRP ? p->pgid == (who ? who : self->pgid)
-                                                  : p->creds.uid == (who ? (uint32_t)who : self->creds.uid)))
+            if (!p->zombie && p->creds.uid == (who ? (uint32_t)who : self->creds.uid))
                 return p;
         return NULL;
     default:

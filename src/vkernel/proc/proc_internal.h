@@ -81,11 +81,19 @@ struct task *task_new(struct process *p);
 void task_free(struct task *t);
 void task_charge(struct task *t); /* a thread beyond the first is counted */
 void task_uncharge(struct task *t);
-extern struct list task_list, process_list;
+extern struct list process_list;
 void proc_host_signal(int sig);
 enum { PROC_PID_MAX = 4194304 };
 int64_t proc_allocate_id(void);
 int64_t proc_take_id(int id); /* this one; -EEXIST */
+
+/* --- numbers.c: found by number from here on, until unnumbered --- */
+bool number_used(int number); /* by a task, a process, a group or a session */
+void process_number(struct process *p);
+void process_unnumber(struct process *p);
+void process_set_group(struct process *p, int pgid, int sid);
+void task_number(struct task *t, int tid);
+void task_unnumber(struct task *t);
 
 /* --- process.c, for users.h --- */
 int process_set_user(struct process *p, uint32_t uid);     /* moves what is charged for p; -EAGAIN */

@@ -15,22 +15,10 @@
 enum { CAP_SYS_ADMIN_BIT = 21, CAP_SYS_RESOURCE_BIT = 24 };
 enum { PID_WRAP = 300, MAX_TASKS = 32768 };
 
-struct list process_list = {&process_list, &process_list}, task_list = {&task_list, &task_list};
+struct list process_list = {&process_list, &process_list};
 struct process *init_process;
 static int last_id;
 static unsigned task_count; /* tasks, and processes that nobody has waited for */
-
-struct process *
-process_find(int pid)
-{
-    LIST_EACH(l, &process_list) {
-        struct process *p = list_entry(l, struct process, all);
-
-        if (p->pid == pid)
-            return p;
-    }
-    return NULL;
-}
 
 struct process *
 process_next(struct process *after)
@@ -40,29 +28,6 @@ process_next(struct process *after)
     return l == &process_list ? NULL : list_entry(l, struct process, all);
 }
 
-struct task *
-task_find(int tid)
-{
-    LIST_EACH(l, &task_list) {
-        struct task *t = list_entry(l, struct task, all_tasks);
-
-        if (t->tid == tid)
-            return t;
-    }
-    return NULL;
-}
-
-static bool
-id_used(int id)
-{
-    if (task_find(id))
-        return true;
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->pid == id || p->pgid == id || p->sid == id)
-            return true;
-    return false;
-}
-
 int64_t
 proc_allocate_id(void)
 {
@@ -70,7 +35,7 @@ proc_allocate_id(void)
         return -EAGAIN;
     do
         last_id = last_id + 1 >= PROC_PID_MAX ? PID_WRAP : last_id + 1;
-    while (last_id >= PID_WRAP && id_used(last_id));
+    while (last_id >= PID_WRAP && number_used(last_id));
     return last_id;
 }
 
@@ -79,7 +44,7 @@ proc_take_id(int id)
 {
     if (task_count > MAX_TASKS)
         return -EAGAIN;
-    return id_used(id) ? -EEXIST : id;
+    return number_used(id) ? -EEXIST : id;
 }
 
 int
@@ -120,6 +85,9 @@ process_new(struct process *parent)
     list_init(&p->sibling);
     list_init(&p->threads);
     list_init(&p->all);
+    list_init(&p->number_link);
+    list_init(&p->group_link);
+    list_init(&p->session_link);
     list_init(&p->pending);
     list_init(&p->posix_timers);
     list_init(&p->cpu_timers);
@@ -171,6 +139,7 @@ void
 process_free(struct process *p)
 {
     list_remove(&p->all);
+    process_unnumber(p);
     list_remove(&p->sibling);
     /* A pidfd's watchers know the process by its number, and outlive it. */
     wait_queue_fini(&p->pidfd_queue);
@@ -201,7 +170,7 @@ task_new(struct process *p)
     t->process = p;
     t->state = TASK_SLEEPING;
     list_init(&t->thread_link);
-    list_init(&t->all_tasks);
+    list_init(&t->number_link);
     list_init(&t->run_link);
     list_init(&t->cpu_timers);
     t->cpu_next = UINT64_MAX;
@@ -243,7 +212,7 @@ task_free(struct task *t)
     wait_queue_fini(&t->sleep_queue);
     signal_flush(&t->pending, &t->pending_set);
     cpu_timers_end(&t->cpu_timers);
-    list_remove(&t->all_tasks);
+    task_unnumber(t);
     task_uncharge(t);
     free(t);
     if (p->reaped && p->thread_count == 0)

@@ -36,6 +36,7 @@ struct process {
     struct list children, sibling;
     struct list threads;      /* struct task.thread_link */
     struct list all;          /* every process, by age */
+    struct list number_link, group_link, session_link; /* numbers.c */
     struct mm *mm;            /* shared between vfork parent and child */
     struct fdtable *files;    /* CLONE_FILES shares */
     struct fs_context *fs;    /* CLONE_FS shares */
@@ -98,7 +99,7 @@ struct task {
     struct x86_cpu cpu;       /* saved while it does not run */
 
     /* --- of proc/, sched/ and signal/ only --- */
-    struct list all_tasks;       /* every task */
+    struct list number_link;     /* numbers.c */
     struct list run_link;        /* in the run queue */
     enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
     bool queued, killable_only, preempted;
@@ -143,6 +144,7 @@ void fault_note_copy(uint64_t address);
 struct process *process_find(int pid);
 struct task *task_find(int tid);
 struct process *process_next(struct process *after); /* NULL: the first; for /proc */
+struct process *group_next(int pgid, struct process *after); /* the members of a group; NULL: the first */
 
 /* --- signals, for ttys, pipes, timers: signal/ --- */
 int signal_send_process(struct process *p, int sig);             /* kernel-generated */

@@ -286,8 +286,8 @@ signal_ignored_current(int sig)
 bool
 group_is_orphaned(int pgid)
 {
-    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-        if (p->pgid != pgid || p->zombie || !p->parent)
+    for (struct process *p = group_next(pgid, NULL); p; p = group_next(pgid, p)) {
+        if (p->zombie || !p->parent)
             continue;
         if (p->parent->pgid != pgid && p->parent->sid == p->sid)
             return false;
@@ -453,8 +453,8 @@ signal_send_group(int pgid, int sig)
 {
     int found = -ESRCH;
 
-    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-        if (p->pgid != pgid || p->zombie)
+    for (struct process *p = group_next(pgid, NULL); p; p = group_next(pgid, p)) {
+        if (p->zombie)
             continue;
         found = 0;
         signal_send_process(p, sig);

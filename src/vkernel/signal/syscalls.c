@@ -196,7 +196,7 @@ kill_one(struct process *p, const siginfo_t *info)
 static int
 kill_all(int pid, int sig)
 {
-    int found = 0, denied = 0;
+    int found = 0, denied = 0, group;
     siginfo_t info = user_info(sig, SI_USER);
 
     if (sig < 0 || sig > SIGNALS)
@@ -213,10 +213,10 @@ kill_all(int pid, int sig)
     }
     if (pid == INT32_MIN)
         return -ESRCH;
-    for (struct process *p = process_next(NULL), *next; p; p = next) {
-        next = process_next(p);
-        if (pid == -1 ? p->pid == 1 || p == current_process()
-                      : p->pgid != (pid == 0 ? current_process()->pgid : -pid))
+    group = pid == 0 ? current_process()->pgid : -pid;
+    for (struct process *p = pid == -1 ? process_next(NULL) : group_next(group, NULL), *next; p; p = next) {
+        next = pid == -1 ? process_next(p) : group_next(group, p);
+        if (pid == -1 && (p->pid == 1 || p == current_process()))
             continue;
         found++;
         denied += kill_one(p, &info) < 0;
