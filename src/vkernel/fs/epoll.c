@@ -251,11 +251,17 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
 static struct epoll_item *
 item_find(struct epoll *ep, struct file *f, int fd)
 {
-    LIST_EACH(p, &f->epoll_links) {
-        struct epoll_item *it = list_entry(p, struct epoll_item, of_file);
+    struct list *p = f->epoll_links.next, *q = ep->items.next;
 
-        if (it->epoll == ep && it->fd == fd)
-            return it;
+    /* The item is on both lists; either may be very long. */
+    for (; p != &f->epoll_links && q != &ep->items; p = p->next, q = q->next) {
+        struct epoll_item *of_file = list_entry(p, struct epoll_item, of_file);
+        struct epoll_item *of_epoll = list_entry(q, struct epoll_item, of_epoll);
+
+        if (of_file->epoll == ep && of_file->fd == fd)
+            return of_file;
+        if (of_epoll->file == f && of_epoll->fd == fd)
+            return of_epoll;
     }
     return NULL;
 }

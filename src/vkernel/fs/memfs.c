@@ -11,7 +11,7 @@
 
 enum {
     INODES_MAX = 1 << 22,  /* made in memory, of all memory file systems */
-    EXTENTS_MAX = 1 << 15, /* that one stat looks at */
+    EXTENTS_MAX = 1 << 12, /* that one stat looks at */
 };
 
 static unsigned inode_count;

@@ -407,12 +407,17 @@ fd_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
     return 0;
 }
 
-static int
-fd_next(const struct pseudo_key *dir, int from)
+static unsigned
+fd_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
 {
     struct process *p = of(dir);
+    unsigned count = 0;
 
-    return p && !p->zombie ? fdtable_next(p->files, from) : -1;
+    if (!p || p->zombie)
+        return 0;
+    for (int fd = fdtable_next(p->files, from); fd >= 0 && count < max; fd = fdtable_next(p->files, fd + 1))
+        out[count++] = fd;
+    return count;
 }
 
 static struct file *
@@ -678,23 +683,25 @@ task_find_entry(const struct pseudo_key *dir, const char *name, struct pseudo_ke
     return 0;
 }
 
-static int
-task_next(const struct pseudo_key *dir, int from)
+static unsigned
+task_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
 {
     struct process *p = of(dir);
-    int best = -1;
+    unsigned count = 0;
 
     if (!p)
-        return -1;
-    if (p->zombie)
-        return from <= p->pid ? p->pid : -1;
+        return 0;
+    if (p->zombie) {
+        out[0] = p->pid;
+        return from <= p->pid;
+    }
     LIST_EACH(l, &p->threads) {
         int tid = list_entry(l, struct task, thread_link)->tid;
 
-        if (tid >= from && (best < 0 || tid < best))
-            best = tid;
+        if (tid >= from)
+            pseudofs_keep_smallest(out, &count, max, tid);
     }
-    return best;
+    return count;
 }
 
 static const struct pseudo fd_entry = {

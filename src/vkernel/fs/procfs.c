@@ -42,15 +42,15 @@ pid_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
     return 0;
 }
 
-static int
-pid_next(const struct pseudo_key *dir, int from)
+static unsigned
+pid_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
 {
-    int best = -1;
+    unsigned count = 0;
 
     for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->pid >= from && (best < 0 || p->pid < best))
-            best = p->pid;
-    return best;
+        if (p->pid >= from)
+            pseudofs_keep_smallest(out, &count, max, p->pid);
+    return count;
 }
 
 static ssize_t

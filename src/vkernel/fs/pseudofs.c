@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "platform/hostfs.h"
+
 enum { DYNAMIC_BASE = 4096 }; /* getdents offsets: 0 ".", 1 "..", 2.. tables, then made-up names */
 
 struct node {
@@ -64,8 +66,12 @@ text_printf(struct text *t, const char *format, ...)
 static uint64_t
 node_number(const struct pseudo *e, const struct pseudo_key *k)
 {
-    uint64_t h = (uint64_t)(uintptr_t)e * 0x9e3779b97f4a7c15ull;
+    static uint64_t secret; /* guests see inode numbers, and must not learn where our tables are */
+    uint64_t h;
 
+    while (!secret)
+        host_random(&secret, sizeof secret);
+    h = ((uint64_t)(uintptr_t)e ^ secret) * 0x9e3779b97f4a7c15ull;
     h ^= (uint64_t)(unsigned)k->pid * 0xc2b2ae3d27d4eb4full;
     h ^= (uint64_t)(unsigned)k->tid * 0x165667b19e3779f9ull;
     h ^= (uint64_t)(unsigned)k->number * 0x27d4eb2f165667c5ull;
@@ -289,9 +295,29 @@ put_record(uint8_t *buf, size_t size, uint64_t ino, uint64_t next, uint32_t mode
     return need;
 }
 
+void
+pseudofs_keep_smallest(int *out, unsigned *count, unsigned max, int number)
+{
+    unsigned at;
+
+    if (*count == max && number >= out[max - 1])
+        return;
+    if (*count < max)
+        ++*count;
+    for (at = *count - 1; at > 0 && out[at - 1] > number; at--)
+        out[at] = out[at - 1];
+    out[at] = number;
+}
+
+/* Made-up numbers that come next: asked for many at once, as each question can go through all processes. */
+struct batch {
+    unsigned count, at;
+    int numbers[256];
+};
+
 /* The entry at a position: its name, type and number; *at moves to it. False at the end. */
 static bool
-dir_entry(const struct node *n, uint64_t *at, char name[VFS_NAME_MAX + 1], uint64_t *ino, uint32_t *mode)
+dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAME_MAX + 1], uint64_t *ino, uint32_t *mode)
 {
     struct pseudo_key key = n->key;
 
@@ -310,18 +336,24 @@ dir_entry(const struct node *n, uint64_t *at, char name[VFS_NAME_MAX + 1], uint6
         }
         *at = DYNAMIC_BASE;
     }
-    if (n->entry->next) {
-        int number = n->entry->next(&n->key, (int)(*at - DYNAMIC_BASE));
+    while (n->entry->next) {
+        int number;
 
-        if (number >= 0) {
-            *at = (uint64_t)DYNAMIC_BASE + (uint64_t)number;
-            snprintf(name, VFS_NAME_MAX + 1, "%d", number);
-            if (n->entry->find(&n->key, name, &key) == 0) {
-                *ino = node_number(n->entry->dynamic, &key);
-                *mode = n->entry->dynamic->mode;
-                return true;
-            }
+        if (b->at == b->count) {
+            b->at = 0;
+            b->count = n->entry->next(&n->key, (int)(*at - DYNAMIC_BASE), b->numbers, sizeof b->numbers / sizeof b->numbers[0]);
+            if (b->count == 0)
+                break;
         }
+        number = b->numbers[b->at++];
+        *at = (uint64_t)DYNAMIC_BASE + (uint64_t)number;
+        snprintf(name, VFS_NAME_MAX + 1, "%d", number);
+        if (n->entry->find(&n->key, name, &key) == 0) {
+            *ino = node_number(n->entry->dynamic, &key);
+            *mode = n->entry->dynamic->mode;
+            return true;
+        }
+        ++*at;
     }
     return false;
 }
@@ -331,6 +363,7 @@ pseudo_getdents(struct file *f, void *buf, size_t size)
 {
     const struct node *n = f->inode->data;
     char name[VFS_NAME_MAX + 1];
+    struct batch batch = {0};
     size_t done = 0;
 
     for (;;) {
@@ -340,7 +373,7 @@ pseudo_getdents(struct file *f, void *buf, size_t size)
 
         if (at < 2)
             strcpy(name, at == 0 ? "." : "..");
-        else if (!dir_entry(n, &at, name, &ino, &mode))
+        else if (!dir_entry(n, &batch, &at, name, &ino, &mode))
             return (ssize_t)done;
         put = put_record((uint8_t *)buf + done, size - done, ino, at + 1, mode, name);
         if (!put)

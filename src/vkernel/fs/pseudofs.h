@@ -30,14 +30,16 @@ struct pseudo {
     const struct pseudo *children;
     const struct pseudo *dynamic; /* what a made-up name is */
     int (*find)(const struct pseudo_key *dir, const char *name, struct pseudo_key *out); /* 0 or -ENOENT */
-    /* The first made-up name with number >= from, or -1. */
-    int (*next)(const struct pseudo_key *dir, int from);
+    /* The first made-up names with number >= from, rising: how many were put to out, at most max; 0 at the end. */
+    unsigned (*next)(const struct pseudo_key *dir, int from, int *out, unsigned max);
     /* links */
     ssize_t (*readlink)(const struct pseudo_key *key, char *buf, size_t size);
     int (*follow)(const struct pseudo_key *key, struct dentry **out); /* NULL: by its text */
     const char *text; /* a file that never changes */
 };
 
+/* For `next` over what has no order: keeps the max smallest numbers of those it is called with, sorted. */
+void pseudofs_keep_smallest(int *out, unsigned *count, unsigned max, int number);
 struct superblock *pseudofs_new(const char *type, uint64_t magic, const struct pseudo *root);
 /* What an open directory of this entry is about; NULL for other files. */
 const struct pseudo_key *pseudofs_directory(const struct file *f, const struct pseudo *entry);
