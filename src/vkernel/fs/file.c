@@ -60,10 +60,10 @@ file_release(struct file *f)
         locks_release_file(f);
     if (f->ops->release)
         f->ops->release(f);
-    if (f->dentry && !(f->flags & O_PATH)) {
+    if (f->opened) {
         bool wrote = file_can_write(f);
 
-        if (wrote && f->inode && f->inode->write_opens > 0)
+        if (wrote)
             f->inode->write_opens--;
         inotify_dentry(f->dentry, wrote ? 0x8 : 0x10); /* IN_CLOSE_WRITE, IN_CLOSE_NOWRITE */
     }

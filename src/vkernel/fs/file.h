@@ -63,6 +63,7 @@ struct file {
     uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
     int owner;       /* F_SETOWN */
+    bool opened;     /* by name, for reading or writing: counted in write_opens when it may write, and told to inotify at its end */
 };
 
 struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENFILE */
@@ -86,6 +87,13 @@ struct fdtable *fdtable_new(void);
 struct fdtable *fdtable_clone(struct fdtable *t);  /* fork */
 struct fdtable *fdtable_get(struct fdtable *t);    /* CLONE_FILES */
 void fdtable_put(struct fdtable *t);
+/* A variable that puts its table where its scope ends. */
+#define FDTABLE_REF __attribute__((cleanup(fdtable_ref_end)))
+static inline void
+fdtable_ref_end(struct fdtable **t)
+{
+    fdtable_put(*t);
+}
 void fdtable_close_on_exec(struct fdtable *t);
 /* Of the current process, with a reference: another thread may close the descriptor while the caller sleeps. NULL: EBADF. */
 struct file *fd_get(int fd) __attribute__((warn_unused_result));

@@ -62,6 +62,7 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
     if (!i)
         return NULL;
     refcount_init(&i->refs);
+    i->number = mm_object_number();
     i->ops = ops ? ops : &inode_no_ops;
     i->sb = sb;
     i->ino = sb->next_ino++;

@@ -348,12 +348,21 @@ lock_of_others(struct inode *i, struct flock *l, uint64_t start, uint64_t end)
     return r;
 }
 
+static bool
+still_open(struct fdtable *table, int fd, const struct file *f)
+{
+    FILE_REF struct file *now = fdtable_get_file(table, fd);
+
+    return now == f && current_process()->files == table;
+}
+
 int64_t
-fcntl_lock(struct file *f, int cmd, guest_addr arg)
+fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
     enum lock_kind kind = ofd ? LOCK_OFD : LOCK_POSIX;
-    const void *owner = ofd ? (const void *)f : (const void *)current_process()->files;
+    FDTABLE_REF struct fdtable *table = fdtable_get(current_process()->files);
+    const void *owner = ofd ? (const void *)f : (const void *)table;
     struct flock l;
     uint64_t start, end;
     int r;
@@ -405,5 +414,14 @@ fcntl_lock(struct file *f, int cmd, guest_addr arg)
     default:
         return -EINVAL;
     }
-    return lock_set(f, kind, owner, l.l_type == F_WRLCK, start, end, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+    r = lock_set(f, kind, owner, l.l_type == F_WRLCK, start, end, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+    if (r == 0 && !ofd && !still_open(table, fd, f)) {
+        /* Another thread closed the descriptor while this one slept: nobody would ever give the lock back. */
+        if (lock_cut(f->inode, kind, owner, start, end) < 0)
+            release_owner(f->inode, owner);
+        unlock_outside(f->inode, start, end);
+        wait_queue_wake(&lock_queue);
+        r = -EBADF;
+    }
+    return r;
 }

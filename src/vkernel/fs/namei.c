@@ -623,6 +623,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
             return r;
         }
         f->flags &= ~O_NOCTTY;
+        f->opened = true;
         if (file_can_write(f))
             d->inode->write_opens++;
     } else {

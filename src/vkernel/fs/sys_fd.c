@@ -243,7 +243,7 @@ sys_fcntl(const uint64_t a[6])
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return fcntl_lock(f, cmd, a[2]);
+        return fcntl_lock(f, fd, cmd, a[2]);
     case F_SETOWN:
         f->owner = (int)a[2];
         return 0;
@@ -359,6 +359,7 @@ sys_memfd_create(const uint64_t a[6])
     if (!f)
         return -ENOMEM;
     i->write_opens++;
+    f->opened = true;
     fd = fd_install(f, 0, (a[1] & MFD_CLOEXEC) ? O_CLOEXEC : 0);
     if (fd < 0)
         file_put(f);

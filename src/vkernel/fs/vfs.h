@@ -78,6 +78,7 @@ struct file_lock;
 
 struct inode {
     struct refcount refs;
+    uint64_t number; /* in futex keys */
     const struct inode_ops *ops;
     struct superblock *sb;
     uint64_t ino;
@@ -298,7 +299,7 @@ int fdtable_unshare(void);
 /* --- locks.c --- */
 void locks_release_file(struct file *f);                          /* flock and OFD, at the last put */
 void locks_release_posix(struct inode *i, struct fdtable *owner); /* at close */
-int64_t fcntl_lock(struct file *f, int cmd, guest_addr arg);
+int64_t fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg);
 
 /* --- inotify.c --- */
 void inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);

@@ -165,16 +165,14 @@ mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key)
 
     if (address >= GUEST_END)
         return false;
-    *key = (struct futex_key){.object = mm, .offset = address};
+    *key = (struct futex_key){.object = mm->number, .offset = address};
     if (private_hint)
         return true;
     v = mm_find(mm, address);
     if (!v || v->start > address)
         return false;
     if (v->kind == VMA_SHM || (v->kind == VMA_FILE && v->shared)) {
-        extern const void *mm_file_identity(const struct vma *v);
-
-        key->object = v->kind == VMA_SHM ? (const void *)v->shm : mm_file_identity(v);
+        key->object = v->kind == VMA_SHM ? v->shm->number : mm_file_number(v);
         key->offset = v->offset + (address - v->start);
     }
     return true;

@@ -23,6 +23,14 @@ enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 
 static struct list all = {&all, &all}; /* struct mm */
 
+uint64_t
+mm_object_number(void)
+{
+    static uint64_t last;
+
+    return ++last;
+}
+
 struct shm *
 shm_get(struct shm *s)
 {
@@ -47,6 +55,7 @@ shm_new(uint64_t size)
     if (!s)
         return NULL;
     refcount_init(&s->refs);
+    s->number = mm_object_number();
     s->size = size;
     s->fd = platform_memory_object(size);
     if (s->fd < 0) {
@@ -233,6 +242,7 @@ mm_new(void)
     if (!mm)
         return NULL;
     refcount_init(&mm->refs);
+    mm->number = mm_object_number();
     list_init(&mm->code_maps);
     mm->base = platform_reserve(MM_RESERVATION);
     if (!mm->base) {

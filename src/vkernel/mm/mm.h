@@ -61,6 +61,7 @@ struct vma {
 
 struct eval;
 struct mm {
+    uint64_t number;          /* in futex keys */
     struct list link;         /* of all address spaces */
     struct refcount refs;
     uint8_t *base;            /* host address of guest address 0 */
@@ -93,9 +94,10 @@ int64_t mm_find_free(struct mm *mm, uint64_t hint, uint64_t size);
 bool mm_range_free(struct mm *mm, uint64_t start, uint64_t end);
 /* A futex or similar in shared memory: the same key in all processes; false: -EFAULT. */
 struct futex_key {
-    const void *object;
+    uint64_t object; /* a number: who sleeps does not keep the object, and another may lie where it lay */
     uint64_t offset;
 };
+uint64_t mm_object_number(void); /* never one twice, never 0 */
 bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
 /* Copy from another process's memory (/proc/PID/cmdline); returns bytes copied. */
 size_t mm_read(struct mm *mm, void *dst, guest_addr src, size_t size);

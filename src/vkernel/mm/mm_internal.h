@@ -13,6 +13,7 @@ enum { MM_PAGE = 4096 };
 
 struct shm {
     struct refcount refs;
+    uint64_t number; /* in futex keys */
     int fd;
     uint64_t size;
 };
@@ -25,6 +26,7 @@ struct code_map {
 };
 
 struct shm *shm_get(struct shm *s);
+uint64_t mm_file_number(const struct vma *v); /* of its file's inode, in futex keys */
 void shm_put(struct shm *s);
 
 /* What the host may do for these guest permissions: never execute. */

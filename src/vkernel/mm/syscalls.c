@@ -13,11 +13,10 @@
 #include "vkernel/proc/process.h"
 
 /* Two open files of one inode back the same shared memory. */
-const void *mm_file_identity(const struct vma *v);
-const void *
-mm_file_identity(const struct vma *v)
+uint64_t
+mm_file_number(const struct vma *v)
 {
-    return v->file->inode ? (const void *)v->file->inode : (const void *)v->file;
+    return v->file->inode ? v->file->inode->number : 0;
 }
 
 bool

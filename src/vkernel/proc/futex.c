@@ -25,7 +25,7 @@ static struct list buckets[BUCKETS];
 static struct list *
 bucket(const struct futex_key *k)
 {
-    uint64_t h = ((uint64_t)(uintptr_t)k->object >> 6) * 31 + (k->offset >> 2);
+    uint64_t h = k->object * 31 + (k->offset >> 2);
     struct list *b = &buckets[(h ^ h >> 9) % BUCKETS];
 
     if (!b->next)

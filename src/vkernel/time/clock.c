@@ -389,6 +389,8 @@ sys_clock_nanosleep(const uint64_t a[6])
     if (!absolute)
         return sleep_for(ns, a[3]);
     r = clock_read(clock, &now);
+    if (r < 0)
+        return r;
     result = ns <= now ? 0 : sleep_until(clock_monotonic_ns() + (ns - now));
     return result == -ERESTARTSYS ? -ERESTARTNOHAND : result;
 }
