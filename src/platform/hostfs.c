@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -190,11 +191,15 @@ descriptor_name(int fd)
     return n;
 }
 
+static int changes_fd = -1;
+
 void
 host_open_files(bool volumes)
 {
-    if (volumes)
+    if (volumes) {
         descriptors_fd = platform_open_descriptors();
+        changes_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    }
     if (isatty(0) && pipe2(resize_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         resize_pipe[0] = resize_pipe[1] = -1;
 }
@@ -325,6 +330,33 @@ int
 host_fstatfs(int fd, struct statfs *st)
 {
     return NEGATIVE(fstatfs(fd, st));
+}
+
+int
+host_changes_fd(void)
+{
+    return changes_fd;
+}
+
+int
+host_changes_watch(int fd)
+{
+    /* The call takes a path, relative to the current directory: that of the descriptors. */
+    if (changes_fd < 0 || fchdir(descriptors_fd) < 0)
+        return changes_fd < 0 ? -ENOSYS : -errno;
+    return NEGATIVE(inotify_add_watch(changes_fd, descriptor_name(fd).text, IN_ALL_EVENTS | IN_MASK_CREATE));
+}
+
+void
+host_changes_unwatch(int number)
+{
+    inotify_rm_watch(changes_fd, number); /* it may be gone, with its file system */
+}
+
+ssize_t
+host_changes_read(void *buf, size_t size)
+{
+    return NEGATIVE(read(changes_fd, buf, size));
 }
 
 /* --- the terminal --- */

@@ -51,6 +51,12 @@ int host_utimens_fd(int fd, const struct timespec times[2]);
 ssize_t host_getdents(int fd, void *buf, size_t size); /* linux_dirent64 records */
 int host_fstatfs(int fd, struct statfs *st);
 
+/* Changes of files in volumes: one inotify descriptor for all, -1 without volumes. */
+int host_changes_fd(void);
+int host_changes_watch(int fd); /* of a file that is open, O_PATH too: the watch's number, or -errno */
+void host_changes_unwatch(int number);
+ssize_t host_changes_read(void *buf, size_t size); /* struct inotify_event records; -EAGAIN */
+
 /* --- the terminal --- */
 bool host_is_tty(int fd);
 int host_tty_raw(int fd);      /* also restored at exit and on fatal signals */

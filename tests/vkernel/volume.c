@@ -98,6 +98,46 @@ count(int n)
     }
 }
 
+/* Tells all changes of the folder and the file until a file "end" appears in the folder, some of them its own. */
+static void
+watch(char *path)
+{
+    enum { MASK = IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF };
+    _Alignas(struct inotify_event) char buffer[4096];
+    char folder[4096];
+    int in = inotify_init(), whole, one, made;
+    struct pollfd p = {.fd = in, .events = POLLIN};
+
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = '\0';
+    whole = inotify_add_watch(in, folder, MASK);
+    one = inotify_add_watch(in, path, MASK);
+    if (write(fd, "own", 3) != 3)
+        exit(1);
+    strcat(folder, "/made");
+    made = open(folder, O_CREAT | O_WRONLY, 0600);
+    close(made);
+    chmod(folder, 0640);
+    unlink(folder);
+    printf("watching %d %d\n", whole, one);
+    fflush(stdout);
+    for (;;) {
+        ssize_t n;
+
+        if (poll(&p, 1, 20000) != 1)
+            return;
+        n = read(in, buffer, sizeof buffer);
+        for (ssize_t at = 0; at < n;) {
+            struct inotify_event *e = (void *)(buffer + at);
+
+            printf("%s %x %s\n", e->wd == whole ? "folder" : "file", e->mask, e->len ? e->name : "");
+            if (e->len && strcmp(e->name, "end") == 0)
+                return;
+            at += (ssize_t)(sizeof *e + e->len);
+        }
+    }
+}
+
 static void
 limit(void)
 {
@@ -127,6 +167,8 @@ main(int argc, char **argv)
         hold(argv[3]);
     if (strcmp(argv[1], "count") == 0)
         count(atoi(argv[3]));
+    if (strcmp(argv[1], "watch") == 0)
+        watch(argv[2]);
     if (strcmp(argv[1], "limit") == 0)
         limit();
     return 0;

@@ -67,6 +67,28 @@ def pair(holder, other):
     end(p)
 
 
+def changed(side, folder):
+    p = side.start('watch')
+    said = p.stdout.readline()
+    with open(folder + '/file', 'a') as f:
+        f.write('appended by the host')
+    with open(folder + '/z1', 'w'):
+        pass
+    os.rename(folder + '/z1', folder + '/z2')
+    os.chmod(folder + '/z2', 0o600)
+    os.unlink(folder + '/z2')
+    os.mkdir(folder + '/z3')
+    os.rmdir(folder + '/z3')
+    os.unlink(folder + '/file')
+    with open(folder + '/end', 'w'):
+        pass
+    said += p.communicate(timeout=100)[0]
+    os.unlink(folder + '/end')
+    with open(folder + '/file', 'w'):
+        pass
+    return said
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         root, folder, image, native = (os.path.join(work, name) for name in ('root', 'volume', 'image', 'root/bin/volume'))
@@ -88,6 +110,10 @@ def main():
             p.communicate(timeout=100)
         with open(folder + '/file') as f:
             check('four count under a lock', f.read(), '400\n')
+        changes = [changed(side, folder) for side in (host, guests[0])]
+        check('changes by the host are told', changes[1], changes[0])
+        check('they are', [line for line in changes[0].split('\n') if 'z' in line],
+              ['folder 100 z1', 'folder 40 z1', 'folder 80 z2', 'folder 4 z2', 'folder 200 z2', 'folder 40000100 z3', 'folder 40000200 z3'])
         limits = []
         for side in (host, guests[0]):
             os.truncate(folder + '/file', 0)

@@ -5,6 +5,9 @@
  * walk's business. Owners and modes are the host's, shown as they are. */
 #include "platform/hostfs.h"
 
+#include <poll.h>
+#include <sys/inotify.h>
+
 #include "vkernel/fs/vfs.h"
 
 enum { BUCKETS = 256 };
@@ -17,6 +20,9 @@ struct host_node {
     struct list link;
     struct inode *inode;
     int fd; /* O_PATH */
+    struct list watch_link; /* by number */
+    int watch;   /* of the host's inotify; -1 */
+    unsigned opens; /* open files */
     int lock_fd; /* whose open file description owns the guests' record locks; -1: none yet */
     dev_t dev;
     ino_t ino;
@@ -80,7 +86,8 @@ node_for(struct superblock *sb, int fd, struct inode **out)
     }
     n->inode = i;
     n->fd = fd;
-    n->lock_fd = -1;
+    n->lock_fd = n->watch = -1;
+    list_init(&n->watch_link);
     n->dev = st.st_dev;
     n->ino = st.st_ino;
     i->data = n;
@@ -96,6 +103,7 @@ hostfs_evict(struct inode *i)
     struct host_node *n = i->data;
 
     list_remove(&n->link);
+    list_remove(&n->watch_link);
     if (n->lock_fd >= 0)
         host_close(n->lock_fd);
     host_close(n->fd);
@@ -332,6 +340,130 @@ hostfs_file_truncate(struct file *f, uint64_t size)
     return host_ftruncate(open_fd(f), size);
 }
 
+/* --- changes: the host tells of all, ours among them, for inodes that a guest watches (fs/inotify.c) --- */
+
+static struct list watched[BUCKETS]; /* struct host_node, by watch */
+
+static struct list *
+watched_bucket(int number)
+{
+    struct list *l = &watched[(unsigned)number % BUCKETS];
+
+    if (!l->next)
+        list_init(l);
+    return l;
+}
+
+static struct host_node *
+watched_node(int number)
+{
+    LIST_EACH(p, watched_bucket(number)) {
+        struct host_node *n = list_entry(p, struct host_node, watch_link);
+
+        if (n->watch == number)
+            return n;
+    }
+    return NULL;
+}
+
+/* Our O_PATH descriptor keeps a removed file alive, so the host does not tell of its end: it has no name and no guest has it open. */
+static void
+report_end(struct host_node *n)
+{
+    struct stat st;
+
+    if (n->watch >= 0 && n->opens == 0 && !S_ISDIR(n->inode->mode) && host_fstat(n->fd, &st) == 0 && st.st_nlink == 0)
+        inotify_report(n->inode, IN_DELETE_SELF, NULL, 0);
+}
+
+static void
+report_change(const struct inotify_event *e)
+{
+    struct host_node *n = watched_node(e->wd);
+    struct inode *i;
+
+    if (!n)
+        return; /* of a watch that has ended since */
+    i = inode_get(n->inode);
+    if (e->mask & IN_IGNORED) {
+        list_remove(&n->watch_link);
+        n->watch = -1;
+    }
+    inotify_report(i, e->mask & (IN_ALL_EVENTS | IN_ISDIR | IN_IGNORED), e->len ? e->name : NULL, e->cookie);
+    if ((e->mask & IN_ATTRIB) && !e->len)
+        report_end(n);
+    inode_put(i);
+}
+
+static void
+report_overflow(void)
+{
+    for (unsigned b = 0; b < BUCKETS; b++)
+        LIST_EACH_SAFE(p, watched_bucket((int)b))
+            inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
+}
+
+void
+hostfs_collect_changes(void)
+{
+    enum { AT_ONCE = 64 }; /* who makes changes faster than they are read is heard at the next tick */
+    static _Alignas(struct inotify_event) char buffer[8192];
+    static bool collecting;
+
+    if (collecting || host_changes_fd() < 0)
+        return;
+    collecting = true;
+    for (int k = 0; k < AT_ONCE; k++) {
+        ssize_t size = host_changes_read(buffer, sizeof buffer);
+        const struct inotify_event *e;
+
+        if (size <= 0)
+            break;
+        for (ssize_t at = 0; at < size; at += (ssize_t)(sizeof *e + e->len)) {
+            e = (const struct inotify_event *)(const void *)(buffer + at);
+            if (e->mask & IN_Q_OVERFLOW)
+                report_overflow();
+            else
+                report_change(e);
+        }
+    }
+    collecting = false;
+}
+
+static void
+changes_ready(struct host_watch *w)
+{
+    hostfs_collect_changes();
+}
+
+static int
+hostfs_watch(struct inode *i, bool on)
+{
+    static struct host_watch host_watch = {.events = POLLIN, .ready = changes_ready};
+    struct host_node *n = i->data;
+
+    if (!on) {
+        list_remove(&n->watch_link);
+        if (n->watch >= 0)
+            host_changes_unwatch(n->watch);
+        n->watch = -1;
+        return 0;
+    }
+    if (!host_watch.link.next) {
+        host_watch.fd = host_changes_fd();
+        host_watch_add(&host_watch);
+    }
+    n->watch = host_changes_watch(n->fd);
+    if (n->watch < 0) { /* -EEXIST: the same file through another volume has it */
+        int r = n->watch == -EEXIST ? -ENOSPC : n->watch;
+
+        n->watch = -1;
+        return r;
+    }
+    list_append(watched_bucket(n->watch), &n->watch_link);
+    return 0;
+}
+
 /* --- locks: the world outside knows the guests' (fs/locks.c decides among those) --- */
 
 static int
@@ -409,7 +541,15 @@ hostfs_dir_read(struct file *f, const struct iovec *iov, int count, uint64_t *po
 static void
 hostfs_release(struct file *f)
 {
+    struct inode *i = f->inode;
+    struct host_node *n = i->data;
+
     host_close(open_fd(f));
+    n->opens--;
+    if (n->watch >= 0) {
+        hostfs_collect_changes();
+        report_end(n);
+    }
 }
 
 static const struct file_ops hostfs_file_ops = {
@@ -448,6 +588,7 @@ hostfs_open(struct inode *i, struct file *f)
         return fd;
     f->data = (void *)(intptr_t)fd;
     f->ops = dir ? &hostfs_dir_ops : &hostfs_file_ops;
+    ((struct host_node *)i->data)->opens++;
     return 0;
 }
 
@@ -463,6 +604,7 @@ static const struct inode_ops hostfs_inode_ops = {
     .setattr = hostfs_setattr,
     .truncate = hostfs_truncate,
     .lock = hostfs_lock,
+    .watch = hostfs_watch,
     .get_lock = hostfs_get_lock,
     .evict = hostfs_evict,
 };

@@ -74,31 +74,56 @@ watch_free(struct inotify_watch *w)
 
     list_remove(&w->of_instance);
     list_remove(&w->of_inode);
+    if (i->watched_outside && list_empty(&i->watches)) {
+        i->watched_outside = false;
+        i->ops->watch(i, false);
+    }
     user_uncharge(w->user, USER_INOTIFY_WATCHES, 1);
     free(w);
     watch_total--;
     inode_put(i);
 }
 
-void
-inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+static void
+report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
 {
-    if (watch_total == 0 || list_empty(&i->watches))
-        return;
     inode_get(i);
     LIST_EACH_SAFE(p, &i->watches) {
         struct inotify_watch *w = list_entry(p, struct inotify_watch, of_inode);
         struct inotify *n = w->instance;
         int wd = w->wd;
 
+        if (mask & IN_Q_OVERFLOW)
+            queue_event(n, -1, IN_Q_OVERFLOW, 0, NULL);
         if (w->mask & mask & IN_ALL_EVENTS)
             queue_event(n, wd, mask, cookie, name);
-        if ((mask & IN_DELETE_SELF) || ((w->mask & IN_ONESHOT) && (w->mask & mask & IN_ALL_EVENTS))) {
+        if ((mask & (IN_DELETE_SELF | IN_IGNORED)) || ((w->mask & IN_ONESHOT) && (w->mask & mask & IN_ALL_EVENTS))) {
             watch_free(w);
             queue_event(n, wd, IN_IGNORED, 0, NULL);
         }
     }
     inode_put(i);
+}
+
+/* A file that is watched outside has its events from there: only a folder's end, which our own descriptor of it hides
+ * from the host, is told here. */
+void
+inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+{
+    if (watch_total == 0 || list_empty(&i->watches))
+        return;
+    if (i->watched_outside) {
+        hostfs_collect_changes();
+        if (!(mask & IN_DELETE_SELF) || !S_ISDIR(i->mode))
+            return;
+    }
+    report(i, mask, name, cookie);
+}
+
+void
+inotify_report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+{
+    report(i, mask, name, cookie);
 }
 
 void
@@ -126,6 +151,8 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     struct inotify *n = f->data;
     size_t room = iov_total(iov, count), done = 0;
 
+    if (watch_total)
+        hostfs_collect_changes();
     if (list_empty(&n->events))
         return -EAGAIN;
     LIST_EACH_SAFE(p, &n->events) {
@@ -261,6 +288,16 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
     if (!w->user) {
         free(w);
         return -ENOSPC;
+    }
+    if (i->ops->watch && !i->watched_outside) {
+        int r = i->ops->watch(i, true);
+
+        if (r < 0) {
+            user_uncharge(w->user, USER_INOTIFY_WATCHES, 1);
+            free(w);
+            return r;
+        }
+        i->watched_outside = true;
     }
     w->instance = n;
     w->inode = inode_get(i);

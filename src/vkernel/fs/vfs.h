@@ -67,6 +67,8 @@ struct inode_ops {
     int (*lock)(struct inode *inode, int type, uint64_t start, uint64_t end);
     int (*get_lock)(struct inode *inode, struct flock *l);
     int (*tmpfile)(struct dentry *dir, uint32_t mode, struct inode **out);
+    /* Somebody else changes the file, too, and tells of every change, ours among them: inotify_report. -errno */
+    int (*watch)(struct inode *inode, bool on);
     void (*evict)(struct inode *inode); /* last reference gone */
 };
 
@@ -105,6 +107,7 @@ struct inode {
     void *bound_socket;          /* AF_UNIX socket bound to this inode */
     struct list locks;           /* struct file_lock */
     struct list watches;         /* struct inotify_watch */
+    bool watched_outside;        /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
     unsigned write_opens;
 };
@@ -306,6 +309,9 @@ void inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t co
 /* To the inode and, with the name, to its directory. */
 void inotify_dentry(struct dentry *d, uint32_t mask);
 void inotify_inode_gone(struct inode *i);
+/* What inode_ops.watch brings; mask as inotify's, IN_IGNORED ends the watches, IN_Q_OVERFLOW. */
+void inotify_report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);
+void hostfs_collect_changes(void);
 
 /* --- xattr.c --- */
 void xattr_free_all(struct inode *i);
