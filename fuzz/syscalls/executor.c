@@ -53,21 +53,22 @@ call(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
 #define CALL_6(n, a, b, c, d, e, f, ...) \
     call(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), (uint64_t)(e), (uint64_t)(f))
 
+/* The evaluator takes string instructions in one go. */
 void *
 memset(void *to, int value, size_t size)
 {
-    for (volatile uint8_t *p = to; size; size--)
-        *p++ = (uint8_t)value;
+    void *p = to;
+
+    __asm__ volatile("rep stosb" : "+D"(p), "+c"(size) : "a"(value) : "memory");
     return to;
 }
 
 void *
 memcpy(void *to, const void *from, size_t size)
 {
-    volatile uint8_t *p = to;
+    void *p = to;
 
-    for (const uint8_t *q = from; size; size--)
-        *p++ = *q++;
+    __asm__ volatile("rep movsb" : "+D"(p), "+S"(from), "+c"(size)::"memory");
     return to;
 }
 
