@@ -6,6 +6,7 @@
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,7 +387,7 @@ int
 main(int argc, char **argv)
 {
     struct runner r = {.patience_ms = 8000};
-    char log[300], volume[300];
+    char log[300], volume[300], absolute[PATH_MAX];
     int status = 0;
 
     parse(argc, argv);
@@ -400,7 +401,7 @@ main(int argc, char **argv)
     r.log = log;
     snprintf(volume, sizeof volume, "%s/volume-%d", options.found, (int)getpid());
     mkdir(volume, 0755);
-    r.volume = realpath(volume, NULL);
+    r.volume = realpath(volume, absolute);
     if (!r.volume)
         return 2;
     if (!runner_start(&r))

@@ -186,6 +186,8 @@ describe(const struct runner *r, int status, struct outcome *o)
         snprintf(o->signature, sizeof o->signature, "hang: %s", text);
     } else if ((at = strstr(log_text, "fuzz: deadlock"))) {
         snprintf(o->signature, sizeof o->signature, "deadlock");
+    } else if ((at = strstr(log_text, "fuzz: broken"))) {
+        copy_line(o->signature, sizeof o->signature, at);
     } else if ((at = strstr(log_text, "internal fault")) && (at = strstr(at, " at "))) {
         symbolize(r, at + 4, text, sizeof text);
         snprintf(o->signature, sizeof o->signature, "internal fault: %s", text);

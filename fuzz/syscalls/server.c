@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuzz/syscalls/invariants.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
 #include "vkernel/mm/mm.h"
@@ -254,6 +256,18 @@ next_random(void)
     return random_state;
 }
 
+static void
+check_space(int64_t nr)
+{
+    bool maps = nr == SYS_mmap || nr == SYS_mprotect || nr == SYS_mremap || nr == SYS_munmap || nr == SYS_madvise || nr == SYS_ftruncate;
+
+    /* Not while failures are injected: the looking would fail, too. */
+    if (maps)
+        check_mappings();
+    if (maps && !shared->program.fail_after && next_random() % 4 == 0)
+        check_host_pages();
+}
+
 int64_t
 __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6])
 {
@@ -270,6 +284,7 @@ __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6])
             shared->results[nr].bad++;
         if (!shared->plain && next_random() % 4 == 0)
             platform_ticked = 1;
+        check_space(nr);
     }
     return result;
 }
