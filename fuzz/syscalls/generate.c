@@ -837,7 +837,7 @@ generate_lane(struct program *p, unsigned lane, unsigned lanes)
         if (one_in(40))
             generate_loop(p, lane);
     }
-    if (one_in(40))
+    if (one_in(20))
         generate_sigreturn(p, lane);
     if (one_in(60))
         generate_image(p, lane);

@@ -2,7 +2,7 @@
  * findings small.
  *
  *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject PERCENT]
- *                   [--plain] [--table] [--missed FILE] [--pack N] VKERNEL
+ *                   [--plain] [--table] [--missed FILE] [--pack N] [--fail-each] VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>
@@ -18,14 +18,14 @@
 #include "fuzz/syscalls/run.h"
 #include "fuzz/syscalls/table.h"
 
-enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_SECONDS = 10 };
+enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_SECONDS = 10, MAX_FAILURES = 2000 };
 
 static struct {
     unsigned seconds, inject, pack;
     uint64_t calls, seed;
     const char *missed, *corpus, *keep, *found, *vkernel, *one;
     char mode; /* r, p, s: --run, --print, --shrink */
-    bool plain, table;
+    bool plain, table, fail_each;
 } options = {.inject = 15, .seed = 1, .found = "found"};
 
 static struct program *corpus[MAX_CORPUS];
@@ -144,7 +144,7 @@ found(struct runner *r, const struct program *p, const struct outcome *o)
 static void
 run_one(struct runner *r, const struct program *p, bool given)
 {
-    struct outcome o = runner_run(r, p, total_runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1);
+    struct outcome o = runner_run(r, p, options.fail_each || total_runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1);
 
     total_runs++;
     if (o.ended)
@@ -211,6 +211,26 @@ pack(struct runner *r)
     }
     free(edges);
     free(reached);
+}
+
+/* Each program of the corpus again and again, with the first, the second, ... allocation or host call failing. */
+static void
+fail_each(struct runner *r)
+{
+    static struct program p;
+
+    for (unsigned i = 0, programs = corpus_count; i < programs; i++) {
+        uint64_t count;
+
+        p = *corpus[i];
+        p.fail_after = p.fail_every = 0;
+        run_one(r, &p, false);
+        count = r->shared->fallible < MAX_FAILURES ? r->shared->fallible : MAX_FAILURES;
+        for (p.fail_after = 1; p.fail_after <= count; p.fail_after++)
+            run_one(r, &p, false);
+        printf("program %u of %u: %u failures, findings %u\n", i + 1, programs, (unsigned)count, finding_count);
+        fflush(stdout);
+    }
 }
 
 static void
@@ -283,6 +303,10 @@ loop(struct runner *r)
         pack(r);
         return;
     }
+    if (options.fail_each) {
+        fail_each(r);
+        return;
+    }
     for (;;) {
         double t = now();
 
@@ -333,7 +357,7 @@ static _Noreturn void
 usage(void)
 {
     fprintf(stderr, "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
-                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--pack N] [--run|--print|--shrink FILE] VKERNEL\n");
+                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
     exit(2);
 }
 
@@ -349,6 +373,10 @@ parse(int argc, char **argv)
         }
         if (strcmp(a, "--plain") == 0) {
             options.plain = true;
+            continue;
+        }
+        if (strcmp(a, "--fail-each") == 0) {
+            options.fail_each = true;
             continue;
         }
         if (strcmp(a, "--table") == 0) {

@@ -68,6 +68,7 @@ enum { COVERAGE_SIZE = 1 << 16, SERVER_CALL = 511, CONTROL_FD = 198, STATUS_FD =
 struct fuzz_shared {
     uint64_t calls;      /* that returned in this run */
     uint64_t injected;   /* failures */
+    uint64_t fallible;   /* allocations and host calls that could have failed */
     uint32_t deadlock;   /* nothing could ever run again */
     uint32_t check_leaks;
     uint32_t plain;      /* time as it is, no preemption */

@@ -265,8 +265,9 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
 
     memcpy(&r->shared->program, p, sizeof *p);
     memset(r->shared->coverage, 0, sizeof r->shared->coverage);
-    r->shared->calls = r->shared->injected = 0;
+    r->shared->calls = r->shared->injected = r->shared->fallible = 0;
     r->shared->deadlock = 0;
+    check_leaks = check_leaks && !r->no_leaks;
     r->shared->check_leaks = check_leaks;
     if (ftruncate(r->log_fd, 0) != 0 || write(r->control, "", 1) != 1 || !read_status(r, &pid, 30000) || pid <= 0) {
         fprintf(stderr, "fuzz_syscalls: the server is gone\n");
@@ -288,6 +289,11 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
         return o;
     }
     read_log(r);
+    /* Where no process may be traced, leaks cannot be looked for. */
+    if (check_leaks && strstr(log_text, "LeakSanitizer has encountered a fatal error")) {
+        r->no_leaks = true;
+        return o;
+    }
     /* What the build side's allocator says when there is no memory: meant. */
     if (r->shared->injected && strstr(log_text, "out of memory"))
         return o;

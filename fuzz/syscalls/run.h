@@ -17,6 +17,7 @@ struct runner {
     int control, status, log_fd;
     struct fuzz_shared *shared;
     unsigned patience_ms;
+    bool no_leaks; /* LeakSanitizer cannot work here */
 };
 
 struct outcome {

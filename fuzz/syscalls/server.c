@@ -78,7 +78,7 @@ fails(void)
     if (!in_copy || platform_mode != PLATFORM_KERNEL)
         return false;
     p = &shared->program;
-    failing_calls++;
+    shared->fallible = ++failing_calls;
     if (!p->fail_after || failing_calls < p->fail_after)
         return false;
     if (failing_calls != p->fail_after && (!p->fail_every || (failing_calls - p->fail_after) % p->fail_every))
