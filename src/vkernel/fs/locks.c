@@ -315,6 +315,8 @@ flock_range(struct file *f, const struct flock *l, uint64_t *start, uint64_t *en
     }
     if (__builtin_add_overflow(base, l->l_start, &from))
         return -EOVERFLOW;
+    if (from < 0)
+        return -EINVAL;
     if (l->l_len == 0) {
         to = INT64_MAX;
     } else if (l->l_len > 0) {

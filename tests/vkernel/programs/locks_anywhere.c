@@ -1,6 +1,7 @@
-/* Record locks and flock on descriptors of files, pipes, sockets and devices. */
+/* Record locks and flock on descriptors of files, pipes, sockets and devices, and of every range. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -33,6 +34,23 @@ lock(const char *name, int fd)
     printf("\n");
 }
 
+static void
+ranges(int fd)
+{
+    static const off_t values[] = {0, 1, -1, 10, INT64_MAX, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1, -10};
+    enum { COUNT = sizeof values / sizeof *values };
+
+    for (unsigned whence = 0; whence <= 3; whence++)
+        for (unsigned i = 0; i < COUNT * COUNT; i++) {
+            struct flock l = {.l_type = F_WRLCK, .l_whence = (short)whence, .l_start = values[i / COUNT], .l_len = values[i % COUNT]};
+
+            printf("%u %jd %jd:", whence, (intmax_t)l.l_start, (intmax_t)l.l_len);
+            result("setlk", fcntl(fd, F_SETLK, &l));
+            printf("\n");
+        }
+    close(fd);
+}
+
 int
 main(void)
 {
@@ -50,5 +68,6 @@ main(void)
     lock("directory", open("/tmp", O_RDONLY | O_DIRECTORY));
     lock("null", open("/dev/null", O_RDWR));
     lock("proc", open("/proc/self/status", O_RDONLY));
+    ranges(memfd_create("ranges", 0));
     return 0;
 }
