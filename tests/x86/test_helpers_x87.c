@@ -1,4 +1,6 @@
-/* What the hardware oracle cannot run: exceptions pending for the next waiting instruction, and state areas. */
+/* What the hardware oracle cannot run: exceptions pending for the next waiting instruction, state areas, and that values which
+ * processors do not share are the same on every host. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +9,7 @@
 
 #include <cmocka.h>
 
-#include "x86/helper_codes.h"
-#include "x86/helpers.h"
+#include "x86/x87_internal.h"
 
 __thread struct x86_cpu x86_cpu_tls;
 __thread uint8_t *x86_memory_tls;
@@ -42,6 +43,7 @@ x86_random(void)
     return 0x123456789abcdef0;
 }
 
+void helper_sse_approximate(uint32_t code, uint64_t low, uint64_t high);
 void helper_x87_unary(uint32_t code, uint64_t pc);
 void helper_x87_arith(uint32_t code, uint64_t pc);
 void helper_x87_load(uint32_t code, uint32_t address, uint64_t pc);
@@ -162,6 +164,92 @@ mmx_takes_over_the_stack(void **state)
     assert_int_equal(f->tag_valid, 0);
 }
 
+static uint64_t
+next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Any exponent, with a taste for ordinary ones and both ends; short and long mantissas. */
+static struct x86_x87_reg
+random_operand(uint64_t *state)
+{
+    uint64_t r = next_random(state), ends = r >> 8 & 63;
+    struct x86_x87_reg v = {.mantissa = next_random(state) | UINT64_C(1) << 63};
+
+    switch (r & 7) {
+    case 0: v.sign_exponent = (uint16_t)(r >> 16 & 0x7fff); break;
+    case 1: v.sign_exponent = (uint16_t)ends; break;
+    case 2: v.sign_exponent = (uint16_t)(0x7ffe - ends); break;
+    default: v.sign_exponent = (uint16_t)(16383 - 63 + (r >> 8 & 127)); break;
+    }
+    if (r & 0x8000)
+        v.mantissa &= UINT64_MAX << (r >> 32 & 63) | UINT64_C(1) << 63;
+    v.sign_exponent |= (uint16_t)(r >> 48 & 0x8000);
+    return v;
+}
+
+static void
+functions_have_one_value_on_every_host(void **unused)
+{
+    static const struct {
+        unsigned op;
+        bool two;
+        uint64_t sum;
+    } cases[] = {
+        {X87_SIN, false, 0x3b095f470c7e830c},
+        {X87_COS, false, 0x63e785fc9a07b106},
+        {X87_SINCOS, false, 0x06cf97b35f58f8f5},
+        {X87_PTAN, false, 0xc061eda23d40056b},
+        {X87_PATAN, true, 0x8682f1c7a1f12b2e},
+        {X87_2XM1, false, 0xab1f9392be18d251},
+        {X87_YL2X, true, 0xe9b03d369caff59f},
+        {X87_YL2XP1, true, 0xeabe3aa41138bf08},
+        {X87_PREM, true, 0xd2bff4111fc68301},
+        {X87_PREM1, true, 0x68066a6e3becd312},
+    };
+
+    /* The sums are those of the first host: of gcc and clang, at any level. */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t state = 88172645463325252, sum = 0;
+
+        for (unsigned n = 0; n < 20000; n++) {
+            struct x86_x87_reg a = random_operand(&state), b = random_operand(&state);
+            struct x87_result out = {.control = (uint16_t)(X87_CONTROL_DEFAULT | (n & 3) << 10)};
+
+            if (x87_function(cases[i].op, &a, cases[i].two ? &b : NULL, &out))
+                sum = sum * 31 + out.first.mantissa + out.first.sign_exponent + out.second.mantissa + out.status;
+        }
+        assert_int_equal(sum, cases[i].sum);
+    }
+}
+
+static double
+approximate(unsigned what, float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, 4);
+    helper_sse_approximate(what, bits, 0);
+    return x86_cpu_tls.xmm[0].f32[0];
+}
+
+static void
+approximations_keep_their_error(void **unused)
+{
+    for (unsigned i = 0; i < 4 * 4096; i++) { /* both ends of each interval, from 1 to 4 and below */
+        float x = ldexpf(1 + (float)(i % 4096) / 4096, (int)(i / 4096) - 2);
+
+        for (unsigned end = 0; end < 2; end++, x = nextafterf(x + x / 4096, 0)) {
+            assert_true(fabs(approximate(SSE_RCPSS, x) * x - 1) <= 1.5 / 4096);
+            assert_true(fabs(approximate(SSE_RSQRTSS, x) * sqrt(x) - 1) <= 1.5 / 4096);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -171,6 +259,8 @@ main(void)
         cmocka_unit_test_setup(save_areas_round_trip, setup),
         cmocka_unit_test_setup(reserved_mxcsr_bits_are_refused, setup),
         cmocka_unit_test_setup(mmx_takes_over_the_stack, setup),
+        cmocka_unit_test_setup(functions_have_one_value_on_every_host, setup),
+        cmocka_unit_test_setup(approximations_keep_their_error, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
