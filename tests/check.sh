@@ -36,7 +36,7 @@ script() { # NAME COMMAND...
     elif [ "$status" != 0 ] && [ "${sums#* }" = 0 ]; then
         sums="${sums% *} 1"
     fi
-    [ "${sums#* }" = 0 ] || grep -A 6 '^FAIL' "$log" | cut -c1-300 | head -60
+    [ "${sums#* }" = 0 ] || grep -A 14 '^FAIL' "$log" | cut -c1-300 | head -90
     # shellcheck disable=SC2086
     count "$name" $sums $((SECONDS - start))
 }

@@ -155,7 +155,7 @@ class Expected:
 
 
 CONTEXT = 3  # lines before the first that differs
-WIDTH = 300
+WIDTH = 240
 
 
 def shorten(line, other):
