@@ -32,6 +32,7 @@ static const char usage[] =
     "  -q, --quiet                no lines of ingot's own about what it refused or limited\n"
     "  --require-signature KEY    run it only when it is signed by this Ed25519 key (PEM) and its native code is right;\n"
     "                             may be repeated\n"
+    "  --isolate default|full     full: in PID and network namespaces of its own too, which takes a second process\n"
     "  --require-layers           refuse to start where the host does not allow a layer of the lock-down\n"
     "  --eval-unknown             let in programs that are not in the ledger, made in the container for example: slowly, by\n"
     "                             the evaluator; each is recorded\n"
@@ -54,7 +55,7 @@ static const struct run_option {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
     {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
-    {"--require-layers", 0, NO_VALUE}, {"--lockstep", 0, NO_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
+    {"--require-layers", 0, NO_VALUE}, {"--isolate", 0, VALUE}, {"--lockstep", 0, NO_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
 };
 
 static void

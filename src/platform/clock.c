@@ -99,6 +99,8 @@ on_host_signal(int sig)
         if (asked > 2) {
             signal(sig, SIG_DFL);
             raise(sig);
+            if (getpid() == 1) /* of a PID namespace: what has no handler does nothing */
+                _exit(128 + sig);
         }
         if (asked == 2 || has_terminal)
             platform_end_signal = sig;

@@ -385,6 +385,8 @@ restore_and_die(int sig)
     host_tty_restore();
     signal(sig, SIG_DFL);
     raise(sig);
+    if (getpid() == 1) /* of a PID namespace: what has no handler does nothing */
+        _exit(128 + sig);
 }
 
 int

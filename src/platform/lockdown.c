@@ -2,6 +2,7 @@
 #include "platform/lockdown_internal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -33,6 +34,8 @@ platform_layer_name(unsigned layer)
         return "Landlock";
     case LAYER_FILTER:
         return "seccomp filter";
+    case LAYER_ISOLATION:
+        return "PID and network namespaces";
     default:
         return NULL;
     }
@@ -60,8 +63,11 @@ void
 platform_isolate(struct lockdown *l)
 {
     l->root = geteuid() == 0;
+    l->id = getpid();
     if (wanted(l, LAYER_NAMESPACES))
         lockdown_note(l, LAYER_NAMESPACES, layer_namespaces(l));
+    if (l->full && !PLATFORM_SANITIZED)
+        lockdown_note(l, LAYER_ISOLATION, layer_isolation(l));
 }
 
 int
@@ -80,6 +86,8 @@ platform_lockdown(struct lockdown *l)
         lockdown_note(l, LAYER_IDENTITY, layer_identity(l));
     if (wanted(l, LAYER_CAPABILITIES))
         lockdown_note(l, LAYER_CAPABILITIES, layer_capabilities(l));
+    if (l->full) /* not before: a change of user takes it away */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (wanted(l, LAYER_MEMORY))
         lockdown_note(l, LAYER_MEMORY, layer_memory());
     /* Landlock and the filter ask for it. */

@@ -22,10 +22,13 @@ enum lockdown_layer {
     LAYER_LANDLOCK = 1 << 8,     /* no files but volumes, no TCP, no signals to others, whatever else holds */
     LAYER_FILTER = 1 << 9,       /* the system calls of host_calls.def */
     LAYERS_ALL = (1 << 10) - 1,
+    LAYER_ISOLATION = 1 << 10,   /* only with `full`: PID, network and mount namespaces of its own */
 };
 
 struct lockdown {
     bool root;                                    /* set by platform_isolate: started as root */
+    int id;                                       /* set by platform_isolate: a number of its own among the host's processes */
+    bool full;                                    /* LAYER_ISOLATION as well: a second process, which platform_isolate starts */
     bool volumes, writable_volumes, network_host; /* what the run needs of the host */
     unsigned layers;                              /* LAYERS_ALL, but in tests */
     const struct lockdown_volume {

@@ -10,6 +10,9 @@ void lockdown_note(struct lockdown *l, unsigned layer, int result); /* a layer t
 int layer_namespaces(const struct lockdown *l);
 int layer_root(void);
 
+/* supervise.c: returns in the container's process only. */
+int layer_isolation(const struct lockdown *l);
+
 /* privileges.c */
 int layer_descriptors(void);
 int layer_identity(const struct lockdown *l);

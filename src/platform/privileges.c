@@ -90,7 +90,7 @@ layer_identity(const struct lockdown *l)
     prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
     if (setgroups(0, NULL) < 0)
         return -errno;
-    r = become(UID_BASE + (uid_t)getpid());
+    r = become(UID_BASE + (uid_t)l->id);
     if (r == -EINVAL) /* a user namespace with a short map */
         r = become(UID_NOBODY);
     /* Files in volumes are made by the guest's root for the host's root, as docker does it. Only for files: signals, keys and all else

@@ -38,7 +38,7 @@ static struct {
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    bool has_hostname, network_host, require_layers, security;
+    bool has_hostname, network_host, isolate_full, require_layers, security;
 } options;
 static struct image_config config;
 static uint64_t ignored_signals; /* by whoever started us: bit (signal - 1) */
@@ -151,7 +151,11 @@ option_with_value(const char *name, const char *value)
         set_policy(value);
     else if (strcmp(name, "--audit") == 0)
         options.audit = value;
-    else if (strcmp(name, "--stress") == 0)
+    else if (strcmp(name, "--isolate") == 0) {
+        options.isolate_full = strcmp(value, "full") == 0;
+        if (!options.isolate_full && strcmp(value, "default") != 0)
+            platform_die("--isolate %s: expected default or full", value);
+    } else if (strcmp(name, "--stress") == 0)
         stress(value);
     else
         platform_die("unknown option %s", name);
@@ -691,7 +695,7 @@ main(int argc, char **argv)
 
         ktimer_start(&memory_timer, clock_monotonic_ns());
     }
-    room_enter(options.network_host, options.require_layers);
+    room_enter(options.network_host, options.isolate_full, options.require_layers);
     if (options.security) {
         room_describe();
         return 0;

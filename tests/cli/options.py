@@ -26,13 +26,17 @@ def expect(what, got, status, out=None):
         print('ok', what)
 
 
-def lock_down(image):
+def lock_down(image, *options):
     """What the kernel says of the process while its guest waits for input."""
-    p = subprocess.Popen([os.path.abspath(ingot), 'run', image, 'show', '-'], stdin=subprocess.PIPE,
+    p = subprocess.Popen([os.path.abspath(ingot), 'run', *options, image, 'show', '-'], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE)
     seen = {}
     for _ in range(100):
-        with open(f'/proc/{p.pid}/status') as f:
+        pid = p.pid
+        if options: # the container is a second process
+            with open(f'/proc/{pid}/task/{pid}/children') as f:
+                pid = (f.read().split() or [pid])[0]
+        with open(f'/proc/{pid}/status') as f:
             seen = dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
         if seen.get('Seccomp') == '2':
             break
@@ -98,6 +102,10 @@ def main():
         allowed = 'not allowed here: none\n' in told.stdout
         expect('--require-layers', run('--require-layers', image), 7 if allowed else 125)
         always = [line for line in told.stdout.split('calls that are left:\n')[1].splitlines() if ' (--' not in line]
+        if allowed:
+            expect('--isolate full', run('--isolate', 'full', '-v', volume + ':/v', image, 'show', '+/v/made2'), 7, 'made 1\n')
+            expect('--isolate full, locked down', lock_down(image, '--isolate', 'full'), 0, '2 1 no capabilities nobody')
+        expect('--isolate nonsense', run('--isolate', 'x', image), 125)
         expect('less than 40 calls', (len(always) < 40, '', ''), True)
         stdin_limit = subprocess.run(['sh', '-c', 'exec 9</etc/passwd; exec "$0" show', image], capture_output=True, timeout=30)
         expect('with an inherited descriptor', (stdin_limit.returncode, '', ''), 7)

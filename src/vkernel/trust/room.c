@@ -60,11 +60,12 @@ open_volumes(void)
 }
 
 void
-room_enter(bool network_host, bool required)
+room_enter(bool network_host, bool full, bool required)
 {
     int r;
 
     lockdown.network_host = network_host;
+    lockdown.full = full;
     platform_isolate(&lockdown);
     open_volumes();
     platform_open_files();
@@ -101,8 +102,9 @@ room_layers(void)
     size_t at = 0;
 
     text[0] = '\0';
-    for (unsigned layer = 1; layer <= LAYERS_ALL && at < sizeof text; layer <<= 1)
-        if (!(lockdown.missing & layer) && (layer != LAYER_VOLUMES || lockdown.volumes))
+    for (unsigned layer = 1; layer <= LAYER_ISOLATION && at < sizeof text; layer <<= 1)
+        if (!(lockdown.missing & layer) && (layer != LAYER_VOLUMES || lockdown.volumes) &&
+            (layer != LAYER_ISOLATION || lockdown.full))
             at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? ", " : "", platform_layer_name(layer));
     return text;
 }

@@ -1,0 +1,69 @@
+/* --isolate full: a PID namespace holds only processes that are born in it, so the container is a second one, the first of its
+ * namespace. This one waits for it: it hands signals on and ends as the other does. Nothing of the guest's reaches it but an exit status. */
+#include "platform/lockdown_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static volatile pid_t container;
+
+static void
+hand_on(int sig, siginfo_t *info, void *context)
+{
+    int saved = errno;
+
+    (void)context;
+    if (info->si_code != SI_KERNEL) /* a terminal's keys reach the whole process group, the other one too */
+        kill(container, sig);
+    errno = saved;
+}
+
+static _Noreturn void
+wait_for_container(void)
+{
+    struct sigaction sa = {.sa_sigaction = hand_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    int status;
+
+    for (int sig = 1; sig <= SIGRTMAX; sig++) {
+        struct sigaction now;
+
+        if (sig == SIGCHLD || sig == SIGALRM || sig == SIGPIPE || sigaction(sig, NULL, &now) < 0)
+            continue;
+        if (now.sa_handler != SIG_IGN && now.sa_handler != SIG_DFL)
+            sigaction(sig, &sa, NULL); /* what the vkernel forwards, and what is a fault in here */
+    }
+    while (waitpid(container, &status, 0) < 0)
+        if (errno != EINTR)
+            _exit(125);
+    if (WIFEXITED(status))
+        _exit(WEXITSTATUS(status));
+    signal(WTERMSIG(status), SIG_DFL);
+    raise(WTERMSIG(status));
+    _exit(128 + WTERMSIG(status));
+}
+
+int
+layer_isolation(const struct lockdown *l)
+{
+    sigset_t all, before;
+    pid_t pid;
+
+    if (unshare(CLONE_NEWNS | CLONE_NEWPID | (l->network_host ? 0 : CLONE_NEWNET)) < 0)
+        return -errno;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid < 0)
+        return -errno;
+    container = pid;
+    if (pid != 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        wait_for_container();
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return 0;
+}
