@@ -60,7 +60,7 @@ file_release(struct file *f)
         locks_release_file(f);
     if (f->ops->release)
         f->ops->release(f);
-    if (f->opened) {
+    if (f->opened && f->inode) {
         bool wrote = file_can_write(f);
 
         if (wrote)

@@ -81,9 +81,11 @@ move_down(struct ktimer *t)
     for (;;) {
         struct ktimer *first = t->left;
 
+        if (!first)
+            return; /* nor is there a right one: the tree is complete */
         if (t->right && earlier(t->right, first))
             first = t->right;
-        if (!first || !earlier(first, t))
+        if (!earlier(first, t))
             return;
         swap_with_parent(first);
     }

@@ -78,6 +78,15 @@ pairs(int type)
     socketpair(AF_UNIX, type, 0, b);
 }
 
+/* However loaded the machine is: until the sleeper's call is over. */
+static volatile int returned;
+static void
+until_returned(void)
+{
+    for (int k = 0; k < 2000 && !returned; k++)
+        usleep(2000);
+}
+
 static void
 close_all(void)
 {
@@ -94,14 +103,14 @@ static void setup_packet(void) { pairs(SOCK_SEQPACKET); message(NULL); }
 static void setup_locked(void)
 {
     pipes();
-    other = open("/tmp/locked", O_RDWR | O_CREAT, 0600);
+    other = open("locked", O_RDWR | O_CREAT, 0600);
     flock(other, LOCK_EX);
 }
 static void setup_fifo(void)
 {
     pipes();
-    unlink("/tmp/fifo");
-    mkfifo("/tmp/fifo", 0600);
+    unlink("fifo");
+    mkfifo("fifo", 0600);
 }
 static void setup_listener(void)
 {
@@ -154,14 +163,14 @@ static long call_epoll(void)
 }
 static long call_flock(void)
 {
-    int fd = dup2(open("/tmp/locked", O_RDWR), b[0]);
+    int fd = dup2(open("locked", O_RDWR), b[0]);
     long r = flock(fd, LOCK_EX);
 
     return r;
 }
 static long call_fifo(void)
 {
-    int fd = open("/tmp/fifo", O_RDONLY);
+    int fd = open("fifo", O_RDONLY);
     long r = read(fd, big, 8);
 
     close(fd);
@@ -177,24 +186,24 @@ static long call_accept(void)
 static void wake_pipe(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); write(keep, "abc", 3); close(keep); }
 static void wake_dup2(void) { int keep = dup(a[1]); dup2(filler, a[0]); dup2(filler, a[1]); fill_freed_memory(); write(keep, "abc", 3);
                               close(keep); close_all(); }
-static void wake_drain(void) { int keep = dup(b[0]); close_all(); fill_freed_memory(); read(keep, big, sizeof big); usleep(20000);
+static void wake_drain(void) { int keep = dup(b[0]); close_all(); fill_freed_memory(); read(keep, big, sizeof big); until_returned();
                                close(keep); }
-static void wake_send(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); send(keep, "12345678", 8, 0); usleep(20000);
+static void wake_send(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); send(keep, "12345678", 8, 0); until_returned();
                               close(keep); }
-static void wake_receive(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); read(keep, big, sizeof big); usleep(20000);
+static void wake_receive(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); read(keep, big, sizeof big); until_returned();
                                  close(keep); }
 static void wake_gone(void) { close_all(); fill_freed_memory(); }
 static void wake_shut(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); shutdown(keep, SHUT_RDWR); close(keep); }
-static void wake_unlock(void) { close_all(); fill_freed_memory(); flock(other, LOCK_UN); usleep(20000);
+static void wake_unlock(void) { close_all(); fill_freed_memory(); flock(other, LOCK_UN); until_returned();
                                 /* the sleeper's own file went with its call, and so did its lock */
                                 printf("again %d\n", flock(other, LOCK_EX | LOCK_NB)); close(other); }
 static void wake_fifo(void)
 {
     int fd;
 
-    rename("/tmp/fifo", "/tmp/fifo2");
-    fd = open("/tmp/fifo2", O_WRONLY);
-    unlink("/tmp/fifo2");
+    rename("fifo", "fifo2");
+    fd = open("fifo2", O_WRONLY);
+    unlink("fifo2");
     close_all();
     fill_freed_memory();
     write(fd, "abc", 3);
@@ -244,15 +253,42 @@ static const struct row {
 
 static long result;
 static int error;
+static volatile int sleeper_tid;
+
+/* However loaded the machine is: until the thread sleeps. */
+static void
+wait_for_sleep(void)
+{
+    char name[64], text[256];
+    ssize_t n;
+    int in;
+
+    for (int k = 0; k < 2000; k++) {
+        usleep(2000);
+        if (!sleeper_tid)
+            continue;
+        snprintf(name, sizeof name, "/proc/self/task/%d/stat", sleeper_tid);
+        in = open(name, O_RDONLY);
+        n = read(in, text, sizeof text - 1);
+        close(in);
+        text[n > 0 ? n : 0] = 0;
+        if (strstr(text, ") S "))
+            break;
+    }
+    usleep(5000);
+    sleeper_tid = 0;
+}
 
 static void *
 sleeper(void *p)
 {
     const struct row *row = p;
 
+    sleeper_tid = gettid();
     errno = 0;
     result = row->call();
     error = result < 0 ? errno : 0;
+    returned = 1;
     return NULL;
 }
 
@@ -262,11 +298,12 @@ main(void)
     pthread_t t;
 
     signal(SIGPIPE, SIG_IGN);
-    filler = open("/tmp/filler", O_RDWR | O_CREAT, 0600);
+    filler = open("filler", O_RDWR | O_CREAT, 0600);
     for (unsigned k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         rows[k].setup();
+        returned = 0;
         pthread_create(&t, NULL, sleeper, (void *)&rows[k]);
-        usleep(20000);
+        wait_for_sleep();
         rows[k].wake();
         pthread_join(t, NULL);
         /* whether the sender hears first of the close or of the shutdown is chance */

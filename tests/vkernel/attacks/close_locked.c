@@ -6,17 +6,45 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char path[] = "/tmp/close_locked";
+static const char path[] = "close_locked";
 static int fd, result, error;
 static struct flock lock = {.l_type = F_WRLCK, .l_start = 10, .l_len = 5};
+
+static volatile int sleeper_tid;
+
+/* However loaded the machine is: until the thread sleeps. */
+static void
+wait_for_sleep(void)
+{
+    char name[64], text[256];
+    ssize_t n;
+    int in;
+
+    for (int k = 0; k < 2000; k++) {
+        usleep(2000);
+        if (!sleeper_tid)
+            continue;
+        snprintf(name, sizeof name, "/proc/self/task/%d/stat", sleeper_tid);
+        in = open(name, O_RDONLY);
+        n = read(in, text, sizeof text - 1);
+        close(in);
+        text[n > 0 ? n : 0] = 0;
+        if (strstr(text, ") S "))
+            break;
+    }
+    usleep(5000);
+    sleeper_tid = 0;
+}
 
 static void *
 sleeper(void *command)
 {
+    sleeper_tid = gettid();
     result = fcntl(fd, (int)(long)command, &lock);
     error = result < 0 ? errno : 0;
     return NULL;
@@ -45,7 +73,7 @@ row(const char *name, long command, void (*meanwhile)(void))
     read(ready[0], &c, 1);
     fd = open(path, O_RDWR);
     pthread_create(&t, NULL, sleeper, (void *)command);
-    usleep(20000);
+    wait_for_sleep();
     meanwhile();
     close(go[1]);
     pthread_join(t, NULL);
