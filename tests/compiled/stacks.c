@@ -440,6 +440,36 @@ overflow(bool alternate, bool in_thread)
     printf(WIFSIGNALED(status) ? "signal %d\n" : "status %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+/* A handler that faults itself, each time anew. */
+static void
+fault_again(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)info, (void)context;
+    handlers++;
+    *(volatile char *)page = 1;
+}
+
+static void
+faults_without_end(int flags)
+{
+    int status;
+
+    fflush(stdout);
+    if (fork() == 0) {
+        struct rlimit no_core = {0, 0};
+        stack_t stack = {.ss_sp = malloc(1 << 18), .ss_size = 1 << 18};
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        sigaltstack(&stack, NULL);
+        protect(PROT_READ);
+        install(SIGSEGV, fault_again, SA_NODEFER | flags);
+        *(volatile char *)page = 1;
+        _exit(4);
+    }
+    wait(&status);
+    printf("faults without end: signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : -1);
+}
+
 int
 main(void)
 {
@@ -464,5 +494,7 @@ main(void)
     overflow(false, false);
     overflow(true, false);
     overflow(false, true);
+    faults_without_end(0);
+    faults_without_end(SA_ONSTACK);
     return 0;
 }
