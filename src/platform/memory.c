@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 
 /* Files about this process; opened before lock-down, after which no path leads there. */
 static int pagemap_fd = -1, statm_fd = -1;
+static unsigned mapping_limit = 65530; /* Linux's default */
 
 void *
 platform_reserve(size_t size)
@@ -102,22 +104,6 @@ platform_populate(void *at, size_t size)
     madvise(at, size, 23 /* MADV_POPULATE_WRITE: absent before Linux 5.14, where the copy faults instead */);
 }
 
-int
-platform_memory_object(uint64_t size)
-{
-    int fd = memfd_create("guest", MFD_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    if (ftruncate(fd, (off_t)size) != 0) {
-        int e = errno;
-
-        close(fd);
-        return -e;
-    }
-    return fd;
-}
-
 void
 platform_close(int fd)
 {
@@ -128,6 +114,14 @@ platform_close(int fd)
 void
 platform_open_files(void)
 {
+    char text[32] = "";
+    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    long limit = n > 0 ? strtol(text, NULL, 10) : 0;
+
+    platform_close(fd);
+    if (limit > 0 && limit <= INT_MAX)
+        mapping_limit = (unsigned)limit;
     pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 }
@@ -168,6 +162,12 @@ platform_random(void *buf, size_t size)
         p += n;
         size -= (size_t)n;
     }
+}
+
+unsigned
+platform_mapping_limit(void)
+{
+    return mapping_limit;
 }
 
 uint64_t

@@ -34,8 +34,6 @@ void platform_populate(void *at, size_t size);
  * many bytes they did before the first that faulted. The areas must not overlap. */
 size_t platform_copy(void *to, const void *from, size_t size);
 size_t platform_clear(void *to, size_t size);
-/* A new memory object for shared anonymous mappings: its descriptor. */
-int platform_memory_object(uint64_t size);
 void platform_close(int fd);
 /* Bit i of out: page i of [at, at + count pages) holds private data (was written). */
 int platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
@@ -132,6 +130,7 @@ _Noreturn void platform_fault_retry(void *saved, uint32_t mxcsr);
 /* --- entropy, machine --- */
 void platform_random(void *buf, size_t size);
 uint64_t platform_memory_total(void);
+unsigned platform_mapping_limit(void); /* mappings that the host allows this process, from platform_open_files() on */
 uint64_t platform_memory_free(void);
 uint64_t platform_memory_used(void); /* private resident memory of this process */
 int platform_open_self(void);

@@ -14,6 +14,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/mm/store.h"
 #include "vkernel/net/socket.h"
 #include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/lockstep.h"
@@ -561,7 +562,7 @@ check_memory(struct ktimer *k)
     struct process *victim = NULL;
     int64_t most = INT64_MIN;
 
-    if (platform_memory_used() + memfs_memory_used() > system_info.memory_limit) {
+    if (platform_memory_used() + store_memory_used() > system_info.memory_limit) {
         for (struct process *p = process_next(NULL); p; p = process_next(p)) {
             int64_t points = process_oom_points(p);
 

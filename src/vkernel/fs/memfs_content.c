@@ -7,68 +7,16 @@
 
 #include "platform/hostfs.h"
 #include "platform/platform.h"
+#include "vkernel/mm/store.h"
 
 #include <sys/mman.h>
 
-enum { HEAP_MAX = 64 * 1024, SLOT_SHIFT = 40 };
-#define SLOT_SIZE  (1ull << SLOT_SHIFT)
-#define SLOT_COUNT (1ull << 22)
-
-/* --- the store --- */
-
-static int store_fd = -1;
-static uint64_t store_next;
-static uint64_t *store_free;
-static size_t store_free_count, store_free_capacity;
-
-static int
-slot_new(uint64_t *slot)
-{
-    if (store_fd < 0) {
-        int fd = host_memfd("ingot-files", SLOT_SIZE * SLOT_COUNT);
-
-        if (fd < 0)
-            return -ENOSPC;
-        store_fd = fd;
-    }
-    if (store_free_count > 0)
-        *slot = store_free[--store_free_count];
-    else if (store_next < SLOT_COUNT)
-        *slot = store_next++;
-    else
-        return -ENOSPC;
-    return 0;
-}
-
-uint64_t
-memfs_memory_used(void)
-{
-    struct stat st;
-
-    return store_fd >= 0 && host_fstat(store_fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
-}
+enum { HEAP_MAX = 64 * 1024 };
 
 static uint64_t
 slot_offset(uint64_t slot, uint64_t offset)
 {
-    return (slot << SLOT_SHIFT) + offset;
-}
-
-static void
-slot_release(uint64_t slot, uint64_t used)
-{
-    if (used > 0)
-        host_punch(store_fd, slot_offset(slot, 0), (used + 4095) & ~4095ull);
-    if (store_free_count == store_free_capacity) {
-        size_t capacity = store_free_capacity ? store_free_capacity * 2 : 64;
-        uint64_t *p = realloc(store_free, capacity * sizeof *p);
-
-        if (!p)
-            return; /* the number is lost, the memory is not */
-        store_free = p;
-        store_free_capacity = capacity;
-    }
-    store_free[store_free_count++] = slot;
+    return store_offset(slot) + offset;
 }
 
 /* --- contents --- */
@@ -114,7 +62,7 @@ memfs_read_inode(struct inode *i, void *buf, size_t size, uint64_t offset)
     case CONTENT_BASE:
         return base_read(i, buf, size, offset);
     case CONTENT_SLOT:
-        return host_pread(store_fd, buf, size, slot_offset(i->slot, offset));
+        return host_pread(store_fd(), buf, size, slot_offset(i->slot, offset));
     }
     return -EIO;
 }
@@ -147,12 +95,12 @@ to_slot(struct inode *i)
 
     if (i->kind == CONTENT_SLOT)
         return 0;
-    r = slot_new(&slot);
+    r = store_new(&slot);
     if (r < 0)
         return r;
     if (i->kind == CONTENT_HEAP) {
-        if (i->size > 0 && host_pwrite(store_fd, i->heap, i->size, slot_offset(slot, 0)) != (ssize_t)i->size) {
-            slot_release(slot, i->size);
+        if (i->size > 0 && host_pwrite(store_fd(), i->heap, i->size, slot_offset(slot, 0)) != (ssize_t)i->size) {
+            store_release(slot, i->size);
             return -ENOSPC;
         }
         free(i->heap);
@@ -166,14 +114,14 @@ to_slot(struct inode *i)
         for (uint64_t at = 0; r == 0 && at < i->size;) {
             ssize_t n = base_read(i, chunk, i->size - at < 1 << 20 ? (size_t)(i->size - at) : 1 << 20, at);
 
-            if (n <= 0 || host_pwrite(store_fd, chunk, (size_t)n, slot_offset(slot, at)) != n)
+            if (n <= 0 || host_pwrite(store_fd(), chunk, (size_t)n, slot_offset(slot, at)) != n)
                 r = n < 0 ? (int)n : -EIO;
             else
                 at += (uint64_t)n;
         }
         free(chunk);
         if (r < 0) {
-            slot_release(slot, i->size);
+            store_release(slot, i->size);
             return r;
         }
     }
@@ -192,7 +140,7 @@ make_writable(struct inode *i, uint64_t end)
         uint8_t *heap;
 
         if (i->size > HEAP_MAX || i->mapped)
-            return end > SLOT_SIZE ? -EFBIG : to_slot(i);
+            return end > STORE_SLOT_SIZE ? -EFBIG : to_slot(i);
         heap = malloc(i->size ? i->size : 1);
         if (!heap)
             return -ENOSPC;
@@ -204,7 +152,7 @@ make_writable(struct inode *i, uint64_t end)
         i->heap_capacity = i->size ? i->size : 1;
         i->kind = CONTENT_HEAP;
     }
-    if (end > SLOT_SIZE)
+    if (end > STORE_SLOT_SIZE)
         return -EFBIG;
     if (i->kind == CONTENT_HEAP)
         return end <= HEAP_MAX ? heap_reserve(i, (size_t)end) : to_slot(i);
@@ -221,8 +169,8 @@ clear_past_end(struct inode *i)
     if (!i->mapped_shared || i->kind != CONTENT_SLOT)
         return;
     if (whole > i->size)
-        host_pwrite(store_fd, zeros, (size_t)(whole - i->size), slot_offset(i->slot, i->size));
-    host_punch(store_fd, slot_offset(i->slot, whole), SLOT_SIZE - whole);
+        host_pwrite(store_fd(), zeros, (size_t)(whole - i->size), slot_offset(i->slot, i->size));
+    host_punch(store_fd(), slot_offset(i->slot, whole), STORE_SLOT_SIZE - whole);
 }
 
 static void
@@ -256,9 +204,9 @@ set_size(struct inode *i, uint64_t size)
         static const uint8_t zeros[4096];
 
         if (whole > size)
-            host_pwrite(store_fd, zeros, (size_t)(whole - size), slot_offset(i->slot, size));
+            host_pwrite(store_fd(), zeros, (size_t)(whole - size), slot_offset(i->slot, size));
         if (i->size > whole)
-            host_punch(store_fd, slot_offset(i->slot, whole), (i->size - whole + 4095) & ~4095ull);
+            host_punch(store_fd(), slot_offset(i->slot, whole), (i->size - whole + 4095) & ~4095ull);
     } else if (size > i->size) {
         clear_past_end(i);
         i->sparse = true;
@@ -308,7 +256,7 @@ memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offse
     if (i->kind == CONTENT_HEAP)
         memcpy(i->heap + offset, data, size);
     else
-        n = host_pwrite(store_fd, data, size, slot_offset(i->slot, offset));
+        n = host_pwrite(store_fd(), data, size, slot_offset(i->slot, offset));
     if (n > 0 && offset + (uint64_t)n > i->size)
         size_changed(i, offset + (uint64_t)n);
     inode_touch(i);
@@ -346,18 +294,18 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
 
             if (first >= last) {
                 for (uint64_t at = offset; at < end; at += 4096)
-                    host_pwrite(store_fd, zeros, end - at < 4096 ? end - at : 4096, slot_offset(i->slot, at));
+                    host_pwrite(store_fd(), zeros, end - at < 4096 ? end - at : 4096, slot_offset(i->slot, at));
             } else {
-                host_pwrite(store_fd, zeros, first - offset, slot_offset(i->slot, offset));
-                host_punch(store_fd, slot_offset(i->slot, first), last - first);
-                host_pwrite(store_fd, zeros, end - last, slot_offset(i->slot, last));
+                host_pwrite(store_fd(), zeros, first - offset, slot_offset(i->slot, offset));
+                host_punch(store_fd(), slot_offset(i->slot, first), last - first);
+                host_pwrite(store_fd(), zeros, end - last, slot_offset(i->slot, last));
             }
             i->sparse = true;
         }
         inode_touch(i);
         return 0;
     }
-    if (offset + size > SLOT_SIZE)
+    if (offset + size > STORE_SLOT_SIZE)
         return -EFBIG;
     if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > i->size)
         return memfs_truncate(i, offset + size);
@@ -369,7 +317,7 @@ memfs_release_content(struct inode *i)
 {
     free(i->heap);
     if (i->kind == CONTENT_SLOT)
-        slot_release(i->slot, i->mapped_shared ? SLOT_SIZE : i->size); /* a mapping may write past the end */
+        store_release(i->slot, i->mapped_shared ? STORE_SLOT_SIZE : i->size); /* a mapping may write past the end */
 }
 
 /* --- open regular files --- */
@@ -428,7 +376,7 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         if (i->kind == CONTENT_HEAP)
             n = copied(platform_copy(i->heap + *pos, iov[k].iov_base, part), part);
         else
-            n = host_pwrite(store_fd, iov[k].iov_base, part, slot_offset(i->slot, *pos));
+            n = host_pwrite(store_fd(), iov[k].iov_base, part, slot_offset(i->slot, *pos));
         if (n < 0) {
             if (done == 0)
                 return n;
@@ -460,7 +408,7 @@ memfs_seek_data(struct inode *i, uint64_t offset, int whence)
         return -ENXIO;
     if (i->kind != CONTENT_SLOT)
         return whence == SEEK_DATA ? (int64_t)offset : (int64_t)i->size;
-    r = host_seek(store_fd, (int64_t)slot_offset(i->slot, offset), whence);
+    r = host_seek(store_fd(), (int64_t)slot_offset(i->slot, offset), whence);
     if (r < 0)
         return whence == SEEK_DATA ? -ENXIO : r;
     r -= (int64_t)slot_offset(i->slot, 0);
@@ -529,7 +477,7 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bou
         r = to_slot(i);
     if (r < 0)
         return r;
-    *host_fd = store_fd;
+    *host_fd = store_fd();
     *host_offset = slot_offset(i->slot, 0);
     *bounded = true;
     if (writable)

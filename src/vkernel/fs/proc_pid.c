@@ -67,14 +67,19 @@ struct sizes {
     uint64_t total, resident, data, stack, text, shared, libraries; /* bytes */
 };
 
+static const struct vma *
+first_mapping(const struct process *p)
+{
+    return p->mm && !p->zombie ? mm_first(p->mm) : NULL;
+}
+
 /* Resident memory is not asked of the host for each page: what the guest may touch stands for it. */
 static struct sizes
 sizes_of(const struct process *p)
 {
     struct sizes s = {0};
 
-    for (unsigned k = 0; p->mm && !p->zombie && k < p->mm->count; k++) {
-        const struct vma *v = &p->mm->vma[k];
+    for (const struct vma *v = first_mapping(p); v; v = vma_next(p->mm, v)) {
         uint64_t n = v->end - v->start;
 
         s.total += n;
@@ -185,7 +190,8 @@ show_status(const struct pseudo_key *key, struct text *out)
     if (p->mm && !p->zombie) {
         s = sizes_of(p);
         kb = s.total / 1024;
-        text_printf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n", kb, kb);
+        text_printf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 kB\n", kb, kb,
+                    (unsigned long long)p->mm->locked_pages * 4);
         kb = s.resident / 1024;
         text_printf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\nRssFile:\t%8llu kB\n"
                     "RssShmem:\t       0 kB\nVmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\nVmLib:\t       0 kB\n"
@@ -349,8 +355,8 @@ show_maps(const struct pseudo_key *key, struct text *out)
 
     if (!p)
         return -ESRCH;
-    for (unsigned k = 0; p->mm && !p->zombie && k < p->mm->count; k++)
-        map_line(out, &p->mm->vma[k]);
+    for (const struct vma *v = first_mapping(p); v; v = vma_next(p->mm, v))
+        map_line(out, v);
     return 0;
 }
 
@@ -361,8 +367,7 @@ show_smaps(const struct pseudo_key *key, struct text *out)
 
     if (!p)
         return -ESRCH;
-    for (unsigned k = 0; p->mm && !p->zombie && k < p->mm->count; k++) {
-        const struct vma *v = &p->mm->vma[k];
+    for (const struct vma *v = first_mapping(p); v; v = vma_next(p->mm, v)) {
         unsigned long long kb = (v->end - v->start) / 1024, rss = v->prot == PROT_NONE ? 0 : kb;
 
         map_line(out, v);

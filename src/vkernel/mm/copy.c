@@ -15,13 +15,11 @@ accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *unc
 {
     int need = write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
     uint64_t at = address, end;
-    unsigned i;
 
     if (address >= GUEST_END)
         return 0;
     end = size > GUEST_END - address ? GUEST_END : address + size;
-    for (i = mm_index(mm, address); at < end && i < mm->count; i++) {
-        const struct vma *v = &mm->vma[i];
+    for (const struct vma *v = mm_find(mm, address); at < end && v; v = vma_next(mm, v)) {
         uint64_t stop;
 
         if (v->start > at || !(v->prot & need))
@@ -168,8 +166,8 @@ mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key)
     *key = (struct futex_key){.object = mm->number, .offset = address};
     if (private_hint)
         return true;
-    v = mm_find(mm, address);
-    if (!v || v->start > address)
+    v = mm_at(mm, address);
+    if (!v)
         return false;
     if (v->kind == VMA_SHM || (v->kind == VMA_FILE && v->shared)) {
         key->object = v->kind == VMA_SHM ? v->shm->number : mm_file_number(v);

@@ -1,6 +1,6 @@
 /* A guest process's memory: the 32-bit address space, its mappings, and the only ways to touch it.
  *
- * `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE) and maps into
+ * Nothing here sleeps. `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE) and maps into
  * it. Host pages mirror the guest's mappings, so an access outside them faults and becomes the guest's SIGSEGV. */
 #ifndef VKERNEL_MM_MM_H
 #define VKERNEL_MM_MM_H
@@ -42,10 +42,14 @@ struct shm; /* object behind shared anonymous memory */
 struct artifact_ledger;
 
 struct vma {
-    uint64_t start, end;      /* page aligned, end exclusive */
+    uint64_t start, end;      /* page aligned, end exclusive; in an address space only mm_vma_resize changes them */
+    struct list link;         /* by address */
+    struct vma *parent, *left, *right; /* vma_tree.c */
+    uint64_t gap, largest_gap; /* free bytes below it; the largest such of its subtree */
+    uint32_t priority;
     int prot;                 /* the guest's PROT_* */
     enum vma_kind kind;
-    bool shared, was_writable, dont_fork, wipe_on_fork;
+    bool shared, was_writable, dont_fork, wipe_on_fork, locked;
     bool stack;               /* MAP_STACK: PROT_EXEC is for trampolines (proc/trampoline.c) and not needed */
     struct file *file;        /* a reference, VMA_FILE */
     struct shm *shm;          /* a reference, VMA_SHM */
@@ -65,11 +69,13 @@ struct mm {
     struct list link;         /* of all address spaces */
     struct refcount refs;
     uint8_t *base;            /* host address of guest address 0 */
-    struct vma *vma;          /* sorted by start; owned */
-    unsigned count, capacity, last; /* last: index of the last hit */
+    struct list vmas;         /* struct vma, by address; owned */
+    struct vma *root, *last;  /* last: what was found last */
+    unsigned count;
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
-    uint64_t total_pages;
+    uint64_t total_pages, locked_pages, data_pages; /* data: private and writable */
+    bool lock_future;         /* mlockall(MCL_FUTURE) */
     struct eval *eval;        /* made at first need; shared with forked children until either's code changes */
     struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */
@@ -80,10 +86,21 @@ struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 struct mm *mm_fork(struct mm *from); /* of the current process */
 struct eval *mm_eval(struct mm *mm); /* NULL: no memory */
-/* The mapping at address or the first after it; NULL: none. Valid until mappings change. */
+/* The mapping at address or the first after it; NULL: none. Valid until it is removed: who lets mappings be removed
+ * meanwhile takes a VMA_SNAPSHOT. */
 struct vma *mm_find(struct mm *mm, uint64_t address);
+struct vma *mm_at(struct mm *mm, uint64_t address); /* NULL: nothing is mapped there */
+struct vma *mm_first(const struct mm *mm);
+struct vma *vma_next(const struct mm *mm, const struct vma *v);
+#define MM_EACH(v, mm) for (struct vma *v = mm_first(mm); v; v = vma_next(mm, v))
+/* A copy with references of its own, until the block ends. */
+#define VMA_SNAPSHOT(name, v)                                        \
+    __attribute__((cleanup(vma_refs_put))) struct vma name = *(v);   \
+    vma_refs_get(&name)
+void vma_refs_get(const struct vma *v);
+void vma_refs_put(struct vma *v);
 
-enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16, MM_STACK = 32 };
+enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16, MM_STACK = 32, MM_LOCKED = 64 };
 /* Returns the address or -errno. file NULL: anonymous. Takes its own reference. */
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);

@@ -3,7 +3,9 @@
 #define VKERNEL_MM_INTERNAL_H
 
 #include "base/refcount.h"
+#include "base/checked.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/mm/store.h"
 #include "x86/address_space.h"
 
 enum { MM_PAGE = 4096 };
@@ -11,11 +13,28 @@ enum { MM_PAGE = 4096 };
 #define PAGE_DOWN(x)   ((x) & ~(uint64_t)(MM_PAGE - 1))
 #define PAGE_UP(x)     (((x) + MM_PAGE - 1) & ~(uint64_t)(MM_PAGE - 1))
 
+enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
+#define TASK_SIZE 0x7ffffffff000ull /* of Linux: above GUEST_END nothing is ever mapped, but it may be named */
+
+/* Pages from an address of the guest's: the only way to a range, so that none wraps. */
+struct guest_range {
+    uint64_t start, end;
+};
+/* Rounds the size up to pages; false: it does not end within the address space. start is not rounded. */
+static inline bool
+guest_range(uint64_t start, uint64_t size, struct guest_range *range)
+{
+    if (size > GUEST_END || !range_within(start, PAGE_UP(size), GUEST_END))
+        return false;
+    *range = (struct guest_range){start, start + PAGE_UP(size)};
+    return true;
+}
+
 struct shm {
     struct refcount refs;
     uint64_t number; /* in futex keys */
-    int fd;
     uint64_t size;
+    uint64_t slot; /* of the store */
 };
 
 /* Pages of the code map that are in this address space. */
@@ -31,23 +50,59 @@ void shm_put(struct shm *s);
 
 /* What the host may do for these guest permissions: never execute. */
 int mm_host_prot(int prot);
-/* Index of the mapping that contains address or is the first after it; mm->count when none. */
-unsigned mm_index(struct mm *mm, uint64_t address);
-/* Makes room at index i for n items (moves the rest up). */
-bool mm_vma_insert(struct mm *mm, unsigned i, const struct vma *v);
-void mm_vma_erase(struct mm *mm, unsigned from, unsigned to);
-void vma_refs_get(struct vma *v);
-void vma_refs_put(struct vma *v);
-/* Splits so that address is a boundary; false: no memory. */
+/* Makes a mapping of the address space, where none is, with references of its own. NULL: no memory, or too many. */
+struct vma *mm_vma_insert(struct mm *mm, const struct vma *like);
+void mm_vma_remove(struct mm *mm, struct vma *v);
+void mm_vma_resize(struct mm *mm, struct vma *v, uint64_t start, uint64_t end);
+struct vma *vma_previous(const struct mm *mm, const struct vma *v);
+/* The highest place of this size below top, not below bottom; 0: none. */
+uint64_t mm_find_gap(struct mm *mm, uint64_t bottom, uint64_t top, uint64_t size);
+/* Splits so that address is a boundary; false: no memory, or too many mappings. */
 bool mm_split(struct mm *mm, uint64_t address);
 void mm_merge_around(struct mm *mm, uint64_t start, uint64_t end);
 /* Maps the host pages of [start, end) of v, which is not code, with their initial contents. */
 int mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int host_prot);
+bool mm_in_user_range(uint64_t start, uint64_t end);
+/* The pages of v come or go: what the limits count. */
+void mm_account(struct mm *mm, const struct vma *v, bool more);
+/* Would so many bytes more, in a mapping like this one, be above RLIMIT_AS or RLIMIT_DATA of the current process? Those of
+ * [at, at + size) that are mapped already are replaced. */
+bool mm_over_limit(struct mm *mm, const struct vma *like, uint64_t at, uint64_t size);
+/* As platform_map_file; bytes of the artifact are compared with their hashes before a guest sees them. */
+int mm_map_source(uint8_t *at, uint64_t size, int prot, bool shared, int fd, uint64_t offset);
+/* What lies past the end of what is behind the mapping has no pages: the guest gets its SIGBUS. Cuts *end down to that. */
+int mm_map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t *end);
+/* May a mapping be there? Of the flags of mm_map; size is of whole pages. 0 or -errno. */
+int mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags);
+/* Makes v, which holds its references, a mapping with its host pages, where nothing is; verified: for code. */
+struct verified;
+int mm_establish(struct mm *mm, struct vma *v, const struct verified *verified);
+/* Gives private pages that may be written their own memory. */
+void mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end);
+/* Maps what is behind v in `from` at v's place, which is free, too, with private pages that were written copied. */
+int mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const struct vma *v);
+
+/* --- advice.c: what mlock and its kin locked --- */
+bool mm_can_lock(void);
+/* So many bytes more, in a mapping like this one (NULL: a locked one)? */
+bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);
+
+/* --- code.c --- */
 /* The only way to host pages of code: those of the artifact, or a copy of the verified bytes, which begin at v's start. */
 int mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes);
-bool mm_in_user_range(uint64_t start, uint64_t end);
-bool mm_over_limit(struct mm *mm, uint64_t at, uint64_t size); /* of the current process: RLIMIT_AS */
-void mm_code_changed(struct mm *mm, uint64_t start, uint64_t end);
+/* Records a refusal; -EACCES. */
+int mm_code_refuse(const char *call, const char *why);
+/* May these pages be executed, and with which bytes? Changes nothing. */
+int mm_code_verify(const struct vma *v, int prot, const char *call, struct verified *out);
+/* Makes v, which need not be in mm yet, a mapping of the verified bytes. */
+int mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified);
+int mm_code_protect(struct mm *mm, struct vma *v, int prot);
+/* Compiled code can be entered once all of the file's code is mapped; until then the evaluator runs what there is. */
+void mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *verified);
 int mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset);
+/* Code of the range is other, or gone. */
+void mm_code_changed(struct mm *mm, uint64_t start, uint64_t end);
+void mm_code_unmapped(struct mm *mm, uint64_t start, uint64_t end);
+void mm_code_drop(struct mm *mm); /* at the end of an address space */
 
 #endif

@@ -1,7 +1,6 @@
-/* System calls on memory. */
+/* System calls that make, move and remove mappings. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -26,6 +25,13 @@ mm_beyond_file(const struct vma *v, uint64_t address)
            (v->kind == VMA_FILE && !v->bounded && v->offset + (address - v->start) >= PAGE_UP(file_size(v->file)));
 }
 
+enum {
+    /* What MAP_SHARED_VALIDATE accepts; all that MAP_SHARED ignores. */
+    LEGACY_FLAGS = MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |
+                   MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |
+                   63 << MAP_HUGE_SHIFT,
+};
+
 /* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need no
  * executable memory (proc/trampoline.c). */
 static bool
@@ -34,47 +40,26 @@ holds_trampolines(const struct file *file)
     return file->dentry && strcmp(file->dentry->name, "/memfd:libffi") == 0;
 }
 
-/* Would private writable memory be more than RLIMIT_DATA? */
-static bool
-over_data_limit(const struct mm *mm, uint64_t more)
+/* The rights that a mapping of the open file needs, and which file's pages they are: *file NULL for anonymous ones. */
+static int
+check_file(struct file **file, int *prot, int flags, bool shared)
 {
-    rlim_t limit = current_process()->rlimits[RLIMIT_DATA].rlim_cur;
-    uint64_t data = 0;
+    struct file *f = *file;
+    int mode = f->flags & O_ACCMODE;
 
-    if (limit == RLIM_INFINITY || !more)
-        return false;
-    for (unsigned i = 0; i < mm->count; i++)
-        if (!mm->vma[i].shared && (mm->vma[i].prot & PROT_WRITE) && !mm->vma[i].stack)
-            data += mm->vma[i].end - mm->vma[i].start;
-    return more > limit || data > limit - more;
-}
-
-/* How much of the range would count as data when it becomes writable? */
-static uint64_t
-becomes_data(const struct mm *mm, uint64_t address, uint64_t size)
-{
-    uint64_t end, sum = 0;
-
-    if (__builtin_add_overflow(address, size, &end))
-        return 0; /* refused anyway */
-    for (unsigned i = 0; i < mm->count; i++) {
-        const struct vma *v = &mm->vma[i];
-        uint64_t from = v->start > address ? v->start : address, to = v->end < end ? v->end : end;
-
-        if (from < to && !v->shared && !(v->prot & PROT_WRITE))
-            sum += to - from;
-    }
-    return sum;
-}
-
-/* May so many bytes not be locked at all by one call? 0: none at all. */
-static bool
-over_lock_limit(uint64_t size)
-{
-    enum { CAP_IPC_LOCK_BIT = 14 };
-    rlim_t limit = current_process()->rlimits[RLIMIT_MEMLOCK].rlim_cur;
-
-    return (size ? size > limit : limit == 0) && !capable(CAP_IPC_LOCK_BIT);
+    if (shared && (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & ~(LEGACY_FLAGS | MAP_TYPE)))
+        return -EOPNOTSUPP;
+    if (mode == O_WRONLY || (shared && (*prot & PROT_WRITE) && mode != O_RDWR))
+        return -EACCES;
+    if (shared && (*prot & PROT_WRITE) && file_write_sealed(f))
+        return -EPERM;
+    if (shared && holds_trampolines(f))
+        *prot &= ~PROT_EXEC;
+    if (f->ops->maps_anonymous)
+        *file = NULL;
+    else if (!f->ops->mmap_source)
+        return -ENODEV;
+    return 0;
 }
 
 int64_t
@@ -82,19 +67,33 @@ sys_mmap(const uint64_t a[6])
 {
     struct mm *mm = current_process()->mm;
     uint64_t address = a[0], size = a[1], offset = a[5];
-    int prot = (int)a[2], flags = (int)a[3];
+    int prot = (int)a[2], flags = (int)a[3], type = flags & MAP_TYPE, r;
+    FILE_REF struct file *opened = NULL;
+    struct file *file; /* opened, or NULL for anonymous memory */
+    struct file_range bytes;
     unsigned mm_flags = 0;
-    FILE_REF struct file *held = NULL;
-    struct file *file = NULL; /* held, or NULL for anonymous memory */
 
     if (offset % MM_PAGE)
         return -EINVAL;
+    if (!(flags & MAP_ANONYMOUS)) {
+        opened = fd_get((int)a[4]);
+        if (!opened || (opened->flags & O_PATH))
+            return -EBADF;
+    }
     if (size == 0)
         return -EINVAL;
-    if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_SHARED &&
-        (flags & MAP_TYPE) != MAP_SHARED_VALIDATE)
+    if (size > TASK_SIZE)
+        return -ENOMEM;
+    if (size > GUEST_END)
+        return -ENOMEM;
+    r = mm_check_place(mm, address, PAGE_UP(size), (flags & MAP_FIXED ? MM_FIXED : 0) | (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0));
+    if (r < 0)
+        return r;
+    if (opened && !file_range(offset, PAGE_UP(size), &bytes))
+        return -EOVERFLOW;
+    if (type != MAP_PRIVATE && type != MAP_SHARED && (type != MAP_SHARED_VALIDATE || !opened))
         return -EINVAL;
-    if ((flags & MAP_TYPE) != MAP_PRIVATE)
+    if (type != MAP_PRIVATE)
         mm_flags |= MM_SHARED;
     if (flags & MAP_FIXED)
         mm_flags |= MM_FIXED;
@@ -102,34 +101,19 @@ sys_mmap(const uint64_t a[6])
         mm_flags |= MM_NOREPLACE;
     if (flags & (MAP_POPULATE | MAP_LOCKED))
         mm_flags |= MM_POPULATE;
-    if ((flags & MAP_STACK) && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE)
+    if (flags & MAP_LOCKED)
+        mm_flags |= MM_LOCKED;
+    if ((flags & MAP_STACK) && !opened && type == MAP_PRIVATE)
         mm_flags |= MM_STACK;
-    prot &= PROT_READ | PROT_WRITE | (mm_flags & MM_STACK ? 0 : PROT_EXEC);
-    if (!(flags & MAP_ANONYMOUS)) {
-        int mode;
-
-        held = fd_get((int)a[4]);
-        if (!held || (held->flags & O_PATH))
-            return -EBADF;
-        file = held;
-        mode = file->flags & O_ACCMODE;
-        if (mode == O_WRONLY || ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && mode != O_RDWR))
-            return -EACCES;
-        if ((mm_flags & MM_SHARED) && (prot & PROT_WRITE) && file_write_sealed(file))
-            return -EPERM;
-        if ((mm_flags & MM_SHARED) && holds_trampolines(file))
-            prot &= ~PROT_EXEC;
-        if (file->ops->maps_anonymous)
-            file = NULL;
-        else if (!file->ops->mmap_source)
-            return -ENODEV;
-        if (offset + size < offset)
-            return -EOVERFLOW;
-    }
-    if (size > GUEST_END || (!(mm_flags & MM_SHARED) && (prot & PROT_WRITE) && over_data_limit(mm, size)))
-        return -ENOMEM;
-    if ((flags & MAP_LOCKED) && over_lock_limit(size))
+    if ((flags & MAP_LOCKED) && !mm_can_lock())
+        return -EPERM;
+    if (((flags & MAP_LOCKED) || mm->lock_future) && !mm_may_lock(mm, NULL, PAGE_UP(size)))
         return -EAGAIN;
+    prot &= PROT_READ | PROT_WRITE | (mm_flags & MM_STACK ? 0 : PROT_EXEC);
+    file = opened;
+    r = opened ? check_file(&file, &prot, flags, (mm_flags & MM_SHARED) != 0) : 0;
+    if (r < 0)
+        return r;
     return mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
 }
 
@@ -142,11 +126,25 @@ sys_munmap(const uint64_t a[6])
 int64_t
 sys_mprotect(const uint64_t a[6])
 {
-    if (a[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP))
+    enum { PROT_SEM = 8, ALL = PROT_READ | PROT_WRITE | PROT_EXEC };
+    uint64_t grows = a[2] & (PROT_GROWSDOWN | PROT_GROWSUP), prot = a[2] & ~(uint64_t)(PROT_GROWSDOWN | PROT_GROWSUP);
+    struct mm *mm = current_process()->mm;
+    struct guest_range range;
+
+    if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || a[0] % MM_PAGE)
         return -EINVAL;
-    if ((a[2] & PROT_WRITE) && over_data_limit(current_process()->mm, becomes_data(current_process()->mm, a[0], a[1])))
+    if (a[1] == 0)
+        return 0;
+    if (!guest_range(a[0], a[1], &range))
         return -ENOMEM;
-    return mm_protect(current_process()->mm, a[0], a[1], (int)a[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
+    if (prot & ~(uint64_t)(ALL | PROT_SEM))
+        return -EINVAL;
+    if (grows) { /* no mapping here grows: it is mapped whole */
+        const struct vma *v = mm_find(mm, a[0]);
+
+        return v && v->start < (grows == PROT_GROWSDOWN ? range.end : a[0] + 1) ? -EINVAL : -ENOMEM;
+    }
+    return mm_protect(mm, a[0], a[1], (int)prot & ALL);
 }
 
 int64_t
@@ -159,7 +157,6 @@ sys_brk(const uint64_t a[6])
         return (int64_t)mm->brk;
     if (new_end > old) {
         if (!mm_range_free(mm, old, new_end) ||
-            over_data_limit(mm, new_end - old) ||
             mm_map(mm, old, new_end - old, PROT_READ | PROT_WRITE, MM_FIXED, NULL, 0, "[heap]") < 0)
             return (int64_t)mm->brk;
     } else if (new_end < old) {
@@ -170,354 +167,189 @@ sys_brk(const uint64_t a[6])
     return (int64_t)mm->brk;
 }
 
-/* Appends a mapping like v for [start, end): growth in place or at the new place. */
-static int
-grow_mapping(struct mm *mm, const struct vma *like, uint64_t start, uint64_t end)
-{
-    struct vma v = *like;
-    int r;
-
-    v.offset = like->offset + (start - like->start);
-    v.start = start;
-    v.end = end;
-    if (v.code) { /* verified anew: the file may have changed */
-        int64_t at = mm_map(mm, start, end - start, v.prot, MM_FIXED | MM_NOREPLACE, v.file, v.offset, v.name);
-
-        return at < 0 ? (int)at : 0;
-    }
-    r = mm_host_map(mm, &v, start, end, mm_host_prot(v.prot));
-    if (r < 0)
-        return r;
-    if (!mm_vma_insert(mm, mm_index(mm, start), &v))
-        return -ENOMEM;
-    vma_refs_get(&v);
-    mm->total_pages += (end - start) / MM_PAGE;
-    mm_merge_around(mm, start, end);
-    return 0;
-}
-
-static int64_t
-move_mapping(struct mm *mm, uint64_t from, uint64_t old_size, uint64_t to, uint64_t size, bool keep)
-{
-    struct vma v = *mm_find(mm, from), moved;
-    uint64_t kept = old_size < size ? old_size : size;
-    int r;
-
-    if (v.code)
-        return -EACCES; /* code is bound to its address */
-    moved = v;
-    moved.offset = v.offset + (from - v.start);
-    moved.start = to;
-    moved.end = to + kept;
-    r = platform_move(mm->base + from, mm->base + to, kept);
-    if (r < 0)
-        return r;
-    if (!mm_vma_insert(mm, mm_index(mm, to), &moved))
-        return -ENOMEM;
-    vma_refs_get(&moved);
-    mm->total_pages += kept / MM_PAGE;
-    if (size > kept) {
-        r = grow_mapping(mm, &moved, to + kept, to + size);
-        if (r < 0)
-            return r;
-    }
-    if (keep)
-        mm_host_map(mm, &v, from, from + kept, mm_host_prot(v.prot));
-    else
-        mm_unmap(mm, from, old_size);
-    mm_merge_around(mm, to, to + size);
-    return (int64_t)to;
-}
+/* --- mremap --- */
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
 
+struct remap {
+    uint64_t from, old_size, size, flags, to;
+};
+
+/* Continues the mapping `like`, which may be gone, at [start, end), which is free. */
+static int
+grow(struct mm *mm, const struct vma *like, uint64_t offset, uint64_t start, uint64_t end)
+{
+    struct vma v = *like;
+
+    if (v.code) { /* verified anew: the file may have changed */
+        int64_t at = mm_map(mm, start, end - start, v.prot, MM_FIXED | MM_NOREPLACE, v.file, offset, v.name);
+
+        return at < 0 ? (int)at : 0;
+    }
+    v.offset = offset;
+    v.start = start;
+    v.end = end;
+    return mm_establish(mm, &v, NULL);
+}
+
+/* The pages of v, to the free place `to`. Those that are the host's to move it moves; where one mapping here is several
+ * there, they are copied. */
+static int
+move_pages(struct mm *mm, const struct vma *v, uint64_t to)
+{
+    struct vma at = *v;
+    uint64_t backed = mm_backed_end(v) - v->start;
+    int r = backed ? platform_move(mm->base + v->start, mm->base + to, backed) : 0;
+
+    if (r != -EFAULT)
+        return r;
+    at.start = to;
+    at.end = to + (v->end - v->start);
+    return mm_copy_mapping(mm, &at, mm, v);
+}
+
+/* [from, from + old_size), which is v alone, goes to the free place `to` and has `size` bytes there. */
+static int64_t
+move_mapping(struct mm *mm, struct vma *found, const struct remap *m, uint64_t to)
+{
+    VMA_SNAPSHOT(v, found);
+    struct vma moved = v, *there;
+    uint64_t kept = m->old_size < m->size ? m->old_size : m->size;
+    int r = 0;
+
+    if (v.code)
+        return -EACCES; /* code is bound to its address */
+    moved.start = to;
+    moved.end = to + kept;
+    if (m->size > kept)
+        r = grow(mm, &v, v.offset + kept, to + kept, to + m->size);
+    if (r < 0)
+        return r;
+    there = mm_vma_insert(mm, &moved);
+    r = there ? move_pages(mm, &v, to) : -ENOMEM;
+    if (r < 0) {
+        if (there)
+            mm_vma_remove(mm, there);
+        if (m->size > kept)
+            mm_unmap(mm, to + kept, m->size - kept);
+        return r;
+    }
+    mm_account(mm, there, true);
+    if (m->flags & MREMAP_DONTUNMAP)
+        r = mm_host_map(mm, &v, v.start, v.end, mm_host_prot(v.prot));
+    else
+        r = mm_unmap(mm, v.start, v.end - v.start);
+    mm_merge_around(mm, to, to + m->size);
+    return r < 0 ? r : (int64_t)to;
+}
+
+/* A second view of shared memory. */
+static int64_t
+duplicate(struct mm *mm, struct vma *found, const struct remap *m, uint64_t to)
+{
+    VMA_SNAPSHOT(v, found);
+    int r = grow(mm, &v, v.offset + (m->from - v.start), to, to + m->size);
+
+    return r < 0 ? r : (int64_t)to;
+}
+
+static int64_t
+check_remap(const struct remap *m)
+{
+    if ((m->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || m->from % MM_PAGE || m->size == 0 ||
+        m->size > TASK_SIZE)
+        return -EINVAL;
+    if (!(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+        return 0;
+    if (!range_within(m->to, m->size, TASK_SIZE) || m->to % MM_PAGE || !(m->flags & MREMAP_MAYMOVE) ||
+        ((m->flags & MREMAP_DONTUNMAP) && m->old_size != m->size) ||
+        /* Linux's overlap: the first sum may wrap, and an empty range within the other counts. */
+        ((m->flags & MREMAP_FIXED) && m->from + m->old_size > m->to && m->to + m->size > m->from))
+        return -EINVAL;
+    return 0;
+}
+
+/* A free place for the result; what is at a fixed one is unmapped, which may be the mapping itself. */
+static int64_t
+new_place(struct mm *mm, const struct remap *m)
+{
+    int r;
+
+    if (!(m->flags & MREMAP_FIXED))
+        return mm_find_free(mm, m->flags & MREMAP_DONTUNMAP ? m->to : 0, m->size);
+    if (!range_within(m->to, m->size, GUEST_END) || !mm_in_user_range(m->to, m->to + m->size))
+        return m->to < GUEST_NULL_END ? -EPERM : -ENOMEM;
+    r = mm_range_free(mm, m->to, m->to + m->size) ? 0 : mm_unmap(mm, m->to, m->size);
+    return r < 0 ? r : (int64_t)m->to;
+}
+
+static int64_t
+grow_in_place(struct mm *mm, struct vma *found, const struct remap *m)
+{
+    VMA_SNAPSHOT(v, found);
+    int r = grow(mm, &v, v.offset + (v.end - v.start), v.end, m->from + m->size);
+
+    return r < 0 ? r : (int64_t)m->from;
+}
+
 int64_t
 sys_mremap(const uint64_t a[6])
 {
+    enum { KEPT_FOR_SPLITS = 5 };
     struct mm *mm = current_process()->mm;
-    uint64_t from = a[0], old_size = PAGE_UP(a[1]), size = PAGE_UP(a[2]), flags = a[3], to = a[4];
+    /* The sums may wrap to 0, as Linux's. */
+    struct remap m = {.from = a[0], .old_size = PAGE_UP(a[1]), .size = PAGE_UP(a[2]), .flags = a[3], .to = a[4]};
     struct vma *v;
-    int64_t r;
+    int64_t r, to;
 
-    if (from % MM_PAGE || size == 0 || (flags & ~7ull) || ((flags & MREMAP_FIXED) && !(flags & MREMAP_MAYMOVE)) ||
-        ((flags & MREMAP_DONTUNMAP) && (!(flags & MREMAP_MAYMOVE) || old_size != size)))
-        return -EINVAL;
-    if (a[1] > GUEST_END || a[2] > GUEST_END)
-        return -ENOMEM;
-    v = mm_find(mm, from);
-    if (!v || v->start > from)
-        return -EFAULT;
-    if (size > old_size && mm_over_limit(mm, GUEST_END, size - old_size))
-        return -ENOMEM;
-    if (old_size == 0) {
-        /* A second view of shared memory. */
-        struct vma shared = *v;
-
-        if (!v->shared)
-            return -EINVAL;
-        shared.offset += from - shared.start;
-        if (!(flags & MREMAP_FIXED)) {
-            r = mm_find_free(mm, 0, size);
-            if (r < 0)
-                return r;
-            to = (uint64_t)r;
-        } else if (mm_unmap(mm, to, size) < 0) {
-            return -EINVAL;
-        }
-        shared.start = to;
-        r = grow_mapping(mm, &shared, to, to + size);
-        return r < 0 ? r : (int64_t)to;
-    }
-    if (from + old_size > v->end)
-        return -EFAULT;
-    if (flags & MREMAP_FIXED) {
-        if (to % MM_PAGE || to >= GUEST_END || !mm_in_user_range(to, to + size) ||
-            (to < from + old_size && from < to + size))
-            return -EINVAL;
-        r = mm_range_free(mm, to, to + size) ? 0 : mm_unmap(mm, to, size);
-        if (r < 0)
-            return r;
-        if (!mm_split(mm, from) || !mm_split(mm, from + old_size))
-            return -ENOMEM;
-        return move_mapping(mm, from, old_size, to, size, (flags & MREMAP_DONTUNMAP) != 0);
-    }
-    if (size < old_size) {
-        r = mm_unmap(mm, from + size, old_size - size);
-        return r < 0 ? r : (int64_t)from;
-    }
-    if (size == old_size && !(flags & MREMAP_DONTUNMAP))
-        return (int64_t)from;
-    if (from + old_size == v->end && size > old_size && mm_range_free(mm, v->end, from + size)) {
-        struct vma like = *v;
-
-        r = grow_mapping(mm, &like, v->end, from + size);
-        if (r != -ENOMEM)
-            return r < 0 ? r : (int64_t)from;
-    }
-    if (!(flags & MREMAP_MAYMOVE))
-        return -ENOMEM;
-    if (!mm_split(mm, from) || !mm_split(mm, from + old_size))
-        return -ENOMEM;
-    r = mm_find_free(mm, 0, size);
+    r = check_remap(&m);
     if (r < 0)
         return r;
-    return move_mapping(mm, from, old_size, (uint64_t)r, size, (flags & MREMAP_DONTUNMAP) != 0);
-}
-
-/* Calls f for each mapped part of the range; -ENOMEM when there are holes. */
-static int64_t
-each_part(uint64_t address, uint64_t size, int64_t (*f)(struct mm *, struct vma *, uint64_t, uint64_t, uint64_t),
-          uint64_t argument)
-{
-    struct mm *mm = current_process()->mm;
-    uint64_t at = address, end = address + PAGE_UP(size);
-    bool hole = false;
-
-    if (address % MM_PAGE || size > GUEST_END || end < address)
+    v = mm_at(mm, m.from);
+    if (!v)
+        return -EFAULT;
+    if (m.size < m.old_size && !(m.flags & MREMAP_FIXED)) {
+        r = mm_unmap(mm, m.from + m.size, m.old_size - m.size);
+        return r < 0 ? r : (int64_t)m.from;
+    }
+    if (m.old_size == 0 && !v->shared)
         return -EINVAL;
-    for (unsigned i = mm_index(mm, address); at < end && i < mm->count; i++) {
-        struct vma *v = &mm->vma[i];
-        uint64_t stop = v->end < end ? v->end : end;
-        int64_t r;
-
-        if (v->start >= end)
-            break;
-        if (v->start > at) {
-            hole = true;
-            at = v->start;
+    if (m.size == m.old_size && !(m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+        return (int64_t)m.from;
+    if (m.old_size > v->end - m.from)
+        return -EFAULT;
+    if (m.size > GUEST_END || mm->count + KEPT_FOR_SPLITS > MAX_MAPPINGS ||
+        (m.size > m.old_size && mm_over_limit(mm, v, GUEST_END, m.size - m.old_size)))
+        return -ENOMEM;
+    if (m.size > m.old_size && !mm_may_lock(mm, v, m.size - m.old_size))
+        return -EAGAIN;
+    if (!(m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
+        if (m.old_size == v->end - m.from && mm_range_free(mm, v->end, m.from + m.size)) {
+            r = grow_in_place(mm, v, &m);
+            if (r != -ENOMEM)
+                return r;
+            v = mm_at(mm, m.from);
         }
-        r = f(mm, v, at, stop, argument);
+        if (!(m.flags & MREMAP_MAYMOVE))
+            return -ENOMEM;
+    }
+    to = new_place(mm, &m);
+    if (to < 0)
+        return to;
+    if (m.size < m.old_size) {
+        r = mm_unmap(mm, m.from + m.size, m.old_size - m.size);
         if (r < 0)
             return r;
-        at = stop;
+        m.old_size = m.size;
     }
-    return hole || at < end ? -ENOMEM : 0;
-}
-
-static int64_t
-msync_part(struct mm *mm, struct vma *v, uint64_t start, uint64_t end, uint64_t flags)
-{
-    if (v->kind == VMA_FILE && v->shared)
-        return platform_sync(mm->base + start, end - start, (int)flags);
-    return 0;
-}
-
-int64_t
-sys_msync(const uint64_t a[6])
-{
-    if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || ((a[2] & MS_ASYNC) && (a[2] & MS_SYNC)))
-        return -EINVAL;
-    return each_part(a[0], a[1], msync_part, a[2]);
-}
-
-int64_t
-sys_mincore(const uint64_t a[6])
-{
-    struct mm *mm = current_process()->mm;
-    uint64_t address = a[0], pages = PAGE_UP(a[1]) / MM_PAGE;
-    unsigned char vec[512];
-
-    if (address % MM_PAGE)
-        return -EINVAL;
-    if (a[1] > GUEST_END || address >= GUEST_END)
+    v = mm_at(mm, m.from); /* may have been at the new place */
+    if (!v || m.old_size > v->end - m.from)
+        return -EFAULT;
+    if (m.old_size == 0)
+        return duplicate(mm, v, &m, (uint64_t)to);
+    if (!mm_split(mm, m.from) || !mm_split(mm, m.from + m.old_size))
         return -ENOMEM;
-    while (pages) {
-        uint64_t n = pages < sizeof vec ? pages : sizeof vec;
-        struct vma *v = mm_find(mm, address);
-
-        if (!v || v->start > address)
-            return -ENOMEM;
-        if (n > (v->end - address) / MM_PAGE)
-            n = (v->end - address) / MM_PAGE;
-        if (platform_resident(mm->base + address, n * MM_PAGE, vec) < 0)
-            return -ENOMEM;
-        if (copy_to_guest(a[2] + (address - a[0]) / MM_PAGE, vec, n) < 0)
-            return -EFAULT;
-        address += n * MM_PAGE;
-        pages -= n;
-    }
-    return 0;
-}
-
-static int64_t
-advise_part(struct mm *mm, struct vma *v, uint64_t start, uint64_t end, uint64_t advice)
-{
-    switch (advice) {
-    case MADV_DONTNEED:
-        /* Verified private copies of code have no file behind them. */
-        if (v->code && !v->code_stable)
-            return 0;
-        platform_discard(mm->base + start, end - start, MADV_DONTNEED);
-        return 0;
-    case MADV_FREE:
-        if (v->kind != VMA_ANON)
-            return -EINVAL;
-        platform_discard(mm->base + start, end - start, MADV_FREE);
-        return 0;
-    case MADV_REMOVE:
-        if (!v->shared || !(v->prot & PROT_WRITE))
-            return -EINVAL;
-        return platform_discard(mm->base + start, end - start, MADV_REMOVE);
-    case 23: /* MADV_POPULATE_WRITE */
-        if (!(v->prot & PROT_WRITE))
-            return -EINVAL;
-        platform_populate(mm->base + start, end - start);
-        return 0;
-    default:
-        return 0;
-    }
-}
-
-static int64_t
-set_fork_flag(uint64_t address, uint64_t size, uint64_t advice)
-{
-    struct mm *mm = current_process()->mm;
-    uint64_t end = address + PAGE_UP(size);
-
-    if (address % MM_PAGE || size > GUEST_END || end > GUEST_END)
-        return -EINVAL;
-    if (!mm_split(mm, address) || !mm_split(mm, end))
-        return -ENOMEM;
-    for (unsigned i = mm_index(mm, address); i < mm->count && mm->vma[i].start < end; i++) {
-        struct vma *v = &mm->vma[i];
-
-        if (advice == MADV_DONTFORK || advice == MADV_DOFORK)
-            v->dont_fork = advice == MADV_DONTFORK;
-        else if (v->kind != VMA_ANON)
-            return -EINVAL;
-        else
-            v->wipe_on_fork = advice == MADV_WIPEONFORK;
-    }
-    return 0;
-}
-
-int64_t
-sys_madvise(const uint64_t a[6])
-{
-    switch (a[2]) {
-    case MADV_DONTFORK:
-    case MADV_DOFORK:
-    case MADV_WIPEONFORK:
-    case MADV_KEEPONFORK:
-        return set_fork_flag(a[0], a[1], a[2]);
-    case MADV_NORMAL:
-    case MADV_RANDOM:
-    case MADV_SEQUENTIAL:
-    case MADV_WILLNEED:
-    case MADV_DONTNEED:
-    case MADV_FREE:
-    case MADV_REMOVE:
-    case MADV_MERGEABLE:
-    case MADV_UNMERGEABLE:
-    case MADV_HUGEPAGE:
-    case MADV_NOHUGEPAGE:
-    case MADV_DONTDUMP:
-    case MADV_DODUMP:
-    case 20: /* MADV_COLD */
-    case 21: /* MADV_PAGEOUT */
-    case 22: /* MADV_POPULATE_READ */
-    case 23: /* MADV_POPULATE_WRITE */
-        return each_part(a[0], a[1], advise_part, a[2]);
-    default:
-        return -EINVAL;
-    }
-}
-
-static int64_t
-present(struct mm *mm, struct vma *v, uint64_t start, uint64_t end, uint64_t argument)
-{
-    return 0;
-}
-
-static int64_t
-populate_part(struct mm *mm, struct vma *v, uint64_t start, uint64_t end, uint64_t argument)
-{
-    if (mm_backed_end(v) < end)
-        end = mm_backed_end(v);
-    if (start < end)
-        platform_populate(mm->base + start, end - start);
-    return 0;
-}
-
-/* Pages are brought in, and the limit is asked for each call; whether they stay is the host's business (docs/vkernel.md). */
-int64_t
-sys_mlock(const uint64_t a[6])
-{
-    if (over_lock_limit(0))
-        return -EPERM;
-    if (over_lock_limit(a[1]))
-        return -ENOMEM;
-    return each_part(PAGE_DOWN(a[0]), a[1] + a[0] % MM_PAGE, populate_part, 0);
-}
-
-int64_t
-sys_mlock2(const uint64_t a[6])
-{
-    return a[2] & ~1ull ? -EINVAL : sys_mlock(a);
-}
-
-int64_t
-sys_munlock(const uint64_t a[6])
-{
-    return each_part(PAGE_DOWN(a[0]), a[1] + a[0] % MM_PAGE, present, 0);
-}
-
-int64_t
-sys_mlockall(const uint64_t a[6])
-{
-    enum { CURRENT = 1, ONFAULT = 4 };
-
-    if (a[0] == 0 || (a[0] & ~7ull) || a[0] == ONFAULT)
-        return -EINVAL;
-    if (over_lock_limit(0))
-        return -EPERM;
-    return (a[0] & CURRENT) && over_lock_limit(current_process()->mm->total_pages * MM_PAGE) ? -ENOMEM : 0;
-}
-
-int64_t
-sys_munlockall(const uint64_t a[6])
-{
-    return 0;
+    return move_mapping(mm, mm_at(mm, m.from), &m, (uint64_t)to);
 }

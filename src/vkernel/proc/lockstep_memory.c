@@ -25,9 +25,7 @@ static struct {
 static void
 protect(struct mm *mm, int prot)
 {
-    for (unsigned i = 0; i < mm->count; i++) {
-        const struct vma *v = &mm->vma[i];
-
+    MM_EACH (v, mm) {
         if (v->prot & PROT_WRITE)
             platform_protect(mm->base + v->start, mm_backed_end(v) - v->start, prot);
     }

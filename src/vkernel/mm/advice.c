@@ -1,0 +1,347 @@
+/* System calls on what is mapped already: advice, synchronisation, residence, locks. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/mm/mm_internal.h"
+#include "vkernel/proc/process.h"
+
+enum { CAP_IPC_LOCK = 14 };
+enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MADV_* of newer headers */
+
+/* Calls f for each mapped part of the range, which must change no mappings; -ENOMEM at the end when there are holes. */
+static int64_t
+each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struct vma *, uint64_t, uint64_t, uint64_t),
+          uint64_t argument)
+{
+    struct mm *mm = current_process()->mm;
+    uint64_t at = range->start;
+    bool hole = false;
+
+    for (const struct vma *v = mm_find(mm, at); at < range->end && v && v->start < range->end; v = vma_next(mm, v)) {
+        uint64_t stop = v->end < range->end ? v->end : range->end;
+        int64_t r;
+
+        if (v->start > at) {
+            hole = true;
+            if (argument == POPULATE_READ || argument == POPULATE_WRITE)
+                break; /* these stop where they cannot go on */
+            at = v->start;
+        }
+        r = f(mm, v, at, stop, argument);
+        if (r < 0)
+            return r;
+        at = stop;
+    }
+    return hole || at < range->end ? -ENOMEM : 0;
+}
+
+/* --- msync --- */
+
+static int64_t
+check_msync(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t flags)
+{
+    return (flags & MS_INVALIDATE) && v->locked ? -EBUSY : 0;
+}
+
+static int64_t
+msync_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t flags)
+{
+    uint64_t stop = mm_backed_end(v) < end ? mm_backed_end(v) : end;
+
+    if (check_msync(mm, v, start, end, flags) < 0)
+        return -EBUSY;
+    if (v->kind == VMA_FILE && v->shared && !v->bounded && start < stop)
+        return platform_sync(mm->base + start, stop - start, (int)flags);
+    return 0;
+}
+
+int64_t
+sys_msync(const uint64_t a[6])
+{
+    struct guest_range range;
+
+    if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || a[0] % MM_PAGE || ((a[2] & MS_ASYNC) && (a[2] & MS_SYNC)))
+        return -EINVAL;
+    if (PAGE_UP(a[1]) == 0) /* Linux's sum, which wraps */
+        return 0;
+    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, a[2]) : -ENOMEM;
+}
+
+/* --- mincore --- */
+
+int64_t
+sys_mincore(const uint64_t a[6])
+{
+    struct mm *mm = current_process()->mm;
+    struct guest_range range;
+    unsigned char vec[512];
+    guest_addr out = a[2];
+
+    if (a[0] % MM_PAGE)
+        return -EINVAL;
+    if (!range_within(a[0], a[1], TASK_SIZE))
+        return -ENOMEM;
+    if (!range_within(a[2], PAGE_UP(a[1]) / MM_PAGE, TASK_SIZE))
+        return -EFAULT;
+    if (a[1] == 0)
+        return 0;
+    if (!guest_range(a[0], a[1], &range))
+        return -ENOMEM;
+    for (uint64_t at = range.start; at < range.end;) {
+        const struct vma *v = mm_at(mm, at);
+        uint64_t n = (range.end - at) / MM_PAGE;
+
+        if (!v)
+            return -ENOMEM;
+        if (n > sizeof vec)
+            n = sizeof vec;
+        if (n > (v->end - at) / MM_PAGE)
+            n = (v->end - at) / MM_PAGE;
+        if (platform_resident(mm->base + at, n * MM_PAGE, vec) < 0)
+            return -ENOMEM;
+        if (copy_to_guest(out, vec, n) < 0)
+            return -EFAULT;
+        out += n;
+        at += n * MM_PAGE;
+    }
+    return 0;
+}
+
+/* --- madvise --- */
+
+static int64_t
+populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, bool write)
+{
+    if (!(v->prot & (write ? PROT_WRITE : PROT_READ)))
+        return -EINVAL;
+    if (write)
+        mm_populate(mm, v, start, end);
+    return mm_backed_end(v) < end ? -EFAULT : 0;
+}
+
+static int64_t
+remove_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
+{
+    uint64_t stop = mm_backed_end(v) < end ? mm_backed_end(v) : end;
+
+    if (v->locked || v->kind == VMA_ANON)
+        return -EINVAL;
+    if (!v->shared || (v->kind == VMA_FILE && (v->file->flags & 3 /* O_ACCMODE */) != 2 /* O_RDWR */))
+        return -EACCES;
+    if (v->kind == VMA_FILE && file_write_sealed(v->file))
+        return -EPERM;
+    return start < stop ? platform_discard(mm->base + start, stop - start, MADV_REMOVE) : 0;
+}
+
+static int64_t
+advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t advice)
+{
+    switch (advice) {
+    case MADV_DONTNEED:
+        if (v->locked)
+            return -EINVAL;
+        /* Verified private copies of code have no file behind them. */
+        if (v->code && !v->code_stable)
+            return 0;
+        return platform_discard(mm->base + start, end - start, MADV_DONTNEED);
+    case MADV_FREE:
+        if (v->kind != VMA_ANON || v->locked)
+            return -EINVAL;
+        return platform_discard(mm->base + start, end - start, MADV_FREE);
+    case MADV_REMOVE:
+        return remove_part(mm, v, start, end);
+    case COLD:
+    case PAGEOUT:
+        return v->locked ? -EINVAL : 0;
+    case POPULATE_READ:
+    case POPULATE_WRITE:
+        return populate(mm, v, start, end, advice == POPULATE_WRITE);
+    default:
+        return 0;
+    }
+}
+
+static void
+set_locked(struct mm *mm, struct vma *v, bool on)
+{
+    mm_account(mm, v, false);
+    v->locked = on;
+    mm_account(mm, v, true);
+}
+
+enum flag { DONT_FORK, WIPE_ON_FORK, LOCKED };
+
+/* Sets a flag of all mappings in the range; -ENOMEM at the end when there are holes. */
+static int64_t
+set_flag(struct mm *mm, const struct guest_range *range, enum flag flag, bool on)
+{
+    uint64_t at = range->start;
+    int64_t r = 0;
+    bool hole = false;
+
+    if (!mm_split(mm, range->start) || !mm_split(mm, range->end))
+        return -ENOMEM;
+    for (struct vma *v = mm_find(mm, at); r == 0 && v && v->start < range->end; v = vma_next(mm, v)) {
+        hole |= v->start > at;
+        if (hole && flag == LOCKED)
+            break; /* these end at the first */
+        at = v->end;
+        if (flag == DONT_FORK) {
+            v->dont_fork = on;
+        } else if (flag == LOCKED) {
+            set_locked(mm, v, on);
+        } else if (on && v->kind != VMA_ANON) {
+            r = -EINVAL;
+        } else {
+            v->wipe_on_fork = on;
+        }
+    }
+    mm_merge_around(mm, range->start, range->end);
+    return r < 0 ? r : hole || at < range->end ? -ENOMEM : 0;
+}
+
+int64_t
+sys_madvise(const uint64_t a[6])
+{
+    struct mm *mm = current_process()->mm;
+    struct guest_range range;
+    bool known = a[2] <= MADV_WILLNEED || a[2] == MADV_DONTNEED || (a[2] >= MADV_FREE && a[2] <= MADV_KEEPONFORK) ||
+                 (a[2] >= COLD && a[2] <= POPULATE_WRITE);
+
+    if (!known || a[0] % MM_PAGE)
+        return -EINVAL;
+    if ((a[1] && PAGE_UP(a[1]) == 0) || !range_within(a[0], PAGE_UP(a[1]), UINT64_MAX))
+        return -EINVAL;
+    if (a[1] == 0)
+        return 0;
+    if (!guest_range(a[0], a[1], &range))
+        return -ENOMEM;
+    switch (a[2]) {
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+        return set_flag(mm, &range, DONT_FORK, a[2] == MADV_DONTFORK);
+    case MADV_WIPEONFORK:
+    case MADV_KEEPONFORK:
+        return set_flag(mm, &range, WIPE_ON_FORK, a[2] == MADV_WIPEONFORK);
+    default:
+        return each_part(&range, advise_part, a[2]);
+    }
+}
+
+/* --- locks: which pages stay in memory is the host's to say, but the limits and results are Linux's --- */
+
+bool
+mm_can_lock(void)
+{
+    return current_process()->rlimits[RLIMIT_MEMLOCK].rlim_cur > 0 || capable(CAP_IPC_LOCK);
+}
+
+static bool
+lock_fits(uint64_t bytes)
+{
+    return bytes <= current_process()->rlimits[RLIMIT_MEMLOCK].rlim_cur || capable(CAP_IPC_LOCK);
+}
+
+bool
+mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more)
+{
+    return (like && !like->locked) || lock_fits(mm->locked_pages * MM_PAGE + more);
+}
+
+static int64_t
+add_locked(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t total)
+{
+    *(uint64_t *)(uintptr_t)total += v->locked ? end - start : 0;
+    return 0;
+}
+
+/* Whole pages around the bytes. */
+static int
+lock_range(uint64_t address, uint64_t size, struct guest_range *range)
+{
+    uint64_t whole = PAGE_UP(size + address % MM_PAGE), end; /* the sum may wrap, as Linux's */
+
+    if (!checked_add(PAGE_DOWN(address), whole, &end))
+        return -EINVAL;
+    return guest_range(PAGE_DOWN(address), whole, range) ? 0 : -ENOMEM;
+}
+
+static int64_t
+bring_in(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t argument)
+{
+    mm_populate(mm, v, start, end);
+    return v->prot == PROT_NONE || mm_backed_end(v) < end ? -ENOMEM : 0;
+}
+
+int64_t
+sys_mlock(const uint64_t a[6])
+{
+    struct mm *mm = current_process()->mm;
+    struct guest_range range;
+    uint64_t already = 0;
+    int64_t r;
+
+    if (!mm_can_lock())
+        return -EPERM;
+    r = lock_range(a[0], a[1], &range);
+    if (r < 0 || range.start == range.end)
+        return r;
+    each_part(&range, add_locked, (uint64_t)(uintptr_t)&already);
+    if (!lock_fits(mm->locked_pages * MM_PAGE - already + (range.end - range.start)))
+        return -ENOMEM;
+    r = set_flag(mm, &range, LOCKED, true);
+    return r < 0 ? r : each_part(&range, bring_in, 0);
+}
+
+int64_t
+sys_mlock2(const uint64_t a[6])
+{
+    return a[2] & ~1ull ? -EINVAL : sys_mlock(a);
+}
+
+int64_t
+sys_munlock(const uint64_t a[6])
+{
+    struct guest_range range;
+    int r = lock_range(a[0], a[1], &range);
+
+    return r < 0 || range.start == range.end ? r : set_flag(current_process()->mm, &range, LOCKED, false);
+}
+
+static void
+lock_all(struct mm *mm, bool on)
+{
+    MM_EACH (v, mm)
+        set_locked(mm, v, on);
+}
+
+int64_t
+sys_mlockall(const uint64_t a[6])
+{
+    struct mm *mm = current_process()->mm;
+
+    if (a[0] == 0 || (a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || a[0] == MCL_ONFAULT)
+        return -EINVAL;
+    if (!mm_can_lock())
+        return -EPERM;
+    if ((a[0] & MCL_CURRENT) && !lock_fits(mm->total_pages * MM_PAGE))
+        return -ENOMEM;
+    mm->lock_future = (a[0] & MCL_FUTURE) != 0;
+    if (a[0] & MCL_CURRENT)
+        lock_all(mm, true);
+    return 0;
+}
+
+int64_t
+sys_munlockall(const uint64_t a[6])
+{
+    struct mm *mm = current_process()->mm;
+
+    mm->lock_future = false;
+    lock_all(mm, false);
+    return 0;
+}

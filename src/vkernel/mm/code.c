@@ -1,0 +1,243 @@
+/* Executable mappings: which bytes may be executed, their host pages, the compiled code that stands for them, and the
+ * evaluator's translations of them.
+ *
+ * Pages of code are those of the artifact or of a copy that was hashed, from mm_code_host_map() alone, and never writable
+ * after; nothing that becomes of the file reaches them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "eval/eval.h"
+#include "platform/platform.h"
+#include "vkernel/fs/file.h"
+#include "vkernel/mm/mm_internal.h"
+#include "vkernel/proc/evaluated.h"
+#include "vkernel/trust/artifact.h"
+#include "vkernel/trust/audit.h"
+#include "vkernel/trust/ledger.h"
+#include "vkernel/trust/notice.h"
+
+/* --- the evaluator's blocks: the same for all that have the same code mapped --- */
+
+struct eval *
+mm_eval(struct mm *mm)
+{
+    if (mm->eval)
+        return mm->eval;
+    mm->eval_refs = malloc(sizeof *mm->eval_refs);
+    mm->eval = mm->eval_refs ? eval_new() : NULL;
+    if (!mm->eval) {
+        free(mm->eval_refs);
+        mm->eval_refs = NULL;
+        return NULL;
+    }
+    refcount_init(mm->eval_refs);
+    return mm->eval;
+}
+
+static void
+eval_drop(struct mm *mm)
+{
+    if (mm->eval && refcount_put(mm->eval_refs)) {
+        eval_free(mm->eval);
+        free(mm->eval_refs);
+    }
+    mm->eval = NULL;
+    mm->eval_refs = NULL;
+}
+
+void
+mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
+{
+    if (!mm->eval)
+        return;
+    evaluated_collect(mm, start, end);
+    if (!refcount_is_one(mm->eval_refs))
+        eval_drop(mm); /* the others still have what is gone here */
+    else
+        eval_invalidate(mm->eval, start, end);
+}
+
+/* --- the code map --- */
+
+int
+mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
+{
+    struct code_map *m;
+    int r;
+
+    LIST_EACH(p, &mm->code_maps) {
+        m = list_entry(p, struct code_map, link);
+        if (m->at == at && m->size == size && m->file_offset == file_offset)
+            return 0;
+    }
+    m = malloc(sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    r = platform_map_file(mm->base + at, size, PROT_READ, false, artifact_host_fd(the_artifact), file_offset);
+    if (r < 0) {
+        free(m);
+        return r;
+    }
+    *m = (struct code_map){.at = at, .size = size, .file_offset = file_offset};
+    list_append(&mm->code_maps, &m->link);
+    return 0;
+}
+
+/* Of the entry for the code at this address. */
+static uint64_t
+code_map_address(uint64_t code)
+{
+    return GUEST_CODE_MAP + code / GUEST_CODE_MAP_UNIT * sizeof(struct code_map_entry);
+}
+
+/* Is all of [start, end) mapped as this file's code, at the place that its compiled code was made for? */
+static bool
+code_is_mapped(struct mm *mm, const struct artifact_ledger *row, uint64_t start, uint64_t end)
+{
+    for (const struct vma *v = mm_find(mm, start); start < end; v = vma_next(mm, v)) {
+        if (!v || v->start > start || v->code != row || v->image_base != row->base)
+            return false;
+        start = v->end;
+    }
+    return true;
+}
+
+void
+mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *verified)
+{
+    const struct artifact_ledger *row = v->code;
+    const struct code_extents *code = &verified->code;
+    uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
+
+    if (v->image_base != row->base || row->entry_count == 0 || row->code_map_size == 0 || !offset || offset % MM_PAGE ||
+        at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP || at > GUEST_CODE_MAP_END ||
+        row->code_map_size > GUEST_CODE_MAP_END - at)
+        return;
+    for (unsigned i = 0; i < code->count; i++) {
+        if (!code_is_mapped(mm, row, saturating_add(row->base, code->low[i]), saturating_add(row->base, code->high[i])))
+            return;
+    }
+    /* From here on its native code can be entered. */
+    artifact_use(the_artifact, row->native_offset, row->native_size);
+    artifact_use(the_artifact, offset, row->code_map_size);
+    mm_code_map_add(mm, at, row->code_map_size, offset); /* when it fails, the evaluator goes on */
+}
+
+/* Code of [start, end) is gone: entries there must not be found any more. */
+static void
+code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
+{
+    uint64_t from = code_map_address(start), to = code_map_address(end + GUEST_CODE_MAP_UNIT - 1);
+
+    LIST_EACH_SAFE(p, &mm->code_maps) {
+        struct code_map *m = list_entry(p, struct code_map, link);
+
+        if (m->at + m->size <= from || m->at >= to)
+            continue;
+        platform_map_anon(mm->base + m->at, m->size, PROT_READ);
+        list_remove(&m->link);
+        free(m);
+    }
+}
+
+/* --- mappings --- */
+
+int
+mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes)
+{
+    uint64_t end = v->end, size;
+    uint8_t *at = mm->base + v->start;
+    int r = mm_map_none_behind(mm, v, v->start, &end);
+
+    size = end - v->start;
+    if (r < 0 || size == 0)
+        return r;
+    if (v->code_stable)
+        return mm_map_source(at, size, PROT_READ, false, v->code_fd, v->code_host_offset + v->offset);
+    if (!bytes)
+        return -EACCES;
+    r = platform_map_anon(at, size, PROT_READ | PROT_WRITE);
+    if (r < 0)
+        return r;
+    /* To the end of the file, not of its last page. */
+    memcpy(at, bytes, size < v->code->file_size - v->offset ? size : v->code->file_size - v->offset);
+    return platform_protect(at, size, PROT_READ);
+}
+
+int
+mm_code_refuse(const char *what, const char *why)
+{
+    audit_refusals++;
+    audit_record(AUDIT_PROCESS, "memory-refused", false, "ingot.call", what, "event.reason", why, NULL);
+    notice(NOTICE_CODE, "executable memory was refused (%s: %s). Code made at run time cannot run; if this is a JIT compiler, "
+           "switch it off by the program's own option", what, why);
+    return -EACCES;
+}
+
+int
+mm_code_verify(const struct vma *v, int prot, const char *what, struct verified *out)
+{
+    if (v->kind == VMA_FILE && !v->shared && !v->was_writable && !(prot & PROT_WRITE))
+        return ledger_verify(v->file, what, out);
+    return mm_code_refuse(what, prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
+}
+
+int
+mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified)
+{
+    uint64_t image_address;
+    int r;
+
+    mm_code_changed(mm, v->start, v->end);
+    v->code = verified->row;
+    v->image_base = ledger_image_address(&verified->code, v->offset, &image_address) ? v->start - image_address : 0;
+    v->code_stable = verified->stable;
+    if (verified->stable) {
+        bool bounded;
+
+        r = v->file->ops->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &bounded);
+        if (r < 0)
+            return r;
+    }
+    return mm_code_host_map(mm, v, verified->stable || v->offset >= v->code->file_size ? NULL : verified->bytes + v->offset);
+}
+
+int
+mm_code_protect(struct mm *mm, struct vma *v, int prot)
+{
+    struct verified verified;
+    struct vma code = *v; /* stays what it was when this fails */
+    int r = mm_code_verify(v, prot, "mprotect", &verified);
+
+    if (r < 0)
+        return r;
+    r = mm_code_install(mm, &code, &verified);
+    if (r == 0) {
+        v->code = code.code;
+        v->image_base = code.image_base;
+        v->code_stable = code.code_stable;
+        v->code_fd = code.code_fd;
+        v->code_host_offset = code.code_host_offset;
+        v->prot = prot;
+        mm_code_map_bind(mm, v, &verified);
+    }
+    ledger_release(&verified);
+    return r;
+}
+
+void
+mm_code_unmapped(struct mm *mm, uint64_t start, uint64_t end)
+{
+    code_map_unbind(mm, start, end);
+    mm_code_changed(mm, start, end);
+}
+
+void
+mm_code_drop(struct mm *mm)
+{
+    LIST_EACH_SAFE(p, &mm->code_maps)
+        free(list_entry(p, struct code_map, link));
+    eval_drop(mm);
+}
