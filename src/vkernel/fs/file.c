@@ -369,6 +369,8 @@ user_iov_init(struct user_iov *u, guest_addr array, uint64_t count)
 
         if (r == 0 && (int64_t)raw.size < 0)
             r = -EINVAL;
+        else if (r == 0 && !guest_may_name(raw.base, raw.size))
+            r = -EFAULT;
         if (r < 0) {
             user_iov_fini(u);
             return r;
@@ -391,7 +393,7 @@ user_iov_single(struct user_iov *u, guest_addr base, uint64_t size)
     u->span_max = USER_IOV_INLINE + USER_IOV_SPANS;
     u->count = 1;
     u->total = size > 0x7ffff000u ? 0x7ffff000u : size;
-    u->parts[0].base = base;
+    u->parts[0].base = guest_may_name(base, size) ? base : UINT64_MAX; /* there nothing is */
     u->parts[0].size = u->total;
 }
 

@@ -246,9 +246,7 @@ pseudo_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 static int64_t
 pseudo_seek(struct file *f, int64_t offset, int whence)
 {
-    if (whence == SEEK_CUR)
-        offset += (int64_t)f->pos;
-    else if (whence != SEEK_SET)
+    if (whence != SEEK_SET && (whence != SEEK_CUR || __builtin_add_overflow((int64_t)f->pos, offset, &offset)))
         return -EINVAL;
     if (offset < 0)
         return -EINVAL;

@@ -160,9 +160,9 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 static bool
 beyond_files(const struct file *f, const struct user_iov *u, const uint64_t *pos)
 {
-    uint64_t end;
+    struct file_range range;
 
-    return f->ops->seek && (__builtin_add_overflow(pos ? *pos : f->pos, u->total, &end) || end > INT64_MAX);
+    return f->ops->seek && !file_range(pos ? *pos : f->pos, u->total, &range);
 }
 
 static int64_t
@@ -609,6 +609,7 @@ int64_t
 sys_fallocate(const uint64_t a[6])
 {
     FILE_REF struct file *f = io_get(a[0]);
+    struct file_range range;
     uint64_t end;
     int r;
 
@@ -616,8 +617,9 @@ sys_fallocate(const uint64_t a[6])
         return -EBADF;
     if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
         return -EINVAL;
-    if (__builtin_add_overflow(a[2], a[3], &end) || (int64_t)end < 0)
+    if (!file_range(a[2], a[3], &range))
         return -EFBIG;
+    end = range.end;
     if (!f->inode || !S_ISREG(f->inode->mode))
         return f->inode && S_ISFIFO(f->inode->mode) ? -ESPIPE : -ENODEV;
     if (f->ops != &memfs_file_ops)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/checked.h"
 #include "base/list.h"
 #include "base/refcount.h"
 
@@ -29,6 +30,13 @@ size_t copy_from_guest_partial(void *dst, guest_addr src, size_t size);
 size_t copy_to_guest_partial(guest_addr dst, const void *src, size_t size);
 /* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size. */
 ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
+/* Linux's access_ok: may a guest name these bytes at all? Most of them are never mapped. */
+#define TASK_SIZE 0x7ffffffff000ull
+static inline bool
+guest_may_name(guest_addr address, uint64_t size)
+{
+    return range_within(address, size, TASK_SIZE);
+}
 /* For the vectors of bulk I/O (user_iov_spans): a host pointer for [addr, addr + *size) with *size cut down to the run that
  * is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change: for use
  * within NO_SLEEP only (sched/sched.h). An access to it can fault all the same: only host calls and platform_copy may touch it. */

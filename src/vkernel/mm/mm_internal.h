@@ -14,7 +14,6 @@ enum { MM_PAGE = 4096 };
 #define PAGE_UP(x)     (((x) + MM_PAGE - 1) & ~(uint64_t)(MM_PAGE - 1))
 
 enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
-#define TASK_SIZE 0x7ffffffff000ull /* of Linux: above GUEST_END nothing is ever mapped, but it may be named */
 
 /* Pages from an address of the guest's: the only way to a range, so that none wraps. */
 struct guest_range {
