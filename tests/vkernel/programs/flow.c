@@ -19,9 +19,9 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"tcp, small", 1, 60000, 20, 5000, 0},         {"tcp, mixed", 1, 2000000, 9000, 3000, 0},
-    {"tcp, small buffer", 1, 200000, 3000, 2000, 40000}, {"unix, small", 0, 30000, 20, 5000, 0},
-    {"unix, mixed", 0, 2000000, 90000, 30000, 0},  {"unix, small buffer", 0, 200000, 5000, 1000, 1000},
+    {"tcp, small", 1, 20000, 20, 5000, 0},         {"tcp, mixed", 1, 400000, 9000, 3000, 0},
+    {"tcp, small buffer", 1, 100000, 3000, 2000, 40000}, {"unix, small", 0, 10000, 20, 5000, 0},
+    {"unix, mixed", 0, 400000, 90000, 30000, 0},  {"unix, small buffer", 0, 100000, 5000, 1000, 1000},
 };
 
 static char data[1 << 20];
