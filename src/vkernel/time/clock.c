@@ -227,6 +227,19 @@ sys_gettimeofday(const uint64_t a[6])
 }
 
 int64_t
+sys_settimeofday(const uint64_t a[6])
+{
+    struct timeval tv;
+    struct timezone tz;
+
+    if ((a[0] && copy_from_guest(&tv, a[0], sizeof tv) < 0) || (a[1] && copy_from_guest(&tz, a[1], sizeof tz) < 0))
+        return -EFAULT;
+    if (a[0] && (tv.tv_sec < 0 || tv.tv_usec < 0 || tv.tv_usec >= 1000000))
+        return -EINVAL;
+    return -EPERM;
+}
+
+int64_t
 sys_time(const uint64_t a[6])
 {
     int64_t now = (int64_t)(clock_realtime_ns() / NS);

@@ -251,6 +251,8 @@ sleeps(void)
     printf("\n");
     show("set", clock_settime(CLOCK_MONOTONIC, &ts));
     show("", (int)syscall(SYS_clock_settime, 0, 8));
+    show("", (int)syscall(SYS_settimeofday, 8, NULL));
+    show("", (int)syscall(SYS_settimeofday, &(struct timeval){0, 1000000}, NULL));
     printf("\n");
 }
 
