@@ -51,12 +51,14 @@ check_mappings(void)
     const struct mm *mm = current_process()->mm;
     uint64_t end = 0, pages = 0;
 
-    for (unsigned i = 0; mm && i < mm->count; i++) {
-        check_mapping(&mm->vma[i], end);
-        end = mm->vma[i].end;
-        pages += (mm->vma[i].end - mm->vma[i].start) / PAGE_SIZE;
+    if (!mm)
+        return;
+    MM_EACH(v, mm) {
+        check_mapping(v, end);
+        end = v->end;
+        pages += (v->end - v->start) / PAGE_SIZE;
     }
-    if (mm && pages != mm->total_pages)
+    if (pages != mm->total_pages)
         broken("the count of pages", pages);
 }
 
@@ -64,9 +66,7 @@ check_mappings(void)
 static void
 check_host_range(const struct mm *mm, uint64_t start, uint64_t end, const char *permissions)
 {
-    for (unsigned i = 0; i < mm->count; i++) {
-        const struct vma *v = &mm->vma[i];
-
+    MM_EACH(v, mm) {
         if (v->end <= start || v->start >= end)
             continue;
         if (permissions[1] == 'w' && (!(v->prot & PROT_WRITE) || v->code))
