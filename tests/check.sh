@@ -145,6 +145,7 @@ for stress in unwind budget evaluate; do
 done
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
 script compiled tests/compiled/run.py --ingot "$ingot"
+script hostile tests/compiled/hostile.py --ingot "$ingot"
 script looks tests/compiled/looks.py --ingot "$ingot"
 script profile tests/compiled/profile.py --ingot "$ingot"
 script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact"
