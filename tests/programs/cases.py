@@ -111,7 +111,8 @@ def run_ingot(args, case):
         options += [f"--stats={args.stats}"]
     for k, v in ENV.items():
         options += ["--env", f"{k}={v}"]
-    p = subprocess.Popen([args.ingot, "run", *options, args.artifact, "/bin/bash", "-c", guest_script(case)],
+    # Lines of ingot's own, of a JIT that was refused and given up for example, are not the program's.
+    p = subprocess.Popen([args.ingot, "run", "--quiet", *options, args.artifact, "/bin/bash", "-c", guest_script(case)],
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     return decode(finish(p, TIMEOUT * (4 if args.stress else 1)))
 

@@ -352,7 +352,7 @@ def native(args, mount_point):
 def in_ingot(args):
     inner = f"printf %s {shell_quote(RC)} > /tmp/rc; bash --rcfile /tmp/rc --noprofile -i; exit $?"
     options = [x for k, v in table.ENV.items() for x in ("--env", f"{k}={v}")]
-    return [args.ingot, "run", "--hostname", "ingot", *options, args.artifact, "/bin/bash", "-c", inner]
+    return [args.ingot, "run", "--quiet", "--hostname", "ingot", *options, args.artifact, "/bin/bash", "-c", inner]
 
 
 def shell_quote(s):
