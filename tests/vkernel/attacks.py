@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs programs that attack the vkernel (all in the evaluator): each must end by itself with status 0, "survived" as its last
-line, and the output that it has on Linux. A program whose first comment says "not on Linux" is not run natively.
+line, and the output that it has on Linux. Run natively, as whoever runs the tests, are only those whose first comment has the
+words "The same on Linux.": an attack is dangerous where nothing holds it (kill(-1), fork bombs).
 
     attacks.py VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
 """
@@ -40,7 +41,7 @@ def main():
         for source in programs:
             name = os.path.splitext(os.path.basename(source))[0]
             with open(source) as f:
-                native = 'not on Linux' not in f.read().split('*/')[0]
+                native = 'The same on Linux.' in f.read().split('*/')[0]
             want = run([os.path.join(root, 'bin', name)], cwd=work)[:2] if native else None
             for option in OPTIONS:
                 status, out, err = run([image, '/bin/' + name], env=dict(os.environ, INGOT_OPTIONS=option))

@@ -19,6 +19,8 @@
 #include "vkernel/proc/fault_map.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/trust/audit.h"
+#include "vkernel/trust/notice.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
@@ -250,15 +252,17 @@ say_refusal(const char *verb)
 
     if (p->unknown_fault)
         fault_function(p->unknown_fault, &path);
-    platform_log("ingot: %s[%d]: a signal handler %s at a fault in %s, which was compiled without precise "
-                 "faults: build with --precise-faults=all\n", p->comm, p->pid, verb, path ? path : "a program");
+    audit_record(AUDIT_PROCESS, "registers-unknown", false, "file.path", path, "event.reason", verb, NULL);
+    notice(NOTICE_FAULT, "a signal handler %s at a fault in %s, which was compiled without precise faults: build with "
+           "--precise-faults=all", verb, path ? path : "a program");
 }
 
 void
 fault_refuse(const char *verb)
 {
     say_refusal(verb);
-    group_exit(SIGSEGV);
+    /* As the program would have ended without the handler. */
+    group_exit(current_process()->unknown_fault ? current_process()->unknown_signal : SIGSEGV);
 }
 
 void
@@ -270,37 +274,6 @@ fault_note_copy(uint64_t address)
         return;
     say_refusal("looked at registers");
     process_kill(p);
-}
-
-/* On the fiber's stack, below the compiled code that faulted. */
-static void
-run_handler_below(void *saved)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-    struct task *t = sched_current;
-    struct fault_record fault = {.outer = t->fault, .host_pc = pending_fault.host_pc, .stack = cpu->stack};
-    struct x86_cpu before = *cpu;
-    bool over;
-
-    platform_mode = PLATFORM_KERNEL;
-    t->process->unknown_fault = fault.host_pc;
-    x86_apply_mxcsr();
-    fault_deliver();
-    t->fault = &fault;
-    over = run_until_returned(&fault);
-    if (!over && t->fault != &fault) /* a handler further out has returned */
-        platform_jump(&t->fault->base, JUMP_RESTART);
-    t->fault = fault.outer;
-    if (!over)
-        platform_leave();
-    if (cpu->fs_base != before.fs_base || cpu->gs_base != before.gs_base)
-        fault_refuse("changed registers");
-    /* Compiled code expects its globals unchanged; the handler may have masked floating-point exceptions. */
-    before.limit = cpu->limit;
-    before.mxcsr = cpu->mxcsr;
-    *cpu = before;
-    platform_mode = PLATFORM_COMPILED;
-    platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
 /* #GP: 16 bytes that are not aligned. */
@@ -325,6 +298,38 @@ static int
 guest_signal(const struct platform_fault *f)
 {
     return f->sig == SIGFPE || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
+}
+
+/* On the fiber's stack, below the compiled code that faulted. */
+static void
+run_handler_below(void *saved)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct task *t = sched_current;
+    struct fault_record fault = {.outer = t->fault, .host_pc = pending_fault.host_pc, .stack = cpu->stack};
+    struct x86_cpu before = *cpu;
+    bool over;
+
+    platform_mode = PLATFORM_KERNEL;
+    t->process->unknown_fault = fault.host_pc;
+    t->process->unknown_signal = guest_signal(&pending_fault);
+    x86_apply_mxcsr();
+    fault_deliver();
+    t->fault = &fault;
+    over = run_until_returned(&fault);
+    if (!over && t->fault != &fault) /* a handler further out has returned */
+        platform_jump(&t->fault->base, JUMP_RESTART);
+    t->fault = fault.outer;
+    if (!over)
+        platform_leave();
+    if (cpu->fs_base != before.fs_base || cpu->gs_base != before.gs_base)
+        fault_refuse("changed registers");
+    /* Compiled code expects its globals unchanged; the handler may have masked floating-point exceptions. */
+    before.limit = cpu->limit;
+    before.mxcsr = cpu->mxcsr;
+    *cpu = before;
+    platform_mode = PLATFORM_COMPILED;
+    platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
 /* What two executions of the same fault must agree on. */
@@ -369,6 +374,7 @@ on_guest_fault(const struct platform_fault *f)
             return;
         pending_refusal = "ran, too deep down,";
         current_process()->unknown_fault = f->host_pc;
+        current_process()->unknown_signal = guest_signal(&pending_fault);
     }
     platform_mode = PLATFORM_KERNEL;
     platform_jump(dispatcher(), JUMP_FAULT);

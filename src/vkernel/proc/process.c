@@ -108,6 +108,7 @@ process_new(struct process *parent)
     p->start_ns = clock_monotonic_ns();
     if (parent) {
         p->unknown_fault = parent->unknown_fault;
+        p->unknown_signal = parent->unknown_signal;
         p->pgid = parent->pgid;
         p->sid = parent->sid;
         p->creds = parent->creds;

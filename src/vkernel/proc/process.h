@@ -90,6 +90,7 @@ struct process {
     uint64_t minor_faults, voluntary, involuntary;
     char *cmdline_unused;
     uint64_t unknown_fault;      /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
+    int unknown_signal;          /* of that fault */
 };
 
 struct task {

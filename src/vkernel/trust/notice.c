@@ -16,7 +16,7 @@ notice(enum notice kind, const char *format, ...)
     size_t at = 0;
     va_list ap;
 
-    if (notice_quiet || (given[kind] && kind != NOTICE_ADMITTED))
+    if (notice_quiet || (given[kind] && kind != NOTICE_ADMITTED && kind != NOTICE_FAULT))
         return;
     given[kind] = true;
     if (sched_current)

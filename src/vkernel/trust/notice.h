@@ -8,6 +8,7 @@
 enum notice {
     NOTICE_PROGRAM,   /* a program that is not in the ledger */
     NOTICE_ADMITTED,  /* the same, let in by --policy audit: said each time */
+    NOTICE_FAULT,     /* a process that ended because its handler asked for registers that nobody knows: said each time */
     NOTICE_CODE,      /* memory that was to be made executable */
     NOTICE_MEMORY,    /* a process killed at the limit of memory */
     NOTICE_PROCESSES, /* no more processes or threads */

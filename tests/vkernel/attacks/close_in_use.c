@@ -1,5 +1,6 @@
 /* A thread sleeps in a call on a file; meanwhile another closes its descriptors (or puts another file there by dup2), fills the
- * freed memory with bytes of its choice, and wakes the sleeper. Every call must hold what it still needs. */
+ * freed memory with bytes of its choice, and wakes the sleeper. Every call must hold what it still needs.
+ * The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,6 @@
 /* A thread sleeps for a record lock; another closes the descriptor, or the whole table goes. The lock that the sleeper then gets
- * belongs to nobody who could give it back, so it must not stay. */
+ * belongs to nobody who could give it back, so it must not stay.
+ * The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

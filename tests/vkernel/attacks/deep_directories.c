@@ -1,5 +1,6 @@
 /* Directories 3,000 deep: names of places there are longer than any path, walks and renames are bounded, and the whole tower goes
- * when the last reference to its innermost one does. Links: 40 and no more, however long their texts are. */
+ * when the last reference to its innermost one does. Links: 40 and no more, however long their texts are.
+ * The same on Linux. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

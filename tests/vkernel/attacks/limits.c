@@ -1,5 +1,6 @@
 /* What one user may have of pipes, watches, terminals, buffers, attributes, names of sockets: limits are counted, given back, and
- * reported as on Linux. Limits that a machine's administrator sets are asked of /proc/sys. */
+ * reported as on Linux. Limits that a machine's administrator sets are asked of /proc/sys.
+ * The same on Linux. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* Calls that take as long as the guest likes: 2 GB in one read, gigabytes of nothing from file to file. Others run meanwhile, and
- * a signal ends them. */
+ * a signal ends them.
+ * The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,5 +1,6 @@
 /* Pages of mappings behind the end of their file, given to calls that copy from them and to them: EFAULT or a short count. The
- * vkernel used to put a writable page where its own copy had faulted, so that stores into read-only mappings went through. */
+ * vkernel used to put a writable page where its own copy had faulted, so that stores into read-only mappings went through.
+ * The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* Mappings in numbers, sizes and offsets that nobody should ask for. Each used to be one of: the artifact's bytes in front of a
- * mapped file, an object used after it was freed, minutes of work, no descriptor of the host left for anybody. */
+ * mapped file, an object used after it was freed, minutes of work, no descriptor of the host left for anybody.
+ * The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

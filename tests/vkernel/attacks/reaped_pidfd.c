@@ -1,5 +1,6 @@
 /* Who waits on a pidfd waits on a queue of the process, which is gone once somebody has waited for it: epoll items stay on the
- * queue for as long as they live, and poll takes its entries off when it wakes. */
+ * queue for as long as they live, and poll takes its entries off when it wakes.
+ * The same on Linux. */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 /* Sockets in each other's messages, and every descriptor of them closed: nobody can reach them any more, yet each holds the other.
  * They must be found and dropped, in all shapes, while those that can be reached keep what lies in them. Then the limits of
- * descriptors in flight. */
+ * descriptors in flight.
+ * The same on Linux. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

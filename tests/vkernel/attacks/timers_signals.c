@@ -1,5 +1,6 @@
 /* Work that a guest leaves to the kernel's timers and signal queues: thousands of timers of some microseconds that nobody hears,
- * descriptors with falling deadlines, as many signals as are taken, rubbish given to sigreturn. */
+ * descriptors with falling deadlines, as many signals as are taken, rubbish given to sigreturn.
+ * The same on Linux. */
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
