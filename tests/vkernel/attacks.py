@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs programs that attack the vkernel (all in the evaluator): each must end by itself with status 0, "survived" as its last
 line, and the output that it has on Linux. Run natively, as whoever runs the tests, are only those whose first comment has the
-words "The same on Linux.": an attack is dangerous where nothing holds it (kill(-1), fork bombs).
+words "The same on Linux.": an attack is dangerous where nothing holds it (kill(-1), fork bombs). With "Not sanitized." it is left out
+where the vkernel was built with AddressSanitizer, which takes mappings of the host for each fiber and ends when there are no more.
 
     attacks.py VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
 """
@@ -36,12 +37,17 @@ def build(work):
 
 def main():
     failed = 0
+    with open(vkernel, 'rb') as f:
+        sanitized = b'__asan_init' in f.read()
     with tempfile.TemporaryDirectory() as work:
         root, image = build(work)
         for source in programs:
             name = os.path.splitext(os.path.basename(source))[0]
             with open(source) as f:
-                native = 'The same on Linux.' in f.read().split('*/')[0]
+                head = f.read().split('*/')[0]
+            native = 'The same on Linux.' in head
+            if sanitized and 'Not sanitized.' in head:
+                continue
             want = run([os.path.join(root, 'bin', name)], cwd=work)[:2] if native else None
             for option in OPTIONS:
                 status, out, err = run([image, '/bin/' + name], env=dict(os.environ, INGOT_OPTIONS=option))

@@ -330,7 +330,6 @@ sys_mremap(const uint64_t a[6])
             r = grow_in_place(mm, v, &m);
             if (r != -ENOMEM)
                 return r;
-            v = mm_at(mm, m.from);
         }
         if (!(m.flags & MREMAP_MAYMOVE))
             return -ENOMEM;

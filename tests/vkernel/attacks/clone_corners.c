@@ -1,5 +1,5 @@
 /* As process 1 of a container, not on Linux. A sibling of process 1 has no parent; random flags of clone in processes of their own,
- * whose tasks then exec, exit or stay; bombs of processes, of threads until there is no more room, and of zombies. */
+ * whose tasks then exec, exit or stay; bombs of processes, of threads until there is no more room, and of zombies. Not sanitized. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
