@@ -31,7 +31,8 @@ struct artifact {
 
 struct artifact *the_artifact;
 
-static bool learnt; /* some bit of `known` was set since the seal was read; the kernel lock guards it */
+static bool learnt;       /* some bit of `known` was set since the seal was read; the kernel lock guards it */
+static bool chunks_known; /* the chunk hashes were compared with the header; so does the kernel lock guard it */
 
 static struct artifact *
 discard(struct artifact *a)
@@ -77,6 +78,18 @@ section(const struct artifact *a, unsigned id, size_t item, uint64_t *count)
 
 /* --- chunks --- */
 
+/* When the first chunk is to be compared: with a seal that knows all that is used, that is never. */
+static bool
+chunks_are_right(const struct artifact *a)
+{
+    const struct artifact_section *s = &a->header->sections[ARTIFACT_CHUNKS];
+    struct sha256 have;
+
+    sha256_of(a->chunks, s->size, &have);
+    chunks_known = memcmp(have.bytes, s->sha256, sizeof have.bytes) == 0;
+    return chunks_known;
+}
+
 static bool
 chunk_is_right(const struct artifact *a, uint64_t index)
 {
@@ -84,6 +97,8 @@ chunk_is_right(const struct artifact *a, uint64_t index)
 
     if (a->known[index / 64] & bit)
         return true;
+    if (!chunks_known && !chunks_are_right(a))
+        return false;
     if (!artifact_chunk_matches(a->view + index * ARTIFACT_CHUNK_SIZE, index, a->chunks + index * SHA256_SIZE, a->payload))
         return false;
     a->known[index / 64] |= bit;
@@ -141,21 +156,19 @@ artifact_remember(const struct artifact *a)
     learnt = false;
 }
 
-/* The chunk hashes against the header, what was known before, and what is used by everybody. */
+/* What was known before, and what is used by everybody. */
 static bool
 begin_trust(struct artifact *a)
 {
     const struct artifact_section *s = &a->header->sections[ARTIFACT_CHUNKS];
     uint64_t code_end = a->header->code_offset + a->header->code_size;
-    struct sha256 have;
 
     a->chunks = a->view + a->payload + s->offset;
     a->chunk_count = s->size / SHA256_SIZE;
     a->known = calloc((a->chunk_count + 63) / 64 + 1, sizeof *a->known);
-    sha256_of(a->chunks, s->size, &have);
-    if (!a->known || memcmp(have.bytes, s->sha256, sizeof have.bytes) != 0)
+    if (!a->known)
         return false;
-    seal_open(&a->seal, a->fd, a->digest.bytes, a->known, a->chunk_count);
+    chunks_known = seal_open(&a->seal, a->fd, a->digest.bytes, a->known, a->chunk_count);
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++)
         if (i != ARTIFACT_DATA && i != ARTIFACT_CODE_MAP && i != ARTIFACT_CHUNKS &&
             !range_is_right(a, a->payload + a->header->sections[i].offset, a->header->sections[i].size))

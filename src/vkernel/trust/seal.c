@@ -37,7 +37,7 @@ make_record(const struct platform_identity *id, const uint8_t root_digest[32], c
     return r;
 }
 
-static void
+static bool
 read_bits(const struct seal *s, const uint8_t root_digest[32], uint64_t *known, size_t count)
 {
     size_t size = bits_size(count);
@@ -47,12 +47,13 @@ read_bits(const struct seal *s, const uint8_t root_digest[32], uint64_t *known, 
         platform_read_at(s->fd, known, size, sizeof have) == (long)size) {
         want = make_record(&s->id, root_digest, known, count);
         if (memcmp(&have, &want, sizeof have) == 0)
-            return;
+            return true;
     }
     memset(known, 0, size);
+    return false;
 }
 
-void
+bool
 seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64_t *known, size_t count)
 {
     uint64_t changed;
@@ -60,14 +61,13 @@ seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64
 
     *s = (struct seal){.fd = -1};
     if (platform_file_identity(artifact_fd, &s->id) < 0)
-        return;
+        return false;
     changed = s->id.changed_ns > s->id.modified_ns ? s->id.changed_ns : s->id.modified_ns;
     if (changed + STILL_NS > platform_realtime_ns())
-        return;
+        return false;
     snprintf(name, sizeof name, "%llx-%llx", (unsigned long long)s->id.device, (unsigned long long)s->id.inode);
     s->fd = platform_seal_open(name);
-    if (s->fd >= 0)
-        read_bits(s, root_digest, known, count);
+    return s->fd >= 0 && read_bits(s, root_digest, known, count);
 }
 
 void

@@ -7,6 +7,7 @@
 #ifndef VKERNEL_TRUST_SEAL_H
 #define VKERNEL_TRUST_SEAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,9 @@ struct seal {
 };
 
 /* Sets the bits of `known` whose chunks an earlier run found right, and opens the seal's file while files can be opened still.
- * root_digest: the header's hash, part of the seal. known: (count + 63) / 64 words, zero. */
-void seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64_t *known, size_t count);
+ * root_digest: the header's hash, part of the seal. known: (count + 63) / 64 words, zero. True: there is a seal, so the chunk hashes
+ * themselves have been compared with the header. */
+bool seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64_t *known, size_t count);
 /* Remembers the bits, if the artifact is still the same. Best effort. */
 void seal_save(const struct seal *s, int artifact_fd, const uint8_t root_digest[32], const uint64_t *known, size_t count);
 
