@@ -32,13 +32,21 @@ file_map_fd(int fd, const char *path, struct mapped *m, struct err *e)
 }
 
 int
+file_open(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? err_set(e, "cannot open %s: %s", path, strerror(errno)) : fd;
+}
+
+int
 file_map(const char *path, struct mapped *m, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+    int fd = file_open(path, e), result;
 
     *m = (struct mapped){0};
     if (fd < 0)
-        return err_set(e, "cannot open %s: %s", path, strerror(errno));
+        return -1;
     result = file_map_fd(fd, path, m, e);
     close(fd);
     return result;
@@ -52,8 +60,8 @@ file_unmap(struct mapped *m)
     *m = (struct mapped){0};
 }
 
-static int
-write_all(int fd, const void *data, size_t size)
+int
+file_write_all(int fd, const void *data, size_t size)
 {
     const uint8_t *p = data;
 
@@ -80,7 +88,7 @@ file_write_atomic(const char *path, const void *data, size_t size, unsigned mode
     if (fd < 0) {
         result = err_set(e, "cannot create %s: %s", tmp, strerror(errno));
     } else {
-        if (write_all(fd, data, size) < 0)
+        if (file_write_all(fd, data, size) < 0)
             result = err_set(e, "cannot write %s: %s", tmp, strerror(errno));
         if (close(fd) < 0 && result == 0)
             result = err_set(e, "cannot write %s: %s", tmp, strerror(errno));

@@ -1,8 +1,6 @@
 /* Reading a built image from outside. */
 #include "cli/artifact_reader.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,11 +33,11 @@ artifact_open_fd(struct artifact_view *v, int fd, const char *path, struct err *
 int
 artifact_open(struct artifact_view *v, const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+    int fd = file_open(path, e), result;
 
     *v = (struct artifact_view){0};
     if (fd < 0)
-        return err_set(e, "cannot open %s: %s", path, strerror(errno));
+        return -1;
     result = artifact_open_fd(v, fd, path, e);
     close(fd);
     return result;

@@ -191,10 +191,8 @@ cmd_run(int argc, char **argv)
     }
     path = strchr(argv[i], '/') ? mem_strdup(argv[i]) : mem_printf("./%s", argv[i]);
     /* Anything else would run as a program of the host's, with nothing around it. */
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return cli_fail(125, "run: cannot open %s: %s", path, strerror(errno));
-    if (artifact_open_fd(&view, fd, path, &e) < 0)
+    fd = file_open(path, &e);
+    if (fd < 0 || artifact_open_fd(&view, fd, path, &e) < 0)
         return cli_fail(125, "run: %s", e.text);
     if (keys.count && check_signatures(&view, keys.items, keys.count, &e) < 0)
         return cli_fail(125, "run: %s was not started: %s", path, e.text);

@@ -50,22 +50,6 @@ make_tail(const struct artifact_view *v, const struct artifact_signature *fresh,
     return 0;
 }
 
-static int
-write_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, data, size < 1 << 30 ? size : 1 << 30);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Replaces the file at once: whoever runs it meanwhile has the old one. */
 static int
 rewrite(const char *path, const struct artifact_view *v, const struct buf *tail, struct err *e)
@@ -76,8 +60,8 @@ rewrite(const char *path, const struct artifact_view *v, const struct buf *tail,
 
     if (stat(path, &st) < 0 || (fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700)) < 0)
         result = err_set(e, "cannot create %s: %s", temporary, strerror(errno));
-    else if (write_all(fd, v->file.data, v->file.size - artifact_tail_size(&v->footer)) < 0 ||
-             write_all(fd, tail->data, tail->size) < 0 || fchmod(fd, st.st_mode & 0777) < 0 || fsync(fd) < 0)
+    else if (file_write_all(fd, v->file.data, v->file.size - artifact_tail_size(&v->footer)) < 0 ||
+             file_write_all(fd, tail->data, tail->size) < 0 || fchmod(fd, st.st_mode & 0777) < 0 || fsync(fd) < 0)
         result = err_set(e, "cannot write %s: %s", temporary, strerror(errno));
     if (fd >= 0 && close(fd) < 0 && result == 0)
         result = err_set(e, "cannot write %s: %s", temporary, strerror(errno));

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "artifact/options.h"
+
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, MAX_OPTIONS = 8 << 20 };
 
 char *
 platform_handed_options(const char *where)
 {
-    static const char magic[] = PLATFORM_OPTIONS_MAGIC;
+    static const char magic[] = OPTIONS_MAGIC;
     char *text = NULL, *end;
     unsigned long fd = strncmp(where, "fd:", 3) == 0 ? strtoul(where + 3, &end, 10) : 0;
     int64_t size;

@@ -137,9 +137,8 @@ int platform_open_self(void);
 int platform_open_append(const char *path);
 int platform_open_journal(void);        /* a datagram socket, connected to the journal's */
 int platform_take_descriptor(int fd);   /* an inherited one, as one of ours; -EBADF */
-/* What the sealed memory file at "fd:N" holds, which must begin with the magic; the text behind it, on the heap. NULL: it is not such a
+/* What the sealed memory file at "fd:N" holds, which must begin with OPTIONS_MAGIC (artifact/options.h); the text behind it, on the heap. NULL: it is not such a
  * file. The descriptor is closed. */
-#define PLATFORM_OPTIONS_MAGIC "ingot options 1\n"
 char *platform_handed_options(const char *where);
 long platform_write(int fd, const void *data, size_t size);
 long platform_write_at(int fd, const void *data, size_t size, uint64_t offset);
