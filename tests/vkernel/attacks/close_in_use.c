@@ -21,6 +21,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "sleeper.h"
+
 static int a[2], b[2], other, filler;
 static char big[1 << 20];
 static struct mmsghdr packets[3];
@@ -254,32 +256,6 @@ static const struct row {
 
 static long result;
 static int error;
-static volatile int sleeper_tid;
-
-/* However loaded the machine is: until the thread sleeps. */
-static void
-wait_for_sleep(void)
-{
-    char name[64], text[256];
-    ssize_t n;
-    int in;
-
-    for (int k = 0; k < 2000; k++) {
-        usleep(2000);
-        if (!sleeper_tid)
-            continue;
-        snprintf(name, sizeof name, "/proc/self/task/%d/stat", sleeper_tid);
-        in = open(name, O_RDONLY);
-        n = read(in, text, sizeof text - 1);
-        close(in);
-        text[n > 0 ? n : 0] = 0;
-        if (strstr(text, ") S "))
-            break;
-    }
-    usleep(5000);
-    sleeper_tid = 0;
-}
-
 static void *
 sleeper(void *p)
 {
