@@ -710,6 +710,31 @@ def cut_artifacts(w):
 
 
 @test
+def native_code_is_compared(w):
+    """A program's native code is compared when its mapping makes it reachable, and not before: another program runs all the same."""
+    w.ingot = os.environ.get("INGOT_PLAIN") or w.ingot  # a C library takes ASan a minute
+    with open(w.folder + "/seven.c", "w") as f:
+        f.write("int main(void) { return 7; }\n")
+    subprocess.run(["cc", "-O1", "-static", "-o", w.folder + "/seven", w.folder + "/seven.c"], check=True)
+    w.accept(w.root({"sh": tiny_elf(), "seven": open(w.folder + "/seven", "rb").read()}), wasm=False)
+    good, a = open(w.out, "rb").read(), kit.Artifact(w.out)
+    rows = a.section("ledger")
+    ranges = sorted(struct.unpack("<QQ", rows[at + 176:at + 192]) for at in range(0, len(rows), 192))
+    assert len(ranges) == 2 and all(a.code <= low and low + size <= a.code + a.code_size for low, size in ranges), ranges
+    low, size = max(ranges, key=lambda r: r[1])
+    assert size > 4 * 65536, ranges
+    bad = bytearray(good)
+    bad[low + size // 2] ^= 1
+    path = put(w, bad)
+    r = kit.run([path, "/bin/sh"])
+    assert (r.status, r.out) == (7, "tiny\n"), (r.status, r.out, r.err)
+    r = kit.run([path, "/bin/seven"])
+    assert r.status == 125 and "native code" in r.err, (r.status, r.out, r.err)
+    r = kit.run([put(w, good), "/bin/seven"])
+    assert r.status == 7, (r.status, r.err)
+
+
+@test
 def options_in_the_environment(w):
     """Options come from ingot run, not from an environment that somebody else may have set."""
     good, _ = build_artifact(w)
