@@ -14,13 +14,15 @@ image=$build/debian
 logs=$build/check-logs
 export INGOT_PLAIN=$ingot INGOT_RUNTIME=$build/src/runtime
 mkdir -p "$logs"
-passed=0 failed=0 failures=()
+passed=0 failed=0
+failures=$logs/failures # what failed and why in short: printed again at the end, where a shortened log still shows it
+: >"$failures"
 
-count() { # NAME PASSED FAILED SECONDS
+count() { # NAME PASSED FAILED SECONDS, standard input: why it failed
     passed=$((passed + $2))
     failed=$((failed + $3))
-    [ "$3" = 0 ] || failures+=("$1")
     printf '%-28s %5d passed  %3d failed  %4d s\n' "$1" "$2" "$3" "$4"
+    [ "$3" = 0 ] || { echo "failed: $1"; cut -c1-300; } | tee -a "$failures"
 }
 
 # A test script that ends in "N passed, N failed"; one that does not is one failure.
@@ -32,13 +34,11 @@ script() { # NAME COMMAND...
     sums=$(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
     if [ -z "$sums" ]; then
         sums="0 1"
-        tail -n 5 "$log"
     elif [ "$status" != 0 ] && [ "${sums#* }" = 0 ]; then
         sums="${sums% *} 1"
     fi
-    [ "${sums#* }" = 0 ] || grep -A 14 '^FAIL' "$log" | cut -c1-300 | head -90
     # shellcheck disable=SC2086
-    count "$name" $sums $((SECONDS - start))
+    count "$name" $sums $((SECONDS - start)) < <(grep -A 14 -m 6 '^FAIL' "$log" || tail -n 5 "$log")
 }
 
 # One command that passes or fails.
@@ -48,9 +48,14 @@ single() { # NAME COMMAND...
     if "$@" >"$log" 2>&1; then
         count "$name" 1 0 $((SECONDS - start))
     else
-        count "$name" 0 1 $((SECONDS - start))
-        tail -n 20 "$log" | cut -c1-300
+        count "$name" 0 1 $((SECONDS - start)) < <(tail -n 20 "$log")
     fi
+}
+
+# What meson's log says of the tests that failed: their names, and the lines by which each says what went wrong.
+why() { # LOG
+    grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS) ' "$1" | head -20
+    grep -iE '(^not ok|^FAIL|assert|error|differ|expected|Traceback|Terminated)' "$1" | grep -vE '^ *[0-9]+/[0-9]+ ' | head -30
 }
 
 # The tests that meson knows; each is one. Without: those whose names match (gcc links no static program for ASan; the
@@ -63,8 +68,7 @@ unit() { # NAME BUILD-DIR [WITHOUT]
     bad=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$log" | paste -sd+)
     [ -n "$ok" ] || bad=1
     bad=$((${bad:-0}))
-    [ "$bad" = 0 ] || grep -E '(FAIL|TIMEOUT|ERROR)' "$log" | head -20
-    count "$1" "${ok:-0}" "$bad" $((SECONDS - start))
+    count "$1" "${ok:-0}" "$bad" $((SECONDS - start)) < <(why "$log")
 }
 
 configure() { # DIR OPTIONS...
@@ -170,6 +174,6 @@ single fuzzers fuzzers
 single demo tests/demo.sh "$artifact"
 
 echo "logs in $logs; $((SECONDS - start)) s"
-[ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]}"
+cat "$failures"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
