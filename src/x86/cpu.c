@@ -21,6 +21,7 @@ uint64_t
 x86_cpu_rflags(const struct x86_cpu *cpu)
 {
     uint64_t rflags = RFLAGS_FIXED | RFLAGS_IF | (cpu->id_flag & RFLAGS_CARRIED);
+#pragma GCC unroll 8 /* each system call puts them into R11 */
     for (unsigned i = 0; i < X86_FLAG_COUNT; i++)
         rflags |= (uint64_t)(cpu->flag[i] & 1) << rflags_bit[i];
     return rflags;

@@ -408,12 +408,11 @@ user_iov_fini(struct user_iov *u)
     u->count = 0;
 }
 
-int
-user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
+static int
+spans_of_all(struct user_iov *u, uint64_t skip, bool write)
 {
     int n = 0;
 
-    assert_no_sleep();
     for (unsigned k = 0; k < u->count; k++) {
         guest_addr at = u->parts[k].base;
         uint64_t left = u->parts[k].size;
@@ -440,4 +439,20 @@ user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
         }
     }
     return n;
+}
+
+int
+user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
+{
+    assert_no_sleep();
+    if (u->count == 1 && skip < u->parts[0].size) { /* one buffer, most often in one mapping */
+        size_t left = u->parts[0].size - skip, size = left;
+        void *p = guest_span(u->parts[0].base + skip, &size, write);
+
+        if (p && size == left) {
+            u->spans[0] = (struct iovec){p, size};
+            return 1;
+        }
+    }
+    return spans_of_all(u, skip, write);
 }

@@ -8,12 +8,16 @@
 #include "vkernel/mm/mm_internal.h"
 #include "vkernel/proc/process.h"
 
-/* Bytes from address on, at most size, that are mapped with the permission. *uncertain becomes true where only the host
- * knows which of the pages are there. */
-static size_t
-accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
+static inline int
+permission_for(bool write)
 {
-    int need = write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+    return write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+}
+
+static size_t
+accessible_run(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
+{
+    int need = permission_for(write);
     uint64_t at = address, end;
 
     if (address >= GUEST_END)
@@ -36,6 +40,24 @@ accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *unc
     return (at < end ? at : end) - address;
 }
 
+/* Whether the range lies in the anonymous mapping of the copy before, as nearly every one does. */
+static inline bool
+in_last_mapping(const struct mm *mm, guest_addr address, size_t size, bool write)
+{
+    const struct vma *v = mm->last;
+
+    return v && v->kind == VMA_ANON && address >= v->start && address < v->end && size <= v->end - address &&
+           (v->prot & permission_for(write));
+}
+
+/* Bytes from address on, at most size, that are mapped with the permission. *uncertain becomes true where only the host
+ * knows which of the pages are there. */
+static inline size_t
+accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
+{
+    return in_last_mapping(mm, address, size, write) ? size : accessible_run(mm, address, size, write, uncertain);
+}
+
 static inline struct mm *
 current_mm(void)
 {
@@ -55,16 +77,23 @@ present(struct mm *mm, guest_addr address, size_t size)
     return size;
 }
 
+static __attribute__((noinline)) size_t
+present_run(struct mm *mm, guest_addr address, size_t size, bool write)
+{
+    bool uncertain = false;
+
+    size = accessible_run(mm, address, size, write, &uncertain);
+    return uncertain ? present(mm, address, size) : size;
+}
+
 void *
 guest_span(guest_addr addr, size_t *size, bool write)
 {
     struct mm *mm = current_mm();
-    bool uncertain = false;
 
     assert_no_sleep();
-    *size = accessible(mm, addr, *size, write, &uncertain);
-    if (uncertain)
-        *size = present(mm, addr, *size);
+    if (!in_last_mapping(mm, addr, *size, write))
+        *size = present_run(mm, addr, *size, write);
     return *size ? mm->base + addr : NULL;
 }
 
