@@ -36,6 +36,8 @@ platform_layer_name(unsigned layer)
         return "seccomp filter";
     case LAYER_ISOLATION:
         return "PID and network namespaces";
+    case LAYER_CGROUP:
+        return "own cgroup";
     default:
         return NULL;
     }
@@ -67,7 +69,7 @@ platform_isolate(struct lockdown *l)
     if (wanted(l, LAYER_NAMESPACES))
         lockdown_note(l, LAYER_NAMESPACES, layer_namespaces(l));
     if (l->full && !PLATFORM_SANITIZED)
-        lockdown_note(l, LAYER_ISOLATION, layer_isolation(l));
+        layer_isolation(l);
 }
 
 int

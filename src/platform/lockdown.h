@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum lockdown_layer {
     LAYER_NAMESPACES = 1 << 0,   /* namespaces of its own */
@@ -22,13 +23,17 @@ enum lockdown_layer {
     LAYER_LANDLOCK = 1 << 8,     /* no files but volumes, no TCP, no signals to others, whatever else holds */
     LAYER_FILTER = 1 << 9,       /* the system calls of host_calls.def */
     LAYERS_ALL = (1 << 10) - 1,
-    LAYER_ISOLATION = 1 << 10,   /* only with `full`: PID, network and mount namespaces of its own */
+    /* only with `full` */
+    LAYER_ISOLATION = 1 << 10,   /* PID, network and mount namespaces of its own */
+    LAYER_CGROUP = 1 << 11,      /* a cgroup of its own, with limits */
+    LAYERS_END = 1 << 12,
 };
 
 struct lockdown {
     bool root;                                    /* set by platform_isolate: started as root */
     int id;                                       /* set by platform_isolate: a number of its own among the host's processes */
-    bool full;                                    /* LAYER_ISOLATION as well: a second process, which platform_isolate starts */
+    bool full;                                    /* LAYER_ISOLATION and _CGROUP too: a second process, which platform_isolate starts */
+    uint64_t memory_limit;                        /* --memory, in bytes; 0: none */
     bool volumes, writable_volumes, network_host; /* what the run needs of the host */
     unsigned layers;                              /* LAYERS_ALL, but in tests */
     const struct lockdown_volume {
@@ -38,7 +43,7 @@ struct lockdown {
     size_t volume_count;
     /* results */
     unsigned missing;
-    char reasons[512]; /* "empty root (Operation not permitted), ..."; "": all layers hold */
+    char reasons[1024]; /* "empty root (Operation not permitted), ..."; "": all layers hold */
 };
 
 /* New namespaces, where the host allows them. */

@@ -11,7 +11,13 @@ int layer_namespaces(const struct lockdown *l);
 int layer_root(void);
 
 /* supervise.c: returns in the container's process only. */
-int layer_isolation(const struct lockdown *l);
+void layer_isolation(struct lockdown *l);
+
+/* cgroup.c. Made and removed by the process that waits, entered by the container's. */
+int cgroup_make(const struct lockdown *l);
+int cgroup_enter(void);
+bool cgroup_was_full(void); /* the kernel ended something in it for want of memory */
+void cgroup_remove(void);
 
 /* privileges.c */
 int layer_descriptors(void);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +40,9 @@ wait_for_container(void)
     while (waitpid(container, &status, 0) < 0)
         if (errno != EINTR)
             _exit(125);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && cgroup_was_full())
+        dprintf(2, "ingot: the kernel ended the container, which was above the memory limit of its cgroup\n");
+    cgroup_remove();
     if (WIFEXITED(status))
         _exit(WEXITSTATUS(status));
     signal(WTERMSIG(status), SIG_DFL);
@@ -46,24 +50,37 @@ wait_for_container(void)
     _exit(128 + WTERMSIG(status));
 }
 
-int
-layer_isolation(const struct lockdown *l)
+/* Nobody would remove a cgroup that nobody waits for: without the one there is not the other. */
+static void
+no_isolation(struct lockdown *l, int result)
+{
+    lockdown_note(l, LAYER_ISOLATION, result);
+    lockdown_note(l, LAYER_CGROUP, result);
+}
+
+void
+layer_isolation(struct lockdown *l)
 {
     sigset_t all, before;
     pid_t pid;
+    int cgroup;
 
-    if (unshare(CLONE_NEWNS | CLONE_NEWPID | (l->network_host ? 0 : CLONE_NEWNET)) < 0)
-        return -errno;
+    if (unshare(CLONE_NEWNS | CLONE_NEWPID | (l->network_host ? 0 : CLONE_NEWNET)) < 0) {
+        no_isolation(l, -errno);
+        return;
+    }
+    cgroup = cgroup_make(l);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid = fork();
-    if (pid < 0)
-        return -errno;
     container = pid;
-    if (pid != 0) {
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        wait_for_container();
+    if (pid < 0) {
+        no_isolation(l, -errno);
+        cgroup_remove();
+    } else if (pid == 0) {
+        lockdown_note(l, LAYER_CGROUP, cgroup < 0 ? cgroup : cgroup_enter());
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
-    return 0;
+    if (pid > 0)
+        wait_for_container();
 }

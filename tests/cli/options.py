@@ -49,6 +49,59 @@ def lock_down(image, *options):
                         'nobody' if not root or min(uids) >= 2000000000 else str(uids)]), ''
 
 
+def group_files(pid):
+    """The folders of a process's own cgroup, one or (with hierarchies of version 1) more."""
+    mounts, folders = {}, []
+    with open('/proc/self/mountinfo') as f:
+        for words in map(str.split, f):
+            kind, options = words[words.index('-') + 1], words[-1].split(',')
+            for name in [''] if kind == 'cgroup2' else options if kind == 'cgroup' else []:
+                mounts[name] = words[4]
+    with open(f'/proc/{pid}/cgroup') as f:
+        for line in f:
+            number, names, path = line.strip().split(':', 2)
+            place = mounts.get('' if number == '0' and not names else names.split(',')[0])
+            if place and '/ingot-' in path:
+                folders.append(place + path)
+    return folders
+
+
+def in_cgroup(image):
+    """--isolate full where the host has cgroups for us: limits are set, and a container above them ends with a line."""
+    p = subprocess.Popen([os.path.abspath(ingot), 'run', '--isolate', 'full', '--memory', '1g', image, 'show', '-', '%/dev/shm/f'],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    folders, text, allowed = [], {}, True
+    for _ in range(100):
+        with open(f'/proc/{p.pid}/task/{p.pid}/children') as f:
+            child = f.read().split()
+        with open(f'/proc/{child[0] if child else p.pid}/status') as f:
+            if 'Seccomp:\t2' in f.read():
+                break
+        time.sleep(0.05)
+    folders = group_files(child[0])
+    for folder in folders:
+        for name in ('pids.max', 'memory.max', 'memory.limit_in_bytes'):
+            if os.path.exists(folder + '/' + name):
+                with open(folder + '/' + name) as f:
+                    text[name[:6]] = f.read().strip()
+    for folder in folders: # less than it will take, whatever the vkernel thinks
+        for name in ('memory.max', 'memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'):
+            if os.path.exists(folder + '/' + name):
+                with open(folder + '/' + name, 'w') as f:
+                    f.write(str(50 << 20))
+    said = p.communicate(b'x', timeout=60)[1].decode()
+    if not folders:
+        expect('no cgroup is said', (0, said, ''), 0, 'own cgroup (')
+        expect('no cgroup is fatal', run('--isolate', 'full', '--require-layers', image), 125)
+        return
+    expect('limits of its cgroup', (0, f"{text.get('pids.m')} {text.get('memory')}", ''), 0, f'1 {(2 << 30) + (128 << 20)}')
+    expect('above them it ends', (p.returncode, said, ''), -9, 'above the memory limit of its cgroup')
+    expect('it is gone', (0, str([f for f in folders if os.path.exists(f)]), ''), 0, '[]')
+    hidden = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', 'sh', os.path.abspath(ingot), 'run',
+                             '--isolate', 'full', image], capture_output=True, text=True, timeout=30)
+    expect('where none can be made', (hidden.returncode, hidden.stderr, ''), 7, 'does not allow own cgroup (')
+
+
 def as_user(image, volume):
     """An ordinary user starts the image itself; a volume's files are made for that user."""
     r = subprocess.run([image, 'show', '+/v/of_user'], capture_output=True, text=True, timeout=30, cwd='/', user=1234, group=1234, extra_groups=[],
@@ -104,6 +157,7 @@ def main():
         always = [line for line in told.stdout.split('calls that are left:\n')[1].splitlines() if ' (--' not in line]
         if allowed:
             expect('--isolate full', run('--isolate', 'full', '-v', volume + ':/v', image, 'show', '+/v/made2'), 7, 'made 1\n')
+            in_cgroup(image)
             expect('--isolate full, locked down', lock_down(image, '--isolate', 'full'), 0, '2 1 no capabilities nobody')
         expect('--isolate nonsense', run('--isolate', 'x', image), 125)
         expect('less than 40 calls', (len(always) < 40, '', ''), True)

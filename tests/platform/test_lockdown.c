@@ -386,7 +386,7 @@ enum { WAYS = sizeof ways / sizeof *ways };
 static _Noreturn void
 child(const struct way *w, unsigned layers, bool as_user, int report)
 {
-    struct lockdown l = {.layers = layers};
+    struct lockdown l = {.layers = layers & LAYERS_ALL, .full = layers & LAYER_ISOLATION};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (as_user && geteuid() == 0 && (setresgid(USER, USER, USER) < 0 || setresuid(USER, USER, USER) < 0))
@@ -449,10 +449,12 @@ all_layers(void **state)
     (void)state;
     for (int user = is_root() ? 0 : 1; user < 2; user++)
         for (size_t i = 0; i < WAYS; i++)
-            if (reached(&ways[i], LAYERS_ALL, user, &missing)) {
-                print_error("%s leads out, as %s; missing layers %#x\n", ways[i].name, user ? "user" : "root", missing);
-                through++;
-            }
+            for (int full = 0; full < 2; full++)
+                if (reached(&ways[i], LAYERS_ALL | (full ? LAYER_ISOLATION : 0), user, &missing)) {
+                    print_error("%s leads out, as %s%s; missing layers %#x\n", ways[i].name, user ? "user" : "root",
+                                full ? ", isolated" : "", missing);
+                    through++;
+                }
     assert_int_equal(through, 0);
 }
 

@@ -12,7 +12,7 @@ static bool given[NOTICE_COUNT];
 void
 notice(enum notice kind, const char *format, ...)
 {
-    char text[1024];
+    char text[1280];
     size_t at = 0;
     va_list ap;
 

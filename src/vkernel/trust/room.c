@@ -8,6 +8,7 @@
 #include "platform/lockdown.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/proc/system.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/notice.h"
@@ -66,6 +67,7 @@ room_enter(bool network_host, bool full, bool required)
 
     lockdown.network_host = network_host;
     lockdown.full = full;
+    lockdown.memory_limit = system_info.memory_limit;
     platform_isolate(&lockdown);
     open_volumes();
     platform_open_files();
@@ -98,13 +100,13 @@ room_mount_volumes(void)
 const char *
 room_layers(void)
 {
-    static char text[256];
+    static char text[512];
     size_t at = 0;
 
     text[0] = '\0';
-    for (unsigned layer = 1; layer <= LAYER_ISOLATION && at < sizeof text; layer <<= 1)
+    for (unsigned layer = 1; layer < LAYERS_END && at < sizeof text; layer <<= 1)
         if (!(lockdown.missing & layer) && (layer != LAYER_VOLUMES || lockdown.volumes) &&
-            (layer != LAYER_ISOLATION || lockdown.full))
+            (lockdown.full || !(layer & (LAYER_ISOLATION | LAYER_CGROUP))))
             at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? ", " : "", platform_layer_name(layer));
     return text;
 }
@@ -125,7 +127,7 @@ put_line(const char *line)
 void
 room_describe(void)
 {
-    char line[1024];
+    char line[2048];
 
     snprintf(line, sizeof line, "layers: %s\nnot allowed here: %s\nsystem calls that are left:", room_layers(),
              *lockdown.reasons ? lockdown.reasons : "none");

@@ -1,0 +1,325 @@
+/* --isolate full: a cgroup of the container's own, below the one it was started in, so that limits and accounts of whoever started it
+ * go on counting. It bounds what a taken-over process can use: one thread, and with --memory, twice that and 128 MiB
+ * (the vkernel keeps the container itself below --memory; what it needs besides, page tables above all, is at most
+ * as much). The process that waits makes it, and removes it when the container has ended.
+ *
+ * A controller is where the host has it: in the hierarchy of version 2, or in one of version 1 of its own. Version 2 wants
+ * controllers switched on in a group that holds no process: when nobody but us is in the one we were started in (a unit or
+ * scope of systemd's with Delegate=yes), we move aside, into a group beside the container's, until the end. */
+#include "platform/lockdown_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CONTROLLERS = 2, PATH_SIZE = 1024, MARGIN = 128 << 20 };
+
+struct hierarchy {
+    char own[PATH_SIZE]; /* the directory of the group that we were started in */
+    bool unified;
+    bool made, aside;    /* the container's group; the one that we moved to */
+};
+
+static const struct controller {
+    const char *name, *limit[2]; /* the file of version 1, of version 2 */
+    const char *swap[2];         /* must not be where the memory goes instead; not every kernel counts it */
+} controllers[CONTROLLERS] = {
+    {"pids", {"pids.max", "pids.max"}, {NULL, NULL}},
+    {"memory", {"memory.limit_in_bytes", "memory.max"}, {"memory.memsw.limit_in_bytes", "memory.swap.max"}},
+};
+
+static struct hierarchy hierarchies[CONTROLLERS]; /* of the process that waits */
+static unsigned hierarchy_count;
+static int id;
+
+/* --- files --- */
+
+static int
+write_file(const char *directory, const char *name, const char *text)
+{
+    char path[PATH_SIZE + 64];
+    int fd, r = 0;
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, text, strlen(text)) < 0)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
+static bool
+read_file(const char *directory, const char *name, char *text, size_t size)
+{
+    char path[PATH_SIZE + 64];
+    int fd;
+    ssize_t n;
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    n = read(fd, text, size - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n >= 0;
+}
+
+static bool
+has_word(const char *list, const char *word, const char *separators)
+{
+    size_t n = strlen(word);
+
+    for (list += strspn(list, separators); *list; list += strspn(list, separators)) {
+        size_t length = strcspn(list, separators);
+
+        if (length == n && memcmp(list, word, n) == 0)
+            return true;
+        list += length;
+    }
+    return false;
+}
+
+/* --- where a controller is --- */
+
+/* Our group in the hierarchy of a controller, from lines "NUMBER:CONTROLLERS:PATH"; that of version 2 has number 0 and no
+ * names. */
+static bool
+own_path(const char *name, char path[PATH_SIZE], bool *unified)
+{
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[PATH_SIZE + 256];
+    bool found = false;
+
+    while (f && fgets(line, sizeof line, f)) {
+        char *list = strchr(line, ':'), *at = list ? strchr(list + 1, ':') : NULL;
+
+        if (!at)
+            continue;
+        *at++ = '\0';
+        at[strcspn(at, "\n")] = '\0';
+        *unified = strncmp(line, "0::", 2) == 0 && !list[1];
+        if ((!*unified && !has_word(list + 1, name, ",")) || strlen(at) >= PATH_SIZE)
+            continue;
+        strcpy(path, at);
+        found = true;
+        if (!*unified)
+            break; /* what is in a hierarchy of version 1 is not in that of version 2 */
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* Where that is mounted: "ID PARENT DEVICE ROOT MOUNT-POINT OPTIONS ... - TYPE SOURCE OPTIONS", of which ROOT is what
+ * can be seen of the hierarchy. A path with escaped blanks is no such place. */
+static bool
+own_directory(const char *name, bool unified, const char *path, char out[PATH_SIZE])
+{
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    char line[4096], root[PATH_SIZE], point[PATH_SIZE], type[32], options[512];
+    bool found = false;
+
+    while (f && !found && fgets(line, sizeof line, f)) {
+        const char *rest = strstr(line, " - ");
+        size_t n;
+
+        if (!rest || sscanf(rest, " - %31s %*s %511s", type, options) != 2 ||
+            sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
+            continue;
+        if (unified ? strcmp(type, "cgroup2") != 0 : strcmp(type, "cgroup") != 0 || !has_word(options, name, ","))
+            continue;
+        n = strcmp(root, "/") == 0 ? 0 : strlen(root);
+        found = strncmp(path, root, n) == 0 && (!path[n] || path[n] == '/') &&
+                snprintf(out, PATH_SIZE, "%s%s", point, path + n) < PATH_SIZE;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* Both controllers may be in one. */
+static struct hierarchy *
+find_hierarchy(const char *name)
+{
+    struct hierarchy *h = &hierarchies[hierarchy_count];
+    char path[PATH_SIZE];
+
+    if (!own_path(name, path, &h->unified) || !own_directory(name, h->unified, path, h->own))
+        return NULL;
+    for (unsigned i = 0; i < hierarchy_count; i++)
+        if (strcmp(hierarchies[i].own, h->own) == 0)
+            return &hierarchies[i];
+    hierarchy_count++;
+    return h;
+}
+
+/* --- making it --- */
+
+static void
+group_name(const struct hierarchy *h, const char *suffix, char out[PATH_SIZE + 32])
+{
+    snprintf(out, PATH_SIZE + 32, "%.*s/ingot-%d%s", PATH_SIZE, h->own, id, suffix);
+}
+
+/* One of that name is left of a process that was killed, and empty. */
+static int
+make_group(const struct hierarchy *h, const char *suffix)
+{
+    char path[PATH_SIZE + 32];
+
+    group_name(h, suffix, path);
+    if (mkdir(path, 0755) == 0 || (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0755) == 0))
+        return 0;
+    return -errno;
+}
+
+static void
+remove_group(const struct hierarchy *h, const char *suffix)
+{
+    char path[PATH_SIZE + 32];
+
+    group_name(h, suffix, path);
+    rmdir(path);
+}
+
+/* Out of the way of controllers, when there is nobody else. */
+static int
+move_aside(struct hierarchy *h)
+{
+    char members[64], self[32], path[PATH_SIZE + 32];
+    int r;
+
+    snprintf(self, sizeof self, "%d\n", getpid());
+    if (!read_file(h->own, "cgroup.procs", members, sizeof members) || strcmp(members, self) != 0)
+        return -EBUSY;
+    r = make_group(h, ".waits");
+    if (r < 0)
+        return r;
+    group_name(h, ".waits", path);
+    r = write_file(path, "cgroup.procs", "0");
+    if (r < 0)
+        remove_group(h, ".waits");
+    h->aside = r == 0;
+    return r;
+}
+
+static int
+switch_on(struct hierarchy *h, const char *name)
+{
+    char text[256], word[32];
+    int r;
+
+    if (read_file(h->own, "cgroup.subtree_control", text, sizeof text) && has_word(text, name, " \n"))
+        return 0;
+    if (!read_file(h->own, "cgroup.controllers", text, sizeof text) || !has_word(text, name, " \n"))
+        return -EOPNOTSUPP;
+    snprintf(word, sizeof word, "+%s", name);
+    r = write_file(h->own, "cgroup.subtree_control", word);
+    if (r != -EBUSY)
+        return r;
+    r = move_aside(h);
+    return r < 0 ? r : write_file(h->own, "cgroup.subtree_control", word);
+}
+
+static int
+limit(const struct controller *c, const char *value)
+{
+    struct hierarchy *h = find_hierarchy(c->name);
+    char path[PATH_SIZE + 32];
+    int r;
+
+    if (!h)
+        return -EOPNOTSUPP;
+    r = h->unified ? switch_on(h, c->name) : 0;
+    if (r == 0 && !h->made) {
+        r = make_group(h, "");
+        h->made = r == 0;
+    }
+    if (r < 0)
+        return r;
+    group_name(h, "", path);
+    r = write_file(path, c->limit[h->unified], value);
+    if (r == 0 && c->swap[h->unified])
+        write_file(path, c->swap[h->unified], h->unified ? "0" : value); /* of version 1 it is the sum */
+    return r;
+}
+
+int
+cgroup_make(const struct lockdown *l)
+{
+    char bytes[32];
+    int r;
+
+    id = l->id;
+    r = limit(&controllers[0], "1");
+    if (r == 0 && l->memory_limit && l->memory_limit < UINT64_MAX / 4) {
+        snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)(2 * l->memory_limit + MARGIN));
+        r = limit(&controllers[1], bytes);
+    }
+    if (r < 0)
+        cgroup_remove();
+    return r;
+}
+
+int
+cgroup_enter(void)
+{
+    char path[PATH_SIZE + 32];
+    int r = 0;
+
+    for (unsigned i = 0; i < hierarchy_count && r == 0; i++) {
+        group_name(&hierarchies[i], "", path);
+        r = write_file(path, "cgroup.procs", "0");
+    }
+    return r;
+}
+
+/* --- its end --- */
+
+bool
+cgroup_was_full(void)
+{
+    static const char *const files[2] = {"memory.oom_control", "memory.events"};
+    char path[PATH_SIZE + 32], text[512];
+
+    for (unsigned i = 0; i < hierarchy_count; i++) {
+        const char *at;
+
+        group_name(&hierarchies[i], "", path);
+        if (read_file(path, files[hierarchies[i].unified], text, sizeof text) && (at = strstr(text, "oom_kill ")) &&
+            strtoul(at + strlen("oom_kill "), NULL, 10) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Backwards: a group can be removed when nobody is in it, and we go back when no controller is on. */
+void
+cgroup_remove(void)
+{
+    for (unsigned i = 0; i < hierarchy_count; i++) {
+        struct hierarchy *h = &hierarchies[i];
+
+        if (h->made)
+            remove_group(h, "");
+        if (!h->aside)
+            continue;
+        for (unsigned k = 0; k < CONTROLLERS; k++) {
+            char word[32];
+
+            snprintf(word, sizeof word, "-%s", controllers[k].name);
+            write_file(h->own, "cgroup.subtree_control", word);
+        }
+        write_file(h->own, "cgroup.procs", "0");
+        remove_group(h, ".waits");
+    }
+    hierarchy_count = 0;
+}
