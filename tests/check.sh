@@ -5,6 +5,8 @@
 # BUILD holds the built tree, debian/ (the test image) and debian.ingot (the image recompiled). Ends with one line
 # "N passed, N failed"; exit status 1 when something failed.
 set -u
+# A closed standard input would give its number to the first file that a test opens.
+[ -e /proc/self/fd/0 ] || exec </dev/null
 build=$(realpath "$1")
 mode=${2:-quick}
 cd "$(dirname "$0")/.." || exit 1

@@ -4,7 +4,7 @@ without compiled code.
 
     audit.py VKERNEL MKPAYLOAD INGOT AUDITED.c
 """
-import hashlib, json, os, subprocess, sys, tempfile
+import fcntl, hashlib, json, os, subprocess, sys, tempfile
 
 vkernel, mkpayload, ingot, source = (os.path.abspath(a) for a in sys.argv[1:])
 failed = 0
@@ -136,7 +136,8 @@ def main():
         expect('long arguments are cut', max(map(len, long)) <= 16384 and json.loads(long[2]).get('ingot.cut') is True and verify(long)[0] == 0,
                [len(l) for l in long])
 
-        fd = os.open(log + '4', os.O_WRONLY | os.O_CREAT, 0o600)
+        opened = os.open(log + '4', os.O_WRONLY | os.O_CREAT, 0o600)
+        fd = fcntl.fcntl(opened, fcntl.F_DUPFD, 3)  # not standard input's, which may be closed here
         run('--audit', f'fd:{fd}', image, 'audited', pass_fds=[fd])
         with open(log + '4', 'rb') as f:
             expect('a descriptor', verify(f.readlines())[0] == 0)
