@@ -1,36 +1,15 @@
-/* The third execution: compiled by aot, loaded into this process at low addresses, run as the artifact runs it. The
- * loader knows the sections and relocations that LLVM's small code model makes. */
+/* The third execution: compiled by aot, loaded into this process at low addresses, run as the artifact runs it. */
 #include "oracle.h"
 
-#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "aot/aot.h"
+#include "../aot/loader.h"
 #include "ir/ir.h"
-#include "x86/address_space.h"
 #include "x86/helpers.h"
 
-enum { LOAD_AT = 0x20000000, LOAD_SIZE = 64 << 20, MAX_SECTIONS = 64 };
-
-struct symbol {
-    const char *name;
-    uint64_t value;
-};
-
-struct object {
-    const uint8_t *bytes;
-    const Elf64_Shdr *sections;
-    const Elf64_Sym *symbols;
-    const char *names;
-    size_t section_count, symbol_count;
-    uint64_t at[MAX_SECTIONS];
-};
-
-static uint64_t load_end, table_at, table_size;
-static VEC(struct symbol) defined;
+static struct loaded loaded;
 
 /* --- what code refers to --- */
 void kernel_enter(void);
@@ -66,179 +45,51 @@ thread_base(void)
 }
 
 static bool
-find_number(const char *name, uint64_t *out)
+find_number(const char *name, uint32_t table_entries, uint64_t *out)
 {
     if (!strcmp(name, "env.code_base.K"))
         *out = CODE_PAGE;
     else if (!strcmp(name, "env.table_base.K"))
         *out = 0;
     else if (!strcmp(name, "ingot_table_size"))
-        *out = table_size;
-    else if (!strcmp(name, "__start_ingot_table"))
-        *out = table_at;
+        *out = table_entries;
     else
         return false;
     return true;
 }
 
-static uint64_t
-find_symbol(const char *name)
+static bool
+find_symbol(void *context, const char *name, uint32_t table_entries, uint64_t *value)
 {
-    uint64_t v;
-
-    if (find_number(name, &v))
-        return v;
+    if (find_number(name, table_entries, value))
+        return true;
     for (unsigned i = 0; i < X86_S_COUNT && !strncmp(name, "cpu.", 4); i++) {
-        if (!strcmp(name + 4, ir_state_infos[i].name))
-            return (uint64_t)(uintptr_t)&x86_cpu_tls - thread_base() + ir_state_infos[i].offset;
+        if (!strcmp(name + 4, ir_state_infos[i].name)) {
+            *value = (uint64_t)(uintptr_t)&x86_cpu_tls - thread_base() + ir_state_infos[i].offset;
+            return true;
+        }
     }
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        if (!strcmp(name, functions[i].name))
-            return (uint64_t)(uintptr_t)functions[i].function;
-    }
-    for (size_t i = 0; i < defined.count; i++) {
-        if (!strcmp(name, defined.items[i].name))
-            return defined.items[i].value;
-    }
-    printf("oracle: compiled code refers to %s\n", name);
-    exit(1);
-}
-
-/* --- loading --- */
-static void
-place_sections(struct object *o)
-{
-    const char *section_names;
-    const Elf64_Ehdr *eh = (const Elf64_Ehdr *)(const void *)o->bytes;
-
-    o->sections = (const Elf64_Shdr *)(const void *)(o->bytes + eh->e_shoff);
-    o->section_count = eh->e_shnum;
-    section_names = (const char *)o->bytes + o->sections[eh->e_shstrndx].sh_offset;
-    for (size_t i = 0; i < o->section_count && i < MAX_SECTIONS; i++) {
-        const Elf64_Shdr *s = &o->sections[i];
-
-        if (s->sh_type == SHT_SYMTAB) {
-            o->symbols = (const Elf64_Sym *)(const void *)(o->bytes + s->sh_offset);
-            o->symbol_count = s->sh_size / sizeof *o->symbols;
-            o->names = (const char *)o->bytes + o->sections[s->sh_link].sh_offset;
-        }
-        if (!(s->sh_flags & SHF_ALLOC))
-            continue;
-        load_end = (load_end + s->sh_addralign - 1) & ~(s->sh_addralign - 1);
-        if (load_end + s->sh_size > LOAD_AT + LOAD_SIZE) {
-            printf("oracle: too much code\n");
-            exit(1);
-        }
-        o->at[i] = load_end;
-        memcpy((void *)(uintptr_t)load_end, o->bytes + s->sh_offset, s->sh_size);
-        if (!strcmp(section_names + s->sh_name, "ingot_table")) {
-            table_at = load_end;
-            table_size = s->sh_size / 8;
-        }
-        load_end += s->sh_size;
-    }
-}
-
-static void
-define_symbols(const struct object *o)
-{
-    for (size_t i = 0; i < o->symbol_count; i++) {
-        const Elf64_Sym *s = &o->symbols[i];
-
-        if (ELF64_ST_BIND(s->st_info) == STB_GLOBAL && s->st_shndx != SHN_UNDEF && s->st_shndx < SHN_LORESERVE)
-            vec_push(&defined, ((struct symbol){o->names + s->st_name, o->at[s->st_shndx] + s->st_value}));
-    }
-}
-
-static void
-relocate(uint64_t at, unsigned type, uint64_t value)
-{
-    int64_t distance = (int64_t)(value - at);
-    uint8_t *place = (uint8_t *)(uintptr_t)at;
-    uint32_t word = (uint32_t)value;
-    bool fits = true;
-
-    switch (type) {
-    case R_X86_64_64:
-        memcpy(place, &value, 8);
-        return;
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-        fits = distance == (int32_t)distance;
-        word = (uint32_t)distance;
-        break;
-    case R_X86_64_32:
-        fits = value == word;
-        break;
-    case R_X86_64_32S:
-        fits = (int64_t)value == (int32_t)value;
-        break;
-    default:
-        fits = false;
-    }
-    if (!fits) {
-        printf("oracle: relocation %u to %lx\n", type, value);
-        exit(1);
-    }
-    memcpy(place, &word, 4);
-}
-
-static void
-relocate_sections(const struct object *o)
-{
-    for (size_t i = 0; i < o->section_count; i++) {
-        const Elf64_Shdr *s = &o->sections[i];
-        const Elf64_Rela *r = (const Elf64_Rela *)(const void *)(o->bytes + s->sh_offset);
-
-        if (s->sh_type != SHT_RELA || !(o->sections[s->sh_info].sh_flags & SHF_ALLOC))
-            continue;
-        for (size_t k = 0; k < s->sh_size / sizeof *r; k++) {
-            const Elf64_Sym *y = &o->symbols[ELF64_R_SYM(r[k].r_info)];
-            uint64_t value = y->st_shndx == SHN_UNDEF ? find_symbol(o->names + y->st_name)
-                                                      : o->at[y->st_shndx] + y->st_value;
-
-            relocate(o->at[s->sh_info] + r[k].r_offset, ELF64_R_TYPE(r[k].r_info), value + (uint64_t)r[k].r_addend);
+        if (!strcmp(name, functions[i].name)) {
+            *value = (uint64_t)(uintptr_t)functions[i].function;
+            return true;
         }
     }
+    return false;
 }
 
 static void
 aot_load(const struct program *programs, size_t count, const struct buf *module)
 {
-    static struct aot_options options = {.key = "K", .opt_level = 2};
     struct err e = {0};
-    unsigned parts;
 
-    if (!load_end && mmap((void *)(uintptr_t)LOAD_AT, LOAD_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != (void *)(uintptr_t)LOAD_AT) {
-        perror("oracle: memory for compiled code");
-        exit(2);
-    }
-    load_end = LOAD_AT;
-    defined.count = 0;
-    if (aot_part_count(module->data, module->size, &parts, &e) < 0) {
+    loader_clear();
+    if (loader_init(&e) < 0 || loader_load(module->data, module->size, "K", find_symbol, NULL, &loaded, &e) < 0) {
         printf("oracle: %s\n", e.text);
         exit(1);
     }
-    struct buf *native = mem_zalloc(parts, sizeof *native);
-    struct object *objects = mem_zalloc(parts, sizeof *objects);
-    for (unsigned i = 0; i < parts; i++) {
-        if (aot_compile(module->data, module->size, i, &options, &native[i], &e) < 0) {
-            printf("oracle: %s\n", e.text);
-            exit(1);
-        }
-        objects[i].bytes = native[i].data;
-        place_sections(&objects[i]);
-        define_symbols(&objects[i]);
-    }
-    for (unsigned i = 0; i < parts; i++)
-        relocate_sections(&objects[i]);
-    for (unsigned i = 0; i < parts; i++)
-        buf_fini(&native[i]);
-    mem_free(native);
-    mem_free(objects);
-    if (table_size != count) {
-        printf("oracle: %lu entries of %zu programs\n", table_size, count);
+    if (loaded.table_entries != count) {
+        printf("oracle: %u entries of %zu programs\n", loaded.table_entries, count);
         exit(1);
     }
 }
@@ -246,7 +97,7 @@ aot_load(const struct program *programs, size_t count, const struct buf *module)
 static void
 aot_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
 {
-    compiled_run(p, ((const void *const *)(uintptr_t)table_at)[index], in, out);
+    compiled_run(p, loaded.table[index], in, out);
 }
 
 const struct execution execution_aot = {
