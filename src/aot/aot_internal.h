@@ -126,6 +126,9 @@ LLVMValueRef aot_address(struct translator *t, LLVMValueRef address, uint64_t of
 LLVMValueRef aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer, unsigned alignment);
 void aot_store(struct translator *t, LLVMValueRef v, LLVMValueRef pointer, unsigned alignment);
 
+/* llvm.minimum or llvm.maximum, but with quiet NaNs; of scalars and vectors. */
+LLVMValueRef aot_quiet_extremum(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b);
+
 /* Operators; false: not theirs. */
 bool aot_translate_scalar(struct translator *t, const struct wasm_instruction *i);
 bool aot_translate_simd(struct translator *t, const struct wasm_instruction *i);

@@ -534,8 +534,9 @@ table_entry(struct translator *t, LLVMValueRef index)
     return entry;
 }
 
+/* convention: the callee's own. To LLVM a call by another one has no meaning at all, and it makes anything of it. */
 static LLVMValueRef
-build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, bool regcall)
+build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, unsigned convention)
 {
     const struct wasm_functype *type = &t->m->types.items[type_index];
     LLVMTypeRef native = aot_function_type(t, type_index);
@@ -546,26 +547,24 @@ build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, bool 
         args[i] = aot_cast(t, t->stack.items[t->stack.count + i], aot_type(t, type->params[i]));
     call = LLVMBuildCall2(t->b, native, callee, args, type->param_count, "");
     mem_free(args);
-    if (regcall && aot_is_poll_type(type)) {
-        LLVMSetInstructionCallConv(call, AOT_PRESERVE_ALL);
-    } else if (regcall) {
-        LLVMSetInstructionCallConv(call, AOT_REGCALL);
+    LLVMSetInstructionCallConv(call, convention);
+    if (convention == AOT_REGCALL)
         LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
                                  LLVMCreateStringAttribute(t->context, aot_no_saved_registers,
                                                            (unsigned)strlen(aot_no_saved_registers), "", 0));
-    }
     return call;
 }
 
 /* With equal prototypes (always so between functions of the guest type) the stack cannot grow; else LLVM
  * makes it a jump where it can. */
 static void
-finish_tail_call(struct translator *t, uint32_t type_index, LLVMValueRef call, bool regcall)
+finish_tail_call(struct translator *t, uint32_t type_index, LLVMValueRef call)
 {
     LLVMTypeRef mine = aot_function_type(t, t->m->functions.items[t->index].type);
     LLVMTypeRef callee = aot_function_type(t, type_index);
+    bool same = mine == callee && LLVMGetInstructionCallConv(call) == AOT_REGCALL; /* the caller's */
 
-    LLVMSetTailCallKind(call, regcall && mine == callee ? LLVMTailCallKindMustTail : LLVMTailCallKindTail);
+    LLVMSetTailCallKind(call, same ? LLVMTailCallKindMustTail : LLVMTailCallKindTail);
     if (LLVMGetReturnType(callee) == t->void_type)
         LLVMBuildRetVoid(t->b);
     else
@@ -579,8 +578,7 @@ translate_call(struct translator *t, const struct wasm_instruction *i)
     const struct wasm_function *f = &t->m->functions.items[i->index];
     const struct wasm_import *import = f->import >= 0 ? &t->m->imports.items[f->import] : NULL;
     bool tail = i->op == WASM_OP_RETURN_CALL;
-    bool regcall = !import || wasm_bytes_equal(import->module, "kernel");
-    LLVMValueRef call;
+    LLVMValueRef callee, call;
 
     if (import && wasm_bytes_equal(import->module, "intrinsic")) {
         if (translate_intrinsic(t, import) < 0)
@@ -591,9 +589,10 @@ translate_call(struct translator *t, const struct wasm_instruction *i)
         }
         return 0;
     }
-    call = build_call(t, f->type, aot_function(t, i->index), regcall);
+    callee = aot_function(t, i->index);
+    call = build_call(t, f->type, callee, LLVMGetFunctionCallConv(callee));
     if (tail)
-        finish_tail_call(t, f->type, call, regcall);
+        finish_tail_call(t, f->type, call);
     else
         push_results(t, &t->m->types.items[f->type], call);
     return 0;
@@ -608,9 +607,9 @@ translate_indirect(struct translator *t, const struct wasm_instruction *i)
         return err_set(t->e, "wasm offset 0x%zx: indirect call of a type other than the table's",
                        (size_t)(i->at - t->m->bytes.data));
     entry = table_entry(t, aot_pop(t));
-    call = build_call(t, i->index, entry, true);
+    call = build_call(t, i->index, entry, AOT_REGCALL);
     if (i->op == WASM_OP_RETURN_CALL_INDIRECT) {
-        finish_tail_call(t, i->index, call, true);
+        finish_tail_call(t, i->index, call);
         /* Stack maps make LLVM use a frame pointer, which code without precise faults does not keep: a frame here does. The
          * checks at loop headers and entries end a recursion that this makes of a loop. */
         if (t->precise_faults)

@@ -108,6 +108,7 @@ declare(struct translator *t, const char *name, LLVMTypeRef type)
     return f;
 }
 
+/* The same may be imported twice (with one type: check_imports()). */
 static LLVMValueRef
 declare_import(struct translator *t, uint32_t function)
 {
@@ -115,8 +116,13 @@ declare_import(struct translator *t, uint32_t function)
     const struct wasm_import *import = &t->m->imports.items[t->m->functions.items[function].import];
     char *name = mem_printf("%.*s_%.*s", (int)import->module.size, (const char *)import->module.data,
                             (int)import->name.size, (const char *)import->name.data);
-    LLVMValueRef f = declare(t, name, aot_function_type(t, t->m->functions.items[function].type));
+    LLVMValueRef f = LLVMGetNamedFunction(t->module, name);
 
+    if (f) {
+        mem_free(name);
+        return f;
+    }
+    f = declare(t, name, aot_function_type(t, t->m->functions.items[function].type));
     if (wasm_bytes_equal(import->module, "kernel")) {
         if (aot_is_poll_type(wasm_function_type(t->m, function)))
             LLVMSetFunctionCallConv(f, AOT_PRESERVE_ALL);
@@ -182,15 +188,19 @@ aot_global_symbol(struct translator *t, uint32_t index)
         return t->globals[index];
     if (g->is_mutable) {
         name = mem_printf("%.*s.%.*s", module_size, import->module.data, name_size, import->name.data);
-        t->globals[index] =
-            LLVMAddGlobalInAddressSpace(t->module, aot_type(t, (uint8_t)g->type), name, AOT_SPACE_FS);
+        t->globals[index] = LLVMGetNamedGlobal(t->module, name); /* imported before, of whatever type */
+        if (!t->globals[index])
+            t->globals[index] = LLVMAddGlobalInAddressSpace(t->module, aot_type(t, (uint8_t)g->type), name,
+                                                            AOT_SPACE_FS);
         LLVMSetVisibility(t->globals[index], LLVMHiddenVisibility);
         /* A negative offset from FS: its address is no 32-bit immediate. */
         set_absolute(t, t->globals[index], 0 - (1ull << 31), 0);
     } else {
         name = mem_printf("%.*s.%.*s.%s", module_size, import->module.data, name_size, import->name.data,
                           t->options->key);
-        t->globals[index] = absolute_symbol(t, name);
+        t->globals[index] = LLVMGetNamedGlobal(t->module, name);
+        if (!t->globals[index])
+            t->globals[index] = absolute_symbol(t, name);
     }
     mem_free(name);
     return t->globals[index];
@@ -209,6 +219,10 @@ check_module(const struct wasm_module *m, struct err *e)
     for (size_t i = m->imported_globals; i < m->globals.count; i++)
         if (m->globals.items[i].is_mutable || m->globals.items[i].init.is_global)
             return err_set(e, "global %zu: own globals must be constants", i);
+    /* Two kinds of symbols, which must not have each other's names. */
+    for (size_t i = 0; i < m->imported_globals; i++)
+        if (m->globals.items[i].is_mutable == wasm_bytes_equal(m->imports.items[m->globals.items[i].import].module, "env"))
+            return err_set(e, "global %zu: immutable globals are imported from env, mutable ones are not", i);
     for (size_t i = 0; i < m->imported_globals; i++)
         if (!m->globals.items[i].is_mutable && m->globals.items[i].type != WASM_I32 &&
             m->globals.items[i].type != WASM_I64)
@@ -217,6 +231,35 @@ check_module(const struct wasm_module *m, struct err *e)
         for (uint32_t k = 0; k < m->elements.items[i].count; k++)
             if (!aot_is_guest_type(wasm_function_type(m, m->elements.items[i].functions[k])))
                 return err_set(e, "element %u has a type other than the table's", k);
+    return 0;
+}
+
+static bool
+bytes_same(struct wasm_bytes a, struct wasm_bytes b)
+{
+    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
+/* A symbol has one type, though a module may import it with several. */
+static int
+check_imported_twice(const struct wasm_module *m, struct err *e)
+{
+    enum { MOST = 4096 }; /* there are some hundred */
+
+    if (m->imported_functions > MOST || m->imported_globals > MOST)
+        return err_set(e, "more imports than there are");
+    for (uint32_t i = 0; i < m->imported_functions; i++) {
+        const struct wasm_import *import = &m->imports.items[m->functions.items[i].import];
+
+        for (uint32_t k = 0; k < i; k++) {
+            const struct wasm_import *other = &m->imports.items[m->functions.items[k].import];
+
+            if (bytes_same(import->name, other->name) && bytes_same(import->module, other->module) &&
+                !wasm_functype_equal(wasm_function_type(m, i), wasm_function_type(m, k)))
+                return err_set(e, "import %.*s.%.*s has two types", (int)import->module.size, import->module.data,
+                               (int)import->name.size, import->name.data);
+        }
+    }
     return 0;
 }
 
@@ -241,14 +284,15 @@ check_imports(const struct wasm_module *m, struct err *e)
                      type->param_count == intrinsics[k].params &&
                      type->result_count == intrinsics[k].results &&
                      all_i64(type->params, type->param_count) && all_i64(type->results, type->result_count);
-        if (wasm_bytes_equal(import->module, "kernel") && !aot_is_guest_type(type) && !aot_is_poll_type(type))
+        if (wasm_bytes_equal(import->module, "kernel") &&
+            ((!aot_is_guest_type(type) && !aot_is_poll_type(type)) || wasm_bytes_equal(import->name, "wasm_trap")))
             known = false;
         /* A name becomes a symbol: no NUL, no surprise. */
         if (memchr(import->name.data, 0, import->name.size) || !known)
             return err_set(e, "import %.*s.%.*s is unknown or of the wrong type", (int)import->module.size,
                            import->module.data, (int)import->name.size, import->name.data);
     }
-    return 0;
+    return check_imported_twice(m, e);
 }
 
 static LLVMValueRef

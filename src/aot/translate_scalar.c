@@ -126,6 +126,24 @@ rounded_unary(struct translator *t, const char *name, const struct wasm_instruct
     aot_push(t, aot_rounded(t, name, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64, &a, 1));
 }
 
+/* llvm.minimum and maximum give a NaN as it came; wasm wants it quiet. */
+LLVMValueRef
+aot_quiet_extremum(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMValueRef operands[2] = {a, b}, unordered = LLVMBuildFCmp(t->b, LLVMRealUNO, a, b, "");
+    LLVMValueRef sum = aot_rounded(t, "fadd", LLVMTypeOf(a), operands, 2);
+
+    return LLVMBuildSelect(t->b, unordered, sum, aot_intrinsic2(t, name, a, b), "");
+}
+
+static void
+extremum(struct translator *t, const char *name)
+{
+    LLVMValueRef b = aot_pop(t), a = aot_pop(t);
+
+    aot_push(t, aot_quiet_extremum(t, name, a, b));
+}
+
 static void
 sign_extend(struct translator *t, LLVMTypeRef narrow)
 {
@@ -388,8 +406,8 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOAT(SUB, rounded_binary(t, "fsub"))
         FLOAT(MUL, rounded_binary(t, "fmul"))
         FLOAT(DIV, rounded_binary(t, "fdiv"))
-        FLOAT(MIN, binary_intrinsic(t, "llvm.minimum"))
-        FLOAT(MAX, binary_intrinsic(t, "llvm.maximum"))
+        FLOAT(MIN, extremum(t, "llvm.minimum"))
+        FLOAT(MAX, extremum(t, "llvm.maximum"))
         FLOAT(COPYSIGN, binary_intrinsic(t, "llvm.copysign"))
         ONE(F32_DEMOTE_F64, rounded_unary(t, "fptrunc", i))
         ONE(F64_PROMOTE_F32, convert(t, LLVMFPExt, t->f64))

@@ -90,6 +90,14 @@ binary_intrinsic(struct translator *t, enum aot_shape s, const char *name)
     aot_push(t, aot_intrinsic2(t, name, a, b));
 }
 
+static void
+extremum(struct translator *t, enum aot_shape s, const char *name)
+{
+    LLVMValueRef b = aot_pop_vec(t, s), a = aot_pop_vec(t, s);
+
+    aot_push(t, aot_quiet_extremum(t, name, a, b));
+}
+
 /* An instruction of the host, by its (not overloaded) intrinsic. */
 static LLVMValueRef
 host2(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b)
@@ -572,8 +580,8 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         FLOATS(SUB, rounded_binary(t, S, "fsub"))
         FLOATS(MUL, rounded_binary(t, S, "fmul"))
         FLOATS(DIV, rounded_binary(t, S, "fdiv"))
-        FLOATS(MIN, binary_intrinsic(t, S, "llvm.minimum"))
-        FLOATS(MAX, binary_intrinsic(t, S, "llvm.maximum"))
+        FLOATS(MIN, extremum(t, S, "llvm.minimum"))
+        FLOATS(MAX, extremum(t, S, "llvm.maximum"))
         FLOATS(PMIN, pseudo_extreme(t, S, LLVMRealOLT))
         FLOATS(PMAX, pseudo_extreme(t, S, LLVMRealOGT))
         ONE(I32X4_TRUNC_SAT_F32X4_S, truncate_saturating(t, AOT_F32X4, "llvm.fptosi.sat"))

@@ -91,7 +91,7 @@ read_value_type(struct reader *r, enum wasm_type *type)
     uint8_t t = cursor_u8(&r->c);
 
     if (r->c.failed || !is_value_type(t))
-        return fail(r, "not a value type that is supported");
+        return fail(r, "value type does not exist or is not supported");
     *type = t;
     return 0;
 }
@@ -106,7 +106,7 @@ read_types_of(struct reader *r, const uint8_t **types, uint32_t *count, uint32_t
     *types = cursor_bytes(&r->c, *count);
     for (uint32_t i = 0; i < *count; i++)
         if (!is_value_type((*types)[i]))
-            return fail(r, "not a value type that is supported");
+            return fail(r, "value type does not exist or is not supported");
     return 0;
 }
 
@@ -121,7 +121,7 @@ read_type_section(struct reader *r)
         struct wasm_functype t = {0};
 
         if (cursor_u8(&r->c) != 0x60)
-            return fail(r, "not a function type");
+            return fail(r, "type does not exist or is not supported: not a function type");
         if (read_types_of(r, &t.params, &t.param_count, WASM_MAX_PARAMS) < 0 ||
             read_types_of(r, &t.results, &t.result_count, WASM_MAX_RESULTS) < 0)
             return -1;
@@ -148,9 +148,9 @@ static int
 read_table(struct reader *r, int64_t import)
 {
     if (r->m->has_table)
-        return fail(r, "more than one table");
+        return fail(r, "more than one table is not supported");
     if (cursor_u8(&r->c) != WASM_FUNCREF)
-        return fail(r, "only funcref tables are supported");
+        return fail(r, "tables other than of funcref are not supported");
     r->m->has_table = true;
     r->m->table_import = import;
     return read_limits(r, WASM_MAX_TABLE, &r->m->table);
@@ -160,7 +160,7 @@ static int
 read_memory(struct reader *r, int64_t import)
 {
     if (r->m->has_memory)
-        return fail(r, "more than one memory");
+        return fail(r, "more than one memory is not supported");
     r->m->has_memory = true;
     r->m->memory_import = import;
     return read_limits(r, WASM_MAX_PAGES, &r->m->memory);
@@ -191,7 +191,7 @@ read_import(struct reader *r, struct wasm_import *import)
         return -1;
     kind = cursor_u8(&r->c);
     if (r->c.failed || kind > WASM_GLOBAL)
-        return fail(r, "import of an unsupported kind");
+        return fail(r, "import of a kind that does not exist or is not supported");
     import->kind = kind;
     if (kind == WASM_FUNCTION) {
         struct wasm_function f = {.type = u32(r), .import = index};
@@ -308,11 +308,11 @@ read_constant_operator(struct reader *r, struct wasm_constant *k)
         k->is_global = true;
         k->global = u32(r);
         if (r->c.failed || k->global >= r->m->imported_globals || r->m->globals.items[k->global].is_mutable)
-            return fail(r, "constant expression needs an imported immutable global");
+            return fail(r, "constant expression of other than an imported immutable global: wrong or not supported");
         k->type = r->m->globals.items[k->global].type;
         return 0;
     default:
-        return fail(r, "constant expression of an unsupported form");
+        return fail(r, "constant expression of a form that is wrong or not supported");
     }
 }
 
@@ -323,7 +323,7 @@ read_constant(struct reader *r, enum wasm_type type, struct wasm_constant *k)
     if (read_constant_operator(r, k) < 0)
         return -1;
     if (cursor_u8(&r->c) != 0x0b || r->c.failed)
-        return fail(r, "constant expression is longer than one operator");
+        return fail(r, "constant expression of more than one operator is not supported");
     if (k->type != type)
         return fail(r, "constant expression of the wrong type");
     return 0;
@@ -440,13 +440,13 @@ read_element_section(struct reader *r)
         uint32_t kind = u32(r), *functions;
 
         if (r->c.failed || (kind != 0 && kind != 2))
-            return fail(r, "element segment of an unsupported kind");
+            return fail(r, "element segment of a kind that does not exist or is not supported");
         if ((kind == 2 && u32(r) != 0) || !r->m->has_table)
             return fail(r, "element segment of a table that does not exist");
         if (read_constant(r, WASM_I32, &s.offset) < 0)
             return -1;
         if (kind == 2 && cursor_u8(&r->c) != 0)
-            return fail(r, "element segment of an unsupported kind");
+            return fail(r, "element segment of a kind that does not exist or is not supported");
         if (read_count(r, &s.count) < 0)
             return -1;
         functions = arena_alloc(&r->m->arena, s.count * sizeof *functions + 1);
@@ -495,7 +495,7 @@ read_data_section(struct reader *r)
         uint32_t kind = u32(r), size;
 
         if (r->c.failed || (kind != 0 && kind != 2))
-            return fail(r, "data segment of an unsupported kind");
+            return fail(r, "data segment of a kind that does not exist or is not supported");
         if ((kind == 2 && u32(r) != 0) || !r->m->has_memory)
             return fail(r, "data segment of a memory that does not exist");
         if (read_constant(r, WASM_I32, &d.offset) < 0)
@@ -543,7 +543,7 @@ read_sections(struct reader *r, struct cursor *all)
             return fail(r, "section runs past the module");
         r->c = cursor_sub(all, size);
         if (id >= sizeof section_readers / sizeof *section_readers)
-            return fail(r, "unsupported section");
+            return fail(r, "section does not exist or is not supported");
         if (id && id <= last)
             return fail(r, "sections out of order");
         last = id ? id : last;

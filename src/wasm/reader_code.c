@@ -67,7 +67,7 @@ decode_block_type(const struct wasm_module *m, struct cursor *c, struct wasm_ins
     if (type == -64 && c->at == at + 1)
         return 0;
     if (c->at != at + 1 || *at < WASM_V128 || *at > WASM_I32)
-        return fail(m, at, "block type is not supported", e);
+        return fail(m, at, "block type does not exist or is not supported", e);
     i->block.results = at;
     i->block.result_count = 1;
     return 0;
@@ -144,10 +144,10 @@ decode_immediate(const struct wasm_module *m, struct cursor *c, struct wasm_inst
         return decode_indirect(m, c, i, e);
     case WASM_IMM_TYPES:
         if (cursor_uleb(c, 32) != 1)
-            return fail(m, i->at, "select of other than one type", e);
+            return fail(m, i->at, "select of other than one type is not supported", e);
         i->index = cursor_u8(c);
         if (i->index < WASM_V128 || i->index > WASM_I32)
-            return fail(m, i->at, "not a value type that is supported", e);
+            return fail(m, i->at, "value type does not exist or is not supported", e);
         return 0;
     case WASM_IMM_MEMORY:
         return decode_memory(m, c, i, e);
@@ -202,7 +202,7 @@ wasm_decode(const struct wasm_module *m, struct cursor *c, struct wasm_instructi
     if (c->failed)
         return fail(m, at, "code ends inside an instruction", e);
     if (i->op == WASM_OP_INVALID)
-        return fail(m, at, "unknown or unsupported operator", e);
+        return fail(m, at, "operator does not exist or is not supported", e);
     if (decode_immediate(m, c, i, e) < 0)
         return -1;
     if (c->failed)
@@ -227,7 +227,7 @@ wasm_read_locals(const struct wasm_module *m, uint32_t function, struct cursor *
         if (body->failed)
             break;
         if (type < WASM_V128 || type > WASM_I32)
-            return fail(m, body->at, "local of an unsupported type", e);
+            return fail(m, body->at, "type of a local does not exist or is not supported", e);
         if (count > WASM_MAX_LOCALS || total + count > WASM_MAX_LOCALS)
             return fail(m, body->at, "too many locals", e);
         if (types && total + count <= room)
