@@ -1,5 +1,6 @@
 /* See hostfs.h. Volumes are resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) and, for the last
- * component, O_NOFOLLOW: the guest's own walk has followed symlinks already, as guest paths. */
+ * component, O_NOFOLLOW: the guest's own walk has followed symlinks already, as guest paths. Where there is no openat2, O_NOFOLLOW does
+ * it alone: the walk goes name by name. */
 #include "platform/hostfs.h"
 
 #include <errno.h>
@@ -193,11 +194,48 @@ descriptor_name(int fd)
 
 static int changes_fd = -1;
 
+/* Set before lock-down. A kernel before 5.6 has no openat2, and some containers' filters refuse it. */
+static bool has_openat2;
+
+static int
+open_by_openat2(int root, const char *name, int flags, mode_t mode)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC | ((flags & O_PATH) ? 0 : O_NOCTTY),
+        .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+    };
+
+    return (int)NEGATIVE(syscall(SYS_openat2, root, name, &how, sizeof how));
+}
+
+/* One name of a directory leads nowhere else when it is not followed. */
+static int
+open_by_name(int root, const char *name, int flags, mode_t mode)
+{
+    struct stat st;
+    int fd;
+
+    if (strchr(name, '/') || strcmp(name, "..") == 0)
+        return -EXDEV;
+    fd = NEGATIVE(openat(root, name, flags | O_NOFOLLOW | O_CLOEXEC | ((flags & O_PATH) ? 0 : O_NOCTTY), mode));
+    if (fd < 0 || !(flags & O_PATH) || (flags & O_NOFOLLOW) || fstat(fd, &st) < 0 || !S_ISLNK(st.st_mode))
+        return fd;
+    close(fd);
+    return -ELOOP;
+}
+
 void
 host_open_files(bool volumes)
 {
     if (volumes) {
+        int fd;
+
         descriptors_fd = platform_open_descriptors();
+        fd = open_by_openat2(descriptors_fd, ".", O_PATH, 0);
+        has_openat2 = fd >= 0;
+        if (fd >= 0)
+            close(fd);
         changes_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     }
     if (isatty(0) && pipe2(resize_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -220,12 +258,6 @@ not_proc(int fd, int flags)
 int
 host_open_beneath(int root, const char *path, int flags, mode_t mode)
 {
-    struct open_how how = {
-        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC | ((flags & O_PATH) ? 0 : O_NOCTTY),
-        .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
-    };
-
     if (!*path) {
         /* the root itself (a file volume, or the directory): open again through a relative dot */
         struct stat st;
@@ -237,7 +269,7 @@ host_open_beneath(int root, const char *path, int flags, mode_t mode)
                                             (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY)), flags);
         path = ".";
     }
-    return not_proc((int)NEGATIVE(syscall(SYS_openat2, root, path, &how, sizeof how)), flags);
+    return not_proc(has_openat2 ? open_by_openat2(root, path, flags, mode) : open_by_name(root, path, flags, mode), flags);
 }
 
 static int
