@@ -55,9 +55,10 @@ single() { # NAME COMMAND...
 }
 
 # What meson's log says of the tests that failed: their names, and the lines by which each says what went wrong.
-why() { # LOG
-    grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS) ' "$1" | head -20
-    grep -iE '(^not ok|^FAIL|assert|error|differ|expected|Traceback|Terminated)' "$1" | grep -vE '^ *[0-9]+/[0-9]+ ' | head -30
+why() { # BUILD-DIR
+    local log=$1/meson-logs/testlog.txt
+    grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS) ' "$log" | head -20
+    grep -E -A 4 '^(not ok|FAIL)' "$log" | head -40
 }
 
 # The tests that meson knows; each is one. Without: those whose names match (gcc links no static program for ASan; the
@@ -70,7 +71,7 @@ unit() { # NAME BUILD-DIR [WITHOUT]
     bad=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$log" | paste -sd+)
     [ -n "$ok" ] || bad=1
     bad=$((${bad:-0}))
-    count "$1" "${ok:-0}" "$bad" $((SECONDS - start)) < <(why "$log")
+    count "$1" "${ok:-0}" "$bad" $((SECONDS - start)) < <(why "$2")
 }
 
 configure() { # DIR OPTIONS...

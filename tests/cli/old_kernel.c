@@ -9,6 +9,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdbool.h>
@@ -138,6 +139,10 @@ supervise(int listener)
     struct seccomp_notif_resp reply;
 
     for (;;) {
+        struct pollfd ready = {.fd = listener, .events = POLLIN};
+
+        if (poll(&ready, 1, -1) > 0 && (ready.revents & POLLHUP))
+            _exit(0); /* nobody is left who has the filter */
         memset(&asked, 0, sizeof asked);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0) {
             if (errno == ENOENT || errno == EINTR)

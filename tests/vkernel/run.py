@@ -8,6 +8,13 @@ import os, shutil, subprocess, sys, tempfile
 vkernel, mkpayload, programs = sys.argv[1], sys.argv[2], sys.argv[3:]
 
 
+def first_difference(native, got):
+    """Where what Linux and the vkernel print parts, with the line before."""
+    lines = [r.stdout.decode(errors='replace').splitlines() + [f'(ends with {r.returncode})'] for r in (native, got)]
+    at = next((k for k, (a, b) in enumerate(zip(*lines)) if a != b), 0)
+    return f'line {at + 1}, after: {lines[0][at - 1] if at else "(nothing)"}\n  Linux:   {lines[0][at]}\n  vkernel: {lines[1][at]}'
+
+
 def main():
     failed = 0
     with tempfile.TemporaryDirectory() as work:
@@ -17,7 +24,7 @@ def main():
         os.chmod(os.path.join(root, 'tmp'), 0o1777)
         for source in programs:
             name = os.path.splitext(os.path.basename(source))[0]
-            subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-o', os.path.join(root, 'bin', name), source], check=True)
+            subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-w', '-o', os.path.join(root, 'bin', name), source], check=True)
         image = os.path.join(work, 'image')
         subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
         for source in programs:
@@ -30,9 +37,8 @@ def main():
                 print('ok' if same else 'not ok', name, stress)
                 if not same:
                     failed += 1
-                    print('--- Linux', native.returncode, native.stdout.decode(errors='replace'), sep='\n')
-                    print('--- vkernel', got.returncode, got.stdout.decode(errors='replace'),
-                          got.stderr.decode(errors='replace'), sep='\n')
+                    print(first_difference(native, got))
+                    print(got.stderr.decode(errors='replace'))
     return failed != 0
 
 
