@@ -38,6 +38,7 @@ void host_random(void *buf, size_t size);
 
 /* --- volumes: every path is relative to the volume's root descriptor, and resolved beneath it --- */
 void host_open_files(bool volumes); /* before lock-down */
+bool host_device_refused(dev_t device); /* of a file system that no volume may lead to (volumes.c) */
 int host_open_beneath(int root, const char *path, int flags, mode_t mode);
 int host_mknod_beneath(int root, const char *dir, const char *name, mode_t mode, const char *target);
 int host_unlink_beneath(int root, const char *dir, const char *name, bool is_dir);

@@ -50,6 +50,8 @@ struct lockdown {
 void platform_isolate(struct lockdown *l);
 /* After platform_isolate: the root of a volume as a mount of its own. Descriptor or -errno. */
 int platform_open_volume(struct lockdown *l, const char *path, bool read_only);
+/* Whether it is something that a container with it cannot be kept from the host, and why. Before it is opened. */
+bool platform_volume_refused(const char *path, char *why, size_t size);
 /* /proc/self/fd by itself, for who opens descriptors again. */
 int platform_open_descriptors(void);
 /* Replaces the descriptor of a file by one through which the file cannot be changed; where the host does not allow that, nothing. */

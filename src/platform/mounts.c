@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,7 +89,7 @@ layer_root(void)
 static int
 clone_mount(int dir, const char *path, int flags, uint64_t attributes)
 {
-    struct mount_attributes a = {.set = attributes};
+    struct mount_attributes a = {.set = attributes, .propagation = MS_PRIVATE}; /* what the host mounts there later stays out */
     int fd = (int)syscall(NR_open_tree, dir, path, OPEN_TREE_CLONE_ | O_CLOEXEC | flags), error;
 
     if (fd < 0)

@@ -63,6 +63,8 @@ node_for(struct superblock *sb, int fd, struct inode **out)
     struct stat st;
     int r = host_fstat(fd, &st);
 
+    if (r == 0 && host_device_refused(st.st_dev))
+        r = -EACCES;
     if (r < 0) {
         host_close(fd);
         return r;

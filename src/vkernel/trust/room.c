@@ -52,6 +52,10 @@ static void
 open_volumes(void)
 {
     for (size_t i = 0; i < lockdown.volume_count; i++) {
+        char why[512];
+
+        if (platform_volume_refused(volumes[i].source, why, sizeof why))
+            platform_die("cannot mount %s at %s: %s", volumes[i].source, volumes[i].target, why);
         roots[i].fd = platform_open_volume(&lockdown, volumes[i].source, roots[i].read_only);
         if (roots[i].fd < 0)
             platform_die("cannot mount %s at %s: %s", volumes[i].source, volumes[i].target, strerror(-roots[i].fd));
