@@ -15,7 +15,7 @@ failed = 0
 # What the vkernel says to a guest that looks for more than it is given (guard in net_host.c).
 GUARD = '''unix ECONNREFUSED
 raw EPERM, packet EAFNOSUPPORT, vsock EAFNOSUPPORT, audit netlink EPROTONOSUPPORT, SCTP EPROTONOSUPPORT, MPTCP EPROTONOSUPPORT
-filter EPERM, ULP ENOPROTOOPT, repair ENOPROTOOPT, priority EPERM, congestion ENOENT, zerocopy ENOPROTOOPT, bind to device EPERM
+filter EPERM, ULP ENOPROTOOPT, repair ENOPROTOOPT, priority EPERM, congestion ENOENT, zerocopy ENOPROTOOPT, bind to device ENOPROTOOPT
 rights EINVAL, ethtool EPERM, set flags EPERM
 '''
 

@@ -86,10 +86,10 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
             int w = io_wait(f, &deadline, false);
 
-            if (w == -EAGAIN && f->inode && S_ISCHR(f->inode->mode)) {
+            if (w == -EAGAIN && f->inode && (S_ISCHR(f->inode->mode) || S_ISSOCK(f->inode->mode))) {
                 NO_SLEEP;
 
-                /* a terminal's VTIME: what there is, perhaps nothing */
+                /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what there is, perhaps nothing */
                 vfs_read_timed_out = true;
                 n = user_iov_spans(u, 0, true);
                 r = file_try_read(f, u->spans, n, pos);

@@ -24,6 +24,8 @@ enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 #define CAP_DAC_READ_SEARCH  2
 #define CAP_FOWNER           3
 #define CAP_FSETID           4
+#define CAP_SETGID           6
+#define CAP_SETUID           7
 #define CAP_NET_BIND_SERVICE 10
 #define CAP_NET_ADMIN        12
 #define CAP_SYS_CHROOT       18

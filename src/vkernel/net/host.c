@@ -108,6 +108,7 @@ host_accept(struct socket *s, struct socket **out)
     if (!*out)
         return error;
     (*out)->remote = from;
+    options_inherit(*out, s);
     return 0;
 }
 
@@ -119,6 +120,8 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
 
     if (t->scm)
         return -EINVAL;
+    if (t->flags & MSG_FASTOPEN) /* not let through: as where net.ipv4.tcp_fastopen is 0 */
+        return -EOPNOTSUPP;
     if (t->to) {
         m.to = &t->to->storage;
         m.to_length = t->to->length;
@@ -126,13 +129,28 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
     return host_socket_send(s->host_fd, &m);
 }
 
+/* SO_RCVLOWAT: the host's descriptor never waits, so that it would give less. */
+static bool
+too_little(struct socket *s, size_t want)
+{
+    size_t least = (size_t)socket_option(s, SO_RCVLOWAT);
+    int ready = least > 1 ? host_bytes_ready(s->host_fd) : 0;
+
+    if (least <= 1 || !is_stream(s) || ready < 0 || (size_t)ready >= (want < least ? want : least))
+        return false;
+    return !((unsigned short)host_poll_now(s->host_fd, POLLIN | POLLRDHUP) & (POLLIN | POLLRDHUP | POLLHUP | POLLERR));
+}
+
 static ssize_t
 host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov, .count = count, .flags = t->flags,
                              .from = &t->from.storage, .control = t->control, .control_size = t->control_size};
-    ssize_t n = host_socket_receive(s->host_fd, &m);
+    ssize_t n;
 
+    if (t->patient && too_little(s, iov_total(iov, count)))
+        return -EAGAIN;
+    n = host_socket_receive(s->host_fd, &m);
     if (n < 0)
         return n;
     t->from.length = m.from_length;
@@ -194,7 +212,7 @@ static bool
 is_own_option(int level, int name)
 {
     static const int own[] = {SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_PEERCRED, SO_COOKIE, SO_PASSCRED,
-                              SO_BINDTODEVICE, SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_MARK};
+                              SO_ATTACH_FILTER, SO_DETACH_FILTER};
 
     for (size_t k = 0; level == SOL_SOCKET && k < sizeof own / sizeof *own; k++)
         if (own[k] == name)
@@ -206,6 +224,7 @@ static int
 host_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size)
 {
     uint8_t value[OPTION_MAX];
+    int least = 1, r;
 
     if (is_own_option(level, name))
         return queue_set_option(s, level, name, p, size);
@@ -223,7 +242,13 @@ host_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t si
         if (s->linger.l_onoff && s->linger.l_linger)
             memcpy(value, &off, sizeof off);
     }
-    return host_socket_set_option(s->host_fd, level, name, value, size);
+    r = host_socket_set_option(s->host_fd, level, name, value, size);
+    if (r == 0 && level == SOL_SOCKET && name == SO_RCVLOWAT) {
+        size = sizeof least;
+        if (host_socket_get_option(s->host_fd, level, name, &least, &size) == 0)
+            socket_option(s, SO_RCVLOWAT) = least;
+    }
+    return r;
 }
 
 static int

@@ -1,7 +1,8 @@
-/* AF_INET and AF_INET6 on the container's own loopback: TCP and UDP between guests.
+/* AF_INET and AF_INET6 on the container's own loopback: addresses and TCP between guests; UDP is in udp.c.
  *
- * Addresses are kept as IPv6, IPv4 ones mapped (::ffff:a.b.c.d). The local ones are 127.0.0.0/8, ::1 and the
- * unspecified; anything else is ENETUNREACH. */
+ * The local addresses are 127.0.0.0/8, ::1 and the unspecified; anything else is ENETUNREACH. */
+#include "vkernel/net/inet_internal.h"
+
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -10,17 +11,11 @@
 #include <sys/ioctl.h>
 
 #include "platform/hostfs.h"
-#include "vkernel/net/socket.h"
 
 enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 
 static struct list bound_sockets[BUCKETS]; /* by port */
-static const struct socket_ops tcp_ops, udp_ops;
-
-struct endpoint {
-    struct in6_addr ip;
-    unsigned port;
-};
+static const struct socket_ops tcp_ops;
 
 static bool
 is_mapped(const struct in6_addr *a)
@@ -28,21 +23,20 @@ is_mapped(const struct in6_addr *a)
     return IN6_IS_ADDR_V4MAPPED(a);
 }
 
-static bool
-is_any(const struct in6_addr *a)
+bool
+inet_is_any(const struct in6_addr *a)
 {
     return IN6_IS_ADDR_UNSPECIFIED(a) || (is_mapped(a) && a->s6_addr32[3] == 0);
 }
 
-static bool
-is_local(const struct in6_addr *a)
+bool
+inet_is_local(const struct in6_addr *a)
 {
-    return is_any(a) || IN6_IS_ADDR_LOOPBACK(a) || (is_mapped(a) && a->s6_addr[12] == 127);
+    return inet_is_any(a) || IN6_IS_ADDR_LOOPBACK(a) || (is_mapped(a) && a->s6_addr[12] == 127);
 }
 
-/* Reads a socket address of the family of s. */
-static int
-parse(const struct socket *s, const struct address *a, struct endpoint *e)
+int
+inet_parse(const struct socket *s, const struct address *a, struct endpoint *e)
 {
     memset(e, 0, sizeof *e);
     if (a->length < sizeof(sa_family_t))
@@ -72,8 +66,8 @@ parse(const struct socket *s, const struct address *a, struct endpoint *e)
     return 0;
 }
 
-static struct address
-format(int family, const struct endpoint *e)
+struct address
+inet_format(int family, const struct endpoint *e)
 {
     struct address a;
 
@@ -96,12 +90,12 @@ format(int family, const struct endpoint *e)
     return a;
 }
 
-static struct endpoint
-local_of(const struct socket *s)
+struct endpoint
+inet_local(const struct socket *s)
 {
     struct endpoint e;
 
-    if (parse(s, &s->local, &e) < 0)
+    if (inet_parse(s, &s->local, &e) < 0)
         memset(&e, 0, sizeof e);
     return e;
 }
@@ -109,7 +103,7 @@ local_of(const struct socket *s)
 static bool
 v6only(const struct socket *s)
 {
-    return s->family == AF_INET6 && socket_option(s, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    return s->family == AF_INET6 && socket_option(s, IPV6_V6ONLY);
 }
 
 /* Does a packet to `to` reach a socket bound at `at`? 0 no, 1 by wildcard, 2 exactly. */
@@ -120,7 +114,7 @@ matches(const struct socket *s, const struct endpoint *at, const struct endpoint
         return 0;
     if (memcmp(&at->ip, &to->ip, sizeof at->ip) == 0)
         return 2;
-    if (!is_any(&at->ip))
+    if (!inet_is_any(&at->ip))
         return 0;
     if (is_mapped(&at->ip))
         return is_mapped(&to->ip) ? 1 : 0;
@@ -137,31 +131,75 @@ bucket(unsigned port)
     return l;
 }
 
-static struct socket *
-find_bound(int type, const struct endpoint *to, const struct endpoint *from)
+/* How well s fits as the receiver: 0 not at all. */
+static int
+score_of(const struct socket *s, int type, const struct endpoint *to, const struct endpoint *from)
+{
+    struct endpoint at = inet_local(s), remote;
+    int score;
+
+    if (s->type != type || (type == SOCK_STREAM && !s->listening))
+        return 0;
+    score = matches(s, &at, to);
+    if (score && type == SOCK_DGRAM && s->connected) { /* only its peer may send to it */
+        if (!from || inet_parse(s, &s->remote, &remote) < 0 || remote.port != from->port)
+            return 0;
+        score += 2;
+    }
+    return score;
+}
+
+/* Which one of n sockets with SO_REUSEPORT serves this sender: the same one each time. */
+static unsigned
+share_of(const struct endpoint *from, unsigned n)
+{
+    uint32_t h = from->port * 2654435761u;
+
+    for (int k = 0; k < 4; k++)
+        h = (h ^ from->ip.s6_addr32[k]) * 16777619u;
+    return (h ^ h >> 15) % n;
+}
+
+struct socket *
+inet_find_bound(int type, const struct endpoint *to, const struct endpoint *from)
 {
     struct socket *best = NULL;
     int best_score = 0;
+    unsigned sharing = 0, chosen;
 
     LIST_EACH(p, bucket(to->port)) {
         struct socket *s = list_entry(p, struct socket, all);
-        struct endpoint at = local_of(s), remote;
-        int score;
+        int score = score_of(s, type, to, from);
 
-        if (s->type != type || (type == SOCK_STREAM && !s->listening))
-            continue;
-        score = matches(s, &at, to);
-        if (score && type == SOCK_DGRAM && s->connected) { /* only its peer may send to it */
-            if (!from || parse(s, &s->remote, &remote) < 0 || remote.port != from->port)
-                continue;
-            score += 2;
-        }
         if (score > best_score) {
             best = s;
             best_score = score;
+            sharing = 0;
         }
+        if (score && score == best_score && socket_option(s, SO_REUSEPORT))
+            sharing++;
+    }
+    if (sharing < 2 || !from || !socket_option(best, SO_REUSEPORT))
+        return best;
+    chosen = share_of(from, sharing);
+    LIST_EACH(p, bucket(to->port)) {
+        struct socket *s = list_entry(p, struct socket, all);
+
+        if (score_of(s, type, to, from) == best_score && socket_option(s, SO_REUSEPORT) && chosen-- == 0)
+            return s;
     }
     return best;
+}
+
+void
+inet_each_bound(const struct endpoint *to, void (*each)(struct socket *s, void *arg), void *arg)
+{
+    LIST_EACH(p, bucket(to->port)) {
+        struct socket *s = list_entry(p, struct socket, all);
+
+        if (score_of(s, SOCK_DGRAM, to, NULL))
+            each(s, arg);
+    }
 }
 
 static bool
@@ -169,18 +207,19 @@ conflicts(const struct socket *s, const struct endpoint *e)
 {
     LIST_EACH(p, bucket(e->port)) {
         struct socket *o = list_entry(p, struct socket, all);
-        struct endpoint at = local_of(o);
-        bool both_reuse = socket_option(s, SOL_SOCKET, SO_REUSEADDR, 0) && socket_option(o, SOL_SOCKET, SO_REUSEADDR, 0);
+        struct endpoint at = inet_local(o);
+        bool both_reuse = socket_option(s, SO_REUSEADDR) && socket_option(o, SO_REUSEADDR);
 
         if (o == s || o->type != s->type || at.port != e->port)
             continue;
         if (!matches(o, &at, e) && !matches(s, e, &at))
             continue;
-        if (socket_option(s, SOL_SOCKET, SO_REUSEPORT, 0) && socket_option(o, SOL_SOCKET, SO_REUSEPORT, 0))
+        if (socket_option(s, SO_REUSEPORT) && socket_option(o, SO_REUSEPORT) &&
+            s->creds.uid == o->creds.uid)
             continue;
         if (both_reuse && (s->type == SOCK_DGRAM || !o->listening))
             continue;
-        if (o->type == SOCK_STREAM && o->connected && !o->listening && socket_option(s, SOL_SOCKET, SO_REUSEADDR, 0))
+        if (o->type == SOCK_STREAM && o->connected && !o->listening && socket_option(s, SO_REUSEADDR))
             continue;
         return true;
     }
@@ -209,45 +248,48 @@ bind_to(struct socket *s, struct endpoint *e)
     } else if (conflicts(s, e)) {
         return -EADDRINUSE;
     }
-    s->local = format(s->family, e);
+    s->local = inet_format(s->family, e);
     s->bound = true;
     list_append(bucket(e->port), &s->all);
     return 0;
 }
 
-static int
+int
 inet_bind(struct socket *s, const struct address *a)
 {
     struct endpoint e;
-    int r = parse(s, a, &e);
+    int r = inet_parse(s, a, &e);
 
     if (r < 0)
         return r;
     if (s->bound)
         return -EINVAL;
-    return is_local(&e.ip) ? bind_to(s, &e) : -EADDRNOTAVAIL;
-}
-
-/* Any local address, for a socket that sends without having been bound. */
-static int
-autobind(struct socket *s, const struct endpoint *to)
-{
-    struct endpoint e = {.port = 0};
-
-    if (s->bound)
+    if (!inet_is_local(&e.ip) && !socket_option(s, IP_FREEBIND) && !socket_option(s, IPV6_FREEBIND))
+        return -EADDRNOTAVAIL;
+    if (e.port == 0 && socket_option(s, IP_BIND_ADDRESS_NO_PORT) && s->type == SOCK_STREAM) {
+        s->local = inet_format(s->family, &e); /* the port comes with connect() or listen() */
         return 0;
-    if (to)
-        e.ip = to->ip;
-    else if (s->family == AF_INET)
-        e.ip.s6_addr[10] = e.ip.s6_addr[11] = 0xff;
+    }
     return bind_to(s, &e);
 }
 
-/* Where a connection to the unspecified address really goes. */
-static void
-loopback_for(struct endpoint *e)
+int
+inet_autobind(struct socket *s, const struct endpoint *to)
 {
-    if (!is_any(&e->ip))
+    struct endpoint e = inet_local(s); /* unspecified, or an address that was bound without a port */
+
+    if (s->bound)
+        return 0;
+    e.port = 0;
+    if (to && inet_is_any(&e.ip))
+        e.ip = to->ip;
+    return bind_to(s, &e);
+}
+
+void
+inet_loopback_for(struct endpoint *e)
+{
+    if (!inet_is_any(&e->ip))
         return;
     if (is_mapped(&e->ip)) {
         e->ip.s6_addr[12] = 127;
@@ -257,15 +299,14 @@ loopback_for(struct endpoint *e)
     }
 }
 
-/* A bound-to-any socket that connects gets the address it speaks from. */
-static void
-settle_local(struct socket *s, const struct endpoint *to)
+void
+inet_settle_local(struct socket *s, const struct endpoint *to)
 {
-    struct endpoint e = local_of(s);
+    struct endpoint e = inet_local(s);
 
-    if (is_any(&e.ip)) {
+    if (inet_is_any(&e.ip)) {
         e.ip = to->ip;
-        s->local = format(s->family, &e);
+        s->local = inet_format(s->family, &e);
     }
 }
 
@@ -307,34 +348,34 @@ tcp_connect(struct socket *s, const struct address *a)
 
     if (a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC)
         return s->connected ? -EOPNOTSUPP : 0;
-    r = parse(s, a, &to);
+    r = inet_parse(s, a, &to);
     if (r < 0)
         return r;
     if (s->connecting)
         return tcp_connect_result(s);
     if (s->listening || s->connected)
         return -EISCONN;
-    if (!is_local(&to.ip))
+    if (!inet_is_local(&to.ip))
         return -ENETUNREACH;
-    loopback_for(&to);
-    listener = find_bound(SOCK_STREAM, &to, NULL);
+    inet_loopback_for(&to);
+    r = inet_autobind(s, &to);
+    if (r < 0)
+        return r;
+    me = inet_local(s);
+    listener = inet_find_bound(SOCK_STREAM, &to, &me);
     if (!listener)
         return tcp_connect_refused(s);
     if (listener->pending_count > listener->backlog)
         return -EAGAIN;
-    r = autobind(s, &to);
-    if (r < 0)
-        return r;
-    settle_local(s, &to);
+    inet_settle_local(s, &to);
     server = socket_new(listener->family, SOCK_STREAM, listener->protocol, &tcp_ops);
     if (!server)
         return -ENOMEM;
-    me = local_of(s);
-    server->local = format(listener->family, &to);
-    server->remote = format(listener->family, &me);
-    memcpy(server->options, listener->options, sizeof server->options);
-    server->option_count = listener->option_count;
-    s->remote = format(s->family, &to);
+    me = inet_local(s);
+    server->local = inet_format(listener->family, &to);
+    server->remote = inet_format(listener->family, &me);
+    options_inherit(server, listener);
+    s->remote = inet_format(s->family, &to);
     r = stream_offer(s, listener, server);
     return r < 0 ? r : tcp_connect_started(s);
 }
@@ -342,7 +383,7 @@ tcp_connect(struct socket *s, const struct address *a)
 static int
 tcp_listen(struct socket *s, unsigned backlog)
 {
-    int r = s->connected ? -EINVAL : autobind(s, NULL);
+    int r = s->connected ? -EINVAL : inet_autobind(s, NULL);
 
     if (r == 0)
         socket_listening(s, backlog);
@@ -352,98 +393,18 @@ tcp_listen(struct socket *s, unsigned backlog)
 static ssize_t
 tcp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
+    /* Urgent data and data with the first segment: as a Linux without them. */
+    if (t->flags & (MSG_OOB | MSG_FASTOPEN))
+        return -EOPNOTSUPP;
     if (s->type == SOCK_STREAM && !s->connected)
         return s->listening || !s->shut_write ? -EPIPE : -ENOTCONN;
     return stream_send(s, iov, count, t);
 }
 
-static void
+void
 inet_close(struct socket *s)
 {
     list_remove(&s->all);
-}
-
-static int
-udp_connect(struct socket *s, const struct address *a)
-{
-    struct endpoint to;
-    int r;
-
-    if (a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC) {
-        s->connected = false;
-        s->remote.length = 0;
-        return 0;
-    }
-    r = parse(s, a, &to);
-    if (r < 0)
-        return r;
-    if (!is_local(&to.ip))
-        return -ENETUNREACH;
-    loopback_for(&to);
-    r = autobind(s, &to);
-    if (r < 0)
-        return r;
-    settle_local(s, &to);
-    s->remote = format(s->family, &to);
-    s->connected = true;
-    return 0;
-}
-
-static ssize_t
-udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
-{
-    const struct address *a = t->to ? t->to : s->connected ? &s->remote : NULL;
-    size_t size = iov_total(iov, count);
-    struct endpoint to, from;
-    struct socket *target;
-    struct message *m;
-    int r;
-
-    if (!a)
-        return -EDESTADDRREQ;
-    if (s->error) {
-        int e = s->error;
-
-        s->error = 0;
-        return -e;
-    }
-    r = parse(s, a, &to);
-    if (r < 0)
-        return r;
-    if (to.port == 0)
-        return -EINVAL;
-    if (size > 65507)
-        return -EMSGSIZE;
-    if (!is_local(&to.ip))
-        return -ENETUNREACH;
-    loopback_for(&to);
-    r = autobind(s, NULL);
-    if (r < 0)
-        return r;
-    from = local_of(s);
-    target = find_bound(SOCK_DGRAM, &to, &from);
-    if (!target) {
-        if (s->connected) { /* the ICMP answer of a closed port */
-            s->error = ECONNREFUSED;
-            socket_wake(s);
-        }
-        return (ssize_t)size;
-    }
-    if (target->shut_read || target->charged > target->receive_limit)
-        return (ssize_t)size; /* UDP: dropped */
-    m = message_new(NULL, iov, count, size, NULL);
-    if (!m)
-        return -ENOBUFS;
-    if (is_any(&from.ip))
-        from.ip = to.ip;
-    {
-        struct address source = format(target->family, &from);
-
-        memcpy(&m->from, &source.storage, sizeof m->from);
-        m->from_length = source.length;
-    }
-    message_append(target, m);
-    return (ssize_t)size;
 }
 
 static const struct socket_ops tcp_ops = {
@@ -454,14 +415,6 @@ static const struct socket_ops tcp_ops = {
     .send = tcp_send,
     .close = inet_close,
 };
-static const struct socket_ops udp_ops = {
-    QUEUE_SOCKET_OPS,
-    .bind = inet_bind,
-    .connect = udp_connect,
-    .send = udp_send,
-    .close = inet_close,
-};
-
 static struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
 {
@@ -486,7 +439,7 @@ inet_socket_new(int family, int type, int protocol, int *error)
         return NULL;
     if (family == AF_INET)
         none.ip.s6_addr[10] = none.ip.s6_addr[11] = 0xff;
-    s->local = format(family, &none);
+    s->local = inet_format(family, &none);
     return s;
 }
 

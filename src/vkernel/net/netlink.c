@@ -374,6 +374,8 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
     uint8_t *ask;
     int error = 0;
 
+    if (t->flags & MSG_OOB)
+        return -EOPNOTSUPP;
     if (size == 0)
         return -ENODATA;
     if (size > s->send_limit - 32)

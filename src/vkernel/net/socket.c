@@ -20,6 +20,8 @@ sockfs(void)
     return sb;
 }
 
+static void socket_ripe(struct socket *s);
+
 struct ucred
 current_ucred(void)
 {
@@ -32,6 +34,12 @@ bool
 is_stream(const struct socket *s)
 {
     return s->type == SOCK_STREAM;
+}
+
+static void
+defer_over(struct ktimer *k)
+{
+    socket_ripe(list_entry(k, struct socket, defer_timer));
 }
 
 struct socket *
@@ -50,6 +58,8 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
     s->host_fd = -1;
     s->receive_limit = s->send_limit = SOCKET_BUFFER;
     s->creds = current_ucred();
+    options_init(s);
+    s->defer_timer.fire = defer_over;
     list_init(&s->messages);
     list_init(&s->pending);
     list_init(&s->pending_link);
@@ -84,6 +94,20 @@ socket_wake(struct socket *s)
 {
     wait_queue_wake(&s->in_queue);
     wait_queue_wake(&s->out_queue);
+}
+
+/* A connection that TCP_DEFER_ACCEPT kept from its listener has data, has ended, or has waited long enough. */
+static void
+socket_ripe(struct socket *s)
+{
+    struct socket *listener = s->deferred_by;
+
+    if (!listener)
+        return;
+    s->deferred_by = NULL;
+    ktimer_stop(&s->defer_timer);
+    listener->deferred_count--;
+    wait_queue_wake(&listener->in_queue);
 }
 
 void
@@ -136,7 +160,7 @@ message_with_room(struct socket *sender, const struct iovec *iov, int count, siz
         free(m);
         return NULL;
     }
-    m->creds = current_ucred();
+    m->creds = t && t->creds_given ? t->creds : current_ucred();
     if (sender) {
         memcpy(&m->from, &sender->local.storage, sizeof m->from);
         m->from_length = sender->local.length;
@@ -183,6 +207,8 @@ drop_messages(struct socket *s)
 
     list_init(&dropped);
     messages_take(s, &dropped);
+    while (!list_empty(&s->errors))
+        message_free(list_entry(s->errors.next, struct message, link));
     while (!list_empty(&dropped))
         message_free(list_entry(dropped.next, struct message, link));
 }
@@ -190,10 +216,15 @@ drop_messages(struct socket *s)
 int
 message_append(struct socket *to, struct message *m)
 {
+    if (to->stamp || to->stamping)
+        m->time = clock_realtime_ns();
+    m->drops = to->drops;
     list_append(&to->messages, &m->link);
     to->queued += m->size;
+    to->received_bytes += m->size;
     to->charged += m->charge;
     to->message_count++;
+    socket_ripe(to);
     wait_queue_wake(&to->in_queue);
     return 0;
 }
@@ -221,6 +252,7 @@ add_to_last(struct socket *to, const struct iovec *iov, int count, size_t size)
     size = iov_gather(iov, count, 0, last->data + last->size, size);
     last->size += size;
     to->queued += size;
+    to->received_bytes += size;
     return size;
 }
 
@@ -231,6 +263,8 @@ stream_send(struct socket *s, const struct iovec *iov, int count, struct transfe
     size_t size = iov_total(iov, count), room, added = 0;
     struct message *m;
 
+    if (t->flags & MSG_OOB)
+        return -EOPNOTSUPP;
     if (s->error) {
         int e = s->error;
 
@@ -259,6 +293,7 @@ stream_send(struct socket *s, const struct iovec *iov, int count, struct transfe
     } else {
         wait_queue_wake(&peer->in_queue);
     }
+    s->sent_bytes += size + added;
     return (ssize_t)(size + added);
 }
 
@@ -291,20 +326,35 @@ scm_copy(const struct scm *m)
     return c;
 }
 
+/* SO_RCVLOWAT: is there as much as a reader of `want` bytes waits for? One that Linux's buffer could never hold is half of ours. */
+static bool
+enough(const struct socket *s, size_t want)
+{
+    size_t least = (size_t)socket_option(s, SO_RCVLOWAT);
+
+    if (least > s->receive_limit / 2 && s->family != AF_UNIX)
+        least = s->receive_limit / 2;
+    return s->queued >= (want < least ? want : least) || s->shut_read || s->peer_gone || s->error;
+}
+
 static ssize_t
 stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     size_t want = iov_total(iov, count), done = 0;
     bool peek = t->flags & MSG_PEEK, fault = false, any = false;
+    struct message last = {.size = 0};
 
+    if (t->patient && s->peer && !enough(s, want))
+        return -EAGAIN;
     LIST_EACH_SAFE(p, &s->messages) {
         struct message *m = list_entry(p, struct message, link);
         size_t n = m->size - m->offset;
 
         /* Bytes of several senders are not told apart, unless the reader wants to know who they are. */
-        if (any && (done == want || fault || (s->pass_creds && memcmp(&t->creds, &m->creds, sizeof t->creds) != 0)))
+        if (any && (done == want || fault || (socket_option(s, SO_PASSCRED) && memcmp(&t->creds, &m->creds, sizeof t->creds) != 0)))
             break;
         any = true;
+        last.time = m->time;
         t->creds = m->creds;
         if (m->scm) {
             if (peek) {
@@ -329,8 +379,10 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         if (t->scm)
             break;
     }
-    if (any)
+    if (any) {
+        ancillary_of(s, &last, t);
         return fault && !done ? -EFAULT : (ssize_t)done;
+    }
     if (s->error) {
         int e = s->error;
 
@@ -377,6 +429,7 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     memcpy(&t->from.storage, &m->from, sizeof m->from);
     t->from.length = m->from_length;
     t->creds = m->creds;
+    ancillary_of(s, m, t);
     if (t->flags & MSG_PEEK) {
         if (m->scm)
             t->scm = scm_copy(m->scm);
@@ -397,14 +450,39 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     return r;
 }
 
+/* MSG_ERRQUEUE: a datagram that came back, with its destination as the sender. */
+static ssize_t
+error_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    size_t want = iov_total(iov, count), n;
+    struct message *m;
+
+    if (list_empty(&s->errors))
+        return -EAGAIN;
+    m = list_entry(s->errors.next, struct message, link);
+    n = m->size < want ? m->size : want;
+    if (iov_scatter(iov, count, 0, m->data, n) < n)
+        return -EFAULT;
+    memcpy(&t->from.storage, &m->from, sizeof m->from);
+    t->from.length = m->from_length;
+    t->out_flags |= MSG_ERRQUEUE | (n < m->size ? MSG_TRUNC : 0);
+    ancillary_of(s, m, t);
+    s->charged -= m->charge;
+    message_free(m);
+    s->error = list_empty(&s->errors) ? 0 : list_entry(s->errors.next, struct message, link)->packet.error;
+    return (ssize_t)n;
+}
+
 ssize_t
 queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
+    if (!t->control_room)
+        t->control_room = t->control_size;
+    t->control_size = 0;
     if (t->flags & MSG_ERRQUEUE)
-        return -EAGAIN;
+        return error_recv(s, iov, count, t);
     if (s->listening || (t->flags & MSG_OOB))
         return -EINVAL;
-    t->control_size = 0;
     return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
 }
 
@@ -423,6 +501,12 @@ stream_offer(struct socket *client, struct socket *listener, struct socket *serv
     client->peer_creds = listener->creds;
     list_append(&listener->pending, &server->pending_link);
     listener->pending_count++;
+    if (socket_option(listener, TCP_DEFER_ACCEPT)) {
+        server->deferred_by = listener;
+        listener->deferred_count++;
+        ktimer_start(&server->defer_timer,
+                     clock_monotonic_ns() + (uint64_t)socket_option(listener, TCP_DEFER_ACCEPT) * 1000000000u);
+    }
     wait_queue_wake(&listener->in_queue);
     wait_queue_wake(&client->out_queue);
     return 0;
@@ -440,7 +524,9 @@ stream_disconnect(struct socket *s)
     if (peer->peer == s) {
         peer->peer_gone = true;
         peer->shut_read = true;
-        if (!list_empty(&s->messages) && s->type != SOCK_DGRAM)
+        socket_ripe(peer);
+        if ((!list_empty(&s->messages) && s->type != SOCK_DGRAM) ||
+            (s->family != AF_UNIX && s->linger.l_onoff && s->linger.l_linger == 0))
             peer->error = ECONNRESET;
         peer->peer = NULL;
         socket_wake(peer);
@@ -459,11 +545,16 @@ socket_listening(struct socket *s, unsigned backlog)
 int
 queue_accept(struct socket *s, struct socket **out)
 {
-    struct socket *c;
+    struct socket *c = NULL;
 
-    if (list_empty(&s->pending))
+    LIST_EACH(p, &s->pending) {
+        c = list_entry(p, struct socket, pending_link);
+        if (!c->deferred_by)
+            break;
+        c = NULL;
+    }
+    if (!c)
         return s->listening ? -EAGAIN : -EINVAL;
-    c = list_entry(s->pending.next, struct socket, pending_link);
     list_remove(&c->pending_link);
     s->pending_count--;
     wait_queue_wake(&dgram_space);
@@ -523,11 +614,11 @@ queue_poll(struct socket *s)
 {
     unsigned events = 0;
 
-    if (s->error)
-        events |= POLLERR | POLLIN;
+    if (s->error || !list_empty(&s->errors))
+        events |= POLLERR | (s->type == SOCK_DGRAM ? 0 : POLLIN);
     if (s->listening)
-        return events | (list_empty(&s->pending) ? 0 : POLLIN | POLLRDNORM);
-    if (!list_empty(&s->messages) || s->shut_read || s->peer_gone)
+        return events | (s->pending_count == s->deferred_count ? 0 : POLLIN | POLLRDNORM);
+    if ((!list_empty(&s->messages) && (s->protocol != IPPROTO_TCP || enough(s, SIZE_MAX))) || s->shut_read || s->peer_gone)
         events |= POLLIN | POLLRDNORM;
     if (s->shut_read && s->type != SOCK_DGRAM)
         events |= POLLRDHUP;
@@ -568,6 +659,7 @@ socket_close(struct socket *s)
         struct socket *c = list_entry(s->pending.next, struct socket, pending_link);
 
         list_remove(&c->pending_link);
+        socket_ripe(c);
         c->open = false;
         if (c->peer)
             c->peer->error = ECONNRESET;
@@ -591,7 +683,7 @@ static ssize_t
 socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct socket *s = f->data;
-    struct transfer t = {0};
+    struct transfer t = {.patient = !(f->flags & O_NONBLOCK) && !vfs_read_timed_out};
     ssize_t n;
 
     if (iov_total(iov, count) == 0)

@@ -13,7 +13,20 @@
 #include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 
-enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = LIMIT_SOCKET_BUFFER, OPTION_SLOTS = 24, DGRAM_QUEUE = LIMIT_DGRAM_QUEUE };
+enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = LIMIT_SOCKET_BUFFER, DGRAM_QUEUE = LIMIT_DGRAM_QUEUE };
+
+/* The options that a socket keeps, by name (options.def). */
+enum socket_option {
+#define REAL(level, name, who, form, low, high, initial, where) OPTION_##name,
+#define HINT REAL
+#define REFUSED(level, name, who, error, why)
+#include "vkernel/net/options.def"
+#undef REAL
+#undef HINT
+#undef REFUSED
+    OPTION_COUNT
+};
+#define socket_option(s, name) ((s)->options[OPTION_##name])
 
 /* Files that go with a message. */
 struct scm {
@@ -25,6 +38,14 @@ struct scm {
 
 struct socket;
 
+/* What a datagram's headers say besides its sender's address. Addresses are IPv6, IPv4 ones mapped. */
+struct packet {
+    struct in6_addr to;
+    uint16_t port;
+    uint8_t ttl, tos;
+    int error; /* it did not arrive: why (in a socket's queue of errors) */
+};
+
 struct message {
     struct list link;
     struct scm *scm;
@@ -35,6 +56,9 @@ struct message {
     size_t size, offset;
     size_t room;   /* bytes that data has place for */
     size_t charge; /* what it counts against the buffer's limit */
+    uint64_t time; /* CLOCK_REALTIME of its arrival, for who asked; 0: it was not taken */
+    uint32_t drops; /* what its socket had lost by then */
+    struct packet packet; /* AF_INET, AF_INET6 */
     uint8_t data[];
 };
 
@@ -46,13 +70,16 @@ struct address {
 /* What goes with a send or a receive besides the bytes. */
 struct transfer {
     int flags;              /* MSG_* asked for */
+    bool patient;           /* receive: the caller sleeps until there is as much as SO_RCVLOWAT says */
     struct address *to;     /* send: explicit destination, or NULL */
     struct scm *scm;        /* send: taken over on success; receive: given to the caller, who frees it */
     struct address from;    /* receive: length 0 when there is none */
-    struct ucred creds;
+    struct ucred creds;     /* receive: the sender's; send: what it claims to be, when creds_given */
+    bool creds_given;
     int out_flags;          /* receive: MSG_TRUNC, MSG_EOR */
     void *control;          /* other control messages than struct scm's, in Linux's form; NULL: none */
     size_t control_size;    /* receive: room, then what was filled */
+    size_t control_room;    /* receive, ancillary.c: room */
 };
 
 /* Where getsockopt puts its answer. */
@@ -105,15 +132,21 @@ struct socket {
     size_t receive_limit, send_limit;
     struct list pending, pending_link; /* listener: sockets to accept; and the link in that list */
     unsigned pending_count, backlog;
+    unsigned deferred_count;    /* of those pending */
     struct address local, remote;
     struct ucred creds, peer_creds;
-    bool pass_creds;
+    int stamp, stamping;        /* SO_TIMESTAMP or SO_TIMESTAMPNS, 0: neither; flags of SO_TIMESTAMPING */
+    uint32_t drops;             /* datagrams lost for lack of room */
+    struct list errors;         /* messages: the error queue */
+    struct cork *cork;          /* udp.c: what UDP_CORK or MSG_MORE holds back; NULL: nothing */
+    struct socket *deferred_by; /* waits, in this listener's queue, for its first byte (TCP_DEFER_ACCEPT); not a reference */
+    struct ktimer defer_timer;
+    uint64_t sent_bytes, received_bytes; /* streams, for TCP_INFO */
     uint64_t receive_timeout, send_timeout;
     struct wait_queue in_queue, out_queue;
     struct list all;            /* bound sockets of the family */
     struct inode *bound_inode;  /* AF_UNIX path; a reference */
-    struct { int level, name, value; } options[OPTION_SLOTS];
-    unsigned option_count;
+    int options[OPTION_COUNT];
     struct linger linger;
     int host_fd;                /* net/host.c; -1 */
 
@@ -176,10 +209,20 @@ bool scm_too_many(void); /* the current process's user has more in flight than i
 void unix_gc(void);
 
 /* options.c */
-int socket_option(const struct socket *s, int level, int name, int fallback);
+void options_init(struct socket *s);
+void options_inherit(struct socket *s, const struct socket *listener); /* of a connection that was made for it */
 int queue_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size);
 int queue_get_option(struct socket *s, int level, int name, const struct option_out *out);
 int option_give(const struct option_out *o, const void *data, size_t size);
+
+/* ancillary.c: control messages besides those of struct scm */
+void ancillary_of(struct socket *s, const struct message *m, struct transfer *t);
+/* The sender's headers: its options, and what its control messages say. *from: the source address they ask for, if any. */
+int packet_headers(const struct socket *s, const struct transfer *t, struct packet *p, struct in6_addr *from);
+
+/* inet.c */
+void udp_push(struct socket *s); /* sends what was held back */
+extern const struct socket_ops udp_ops;
 
 /* families */
 struct socket *unix_socket_new(int type, int protocol, int *error);

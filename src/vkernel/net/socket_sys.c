@@ -378,8 +378,10 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     bool all = (t->flags & MSG_WAITALL) && is_stream(s) && !(t->flags & MSG_PEEK);
     uint64_t done = 0, deadline = 0;
     int64_t r = 0;
+    int waited = 0;
 
     might_sleep();
+    t->patient = !nonblock;
     for (;;) {
         {
             NO_SLEEP;
@@ -392,9 +394,12 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
             r = s->ops->recv(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock && !(t->flags & (MSG_ERRQUEUE | MSG_OOB))) { /* these never wait */
-            r = transfer_wait(s, false, &deadline);
-            if (r < 0)
+            if (waited < 0) {
+                r = waited;
                 break;
+            }
+            waited = transfer_wait(s, false, &deadline);
+            t->patient = waited == 0; /* else what there is, if anything */
             continue;
         }
         if (r <= 0)
@@ -504,6 +509,26 @@ take_rights(struct transfer *t, const uint8_t *data, size_t size)
     return 0;
 }
 
+/* What a sender says to be must be true, unless it may be anybody (unix(7)). */
+static int
+take_credentials(struct transfer *t, const uint8_t *data)
+{
+    const struct process *p = current_process();
+    const struct creds *c = &p->creds;
+    struct ucred u;
+
+    memcpy(&u, data, sizeof u);
+    if ((u.pid != p->pid && !capable(CAP_SYS_ADMIN)) ||
+        (u.uid != c->uid && u.uid != c->euid && u.uid != c->suid && !capable(CAP_SETUID)) ||
+        (u.gid != c->gid && u.gid != c->egid && u.gid != c->sgid && !capable(CAP_SETGID)))
+        return -EPERM;
+    if (u.pid != p->pid && !process_find(u.pid))
+        return -ESRCH;
+    t->creds = u;
+    t->creds_given = true;
+    return 0;
+}
+
 static int
 control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
 {
@@ -531,8 +556,9 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
         }
         if (c.level == SOL_SOCKET && c.type == SCM_RIGHTS && s->family == AF_UNIX)
             r = take_rights(t, buf + at + sizeof c, (size_t)c.length - sizeof c);
-        else if (c.level == SOL_SOCKET &&
-                 (c.type != SCM_CREDENTIALS || c.length != sizeof c + sizeof(struct ucred)))
+        else if (c.level == SOL_SOCKET && c.type == SCM_CREDENTIALS && c.length == sizeof c + sizeof(struct ucred))
+            r = s->family == AF_UNIX ? take_credentials(t, buf + at + sizeof c) : 0;
+        else if (c.level == SOL_SOCKET)
             r = -EINVAL;
         else if (c.level != SOL_SOCKET)
             others = true;
@@ -685,7 +711,7 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     c.at = h.control;
     c.left = h.control ? h.control_length : 0;
     give_others(&c, &t);
-    if (s->pass_creds)
+    if (socket_option(s, SO_PASSCRED))
         control_put(&c, SOL_SOCKET, SCM_CREDENTIALS, &t.creds, sizeof t.creds);
     if (t.scm)
         give_rights(&c, t.scm, flags);

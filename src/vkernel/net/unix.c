@@ -267,6 +267,8 @@ unix_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
     struct socket *target = s->peer;
     int r;
 
+    if (t->flags & MSG_OOB) /* as a Linux without urgent data here */
+        return -EOPNOTSUPP;
     if (s->type == SOCK_STREAM)
         return t->to ? s->connected ? -EISCONN : -EOPNOTSUPP : stream_send(s, iov, count, t);
     if (s->shut_write)

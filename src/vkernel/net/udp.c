@@ -1,0 +1,255 @@
+/* UDP between guests: datagrams, those held back (UDP_CORK, MSG_MORE), broadcasts on the loopback's 127.255.255.255, and the
+ * errors of those that reach nobody. */
+#include "vkernel/net/inet_internal.h"
+
+enum { UDP_MAX = 65507 };
+
+/* Datagrams that become one. */
+struct cork {
+    struct packet packet;
+    struct endpoint from;
+    size_t size;
+    uint8_t data[UDP_MAX];
+};
+
+struct datagram {
+    struct packet packet;
+    struct endpoint from;
+    const struct iovec *iov;
+    int count;
+    size_t size;
+};
+
+static int
+udp_connect(struct socket *s, const struct address *a)
+{
+    struct endpoint to;
+    int r;
+
+    if (a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC) {
+        s->connected = false;
+        s->remote.length = 0;
+        return 0;
+    }
+    r = inet_parse(s, a, &to);
+    if (r < 0)
+        return r;
+    if (!inet_is_local(&to.ip))
+        return -ENETUNREACH;
+    inet_loopback_for(&to);
+    r = inet_autobind(s, &to);
+    if (r < 0)
+        return r;
+    inet_settle_local(s, &to);
+    s->remote = inet_format(s->family, &to);
+    s->connected = true;
+    return 0;
+}
+
+static bool
+is_broadcast(const struct in6_addr *a)
+{
+    return IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr32[3] == htonl(0x7fffffff);
+}
+
+/* A message of the datagram, no longer than size. */
+static struct message *
+message_of(const struct datagram *d, size_t size, int family, const struct endpoint *name)
+{
+    struct message *m = message_new(NULL, d->iov, d->count, size < d->size ? size : d->size, NULL);
+    struct address a = inet_format(family, name);
+
+    if (m) {
+        m->packet = d->packet;
+        memcpy(&m->from, &a.storage, sizeof m->from);
+        m->from_length = a.length;
+    }
+    return m;
+}
+
+static void
+arrive(struct socket *target, void *arg)
+{
+    const struct datagram *d = arg;
+    struct message *m = NULL;
+
+    if (target->shut_read)
+        return;
+    if (target->charged <= target->receive_limit)
+        m = message_of(d, UDP_MAX, target->family, &d->from);
+    if (m)
+        message_append(target, m);
+    else
+        target->drops++;
+}
+
+/* The ICMP answer of a closed port: connected sockets hear of it, and those that asked for all errors. It has the beginning of
+ * the datagram, as much as fits into 576 or 1,280 bytes. */
+static void
+refused(struct socket *s, const struct datagram *d)
+{
+    bool four = IN6_IS_ADDR_V4MAPPED(&d->packet.to), asked;
+    struct endpoint to = {d->packet.to, d->packet.port};
+    struct message *m = NULL;
+
+    asked = four ? socket_option(s, IP_RECVERR) : socket_option(s, IPV6_RECVERR);
+    if (asked && s->charged <= s->receive_limit)
+        m = message_of(d, four ? 520 : 1184, s->family, &to);
+    if (m) {
+        m->packet.error = ECONNREFUSED;
+        s->charged += m->charge;
+        list_append(&s->errors, &m->link);
+    }
+    if (asked || s->connected) {
+        s->error = ECONNREFUSED;
+        socket_wake(s);
+    }
+}
+
+static void
+transmit(struct socket *s, struct datagram *d)
+{
+    struct endpoint to = {d->packet.to, d->packet.port};
+    struct socket *target;
+
+    if (is_broadcast(&to.ip)) {
+        inet_each_bound(&to, arrive, d);
+        return;
+    }
+    target = inet_find_bound(SOCK_DGRAM, &to, &d->from);
+    if (target)
+        arrive(target, d);
+    else
+        refused(s, d);
+}
+
+/* Where it goes, where it comes from, and its headers. */
+static int
+address(struct socket *s, const struct transfer *t, struct datagram *d)
+{
+    const struct address *a = t->to ? t->to : s->connected ? &s->remote : NULL;
+    struct in6_addr source;
+    struct endpoint to;
+    int r = a ? inet_parse(s, a, &to) : -EDESTADDRREQ;
+
+    if (r < 0)
+        return r;
+    if (to.port == 0)
+        return -EINVAL;
+    if (!inet_is_local(&to.ip))
+        return -ENETUNREACH;
+    inet_loopback_for(&to);
+    if (is_broadcast(&to.ip) && !socket_option(s, SO_BROADCAST))
+        return -EACCES;
+    d->packet = (struct packet){.to = to.ip, .port = (uint16_t)to.port};
+    r = packet_headers(s, t, &d->packet, &source);
+    if (r == 0)
+        r = inet_autobind(s, NULL);
+    if (r < 0)
+        return r;
+    d->from = inet_local(s);
+    if (!inet_is_any(&source)) {
+        if (!inet_is_local(&source) || IN6_IS_ADDR_V4MAPPED(&source) != IN6_IS_ADDR_V4MAPPED(&to.ip))
+            return -EINVAL;
+        d->from.ip = source;
+    }
+    if (inet_is_any(&d->from.ip)) {
+        d->from.ip = to.ip;
+        if (is_broadcast(&to.ip))
+            d->from.ip.s6_addr32[3] = htonl(INADDR_LOOPBACK);
+    }
+    return 0;
+}
+
+void
+udp_push(struct socket *s)
+{
+    struct cork *c = s->cork;
+    struct iovec iov;
+
+    if (!c)
+        return;
+    s->cork = NULL;
+    iov = (struct iovec){c->data, c->size};
+    transmit(s, &(struct datagram){.packet = c->packet, .from = c->from, .iov = &iov, .count = 1, .size = c->size});
+    free(c);
+}
+
+/* The destination and the headers are those of the first part. */
+static ssize_t
+hold(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    size_t size = iov_total(iov, count);
+    struct cork *c = s->cork;
+    struct datagram d;
+    int r;
+
+    if (!c) {
+        r = address(s, t, &d);
+        if (r < 0)
+            return r;
+        c = malloc(sizeof *c);
+        if (!c)
+            return -ENOBUFS;
+        c->packet = d.packet;
+        c->from = d.from;
+        c->size = 0;
+        s->cork = c;
+    }
+    if (size > UDP_MAX - c->size || iov_gather(iov, count, 0, c->data + c->size, size) < size) {
+        r = size > UDP_MAX - c->size ? -EMSGSIZE : -EFAULT;
+        s->cork = NULL;
+        free(c);
+        return r;
+    }
+    c->size += size;
+    if (!(t->flags & MSG_MORE) && !socket_option(s, UDP_CORK))
+        udp_push(s);
+    return (ssize_t)size;
+}
+
+static ssize_t
+udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    size_t size = iov_total(iov, count);
+    struct datagram d;
+    int r;
+
+    if (t->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    if (s->error) {
+        int e = s->error;
+
+        s->error = 0;
+        return -e;
+    }
+    if (size > UDP_MAX)
+        return -EMSGSIZE;
+    if (s->cork || (t->flags & MSG_MORE) || socket_option(s, UDP_CORK))
+        return hold(s, iov, count, t);
+    r = address(s, t, &d);
+    if (r < 0)
+        return r;
+    d.iov = iov;
+    d.count = count;
+    d.size = size;
+    if (!(t->flags & MSG_PROXY)) /* MSG_PROBE: nothing is sent */
+        transmit(s, &d);
+    return (ssize_t)size;
+}
+
+static void
+udp_close(struct socket *s)
+{
+    free(s->cork);
+    s->cork = NULL;
+    inet_close(s);
+}
+
+const struct socket_ops udp_ops = {
+    QUEUE_SOCKET_OPS,
+    .bind = inet_bind,
+    .connect = udp_connect,
+    .send = udp_send,
+    .close = udp_close,
+};
