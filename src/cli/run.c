@@ -29,6 +29,7 @@ static const char usage[] =
     "  --memory BYTES             limit of guest memory (suffixes k, m, g)\n"
     "  -h, --hostname NAME        host name (default: 12 random hex digits; with --network host the host's)\n"
     "  --audit FILE|fd:N|journald append an audit record (JSON lines) for every launch, refusal and limit\n"
+    "  --audit-full wait|drop     a log that nobody reads: wait for them (default), or drop records and count them\n"
     "  -q, --quiet                no lines of ingot's own about what it refused or limited\n"
     "  --require-signature KEY    run it only when it is signed by this Ed25519 key (PEM) and its native code is right;\n"
     "                             may be repeated\n"
@@ -53,7 +54,7 @@ static const struct run_option {
     enum { NO_VALUE, VALUE, OPTIONAL_VALUE } value;
 } options[] = {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
-    {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE},
+    {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE}, {"--audit-full", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
     {"--require-layers", 0, NO_VALUE}, {"--isolate", 0, VALUE}, {"--lockstep", 0, NO_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
 };

@@ -167,4 +167,5 @@ platform_faults_init(void)
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* the host's limit of file sizes: a write of ours that fails is no reason to end */
 }

@@ -240,6 +240,51 @@ platform_take_descriptor(int fd)
     return own < 0 ? -errno : own;
 }
 
+/* What a pipe does is a property of the open file that others may share: of another one. */
+int
+platform_never_wait(int fd)
+{
+    struct stat st;
+    char path[32];
+    int own;
+
+    if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
+        return fd;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (own < 0)
+        return fd;
+    close(fd);
+    return own;
+}
+
+bool
+platform_ends_within_line(int fd)
+{
+    struct stat st;
+    char path[32], last = '\n';
+    int own;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        return false;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    own = open(path, O_RDONLY | O_CLOEXEC);
+    if (own < 0)
+        return false;
+    if (pread(own, &last, 1, st.st_size - 1) != 1)
+        last = '\n';
+    close(own);
+    return last != '\n';
+}
+
+bool
+platform_can_write(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return ppoll(&p, 1, &(const struct timespec){0}, NULL) > 0;
+}
+
 long
 platform_write(int fd, const void *data, size_t size)
 {

@@ -140,6 +140,9 @@ int platform_take_descriptor(int fd);   /* an inherited one, as one of ours; -EB
 /* What the sealed memory file at "fd:N" holds, which must begin with OPTIONS_MAGIC (artifact/options.h); the text behind it, on the heap. NULL: it is not such a
  * file. The descriptor is closed. */
 char *platform_handed_options(const char *where);
+int platform_never_wait(int fd); /* makes writes fail instead where they would wait; the descriptor from now on */
+bool platform_can_write(int fd);
+bool platform_ends_within_line(int fd); /* a file that is not empty and whose last byte is no newline; before lock-down */
 long platform_write(int fd, const void *data, size_t size);
 long platform_write_at(int fd, const void *data, size_t size, uint64_t offset);
 long platform_read_at(int fd, void *data, size_t size, uint64_t offset);

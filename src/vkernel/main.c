@@ -39,7 +39,7 @@ static struct {
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    bool has_hostname, network_host, isolate_full, require_layers, security;
+    bool has_hostname, audit_drop, network_host, isolate_full, require_layers, security;
 } options;
 static struct image_config config;
 static uint64_t ignored_signals; /* by whoever started us: bit (signal - 1) */
@@ -152,7 +152,11 @@ option_with_value(const char *name, const char *value)
         set_policy(value);
     else if (strcmp(name, "--audit") == 0)
         options.audit = value;
-    else if (strcmp(name, "--isolate") == 0) {
+    else if (strcmp(name, "--audit-full") == 0) {
+        options.audit_drop = strcmp(value, "drop") == 0;
+        if (!options.audit_drop && strcmp(value, "wait") != 0)
+            platform_die("--audit-full %s: expected wait or drop", value);
+    } else if (strcmp(name, "--isolate") == 0) {
         options.isolate_full = strcmp(value, "full") == 0;
         if (!options.isolate_full && strcmp(value, "default") != 0)
             platform_die("--isolate %s: expected default or full", value);
@@ -675,7 +679,7 @@ main(int argc, char **argv)
     if (config_parse(text, size, &config, error, sizeof error) < 0)
         platform_die("%s", error);
     if (options.audit)
-        audit_open(options.audit);
+        audit_open(options.audit, options.audit_drop);
     if (options.network_host && (r = host_network_start()) < 0)
         platform_die("--network host: %s", strerror(-r));
     if (!options.has_hostname && options.network_host)

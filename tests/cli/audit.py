@@ -4,7 +4,7 @@ without compiled code.
 
     audit.py VKERNEL MKPAYLOAD INGOT AUDITED.c
 """
-import fcntl, hashlib, json, os, subprocess, sys, tempfile
+import fcntl, hashlib, json, os, resource, subprocess, sys, tempfile
 
 vkernel, mkpayload, ingot, source = (os.path.abspath(a) for a in sys.argv[1:])
 failed = 0
@@ -14,6 +14,7 @@ import os, socket, sys
 os.makedirs('/run/systemd/journal')
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind('/run/systemd/journal/socket')
+os.chmod('/run/systemd/journal/socket', 0o666)
 os.system(sys.argv[1])
 s.settimeout(5)
 for _ in range(3):
@@ -85,6 +86,97 @@ def content(lines, program):
     expect('the end', by['run-ended']['process.exit_code'] == 3 and by['run-ended']['ingot.refused'] == 3, by['run-ended'])
 
 
+def bounds(image, log):
+    """What --eval-unknown lets in, and what is hashed of the unknown."""
+    r = run('--quiet', '--eval-unknown', '--audit', log + 'a', image, 'audited', 'admitted')
+    with open(log + 'a', 'rb') as f:
+        actions = [json.loads(line)['event.action'] for line in f]
+    expect('4096 unknown files are let in', r.stdout == b'4096\n' and actions.count('code-admitted') == 4096 and actions.count('code-refused') == 1,
+           (r, actions[-3:]))
+    for option, results in (('--policy=enforce', b'13 13\n'), ('--eval-unknown', b'0 13\n')):
+        r = run('--quiet', option, '--audit', log + 'b' + option, image, 'audited', 'large')
+        with open(log + 'b' + option, 'rb') as f:
+            files = [r for r in map(json.loads, f) if r['event.action'].startswith('code-')]
+        expect(f'{option}: unknown files above 64 MiB are not hashed', r.stdout == results and len(files) == 2 and
+               len(files[0].get('file.hash.sha256', '')) == 64 and 'file.hash.sha256' not in files[1] and
+               files[1]['event.action'] == 'code-refused', (r, files))
+
+
+def read_all(fd):
+    """What a pipe holds, without waiting."""
+    os.set_blocking(fd, False)
+    data = b''
+    while True:
+        try:
+            more = os.read(fd, 1 << 20)
+        except BlockingIOError:
+            break
+        if not more:
+            break
+        data += more
+    os.set_blocking(fd, True)
+    return data
+
+
+def slow_readers(image, work):
+    """A pipe that nobody reads, a file that becomes full in the middle of a record."""
+    def start(*args):
+        r, w = os.pipe()
+        fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4 * 4096)
+        p = subprocess.Popen([ingot, 'run', '--audit', f'fd:{w}', *args], pass_fds=[w], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        os.close(w)
+        return p, r
+
+    p, r = start(image, 'audited', 'many')
+    try:
+        p.wait(timeout=2)
+        ended = True
+    except subprocess.TimeoutExpired:
+        ended = False
+    data = b''
+    while more := os.read(r, 1 << 20):
+        data += more
+    expect('nothing happens unrecorded: it waits for who reads the log', not ended and p.wait(timeout=60) == 0 and
+           data.count(b'"process-launched"') == 101 and verify(data.splitlines(True))[0] == 0, data[-300:])
+
+    p, r = start('--audit-full', 'drop', image, 'audited', 'many')
+    said = p.communicate(timeout=60)[1]
+    data = read_all(r)
+    expect('or not, as asked', p.returncode == 0 and said.count(b'records are lost') == 1 and 5 < data.count(b'"process-launched"') < 100,
+           (p.returncode, said, data[-300:]))
+
+    p, r = start('--audit-full', 'drop', image, 'audited', 'torn')
+    p.stdout.readline()
+    data = read_all(r)
+    p.communicate(b'\n', timeout=60)
+    lines = (data + read_all(r)).splitlines(True)
+    broken = [i for i, line in enumerate(lines) if not line.endswith(b'"}\n')]
+    lost = [json.loads(line)['ingot.lost'] for line in lines if b'"records-dropped"' in line]
+    expect('what is left of a torn record is a line of its own', broken == [2] and lost == [1] and b'small' in lines[4] and
+           verify(lines)[0] == 1 and verify(lines[:2] + lines[3:])[0] == 0, (broken, lost, [l[:300] for l in lines]))
+
+    log = work + '/short'
+    r = run('--audit', log, image, 'audited', preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)))
+    expect('RLIMIT_FSIZE of the host', r.returncode == 0 and r.stderr.count(b'records are lost') == 1 and os.path.getsize(log) == 1024, r)
+    r = run('--audit', log, image, 'audited')
+    with open(log, 'rb') as f:
+        lines = f.readlines()
+    expect('the next run begins a line of its own', verify(lines[-3:])[0] == 0 and verify(lines)[0] == 1 and len(lines[-4]) > 1, lines)
+
+
+def journald(image, work):
+    """A socket of ours in the place of the journal's, in a mount namespace: an ordinary user needs a user namespace for that."""
+    os.chmod(work, 0o755)
+    os.chmod(image, 0o755)
+    start = f'INGOT_OPTIONS="--audit journald" exec %s {image} audited'
+    root = os.getuid() == 0
+    for who, switch in (('root', ''), ('a user', 'setpriv --reuid=4321 --regid=4321 --clear-groups')) if root else (('a user', 'env'),):
+        r = subprocess.run(['unshare', '-m' if root else '-Urm', 'sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', sys.executable, '-c',
+                            JOURNAL, start % switch], capture_output=True, text=True, timeout=60, cwd='/')
+        expect(f'journald, {who}', r.stdout.count('SYSLOG_IDENTIFIER=ingot\n') == 3 and 'MESSAGE={"@timestamp"' in r.stdout, r)
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         root, image, log = (os.path.join(work, name) for name in ('root', 'image', 'log'))
@@ -130,6 +222,16 @@ def main():
         expect('a flood is bounded and counted', 8192 <= written < 40000 and written + dropped == 40000, (written, dropped))
         expect('and verified', verify(flood)[0] == 0, verify(flood))
 
+        run('--quiet', '--audit', log + 'l', image, 'audited', 'launches')
+        with open(log + 'l', 'rb') as f:
+            records = [json.loads(line) for line in f]
+        launched = [r for r in records if r['event.action'] == 'process-launched']
+        gone = [r for r in records if r['event.action'] == 'records-dropped']
+        expect('a flood of refusals hides no launch', len(launched) == 6 and len(gone) >= 5 and sum(r['ingot.dropped_launches'] for r in gone) == 0,
+               (len(launched), gone))
+        bounds(image, log)
+        slow_readers(image, work)
+
         run('--audit', log + '3', image, 'audited', 'arguments')
         with open(log + '3', 'rb') as f:
             long = f.readlines()
@@ -146,10 +248,7 @@ def main():
             expect('--audit ' + bad, r.returncode == 125 and r.stderr.startswith(b'ingot: '), r)
         r = run('--audit', '/dev/full', image, 'audited')
         expect('a full disk is said', r.returncode == 0 and b'records are lost' in r.stderr, r)
-        if os.getuid() == 0:
-            r = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh', sys.executable, '-c', JOURNAL,
-                                f'exec {ingot} run --audit journald {image} audited'], capture_output=True, text=True, timeout=60)
-            expect('journald', r.stdout.count('SYSLOG_IDENTIFIER=ingot\n') == 3 and 'MESSAGE={"@timestamp"' in r.stdout, r)
+        journald(image, work)
         print(f'{failed} failed')
     return failed != 0
 

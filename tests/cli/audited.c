@@ -1,6 +1,7 @@
 /* What the audit test looks for: audited WHAT. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,35 @@ bind_and_connect(void)
     connect(c, (struct sockaddr *)&a, sizeof a);
 }
 
+/* A new file of that size that ends with a number, and so is like no other, mapped to be executed. */
+static int
+execute_file(off_t size, int number)
+{
+    int fd = open("/tmp/code", O_RDWR | O_CREAT | O_TRUNC, 0600), result = 0;
+    void *p;
+
+    if (fd < 0 || pwrite(fd, &number, sizeof number, size - (off_t)sizeof number) != sizeof number)
+        return -1;
+    p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED)
+        result = errno;
+    else
+        munmap(p, 4096);
+    close(fd);
+    unlink("/tmp/code");
+    return result;
+}
+
+static void
+launch(char *argument)
+{
+    if (vfork() == 0) {
+        execl("/bin/audited", "audited", argument, NULL);
+        _exit(99);
+    }
+    wait(NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -73,6 +103,38 @@ main(int argc, char **argv)
     if (strcmp(what, "flood") == 0)
         for (int i = 0; i < 40000; i++)
             refused_mapping();
+    if (strcmp(what, "launches") == 0)
+        for (int i = 0; i < 5; i++) {
+            for (int k = 0; k < 5000; k++)
+                refused_mapping();
+            launch("in a flood");
+        }
+    if (strcmp(what, "admitted") == 0) {
+        int n = 0;
+
+        while (n < 10000 && execute_file(64, n) == 0)
+            n++;
+        printf("%d\n", n);
+    }
+    if (strcmp(what, "large") == 0) {
+        int most = execute_file(64 << 20, 1), more = execute_file((64 << 20) + 4, 1);
+
+        printf("%d %d\n", most, more);
+    }
+    if (strcmp(what, "many") == 0) /* records of a kilobyte */
+        for (int i = 0; i < 100; i++)
+            launch("small");
+    if (strcmp(what, "torn") == 0) { /* a large record, and when somebody says so a small one */
+        char *big = malloc(15501);
+
+        memset(big, 'x', 15500);
+        big[15500] = '\0';
+        launch(big);
+        puts("launched");
+        fflush(stdout);
+        getchar();
+        launch("small");
+    }
     if (strcmp(what, "processes") == 0) {
         struct rlimit few = {5, 5};
 

@@ -9,9 +9,10 @@
 #include "platform/platform.h"
 #include "vkernel/proc/process.h"
 
-/* What a guest can make us write: this many records at once, and then so many a second. An exec takes some tenths of a millisecond, so
- * ordinary work stays far below. */
+/* What a guest can make us write: of each kind this many records at once, and then so many a second. An exec takes some tenths of a
+ * millisecond, so ordinary work stays far below. Kinds do not share, so that a flood of refusals or connections hides no launch. */
 enum { BURST = 8192, RATE = 1000 };
+enum kind { DONE, REFUSED, NETWORK, KINDS };
 
 /* Behind a record's fields: the mark that it was cut, the chain, the newline. */
 #define CUT_MEMBER ",\"ingot.cut\":true"
@@ -22,15 +23,15 @@ uint64_t audit_refusals;
 /* All of it: the one worker's. */
 static struct {
     int fd; /* -1: no log */
-    bool journal, torn;
+    bool journal, torn, drop, said;
     char run[33]; /* hex: tells the runs in one file apart */
     struct sha256 chain;
-    uint64_t sequence, dropped, lost;
-    uint64_t tokens, refilled_ns; /* the rate */
+    uint64_t sequence, dropped[KINDS], lost;
+    uint64_t tokens[KINDS], refilled_ns; /* the rate */
 } audit_log = {.fd = -1};
 
 void
-audit_open(const char *where)
+audit_open(const char *where, bool drop)
 {
     uint8_t id[16];
 
@@ -52,24 +53,30 @@ audit_open(const char *where)
     platform_random(id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)
         snprintf(audit_log.run + 2 * i, 3, "%02x", id[i]);
-    audit_log.tokens = BURST;
+    audit_log.drop = drop;
+    audit_log.torn = !audit_log.journal && platform_ends_within_line(audit_log.fd); /* by a run before */
+    if (drop)
+        audit_log.fd = platform_never_wait(audit_log.fd);
+    for (int i = 0; i < KINDS; i++)
+        audit_log.tokens[i] = BURST;
     audit_log.refilled_ns = platform_monotonic_ns();
 }
 
 static bool
-within_rate(void)
+within_rate(enum kind kind)
 {
     uint64_t now = platform_monotonic_ns(), fresh = (now - audit_log.refilled_ns) / (1000000000u / RATE);
 
     if (fresh) {
-        audit_log.tokens = audit_log.tokens + fresh < BURST ? audit_log.tokens + fresh : BURST;
+        for (int i = 0; i < KINDS; i++)
+            audit_log.tokens[i] = audit_log.tokens[i] + fresh < BURST ? audit_log.tokens[i] + fresh : BURST;
         audit_log.refilled_ns = now;
     }
-    if (!audit_log.tokens) {
-        audit_log.dropped++;
+    if (!audit_log.tokens[kind]) {
+        audit_log.dropped[kind]++;
         return false;
     }
-    audit_log.tokens--;
+    audit_log.tokens[kind]--;
     return true;
 }
 
@@ -205,6 +212,8 @@ write_line(const char *line, size_t size)
     static char packet[sizeof head + AUDIT_LINE_MAX];
     size_t done = 0;
 
+    if (audit_log.drop && !platform_can_write(audit_log.fd))
+        return false;
     if (audit_log.journal) {
         memcpy(packet, head, sizeof head - 1);
         memcpy(packet + sizeof head - 1, line, size);
@@ -227,14 +236,12 @@ write_line(const char *line, size_t size)
     return true;
 }
 
-void
-audit_end(struct audit_entry *e)
+static bool
+finish(struct audit_entry *e)
 {
     struct sha256 chain = audit_log.chain;
     char hex[SHA256_HEX_SIZE];
 
-    if (!e->on)
-        return;
     e->on = false;
     if (e->cut) {
         memcpy(e->line + e->at, CUT_MEMBER, sizeof CUT_MEMBER - 1);
@@ -244,34 +251,52 @@ audit_end(struct audit_entry *e)
     sha256_hex(&chain, hex);
     e->at += (size_t)snprintf(e->line + e->at, sizeof e->line - e->at, AUDIT_CHAIN_MEMBER "%s" AUDIT_CHAIN_END, hex);
     e->line[e->at++] = '\n';
-    if (write_line(e->line, e->at)) {
-        audit_log.chain = chain;
-        audit_log.sequence++;
-    } else if (audit_log.lost++ == 0) {
-        platform_log("ingot: the audit log cannot be written; records are lost\n");
+    if (!write_line(e->line, e->at)) {
+        if (!audit_log.said)
+            platform_log("ingot: the audit log cannot be written; records are lost\n");
+        audit_log.said = true;
+        return false;
     }
+    audit_log.chain = chain;
+    audit_log.sequence++;
+    return true;
 }
 
-static void
-put_dropped(void)
+void
+audit_end(struct audit_entry *e)
 {
+    if (e->on && !finish(e))
+        audit_log.lost++;
+}
+
+/* What is not there, as soon as something can be written again. */
+static void
+put_missing(void)
+{
+    uint64_t dropped = 0;
     struct audit_entry e;
 
+    for (int i = 0; i < KINDS; i++)
+        dropped += audit_log.dropped[i];
+    if (!dropped && !audit_log.lost)
+        return;
     begin(&e, AUDIT_CONFIGURATION, "records-dropped", false);
-    audit_number(&e, "ingot.dropped", (int64_t)audit_log.dropped);
+    audit_number(&e, "ingot.dropped", (int64_t)dropped);
+    audit_number(&e, "ingot.dropped_launches", (int64_t)audit_log.dropped[DONE]);
     audit_number(&e, "ingot.lost", (int64_t)audit_log.lost);
-    audit_log.dropped = audit_log.lost = 0;
-    audit_end(&e);
+    if (!finish(&e))
+        return;
+    memset(audit_log.dropped, 0, sizeof audit_log.dropped);
+    audit_log.lost = 0;
 }
 
 void
 audit_begin(struct audit_entry *e, enum audit_category category, const char *action, bool outcome)
 {
     e->on = false;
-    if (audit_log.fd < 0 || !within_rate())
+    if (audit_log.fd < 0 || !within_rate(category == AUDIT_NETWORK ? NETWORK : outcome ? DONE : REFUSED))
         return;
-    if (audit_log.dropped || audit_log.lost)
-        put_dropped();
+    put_missing();
     begin(e, category, action, outcome);
 }
 
@@ -314,8 +339,7 @@ audit_finish(int exit_status)
 
     if (audit_log.fd < 0)
         return;
-    if (audit_log.dropped || audit_log.lost)
-        put_dropped();
+    put_missing();
     begin(&e, AUDIT_PROCESS, AUDIT_ENDED, true);
     audit_number(&e, "process.exit_code", exit_status);
     audit_number(&e, "ingot.refused", (int64_t)audit_refusals);

@@ -2,7 +2,7 @@
  * of the Elastic Common Schema, and a hash chain (artifact/audit_chain.h); docs/formats.md has every action and field.
  *
  * Records are written at once, so that nothing is lost when the container dies. The log is bounded under flood: more
- * than a burst of records and then a steady rate of them are counted instead of written, and the count is written later. */
+ * than a burst of records of a kind and then a steady rate of them are counted instead of written, and the count is written later. */
 #ifndef VKERNEL_TRUST_AUDIT_H
 #define VKERNEL_TRUST_AUDIT_H
 
@@ -13,8 +13,9 @@
 #include "artifact/audit_chain.h"
 
 /* Where to: the path of a file (appended to), "fd:N" for an inherited descriptor, "journald" for the journal's socket.
- * Ends the process with a message when that cannot be opened. Before lock-down. */
-void audit_open(const char *where);
+ * Ends the process with a message when that cannot be opened. Before lock-down. A log that nobody reads, a full pipe, stops the container until
+ * somebody does, so that nothing happens unrecorded; with `drop` it goes on, and what could not be written is counted. */
+void audit_open(const char *where, bool drop);
 /* The first record: the command, the digest of the artifact's header, the lock-down's layers and those that the host does not allow. */
 void audit_start(const uint8_t root_digest[SHA256_SIZE], const char *layers, const char *missing, char *const *command);
 /* The last record: exit status of the container. */
