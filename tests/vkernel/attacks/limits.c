@@ -246,7 +246,7 @@ main(void)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     setrlimit(RLIMIT_NOFILE, &files);
-    setuid(43210); /* whom nothing else is charged to */
+    setuid(100000 + (uid_t)getpid()); /* whom nothing else is charged to */
     pipes();
     watches();
     overflow();
