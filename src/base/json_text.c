@@ -3,8 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7); 0: there is none. */
-static size_t
+size_t
 utf8_length(const unsigned char *s)
 {
     unsigned char low = 0x80, high = 0xbf;

@@ -10,4 +10,7 @@
  * quote in any case, for which size - at must be 2 at least. */
 size_t json_put_string(char *out, size_t at, size_t size, const char *s, bool *cut);
 
+/* Bytes of the well-formed UTF-8 sequence at s, a string (Unicode 15, table 3-7); 0: there is none. */
+size_t utf8_length(const unsigned char *s);
+
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
-out_of_memory(size_t size)
+void
+mem_exhausted(size_t size)
 {
     fprintf(stderr, "ingot: out of memory (asked for %zu bytes)\n", size);
     exit(1);
@@ -19,7 +19,7 @@ mem_alloc(size_t size)
     void *p = malloc(size ? size : 1);
 
     if (!p)
-        out_of_memory(size);
+        mem_exhausted(size);
     return p;
 }
 
@@ -29,7 +29,7 @@ mem_zalloc(size_t count, size_t size)
     void *p = calloc(count ? count : 1, size ? size : 1);
 
     if (!p)
-        out_of_memory(size);
+        mem_exhausted(size);
     return p;
 }
 
@@ -39,10 +39,10 @@ mem_realloc(void *p, size_t count, size_t size)
     size_t total;
 
     if (__builtin_mul_overflow(count, size, &total))
-        out_of_memory((size_t)-1);
+        mem_exhausted((size_t)-1);
     p = realloc(p, total ? total : 1);
     if (!p)
-        out_of_memory(total);
+        mem_exhausted(total);
     return p;
 }
 
@@ -65,7 +65,7 @@ mem_printf(const char *format, ...)
     n = vasprintf(&s, format, ap);
     va_end(ap);
     if (n < 0)
-        out_of_memory(0);
+        mem_exhausted(0);
     return s;
 }
 

@@ -12,5 +12,7 @@ void *mem_realloc(void *p, size_t count, size_t size);
 char *mem_strdup(const char *s);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *p);
+/* What they do when there is no more; for what other libraries could not allocate. */
+_Noreturn void mem_exhausted(size_t size);
 
 #endif

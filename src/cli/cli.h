@@ -3,6 +3,10 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdio.h>
+
+#include <jansson.h>
+
 int cmd_build(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
@@ -13,6 +17,12 @@ int cmd_audit(int argc, char **argv);
 
 /* For the image that is executed next: its options, words as in docs/formats.md. 0, or 125 after a message. */
 int hand_over(const char *options);
+/* A line. What comes from images, artifacts and logs is not written to a terminal but through these: control characters and bytes that
+ * are no UTF-8 stand as \xNN. */
+void cli_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_put_text(FILE *out, const char *text);
+/* Any bytes as a string of JSON: what is no UTF-8 becomes U+FFFD. Never NULL. */
+json_t *cli_json_string(const char *text);
 /* "ingot: MESSAGE" on standard error; returns status. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,18 +1,22 @@
 /* How every command fails. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "cli/cli.h"
 
 int
 cli_fail(int status, const char *format, ...)
 {
+    char *text = NULL;
     va_list ap;
 
-    fputs("ingot: ", stderr);
     va_start(ap, format);
-    vfprintf(stderr, format, ap);
+    if (vasprintf(&text, format, ap) < 0)
+        mem_exhausted(0);
     va_end(ap);
-    fputc('\n', stderr);
+    cli_print(stderr, "ingot: %s", text);
+    free(text);
     return status;
 }

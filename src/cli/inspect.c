@@ -39,7 +39,7 @@ program_json(const struct artifact_view *v, const struct artifact_ledger *row)
     hex_of(row->sha256, file);
     hex_of(row->code_sha256, code);
     hex_of(row->code_key, key);
-    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "path", artifact_string(v, row->path), "sha256", file,
+    return json_pack("{s:o,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "path", cli_json_string(artifact_string(v, row->path)), "sha256", file,
                      "code_sha256", code, "code_key", key, "size", (json_int_t)row->file_size, "text",
                      (json_int_t)row->text_bytes, "base", (json_int_t)row->base, "functions",
                      (json_int_t)row->function_count, "entries", (json_int_t)row->entry_count);
@@ -64,7 +64,7 @@ inspect(const struct artifact_view *v, bool as_json)
         all = json_pack("{s:s,s:o,s:o,s:I,s:I}", "megabinary_sha256", hex, "config", config ? config : json_null(),
                         "programs", programs, "table_size", (json_int_t)v->header.table_size, "native_size",
                         (json_int_t)v->header.elf_size);
-        json_dumpf(all, stdout, JSON_INDENT(2));
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
         json_decref(all);
         return 0;
@@ -72,13 +72,13 @@ inspect(const struct artifact_view *v, bool as_json)
     printf("%-64s  %10s  %9s  %9s  %s\n", "SHA256", "BASE", "TEXT", "FUNCTIONS", "PATH");
     for (size_t i = 0; i < count; i++) {
         hex_of(rows[i].sha256, hex);
-        printf("%s  0x%08lx  %9lu  %9u  %s\n", hex, rows[i].base, rows[i].text_bytes, rows[i].function_count,
+        cli_print(stdout, "%s  0x%08lx  %9lu  %9u  %s", hex, rows[i].base, rows[i].text_bytes, rows[i].function_count,
                artifact_string(v, rows[i].path));
     }
     hex_of(v->header.megabinary_sha256, hex);
     printf("\n%zu programs and libraries; megabinary sha256 %s\nnative code %.1f MB, files %.1f MB\nconfig: ", count, hex,
            (double)v->header.elf_size / 1e6, (double)v->header.sections[ARTIFACT_DATA].size / 1e6);
-    json_dumpf(config, stdout, JSON_COMPACT);
+    json_dumpf(config, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(config);
     return 0;

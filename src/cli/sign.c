@@ -24,7 +24,7 @@ static void
 print(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    cli_print(stderr, "%s", text);
 }
 
 /* The signatures there are, without one by the same key, and the new one; then the footer. */

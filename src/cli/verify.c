@@ -18,7 +18,7 @@ static void
 print(void *context, const char *text)
 {
     (void)context;
-    puts(text);
+    cli_print(stdout, "%s", text);
 }
 
 /* How many of the keys have not signed it. */
@@ -32,7 +32,7 @@ check_keys(const struct artifact_view *v, const char *path, char *const *keys, s
         struct err e = {0};
 
         if (signature_read_public(keys[i], key, &e) < 0 || signature_check(v, key, &e) < 0) {
-            printf("%s: %s: %s\n", path, keys[i], e.text);
+            cli_print(stdout, "%s: %s: %s", path, keys[i], e.text);
             bad++;
         }
     }

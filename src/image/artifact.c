@@ -33,8 +33,8 @@ struct writer {
 
 /* --- code maps --- */
 
-static void
-put_code_map(struct writer *w, const struct artifact_program *p, struct artifact_ledger *row)
+static int
+put_code_map(struct writer *w, const struct artifact_program *p, struct artifact_ledger *row, struct err *e)
 {
     uint64_t from = (p->base + p->exec_low) / MAP_PAGE_TEXT * MAP_PAGE_TEXT;
     uint64_t to = (p->base + p->exec_high + MAP_PAGE_TEXT - 1) / MAP_PAGE_TEXT * MAP_PAGE_TEXT;
@@ -46,8 +46,12 @@ put_code_map(struct writer *w, const struct artifact_program *p, struct artifact
     for (uint32_t i = 0; i < p->entry_count; i++) {
         uint64_t at = p->base + p->entries[i] - from;
 
-        if (at / GUEST_CODE_MAP_UNIT < count)
-            map[at / GUEST_CODE_MAP_UNIT].bits |= (uint16_t)(1u << at % GUEST_CODE_MAP_UNIT);
+        /* One that were left out would give all behind it another's function. */
+        if (p->entries[i] < p->exec_low || p->entries[i] >= p->exec_high) {
+            mem_free(map);
+            return err_set(e, "the code object of a program has an entry outside of its code");
+        }
+        map[at / GUEST_CODE_MAP_UNIT].bits |= (uint16_t)(1u << at % GUEST_CODE_MAP_UNIT);
     }
     for (size_t i = 0; i < count; i++) {
         map[i].rank = rank;
@@ -58,10 +62,11 @@ put_code_map(struct writer *w, const struct artifact_program *p, struct artifact
     row->code_map_size = count * sizeof *map;
     buf_put(out, map, count * sizeof *map);
     mem_free(map);
+    return 0;
 }
 
-static void
-put_ledger(struct writer *w)
+static int
+put_ledger(struct writer *w, struct err *e)
 {
     w->ledger = mem_zalloc(w->in->program_count, sizeof *w->ledger);
     for (size_t i = 0; i < w->in->program_count; i++) {
@@ -77,8 +82,10 @@ put_ledger(struct writer *w)
         memcpy(row->sha256, p->sha256.bytes, sizeof row->sha256);
         memcpy(row->code_sha256, p->code_sha256.bytes, sizeof row->code_sha256);
         memcpy(row->code_key, p->code_key.bytes, sizeof row->code_key);
-        put_code_map(w, p, row);
+        if (put_code_map(w, p, row, e) < 0)
+            return -1;
     }
+    return 0;
 }
 
 static uint32_t
@@ -393,8 +400,9 @@ artifact_write(const struct artifact_input *in, const char *out_path, struct err
 
     if (result == 0) {
         buf_put(&w.sections[ARTIFACT_CONFIG], text, strlen(text));
-        put_ledger(&w);
-        result = put_tree(&w, e);
+        result = put_ledger(&w, e);
+        if (result == 0)
+            result = put_tree(&w, e);
     }
     if (result == 0) {
         buf_put(&w.sections[ARTIFACT_LEDGER], w.ledger, in->program_count * sizeof *w.ledger);

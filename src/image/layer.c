@@ -7,6 +7,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "image/unpack.h"
 #include "image/source.h"
 
 #define WHITEOUT ".wh."
@@ -127,13 +128,10 @@ apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, stru
 static int
 each_entry(struct tree *t, const char *path, bool whiteouts, struct err *e)
 {
-    struct archive *a = archive_read_new();
+    struct archive *a = archive_reader();
     struct archive_entry *entry;
     int status, result = 0;
 
-    archive_read_support_filter_all(a);
-    archive_read_support_format_tar(a);
-    archive_read_support_format_gnutar(a);
     archive_read_support_format_empty(a);
     if (archive_read_open_filename(a, path, BLOCK) != ARCHIVE_OK)
         result = err_set(e, "%s", archive_error_string(a));

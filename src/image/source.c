@@ -12,104 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include "base/file.h"
+#include "image/unpack.h"
 #include "image/config.h"
 
-enum { MAX_JSON = 16 << 20, MAX_NESTING = 4 };
-
-/* --- archives: the members an image consists of, unpacked into a temporary folder --- */
-
-/* Only names that layouts and docker archives use; anything else in the archive is passed over. */
-static bool
-wanted_member(const char *name)
-{
-    if (strstr(name, "..") || name[0] == '/')
-        return false;
-    return strncmp(name, "blobs/", 6) == 0 || strchr(name, '/') == NULL ||
-           (strlen(name) > 10 && strcmp(name + strlen(name) - 10, "/layer.tar") == 0);
-}
-
-static int
-copy_member(struct archive *a, const char *dir, const char *name, struct err *e)
-{
-    char *path = mem_printf("%s/%s", dir, name);
-    int fd, result = 0;
-
-    for (char *p = path + strlen(dir) + 1; (p = strchr(p, '/')); p++) {
-        *p = '\0';
-        mkdir(path, 0700);
-        *p = '/';
-    }
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        result = err_set(e, "cannot create %s: %s", path, strerror(errno));
-    else if (archive_read_data_into_fd(a, fd) != ARCHIVE_OK)
-        result = err_set(e, "member %s: %s", name, archive_error_string(a));
-    if (fd >= 0)
-        close(fd);
-    mem_free(path);
-    return result;
-}
-
-/* docker save writes a layer it has already written as the symbolic link ../ID/layer.tar. */
-static int
-link_member(const char *dir, const char *name, const char *target, struct err *e)
-{
-    const char *slash = strchr(name, '/'), *id = target + 3, *end;
-    char *from, *to;
-    int result = 0;
-
-    if (!slash || strcmp(slash, "/layer.tar") != 0 || strncmp(target, "../", 3) != 0 || !(end = strchr(id, '/')) ||
-        strcmp(end, "/layer.tar") != 0 || id[0] == '.' || end == id)
-        return 0; /* not a name that the manifest may use */
-    from = mem_printf("%s/%.*s", dir, (int)(slash - name), name);
-    mkdir(from, 0700);
-    mem_free(from);
-    from = mem_printf("%s/%s", dir, name);
-    to = mem_printf("../%.*s/layer.tar", (int)(end - id), id);
-    if (symlink(to, from) < 0 && errno != EEXIST)
-        result = err_set(e, "cannot create %s: %s", from, strerror(errno));
-    mem_free(from);
-    mem_free(to);
-    return result;
-}
-
-static int
-unpack(const char *archive, const char *dir, struct err *e)
-{
-    struct archive *a = archive_read_new();
-    struct archive_entry *entry;
-    int status, result = 0;
-
-    archive_read_support_filter_all(a);
-    archive_read_support_format_tar(a);
-    archive_read_support_format_gnutar(a);
-    if (archive_read_open_filename(a, archive, 1 << 20) != ARCHIVE_OK)
-        result = err_set(e, "%s: %s", archive, archive_error_string(a));
-    while (result == 0) {
-        const char *name;
-
-        status = archive_read_next_header(a, &entry);
-        if (status == ARCHIVE_EOF)
-            break;
-        if (status != ARCHIVE_OK && status != ARCHIVE_WARN) {
-            result = err_set(e, "%s: %s", archive, archive_error_string(a));
-            break;
-        }
-        name = archive_entry_pathname(entry);
-        if (name && strncmp(name, "./", 2) == 0)
-            name += 2;
-        if (name && wanted_member(name) && archive_entry_filetype(entry) == AE_IFREG)
-            result = copy_member(a, dir, name, e);
-        else if (name && wanted_member(name) && archive_entry_symlink(entry))
-            result = link_member(dir, name, archive_entry_symlink(entry), e);
-    }
-    archive_read_free(a);
-    return result;
-}
+/* Of layers docker has 127 at most; each costs its archive being read twice, however often the manifest names it. */
+enum { MAX_JSON = 16 << 20, MAX_NESTING = 4, MAX_LAYERS = 1000 };
 
 static int
 remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -270,8 +178,8 @@ load_manifest(struct image *im, const char *dir, const json_t *manifest, struct 
     if (!im->config)
         return -1;
     note_origin(im, "config", digest_of(json_object_get(manifest, "config")));
-    if (!json_is_array(layers))
-        return err_set(e, "%s: manifest without layers", dir);
+    if (!json_is_array(layers) || json_array_size(layers) > MAX_LAYERS)
+        return err_set(e, "%s: manifest without layers, or with more than %d", dir, MAX_LAYERS);
     json_array_foreach(layers, i, d) {
         char *path = blob_path(dir, d, e);
         int result = path ? layer_apply(&im->tree, path, e) : -1;
@@ -361,7 +269,7 @@ load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
     }
     config = json_string_value(json_object_get(chosen, "Config"));
     layers = json_object_get(chosen, "Layers");
-    if (fitting != 1 || !config || !json_is_array(layers) || strstr(config, "..")) {
+    if (fitting != 1 || !config || !json_is_array(layers) || json_array_size(layers) > MAX_LAYERS || strstr(config, "..")) {
         json_decref(list);
         return err_set(e, "%s: %zu images fit%s", dir, fitting, fitting == 1 ? ", but the manifest is damaged" : "");
     }
@@ -448,7 +356,7 @@ load_archive(struct image *im, const char *path, const char *tag, const char *wo
     if (!mkdtemp(dir)) {
         result = err_set(e, "cannot create a temporary folder in %s: %s", work_dir, strerror(errno));
     } else {
-        result = unpack(path, dir, e);
+        result = archive_unpack(path, dir, e);
         if (result == 0 && load_unpacked(im, dir, tag, e) < 0)
             result = err_prefix(e, "%s", path);
         nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -12,10 +12,9 @@
 
 #include <openssl/evp.h>
 
-enum { PAGE = 4096, MAX_SYMLINKS = 40, MAX_NAME = 255, MAX_DEPTH = 512 };
+#include "image/limits.h"
 
-/* A sparse file costs its archive nothing but us the time to hash it. */
-static const uint64_t MAX_FILE = (uint64_t)16 << 30;
+enum { PAGE = 4096, MAX_SYMLINKS = 40, MAX_NAME = 255, MAX_DEPTH = 512 };
 
 /* --- the spool's index: open addressing by hash --- */
 
@@ -60,9 +59,15 @@ index_grow(struct spool_index *x)
 /* --- inodes and names --- */
 
 static struct tree_inode *
-inode_new(struct tree *t, const struct tree_attributes *a)
+inode_new(struct tree *t, const struct tree_attributes *a, struct err *e)
 {
-    struct tree_inode *n = mem_zalloc(1, sizeof *n);
+    struct tree_inode *n;
+
+    if (t->inodes.count >= IMAGE_MAX_INODES) {
+        err_set(e, "the image has more than %u files and folders", IMAGE_MAX_INODES);
+        return NULL;
+    }
+    n = mem_zalloc(1, sizeof *n);
 
     n->mode = a->mode;
     n->uid = a->uid;
@@ -170,7 +175,9 @@ enter(struct walk *w, const char *name, size_t length, struct err *e)
 
         if (!w->create)
             return -1;
-        n = inode_new(w->t, &a);
+        n = inode_new(w->t, &a, e);
+        if (!n)
+            return -1;
         dir_set(w->t, dir, name, length, n);
     } else {
         n = dir->entries.items[at].inode;
@@ -287,8 +294,9 @@ tree_put(struct tree *t, const char *path, const struct tree_attributes *a, stru
         err_set(e, "%s: the root must be a directory", path);
         return NULL;
     }
-    n = inode_new(t, a);
-    dir_set(t, dir, name, length, n);
+    n = inode_new(t, a, e);
+    if (n)
+        dir_set(t, dir, name, length, n);
     return n;
 }
 
@@ -354,8 +362,22 @@ int
 tree_write_begin(struct tree *t, struct tree_writer *w, struct err *e)
 {
     *w = (struct tree_writer){.tree = t, .start = t->spool_size, .hash = EVP_MD_CTX_new()};
-    if (!w->hash || !EVP_DigestInit_ex(w->hash, EVP_sha256(), NULL))
+    if (!w->hash || !EVP_DigestInit_ex(w->hash, EVP_sha256(), NULL)) {
+        tree_write_abort(w);
         return err_set(e, "out of memory");
+    }
+    return 0;
+}
+
+/* From w->size bytes to `to`: whether the file and the image may be so large. */
+static int
+grow(struct tree_writer *w, uint64_t to, struct err *e)
+{
+    if (to > IMAGE_MAX_FILE)
+        return err_set(e, "file is larger than %llu GiB", IMAGE_MAX_FILE >> 30);
+    if (to - w->size > IMAGE_MAX_BYTES - w->tree->content_size)
+        return err_set(e, "the image's files have more than %llu GiB together", IMAGE_MAX_BYTES >> 30);
+    w->tree->content_size += to - w->size;
     return 0;
 }
 
@@ -379,10 +401,12 @@ tree_write(struct tree_writer *w, const void *data, size_t size, uint64_t offset
 {
     const uint8_t *p = data;
 
-    if (offset > MAX_FILE || size > MAX_FILE - offset)
-        return err_set(e, "file is larger than 16 GiB");
     if (offset < w->size)
         return err_set(e, "file content is out of order");
+    if (offset > IMAGE_MAX_FILE || size > IMAGE_MAX_FILE)
+        return err_set(e, "file is larger than %llu GiB", IMAGE_MAX_FILE >> 30);
+    if (grow(w, offset + size, e) < 0)
+        return -1;
     if (hash_zeros(w, offset - w->size) < 0 || !EVP_DigestUpdate(w->hash, data, size))
         return err_set(e, "cannot hash");
     w->size = offset + size;
@@ -408,12 +432,14 @@ tree_write_end(struct tree_writer *w, struct tree_inode *inode, uint64_t size, s
 
     if (size < w->size)
         size = w->size;
-    if (size > MAX_FILE) {
+    if (grow(w, size, e) < 0) {
         tree_write_abort(w);
-        return err_set(e, "file is larger than 16 GiB");
+        return -1;
     }
-    if (hash_zeros(w, size - w->size) < 0 || !EVP_DigestFinal_ex(w->hash, inode->sha256.bytes, NULL))
+    if (hash_zeros(w, size - w->size) < 0 || !EVP_DigestFinal_ex(w->hash, inode->sha256.bytes, NULL)) {
+        tree_write_abort(w);
         return err_set(e, "cannot hash");
+    }
     EVP_MD_CTX_free(w->hash);
     w->hash = NULL;
     inode->size = size;
@@ -476,7 +502,7 @@ tree_init(struct tree *t, const char *dir, struct err *e)
     unlink(path);
     mem_free(path);
     t->index = mem_zalloc(1, sizeof *t->index);
-    t->root = inode_new(t, &a);
+    t->root = inode_new(t, &a, e);
     t->root->nlink = 1;
     return 0;
 }

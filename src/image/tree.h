@@ -42,6 +42,7 @@ struct tree {
     VEC(struct tree_inode *) inodes; /* all ever made, for freeing */
     int spool_fd;
     uint64_t spool_size;
+    uint64_t content_size; /* of all contents ever written, equal ones too */
     struct spool_index *index; /* content hash -> offset */
     const uint8_t *spool;      /* read-only mapping after tree_seal */
 };
