@@ -43,11 +43,11 @@ recompile_layout(struct recompile *r, struct err *e)
 
         if (u->unusable)
             continue;
-        if (!u->report.is_pie) {
+        if (!u->is_pie) {
             u->base = 0;
             continue;
         }
-        need = round_up(u->report.high - u->report.low) / GRANULE + 1; /* one granule between images */
+        need = round_up(u->high - u->low) / GRANULE + 1; /* one granule between images */
         memcpy(&start, u->sha256.bytes, sizeof start);
         at = find_free(taken, count, start % count, need);
         if (at == UINT64_MAX) {
@@ -56,7 +56,7 @@ recompile_layout(struct recompile *r, struct err *e)
                            u->path, (GUEST_IMAGE_END - GUEST_PIE_START) >> 20);
         }
         memset(taken + at, 1, need);
-        u->base = GUEST_PIE_START + at * GRANULE - u->report.low;
+        u->base = GUEST_PIE_START + at * GRANULE - u->low;
     }
     mem_free(taken);
     return 0;

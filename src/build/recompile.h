@@ -26,6 +26,9 @@ struct unit { /* one distinct ELF of the image */
     unsigned parts;
     uint64_t base;         /* chosen by layout */
     struct elf_report report;
+    bool is_pie;
+    uint64_t low, high;    /* page-rounded extent, image-relative; these five from the file itself, never from the cache */
+    uint64_t exec_low, exec_high; /* extent of executable sections */
     bool unusable;         /* damaged: kept as data; reason says why */
     char *reason;
     uint32_t table_base, entry_count;

@@ -141,6 +141,13 @@ function_count(const struct disc *d)
     return n;
 }
 
+/* Of bytes or functions of one file. */
+static bool
+is_count(json_int_t n)
+{
+    return n >= 0 && n < (json_int_t)1 << 40;
+}
+
 void
 report_make(struct elf_report *report, const struct disc *d, const struct elf_image *image, uint64_t wasm_bytes)
 {
@@ -163,31 +170,29 @@ report_make(struct elf_report *report, const struct disc *d, const struct elf_im
 int
 report_read(struct elf_report *report, json_t *detail)
 {
-    json_int_t exec, covered, wasm, low, high, exec_low, exec_high, gaps[DISC_GAP_KIND_COUNT];
-    int functions, unresolved, pie;
+    json_int_t exec, covered, wasm, functions, unresolved, gaps[DISC_GAP_KIND_COUNT];
     const char *unlifted;
 
     *report = (struct elf_report){.detail = detail};
-    if (json_unpack(detail, "{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:i,s:I,s:{s:i},s:s,s:b,s:I,s:I,s:I,s:I}",
+    if (json_unpack(detail, "{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:{s:I},s:s}",
                     "text_bytes", &exec, "covered_bytes", &covered, "uncovered_bytes",
                     gap_names[0], &gaps[0], gap_names[1], &gaps[1], gap_names[2], &gaps[2], gap_names[3], &gaps[3],
                     "functions", &functions, "wasm_bytes", &wasm, "indirect_jumps", "unresolved", &unresolved,
-                    "not_recompiled", &unlifted, "pie", &pie, "low", &low, "high", &high, "text_low", &exec_low,
-                    "text_high", &exec_high) < 0)
+                    "not_recompiled", &unlifted) < 0)
         return -1;
     _Static_assert(DISC_GAP_KIND_COUNT == 4, "all kinds are read");
+    if (!is_count(exec) || !is_count(covered) || !is_count(wasm) || !is_count(functions) || !is_count(unresolved))
+        return -1;
+    for (int i = 0; i < DISC_GAP_KIND_COUNT; i++) {
+        if (!is_count(gaps[i]))
+            return -1;
+        report->gap_bytes[i] = (uint64_t)gaps[i];
+    }
     report->exec_bytes = (uint64_t)exec;
     report->covered_bytes = (uint64_t)covered;
-    for (int i = 0; i < DISC_GAP_KIND_COUNT; i++)
-        report->gap_bytes[i] = (uint64_t)gaps[i];
     report->functions = (uint32_t)functions;
     report->unresolved_jumps = (uint32_t)unresolved;
     report->wasm_bytes = (uint64_t)wasm;
-    report->is_pie = pie;
-    report->low = (uint64_t)low;
-    report->high = (uint64_t)high;
-    report->exec_low = (uint64_t)exec_low;
-    report->exec_high = (uint64_t)exec_high;
     report->unlifted = unlifted;
     return 0;
 }

@@ -7,19 +7,16 @@
 #include "base/err.h"
 #include "lift/discover.h"
 
-struct elf_report { /* the numbers of it that the build itself uses */
+struct elf_report { /* the numbers of it that are shown; nothing is laid out by them: they may come from the cache */
     uint64_t exec_bytes, covered_bytes, gap_bytes[DISC_GAP_KIND_COUNT];
     uint32_t functions, unresolved_jumps;
     uint64_t wasm_bytes;
-    bool is_pie;
-    uint64_t low, high; /* page-rounded extent, image-relative */
-    uint64_t exec_low, exec_high; /* extent of executable sections */
     const char *unlifted; /* "fyl2x 3, int 1": instruction kinds without lifter and how often; of detail */
     json_t *detail;       /* all of it: docs/formats.md, "Build report"; owned */
 };
 
 void report_make(struct elf_report *report, const struct disc *d, const struct elf_image *image, uint64_t wasm_bytes);
-/* From detail, which the report then owns. Negative when it has not the right form. */
+/* From detail, which the report then owns. Negative when it has not the right form or numbers that none can have. */
 int report_read(struct elf_report *report, json_t *detail);
 void report_fini(struct elf_report *report);
 

@@ -198,9 +198,9 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
         if (result < 0 || wasm_object_entries(object.data, object.size, &entries, &entry_count, e) < 0)
             return -1;
         *p = (struct artifact_program){
-            .sha256 = u->sha256, .code_key = u->key, .file_size = u->size, .base = u->base, .low = u->report.low,
-            .high = u->report.high, .text_bytes = u->report.exec_bytes, .exec_low = u->report.exec_low,
-            .exec_high = u->report.exec_high, .entries = entries, .entry_count = (uint32_t)entry_count,
+            .sha256 = u->sha256, .code_key = u->key, .file_size = u->size, .base = u->base, .low = u->low,
+            .high = u->high, .text_bytes = u->report.exec_bytes, .exec_low = u->exec_low,
+            .exec_high = u->exec_high, .entries = entries, .entry_count = (uint32_t)entry_count,
             .table_base = u->table_base, .function_count = u->report.functions,
             .native_offset = u->native_offset, .native_size = u->native_size,
         };
@@ -301,12 +301,12 @@ print_report(const struct build *b)
         const struct unit *u = &b->r.units.items[i];
 
         if (u->unusable)
-            fprintf(stderr, "  kept as data: %s: %s\n", u->path, u->reason);
+            cli_print(stderr, "  kept as data: %s: %s", u->path, u->reason);
         else if (u->report.unlifted[0])
-            fprintf(stderr, "  not recompiled (trap when reached): %s: %s\n", u->path, u->report.unlifted);
+            cli_print(stderr, "  not recompiled (trap when reached): %s: %s", u->path, u->report.unlifted);
     }
     for (size_t i = 0; i < b->skipped.count; i++)
-        fprintf(stderr, "  kept as data: %s: %s\n", b->skipped.items[i].path, b->skipped.items[i].reason);
+        cli_print(stderr, "  kept as data: %s: %s", b->skipped.items[i].path, b->skipped.items[i].reason);
     getrusage(RUSAGE_SELF, &self);
     getrusage(RUSAGE_CHILDREN, &children);
     fprintf(stderr, "%s: %u programs and libraries (%u files), %.1f MB of text, %llu functions\n", b->image.kind,
@@ -351,19 +351,19 @@ write_report(const struct build *b, struct err *e)
         char hex[SHA256_HEX_SIZE];
 
         if (u->unusable) {
-            json_array_append_new(kept, json_pack("{s:s,s:s}", "path", u->path, "reason", u->reason));
+            json_array_append_new(kept, json_pack("{s:o,s:o}", "path", cli_json_string(u->path), "reason", cli_json_string(u->reason)));
             continue;
         }
         sha256_hex(&u->sha256, hex);
         paths = json_array();
         for (size_t k = 0; k < u->paths.count; k++)
-            json_array_append_new(paths, json_string(u->paths.items[k]));
+            json_array_append_new(paths, cli_json_string(u->paths.items[k]));
         program = json_pack("{s:o,s:s}", "paths", paths, "sha256", hex);
         json_object_update(program, u->report.detail);
         json_array_append_new(programs, program);
     }
     for (size_t i = 0; i < b->skipped.count; i++)
-        json_array_append_new(kept, json_pack("{s:s,s:s}", "path", b->skipped.items[i].path, "reason",
+        json_array_append_new(kept, json_pack("{s:o,s:s}", "path", cli_json_string(b->skipped.items[i].path), "reason",
                                               b->skipped.items[i].reason));
     all = json_pack("{s:o,s:o,s:o}", "total", total_json(b), "programs", programs, "kept_as_data", kept);
     text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;

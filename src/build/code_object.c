@@ -1,0 +1,85 @@
+/* One ELF file to its code object: everything of the recompiler but the cache and LLVM. */
+#include <stdio.h>
+
+#include "build/recompile.h"
+#include "elf/elf_image.h"
+#include "ir/ir.h"
+#include "lift/context_handlers.h"
+#include "lift/discover.h"
+#include "lift/flag_facts.h"
+#include "lift/loop_facts.h"
+#include "wasm/object.h"
+
+static void
+declare_functions(const struct disc *d, struct wasm_object *o)
+{
+    VEC(uint64_t) entries = {0};
+
+    for (size_t i = 0; i < d->funcs.count; i++) {
+        const struct disc_func *fn = &d->funcs.items[i];
+
+        entries.count = 0;
+        for (uint32_t j = 0; j < fn->block_count; j++) {
+            const struct disc_block *b = &d->blocks.items[fn->first_block + j];
+
+            if (j == 0 || b->entry)
+                vec_push(&entries, b->start);
+        }
+        wasm_object_declare(o, fn->address, entries.items, entries.count);
+    }
+    vec_fini(&entries);
+}
+
+int
+recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
+              struct err *e)
+{
+    struct elf_image image;
+    struct disc d;
+    struct ir_func f;
+    struct ir_build b;
+    struct flag_facts facts = {0};
+    struct loop_facts loop_facts = {0};
+    struct ir_flag_facts view = flag_facts_view(&facts);
+    struct ir_pipeline pipeline = {.flags = &view, .dump_pass = dump_pass, .dump_out = stdout};
+    struct wasm_object *o;
+    int result = 0;
+
+    if (elf_image_open(&image, u->file, u->size, e) < 0)
+        return err_prefix(e, "%s", u->path);
+    if (discover(&d, &image, u->profile, u->profile_count, e) < 0) {
+        elf_image_close(&image);
+        return err_prefix(e, "%s", u->path);
+    }
+    ir_func_init(&f, 0);
+    ir_build_init(&b, &f);
+    d.precise_faults = u->precise_faults == PRECISE_ALL ||
+                       (u->precise_faults == PRECISE_AUTO && lift_has_context_handlers(&d, &image));
+    pipeline.precise = d.precise_faults;
+    o = wasm_object_new(!image.is_pie, d.precise_faults);
+    flag_facts_collect(&facts, &d, &image, &f, &b);
+    loop_facts_collect(&loop_facts, &d, &image, &f, &b);
+    declare_functions(&d, o);
+    for (size_t i = 0; i < d.funcs.count && result == 0; i++) {
+        disc_lift(&d, &d.funcs.items[i], &image, &f, &b);
+        if (d.funcs.items[i].loop)
+            loop_facts_apply(&loop_facts, &f);
+        result = ir_optimize(&f, &pipeline, e);
+        if (result == 0)
+            result = wasm_object_add(o, &f, e);
+        if (result < 0)
+            err_prefix(e, "%s: function at %#lx", u->path, d.funcs.items[i].address);
+    }
+    if (result == 0)
+        result = wasm_object_finish(o, object, e);
+    if (result == 0)
+        report_make(report, &d, &image, object->size);
+    wasm_object_free(o);
+    ir_build_fini(&b);
+    ir_func_fini(&f);
+    flag_facts_fini(&facts);
+    loop_facts_fini(&loop_facts);
+    disc_fini(&d);
+    elf_image_close(&image);
+    return result;
+}
