@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static int
-check_frame(struct artifact_view *v, struct err *e)
+int
+artifact_view_frame(struct artifact_view *v, struct err *e)
 {
     const struct artifact_header *header;
     const char *wrong = artifact_check_frame(v->file.data, v->file.size, &v->footer, &header);
@@ -23,7 +23,7 @@ artifact_open_fd(struct artifact_view *v, int fd, const char *path, struct err *
     *v = (struct artifact_view){0};
     if (file_map_fd(fd, path, &v->file, e) < 0)
         return -1;
-    if (check_frame(v, e) < 0) {
+    if (artifact_view_frame(v, e) < 0) {
         file_unmap(&v->file);
         return err_prefix(e, "%s", path);
     }

@@ -17,6 +17,8 @@ struct artifact_view {
 /* Checks the frame (footer, header and its hash, section bounds), not the contents. */
 int artifact_open(struct artifact_view *v, const char *path, struct err *e);
 int artifact_open_fd(struct artifact_view *v, int fd, const char *path, struct err *e); /* fd stays the caller's */
+/* The same of a file that is in v->file already. */
+int artifact_view_frame(struct artifact_view *v, struct err *e);
 void artifact_close(struct artifact_view *v);
 
 static inline const uint8_t *

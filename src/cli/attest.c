@@ -14,11 +14,9 @@
 #include "base/sha256.h"
 #include "cli/cli.h"
 #include "cli/signature.h"
+#include "cli/statement.h"
 
-#define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
-#define PREDICATE_TYPE "https://slsa.dev/provenance/v1"
 #define PAYLOAD_TYPE   "application/vnd.in-toto+json"
-#define BUILD_TYPE     "urn:ingot:build:1"
 #define BUILDER_ID     "urn:ingot:builder:local"
 
 static const char usage[] =
@@ -29,77 +27,6 @@ static const char usage[] =
     "\n"
     "  --key KEY.pem      sign it with an Ed25519 key: a DSSE envelope is printed\n"
     "  --builder-id URI   who builds, as consumers of the statement know it (default: " BUILDER_ID ")\n";
-
-static json_t *
-digest(const uint8_t bytes[32])
-{
-    char hex[SHA256_HEX_SIZE];
-    struct sha256 h;
-
-    memcpy(h.bytes, bytes, sizeof h.bytes);
-    sha256_hex(&h, hex);
-    return json_pack("{s:s}", "sha256", hex);
-}
-
-/* "sha256:HEX" of the image as a material; nothing when there is none. */
-static void
-add_source(json_t *materials, const json_t *source, const char *what)
-{
-    const char *text = json_string_value(json_object_get(source, what));
-
-    if (text && strncmp(text, "sha256:", 7) == 0)
-        json_array_append_new(materials, json_pack("{s:o,s:{s:s}}", "name", json_sprintf("image %s", what), "digest", "sha256", text + 7));
-}
-
-static json_t *
-materials_of(const struct artifact_view *v, const json_t *source)
-{
-    const struct artifact_ledger *rows = (const struct artifact_ledger *)(const void *)artifact_section(v, ARTIFACT_LEDGER);
-    size_t count = v->header.sections[ARTIFACT_LEDGER].size / sizeof *rows;
-    json_t *list = json_array();
-
-    add_source(list, source, "manifest");
-    add_source(list, source, "config");
-    for (size_t i = 0; i < count; i++) {
-        json_t *name = json_string(artifact_string(v, rows[i].path));
-
-        json_array_append_new(list, json_pack("{s:o,s:o,s:{s:o}}", "name", name ? name : json_string("?"), "digest",
-                                              digest(rows[i].sha256), "annotations", "code", digest(rows[i].code_sha256)));
-    }
-    return list;
-}
-
-static json_t *
-text_or_null(const json_t *object, const char *key)
-{
-    json_t *value = json_object_get(object, key);
-
-    return value ? json_incref(value) : json_null();
-}
-
-static json_t *
-make_statement(const struct artifact_view *v, const char *path, const char *builder)
-{
-    json_t *config = json_loadb((const char *)artifact_section(v, ARTIFACT_CONFIG), v->header.sections[ARTIFACT_CONFIG].size, 0, NULL);
-    const json_t *build = json_object_get(config, "Build"), *source = json_object_get(build, "Source");
-    const char *slash = strrchr(path, '/');
-    struct sha256 file;
-    json_t *definition, *run, *statement;
-
-    sha256_of(v->file.data, v->file.size, &file);
-    definition = json_pack("{s:s,s:{s:o,s:o},s:{s:o,s:o},s:o}", "buildType", BUILD_TYPE, "externalParameters", "source",
-                           text_or_null(build, "Source"), "options", text_or_null(build, "Options"), "internalParameters", "recompiler",
-                           text_or_null(build, "Recompiler"), "compiler", text_or_null(build, "Compiler"), "resolvedDependencies",
-                           materials_of(v, source));
-    run = json_pack("{s:{s:s,s:{s:o}},s:[{s:s,s:o},{s:s,s:o}]}", "builder", "id", builder, "version", "ingot", text_or_null(build, "Version"),
-                    "byproducts", "name", "root digest", "digest", digest(v->footer.header_sha256), "name", "megabinary", "digest",
-                    digest(v->header.megabinary_sha256));
-    statement = json_pack("{s:s,s:[{s:s,s:o}],s:s,s:{s:o,s:o}}", "_type", STATEMENT_TYPE, "subject", "name", slash ? slash + 1 : path,
-                          "digest", digest(file.bytes), "predicateType", PREDICATE_TYPE, "predicate", "buildDefinition", definition,
-                          "runDetails", run);
-    json_decref(config);
-    return statement;
-}
 
 static char *
 base64(const void *data, size_t size)
@@ -146,7 +73,7 @@ static void
 print_mismatch(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    cli_print(stderr, "%s", text);
 }
 
 int
@@ -182,7 +109,7 @@ cmd_attest(int argc, char **argv)
         artifact_close(&v);
         return cli_fail(1, "attest: %s does not match its hashes", argv[optind]);
     }
-    statement = make_statement(&v, argv[optind], builder);
+    statement = statement_make(&v, argv[optind], builder);
     text = statement ? json_dumps(statement, key ? JSON_COMPACT : JSON_INDENT(2)) : NULL;
     if (!text)
         result = err_set(&e, "%s: a path or the builder's id is no UTF-8", argv[optind]);

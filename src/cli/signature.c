@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-enum { SIGNED_SIZE = sizeof ARTIFACT_SIGNED - 1 + 32 };
+enum { SIGNED_SIZE = sizeof ARTIFACT_SIGNED - 1 + 32, MAX_KEY = 65536 };
 
 static void
 signed_text(const uint8_t root_digest[32], uint8_t out[SIGNED_SIZE])
@@ -16,21 +17,34 @@ signed_text(const uint8_t root_digest[32], uint8_t out[SIGNED_SIZE])
     memcpy(out + sizeof ARTIFACT_SIGNED - 1, root_digest, 32);
 }
 
+/* Only who signs is asked for a passphrase. A file that was given as a public key may come from anywhere; it can also say how many
+ * times a passphrase is to be hashed. */
 static int
-read_key(const char *path, bool private_key, EVP_PKEY **key, struct err *e)
+no_passphrase(char *buffer, int size, int writing, void *context)
 {
-    FILE *f = fopen(path, "re");
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
+static int
+parse_key(const void *text, size_t size, const char *path, bool private_key, EVP_PKEY **key, struct err *e)
+{
+    BIO *bio = size <= MAX_KEY ? BIO_new_mem_buf(text, (int)size) : NULL;
 
     *key = NULL;
-    if (!f)
-        return err_set(e, "cannot open the key %s: %m", path);
+    if (!bio)
+        return err_set(e, "%s is too large for a key", path);
     if (!private_key)
-        *key = PEM_read_PUBKEY(f, NULL, NULL, NULL);
+        *key = PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
     if (!*key) {
-        rewind(f);
-        *key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+        BIO_reset(bio);
+        *key = PEM_read_bio_PrivateKey(bio, NULL, private_key ? NULL : no_passphrase, NULL);
     }
-    fclose(f);
+    BIO_free(bio);
+    ERR_clear_error();
     if (!*key)
         return err_set(e, "%s holds no %s key in PEM form", path, private_key ? "private" : "public");
     if (EVP_PKEY_get_id(*key) != EVP_PKEY_ED25519) {
@@ -38,6 +52,18 @@ read_key(const char *path, bool private_key, EVP_PKEY **key, struct err *e)
         *key = NULL;
         return err_set(e, "%s is no Ed25519 key (openssl genpkey -algorithm ed25519 makes one)", path);
     }
+    return 0;
+}
+
+static int
+read_text(const char *path, char text[MAX_KEY + 1], size_t *size, struct err *e)
+{
+    FILE *f = fopen(path, "re");
+
+    if (!f)
+        return err_set(e, "cannot open the key %s: %m", path);
+    *size = fread(text, 1, MAX_KEY + 1, f);
+    fclose(f);
     return 0;
 }
 
@@ -52,12 +78,12 @@ raw_public(EVP_PKEY *key, uint8_t out[32], const char *path, struct err *e)
 }
 
 int
-signature_read_public(const char *path, uint8_t out[32], struct err *e)
+signature_parse_public(const void *text, size_t size, const char *path, uint8_t out[32], struct err *e)
 {
     EVP_PKEY *key;
     int result;
 
-    if (read_key(path, false, &key, e) < 0)
+    if (parse_key(text, size, path, false, &key, e) < 0)
         return -1;
     result = raw_public(key, out, path, e);
     EVP_PKEY_free(key);
@@ -65,14 +91,30 @@ signature_read_public(const char *path, uint8_t out[32], struct err *e)
 }
 
 int
+signature_read_public(const char *path, uint8_t out[32], struct err *e)
+{
+    char text[MAX_KEY + 1];
+    size_t size;
+
+    if (read_text(path, text, &size, e) < 0)
+        return -1;
+    return signature_parse_public(text, size, path, out, e);
+}
+
+int
 signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32], struct err *e)
 {
-    size_t length = 64;
+    char text[MAX_KEY + 1];
+    size_t length = 64, text_size;
     EVP_MD_CTX *context;
     EVP_PKEY *key;
     int result;
 
-    if (read_key(path, true, &key, e) < 0)
+    if (read_text(path, text, &text_size, e) < 0)
+        return -1;
+    result = parse_key(text, text_size, path, true, &key, e);
+    OPENSSL_cleanse(text, sizeof text);
+    if (result < 0)
         return -1;
     result = raw_public(key, public_key, path, e);
     context = EVP_MD_CTX_new();

@@ -11,6 +11,7 @@
 
 /* The public key of a PEM file; a file with the private key will do. */
 int signature_read_public(const char *path, uint8_t key[32], struct err *e);
+int signature_parse_public(const void *text, size_t size, const char *path, uint8_t key[32], struct err *e); /* of its content */
 /* Signs any bytes with the private key of a PEM file; out: the key's other half, too. */
 int signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32], struct err *e);
 /* Signs a root digest with the private key of a PEM file. */
