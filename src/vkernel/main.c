@@ -16,6 +16,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/proc/accounts.h"
 #include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
@@ -25,6 +26,7 @@
 #include "vkernel/trust/config.h"
 #include "vkernel/trust/ledger.h"
 #include "vkernel/trust/notice.h"
+#include "vkernel/trust/options.h"
 #include "vkernel/trust/room.h"
 #include "x86/helpers.h"
 
@@ -46,25 +48,6 @@ static uint64_t ignored_signals; /* by whoever started us: bit (signal - 1) */
 
 /* --- options --- */
 
-static char *
-percent_decode(char *s)
-{
-    char *out = s;
-
-    for (char *p = s; *p; p++) {
-        unsigned v;
-
-        if (*p == '%' && sscanf(p + 1, "%2x", &v) == 1 && p[1] && p[2]) {
-            *out++ = (char)v;
-            p += 2;
-        } else {
-            *out++ = *p;
-        }
-    }
-    *out = '\0';
-    return s;
-}
-
 static void
 stress(const char *what)
 {
@@ -78,43 +61,19 @@ stress(const char *what)
         platform_die("--stress %s: expected unwind, budget or evaluate", what);
 }
 
-/* A number of bytes as docker takes it: 1048576, 1048576b, 1024k, 1m, 1MiB. */
-static uint64_t
-parse_size(const char *option, const char *s)
-{
-    static const char units[] = "bkmgt";
-    const char *unit;
-    char *end;
-    uint64_t v;
-    int shift = 0;
-
-    errno = 0;
-    v = strtoull(s, &end, 10);
-    if (*s < '0' || *s > '9' || errno)
-        goto bad;
-    if (*end) {
-        unit = strchr(units, *end | 0x20);
-        if (!unit)
-            goto bad;
-        shift = 10 * (int)(unit - units);
-        end++;
-        if (shift && (*end | 0x20) == 'i' && (end[1] | 0x20) == 'b')
-            end += 2;
-        else if (shift && (*end | 0x20) == 'b')
-            end++;
-    }
-    if (!*end && v <= UINT64_MAX >> shift)
-        return v << shift;
-bad:
-    platform_die("%s %s: expected a number of bytes, with k, m or g behind it", option, s);
-}
-
 static void
 set_network(const char *value)
 {
     options.network_host = strcmp(value, "host") == 0;
     if (!options.network_host && strcmp(value, "none") != 0)
         platform_die("--network %s: expected none or host", value);
+}
+
+static void
+set_memory(const char *value)
+{
+    if (!option_size(value, &system_info.memory_limit))
+        platform_die("--memory %s: expected a number of bytes, with k, m or g behind it", value);
 }
 
 static void
@@ -142,7 +101,7 @@ option_with_value(const char *name, const char *value)
     else if (strcmp(name, "--network") == 0)
         set_network(value);
     else if (strcmp(name, "--memory") == 0)
-        system_info.memory_limit = parse_size(name, value);
+        set_memory(value);
     else if (strcmp(name, "--hostname") == 0) {
         if (!*value || strlen(value) >= sizeof system_info.hostname)
             platform_die("--hostname: a host name has 1 to %zu bytes", sizeof system_info.hostname - 1);
@@ -175,7 +134,7 @@ parse_options(void)
 {
     const char *given = getenv("INGOT_OPTIONS");
     static char *text; /* kept: options point into it */
-    char *save = NULL, *word;
+    char *rest, *word;
 
     if (!given)
         return;
@@ -187,10 +146,10 @@ parse_options(void)
         unsetenv("INGOT_OPTIONS");
         return;
     }
-    for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+    rest = text;
+    while ((word = option_word(&rest))) {
         char *value;
 
-        percent_decode(word);
         if (strcmp(word, "--strace") == 0) {
             strace_on = true;
         } else if (strcmp(word, "--quiet") == 0) {
@@ -209,10 +168,10 @@ parse_options(void)
             run_stats = true;
             options.stats_path = word + 8;
         } else {
-            value = strtok_r(NULL, " ", &save);
+            value = option_word(&rest);
             if (!value)
                 platform_die("option %s needs a value", word);
-            option_with_value(word, percent_decode(value));
+            option_with_value(word, value);
         }
     }
     unsetenv("INGOT_OPTIONS");
@@ -246,112 +205,26 @@ read_whole(const char *path)
     return text;
 }
 
-/* Splits "a:b:c" in place; returns how many fields. */
-static int
-fields(char *line, char **out, int max)
-{
-    int n = 0;
-
-    while (n < max) {
-        out[n++] = line;
-        line = strchr(line, ':');
-        if (!line)
-            break;
-        *line++ = '\0';
-    }
-    return n;
-}
-
-static bool
-number(const char *s, uint32_t *v)
-{
-    char *end;
-    unsigned long n = strtoul(s, &end, 10);
-
-    if (!*s || *end || n > UINT32_MAX)
-        return false;
-    *v = (uint32_t)n;
-    return true;
-}
-
-/* Finds a line of a passwd or group file by name or number (field 2). */
-static int
-find_line(char *text, const char *key, char **out, int max)
-{
-    char *save = NULL;
-    uint32_t wanted = 0, id;
-    bool numeric = number(key, &wanted);
-
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        int n = fields(line, out, max);
-
-        if (n >= 3 && (strcmp(out[0], key) == 0 || (numeric && number(out[2], &id) && id == wanted)))
-            return n;
-    }
-    return 0;
-}
-
-static void
-add_groups(struct creds *c, const char *user)
-{
-    char *text = read_whole("/etc/group"), *save = NULL;
-
-    if (!text)
-        return;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        char *f[4], *inner = NULL;
-        uint32_t gid;
-
-        if (fields(line, f, 4) < 4 || !number(f[2], &gid) || gid == c->gid)
-            continue;
-        for (char *m = strtok_r(f[3], ",", &inner); m; m = strtok_r(NULL, ",", &inner))
-            if (strcmp(m, user) == 0 && c->group_count < CRED_MAX_GROUPS)
-                c->groups[c->group_count++] = gid;
-    }
-    free(text);
-}
-
 /* "user[:group]", names or numbers. *home gets a heap string. */
 static void
 set_user(const char *spec, char **home)
 {
     struct creds *c = &current_process()->creds;
-    char *copy = strdup(spec && *spec ? spec : "0"), *group = strchr(copy, ':'), *f[7];
-    char *passwd = read_whole("/etc/passwd"), *name = NULL;
-    uint32_t uid = 0, gid = 0;
-    int n;
+    char *passwd = read_whole("/etc/passwd"), *group = read_whole("/etc/group");
+    struct account account;
 
-    if (group)
-        *group++ = '\0';
-    n = passwd ? find_line(passwd, *copy ? copy : "0", f, 7) : 0;
-    if (n >= 4 && number(f[2], &uid) && number(f[3], &gid)) {
-        *home = strdup(n >= 6 && *f[5] ? f[5] : "/");
-        name = strdup(f[0]);
-    } else if (!number(copy, &uid)) {
-        platform_die("unable to find user %s: no matching entries in passwd file", copy);
-    }
-    if (group && *group && !number(group, &gid)) {
-        char *text = read_whole("/etc/group"), *g[4];
-
-        if (!text || find_line(text, group, g, 4) < 3 || !number(g[2], &gid))
-            platform_die("unable to find group %s: no matching entries in group file", group);
-        free(text);
-    }
-    if (!*home)
-        *home = strdup("/");
-    c->gid = c->egid = c->sgid = c->fsgid = gid;
-    c->group_count = 0;
-    c->groups[c->group_count++] = gid;
-    if (name && !group)
-        add_groups(c, name);
-    c->uid = c->euid = c->suid = c->fsuid = uid;
-    if (process_set_user(current_process(), uid) < 0)
+    if (account_find(spec && *spec ? spec : "0", passwd, group, &account) < 0)
+        platform_die("%s", account.problem);
+    c->gid = c->egid = c->sgid = c->fsgid = account.gid;
+    memcpy(c->groups, account.groups, account.group_count * sizeof *c->groups);
+    c->group_count = account.group_count;
+    c->uid = c->euid = c->suid = c->fsuid = account.uid;
+    if (!(*home = strdup(account.home)) || process_set_user(current_process(), account.uid) < 0)
         platform_die("out of memory");
-    if (uid != 0)
+    if (account.uid != 0)
         c->cap_effective = c->cap_permitted = 0;
-    free(copy);
     free(passwd);
-    free(name);
+    free(group);
 }
 
 /* --- environment and command --- */

@@ -34,22 +34,24 @@ struct artifact *the_artifact;
 static bool learnt;       /* some bit of `known` was set since the seal was read; the kernel lock guards it */
 static bool chunks_known; /* the chunk hashes were compared with the header; so does the kernel lock guard it */
 
-static struct artifact *
-discard(struct artifact *a)
+void
+artifact_close(struct artifact *a)
 {
+    if (!a)
+        return;
     if (a->view)
         platform_release((void *)(uintptr_t)a->view, a->size);
     platform_close(a->fd);
     free(a->known);
     free(a);
-    return NULL;
 }
 
 static struct artifact *
 fail(struct artifact *a, char *error, size_t size, const char *message)
 {
     snprintf(error, size, "%s", message);
-    return a ? discard(a) : NULL;
+    artifact_close(a);
+    return NULL;
 }
 
 struct complaint {
@@ -199,7 +201,8 @@ artifact_open(int fd, char *error, size_t error_size)
     memcpy(a->digest.bytes, footer.header_sha256, sizeof a->digest.bytes);
     if (!begin_trust(a)) {
         describe_damage(a, error, error_size);
-        return discard(a);
+        artifact_close(a);
+        return NULL;
     }
     a->inodes = section(a, ARTIFACT_INODES, sizeof *a->inodes, &a->inode_count);
     a->dirents = section(a, ARTIFACT_DIRENTS, sizeof *a->dirents, &a->dirent_count);

@@ -17,6 +17,8 @@ struct artifact;
 
 /* Opens the artifact in the file of this descriptor (taken over). NULL: a message (which part is wrong and how) is in error. */
 struct artifact *artifact_open(int fd, char *error, size_t error_size);
+/* Of one that nothing uses: a process that runs from an artifact keeps it. */
+void artifact_close(struct artifact *a);
 /* The hash of its header, and so of everything in it. */
 const uint8_t *artifact_digest(const struct artifact *a);
 const struct artifact_header *artifact_header(const struct artifact *a);

@@ -37,20 +37,32 @@ make_record(const struct platform_identity *id, const uint8_t root_digest[32], c
     return r;
 }
 
+bool
+seal_parse(const void *text, size_t size, const struct platform_identity *id, const uint8_t root_digest[32], uint64_t *known, size_t count)
+{
+    struct record have, want;
+
+    if (size < sizeof have + bits_size(count)) /* an older one, of a larger file, may have left more */
+        return false;
+    memcpy(&have, text, sizeof have);
+    memcpy(known, (const uint8_t *)text + sizeof have, bits_size(count));
+    want = make_record(id, root_digest, known, count);
+    if (memcmp(&have, &want, sizeof have) == 0)
+        return true;
+    memset(known, 0, bits_size(count));
+    return false;
+}
+
 static bool
 read_bits(const struct seal *s, const uint8_t root_digest[32], uint64_t *known, size_t count)
 {
-    size_t size = bits_size(count);
-    struct record have, want;
+    size_t size = sizeof(struct record) + bits_size(count);
+    void *text = malloc(size);
+    long n = text ? platform_read_at(s->fd, text, size, 0) : 0;
+    bool right = n > 0 && seal_parse(text, (size_t)n, &s->id, root_digest, known, count);
 
-    if (platform_read_at(s->fd, &have, sizeof have, 0) == (long)sizeof have &&
-        platform_read_at(s->fd, known, size, sizeof have) == (long)size) {
-        want = make_record(&s->id, root_digest, known, count);
-        if (memcmp(&have, &want, sizeof have) == 0)
-            return true;
-    }
-    memset(known, 0, size);
-    return false;
+    free(text);
+    return right;
 }
 
 bool

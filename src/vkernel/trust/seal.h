@@ -22,6 +22,8 @@ struct seal {
  * root_digest: the header's hash, part of the seal. known: (count + 63) / 64 words, zero. True: there is a seal, so the chunk hashes
  * themselves have been compared with the header. */
 bool seal_open(struct seal *s, int artifact_fd, const uint8_t root_digest[32], uint64_t *known, size_t count);
+/* The same from the content of a seal's file, for the artifact with this identity. */
+bool seal_parse(const void *text, size_t size, const struct platform_identity *id, const uint8_t root_digest[32], uint64_t *known, size_t count);
 /* Remembers the bits, if the artifact is still the same. Best effort. */
 void seal_save(const struct seal *s, int artifact_fd, const uint8_t root_digest[32], const uint64_t *known, size_t count);
 

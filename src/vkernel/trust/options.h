@@ -1,0 +1,13 @@
+/* The words of the options (docs/formats.md, "Options from ingot run"). */
+#ifndef VKERNEL_TRUST_OPTIONS_H
+#define VKERNEL_TRUST_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The next word of a text, decoded in place; NULL at its end. *rest begins as the text. */
+char *option_word(char **rest);
+/* A number of bytes as docker takes it: 1048576, 1048576b, 1024k, 1m, 1MiB. */
+bool option_size(const char *text, uint64_t *size);
+
+#endif
