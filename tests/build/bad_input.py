@@ -167,6 +167,53 @@ def sparse_file_of_a_terabyte(w):
 
 
 @test
+def archive_member_of_a_terabyte(w):
+    """Of an archive of an image, not of a layer: it would be unpacked as a file that has to be hashed."""
+    pax = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": "a/layer.tar", "GNU.sparse.size": str(1 << 40),
+           "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,5"}
+    w.refuse(w.archive(layer(member("manifest.json", '[{"Config":"c.json","Layers":["a/layer.tar"]}]'), member("c.json", "{}"),
+                             member("a/layer.tar", "12345", pax=pax))), "more than 256 GiB")
+
+
+@test
+def more_layers_than_any_image_has(w):
+    names = ",".join(['"a/layer.tar"'] * 1001)
+    w.refuse(w.archive(layer(member("manifest.json", '[{"Config":"c.json","Layers":[' + names + "]}]"), member("c.json", "{}"),
+                             member("a/layer.tar", layer(member("f", "x"))))), "manifest is damaged")
+    path = w.folder + "/layout"
+    shutil.rmtree(path, ignore_errors=True)
+    kit.Layout(path).image([layer(member("f", "x"))] * 1001)
+    w.refuse(path, "more than 1000")
+
+
+@test
+def compressions_by_programs(w):
+    """libarchive would start lrzip, lzop and grzip, if it were asked to take whatever it knows."""
+    started = w.folder + "/started"
+    for name, magic in (("lrzip", b"LRZI\0\6"), ("lzop", b"\x89LZO\0\r\n\x1a\n"), ("grzip", b"GRZipII\0\x02\x04:)")):
+        with open(f"{w.folder}/{name}", "w") as f:
+            f.write(f"#!/bin/sh\ntouch {started}\n")
+        os.chmod(f"{w.folder}/{name}", 0o755)
+        for source in (w.archive(magic + bytes(2000)), w.layout(magic + bytes(2000))):
+            w.refuse(source, prefix=("env", f"PATH={w.folder}:{os.environ['PATH']}"))
+        assert not os.path.exists(started), f"the image had {name} started"
+
+
+@test
+def names_for_terminals(w):
+    """A name in an image does not write to the terminal that a build or a look at its result is shown on."""
+    source = w.root({"x\33[2Ky": tiny_elf(ident=b"\x7fELF\1\1\1" + bytes(9)), "z\33[2K": tiny_elf(), "\udcff": tiny_elf(ident=b"\x7fELF\1\1\1" + bytes(9)) + b"2"})
+    report = w.folder + "/report"
+    r = kit.run([w.ingot, "build", "--cache", w.cache, "--report", report, source, "-o", w.out])
+    assert r.status == 0 and "x\\x1b[2Ky" in r.err and "\33" not in r.err.replace("\33[K", ""), repr(r.err)
+    import json
+    kept = [k["path"] for k in json.load(open(report))["kept_as_data"]]
+    assert sorted(kept) == ["/bin/x\33[2Ky", "/bin/\ufffd"], kept
+    r = kit.run([w.ingot, "inspect", w.out])
+    assert r.status == 0 and "z\\x1b[2K" in r.out and "\33" not in r.out, r.out
+
+
+@test
 def hostile_names(w):
     for name in ("../x", "/../x", "a/../../x", "a/b/.."):
         w.refuse(w.layout(layer(member(name, "x"))), "out of the image")
@@ -554,6 +601,28 @@ def poisoned_cache(w):
         w.refuse(source, "cannot be trusted", wasm=False)
         os.chmod(folder, 0o755)
     w.accept(source, wasm=False)
+
+
+@test
+def cached_report_that_lies(w):
+    """Where a program's code lies is read from the program, whatever stands in the cache."""
+    import hashlib, json
+    source = w.root({"sh": tiny_elf(), "true": open("/usr/bin/true", "rb").read()})
+    w.accept(source, wasm=False)
+    good = open(w.out, "rb").read()
+    for name in os.listdir(w.cache + "/objects"):
+        path = os.path.join(w.cache, "objects", name)
+        if not path.endswith(".json"):
+            continue
+        text = open(path).read()
+        for lie in ({"low": 1 << 40, "text_low": 1 << 41}, {"high": -4096}, {"text_low": 1 << 33, "text_high": 5}, {"pie": True}):
+            changed = json.dumps(json.loads(text) | lie).encode()
+            for end, data in (("", changed), (".sum", hashlib.sha256(changed).hexdigest().encode() + b"\n")):
+                with open(path + end, "wb") as f:
+                    f.write(data)
+            os.unlink(w.out)
+            w.accept(source, wasm=False)
+            assert open(w.out, "rb").read() == good, f"{lie}: another result"
 
 
 @test

@@ -63,6 +63,11 @@ def tampering(lines):
     expect('a cut end', verify(lines[:-1])[0] == 1 and verify(lines[:-1], '--unfinished')[0] == 0)
     expect('a run of which nothing is left', verify([l for l in lines if json.loads(l)['ingot.run'] != json.loads(lines[0])['ingot.run']])[0] == 0)
     expect('no log', verify([])[0] == 1)
+    forged = b'{"event.action":"run-started","event.sequence":0,"ingot.run":"\\u001b[2K"'
+    forged += b',"ingot.chain":"' + hashlib.sha256(bytes(32) + forged).hexdigest().encode() + b'"}\n'
+    code, text = verify([forged])
+    expect('a log does not write to the terminal', code == 1 and 'run \\x1b[2K: this run has no end' in text and '\033' not in text, repr(text))
+    expect('a line without an end', verify(lines + [b'x' * (8 << 20)])[0] == 1)
     expect('something else', verify([b'{}\n', b'\0\n', b'[' * 10000 + b'\n', b'"\n'])[0] == 1)
 
 
