@@ -111,6 +111,22 @@ clear_short:
     ret
 .size platform_clear, . - platform_clear
 
+/* int platform_exchange(uint32_t *at, uint32_t *expected, uint32_t value): 1 when *at was *expected and is value now; 0 when it was
+ * something else, which *expected is then; -1 at a fault. */
+FUNCTION platform_exchange
+    movl (%rsi), %eax
+exchange_access:
+    lock cmpxchgl %edx, (%rdi)
+exchange_done:
+    movl %eax, (%rsi)
+    sete %al
+    movzbl %al, %eax
+    ret
+exchange_fault:
+    movl $-1, %eax
+    ret
+.size platform_exchange, . - platform_exchange
+
 /* struct platform_fixup[]: code from, to, and where a fault in it goes on. */
     .section .data.rel.ro.platform_fixups, "aw"
     .p2align 3
@@ -119,6 +135,7 @@ platform_fixups:
     .quad platform_copy, copy_retry, copy_retry
     .quad copy_bytes, copy_short, copy_short
     .quad clear_words, clear_short, clear_short
+    .quad exchange_access, exchange_done, exchange_fault
 platform_fixups_end:
 
     .section .note.GNU-stack, "", @progbits

@@ -34,6 +34,7 @@ void platform_populate(void *at, size_t size);
  * many bytes they did before the first that faulted. The areas must not overlap. */
 size_t platform_copy(void *to, const void *from, size_t size);
 size_t platform_clear(void *to, size_t size);
+int platform_exchange(uint32_t *at, uint32_t *expected, uint32_t value);
 void platform_close(int fd);
 /* Bit i of out: page i of [at, at + count pages) holds private data (was written). */
 int platform_dirty_pages(const void *at, size_t count, uint64_t *entries);

@@ -315,9 +315,9 @@ sys_epoll_ctl(const uint64_t a[6])
     }
 }
 
-/* Fills out with at most max events; level-triggered items go to the list `again`. */
+/* Fills out with at most max events of the items; they are off the ready list then. */
 static unsigned
-collect(struct epoll *ep, struct list *again, struct epoll_event *out, unsigned max)
+collect(struct epoll *ep, struct epoll_item **items, struct epoll_event *out, unsigned max)
 {
     unsigned n = 0;
 
@@ -328,40 +328,59 @@ collect(struct epoll *ep, struct list *again, struct epoll_event *out, unsigned 
         list_remove(&it->of_ready);
         if (!events)
             continue;
+        items[n] = it;
         out[n].events = events;
         out[n++].data = it->event.data;
-        if (it->event.events & EPOLLONESHOT)
-            it->event.events &= EPOLLONESHOT | EPOLLET | EPOLLWAKEUP;
-        else if (!(it->event.events & EPOLLET))
-            list_append(again, &it->of_ready);
     }
     return n;
 }
 
-/* At most max events to the guest; level-triggered items come to the back of the ready list for the next call. */
+static void
+put_back(struct list *from, struct list *behind)
+{
+    while (!list_empty(from)) {
+        struct list *p = from->next;
+
+        list_remove(p);
+        list_append(behind, p);
+    }
+}
+
+/* At most max events to the guest; level-triggered items come to the back of the ready list for the next call, those whose event
+ * the guest did not get to its front. */
 static int64_t
 collect_for_guest(struct epoll *ep, guest_addr out, unsigned max)
 {
     struct epoll_event batch[BATCH];
-    struct list again;
+    struct epoll_item *items[BATCH];
+    struct list again, untold;
     int64_t done = 0;
-    unsigned n;
+    unsigned n, told;
 
     list_init(&again);
+    list_init(&untold);
     do {
-        n = collect(ep, &again, batch, max - done < BATCH ? max - (unsigned)done : BATCH);
-        if (n && copy_to_guest(out + (guest_addr)done * sizeof batch[0], batch, n * sizeof batch[0]) < 0) {
-            done = done ? done : -EFAULT;
-            break;
-        }
-        done += n;
-    } while (n == BATCH);
-    while (!list_empty(&again)) {
-        struct list *p = again.next;
+        n = collect(ep, items, batch, max - done < BATCH ? max - (unsigned)done : BATCH);
+        told = (unsigned)(copy_to_guest_partial(out + (guest_addr)done * sizeof batch[0], batch, n * sizeof batch[0]) / sizeof batch[0]);
+        for (unsigned k = 0; k < n; k++) {
+            struct epoll_event *event = &items[k]->event;
 
-        list_remove(p);
-        list_append(&ep->ready, p);
+            if (k >= told)
+                list_append(&untold, &items[k]->of_ready);
+            else if (event->events & EPOLLONESHOT)
+                event->events &= EPOLLONESHOT | EPOLLET | EPOLLWAKEUP;
+            else if (!(event->events & EPOLLET))
+                list_append(&again, &items[k]->of_ready);
+        }
+        done += told;
+        if (told < n)
+            done = done ? done : -EFAULT;
+    } while (told == BATCH);
+    if (!list_empty(&untold)) {
+        put_back(&ep->ready, &untold);
+        put_back(&untold, &ep->ready);
     }
+    put_back(&again, &ep->ready);
     return done;
 }
 

@@ -162,10 +162,10 @@ fd_limit(void)
     return limit < FD_LIMIT ? (int)limit : FD_LIMIT;
 }
 
-int
-fd_install(struct file *f, int from, int flags)
+/* The lowest free descriptor >= from, with room in the table; or -errno. */
+static int
+find_free(struct fdtable *t, int from)
 {
-    struct fdtable *t = current_process()->files;
     int fd = from > t->lowest_free ? from : t->lowest_free, r;
 
     while (fd < t->capacity && t->files[fd])
@@ -173,13 +173,54 @@ fd_install(struct file *f, int from, int flags)
     if (fd >= fd_limit())
         return -EMFILE;
     r = reserve(t, fd);
-    if (r < 0)
-        return r;
+    return r < 0 ? r : fd;
+}
+
+static void
+fill(struct fdtable *t, int fd, struct file *f, int from, int flags)
+{
     t->files[fd] = f;
     t->cloexec[fd] = (flags & O_CLOEXEC) != 0;
     if (from <= t->lowest_free)
         t->lowest_free = fd + 1;
+}
+
+int
+fd_install(struct file *f, int from, int flags)
+{
+    struct fdtable *t = current_process()->files;
+    int fd = find_free(t, from);
+
+    if (fd >= 0)
+        fill(t, fd, f, from, flags);
     return fd;
+}
+
+int
+fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t address)
+{
+    NO_SLEEP;
+    struct fdtable *t = current_process()->files;
+    int fds[FD_TOLD_MAX] = {0};
+
+    for (unsigned k = 0; k < count && k < FD_TOLD_MAX; k++) {
+        fds[k] = find_free(t, k ? fds[k - 1] + 1 : 0);
+        if (fds[k] < 0)
+            return fds[k];
+    }
+    if (copy_to_guest(address, fds, count * sizeof fds[0]) < 0)
+        return -EFAULT;
+    for (unsigned k = 0; k < count; k++)
+        fill(t, fds[k], files[k], 0, flags);
+    return 0;
+}
+
+int
+fd_room(void)
+{
+    int fd = find_free(current_process()->files, 0);
+
+    return fd < 0 ? fd : 0;
 }
 
 int

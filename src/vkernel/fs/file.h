@@ -107,6 +107,11 @@ file_ref_end(struct file **f)
 }
 /* Takes over the caller's reference on success. Lowest free descriptor >= from. flags: O_CLOEXEC. */
 int fd_install(struct file *f, int from, int flags);
+/* The lowest free descriptors for count files, whose numbers (ints) are at address before anybody can use them. Takes over the
+ * references on success; otherwise no descriptor is open. */
+int fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t address);
+enum { FD_TOLD_MAX = 2 };
+int fd_room(void); /* 0, or -EMFILE: as many as there may be are open */
 /* fd of another process's table, for /proc/PID/fd, with a reference. */
 struct file *fdtable_get_file(struct fdtable *t, int fd) __attribute__((warn_unused_result));
 int fdtable_next(struct fdtable *t, int fd); /* lowest open descriptor >= fd, or -1 */

@@ -236,7 +236,7 @@ make_pipe(guest_addr out, int flags)
 {
     struct inode *i;
     struct file *ends[2];
-    int fds[2];
+    int r;
 
     if (flags & ~(O_CLOEXEC | O_NONBLOCK)) /* O_DIRECT: there are no packets here */
         return -EINVAL;
@@ -259,24 +259,12 @@ make_pipe(guest_addr out, int flags)
     }
     i->pipe->readers = i->pipe->writers = 1;
     i->pipe->reader_opens = i->pipe->writer_opens = 1;
-    fds[0] = fd_install(ends[0], 0, flags & O_CLOEXEC);
-    if (fds[0] < 0) {
+    r = fd_install_told(ends, 2, flags & O_CLOEXEC, out);
+    if (r < 0) {
         file_put(ends[0]);
         file_put(ends[1]);
-        return fds[0];
     }
-    fds[1] = fd_install(ends[1], 0, flags & O_CLOEXEC);
-    if (fds[1] < 0) {
-        fd_close(fds[0]);
-        file_put(ends[1]);
-        return fds[1];
-    }
-    if (copy_to_guest(out, fds, sizeof fds) < 0) {
-        fd_close(fds[0]);
-        fd_close(fds[1]);
-        return -EFAULT;
-    }
-    return 0;
+    return r;
 }
 
 int64_t

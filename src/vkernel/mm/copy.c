@@ -162,6 +162,19 @@ copy_to_guest_partial(guest_addr dst, const void *src, size_t size)
     return mm_write(current_mm(), dst, src, size);
 }
 
+int
+guest_exchange(guest_addr address, uint32_t *expected, uint32_t value)
+{
+    struct mm *mm = current_mm();
+    bool uncertain = false;
+    int r;
+
+    if (accessible(mm, address, sizeof value, true, &uncertain) != sizeof value)
+        return -EFAULT;
+    r = platform_exchange((uint32_t *)(void *)(mm->base + address), expected, value);
+    return r < 0 ? -EFAULT : r;
+}
+
 ssize_t
 copy_string_from_guest(char *dst, guest_addr src, size_t size)
 {

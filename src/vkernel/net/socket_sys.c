@@ -69,8 +69,9 @@ sys_socket(const uint64_t a[6])
 int64_t
 sys_socketpair(const uint64_t a[6])
 {
-    int type = (int)a[1], error, fds[2];
+    int type = (int)a[1], error;
     struct socket *s[2];
+    struct file *files[2];
 
     if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
@@ -86,23 +87,23 @@ sys_socketpair(const uint64_t a[6])
     }
     socket_pair_up(s[0], s[1]);
     s[0]->peer_creds = s[1]->peer_creds = current_ucred();
-    fds[0] = install(s[0], type);
-    if (fds[0] < 0) {
-        stream_disconnect(s[1]);
-        socket_put(s[1]);
-        return fds[0];
+    for (unsigned k = 0; k < 2; k++) {
+        files[k] = socket_file(s[k], type & SOCKET_NONBLOCK);
+        if (files[k])
+            continue;
+        socket_close(s[k]);
+        if (k)
+            file_put(files[0]);
+        else
+            socket_close(s[1]);
+        return -ENFILE;
     }
-    fds[1] = install(s[1], type);
-    if (fds[1] < 0) {
-        fd_close(fds[0]);
-        return fds[1];
+    error = fd_install_told(files, 2, type & O_CLOEXEC, a[3]);
+    if (error < 0) {
+        file_put(files[0]);
+        file_put(files[1]);
     }
-    if (copy_to_guest(a[3], fds, sizeof fds) < 0) {
-        fd_close(fds[0]);
-        fd_close(fds[1]);
-        return -EFAULT;
-    }
-    return 0;
+    return error;
 }
 
 /* --- addresses --- */
@@ -242,7 +243,7 @@ static int64_t
 accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
 {
     struct socket *s, *c = NULL;
-    struct address remote;
+    struct file *accepted;
     uint64_t deadline = 0;
     int r;
     FILE_REF struct file *f = socket_arg(fd, &s, &r);
@@ -253,6 +254,9 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
         return -EINVAL;
     if (!s->ops->accept || (!is_stream(s) && s->type != SOCK_SEQPACKET))
         return -EOPNOTSUPP;
+    r = fd_room(); /* before a connection is taken */
+    if (r < 0)
+        return r;
     do {
         r = s->ops->accept(s, &c);
         if (r != -EAGAIN || (f->flags & O_NONBLOCK))
@@ -261,12 +265,16 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
     } while (r == 0);
     if (r < 0)
         return r == -ETIMEDOUT ? -EAGAIN : r;
-    remote = c->remote;
-    r = install(c, flags);
-    if (r >= 0 && address_out(&remote, addr, length) < 0) {
-        fd_close(r);
-        return -EFAULT;
+    accepted = socket_file(c, flags & SOCKET_NONBLOCK);
+    if (!accepted) {
+        socket_close(c);
+        return -ENFILE;
     }
+    r = address_out(&c->remote, addr, length);
+    if (r == 0)
+        r = fd_install(accepted, 0, flags & O_CLOEXEC);
+    if (r < 0)
+        file_put(accepted);
     return r;
 }
 
@@ -619,14 +627,26 @@ sys_sendmsg(const uint64_t a[6])
 struct control_out {
     guest_addr at;
     uint64_t left, used;
-    bool truncated, fault;
+    bool truncated;
 };
 
+static void
+control_advance(struct control_out *c, size_t size)
+{
+    size_t padded = (size + 7) & ~(size_t)7;
+
+    if (padded > c->left)
+        padded = (size_t)c->left;
+    c->at += padded;
+    c->left -= padded;
+    c->used += padded;
+}
+
+/* Linux's put_cmsg: where there is no memory the message is not told of, and the call goes on. */
 static void
 control_put(struct control_out *c, int level, int type, const void *data, size_t size)
 {
     struct guest_cmsg h = {.level = level, .type = type};
-    size_t padded;
 
     if (c->left < sizeof h) {
         c->truncated = true;
@@ -637,37 +657,31 @@ control_put(struct control_out *c, int level, int type, const void *data, size_t
         size = (size_t)c->left - sizeof h;
     }
     h.length = sizeof h + size;
-    padded = (sizeof h + size + 7) & ~(size_t)7;
-    if (copy_to_guest(c->at, &h, sizeof h) < 0 || copy_to_guest(c->at + sizeof h, data, size) < 0) {
-        c->fault = true;
-        return;
-    }
-    if (padded > c->left)
-        padded = (size_t)c->left;
-    c->at += padded;
-    c->left -= padded;
-    c->used += padded;
+    if (copy_to_guest(c->at, &h, sizeof h) == 0 && copy_to_guest(c->at + sizeof h, data, size) == 0)
+        control_advance(c, h.length);
 }
 
+/* Linux's scm_detach_fds: a descriptor is open once its number is told. */
 static void
 give_rights(struct control_out *c, struct scm *m, int flags)
 {
-    int fds[SCM_MAX_FILES];
-    unsigned n = 0, room = c->left > sizeof(struct guest_cmsg) ? (unsigned)((c->left - sizeof(struct guest_cmsg)) / 4) : 0;
+    struct guest_cmsg h = {.level = SOL_SOCKET, .type = SCM_RIGHTS};
+    unsigned n = 0;
 
-    for (unsigned k = 0; k < m->file_count && n < room; k++) {
-        int fd = fd_install(file_get(m->files[k]), 0, (flags & MSG_CMSG_CLOEXEC) ? O_CLOEXEC : 0);
+    while (n < m->file_count && c->left >= sizeof h + (n + 1) * sizeof(int)) {
+        struct file *f = file_get(m->files[n]);
 
-        if (fd < 0) {
-            file_put(m->files[k]);
+        if (fd_install_told(&f, 1, (flags & MSG_CMSG_CLOEXEC) ? O_CLOEXEC : 0, c->at + sizeof h + n * sizeof(int)) < 0) {
+            file_put(f);
             break;
         }
-        fds[n++] = fd;
+        n++;
     }
     if (n < m->file_count)
         c->truncated = true;
-    if (n)
-        control_put(c, SOL_SOCKET, SCM_RIGHTS, fds, n * sizeof fds[0]);
+    h.length = sizeof h + n * sizeof(int);
+    if (n && copy_to_guest(c->at, &h, sizeof h) == 0)
+        control_advance(c, h.length);
 }
 
 static void
@@ -675,11 +689,19 @@ give_others(struct control_out *c, const struct transfer *t)
 {
     if (!t->control_size)
         return;
-    if (copy_to_guest(c->at, t->control, t->control_size) < 0)
-        c->fault = true;
-    c->at += t->control_size;
-    c->left -= t->control_size;
-    c->used += t->control_size;
+    if (copy_to_guest(c->at, t->control, t->control_size) == 0)
+        control_advance(c, t->control_size);
+}
+
+/* Only what the call says; the rest of the header is the guest's, who may have changed it meanwhile. */
+static int
+header_out(guest_addr p, const struct guest_msghdr *h)
+{
+    if (h->name && copy_to_guest(p + offsetof(struct guest_msghdr, name_length), &h->name_length, sizeof h->name_length) < 0)
+        return -EFAULT;
+    if (copy_to_guest(p + offsetof(struct guest_msghdr, flags), &h->flags, sizeof h->flags) < 0)
+        return -EFAULT;
+    return copy_to_guest(p + offsetof(struct guest_msghdr, control_length), &h->control_length, sizeof h->control_length);
 }
 
 static int64_t
@@ -691,6 +713,7 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     struct guest_msghdr h;
     UNINITIALIZED struct user_iov u;
     int64_t n;
+    int r;
 
     n = msghdr_in(p, &h);
     if (n < 0)
@@ -725,9 +748,8 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     }
     h.control_length = c.used;
     h.flags = (uint32_t)(t.out_flags | (c.truncated ? MSG_CTRUNC : 0) | (flags & MSG_CMSG_CLOEXEC));
-    if (c.fault || copy_to_guest(p, &h, sizeof h) < 0)
-        return -EFAULT;
-    return n;
+    r = header_out(p, &h);
+    return r < 0 ? r : n;
 }
 
 int64_t
@@ -758,7 +780,7 @@ sys_sendmmsg(const uint64_t a[6])
         if (n < 0)
             return done ? done : n;
         if (copy_to_guest(p + 56, &length, sizeof length) < 0)
-            return -EFAULT;
+            return done ? done : -EFAULT;
         done++;
     }
     return done;
@@ -792,7 +814,7 @@ sys_recvmmsg(const uint64_t a[6])
         if (n < 0)
             return done ? done : n;
         if (copy_to_guest(p + 56, &length, sizeof length) < 0)
-            return -EFAULT;
+            return done ? done : -EFAULT;
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;

@@ -70,22 +70,29 @@ pidfd_release(struct file *f)
 
 static const struct file_ops pidfd_ops = {.name = "pidfd", .poll = pidfd_poll, .release = pidfd_release};
 
+static struct file *
+pidfd_file(struct process *p, int flags)
+{
+    struct pidfd *d = malloc(sizeof *d);
+    struct file *f = d ? file_new(&pidfd_ops, O_RDWR | flags) : NULL;
+
+    if (!f) {
+        free(d);
+        return NULL;
+    }
+    *d = (struct pidfd){.pid = p->pid, .start_ns = p->start_ns};
+    f->data = d;
+    return f;
+}
+
 static int
 pidfd_install(struct process *p, int flags)
 {
-    struct pidfd *d = malloc(sizeof *d);
-    struct file *f;
+    struct file *f = pidfd_file(p, flags);
     int fd;
 
-    if (!d)
+    if (!f)
         return -ENOMEM;
-    *d = (struct pidfd){.pid = p->pid, .start_ns = p->start_ns};
-    f = file_new(&pidfd_ops, O_RDWR | flags);
-    if (!f) {
-        free(d);
-        return -ENOMEM;
-    }
-    f->data = d;
     fd = fd_install(f, 0, O_CLOEXEC);
     if (fd < 0)
         file_put(f);
@@ -283,7 +290,7 @@ do_clone(const struct clone_args_kernel *c)
     bool thread = flags & CLONE_THREAD;
     struct vfork_wait *vfork = NULL;
     int64_t id = check_flags(c);
-    int pidfd = -1, tid;
+    int tid;
 
     if (id < 0)
         return id;
@@ -316,10 +323,13 @@ do_clone(const struct clone_args_kernel *c)
         goto fail;
     }
     if (flags & CLONE_PIDFD) {
-        pidfd = pidfd_install(p, 0);
-        id = pidfd < 0 ? pidfd : copy_to_guest(c->pidfd, &pidfd, sizeof pidfd);
-        if (id < 0)
+        struct file *f = pidfd_file(p, 0);
+
+        id = f ? fd_install_told(&f, 1, O_CLOEXEC, c->pidfd) : -ENOMEM;
+        if (id < 0) {
+            file_put(f);
             goto fail;
+        }
     }
     if (flags & CLONE_PARENT_SETTID)
         (void)copy_to_guest(c->parent_tid, &tid, sizeof tid); /* Linux asks for no success, either */
@@ -347,8 +357,6 @@ do_clone(const struct clone_args_kernel *c)
 
 fail:
     free(vfork);
-    if (pidfd >= 0)
-        fd_close(pidfd);
     if (t) {
         task_uncharge(t);
         t->process = self->process; /* task_free looks at it */

@@ -139,36 +139,57 @@ wait_call(uint64_t address, bool private, uint32_t value, uint64_t deadline, uin
     return resume_wait(sched_current);
 }
 
-static int
-wake_op(uint64_t address, uint32_t op, bool *wake_second)
+/* The arguments of a wake_op are numbers of twelve bits with a sign. */
+static uint32_t
+sign_extended(uint32_t bits)
 {
-    uint32_t old, new, argument = op >> 12 & 0xfff, compare = op & 0xfff;
+    return (uint32_t)((int32_t)(bits << 20) >> 20);
+}
 
+static int
+wake_op_value(uint32_t op, uint32_t old, uint32_t *new)
+{
+    uint32_t argument = sign_extended(op >> 12);
+
+    *new = old;
     if (op & (8u << 28))
         argument = 1u << (argument & 31);
-    if (load_word(address, &old) < 0)
-        return -EFAULT;
     switch (op >> 28 & 7) {
     case FUTEX_OP_SET:
-        new = argument;
-        break;
+        *new = argument;
+        return 0;
     case FUTEX_OP_ADD:
-        new = old + argument;
-        break;
+        *new = old + argument;
+        return 0;
     case FUTEX_OP_OR:
-        new = old | argument;
-        break;
+        *new = old | argument;
+        return 0;
     case FUTEX_OP_ANDN:
-        new = old & ~argument;
-        break;
+        *new = old & ~argument;
+        return 0;
     case FUTEX_OP_XOR:
-        new = old ^ argument;
-        break;
+        *new = old ^ argument;
+        return 0;
     default:
         return -ENOSYS;
     }
-    if (copy_to_guest(address, &new, sizeof new) < 0)
+}
+
+static int
+wake_op(uint64_t address, uint32_t op, bool *wake_second)
+{
+    uint32_t old, new, compare = sign_extended(op);
+    int r;
+
+    if (load_word(address, &old) < 0)
         return -EFAULT;
+    do {
+        r = wake_op_value(op, old, &new);
+        if (r == 0)
+            r = guest_exchange(address, &old, new);
+    } while (r == 0);
+    if (r < 0)
+        return r;
     switch (op >> 24 & 15) {
     case FUTEX_OP_CMP_EQ:
         *wake_second = old == compare;
@@ -224,24 +245,24 @@ lock_pi(uint64_t address, const struct futex_key *key, uint64_t deadline, bool t
     uint32_t tid = (uint32_t)sched_current->tid, word;
 
     for (;;) {
+        uint32_t owner;
         int64_t r;
 
         if (load_word(address, &word) < 0)
             return -EFAULT;
-        if ((word & FUTEX_TID_MASK) == tid)
+        owner = word & FUTEX_TID_MASK;
+        if (owner == tid)
             return -EDEADLK;
-        if ((word & FUTEX_TID_MASK) == 0) {
-            word = (word & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | tid;
-            return copy_to_guest(address, &word, sizeof word);
-        }
-        if (try)
+        if (owner && try)
             return -EAGAIN;
-        if (!task_find((int)(word & FUTEX_TID_MASK)))
+        if (owner && !task_find((int)owner))
             return -ESRCH;
-        word |= FUTEX_WAITERS;
-        if (copy_to_guest(address, &word, sizeof word) < 0)
-            return -EFAULT;
-        r = futex_wait(address, key, word, deadline, FUTEX_BITSET_MATCH_ANY);
+        r = guest_exchange(address, &word, owner ? word | FUTEX_WAITERS : (word & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | tid);
+        if (r < 0 || (r > 0 && !owner))
+            return r < 0 ? r : 0;
+        if (r == 0) /* it is another meanwhile */
+            continue;
+        r = futex_wait(address, key, word | FUTEX_WAITERS, deadline, FUTEX_BITSET_MATCH_ANY);
         if (r < 0 && r != -EAGAIN)
             return r == -ERESTARTSYS ? -ERESTARTNOINTR : r;
     }
@@ -252,6 +273,7 @@ unlock_pi(uint64_t address, const struct futex_key *key)
 {
     uint32_t word, more = 0;
     bool first = true;
+    int r;
 
     if (load_word(address, &word) < 0)
         return -EFAULT;
@@ -264,9 +286,9 @@ unlock_pi(uint64_t address, const struct futex_key *key)
             more = FUTEX_WAITERS;
         first = false;
     }
-    word = more;
-    if (copy_to_guest(address, &word, sizeof word) < 0)
-        return -EFAULT;
+    r = guest_exchange(address, &word, more);
+    if (r <= 0)
+        return r < 0 ? r : -EAGAIN;
     wake_key(key, 1, FUTEX_BITSET_MATCH_ANY);
     return 0;
 }
@@ -371,11 +393,13 @@ static void
 robust_death(struct task *t, uint64_t address)
 {
     uint32_t word;
+    int r = 0;
 
-    if (address % 4 || load_word(address, &word) < 0 || (word & FUTEX_TID_MASK) != (uint32_t)t->tid)
+    if (address % 4 || load_word(address, &word) < 0)
         return;
-    word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-    if (copy_to_guest(address, &word, sizeof word) == 0 && (word & FUTEX_WAITERS))
+    while (r == 0 && (word & FUTEX_TID_MASK) == (uint32_t)t->tid)
+        r = guest_exchange(address, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+    if (r > 0 && (word & FUTEX_WAITERS))
         futex_wake_address(address, 1);
 }
 
