@@ -2,7 +2,7 @@
  * findings small.
  *
  *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject PERCENT]
- *                   [--plain] [--table] [--missed FILE] [--pack N] [--fail-each] VKERNEL
+ *                   [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>
@@ -23,7 +23,7 @@ enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_S
 static struct {
     unsigned seconds, inject, pack;
     uint64_t calls, seed;
-    const char *missed, *corpus, *keep, *found, *vkernel, *one;
+    const char *missed, *fetches, *corpus, *keep, *found, *vkernel, *one;
     char mode; /* r, p, s: --run, --print, --shrink */
     bool plain, table, fail_each;
 } options = {.inject = 15, .seed = 1, .found = "found"};
@@ -282,6 +282,26 @@ write_missed(const struct runner *r, const char *path)
         fclose(f);
 }
 
+/* Guest memory that a call read twice: its number, how often, and the addresses of those who read, for addr2line. */
+static void
+write_fetches(const struct runner *r, const char *path)
+{
+    FILE *f = fopen(path, "w");
+
+    for (unsigned i = 0; f && i < FETCHES && r->shared->fetches[i].count; i++) {
+        const struct fetch *t = &r->shared->fetches[i];
+
+        fprintf(f, "%lld %llu", (long long)t->number, (unsigned long long)t->count);
+        for (unsigned k = 0; k < FETCH_PLACES; k++)
+            fprintf(f, " %#llx", (unsigned long long)t->first[k]);
+        for (unsigned k = 0; k < FETCH_PLACES; k++)
+            fprintf(f, " %#llx", (unsigned long long)t->second[k]);
+        fputc('\n', f);
+    }
+    if (f)
+        fclose(f);
+}
+
 /* How often each call did something, and was refused. */
 static void
 print_table(const struct runner *r)
@@ -324,6 +344,8 @@ loop(struct runner *r)
         print_table(r);
     if (options.missed)
         write_missed(r, options.missed);
+    if (options.fetches)
+        write_fetches(r, options.fetches);
 }
 
 static int
@@ -357,7 +379,7 @@ static _Noreturn void
 usage(void)
 {
     fprintf(stderr, "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
-                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
+                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
     exit(2);
 }
 
@@ -396,6 +418,8 @@ parse(int argc, char **argv)
             options.pack = (unsigned)atoi(v);
         else if (strcmp(a, "--missed") == 0)
             options.missed = v;
+        else if (strcmp(a, "--fetches") == 0)
+            options.fetches = v;
         else if (strcmp(a, "--keep") == 0)
             options.keep = v;
         else if (strcmp(a, "--found") == 0)

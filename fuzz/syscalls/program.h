@@ -65,6 +65,13 @@ struct program {
 
 /* --- shared by driver and server --- */
 enum { COVERAGE_SIZE = 1 << 16, SERVER_CALL = 511, CONTROL_FD = 198, STATUS_FD = 199, SHARED_FD = 200 };
+/* Guest memory that one system call read twice: who read it (innermost caller first), and how often. */
+enum { FETCH_PLACES = 3, FETCHES = 1024 };
+struct fetch {
+    int64_t number;
+    uint64_t first[FETCH_PLACES], second[FETCH_PLACES];
+    uint64_t count;
+};
 struct fuzz_shared {
     uint64_t calls;      /* that returned in this run */
     uint64_t injected;   /* failures */
@@ -76,6 +83,7 @@ struct fuzz_shared {
     struct {
         uint32_t good, bad;
     } results[SERVER_CALL + 1]; /* by number of call, of all runs */
+    struct fetch fetches[FETCHES];
     struct program program;
     uint8_t coverage[COVERAGE_SIZE];
     uint64_t places[COVERAGE_SIZE]; /* addresses of the guards */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "fuzz/syscalls/invariants.h"
+#include "fuzz/syscalls/races.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
 #include "vkernel/mm/mm.h"
@@ -208,6 +209,7 @@ enter_copy(const struct itimerval *tick)
     setitimer(ITIMER_REAL, tick, NULL);
     clock_base = __real_platform_monotonic_ns();
     random_state = shared->program.seed | 1;
+    races_start(shared);
     in_copy = true;
 }
 
@@ -276,7 +278,9 @@ __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6])
 
     if (nr == SERVER_CALL && !in_copy)
         return serve(a);
+    races_call_begins(nr);
     result = __real_syscall_dispatch(nr, a);
+    races_call_ends();
     if (in_copy) {
         shared->calls++;
         if (nr >= 0 && nr <= SERVER_CALL && result >= 0)
