@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["control", "faults", "repair", "stacks"]
+PROGRAMS = ["control", "faults", "frames", "places", "repair", "stacks"]
 MODES = [None, "unwind", "budget", "evaluate"]
 
 

@@ -269,6 +269,8 @@ inherit(struct task *t, const struct clone_args_kernel *c)
         t->altstack_sp = self->altstack_sp;
         t->altstack_size = self->altstack_size;
         t->altstack_flags = self->altstack_flags;
+    } else {
+        t->altstack_flags = SS_DISABLE;
     }
 }
 

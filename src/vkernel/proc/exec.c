@@ -575,8 +575,7 @@ commit(struct exec *x)
     fdtable_close_on_exec(p->files);
     signal_exec(p);
     timers_exec(p);
-    t->altstack_sp = t->altstack_size = 0;
-    t->altstack_flags = 0;
+    t->altstack_sp = t->altstack_size = 0; /* the flags stay, as on Linux */
     t->restart = NULL;
     p->exec_done = true;
     p->exit_signal = SIGCHLD;

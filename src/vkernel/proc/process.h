@@ -122,7 +122,7 @@ struct task {
     struct list pending;
     uint64_t waiting_set;        /* rt_sigtimedwait */
     uint64_t altstack_sp, altstack_size;
-    int altstack_flags;
+    int altstack_flags; /* as they were set; 0: never */
     struct wait_queue sleep_queue; /* sleeps that nothing but a timer or a signal ends */
     int64_t (*restart)(struct task *t);
     uint64_t restart_args[4];

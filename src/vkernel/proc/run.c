@@ -136,6 +136,13 @@ run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
     return mm->base + address;
 }
 
+/* Are bits 48 to 63 copies of bit 47? A jump to any other address is #GP. */
+static bool
+canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
 static void
 evaluate(void)
 {
@@ -165,6 +172,10 @@ evaluate(void)
 
         if (trampoline_run())
             break;
+        if (!canonical(cpu->rip)) {
+            signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+            break;
+        }
         if (v && v->start <= cpu->rip && (v->prot & PROT_EXEC) && mm_backed_end(v) <= cpu->rip) {
             signal_force_page_fault(SIGBUS, BUS_ADRERR, cpu->rip, PF_USER | PF_FETCH);
             break;

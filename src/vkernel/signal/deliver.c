@@ -19,7 +19,7 @@ enum {
     SYSCALL_LENGTH = 2,
     REGISTERS_UNKNOWN = 0x696e676f, /* in a reserved word of a frame over an unknown state (proc/faults.c) */
     SA_RESTORER_FLAG = 0x04000000,
-    RFLAGS_TF = 0x100,
+    RFLAGS_RESTORED = 0x50dd5, /* Linux's FIX_EFLAGS */
 };
 
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
@@ -110,7 +110,7 @@ fx_reset(struct x86_cpu *cpu)
 static bool
 on_altstack(const struct task *t, uint64_t sp)
 {
-    return !(t->altstack_flags & SS_DISABLE) && t->altstack_size && sp > t->altstack_sp &&
+    return t->altstack_size && sp > t->altstack_sp &&
            sp - t->altstack_sp <= t->altstack_size;
 }
 
@@ -162,7 +162,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     frame.ss_sp = t->altstack_sp;
     frame.ss_size = t->altstack_size;
     /* How it was set, not whether we are on it: what sigreturn sets again. */
-    frame.ss_flags = t->altstack_size ? t->altstack_flags & (int)0x80000000u : SS_DISABLE;
+    frame.ss_flags = t->altstack_flags;
     frame.mc = (struct guest_sigcontext){
         .r8 = cpu->gpr[8], .r9 = cpu->gpr[9], .r10 = cpu->gpr[10], .r11 = cpu->gpr[11],
         .r12 = cpu->gpr[12], .r13 = cpu->gpr[13], .r14 = cpu->gpr[14], .r15 = cpu->gpr[15],
@@ -185,7 +185,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     if (t->altstack_flags & (int)0x80000000u) { /* SS_AUTODISARM */
         t->altstack_size = 0;
         t->altstack_sp = 0;
-        t->altstack_flags = 0;
+        t->altstack_flags = SS_DISABLE;
     }
     cpu->gpr[X86_RSP] = sp;
     cpu->gpr[X86_RDI] = (uint64_t)sig;
@@ -212,6 +212,16 @@ return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at
     fault_returned(t, at);
 }
 
+/* What the return to such segments does: a stack segment is repaired unless the frame says that it is meant (force_valid_ss), all others
+ * are #GP. 32-bit code does not run here, as on a kernel without it. */
+static bool
+segments_good(const struct guest_sigframe *frame)
+{
+    unsigned cs = frame->mc.cs | 3u, ss = frame->mc.ss | 3u;
+
+    return cs == USER_CS && (ss == USER_SS || !(frame->uc_flags & UC_STRICT_RESTORE_SS));
+}
+
 int64_t
 sys_rt_sigreturn(const uint64_t a[6])
 {
@@ -224,14 +234,15 @@ sys_rt_sigreturn(const uint64_t a[6])
         goto bad;
     if (frame.mc.reserved[0] == REGISTERS_UNKNOWN)
         return_to_unknown(t, &frame.mc, cpu->gpr[X86_RSP] - 8);
+    t->blocked = frame.sigmask & ~UNBLOCKABLE;
     if (frame.mc.fpstate) {
-        if (copy_from_guest(&fx, frame.mc.fpstate, sizeof fx) < 0)
+        /* #GP of FXRSTOR: misaligned, or bits of MXCSR that are none */
+        if (frame.mc.fpstate % 16 || copy_from_guest(&fx, frame.mc.fpstate, sizeof fx) < 0 || (fx.mxcsr & ~0xffffu))
             goto bad;
         fx_load(cpu, &fx);
     } else {
         fx_reset(cpu);
     }
-    t->blocked = frame.sigmask & ~UNBLOCKABLE;
     cpu->gpr[8] = frame.mc.r8;
     cpu->gpr[9] = frame.mc.r9;
     cpu->gpr[10] = frame.mc.r10;
@@ -248,14 +259,12 @@ sys_rt_sigreturn(const uint64_t a[6])
     cpu->gpr[X86_RCX] = frame.mc.rcx;
     cpu->gpr[X86_RSP] = frame.mc.rsp;
     cpu->rip = frame.mc.rip;
-    x86_cpu_set_rflags(cpu, frame.mc.rflags);
+    x86_cpu_set_rflags(cpu, (x86_cpu_rflags(cpu) & ~(uint64_t)RFLAGS_RESTORED) | (frame.mc.rflags & RFLAGS_RESTORED));
     x86_apply_mxcsr();
     /* restore_altstack: errors are ignored, as Linux does. */
-    if (!on_altstack(t, stack_end(fault_unknown(t)))) {
-        t->altstack_sp = frame.ss_flags & SS_DISABLE ? 0 : frame.ss_sp;
-        t->altstack_size = frame.ss_flags & SS_DISABLE ? 0 : frame.ss_size;
-        t->altstack_flags = frame.ss_flags & (int)0x80000000u;
-    }
+    (void)signal_set_altstack(t, stack_end(fault_unknown(t)), frame.ss_sp, frame.ss_flags, frame.ss_size);
+    if (!segments_good(&frame))
+        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
     return (int64_t)frame.mc.rax;
 
 bad:
@@ -398,8 +407,13 @@ run_handler(struct task *t, int sig, siginfo_t *info, int nr)
         restart_for_handler(nr, &act);
     if (act.flags & SA_RESETHAND)
         slot->handler = (uint64_t)(uintptr_t)SIG_DFL;
-    if (!(act.flags & SA_RESTORER_FLAG) || !setup_frame(t, sig, &act, info, mask))
-        group_exit(SIGSEGV);
+    if (!(act.flags & SA_RESTORER_FLAG) || !setup_frame(t, sig, &act, info, mask)) {
+        /* Linux's force_sigsegv: a handler of SIGSEGV, perhaps on another stack, may do better. */
+        if (sig == SIGSEGV)
+            group_exit(SIGSEGV);
+        signal_force(SIGSEGV, SI_KERNEL, 0, 0);
+        return;
+    }
     t->restore_blocked = false;
     t->blocked |= act.mask;
     if (!(act.flags & SA_NODEFER))

@@ -318,33 +318,47 @@ struct guest_stack {
     uint64_t size;
 };
 
+static bool
+on_altstack(const struct task *t, uint64_t rsp)
+{
+    return t->altstack_size && rsp > t->altstack_sp && rsp - t->altstack_sp <= t->altstack_size && !(t->altstack_flags & AUTODISARM);
+}
+
+int
+signal_set_altstack(struct task *t, uint64_t rsp, uint64_t sp, int flags, uint64_t size)
+{
+    int mode = flags & ~AUTODISARM;
+
+    if (on_altstack(t, rsp))
+        return -EPERM;
+    if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
+        return -EINVAL;
+    if (mode != SS_DISABLE && size < MIN_ALTSTACK)
+        return -ENOMEM;
+    t->altstack_sp = mode == SS_DISABLE ? 0 : sp;
+    t->altstack_size = mode == SS_DISABLE ? 0 : size;
+    t->altstack_flags = flags;
+    return 0;
+}
+
 int64_t
 sys_sigaltstack(const uint64_t a[6])
 {
     struct task *t = sched_current;
     uint64_t sp = x86_this_cpu()->gpr[X86_RSP];
-    bool on = t->altstack_size && sp > t->altstack_sp && sp - t->altstack_sp <= t->altstack_size &&
-              !(t->altstack_flags & AUTODISARM);
     struct guest_stack new, old = {
         .sp = t->altstack_sp,
-        .flags = (t->altstack_size == 0 ? SS_DISABLE : on ? SS_ONSTACK : 0) | (t->altstack_flags & AUTODISARM),
+        .flags = (t->altstack_size == 0 ? SS_DISABLE : on_altstack(t, sp) ? SS_ONSTACK : 0) | (t->altstack_flags & AUTODISARM),
         .size = t->altstack_size,
     };
 
     if (a[0] && copy_from_guest(&new, a[0], sizeof new) < 0)
         return -EFAULT;
     if (a[0]) {
-        int mode = new.flags & ~AUTODISARM;
+        int r = signal_set_altstack(t, sp, new.sp, new.flags, new.size);
 
-        if (on)
-            return -EPERM;
-        if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
-            return -EINVAL;
-        if (mode != SS_DISABLE && new.size < MIN_ALTSTACK)
-            return -ENOMEM;
-        t->altstack_sp = mode == SS_DISABLE ? 0 : new.sp;
-        t->altstack_size = mode == SS_DISABLE ? 0 : new.size;
-        t->altstack_flags = new.flags & AUTODISARM;
+        if (r < 0)
+            return r;
     }
     return a[1] && copy_to_guest(a[1], &old, sizeof old) < 0 ? -EFAULT : 0;
 }
