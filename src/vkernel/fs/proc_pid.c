@@ -479,6 +479,15 @@ fd_follow(const struct pseudo_key *key, struct dentry **out)
     return f ? file_place(f, out) : -ENOENT;
 }
 
+/* What the descriptor may do, which lstat shows. */
+static uint32_t
+fd_link_mode(const struct pseudo_key *key)
+{
+    FILE_REF struct file *f = fd_of(key);
+
+    return f ? (file_can_read(f) ? 0500 : 0) | (file_can_write(f) ? 0300 : 0) : 0;
+}
+
 static int
 show_fdinfo(const struct pseudo_key *key, struct text *out)
 {
@@ -710,32 +719,38 @@ task_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
 }
 
 static const struct pseudo fd_entry = {
-    .name = "fd", .mode = S_IFLNK | 0700, .readlink = fd_readlink, .follow = fd_follow};
-static const struct pseudo fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0444, .show = show_fdinfo};
+    .name = "fd", .mode = S_IFLNK | 0700, .is_private = true, .readlink = fd_readlink, .follow = fd_follow,
+    .link_mode = fd_link_mode};
+static const struct pseudo fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0444, .is_private = true, .show = show_fdinfo};
 
 #define COMMON_CHILDREN                                                                                       \
     {.name = "stat", .mode = S_IFREG | 0444, .show = show_stat},                                              \
     {.name = "statm", .mode = S_IFREG | 0444, .show = show_statm},                                            \
     {.name = "status", .mode = S_IFREG | 0444, .show = show_status},                                          \
     {.name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline},                                        \
-    {.name = "environ", .mode = S_IFREG | 0400, .show = show_environ},                                        \
-    {.name = "auxv", .mode = S_IFREG | 0400, .show = show_auxv},                                              \
+    {.name = "environ", .mode = S_IFREG | 0400, .is_private = true, .show = show_environ},                    \
+    {.name = "auxv", .mode = S_IFREG | 0400, .is_private = true, .show = show_auxv},                          \
     {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm},                         \
-    {.name = "exe", .mode = S_IFLNK | 0777, .readlink = exe_readlink, .follow = exe_follow},                  \
-    {.name = "cwd", .mode = S_IFLNK | 0777, .readlink = cwd_readlink, .follow = cwd_follow},                  \
-    {.name = "root", .mode = S_IFLNK | 0777, .readlink = root_readlink, .follow = root_follow},               \
-    {.name = "fd", .mode = S_IFDIR | 0500, .dynamic = &fd_entry, .find = fd_find, .next = fd_next},           \
-    {.name = "fdinfo", .mode = S_IFDIR | 0500, .dynamic = &fdinfo_entry, .find = fd_find, .next = fd_next},   \
-    {.name = "maps", .mode = S_IFREG | 0444, .show = show_maps},                                              \
-    {.name = "smaps", .mode = S_IFREG | 0444, .show = show_smaps},                                            \
-    {.name = "smaps_rollup", .mode = S_IFREG | 0444, .show = show_smaps_rollup},                              \
+    {.name = "exe", .mode = S_IFLNK | 0777, .is_private = true,                                               \
+     .readlink = exe_readlink, .follow = exe_follow},                                                         \
+    {.name = "cwd", .mode = S_IFLNK | 0777, .is_private = true,                                               \
+     .readlink = cwd_readlink, .follow = cwd_follow},                                                         \
+    {.name = "root", .mode = S_IFLNK | 0777, .is_private = true,                                              \
+     .readlink = root_readlink, .follow = root_follow},                                                       \
+    {.name = "fd", .mode = S_IFDIR | 0500, .is_private = true,                                                \
+     .dynamic = &fd_entry, .find = fd_find, .next = fd_next},                                                 \
+    {.name = "fdinfo", .mode = S_IFDIR | 0500, .is_private = true,                                            \
+     .dynamic = &fdinfo_entry, .find = fd_find, .next = fd_next},                                             \
+    {.name = "maps", .mode = S_IFREG | 0444, .is_private = true, .show = show_maps},                          \
+    {.name = "smaps", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps},                        \
+    {.name = "smaps_rollup", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps_rollup},          \
     {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_mounts_show},                                     \
     {.name = "mountinfo", .mode = S_IFREG | 0444, .show = show_mountinfo},                                    \
     {.name = "limits", .mode = S_IFREG | 0444, .show = show_limits},                                          \
-    {.name = "io", .mode = S_IFREG | 0400, .show = show_io},                                                  \
+    {.name = "io", .mode = S_IFREG | 0400, .is_private = true, .show = show_io},                              \
     {.name = "cgroup", .mode = S_IFREG | 0444, .text = "0::/\n"},                                             \
     {.name = "wchan", .mode = S_IFREG | 0444, .text = "0"},                                                   \
-    {.name = "personality", .mode = S_IFREG | 0400, .show = proc_show_personality},                           \
+    {.name = "personality", .mode = S_IFREG | 0400, .is_private = true, .show = proc_show_personality},       \
     {.name = "loginuid", .mode = S_IFREG | 0644, .show = proc_show_loginuid, .store = proc_store_loginuid},   \
     {.name = "sessionid", .mode = S_IFREG | 0444, .show = proc_show_sessionid},                               \
     {.name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score},                               \

@@ -78,6 +78,8 @@ node_number(const struct pseudo *e, const struct pseudo_key *k)
     return (h >> 16 & 0xffffffff) + 0xf0000000ull;
 }
 
+enum { LINK_SIZE = 64 }; /* of links to descriptors, as Linux says it */
+
 static struct inode *
 node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key *key)
 {
@@ -99,6 +101,10 @@ node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key 
     i->ino = node_number(e, key);
     if (S_ISDIR(e->mode))
         i->nlink = 2;
+    if (e->link_mode) {
+        i->mode = S_IFLNK | e->link_mode(key);
+        i->size = LINK_SIZE;
+    }
     p = key->pid && current_task() ? process_find(key->pid) : NULL;
     if (p) {
         i->uid = p->creds.euid;
@@ -141,6 +147,16 @@ pseudo_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
     return make_dentry(dir, name, length, n->entry->dynamic, &key, out);
 }
 
+/* Asked whenever the process is looked at, not when the file is opened: it may have become another's since, by exec or as
+ * its number was used again. */
+static bool
+may_look(const struct node *n)
+{
+    struct process *p = n->entry->is_private && n->key.pid ? process_find(n->key.pid) : NULL;
+
+    return !p || process_may_look(p);
+}
+
 static ssize_t
 pseudo_readlink(struct dentry *d, char *buf, size_t size)
 {
@@ -153,6 +169,8 @@ pseudo_readlink(struct dentry *d, char *buf, size_t size)
         memcpy(buf, n->entry->text, length);
         return (ssize_t)length;
     }
+    if (!may_look(n))
+        return -EACCES;
     return n->entry->readlink(&n->key, buf, size);
 }
 
@@ -161,7 +179,9 @@ pseudo_follow(struct dentry *d, struct dentry **out)
 {
     const struct node *n = d->inode->data;
 
-    return n->entry->follow ? n->entry->follow(&n->key, out) : -EOPNOTSUPP;
+    if (!n->entry->follow)
+        return -EOPNOTSUPP;
+    return may_look(n) ? n->entry->follow(&n->key, out) : -EACCES;
 }
 
 static void
@@ -173,10 +193,15 @@ pseudo_evict(struct inode *i)
 static int
 pseudo_permission(struct inode *i, int mask)
 {
+    const struct node *n = i->data;
     uint32_t mode = i->mode;
 
     if (S_ISLNK(mode))
         return 0;
+    if (S_ISDIR(mode) && n->entry->is_private && n->key.pid == current_process()->pid)
+        return 0; /* a process's own descriptors, whoever it is by now */
+    if (!S_ISDIR(mode) && !may_look(n))
+        return -EACCES;
     if (fs_creds()->fsuid == i->uid)
         mode >>= 6;
     else if (in_group(i->gid))
@@ -200,6 +225,8 @@ regenerate(struct file *f)
 
     t->size = 0;
     t->failed = false;
+    if (!may_look(n))
+        return -EACCES;
     if (n->entry->text)
         text_bytes(t, n->entry->text, strlen(n->entry->text));
     else if (n->entry->show)

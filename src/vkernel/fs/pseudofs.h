@@ -23,6 +23,7 @@ struct pseudo_key {
 struct pseudo {
     const char *name;
     uint32_t mode; /* with type; 0 ends a table */
+    bool is_private; /* what it tells, or leads to, is for who may trace the process: process_may_look() */
     /* files */
     int (*show)(const struct pseudo_key *key, struct text *out);
     ssize_t (*store)(const struct pseudo_key *key, const char *data, size_t size);
@@ -35,6 +36,7 @@ struct pseudo {
     /* links */
     ssize_t (*readlink)(const struct pseudo_key *key, char *buf, size_t size);
     int (*follow)(const struct pseudo_key *key, struct dentry **out); /* NULL: by its text */
+    uint32_t (*link_mode)(const struct pseudo_key *key); /* NULL: mode */
     const char *text; /* a file that never changes */
 };
 

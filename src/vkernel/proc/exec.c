@@ -424,7 +424,7 @@ exec_creds(struct exec *x)
 
     x->euid = p->creds.euid;
     x->egid = p->creds.egid;
-    if (file_stat(x->file, &st) == 0 && !p->no_new_privs) {
+    if (file_stat(x->file, &st) == 0 && !p->no_new_privs && !x->file->inode->sb->no_suid) {
         if (st.st_mode & S_ISUID)
             x->euid = st.st_uid;
         if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
@@ -433,22 +433,27 @@ exec_creds(struct exec *x)
     x->secure = x->euid != p->creds.uid || x->egid != p->creds.gid;
 }
 
+/* capabilities(7), "Transformation of capabilities during execve()"; no file here has any of its own. */
 static void
 commit_creds(const struct exec *x)
 {
-    struct creds *c = &current_process()->creds;
+    struct process *p = current_process();
+    struct creds *c = &p->creds;
+    uint64_t permitted = 0, before = c->cap_permitted;
 
     c->euid = c->suid = c->fsuid = x->euid;
     c->egid = c->sgid = c->fsgid = x->egid;
-    if ((c->euid == 0 || c->uid == 0) && !(current_process()->securebits & SECBIT_NOROOT)) {
-        c->cap_permitted = c->cap_bounding | c->cap_inheritable;
-        c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
-    } else {
-        c->cap_permitted = current_process()->cap_ambient;
-        c->cap_effective = c->cap_permitted;
+    if ((c->euid == 0 || c->uid == 0) && !(p->securebits & SECBIT_NOROOT))
+        permitted = c->cap_bounding | c->cap_inheritable;
+    if (p->no_new_privs) /* what root gave away it does not get back by a program */
+        permitted &= c->cap_permitted;
+    if (x->secure) {
+        p->cap_ambient = 0;
+        p->pdeath_signal = 0;
     }
-    if (x->secure)
-        current_process()->pdeath_signal = 0;
+    c->cap_permitted = permitted | p->cap_ambient;
+    c->cap_effective = c->euid == 0 && !(p->securebits & SECBIT_NOROOT) ? c->cap_permitted : p->cap_ambient;
+    p->dumpable = !x->secure && !(c->cap_permitted & ~before);
 }
 
 /* --- the whole --- */
@@ -579,7 +584,6 @@ commit(struct exec *x)
     t->restart = NULL;
     p->exec_done = true;
     p->exit_signal = SIGCHLD;
-    p->dumpable = !x->secure;
     p->keep_caps = false;
     if (x->program.eh.e_phnum)
         p->personality &= ~0x0400000u; /* READ_IMPLIES_EXEC never */

@@ -127,6 +127,37 @@ sys_setsid(const uint64_t a[6])
 
 /* --- users --- */
 
+/* Whoever has other rights than before is not to be looked into by who had the old ones (Linux's commit_creds). */
+static void
+rights_changed(const struct creds *old)
+{
+    const struct creds *c = creds();
+    struct process *p = current_process();
+
+    if (old->euid == c->euid && old->egid == c->egid && old->fsuid == c->fsuid && old->fsgid == c->fsgid &&
+        !(c->cap_permitted & ~old->cap_permitted))
+        return;
+    p->dumpable = false;
+    p->pdeath_signal = 0;
+}
+
+/* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD and MAC_OVERRIDE: what Linux's cap_task_fix_setuid
+ * gives and takes with the file system's uid. */
+#define FS_CAPABILITIES (0x1full | 1ull << 9 | 1ull << 27 | 1ull << 32)
+
+static void
+fsuid_changed(uint32_t old)
+{
+    struct creds *c = creds();
+
+    if (current_process()->securebits & SECBIT_NO_SETUID_FIXUP)
+        return;
+    if (old == 0 && c->fsuid != 0)
+        c->cap_effective &= ~FS_CAPABILITIES;
+    if (old != 0 && c->fsuid == 0)
+        c->cap_effective |= c->cap_permitted & FS_CAPABILITIES;
+}
+
 /* Capabilities follow the uids (capabilities(7), "Effect of user ID changes"). */
 static int
 uids_changed(const struct creds *old)
@@ -143,16 +174,20 @@ uids_changed(const struct creds *old)
         }
         p->over_limit = c->uid != 0 && user_count(p->user, USER_TASKS) > p->rlimits[RLIMIT_NPROC].rlim_cur;
     }
-    if (p->securebits & SECBIT_NO_SETUID_FIXUP)
+    if (p->securebits & SECBIT_NO_SETUID_FIXUP) {
+        rights_changed(old);
         return 0;
+    }
     if (had_root && !has_root && !p->keep_caps)
         c->cap_permitted = c->cap_effective = 0;
     if (old->euid == 0 && c->euid != 0)
         c->cap_effective = 0;
     if (old->euid != 0 && c->euid == 0)
         c->cap_effective = c->cap_permitted;
-    if (!p->keep_caps && had_root && !has_root)
+    /* Kept or not: who gives root up and executes a program must have none there. */
+    if (had_root && !has_root)
         p->cap_ambient = 0;
+    rights_changed(old);
     return 0;
 }
 
@@ -242,7 +277,7 @@ sys_getresuid(const uint64_t a[6])
 int64_t
 sys_setresgid(const uint64_t a[6])
 {
-    struct creds *c = creds();
+    struct creds *c = creds(), before = *c;
     bool may = capable(CAP_SETGID_BIT);
 
     for (int i = 0; i < 3; i++)
@@ -255,13 +290,14 @@ sys_setresgid(const uint64_t a[6])
     if ((int)a[2] != KEEP)
         c->sgid = (uint32_t)a[2];
     c->fsgid = c->egid;
+    rights_changed(&before);
     return 0;
 }
 
 int64_t
 sys_setregid(const uint64_t a[6])
 {
-    struct creds *c = creds();
+    struct creds *c = creds(), before = *c;
     uint32_t old = c->gid;
     bool may = capable(CAP_SETGID_BIT);
 
@@ -276,13 +312,14 @@ sys_setregid(const uint64_t a[6])
     if ((int)a[0] != KEEP || ((int)a[1] != KEEP && (uint32_t)a[1] != old))
         c->sgid = c->egid;
     c->fsgid = c->egid;
+    rights_changed(&before);
     return 0;
 }
 
 int64_t
 sys_setgid(const uint64_t a[6])
 {
-    struct creds *c = creds();
+    struct creds *c = creds(), before = *c;
     uint32_t id = (uint32_t)a[0];
 
     if ((int)a[0] == KEEP)
@@ -292,6 +329,7 @@ sys_setgid(const uint64_t a[6])
     else if (id != c->gid && id != c->sgid)
         return -EPERM;
     c->egid = c->fsgid = id;
+    rights_changed(&before);
     return 0;
 }
 
@@ -309,22 +347,25 @@ sys_getresgid(const uint64_t a[6])
 int64_t
 sys_setfsuid(const uint64_t a[6])
 {
-    struct creds *c = creds();
+    struct creds *c = creds(), before = *c;
     uint32_t old = c->fsuid, id = (uint32_t)a[0];
 
     if (id == c->fsuid || own_uid(id) || capable(CAP_SETUID_BIT))
         c->fsuid = (int)a[0] == KEEP ? old : id;
+    fsuid_changed(old);
+    rights_changed(&before);
     return old;
 }
 
 int64_t
 sys_setfsgid(const uint64_t a[6])
 {
-    struct creds *c = creds();
+    struct creds *c = creds(), before = *c;
     uint32_t old = c->fsgid, id = (uint32_t)a[0];
 
     if (id == c->fsgid || own_gid(id) || capable(CAP_SETGID_BIT))
         c->fsgid = (int)a[0] == KEEP ? old : id;
+    rights_changed(&before);
     return old;
 }
 
@@ -434,6 +475,7 @@ sys_capset(const uint64_t a[6])
     c->cap_effective = effective;
     c->cap_permitted = permitted;
     c->cap_inheritable = inheritable;
+    current_process()->cap_ambient &= permitted & inheritable;
     return 0;
 }
 

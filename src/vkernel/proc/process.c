@@ -232,6 +232,18 @@ process_oom_points(const struct process *p)
 }
 
 bool
+process_may_look(const struct process *p)
+{
+    enum { CAP_SYS_PTRACE_BIT = 19 };
+    const struct creds *me = &current_process()->creds, *its = &p->creds;
+
+    if (p == current_process() || capable(CAP_SYS_PTRACE_BIT))
+        return true;
+    return p->dumpable && me->fsuid == its->uid && me->fsuid == its->euid && me->fsuid == its->suid && me->fsgid == its->gid &&
+           me->fsgid == its->egid && me->fsgid == its->sgid && !(its->cap_permitted & ~me->cap_effective);
+}
+
+bool
 capable(int cap)
 {
     return cap >= 0 && cap < 64 && (current_process()->creds.cap_effective >> cap & 1);

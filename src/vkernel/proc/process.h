@@ -165,6 +165,8 @@ int64_t signal_temporary_mask_result(int64_t result);
 int64_t process_oom_points(const struct process *p);
 
 /* --- capabilities --- */
+/* Linux's ptrace_may_access(PTRACE_MODE_READ_FSCREDS): may the current process see into this one? */
+bool process_may_look(const struct process *p);
 bool capable(int cap); /* of the current task's effective set, CAP_* */
 
 #endif
