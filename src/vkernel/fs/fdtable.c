@@ -81,7 +81,7 @@ fdtable_get(struct fdtable *t)
 static void
 close_file(struct fdtable *t, struct file *f)
 {
-    if (f->inode && !list_empty(&f->inode->locks))
+    if (f->inode && !(f->flags & O_PATH) && !list_empty(&f->inode->locks))
         locks_release_posix(f->inode, t);
     file_put(f);
 }

@@ -25,6 +25,7 @@ file_new(const struct file_ops *ops, int flags)
     refcount_init(&f->refs);
     f->ops = ops;
     f->flags = flags;
+    f->opener = fs_creds()->fsuid;
     list_init(&f->epoll_links);
     return f;
 }
@@ -65,7 +66,7 @@ file_release(struct file *f)
 
         if (wrote)
             f->inode->write_opens--;
-        inotify_dentry(f->dentry, wrote ? 0x8 : 0x10); /* IN_CLOSE_WRITE, IN_CLOSE_NOWRITE */
+        inotify_opened(f->dentry, wrote ? 0x8 : 0x10); /* IN_CLOSE_WRITE, IN_CLOSE_NOWRITE */
     }
     dentry_put(f->dentry);
     inode_put(f->inode);
@@ -208,6 +209,8 @@ file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos
     f->flags |= O_NONBLOCK;
     n = f->ops->write(f, iov, count, pos ? pos : &f->pos);
     f->flags = saved;
+    if (n > 0 && f->inode && inode_drop_privileges(f->inode) && f->dentry)
+        inotify_dentry(f->dentry, 0x4); /* IN_ATTRIB */
     return n;
 }
 

@@ -63,6 +63,7 @@ struct file {
     uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
     int owner;       /* F_SETOWN */
+    uint32_t opener; /* the file system's uid of who opened it */
     bool opened;     /* by name, for reading or writing: counted in write_opens when it may write, and told to inotify at its end */
 };
 

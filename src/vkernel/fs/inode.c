@@ -197,6 +197,28 @@ inode_setattr(struct inode *i, const struct iattr *a)
     return 0;
 }
 
+uint32_t
+inode_mode_unprivileged(const struct inode *i)
+{
+    uint32_t drop = S_ISUID;
+
+    if ((i->mode & S_IXGRP) || (!in_group(i->gid) && !capable(CAP_FSETID)))
+        drop |= S_ISGID;
+    return i->mode & ~drop;
+}
+
+uint32_t
+inode_drop_privileges(struct inode *i)
+{
+    enum { IN_ATTRIB = 4 };
+    struct iattr attr = {.valid = ATTR_MODE};
+
+    if (!S_ISREG(i->mode) || !(i->mode & (S_ISUID | S_ISGID)) || !current_task() || capable(CAP_FSETID))
+        return 0;
+    attr.mode = inode_mode_unprivileged(i) & 07777;
+    return attr.mode != (i->mode & 07777) && inode_setattr(i, &attr) == 0 ? IN_ATTRIB : 0;
+}
+
 /* --- dentries --- */
 
 uint32_t
@@ -247,6 +269,8 @@ dentry_put(struct dentry *d)
     while (d && refcount_put(&d->refs)) {
         struct dentry *parent = d->parent;
 
+        if (d->inode && d->inode->nlink == 0)
+            inotify_event(d->inode, 0x400, NULL, 0); /* IN_DELETE_SELF: it has no names, and nobody has it open by this one */
         inode_put(d->inode);
         if (d->name != d->inline_name)
             free(d->name);

@@ -84,8 +84,9 @@ watch_free(struct inotify_watch *w)
     inode_put(i);
 }
 
+/* unlinked: done to an open file whose name is gone. */
 static void
-report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool unlinked)
 {
     inode_get(i);
     LIST_EACH_SAFE(p, &i->watches) {
@@ -95,7 +96,7 @@ report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
 
         if (mask & IN_Q_OVERFLOW)
             queue_event(n, -1, IN_Q_OVERFLOW, 0, NULL);
-        if (w->mask & mask & IN_ALL_EVENTS)
+        if ((w->mask & mask & IN_ALL_EVENTS) && !(unlinked && (w->mask & IN_EXCL_UNLINK)))
             queue_event(n, wd, mask, cookie, name);
         if ((mask & (IN_DELETE_SELF | IN_IGNORED)) || ((w->mask & IN_ONESHOT) && (w->mask & mask & IN_ALL_EVENTS))) {
             watch_free(w);
@@ -107,8 +108,8 @@ report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
 
 /* A file that is watched outside has its events from there: only a folder's end, which our own descriptor of it hides
  * from the host, is told here. */
-void
-inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+static void
+event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool unlinked)
 {
     if (watch_total == 0 || list_empty(&i->watches))
         return;
@@ -117,26 +118,44 @@ inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
         if (!(mask & IN_DELETE_SELF) || !S_ISDIR(i->mode))
             return;
     }
-    report(i, mask, name, cookie);
+    report(i, mask, name, cookie, unlinked);
+}
+
+void
+inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
+{
+    event(i, mask, name, cookie, false);
 }
 
 void
 inotify_report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie)
 {
-    report(i, mask, name, cookie);
+    report(i, mask, name, cookie, false);
 }
 
-void
-inotify_dentry(struct dentry *d, uint32_t mask)
+static void
+event_of_dentry(struct dentry *d, uint32_t mask, bool unlinked)
 {
     uint32_t dir;
 
     if (watch_total == 0 || !d->inode)
         return;
     dir = S_ISDIR(d->inode->mode) ? IN_ISDIR : 0;
-    if (d->parent && d->parent->inode && !(d->flags & DENTRY_DELETED))
-        inotify_event(d->parent->inode, mask | dir, d->name, 0);
-    inotify_event(d->inode, mask | dir, NULL, 0);
+    if (d->parent && d->parent->inode)
+        event(d->parent->inode, mask | dir, d->name, 0, unlinked);
+    event(d->inode, mask | dir, NULL, 0, unlinked);
+}
+
+void
+inotify_dentry(struct dentry *d, uint32_t mask)
+{
+    event_of_dentry(d, mask, false);
+}
+
+void
+inotify_opened(struct dentry *d, uint32_t mask)
+{
+    event_of_dentry(d, mask, (d->flags & DENTRY_DELETED) != 0);
 }
 
 void

@@ -43,6 +43,21 @@ find_conflict(struct inode *i, enum lock_kind kind, const void *owner, bool excl
     return NULL;
 }
 
+/* The owner's first lock in the range: what F_OFD_GETLK with F_UNLCK asks for. */
+static struct file_lock *
+find_own(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start, uint64_t end)
+{
+    struct file_lock *first = NULL;
+
+    LIST_EACH(p, &i->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if (l->kind == kind && l->owner == owner && l->start <= end && start <= l->end && (!first || l->start < first->start))
+            first = l;
+    }
+    return first;
+}
+
 static void
 lock_free(struct file_lock *l)
 {
@@ -56,12 +71,23 @@ lock_add(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive
 {
     struct file_lock *l = lock_count < LOCKS_MAX ? malloc(sizeof *l) : NULL;
 
+    struct list *before = &i->locks; /* an owner's locks lie together, by start: F_GETLK tells of the first that is in the way */
+
     if (!l)
         return NULL;
+    LIST_EACH(p, &i->locks) {
+        const struct file_lock *other = list_entry(p, struct file_lock, link);
+
+        if (other->kind != kind || other->owner != owner)
+            continue;
+        before = other->start < start ? p->next : p;
+        if (other->start > start)
+            break;
+    }
     lock_count++;
     *l = (struct file_lock){.kind = kind, .owner = owner, .pid = kind == LOCK_OFD ? -1 : current_process()->pid,
                             .exclusive = exclusive, .start = start, .end = end};
-    list_append(&i->locks, &l->link);
+    list_append(before, &l->link);
     return l;
 }
 
@@ -273,10 +299,10 @@ sys_flock(const uint64_t a[6])
     FILE_REF struct file *f = fd_get((int)a[0]);
     int op = (int)a[1] & ~LOCK_NB;
 
-    if (!f || (f->flags & O_PATH))
-        return -EBADF;
     if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN)
         return -EINVAL;
+    if (!f || (f->flags & O_PATH))
+        return -EBADF;
     if (!f->inode)
         return 0;
     if (op == LOCK_UN) {
@@ -381,16 +407,17 @@ fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
     if (cmd == F_GETLK || cmd == F_OFD_GETLK) {
         struct file_lock *c;
 
-        if (l.l_type != F_RDLCK && l.l_type != F_WRLCK)
+        if (l.l_type != F_RDLCK && l.l_type != F_WRLCK && (l.l_type != F_UNLCK || !ofd))
             return -EINVAL;
-        c = find_conflict(f->inode, kind, owner, l.l_type == F_WRLCK, start, end);
+        c = l.l_type == F_UNLCK ? find_own(f->inode, kind, owner, start, end)
+                                : find_conflict(f->inode, kind, owner, l.l_type == F_WRLCK, start, end);
         if (c) {
             l.l_type = c->exclusive ? F_WRLCK : F_RDLCK;
             l.l_whence = SEEK_SET;
             l.l_start = (off_t)c->start;
             l.l_len = c->end >= INT64_MAX ? 0 : (off_t)(c->end - c->start + 1);
             l.l_pid = c->pid;
-        } else if (f->inode->ops->get_lock) {
+        } else if (f->inode->ops->get_lock && l.l_type != F_UNLCK) {
             r = lock_of_others(f->inode, &l, start, end);
             if (r < 0)
                 return r;

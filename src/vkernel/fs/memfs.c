@@ -157,6 +157,19 @@ add_name(struct dentry *dir, const char *name, size_t length, struct inode *i, s
     return 0;
 }
 
+/* A new inode in a directory with the set-group-id bit has its group. */
+static void
+inherit_group(struct inode *i, const struct inode *dir)
+{
+    if (!(dir->mode & S_ISGID))
+        return;
+    i->gid = dir->gid;
+    if (S_ISDIR(i->mode))
+        i->mode |= S_ISGID;
+    else if ((i->mode & S_ISGID) && (i->mode & S_IXGRP) && !in_group(i->gid) && !capable(CAP_FSETID))
+        i->mode &= ~(uint32_t)S_ISGID; /* nobody gets another group's rights by a new file */
+}
+
 static int
 memfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
              struct dentry **out)
@@ -166,13 +179,7 @@ memfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode,
 
     if (!i)
         return -ENOSPC;
-    if (dir->inode->mode & S_ISGID) {
-        i->gid = dir->inode->gid;
-        if (S_ISDIR(mode))
-            i->mode |= S_ISGID;
-        else if ((mode & S_ISGID) && (mode & S_IXGRP) && !in_group(i->gid) && !capable(CAP_FSETID))
-            i->mode &= ~(uint32_t)S_ISGID; /* nobody gets another group's rights by a new file */
-    }
+    inherit_group(i, dir->inode);
     r = add_name(dir, name, length, i, out);
     if (r == 0 && S_ISDIR(mode))
         dir->inode->nlink++;
@@ -199,6 +206,7 @@ memfs_tmpfile(struct dentry *dir, uint32_t mode, struct inode **out)
 
     if (!i)
         return -ENOSPC;
+    inherit_group(i, dir->inode);
     i->nlink = 0;
     *out = i;
     return 0;

@@ -391,11 +391,6 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
             break;
     }
     inode_touch(i);
-    if ((i->mode & (S_ISUID | S_ISGID)) && !capable(CAP_FSETID)) {
-        i->mode &= ~(uint32_t)S_ISUID;
-        if (i->mode & S_IXGRP)
-            i->mode &= ~(uint32_t)S_ISGID;
-    }
     return done;
 }
 

@@ -200,6 +200,8 @@ vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **
     int r;
 
     *out = NULL;
+    if (dir->flags & DENTRY_DELETED)
+        return -ENOENT;
     if (length > VFS_NAME_MAX)
         return -ENAMETOOLONG;
     d = dentry_find(dir, name, length);
@@ -230,10 +232,10 @@ step_up(struct walk *w)
 {
     struct dentry *d = w->cur;
 
+    if ((w->flags & WALK_BENEATH) && d == w->start) /* even where that is the root, which ".." would not leave */
+        return -EXDEV;
     if (d == w->root)
         return 0;
-    if ((w->flags & WALK_BENEATH) && d == w->start)
-        return -EXDEV;
     while (!d->parent && d->sb->mount && d->sb->mount->mountpoint) {
         if (w->flags & WALK_NO_XDEV)
             return -EXDEV;
@@ -366,8 +368,6 @@ walk_run(struct walk *w, struct path *out)
         last = nothing_left(w, w->depth);
         if (last && slash)
             w->must_dir = true;
-        if (end - name > VFS_NAME_MAX)
-            return -ENAMETOOLONG;
         if (last && (w->flags & WALK_PARENT)) {
             size_t length = (size_t)(end - name);
 
@@ -375,6 +375,8 @@ walk_run(struct walk *w, struct path *out)
                 return -ENOTDIR;
             if ((r = inode_permission(w->cur->inode, MAY_EXEC)) < 0)
                 return r;
+            if ((w->flags & WALK_BENEATH) && w->cur == w->start && length == 2 && memcmp(name, "..", 2) == 0)
+                return -EXDEV;
             out->storage = strndup(name, length);
             if (!out->storage)
                 return -ENOMEM;
@@ -402,9 +404,9 @@ walk_run(struct walk *w, struct path *out)
     return 0;
 }
 
-/* Walks from a given place. *out is empty on entry, and at a failure. */
+/* Walks from a given place; bound is what WALK_BENEATH and WALK_IN_ROOT are about. *out is empty on entry, and at a failure. */
 static int
-walk_from(struct dentry *start, const char *name, unsigned flags, int links, struct path *out)
+walk_from(struct dentry *start, struct dentry *bound, const char *name, unsigned flags, int links, struct path *out)
 {
     NO_SLEEP;
     UNINITIALIZED struct walk w;
@@ -414,8 +416,8 @@ walk_from(struct dentry *start, const char *name, unsigned flags, int links, str
     w.links = links;
     w.depth = 0;
     w.must_dir = false;
-    w.start = start;
-    w.root = dentry_get((flags & WALK_IN_ROOT) ? start : fs_root());
+    w.start = bound;
+    w.root = dentry_get((flags & WALK_IN_ROOT) ? bound : fs_root());
     w.frames[0] = (struct frame){name, NULL};
     w.cur = dentry_get(name[0] == '/' ? w.root : start);
     r = name[0] == '/' && (flags & WALK_BENEATH) ? -EXDEV : walk_run(&w, out);
@@ -470,7 +472,7 @@ path_walk(int dirfd, const char *name, unsigned flags, struct path *out)
         out->dentry = start;
         return 0;
     }
-    r = walk_from(start, name, flags, 0, out);
+    r = walk_from(start, start, name, flags, 0, out);
     dentry_put(start);
     return r;
 }
@@ -526,13 +528,13 @@ vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, d
         *out = NULL;
     if (length > VFS_NAME_MAX)
         return -ENAMETOOLONG;
+    if (dir->flags & DENTRY_DELETED)
+        return -ENOENT;
     r = inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
     if (r < 0)
         return r;
     if (!dir->inode->ops->create)
         return -EPERM;
-    if (dir->flags & DENTRY_DELETED)
-        return -ENOENT;
     r = dir->inode->ops->create(dir, name, length, mode, rdev, target, &d);
     if (r < 0)
         return r;
@@ -557,11 +559,12 @@ vfs_unlink(struct dentry *dir, struct dentry *victim)
     dentry_get(victim);
     r = dir->inode->ops->unlink(dir, victim);
     if (r == 0) {
-        inotify_event(dir->inode, is_dir ? 0x40000200 : 0x200, victim->name, 0); /* IN_DELETE */
-        if (i->nlink == 0)
+        if (!is_dir)
+            inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB: the number of names */
+        /* Of its end dentry_put() tells; when nobody else has it open, Linux tells of that first. */
+        if (i->nlink == 0 && refcount_is(&victim->refs, 2))
             inotify_event(i, 0x400, NULL, 0); /* IN_DELETE_SELF */
-        else
-            inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB */
+        inotify_event(dir->inode, is_dir ? 0x40000200 : 0x200, victim->name, 0); /* IN_DELETE */
     }
     dentry_put(victim);
     inode_put(i);
@@ -608,7 +611,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
             file_put(f);
             return -ENXIO;
         }
-        f->flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
+        f->flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
         f->ops = &path_ops;
         if (file_can_write(f) && S_ISREG(d->inode->mode) && is_executed(d->inode)) {
             file_put(f);
@@ -647,8 +650,6 @@ check_open(struct dentry *d, int flags, bool created)
         return 0;
     if (S_ISDIR(i->mode) && ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC))))
         return -EISDIR;
-    if (S_ISSOCK(i->mode))
-        return -ENXIO;
     if ((S_ISCHR(i->mode) || S_ISBLK(i->mode)) && i->sb->no_dev)
         return -EACCES;
     if (!created) {
@@ -659,7 +660,7 @@ check_open(struct dentry *d, int flags, bool created)
         if ((flags & O_NOATIME) && !inode_owner_or_capable(i))
             return -EPERM;
     }
-    return 0;
+    return S_ISSOCK(i->mode) ? -ENXIO : 0;
 }
 
 static int
@@ -670,16 +671,20 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
     might_sleep(); /* FIFOs */
     if (r < 0)
         return r;
-    if ((flags & O_TRUNC) && !(flags & O_PATH) && !created && S_ISREG(d->inode->mode) && d->inode->ops->truncate) {
-        r = d->inode->ops->truncate(d->inode, 0);
-        if (r < 0)
-            return r;
-        inotify_dentry(d, 0x2); /* IN_MODIFY */
-    }
     r = vfs_open_dentry(d, flags, out);
-    if (r == 0 && !(flags & O_PATH))
-        inotify_dentry(d, 0x20); /* IN_OPEN */
-    return r;
+    if (r < 0 || (flags & O_PATH))
+        return r;
+    inotify_opened(d, 0x20); /* IN_OPEN */
+    if ((flags & O_TRUNC) && !created && S_ISREG(d->inode->mode) && d->inode->ops->truncate) {
+        r = d->inode->ops->truncate(d->inode, 0);
+        if (r < 0) {
+            file_put(*out);
+            *out = NULL;
+            return r;
+        }
+        inotify_dentry(d, inode_drop_privileges(d->inode) | 0x2); /* IN_MODIFY */
+    }
+    return 0;
 }
 
 static int
@@ -707,7 +712,8 @@ open_tmpfile(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
         inode_put(i);
         if (d) {
             d->flags |= DENTRY_DELETED;
-            r = vfs_open_dentry(d, flags & ~__O_TMPFILE & ~O_DIRECTORY, out);
+            d->inode->linkable = !(flags & O_EXCL);
+            r = vfs_open_dentry(d, flags, out);
             dentry_put(d);
         } else {
             r = -ENOMEM;
@@ -717,14 +723,29 @@ open_tmpfile(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
     return r;
 }
 
+/* Linux's may_create_in_sticky, with protected_regular and protected_fifos off: with O_CREAT in a folder like /tmp nobody opens
+ * another's socket or device. */
+static int
+may_open_in_sticky(const struct inode *dir, const struct inode *i)
+{
+    bool shared = (dir->mode & S_ISVTX) && (dir->mode & S_IWOTH);
+
+    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid || i->uid == fs_creds()->fsuid)
+        return 0;
+    return -EACCES;
+}
+
 /* O_CREAT: the last component may not exist, and may be a symlink to a place that does not. */
 static int
 open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
 {
     struct path p;
-    struct dentry *d = NULL;
+    struct dentry *d = NULL, *bound = NULL;
     bool created = false;
     int r = path_walk(dirfd, path, walk | WALK_PARENT, &p);
+
+    if (r == 0)
+        r = start_place(dirfd, path, walk, &bound); /* symlinks stay within the same bounds */
 
     for (int links = 0; r == 0; links++) {
         struct path next = {0};
@@ -732,7 +753,7 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
         ssize_t n;
 
         if (p.last_special || p.last_slash) {
-            r = -EISDIR;
+            r = p.last_special && (flags & O_EXCL) ? -EEXIST : -EISDIR;
             break;
         }
         r = vfs_lookup(p.dentry, p.last, p.last_length, &d);
@@ -752,7 +773,9 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
             break;
         }
         if (!S_ISLNK(d->inode->mode) || (flags & O_NOFOLLOW)) {
-            r = open_result(d, flags & ~O_EXCL, created, out);
+            r = created ? 0 : may_open_in_sticky(p.dentry->inode, d->inode);
+            if (r == 0)
+                r = open_result(d, flags & ~O_EXCL, created, out);
             dentry_put(d);
             break;
         }
@@ -782,11 +805,12 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
             break;
         }
         text[n] = '\0';
-        r = walk_from(p.dentry, text, walk | WALK_PARENT, links + 1, &next);
+        r = walk_from(p.dentry, bound, text, walk | WALK_PARENT, links + 1, &next);
         path_fini(&p);
         p = next;
     }
     path_fini(&p);
+    dentry_put(bound);
     return r;
 }
 

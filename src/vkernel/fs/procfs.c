@@ -306,7 +306,7 @@ static const struct pseudo epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LI
 static const struct pseudo fs_dir[] = {
     TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
     TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
-    TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "0\n"), TEXT("protected_symlinks", "0\n"),
+    TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
     TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir),
     DIR("epoll", epoll_dir),       END};
 

@@ -168,13 +168,16 @@ sys_faccessat2(const uint64_t a[6])
 static int
 change(struct inode *i, struct dentry *d, const struct iattr *attr)
 {
+    uint32_t mask = 0x4; /* IN_ATTRIB */
     int r = inode_setattr(i, attr);
 
-    if (r == 0) {
+    if (attr->valid == ATTR_ATIME || attr->valid == ATTR_MTIME)
+        mask = attr->valid == ATTR_ATIME ? 0x1 : 0x2; /* IN_ACCESS, IN_MODIFY */
+    if (r == 0 && attr->valid) {
         if (d)
-            inotify_dentry(d, 0x4); /* IN_ATTRIB */
+            inotify_dentry(d, mask);
         else
-            inotify_event(i, 0x4, NULL, 0);
+            inotify_event(i, mask, NULL, 0);
     }
     return r;
 }
@@ -281,11 +284,11 @@ do_chown(struct inode *i, struct dentry *d, const void *arg)
             return -EPERM;
         attr.valid |= ATTR_GID;
     }
-    if (attr.valid && !S_ISDIR(i->mode) && (i->mode & (S_ISUID | S_ISGID))) {
+    if (!S_ISDIR(i->mode) && inode_mode_unprivileged(i) != i->mode) {
+        if (!inode_owner_or_capable(i))
+            return -EPERM;
         attr.valid |= ATTR_MODE;
-        attr.mode = i->mode & 07777 & ~(uint32_t)S_ISUID;
-        if (i->mode & S_IXGRP)
-            attr.mode &= ~(uint32_t)S_ISGID;
+        attr.mode = inode_mode_unprivileged(i) & 07777;
     }
     return change(i, d, &attr);
 }

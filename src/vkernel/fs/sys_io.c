@@ -107,7 +107,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             break;
     }
     if (f->dentry && done)
-        inotify_dentry(f->dentry, 0x1); /* IN_ACCESS */
+        inotify_opened(f->dentry, 0x1); /* IN_ACCESS */
     return (int64_t)done;
 }
 
@@ -152,7 +152,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     if (error == -EPIPE && done == 0)
         signal_send_process(current_process(), SIGPIPE);
     if (f->dentry && done)
-        inotify_dentry(f->dentry, 0x2); /* IN_MODIFY */
+        inotify_opened(f->dentry, 0x2); /* IN_MODIFY */
     return done ? (int64_t)done : error;
 }
 
@@ -356,7 +356,7 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
     if (error == -EPIPE && done == 0)
         signal_send_process(current_process(), SIGPIPE);
     if (out->dentry && done)
-        inotify_dentry(out->dentry, 0x2);
+        inotify_opened(out->dentry, 0x2);
     return done ? (int64_t)done : error;
 }
 
@@ -581,7 +581,8 @@ sys_truncate(const uint64_t a[6])
         r = inode_permission(p.dentry->inode, MAY_WRITE);
     if (r == 0 && (r = size_limit(p.dentry->inode->size, a[1])) == 0) {
         r = p.dentry->inode->ops->truncate(p.dentry->inode, a[1]);
-        inotify_dentry(p.dentry, 0x2);
+        if (r == 0)
+            inotify_dentry(p.dentry, inode_drop_privileges(p.dentry->inode) | 0x2); /* IN_MODIFY */
     }
     path_fini(&p);
     return r;
@@ -593,15 +594,17 @@ sys_ftruncate(const uint64_t a[6])
     FILE_REF struct file *f = io_get(a[0]);
     int r;
 
+    if ((int64_t)a[1] < 0)
+        return -EINVAL;
     if (!f)
         return -EBADF;
-    if ((int64_t)a[1] < 0 || !file_can_write(f) || !f->ops->truncate)
+    if (!file_can_write(f) || !f->ops->truncate)
         return -EINVAL;
     r = size_limit(file_size(f), a[1]);
     if (r == 0)
         r = f->ops->truncate(f, a[1]);
     if (r == 0 && f->dentry)
-        inotify_dentry(f->dentry, 0x2);
+        inotify_dentry(f->dentry, (f->inode ? inode_drop_privileges(f->inode) : 0) | 0x2); /* IN_MODIFY */
     return r;
 }
 
@@ -626,7 +629,12 @@ sys_fallocate(const uint64_t a[6])
         return -EOPNOTSUPP;
     if (!(a[1] & FALLOC_FL_KEEP_SIZE) && end > f->inode->size && (r = size_limit(f->inode->size, end)) < 0)
         return r;
-    return memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
+    r = memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
+    if (r == 0 && inode_drop_privileges(f->inode) && f->dentry)
+        inotify_dentry(f->dentry, 0x4); /* IN_ATTRIB */
+    if (r == 0 && f->dentry)
+        inotify_opened(f->dentry, 0x2); /* IN_MODIFY */
+    return r;
 }
 
 static int64_t

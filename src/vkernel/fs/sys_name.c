@@ -21,8 +21,12 @@ create_at(int dirfd, guest_addr path, uint32_t mode, dev_t rdev, const char *tar
         dentry_put(d);
         r = -EEXIST;
     } else if (r == -ENOENT) {
-        r = p.last_slash && !S_ISDIR(mode) ? -ENOENT
-                                           : vfs_create(p.dentry, p.last, p.last_length, mode, rdev, target, NULL);
+        r = (p.last_slash && !S_ISDIR(mode)) || (p.dentry->flags & DENTRY_DELETED) ? -ENOENT : inode_permission(p.dentry->inode, MAY_WRITE | MAY_EXEC);
+        /* A device, except for the one that means "no file" to overlayfs. */
+        if (r == 0 && (S_ISBLK(mode) || (S_ISCHR(mode) && rdev != 0)) && !capable(CAP_MKNOD))
+            r = -EPERM;
+        if (r == 0)
+            r = vfs_create(p.dentry, p.last, p.last_length, mode, rdev, target, NULL);
     }
     path_fini(&p);
     return r;
@@ -57,10 +61,8 @@ mknod_at(int dirfd, guest_addr path, uint32_t mode, uint64_t dev)
     case S_IFSOCK:
         dev = 0;
         break;
-    case S_IFCHR:
+    case S_IFCHR: /* create_at() asks for the right */
     case S_IFBLK:
-        if (!capable(CAP_MKNOD))
-            return -EPERM;
         break;
     default:
         return S_ISDIR(mode) ? -EPERM : -EINVAL;
@@ -103,6 +105,52 @@ sys_symlinkat(const uint64_t a[6])
     return symlink_at(a[0], (int)a[1], a[2]);
 }
 
+/* Linux's protected_hardlinks: a name for another's file only where one could have copied it. */
+static int
+may_link(struct inode *i)
+{
+    bool safe = S_ISREG(i->mode) && !(i->mode & S_ISUID) && (i->mode & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP) &&
+                inode_permission(i, MAY_READ | MAY_WRITE) == 0;
+
+    return safe || inode_owner_or_capable(i) ? 0 : -EPERM;
+}
+
+/* Whoever got a descriptor from somebody else must not make a name of it. */
+static bool
+may_link_descriptor(int fd)
+{
+    FILE_REF struct file *f = fd == AT_FDCWD ? NULL : fd_get(fd);
+
+    return !f || f->opener == fs_creds()->fsuid || capable(CAP_DAC_READ_SEARCH);
+}
+
+/* In the order of Linux's do_linkat and vfs_link. */
+static int
+link_checked(struct dentry *from, struct path *to)
+{
+    struct inode *i = from->inode, *dir = to->dentry->inode;
+    int r;
+
+    if (from->sb != to->dentry->sb)
+        return -EXDEV;
+    r = may_link(i);
+    if (r < 0)
+        return r;
+    r = inode_permission(dir, MAY_WRITE | MAY_EXEC);
+    if (r < 0)
+        return r;
+    if (S_ISDIR(i->mode) || !dir->ops->link)
+        return -EPERM;
+    if (i->nlink == 0 && !i->linkable)
+        return -ENOENT;
+    r = dir->ops->link(i, to->dentry, to->last, to->last_length);
+    if (r == 0) {
+        inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB */
+        inotify_event(dir, 0x100, to->last, 0);
+    }
+    return r;
+}
+
 static int64_t
 link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
 {
@@ -112,6 +160,8 @@ link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
 
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
+    if ((flags & AT_EMPTY_PATH) && !may_link_descriptor(old_fd))
+        return -ENOENT;
     r = path_walk_guest(old_fd, old, ((flags & AT_SYMLINK_FOLLOW) ? WALK_FOLLOW : 0) |
                   ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &from);
     if (r < 0)
@@ -121,23 +171,12 @@ link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
         path_fini(&from);
         return r;
     }
-    if (to.last_special || vfs_lookup(to.dentry, to.last, to.last_length, &d) == 0) {
+    r = to.last_special ? -EEXIST : vfs_lookup(to.dentry, to.last, to.last_length, &d);
+    if (r == 0) {
         dentry_put(d);
         r = -EEXIST;
-    } else if (S_ISDIR(from.dentry->inode->mode)) {
-        r = -EPERM;
-    } else if (from.dentry->sb != to.dentry->sb) {
-        r = -EXDEV;
-    } else if (to.last_slash) {
-        r = -ENOENT;
-    } else if (from.dentry->inode->nlink == 0 && !(from.dentry->flags & DENTRY_DELETED)) {
-        r = -ENOENT;
-    } else if ((r = inode_permission(to.dentry->inode, MAY_WRITE | MAY_EXEC)) == 0) {
-        r = to.dentry->inode->ops->link
-                ? to.dentry->inode->ops->link(from.dentry->inode, to.dentry, to.last, to.last_length)
-                : -EPERM;
-        if (r == 0)
-            inotify_event(to.dentry->inode, 0x100, to.last, 0);
+    } else if (r == -ENOENT) {
+        r = to.last_slash || (to.dentry->flags & DENTRY_DELETED) ? -ENOENT : link_checked(from.dentry, &to);
     }
     path_fini(&from);
     path_fini(&to);
@@ -213,6 +252,19 @@ is_ancestor(struct dentry *above, struct dentry *d)
     return false;
 }
 
+static void
+tell_move(const struct path *from, const struct path *to, struct inode *moved, struct inode *replaced, uint32_t *cookie)
+{
+    uint32_t dir = S_ISDIR(moved->mode) ? 0x40000000 : 0;
+
+    ++*cookie;
+    inotify_event(from->dentry->inode, 0x40 | dir, from->last, *cookie); /* IN_MOVED_FROM */
+    inotify_event(to->dentry->inode, 0x80 | dir, to->last, *cookie);     /* IN_MOVED_TO */
+    if (replaced)
+        inotify_event(replaced, 0x4 | (S_ISDIR(replaced->mode) ? 0x40000000 : 0), NULL, 0); /* IN_ATTRIB */
+    inotify_event(moved, 0x800, NULL, 0);                                /* IN_MOVE_SELF */
+}
+
 static int
 rename_checked(struct path *from, struct dentry *old, struct path *to, struct dentry *target, unsigned flags)
 {
@@ -224,16 +276,16 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
         return -EEXIST;
     if ((flags & RENAME_EXCHANGE) && !target)
         return -ENOENT;
-    if (((from->last_slash && !old_dir) || (to->last_slash && !old_dir && !(flags & RENAME_EXCHANGE))))
+    if ((flags & RENAME_EXCHANGE) ? to->last_slash && !S_ISDIR(target->inode->mode) : to->last_slash && !old_dir)
         return -ENOTDIR;
-    if (from->dentry->sb != to->dentry->sb)
-        return -EXDEV;
-    if (target && target->inode == old->inode)
-        return 0;
+    if (from->last_slash && !old_dir)
+        return -ENOTDIR;
     if (old_dir && is_ancestor(old, to->dentry))
         return -EINVAL;
     if (target && is_ancestor(target, from->dentry))
         return (flags & RENAME_EXCHANGE) ? -EINVAL : -ENOTEMPTY;
+    if (target && target->inode == old->inode)
+        return 0;
     r = vfs_may_delete(from->dentry, old, old_dir);
     if (r < 0)
         return r;
@@ -245,19 +297,21 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
         r = inode_permission(to->dentry->inode, MAY_WRITE | MAY_EXEC);
         if (r < 0)
             return r;
-        if (to->dentry->flags & DENTRY_DELETED)
-            return -ENOENT;
     }
     if (!from->dentry->inode->ops->rename)
         return -EPERM;
+    /* A folder that gets another parent is written itself: its "..". */
+    if (from->dentry != to->dentry) {
+        if (old_dir && (r = inode_permission(old->inode, MAY_WRITE)) < 0)
+            return r;
+        if ((flags & RENAME_EXCHANGE) && S_ISDIR(target->inode->mode) && (r = inode_permission(target->inode, MAY_WRITE)) < 0)
+            return r;
+    }
     r = from->dentry->inode->ops->rename(from->dentry, old, to->dentry, target, to->last, to->last_length, flags);
     if (r == 0) {
-        uint32_t dir = old_dir ? 0x40000000 : 0;
-
-        cookie++;
-        inotify_event(from->dentry->inode, 0x40 | dir, from->last, cookie); /* IN_MOVED_FROM */
-        inotify_event(to->dentry->inode, 0x80 | dir, to->last, cookie);     /* IN_MOVED_TO */
-        inotify_event(old->inode, 0x800, NULL, 0);                          /* IN_MOVE_SELF */
+        tell_move(from, to, old->inode, target && !(flags & RENAME_EXCHANGE) ? target->inode : NULL, &cookie);
+        if (flags & RENAME_EXCHANGE)
+            tell_move(to, from, target->inode, NULL, &cookie);
     }
     return r;
 }
@@ -281,13 +335,15 @@ rename_at(int old_fd, guest_addr old_path, int new_fd, guest_addr new_path, unsi
         path_fini(&from);
         return r;
     }
-    if (from.last_special || to.last_special)
-        r = -EBUSY;
+    if (from.dentry->sb != to.dentry->sb)
+        r = -EXDEV;
+    else if (from.last_special || to.last_special)
+        r = !from.last_special && (flags & RENAME_NOREPLACE) ? -EEXIST : -EBUSY;
     else
         r = vfs_lookup(from.dentry, from.last, from.last_length, &old);
     if (r == 0) {
         r = vfs_lookup(to.dentry, to.last, to.last_length, &target);
-        if (r == -ENOENT)
+        if (r == -ENOENT && !(to.dentry->flags & DENTRY_DELETED))
             r = 0;
     }
     if (r == 0)
@@ -361,6 +417,19 @@ sys_readlinkat(const uint64_t a[6])
 
 enum { DENTS_MAX = 64 * 1024 };
 
+static ssize_t
+read_directory(struct file *f, uint8_t *buf, size_t size)
+{
+    ssize_t n;
+
+    if (f->dentry && (f->dentry->flags & DENTRY_DELETED))
+        return -ENOENT;
+    n = f->ops->getdents(f, buf, size);
+    if (f->dentry)
+        inotify_opened(f->dentry, 0x1); /* IN_ACCESS */
+    return n;
+}
+
 int64_t
 sys_getdents64(const uint64_t a[6])
 {
@@ -378,7 +447,7 @@ sys_getdents64(const uint64_t a[6])
     if (!buf)
         return -ENOMEM;
     pos = f->pos;
-    n = f->ops->getdents(f, buf, size);
+    n = read_directory(f, buf, size);
     if (n > 0 && copy_to_guest(a[1], buf, (size_t)n) < 0) {
         f->pos = pos;
         n = -EFAULT;
@@ -403,7 +472,7 @@ sys_getdents(const uint64_t a[6])
     buf = malloc(size ? size : 1);
     if (!buf)
         return -ENOMEM;
-    n = f->ops->getdents(f, buf, size);
+    n = read_directory(f, buf, size);
     for (ssize_t at = 0; at < n;) {
         uint16_t length;
         uint8_t type;

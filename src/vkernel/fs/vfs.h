@@ -91,6 +91,7 @@ struct inode {
     dev_t rdev;
     struct timespec atime, mtime, ctime, btime;
     uint64_t generation;
+    bool linkable;      /* made by O_TMPFILE: may get its first name */
     bool mapped;        /* has been mapped: mappings follow the size, and from the artifact to a slot */
     bool mapped_shared; /* a writable shared mapping may change it unseen */
     void *data;         /* of the ops */
@@ -168,6 +169,11 @@ bool inode_owner_or_capable(const struct inode *i);
 bool in_group(uint32_t gid);
 int inode_stat(struct inode *i, struct stat *st);
 int inode_setattr(struct inode *i, const struct iattr *attr);
+/* The mode without the bits that a new owner or other bytes take: set-user-id, and set-group-id where it means that. */
+uint32_t inode_mode_unprivileged(const struct inode *i);
+/* Its bytes were changed by somebody without CAP_FSETID: no program of another's stays one with its rights.
+ * IN_ATTRIB or 0: what there is to tell. */
+uint32_t inode_drop_privileges(struct inode *i);
 struct superblock *superblock_new(const char *type, uint64_t magic);
 
 struct dentry *dentry_new(struct dentry *parent, const char *name, size_t length, struct inode *inode);
@@ -309,6 +315,8 @@ int64_t fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg);
 void inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);
 /* To the inode and, with the name, to its directory. */
 void inotify_dentry(struct dentry *d, uint32_t mask);
+/* The same of what is done by an open file, which IN_EXCL_UNLINK is about. */
+void inotify_opened(struct dentry *d, uint32_t mask);
 void inotify_inode_gone(struct inode *i);
 /* What inode_ops.watch brings; mask as inotify's, IN_IGNORED ends the watches, IN_Q_OVERFLOW. */
 void inotify_report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);

@@ -29,21 +29,25 @@ xattr_free_all(struct inode *i)
 static int
 check(struct inode *i, const char *name, bool write)
 {
+    int r;
+
     if (strncmp(name, "user.", 5) == 0) {
-        if (!name[5])
-            return -EINVAL;
         if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
             return write ? -EPERM : -ENODATA;
-        return inode_permission(i, write ? MAY_WRITE : MAY_READ);
+        if (write && S_ISDIR(i->mode) && (i->mode & S_ISVTX) && !inode_owner_or_capable(i))
+            return -EPERM;
+        r = inode_permission(i, write ? MAY_WRITE : MAY_READ);
+        return r < 0 ? r : !name[5] ? -EINVAL : 0;
     }
     if (strncmp(name, "trusted.", 8) == 0)
-        return !name[8] ? -EINVAL : capable(CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
+        return !capable(CAP_SYS_ADMIN) ? (write ? -EPERM : -ENODATA) : !name[8] ? -EINVAL : 0;
     if (strncmp(name, "security.", 9) == 0)
         return !write || capable(CAP_SYS_ADMIN) ||
                        (strcmp(name, "security.capability") == 0 && capable(31 /* CAP_SETFCAP */))
                    ? 0
                    : -EPERM;
-    return -EOPNOTSUPP;
+    r = strncmp(name, "system.", 7) == 0 ? 0 : inode_permission(i, write ? MAY_WRITE : MAY_READ);
+    return r < 0 ? r : -EOPNOTSUPP;
 }
 
 static struct xattr **
@@ -187,6 +191,8 @@ on_path(guest_addr path, bool follow, struct request q)
     if (r < 0)
         return r;
     r = on_inode(p.dentry->inode, &q);
+    if (r == 0 && (q.op == XSET || q.op == XREMOVE))
+        inotify_dentry(p.dentry, 0x4); /* IN_ATTRIB */
     path_fini(&p);
     return r;
 }
@@ -196,7 +202,11 @@ on_fd(uint64_t fd, struct request q)
 {
     FILE_REF struct file *f = fd_get((int)fd);
 
-    return f && !(f->flags & O_PATH) ? on_inode(f->inode, &q) : -EBADF;
+    int64_t r = f && !(f->flags & O_PATH) ? on_inode(f->inode, &q) : -EBADF;
+
+    if (r == 0 && (q.op == XSET || q.op == XREMOVE) && f->dentry)
+        inotify_dentry(f->dentry, 0x4);
+    return r;
 }
 
 #define SET(a)    ((struct request){XSET, (a)[1], (a)[2], (a)[3], (int)(a)[4]})
