@@ -4,7 +4,7 @@ set -eu
 build="gcc libc6-dev make meson ninja-build pkg-config python3 llvm-19-dev lld-19 libelf-dev libarchive-dev libjansson-dev
  libssl-dev zlib1g-dev libzstd-dev"
 test="clang-19 libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs mmdebstrap umoci qemu-user iproute2 g++ musl-tools
- dpkg-dev openssl podman crun bubblewrap aom-tools libffi-dev libgmp-dev nettle-dev
+ dpkg-dev openssl podman crun bubblewrap python3-protobuf aom-tools libffi-dev libgmp-dev nettle-dev
  rustc golang-go gnat gfortran ocaml-nox"
 missing=
 for p in $build $test; do

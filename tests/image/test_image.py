@@ -275,8 +275,21 @@ def config_kept(w):
     assert a.config["WorkingDir"] == "/" and a.config["User"] == ""
 
 
+def strictly(statement):
+    """The exit status of the parser that the formats are defined by; the system's python has it."""
+    return subprocess.run([os.path.dirname(os.path.abspath(__file__)) + "/statement.py"], input=json.dumps(statement), text=True,
+                          stderr=subprocess.PIPE)
+
+
 def check_provenance(statement, artifact):
     """What in-toto's Statement v1 and SLSA's provenance v1 ask for: types of all members, which there must be, and no others."""
+    r = strictly(statement)
+    assert r.returncode == 0, r.stderr
+    for member, value in (("subject", [{"name": "x", "digest": {"sha256": None}}]), ("predicateType", 1), ("more", ""),
+                          ("predicate", {**statement["predicate"], "runDetails": {"builder": {"id": "a:b", "other": "x"}}})):
+        r = strictly({**statement, member: value})
+        assert r.returncode == 1 and "ParseError" in r.stderr, (member, r.stderr)
+
     def resource(r):
         assert set(r) <= {"name", "uri", "digest", "content", "downloadLocation", "mediaType", "annotations"}, r
         assert all(re.fullmatch("[0-9a-f]{64}", v) for v in r["digest"].values()) and set(r["digest"]) == {"sha256"}, r
