@@ -11,6 +11,7 @@
 #include "build/jobs.h"
 #include "build/recompiler_version.h"
 #include "elf/elf_image.h"
+#include "wasm/imports.h"
 
 /* --- reports in the cache --- */
 
@@ -292,6 +293,15 @@ has_native(const struct recompile *r, const struct unit *u)
     return whole;
 }
 
+/* What aot cannot know: the names that code objects may link with, and their types. */
+static int
+count_parts(const struct mapped *object, unsigned *parts, struct err *e)
+{
+    if (wasm_check_object_imports(object->data, object->size, e) < 0)
+        return -1;
+    return aot_part_count(object->data, object->size, parts, e);
+}
+
 static int
 plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *files, struct err *e)
 {
@@ -305,7 +315,7 @@ plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *fil
         if (map_object(r, u, &object, e) < 0)
             return -1;
         native_key(r, u, &object);
-        result = aot_part_count(object.data, object.size, &u->parts, e);
+        result = count_parts(&object, &u->parts, e);
         file_unmap(&object);
         if (result < 0)
             return err_prefix(e, "%s: code object", u->path);
