@@ -122,7 +122,7 @@ parse_word(const char *p, struct word *w, const char *where)
     size_t n = strcspn(p, " ");
     const char *end = p + n, *colon = memchr(p, ':', n);
 
-    *w = (struct word){.letter = *p};
+    *w = (struct word){.letter = *p == 'X' ? 'x' : *p}; /* only wider */
     if ((n == 4 && strncmp(p, "lo16", n) == 0) || (n == 5 && strncmp(p, "elf16", n) == 0)) {
         *w = (struct word){.letter = '"', .size = 16, .literal = *p == 'l' ? "lo" : "\177ELF\2\1\1"};
         return end + (*end == ' ');

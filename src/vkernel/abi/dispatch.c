@@ -26,6 +26,26 @@ static const struct row table[TABLE_SIZE] = {
 bool strace_on;
 uint64_t syscall_total;
 static uint32_t unknown[TABLE_SIZE];
+/* What of each argument belongs to it: the calling convention leaves the upper half of an int's register undefined. */
+static uint64_t masks[TABLE_SIZE][6];
+
+void
+syscall_init(void)
+{
+    for (int nr = 0; nr < TABLE_SIZE; nr++) {
+        const char *word = table[nr].format;
+
+        for (unsigned k = 0; k < 6; k++) {
+            bool half = word && k < table[nr].arity && strchr("duxofDFSitcTWk", *word);
+
+            masks[nr][k] = half ? UINT32_MAX : UINT64_MAX;
+            if (word)
+                word += strcspn(word, " ");
+            if (word && *word == ' ')
+                word++;
+        }
+    }
+}
 
 /* --- trace --- */
 
@@ -67,6 +87,7 @@ put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t ne
     case 'B':
         return v ? (size_t)snprintf(out, size, "%#llx", (unsigned long long)v) : (size_t)snprintf(out, size, "NULL");
     case 'x':
+    case 'X':
     case 'F':
     case 'P':
         return (size_t)snprintf(out, size, "%#llx", (unsigned long long)v);
@@ -170,7 +191,10 @@ syscall_dispatch(int64_t nr, const uint64_t a[6])
     might_sleep();
     if (nr < 0 || nr >= TABLE_SIZE || !table[nr].handler)
         return strace_on ? not_implemented(nr), traced(nr, a) : not_implemented(nr);
-    return strace_on ? traced(nr, a) : table[nr].handler(a);
+    const uint64_t *m = masks[nr];
+    const uint64_t cut[6] = {a[0] & m[0], a[1] & m[1], a[2] & m[2], a[3] & m[3], a[4] & m[4], a[5] & m[5]};
+
+    return strace_on ? traced(nr, cut) : table[nr].handler(cut);
 }
 
 void

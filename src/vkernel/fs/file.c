@@ -230,13 +230,20 @@ file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     }
 }
 
+void
+file_broken(const struct file *f, uint64_t done)
+{
+    if (!f->ops->raises_sigpipe || f->ops->raises_sigpipe(f, done))
+        signal_send_self(SIGPIPE);
+}
+
 int
 file_limit_write(uint64_t pos, uint64_t *size)
 {
     uint64_t limit = current_process()->rlimits[RLIMIT_FSIZE].rlim_cur;
 
     if (pos >= limit) {
-        signal_send_process(current_process(), SIGXFSZ);
+        signal_send_self(SIGXFSZ);
         return -EFBIG;
     }
     if (*size > limit - pos)

@@ -48,6 +48,8 @@ struct file_ops {
     void (*release)(struct file *f);             /* last reference gone; must not sleep */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
     uint64_t (*io_timeout)(struct file *f, bool write);
+    /* Does a write that ended with EPIPE, after so many bytes, raise SIGPIPE? NULL: yes. */
+    bool (*raises_sigpipe)(const struct file *f, uint64_t done);
 };
 
 struct file {

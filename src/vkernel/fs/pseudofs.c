@@ -106,7 +106,8 @@ node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key 
         i->size = LINK_SIZE;
     }
     p = key->pid && current_task() ? process_find(key->pid) : NULL;
-    if (p) {
+    /* What others may not look into is root's. */
+    if (p && (p->dumpable || e->mode == (S_IFDIR | 0555))) {
         i->uid = p->creds.euid;
         i->gid = p->creds.egid;
     }
@@ -154,7 +155,7 @@ may_look(const struct node *n)
 {
     struct process *p = n->entry->is_private && n->key.pid ? process_find(n->key.pid) : NULL;
 
-    return !p || process_may_look(p);
+    return !p || process_may_look(p, LOOK_FILES);
 }
 
 static ssize_t
@@ -438,7 +439,7 @@ pseudo_open(struct inode *i, struct file *f)
         f->ops = &pseudo_dir_ops;
         return 0;
     }
-    if (!n->entry->show && !n->entry->text && !n->entry->store)
+    if ((!n->entry->show && !n->entry->text && !n->entry->store) || !may_look(n))
         return -EACCES;
     f->data = calloc(1, sizeof(struct text));
     if (!f->data)

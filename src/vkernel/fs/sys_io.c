@@ -149,8 +149,8 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r == 0 || (!f->ops->poll && (size_t)r < iov_total(u->spans, n)))
             break;
     } while (done < u->total && sched_checkpoint() == 0);
-    if (error == -EPIPE && done == 0)
-        signal_send_process(current_process(), SIGPIPE);
+    if (error == -EPIPE)
+        file_broken(f, done);
     if (f->dentry && done)
         inotify_opened(f->dentry, 0x2); /* IN_MODIFY */
     return done ? (int64_t)done : error;
@@ -353,8 +353,8 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
     }
     free(chunk);
     *(pos_in ? pos_in : &in->pos) = at;
-    if (error == -EPIPE && done == 0)
-        signal_send_process(current_process(), SIGPIPE);
+    if (error == -EPIPE)
+        file_broken(out, done);
     if (out->dentry && done)
         inotify_opened(out->dentry, 0x2);
     return done ? (int64_t)done : error;
@@ -495,7 +495,7 @@ sys_splice(const uint64_t a[6])
     }
     free(chunk);
     if (r == -EPIPE)
-        signal_send_process(current_process(), SIGPIPE);
+        file_broken(out, 0);
     if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
         return -EFAULT;
     return r;
@@ -528,7 +528,7 @@ sys_tee(const uint64_t a[6])
     iov.iov_len = (size_t)n;
     n = (a[3] & 2) ? file_try_write(out, &iov, 1, NULL) : file_write(out, &iov, 1, NULL);
     if (n == -EPIPE)
-        signal_send_process(current_process(), SIGPIPE);
+        file_broken(out, 0);
     return n;
 }
 
@@ -556,7 +556,7 @@ static int
 size_limit(uint64_t now, uint64_t size)
 {
     if (size > now && size > current_process()->rlimits[RLIMIT_FSIZE].rlim_cur) {
-        signal_send_process(current_process(), SIGXFSZ);
+        signal_send_self(SIGXFSZ);
         return -EFBIG;
     }
     return 0;

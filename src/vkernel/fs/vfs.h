@@ -29,6 +29,8 @@ enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 #define CAP_NET_BIND_SERVICE 10
 #define CAP_NET_ADMIN        12
 #define CAP_SYS_CHROOT       18
+#define CAP_SETGID           6
+#define CAP_SETUID           7
 #define CAP_SYS_ADMIN        21
 #define CAP_SYS_RESOURCE     24
 #define CAP_SYS_TTY_CONFIG   26
@@ -262,6 +264,8 @@ struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode 
 /* Full read or write with sleeping, as read(2): pos NULL uses and advances the file's own. */
 ssize_t file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
 ssize_t file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+/* A write found nobody to read, after so many bytes. */
+void file_broken(const struct file *f, uint64_t done);
 /* RLIMIT_FSIZE: cuts a write of *size bytes at pos to what is allowed; -EFBIG and SIGXFSZ when that is nothing. */
 int file_limit_write(uint64_t pos, uint64_t *size);
 unsigned file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max);

@@ -30,6 +30,20 @@ current_ucred(void)
     return (struct ucred){.pid = p->pid, .uid = p->creds.euid, .gid = p->creds.egid};
 }
 
+/* Those of a message between Unix sockets: who its sender says to be, and may, else who it is when one end wants to know. */
+struct ucred
+message_creds(const struct socket *s, const struct socket *to, const struct transfer *t)
+{
+    enum { OVERFLOW_ID = 65534 };
+    const struct process *p = current_process();
+
+    if (t->creds_given)
+        return t->creds;
+    if (socket_option(s, SO_PASSCRED) || socket_option(to, SO_PASSCRED))
+        return (struct ucred){.pid = p->pid, .uid = p->creds.uid, .gid = p->creds.gid};
+    return (struct ucred){.pid = 0, .uid = OVERFLOW_ID, .gid = OVERFLOW_ID};
+}
+
 bool
 is_stream(const struct socket *s)
 {
@@ -87,6 +101,15 @@ socket_put(struct socket *s)
     wait_queue_fini(&s->in_queue);
     wait_queue_fini(&s->out_queue);
     free(s);
+}
+
+int
+socket_error(struct socket *s)
+{
+    int e = s->error;
+
+    s->error = 0;
+    return -e;
 }
 
 void
@@ -160,10 +183,9 @@ message_with_room(struct socket *sender, const struct iovec *iov, int count, siz
         free(m);
         return NULL;
     }
-    m->creds = t && t->creds_given ? t->creds : current_ucred();
     if (sender) {
-        memcpy(&m->from, &sender->local.storage, sizeof m->from);
-        m->from_length = sender->local.length;
+        m->sender = socket_get(sender);
+        sender->sent += m->charge;
     }
     if (t && t->scm) {
         m->scm = t->scm;
@@ -183,7 +205,11 @@ message_free(struct message *m)
 {
     list_remove(&m->link);
     scm_free(m->scm);
-    socket_put(m->sender);
+    if (m->sender) {
+        m->sender->sent -= m->charge;
+        wait_queue_wake(&m->sender->out_queue);
+        socket_put(m->sender);
+    }
     free(m);
 }
 
@@ -200,8 +226,8 @@ messages_take(struct socket *s, struct list *out)
     s->message_count = 0;
 }
 
-static void
-drop_messages(struct socket *s)
+void
+messages_drop(struct socket *s)
 {
     struct list dropped;
 
@@ -256,45 +282,79 @@ add_to_last(struct socket *to, const struct iovec *iov, int count, size_t size)
     return size;
 }
 
+/* Why nothing can be sent, in the order in which Linux looks. */
+static int
+stream_refuses(struct socket *s)
+{
+    if (s->family != AF_UNIX && s->error)
+        return socket_error(s);
+    if (s->family == AF_UNIX && !s->peer && !s->peer_gone)
+        return -ENOTCONN;
+    if (s->shut_write)
+        return -EPIPE;
+    return s->peer || s->peer_gone ? 0 : -ENOTCONN;
+}
+
+/* The other end of a TCP connection does not know it any more, and says so. */
+void
+tcp_reset(struct socket *s)
+{
+    s->error = s->fin ? EPIPE : ECONNRESET;
+    s->was_reset = true;
+    s->shut_read = s->shut_write = true;
+    socket_wake(s);
+}
+
+/* The most that lies in one message: Linux keeps two in a Unix stream, so that both ends have something to do. */
+static size_t
+piece_of(const struct socket *s)
+{
+    enum { LARGEST = 36544 };
+    size_t half = s->send_limit / 2 - 64;
+
+    return s->family != AF_UNIX ? SIZE_MAX : half < LARGEST ? half : LARGEST;
+}
+
 ssize_t
 stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    struct socket *peer = s->peer;
-    size_t size = iov_total(iov, count), room, added = 0;
-    struct message *m;
+    size_t size = iov_total(iov, count), done = 0, limit;
+    int r = stream_refuses(s);
 
     if (t->flags & MSG_OOB)
         return -EOPNOTSUPP;
-    if (s->error) {
-        int e = s->error;
-
-        s->error = 0;
-        return -e;
-    }
-    if (s->shut_write || s->peer_gone || (peer && peer->shut_read))
-        return -EPIPE;
-    if (!peer)
-        return -ENOTCONN;
+    if (r < 0)
+        return r;
     if (size == 0)
         return 0;
-    if (peer->charged >= stream_limit(s))
-        return -EAGAIN;
-    added = add_to_last(peer, iov, count, size);
-    size -= added;
-    room = stream_limit(s) - peer->charged;
-    if (size > room)
-        size = room;
-    if (size > 0) {
-        room = s->family != AF_UNIX && size < SMALL_WRITE ? SMALL_WRITE : size;
-        m = message_with_room(NULL, iov, count, added, size, room, t);
-        if (!m)
-            return added ? (ssize_t)added : -ENOBUFS;
-        message_append(peer, m);
-    } else {
-        wait_queue_wake(&peer->in_queue);
+    if (s->peer_gone || (s->family != AF_UNIX && s->peer->shut_read && s->peer->shut_write)) { /* TCP: nobody takes it */
+        if (s->peer)
+            tcp_reset(s->peer);
+        tcp_reset(s);
+        return (ssize_t)size;
     }
-    s->sent_bytes += size + added;
-    return (ssize_t)(size + added);
+    limit = stream_limit(s);
+    if (s->peer->charged >= limit)
+        return -EAGAIN;
+    done = add_to_last(s->peer, iov, count, size);
+    while (done < size && s->peer->charged < limit) {
+        size_t n = size - done, room = limit - s->peer->charged, piece = piece_of(s);
+        struct message *m;
+
+        n = n < room ? n : room;
+        n = n < piece ? n : piece;
+        room = s->family != AF_UNIX && n < SMALL_WRITE ? SMALL_WRITE : n;
+        m = message_with_room(NULL, iov, count, done, n, room, t);
+        if (!m)
+            break;
+        if (s->family == AF_UNIX)
+            m->creds = message_creds(s, s->peer, t);
+        message_append(s->peer, m);
+        done += n;
+    }
+    s->sent_bytes += done;
+    wait_queue_wake(&s->peer->in_queue);
+    return done ? (ssize_t)done : -ENOBUFS;
 }
 
 static void
@@ -350,10 +410,14 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         struct message *m = list_entry(p, struct message, link);
         size_t n = m->size - m->offset;
 
-        /* Bytes of several senders are not told apart, unless the reader wants to know who they are. */
-        if (any && (done == want || fault || (socket_option(s, SO_PASSCRED) && memcmp(&t->creds, &m->creds, sizeof t->creds) != 0)))
+        /* A peek looks for files in all that lies there, as Linux's does. */
+        if (any && ((done == want && !peek) || fault))
             break;
         any = true;
+        /* Bytes of several senders are not told apart, unless the reader wants to know who they are. */
+        if (t->received && socket_option(s, SO_PASSCRED) && memcmp(&t->creds, &m->creds, sizeof t->creds) != 0)
+            break;
+        t->received = true;
         last.time = m->time;
         t->creds = m->creds;
         if (m->scm) {
@@ -367,7 +431,7 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         }
         if (n > want - done)
             n = want - done;
-        if (!(t->flags & MSG_TRUNC)) {
+        if (!(t->flags & MSG_TRUNC) || s->family == AF_UNIX) { /* TCP's means: throw it away */
             size_t copied = iov_scatter(iov, count, done, m->data + m->offset, n);
 
             fault = copied < n;
@@ -383,12 +447,8 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         ancillary_of(s, &last, t);
         return fault && !done ? -EFAULT : (ssize_t)done;
     }
-    if (s->error) {
-        int e = s->error;
-
-        s->error = 0;
-        return -e;
-    }
+    if (s->error && !s->fin)
+        return socket_error(s);
     if (s->shut_read || s->peer_gone)
         return 0;
     return s->peer ? -EAGAIN : s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
@@ -403,17 +463,12 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     size_t want = iov_total(iov, count), n;
     ssize_t r;
 
-    if (s->error) {
-        int e = s->error;
-
-        s->error = 0;
-        return -e;
-    }
-    if (list_empty(&s->messages)) {
-        if (s->shut_read || (s->peer_gone && s->type == SOCK_SEQPACKET))
-            return 0;
-        return s->type == SOCK_SEQPACKET && !s->peer ? -ENOTCONN : -EAGAIN;
-    }
+    if (s->type == SOCK_SEQPACKET && !s->connected)
+        return -ENOTCONN;
+    if (s->error)
+        return socket_error(s);
+    if (list_empty(&s->messages)) /* who may not sleep does not learn of a datagram socket's end (queue_at_end) */
+        return s->type == SOCK_SEQPACKET && s->shut_read ? 0 : -EAGAIN;
     m = list_entry(s->messages.next, struct message, link);
     n = m->size < want ? m->size : want;
     if (iov_scatter(iov, count, 0, m->data, n) < n)
@@ -424,12 +479,15 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         if (t->flags & MSG_TRUNC)
             r = (ssize_t)m->size;
     }
-    if (s->type == SOCK_SEQPACKET)
-        t->out_flags |= MSG_EOR;
-    memcpy(&t->from.storage, &m->from, sizeof m->from);
-    t->from.length = m->from_length;
+    if (m->sender && m->sender->bound) { /* which may have been given its name since */
+        t->from = m->sender->local;
+    } else {
+        memcpy(&t->from.storage, &m->from, sizeof m->from);
+        t->from.length = m->from_length;
+    }
     t->creds = m->creds;
     ancillary_of(s, m, t);
+    t->received = true;
     if (t->flags & MSG_PEEK) {
         if (m->scm)
             t->scm = scm_copy(m->scm);
@@ -441,8 +499,6 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     s->queued -= m->size;
     s->charged -= m->charge;
     s->message_count--;
-    if (m->sender)
-        wait_queue_wake(&m->sender->out_queue);
     message_free(m);
     if (s->peer)
         wait_queue_wake(&s->peer->out_queue);
@@ -481,7 +537,9 @@ queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer
     t->control_size = 0;
     if (t->flags & MSG_ERRQUEUE)
         return error_recv(s, iov, count, t);
-    if (s->listening || (t->flags & MSG_OOB))
+    if (t->flags & MSG_OOB)
+        return s->family == AF_UNIX ? -EOPNOTSUPP : -EINVAL;
+    if (s->listening)
         return -EINVAL;
     return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
 }
@@ -512,6 +570,13 @@ stream_offer(struct socket *client, struct socket *listener, struct socket *serv
     return 0;
 }
 
+/* TCP: both ends have said that they send nothing more, or one has reset the connection. */
+static bool
+tcp_over(const struct socket *s)
+{
+    return s->type == SOCK_STREAM && s->shut_write && (s->fin || s->was_reset);
+}
+
 /* This end is closing. */
 void
 stream_disconnect(struct socket *s)
@@ -521,13 +586,21 @@ stream_disconnect(struct socket *s)
     s->peer = NULL;
     if (!peer)
         return;
-    if (peer->peer == s) {
+    if (peer->peer == s && s->type == SOCK_DGRAM) {
+        socket_wake(peer); /* it keeps its reference, and finds out when it sends */
+    } else if (peer->peer == s) {
+        bool unread = s->queued > 0 || (s->family != AF_UNIX && s->linger.l_onoff && s->linger.l_linger == 0);
+
         peer->peer_gone = true;
         peer->shut_read = true;
+        peer->shut_write |= s->family == AF_UNIX;
         socket_ripe(peer);
-        if ((!list_empty(&s->messages) && s->type != SOCK_DGRAM) ||
-            (s->family != AF_UNIX && s->linger.l_onoff && s->linger.l_linger == 0))
+        if (unread && s->family == AF_UNIX)
             peer->error = ECONNRESET;
+        else if (unread && !tcp_over(peer))
+            tcp_reset(peer);
+        else if (s->family != AF_UNIX && !peer->was_reset)
+            peer->fin = true;
         peer->peer = NULL;
         socket_wake(peer);
         socket_put(s);
@@ -574,39 +647,40 @@ queue_name(struct socket *s, bool peer, struct address *out)
 int
 queue_shutdown(struct socket *s, int how)
 {
+    bool over;
+
     if (s->listening && s->family != AF_UNIX) {
         s->shut_read = true;
         s->listening = false;
         socket_wake(s);
         return 0;
     }
-    if (!s->peer && !s->peer_gone)
-        return -ENOTCONN;
+    over = (!s->peer && !s->peer_gone) || tcp_over(s);
     if (how != SHUT_WR)
         s->shut_read = true;
     if (how != SHUT_RD) {
         s->shut_write = true;
-        if (s->peer && s->type != SOCK_DGRAM) {
-            s->peer->shut_read = true;
+        if (s->peer && s->type != SOCK_DGRAM && !over) {
+            s->peer->shut_read = s->peer->fin = true;
             socket_wake(s->peer);
         }
     }
-    if (how != SHUT_WR && s->peer && s->family == AF_UNIX)
-        socket_wake(s->peer);
     socket_wake(s);
-    return 0;
+    return over ? -ENOTCONN : 0;
 }
 
 static bool
 writable(const struct socket *s)
 {
-    if (s->type == SOCK_DGRAM && (s->family != AF_UNIX || !s->peer))
+    if (s->type == SOCK_DGRAM)
         return true;
-    if (!s->peer)
-        return s->peer_gone || s->shut_write;
-    if (is_stream(s))
-        return s->peer->charged < stream_limit(s);
-    return s->peer->charged < s->peer->receive_limit && s->peer->message_count < DGRAM_QUEUE;
+    return s->peer ? s->peer->charged < stream_limit(s) : s->peer_gone || s->shut_write;
+}
+
+bool
+queue_at_end(const struct socket *s)
+{
+    return s->type == SOCK_DGRAM && s->shut_read && list_empty(&s->messages);
 }
 
 unsigned
@@ -615,7 +689,7 @@ queue_poll(struct socket *s)
     unsigned events = 0;
 
     if (s->error || !list_empty(&s->errors))
-        events |= POLLERR | (s->type == SOCK_DGRAM ? 0 : POLLIN);
+        events |= POLLERR;
     if (s->listening)
         return events | (s->pending_count == s->deferred_count ? 0 : POLLIN | POLLRDNORM);
     if ((!list_empty(&s->messages) && (s->protocol != IPPROTO_TCP || enough(s, SIZE_MAX))) || s->shut_read || s->peer_gone)
@@ -623,7 +697,7 @@ queue_poll(struct socket *s)
     if (s->shut_read && s->type != SOCK_DGRAM)
         events |= POLLRDHUP;
     if (s->type != SOCK_DGRAM && s->family != AF_NETLINK &&
-        ((s->shut_read && s->shut_write) || s->peer_gone || (!s->peer && !s->connected)))
+        ((s->shut_read && s->shut_write) || (!s->peer && !s->connected)))
         events |= POLLHUP;
     if (writable(s) || (is_stream(s) && !s->peer))
         events |= POLLOUT | POLLWRNORM | POLLWRBAND;
@@ -640,7 +714,7 @@ queue_ioctl(struct socket *s, unsigned long request, guest_addr arg)
         if (s->listening)
             return -EINVAL;
         n = (int)s->queued;
-        if (!is_stream(s))
+        if (s->type == SOCK_DGRAM)
             n = list_empty(&s->messages) ? 0 : (int)list_entry(s->messages.next, struct message, link)->size;
         return copy_to_guest(arg, &n, sizeof n);
     case TIOCOUTQ:
@@ -666,13 +740,13 @@ socket_close(struct socket *s)
         if (c->ops->close)
             c->ops->close(c);
         stream_disconnect(c);
-        drop_messages(c);
+        messages_drop(c);
         socket_put(c);
     }
     if (s->ops->close)
         s->ops->close(s);
     stream_disconnect(s);
-    drop_messages(s);
+    messages_drop(s);
     wait_queue_wake(&dgram_space);
     socket_put(s);
 }
@@ -689,9 +763,8 @@ socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     if (iov_total(iov, count) == 0)
         return 0;
     n = s->ops->recv(s, iov, count, &t);
-
     scm_free(t.scm);
-    return n;
+    return n == -EAGAIN && !(f->flags & O_NONBLOCK) && queue_at_end(s) ? 0 : n;
 }
 
 static ssize_t
@@ -739,8 +812,15 @@ socket_timeout(struct file *f, bool write)
     return write ? s->send_timeout : s->receive_timeout;
 }
 
+static bool
+socket_raises_sigpipe(const struct file *f, uint64_t done)
+{
+    return done == 0 && is_stream(f->data);
+}
+
 const struct file_ops socket_file_ops = {
     .name = "socket",
+    .raises_sigpipe = socket_raises_sigpipe,
     .read = socket_read,
     .write = socket_write,
     .poll = socket_poll,

@@ -49,9 +49,9 @@ struct packet {
 struct message {
     struct list link;
     struct scm *scm;
-    struct ucred creds;
-    struct socket *sender; /* a reference; datagrams only */
-    struct sockaddr_storage from;
+    struct ucred creds;    /* of the sender, where one of the ends wanted to know (socket_creds) */
+    struct socket *sender; /* a reference; of packets between Unix sockets, whose `sent` counts it */
+    struct sockaddr_storage from; /* of others */
     socklen_t from_length;
     size_t size, offset;
     size_t room;   /* bytes that data has place for */
@@ -76,6 +76,7 @@ struct transfer {
     struct address from;    /* receive: length 0 when there is none */
     struct ucred creds;     /* receive: the sender's; send: what it claims to be, when creds_given */
     bool creds_given;
+    bool received;          /* receive: there was a message, so creds are its sender's; a stream gives no others with it */
     int out_flags;          /* receive: MSG_TRUNC, MSG_EOR */
     void *control;          /* other control messages than struct scm's, in Linux's form; NULL: none */
     size_t control_size;    /* receive: room, then what was filled */
@@ -121,13 +122,16 @@ struct socket {
     bool open;                  /* its file exists (or will: in an accept queue) */
     bool listening, connected, bound;
     bool connecting;            /* a connect() began whose outcome nobody has asked for */
-    bool shut_read, shut_write; /* shut_read also when the other end shut or closed */
-    bool peer_gone;
+    bool shut_read, shut_write; /* also by what the other end did */
+    bool peer_gone;             /* a stream or sequenced packets: the other end closed */
+    bool fin;                   /* TCP: the other end sends nothing more, which it said in order */
+    bool was_reset;             /* TCP: or it did not know the connection any more */
     int error;                  /* SO_ERROR */
     struct socket *peer;        /* a reference; the stream's other end, or a connected datagram's target */
     struct list messages;
     size_t queued;              /* bytes in messages */
     size_t charged;             /* the same and what messages take besides: small ones must not fill memory */
+    size_t sent;                /* the same of this socket's packets, in whosever queues they lie */
     unsigned message_count;
     size_t receive_limit, send_limit;
     struct list pending, pending_link; /* listener: sockets to accept; and the link in that list */
@@ -180,7 +184,9 @@ struct file *socket_file(struct socket *s, int flags); /* takes the reference */
 struct socket *file_socket(const struct file *f);      /* NULL: not a socket */
 bool is_stream(const struct socket *s);
 struct ucred current_ucred(void);
+struct ucred message_creds(const struct socket *s, const struct socket *to, const struct transfer *t);
 void socket_wake(struct socket *s);
+int socket_error(struct socket *s); /* the error that waits to be told, negative, or 0; it is told then */
 void socket_pair_up(struct socket *a, struct socket *b);
 void scm_free(struct scm *m);
 struct message *message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t);
@@ -192,10 +198,13 @@ ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct
 int queue_accept(struct socket *s, struct socket **out);
 ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 int queue_shutdown(struct socket *s, int how);
+bool queue_at_end(const struct socket *s); /* a call that may sleep need not: nothing will come */
+void messages_drop(struct socket *s);
 int queue_name(struct socket *s, bool peer, struct address *out);
 unsigned queue_poll(struct socket *s);
 int queue_ioctl(struct socket *s, unsigned long request, guest_addr arg);
 int stream_offer(struct socket *client, struct socket *listener, struct socket *server);
+void tcp_reset(struct socket *s);
 void stream_disconnect(struct socket *s);
 void socket_listening(struct socket *s, unsigned backlog);
 void socket_close(struct socket *s); /* drops the file's reference: its file is gone, or was never made */

@@ -109,10 +109,10 @@ sys_socketpair(const uint64_t a[6])
 /* --- addresses --- */
 
 static int
-address_in(guest_addr p, uint64_t length, struct address *out)
+address_in(guest_addr p, uint32_t length, struct address *out)
 {
     memset(out, 0, sizeof *out);
-    if ((int)length < 0 || length > sizeof out->storage)
+    if (length > sizeof out->storage)
         return -EINVAL;
     if (length && copy_from_guest(&out->storage, p, length) < 0)
         return -EFAULT;
@@ -374,8 +374,8 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
         if (r == 0 || !is_stream(s))
             break;
     } while (done < u->total);
-    if (r == -EPIPE && done == 0 && !(t->flags & MSG_NOSIGNAL) && s->type != SOCK_DGRAM)
-        signal_send_process(current_process(), SIGPIPE);
+    if (r == -EPIPE && done == 0 && !(t->flags & MSG_NOSIGNAL) && is_stream(s))
+        signal_send_self(SIGPIPE);
     return done ? (int64_t)done : r;
 }
 
@@ -402,6 +402,10 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
             r = s->ops->recv(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock && !(t->flags & (MSG_ERRQUEUE | MSG_OOB))) { /* these never wait */
+            if (queue_at_end(s)) {
+                r = 0;
+                break;
+            }
             if (waited < 0) {
                 r = waited;
                 break;
@@ -413,7 +417,7 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
         if (r <= 0)
             break;
         done += (uint64_t)r;
-        if (!all || done >= u->total || t->scm)
+        if (!all || done >= u->total || t->scm || (s->error && s->family != AF_UNIX)) /* TCP's error waits for the next call */
             break;
     }
     return done ? (int64_t)done : r;
@@ -532,6 +536,8 @@ take_credentials(struct transfer *t, const uint8_t *data)
         return -EPERM;
     if (u.pid != p->pid && !process_find(u.pid))
         return -ESRCH;
+    if (u.uid == (uid_t)-1 || u.gid == (gid_t)-1)
+        return -EINVAL;
     t->creds = u;
     t->creds_given = true;
     return 0;
@@ -605,7 +611,7 @@ send_message(struct file *f, struct socket *s, guest_addr p, int flags)
     r = user_iov_init(&u, h.iov, h.iov_count);
     if (r < 0)
         return r == -EINVAL ? -EMSGSIZE : r;
-    r = control_in(s, &h, &t);
+    r = s->type == SOCK_SEQPACKET && s->error ? socket_error(s) : control_in(s, &h, &t); /* it looks at errors first */
     if (r == 0)
         r = send_loop(f, s, &u, &t);
     scm_free(t.scm);
@@ -734,7 +740,7 @@ recv_message(struct file *f, struct socket *s, guest_addr p, int flags)
     c.at = h.control;
     c.left = h.control ? h.control_length : 0;
     give_others(&c, &t);
-    if (socket_option(s, SO_PASSCRED))
+    if (socket_option(s, SO_PASSCRED) && (t.received || is_stream(s)))
         control_put(&c, SOL_SOCKET, SCM_CREDENTIALS, &t.creds, sizeof t.creds);
     if (t.scm)
         give_rights(&c, t.scm, flags);

@@ -1,4 +1,5 @@
 /* AF_UNIX (unix(7)): stream, datagram and sequenced packets; names in the file system and abstract ones. */
+#include <poll.h>
 #include <stdio.h>
 
 #include "vkernel/net/socket.h"
@@ -184,6 +185,26 @@ find_target(const struct address *a, struct socket **out)
     return r;
 }
 
+/* A datagram socket connects elsewhere, or nowhere: what lies in its queue is lost, which an end that was connected to it learns
+ * (unix_dgram_disconnected of Linux). */
+static void
+leave_peer(struct socket *s, const struct socket *to)
+{
+    struct socket *old = s->peer;
+
+    s->peer = NULL;
+    if (!old)
+        return;
+    if (old != to && !list_empty(&s->messages)) {
+        messages_drop(s);
+        if (old->open && old->peer == s) {
+            old->error = ECONNRESET;
+            socket_wake(old);
+        }
+    }
+    socket_put(old);
+}
+
 static int
 unix_connect(struct socket *s, const struct address *a)
 {
@@ -191,8 +212,7 @@ unix_connect(struct socket *s, const struct address *a)
     int r;
 
     if (s->type == SOCK_DGRAM && a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC) {
-        socket_put(s->peer);
-        s->peer = NULL;
+        leave_peer(s, NULL);
         s->connected = false;
         return 0;
     }
@@ -205,11 +225,13 @@ unix_connect(struct socket *s, const struct address *a)
         return r;
     if (target->type != s->type)
         return -EPROTOTYPE;
+    if (socket_option(s, SO_PASSCRED) && !s->bound && (r = autobind(s)) < 0)
+        return r;
     if (s->type == SOCK_DGRAM) {
-        if (target->peer && target->peer != s && target->connected)
+        if (target->peer && target->peer != s)
             return -EPERM;
         socket_get(target);
-        socket_put(s->peer);
+        leave_peer(s, target);
         s->peer = target;
         s->connected = true;
         s->remote = target->local;
@@ -240,23 +262,83 @@ unix_listen(struct socket *s, unsigned backlog)
     return 0;
 }
 
-static ssize_t
-packet_send(struct socket *s, struct socket *target, const struct iovec *iov, int count, struct transfer *t)
+/* Is the queue too long for this sender? Those that are connected to it have their own buffers' limit alone. */
+static bool
+queue_full(const struct socket *s, const struct socket *to)
 {
-    size_t size = iov_total(iov, count);
-    struct message *m;
+    return to != s && to->peer != s && to->message_count >= DGRAM_QUEUE;
+}
 
-    if (target->shut_read && target->type == SOCK_DGRAM)
-        return -EPIPE;
+/* What this socket sent and nobody has read yet. */
+static size_t
+unread(const struct socket *s)
+{
+    return s->type != SOCK_STREAM ? s->sent : s->peer ? s->peer->charged : 0;
+}
+
+/* The other end of a datagram socket was closed or left: what came from it goes with it. */
+static int
+peer_lost(struct socket *s)
+{
+    socket_put(s->peer);
+    s->peer = NULL;
+    s->connected = false;
+    messages_drop(s);
+    return -ECONNREFUSED;
+}
+
+/* The socket to send to, or why not, in Linux's order (unix_dgram_sendmsg). */
+static int
+packet_target(struct socket *s, const struct transfer *t, size_t size, struct socket **out)
+{
+    struct socket *target = s->peer;
+    int r;
+
+    if (s->type == SOCK_SEQPACKET && !s->connected)
+        return -ENOTCONN;
+    if (socket_option(s, SO_PASSCRED) && !s->bound && (r = autobind(s)) < 0)
+        return r;
     if (size > s->send_limit - 32)
         return -EMSGSIZE;
-    if (target->message_count >= DGRAM_QUEUE || target->charged >= target->receive_limit)
+    if (s->error)
+        return socket_error(s);
+    if (s->shut_write || s->peer_gone)
+        return -EPIPE;
+    if (unread(s) >= s->send_limit)
         return -EAGAIN;
+    if (t->to) {
+        r = find_target(t->to, &target);
+        if (r != 0)
+            return r;
+        if (target->type != s->type)
+            return -EPROTOTYPE;
+    }
+    if (!target)
+        return -ENOTCONN;
+    if (target->peer && target->peer != s)
+        return -EPERM;
+    if (!target->open)
+        return peer_lost(s);
+    if (target->shut_read)
+        return -EPIPE;
+    *out = target;
+    return queue_full(s, target) ? -EAGAIN : 0;
+}
+
+static ssize_t
+packet_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    size_t size = iov_total(iov, count);
+    struct socket *target = NULL;
+    struct message *m;
+    int r = packet_target(s, t, size, &target);
+
+    if (r < 0)
+        return r;
     m = message_new(s, iov, count, size, t);
     if (!m)
         return -ENOBUFS;
-    if (s->type == SOCK_DGRAM)
-        m->sender = socket_get(s);
+    m->creds = message_creds(s, target, t);
     message_append(target, m);
     return (ssize_t)size;
 }
@@ -264,38 +346,47 @@ packet_send(struct socket *s, struct socket *target, const struct iovec *iov, in
 static ssize_t
 unix_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    struct socket *target = s->peer;
-    int r;
-
-    if (t->flags & MSG_OOB) /* as a Linux without urgent data here */
+    if (t->flags & MSG_OOB)
         return -EOPNOTSUPP;
-    if (s->type == SOCK_STREAM)
-        return t->to ? s->connected ? -EISCONN : -EOPNOTSUPP : stream_send(s, iov, count, t);
-    if (s->shut_write)
-        return -EPIPE;
-    if (s->type == SOCK_SEQPACKET) {
-        if (s->peer_gone)
-            return -EPIPE;
-        return target ? packet_send(s, target, iov, count, t) : -ENOTCONN;
+    if (s->type != SOCK_STREAM)
+        return packet_send(s, iov, count, t);
+    return t->to ? s->connected ? -EISCONN : -EOPNOTSUPP : stream_send(s, iov, count, t);
+}
+
+/* Each end of a connection learns of what the other shut. */
+static int
+unix_shutdown(struct socket *s, int how)
+{
+    s->shut_read |= how != SHUT_WR;
+    s->shut_write |= how != SHUT_RD;
+    if (s->peer && s->type != SOCK_DGRAM) {
+        s->peer->shut_write |= how != SHUT_WR;
+        s->peer->shut_read |= how != SHUT_RD;
+        socket_wake(s->peer);
     }
-    if (t->to) {
-        r = find_target(t->to, &target);
-        if (r != 0)
-            return r;
-        if (target->type != SOCK_DGRAM)
-            return -EPROTOTYPE;
-        if (target->peer && target->peer != s && target->connected)
-            return -EPERM;
-    } else if (!target) {
-        return s->peer_gone ? -ECONNREFUSED : -ENOTCONN;
-    }
-    if (!target->open) {
-        socket_put(s->peer);
-        s->peer = NULL;
-        s->connected = false;
-        return -ECONNREFUSED;
-    }
-    return packet_send(s, target, iov, count, t);
+    socket_wake(s);
+    return 0;
+}
+
+static unsigned
+unix_poll(struct socket *s)
+{
+    unsigned events = s->error ? POLLERR : 0;
+
+    if (s->shut_read && s->shut_write)
+        events |= POLLHUP;
+    if (s->shut_read)
+        events |= POLLRDHUP | POLLIN | POLLRDNORM;
+    if (!list_empty(s->listening ? &s->pending : &s->messages))
+        events |= POLLIN | POLLRDNORM;
+    if (s->listening)
+        return events;
+    if (s->type != SOCK_DGRAM && !s->connected)
+        events |= POLLHUP;
+    /* Writable means much room, so that who was told can write more than a byte. */
+    if (unread(s) * 4 <= s->send_limit && !(s->peer && s->type != SOCK_STREAM && queue_full(s, s->peer)))
+        events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+    return events;
 }
 
 static void
@@ -311,7 +402,14 @@ unix_close(struct socket *s)
 }
 
 static const struct socket_ops unix_ops = {
-    QUEUE_SOCKET_OPS,
+    .accept = queue_accept,
+    .recv = queue_recv,
+    .name = queue_name,
+    .ioctl = queue_ioctl,
+    .set_option = queue_set_option,
+    .get_option = queue_get_option,
+    .shutdown = unix_shutdown,
+    .poll = unix_poll,
     .bind = unix_bind,
     .connect = unix_connect,
     .listen = unix_listen,

@@ -72,8 +72,10 @@ notify_parent(struct process *p)
         list_remove(&p->all);
         process_unnumber(p);
         list_remove(&p->sibling);
-        p->reaped = true; /* freed with its last thread */
         p->parent = NULL;
+        p->reaped = true; /* freed with its last thread, which may be long gone */
+        if (p != current_process())
+            process_free(p);
     }
 }
 
@@ -108,19 +110,22 @@ check_orphaned(int pgid)
 static void
 reparent_children(struct process *p)
 {
+    struct process *to = new_parent(p);
+
     LIST_EACH_SAFE(l, &p->children) {
-        struct process *child = list_entry(l, struct process, sibling), *to = new_parent(p);
+        struct process *child = list_entry(l, struct process, sibling);
+        int pgid = child->pgid, sid = child->sid;
 
         list_remove(&child->sibling);
         child->parent = to;
         list_append(&to->children, &child->sibling);
-        if (child->pdeath_signal)
-            signal_send_process(child, child->pdeath_signal);
+        if (child->pdeath_signal && signal_check_permission(child, child->pdeath_signal) == 0)
+            signal_send_from(child, child->pdeath_signal);
         child->exit_signal = SIGCHLD;
         if (child->zombie)
-            notify_parent(child);
-        else if (child->pgid != p->pgid && child->sid == p->sid)
-            check_orphaned(child->pgid);
+            notify_parent(child); /* which may free it */
+        if (pgid != p->pgid && sid == p->sid)
+            check_orphaned(pgid);
     }
 }
 
@@ -331,7 +336,7 @@ wait_for_child(struct wait_request *w)
                 return -ECHILD;
             if (take_child(child, w))
                 return 1;
-            any = true;
+            any = !child->zombie; /* that will neither stop nor go on */
         }
         LIST_EACH_SAFE(l, &self->children) {
             struct process *child = list_entry(l, struct process, sibling);
@@ -341,7 +346,7 @@ wait_for_child(struct wait_request *w)
 
             if (!matches(child, w))
                 continue;
-            any = true;
+            any |= !child->zombie;
             if (take_child(child, w))
                 return 1;
         }

@@ -446,6 +446,8 @@ sys_get_robust_list(const uint64_t a[6])
 
     if (!t)
         return -ESRCH;
+    if (!process_may_look(t->process, LOOK_REAL))
+        return -EPERM;
     if (copy_to_guest(a[1], &t->robust_list, 8) < 0 || copy_to_guest(a[2], &size, 8) < 0)
         return -EFAULT;
     return 0;

@@ -8,6 +8,7 @@
 #include "vkernel/proc/proc_internal.h"
 
 enum { CAP_SETGID_BIT = 6, CAP_SETUID_BIT = 7, CAP_SETPCAP_BIT = 8, CAP_LAST = 40, KEEP = -1 };
+#define ALL_CAPS ((1ull << (CAP_LAST + 1)) - 1)
 enum { CAP_VERSION_1 = 0x19980330, CAP_VERSION_2 = 0x20071026, CAP_VERSION_3 = 0x20080522 };
 
 static struct creds *
@@ -207,6 +208,12 @@ own_gid(uint32_t id)
     return id == c->gid || id == c->egid || id == c->sgid;
 }
 
+static bool
+same(uint64_t argument, uint32_t id)
+{
+    return (int)argument == KEEP || (uint32_t)argument == id;
+}
+
 int64_t
 sys_setresuid(const uint64_t a[6])
 {
@@ -216,6 +223,8 @@ sys_setresuid(const uint64_t a[6])
     for (int i = 0; i < 3; i++)
         if ((int)a[i] != KEEP && !may && !own_uid((uint32_t)a[i]))
             return -EPERM;
+    if (same(a[0], c->uid) && same(a[1], c->euid) && ((int)a[1] == KEEP || c->euid == c->fsuid) && same(a[2], c->suid))
+        return 0; /* not even the fsuid changes */
     if ((int)a[0] != KEEP)
         c->uid = (uint32_t)a[0];
     if ((int)a[1] != KEEP)
@@ -283,6 +292,8 @@ sys_setresgid(const uint64_t a[6])
     for (int i = 0; i < 3; i++)
         if ((int)a[i] != KEEP && !may && !own_gid((uint32_t)a[i]))
             return -EPERM;
+    if (same(a[0], c->gid) && same(a[1], c->egid) && ((int)a[1] == KEEP || c->egid == c->fsgid) && same(a[2], c->sgid))
+        return 0;
     if ((int)a[0] != KEEP)
         c->gid = (uint32_t)a[0];
     if ((int)a[1] != KEEP)
@@ -350,8 +361,9 @@ sys_setfsuid(const uint64_t a[6])
     struct creds *c = creds(), before = *c;
     uint32_t old = c->fsuid, id = (uint32_t)a[0];
 
-    if (id == c->fsuid || own_uid(id) || capable(CAP_SETUID_BIT))
-        c->fsuid = (int)a[0] == KEEP ? old : id;
+    if ((int)a[0] == KEEP || id == old || !(own_uid(id) || capable(CAP_SETUID_BIT)))
+        return old;
+    c->fsuid = id;
     fsuid_changed(old);
     rights_changed(&before);
     return old;
@@ -363,8 +375,9 @@ sys_setfsgid(const uint64_t a[6])
     struct creds *c = creds(), before = *c;
     uint32_t old = c->fsgid, id = (uint32_t)a[0];
 
-    if (id == c->fsgid || own_gid(id) || capable(CAP_SETGID_BIT))
-        c->fsgid = (int)a[0] == KEEP ? old : id;
+    if ((int)a[0] == KEEP || id == old || !(own_gid(id) || capable(CAP_SETGID_BIT)))
+        return old;
+    c->fsgid = id;
     rights_changed(&before);
     return old;
 }
@@ -395,6 +408,9 @@ sys_setgroups(const uint64_t a[6])
         return -EINVAL;
     if (copy_from_guest(groups, a[1], a[0] * 4) < 0)
         return -EFAULT;
+    for (unsigned k = 0; k < a[0]; k++)
+        if ((int)groups[k] == KEEP)
+            return -EINVAL;
     memcpy(c->groups, groups, a[0] * 4);
     c->group_count = (uint32_t)a[0];
     return 0;
@@ -465,12 +481,13 @@ sys_capset(const uint64_t a[6])
         return -EPERM;
     if (copy_from_guest(d, a[1], (size_t)n * sizeof *d) < 0)
         return -EFAULT;
-    effective = d[0].effective | (uint64_t)d[1].effective << 32;
-    permitted = d[0].permitted | (uint64_t)d[1].permitted << 32;
-    inheritable = d[0].inheritable | (uint64_t)d[1].inheritable << 32;
+    effective = (d[0].effective | (uint64_t)d[1].effective << 32) & ALL_CAPS;
+    permitted = (d[0].permitted | (uint64_t)d[1].permitted << 32) & ALL_CAPS;
+    inheritable = (d[0].inheritable | (uint64_t)d[1].inheritable << 32) & ALL_CAPS;
     if ((permitted & ~c->cap_permitted) || (effective & ~permitted))
         return -EPERM;
-    if (inheritable & ~(c->cap_inheritable | (capable(CAP_SETPCAP_BIT) ? c->cap_bounding : c->cap_permitted)))
+    if ((inheritable & ~(c->cap_inheritable | c->cap_bounding)) ||
+        (!capable(CAP_SETPCAP_BIT) && (inheritable & ~(c->cap_inheritable | c->cap_permitted))))
         return -EPERM;
     c->cap_effective = effective;
     c->cap_permitted = permitted;
@@ -479,24 +496,25 @@ sys_capset(const uint64_t a[6])
     return 0;
 }
 
-int64_t proc_capability_prctl(int option, uint64_t argument, uint64_t argument3);
 int64_t
-proc_capability_prctl(int option, uint64_t argument, uint64_t argument3)
+proc_capability_prctl(int option, const uint64_t a[6])
 {
     enum { CAPBSET_READ = 23, CAPBSET_DROP = 24, CAP_AMBIENT = 47, AMBIENT_IS_SET = 1, AMBIENT_RAISE, AMBIENT_LOWER,
            AMBIENT_CLEAR };
     struct process *p = current_process();
     struct creds *c = creds();
-    uint64_t bit;
+    uint64_t argument = a[1], argument3 = a[2], bit;
 
     if (option == CAP_AMBIENT && argument == AMBIENT_CLEAR) {
+        if (a[2] || a[3] || a[4])
+            return -EINVAL;
         p->cap_ambient = 0;
         return 0;
     }
     if (option == CAP_AMBIENT) {
         uint64_t operation = argument;
 
-        if (argument3 > CAP_LAST)
+        if (argument3 > CAP_LAST || a[3] || a[4])
             return -EINVAL;
         bit = 1ull << argument3;
         if (operation == AMBIENT_IS_SET)
@@ -512,13 +530,13 @@ proc_capability_prctl(int option, uint64_t argument, uint64_t argument3)
         p->cap_ambient |= bit;
         return 0;
     }
+    if (option != CAPBSET_READ && !capable(CAP_SETPCAP_BIT))
+        return -EPERM;
     if (argument > CAP_LAST)
         return -EINVAL;
     bit = 1ull << argument;
     if (option == CAPBSET_READ)
         return (c->cap_bounding & bit) != 0;
-    if (!capable(CAP_SETPCAP_BIT))
-        return -EPERM;
     c->cap_bounding &= ~bit;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/fs/vfs_limits.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
@@ -34,6 +35,8 @@ set_limit(struct process *p, unsigned which, const struct rlimit *r)
 {
     if (r->rlim_cur > r->rlim_max)
         return -EINVAL;
+    if (which == RLIMIT_NOFILE && r->rlim_max > LIMIT_DESCRIPTORS)
+        return -EPERM;
     if (r->rlim_max > p->rlimits[which].rlim_max && !capable(CAP_SYS_RESOURCE_BIT))
         return -EPERM;
     p->rlimits[which] = *r;
@@ -54,6 +57,16 @@ sys_setrlimit(const uint64_t a[6])
     return set_limit(current_process(), (unsigned)a[0], &r);
 }
 
+/* check_prlimit_permission of Linux: another process's only with all of its ids. */
+static bool
+may_limit(const struct process *p)
+{
+    const struct creds *c = &current_process()->creds, *t = &p->creds;
+
+    return capable(CAP_SYS_RESOURCE_BIT) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid && c->gid == t->egid &&
+                                             c->gid == t->sgid && c->gid == t->gid);
+}
+
 int64_t
 sys_prlimit64(const uint64_t a[6])
 {
@@ -65,7 +78,7 @@ sys_prlimit64(const uint64_t a[6])
         return -EINVAL;
     if (!p)
         return -ESRCH;
-    if (p != current_process() && signal_check_permission(p, 0) < 0)
+    if (p != current_process() && !may_limit(p))
         return -EPERM;
     if (a[2] && copy_from_guest(&r, a[2], sizeof r) < 0)
         return -EFAULT;
@@ -206,17 +219,30 @@ sys_sched_yield(const uint64_t a[6])
     return 0;
 }
 
+/* Without CAP_SYS_NICE: an own process, that may do no more than the caller (cap_safe_nice of Linux). */
+static bool
+may_schedule(const struct process *p)
+{
+    const struct creds *c = &current_process()->creds;
+
+    return (c->euid == p->creds.euid || c->euid == p->creds.uid) && !(p->creds.cap_permitted & ~c->cap_permitted);
+}
+
 int64_t
 sys_sched_setaffinity(const uint64_t a[6])
 {
     uint8_t first;
 
-    if (a[0] && !task_find((int)a[0]))
+    const struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+
+    if (a[1] && copy_from_guest(&first, a[2], 1) < 0)
+        return -EFAULT;
+    if (!t)
         return -ESRCH;
+    if (!may_schedule(t->process) && !capable(CAP_SYS_NICE_BIT))
+        return -EPERM;
     if (a[1] == 0)
         return -EINVAL;
-    if (copy_from_guest(&first, a[2], 1) < 0)
-        return -EFAULT;
     return first & 1 ? 0 : -EINVAL; /* there is one processor, and it must be in the set */
 }
 
@@ -272,7 +298,7 @@ set_policy(struct task *t, int policy, guest_addr param)
         return -ESRCH;
     if (realtime ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
-    if (realtime && !capable(CAP_SYS_NICE_BIT))
+    if (!capable(CAP_SYS_NICE_BIT) && (realtime || !may_schedule(t->process)))
         return -EPERM;
     t->policy = policy;
     t->priority = priority;
@@ -372,9 +398,7 @@ sys_getpriority(const uint64_t a[6])
 static int
 set_nice(struct process *p, int nice)
 {
-    const struct creds *c = &current_process()->creds;
-
-    if (p->creds.uid != c->euid && p->creds.euid != c->euid && !capable(CAP_SYS_NICE_BIT))
+    if (!may_schedule(p) && !capable(CAP_SYS_NICE_BIT))
         return -EPERM;
     if (nice < p->nice && (uint64_t)(20 - nice) > p->rlimits[RLIMIT_NICE].rlim_cur && !capable(CAP_SYS_NICE_BIT))
         return -EACCES;

@@ -12,8 +12,6 @@
 
 enum { CAP_SETPCAP_BIT = 8 };
 
-int64_t proc_capability_prctl(int option, uint64_t argument, uint64_t argument3);
-
 static int64_t
 put_int(uint64_t address, int value)
 {
@@ -114,7 +112,7 @@ sys_prctl(const uint64_t a[6])
     case PR_CAPBSET_READ:
     case PR_CAPBSET_DROP:
     case PR_CAP_AMBIENT:
-        return proc_capability_prctl((int)a[0], a[1], a[2]);
+        return proc_capability_prctl((int)a[0], a);
     case PR_GET_SECUREBITS:
         return (int64_t)(p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0));
     case PR_SET_SECUREBITS:

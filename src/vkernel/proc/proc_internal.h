@@ -109,6 +109,9 @@ _Noreturn void container_exit(int status);
 
 void vfork_put(struct vfork_wait *w);
 
+/* --- ids.c --- */
+int64_t proc_capability_prctl(int option, const uint64_t a[6]);
+
 /* --- exec.c --- */
 int exec_file(int dirfd, const char *path, int flags, char **argv, char **envp);
 
@@ -131,7 +134,7 @@ struct signal_action { /* as the kernel's struct sigaction of x86-64 */
 #define SIGNAL_BIT(sig) (1ull << ((sig) - 1))
 void signal_init_task(struct task *t);
 int signal_send_info(struct process *p, struct task *t, const siginfo_t *info); /* t: thread-directed */
-int signal_send_task(struct task *t, int sig);
+void signal_send_from(struct process *p, int sig); /* as from the current process */
 bool signal_fatal_pending(void);
 bool signal_pending_task(const struct task *t);
 /* A fault of the current task: cannot be blocked or ignored. */
@@ -176,6 +179,7 @@ void proc_check_cpu_timers(struct task *t);                       /* its time wa
 extern struct wait_queue signalfd_queue;
 
 /* --- abi/dispatch.c --- */
+void syscall_init(void);
 int64_t syscall_dispatch(int64_t nr, const uint64_t a[6]);
 void syscall_report(int fd);
 void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], ... */

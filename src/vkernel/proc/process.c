@@ -232,15 +232,17 @@ process_oom_points(const struct process *p)
 }
 
 bool
-process_may_look(const struct process *p)
+process_may_look(const struct process *p, enum look_as as)
 {
     enum { CAP_SYS_PTRACE_BIT = 19 };
     const struct creds *me = &current_process()->creds, *its = &p->creds;
+    uint32_t uid = as == LOOK_FILES ? me->fsuid : me->uid, gid = as == LOOK_FILES ? me->fsgid : me->gid;
+    uint64_t caps = as == LOOK_FILES ? me->cap_effective : me->cap_permitted;
 
     if (p == current_process() || capable(CAP_SYS_PTRACE_BIT))
         return true;
-    return p->dumpable && me->fsuid == its->uid && me->fsuid == its->euid && me->fsuid == its->suid && me->fsgid == its->gid &&
-           me->fsgid == its->egid && me->fsgid == its->sgid && !(its->cap_permitted & ~me->cap_effective);
+    return (p->dumpable || !p->mm) && uid == its->uid && uid == its->euid && uid == its->suid && gid == its->gid &&
+           gid == its->egid && gid == its->sgid && !(its->cap_permitted & ~caps);
 }
 
 bool

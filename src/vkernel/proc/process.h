@@ -150,6 +150,8 @@ struct process *group_next(int pgid, struct process *after); /* the members of a
 /* --- signals, for ttys, pipes, timers: signal/ --- */
 int signal_send_process(struct process *p, int sig);             /* kernel-generated */
 int signal_send_group(int pgid, int sig);
+/* To the thread that runs, for what its call did: SIGPIPE, SIGXFSZ (send_sig of Linux). */
+void signal_send_self(int sig);
 bool signal_pending_current(void); /* would one be delivered now? */
 /* For ttys: is the signal blocked or ignored by the current task (SIGTTIN, SIGTTOU rules)? */
 bool signal_ignored_current(int sig);
@@ -165,8 +167,10 @@ int64_t signal_temporary_mask_result(int64_t result);
 int64_t process_oom_points(const struct process *p);
 
 /* --- capabilities --- */
-/* Linux's ptrace_may_access(PTRACE_MODE_READ_FSCREDS): may the current process see into this one? */
-bool process_may_look(const struct process *p);
+/* Linux's ptrace_may_access(PTRACE_MODE_READ): may the current process see into this one? By its ids for files, as /proc asks, or
+ * by its real ones, as calls do. */
+enum look_as { LOOK_FILES, LOOK_REAL };
+bool process_may_look(const struct process *p, enum look_as as);
 bool capable(int cap); /* of the current task's effective set, CAP_* */
 
 #endif

@@ -295,7 +295,7 @@ syscall_edge(void)
 {
     struct task *t = sched_current;
     struct x86_cpu *cpu = x86_this_cpu();
-    int64_t nr = (int64_t)cpu->gpr[X86_RAX], result;
+    int64_t nr = (int32_t)cpu->gpr[X86_RAX], result; /* Linux looks at eax alone */
 
     cpu->gpr[X86_RCX] = cpu->rip;
     cpu->gpr[X86_R11] = x86_cpu_rflags(cpu);
@@ -345,7 +345,7 @@ kernel_syscall_c(uint64_t next)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     uint64_t rsp = cpu->gpr[X86_RSP];
-    int64_t nr = (int64_t)cpu->gpr[X86_RAX];
+    int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
     leave_compiled(LOCKSTEP_SYSCALL, 0);
     syscall_edge();
@@ -451,4 +451,5 @@ void
 run_init(void)
 {
     fault_init();
+    syscall_init();
 }

@@ -440,12 +440,31 @@ signal_send_process(struct process *p, int sig)
     return sig ? signal_send_info(p, NULL, &info) : 0;
 }
 
-int
-signal_send_task(struct task *t, int sig)
+/* As kill sends it. */
+static siginfo_t
+info_of_current(int sig)
 {
-    siginfo_t info = {.si_signo = sig, .si_code = SI_KERNEL};
+    siginfo_t info = {.si_signo = sig, .si_code = SI_USER};
 
-    return signal_send_info(t->process, t, &info);
+    info.si_pid = current_process()->pid;
+    info.si_uid = current_process()->creds.uid;
+    return info;
+}
+
+void
+signal_send_self(int sig)
+{
+    siginfo_t info = info_of_current(sig);
+
+    signal_send_info(current_process(), sched_current, &info);
+}
+
+void
+signal_send_from(struct process *p, int sig)
+{
+    siginfo_t info = info_of_current(sig);
+
+    signal_send_info(p, NULL, &info);
 }
 
 int
