@@ -17,8 +17,10 @@ volatile sig_atomic_t platform_end_signal;
 
 static int wake_fd = -1; /* written by signal handlers, polled by platform_idle */
 static bool ticking;
+static uint64_t tick_due; /* when the next tick comes, at the latest */
 
-enum { TICK_US = 10000 };
+/* Ticks for one deadline are no closer than that, and a deadline so much before a tick waits for it. */
+enum { TICK_US = 10000, TICK_NEAR_NS = 100000 };
 
 static uint64_t
 read_clock(clockid_t id)
@@ -72,9 +74,31 @@ platform_tick(bool on)
     if (on) {
         it.it_interval.tv_usec = TICK_US;
         it.it_value.tv_usec = TICK_US;
+        platform_tick_taken();
     }
     setitimer(ITIMER_REAL, &it, NULL);
     ticking = on;
+}
+
+void
+platform_tick_taken(void)
+{
+    tick_due = platform_monotonic_ns() + TICK_US * 1000;
+}
+
+void
+platform_tick_by(uint64_t deadline)
+{
+    struct itimerval it = {.it_interval.tv_usec = TICK_US};
+    uint64_t now, left;
+
+    if (!ticking || tick_due < TICK_NEAR_NS || deadline >= tick_due - TICK_NEAR_NS)
+        return;
+    now = platform_monotonic_ns();
+    left = deadline > now + TICK_NEAR_NS ? deadline - now : TICK_NEAR_NS;
+    it.it_value.tv_usec = (suseconds_t)(left / 1000 + 1);
+    setitimer(ITIMER_REAL, &it, NULL);
+    tick_due = now + left;
 }
 
 /* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process 1's; one

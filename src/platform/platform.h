@@ -92,6 +92,9 @@ uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
 /* Raises x86_cpu_tls.limit every 10 ms while on, and sets platform_ticked. */
 void platform_tick(bool on);
+/* While on: the next tick comes at the deadline, if that is earlier. */
+void platform_tick_by(uint64_t deadline);
+void platform_tick_taken(void); /* to be called after each */
 extern volatile sig_atomic_t platform_ticked;
 
 /* --- host signals to the artifact: bit (signal - 1) set in platform_host_signals, and limit raised --- */

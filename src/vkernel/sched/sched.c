@@ -231,6 +231,7 @@ sched_arm_tick(void)
     sched_tick_wanted = false;
     if (sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current))
         platform_tick(true);
+    platform_tick_by(ktimer_next());
 }
 
 static void
@@ -321,6 +322,7 @@ void
 sched_poll(void)
 {
     platform_ticked = 0;
+    platform_tick_taken();
     sched_reset_limit();
     ktimer_run();
     poll_host(0);
@@ -328,6 +330,8 @@ sched_poll(void)
         forward_host_signals();
     if (list_empty(&run_queue) && !ktimer_any() && list_empty(&watches) && !cpu_timers_armed(sched_current))
         platform_tick(false);
+    else
+        sched_arm_tick();
     sched_account();
     proc_check_cpu_timers(sched_current);
     if (!list_empty(&run_queue)) {

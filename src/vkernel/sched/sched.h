@@ -122,6 +122,7 @@ struct ktimer {
 void ktimer_start(struct ktimer *t, uint64_t deadline); /* restarts when already started */
 void ktimer_stop(struct ktimer *t);
 bool ktimer_any(void); /* is one started? */
+uint64_t ktimer_next(void); /* the first deadline; UINT64_MAX: none */
 /* Fires what is due, as far as that is a bounded piece of work; returns nanoseconds to the next one, UINT64_MAX for none. */
 uint64_t ktimer_run(void);
 

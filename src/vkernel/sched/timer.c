@@ -136,6 +136,12 @@ ktimer_any(void)
 }
 
 uint64_t
+ktimer_next(void)
+{
+    return root ? root->deadline : UINT64_MAX;
+}
+
+uint64_t
 ktimer_run(void)
 {
     NO_SLEEP;
