@@ -26,6 +26,8 @@ def main():
         for d in ('bin', 'etc', 'tmp', 'proc', 'dev'):
             os.makedirs(os.path.join(root, d))
         os.chmod(os.path.join(root, 'tmp'), 0o1777)
+        with open(os.path.join(root, 'etc/base'), 'wb') as f: # a file of the base layer, to write to
+            f.write(b''.join(bytes([65 + k % 26]) * 4096 for k in range(64)))
         for source in programs:
             name = os.path.splitext(os.path.basename(source))[0]
             subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-w', '-o', os.path.join(root, 'bin', name), source], check=True)

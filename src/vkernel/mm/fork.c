@@ -1,5 +1,5 @@
 /* The copy of an address space at fork: shared and file mappings are mapped again, and of private memory only pages
- * that were written are copied. The host's page map tells which. */
+ * that were written are copied. The host's page map tells which. The others of a private mapping follow their file. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm_internal.h"
 
-enum { BATCH = 2048 };
+enum { BATCH = 2048, RUNS_MAX = 1024 };
 
 static void
 copy_run(uint8_t *to, const uint8_t *from, uint64_t size)
@@ -50,6 +50,36 @@ copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
         }
     }
     copy_run(to + run, from + run, run_end - run);
+}
+
+/* A mapping of the host for each run of pages: of the first RUNS_MAX, as their number is limited for all guests together. */
+void
+mm_map_clean_again(struct mm *mm, const struct vma *v)
+{
+    static uint64_t entries[BATCH];
+    uint64_t end = mm_backed_end(v), run = v->start, run_end = v->start;
+    unsigned runs = 0;
+
+    for (uint64_t at = v->start; at < end && runs < RUNS_MAX; at += (uint64_t)BATCH * MM_PAGE) {
+        size_t pages = (end - at) / MM_PAGE < BATCH ? (end - at) / MM_PAGE : BATCH;
+
+        if (platform_dirty_pages(mm->base + at, pages, entries) != 0)
+            return; /* nobody knows which ones were written */
+        for (size_t i = 0; i < pages && runs < RUNS_MAX; i++) {
+            uint64_t page = at + i * MM_PAGE;
+
+            if (platform_entry_dirty(entries[i]))
+                continue;
+            if (page != run_end) {
+                if (run < run_end && runs++ < RUNS_MAX)
+                    mm_host_map(mm, v, run, run_end, mm_host_prot(v->prot));
+                run = page;
+            }
+            run_end = page + MM_PAGE;
+        }
+    }
+    if (run < run_end && runs < RUNS_MAX)
+        mm_host_map(mm, v, run, run_end, mm_host_prot(v->prot));
 }
 
 int

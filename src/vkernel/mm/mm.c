@@ -347,8 +347,12 @@ mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size)
 static void
 follow_bytes(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b)
 {
-    if (!v->code && (v->shared || !v->was_writable))
+    if (v->code)
+        return;
+    if (v->shared || !v->was_writable)
         mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
+    else
+        mm_map_clean_again(mm, v);
 }
 
 void

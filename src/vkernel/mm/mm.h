@@ -137,7 +137,7 @@ uint64_t mm_backed_end(const struct vma *v);
 bool mm_beyond_file(const struct vma *v, uint64_t address);
 /* A mapped file's size changed: mappings end where it ends. */
 void mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size);
-/* Its bytes are elsewhere from now on: mappings go along, but for private ones that may have been written. */
+/* Its bytes are elsewhere from now on: mappings go along, but for private pages that were written. */
 void mm_file_moved(const struct inode *inode);
 
 #endif

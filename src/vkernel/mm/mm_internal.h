@@ -80,6 +80,8 @@ int mm_establish(struct mm *mm, struct vma *v, const struct verified *verified);
 void mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end);
 /* Maps what is behind v in `from` at v's place, which is free, too, with private pages that were written copied. */
 int mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const struct vma *v);
+/* Maps pages of a private mapping that were not written from where its file's bytes are now. */
+void mm_map_clean_again(struct mm *mm, const struct vma *v);
 
 /* --- advice.c: what mlock and its kin locked --- */
 bool mm_can_lock(void);

@@ -146,6 +146,38 @@ trampolines(void)
     munmap(p, 4 * PAGE);
 }
 
+/* A private mapping of a file of the image: pages that were written stay, the others show what is written to the file, also
+ * after the file's first write, which takes it out of the image. */
+static void
+private_follows(void)
+{
+    char name[4096], *p, *q;
+    int fd;
+
+    snprintf(name, sizeof name, "%.*s/../etc/base", (int)(strrchr(program_invocation_name, '/') - program_invocation_name),
+             program_invocation_name);
+    fd = open(name, O_RDWR);
+    p = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    q = mmap(NULL, 64 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+    check(fd >= 0 && p != MAP_FAILED && p[0] == 'A' && p[5 * PAGE] == 'F', "the image's bytes");
+    for (int k = 0; k < 64; k += 3)
+        p[k * PAGE + 1] = '*';
+    for (int k = 0; k < 64; k++)
+        pwrite(fd, "new", 3, k * PAGE);
+    for (int k = 0; k < 64; k++)
+        check(p[k * PAGE] == (k % 3 ? 'n' : 'A' + k % 26) && p[k * PAGE + 1] == (k % 3 ? 'e' : '*') && q[k * PAGE] == 'n',
+              k % 3 ? "an untouched page" : "a written page");
+    if (fork() == 0) {
+        for (int k = 0; k < 64; k++)
+            check(p[k * PAGE] == (k % 3 ? 'n' : 'A' + k % 26), "the same in a child");
+        exit(failures != 0);
+    }
+    wait(NULL);
+    pwrite(fd, "again", 5, 4 * PAGE);
+    check(p[4 * PAGE] == 'a' && p[3 * PAGE + 1] == '*', "and later");
+    munmap(p, 64 * PAGE), munmap(q, 64 * PAGE), close(fd);
+}
+
 int
 main(void)
 {
@@ -156,6 +188,7 @@ main(void)
     files();
     forks();
     trampolines();
+    private_follows();
     check(sbrk(PAGE * 4) != (void *)-1 && sbrk(-PAGE * 4) != (void *)-1 && sbrk(0) >= (void *)before, "brk");
     p = mmap((void *)0x10000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     check(p == (char *)0x10000000, "fixed low address");
