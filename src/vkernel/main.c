@@ -453,7 +453,7 @@ check_memory(struct ktimer *k)
             victim = init_process;
         if (victim) {
             out_of_memory(victim);
-            process_kill(victim);
+            process_end(victim, SIGKILL);
         }
     }
     ktimer_start(k, clock_monotonic_ns() + PERIOD_NS);

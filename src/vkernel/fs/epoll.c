@@ -48,12 +48,12 @@ item_events(struct epoll_item *it)
 {
     unsigned wanted = it->event.events & ~(unsigned)(EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP), events;
 
-    if (wanted == 0) /* disabled by EPOLLONESHOT, or only errors asked for */
-        return (it->event.events & EPOLLONESHOT) ? 0 : file_poll(it->file, NULL, NULL, 0) & (POLLERR | POLLHUP);
+    if (wanted == 0) /* disabled by EPOLLONESHOT */
+        return 0;
     vfs_poll_wanted = wanted;
     events = file_poll(it->file, NULL, NULL, 0);
     vfs_poll_wanted = ~0u;
-    return events & (wanted | POLLERR | POLLHUP);
+    return events & wanted;
 }
 
 /* Wakes who sleeps on the epoll file and tells the epoll files that watch it, which tell theirs. */
@@ -240,7 +240,8 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     for (unsigned k = 0; k < count; k++) {
         it->entries[k].notify = item_notify;
         it->entries[k].task = (struct task *)(void *)it;
-        list_append(&queues[k]->waiters, &it->entries[k].link);
+        /* The latest is told first, as on Linux: so the ready list has its order. */
+        list_append(event->events & EPOLLEXCLUSIVE ? &queues[k]->waiters : queues[k]->waiters.next, &it->entries[k].link);
     }
     it->queue_count = count;
     if (item_events(it))
@@ -287,14 +288,15 @@ sys_epoll_ctl(const uint64_t a[6])
 
     if (op != EPOLL_CTL_DEL && copy_from_guest(&event, a[3], sizeof event) < 0)
         return -EFAULT;
+    event.events |= EPOLLERR | EPOLLHUP; /* always told, until EPOLLONESHOT disables the item */
     if (!self || !f || ((self->flags | f->flags) & O_PATH))
         return -EBADF;
     if (!f->ops->poll)
         return -EPERM;
     if (self->ops != &epoll_ops || self == f)
         return -EINVAL;
-    if (op == EPOLL_CTL_ADD && (event.events & EPOLLEXCLUSIVE) &&
-        (f->ops == &epoll_ops || (event.events & ~EXCLUSIVE_MAY)))
+    if ((event.events & EPOLLEXCLUSIVE) && (op == EPOLL_CTL_MOD || (op == EPOLL_CTL_ADD &&
+        (f->ops == &epoll_ops || (event.events & ~EXCLUSIVE_MAY)))))
         return -EINVAL;
     if (op == EPOLL_CTL_ADD && f->ops == &epoll_ops && graph_too_deep(self->data, f->data))
         return -ELOOP;

@@ -55,7 +55,7 @@ counter_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsign
     struct eventfd *e = f->data;
 
     poll_add(queues, count, max, &e->queue);
-    return (e->count > 0 ? POLLIN | POLLRDNORM : 0u) | (e->count < UINT64_MAX - 1 ? POLLOUT | POLLWRNORM : 0u);
+    return (e->count > 0 ? POLLIN : 0u) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0u);
 }
 
 static void

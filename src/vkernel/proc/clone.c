@@ -99,15 +99,15 @@ pidfd_install(struct process *p, int flags)
     return fd;
 }
 
-int pidfd_pid(int fd);
 int
-pidfd_pid(int fd)
+pidfd_pid(int fd, bool *nonblock)
 {
     FILE_REF struct file *f = fd_get(fd);
 
     if (!f || f->ops != &pidfd_ops)
         return f ? -EINVAL : -EBADF;
-    return ((const struct pidfd *)f->data)->pid;
+    *nonblock = f->flags & O_NONBLOCK;
+    return pidfd_process(f) ? pidfd_process(f)->pid : -ECHILD; /* its number may be another's by now */
 }
 
 int64_t
@@ -138,11 +138,16 @@ sys_pidfd_send_signal(const uint64_t a[6])
     info.si_pid = current_process()->pid;
     info.si_uid = current_process()->creds.uid;
     if (a[2]) {
-        if (copy_from_guest(&info, a[2], sizeof info) < 0)
+        int32_t signo;
+
+        if (copy_from_guest(&signo, a[2], sizeof signo) < 0)
             return -EFAULT;
-        if (info.si_signo != (int)a[1])
+        r = signal_info_from_guest(&info, a[2], (int)a[1]);
+        if (r < 0)
+            return r;
+        if (signo != (int)a[1])
             return -EINVAL;
-        if (p != current_process() && (info.si_code >= 0 || info.si_code == SI_TKILL))
+        if (p->pid != sched_current->tid && (info.si_code >= 0 || info.si_code == SI_TKILL))
             return -EPERM;
     }
     r = signal_check_permission(p, (int)a[1]);

@@ -194,13 +194,12 @@ group_exit(int status)
     task_exit(p->exit_status);
 }
 
-/* The container is out of memory: this process goes, init or not. */
 void
-process_kill(struct process *p)
+process_end(struct process *p, int sig)
 {
     if (!p->group_exit) {
         p->group_exit = true;
-        p->exit_status = SIGKILL;
+        p->exit_status = sig;
     }
     LIST_EACH(l, &p->threads)
         sched_interrupt(list_entry(l, struct task, thread_link), true);
@@ -229,6 +228,8 @@ kill_other_threads(void)
         if (wait_on_killable(&self->sleep_queue, WAIT_FOREVER) < 0)
             break;
     p->exec_by = NULL;
+    if (p->thread_count > 1 && !p->group_exit) /* a signal kills it before it is alone */
+        process_end(p, SIGKILL);
     if (p->group_exit || self->kill_me)
         return false;
     task_number(self, p->pid);
@@ -400,14 +401,13 @@ sys_wait4(const uint64_t a[6])
     return w.pid;
 }
 
-int pidfd_pid(int fd);
-
 int64_t
 sys_waitid(const uint64_t a[6])
 {
     struct wait_request w = {.id = (int)a[1], .options = (int)a[3]};
     siginfo_t info;
     struct rusage ru;
+    bool nonblock = false;
     int r;
 
     if ((w.options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | (int)0xe0000000)) ||
@@ -431,14 +431,18 @@ sys_waitid(const uint64_t a[6])
         break;
     case 3: /* P_PIDFD */
         w.kind = WANT_PID;
-        w.id = pidfd_pid(w.id);
+        w.id = pidfd_pid(w.id, &nonblock);
         if (w.id < 0)
             return w.id;
+        nonblock = nonblock && !(w.options & WNOHANG);
+        w.options |= nonblock ? WNOHANG : 0;
         break;
     default:
         return -EINVAL;
     }
     r = wait_for_child(&w);
+    if (r == 0 && nonblock)
+        r = -EAGAIN;
     memset(&info, 0, sizeof info); /* Linux clears it on errors, too */
     if (r > 0) {
         info.si_signo = SIGCHLD;

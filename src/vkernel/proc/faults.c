@@ -273,7 +273,7 @@ fault_note_copy(uint64_t address)
     if (address < GUEST_UNKNOWN || address >= GUEST_END || !p->unknown_fault || p->group_exit)
         return;
     say_refusal("looked at registers");
-    process_kill(p);
+    process_end(p, SIGKILL);
 }
 
 /* #GP: 16 bytes that are not aligned. */

@@ -221,8 +221,6 @@ requeue(const struct futex_key *from, const struct futex_key *to, unsigned wake,
     int64_t woken = wake_key(from, wake, FUTEX_BITSET_MATCH_ANY);
     unsigned moved = 0;
 
-    if (same_key(from, to))
-        return woken;
     LIST_EACH_SAFE(p, bucket(from)) {
         struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
 
@@ -230,6 +228,10 @@ requeue(const struct futex_key *from, const struct futex_key *to, unsigned wake,
             break;
         if (!same_key(&w->key, from))
             continue;
+        if (same_key(from, to)) {
+            moved++;
+            continue;
+        }
         list_remove(&w->link);
         w->key = *to;
         list_append(bucket(to), &w->link);
@@ -321,6 +323,13 @@ deadline_of(uint64_t address, int op, bool realtime, uint64_t *deadline)
     return 0;
 }
 
+/* How many a guest wants woken: Linux looks after the first. */
+static unsigned
+at_least_one(uint64_t n)
+{
+    return (int)n < 1 ? 1 : (unsigned)n;
+}
+
 int64_t
 sys_futex(const uint64_t a[6])
 {
@@ -333,6 +342,12 @@ sys_futex(const uint64_t a[6])
     bool second = false;
     int64_t r;
 
+    if (op == FUTEX_FD || op > 13 || (realtime && op != FUTEX_WAIT_BITSET && op != 11 /* WAIT_REQUEUE_PI */ && op != 13))
+        return -ENOSYS;
+    if ((op == FUTEX_REQUEUE || op == FUTEX_CMP_REQUEUE) && ((int)a[2] < 0 || (int)a[3] < 0))
+        return -EINVAL;
+    if (op == FUTEX_UNLOCK_PI && load_word(a[0], &value) < 0)
+        return -EFAULT;
     if (a[0] % 4)
         return -EINVAL;
     if (!mm_futex_key(a[0], private, &key))
@@ -348,9 +363,9 @@ sys_futex(const uint64_t a[6])
     case FUTEX_WAIT_BITSET:
         return wait_call(a[0], private, (uint32_t)a[2], deadline, (uint32_t)a[5]);
     case FUTEX_WAKE:
-        return wake_key(&key, (unsigned)a[2], FUTEX_BITSET_MATCH_ANY);
+        return wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-        return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, (unsigned)a[2], (uint32_t)a[5]);
+        return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, at_least_one(a[2]), (uint32_t)a[5]);
     case FUTEX_CMP_REQUEUE:
         if (load_word(a[0], &value) < 0)
             return -EFAULT;
@@ -371,9 +386,9 @@ sys_futex(const uint64_t a[6])
         r = wake_op(a[4], (uint32_t)a[5], &second);
         if (r < 0)
             return r;
-        r = wake_key(&key, (unsigned)a[2], FUTEX_BITSET_MATCH_ANY);
+        r = wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
         if (second)
-            r += wake_key(&key2, (unsigned)a[3], FUTEX_BITSET_MATCH_ANY);
+            r += wake_key(&key2, at_least_one(a[3]), FUTEX_BITSET_MATCH_ANY);
         return r;
     case FUTEX_LOCK_PI:
     case 13:
@@ -390,13 +405,16 @@ sys_futex(const uint64_t a[6])
 /* --- robust lists (Documentation/robust-futexes.txt) --- */
 
 static void
-robust_death(struct task *t, uint64_t address)
+robust_death(struct task *t, uint64_t address, bool pending)
 {
     uint32_t word;
     int r = 0;
 
     if (address % 4 || load_word(address, &word) < 0)
         return;
+    /* It died between giving the lock up and waking who waits for it. */
+    if (pending && word == 0)
+        futex_wake_address(address, 1);
     while (r == 0 && (word & FUTEX_TID_MASK) == (uint32_t)t->tid)
         r = guest_exchange(address, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
     if (r > 0 && (word & FUTEX_WAITERS))
@@ -422,11 +440,11 @@ futex_exit_robust(struct task *t)
         if (copy_from_guest(&next, entry & ~1ull, sizeof next) < 0)
             return;
         if (entry != head.pending)
-            robust_death(t, (entry & ~1ull) + (uint64_t)head.offset);
+            robust_death(t, (entry & ~1ull) + (uint64_t)head.offset, false);
         entry = next;
     }
     if (head.pending)
-        robust_death(t, (head.pending & ~1ull) + (uint64_t)head.offset);
+        robust_death(t, (head.pending & ~1ull) + (uint64_t)head.offset, true);
 }
 
 int64_t

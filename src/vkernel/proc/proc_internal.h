@@ -102,7 +102,8 @@ bool process_limit_reached(const struct process *p);       /* RLIMIT_NPROC, for 
 /* --- exit.c --- */
 _Noreturn void task_exit(int status);    /* this thread; the process too when it is the last */
 _Noreturn void group_exit(int status);   /* wait status */
-void process_kill(struct process *p);    /* from outside, init too */
+void process_end(struct process *p, int sig); /* as by this signal, from outside: init too */
+int pidfd_pid(int fd, bool *nonblock);   /* of the process; -EBADF, -EINVAL, -ECHILD */
 bool kill_other_threads(void);           /* for exec: true when alone; false: this one must leave, too */
 void mm_release(struct task *t);         /* clear_child_tid, robust list, who waits for a vfork */
 _Noreturn void container_exit(int status);
@@ -135,6 +136,8 @@ struct signal_action { /* as the kernel's struct sigaction of x86-64 */
 void signal_init_task(struct task *t);
 int signal_send_info(struct process *p, struct task *t, const siginfo_t *info); /* t: thread-directed */
 void signal_send_from(struct process *p, int sig); /* as from the current process */
+int signal_codes(int sig); /* the highest si_code that the signal's own causes have; 0: it has none */
+int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig); /* -EFAULT, -E2BIG */
 bool signal_fatal_pending(void);
 bool signal_pending_task(const struct task *t);
 /* A fault of the current task: cannot be blocked or ignored. */

@@ -35,7 +35,7 @@ proc_allocate_id(void)
         return -EAGAIN;
     do
         last_id = last_id + 1 >= PROC_PID_MAX ? PID_WRAP : last_id + 1;
-    while (last_id >= PID_WRAP && number_used(last_id));
+    while (number_used(last_id)); /* also at the start: clone3 takes any */
     return last_id;
 }
 

@@ -329,11 +329,37 @@ wants(const struct task *t, int sig)
     return !(t->blocked & SIGNAL_BIT(sig)) || (t->waiting_set & SIGNAL_BIT(sig));
 }
 
+/* Does the signal end the process at once, without asking the thread that would take it? Linux does so where no core would be
+ * written, when a thread takes the signal (complete_signal); so sleeps that only death ends, as vfork's, end by it. */
+static bool
+ends(const struct process *p, const struct task *target, int sig)
+{
+    const uint64_t others = SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGBUS) |
+                            SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGXCPU) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGSYS) |
+                            SIGNAL_BIT(SIGKILL) | STOP_SIGNALS | DEFAULT_IGNORED;
+
+    if (p->actions[sig].handler != (uint64_t)(uintptr_t)SIG_DFL || (others & SIGNAL_BIT(sig)) || p == init_process || p->stopped)
+        return false;
+    if (target)
+        return !((target->blocked | target->waiting_set) & SIGNAL_BIT(sig));
+    LIST_EACH(l, (struct list *)&p->threads) {
+        const struct task *t = list_entry(l, struct task, thread_link);
+
+        if (!((t->blocked | t->waiting_set) & SIGNAL_BIT(sig)))
+            return true;
+    }
+    return false;
+}
+
 static void
 wake_for(struct process *p, struct task *target, int sig)
 {
     bool fatal = sig == SIGKILL;
 
+    if (ends(p, target, sig)) {
+        process_end(p, sig);
+        return;
+    }
     wait_queue_wake(&signalfd_queue);
     if (fatal)
         wait_queue_wake(&p->stop_queue);
@@ -438,6 +464,15 @@ signal_send_process(struct process *p, int sig)
     siginfo_t info = {.si_signo = sig, .si_code = SI_KERNEL};
 
     return sig ? signal_send_info(p, NULL, &info) : 0;
+}
+
+int
+signal_codes(int sig)
+{
+    static const uint8_t codes[] = {[SIGILL] = 11, [SIGTRAP] = 6, [SIGBUS] = 5, [SIGFPE] = 15, [SIGSEGV] = 10, [SIGCHLD] = 6,
+                                    [SIGPOLL] = 6, [SIGSYS] = 2};
+
+    return sig > 0 && sig < (int)sizeof codes ? codes[sig] : 0;
 }
 
 /* As kill sends it. */

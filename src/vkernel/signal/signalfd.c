@@ -14,6 +14,8 @@
 
 int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 
+enum signal_layout { LAYOUT_SENDER, LAYOUT_TIMER, LAYOUT_POLL, LAYOUT_FAULT, LAYOUT_CHILD, LAYOUT_VALUE, LAYOUT_SYSTEM_CALL };
+
 struct signalfd {
     uint64_t set;
 };
@@ -26,29 +28,62 @@ ready(const struct signalfd *s)
     return ((t->pending_set | t->process->pending_set) & s->set) != 0;
 }
 
+/* Which fields of a siginfo mean something is told by signal and code (siginfo_layout of Linux). */
+static enum signal_layout
+layout_of(const siginfo_t *info)
+{
+    enum { POLL_CODES = 6 };
+    int sig = info->si_signo, code = info->si_code;
+
+    if (code <= 0 || code >= SI_KERNEL)
+        return code == SI_TIMER ? LAYOUT_TIMER : code == SI_SIGIO ? LAYOUT_POLL : code < 0 ? LAYOUT_VALUE : LAYOUT_SENDER;
+    if (code <= signal_codes(sig))
+        return sig == SIGCHLD ? LAYOUT_CHILD : sig == SIGPOLL ? LAYOUT_POLL : sig == SIGSYS ? LAYOUT_SYSTEM_CALL : LAYOUT_FAULT;
+    return code <= POLL_CODES ? LAYOUT_POLL : LAYOUT_SENDER;
+}
+
 static struct signalfd_siginfo
 record_of(const siginfo_t *info)
 {
     struct signalfd_siginfo r = {
         .ssi_signo = (uint32_t)info->si_signo, .ssi_errno = info->si_errno, .ssi_code = info->si_code,
     };
+    enum signal_layout layout = layout_of(info);
 
-    r.ssi_pid = (uint32_t)info->si_pid;
-    r.ssi_uid = info->si_uid;
-    if (info->si_signo == SIGCHLD) {
+    if (layout == LAYOUT_SENDER || layout == LAYOUT_CHILD || layout == LAYOUT_VALUE) {
+        r.ssi_pid = (uint32_t)info->si_pid;
+        r.ssi_uid = info->si_uid;
+    }
+    switch (layout) {
+    case LAYOUT_SENDER:
+        break;
+    case LAYOUT_CHILD:
         r.ssi_status = info->si_status;
         r.ssi_utime = (uint64_t)info->si_utime;
         r.ssi_stime = (uint64_t)info->si_stime;
-    } else if (info->si_code == SI_TIMER) {
+        break;
+    case LAYOUT_TIMER:
         r.ssi_tid = (uint32_t)info->si_timerid;
         r.ssi_overrun = (uint32_t)info->si_overrun;
+        /* fall through */
+    case LAYOUT_VALUE:
         r.ssi_ptr = (uint64_t)(uintptr_t)info->si_ptr;
         r.ssi_int = info->si_int;
-    } else if (info->si_code < 0) {
-        r.ssi_ptr = (uint64_t)(uintptr_t)info->si_ptr;
-        r.ssi_int = info->si_int;
-    } else {
+        break;
+    case LAYOUT_POLL:
+        r.ssi_band = (uint32_t)info->si_band;
+        r.ssi_fd = info->si_fd;
+        break;
+    case LAYOUT_FAULT:
         r.ssi_addr = (uint64_t)(uintptr_t)info->si_addr;
+        if (info->si_signo == SIGBUS && (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO))
+            r.ssi_addr_lsb = (uint16_t)info->si_addr_lsb;
+        break;
+    case LAYOUT_SYSTEM_CALL:
+        r.ssi_call_addr = (uint64_t)(uintptr_t)info->si_call_addr;
+        r.ssi_syscall = info->si_syscall;
+        r.ssi_arch = info->si_arch;
+        break;
     }
     return r;
 }

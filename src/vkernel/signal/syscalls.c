@@ -5,11 +5,15 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/time/time_internal.h"
 #include "x86/helpers.h"
 
 enum { SIGNALS = 64, SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 #define AUTODISARM  ((int)0x80000000u)
+#define KNOWN_FLAGS \
+    ((uint64_t)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | 0x04000000 /* SA_RESTORER */) | \
+     (uint64_t)0x80000000u /* SA_RESETHAND */ | 0x800 /* SA_EXPOSE_TAGBITS */)
 
 int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 
@@ -38,6 +42,7 @@ sys_rt_sigaction(const uint64_t a[6])
     if (!a[1])
         return 0;
     act.mask &= ~UNBLOCKABLE;
+    act.flags &= KNOWN_FLAGS; /* what is asked for and not there is not read back (sigaction(2), SA_UNSUPPORTED) */
     *slot = act;
     /* Pending signals that are ignored now are dropped (POSIX). */
     if (act.handler == (uint64_t)(uintptr_t)SIG_IGN ||
@@ -122,9 +127,8 @@ int64_t
 sys_rt_sigtimedwait(const uint64_t a[6])
 {
     struct task *t = sched_current;
-    struct timespec ts;
     siginfo_t info;
-    uint64_t set, deadline = WAIT_FOREVER;
+    uint64_t set, wait = 0, deadline = WAIT_FOREVER;
     int sig;
 
     if (a[3] != SIGSET_SIZE)
@@ -133,11 +137,11 @@ sys_rt_sigtimedwait(const uint64_t a[6])
         return -EFAULT;
     set &= ~UNBLOCKABLE;
     if (a[2]) {
-        if (copy_from_guest(&ts, a[2], sizeof ts) < 0)
-            return -EFAULT;
-        if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
-            return -EINVAL;
-        deadline = clock_monotonic_ns() + (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+        int r = timespec_from_guest(a[2], &wait);
+
+        if (r < 0)
+            return r;
+        deadline = clock_monotonic_ns() + wait;
     }
     for (;;) {
         int r;
@@ -145,7 +149,7 @@ sys_rt_sigtimedwait(const uint64_t a[6])
         sig = signal_take(t, set, &info);
         if (sig)
             break;
-        if (a[2] && ts.tv_sec == 0 && ts.tv_nsec == 0)
+        if (a[2] && wait == 0)
             return -EAGAIN;
         t->waiting_set = set;
         r = wait_on(&t->sleep_queue, deadline);
@@ -273,16 +277,31 @@ sys_tgkill(const uint64_t a[6])
     return send_to_thread((int)a[0], (int)a[1], &info);
 }
 
-static int
-info_from_guest(siginfo_t *info, uint64_t address, int sig, bool other)
+/* Whose fields Linux knows are 48 bytes long. More, of a code that it does not know, it would have to lose. */
+int
+signal_info_from_guest(siginfo_t *info, uint64_t address, int sig)
 {
+    enum { KNOWN = 48, POLL_CODES = 6, LOWEST_CODE = -7 };
+    uint8_t *bytes = (uint8_t *)info;
+    int code;
+
     if (copy_from_guest(info, address, sizeof *info) < 0)
         return -EFAULT;
+    code = info->si_code;
+    if (code > 0 ? code != SI_KERNEL && code > POLL_CODES && code > signal_codes(sig) : code < LOWEST_CODE && code != SI_ASYNCNL)
+        for (size_t k = KNOWN; k < sizeof *info; k++)
+            if (bytes[k])
+                return -E2BIG;
+    memset(bytes + KNOWN, 0, sizeof *info - KNOWN);
     info->si_signo = sig;
-    /* Nobody pretends to be the kernel or tgkill towards others. */
-    if (other && (info->si_code >= 0 || info->si_code == SI_TKILL))
-        return -EPERM;
     return 0;
+}
+
+/* Nobody pretends to be the kernel or tgkill towards others than itself, the thread. */
+static bool
+pretends(const siginfo_t *info, int to)
+{
+    return to != sched_current->tid && (info->si_code >= 0 || info->si_code == SI_TKILL);
 }
 
 int64_t
@@ -290,10 +309,12 @@ sys_rt_sigqueueinfo(const uint64_t a[6])
 {
     struct process *p = process_find((int)a[0]);
     siginfo_t info;
-    int r = info_from_guest(&info, a[2], (int)a[1], p != current_process());
+    int r = signal_info_from_guest(&info, a[2], (int)a[1]);
 
     if (r < 0)
         return r;
+    if (pretends(&info, (int)a[0]))
+        return -EPERM;
     if ((int)a[1] < 0 || (int)a[1] > SIGNALS)
         return -EINVAL;
     return p ? kill_one(p, &info) : -ESRCH;
@@ -303,11 +324,13 @@ int64_t
 sys_rt_tgsigqueueinfo(const uint64_t a[6])
 {
     siginfo_t info;
-    int r = info_from_guest(&info, a[3], (int)a[2], (int)a[0] != current_process()->pid);
+    int r = signal_info_from_guest(&info, a[3], (int)a[2]);
 
     if (r < 0)
         return r;
-    return (int)a[0] <= 0 ? -EINVAL : send_to_thread((int)a[0], (int)a[1], &info);
+    if ((int)a[0] <= 0 || (int)a[1] <= 0)
+        return -EINVAL;
+    return pretends(&info, (int)a[1]) ? -EPERM : send_to_thread((int)a[0], (int)a[1], &info);
 }
 
 /* --- alternate stack --- */

@@ -127,7 +127,7 @@ check_limit(struct process *p)
     if (limit->rlim_cur == RLIM_INFINITY)
         return;
     if (limit->rlim_max != RLIM_INFINITY && seconds >= limit->rlim_max) {
-        process_kill(p);
+        process_end(p, SIGKILL);
         return;
     }
     if (seconds >= limit->rlim_cur) {

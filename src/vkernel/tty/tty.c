@@ -215,18 +215,23 @@ readable(const struct tty *t)
     return distance(t->head, t->tail) >= (min ? min : 1);
 }
 
-static void
+/* False: there is no room, and it is lost. */
+static bool
 push(struct tty *t, uint16_t c)
 {
     if (tty_input_room(t) == 0)
-        return;
+        return false;
     t->input[t->tail] = c;
     t->tail = (t->tail + 1) % TTY_INPUT;
+    return true;
 }
 
+/* The character that ends a line; without it in the buffer there is no line, which a reader would take for the end of the file. */
 static void
-commit(struct tty *t)
+commit(struct tty *t, uint16_t c)
 {
+    if (!push(t, c))
+        return;
     t->committed = t->tail;
     t->lines++;
     wait_queue_wake(&t->read_queue);
@@ -375,13 +380,11 @@ canonical_char(struct tty *t, uint8_t c)
     if (c == '\n' || is_cc(t, VEOL, c) || (is_cc(t, VEOL2, c) && lflag(t, IEXTEN))) {
         if (lflag(t, ECHO) || (c == '\n' && lflag(t, ECHONL)))
             c == '\n' ? echo_raw(t, c) : echo_char(t, c);
-        push(t, c | TTY_MARK_LINE);
-        commit(t);
+        commit(t, c | TTY_MARK_LINE);
         return true;
     }
     if (is_cc(t, VEOF, c)) {
-        push(t, TTY_MARK_EOF);
-        commit(t);
+        commit(t, TTY_MARK_EOF);
         return true;
     }
     return false;
@@ -709,8 +712,10 @@ slave_release(struct file *f)
     struct tty *t = f->data;
 
     t->slaves--;
-    if (t->slaves == 0)
+    if (t->slaves == 0) {
+        t->exclusive = false;
         wait_queue_wake(&t->master_read_queue);
+    }
     tty_put(t);
 }
 
@@ -729,6 +734,8 @@ tty_open_slave(struct tty *t, struct file *f)
 {
     if (t->hung_up || t->locked || (!t->console && !t->master_open))
         return -EIO;
+    if (t->exclusive && t->slaves && current_task() && !capable(CAP_SYS_ADMIN))
+        return -EBUSY;
     f->ops = &tty_slave_ops;
     f->data = t;
     refcount_get(&t->refs);

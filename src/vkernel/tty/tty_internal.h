@@ -31,7 +31,7 @@ struct tty {
     unsigned out_head, out_used;
     bool stopped; /* XOFF, TCOOFF */
 
-    bool locked, hung_up, slave_opened, packet;
+    bool locked, hung_up, slave_opened, packet, exclusive;
     uint8_t packet_status;
     unsigned slaves;
     bool master_open;

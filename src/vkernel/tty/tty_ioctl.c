@@ -198,7 +198,10 @@ tty_common_ioctl(struct tty *t, unsigned long request, guest_addr arg, bool mast
         return copy_from_guest(&r, arg, sizeof r) < 0 ? -EFAULT : r == 0 ? 0 : -EINVAL;
     case TIOCEXCL:
     case TIOCNXCL:
+        t->exclusive = request == TIOCEXCL;
         return 0;
+    case TIOCGEXCL:
+        return put_int(arg, t->exclusive);
     default:
         return -ENOTTY;
     }
