@@ -86,7 +86,7 @@ master_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         t->packet_status = 0;
         return 1;
     }
-    if (t->out_used == 0 || t->stopped)
+    if (t->out_used == 0)
         return t->slave_opened && t->slaves == 0 ? -EIO : -EAGAIN;
     if (t->packet) {
         uint8_t zero = TIOCPKT_DATA;
@@ -137,7 +137,7 @@ master_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigne
 
     poll_add(queues, count, max, &t->master_read_queue);
     poll_add(queues, count, max, &t->master_write_queue);
-    if ((t->out_used > 0 && !t->stopped) || (t->packet && t->packet_status))
+    if (t->out_used > 0 || (t->packet && t->packet_status))
         events |= POLLIN | POLLRDNORM;
     if (t->packet && t->packet_status)
         events |= POLLPRI;

@@ -63,6 +63,7 @@ tty_put(struct tty *t)
     wait_queue_fini(&t->host_out_queue);
     wait_queue_fini(&t->size_queue);
     free(t->output);
+    free(t->held);
     free(t);
 }
 
@@ -157,15 +158,29 @@ static void
 echo_raw(struct tty *t, uint8_t c)
 {
     uint8_t out[8];
-    size_t n = post_process(t, c, out);
 
-    raw_put(t, out, n);
+    if (!t->stopped) {
+        raw_put(t, out, post_process(t, c, out));
+    } else if (t->held_used < TTY_HELD && (t->held || (t->held = malloc(TTY_HELD)))) {
+        t->held[t->held_used++] = c;
+    }
+}
+
+/* Output goes on: first what was typed meanwhile. */
+static void
+echo_held(struct tty *t)
+{
+    unsigned n = t->held_used;
+
+    t->held_used = 0;
+    for (unsigned k = 0; k < n; k++)
+        echo_raw(t, t->held[k]);
 }
 
 static void
 echo_char(struct tty *t, uint8_t c)
 {
-    if (lflag(t, ECHOCTL) && (c < 32 || c == 127) && c != '\t' && c != '\n') {
+    if (lflag(t, ECHOCTL) && (c < 32 || c == 127) && c != '\t') {
         echo_raw(t, '^');
         echo_raw(t, c ^ 0x40);
     } else {
@@ -241,7 +256,7 @@ void
 tty_flush_input(struct tty *t)
 {
     t->head = t->committed = t->tail = 0;
-    t->lines = 0;
+    t->lines = t->held_used = 0;
     t->literal = false;
     tty_packet(t, TIOCPKT_FLUSHREAD, 0);
     wait_queue_wake(&t->master_write_queue);
@@ -252,7 +267,7 @@ tty_flush_input(struct tty *t)
 void
 tty_flush_output(struct tty *t)
 {
-    t->out_head = t->out_used = 0;
+    /* What was written is the master's already; Linux, too, has handed it on. */
     tty_packet(t, TIOCPKT_FLUSHWRITE, 0);
     wait_queue_wake(&t->write_queue);
     wait_queue_wake(&t->master_write_queue);
@@ -402,9 +417,11 @@ tty_packet(struct tty *t, unsigned set, unsigned clear)
 void
 tty_set_stopped(struct tty *t, bool on)
 {
-    if (t->stopped == on)
+    if (t->stopped == on || (!on && t->flow_off))
         return;
     t->stopped = on;
+    if (!on)
+        echo_held(t);
     tty_packet(t, on ? TIOCPKT_STOP : TIOCPKT_START, on ? TIOCPKT_START : TIOCPKT_STOP);
     wait_queue_wake(&t->write_queue);
     wait_queue_wake(&t->master_read_queue);
@@ -438,10 +455,13 @@ static void
 receive_byte(struct tty *t, uint8_t c)
 {
     unsigned iflag = t->termios.c_iflag;
-    bool literal = t->literal;
+    bool literal = t->literal, returned = false;
 
     if (iflag & ISTRIP)
         c &= 0x7f;
+    if ((iflag & IUCLC) && lflag(t, IEXTEN) &&
+        ((c >= 'A' && c <= 'Z') || (c >= 0xc0 && c <= 0xde && c != 0xd7))) /* the kernel's tolower is of Latin 1 */
+        c += 32;
     t->literal = false;
     if (!literal) {
         if (special_char(t, c))
@@ -449,8 +469,10 @@ receive_byte(struct tty *t, uint8_t c)
         if (c == '\r') {
             if (iflag & IGNCR)
                 return;
-            if (iflag & ICRNL)
+            if (iflag & ICRNL) {
                 c = '\n';
+                returned = true;
+            }
         } else if (c == '\n' && (iflag & INLCR)) {
             c = '\r';
         }
@@ -468,10 +490,10 @@ receive_byte(struct tty *t, uint8_t c)
     if (lflag(t, ECHO)) {
         if (t->tail == t->committed)
             t->edit_column = t->column;
-        if (c == '\n')
+        if (returned)
             echo_raw(t, c);
         else
-            echo_char(t, c);
+            echo_char(t, c); /* a line end that ends none, too: ^J */
     }
     push(t, c);
     if (!lflag(t, ICANON)) {
@@ -621,14 +643,12 @@ slave_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         t->head = (t->head + 1) % TTY_INPUT;
         if (c & (TTY_MARK_LINE | TTY_MARK_EOF))
             t->lines -= t->lines > 0;
-        if (!(c & TTY_MARK_EOF)) {
+        if (!(c & TTY_MARK_EOF) || !lflag(t, ICANON)) { /* typed as the end of the file, it is a zero for who reads raw */
             byte = (uint8_t)c;
             fault = iov_scatter(iov, count, n, &byte, 1) == 0;
             if (fault)
                 break;
             n++;
-        } else if (!lflag(t, ICANON)) {
-            continue;
         }
         if (lflag(t, ICANON) && (c & (TTY_MARK_LINE | TTY_MARK_EOF)))
             break;

@@ -8,7 +8,7 @@
 #include "vkernel/fs/vfs.h"
 #include "vkernel/tty/tty.h"
 
-enum { TTY_INPUT = 4096, TTY_OUTPUT = 16384, TTY_MARK_LINE = 0x100, TTY_MARK_EOF = 0x200 };
+enum { TTY_INPUT = 4096, TTY_HELD = 4096, TTY_OUTPUT = 16384, TTY_MARK_LINE = 0x100, TTY_MARK_EOF = 0x200 };
 
 /* One terminal: the line discipline and, on its other side, a pty master or the host's terminal. */
 struct tty {
@@ -29,7 +29,10 @@ struct tty {
     /* output towards a pty's master */
     uint8_t *output;
     unsigned out_head, out_used;
-    bool stopped; /* XOFF, TCOOFF */
+    bool stopped;      /* by ^S or TCOOFF */
+    bool flow_off;     /* by TCOOFF: only TCOON ends it */
+    uint8_t *held;     /* echoes meanwhile, before OPOST; NULL: none yet */
+    unsigned held_used;
 
     bool locked, hung_up, slave_opened, packet, exclusive;
     uint8_t packet_status;

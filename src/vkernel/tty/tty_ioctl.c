@@ -35,7 +35,7 @@ set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
     if (flush)
         tty_flush_input(t);
     t->termios = next;
-    if (!(next.c_iflag & IXON))
+    if (!(next.c_iflag & IXON) && (before.c_iflag & IXON))
         tty_set_stopped(t, false);
     if (has_flow(&before) != has_flow(&next) || ((before.c_lflag | next.c_lflag) & EXTPROC))
         tty_packet(t, (has_flow(&next) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP) |
@@ -117,8 +117,12 @@ flow(struct tty *t, uint64_t what)
 {
     if (what > 3)
         return -EINVAL;
-    if (what == TCOOFF || what == TCOON) {
-        tty_set_stopped(t, what == TCOOFF);
+    if (what == TCOOFF && !t->flow_off) {
+        t->flow_off = true;
+        tty_set_stopped(t, true);
+    } else if (what == TCOON && t->flow_off) { /* what ^S stopped, ^Q starts */
+        t->flow_off = false;
+        tty_set_stopped(t, false);
     }
     return 0;
 }

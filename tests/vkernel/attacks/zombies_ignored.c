@@ -31,9 +31,14 @@ main(void)
             siginfo_t info;
 
             signal(SIGCHLD, SIG_DFL);
-            for (int n = 0; n < 3; n++)
-                if (fork() == 0)
+            for (int n = 0; n < 3; n++) {
+                pid_t grandchild = fork();
+
+                if (grandchild == 0)
                     _exit(0);
+                if (grandchild < 0)
+                    write(way[1], "x", 1);
+            }
             for (int n = 0; n < 3; n++) /* they are zombies when it ends */
                 waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
             usleep(200);
@@ -42,7 +47,7 @@ main(void)
         failed += child < 0;
         close(way[1]);
         while (read(way[0], &byte, 1) > 0)
-            ;
+            failed++;
         close(way[0]);
         while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
             ;

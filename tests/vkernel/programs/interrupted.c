@@ -1,5 +1,6 @@
-/* In namespaces of its own. Calls that sleep, and what ends them: a handler with and without SA_RESTART, a stop and a continue, a wake. Each pair in a child;
- * printed is what the call returned and how often handlers ran. */
+/* In namespaces of its own. Calls that sleep, and what ends them: a handler with and without
+ * SA_RESTART, a stop and a continue, a wake. Each pair in a child; printed is what the call
+ * returned and how often handlers ran. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -79,56 +80,300 @@ in_ms(int clock, int ms)
     return t;
 }
 
-static long c_read_pipe(void) { return read(p[0], buffer, 10); }
-static long c_write_pipe(void) { fill(p[1]); return write(p[1], buffer, 10); }
-static long c_write_half(void) { fill(p[1]); read(p[0], buffer, 4096); return write(p[1], buffer, 60000); }
-static long c_read_socket(void) { return read(s[0], buffer, 10); }
-static long c_recv_timeout(void) { timeout_of(s[0], SO_RCVTIMEO); return recv(s[0], buffer, 10, 0); }
-static long c_read_timeout(void) { timeout_of(s[0], SO_RCVTIMEO); return read(s[0], buffer, 10); }
-static long c_recv_all(void) { write(s[1], "abc", 3); return recv(s[0], buffer, 10, MSG_WAITALL); }
-static long c_send_full(void) { fill(s[0]); return send(s[0], buffer, 10, 0); }
-static long c_recv_dgram(void) { return recv(d[0], buffer, 10, 0); }
-static long c_poll(void) { struct pollfd f = {p[0], POLLIN, 0}; return poll(&f, 1, 600); }
-static long c_poll_forever(void) { struct pollfd f = {p[0], POLLIN, 0}; return poll(&f, 1, -1); }
-static long c_ppoll(void) { struct pollfd f = {p[0], POLLIN, 0}; struct timespec t = long_time; return ppoll(&f, 1, &t, NULL); }
-static long c_select(void) { fd_set r; struct timeval t = {0, 600000}; FD_ZERO(&r); FD_SET(p[0], &r); return select(p[0] + 1, &r, NULL, NULL, &t); }
-static long c_pselect(void) { fd_set r; struct timespec t = long_time; FD_ZERO(&r); FD_SET(p[0], &r); return pselect(p[0] + 1, &r, NULL, NULL, &t, NULL); }
-static long c_epoll(void) { struct epoll_event e; return epoll_wait(ep, &e, 1, 600); }
-static long c_epoll_forever(void) { struct epoll_event e; return epoll_wait(ep, &e, 1, -1); }
-static long c_epoll_pwait(void) { struct epoll_event e; sigset_t set; sigemptyset(&set); return epoll_pwait(ep, &e, 1, 600, &set); }
-static long c_nanosleep(void) { struct timespec t = long_time; return nanosleep(&t, &rest); }
-static long c_clock_abs(void) { struct timespec t = in_ms(CLOCK_MONOTONIC, 600); return syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL); }
-static long c_clock_rel(void) { struct timespec t = long_time; return syscall(SYS_clock_nanosleep, CLOCK_REALTIME, 0, &t, &rest); }
-static long c_futex(void) { return futex(FUTEX_WAIT | FUTEX_PRIVATE_FLAG, NULL, 0); }
-static long c_futex_timed(void) { struct timespec t = long_time; return futex(FUTEX_WAIT | FUTEX_PRIVATE_FLAG, &t, 0); }
-static long c_futex_bitset(void) { struct timespec t = in_ms(CLOCK_MONOTONIC, 600); return futex(FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, &t, 1); }
-static long c_futex_pi(void) { struct timespec t = in_ms(CLOCK_REALTIME, 600); word = (uint32_t)getppid(); return futex(FUTEX_LOCK_PI, &t, 0); }
-static long c_wait(void) { if (fork() == 0) { usleep(600000); _exit(3); } return waitpid(-1, NULL, 0) > 0 ? 1 : -1; }
-static long c_waitid(void) { siginfo_t i; if (fork() == 0) { usleep(600000); _exit(3); } return waitid(P_ALL, 0, &i, WEXITED); }
-static long c_pause(void) { return pause(); }
-static long c_sigsuspend(void) { sigset_t set; sigemptyset(&set); return sigsuspend(&set); }
-static long c_sigwait(void) { sigset_t set; struct timespec t = long_time; sigemptyset(&set); sigaddset(&set, SIGUSR2); return sigtimedwait(&set, NULL, &t); }
-static long c_flock(void) { return flock(file_fd, LOCK_EX); }
-static long c_setlkw(void) { struct flock l = {.l_type = F_WRLCK}; return fcntl(file_fd, F_SETLKW, &l); }
-static long c_eventfd(void) { uint64_t v; return read(ev, &v, 8); }
-static long c_timerfd(void) { uint64_t v; struct itimerspec it = {{0, 0}, long_time}; timerfd_settime(tfd, 0, &it, NULL); return read(tfd, &v, 8); }
-static long c_signalfd(void) { struct signalfd_siginfo i; return read(sfd, &i, sizeof i); }
-static long c_inotify(void) { return read(ino, buffer, sizeof buffer); }
-static long c_fifo(void) { return open("/tmp/interrupted.fifo", O_RDONLY) >= 0; }
-static long c_accept(void) { struct sockaddr_un a = {AF_UNIX}; int l = socket(AF_UNIX, SOCK_STREAM, 0); bind(l, (void *)&a, 2); listen(l, 1); return accept(l, NULL, NULL); }
-static long c_accept_timeout(void) { struct sockaddr_un a = {AF_UNIX}; int l = socket(AF_UNIX, SOCK_STREAM, 0); bind(l, (void *)&a, 2); listen(l, 1); timeout_of(l, SO_RCVTIMEO); return accept(l, NULL, NULL); }
-static long c_tty(void) { return read(pty, buffer, 10); }
-static long c_recvmmsg(void) { struct iovec v = {buffer, 10}; struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}}}; write(s[1], "ab", 2); return recvmmsg(s[0], m, 2, 0, NULL); }
-static long c_readv_two(void) { struct iovec v[2] = {{buffer, 3}, {buffer + 3, 3}}; return readv(p[0], v, 2); }
-static long c_splice(void) { return splice(p[0], NULL, s[0], NULL, 10, 0); }
+static long
+c_read_pipe(void)
+{
+    return read(p[0], buffer, 10);
+}
+static long
+c_write_pipe(void)
+{
+    fill(p[1]);
+    return write(p[1], buffer, 10);
+}
+static long
+c_write_half(void)
+{
+    fill(p[1]);
+    read(p[0], buffer, 4096);
+    return write(p[1], buffer, 60000);
+}
+static long
+c_read_socket(void)
+{
+    return read(s[0], buffer, 10);
+}
+static long
+c_recv_timeout(void)
+{
+    timeout_of(s[0], SO_RCVTIMEO);
+    return recv(s[0], buffer, 10, 0);
+}
+static long
+c_read_timeout(void)
+{
+    timeout_of(s[0], SO_RCVTIMEO);
+    return read(s[0], buffer, 10);
+}
+static long
+c_recv_all(void)
+{
+    write(s[1], "abc", 3);
+    return recv(s[0], buffer, 10, MSG_WAITALL);
+}
+static long
+c_send_full(void)
+{
+    fill(s[0]);
+    return send(s[0], buffer, 10, 0);
+}
+static long
+c_recv_dgram(void)
+{
+    return recv(d[0], buffer, 10, 0);
+}
+static long
+c_poll(void)
+{
+    struct pollfd f = {p[0], POLLIN, 0};
+    return poll(&f, 1, 600);
+}
+static long
+c_poll_forever(void)
+{
+    struct pollfd f = {p[0], POLLIN, 0};
+    return poll(&f, 1, -1);
+}
+static long
+c_ppoll(void)
+{
+    struct pollfd f = {p[0], POLLIN, 0};
+    struct timespec t = long_time;
+    return ppoll(&f, 1, &t, NULL);
+}
+static long
+c_select(void)
+{
+    fd_set r;
+    struct timeval t = {0, 600000};
+    FD_ZERO(&r);
+    FD_SET(p[0], &r);
+    return select(p[0] + 1, &r, NULL, NULL, &t);
+}
+static long
+c_pselect(void)
+{
+    fd_set r;
+    struct timespec t = long_time;
+    FD_ZERO(&r);
+    FD_SET(p[0], &r);
+    return pselect(p[0] + 1, &r, NULL, NULL, &t, NULL);
+}
+static long
+c_epoll(void)
+{
+    struct epoll_event e;
+    return epoll_wait(ep, &e, 1, 600);
+}
+static long
+c_epoll_forever(void)
+{
+    struct epoll_event e;
+    return epoll_wait(ep, &e, 1, -1);
+}
+static long
+c_epoll_pwait(void)
+{
+    struct epoll_event e;
+    sigset_t set;
+    sigemptyset(&set);
+    return epoll_pwait(ep, &e, 1, 600, &set);
+}
+static long
+c_nanosleep(void)
+{
+    struct timespec t = long_time;
+    return nanosleep(&t, &rest);
+}
+static long
+c_clock_abs(void)
+{
+    struct timespec t = in_ms(CLOCK_MONOTONIC, 600);
+    return syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+static long
+c_clock_rel(void)
+{
+    struct timespec t = long_time;
+    return syscall(SYS_clock_nanosleep, CLOCK_REALTIME, 0, &t, &rest);
+}
+static long
+c_futex(void)
+{
+    return futex(FUTEX_WAIT | FUTEX_PRIVATE_FLAG, NULL, 0);
+}
+static long
+c_futex_timed(void)
+{
+    struct timespec t = long_time;
+    return futex(FUTEX_WAIT | FUTEX_PRIVATE_FLAG, &t, 0);
+}
+static long
+c_futex_bitset(void)
+{
+    struct timespec t = in_ms(CLOCK_MONOTONIC, 600);
+    return futex(FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, &t, 1);
+}
+static long
+c_futex_pi(void)
+{
+    struct timespec t = in_ms(CLOCK_REALTIME, 600);
+    word = (uint32_t)getppid();
+    return futex(FUTEX_LOCK_PI, &t, 0);
+}
+static long
+c_wait(void)
+{
+    if (fork() == 0) {
+        usleep(600000);
+        _exit(3);
+    }
+    return waitpid(-1, NULL, 0) > 0 ? 1 : -1;
+}
+static long
+c_waitid(void)
+{
+    siginfo_t i;
+    if (fork() == 0) {
+        usleep(600000);
+        _exit(3);
+    }
+    return waitid(P_ALL, 0, &i, WEXITED);
+}
+static long
+c_pause(void)
+{
+    return pause();
+}
+static long
+c_sigsuspend(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    return sigsuspend(&set);
+}
+static long
+c_sigwait(void)
+{
+    sigset_t set;
+    struct timespec t = long_time;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    return sigtimedwait(&set, NULL, &t);
+}
+static long
+c_flock(void)
+{
+    return flock(file_fd, LOCK_EX);
+}
+static long
+c_setlkw(void)
+{
+    struct flock l = {.l_type = F_WRLCK};
+    return fcntl(file_fd, F_SETLKW, &l);
+}
+static long
+c_eventfd(void)
+{
+    uint64_t v;
+    return read(ev, &v, 8);
+}
+static long
+c_timerfd(void)
+{
+    uint64_t v;
+    struct itimerspec it = {{0, 0}, long_time};
+    timerfd_settime(tfd, 0, &it, NULL);
+    return read(tfd, &v, 8);
+}
+static long
+c_signalfd(void)
+{
+    struct signalfd_siginfo i;
+    return read(sfd, &i, sizeof i);
+}
+static long
+c_inotify(void)
+{
+    return read(ino, buffer, sizeof buffer);
+}
+static long
+c_fifo(void)
+{
+    return open("/tmp/interrupted.fifo", O_RDONLY) >= 0;
+}
+static long
+c_accept(void)
+{
+    struct sockaddr_un a = {AF_UNIX};
+    int l = socket(AF_UNIX, SOCK_STREAM, 0);
+    bind(l, (void *)&a, 2);
+    listen(l, 1);
+    return accept(l, NULL, NULL);
+}
+static long
+c_accept_timeout(void)
+{
+    struct sockaddr_un a = {AF_UNIX};
+    int l = socket(AF_UNIX, SOCK_STREAM, 0);
+    bind(l, (void *)&a, 2);
+    listen(l, 1);
+    timeout_of(l, SO_RCVTIMEO);
+    return accept(l, NULL, NULL);
+}
+static long
+c_tty(void)
+{
+    return read(pty, buffer, 10);
+}
+static long
+c_recvmmsg(void)
+{
+    struct iovec v = {buffer, 10};
+    struct mmsghdr m[2] = {{.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}},
+                           {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}}};
+    write(s[1], "ab", 2);
+    return recvmmsg(s[0], m, 2, 0, NULL);
+}
+static long
+c_readv_two(void)
+{
+    struct iovec v[2] = {{buffer, 3}, {buffer + 3, 3}};
+    return readv(p[0], v, 2);
+}
+static long
+c_splice(void)
+{
+    return splice(p[0], NULL, s[0], NULL, 10, 0);
+}
 
-static const struct { const char *name; long (*call)(void); } calls[] = {
-#define C(n) {#n, c_##n}
-    C(read_pipe), C(write_pipe), C(write_half), C(read_socket), C(recv_timeout), C(read_timeout), C(recv_all), C(send_full),
-    C(recv_dgram), C(poll), C(poll_forever), C(ppoll), C(select), C(pselect), C(epoll), C(epoll_forever), C(epoll_pwait),
-    C(nanosleep), C(clock_abs), C(clock_rel), C(futex), C(futex_timed), C(futex_bitset), C(futex_pi), C(wait), C(waitid), C(pause),
-    C(sigsuspend), C(sigwait), C(flock), C(setlkw), C(eventfd), C(timerfd), C(signalfd), C(inotify), C(fifo), C(accept),
-    C(accept_timeout), C(tty), C(recvmmsg), C(readv_two), C(splice),
+static const struct {
+    const char *name;
+    long (*call)(void);
+} calls[] = {
+#define C(n)                                                                                       \
+    {                                                                                              \
+#n, c_##n                                                                                  \
+    }
+    C(read_pipe),     C(write_pipe),  C(write_half),     C(read_socket), C(recv_timeout),
+    C(read_timeout),  C(recv_all),    C(send_full),      C(recv_dgram),  C(poll),
+    C(poll_forever),  C(ppoll),       C(select),         C(pselect),     C(epoll),
+    C(epoll_forever), C(epoll_pwait), C(nanosleep),      C(clock_abs),   C(clock_rel),
+    C(futex),         C(futex_timed), C(futex_bitset),   C(futex_pi),    C(wait),
+    C(waitid),        C(pause),       C(sigsuspend),     C(sigwait),     C(flock),
+    C(setlkw),        C(eventfd),     C(timerfd),        C(signalfd),    C(inotify),
+    C(fifo),          C(accept),      C(accept_timeout), C(tty),         C(recvmmsg),
+    C(readv_two),     C(splice),
 };
 
 static void
@@ -161,7 +406,10 @@ one(size_t k, int how)
 {
     int report[2], status;
     pid_t child;
-    struct { long r; int e, handled; } out = {-99, 0, 0};
+    struct {
+        long r;
+        int e, handled;
+    } out = {-99, 0, 0};
     struct pollfd f;
 
     pipe(report);
@@ -201,8 +449,16 @@ one(size_t k, int how)
     read(report[0], &out, sizeof out);
     waitpid(child, &status, 0);
     close(report[0]);
-    printf("%s %s: %ld %s handled %d\n", calls[k].name, how == 0 ? "handler" : how == 1 ? "restart" : how == 2 ? "stop" : "stop and handler",
-           out.r, out.r == -99 ? "sleeps" : out.e ? strerrorname_np(out.e) : "", out.handled);
+    printf("%s %s: %ld %s handled %d\n", calls[k].name,
+           how == 0   ? "handler"
+           : how == 1 ? "restart"
+           : how == 2 ? "stop"
+                      : "stop and handler",
+           out.r,
+           out.r == -99 ? "sleeps"
+           : out.e      ? strerrorname_np(out.e)
+                        : "",
+           out.handled);
     fflush(stdout);
 }
 

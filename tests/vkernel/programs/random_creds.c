@@ -1,5 +1,6 @@
-/* Random calls on user and group ids, capabilities, securebits and what hangs on them, each sequence in a child of its own; after
- * every call all that a process can ask about itself is noted. */
+/* Random calls on user and group ids, capabilities, securebits and what hangs on them, each
+ * sequence in a child of its own; after every call all that a process can ask about itself is
+ * noted. */
 #include "random.h"
 
 #include <errno.h>
@@ -66,9 +67,11 @@ show(void)
     }
     n = (int)syscall(SYS_getgroups, 8, groups);
     prctl(PR_GET_PDEATHSIG, &death);
-    note("  %u %u %u/%u  %u %u %u/%u  caps %x %x %x %x %x  bits %x keep %d dump %d death %d groups %d open %d%d", r[0], r[1], r[2],
-         (unsigned)setfsuid(-1), r[3], r[4], r[5], (unsigned)setfsgid(-1), c[0].effective, c[0].permitted, c[0].inheritable,
-         ambient, bounding, prctl(PR_GET_SECUREBITS), prctl(PR_GET_KEEPCAPS), prctl(PR_GET_DUMPABLE), death, n,
+    note("  %u %u %u/%u  %u %u %u/%u  caps %x %x %x %x %x  bits %x keep %d dump %d death %d groups "
+         "%d open %d%d",
+         r[0], r[1], r[2], (unsigned)setfsuid(-1), r[3], r[4], r[5], (unsigned)setfsgid(-1),
+         c[0].effective, c[0].permitted, c[0].inheritable, ambient, bounding,
+         prctl(PR_GET_SECUREBITS), prctl(PR_GET_KEEPCAPS), prctl(PR_GET_DUMPABLE), death, n,
          may_open("/tmp/random_creds.root"), may_open("/tmp/random_creds.user"));
 }
 
@@ -80,7 +83,8 @@ step(void)
     unsigned long which;
     gid_t groups[3] = {DRAW_OF(ids), 5, 7};
     struct rlimit limit = {draw(2000), 1000 + draw(2000)};
-    uint64_t wide = draw(4) ? 0 : (uint64_t)draw(9) << 32; /* the upper half of an int argument means nothing */
+    uint64_t wide =
+        draw(4) ? 0 : (uint64_t)draw(9) << 32; /* the upper half of an int argument means nothing */
 
     switch (draw(22)) {
     case 0:
@@ -89,28 +93,36 @@ step(void)
     case 1:
         note("setgid %u = %s", a, outcome(syscall(SYS_setgid, a | wide)));
         break;
-    case 2: case 3:
+    case 2:
+    case 3:
         note("setreuid %u %u = %s", a, b, outcome(syscall(SYS_setreuid, a | wide, b | wide)));
         break;
     case 4:
         note("setregid %u %u = %s", a, b, outcome(syscall(SYS_setregid, a | wide, b | wide)));
         break;
-    case 5: case 6:
-        note("setresuid %u %u %u = %s", a, b, d, outcome(syscall(SYS_setresuid, a | wide, b | wide, d | wide)));
+    case 5:
+    case 6:
+        note("setresuid %u %u %u = %s", a, b, d,
+             outcome(syscall(SYS_setresuid, a | wide, b | wide, d | wide)));
         break;
     case 7:
-        note("setresgid %u %u %u = %s", a, b, d, outcome(syscall(SYS_setresgid, a | wide, b | wide, d | wide)));
+        note("setresgid %u %u %u = %s", a, b, d,
+             outcome(syscall(SYS_setresgid, a | wide, b | wide, d | wide)));
         break;
-    case 8: case 9:
+    case 8:
+    case 9:
         note("setfsuid %u = %s", a, outcome(syscall(SYS_setfsuid, a | wide)));
         break;
     case 10:
         note("setfsgid %u = %s", a, outcome(syscall(SYS_setfsgid, a | wide)));
         break;
     case 11:
-        note("setgroups = %s", outcome(syscall(SYS_setgroups, (draw(5) ? draw(4) : 70000) | wide, groups)));
+        note("setgroups = %s",
+             outcome(syscall(SYS_setgroups, (draw(5) ? draw(4) : 70000) | wide, groups)));
         break;
-    case 12: case 13: case 14:
+    case 12:
+    case 13:
+    case 14:
         get(c);
         which = draw(3);
         cap = 1u << draw(20);
@@ -129,7 +141,9 @@ step(void)
     case 15:
         which = draw(5);
         cap = draw(20);
-        note("ambient %lu %u = %s", which, cap, outcome(prctl(PR_CAP_AMBIENT, which, which == 4 && draw(2) ? 0 : cap, draw(6) == 0, 0)));
+        note("ambient %lu %u = %s", which, cap,
+             outcome(
+                 prctl(PR_CAP_AMBIENT, which, which == 4 && draw(2) ? 0 : cap, draw(6) == 0, 0)));
         break;
     case 16:
         cap = draw(42);
@@ -151,11 +165,13 @@ step(void)
         limit.rlim_cur = draw(2) ? limit.rlim_cur : RLIM_INFINITY;
         limit.rlim_max = draw(2) ? limit.rlim_max : RLIM_INFINITY;
         which = draw(2) ? RLIMIT_NOFILE : draw(2) ? RLIMIT_SIGPENDING : RLIMIT_MSGQUEUE;
-        note("setrlimit %lu %ld %ld = %s", which, (long)limit.rlim_cur, (long)limit.rlim_max, outcome(setrlimit((int)which, &limit)));
+        note("setrlimit %lu %ld %ld = %s", which, (long)limit.rlim_cur, (long)limit.rlim_max,
+             outcome(setrlimit((int)which, &limit)));
         break;
     case 21:
         a = draw(3);
-        note("setpriority %u = %s", a, outcome(syscall(SYS_setpriority, PRIO_PROCESS | wide, wide, (int)a - 1)));
+        note("setpriority %u = %s", a,
+             outcome(syscall(SYS_setpriority, PRIO_PROCESS | wide, wide, (int)a - 1)));
         break;
     }
 }
@@ -203,7 +219,8 @@ others(void)
     note("setpriority = %s", outcome(setpriority(PRIO_PROCESS, (id_t)victim, 3)));
     note("get_robust_list = %s", outcome(syscall(SYS_get_robust_list, victim, &head, &size)));
     {
-        static const char *const files[] = {"environ", "auxv", "maps", "exe", "cwd", "root", "fd/0", "stat", "limits", "task"};
+        static const char *const files[] = {"environ", "auxv", "maps", "exe",    "cwd",
+                                            "root",    "fd/0", "stat", "limits", "task"};
         char path[64], target[256];
 
         for (size_t k = 0; k < sizeof files / sizeof files[0]; k++) {

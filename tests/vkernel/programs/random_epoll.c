@@ -1,5 +1,6 @@
-/* Random use of epoll, poll and select over pipes, sockets, eventfds, timerfds and other epolls: level, one shot,
- * exclusive (with EPOLLET more edges than Linux's are told, which it allows), descriptors that are duplicated, closed and used again. One process; nothing blocks. */
+/* Random use of epoll, poll and select over pipes, sockets, eventfds, timerfds and other epolls:
+ * level, one shot, exclusive (with EPOLLET more edges than Linux's are told, which it allows),
+ * descriptors that are duplicated, closed and used again. One process; nothing blocks. */
 #include "random.h"
 
 #include <errno.h>
@@ -14,7 +15,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { FIRST = 30, SLOTS = 16, EPOLLS = 3 }; /* descriptors FIRST.. are used; EPOLLS of them are epolls */
+enum {
+    FIRST = 30,
+    SLOTS = 16,
+    EPOLLS = 3
+}; /* descriptors FIRST.. are used; EPOLLS of them are epolls */
 enum { NONE, PIPE_IN, PIPE_OUT, SOCKET, DATAGRAM, EVENT, TIMER, DUPLICATE, EPOLL };
 
 static int kinds[SLOTS];
@@ -66,13 +71,18 @@ make(void)
         put(fds[0], a, PIPE_IN);
         put(fds[1], b, PIPE_OUT);
         break;
-    case 1: case 2:
+    case 1:
+    case 2:
         socketpair(AF_UNIX, kind == 1 ? SOCK_STREAM : SOCK_DGRAM, 0, fds);
         put(fds[0], a, kind == 1 ? SOCKET : DATAGRAM);
         put(fds[1], b, kind == 1 ? SOCKET : DATAGRAM);
         break;
     case 3:
-        put(eventfd(draw(3) ? 0 : draw(2) ? 5 : 0xfffffffeu, draw(2) ? EFD_SEMAPHORE : 0), a, EVENT);
+        put(eventfd(draw(3)   ? 0
+                    : draw(2) ? 5
+                              : 0xfffffffeu,
+                    draw(2) ? EFD_SEMAPHORE : 0),
+            a, EVENT);
         break;
     case 4:
         put(timerfd_create(CLOCK_MONOTONIC, 0), a, TIMER);
@@ -110,7 +120,8 @@ use(void)
     if (kinds[k] == EVENT)
         r = draw(2) ? write(FIRST + k, &v, draw(5) ? 8 : 4) : read(FIRST + k, &v, 8);
     else if (kinds[k] == TIMER)
-        r = draw(2) ? timerfd_settime(FIRST + k, 0, &it, NULL) + (usleep(200), 0) : read(FIRST + k, &v, 8);
+        r = draw(2) ? timerfd_settime(FIRST + k, 0, &it, NULL) + (usleep(200), 0)
+                    : read(FIRST + k, &v, 8);
     else if (kinds[k] == PIPE_IN)
         r = read(FIRST + k, data, size);
     else if (kinds[k] == PIPE_OUT)
@@ -123,13 +134,21 @@ use(void)
 static void
 control(void)
 {
-    static const int ops[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
-    static const unsigned masks[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT, EPOLLRDHUP | EPOLLIN, EPOLLPRI, 0, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI};
+    static const int ops[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD,
+                              EPOLL_CTL_DEL};
+    static const unsigned masks[] = {EPOLLIN,
+                                     EPOLLOUT,
+                                     EPOLLIN | EPOLLOUT,
+                                     EPOLLRDHUP | EPOLLIN,
+                                     EPOLLPRI,
+                                     0,
+                                     EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI};
     static const unsigned kinds_of[] = {0, 0, EPOLLONESHOT, EPOLLEXCLUSIVE};
     int ep = (int)draw(EPOLLS), k = draw(12) ? some_slot() : (int)draw(EPOLLS), op = DRAW_OF(ops);
     struct epoll_event e = {DRAW_OF(masks) | DRAW_OF(kinds_of), {.u64 = draw(1000)}};
 
-    note("ctl %d op %d on %d kind %d events %x data %u = %s", ep, op, k, kinds[k], e.events, (unsigned)e.data.u64, outcome(epoll_ctl(FIRST + ep, op, FIRST + k, &e)));
+    note("ctl %d op %d on %d kind %d events %x data %u = %s", ep, op, k, kinds[k], e.events,
+         (unsigned)e.data.u64, outcome(epoll_ctl(FIRST + ep, op, FIRST + k, &e)));
 }
 
 static int
@@ -163,7 +182,8 @@ look(void)
     int n;
 
     for (int k = 0; k < SLOTS; k++)
-        p[k] = (struct pollfd){FIRST + k, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM, 0};
+        p[k] = (struct pollfd){FIRST + k,
+                               POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM, 0};
     n = poll(p, SLOTS, 0);
     note("poll = %d", n);
     for (int k = 0; k < SLOTS; k++)
@@ -182,7 +202,8 @@ look(void)
     note("select = %s", outcome(n));
     for (int k = 0; n > 0 && k < SLOTS; k++)
         if (FD_ISSET(FIRST + k, &in) || FD_ISSET(FIRST + k, &out) || FD_ISSET(FIRST + k, &ex))
-            note("  %d: %d%d%d", k, !!FD_ISSET(FIRST + k, &in), !!FD_ISSET(FIRST + k, &out), !!FD_ISSET(FIRST + k, &ex));
+            note("  %d: %d%d%d", k, !!FD_ISSET(FIRST + k, &in), !!FD_ISSET(FIRST + k, &out),
+                 !!FD_ISSET(FIRST + k, &ex));
 }
 
 static void
@@ -191,13 +212,20 @@ step(void)
     int k, to;
 
     switch (draw(16)) {
-    case 0: case 1:
+    case 0:
+    case 1:
         make();
         break;
-    case 2: case 3: case 4: case 5:
+    case 2:
+    case 3:
+    case 4:
+    case 5:
         use();
         break;
-    case 6: case 7: case 8: case 9:
+    case 6:
+    case 7:
+    case 8:
+    case 9:
         control();
         break;
     default:

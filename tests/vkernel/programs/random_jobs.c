@@ -1,5 +1,6 @@
-/* In namespaces of its own. Random trees of processes that fork, stop, continue, kill and wait for each other, change groups and sessions, and end. A process
- * of them does one thing at a time, asked by the first; after each, everybody's state is read from /proc. */
+/* In namespaces of its own. Random trees of processes that fork, stop, continue, kill and wait for
+ * each other, change groups and sessions, and end. A process of them does one thing at a time,
+ * asked by the first; after each, everybody's state is read from /proc. */
 #include "random.h"
 
 #include <errno.h>
@@ -15,7 +16,19 @@
 #include <unistd.h>
 
 enum { AGENTS = 10, STEPS = 45 };
-enum { DO_FORK, DO_EXIT, DO_KILL, DO_WAIT, DO_SETPGID, DO_SETSID, DO_ACTION, DO_MASK, DO_SUBREAPER, DO_DEATH, DO_TEST };
+enum {
+    DO_FORK,
+    DO_EXIT,
+    DO_KILL,
+    DO_WAIT,
+    DO_SETPGID,
+    DO_SETSID,
+    DO_ACTION,
+    DO_MASK,
+    DO_SUBREAPER,
+    DO_DEATH,
+    DO_TEST
+};
 
 struct agent {
     volatile pid_t pid;
@@ -29,7 +42,7 @@ static struct shared {
     struct agent agents[AGENTS];
     int results[2];
     char text[512];
-} *shared;
+} * shared;
 static int self;
 
 static int
@@ -75,9 +88,17 @@ static void agent(void);
 static void
 carry_out(const struct order *o, char *out, size_t size)
 {
-    static const int signals[] = {SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN, SIGTERM, SIGUSR1, SIGKILL, SIGHUP, 0, SIGSTOP, SIGCONT, SIGCHLD};
-    static const int waits[] = {WEXITED, WSTOPPED, WCONTINUED, WEXITED | WSTOPPED, WEXITED | WCONTINUED | WSTOPPED,
-                                WEXITED | WNOWAIT, WSTOPPED | WNOWAIT, WCONTINUED | WNOWAIT, WEXITED | __WALL};
+    static const int signals[] = {SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN, SIGTERM, SIGUSR1,
+                                  SIGKILL, SIGHUP,  0,       SIGSTOP, SIGCONT, SIGCHLD};
+    static const int waits[] = {WEXITED,
+                                WSTOPPED,
+                                WCONTINUED,
+                                WEXITED | WSTOPPED,
+                                WEXITED | WCONTINUED | WSTOPPED,
+                                WEXITED | WNOWAIT,
+                                WSTOPPED | WNOWAIT,
+                                WCONTINUED | WNOWAIT,
+                                WEXITED | __WALL};
     int r = -1, status = 0, pid = o->a < 0 ? o->a : o->a < AGENTS ? shared->agents[o->a].pid : o->a;
     siginfo_t info;
     sigset_t set;
@@ -103,30 +124,42 @@ carry_out(const struct order *o, char *out, size_t size)
         _exit(o->a);
     case DO_KILL:
         r = kill(o->c == 0 ? pid : o->c == 1 ? -pid : 0, signals[o->b]);
-        snprintf(out, size, "kill %s%d %d = %d %s", o->c == 1 ? "group " : o->c == 2 ? "own group " : "", o->a, signals[o->b], r,
-                 r < 0 ? strerrorname_np(errno) : "");
+        snprintf(out, size, "kill %s%d %d = %d %s",
+                 o->c == 1   ? "group "
+                 : o->c == 2 ? "own group "
+                             : "",
+                 o->a, signals[o->b], r, r < 0 ? strerrorname_np(errno) : "");
         return;
     case DO_WAIT:
         memset(&info, 0, sizeof info);
         if (o->c < 9) {
-            r = waitid(o->b == 0 ? P_ALL : o->b == 1 ? P_PID : P_PGID, (id_t)pid, &info, waits[o->c] | WNOHANG);
-            snprintf(out, size, "waitid %d %d %x = %d %s: %d code %d status %d signal %d", o->b, o->a, waits[o->c], r,
-                     r < 0 ? strerrorname_np(errno) : "", info.si_pid ? index_of(info.si_pid) : -1, info.si_code, info.si_status,
+            r = waitid(o->b == 0   ? P_ALL
+                       : o->b == 1 ? P_PID
+                                   : P_PGID,
+                       (id_t)pid, &info, waits[o->c] | WNOHANG);
+            snprintf(out, size, "waitid %d %d %x = %d %s: %d code %d status %d signal %d", o->b,
+                     o->a, waits[o->c], r, r < 0 ? strerrorname_np(errno) : "",
+                     info.si_pid ? index_of(info.si_pid) : -1, info.si_code, info.si_status,
                      info.si_signo);
             if (r == 0 && info.si_pid && !(waits[o->c] & WNOWAIT) && info.si_code <= CLD_DUMPED)
                 shared->agents[index_of(info.si_pid)].pid = -1;
         } else {
-            r = waitpid(o->b == 0 ? -1 : o->b == 1 ? pid : o->b == 2 ? -pid : 0, &status,
+            r = waitpid(o->b == 0   ? -1
+                        : o->b == 1 ? pid
+                        : o->b == 2 ? -pid
+                                    : 0,
+                        &status,
                         WNOHANG | (o->c & 1 ? WUNTRACED : 0) | (o->c & 2 ? WCONTINUED : 0));
-            snprintf(out, size, "waitpid %d %d %d = %d %s: status %x", o->b, o->a, o->c, r > 0 ? index_of(r) : r,
-                     r < 0 ? strerrorname_np(errno) : "", status);
+            snprintf(out, size, "waitpid %d %d %d = %d %s: status %x", o->b, o->a, o->c,
+                     r > 0 ? index_of(r) : r, r < 0 ? strerrorname_np(errno) : "", status);
             if (r > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
                 shared->agents[index_of(r)].pid = -1;
         }
         return;
     case DO_SETPGID:
         r = setpgid(o->c ? pid : 0, o->b < AGENTS ? shared->agents[o->b].pid : 0);
-        snprintf(out, size, "setpgid %d %d %d = %d %s", o->c, o->a, o->b, r, r < 0 ? strerrorname_np(errno) : "");
+        snprintf(out, size, "setpgid %d %d %d = %d %s", o->c, o->a, o->b, r,
+                 r < 0 ? strerrorname_np(errno) : "");
         return;
     case DO_SETSID:
         r = setsid();
@@ -152,8 +185,9 @@ carry_out(const struct order *o, char *out, size_t size)
         return;
     default:
         sigpending(&set);
-        snprintf(out, size, "pending %d%d%d%d%d", sigismember(&set, SIGCONT), sigismember(&set, SIGTSTP), sigismember(&set, SIGTERM),
-                 sigismember(&set, SIGCHLD), sigismember(&set, SIGUSR1));
+        snprintf(out, size, "pending %d%d%d%d%d", sigismember(&set, SIGCONT),
+                 sigismember(&set, SIGTSTP), sigismember(&set, SIGTERM), sigismember(&set, SIGCHLD),
+                 sigismember(&set, SIGUSR1));
         return;
     }
 }
@@ -194,11 +228,13 @@ state_of(int k, char *text, size_t size)
     if (state == 'R' || state == 'D')
         state = 'S';
     if (text)
-        snprintf(text, size, state == '-' ? " -" : " %c%d/%d/%d", state, index_of(parent), index_of(group), index_of(session));
+        snprintf(text, size, state == '-' ? " -" : " %c%d/%d/%d", state, index_of(parent),
+                 index_of(group), index_of(session));
     return state;
 }
 
-/* Waits until nothing has changed for a while: what a signal does to another process takes its time. */
+/* Waits until nothing has changed for a while: what a signal does to another process takes its
+ * time. */
 static void
 settle(void)
 {
@@ -228,12 +264,16 @@ step(void)
     for (int tries = 0; state_of(k, NULL, 0) != 'S' && tries < AGENTS; tries++)
         k = (k + 1) % AGENTS;
     switch (draw(20)) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         for (n = 0; n < AGENTS && shared->agents[n].pid != -1; n++)
             ;
         if (n < AGENTS) {
             o = (struct order){DO_FORK, n, 0, 0};
-            memset((char *)&shared->agents[n] + offsetof(struct agent, usr1), 0, sizeof(struct agent) - offsetof(struct agent, usr1));
+            memset((char *)&shared->agents[n] + offsetof(struct agent, usr1), 0,
+                   sizeof(struct agent) - offsetof(struct agent, usr1));
         }
         break;
     case 4:
@@ -241,23 +281,29 @@ step(void)
             o = (struct order){DO_EXIT, (int)draw(5), draw(3) == 0, 0};
         break;
     default:
-        o = (struct order){DO_KILL, (int)draw(AGENTS), (int)draw(12), draw(4) ? 0 : 1 + (int)draw(2)};
+        o = (struct order){DO_KILL, (int)draw(AGENTS), (int)draw(12),
+                           draw(4) ? 0 : 1 + (int)draw(2)};
         if (o.a == 0 || shared->agents[o.a].pid <= 0 || o.c) {
             /* never the first: the groups it is in are asked for by name only */
-            if (!(o.c && k && o.a && shared->agents[o.a].pid > 0 && getpgid(shared->agents[k].pid) != getpgrp() &&
+            if (!(o.c && k && o.a && shared->agents[o.a].pid > 0 &&
+                  getpgid(shared->agents[k].pid) != getpgrp() &&
                   getpgid(shared->agents[o.a].pid) != getpgrp()))
                 o.c = 0;
             if (o.a == 0 || shared->agents[o.a].pid <= 0)
                 o = (struct order){DO_TEST};
         }
         break;
-    case 11: case 12: case 13: case 14:
+    case 11:
+    case 12:
+    case 13:
+    case 14:
         n = (int)draw(AGENTS);
         o = (struct order){DO_WAIT, n, (int)draw(3), (int)draw(13)};
         if (shared->agents[n].pid <= 0)
             o.b = 0;
         break;
-    case 15: case 16:
+    case 15:
+    case 16:
         o = (struct order){DO_SETPGID, (int)draw(AGENTS), (int)draw(AGENTS + 2), (int)draw(2)};
         if (shared->agents[o.a].pid <= 0)
             o.a = k;
@@ -273,7 +319,8 @@ step(void)
         o = (struct order){DO_ACTION, (int)draw(2), (int)draw(5), 0};
         break;
     case 19:
-        o = draw(3) ? (struct order){DO_MASK, (int)draw(12), (int)draw(2), 0} : (struct order){DO_SUBREAPER, 0, (int)draw(2), 0};
+        o = draw(3) ? (struct order){DO_MASK, (int)draw(12), (int)draw(2), 0}
+                    : (struct order){DO_SUBREAPER, 0, (int)draw(2), 0};
         if (o.what == DO_MASK && o.a == 8)
             o.a = 2;
         break;

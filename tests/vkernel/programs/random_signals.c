@@ -1,6 +1,7 @@
-/* Random signals to a thread and its process: masks, queues with values, handlers with masks and flags, taking by sigtimedwait and
- * signalfd, timers that are due at once, alternate stacks, what siginfo holds. One process with a second thread that sleeps with all
- * blocked; nothing depends on time. */
+/* Random signals to a thread and its process: masks, queues with values, handlers with masks and
+ * flags, taking by sigtimedwait and signalfd, timers that are due at once, alternate stacks, what
+ * siginfo holds. One process with a second thread that sleeps with all blocked; nothing depends on
+ * time. */
 #include "random.h"
 
 #include <errno.h>
@@ -21,7 +22,9 @@ static pid_t other;
 static timer_t timers[4];
 static int timer_made[4];
 static char *stacks;
-static const int signals[] = {SIGUSR1, SIGUSR2, SIGCHLD, SIGALRM, SIGURG, SIGWINCH, SIGTERM, SIGCONT, SIGSEGV, SIGFPE, 34, 35, 36, 50, 64};
+static const int signals[] = {SIGUSR1,  SIGUSR2, SIGCHLD, SIGALRM, SIGURG,
+                              SIGWINCH, SIGTERM, SIGCONT, SIGSEGV, SIGFPE,
+                              34,       35,      36,      50,      64};
 
 static uint64_t
 of_list(const sigset_t *s)
@@ -46,12 +49,14 @@ some(void)
 static void
 show_info(const char *what, const siginfo_t *i)
 {
-    int timer = i->si_code == SI_TIMER, sent = i->si_code == SI_USER || i->si_code == SI_TKILL || i->si_code == SI_QUEUE;
+    int timer = i->si_code == SI_TIMER,
+        sent = i->si_code == SI_USER || i->si_code == SI_TKILL || i->si_code == SI_QUEUE;
     uint8_t bytes[128];
 
     memcpy(bytes, i, sizeof bytes);
-    note("  %s %d code %d errno %d %s value %lx overrun %d tail %x", what, i->si_signo, i->si_code, i->si_errno,
-         sent ? i->si_pid == getpid() ? "me" : "?" : "", i->si_code < 0 && i->si_code != SI_TKILL ? (long)i->si_value.sival_ptr : 0L,
+    note("  %s %d code %d errno %d %s value %lx overrun %d tail %x", what, i->si_signo, i->si_code,
+         i->si_errno, sent ? i->si_pid == getpid() ? "me" : "?" : "",
+         i->si_code < 0 && i->si_code != SI_TKILL ? (long)i->si_value.sival_ptr : 0L,
          timer ? i->si_overrun : 0, bytes[100] | bytes[60] | bytes[44]);
 }
 
@@ -67,8 +72,9 @@ handler(int sig, siginfo_t *info, void *context)
     sigaltstack(NULL, &st);
     depth++;
     show_info("handler", info);
-    note("    %d mask %lx pending %lx old mask %lx stack %d/%d context stack %d size %zu fp %d", sig, (long)of_list(&now), (long)of_list(&pending),
-         (long)of_list(&u->uc_sigmask), st.ss_flags, (char *)&st >= stacks && (char *)&st < stacks + 3 * 65536,
+    note("    %d mask %lx pending %lx old mask %lx stack %d/%d context stack %d size %zu fp %d",
+         sig, (long)of_list(&now), (long)of_list(&pending), (long)of_list(&u->uc_sigmask),
+         st.ss_flags, (char *)&st >= stacks && (char *)&st < stacks + 3 * 65536,
          u->uc_stack.ss_flags, u->uc_stack.ss_size, u->uc_mcontext.fpregs != NULL);
     if (depth < 4 && draw(4) == 0)
         raise(DRAW_OF(signals));
@@ -80,7 +86,14 @@ handler(int sig, siginfo_t *info, void *context)
 static void
 action(void)
 {
-    static const int flags[] = {0, SA_ONSTACK, SA_NODEFER, SA_RESETHAND, SA_RESTART | SA_ONSTACK, SA_RESETHAND | SA_NODEFER, SA_NOCLDSTOP, SA_NOCLDWAIT};
+    static const int flags[] = {0,
+                                SA_ONSTACK,
+                                SA_NODEFER,
+                                SA_RESETHAND,
+                                SA_RESTART | SA_ONSTACK,
+                                SA_RESETHAND | SA_NODEFER,
+                                SA_NOCLDSTOP,
+                                SA_NOCLDWAIT};
     struct sigaction a = {.sa_flags = SA_SIGINFO | DRAW_OF(flags)}, old;
     int sig = DRAW_OF(signals), kind = (int)draw(6), r;
 
@@ -93,8 +106,9 @@ action(void)
     if (draw(8) == 0)
         a.sa_flags |= 0x400 | 0x80 | 0x10000;
     r = sigaction(sig, &a, &old);
-    note("sigaction %d kind %d flags %x = %d, old %d %x %lx", sig, kind, a.sa_flags, r, old.sa_sigaction == handler ? 2 : (int)(long)old.sa_handler,
-         old.sa_flags, (long)of_list(&old.sa_mask));
+    note("sigaction %d kind %d flags %x = %d, old %d %x %lx", sig, kind, a.sa_flags, r,
+         old.sa_sigaction == handler ? 2 : (int)(long)old.sa_handler, old.sa_flags,
+         (long)of_list(&old.sa_mask));
 }
 
 static void
@@ -115,21 +129,26 @@ step(void)
     case 0:
         action();
         break;
-    case 1: case 2:
+    case 1:
+    case 2:
         set = some();
         k = (int)draw(3);
         r = sigprocmask(k == 0 ? SIG_BLOCK : k == 1 ? SIG_UNBLOCK : SIG_SETMASK, &set, &old);
         note("mask %d %lx = %d old %lx", k, (long)of_list(&set), r, (long)of_list(&old));
         break;
-    case 3: case 4:
+    case 3:
+    case 4:
         note("kill %d = %d", sig, kill(getpid(), sig));
         break;
     case 5:
         note("raise %d = %d", sig, raise(sig));
         break;
-    case 6: case 7: case 8:
+    case 6:
+    case 7:
+    case 8:
         r = sigqueue(getpid(), sig, v);
-        note("sigqueue %d %lx = %d %s", sig, (long)v.sival_ptr, r, r < 0 ? strerrorname_np(errno) : "");
+        note("sigqueue %d %lx = %d %s", sig, (long)v.sival_ptr, r,
+             r < 0 ? strerrorname_np(errno) : "");
         break;
     case 9:
         memset(&info, 0x33, sizeof info);
@@ -137,14 +156,18 @@ step(void)
         info.si_errno = (int)draw(5);
         info.si_code = draw(3) ? -(int)draw(70) - 1 : (int)draw(8);
         memset((char *)&info + 48, 0, sizeof info - 48);
-        r = (int)syscall(SYS_rt_tgsigqueueinfo, getpid(), draw(3) ? getpid() : other, draw(9) ? sig : 65, &info);
-        note("tgsigqueueinfo %d code %d = %d %s", sig, info.si_code, r, r < 0 ? strerrorname_np(errno) : "");
+        r = (int)syscall(SYS_rt_tgsigqueueinfo, getpid(), draw(3) ? getpid() : other,
+                         draw(9) ? sig : 65, &info);
+        note("tgsigqueueinfo %d code %d = %d %s", sig, info.si_code, r,
+             r < 0 ? strerrorname_np(errno) : "");
         break;
-    case 10: case 11:
+    case 10:
+    case 11:
         set = some();
         memset(&info, 0, sizeof info);
         r = sigtimedwait(&set, &info, &zero);
-        note("sigtimedwait %lx = %d %s", (long)of_list(&set), r, r < 0 ? strerrorname_np(errno) : "");
+        note("sigtimedwait %lx = %d %s", (long)of_list(&set), r,
+             r < 0 ? strerrorname_np(errno) : "");
         if (r > 0)
             show_info("took", &info);
         break;
@@ -153,7 +176,8 @@ step(void)
         r = signalfd(sfd, &set, 0);
         note("signalfd %lx", (long)of_list(&set));
         break;
-    case 13: case 14:
+    case 13:
+    case 14:
         poll(&p, 1, 0);
         note("signalfd ready %x", p.revents);
         memset(f, 0x77, sizeof f);
@@ -163,23 +187,36 @@ step(void)
             f[k].ssi_pid = f[k].ssi_pid == (uint32_t)getpid() ? 1 : f[k].ssi_pid;
             if (f[k].ssi_code == SI_TIMER)
                 f[k].ssi_tid = 0;
-            note("  %d code %d pid %u uid %u fd %d tid %u overrun %u status %d int %x ptr %lx addr %lx", f[k].ssi_signo, f[k].ssi_code, f[k].ssi_pid,
-                 f[k].ssi_uid, f[k].ssi_fd, f[k].ssi_tid, f[k].ssi_overrun, f[k].ssi_status, f[k].ssi_int, (long)f[k].ssi_ptr, (long)f[k].ssi_addr);
+            note("  %d code %d pid %u uid %u fd %d tid %u overrun %u status %d int %x ptr %lx addr "
+                 "%lx",
+                 f[k].ssi_signo, f[k].ssi_code, f[k].ssi_pid, f[k].ssi_uid, f[k].ssi_fd,
+                 f[k].ssi_tid, f[k].ssi_overrun, f[k].ssi_status, f[k].ssi_int, (long)f[k].ssi_ptr,
+                 (long)f[k].ssi_addr);
             note_bytes((char *)&f[k] + 80, sizeof f[k] - 80);
         }
         break;
     case 15:
         k = (int)draw(6);
-        st = (stack_t){stacks + (k % 3) * 65536, k == 3 ? SS_DISABLE : k == 4 ? 17 : k == 2 ? SS_ONSTACK : draw(4) == 0 ? (int)0x80000000u : 0, k == 5 ? 100 : 60000};
+        st = (stack_t){stacks + (k % 3) * 65536,
+                       k == 3         ? SS_DISABLE
+                       : k == 4       ? 17
+                       : k == 2       ? SS_ONSTACK
+                       : draw(4) == 0 ? (int)0x80000000u
+                                      : 0,
+                       k == 5 ? 100 : 60000};
         r = sigaltstack(&st, &old_st);
         note("sigaltstack %d = %d %s", k, r, r < 0 ? strerrorname_np(errno) : "");
         if (r == 0)
-            note("  old %d %zu %d", old_st.ss_sp ? (int)((char *)old_st.ss_sp - stacks) / 65536 : -1, old_st.ss_size, old_st.ss_flags);
+            note("  old %d %zu %d",
+                 old_st.ss_sp ? (int)((char *)old_st.ss_sp - stacks) / 65536 : -1, old_st.ss_size,
+                 old_st.ss_flags);
         break;
     case 16:
         k = (int)draw(4);
         if (!timer_made[k]) {
-            ev = (struct sigevent){.sigev_notify = draw(3) ? SIGEV_SIGNAL : SIGEV_THREAD_ID, .sigev_signo = 40 + k, .sigev_value = v};
+            ev = (struct sigevent){.sigev_notify = draw(3) ? SIGEV_SIGNAL : SIGEV_THREAD_ID,
+                                   .sigev_signo = 40 + k,
+                                   .sigev_value = v};
             ev._sigev_un._tid = getpid();
             r = timer_create(CLOCK_MONOTONIC, &ev, &timers[k]);
             timer_made[k] = r == 0;

@@ -1,5 +1,6 @@
-/* Random calls on connected pairs of sockets (Unix and, over the loopback, TCP): flags of send and receive, half-closes, closes,
- * descriptors in messages, peeks, readiness. One process, nothing blocks. */
+/* Random calls on connected pairs of sockets (Unix and, over the loopback, TCP): flags of send and
+ * receive, half-closes, closes, descriptors in messages, peeks, readiness. One process, nothing
+ * blocks. */
 #include "random.h"
 
 #include <arpa/inet.h>
@@ -75,7 +76,8 @@ open_pair(void)
 static void
 send_some(int which)
 {
-    static const int flags[] = {0, 0, 0, MSG_NOSIGNAL, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_DONTROUTE};
+    static const int flags[] = {
+        0, 0, 0, MSG_NOSIGNAL, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_DONTROUTE};
     static char data[3000];
     size_t size = draw(4) ? draw(40) : draw(sizeof data);
     int flag = DRAW_OF(flags);
@@ -95,7 +97,8 @@ send_some(int which)
         result("send", which, r, errno);
         break;
     default: {
-        struct iovec iov[3] = {{data, size / 2}, {data + size / 2, 0}, {data + size / 2, size - size / 2}};
+        struct iovec iov[3] = {
+            {data, size / 2}, {data + size / 2, 0}, {data + size / 2, size - size / 2}};
         struct msghdr m = {.msg_iov = iov, .msg_iovlen = 3};
 
         r = sendmsg(ends[which], &m, flag);
@@ -108,7 +111,10 @@ send_some(int which)
 static void
 send_files(int which)
 {
-    struct { struct cmsghdr h; int fds[3]; } control = {{CMSG_LEN(0), SOL_SOCKET, SCM_RIGHTS}};
+    struct {
+        struct cmsghdr h;
+        int fds[3];
+    } control = {{CMSG_LEN(0), SOL_SOCKET, SCM_RIGHTS}};
     struct iovec iov = {"files", draw(6)};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
     unsigned n = draw(4);
@@ -130,9 +136,15 @@ send_files(int which)
 static void
 send_creds(int which)
 {
-    struct { struct cmsghdr h; struct ucred c; } control = {{CMSG_LEN(sizeof(struct ucred)), SOL_SOCKET, SCM_CREDENTIALS}};
+    struct {
+        struct cmsghdr h;
+        struct ucred c;
+    } control = {{CMSG_LEN(sizeof(struct ucred)), SOL_SOCKET, SCM_CREDENTIALS}};
     struct iovec iov = {"creds", draw(6)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof control};
     int wrong = (int)draw(5);
     long r;
 
@@ -166,7 +178,8 @@ show_control(struct msghdr *m)
             struct ucred u;
 
             memcpy(&u, CMSG_DATA(c), sizeof u);
-            note("  creds %d %u %u length %zu", u.pid == getpid() ? -1 : u.pid, u.uid, u.gid, (size_t)c->cmsg_len);
+            note("  creds %d %u %u length %zu", u.pid == getpid() ? -1 : u.pid, u.uid, u.gid,
+                 (size_t)c->cmsg_len);
         } else {
             note("  control %d %d", c->cmsg_level, c->cmsg_type);
         }
@@ -176,7 +189,9 @@ show_control(struct msghdr *m)
 static void
 receive_some(int which)
 {
-    static const int flags[] = {0, 0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC, MSG_CMSG_CLOEXEC, MSG_DONTWAIT};
+    static const int flags[] = {
+        0,           0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC, MSG_CMSG_CLOEXEC,
+        MSG_DONTWAIT};
     static char data[4000];
     size_t size = draw(3) ? draw(60) : draw(sizeof data);
     int flag = DRAW_OF(flags);
@@ -197,15 +212,20 @@ receive_some(int which)
         char control[128];
         struct sockaddr_storage from;
         struct iovec iov[2] = {{data, size / 3}, {data + size / 3, size - size / 3}};
-        struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = iov, .msg_iovlen = 2,
-                           .msg_control = control, .msg_controllen = draw(4) ? sizeof control : draw(40)};
+        struct msghdr m = {.msg_name = &from,
+                           .msg_namelen = sizeof from,
+                           .msg_iov = iov,
+                           .msg_iovlen = 2,
+                           .msg_control = control,
+                           .msg_controllen = draw(4) ? sizeof control : draw(40)};
 
         memset(control, 0, sizeof control);
         note("flags %x size %zu control %zu", flag, size, (size_t)m.msg_controllen);
         r = recvmsg(ends[which], &m, flag);
         result("recvmsg", which, r, errno);
         if (r >= 0) {
-            note("  namelen %u flags %x controllen %zu", m.msg_namelen, m.msg_flags, (size_t)m.msg_controllen);
+            note("  namelen %u flags %x controllen %zu", m.msg_namelen, m.msg_flags,
+                 (size_t)m.msg_controllen);
             show_control(&m);
         }
     }
@@ -218,7 +238,8 @@ receive_some(int which)
 static void
 look(int which)
 {
-    struct pollfd p = {ends[which], POLLIN | POLLOUT | POLLRDHUP | POLLPRI | POLLRDNORM | POLLWRNORM, 0};
+    struct pollfd p = {ends[which],
+                       POLLIN | POLLOUT | POLLRDHUP | POLLPRI | POLLRDNORM | POLLWRNORM, 0};
     int n = -1, error = -1;
     socklen_t size = sizeof error;
 
@@ -241,10 +262,16 @@ step(void)
     default:
         send_some(which);
         break;
-    case 6: case 7: case 8: case 9: case 10: case 11:
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+    case 10:
+    case 11:
         receive_some(which);
         break;
-    case 12: case 13:
+    case 12:
+    case 13:
         look(which);
         break;
     case 14:
