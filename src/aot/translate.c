@@ -555,6 +555,18 @@ build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, unsig
     return call;
 }
 
+/* LLVM returns more than this through memory of the caller's, and ends the process over a jump that has to be one then. */
+static bool
+returns_in_registers(const struct wasm_functype *type)
+{
+    enum { OTHER_REGISTERS = 8 };
+    unsigned integers = 0;
+
+    for (uint32_t i = 0; i < type->result_count; i++)
+        integers += type->results[i] == WASM_I32 || type->results[i] == WASM_I64;
+    return integers <= AOT_REGCALL_REGISTERS && type->result_count - integers <= OTHER_REGISTERS;
+}
+
 /* With equal prototypes (always so between functions of the guest type) the stack cannot grow; else LLVM
  * makes it a jump where it can. */
 static void
@@ -562,7 +574,8 @@ finish_tail_call(struct translator *t, uint32_t type_index, LLVMValueRef call)
 {
     LLVMTypeRef mine = aot_function_type(t, t->m->functions.items[t->index].type);
     LLVMTypeRef callee = aot_function_type(t, type_index);
-    bool same = mine == callee && LLVMGetInstructionCallConv(call) == AOT_REGCALL; /* the caller's */
+    bool same = mine == callee && LLVMGetInstructionCallConv(call) == AOT_REGCALL /* the caller's */ &&
+                returns_in_registers(t->type);
 
     LLVMSetTailCallKind(call, same ? LLVMTailCallKindMustTail : LLVMTailCallKindTail);
     if (LLVMGetReturnType(callee) == t->void_type)
