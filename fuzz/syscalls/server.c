@@ -23,6 +23,7 @@
 
 #include "fuzz/syscalls/invariants.h"
 #include "fuzz/syscalls/races.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
 #include "vkernel/mm/mm.h"
@@ -103,8 +104,9 @@ fails(void)
 MAY_FAIL(void *, malloc, NULL, ENOMEM, (size_t size), (size))
 MAY_FAIL(void *, calloc, NULL, ENOMEM, (size_t count, size_t size), (count, size))
 MAY_FAIL(void *, realloc, NULL, ENOMEM, (void *p, size_t size), (p, size))
-MAY_FAIL(char *, strdup, NULL, ENOMEM, (const char *s), (s))
-MAY_FAIL(char *, strndup, NULL, ENOMEM, (const char *s, size_t n), (s, n))
+MAY_FAIL(void *, pool_new, NULL, ENOMEM, (struct pool *pool), (pool))
+MAY_FAIL(void *, array_new, NULL, ENOMEM, (size_t count, size_t size), (count, size))
+MAY_FAIL(void *, bytes_new, NULL, ENOMEM, (size_t size), (size))
 MAY_FAIL(int, memfd_create, -1, EMFILE, (const char *name, unsigned flags), (name, flags))
 MAY_FAIL(int, ftruncate, -1, ENOSPC, (int fd, off_t size), (fd, size))
 MAY_FAIL(int, mprotect, -1, ENOMEM, (void *p, size_t size, int prot), (p, size, prot))

@@ -10,10 +10,15 @@ _Noreturn void check_failed(const char *what);
  * serves guests are zero). */
 #define UNINITIALIZED __attribute__((uninitialized))
 
-#define CHECK(condition, what)                \
-    do {                                      \
-        if (__builtin_expect(!(condition), 0)) \
-            check_failed(what);               \
+/* -Dhardening=false measures what they cost. */
+#ifndef HARDENING
+#define HARDENING 1
+#endif
+
+#define CHECK(condition, what)                             \
+    do {                                                   \
+        if (HARDENING && __builtin_expect(!(condition), 0)) \
+            check_failed(what);                            \
     } while (0)
 
 #endif

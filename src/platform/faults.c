@@ -15,9 +15,6 @@ static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_R
                                        REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 volatile enum platform_mode platform_mode;
-void (*platform_on_fault)(const struct platform_fault *f);
-bool (*platform_fault_inside)(uint64_t host_address);
-bool (*platform_on_write_fault)(uint64_t host_address);
 
 /* Instructions that may fault, and where they go on then: copy.S. */
 struct platform_fixup {

@@ -1,4 +1,5 @@
 /* Fibers: host stacks with a guard page, pooled, and start-up checks of the thread's segment bases. */
+#include "platform/heap.h"
 #include "platform/platform.h"
 
 #include <asm/prctl.h>
@@ -76,6 +77,8 @@ fiber_entry(void *arg)
     f->entry(f->arg);
 }
 
+OBJECT_POOL(platform_fiber);
+
 struct platform_fiber *
 platform_fiber_new(void (*entry)(void *), void *arg)
 {
@@ -86,11 +89,11 @@ platform_fiber_new(void (*entry)(void *), void *arg)
         fiber_pool = f->next;
         fiber_pool_count--;
     } else {
-        f = calloc(1, sizeof *f);
+        f = OBJECT_NEW(platform_fiber);
         if (!f)
             return NULL;
         if (!fiber_stack_new(f)) {
-            free(f);
+            OBJECT_FREE(platform_fiber, f);
             return NULL;
         }
     }
@@ -141,7 +144,7 @@ platform_fiber_free(struct platform_fiber *f)
         return;
     }
     munmap(f->stack - FIBER_GUARD, FIBER_GUARD + FIBER_STACK);
-    free(f);
+    OBJECT_FREE(platform_fiber, f);
 }
 
 uint64_t

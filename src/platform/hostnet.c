@@ -1,4 +1,5 @@
 /* See hostnet.h. */
+#include "platform/heap.h"
 #include "platform/hostnet.h"
 
 #include <errno.h>
@@ -418,7 +419,7 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
     default:
         return -EOPNOTSUPP;
     }
-    buf = malloc(DUMP_BUFFER);
+    buf = bytes_new(DUMP_BUFFER);
     while (buf && recv(dump_fd, buf, DUMP_BUFFER, MSG_DONTWAIT) > 0)
         ; /* what an earlier dump left when it was given up */
     if (!buf || send(dump_fd, &ask, ask.header.nlmsg_len, MSG_DONTWAIT) < 0)
@@ -428,7 +429,7 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
 
         r = n <= 0 ? n < 0 ? -errno : -EIO : dump_part(buf, (size_t)n, sequence, each, arg);
     }
-    free(buf);
+    bytes_free(buf);
     return r;
 }
 
@@ -447,7 +448,7 @@ host_network_text(const char *name)
     if (fd < 0)
         return NULL;
     for (;;) {
-        char *more = realloc(text, capacity);
+        char *more = bytes_resize(text, capacity);
         ssize_t n;
 
         if (!more)

@@ -118,13 +118,13 @@ struct platform_fault {
     uint64_t host_pc, host[16]; /* the host's registers, by x86 number */
     void *context;              /* ucontext_t of the host's signal */
 };
-/* Called on the alternate stack for a fault while guest code ran; must platform_jump away, or return after
+/* Whoever runs guests defines these three; nothing that can be written leads to them. Called on the alternate stack for a fault while guest code ran; must platform_jump away, or return after
  * platform_fault_divert. `inside` says whether an address is in guest memory. In PLATFORM_KERNEL mode such a fault ends a
  * platform_copy or platform_clear early; any other is a bug, and ends the process. */
-extern void (*platform_on_fault)(const struct platform_fault *f);
-extern bool (*platform_fault_inside)(uint64_t host_address);
-/* NULL, or called first for a write that faults, in any mode: true when it may be done again. */
-extern bool (*platform_on_write_fault)(uint64_t host_address);
+void platform_on_fault(const struct platform_fault *f) __attribute__((weak));
+bool platform_fault_inside(uint64_t host_address) __attribute__((weak));
+/* Called first for a write that faults, in any mode: true when it may be done again. */
+bool platform_on_write_fault(uint64_t host_address) __attribute__((weak));
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */
 bool platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber, void (*run)(void *saved));

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "platform/heap.h"
 #include "platform/hostnet.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
@@ -140,7 +141,7 @@ parse_options(void)
         return;
     text = platform_handed_options(given);
     if (!text && options_from_environment)
-        text = strdup(given);
+        text = bytes_string(given);
     if (!text) {
         platform_log("ingot: INGOT_OPTIONS in the environment is not by ingot run, and is ignored\n");
         unsetenv("INGOT_OPTIONS");
@@ -195,7 +196,7 @@ read_whole(const char *path)
         return NULL;
     size = file_size(f);
     if (size < 1 << 20)
-        text = malloc(size + 1);
+        text = bytes_new(size + 1);
     if (text) {
         ssize_t n = file_pread(f, text, size, 0);
 
@@ -219,12 +220,12 @@ set_user(const char *spec, char **home)
     memcpy(c->groups, account.groups, account.group_count * sizeof *c->groups);
     c->group_count = account.group_count;
     c->uid = c->euid = c->suid = c->fsuid = account.uid;
-    if (!(*home = strdup(account.home)) || process_set_user(current_process(), account.uid) < 0)
+    if (!(*home = bytes_string(account.home)) || process_set_user(current_process(), account.uid) < 0)
         platform_die("out of memory");
     if (account.uid != 0)
         c->cap_effective = c->cap_permitted = 0;
-    free(passwd);
-    free(group);
+    bytes_free(passwd);
+    bytes_free(group);
 }
 
 /* --- environment and command --- */
@@ -244,8 +245,8 @@ env_set(struct string_list *env, const char *entry, bool replace)
         if (!same_name(entry, env->items[i]))
             continue;
         if (replace) {
-            free(env->items[i]);
-            env->items[i] = strdup(entry);
+            bytes_free(env->items[i]);
+            env->items[i] = bytes_string(entry);
         }
         return;
     }
@@ -366,8 +367,8 @@ first_task(void)
     return t;
 }
 
-static void
-boot(void)
+void
+sched_boot(void)
 {
     struct process *p = current_process();
     struct string_list command, env;
@@ -403,7 +404,7 @@ boot(void)
             platform_die("cannot change to the working directory %s: %s", workdir, strerror(-r));
     }
     env = build_env(home);
-    free(home);
+    bytes_free(home);
     snprintf(name, sizeof name, "%s", command.items[0]);
     init_process = p;
     r = exec_search(&command, &env);
@@ -432,7 +433,7 @@ out_of_memory(const struct process *p)
 }
 
 /* --memory: like a cgroup's limit, by killing the largest process when the container's memory, files in it included, is above it. */
-static void
+CALLBACK static void
 check_memory(struct ktimer *k)
 {
     enum { PERIOD_NS = 20000000 };
@@ -578,6 +579,5 @@ main(int argc, char **argv)
         room_describe();
         return 0;
     }
-    sched_boot = boot;
     sched_start(first_task());
 }

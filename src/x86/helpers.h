@@ -45,8 +45,8 @@ void x86_string_faulted(const struct x86_insn *insn);
 
 /* 64 random bits, for rdrand and rdseed. */
 uint64_t x86_random(void);
-/* NULL, or decides what rdtsc and rdrand say: an execution that repeats another must see what that saw. */
-extern uint64_t (*x86_filter_input)(uint64_t value);
+/* Where somebody defines it, it decides what rdtsc and rdrand say: an execution that repeats another must see what that saw. */
+uint64_t x86_filter_input(uint64_t value) __attribute__((weak));
 
 #define X86_HELPER_V void
 #define X86_HELPER_I32 uint32_t

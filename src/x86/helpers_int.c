@@ -93,8 +93,6 @@ helper_cpuid(uint32_t leaf, uint32_t subleaf)
     return l.eax | (uint64_t)l.ebx << 32;
 }
 
-uint64_t (*x86_filter_input)(uint64_t value);
-
 /* A time stamp counter of 1 GHz. */
 uint64_t
 helper_rdtsc(void)

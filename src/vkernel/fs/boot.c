@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "vkernel/fs/vfs.h"
+#include "platform/heap.h"
 #include "vkernel/net/socket.h"
 
 const char *vfs_hostname = "localhost";
@@ -23,8 +24,8 @@ make_dirs(struct dentry *root, const char *path, struct dentry **out)
             break;
         end = strchrnul(path, '/');
         r = vfs_lookup(d, path, (size_t)(end - path), &next);
-        if (r == -ENOENT && d->inode->ops->create)
-            r = d->inode->ops->create(d, path, (size_t)(end - path), S_IFDIR | 0755, 0, NULL, &next);
+        if (r == -ENOENT && OPS(d->inode->ops)->create)
+            r = OPS(d->inode->ops)->create(d, path, (size_t)(end - path), S_IFDIR | 0755, 0, NULL, &next);
         dentry_put(d);
         if (r < 0)
             return r;
@@ -51,11 +52,11 @@ memfs_mkfile(struct dentry *root, const char *path, const char *text)
     if (r < 0)
         return r;
     if (vfs_lookup(dir, slash + 1, strlen(slash + 1), &d) == 0) {
-        if (dir->inode->ops->unlink) /* a symlink of the image (resolv.conf) must not lead the text elsewhere */
-            dir->inode->ops->unlink(dir, d);
+        if (OPS(dir->inode->ops)->unlink) /* a symlink of the image (resolv.conf) must not lead the text elsewhere */
+            OPS(dir->inode->ops)->unlink(dir, d);
         dentry_put(d);
     }
-    r = dir->inode->ops->create(dir, slash + 1, strlen(slash + 1), S_IFREG | 0644, 0, NULL, &d);
+    r = OPS(dir->inode->ops)->create(dir, slash + 1, strlen(slash + 1), S_IFREG | 0644, 0, NULL, &d);
     if (r == 0) {
         ssize_t n = memfs_write_inode(d->inode, text, strlen(text), 0);
 
@@ -73,7 +74,7 @@ make_network_file(struct dentry *root, const char *path, const char *text)
     char *hosts = network->text(path + strlen("/etc/"));
     int r = memfs_mkfile(root, path, hosts ? hosts : text);
 
-    free(hosts);
+    bytes_free(hosts);
     return r;
 }
 

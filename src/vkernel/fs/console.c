@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/tty/tty.h"
@@ -126,7 +127,7 @@ host_file_truncate(struct file *f, uint64_t size)
     return h->regular ? host_ftruncate(h->fd, size) : -EINVAL;
 }
 
-static const struct file_ops host_file_ops = {
+static const struct file_ops OPS_TABLE(file_ops) host_file_ops = {
     .name = "host",
     .read = host_file_read,
     .write = host_file_write,
@@ -138,7 +139,7 @@ static const struct file_ops host_file_ops = {
 };
 
 /* A regular host file has no sleepers: without poll, I/O never waits. */
-static const struct file_ops host_regular_ops = {
+static const struct file_ops OPS_TABLE(file_ops) host_regular_ops = {
     .name = "host",
     .read = host_file_read,
     .write = host_file_write,
@@ -172,17 +173,19 @@ host_file_getattr(struct inode *i, struct stat *st)
     return 0;
 }
 
-static const struct inode_ops host_inode_ops = {.open = host_file_open, .getattr = host_file_getattr};
+static const struct inode_ops OPS_TABLE(inode_ops) host_inode_ops = {.open = host_file_open, .getattr = host_file_getattr};
+
+OBJECT_POOL(host_file);
 
 static struct file *
 host_file_new(int fd, int flags, const struct stat *st)
 {
-    struct host_file *h = calloc(1, sizeof *h);
+    struct host_file *h = OBJECT_NEW(host_file);
     struct inode *i = h ? inode_new(anon_superblock(), &host_inode_ops, st->st_mode) : NULL;
     struct file *f;
 
     if (!i) {
-        free(h);
+        OBJECT_FREE(host_file, h);
         return NULL;
     }
     h->fd = fd;

@@ -58,12 +58,12 @@ random_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return done || want == 0 ? (ssize_t)done : -EFAULT;
 }
 
-static const struct file_ops null_ops = {.name = "null", .read = null_read, .write = null_write, .seek = null_seek};
-static const struct file_ops zero_ops = {
+static const struct file_ops OPS_TABLE(file_ops) null_ops = {.name = "null", .read = null_read, .write = null_write, .seek = null_seek};
+static const struct file_ops OPS_TABLE(file_ops) zero_ops = {
     .name = "zero", .read = zero_read, .write = null_write, .seek = null_seek, .maps_anonymous = true};
-static const struct file_ops full_ops = {
+static const struct file_ops OPS_TABLE(file_ops) full_ops = {
     .name = "full", .read = zero_read, .write = full_write, .seek = null_seek};
-static const struct file_ops random_ops = {
+static const struct file_ops OPS_TABLE(file_ops) random_ops = {
     .name = "random", .read = random_read, .write = null_write, .seek = null_seek};
 
 int

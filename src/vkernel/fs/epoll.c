@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/proc/users.h"
@@ -41,7 +42,7 @@ struct epoll_item {
     struct wait_entry entries[ITEM_QUEUES];
 };
 
-static const struct file_ops epoll_ops;
+static const struct file_ops OPS_TABLE(file_ops) epoll_ops;
 
 static unsigned
 item_events(struct epoll_item *it)
@@ -75,7 +76,7 @@ make_ready(struct epoll_item *it)
     depth--;
 }
 
-static void
+CALLBACK static void
 item_notify(struct wait_entry *e)
 {
 
@@ -83,6 +84,9 @@ item_notify(struct wait_entry *e)
 
     make_ready(it);
 }
+
+OBJECT_POOL(epoll);
+OBJECT_POOL(epoll_item);
 
 static void
 item_free(struct epoll_item *it)
@@ -93,7 +97,7 @@ item_free(struct epoll_item *it)
     list_remove(&it->of_file);
     list_remove(&it->of_ready);
     user_uncharge(it->user, USER_EPOLL_WATCHES, 1);
-    free(it);
+    OBJECT_FREE(epoll_item, it);
 }
 
 void
@@ -217,12 +221,12 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     struct epoll_item *it;
     unsigned count = 0;
 
-    it = calloc(1, sizeof *it);
+    it = OBJECT_NEW(epoll_item);
     if (!it)
         return -ENOMEM;
     it->user = user_charge(USER_EPOLL_WATCHES, 1, LIMIT_EPOLL_WATCHES);
     if (!it->user) {
-        free(it);
+        OBJECT_FREE(epoll_item, it);
         return -ENOSPC;
     }
     it->epoll = ep;
@@ -291,7 +295,7 @@ sys_epoll_ctl(const uint64_t a[6])
     event.events |= EPOLLERR | EPOLLHUP; /* always told, until EPOLLONESHOT disables the item */
     if (!self || !f || ((self->flags | f->flags) & O_PATH))
         return -EBADF;
-    if (!f->ops->poll)
+    if (!OPS(f->ops)->poll)
         return -EPERM;
     if (self->ops != &epoll_ops || self == f)
         return -EINVAL;
@@ -419,10 +423,10 @@ epoll_release(struct file *f)
     LIST_EACH_SAFE(p, &ep->items)
         item_free(list_entry(p, struct epoll_item, of_epoll));
     wait_queue_fini(&ep->queue);
-    free(ep);
+    OBJECT_FREE(epoll, ep);
 }
 
-static const struct file_ops epoll_ops = {
+static const struct file_ops OPS_TABLE(file_ops) epoll_ops = {
     .name = "eventpoll",
     .poll = epoll_poll,
     .release = epoll_release,
@@ -437,10 +441,10 @@ make_epoll(int flags)
 
     if (flags & ~EPOLL_CLOEXEC)
         return -EINVAL;
-    ep = calloc(1, sizeof *ep);
+    ep = OBJECT_NEW(epoll);
     f = ep ? file_new(&epoll_ops, O_RDWR) : NULL;
     if (!f) {
-        free(ep);
+        OBJECT_FREE(epoll, ep);
         return -ENFILE;
     }
     list_init(&ep->items);

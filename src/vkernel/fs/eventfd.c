@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 struct eventfd {
@@ -58,16 +59,18 @@ counter_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsign
     return (e->count > 0 ? POLLIN : 0u) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0u);
 }
 
+OBJECT_POOL(eventfd);
+
 static void
 counter_release(struct file *f)
 {
     struct eventfd *e = f->data;
 
     wait_queue_fini(&e->queue);
-    free(e);
+    OBJECT_FREE(eventfd, e);
 }
 
-static const struct file_ops eventfd_ops = {
+static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
     .name = "eventfd",
     .read = counter_read,
     .write = counter_write,
@@ -84,10 +87,10 @@ make_eventfd(unsigned initial, int flags)
 
     if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
         return -EINVAL;
-    e = calloc(1, sizeof *e);
+    e = OBJECT_NEW(eventfd);
     f = e ? file_new(&eventfd_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
     if (!f) {
-        free(e);
+        OBJECT_FREE(eventfd, e);
         return -ENOMEM;
     }
     e->count = initial;

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include "vkernel/fs/vfs_limits.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 enum { FD_LIMIT = LIMIT_DESCRIPTORS };
@@ -14,10 +15,12 @@ struct fdtable {
     uint8_t *cloexec;
 };
 
+OBJECT_POOL(fdtable);
+
 struct fdtable *
 fdtable_new(void)
 {
-    struct fdtable *t = calloc(1, sizeof *t);
+    struct fdtable *t = OBJECT_NEW(fdtable);
 
     if (t)
         refcount_init(&t->refs);
@@ -37,15 +40,14 @@ reserve(struct fdtable *t, int fd)
         return -EMFILE;
     while (capacity <= fd)
         capacity *= 2;
-    files = realloc(t->files, (size_t)capacity * sizeof *files);
+    files = array_resize(t->files, (size_t)t->capacity, (size_t)capacity, sizeof *files);
     if (!files)
         return -ENOMEM;
     t->files = files;
-    cloexec = realloc(t->cloexec, (size_t)capacity);
+    cloexec = bytes_resize(t->cloexec, (size_t)capacity);
     if (!cloexec)
         return -ENOMEM;
     t->cloexec = cloexec;
-    memset(files + t->capacity, 0, (size_t)(capacity - t->capacity) * sizeof *files);
     memset(cloexec + t->capacity, 0, (size_t)(capacity - t->capacity));
     t->capacity = capacity;
     return 0;
@@ -94,9 +96,9 @@ fdtable_put(struct fdtable *t)
     for (int fd = 0; fd < t->capacity; fd++)
         if (t->files[fd])
             close_file(t, t->files[fd]);
-    free(t->files);
-    free(t->cloexec);
-    free(t);
+    array_free(t->files);
+    bytes_free(t->cloexec);
+    OBJECT_FREE(fdtable, t);
 }
 
 static void

@@ -5,11 +5,14 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 
 unsigned file_count;
+
+OBJECT_POOL(file);
 
 struct file *
 file_new(const struct file_ops *ops, int flags)
@@ -18,7 +21,7 @@ file_new(const struct file_ops *ops, int flags)
 
     if (file_count >= LIMIT_FILES && !(current_task() && capable(CAP_SYS_ADMIN)))
         return NULL;
-    f = calloc(1, sizeof *f);
+    f = OBJECT_NEW(file);
     if (!f)
         return NULL;
     file_count++;
@@ -59,8 +62,8 @@ file_release(struct file *f)
         epoll_file_released(f);
     if (f->inode && !list_empty(&f->inode->locks))
         locks_release_file(f);
-    if (f->ops->release)
-        f->ops->release(f);
+    if (OPS(f->ops)->release)
+        OPS(f->ops)->release(f);
     if (f->opened && f->inode) {
         bool wrote = file_can_write(f);
 
@@ -70,7 +73,7 @@ file_release(struct file *f)
     }
     dentry_put(f->dentry);
     inode_put(f->inode);
-    free(f);
+    OBJECT_FREE(file, f);
     file_count--;
 }
 
@@ -166,9 +169,9 @@ file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned 
     NO_SLEEP;
     unsigned none = 0;
 
-    if (!f->ops->poll)
+    if (!OPS(f->ops)->poll)
         return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-    return f->ops->poll(f, queues, count ? count : &none, max);
+    return OPS(f->ops)->poll(f, queues, count ? count : &none, max);
 }
 
 int
@@ -189,10 +192,10 @@ file_try_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     int saved = f->flags;
     ssize_t n;
 
-    if (!f->ops->read)
+    if (!OPS(f->ops)->read)
         return -EINVAL;
     f->flags |= O_NONBLOCK;
-    n = f->ops->read(f, iov, count, pos ? pos : &f->pos);
+    n = OPS(f->ops)->read(f, iov, count, pos ? pos : &f->pos);
     f->flags = saved;
     return n;
 }
@@ -204,10 +207,10 @@ file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos
     int saved = f->flags;
     ssize_t n;
 
-    if (!f->ops->write)
+    if (!OPS(f->ops)->write)
         return -EINVAL;
     f->flags |= O_NONBLOCK;
-    n = f->ops->write(f, iov, count, pos ? pos : &f->pos);
+    n = OPS(f->ops)->write(f, iov, count, pos ? pos : &f->pos);
     f->flags = saved;
     if (n > 0 && f->inode && inode_drop_privileges(f->inode) && f->dentry)
         inotify_dentry(f->dentry, 0x4); /* IN_ATTRIB */
@@ -222,7 +225,7 @@ file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         ssize_t n = file_try_read(f, iov, count, pos);
         int r;
 
-        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !f->ops->poll)
+        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !OPS(f->ops)->poll)
             return n;
         r = file_wait(f, WAIT_FOREVER);
         if (r < 0)
@@ -233,7 +236,7 @@ file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 void
 file_broken(const struct file *f, uint64_t done)
 {
-    if (!f->ops->raises_sigpipe || f->ops->raises_sigpipe(f, done))
+    if (!OPS(f->ops)->raises_sigpipe || OPS(f->ops)->raises_sigpipe(f, done))
         signal_send_self(SIGPIPE);
 }
 
@@ -259,7 +262,7 @@ file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         ssize_t n = file_try_write(f, iov, count, pos);
         int r;
 
-        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !f->ops->poll)
+        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !OPS(f->ops)->poll)
             return n;
         r = file_wait(f, WAIT_FOREVER);
         if (r < 0)
@@ -273,11 +276,11 @@ file_pread(struct file *f, void *buf, size_t size, uint64_t offset)
     NO_SLEEP;
     size_t done = 0;
 
-    if (!f->ops->read)
+    if (!OPS(f->ops)->read)
         return -EINVAL;
     while (done < size) {
         struct iovec iov = {(uint8_t *)buf + done, size - done};
-        ssize_t n = f->ops->read(f, &iov, 1, &offset);
+        ssize_t n = OPS(f->ops)->read(f, &iov, 1, &offset);
 
         if (n < 0)
             return done ? (ssize_t)done : n;
@@ -308,8 +311,8 @@ int
 file_stat(struct file *f, struct stat *st)
 {
     memset(st, 0, sizeof *st);
-    if (f->ops->stat)
-        return f->ops->stat(f, st);
+    if (OPS(f->ops)->stat)
+        return OPS(f->ops)->stat(f, st);
     if (f->inode)
         return inode_stat(f->inode, st);
     st->st_dev = anon_superblock()->dev; /* as Linux's anonymous inodes: one inode for all */
@@ -347,10 +350,10 @@ file_path(const struct file *f, char *buf, size_t size)
     /* The host's pipes on descriptors 0 to 2 are pipes to the guest, too. */
     if (file_stat((struct file *)(uintptr_t)f, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
         n = snprintf(buf, size, "%s:[%llu]", S_ISFIFO(st.st_mode) ? "pipe" : "socket", (unsigned long long)st.st_ino);
-    else if (f->ops->name && strcmp(f->ops->name, "inotify") == 0)
+    else if (OPS(f->ops)->name && strcmp(OPS(f->ops)->name, "inotify") == 0)
         n = snprintf(buf, size, "anon_inode:inotify"); /* the one without brackets */
     else
-        n = snprintf(buf, size, "anon_inode:[%s]", f->ops->name ? f->ops->name : "unknown");
+        n = snprintf(buf, size, "anon_inode:[%s]", OPS(f->ops)->name ? OPS(f->ops)->name : "unknown");
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : n;
 }
 
@@ -366,9 +369,9 @@ user_iov_init(struct user_iov *u, guest_addr array, uint64_t count)
     if (count > IOV_MAX)
         return -EINVAL;
     if (count > USER_IOV_INLINE) {
-        u->parts = malloc(count * sizeof *u->parts);
+        u->parts = array_new((size_t)count, sizeof *u->parts);
         u->span_max = (int)count + USER_IOV_SPANS;
-        u->spans = malloc((size_t)u->span_max * sizeof *u->spans);
+        u->spans = array_new((size_t)u->span_max, sizeof *u->spans);
         if (!u->parts || !u->spans) {
             user_iov_fini(u);
             return -ENOMEM;
@@ -411,9 +414,9 @@ void
 user_iov_fini(struct user_iov *u)
 {
     if (u->parts != u->inline_parts)
-        free(u->parts);
+        array_free(u->parts);
     if (u->spans != u->inline_spans)
-        free(u->spans);
+        array_free(u->spans);
     user_iov_single(u, 0, 0);
     u->count = 0;
 }

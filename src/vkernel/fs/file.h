@@ -15,6 +15,7 @@
 
 #include "base/refcount.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 
 struct file;

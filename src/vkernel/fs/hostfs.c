@@ -3,6 +3,7 @@
  * Every inode in use holds an O_PATH descriptor, and every step goes one component down from its directory's descriptor
  * with O_NOFOLLOW, so that nothing the host's tree does while we walk leads outside. ".." and symlinks are the guest
  * walk's business. Owners and modes are the host's, shown as they are. */
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 
 #include <poll.h>
@@ -28,7 +29,7 @@ struct host_node {
     ino_t ino;
 };
 
-static const struct inode_ops hostfs_inode_ops;
+static const struct inode_ops OPS_TABLE(inode_ops) hostfs_inode_ops;
 
 static int
 node_fd(const struct inode *i)
@@ -51,6 +52,9 @@ refresh(struct inode *i, const struct stat *st)
     i->ino = st->st_ino;
     i->mapped_shared = true; /* the host may change it at any time: no cached hash is good */
 }
+
+OBJECT_POOL(host_node);
+OBJECT_POOL(host_super);
 
 /* Takes over fd. */
 static int
@@ -79,10 +83,10 @@ node_for(struct superblock *sb, int fd, struct inode **out)
             return 0;
         }
     }
-    n = calloc(1, sizeof *n);
+    n = OBJECT_NEW(host_node);
     i = n ? inode_new(sb, &hostfs_inode_ops, st.st_mode) : NULL;
     if (!i) {
-        free(n);
+        OBJECT_FREE(host_node, n);
         host_close(fd);
         return -ENOMEM;
     }
@@ -109,7 +113,7 @@ hostfs_evict(struct inode *i)
     if (n->lock_fd >= 0)
         host_close(n->lock_fd);
     host_close(n->fd);
-    free(n);
+    OBJECT_FREE(host_node, n);
 }
 
 static int
@@ -432,7 +436,7 @@ hostfs_collect_changes(void)
     collecting = false;
 }
 
-static void
+CALLBACK static void
 changes_ready(struct host_watch *w)
 {
     hostfs_collect_changes();
@@ -554,7 +558,7 @@ hostfs_release(struct file *f)
     }
 }
 
-static const struct file_ops hostfs_file_ops = {
+static const struct file_ops OPS_TABLE(file_ops) hostfs_file_ops = {
     .name = "hostfs",
     .read = hostfs_read,
     .write = hostfs_write,
@@ -566,7 +570,7 @@ static const struct file_ops hostfs_file_ops = {
     .release = hostfs_release,
 };
 
-static const struct file_ops hostfs_dir_ops = {
+static const struct file_ops OPS_TABLE(file_ops) hostfs_dir_ops = {
     .name = "dir",
     .read = hostfs_dir_read,
     .seek = hostfs_seek,
@@ -594,7 +598,7 @@ hostfs_open(struct inode *i, struct file *f)
     return 0;
 }
 
-static const struct inode_ops hostfs_inode_ops = {
+static const struct inode_ops OPS_TABLE(inode_ops) hostfs_inode_ops = {
     .lookup = hostfs_lookup,
     .create = hostfs_create,
     .link = hostfs_link,
@@ -611,7 +615,7 @@ static const struct inode_ops hostfs_inode_ops = {
     .evict = hostfs_evict,
 };
 
-static int
+CALLBACK static int
 hostfs_statfs(struct superblock *sb, struct statfs *st)
 {
     return host_fstatfs(node_fd(sb->root->inode), st);
@@ -621,12 +625,12 @@ struct superblock *
 hostfs_new(int fd, bool read_only)
 {
     struct superblock *sb = superblock_new("hostfs", 0x00c0ffee);
-    struct host_super *hs = calloc(1, sizeof *hs);
+    struct host_super *hs = OBJECT_NEW(host_super);
     struct inode *i;
 
     if (!sb || !hs) {
-        free(sb);
-        free(hs);
+        OBJECT_FREE(superblock, sb);
+        OBJECT_FREE(host_super, hs);
         host_close(fd);
         return NULL;
     }

@@ -1,6 +1,7 @@
 /* Inodes, dentries, mounts: objects and reference counts, permissions, attributes. */
 #include <stdio.h>
 
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 enum { HASH_INITIAL = 1024 };
@@ -27,10 +28,15 @@ timespec_now(void)
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
+OBJECT_POOL(dentry);
+OBJECT_POOL(inode);
+OBJECT_POOL(mount);
+OBJECT_POOL_SHARED(superblock);
+
 struct superblock *
 superblock_new(const char *type, uint64_t magic)
 {
-    struct superblock *sb = calloc(1, sizeof *sb);
+    struct superblock *sb = OBJECT_NEW(superblock);
 
     if (!sb)
         return NULL;
@@ -52,12 +58,12 @@ anon_superblock(void)
 }
 
 /* Of inodes that have none: whoever asks for an operation finds it missing. */
-const struct inode_ops inode_no_ops = {0};
+const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops = {0};
 
 struct inode *
 inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
 {
-    struct inode *i = sb ? calloc(1, sizeof *i) : NULL; /* a superblock made at first use may be missing */
+    struct inode *i = sb ? OBJECT_NEW(inode) : NULL; /* a superblock made at first use may be missing */
 
     if (!i)
         return NULL;
@@ -91,10 +97,10 @@ inode_put(struct inode *i)
         return;
     inotify_inode_gone(i);
     pipe_inode_evict(i);
-    if (i->ops->evict)
-        i->ops->evict(i);
+    if (OPS(i->ops)->evict)
+        OPS(i->ops)->evict(i);
     xattr_free_all(i);
-    free(i);
+    OBJECT_FREE(inode, i);
 }
 
 void
@@ -132,8 +138,8 @@ inode_permission(struct inode *i, int mask)
         return 0;
     if ((mask & MAY_WRITE) && i->sb->read_only && (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode)))
         return -EROFS;
-    if (i->ops->permission)
-        return i->ops->permission(i, mask);
+    if (OPS(i->ops)->permission)
+        return OPS(i->ops)->permission(i, mask);
     if (fs_creds()->fsuid == i->uid)
         mode >>= 6;
     else if (in_group(i->gid))
@@ -169,7 +175,7 @@ inode_stat(struct inode *i, struct stat *st)
     st->st_atim = i->atime;
     st->st_mtim = i->mtime;
     st->st_ctim = i->ctime;
-    return i->ops->getattr ? i->ops->getattr(i, st) : 0;
+    return OPS(i->ops)->getattr ? OPS(i->ops)->getattr(i, st) : 0;
 }
 
 int
@@ -177,8 +183,8 @@ inode_setattr(struct inode *i, const struct iattr *a)
 {
     if (i->sb->read_only)
         return -EROFS;
-    if (i->ops->setattr) {
-        int r = i->ops->setattr(i, a);
+    if (OPS(i->ops)->setattr) {
+        int r = OPS(i->ops)->setattr(i, a);
 
         if (r < 0)
             return r;
@@ -234,13 +240,13 @@ dentry_hash(const struct dentry *dir, const char *name, size_t length)
 struct dentry *
 dentry_new(struct dentry *parent, const char *name, size_t length, struct inode *inode)
 {
-    struct dentry *d = calloc(1, sizeof *d);
+    struct dentry *d = OBJECT_NEW(dentry);
 
     if (!d)
         return NULL;
     d->name = d->inline_name;
-    if (length >= sizeof d->inline_name && !(d->name = malloc(length + 1))) {
-        free(d);
+    if (length >= sizeof d->inline_name && !(d->name = bytes_new(length + 1))) {
+        OBJECT_FREE(dentry, d);
         return NULL;
     }
     memcpy(d->name, name, length);
@@ -273,8 +279,8 @@ dentry_put(struct dentry *d)
             inotify_event(d->inode, 0x400, NULL, 0); /* IN_DELETE_SELF: it has no names, and nobody has it open by this one */
         inode_put(d->inode);
         if (d->name != d->inline_name)
-            free(d->name);
-        free(d);
+            bytes_free(d->name);
+        OBJECT_FREE(dentry, d);
         d = parent;
     }
 }
@@ -283,7 +289,7 @@ static void
 hash_grow(void)
 {
     size_t size = hash_size ? hash_size * 2 : HASH_INITIAL;
-    struct dentry **table = calloc(size, sizeof *table);
+    struct dentry **table = array_new(size, sizeof *table);
 
     if (!table) {
         if (!hash_table)
@@ -296,7 +302,7 @@ hash_grow(void)
             d->hash_next = table[d->hash & (size - 1)];
             table[d->hash & (size - 1)] = d;
         }
-    free(hash_table);
+    array_free(hash_table);
     hash_table = table;
     hash_size = size;
 }
@@ -398,7 +404,7 @@ int
 mount_add(struct superblock *sb, struct dentry *mountpoint)
 {
     static int next_id = 20;
-    struct mount *m = calloc(1, sizeof *m);
+    struct mount *m = OBJECT_NEW(mount);
 
     if (!m)
         return -ENOMEM;

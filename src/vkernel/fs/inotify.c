@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/proc/users.h"
@@ -30,8 +31,18 @@ struct inotify_watch {
 
 struct queued {
     struct list link;
-    struct inotify_event head; /* ends in the name */
+    struct inotify_event head;
+    char *name; /* head.len bytes, or NULL */
 };
+
+OBJECT_POOL(queued);
+
+static void
+queued_free(struct queued *q)
+{
+    bytes_free(q->name);
+    OBJECT_FREE(queued, q);
+}
 
 static unsigned watch_total; /* most containers have none: events cost one test */
 
@@ -53,19 +64,28 @@ queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const cha
         struct queued *last = list_entry(n->events.prev, struct queued, link);
 
         if (last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie &&
-            last->head.len == length && (length == 0 || strcmp(last->head.name, name) == 0))
+            last->head.len == length && (length == 0 || strcmp(last->name, name) == 0))
             return;
     }
-    q = calloc(1, sizeof *q + length);
+    q = OBJECT_NEW(queued);
     if (!q)
         return;
+    if (length && !(q->name = bytes_new(length))) {
+        OBJECT_FREE(queued, q);
+        return;
+    }
     q->head = (struct inotify_event){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)length};
-    if (length)
-        strcpy(q->head.name, name);
+    if (length) {
+        memset(q->name, 0, length);
+        strcpy(q->name, name);
+    }
     list_append(&n->events, &q->link);
     n->event_count++;
     wait_queue_wake(&n->queue);
 }
+
+OBJECT_POOL(inotify);
+OBJECT_POOL(inotify_watch);
 
 static void
 watch_free(struct inotify_watch *w)
@@ -76,10 +96,10 @@ watch_free(struct inotify_watch *w)
     list_remove(&w->of_inode);
     if (i->watched_outside && list_empty(&i->watches)) {
         i->watched_outside = false;
-        i->ops->watch(i, false);
+        OPS(i->ops)->watch(i, false);
     }
     user_uncharge(w->user, USER_INOTIFY_WATCHES, 1);
-    free(w);
+    OBJECT_FREE(inotify_watch, w);
     watch_total--;
     inode_put(i);
 }
@@ -181,12 +201,12 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         if (done + size > room)
             break;
         if (iov_scatter(iov, count, done, &q->head, sizeof q->head) < sizeof q->head ||
-            iov_scatter(iov, count, done + sizeof q->head, q->head.name, q->head.len) < q->head.len)
+            iov_scatter(iov, count, done + sizeof q->head, q->name, q->head.len) < q->head.len)
             return done ? (ssize_t)done : -EFAULT;
         done += size;
         list_remove(&q->link);
         n->event_count--;
-        free(q);
+        queued_free(q);
     }
     return done ? (ssize_t)done : -EINVAL;
 }
@@ -224,13 +244,13 @@ inotify_release(struct file *f)
     LIST_EACH_SAFE(p, &n->watches)
         watch_free(list_entry(p, struct inotify_watch, of_instance));
     LIST_EACH_SAFE(p, &n->events)
-        free(list_entry(p, struct queued, link));
+        queued_free(list_entry(p, struct queued, link));
     wait_queue_fini(&n->queue);
     user_uncharge(n->user, USER_INOTIFY_INSTANCES, 1);
-    free(n);
+    OBJECT_FREE(inotify, n);
 }
 
-static const struct file_ops inotify_ops = {
+static const struct file_ops OPS_TABLE(file_ops) inotify_ops = {
     .name = "inotify",
     .read = inotify_read,
     .poll = inotify_poll,
@@ -247,18 +267,18 @@ make_inotify(int flags)
 
     if (flags & ~(IN_CLOEXEC | IN_NONBLOCK))
         return -EINVAL;
-    n = calloc(1, sizeof *n);
+    n = OBJECT_NEW(inotify);
     if (!n)
         return -ENOMEM;
     n->user = user_charge(USER_INOTIFY_INSTANCES, 1, LIMIT_INOTIFY_INSTANCES);
     if (!n->user) {
-        free(n);
+        OBJECT_FREE(inotify, n);
         return -EMFILE;
     }
     f = file_new(&inotify_ops, O_RDONLY | (flags & O_NONBLOCK));
     if (!f) {
         user_uncharge(n->user, USER_INOTIFY_INSTANCES, 1);
-        free(n);
+        OBJECT_FREE(inotify, n);
         return -ENFILE;
     }
     list_init(&n->watches);
@@ -300,20 +320,20 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
     }
     if (n->next_wd == INT32_MAX)
         return -ENOSPC;
-    w = calloc(1, sizeof *w);
+    w = OBJECT_NEW(inotify_watch);
     if (!w)
         return -ENOMEM;
     w->user = user_charge(USER_INOTIFY_WATCHES, 1, LIMIT_INOTIFY_WATCHES);
     if (!w->user) {
-        free(w);
+        OBJECT_FREE(inotify_watch, w);
         return -ENOSPC;
     }
-    if (i->ops->watch && !i->watched_outside) {
-        int r = i->ops->watch(i, true);
+    if (OPS(i->ops)->watch && !i->watched_outside) {
+        int r = OPS(i->ops)->watch(i, true);
 
         if (r < 0) {
             user_uncharge(w->user, USER_INOTIFY_WATCHES, 1);
-            free(w);
+            OBJECT_FREE(inotify_watch, w);
             return r;
         }
         i->watched_outside = true;

@@ -3,6 +3,7 @@
 #include <sys/file.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 enum { FIRST_PAUSE_NS = 500000, LAST_PAUSE_NS = 32000000 };
@@ -58,18 +59,20 @@ find_own(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start
     return first;
 }
 
+OBJECT_POOL(file_lock);
+
 static void
 lock_free(struct file_lock *l)
 {
     list_remove(&l->link);
-    free(l);
+    OBJECT_FREE(file_lock, l);
     lock_count--;
 }
 
 static struct file_lock *
 lock_add(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
 {
-    struct file_lock *l = lock_count < LOCKS_MAX ? malloc(sizeof *l) : NULL;
+    struct file_lock *l = lock_count < LOCKS_MAX ? OBJECT_NEW(file_lock) : NULL;
 
     struct list *before = &i->locks; /* an owner's locks lie together, by start: F_GETLK tells of the first that is in the way */
 
@@ -160,7 +163,7 @@ lock_cut(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start
 static void
 unlock_outside(struct inode *i, uint64_t start, uint64_t end)
 {
-    if (!i->ops->lock || end < start)
+    if (!OPS(i->ops)->lock || end < start)
         return;
     if (end > INT64_MAX)
         end = INT64_MAX;
@@ -183,7 +186,7 @@ unlock_outside(struct inode *i, uint64_t start, uint64_t end)
         if (is_covered) {
             next = covered == UINT64_MAX ? UINT64_MAX : covered + 1;
         } else {
-            i->ops->lock(i, F_UNLCK, start, next <= end ? next - 1 : end);
+            OPS(i->ops)->lock(i, F_UNLCK, start, next <= end ? next - 1 : end);
         }
         if (next > end)
             return;
@@ -231,8 +234,8 @@ static int
 lock_outside(struct file *f, enum lock_kind kind, bool exclusive, uint64_t start, uint64_t end)
 {
     if (kind == LOCK_FLOCK)
-        return f->ops->flock ? f->ops->flock(f, exclusive ? LOCK_EX : LOCK_SH) : 0;
-    return f->inode->ops->lock ? f->inode->ops->lock(f->inode, exclusive ? F_WRLCK : F_RDLCK, start, end) : 0;
+        return OPS(f->ops)->flock ? OPS(f->ops)->flock(f, exclusive ? LOCK_EX : LOCK_SH) : 0;
+    return OPS(f->inode->ops)->lock ? OPS(f->inode->ops)->lock(f->inode, exclusive ? F_WRLCK : F_RDLCK, start, end) : 0;
 }
 
 static int
@@ -306,16 +309,16 @@ sys_flock(const uint64_t a[6])
     if (!f->inode)
         return 0;
     if (op == LOCK_UN) {
-        if (f->ops->flock)
-            f->ops->flock(f, LOCK_UN);
+        if (OPS(f->ops)->flock)
+            OPS(f->ops)->flock(f, LOCK_UN);
         lock_cut(f->inode, LOCK_FLOCK, f, 0, UINT64_MAX);
         wait_queue_wake(&lock_queue);
         return 0;
     }
     /* A conversion gives the old lock up first (flock(2)): who fails then has none. */
     if (owns_flock(f, op != LOCK_EX)) {
-        if (f->ops->flock)
-            f->ops->flock(f, LOCK_UN);
+        if (OPS(f->ops)->flock)
+            OPS(f->ops)->flock(f, LOCK_UN);
         lock_cut(f->inode, LOCK_FLOCK, f, 0, UINT64_MAX);
         wait_queue_wake(&lock_queue);
     }
@@ -370,7 +373,7 @@ lock_of_others(struct inode *i, struct flock *l, uint64_t start, uint64_t end)
     l->l_start = (off_t)start;
     l->l_len = end >= INT64_MAX ? 0 : (off_t)(end - start + 1);
     l->l_pid = 0;
-    r = i->ops->get_lock(i, l);
+    r = OPS(i->ops)->get_lock(i, l);
     if (r == 0 && l->l_type != F_UNLCK && l->l_pid > 0)
         l->l_pid = 0;
     return r;
@@ -417,7 +420,7 @@ fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
             l.l_start = (off_t)c->start;
             l.l_len = c->end >= INT64_MAX ? 0 : (off_t)(c->end - c->start + 1);
             l.l_pid = c->pid;
-        } else if (f->inode->ops->get_lock && l.l_type != F_UNLCK) {
+        } else if (OPS(f->inode->ops)->get_lock && l.l_type != F_UNLCK) {
             r = lock_of_others(f->inode, &l, start, end);
             if (r < 0)
                 return r;

@@ -1,11 +1,14 @@
 /* The memory file system: tmpfs, and the root overlay with the artifact's read-only inodes beneath. Contents of regular
  * files are in memfs_content.c. */
+#include "vkernel/ops.h"
 #include "vkernel/fs/memfs_internal.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <dirent.h>
+
+#include "platform/heap.h"
 
 /* --- inodes --- */
 
@@ -30,7 +33,7 @@ memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *ta
     if (S_ISDIR(mode))
         i->nlink = 2;
     if (target) {
-        i->target = strdup(target);
+        i->target = bytes_string(target);
         i->size = strlen(target);
         if (!i->target) {
             inode_put(i);
@@ -100,7 +103,7 @@ memfs_evict(struct inode *i)
 {
     if (i->base_index == ARTIFACT_NONE)
         inode_count--;
-    free(i->target);
+    bytes_free(i->target);
     memfs_release_content(i);
 }
 
@@ -293,12 +296,12 @@ memfs_unlink(struct dentry *dir, struct dentry *child)
 static int
 dentry_rename(struct dentry *d, struct dentry *dir, const char *name, size_t length)
 {
-    char *copy = length < sizeof d->inline_name ? d->inline_name : malloc(length + 1);
+    char *copy = length < sizeof d->inline_name ? d->inline_name : bytes_new(length + 1);
 
     if (!copy)
         return -ENOSPC;
     if (d->name != d->inline_name)
-        free(d->name);
+        bytes_free(d->name);
     memmove(copy, name, length);
     copy[length] = '\0';
     d->name = copy;
@@ -422,7 +425,7 @@ memfs_getattr(struct inode *i, struct stat *st)
     return 0;
 }
 
-const struct inode_ops memfs_inode_ops = {
+const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops = {
     .lookup = memfs_lookup,
     .create = memfs_create,
     .link = memfs_link,
@@ -550,7 +553,7 @@ dir_release(struct file *f)
     dentry_put(f->data);
 }
 
-const struct file_ops memfs_dir_ops = {
+const struct file_ops OPS_TABLE(file_ops) memfs_dir_ops = {
     .name = "dir",
     .read = dir_read,
     .seek = dir_seek,
@@ -560,7 +563,7 @@ const struct file_ops memfs_dir_ops = {
 
 /* --- superblocks --- */
 
-static int
+CALLBACK static int
 memfs_statfs(struct superblock *sb, struct statfs *st)
 {
     st->f_type = (__fsword_t)sb->magic;
@@ -585,7 +588,7 @@ memfs_new(const char *type, const struct artifact *base, uint32_t root_mode)
     if (base && artifact_inode_count(base) > 0) {
         sb->data = (void *)(uintptr_t)base;
         sb->next_ino = (uint64_t)artifact_inode_count(base) + 2;
-        base_state.inodes = calloc(artifact_inode_count(base), sizeof *base_state.inodes);
+        base_state.inodes = array_new(artifact_inode_count(base), sizeof *base_state.inodes);
         root = base_state.inodes ? base_inode_get(sb, 0) : NULL;
         if (root && !S_ISDIR(root->mode))
             root->mode = S_IFDIR | 0755;
@@ -597,7 +600,7 @@ memfs_new(const char *type, const struct artifact *base, uint32_t root_mode)
         }
     }
     if (!root || !(sb->root = dentry_new(NULL, "/", 1, root))) {
-        free(sb);
+        OBJECT_FREE(superblock, sb);
         return NULL;
     }
     inode_put(root);

@@ -5,6 +5,7 @@
  * cost one host descriptor. */
 #include "vkernel/fs/memfs_internal.h"
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "vkernel/mm/store.h"
@@ -77,7 +78,7 @@ heap_reserve(struct inode *i, size_t size)
         return 0;
     while (capacity < size)
         capacity *= 2;
-    p = realloc(i->heap, capacity);
+    p = bytes_resize(i->heap, capacity);
     if (!p)
         return -ENOSPC;
     i->heap = p;
@@ -103,11 +104,11 @@ to_slot(struct inode *i)
             store_release(slot, i->size);
             return -ENOSPC;
         }
-        free(i->heap);
+        bytes_free(i->heap);
         i->heap = NULL;
         i->heap_capacity = 0;
     } else {
-        uint8_t *chunk = malloc(1 << 20);
+        uint8_t *chunk = bytes_new(1 << 20);
 
         if (!chunk)
             r = -ENOSPC;
@@ -119,7 +120,7 @@ to_slot(struct inode *i)
             else
                 at += (uint64_t)n;
         }
-        free(chunk);
+        bytes_free(chunk);
         if (r < 0) {
             store_release(slot, i->size);
             return r;
@@ -141,11 +142,11 @@ make_writable(struct inode *i, uint64_t end)
 
         if (i->size > HEAP_MAX || i->mapped)
             return end > STORE_SLOT_SIZE ? -EFBIG : to_slot(i);
-        heap = malloc(i->size ? i->size : 1);
+        heap = bytes_new(i->size ? i->size : 1);
         if (!heap)
             return -ENOSPC;
         if (base_read(i, heap, i->size, 0) != (ssize_t)i->size) {
-            free(heap);
+            bytes_free(heap);
             return -EIO;
         }
         i->heap = heap;
@@ -315,7 +316,7 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
 void
 memfs_release_content(struct inode *i)
 {
-    free(i->heap);
+    bytes_free(i->heap);
     if (i->kind == CONTENT_SLOT)
         store_release(i->slot, i->mapped_shared ? STORE_SLOT_SIZE : i->size); /* a mapping may write past the end */
 }
@@ -480,7 +481,7 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bou
     return 0;
 }
 
-const struct file_ops memfs_file_ops = {
+const struct file_ops OPS_TABLE(file_ops) memfs_file_ops = {
     .name = "tmpfs",
     .read = memfs_read,
     .write = memfs_write,

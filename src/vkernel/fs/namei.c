@@ -97,10 +97,12 @@ fs_context_umask(struct fs_context *c)
     return c->umask;
 }
 
+OBJECT_POOL(fs_context);
+
 struct fs_context *
 fs_context_new(void)
 {
-    struct fs_context *c = calloc(1, sizeof *c);
+    struct fs_context *c = OBJECT_NEW(fs_context);
 
     if (!c)
         return NULL;
@@ -114,7 +116,7 @@ fs_context_new(void)
 struct fs_context *
 fs_context_clone(struct fs_context *old)
 {
-    struct fs_context *c = malloc(sizeof *c);
+    struct fs_context *c = OBJECT_NEW(fs_context);
 
     if (!c)
         return NULL;
@@ -139,7 +141,7 @@ fs_context_put(struct fs_context *c)
         return;
     dentry_put(c->cwd);
     dentry_put(c->root);
-    free(c);
+    OBJECT_FREE(fs_context, c);
 }
 
 int
@@ -210,9 +212,9 @@ vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **
             return -ENOENT;
         dentry_get(d);
     } else {
-        if (!dir->inode->ops->lookup)
+        if (!OPS(dir->inode->ops)->lookup)
             return -ENOENT;
-        r = dir->inode->ops->lookup(dir, name, length, &d);
+        r = OPS(dir->inode->ops)->lookup(dir, name, length, &d);
         if (r < 0)
             return r;
     }
@@ -253,7 +255,7 @@ step_up(struct walk *w)
 static int
 push_link(struct walk *w, struct dentry *link)
 {
-    const struct inode_ops *ops = link->inode->ops;
+    const struct inode_ops *ops = OPS(link->inode->ops);
     char *text;
     ssize_t n;
 
@@ -273,25 +275,25 @@ push_link(struct walk *w, struct dentry *link)
     }
     if (!ops->readlink)
         return -EINVAL;
-    text = malloc(VFS_PATH_MAX);
+    text = bytes_new(VFS_PATH_MAX);
     if (!text)
         return -ENOMEM;
     n = ops->readlink(link, text, VFS_PATH_MAX - 1);
     if (n <= 0) {
-        free(text);
+        bytes_free(text);
         return n < 0 ? (int)n : -ENOENT;
     }
     text[n] = '\0';
     if (text[0] == '/') {
         if (w->flags & WALK_BENEATH) {
-            free(text);
+            bytes_free(text);
             return -EXDEV;
         }
         move_to(w, dentry_get(w->root));
     }
     /* frames that are used up make room: the depth stays within the number of links */
     while (w->depth >= 0 && !*w->frames[w->depth].at)
-        free(w->frames[w->depth--].owned);
+        bytes_free(w->frames[w->depth--].owned);
     w->depth++;
     w->frames[w->depth] = (struct frame){text, text};
     return 0;
@@ -357,7 +359,7 @@ walk_run(struct walk *w, struct path *out)
         if (!*name) {
             if (w->depth == 0)
                 break;
-            free(f->owned);
+            bytes_free(f->owned);
             w->depth--;
             continue;
         }
@@ -377,7 +379,7 @@ walk_run(struct walk *w, struct path *out)
                 return r;
             if ((w->flags & WALK_BENEATH) && w->cur == w->start && length == 2 && memcmp(name, "..", 2) == 0)
                 return -EXDEV;
-            out->storage = strndup(name, length);
+            out->storage = bytes_string_part(name, length);
             if (!out->storage)
                 return -ENOMEM;
             out->last = out->storage;
@@ -391,7 +393,7 @@ walk_run(struct walk *w, struct path *out)
             return r;
     }
     if (w->flags & WALK_PARENT) { /* "/" alone */
-        out->storage = strdup("/");
+        out->storage = bytes_string("/");
         if (!out->storage)
             return -ENOMEM;
         out->last = out->storage;
@@ -422,11 +424,11 @@ walk_from(struct dentry *start, struct dentry *bound, const char *name, unsigned
     w.cur = dentry_get(name[0] == '/' ? w.root : start);
     r = name[0] == '/' && (flags & WALK_BENEATH) ? -EXDEV : walk_run(&w, out);
     for (int k = w.depth; k >= 0; k--)
-        free(w.frames[k].owned);
+        bytes_free(w.frames[k].owned);
     dentry_put(w.root);
     if (r < 0) {
         dentry_put(w.cur);
-        free(out->storage);
+        bytes_free(out->storage);
         *out = (struct path){0};
         return r;
     }
@@ -491,7 +493,7 @@ void
 path_fini(struct path *p)
 {
     dentry_put(p->dentry);
-    free(p->storage);
+    bytes_free(p->storage);
     *p = (struct path){0};
 }
 
@@ -533,9 +535,9 @@ vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, d
     r = inode_permission(dir->inode, MAY_WRITE | MAY_EXEC);
     if (r < 0)
         return r;
-    if (!dir->inode->ops->create)
+    if (!OPS(dir->inode->ops)->create)
         return -EPERM;
-    r = dir->inode->ops->create(dir, name, length, mode, rdev, target, &d);
+    r = OPS(dir->inode->ops)->create(dir, name, length, mode, rdev, target, &d);
     if (r < 0)
         return r;
     inotify_event(dir->inode, S_ISDIR(mode) ? 0x40000100 : 0x100, d->name, 0); /* IN_CREATE, IN_ISDIR */
@@ -553,11 +555,11 @@ vfs_unlink(struct dentry *dir, struct dentry *victim)
     bool is_dir = S_ISDIR(i->mode);
     int r;
 
-    if (!dir->inode->ops->unlink)
+    if (!OPS(dir->inode->ops)->unlink)
         return -EPERM;
     inode_get(i);
     dentry_get(victim);
-    r = dir->inode->ops->unlink(dir, victim);
+    r = OPS(dir->inode->ops)->unlink(dir, victim);
     if (r == 0) {
         if (!is_dir)
             inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB: the number of names */
@@ -599,7 +601,7 @@ is_executed(const struct inode *i)
 int
 vfs_open_dentry(struct dentry *d, int flags, struct file **out)
 {
-    static const struct file_ops path_ops = {.name = "path"};
+    static const struct file_ops OPS_TABLE(file_ops) path_ops = {.name = "path"};
     struct file *f = file_new_inode(&path_ops, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), d->inode, d);
     int r;
 
@@ -607,7 +609,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
     if (!f)
         return -ENFILE;
     if (!(flags & O_PATH)) {
-        if (!d->inode->ops || !d->inode->ops->open) {
+        if (!d->inode->ops || !OPS(d->inode->ops)->open) {
             file_put(f);
             return -ENXIO;
         }
@@ -619,7 +621,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
         }
         if (flags & O_NOCTTY)
             f->flags |= O_NOCTTY; /* for ttys; dropped below */
-        r = d->inode->ops->open(d->inode, f);
+        r = OPS(d->inode->ops)->open(d->inode, f);
         if (r < 0) {
             f->ops = &path_ops;
             file_put(f);
@@ -675,8 +677,8 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
     if (r < 0 || (flags & O_PATH))
         return r;
     inotify_opened(d, 0x20); /* IN_OPEN */
-    if ((flags & O_TRUNC) && !created && S_ISREG(d->inode->mode) && d->inode->ops->truncate) {
-        r = d->inode->ops->truncate(d->inode, 0);
+    if ((flags & O_TRUNC) && !created && S_ISREG(d->inode->mode) && OPS(d->inode->ops)->truncate) {
+        r = OPS(d->inode->ops)->truncate(d->inode, 0);
         if (r < 0) {
             file_put(*out);
             *out = NULL;
@@ -702,10 +704,10 @@ open_tmpfile(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
     if (r < 0)
         return r;
     r = inode_permission(p.dentry->inode, MAY_WRITE | MAY_EXEC);
-    if (r == 0 && !p.dentry->inode->ops->tmpfile)
+    if (r == 0 && !OPS(p.dentry->inode->ops)->tmpfile)
         r = -EOPNOTSUPP;
     if (r == 0)
-        r = p.dentry->inode->ops->tmpfile(p.dentry, S_IFREG | (mode & 07777 & ~fs_umask()), &i);
+        r = OPS(p.dentry->inode->ops)->tmpfile(p.dentry, S_IFREG | (mode & 07777 & ~fs_umask()), &i);
     if (r == 0) {
         snprintf(name, sizeof name, "#%llu", (unsigned long long)i->ino);
         d = dentry_new(p.dentry, name, strlen(name), i);
@@ -784,11 +786,11 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
             r = -ELOOP;
             break;
         }
-        if (d->inode->ops->follow) {
+        if (OPS(d->inode->ops)->follow) {
             struct dentry *target = NULL;
 
             r = (walk & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT)) ? -ELOOP
-                                                                            : d->inode->ops->follow(d, &target);
+                                                                            : OPS(d->inode->ops)->follow(d, &target);
             if (r != -EOPNOTSUPP) {
                 dentry_put(d);
                 if (r == 0) {
@@ -798,7 +800,7 @@ open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, 
                 break;
             }
         }
-        n = d->inode->ops->readlink ? d->inode->ops->readlink(d, text, sizeof text - 1) : -EINVAL;
+        n = OPS(d->inode->ops)->readlink ? OPS(d->inode->ops)->readlink(d, text, sizeof text - 1) : -EINVAL;
         dentry_put(d);
         if (n <= 0) {
             r = n < 0 ? (int)n : -ENOENT;

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/proc/users.h"
@@ -19,7 +20,7 @@ struct pipe {
     struct user *user; /* its maker, who is charged for the pages */
 };
 
-static const struct file_ops pipe_ops;
+static const struct file_ops OPS_TABLE(file_ops) pipe_ops;
 
 /* Only the privileged may have more pages in pipes than the limit. */
 static bool
@@ -29,10 +30,12 @@ has_too_many_pages(const struct user *u)
            !(current_task() && (capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN)));
 }
 
+OBJECT_POOL(pipe);
+
 static struct pipe *
 pipe_new(void)
 {
-    struct pipe *p = calloc(1, sizeof *p);
+    struct pipe *p = OBJECT_NEW(pipe);
 
     if (!p)
         return NULL;
@@ -57,8 +60,8 @@ pipe_inode_evict(struct inode *i)
     wait_queue_fini(&i->pipe->write_queue);
     wait_queue_fini(&i->pipe->open_queue);
     user_uncharge(i->pipe->user, USER_PIPE_PAGES, i->pipe->capacity / PIPE_PAGE);
-    free(i->pipe->ring);
-    free(i->pipe);
+    bytes_free(i->pipe->ring);
+    OBJECT_FREE(pipe, i->pipe);
     i->pipe = NULL;
 }
 
@@ -119,7 +122,7 @@ pipe_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         return 0;
     if (p->readers == 0)
         return -EPIPE;
-    if (!p->ring && !(p->ring = malloc(p->capacity)))
+    if (!p->ring && !(p->ring = bytes_new(p->capacity)))
         return -ENOMEM;
     room = p->capacity - p->used;
     if (room == 0 || (size <= PIPE_ATOMIC && room < size))
@@ -186,7 +189,7 @@ pipe_release(struct file *f)
     }
 }
 
-static const struct file_ops pipe_ops = {
+static const struct file_ops OPS_TABLE(file_ops) pipe_ops = {
     .name = "pipe",
     .read = pipe_read,
     .write = pipe_write,
@@ -229,7 +232,7 @@ fifo_open(struct inode *inode, struct file *f)
     return r;
 }
 
-static const struct inode_ops anon_pipe_ops = {.open = fifo_open};
+static const struct inode_ops OPS_TABLE(inode_ops) anon_pipe_ops = {.open = fifo_open};
 
 static int64_t
 make_pipe(guest_addr out, int flags)
@@ -306,7 +309,7 @@ pipe_fcntl_size(struct file *f, int64_t size)
         r = -EPERM;
     else if (capacity < p->used)
         r = -EBUSY;
-    else if (!(ring = malloc(capacity)))
+    else if (!(ring = bytes_new(capacity)))
         r = -ENOMEM;
     if (r < 0) {
         user_recharge(p->user, USER_PIPE_PAGES, capacity / PIPE_PAGE, p->capacity / PIPE_PAGE);
@@ -315,7 +318,7 @@ pipe_fcntl_size(struct file *f, int64_t size)
     iov = (struct iovec){ring, capacity};
     if (p->ring)
         ring_peek(p, &iov, 1);
-    free(p->ring);
+    bytes_free(p->ring);
     p->ring = ring;
     p->capacity = capacity;
     p->head = 0;

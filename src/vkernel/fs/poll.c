@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 enum { FEW = 16, QUEUES_EACH = 4 };
@@ -28,12 +29,12 @@ watched_init(struct watched *w, unsigned n)
     if (n <= FEW)
         return 0;
     w->queue_max = n * QUEUES_EACH;
-    w->files = malloc(n * sizeof *w->files);
-    w->queues = malloc(w->queue_max * sizeof *w->queues);
+    w->files = array_new(n, sizeof *w->files);
+    w->queues = array_new(w->queue_max, sizeof *w->queues);
     if (w->files && w->queues)
         return 0;
-    free(w->files);
-    free(w->queues);
+    array_free(w->files);
+    array_free(w->queues);
     return -ENOMEM;
 }
 
@@ -50,8 +51,8 @@ watched_fini(struct watched *w)
 {
     watched_drop(w);
     if (w->files != w->few_files) {
-        free(w->files);
-        free(w->queues);
+        array_free(w->files);
+        array_free(w->queues);
     }
 }
 
@@ -142,7 +143,7 @@ poll_common(guest_addr array, uint64_t n, uint64_t deadline)
 
     if (n > current_process()->rlimits[RLIMIT_NOFILE].rlim_cur)
         return -EINVAL;
-    if (n > FEW && !(fds = malloc(n * sizeof *fds)))
+    if (n > FEW && !(fds = bytes_new(n * sizeof *fds)))
         return -ENOMEM;
     if (n && copy_from_guest(fds, array, n * sizeof *fds) < 0)
         r = -EFAULT;
@@ -151,7 +152,7 @@ poll_common(guest_addr array, uint64_t n, uint64_t deadline)
     if (r >= 0 && n && copy_to_guest(array, fds, n * sizeof *fds) < 0)
         r = -EFAULT;
     if (fds != few)
-        free(fds);
+        bytes_free(fds);
     return r;
 }
 
@@ -333,7 +334,7 @@ select_common(const uint64_t a[6], uint64_t deadline)
         n = (int)current_process()->rlimits[RLIMIT_NOFILE].rlim_cur;
     s.n = (unsigned)n;
     s.words = ((unsigned)n + 63) / 64;
-    if (s.words > FEW && !(bits = malloc(6 * (size_t)s.words * 8)))
+    if (s.words > FEW && !(bits = bytes_new(6 * (size_t)s.words * 8)))
         return -ENOMEM;
     memset(bits, 0, 6 * (size_t)s.words * 8);
     for (int k = 0; k < 3; k++) {
@@ -350,7 +351,7 @@ select_common(const uint64_t a[6], uint64_t deadline)
         if (a[k + 1] && s.words && copy_to_guest(a[k + 1], s.out[k], s.words * 8) < 0)
             r = -EFAULT;
     if (bits != few)
-        free(bits);
+        bytes_free(bits);
     return r;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/pseudofs.h"
 #include "vkernel/mm/mm.h"
@@ -236,12 +237,12 @@ show_memory(const struct pseudo_key *key, struct text *out, bool environment)
     end = environment ? p->mm->env_end : p->mm->arg_end;
     if (end <= start || end - start > (8u << 20))
         return 0;
-    buf = malloc((size_t)(end - start));
+    buf = bytes_new((size_t)(end - start));
     if (!buf)
         return -ENOMEM;
     n = mm_read(p->mm, buf, start, (size_t)(end - start));
     text_bytes(out, buf, n);
-    free(buf);
+    bytes_free(buf);
     return 0;
 }
 
@@ -718,10 +719,10 @@ task_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
     return count;
 }
 
-static const struct pseudo fd_entry = {
+static const struct pseudo OPS_TABLE(pseudo) fd_entry = {
     .name = "fd", .mode = S_IFLNK | 0700, .is_private = true, .readlink = fd_readlink, .follow = fd_follow,
     .link_mode = fd_link_mode};
-static const struct pseudo fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0444, .is_private = true, .show = show_fdinfo};
+static const struct pseudo OPS_TABLE(pseudo) fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0444, .is_private = true, .show = show_fdinfo};
 
 #define COMMON_CHILDREN                                                                                       \
     {.name = "stat", .mode = S_IFREG | 0444, .show = show_stat},                                              \
@@ -764,21 +765,21 @@ static const struct pseudo fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0
     {.name = "setgroups", .mode = S_IFREG | 0444, .text = "allow\n"},                                         \
     {.name = "net", .mode = S_IFDIR | 0555, .children = proc_net_children}
 
-static const struct pseudo task_children[] = {
+static const struct pseudo OPS_TABLE(pseudo) task_children[] = {
     COMMON_CHILDREN,
     {.name = "children", .mode = S_IFREG | 0444, .show = show_children},
     {.mode = 0},
 };
 
-const struct pseudo proc_task_entry = {.name = "tid", .mode = S_IFDIR | 0555, .children = task_children};
+const struct pseudo OPS_TABLE(pseudo) proc_task_entry = {.name = "tid", .mode = S_IFDIR | 0555, .children = task_children};
 
-static const struct pseudo pid_children[] = {
+static const struct pseudo OPS_TABLE(pseudo) pid_children[] = {
     COMMON_CHILDREN,
     {.name = "task", .mode = S_IFDIR | 0555, .dynamic = &proc_task_entry, .find = task_find_entry, .next = task_next},
     {.mode = 0},
 };
 
-const struct pseudo proc_pid_entry = {.name = "pid", .mode = S_IFDIR | 0555, .children = pid_children};
+const struct pseudo OPS_TABLE(pseudo) proc_pid_entry = {.name = "pid", .mode = S_IFDIR | 0555, .children = pid_children};
 
 int
 procfs_pid(const struct file *f)

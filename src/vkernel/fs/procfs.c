@@ -249,7 +249,7 @@ show_file_nr(const struct pseudo_key *key, struct text *out)
 #define DIR(file, table)     {.name = file, .mode = S_IFDIR | 0555, .children = table}
 #define END                  {.mode = 0}
 
-static const struct pseudo random_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) random_dir[] = {
     SHOW("uuid", show_uuid), SHOW("boot_id", show_boot_id), TEXT("entropy_avail", "256\n"), TEXT("poolsize", "256\n"), END};
 
 static int
@@ -259,10 +259,10 @@ show_pty_nr(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
-static const struct pseudo pty_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) pty_dir[] = {
     TEXT("max", LIMIT_TEXT(LIMIT_PTYS)), TEXT("reserve", "1024\n"), SHOW("nr", show_pty_nr), END};
 
-static const struct pseudo kernel_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("pid_max", "4194304\n"),
     TEXT("threads-max", "32768\n"),
     SHOW("hostname", show_hostname),
@@ -292,48 +292,48 @@ static const struct pseudo kernel_dir[] = {
     END,
 };
 
-static const struct pseudo vm_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {
     TEXT("overcommit_memory", "1\n"), TEXT("overcommit_ratio", "50\n"), TEXT("max_map_count", "65530\n"),
     TEXT("swappiness", "60\n"),       TEXT("mmap_min_addr", "65536\n"), END};
 
-static const struct pseudo inotify_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) inotify_dir[] = {
     TEXT("max_user_watches", LIMIT_TEXT(LIMIT_INOTIFY_WATCHES)),
     TEXT("max_user_instances", LIMIT_TEXT(LIMIT_INOTIFY_INSTANCES)),
     TEXT("max_queued_events", LIMIT_TEXT(LIMIT_INOTIFY_EVENTS)), END};
 
-static const struct pseudo epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)), END};
+static const struct pseudo OPS_TABLE(pseudo) epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)), END};
 
-static const struct pseudo fs_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
     TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
     TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
     TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
     TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir),
     DIR("epoll", epoll_dir),       END};
 
-static const struct pseudo net_core_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) net_core_dir[] = {
     TEXT("somaxconn", LIMIT_TEXT(LIMIT_BACKLOG)),
     TEXT("rmem_max", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), TEXT("wmem_max", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)),
     TEXT("rmem_default", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), TEXT("wmem_default", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), END};
 
-static const struct pseudo net_ipv4_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) net_ipv4_dir[] = {
     TEXT("ip_local_port_range", "32768\t60999\n"), TEXT("tcp_max_syn_backlog", "4096\n"), TEXT("ip_forward", "0\n"),
     TEXT("ip_unprivileged_port_start", "0\n"), TEXT("tcp_fin_timeout", "60\n"), TEXT("tcp_keepalive_time", "7200\n"),
     TEXT("tcp_rmem", "4096\t131072\t6291456\n"), TEXT("tcp_wmem", "4096\t16384\t4194304\n"),
     TEXT("tcp_fastopen", "0\n"), END};
 
-static const struct pseudo net_all_dir[] = {TEXT("disable_ipv6", "0\n"), END};
-static const struct pseudo net_conf_dir[] = {DIR("all", net_all_dir), DIR("default", net_all_dir), DIR("lo", net_all_dir), END};
-static const struct pseudo net_ipv6_dir[] = {DIR("conf", net_conf_dir), TEXT("bindv6only", "0\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) net_all_dir[] = {TEXT("disable_ipv6", "0\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) net_conf_dir[] = {DIR("all", net_all_dir), DIR("default", net_all_dir), DIR("lo", net_all_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) net_ipv6_dir[] = {DIR("conf", net_conf_dir), TEXT("bindv6only", "0\n"), END};
 
-static const struct pseudo net_unix_dir[] = {TEXT("max_dgram_qlen", LIMIT_TEXT(LIMIT_DGRAM_QUEUE)), END};
+static const struct pseudo OPS_TABLE(pseudo) net_unix_dir[] = {TEXT("max_dgram_qlen", LIMIT_TEXT(LIMIT_DGRAM_QUEUE)), END};
 
-static const struct pseudo net_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) net_dir[] = {
     DIR("core", net_core_dir), DIR("ipv4", net_ipv4_dir), DIR("ipv6", net_ipv6_dir), DIR("unix", net_unix_dir), END};
 
-static const struct pseudo sys_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) sys_dir[] = {
     DIR("kernel", kernel_dir), DIR("vm", vm_dir), DIR("fs", fs_dir), DIR("net", net_dir), END};
 
-static const struct pseudo root_children[] = {
+static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     {.name = "self", .mode = S_IFLNK | 0777, .readlink = self_readlink},
     {.name = "thread-self", .mode = S_IFLNK | 0777, .readlink = thread_self_readlink},
     {.name = "mounts", .mode = S_IFLNK | 0777, .text = "self/mounts"},
@@ -361,7 +361,7 @@ static const struct pseudo root_children[] = {
     END,
 };
 
-static const struct pseudo proc_root = {
+static const struct pseudo OPS_TABLE(pseudo) proc_root = {
     .name = "proc", .mode = S_IFDIR | 0555, .children = root_children, .dynamic = &proc_pid_entry, .find = pid_find,
     .next = pid_next};
 
@@ -373,32 +373,32 @@ procfs_mount(struct dentry *root)
 
 /* --- /sys --- */
 
-static const struct pseudo empty_dir[] = {END};
-static const struct pseudo topology_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) empty_dir[] = {END};
+static const struct pseudo OPS_TABLE(pseudo) topology_dir[] = {
     TEXT("core_id", "0\n"), TEXT("physical_package_id", "0\n"), TEXT("thread_siblings", "1\n"),
     TEXT("thread_siblings_list", "0\n"), TEXT("core_siblings", "1\n"), TEXT("core_siblings_list", "0\n"), END};
-static const struct pseudo cpu0_dir[] = {TEXT("online", "1\n"), DIR("topology", topology_dir), END};
-static const struct pseudo cpu_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) cpu0_dir[] = {TEXT("online", "1\n"), DIR("topology", topology_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) cpu_dir[] = {
     TEXT("online", "0\n"), TEXT("possible", "0\n"), TEXT("present", "0\n"), TEXT("kernel_max", "0\n"),
     TEXT("offline", "\n"), DIR("cpu0", cpu0_dir), END};
-static const struct pseudo node0_dir[] = {TEXT("cpulist", "0\n"), TEXT("cpumap", "1\n"), END};
-static const struct pseudo node_dir[] = {TEXT("online", "0\n"), TEXT("possible", "0\n"), DIR("node0", node0_dir), END};
-static const struct pseudo system_dir[] = {DIR("cpu", cpu_dir), DIR("node", node_dir), END};
-static const struct pseudo devices_dir[] = {DIR("system", system_dir), DIR("virtual", empty_dir), END};
-static const struct pseudo lo_dir[] = {
+static const struct pseudo OPS_TABLE(pseudo) node0_dir[] = {TEXT("cpulist", "0\n"), TEXT("cpumap", "1\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) node_dir[] = {TEXT("online", "0\n"), TEXT("possible", "0\n"), DIR("node0", node0_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) system_dir[] = {DIR("cpu", cpu_dir), DIR("node", node_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) devices_dir[] = {DIR("system", system_dir), DIR("virtual", empty_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) lo_dir[] = {
     TEXT("address", "00:00:00:00:00:00\n"), TEXT("mtu", "65536\n"), TEXT("ifindex", "1\n"), TEXT("operstate", "unknown\n"),
     TEXT("flags", "0x9\n"), TEXT("type", "772\n"), END};
-static const struct pseudo class_net_dir[] = {DIR("lo", lo_dir), END};
-static const struct pseudo class_dir[] = {DIR("net", class_net_dir), DIR("tty", empty_dir), END};
-static const struct pseudo hugepage_dir[] = {TEXT("enabled", "always [madvise] never\n"), TEXT("hpage_pmd_size", "2097152\n"), END};
-static const struct pseudo mm_dir[] = {DIR("transparent_hugepage", hugepage_dir), END};
-static const struct pseudo sys_kernel_dir[] = {DIR("mm", mm_dir), END};
-static const struct pseudo sys_fs_dir[] = {DIR("cgroup", empty_dir), END};
-static const struct pseudo sysfs_children[] = {
+static const struct pseudo OPS_TABLE(pseudo) class_net_dir[] = {DIR("lo", lo_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) class_dir[] = {DIR("net", class_net_dir), DIR("tty", empty_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) hugepage_dir[] = {TEXT("enabled", "always [madvise] never\n"), TEXT("hpage_pmd_size", "2097152\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) mm_dir[] = {DIR("transparent_hugepage", hugepage_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) sys_kernel_dir[] = {DIR("mm", mm_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) sys_fs_dir[] = {DIR("cgroup", empty_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) sysfs_children[] = {
     DIR("block", empty_dir), DIR("bus", empty_dir),         DIR("class", class_dir), DIR("dev", empty_dir),
     DIR("devices", devices_dir), DIR("firmware", empty_dir), DIR("fs", sys_fs_dir),   DIR("kernel", sys_kernel_dir),
     DIR("module", empty_dir),    END};
-static const struct pseudo sysfs_root = {.name = "sys", .mode = S_IFDIR | 0555, .children = sysfs_children};
+static const struct pseudo OPS_TABLE(pseudo) sysfs_root = {.name = "sys", .mode = S_IFDIR | 0555, .children = sysfs_children};
 
 int
 sysfs_mount(struct dentry *root)

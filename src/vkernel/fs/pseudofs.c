@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 
 enum { DYNAMIC_BASE = 4096 }; /* getdents offsets: 0 ".", 1 "..", 2.. tables, then made-up names */
@@ -15,7 +16,7 @@ struct node {
     struct pseudo_key key;
 };
 
-static const struct inode_ops pseudo_inode_ops;
+static const struct inode_ops OPS_TABLE(inode_ops) pseudo_inode_ops;
 
 void
 text_bytes(struct text *t, const void *data, size_t size)
@@ -26,7 +27,7 @@ text_bytes(struct text *t, const void *data, size_t size)
 
         while (capacity < t->size + size + 1)
             capacity *= 2;
-        p = realloc(t->data, capacity);
+        p = bytes_resize(t->data, capacity);
         if (!p) {
             t->failed = true;
             return;
@@ -53,14 +54,16 @@ text_printf(struct text *t, const char *format, ...)
         text_bytes(t, small, n > 0 ? (size_t)n : 0);
         return;
     }
-    va_start(ap, format);
-    if (vasprintf(&big, format, ap) >= 0) {
-        text_bytes(t, big, (size_t)n);
-        free(big);
-    } else {
+    big = bytes_new((size_t)n + 1);
+    if (!big) {
         t->failed = true;
+        return;
     }
+    va_start(ap, format);
+    vsnprintf(big, (size_t)n + 1, format, ap);
     va_end(ap);
+    text_bytes(t, big, (size_t)n);
+    bytes_free(big);
 }
 
 static uint64_t
@@ -80,15 +83,18 @@ node_number(const struct pseudo *e, const struct pseudo_key *k)
 
 enum { LINK_SIZE = 64 }; /* of links to descriptors, as Linux says it */
 
+OBJECT_POOL(node);
+OBJECT_POOL(text);
+
 static struct inode *
 node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key *key)
 {
     struct inode *i = inode_new(sb, &pseudo_inode_ops, e->mode);
-    struct node *n = malloc(sizeof *n);
+    struct node *n = OBJECT_NEW(node);
     struct process *p;
 
     if (!i || !n) {
-        free(n);
+        OBJECT_FREE(node, n);
         if (i) {
             i->ops = &inode_no_ops;
             inode_put(i);
@@ -134,18 +140,18 @@ pseudo_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
     struct pseudo_key key = n->key;
     char copy[VFS_NAME_MAX + 1];
 
-    for (const struct pseudo *e = n->entry->children; e && e->mode; e++)
+    for (const struct pseudo *e = OPS(n->entry)->children; e && e->mode; e++)
         if (strlen(e->name) == length && memcmp(e->name, name, length) == 0) {
             key.number = 0;
             return make_dentry(dir, name, length, e, &key, out);
         }
-    if (!n->entry->find || length > VFS_NAME_MAX)
+    if (!OPS(n->entry)->find || length > VFS_NAME_MAX)
         return -ENOENT;
     memcpy(copy, name, length);
     copy[length] = '\0';
-    if (n->entry->find(&n->key, copy, &key) < 0)
+    if (OPS(n->entry)->find(&n->key, copy, &key) < 0)
         return -ENOENT;
-    return make_dentry(dir, name, length, n->entry->dynamic, &key, out);
+    return make_dentry(dir, name, length, OPS(n->entry)->dynamic, &key, out);
 }
 
 /* Asked whenever the process is looked at, not when the file is opened: it may have become another's since, by exec or as
@@ -153,7 +159,7 @@ pseudo_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
 static bool
 may_look(const struct node *n)
 {
-    struct process *p = n->entry->is_private && n->key.pid ? process_find(n->key.pid) : NULL;
+    struct process *p = OPS(n->entry)->is_private && n->key.pid ? process_find(n->key.pid) : NULL;
 
     return !p || process_may_look(p, LOOK_FILES);
 }
@@ -163,16 +169,16 @@ pseudo_readlink(struct dentry *d, char *buf, size_t size)
 {
     const struct node *n = d->inode->data;
 
-    if (n->entry->text) {
-        size_t length = strlen(n->entry->text);
+    if (OPS(n->entry)->text) {
+        size_t length = strlen(OPS(n->entry)->text);
 
         length = length < size ? length : size;
-        memcpy(buf, n->entry->text, length);
+        memcpy(buf, OPS(n->entry)->text, length);
         return (ssize_t)length;
     }
     if (!may_look(n))
         return -EACCES;
-    return n->entry->readlink(&n->key, buf, size);
+    return OPS(n->entry)->readlink(&n->key, buf, size);
 }
 
 static int
@@ -180,15 +186,15 @@ pseudo_follow(struct dentry *d, struct dentry **out)
 {
     const struct node *n = d->inode->data;
 
-    if (!n->entry->follow)
+    if (!OPS(n->entry)->follow)
         return -EOPNOTSUPP;
-    return may_look(n) ? n->entry->follow(&n->key, out) : -EACCES;
+    return may_look(n) ? OPS(n->entry)->follow(&n->key, out) : -EACCES;
 }
 
 static void
 pseudo_evict(struct inode *i)
 {
-    free(i->data);
+    OBJECT_FREE(node, i->data);
 }
 
 static int
@@ -199,7 +205,7 @@ pseudo_permission(struct inode *i, int mask)
 
     if (S_ISLNK(mode))
         return 0;
-    if (S_ISDIR(mode) && n->entry->is_private && n->key.pid == current_process()->pid)
+    if (S_ISDIR(mode) && OPS(n->entry)->is_private && n->key.pid == current_process()->pid)
         return 0; /* a process's own descriptors, whoever it is by now */
     if (!S_ISDIR(mode) && !may_look(n))
         return -EACCES;
@@ -228,10 +234,10 @@ regenerate(struct file *f)
     t->failed = false;
     if (!may_look(n))
         return -EACCES;
-    if (n->entry->text)
-        text_bytes(t, n->entry->text, strlen(n->entry->text));
-    else if (n->entry->show)
-        r = n->entry->show(&n->key, t);
+    if (OPS(n->entry)->text)
+        text_bytes(t, OPS(n->entry)->text, strlen(OPS(n->entry)->text));
+    else if (OPS(n->entry)->show)
+        r = OPS(n->entry)->show(&n->key, t);
     return r < 0 ? r : t->failed ? -ENOMEM : 0;
 }
 
@@ -265,7 +271,7 @@ pseudo_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     if (size < total && size < sizeof buf - 1)
         return -EFAULT;
     buf[size] = '\0';
-    r = n->entry->store ? n->entry->store(&n->key, buf, size) : -EACCES;
+    r = OPS(n->entry)->store ? OPS(n->entry)->store(&n->key, buf, size) : -EACCES;
     if (r > 0)
         *pos += (uint64_t)r;
     return r;
@@ -288,12 +294,12 @@ pseudo_release(struct file *f)
     struct text *t = f->data;
 
     if (t) {
-        free(t->data);
-        free(t);
+        bytes_free(t->data);
+        OBJECT_FREE(text, t);
     }
 }
 
-static const struct file_ops pseudo_file_ops = {
+static const struct file_ops OPS_TABLE(file_ops) pseudo_file_ops = {
     .name = "proc",
     .read = pseudo_read,
     .write = pseudo_write,
@@ -348,7 +354,7 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
     struct pseudo_key key = n->key;
 
     if (*at < DYNAMIC_BASE) {
-        const struct pseudo *e = n->entry->children;
+        const struct pseudo *e = OPS(n->entry)->children;
         uint64_t k = *at - 2;
 
         for (uint64_t j = 0; e && e->mode && j < k; j++)
@@ -362,21 +368,21 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
         }
         *at = DYNAMIC_BASE;
     }
-    while (n->entry->next) {
+    while (OPS(n->entry)->next) {
         int number;
 
         if (b->at == b->count) {
             b->at = 0;
-            b->count = n->entry->next(&n->key, (int)(*at - DYNAMIC_BASE), b->numbers, sizeof b->numbers / sizeof b->numbers[0]);
+            b->count = OPS(n->entry)->next(&n->key, (int)(*at - DYNAMIC_BASE), b->numbers, sizeof b->numbers / sizeof b->numbers[0]);
             if (b->count == 0)
                 break;
         }
         number = b->numbers[b->at++];
         *at = (uint64_t)DYNAMIC_BASE + (uint64_t)number;
         snprintf(name, VFS_NAME_MAX + 1, "%d", number);
-        if (n->entry->find(&n->key, name, &key) == 0) {
-            *ino = node_number(n->entry->dynamic, &key);
-            *mode = n->entry->dynamic->mode;
+        if (OPS(n->entry)->find(&n->key, name, &key) == 0) {
+            *ino = node_number(OPS(n->entry)->dynamic, &key);
+            *mode = OPS(n->entry)->dynamic->mode;
             return true;
         }
         ++*at;
@@ -415,7 +421,7 @@ pseudo_dir_read(struct file *f, const struct iovec *iov, int count, uint64_t *po
     return -EISDIR;
 }
 
-static const struct file_ops pseudo_dir_ops = {
+static const struct file_ops OPS_TABLE(file_ops) pseudo_dir_ops = {
     .name = "dir",
     .read = pseudo_dir_read,
     .seek = pseudo_seek,
@@ -439,9 +445,9 @@ pseudo_open(struct inode *i, struct file *f)
         f->ops = &pseudo_dir_ops;
         return 0;
     }
-    if ((!n->entry->show && !n->entry->text && !n->entry->store) || !may_look(n))
+    if ((!OPS(n->entry)->show && !OPS(n->entry)->text && !OPS(n->entry)->store) || !may_look(n))
         return -EACCES;
-    f->data = calloc(1, sizeof(struct text));
+    f->data = OBJECT_NEW(text);
     if (!f->data)
         return -ENOMEM;
     f->ops = &pseudo_file_ops;
@@ -454,7 +460,7 @@ pseudo_truncate(struct inode *i, uint64_t size)
     return 0; /* "> /proc/..." */
 }
 
-static const struct inode_ops pseudo_inode_ops = {
+static const struct inode_ops OPS_TABLE(inode_ops) pseudo_inode_ops = {
     .lookup = pseudo_lookup,
     .readlink = pseudo_readlink,
     .follow = pseudo_follow,
@@ -489,7 +495,7 @@ pseudofs_mount(struct dentry *root, const char *name, struct superblock *sb)
         return -ENOMEM;
     r = vfs_lookup(root, name, strlen(name), &d);
     if (r == -ENOENT)
-        r = root->inode->ops->create(root, name, strlen(name), S_IFDIR | 0555, 0, NULL, &d);
+        r = OPS(root->inode->ops)->create(root, name, strlen(name), S_IFDIR | 0555, 0, NULL, &d);
     if (r < 0)
         return r;
     r = mount_add(sb, d);

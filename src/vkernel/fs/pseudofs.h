@@ -47,8 +47,8 @@ struct superblock *pseudofs_new(const char *type, uint64_t magic, const struct p
 const struct pseudo_key *pseudofs_directory(const struct file *f, const struct pseudo *entry);
 int pseudofs_mount(struct dentry *root, const char *name, struct superblock *sb);
 
-extern const struct pseudo proc_pid_entry, proc_task_entry; /* proc_pid.c */
-extern const struct pseudo proc_net_children[];            /* proc_net.c */
+extern const struct pseudo OPS_TABLE(pseudo) proc_pid_entry, proc_task_entry; /* proc_pid.c */
+extern const struct pseudo OPS_TABLE(pseudo) proc_net_children[];            /* proc_net.c */
 /* proc_settings.c: by what is set through /proc/PID */
 #define PROC_SETTING(name)                                                       \
     int proc_show_##name(const struct pseudo_key *key, struct text *out);        \

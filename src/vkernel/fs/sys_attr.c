@@ -5,6 +5,7 @@
 #include <utime.h>
 
 #include "vkernel/abi/syscall.h"
+#include "vkernel/ops.h"
 #include "vkernel/fs/vfs.h"
 
 /* --- stat. The guest's struct stat is x86-64's, as the host's. --- */
@@ -435,7 +436,7 @@ statfs_out(struct superblock *sb, guest_addr to)
     st.f_namelen = VFS_NAME_MAX;
     st.f_fsid.__val[0] = (int)sb->dev;
     if (sb->statfs)
-        r = sb->statfs(sb, &st);
+        r = CALLED(sb->statfs)(sb, &st);
     st.f_flags = 0x20 | (sb->read_only ? 1 : 0) | (sb->no_suid ? 2 : 0) | (sb->no_dev ? 4 : 0) | (sb->no_exec ? 8 : 0);
     if (r < 0)
         return r;

@@ -151,8 +151,8 @@ set_flags(struct file *f, int flags)
 {
     int next = (f->flags & ~KERNEL_SETFL) | (flags & KERNEL_SETFL);
 
-    if (f->ops->set_flags) {
-        int r = f->ops->set_flags(f, next);
+    if (OPS(f->ops)->set_flags) {
+        int r = OPS(f->ops)->set_flags(f, next);
 
         if (r < 0)
             return r;
@@ -297,7 +297,7 @@ ioctl_generic(struct file *f, int fd, unsigned long request, guest_addr arg, boo
             return -EFAULT;
         return set_flags(f, value ? f->flags | O_ASYNC : f->flags & ~O_ASYNC);
     case FIONREAD:
-        if (f->inode && S_ISREG(f->inode->mode) && !f->ops->ioctl) {
+        if (f->inode && S_ISREG(f->inode->mode) && !OPS(f->ops)->ioctl) {
             uint64_t size = file_size(f);
 
             value = size > f->pos ? (int)(size - f->pos) : 0;
@@ -324,10 +324,10 @@ sys_ioctl(const uint64_t a[6])
     r = ioctl_generic(f, (int)a[0], request, a[2], &handled);
     if (handled)
         return r;
-    if (!f->ops->ioctl)
+    if (!OPS(f->ops)->ioctl)
         return -ENOTTY;
     NO_SLEEP;
-    return f->ops->ioctl(f, request, a[2]);
+    return OPS(f->ops)->ioctl(f, request, a[2]);
 }
 
 int64_t

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 enum { COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
@@ -24,7 +25,7 @@ io_get(uint64_t fd)
 static uint64_t
 io_deadline(struct file *f, bool write)
 {
-    uint64_t timeout = f->ops->io_timeout ? f->ops->io_timeout(f, write) : 0;
+    uint64_t timeout = OPS(f->ops)->io_timeout ? OPS(f->ops)->io_timeout(f, write) : 0;
 
     return timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
 }
@@ -50,7 +51,7 @@ cut_to_piece(const struct file *f, struct iovec *iov, int n)
 {
     size_t room = PIECE;
 
-    if (f->ops->poll) /* such operations are as short as the object's buffer */
+    if (OPS(f->ops)->poll) /* such operations are as short as the object's buffer */
         return n;
     for (int k = 0; k < n; k++) {
         if (iov[k].iov_len >= room) {
@@ -83,7 +84,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             n = cut_to_piece(f, u->spans, n);
             r = file_try_read(f, u->spans, n, pos);
         }
-        if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
+        if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {
             int w = io_wait(f, &deadline, false);
 
             if (w == -EAGAIN && f->inode && (S_ISCHR(f->inode->mode) || S_ISSOCK(f->inode->mode))) {
@@ -103,7 +104,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r < 0)
             return done ? (int64_t)done : r;
         done += (uint64_t)r;
-        if (r == 0 || done >= u->total || f->ops->poll || (size_t)r < iov_total(u->spans, n) || sched_checkpoint() < 0)
+        if (r == 0 || done >= u->total || OPS(f->ops)->poll || (size_t)r < iov_total(u->spans, n) || sched_checkpoint() < 0)
             break;
     }
     if (f->dentry && done)
@@ -135,7 +136,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             n = cut_to_piece(f, u->spans, n);
             r = file_try_write(f, u->spans, n, pos);
         }
-        if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && f->ops->poll) {
+        if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {
             error = io_wait(f, &deadline, true);
             if (error < 0)
                 break;
@@ -146,7 +147,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             break;
         }
         done += (uint64_t)r;
-        if (r == 0 || (!f->ops->poll && (size_t)r < iov_total(u->spans, n)))
+        if (r == 0 || (!OPS(f->ops)->poll && (size_t)r < iov_total(u->spans, n)))
             break;
     } while (done < u->total && sched_checkpoint() == 0);
     if (error == -EPIPE)
@@ -162,7 +163,7 @@ beyond_files(const struct file *f, const struct user_iov *u, const uint64_t *pos
 {
     struct file_range range;
 
-    return f->ops->seek && !file_range(pos ? *pos : f->pos, u->total, &range);
+    return OPS(f->ops)->seek && !file_range(pos ? *pos : f->pos, u->total, &range);
 }
 
 static int64_t
@@ -172,7 +173,7 @@ read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 
     if (!f)
         return -EBADF;
-    if (pos && !f->ops->seek)
+    if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
     if (beyond_files(f, u, pos))
         return -EINVAL;
@@ -186,7 +187,7 @@ write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 
     if (!f)
         return -EBADF;
-    if (pos && !f->ops->seek)
+    if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
     if (beyond_files(f, u, pos))
         return -EINVAL;
@@ -303,7 +304,7 @@ sys_lseek(const uint64_t a[6])
 
     if (!f)
         return -EBADF;
-    return f->ops->seek ? f->ops->seek(f, (int64_t)a[1], (int)a[2]) : -ESPIPE;
+    return OPS(f->ops)->seek ? OPS(f->ops)->seek(f, (int64_t)a[1], (int)a[2]) : -ESPIPE;
 }
 
 /* --- file to file --- */
@@ -313,7 +314,7 @@ sys_lseek(const uint64_t a[6])
 static int64_t
 pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uint64_t count)
 {
-    uint8_t *chunk = malloc(COPY_CHUNK);
+    uint8_t *chunk = bytes_new(COPY_CHUNK);
     uint64_t done = 0, at = pos_in ? *pos_in : in->pos;
     int64_t error = 0;
 
@@ -351,7 +352,7 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
             break;
         }
     }
-    free(chunk);
+    bytes_free(chunk);
     *(pos_in ? pos_in : &in->pos) = at;
     if (error == -EPIPE)
         file_broken(out, done);
@@ -382,7 +383,7 @@ sys_sendfile(const uint64_t a[6])
         return -EBADF;
     if (out->flags & O_APPEND)
         return -EINVAL;
-    if (!in->ops->seek)
+    if (!OPS(in->ops)->seek)
         return a[2] ? -ESPIPE : -EINVAL;
     r = offset_in(a[2], &pos);
     if (r < 0)
@@ -409,7 +410,7 @@ sys_copy_file_range(const uint64_t a[6])
         return -EINVAL;
     if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
         return -EISDIR;
-    if (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode) || !in->ops->seek || !out->ops->seek)
+    if (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode) || !OPS(in->ops)->seek || !OPS(out->ops)->seek)
         return -EINVAL;
     if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
         return r;
@@ -472,7 +473,7 @@ sys_splice(const uint64_t a[6])
         if (want > 4096)
             want = 4096;
     }
-    chunk = malloc(want);
+    chunk = bytes_new(want);
     if (!chunk)
         return -ENOMEM;
     {
@@ -493,7 +494,7 @@ sys_splice(const uint64_t a[6])
         }
         put += w;
     }
-    free(chunk);
+    bytes_free(chunk);
     if (r == -EPIPE)
         file_broken(out, 0);
     if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
@@ -575,12 +576,12 @@ sys_truncate(const uint64_t a[6])
         return r;
     if (S_ISDIR(p.dentry->inode->mode))
         r = -EISDIR;
-    else if (!S_ISREG(p.dentry->inode->mode) || !p.dentry->inode->ops->truncate)
+    else if (!S_ISREG(p.dentry->inode->mode) || !OPS(p.dentry->inode->ops)->truncate)
         r = -EINVAL;
     else
         r = inode_permission(p.dentry->inode, MAY_WRITE);
     if (r == 0 && (r = size_limit(p.dentry->inode->size, a[1])) == 0) {
-        r = p.dentry->inode->ops->truncate(p.dentry->inode, a[1]);
+        r = OPS(p.dentry->inode->ops)->truncate(p.dentry->inode, a[1]);
         if (r == 0)
             inotify_dentry(p.dentry, inode_drop_privileges(p.dentry->inode) | 0x2); /* IN_MODIFY */
     }
@@ -598,11 +599,11 @@ sys_ftruncate(const uint64_t a[6])
         return -EINVAL;
     if (!f)
         return -EBADF;
-    if (!file_can_write(f) || !f->ops->truncate)
+    if (!file_can_write(f) || !OPS(f->ops)->truncate)
         return -EINVAL;
     r = size_limit(file_size(f), a[1]);
     if (r == 0)
-        r = f->ops->truncate(f, a[1]);
+        r = OPS(f->ops)->truncate(f, a[1]);
     if (r == 0 && f->dentry)
         inotify_dentry(f->dentry, (f->inode ? inode_drop_privileges(f->inode) : 0) | 0x2); /* IN_MODIFY */
     return r;
@@ -644,8 +645,8 @@ sync_file(uint64_t fd)
 
     if (!f)
         return -EBADF;
-    if (f->ops->sync)
-        return f->ops->sync(f);
+    if (OPS(f->ops)->sync)
+        return OPS(f->ops)->sync(f);
     return f->inode && (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode)) ? 0 : -EINVAL;
 }
 

@@ -2,6 +2,7 @@
 #include <linux/fs.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 /* --- making --- */
@@ -139,11 +140,11 @@ link_checked(struct dentry *from, struct path *to)
     r = inode_permission(dir, MAY_WRITE | MAY_EXEC);
     if (r < 0)
         return r;
-    if (S_ISDIR(i->mode) || !dir->ops->link)
+    if (S_ISDIR(i->mode) || !OPS(dir->ops)->link)
         return -EPERM;
     if (i->nlink == 0 && !i->linkable)
         return -ENOENT;
-    r = dir->ops->link(i, to->dentry, to->last, to->last_length);
+    r = OPS(dir->ops)->link(i, to->dentry, to->last, to->last_length);
     if (r == 0) {
         inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB */
         inotify_event(dir, 0x100, to->last, 0);
@@ -298,7 +299,7 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
         if (r < 0)
             return r;
     }
-    if (!from->dentry->inode->ops->rename)
+    if (!OPS(from->dentry->inode->ops)->rename)
         return -EPERM;
     /* A folder that gets another parent is written itself: its "..". */
     if (from->dentry != to->dentry) {
@@ -307,7 +308,7 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
         if ((flags & RENAME_EXCHANGE) && S_ISDIR(target->inode->mode) && (r = inode_permission(target->inode, MAY_WRITE)) < 0)
             return r;
     }
-    r = from->dentry->inode->ops->rename(from->dentry, old, to->dentry, target, to->last, to->last_length, flags);
+    r = OPS(from->dentry->inode->ops)->rename(from->dentry, old, to->dentry, target, to->last, to->last_length, flags);
     if (r == 0) {
         tell_move(from, to, old->inode, target && !(flags & RENAME_EXCHANGE) ? target->inode : NULL, &cookie);
         if (flags & RENAME_EXCHANGE)
@@ -390,11 +391,11 @@ readlink_at(int dirfd, guest_addr path, guest_addr buf, int64_t size)
     r = path_walk(dirfd, name, WALK_EMPTY, &p);
     if (r < 0)
         return r;
-    if (!S_ISLNK(p.dentry->inode->mode) || !p.dentry->inode->ops->readlink) {
+    if (!S_ISLNK(p.dentry->inode->mode) || !OPS(p.dentry->inode->ops)->readlink) {
         path_fini(&p);
         return *name ? -EINVAL : -ENOENT;
     }
-    n = p.dentry->inode->ops->readlink(p.dentry, name, sizeof name);
+    n = OPS(p.dentry->inode->ops)->readlink(p.dentry, name, sizeof name);
     path_fini(&p);
     if (n > size)
         n = size;
@@ -424,7 +425,7 @@ read_directory(struct file *f, uint8_t *buf, size_t size)
 
     if (f->dentry && (f->dentry->flags & DENTRY_DELETED))
         return -ENOENT;
-    n = f->ops->getdents(f, buf, size);
+    n = OPS(f->ops)->getdents(f, buf, size);
     if (f->dentry)
         inotify_opened(f->dentry, 0x1); /* IN_ACCESS */
     return n;
@@ -441,9 +442,9 @@ sys_getdents64(const uint64_t a[6])
 
     if (!f || (f->flags & O_PATH))
         return -EBADF;
-    if (!f->ops->getdents)
+    if (!OPS(f->ops)->getdents)
         return -ENOTDIR;
-    buf = malloc(size ? size : 1);
+    buf = bytes_new(size ? size : 1);
     if (!buf)
         return -ENOMEM;
     pos = f->pos;
@@ -452,7 +453,7 @@ sys_getdents64(const uint64_t a[6])
         f->pos = pos;
         n = -EFAULT;
     }
-    free(buf);
+    bytes_free(buf);
     return n;
 }
 
@@ -467,9 +468,9 @@ sys_getdents(const uint64_t a[6])
 
     if (!f || (f->flags & O_PATH))
         return -EBADF;
-    if (!f->ops->getdents)
+    if (!OPS(f->ops)->getdents)
         return -ENOTDIR;
-    buf = malloc(size ? size : 1);
+    buf = bytes_new(size ? size : 1);
     if (!buf)
         return -ENOMEM;
     n = read_directory(f, buf, size);
@@ -486,7 +487,7 @@ sys_getdents(const uint64_t a[6])
     }
     if (n > 0 && copy_to_guest(a[1], buf, (size_t)n) < 0)
         n = -EFAULT;
-    free(buf);
+    bytes_free(buf);
     return n;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "platform/heap.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/proc/process.h"
 
@@ -156,11 +157,12 @@ struct superblock {
     void *data;
     int (*statfs)(struct superblock *sb, struct statfs *st);
 };
+OBJECT_POOL_OF(superblock);
 
 /* --- inode.c --- */
 /* Of the current process; root's while booting. */
 const struct creds *fs_creds(void);
-extern const struct inode_ops inode_no_ops; /* what inode_new takes NULL for */
+extern const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops; /* what inode_new takes NULL for */
 struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
@@ -238,8 +240,8 @@ uint32_t fs_set_umask(uint32_t mask);
 int path_from_guest(char *buf, guest_addr a);
 
 /* --- memfs.c: memory, with the artifact's files beneath --- */
-extern const struct inode_ops memfs_inode_ops;
-extern const struct file_ops memfs_file_ops, memfs_dir_ops;
+extern const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops;
+extern const struct file_ops OPS_TABLE(file_ops) memfs_file_ops, memfs_dir_ops;
 struct superblock *memfs_new(const char *type, const struct artifact *base, uint32_t root_mode);
 struct inode *memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *target);
 int memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size);

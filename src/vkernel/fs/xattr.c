@@ -1,6 +1,7 @@
 /* Extended attributes, in memory: user.*, trusted.*, security.*. ACLs (system.*) are not supported. */
 #include <sys/xattr.h>
 
+#include "platform/heap.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 
@@ -11,8 +12,18 @@ struct xattr {
     struct xattr *next;
     size_t size;
     char *name;
-    uint8_t data[];
+    uint8_t *data;
 };
+
+OBJECT_POOL(xattr);
+
+static void
+xattr_free(struct xattr *x)
+{
+    bytes_free(x->name);
+    bytes_free(x->data);
+    OBJECT_FREE(xattr, x);
+}
 
 void
 xattr_free_all(struct inode *i)
@@ -21,8 +32,7 @@ xattr_free_all(struct inode *i)
         struct xattr *x = i->xattrs;
 
         i->xattrs = x->next;
-        free(x->name);
-        free(x);
+        xattr_free(x);
     }
 }
 
@@ -98,22 +108,20 @@ xset(struct inode *i, const char *name, const struct request *q)
         return -ENODATA;
     if (!has_room(i, name, q->size))
         return -ENOSPC;
-    x = malloc(sizeof *x + q->size);
-    if (!x || !(x->name = strdup(name))) {
-        free(x);
+    x = OBJECT_NEW(xattr);
+    if (!x || !(x->name = bytes_string(name)) || !(x->data = bytes_new(q->size))) {
+        if (x)
+            xattr_free(x);
         return -ENOSPC;
     }
     if (q->size && copy_from_guest(x->data, q->value, q->size) < 0) {
-        free(x->name);
-        free(x);
+        xattr_free(x);
         return -EFAULT;
     }
     x->size = q->size;
     x->next = *p ? (*p)->next : NULL;
-    if (*p) {
-        free((*p)->name);
-        free(*p);
-    }
+    if (*p)
+        xattr_free(*p);
     *p = x;
     i->ctime = timespec_now();
     return 0;
@@ -170,8 +178,7 @@ on_inode(struct inode *i, const struct request *q)
         return -ENODATA;
     if (q->op == XREMOVE) {
         *p = x->next;
-        free(x->name);
-        free(x);
+        xattr_free(x);
         i->ctime = timespec_now();
         return 0;
     }

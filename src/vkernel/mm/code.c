@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "eval/eval.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm_internal.h"
@@ -20,15 +21,18 @@
 
 /* --- the evaluator's blocks: the same for all that have the same code mapped --- */
 
+OBJECT_POOL(code_map);
+OBJECT_POOL(refcount);
+
 struct eval *
 mm_eval(struct mm *mm)
 {
     if (mm->eval)
         return mm->eval;
-    mm->eval_refs = malloc(sizeof *mm->eval_refs);
+    mm->eval_refs = OBJECT_NEW(refcount);
     mm->eval = mm->eval_refs ? eval_new() : NULL;
     if (!mm->eval) {
-        free(mm->eval_refs);
+        OBJECT_FREE(refcount, mm->eval_refs);
         mm->eval_refs = NULL;
         return NULL;
     }
@@ -41,7 +45,7 @@ eval_drop(struct mm *mm)
 {
     if (mm->eval && refcount_put(mm->eval_refs)) {
         eval_free(mm->eval);
-        free(mm->eval_refs);
+        OBJECT_FREE(refcount, mm->eval_refs);
     }
     mm->eval = NULL;
     mm->eval_refs = NULL;
@@ -72,12 +76,12 @@ mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
         if (m->at == at && m->size == size && m->file_offset == file_offset)
             return 0;
     }
-    m = malloc(sizeof *m);
+    m = OBJECT_NEW(code_map);
     if (!m)
         return -ENOMEM;
     r = platform_map_file(mm->base + at, size, PROT_READ, false, artifact_host_fd(the_artifact), file_offset);
     if (r < 0) {
-        free(m);
+        OBJECT_FREE(code_map, m);
         return r;
     }
     *m = (struct code_map){.at = at, .size = size, .file_offset = file_offset};
@@ -138,7 +142,7 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
             continue;
         platform_map_anon(mm->base + m->at, m->size, PROT_READ);
         list_remove(&m->link);
-        free(m);
+        OBJECT_FREE(code_map, m);
     }
 }
 
@@ -197,7 +201,7 @@ mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified)
     if (verified->stable) {
         bool bounded;
 
-        r = v->file->ops->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &bounded);
+        r = OPS(v->file->ops)->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &bounded);
         if (r < 0)
             return r;
     }
@@ -238,6 +242,6 @@ void
 mm_code_drop(struct mm *mm)
 {
     LIST_EACH_SAFE(p, &mm->code_maps)
-        free(list_entry(p, struct code_map, link));
+        OBJECT_FREE(code_map, list_entry(p, struct code_map, link));
     eval_drop(mm);
 }

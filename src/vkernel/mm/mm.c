@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/proc/process.h"
@@ -33,19 +34,22 @@ shm_get(struct shm *s)
     return s;
 }
 
+OBJECT_POOL(mm);
+OBJECT_POOL(shm);
+
 void
 shm_put(struct shm *s)
 {
     if (!s || !refcount_put(&s->refs))
         return;
     store_release(s->slot, s->size);
-    free(s);
+    OBJECT_FREE(shm, s);
 }
 
 static struct shm *
 shm_new(uint64_t size)
 {
-    struct shm *s = calloc(1, sizeof *s);
+    struct shm *s = OBJECT_NEW(shm);
 
     if (!s)
         return NULL;
@@ -53,7 +57,7 @@ shm_new(uint64_t size)
     s->number = mm_object_number();
     s->size = size;
     if (store_new(&s->slot) < 0) {
-        free(s);
+        OBJECT_FREE(shm, s);
         return NULL;
     }
     return s;
@@ -119,7 +123,7 @@ mm_merge_around(struct mm *mm, uint64_t start, uint64_t end)
 struct mm *
 mm_new(void)
 {
-    struct mm *mm = calloc(1, sizeof *mm);
+    struct mm *mm = OBJECT_NEW(mm);
 
     if (!mm)
         return NULL;
@@ -129,12 +133,12 @@ mm_new(void)
     list_init(&mm->code_maps);
     mm->base = platform_reserve(MM_RESERVATION);
     if (!mm->base) {
-        free(mm);
+        OBJECT_FREE(mm, mm);
         return NULL;
     }
     if (platform_map_anon(mm->base + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
         platform_release(mm->base, MM_RESERVATION);
-        free(mm);
+        OBJECT_FREE(mm, mm);
         return NULL;
     }
     mm->brk_start = mm->brk = GUEST_BRK_START;
@@ -169,7 +173,7 @@ mm_put(struct mm *mm)
         mm_vma_remove(mm, mm->root);
     mm_code_drop(mm);
     platform_release(mm->base, MM_RESERVATION);
-    free(mm);
+    OBJECT_FREE(mm, mm);
 }
 
 bool
@@ -299,7 +303,7 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
         return r;
     if (v->kind == VMA_SHM)
         return platform_map_file(at, end - start, prot, true, store_fd(), store_offset(v->shm->slot) + offset);
-    r = v->file->ops->mmap_source(v->file, &fd, &host_offset, &bounded);
+    r = OPS(v->file->ops)->mmap_source(v->file, &fd, &host_offset, &bounded);
     if (r < 0)
         return r;
     return mm_map_source(at, end - start, prot, v->shared, fd, host_offset + offset);
@@ -434,7 +438,7 @@ take_source(struct vma *v, struct file *file)
     }
     v->kind = VMA_FILE;
     v->file = file_get(file);
-    return file->ops->mmap_source ? file->ops->mmap_source(file, &fd, &host_offset, &v->bounded) : -ENODEV;
+    return OPS(file->ops)->mmap_source ? OPS(file->ops)->mmap_source(file, &fd, &host_offset, &v->bounded) : -ENODEV;
 }
 
 int

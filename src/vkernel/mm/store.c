@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 
 #define SLOT_COUNT (1ull << 22)
@@ -46,7 +47,7 @@ store_release(uint64_t slot, uint64_t used)
         return;
     if (unused_count == unused_capacity) {
         size_t capacity = unused_capacity ? unused_capacity * 2 : 64;
-        uint64_t *p = realloc(unused, capacity * sizeof *p);
+        uint64_t *p = bytes_resize(unused, capacity * sizeof *p);
 
         if (!p)
             return; /* the number is lost, the memory is not */

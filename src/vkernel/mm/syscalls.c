@@ -55,9 +55,9 @@ check_file(struct file **file, int *prot, int flags, bool shared)
         return -EPERM;
     if (shared && holds_trampolines(f))
         *prot &= ~PROT_EXEC;
-    if (f->ops->maps_anonymous)
+    if (OPS(f->ops)->maps_anonymous)
         *file = NULL;
-    else if (!f->ops->mmap_source)
+    else if (!OPS(f->ops)->mmap_source)
         return -ENODEV;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm_internal.h"
@@ -220,6 +221,8 @@ rotate_up(struct mm *mm, struct vma *v)
     v->largest_gap = largest_gap(v);
 }
 
+OBJECT_POOL(vma);
+
 struct vma *
 mm_vma_insert(struct mm *mm, const struct vma *like)
 {
@@ -227,7 +230,7 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
 
     if (total >= total_limit())
         return NULL;
-    v = malloc(sizeof *v);
+    v = OBJECT_NEW(vma);
     if (!v)
         return NULL;
     *v = *like;
@@ -272,5 +275,5 @@ mm_vma_remove(struct mm *mm, struct vma *v)
     mm->count--;
     total--;
     vma_refs_put(v);
-    free(v);
+    OBJECT_FREE(vma, v);
 }

@@ -15,9 +15,9 @@
 
 enum { EVENTS = 64, ROUNDS = 16, OPTION_MAX = 512, INTERFACES_MAX = 1024, PORT_PRIVILEGED = 1024 };
 
-static const struct socket_ops host_ops;
+static const struct socket_ops OPS_TABLE(socket_ops) host_ops;
 
-static void
+CALLBACK static void
 on_ready(struct host_watch *w)
 {
     struct host_net_event events[EVENTS];
@@ -264,7 +264,7 @@ host_get_option(struct socket *s, int level, int name, const struct option_out *
     return r < 0 ? r : option_give(o, value, size);
 }
 
-static const struct socket_ops host_ops = {
+static const struct socket_ops OPS_TABLE(socket_ops) host_ops = {
     .bind = host_bind,
     .connect = host_connect,
     .listen = host_listen,
@@ -310,7 +310,7 @@ interface_list(guest_addr arg)
 
     if (copy_from_guest(&conf, arg, sizeof conf) < 0)
         return -EFAULT;
-    list = calloc(INTERFACES_MAX, sizeof *list);
+    list = array_new(INTERFACES_MAX, sizeof *list);
     n = list ? host_interface_list(list, INTERFACES_MAX) : -ENOMEM;
     if (n > 0 && conf.buffer) {
         int room = conf.length < 0 ? 0 : conf.length / (int)sizeof *list;
@@ -318,7 +318,7 @@ interface_list(guest_addr arg)
         n = n < room ? n : room;
         r = copy_to_guest(conf.buffer, list, (size_t)n * sizeof *list);
     }
-    free(list);
+    array_free(list);
     conf.length = n * (int)sizeof *list;
     return n < 0 ? n : r < 0 ? r : copy_to_guest(arg, &conf, sizeof conf);
 }

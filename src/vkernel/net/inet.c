@@ -15,7 +15,7 @@
 enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 
 static struct list bound_sockets[BUCKETS]; /* by port */
-static const struct socket_ops tcp_ops;
+static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops;
 
 static bool
 is_mapped(const struct in6_addr *a)
@@ -407,7 +407,7 @@ inet_close(struct socket *s)
     list_remove(&s->all);
 }
 
-static const struct socket_ops tcp_ops = {
+static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops = {
     QUEUE_SOCKET_OPS,
     .bind = inet_bind,
     .connect = tcp_connect,

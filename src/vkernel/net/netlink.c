@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 
+#include "platform/heap.h"
 #include "vkernel/net/socket.h"
 
 enum { REPLY_MAX = 3776 /* what Linux begins with: readers allow for a page */ };
@@ -268,6 +269,9 @@ relay_message(const void *message, size_t size, void *arg)
     y->found++;
 }
 
+OBJECT_POOL(relay);
+OBJECT_POOL(reply);
+
 /* Dumps, and single links out of them; false: not of these kinds. */
 static bool
 relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, size_t size, uint32_t port, int *error)
@@ -281,7 +285,7 @@ relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, si
     if (!network->dump || ask->nlmsg_type < RTM_GETLINK || (ask->nlmsg_type - RTM_BASE) % 4 != 2 ||
         (!dump && ask->nlmsg_type != RTM_GETLINK))
         return false;
-    y = calloc(1, sizeof *y);
+    y = OBJECT_NEW(relay);
     if (!y) {
         *error = -ENOBUFS;
         return true;
@@ -300,7 +304,7 @@ relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, si
     if (r < 0 || dump)
         put_end(&y->reply, ask, port, r, dump && r == 0);
     *error = y->error < 0 ? y->error : queue_reply(s, &y->reply);
-    free(y);
+    OBJECT_FREE(relay, y);
     return true;
 }
 
@@ -355,7 +359,7 @@ request(struct socket *s, const struct nlmsghdr *h, const uint8_t *body)
     } else if (relay_dump(s, h, body, size, port_of(s), &error)) {
         return error;
     }
-    r = calloc(1, sizeof *r);
+    r = OBJECT_NEW(reply);
     if (!r)
         return -ENOBUFS;
     if (!(h->nlmsg_flags & NLM_F_REQUEST) || h->nlmsg_type < NLMSG_MIN_TYPE || size == 0)
@@ -363,7 +367,7 @@ request(struct socket *s, const struct nlmsghdr *h, const uint8_t *body)
     else
         answer(r, h, body, size, port_of(s));
     error = queue_reply(s, r);
-    free(r);
+    OBJECT_FREE(reply, r);
     return error;
 }
 
@@ -386,7 +390,7 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
         any.storage.ss_family = AF_NETLINK;
         netlink_bind(s, &any);
     }
-    ask = malloc(size);
+    ask = bytes_new(size);
     if (!ask)
         return -ENOBUFS;
     if (iov_gather(iov, count, 0, ask, size) < size)
@@ -402,11 +406,11 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
         if (at > size)
             break;
     }
-    free(ask);
+    bytes_free(ask);
     return error < 0 ? error : (ssize_t)size;
 }
 
-static const struct socket_ops netlink_ops = {
+static const struct socket_ops OPS_TABLE(socket_ops) netlink_ops = {
     QUEUE_SOCKET_OPS, .bind = netlink_bind, .connect = netlink_connect, .send = netlink_send};
 
 struct socket *

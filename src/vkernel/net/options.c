@@ -388,7 +388,7 @@ sys_setsockopt(const uint64_t a[6])
         return -ENOTSOCK;
     if ((int)a[4] < 0)
         return -EINVAL;
-    return s->ops->set_option(s, (int)a[1], (int)a[2], a[3], (uint32_t)a[4]);
+    return OPS(s->ops)->set_option(s, (int)a[1], (int)a[2], a[3], (uint32_t)a[4]);
 }
 
 /* --- get --- */
@@ -565,5 +565,5 @@ sys_getsockopt(const uint64_t a[6])
         return -EOPNOTSUPP;
     if ((int)o.room < 0)
         return -EINVAL;
-    return s->ops->get_option(s, (int)a[1], (int)a[2], &o);
+    return OPS(s->ops)->get_option(s, (int)a[1], (int)a[2], &o);
 }

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 
 #include "vkernel/fs/pseudofs.h"
+#include "platform/heap.h"
 #include "vkernel/net/socket.h"
 
 struct listing {
@@ -114,7 +115,7 @@ show_table(struct text *out, const char *name, const char *loopback)
     char *text = network->text(name);
 
     text_printf(out, "%s", text ? text : loopback);
-    free(text);
+    bytes_free(text);
     return 0;
 }
 
@@ -138,7 +139,7 @@ TABLE(show_sockstat, "sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 al
 #define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
 #define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
 
-const struct pseudo proc_net_children[] = {
+const struct pseudo OPS_TABLE(pseudo) proc_net_children[] = {
     SHOW("tcp", show_tcp),
     SHOW("tcp6", show_tcp6),
     SHOW("udp", show_udp),

@@ -50,16 +50,20 @@ is_stream(const struct socket *s)
     return s->type == SOCK_STREAM;
 }
 
-static void
+CALLBACK static void
 defer_over(struct ktimer *k)
 {
     socket_ripe(list_entry(k, struct socket, defer_timer));
 }
 
+OBJECT_POOL(message);
+OBJECT_POOL_SHARED(scm);
+OBJECT_POOL(socket);
+
 struct socket *
 socket_new(int family, int type, int protocol, const struct socket_ops *ops)
 {
-    struct socket *s = calloc(1, sizeof *s);
+    struct socket *s = OBJECT_NEW(socket);
 
     if (!s)
         return NULL;
@@ -100,7 +104,7 @@ socket_put(struct socket *s)
         return;
     wait_queue_fini(&s->in_queue);
     wait_queue_fini(&s->out_queue);
-    free(s);
+    OBJECT_FREE(socket, s);
 }
 
 int
@@ -149,7 +153,7 @@ scm_free(struct scm *m)
     scm_land(m);
     for (unsigned k = 0; k < m->file_count; k++)
         file_put(m->files[k]);
-    free(m);
+    OBJECT_FREE(scm, m);
 }
 
 /* What a message of this many bytes takes of Linux's memory (SKB_TRUESIZE): programs find their limits in this measure. */
@@ -171,16 +175,22 @@ static struct message *
 message_with_room(struct socket *sender, const struct iovec *iov, int count, size_t skip, size_t size, size_t room,
                   struct transfer *t)
 {
-    struct message *m = calloc(1, sizeof *m + room);
+    struct message *m = OBJECT_NEW(message);
 
     if (!m)
         return NULL;
+    m->data = bytes_new(room);
+    if (!m->data) {
+        OBJECT_FREE(message, m);
+        return NULL;
+    }
     m->room = room;
     m->charge = charge_for(room);
     m->size = size;
     list_init(&m->link);
     if (iov_gather(iov, count, skip, m->data, size) < size || (t && t->scm && scm_take_off(t->scm) < 0)) {
-        free(m);
+        bytes_free(m->data);
+        OBJECT_FREE(message, m);
         return NULL;
     }
     if (sender) {
@@ -210,7 +220,8 @@ message_free(struct message *m)
         wait_queue_wake(&m->sender->out_queue);
         socket_put(m->sender);
     }
-    free(m);
+    bytes_free(m->data);
+    OBJECT_FREE(message, m);
 }
 
 void
@@ -374,7 +385,7 @@ consumed(struct socket *s, struct message *m, size_t n)
 static struct scm *
 scm_copy(const struct scm *m)
 {
-    struct scm *c = malloc(sizeof *c);
+    struct scm *c = OBJECT_NEW(scm);
 
     if (!c)
         return NULL;
@@ -737,14 +748,14 @@ socket_close(struct socket *s)
         c->open = false;
         if (c->peer)
             c->peer->error = ECONNRESET;
-        if (c->ops->close)
-            c->ops->close(c);
+        if (OPS(c->ops)->close)
+            OPS(c->ops)->close(c);
         stream_disconnect(c);
         messages_drop(c);
         socket_put(c);
     }
-    if (s->ops->close)
-        s->ops->close(s);
+    if (OPS(s->ops)->close)
+        OPS(s->ops)->close(s);
     stream_disconnect(s);
     messages_drop(s);
     wait_queue_wake(&dgram_space);
@@ -762,7 +773,7 @@ socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
     if (iov_total(iov, count) == 0)
         return 0;
-    n = s->ops->recv(s, iov, count, &t);
+    n = OPS(s->ops)->recv(s, iov, count, &t);
     scm_free(t.scm);
     return n == -EAGAIN && !(f->flags & O_NONBLOCK) && queue_at_end(s) ? 0 : n;
 }
@@ -773,7 +784,7 @@ socket_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     struct socket *s = f->data;
     struct transfer t = {0};
 
-    return s->ops->send(s, iov, count, &t);
+    return OPS(s->ops)->send(s, iov, count, &t);
 }
 
 static unsigned
@@ -783,7 +794,7 @@ socket_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigne
 
     poll_add(queues, count, max, &s->in_queue);
     poll_add(queues, count, max, &s->out_queue);
-    return s->ops->poll(s);
+    return OPS(s->ops)->poll(s);
 }
 
 static int
@@ -791,7 +802,7 @@ socket_ioctl(struct file *f, unsigned long request, guest_addr arg)
 {
     struct socket *s = f->data;
 
-    return s->ops->ioctl(s, request, arg);
+    return OPS(s->ops)->ioctl(s, request, arg);
 }
 
 static void
@@ -818,7 +829,7 @@ socket_raises_sigpipe(const struct file *f, uint64_t done)
     return done == 0 && is_stream(f->data);
 }
 
-const struct file_ops socket_file_ops = {
+const struct file_ops OPS_TABLE(file_ops) socket_file_ops = {
     .name = "socket",
     .raises_sigpipe = socket_raises_sigpipe,
     .read = socket_read,

@@ -35,6 +35,7 @@ struct scm {
     unsigned file_count;
     struct file *files[SCM_MAX_FILES];
 };
+OBJECT_POOL_OF(scm);
 
 struct socket;
 
@@ -59,7 +60,7 @@ struct message {
     uint64_t time; /* CLOCK_REALTIME of its arrival, for who asked; 0: it was not taken */
     uint32_t drops; /* what its socket had lost by then */
     struct packet packet; /* AF_INET, AF_INET6 */
-    uint8_t data[];
+    uint8_t *data; /* apart: whoever writes behind its end must not reach pointers */
 };
 
 struct address {
@@ -209,7 +210,7 @@ void stream_disconnect(struct socket *s);
 void socket_listening(struct socket *s, unsigned backlog);
 void socket_close(struct socket *s); /* drops the file's reference: its file is gone, or was never made */
 extern struct wait_queue dgram_space;
-extern const struct file_ops socket_file_ops;
+extern const struct file_ops OPS_TABLE(file_ops) socket_file_ops;
 
 /* unix_gc.c */
 int scm_take_off(struct scm *m);
@@ -231,7 +232,7 @@ int packet_headers(const struct socket *s, const struct transfer *t, struct pack
 
 /* inet.c */
 void udp_push(struct socket *s); /* sends what was held back */
-extern const struct socket_ops udp_ops;
+extern const struct socket_ops OPS_TABLE(socket_ops) udp_ops;
 
 /* families */
 struct socket *unix_socket_new(int type, int protocol, int *error);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/net/socket.h"
 #include "vkernel/trust/audit.h"
 
@@ -173,7 +174,7 @@ sys_bind(const uint64_t a[6])
     r = address_in(a[1], a[2], &addr);
     if (r < 0)
         return r;
-    r = s->ops->bind ? s->ops->bind(s, &addr) : -EOPNOTSUPP;
+    r = OPS(s->ops)->bind ? OPS(s->ops)->bind(s, &addr) : -EOPNOTSUPP;
     record_address("network-bound", "source", &addr, r);
     return r;
 }
@@ -187,7 +188,7 @@ sys_listen(const uint64_t a[6])
 
     if (!f)
         return r;
-    return s->ops->listen ? s->ops->listen(s, (unsigned)a[1]) : -EOPNOTSUPP;
+    return OPS(s->ops)->listen ? OPS(s->ops)->listen(s, (unsigned)a[1]) : -EOPNOTSUPP;
 }
 
 /* Sleeps in the middle of a call on a socket, until its state may have changed. *deadline 0: not yet known. -ETIMEDOUT: the
@@ -220,13 +221,13 @@ sys_connect(const uint64_t a[6])
     r = address_in(a[1], a[2], &addr);
     if (r < 0)
         return r;
-    if (!s->ops->connect)
+    if (!OPS(s->ops)->connect)
         return -EOPNOTSUPP;
     for (;;) {
-        r = s->ops->connect(s, &addr);
+        r = OPS(s->ops)->connect(s, &addr);
         if ((r != -EAGAIN && r != -EINPROGRESS && r != -EALREADY) || (f->flags & O_NONBLOCK))
             break;
-        if (r == -EINPROGRESS && (s->ops->poll(s) & (POLLOUT | POLLERR)))
+        if (r == -EINPROGRESS && (OPS(s->ops)->poll(s) & (POLLOUT | POLLERR)))
             continue;
         /* The listener's queue is full, or the answer is still under way. */
         w = socket_wait(s, true, &deadline);
@@ -252,13 +253,13 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
         return r;
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
-    if (!s->ops->accept || (!is_stream(s) && s->type != SOCK_SEQPACKET))
+    if (!OPS(s->ops)->accept || (!is_stream(s) && s->type != SOCK_SEQPACKET))
         return -EOPNOTSUPP;
     r = fd_room(); /* before a connection is taken */
     if (r < 0)
         return r;
     do {
-        r = s->ops->accept(s, &c);
+        r = OPS(s->ops)->accept(s, &c);
         if (r != -EAGAIN || (f->flags & O_NONBLOCK))
             break;
         r = socket_wait(s, false, &deadline);
@@ -299,7 +300,7 @@ sys_shutdown(const uint64_t a[6])
 
     if (!f)
         return r;
-    return (unsigned)a[1] > 2 ? -EINVAL : s->ops->shutdown(s, (int)a[1]);
+    return (unsigned)a[1] > 2 ? -EINVAL : OPS(s->ops)->shutdown(s, (int)a[1]);
 }
 
 static int
@@ -312,7 +313,7 @@ socket_name(const uint64_t a[6], bool peer)
 
     if (!f)
         return r;
-    r = s->ops->name(s, peer, &name);
+    r = OPS(s->ops)->name(s, peer, &name);
     return r < 0 ? r : address_out(&name, a[1], a[2]);
 }
 
@@ -360,7 +361,7 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
                 r = n == u->span_max ? -EMSGSIZE : -EFAULT;
                 break;
             }
-            r = s->ops->send(s, u->spans, n, t);
+            r = OPS(s->ops)->send(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock) {
             r = transfer_wait(s, true, &deadline);
@@ -399,7 +400,7 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
                 r = -EFAULT;
                 break;
             }
-            r = s->ops->recv(s, u->spans, n, t);
+            r = OPS(s->ops)->recv(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock && !(t->flags & (MSG_ERRQUEUE | MSG_OOB))) { /* these never wait */
             if (queue_at_end(s)) {
@@ -502,7 +503,7 @@ take_rights(struct transfer *t, const uint8_t *data, size_t size)
 
     if (n == 0)
         return 0;
-    if (!t->scm && !(t->scm = calloc(1, sizeof *t->scm)))
+    if (!t->scm && !(t->scm = OBJECT_NEW(scm)))
         return -ENOMEM;
     if (n > SCM_MAX_FILES - t->scm->file_count)
         return -EINVAL;
@@ -555,7 +556,7 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
         return 0;
     if (size > CONTROL_MAX)
         return -ENOBUFS;
-    buf = malloc(size);
+    buf = bytes_new(size);
     if (!buf)
         return -ENOMEM;
     if (copy_from_guest(buf, h->control, size) < 0)
@@ -584,7 +585,7 @@ control_in(struct socket *s, const struct guest_msghdr *h, struct transfer *t)
         t->control = buf;
         t->control_size = size;
     } else {
-        free(buf);
+        bytes_free(buf);
     }
     return r;
 }
@@ -615,7 +616,7 @@ send_message(struct file *f, struct socket *s, guest_addr p, int flags)
     if (r == 0)
         r = send_loop(f, s, &u, &t);
     scm_free(t.scm);
-    free(t.control);
+    bytes_free(t.control);
     user_iov_fini(&u);
     return r;
 }

@@ -9,7 +9,7 @@ struct cork {
     struct packet packet;
     struct endpoint from;
     size_t size;
-    uint8_t data[UDP_MAX];
+    uint8_t *data; /* UDP_MAX bytes */
 };
 
 struct datagram {
@@ -161,6 +161,16 @@ address(struct socket *s, const struct transfer *t, struct datagram *d)
     return 0;
 }
 
+OBJECT_POOL(cork);
+
+static void
+cork_free(struct cork *c)
+{
+    if (c)
+        bytes_free(c->data);
+    OBJECT_FREE(cork, c);
+}
+
 void
 udp_push(struct socket *s)
 {
@@ -172,7 +182,7 @@ udp_push(struct socket *s)
     s->cork = NULL;
     iov = (struct iovec){c->data, c->size};
     transmit(s, &(struct datagram){.packet = c->packet, .from = c->from, .iov = &iov, .count = 1, .size = c->size});
-    free(c);
+    cork_free(c);
 }
 
 /* The destination and the headers are those of the first part. */
@@ -188,9 +198,11 @@ hold(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
         r = address(s, t, &d);
         if (r < 0)
             return r;
-        c = malloc(sizeof *c);
-        if (!c)
+        c = OBJECT_NEW(cork);
+        if (!c || !(c->data = bytes_new(UDP_MAX))) {
+            cork_free(c);
             return -ENOBUFS;
+        }
         c->packet = d.packet;
         c->from = d.from;
         c->size = 0;
@@ -199,7 +211,7 @@ hold(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
     if (size > UDP_MAX - c->size || iov_gather(iov, count, 0, c->data + c->size, size) < size) {
         r = size > UDP_MAX - c->size ? -EMSGSIZE : -EFAULT;
         s->cork = NULL;
-        free(c);
+        cork_free(c);
         return r;
     }
     c->size += size;
@@ -241,12 +253,12 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
 static void
 udp_close(struct socket *s)
 {
-    free(s->cork);
+    cork_free(s->cork);
     s->cork = NULL;
     inet_close(s);
 }
 
-const struct socket_ops udp_ops = {
+const struct socket_ops OPS_TABLE(socket_ops) udp_ops = {
     QUEUE_SOCKET_OPS,
     .bind = inet_bind,
     .connect = udp_connect,

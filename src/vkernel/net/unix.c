@@ -8,7 +8,7 @@ enum { BUCKETS = 8192, NUMBERS = 1 << 20 };
 
 static struct list bound_sockets[BUCKETS]; /* by name */
 
-static const struct socket_ops unix_ops;
+static const struct socket_ops OPS_TABLE(socket_ops) unix_ops;
 
 static bool
 is_abstract(const struct address *a)
@@ -401,7 +401,7 @@ unix_close(struct socket *s)
     }
 }
 
-static const struct socket_ops unix_ops = {
+static const struct socket_ops OPS_TABLE(socket_ops) unix_ops = {
     .accept = queue_accept,
     .recv = queue_recv,
     .name = queue_name,

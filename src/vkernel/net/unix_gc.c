@@ -160,7 +160,7 @@ unix_gc(void)
     collecting = false;
 }
 
-static void
+CALLBACK static void
 collect_late(struct ktimer *t)
 {
     if (suspects)

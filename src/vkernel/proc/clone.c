@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -62,22 +63,25 @@ pidfd_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned
     return p->zombie ? POLLIN : 0;
 }
 
+OBJECT_POOL(pidfd);
+OBJECT_POOL_SHARED(vfork_wait);
+
 static void
 pidfd_release(struct file *f)
 {
-    free(f->data);
+    OBJECT_FREE(pidfd, f->data);
 }
 
-static const struct file_ops pidfd_ops = {.name = "pidfd", .poll = pidfd_poll, .release = pidfd_release};
+static const struct file_ops OPS_TABLE(file_ops) pidfd_ops = {.name = "pidfd", .poll = pidfd_poll, .release = pidfd_release};
 
 static struct file *
 pidfd_file(struct process *p, int flags)
 {
-    struct pidfd *d = malloc(sizeof *d);
+    struct pidfd *d = OBJECT_NEW(pidfd);
     struct file *f = d ? file_new(&pidfd_ops, O_RDWR | flags) : NULL;
 
     if (!f) {
-        free(d);
+        OBJECT_FREE(pidfd, d);
         return NULL;
     }
     *d = (struct pidfd){.pid = p->pid, .start_ns = p->start_ns};
@@ -223,7 +227,7 @@ new_process(uint64_t flags, int exit_signal)
 static struct vfork_wait *
 vfork_new(void)
 {
-    struct vfork_wait *w = calloc(1, sizeof *w);
+    struct vfork_wait *w = OBJECT_NEW(vfork_wait);
 
     if (w) {
         refcount_init(&w->refs);
@@ -363,7 +367,7 @@ do_clone(const struct clone_args_kernel *c)
     return tid;
 
 fail:
-    free(vfork);
+    OBJECT_FREE(vfork_wait, vfork);
     if (t) {
         task_uncharge(t);
         t->process = self->process; /* task_free looks at it */

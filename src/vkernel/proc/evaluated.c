@@ -8,6 +8,7 @@
 
 #include "base/json_text.h"
 #include "eval/eval.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/process.h"
@@ -41,14 +42,14 @@ static bool
 grow(void)
 {
     size_t size = row_space ? row_space * 2 : FIRST_SIZE;
-    struct row *table = size <= LAST_SIZE ? calloc(size, sizeof *table) : NULL;
+    struct row *table = size <= LAST_SIZE ? array_new(size, sizeof *table) : NULL;
 
     if (!table)
         return false;
     for (size_t i = 0; i < row_space; i++)
         if (rows[i].file)
             *row_at(table, size, rows[i].file, rows[i].address) = rows[i];
-    free(rows);
+    array_free(rows);
     rows = table;
     row_space = size;
     return true;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -280,7 +281,7 @@ build_stack(struct exec *x)
     r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED | MM_STACK, NULL, 0, "[stack]");
     if (r < 0)
         return (int)r;
-    table = malloc((argc + envc + 4) * sizeof *table);
+    table = array_new(argc + envc + 4, sizeof *table);
     if (!table)
         return -ENOMEM;
     w.sp = GUEST_STACK_END - 8;
@@ -299,9 +300,9 @@ build_stack(struct exec *x)
     words = 1 + argc + 1 + envc + 1 + 2 * aux_count;
     w.sp = (w.sp - words * 8) & ~15ull;
     x->sp = w.sp;
-    p = malloc(words * sizeof *p);
+    p = array_new(words, sizeof *p);
     if (!p) {
-        free(table);
+        array_free(table);
         return -ENOMEM;
     }
     p[0] = argc;
@@ -313,8 +314,8 @@ build_stack(struct exec *x)
     x->mm->auxv_start = x->sp + (1 + argc + 1 + envc + 1) * 8;
     x->mm->auxv_end = x->mm->auxv_start + aux_count * 16;
     x->mm->stack_start = x->sp;
-    free(table);
-    free(p);
+    array_free(table);
+    array_free(p);
     return w.failed ? -E2BIG : 0;
 }
 
@@ -323,10 +324,10 @@ build_stack(struct exec *x)
 static char *
 replace(char **slot, const char *s)
 {
-    char *copy = strdup(s);
+    char *copy = bytes_string(s);
 
     if (copy) {
-        free(*slot);
+        bytes_free(*slot);
         *slot = copy;
     }
     return copy;
@@ -360,18 +361,18 @@ rewrite_script(struct exec *x, char *line, const char *script, char *interpreter
         return -ENAMETOOLONG;
     strcpy(interpreter, name);
     extra = argument ? 2 : 1;
-    argv = calloc(argc + extra + 2, sizeof *argv);
+    argv = array_new(argc + extra + 2, sizeof *argv);
     if (!argv)
         return -ENOMEM;
     i = 0;
-    argv[i++] = strdup(name);
+    argv[i++] = bytes_string(name);
     if (argument)
-        argv[i++] = strdup(argument);
-    argv[i++] = strdup(script);
+        argv[i++] = bytes_string(argument);
+    argv[i++] = bytes_string(script);
     for (size_t k = 1; k < argc; k++)
         argv[i++] = x->argv[k];
-    free(argc ? x->argv[0] : NULL);
-    free(x->argv);
+    bytes_free(argc ? x->argv[0] : NULL);
+    array_free(x->argv);
     x->argv = argv;
     return 0;
 }
@@ -464,9 +465,11 @@ free_strings(char **v)
     if (!v)
         return;
     for (size_t i = 0; v[i]; i++)
-        free(v[i]);
-    free(v);
+        bytes_free(v[i]);
+    array_free(v);
 }
+
+OBJECT_POOL(exec);
 
 static void
 exec_fini(struct exec *x)
@@ -479,8 +482,8 @@ exec_fini(struct exec *x)
         mm_put(x->mm);
     free_strings(x->argv);
     free_strings(x->envp);
-    free(x->path);
-    free(x);
+    bytes_free(x->path);
+    OBJECT_FREE(exec, x);
 }
 
 static int
@@ -535,8 +538,8 @@ set_names(const struct exec *x)
     snprintf(p->comm, sizeof p->comm, "%s", base);
     memcpy(sched_current->comm, p->comm, sizeof p->comm);
     if (file_path(x->file, path, sizeof path) > 0) {
-        free(p->exe_path);
-        p->exe_path = strdup(path);
+        bytes_free(p->exe_path);
+        p->exe_path = bytes_string(path);
     }
     if (p->exe)
         file_put(p->exe);
@@ -597,7 +600,7 @@ commit(struct exec *x)
 int
 exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
 {
-    struct exec *x = calloc(1, sizeof *x);
+    struct exec *x = OBJECT_NEW(exec);
     int r;
 
     if (!x) {
@@ -635,7 +638,7 @@ exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
 static int
 copy_strings(uint64_t array, char ***out, size_t *total)
 {
-    char **v = NULL, *buf = malloc(MAX_STRING);
+    char **v = NULL, *buf = bytes_new(MAX_STRING);
     size_t n = 0, capacity = 0;
     int r = buf ? 0 : -ENOMEM;
 
@@ -645,7 +648,7 @@ copy_strings(uint64_t array, char ***out, size_t *total)
 
         if (n + 1 >= capacity) {
             size_t c = capacity ? capacity * 2 : 32;
-            char **bigger = c > MAX_ARGS ? NULL : realloc(v, c * sizeof *v);
+            char **bigger = c > MAX_ARGS ? NULL : array_resize(v, capacity, c, sizeof *v);
 
             if (!bigger) {
                 r = c > MAX_ARGS ? -E2BIG : -ENOMEM;
@@ -669,14 +672,14 @@ copy_strings(uint64_t array, char ***out, size_t *total)
             r = -E2BIG;
             break;
         }
-        v[n] = strdup(buf);
+        v[n] = bytes_string(buf);
         if (!v[n]) {
             r = -ENOMEM;
             break;
         }
         v[++n] = NULL;
     }
-    free(buf);
+    bytes_free(buf);
     if (r < 0) {
         if (v)
             free_strings(v);
@@ -702,10 +705,10 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
     if (r < 0)
         return r;
     if (!argv[0]) { /* Linux: argv[0] is at least "" */
-        free(argv);
-        argv = calloc(2, sizeof *argv);
-        if (!argv || !(argv[0] = strdup(""))) {
-            free(argv);
+        array_free(argv);
+        argv = array_new(2, sizeof *argv);
+        if (!argv || !(argv[0] = bytes_string(""))) {
+            array_free(argv);
             return -ENOMEM;
         }
     }

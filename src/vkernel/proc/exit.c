@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/file.h"
@@ -22,7 +23,7 @@ vfork_put(struct vfork_wait *w)
     if (!refcount_put(&w->refs))
         return;
     wait_queue_fini(&w->queue);
-    free(w);
+    OBJECT_FREE(vfork_wait, w);
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "artifact/fault_map.h"
 #include "base/buf.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/trust/artifact.h"
 #include "x86/address_space.h"
@@ -348,7 +349,7 @@ make_table(void)
 
     while (next_block(&c, &b))
         block_count++;
-    blocks = calloc(block_count + 1, sizeof *blocks);
+    blocks = array_new(block_count + 1, sizeof *blocks);
     if (!blocks) {
         block_count = 0;
         return;

@@ -161,8 +161,8 @@ x86_collect_mxcsr(void)
 
 /* --- faults --- */
 
-static bool
-fault_inside(uint64_t host)
+bool
+platform_fault_inside(uint64_t host)
 {
     uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
     if (platform_mode == PLATFORM_KERNEL)
@@ -358,8 +358,8 @@ looks_at_unknown(const struct platform_fault *f)
 }
 
 /* On the host's signal stack. */
-static void
-on_guest_fault(const struct platform_fault *f)
+void
+platform_on_fault(const struct platform_fault *f)
 {
     if (is_protection(f) && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
@@ -422,11 +422,4 @@ fault_deliver(void)
         signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
     else
         signal_force_page_fault(SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, address, err);
-}
-
-void
-fault_init(void)
-{
-    platform_on_fault = on_guest_fault;
-    platform_fault_inside = fault_inside;
 }

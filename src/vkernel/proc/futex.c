@@ -7,6 +7,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
 
 enum { BUCKETS = 256, MAX_ROBUST = 2048 };
@@ -110,7 +111,7 @@ futex_wait(uint64_t address, const struct futex_key *key, uint32_t value, uint64
 }
 
 /* restart_args: address, value, deadline, bitset and above it whether the futex is private. */
-static int64_t
+CALLBACK static int64_t
 resume_wait(struct task *t)
 {
     uint64_t address = t->restart_args[0], deadline = t->restart_args[2], bitset = t->restart_args[3];

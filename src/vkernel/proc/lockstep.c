@@ -54,8 +54,8 @@ lockstep_compared(void)
 
 /* --- rdtsc, rdrand: the evaluator, and a rerun, see what compiled code saw --- */
 
-static uint64_t
-filter_input(uint64_t value)
+uint64_t
+x86_filter_input(uint64_t value)
 {
     if (lockstep.replays_inputs)
         return lockstep.input_next < lockstep.input_count ? lockstep.inputs[lockstep.input_next++] : value;
@@ -493,6 +493,4 @@ lockstep_init(void)
     if (!lockstep.stops || platform_map_anon(lockstep.stops, GUEST_IMAGE_END / 8, PROT_READ | PROT_WRITE) < 0 ||
         !lockstep.stack || platform_map_anon(lockstep.stack, 2 << 20, PROT_READ | PROT_WRITE) < 0)
         platform_die("lockstep: out of memory");
-    platform_on_write_fault = snapshot_page_fault;
-    x86_filter_input = filter_input;
 }

@@ -67,7 +67,6 @@ void snapshot_roll_back(void);
 bool snapshot_differs(uint64_t *address);
 void snapshot_take_result(void);     /* back to the kept result */
 void snapshot_end(void);             /* pages may be written */
-bool snapshot_page_fault(uint64_t host_address);
 
 /* --- lockstep_report.c --- */
 _Noreturn void lockstep_report(const struct replay *found);

@@ -41,7 +41,7 @@ snapshot_begin(struct mm *mm)
 
 /* In the host's signal handler; but what runs is guest code, which holds no lock of the heap. */
 bool
-snapshot_page_fault(uint64_t host_address)
+platform_on_write_fault(uint64_t host_address)
 {
     struct mm *mm = snapshot.mm;
     uint64_t address;

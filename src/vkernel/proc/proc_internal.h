@@ -3,6 +3,7 @@
 #define VKERNEL_PROC_INTERNAL_H
 
 #include "base/refcount.h"
+#include "platform/heap.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/proc/users.h"
 #include "x86/address_space.h"
@@ -29,6 +30,7 @@ struct vfork_wait {
     bool done;
     struct wait_queue queue;
 };
+OBJECT_POOL_OF(vfork_wait);
 
 /* Values of the jump to a dispatcher. */
 enum { JUMP_RESTART = 1, JUMP_FAULT };
@@ -56,7 +58,6 @@ extern bool stress_unwind, stress_budget, stress_evaluate;
 /* --- faults.c --- */
 void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */
 void x86_apply_mxcsr(void); /* the guest's MXCSR becomes the host's */
-void fault_init(void);
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
 /* Has the handler gone away by longjmp, as it seems: is the stack pointer above its frame, or on another stack? */
 bool fault_is_left(const struct fault_record *fault);

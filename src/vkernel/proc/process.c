@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
@@ -69,16 +70,19 @@ process_limit_reached(const struct process *p)
            !capable(CAP_SYS_RESOURCE_BIT) && !capable(CAP_SYS_ADMIN_BIT);
 }
 
+OBJECT_POOL(process);
+OBJECT_POOL(task);
+
 struct process *
 process_new(struct process *parent)
 {
-    struct process *p = calloc(1, sizeof *p);
+    struct process *p = OBJECT_NEW(process);
 
     if (!p)
         return NULL;
     p->actions = signal_actions_new(parent ? parent->actions : NULL);
     if (!p->actions) {
-        free(p);
+        OBJECT_FREE(process, p);
         return NULL;
     }
     list_init(&p->children);
@@ -97,7 +101,7 @@ process_new(struct process *parent)
     p->mce_kill = PR_MCE_KILL_DEFAULT;
     if (process_set_user(p, parent ? user_uid(parent->user) : 0) < 0) {
         signal_actions_put(p->actions);
-        free(p);
+        OBJECT_FREE(process, p);
         return NULL;
     }
     task_count++;
@@ -114,7 +118,7 @@ process_new(struct process *parent)
         p->creds = parent->creds;
         memcpy(p->rlimits, parent->rlimits, sizeof p->rlimits);
         memcpy(p->comm, parent->comm, sizeof p->comm);
-        p->exe_path = parent->exe_path ? strdup(parent->exe_path) : NULL;
+        p->exe_path = parent->exe_path ? bytes_string(parent->exe_path) : NULL;
         p->exe = parent->exe ? file_get(parent->exe) : NULL;
         p->ctty = parent->ctty;
         p->no_new_privs = parent->no_new_privs;
@@ -151,23 +155,19 @@ process_free(struct process *p)
     signal_actions_put(p->actions);
     user_uncharge(p->user, USER_TASKS, p->charged_tasks);
     task_count--;
-    free(p->exe_path);
+    bytes_free(p->exe_path);
     if (p->exe)
         file_put(p->exe);
-    free(p);
+    OBJECT_FREE(process, p);
 }
 
 struct task *
 task_new(struct process *p)
 {
-    struct task *t;
-    void *aligned = NULL;
+    struct task *t = OBJECT_NEW(task);
 
-    /* struct x86_cpu wants its alignment. */
-    if (posix_memalign(&aligned, 64, (sizeof *t + 63) & ~(size_t)63) != 0)
+    if (!t)
         return NULL;
-    t = aligned;
-    memset(t, 0, sizeof *t);
     t->process = p;
     t->state = TASK_SLEEPING;
     list_init(&t->thread_link);
@@ -178,7 +178,7 @@ task_new(struct process *p)
     t->timer_slack = t->default_timer_slack = 50000;
     signal_init_task(t);
     if (sched_prepare(t) < 0) {
-        free(t);
+        OBJECT_FREE(task, t);
         return NULL;
     }
     return t;
@@ -215,7 +215,7 @@ task_free(struct task *t)
     cpu_timers_end(&t->cpu_timers);
     task_unnumber(t);
     task_uncharge(t);
-    free(t);
+    OBJECT_FREE(task, t);
     if (p->reaped && p->thread_count == 0)
         process_free(p);
 }

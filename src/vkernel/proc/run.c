@@ -450,6 +450,5 @@ task_run(struct task *first)
 void
 run_init(void)
 {
-    fault_init();
     syscall_init();
 }

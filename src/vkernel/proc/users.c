@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "platform/heap.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/sched/sched.h"
 
@@ -33,12 +34,14 @@ find(uint32_t uid)
     return u;
 }
 
+OBJECT_POOL(user);
+
 static struct user *
 find_or_add(uint32_t uid)
 {
     struct user *u = find(uid);
 
-    if (u || !(u = calloc(1, sizeof *u)))
+    if (u || !(u = OBJECT_NEW(user)))
         return u;
     u->uid = uid;
     u->next = buckets[uid % BUCKETS];
@@ -57,7 +60,7 @@ free_unused(struct user *u)
     while (*p != u)
         p = &(*p)->next;
     *p = u->next;
-    free(u);
+    OBJECT_FREE(user, u);
 }
 
 struct user *

@@ -2,6 +2,7 @@
  *
  * A task leaves the processor in schedule() only: when it sleeps, yields, or ends. With nothing to run the worker
  * sleeps in the host's poll, on the stack of whichever task came last. */
+#include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
 unsigned sched_no_sleep;
-void (*sched_boot)(void);
+static bool booted;
 
 static struct list run_queue, watches;
 static struct task *dead; /* ended, its stack is in use until the next switch is over */
@@ -100,7 +101,7 @@ host_watch_refresh(void)
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
         if (w->ready)
-            w->ready(w);
+            CALLED(w->ready)(w);
     }
 }
 
@@ -134,7 +135,7 @@ poll_host(uint64_t timeout)
         return;
     for (unsigned i = 0; i < n; i++)
         if (fds[i].revents && which[i]->ready)
-            which[i]->ready(which[i]);
+            CALLED(which[i]->ready)(which[i]);
         else if (fds[i].revents)
             wait_queue_wake(which[i]->queue);
 }
@@ -260,11 +261,9 @@ static void
 fiber_main(void *arg)
 {
     finish_switch();
-    if (sched_boot) {
-        void (*boot)(void) = sched_boot;
-
-        sched_boot = NULL;
-        boot();
+    if (!booted) {
+        booted = true;
+        sched_boot();
     }
     task_run(arg);
     __builtin_unreachable();
@@ -366,7 +365,7 @@ wait_queue_wake_n(struct wait_queue *q, unsigned n)
         struct wait_entry *e = list_entry(p, struct wait_entry, link);
 
         if (e->notify) {
-            e->notify(e);
+            CALLED(e->notify)(e);
             continue;
         }
         if (n == 0)
@@ -396,7 +395,7 @@ wait_queue_fini(struct wait_queue *q)
 
         list_remove(&e->link);
         if (e->notify) {
-            e->notify(e);
+            CALLED(e->notify)(e);
         } else {
             e->woken = true;
             make_runnable(e->task);
@@ -410,7 +409,7 @@ struct sleep_timer {
     bool fired;
 };
 
-static void
+CALLBACK static void
 end_sleep(struct ktimer *k)
 {
     struct sleep_timer *s = list_entry(k, struct sleep_timer, timer);
@@ -465,7 +464,7 @@ wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, b
 
     might_sleep();
     if (count > INLINE) {
-        entries = malloc(count * sizeof *entries);
+        entries = array_new(count, sizeof *entries);
         if (!entries)
             return -ENOMEM;
     }
@@ -477,7 +476,7 @@ wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, b
     for (unsigned i = 0; i < count; i++)
         list_remove(&entries[i].link);
     if (entries != few)
-        free(entries);
+        array_free(entries);
     return r;
 }
 

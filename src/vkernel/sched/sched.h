@@ -149,7 +149,7 @@ void sched_poll(void);                   /* due timers, ready descriptors, host 
 bool sched_ticked(void);
 void sched_account(void);                /* charges the running task's time */
 void sched_reset_limit(void);
-extern void (*sched_boot)(void);         /* run once by the first fiber */
+void sched_boot(void);                   /* main.c: run once, by the first fiber */
 /* Something may want the running task to be interrupted: the edge to guest code arms the tick. */
 extern bool sched_tick_wanted;
 void sched_arm_tick(void);

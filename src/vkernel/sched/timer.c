@@ -2,6 +2,7 @@
  * and costs the logarithm of how many there are, whatever a guest's deadlines look like.
  *
  * Owned by the worker; a fire function may start and stop timers, itself too. */
+#include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 
 #include <stddef.h>
@@ -161,7 +162,7 @@ ktimer_run(void)
         if (t->deadline > now)
             return t->deadline - now;
         ktimer_stop(t);
-        t->fire(t);
+        CALLED(t->fire)(t);
     }
     return 0;
 }

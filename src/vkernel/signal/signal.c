@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/heap.h"
 #include "vkernel/proc/proc_internal.h"
 
 enum { SIGNALS = 64, CAP_KILL_BIT = 5 };
@@ -22,10 +23,13 @@ struct shared_actions {
     struct refcount refs;
 };
 
+OBJECT_POOL(shared_actions);
+OBJECT_POOL(signal_entry);
+
 struct signal_action *
 signal_actions_new(const struct signal_action *from)
 {
-    struct shared_actions *s = calloc(1, sizeof *s);
+    struct shared_actions *s = OBJECT_NEW(shared_actions);
 
     if (!s)
         return NULL;
@@ -48,7 +52,7 @@ signal_actions_put(struct signal_action *a)
     struct shared_actions *s = list_entry(a, struct shared_actions, action);
 
     if (refcount_put(&s->refs))
-        free(s);
+        OBJECT_FREE(shared_actions, s);
 }
 
 void
@@ -81,7 +85,7 @@ signal_entry_free(struct signal_entry *e)
         return;
     }
     signal_entry_discharge(e);
-    free(e);
+    OBJECT_FREE(signal_entry, e);
 }
 
 static void
@@ -410,10 +414,10 @@ wanted(struct process *p, const struct task *t, int sig)
 static struct signal_entry *
 new_entry(struct process *p, const siginfo_t *info, bool beyond_limit)
 {
-    struct signal_entry *e = calloc(1, sizeof *e);
+    struct signal_entry *e = OBJECT_NEW(signal_entry);
 
     if (e && !signal_entry_charge(e, p, beyond_limit)) {
-        free(e);
+        OBJECT_FREE(signal_entry, e);
         return NULL;
     }
     if (e)

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/proc/proc_internal.h"
 
@@ -120,13 +121,15 @@ signalfd_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsig
     return ready(f->data) ? POLLIN : 0;
 }
 
+OBJECT_POOL(signalfd);
+
 static void
 signalfd_release(struct file *f)
 {
-    free(f->data);
+    OBJECT_FREE(signalfd, f->data);
 }
 
-static const struct file_ops signalfd_ops = {
+static const struct file_ops OPS_TABLE(file_ops) signalfd_ops = {
     .name = "signalfd",
     .read = signalfd_read,
     .poll = signalfd_poll,
@@ -157,13 +160,13 @@ make_signalfd(int fd, uint64_t mask_address, uint64_t size, int flags)
         wait_queue_wake(&signalfd_queue);
         return fd;
     }
-    s = malloc(sizeof *s);
+    s = OBJECT_NEW(signalfd);
     if (!s)
         return -ENOMEM;
     s->set = set;
     f = file_new(&signalfd_ops, O_RDWR | (flags & SFD_NONBLOCK));
     if (!f) {
-        free(s);
+        OBJECT_FREE(signalfd, s);
         return -ENOMEM;
     }
     f->data = s;

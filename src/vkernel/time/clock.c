@@ -8,6 +8,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
@@ -277,7 +278,7 @@ sleep_until(uint64_t deadline)
 }
 
 /* restart_args: deadline, address of the remainder or 0. */
-static int64_t
+CALLBACK static int64_t
 resume_sleep(struct task *t)
 {
     uint64_t deadline = t->restart_args[0], remainder = t->restart_args[1], now;
@@ -319,7 +320,7 @@ struct cpu_sleep {
     bool over;
 };
 
-static void
+CALLBACK static void
 end_cpu_sleep(struct cpu_timer *c)
 {
     struct cpu_sleep *s = list_entry(c, struct cpu_sleep, timer);
@@ -345,7 +346,7 @@ cpu_sleep_until(struct process *p, uint64_t deadline)
 }
 
 /* restart_args: deadline, address of the remainder or 0, the clock. */
-static int64_t
+CALLBACK static int64_t
 resume_cpu_sleep(struct task *t)
 {
     uint64_t deadline = t->restart_args[0], remainder = t->restart_args[1], now = 0;
@@ -412,7 +413,7 @@ int64_t
 sys_restart_syscall(const uint64_t a[6])
 {
     struct task *t = sched_current;
-    int64_t (*restart)(struct task *) = t->restart;
+    int64_t (*restart)(struct task *) = t->restart ? CALLED(t->restart) : NULL;
 
     t->restart = NULL;
     return restart ? restart(t) : -EINTR;

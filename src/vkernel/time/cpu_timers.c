@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
+#include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
@@ -95,7 +96,7 @@ fire_due(struct list *timers, uint64_t now)
         struct cpu_timer *c = list_entry(due.next, struct cpu_timer, link);
 
         list_remove(&c->link);
-        c->fire(c);
+        CALLED(c->fire)(c);
     }
 }
 

@@ -5,11 +5,12 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
 /* A periodic timer goes on when its signal is taken (itimer_signal_taken), as Linux's: what nobody takes costs nothing. */
-static void
+CALLBACK static void
 itimer_fired(struct ktimer *k)
 {
     signal_send_process(list_entry(k, struct process, itimer_real), SIGALRM);

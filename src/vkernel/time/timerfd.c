@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
@@ -24,7 +25,7 @@ struct timerfd {
     int clock;
 };
 
-static void
+CALLBACK static void
 timerfd_fired(struct ktimer *k)
 {
     struct timerfd *t = list_entry(k, struct timerfd, timer);
@@ -87,6 +88,8 @@ timerfd_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsign
     return t->ticks || is_due(t) ? POLLIN : 0; /* not fired here: an epoll may be asking, whom that would tell */
 }
 
+OBJECT_POOL(timerfd);
+
 static void
 timerfd_release(struct file *f)
 {
@@ -94,10 +97,10 @@ timerfd_release(struct file *f)
 
     ktimer_stop(&t->timer);
     wait_queue_fini(&t->queue);
-    free(t);
+    OBJECT_FREE(timerfd, t);
 }
 
-static const struct file_ops timerfd_ops = {
+static const struct file_ops OPS_TABLE(file_ops) timerfd_ops = {
     .name = "timerfd",
     .read = timerfd_read,
     .poll = timerfd_poll,
@@ -123,7 +126,7 @@ sys_timerfd_create(const uint64_t a[6])
         return -EINVAL;
     if (is_alarm(clock) && !capable(CAP_WAKE_ALARM_BIT))
         return -EPERM;
-    t = calloc(1, sizeof *t);
+    t = OBJECT_NEW(timerfd);
     if (!t)
         return -ENOMEM;
     t->timer.fire = timerfd_fired;
@@ -131,7 +134,7 @@ sys_timerfd_create(const uint64_t a[6])
     wait_queue_init(&t->queue);
     f = file_new(&timerfd_ops, O_RDWR | (flags & TFD_NONBLOCK));
     if (!f) {
-        free(t);
+        OBJECT_FREE(timerfd, t);
         return -ENOMEM;
     }
     f->data = t;

@@ -11,7 +11,9 @@
 #include <time.h>
 
 #include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
@@ -104,13 +106,13 @@ expired(struct posix_timer *t)
     send(t);
 }
 
-static void
+CALLBACK static void
 timer_fired(struct ktimer *k)
 {
     expired(list_entry(k, struct posix_timer, timer));
 }
 
-static void
+CALLBACK static void
 cpu_timer_fired(struct cpu_timer *c)
 {
     expired(list_entry(c, struct posix_timer, cpu));
@@ -166,6 +168,8 @@ find_timer(uint64_t id)
     return NULL;
 }
 
+OBJECT_POOL(posix_timer);
+
 static void
 timer_free(struct posix_timer *t)
 {
@@ -173,7 +177,7 @@ timer_free(struct posix_timer *t)
     signal_entry_cancel(&t->signal);
     signal_entry_discharge(&t->signal);
     list_remove(&t->link);
-    free(t);
+    OBJECT_FREE(posix_timer, t);
 }
 
 void
@@ -231,7 +235,7 @@ new_timer_id(struct posix_timer *t)
 static struct posix_timer *
 timer_new(int clock)
 {
-    struct posix_timer *t = calloc(1, sizeof *t);
+    struct posix_timer *t = OBJECT_NEW(posix_timer);
     struct process *owner;
     struct task *task;
 
@@ -244,7 +248,7 @@ timer_new(int clock)
     list_init(&t->signal.link);
     cpu_timer_init(&t->cpu, cpu_timer_fired);
     if (!signal_entry_charge(&t->signal, t->process, false)) {
-        free(t);
+        OBJECT_FREE(posix_timer, t);
         return NULL;
     }
     if (clock_cpu_owner(clock, &owner, &task) == 0) {

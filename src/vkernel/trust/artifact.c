@@ -8,6 +8,7 @@
 
 #include "artifact/check.h"
 #include "base/sha256.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/seal.h"
@@ -34,6 +35,8 @@ struct artifact *the_artifact;
 static bool learnt;       /* some bit of `known` was set since the seal was read; the kernel lock guards it */
 static bool chunks_known; /* the chunk hashes were compared with the header; so does the kernel lock guard it */
 
+OBJECT_POOL(artifact);
+
 void
 artifact_close(struct artifact *a)
 {
@@ -42,8 +45,8 @@ artifact_close(struct artifact *a)
     if (a->view)
         platform_release((void *)(uintptr_t)a->view, a->size);
     platform_close(a->fd);
-    free(a->known);
-    free(a);
+    array_free(a->known);
+    OBJECT_FREE(artifact, a);
 }
 
 static struct artifact *
@@ -167,7 +170,7 @@ begin_trust(struct artifact *a)
 
     a->chunks = a->view + a->payload + s->offset;
     a->chunk_count = s->size / SHA256_SIZE;
-    a->known = calloc((a->chunk_count + 63) / 64 + 1, sizeof *a->known);
+    a->known = array_new((a->chunk_count + 63) / 64 + 1, sizeof *a->known);
     if (!a->known)
         return false;
     chunks_known = seal_open(&a->seal, a->fd, a->digest.bytes, a->known, a->chunk_count);
@@ -181,7 +184,7 @@ begin_trust(struct artifact *a)
 struct artifact *
 artifact_open(int fd, char *error, size_t error_size)
 {
-    struct artifact *a = calloc(1, sizeof *a);
+    struct artifact *a = OBJECT_NEW(artifact);
     struct artifact_footer footer;
     int64_t file_size = platform_file_size(fd);
     const char *wrong;

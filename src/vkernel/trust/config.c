@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/heap.h"
+
 enum { MAX_DEPTH = 32, MAX_STRING = 1 << 20 };
 
 struct reader {
@@ -17,12 +19,12 @@ struct reader {
 int
 string_list_add(struct string_list *l, const char *s)
 {
-    char **items = realloc(l->items, (l->count + 2) * sizeof *items);
+    char **items = array_resize(l->items, l->items ? l->count + 1 : 0, l->count + 2, sizeof *items);
 
     if (!items)
         return -1;
     l->items = items;
-    items[l->count] = strdup(s);
+    items[l->count] = bytes_string(s);
     items[l->count + 1] = NULL;
     if (!items[l->count])
         return -1;
@@ -135,10 +137,10 @@ read_string(struct reader *r)
         fail(r, "a string was expected");
         return NULL;
     }
-    out = malloc(capacity);
+    out = bytes_new(capacity);
     while (out && r->at < r->end && *r->at != '"' && !r->problem) {
         if (n + 8 > capacity) {
-            char *bigger = capacity >= MAX_STRING ? NULL : realloc(out, capacity *= 2);
+            char *bigger = capacity >= MAX_STRING ? NULL : bytes_resize(out, capacity *= 2);
 
             if (!bigger)
                 break;
@@ -152,7 +154,7 @@ read_string(struct reader *r)
         }
     }
     if (!out || r->problem || r->at == r->end || *r->at != '"') {
-        free(out);
+        bytes_free(out);
         fail(r, "a string does not end");
         return NULL;
     }
@@ -169,7 +171,7 @@ skip_value(struct reader *r, int depth)
     if (depth > MAX_DEPTH)
         return fail(r, "nested too deep");
     if (c == '"') {
-        free(read_string(r));
+        bytes_free(read_string(r));
         return !r->problem;
     }
     if (c == '{' || c == '[') {
@@ -180,7 +182,7 @@ skip_value(struct reader *r, int depth)
             return true;
         do {
             if (c == '{') {
-                free(read_string(r));
+                bytes_free(read_string(r));
                 if (r->problem || !take(r, ':'))
                     return fail(r, "':' was expected");
             }
@@ -210,7 +212,7 @@ read_list(struct reader *r, struct string_list *l)
         char *s = read_string(r);
         int e = s ? string_list_add(l, s) : -1;
 
-        free(s);
+        bytes_free(s);
         if (e < 0)
             return fail(r, "out of memory");
     } while (take(r, ','));
@@ -222,7 +224,7 @@ read_text(struct reader *r, char **slot)
 {
     if (peek(r) == 'n')
         return skip_value(r, 0);
-    free(*slot);
+    bytes_free(*slot);
     *slot = read_string(r);
     return *slot != NULL;
 }
@@ -255,7 +257,7 @@ config_parse(const char *text, size_t size, struct image_config *out, char *erro
             char *key = read_string(&r);
 
             ok = key && (take(&r, ':') || fail(&r, "':' was expected")) && read_member(&r, key, out);
-            free(key);
+            bytes_free(key);
         } while (ok && take(&r, ','));
         ok = ok && (take(&r, '}') || fail(&r, "the object does not end"));
     }

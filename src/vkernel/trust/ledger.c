@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "base/sha256.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/trust/artifact.h"
@@ -95,6 +96,8 @@ struct admitted {
 static struct list admitted;   /* struct admitted; never freed: mappings point to rows. The kernel lock guards it */
 static unsigned admitted_count;
 
+OBJECT_POOL(admitted);
+
 /* The row of an unknown file; NULL: there are too many. */
 static const struct artifact_ledger *
 admit(struct file *f, const char *what, const struct sha256 *h, uint64_t size)
@@ -109,7 +112,7 @@ admit(struct file *f, const char *what, const struct sha256 *h, uint64_t size)
         if (memcmp(a->row.sha256, h->bytes, sizeof a->row.sha256) == 0)
             return &a->row;
     }
-    a = admitted_count < MAX_ADMITTED ? calloc(1, sizeof *a) : NULL;
+    a = admitted_count < MAX_ADMITTED ? OBJECT_NEW(admitted) : NULL;
     if (!a)
         return NULL;
     admitted_count++;
@@ -204,14 +207,14 @@ ledger_hint(struct file *f)
     if (size < sizeof(Elf64_Ehdr) || size > MAX_FILE || !size_is_known(size) || file_pread(f, magic, SELFMAG, 0) != SELFMAG ||
         memcmp(magic, ELFMAG, SELFMAG) != 0)
         return NULL;
-    copy = malloc(size);
+    copy = bytes_new(size);
     if (!copy)
         return NULL;
     if (file_pread(f, copy, size, 0) == (ssize_t)size) {
         sha256_of(copy, size, &h);
         row = artifact_ledger_find(the_artifact, h.bytes);
     }
-    free(copy);
+    bytes_free(copy);
     return row;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "platform/lockdown.h"
 #include "platform/platform.h"
@@ -36,8 +37,8 @@ room_add_volume(char *spec)
     if (mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)
         platform_die("--volume: unknown mode %s, expected ro or rw", mode);
     read_only = mode && strcmp(mode, "ro") == 0;
-    volumes = realloc(volumes, (n + 1) * sizeof *volumes);
-    roots = realloc(roots, (n + 1) * sizeof *roots);
+    volumes = array_resize(volumes, n, n + 1, sizeof *volumes);
+    roots = array_resize(roots, n, n + 1, sizeof *roots);
     if (!volumes || !roots)
         platform_die("out of memory");
     volumes[n] = (struct volume){.source = spec, .target = target};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/sha256.h"
+#include "platform/heap.h"
 
 /* A file may change once more within the resolution of its times; what is known of it is kept when it has been still for longer. */
 #define STILL_NS (2 * UINT64_C(1000000000))
@@ -57,11 +58,11 @@ static bool
 read_bits(const struct seal *s, const uint8_t root_digest[32], uint64_t *known, size_t count)
 {
     size_t size = sizeof(struct record) + bits_size(count);
-    void *text = malloc(size);
+    void *text = bytes_new(size);
     long n = text ? platform_read_at(s->fd, text, size, 0) : 0;
     bool right = n > 0 && seal_parse(text, (size_t)n, &s->id, root_digest, known, count);
 
-    free(text);
+    bytes_free(text);
     return right;
 }
 
@@ -92,12 +93,12 @@ seal_save(const struct seal *s, int artifact_fd, const uint8_t root_digest[32], 
 
     if (s->fd < 0 || platform_file_times(artifact_fd, &now) < 0 || memcmp(&now, &s->id, sizeof now) != 0)
         return;
-    file = malloc(size);
+    file = bytes_new(size);
     if (!file)
         return;
     r = make_record(&now, root_digest, known, count);
     memcpy(file, &r, sizeof r);
     memcpy(file + sizeof r, known, size - sizeof r);
     platform_write_at(s->fd, file, size, 0);
-    free(file);
+    bytes_free(file);
 }

@@ -1,4 +1,5 @@
 /* Pseudo terminals: /dev/pts, masters, and the console, which is /dev/pts/0 with the host's terminal for a master. */
+#include "vkernel/ops.h"
 #include "vkernel/tty/tty_internal.h"
 
 #include <poll.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "vkernel/fs/vfs_limits.h"
 
@@ -210,7 +212,7 @@ master_release(struct file *f)
     tty_put(t);
 }
 
-static const struct file_ops master_ops = {
+static const struct file_ops OPS_TABLE(file_ops) master_ops = {
     .name = "ptmx",
     .read = master_read,
     .write = master_write,
@@ -219,10 +221,12 @@ static const struct file_ops master_ops = {
     .release = master_release,
 };
 
+OBJECT_POOL_SHARED(tty);
+
 static int
 master_open(struct file *f)
 {
-    struct tty *t = calloc(1, sizeof *t);
+    struct tty *t = OBJECT_NEW(tty);
     int r;
 
     if (!t)
@@ -232,7 +236,7 @@ master_open(struct file *f)
     t->master_open = true;
     r = pty_add(t);
     if (r < 0) {
-        free(t);
+        OBJECT_FREE(tty, t);
         return r;
     }
     t->node->inode->uid = fs_creds()->fsuid;
@@ -264,7 +268,7 @@ tty_device_open(unsigned ma, unsigned mi, struct file *f)
 
 /* --- the console --- */
 
-static void
+CALLBACK static void
 console_input(struct wait_entry *e)
 {
     struct tty *t = list_entry(e, struct tty, on_input);
@@ -301,7 +305,7 @@ console_resume_input(struct tty *t)
         t->watch.events = POLLIN;
 }
 
-static void
+CALLBACK static void
 console_resized(struct wait_entry *e)
 {
     struct tty *t = list_entry(e, struct tty, on_resize);
@@ -330,7 +334,7 @@ tty_console_new(int host_in, int host_out)
 
     if (console_tty)
         return console_tty;
-    t = calloc(1, sizeof *t);
+    t = OBJECT_NEW(tty);
     if (!t)
         return NULL;
     tty_init(t);
@@ -339,7 +343,7 @@ tty_console_new(int host_in, int host_out)
     t->host_out = host_out;
     t->termios.c_iflag |= IUTF8;
     if (pty_add(t) < 0) {
-        free(t);
+        OBJECT_FREE(tty, t);
         return NULL;
     }
     t->node->inode->mode = S_IFCHR | 0620;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include "platform/heap.h"
 #include "platform/hostfs.h"
 
 bool vfs_read_timed_out;
@@ -62,9 +63,9 @@ tty_put(struct tty *t)
     wait_queue_fini(&t->host_queue);
     wait_queue_fini(&t->host_out_queue);
     wait_queue_fini(&t->size_queue);
-    free(t->output);
-    free(t->held);
-    free(t);
+    bytes_free(t->output);
+    bytes_free(t->held);
+    OBJECT_FREE(tty, t);
 }
 
 /* --- output --- */
@@ -91,7 +92,7 @@ raw_put(struct tty *t, const uint8_t *data, size_t size)
 
         return w < 0 ? 0 : (size_t)w;
     }
-    if (!t->output && !(t->output = malloc(TTY_OUTPUT)))
+    if (!t->output && !(t->output = bytes_new(TTY_OUTPUT)))
         return 0;
     for (n = 0; n < size && t->out_used < TTY_OUTPUT; n++)
         t->output[(t->out_head + t->out_used++) % TTY_OUTPUT] = data[n];
@@ -161,7 +162,7 @@ echo_raw(struct tty *t, uint8_t c)
 
     if (!t->stopped) {
         raw_put(t, out, post_process(t, c, out));
-    } else if (t->held_used < TTY_HELD && (t->held || (t->held = malloc(TTY_HELD)))) {
+    } else if (t->held_used < TTY_HELD && (t->held || (t->held = bytes_new(TTY_HELD)))) {
         t->held[t->held_used++] = c;
     }
 }
@@ -739,7 +740,7 @@ slave_release(struct file *f)
     tty_put(t);
 }
 
-const struct file_ops tty_slave_ops = {
+const struct file_ops OPS_TABLE(file_ops) tty_slave_ops = {
     .name = "tty",
     .read = slave_read,
     .write = slave_write,

@@ -47,6 +47,7 @@ struct tty {
     struct wait_queue host_queue, host_out_queue, size_queue;
     struct wait_entry on_input, on_resize;
 };
+OBJECT_POOL_OF(tty);
 
 extern bool vfs_read_timed_out;
 
@@ -64,7 +65,7 @@ void tty_set_stopped(struct tty *t, bool on);
 void tty_flush_output(struct tty *t);
 int tty_check_change(struct tty *t, int sig);
 void tty_attach(struct tty *t, bool force);
-extern const struct file_ops tty_slave_ops;
+extern const struct file_ops OPS_TABLE(file_ops) tty_slave_ops;
 int tty_open_slave(struct tty *t, struct file *f);
 void tty_set_winsize(struct tty *t, const struct winsize *w);
 
