@@ -310,6 +310,10 @@ attributes(void)
     printf("fifo %d\n", S_ISFIFO(st.st_mode) != 0);
     SHOW(truncate("attr", 10));
     SHOW(truncate("d", 10));
+    SHOW(truncate("/proc/self/exe", 1000)); /* what runs */
+    SHOW(open("/proc/self/exe", O_RDWR));
+    SHOW(open("/proc/self/exe", O_WRONLY | O_TRUNC));
+    SHOW(open("/proc/self/exe", O_RDONLY | O_TRUNC));
     if (fork() == 0) {
         SHOW(setgid(1000));
         SHOW(setuid(1000));

@@ -588,8 +588,8 @@ access_mask(int flags)
     }
 }
 
-static bool
-is_executed(const struct inode *i)
+bool
+inode_is_executed(const struct inode *i)
 {
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         if (p->exe && p->exe->inode == i)
@@ -615,7 +615,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
         }
         f->flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
         f->ops = &path_ops;
-        if (file_can_write(f) && S_ISREG(d->inode->mode) && is_executed(d->inode)) {
+        if (file_can_write(f) && S_ISREG(d->inode->mode) && inode_is_executed(d->inode)) {
             file_put(f);
             return -ETXTBSY;
         }
@@ -673,6 +673,8 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
     might_sleep(); /* FIFOs */
     if (r < 0)
         return r;
+    if ((flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(d->inode->mode) && inode_is_executed(d->inode))
+        return -ETXTBSY;
     r = vfs_open_dentry(d, flags, out);
     if (r < 0 || (flags & O_PATH))
         return r;

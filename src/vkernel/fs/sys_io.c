@@ -580,6 +580,8 @@ sys_truncate(const uint64_t a[6])
         r = -EINVAL;
     else
         r = inode_permission(p.dentry->inode, MAY_WRITE);
+    if (r == 0 && inode_is_executed(p.dentry->inode))
+        r = -ETXTBSY;
     if (r == 0 && (r = size_limit(p.dentry->inode->size, a[1])) == 0) {
         r = OPS(p.dentry->inode->ops)->truncate(p.dentry->inode, a[1]);
         if (r == 0)

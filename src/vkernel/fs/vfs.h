@@ -169,6 +169,7 @@ void inode_put(struct inode *i);
 void inode_touch(struct inode *i); /* mtime and ctime to now, generation */
 struct timespec timespec_now(void);
 int inode_permission(struct inode *i, int mask);
+bool inode_is_executed(const struct inode *i); /* by a process now: it may not be written (ETXTBSY) */
 bool inode_owner_or_capable(const struct inode *i);
 bool in_group(uint32_t gid);
 int inode_stat(struct inode *i, struct stat *st);
