@@ -2,7 +2,9 @@
 #ifndef X86_HELPERS_H
 #define X86_HELPERS_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "x86/cpu.h"
 
@@ -26,6 +28,15 @@ static inline void *
 x86_guest(uint32_t address)
 {
     return x86_memory_tls + address;
+}
+
+/* A copy of its own: what is checked there is what is used, although others may write to the memory meanwhile. The compiler, which could
+ * read the memory a second time instead of the copy, is told that it may not. */
+static inline void
+x86_guest_read(void *to, uint32_t address, size_t size)
+{
+    memcpy(to, x86_guest(address), size);
+    __asm__ volatile("" ::"r"(to) : "memory");
 }
 
 /* Raises an exception (IR_TRAP_* vector) of the instruction at the loaded guest address pc. Provided by the vkernel

@@ -243,7 +243,7 @@ helper_fxrstor(uint32_t wide, uint32_t address, uint64_t pc)
 
     if (address & 15)
         x86_raise(X87_VECTOR_GP, pc);
-    memcpy(&a, x86_guest(address), sizeof a);
+    x86_guest_read(&a, address, sizeof a);
     check_mxcsr(a.mxcsr, pc);
     load_x87(&cpu->x87, &a, wide);
     memcpy(cpu->xmm, a.xmm, sizeof a.xmm);
@@ -278,11 +278,10 @@ void
 helper_xrstor(uint32_t code, uint32_t address, uint64_t pc)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    const uint8_t *m = x86_guest(address);
     uint64_t mask = code & (XSAVE_X87 | XSAVE_SSE), header[3];
     struct fx_area a;
-    memcpy(&a, m, sizeof a);
-    memcpy(header, m + XSAVE_HEADER, sizeof header);
+    x86_guest_read(&a, address, sizeof a);
+    x86_guest_read(header, address + XSAVE_HEADER, sizeof header);
     /* Compacted areas and components outside XCR0 do not exist here. */
     if ((address & 63) || (header[0] & ~(uint64_t)3) || header[1] || header[2])
         x86_raise(X87_VECTOR_GP, pc);

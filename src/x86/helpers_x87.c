@@ -74,7 +74,7 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
     bool fault;
     if (format > X87_BCD)
         return;
-    memcpy(raw, x86_guest(address), sizes[format]);
+    x86_guest_read(raw, address, sizes[format]);
     if (!x87_push_check(f, &fault))
         return;
     if (fault) {
@@ -321,7 +321,7 @@ helper_x87_arith_mem(uint32_t code, uint32_t address, uint64_t pc)
     uint16_t sw = 0;
     if (format > X87_I32 || format == X87_F80)
         return;
-    memcpy(&m, x86_guest(address), sizes[format]);
+    x86_guest_read(&m, address, sizes[format]);
     if (!x87_valid(f, 0)) {
         if (x87_stack_fault(f, false))
             x87_set(f, 0, &x87_indefinite);
@@ -408,7 +408,7 @@ helper_x87_compare_mem(uint32_t code, uint32_t address, uint64_t pc)
     uint16_t sw;
     if (format > X87_I32 || format == X87_F80)
         return;
-    memcpy(&m, x86_guest(address), sizes[format]);
+    x86_guest_read(&m, address, sizes[format]);
     if (!x87_valid(f, 0)) {
         compare_end(f, code, compare_empty(f));
         return;
