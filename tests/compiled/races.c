@@ -279,6 +279,7 @@ static uint64_t
 argument(const char *format)
 {
     const char *name = format[1] == ':' ? format + 2 : NULL;
+    uint64_t process;
 
     switch (format[0]) {
     case 'd':
@@ -300,7 +301,8 @@ argument(const char *format)
         return below(3) ? SIGUSR1 : below(65);
     case 'i':
     case 't':
-        return below(3) ? 0 : below(20);
+        process = below(3) ? 0 : below(20);
+        return process == 1 ? 0 : process; /* root may end process 1 by its limits, there and on Linux */
     case 'c':
         return named("clock", 5);
     case 'a':
