@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@
 #endif
 
 /* Files about this process; opened before lock-down, after which no path leads there. */
-static int pagemap_fd = -1, statm_fd = -1;
+static int pagemap_fd = -1, statm_fd = -1, status_fd = -1;
 static unsigned mapping_limit = 65530; /* Linux's default */
 
 void *
@@ -124,6 +125,7 @@ platform_open_files(void)
         mapping_limit = (unsigned)limit;
     pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 }
 
 int
@@ -186,6 +188,22 @@ platform_memory_free(void)
     return sysinfo(&si) == 0 ? (uint64_t)(si.freeram + si.bufferram) * si.mem_unit : 0;
 }
 
+/* What maps the pages. A page of zeros that is mapped everywhere takes nothing but these. */
+static uint64_t
+page_tables(void)
+{
+    static const char name[] = "\nVmPTE:";
+    char text[4096];
+    ssize_t n = status_fd < 0 ? -1 : pread(status_fd, text, sizeof text - 1, 0);
+    const char *line;
+
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    line = strstr(text, name);
+    return line ? strtoull(line + sizeof name - 1, NULL, 10) << 10 : 0;
+}
+
 uint64_t
 platform_memory_used(void)
 {
@@ -199,7 +217,7 @@ platform_memory_used(void)
     text[n] = '\0';
     if (sscanf(text, "%lu %lu %lu", &size, &resident, &shared) != 3 || shared > resident)
         return 0;
-    return (uint64_t)(resident - shared) * PAGE_SIZE;
+    return (uint64_t)(resident - shared) * PAGE_SIZE + page_tables();
 }
 
 int

@@ -136,7 +136,7 @@ void platform_random(void *buf, size_t size);
 uint64_t platform_memory_total(void);
 unsigned platform_mapping_limit(void); /* mappings that the host allows this process, from platform_open_files() on */
 uint64_t platform_memory_free(void);
-uint64_t platform_memory_used(void); /* private resident memory of this process */
+uint64_t platform_memory_used(void); /* private resident memory of this process, and its page tables */
 int platform_open_self(void);
 int platform_open_append(const char *path);
 int platform_open_journal(void);        /* a datagram socket, connected to the journal's */

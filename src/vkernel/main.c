@@ -21,6 +21,7 @@
 #include "vkernel/proc/evaluated.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/memory_limit.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/audit.h"
@@ -418,49 +419,6 @@ sched_boot(void)
 }
 
 static void
-out_of_memory(const struct process *p)
-{
-    unsigned long long limit = system_info.memory_limit >> 20;
-    struct audit_entry e;
-
-    audit_begin(&e, AUDIT_PROCESS, "memory-killed", true);
-    audit_number(&e, "ingot.killed.pid", p->pid);
-    audit_string(&e, "ingot.killed.name", p->comm);
-    audit_number(&e, "ingot.memory_limit", (int64_t)system_info.memory_limit);
-    audit_end(&e);
-    notice(NOTICE_MEMORY, "%s[%d] was killed: the container was above its limit of %llu MiB of memory. Give it more with --memory",
-           p->comm, p->pid, limit);
-}
-
-/* --memory: like a cgroup's limit, by killing the largest process when the container's memory, files in it included, is above it. */
-CALLBACK static void
-check_memory(struct ktimer *k)
-{
-    enum { PERIOD_NS = 20000000 };
-    struct process *victim = NULL;
-    int64_t most = INT64_MIN;
-
-    if (platform_memory_used() + store_memory_used() > system_info.memory_limit) {
-        for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-            int64_t points = process_oom_points(p);
-
-            if (points > most) {
-                victim = p;
-                most = points;
-            }
-        }
-        /* All that is left may have asked to be spared, which takes a capability: then process 1 ends the container. */
-        if (!victim && init_process && !init_process->group_exit)
-            victim = init_process;
-        if (victim) {
-            out_of_memory(victim);
-            process_end(victim, SIGKILL);
-        }
-    }
-    ktimer_start(k, clock_monotonic_ns() + PERIOD_NS);
-}
-
-static void
 report(int fd)
 {
     char line[256];
@@ -569,11 +527,7 @@ main(int argc, char **argv)
     sched_init();
     run_init();
     wait_queue_init(&signalfd_queue);
-    if (system_info.memory_limit) {
-        static struct ktimer memory_timer = {.fire = check_memory};
-
-        ktimer_start(&memory_timer, clock_monotonic_ns());
-    }
+    memory_limit_start();
     room_enter(options.network_host, options.isolate_full, options.require_layers);
     if (options.security) {
         room_describe();

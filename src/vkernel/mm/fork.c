@@ -8,22 +8,30 @@
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm_internal.h"
+#include "vkernel/proc/memory_limit.h"
 
 enum { BATCH = 2048, RUNS_MAX = 1024 };
 
-static void
+/* False: there is no memory left. */
+static bool
 copy_run(uint8_t *to, const uint8_t *from, uint64_t size)
 {
     enum { POPULATE_FROM = 4 * MM_PAGE };
 
-    if (size >= POPULATE_FROM)
-        platform_populate(to, size);
-    /* A page of a file that the host cut off meanwhile is gone for both. */
-    for (uint64_t done = 0; done < size; done += MM_PAGE)
-        done += platform_copy(to + done, from + done, size - done) & ~(uint64_t)(MM_PAGE - 1);
+    for (uint64_t piece; size > 0; to += piece, from += piece, size -= piece) {
+        piece = size < MEMORY_PIECE ? size : MEMORY_PIECE;
+        if (!memory_brought_in(piece))
+            return false;
+        if (piece >= POPULATE_FROM)
+            platform_populate(to, piece);
+        /* A page of a file that the host cut off meanwhile is gone for both. */
+        for (uint64_t done = 0; done < piece; done += MM_PAGE)
+            done += platform_copy(to + done, from + done, piece - done) & ~(uint64_t)(MM_PAGE - 1);
+    }
+    return true;
 }
 
-static void
+static bool
 copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
 {
     static uint64_t entries[BATCH];
@@ -43,13 +51,14 @@ copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
             if (r == 0 && !platform_entry_dirty(entries[i]))
                 continue;
             if (page != run_end) {
-                copy_run(to + run, from + run, run_end - run);
+                if (!copy_run(to + run, from + run, run_end - run))
+                    return false;
                 run = page;
             }
             run_end = page + MM_PAGE;
         }
     }
-    copy_run(to + run, from + run, run_end - run);
+    return copy_run(to + run, from + run, run_end - run);
 }
 
 /* A mapping of the host for each run of pages: of the first RUNS_MAX, as their number is limited for all guests together. */
@@ -94,9 +103,10 @@ mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const stru
         return r;
     if (prot == PROT_NONE && (r = platform_protect(from->base + v->start, size, PROT_READ)) < 0)
         return r;
-    copy_dirty(to->base + at->start, from->base + v->start, size);
-    if (prot == PROT_NONE)
-        r = platform_protect(from->base + v->start, size, PROT_NONE);
+    if (!copy_dirty(to->base + at->start, from->base + v->start, size))
+        r = -ENOMEM;
+    if (prot == PROT_NONE && platform_protect(from->base + v->start, size, PROT_NONE) < 0)
+        r = -ENOMEM;
     if (r == 0 && prot != (PROT_READ | PROT_WRITE))
         r = platform_protect(to->base + at->start, size, prot);
     return r;

@@ -13,6 +13,7 @@
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
+#include "vkernel/proc/memory_limit.h"
 #include "vkernel/proc/process.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/ledger.h"
@@ -478,8 +479,16 @@ mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
 {
     uint64_t stop = mm_backed_end(v) < end ? mm_backed_end(v) : end;
 
-    if ((v->prot & PROT_WRITE) && !(v->shared && v->kind == VMA_FILE) && start < stop)
-        platform_populate(mm->base + start, stop - start);
+    if (!(v->prot & PROT_WRITE) || (v->shared && v->kind == VMA_FILE))
+        return;
+    while (start < stop) {
+        uint64_t piece = stop - start < MEMORY_PIECE ? stop - start : MEMORY_PIECE;
+
+        platform_populate(mm->base + start, piece);
+        start += piece;
+        if (!memory_brought_in(piece))
+            break;
+    }
 }
 
 int64_t

@@ -230,6 +230,7 @@ move_mapping(struct mm *mm, struct vma *found, const struct remap *m, uint64_t t
     there = mm_vma_insert(mm, &moved);
     r = there ? move_pages(mm, &v, to) : -ENOMEM;
     if (r < 0) {
+        platform_map_none(mm->base + to, kept); /* a part may have been copied */
         if (there)
             mm_vma_remove(mm, there);
         if (m->size > kept)

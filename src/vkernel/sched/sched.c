@@ -76,6 +76,15 @@ sched_interrupt(struct task *t, bool fatal)
         make_runnable(t);
 }
 
+void
+sched_hurry(struct task *t)
+{
+    if (!t->queued)
+        return;
+    list_remove(&t->run_link);
+    list_insert_before(run_queue.next, &t->run_link);
+}
+
 /* --- host descriptors --- */
 
 void

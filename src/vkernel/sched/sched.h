@@ -141,6 +141,8 @@ void sched_init(void);
 int wait_on_killable(struct wait_queue *q, uint64_t deadline);
 /* Makes a sleeping task run: interruptible sleeps end. */
 void sched_interrupt(struct task *t, bool fatal);
+/* Before all others that can run: it ends, and gives back what it has. */
+void sched_hurry(struct task *t);
 void sched_add(struct task *t);          /* a new task: runnable */
 _Noreturn void sched_exit(void);         /* of the current task; its fiber and task are freed later */
 _Noreturn void sched_start(struct task *t); /* the first */
