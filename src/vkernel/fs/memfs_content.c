@@ -271,7 +271,9 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
 
     if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
         return -EOPNOTSUPP;
-    if (i->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+    if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) && (i->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+        return -EPERM;
+    if (!(mode & FALLOC_FL_PUNCH_HOLE) && (i->seals & F_SEAL_GROW) && offset + size > i->size)
         return -EPERM;
     if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
         static const uint8_t zeros[4096];
@@ -345,6 +347,22 @@ memfs_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return done;
 }
 
+/* Cuts a write to what the seals of a memfd allow. */
+int
+memfs_sealed(const struct inode *i, uint64_t pos, uint64_t *size)
+{
+    if (i->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
+    if ((i->seals & F_SEAL_GROW) && pos + *size > i->size) {
+        uint64_t whole = i->size & ~4095ull; /* Linux refuses page by page */
+
+        if (pos >= whole)
+            return -EPERM;
+        *size = whole - pos;
+    }
+    return 0;
+}
+
 static ssize_t
 memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
@@ -357,14 +375,9 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         return 0;
     if (f->flags & O_APPEND)
         *pos = i->size;
-    if (i->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
-        return -EPERM;
-    if ((i->seals & F_SEAL_GROW) && *pos + size > i->size) {
-        if (*pos >= i->size)
-            return -EPERM;
-        size = i->size - *pos;
-    }
     r = file_limit_write(*pos, &size);
+    if (r == 0)
+        r = memfs_sealed(i, *pos, &size);
     if (r < 0)
         return r;
     r = write_prepare(i, *pos, size);

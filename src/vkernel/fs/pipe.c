@@ -81,6 +81,14 @@ ring_peek(const struct pipe *p, const struct iovec *iov, int count)
     return first + iov_scatter(iov, count, first, p->ring, n - first);
 }
 
+static void
+ring_consume(struct pipe *p, size_t n)
+{
+    p->used -= n;
+    p->head = p->used ? (p->head + n) % p->capacity : 0;
+    wait_queue_wake(&p->write_queue);
+}
+
 static ssize_t
 pipe_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
@@ -94,9 +102,7 @@ pipe_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     n = ring_peek(p, iov, count);
     if (n == 0)
         return -EFAULT;
-    p->used -= n;
-    p->head = p->used ? (p->head + n) % p->capacity : 0;
-    wait_queue_wake(&p->write_queue);
+    ring_consume(p, n);
     return (ssize_t)n;
 }
 
@@ -110,6 +116,22 @@ pipe_peek(struct file *f, void *buf, size_t size)
     if (p->used == 0)
         return p->writers == 0 ? 0 : -EAGAIN;
     return (ssize_t)ring_peek(p, &iov, 1);
+}
+
+/* Takes out what pipe_peek showed. */
+void pipe_discard(struct file *f, size_t size);
+void
+pipe_discard(struct file *f, size_t size)
+{
+    ring_consume(f->inode->pipe, size);
+}
+
+/* What a write could put in now; when it can be written, no less than PIPE_ATOMIC. */
+size_t pipe_room(const struct file *f);
+size_t
+pipe_room(const struct file *f)
+{
+    return f->inode->pipe->capacity - f->inode->pipe->used;
 }
 
 static ssize_t

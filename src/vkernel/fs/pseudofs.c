@@ -108,7 +108,7 @@ node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key 
     if (S_ISDIR(e->mode))
         i->nlink = 2;
     if (e->link_mode) {
-        i->mode = S_IFLNK | e->link_mode(key);
+        i->mode = S_IFLNK | OPS(e)->link_mode(key);
         i->size = LINK_SIZE;
     }
     p = key->pid && current_task() ? process_find(key->pid) : NULL;

@@ -63,6 +63,29 @@ cut_to_piece(const struct file *f, struct iovec *iov, int n)
     return n;
 }
 
+static uint64_t
+position(const struct file *f, const uint64_t *pos)
+{
+    return f->flags & O_APPEND ? file_size((struct file *)f) : pos ? *pos : f->pos;
+}
+
+static bool
+is_regular(const struct file *f)
+{
+    return f->inode && S_ISREG(f->inode->mode) && OPS(f->ops)->seek;
+}
+
+/* Nothing is copied there, so that it does not matter what is mapped at the buffers; a guest must be able to name them. Files
+ * of /proc have no end that anybody knows. */
+static bool
+at_end(struct file *f, const struct user_iov *u, const uint64_t *pos)
+{
+    for (unsigned k = 0; k < u->count; k++)
+        if (!guest_may_name(u->parts[k].base, u->parts[k].size))
+            return false;
+    return f->ops == &memfs_file_ops && (pos ? *pos : f->pos) >= file_size(f);
+}
+
 static int64_t
 user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 {
@@ -80,7 +103,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 
             n = user_iov_spans(u, done, true);
             if (n == 0 && u->total > 0)
-                return done ? (int64_t)done : -EFAULT;
+                return done ? (int64_t)done : at_end(f, u, pos) ? 0 : -EFAULT;
             n = cut_to_piece(f, u->spans, n);
             r = file_try_read(f, u->spans, n, pos);
         }
@@ -130,7 +153,13 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 
             n = user_iov_spans(u, done, false);
             if (n == 0 && u->total > 0) {
-                error = -EFAULT;
+                uint64_t size = u->total - done;
+
+                /* What does not depend on the bytes is said first. */
+                error = is_regular(f) ? file_limit_write(position(f, pos), &size) : 0;
+                if (error == 0 && is_regular(f))
+                    error = memfs_sealed(f->inode, position(f, pos), &size);
+                error = error < 0 ? error : -EFAULT;
                 break;
             }
             n = cut_to_piece(f, u->spans, n);
@@ -175,6 +204,8 @@ read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
         return -EBADF;
     if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
+    if (!file_can_read(f))
+        return -EBADF;
     if (beyond_files(f, u, pos))
         return -EINVAL;
     return user_read(f, u, pos, nowait);
@@ -189,6 +220,8 @@ write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
         return -EBADF;
     if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
+    if (!file_can_write(f))
+        return -EBADF;
     if (beyond_files(f, u, pos))
         return -EINVAL;
     return user_write(f, u, pos, nowait);
@@ -243,20 +276,39 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
     uint64_t pos = a[3], *p = positioned ? &pos : NULL;
     int64_t r;
 
-    if (flags & ~(uint64_t)RWF_KNOWN)
-        return -EOPNOTSUPP;
     if (positioned && (int64_t)pos < 0)
         return -EINVAL;
+    {
+        FILE_REF struct file *f = io_get(a[0]);
+
+        if (!f)
+            return -EBADF;
+        if (positioned && !OPS(f->ops)->seek)
+            return -ESPIPE;
+        if (write ? !file_can_write(f) : !file_can_read(f))
+            return -EBADF;
+    }
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
+    if (u.total > 0 && (flags & ~(uint64_t)RWF_KNOWN)) {
+        user_iov_fini(&u);
+        return -EOPNOTSUPP;
+    }
     if (write && (flags & RWF_APPEND_)) {
         FILE_REF struct file *f = io_get(a[0]);
 
+        if (f && !positioned && beyond_files(f, &u, NULL)) {
+            user_iov_fini(&u);
+            return -EINVAL;
+        }
         pos = f ? file_size(f) : 0;
-        p = &pos;
+        r = write_common(a[0], &u, &pos, flags & RWF_NOWAIT_);
+        if (!positioned && r > 0 && f)
+            f->pos = pos;
+    } else {
+        r = write ? write_common(a[0], &u, p, flags & RWF_NOWAIT_) : read_common(a[0], &u, p, flags & RWF_NOWAIT_);
     }
-    r = write ? write_common(a[0], &u, p, flags & RWF_NOWAIT_) : read_common(a[0], &u, p, flags & RWF_NOWAIT_);
     user_iov_fini(&u);
     return r;
 }
@@ -376,22 +428,41 @@ int64_t
 sys_sendfile(const uint64_t a[6])
 {
     FILE_REF struct file *out = io_get(a[0]), *in = io_get(a[1]);
+    struct file_range range;
     uint64_t pos = 0;
     int64_t r;
 
-    if (!in || !out || !file_can_read(in) || !file_can_write(out))
+    if (a[2] && copy_from_guest(&pos, a[2], sizeof pos) < 0)
+        return -EFAULT;
+    if (!in || !file_can_read(in))
         return -EBADF;
-    if (out->flags & O_APPEND)
+    if (a[2] && !OPS(in->ops)->seek)
+        return -ESPIPE;
+    if (!file_range(a[2] ? pos : in->pos, a[3], &range))
         return -EINVAL;
-    if (!OPS(in->ops)->seek)
-        return a[2] ? -ESPIPE : -EINVAL;
-    r = offset_in(a[2], &pos);
-    if (r < 0)
-        return r;
+    if (!out || !file_can_write(out))
+        return -EBADF;
+    if ((out->flags & O_APPEND) || !OPS(in->ops)->seek || (OPS(out->ops)->seek && !file_range(out->pos, a[3], &range)))
+        return -EINVAL;
     r = pump(in, a[2] ? &pos : NULL, out, NULL, a[3] > 0x7ffff000u ? 0x7ffff000u : a[3]);
     if (a[2] && copy_to_guest(a[2], &pos, sizeof pos) < 0)
         return -EFAULT;
     return r;
+}
+
+/* Linux's generic_write_check_limits, which asks even when nothing is to be copied. */
+static int
+copy_limit(uint64_t to, uint64_t *count)
+{
+    uint64_t limit = current_process()->rlimits[RLIMIT_FSIZE].rlim_cur;
+
+    if (limit != RLIM_INFINITY && to >= limit) {
+        signal_send_process(current_process(), SIGXFSZ);
+        return -EFBIG;
+    }
+    if (limit != RLIM_INFINITY && *count > limit - to)
+        *count = limit - to;
+    return to == INT64_MAX ? -EFBIG : 0;
 }
 
 int64_t
@@ -402,18 +473,20 @@ sys_copy_file_range(const uint64_t a[6])
     uint64_t from, to, end, count = a[4];
     int64_t r;
 
-    if (!in || !out || !file_can_read(in) || !file_can_write(out) || (out->flags & O_APPEND))
+    if (!in || !out)
         return -EBADF;
-    if (a[5])
-        return -EINVAL;
-    if (!in->inode || !out->inode)
+    if ((a[1] && copy_from_guest(&pos_in, a[1], sizeof pos_in) < 0) || (a[3] && copy_from_guest(&pos_out, a[3], sizeof pos_out) < 0))
+        return -EFAULT;
+    if (a[5] || !in->inode || !out->inode)
         return -EINVAL;
     if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
         return -EISDIR;
     if (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode) || !OPS(in->ops)->seek || !OPS(out->ops)->seek)
         return -EINVAL;
-    if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
-        return r;
+    if (!file_can_read(in) || !file_can_write(out) || (out->flags & O_APPEND))
+        return -EBADF;
+    if (in->inode->sb != out->inode->sb)
+        return -EXDEV;
     from = a[1] ? pos_in : in->pos;
     to = a[3] ? pos_out : out->pos;
     if (__builtin_add_overflow(from, count, &end) || __builtin_add_overflow(to, count, &end))
@@ -423,7 +496,12 @@ sys_copy_file_range(const uint64_t a[6])
         count = 0;
     else if (count > end - from)
         count = end - from;
+    r = copy_limit(to, &count);
+    if (r < 0)
+        return r;
     if (in->inode == out->inode && from < to + count && to < from + count)
+        return -EINVAL;
+    if (from > INT64_MAX || to > INT64_MAX)
         return -EINVAL;
     r = pump(in, a[1] ? &pos_in : NULL, out, a[3] ? &pos_out : NULL, count > 0x7ffff000u ? 0x7ffff000u : count);
     if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
@@ -433,10 +511,59 @@ sys_copy_file_range(const uint64_t a[6])
 
 /* --- splice: one side is a pipe --- */
 
+size_t pipe_room(const struct file *f); /* these three: pipe.c */
+ssize_t pipe_peek(struct file *f, void *buf, size_t size);
+void pipe_discard(struct file *f, size_t size);
+
 static bool
 is_pipe(const struct file *f)
 {
     return f->inode && f->inode->pipe;
+}
+
+static bool
+splice_range(const struct file *f, const uint64_t *pos, uint64_t count)
+{
+    struct file_range range;
+
+    return is_pipe(f) || !OPS(f->ops)->seek || file_range(pos ? *pos : f->pos, count, &range);
+}
+
+/* What is taken from one side is put into the other: nothing is when that fails or would sleep. */
+static int64_t
+splice_once(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uint8_t *chunk, size_t want,
+            struct file **waits_for)
+{
+    NO_SLEEP;
+    unsigned none = 0;
+    ssize_t n, put;
+
+    if (is_pipe(out)) {
+        unsigned ready = file_poll(out, NULL, &none, 0);
+
+        if (ready & POLLERR)
+            return -EPIPE;
+        *waits_for = out;
+        if (!(ready & POLLOUT))
+            return -EAGAIN;
+        if (want > pipe_room(out))
+            want = pipe_room(out);
+    }
+    *waits_for = in;
+    if (is_pipe(in)) {
+        n = pipe_peek(in, chunk, want);
+    } else {
+        struct iovec iov = {chunk, want};
+
+        n = file_try_read(in, &iov, 1, pos_in);
+    }
+    if (n <= 0)
+        return n;
+    *waits_for = out;
+    put = file_try_write(out, &(struct iovec){chunk, (size_t)n}, 1, pos_out);
+    if (put > 0 && is_pipe(in))
+        pipe_discard(in, (size_t)put);
+    return put;
 }
 
 int64_t
@@ -449,6 +576,8 @@ sys_splice(const uint64_t a[6])
     int64_t r;
     bool nonblock = a[5] & 2;
 
+    if (want == 0)
+        return 0;
     if (!in || !out || !file_can_read(in) || !file_can_write(out))
         return -EBADF;
     if (!is_pipe(in) && !is_pipe(out))
@@ -457,52 +586,34 @@ sys_splice(const uint64_t a[6])
         return -ESPIPE;
     if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
         return r;
-    if (want == 0)
-        return 0;
-    if (is_pipe(out)) {
-        unsigned none = 0;
-
-        /* never take more than the pipe has room for: what is read cannot be put back */
-        while (!(file_poll(out, NULL, &none, 0) & (POLLOUT | POLLERR))) {
-            if (nonblock || (out->flags & O_NONBLOCK))
-                return -EAGAIN;
-            r = file_wait(out, WAIT_FOREVER);
-            if (r < 0)
-                return r;
-        }
-        if (want > 4096)
-            want = 4096;
-    }
+    if (!is_pipe(out) && (out->flags & O_APPEND))
+        return -EINVAL;
+    if (!splice_range(in, a[1] ? &pos_in : NULL, a[4]) || !splice_range(out, a[3] ? &pos_out : NULL, a[4]))
+        return -EINVAL;
     chunk = bytes_new(want);
     if (!chunk)
         return -ENOMEM;
-    {
-        struct iovec iov = {chunk, want};
+    for (;;) {
+        struct file *waits_for = NULL;
 
-        r = nonblock ? file_try_read(in, &iov, 1, a[1] ? &pos_in : NULL) : file_read(in, &iov, 1, a[1] ? &pos_in : NULL);
-    }
-    for (int64_t put = 0; put < r;) {
-        struct iovec iov = {chunk + put, (size_t)(r - put)};
-        ssize_t w = file_write(out, &iov, 1, a[3] ? &pos_out : NULL);
-
-        if (w <= 0) {
-            if (put == 0 && w < 0)
-                r = w;
-            else
-                r = put;
+        r = splice_once(in, a[1] ? &pos_in : NULL, out, a[3] ? &pos_out : NULL, chunk, want, &waits_for);
+        if (r != -EAGAIN || (waits_for->flags & O_NONBLOCK) || (nonblock && is_pipe(waits_for)))
             break;
-        }
-        put += w;
+        r = file_wait(waits_for, WAIT_FOREVER);
+        if (r < 0)
+            break;
     }
     bytes_free(chunk);
     if (r == -EPIPE)
         file_broken(out, 0);
+    if (r > 0 && in->dentry)
+        inotify_opened(in->dentry, 0x1); /* IN_ACCESS */
+    if (r > 0 && out->dentry)
+        inotify_opened(out->dentry, 0x2); /* IN_MODIFY */
     if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
         return -EFAULT;
     return r;
 }
-
-ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* pipe.c */
 
 int64_t
 sys_tee(const uint64_t a[6])
@@ -512,6 +623,8 @@ sys_tee(const uint64_t a[6])
     struct iovec iov = {chunk, 0};
     ssize_t n;
 
+    if (a[2] == 0)
+        return 0;
     if (!in || !out || !file_can_read(in) || !file_can_write(out))
         return -EBADF;
     if (!is_pipe(in) || !is_pipe(out) || in->inode == out->inode)
@@ -619,18 +732,39 @@ sys_fallocate(const uint64_t a[6])
     uint64_t end;
     int r;
 
-    if (!f || !file_can_write(f))
+    if (!f)
         return -EBADF;
     if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
         return -EINVAL;
+    switch ((int)a[1] & ~FALLOC_FL_KEEP_SIZE) {
+    case 0:
+    case FALLOC_FL_ZERO_RANGE:
+    case FALLOC_FL_UNSHARE_RANGE:
+        break;
+    case FALLOC_FL_PUNCH_HOLE:
+        if (!(a[1] & FALLOC_FL_KEEP_SIZE))
+            return -EOPNOTSUPP;
+        break;
+    case FALLOC_FL_COLLAPSE_RANGE: /* of file systems that can move their bytes about, which none here is: refused below */
+    case FALLOC_FL_INSERT_RANGE:
+        if (a[1] & FALLOC_FL_KEEP_SIZE)
+            return -EOPNOTSUPP;
+        break;
+    default:
+        return -EOPNOTSUPP;
+    }
+    if (!file_can_write(f))
+        return -EBADF;
+    if (f->inode && S_ISFIFO(f->inode->mode))
+        return -ESPIPE;
+    if (!f->inode || !S_ISREG(f->inode->mode))
+        return f->inode && S_ISDIR(f->inode->mode) ? -EISDIR : -ENODEV;
     if (!file_range(a[2], a[3], &range))
         return -EFBIG;
     end = range.end;
-    if (!f->inode || !S_ISREG(f->inode->mode))
-        return f->inode && S_ISFIFO(f->inode->mode) ? -ESPIPE : -ENODEV;
-    if (f->ops != &memfs_file_ops)
+    if (f->ops != &memfs_file_ops || (a[1] & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)))
         return -EOPNOTSUPP;
-    if (!(a[1] & FALLOC_FL_KEEP_SIZE) && end > f->inode->size && (r = size_limit(f->inode->size, end)) < 0)
+    if (!(a[1] & FALLOC_FL_PUNCH_HOLE) && end > f->inode->size && (r = size_limit(f->inode->size, end)) < 0)
         return r;
     r = memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
     if (r == 0 && inode_drop_privileges(f->inode) && f->dentry)

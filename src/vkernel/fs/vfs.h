@@ -245,6 +245,7 @@ extern const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops;
 extern const struct file_ops OPS_TABLE(file_ops) memfs_file_ops, memfs_dir_ops;
 struct superblock *memfs_new(const char *type, const struct artifact *base, uint32_t root_mode);
 struct inode *memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *target);
+int memfs_sealed(const struct inode *i, uint64_t pos, uint64_t *size); /* 0 or -EPERM */
 int memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size);
 ssize_t memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offset);
 ssize_t memfs_read_inode(struct inode *i, void *data, size_t size, uint64_t offset);

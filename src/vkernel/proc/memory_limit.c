@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
+#include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/trust/audit.h"
@@ -85,7 +86,7 @@ kill_until_below(uint64_t now)
     } while ((double)gone / (double)pages < (double)excess / (double)now);
 }
 
-static void
+CALLBACK static void
 look(struct ktimer *k)
 {
     enum { PERIOD_NS = 20000000, PERIOD_ABOVE_NS = 1000000, PATIENCE = 20 };

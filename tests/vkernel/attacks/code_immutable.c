@@ -93,7 +93,7 @@ attack(int fd, char *p, const char *f, long size)
     pipe(q);
     check(call(f) == 42 && in_child(f) == 42, "runs");
     check(write(q[1], end, 1) == -1 && errno == EFAULT, "no copy from behind the end");
-    check(read(fd, end, 1) == -1 && errno == EFAULT, "no copy to behind the end");
+    check(pread(fd, end, 1, 0) == -1 && errno == EFAULT, "no copy to behind the end");
     check(store(end, 1) == SIGSEGV && store(p, 1) == SIGSEGV, "no store");
     check(call(end) == -SIGBUS && in_child(end) == (-SIGBUS & 127), "no code behind the end");
     check(call(end + 2 * PAGE) == -SIGBUS, "nor further behind");

@@ -106,17 +106,23 @@ fill(long n)
         buffer[k] = (char)((x = x * 6364136223846793005ul + 1442695040888963407ul) >> 56);
 }
 
+static void
+empty(int k)
+{
+    static char taken[BUFFER];
+
+    for (long n; (n = read(fds[FILES + 2 * k], taken, BUFFER)) > 0;)
+        mix_bytes(taken, n);
+}
+
 /* Before a pipe can be full. */
 static void
 keep_room(int k)
 {
-    long n;
-
     if (++pipe_calls[k] < 6)
         return;
     pipe_calls[k] = 0;
-    while ((n = read(fds[FILES + 2 * k], buffer, BUFFER)) > 0)
-        mix_bytes(buffer, n);
+    empty(k);
 }
 
 static void
@@ -146,7 +152,7 @@ plain(void)
         break;
     default:
         fill(n);
-        if (at > MOST && at < 1l << 60)
+        if (at > MOST)
             at = 0;
         result("pwrite", fd, n, at, 0, pwrite(fd, buffer, (size_t)n, at));
     }
@@ -157,7 +163,7 @@ static void
 vectors(void)
 {
     struct iovec v[6];
-    int n = (int)draw(7), fd = any_file(), flags = draw(6) ? 0 : draw(2) ? RWF_APPEND : RWF_NOWAIT;
+    int n = (int)draw(7), fd = any_file(), flags = draw(6) ? 0 : RWF_APPEND;
     long at = draw(3) ? (long)draw(9000) : -1, r;
 
     for (int k = 0; k < n && k < 6; k++) {
@@ -179,6 +185,8 @@ vectors(void)
         mix_bytes(buffer, 24000);
         mix_bytes(page, 4096);
     } else {
+        if (n > 0) /* a write whose first byte is nowhere makes Linux's tmpfs files longer all the same */
+            v[0] = (struct iovec){buffer, 1 + draw(3000)};
         r = result("pwritev2", fd, n, at, flags, pwritev2(fd, v, n, at, flags));
     }
     (void)r;
@@ -195,20 +203,32 @@ sizes(void)
 
     switch (draw(4)) {
     case 0:
-        if (at > MOST && at < 1l << 60)
+        if (at > MOST)
             at = 0;
         result("ftruncate", fd, at, 0, 0, ftruncate(fd, at));
         break;
     case 1:
+        if (at > MOST)
+            at = 0;
         result("fallocate", fd, mode, at, n, fallocate(fd, mode, at, n));
         break;
     case 2:
+        if (at > MOST) /* files here end sooner than Linux's */
+            at = 0;
         result("lseek", fd, at, mode % 3, 0, lseek(fd, at, mode % 3));
         break;
     default:
         if (result("fstat", fd, 0, 0, 0, fstat(fd, &st)) == 0 && S_ISREG(st.st_mode))
             result("size", st.st_size, 0, 0, 0, st.st_size);
     }
+}
+
+static int
+same_file(int a, int b)
+{
+    struct stat one, other;
+
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 
 static void
@@ -223,10 +243,10 @@ between_files(void)
             n = small();
             keep_room((k - FILES) / 2);
         }
-    if (draw(2)) {
+    if (draw(2) && !same_file(in, out)) { /* Linux would send pages that change under it */
         r = result("sendfile", out, in, with_a ? a : -9, n, sendfile(out, in, with_a ? &a : NULL, (size_t)n));
     } else {
-        if (b > MOST && b < 1l << 60)
+        if (b > MOST)
             b = 0;
         if (verbose)
             printf("[in at %ld, out at %ld] ", with_a ? a : -9, with_b ? b : -9);
@@ -235,6 +255,8 @@ between_files(void)
         mix(b);
     }
     mix(a);
+    empty(0);
+    empty(1);
     (void)r;
 }
 
@@ -255,10 +277,11 @@ pipes(void)
         r = result("splice to pipe", file, with_at ? at : -9, n, k,
                    splice(file, with_at ? &at : NULL, fds[FILES + 2 * k + 1], NULL, (size_t)n, flags));
         mix(at);
+        empty(k); /* Linux puts the file's pages in, which may be written to later */
         break;
     case 2:
     case 3:
-        if (at > MOST && at < 1l << 60)
+        if (at > MOST)
             at = 0;
         r = result("splice to file", file, with_at ? at : -9, n, k,
                    splice(fds[FILES + 2 * k], NULL, file, with_at ? &at : NULL, (size_t)n, flags));
@@ -274,9 +297,7 @@ pipes(void)
         fill(n);
         fill(n);
         r = result("vmsplice", k, n, 0, 0, vmsplice(fds[FILES + 2 * k + 1], v, 2, flags));
-        /* Linux puts the pages in, not what is in them now: nothing is read before it is taken out again. */
-        while ((n = read(fds[FILES + 2 * k], buffer, BUFFER)) > 0)
-            mix_bytes(buffer, n);
+        empty(k); /* the same */
         break;
     default:
         ioctl(fds[FILES + 2 * k], FIONREAD, &available);
@@ -306,7 +327,7 @@ settings(void)
             result("seal", 0, 0, 0, 0, fcntl(fds[4], F_ADD_SEALS, seals[draw(4)]));
         break;
     case 4:
-        result("dup", fd, 0, 0, 0, dup2(fd, fds[draw(2)]) >= 0);
+        result("dup", fd, 0, 0, 0, dup2(fd, fds[1]) >= 0);
         break;
     case 5: /* a new memfd, for the seals */
         close(fds[4]);
@@ -339,6 +360,7 @@ contents(void)
 static void
 run(unsigned long seed)
 {
+    struct stat st;
     int ends[2];
 
     state = seed * 0x9e3779b97f4a7c15ul + 1;
@@ -346,7 +368,7 @@ run(unsigned long seed)
     close_range(3, ~0u, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    buffer = malloc(BUFFER);
+    buffer = calloc(1, BUFFER);
     page = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(page + 4096, 4096, PROT_NONE);
     fds[0] = open("one", O_RDWR | O_CREAT, 0600);
@@ -364,11 +386,17 @@ run(unsigned long seed)
         unsigned long which = draw(20);
 
         which < 7 ? plain() : which < 10 ? vectors() : which < 13 ? sizes() : which < 15 ? between_files() : which < 19 ? pipes() : settings();
+        for (int f = 0; f < FILES; f++)
+            fstat(fds[f], &st), mix(lseek(fds[f], 0, SEEK_CUR) * 31 + st.st_size);
+        if (verbose)
+            printf("size %ld at %ld %ld %ld %ld %ld\n", (fstat(fds[0], &st), (long)st.st_size), lseek(fds[0], 0, SEEK_CUR), lseek(fds[1], 0, SEEK_CUR), lseek(fds[2], 0, SEEK_CUR),
+                   lseek(fds[3], 0, SEEK_CUR), lseek(fds[4], 0, SEEK_CUR));
         if (k % 40 == 0)
             contents();
         if (verbose)
             printf("%d %016lx\n", k, hash);
     }
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}); /* the output may be a file */
     printf("%lu %016lx\n", seed, hash);
 }
 
