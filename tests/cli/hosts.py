@@ -3,11 +3,13 @@
 bubblewrap, as root and as an ordinary user: what holds there, what the line at the start and the audit log say is missing, that
 --require-layers refuses, and that volumes work. On a vkernel without compiled code.
 
-    hosts.py VKERNEL MKPAYLOAD SHOW.c OLD_KERNEL.c
+    hosts.py VKERNEL MKPAYLOAD SHOW.c OLD_KERNEL.c PROGRAM.c...
+
+The programs must print on an older kernel what they print here (tests/vkernel).
 """
 import json, os, re, shutil, subprocess, sys, tempfile
 
-vkernel, mkpayload, show, old_kernel = (os.path.abspath(a) for a in sys.argv[1:])
+vkernel, mkpayload, show, old_kernel, *programs = (os.path.abspath(a) for a in sys.argv[1:])
 failed = 0
 USER = 4321
 PROFILE = '/usr/share/containers/seccomp.json'
@@ -80,6 +82,16 @@ def kernels(work, image):
         shutil.rmtree(volume)
         r = run([old, version, image, 'show'], '--isolate full')
         expect(f'Linux {version}, --isolate full', r.returncode == 7 and 'PID' not in r.stderr, r)
+
+
+def on_old_kernels(work, image):
+    guest = work + '/guest/bin/'
+    for source in programs:
+        name = os.path.splitext(os.path.basename(source))[0]
+        native = subprocess.run([guest + name], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+        for version in ('4.19', '5.10'):
+            r = subprocess.run([work + '/old', version, image, '/bin/' + name], capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+            expect(f'{name} on Linux {version}', (r.returncode, r.stdout) == (native.returncode, native.stdout), r)
 
 
 # --- containers ---
@@ -186,8 +198,12 @@ def main():
             f.write('root:x:0:0::/:\n')
         os.chmod(guest + '/etc/passwd', 0o644)
         subprocess.run(['cc', '-O1', '-static', '-o', guest + '/bin/show', show], check=True)
+        for source in programs:
+            program = guest + '/bin/' + os.path.splitext(os.path.basename(source))[0]
+            subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-o', program, source], check=True)
         subprocess.run([sys.executable, mkpayload, vkernel, guest, image, '/bin/show'], check=True)
         kernels(work, image)
+        on_old_kernels(work, image)
         if os.getuid() == 0:
             containers(work, image)
         else:
