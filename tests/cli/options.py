@@ -31,7 +31,7 @@ def lock_down(image, *options):
     p = subprocess.Popen([os.path.abspath(ingot), 'run', *options, image, 'show', '-'], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE)
     seen = {}
-    for _ in range(100):
+    for _ in range(600):
         pid = p.pid
         if options: # the container is a second process
             with open(f'/proc/{pid}/task/{pid}/children') as f:
@@ -71,7 +71,7 @@ def in_cgroup(image):
     p = subprocess.Popen([os.path.abspath(ingot), 'run', '--isolate', 'full', '--memory', '1g', image, 'show', '-', '%/dev/shm/f'],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     folders, text, allowed = [], {}, True
-    for _ in range(100):
+    for _ in range(600):
         with open(f'/proc/{p.pid}/task/{p.pid}/children') as f:
             child = f.read().split()
         with open(f'/proc/{child[0] if child else p.pid}/status') as f:
