@@ -99,19 +99,6 @@ platform_resident(void *at, size_t size, unsigned char *vec)
     return mincore(at, size, vec) == 0 ? 0 : -errno;
 }
 
-/* It can be seen: a private page of a file that was written keeps its bytes when the file changes. */
-void
-platform_populate(void *at, size_t size)
-{
-    char byte;
-
-    if (madvise(at, size, 23 /* MADV_POPULATE_WRITE */) == 0 || errno != EINVAL)
-        return;
-    for (size_t done = 0; done < size; done += PAGE_SIZE) /* before Linux 5.14 */
-        if (platform_copy(&byte, (char *)at + done, 1) == 1)
-            platform_copy((char *)at + done, &byte, 1);
-}
-
 void
 platform_close(int fd)
 {
