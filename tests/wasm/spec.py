@@ -8,6 +8,7 @@ The scripts are of several ages. What wabt does not read any more is written ane
 or, where that does not help, left out form by form; how many forms that were is in the list, too.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -275,22 +276,25 @@ def main():
     shutil.rmtree(converted, ignore_errors=True)
     os.makedirs(converted)
     found, nothing = [], {}
-    for name in sorted(texts):
-        made = convert(name, texts[name], converted)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        all_made = list(pool.map(lambda name: convert(name, texts[name], converted), sorted(texts)))
+    for name, made in zip(sorted(texts), all_made):
         if made:
             found.append(made)
         else:
             nothing[name] = 'left-out %d' % len(list(forms(texts[name])))
     print('%d scripts of %s, %.1f s' % (len(found), os.path.basename(archive), time.time() - start))
     command = [os.path.realpath(args.tool)] + (['-v'] if args.v else [])
-    results, failures = run(command, found)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        plain, precise = [pool.submit(run, command + more, found) for more in ([], ['-p'])]
+        results, failures = plain.result()
+        precise, more = precise.result()
     for path, dropped in found:
         name = os.path.basename(path)[:-5]
         if name in results:
             results[name] += ' left-out %d' % dropped
     results.update(nothing)
     print(', '.join('%s %d' % x for x in totals(results).items()))
-    precise, more = run(command + ['-p'], found)
     failures += more
     print(', '.join('%s %d' % x for x in totals(precise).items()))
     results.update(precise)
