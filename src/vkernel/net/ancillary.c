@@ -17,8 +17,8 @@ static void
 put(struct transfer *t, int level, int type, const void *data, size_t size)
 {
     struct cmsghdr h = {.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
-    uint8_t *at = (uint8_t *)t->control + t->control_size;
     size_t left = t->control ? t->control_room - t->control_size : 0, padded = CMSG_SPACE(size);
+    uint8_t *at;
 
     if (left < sizeof h) {
         t->out_flags |= MSG_CTRUNC;
@@ -28,6 +28,7 @@ put(struct transfer *t, int level, int type, const void *data, size_t size)
         t->out_flags |= MSG_CTRUNC;
         h.cmsg_len = left;
     }
+    at = (uint8_t *)t->control + t->control_size; /* without room there may be no memory either */
     memset(at, 0, left < padded ? left : padded);
     memcpy(at, &h, sizeof h);
     memcpy(at + sizeof h, data, h.cmsg_len - sizeof h);
