@@ -114,6 +114,63 @@ stack_of(unsigned lane)
     return STACKS_START + (uint64_t)(lane + 1) * STACK_SIZE - 64;
 }
 
+/* After what loads x87 state, an exception that it holds pending is raised, and a sum is made in it. */
+static void
+run_state(unsigned kind, uint64_t at, uint64_t mask)
+{
+    uint32_t low = (uint32_t)mask, high = (uint32_t)(mask >> 32);
+
+    switch (kind) {
+    case STATE_FXRSTOR:
+        __asm__ volatile("fxrstor (%0)\n fwait\n fld1\n fadd %%st(1), %%st\n fstp %%st(0)" ::"r"(at) : "memory");
+        break;
+    case STATE_XRSTOR:
+        __asm__ volatile("xrstor (%0)\n fwait\n fld1\n fadd %%st(1), %%st\n fstp %%st(0)" ::"r"(at), "a"(low), "d"(high) : "memory");
+        break;
+    case STATE_FXSAVE:
+        __asm__ volatile("fxsave (%0)" ::"r"(at) : "memory");
+        break;
+    case STATE_XSAVE:
+        __asm__ volatile("xsave (%0)" ::"r"(at), "a"(low), "d"(high) : "memory");
+        break;
+    case STATE_FLDENV:
+        __asm__ volatile("fldenv (%0)\n fwait\n fld1\n fstp %%st(0)" ::"r"(at) : "memory");
+        break;
+    case STATE_FRSTOR:
+        __asm__ volatile("frstor (%0)\n fwait\n fadd %%st(1), %%st" ::"r"(at) : "memory");
+        break;
+    case STATE_FNSAVE:
+        __asm__ volatile("fnsave (%0)" ::"r"(at) : "memory");
+        break;
+    case STATE_FNSTENV:
+        __asm__ volatile("fnstenv (%0)" ::"r"(at) : "memory");
+        break;
+    case STATE_FLDCW:
+        __asm__ volatile("fldcw (%0)\n fwait\n fld1\n fdiv %%st(1), %%st\n fstp %%st(0)" ::"r"(at) : "memory");
+        break;
+    case STATE_LDMXCSR:
+        __asm__ volatile("ldmxcsr (%0)\n stmxcsr (%0)" ::"r"(at) : "memory");
+        break;
+    case STATE_UD2:
+        __asm__ volatile("ud2");
+        break;
+    case STATE_INT3:
+        __asm__ volatile("int3");
+        break;
+    case STATE_INT80:
+        __asm__ volatile("int $0x80" : "+a"(low)::"memory");
+        break;
+    case STATE_HLT:
+        __asm__ volatile("hlt");
+        break;
+    case STATE_DIV:
+        __asm__ volatile("divl %0" ::"r"(0), "a"(1), "d"(0));
+        break;
+    default:
+        break;
+    }
+}
+
 static void
 run_op(const struct program_op *op, unsigned lane)
 {
@@ -160,6 +217,9 @@ run_op(const struct program_op *op, unsigned lane)
         break;
     case OP_SIGRETURN:
         sigreturn_at(op->number);
+    case OP_STATE:
+        run_state(op->size, op->number, args[0]);
+        break;
     default:
         break;
     }

@@ -1,6 +1,6 @@
 /* Makes system calls with arguments from the tables: numbers, descriptors and other results of earlier calls, and
  * structures in the program's data, whose fields are operations of their own, so that shrinking finds them. */
-#include "fuzz/syscalls/generate.h"
+#include "fuzz/syscalls/generate_internal.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 
 #include "fuzz/syscalls/table.h"
 
-enum { MAX_NEED = 3, FOCUS = 8, MAX_CHAIN = 200 };
+enum { MAX_NEED = 3, FOCUS = 8 };
 
 static uint64_t state = 1;
 
@@ -45,18 +45,7 @@ one_in(unsigned n)
 
 /* --- the operations of one call, before they are put in --- */
 
-struct chain {
-    struct program *program;
-    struct program_op ops[MAX_CHAIN];
-    unsigned count, lane, depth;
-    bool careful;              /* arguments that the call is likely to take */
-    uint32_t group;
-    uint64_t length, elements; /* of the last buffer, for n and k */
-    struct { uint64_t offset; struct word word; } picks[4]; /* results in memory */
-    unsigned pick_count;
-};
-
-static struct program_op *
+struct program_op *
 append(struct chain *c, enum op_kind kind)
 {
     static struct program_op none;
@@ -70,7 +59,7 @@ append(struct chain *c, enum op_kind kind)
 }
 
 /* Where in the data size bytes are. Mostly for itself; at times over something else, unaligned, or at the end. */
-static uint32_t
+uint32_t
 allocate(struct chain *c, uint64_t size)
 {
     struct program *p = c->program;
@@ -107,7 +96,13 @@ random_number(void)
     }
 }
 
-/* The usual values come first in the tables. */
+/* The usual values come first in the tables. Of the others a careful call gets one now and then, too: in scenes all else is right. */
+static unsigned
+usual(const struct chain *c, unsigned count)
+{
+    return c->careful && !one_in(4) ? (count + 1) / 2 : count;
+}
+
 static uint64_t
 number_of(const struct chain *c, const struct type *t)
 {
@@ -116,7 +111,7 @@ number_of(const struct chain *c, const struct type *t)
     if (!t || (!c->careful && one_in(20)))
         return c->careful ? random_below(4) : random_number();
     if (t->kind == TYPE_VALUES)
-        return t->values[random_below(c->careful ? (t->count + 1) / 2 : t->count)];
+        return t->values[random_below(usual(c, t->count))];
     for (unsigned n = random_below(c->careful ? 2 : 4); n; n--)
         v |= t->values[random_below(t->count)];
     return v;
@@ -126,8 +121,6 @@ number_of(const struct chain *c, const struct type *t)
 
 static bool generate_into(struct chain *c, const struct row *r);
 static void play(struct chain *c, const char *steps);
-static uint64_t make_structure(struct chain *c, const struct word *w, bool content);
-static unsigned new_slot(struct chain *c);
 
 /* The slot of an operation that made one; PROGRAM_SLOTS: none. */
 static unsigned
@@ -238,7 +231,7 @@ buffer_length(void)
     return lengths[random_below(sizeof lengths / sizeof *lengths)];
 }
 
-static uint64_t
+uint64_t
 bad_pointer(void)
 {
     static const uint64_t pointers[] = {0, 1, 0x1000, 0x400000, DATA_START + DATA_SIZE, DATA_START + DATA_SIZE - 1, 0x40000000, 0xfffff000,
@@ -267,7 +260,7 @@ make_buffer(struct chain *c, bool content)
 static uint64_t
 make_string(struct chain *c, const struct type *t)
 {
-    const char *s = t->strings[random_below(c->careful ? (t->count + 1) / 2 : t->count)];
+    const char *s = t->strings[random_below(usual(c, t->count))];
     size_t n = strlen(s) + 1;
     struct program_op *op = append(c, OP_BYTES);
     char *bytes = (char *)op->args;
@@ -294,7 +287,7 @@ signal_number(void)
 }
 
 /* The value of an argument or field; false: bytes were written instead. */
-static void
+void
 make_value(struct chain *c, const struct word *w, struct program_arg *a)
 {
     *a = (struct program_arg){0};
@@ -385,7 +378,7 @@ make_bytes(struct chain *c, uint32_t at, const struct word *f)
     }
 }
 
-static void
+void
 make_fields(struct chain *c, const struct type *t, uint32_t at)
 {
     uint64_t length = 0, elements = 0;
@@ -427,7 +420,7 @@ alternative(const struct type *t)
 }
 
 /* Returns its address; c->length and c->elements are its size and number. */
-static uint64_t
+uint64_t
 make_structure(struct chain *c, const struct word *w, bool content)
 {
     static const uint8_t counts[] = {1, 1, 1, 2, 2, 3, 0, 8};
@@ -462,7 +455,7 @@ make_structure(struct chain *c, const struct word *w, bool content)
 
 /* --- calls --- */
 
-static unsigned
+unsigned
 new_slot(struct chain *c)
 {
     return c->program->groups * 7 % (PROGRAM_SLOTS - 1) + random_below(2);
@@ -647,7 +640,7 @@ play(struct chain *c, const char *steps)
 }
 
 
-static bool
+bool
 put_in(struct program *p, unsigned at, const struct chain *c)
 {
     if (c->count == 0 || c->count == MAX_CHAIN || p->count + c->count > PROGRAM_OPS)
@@ -770,56 +763,6 @@ generate_call(struct program *p, unsigned at, unsigned lane)
     return generate_row(p, at, lane, choose_row());
 }
 
-/* A file with the start of an executable or script, run. */
-static void
-generate_image(struct program *p, unsigned lane)
-{
-    static struct chain c;
-    struct word w = {.letter = 'p', .type = table_type("elf_file")};
-    const uint32_t path = DATA_START + 64;
-    struct program_op *op;
-    uint64_t at;
-    unsigned slot, size;
-
-    c = (struct chain){.program = p, .lane = lane, .group = ++p->groups};
-    if (p->data_used < 128)
-        p->data_used = 128;
-    slot = new_slot(&c);
-    op = append(&c, OP_BYTES);
-    op->number = path;
-    op->size = 7;
-    memcpy(op->args, "/tmp/x", 7);
-    if (one_in(3)) {
-        static const char *const lines[] = {"#!/bin/executor exit\n", "#!", "#! /tmp/x\n", "#!/tmp/x", "#!  \t\n", "#!/bin/script a b\n", "#!\n\n"};
-        const char *line = lines[random_below(7)];
-
-        at = allocate(&c, 64);
-        op = append(&c, OP_BYTES);
-        op->number = (uint32_t)at;
-        op->size = (uint8_t)strlen(line);
-        memcpy(op->args, line, strlen(line));
-        size = op->size;
-    } else {
-        at = make_structure(&c, &w, true);
-        size = w.type->size;
-    }
-    op = append(&c, OP_CALL);
-    *op = (struct program_op){.kind = OP_CALL, .lane = (uint8_t)lane, .slot = (uint8_t)slot, .letter = 'f', .group = c.group,
-                              .number = SYS_open, .args = {{.value = path}, {.value = O_CREAT | O_RDWR | O_TRUNC}, {.value = 0755}}};
-    op = append(&c, OP_CALL);
-    op->number = SYS_write;
-    op->args[0] = (struct program_arg){.kind = ARG_SLOT, .slot = (uint8_t)slot};
-    op->args[1].value = at;
-    op->args[2].value = size;
-    op = append(&c, OP_CALL);
-    op->number = SYS_close;
-    op->args[0] = (struct program_arg){.kind = ARG_SLOT, .slot = (uint8_t)slot};
-    op = append(&c, OP_CALL);
-    op->number = SYS_execve;
-    op->args[0].value = path;
-    put_in(p, p->count, &c);
-}
-
 static void
 generate_lane(struct program *p, unsigned lane, unsigned lanes)
 {
@@ -839,7 +782,9 @@ generate_lane(struct program *p, unsigned lane, unsigned lanes)
     }
     if (one_in(20))
         generate_sigreturn(p, lane);
-    if (one_in(60))
+    if (one_in(12))
+        generate_state(p, lane);
+    if (one_in(p->flags & PROGRAM_EVAL_UNKNOWN ? 3 : 20))
         generate_image(p, lane);
 }
 
@@ -850,6 +795,7 @@ generate(struct program *p)
 
     memset(p, 0, sizeof *p);
     p->seed = random_u64();
+    p->flags = one_in(5) ? PROGRAM_EVAL_UNKNOWN : 0;
     for (unsigned i = 0; i < FOCUS; i++)
         focus[i] = random_below(row_count);
     for (unsigned lane = 0; lane < lanes; lane++)

@@ -269,7 +269,7 @@ progress(double start)
     fflush(stdout);
 }
 
-/* Addresses that no program reached, for addr2line. */
+/* Addresses that no program reached, for addr2line, with "entry" behind those of functions. */
 static void
 write_missed(const struct runner *r, const char *path)
 {
@@ -277,7 +277,7 @@ write_missed(const struct runner *r, const char *path)
 
     for (unsigned i = 1; f && i <= r->shared->guards && i < COVERAGE_SIZE; i++)
         if (!seen[i])
-            fprintf(f, "%#llx\n", (unsigned long long)r->shared->places[i]);
+            fprintf(f, "%#llx%s\n", (unsigned long long)(r->shared->places[i] & ~PLACE_ENTRY), r->shared->places[i] & PLACE_ENTRY ? " entry" : "");
     if (f)
         fclose(f);
 }

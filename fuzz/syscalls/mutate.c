@@ -133,6 +133,8 @@ change(struct program *p, const struct program *other)
         break;
     default:
         p->seed = random_u64();
+        if (one_in(4))
+            p->flags ^= PROGRAM_EVAL_UNKNOWN;
         break;
     }
 }

@@ -147,6 +147,21 @@ print_op(FILE *f, const struct program_op *op)
     case OP_SIGRETURN:
         fprintf(f, "sigreturn_at(%#x);\n", op->number);
         break;
+    case OP_STATE: {
+        static const char *const names[STATE_KINDS] = {
+            [STATE_FXRSTOR] = "fxrstor", [STATE_XRSTOR] = "xrstor", [STATE_FXSAVE] = "fxsave", [STATE_XSAVE] = "xsave", [STATE_FLDENV] = "fldenv",
+            [STATE_FRSTOR] = "frstor", [STATE_FNSAVE] = "fnsave", [STATE_FNSTENV] = "fnstenv", [STATE_FLDCW] = "fldcw", [STATE_LDMXCSR] = "ldmxcsr"};
+        static const char *const traps[] = {"ud2", "int3", "int $0x80", "hlt", "divl %%ebx"};
+
+        if (op->size >= STATE_UD2 && op->size < STATE_KINDS) {
+            fprintf(f, "__asm__ volatile(\"%s\" ::\"a\"(1), \"b\"(0), \"d\"(0) : \"memory\");\n", traps[op->size - STATE_UD2]);
+            break;
+        }
+
+        fprintf(f, "__asm__ volatile(\"%s (%%0)\\n fwait\" ::\"r\"(%#xul), \"a\"((uint32_t)%#llx), \"d\"((uint32_t)(%#llxull >> 32)) : \"memory\");\n",
+                names[op->size < STATE_UD2 ? op->size : 0], op->number, (unsigned long long)op->args[0].value, (unsigned long long)op->args[0].value);
+        break;
+    }
     default:
         fprintf(f, ";\n");
         break;
@@ -186,6 +201,8 @@ print_program(const struct program *p, const char *note, const char *path)
     if (!f)
         return;
     fprintf(f, "/* %s */\n", note);
+    if (p->flags & PROGRAM_EVAL_UNKNOWN)
+        fprintf(f, "/* With --eval-unknown. */\n");
     if (p->fail_after)
         fprintf(f, "/* Found with failures injected: after %u host calls and allocations, then every %u. */\n", p->fail_after, p->fail_every);
     fputs(prelude, f);

@@ -23,6 +23,8 @@ enum {
 #define STACKS_START  0x88000000u
 #define STACK_SIZE    0x00010000u
 
+enum { PROGRAM_EVAL_UNKNOWN = 1 /* unknown programs run, as with --eval-unknown */ };
+
 enum op_kind {
     OP_CALL,      /* slot = number(args) */
     OP_POKE,      /* size bytes at address number = args[0] */
@@ -32,8 +34,12 @@ enum op_kind {
     OP_TOUCH,     /* reads (size 0) or writes a byte at args[0] */
     OP_LOOP,      /* the last `size` operations of this lane, `number` more times */
     OP_SIGRETURN, /* rt_sigreturn with the stack pointer at `number` */
+    OP_STATE,     /* instruction `size` of enum state_kind, on the memory at `number`; args[0]: mask of XRSTOR and XSAVE */
     OP_KINDS,
 };
+
+enum state_kind { STATE_FXRSTOR, STATE_XRSTOR, STATE_FXSAVE, STATE_XSAVE, STATE_FLDENV, STATE_FRSTOR, STATE_FNSAVE, STATE_FNSTENV, STATE_FLDCW,
+                  STATE_LDMXCSR, STATE_UD2, STATE_INT3, STATE_INT80, STATE_HLT, STATE_DIV, STATE_KINDS };
 
 enum arg_kind {
     ARG_CONST,
@@ -59,7 +65,7 @@ struct program {
     uint32_t count, data_used;
     uint64_t seed;                    /* of preemption */
     uint32_t fail_after, fail_every;  /* injected failures: the first, and then each; 0: none */
-    uint32_t groups, unused;
+    uint32_t groups, flags;           /* flags: PROGRAM_EVAL_UNKNOWN */
     struct program_op ops[PROGRAM_OPS];
 };
 
@@ -72,6 +78,7 @@ struct fetch {
     uint64_t first[FETCH_PLACES], second[FETCH_PLACES];
     uint64_t count;
 };
+#define PLACE_ENTRY (1ull << 63)
 struct fuzz_shared {
     uint64_t calls;      /* that returned in this run */
     uint64_t injected;   /* failures */
@@ -86,7 +93,7 @@ struct fuzz_shared {
     struct fetch fetches[FETCHES];
     struct program program;
     uint8_t coverage[COVERAGE_SIZE];
-    uint64_t places[COVERAGE_SIZE]; /* addresses of the guards */
+    uint64_t places[COVERAGE_SIZE]; /* addresses of the guards, with PLACE_ENTRY at the entry of a function */
 };
 /* What the server answers on STATUS_FD: first the child's pid, then its wait status. */
 

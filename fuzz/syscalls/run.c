@@ -314,7 +314,7 @@ program_write(const struct program *p, const char *path)
 
     if (!f)
         return false;
-    fprintf(f, "program 1 %llx %x %x %x\n", (unsigned long long)p->seed, p->fail_after, p->fail_every, p->groups);
+    fprintf(f, "program 1 %llx %x %x %x %x\n", (unsigned long long)p->seed, p->fail_after, p->fail_every, p->groups, p->flags);
     for (unsigned i = 0; i < p->count; i++) {
         const struct program_op *op = &p->ops[i];
         const uint64_t *words = (const uint64_t *)op->args;
@@ -362,7 +362,8 @@ program_read(struct program *p, const char *path)
     memset(p, 0, sizeof *p);
     if (!f)
         return false;
-    good = fgets(line, sizeof line, f) && sscanf(line, "program 1 %llx %x %x %x", &seed, &p->fail_after, &p->fail_every, &p->groups) == 4;
+    good = fgets(line, sizeof line, f) &&
+           sscanf(line, "program 1 %llx %x %x %x %x", &seed, &p->fail_after, &p->fail_every, &p->groups, &p->flags) >= 4;
     while (good && p->count < PROGRAM_OPS && fgets(line, sizeof line, f))
         good = read_op(&p->ops[p->count++], line);
     if (good)

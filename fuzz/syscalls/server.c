@@ -24,9 +24,11 @@
 #include "fuzz/syscalls/invariants.h"
 #include "fuzz/syscalls/races.h"
 #include "platform/heap.h"
+#include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/trust/ledger.h"
 
 enum { EXIT_DEADLOCK = 97, TIME_FACTOR = 8, LEAST_SLEEP_NS = 2000000 };
 
@@ -51,13 +53,13 @@ __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *end)
         *start++ = ++guard_count;
 }
 
-/* Pairs of address and flags, in the guards' order. */
+/* Pairs of address and flags, in the guards' order; bit 0 of the flags: a function's entry. */
 __attribute__((visibility("default"))) void
 __sanitizer_cov_pcs_init(const uintptr_t *start, const uintptr_t *end)
 {
     for (; start < end; start += 2)
         if (++place_count < COVERAGE_SIZE)
-            places[place_count] = *start;
+            places[place_count] = *start | (start[1] & 1) * PLACE_ENTRY;
 }
 
 __attribute__((visibility("default"), no_sanitize("address", "undefined"))) void
@@ -212,6 +214,10 @@ enter_copy(const struct itimerval *tick)
     clock_base = __real_platform_monotonic_ns();
     random_state = shared->program.seed | 1;
     races_start(shared);
+    if (shared->program.flags & PROGRAM_EVAL_UNKNOWN)
+        ledger_policy = LEDGER_EVAL_UNKNOWN;
+    /* Descriptors of /proc/self/fd and of the host's changes are those of the server until now. */
+    host_open_files(true);
     in_copy = true;
 }
 

@@ -102,6 +102,12 @@ table_type(const char *name)
     return NULL;
 }
 
+const struct type *
+table_number(const char *name)
+{
+    return find_type(name, 'd');
+}
+
 unsigned
 table_kind(const char *name)
 {

@@ -40,7 +40,8 @@ extern struct row rows[];
 extern const unsigned row_count;
 
 void table_init(void); /* ends the program when the tables do not fit together */
-const struct type *table_type(const char *name); /* NULL: none */
+const struct type *table_type(const char *name);
+const struct type *table_number(const char *name); /* VALUES or FLAGS */ /* NULL: none */
 const struct row *table_row(unsigned number);    /* NULL: none */
 const struct row *table_named(const char *name); /* ends the program when there is none */
 void table_word(const char *text, struct word *w); /* one word of a format, up to a blank or semicolon */
