@@ -571,13 +571,21 @@ tty_hangup(struct tty *t)
 void
 tty_session_ended(struct process *leader)
 {
+    tty_release_session(leader, false);
+}
+
+/* The leader leaves its terminal, or ends: stopped jobs of an ended one go on only when their group is an orphan now. */
+void
+tty_release_session(struct process *leader, bool goes_on)
+{
     struct tty *t = leader->ctty;
 
     if (!t || t->session != leader->pid)
         return;
     if (t->pgrp > 0) {
         signal_send_group(t->pgrp, SIGHUP);
-        signal_send_group(t->pgrp, SIGCONT);
+        if (goes_on)
+            signal_send_group(t->pgrp, SIGCONT);
     }
     t->session = t->pgrp = 0;
     for (struct process *p = process_next(NULL); p; p = process_next(p))

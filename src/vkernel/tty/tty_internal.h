@@ -65,6 +65,7 @@ void tty_set_stopped(struct tty *t, bool on);
 void tty_flush_output(struct tty *t);
 int tty_check_change(struct tty *t, int sig);
 void tty_attach(struct tty *t, bool force);
+void tty_release_session(struct process *leader, bool goes_on);
 extern const struct file_ops OPS_TABLE(file_ops) tty_slave_ops;
 int tty_open_slave(struct tty *t, struct file *f);
 void tty_set_winsize(struct tty *t, const struct winsize *w);

@@ -95,7 +95,7 @@ detach(struct tty *t)
     if (p->ctty != t)
         return -ENOTTY;
     if (p->sid == p->pid)
-        tty_session_ended(p);
+        tty_release_session(p, true);
     p->ctty = NULL;
     return 0;
 }
