@@ -283,7 +283,22 @@ inet_autobind(struct socket *s, const struct endpoint *to)
     e.port = 0;
     if (to && inet_is_any(&e.ip))
         e.ip = to->ip;
-    return bind_to(s, &e);
+    s->autobound = bind_to(s, &e) == 0;
+    return s->autobound ? 0 : -EADDRINUSE;
+}
+
+void
+inet_unbind_auto(struct socket *s)
+{
+    struct endpoint none = {.port = 0};
+
+    if (!s->autobound)
+        return;
+    if (s->family == AF_INET)
+        none.ip.s6_addr[10] = none.ip.s6_addr[11] = 0xff;
+    list_remove(&s->all);
+    s->local = inet_format(s->family, &none);
+    s->bound = s->autobound = false;
 }
 
 void
@@ -383,7 +398,7 @@ tcp_connect(struct socket *s, const struct address *a)
 static int
 tcp_listen(struct socket *s, unsigned backlog)
 {
-    int r = s->connected ? -EINVAL : inet_autobind(s, NULL);
+    int r = s->connected || s->connecting ? -EINVAL : inet_autobind(s, NULL);
 
     if (r == 0)
         socket_listening(s, backlog);
@@ -396,8 +411,8 @@ tcp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
     /* Urgent data and data with the first segment: as a Linux without them. */
     if (t->flags & (MSG_OOB | MSG_FASTOPEN))
         return -EOPNOTSUPP;
-    if (s->type == SOCK_STREAM && !s->connected)
-        return s->listening || !s->shut_write ? -EPIPE : -ENOTCONN;
+    if (!s->connected)
+        return s->error ? socket_error(s) : -EPIPE;
     return stream_send(s, iov, count, t);
 }
 

@@ -23,6 +23,7 @@ void inet_settle_local(struct socket *s, const struct endpoint *to);
 int inet_bind(struct socket *s, const struct address *a);
 /* Any local address, for a socket that sends without having been bound. */
 int inet_autobind(struct socket *s, const struct endpoint *to);
+void inet_unbind_auto(struct socket *s); /* takes a name away that nobody asked for */
 void inet_close(struct socket *s);
 /* The socket that a packet reaches; of several with SO_REUSEPORT one by its sender's address. */
 struct socket *inet_find_bound(int type, const struct endpoint *to, const struct endpoint *from);

@@ -455,6 +455,10 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
             break;
     }
     if (any) {
+        const struct address *from = s->peer ? &s->peer->local : &s->remote;
+
+        if (s->family == AF_UNIX && from->length > sizeof(sa_family_t))
+            t->from = *from;
         ancillary_of(s, &last, t);
         return fault && !done ? -EFAULT : (ssize_t)done;
     }
@@ -490,7 +494,7 @@ packet_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         if (t->flags & MSG_TRUNC)
             r = (ssize_t)m->size;
     }
-    if (m->sender && m->sender->bound) { /* which may have been given its name since */
+    if (m->sender && m->sender->local.length > sizeof(sa_family_t)) { /* which may have been given its name since */
         t->from = m->sender->local;
     } else {
         memcpy(&t->from.storage, &m->from, sizeof m->from);
@@ -550,8 +554,10 @@ queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer
         return error_recv(s, iov, count, t);
     if (t->flags & MSG_OOB)
         return s->family == AF_UNIX ? -EOPNOTSUPP : -EINVAL;
-    if (s->listening)
+    if (s->family == AF_UNIX && is_stream(s) && !s->connected)
         return -EINVAL;
+    if (s->listening)
+        return -ENOTCONN;
     return is_stream(s) ? stream_recv(s, iov, count, t) : packet_recv(s, iov, count, t);
 }
 
@@ -603,6 +609,8 @@ stream_disconnect(struct socket *s)
         bool unread = s->queued > 0 || (s->family != AF_UNIX && s->linger.l_onoff && s->linger.l_linger == 0);
 
         peer->peer_gone = true;
+        if (s->family == AF_UNIX)
+            peer->remote = s->local;
         peer->shut_read = true;
         peer->shut_write |= s->family == AF_UNIX;
         socket_ripe(peer);
@@ -651,7 +659,10 @@ queue_name(struct socket *s, bool peer, struct address *out)
 {
     if (peer && !s->connected)
         return -ENOTCONN;
-    *out = peer ? s->remote : s->local;
+    if (peer && s->family == AF_UNIX && s->peer)
+        *out = s->peer->local; /* which may have been bound since */
+    else
+        *out = peer ? s->remote : s->local;
     return 0;
 }
 
@@ -666,7 +677,7 @@ queue_shutdown(struct socket *s, int how)
         socket_wake(s);
         return 0;
     }
-    over = (!s->peer && !s->peer_gone) || tcp_over(s);
+    over = s->type == SOCK_DGRAM ? !s->connected : (!s->peer && !s->peer_gone) || tcp_over(s);
     if (how != SHUT_WR)
         s->shut_read = true;
     if (how != SHUT_RD) {
@@ -705,8 +716,10 @@ queue_poll(struct socket *s)
         return events | (s->pending_count == s->deferred_count ? 0 : POLLIN | POLLRDNORM);
     if ((!list_empty(&s->messages) && (s->protocol != IPPROTO_TCP || enough(s, SIZE_MAX))) || s->shut_read || s->peer_gone)
         events |= POLLIN | POLLRDNORM;
-    if (s->shut_read && s->type != SOCK_DGRAM)
+    if (s->shut_read)
         events |= POLLRDHUP;
+    if (s->shut_read && s->shut_write)
+        events |= POLLHUP;
     if (s->type != SOCK_DGRAM && s->family != AF_NETLINK &&
         ((s->shut_read && s->shut_write) || (!s->peer && !s->connected)))
         events |= POLLHUP;

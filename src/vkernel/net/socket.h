@@ -122,6 +122,7 @@ struct socket {
     struct file *file;          /* not a reference; NULL in an accept queue, and when the file is gone */
     bool open;                  /* its file exists (or will: in an accept queue) */
     bool listening, connected, bound;
+    bool autobound;             /* AF_INET, AF_INET6: by the kernel alone */
     bool connecting;            /* a connect() began whose outcome nobody has asked for */
     bool shut_read, shut_write; /* also by what the other end did */
     bool peer_gone;             /* a stream or sequenced packets: the other end closed */

@@ -244,6 +244,7 @@ static int64_t
 accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
 {
     struct socket *s, *c = NULL;
+    struct address remote;
     struct file *accepted;
     uint64_t deadline = 0;
     int r;
@@ -271,7 +272,9 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
         socket_close(c);
         return -ENFILE;
     }
-    r = address_out(&c->remote, addr, length);
+    if (c->ops->name(c, true, &remote) < 0)
+        remote = c->remote; /* it is gone already */
+    r = address_out(&remote, addr, length);
     if (r == 0)
         r = fd_install(accepted, 0, flags & O_CLOEXEC);
     if (r < 0)

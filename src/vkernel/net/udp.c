@@ -29,6 +29,7 @@ udp_connect(struct socket *s, const struct address *a)
     if (a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC) {
         s->connected = false;
         s->remote.length = 0;
+        inet_unbind_auto(s);
         return 0;
     }
     r = inet_parse(s, a, &to);
@@ -83,6 +84,15 @@ arrive(struct socket *target, void *arg)
         target->drops++;
 }
 
+static bool
+is_peer(const struct socket *s, const struct endpoint *to)
+{
+    struct endpoint remote;
+
+    return s->connected && inet_parse(s, &s->remote, &remote) == 0 && remote.port == to->port &&
+           memcmp(&remote.ip, &to->ip, sizeof to->ip) == 0;
+}
+
 /* The ICMP answer of a closed port: connected sockets hear of it, and those that asked for all errors. It has the beginning of
  * the datagram, as much as fits into 576 or 1,280 bytes. */
 static void
@@ -100,7 +110,7 @@ refused(struct socket *s, const struct datagram *d)
         s->charged += m->charge;
         list_append(&s->errors, &m->link);
     }
-    if (asked || s->connected) {
+    if (asked || is_peer(s, &to)) { /* a connected socket hears of its peer alone */
         s->error = ECONNREFUSED;
         socket_wake(s);
     }
@@ -130,8 +140,10 @@ address(struct socket *s, const struct transfer *t, struct datagram *d)
     const struct address *a = t->to ? t->to : s->connected ? &s->remote : NULL;
     struct in6_addr source;
     struct endpoint to;
-    int r = a ? inet_parse(s, a, &to) : -EDESTADDRREQ;
+    int r = inet_autobind(s, NULL); /* whatever comes of it (inet_send_prepare of Linux) */
 
+    if (r == 0)
+        r = a ? inet_parse(s, a, &to) : -EDESTADDRREQ;
     if (r < 0)
         return r;
     if (to.port == 0)
@@ -143,8 +155,6 @@ address(struct socket *s, const struct transfer *t, struct datagram *d)
         return -EACCES;
     d->packet = (struct packet){.to = to.ip, .port = (uint16_t)to.port};
     r = packet_headers(s, t, &d->packet, &source);
-    if (r == 0)
-        r = inet_autobind(s, NULL);
     if (r < 0)
         return r;
     d->from = inet_local(s);
@@ -229,19 +239,17 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
 
     if (t->flags & MSG_OOB)
         return -EOPNOTSUPP;
-    if (s->error) {
-        int e = s->error;
-
-        s->error = 0;
-        return -e;
-    }
     if (size > UDP_MAX)
         return -EMSGSIZE;
     if (s->cork || (t->flags & MSG_MORE) || socket_option(s, UDP_CORK))
-        return hold(s, iov, count, t);
+        return s->error ? socket_error(s) : hold(s, iov, count, t);
     r = address(s, t, &d);
     if (r < 0)
         return r;
+    if (s->error)
+        return socket_error(s);
+    if (s->shut_write)
+        return -EPIPE;
     d.iov = iov;
     d.count = count;
     d.size = size;

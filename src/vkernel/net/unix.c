@@ -120,7 +120,7 @@ unix_bind(struct socket *s, const struct address *a)
 
     if (r < 0)
         return r;
-    if (s->bound) { /* Linux finds an existing path first */
+    if (s->bound || s->local.length > sizeof(sa_family_t)) { /* the name may be its listener's. Linux finds an existing path first */
         char path[sizeof(struct sockaddr_un)];
         struct path p;
 
@@ -216,10 +216,6 @@ unix_connect(struct socket *s, const struct address *a)
         s->connected = false;
         return 0;
     }
-    if (s->listening)
-        return -EINVAL;
-    if (s->type != SOCK_DGRAM && s->connected)
-        return -EISCONN;
     r = find_target(a, &target);
     if (r != 0)
         return r;
@@ -237,8 +233,12 @@ unix_connect(struct socket *s, const struct address *a)
         s->remote = target->local;
         return 0;
     }
-    if (!target->listening)
+    if (!target->listening || target->shut_read)
         return -ECONNREFUSED;
+    if (target->pending_count > target->backlog)
+        return -EAGAIN;
+    if (s->connected || s->listening)
+        return s->connected ? -EISCONN : -EINVAL;
     server = socket_new(AF_UNIX, s->type, s->protocol, &unix_ops);
     if (!server)
         return -ENOMEM;

@@ -36,14 +36,15 @@ start(int n)
         pthread_create(&t, NULL, sleeper, words);
         pthread_detach(t);
     }
-    usleep(30000);
+    usleep(120000);
     woken = 0;
 }
 
 static void
-show(const char *what, long r)
+show(const char *what, long r, int expected)
 {
-    usleep(10000);
+    for (int tries = 0; tries < 400 && woken != expected; tries++)
+        usleep(5000);
     printf("%s: %ld, %d awake\n", what, r, woken);
 }
 
@@ -54,24 +55,24 @@ main(void)
     void *one = (void *)1, *many = (void *)9, *negative = (void *)0xffffffffl;
 
     start(3);
-    show("wake 0", futex(words, FUTEX_WAKE, 0, NULL, NULL, 0));
-    show("wake -1", futex(words, FUTEX_WAKE, -1, NULL, NULL, 0));
-    show("wake 99", futex(words, FUTEX_WAKE, 99, NULL, NULL, 0));
+    show("wake 0", futex(words, FUTEX_WAKE, 0, NULL, NULL, 0), 1);
+    show("wake -1", futex(words, FUTEX_WAKE, -1, NULL, NULL, 0), 2);
+    show("wake 99", futex(words, FUTEX_WAKE, 99, NULL, NULL, 0), 3);
     start(3);
-    show("requeue", futex(words, FUTEX_REQUEUE, 1, one, &words[1], 0));
-    show("wake there", futex(&words[1], FUTEX_WAKE, 99, NULL, NULL, 0));
-    show("wake here", futex(words, FUTEX_WAKE, 99, NULL, NULL, 0));
+    show("requeue", futex(words, FUTEX_REQUEUE, 1, one, &words[1], 0), 1);
+    show("wake there", futex(&words[1], FUTEX_WAKE, 99, NULL, NULL, 0), 2);
+    show("wake here", futex(words, FUTEX_WAKE, 99, NULL, NULL, 0), 3);
     start(3);
-    show("requeue to itself", futex(words, FUTEX_REQUEUE, 0, many, words, 0));
-    show("compare and requeue to itself", futex(words, FUTEX_CMP_REQUEUE, 1, one, words, 0));
-    show("compare with another", futex(words, FUTEX_CMP_REQUEUE, 1, one, words, 5));
-    show("negative wake", futex(words, FUTEX_REQUEUE, -1, one, &words[1], 0));
-    show("negative requeue", futex(words, FUTEX_REQUEUE, 1, negative, &words[1], 0));
-    show("wake", futex(words, FUTEX_WAKE, 99, NULL, NULL, 0));
+    show("requeue to itself", futex(words, FUTEX_REQUEUE, 0, many, words, 0), 0);
+    show("compare and requeue to itself", futex(words, FUTEX_CMP_REQUEUE, 1, one, words, 0), 1);
+    show("compare with another", futex(words, FUTEX_CMP_REQUEUE, 1, one, words, 5), 1);
+    show("negative wake", futex(words, FUTEX_REQUEUE, -1, one, &words[1], 0), 1);
+    show("negative requeue", futex(words, FUTEX_REQUEUE, 1, negative, &words[1], 0), 1);
+    show("wake", futex(words, FUTEX_WAKE, 99, NULL, NULL, 0), 3);
     start(2);
-    show("wake op", futex(words, FUTEX_WAKE_OP, 0, NULL, &words[2], FUTEX_OP(FUTEX_OP_ADD, -1, FUTEX_OP_CMP_EQ, 0)));
+    show("wake op", futex(words, FUTEX_WAKE_OP, 0, NULL, &words[2], FUTEX_OP(FUTEX_OP_ADD, -1, FUTEX_OP_CMP_EQ, 0)), 1);
     printf("%x\n", words[2]);
-    show("wake op", futex(words, FUTEX_WAKE_OP, 1, NULL, &words[2], FUTEX_OP(FUTEX_OP_SET, 5, FUTEX_OP_CMP_LT, 0)));
+    show("wake op", futex(words, FUTEX_WAKE_OP, 1, NULL, &words[2], FUTEX_OP(FUTEX_OP_SET, 5, FUTEX_OP_CMP_LT, 0)), 2);
     printf("%x\n", words[2]);
     printf("%ld ", futex(words, FUTEX_WAIT | FUTEX_CLOCK_REALTIME, 0, &t, NULL, 0));
     printf("%ld ", futex(words, FUTEX_WAKE | FUTEX_CLOCK_REALTIME, 1, NULL, NULL, 0));
