@@ -72,6 +72,20 @@ host_pwritev(int fd, const struct iovec *iov, int count, uint64_t offset)
 }
 
 ssize_t
+host_appendv(int fd, const struct iovec *iov, int count, uint64_t *end)
+{
+    ssize_t n = pwritev2(fd, iov, count, -1, RWF_APPEND); /* -1: the descriptor's own position goes along */
+    off_t at;
+
+    if (n < 0)
+        return -errno;
+    at = lseek(fd, 0, SEEK_CUR);
+    if (at >= 0)
+        *end = (uint64_t)at;
+    return n;
+}
+
+ssize_t
 host_readv(int fd, const struct iovec *iov, int count)
 {
     return NEGATIVE(readv(fd, iov, count));

@@ -19,6 +19,8 @@ ssize_t host_pread(int fd, void *buf, size_t size, uint64_t offset);
 ssize_t host_pwrite(int fd, const void *buf, size_t size, uint64_t offset);
 ssize_t host_preadv(int fd, const struct iovec *iov, int count, uint64_t offset);
 ssize_t host_pwritev(int fd, const struct iovec *iov, int count, uint64_t offset);
+/* At the file's end, wherever others have moved it by then; *end is behind what was written. */
+ssize_t host_appendv(int fd, const struct iovec *iov, int count, uint64_t *end);
 ssize_t host_readv(int fd, const struct iovec *iov, int count);
 ssize_t host_writev(int fd, const struct iovec *iov, int count);
 int64_t host_seek(int fd, int64_t offset, int whence);

@@ -155,9 +155,40 @@ limit(void)
         exit(1);
 }
 
+/* Lines that name who wrote them: none may be lost, whoever else appends. */
+static void
+append(const char *path, const char *who, int n)
+{
+    int out = open(path, O_WRONLY | O_APPEND);
+    char line[32];
+
+    for (int k = 0; k < n; k++)
+        if (write(out, line, (size_t)snprintf(line, sizeof line, "%s %d\n", who, k)) < 0)
+            perror("write");
+    printf("at the end: %d\n", lseek(out, 0, SEEK_CUR) <= lseek(out, 0, SEEK_END));
+}
+
+/* A set-user-id program on the volume, executed by somebody. */
+static void
+set_user_id(void)
+{
+    fflush(stdout);
+    if (fork() == 0) {
+        setresuid(1000, 1000, 1000);
+        execl("/v/setuid", "setuid", "/dev/null", "/dev/null", NULL);
+        perror("exec");
+        _exit(1);
+    }
+    wait(NULL);
+}
+
 int
 main(int argc, char **argv)
 {
+    if (strcmp(argv[0], "setuid") == 0) {
+        printf("is %d\n", (int)geteuid());
+        return 0;
+    }
     fd = open(argv[2], O_RDWR | O_CREAT, 0666);
     if (fd < 0)
         return 2;
@@ -171,5 +202,9 @@ main(int argc, char **argv)
         watch(argv[2]);
     if (strcmp(argv[1], "limit") == 0)
         limit();
+    if (strcmp(argv[1], "append") == 0)
+        append(argv[2], argv[3], atoi(argv[4]));
+    if (strcmp(argv[1], "setuid") == 0)
+        set_user_id();
     return 0;
 }

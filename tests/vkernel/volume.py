@@ -4,7 +4,7 @@ vkernel, in all pairs of the two: what one of them holds, the other may not take
 
     volume.py VKERNEL MKPAYLOAD volume.c
 """
-import os, subprocess, sys, tempfile
+import os, shutil, subprocess, sys, tempfile
 
 vkernel, mkpayload, source = sys.argv[1:4]
 HELD = 'flock {0}\nposix {0}\nposix, elsewhere got\ngetlk write\nofd {0}\n'
@@ -110,6 +110,16 @@ def main():
             p.communicate(timeout=100)
         with open(folder + '/file') as f:
             check('four count under a lock', f.read(), '400\n')
+        os.truncate(folder + '/file', 0)
+        running = [side.start('append', str(k), '3000') for k, side in enumerate((host, *guests))]
+        check('positions after appending', [p.communicate(timeout=100)[0] for p in running], ['at the end: 1\n'] * 4)
+        with open(folder + '/file') as f:
+            said, want = f.read().split('\n')[:-1], {f'{k} {n}' for k in range(4) for n in range(3000)}
+            check('four append: lines lost, torn', (len(want - set(said)), len(said) - len(want & set(said))), (0, 0))
+        shutil.copy(native, folder + '/setuid')
+        os.chmod(folder + '/setuid', 0o4755)
+        check('set-user-id on a volume', guests[0].run('setuid'), 'is 1000\n')
+        os.unlink(folder + '/setuid')
         changes = [changed(side, folder) for side in (host, guests[0])]
         check('changes by the host are told', changes[1], changes[0])
         check('they are', [line for line in changes[0].split('\n') if 'z' in line],

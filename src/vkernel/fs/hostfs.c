@@ -281,9 +281,22 @@ hostfs_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return n;
 }
 
+static ssize_t
+write_all(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    ssize_t n;
+
+    if (f->flags & O_APPEND)
+        return host_appendv(open_fd(f), iov, count, pos);
+    n = host_pwritev(open_fd(f), iov, count, *pos);
+    if (n > 0)
+        *pos += (uint64_t)n;
+    return n;
+}
+
 /* The first `size` bytes, which are fewer than the vector has. */
 static ssize_t
-write_part(int fd, const struct iovec *iov, uint64_t size, uint64_t pos)
+write_part(struct file *f, const struct iovec *iov, uint64_t size, uint64_t *pos)
 {
     struct iovec last;
     ssize_t done = 0, n;
@@ -292,14 +305,14 @@ write_part(int fd, const struct iovec *iov, uint64_t size, uint64_t pos)
     while (iov[whole].iov_len <= size)
         size -= iov[whole++].iov_len;
     if (whole) {
-        done = host_pwritev(fd, iov, whole, pos);
+        done = write_all(f, iov, whole, pos);
         if (done < 0 || (size_t)done < iov_total(iov, whole))
             return done;
     }
     if (!size)
         return done;
     last = (struct iovec){iov[whole].iov_base, size};
-    n = host_pwritev(fd, &last, 1, pos + (uint64_t)done);
+    n = write_all(f, &last, 1, pos);
     return n > 0 ? done + n : done ? done : n;
 }
 
@@ -311,14 +324,14 @@ hostfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     ssize_t n;
     int r;
 
+    if (!total)
+        return 0;
     if ((f->flags & O_APPEND) && host_fstat(open_fd(f), &st) == 0)
-        *pos = (uint64_t)st.st_size;
-    r = total ? file_limit_write(*pos, &size) : 0;
+        *pos = (uint64_t)st.st_size; /* for the limit: where the bytes go is the host's to say */
+    r = file_limit_write(*pos, &size);
     if (r < 0)
         return r;
-    n = size == total ? host_pwritev(open_fd(f), iov, count, *pos) : write_part(open_fd(f), iov, size, *pos);
-    if (n > 0)
-        *pos += (uint64_t)n;
+    n = size == total ? write_all(f, iov, count, pos) : write_part(f, iov, size, pos);
     f->inode->generation++;
     return n;
 }
