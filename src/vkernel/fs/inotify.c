@@ -29,9 +29,16 @@ struct inotify_watch {
     struct user *user; /* who is charged for it */
 };
 
+/* As the guest reads it; the kernel's header has the name's bytes behind, which are kept apart here. */
+struct event_head {
+    int32_t wd;
+    uint32_t mask, cookie, len;
+};
+_Static_assert(sizeof(struct event_head) == sizeof(struct inotify_event), "struct inotify_event");
+
 struct queued {
     struct list link;
-    struct inotify_event head;
+    struct event_head head;
     char *name; /* head.len bytes, or NULL */
 };
 
@@ -74,7 +81,7 @@ queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const cha
         OBJECT_FREE(queued, q);
         return;
     }
-    q->head = (struct inotify_event){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)length};
+    q->head = (struct event_head){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)length};
     if (length) {
         memset(q->name, 0, length);
         strcpy(q->name, name);
