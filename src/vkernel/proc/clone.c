@@ -142,15 +142,9 @@ sys_pidfd_send_signal(const uint64_t a[6])
     info.si_pid = current_process()->pid;
     info.si_uid = current_process()->creds.uid;
     if (a[2]) {
-        int32_t signo;
-
-        if (copy_from_guest(&signo, a[2], sizeof signo) < 0)
-            return -EFAULT;
-        r = signal_info_from_guest(&info, a[2], (int)a[1]);
+        r = signal_info_from_guest(&info, a[2], (int)a[1], true);
         if (r < 0)
             return r;
-        if (signo != (int)a[1])
-            return -EINVAL;
         if (p->pid != sched_current->tid && (info.si_code >= 0 || info.si_code == SI_TKILL))
             return -EPERM;
     }

@@ -138,7 +138,8 @@ void signal_init_task(struct task *t);
 int signal_send_info(struct process *p, struct task *t, const siginfo_t *info); /* t: thread-directed */
 void signal_send_from(struct process *p, int sig); /* as from the current process */
 int signal_codes(int sig); /* the highest si_code that the signal's own causes have; 0: it has none */
-int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig); /* -EFAULT, -E2BIG */
+/* same: it must name the signal. -EFAULT, -E2BIG, -EINVAL */
+int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same);
 bool signal_fatal_pending(void);
 bool signal_pending_task(const struct task *t);
 /* A fault of the current task: cannot be blocked or ignored. */

@@ -279,7 +279,7 @@ sys_tgkill(const uint64_t a[6])
 
 /* Whose fields Linux knows are 48 bytes long. More, of a code that it does not know, it would have to lose. */
 int
-signal_info_from_guest(siginfo_t *info, uint64_t address, int sig)
+signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same)
 {
     enum { KNOWN = 48, POLL_CODES = 6, LOWEST_CODE = -7 };
     uint8_t *bytes = (uint8_t *)info;
@@ -287,6 +287,8 @@ signal_info_from_guest(siginfo_t *info, uint64_t address, int sig)
 
     if (copy_from_guest(info, address, sizeof *info) < 0)
         return -EFAULT;
+    if (same && info->si_signo != sig)
+        return -EINVAL;
     code = info->si_code;
     if (code > 0 ? code != SI_KERNEL && code > POLL_CODES && code > signal_codes(sig) : code < LOWEST_CODE && code != SI_ASYNCNL)
         for (size_t k = KNOWN; k < sizeof *info; k++)
@@ -309,7 +311,7 @@ sys_rt_sigqueueinfo(const uint64_t a[6])
 {
     struct process *p = process_find((int)a[0]);
     siginfo_t info;
-    int r = signal_info_from_guest(&info, a[2], (int)a[1]);
+    int r = signal_info_from_guest(&info, a[2], (int)a[1], false);
 
     if (r < 0)
         return r;
@@ -324,7 +326,7 @@ int64_t
 sys_rt_tgsigqueueinfo(const uint64_t a[6])
 {
     siginfo_t info;
-    int r = signal_info_from_guest(&info, a[3], (int)a[2]);
+    int r = signal_info_from_guest(&info, a[3], (int)a[2], false);
 
     if (r < 0)
         return r;
