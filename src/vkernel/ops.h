@@ -35,7 +35,8 @@ extern const char __start_ops_socket_ops[], __stop_ops_socket_ops[], __start_ops
         ops_;                                                                                                    \
     })
 
-/* Functions to which objects point by themselves (timers, waiters, interrupted calls) lie together as well. */
+/* Functions to which objects point by themselves (timers, waiters, interrupted calls) lie together as well. In sanitized builds eight
+ * bytes of type lie before each. */
 #define CALLBACK __attribute__((section("callbacks"), aligned(16)))
 extern const char __start_callbacks[], __stop_callbacks[];
 
@@ -43,7 +44,7 @@ extern const char __start_callbacks[], __stop_callbacks[];
     ({                                                                                              \
         __auto_type function_ = (function);                                                         \
         size_t at_ = (size_t)((uintptr_t)function_ - (uintptr_t)__start_callbacks);                 \
-        CHECK(at_ < (size_t)((uintptr_t)__stop_callbacks - (uintptr_t)__start_callbacks) && at_ % 16 == 0, \
+        CHECK(at_ < (size_t)((uintptr_t)__stop_callbacks - (uintptr_t)__start_callbacks) && at_ % 8 == 0,  \
               "a function that is called back is not one");                                         \
         function_;                                                                                  \
     })
