@@ -106,10 +106,10 @@ look(struct ktimer *k)
 void
 memory_limit_start(void)
 {
-    static struct ktimer timer = {.fire = look};
+    static struct ktimer memory_timer = {.fire = look};
 
     if (system_info.memory_limit)
-        ktimer_start(&timer, clock_monotonic_ns());
+        ktimer_start(&memory_timer, clock_monotonic_ns());
 }
 
 bool
