@@ -128,6 +128,12 @@ host_ftruncate(int fd, uint64_t size)
 }
 
 int
+host_syncfs(int fd)
+{
+    return NEGATIVE(syncfs(fd));
+}
+
+int
 host_fsync(int fd)
 {
     return NEGATIVE(fsync(fd));

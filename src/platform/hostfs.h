@@ -29,6 +29,7 @@ int host_close(int fd);
 int host_fstat(int fd, struct stat *st);
 int host_ftruncate(int fd, uint64_t size);
 int host_fsync(int fd);
+int host_syncfs(int fd); /* the whole file system of it */
 /* Neither waits: -EAGAIN. Record locks belong to the open file description; end inclusive. */
 int host_flock(int fd, int operation);
 int host_lock(int fd, int type, uint64_t start, uint64_t end);

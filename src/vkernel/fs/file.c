@@ -60,6 +60,7 @@ file_release(struct file *f)
     refcount_init(&f->refs); /* release may look at the file, and must not free it again */
     if (!list_empty(&f->epoll_links))
         epoll_file_released(f);
+    async_free(f);
     if (f->inode && !list_empty(&f->inode->locks))
         locks_release_file(f);
     if (OPS(f->ops)->release)

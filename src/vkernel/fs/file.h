@@ -45,6 +45,7 @@ struct file_ops {
      * calls mm_file_resized when the end moves). NULL: -ENODEV. The fd stays the file's. */
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
     bool maps_anonymous; /* mappings are of anonymous memory instead */
+    bool tells_async;    /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
     void (*release)(struct file *f);             /* last reference gone; must not sleep */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
@@ -65,10 +66,18 @@ struct file {
     unsigned in_flight;      /* how many of the references are of messages in sockets' queues (net/unix_gc.c) */
     uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
-    int owner;       /* F_SETOWN */
+    struct async *async;     /* F_SETOWN, F_SETSIG, O_ASYNC (async.c); NULL: none of them */
     uint32_t opener; /* the file system's uid of who opened it */
     bool opened;     /* by name, for reading or writing: counted in write_opens when it may write, and told to inotify at its end */
 };
+
+/* async.c: what O_ASYNC and its owner do. fd: by which it is switched on. */
+int async_set(struct file *f, int fd, bool on);
+int async_set_owner(struct file *f, int type, int id); /* F_OWNER_*; id 0: nobody */
+int async_owner(const struct file *f, int *type);
+int async_set_signal(struct file *f, uint64_t signal);
+int async_signal(const struct file *f);
+void async_free(struct file *f);
 
 struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENFILE */
 extern unsigned file_count; /* open files */

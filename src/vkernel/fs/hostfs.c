@@ -634,6 +634,19 @@ hostfs_statfs(struct superblock *sb, struct statfs *st)
     return host_fstatfs(node_fd(sb->root->inode), st);
 }
 
+/* The host knows a file system by an open file; ours of the root is only a place. */
+CALLBACK static int
+hostfs_sync_all(struct superblock *sb)
+{
+    int fd = host_open_beneath(node_fd(sb->root->inode), "", O_RDONLY | O_DIRECTORY, 0), r;
+
+    if (fd < 0)
+        return fd;
+    r = host_syncfs(fd);
+    host_close(fd);
+    return r;
+}
+
 struct superblock *
 hostfs_new(int fd, bool read_only)
 {
@@ -654,6 +667,7 @@ hostfs_new(int fd, bool read_only)
     sb->read_only = read_only;
     sb->no_dev = sb->no_suid = true;
     sb->statfs = hostfs_statfs;
+    sb->sync = hostfs_sync_all;
     if (node_for(sb, fd, &i) < 0)
         return NULL;
     sb->root = dentry_new(NULL, "/", 1, i);

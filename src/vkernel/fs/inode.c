@@ -181,8 +181,12 @@ inode_stat(struct inode *i, struct stat *st)
 int
 inode_setattr(struct inode *i, const struct iattr *a)
 {
+    enum { SEAL_EXEC = 0x20 }; /* F_SEAL_EXEC of newer headers */
+
     if (i->sb->read_only)
         return -EROFS;
+    if ((i->seals & SEAL_EXEC) && (a->valid & ATTR_MODE) && ((i->mode ^ a->mode) & 0111))
+        return -EPERM;
     if (OPS(i->ops)->setattr) {
         int r = OPS(i->ops)->setattr(i, a);
 

@@ -259,6 +259,7 @@ inotify_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) inotify_ops = {
     .name = "inotify",
+    .tells_async = true,
     .read = inotify_read,
     .poll = inotify_poll,
     .ioctl = inotify_ioctl,

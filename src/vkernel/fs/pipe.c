@@ -213,6 +213,7 @@ pipe_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) pipe_ops = {
     .name = "pipe",
+    .tells_async = true,
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,

@@ -1,5 +1,6 @@
 /* System calls on descriptors: open, close, dup, fcntl, ioctl, memfd_create. */
 #include <linux/openat2.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -8,6 +9,7 @@
 #include "vkernel/fs/vfs.h"
 
 /* glibc hides O_LARGEFILE on x86-64; guests pass the kernel's value */
+enum { SEAL_EXEC = 0x20 }; /* F_SEAL_EXEC of newer headers */
 enum { KERNEL_LARGEFILE = 0100000, KERNEL_SETFL = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME };
 
 static int64_t
@@ -147,13 +149,17 @@ sys_dup3(const uint64_t a[6])
 int64_t pipe_fcntl_size(struct file *f, int64_t size); /* pipe.c; size < 0: only asks */
 
 static int64_t
-set_flags(struct file *f, int flags)
+set_flags(struct file *f, int fd, int flags)
 {
-    int next = (f->flags & ~KERNEL_SETFL) | (flags & KERNEL_SETFL);
+    int next = (f->flags & ~KERNEL_SETFL) | (flags & KERNEL_SETFL), r;
 
     if (OPS(f->ops)->set_flags) {
-        int r = OPS(f->ops)->set_flags(f, next);
-
+        r = OPS(f->ops)->set_flags(f, next);
+        if (r < 0)
+            return r;
+    }
+    if ((next ^ f->flags) & O_ASYNC) {
+        r = async_set(f, fd, next & O_ASYNC);
         if (r < 0)
             return r;
     }
@@ -185,28 +191,47 @@ add_seals(struct file *f, unsigned seals)
         return -EPERM;
     if (seals & ~0x3fu)
         return -EINVAL;
+    if ((seals & SEAL_EXEC) && (i->mode & 0111)) /* what may be executed is not written any more */
+        seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
     if ((seals & F_SEAL_WRITE) && i->mapped_shared)
         return -EBUSY;
     i->seals |= seals;
     return 0;
 }
 
+/* A negative number is a group's. */
+static int64_t
+set_owner(struct file *f, int owner)
+{
+    if (owner == INT_MIN)
+        return -EINVAL;
+    return async_set_owner(f, owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, owner < 0 ? -owner : owner);
+}
+
+static int
+get_owner(const struct file *f)
+{
+    int type, id = async_owner(f, &type);
+
+    return type == F_OWNER_PGRP ? -id : id;
+}
+
 static int64_t
 owner_ex(struct file *f, int cmd, guest_addr at)
 {
     struct f_owner_ex owner;
+    int type;
 
     if (cmd == F_GETOWN_EX) {
-        owner.type = f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID;
-        owner.pid = f->owner < 0 ? -f->owner : f->owner;
+        owner.pid = async_owner(f, &type);
+        owner.type = (enum __pid_type)type;
         return copy_to_guest(at, &owner, sizeof owner) < 0 ? -EFAULT : 0;
     }
     if (copy_from_guest(&owner, at, sizeof owner) < 0)
         return -EFAULT;
     if (owner.pid < 0 || owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
         return -EINVAL;
-    f->owner = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
-    return 0;
+    return async_set_owner(f, (int)owner.type, owner.pid);
 }
 
 int64_t
@@ -236,7 +261,7 @@ sys_fcntl(const uint64_t a[6])
         return -EBADF;
     switch (cmd) {
     case F_SETFL:
-        return set_flags(f, (int)a[2]);
+        return set_flags(f, fd, (int)a[2]);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -245,17 +270,16 @@ sys_fcntl(const uint64_t a[6])
     case F_OFD_SETLKW:
         return fcntl_lock(f, fd, cmd, a[2]);
     case F_SETOWN:
-        f->owner = (int)a[2];
-        return 0;
+        return set_owner(f, (int)a[2]);
     case F_GETOWN:
-        return f->owner;
+        return get_owner(f);
     case F_SETOWN_EX:
     case F_GETOWN_EX: /* glibc's F_GETOWN */
         return owner_ex(f, cmd, a[2]);
     case F_SETSIG:
-        return a[2] <= 64 ? 0 : -EINVAL;
+        return async_set_signal(f, a[2]);
     case F_GETSIG:
-        return 0;
+        return async_signal(f);
     case F_SETPIPE_SZ:
         return pipe_fcntl_size(f, (int64_t)(unsigned)a[2]);
     case F_GETPIPE_SZ:
@@ -291,11 +315,24 @@ ioctl_generic(struct file *f, int fd, unsigned long request, guest_addr arg, boo
     case FIONBIO:
         if (copy_from_guest(&value, arg, sizeof value) < 0)
             return -EFAULT;
-        return set_flags(f, value ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK);
+        return set_flags(f, fd, value ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK);
     case FIOASYNC:
         if (copy_from_guest(&value, arg, sizeof value) < 0)
             return -EFAULT;
-        return set_flags(f, value ? f->flags | O_ASYNC : f->flags & ~O_ASYNC);
+        return set_flags(f, fd, value ? f->flags | O_ASYNC : f->flags & ~O_ASYNC);
+    case FIOSETOWN:
+    case SIOCSPGRP:
+        if (!f->inode || !S_ISSOCK(f->inode->mode))
+            break;
+        if (copy_from_guest(&value, arg, sizeof value) < 0)
+            return -EFAULT;
+        return set_owner(f, value);
+    case FIOGETOWN:
+    case SIOCGPGRP:
+        if (!f->inode || !S_ISSOCK(f->inode->mode))
+            break;
+        value = get_owner(f);
+        return copy_to_guest(arg, &value, sizeof value);
     case FIONREAD:
         if (f->inode && S_ISREG(f->inode->mode) && !OPS(f->ops)->ioctl) {
             uint64_t size = file_size(f);
@@ -344,12 +381,16 @@ sys_memfd_create(const uint64_t a[6])
         return n == -ENAMETOOLONG ? -EINVAL : n;
     if (a[1] & ~0x1full) /* CLOEXEC, ALLOW_SEALING, HUGETLB, NOEXEC_SEAL, EXEC */
         return -EINVAL;
+    if ((a[1] & MFD_HUGETLB) || (a[1] & 0x18) == 0x18)
+        return a[1] & MFD_HUGETLB ? -ENOSYS : -EINVAL; /* as a Linux without hugetlbfs */
     i = memfs_inode_new(anon_superblock(), S_IFREG | ((a[1] & 8) ? 0666 : 0777), 0, NULL);
     if (!i)
         return -ENOMEM;
     i->nlink = 0;
     if (!(a[1] & (MFD_ALLOW_SEALING | 8)))
         i->seals = F_SEAL_SEAL;
+    if (a[1] & 8)
+        i->seals |= SEAL_EXEC;
     d = dentry_new(NULL, name, strlen(name), i);
     if (d)
         d->flags |= DENTRY_DELETED;

@@ -7,7 +7,7 @@
 #include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
-enum { COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
+enum { COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_DSYNC_ = 2, RWF_SYNC_ = 4, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
 
 /* As fd_get, without those opened with O_PATH. */
 static struct file *
@@ -183,6 +183,12 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         file_broken(f, done);
     if (f->dentry && done)
         inotify_opened(f->dentry, 0x2); /* IN_MODIFY */
+    if (done && (f->flags & O_DSYNC) && OPS(f->ops)->sync) { /* of O_SYNC, too */
+        int r = OPS(f->ops)->sync(f);
+
+        if (r < 0)
+            return r;
+    }
     return done ? (int64_t)done : error;
 }
 
@@ -310,6 +316,13 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
         r = write ? write_common(a[0], &u, p, flags & RWF_NOWAIT_) : read_common(a[0], &u, p, flags & RWF_NOWAIT_);
     }
     user_iov_fini(&u);
+    if (write && r > 0 && (flags & (RWF_DSYNC_ | RWF_SYNC_))) {
+        FILE_REF struct file *f = io_get(a[0]);
+        int error = f && OPS(f->ops)->sync ? OPS(f->ops)->sync(f) : 0;
+
+        if (error < 0)
+            return error;
+    }
     return r;
 }
 
@@ -801,6 +814,12 @@ sys_fdatasync(const uint64_t a[6])
 int64_t
 sys_sync(const uint64_t a[6])
 {
+    LIST_EACH(p, &mount_list) {
+        struct superblock *sb = list_entry(p, struct mount, link)->sb;
+
+        if (sb->sync)
+            CALLED(sb->sync)(sb);
+    }
     return 0;
 }
 
@@ -809,7 +828,9 @@ sys_syncfs(const uint64_t a[6])
 {
     FILE_REF struct file *f = fd_get((int)a[0]);
 
-    return f ? 0 : -EBADF;
+    if (!f)
+        return -EBADF;
+    return f->inode && f->inode->sb->sync ? CALLED(f->inode->sb->sync)(f->inode->sb) : 0;
 }
 
 int64_t

@@ -156,6 +156,7 @@ struct superblock {
     struct mount *mount;
     void *data;
     int (*statfs)(struct superblock *sb, struct statfs *st);
+    int (*sync)(struct superblock *sb); /* NULL: what is written is lost at the end in any case */
 };
 OBJECT_POOL_OF(superblock);
 

@@ -93,6 +93,8 @@ sys_mmap(const uint64_t a[6])
         return -EOVERFLOW;
     if (type != MAP_PRIVATE && type != MAP_SHARED && (type != MAP_SHARED_VALIDATE || !opened))
         return -EINVAL;
+    if (flags & MAP_HUGETLB)
+        return opened ? -EINVAL : -ENOMEM; /* there are no huge pages to reserve */
     if (type != MAP_PRIVATE)
         mm_flags |= MM_SHARED;
     if (flags & MAP_FIXED)

@@ -844,6 +844,7 @@ socket_raises_sigpipe(const struct file *f, uint64_t done)
 
 const struct file_ops OPS_TABLE(file_ops) socket_file_ops = {
     .name = "socket",
+    .tells_async = true,
     .raises_sigpipe = socket_raises_sigpipe,
     .read = socket_read,
     .write = socket_write,

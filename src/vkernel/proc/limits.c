@@ -153,9 +153,9 @@ sys_uname(const uint64_t a[6])
 
     strcpy(u.sysname, "Linux");
     snprintf(u.nodename, sizeof u.nodename, "%s", system_info.hostname);
-    strcpy(u.release, SYSTEM_RELEASE);
+    strcpy(u.release, current_process()->personality & PERSONALITY_UNAME26 ? SYSTEM_RELEASE_26 : SYSTEM_RELEASE);
     strcpy(u.version, SYSTEM_VERSION);
-    strcpy(u.machine, "x86_64");
+    strcpy(u.machine, (current_process()->personality & 0xff) == PERSONALITY_LINUX32 ? "i686" : "x86_64");
     snprintf(u.domainname, sizeof u.domainname, "%s", system_info.domainname);
     return copy_to_guest(a[0], &u, sizeof u) < 0 ? -EFAULT : 0;
 }

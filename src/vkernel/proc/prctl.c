@@ -7,6 +7,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/system.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
@@ -178,9 +179,13 @@ sys_personality(const uint64_t a[6])
     uint32_t old = p->personality;
 
     if ((uint32_t)a[0] != 0xffffffffu) {
+        uint32_t kind = (uint32_t)a[0] & 0xff;
+
         /* READ_IMPLIES_EXEC would make data executable. */
         if (a[0] & 0x0400000u)
             return -EPERM;
+        if (((uint32_t)a[0] & ~PERSONALITY_KNOWN) || (kind != 0 && kind != PERSONALITY_LINUX32))
+            return -EINVAL; /* nothing would come of it */
         p->personality = (uint32_t)a[0];
     }
     return old;

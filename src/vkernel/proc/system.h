@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #define SYSTEM_RELEASE "6.1.0-ingot"
+#define SYSTEM_RELEASE_26 "2.6.61-ingot" /* to those that asked for UNAME26: 60 and the minor number */
 #define SYSTEM_VERSION "#1 SMP PREEMPT_DYNAMIC ingot"
 
 extern struct system_info {
@@ -12,6 +13,12 @@ extern struct system_info {
     uint64_t memory_limit; /* bytes; 0: the host's */
 } system_info;
 
+
+/* personality(2): what uname says. Addresses are not randomised in any case. */
+enum {
+    PERSONALITY_LINUX32 = 8, PERSONALITY_UNAME26 = 0x20000, PERSONALITY_NO_RANDOMIZE = 0x40000,
+    PERSONALITY_KNOWN = 0xff | PERSONALITY_UNAME26 | PERSONALITY_NO_RANDOMIZE,
+};
 
 uint64_t system_memory_total(void); /* bytes: the limit's, or the host's */
 

@@ -214,6 +214,7 @@ master_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) master_ops = {
     .name = "ptmx",
+    .tells_async = true,
     .read = master_read,
     .write = master_write,
     .poll = master_poll,

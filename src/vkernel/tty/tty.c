@@ -750,6 +750,7 @@ slave_release(struct file *f)
 
 const struct file_ops OPS_TABLE(file_ops) tty_slave_ops = {
     .name = "tty",
+    .tells_async = true,
     .read = slave_read,
     .write = slave_write,
     .poll = slave_poll,

@@ -34,6 +34,7 @@ set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
         return r;
     if (flush)
         tty_flush_input(t);
+    next.c_cflag = (next.c_cflag & ~(unsigned)(CSIZE | PARENB)) | CS8 | CREAD; /* as every pty: nothing else is carried */
     t->termios = next;
     if (!(next.c_iflag & IXON) && (before.c_iflag & IXON))
         tty_set_stopped(t, false);

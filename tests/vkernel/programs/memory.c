@@ -152,13 +152,15 @@ static void
 private_follows(void)
 {
     char name[4096], *p, *q;
-    int fd;
+    int reader, fd;
 
     snprintf(name, sizeof name, "%.*s/../etc/base", (int)(strrchr(program_invocation_name, '/') - program_invocation_name),
              program_invocation_name);
+    reader = open(name, O_RDONLY);
+    p = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, reader, 0);
+    q = mmap(NULL, 64 * PAGE, PROT_READ, MAP_PRIVATE, reader, 0);
+    close(reader);
     fd = open(name, O_RDWR);
-    p = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    q = mmap(NULL, 64 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
     check(fd >= 0 && p != MAP_FAILED && p[0] == 'A' && p[5 * PAGE] == 'F', "the image's bytes");
     for (int k = 0; k < 64; k += 3)
         p[k * PAGE + 1] = '*';

@@ -5,9 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #ifndef PR_GET_THP_DISABLE
@@ -122,6 +128,55 @@ niceness(void)
     wait(NULL);
 }
 
+/* What a process asked to be told about its machine. */
+static void
+personalities(void)
+{
+    struct utsname u;
+
+    show("personality of 32 bits", personality(PER_LINUX32));
+    uname(&u);
+    printf("a %s\n", u.machine);
+    show("and of 2.6", personality(PER_LINUX | UNAME26 | ADDR_NO_RANDOMIZE));
+    uname(&u);
+    printf("a %s with %.4s\n", u.machine, u.release);
+    show("back", personality(0));
+    uname(&u);
+    printf("a %s with 2.6 %d\n", u.machine, strncmp(u.release, "2.6.", 4) == 0);
+}
+
+static void
+memory(void)
+{
+    int fd = (int)syscall(SYS_memfd_create, "noexec", 8 /* MFD_NOEXEC_SEAL */), other = (int)syscall(SYS_memfd_create, "exec", 2);
+    void *huge = mmap(NULL, 2 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+    printf("huge pages: %s\n", huge == MAP_FAILED ? strerror(errno) : "there are some");
+    show("seals", fcntl(fd, F_GET_SEALS));
+    show("make it a program", fchmod(fd, 0755));
+    show("another mode", fchmod(fd, 0640));
+    show("seal a program", fcntl(other, F_ADD_SEALS, 0x20 /* F_SEAL_EXEC */));
+    show("its seals", fcntl(other, F_GET_SEALS));
+    show("write to it", write(other, "x", 1));
+    close(fd), close(other);
+}
+
+static void
+terminal(void)
+{
+    int fd = posix_openpt(O_RDWR | O_NOCTTY);
+    struct termios t;
+
+    tcgetattr(fd, &t);
+    t.c_cflag = (t.c_cflag & ~(tcflag_t)(CSIZE | CREAD)) | CS7 | PARENB;
+    cfsetspeed(&t, B9600);
+    show("seven bits", tcsetattr(fd, TCSANOW, &t));
+    tcgetattr(fd, &t);
+    printf("bits %d parity %d reads %d speed %d\n", (t.c_cflag & CSIZE) == CS8, (t.c_cflag & PARENB) != 0, (t.c_cflag & CREAD) != 0,
+           cfgetospeed(&t) == B9600);
+    close(fd);
+}
+
 int
 main(void)
 {
@@ -143,5 +198,8 @@ main(void)
     killer();
     calls();
     niceness();
+    personalities();
+    memory();
+    terminal();
     return 0;
 }
