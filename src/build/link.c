@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,7 +92,7 @@ put_cpu_symbols(struct buf *b)
 }
 
 static void
-put_unit(struct buf *b, const struct recompile *r, const struct unit *u)
+put_unit(struct buf *b, const struct recompile *r, const struct unit *u, uint64_t *objects_size)
 {
     char hex[SHA256_HEX_SIZE];
 
@@ -100,10 +101,13 @@ put_unit(struct buf *b, const struct recompile *r, const struct unit *u)
     put_line(b, mem_printf("--defsym=env.table_base.%s=0x%x", hex, u->table_base));
     for (unsigned part = 0; part < u->parts; part++) {
         char suffix[32], *path;
+        struct stat st;
 
         snprintf(suffix, sizeof suffix, ".%u.o", part);
         path = cache_path(&r->cache, "native", &u->native_key, suffix);
         put_line(b, mem_printf("\"%s\"", path));
+        if (stat(path, &st) == 0)
+            *objects_size += (uint64_t)st.st_size;
         mem_free(path);
     }
 }
@@ -135,10 +139,31 @@ run_linker(const char *response, struct err *e)
     return err_set(e, "cannot start the linker ld.lld-19: %s", strerror(error));
 }
 
+/* Where the executable lies: another place for other programs, the same place for the same. Whoever breaks into one artifact's process
+ * cannot use addresses of another's. All of it must stay in the low 2 GiB, as the compiler's code model wants. */
+static uint64_t
+link_base(const struct recompile *r, uint64_t objects_size)
+{
+    static const uint64_t lowest = 0x200000, end = 0x7f000000, runtime = 256 << 20, granule = 64 << 10;
+    struct sha256 digest;
+    struct buf hashes = {0};
+    uint64_t number;
+
+    if (objects_size + runtime + lowest >= end)
+        return lowest;
+    for (size_t i = 0; i < r->units.count; i++)
+        buf_put(&hashes, r->units.items[i].sha256.bytes, sizeof r->units.items[i].sha256.bytes);
+    sha256_of(hashes.data, hashes.size, &digest);
+    buf_fini(&hashes);
+    memcpy(&number, digest.bytes, sizeof number);
+    return lowest + number % ((end - runtime - objects_size - lowest) / granule) * granule;
+}
+
 int
 link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_size, const char *out, struct err *e)
 {
     char *response = mem_printf("%s.rsp", out);
+    uint64_t objects_size = 0;
     struct buf b = {0};
     int result;
 
@@ -151,8 +176,9 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
         put_line(&b, mem_strdup("--defsym=ingot_table=__start_ingot_table"));
     for (size_t i = 0; i < r->units.count; i++) {
         if (!r->units.items[i].unusable)
-            put_unit(&b, r, &r->units.items[i]);
+            put_unit(&b, r, &r->units.items[i], &objects_size);
     }
+    put_line(&b, mem_printf("--image-base=0x%llx", (unsigned long long)link_base(r, objects_size)));
     put_line(&b, mem_printf("--whole-archive\n\"%s/libvkernel.a\"\n--no-whole-archive", runtime_dir));
     put_line(&b, mem_printf("\"%s/libcrypto.a\"\n--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
                             runtime_dir, runtime_dir, runtime_dir, runtime_dir, runtime_dir));

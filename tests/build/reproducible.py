@@ -5,7 +5,7 @@ processors, workers, orders of its files, with cold and warm caches.
 usage: reproducible.py --ingot FILE
 Ends with a line "N passed, N failed".
 """
-import argparse, os, random, shutil, subprocess, sys, tempfile, time
+import argparse, os, random, shutil, struct, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../image"))
 import imagekit as kit
@@ -70,8 +70,18 @@ def main():
             os.utime(root + "/bin", (1000000, 1000000))
             os.utime(root, (1000000, 1000000))
             trees.append(root)
+        # Programs decide where the executable lies.
+        def place(executable):
+            offset, = struct.unpack_from("<Q", executable, 32)
+            return struct.unpack_from("<Q", executable, offset + 16)[0] & ~0xffff
+
+        whole = first
         first = build("root1.out", "--cache", work + "/cache", source=trees[0])
         same("files made in another order", "root2.out", "--cache", work + "/cache", source=trees[1])
+        ok = place(first) != place(whole)
+        print("ok" if ok else "FAIL", f"other programs, another place: {place(first):#x}, {place(whole):#x}", flush=True)
+        passed += ok
+        failed += not ok
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 
