@@ -94,7 +94,7 @@ int
 signature_read_public(const char *path, uint8_t out[32], struct err *e)
 {
     char text[MAX_KEY + 1];
-    size_t size;
+    size_t size = 0;
 
     if (read_text(path, text, &size, e) < 0)
         return -1;
@@ -105,7 +105,7 @@ int
 signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32], struct err *e)
 {
     char text[MAX_KEY + 1];
-    size_t length = 64, text_size;
+    size_t length = 64, text_size = 0;
     EVP_MD_CTX *context;
     EVP_PKEY *key;
     int result;
