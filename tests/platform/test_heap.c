@@ -208,6 +208,7 @@ mistakes_end_the_process(void **state)
         pid_t child = fork();
 
         if (child == 0) {
+            signal(SIGSEGV, SIG_DFL); /* the test framework would go on with the other tests */
             setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
             mistakes[i].make();
             _exit(0);
@@ -339,15 +340,18 @@ memory_keeps_its_type(void **state)
 static void
 reuse_is_late_and_unpredictable(void **state)
 {
-    struct small *p = OBJECT_NEW(small);
     int up = 0, down = 0;
 
-    OBJECT_FREE(small, p);
-    for (int i = 0; i < 31; i++) {
-        struct small *q = OBJECT_NEW(small);
+    for (int round = 0; round < 20; round++) {
+        struct small *p = OBJECT_NEW(small);
 
-        assert_ptr_not_equal(p, q);
-        OBJECT_FREE(small, q);
+        OBJECT_FREE(small, p);
+        for (int i = 0; i < 31; i++) {
+            struct small *q = OBJECT_NEW(small);
+
+            assert_ptr_not_equal(p, q);
+            OBJECT_FREE(small, q);
+        }
     }
     for (int i = 0; i < 1000; i++) {
         kept[i] = OBJECT_NEW(small);
