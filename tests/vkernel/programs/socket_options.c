@@ -615,6 +615,7 @@ credentials(void)
     printf(" %d %d %d", u.pid == getpid(), (int)u.uid, (int)u.gid);
     c.u.pid = 99999999;
     printf(" nobody's %s", sendmsg(p[0], &m, 0) < 0 ? "refused" : "ok");
+    fflush(stdout);
     if (fork() == 0) {
         c.u.pid = getpid();
         setuid(7);
@@ -622,7 +623,6 @@ credentials(void)
         fflush(stdout);
         _exit(0);
     }
-    fflush(stdout);
     wait(NULL);
     close(p[0]), close(p[1]);
 }
