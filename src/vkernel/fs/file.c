@@ -206,16 +206,16 @@ file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos
 {
     NO_SLEEP;
     int saved = f->flags;
-    uint64_t at = pos ? *pos : f->pos; /* a call that fails leaves it, also where O_APPEND would have moved it */
+    uint64_t *at = pos ? pos : &f->pos, before = *at;
     ssize_t n;
 
     if (!OPS(f->ops)->write)
         return -EINVAL;
     f->flags |= O_NONBLOCK;
-    n = OPS(f->ops)->write(f, iov, count, &at);
+    n = OPS(f->ops)->write(f, iov, count, at);
     f->flags = saved;
-    if (n >= 0)
-        *(pos ? pos : &f->pos) = at;
+    if (n < 0)
+        *at = before; /* also where O_APPEND moved it */
     if (n > 0 && f->inode && inode_drop_privileges(f->inode) && f->dentry)
         inotify_dentry(f->dentry, 0x4); /* IN_ATTRIB */
     return n;
