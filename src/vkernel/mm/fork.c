@@ -142,6 +142,7 @@ mm_fork(struct mm *from)
     to->auxv_start = from->auxv_start;
     to->auxv_end = from->auxv_end;
     to->stack_start = from->stack_start;
+    to->membarriers = from->membarriers;
     if (from->eval) {
         to->eval = from->eval;
         to->eval_refs = from->eval_refs;

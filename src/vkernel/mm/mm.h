@@ -87,6 +87,7 @@ struct mm {
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages, locked_pages, data_pages; /* data: private and writable */
     bool lock_future;         /* mlockall(MCL_FUTURE) */
+    unsigned membarriers;     /* commands of membarrier by which it registered; fork hands them on, exec does not */
     struct eval *eval;        /* made at first need; shared with forked children until either's code changes */
     struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */

@@ -254,8 +254,15 @@ inherit(struct task *t, const struct clone_args_kernel *c)
     t->blocked = self->restore_blocked ? self->saved_blocked : self->blocked;
     memcpy(t->comm, self->comm, sizeof t->comm);
     t->timer_slack = t->default_timer_slack = self->timer_slack;
-    t->policy = self->policy;
-    t->priority = self->priority;
+    if (self->reset_on_fork && (self->policy == SCHED_FIFO || self->policy == SCHED_RR)) {
+        t->policy = SCHED_OTHER;
+        t->priority = 0;
+    } else {
+        t->policy = self->policy;
+        t->priority = self->priority;
+        if (self->reset_on_fork && t->process != self->process && t->process->nice < 0)
+            t->process->nice = 0;
+    }
     x86_collect_mxcsr();
     t->cpu = x86_cpu_tls;
     t->cpu.gpr[X86_RAX] = 0;

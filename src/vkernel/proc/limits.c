@@ -271,7 +271,6 @@ sys_getcpu(const uint64_t a[6])
 static bool
 known_policy(int policy)
 {
-    policy &= ~0x40000000; /* SCHED_RESET_ON_FORK */
     return policy == SCHED_OTHER || policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_BATCH ||
            policy == SCHED_IDLE;
 }
@@ -279,15 +278,18 @@ known_policy(int policy)
 int64_t
 sys_sched_getscheduler(const uint64_t a[6])
 {
+    const struct task *t;
+
     if ((int)a[0] < 0)
         return -EINVAL;
-    if (a[0] && !task_find((int)a[0]))
+    t = a[0] ? task_find((int)a[0]) : sched_current;
+    if (!t)
         return -ESRCH;
-    return (a[0] ? task_find((int)a[0]) : sched_current)->policy;
+    return t->policy | (t->reset_on_fork ? SCHED_RESET_ON_FORK : 0);
 }
 
 static int64_t
-set_policy(struct task *t, int policy, guest_addr param)
+set_policy(struct task *t, int policy, bool reset_on_fork, guest_addr param)
 {
     bool realtime = policy == SCHED_FIFO || policy == SCHED_RR;
     int priority;
@@ -298,9 +300,10 @@ set_policy(struct task *t, int policy, guest_addr param)
         return -ESRCH;
     if (realtime ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
-    if (!capable(CAP_SYS_NICE_BIT) && (realtime || !may_schedule(t->process)))
+    if (!capable(CAP_SYS_NICE_BIT) && (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork)))
         return -EPERM;
     t->policy = policy;
+    t->reset_on_fork = reset_on_fork;
     t->priority = priority;
     return 0;
 }
@@ -308,11 +311,11 @@ set_policy(struct task *t, int policy, guest_addr param)
 int64_t
 sys_sched_setscheduler(const uint64_t a[6])
 {
-    int policy = (int)a[1] & ~0x40000000;
+    int policy = (int)a[1] & ~SCHED_RESET_ON_FORK;
 
     if ((int)a[0] < 0 || !a[2] || !known_policy(policy))
         return -EINVAL;
-    return set_policy(a[0] ? task_find((int)a[0]) : sched_current, policy, a[2]);
+    return set_policy(a[0] ? task_find((int)a[0]) : sched_current, policy, a[1] & SCHED_RESET_ON_FORK, a[2]);
 }
 
 int64_t
@@ -334,7 +337,7 @@ sys_sched_setparam(const uint64_t a[6])
 
     if ((int)a[0] < 0 || !a[1])
         return -EINVAL;
-    return set_policy(t, t ? t->policy : SCHED_OTHER, a[1]);
+    return set_policy(t, t ? t->policy : SCHED_OTHER, t && t->reset_on_fork, a[1]);
 }
 
 int64_t
@@ -426,12 +429,44 @@ sys_setpriority(const uint64_t a[6])
 }
 
 /* One worker at a time runs guest code and every switch is a full barrier. */
+/* One processor runs all threads, one after the other: each has seen what the others did. Registering counts all the same. */
 int64_t
 sys_membarrier(const uint64_t a[6])
 {
-    enum { QUERY = 0, ALL = 0x1ff };
+    enum {
+        QUERY = 0,
+        GLOBAL = 1,
+        GLOBAL_EXPEDITED = 2,
+        REGISTER_GLOBAL_EXPEDITED = 4,
+        PRIVATE_EXPEDITED = 8,
+        REGISTER_PRIVATE_EXPEDITED = 16,
+        PRIVATE_EXPEDITED_SYNC_CORE = 32,
+        REGISTER_PRIVATE_EXPEDITED_SYNC_CORE = 64,
+        GET_REGISTRATIONS = 512,
+        ALL = 127 | GET_REGISTRATIONS, /* what is left out is for rseq */
+    };
+    struct mm *mm = current_process()->mm;
 
-    if (a[0] == QUERY)
+    if ((unsigned)a[1] != 0)
+        return -EINVAL;
+    switch ((int)a[0]) {
+    case QUERY:
         return ALL;
-    return a[0] & (a[0] - 1) || a[0] > 256 ? -EINVAL : 0;
+    case GLOBAL:
+    case GLOBAL_EXPEDITED:
+        return 0;
+    case REGISTER_GLOBAL_EXPEDITED:
+    case REGISTER_PRIVATE_EXPEDITED:
+    case REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
+        mm->membarriers |= (unsigned)a[0];
+        return 0;
+    case PRIVATE_EXPEDITED:
+        return mm->membarriers & REGISTER_PRIVATE_EXPEDITED ? 0 : -EPERM;
+    case PRIVATE_EXPEDITED_SYNC_CORE:
+        return mm->membarriers & REGISTER_PRIVATE_EXPEDITED_SYNC_CORE ? 0 : -EPERM;
+    case GET_REGISTRATIONS:
+        return mm->membarriers;
+    default:
+        return -EINVAL;
+    }
 }

@@ -107,6 +107,7 @@ struct task {
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
     int policy, priority;        /* SCHED_* and its static priority: kept and shown only */
+    bool reset_on_fork;          /* SCHED_RESET_ON_FORK: what it makes has the ordinary ones */
     struct platform_fiber *fiber;
     struct platform_jump base;   /* the base dispatcher of the fiber */
     struct run_frame *frame;     /* innermost nested run */

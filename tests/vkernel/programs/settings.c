@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,61 @@ calls(void)
 }
 
 static void
+policies(void)
+{
+    struct sched_param p = {0};
+
+    show("bounds of a flagged policy", sched_get_priority_max(SCHED_RESET_ON_FORK));
+    show("reset on fork", sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &p));
+    printf("policy %#x\n", sched_getscheduler(0));
+    fflush(stdout);
+    if (fork() == 0) {
+        printf("child's policy %#x\n", sched_getscheduler(0));
+        exit(0);
+    }
+    wait(NULL);
+    show("parameters alone", sched_setparam(0, &p));
+    printf("policy %#x\n", sched_getscheduler(0));
+    show("not any more", sched_setscheduler(0, SCHED_OTHER, &p));
+    show("another", sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &p));
+    printf("policy %#x\n", sched_getscheduler(0));
+}
+
+static long
+membarrier(int command, unsigned flags)
+{
+    return syscall(SYS_membarrier, command, flags, 0);
+}
+
+static void
+barriers(void)
+{
+    enum { RSEQ = 128 | 256 };
+
+    printf("query %ld\n", membarrier(0, 0) & ~RSEQ);
+    show("flags", (int)membarrier(0, 1));
+    show("global", (int)membarrier(1, 0));
+    show("to all who registered", (int)membarrier(2, 0));
+    show("private", (int)membarrier(8, 0));
+    show("cores", (int)membarrier(32, 0));
+    show("two", (int)membarrier(3, 0));
+    show("register", (int)membarrier(16, 0));
+    show("private", (int)membarrier(8, 0));
+    show("cores", (int)membarrier(32, 0));
+    show("register", (int)membarrier(64, 0));
+    show("cores", (int)membarrier(32, 0));
+    printf("registered %ld\n", membarrier(512, 0));
+    fflush(stdout);
+    if (fork() == 0) {
+        printf("child registered %ld\n", membarrier(512, 0));
+        fflush(stdout);
+        execl("/proc/self/exe", "settings", "barriers", NULL);
+        exit(1);
+    }
+    wait(NULL);
+}
+
+static void
 niceness(void)
 {
     struct rlimit r = {25, 25};
@@ -178,9 +234,13 @@ terminal(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1) {
+        printf("registered after exec %ld\n", membarrier(512, 0));
+        return 0;
+    }
     if (fork() == 0) {
         show("rule", prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED));
         show("rule undone", prctl(PR_SET_SECUREBITS, 0));
@@ -197,6 +257,8 @@ main(void)
     show("rights", prctl(PR_CAPBSET_DROP, 12));
     killer();
     calls();
+    policies();
+    barriers();
     niceness();
     personalities();
     memory();
