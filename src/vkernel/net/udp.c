@@ -142,8 +142,11 @@ address(struct socket *s, const struct transfer *t, struct datagram *d)
     struct endpoint to;
     int r = inet_autobind(s, NULL); /* whatever comes of it (inet_send_prepare of Linux) */
 
-    if (r == 0)
-        r = a ? inet_parse(s, a, &to) : -EDESTADDRREQ;
+    if (r < 0)
+        return r;
+    if (!a)
+        return -EDESTADDRREQ;
+    r = inet_parse(s, a, &to);
     if (r < 0)
         return r;
     if (to.port == 0)
