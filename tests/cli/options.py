@@ -4,7 +4,7 @@ without compiled code.
 
     options.py VKERNEL MKPAYLOAD INGOT SHOW.c
 """
-import json, os, subprocess, sys, tempfile, time
+import json, os, re, subprocess, sys, tempfile, time
 
 vkernel, mkpayload, ingot, source = sys.argv[1:]
 failed = 0
@@ -189,6 +189,11 @@ def main():
             expect('--isolate full, locked down', lock_down(image, '--isolate', 'full'), 0, '2 1 no capabilities nobody')
         expect('--isolate nonsense', run('--isolate', 'x', image), 125)
         expect('less than 40 calls', (len(always) < 40, '', ''), True)
+        calls = told.stdout.split('calls that are left:\n')[1].splitlines()
+        counts = [len(always)] + [sum(f'({option})' in line for line in calls) for option in ('--volume', '--network host')]
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../docs/threat-model.md')) as f:
+            written = re.search(r"but (\d+) calls \(and (\d+) with volumes, (\d+) with the host's network\)", f.read())
+        expect('as many as the threat model says', ([int(n) for n in written.groups()], counts, ''), counts)
         stdin_limit = subprocess.run(['sh', '-c', 'exec 9</etc/passwd; exec "$0" show', image], capture_output=True, timeout=30)
         expect('with an inherited descriptor', (stdin_limit.returncode, '', ''), 7)
         expect('closed stdin', run(image, 'show', '-', without='<&-'), 7, 'read 0\n')
