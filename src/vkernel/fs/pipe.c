@@ -106,7 +106,6 @@ pipe_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return (ssize_t)n;
 }
 
-ssize_t pipe_peek(struct file *f, void *buf, size_t size);
 ssize_t
 pipe_peek(struct file *f, void *buf, size_t size)
 {
@@ -118,16 +117,12 @@ pipe_peek(struct file *f, void *buf, size_t size)
     return (ssize_t)ring_peek(p, &iov, 1);
 }
 
-/* Takes out what pipe_peek showed. */
-void pipe_discard(struct file *f, size_t size);
 void
 pipe_discard(struct file *f, size_t size)
 {
     ring_consume(f->inode->pipe, size);
 }
 
-/* What a write could put in now; when it can be written, no less than PIPE_ATOMIC. */
-size_t pipe_room(const struct file *f);
 size_t
 pipe_room(const struct file *f)
 {

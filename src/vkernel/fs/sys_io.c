@@ -524,10 +524,6 @@ sys_copy_file_range(const uint64_t a[6])
 
 /* --- splice: one side is a pipe --- */
 
-size_t pipe_room(const struct file *f); /* these three: pipe.c */
-ssize_t pipe_peek(struct file *f, void *buf, size_t size);
-void pipe_discard(struct file *f, size_t size);
-
 static bool
 is_pipe(const struct file *f)
 {

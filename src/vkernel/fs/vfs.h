@@ -258,6 +258,10 @@ int special_open(struct inode *inode, struct file *f); /* char devices, FIFOs, s
 int fifo_open(struct inode *inode, struct file *f);
 int chrdev_open(struct inode *inode, struct file *f);
 void pipe_inode_evict(struct inode *inode);
+/* For splice and tee, on the ends of pipes. */
+ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* copies without taking; 0: empty, no writer; -EAGAIN: empty */
+void pipe_discard(struct file *f, size_t size);            /* takes out what pipe_peek showed */
+size_t pipe_room(const struct file *f); /* what a write could put in now; when it can be written, no less than PIPE_ATOMIC */
 int devfs_mount(struct dentry *root);
 int procfs_mount(struct dentry *root);
 int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
