@@ -297,7 +297,7 @@ artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *
     }
     if (!c.bad) /* a wrong part has been named already */
         check_chunks(&c);
-    if (c.header->reserved)
-        complain(&c, "header", "reserved field is not zero");
+    if (c.header->backend > ARTIFACT_BACKEND_DIRECT)
+        complain(&c, "header", "no such backend");
     return c.bad;
 }

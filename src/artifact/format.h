@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define ARTIFACT_MAGIC   0x315450414d474e49ull /* "INGMAPT1" */
-#define ARTIFACT_VERSION 3u
+#define ARTIFACT_VERSION 4u
 #define ARTIFACT_NONE    0xffffffffu
 
 enum artifact_section_id {
@@ -19,7 +19,7 @@ enum artifact_section_id {
     ARTIFACT_DIRENTS,  /* struct artifact_dirent[]; each directory's run sorted by name (strcmp) */
     ARTIFACT_STRINGS,  /* names and symlink targets, each with a terminating NUL */
     ARTIFACT_LEDGER,   /* struct artifact_ledger[], sorted by sha256 */
-    ARTIFACT_CODE_MAP, /* struct code_map_entry pages (x86/address_space.h) */
+    ARTIFACT_CODE_MAP, /* pages of entries, see enum artifact_backend */
     ARTIFACT_DATA,     /* file contents, each page aligned, identical contents once */
     ARTIFACT_CHUNKS,   /* SHA-256 of each ARTIFACT_CHUNK_SIZE bytes of the file, from its start to this section, which is
                           aligned to that; zero for the header's own chunk. The last section. */
@@ -28,6 +28,10 @@ enum artifact_section_id {
 
 /* What is checked at once when a part of the file is used for the first time. */
 enum { ARTIFACT_CHUNK_SIZE = 65536 };
+
+/* Where the programs' native code comes from, and so what the code map's entries are: struct code_map_entry (x86/address_space.h), or
+ * direct_code_map_entry (artifact/direct_map.h). */
+enum artifact_backend { ARTIFACT_BACKEND_WASM, ARTIFACT_BACKEND_DIRECT };
 
 struct artifact_section {
     uint64_t offset, size;
@@ -43,7 +47,7 @@ struct artifact_header {
     uint8_t elf_sha256[32];
     uint8_t megabinary_sha256[32];
     uint32_t table_size;       /* of the function table */
-    uint32_t reserved;
+    uint32_t backend;          /* enum artifact_backend */
     uint64_t loaded_size;      /* bytes of the executable that the host loads; symbols and the like lie behind */
     uint64_t code_offset, code_size; /* where in it the programs' native code lies; the ledger has each one's part */
     struct artifact_section sections[ARTIFACT_SECTION_COUNT];
@@ -76,8 +80,8 @@ struct artifact_ledger {
     uint64_t low, high;   /* page-rounded extent of its segments, image-relative */
     uint64_t text_bytes;  /* of executable sections */
     uint64_t code_map;      /* offset in CODE_MAP of the pages below */
-    uint64_t code_map_from; /* guest address of the first byte they cover, multiple of 8 KiB */
-    uint64_t code_map_size; /* bytes of map pages, multiple of 4096 (covers size * 2 bytes of code) */
+    uint64_t code_map_from; /* guest address of the first byte they cover, a multiple of what a page of them covers */
+    uint64_t code_map_size; /* bytes of map pages, multiple of 4096 */
     uint32_t table_base, entry_count; /* slice of the function table */
     uint32_t function_count;
     uint32_t path;        /* offset in STRINGS: one path of the file in the image, for messages */

@@ -172,7 +172,7 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     put_line(&b, mem_printf("\"%s/crt1.o\"\n\"%s/crti.o\"", runtime_dir, runtime_dir));
     put_cpu_symbols(&b);
     put_line(&b, mem_printf("--defsym=ingot_table_size=0x%x", table_size));
-    if (table_size) /* an image without programs has no such section */
+    if (table_size && r->backend == BACKEND_WASM) /* an image without programs has no such section */
         put_line(&b, mem_strdup("--defsym=ingot_table=__start_ingot_table"));
     for (size_t i = 0; i < r->units.count; i++) {
         if (!r->units.items[i].unusable)

@@ -11,6 +11,7 @@ struct range {
     char key[KEY_DIGITS + 1];
     struct unit *unit;
     uint64_t low, high; /* in the file */
+    uint64_t address;   /* of the lowest */
 };
 
 static int
@@ -79,7 +80,10 @@ add_symbol(const struct symbols *s, const Elf64_Sym *symbol, struct range *range
         return;
     section = &s->sections[symbol->st_shndx];
     at = symbol->st_value - section->sh_addr + section->sh_offset;
-    found->low = at < found->low ? at : found->low;
+    if (at < found->low) {
+        found->low = at;
+        found->address = symbol->st_value;
+    }
     found->high = at + symbol->st_size > found->high ? at + symbol->st_size : found->high;
 }
 
@@ -107,6 +111,7 @@ keep_ranges(struct range *ranges, size_t count, struct err *e)
             return err_set(e, "%s: its native code is not in one piece", u->path);
         end = ranges[i].high;
         u->native_offset = ranges[i].low;
+        u->native_address = ranges[i].address;
         u->native_size = ranges[i].high - ranges[i].low;
     }
     return 0;

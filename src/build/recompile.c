@@ -235,6 +235,8 @@ native_run(void *context, size_t index, struct err *e)
     snprintf(suffix, sizeof suffix, ".%u.o", part);
     if (cache_has(&p->r->cache, "native", &u->native_key, suffix))
         return 0; /* of a build that was killed */
+    if (p->r->backend == BACKEND_DIRECT)
+        return direct_compile(p->r, u, e);
     if (map_object(p->r, u, &object, e) < 0)
         return -1;
     result = aot_compile(object.data, object.size, part, &options, &out, e);
@@ -271,10 +273,16 @@ native_key(const struct recompile *r, struct unit *u, const struct mapped *objec
     buf_put(&b, content.bytes, sizeof content.bytes);
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes); /* two files may have the same code */
     sha256_of(b.data, b.size, &u->symbol_key);
-    buf_put(&b, aot_version(), strlen(aot_version()));
-    buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
-    snprintf(options, sizeof options, "|%s|%d", r->cpu ? r->cpu : "", r->opt_level);
-    buf_put(&b, options, strlen(options));
+    if (r->backend == BACKEND_DIRECT) {
+        buf_put(&b, direct_version(), strlen(direct_version()));
+        for (size_t i = 0; i < u->profile_count; i++)
+            buf_put_u64(&b, u->profile[i]);
+    } else {
+        buf_put(&b, aot_version(), strlen(aot_version()));
+        buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
+        snprintf(options, sizeof options, "|%s|%d", r->cpu ? r->cpu : "", r->opt_level);
+        buf_put(&b, options, strlen(options));
+    }
     sha256_of(b.data, b.size, &u->native_key);
     buf_fini(&b);
 }
@@ -315,7 +323,8 @@ plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *fil
         if (map_object(r, u, &object, e) < 0)
             return -1;
         native_key(r, u, &object);
-        result = count_parts(&object, &u->parts, e);
+        u->parts = 1;
+        result = r->backend == BACKEND_DIRECT ? 0 : count_parts(&object, &u->parts, e);
         file_unmap(&object);
         if (result < 0)
             return err_prefix(e, "%s: code object", u->path);

@@ -11,6 +11,9 @@
 /* Which programs and libraries get precise faults. */
 enum precise_choice { PRECISE_AUTO, PRECISE_ALL, PRECISE_NONE };
 
+/* Where native code comes from: compiled from WebAssembly, or rewritten (docs/direct.md). */
+enum backend { BACKEND_WASM, BACKEND_DIRECT };
+
 struct unit { /* one distinct ELF of the image */
     const uint64_t *profile; /* further entry points, image-relative, sorted */
     size_t profile_count;
@@ -32,6 +35,7 @@ struct unit { /* one distinct ELF of the image */
     bool unusable;         /* damaged: kept as data; reason says why */
     char *reason;
     uint32_t table_base, entry_count;
+    uint64_t native_address; /* of it, when the executable runs */
     uint64_t native_offset, native_size; /* its native code, in the linked executable's file */
 };
 
@@ -42,6 +46,7 @@ struct recompile {
     struct progress *progress;
     const char *dump_pass; /* --dump=PASS, or NULL */
     enum precise_choice precise_faults;
+    enum backend backend;
     int opt_level;
     const char *cpu;
     uint64_t native_bytes_compiled; /* of text, not found in the cache */
@@ -56,6 +61,10 @@ void unit_symbol_key(const struct unit *u, char out[SHA256_HEX_SIZE]);
 /* Code objects of all units, then (native) their native objects. */
 int recompile_objects(struct recompile *r, struct err *e);
 int recompile_native(struct recompile *r, struct err *e);
+/* The native object of one unit by the direct backend, into the cache, with what its code map is made of (".entries",
+ * direct/unit.h). */
+int direct_compile(const struct recompile *r, const struct unit *u, struct err *e);
+const char *direct_version(void);
 void recompile_fini(struct recompile *r);
 
 /* Fixes the image base of every unit: derived from its hash, moved on conflict, 64 KiB aligned. */

@@ -34,6 +34,9 @@ static const char usage[] =
     "  --cache DIR          the cache (default $XDG_CACHE_HOME/ingot or ~/.cache/ingot)\n"
     "  -j, --jobs N         worker processes (default: all processors)\n"
     "  -O, --optimize N     effort of native compilation, 0 to 3 (default 2)\n"
+    "  --backend wasm|direct\n"
+    "                       where native code comes from: compiled from WebAssembly (default), or the programs' own\n"
+    "                       instructions, rewritten (experimental; x86-64 hosts)\n"
     "  --cpu NAME           processor the executable needs, as LLVM names it (default x86-64-v2)\n"
     "  --profile FILE       compile what an ingot run --stats=FILE of this image left to the evaluator (repeatable)\n"
     "  --precise-faults auto|all|none\n"
@@ -48,6 +51,7 @@ struct options {
     VEC(const char *) profiles;
     bool wasm, quiet;
     enum precise_choice precise_faults;
+    enum backend backend;
     unsigned jobs;
     int optimize;
 };
@@ -92,7 +96,7 @@ parse(int argc, char **argv, struct options *o)
         {"cache", required_argument, NULL, 'c'}, {"jobs", required_argument, NULL, 'j'},
         {"optimize", required_argument, NULL, 'O'}, {"cpu", required_argument, NULL, 'u'},
         {"profile", required_argument, NULL, 'p'}, {"precise-faults", required_argument, NULL, 'F'},
-        {"report", required_argument, NULL, 'r'}, {"dump", required_argument, NULL, 'd'},
+        {"report", required_argument, NULL, 'r'}, {"backend", required_argument, NULL, 'b'}, {"dump", required_argument, NULL, 'd'},
         {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     int c;
@@ -111,6 +115,11 @@ parse(int argc, char **argv, struct options *o)
         case 'F':
             if (parse_precise(optarg, &o->precise_faults) < 0)
                 return cli_fail(2, "--precise-faults takes auto, all or none, not \"%s\"", optarg);
+            break;
+        case 'b':
+            if (strcmp(optarg, "wasm") != 0 && strcmp(optarg, "direct") != 0)
+                return cli_fail(2, "--backend takes wasm or direct, not \"%s\"", optarg);
+            o->backend = optarg[0] == 'd' ? BACKEND_DIRECT : BACKEND_WASM;
             break;
         case 'q': o->quiet = true; break;
         case 'e':
@@ -177,6 +186,24 @@ folder_of(const char *path)
     return slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
 }
 
+/* Stays mapped until the artifact is written. */
+static int
+map_direct_entries(struct build *b, const struct unit *u, struct artifact_program *p, struct err *e)
+{
+    char *path = cache_path(&b->r.cache, "native", &u->native_key, ".entries");
+    struct mapped m;
+    int result = file_map(path, &m, e);
+
+    mem_free(path);
+    if (result < 0)
+        return -1;
+    if (m.size % 8 != 0)
+        return err_set(e, "%s: a damaged cache entry (remove it and build again)", u->path);
+    p->direct_entries = (const uint32_t *)(const void *)m.data;
+    p->direct_count = m.size / 8;
+    return 0;
+}
+
 static int
 fill_programs(struct build *b, struct artifact_program *programs, size_t *count, struct err *e)
 {
@@ -206,6 +233,9 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
         };
         sha256_of(object.data, object.size, &p->code_sha256);
         file_unmap(&object);
+        p->native_address = u->native_address;
+        if (b->r.backend == BACKEND_DIRECT && map_direct_entries(b, u, p, e) < 0)
+            return -1;
         ++*count;
     }
     return 0;
@@ -235,7 +265,8 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
     char *runtime = link_runtime_dir(e), *executable = mem_printf("%s.tmp-elf-%ld", b->options.out, (long)getpid());
     struct artifact_program *programs = mem_zalloc(b->r.units.count, sizeof *programs);
     struct artifact_input in = {.executable = executable, .image = &b->image, .programs = programs,
-                                .table_size = b->table_size};
+                                .table_size = b->table_size,
+                                .backend = b->options.backend == BACKEND_DIRECT ? ARTIFACT_BACKEND_DIRECT : ARTIFACT_BACKEND_WASM};
     int result = runtime ? link_executable(&b->r, runtime, b->table_size, executable, e) : -1;
 
     sha256_of(megabinary->data, megabinary->size, &in.megabinary);
@@ -438,6 +469,7 @@ run_build(struct build *b, struct err *e)
     cache_sweep_beside(b->options.out);
     b->r.workers = b->options.jobs;
     b->r.opt_level = b->options.optimize;
+    b->r.backend = b->options.backend;
     b->r.cpu = b->options.cpu;
     b->r.precise_faults = b->options.precise_faults;
     b->r.progress = &b->progress;

@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "artifact/direct_map.h"
 #include "base/file.h"
 #include "image/config.h"
 #include "x86/address_space.h"
 
-enum { PAGE = 4096, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT };
+enum { PAGE = 4096, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT,
+       DIRECT_PAGE_TEXT = PAGE / sizeof(direct_code_map_entry) * GUEST_CODE_MAP_UNIT };
 
 /* A content of the spool that the finished tree still has, and its place in the artifact. What later layers replaced
  * or removed stays behind. */
@@ -66,6 +68,32 @@ put_code_map(struct writer *w, const struct artifact_program *p, struct artifact
 }
 
 static int
+put_direct_map(struct writer *w, const struct artifact_program *p, struct artifact_ledger *row, struct err *e)
+{
+    uint64_t from = (p->base + p->exec_low) / DIRECT_PAGE_TEXT * DIRECT_PAGE_TEXT;
+    uint64_t to = (p->base + p->exec_high + DIRECT_PAGE_TEXT - 1) / DIRECT_PAGE_TEXT * DIRECT_PAGE_TEXT;
+    size_t count = (size_t)((to - from) / GUEST_CODE_MAP_UNIT);
+    direct_code_map_entry *map = mem_zalloc(count, sizeof *map);
+    struct buf *out = &w->sections[ARTIFACT_CODE_MAP];
+
+    for (size_t i = 0; i < p->direct_count; i++) {
+        uint64_t address = p->direct_entries[2 * i], host = p->native_address + p->direct_entries[2 * i + 1];
+
+        if (address < p->exec_low || address >= p->exec_high || p->direct_entries[2 * i + 1] >= p->native_size || host > INT32_MAX) {
+            mem_free(map);
+            return err_set(e, "the code map of a program does not belong to its code");
+        }
+        map[(p->base + address - from) / GUEST_CODE_MAP_UNIT] = (direct_code_map_entry)host;
+    }
+    row->code_map = out->size;
+    row->code_map_from = from;
+    row->code_map_size = count * sizeof *map;
+    buf_put(out, map, count * sizeof *map);
+    mem_free(map);
+    return 0;
+}
+
+static int
 put_ledger(struct writer *w, struct err *e)
 {
     w->ledger = mem_zalloc(w->in->program_count, sizeof *w->ledger);
@@ -82,7 +110,7 @@ put_ledger(struct writer *w, struct err *e)
         memcpy(row->sha256, p->sha256.bytes, sizeof row->sha256);
         memcpy(row->code_sha256, p->code_sha256.bytes, sizeof row->code_sha256);
         memcpy(row->code_key, p->code_key.bytes, sizeof row->code_key);
-        if (put_code_map(w, p, row, e) < 0)
+        if ((w->in->backend == ARTIFACT_BACKEND_DIRECT ? put_direct_map : put_code_map)(w, p, row, e) < 0)
             return -1;
     }
     return 0;
@@ -341,7 +369,7 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
 {
     struct artifact_header h = {
         .magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .section_count = ARTIFACT_SECTION_COUNT,
-        .elf_size = elf->size, .table_size = w->in->table_size,
+        .elf_size = elf->size, .table_size = w->in->table_size, .backend = w->in->backend,
     };
     struct artifact_footer f = {.magic = ARTIFACT_MAGIC};
     uint64_t payload = (elf->size + ARTIFACT_CHUNK_SIZE - 1) / ARTIFACT_CHUNK_SIZE * ARTIFACT_CHUNK_SIZE;

@@ -14,6 +14,9 @@ struct artifact_program {
     const uint64_t *entries;      /* image-relative, ascending: the function table's slice */
     uint32_t entry_count, table_base, function_count;
     uint64_t native_offset, native_size; /* its native code, in the executable file */
+    uint64_t native_address;             /* of it, when the executable runs */
+    const uint32_t *direct_entries;      /* direct backend: pairs of an image-relative address and an offset in the native code, by address */
+    size_t direct_count;
 };
 
 struct artifact_input {
@@ -22,6 +25,7 @@ struct artifact_input {
     const struct artifact_program *programs; /* sorted by sha256 */
     size_t program_count;
     uint32_t table_size;
+    enum artifact_backend backend;
     struct sha256 megabinary;
 };
 

@@ -56,7 +56,8 @@ struct x86_cpu {
     struct x86_x87 x87;
     uint64_t stack;                     /* where compiled code has its stack, see state.def */
     uint64_t borrowed[2];               /* registers that rewritten code uses for itself meanwhile (docs/direct.md) */
-    uint64_t reserved[3];
+    uint64_t memory;                    /* host address of guest address 0, while rewritten code runs */
+    uint64_t reserved[2];
 } __attribute__((aligned(64)));
 
 enum { X86_STACK_LAG = 256 }; /* bytes that a block may put on the stack before it says so */

@@ -32,6 +32,7 @@ struct decoder {
     uint8_t rex;    /* WRXB, of REX or VEX */
     uint8_t vvvv;
     uint8_t map, opcode, modrm;
+    uint8_t opcode_at, modrm_at, immediate_at;
     int8_t base, index;
     uint8_t scale;
     bool rip_relative;
@@ -91,6 +92,7 @@ take_prefixes(struct decoder *d)
                 continue;
             }
             d->opcode = byte;
+            d->opcode_at = (uint8_t)(d->at - 1);
             return;
         }
         d->has_rex = false;
@@ -408,8 +410,20 @@ resolve_relative(const struct decoder *d, struct x86_insn *insn)
     }
 }
 
+static void
+note_encoding(const struct decoder *d, struct x86_parts *out)
+{
+    bool vex = d->map >= MAP_VEX_0F38;
+
+    *out = (struct x86_parts){
+        .operand_size = d->opsize66, .address_size = d->address67, .vex = vex, .repeat = d->repeat,
+        .rex = d->has_rex ? 0x40 | d->rex : 0, .opcode_at = d->opcode_at, .modrm_at = d->modrm_at,
+        .immediate_at = d->immediate_at,
+    };
+}
+
 int
-x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn)
+x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn, struct x86_parts *encoding)
 {
     struct decoder d = {
         .bytes = bytes,
@@ -427,6 +441,7 @@ x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn 
     if (!o->count)
         return INVALID;
     if (o->modrm) {
+        d.modrm_at = (uint8_t)d.at;
         d.modrm = (uint8_t)take(&d, 1);
         if (d.cut_off)
             return cut_off;
@@ -438,6 +453,7 @@ x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn 
         d.modrm |= 0xc0;
     else if (o->modrm && d.modrm >> 6 != 3)
         take_address(&d);
+    d.immediate_at = (uint8_t)d.at;
     rc = fill_insn(&d, form, &result);
     if (rc == INVALID)
         return INVALID;
@@ -453,7 +469,36 @@ x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn 
     result.length = (uint8_t)d.at;
     resolve_relative(&d, &result);
     *insn = result;
+    if (encoding)
+        note_encoding(&d, encoding);
     return (int)d.at;
+}
+
+int
+x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn)
+{
+    return x86_decode_parts(bytes, size, address, insn, NULL);
+}
+
+enum x86_field
+x86_operand_field(const struct x86_insn *insn, unsigned operand)
+{
+    switch (x86_row(insn->row)->operand[operand].encoding) {
+    case X86_E_E: case X86_E_M: case X86_E_R: case X86_E_W: case X86_E_U: case X86_E_Q: case X86_E_N: case X86_E_A: case X86_E_STI:
+        return X86_FIELD_RM;
+    case X86_E_G: case X86_E_V: case X86_E_P: case X86_E_S: case X86_E_C: case X86_E_D:
+        return X86_FIELD_REG;
+    case X86_E_Z:
+        return X86_FIELD_OPCODE;
+    case X86_E_B:
+        return X86_FIELD_VVVV;
+    case X86_E_I: case X86_E_SI: case X86_E_J:
+        return X86_FIELD_IMMEDIATE;
+    case X86_E_O:
+        return X86_FIELD_OFFSET;
+    default:
+        return X86_FIELD_NONE;
+    }
 }
 
 const char *

@@ -78,6 +78,23 @@ struct x86_insn {
  * inside it. *insn is filled only when the length is positive. Any bytes are allowed. */
 int x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn);
 
+/* Where the parts of an instruction's encoding are (SDM vol. 2, 2.1), for who writes it anew. */
+struct x86_parts {
+    bool operand_size;    /* prefix 66 */
+    bool address_size;    /* prefix 67 */
+    bool vex;
+    uint8_t repeat;       /* prefix f2 or f3, or 0 */
+    uint8_t rex;          /* with its 0x40; 0: there is none */
+    uint8_t opcode_at;    /* behind all prefixes; up to modrm_at, or immediate_at where that is 0 */
+    uint8_t modrm_at;     /* 0: there is none */
+    uint8_t immediate_at; /* behind ModRM, SIB and displacement */
+};
+int x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn, struct x86_parts *encoding);
+
+/* Which part of the encoding names an explicit operand. */
+enum x86_field { X86_FIELD_NONE, X86_FIELD_REG, X86_FIELD_RM, X86_FIELD_OPCODE, X86_FIELD_VVVV, X86_FIELD_IMMEDIATE, X86_FIELD_OFFSET };
+enum x86_field x86_operand_field(const struct x86_insn *insn, unsigned operand);
+
 /* The length of an instruction that x86_decode refuses because no x86-64-v2 processor has it (AVX, AVX-512, XOP, TSX ...), by
  * the shape of its encoding; 0 when it has none. All of them raise #UD here. For telling code from data only. *data (may be
  * NULL): the address that its rip-relative operand names, with the instruction at `address`; 0 when it has none. */

@@ -1,0 +1,204 @@
+#include "direct/encode.h"
+
+#include <string.h>
+
+enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_X = 2, REX_B = 1, REGISTERS_LOW = 8 };
+
+/* --- apart --- */
+
+/* An absolute 64-bit offset, of MOV AL/rAX only: the same with ModRM. */
+static bool
+offset_form(const struct x86_insn *insn, struct encoding *e)
+{
+    const struct x86_operand *memory = insn->operand[0].kind == X86_OPD_MEM ? &insn->operand[0] : &insn->operand[1];
+    uint64_t address = (uint64_t)memory->disp;
+
+    if (address > INT32_MAX)
+        return false;
+    e->opcode[0] = (uint8_t)((e->opcode[0] & 1) | (insn->operand[0].kind == X86_OPD_MEM ? 0x88 : 0x8a));
+    e->modrm = true;
+    e->memory = true;
+    e->disp = (int32_t)address;
+    return true;
+}
+
+static bool
+take_memory(const struct x86_operand *o, struct encoding *e)
+{
+    e->memory = true;
+    e->base = o->base;
+    e->index = o->index;
+    e->scale = o->scale;
+    if (o->base == X86_BASE_RIP) {
+        /* Only what may be the image's: the link must not overflow. */
+        if (o->disp < 0 || o->disp >= 0x40000000)
+            return false;
+        e->base = X86_BASE_NONE;
+        e->disp_relative = DIRECT_IMAGE;
+    }
+    e->disp = (int32_t)o->disp;
+    return true;
+}
+
+bool
+encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at, struct encoding *out)
+{
+    unsigned opcode_end = at->modrm_at ? at->modrm_at : at->immediate_at, opcode_size = opcode_end - at->opcode_at;
+    struct encoding e = {.lock = insn->lock, .operand_size = at->operand_size, .wide = at->rex & REX_W, .address32 = at->address_size,
+                         .repeat = at->repeat, .base = X86_BASE_NONE, .index = X86_BASE_NONE, .scale = 1};
+
+    if (at->vex || opcode_size == 0 || opcode_size > sizeof e.opcode || insn->length - at->immediate_at > (int)sizeof e.immediate)
+        return false;
+    memcpy(e.opcode, bytes + at->opcode_at, opcode_size);
+    e.opcode_size = (uint8_t)opcode_size;
+    e.modrm = at->modrm_at != 0;
+    if (e.modrm) {
+        uint8_t modrm = bytes[at->modrm_at];
+
+        e.reg = (uint8_t)((modrm >> 3 & 7) | (at->rex & REX_R ? 8 : 0));
+        e.rm = (uint8_t)((modrm & 7) | (at->rex & REX_B ? 8 : 0));
+    }
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+        enum x86_field field = x86_operand_field(insn, i);
+
+        if (field == X86_FIELD_OFFSET) {
+            if (!offset_form(insn, &e))
+                return false;
+            *out = e;
+            return true;
+        }
+        if (field == X86_FIELD_OPCODE) {
+            e.register_in_opcode = true;
+            e.reg = o->reg_class == X86_RC_GPR_HIGH ? (uint8_t)(o->reg + 4) : o->reg;
+        }
+        if (field == X86_FIELD_RM && o->kind == X86_OPD_MEM && !take_memory(o, &e))
+            return false;
+        if (field != X86_FIELD_NONE && o->kind == X86_OPD_REG && o->size == 1) {
+            e.high_byte |= o->reg_class == X86_RC_GPR_HIGH;
+            e.byte_rex |= o->reg_class == X86_RC_GPR && o->reg >= 4 && o->reg < 8;
+        }
+    }
+    e.immediate_size = (uint8_t)(insn->length - at->immediate_at);
+    memcpy(e.immediate, bytes + at->immediate_at, e.immediate_size);
+    *out = e;
+    return true;
+}
+
+/* --- together --- */
+
+static uint8_t
+rex_bits(const struct encoding *e)
+{
+    uint8_t rex = e->wide ? REX_W : 0;
+
+    if (e->register_in_opcode)
+        return (uint8_t)(rex | (e->reg >= REGISTERS_LOW ? REX_B : 0));
+    if (!e->modrm)
+        return rex;
+    rex |= e->reg >= REGISTERS_LOW ? REX_R : 0;
+    if (!e->memory)
+        return (uint8_t)(rex | (e->rm >= REGISTERS_LOW ? REX_B : 0));
+    rex |= e->base >= REGISTERS_LOW ? REX_B : 0;
+    return (uint8_t)(rex | (e->index >= REGISTERS_LOW ? REX_X : 0));
+}
+
+bool
+encoding_needs_rex(const struct encoding *e)
+{
+    return rex_bits(e) != 0 || e->byte_rex;
+}
+
+static size_t
+put_disp(struct buf *out, const struct encoding *e, unsigned size)
+{
+    size_t at = out->size;
+
+    if (size == 1)
+        buf_put_u8(out, (uint8_t)e->disp);
+    else if (size == 4)
+        buf_put_u32(out, (uint32_t)e->disp);
+    return e->disp_relative == DIRECT_IMAGE ? at : 0;
+}
+
+static size_t
+put_memory(struct buf *out, const struct encoding *e)
+{
+    unsigned scale = e->scale == 8 ? 3 : e->scale == 4 ? 2 : e->scale == 2 ? 1 : 0;
+    unsigned reg = (e->reg & 7u) << 3, base = e->base & 7u, mod, disp_size;
+
+    if (e->base == X86_BASE_NONE) { /* SIB without base: always with 4 bytes */
+        buf_put_u8(out, (uint8_t)(reg | 4));
+        buf_put_u8(out, (uint8_t)(scale << 6 | (e->index == X86_BASE_NONE ? 4 : e->index & 7u) << 3 | 5));
+        return put_disp(out, e, 4);
+    }
+    disp_size = e->disp == 0 && base != 5 ? 0 : e->disp >= INT8_MIN && e->disp <= INT8_MAX ? 1 : 4;
+    mod = disp_size == 0 ? 0 : disp_size == 1 ? 1 : 2;
+    if (e->index == X86_BASE_NONE && base != 4) {
+        buf_put_u8(out, (uint8_t)(mod << 6 | reg | base));
+    } else {
+        buf_put_u8(out, (uint8_t)(mod << 6 | reg | 4));
+        buf_put_u8(out, (uint8_t)(scale << 6 | (e->index == X86_BASE_NONE ? 4 : e->index & 7u) << 3 | base));
+    }
+    return put_disp(out, e, disp_size);
+}
+
+size_t
+encoding_put(struct buf *out, const struct encoding *e)
+{
+    uint8_t rex = rex_bits(e);
+    size_t relative = 0;
+
+    if (e->segment)
+        buf_put_u8(out, e->segment);
+    if (e->address32)
+        buf_put_u8(out, 0x67);
+    if (e->lock)
+        buf_put_u8(out, 0xf0);
+    if (e->operand_size)
+        buf_put_u8(out, 0x66);
+    if (e->repeat)
+        buf_put_u8(out, e->repeat);
+    if (rex || e->byte_rex)
+        buf_put_u8(out, REX | rex);
+    buf_put(out, e->opcode, e->opcode_size - 1u);
+    buf_put_u8(out, (uint8_t)(e->register_in_opcode ? (e->opcode[e->opcode_size - 1] & ~7) | (e->reg & 7)
+                                                    : e->opcode[e->opcode_size - 1]));
+    if (e->modrm && e->memory)
+        relative = put_memory(out, e);
+    else if (e->modrm)
+        buf_put_u8(out, (uint8_t)(0xc0 | (e->reg & 7) << 3 | (e->rm & 7)));
+    buf_put(out, e->immediate, e->immediate_size);
+    return relative;
+}
+
+/* --- ready-made --- */
+
+static struct encoding
+encode_memory(uint8_t opcode, unsigned reg, unsigned segment, int base, int32_t disp)
+{
+    return (struct encoding){.wide = true, .segment = (uint8_t)segment, .address32 = segment == SEGMENT_GS, .opcode = {opcode},
+                             .opcode_size = 1, .modrm = true, .reg = (uint8_t)reg, .memory = true, .base = (int8_t)base,
+                             .index = X86_BASE_NONE, .scale = 1, .disp = disp};
+}
+
+struct encoding
+encode_load(unsigned reg, unsigned segment, int base, int32_t disp)
+{
+    return encode_memory(0x8b, reg, segment, base, disp);
+}
+
+struct encoding
+encode_store(unsigned reg, unsigned segment, int base, int32_t disp)
+{
+    return encode_memory(0x89, reg, segment, base, disp);
+}
+
+struct encoding
+encode_lea(unsigned reg, int base, int index, int32_t disp)
+{
+    struct encoding e = encode_memory(0x8d, reg, 0, base, disp);
+
+    e.index = (int8_t)index;
+    return e;
+}

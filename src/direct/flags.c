@@ -1,0 +1,103 @@
+/* Which flags are alive where: inserted comparisons must not change those. Backwards over all instructions until nothing changes. A
+ * callee is taken to leave every flag to its own return point, where it is the return point that matters. */
+#include "direct/rewrite.h"
+
+enum { ALL_FLAGS = (1 << X86_FLAG_COUNT) - 1 };
+
+static uint8_t
+alive_at(const struct rewriter *w, uint64_t address)
+{
+    size_t i = rewriter_find(w, address);
+
+    return i == SIZE_MAX ? 0 : w->insns.items[i].live;
+}
+
+static uint8_t
+alive_behind(const struct rewriter *w, const struct insn_place *p, const struct x86_insn *insn)
+{
+    uint64_t next = insn->address + insn->length;
+
+    switch (x86_flow(insn)) {
+    case X86_FLOW_JUMP: case X86_FLOW_CALL:
+        return alive_at(w, (uint64_t)insn->operand[0].imm);
+    case X86_FLOW_BRANCH:
+        return alive_at(w, (uint64_t)insn->operand[0].imm) | alive_at(w, next);
+    case X86_FLOW_JUMP_INDIRECT:
+        return p->labels && w->label_tables.items[p->labels - 1].flags_alive ? ALL_FLAGS : 0;
+    case X86_FLOW_CALL_INDIRECT: case X86_FLOW_RETURN: case X86_FLOW_TRAP:
+        return 0;
+    default:
+        return alive_at(w, next);
+    }
+}
+
+struct effects { /* of an instruction, decoded once */
+    uint8_t tested, killed;
+};
+
+static bool
+update(struct rewriter *w, size_t index, const struct effects *effects)
+{
+    struct insn_place *p = &w->insns.items[index];
+    struct x86_insn insn;
+    uint8_t live;
+
+    if (effects->killed == ALL_FLAGS) {
+        live = effects->tested;
+    } else {
+        uint64_t left;
+        const uint8_t *bytes = elf_image_at(w->image, p->address, &left);
+
+        x86_decode(bytes, left, p->address, &insn);
+        live = effects->tested | (alive_behind(w, p, &insn) & (uint8_t)~effects->killed);
+    }
+    if (live == p->live)
+        return false;
+    p->live = live;
+    return true;
+}
+
+static bool
+labels_changed(struct rewriter *w)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < w->table_entries.count; i++) {
+        uint32_t at = w->table_entries.items[i].at;
+
+        if (!(w->insns.items[w->table_entries.items[i].position / 2].live & (ALL_FLAGS & ~(1 << X86_FLAG_DF))))
+            continue;
+        for (size_t t = 0; t < w->label_tables.count; t++) {
+            struct label_table *table = &w->label_tables.items[t];
+
+            if (at >= table->offset && at - table->offset < 8u << table->bits && !table->flags_alive)
+                table->flags_alive = changed = true;
+        }
+    }
+    return changed;
+}
+
+void
+find_live_flags(struct rewriter *w)
+{
+    struct effects *effects = mem_zalloc(w->insns.count + 1, sizeof *effects);
+    bool changed = true;
+
+    for (size_t i = 0; i < w->insns.count; i++) {
+        uint64_t left;
+        const uint8_t *bytes = elf_image_at(w->image, w->insns.items[i].address, &left);
+        struct x86_flag_effects e;
+        struct x86_insn insn;
+
+        x86_decode(bytes, left, w->insns.items[i].address, &insn);
+        e = x86_flag_effects(&insn);
+        effects[i] = (struct effects){e.tested, e.written};
+    }
+    while (changed) {
+        changed = false;
+        for (size_t i = w->insns.count; i-- > 0;)
+            changed |= update(w, i, &effects[i]);
+        changed |= labels_changed(w);
+    }
+    mem_free(effects);
+}

@@ -1,0 +1,401 @@
+/* Instructions that stay what they are: registers named anew, memory operands confined. */
+#include "direct/rewrite.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* --- pieces --- */
+
+void
+emit(struct rewriter *w, const struct encoding *e)
+{
+    size_t relative = encoding_put(&w->layout.code, e);
+
+    if (relative)
+        layout_fix(&w->layout, relative, FIX_IMAGE32S, e->disp);
+}
+
+void
+emit_load(struct rewriter *w, unsigned reg, unsigned segment, int base, int32_t disp)
+{
+    struct encoding e = encode_load(reg, segment, base, disp);
+
+    emit(w, &e);
+}
+
+void
+emit_store(struct rewriter *w, unsigned reg, unsigned segment, int base, int32_t disp)
+{
+    struct encoding e = encode_store(reg, segment, base, disp);
+
+    emit(w, &e);
+}
+
+void
+emit_lea(struct rewriter *w, unsigned reg, int base, int index, int32_t disp)
+{
+    struct encoding e = encode_lea(reg, base, index, disp);
+
+    emit(w, &e);
+}
+
+void
+emit_bytes(struct rewriter *w, const void *bytes, size_t size)
+{
+    buf_put(&w->layout.code, bytes, size);
+}
+
+void
+emit_address(struct rewriter *w, unsigned reg, uint64_t address)
+{
+    struct encoding e = {.opcode = {0xb8}, .opcode_size = 1, .register_in_opcode = true, .reg = (uint8_t)reg, .immediate_size = 4};
+
+    emit(w, &e);
+    layout_fix(&w->layout, w->layout.code.size - 4, FIX_IMAGE32, (int64_t)address);
+}
+
+unsigned
+host_register(unsigned guest)
+{
+    return guest == X86_RSP ? HOST_GUEST_RSP : guest == X86_R10 || guest == X86_R11 ? HOST_SCRATCH : guest;
+}
+
+/* --- scratch registers --- */
+
+static bool
+is_displaced(int reg)
+{
+    return reg == X86_R10 || reg == X86_R11;
+}
+
+/* What one instruction needs besides the registers that are where they are. */
+struct needs {
+    uint32_t busy;         /* host registers that it names or uses unnamed */
+    unsigned taken;        /* scratch registers handed out */
+    uint8_t borrowed[2];   /* host registers kept in x86_cpu_tls.borrowed meanwhile */
+    int8_t displaced[2];   /* the host's for r10 and r11 of the guest; -1: not needed */
+    bool load[2], store[2];
+    int8_t segment;        /* the host's for the base of FS or GS; -1: not needed */
+    int32_t segment_slot;
+    int8_t legacy;         /* a host register without REX in place of base_of; -1 */
+};
+
+enum { UNNAMED = 1 << X86_RAX | 1 << X86_RCX | 1 << X86_RDX | 1 << X86_RBX | 1 << X86_RSI | 1 << X86_RDI };
+
+/* The next scratch register: r10, then borrowed ones. -1: there are no more. */
+static int
+take_scratch(struct needs *n, bool legacy)
+{
+    static const uint8_t candidates[] = {X86_R8, X86_R9, X86_R15, X86_R14, X86_R13, X86_R12};
+    static const uint8_t legacy_candidates[] = {X86_RBP, X86_RSI, X86_RDI, X86_RBX};
+    const uint8_t *list = legacy ? legacy_candidates : candidates;
+    unsigned count = legacy ? sizeof legacy_candidates : sizeof candidates;
+
+    if (!legacy && !(n->busy >> HOST_SCRATCH & 1)) {
+        n->busy |= 1u << HOST_SCRATCH;
+        return HOST_SCRATCH;
+    }
+    for (unsigned i = 0; i < count && n->taken < 2; i++) {
+        if (n->busy >> list[i] & 1)
+            continue;
+        n->busy |= 1u << list[i];
+        n->borrowed[n->taken++] = list[i];
+        return list[i];
+    }
+    return -1;
+}
+
+static bool
+need_displaced(struct needs *n, int reg, bool load, bool store)
+{
+    unsigned i = reg == X86_R11;
+
+    if (n->displaced[i] < 0)
+        n->displaced[i] = (int8_t)take_scratch(n, false);
+    n->load[i] |= load;
+    n->store[i] |= store;
+    return n->displaced[i] >= 0;
+}
+
+static unsigned
+name_of(const struct needs *n, unsigned guest)
+{
+    return is_displaced((int)guest) ? (unsigned)n->displaced[guest == X86_R11] : host_register(guest);
+}
+
+static void
+note_busy(struct needs *n, const struct x86_insn *insn, const struct encoding *e)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_REG && (o->reg_class == X86_RC_GPR || o->reg_class == X86_RC_GPR_HIGH) && !is_displaced(o->reg))
+            n->busy |= 1u << host_register(o->reg);
+    }
+    if (e->memory && e->base >= 0 && !is_displaced(e->base))
+        n->busy |= 1u << host_register((unsigned)e->base);
+    if (e->memory && e->index >= 0 && !is_displaced(e->index))
+        n->busy |= 1u << host_register((unsigned)e->index);
+    n->busy |= 1u << HOST_GUEST_RSP | 1u << X86_RSP | 1u << X86_RAX | 1u << X86_RCX | 1u << X86_RDX;
+}
+
+/* Do the instruction's own, unnamed registers include one of rbx, rsi and rdi? */
+static bool
+uses_unnamed(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_OP_CMPXCHG8B: case X86_OP_CMPXCHG16B: case X86_OP_XLAT: case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Its destination gets a value whatever the operands are. */
+static bool
+writes_always(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_MOV || insn->op == X86_OP_MOVZX || insn->op == X86_OP_MOVSX || insn->op == X86_OP_MOVSXD ||
+           insn->op == X86_OP_LEA;
+}
+
+static bool
+find_needs(struct needs *n, const struct x86_insn *insn, const struct encoding *e)
+{
+    *n = (struct needs){.displaced = {-1, -1}, .segment = -1, .legacy = -1};
+    note_busy(n, insn, e);
+    if (uses_unnamed(insn))
+        n->busy |= UNNAMED;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_MEM && (o->seg == X86_SEG_FS || o->seg == X86_SEG_GS)) {
+            n->segment_slot = o->seg == X86_SEG_FS ? CPU_SLOT(fs_base) : CPU_SLOT(gs_base);
+            n->segment = (int8_t)take_scratch(n, false);
+            if (n->segment < 0 || x86_operand_field(insn, i) == X86_FIELD_NONE)
+                return false;
+        }
+    }
+    if (e->memory && is_displaced(e->base) && !need_displaced(n, e->base, true, false))
+        return false;
+    if (e->memory && is_displaced(e->index) && !need_displaced(n, e->index, true, false))
+        return false;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+        bool partial = o->size < 4;
+
+        if (o->kind == X86_OPD_REG && o->reg_class == X86_RC_GPR && is_displaced(o->reg) &&
+            !need_displaced(n, o->reg, (o->access & 1) || partial || !writes_always(insn), o->access & 2))
+            return false;
+    }
+    return true;
+}
+
+static void
+begin_needs(struct rewriter *w, const struct needs *n)
+{
+    for (unsigned i = 0; i < n->taken; i++)
+        emit_store(w, n->borrowed[i], SEGMENT_FS, X86_BASE_NONE, CPU_BORROWED_SLOT(i));
+    if (n->segment >= 0)
+        emit_load(w, (unsigned)n->segment, SEGMENT_FS, X86_BASE_NONE, n->segment_slot);
+    for (unsigned i = 0; i < 2; i++)
+        if (n->displaced[i] >= 0 && n->load[i])
+            emit_load(w, (unsigned)n->displaced[i], SEGMENT_FS, X86_BASE_NONE, CPU_GPR_SLOT(X86_R10 + i));
+}
+
+static void
+end_needs(struct rewriter *w, const struct needs *n)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (n->displaced[i] >= 0 && n->store[i])
+            emit_store(w, (unsigned)n->displaced[i], SEGMENT_FS, X86_BASE_NONE, CPU_GPR_SLOT(X86_R10 + i));
+    for (unsigned i = 0; i < n->taken; i++)
+        emit_load(w, n->borrowed[i], SEGMENT_FS, X86_BASE_NONE, CPU_BORROWED_SLOT(i));
+}
+
+/* --- operands --- */
+
+/* The host's registers in the address, the base of FS or GS in it. May emit. */
+static void
+name_address(struct rewriter *w, const struct needs *n, struct encoding *e)
+{
+    if (e->base >= 0)
+        e->base = (int8_t)name_of(n, (unsigned)e->base);
+    if (e->index >= 0)
+        e->index = (int8_t)name_of(n, (unsigned)e->index);
+    if (n->segment < 0)
+        return;
+    if (e->base < 0 && e->disp_relative == DIRECT_ABSOLUTE) {
+        e->base = n->segment;
+    } else if (e->index < 0 && e->disp_relative == DIRECT_ABSOLUTE) {
+        e->index = n->segment;
+        e->scale = 1;
+    } else if (e->disp_relative == DIRECT_IMAGE) {
+        struct encoding lea = encode_lea((unsigned)n->segment, n->segment, X86_BASE_NONE, e->disp);
+
+        /* lea with 4 bytes of displacement, which the linker fills in */
+        lea.disp = INT32_MAX;
+        encoding_put(&w->layout.code, &lea);
+        layout_fix(&w->layout, w->layout.code.size - 4, FIX_IMAGE32S, e->disp);
+        e->disp_relative = DIRECT_ABSOLUTE;
+        e->disp = 0;
+        e->base = n->segment;
+    } else {
+        emit_lea(w, (unsigned)n->segment, n->segment, e->base, 0);
+        e->base = n->segment;
+    }
+}
+
+static void
+name_registers(const struct needs *n, const struct x86_insn *insn, struct encoding *e)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+        enum x86_field field = x86_operand_field(insn, i);
+
+        if (o->kind != X86_OPD_REG || o->reg_class != X86_RC_GPR)
+            continue;
+        if (field == X86_FIELD_RM)
+            e->rm = (uint8_t)name_of(n, o->reg);
+        else if (field == X86_FIELD_REG || field == X86_FIELD_OPCODE)
+            e->reg = (uint8_t)name_of(n, o->reg);
+    }
+}
+
+/* AH, CH, DH and BH cannot be named beside r8 to r15: the address goes through a register that can. */
+static bool
+avoid_rex(struct rewriter *w, struct needs *n, struct encoding *e)
+{
+    int reg;
+
+    if (!e->high_byte || !encoding_needs_rex(e))
+        return true;
+    if (!e->memory)
+        return false;
+    reg = n->legacy;
+    if (reg < 0)
+        return false;
+    {
+        struct encoding lea = *e;
+
+        lea.opcode[0] = 0x8d;
+        lea.opcode_size = 1;
+        lea.lock = lea.operand_size = lea.high_byte = false;
+        lea.repeat = lea.immediate_size = 0;
+        lea.wide = true;
+        lea.reg = (uint8_t)reg;
+        emit(w, &lea);
+    }
+    e->base = (int8_t)reg;
+    e->index = X86_BASE_NONE;
+    e->disp = 0;
+    e->disp_relative = DIRECT_ABSOLUTE;
+    return true;
+}
+
+/* Would its address need a REX prefix, and an operand forbids one? */
+static bool
+needs_legacy(const struct needs *n, const struct encoding *e)
+{
+    return e->high_byte && e->memory &&
+           (e->base >= 8 || e->index >= 8 || e->base == X86_RSP || n->segment >= 0);
+}
+
+static bool
+unnamed_memory(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == X86_OPD_MEM && x86_operand_field(insn, i) == X86_FIELD_NONE)
+            return true;
+    return false;
+}
+
+/* --- instructions --- */
+
+static bool
+rewrite_lea(struct rewriter *w, const struct x86_insn *insn, struct encoding *e, struct needs *n)
+{
+    const struct x86_operand *to = &insn->operand[0];
+
+    if (e->disp_relative == DIRECT_IMAGE && to->size >= 4 && !is_displaced(to->reg)) {
+        emit_address(w, host_register(to->reg), (uint64_t)e->disp);
+        return true;
+    }
+    begin_needs(w, n);
+    name_address(w, n, e);
+    name_registers(n, insn, e);
+    emit(w, e);
+    end_needs(w, n);
+    return true;
+}
+
+bool
+rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
+{
+    struct encoding e;
+    struct needs n;
+
+    if (!encoding_of(bytes, insn, at, &e) || !find_needs(&n, insn, &e))
+        return false;
+    if (insn->op == X86_OP_LEA)
+        return rewrite_lea(w, insn, &e, &n);
+    if (e.high_byte && !e.memory) {
+        /* Beside a register that is r10 or r11 of the host there is no form. */
+        struct encoding named = e;
+
+        name_registers(&n, insn, &named);
+        if (encoding_needs_rex(&named))
+            return false;
+    }
+    if (needs_legacy(&n, &e)) {
+        n.legacy = (int8_t)take_scratch(&n, true);
+        if (n.legacy < 0)
+            return false;
+        for (unsigned i = 0; i < insn->operand_count; i++)
+            if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && insn->operand[i].reg >= 8)
+                return false;
+    }
+    begin_needs(w, &n);
+    if (e.memory)
+        name_address(w, &n, &e);
+    name_registers(&n, insn, &e);
+    if (e.memory || unnamed_memory(insn)) {
+        if (!avoid_rex(w, &n, &e))
+            return false;
+        e.segment = SEGMENT_GS;
+        e.address32 = true;
+    }
+    emit(w, &e);
+    end_needs(w, &n);
+    return true;
+}
+
+bool
+rewrite_load_operand(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
+{
+    const struct x86_operand *o = &insn->operand[0];
+    struct encoding e;
+    struct needs n;
+
+    if (o->kind == X86_OPD_REG) {
+        if (is_displaced(o->reg))
+            emit_load(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_GPR_SLOT(o->reg));
+        else
+            emit_lea(w, HOST_SCRATCH, (int)host_register(o->reg), X86_BASE_NONE, 0);
+        return true;
+    }
+    if (!encoding_of(bytes, insn, at, &e) || !find_needs(&n, insn, &e) || n.taken)
+        return false;
+    begin_needs(w, &n);
+    name_address(w, &n, &e);
+    e.opcode[0] = 0x8b;
+    e.opcode_size = 1;
+    e.reg = HOST_SCRATCH;
+    e.wide = true;
+    e.operand_size = e.lock = false;
+    e.repeat = 0;
+    e.segment = SEGMENT_GS;
+    e.address32 = true;
+    emit(w, &e);
+    return true;
+}

@@ -1,0 +1,102 @@
+/* One program or library, rewritten: what the files of direct/ share. The forms are docs/direct.md's. */
+#ifndef DIRECT_REWRITE_H
+#define DIRECT_REWRITE_H
+
+#include "artifact/direct_map.h"
+#include "direct/encode.h"
+#include "direct/layout.h"
+#include "lift/discover.h"
+
+enum { HOST_GUEST_RSP = X86_R11, HOST_SCRATCH = X86_R10 };
+
+/* Displacement of a member of x86_cpu_tls from the host's FS base (x86/cpu.h). */
+#define CPU_SLOT(member) ((int32_t)offsetof(struct x86_cpu, member) - (int32_t)sizeof(struct x86_cpu))
+#define CPU_GPR_SLOT(reg) (CPU_SLOT(gpr) + 8 * (int32_t)(reg))
+#define CPU_BORROWED_SLOT(i) (CPU_SLOT(borrowed) + 8 * (int32_t)(i))
+
+struct insn_place {
+    uint32_t address; /* image-relative */
+    uint8_t length;
+    bool leader;      /* something may lead here other than the instruction before */
+    bool function;    /* a function begins here */
+    bool run;         /* in a run of pushes or pops, not its first */
+    uint8_t live;     /* X86_FLAG_* bits that are alive before it */
+    uint32_t labels;  /* 1 + index of the label table that an indirect jump here looks in; 0: none */
+};
+
+struct label_table {
+    uint32_t offset;     /* in the tables */
+    uint32_t multiplier;
+    uint8_t bits;
+    bool flags_alive;    /* at one of the labels */
+};
+
+struct table_entry { /* 8 bytes in the tables: guest and host address of a label */
+    uint32_t at, guest, position;
+};
+
+/* Code that stands behind the function: what an indirect call or jump does without a hit. */
+struct slow_path {
+    uint32_t position, back; /* where it begins; for calls, where the return point is */
+    uint8_t reg;             /* the host's that holds the target, or HOST_SCRATCH: it is in tmp[0] */
+    bool call, pop_flags; /* pop_flags: they lie on the host stack */
+};
+
+struct rewriter {
+    const struct elf_image *image;
+    const struct disc *disc;
+    struct layout layout;
+    VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
+    uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
+    VEC(struct label_table) label_tables;
+    struct buf tables;            /* pairs of guest and host addresses, with fixes below */
+    VEC(struct table_entry) table_entries;
+    VEC(struct slow_path) slow;
+};
+
+static inline uint32_t
+position_begin(size_t insn)
+{
+    return 2 * (uint32_t)insn;
+}
+
+static inline uint32_t
+position_end(size_t insn)
+{
+    return 2 * (uint32_t)insn + 1;
+}
+
+/* Index of the instruction at an image-relative address, or SIZE_MAX. */
+size_t rewriter_find(const struct rewriter *w, uint64_t address);
+
+/* plain.c */
+void emit(struct rewriter *w, const struct encoding *e);
+void emit_load(struct rewriter *w, unsigned reg, unsigned segment, int base, int32_t disp);
+void emit_store(struct rewriter *w, unsigned reg, unsigned segment, int base, int32_t disp);
+void emit_lea(struct rewriter *w, unsigned reg, int base, int index, int32_t disp);
+void emit_bytes(struct rewriter *w, const void *bytes, size_t size);
+/* mov reg, image base + address: reg's low half, the rest is zero. */
+void emit_address(struct rewriter *w, unsigned reg, uint64_t address);
+/* One instruction that neither jumps nor moves the stack pointer by itself. False: there is no form for it. */
+bool rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
+/* The operand of an indirect call or jump, or of a push, into the host's r10. */
+bool rewrite_load_operand(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
+/* The host's name of a guest register; HOST_SCRATCH for those that are kept in memory. */
+unsigned host_register(unsigned guest);
+
+/* stack.c: from the first of a run on; returns how many instructions it did, 0: none, it has no form. */
+size_t rewrite_stack(struct rewriter *w, size_t first);
+bool is_stack_insn(const struct x86_insn *insn);
+/* strings.c */
+bool rewrite_string(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
+/* control.c */
+bool rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
+void rewrite_entries(struct rewriter *w);
+void rewrite_slow_paths(struct rewriter *w);
+/* The evaluator does the instruction at this address and goes on. */
+void rewrite_leave(struct rewriter *w, uint64_t address);
+
+/* flags.c: fills insns[].live. */
+void find_live_flags(struct rewriter *w);
+
+#endif

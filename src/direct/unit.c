@@ -1,0 +1,509 @@
+/* One program or library from its discovered blocks to code, map and tables. */
+#include "direct/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "direct/object.h"
+#include "direct/rewrite.h"
+#include "x86/address_space.h"
+
+/* --- which instructions there are --- */
+
+enum { IN_BLOCK = 1, STARTS = 2, LEADER = 4, FUNCTION = 8 };
+
+struct text_marks { /* one executable section */
+    uint64_t start, end;
+    uint8_t *marks;
+};
+
+struct collector {
+    const struct elf_image *image;
+    VEC(struct text_marks) ranges;
+};
+
+static uint8_t *
+mark_at(struct collector *c, uint64_t address)
+{
+    for (size_t i = 0; i < c->ranges.count; i++) {
+        struct text_marks *t = &c->ranges.items[i];
+
+        if (address >= t->start && address < t->end)
+            return &t->marks[address - t->start];
+    }
+    return NULL;
+}
+
+/* An instruction that another block has otherwise divided is left out: the evaluator runs it. */
+static bool
+mark_insn(struct collector *c, uint64_t address, unsigned length)
+{
+    for (unsigned i = 0; i < length; i++) {
+        uint8_t *m = mark_at(c, address + i);
+
+        if (!m || (*m & IN_BLOCK))
+            return false;
+    }
+    for (unsigned i = 0; i < length; i++)
+        *mark_at(c, address + i) |= IN_BLOCK;
+    *mark_at(c, address) |= STARTS;
+    return true;
+}
+
+static void
+mark_block(struct collector *c, const struct disc_block *b)
+{
+    uint8_t *first = mark_at(c, b->start);
+
+    for (uint64_t at = b->start; at < b->end;) {
+        uint64_t left;
+        const uint8_t *bytes = elf_image_at(c->image, at, &left);
+        uint8_t *m = mark_at(c, at);
+        struct x86_insn insn;
+        int length = bytes && m ? x86_decode(bytes, left, at, &insn) : 0;
+
+        if (length <= 0)
+            break;
+        if (!(*m & STARTS) && !mark_insn(c, at, (unsigned)length))
+            break;
+        at += (unsigned)length;
+    }
+    if (first && (*first & STARTS))
+        *first |= LEADER;
+}
+
+static void
+collect(struct rewriter *w)
+{
+    struct collector c = {.image = w->image};
+
+    for (size_t i = 0; i < w->image->exec_sections.count; i++) {
+        const struct elf_range *r = &w->image->exec_sections.items[i];
+
+        vec_push(&c.ranges, ((struct text_marks){r->start, r->end, mem_zalloc(r->end - r->start + 1, 1)}));
+    }
+    for (size_t i = 0; i < w->disc->funcs.count; i++) {
+        const struct disc_func *f = &w->disc->funcs.items[i];
+        uint8_t *m;
+
+        if (f->loop)
+            continue;
+        for (uint32_t k = 0; k < f->block_count; k++)
+            mark_block(&c, &w->disc->blocks.items[f->first_block + k]);
+        m = mark_at(&c, f->address);
+        if (m && (*m & STARTS))
+            *m |= FUNCTION | LEADER;
+    }
+    for (size_t i = 0; i < c.ranges.count; i++) {
+        const struct text_marks *t = &c.ranges.items[i];
+
+        for (uint64_t at = t->start; at < t->end; at++) {
+            uint8_t mark = t->marks[at - t->start];
+            struct x86_insn insn;
+            uint64_t left;
+
+            if (!(mark & STARTS))
+                continue;
+            x86_decode(elf_image_at(w->image, at, &left), 15, at, &insn);
+            vec_push(&w->insns, ((struct insn_place){.address = (uint32_t)at, .length = insn.length, .leader = mark & LEADER,
+                                                     .function = mark & FUNCTION}));
+        }
+        mem_free(t->marks);
+    }
+    vec_fini(&c.ranges);
+}
+
+size_t
+rewriter_find(const struct rewriter *w, uint64_t address)
+{
+    size_t low = 0, high = w->insns.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (w->insns.items[middle].address < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < w->insns.count && w->insns.items[low].address == address ? low : SIZE_MAX;
+}
+
+/* --- where indirect jumps lead --- */
+
+enum { MAX_LABEL_BITS = 14, MULTIPLIER_TRIES = 4000 };
+
+static uint32_t
+hash(uint32_t address, uint32_t multiplier, unsigned bits)
+{
+    return (address & 0xffff) * multiplier >> (32 - bits);
+}
+
+/* How many of the labels would miss. */
+static unsigned
+collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned bits, unsigned limit, uint32_t *seen, uint32_t stamp)
+{
+    unsigned bad = 0;
+
+    for (size_t i = 0; i < count && bad < limit; i++) {
+        uint32_t h = hash(labels[i], multiplier, bits);
+
+        bad += seen[h] == stamp;
+        seen[h] = stamp;
+    }
+    return bad;
+}
+
+/* A multiplier that sends each label to a place of its own, or nearly all. */
+static void
+choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
+{
+    uint32_t *seen = mem_zalloc(1 << MAX_LABEL_BITS, sizeof *seen), stamp = 0, multiplier = 0x9e3779b1, best = UINT32_MAX;
+    unsigned bits = 1;
+
+    while ((1u << bits) < 2 * count && bits < MAX_LABEL_BITS)
+        bits++;
+    for (unsigned extra = 0; extra < 4 && bits <= MAX_LABEL_BITS && best; extra++, bits++) {
+        for (unsigned i = 0; i < MULTIPLIER_TRIES && best; i++) {
+            unsigned bad;
+
+            multiplier = multiplier * 1664525u + 1013904223u;
+            bad = collisions(labels, count, multiplier | 1, bits, best, seen, ++stamp);
+            if (bad < best) {
+                best = bad;
+                t->multiplier = multiplier | 1;
+                t->bits = (uint8_t)bits;
+            }
+        }
+    }
+    mem_free(seen);
+}
+
+static uint32_t
+add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
+{
+    struct label_table t = {.offset = (uint32_t)w->tables.size};
+    bool *taken;
+
+    choose_hash(labels, count, &t);
+    taken = mem_zalloc((size_t)1 << t.bits, sizeof *taken);
+    buf_put_zero(&w->tables, (size_t)8 << t.bits);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t h = hash(labels[i], t.multiplier, t.bits);
+        size_t insn = rewriter_find(w, labels[i]);
+
+        if (taken[h] || insn == SIZE_MAX)
+            continue;
+        taken[h] = true;
+        vec_push(&w->table_entries, ((struct table_entry){.at = t.offset + 8 * h, .guest = labels[i], .position = position_begin(insn)}));
+    }
+    mem_free(taken);
+    vec_push(&w->label_tables, t);
+    return (uint32_t)w->label_tables.count;
+}
+
+static int
+compare_labels(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static const struct disc_jump *
+jump_at(const struct disc *d, uint64_t address)
+{
+    size_t low = 0, high = d->jumps.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (d->jumps.items[middle].address < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < d->jumps.count && d->jumps.items[low].address == address ? &d->jumps.items[low] : NULL;
+}
+
+/* The last instruction of a block. */
+static size_t
+last_insn(const struct rewriter *w, const struct disc_block *b)
+{
+    size_t low = 0, high = w->insns.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (w->insns.items[middle].address < b->end)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && w->insns.items[low - 1].address >= b->start ? low - 1 : SIZE_MAX;
+}
+
+static void
+find_labels(struct rewriter *w, const struct disc_func *f)
+{
+    VEC(uint32_t) labels = {0}, targets = {0};
+    uint32_t of_function = 0;
+
+    for (uint32_t k = 0; k < f->block_count; k++) {
+        const struct disc_block *b = &w->disc->blocks.items[f->first_block + k];
+
+        if (b->label)
+            vec_push(&labels, (uint32_t)b->start);
+    }
+    for (uint32_t k = 0; k < f->block_count; k++) {
+        const struct disc_block *b = &w->disc->blocks.items[f->first_block + k];
+        size_t last = last_insn(w, b);
+        const struct disc_jump *jump = last == SIZE_MAX ? NULL : jump_at(w->disc, w->insns.items[last].address);
+
+        if (!jump || w->insns.items[last].labels)
+            continue;
+        if (b->table >= 0) {
+            const struct lift_jump_table *table = &w->disc->tables.items[b->table];
+
+            targets.count = 0;
+            for (uint32_t i = 0; i < table->count; i++)
+                vec_push(&targets, (uint32_t)table->targets[i]);
+            if (targets.count)
+                qsort(targets.items, targets.count, sizeof *targets.items, compare_labels);
+            {
+                size_t kept = 0;
+
+                for (size_t i = 0; i < targets.count; i++)
+                    if (!kept || targets.items[kept - 1] != targets.items[i])
+                        targets.items[kept++] = targets.items[i];
+                targets.count = kept;
+            }
+            if (targets.count)
+                w->insns.items[last].labels = add_label_table(w, targets.items, targets.count);
+        } else if ((jump->kind == DISC_JUMP_GOTO || jump->kind == DISC_JUMP_LABELS) && labels.count) {
+            if (!of_function)
+                of_function = add_label_table(w, labels.items, labels.count);
+            w->insns.items[last].labels = of_function;
+        }
+    }
+    vec_fini(&labels);
+    vec_fini(&targets);
+}
+
+/* --- one instruction after the other --- */
+
+/* What the processor does otherwise than the guest is promised, what tells of the host, and what would change more than the guest. */
+static bool
+is_evaluated(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_RDPID: case X86_OP_XGETBV: case X86_OP_RDRAND: case X86_OP_RDSEED:
+    case X86_OP_RDFSBASE: case X86_OP_RDGSBASE: case X86_OP_WRFSBASE: case X86_OP_WRGSBASE:
+    case X86_OP_LAR: case X86_OP_LSL: case X86_OP_VERR: case X86_OP_VERW: case X86_OP_SGDT: case X86_OP_SIDT: case X86_OP_SLDT:
+    case X86_OP_SMSW: case X86_OP_STR:
+    case X86_OP_POPF: case X86_OP_ENTER: case X86_OP_IRET:
+    case X86_OP_FNSTENV: case X86_OP_FNSAVE: case X86_OP_FLDENV: case X86_OP_FRSTOR: case X86_OP_FXSAVE: case X86_OP_FXRSTOR:
+    case X86_OP_XSAVE: case X86_OP_XSAVEC: case X86_OP_XSAVEOPT: case X86_OP_XSAVES: case X86_OP_XRSTOR: case X86_OP_XRSTORS:
+    case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: case X86_OP_ADCX: case X86_OP_ADOX: case X86_OP_AESDEC: case X86_OP_AESDECLAST:
+    case X86_OP_AESENC: case X86_OP_AESENCLAST: case X86_OP_AESIMC: case X86_OP_AESKEYGENASSIST: case X86_OP_PCLMULQDQ:
+    case X86_OP_SHA1MSG1: case X86_OP_SHA1MSG2: case X86_OP_SHA1NEXTE: case X86_OP_SHA1RNDS4: case X86_OP_SHA256MSG1:
+    case X86_OP_SHA256MSG2: case X86_OP_SHA256RNDS2: case X86_OP_MOVBE: case X86_OP_LZCNT:
+    case X86_OP_RCPPS: case X86_OP_RCPSS: case X86_OP_RSQRTPS: case X86_OP_RSQRTSS:
+    case X86_OP_F2XM1: case X86_OP_FCOS: case X86_OP_FSIN: case X86_OP_FSINCOS: case X86_OP_FPATAN: case X86_OP_FPTAN: case X86_OP_FYL2X:
+    case X86_OP_FYL2XP1:
+        return true;
+    case X86_OP_BT: case X86_OP_BTS: case X86_OP_BTR: case X86_OP_BTC: /* the register's offset goes beyond the address */
+        return insn->operand[0].kind == X86_OPD_MEM && insn->operand[1].kind == X86_OPD_REG;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_REG && (o->reg_class == X86_RC_SEG || o->reg_class == X86_RC_CR || o->reg_class == X86_RC_DR))
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_string(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
+}
+
+static bool
+is_nothing(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_NOP || insn->op == X86_OP_ENDBR64 || insn->op == X86_OP_ENDBR32;
+}
+
+static bool
+rewrite_insn(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
+{
+    if (is_evaluated(insn))
+        return false;
+    if (is_nothing(insn))
+        return true;
+    if (x86_flow(insn) != X86_FLOW_NEXT)
+        return rewrite_control(w, index, bytes, insn, at);
+    if (is_string(insn))
+        return rewrite_string(w, bytes, insn, at);
+    return rewrite_plain(w, bytes, insn, at);
+}
+
+static bool
+falls_through(const struct x86_insn *insn)
+{
+    switch (x86_flow(insn)) {
+    case X86_FLOW_JUMP: case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_RETURN: case X86_FLOW_TRAP:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Returns how many instructions it did, the last one in *insn. */
+static size_t
+rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn, struct direct_result *out)
+{
+    struct insn_place *p = &w->insns.items[i];
+    struct x86_parts at;
+    uint64_t left;
+    const uint8_t *bytes = elf_image_at(w->image, p->address, &left);
+    size_t done = 1;
+
+    x86_decode_parts(bytes, left, p->address, insn, &at);
+    if (is_stack_insn(insn)) {
+        done = rewrite_stack(w, i);
+        if (done)
+            return done;
+    }
+    layout_place(&w->layout, position_begin(i));
+    if (is_stack_insn(insn) || !rewrite_insn(w, i, bytes, insn, &at)) {
+        rewrite_leave(w, p->address);
+        out->evaluated++;
+    }
+    layout_place(&w->layout, position_end(i));
+    return 1;
+}
+
+static void
+rewrite_all(struct rewriter *w, struct direct_result *out)
+{
+    bool reached = false; /* the place that comes next, by falling through */
+
+    for (size_t i = 0; i < w->insns.count;) {
+        struct x86_insn insn;
+        size_t done;
+        uint32_t next;
+
+        if (!reached) {
+            if (w->insns.items[i].function) {
+                rewrite_slow_paths(w);
+                layout_align(&w->layout, 16);
+            }
+        }
+        done = rewrite_at(w, i, &insn, out);
+        i += done;
+        next = w->insns.items[i - 1].address + w->insns.items[i - 1].length;
+        reached = falls_through(&insn);
+        if (reached && (i == w->insns.count || w->insns.items[i].address != next)) {
+            rewrite_leave(w, next);
+            reached = false;
+        }
+    }
+    rewrite_slow_paths(w);
+}
+
+/* --- map and tables --- */
+
+static void
+put_place(struct buf *index, uint32_t guest, uint32_t host, size_t at)
+{
+    buf_put_u32(index, guest);
+    buf_put_u32(index, host);
+    buf_put_u32(index, (uint32_t)at);
+}
+
+static void
+put_map(const struct rewriter *w, struct buf *map, struct buf *index, struct buf *entries)
+{
+    uint32_t guest = w->insns.count ? w->insns.items[0].address : 0, host = 0, since = DIRECT_INDEX_STEP;
+
+    if (w->insns.count)
+        host = layout_offset(&w->layout, position_begin(0));
+    for (size_t i = 0; i < w->insns.count; i++) {
+        const struct insn_place *p = &w->insns.items[i];
+        uint32_t begin = layout_offset(&w->layout, position_begin(i)), length = layout_offset(&w->layout, position_end(i)) - begin;
+
+        if (p->address != guest || begin != host) {
+            buf_put_u8(map, DIRECT_MAP_GAP);
+            buf_put_uleb(map, p->address - guest);
+            buf_put_uleb(map, begin - host);
+        }
+        if (since >= DIRECT_INDEX_STEP && !p->run) {
+            put_place(index, p->address, begin, map->size);
+            since = 0;
+        }
+        if (p->run)
+            buf_put_u8(map, DIRECT_MAP_RUN);
+        buf_put_u8(map, (uint8_t)(p->length << 4 | (length < DIRECT_MAP_LONG ? length : DIRECT_MAP_LONG)));
+        if (length >= DIRECT_MAP_LONG)
+            buf_put_uleb(map, length);
+        if (p->address % GUEST_CODE_MAP_UNIT == 0 && !p->run) {
+            buf_put_u32(entries, p->address);
+            buf_put_u32(entries, begin);
+        }
+        guest = p->address + p->length;
+        host = begin + length;
+        since++;
+    }
+    put_place(index, guest, host, map->size);
+}
+
+static void
+rewriter_fini(struct rewriter *w)
+{
+    layout_fini(&w->layout);
+    vec_fini(&w->insns);
+    vec_fini(&w->label_tables);
+    buf_fini(&w->tables);
+    vec_fini(&w->table_entries);
+    vec_fini(&w->slow);
+}
+
+int
+direct_rewrite(const struct elf_image *image, const struct disc *d, const char *key, struct direct_result *out, struct err *e)
+{
+    struct rewriter w = {.image = image, .disc = d};
+    struct object_input in = {.key = key};
+    struct buf text = {0}, map = {0}, index = {0};
+    int result;
+
+    *out = (struct direct_result){0};
+    if (image->high > GUEST_IMAGE_END)
+        return err_set(e, "its segments end above 1 GiB");
+    collect(&w);
+    for (size_t i = 0; i < 2 * w.insns.count; i++)
+        layout_position(&w.layout);
+    for (size_t i = 0; i < d->funcs.count; i++)
+        if (!d->funcs.items[i].loop)
+            find_labels(&w, &d->funcs.items[i]);
+    find_live_flags(&w);
+    rewrite_entries(&w);
+    rewrite_all(&w, out);
+    layout_finish(&w.layout, &text);
+    put_map(&w, &map, &index, &out->entries);
+    out->insns = (uint32_t)w.insns.count;
+    in.text = &text;
+    in.map = &map;
+    in.index = &index;
+    in.tables = &w.tables;
+    result = object_write(&w, &in, &out->object, e);
+    buf_fini(&text);
+    buf_fini(&map);
+    buf_fini(&index);
+    rewriter_fini(&w);
+    return result;
+}
