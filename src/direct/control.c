@@ -266,7 +266,7 @@ rewrite_slow_paths(struct rewriter *w)
         if (s->reg == HOST_SCRATCH)
             emit_load(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
         else
-            emit_lea(w, HOST_SCRATCH, s->reg, X86_BASE_NONE, 0);
+            emit_move(w, HOST_SCRATCH, s->reg);
         layout_branch(&w->layout, s->call ? BRANCH_CALL : BRANCH_JUMP, 0, entry(w, DIRECT_JUMP));
         if (s->call)
             layout_branch(&w->layout, BRANCH_JUMP, 0, s->back);

@@ -195,6 +195,12 @@ encode_store(unsigned reg, unsigned segment, int base, int32_t disp)
 }
 
 struct encoding
+encode_move(unsigned to, unsigned from)
+{
+    return (struct encoding){.wide = true, .opcode = {0x8b}, .opcode_size = 1, .modrm = true, .reg = (uint8_t)to, .rm = (uint8_t)from};
+}
+
+struct encoding
 encode_lea(unsigned reg, int base, int index, int32_t disp)
 {
     struct encoding e = encode_memory(0x8d, reg, 0, base, disp);

@@ -42,6 +42,7 @@ size_t encoding_put(struct buf *out, const struct encoding *e);
 /* Some that inserted code is made of; sizes are 8 bytes. */
 struct encoding encode_load(unsigned reg, unsigned segment, int base, int32_t disp);  /* mov reg, segment:[base + disp] */
 struct encoding encode_store(unsigned reg, unsigned segment, int base, int32_t disp); /* mov segment:[base + disp], reg */
+struct encoding encode_move(unsigned to, unsigned from);
 struct encoding encode_lea(unsigned reg, int base, int index, int32_t disp);
 
 enum { SEGMENT_FS = 0x64, SEGMENT_GS = 0x65 };

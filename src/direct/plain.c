@@ -40,6 +40,14 @@ emit_lea(struct rewriter *w, unsigned reg, int base, int index, int32_t disp)
 }
 
 void
+emit_move(struct rewriter *w, unsigned to, unsigned from)
+{
+    struct encoding e = encode_move(to, from);
+
+    emit(w, &e);
+}
+
+void
 emit_bytes(struct rewriter *w, const void *bytes, size_t size)
 {
     buf_put(&w->layout.code, bytes, size);
@@ -381,7 +389,7 @@ rewrite_load_operand(struct rewriter *w, const uint8_t *bytes, const struct x86_
         if (is_displaced(o->reg))
             emit_load(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_GPR_SLOT(o->reg));
         else
-            emit_lea(w, HOST_SCRATCH, (int)host_register(o->reg), X86_BASE_NONE, 0);
+            emit_move(w, HOST_SCRATCH, host_register(o->reg));
         return true;
     }
     if (!encoding_of(bytes, insn, at, &e) || !find_needs(&n, insn, &e) || n.taken)

@@ -74,6 +74,7 @@ void emit(struct rewriter *w, const struct encoding *e);
 void emit_load(struct rewriter *w, unsigned reg, unsigned segment, int base, int32_t disp);
 void emit_store(struct rewriter *w, unsigned reg, unsigned segment, int base, int32_t disp);
 void emit_lea(struct rewriter *w, unsigned reg, int base, int index, int32_t disp);
+void emit_move(struct rewriter *w, unsigned to, unsigned from);
 void emit_bytes(struct rewriter *w, const void *bytes, size_t size);
 /* mov reg, image base + address: reg's low half, the rest is zero. */
 void emit_address(struct rewriter *w, unsigned reg, uint64_t address);

@@ -143,7 +143,7 @@ put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn,
     case X86_OP_LEAVE:
         emit_lea(w, HOST_SCRATCH, X86_RBP, X86_BASE_NONE, SLOT);
         emit_load(w, X86_RBP, SEGMENT_GS, X86_RBP, 0);
-        emit_lea(w, HOST_GUEST_RSP, HOST_SCRATCH, X86_BASE_NONE, 0);
+        emit_move(w, HOST_GUEST_RSP, HOST_SCRATCH);
         return true;
     default:
         return false;

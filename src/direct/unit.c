@@ -131,7 +131,7 @@ rewriter_find(const struct rewriter *w, uint64_t address)
 
 /* --- where indirect jumps lead --- */
 
-enum { MAX_LABEL_BITS = 14, MULTIPLIER_TRIES = 4000 };
+enum { MAX_LABEL_BITS = 14, MULTIPLIER_TRIES = 2000, FEW_LABELS = 256 /* for so many even a large table stays small */ };
 
 static uint32_t
 hash(uint32_t address, uint32_t multiplier, unsigned bits)
@@ -163,7 +163,7 @@ choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
 
     while ((1u << bits) < 2 * count && bits < MAX_LABEL_BITS)
         bits++;
-    for (unsigned extra = 0; extra < 4 && bits <= MAX_LABEL_BITS && best; extra++, bits++) {
+    for (unsigned extra = 0; extra < (count <= FEW_LABELS ? 4 : 2) && bits <= MAX_LABEL_BITS && best; extra++, bits++) {
         for (unsigned i = 0; i < MULTIPLIER_TRIES && best; i++) {
             unsigned bad;
 
