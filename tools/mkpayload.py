@@ -8,7 +8,7 @@ import hashlib, json, os, stat, struct, sys
 
 PAGE = 4096
 NONE = 0xffffffff
-VERSION = 3
+VERSION = 4
 CHUNK = 65536
 MAGIC = 0x315450414d474e49
 

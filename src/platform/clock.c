@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "platform/direct.h"
 #include "x86/helpers.h"
 
 volatile sig_atomic_t platform_ticked;
@@ -50,11 +51,13 @@ platform_cpu_ns(void)
 }
 
 static void
-on_tick(int sig)
+on_tick(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
+    (void)info;
     platform_ticked = 1;
     x86_cpu_tls.limit = UINT64_MAX;
+    platform_direct_interrupt(context);
 }
 
 void
@@ -66,7 +69,7 @@ platform_tick(bool on)
     if (on == ticking)
         return;
     if (!installed) {
-        struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART | SA_ONSTACK};
+        struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 
         sigaction(SIGALRM, &sa, NULL);
         installed = true;
@@ -112,12 +115,13 @@ asks_to_end(int sig)
 }
 
 static void
-on_host_signal(int sig)
+on_host_signal(int sig, siginfo_t *info, void *context)
 {
     static volatile sig_atomic_t asked;
     uint64_t one = 1;
     int saved = errno;
 
+    (void)info;
     if (asks_to_end(sig)) {
         asked++;
         if (asked > 2) {
@@ -135,6 +139,7 @@ on_host_signal(int sig)
     if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
         /* full: the worker has news already */
     }
+    platform_direct_interrupt(context);
     errno = saved;
 }
 
@@ -143,7 +148,7 @@ platform_forward_signals(bool terminal)
 {
     static const int always[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     static const int without_terminal[] = {SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP, SIGURG, SIGIO, SIGPWR};
-    struct sigaction sa = {.sa_handler = on_host_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction sa = {.sa_sigaction = on_host_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     uint64_t wanted = 0, ignored = 0;
 
     has_terminal = terminal;

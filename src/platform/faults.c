@@ -1,6 +1,7 @@
 /* Host faults: those of guest code become the guest's signals; those of the vkernel's copies to and from guest memory (of
  * a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
+#include "platform/direct.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -130,17 +131,24 @@ on_fault(int sig, siginfo_t *info, void *context)
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     bool memory = (sig == SIGSEGV || sig == SIGBUS) && info->si_code > 0;
     bool protection = sig == SIGSEGV && info->si_code == SI_KERNEL; /* #GP: no address */
-    bool inside = memory && !protection && platform_fault_inside && platform_fault_inside(address);
+    bool inside = memory && !protection && platform_fault_inside && platform_fault_inside(address), direct;
 
     if (memory && !protection && platform_on_write_fault &&
-        (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) && platform_on_write_fault(address))
+        (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) && platform_on_write_fault(address)) {
+        if (platform_ticked) /* while it was in here */
+            platform_direct_interrupt(context);
         return;
+    }
     if (inside && end_copy(context))
         return;
-    if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || protection || sig == SIGFPE)) {
+    direct = platform_mode == PLATFORM_COMPILED && platform_in_direct_text((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP]);
+    if (direct && sig == SIGSEGV && !protection && platform_direct_stack_full(address, context))
+        return;
+    if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || protection || sig == SIGFPE || (direct && sig == SIGILL))) {
         const ucontext_t *uc = context;
         struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address, .context = context,
                                    .host_pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP],
+                                   .vector = (unsigned)uc->uc_mcontext.gregs[REG_TRAPNO],
                                    .write = (uc->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) != 0};
 
         for (unsigned i = 0; i < sizeof register_order / sizeof *register_order; i++)
@@ -149,6 +157,15 @@ on_fault(int sig, siginfo_t *info, void *context)
         return;
     }
     die_of(sig, info, context);
+}
+
+/* The one step that platform_direct_interrupt asked for. */
+static void
+on_step(int sig, siginfo_t *info, void *context)
+{
+    if (info->si_code != TRAP_TRACE)
+        die_of(sig, info, context);
+    platform_direct_interrupt(context);
 }
 
 void
@@ -165,6 +182,8 @@ platform_faults_init(void)
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &sa, NULL);
+    sa.sa_sigaction = on_step;
+    sigaction(SIGTRAP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* the host's limit of file sizes: a write of ours that fails is no reason to end */
 }

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/fiber_internal.h"
 #include "platform/sanitizer.h"
 #include "x86/helpers.h"
 
@@ -45,6 +46,7 @@ void platform_faults_init(void);
 
 __thread uint8_t *x86_memory_tls;
 __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* enter.S */
+__thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden"))); /* direct.S: platform_fiber_limit() of the running fiber */
 
 static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;
@@ -120,6 +122,7 @@ void
 platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
     running = to;
+    platform_stack_limit_tls = platform_fiber_limit(to);
     sanitizer_switching(&from->sanitizer, &to->sanitizer);
     platform_switch_stack(&from->rsp, to->rsp);
     sanitizer_switched(&from->sanitizer);
@@ -157,6 +160,12 @@ uint64_t
 platform_fiber_floor(const struct platform_fiber *f)
 {
     return platform_fiber_limit(f) - FIBER_DISPATCHER;
+}
+
+uint64_t
+platform_fiber_bottom(void)
+{
+    return (uint64_t)(uintptr_t)running->stack;
 }
 
 uint64_t

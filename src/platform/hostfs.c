@@ -491,7 +491,7 @@ on_resize(int sig)
 int
 host_tty_size_watch(void)
 {
-    struct sigaction sa = {.sa_handler = on_resize, .sa_flags = SA_RESTART};
+    struct sigaction sa = {.sa_handler = on_resize, .sa_flags = SA_RESTART | SA_ONSTACK};
 
     if (resize_pipe[0] < 0)
         return -EMFILE;

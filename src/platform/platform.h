@@ -114,6 +114,7 @@ extern volatile enum platform_mode platform_mode;
 struct platform_fault {
     int sig, code; /* SIGSEGV, SI_KERNEL: #GP, without an address */
     bool write; /* SIGSEGV, SIGBUS: a write */
+    unsigned vector; /* the processor's exception */
     uint64_t address;
     uint64_t host_pc, host[16]; /* the host's registers, by x86 number */
     void *context;              /* ucontext_t of the host's signal */

@@ -8,12 +8,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "artifact/direct_map.h"
 #include "eval/eval.h"
+#include "platform/direct.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm_internal.h"
 #include "vkernel/proc/evaluated.h"
+#include "vkernel/proc/process.h"
 #include "vkernel/trust/artifact.h"
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/ledger.h"
@@ -86,14 +89,46 @@ mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
     }
     *m = (struct code_map){.at = at, .size = size, .file_offset = file_offset};
     list_append(&mm->code_maps, &m->link);
+    /* What is there now was not there before: only a fork may have remembered something else of this generation. */
+    if (mm->code_shared)
+        mm_code_generation_new(mm);
     return 0;
+}
+
+void
+mm_code_generation_new(struct mm *mm)
+{
+    static uint64_t generations;
+
+    mm->code_generation = ++generations;
+    mm->code_shared = false;
+    if (sched_current && sched_current->process && sched_current->process->mm == mm)
+        platform_direct_generation(mm->code_generation);
 }
 
 /* Of the entry for the code at this address. */
 static uint64_t
 code_map_address(uint64_t code)
 {
-    return GUEST_CODE_MAP + code / GUEST_CODE_MAP_UNIT * sizeof(struct code_map_entry);
+    return GUEST_CODE_MAP +
+           code / GUEST_CODE_MAP_UNIT * (platform_has_direct() ? sizeof(direct_code_map_entry) : sizeof(struct code_map_entry));
+}
+
+bool
+mm_code_bound(const struct mm *mm, const struct vma *v)
+{
+    const struct artifact_ledger *row = v->code;
+    uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
+
+    if (v->image_base != row->base)
+        return false;
+    LIST_EACH(p, &mm->code_maps) {
+        const struct code_map *m = list_entry(p, struct code_map, link);
+
+        if (m->at == at && m->file_offset == offset)
+            return true;
+    }
+    return false;
 }
 
 /* Is all of [start, end) mapped as this file's code, at the place that its compiled code was made for? */
@@ -115,7 +150,7 @@ mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *veri
     const struct code_extents *code = &verified->code;
     uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
 
-    if (v->image_base != row->base || row->entry_count == 0 || row->code_map_size == 0 || !offset || offset % MM_PAGE ||
+    if (v->image_base != row->base || (row->entry_count == 0 && !platform_has_direct()) || row->code_map_size == 0 || !offset || offset % MM_PAGE ||
         at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP || at > GUEST_CODE_MAP_END ||
         row->code_map_size > GUEST_CODE_MAP_END - at)
         return;
@@ -143,6 +178,7 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
         platform_map_anon(mm->base + m->at, m->size, PROT_READ);
         list_remove(&m->link);
         OBJECT_FREE(code_map, m);
+        mm_code_generation_new(mm);
     }
 }
 

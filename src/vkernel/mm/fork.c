@@ -168,6 +168,10 @@ mm_fork(struct mm *from)
         if (mm_code_map_add(to, m->at, m->size, m->file_offset) < 0)
             goto fail;
     }
+    if (!without_code) {
+        to->code_generation = from->code_generation;
+        to->code_shared = from->code_shared = true;
+    }
     return to;
 
 fail:

@@ -144,6 +144,7 @@ mm_new(void)
     }
     mm->brk_start = mm->brk = GUEST_BRK_START;
     list_append(&all, &mm->link);
+    mm_code_generation_new(mm);
     return mm;
 }
 

@@ -91,6 +91,8 @@ struct mm {
     struct eval *eval;        /* made at first need; shared with forked children until either's code changes */
     struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */
+    uint64_t code_generation; /* of what is in code_maps; never used again for other code */
+    bool code_shared;         /* by a fork, which has the same generation */
 };
 
 struct mm *mm_new(void); /* NULL: no memory */
@@ -98,6 +100,8 @@ struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 struct mm *mm_fork(struct mm *from); /* of the current process */
 struct eval *mm_eval(struct mm *mm); /* NULL: no memory */
+/* Is the compiled code of this mapping's file in force here: all of the file's code is mapped where it was made for? */
+bool mm_code_bound(const struct mm *mm, const struct vma *v);
 /* The mapping at address or the first after it; NULL: none. Valid until it is removed: who lets mappings be removed
  * meanwhile takes a VMA_SNAPSHOT. */
 struct vma *mm_find(struct mm *mm, uint64_t address);

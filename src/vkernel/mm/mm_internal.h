@@ -47,6 +47,8 @@ struct shm *shm_get(struct shm *s);
 uint64_t mm_file_number(const struct vma *v); /* of its file's inode, in futex keys */
 void shm_put(struct shm *s);
 
+void mm_code_generation_new(struct mm *mm); /* its code became another */
+
 /* What the host may do for these guest permissions: never execute. */
 int mm_host_prot(int prot);
 /* Makes a mapping of the address space, where none is, with references of its own. NULL: no memory, or too many. */

@@ -264,6 +264,7 @@ inherit(struct task *t, const struct clone_args_kernel *c)
             t->process->nice = 0;
     }
     x86_collect_mxcsr();
+    x87_out();
     t->cpu = x86_cpu_tls;
     t->cpu.gpr[X86_RAX] = 0;
     if (c->stack)

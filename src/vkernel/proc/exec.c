@@ -590,6 +590,7 @@ commit(struct exec *x)
     p->keep_caps = false;
     if (x->program.eh.e_phnum)
         p->personality &= ~0x0400000u; /* READ_IMPLIES_EXEC never */
+    x87_replaced();
     x86_cpu_reset(&x86_cpu_tls);
     sched_reset_limit();
     x86_cpu_tls.rip = x->entry;

@@ -16,6 +16,7 @@
 #include "ir/ir.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/direct.h"
 #include "vkernel/proc/fault_map.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
@@ -29,6 +30,7 @@ enum { MAX_HELPER_FRAME = 4096 };
 
 static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
 static bool pending_exact; /* x86_cpu_tls has the state before the instruction */
+static bool pending_direct; /* it is rewritten code's */
 static const char *pending_refusal; /* it ends the process: what a handler wanted */
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
@@ -297,7 +299,7 @@ is_beyond_file(const struct platform_fault *f)
 static int
 guest_signal(const struct platform_fault *f)
 {
-    return f->sig == SIGFPE || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
+    return f->sig == SIGFPE || f->sig == SIGILL || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
 }
 
 /* On the fiber's stack, below the compiled code that faulted. */
@@ -361,9 +363,10 @@ looks_at_unknown(const struct platform_fault *f)
 void
 platform_on_fault(const struct platform_fault *f)
 {
-    if (is_protection(f) && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
+    pending_direct = platform_mode == PLATFORM_COMPILED && direct_fault_state(f);
+    if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
-    pending_exact = find_state(f);
+    pending_exact = pending_direct || find_state(f);
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
     pending_refusal = looks_at_unknown(&pending_fault) ? "looked at registers" : NULL;
@@ -411,11 +414,11 @@ fault_deliver(void)
     }
     if (pending_refusal)
         fault_refuse(pending_refusal);
-    if (pending_exact || lockstep_on)
+    if ((pending_exact && !pending_direct) || lockstep_on)
         finish_string();
-    if (sig == SIGFPE)
-        signal_force(SIGFPE, pending_fault.code,
-                     pending_exact || lockstep_on ? x86_cpu_tls.rip : fault_unknown_register(16), 19);
+    if (sig == SIGFPE || sig == SIGILL)
+        signal_force(sig, pending_fault.code, pending_exact || lockstep_on ? x86_cpu_tls.rip : fault_unknown_register(16),
+                     (int)pending_fault.vector);
     else if (is_protection(&pending_fault))
         signal_force(SIGSEGV, SI_KERNEL, 0, 13);
     else if (guest_signal(&pending_fault) == SIGBUS)

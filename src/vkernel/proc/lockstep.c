@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "eval/eval.h"
+#include "platform/direct.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/lockstep_internal.h"
 #include "vkernel/proc/proc_internal.h"
@@ -487,6 +488,8 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
 void
 lockstep_init(void)
 {
+    if (platform_has_direct())
+        platform_die("--lockstep compares wasm's native code with the evaluator; the code of this artifact is rewritten (docs/direct.md)");
     lockstep_on = true;
     lockstep.stops = platform_reserve(GUEST_IMAGE_END / 8);
     lockstep.stack = platform_reserve(2 << 20);

@@ -45,6 +45,7 @@ bool proc_forced_limit(void);            /* --stress budget */
 void syscall_edge(void);                 /* a syscall instruction was executed; rip is after it */
 void poll_edge(void);                    /* preemption and signals */
 void run_init(void);
+void run_evaluate(void);                 /* from rip to the next compiled entry, or until something else is to do; the edge included */
 /* Runs the guest until the handler of this fault has returned: true; else whoever is further out goes on. */
 bool run_until_returned(struct fault_record *fault);
 /* For the evaluator (eval_host.fetch), and: is there a compiled entry at the address? */
@@ -54,6 +55,11 @@ bool run_has_entry(uint64_t address);
  * Compiled code has no map of its arithmetic (decision 0009). */
 bool run_floats_evaluated(void);
 extern bool stress_unwind, stress_budget, stress_evaluate;
+
+/* --- direct_x87.c: while rewritten code runs, and until somebody needs it, the x87 state is in the host's registers --- */
+void x87_out(void);      /* it is in x86_cpu_tls.x87 from here on */
+void x87_in(void);       /* it is in the host's */
+void x87_replaced(void); /* all of x86_cpu_tls.x87 is made anew */
 
 /* --- faults.c --- */
 void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */

@@ -14,8 +14,10 @@
 
 #include "eval/eval.h"
 #include "ir/ir.h"
+#include "platform/direct.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/direct.h"
 #include "vkernel/proc/fault_map.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
@@ -48,6 +50,8 @@ table_entry(uint64_t pc)
     const struct code_map_entry *e;
     unsigned bit;
 
+    if (platform_has_direct())
+        return (const void *)(uintptr_t)direct_entry(pc);
     if (pc >= GUEST_IMAGE_END || !ingot_table)
         return NULL;
     e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) +
@@ -65,7 +69,7 @@ run_floats_evaluated(void)
     uint64_t handler;
     const void *code;
 
-    if ((x86_cpu_tls.mxcsr & MASKS) == MASKS)
+    if ((x86_cpu_tls.mxcsr & MASKS) == MASKS || platform_has_direct())
         return false;
     handler = current_process()->actions[SIGFPE].handler;
     code = table_entry(handler); /* SIG_DFL and SIG_IGN have none */
@@ -143,18 +147,27 @@ canonical(uint64_t address)
     return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
-static void
-evaluate(void)
+/* A block that is not all direct code's ends where that begins. */
+static bool
+direct_begins(void *context, uint64_t address)
+{
+    (void)context;
+    return compiled_entry(address) != NULL;
+}
+
+void
+run_evaluate(void)
 {
     struct mm *mm = sched_current->process->mm;
     struct eval_host host = {.memory = mm->base, .fetch = run_fetch, .has_compiled = eval_has_compiled,
-                             .ends_before = lockstep_on ? lockstep_block_ends : NULL};
+                             .ends_before = lockstep_on ? lockstep_block_ends : platform_has_direct() ? direct_begins : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
 
     if (!mm_eval(mm))
         group_exit(SIGKILL);
+    x87_out();
     platform_mode = PLATFORM_EVAL;
     stop = eval_run(mm->eval, &host, &trap);
     platform_mode = PLATFORM_KERNEL;
@@ -216,7 +229,11 @@ run_step(void)
 
     t->evaluate_next = false;
     if (!code) {
-        evaluate();
+        run_evaluate();
+        return;
+    }
+    if (platform_has_direct()) {
+        direct_run((uint64_t)(uintptr_t)code);
         return;
     }
     enter_compiled(true);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/direct.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/proc/proc_internal.h"
@@ -184,6 +185,7 @@ void
 sched_load(struct task *t)
 {
     platform_set_memory(t->process->mm->base);
+    platform_direct_generation(t->process->mm->code_generation);
     sched_reset_limit();
 }
 
@@ -262,6 +264,11 @@ schedule(void)
         self->started_ns = platform_monotonic_ns();
         return;
     }
+    if (self->state != TASK_DEAD) {
+        x87_out();
+        self->cpu.x87 = x86_cpu_tls.x87;
+    }
+    x87_replaced();
     platform_fiber_switch(self->fiber, next->fiber);
     finish_switch();
 }

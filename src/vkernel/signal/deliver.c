@@ -7,11 +7,11 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
+#include "x86/fxsave.h"
 #include "x86/helpers.h"
 
 enum {
     RED_ZONE = 128,
-    FXSAVE_SIZE = 512,
     USER_CS = 0x33,
     USER_SS = 0x2b,
     UC_SIGCONTEXT_SS = 2,
@@ -42,64 +42,32 @@ struct guest_sigframe {
 _Static_assert(sizeof(struct guest_sigframe) == 440, "rt_sigframe of x86-64");
 _Static_assert(sizeof(siginfo_t) == 128, "siginfo is the guest's");
 
-struct fxsave_area {
-    uint16_t control, status;
-    uint8_t tags, pad;
-    uint16_t opcode;
-    uint64_t ip, dp;
-    uint32_t mxcsr, mxcsr_mask;
-    uint8_t st[8][16];
-    uint8_t xmm[16][16];
-    uint8_t rest[96];
-};
-_Static_assert(sizeof(struct fxsave_area) == FXSAVE_SIZE, "FXSAVE area");
-
 /* --- floating point state --- */
 
 static void
-fx_save(struct x86_cpu *cpu, struct fxsave_area *a)
+fx_save(struct x86_cpu *cpu, struct x86_fxsave *a)
 {
-    const struct x86_x87 *f = &cpu->x87;
-
     memset(a, 0, sizeof *a);
-    a->control = f->control;
-    a->status = (uint16_t)((f->status & ~0x3800u) | (unsigned)(f->top & 7) << 11);
-    a->tags = (uint8_t)f->tag_valid;
-    a->opcode = f->last_opcode;
-    a->ip = f->last_ip;
-    a->dp = f->last_dp;
+    x87_out();
+    x86_fxsave_put_x87(a, &cpu->x87);
     a->mxcsr = cpu->mxcsr;
     a->mxcsr_mask = 0xffff;
-    for (unsigned i = 0; i < 8; i++)
-        memcpy(a->st[i], &f->r[(f->top + i) & 7], 10);
     memcpy(a->xmm, cpu->xmm, sizeof a->xmm);
 }
 
 static void
-fx_load(struct x86_cpu *cpu, const struct fxsave_area *a)
+fx_load(struct x86_cpu *cpu, const struct x86_fxsave *a)
 {
-    struct x86_x87 *f = &cpu->x87;
-
-    f->control = (uint16_t)((a->control & 0x1f7f) | 0x40);
-    f->top = a->status >> 11 & 7;
-    f->status = a->status & (uint16_t)~0x3800u;
-    f->tag_valid = a->tags;
-    f->last_opcode = a->opcode;
-    f->last_ip = a->ip;
-    f->last_dp = a->dp;
+    x87_replaced();
+    x86_fxsave_get_x87(a, &cpu->x87);
     cpu->mxcsr = a->mxcsr & 0xffff;
-    for (unsigned i = 0; i < 8; i++) {
-        struct x86_x87_reg *r = &f->r[(f->top + i) & 7];
-
-        memset(r, 0, sizeof *r);
-        memcpy(r, a->st[i], 10);
-    }
     memcpy(cpu->xmm, a->xmm, sizeof a->xmm);
 }
 
 static void
 fx_reset(struct x86_cpu *cpu)
 {
+    x87_replaced();
     memset(&cpu->x87, 0, sizeof cpu->x87);
     cpu->x87.control = 0x037f;
     cpu->mxcsr = 0x1f80;
@@ -117,7 +85,7 @@ on_altstack(const struct task *t, uint64_t sp)
 /* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word and
  * MXCSR are known. */
 static void
-forget_registers(struct guest_sigframe *frame, struct fxsave_area *fx)
+forget_registers(struct guest_sigframe *frame, struct x86_fxsave *fx)
 {
     struct guest_sigcontext *mc = &frame->mc;
     uint64_t *const gpr[16] = {&mc->rax, &mc->rcx, &mc->rdx, &mc->rbx, &mc->rsp, &mc->rbp, &mc->rsi, &mc->rdi,
@@ -143,14 +111,14 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame = {0};
-    struct fxsave_area fx;
+    struct x86_fxsave fx;
     struct fault_record *unknown = fault_unknown(t);
     uint64_t rsp = stack_end(unknown), fx_at;
     uint64_t sp = rsp - RED_ZONE - (unknown ? X86_STACK_LAG + 8 : 0);
 
     if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, rsp))
         sp = t->altstack_sp + t->altstack_size;
-    fx_at = (sp - FXSAVE_SIZE) & ~63ull;
+    fx_at = (sp - sizeof(struct x86_fxsave)) & ~63ull;
     sp = ((fx_at - sizeof frame) & ~15ull) - 8;
     if (on_altstack(t, rsp) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
         return false;
@@ -228,7 +196,7 @@ sys_rt_sigreturn(const uint64_t a[6])
     struct task *t = sched_current;
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame;
-    struct fxsave_area fx;
+    struct x86_fxsave fx;
 
     if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
         goto bad;

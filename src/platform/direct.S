@@ -1,0 +1,271 @@
+/* The border between C and rewritten guest code (docs/direct.md): entering it, and what it calls.
+ *
+ * Where the guest's flags are alive and may stay that way, these paths use only instructions that change none. The host stack
+ * below direct_enter's frame is a cache of the guest's: when it is nearly full, it is thrown away, but for what lies on
+ * top. */
+
+#define CPU_RAX 0
+#define CPU_RCX 8
+#define CPU_RDX 16
+#define CPU_RBX 24
+#define CPU_RSP 32
+#define CPU_RBP 40
+#define CPU_RSI 48
+#define CPU_RDI 56
+#define CPU_R8 64
+#define CPU_R9 72
+#define CPU_R12 96
+#define CPU_R13 104
+#define CPU_R14 112
+#define CPU_R15 120
+#define CPU_RIP 128
+#define CPU_TMP0 160
+#define CPU_MXCSR 208
+#define CPU_XMM 224
+
+#define CPU(member) %fs:(x86_cpu_tls@tpoff + member)
+#define FRAME %fs:platform_frame_tls@tpoff /* as of platform_enter, whose layout it has */
+#define STACK_LIMIT %fs:platform_stack_limit_tls@tpoff
+#define GENERATION %fs:platform_direct_generation_tls@tpoff
+
+#define RFLAGS_DF_BIT 10
+#define RFLAGS_OF_BIT 11
+
+    .weak direct_syscall_c, direct_jump_c, direct_evaluate_c, direct_poll_c, direct_flags_c
+    .hidden platform_frame_tls, platform_stack_limit_tls, platform_direct_generation_tls, x86_cpu_tls
+
+.macro FUNCTION name
+    .text
+    .p2align 4
+    .globl \name
+    .type \name, @function
+\name:
+.endm
+
+.macro SAVE_REST /* all general registers but rax, rcx and r10 */
+    movq %rdx, CPU(CPU_RDX)
+    movq %rbx, CPU(CPU_RBX)
+    movq %r11, CPU(CPU_RSP)
+    movq %rbp, CPU(CPU_RBP)
+    movq %rsi, CPU(CPU_RSI)
+    movq %rdi, CPU(CPU_RDI)
+    movq %r8, CPU(CPU_R8)
+    movq %r9, CPU(CPU_R9)
+    movq %r12, CPU(CPU_R12)
+    movq %r13, CPU(CPU_R13)
+    movq %r14, CPU(CPU_R14)
+    movq %r15, CPU(CPU_R15)
+.endm
+
+/* RFLAGS into rbx, MXCSR and the xmm registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack: the
+ * word to push to is tmp[0]. (A host signal meanwhile comes on the alternate stack.) */
+.macro SAVE_FLAGS_AND_XMM
+    movq %fs:0, %rcx
+    movq %rsp, %rax
+    leaq x86_cpu_tls@tpoff + CPU_TMP0 + 8(%rcx), %rsp
+    pushfq
+    movq %rax, %rsp
+    movq CPU(CPU_TMP0), %rbx
+    cld
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps %xmm\n, x86_cpu_tls@tpoff + CPU_XMM + 16 * \n(%rcx)
+    .endr
+    stmxcsr CPU(CPU_MXCSR)
+.endm
+
+.macro LOAD_XMM
+    movq %fs:0, %rcx
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps x86_cpu_tls@tpoff + CPU_XMM + 16 * \n(%rcx), %xmm\n
+    .endr
+.endm
+
+.macro LOAD_GENERAL
+    movq CPU(CPU_RAX), %rax
+    movq CPU(CPU_RCX), %rcx
+    movq CPU(CPU_RDX), %rdx
+    movq CPU(CPU_RBX), %rbx
+    movq CPU(CPU_RSP), %r11
+    movq CPU(CPU_RBP), %rbp
+    movq CPU(CPU_RSI), %rsi
+    movq CPU(CPU_RDI), %rdi
+    movq CPU(CPU_R8), %r8
+    movq CPU(CPU_R9), %r9
+    movq CPU(CPU_R12), %r12
+    movq CPU(CPU_R13), %r13
+    movq CPU(CPU_R14), %r14
+    movq CPU(CPU_R15), %r15
+.endm
+
+/* All state but r10 and the stack, flags from rbx: POPF takes three times as long. */
+.macro LOAD_STATE
+    LOAD_XMM
+    btl $RFLAGS_DF_BIT, %ebx
+    jnc 7f
+    std
+7:
+    movl %ebx, %eax
+    shrl $RFLAGS_OF_BIT, %eax
+    andl $1, %eax
+    movb %bl, %ah
+    addb $0x7f, %al /* overflows from 1 on */
+    sahf
+    LOAD_GENERAL
+.endm
+
+/* C code needs room. Without, all of the stack but its top is thrown away. */
+.macro MAKE_ROOM
+    cmpq STACK_LIMIT, %rsp
+    jae 8f
+    movq (%rsp), %rax
+    movq FRAME, %rsp
+    leaq direct_base(%rip), %rcx
+    pushq %rcx
+    pushq %rax
+8:
+.endm
+
+/* Looks r10 up in the cache; without changing flags or other registers than r10. rip = r10. Found: r10 is the host's address; else goes to `miss` with
+ * rax and rcx already in x86_cpu_tls, and lost. */
+.macro LOOK_UP miss
+    movq %rax, CPU(CPU_RAX)
+    movq %rcx, CPU(CPU_RCX)
+    movq %r10, CPU(CPU_RIP)
+    movzwl %r10w, %eax
+    leaq (%rax, %rax), %rax
+    leaq platform_direct_cache(%rip), %rcx
+    leaq (%rcx, %rax, 8), %rax
+    movl (%rax), %ecx
+    notq %r10
+    leaq 1(%rcx, %r10), %rcx /* 0: equal */
+    jrcxz 5f
+    jmp \miss
+5:
+    movq 8(%rax), %rcx
+    movq GENERATION, %r10
+    leaq (%rcx, %r10), %rcx /* what is in the cache is the negative */
+    jrcxz 6f
+    jmp \miss
+6:
+    movl 4(%rax), %r10d
+    movq CPU(CPU_RCX), %rcx
+    movq CPU(CPU_RAX), %rax
+.endm
+
+    .text
+    .globl platform_direct_stubs, platform_direct_stubs_end
+platform_direct_stubs:
+
+/* void direct_enter(uint64_t host, uint64_t rflags): runs rewritten code from the state in x86_cpu_tls until it leaves; the state is there again, rip
+ * too. rflags: the status flags and DF of it, no other. */
+FUNCTION direct_enter
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    pushq FRAME
+    movq %rsp, FRAME
+    pushq %rsi
+    movq %rdi, %r10
+    LOAD_XMM
+    LOAD_GENERAL
+    popfq
+.Lgo_on:
+    call *%r10
+/* A return of the guest's to r10, below which nothing lies. */
+    .globl direct_base
+direct_base:
+    LOOK_UP .Lleave
+    jmp .Lgo_on
+.Lleave:
+    SAVE_REST
+    SAVE_FLAGS_AND_XMM
+    movq %rbx, %rdi
+    andq $-16, %rsp
+    call direct_flags_c
+    jmp platform_leave
+.size direct_enter, . - direct_enter
+
+FUNCTION direct_unwind
+    movq FRAME, %rsp
+    jmp direct_base
+.size direct_unwind, . - direct_unwind
+
+/* A call; of C: bool direct_syscall_c(uint64_t next, uint64_t rflags), which returns only if the guest goes on there. */
+FUNCTION direct_syscall
+    movq %rax, CPU(CPU_RAX)
+    movq %rcx, CPU(CPU_RCX)
+    SAVE_REST
+    SAVE_FLAGS_AND_XMM
+    MAKE_ROOM
+    movq %r10, CPU(CPU_RIP)
+    movq %r10, %rdi
+    movq %rbx, %rsi
+    movq %rsp, %rbp
+    andq $-16, %rsp
+    call direct_syscall_c
+    movq %rbp, %rsp
+    LOAD_STATE
+    ret
+.size direct_syscall, . - direct_syscall
+
+/* Where the host's signal handler leads between two instructions of the guest's, with the interrupted host address pushed. */
+FUNCTION direct_poll
+    movq %rax, CPU(CPU_RAX)
+    movq %rcx, CPU(CPU_RCX)
+    SAVE_REST
+    SAVE_FLAGS_AND_XMM
+    MAKE_ROOM
+    movq (%rsp), %rdi
+    movq %rbx, %rsi
+    movq %rsp, %rbp
+    andq $-16, %rsp
+    call direct_poll_c
+    movq %rbp, %rsp
+    LOAD_STATE
+    ret
+.size direct_poll, . - direct_poll
+
+/* uint64_t NAME_c(uint64_t rflags, const uint64_t *top): with rip set. Returns the host address where the guest goes on; 0: at the host's return
+ * address *top, with r10 = rip. RFLAGS are in tmp[0] then. */
+.macro GO_ON name
+    SAVE_REST
+    SAVE_FLAGS_AND_XMM
+    MAKE_ROOM
+    movq %rbx, %rdi
+    movq %rsp, %rsi
+    movq %rsp, %rbp
+    andq $-16, %rsp
+    call \name
+    movq %rbp, %rsp
+    movq CPU(CPU_TMP0), %rbx
+    movq %rax, %r10
+    testq %rax, %rax
+    jz 9f
+    LOAD_STATE
+    jmp *%r10
+9:
+    movq CPU(CPU_RIP), %r10
+    LOAD_STATE
+    ret
+.endm
+
+FUNCTION direct_jump
+    LOOK_UP .Ljump_miss
+    jmp *%r10
+.Ljump_miss:
+    GO_ON direct_jump_c
+.size direct_jump, . - direct_jump
+
+FUNCTION direct_evaluate
+    movq %rax, CPU(CPU_RAX)
+    movq %rcx, CPU(CPU_RCX)
+    movq %r10, CPU(CPU_RIP)
+    GO_ON direct_evaluate_c
+.size direct_evaluate, . - direct_evaluate
+
+platform_direct_stubs_end:
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,143 @@
+/* Rewritten guest code and the host's signals; the cache of its addresses. */
+#include "platform/direct.h"
+
+#include <elf.h>
+#include <stddef.h>
+#include <sys/auxv.h>
+#include <ucontext.h>
+
+#include "platform/fiber_internal.h"
+#include "platform/platform.h"
+#include "x86/helpers.h"
+
+/* direct.S has these offsets. */
+_Static_assert(offsetof(struct x86_cpu, rip) == 128 && offsetof(struct x86_cpu, tmp) == 160 &&
+               offsetof(struct x86_cpu, mxcsr) == 208 && offsetof(struct x86_cpu, xmm) == 224, "struct x86_cpu");
+
+/* The linker's, of direct/'s sections; absent when there is no such code. */
+extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)), __stop_ingot_direct_text[] __attribute__((weak));
+extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
+void direct_poll(void);
+
+enum { CACHE_SIZE = 1 << 16, TRAP_FLAG = 1 << 8, PUSHED = 8 };
+
+/* Direct-mapped, by the low 16 bits of the guest's address: direct.S. */
+struct cache_entry {
+    uint32_t guest, host;
+    uint64_t minus_generation;
+};
+_Static_assert(sizeof(struct cache_entry) == 16, "direct.S");
+
+extern struct cache_entry platform_direct_cache[CACHE_SIZE] __attribute__((visibility("hidden")));
+struct cache_entry platform_direct_cache[CACHE_SIZE];
+__thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden")));
+
+bool
+platform_has_direct(void)
+{
+    return __start_ingot_direct_text != NULL;
+}
+
+bool
+platform_in_direct_text(uint64_t host)
+{
+    return __start_ingot_direct_text && host >= (uint64_t)(uintptr_t)__start_ingot_direct_text &&
+           host < (uint64_t)(uintptr_t)__stop_ingot_direct_text;
+}
+
+uint64_t
+platform_direct_loaded_at(uint64_t file_offset)
+{
+    const Elf64_Phdr *ph = (const Elf64_Phdr *)getauxval(AT_PHDR); /* of a static executable at a fixed place */
+    uint64_t text = (uint64_t)(uintptr_t)__start_ingot_direct_text;
+
+    for (unsigned long i = 0; ph && i < getauxval(AT_PHNUM); i++)
+        if (ph[i].p_type == PT_LOAD && text - ph[i].p_vaddr < ph[i].p_filesz)
+            return file_offset - ph[i].p_offset < ph[i].p_filesz ? file_offset - ph[i].p_offset + ph[i].p_vaddr : 0;
+    return 0;
+}
+
+/* --- the cache --- */
+
+void
+platform_direct_generation(uint64_t generation)
+{
+    platform_direct_generation_tls = generation;
+}
+
+static struct cache_entry *
+entry_of(uint64_t guest)
+{
+    return &platform_direct_cache[guest % CACHE_SIZE];
+}
+
+void
+platform_direct_remember(uint64_t guest, uint64_t host)
+{
+    if (guest <= UINT32_MAX && host <= UINT32_MAX)
+        *entry_of(guest) = (struct cache_entry){(uint32_t)guest, (uint32_t)host, -platform_direct_generation_tls};
+}
+
+uint64_t
+platform_direct_recall(uint64_t guest)
+{
+    const struct cache_entry *e = entry_of(guest);
+
+    return e->guest == guest && e->minus_generation == -platform_direct_generation_tls ? e->host : 0;
+}
+
+/* --- signals --- */
+
+/* The host's stack is a cache of the guest's. */
+static uint64_t
+throw_stack_away(void)
+{
+    uint64_t sp = platform_frame() - PUSHED;
+
+    *(uint64_t *)(uintptr_t)sp = (uint64_t)(uintptr_t)direct_base;
+    return sp;
+}
+
+static bool
+in_stubs(uint64_t pc)
+{
+    return pc >= (uint64_t)(uintptr_t)platform_direct_stubs && pc < (uint64_t)(uintptr_t)platform_direct_stubs_end;
+}
+
+/* Between two instructions the state is known, and the context goes to direct_poll. Otherwise it is stopped again behind the next
+ * of the host's instructions: those of one of the guest's are few. */
+void
+platform_direct_interrupt(void *context)
+{
+    ucontext_t *uc = context;
+    greg_t *reg = uc->uc_mcontext.gregs;
+    uint64_t pc = (uint64_t)reg[REG_RIP], sp = (uint64_t)reg[REG_RSP];
+
+    reg[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    /* The vkernel looks at platform_ticked once it has set PLATFORM_COMPILED, before it goes back. */
+    if (platform_mode != PLATFORM_COMPILED || !platform_has_direct())
+        return;
+    if (!platform_in_direct_text(pc) || !direct_is_clean || !direct_is_clean(pc)) {
+        if (platform_in_direct_text(pc) || in_stubs(pc))
+            reg[REG_EFL] |= TRAP_FLAG;
+        return;
+    }
+    if (sp - PUSHED < platform_fiber_bottom())
+        sp = throw_stack_away();
+    sp -= PUSHED;
+    *(uint64_t *)(uintptr_t)sp = pc;
+    reg[REG_RSP] = (greg_t)sp;
+    reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
+}
+
+bool
+platform_direct_stack_full(uint64_t address, void *context)
+{
+    ucontext_t *uc = context;
+    uint64_t bottom = platform_fiber_bottom();
+
+    if (address >= bottom || bottom - address > (uint64_t)PUSHED)
+        return false;
+    uc->uc_mcontext.gregs[REG_RSP] = (greg_t)throw_stack_away();
+    return true;
+}

@@ -1,0 +1,10 @@
+/* Of fiber.c, for the rest of platform/. */
+#ifndef PLATFORM_FIBER_INTERNAL_H
+#define PLATFORM_FIBER_INTERNAL_H
+
+#include <stdint.h>
+
+/* The lowest address of the running fiber's stack; what lies below is its guard. */
+uint64_t platform_fiber_bottom(void);
+
+#endif

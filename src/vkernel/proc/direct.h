@@ -1,0 +1,26 @@
+/* Running rewritten code (docs/direct.md). */
+#ifndef VKERNEL_PROC_DIRECT_H
+#define VKERNEL_PROC_DIRECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mm;
+struct platform_fault;
+struct x86_fxsave;
+
+/* The host address of the rewritten code for this guest address, which the running process has mapped where it was made for; 0: there is none. */
+uint64_t direct_entry(uint64_t guest);
+/* Runs from there until the guest leaves rewritten code. */
+void direct_run(uint64_t host);
+
+/* A fault of rewritten code: all of the guest's state goes to x86_cpu_tls, as before the instruction that faulted. False: it is none. */
+bool direct_fault_state(const struct platform_fault *f);
+
+/* A host address in rewritten text becomes the guest's; others stay what they are. */
+uint64_t direct_guest_address(uint64_t address);
+
+/* direct_x87.c: the state becomes that of an image which the host's kernel made when it interrupted rewritten code. */
+void x87_from_fxsave(const struct x86_fxsave *a);
+
+#endif
