@@ -92,6 +92,7 @@ static bool
 set_out(void)
 {
     x87_in();
+    x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
     platform_mode = PLATFORM_COMPILED; /* from here on the tick leads here again */
     if (!platform_ticked)
         return true;
@@ -223,7 +224,18 @@ borrowed_word(const struct x86_operand *o)
     return word == 0 ? 0 : word == 8 ? 1 : -1;
 }
 
-/* Puts back the registers that the instruction's code has kept in `borrowed` before it came to pc. */
+/* Of a string instruction: RSI and RDI are host addresses between two LEA (direct/strings.c). */
+static void
+return_string_register(const struct x86_insn *insn)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    const struct x86_operand *o = &insn->operand[1];
+
+    if (o->index == X86_R10 && o->base == insn->operand[0].reg && (o->base == X86_RSI || o->base == X86_RDI))
+        cpu->gpr[o->base] += o->disp ? cpu->memory : -cpu->memory;
+}
+
+/* Puts back the registers that the instruction's code has kept in `borrowed`, or made host addresses, before it came to pc. */
 static void
 return_borrowed(uint64_t at, uint64_t pc)
 {
@@ -237,6 +249,8 @@ return_borrowed(uint64_t at, uint64_t pc)
         if (length <= 0)
             return;
         at += (unsigned)length;
+        if (insn.op == X86_OP_LEA)
+            return_string_register(&insn);
         if (insn.op != X86_OP_MOV || insn.operand_count != 2)
             continue;
         if ((word = borrowed_word(&insn.operand[0])) >= 0 && insn.operand[1].kind == X86_OPD_REG)
