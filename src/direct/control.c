@@ -89,22 +89,6 @@ put_return_point(struct rewriter *w, size_t index, uint64_t next)
 }
 
 static void
-put_call(struct rewriter *w, size_t index, const struct x86_insn *insn)
-{
-    uint64_t next = insn->address + insn->length, target = (uint64_t)insn->operand[0].imm;
-    size_t to = rewriter_find(w, target);
-
-    push_return_address(w, next);
-    if (to != SIZE_MAX) {
-        layout_branch(&w->layout, BRANCH_CALL, 0, position_begin(to));
-    } else {
-        emit_address(w, HOST_SCRATCH, target);
-        layout_branch(&w->layout, BRANCH_CALL, 0, entry(w, DIRECT_JUMP));
-    }
-    put_return_point(w, index, next);
-}
-
-static void
 put_return(struct rewriter *w, const struct x86_insn *insn)
 {
     int32_t more = insn->operand_count ? (int32_t)(insn->operand[0].imm & 0xffff) : 0;
@@ -112,45 +96,6 @@ put_return(struct rewriter *w, const struct x86_insn *insn)
     emit_load(w, HOST_SCRATCH, SEGMENT_GS, HOST_GUEST_RSP, 0);
     emit_lea(w, HOST_GUEST_RSP, HOST_GUEST_RSP, X86_BASE_NONE, SLOT + more);
     emit_bytes(w, host_return, sizeof host_return);
-}
-
-/* --- direct jumps --- */
-
-static void
-put_jump(struct rewriter *w, uint64_t target)
-{
-    size_t to = rewriter_find(w, target);
-
-    if (to != SIZE_MAX)
-        layout_branch(&w->layout, BRANCH_JUMP, 0, position_begin(to));
-    else
-        leave_to(w, DIRECT_JUMP, target);
-}
-
-static void
-put_branch(struct rewriter *w, const struct x86_insn *insn, const struct x86_parts *at, uint8_t opcode)
-{
-    uint64_t target = (uint64_t)insn->operand[0].imm;
-    size_t to = rewriter_find(w, target);
-    uint32_t taken, over;
-
-    if (insn->op == X86_OP_JCC && to != SIZE_MAX) {
-        layout_branch(&w->layout, BRANCH_CONDITION, insn->cc, position_begin(to));
-        return;
-    }
-    over = layout_position(&w->layout);
-    if (insn->op == X86_OP_JCC) {
-        layout_branch(&w->layout, BRANCH_CONDITION, insn->cc ^ 1u, over);
-    } else {
-        taken = layout_position(&w->layout);
-        if (at->address_size)
-            buf_put_u8(&w->layout.code, 0x67);
-        layout_branch(&w->layout, BRANCH_SHORT_ONLY, opcode, taken);
-        layout_branch(&w->layout, BRANCH_JUMP, 0, over);
-        layout_place(&w->layout, taken);
-    }
-    put_jump(w, target);
-    layout_place(&w->layout, over);
 }
 
 /* --- indirect jumps and calls --- */
@@ -213,6 +158,34 @@ put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned targe
     emit_scratch_op(w, OP_SHIFT, SHIFT_RIGHT, true, HOST_SCRATCH, 1, 32);
 }
 
+/* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. */
+static void
+put_target(struct rewriter *w, size_t index, uint64_t next, unsigned reg, bool call, const struct label_table *labels)
+{
+    struct slow_path slow = {.call = call, .reg = (uint8_t)reg, .pop_flags = labels && labels->flags_alive};
+
+    if (call)
+        push_return_address(w, next);
+    slow.position = layout_position(&w->layout);
+    slow.back = layout_position(&w->layout);
+    if (slow.pop_flags)
+        emit_bytes(w, push_flags, sizeof push_flags);
+    if (labels)
+        put_label_lookup(w, labels, reg, slow.position);
+    else
+        put_code_map_lookup(w, reg, slow.position);
+    if (slow.pop_flags)
+        emit_bytes(w, pop_flags, sizeof pop_flags);
+    vec_push(&w->slow, slow);
+    if (!call) {
+        emit_bytes(w, jump_scratch, sizeof jump_scratch);
+        return;
+    }
+    emit_bytes(w, call_scratch, sizeof call_scratch);
+    layout_place(&w->layout, slow.back);
+    put_return_point(w, index, next);
+}
+
 static bool
 put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
@@ -220,38 +193,93 @@ put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struc
     const struct insn_place *place = &w->insns.items[index];
     const struct label_table *labels = place->labels ? &w->label_tables.items[place->labels - 1] : NULL;
     bool named = o->kind == X86_OPD_REG && o->reg != X86_RSP && host_register(o->reg) != HOST_SCRATCH;
-    struct slow_path slow = {.call = insn->op == X86_OP_CALL, .reg = named ? (uint8_t)host_register(o->reg) : HOST_SCRATCH,
-                             .pop_flags = labels && labels->flags_alive};
 
-    if (at->operand_size && insn->opsize != SLOT)
+    if (insn->opsize != SLOT)
         return false;
     if (!named) {
         if (!rewrite_load_operand(w, bytes, insn, at))
             return false;
         emit_store(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
     }
-    if (slow.call)
-        push_return_address(w, insn->address + insn->length);
-    slow.position = layout_position(&w->layout);
-    slow.back = layout_position(&w->layout);
-    if (labels) {
-        if (labels->flags_alive)
-            emit_bytes(w, push_flags, sizeof push_flags);
-        put_label_lookup(w, labels, slow.reg, slow.position);
-        if (labels->flags_alive)
-            emit_bytes(w, pop_flags, sizeof pop_flags);
-    } else {
-        put_code_map_lookup(w, slow.reg, slow.position);
-    }
-    vec_push(&w->slow, slow);
-    if (!slow.call) {
-        emit_bytes(w, jump_scratch, sizeof jump_scratch);
-        return true;
-    }
-    emit_bytes(w, call_scratch, sizeof call_scratch);
-    layout_place(&w->layout, slow.back);
-    put_return_point(w, index, insn->address + insn->length);
+    put_target(w, index, insn->address + insn->length, named ? host_register(o->reg) : HOST_SCRATCH, insn->op == X86_OP_CALL, labels);
     return true;
+}
+
+/* A call or jump to a PLT stub is one through the stub's slot. */
+static bool
+put_through_slot(struct rewriter *w, size_t index, uint64_t next, uint64_t target, bool call)
+{
+    struct encoding load = encode_load(HOST_SCRATCH, SEGMENT_GS, X86_BASE_NONE, 0);
+    uint64_t slot;
+
+    if (!disc_plt_slot(w->image, target, &slot) || slot >= GUEST_IMAGE_END)
+        return false;
+    load.disp = (int32_t)slot;
+    load.disp_relative = DIRECT_IMAGE;
+    emit(w, &load);
+    emit_store(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
+    put_target(w, index, next, HOST_SCRATCH, call, NULL);
+    return true;
+}
+
+/* --- direct calls and jumps --- */
+
+static void
+put_call(struct rewriter *w, size_t index, const struct x86_insn *insn)
+{
+    uint64_t next = insn->address + insn->length, target = (uint64_t)insn->operand[0].imm;
+    size_t to = rewriter_find(w, target);
+
+    if (put_through_slot(w, index, next, target, true))
+        return;
+    push_return_address(w, next);
+    if (to != SIZE_MAX) {
+        layout_branch(&w->layout, BRANCH_CALL, 0, position_begin(to));
+    } else {
+        emit_address(w, HOST_SCRATCH, target);
+        layout_branch(&w->layout, BRANCH_CALL, 0, entry(w, DIRECT_JUMP));
+    }
+    put_return_point(w, index, next);
+}
+
+static void
+put_jump(struct rewriter *w, size_t index, uint64_t target)
+{
+    size_t to = rewriter_find(w, target);
+
+    /* What falls into a stub is the stub's own block. */
+    if (target != w->insns.items[index].address + w->insns.items[index].length && put_through_slot(w, index, 0, target, false))
+        return;
+    if (to != SIZE_MAX)
+        layout_branch(&w->layout, BRANCH_JUMP, 0, position_begin(to));
+    else
+        leave_to(w, DIRECT_JUMP, target);
+}
+
+static void
+put_branch(struct rewriter *w, size_t index, const struct x86_insn *insn, const struct x86_parts *at, uint8_t opcode)
+{
+    uint64_t target = (uint64_t)insn->operand[0].imm;
+    size_t to = rewriter_find(w, target);
+    uint32_t taken, over;
+
+    if (insn->op == X86_OP_JCC && to != SIZE_MAX) {
+        layout_branch(&w->layout, BRANCH_CONDITION, insn->cc, position_begin(to));
+        return;
+    }
+    over = layout_position(&w->layout);
+    if (insn->op == X86_OP_JCC) {
+        layout_branch(&w->layout, BRANCH_CONDITION, insn->cc ^ 1u, over);
+    } else {
+        taken = layout_position(&w->layout);
+        if (at->address_size)
+            buf_put_u8(&w->layout.code, 0x67);
+        layout_branch(&w->layout, BRANCH_SHORT_ONLY, opcode, taken);
+        layout_branch(&w->layout, BRANCH_JUMP, 0, over);
+        layout_place(&w->layout, taken);
+    }
+    put_jump(w, index, target);
+    layout_place(&w->layout, over);
 }
 
 void
@@ -281,10 +309,10 @@ rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const st
 {
     switch (x86_flow(insn)) {
     case X86_FLOW_JUMP:
-        put_jump(w, (uint64_t)insn->operand[0].imm);
+        put_jump(w, index, (uint64_t)insn->operand[0].imm);
         return true;
     case X86_FLOW_BRANCH:
-        put_branch(w, insn, at, bytes[at->opcode_at]);
+        put_branch(w, index, insn, at, bytes[at->opcode_at]);
         return true;
     case X86_FLOW_CALL:
         put_call(w, index, insn);

@@ -89,6 +89,9 @@ void disc_fini(struct disc *d);
 /* Indirect jumps that are neither through known tables or slots nor tail calls. */
 unsigned disc_unresolved_jumps(const struct disc *d);
 
+/* Is there a PLT stub, [endbr64] [bnd] jmp [rip + disp]? slot: image-relative address of the word it jumps through. */
+bool disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot);
+
 /* Lifts one discovered function into f (cleared first). */
 void disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_image *image,
                struct ir_func *f, struct ir_build *b);

@@ -95,9 +95,6 @@ void finder_take_profile(struct finder *f, const uint64_t *addresses, size_t cou
  * first, and puts functions for loops that may not into disc. */
 void finder_find_loops(struct finder *f, struct func *fn);
 
-/* discover_lift.c: is there a PLT stub, [endbr64] [bnd] jmp [rip + disp]? slot: image-relative address of the word it
- * jumps through. */
-bool disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot);
 /* discover_lift.c: the imported function that a call or jump leads to, through a PLT stub or a word of the GOT; or NULL. */
 const char *disc_called_import(const struct elf_image *image, const struct x86_insn *insn);
 
