@@ -77,6 +77,30 @@ labels_changed(struct rewriter *w)
     return changed;
 }
 
+/* Instructions that may leave all flags as they were, by a count of 0: they neither need nor kill them. */
+static bool
+may_keep_flags(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR:
+    case X86_OP_SHLD: case X86_OP_SHRD:
+        return insn->operand[insn->operand_count - 1].kind == X86_OPD_REG;
+    default:
+        return insn->rep || insn->repne;
+    }
+}
+
+static struct effects
+effects_of(const struct x86_insn *insn)
+{
+    struct x86_flag_effects e = x86_flag_effects(insn);
+    bool through_carry = insn->op == X86_OP_RCL || insn->op == X86_OP_RCR;
+
+    if (!may_keep_flags(insn))
+        return (struct effects){e.tested, e.written};
+    return (struct effects){(uint8_t)((e.tested & 1 << X86_FLAG_DF) | (through_carry ? 1 << X86_FLAG_CF : 0)), 0};
+}
+
 void
 find_live_flags(struct rewriter *w)
 {
@@ -86,12 +110,10 @@ find_live_flags(struct rewriter *w)
     for (size_t i = 0; i < w->insns.count; i++) {
         uint64_t left;
         const uint8_t *bytes = elf_image_at(w->image, w->insns.items[i].address, &left);
-        struct x86_flag_effects e;
         struct x86_insn insn;
 
         x86_decode(bytes, left, w->insns.items[i].address, &insn);
-        e = x86_flag_effects(&insn);
-        effects[i] = (struct effects){e.tested, e.written};
+        effects[i] = effects_of(&insn);
     }
     while (changed) {
         changed = false;
