@@ -263,6 +263,12 @@ return_borrowed(uint64_t at, uint64_t pc)
             cpu->gpr[holder[i] == X86_R11 ? X86_RSP : holder[i]] = cpu->borrowed[i];
 }
 
+static bool
+direct_is_string(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
+}
+
 /* In a run r11 changes at its end: what the pushes and pops before the instruction did to rsp. */
 static void
 finish_run(uint64_t from, uint64_t to)
@@ -286,6 +292,21 @@ finish_run(uint64_t from, uint64_t to)
     }
 }
 
+/* A string instruction has host addresses in RSI and RDI while it runs, the elements before the fault done. */
+static void
+return_string(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct x86_insn insn;
+
+    if (x86_decode((const uint8_t *)(uintptr_t)pc, X86_MAX_LENGTH, pc, &insn) <= 0 || !direct_is_string(&insn))
+        return;
+    if (insn.op == X86_OP_MOVS || insn.op == X86_OP_CMPS || insn.op == X86_OP_LODS)
+        cpu->gpr[X86_RSI] -= cpu->memory;
+    if (insn.op != X86_OP_LODS)
+        cpu->gpr[X86_RDI] -= cpu->memory;
+}
+
 bool
 direct_fault_state(const struct platform_fault *f)
 {
@@ -307,6 +328,7 @@ direct_fault_state(const struct platform_fault *f)
     memcpy(cpu->xmm, fx.xmm, sizeof cpu->xmm);
     cpu->mxcsr = fx.mxcsr;
     x87_from_fxsave(&fx);
+    return_string(f->host_pc);
     return_borrowed(insn.host, f->host_pc);
     if (insn.in_run)
         finish_run(insn.run_start, insn.guest);
