@@ -124,7 +124,6 @@ push_scratch(struct rewriter *w)
 static bool
 put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
-    static const uint8_t flags_to_scratch[] = {0x9c, 0x41, 0x5a}; /* pushfq; pop r10 */
     const struct x86_operand *o = &insn->operand[0];
 
     if (insn->opsize != SLOT || (insn->operand_count && o->kind == X86_OPD_REG && o->reg_class != X86_RC_GPR))
@@ -132,9 +131,6 @@ put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn,
     switch (insn->op) {
     case X86_OP_PUSH:
         return rewrite_load_operand(w, bytes, insn, at) && push_scratch(w);
-    case X86_OP_PUSHF:
-        emit_bytes(w, flags_to_scratch, sizeof flags_to_scratch);
-        return push_scratch(w);
     case X86_OP_POP:
         if (o->kind == X86_OPD_MEM)
             return pop_memory(w, bytes, insn, at);

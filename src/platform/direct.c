@@ -104,8 +104,9 @@ in_stubs(uint64_t pc)
     return pc >= (uint64_t)(uintptr_t)platform_direct_stubs && pc < (uint64_t)(uintptr_t)platform_direct_stubs_end;
 }
 
-/* Between two instructions the state is known, and the context goes to direct_poll. Otherwise it is stopped again behind the next
- * of the host's instructions: those of one of the guest's are few. */
+/* Between two instructions the state is known, and the context goes to direct_poll. Within a string instruction, which may be long, it is
+ * known, too, but the host's is not the guest's. Otherwise the context is stopped again behind the next of the host's instructions: those
+ * of one of the guest's are few. */
 void
 platform_direct_interrupt(void *context)
 {
@@ -118,7 +119,11 @@ platform_direct_interrupt(void *context)
     if (platform_mode != PLATFORM_COMPILED || !platform_has_direct())
         return;
     if (!platform_in_direct_text(pc) || !direct_is_clean || !direct_is_clean(pc)) {
-        if (platform_in_direct_text(pc) || in_stubs(pc))
+        struct platform_fault f;
+
+        if (platform_in_direct_text(pc) && direct_within_string && (platform_fault_take(&f, uc), direct_within_string(&f)))
+            reg[REG_RIP] = (greg_t)(uintptr_t)platform_leave;
+        else if (platform_in_direct_text(pc) || in_stubs(pc))
             reg[REG_EFL] |= TRAP_FLAG;
         return;
     }

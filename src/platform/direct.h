@@ -34,6 +34,10 @@ void direct_flags_c(uint64_t rflags);
 /* From the host's signal handler: can the guest be interrupted at this host address? */
 bool direct_is_clean(uint64_t host) __attribute__((weak));
 
+/* The same: is it within a string instruction? Then the guest's state as of now, at the same instruction, is put into x86_cpu_tls. */
+struct platform_fault;
+bool direct_within_string(const struct platform_fault *f) __attribute__((weak));
+
 /* --- the cache of host addresses: what returns, jumps and calls without another way find --- */
 /* The address space's code, by a number that no other code ever has; not 0. To be called when another one is to run, and when its code changed. */
 void platform_direct_generation(uint64_t generation);
@@ -43,6 +47,7 @@ uint64_t platform_direct_recall(uint64_t guest);              /* 0: not there */
 /* --- for platform/: the context of a host signal --- */
 /* News for the vkernel came while rewritten code may have been running: it is led there, at once or from one of the next instructions. */
 void platform_direct_interrupt(void *ucontext);
+void platform_fault_take(struct platform_fault *f, void *ucontext); /* faults.c: all of it but what the siginfo tells */
 /* A host call found no room on the fiber's stack: true, and all that is on it is thrown away. */
 bool platform_direct_stack_full(uint64_t address, void *ucontext);
 

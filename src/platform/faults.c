@@ -125,6 +125,18 @@ end_copy(ucontext_t *uc)
     return false;
 }
 
+void
+platform_fault_take(struct platform_fault *f, void *context)
+{
+    const ucontext_t *uc = context;
+    const greg_t *reg = uc->uc_mcontext.gregs;
+
+    *f = (struct platform_fault){.context = context, .host_pc = (uint64_t)reg[REG_RIP], .vector = (unsigned)reg[REG_TRAPNO],
+                                 .write = (reg[REG_ERR] & PAGE_FAULT_WRITE) != 0};
+    for (unsigned i = 0; i < sizeof register_order / sizeof *register_order; i++)
+        f->host[i] = (uint64_t)reg[register_order[i]];
+}
+
 static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -145,14 +157,12 @@ on_fault(int sig, siginfo_t *info, void *context)
     if (direct && sig == SIGSEGV && !protection && platform_direct_stack_full(address, context))
         return;
     if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || protection || sig == SIGFPE || (direct && sig == SIGILL))) {
-        const ucontext_t *uc = context;
-        struct platform_fault f = {.sig = sig, .code = info->si_code, .address = address, .context = context,
-                                   .host_pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP],
-                                   .vector = (unsigned)uc->uc_mcontext.gregs[REG_TRAPNO],
-                                   .write = (uc->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) != 0};
+        struct platform_fault f;
 
-        for (unsigned i = 0; i < sizeof register_order / sizeof *register_order; i++)
-            f.host[i] = (uint64_t)uc->uc_mcontext.gregs[register_order[i]];
+        platform_fault_take(&f, context);
+        f.sig = sig;
+        f.code = info->si_code;
+        f.address = address;
         platform_on_fault(&f);
         return;
     }

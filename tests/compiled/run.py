@@ -26,6 +26,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ingot", required=True)
     parser.add_argument("--only")
+    parser.add_argument("--backend", default="wasm")
     args = parser.parse_args()
     ingot = os.path.abspath(args.ingot)
     passed = failed = 0
@@ -34,7 +35,7 @@ def main():
         os.mkdir(root)
         for name in PROGRAMS:
             subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
-        subprocess.run([ingot, "build", "-q", "--cache", work + "/cache", root, "-o", work + "/out"], check=True)
+        subprocess.run([ingot, "build", "-q", "--backend", args.backend, "--cache", work + "/cache", root, "-o", work + "/out"], check=True)
         for name in PROGRAMS:
             expected = run([f"{root}/{name}"])
             for mode in MODES:

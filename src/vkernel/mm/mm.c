@@ -132,13 +132,14 @@ mm_new(void)
     mm->number = mm_object_number();
     list_init(&mm->vmas);
     list_init(&mm->code_maps);
-    mm->base = platform_reserve(MM_RESERVATION);
+    mm->base = platform_reserve(MM_GUARD + MM_RESERVATION);
     if (!mm->base) {
         OBJECT_FREE(mm, mm);
         return NULL;
     }
+    mm->base += MM_GUARD;
     if (platform_map_anon(mm->base + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
-        platform_release(mm->base, MM_RESERVATION);
+        platform_release(mm->base - MM_GUARD, MM_GUARD + MM_RESERVATION);
         OBJECT_FREE(mm, mm);
         return NULL;
     }
@@ -158,6 +159,12 @@ mm_is_guest_memory(uint64_t host_address)
     return false;
 }
 
+bool
+mm_is_guarded(const struct mm *mm, uint64_t host_address)
+{
+    return host_address - ((uint64_t)(uintptr_t)mm->base - MM_GUARD) < MM_GUARD + MM_RESERVATION;
+}
+
 struct mm *
 mm_get(struct mm *mm)
 {
@@ -174,7 +181,7 @@ mm_put(struct mm *mm)
     while (mm->count)
         mm_vma_remove(mm, mm->root);
     mm_code_drop(mm);
-    platform_release(mm->base, MM_RESERVATION);
+    platform_release(mm->base - MM_GUARD, MM_GUARD + MM_RESERVATION);
     OBJECT_FREE(mm, mm);
 }
 

@@ -46,6 +46,8 @@ guest_may_name(guest_addr address, uint64_t size)
 void *guest_span(guest_addr addr, size_t *size, bool write);
 /* Is the host address in the memory of any guest? */
 bool mm_is_guest_memory(uint64_t host_address);
+/* Is it in the reservation of this one, the guards included? */
+bool mm_is_guarded(const struct mm *mm, uint64_t host_address);
 
 /* --- the mappings; for exec, /proc and futexes --- */
 enum vma_kind { VMA_ANON, VMA_SHM, VMA_FILE };

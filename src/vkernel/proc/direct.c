@@ -263,6 +263,12 @@ return_borrowed(uint64_t at, uint64_t pc)
             cpu->gpr[holder[i] == X86_R11 ? X86_RSP : holder[i]] = cpu->borrowed[i];
 }
 
+static bool
+is_string(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
+}
+
 /* In a run r11 changes at its end: what the pushes and pops before the instruction did to rsp. */
 static void
 finish_run(uint64_t from, uint64_t to)
@@ -286,27 +292,66 @@ finish_run(uint64_t from, uint64_t to)
     }
 }
 
+/* A string instruction has host addresses in RSI and RDI while it runs, and is done with some elements. False: there is none at pc. */
+static bool
+return_string(uint64_t pc)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct x86_insn insn;
+
+    if (x86_decode((const uint8_t *)(uintptr_t)pc, X86_MAX_LENGTH, pc, &insn) <= 0 || !is_string(&insn))
+        return false;
+    if (insn.op == X86_OP_MOVS || insn.op == X86_OP_CMPS || insn.op == X86_OP_LODS)
+        cpu->gpr[X86_RSI] -= cpu->memory;
+    if (insn.op != X86_OP_LODS)
+        cpu->gpr[X86_RDI] -= cpu->memory;
+    return true;
+}
+
+/* All but the x87 state and what sequences of the host's instructions have moved. */
+static void
+take_context(const struct platform_fault *f, struct x86_fxsave *fx)
+{
+    const ucontext_t *uc = f->context;
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    for (unsigned i = 0; i < 16; i++)
+        if (i != X86_RSP && i != X86_R10 && i != X86_R11)
+            cpu->gpr[i] = f->host[i];
+    cpu->gpr[X86_RSP] = f->host[X86_R11];
+    take_flags((uint64_t)uc->uc_mcontext.gregs[REG_EFL]);
+    memcpy(fx, uc->uc_mcontext.fpregs, sizeof *fx);
+    memcpy(cpu->xmm, fx->xmm, sizeof cpu->xmm);
+    cpu->mxcsr = fx->mxcsr;
+}
+
+bool
+direct_within_string(const struct platform_fault *f)
+{
+    const struct direct_unit *u = direct_unit_at(f->host_pc);
+    struct direct_insn insn;
+    struct x86_fxsave fx;
+
+    if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.host == f->host_pc || insn.in_run)
+        return false;
+    take_context(f, &fx);
+    x86_this_cpu()->rip = insn.guest;
+    return return_string(f->host_pc);
+}
+
 bool
 direct_fault_state(const struct platform_fault *f)
 {
     const struct direct_unit *u = platform_in_direct_text(f->host_pc) ? direct_unit_at(f->host_pc) : NULL;
-    const ucontext_t *uc = f->context;
-    struct x86_cpu *cpu = x86_this_cpu();
     struct x86_fxsave fx;
     struct direct_insn insn;
 
     if (!u || !direct_insn_of_host(u, f->host_pc, &insn))
         return false;
-    for (unsigned i = 0; i < 16; i++)
-        if (i != X86_RSP && i != X86_R10 && i != X86_R11)
-            cpu->gpr[i] = f->host[i];
-    cpu->gpr[X86_RSP] = f->host[X86_R11];
-    cpu->rip = insn.guest;
-    take_flags((uint64_t)uc->uc_mcontext.gregs[REG_EFL]);
-    memcpy(&fx, uc->uc_mcontext.fpregs, sizeof fx);
-    memcpy(cpu->xmm, fx.xmm, sizeof cpu->xmm);
-    cpu->mxcsr = fx.mxcsr;
+    take_context(f, &fx);
+    x86_this_cpu()->rip = insn.guest;
     x87_from_fxsave(&fx);
+    return_string(f->host_pc);
     return_borrowed(insn.host, f->host_pc);
     if (insn.in_run)
         finish_run(insn.run_start, insn.guest);

@@ -14,6 +14,7 @@
 
 #include "eval/eval.h"
 #include "ir/ir.h"
+#include "platform/direct.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/direct.h"
@@ -169,6 +170,8 @@ platform_fault_inside(uint64_t host)
     uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
     if (platform_mode == PLATFORM_KERNEL)
         return mm_is_guest_memory(host); /* copies are not only of the current process's memory */
+    if (platform_has_direct())
+        return sched_current && mm_is_guarded(sched_current->process->mm, host);
     return sched_current && host >= base && host - base < 8ull << 30;
 }
 
