@@ -1,5 +1,5 @@
 /* The direct backend's map of instructions (docs/direct.md): what an executable says of its units' rewritten code, and how host and
- * guest addresses belong together. Made by direct/, read by vkernel/proc and verify/.
+ * guest addresses belong together. Made by direct/, read by vkernel/proc, verify/ and the oracle.
  *
  * Section "ingot_direct_units": one struct direct_unit per program or library. Its map is bytes, for all instructions in the order of
  * their addresses, guest's and host's at once:
@@ -13,6 +13,7 @@
 #ifndef ARTIFACT_DIRECT_MAP_H
 #define ARTIFACT_DIRECT_MAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define DIRECT_UNITS_SECTION "ingot_direct_units"
@@ -40,5 +41,15 @@ enum direct_entry { DIRECT_SYSCALL, DIRECT_UNWIND, DIRECT_JUMP, DIRECT_EVALUATE,
 /* The code map (docs/direct.md): for each 16 bytes of [0, GUEST_IMAGE_END) a host address, at GUEST_CODE_MAP. */
 typedef uint32_t direct_code_map_entry;
 enum { DIRECT_LOOKUP_MASK = (int)0xc000000f };
+
+struct direct_insn {
+    uint64_t guest, host; /* addresses */
+    uint32_t guest_size, host_size;
+    bool in_run;        /* r11 is not its rsp (see the map), and nobody enters it */
+    uint64_t run_start; /* then: the first of its run, a guest address */
+};
+/* Which instruction the address lies in. False: none. */
+bool direct_insn_of_guest(const struct direct_unit *u, uint64_t guest, struct direct_insn *out);
+bool direct_insn_of_host(const struct direct_unit *u, uint64_t host, struct direct_insn *out);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "lift/discover.h"
 #include "x86/address_space.h"
 
 enum { SLOT = 8, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
@@ -212,7 +213,7 @@ put_through_slot(struct rewriter *w, size_t index, uint64_t next, uint64_t targe
     struct encoding load = encode_load(HOST_SCRATCH, SEGMENT_GS, X86_BASE_NONE, 0);
     uint64_t slot;
 
-    if (!disc_plt_slot(w->image, target, &slot) || slot >= GUEST_IMAGE_END)
+    if (!w->image || !disc_plt_slot(w->image, target, &slot) || slot >= GUEST_IMAGE_END)
         return false;
     load.disp = (int32_t)slot;
     load.disp_relative = DIRECT_IMAGE;

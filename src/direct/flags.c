@@ -46,7 +46,7 @@ update(struct rewriter *w, size_t index, const struct effects *effects)
         live = effects->tested;
     } else {
         uint64_t left;
-        const uint8_t *bytes = elf_image_at(w->image, p->address, &left);
+        const uint8_t *bytes = rewriter_bytes(w, p->address, &left);
 
         x86_decode(bytes, left, p->address, &insn);
         live = effects->tested | (alive_behind(w, p, &insn) & (uint8_t)~effects->killed);
@@ -109,7 +109,7 @@ find_live_flags(struct rewriter *w)
 
     for (size_t i = 0; i < w->insns.count; i++) {
         uint64_t left;
-        const uint8_t *bytes = elf_image_at(w->image, w->insns.items[i].address, &left);
+        const uint8_t *bytes = rewriter_bytes(w, w->insns.items[i].address, &left);
         struct x86_insn insn;
 
         x86_decode(bytes, left, w->insns.items[i].address, &insn);

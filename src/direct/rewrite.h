@@ -5,7 +5,7 @@
 #include "artifact/direct_map.h"
 #include "direct/encode.h"
 #include "direct/layout.h"
-#include "lift/discover.h"
+#include "x86/x86.h"
 
 enum { HOST_GUEST_RSP = X86_R11, HOST_SCRATCH = X86_R10 };
 
@@ -42,9 +42,16 @@ struct slow_path {
     bool call, pop_flags; /* pop_flags: they lie on the host stack */
 };
 
+/* Guest code: an executable section, or a piece. */
+struct code_range {
+    uint64_t start, end;  /* image-relative */
+    const uint8_t *bytes; /* of the caller */
+    uint8_t *marks;       /* unit.c's, one for each byte */
+};
+
 struct rewriter {
-    const struct elf_image *image;
-    const struct disc *disc;
+    const struct elf_image *image; /* whose PLT stubs are known; NULL: of none */
+    VEC(struct code_range) code; /* by address */
     struct layout layout;
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
     uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
@@ -66,6 +73,8 @@ position_end(size_t insn)
     return 2 * (uint32_t)insn + 1;
 }
 
+/* The bytes at an image-relative address of the code, and how many follow; NULL elsewhere. */
+const uint8_t *rewriter_bytes(const struct rewriter *w, uint64_t address, uint64_t *left);
 /* Index of the instruction at an image-relative address, or SIZE_MAX. */
 size_t rewriter_find(const struct rewriter *w, uint64_t address);
 

@@ -54,7 +54,7 @@ decode_at(const struct rewriter *w, size_t index, const uint8_t **bytes, struct 
 {
     uint64_t left;
 
-    *bytes = elf_image_at(w->image, w->insns.items[index].address, &left);
+    *bytes = rewriter_bytes(w, w->insns.items[index].address, &left);
     return *bytes && x86_decode_parts(*bytes, left, w->insns.items[index].address, insn, at) > 0;
 }
 

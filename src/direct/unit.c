@@ -12,59 +12,71 @@
 
 enum { IN_BLOCK = 1, STARTS = 2, LEADER = 4, FUNCTION = 8 };
 
-struct text_marks { /* one executable section */
-    uint64_t start, end;
-    uint8_t *marks;
-};
-
-struct collector {
-    const struct elf_image *image;
-    VEC(struct text_marks) ranges;
-};
-
-static uint8_t *
-mark_at(struct collector *c, uint64_t address)
+static void
+add_code(struct rewriter *w, uint64_t start, const uint8_t *bytes, uint64_t size)
 {
-    for (size_t i = 0; i < c->ranges.count; i++) {
-        struct text_marks *t = &c->ranges.items[i];
+    vec_push(&w->code, ((struct code_range){start, start + size, bytes, mem_zalloc(size + 1, 1)}));
+}
 
-        if (address >= t->start && address < t->end)
-            return &t->marks[address - t->start];
+static const struct code_range *
+range_at(const struct rewriter *w, uint64_t address)
+{
+    for (size_t i = 0; i < w->code.count; i++) {
+        const struct code_range *r = &w->code.items[i];
+
+        if (address >= r->start && address < r->end)
+            return r;
     }
     return NULL;
 }
 
+const uint8_t *
+rewriter_bytes(const struct rewriter *w, uint64_t address, uint64_t *left)
+{
+    const struct code_range *r = range_at(w, address);
+
+    *left = r ? r->end - address : 0;
+    return r ? r->bytes + (address - r->start) : NULL;
+}
+
+static uint8_t *
+mark_at(const struct rewriter *w, uint64_t address)
+{
+    const struct code_range *r = range_at(w, address);
+
+    return r ? &r->marks[address - r->start] : NULL;
+}
+
 /* An instruction that another block has otherwise divided is left out: the evaluator runs it. */
 static bool
-mark_insn(struct collector *c, uint64_t address, unsigned length)
+mark_insn(const struct rewriter *w, uint64_t address, unsigned length)
 {
     for (unsigned i = 0; i < length; i++) {
-        uint8_t *m = mark_at(c, address + i);
+        uint8_t *m = mark_at(w, address + i);
 
         if (!m || (*m & IN_BLOCK))
             return false;
     }
     for (unsigned i = 0; i < length; i++)
-        *mark_at(c, address + i) |= IN_BLOCK;
-    *mark_at(c, address) |= STARTS;
+        *mark_at(w, address + i) |= IN_BLOCK;
+    *mark_at(w, address) |= STARTS;
     return true;
 }
 
 static void
-mark_block(struct collector *c, const struct disc_block *b)
+mark_block(const struct rewriter *w, uint64_t start, uint64_t end)
 {
-    uint8_t *first = mark_at(c, b->start);
+    uint8_t *first = mark_at(w, start);
 
-    for (uint64_t at = b->start; at < b->end;) {
+    for (uint64_t at = start; at < end;) {
         uint64_t left;
-        const uint8_t *bytes = elf_image_at(c->image, at, &left);
-        uint8_t *m = mark_at(c, at);
+        const uint8_t *bytes = rewriter_bytes(w, at, &left);
         struct x86_insn insn;
-        int length = bytes && m ? x86_decode(bytes, left, at, &insn) : 0;
+        int length = bytes ? x86_decode(bytes, left, at, &insn) : 0;
 
         if (length <= 0)
             break;
-        if (!(*m & STARTS) && !mark_insn(c, at, (unsigned)length))
+        if (!(*mark_at(w, at) & STARTS) && !mark_insn(w, at, (unsigned)length))
             break;
         at += (unsigned)length;
     }
@@ -73,44 +85,31 @@ mark_block(struct collector *c, const struct disc_block *b)
 }
 
 static void
-collect(struct rewriter *w)
+mark_function(const struct rewriter *w, uint64_t address)
 {
-    struct collector c = {.image = w->image};
+    uint8_t *m = mark_at(w, address);
 
-    for (size_t i = 0; i < w->image->exec_sections.count; i++) {
-        const struct elf_range *r = &w->image->exec_sections.items[i];
+    if (m && (*m & STARTS))
+        *m |= FUNCTION | LEADER;
+}
 
-        vec_push(&c.ranges, ((struct text_marks){r->start, r->end, mem_zalloc(r->end - r->start + 1, 1)}));
-    }
-    for (size_t i = 0; i < w->disc->funcs.count; i++) {
-        const struct disc_func *f = &w->disc->funcs.items[i];
-        uint8_t *m;
+static void
+list_insns(struct rewriter *w)
+{
+    for (size_t i = 0; i < w->code.count; i++) {
+        const struct code_range *r = &w->code.items[i];
 
-        if (f->loop)
-            continue;
-        for (uint32_t k = 0; k < f->block_count; k++)
-            mark_block(&c, &w->disc->blocks.items[f->first_block + k]);
-        m = mark_at(&c, f->address);
-        if (m && (*m & STARTS))
-            *m |= FUNCTION | LEADER;
-    }
-    for (size_t i = 0; i < c.ranges.count; i++) {
-        const struct text_marks *t = &c.ranges.items[i];
-
-        for (uint64_t at = t->start; at < t->end; at++) {
-            uint8_t mark = t->marks[at - t->start];
+        for (uint64_t at = r->start; at < r->end; at++) {
+            uint8_t mark = r->marks[at - r->start];
             struct x86_insn insn;
-            uint64_t left;
 
             if (!(mark & STARTS))
                 continue;
-            x86_decode(elf_image_at(w->image, at, &left), 15, at, &insn);
+            x86_decode(r->bytes + (at - r->start), r->end - at, at, &insn);
             vec_push(&w->insns, ((struct insn_place){.address = (uint32_t)at, .length = insn.length, .leader = mark & LEADER,
                                                      .function = mark & FUNCTION}));
         }
-        mem_free(t->marks);
     }
-    vec_fini(&c.ranges);
 }
 
 size_t
@@ -244,26 +243,26 @@ last_insn(const struct rewriter *w, const struct disc_block *b)
 }
 
 static void
-find_labels(struct rewriter *w, const struct disc_func *f)
+find_labels(struct rewriter *w, const struct disc *d, const struct disc_func *f)
 {
     VEC(uint32_t) labels = {0}, targets = {0};
     uint32_t of_function = 0;
 
     for (uint32_t k = 0; k < f->block_count; k++) {
-        const struct disc_block *b = &w->disc->blocks.items[f->first_block + k];
+        const struct disc_block *b = &d->blocks.items[f->first_block + k];
 
         if (b->label)
             vec_push(&labels, (uint32_t)b->start);
     }
     for (uint32_t k = 0; k < f->block_count; k++) {
-        const struct disc_block *b = &w->disc->blocks.items[f->first_block + k];
+        const struct disc_block *b = &d->blocks.items[f->first_block + k];
         size_t last = last_insn(w, b);
-        const struct disc_jump *jump = last == SIZE_MAX ? NULL : jump_at(w->disc, w->insns.items[last].address);
+        const struct disc_jump *jump = last == SIZE_MAX ? NULL : jump_at(d, w->insns.items[last].address);
 
         if (!jump || w->insns.items[last].labels)
             continue;
         if (b->table >= 0) {
-            const struct lift_jump_table *table = &w->disc->tables.items[b->table];
+            const struct lift_jump_table *table = &d->tables.items[b->table];
 
             targets.count = 0;
             for (uint32_t i = 0; i < table->count; i++)
@@ -370,7 +369,7 @@ rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn, struct direct_re
     struct insn_place *p = &w->insns.items[i];
     struct x86_parts at;
     uint64_t left;
-    const uint8_t *bytes = elf_image_at(w->image, p->address, &left);
+    const uint8_t *bytes = rewriter_bytes(w, p->address, &left);
     size_t done = 1;
 
     x86_decode_parts(bytes, left, p->address, insn, &at);
@@ -462,9 +461,14 @@ put_map(const struct rewriter *w, struct buf *map, struct buf *index, struct buf
     put_place(index, guest, host, map->size);
 }
 
+/* --- all --- */
+
 static void
 rewriter_fini(struct rewriter *w)
 {
+    for (size_t i = 0; i < w->code.count; i++)
+        mem_free(w->code.items[i].marks);
+    vec_fini(&w->code);
     layout_fini(&w->layout);
     vec_fini(&w->insns);
     vec_fini(&w->label_tables);
@@ -473,37 +477,102 @@ rewriter_fini(struct rewriter *w)
     vec_fini(&w->slow);
 }
 
+/* From the marks on; d NULL: nothing is known of indirect jumps. */
+static int
+rewrite_marked(struct rewriter *w, const struct disc *d, const char *key, struct direct_result *out, struct err *e)
+{
+    struct object_input in = {.key = key};
+    struct buf text = {0}, map = {0}, index = {0};
+    int result;
+
+    list_insns(w);
+    for (size_t i = 0; i < 2 * w->insns.count; i++)
+        layout_position(&w->layout);
+    for (size_t i = 0; d && i < d->funcs.count; i++)
+        if (!d->funcs.items[i].loop)
+            find_labels(w, d, &d->funcs.items[i]);
+    find_live_flags(w);
+    rewrite_entries(w);
+    rewrite_all(w, out);
+    layout_finish(&w->layout, &text);
+    put_map(w, &map, &index, &out->entries);
+    out->insns = (uint32_t)w->insns.count;
+    in.text = &text;
+    in.map = &map;
+    in.index = &index;
+    in.tables = &w->tables;
+    result = object_write(w, &in, &out->object, e);
+    buf_fini(&text);
+    buf_fini(&map);
+    buf_fini(&index);
+    return result;
+}
+
 int
 direct_rewrite(const struct elf_image *image, const struct disc *d, const char *key, struct direct_result *out, struct err *e)
 {
-    struct rewriter w = {.image = image, .disc = d};
-    struct object_input in = {.key = key};
-    struct buf text = {0}, map = {0}, index = {0};
+    struct rewriter w = {.image = image};
     int result;
 
     *out = (struct direct_result){0};
     if (image->high > GUEST_IMAGE_END)
         return err_set(e, "its segments end above 1 GiB");
-    collect(&w);
-    for (size_t i = 0; i < 2 * w.insns.count; i++)
-        layout_position(&w.layout);
-    for (size_t i = 0; i < d->funcs.count; i++)
-        if (!d->funcs.items[i].loop)
-            find_labels(&w, &d->funcs.items[i]);
-    find_live_flags(&w);
-    rewrite_entries(&w);
-    rewrite_all(&w, out);
-    layout_finish(&w.layout, &text);
-    put_map(&w, &map, &index, &out->entries);
-    out->insns = (uint32_t)w.insns.count;
-    in.text = &text;
-    in.map = &map;
-    in.index = &index;
-    in.tables = &w.tables;
-    result = object_write(&w, &in, &out->object, e);
-    buf_fini(&text);
-    buf_fini(&map);
-    buf_fini(&index);
+    for (size_t i = 0; i < image->exec_sections.count; i++) {
+        const struct elf_range *r = &image->exec_sections.items[i];
+        uint64_t left;
+        const uint8_t *bytes = elf_image_at(image, r->start, &left);
+
+        if (bytes)
+            add_code(&w, r->start, bytes, r->end - r->start < left ? r->end - r->start : left);
+    }
+    for (size_t i = 0; i < d->funcs.count; i++) {
+        const struct disc_func *f = &d->funcs.items[i];
+
+        for (uint32_t k = 0; !f->loop && k < f->block_count; k++)
+            mark_block(&w, d->blocks.items[f->first_block + k].start, d->blocks.items[f->first_block + k].end);
+        if (!f->loop)
+            mark_function(&w, f->address);
+    }
+    result = rewrite_marked(&w, d, key, out, e);
+    rewriter_fini(&w);
+    return result;
+}
+
+/* Where its branches within the pieces lead. */
+static void
+mark_targets(const struct rewriter *w, const struct direct_piece *piece)
+{
+    for (uint64_t at = 0; at < piece->size;) {
+        struct x86_insn insn;
+        int length = x86_decode(piece->bytes + at, piece->size - at, piece->address + at, &insn);
+        uint8_t *m;
+
+        if (length <= 0)
+            break;
+        if (insn.operand_count && insn.operand[0].kind == X86_OPD_REL) {
+            m = mark_at(w, (uint64_t)insn.operand[0].imm);
+            if (m && (*m & STARTS))
+                *m |= LEADER;
+        }
+        at += (unsigned)length;
+    }
+}
+
+int
+direct_rewrite_pieces(const struct direct_piece *pieces, size_t count, const char *key, struct direct_result *out, struct err *e)
+{
+    struct rewriter w = {0};
+    int result;
+
+    *out = (struct direct_result){0};
+    for (size_t i = 0; i < count; i++) {
+        add_code(&w, pieces[i].address, pieces[i].bytes, pieces[i].size);
+        mark_block(&w, pieces[i].address, pieces[i].address + pieces[i].size);
+        mark_function(&w, pieces[i].address);
+    }
+    for (size_t i = 0; i < count; i++)
+        mark_targets(&w, &pieces[i]);
+    result = rewrite_marked(&w, NULL, key, out, e);
     rewriter_fini(&w);
     return result;
 }

@@ -16,4 +16,12 @@ struct direct_result {
 /* key: of unit_symbol_key(). The buffers are the caller's to free, also on error. */
 int direct_rewrite(const struct elf_image *image, const struct disc *d, const char *key, struct direct_result *out, struct err *e);
 
+/* Code without a file around it: runs of instructions, each a function that ends where its bytes do; whatever leads out of them is the run
+ * time's. address: image-relative, below 1 GiB; in ascending order, without overlaps. */
+struct direct_piece {
+    uint64_t address, size;
+    const uint8_t *bytes;
+};
+int direct_rewrite_pieces(const struct direct_piece *pieces, size_t count, const char *key, struct direct_result *out, struct err *e);
+
 #endif

@@ -15,6 +15,7 @@
 #include "vkernel/proc/direct_map.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
+#include "x86/direct_state.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
@@ -209,103 +210,10 @@ direct_evaluate_c(uint64_t rflags, const uint64_t *top)
 
 /* --- faults --- */
 
-enum { DISP_BORROWED = -56 }; /* of x86_cpu_tls.borrowed from the end of the thread's block, where the host's FS base is */
-_Static_assert(sizeof(struct x86_cpu) - offsetof(struct x86_cpu, borrowed) == -DISP_BORROWED, "struct x86_cpu");
-
-/* Which of the borrowed words a memory operand is; -1: none. */
-static int
-borrowed_word(const struct x86_operand *o)
-{
-    int64_t word;
-
-    if (o->kind != X86_OPD_MEM || o->seg != X86_SEG_FS || o->base != X86_BASE_NONE || o->index != X86_BASE_NONE)
-        return -1;
-    word = (int64_t)(int32_t)o->disp - DISP_BORROWED;
-    return word == 0 ? 0 : word == 8 ? 1 : -1;
-}
-
-/* Of a string instruction: RSI and RDI are host addresses between two LEA (direct/strings.c). */
-static void
-return_string_register(const struct x86_insn *insn)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-    const struct x86_operand *o = &insn->operand[1];
-
-    if (o->index == X86_R10 && o->base == insn->operand[0].reg && (o->base == X86_RSI || o->base == X86_RDI))
-        cpu->gpr[o->base] += o->disp ? cpu->memory : -cpu->memory;
-}
-
-/* Puts back the registers that the instruction's code has kept in `borrowed`, or made host addresses, before it came to pc. */
-static void
-return_borrowed(uint64_t at, uint64_t pc)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-    int holder[2] = {-1, -1};
-
-    while (at < pc) {
-        struct x86_insn insn;
-        int length = x86_decode((const uint8_t *)(uintptr_t)at, X86_MAX_LENGTH, at, &insn), word;
-
-        if (length <= 0)
-            return;
-        at += (unsigned)length;
-        if (insn.op == X86_OP_LEA)
-            return_string_register(&insn);
-        if (insn.op != X86_OP_MOV || insn.operand_count != 2)
-            continue;
-        if ((word = borrowed_word(&insn.operand[0])) >= 0 && insn.operand[1].kind == X86_OPD_REG)
-            holder[word] = insn.operand[1].reg;
-        if ((word = borrowed_word(&insn.operand[1])) >= 0)
-            holder[word] = -1;
-    }
-    for (unsigned i = 0; i < 2; i++)
-        if (holder[i] >= 0)
-            cpu->gpr[holder[i] == X86_R11 ? X86_RSP : holder[i]] = cpu->borrowed[i];
-}
-
 static bool
 is_string(const struct x86_insn *insn)
 {
     return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
-}
-
-/* In a run r11 changes at its end: what the pushes and pops before the instruction did to rsp. */
-static void
-finish_run(uint64_t from, uint64_t to)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-
-    while (from < to) {
-        uint64_t image_base;
-        size_t left = 0;
-        const uint8_t *bytes = run_fetch(NULL, from, &left, &image_base);
-        struct x86_insn insn;
-        int length = bytes ? x86_decode(bytes, left, from, &insn) : 0;
-
-        if (length <= 0)
-            return;
-        if (insn.op == X86_OP_PUSH)
-            cpu->gpr[X86_RSP] -= insn.opsize;
-        else if (insn.op == X86_OP_POP)
-            cpu->gpr[X86_RSP] += insn.opsize;
-        from += (unsigned)length;
-    }
-}
-
-/* A string instruction has host addresses in RSI and RDI while it runs, and is done with some elements. False: there is none at pc. */
-static bool
-return_string(uint64_t pc)
-{
-    struct x86_cpu *cpu = x86_this_cpu();
-    struct x86_insn insn;
-
-    if (x86_decode((const uint8_t *)(uintptr_t)pc, X86_MAX_LENGTH, pc, &insn) <= 0 || !is_string(&insn))
-        return false;
-    if (insn.op == X86_OP_MOVS || insn.op == X86_OP_CMPS || insn.op == X86_OP_LODS)
-        cpu->gpr[X86_RSI] -= cpu->memory;
-    if (insn.op != X86_OP_LODS)
-        cpu->gpr[X86_RDI] -= cpu->memory;
-    return true;
 }
 
 /* All but the x87 state and what sequences of the host's instructions have moved. */
@@ -330,13 +238,17 @@ direct_within_string(const struct platform_fault *f)
 {
     const struct direct_unit *u = direct_unit_at(f->host_pc);
     struct direct_insn insn;
+    struct x86_insn at;
     struct x86_fxsave fx;
 
     if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.host == f->host_pc || insn.in_run)
         return false;
+    if (x86_decode((const uint8_t *)(uintptr_t)f->host_pc, X86_MAX_LENGTH, f->host_pc, &at) <= 0 || !is_string(&at))
+        return false;
     take_context(f, &fx);
     x86_this_cpu()->rip = insn.guest;
-    return return_string(f->host_pc);
+    direct_return_registers(x86_this_cpu(), insn.host, f->host_pc);
+    return true;
 }
 
 bool
@@ -351,9 +263,8 @@ direct_fault_state(const struct platform_fault *f)
     take_context(f, &fx);
     x86_this_cpu()->rip = insn.guest;
     x87_from_fxsave(&fx);
-    return_string(f->host_pc);
-    return_borrowed(insn.host, f->host_pc);
+    direct_return_registers(x86_this_cpu(), insn.host, f->host_pc);
     if (insn.in_run)
-        finish_run(insn.run_start, insn.guest);
+        direct_finish_run(x86_this_cpu(), run_fetch, NULL, insn.run_start, insn.guest);
     return true;
 }

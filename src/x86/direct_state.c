@@ -1,0 +1,76 @@
+#include "x86/direct_state.h"
+
+#include <stddef.h>
+
+#include "x86/x86.h"
+
+enum { DISP_BORROWED = -56 }; /* of x86_cpu_tls.borrowed from the end of the thread's block, where the host's FS base is */
+_Static_assert(sizeof(struct x86_cpu) - offsetof(struct x86_cpu, borrowed) == -DISP_BORROWED, "struct x86_cpu");
+
+/* Which of the borrowed words a memory operand is; -1: none. */
+static int
+borrowed_word(const struct x86_operand *o)
+{
+    int64_t word;
+
+    if (o->kind != X86_OPD_MEM || o->seg != X86_SEG_FS || o->base != X86_BASE_NONE || o->index != X86_BASE_NONE)
+        return -1;
+    word = (int64_t)(int32_t)o->disp - DISP_BORROWED;
+    return word == 0 ? 0 : word == 8 ? 1 : -1;
+}
+
+/* Of a string instruction: RSI and RDI are host addresses between two LEA (direct/strings.c). */
+static void
+return_string_register(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    const struct x86_operand *o = &insn->operand[1];
+
+    if (o->index == X86_R10 && o->base == insn->operand[0].reg && (o->base == X86_RSI || o->base == X86_RDI))
+        cpu->gpr[o->base] += o->disp ? cpu->memory : -cpu->memory;
+}
+
+void
+direct_return_registers(struct x86_cpu *cpu, uint64_t at, uint64_t pc)
+{
+    int holder[2] = {-1, -1};
+
+    while (at < pc) {
+        struct x86_insn insn;
+        int length = x86_decode((const uint8_t *)(uintptr_t)at, X86_MAX_LENGTH, at, &insn), word;
+
+        if (length <= 0)
+            return;
+        at += (unsigned)length;
+        if (insn.op == X86_OP_LEA)
+            return_string_register(cpu, &insn);
+        if (insn.op != X86_OP_MOV || insn.operand_count != 2)
+            continue;
+        if ((word = borrowed_word(&insn.operand[0])) >= 0 && insn.operand[1].kind == X86_OPD_REG)
+            holder[word] = insn.operand[1].reg;
+        if ((word = borrowed_word(&insn.operand[1])) >= 0)
+            holder[word] = -1;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        if (holder[i] >= 0)
+            cpu->gpr[holder[i] == X86_R11 ? X86_RSP : holder[i]] = cpu->borrowed[i];
+}
+
+void
+direct_finish_run(struct x86_cpu *cpu, direct_fetch fetch, void *context, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        uint64_t image_base;
+        size_t left = 0;
+        const uint8_t *bytes = fetch(context, from, &left, &image_base);
+        struct x86_insn insn;
+        int length = bytes ? x86_decode(bytes, left, from, &insn) : 0;
+
+        if (length <= 0)
+            return;
+        if (insn.op == X86_OP_PUSH)
+            cpu->gpr[X86_RSP] -= insn.opsize;
+        else if (insn.op == X86_OP_POP)
+            cpu->gpr[X86_RSP] += insn.opsize;
+        from += (unsigned)length;
+    }
+}
