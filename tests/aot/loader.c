@@ -31,6 +31,8 @@ struct load {
     void *context;
     uint64_t table_at;
     uint32_t table_entries;
+    const char *wanted; /* a section, or NULL */
+    uint64_t wanted_at;
     struct err *e;
 };
 
@@ -91,6 +93,8 @@ place_sections(struct load *l, struct object *o)
             l->table_at = end;
             l->table_entries = (uint32_t)(s->sh_size / 8);
         }
+        if (l->wanted && !strcmp(section_names + s->sh_name, l->wanted))
+            l->wanted_at = end;
         end += s->sh_size;
     }
     for (size_t i = 0; i < o->symbol_count; i++) {
@@ -210,4 +214,16 @@ loader_load(const uint8_t *module, size_t size, const char *key, loader_resolve 
     if (rc == 0)
         *out = (struct loaded){(const void *const *)(uintptr_t)l.table_at, l.table_entries};
     return rc;
+}
+
+int
+loader_place(const struct buf *object, const char *section, loader_resolve resolve, void *context, uint64_t *at, struct err *e)
+{
+    struct object o = {.bytes = *object};
+    struct load l = {.objects = &o, .parts = 1, .resolve = resolve, .context = context, .wanted = section, .e = e};
+    int rc = loader_init(e) < 0 || place_sections(&l, &o) < 0 || relocate_sections(&l, &o) < 0 ? -1 : 0;
+
+    vec_fini(&l.defined);
+    *at = l.wanted_at;
+    return rc == 0 && !l.wanted_at ? err_set(e, "object without section %s", section) : rc;
 }

@@ -1,5 +1,5 @@
 /* Compiled code in the process of a test: what aot makes of a code object, at low addresses, as the small code model
- * wants it. Knows the sections and relocations that LLVM makes for it. */
+ * wants it, and what direct rewrites. Knows the sections and relocations that LLVM and direct/object.c make for it. */
 #ifndef TESTS_AOT_LOADER_H
 #define TESTS_AOT_LOADER_H
 
@@ -26,6 +26,9 @@ void loader_clear(void);
  * what is loaded together must differ. "__start_ingot_table" is this object's table. */
 int loader_load(const uint8_t *module, size_t size, const char *key, loader_resolve resolve, void *context,
                 struct loaded *out, struct err *e);
+/* A relocatable object as it is. *at: where its section of that name has come to lie. */
+int loader_place(const struct buf *object, const char *section, loader_resolve resolve, void *context, uint64_t *at,
+                 struct err *e);
 /* How far it is filled. */
 uint64_t loader_end(void);
 

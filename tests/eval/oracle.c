@@ -6,7 +6,7 @@
  *          [--bytes HEX: print the IR of this code] [--strict-nan] [--strict-mxcsr] [--failures FILE]
  *
  * --count: encodings of each form; --states: states each is run from; --share: how many per cent of the sequences are
- * compiled too; --executions: of evaluator,aot,v8; v8 needs
+ * compiled too; --executions: of evaluator,aot,v8,direct; v8 needs
  * --v8 NODE,SCRIPT,HELPERS (v8/execution.mjs, and the portable helpers as a module). Exit code: 0 all agree, 1 differences. Forms without lifter are
  * counted and named, not failures. */
 #include "oracle.h"
@@ -25,7 +25,7 @@
 
 enum { BATCH = 256, MAX_REPORTED = 5, SECONDS_PER_CASE = 20 };
 
-static const struct execution *executions[4]; /* those to compare, then NULL */
+static const struct execution *executions[5]; /* those to compare, then NULL */
 static bool verbose, progress;
 
 static struct tally {
@@ -78,8 +78,9 @@ static void
 report_differences(void)
 {
     for (unsigned i = 0; i < difference_count; i++) {
+        static struct expectation expected;
         struct difference *d = &differences[i];
-        struct outcome expected, found;
+        struct outcome found;
         struct tolerance t;
         char text[4096];
 
@@ -90,14 +91,10 @@ report_differences(void)
         printf("\n%s differs:\n", d->execution->name);
         program_print(&d->p);
         t = program_tolerance(&d->p, &d->s);
-        t = tolerance_in(t, d->execution);
-        memcpy(native_window(), d->memory, WINDOW_SIZE);
-        execution_processor.run(&d->p, 0, &d->s, &expected);
-        host_result(&d->p, &d->s, d->memory, &expected);
+        expectation_of(&d->p, &d->s, d->memory, &expected);
         memcpy(d->execution->window(), d->memory, WINDOW_SIZE);
         d->execution->run(&d->p, 0, &d->s, &found);
-        state_compare((struct seen){&expected, native_window(), "processor"},
-                      (struct seen){&found, d->execution->window(), d->execution->name}, &t, text, sizeof text);
+        expectation_compare(&expected, d->execution, &found, &t, text, sizeof text);
         printf("%s", text);
         regression_print(&d->p, &d->s, d->memory);
         fflush(stdout);
@@ -109,34 +106,32 @@ static void
 run_case(size_t index)
 {
     static uint8_t memory[WINDOW_SIZE];
+    static struct expectation expected;
     const struct program *p = &batch.programs[index];
     struct state s;
-    struct outcome expected, found;
+    struct outcome found;
     struct tally *tally = tally_of(p);
     char text[4096];
+    bool defined;
 
     program_state(p, &s, memory);
-    if (!program_defined(p, &s)) {
+    defined = program_defined(p, &s);
+    if (!defined)
         tally->undefined++;
-        return;
-    }
     struct tolerance t = program_tolerance(p, &s);
-    memcpy(native_window(), memory, WINDOW_SIZE);
-    execution_processor.run(p, 0, &s, &expected);
-    if (host_result(p, &s, memory, &expected) == HOST_SAYS_NOTHING)
+    expectation_of(p, &s, memory, &expected);
+    if (expected.result == HOST_SAYS_NOTHING)
         return;
     for (unsigned i = 0; executions[i]; i++) {
         const struct execution *x = executions[i];
 
-        if ((x->compiled && !batch.compiled) || !program_covered(p, x, &expected))
+        if ((x->compiled && !batch.compiled) || (!defined && !x->exact) || !program_covered(p, x, &expected.promised))
             continue;
-        struct tolerance in = tolerance_in(t, x);
         memcpy(x->window(), memory, WINDOW_SIZE);
         x->run(p, index, &s, &found);
-        if (found.trap == TRAP_UNCOVERED)
+        if (found.trap == TRAP_UNCOVERED || (!defined && found.evaluated))
             tally->uncovered++;
-        else if (!state_compare((struct seen){&expected, native_window(), "processor"},
-                                (struct seen){&found, x->window(), x->name}, &in, text, sizeof text))
+        else if (!expectation_compare(&expected, x, &found, &t, text, sizeof text))
             tally->agree++;
         else
             note_difference(x, p, &s, memory, text);
@@ -152,22 +147,27 @@ limit_case(void)
     setitimer(ITIMER_PROF, &limit, NULL);
 }
 
-static void
-run_batch(unsigned states)
+void
+execution_load(const struct execution *x, const struct program *programs, size_t count)
 {
     struct buf module = {0};
 
+    if (x->compiled)
+        object_make(programs, count, &module);
+    if (x->load)
+        x->load(programs, count, &module);
+    buf_fini(&module);
+}
+
+static void
+run_batch(unsigned states)
+{
     if (!batch.count)
         return;
     alarm(600);
-    for (unsigned i = 0; executions[i] && batch.compiled; i++) {
-        if (!executions[i]->compiled)
-            continue;
-        if (!module.size)
-            object_make(batch.programs, batch.count, &module);
-        executions[i]->load(batch.programs, batch.count, &module);
-    }
-    buf_fini(&module);
+    for (unsigned i = 0; executions[i]; i++)
+        if (batch.compiled || !executions[i]->compiled)
+            execution_load(executions[i], batch.programs, batch.count);
     for (size_t i = 0; i < batch.count; i++) {
         limit_case();
         for (unsigned k = 0; k < states; k++)
@@ -265,10 +265,10 @@ summary(const char *failures)
     printf("forms: %u runs agree, %u differ (%u mnemonics), %u not covered, %u forms without lifter\n", all.agree,
            all.differ, ops, all.uncovered, all.unlifted);
     if (all.uncovered && verbose) {
-        printf("not covered at all:");
+        printf("not covered:");
         for (unsigned i = 0; i < X86_OP_COUNT; i++) {
-            if (tallies[i].uncovered && !tallies[i].agree)
-                printf(" %s", x86_op_name(i));
+            if (tallies[i].uncovered)
+                printf(" %s %u of %u", x86_op_name(i), tallies[i].uncovered, tallies[i].uncovered + tallies[i].agree);
         }
         printf("\n");
     }
@@ -315,7 +315,7 @@ list_forms(void)
 static bool
 choose_executions(char *list)
 {
-    static const struct execution *const all[] = {&execution_evaluator, &execution_aot, &execution_v8};
+    static const struct execution *const all[] = {&execution_evaluator, &execution_aot, &execution_v8, &execution_direct};
     unsigned count = 0;
     char *save = NULL;
 
@@ -383,7 +383,7 @@ main(int argc, char **argv)
         }
     }
     if (!choose_executions(chosen)) {
-        fprintf(stderr, "oracle: executions are evaluator, aot and v8\n");
+        fprintf(stderr, "oracle: executions are evaluator, aot, v8 and direct\n");
         return 2;
     }
     program_portable = !executions[1] && executions[0] == &execution_v8;

@@ -1,5 +1,5 @@
 /* The hardware oracle: runs instructions on the processor and in each execution of ours (evaluator, native code, wasm in
- * V8) from the same state, and compares what they leave (DESIGN D7).
+ * V8, rewritten code) from the same state, and compares what they leave (DESIGN D7).
  *
  * A *program* is an instruction or a straight run of them, at an address of its own; a *case* is a program with a state
  * and memory to start from. Guest memory is one window, mapped in this process at the same numeric address as in the
@@ -51,6 +51,7 @@ struct outcome {
     struct state state;
     int trap;          /* NO_TRAP, an exception vector, or TRAP_UNCOVERED */
     uint64_t trap_rip;
+    bool evaluated;    /* an exact execution left some of it to the evaluator */
 };
 
 struct made {
@@ -70,6 +71,7 @@ struct tolerance {
     bool sequence;
     bool quiet;          /* exception flags of MXCSR are not compared: compiled dead operations of sequences do not set them */
     bool inexact_traps;  /* registers at a trap are not compared */
+    bool exact_traps;    /* flags, vectors and x87 are, too */
     bool last_bits;      /* of x87 results: those of each processor */
     bool approximate;    /* singles, to 1.5 * 2^-12 on either side */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
@@ -98,15 +100,18 @@ void compiled_run(const struct program *p, const void *code, const struct state 
 
 struct execution {
     const char *name;
-    bool compiled; /* from a code object: needs load() */
+    bool compiled; /* from a code object */
+    bool exact;    /* by the processor's own instructions: agrees in everything, and shares the host's deviations */
     bool flat;     /* WebAssembly as it is: all of guest memory can be read and written, no rounding modes, no MXCSR flags */
-    /* Takes the code object of all programs of a batch. */
+    /* NULL, or: takes all programs of a batch. module: their code object, where `compiled`. */
     void (*load)(const struct program *programs, size_t count, const struct buf *module);
     /* Runs one from the state and the window's content. index: in the loaded batch. */
     void (*run)(const struct program *p, size_t index, const struct state *in, struct outcome *out);
     uint8_t *(*window)(void);
 };
-extern const struct execution execution_processor, execution_evaluator, execution_aot, execution_v8;
+extern const struct execution execution_processor, execution_evaluator, execution_aot, execution_v8, execution_direct;
+
+void execution_load(const struct execution *x, const struct program *programs, size_t count);
 
 extern char *oracle_v8_command[4]; /* of execution_v8: node, script, the helpers' module, NULL */
 
@@ -120,6 +125,15 @@ bool host_deviates(const struct made *m);
  * it ran from. HOST_SAYS_NOTHING: the promise is not known from this run. */
 enum host_result { HOST_AS_PROMISED, HOST_CORRECTED, HOST_SAYS_NOTHING };
 enum host_result host_result(const struct program *p, const struct state *before, const uint8_t *memory, struct outcome *found);
+
+/* What a program should leave. */
+struct expectation {
+    enum host_result result;
+    struct outcome promised, host; /* by the promise, and what the processor did */
+    uint8_t promised_window[WINDOW_SIZE], host_window[WINDOW_SIZE];
+};
+/* Runs it on the processor. */
+void expectation_of(const struct program *p, const struct state *before, const uint8_t *memory, struct expectation *out);
 
 /* --- oracle_object.c --- */
 void object_make(const struct program *programs, size_t count, struct buf *module);
@@ -184,8 +198,8 @@ void state_from_cpu(struct state *s, const struct x86_cpu *cpu);
 /* --- oracle_compare.c --- */
 /* s: before the instruction, or NULL in a sequence. */
 struct tolerance tolerance_of(const struct x86_insn *insn, const struct state *s);
-/* The same for compiled code. */
-struct tolerance tolerance_in(struct tolerance t, const struct execution *x);
+/* The same for what an execution found. */
+struct tolerance tolerance_in(struct tolerance t, const struct execution *x, const struct outcome *found);
 struct seen { /* what an execution left */
     const struct outcome *outcome;
     const uint8_t *window;
@@ -193,6 +207,9 @@ struct seen { /* what an execution left */
 };
 /* Prints differences to `text` (size bytes); returns how many. */
 unsigned state_compare(struct seen expected, struct seen found, const struct tolerance *t, char *text, size_t size);
+/* The same of what an execution found, with what is to be expected of it; t: the program's. */
+unsigned expectation_compare(const struct expectation *e, const struct execution *x, const struct outcome *found,
+                             const struct tolerance *t, char *text, size_t size);
 
 extern bool strict_nan, strict_mxcsr;
 

@@ -136,8 +136,10 @@ tolerance_of(const struct x86_insn *insn, const struct state *s)
 }
 
 struct tolerance
-tolerance_in(struct tolerance t, const struct execution *x)
+tolerance_in(struct tolerance t, const struct execution *x, const struct outcome *found)
 {
+    if (x->exact && !found->evaluated)
+        return (struct tolerance){.sequence = t.sequence, .exact_traps = true};
     if (x->compiled)
         t.inexact_traps = t.inexact_nans = true;
     else
@@ -364,6 +366,11 @@ state_compare(struct seen expected, struct seen found, const struct tolerance *t
             differ(&r, "  trap %d at %lx, %s at %lx\n", n->trap, n->trap_rip, r.name, e->trap_rip);
         compare_gprs(&r, &n->state, &e->state, 0);
         compare_memory(&r, expected.window, found.window, t);
+        if (t->exact_traps) {
+            compare_flags(&r, &n->state, &e->state, 0);
+            compare_xmm(&r, n->state.fx, e->state.fx, t);
+            compare_x87(&r, n->state.fx, e->state.fx, t);
+        }
         return r.count;
     }
     if (t->sequence && t->nan && t->inexact_nans && has_nan(n->state.fx))
@@ -376,4 +383,15 @@ state_compare(struct seen expected, struct seen found, const struct tolerance *t
     compare_x87(&r, n->state.fx, e->state.fx, t);
     compare_memory(&r, expected.window, found.window, t);
     return r.count;
+}
+
+unsigned
+expectation_compare(const struct expectation *e, const struct execution *x, const struct outcome *found, const struct tolerance *t,
+                    char *text, size_t size)
+{
+    bool host = x->exact && !found->evaluated;
+    struct seen expected = {host ? &e->host : &e->promised, host ? e->host_window : e->promised_window, "processor"};
+    struct tolerance in = tolerance_in(*t, x, found);
+
+    return state_compare(expected, (struct seen){found, x->window(), x->name}, &in, text, size);
 }

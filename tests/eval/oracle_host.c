@@ -194,3 +194,14 @@ host_result(const struct program *p, const struct state *before, const uint8_t *
     }
     return HOST_AS_PROMISED;
 }
+
+void
+expectation_of(const struct program *p, const struct state *before, const uint8_t *memory, struct expectation *out)
+{
+    memcpy(native_window(), memory, WINDOW_SIZE);
+    execution_processor.run(p, 0, before, &out->host);
+    out->promised = out->host;
+    memcpy(out->host_window, native_window(), WINDOW_SIZE);
+    out->result = host_result(p, before, memory, &out->promised);
+    memcpy(out->promised_window, native_window(), WINDOW_SIZE);
+}

@@ -1,8 +1,7 @@
 /* The processor and the evaluator, and how compiled code is entered and left. */
-#include "oracle.h"
+#include "oracle_native.h"
 
 #include <asm/prctl.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,20 +62,13 @@ __asm__(".text\n"
         "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
 
-__thread uint8_t *x86_memory_tls;
-__thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* platform/enter.S */
-
 static struct native *const native = (struct native *)(uintptr_t)NATIVE_PAGE;
-static uint8_t *guest_memory;
 static struct eval *evaluator;
-static struct eval_host eval_host;
+static struct eval_host eval_host, eval_host_one; /* one: it stops behind each instruction */
 static const struct program *running_program;
 
-static sigjmp_buf escape;
-static volatile enum { RUNS_NOTHING, RUNS_NATIVELY, RUNS_EVALUATOR, RUNS_COMPILED } running;
-static volatile int caught_vector;
-static volatile uint64_t caught_rip, caught_pc; /* of a signal, of x86_raise() */
-static uint64_t caught_gpr[16];
+uint8_t *native_guest_memory;
+struct native_caught native_caught;
 
 static int
 vector_of(int number, int code)
@@ -105,27 +97,32 @@ on_signal(int number, siginfo_t *info, void *context)
         _exit(3);
     }
     uint8_t *address = info->si_addr;
-    if (!running || (running != RUNS_NATIVELY && number == SIGSEGV && info->si_code != SI_KERNEL &&
-                     (address < guest_memory || address > guest_memory + 0x100020000ull))) {
+    const ucontext_t *uc = context;
+    struct native_caught *c = &native_caught;
+
+    if (!c->running || (c->running != RUNS_NATIVELY && number == SIGSEGV && info->si_code != SI_KERNEL &&
+                        (address < native_guest_memory || address > native_guest_memory + 0x100020000ull))) {
         signal(number, SIG_DFL);
         return;
     }
     static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                                   REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
     for (unsigned i = 0; i < 16; i++)
-        caught_gpr[i] = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[order[i]];
-    caught_vector = vector_of(number, info->si_code);
-    caught_rip = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-    siglongjmp(escape, 1);
+        c->state.gpr[i] = (uint64_t)uc->uc_mcontext.gregs[order[i]];
+    c->state.rflags = (uint64_t)uc->uc_mcontext.gregs[REG_EFL];
+    memcpy(c->state.fx, uc->uc_mcontext.fpregs, sizeof c->state.fx);
+    c->vector = vector_of(number, info->si_code);
+    c->rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    siglongjmp(c->escape, 1);
 }
 
 _Noreturn void
 x86_raise(unsigned vector, uint64_t pc)
 {
-    caught_vector = (int)vector;
-    caught_pc = pc;
-    caught_rip = 0;
-    siglongjmp(escape, 1);
+    native_caught.vector = (int)vector;
+    native_caught.pc = pc;
+    native_caught.rip = 0;
+    siglongjmp(native_caught.escape, 1);
 }
 
 void
@@ -146,8 +143,8 @@ x86_random(void)
     return 0x123456789abcdef0;
 }
 
-static const uint8_t *
-fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
+const uint8_t *
+native_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {
     const struct program *p = running_program;
 
@@ -162,6 +159,12 @@ static bool
 has_compiled(void *context, uint64_t address)
 {
     return address == stub_next(running_program) || address == stub_target(running_program);
+}
+
+static bool
+always(void *context, uint64_t address)
+{
+    return true;
 }
 
 static void *
@@ -188,10 +191,10 @@ native_init(void)
     map_at(CODE_PAGE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
     map_at(NATIVE_PAGE, 4096, PROT_READ | PROT_WRITE);
     map_at(WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE);
-    guest_memory = mmap(NULL, 0x100020000ull, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (guest_memory == MAP_FAILED ||
-        mprotect(guest_memory + WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE) < 0 ||
-        mprotect(guest_memory + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
+    native_guest_memory = mmap(NULL, 0x100020000ull, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (native_guest_memory == MAP_FAILED ||
+        mprotect(native_guest_memory + WINDOW, WINDOW_SIZE, PROT_READ | PROT_WRITE) < 0 ||
+        mprotect(native_guest_memory + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
         perror("oracle: guest memory");
         exit(2);
     }
@@ -200,8 +203,9 @@ native_init(void)
     for (size_t i = 0; i < 7; i++)
         sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM, SIGPROF}[i], &action, NULL);
     evaluator = eval_new();
-    eval_host = (struct eval_host){.memory = guest_memory, .fetch = fetch, .has_compiled = has_compiled};
-    x86_memory_tls = guest_memory;
+    eval_host = (struct eval_host){.memory = native_guest_memory, .fetch = native_fetch, .has_compiled = has_compiled};
+    eval_host_one = (struct eval_host){.memory = native_guest_memory, .fetch = native_fetch, .has_compiled = always, .ends_before = always};
+    x86_memory_tls = native_guest_memory;
 }
 
 uint8_t *
@@ -213,7 +217,7 @@ native_window(void)
 uint8_t *
 evaluator_window(void)
 {
-    return guest_memory + WINDOW;
+    return native_guest_memory + WINDOW;
 }
 
 uint64_t
@@ -243,8 +247,8 @@ put_stub(uint64_t address)
     memcpy(p + 15, &exit_at, 4);
 }
 
-static void
-set_gs(const void *base)
+void
+native_set_gs(const void *base)
 {
     static const void *now;
 
@@ -254,10 +258,10 @@ set_gs(const void *base)
     syscall(SYS_arch_prctl, ARCH_SET_GS, base);
 }
 
-static void
-stop_running(void)
+void
+native_stop(void)
 {
-    running = RUNS_NOTHING;
+    native_caught.running = RUNS_NOTHING;
     _mm_setcsr(0x1f80);
     __asm__ volatile("fninit; cld");
 }
@@ -274,36 +278,36 @@ processor_run(const struct program *p, size_t index, const struct state *in, str
     native->flags_in = (in->rflags & FLAGS_MASK) | 0x202;
     native->target = p->address;
     memcpy(native->fx_in, in->fx, 512);
-    set_gs((void *)(uintptr_t)GS_BASE);
+    native_set_gs((void *)(uintptr_t)GS_BASE);
     out->trap = NO_TRAP;
-    if (sigsetjmp(escape, 0)) {
-        stop_running();
-        out->trap = caught_vector;
-        out->trap_rip = caught_rip;
-        memcpy(out->state.gpr, caught_gpr, sizeof caught_gpr);
+    if (sigsetjmp(native_caught.escape, 0)) {
+        native_stop();
+        out->trap = native_caught.vector;
+        out->trap_rip = native_caught.rip;
+        out->state = native_caught.state;
         return;
     }
-    running = RUNS_NATIVELY;
+    native_caught.running = RUNS_NATIVELY;
     __asm__ volatile("call native_enter" ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10",
                      "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
                      "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
-    running = RUNS_NOTHING;
+    native_caught.running = RUNS_NOTHING;
     memcpy(out->state.gpr, native->gpr_out, sizeof native->gpr_out);
     out->state.rflags = native->flags_out;
     out->state.rip = native->rip_out;
     memcpy(out->state.fx, native->fx_out, 512);
 }
 
-/* The guest's exception flags accumulate in the host's MXCSR while it runs. */
-static void
-take_mxcsr(void)
+/* They accumulate there while it runs. */
+void
+native_take_mxcsr(void)
 {
     x86_collect_mxcsr();
     _mm_setcsr(0x1f80);
 }
 
-static struct x86_cpu *
-load_cpu(const struct program *p, const struct state *in)
+struct x86_cpu *
+native_load_cpu(const struct program *p, const struct state *in)
 {
     struct x86_cpu *cpu = x86_this_cpu();
 
@@ -314,29 +318,35 @@ load_cpu(const struct program *p, const struct state *in)
     return cpu;
 }
 
+uint64_t
+native_fault_address(void)
+{
+    return native_caught.rip ? eval_fault_address(evaluator) : native_caught.pc;
+}
+
 static void
 evaluator_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
 {
-    struct x86_cpu *cpu = load_cpu(p, in);
+    struct x86_cpu *cpu = native_load_cpu(p, in);
     unsigned trap = 0;
 
     memset(out, 0, sizeof *out);
     cpu->rip = p->address;
     eval_invalidate(evaluator, p->address & ~(uint64_t)4095, (p->address | 4095) + 1);
     out->trap = NO_TRAP;
-    if (sigsetjmp(escape, 0)) {
-        take_mxcsr();
-        stop_running();
-        out->trap = caught_vector;
-        out->trap_rip = caught_rip ? eval_fault_address(evaluator) : caught_pc;
+    if (sigsetjmp(native_caught.escape, 0)) {
+        native_take_mxcsr();
+        native_stop();
+        out->trap = native_caught.vector;
+        out->trap_rip = native_fault_address();
         state_from_cpu(&out->state, cpu);
         return;
     }
-    running = RUNS_EVALUATOR;
+    native_caught.running = RUNS_EVALUATOR;
     _mm_setcsr(cpu->mxcsr);
     enum eval_stop stop = eval_run(evaluator, &eval_host, &trap);
-    take_mxcsr();
-    running = RUNS_NOTHING;
+    native_take_mxcsr();
+    native_caught.running = RUNS_NOTHING;
     state_from_cpu(&out->state, cpu);
     if (stop == EVAL_TRAP) {
         out->trap = (int)trap;
@@ -344,6 +354,22 @@ evaluator_run(const struct program *p, size_t index, const struct state *in, str
     } else if (stop != EVAL_COMPILED) {
         out->trap = 1000 + (int)stop;
     }
+}
+
+int
+native_evaluate_one(void)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    unsigned trap = 0;
+    enum eval_stop stop;
+
+    eval_invalidate(evaluator, cpu->rip & ~(uint64_t)4095, (cpu->rip | 4095) + 1);
+    native_caught.running = RUNS_EVALUATOR;
+    _mm_setcsr(cpu->mxcsr);
+    stop = eval_run(evaluator, &eval_host_one, &trap);
+    native_take_mxcsr();
+    native_caught.running = RUNS_NOTHING;
+    return stop == EVAL_TRAP ? (int)trap : stop == EVAL_COMPILED ? NO_TRAP : 1000 + (int)stop;
 }
 
 /* --- compiled code: what its imports do here --- */
@@ -386,30 +412,30 @@ kernel_poll_c(uint64_t pc)
 void
 kernel_wasm_trap(int kind)
 {
-    caught_vector = kind == 1 || kind == 2 ? 0 : 1001; /* aot_trap: division */
-    siglongjmp(escape, 1);
+    native_caught.vector = kind == 1 || kind == 2 ? 0 : 1001; /* aot_trap: division */
+    siglongjmp(native_caught.escape, 1);
 }
 
 void
 compiled_run(const struct program *p, const void *code, const struct state *in, struct outcome *out)
 {
-    struct x86_cpu *cpu = load_cpu(p, in);
+    struct x86_cpu *cpu = native_load_cpu(p, in);
 
     memset(out, 0, sizeof *out);
     compiled_trap = NO_TRAP;
-    set_gs(guest_memory);
-    if (sigsetjmp(escape, 0)) {
-        take_mxcsr();
-        stop_running();
-        out->trap = caught_vector;
+    native_set_gs(native_guest_memory);
+    if (sigsetjmp(native_caught.escape, 0)) {
+        native_take_mxcsr();
+        native_stop();
+        out->trap = native_caught.vector;
         state_from_cpu(&out->state, cpu);
         return;
     }
-    running = RUNS_COMPILED;
+    native_caught.running = RUNS_COMPILED;
     _mm_setcsr(cpu->mxcsr);
     platform_enter(code);
-    take_mxcsr();
-    running = RUNS_NOTHING;
+    native_take_mxcsr();
+    native_caught.running = RUNS_NOTHING;
     out->trap = compiled_trap;
     out->trap_rip = cpu->rip;
     state_from_cpu(&out->state, cpu);
