@@ -3,7 +3,6 @@
 
 #include <stddef.h>
 
-#include "lift/discover.h"
 #include "x86/address_space.h"
 
 enum { SLOT = 8, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
@@ -206,23 +205,6 @@ put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struc
     return true;
 }
 
-/* A call or jump to a PLT stub is one through the stub's slot. */
-static bool
-put_through_slot(struct rewriter *w, size_t index, uint64_t next, uint64_t target, bool call)
-{
-    struct encoding load = encode_load(HOST_SCRATCH, SEGMENT_GS, X86_BASE_NONE, 0);
-    uint64_t slot;
-
-    if (!w->image || !disc_plt_slot(w->image, target, &slot) || slot >= GUEST_IMAGE_END)
-        return false;
-    load.disp = (int32_t)slot;
-    load.disp_relative = DIRECT_IMAGE;
-    emit(w, &load);
-    emit_store(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
-    put_target(w, index, next, HOST_SCRATCH, call, NULL);
-    return true;
-}
-
 /* --- direct calls and jumps --- */
 
 static void
@@ -231,8 +213,6 @@ put_call(struct rewriter *w, size_t index, const struct x86_insn *insn)
     uint64_t next = insn->address + insn->length, target = (uint64_t)insn->operand[0].imm;
     size_t to = rewriter_find(w, target);
 
-    if (put_through_slot(w, index, next, target, true))
-        return;
     push_return_address(w, next);
     if (to != SIZE_MAX) {
         layout_branch(&w->layout, BRANCH_CALL, 0, position_begin(to));
@@ -244,13 +224,10 @@ put_call(struct rewriter *w, size_t index, const struct x86_insn *insn)
 }
 
 static void
-put_jump(struct rewriter *w, size_t index, uint64_t target)
+put_jump(struct rewriter *w, uint64_t target)
 {
     size_t to = rewriter_find(w, target);
 
-    /* What falls into a stub is the stub's own block. */
-    if (target != w->insns.items[index].address + w->insns.items[index].length && put_through_slot(w, index, 0, target, false))
-        return;
     if (to != SIZE_MAX)
         layout_branch(&w->layout, BRANCH_JUMP, 0, position_begin(to));
     else
@@ -258,7 +235,7 @@ put_jump(struct rewriter *w, size_t index, uint64_t target)
 }
 
 static void
-put_branch(struct rewriter *w, size_t index, const struct x86_insn *insn, const struct x86_parts *at, uint8_t opcode)
+put_branch(struct rewriter *w, const struct x86_insn *insn, const struct x86_parts *at, uint8_t opcode)
 {
     uint64_t target = (uint64_t)insn->operand[0].imm;
     size_t to = rewriter_find(w, target);
@@ -279,7 +256,7 @@ put_branch(struct rewriter *w, size_t index, const struct x86_insn *insn, const 
         layout_branch(&w->layout, BRANCH_JUMP, 0, over);
         layout_place(&w->layout, taken);
     }
-    put_jump(w, index, target);
+    put_jump(w, target);
     layout_place(&w->layout, over);
 }
 
@@ -310,10 +287,10 @@ rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const st
 {
     switch (x86_flow(insn)) {
     case X86_FLOW_JUMP:
-        put_jump(w, index, (uint64_t)insn->operand[0].imm);
+        put_jump(w, (uint64_t)insn->operand[0].imm);
         return true;
     case X86_FLOW_BRANCH:
-        put_branch(w, index, insn, at, bytes[at->opcode_at]);
+        put_branch(w, insn, at, bytes[at->opcode_at]);
         return true;
     case X86_FLOW_CALL:
         put_call(w, index, insn);

@@ -50,7 +50,6 @@ struct code_range {
 };
 
 struct rewriter {
-    const struct elf_image *image; /* whose PLT stubs are known; NULL: of none */
     VEC(struct code_range) code; /* by address */
     struct layout layout;
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */

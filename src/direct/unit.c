@@ -508,10 +508,51 @@ rewrite_marked(struct rewriter *w, const struct disc *d, const char *key, struct
     return result;
 }
 
+/* The stub at an address, up to its jump. */
+static void
+mark_stub(const struct rewriter *w, uint64_t address)
+{
+    struct x86_insn insn;
+    uint64_t end = address;
+
+    do {
+        uint64_t left;
+        const uint8_t *bytes = rewriter_bytes(w, end, &left);
+
+        if (!bytes || x86_decode(bytes, left, end, &insn) <= 0)
+            return;
+        end += insn.length;
+    } while (insn.op != X86_OP_JMP);
+    mark_block(w, address, end);
+    mark_function(w, address);
+}
+
+/* Discovery takes calls of PLT stubs for calls of what they lead to, and leaves out the stubs. Here they are needed. */
+static void
+mark_stubs(const struct rewriter *w, const struct elf_image *image)
+{
+    for (size_t i = 0; i < w->code.count; i++) {
+        const struct code_range *r = &w->code.items[i];
+
+        for (uint64_t at = r->start; at < r->end; at++) {
+            struct x86_insn insn;
+            uint64_t slot;
+            uint8_t *m;
+
+            if (!(r->marks[at - r->start] & STARTS) || x86_decode(r->bytes + (at - r->start), r->end - at, at, &insn) <= 0 ||
+                !insn.operand_count || insn.operand[0].kind != X86_OPD_REL)
+                continue;
+            m = mark_at(w, (uint64_t)insn.operand[0].imm);
+            if (m && !(*m & IN_BLOCK) && disc_plt_slot(image, (uint64_t)insn.operand[0].imm, &slot))
+                mark_stub(w, (uint64_t)insn.operand[0].imm);
+        }
+    }
+}
+
 int
 direct_rewrite(const struct elf_image *image, const struct disc *d, const char *key, struct direct_result *out, struct err *e)
 {
-    struct rewriter w = {.image = image};
+    struct rewriter w = {0};
     int result;
 
     *out = (struct direct_result){0};
@@ -533,6 +574,7 @@ direct_rewrite(const struct elf_image *image, const struct disc *d, const char *
         if (!f->loop)
             mark_function(&w, f->address);
     }
+    mark_stubs(&w, image);
     result = rewrite_marked(&w, d, key, out, e);
     rewriter_fini(&w);
     return result;
