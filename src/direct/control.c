@@ -5,7 +5,7 @@
 
 #include "x86/address_space.h"
 
-enum { SLOT = 8, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
+enum { SLOT = 8, TABLE_ENTRY = 8, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
 
 static const uint8_t push_flags[] = {0x9c}, pop_flags[] = {0x9d}, jump_scratch[] = {0x41, 0xff, 0xe2}, call_scratch[] = {0x41, 0xff, 0xd2},
                      host_return[] = {0xc3};
@@ -133,29 +133,40 @@ put_code_map_lookup(struct rewriter *w, unsigned target, uint32_t slow)
 }
 
 static void
+emit_in_table(struct rewriter *w, const struct encoding *e, uint32_t offset)
+{
+    encoding_put(&w->layout.code, e);
+    layout_fix(&w->layout, w->layout.code.size - 4, FIX_TABLE32S, offset);
+}
+
+/* Where the label is that target is, in r10; away when it is none of the table's. */
+static void
 put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned target, uint32_t slow)
 {
-    struct encoding half = {.opcode = {0x0f, 0xb7}, .opcode_size = 2, .modrm = true, .reg = HOST_SCRATCH, .rm = (uint8_t)target};
-    struct encoding load = encode_load(HOST_SCRATCH, 0, X86_BASE_NONE, 0);
-    struct encoding compare = encode_load(HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
+    bool kept = target == HOST_SCRATCH; /* in tmp[0] */
+    struct encoding load = encode_load(HOST_SCRATCH, 0, X86_BASE_NONE, INT32_MAX), compare = load;
 
-    emit(w, &half); /* movzx r10d, target's low 16 bits */
-    emit_scratch_op(w, OP_IMUL_IMMEDIATE, HOST_SCRATCH, false, HOST_SCRATCH, 4, t->multiplier);
+    load.index = compare.index = HOST_SCRATCH;
+    load.scale = compare.scale = TABLE_ENTRY;
+    emit_scratch_op(w, OP_IMUL_IMMEDIATE, HOST_SCRATCH, false, target, 4, t->multiplier);
     emit_scratch_op(w, OP_SHIFT, SHIFT_RIGHT, false, HOST_SCRATCH, 1, 32u - t->bits);
-    load.index = HOST_SCRATCH;
-    load.scale = 8;
-    load.disp = INT32_MAX;
-    encoding_put(&w->layout.code, &load);
-    layout_fix(&w->layout, w->layout.code.size - 4, FIX_TABLE32S, t->offset);
-    if (target == HOST_SCRATCH) {
-        compare.opcode[0] = OP_CMP;
-        compare.wide = false;
+    if (kept)
+        compare = encode_load(HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
+    compare.opcode[0] = OP_CMP;
+    compare.reg = (uint8_t)target;
+    compare.wide = false;
+    load.wide = kept;
+    if (kept)
+        emit_in_table(w, &load, t->offset);
+    if (kept)
         emit(w, &compare);
-    } else {
-        emit_scratch_op(w, OP_CMP, HOST_SCRATCH, false, target, 0, 0);
-    }
+    else
+        emit_in_table(w, &compare, t->offset);
     layout_branch(&w->layout, BRANCH_CONDITION, X86_CC_NE, slow);
-    emit_scratch_op(w, OP_SHIFT, SHIFT_RIGHT, true, HOST_SCRATCH, 1, 32);
+    if (kept)
+        emit_scratch_op(w, OP_SHIFT, SHIFT_RIGHT, true, HOST_SCRATCH, 1, 32);
+    else
+        emit_in_table(w, &load, t->offset + TABLE_ENTRY / 2);
 }
 
 /* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "x86/address_space.h"
+
 enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_X = 2, REX_B = 1, REGISTERS_LOW = 8 };
 
 /* --- apart --- */
@@ -30,8 +32,8 @@ take_memory(const struct x86_operand *o, struct encoding *e)
     e->index = o->index;
     e->scale = o->scale;
     if (o->base == X86_BASE_RIP) {
-        /* Only what may be the image's: the link must not overflow. */
-        if (o->disp < 0 || o->disp >= 0x40000000)
+        /* With any base of an image it must fit. */
+        if (o->disp <= -(int64_t)GUEST_IMAGE_END || o->disp >= (int64_t)GUEST_IMAGE_END)
             return false;
         e->base = X86_BASE_NONE;
         e->disp_relative = DIRECT_IMAGE;

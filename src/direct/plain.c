@@ -325,7 +325,7 @@ rewrite_lea(struct rewriter *w, const struct x86_insn *insn, struct encoding *e,
 {
     const struct x86_operand *to = &insn->operand[0];
 
-    if (e->disp_relative == DIRECT_IMAGE && to->size >= 4 && !is_displaced(to->reg)) {
+    if (e->disp_relative == DIRECT_IMAGE && e->disp >= 0 && to->size >= 4 && !is_displaced(to->reg)) {
         emit_address(w, host_register(to->reg), (uint64_t)e->disp);
         return true;
     }

@@ -121,6 +121,21 @@ push_scratch(struct rewriter *w)
     return true;
 }
 
+/* pushfq, and what POPF changed that the host's RFLAGS never has (x86_cpu.id_flag), into r10: no flags change. */
+static void
+load_flags(struct rewriter *w)
+{
+    static const uint8_t flags_to_scratch[] = {0x9c, 0x41, 0x5a}; /* pushfq; pop r10 */
+    struct encoding carried = encode_load(X86_RAX, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(id_flag));
+
+    carried.wide = false;
+    emit_bytes(w, flags_to_scratch, sizeof flags_to_scratch);
+    emit_store(w, X86_RAX, SEGMENT_FS, X86_BASE_NONE, CPU_BORROWED_SLOT(0));
+    emit(w, &carried);
+    emit_lea(w, HOST_SCRATCH, HOST_SCRATCH, X86_RAX, 0);
+    emit_load(w, X86_RAX, SEGMENT_FS, X86_BASE_NONE, CPU_BORROWED_SLOT(0));
+}
+
 static bool
 put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
@@ -131,6 +146,9 @@ put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn,
     switch (insn->op) {
     case X86_OP_PUSH:
         return rewrite_load_operand(w, bytes, insn, at) && push_scratch(w);
+    case X86_OP_PUSHF:
+        load_flags(w);
+        return push_scratch(w);
     case X86_OP_POP:
         if (o->kind == X86_OPD_MEM)
             return pop_memory(w, bytes, insn, at);

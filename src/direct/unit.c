@@ -132,10 +132,11 @@ rewriter_find(const struct rewriter *w, uint64_t address)
 
 enum { MAX_LABEL_BITS = 14, MULTIPLIER_TRIES = 2000, FEW_LABELS = 256 /* for so many even a large table stays small */ };
 
+/* Image bases are multiples of 64 KiB and so is the multiplier, so that only the low half of an address counts. */
 static uint32_t
 hash(uint32_t address, uint32_t multiplier, unsigned bits)
 {
-    return (address & 0xffff) * multiplier >> (32 - bits);
+    return address * multiplier >> (32 - bits);
 }
 
 /* How many of the labels would miss. */
@@ -157,7 +158,7 @@ collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned b
 static void
 choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
 {
-    uint32_t *seen = mem_zalloc(1 << MAX_LABEL_BITS, sizeof *seen), stamp = 0, multiplier = 0x9e3779b1, best = UINT32_MAX;
+    uint32_t *seen = mem_zalloc(1 << MAX_LABEL_BITS, sizeof *seen), stamp = 0, multiplier = 1, best = UINT32_MAX;
     unsigned bits = 1;
 
     while ((1u << bits) < 2 * count && bits < MAX_LABEL_BITS)
@@ -166,11 +167,11 @@ choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
         for (unsigned i = 0; i < MULTIPLIER_TRIES && best; i++) {
             unsigned bad;
 
-            multiplier = multiplier * 1664525u + 1013904223u;
-            bad = collisions(labels, count, multiplier | 1, bits, best, seen, ++stamp);
+            multiplier = (multiplier * 1664525u + 1013904223u) | 0x10000;
+            bad = collisions(labels, count, multiplier & 0xffff0000, bits, best, seen, ++stamp);
             if (bad < best) {
                 best = bad;
-                t->multiplier = multiplier | 1;
+                t->multiplier = multiplier & 0xffff0000;
                 t->bits = (uint8_t)bits;
             }
         }

@@ -20,7 +20,6 @@
 #define CPU_R15 120
 #define CPU_RIP 128
 #define CPU_TMP0 160
-#define CPU_MXCSR 208
 #define CPU_XMM 224
 
 #define CPU(member) %fs:(x86_cpu_tls@tpoff + member)
@@ -57,7 +56,7 @@
     movq %r15, CPU(CPU_R15)
 .endm
 
-/* RFLAGS into rbx, MXCSR and the xmm registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack: the
+/* RFLAGS into rbx, the xmm registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack: the
  * word to push to is tmp[0]. (A host signal meanwhile comes on the alternate stack.) */
 .macro SAVE_FLAGS_AND_XMM
     movq %fs:0, %rcx
@@ -70,7 +69,6 @@
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
     movaps %xmm\n, x86_cpu_tls@tpoff + CPU_XMM + 16 * \n(%rcx)
     .endr
-    stmxcsr CPU(CPU_MXCSR)
 .endm
 
 .macro LOAD_XMM

@@ -30,6 +30,7 @@ x86_cpu_rflags(const struct x86_cpu *cpu)
 void
 x86_cpu_set_rflags(struct x86_cpu *cpu, uint64_t rflags)
 {
+#pragma GCC unroll 8
     for (unsigned i = 0; i < X86_FLAG_COUNT; i++)
         cpu->flag[i] = rflags >> rflags_bit[i] & 1;
     cpu->id_flag = (uint32_t)rflags & RFLAGS_CARRIED;

@@ -236,8 +236,8 @@ run_sequences(unsigned long count, unsigned share, unsigned states)
             fflush(stdout);
         }
     }
-    printf("sequences: %lu made, %u runs agree, %u differ\n", count, tallies[X86_OP_COUNT].agree,
-           tallies[X86_OP_COUNT].differ);
+    printf("sequences: %lu made, %u runs agree, %u differ, %u not covered\n", count, tallies[X86_OP_COUNT].agree,
+           tallies[X86_OP_COUNT].differ, tallies[X86_OP_COUNT].uncovered);
 }
 
 static void
@@ -386,6 +386,8 @@ main(int argc, char **argv)
         fprintf(stderr, "oracle: executions are evaluator, aot, v8 and direct\n");
         return 2;
     }
+    for (unsigned i = 0; executions[i]; i++)
+        program_exact |= executions[i]->exact;
     program_portable = !executions[1] && executions[0] == &execution_v8;
     native_init();
     forms_find();

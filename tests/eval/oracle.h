@@ -62,6 +62,7 @@ struct made {
 
 struct tolerance {
     uint32_t undefined; /* RFLAGS bits */
+    uint32_t lost;      /* those that rewritten code does not keep */
     bool nan;           /* of two NaNs, one is chosen */
     bool inexact_nans;  /* and either will do */
     struct { /* of the window, not compared */
@@ -84,6 +85,7 @@ struct program {
     struct made part[MAX_SEQUENCE];
     unsigned count;
     bool sequence;
+    bool host_only;           /* what it leaves is this processor's: undefined flags are used, exceptions unmasked */
     const struct form *form;  /* of a single instruction */
     struct state anchor;      /* a state with which its memory operands are where they should be */
     uint16_t anchored;        /* the registers of it that decide that */
@@ -155,10 +157,10 @@ void forms_find(void);
 /* Can an instruction of this form be run at all here? */
 bool form_runs(const struct form *f);
 
-extern bool form_faults; /* form_make() points memory operands across the window's edges */
+extern bool form_faults; /* form_make() points memory operands across the window's edges, those of REP before them */
 extern bool form_misaligns; /* ...and gives those that must be aligned any address */
-/* Random encoding of a form at address; sequence: memory only through r14, r15 and rip, no writes to them
- * or rsp. Returns false when none was found. Sets the registers of the state that its memory operands need. */
+extern uint8_t form_base, form_index; /* through which sequences address memory, and rip */
+/* Random encoding of a form at address; sequence: no writes to form_base, form_index and rsp. Returns false when none was found. Sets the registers of the state that its memory operands need. */
 bool form_make(const struct form *f, uint64_t address, bool sequence, struct state *state,
                struct made *out);
 /* What the instruction wants of registers that no operand names. */
@@ -168,6 +170,7 @@ void form_prepare_registers(const struct x86_insn *insn, struct state *s);
 /* One instruction of the form, or a random run; false: none was made. */
 bool program_of_form(struct program *p, const struct form *f, uint64_t address);
 bool program_of_sequence(struct program *p, uint64_t address);
+extern bool program_exact; /* some execution is: host_only programs, too */
 extern bool program_portable; /* sequences of what every execution covers alone */
 /* Bytes as they are, decoded as a run. False where they are no instructions. */
 bool program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes, size_t size);
@@ -187,6 +190,8 @@ uint64_t random64(void);
 void random_seed(uint64_t seed);
 uint32_t random_below(uint32_t n);
 void state_random(struct state *s);
+/* Of MXCSR and the x87 control word; what is unmasked may be pending. */
+void state_unmask(struct state *s);
 void memory_random(uint8_t *window);
 /* Makes state and memory fit what the instruction needs (counts, control words, targets). */
 void state_prepare(const struct program *p, struct state *s, uint8_t *window);

@@ -104,7 +104,9 @@ static bool wants_evaluator;
 void
 direct_flags_c(uint64_t rflags)
 {
-    x86_cpu_set_rflags(x86_this_cpu(), rflags & FLAGS_MASK);
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    x86_cpu_set_rflags(cpu, (rflags & FLAGS_MASK) | cpu->id_flag);
 }
 
 static _Noreturn void

@@ -9,6 +9,7 @@
 struct form *forms;
 size_t form_count;
 bool form_faults, form_misaligns;
+uint8_t form_base, form_index;
 static size_t form_capacity;
 
 static bool
@@ -205,10 +206,11 @@ put_memory(struct shape *s, unsigned reg, bool sequence, uint8_t *rex)
     if (sequence) {
         static const uint8_t kinds[] = {3, 3, 3, 4, 5};
         kind = kinds[random_below(5)];
-        base = 6; /* r14, and r15 as index */
-        index = 7;
-        if (*rex || kind == 3)
-            *rex |= 0x43;
+        base = form_base & 7;
+        index = form_index & 7;
+        *rex &= (uint8_t)~3;
+        if (kind == 3)
+            *rex |= (uint8_t)(form_base >> 3 | form_index >> 3 << 1 | (form_base >= 8 || form_index >= 8 ? 0x40 : 0));
         scale = random_below(4);
     }
     switch (kind) {
@@ -295,6 +297,8 @@ faulting_address(const struct x86_insn *insn, const struct x86_operand *o)
 {
     unsigned size = o->size ? o->size : 1, part = x86_alignment(insn) > 1 ? 0 : random_below(size);
 
+    if (insn->rep || insn->repne)
+        part += size * random_below(17);
     return random_below(2) ? WINDOW + WINDOW_SIZE - part : WINDOW - size + part;
 }
 
@@ -357,7 +361,7 @@ steer(struct x86_operand *o, struct shape *s, const struct x86_insn *insn, struc
         return true;
     }
     if (sequence)
-        return o->base == X86_R14 && o->index != X86_RSP;
+        return o->base == form_base && o->index != X86_RSP;
     state->gpr[o->base] = offset - (uint64_t)o->disp - index;
     if (insn->address_size == 4)
         state->gpr[o->base] = (uint32_t)state->gpr[o->base] | (random64() & 0xffffffff00000000);
@@ -376,6 +380,10 @@ fits_sequence(const struct x86_insn *insn)
     case X86_OP_FRSTOR: case X86_OP_FXRSTOR: case X86_OP_FXSAVE: case X86_OP_FNSAVE: case X86_OP_FNSTENV:
     case X86_OP_FBLD: case X86_OP_STD: case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB:
         return false;
+    case X86_OP_PUSH: case X86_OP_POP: /* what is aligned must stay so */
+        if (form_base == X86_RSP)
+            return false;
+        break;
     default:
         break;
     }
@@ -383,7 +391,7 @@ fits_sequence(const struct x86_insn *insn)
         const struct x86_operand *o = &insn->operand[i];
 
         if (o->kind == X86_OPD_REG && o->reg_class == X86_RC_GPR && (o->access & 2) &&
-            (o->reg == X86_RSP || o->reg == X86_R14 || o->reg == X86_R15))
+            (o->reg == X86_RSP || o->reg == form_base || o->reg == form_index))
             return false;
     }
     if ((insn->op >= X86_OP_BT && insn->op <= X86_OP_BTS) && insn->operand[0].kind == X86_OPD_MEM &&
@@ -496,7 +504,7 @@ form_make(const struct form *f, uint64_t address, bool sequence, struct state *s
             state->gpr[X86_RSP] = rsp;
             continue;
         }
-        if (state->gpr[X86_RSP] < WINDOW + 0x800 || state->gpr[X86_RSP] > WINDOW + WINDOW_SIZE - 0x800) {
+        if (!sequence && (state->gpr[X86_RSP] < WINDOW + 0x800 || state->gpr[X86_RSP] > WINDOW + WINDOW_SIZE - 0x800)) {
             bool stack = insn.op == X86_OP_PUSH || insn.op == X86_OP_POP || x86_flow(&insn) != X86_FLOW_NEXT ||
                          insn.op == X86_OP_PUSHF || insn.op == X86_OP_POPF || insn.op == X86_OP_ENTER;
             if (stack) {

@@ -6,7 +6,7 @@
 
 #include "lift/lift.h"
 
-bool program_portable;
+bool program_exact, program_portable;
 
 static const uint16_t flag_bit[X86_FLAG_COUNT] = {1, 4, 0x10, 0x40, 0x80, 0x800, 0x400};
 
@@ -54,8 +54,10 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     p->address = address;
     p->count = 1;
     p->sequence = false;
+    p->host_only = program_exact && random_below(4) == 0;
     state_random(&p->anchor);
-    form_faults = f->memory && !f->sample.rep && !f->sample.repne && random_below(16) == 0 && !faults_differently(f->op);
+    form_faults = f->memory && (p->host_only || !(f->sample.rep || f->sample.repne)) && random_below(p->host_only ? 4 : 16) == 0 &&
+                  !faults_differently(f->op);
     form_misaligns = random_below(16) == 0;
     if (!form_make(f, address, false, &p->anchor, &p->part[0]))
         return false;
@@ -101,6 +103,8 @@ program_covered(const struct program *p, const struct execution *x, const struct
 bool
 program_defined(const struct program *p, const struct state *s)
 {
+    if (p->host_only)
+        return false;
     for (unsigned i = 0; i < p->count; i++) {
         if (result_undefined(&p->part[i].insn, p->count == 1 ? s : NULL))
             return false;
@@ -198,8 +202,42 @@ make_part(struct program *p, struct made *m, uint64_t at)
     /* three in four from the integer instructions, which have the flags and partial registers */
     if (f->map && !(f->map == 1 && (f->opcode >= 0x90 || (f->opcode & 0xf0) == 0x40)) && random_below(4))
         return false;
-    return form_make(f, at, true, &p->anchor, m) && !varies(&m->insn) && !result_undefined(&m->insn, NULL) &&
-           !host_deviates(m);
+    return form_make(f, at, true, &p->anchor, m) &&
+           (p->host_only || (!varies(&m->insn) && !result_undefined(&m->insn, NULL))) && !host_deviates(m);
+}
+
+/* Pushes and pops alone, where the stack ends. */
+static bool
+make_stack_part(struct program *p, struct made *m, uint64_t at)
+{
+    static const struct form *found[64];
+    static unsigned count;
+    static bool made;
+
+    for (size_t i = 0; !made && i < form_count; i++) {
+        const struct form *f = &forms[i];
+
+        if ((f->op == X86_OP_PUSH || f->op == X86_OP_POP) && !f->memory && f->opsize == 8 && form_runs(f) &&
+            count < sizeof found / sizeof *found)
+            found[count++] = f;
+    }
+    made = true;
+    return form_make(found[random_below(count)], at, true, &p->anchor, m);
+}
+
+static void
+choose_registers(struct program *p)
+{
+    static const uint8_t bases[] = {X86_R14, X86_R14, X86_R10, X86_R11, X86_RBX, X86_RSP, X86_R12}, indexes[] = {X86_R15, X86_R10, X86_R11, X86_RSI};
+
+    do {
+        form_base = bases[random_below(sizeof bases)];
+        form_index = indexes[random_below(sizeof indexes)];
+    } while (form_base == form_index);
+    p->anchor.gpr[X86_RSP] = WINDOW_MIDDLE;
+    p->anchor.gpr[form_base] = WINDOW_MIDDLE;
+    p->anchor.gpr[form_index] = random_below(64) * 16;
+    p->anchored = (uint16_t)(1u << form_base | 1u << form_index);
 }
 
 bool
@@ -207,12 +245,17 @@ program_of_sequence(struct program *p, uint64_t address)
 {
     unsigned want = 5 + random_below(MAX_SEQUENCE - 4);
     uint64_t at = address;
+    bool stack = random_below(16) == 0;
 
     memset(&p->anchor, 0, sizeof p->anchor);
-    p->anchor.gpr[X86_RSP] = WINDOW_MIDDLE;
-    p->anchor.gpr[X86_R14] = WINDOW_MIDDLE;
-    p->anchor.gpr[X86_R15] = random_below(64) * 16;
-    p->anchored = 1u << X86_R14 | 1u << X86_R15;
+    do
+        choose_registers(p);
+    while (stack && form_base == X86_RSP);
+    if (stack) {
+        p->anchor.gpr[X86_RSP] = (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) + (random_below(4) ? 8 * random_below(32) : random_below(256)) - 128;
+        p->anchored |= 1u << X86_RSP;
+    }
+    p->host_only = program_exact && random_below(2);
     p->form = NULL;
     p->address = address;
     p->sequence = true;
@@ -221,18 +264,18 @@ program_of_sequence(struct program *p, uint64_t address)
         struct made *m = &p->part[p->count];
         bool reads;
 
-        if (!program_portable && p->count + 2 < want && random_below(25) == 0) {
+        if (!program_portable && !stack && p->count + 2 < want && form_base == X86_R14 && random_below(25) == 0) {
             at += make_rounding(m, at);
             p->count += 2;
             continue;
         }
-        if (!make_part(p, m, at))
+        if (!(stack ? make_stack_part(p, m, at) : make_part(p, m, at)))
             continue;
         if (at + m->length - address > 600)
             break;
         p->count++;
         undefined_after(p, &reads);
-        if (reads)
+        if (reads && !p->host_only)
             p->count--;
         else
             at += m->length;
@@ -276,7 +319,7 @@ program_drop(const struct program *p, unsigned i, struct program *out)
     x86_decode(m->bytes, 1, m->insn.address, &m->insn);
     add_bytes(out);
     undefined_after(out, &reads);
-    return !reads;
+    return !reads || p->host_only;
 }
 
 struct tolerance
@@ -302,6 +345,8 @@ program_state(const struct program *p, struct state *s, uint8_t *window)
         memory_random(memory);
     memcpy(window, memory, WINDOW_SIZE);
     state_random(s);
+    if (p->host_only)
+        state_unmask(s);
     if (p->sequence) {
         if (program_portable)
             s->fx[25] &= 0x1f; /* to nearest */

@@ -201,6 +201,19 @@ state_random(struct state *s)
 }
 
 void
+state_unmask(struct state *s)
+{
+    uint16_t status = (uint16_t)(random64() & 0x3f);
+
+    s->fx[25] &= (uint8_t)~(random_below(2) ? 0x1f : random_below(32)); /* MXCSR 8 to 12 */
+    if (random_below(2))
+        s->fx[24] &= 0x7f;
+    s->fx[0] &= (uint8_t)~random_below(64);
+    if (random_below(8) == 0)
+        s->fx[2] |= (uint8_t)status;
+}
+
+void
 cpu_from_state(struct x86_cpu *cpu, const struct state *s)
 {
     uint16_t status;

@@ -20,17 +20,20 @@
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
-enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_FIXED = 2 };
+enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_FIXED = 2, RFLAGS_ALWAYS = 0x202 };
 enum { RT_SIGRETURN = 15 };
 
 /* --- state --- */
 
-static void
+/* The host's RFLAGS become the guest's; returns these. */
+static uint64_t
 take_flags(uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
 
-    x86_cpu_set_rflags(cpu, (rflags & RFLAGS_RUN) | cpu->id_flag);
+    rflags = (rflags & RFLAGS_RUN) | cpu->id_flag | RFLAGS_ALWAYS;
+    x86_cpu_set_rflags(cpu, rflags);
+    return rflags;
 }
 
 static uint64_t
@@ -129,8 +132,7 @@ direct_syscall_c(uint64_t next, uint64_t rflags)
     int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
     platform_mode = PLATFORM_KERNEL;
-    take_flags(rflags);
-    syscall_edge();
+    syscall_edge_with(take_flags(rflags));
     while (stayed(next, rsp, code) && nr != RT_SIGRETURN) {
         if (set_out())
             return;

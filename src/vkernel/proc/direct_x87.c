@@ -29,15 +29,11 @@ x87_from_fxsave(const struct x86_fxsave *a)
     in_host = pristine = false;
 }
 
-void
-x87_out(void)
+static void
+save(void)
 {
-    struct x86_fxsave a;
+    struct x86_fxsave a = {0}; /* AMD's do not write the addresses and the opcode without an exception pending */
 
-    if (!in_host)
-        return;
-    a.opcode = 0; /* AMD's write these three only with an exception pending */
-    a.ip = a.dp = 0;
     __asm__ volatile("fxsave64 %0" : "+m"(a));
     x87_from_fxsave(&a);
     pristine = is_initial(&x86_this_cpu()->x87);
@@ -46,22 +42,33 @@ x87_out(void)
 }
 
 void
-x87_in(void)
+x87_out(void)
 {
-    struct x86_fxsave a;
-
     if (in_host)
-        return;
-    in_host = true;
-    if (pristine && is_initial(&x86_this_cpu()->x87))
-        return;
-    memset(&a, 0, sizeof a);
+        save();
+}
+
+static void
+load(void)
+{
+    struct x86_fxsave a = {0};
+
     x86_fxsave_put_x87(&a, &x86_this_cpu()->x87);
     a.mxcsr = _mm_getcsr();
     pristine = false;
     __asm__ volatile("fxrstor64 %0" ::"m"(a)
                      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
                        "xmm13", "xmm14", "xmm15");
+}
+
+void
+x87_in(void)
+{
+    if (in_host)
+        return;
+    in_host = true;
+    if (!pristine || !is_initial(&x86_this_cpu()->x87))
+        load();
 }
 
 void

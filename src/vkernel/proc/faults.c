@@ -159,7 +159,10 @@ x86_random(void)
 void
 x86_collect_mxcsr(void)
 {
-    x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;
+    if (platform_has_direct()) /* the guest's own LDMXCSR changes the host's */
+        x86_cpu_tls.mxcsr = _mm_getcsr();
+    else
+        x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;
 }
 
 /* --- faults --- */

@@ -43,6 +43,7 @@ _Noreturn void task_run(struct task *t); /* first code of a new fiber */
 _Noreturn void run_restart(void);        /* drops every frame; goes on at x86_cpu_tls.rip */
 bool proc_forced_limit(void);            /* --stress budget */
 void syscall_edge(void);                 /* a syscall instruction was executed; rip is after it */
+void syscall_edge_with(uint64_t rflags); /* the same, for who has x86_cpu_rflags() at hand */
 void poll_edge(void);                    /* preemption and signals */
 void run_init(void);
 void run_evaluate(void);                 /* from rip to the next compiled entry, or until something else is to do; the edge included */

@@ -168,6 +168,8 @@ run_evaluate(void)
     if (!mm_eval(mm))
         group_exit(SIGKILL);
     x87_out();
+    if (platform_has_direct())
+        x86_collect_mxcsr();
     platform_mode = PLATFORM_EVAL;
     stop = eval_run(mm->eval, &host, &trap);
     platform_mode = PLATFORM_KERNEL;
@@ -310,12 +312,18 @@ run_until_returned(struct fault_record *fault)
 void
 syscall_edge(void)
 {
+    syscall_edge_with(x86_cpu_rflags(x86_this_cpu()));
+}
+
+void
+syscall_edge_with(uint64_t rflags)
+{
     struct task *t = sched_current;
     struct x86_cpu *cpu = x86_this_cpu();
     int64_t nr = (int32_t)cpu->gpr[X86_RAX], result; /* Linux looks at eax alone */
 
     cpu->gpr[X86_RCX] = cpu->rip;
-    cpu->gpr[X86_R11] = x86_cpu_rflags(cpu);
+    cpu->gpr[X86_R11] = rflags;
     for (;;) {
         const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
                                cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
