@@ -337,6 +337,78 @@ rewrite_lea(struct rewriter *w, const struct x86_insn *insn, struct encoding *e,
     return true;
 }
 
+/* --- r10 or r11 of the guest as a memory operand --- */
+
+/* The same operation with the operands named the other way round: ALU operations and MOV, of their two register forms. */
+static bool
+reverse(struct encoding *e)
+{
+    uint8_t reg = e->reg, opcode = e->opcode[0];
+    bool alu = opcode < 0x40 && (opcode & 7) < 4, move = opcode >= 0x88 && opcode <= 0x8b;
+
+    if (e->opcode_size != 1 || (!alu && !move))
+        return false;
+    e->opcode[0] ^= 2;
+    e->reg = e->rm;
+    e->rm = reg;
+    return true;
+}
+
+/* Is e what insn is, with the displaced register's operand in memory? What is written there must be all that the register gets: the 4
+ * bytes of a 32-bit result would leave its upper half as it was. */
+static bool
+means_the_same(const struct encoding *e, const struct x86_insn *insn)
+{
+    struct buf bytes = {0};
+    struct x86_insn other;
+    bool same;
+
+    encoding_put(&bytes, e);
+    same = x86_decode(bytes.data, bytes.size, 0, &other) > 0 && other.op == insn->op && other.operand_count == insn->operand_count;
+    buf_fini(&bytes);
+    for (unsigned i = 0; same && i < insn->operand_count; i++) {
+        const struct x86_operand *a = &insn->operand[i], *b = &other.operand[i];
+
+        if (b->kind == X86_OPD_MEM)
+            same = a->kind == X86_OPD_REG && a->reg_class == X86_RC_GPR && is_displaced(a->reg) && a->size == b->size && !((a->access & 2) && a->size == 4);
+        else
+            same = a->kind == b->kind && (a->kind != X86_OPD_REG || (a->reg == b->reg && a->reg_class == b->reg_class)) &&
+                   (a->kind != X86_OPD_IMM || a->imm == b->imm);
+    }
+    return same;
+}
+
+/* One access to the register's slot in place of a load, the instruction and a store. */
+static bool
+rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct encoding *from)
+{
+    struct encoding e = *from;
+    unsigned displaced = 0, reg = 0;
+
+    if (e.memory || !e.modrm || insn->op == X86_OP_XCHG || insn->op == X86_OP_XADD || insn->op == X86_OP_CMPXCHG || insn->op == X86_OP_BT ||
+        insn->op == X86_OP_BTS || insn->op == X86_OP_BTR || insn->op == X86_OP_BTC)
+        return false;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && is_displaced(insn->operand[i].reg)) {
+            displaced++;
+            reg = insn->operand[i].reg;
+        }
+    }
+    if (displaced != 1 || ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
+        return false;
+    e.memory = true;
+    e.base = e.index = X86_BASE_NONE;
+    e.disp = CPU_GPR_SLOT(reg);
+    e.segment = SEGMENT_FS;
+    if (!means_the_same(&e, insn))
+        return false;
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && insn->operand[i].reg == X86_RSP && e.reg == X86_RSP)
+            e.reg = HOST_GUEST_RSP;
+    emit(w, &e);
+    return true;
+}
+
 bool
 rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
@@ -345,6 +417,8 @@ rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *i
 
     if (!encoding_of(bytes, insn, at, &e) || !find_needs(&n, insn, &e))
         return false;
+    if (rewrite_in_slot(w, insn, &e))
+        return true;
     if (insn->op == X86_OP_LEA)
         return rewrite_lea(w, insn, &e, &n);
     if (e.high_byte && !e.memory) {
