@@ -69,6 +69,7 @@ read_encoded(struct reader *r, uint8_t encoding, uint64_t data)
 struct cie {
     uint8_t fde_encoding, lsda_encoding;
     bool augmented;
+    bool signal_frame;
 };
 
 static bool
@@ -108,7 +109,9 @@ read_cie(const struct elf_image *image, uint64_t address, struct cie *out)
                 out->lsda_encoding = cursor_u8(&r.c);
             else if (*a == 'P')
                 read_encoded(&r, cursor_u8(&r.c) & 0x7f, 0);
-            else if (*a != 'S' && *a != 'B')
+            else if (*a == 'S')
+                out->signal_frame = true;
+            else if (*a != 'B')
                 return false;
         }
     }
@@ -194,6 +197,11 @@ elf_read_unwind(struct elf_image *image, const struct elf_dynamic *dyn)
             }
             start = read_encoded(&r, cie.fde_encoding & 0x7f, 0);
             size = read_encoded(&r, cie.fde_encoding & 0x0f, 0);
+            /* Of a signal's return code: it begins one byte early, because unwinders look one byte before a return address. */
+            if (cie.signal_frame && size > 1) {
+                start++;
+                size--;
+            }
             if (cie.augmented) {
                 uint64_t n = cursor_uleb(&r.c, 64);
 

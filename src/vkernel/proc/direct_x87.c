@@ -2,6 +2,7 @@
 #include <string.h>
 #include <xmmintrin.h>
 
+#include "base/check.h"
 #include "platform/platform.h"
 #include "vkernel/proc/direct.h"
 #include "vkernel/proc/proc_internal.h"
@@ -29,16 +30,37 @@ x87_from_fxsave(const struct x86_fxsave *a)
     in_host = pristine = false;
 }
 
+/* Most programs never use it. */
+static bool
+is_initial_image(const struct x86_fxsave *a)
+{
+    uint64_t bits = a->status | a->tags | a->opcode | a->ip | a->dp, word;
+
+    for (unsigned i = 0; i < 8; i++) {
+        memcpy(&word, a->st[i], sizeof word);
+        bits |= word;
+        memcpy(&word, a->st[i] + 8, sizeof word);
+        bits |= word;
+    }
+    return a->control == initial.control && bits == 0;
+}
+
 static void
 save(void)
 {
-    struct x86_fxsave a = {0}; /* AMD's do not write the addresses and the opcode without an exception pending */
+    UNINITIALIZED struct x86_fxsave a;
 
+    a.opcode = 0; /* AMD's do not write these three without an exception pending */
+    a.ip = a.dp = 0;
     __asm__ volatile("fxsave64 %0" : "+m"(a));
+    if (is_initial_image(&a)) {
+        x86_this_cpu()->x87 = initial;
+        in_host = false;
+        pristine = true;
+        return;
+    }
     x87_from_fxsave(&a);
-    pristine = is_initial(&x86_this_cpu()->x87);
-    if (!pristine) /* the C library's and the evaluator's long double needs an empty stack and all bits of precision */
-        __asm__ volatile("fninit");
+    __asm__ volatile("fninit"); /* the C library's and the evaluator's long double needs an empty stack and all bits of precision */
 }
 
 void
@@ -74,10 +96,5 @@ x87_in(void)
 void
 x87_replaced(void)
 {
-    /* What is in the host's registers may be anybody's: the next x87_in() loads them. */
-    if (in_host) {
-        pristine = false;
-        __asm__ volatile("fninit");
-    }
-    in_host = false;
+    x87_out(); /* which is cheaper than to clear the registers, when they are initial */
 }
