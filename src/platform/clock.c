@@ -20,8 +20,10 @@ static int wake_fd = -1; /* written by signal handlers, polled by platform_idle 
 static bool ticking;
 static uint64_t tick_due; /* when the next tick comes, at the latest */
 
+static unsigned tick_us = 10000;
+
 /* Ticks for one deadline are no closer than that, and a deadline so much before a tick waits for it. */
-enum { TICK_US = 10000, TICK_NEAR_NS = 100000 };
+enum { TICK_NEAR_NS = 100000 };
 
 static uint64_t
 read_clock(clockid_t id)
@@ -61,6 +63,12 @@ on_tick(int sig, siginfo_t *info, void *context)
 }
 
 void
+platform_tick_every(unsigned us)
+{
+    tick_us = us;
+}
+
+void
 platform_tick(bool on)
 {
     static bool installed;
@@ -75,8 +83,8 @@ platform_tick(bool on)
         installed = true;
     }
     if (on) {
-        it.it_interval.tv_usec = TICK_US;
-        it.it_value.tv_usec = TICK_US;
+        it.it_interval.tv_usec = (suseconds_t)tick_us;
+        it.it_value.tv_usec = (suseconds_t)tick_us;
         platform_tick_taken();
     }
     setitimer(ITIMER_REAL, &it, NULL);
@@ -86,13 +94,13 @@ platform_tick(bool on)
 void
 platform_tick_taken(void)
 {
-    tick_due = platform_monotonic_ns() + TICK_US * 1000;
+    tick_due = platform_monotonic_ns() + tick_us * 1000;
 }
 
 void
 platform_tick_by(uint64_t deadline)
 {
-    struct itimerval it = {.it_interval.tv_usec = TICK_US};
+    struct itimerval it = {.it_interval.tv_usec = (suseconds_t)tick_us};
     uint64_t now, left;
 
     if (!ticking || tick_due < TICK_NEAR_NS || deadline >= tick_due - TICK_NEAR_NS)

@@ -92,6 +92,7 @@ uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
 /* Raises x86_cpu_tls.limit every 10 ms while on, and sets platform_ticked. */
 void platform_tick(bool on);
+void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
 void platform_tick_by(uint64_t deadline);
 void platform_tick_taken(void); /* to be called after each */

@@ -42,6 +42,7 @@ int sched_prepare(struct task *t);
 _Noreturn void task_run(struct task *t); /* first code of a new fiber */
 _Noreturn void run_restart(void);        /* drops every frame; goes on at x86_cpu_tls.rip */
 bool proc_forced_limit(void);            /* --stress budget */
+bool proc_forced_tick(void);             /* the same, of rewritten code, which has no limit */
 void syscall_edge(void);                 /* a syscall instruction was executed; rip is after it */
 void syscall_edge_with(uint64_t rflags); /* the same, for who has x86_cpu_rflags() at hand */
 void poll_edge(void);                    /* preemption and signals */

@@ -42,6 +42,12 @@ proc_forced_limit(void)
     return stress_budget;
 }
 
+bool
+proc_forced_tick(void)
+{
+    return stress_budget && platform_has_direct();
+}
+
 /* --- finding code --- */
 
 static const void *
@@ -475,5 +481,11 @@ task_run(struct task *first)
 void
 run_init(void)
 {
+    enum { STRESS_TICK_US = 50 };
+
     syscall_init();
+    if (proc_forced_tick()) {
+        platform_tick_every(STRESS_TICK_US);
+        sched_tick_wanted = true;
+    }
 }

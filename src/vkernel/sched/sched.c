@@ -237,11 +237,18 @@ pick_next(void)
     }
 }
 
+/* May something come that the running task does not ask for? */
+static bool
+tick_needed(void)
+{
+    return sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current) || proc_forced_tick();
+}
+
 void
 sched_arm_tick(void)
 {
     sched_tick_wanted = false;
-    if (sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current))
+    if (tick_needed())
         platform_tick(true);
     platform_tick_by(ktimer_next());
 }
@@ -343,10 +350,10 @@ sched_poll(void)
     poll_host(0);
     if (platform_host_signals)
         forward_host_signals();
-    if (list_empty(&run_queue) && !ktimer_any() && list_empty(&watches) && !cpu_timers_armed(sched_current))
-        platform_tick(false);
-    else
+    if (tick_needed())
         sched_arm_tick();
+    else
+        platform_tick(false);
     sched_account();
     proc_check_cpu_timers(sched_current);
     if (!list_empty(&run_queue)) {
