@@ -22,6 +22,7 @@
 
 #include "ir/ir.h"
 #include "lift/lift.h"
+#include "x86/address_space.h"
 
 enum { BATCH = 256, MAX_REPORTED = 5, SECONDS_PER_CASE = 20 };
 
@@ -186,10 +187,11 @@ next_program(unsigned states)
     return &batch.programs[batch.count];
 }
 
+/* Not aligned, but for one in 16, as are its targets. */
 static uint64_t
 next_address(void)
 {
-    return CODE_AT + batch.count * (uint64_t)CODE_STRIDE;
+    return CODE_AT + batch.count * (uint64_t)CODE_STRIDE + random_below(GUEST_CODE_MAP_UNIT);
 }
 
 static void

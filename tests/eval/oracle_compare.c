@@ -370,7 +370,7 @@ state_compare(struct seen expected, struct seen found, const struct tolerance *t
         compare_gprs(&r, &n->state, &e->state, 0);
         compare_memory(&r, expected.window, found.window, t);
         if (t->exact_traps) {
-            compare_flags(&r, &n->state, &e->state, 0);
+            compare_flags(&r, &n->state, &e->state, t->undefined);
             compare_xmm(&r, n->state.fx, e->state.fx, t);
             compare_x87(&r, n->state.fx, e->state.fx, t);
         }

@@ -40,7 +40,8 @@ find_symbol(void *context, const char *name, uint32_t table_entries, uint64_t *v
     return *value != CODE_PAGE || !strcmp(name, "env.code_base.K");
 }
 
-/* The code map leads an aligned target of a program here, with all of the guest's state in the registers. */
+/* The code map leads to the multiple of 16 at or before a program's target here, with all of the guest's state in the registers: an indirect
+ * jump must come here when that is the target, and not otherwise. */
 void oracle_direct_arrive(void);
 uint64_t oracle_direct_target;
 __asm__(".text\n"
@@ -99,7 +100,9 @@ direct_load(const struct program *programs, size_t count, const struct buf *modu
 
 /* --- running --- */
 
-static bool wants_evaluator;
+enum { TRAP_NO_INSTRUCTION = 1002, TRAP_CODE_MAP_MISSED };
+
+static bool wants_evaluator, jumped_by_run_time;
 
 void
 direct_flags_c(uint64_t rflags)
@@ -120,6 +123,7 @@ leave(uint64_t rflags, bool evaluator)
 uint64_t
 direct_jump_c(uint64_t rflags, const uint64_t *top)
 {
+    jumped_by_run_time = true;
     leave(rflags, false);
 }
 
@@ -162,7 +166,7 @@ take_fault(struct outcome *out)
 
     if (!direct_insn_of_host(unit, native_caught.rip, &insn)) {
         printf("oracle: a fault at %lx, in no instruction of rewritten code\n", native_caught.rip);
-        out->trap = 1002;
+        out->trap = TRAP_NO_INSTRUCTION;
         return;
     }
     memcpy(cpu->gpr, s->gpr, sizeof cpu->gpr);
@@ -177,6 +181,15 @@ take_fault(struct outcome *out)
     if (insn.in_run)
         direct_finish_run(cpu, native_fetch, NULL, insn.run_start, insn.guest);
     out->trap_rip = insn.guest;
+}
+
+static bool
+missed(const struct program *p)
+{
+    enum x86_flow flow = x86_flow(&p->part[0].insn);
+
+    return jumped_by_run_time && (flow == X86_FLOW_JUMP_INDIRECT || flow == X86_FLOW_CALL_INDIRECT) &&
+           x86_cpu_tls.rip == oracle_direct_target;
 }
 
 static bool
@@ -204,12 +217,12 @@ direct_run(const struct program *p, size_t index, const struct state *in, struct
 
     memset(out, 0, sizeof *out);
     out->trap = NO_TRAP;
+    jumped_by_run_time = false;
     cpu->rip = p->address;
     cpu->memory = (uint64_t)(uintptr_t)native_guest_memory;
     native_set_gs(native_guest_memory);
-    oracle_direct_target = stub_target(p);
-    if (oracle_direct_target % GUEST_CODE_MAP_UNIT == 0)
-        *code_map_entry(oracle_direct_target) = (direct_code_map_entry)(uintptr_t)oracle_direct_arrive;
+    oracle_direct_target = stub_target(p) & ~(uint64_t)(GUEST_CODE_MAP_UNIT - 1);
+    *code_map_entry(oracle_direct_target) = (direct_code_map_entry)(uintptr_t)oracle_direct_arrive;
     if (sigsetjmp(native_caught.escape, 0)) {
         enum native_runs ran = native_caught.running;
 
@@ -233,6 +246,12 @@ direct_run(const struct program *p, size_t index, const struct state *in, struct
         }
         if (!evaluate(p, out))
             break;
+    }
+    if (missed(p)) {
+        out->trap = TRAP_CODE_MAP_MISSED;
+    } else if (out->trap == NO_TRAP && cpu->rip != stub_next(p) && cpu->rip != stub_target(p)) {
+        out->trap = TRAP_PAGE; /* where there is no code */
+        out->trap_rip = cpu->rip;
     }
     state_from_cpu(&out->state, cpu);
 }

@@ -361,6 +361,9 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
     uint64_t target = stub_target(p), word;
     size_t at;
 
+    if (p->host_only && random_below(4) == 0) /* where there is no code */
+        target = (target & ~15ull) | 1ull << (const uint8_t[]){30, 31, 32, 46}[random_below(4)];
+
     prepare_memory(insn, s, window);
     switch (x86_flow(insn)) {
     case X86_FLOW_RETURN:
