@@ -27,8 +27,9 @@ struct insn_place {
 struct label_table {
     uint32_t offset;     /* in the tables */
     uint32_t multiplier;
-    uint8_t bits;
+    uint8_t bits;        /* of the index */
     bool flags_alive;    /* at one of the labels */
+    uint32_t first, count; /* its labels, in rewriter.labels */
 };
 
 struct table_entry { /* 8 bytes in the tables: guest and host address of a label */
@@ -55,6 +56,7 @@ struct rewriter {
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
     uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
     VEC(struct label_table) label_tables;
+    VEC(uint32_t) labels;         /* of all tables */
     struct buf tables;            /* pairs of guest and host addresses, with fixes below */
     VEC(struct table_entry) table_entries;
     VEC(struct slow_path) slow;
@@ -104,6 +106,11 @@ void rewrite_entries(struct rewriter *w);
 void rewrite_slow_paths(struct rewriter *w);
 /* The evaluator does the instruction at this address and goes on. */
 void rewrite_leave(struct rewriter *w, uint64_t address);
+
+/* labels.c: makes the tables of a function's indirect jumps. */
+struct disc;
+struct disc_func;
+void find_labels(struct rewriter *w, const struct disc *d, const struct disc_func *f);
 
 /* flags.c: fills insns[].live. */
 void find_live_flags(struct rewriter *w);
