@@ -9,7 +9,7 @@ alive_at(const struct rewriter *w, uint64_t address)
 {
     size_t i = rewriter_find(w, address);
 
-    return i == SIZE_MAX ? 0 : w->insns.items[i].live;
+    return i == SIZE_MAX ? ALL_FLAGS : w->insns.items[i].live; /* the evaluator's: who knows */
 }
 
 static uint8_t

@@ -227,7 +227,10 @@ run_sequences(unsigned long count, unsigned share, unsigned states)
     for (unsigned long done = 0, batches = 0; done < count; batches++) {
         batch.compiled = batches * share % 100 < share;
         while (batch.count < BATCH && done < count) {
-            program_of_sequence(&batch.programs[batch.count], next_address());
+            if (program_exact && random_below(8) == 0)
+                program_of_call(&batch.programs[batch.count], next_address());
+            else
+                program_of_sequence(&batch.programs[batch.count], next_address());
             batch.count++;
             done++;
         }

@@ -42,7 +42,7 @@ struct state {
     uint8_t fx[512] __attribute__((aligned(16)));
 };
 
-enum { FLAGS_MASK = 0xcd5 }; /* CF PF AF ZF SF DF OF */
+enum { STATUS_FLAGS = 0x8d5, FLAGS_MASK = 0xcd5 }; /* CF PF AF ZF SF OF; and DF */
 
 enum { NO_TRAP = -1, TRAP_UNCOVERED = -2 /* the execution cannot run this program */, TRAP_PROTECTION = 13,
        TRAP_PAGE = 14 };
@@ -62,7 +62,8 @@ struct made {
 
 struct tolerance {
     uint32_t undefined; /* RFLAGS bits */
-    uint32_t lost;      /* those that rewritten code does not keep */
+    uint32_t lost;      /* those that rewritten code does not keep... */
+    uint32_t lost_at_traps; /* ...where nobody but a signal handler would see them */
     bool nan;           /* of two NaNs, one is chosen */
     bool inexact_nans;  /* and either will do */
     struct { /* of the window, not compared */
@@ -84,6 +85,7 @@ struct program {
     uint8_t code[MAX_CODE];
     struct made part[MAX_SEQUENCE];
     unsigned count;
+    uint64_t kept;            /* bit i: without part i it would not end */
     bool sequence;
     bool host_only;           /* what it leaves is this processor's: undefined flags are used, exceptions unmasked */
     const struct form *form;  /* of a single instruction */
@@ -170,6 +172,7 @@ void form_prepare_registers(const struct x86_insn *insn, struct state *s);
 /* One instruction of the form, or a random run; false: none was made. */
 bool program_of_form(struct program *p, const struct form *f, uint64_t address);
 bool program_of_sequence(struct program *p, uint64_t address);
+bool program_of_call(struct program *p, uint64_t address); /* host_only */
 extern bool program_exact; /* some execution is: host_only programs, too */
 extern bool program_portable; /* sequences of what every execution covers alone */
 /* Bytes as they are, decoded as a run. False where they are no instructions. */

@@ -128,7 +128,7 @@ tolerance_of(const struct x86_insn *insn, const struct state *s)
         *p = (char)(*p | (*p >= 'A' && *p <= 'Z' ? 32 : 0));
     /* Indirect jumps and calls compare on the way, and nobody expects flags at their ends (docs/direct.md). */
     if (x86_flow(insn) == X86_FLOW_JUMP_INDIRECT || x86_flow(insn) == X86_FLOW_CALL_INDIRECT)
-        t.lost = FLAGS_MASK & ~0x400u;
+        t.lost = STATUS_FLAGS;
     t.high_halves = model_specific_halves(insn, s);
     allow_values(insn, &t);
     if (s)
@@ -142,7 +142,7 @@ struct tolerance
 tolerance_in(struct tolerance t, const struct execution *x, const struct outcome *found)
 {
     if (x->exact && !found->evaluated)
-        return (struct tolerance){.undefined = t.lost, .sequence = t.sequence, .exact_traps = true};
+        return (struct tolerance){.undefined = t.lost, .lost_at_traps = t.lost_at_traps, .sequence = t.sequence, .exact_traps = true};
     if (x->compiled)
         t.inexact_traps = t.inexact_nans = true;
     else
@@ -370,7 +370,7 @@ state_compare(struct seen expected, struct seen found, const struct tolerance *t
         compare_gprs(&r, &n->state, &e->state, 0);
         compare_memory(&r, expected.window, found.window, t);
         if (t->exact_traps) {
-            compare_flags(&r, &n->state, &e->state, t->undefined);
+            compare_flags(&r, &n->state, &e->state, t->undefined | t->lost_at_traps);
             compare_xmm(&r, n->state.fx, e->state.fx, t);
             compare_x87(&r, n->state.fx, e->state.fx, t);
         }

@@ -55,19 +55,38 @@ code_map_entry(uint64_t guest)
     return (direct_code_map_entry *)(void *)(native_guest_memory + GUEST_CODE_MAP) + guest / GUEST_CODE_MAP_UNIT;
 }
 
+static size_t
+code_map_size(void)
+{
+    return CODE_SIZE / GUEST_CODE_MAP_UNIT * sizeof(direct_code_map_entry);
+}
+
+/* entries: of struct direct_result. */
+static void
+fill_code_map(const struct buf *entries)
+{
+    struct cursor c = cursor_make(entries->data, entries->size);
+
+    memset(code_map_entry(CODE_PAGE), 0, code_map_size());
+    while (cursor_left(&c)) {
+        direct_code_map_entry *e = code_map_entry(CODE_PAGE + cursor_u32(&c));
+
+        *e = (direct_code_map_entry)unit->text + cursor_u32(&c);
+    }
+}
+
 static void
 prepare(void)
 {
     struct err e = {0};
     uint64_t end;
-    uint8_t *map = (uint8_t *)code_map_entry(CODE_PAGE);
 
     __asm__("movq %%fs:0, %0" : "=r"(end));
     if ((uint64_t)(uintptr_t)(&x86_cpu_tls + 1) != end) {
         printf("oracle: x86_cpu_tls is not the last object of the TLS block\n");
         exit(2);
     }
-    if (loader_init(&e) < 0 || mprotect(map, CODE_SIZE / GUEST_CODE_MAP_UNIT * sizeof(direct_code_map_entry), PROT_READ | PROT_WRITE) < 0) {
+    if (loader_init(&e) < 0 || mprotect(code_map_entry(CODE_PAGE), code_map_size(), PROT_READ | PROT_WRITE) < 0) {
         printf("oracle: %s\n", e.text);
         exit(2);
     }
@@ -93,6 +112,7 @@ direct_load(const struct program *programs, size_t count, const struct buf *modu
         exit(1);
     }
     unit = (const struct direct_unit *)(uintptr_t)at;
+    fill_code_map(&rewritten.entries);
     mem_free(pieces);
     buf_fini(&rewritten.object);
     buf_fini(&rewritten.entries);
@@ -211,7 +231,7 @@ evaluate(const struct program *p, struct outcome *out)
 }
 
 static void
-direct_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
+run(const struct program *p, const struct state *in, struct outcome *out)
 {
     struct x86_cpu *cpu = native_load_cpu(p, in);
 
@@ -221,8 +241,6 @@ direct_run(const struct program *p, size_t index, const struct state *in, struct
     cpu->rip = p->address;
     cpu->memory = (uint64_t)(uintptr_t)native_guest_memory;
     native_set_gs(native_guest_memory);
-    oracle_direct_target = stub_target(p) & ~(uint64_t)(GUEST_CODE_MAP_UNIT - 1);
-    *code_map_entry(oracle_direct_target) = (direct_code_map_entry)(uintptr_t)oracle_direct_arrive;
     if (sigsetjmp(native_caught.escape, 0)) {
         enum native_runs ran = native_caught.running;
 
@@ -254,6 +272,18 @@ direct_run(const struct program *p, size_t index, const struct state *in, struct
         out->trap_rip = cpu->rip;
     }
     state_from_cpu(&out->state, cpu);
+}
+
+static void
+direct_run(const struct program *p, size_t index, const struct state *in, struct outcome *out)
+{
+    direct_code_map_entry *entry;
+
+    oracle_direct_target = stub_target(p) & ~(uint64_t)(GUEST_CODE_MAP_UNIT - 1);
+    entry = code_map_entry(oracle_direct_target);
+    *entry = (direct_code_map_entry)(uintptr_t)oracle_direct_arrive;
+    run(p, in, out);
+    *entry = 0;
 }
 
 const struct execution execution_direct = {

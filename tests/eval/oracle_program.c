@@ -54,6 +54,7 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     p->address = address;
     p->count = 1;
     p->sequence = false;
+    p->kept = 0;
     p->host_only = program_exact && random_below(4) == 0;
     state_random(&p->anchor);
     form_faults = f->memory && (p->host_only || !(f->sample.rep || f->sample.repne)) && random_below(p->host_only ? 4 : 16) == 0 &&
@@ -255,6 +256,7 @@ program_of_sequence(struct program *p, uint64_t address)
         p->anchor.gpr[X86_RSP] = (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) + (random_below(4) ? 8 * random_below(32) : random_below(256)) - 128;
         p->anchored |= 1u << X86_RSP;
     }
+    p->kept = 0;
     p->host_only = program_exact && random_below(2);
     p->form = NULL;
     p->address = address;
@@ -282,6 +284,142 @@ program_of_sequence(struct program *p, uint64_t address)
     }
     add_bytes(p);
     return p->count > 0;
+}
+
+/* --- sequences with a call --- */
+static unsigned
+append(struct program *p, const void *bytes, size_t size)
+{
+    struct made *m = &p->part[p->count];
+
+    memcpy(m->bytes, bytes, size);
+    m->length = (uint8_t)size;
+    p->size += size;
+    p->kept |= 1ull << p->count;
+    return p->count++;
+}
+
+/* 32 bits at the end of an instruction that count from behind it. */
+static void
+lead_to(struct program *p, unsigned from, uint64_t target)
+{
+    struct made *m = &p->part[from];
+    uint64_t end = p->address;
+    uint32_t distance;
+
+    for (unsigned i = 0; i <= from; i++)
+        end += p->part[i].length;
+    distance = (uint32_t)(target - end);
+    memcpy(m->bytes + m->length - 4, &distance, 4);
+}
+
+/* Some that leave the stack pointer alone. */
+static void
+append_parts(struct program *p, unsigned count)
+{
+    for (unsigned tries = 0; count && tries < 500; tries++) {
+        struct made m;
+
+        if (!make_part(p, &m, p->address + p->size) || m.insn.op == X86_OP_PUSH || m.insn.op == X86_OP_POP)
+            continue;
+        p->kept &= ~(1ull << append(p, m.bytes, m.length));
+        count--;
+    }
+}
+
+/* A register that no memory operand needs. */
+static unsigned
+pick_register(void)
+{
+    unsigned reg;
+
+    do
+        reg = random_below(16);
+    while (reg == X86_RSP || reg == form_base || reg == form_index);
+    return reg;
+}
+
+static unsigned
+append_lea(struct program *p, unsigned reg)
+{
+    const uint8_t lea[] = {(uint8_t)(0x48 | reg >> 3 << 2), 0x8d, (uint8_t)(5 | (reg & 7) << 3), 0, 0, 0, 0};
+
+    return append(p, lea, sizeof lea);
+}
+
+static void
+append_register(struct program *p, uint8_t opcode, unsigned reg)
+{
+    append(p, (const uint8_t[]){(uint8_t)(0x40 | reg >> 3), (uint8_t)(opcode | (reg & 7))}, 2);
+}
+
+/* Pops its return address, and returns elsewhere. */
+static unsigned
+append_other_return(struct program *p)
+{
+    unsigned reg = pick_register(), lea;
+
+    append_register(p, 0x58, reg);
+    lea = append_lea(p, reg);
+    append_register(p, 0x50, reg);
+    return lea;
+}
+
+/* Instructions, a call of a function behind them, and instructions again: what host stack and return points do. */
+bool
+program_of_call(struct program *p, uint64_t address)
+{
+    static const uint8_t call[] = {0xe8, 0, 0, 0, 0}, jump[] = {0xe9, 0, 0, 0, 0}, set_flags[] = {0x04, 0x25}, ret[] = {0xc3};
+    bool indirect = random_below(3) == 0, elsewhere = random_below(4) == 0, nested = random_below(3) == 0;
+    unsigned to_function, to_end, to_inner = 0, to_other = 0, reg;
+    uint64_t other, at;
+
+    memset(p, 0, sizeof *p);
+    p->address = address;
+    p->sequence = p->host_only = true;
+    do
+        choose_registers(p);
+    while (form_base == X86_RSP);
+    reg = pick_register();
+    p->anchor.gpr[X86_RSP] = WINDOW + 0x800 + 8 * random_below(16); /* below all that memory operands write */
+    p->anchored |= 1u << X86_RSP;
+    append_parts(p, random_below(5));
+    to_function = indirect ? append_lea(p, reg) : append(p, call, sizeof call);
+    if (indirect)
+        append(p, (const uint8_t[]){(uint8_t)(0x40 | reg >> 3), 0xff, (uint8_t)(0xd0 | (reg & 7))}, 3);
+    append_parts(p, random_below(4));
+    other = address + p->size;
+    if (elsewhere)
+        append(p, set_flags, sizeof set_flags);
+    append_parts(p, random_below(4));
+    to_end = append(p, jump, sizeof jump);
+    lead_to(p, to_function, address + p->size);
+    if (indirect)
+        append(p, set_flags, sizeof set_flags);
+    append_parts(p, random_below(4));
+    if (elsewhere)
+        to_other = append_other_return(p);
+    if (nested) {
+        to_inner = append(p, call, sizeof call);
+        append_parts(p, random_below(3));
+        append(p, set_flags, sizeof set_flags);
+    }
+    append(p, ret, sizeof ret);
+    if (nested) {
+        lead_to(p, to_inner, address + p->size);
+        append_parts(p, random_below(3));
+        append(p, ret, sizeof ret);
+    }
+    lead_to(p, to_end, address + p->size);
+    if (elsewhere)
+        lead_to(p, to_other, other);
+    at = address;
+    for (unsigned i = 0; i < p->count; i++) {
+        x86_decode(p->part[i].bytes, p->part[i].length, at, &p->part[i].insn);
+        at += p->part[i].length;
+    }
+    add_bytes(p);
+    return true;
 }
 
 bool
@@ -313,7 +451,7 @@ program_drop(const struct program *p, unsigned i, struct program *out)
     bool reads;
 
     *out = *p;
-    if (m->bytes[0] == 0x90)
+    if (m->bytes[0] == 0x90 || p->kept >> i & 1)
         return false;
     memset(m->bytes, 0x90, m->length);
     x86_decode(m->bytes, 1, m->insn.address, &m->insn);
@@ -330,8 +468,12 @@ program_tolerance(const struct program *p, const struct state *s)
     if (p->count == 1)
         return tolerance_of(&p->part[0].insn, s);
     struct tolerance t = {.undefined = undefined_after(p, &reads), .sequence = true, .quiet = true};
-    for (unsigned i = 0; i < p->count; i++)
+    for (unsigned i = 0; i < p->count; i++) {
         t.nan |= tolerance_of(&p->part[i].insn, NULL).nan;
+        /* Behind a return its address is compared; flags that nobody reads there may change. */
+        if (x86_flow(&p->part[i].insn) == X86_FLOW_RETURN)
+            t.lost_at_traps = STATUS_FLAGS;
+    }
     return t;
 }
 

@@ -124,10 +124,13 @@ shrink_state(struct shrink *c)
 static void
 compact(struct shrink *c)
 {
-    struct program *whole = mem_alloc(sizeof *whole);
+    struct program *whole;
     uint8_t code[MAX_CODE];
     size_t n = 0;
 
+    if (c->p.kept) /* what leads somewhere would lead elsewhere */
+        return;
+    whole = mem_alloc(sizeof *whole);
     *whole = c->p;
     for (unsigned i = 0; i < c->p.count; i++) {
         const struct made *m = &c->p.part[i];
