@@ -49,6 +49,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--backend", default="wasm")
     args = parser.parse_args()
     ingot = os.path.abspath(args.ingot)
     results = []
@@ -59,7 +60,7 @@ def main():
         for name in ("hostile", "races"):
             subprocess.run(["cc", "-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Wno-unused-result", "-I", HERE + "/../../src", "-o",
                             f"{work}/root/{name}", f"{HERE}/{name}.c"], check=True)
-        subprocess.run([ingot, "build", "-q", "--cache", work + "/cache", work + "/root", "-o", work + "/out"], check=True)
+        subprocess.run([ingot, "build", "-q", "--backend", args.backend, "--cache", work + "/cache", work + "/root", "-o", work + "/out"], check=True)
         for mode, part in MODES if args.only != "races" else ():
             jumps = args.jumps // part
             results.append(run(ingot, mode, [], work, ["/hostile", str(jumps), str(args.seed)], jumped(jumps)))

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["control", "faults", "frames", "places", "repair", "stacks"]
+PROGRAMS = ["control", "faults", "frames", "places", "registers", "repair", "stacks"]
 MODES = [None, "unwind", "budget", "evaluate"]
 
 
@@ -34,7 +34,7 @@ def main():
         root = work + "/root"
         os.mkdir(root)
         for name in PROGRAMS:
-            subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
+            subprocess.run(["cc", "-O2", "-static", "-pthread", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
         subprocess.run([ingot, "build", "-q", "--backend", args.backend, "--cache", work + "/cache", root, "-o", work + "/out"], check=True)
         for name in PROGRAMS:
             expected = run([f"{root}/{name}"])

@@ -25,13 +25,14 @@ def main():
     parser.add_argument("--ingot", required=True)
     parser.add_argument("--cache")
     parser.add_argument("--only")
+    parser.add_argument("--backend", default="wasm")
     args = parser.parse_args()
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="ingot-speed-") as folder:
         os.mkdir(folder + "/root")
         subprocess.run(["g++", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-o", folder + "/root/speed",
                         HERE + "/speed.cc"], check=True)
-        subprocess.run([args.ingot, "build", "-q", "--cache", args.cache or folder + "/cache", folder + "/root", "-o",
+        subprocess.run([args.ingot, "build", "-q", "--backend", args.backend, "--cache", args.cache or folder + "/cache", folder + "/root", "-o",
                         folder + "/out"], check=True)
         for work in WORK:
             for event in EVENTS:

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <xmmintrin.h>
 
 #include "eval/eval.h"
@@ -27,7 +28,7 @@
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
-enum { MAX_HELPER_FRAME = 4096 };
+enum { MAX_HELPER_FRAME = 4096, MXCSR_FLAGS = 0x3f };
 
 static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
 static bool pending_exact; /* x86_cpu_tls has the state before the instruction */
@@ -373,6 +374,7 @@ platform_on_fault(const struct platform_fault *f)
     if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
     pending_exact = pending_direct || find_state(f);
+    x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS; /* the host's are cleared for this handler */
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
     pending_refusal = looks_at_unknown(&pending_fault) ? "looked at registers" : NULL;
