@@ -4,6 +4,20 @@
 
 enum { SHORT = 2, JUMP_LONG = 5, CONDITION_LONG = 6, UNPLACED = UINT32_MAX };
 
+struct layout_point
+layout_point(const struct layout *l)
+{
+    return (struct layout_point){l->code.size, l->branches.count, l->fixes.count};
+}
+
+void
+layout_return(struct layout *l, struct layout_point p)
+{
+    l->code.size = p.code;
+    l->branches.count = p.branches;
+    l->fixes.count = p.fixes;
+}
+
 uint32_t
 layout_position(struct layout *l)
 {

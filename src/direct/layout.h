@@ -40,6 +40,13 @@ struct layout {
     uint32_t *sums; /* after layout_finish(): bytes of the first n branches */
 };
 
+/* Forgets what was appended since the point was made; positions that were placed since are to be placed anew. */
+struct layout_point {
+    size_t code, branches, fixes;
+};
+struct layout_point layout_point(const struct layout *l);
+void layout_return(struct layout *l, struct layout_point p);
+
 /* A position to be placed later. */
 uint32_t layout_position(struct layout *l);
 void layout_place(struct layout *l, uint32_t position);

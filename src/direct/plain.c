@@ -9,8 +9,9 @@
 void
 emit(struct rewriter *w, const struct encoding *e)
 {
-    size_t relative = encoding_put(&w->layout.code, e);
+    size_t before = w->layout.code.size, relative = encoding_put(&w->layout.code, e);
 
+    w->too_long |= w->layout.code.size - before > X86_MAX_LENGTH;
     if (relative)
         layout_fix(&w->layout, relative, FIX_IMAGE32S, e->disp);
 }
@@ -397,6 +398,7 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
     if (displaced != 1 || ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
         return false;
     e.memory = true;
+    e.address32 = false; /* there may be a prefix that meant nothing */
     e.base = e.index = X86_BASE_NONE;
     e.disp = CPU_GPR_SLOT(reg);
     e.segment = SEGMENT_FS;

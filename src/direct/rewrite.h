@@ -53,6 +53,7 @@ struct code_range {
 struct rewriter {
     VEC(struct code_range) code; /* by address */
     struct layout layout;
+    bool too_long;                /* an instruction that emit() wrote is longer than the processor takes */
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
     uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
     VEC(struct label_table) label_tables;

@@ -201,28 +201,40 @@ falls_through(const struct x86_insn *insn)
     }
 }
 
+/* Returns how many instructions it did, the last one in *insn; 0: there is no form. */
+static size_t
+try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
+{
+    struct x86_parts at;
+    uint64_t left;
+    const uint8_t *bytes = rewriter_bytes(w, w->insns.items[i].address, &left);
+
+    x86_decode_parts(bytes, left, w->insns.items[i].address, insn, &at);
+    if (is_stack_insn(insn))
+        return rewrite_stack(w, i);
+    layout_place(&w->layout, position_begin(i));
+    if (!rewrite_insn(w, i, bytes, insn, &at))
+        return 0;
+    layout_place(&w->layout, position_end(i));
+    return 1;
+}
+
 /* Returns how many instructions it did, the last one in *insn. */
 static size_t
 rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn, struct direct_result *out)
 {
-    struct insn_place *p = &w->insns.items[i];
-    struct x86_parts at;
-    uint64_t left;
-    const uint8_t *bytes = rewriter_bytes(w, p->address, &left);
-    size_t done = 1;
+    struct layout_point before = layout_point(&w->layout);
+    size_t done;
 
-    x86_decode_parts(bytes, left, p->address, insn, &at);
-    if (is_stack_insn(insn)) {
-        done = rewrite_stack(w, i);
-        if (done)
-            return done;
-    }
+    w->too_long = false;
+    done = try_rewrite(w, i, insn);
+    if (done && !w->too_long)
+        return done;
+    layout_return(&w->layout, before);
     layout_place(&w->layout, position_begin(i));
-    if (is_stack_insn(insn) || !rewrite_insn(w, i, bytes, insn, &at)) {
-        rewrite_leave(w, p->address);
-        out->evaluated++;
-    }
+    rewrite_leave(w, w->insns.items[i].address);
     layout_place(&w->layout, position_end(i));
+    out->evaluated++;
     return 1;
 }
 

@@ -161,6 +161,7 @@ bool form_runs(const struct form *f);
 
 extern bool form_faults; /* form_make() points memory operands across the window's edges, those of REP before them */
 extern bool form_misaligns; /* ...and gives those that must be aligned any address */
+extern bool form_prefixes; /* ...and puts some before it that need not be there */
 extern uint8_t form_base, form_index; /* through which sequences address memory, and rip */
 /* Random encoding of a form at address; sequence: no writes to form_base, form_index and rsp. Returns false when none was found. Sets the registers of the state that its memory operands need. */
 bool form_make(const struct form *f, uint64_t address, bool sequence, struct state *state,

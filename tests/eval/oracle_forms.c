@@ -8,7 +8,7 @@
 
 struct form *forms;
 size_t form_count;
-bool form_faults, form_misaligns;
+bool form_faults, form_misaligns, form_prefixes;
 uint8_t form_base, form_index;
 static size_t form_capacity;
 
@@ -252,6 +252,16 @@ put_memory(struct shape *s, unsigned reg, bool sequence, uint8_t *rex)
         put32(s, sequence ? random_below(2048) : random_below(3) ? (uint32_t)random64() : random_below(0x20000));
 }
 
+/* Those that change nothing, or not what it is: whoever asked sees that the form is the same. */
+static void
+put_prefixes(struct shape *s)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x48, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+
+    for (unsigned n = 1 + random_below(3); n; n--)
+        s->bytes[s->size++] = prefixes[random_below(sizeof prefixes)];
+}
+
 static void
 emit(const struct form *f, bool sequence, struct shape *s)
 {
@@ -274,6 +284,8 @@ emit(const struct form *f, bool sequence, struct shape *s)
         tail.bytes[tail.size++] = modrm;
     s->size = 0;
     s->disp_at = -1;
+    if (form_prefixes && random_below(4) == 0)
+        put_prefixes(s);
     if (f->memory && !sequence && random_below(12) == 0)
         s->bytes[s->size++] = 0x67;
     if (f->memory && !sequence && random_below(16) == 0)
@@ -419,7 +431,7 @@ form_prepare_registers(const struct x86_insn *insn, struct state *s)
         break;
     case X86_OP_LEAVE:
     case X86_OP_ENTER:
-        s->gpr[X86_RBP] = WINDOW_MIDDLE + random_below(64) * 8;
+        s->gpr[X86_RBP] = form_faults ? s->gpr[X86_RSP] : WINDOW_MIDDLE + random_below(64) * 8;
         break;
     case X86_OP_JRCXZ:
         if (random_below(2))
@@ -504,7 +516,7 @@ form_make(const struct form *f, uint64_t address, bool sequence, struct state *s
             state->gpr[X86_RSP] = rsp;
             continue;
         }
-        if (!sequence && (state->gpr[X86_RSP] < WINDOW + 0x800 || state->gpr[X86_RSP] > WINDOW + WINDOW_SIZE - 0x800)) {
+        if (!sequence && !form_faults && (state->gpr[X86_RSP] < WINDOW + 0x800 || state->gpr[X86_RSP] > WINDOW + WINDOW_SIZE - 0x800)) {
             bool stack = insn.op == X86_OP_PUSH || insn.op == X86_OP_POP || x86_flow(&insn) != X86_FLOW_NEXT ||
                          insn.op == X86_OP_PUSHF || insn.op == X86_OP_POPF || insn.op == X86_OP_ENTER;
             if (stack) {

@@ -81,19 +81,29 @@ vector_of(int number, int code)
     }
 }
 
+/* From a signal handler. */
+static void
+print_running(const char *what)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "oracle: %s:", what);
+
+    if (write(2, text, (size_t)n) < 0)
+        _exit(3);
+    for (size_t i = 0; running_program && i < running_program->size; i++) {
+        n = snprintf(text, sizeof text, " %02x", running_program->code[i]);
+        if (write(2, text, (size_t)n) < 0)
+            break;
+    }
+    if (write(2, "\n", 1) < 0)
+        _exit(3);
+}
+
 static void
 on_signal(int number, siginfo_t *info, void *context)
 {
     if (number == SIGALRM || number == SIGPROF) {
-        static const char text[] = "oracle: a case does not end:";
-        char hex[4];
-        if (write(2, text, sizeof text - 1) < 0)
-            _exit(3);
-        for (size_t i = 0; running_program && i < running_program->size; i++) {
-            snprintf(hex, sizeof hex, " %02x", running_program->code[i]);
-            if (write(2, hex, 3) < 0)
-                break;
-        }
+        print_running("a case does not end");
         _exit(3);
     }
     uint8_t *address = info->si_addr;
@@ -102,6 +112,7 @@ on_signal(int number, siginfo_t *info, void *context)
 
     if (!c->running || (c->running != RUNS_NATIVELY && number == SIGSEGV && info->si_code != SI_KERNEL &&
                         (address < native_guest_memory || address > native_guest_memory + 0x100020000ull))) {
+        print_running("a fault outside of guest memory");
         signal(number, SIG_DFL);
         return;
     }

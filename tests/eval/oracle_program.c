@@ -47,6 +47,12 @@ faults_differently(unsigned op)
            op == X86_OP_MASKMOVDQU;
 }
 
+static uint64_t
+stack_near_edge(void)
+{
+    return (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) + (random_below(4) ? 8 * random_below(32) : random_below(256)) - 128;
+}
+
 bool
 program_of_form(struct program *p, const struct form *f, uint64_t address)
 {
@@ -60,6 +66,11 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     form_faults = f->memory && (p->host_only || !(f->sample.rep || f->sample.repne)) && random_below(p->host_only ? 4 : 16) == 0 &&
                   !faults_differently(f->op);
     form_misaligns = random_below(16) == 0;
+    form_prefixes = random_below(8) == 0;
+    if (p->host_only && random_below(4) == 0) {
+        form_faults = true;
+        p->anchor.gpr[X86_RSP] = stack_near_edge();
+    }
     if (!form_make(f, address, false, &p->anchor, &p->part[0]))
         return false;
     p->anchored = address_registers(&p->part[0].insn);
@@ -248,12 +259,13 @@ program_of_sequence(struct program *p, uint64_t address)
     uint64_t at = address;
     bool stack = random_below(16) == 0;
 
+    form_prefixes = false;
     memset(&p->anchor, 0, sizeof p->anchor);
     do
         choose_registers(p);
     while (stack && form_base == X86_RSP);
     if (stack) {
-        p->anchor.gpr[X86_RSP] = (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) + (random_below(4) ? 8 * random_below(32) : random_below(256)) - 128;
+        p->anchor.gpr[X86_RSP] = stack_near_edge();
         p->anchored |= 1u << X86_RSP;
     }
     p->kept = 0;

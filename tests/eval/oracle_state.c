@@ -353,12 +353,22 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
     }
 }
 
+/* That many bytes on top of the stack; NULL: the window ends before. */
+static uint8_t *
+stack_top(const struct state *s, uint8_t *window, size_t size)
+{
+    uint64_t at = s->gpr[X86_RSP] - WINDOW;
+
+    return at <= WINDOW_SIZE - size ? window + at : NULL;
+}
+
 /* Of a single instruction. Registers first; form_make() has set those of memory operands. */
 void
 state_prepare(const struct program *p, struct state *s, uint8_t *window)
 {
     const struct x86_insn *insn = &p->part[0].insn;
-    uint64_t target = stub_target(p), word;
+    uint64_t target = stub_target(p), word = 0;
+    uint8_t *top = stack_top(s, window, insn->op == X86_OP_POPF ? insn->opsize : 8);
     size_t at;
 
     if (p->host_only && random_below(4) == 0) /* where there is no code */
@@ -367,7 +377,8 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
     prepare_memory(insn, s, window);
     switch (x86_flow(insn)) {
     case X86_FLOW_RETURN:
-        memcpy(window + (s->gpr[X86_RSP] - WINDOW), &target, 8);
+        if (top)
+            memcpy(top, &target, 8);
         break;
     case X86_FLOW_JUMP_INDIRECT:
     case X86_FLOW_CALL_INDIRECT:
@@ -379,10 +390,10 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
     default:
         break;
     }
-    if (insn->op == X86_OP_POPF) {
+    if (insn->op == X86_OP_POPF && top) {
         /* No single step, alignment check, nested task or I/O privilege. */
-        memcpy(&word, window + (s->gpr[X86_RSP] - WINDOW), 8);
+        memcpy(&word, top, insn->opsize);
         word &= FLAGS_MASK;
-        memcpy(window + (s->gpr[X86_RSP] - WINDOW), &word, 8);
+        memcpy(top, &word, insn->opsize);
     }
 }
