@@ -526,7 +526,6 @@ main(int argc, char **argv)
     ignored_signals = platform_forward_signals(platform_isatty(0));
     sched_init();
     run_init();
-    wait_queue_init(&signalfd_queue);
     memory_limit_start();
     room_enter(options.network_host, options.isolate_full, options.require_layers);
     if (options.security) {
