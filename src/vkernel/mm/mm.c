@@ -545,7 +545,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
 }
 
 static int
-protect_one(struct mm *mm, struct vma *v, int prot)
+protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
 {
     int old = v->prot, r;
 
@@ -555,7 +555,7 @@ protect_one(struct mm *mm, struct vma *v, int prot)
         ((v->file->flags & 3 /* O_ACCMODE */) != 2 || (!(old & PROT_WRITE) && file_write_sealed(v->file))))
         return -EACCES;
     if ((prot & PROT_EXEC) && !(old & PROT_EXEC))
-        return mm_code_protect(mm, v, prot);
+        return mm_code_protect(mm, v, prot, code);
     if ((prot & PROT_EXEC) && (prot & PROT_WRITE))
         return mm_code_refuse("mprotect", "writable and executable");
     if (!(old & PROT_WRITE) && (prot & PROT_WRITE)) {
@@ -588,24 +588,34 @@ int
 mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
 {
     struct guest_range range;
+    struct code_protect code = {0};
     uint64_t at = address;
     int r = 0;
 
+    might_sleep();
     if (address % MM_PAGE)
         return -EINVAL;
     if (size == 0)
         return 0;
-    if (!guest_range(address, size, &range) || !mm_split(mm, range.start) || !mm_split(mm, range.end))
+    if (!guest_range(address, size, &range) || !mm_split(mm, range.start))
         return -ENOMEM;
-    for (struct vma *v = mm_find(mm, at); at < range.end && r == 0; v = vma_next(mm, v)) {
-        if (!v || v->start > at) {
+    while (at < range.end && r == 0) {
+        struct vma *v;
+
+        /* Others may have changed what is mapped when this gave way. */
+        if (!mm_split(mm, range.end) || !(v = mm_at(mm, at))) {
             r = -ENOMEM;
             break;
         }
+        r = v->prot != prot ? protect_one(mm, v, prot, &code) : 0;
+        if (r > 0) { /* a guest can have as many files read and hashed as there are mappings */
+            mm_code_protect_end(mm, &code);
+            r = sched_checkpoint();
+            continue;
+        }
         at = v->end;
-        if (v->prot != prot)
-            r = protect_one(mm, v, prot);
     }
+    mm_code_protect_end(mm, &code);
     mm_merge_around(mm, range.start, range.end);
     return r;
 }

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
+#include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
 
 enum { MM_PAGE = 4096 };
@@ -97,7 +98,16 @@ int mm_code_refuse(const char *call, const char *why);
 int mm_code_verify(const struct vma *v, int prot, const char *call, struct verified *out);
 /* Makes v, which need not be in mm yet, a mapping of the verified bytes. */
 int mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified);
-int mm_code_protect(struct mm *mm, struct vma *v, int prot);
+/* Makes mappings executable, one after the other. The state, zero at first, keeps the file that was verified, so that one is copied and
+ * hashed once however many mappings it is in. 1: v is of another file; call mm_code_protect_end, which lets compiled code in
+ * and releases the state, and again. What was verified holds as long as nobody else runs: there is no sleep before that end. */
+struct code_protect {
+    struct file *file; /* holds a reference; NULL: none yet */
+    struct verified verified;
+    struct vma last; /* only its code and place */
+};
+int mm_code_protect(struct mm *mm, struct vma *v, int prot, struct code_protect *state);
+void mm_code_protect_end(struct mm *mm, struct code_protect *state);
 /* Compiled code can be entered once all of the file's code is mapped; until then the evaluator runs what there is. */
 void mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *verified);
 int mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset);

@@ -59,19 +59,21 @@ group_next(int pgid, struct process *after)
     return NULL;
 }
 
-static bool
-is_session(int sid)
+struct process *
+session_next(int sid, struct process *after)
 {
-    LIST_EACH(l, bucket(SESSIONS, sid))
+    struct list *head = bucket(SESSIONS, sid);
+
+    for (struct list *l = after ? after->session_link.next : head->next; l != head; l = l->next)
         if (list_entry(l, struct process, session_link)->sid == sid)
-            return true;
-    return false;
+            return list_entry(l, struct process, session_link);
+    return NULL;
 }
 
 bool
 number_used(int number)
 {
-    return task_find(number) || process_find(number) || group_next(number, NULL) || is_session(number);
+    return task_find(number) || process_find(number) || group_next(number, NULL) || session_next(number, NULL);
 }
 
 void
