@@ -184,7 +184,6 @@ bool cpu_timers_armed(const struct task *t);
 void proc_check_cpu_timers(struct task *t);                       /* its time was charged */
 
 /* --- abi/dispatch.c --- */
-void syscall_init(void);
 int64_t syscall_dispatch(int64_t nr, const uint64_t a[6]);
 void syscall_report(int fd);
 void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], ... */

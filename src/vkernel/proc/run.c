@@ -450,5 +450,4 @@ task_run(struct task *first)
 void
 run_init(void)
 {
-    syscall_init();
 }
