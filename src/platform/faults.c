@@ -2,6 +2,8 @@
  * a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
 
+#include "base/rare.h"
+
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -155,7 +157,7 @@ void
 platform_faults_init(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    static char stack[64 << 10] __attribute__((aligned(16)));
+    static char stack[64 << 10] __attribute__((aligned(16))) RARE;
     unsigned a, b, c, d;
     stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "platform/hostnet.h"
 #include "platform/platform.h"
@@ -440,7 +441,7 @@ report(int fd)
 static void
 put_record(const char *text)
 {
-    static char buffer[16 << 10];
+    static char buffer[16 << 10] RARE;
     static size_t used;
     size_t n = text ? strlen(text) : 0;
 

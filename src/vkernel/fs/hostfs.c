@@ -3,6 +3,7 @@
  * Every inode in use holds an O_PATH descriptor, and every step goes one component down from its directory's descriptor
  * with O_NOFOLLOW, so that nothing the host's tree does while we walk leads outside. ".." and symlinks are the guest
  * walk's business. Owners and modes are the host's, shown as they are. */
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 
@@ -433,7 +434,7 @@ void
 hostfs_collect_changes(void)
 {
     enum { AT_ONCE = 64 }; /* who makes changes faster than they are read is heard at the next tick */
-    static _Alignas(struct inotify_event) char buffer[8192];
+    static _Alignas(struct inotify_event) char buffer[8192] RARE;
     static bool collecting;
 
     if (collecting || host_changes_fd() < 0)

@@ -4,10 +4,11 @@
 
 #include "platform/hostfs.h"
 #include "vkernel/net/socket.h"
+#include "base/rare.h"
 
 enum { BUCKETS = 8192, NUMBERS = 1 << 20, TRIES = 4096 };
 
-static struct list bound_sockets[BUCKETS]; /* by name */
+static struct list bound_sockets[BUCKETS] RARE; /* by name */
 
 static const struct socket_ops OPS_TABLE(socket_ops) unix_ops;
 

@@ -1,16 +1,17 @@
 /* Tasks, processes, groups and sessions by their numbers: hash tables of the worker's, with their links in what they hold, so that
  * a container full of processes makes no call slow. */
 #include "vkernel/proc/proc_internal.h"
+#include "base/rare.h"
 
 enum { BUCKETS = 4096 };
 enum table { TASKS, PROCESSES, GROUPS, SESSIONS, TABLES };
 
-static struct list tables[TABLES][BUCKETS];
+static struct list tables[BUCKETS][TABLES] RARE; /* the four of a number in one page: a leader's are all the same */
 
 static struct list *
 bucket(enum table table, int number)
 {
-    struct list *l = &tables[table][(unsigned)number % BUCKETS];
+    struct list *l = &tables[(unsigned)number % BUCKETS][table];
 
     if (!l->next)
         list_init(l);

@@ -2,6 +2,7 @@
  *
  * A task leaves the processor in schedule() only: when it sleeps, yields, or ends. With nothing to run the worker
  * sleeps in the host's poll, on the stack of whichever task came last. */
+#include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 
@@ -136,8 +137,8 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
 static void
 poll_host(uint64_t timeout)
 {
-    static struct pollfd fds[MAX_IDLE_FDS + 1];
-    static struct host_watch *which[MAX_IDLE_FDS];
+    static struct pollfd fds[MAX_IDLE_FDS + 1] RARE;
+    static struct host_watch *which[MAX_IDLE_FDS] RARE;
     unsigned n = collect_watches(fds, which);
 
     if (n == 0 && timeout == 0)

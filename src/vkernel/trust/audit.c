@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/json_text.h"
+#include "base/rare.h"
 #include "platform/platform.h"
 #include "vkernel/proc/process.h"
 
@@ -22,7 +23,7 @@ enum { TAIL_ROOM = sizeof CUT_MEMBER - 1 + AUDIT_TAIL_SIZE + 1, FIELD_ROOM = AUD
 uint64_t audit_refusals;
 
 /* All of it: the one worker's. */
-static char audit_line[AUDIT_LINE_MAX]; /* of the entry in the making: 16 KiB of stack would be cleared at each use, with a log or without */
+static char audit_line[AUDIT_LINE_MAX] RARE; /* of the entry in the making: 16 KiB of stack would be cleared at each use, with a log or without */
 static struct {
     int fd; /* -1: no log */
     bool journal, torn, drop, said, making;
@@ -213,7 +214,7 @@ static bool
 write_line(const char *line, size_t size)
 {
     static const char head[] = "SYSLOG_IDENTIFIER=ingot\nPRIORITY=6\nMESSAGE=";
-    static char packet[sizeof head + AUDIT_LINE_MAX];
+    static char packet[sizeof head + AUDIT_LINE_MAX] RARE;
     size_t done = 0;
 
     if (audit_log.drop && !platform_can_write(audit_log.fd))

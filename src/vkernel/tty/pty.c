@@ -1,4 +1,5 @@
 /* Pseudo terminals: /dev/pts, masters, and the console, which is /dev/pts/0 with the host's terminal for a master. */
+#include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/tty/tty_internal.h"
 
@@ -14,7 +15,7 @@
 enum { PTY_MAX = LIMIT_PTYS };
 
 unsigned pty_count;
-static struct tty *ptys[PTY_MAX];
+static struct tty *ptys[PTY_MAX] RARE;
 static struct superblock *devpts;
 static struct tty *console_tty;
 
