@@ -21,7 +21,6 @@
 enum {
     UID_BASE = 2000000000, /* plus the process: nobody's, and no two containers share one */
     UID_NOBODY = 65534,
-    CAPABILITY_MAX = 64,
     GET_MDWE = 66,
     AMBIENT = 47, AMBIENT_CLEAR_ALL = 4,
 };
@@ -129,14 +128,14 @@ layer_capabilities(const struct lockdown *l)
     if (syscall(SYS_capget, &header, had) < 0)
         return -errno;
     have = had[0].permitted | (uint64_t)had[1].permitted << 32;
-    if (have & CAPABILITY(CAP_SETPCAP)) {
-        for (int c = 0; c < CAPABILITY_MAX && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0; c++)
-            ;
-        if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                                         SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                                         SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) < 0)
-            r = -errno;
-    }
+    /* From here on no program that is executed gains any: not by its file, not by its user. So the bounding set, which bounds only that and
+     * would take a call for each of 41 capabilities, need not be emptied. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = -errno;
+    if ((have & CAPABILITY(CAP_SETPCAP)) &&
+        prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
+                                     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) < 0)
+        r = -errno;
     prctl(AMBIENT, AMBIENT_CLEAR_ALL, 0, 0, 0);
     kept &= have;
     for (int i = 0; i < 2; i++)
