@@ -342,14 +342,15 @@ set_limits(struct process *p)
     p->rlimits[RLIMIT_NPROC] = (struct rlimit){32768, 32768};
 }
 
+/* Its address space is made by its first exec. */
 static struct task *
 first_task(void)
 {
     struct process *p = process_new(NULL);
     struct task *t = p ? task_new(p) : NULL;
 
-    if (!t || !(p->mm = mm_new()))
-        platform_die("the host gives no memory for a guest address space (8 GiB of addresses)");
+    if (!t)
+        platform_die("out of memory");
     t->tid = p->pid = (int)proc_allocate_id();
     p->pgid = p->sid = p->pid;
     p->leader = t;

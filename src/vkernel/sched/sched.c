@@ -186,7 +186,8 @@ sched_reset_limit(void)
 void
 sched_load(struct task *t)
 {
-    platform_set_memory(t->process->mm->base);
+    if (t->process->mm) /* process 1 has none before its first exec */
+        platform_set_memory(t->process->mm->base);
     sched_reset_limit();
 }
 
