@@ -379,11 +379,26 @@ unmap_host(struct mm *mm, uint64_t start, uint64_t end)
     return r == 0 && start < end ? platform_map_none(mm->base + start, end - start) : r;
 }
 
+/* Boundaries are at both ends; the host's pages are somebody else's already, or none. */
+static void
+forget_mappings(struct mm *mm, uint64_t start, uint64_t end)
+{
+    bool code = false;
+
+    for (struct vma *v = mm_find(mm, start), *next; v && v->start < end; v = next) {
+        next = vma_next(mm, v);
+        code |= v->code != NULL;
+        mm_account(mm, v, false);
+        mm_vma_remove(mm, v);
+    }
+    if (code)
+        mm_code_unmapped(mm, start, end);
+}
+
 int
 mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
 {
     uint64_t end;
-    bool code = false;
     int r;
 
     if (address % MM_PAGE || size == 0 || size > TASK_SIZE || !range_within(address, PAGE_UP(size), TASK_SIZE))
@@ -396,14 +411,7 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     r = unmap_host(mm, address, end);
     if (r < 0)
         return r;
-    for (struct vma *v = mm_find(mm, address), *next; v && v->start < end; v = next) {
-        next = vma_next(mm, v);
-        code |= v->code != NULL;
-        mm_account(mm, v, false);
-        mm_vma_remove(mm, v);
-    }
-    if (code)
-        mm_code_unmapped(mm, address, end);
+    forget_mappings(mm, address, end);
     return 0;
 }
 
@@ -447,10 +455,13 @@ mm_establish(struct mm *mm, struct vma *v, const struct verified *verified)
 {
     int r = v->prot & PROT_EXEC ? mm_code_install(mm, v, verified) : mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
 
-    if (r == 0 && !mm_vma_insert(mm, v))
-        r = -ENOMEM;
+    if (r == 0) {
+        forget_mappings(mm, v->start, v->end);
+        if (!mm_vma_insert(mm, v))
+            r = -ENOMEM;
+    }
     if (r < 0) {
-        platform_map_none(mm->base + v->start, v->end - v->start);
+        mm_unmap(mm, v->start, v->end - v->start);
         return r;
     }
     mm_account(mm, v, true);
@@ -532,8 +543,8 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     /* A refusal must leave what was there before: check first, replace then. */
     if (r == 0 && (prot & PROT_EXEC))
         r = mm_code_verify(&v, prot, "mmap", &verified);
-    if (r == 0 && !mm_range_free(mm, address, address + size))
-        r = mm_unmap(mm, address, size);
+    if (r == 0 && !(mm_split(mm, address) && mm_split(mm, address + size)))
+        r = -ENOMEM;
     if (r == 0)
         r = mm_establish(mm, &v, &verified);
     ledger_release(&verified);

@@ -74,7 +74,8 @@ int mm_map_source(uint8_t *at, uint64_t size, int prot, bool shared, int fd, uin
 int mm_map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t *end);
 /* May a mapping be there? Of the flags of mm_map; size is of whole pages. 0 or -errno. */
 int mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags);
-/* Makes v, which holds its references, a mapping with its host pages, where nothing is; verified: for code. */
+/* Makes v, which holds its references, a mapping with its host pages; verified: for code. Whole mappings that are there are replaced, without
+ * a call to the host that only takes their pages away; when it fails, nothing is there. */
 struct verified;
 int mm_establish(struct mm *mm, struct vma *v, const struct verified *verified);
 /* Gives private pages that may be written their own memory. */
