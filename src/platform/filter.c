@@ -32,7 +32,7 @@
 #define SECCOMP_RET_KILL_PROCESS SECCOMP_RET_KILL
 #endif
 
-enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, RULE_MAX = 60, NEAR_RULES = 255 / RULE_MAX, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
+enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, RULE_MAX = 60, NEAR_RULES = 255 / RULE_MAX, LINEAR_RULES = 5, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
 
 static const uint32_t advices[] = {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, 23 /* MADV_POPULATE_WRITE */};
 static const uint32_t lock_commands[] = {F_OFD_GETLK, F_OFD_SETLK};
@@ -151,7 +151,7 @@ emit_condition(const struct condition *c, const struct lockdown *l)
     }
 }
 
-/* The call is r's, or none that is left. */
+/* Falls through when the call is another. */
 static void
 emit_rule(const struct rule *r, const struct lockdown *l)
 {
@@ -163,7 +163,6 @@ emit_rule(const struct rule *r, const struct lockdown *l)
     emit(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
     if (start < FILTER_MAX)
         program[start].jf = (uint8_t)(length - start - 1);
-    emit_kill();
     if (length - start > RULE_MAX)
         length = FILTER_MAX + 1; /* install refuses */
 }
@@ -177,8 +176,10 @@ emit_search(const struct rule *const *sorted, size_t count, const struct lockdow
     unsigned start = length;
     bool far = half > NEAR_RULES;
 
-    if (count == 1) {
-        emit_rule(sorted[0], l);
+    if (count <= LINEAR_RULES) {
+        for (size_t i = 0; i < count; i++)
+            emit_rule(sorted[i], l);
+        emit_kill();
         return;
     }
     emit(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)sorted[half]->number, 0, far ? 1 : 0);
