@@ -459,6 +459,57 @@ reached(const struct way *w, unsigned layers, bool as_user, unsigned *missing)
     return WEXITSTATUS(status) != STATUS_REFUSED; /* 0: the program ran */
 }
 
+/* --- the layer of descriptors, by numbers and by the list --- */
+
+enum { OURS = 3 };
+
+/* Those of ours are opened behind `inherited` others: do they stay, and only they? */
+static _Noreturn void
+look_at_descriptors(int inherited)
+{
+    struct lockdown l = {.layers = LAYER_DESCRIPTORS};
+    int ours[OURS], found = 0;
+
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    for (int i = 0; i < inherited; i++)
+        if (dup(0) < 0)
+            _exit(STATUS_BROKEN);
+    if (dup2(0, 1000) < 0)
+        _exit(STATUS_BROKEN);
+    for (int i = 0; i < OURS; i++) {
+        ours[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (ours[i] < 0)
+            _exit(STATUS_BROKEN);
+    }
+    platform_isolate(&l);
+    if (platform_lockdown(&l) < 0 || l.missing)
+        _exit(STATUS_BROKEN);
+    for (int i = 0; i < OURS; i++)
+        found += fcntl(ours[i], F_GETFD) >= 0;
+    for (int fd = 3; fd < 1024; fd++)
+        found -= fcntl(fd, F_GETFD) >= 0;
+    _exit(found == 0 ? STATUS_REFUSED : STATUS_REACHED);
+}
+
+static void
+descriptors(void **state)
+{
+    static const int counts[] = {0, 1, 150, 188, 192, 240, 253, 254, 300, 600};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        int status = 0;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            look_at_descriptors(counts[i]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), STATUS_REFUSED);
+    }
+}
+
 static bool is_root(void) { return geteuid() == 0; }
 
 static void
@@ -641,7 +692,7 @@ tear_down(void **state)
 int
 main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(without_layers), cmocka_unit_test(all_layers), cmocka_unit_test(one_layer),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(without_layers), cmocka_unit_test(all_layers), cmocka_unit_test(one_layer), cmocka_unit_test(descriptors),
                                        cmocka_unit_test(ordinary_work)};
 
     if (PLATFORM_SANITIZED) {
