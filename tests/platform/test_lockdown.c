@@ -468,7 +468,7 @@ static _Noreturn void
 look_at_descriptors(int inherited)
 {
     struct lockdown l = {.layers = LAYER_DESCRIPTORS};
-    int ours[OURS], found = 0;
+    int ours[OURS], found = 0, open_now = 0;
 
     for (int fd = 3; fd < 1024; fd++)
         close(fd);
@@ -488,8 +488,8 @@ look_at_descriptors(int inherited)
     for (int i = 0; i < OURS; i++)
         found += fcntl(ours[i], F_GETFD) >= 0;
     for (int fd = 3; fd < 1024; fd++)
-        found -= fcntl(fd, F_GETFD) >= 0;
-    _exit(found == 0 ? STATUS_REFUSED : STATUS_REACHED);
+        open_now += fcntl(fd, F_GETFD) >= 0;
+    _exit(found == OURS && open_now == OURS ? STATUS_REFUSED : STATUS_REACHED);
 }
 
 static void

@@ -28,8 +28,8 @@ struct host_node {
 
 static const struct inode_ops OPS_TABLE(inode_ops) hostfs_inode_ops;
 
-static struct list nodes[BUCKETS];   /* struct host_node.link, of all volumes, by device and inode number */
-static struct list watched[BUCKETS]; /* struct host_node.watch_link, by watch */
+static struct list nodes[BUCKETS] RARE;   /* struct host_node.link, of all volumes, by device and inode number */
+static struct list watched[BUCKETS] RARE; /* struct host_node.watch_link, by watch */
 
 /* A guest chooses which of its files and watches to keep, but not which of them share a bucket. */
 static struct list *

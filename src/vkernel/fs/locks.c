@@ -8,6 +8,7 @@
 #include <sys/file.h>
 
 #include "vkernel/abi/syscall.h"
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
@@ -47,7 +48,7 @@ struct lock_waiter {
 enum { LOCKS_MAX = 1 << 20, LOCKS_OF_INODE = 65536, LOCKS_OF_INODE_OUTSIDE = 4096, NEEDED_AT_ONCE = 2, BUCKETS = 8192 };
 
 static unsigned lock_count; /* of the container */
-static struct list buckets[BUCKETS]; /* struct lock_holder */
+static struct list buckets[BUCKETS] RARE; /* struct lock_holder */
 static struct list lock_waiters = {&lock_waiters, &lock_waiters};
 static struct wait_queue lock_queue = WAIT_QUEUE(lock_queue);
 
