@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4), through libcrypto, which uses SHA-NI where the processor has it. */
+/* SHA-256 (FIPS 180-4), by the processor's SHA instructions where it has them and there is much to hash. */
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H
 

@@ -180,8 +180,8 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     }
     put_line(&b, mem_printf("--image-base=0x%llx", (unsigned long long)link_base(r, objects_size)));
     put_line(&b, mem_printf("--whole-archive\n\"%s/libvkernel.a\"\n--no-whole-archive", runtime_dir));
-    put_line(&b, mem_printf("\"%s/libcrypto.a\"\n--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
-                            runtime_dir, runtime_dir, runtime_dir, runtime_dir, runtime_dir));
+    put_line(&b, mem_printf("--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
+                            runtime_dir, runtime_dir, runtime_dir, runtime_dir));
     /* Last, so that x86_cpu_tls ends the TLS block. */
     put_line(&b, mem_printf("\"%s/cpu_tls.o\"\n\"%s/crtn.o\"", runtime_dir, runtime_dir));
     result = file_write_atomic(response, b.data, b.size, 0600, e);

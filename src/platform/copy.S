@@ -52,7 +52,7 @@ FUNCTION platform_copy
 4:  cmpq $96, %rdx
     jbe 6f
     cmpq platform_copy_string_from(%rip), %rdx
-    jae copy_retry
+    jae copy_long
     .p2align 4
 5:  movups (%rsi), %xmm0
     movups 16(%rsi), %xmm1
@@ -84,6 +84,17 @@ FUNCTION platform_copy
     movups %xmm1, -16(%rdi,%rdx)
 9:  ret
 /* Long copies; and where a fault above goes on, to find the byte. */
+copy_long:
+    cmpb $0, platform_copy_asked(%rip)
+    jne copy_retry
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    call platform_copy_ask
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    jmp platform_copy
 copy_retry:
     movq %rdx, %rcx
 copy_bytes:

@@ -3,6 +3,8 @@
 #include "platform/platform.h"
 #include "platform/direct.h"
 
+#include "base/rare.h"
+
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -25,9 +27,23 @@ struct platform_fixup {
 };
 extern const struct platform_fixup platform_fixups[], platform_fixups_end[];
 
-uint64_t platform_copy_string_from = UINT64_MAX;
+/* From so many bytes on platform_copy uses the string instruction; the first so large copy asks whether the processor is good at it. Not at the
+ * start: CPUID takes 5 µs in a virtual machine. */
+uint64_t platform_copy_string_from = 16 << 10;
+uint8_t platform_copy_asked;
 
 void platform_faults_init(void);
+void platform_copy_ask(void); /* copy.S */
+
+void
+platform_copy_ask(void)
+{
+    unsigned a, b, c, d;
+    bool good = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & ENHANCED_REP_MOVSB);
+
+    platform_copy_string_from = good ? 1024 : UINT64_MAX;
+    platform_copy_asked = 1;
+}
 
 static char *
 hex(char *p, uint64_t v)
@@ -182,13 +198,10 @@ void
 platform_faults_init(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    static char stack[64 << 10] __attribute__((aligned(16)));
-    unsigned a, b, c, d;
+    static char stack[64 << 10] __attribute__((aligned(16))) RARE;
     stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & ENHANCED_REP_MOVSB))
-        platform_copy_string_from = 1024;
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &sa, NULL);

@@ -16,6 +16,7 @@
 #include <netinet/udp.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -31,7 +32,7 @@
 #define SECCOMP_RET_KILL_PROCESS SECCOMP_RET_KILL
 #endif
 
-enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
+enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, RULE_MAX = 60, NEAR_RULES = 255 / RULE_MAX, LINEAR_RULES = 5, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
 
 static const uint32_t advices[] = {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, 23 /* MADV_POPULATE_WRITE */};
 static const uint32_t lock_commands[] = {F_OFD_GETLK, F_OFD_SETLK};
@@ -150,6 +151,7 @@ emit_condition(const struct condition *c, const struct lockdown *l)
     }
 }
 
+/* Falls through when the call is another. */
 static void
 emit_rule(const struct rule *r, const struct lockdown *l)
 {
@@ -161,22 +163,62 @@ emit_rule(const struct rule *r, const struct lockdown *l)
     emit(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
     if (start < FILTER_MAX)
         program[start].jf = (uint8_t)(length - start - 1);
+    if (length - start > RULE_MAX)
+        length = FILTER_MAX + 1; /* install refuses */
+}
+
+/* A binary search: the kernel tries the program for each number that there is when it is installed, to make its bitmap of calls that are always
+ * allowed. `sorted` by number. Conditional jumps reach 255 instructions only. */
+static void
+emit_search(const struct rule *const *sorted, size_t count, const struct lockdown *l)
+{
+    size_t half = count / 2;
+    unsigned start = length;
+    bool far = half > NEAR_RULES;
+
+    if (count <= LINEAR_RULES) {
+        for (size_t i = 0; i < count; i++)
+            emit_rule(sorted[i], l);
+        emit_kill();
+        return;
+    }
+    emit(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)sorted[half]->number, 0, far ? 1 : 0);
+    if (far)
+        emit(BPF_JMP | BPF_JA, 0, 0, 0);
+    emit_search(sorted, half, l);
+    if (start + 1 < FILTER_MAX) {
+        if (far)
+            program[start + 1].k = length - start - 2;
+        else
+            program[start].jt = (uint8_t)(length - start - 1);
+    }
+    emit_search(sorted + half, count - half, l);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+    return (*(const struct rule *const *)a)->number - (*(const struct rule *const *)b)->number;
 }
 
 int
 filter_install(const struct lockdown *l)
 {
+    enum { RULES = sizeof rules / sizeof *rules };
     struct sock_fprog p = {.filter = program};
+    const struct rule *sorted[RULES];
+    size_t count = 0;
 
+    for (size_t i = 0; i < RULES; i++)
+        if (applies(&rules[i], l))
+            sorted[count++] = &rules[i];
+    qsort(sorted, count, sizeof *sorted, by_number);
     length = 0;
     emit_load(offsetof(struct seccomp_data, arch));
     emit(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
     emit_kill();
     emit_load(offsetof(struct seccomp_data, nr)); /* those of x32 have a bit of their own: no rule is theirs */
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (applies(&rules[i], l))
-            emit_rule(&rules[i], l);
-    emit_kill();
+    emit_search(sorted, count, l);
     if (length > FILTER_MAX)
         return -E2BIG;
     p.len = (unsigned short)length;

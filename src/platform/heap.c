@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/rare.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
 
@@ -101,7 +102,7 @@ static struct range {
     uint64_t used, ready; /* bytes given to slabs; bytes that may be touched */
 } ranges[KINDS];
 static uint64_t random_state, limit = LIMIT;
-static uint32_t waiting[POOLS_MAX][WAIT_MAX], pool_count;
+static uint32_t waiting[POOLS_MAX][WAIT_MAX] RARE, pool_count;
 
 /* Until `end` bytes of the range may be touched, and their descriptions. */
 static bool

@@ -79,7 +79,7 @@ platform_lockdown(struct lockdown *l)
     if (PLATFORM_SANITIZED)
         return 0;
     if (wanted(l, LAYER_DESCRIPTORS))
-        lockdown_note(l, LAYER_DESCRIPTORS, layer_descriptors());
+        lockdown_note(l, LAYER_DESCRIPTORS, layer_descriptors(l));
     if (wanted(l, LAYER_ROOT))
         lockdown_note(l, LAYER_ROOT, layer_root());
     if (wanted(l, LAYER_LIMITS))

@@ -20,7 +20,7 @@ bool cgroup_was_full(void); /* the kernel ended something in it for want of memo
 void cgroup_remove(void);
 
 /* privileges.c */
-int layer_descriptors(void);
+int layer_descriptors(const struct lockdown *l);
 int layer_identity(const struct lockdown *l);
 int layer_capabilities(const struct lockdown *l);
 int layer_limits(void);

@@ -107,7 +107,7 @@ platform_close(int fd)
 }
 
 void
-platform_open_files(void)
+platform_open_files(bool memory_limited)
 {
     char text[32] = "";
     int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
@@ -118,6 +118,8 @@ platform_open_files(void)
     if (limit > 0 && limit <= INT_MAX)
         mapping_limit = (unsigned)limit;
     pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (!memory_limited)
+        return;
     statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 }

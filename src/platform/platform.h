@@ -14,7 +14,8 @@ enum { PAGE_SIZE = 4096 };
 
 /* --- start: FS/GS set-up, checks. Prints a message and returns false when the host cannot run us. --- */
 bool platform_init(void);
-void platform_open_files(void); /* what is read of the host later; before lock-down */
+/* What is read of the host later; before lock-down. memory_limited: platform_memory_used() will be asked. */
+void platform_open_files(bool memory_limited);
 _Noreturn void platform_die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* exit 125 */
 void platform_log(const char *format, ...) __attribute__((format(printf, 1, 2)));           /* stderr */
 

@@ -14,6 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/rare.h"
 #include "platform/hostfs.h"
 
 static const char *const kernel_interfaces[] = {
@@ -131,7 +132,7 @@ forbids(const struct mount_line *m, int id, const char *real, char *why, size_t 
 bool
 platform_volume_refused(const char *path, char *why, size_t size)
 {
-    static char line[2 * PATH_SIZE];
+    static char line[2 * PATH_SIZE] RARE;
     char name[64], real[PATH_SIZE];
     int fd = open(path, O_PATH | O_CLOEXEC), id;
     bool result = false;

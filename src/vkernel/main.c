@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "platform/hostnet.h"
 #include "platform/platform.h"
@@ -341,14 +342,15 @@ set_limits(struct process *p)
     p->rlimits[RLIMIT_NPROC] = (struct rlimit){32768, 32768};
 }
 
+/* Its address space is made by its first exec. */
 static struct task *
 first_task(void)
 {
     struct process *p = process_new(NULL);
     struct task *t = p ? task_new(p) : NULL;
 
-    if (!t || !(p->mm = mm_new()))
-        platform_die("the host gives no memory for a guest address space (8 GiB of addresses)");
+    if (!t)
+        platform_die("out of memory");
     t->tid = p->pid = (int)proc_allocate_id();
     p->pgid = p->sid = p->pid;
     p->leader = t;
@@ -440,7 +442,7 @@ report(int fd)
 static void
 put_record(const char *text)
 {
-    static char buffer[16 << 10];
+    static char buffer[16 << 10] RARE;
     static size_t used;
     size_t n = text ? strlen(text) : 0;
 
@@ -526,7 +528,6 @@ main(int argc, char **argv)
     ignored_signals = platform_forward_signals(platform_isatty(0));
     sched_init();
     run_init();
-    wait_queue_init(&signalfd_queue);
     memory_limit_start();
     room_enter(options.network_host, options.isolate_full, options.require_layers);
     if (options.security) {

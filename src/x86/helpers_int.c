@@ -173,9 +173,9 @@ helper_div128s(uint64_t high, uint64_t low, uint64_t divisor)
 
 /* --- CRC-32C, polynomial 0x11edc6f41, bits reflected (SDM vol. 2, CRC32) --- */
 
-static uint32_t crc_table[256];
+static uint32_t crc_table[256]; /* filled at the first use: few programs have the instruction, and each would pay at its start */
 
-__attribute__((constructor)) static void
+static void
 crc_table_init(void)
 {
     for (uint32_t i = 0; i < 256; i++) {
@@ -190,6 +190,8 @@ crc_table_init(void)
 uint32_t
 helper_crc32(uint32_t sum, uint64_t v, uint32_t size)
 {
+    if (!crc_table[1])
+        crc_table_init();
     for (unsigned i = 0; i < size && i < 8; i++)
         sum = sum >> 8 ^ crc_table[(uint8_t)(sum ^ v >> i * 8)];
     return sum;

@@ -42,7 +42,7 @@ def lock_down(image, *options):
             break
         time.sleep(0.05)
     p.communicate(b'', timeout=30)
-    caps = {seen.get(name) for name in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')}
+    caps = {seen.get(name) for name in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb')}
     root = os.getuid() == 0
     uids = {int(n) for n in seen.get('Uid', '0').split()}
     return 0, ' '.join([seen.get('Seccomp', ''), seen.get('NoNewPrivs', ''), 'no capabilities' if caps == {'0' * 16} or not root else str(caps),

@@ -39,6 +39,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "platform/lockdown.h"
@@ -51,7 +52,8 @@ static bool contained;
 static uint8_t page[4096] __attribute__((aligned(4096)));
 static int segment, victim, tcp_port;
 static volatile int *victim_word;
-static char folder[] = "/tmp/ingot-lockdown-XXXXXX", file[64], unix_path[64];
+static char folder[] = "/tmp/ingot-lockdown-XXXXXX", file[64], unix_path[64], raising[64];
+#define ASK_CAPABILITY "--has-capability"
 static char abstract_name[32];
 
 /* --- attempts: true when the harm was done --- */
@@ -325,6 +327,35 @@ take_capabilities(void)
     return syscall(SYS_capset, &h, d) == 0;
 }
 
+/* A program whose file gives a capability to whoever runs it. */
+static bool
+gain_capability(void)
+{
+    execl(raising, "raising", ASK_CAPABILITY, (char *)NULL);
+    return false; /* else the program's status tells */
+}
+
+static int
+has_capability(void)
+{
+    struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct d[2] = {{0}};
+
+    return syscall(SYS_capget, &h, d) == 0 && (d[0].effective & 1u << CAP_SYS_ADMIN) ? 0 : STATUS_REFUSED;
+}
+
+static void
+make_raising(void)
+{
+    const struct vfs_cap_data give = {.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE, .data = {{.permitted = 1u << CAP_SYS_ADMIN}}};
+    char command[256];
+
+    snprintf(raising, sizeof raising, "%s/raising", folder);
+    snprintf(command, sizeof command, "cp /proc/%d/exe %s && chmod 755 %s", getpid(), raising, raising);
+    if (system(command) != 0 || setxattr(raising, "security.capability", &give, sizeof give, 0) < 0)
+        print_message("no file can give capabilities here\n");
+}
+
 static bool dump_core(void) { return prctl(PR_SET_DUMPABLE, 1) == 0; }
 static bool push_input(void) { int fd = open("/dev/ptmx", O_RDWR); return fd >= 0 && ioctl(fd, TIOCSTI, "x") == 0; }
 static bool inherited(void) { return write(INHERITED, "x", 1) == 1; }
@@ -377,6 +408,7 @@ static const struct way {
     WAY(set_clock, FILTER | RIGHTS), WAY(shared_segment, FILTER | IPC), WAY(message_queue, FILTER), WAY(aio, FILTER),
     WAY(accounting, FILTER | RIGHTS), WAY(swap, FILTER | RIGHTS | ROOT), WAY(become_root, FILTER | RIGHTS),
     WAY(become_other, FILTER | RIGHTS), WAY(take_groups, FILTER | RIGHTS), WAY(take_capabilities, FILTER | RIGHTS),
+    WAY(gain_capability, FILTER | ROOT | LANDLOCK | RIGHTS),
     WAY(dump_core, FILTER), WAY(push_input, FILTER | ROOT | LANDLOCK), WAY(inherited, FDS), WAY(inherited_dir, FDS),
 #undef WAY
 };
@@ -425,6 +457,57 @@ reached(const struct way *w, unsigned layers, bool as_user, unsigned *missing)
     }
     assert_true(WEXITSTATUS(status) != STATUS_BROKEN);
     return WEXITSTATUS(status) != STATUS_REFUSED; /* 0: the program ran */
+}
+
+/* --- the layer of descriptors, by numbers and by the list --- */
+
+enum { OURS = 3 };
+
+/* Those of ours are opened behind `inherited` others: do they stay, and only they? */
+static _Noreturn void
+look_at_descriptors(int inherited)
+{
+    struct lockdown l = {.layers = LAYER_DESCRIPTORS};
+    int ours[OURS], found = 0, open_now = 0;
+
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    for (int i = 0; i < inherited; i++)
+        if (dup(0) < 0)
+            _exit(STATUS_BROKEN);
+    if (dup2(0, 1000) < 0)
+        _exit(STATUS_BROKEN);
+    for (int i = 0; i < OURS; i++) {
+        ours[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (ours[i] < 0)
+            _exit(STATUS_BROKEN);
+    }
+    platform_isolate(&l);
+    if (platform_lockdown(&l) < 0 || l.missing)
+        _exit(STATUS_BROKEN);
+    for (int i = 0; i < OURS; i++)
+        found += fcntl(ours[i], F_GETFD) >= 0;
+    for (int fd = 3; fd < 1024; fd++)
+        open_now += fcntl(fd, F_GETFD) >= 0;
+    _exit(found == OURS && open_now == OURS ? STATUS_REFUSED : STATUS_REACHED);
+}
+
+static void
+descriptors(void **state)
+{
+    static const int counts[] = {0, 1, 150, 188, 192, 240, 253, 254, 300, 600};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        int status = 0;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            look_at_descriptors(counts[i]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), STATUS_REFUSED);
+    }
 }
 
 static bool is_root(void) { return geteuid() == 0; }
@@ -562,6 +645,7 @@ set_up(void **state)
     if (!mkdtemp(folder) || chmod(folder, 0777) < 0)
         return -1;
     snprintf(file, sizeof file, "%s/file", folder);
+    make_raising();
     fd = open(file, O_CREAT | O_RDWR, 0666);
     if (fd < 0 || fchmod(fd, 0666) < 0 || dup2(fd, INHERITED) < 0)
         return -1;
@@ -608,13 +692,15 @@ tear_down(void **state)
 int
 main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(without_layers), cmocka_unit_test(all_layers), cmocka_unit_test(one_layer),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(without_layers), cmocka_unit_test(all_layers), cmocka_unit_test(one_layer), cmocka_unit_test(descriptors),
                                        cmocka_unit_test(ordinary_work)};
 
     if (PLATFORM_SANITIZED) {
         print_message("a sanitized build has no lock-down\n");
         return SKIPPED;
     }
+    if (argc == 2 && strcmp(argv[1], ASK_CAPABILITY) == 0)
+        return has_capability();
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "user") == 0 && geteuid() == 0 &&
             (setgroups(0, NULL) < 0 || setresgid(USER, USER, USER) < 0 || setresuid(USER, USER, USER) < 0))

@@ -9,8 +9,12 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "programs/locks_random.h"
 
 static int fd;
 
@@ -168,6 +172,60 @@ append(const char *path, const char *who, int n)
     printf("at the end: %d\n", lseek(out, 0, SEEK_CUR) <= lseek(out, 0, SEEK_END));
 }
 
+static void
+map(const char *path)
+{
+    char held[LOCKS_SPAN + 1];
+
+    locks_map(path, held);
+    printf("%s\n", held);
+    fflush(stdout);
+}
+
+/* Random locks; after some of them, what is held and a pause until there is a line on standard input. */
+static void
+random_locks(const char *path, unsigned seed)
+{
+    char line[8];
+
+    random_state = seed;
+    locks_begin(path);
+    do {
+        for (int k = 0; k < 40; k++)
+            locks_step();
+        printf("%016llx\n", (unsigned long long)random_hash);
+        map(path);
+    } while (fgets(line, sizeof line, stdin));
+    locks_end();
+}
+
+static double
+milliseconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* Two take every second byte each, as many as they get; then one gives up, all of whose bytes lie between the other's. */
+static void
+alternate(const char *path)
+{
+    enum { MORE_THAN_ALLOWED = 20000 };
+    int n = 0, other = open(path, O_RDWR);
+    double start;
+
+    while (n < MORE_THAN_ALLOWED && record(n & 1 ? F_SETLK : F_OFD_SETLK, F_WRLCK, 2 * n, 1) == 0)
+        n++;
+    printf("%s at %s\n", strerror(errno), n < 1000 ? "few" : "many");
+    printf("one more %s\n", strerror(record(F_SETLK, F_WRLCK, 0, 1) < 0 ? errno : 0));
+    start = milliseconds();
+    close(other);
+    printf("closed %s\n", milliseconds() - start < 150 ? "soon" : "late");
+    printf("one more %s\n", strerror(record(F_SETLK, F_WRLCK, 2, 1) < 0 ? errno : 0));
+}
+
 /* A set-user-id program on the volume, executed by somebody. */
 static void
 set_user_id(void)
@@ -206,5 +264,11 @@ main(int argc, char **argv)
         append(argv[2], argv[3], atoi(argv[4]));
     if (strcmp(argv[1], "setuid") == 0)
         set_user_id();
+    if (strcmp(argv[1], "alternate") == 0)
+        alternate(argv[2]);
+    if (strcmp(argv[1], "map") == 0)
+        map(argv[2]);
+    if (strcmp(argv[1], "random") == 0)
+        random_locks(argv[2], (unsigned)atoi(argv[3]));
     return 0;
 }

@@ -67,6 +67,19 @@ def pair(holder, other):
     end(p)
 
 
+def random_locks(side, others, seed):
+    """What its own calls say and, after each forty of them, what it and the others see locked."""
+    p, said = side.start('random', str(seed)), []
+    for _ in range(12):
+        said.append(p.stdout.readline())
+        seen = {p.stdout.readline(), *(o.run('map') for o in others)}
+        said.append(' '.join(sorted(seen)))
+        p.stdin.write('\n')
+        p.stdin.flush()
+    end(p)
+    return ''.join(said) + others[0].run('map')
+
+
 def changed(side, folder):
     p = side.start('watch')
     said = p.stdout.readline()
@@ -102,6 +115,10 @@ def main():
         guests = [Side(f'container {k}', '/v', [image, '/bin/volume'], environment, 'file') for k in range(3)]
         for holder, other in ((host, host), (host, guests[0]), (guests[0], host), (guests[0], guests[1])):
             pair(holder, other)
+        for seed in range(1, 5):
+            check(f'random locks, seed {seed}', random_locks(guests[0], (host, guests[1]), seed), random_locks(host, (host,), seed))
+        check('as many locks as are allowed', guests[0].run('alternate'),
+              'No locks available at many\none more No locks available\nclosed soon\none more Success\n')
         # A lock that is waited for, on all sides at once.
         with open(folder + '/file', 'w') as f:
             f.write('0\n')

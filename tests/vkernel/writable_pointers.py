@@ -5,7 +5,7 @@
 
 Two executables are read: the vkernel for development, and an artifact of nothing, linked as all artifacts are. From their DWARF: every
 variable whose type holds a pointer to a function must lie in memory that is read-only after start, no type of the heap's pools may hold one,
-and every table of operations lies in its type's section (vkernel/ops.h). What has no DWARF (the C library, libcrypto) is searched for
+and every table of operations lies in its type's section (vkernel/ops.h). What has no DWARF (the C library) is searched for
 initial values that are addresses of code. Exceptions are named below, with the reason; one that is not needed any more is a failure as well.
 """
 import os, re, struct, subprocess, sys, tempfile

@@ -26,25 +26,34 @@ static const struct row table[TABLE_SIZE] = {
 bool strace_on;
 uint64_t syscall_total;
 static uint32_t unknown[TABLE_SIZE];
-/* What of each argument belongs to it: the calling convention leaves the upper half of an int's register undefined. */
-static uint64_t masks[TABLE_SIZE][6];
 
-void
-syscall_init(void)
+/* --- what of each argument belongs to it --- */
+
+/* The calling convention leaves the upper half of an int's register undefined. A bit for each argument that is 32 bits wide, and KNOWN:
+ * a call's formats are read when it is made for the first time, since a program makes few of the calls that there are. */
+enum { ARGUMENTS = 6, KNOWN = 1 << ARGUMENTS };
+static uint8_t halves[TABLE_SIZE];
+
+#define MASK(bits, k) ((bits) >> (k) & 1 ? UINT32_MAX : UINT64_MAX)
+#define MASKS(bits) {MASK(bits, 0), MASK(bits, 1), MASK(bits, 2), MASK(bits, 3), MASK(bits, 4), MASK(bits, 5)}
+#define MASKS_4(bits) MASKS(bits), MASKS((bits) + 1), MASKS((bits) + 2), MASKS((bits) + 3)
+#define MASKS_16(bits) MASKS_4(bits), MASKS_4((bits) + 4), MASKS_4((bits) + 8), MASKS_4((bits) + 12)
+static const uint64_t masks[KNOWN][ARGUMENTS] = {MASKS_16(0), MASKS_16(16), MASKS_16(32), MASKS_16(48)};
+
+static unsigned
+read_halves(int64_t nr)
 {
-    for (int nr = 0; nr < TABLE_SIZE; nr++) {
-        const char *word = table[nr].format;
+    const char *word = table[nr].format;
+    unsigned bits = KNOWN;
 
-        for (unsigned k = 0; k < 6; k++) {
-            bool half = word && k < table[nr].arity && strchr("duxofDFSitcTWk", *word);
-
-            masks[nr][k] = half ? UINT32_MAX : UINT64_MAX;
-            if (word)
-                word += strcspn(word, " ");
-            if (word && *word == ' ')
-                word++;
-        }
+    for (unsigned k = 0; k < table[nr].arity; k++) {
+        if (*word && strchr("duxofDFSitcTWk", *word))
+            bits |= 1u << k;
+        word += strcspn(word, " ");
+        word += *word == ' ';
     }
+    halves[nr] = (uint8_t)bits;
+    return bits;
 }
 
 /* --- trace --- */
@@ -191,7 +200,7 @@ syscall_dispatch(int64_t nr, const uint64_t a[6])
     might_sleep();
     if (nr < 0 || nr >= TABLE_SIZE || !table[nr].handler)
         return strace_on ? not_implemented(nr), traced(nr, a) : not_implemented(nr);
-    const uint64_t *m = masks[nr];
+    const uint64_t *m = masks[(halves[nr] ? halves[nr] : read_halves(nr)) % KNOWN];
     const uint64_t cut[6] = {a[0] & m[0], a[1] & m[1], a[2] & m[2], a[3] & m[3], a[4] & m[4], a[5] & m[5]};
 
     return strace_on ? traced(nr, cut) : table[nr].handler(cut);

@@ -109,7 +109,7 @@ async_set(struct file *f, int fd, bool on)
     a->writable = (file_poll(f, queues, &count, QUEUES) & POLLOUT) != 0;
     for (unsigned k = 0; k < count; k++) {
         a->entries[k] = (struct wait_entry){.notify = async_notify, .task = (struct task *)(void *)a};
-        list_append(&queues[k]->waiters, &a->entries[k].link);
+        wait_queue_listen(queues[k], &a->entries[k]);
     }
     a->queue_count = count;
     return 0;

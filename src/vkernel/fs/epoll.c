@@ -245,7 +245,7 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
         it->entries[k].notify = item_notify;
         it->entries[k].task = (struct task *)(void *)it;
         /* The latest is told first, as on Linux: so the ready list has its order. */
-        list_append(event->events & EPOLLEXCLUSIVE ? &queues[k]->waiters : queues[k]->waiters.next, &it->entries[k].link);
+        wait_queue_add(queues[k], &it->entries[k], !(event->events & EPOLLEXCLUSIVE));
     }
     it->queue_count = count;
     if (item_events(it))
@@ -321,6 +321,14 @@ sys_epoll_ctl(const uint64_t a[6])
     }
 }
 
+/* What happens from here on is news again for those who watch the item's file. */
+static void
+take_off_ready(struct epoll_item *it)
+{
+    wait_news++;
+    list_remove(&it->of_ready);
+}
+
 /* Fills out with at most max events of the items; they are off the ready list then. */
 static unsigned
 collect(struct epoll *ep, struct epoll_item **items, struct epoll_event *out, unsigned max)
@@ -331,7 +339,7 @@ collect(struct epoll *ep, struct epoll_item **items, struct epoll_event *out, un
         struct epoll_item *it = list_entry(ep->ready.next, struct epoll_item, of_ready);
         unsigned events = item_events(it);
 
-        list_remove(&it->of_ready);
+        take_off_ready(it);
         if (!events)
             continue;
         items[n] = it;
@@ -398,7 +406,7 @@ epoll_has_ready(struct epoll *ep)
 
         if (item_events(it))
             return true;
-        list_remove(&it->of_ready);
+        take_off_ready(it);
     }
     return false;
 }

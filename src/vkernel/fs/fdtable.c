@@ -83,7 +83,7 @@ fdtable_get(struct fdtable *t)
 static void
 close_file(struct fdtable *t, struct file *f)
 {
-    if (f->inode && !(f->flags & O_PATH) && !list_empty(&f->inode->locks))
+    if (f->inode && !(f->flags & O_PATH) && f->inode->locks)
         locks_release_posix(f->inode, t);
     file_put(f);
 }
@@ -101,6 +101,22 @@ fdtable_put(struct fdtable *t)
     OBJECT_FREE(fdtable, t);
 }
 
+void
+fdtable_end(struct fdtable *t)
+{
+    might_sleep();
+    for (int fd = 0; refcount_is_one(&t->refs) && fd < t->capacity; fd++) {
+        struct file *f = t->files[fd];
+
+        if (!f)
+            continue;
+        t->files[fd] = NULL;
+        close_file(t, f);
+        sched_checkpoint(); /* who ends anyhow closes them all */
+    }
+    fdtable_put(t);
+}
+
 static void
 drop(struct fdtable *t, int fd)
 {
@@ -116,9 +132,14 @@ drop(struct fdtable *t, int fd)
 void
 fdtable_close_on_exec(struct fdtable *t)
 {
-    for (int fd = 0; fd < t->capacity; fd++)
-        if (t->files[fd] && t->cloexec[fd])
-            drop(t, fd);
+    might_sleep();
+    for (int fd = 0; fd < t->capacity; fd++) {
+        if (!t->files[fd] || !t->cloexec[fd])
+            continue;
+        drop(t, fd);
+        if (sched_checkpoint() < 0)
+            return;
+    }
 }
 
 static struct file *
@@ -288,13 +309,17 @@ fdtable_close_range(unsigned first, unsigned last, bool cloexec)
 {
     struct fdtable *t = current_process()->files;
 
+    might_sleep();
     for (unsigned fd = first; fd <= last && fd < (unsigned)t->capacity; fd++) {
         if (!t->files[fd])
             continue;
-        if (cloexec)
+        if (cloexec) {
             t->cloexec[fd] = 1;
-        else
-            drop(t, (int)fd);
+            continue;
+        }
+        drop(t, (int)fd);
+        if (sched_checkpoint() < 0)
+            return;
     }
 }
 

@@ -61,7 +61,7 @@ file_release(struct file *f)
     if (!list_empty(&f->epoll_links))
         epoll_file_released(f);
     async_free(f);
-    if (f->inode && !list_empty(&f->inode->locks))
+    if (f->inode && f->inode->locks)
         locks_release_file(f);
     if (OPS(f->ops)->release)
         OPS(f->ops)->release(f);
@@ -91,7 +91,7 @@ file_put(struct file *f)
         return;
     if (!refcount_put(&f->refs)) {
         if (f->in_flight && refcount_is(&f->refs, f->in_flight))
-            unix_gc_suspect();
+            unix_gc_suspect(f);
         return;
     }
     list_append(&dead, &f->dead_link);

@@ -93,6 +93,13 @@ size_t iov_total(const struct iovec *iov, int count);
 size_t iov_scatter(const struct iovec *iov, int count, size_t skip, const void *src, size_t size);
 size_t iov_gather(const struct iovec *iov, int count, size_t skip, void *dst, size_t size);
 size_t iov_clear(const struct iovec *iov, int count, size_t skip, size_t size);
+/* For loops that fill a vector piece by piece: leaves out the parts that *skip is behind, so that none is walked past twice. */
+static inline void
+iov_advance(const struct iovec **iov, int *count, size_t *skip)
+{
+    for (; *count > 0 && *skip >= (*iov)->iov_len; ++*iov, --*count)
+        *skip -= (*iov)->iov_len;
+}
 
 /* --- descriptor tables: fs/fdtable.c --- */
 struct fdtable;
@@ -100,6 +107,7 @@ struct fdtable *fdtable_new(void);
 struct fdtable *fdtable_clone(struct fdtable *t);  /* fork */
 struct fdtable *fdtable_get(struct fdtable *t);    /* CLONE_FILES */
 void fdtable_put(struct fdtable *t);
+void fdtable_end(struct fdtable *t); /* the same, of a table that nobody else can come by; gives way between its files */
 /* A variable that puts its table where its scope ends. */
 #define FDTABLE_REF __attribute__((cleanup(fdtable_ref_end)))
 static inline void

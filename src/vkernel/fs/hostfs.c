@@ -3,6 +3,7 @@
  * Every inode in use holds an O_PATH descriptor, and every step goes one component down from its directory's descriptor
  * with O_NOFOLLOW, so that nothing the host's tree does while we walk leads outside. ".." and symlinks are the guest
  * walk's business. Owners and modes are the host's, shown as they are. */
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 
@@ -11,17 +12,13 @@
 
 #include "vkernel/fs/vfs.h"
 
-enum { BUCKETS = 256 };
-
-struct host_super {
-    struct list inodes[BUCKETS];
-};
+enum { BUCKETS = 4096 };
 
 struct host_node {
     struct list link;
     struct inode *inode;
     int fd; /* O_PATH */
-    struct list watch_link; /* by number */
+    struct list watch_link; /* of watched */
     int watch;   /* of the host's inotify; -1 */
     unsigned opens; /* open files */
     int lock_fd; /* whose open file description owns the guests' record locks; -1: none yet */
@@ -30,6 +27,30 @@ struct host_node {
 };
 
 static const struct inode_ops OPS_TABLE(inode_ops) hostfs_inode_ops;
+
+static struct list nodes[BUCKETS] RARE;   /* struct host_node.link, of all volumes, by device and inode number */
+static struct list watched[BUCKETS] RARE; /* struct host_node.watch_link, by watch */
+
+/* A guest chooses which of its files and watches to keep, but not which of them share a bucket. */
+static struct list *
+bucket(struct list table[BUCKETS], uint64_t number)
+{
+    static uint64_t keys[2];
+    uint64_t h;
+    struct list *l;
+
+    if (!keys[0]) {
+        host_random(keys, sizeof keys);
+        keys[0] |= 1;
+    }
+    h = (number ^ keys[1]) * keys[0];
+    h = (h ^ h >> 32) * keys[0];
+    l = &table[h >> 52];
+    if (!l->next)
+        list_init(l);
+    return l;
+}
+_Static_assert(BUCKETS == 1 << (64 - 52), "a bucket is the upper bits of a hash");
 
 static int
 node_fd(const struct inode *i)
@@ -54,15 +75,13 @@ refresh(struct inode *i, const struct stat *st)
 }
 
 OBJECT_POOL(host_node);
-OBJECT_POOL(host_super);
 
 /* Takes over fd. */
 static int
 node_for(struct superblock *sb, int fd, struct inode **out)
 {
-    struct host_super *hs = sb->data;
     struct host_node *n;
-    struct list *bucket;
+    struct list *known;
     struct inode *i;
     struct stat st;
     int r = host_fstat(fd, &st);
@@ -73,10 +92,10 @@ node_for(struct superblock *sb, int fd, struct inode **out)
         host_close(fd);
         return r;
     }
-    bucket = &hs->inodes[(st.st_ino ^ st.st_dev) % BUCKETS];
-    LIST_EACH(p, bucket) {
+    known = bucket(nodes, st.st_ino + (st.st_dev << 32));
+    LIST_EACH(p, known) {
         n = list_entry(p, struct host_node, link);
-        if (n->dev == st.st_dev && n->ino == st.st_ino) {
+        if (n->dev == st.st_dev && n->ino == st.st_ino && n->inode->sb == sb) {
             host_close(fd);
             refresh(n->inode, &st);
             *out = inode_get(n->inode);
@@ -98,7 +117,7 @@ node_for(struct superblock *sb, int fd, struct inode **out)
     n->ino = st.st_ino;
     i->data = n;
     refresh(i, &st);
-    list_append(bucket, &n->link);
+    list_append(known, &n->link);
     *out = i;
     return 0;
 }
@@ -361,22 +380,10 @@ hostfs_file_truncate(struct file *f, uint64_t size)
 
 /* --- changes: the host tells of all, ours among them, for inodes that a guest watches (fs/inotify.c) --- */
 
-static struct list watched[BUCKETS]; /* struct host_node, by watch */
-
-static struct list *
-watched_bucket(int number)
-{
-    struct list *l = &watched[(unsigned)number % BUCKETS];
-
-    if (!l->next)
-        list_init(l);
-    return l;
-}
-
 static struct host_node *
 watched_node(int number)
 {
-    LIST_EACH(p, watched_bucket(number)) {
+    LIST_EACH(p, bucket(watched, (uint64_t)number)) {
         struct host_node *n = list_entry(p, struct host_node, watch_link);
 
         if (n->watch == number)
@@ -418,15 +425,16 @@ static void
 report_overflow(void)
 {
     for (unsigned b = 0; b < BUCKETS; b++)
-        LIST_EACH_SAFE(p, watched_bucket((int)b))
-            inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
+        if (watched[b].next)
+            LIST_EACH_SAFE(p, &watched[b])
+                inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
 }
 
 void
 hostfs_collect_changes(void)
 {
     enum { AT_ONCE = 64 }; /* who makes changes faster than they are read is heard at the next tick */
-    static _Alignas(struct inotify_event) char buffer[8192];
+    static _Alignas(struct inotify_event) char buffer[8192] RARE;
     static bool collecting;
 
     if (collecting || host_changes_fd() < 0)
@@ -479,7 +487,7 @@ hostfs_watch(struct inode *i, bool on)
         n->watch = -1;
         return r;
     }
-    list_append(watched_bucket(n->watch), &n->watch_link);
+    list_append(bucket(watched, (uint64_t)n->watch), &n->watch_link);
     return 0;
 }
 
@@ -651,18 +659,12 @@ struct superblock *
 hostfs_new(int fd, bool read_only)
 {
     struct superblock *sb = superblock_new("hostfs", 0x00c0ffee);
-    struct host_super *hs = OBJECT_NEW(host_super);
     struct inode *i;
 
-    if (!sb || !hs) {
-        OBJECT_FREE(superblock, sb);
-        OBJECT_FREE(host_super, hs);
+    if (!sb) {
         host_close(fd);
         return NULL;
     }
-    for (int k = 0; k < BUCKETS; k++)
-        list_init(&hs->inodes[k]);
-    sb->data = hs;
     sb->source = "volume";
     sb->read_only = read_only;
     sb->no_dev = sb->no_suid = true;

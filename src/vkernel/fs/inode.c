@@ -77,7 +77,6 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
     i->base_index = UINT32_MAX;
     i->generation = 1;
     i->atime = i->mtime = i->ctime = i->btime = timespec_now();
-    list_init(&i->locks);
     list_init(&i->watches);
     return i;
 }

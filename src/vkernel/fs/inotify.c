@@ -195,7 +195,7 @@ static ssize_t
 inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct inotify *n = f->data;
-    size_t room = iov_total(iov, count), done = 0;
+    size_t room = iov_total(iov, count), done = 0, skip = 0;
 
     if (watch_total)
         hostfs_collect_changes();
@@ -207,10 +207,12 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 
         if (done + size > room)
             break;
-        if (iov_scatter(iov, count, done, &q->head, sizeof q->head) < sizeof q->head ||
-            iov_scatter(iov, count, done + sizeof q->head, q->name, q->head.len) < q->head.len)
+        iov_advance(&iov, &count, &skip);
+        if (iov_scatter(iov, count, skip, &q->head, sizeof q->head) < sizeof q->head ||
+            iov_scatter(iov, count, skip + sizeof q->head, q->name, q->head.len) < q->head.len)
             return done ? (ssize_t)done : -EFAULT;
         done += size;
+        skip += size;
         list_remove(&q->link);
         n->event_count--;
         queued_free(q);

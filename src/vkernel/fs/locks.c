@@ -1,18 +1,37 @@
 /* Advisory locks: flock(2), POSIX record locks and open file description locks. Waiters all sleep on one queue:
- * contention on file locks is rare, and each rechecks its own. */
+ * contention on file locks is rare, and each rechecks its own.
+ *
+ * An inode has a list of holders, in the order in which they came; a holder has its locks by start, none of which overlap. Record
+ * locks of files that somebody outside locks, too, are also on a list of the inode's by start, so that one walk tells what of a
+ * range nobody has any more. A call walks the locks of one inode a few times, whose number is limited; closing a file of which one
+ * holds no lock walks none. */
 #include <sys/file.h>
 
 #include "vkernel/abi/syscall.h"
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
 enum { FIRST_PAUSE_NS = 500000, LAST_PAUSE_NS = 32000000 };
 enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 
-struct file_lock {
-    struct list link; /* of inode->locks */
+struct lock_context { /* inode->locks, as long as there is one */
+    struct list holders;  /* struct lock_holder.of_inode */
+    struct list by_start; /* struct file_lock.by_start */
+    unsigned count;
+};
+
+struct lock_holder { /* as long as it has one */
+    struct list of_inode, of_bucket;
+    struct inode *inode;
     enum lock_kind kind;
     const void *owner; /* struct file, or the process's fdtable for POSIX locks */
+    struct list locks; /* struct file_lock.link */
+};
+
+struct file_lock {
+    struct list link, by_start;
+    struct lock_holder *holder;
     int pid;
     bool exclusive;
     uint64_t start, end; /* end inclusive */
@@ -24,22 +43,186 @@ struct lock_waiter {
     const void *owner, *holder;
 };
 
-enum { LOCKS_MAX = 1 << 20 }; /* of the container: Linux has none but memory */
+/* Linux has no limit but memory, and walks as long as the list is. Giving back the locks of one holder takes a call of the host for
+ * each gap that it leaves between those of others, and each walks the host's list: with 4,096 locks some 20 ms at most. */
+enum { LOCKS_MAX = 1 << 20, LOCKS_OF_INODE = 65536, LOCKS_OF_INODE_OUTSIDE = 4096, NEEDED_AT_ONCE = 2, BUCKETS = 8192 };
 
-static unsigned lock_count;
+static unsigned lock_count; /* of the container */
+static struct list buckets[BUCKETS] RARE; /* struct lock_holder */
 static struct list lock_waiters = {&lock_waiters, &lock_waiters};
-static struct wait_queue lock_queue = {{&lock_queue.waiters, &lock_queue.waiters}};
+static struct wait_queue lock_queue = WAIT_QUEUE(lock_queue);
+
+OBJECT_POOL(lock_context);
+OBJECT_POOL(lock_holder);
+OBJECT_POOL(file_lock);
+
+/* --- holders and their locks --- */
+
+static struct list *
+bucket(const struct inode *i, const void *owner)
+{
+    uint64_t h = ((uint64_t)(uintptr_t)i ^ (uint64_t)(uintptr_t)owner * 31) * 0x9e3779b97f4a7c15u;
+    struct list *l = &buckets[(h >> 32) % BUCKETS];
+
+    if (!l->next)
+        list_init(l);
+    return l;
+}
+
+static struct lock_holder *
+holder_find(const struct inode *i, enum lock_kind kind, const void *owner)
+{
+    LIST_EACH(p, bucket(i, owner)) {
+        struct lock_holder *h = list_entry(p, struct lock_holder, of_bucket);
+
+        if (h->inode == i && h->kind == kind && h->owner == owner)
+            return h;
+    }
+    return NULL;
+}
+
+static struct lock_context *
+context_of(struct inode *i)
+{
+    if (!i->locks && (i->locks = OBJECT_NEW(lock_context))) {
+        list_init(&i->locks->holders);
+        list_init(&i->locks->by_start);
+    }
+    return i->locks;
+}
+
+static void
+context_put(struct inode *i)
+{
+    if (!i->locks || !list_empty(&i->locks->holders))
+        return;
+    OBJECT_FREE(lock_context, i->locks);
+    i->locks = NULL;
+}
+
+static struct lock_holder *
+holder_get(struct inode *i, enum lock_kind kind, const void *owner)
+{
+    struct lock_holder *h = holder_find(i, kind, owner);
+    struct lock_context *c = h ? i->locks : context_of(i);
+
+    if (h || !c)
+        return h;
+    h = OBJECT_NEW(lock_holder);
+    if (!h) {
+        context_put(i);
+        return NULL;
+    }
+    h->inode = i;
+    h->kind = kind;
+    h->owner = owner;
+    list_init(&h->locks);
+    list_append(&c->holders, &h->of_inode);
+    list_append(bucket(i, owner), &h->of_bucket);
+    return h;
+}
+
+/* Frees what has no locks. */
+static void
+holder_put(struct lock_holder *h)
+{
+    struct inode *i = h->inode;
+
+    if (!list_empty(&h->locks))
+        return;
+    list_remove(&h->of_inode);
+    list_remove(&h->of_bucket);
+    OBJECT_FREE(lock_holder, h);
+    context_put(i);
+}
+
+static bool
+is_outside(const struct inode *i)
+{
+    return OPS(i->ops)->lock;
+}
+
+/* Is there room for what one call may need? */
+static bool
+lock_room(const struct inode *i, unsigned n)
+{
+    unsigned limit = is_outside(i) ? LOCKS_OF_INODE_OUTSIDE : LOCKS_OF_INODE;
+
+    return lock_count + n <= LOCKS_MAX && (i->locks ? i->locks->count : 0) + n <= limit;
+}
+
+/* Links it in by_start, behind `from` or what follows there: the list's head, or a lock that begins before it. */
+static void
+place_by_start(struct file_lock *l, struct list *from)
+{
+    struct list *head = &l->holder->inode->locks->by_start, *at = from->next;
+
+    while (at != head && list_entry(at, struct file_lock, by_start)->start < l->start)
+        at = at->next;
+    list_insert_before(at, &l->by_start);
+}
+
+/* Behind the holder's lock `after`, which begins before it; NULL: its first one. */
+static struct file_lock *
+lock_add(struct lock_holder *h, struct file_lock *after, bool exclusive, uint64_t start, uint64_t end)
+{
+    struct lock_context *c = h->inode->locks;
+    struct file_lock *l = lock_room(h->inode, 1) ? OBJECT_NEW(file_lock) : NULL;
+
+    if (!l)
+        return NULL;
+    lock_count++;
+    c->count++;
+    *l = (struct file_lock){.holder = h, .pid = h->kind == LOCK_OFD ? -1 : current_process()->pid,
+                            .exclusive = exclusive, .start = start, .end = end};
+    list_insert_before(after ? after->link.next : h->locks.next, &l->link);
+    list_init(&l->by_start);
+    if (h->kind != LOCK_FLOCK && is_outside(h->inode))
+        place_by_start(l, after ? &after->by_start : &c->by_start);
+    return l;
+}
+
+/* Takes away its bytes before `start`. */
+static void
+lock_shorten(struct file_lock *l, uint64_t start)
+{
+    struct list *from = l->by_start.prev;
+
+    l->start = start;
+    if (list_empty(&l->by_start))
+        return;
+    list_remove(&l->by_start);
+    place_by_start(l, from);
+}
+
+static void
+lock_free(struct file_lock *l)
+{
+    l->holder->inode->locks->count--;
+    list_remove(&l->link);
+    list_remove(&l->by_start);
+    OBJECT_FREE(file_lock, l);
+    lock_count--;
+}
 
 static struct file_lock *
 find_conflict(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
 {
-    LIST_EACH(p, &i->locks) {
-        struct file_lock *l = list_entry(p, struct file_lock, link);
+    if (!i->locks)
+        return NULL;
+    LIST_EACH(p, &i->locks->holders) {
+        struct lock_holder *h = list_entry(p, struct lock_holder, of_inode);
 
-        if ((l->kind == LOCK_FLOCK) != (kind == LOCK_FLOCK) || l->owner == owner)
+        if ((h->kind == LOCK_FLOCK) != (kind == LOCK_FLOCK) || h->owner == owner)
             continue;
-        if (l->start <= end && start <= l->end && (l->exclusive || exclusive))
-            return l;
+        LIST_EACH(q, &h->locks) {
+            struct file_lock *l = list_entry(q, struct file_lock, link);
+
+            if (l->start > end)
+                break;
+            if (start <= l->end && (l->exclusive || exclusive))
+                return l;
+        }
     }
     return NULL;
 }
@@ -48,68 +231,96 @@ find_conflict(struct inode *i, enum lock_kind kind, const void *owner, bool excl
 static struct file_lock *
 find_own(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start, uint64_t end)
 {
-    struct file_lock *first = NULL;
+    struct lock_holder *h = holder_find(i, kind, owner);
 
-    LIST_EACH(p, &i->locks) {
-        struct file_lock *l = list_entry(p, struct file_lock, link);
-
-        if (l->kind == kind && l->owner == owner && l->start <= end && start <= l->end && (!first || l->start < first->start))
-            first = l;
-    }
-    return first;
-}
-
-OBJECT_POOL(file_lock);
-
-static void
-lock_free(struct file_lock *l)
-{
-    list_remove(&l->link);
-    OBJECT_FREE(file_lock, l);
-    lock_count--;
-}
-
-static struct file_lock *
-lock_add(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
-{
-    struct file_lock *l = lock_count < LOCKS_MAX ? OBJECT_NEW(file_lock) : NULL;
-
-    struct list *before = &i->locks; /* an owner's locks lie together, by start: F_GETLK tells of the first that is in the way */
-
-    if (!l)
+    if (!h)
         return NULL;
-    LIST_EACH(p, &i->locks) {
-        const struct file_lock *other = list_entry(p, struct file_lock, link);
-
-        if (other->kind != kind || other->owner != owner)
-            continue;
-        before = other->start < start ? p->next : p;
-        if (other->start > start)
-            break;
-    }
-    lock_count++;
-    *l = (struct file_lock){.kind = kind, .owner = owner, .pid = kind == LOCK_OFD ? -1 : current_process()->pid,
-                            .exclusive = exclusive, .start = start, .end = end};
-    list_append(before, &l->link);
-    return l;
-}
-
-/* As lock_add, one with the owner's locks of the same type that touch the new one. */
-static int
-lock_add_merged(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
-{
-    LIST_EACH_SAFE(p, &i->locks) {
+    LIST_EACH(p, &h->locks) {
         struct file_lock *l = list_entry(p, struct file_lock, link);
 
-        if (l->kind != kind || l->owner != owner || l->exclusive != exclusive ||
-            (l->end != start - 1 && l->start != end + 1))
+        if (l->end >= start)
+            return l->start <= end ? l : NULL;
+    }
+    return NULL;
+}
+
+/* As lock_add, one with the holder's locks of the same type that touch the new one. */
+static int
+lock_add_merged(struct lock_holder *h, bool exclusive, uint64_t start, uint64_t end)
+{
+    struct file_lock *after = NULL;
+
+    LIST_EACH_SAFE(p, &h->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+        bool touches = l->end == start - 1 || l->start == end + 1;
+
+        if (l->start > start && !touches)
+            break;
+        if (!touches || l->exclusive != exclusive) {
+            after = l->start < start ? l : after;
             continue;
+        }
         start = l->start < start ? l->start : start;
         end = l->end > end ? l->end : end;
         lock_free(l);
     }
-    return lock_add(i, kind, owner, exclusive, start, end) ? 0 : -ENOLCK;
+    return lock_add(h, after, exclusive, start, end) ? 0 : -ENOLCK;
 }
+
+/* Takes [start, end] out of the holder's locks. */
+static int
+holder_cut(struct lock_holder *h, uint64_t start, uint64_t end)
+{
+    LIST_EACH_SAFE(p, &h->locks) {
+        struct file_lock *l = list_entry(p, struct file_lock, link);
+
+        if (l->start > end)
+            break;
+        if (start > l->end)
+            continue;
+        if (l->start < start && l->end > end) {
+            if (!lock_add(h, l, l->exclusive, end + 1, l->end))
+                return -ENOLCK;
+            l->end = start - 1;
+        } else if (l->start < start) {
+            l->end = start - 1;
+        } else if (l->end > end) {
+            lock_shorten(l, end + 1);
+        } else {
+            lock_free(l);
+        }
+    }
+    return 0;
+}
+
+static int
+lock_cut(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start, uint64_t end)
+{
+    struct lock_holder *h = holder_find(i, kind, owner);
+    int r = h ? holder_cut(h, start, end) : 0;
+
+    if (h)
+        holder_put(h);
+    return r;
+}
+
+/* Puts the lock in the place of all that the owner has there. */
+static int
+lock_replace(struct inode *i, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end)
+{
+    struct lock_holder *h = holder_get(i, kind, owner);
+    int r;
+
+    if (!h)
+        return -ENOLCK;
+    r = holder_cut(h, start, end);
+    if (r == 0)
+        r = lock_add_merged(h, exclusive, start, end);
+    holder_put(h);
+    return r;
+}
+
+/* --- waiting --- */
 
 /* Would the owner wait, through others that wait, for itself? The length is bounded as Linux's is. */
 static bool
@@ -135,98 +346,58 @@ would_deadlock(const void *owner, const void *holder)
     return false;
 }
 
-/* Takes [start, end] out of the owner's locks. */
-static int
-lock_cut(struct inode *i, enum lock_kind kind, const void *owner, uint64_t start, uint64_t end)
-{
-    LIST_EACH_SAFE(p, &i->locks) {
-        struct file_lock *l = list_entry(p, struct file_lock, link);
-
-        if (l->kind != kind || l->owner != owner || l->start > end || start > l->end)
-            continue;
-        if (l->start < start && l->end > end) {
-            if (!lock_add(i, kind, owner, l->exclusive, end + 1, l->end))
-                return -ENOLCK;
-            l->end = start - 1;
-        } else if (l->start < start) {
-            l->end = start - 1;
-        } else if (l->end > end) {
-            l->start = end + 1;
-        } else {
-            lock_free(l);
-        }
-    }
-    return 0;
-}
-
 /* Tells the world outside that what no guest has locked any more of [start, end] is free. */
 static void
 unlock_outside(struct inode *i, uint64_t start, uint64_t end)
 {
-    if (!OPS(i->ops)->lock || end < start)
+    if (!is_outside(i) || end < start)
         return;
     if (end > INT64_MAX)
         end = INT64_MAX;
-    for (;;) {
-        uint64_t covered = 0, next = UINT64_MAX; /* the end of a lock that covers start; the first that begins behind it */
-        bool is_covered = false;
+    if (i->locks)
+        LIST_EACH(p, &i->locks->by_start) {
+            const struct file_lock *l = list_entry(p, struct file_lock, by_start);
 
-        LIST_EACH(p, &i->locks) {
-            const struct file_lock *l = list_entry(p, struct file_lock, link);
-
-            if (l->kind == LOCK_FLOCK || l->end < start)
-                continue;
-            if (l->start > start) {
-                next = l->start < next ? l->start : next;
-            } else if (l->end >= covered) {
-                covered = l->end;
-                is_covered = true;
-            }
+            if (l->start > end)
+                break;
+            if (l->start > start)
+                OPS(i->ops)->lock(i, F_UNLCK, start, l->start - 1);
+            if (l->end >= end)
+                return;
+            start = l->end >= start ? l->end + 1 : start;
         }
-        if (is_covered) {
-            next = covered == UINT64_MAX ? UINT64_MAX : covered + 1;
-        } else {
-            OPS(i->ops)->lock(i, F_UNLCK, start, next <= end ? next - 1 : end);
-        }
-        if (next > end)
-            return;
-        start = next;
-    }
+    OPS(i->ops)->lock(i, F_UNLCK, start, end);
 }
 
 static void
-release_owner(struct inode *i, const void *owner)
+release_holder(struct inode *i, enum lock_kind kind, const void *owner)
 {
-    uint64_t start = UINT64_MAX, end = 0;
-    bool any = false;
+    struct lock_holder *h = holder_find(i, kind, owner);
+    uint64_t start, end;
 
-    LIST_EACH_SAFE(p, &i->locks) {
-        struct file_lock *l = list_entry(p, struct file_lock, link);
-
-        if (l->owner != owner)
-            continue;
-        any = true;
-        if (l->kind != LOCK_FLOCK) { /* the host's flock ends with its open file */
-            start = l->start < start ? l->start : start;
-            end = l->end > end ? l->end : end;
-        }
-        lock_free(l);
-    }
-    unlock_outside(i, start, end);
-    if (any)
-        wait_queue_wake(&lock_queue);
+    if (!h)
+        return;
+    start = list_entry(h->locks.next, struct file_lock, link)->start;
+    end = list_entry(h->locks.prev, struct file_lock, link)->end;
+    LIST_EACH_SAFE(p, &h->locks)
+        lock_free(list_entry(p, struct file_lock, link));
+    holder_put(h);
+    if (kind != LOCK_FLOCK) /* the host's flock ends with its open file */
+        unlock_outside(i, start, end);
+    wait_queue_wake(&lock_queue);
 }
 
 void
 locks_release_file(struct file *f)
 {
-    release_owner(f->inode, f);
+    release_holder(f->inode, LOCK_FLOCK, f);
+    release_holder(f->inode, LOCK_OFD, f);
 }
 
 void
 locks_release_posix(struct inode *i, struct fdtable *owner)
 {
-    release_owner(i, owner);
+    release_holder(i, LOCK_POSIX, owner);
 }
 
 /* Takes the lock with the host, where the file is a host's; -EAGAIN. */
@@ -248,6 +419,8 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
     int r = 0;
 
     might_sleep();
+    if (!lock_room(i, NEEDED_AT_ONCE))
+        return -ENOLCK;
     for (;;) {
         conflict = find_conflict(i, kind, owner, exclusive, start, end);
         if (!conflict) {
@@ -260,10 +433,10 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
             r = r == -ETIMEDOUT ? 0 : r;
         } else if (!wait) {
             r = -EAGAIN;
-        } else if (kind == LOCK_POSIX && would_deadlock(owner, conflict->owner)) {
+        } else if (kind == LOCK_POSIX && would_deadlock(owner, conflict->holder->owner)) {
             r = -EDEADLK;
         } else {
-            waiter.holder = conflict->owner;
+            waiter.holder = conflict->holder->owner;
             if (kind == LOCK_POSIX)
                 list_append(&lock_waiters, &waiter.link);
             r = wait_on(&lock_queue, WAIT_FOREVER);
@@ -274,9 +447,7 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
             break;
     }
     if (r == 0)
-        r = lock_cut(i, kind, owner, start, end);
-    if (r == 0)
-        r = lock_add_merged(i, kind, owner, exclusive, start, end);
+        r = lock_replace(i, kind, owner, exclusive, start, end);
     if (r == -ENOLCK && kind != LOCK_FLOCK)
         unlock_outside(i, start, end);
     if (r == 0)
@@ -287,13 +458,9 @@ lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive,
 static bool
 owns_flock(const struct file *f, bool exclusive)
 {
-    LIST_EACH(p, &f->inode->locks) {
-        const struct file_lock *l = list_entry(p, struct file_lock, link);
+    const struct lock_holder *h = holder_find(f->inode, LOCK_FLOCK, f);
 
-        if (l->kind == LOCK_FLOCK && l->owner == f)
-            return l->exclusive == exclusive;
-    }
-    return false;
+    return h && list_entry(h->locks.next, struct file_lock, link)->exclusive == exclusive;
 }
 
 int64_t
@@ -450,7 +617,7 @@ fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
     if (r == 0 && !ofd && !still_open(table, fd, f)) {
         /* Another thread closed the descriptor while this one slept: nobody would ever give the lock back. */
         if (lock_cut(f->inode, kind, owner, start, end) < 0)
-            release_owner(f->inode, owner);
+            release_holder(f->inode, kind, owner);
         unlock_outside(f->inode, start, end);
         wait_queue_wake(&lock_queue);
         r = -EBADF;

@@ -139,7 +139,7 @@ show_stat(const struct pseudo_key *key, struct text *out)
                 (unsigned long long)(s.resident / 4096), (unsigned long long)p->rlimits[RLIMIT_RSS].rlim_cur);
     text_printf(out, "%d %d %llu 0 0 %llu %llu %llu %llu 0 0 0 %d 0 0 0 0 0 0 %d %d %llu %llu %llu %llu %llu %d\n",
                 mm ? 1 : 0, mm ? 1 : 0, mm ? (unsigned long long)mm->stack_start : 0ull,
-                t ? (unsigned long long)t->pending_set : 0ull, t ? (unsigned long long)t->blocked : 0ull,
+                t ? (unsigned long long)t->pending.set : 0ull, t ? (unsigned long long)t->blocked : 0ull,
                 (unsigned long long)ignored, (unsigned long long)caught, p->exit_signal, mm ? 1 : 0, mm ? 1 : 0,
                 mm ? (unsigned long long)mm->brk_start : 0ull, mm ? (unsigned long long)mm->arg_start : 0ull,
                 mm ? (unsigned long long)mm->arg_end : 0ull, mm ? (unsigned long long)mm->env_start : 0ull,
@@ -205,7 +205,7 @@ show_status(const struct pseudo_key *key, struct text *out)
                 "SigIgn:\t%016llx\nSigCgt:\t%016llx\n", p->thread_count,
                 (unsigned long long)user_count(p->user, USER_SIGNALS),
                 (unsigned long long)p->rlimits[RLIMIT_SIGPENDING].rlim_cur,
-                t ? (unsigned long long)t->pending_set : 0ull, (unsigned long long)p->pending_set,
+                t ? (unsigned long long)t->pending.set : 0ull, (unsigned long long)p->pending.set,
                 t ? (unsigned long long)t->blocked : 0ull, (unsigned long long)ignored, (unsigned long long)caught);
     text_printf(out, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
                 (unsigned long long)c->cap_inheritable, (unsigned long long)c->cap_permitted,

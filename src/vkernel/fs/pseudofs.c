@@ -341,8 +341,10 @@ pseudofs_keep_smallest(int *out, unsigned *count, unsigned max, int number)
     out[at] = number;
 }
 
-/* Made-up numbers that come next: asked for many at once, as each question can go through all processes. */
+/* Made-up numbers that come next: asked for many at once, as each question can go through all processes; and once only by one call,
+ * so that its work is that of one walk. */
 struct batch {
+    bool used;
     unsigned count, at;
     int numbers[256];
 };
@@ -372,6 +374,8 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
         int number;
 
         if (b->at == b->count) {
+            if (b->used)
+                return false;
             b->at = 0;
             b->count = OPS(n->entry)->next(&n->key, (int)(*at - DYNAMIC_BASE), b->numbers, sizeof b->numbers / sizeof b->numbers[0]);
             if (b->count == 0)
@@ -383,6 +387,7 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
         if (OPS(n->entry)->find(&n->key, name, &key) == 0) {
             *ino = node_number(OPS(n->entry)->dynamic, &key);
             *mode = OPS(n->entry)->dynamic->mode;
+            b->used = true;
             return true;
         }
         ++*at;

@@ -111,7 +111,7 @@ struct inode {
 
     struct pipe *pipe;           /* FIFO while open */
     void *bound_socket;          /* AF_UNIX socket bound to this inode */
-    struct list locks;           /* struct file_lock */
+    struct lock_context *locks;  /* locks.c; NULL: none */
     struct list watches;         /* struct inotify_watch */
     bool watched_outside;        /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
@@ -339,7 +339,7 @@ void hostfs_collect_changes(void);
 void xattr_free_all(struct inode *i);
 
 /* --- net/unix_gc.c --- */
-void unix_gc_suspect(void); /* a file is held by messages in sockets' queues alone */
+void unix_gc_suspect(const struct file *f); /* it is held by messages in sockets' queues alone */
 
 /* --- epoll.c --- */
 void epoll_file_released(struct file *f);

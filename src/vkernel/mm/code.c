@@ -216,12 +216,20 @@ mm_code_refuse(const char *what, const char *why)
     return -EACCES;
 }
 
+static int
+may_be_code(const struct vma *v, int prot, const char *what)
+{
+    if (v->kind == VMA_FILE && !v->shared && !v->was_writable && !(prot & PROT_WRITE))
+        return 0;
+    return mm_code_refuse(what, prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
+}
+
 int
 mm_code_verify(const struct vma *v, int prot, const char *what, struct verified *out)
 {
-    if (v->kind == VMA_FILE && !v->shared && !v->was_writable && !(prot & PROT_WRITE))
-        return ledger_verify(v->file, what, out);
-    return mm_code_refuse(what, prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
+    int r = may_be_code(v, prot, what);
+
+    return r < 0 ? r : ledger_verify(v->file, what, out);
 }
 
 int
@@ -244,16 +252,42 @@ mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified)
     return mm_code_host_map(mm, v, verified->stable || v->offset >= v->code->file_size ? NULL : verified->bytes + v->offset);
 }
 
-int
-mm_code_protect(struct mm *mm, struct vma *v, int prot)
+void
+mm_code_protect_end(struct mm *mm, struct code_protect *state)
 {
-    struct verified verified;
-    struct vma code = *v; /* stays what it was when this fails */
-    int r = mm_code_verify(v, prot, "mprotect", &verified);
+    if (!state->file)
+        return;
+    if (state->last.code)
+        mm_code_map_bind(mm, &state->last, &state->verified);
+    ledger_release(&state->verified);
+    file_put(state->file);
+    *state = (struct code_protect){0};
+}
 
-    if (r < 0)
+static int
+verify_file_of(const struct vma *v, int prot, struct code_protect *state)
+{
+    int r = may_be_code(v, prot, "mprotect");
+
+    if (r < 0 || state->file == v->file)
         return r;
-    r = mm_code_install(mm, &code, &verified);
+    if (state->file)
+        return 1;
+    r = ledger_verify(v->file, "mprotect", &state->verified);
+    if (r == 0)
+        state->file = file_get(v->file);
+    return r;
+}
+
+int
+mm_code_protect(struct mm *mm, struct vma *v, int prot, struct code_protect *state)
+{
+    struct vma code = *v; /* stays what it was when this fails */
+    int r = verify_file_of(v, prot, state);
+
+    if (r != 0)
+        return r;
+    r = mm_code_install(mm, &code, &state->verified);
     if (r == 0) {
         v->code = code.code;
         v->image_base = code.image_base;
@@ -261,9 +295,9 @@ mm_code_protect(struct mm *mm, struct vma *v, int prot)
         v->code_fd = code.code_fd;
         v->code_host_offset = code.code_host_offset;
         v->prot = prot;
-        mm_code_map_bind(mm, v, &verified);
+        if (v->image_base == v->code->base)
+            state->last = *v; /* references are the file's, which the state has */
     }
-    ledger_release(&verified);
     return r;
 }
 

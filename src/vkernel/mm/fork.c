@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/rare.h"
 #include "platform/platform.h"
 #include "vkernel/fs/file.h"
 #include "vkernel/mm/mm_internal.h"
@@ -34,7 +35,7 @@ copy_run(uint8_t *to, const uint8_t *from, uint64_t size)
 static bool
 copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
 {
-    static uint64_t entries[BATCH];
+    static uint64_t entries[BATCH] RARE;
     uint64_t run = 0, run_end = 0;
 
     for (uint64_t at = 0; at < size; at += (uint64_t)BATCH * MM_PAGE) {
@@ -65,7 +66,7 @@ copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
 void
 mm_map_clean_again(struct mm *mm, const struct vma *v)
 {
-    static uint64_t entries[BATCH];
+    static uint64_t entries[BATCH] RARE;
     uint64_t end = mm_backed_end(v), run = v->start, run_end = v->start;
     unsigned runs = 0;
 

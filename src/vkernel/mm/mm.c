@@ -387,11 +387,26 @@ unmap_host(struct mm *mm, uint64_t start, uint64_t end)
     return r == 0 && start < end ? platform_map_none(mm->base + start, end - start) : r;
 }
 
+/* Boundaries are at both ends; the host's pages are somebody else's already, or none. */
+static void
+forget_mappings(struct mm *mm, uint64_t start, uint64_t end)
+{
+    bool code = false;
+
+    for (struct vma *v = mm_find(mm, start), *next; v && v->start < end; v = next) {
+        next = vma_next(mm, v);
+        code |= v->code != NULL;
+        mm_account(mm, v, false);
+        mm_vma_remove(mm, v);
+    }
+    if (code)
+        mm_code_unmapped(mm, start, end);
+}
+
 int
 mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
 {
     uint64_t end;
-    bool code = false;
     int r;
 
     if (address % MM_PAGE || size == 0 || size > TASK_SIZE || !range_within(address, PAGE_UP(size), TASK_SIZE))
@@ -404,14 +419,7 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     r = unmap_host(mm, address, end);
     if (r < 0)
         return r;
-    for (struct vma *v = mm_find(mm, address), *next; v && v->start < end; v = next) {
-        next = vma_next(mm, v);
-        code |= v->code != NULL;
-        mm_account(mm, v, false);
-        mm_vma_remove(mm, v);
-    }
-    if (code)
-        mm_code_unmapped(mm, address, end);
+    forget_mappings(mm, address, end);
     return 0;
 }
 
@@ -455,10 +463,13 @@ mm_establish(struct mm *mm, struct vma *v, const struct verified *verified)
 {
     int r = v->prot & PROT_EXEC ? mm_code_install(mm, v, verified) : mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
 
-    if (r == 0 && !mm_vma_insert(mm, v))
-        r = -ENOMEM;
+    if (r == 0) {
+        forget_mappings(mm, v->start, v->end);
+        if (!mm_vma_insert(mm, v))
+            r = -ENOMEM;
+    }
     if (r < 0) {
-        platform_map_none(mm->base + v->start, v->end - v->start);
+        mm_unmap(mm, v->start, v->end - v->start);
         return r;
     }
     mm_account(mm, v, true);
@@ -540,8 +551,8 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     /* A refusal must leave what was there before: check first, replace then. */
     if (r == 0 && (prot & PROT_EXEC))
         r = mm_code_verify(&v, prot, "mmap", &verified);
-    if (r == 0 && !mm_range_free(mm, address, address + size))
-        r = mm_unmap(mm, address, size);
+    if (r == 0 && !(mm_split(mm, address) && mm_split(mm, address + size)))
+        r = -ENOMEM;
     if (r == 0)
         r = mm_establish(mm, &v, &verified);
     ledger_release(&verified);
@@ -553,7 +564,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
 }
 
 static int
-protect_one(struct mm *mm, struct vma *v, int prot)
+protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
 {
     int old = v->prot, r;
 
@@ -563,7 +574,7 @@ protect_one(struct mm *mm, struct vma *v, int prot)
         ((v->file->flags & 3 /* O_ACCMODE */) != 2 || (!(old & PROT_WRITE) && file_write_sealed(v->file))))
         return -EACCES;
     if ((prot & PROT_EXEC) && !(old & PROT_EXEC))
-        return mm_code_protect(mm, v, prot);
+        return mm_code_protect(mm, v, prot, code);
     if ((prot & PROT_EXEC) && (prot & PROT_WRITE))
         return mm_code_refuse("mprotect", "writable and executable");
     if (!(old & PROT_WRITE) && (prot & PROT_WRITE)) {
@@ -596,24 +607,34 @@ int
 mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
 {
     struct guest_range range;
+    struct code_protect code = {0};
     uint64_t at = address;
     int r = 0;
 
+    might_sleep();
     if (address % MM_PAGE)
         return -EINVAL;
     if (size == 0)
         return 0;
-    if (!guest_range(address, size, &range) || !mm_split(mm, range.start) || !mm_split(mm, range.end))
+    if (!guest_range(address, size, &range) || !mm_split(mm, range.start))
         return -ENOMEM;
-    for (struct vma *v = mm_find(mm, at); at < range.end && r == 0; v = vma_next(mm, v)) {
-        if (!v || v->start > at) {
+    while (at < range.end && r == 0) {
+        struct vma *v;
+
+        /* Others may have changed what is mapped when this gave way. */
+        if (!mm_split(mm, range.end) || !(v = mm_at(mm, at))) {
             r = -ENOMEM;
             break;
         }
+        r = v->prot != prot ? protect_one(mm, v, prot, &code) : 0;
+        if (r > 0) { /* a guest can have as many files read and hashed as there are mappings */
+            mm_code_protect_end(mm, &code);
+            r = sched_checkpoint();
+            continue;
+        }
         at = v->end;
-        if (v->prot != prot)
-            r = protect_one(mm, v, prot);
     }
+    mm_code_protect_end(mm, &code);
     mm_merge_around(mm, range.start, range.end);
     return r;
 }

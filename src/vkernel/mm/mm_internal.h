@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
+#include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
 
 enum { MM_PAGE = 4096 };
@@ -76,7 +77,8 @@ int mm_map_source(uint8_t *at, uint64_t size, int prot, bool shared, int fd, uin
 int mm_map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t *end);
 /* May a mapping be there? Of the flags of mm_map; size is of whole pages. 0 or -errno. */
 int mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags);
-/* Makes v, which holds its references, a mapping with its host pages, where nothing is; verified: for code. */
+/* Makes v, which holds its references, a mapping with its host pages; verified: for code. Whole mappings that are there are replaced, without
+ * a call to the host that only takes their pages away; when it fails, nothing is there. */
 struct verified;
 int mm_establish(struct mm *mm, struct vma *v, const struct verified *verified);
 /* Gives private pages that may be written their own memory. */
@@ -100,7 +102,16 @@ int mm_code_refuse(const char *call, const char *why);
 int mm_code_verify(const struct vma *v, int prot, const char *call, struct verified *out);
 /* Makes v, which need not be in mm yet, a mapping of the verified bytes. */
 int mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified);
-int mm_code_protect(struct mm *mm, struct vma *v, int prot);
+/* Makes mappings executable, one after the other. The state, zero at first, keeps the file that was verified, so that one is copied and
+ * hashed once however many mappings it is in. 1: v is of another file; call mm_code_protect_end, which lets compiled code in
+ * and releases the state, and again. What was verified holds as long as nobody else runs: there is no sleep before that end. */
+struct code_protect {
+    struct file *file; /* holds a reference; NULL: none yet */
+    struct verified verified;
+    struct vma last; /* only its code and place */
+};
+int mm_code_protect(struct mm *mm, struct vma *v, int prot, struct code_protect *state);
+void mm_code_protect_end(struct mm *mm, struct code_protect *state);
 /* Compiled code can be entered once all of the file's code is mapped; until then the evaluator runs what there is. */
 void mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *verified);
 int mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset);

@@ -10,11 +10,12 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "base/rare.h"
 #include "platform/hostfs.h"
 
 enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 
-static struct list bound_sockets[BUCKETS]; /* by port */
+static struct list bound_sockets[BUCKETS] RARE; /* by port */
 static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops;
 
 static bool

@@ -8,7 +8,7 @@
 enum { SMALL_WRITE = 1728 }; /* what of 2 KB is left besides Linux's struct skb_shared_info */
 
 const struct network *network = &loopback_network;
-struct wait_queue dgram_space = {{&dgram_space.waiters, &dgram_space.waiters}};
+struct wait_queue dgram_space = WAIT_QUEUE(dgram_space);
 
 static struct superblock *
 sockfs(void)
@@ -411,7 +411,7 @@ enough(const struct socket *s, size_t want)
 static ssize_t
 stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    size_t want = iov_total(iov, count), done = 0;
+    size_t want = iov_total(iov, count), done = 0, skip = 0;
     bool peek = t->flags & MSG_PEEK, fault = false, any = false;
     struct message last = {.size = 0};
 
@@ -443,10 +443,13 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         if (n > want - done)
             n = want - done;
         if (!(t->flags & MSG_TRUNC) || s->family == AF_UNIX) { /* TCP's means: throw it away */
-            size_t copied = iov_scatter(iov, count, done, m->data + m->offset, n);
+            size_t copied;
 
+            iov_advance(&iov, &count, &skip);
+            copied = iov_scatter(iov, count, skip, m->data + m->offset, n);
             fault = copied < n;
             n = copied;
+            skip += n;
         }
         done += n;
         if (!peek)

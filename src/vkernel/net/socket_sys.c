@@ -792,6 +792,8 @@ sys_sendmmsg(const uint64_t a[6])
         if (copy_to_guest(p + 56, &length, sizeof length) < 0)
             return done ? done : -EFAULT;
         done++;
+        if (sched_checkpoint() < 0)
+            break;
     }
     return done;
 }
@@ -828,7 +830,7 @@ sys_recvmmsg(const uint64_t a[6])
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
-        if (clock_monotonic_ns() >= deadline) /* Linux, too, looks at it only after a message */
+        if (clock_monotonic_ns() >= deadline || sched_checkpoint() < 0) /* Linux, too, looks at the time only after a message */
             break;
     }
     return done;

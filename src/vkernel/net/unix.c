@@ -2,11 +2,13 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "platform/hostfs.h"
 #include "vkernel/net/socket.h"
+#include "base/rare.h"
 
-enum { BUCKETS = 8192, NUMBERS = 1 << 20 };
+enum { BUCKETS = 8192, NUMBERS = 1 << 20, TRIES = 4096 };
 
-static struct list bound_sockets[BUCKETS]; /* by name */
+static struct list bound_sockets[BUCKETS] RARE; /* by name */
 
 static const struct socket_ops OPS_TABLE(socket_ops) unix_ops;
 
@@ -93,18 +95,18 @@ bind_path(struct socket *s, const struct address *a)
 static int
 autobind(struct socket *s)
 {
-    static unsigned next;
-    unsigned tries = 0;
+    unsigned tries = 0, number;
     struct address a;
 
     do {
         struct sockaddr_un *un = (struct sockaddr_un *)&a.storage;
 
-        if (tries++ == NUMBERS)
+        if (tries++ == TRIES)
             return -ENOSPC;
+        host_random(&number, sizeof number); /* who has taken a row of them must not make this one long */
         memset(&a, 0, sizeof a);
         un->sun_family = AF_UNIX;
-        snprintf(un->sun_path + 1, 8, "%05x", next++ % NUMBERS);
+        snprintf(un->sun_path + 1, 8, "%05x", number % NUMBERS);
         a.length = sizeof(sa_family_t) + 6;
     } while (find_abstract(&a));
     s->local = a;

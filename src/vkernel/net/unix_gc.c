@@ -5,8 +5,8 @@
  * *candidates* are sockets whose only references are from messages. What lies in messages of candidates alone, and is not
  * reached from one that lies elsewhere, too, is garbage; its messages are dropped, and with them its references.
  *
- * It is looked for when a file is left to messages alone. That costs time in proportion to what is in flight; so with much in
- * flight, it waits until that has happened a fair number of times, or for a second. */
+ * It is looked for when a socket is left to messages alone. That costs time in proportion to what lies in the queues of such; so
+ * where it was much the last time, it waits until that has happened a fair number of times, or for a second. */
 #include "vkernel/net/socket.h"
 
 #include "vkernel/proc/users.h"
@@ -14,7 +14,8 @@
 enum { PATIENCE = 16, LATEST_NS = 1000000000 };
 
 static struct list in_flight = {&in_flight, &in_flight}; /* sockets in flight */
-static unsigned in_flight_count, suspects;
+static unsigned suspects;
+static uint64_t walked; /* sockets and messages, the last time */
 static bool collecting;
 
 /* --- counting --- */
@@ -30,10 +31,8 @@ scm_take_off(struct scm *m)
         struct file *f = m->files[k];
         struct socket *s = file_socket(f);
 
-        if (f->in_flight++ == 0 && s) {
+        if (f->in_flight++ == 0 && s)
             list_append(&in_flight, &s->in_flight_link);
-            in_flight_count++;
-        }
     }
     m->in_flight = true;
     return 0;
@@ -51,10 +50,8 @@ scm_land(struct scm *m)
         struct file *f = m->files[k];
         struct socket *s = file_socket(f);
 
-        if (--f->in_flight == 0 && s) {
+        if (--f->in_flight == 0 && s)
             list_remove(&s->in_flight_link);
-            in_flight_count--;
-        }
     }
     m->in_flight = false;
 }
@@ -81,9 +78,11 @@ each_carried(struct socket *s, void (*each)(struct socket *carried, void *arg), 
     struct socket *holder = s;
 
     for (;;) {
+        walked++;
         LIST_EACH(q, &holder->messages) {
             const struct scm *m = list_entry(q, struct message, link)->scm;
 
+            walked += 1 + (m ? m->file_count : 0);
             for (unsigned k = 0; m && k < m->file_count; k++) {
                 struct socket *carried = file_socket(m->files[k]);
 
@@ -122,11 +121,13 @@ unix_gc(void)
         return;
     collecting = true;
     suspects = 0;
+    walked = 0;
     list_init(&reached);
     list_init(&garbage);
     LIST_EACH(p, &in_flight) {
         struct socket *s = list_entry(p, struct socket, in_flight_link);
 
+        walked++;
         s->candidate = refcount_is(&s->file->refs, s->file->in_flight);
         s->outside = s->file->in_flight;
     }
@@ -168,13 +169,13 @@ collect_late(struct ktimer *t)
 }
 
 void
-unix_gc_suspect(void)
+unix_gc_suspect(const struct file *f)
 {
     static struct ktimer late = {.fire = collect_late};
 
-    if (collecting)
+    if (collecting || !file_socket(f))
         return;
-    if (++suspects > in_flight_count / PATIENCE)
+    if (++suspects > walked / PATIENCE)
         unix_gc();
     else if (suspects == 1)
         ktimer_start(&late, clock_monotonic_ns() + LATEST_NS);

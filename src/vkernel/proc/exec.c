@@ -580,7 +580,6 @@ commit(struct exec *x)
     set_names(x);
     commit_creds(x);
     record_launch(x);
-    fdtable_close_on_exec(p->files);
     signal_exec(p);
     timers_exec(p);
     t->altstack_sp = t->altstack_size = 0; /* the flags stay, as on Linux */
@@ -596,6 +595,7 @@ commit(struct exec *x)
     x86_cpu_tls.rip = x->entry;
     x86_cpu_tls.gpr[X86_RSP] = x->sp;
     x86_apply_mxcsr();
+    fdtable_close_on_exec(p->files); /* may give way: last */
 }
 
 int

@@ -108,14 +108,29 @@ check_orphaned(int pgid)
     }
 }
 
+/* Looks once at the group of each child that is marked, however many of them it has. */
+static void
+check_groups_of(struct list *first, const struct list *end)
+{
+    for (struct list *l = first; l != end; l = l->next) {
+        struct process *child = list_entry(l, struct process, sibling);
+
+        if (!child->may_be_orphaned)
+            continue;
+        for (struct process *member = group_next(child->pgid, NULL); member; member = group_next(child->pgid, member))
+            member->may_be_orphaned = false;
+        check_orphaned(child->pgid);
+    }
+}
+
 static void
 reparent_children(struct process *p)
 {
     struct process *to = new_parent(p);
+    struct list *before = to->children.prev; /* the first one's place */
 
     LIST_EACH_SAFE(l, &p->children) {
         struct process *child = list_entry(l, struct process, sibling);
-        int pgid = child->pgid, sid = child->sid;
 
         list_remove(&child->sibling);
         child->parent = to;
@@ -123,24 +138,32 @@ reparent_children(struct process *p)
         if (child->pdeath_signal && signal_check_permission(child, child->pdeath_signal) == 0)
             signal_send_from(child, child->pdeath_signal);
         child->exit_signal = SIGCHLD;
+        child->may_be_orphaned = child->pgid != p->pgid && child->sid == p->sid;
+    }
+    check_groups_of(before->next, &to->children);
+    for (struct list *l = before->next, *next; l != &to->children; l = next) {
+        struct process *child = list_entry(l, struct process, sibling);
+
+        next = l->next;
         if (child->zombie)
             notify_parent(child); /* which may free it */
-        if (pgid != p->pgid && sid == p->sid)
-            check_orphaned(pgid);
     }
 }
 
 static void
 process_exit(struct process *p)
 {
+    struct fdtable *files;
+
     sched_account();
     timers_exit(p);
     if (p == init_process)
         container_exit(p->exit_status);
     if (p->sid == p->pid && tty_session_ended)
         tty_session_ended(p);
-    fdtable_put(p->files);
+    files = p->files;
     p->files = NULL;
+    fdtable_end(files);
     fs_context_put(p->fs);
     p->fs = NULL;
     evaluated_collect(p->mm, 0, GUEST_END);

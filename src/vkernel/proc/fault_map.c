@@ -6,6 +6,7 @@
 
 #include "artifact/fault_map.h"
 #include "base/buf.h"
+#include "base/rare.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/trust/artifact.h"
@@ -98,7 +99,7 @@ address_in(const struct code_map_entry *entries, size_t count, uint64_t from, ui
 static uint64_t
 address_of_slot(const struct artifact_ledger *row, uint32_t slot)
 {
-    static struct code_map_entry entries[1024];
+    static struct code_map_entry entries[1024] RARE;
     uint64_t offset = artifact_code_map_offset(the_artifact, row), found = 0;
 
     for (uint64_t at = 0; at < row->code_map_size && !found; at += sizeof entries) {

@@ -432,6 +432,7 @@ futex_exit_robust(struct task *t)
     } head;
     uint64_t entry;
 
+    might_sleep();
     if (!t->robust_list || !t->process->mm || copy_from_guest(&head, t->robust_list, sizeof head) < 0)
         return;
     entry = head.next;
@@ -443,6 +444,7 @@ futex_exit_robust(struct task *t)
         if (entry != head.pending)
             robust_death(t, (entry & ~1ull) + (uint64_t)head.offset, false);
         entry = next;
+        sched_checkpoint(); /* each may walk past all that wait; who is to die does so anyhow */
     }
     if (head.pending)
         robust_death(t, (head.pending & ~1ull) + (uint64_t)head.offset, true);

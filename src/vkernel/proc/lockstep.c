@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/mem.h"
+#include "base/rare.h"
 #include "eval/eval.h"
 #include "platform/direct.h"
 #include "vkernel/mm/mm.h"
@@ -20,7 +21,7 @@ enum {
 };
 
 bool lockstep_on;
-struct region lockstep_region;
+struct region lockstep_region RARE;
 
 #define R lockstep_region
 
@@ -45,7 +46,7 @@ static struct {
     uint64_t inputs[INPUTS];
     size_t input_count, input_next;
     bool replays_inputs;
-} lockstep;
+} lockstep RARE;
 
 uint64_t
 lockstep_compared(void)

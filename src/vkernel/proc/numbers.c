@@ -1,16 +1,17 @@
 /* Tasks, processes, groups and sessions by their numbers: hash tables of the worker's, with their links in what they hold, so that
  * a container full of processes makes no call slow. */
 #include "vkernel/proc/proc_internal.h"
+#include "base/rare.h"
 
 enum { BUCKETS = 4096 };
 enum table { TASKS, PROCESSES, GROUPS, SESSIONS, TABLES };
 
-static struct list tables[TABLES][BUCKETS];
+static struct list tables[BUCKETS][TABLES] RARE; /* the four of a number in one page: a leader's are all the same */
 
 static struct list *
 bucket(enum table table, int number)
 {
-    struct list *l = &tables[table][(unsigned)number % BUCKETS];
+    struct list *l = &tables[(unsigned)number % BUCKETS][table];
 
     if (!l->next)
         list_init(l);
@@ -59,19 +60,21 @@ group_next(int pgid, struct process *after)
     return NULL;
 }
 
-static bool
-is_session(int sid)
+struct process *
+session_next(int sid, struct process *after)
 {
-    LIST_EACH(l, bucket(SESSIONS, sid))
+    struct list *head = bucket(SESSIONS, sid);
+
+    for (struct list *l = after ? after->session_link.next : head->next; l != head; l = l->next)
         if (list_entry(l, struct process, session_link)->sid == sid)
-            return true;
-    return false;
+            return list_entry(l, struct process, session_link);
+    return NULL;
 }
 
 bool
 number_used(int number)
 {
-    return task_find(number) || process_find(number) || group_next(number, NULL) || is_session(number);
+    return task_find(number) || process_find(number) || group_next(number, NULL) || session_next(number, NULL);
 }
 
 void

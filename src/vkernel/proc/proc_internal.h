@@ -160,7 +160,8 @@ void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);
 /* At the edge to guest code. result: of the system call that ends (-ERESTART* decide), or 0 with nr -1. Returns true when
  * the system call is to be done again in place. */
 bool signal_deliver(int nr);
-void signal_flush(struct list *pending, uint64_t *set);
+void signal_queue_init(struct signal_queue *q);
+void signal_flush(struct signal_queue *q);
 void signal_exec(struct process *p); /* handlers to default */
 void signal_child_changed(struct process *child, int code, int status);
 bool signal_work(const struct task *t); /* anything to do at the edge? */
@@ -189,10 +190,8 @@ void cpu_timers_changed(struct process *p);                       /* RLIMIT_CPU 
 void cpu_timers_end(struct list *timers);
 bool cpu_timers_armed(const struct task *t);
 void proc_check_cpu_timers(struct task *t);                       /* its time was charged */
-extern struct wait_queue signalfd_queue;
 
 /* --- abi/dispatch.c --- */
-void syscall_init(void);
 int64_t syscall_dispatch(int64_t nr, const uint64_t a[6]);
 void syscall_report(int fd);
 void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], ... */

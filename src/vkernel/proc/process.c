@@ -92,7 +92,7 @@ process_new(struct process *parent)
     list_init(&p->number_link);
     list_init(&p->group_link);
     list_init(&p->session_link);
-    list_init(&p->pending);
+    signal_queue_init(&p->pending);
     list_init(&p->posix_timers);
     list_init(&p->cpu_timers);
     p->cpu_next = UINT64_MAX;
@@ -108,6 +108,7 @@ process_new(struct process *parent)
     wait_queue_init(&p->wait_child);
     wait_queue_init(&p->stop_queue);
     wait_queue_init(&p->pidfd_queue);
+    wait_queue_init(&p->signalfd_queue);
     p->dumpable = true;
     p->start_ns = clock_monotonic_ns();
     if (parent) {
@@ -150,7 +151,8 @@ process_free(struct process *p)
     wait_queue_fini(&p->pidfd_queue);
     wait_queue_fini(&p->wait_child);
     wait_queue_fini(&p->stop_queue);
-    signal_flush(&p->pending, &p->pending_set);
+    wait_queue_fini(&p->signalfd_queue);
+    signal_flush(&p->pending);
     cpu_timers_end(&p->cpu_timers);
     signal_actions_put(p->actions);
     user_uncharge(p->user, USER_TASKS, p->charged_tasks);
@@ -211,7 +213,7 @@ task_free(struct task *t)
     struct process *p = t->process;
 
     wait_queue_fini(&t->sleep_queue);
-    signal_flush(&t->pending, &t->pending_set);
+    signal_flush(&t->pending);
     cpu_timers_end(&t->cpu_timers);
     task_unnumber(t);
     task_uncharge(t);

@@ -30,6 +30,14 @@ struct creds {
     uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding; /* bits CAP_* */
 };
 
+enum { SIGNALS = 64 };
+/* Signals that are pending, for a process or for one of its threads. A guest queues as many as RLIMIT_SIGPENDING allows and takes all
+ * of them with one read of a signalfd, so each number has a list of its own. */
+struct signal_queue {
+    uint64_t set;                 /* which: SIGNAL_BIT. One that came when nothing could be queued has no entry */
+    struct list entries[SIGNALS]; /* struct signal_entry, of number n at n - 1, in the order in which they came */
+};
+
 struct process {
     int pid, pgid, sid;
     struct process *parent;
@@ -62,16 +70,17 @@ struct process {
     struct task *exec_by;         /* a thread in execve waits for the others to leave */
     bool exec_done;               /* since fork: setpgid by the parent is refused */
     bool subreaper, no_new_privs, keep_caps, reaped;
+    bool may_be_orphaned;         /* its group, whose parent in another one has ended: to be looked at (exit.c) */
     int pdeath_signal;
     uint32_t personality;
     int nice;
     struct signal_action *actions;  /* [65], counted: CLONE_SIGHAND shares */
-    uint64_t pending_set;
-    struct list pending;            /* struct signal_entry */
+    struct signal_queue pending;
     bool stop_report, continue_report; /* for waitpid WUNTRACED / WCONTINUED */
     int stop_signal;
     struct wait_queue stop_queue;   /* threads of a stopped process */
     struct wait_queue pidfd_queue;  /* pidfds: readable when zombie */
+    struct wait_queue signalfd_queue; /* of its threads; and its epoll items, as on Linux of who made the item */
     struct ktimer itimer_real;
     uint64_t itimer_real_interval;
     uint64_t itimer_virtual[2][2];  /* VIRTUAL, PROF: expiry in cpu_ns (0 off), interval */
@@ -119,8 +128,7 @@ struct task {
     bool charged;                /* beyond the first of its process */
     uint64_t blocked, saved_blocked;
     bool restore_blocked;
-    uint64_t pending_set;
-    struct list pending;
+    struct signal_queue pending;
     uint64_t waiting_set;        /* rt_sigtimedwait */
     uint64_t altstack_sp, altstack_size;
     int altstack_flags; /* as they were set; 0: never */
@@ -147,6 +155,7 @@ struct process *process_find(int pid);
 struct task *task_find(int tid);
 struct process *process_next(struct process *after); /* NULL: the first; for /proc */
 struct process *group_next(int pgid, struct process *after); /* the members of a group; NULL: the first */
+struct process *session_next(int sid, struct process *after);
 
 /* --- signals, for ttys, pipes, timers: signal/ --- */
 int signal_send_process(struct process *p, int sig);             /* kernel-generated */

@@ -483,7 +483,6 @@ run_init(void)
 {
     enum { STRESS_TICK_US = 50 };
 
-    syscall_init();
     if (proc_forced_tick()) {
         platform_tick_every(STRESS_TICK_US);
         sched_tick_wanted = true;

@@ -2,6 +2,7 @@
  *
  * A task leaves the processor in schedule() only: when it sleeps, yields, or ends. With nothing to run the worker
  * sleeps in the host's poll, on the stack of whichever task came last. */
+#include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 
@@ -23,6 +24,7 @@ struct task *sched_current;
 unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
+uint64_t wait_news = 1;
 unsigned sched_no_sleep;
 static bool booted;
 
@@ -124,7 +126,8 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
         /* Nobody sleeps on it: its readiness would only spin us. */
-        if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS || (!w->ready && list_empty(&w->queue->waiters)))
+        if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS ||
+            (!w->ready && list_empty(&w->queue->waiters) && list_empty(&w->queue->listeners)))
             continue;
         fds[n] = (struct pollfd){.fd = w->fd, .events = w->events};
         which[n++] = w;
@@ -135,8 +138,8 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
 static void
 poll_host(uint64_t timeout)
 {
-    static struct pollfd fds[MAX_IDLE_FDS + 1];
-    static struct host_watch *which[MAX_IDLE_FDS];
+    static struct pollfd fds[MAX_IDLE_FDS + 1] RARE;
+    static struct host_watch *which[MAX_IDLE_FDS] RARE;
     unsigned n = collect_watches(fds, which);
 
     if (n == 0 && timeout == 0)
@@ -184,8 +187,10 @@ sched_reset_limit(void)
 void
 sched_load(struct task *t)
 {
-    platform_set_memory(t->process->mm->base);
-    platform_direct_generation(t->process->mm->code_generation);
+    if (t->process->mm) { /* process 1 has none before its first exec */
+        platform_set_memory(t->process->mm->base);
+        platform_direct_generation(t->process->mm->code_generation);
+    }
     sched_reset_limit();
 }
 
@@ -206,6 +211,7 @@ finish_switch(void)
     x86_apply_mxcsr();
     t->started_ns = platform_monotonic_ns();
     sched_switches++;
+    wait_news++;
 }
 
 static struct task *
@@ -268,6 +274,7 @@ schedule(void)
     sched_current = next;
     sched_arm_tick();
     if (next == self) {
+        wait_news++;
         self->started_ns = platform_monotonic_ns();
         return;
     }
@@ -376,45 +383,54 @@ sched_checkpoint(void)
 void
 wait_queue_init(struct wait_queue *q)
 {
-    list_init(&q->waiters);
+    *q = (struct wait_queue)WAIT_QUEUE(*q);
 }
 
 void
-wait_queue_wake_n(struct wait_queue *q, unsigned n)
+wait_queue_add(struct wait_queue *q, struct wait_entry *e, bool first)
 {
-    NO_SLEEP;
+    wait_news++;
+    list_insert_before(first ? q->waiters.next : &q->waiters, &e->link);
+}
 
-    LIST_EACH(p, &q->waiters) {
-        struct wait_entry *e = list_entry(p, struct wait_entry, link);
-
-        if (e->notify) {
-            CALLED(e->notify)(e);
-            continue;
-        }
-        if (n == 0)
-            return;
-        if (e->woken)
-            continue;
-        e->woken = true;
-        n--;
-        make_runnable(e->task);
-    }
+void
+wait_queue_listen(struct wait_queue *q, struct wait_entry *e)
+{
+    list_append(&q->listeners, &e->link);
 }
 
 void
 wait_queue_wake(struct wait_queue *q)
 {
-    if (q->waiters.next && !list_empty(&q->waiters))
-        wait_queue_wake_n(q, UINT32_MAX);
-}
-
-void
-wait_queue_fini(struct wait_queue *q)
-{
     NO_SLEEP;
 
-    while (!list_empty(&q->waiters)) {
-        struct wait_entry *e = list_entry(q->waiters.next, struct wait_entry, link);
+    if (!q->waiters.next) /* nobody ever used it */
+        return;
+    LIST_EACH(p, &q->listeners) {
+        struct wait_entry *e = list_entry(p, struct wait_entry, link);
+
+        CALLED(e->notify)(e);
+    }
+    if (q->told == wait_news)
+        return;
+    q->told = wait_news;
+    LIST_EACH(p, &q->waiters) {
+        struct wait_entry *e = list_entry(p, struct wait_entry, link);
+
+        if (e->notify) {
+            CALLED(e->notify)(e);
+        } else if (!e->woken) {
+            e->woken = true;
+            make_runnable(e->task);
+        }
+    }
+}
+
+static void
+tell_the_end(struct list *entries)
+{
+    while (!list_empty(entries)) {
+        struct wait_entry *e = list_entry(entries->next, struct wait_entry, link);
 
         list_remove(&e->link);
         if (e->notify) {
@@ -424,6 +440,15 @@ wait_queue_fini(struct wait_queue *q)
             make_runnable(e->task);
         }
     }
+}
+
+void
+wait_queue_fini(struct wait_queue *q)
+{
+    NO_SLEEP;
+
+    tell_the_end(&q->listeners);
+    tell_the_end(&q->waiters);
 }
 
 struct sleep_timer {
@@ -493,7 +518,7 @@ wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, b
     }
     for (unsigned i = 0; i < count; i++) {
         entries[i] = (struct wait_entry){.task = sched_current};
-        list_append(&queues[i]->waiters, &entries[i].link);
+        wait_queue_add(queues[i], &entries[i], false);
     }
     r = sleep_on(entries, count, deadline, killable_only);
     for (unsigned i = 0; i < count; i++)

@@ -58,7 +58,10 @@ assert_no_sleep(void)
 /* --- wait queues: an object that tasks sleep on. The object's destructor calls wait_queue_fini. --- */
 struct wait_queue {
     struct list waiters;
+    struct list listeners; /* entries that notify of every wake */
+    uint64_t told;         /* wait_news when all waiters were told last */
 };
+#define WAIT_QUEUE(q) {.waiters = {&(q).waiters, &(q).waiters}, .listeners = {&(q).listeners, &(q).listeners}}
 /* A sleeper, on its stack; or a watcher (epoll): with notify set, a wake calls it, in the waker's context, instead of
  * waking a task. notify must not sleep and must not take entries off this queue. An entry may outlive its queue, and is then on
  * none. */
@@ -70,11 +73,18 @@ struct wait_entry {
 };
 
 void wait_queue_init(struct wait_queue *q);
+/* Puts an entry on a queue, before the others or behind them. A wake tells its notify only what is news: not again what it was told
+ * since wait_news changed last. */
+void wait_queue_add(struct wait_queue *q, struct wait_entry *e, bool first);
+/* The same of an entry that is told of every wake. */
+void wait_queue_listen(struct wait_queue *q, struct wait_entry *e);
+/* Changes when somebody begins to wait, runs after a sleep, or has taken what it was told of (epoll's ready lists). As long as it does
+ * not, waking a queue again tells nobody anything, so one kernel entry that wakes a queue a thousand times walks it once. */
+extern uint64_t wait_news;
 /* Before the queue's memory goes: takes all entries off, and wakes or notifies them. */
 void wait_queue_fini(struct wait_queue *q);
-/* Wakes every sleeper (each rechecks its condition), or at most n. Also tells poll/epoll waiters. */
+/* Wakes every sleeper (each rechecks its condition). Also tells poll/epoll waiters. */
 void wait_queue_wake(struct wait_queue *q);
-void wait_queue_wake_n(struct wait_queue *q, unsigned n);
 
 /* Sleeps until woken, a signal is pending (-EINTR... see below) or the deadline (absolute monotonic
  * nanoseconds, WAIT_FOREVER for none) passes. Returns 0 woken, -ETIMEDOUT, or -ERESTARTSYS when a signal

@@ -6,7 +6,7 @@
 #include "platform/heap.h"
 #include "vkernel/proc/proc_internal.h"
 
-enum { SIGNALS = 64, CAP_KILL_BIT = 5 };
+enum { CAP_KILL_BIT = 5 };
 
 #define STOP_SIGNALS (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
 #define SYNCHRONOUS                                                                                        \
@@ -14,8 +14,6 @@ enum { SIGNALS = 64, CAP_KILL_BIT = 5 };
      SIGNAL_BIT(SIGSYS))
 #define DEFAULT_IGNORED \
     (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT))
-
-struct wait_queue signalfd_queue;
 
 /* What CLONE_SIGHAND shares. */
 struct shared_actions {
@@ -56,9 +54,16 @@ signal_actions_put(struct signal_action *a)
 }
 
 void
+signal_queue_init(struct signal_queue *q)
+{
+    for (int k = 0; k < SIGNALS; k++)
+        list_init(&q->entries[k]);
+}
+
+void
 signal_init_task(struct task *t)
 {
-    list_init(&t->pending);
+    signal_queue_init(&t->pending);
     wait_queue_init(&t->sleep_queue);
 }
 
@@ -88,65 +93,61 @@ signal_entry_free(struct signal_entry *e)
     OBJECT_FREE(signal_entry, e);
 }
 
+static struct list *
+entries_of(struct signal_queue *q, int sig)
+{
+    return &q->entries[sig - 1];
+}
+
 static void
 enqueue(struct process *p, struct task *t, struct signal_entry *e)
 {
     e->process = p;
     e->task = t;
-    list_append(t ? &t->pending : &p->pending, &e->link);
+    list_append(entries_of(t ? &t->pending : &p->pending, e->info.si_signo), &e->link);
 }
 
 void
 signal_entry_cancel(struct signal_entry *e)
 {
-    struct list *pending;
+    struct signal_queue *q;
 
     if (list_empty(&e->link))
         return;
     list_remove(&e->link);
-    pending = e->task ? &e->task->pending : &e->process->pending;
-    LIST_EACH(l, pending)
-        if (list_entry(l, struct signal_entry, link)->info.si_signo == e->info.si_signo)
-            return;
-    *(e->task ? &e->task->pending_set : &e->process->pending_set) &= ~SIGNAL_BIT(e->info.si_signo);
+    q = e->task ? &e->task->pending : &e->process->pending;
+    if (list_empty(entries_of(q, e->info.si_signo)))
+        q->set &= ~SIGNAL_BIT(e->info.si_signo);
 }
 
 /* The first that is allowed, faults before all others; 0 for none. */
 static int
-take_from(struct list *pending, uint64_t *set, uint64_t allowed, siginfo_t *info)
+take_from(struct signal_queue *q, uint64_t allowed, siginfo_t *info)
 {
-    uint64_t ready = *set & allowed;
-    struct signal_entry *found = NULL;
-    bool more = false;
+    uint64_t ready = q->set & allowed;
+    struct signal_entry *e = NULL;
+    struct list *entries;
     int sig;
 
     if (!ready)
         return 0;
     sig = __builtin_ctzll(ready & SYNCHRONOUS ? ready & SYNCHRONOUS : ready) + 1;
-    memset(info, 0, sizeof *info);
-    info->si_signo = sig;
-    info->si_code = SI_USER;
-    LIST_EACH(l, pending) {
-        struct signal_entry *e = list_entry(l, struct signal_entry, link);
-
-        if (e->info.si_signo != sig)
-            continue;
-        if (found) {
-            more = true;
-            break;
-        }
-        found = e;
+    entries = entries_of(q, sig);
+    if (!list_empty(entries)) {
+        e = list_entry(entries->next, struct signal_entry, link);
+        list_remove(&e->link);
     }
-    if (!more)
-        *set &= ~SIGNAL_BIT(sig);
-    if (found) {
-        *info = found->info;
-        list_remove(&found->link);
-        if (found->timer)
-            timer_signal_taken(found, info);
-        else
-            signal_entry_free(found);
+    if (list_empty(entries))
+        q->set &= ~SIGNAL_BIT(sig);
+    if (!e) {
+        *info = (siginfo_t){.si_signo = sig, .si_code = SI_USER};
+        return sig;
     }
+    *info = e->info;
+    if (e->timer)
+        timer_signal_taken(e, info);
+    else
+        signal_entry_free(e);
     return sig;
 }
 
@@ -154,47 +155,37 @@ int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 int
 signal_take(struct task *t, uint64_t allowed, siginfo_t *info)
 {
-    int sig = take_from(&t->pending, &t->pending_set, allowed, info);
+    int sig = take_from(&t->pending, allowed, info);
 
     if (sig)
         return sig;
-    sig = take_from(&t->process->pending, &t->process->pending_set, allowed, info);
+    sig = take_from(&t->process->pending, allowed, info);
     if (sig == SIGALRM)
         itimer_signal_taken(t->process);
     return sig;
 }
 
-void
-signal_flush(struct list *pending, uint64_t *set)
+static void
+flush_set(struct signal_queue *q, uint64_t mask)
 {
-    LIST_EACH_SAFE(p, pending)
-        signal_entry_free(list_entry(p, struct signal_entry, link));
-    *set = 0;
+    for (uint64_t left = q->set & mask; left; left &= left - 1)
+        LIST_EACH_SAFE(p, entries_of(q, __builtin_ctzll(left) + 1))
+            signal_entry_free(list_entry(p, struct signal_entry, link));
+    q->set &= ~mask;
 }
 
-static void
-flush_set(struct list *pending, uint64_t *set, uint64_t mask)
+void
+signal_flush(struct signal_queue *q)
 {
-    if (!(*set & mask))
-        return;
-    LIST_EACH_SAFE(p, pending) {
-        struct signal_entry *e = list_entry(p, struct signal_entry, link);
-
-        if (mask & SIGNAL_BIT(e->info.si_signo))
-            signal_entry_free(e);
-    }
-    *set &= ~mask;
+    flush_set(q, UINT64_MAX);
 }
 
 void
 signal_discard(struct process *p, uint64_t mask)
 {
-    flush_set(&p->pending, &p->pending_set, mask);
-    LIST_EACH(l, &p->threads) {
-        struct task *t = list_entry(l, struct task, thread_link);
-
-        flush_set(&t->pending, &t->pending_set, mask);
-    }
+    flush_set(&p->pending, mask);
+    LIST_EACH(l, &p->threads)
+        flush_set(&list_entry(l, struct task, thread_link)->pending, mask);
 }
 
 bool
@@ -235,7 +226,7 @@ signal_pending_task(const struct task *t)
 {
     const struct process *p = t->process;
 
-    return ((t->pending_set | p->pending_set) & ~t->blocked) || p->group_exit || t->kill_me || p->stopped;
+    return ((t->pending.set | p->pending.set) & ~t->blocked) || p->group_exit || t->kill_me || p->stopped;
 }
 
 bool
@@ -243,7 +234,7 @@ signal_pending_current(void)
 {
     const struct task *t = sched_current;
 
-    return signal_pending_task(t) || ((t->pending_set | t->process->pending_set) & t->waiting_set);
+    return signal_pending_task(t) || ((t->pending.set | t->process->pending.set) & t->waiting_set);
 }
 
 bool
@@ -252,7 +243,7 @@ signal_fatal_pending(void)
     const struct task *t = sched_current;
 
     return t->process->group_exit || t->kill_me ||
-           ((t->pending_set | t->process->pending_set) & SIGNAL_BIT(SIGKILL) && t->process != init_process);
+           ((t->pending.set | t->process->pending.set) & SIGNAL_BIT(SIGKILL) && t->process != init_process);
 }
 
 bool
@@ -364,7 +355,7 @@ wake_for(struct process *p, struct task *target, int sig)
         process_end(p, sig);
         return;
     }
-    wait_queue_wake(&signalfd_queue);
+    wait_queue_wake(&p->signalfd_queue);
     if (fatal)
         wait_queue_wake(&p->stop_queue);
     if (target) {
@@ -431,7 +422,7 @@ int
 signal_send_info(struct process *p, struct task *t, const siginfo_t *info)
 {
     int sig = info->si_signo;
-    uint64_t *set = t ? &t->pending_set : &p->pending_set;
+    uint64_t *set = t ? &t->pending.set : &p->pending.set;
     struct signal_entry *e;
 
     if (!wanted(p, t, sig) || (sig < SIGRTMIN && (*set & SIGNAL_BIT(sig))))
@@ -457,7 +448,7 @@ signal_send_entry(struct process *p, struct task *t, struct signal_entry *e)
         return false;
     if (list_empty(&e->link))
         enqueue(p, t, e);
-    *(t ? &t->pending_set : &p->pending_set) |= SIGNAL_BIT(sig);
+    *(t ? &t->pending.set : &p->pending.set) |= SIGNAL_BIT(sig);
     wake_for(p, t, sig);
     return true;
 }

@@ -26,7 +26,7 @@ ready(const struct signalfd *s)
 {
     const struct task *t = sched_current;
 
-    return ((t->pending_set | t->process->pending_set) & s->set) != 0;
+    return ((t->pending.set | t->process->pending.set) & s->set) != 0;
 }
 
 /* Which fields of a siginfo mean something is told by signal and code (siginfo_layout of Linux). */
@@ -93,7 +93,7 @@ static ssize_t
 signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct signalfd *s = f->data;
-    size_t room = iov_total(iov, count), done = 0;
+    size_t room = iov_total(iov, count), done = 0, skip = 0;
 
     if (room < sizeof(struct signalfd_siginfo))
         return -EINVAL;
@@ -106,9 +106,11 @@ signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         if (!signal_take(sched_current, s->set, &info))
             break;
         record = record_of(&info);
-        if (iov_scatter(iov, count, done, &record, sizeof record) < sizeof record)
+        iov_advance(&iov, &count, &skip);
+        if (iov_scatter(iov, count, skip, &record, sizeof record) < sizeof record)
             return done ? (ssize_t)done : -EFAULT; /* the signal is lost, as on Linux */
         done += sizeof record;
+        skip += sizeof record;
     }
     return (ssize_t)done;
 }
@@ -117,7 +119,7 @@ static unsigned
 signalfd_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
 {
     if (queues && *count < max)
-        queues[(*count)++] = &signalfd_queue;
+        queues[(*count)++] = &current_process()->signalfd_queue;
     return ready(f->data) ? POLLIN : 0;
 }
 
@@ -157,7 +159,7 @@ make_signalfd(int fd, uint64_t mask_address, uint64_t size, int flags)
         if (old->ops != &signalfd_ops)
             return -EINVAL;
         ((struct signalfd *)old->data)->set = set;
-        wait_queue_wake(&signalfd_queue);
+        wait_queue_wake(&current_process()->signalfd_queue);
         return fd;
     }
     s = OBJECT_NEW(signalfd);

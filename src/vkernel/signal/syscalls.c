@@ -8,7 +8,7 @@
 #include "vkernel/time/time_internal.h"
 #include "x86/helpers.h"
 
-enum { SIGNALS = 64, SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
+enum { SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 #define AUTODISARM  ((int)0x80000000u)
 #define KNOWN_FLAGS \
@@ -86,7 +86,7 @@ int64_t
 sys_rt_sigpending(const uint64_t a[6])
 {
     struct task *t = sched_current;
-    uint64_t set = (t->pending_set | t->process->pending_set) & t->blocked;
+    uint64_t set = (t->pending.set | t->process->pending.set) & t->blocked;
 
     if (a[1] > SIGSET_SIZE)
         return -EINVAL;

@@ -79,11 +79,14 @@ cpu_timers_end(struct list *timers)
         list_remove(l);
 }
 
-/* Each timer is fired once at most: those that go on have their next deadline behind now. */
+/* Each timer is fired once at most: those that go on have their next deadline behind now. So many at once: each may go through all
+ * threads. The others are due at the next look. */
 static void
 fire_due(struct list *timers, uint64_t now)
 {
+    enum { AT_ONCE = 256 };
     struct list due;
+    int count = 0;
 
     list_init(&due);
     LIST_EACH_SAFE(l, timers) {
@@ -91,6 +94,8 @@ fire_due(struct list *timers, uint64_t now)
             continue;
         list_remove(l);
         list_append(&due, l);
+        if (++count == AT_ONCE)
+            break;
     }
     while (!list_empty(&due)) {
         struct cpu_timer *c = list_entry(due.next, struct cpu_timer, link);

@@ -143,15 +143,34 @@ timer_signal_dropped(struct signal_entry *e)
     t->ignored = t->standing;
 }
 
-void
-timers_signal_wanted(struct process *p, int sig)
+/* Of timers with ids above `after`: some of them. The last one's id; -1: there are no more. */
+static int
+send_ignored(struct process *p, int sig, int after)
 {
+    enum { AT_ONCE = 256 }; /* each may go through all threads */
+    int sent = 0;
+
     LIST_EACH(l, &p->posix_timers) {
         struct posix_timer *t = list_entry(l, struct posix_timer, link);
 
-        if (t->ignored && t->sig == sig)
-            send(t);
+        if (t->id <= after || !t->ignored || t->sig != sig)
+            continue;
+        send(t);
+        if (++sent == AT_ONCE)
+            return t->id;
     }
+    return -1;
+}
+
+void
+timers_signal_wanted(struct process *p, int sig)
+{
+    int after = -1;
+
+    might_sleep();
+    do
+        after = send_ignored(p, sig, after);
+    while (after >= 0 && sched_checkpoint() == 0);
 }
 
 /* --- making and ending --- */
@@ -220,15 +239,27 @@ good_event(const struct guest_sigevent *ev)
     }
 }
 
-static void
-new_timer_id(struct posix_timer *t)
+/* The first id from the process's next one on that no timer has, and its place in the list, which is sorted by id. */
+static struct list *
+free_id(struct process *p, int *id)
 {
-    struct process *p = current_process();
+    struct list *l;
 
-    do {
-        t->id = p->next_timer_id;
-        p->next_timer_id = (p->next_timer_id + 1) & INT_MAX;
-    } while (find_timer((uint64_t)t->id));
+    *id = p->next_timer_id;
+    for (l = p->posix_timers.next; l != &p->posix_timers; l = l->next) {
+        int taken = list_entry(l, struct posix_timer, link)->id;
+
+        if (taken > *id)
+            break;
+        if (taken == *id && *id == INT_MAX) { /* begins anew */
+            *id = 0;
+            l = &p->posix_timers;
+        } else if (taken == *id) {
+            ++*id;
+        }
+    }
+    p->next_timer_id = (*id + 1) & INT_MAX;
+    return l;
 }
 
 /* Its signal is counted now, so that it can be sent later whatever the limit says then. */
@@ -265,6 +296,7 @@ sys_timer_create(const uint64_t a[6])
     struct process *p = current_process();
     struct guest_sigevent ev = {.sig = SIGALRM, .notify = SIGEV_SIGNAL};
     struct posix_timer *t;
+    struct list *place;
     int r;
 
     if (a[1] && copy_from_guest(&ev, a[1], sizeof ev) < 0)
@@ -277,7 +309,7 @@ sys_timer_create(const uint64_t a[6])
     t = timer_new((int)a[0]);
     if (!t)
         return -EAGAIN;
-    new_timer_id(t);
+    place = free_id(p, &t->id);
     t->notify = ev.notify;
     t->sig = ev.sig;
     t->tid = ev.tid;
@@ -287,7 +319,7 @@ sys_timer_create(const uint64_t a[6])
     t->signal.info.si_code = SI_TIMER;
     t->signal.info.si_timerid = t->id;
     t->signal.info.si_ptr = (void *)(uintptr_t)t->value;
-    list_append(&p->posix_timers, &t->link);
+    list_insert_before(place, &t->link);
     if (copy_to_guest(a[2], &t->id, sizeof t->id) < 0) {
         timer_free(t);
         return -EFAULT;

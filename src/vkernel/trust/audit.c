@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/json_text.h"
+#include "base/rare.h"
 #include "platform/platform.h"
 #include "vkernel/proc/process.h"
 
@@ -21,9 +23,10 @@ enum { TAIL_ROOM = sizeof CUT_MEMBER - 1 + AUDIT_TAIL_SIZE + 1, FIELD_ROOM = AUD
 uint64_t audit_refusals;
 
 /* All of it: the one worker's. */
+static char audit_line[AUDIT_LINE_MAX] RARE; /* of the entry in the making: 16 KiB of stack would be cleared at each use, with a log or without */
 static struct {
     int fd; /* -1: no log */
-    bool journal, torn, drop, said;
+    bool journal, torn, drop, said, making;
     char run[33]; /* hex: tells the runs in one file apart */
     struct sha256 chain;
     uint64_t sequence, dropped[KINDS], lost;
@@ -91,7 +94,7 @@ put_text(struct audit_entry *e, const char *text)
         e->cut = true;
         return;
     }
-    memcpy(e->line + e->at, text, n);
+    memcpy(audit_line + e->at, text, n);
     e->at += n;
 }
 
@@ -107,7 +110,7 @@ put_name(struct audit_entry *e, const char *field, size_t room)
         e->cut = true;
         return false;
     }
-    e->at += (size_t)snprintf(e->line + e->at, FIELD_ROOM - e->at, ",\"%s\":", field);
+    e->at += (size_t)snprintf(audit_line + e->at, FIELD_ROOM - e->at, ",\"%s\":", field);
     return true;
 }
 
@@ -115,14 +118,14 @@ void
 audit_string(struct audit_entry *e, const char *field, const char *value)
 {
     if (value && *value && put_name(e, field, 64))
-        e->at = json_put_string(e->line, e->at, FIELD_ROOM, value, &e->cut);
+        e->at = json_put_string(audit_line, e->at, FIELD_ROOM, value, &e->cut);
 }
 
 void
 audit_number(struct audit_entry *e, const char *field, int64_t value)
 {
     if (put_name(e, field, 24))
-        e->at += (size_t)snprintf(e->line + e->at, FIELD_ROOM - e->at, "%lld", (long long)value);
+        e->at += (size_t)snprintf(audit_line + e->at, FIELD_ROOM - e->at, "%lld", (long long)value);
 }
 
 void
@@ -143,17 +146,17 @@ audit_list(struct audit_entry *e, const char *field, char *const *items)
 
     if (!items || !put_name(e, field, ROOM))
         return;
-    e->line[e->at++] = '[';
+    audit_line[e->at++] = '[';
     for (size_t i = 0; items[i]; i++) {
         if (FIELD_ROOM - e->at < ROOM) {
             e->cut = true;
             break;
         }
         if (i)
-            e->line[e->at++] = ',';
-        e->at = json_put_string(e->line, e->at, FIELD_ROOM - 1, items[i], &e->cut);
+            audit_line[e->at++] = ',';
+        e->at = json_put_string(audit_line, e->at, FIELD_ROOM - 1, items[i], &e->cut);
     }
-    e->line[e->at++] = ']';
+    audit_line[e->at++] = ']';
 }
 
 /* The C library's gmtime reads the host's time zone, a file out of reach. Days are counted from 1 March of year 0, so that a
@@ -188,6 +191,8 @@ begin(struct audit_entry *e, enum audit_category category, const char *action, b
     };
     char text[256];
 
+    CHECK(!audit_log.making, "two audit records are made at once");
+    audit_log.making = true;
     e->on = true;
     e->cut = false;
     e->at = 0;
@@ -209,7 +214,7 @@ static bool
 write_line(const char *line, size_t size)
 {
     static const char head[] = "SYSLOG_IDENTIFIER=ingot\nPRIORITY=6\nMESSAGE=";
-    static char packet[sizeof head + AUDIT_LINE_MAX];
+    static char packet[sizeof head + AUDIT_LINE_MAX] RARE;
     size_t done = 0;
 
     if (audit_log.drop && !platform_can_write(audit_log.fd))
@@ -242,16 +247,16 @@ finish(struct audit_entry *e)
     struct sha256 chain = audit_log.chain;
     char hex[SHA256_HEX_SIZE];
 
-    e->on = false;
+    e->on = audit_log.making = false;
     if (e->cut) {
-        memcpy(e->line + e->at, CUT_MEMBER, sizeof CUT_MEMBER - 1);
+        memcpy(audit_line + e->at, CUT_MEMBER, sizeof CUT_MEMBER - 1);
         e->at += sizeof CUT_MEMBER - 1;
     }
-    audit_chain_next(&chain, e->line, e->at);
+    audit_chain_next(&chain, audit_line, e->at);
     sha256_hex(&chain, hex);
-    e->at += (size_t)snprintf(e->line + e->at, sizeof e->line - e->at, AUDIT_CHAIN_MEMBER "%s" AUDIT_CHAIN_END, hex);
-    e->line[e->at++] = '\n';
-    if (!write_line(e->line, e->at)) {
+    e->at += (size_t)snprintf(audit_line + e->at, sizeof audit_line - e->at, AUDIT_CHAIN_MEMBER "%s" AUDIT_CHAIN_END, hex);
+    audit_line[e->at++] = '\n';
+    if (!write_line(audit_line, e->at)) {
         if (!audit_log.said)
             platform_log("ingot: the audit log cannot be written; records are lost\n");
         audit_log.said = true;

@@ -23,11 +23,11 @@ void audit_finish(int exit_status);
 
 enum audit_category { AUDIT_PROCESS, AUDIT_FILE, AUDIT_NETWORK, AUDIT_CONFIGURATION };
 
-/* A record in the making, on the stack. When there is no log, or no room in its rate, all calls do nothing. */
+/* A record in the making: one at a time, from audit_begin to audit_end, without a sleep between. When there is no log, or no room in its
+ * rate, all calls do nothing. */
 struct audit_entry {
     bool on, cut;
-    size_t at;
-    char line[AUDIT_LINE_MAX];
+    size_t at; /* the line's bytes so far */
 };
 /* action: a constant word, as in docs/formats.md. outcome: did what the guest or ingot tried happen? */
 void audit_begin(struct audit_entry *e, enum audit_category category, const char *action, bool outcome);

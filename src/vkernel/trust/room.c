@@ -75,7 +75,7 @@ room_enter(bool network_host, bool full, bool required)
     lockdown.memory_limit = system_info.memory_limit;
     platform_isolate(&lockdown);
     open_volumes();
-    platform_open_files();
+    platform_open_files(system_info.memory_limit != 0);
     host_open_files(lockdown.volumes);
     r = platform_lockdown(&lockdown);
     if (r < 0)

@@ -1,4 +1,5 @@
 /* Pseudo terminals: /dev/pts, masters, and the console, which is /dev/pts/0 with the host's terminal for a master. */
+#include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/tty/tty_internal.h"
 
@@ -14,7 +15,7 @@
 enum { PTY_MAX = LIMIT_PTYS };
 
 unsigned pty_count;
-static struct tty *ptys[PTY_MAX];
+static struct tty *ptys[PTY_MAX] RARE;
 static struct superblock *devpts;
 static struct tty *console_tty;
 
@@ -113,7 +114,7 @@ static ssize_t
 master_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct tty *t = f->data;
-    size_t total = iov_total(iov, count), done = 0;
+    size_t total = tty_at_once(iov_total(iov, count)), done = 0;
     uint8_t chunk[512];
 
     while (done < total) {
@@ -351,13 +352,13 @@ tty_console_new(int host_in, int host_out)
     host_tty_size(host_out, &t->winsize.ws_row, &t->winsize.ws_col);
     host_tty_raw(host_in);
     t->on_input.notify = console_input;
-    list_append(&t->host_queue.waiters, &t->on_input.link);
+    wait_queue_listen(&t->host_queue, &t->on_input);
     watch_host(&t->watch, host_in, POLLIN, &t->host_queue);
     watch_host(&t->out_watch, host_out, POLLOUT, &t->host_out_queue);
     size_fd = host_tty_size_watch();
     if (size_fd >= 0) {
         t->on_resize.notify = console_resized;
-        list_append(&t->size_queue.waiters, &t->on_resize.link);
+        wait_queue_listen(&t->size_queue, &t->on_resize);
         watch_host(&t->size_watch, size_fd, POLLIN, &t->size_queue);
     }
     console_tty = t;

@@ -47,14 +47,22 @@ tty_init(struct tty *t)
     wait_queue_init(&t->size_queue);
 }
 
+/* Nobody's controlling terminal any more: it is that of members of its session alone. */
+static void
+leave_session(struct tty *t)
+{
+    for (struct process *p = t->session ? session_next(t->session, NULL) : NULL; p; p = session_next(t->session, p))
+        if (p->ctty == t)
+            p->ctty = NULL;
+    t->session = t->pgrp = 0;
+}
+
 void
 tty_put(struct tty *t)
 {
     if (!refcount_put(&t->refs))
         return;
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->ctty == t)
-            p->ctty = NULL;
+    leave_session(t);
     pty_free_node(t);
     wait_queue_fini(&t->read_queue);
     wait_queue_fini(&t->write_queue);
@@ -534,10 +542,7 @@ tty_attach(struct tty *t, bool force)
 
     if (p->sid != p->pid || p->ctty || (t->session && !force))
         return;
-    if (t->session)
-        for (struct process *q = process_next(NULL); q; q = process_next(q))
-            if (q->ctty == t)
-                q->ctty = NULL;
+    leave_session(t);
     p->ctty = t;
     t->session = p->sid;
     t->pgrp = p->pgid;
@@ -546,23 +551,21 @@ tty_attach(struct tty *t, bool force)
 void
 tty_hangup(struct tty *t)
 {
+    struct process *leader;
+
     if (t->hung_up)
         return;
     t->hung_up = true;
-    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-        if (p->ctty != t)
-            continue;
-        if (p->pid == t->session) {
-            signal_send_process(p, SIGHUP);
-            signal_send_process(p, SIGCONT);
-        }
-        p->ctty = NULL;
+    leader = t->session ? process_find(t->session) : NULL;
+    if (leader && leader->ctty == t) {
+        signal_send_process(leader, SIGHUP);
+        signal_send_process(leader, SIGCONT);
     }
     if (t->pgrp > 0 && t->pgrp != t->session) {
         signal_send_group(t->pgrp, SIGHUP);
         signal_send_group(t->pgrp, SIGCONT);
     }
-    t->session = t->pgrp = 0;
+    leave_session(t);
     wait_queue_wake(&t->read_queue);
     wait_queue_wake(&t->write_queue);
     wait_queue_wake(&t->master_read_queue);
@@ -587,10 +590,7 @@ tty_release_session(struct process *leader, bool goes_on)
         if (goes_on)
             signal_send_group(t->pgrp, SIGCONT);
     }
-    t->session = t->pgrp = 0;
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->ctty == t)
-            p->ctty = NULL;
+    leave_session(t);
 }
 
 unsigned
@@ -675,7 +675,7 @@ slave_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct tty *t = f->data;
     uint8_t in[512], out[512 * 8];
-    size_t total = iov_total(iov, count), done = 0;
+    size_t total = tty_at_once(iov_total(iov, count)), done = 0;
     int r;
 
     if (t->hung_up || (!t->console && !t->master_open))

@@ -78,4 +78,11 @@ int tty_common_ioctl(struct tty *t, unsigned long request, guest_addr arg, bool 
 void pty_free_node(struct tty *t);
 void console_resume_input(struct tty *t);
 
+/* The most that one write takes: with some settings a terminal drops bytes, and no buffer is ever full. */
+static inline size_t
+tty_at_once(size_t size)
+{
+    return size < 65536 ? size : 65536;
+}
+
 #endif

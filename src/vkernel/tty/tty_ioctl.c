@@ -59,7 +59,7 @@ static int
 set_pgrp(struct tty *t, guest_addr arg)
 {
     int pgrp, r;
-    bool found = false;
+    struct process *member;
 
     r = tty_check_change(t, SIGTTOU);
     if (r < 0)
@@ -70,14 +70,11 @@ set_pgrp(struct tty *t, guest_addr arg)
         return -EFAULT;
     if (pgrp < 0)
         return -EINVAL;
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->pgid == pgrp) {
-            if (p->sid != t->session)
-                return -EPERM;
-            found = true;
-        }
-    if (!found)
+    member = group_next(pgrp, NULL); /* all of a group are of one session */
+    if (!member)
         return -ESRCH;
+    if (member->sid != t->session)
+        return -EPERM;
     t->pgrp = pgrp;
     return 0;
 }
