@@ -153,10 +153,13 @@ done
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
 script compiled tests/compiled/run.py --ingot "$ingot"
 script hostile tests/compiled/hostile.py --ingot "$ingot"
+script compiled-direct tests/compiled/run.py --ingot "$ingot" --backend direct
+script hostile-direct tests/compiled/hostile.py --ingot "$ingot" --backend direct
 script looks tests/compiled/looks.py --ingot "$ingot"
 script profile tests/compiled/profile.py --ingot "$ingot"
 script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact"
 script full-speed tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache"
+script full-speed-direct tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend direct
 script families tests/families/run.py --build "$build" --set "$mode"
 single verify verify_artifact
 single megabinary megabinary

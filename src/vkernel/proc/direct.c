@@ -23,6 +23,8 @@
 enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_FIXED = 2, RFLAGS_ALWAYS = 0x202 };
 enum { RT_SIGRETURN = 15 };
 
+uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf), helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
+
 /* --- state --- */
 
 /* The host's RFLAGS become the guest's; returns these. */
@@ -167,18 +169,56 @@ returns_to(uint64_t host, uint64_t rip)
     return u && direct_insn_of_host(u, host - 1, &insn) && insn.guest + insn.guest_size == rip;
 }
 
+/* Of what is the evaluator's, the instructions that programs use most and that are one helper each: without a translation, which is for a
+ * program's whole life elsewhere, but new in each process. False: it is none of them. */
+static bool
+help(void)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t image_base, v;
+    size_t left = 0;
+    const uint8_t *bytes = run_fetch(NULL, cpu->rip, &left, &image_base);
+    struct x86_insn insn;
+
+    if (!bytes || stress_evaluate || x86_decode(bytes, left, cpu->rip, &insn) <= 0)
+        return false;
+    switch (insn.op) {
+    case X86_OP_CPUID:
+        v = helper_cpuid((uint32_t)cpu->gpr[X86_RAX], (uint32_t)cpu->gpr[X86_RCX]);
+        cpu->gpr[X86_RBX] = v >> 32;
+        cpu->gpr[X86_RCX] = (uint32_t)cpu->tmp[0];
+        cpu->gpr[X86_RDX] = cpu->tmp[0] >> 32;
+        break;
+    case X86_OP_RDTSC:
+        v = helper_rdtsc();
+        cpu->gpr[X86_RDX] = v >> 32;
+        break;
+    case X86_OP_XGETBV:
+        v = helper_xgetbv((uint32_t)cpu->gpr[X86_RCX], cpu->rip);
+        cpu->gpr[X86_RDX] = v >> 32;
+        break;
+    default:
+        return false;
+    }
+    cpu->gpr[X86_RAX] = (uint32_t)v;
+    cpu->rip += insn.length;
+    return true;
+}
+
 static uint64_t
 go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct task *t = sched_current;
     uint64_t code = t->process->mm->code_generation, host = 0;
-    bool evaluated = evaluate;
+    bool evaluated = false;
 
     platform_mode = PLATFORM_KERNEL;
     take_flags(rflags);
     for (;;) {
-        if (evaluate) {
+        if (evaluate && help()) {
+            evaluate = false;
+        } else if (evaluate) {
             t->evaluate_next = false;
             run_evaluate();
             evaluated = true;
