@@ -150,6 +150,17 @@ for stress in unwind budget evaluate; do
         table "programs-$stress-quick" --stress "$stress" --quick
     fi
 done
+# The same image with the direct backend: the whole table, and a part of it in each stress mode.
+direct=$build/debian-direct.ingot
+direct_image() {
+    "$ingot" build -q --backend direct --cache "$build/cache" "$image" -o "$direct"
+}
+single direct-image direct_image
+script direct tests/programs/run.py --rootfs "$image" --artifact "$direct" --ingot "$ingot"
+for stress in unwind budget evaluate; do
+    script "direct-$stress-quick" tests/programs/run.py --rootfs "$image" --artifact "$direct" --ingot "$ingot" --stress "$stress" --quick
+done
+script direct-terminal tests/programs/terminal.py --rootfs "$image" --artifact "$direct" --ingot "$ingot"
 script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
 script compiled tests/compiled/run.py --ingot "$ingot"
 script hostile tests/compiled/hostile.py --ingot "$ingot"
