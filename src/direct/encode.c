@@ -93,6 +93,7 @@ encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_
             e.byte_rex |= o->reg_class == X86_RC_GPR && o->reg >= 4 && o->reg < 8;
         }
     }
+    e.address32 &= e.memory; /* else it means nothing */
     e.immediate_size = (uint8_t)(insn->length - at->immediate_at);
     memcpy(e.immediate, bytes + at->immediate_at, e.immediate_size);
     *out = e;
