@@ -6,7 +6,7 @@
 
 #include "x86/address_space.h"
 
-enum { REX = 0x40, REX_R = 4, REX_X = 2, REX_B = 1, REX_W = 8 };
+enum { REX = 0x40, REX_R = 4, REX_X = 2, REX_B = 1, REX_W = 8, LABEL_HOST = 4 /* behind the guest's address in a table */ };
 
 /* A sequence, as far as it is compared. */
 struct match {
@@ -142,8 +142,9 @@ verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
     return m.at - at;
 }
 
-/* [pushfq;] movzx r10d, T's low 16 bits; imul r10d, r10d, multiplier; shr r10d, 32 - bits; mov r10, [r10*8 + table]; cmp r10d, T; jne slow;
- * shr r10, 32; [popfq;] jmp r10. T is a register, or tmp[0] and r10. The offset in the table is less than 8 << bits. */
+/* [pushfq;] imul r10d, T, multiplier; shr r10d, 32 - bits; cmp T, [r10*8 + table]; jne slow; mov r10d, [r10*8 + table + 4]; [popfq;] jmp r10.
+ * T is any register but r10, or what r10 and tmp[0] hold: ...; mov r10, [r10*8 + table]; cmp r10d, tmp[0]; jne slow; shr r10, 32; ...
+ * The offset in the table is less than 8 << bits. */
 uint32_t
 verify_label_lookup(struct verifier *v, uint32_t at, int *result)
 {
@@ -157,27 +158,30 @@ verify_label_lookup(struct verifier *v, uint32_t at, int *result)
 
     m.at += flags;
     rex = take(&m);
-    if ((rex & ~REX_B) != (REX | REX_R))
-        return 0;
-    EXPECT(&m, 0x0f, 0xb7);
+    EXPECT(&m, 0x69);
     reg = take(&m);
-    if (reg >> 3 != 0xd0 >> 3)
+    if ((rex & ~REX_B) != (REX | REX_R) || reg >> 3 != 0xd0 >> 3)
         return 0;
     reg = take_register(&m, rex, (uint8_t)reg);
-    EXPECT(&m, 0x45, 0x69, 0xd2);
     l.multiplier = (uint32_t)take_word(&m);
     EXPECT(&m, 0x41, 0xc1, 0xea);
     shift = take(&m);
-    EXPECT(&m, 0x4e, 0x8b, 0x14, 0xd5);
+    if (reg == X86_R10)
+        EXPECT(&m, 0x4e, 0x8b, 0x14, 0xd5);
+    else
+        EXPECT(&m, (uint8_t)(REX | REX_X | (reg >= 8 ? REX_R : 0)), 0x3b, (uint8_t)(0x04 | (reg & 7) << 3), 0xd5);
     table = take_word(&m);
     if (reg == X86_R10) {
         EXPECT(&m, 0x64, 0x44, 0x3b, 0x14, 0x25);
         expect_word(&m, VERIFY_SLOT(tmp));
-    } else {
-        EXPECT(&m, (uint8_t)(REX | REX_R | (reg >= 8 ? REX_B : 0)), 0x3b, (uint8_t)(0xd0 | (reg & 7)));
     }
     slow = take_jump(&m, X86_CC_NE);
-    EXPECT(&m, 0x49, 0xc1, 0xea, 0x20);
+    if (reg == X86_R10) {
+        EXPECT(&m, 0x49, 0xc1, 0xea, 0x20);
+    } else {
+        EXPECT(&m, 0x46, 0x8b, 0x14, 0xd5);
+        expect_word(&m, (int32_t)((uint32_t)table + LABEL_HOST));
+    }
     if (flags)
         EXPECT(&m, 0x9d);
     EXPECT(&m, 0x41, 0xff, 0xe2);

@@ -8,7 +8,7 @@
 
 /* --- tables of labels --- */
 
-enum { LABEL_SIZE = 8 /* of a guest's and a host's address */, HASHED_BITS = 16 };
+enum { LABEL_SIZE = 8 /* of a guest's and a host's address */ };
 
 static int
 compare_lookups(const void *a, const void *b)
@@ -38,7 +38,7 @@ check_labels(struct verifier *v, const struct verify_lookup *l)
         memcpy(label, tables->bytes + offset + (uint64_t)LABEL_SIZE * i, sizeof label);
         if (verify_is_place(v, label[1] - v->unit->text.address))
             continue;
-        if ((label[0] & ((1u << HASHED_BITS) - 1)) * l->multiplier >> (32 - l->bits) == i && verify_breaks(v, VERIFY_LABELS, l->from))
+        if (label[0] * l->multiplier >> (32 - l->bits) == i && verify_breaks(v, VERIFY_LABELS, l->from))
             return -1;
     }
     return 0;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { PADDING = 0xcc, PUSHF = 0x9c, POPF = 0x9d, FS_MOVE_SIZE = 9 };
+enum { PADDING = 0xcc, PUSHF = 0x9c, POPF = 0x9d };
 
 static const bool allowed[X86_OP_COUNT] = {
 #define ALLOWED(op) [X86_OP_##op] = true,
@@ -68,28 +68,31 @@ check_entries(struct verifier *v)
 
 /* --- single instructions --- */
 
-/* 64, REX.W, 8b or 89, ModRM and SIB of an absolute address: a whole word of x86_cpu_tls. */
+/* An absolute address without 67, at one of the words of x86_cpu_tls: r10 and r11 of the guest, by any instruction that reads or writes at
+ * most 8 bytes, and others by MOV of all of them. */
 static int
 check_fs(struct verifier *v, uint32_t at, const struct x86_scan *s)
 {
     static const struct {
         int32_t slot;
-        bool write;
-    } slots[] = {
-        {VERIFY_SLOT(gpr[X86_R10]), true}, {VERIFY_SLOT(gpr[X86_R11]), true}, {VERIFY_SLOT(tmp), true},
-        {VERIFY_SLOT(borrowed[0]), true},  {VERIFY_SLOT(borrowed[1]), true},  {VERIFY_SLOT(fs_base), false},
-        {VERIFY_SLOT(gs_base), false},
+        bool write, wide;
+    } words[] = {
+        {VERIFY_SLOT(tmp), true, true},          {VERIFY_SLOT(borrowed[0]), true, true}, {VERIFY_SLOT(borrowed[1]), true, true},
+        {VERIFY_SLOT(fs_base), false, true},     {VERIFY_SLOT(gs_base), false, true},    {VERIFY_SLOT(id_flag), false, false},
     };
-    const uint8_t *b = v->text + at;
-    bool move = s->length == FS_MOVE_SIZE && (b[1] & ~4) == 0x48 && (b[2] == 0x8b || b[2] == 0x89) && (b[3] & ~0x38) == 0x04 && b[4] == 0x25;
+    bool absolute = s->general && !s->address_size && s->base == X86_BASE_NONE && s->index == X86_BASE_NONE;
+    bool wide = s->rex & 8, move = s->op == X86_OP_MOV && !s->operand_size;
+    bool load = move && v->text[at + s->opcode_at] == 0x8b, store = move && v->text[at + s->opcode_at] == 0x89;
     int32_t slot;
 
-    if (move) {
-        memcpy(&slot, b + 5, sizeof slot);
-        if (slot == VERIFY_SLOT(memory) && b[2] == 0x8b)
+    if (absolute) {
+        memcpy(&slot, v->text + at + s->immediate_at - sizeof slot, sizeof slot);
+        if (slot == VERIFY_SLOT(gpr[X86_R10]) || slot == VERIFY_SLOT(gpr[X86_R11]))
+            return 0;
+        if (slot == VERIFY_SLOT(memory) && load && wide)
             return verify_breaks(v, VERIFY_BASE, at) ? -1 : 0;
-        for (unsigned i = 0; i < sizeof slots / sizeof *slots; i++)
-            if (slot == slots[i].slot && (b[2] == 0x8b || slots[i].write))
+        for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+            if (slot == words[i].slot && wide == words[i].wide && (load || (store && words[i].write)))
                 return 0;
     }
     return verify_breaks(v, VERIFY_FS, at) ? -1 : 0;
@@ -214,7 +217,7 @@ may_begin_code_map_lookup(const uint8_t *b, const struct x86_scan *s)
 static bool
 may_begin_label_lookup(const uint8_t *b, const struct x86_scan *s)
 {
-    return s->op == X86_OP_MOVZX && s->length == 4 && b[2] == 0xb7 && (b[3] & ~7) == 0xd0;
+    return s->op == X86_OP_IMUL && s->length == 7 && b[1] == 0x69;
 }
 
 /* What begins at this offset. Returns its length; 0 on error. */

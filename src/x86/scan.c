@@ -137,6 +137,7 @@ x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
     out->op = row->op;
     out->flow = row->flow;
     out->memory = (address && shape & X86_SHAPE_MEMORY) || shape & X86_SHAPE_OFFSET;
+    out->general = address && shape & (X86_SHAPE_RM | X86_SHAPE_RM_BYTE);
     out->unnamed_memory = shape & X86_SHAPE_UNNAMED;
     out->system_register = shape & X86_SHAPE_SYSTEM;
     out->registers = (uint16_t)(register_bit(shape, X86_SHAPE_REG, X86_SHAPE_REG_BYTE, (modrm >> 3 & 7) | (rex & X86_REX_R ? 8 : 0), rex) |

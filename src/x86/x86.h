@@ -103,6 +103,7 @@ struct x86_scan {
     uint8_t rex;          /* with its 0x40; 0: there is none */
     uint8_t opcode_at, modrm_at, immediate_at; /* as in struct x86_parts */
     bool memory;          /* accesses what ModRM, or an absolute offset, names */
+    bool general;         /* and a general register could be in its place: it has at most 8 bytes */
     bool unnamed_memory;  /* accesses what RSI, RDI or RBX point to */
     bool system_register; /* segment, control and debug registers */
     int8_t base, index;   /* of the address, also where none is accessed (LEA): as in struct x86_operand */
