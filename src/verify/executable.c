@@ -82,7 +82,7 @@ find_entries(struct executable *x, const Elf64_Shdr *symbols, const struct verif
     struct verify_range r = section_range(x, symbols);
     Elf64_Sym s;
 
-    for (uint64_t at = 0; r.size - at >= sizeof s && r.size >= sizeof s; at += sizeof s) {
+    for (uint64_t at = 0; at + sizeof s <= r.size; at += sizeof s) {
         memcpy(&s, r.bytes + at, sizeof s);
         for (unsigned i = 0; i < DIRECT_ENTRY_COUNT; i++)
             if (s.st_shndx != SHN_UNDEF && strcmp(name_at(names, s.st_name), entry_names[i]) == 0)
@@ -256,16 +256,16 @@ static unsigned
 check_units(struct check *c)
 {
     struct verify_range text = find_section(&c->exe, DIRECT_TEXT_SECTION), units = find_section(&c->exe, DIRECT_UNITS_SECTION);
+    struct verify_range section = units;
     unsigned count = 0;
     uint64_t end = 0;
 
-    if (units.size)
-        units = loaded(&c->exe, units.address, units.size, false);
-    if (segments_overlap(&c->exe) || (units.size && !units.bytes)) {
+    units = loaded(&c->exe, section.address, section.size, false); /* not what a section's header says is there */
+    if (segments_overlap(&c->exe) || (section.size && !units.bytes)) {
         complain(c, "executable", "its segments overlap, or its units may be written");
         return 0;
     }
-    for (uint64_t at = 0; units.size - at >= sizeof(struct direct_unit) && units.size; at += sizeof(struct direct_unit)) {
+    for (uint64_t at = 0; at + sizeof(struct direct_unit) <= section.size; at += sizeof(struct direct_unit)) {
         struct direct_unit d;
 
         memcpy(&d, units.bytes + at, sizeof d);
@@ -277,6 +277,28 @@ check_units(struct check *c)
     return count;
 }
 
+static unsigned
+check_executable(struct check *c, const uint8_t *file, size_t size)
+{
+    const char *wrong = open_executable(&c->exe, file, size);
+
+    if (!wrong)
+        return check_units(c);
+    complain(c, "executable", wrong);
+    return 0;
+}
+
+unsigned
+verify_executable(const uint8_t *file, size_t size, verify_report *report, void *context, unsigned *units)
+{
+    struct check c = {.report = report, .context = context};
+    unsigned count = check_executable(&c, file, size);
+
+    if (units)
+        *units = count;
+    return c.bad;
+}
+
 unsigned
 verify_artifact(const uint8_t *file, size_t size, verify_report *report, void *context, unsigned *units)
 {
@@ -285,13 +307,11 @@ verify_artifact(const uint8_t *file, size_t size, verify_report *report, void *c
     const char *wrong = artifact_check_frame(file, size, &footer, &c.header);
     unsigned count = 0;
 
-    if (!wrong)
-        wrong = open_executable(&c.exe, file, c.header->elf_size);
     if (wrong) {
-        complain(&c, "executable", wrong);
+        complain(&c, "artifact", wrong);
     } else {
         c.payload = file + footer.payload_offset;
-        count = check_units(&c);
+        count = check_executable(&c, file, c.header->elf_size);
     }
     if (units)
         *units = count;

@@ -12,6 +12,12 @@ static const bool allowed[X86_OP_COUNT] = {
 #undef ALLOWED
 };
 
+bool
+verify_is_allowed(unsigned op)
+{
+    return op < X86_OP_COUNT && allowed[op];
+}
+
 /* --- branches --- */
 
 /* How the entries may be reached. SYSCALL returns to where it was called; the others may do without. */
@@ -129,7 +135,7 @@ check_plain(struct verifier *v, uint32_t at, const struct x86_scan *s)
     v->falls = true;
     if (is_string(s->op))
         return verify_breaks(v, VERIFY_STRING, at) ? -1 : 0;
-    if ((!allowed[s->op] || s->system_register) && verify_breaks(v, VERIFY_ALLOWED, at))
+    if ((!verify_is_allowed(s->op) || s->system_register) && verify_breaks(v, VERIFY_ALLOWED, at))
         return -1;
     if (names_rsp(s) && verify_breaks(v, VERIFY_RSP, at))
         return -1;

@@ -36,9 +36,12 @@ void verify_places_fini(struct verify_places *places);
 /* Entries of the code map, for a unit that was accepted. */
 int verify_code_map(const struct verify_unit *u, const struct verify_places *places, const uint8_t *entries, size_t size, struct err *e);
 
-/* All units of an artifact whose backend is direct, and its code maps. What artifact_check() compares is as it should be. Each problem is
- * told as a line of text; returns how many there are. units: how many were verified (may be NULL). */
+/* Told of each problem. */
 typedef void verify_report(void *context, const char *text);
+/* All units of a linked executable: that they lie in memory that is not written, too. Returns how many problems there are. units: how many
+ * were looked at (may be NULL). Any bytes are allowed; they are aligned to 8. */
+unsigned verify_executable(const uint8_t *file, size_t size, verify_report *report, void *context, unsigned *units);
+/* All units of an artifact whose backend is direct, and its code maps too. */
 unsigned verify_artifact(const uint8_t *file, size_t size, verify_report *report, void *context, unsigned *units);
 
 #endif

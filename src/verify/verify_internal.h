@@ -66,6 +66,7 @@ verify_is_place(const struct verifier *v, uint64_t at)
 }
 
 /* text.c: the pass over the text. */
+bool verify_is_allowed(unsigned op);
 int verify_text(struct verifier *v);
 /* A branch from an instruction to an offset, which is checked when all places are known, or to an entry, which is checked at once. */
 int verify_branch_to(struct verifier *v, uint32_t from, int64_t to, enum x86_flow flow, bool flags);
