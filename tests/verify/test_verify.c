@@ -165,7 +165,7 @@ static const struct {
     {VERIFY_STACK, "48 9c c3", 0},
     {VERIFY_STACK, "48 9d c3", 0},
     {VERIFY_STACK, "9c c3", 0},
-    {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 06 9d e9 >JUMP 9d c3", BIT(FLAGS)},   /* a return point that leaves elsewhere */
+    {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 06 9d e9 >JUMP 9d c3", BIT(FLAGS) | BIT(TARGET)},   /* a return point that leaves elsewhere */
     {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 05 9d e9 >UNWIND 9d c3", BIT(FLAGS) | BIT(TARGET)},
     {VERIFY_STACK, "9c 9d c3", BIT(FLAGS)},
 
