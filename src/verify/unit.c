@@ -45,11 +45,11 @@ verify_breaks(struct verifier *v, enum verify_rule rule, uint32_t at)
     return true;
 }
 
-/* What the verifier's own arithmetic needs. */
+/* What the verifier's own arithmetic needs. A file without code has nothing but the entries' jumps. */
 static bool
 sizes_fit(const struct verify_unit *u)
 {
-    return u->text.size > VERIFY_ENTRIES_SIZE && u->text.size <= INT32_MAX && u->map.size <= INT32_MAX && u->index.size <= INT32_MAX;
+    return u->text.size >= VERIFY_ENTRIES_SIZE && u->text.size <= INT32_MAX && u->map.size <= INT32_MAX && u->index.size <= INT32_MAX;
 }
 
 int
