@@ -1,4 +1,4 @@
-/* Damaged rewritten code against the verifier:  mutate [--count N] [--seed N|time] [--states N] [--only NUMBER] [--without RULE] [-v] PROGRAM
+/* Damaged rewritten code against the verifier:  mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [-v] PROGRAM
  *
  * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM or of functions of the C library, in which a bit
  * is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
@@ -404,7 +404,7 @@ main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
-        {"states", required_argument, NULL, 't'}, {"only", required_argument, NULL, 'o'},
+        {"states", required_argument, NULL, 't'}, {"from", required_argument, NULL, 'f'}, {"only", required_argument, NULL, 'o'},
         {"without", required_argument, NULL, 'w'}, {0},
     };
     time_t start = time(NULL);
@@ -416,6 +416,7 @@ main(int argc, char **argv)
         case 'c': last = strtoull(optarg, NULL, 0); break;
         case 's': seed = strcmp(optarg, "time") ? strtoull(optarg, NULL, 0) : (uint64_t)start; break;
         case 't': states = (unsigned)strtoul(optarg, NULL, 0); break;
+        case 'f': first = strtoull(optarg, NULL, 0); break;
         case 'o':
             first = strtoull(optarg, NULL, 0);
             last = first + 1;
