@@ -62,6 +62,30 @@ def flags(line, text):
     return tuple(sum(1 << FLAGS[c] for c in p if c != '-') for p in parts), cc
 
 
+def shape(operands):
+    """Returns which parts of the encoding are what, and how long the immediate is: enum x86_shape, enum x86_immediate."""
+    bits, immediate = set(), set()
+    for encoding, size, _, _ in operands:
+        byte = '_BYTE' if size == 'b' else ''
+        if encoding in 'ER':
+            bits.add('RM' + byte)
+        if encoding == 'G':
+            bits.add('REG' + byte)
+        if encoding == 'Z':
+            bits.add('OPCODE' + byte)
+        if encoding in ('E', 'M', 'W', 'Q'):
+            bits.add('MEMORY')
+        if encoding in ('XSI', 'YDI', 'DI', 'BX'):
+            bits.add('UNNAMED')
+        if encoding in ('S', 'C', 'D', 'FS', 'GS'):
+            bits.add('SYSTEM')
+        if encoding == 'O':
+            bits.add('OFFSET')
+        if encoding in ('I', 'SI', 'J'):
+            immediate.add(size if encoding == 'I' else 'b' if size == 'b' else 'd')
+    return bits, '_'.join(sorted(immediate)) or 'none'
+
+
 class Row:
     pass
 
@@ -162,17 +186,19 @@ def emit_tables(rows, ops, path):
         f.write('/* Generated from insn.tab by tools/gen_x86.py; the structures are in x86_internal.h. */\n')
         f.write('static const char *const x86_names[X86_OP_COUNT] = {\n    [X86_OP_INVALID] = "(invalid)",\n')
         f.writelines(f'    [X86_OP_{op}] = "{op.lower()}",\n' for op in ops)
-        f.write('};\n\nstatic const struct x86_row x86_rows[X86_ROW_COUNT] = {\n')
+        f.write('};\n\nconst struct x86_row x86_rows[X86_ROW_COUNT] = {\n')
         for r in rows:
             attrs = ' | '.join('X86_A_' + a.upper() for a in ATTRS if a in r.attrs) or '0'
             opds = ', '.join(f'{{X86_E_{e}, X86_Z_{SIZES[s]}, X86_Z_{SIZES[z]}, {a}}}' for e, s, z, a in r.operands)
-            f.write(f'    {{X86_OP_{r.op}, {attrs}, X86_FLOW_{r.flow}, {len(r.operands)}, '
+            bits, immediate = shape(r.operands)
+            bits = ' | '.join('X86_SHAPE_' + b for b in sorted(bits)) or '0'
+            f.write(f'    {{X86_OP_{r.op}, {attrs}, X86_FLOW_{r.flow}, {len(r.operands)}, {bits}, X86_IMMEDIATE_{immediate.upper()}, '
                     f'{{{", ".join(map(str, r.flags))}}}, {{{opds or "{0}"}}}}},\n')
-        f.write('};\n\nstatic const struct x86_form x86_forms[] = {\n')
+        f.write('};\n\nconst struct x86_form x86_forms[] = {\n')
         for i in forms:
             r = rows[i]
             f.write(f'    {{{i}, {r.prefix}, {r.mods}, {r.regs}, {r.rms}, {r.cond}}},\n')
-        f.write(f'}};\n\nstatic const struct x86_opcode x86_opcodes[{len(MAPS)}][256] = {{\n')
+        f.write(f'}};\n\nconst struct x86_opcode x86_opcodes[{len(MAPS)}][256] = {{\n')
         for m in index:
             f.write('    {\n')
             for base in range(0, 256, 8):

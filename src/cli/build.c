@@ -19,6 +19,7 @@
 #include "elf/elf_image.h"
 #include "image/artifact.h"
 #include "image/source.h"
+#include "verify/verify.h"
 #include "wasm/link.h"
 
 static const char usage[] =
@@ -259,6 +260,47 @@ note_build(struct build *b)
                                   b->options.optimize, "precise-faults", precise[b->options.precise_faults], "profile", hex));
 }
 
+static void
+note_problem(void *context, const char *text)
+{
+    struct err *e = context;
+
+    if (!e->text[0])
+        err_set(e, "%s", text);
+}
+
+/* What the direct backend made is believed only when the verifier accepts it, as it lies in the finished file. */
+static int
+verify_output(const char *path, struct err *e)
+{
+    struct err first = {0};
+    struct mapped m;
+    unsigned bad;
+
+    if (file_map(path, &m, e) < 0)
+        return -1;
+    bad = verify_artifact(m.data, m.size, note_problem, &first, NULL);
+    file_unmap(&m);
+    return bad ? err_set(e, "rewritten code is refused by the verifier, %u times; first: %s", bad, first.text) : 0;
+}
+
+/* The artifact comes to its place only when it is accepted. */
+static int
+write_verified(const struct artifact_input *in, const char *out, struct err *e)
+{
+    char *unverified = mem_printf("%s.tmp-unverified-%ld", out, (long)getpid());
+    int result = artifact_write(in, unverified, e);
+
+    if (result == 0)
+        result = verify_output(unverified, e);
+    if (result == 0 && rename(unverified, out) < 0)
+        result = err_set(e, "cannot write %s: %s", out, strerror(errno));
+    if (result < 0)
+        unlink(unverified);
+    mem_free(unverified);
+    return result;
+}
+
 static int
 write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 {
@@ -276,7 +318,7 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
     if (result == 0)
         result = fill_programs(b, programs, &in.program_count, e);
     if (result == 0)
-        result = artifact_write(&in, b->options.out, e);
+        result = in.backend == ARTIFACT_BACKEND_DIRECT ? write_verified(&in, b->options.out, e) : artifact_write(&in, b->options.out, e);
     unlink(executable);
     for (size_t i = 0; i < in.program_count; i++)
         mem_free((void *)programs[i].entries);

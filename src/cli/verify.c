@@ -5,12 +5,14 @@
 #include "base/vec.h"
 #include "cli/cli.h"
 #include "cli/signature.h"
+#include "verify/verify.h"
 
 static const char usage[] =
     "usage: ingot verify [--key PUB.pem]... OUT\n"
     "\n"
     "Recomputes every hash of a built image: the native code, each section, each file, and the padding between\n"
-    "them. Names every part that does not match; exit status 1 when there is one.\n"
+    "them. Names every part that does not match; exit status 1 when there is one. Of an image of the direct\n"
+    "backend, also shows that the programs' code cannot leave their memory.\n"
     "\n"
     "  --key PUB.pem   the image must have a signature by this Ed25519 key; may be repeated\n";
 
@@ -36,6 +38,22 @@ check_keys(const struct artifact_view *v, const char *path, char *const *keys, s
             bad++;
         }
     }
+    return bad;
+}
+
+/* Does the programs' code keep to the rules of the direct backend? Returns how many problems there are. */
+static unsigned
+check_code(const struct artifact_view *v, const char *path)
+{
+    unsigned units, bad;
+
+    if (v->header.backend != ARTIFACT_BACKEND_DIRECT)
+        return 0;
+    bad = verify_artifact(v->file.data, v->file.size, print, NULL, &units);
+    if (bad)
+        printf("%s: of the code of %u programs and libraries, %u parts break a rule\n", path, units, bad);
+    else
+        printf("%s: the code of %u programs and libraries keeps to its rules\n", path, units);
     return bad;
 }
 
@@ -72,6 +90,8 @@ cmd_verify(int argc, char **argv)
     else
         printf("%s: native code, %d sections and %zu files match their hashes\n", path, ARTIFACT_SECTION_COUNT - 1,
                files);
+    if (!bad)
+        bad = check_code(&v, path);
     if (check_keys(&v, path, keys.items, keys.count))
         bad++;
     else if (!bad && keys.count)

@@ -42,16 +42,6 @@ take_memory(const struct x86_operand *o, struct encoding *e)
     return true;
 }
 
-/* Of the one-byte map, those that mean nothing: with the prefixes of confined operands there might be too many. */
-static void
-drop_prefixes(const struct x86_insn *insn, struct encoding *e)
-{
-    if (!insn->rep && !insn->repne && insn->op != X86_OP_PAUSE)
-        e->repeat = 0;
-    if (insn->opsize != 2)
-        e->operand_size = false;
-}
-
 bool
 encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at, struct encoding *out)
 {
@@ -70,8 +60,6 @@ encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_
         e.reg = (uint8_t)((modrm >> 3 & 7) | (at->rex & REX_R ? 8 : 0));
         e.rm = (uint8_t)((modrm & 7) | (at->rex & REX_B ? 8 : 0));
     }
-    if (opcode_size == 1)
-        drop_prefixes(insn, &e);
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
         enum x86_field field = x86_operand_field(insn, i);
@@ -93,6 +81,7 @@ encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_
             e.byte_rex |= o->reg_class == X86_RC_GPR && o->reg >= 4 && o->reg < 8;
         }
     }
+    e.address32 &= e.memory; /* else it means nothing */
     e.immediate_size = (uint8_t)(insn->length - at->immediate_at);
     memcpy(e.immediate, bytes + at->immediate_at, e.immediate_size);
     *out = e;

@@ -96,6 +96,14 @@ add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
         taken[h] = true;
         vec_push(&w->table_entries, ((struct table_entry){.at = t.offset + 8 * h, .guest = labels[i], .position = position_begin(insn)}));
     }
+    if (!taken[0]) {
+        /* Empty entries are 0, 0. In the first one, a jump to 0 would find that: it gets an address that is looked for elsewhere. */
+        uint32_t nobody = 1;
+
+        while (nobody < 0xffff && hash(nobody, t.multiplier, t.bits) == 0)
+            nobody++;
+        memcpy(w->tables.data + t.offset, &nobody, sizeof nobody);
+    }
     mem_free(taken);
     vec_push(&w->label_tables, t);
     return (uint32_t)w->label_tables.count;

@@ -398,7 +398,6 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
     if (displaced != 1 || ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
         return false;
     e.memory = true;
-    e.address32 = false; /* there may be a prefix that meant nothing */
     e.base = e.index = X86_BASE_NONE;
     e.disp = CPU_GPR_SLOT(reg);
     e.segment = SEGMENT_FS;

@@ -17,6 +17,7 @@ bool
 rewrite_string(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
     static const uint8_t complement[] = {0x49, 0xf7, 0xd2}; /* not r10 */
+    static const uint8_t forget[] = {0x45, 0x0f, 0xb6, 0xd2}; /* movzx r10d, r10b: nothing of the memory's address is left */
     bool source = insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_LODS;
     bool destination = insn->op != X86_OP_LODS;
     struct encoding e;
@@ -37,5 +38,6 @@ rewrite_string(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *
         emit_lea(w, X86_RSI, X86_RSI, HOST_SCRATCH, 1);
     if (destination)
         emit_lea(w, X86_RDI, X86_RDI, HOST_SCRATCH, 1);
+    emit_bytes(w, forget, sizeof forget);
     return true;
 }

@@ -14,9 +14,6 @@
 
 _Static_assert(X86_ROW_COUNT < 65536, "row numbers are 16 bits wide");
 
-enum { MAP_LEGACY, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX_0F38, MAP_VEX_0F3A };
-
-enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
 
 enum { CUT_OFF = -1, INVALID = 0, OK = 1 };
 
@@ -109,7 +106,7 @@ take_vex(struct decoder *d)
     uint8_t one = (uint8_t)take(d, 1), two = (uint8_t)take(d, 1);
     if (d->cut_off)
         return CUT_OFF;
-    d->rex = (uint8_t)((~one >> 5 & 7) | (two >> 4 & REX_W));
+    d->rex = (uint8_t)((~one >> 5 & 7) | (two >> 4 & X86_REX_W));
     d->vvvv = ~two >> 3 & 15;
     if (two & 4)
         return INVALID; /* L: no general-register instruction allows it */
@@ -119,8 +116,8 @@ take_vex(struct decoder *d)
     case 3: d->repeat = 0xf2; break;
     }
     switch (one & 31) {
-    case 2: d->map = MAP_VEX_0F38; break;
-    case 3: d->map = MAP_VEX_0F3A; break;
+    case 2: d->map = X86_MAP_VEX_0F38; break;
+    case 3: d->map = X86_MAP_VEX_0F3A; break;
     default: return INVALID;
     }
     d->opcode = (uint8_t)take(d, 1);
@@ -137,32 +134,13 @@ take_opcode(struct decoder *d)
         return take_vex(d);
     if (d->opcode != 0x0f)
         return OK;
-    d->map = MAP_0F;
+    d->map = X86_MAP_0F;
     d->opcode = (uint8_t)take(d, 1);
     if (d->opcode == 0x38 || d->opcode == 0x3a) {
-        d->map = d->opcode == 0x38 ? MAP_0F38 : MAP_0F3A;
+        d->map = d->opcode == 0x38 ? X86_MAP_0F38 : X86_MAP_0F3A;
         d->opcode = (uint8_t)take(d, 1);
     }
     return d->cut_off ? CUT_OFF : OK;
-}
-
-static const struct x86_form *
-find_form(const struct decoder *d, const struct x86_opcode *o)
-{
-    unsigned prefix = d->repeat == 0xf3   ? X86_P_F3
-                      : d->repeat == 0xf2 ? X86_P_F2
-                      : d->opsize66       ? X86_P_66
-                                          : X86_P_NONE;
-    unsigned mod = d->modrm >> 6 == 3 ? X86_MOD_REG : X86_MOD_MEM;
-    unsigned reg = 1u << (d->modrm >> 3 & 7), rm = 1u << (d->modrm & 7);
-    unsigned refused = (d->rex & REX_W ? 1 : 2) | (d->rex & REX_B ? 4 : 0);
-    for (unsigned i = 0; i < o->count; i++) {
-        const struct x86_form *f = &x86_forms[o->first + i];
-        if ((f->prefixes & prefix) && !(f->cond & refused) &&
-            (!o->modrm || ((f->mods & mod) && (f->regs & reg) && (f->rms & rm))))
-            return f;
-    }
-    return NULL;
 }
 
 /* The address part of ModRM, SIB and displacement. */
@@ -170,13 +148,13 @@ static void
 take_address(struct decoder *d)
 {
     unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
-    d->base = (int8_t)(rm | (d->rex & REX_B ? 8 : 0));
+    d->base = (int8_t)(rm | (d->rex & X86_REX_B ? 8 : 0));
     d->index = X86_BASE_NONE;
     d->scale = 1;
     if (rm == 4) {
         uint8_t sib = (uint8_t)take(d, 1);
-        unsigned index = (sib >> 3 & 7) | (d->rex & REX_X ? 8 : 0);
-        d->base = (int8_t)((sib & 7) | (d->rex & REX_B ? 8 : 0));
+        unsigned index = (sib >> 3 & 7) | (d->rex & X86_REX_X ? 8 : 0);
+        d->base = (int8_t)((sib & 7) | (d->rex & X86_REX_B ? 8 : 0));
         if (index != 4) {
             d->index = (int8_t)index;
             d->scale = (uint8_t)(1 << (sib >> 6));
@@ -201,7 +179,7 @@ operand_size(const struct decoder *d, const struct x86_row *row)
         return 1;
     if (row->attrs & X86_A_F64)
         return 8;
-    if (d->rex & REX_W)
+    if (d->rex & X86_REX_W)
         return row->attrs & X86_A_MAX4 ? 4 : 8;
     if (d->opsize66 && !(row->attrs & X86_A_OP66))
         return 2;
@@ -220,7 +198,7 @@ size_bytes(const struct decoder *d, unsigned size, unsigned opsize)
     case X86_Z_T: return 10;
     case X86_Z_V: return opsize;
     case X86_Z_Z: return opsize < 4 ? opsize : 4;
-    case X86_Z_Y: return d->rex & REX_W ? 8 : 4;
+    case X86_Z_Y: return d->rex & X86_REX_W ? 8 : 4;
     case X86_Z_ENV: return opsize == 2 ? 14 : 28;
     case X86_Z_STATE: return opsize == 2 ? 94 : 108;
     case X86_Z_FXSAVE: return 512;
@@ -283,7 +261,7 @@ modrm_operand(const struct decoder *d, const struct x86_operand_row *r, unsigned
 {
     bool memory = d->modrm >> 6 != 3;
     unsigned reg = (d->modrm >> 3 & 7), rm = d->modrm & 7;
-    unsigned reg_x = reg | (d->rex & REX_R ? 8 : 0), rm_x = rm | (d->rex & REX_B ? 8 : 0);
+    unsigned reg_x = reg | (d->rex & X86_REX_R ? 8 : 0), rm_x = rm | (d->rex & X86_REX_B ? 8 : 0);
     unsigned size = size_bytes(d, r->size, opsize);
     switch (r->encoding) {
     case X86_E_E: case X86_E_W: case X86_E_Q: case X86_E_M:
@@ -334,7 +312,7 @@ fill_operand(struct decoder *d, const struct x86_operand_row *r, unsigned opsize
     unsigned size = size_bytes(d, r->size, opsize);
     o->access = r->access;
     switch (r->encoding) {
-    case X86_E_Z: set_gpr(d, o, (d->opcode & 7) | (d->rex & REX_B ? 8 : 0), size); break;
+    case X86_E_Z: set_gpr(d, o, (d->opcode & 7) | (d->rex & X86_REX_B ? 8 : 0), size); break;
     case X86_E_B: set_reg(o, X86_RC_GPR, d->vvvv, size); break;
     /* Immediates of operand size are at most 32 bits wide, but for MOV r64, imm64. */
     case X86_E_I:
@@ -410,13 +388,27 @@ resolve_relative(const struct decoder *d, struct x86_insn *insn)
     }
 }
 
-static void
-note_encoding(const struct decoder *d, struct x86_parts *out)
+bool
+x86_operand_size_means(const struct x86_form *f)
 {
-    bool vex = d->map >= MAP_VEX_0F38;
+    const struct x86_row *row = &x86_rows[f->row];
+
+    if (row->attrs & (X86_A_OP66 | X86_A_BYTE | X86_A_F64))
+        return (row->attrs & X86_A_OP66) != 0;
+    for (unsigned i = 0; i < row->operand_count; i++)
+        if (row->operand[i].size == X86_Z_V || row->operand[i].size == X86_Z_Z)
+            return true;
+    return row->op == X86_OP_CBW || row->op == X86_OP_CWD;
+}
+
+static void
+note_encoding(const struct decoder *d, const struct x86_form *form, struct x86_parts *out)
+{
+    bool vex = d->map >= X86_MAP_VEX_0F38;
 
     *out = (struct x86_parts){
-        .operand_size = d->opsize66, .address_size = d->address67, .vex = vex, .repeat = d->repeat,
+        .operand_size = d->opsize66 && x86_operand_size_means(form), .address_size = d->address67, .vex = vex,
+        .repeat = x86_repeat_means(form) ? d->repeat : 0,
         .rex = d->has_rex ? 0x40 | d->rex : 0, .opcode_at = d->opcode_at, .modrm_at = d->modrm_at,
         .immediate_at = d->immediate_at,
     };
@@ -446,7 +438,7 @@ x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86
         if (d.cut_off)
             return cut_off;
     }
-    const struct x86_form *form = find_form(&d, o);
+    const struct x86_form *form = x86_find_form(o, x86_mandatory(d.opsize66, d.repeat), d.modrm, d.rex);
     if (!form)
         return INVALID;
     if (o->modrm && x86_rows[form->row].attrs & X86_A_MOD3)
@@ -459,7 +451,7 @@ x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86
         return INVALID;
     if (d.cut_off)
         return cut_off;
-    if (d.map >= MAP_VEX_0F38 && d.vvvv) {
+    if (d.map >= X86_MAP_VEX_0F38 && d.vvvv) {
         bool used = false;
         for (unsigned i = 0; i < result.operand_count; i++)
             used |= x86_rows[form->row].operand[i].encoding == X86_E_B;
@@ -470,7 +462,7 @@ x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86
     resolve_relative(&d, &result);
     *insn = result;
     if (encoding)
-        note_encoding(&d, encoding);
+        note_encoding(&d, form, encoding);
     return (int)d.at;
 }
 

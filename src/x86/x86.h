@@ -80,16 +80,39 @@ int x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_i
 
 /* Where the parts of an instruction's encoding are (SDM vol. 2, 2.1), for who writes it anew. */
 struct x86_parts {
-    bool operand_size;    /* prefix 66 */
+    bool operand_size;    /* prefix 66, if it means something */
     bool address_size;    /* prefix 67 */
     bool vex;
-    uint8_t repeat;       /* prefix f2 or f3, or 0 */
+    uint8_t repeat;       /* prefix f2 or f3, if it means something, or 0 */
     uint8_t rex;          /* with its 0x40; 0: there is none */
     uint8_t opcode_at;    /* behind all prefixes; up to modrm_at, or immediate_at where that is 0 */
     uint8_t modrm_at;     /* 0: there is none */
     uint8_t immediate_at; /* behind ModRM, SIB and displacement */
 };
 int x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn, struct x86_parts *encoding);
+
+/* What x86_scan() tells of an instruction. */
+struct x86_scan {
+    uint16_t op;          /* enum x86_op */
+    uint8_t length;
+    uint8_t flow;         /* enum x86_flow */
+    bool canonical;       /* prefixes are in the order: segment (64, 65), 67, f0, 66, f2 or f3, REX; each once, others not at all, and
+                             none but REX that means nothing */
+    bool operand_size, address_size, lock; /* prefixes 66, 67 and f0 */
+    uint8_t segment, repeat;               /* 64, 65 or 0; f2, f3 or 0 */
+    uint8_t rex;          /* with its 0x40; 0: there is none */
+    uint8_t opcode_at, modrm_at, immediate_at; /* as in struct x86_parts */
+    bool memory;          /* accesses what ModRM, or an absolute offset, names */
+    bool general;         /* and a general register could be in its place: it has at most 8 bytes */
+    bool unnamed_memory;  /* accesses what RSI, RDI or RBX point to */
+    bool system_register; /* segment, control and debug registers */
+    int8_t base, index;   /* of the address, also where none is accessed (LEA): as in struct x86_operand */
+    uint16_t registers;   /* general registers that are named operands, by bit; not those of the address */
+};
+
+/* An instruction's shape by the same table; no VEX. Returns its length (1 to 15), or 0: there is no such instruction in so many
+ * bytes. Any bytes are allowed. */
+int x86_scan(const uint8_t *bytes, size_t size, struct x86_scan *out);
 
 /* Which part of the encoding names an explicit operand. */
 enum x86_field { X86_FIELD_NONE, X86_FIELD_REG, X86_FIELD_RM, X86_FIELD_OPCODE, X86_FIELD_VVVV, X86_FIELD_IMMEDIATE, X86_FIELD_OFFSET };

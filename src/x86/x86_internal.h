@@ -1,4 +1,4 @@
-/* The structures that tools/gen_x86.py fills from insn.tab, shared by the decoder and the formatter. */
+/* The structures that tools/gen_x86.py fills from insn.tab, shared by the decoder, the scanner and the formatter. */
 #ifndef X86_X86_INTERNAL_H
 #define X86_X86_INTERNAL_H
 
@@ -41,11 +41,31 @@ struct x86_operand_row {
     uint8_t encoding, size, memory_size, access;
 };
 
+/* What a row's operands are, taken together: for x86_scan(). */
+enum x86_shape {
+    X86_SHAPE_RM = 1 << 0,      /* ModRM.rm, where it is no memory, is a general register */
+    X86_SHAPE_RM_BYTE = 1 << 1, /* of one byte */
+    X86_SHAPE_REG = 1 << 2,     /* and ModRM.reg */
+    X86_SHAPE_REG_BYTE = 1 << 3,
+    X86_SHAPE_OPCODE = 1 << 4,  /* and the opcode's low bits */
+    X86_SHAPE_OPCODE_BYTE = 1 << 5,
+    X86_SHAPE_MEMORY = 1 << 6,  /* what ModRM names is accessed */
+    X86_SHAPE_OFFSET = 1 << 7,  /* and what an absolute offset names */
+    X86_SHAPE_UNNAMED = 1 << 8, /* and what RSI, RDI or RBX point to */
+    X86_SHAPE_SYSTEM = 1 << 9,  /* a segment, control or debug register is an operand */
+};
+
+/* By the sizes of insn.tab. B_W: of ENTER. */
+enum x86_immediate { X86_IMMEDIATE_NONE, X86_IMMEDIATE_B, X86_IMMEDIATE_W, X86_IMMEDIATE_D, X86_IMMEDIATE_Z, X86_IMMEDIATE_V,
+                     X86_IMMEDIATE_B_W, X86_IMMEDIATE_COUNT };
+
 struct x86_row {
     uint16_t op;
     uint16_t attrs;
     uint8_t flow;
     uint8_t operand_count;
+    uint16_t shape;    /* enum x86_shape */
+    uint8_t immediate; /* enum x86_immediate */
     struct x86_flag_effects flags;
     struct x86_operand_row operand[3];
 };
@@ -65,6 +85,50 @@ struct x86_opcode {
     uint8_t modrm; /* a ModRM byte follows */
 };
 
+/* Opcode maps as the tables count them. */
+enum x86_map { X86_MAP_LEGACY, X86_MAP_0F, X86_MAP_0F38, X86_MAP_0F3A, X86_MAP_VEX_0F38, X86_MAP_VEX_0F3A, X86_MAP_COUNT };
+
+extern const struct x86_row x86_rows[];
+extern const struct x86_form x86_forms[];
+extern const struct x86_opcode x86_opcodes[X86_MAP_COUNT][256];
+
 const struct x86_row *x86_row(unsigned row);
+
+enum { X86_REX_B = 1, X86_REX_X = 2, X86_REX_R = 4, X86_REX_W = 8 };
+
+/* The first form of an opcode that these are an encoding of. prefix: one of X86_P_*. */
+static inline const struct x86_form *
+x86_find_form(const struct x86_opcode *o, unsigned prefix, unsigned modrm, unsigned rex)
+{
+    unsigned mod = modrm >> 6 == 3 ? X86_MOD_REG : X86_MOD_MEM;
+    unsigned reg = 1u << (modrm >> 3 & 7), rm = 1u << (modrm & 7);
+    unsigned refused = (rex & X86_REX_W ? 1 : 2) | (rex & X86_REX_B ? 4 : 0);
+
+    for (unsigned i = 0; i < o->count; i++) {
+        const struct x86_form *f = &x86_forms[o->first + i];
+
+        if ((f->prefixes & prefix) && !(f->cond & refused) &&
+            (!o->modrm || ((f->mods & mod) && (f->regs & reg) && (f->rms & rm))))
+            return f;
+    }
+    return NULL;
+}
+
+/* Which of several mandatory prefixes counts. */
+static inline unsigned
+x86_mandatory(bool operand_size, uint8_t repeat)
+{
+    return repeat == 0xf3 ? X86_P_F3 : repeat == 0xf2 ? X86_P_F2 : operand_size ? X86_P_66 : X86_P_NONE;
+}
+
+/* Do F2 and F3, and does 66, mean something before an instruction of this form? Where not, the processor ignores them, or is not
+ * promised to (SDM vol. 2, 2.1.1). */
+static inline bool
+x86_repeat_means(const struct x86_form *f)
+{
+    return !(f->prefixes & X86_P_NONE) || x86_rows[f->row].attrs & (X86_A_REP | X86_A_REPZ);
+}
+
+bool x86_operand_size_means(const struct x86_form *f);
 
 #endif

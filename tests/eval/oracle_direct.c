@@ -15,6 +15,7 @@
 #include "direct/unit.h"
 #include "platform/direct.h"
 #include "platform/platform.h"
+#include "verify/verify.h"
 #include "x86/address_space.h"
 #include "x86/direct_state.h"
 #include "x86/fxsave.h"
@@ -93,6 +94,26 @@ prepare(void)
     platform_direct_generation(1);
 }
 
+/* What is run here must be accepted there: the rewriter and the verifier agree on every form that the oracle knows. */
+static void
+verify(const struct direct_unit *u)
+{
+    struct verify_unit in = {
+        .text = {(const uint8_t *)(uintptr_t)u->text, u->text, u->text_size},
+        .map = {(const uint8_t *)(uintptr_t)u->map, u->map, u->map_size},
+        .index = {(const uint8_t *)(uintptr_t)u->index, u->index, u->index_count * sizeof(struct direct_place)},
+        .entries = {(uintptr_t)direct_syscall, (uintptr_t)direct_unwind, (uintptr_t)direct_jump, (uintptr_t)direct_evaluate},
+    };
+    struct verify_places places;
+    struct err e = {0};
+
+    if (verify_unit(&in, &places, &e) < 0) {
+        printf("oracle: the verifier refuses rewritten code: %s\n", e.text);
+        exit(1);
+    }
+    verify_places_fini(&places);
+}
+
 static void
 direct_load(const struct program *programs, size_t count, const struct buf *module)
 {
@@ -113,6 +134,7 @@ direct_load(const struct program *programs, size_t count, const struct buf *modu
     }
     unit = (const struct direct_unit *)(uintptr_t)at;
     fill_code_map(&rewritten.entries);
+    verify(unit);
     mem_free(pieces);
     buf_fini(&rewritten.object);
     buf_fini(&rewritten.entries);

@@ -13,7 +13,7 @@
 #include "lift/lift.h"
 #include "wasm/object.h"
 
-enum { MOST_FILES = 4, LEAST_SIZE = 12, MOST_SIZE = 500, RUN_SIZE = 160 };
+enum { MOST_FILES = 4, LEAST_SIZE = 12, RUN_SIZE = 160 };
 
 struct range {
     const uint8_t *bytes;
@@ -38,7 +38,7 @@ add_file(const char *path, struct err *e)
         uint64_t size = image->fdes.items[i].end - image->fdes.items[i].start, left;
         const uint8_t *bytes = elf_image_at(image, image->fdes.items[i].start, &left);
 
-        if (bytes && size >= LEAST_SIZE && size <= MOST_SIZE && size <= left)
+        if (bytes && size >= LEAST_SIZE && size <= OBJECTS_MOST_SIZE && size <= left)
             vec_push(&functions, ((struct range){bytes, size}));
     }
     return 0;
@@ -95,6 +95,18 @@ random_run(uint64_t *random, uint8_t out[RUN_SIZE])
         filled += insn.length;
     }
     return filled;
+}
+
+size_t
+objects_code(uint64_t *random, uint8_t out[OBJECTS_MOST_SIZE])
+{
+    const struct range *r = &functions.items[random_below(random, functions.count)];
+    size_t size = random_below(random, 3) == 0 ? random_run(random, out) : 0;
+
+    if (size)
+        return size;
+    memcpy(out, r->bytes, r->size);
+    return r->size;
 }
 
 static bool

@@ -26,7 +26,6 @@ enum {
     CANARY_SIZE = 64 << 10,
     STACK_SIZE = 1 << 20,
     STACK_GUARD = 64 << 10,
-    IMAGE_BASE = 0x10000000, /* where relative addresses of the code lie */
     MOST_RANGES = 256,
     MOST_POLLS = 50,
     HANG_MICROSECONDS = 10000,
@@ -37,7 +36,7 @@ enum {
 static const struct window {
     uint64_t at, size;
 } windows[] = {
-    {0, 256 << 10}, {IMAGE_BASE, 256 << 10}, {0x7ffe0000, 256 << 10}, {0xc0000000, 64 << 10}, {0xfffe0000, 128 << 10},
+    {0, 256 << 10}, {SANDBOX_IMAGE_BASE, 256 << 10}, {0x7ffe0000, 256 << 10}, {0xc0000000, 64 << 10}, {0xfffe0000, 128 << 10},
 };
 enum { WINDOW_COUNT = sizeof windows / sizeof *windows };
 
@@ -67,6 +66,8 @@ static bool ready;
 X86_TLS uint8_t *x86_memory_tls;
 __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* platform/enter.S */
 void platform_enter(const void *code);
+void (*sandbox_enter)(const void *code) = platform_enter;
+bool sandbox_goes_below;
 _Noreturn void platform_leave(void);
 
 /* --- what compiled code calls --- */
@@ -173,7 +174,7 @@ bool
 sandbox_resolve(void *context, const char *name, uint32_t table_entries, uint64_t *value)
 {
     if (!strncmp(name, "env.code_base.", 14))
-        *value = IMAGE_BASE;
+        *value = SANDBOX_IMAGE_BASE;
     else if (!strncmp(name, "env.table_base.", 15))
         *value = 0;
     else if (!strcmp(name, "ingot_table_size"))
@@ -227,7 +228,7 @@ on_signal(int number, siginfo_t *info, void *context)
         leave(SANDBOX_HUNG);
     if (number == SIGFPE || number == SIGILL)
         leave(SANDBOX_TRAPPED);
-    if (info->si_code != SI_KERNEL && within(at, instance, INSTANCE_SIZE))
+    if (info->si_code != SI_KERNEL && (within(at, instance, INSTANCE_SIZE) || (sandbox_goes_below && within(at, instance - SANDBOX_GUARD, SANDBOX_GUARD))))
         leave(SANDBOX_FAULTED);
     if (info->si_code != SI_KERNEL && within(at, stack, STACK_GUARD))
         leave(SANDBOX_STACK);
@@ -257,7 +258,7 @@ int
 sandbox_init(struct err *e)
 {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    uint64_t all = INSTANCE_SIZE + 2 * CANARY_SIZE + 2 * (1ull << 20);
+    uint64_t all = INSTANCE_SIZE + 2 * CANARY_SIZE + SANDBOX_GUARD + 2 * (1ull << 20);
     uint8_t *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uint64_t random = 0x9e3779b97f4a7c15;
 
@@ -268,7 +269,7 @@ sandbox_init(struct err *e)
         return err_set(e, "no memory for the instance");
     live->random = random;
     canaries[0] = p + (1 << 20);
-    instance = canaries[0] + CANARY_SIZE;
+    instance = canaries[0] + CANARY_SIZE + SANDBOX_GUARD;
     canaries[1] = instance + INSTANCE_SIZE;
     for (unsigned i = 0; i < CANARY_SIZE; i += 8)
         *(uint64_t *)(void *)(pattern + i) = random_next(&random);
@@ -283,6 +284,12 @@ sandbox_init(struct err *e)
     for (unsigned i = 0; i < 5; i++)
         sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGVTALRM}[i], &action, NULL);
     return loader_init(e);
+}
+
+uint8_t *
+sandbox_memory(void)
+{
+    return instance;
 }
 
 /* What is writable now, and is none of the run's own: from a library not to be written, else not to be touched. This
@@ -307,7 +314,7 @@ add_range(const char *line, const char *program)
         r.before |= PROT_EXEC;
         r.during = PROT_READ | PROT_EXEC;
     }
-    if (within(start, canaries[0], INSTANCE_SIZE + 2 * CANARY_SIZE) || within(start, stack, STACK_SIZE + STACK_GUARD) ||
+    if (within(start, canaries[0], INSTANCE_SIZE + 2 * CANARY_SIZE + SANDBOX_GUARD) || within(start, stack, STACK_SIZE + STACK_GUARD) ||
         within((uintptr_t)live, (void *)start, end - start))
         return true;
     if (range_count == MOST_RANGES)
@@ -394,7 +401,7 @@ random_cpu(void)
     }
     cpu->x87.top = (uint16_t)random_below(&live->random, 8);
     cpu->x87.tag_valid = (uint16_t)random_below(&live->random, 256);
-    cpu->gpr[X86_RSP] = IMAGE_BASE + 4096 + 8 * random_below(&live->random, 1000);
+    cpu->gpr[X86_RSP] = SANDBOX_IMAGE_BASE + 4096 + 8 * random_below(&live->random, 1000);
     cpu->fs_base = random_value();
     cpu->gs_base = random_value();
     cpu->tmp[0] = random_value();
@@ -413,7 +420,7 @@ run_entry(const void *code)
     if (sigsetjmp(live->escape, 0) == 0) {
         setitimer(ITIMER_VIRTUAL, &timer, NULL);
         live->inside = true;
-        platform_enter(code);
+        sandbox_enter(code);
     }
     live->inside = false;
     setitimer(ITIMER_VIRTUAL, &none, NULL);

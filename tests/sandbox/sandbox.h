@@ -1,4 +1,5 @@
-/* Damaged code objects, natively compiled: they must not reach anything but their instance (mutate.c has the whole).
+/* Damaged code, compiled from code objects or rewritten: it must not reach anything but its instance (mutate.c and tests/verify/mutate.c
+ * have the whole).
  *
  * sandbox.c is the process around it: 8 GiB of addresses as the vkernel reserves them for a guest, some of it mapped, pages with
  * a pattern on either side, and while compiled code runs no other memory of this process that could be written: the heap and the
@@ -21,6 +22,15 @@ enum sandbox_end {
     SANDBOX_ESCAPED = SANDBOX_ENDS /* with a reason */
 };
 
+enum { SANDBOX_IMAGE_BASE = 0x10000000, /* where relative addresses of the code lie */ SANDBOX_GUARD = 64 << 10 };
+
+/* How an entry is entered, with the state in x86_cpu_tls: platform_enter(), if not set. */
+extern void (*sandbox_enter)(const void *code);
+/* Code may fault in the SANDBOX_GUARD bytes below the instance. */
+extern bool sandbox_goes_below;
+/* The instance. What is mapped in it besides the sandbox's own parts is kept. */
+uint8_t *sandbox_memory(void);
+
 /* Once a process. */
 int sandbox_init(struct err *e);
 /* Symbols of compiled code; a loader_resolve. */
@@ -33,6 +43,9 @@ void sandbox_thread(void (*function)(void *argument), void *argument);
 /* --- objects.c --- */
 /* The functions of the C library, which code objects are made of. */
 int objects_init(struct err *e);
+/* The bytes of one of them, or of random instructions, at most OBJECTS_MOST_SIZE. Returns how many. */
+enum { OBJECTS_MOST_SIZE = 500 };
+size_t objects_code(uint64_t *random, uint8_t out[OBJECTS_MOST_SIZE]);
 /* A code object of one to three functions, or of random instructions, as the recompiler makes it. */
 void objects_make(uint64_t *random, struct buf *out);
 

@@ -1,0 +1,161 @@
+/* The shape of an instruction, for whoever looks at very many: several times as fast as x86_decode(), because no operand is
+ * described. What operands would say is in struct x86_row, made by tools/gen_x86.py; branches that a processor cannot foresee are avoided. */
+#include "x86/x86_internal.h"
+
+#include "x86/cpu.h"
+
+/* The order that a canonical instruction has its prefixes in; 0: no prefix. */
+enum { NO_PREFIX, SEGMENT, ADDRESS_SIZE, LOCK, OPERAND_SIZE, REPEAT, REX, NEVER };
+static const uint8_t prefix_rank[256] = {
+    [0x64] = SEGMENT, [0x65] = SEGMENT, [0x67] = ADDRESS_SIZE, [0xf0] = LOCK, [0x66] = OPERAND_SIZE, [0xf2] = REPEAT, [0xf3] = REPEAT,
+    [0x40 ... 0x4f] = REX, [0x26] = NEVER, [0x2e] = NEVER, [0x36] = NEVER, [0x3e] = NEVER,
+};
+
+/* Bytes of an immediate: without 66 and REX.W, with 66, with REX.W. */
+static const uint8_t immediate_size[X86_IMMEDIATE_COUNT][3] = {
+    [X86_IMMEDIATE_NONE] = {0, 0, 0}, [X86_IMMEDIATE_B] = {1, 1, 1}, [X86_IMMEDIATE_W] = {2, 2, 2}, [X86_IMMEDIATE_D] = {4, 4, 4},
+    [X86_IMMEDIATE_Z] = {4, 2, 4}, [X86_IMMEDIATE_V] = {4, 2, 8}, [X86_IMMEDIATE_B_W] = {3, 3, 3},
+};
+/* Of a displacement, by ModRM.mod, when its base is no exception. */
+static const uint8_t displacement_size[4] = {0, 1, 4, 0};
+
+struct prefixes {
+    uint8_t last[8]; /* by rank */
+    unsigned seen;   /* ranks, by bit */
+    bool canonical;
+};
+
+/* Returns where the opcode is. */
+static inline unsigned
+take_prefixes(const uint8_t *bytes, unsigned size, struct prefixes *p)
+{
+    unsigned at = 0, rank, last = NO_PREFIX;
+
+    for (; at < size && (rank = prefix_rank[bytes[at]]) != NO_PREFIX; at++) {
+        p->canonical &= rank > last && rank != NEVER;
+        p->seen |= 1u << rank;
+        p->last[rank] = bytes[at];
+        last = rank;
+    }
+    if (last != REX) /* only the last prefix can be one */
+        p->last[REX] = 0;
+    return at;
+}
+
+/* ModRM is at modrm_at, and names an address. Returns where that ends; behind size: it is not all there. */
+static inline unsigned
+take_address(const uint8_t *bytes, unsigned size, struct x86_scan *out)
+{
+    unsigned at = out->modrm_at, mod = bytes[at] >> 6, rm = bytes[at] & 7, more = displacement_size[mod];
+
+    at++;
+    out->base = (int8_t)(rm | (out->rex & X86_REX_B ? 8 : 0));
+    if (rm == 4) {
+        unsigned sib, index;
+
+        if (at >= size)
+            return size + 1;
+        sib = bytes[at++];
+        index = (sib >> 3 & 7) | (out->rex & X86_REX_X ? 8 : 0);
+        out->base = (int8_t)((sib & 7) | (out->rex & X86_REX_B ? 8 : 0));
+        out->index = index == 4 ? X86_BASE_NONE : (int8_t)index;
+        if (mod == 0 && (sib & 7) == 5) {
+            out->base = X86_BASE_NONE;
+            more = 4;
+        }
+    } else if (mod == 0 && rm == 5) {
+        out->base = X86_BASE_RIP;
+        more = 4;
+    }
+    return at + more;
+}
+
+/* AH, CH, DH and BH, of one byte and without REX, are parts of registers 0 to 3. */
+static inline unsigned
+register_bit(unsigned shape, unsigned is, unsigned is_byte, unsigned reg, bool has_rex)
+{
+    unsigned high = (shape & is_byte) && !has_rex ? 3 : 15;
+
+    return shape & (is | is_byte) ? 1u << (reg & high) : 0;
+}
+
+/* Each prefix means something, to this instruction. */
+static bool
+prefixes_mean(const struct x86_scan *s, const struct x86_form *f)
+{
+    const struct x86_row *row = &x86_rows[f->row];
+    bool memory = s->memory || s->unnamed_memory;
+
+    return (!s->repeat || x86_repeat_means(f)) && (!s->operand_size || x86_operand_size_means(f)) && (!s->segment || memory) &&
+           (!s->address_size || memory || row->op == X86_OP_LEA || row->flow == X86_FLOW_BRANCH) &&
+           (!s->lock || (row->attrs & X86_A_LOCK && s->memory));
+}
+
+int
+x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
+{
+    unsigned size = available < X86_MAX_LENGTH ? (unsigned)available : X86_MAX_LENGTH, map = X86_MAP_LEGACY, at, modrm = 0, rex, shape;
+    struct prefixes p = {.canonical = true};
+    const struct x86_opcode *o;
+    const struct x86_form *form;
+    const struct x86_row *row;
+    bool address;
+
+    at = take_prefixes(bytes, size, &p);
+    if (at >= size)
+        return 0;
+    *out = (struct x86_scan){
+        .canonical = p.canonical, .segment = p.last[SEGMENT], .address_size = p.seen >> ADDRESS_SIZE & 1, .lock = p.seen >> LOCK & 1,
+        .operand_size = p.seen >> OPERAND_SIZE & 1, .repeat = p.last[REPEAT], .rex = p.last[REX], .opcode_at = (uint8_t)at,
+        .base = X86_BASE_NONE, .index = X86_BASE_NONE,
+    };
+    rex = out->rex;
+    if (bytes[at] == 0x0f) {
+        map = X86_MAP_0F;
+        if (++at < size && (bytes[at] == 0x38 || bytes[at] == 0x3a)) {
+            map = bytes[at] == 0x38 ? X86_MAP_0F38 : X86_MAP_0F3A;
+            at++;
+        }
+        if (at >= size)
+            return 0;
+    }
+    o = &x86_opcodes[map][bytes[at++]];
+    if (o->modrm) {
+        if (at >= size)
+            return 0;
+        out->modrm_at = (uint8_t)at;
+        modrm = bytes[at];
+    }
+    form = x86_find_form(o, x86_mandatory(out->operand_size, out->repeat), modrm, rex);
+    if (!form)
+        return 0;
+    row = &x86_rows[form->row];
+    shape = row->shape;
+    if (row->attrs & X86_A_MOD3)
+        modrm |= 0xc0;
+    address = o->modrm && modrm >> 6 != 3;
+    out->op = row->op;
+    out->flow = row->flow;
+    out->memory = (address && shape & X86_SHAPE_MEMORY) || shape & X86_SHAPE_OFFSET;
+    out->general = address && shape & (X86_SHAPE_RM | X86_SHAPE_RM_BYTE);
+    out->unnamed_memory = shape & X86_SHAPE_UNNAMED;
+    out->system_register = shape & X86_SHAPE_SYSTEM;
+    out->registers = (uint16_t)(register_bit(shape, X86_SHAPE_REG, X86_SHAPE_REG_BYTE, (modrm >> 3 & 7) | (rex & X86_REX_R ? 8 : 0), rex) |
+                                register_bit(shape, X86_SHAPE_OPCODE, X86_SHAPE_OPCODE_BYTE, (bytes[at - 1] & 7u) | (rex & X86_REX_B ? 8 : 0), rex));
+    if (address) {
+        at = take_address(bytes, size, out);
+    } else {
+        at += o->modrm;
+        out->registers |= (uint16_t)register_bit(shape, X86_SHAPE_RM, X86_SHAPE_RM_BYTE, (modrm & 7) | (rex & X86_REX_B ? 8 : 0), rex);
+    }
+    out->immediate_at = (uint8_t)at;
+    at += immediate_size[row->immediate][rex & X86_REX_W ? 2 : out->operand_size ? 1 : 0];
+    if (shape & X86_SHAPE_OFFSET)
+        at += out->address_size ? 4 : 8;
+    if (at > size)
+        return 0;
+    if (p.seen & ~(1u << REX))
+        out->canonical &= prefixes_mean(out, form);
+    out->length = (uint8_t)at;
+    return (int)at;
+}

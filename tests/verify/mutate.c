@@ -1,0 +1,440 @@
+/* Damaged rewritten code against the verifier:  mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [-v] PROGRAM
+ *
+ * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM or of functions of the C library, in which a bit
+ * is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
+ * from random states, between canaries (../sandbox/sandbox.h): it may leave to the run time, trap, fault in the instance or never
+ * end, but reach nothing else. Mutants are run in children, so that one can be lost. A finding's number repeats it.
+ *
+ * --without: the verifier does without a rule of src/verify/rules.def, and there must be findings: they show what the rule is for, and
+ * that this test would see it. */
+#include "../sandbox/sandbox.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "artifact/direct_map.h"
+#include "base/file.h"
+#include "direct/unit.h"
+#include "platform/direct.h"
+#include "recheck.h"
+#include "verify/verify_internal.h"
+#include "x86/address_space.h"
+#include "x86/fxsave.h"
+#include "x86/helpers.h"
+
+enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_FINDINGS = 20, MOST_ENTRIES = 4, MOST_PIECES = 3, FLAGS = 0xcd5 };
+
+/* Shared with the children. */
+static struct shared {
+    volatile uint64_t number; /* of the mutant at work */
+    volatile bool runs;
+    unsigned tried, refused, run, findings;
+    unsigned ends[SANDBOX_ENDS];
+} *shared;
+
+static uint64_t seed = 1, first, last = 20000;
+static unsigned states = 2;
+static uint64_t rules_off;
+static bool verbose;
+static struct buf program; /* the object of it */
+
+static void
+finding(const char *reason)
+{
+    printf("FAIL mutant %llu of seed %llu: %s\n", (unsigned long long)shared->number, (unsigned long long)seed, reason);
+    fflush(stdout);
+    shared->findings++;
+}
+
+/* --- the run time that mutants meet: all its ways lead out --- */
+
+/* platform/direct.c's, which the stubs use. Nothing is in the cache. */
+struct {
+    uint32_t guest, host;
+    uint64_t minus_generation;
+} platform_direct_cache[1 << 16] __attribute__((visibility("hidden")));
+__thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden"))) = 1;
+__thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden")));
+_Noreturn void platform_leave(void);
+
+void
+direct_flags_c(uint64_t rflags)
+{
+}
+
+void
+direct_syscall_c(uint64_t next, uint64_t rflags)
+{
+    platform_leave();
+}
+
+uint64_t
+direct_jump_c(uint64_t rflags, const uint64_t *top)
+{
+    platform_leave();
+}
+
+uint64_t
+direct_evaluate_c(uint64_t rflags, const uint64_t *top)
+{
+    platform_leave();
+}
+
+/* The state that the sandbox made is in x86_cpu_tls. Exceptions stay masked. */
+static void
+enter(const void *code)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct x86_fxsave fx;
+
+    memset(&fx, 0, sizeof fx);
+    x86_fxsave_put_x87(&fx, &cpu->x87);
+    fx.control |= 0x3f;
+    fx.mxcsr = 0x1f80;
+    cpu->memory = (uint64_t)(uintptr_t)x86_memory_tls;
+    __asm__ volatile("fxrstor64 %0" ::"m"(fx));
+    direct_enter((uint64_t)(uintptr_t)code, x86_cpu_rflags(cpu) & FLAGS);
+}
+
+/* --- units --- */
+
+static bool
+resolve(void *context, const char *name, uint32_t table_entries, uint64_t *value)
+{
+    static const struct {
+        const char *name;
+        void (*function)(void);
+    } entries[] = {{"direct_syscall", direct_syscall}, {"direct_unwind", direct_unwind}, {"direct_jump", direct_jump},
+                   {"direct_evaluate", direct_evaluate}};
+
+    *value = SANDBOX_IMAGE_BASE;
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+        if (strcmp(name, entries[i].name) == 0)
+            *value = (uint64_t)(uintptr_t)entries[i].function;
+    return *value != SANDBOX_IMAGE_BASE || strncmp(name, "env.code_base.", 14) == 0;
+}
+
+static _Noreturn void
+give_up(const char *what, const struct err *e)
+{
+    fprintf(stderr, "mutate: %s: %s\n", what, e->text);
+    exit(2);
+}
+
+static void
+rewrite_program(const char *path)
+{
+    struct direct_result out;
+    struct elf_image image;
+    struct mapped m;
+    struct err e = {0};
+    struct disc d;
+
+    if (file_map(path, &m, &e) < 0 || elf_image_open(&image, m.data, m.size, &e) < 0 || discover(&d, &image, NULL, 0, &e) < 0 ||
+        direct_rewrite(&image, &d, "K", &out, &e) < 0)
+        give_up(path, &e);
+    program = out.object;
+    buf_fini(&out.entries);
+    disc_fini(&d);
+    elf_image_close(&image);
+}
+
+static void
+rewrite_pieces(uint64_t *random, struct buf *object)
+{
+    uint8_t code[MOST_PIECES][OBJECTS_MOST_SIZE];
+    struct direct_piece pieces[MOST_PIECES];
+    size_t count = 1 + random_below(random, MOST_PIECES);
+    struct direct_result out;
+    struct err e = {0};
+
+    for (size_t i = 0; i < count; i++)
+        pieces[i] = (struct direct_piece){0x1000 * (i + 1), objects_code(random, code[i]), code[i]};
+    if (direct_rewrite_pieces(pieces, count, "K", &out, &e) < 0)
+        give_up("pieces", &e);
+    *object = out.object;
+    buf_fini(&out.entries);
+}
+
+static const struct direct_unit *unit;
+static uint64_t loaded_number = UINT64_MAX;
+static struct buf original; /* its text */
+
+/* What the code map would lead to, in memory that the guest cannot write. */
+static void
+fill_code_map(void)
+{
+    enum { SIZE = 256 << 10 };
+    uint8_t *map = sandbox_memory() + GUEST_CODE_MAP + SANDBOX_IMAGE_BASE / GUEST_CODE_MAP_UNIT * sizeof(direct_code_map_entry);
+
+    if (mprotect(map, SIZE, PROT_READ | PROT_WRITE) < 0)
+        return;
+    memset(map, 0, SIZE);
+    for (uint64_t i = 0; i < SIZE / sizeof(direct_code_map_entry); i++) {
+        uint64_t guest = SANDBOX_IMAGE_BASE + i * GUEST_CODE_MAP_UNIT;
+        struct direct_insn insn;
+
+        if (direct_insn_of_guest(unit, guest, &insn) && insn.guest == guest && !insn.in_run)
+            ((direct_code_map_entry *)(void *)map)[i] = (direct_code_map_entry)insn.host;
+    }
+    mprotect(map, SIZE, PROT_READ);
+}
+
+static void
+load(uint64_t number)
+{
+    uint64_t random = (seed + 1) * 0x9e3779b97f4a7c15 ^ (number / CHANGES_OF_ONE + 1) * 0xd1342543de82ef95, at;
+    struct buf pieces = {0};
+    struct err e = {0};
+
+    if (number / CHANGES_OF_ONE == loaded_number) {
+        memcpy((uint8_t *)(uintptr_t)unit->text, original.data, original.size);
+        return;
+    }
+    loaded_number = number / CHANGES_OF_ONE;
+    if (loaded_number % 4)
+        rewrite_pieces(&random, &pieces);
+    loader_clear();
+    if (loader_place(pieces.size ? &pieces : &program, DIRECT_UNITS_SECTION, resolve, NULL, &at, &e) < 0)
+        give_up("rewritten code", &e);
+    unit = (const struct direct_unit *)(uintptr_t)at;
+    original.size = 0;
+    buf_put(&original, (const uint8_t *)(uintptr_t)unit->text, unit->text_size);
+    fill_code_map();
+    buf_fini(&pieces);
+}
+
+static struct verify_unit
+unit_as_loaded(void)
+{
+    return (struct verify_unit){
+        .text = {(const uint8_t *)(uintptr_t)unit->text, unit->text, unit->text_size},
+        .map = {(const uint8_t *)(uintptr_t)unit->map, unit->map, unit->map_size},
+        .index = {(const uint8_t *)(uintptr_t)unit->index, unit->index, unit->index_count * sizeof(struct direct_place)},
+        .tables = {(const uint8_t *)(uintptr_t)LOADER_AT, LOADER_AT, loader_end() - LOADER_AT}, /* all of it stays as it is */
+        .entries = {(uintptr_t)direct_syscall, (uintptr_t)direct_unwind, (uintptr_t)direct_jump, (uintptr_t)direct_evaluate},
+    };
+}
+
+/* --- mutants --- */
+
+/* Changes at most 4 bytes; returns where. */
+static uint8_t *
+change(uint64_t *random)
+{
+    static const uint8_t interesting[] = {0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x41, 0x44, 0x48, 0x49, 0x4c, 0x4f, 0x0f, 0x9c, 0x9d,
+                                          0xcc, 0xc3, 0xe8, 0xe9, 0xeb, 0xff, 0xe2, 0xd2, 0xe4, 0x24, 0x25, 0x04, 0x05, 0xa4, 0xab, 0x75, 0x00};
+    uint32_t offset = random_below(random, unit->text_size), count;
+    uint8_t *at = (uint8_t *)(uintptr_t)unit->text + offset;
+
+    if (random_below(random, 3)) {
+        *at ^= (uint8_t)(1 << random_below(random, 8));
+        return at;
+    }
+    count = 1 + random_below(random, 4);
+    for (uint32_t i = 0; i < count && offset + i < unit->text_size; i++)
+        at[i] = random_below(random, 2) ? interesting[random_below(random, sizeof interesting)] : (uint8_t)random_next(random);
+    return at;
+}
+
+/* Instructions that may be entered, at the place and before it. */
+static unsigned
+find_entries(const uint8_t *place, const void **entries)
+{
+    uint64_t host = (uint64_t)(uintptr_t)place;
+    unsigned count = 0;
+
+    while (count < MOST_ENTRIES && host >= unit->text) {
+        struct direct_insn insn;
+
+        if (!direct_insn_of_host(unit, host, &insn)) {
+            host--;
+            continue;
+        }
+        if (!insn.in_run)
+            entries[count++] = (const void *)(uintptr_t)insn.host;
+        host = insn.host - 1;
+    }
+    return count;
+}
+
+static void
+run(const uint8_t *place)
+{
+    static const void *entries[MOST_ENTRIES];
+    struct loaded code = {.table = entries, .table_entries = find_entries(place, entries)};
+    char reason[256];
+
+    shared->run++;
+    shared->runs = true;
+    if (!sandbox_run(&code, seed ^ shared->number << 20, states, shared->ends, reason)) {
+        finding(reason);
+        for (const uint8_t *p = place - 16; p < place + 24; p++)
+            printf("%s%02x", p == place ? " | " : " ", *p);
+        printf("\n");
+    }
+    shared->runs = false;
+}
+
+static void
+try(uint64_t number)
+{
+    uint64_t random = (seed + 1) * 0x9e3779b97f4a7c15 ^ (number + 1) * 0xff51afd7ed558ccd;
+    bool is_changed = number % CHANGES_OF_ONE != 0; /* the first is as it is */
+    struct verify_places places;
+    enum verify_rule broken;
+    struct verify_unit u;
+    const char *wrong;
+    const uint8_t *at;
+    struct err e = {0};
+
+    random |= !random;
+    shared->tried++;
+    at = is_changed ? change(&random) : (const uint8_t *)(uintptr_t)unit->text + random_below(&random, unit->text_size);
+    u = unit_as_loaded();
+    if (verify_unit_without(&u, rules_off, &places, &broken, &e) < 0) {
+        verify_places_fini(&places);
+        shared->refused++;
+        if (verbose)
+            printf("%llu: %s\n", (unsigned long long)number, e.text);
+        if (!is_changed)
+            finding(e.text);
+        return;
+    }
+    wrong = recheck(&u, &places);
+    if (wrong)
+        finding(wrong);
+    run(at);
+    verify_places_fini(&places);
+}
+
+static void
+work(void *argument)
+{
+    uint64_t end = *(const uint64_t *)argument;
+
+    for (; shared->number < end; shared->number++) {
+        load(shared->number);
+        try(shared->number);
+    }
+}
+
+static void
+child(uint64_t end)
+{
+    struct err e = {0};
+
+    sandbox_enter = enter;
+    sandbox_goes_below = true;
+    if (sandbox_init(&e) < 0)
+        give_up("sandbox", &e);
+    sandbox_thread(work, &end);
+    fflush(stdout);
+    _exit(0);
+}
+
+/* Mutants up to `end`, by as many children as it takes. */
+static void
+run_children(uint64_t end)
+{
+    while (shared->number < end && shared->findings < MOST_FINDINGS) {
+        char reason[128];
+        int status;
+        pid_t pid;
+
+        fflush(stdout);
+        pid = fork();
+        if (pid == 0)
+            child(end);
+        if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+            perror("mutate");
+            exit(2);
+        }
+        if (status == 0)
+            continue;
+        snprintf(reason, sizeof reason, "the process ended (%s %d)%s", WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), shared->runs ? " while the mutant ran" : "");
+        finding(reason);
+        shared->number++;
+    }
+}
+
+static int
+report(double seconds)
+{
+    printf("seed %llu: %u mutants, %u refused, %u accepted and run: %u left, %u traps, %u faults in the instance, %u ends of the stack, "
+           "%u without end; %.0f s\n",
+           (unsigned long long)seed, shared->tried, shared->refused, shared->run, shared->ends[SANDBOX_RETURNED],
+           shared->ends[SANDBOX_TRAPPED], shared->ends[SANDBOX_FAULTED], shared->ends[SANDBOX_STACK], shared->ends[SANDBOX_HUNG], seconds);
+    /* A test that runs nothing shows nothing. */
+    if (last - first >= 1000) {
+        if (shared->run * 10 < shared->tried || shared->refused * 10 < shared->tried)
+            finding("fewer than a tenth of the mutants were accepted, or refused");
+        if (!shared->ends[SANDBOX_RETURNED] || !shared->ends[SANDBOX_TRAPPED] || !shared->ends[SANDBOX_FAULTED])
+            finding("no run left, trapped or faulted");
+    }
+    return rules_off ? shared->findings == 0 : shared->findings != 0;
+}
+
+static uint64_t
+rule_named(const char *name)
+{
+    static const char *const names[] = {
+#define RULE(name, text) #name,
+#include "verify/rules.def"
+#undef RULE
+    };
+
+    for (unsigned i = 0; i < VERIFY_RULE_COUNT; i++)
+        if (strcmp(names[i], name) == 0)
+            return 1ull << i;
+    fprintf(stderr, "mutate: no rule %s\n", name);
+    exit(2);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
+        {"states", required_argument, NULL, 't'}, {"from", required_argument, NULL, 'f'}, {"only", required_argument, NULL, 'o'},
+        {"without", required_argument, NULL, 'w'}, {0},
+    };
+    time_t start = time(NULL);
+    struct err e = {0};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+        switch (c) {
+        case 'c': last = strtoull(optarg, NULL, 0); break;
+        case 's': seed = strcmp(optarg, "time") ? strtoull(optarg, NULL, 0) : (uint64_t)start; break;
+        case 't': states = (unsigned)strtoul(optarg, NULL, 0); break;
+        case 'f': first = strtoull(optarg, NULL, 0); break;
+        case 'o':
+            first = strtoull(optarg, NULL, 0);
+            last = first + 1;
+            break;
+        case 'w': rules_off |= rule_named(optarg); break;
+        case 'v': verbose = true; break;
+        default: return 2;
+        }
+    }
+    if (optind + 1 != argc) {
+        fprintf(stderr, "mutate: which program?\n");
+        return 2;
+    }
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || objects_init(&e) < 0)
+        give_up("memory or functions", &e);
+    rewrite_program(argv[optind]);
+    for (shared->number = first; shared->number < last && shared->findings < MOST_FINDINGS;)
+        run_children(shared->number + A_CHILD < last ? shared->number + A_CHILD : last);
+    return report(difftime(time(NULL), start));
+}
