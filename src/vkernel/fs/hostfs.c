@@ -282,26 +282,26 @@ hostfs_truncate(struct inode *i, uint64_t size)
     return r;
 }
 
-/* --- open files: a struct host_file is in f->data --- */
+/* --- open files: a struct volume_file is in f->data --- */
 
-struct host_file {
+struct volume_file {
     int fd;      /* its open file description has the guest's flock */
     int read_fd; /* the same, or one with the other O_NOATIME (hostfs_set_flags) */
     int noatime; /* of fd: O_NOATIME or 0 */
 };
 
-OBJECT_POOL(host_file);
+OBJECT_POOL(volume_file);
 
 static int
 open_fd(const struct file *f)
 {
-    return ((const struct host_file *)f->data)->fd;
+    return ((const struct volume_file *)f->data)->fd;
 }
 
 static int
 read_fd(const struct file *f)
 {
-    return ((const struct host_file *)f->data)->read_fd;
+    return ((const struct volume_file *)f->data)->read_fd;
 }
 
 /* The host's open file of an inode, for what reads and writes; flags: the guest's. */
@@ -399,7 +399,7 @@ hostfs_seek(struct file *f, int64_t offset, int whence)
 static int
 hostfs_set_flags(struct file *f, int flags)
 {
-    struct host_file *h = f->data;
+    struct volume_file *h = f->data;
     int64_t r;
     int fd;
 
@@ -623,7 +623,7 @@ hostfs_release(struct file *f)
     host_close(open_fd(f));
     if (read_fd(f) != open_fd(f))
         host_close(read_fd(f));
-    OBJECT_FREE(host_file, f->data);
+    OBJECT_FREE(volume_file, f->data);
     n->opens--;
     if (n->watch >= 0) {
         hostfs_collect_changes();
@@ -658,7 +658,7 @@ static int
 hostfs_open(struct inode *i, struct file *f)
 {
     bool dir = S_ISDIR(i->mode);
-    struct host_file *h;
+    struct volume_file *h;
     int fd;
 
     if (S_ISFIFO(i->mode)) /* between guests only: a host FIFO could block the worker */
@@ -668,12 +668,12 @@ hostfs_open(struct inode *i, struct file *f)
     fd = open_host(i, f->flags);
     if (fd < 0)
         return fd;
-    h = OBJECT_NEW(host_file);
+    h = OBJECT_NEW(volume_file);
     if (!h) {
         host_close(fd);
         return -ENOMEM;
     }
-    *h = (struct host_file){.fd = fd, .read_fd = fd, .noatime = f->flags & O_NOATIME};
+    *h = (struct volume_file){.fd = fd, .read_fd = fd, .noatime = f->flags & O_NOATIME};
     f->data = h;
     f->ops = dir ? &hostfs_dir_ops : &hostfs_file_ops;
     ((struct host_node *)i->data)->opens++;
