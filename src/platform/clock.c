@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +51,36 @@ uint64_t
 platform_cpu_ns(void)
 {
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* A timer of the host's for a time that does not come: the host's kernel cancels it each time that the clock is set (clock_settime,
+ * or the end of a suspension), which a read says, and it stays set. So nothing but read and poll is needed after lock-down. */
+static int clock_watch = -1;
+
+void
+platform_open_clock(void)
+{
+    struct itimerspec never = {.it_value.tv_sec = (time_t)1 << 33};
+
+    clock_watch = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (clock_watch >= 0 && timerfd_settime(clock_watch, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0) {
+        close(clock_watch);
+        clock_watch = -1;
+    }
+}
+
+int
+platform_clock_watch(void)
+{
+    return clock_watch;
+}
+
+bool
+platform_clock_was_set(void)
+{
+    uint64_t expiries;
+
+    return clock_watch >= 0 && read(clock_watch, &expiries, sizeof expiries) < 0 && errno == ECANCELED;
 }
 
 static void

@@ -91,6 +91,11 @@ void platform_set_frame(uint64_t frame);
 uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
+void platform_open_clock(void); /* before lock-down */
+/* A descriptor that can be read when somebody has set the host's realtime clock; -1: this host has none. */
+int platform_clock_watch(void);
+/* Has it been set since this was asked last? */
+bool platform_clock_was_set(void);
 /* Raises x86_cpu_tls.limit every 10 ms while on, and sets platform_ticked. */
 void platform_tick(bool on);
 void platform_tick_every(unsigned us); /* instead; before the first */

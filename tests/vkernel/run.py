@@ -44,7 +44,7 @@ def main():
             for stress in ('', '--stress unwind', '--stress budget'):
                 env = dict(os.environ, INGOT_OPTIONS=stress)
                 with tempfile.TemporaryFile() as out:  # a file of the host: its position belongs to all that write to it
-                    got = subprocess.run([image, '/bin/' + name], stdout=out, stderr=subprocess.PIPE, timeout=60, env=env)
+                    got = subprocess.run([image, '/bin/' + name], stdout=out, stderr=subprocess.PIPE, timeout=200, env=env)
                     out.seek(0)
                     got.stdout = out.read()
                 same = got.stdout == native.stdout and got.returncode == native.returncode

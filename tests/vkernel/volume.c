@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +228,87 @@ alternate(const char *path)
     printf("one more %s\n", strerror(record(F_SETLK, F_WRLCK, 2, 1) < 0 ? errno : 0));
 }
 
+/* Does what was done change the file's time of access? */
+static void
+accessed(const char *what, const char *path, long result)
+{
+    struct timespec old[2] = {{1000000000, 0}, {.tv_nsec = UTIME_OMIT}};
+    struct stat st;
+
+    stat(path, &st);
+    printf("%s: %s, %s\n", what, result < 0 ? strerror(errno) : "done", st.st_atime == old[0].tv_sec ? "not accessed" : "accessed");
+    fflush(stdout);
+    utimensat(AT_FDCWD, path, old, 0);
+}
+
+static long
+list(int dir)
+{
+    char buffer[1024];
+
+    return lseek(dir, 0, SEEK_SET) < 0 ? -1 : syscall(SYS_getdents64, dir, buffer, sizeof buffer);
+}
+
+static long
+look_at(int file)
+{
+    char *p = mmap(NULL, 1, PROT_READ, MAP_SHARED, file, 0);
+    long byte = p == MAP_FAILED ? -1 : *(volatile char *)p;
+
+    if (p != MAP_FAILED)
+        munmap(p, 1);
+    return byte;
+}
+
+static void
+access_times(const char *path)
+{
+    int quiet = open(path, O_RDWR | O_NOATIME), loud = open(path, O_RDONLY), dir;
+    char folder[4096], byte;
+
+    if (ftruncate(quiet, 0) < 0 || write(quiet, "1234", 4) != 4)
+        exit(1);
+    accessed("before", path, fcntl(loud, F_GETFL) + pread(loud, &byte, 1, 0));
+    accessed("read quietly", path, pread(quiet, &byte, 1, 0));
+    accessed("mapped quietly", path, look_at(quiet));
+    accessed("read", path, pread(loud, &byte, 1, 0));
+    accessed("mapped", path, look_at(loud));
+    printf("locked: %d\n", flock(loud, LOCK_EX));
+    accessed("flag set", path, fcntl(loud, F_SETFL, O_NOATIME));
+    printf("flags: %x\n", fcntl(loud, F_GETFL) & (O_NOATIME | O_ACCMODE));
+    accessed("read quietly", path, pread(loud, &byte, 1, 0));
+    accessed("mapped quietly", path, look_at(loud));
+    printf("locked still: %s\n", flock(quiet, LOCK_EX | LOCK_NB) < 0 ? strerror(errno) : "no");
+    accessed("flag taken", path, fcntl(loud, F_SETFL, 0));
+    accessed("read", path, pread(loud, &byte, 1, 1));
+    accessed("flag taken", path, fcntl(quiet, F_SETFL, O_APPEND));
+    accessed("read", path, pread(quiet, &byte, 1, 1));
+    printf("appended: %d,", (int)pwrite(quiet, "5", 1, 0));
+    printf(" at %d\n", (int)lseek(quiet, 0, SEEK_END));
+    accessed("flag set again", path, fcntl(quiet, F_SETFL, O_NOATIME));
+    accessed("read quietly", path, pread(quiet, &byte, 1, 1));
+
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = '\0';
+    dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOATIME);
+    accessed("before", folder, fcntl(dir, F_SETFL, 0) + list(dir) + fcntl(dir, F_SETFL, O_NOATIME));
+    accessed("listed quietly", folder, list(dir));
+    accessed("flag taken", folder, fcntl(dir, F_SETFL, 0));
+    accessed("listed", folder, list(dir));
+    if (fork() == 0) {
+        setresuid(1000, 1000, 1000);
+        accessed("by another", path, open(path, O_RDONLY | O_NOATIME));
+        accessed("by another", path, fcntl(loud, F_SETFL, O_NOATIME));
+        accessed("by another", path, fcntl(quiet, F_SETFL, O_NOATIME)); /* which has it */
+        accessed("by another", path, fcntl(quiet, F_SETFL, 0));
+        exit(0);
+    }
+    wait(NULL);
+    close(quiet);
+    close(loud);
+    close(dir);
+}
+
 /* A set-user-id program on the volume, executed by somebody. */
 static void
 set_user_id(void)
@@ -264,6 +347,8 @@ main(int argc, char **argv)
         append(argv[2], argv[3], atoi(argv[4]));
     if (strcmp(argv[1], "setuid") == 0)
         set_user_id();
+    if (strcmp(argv[1], "atime") == 0)
+        access_times(argv[2]);
     if (strcmp(argv[1], "alternate") == 0)
         alternate(argv[2]);
     if (strcmp(argv[1], "map") == 0)

@@ -141,6 +141,15 @@ def main():
         check('changes by the host are told', changes[1], changes[0])
         check('they are', [line for line in changes[0].split('\n') if 'z' in line],
               ['folder 100 z1', 'folder 40 z1', 'folder 80 z2', 'folder 4 z2', 'folder 200 z2', 'folder 40000100 z3', 'folder 40000200 z3'])
+        os.chmod(folder + '/file', 0o644)
+        for d in (work, folder):
+            os.chmod(d, 0o755)
+        times = [side.run('atime').split('by another' if os.geteuid() else '(all)')[0] for side in (host, guests[0])]
+        check('O_NOATIME', times[1], times[0])
+        if 'done, accessed' in times[0]:
+            check('it is told apart', times[0].count('done, not accessed'), 11 if os.geteuid() else 13)
+        else:
+            print('skipped: this file system keeps no times of access')
         limits = []
         for side in (host, guests[0]):
             os.truncate(folder + '/file', 0)

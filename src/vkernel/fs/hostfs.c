@@ -282,18 +282,41 @@ hostfs_truncate(struct inode *i, uint64_t size)
     return r;
 }
 
-/* --- open files: the descriptor is in f->data --- */
+/* --- open files: a struct volume_file is in f->data --- */
+
+struct volume_file {
+    int fd;      /* its open file description has the guest's flock */
+    int read_fd; /* the same, or one with the other O_NOATIME (hostfs_set_flags) */
+    int noatime; /* of fd: O_NOATIME or 0 */
+};
+
+OBJECT_POOL(volume_file);
 
 static int
 open_fd(const struct file *f)
 {
-    return (int)(intptr_t)f->data;
+    return ((const struct volume_file *)f->data)->fd;
+}
+
+static int
+read_fd(const struct file *f)
+{
+    return ((const struct volume_file *)f->data)->read_fd;
+}
+
+/* The host's open file of an inode, for what reads and writes; flags: the guest's. */
+static int
+open_host(const struct inode *i, int flags)
+{
+    int mode = S_ISDIR(i->mode) ? O_RDONLY | O_DIRECTORY : flags & O_ACCMODE;
+
+    return host_open_beneath(node_fd(i), "", mode | (flags & O_NOATIME), 0);
 }
 
 static ssize_t
 hostfs_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
-    ssize_t n = host_preadv(open_fd(f), iov, count, *pos);
+    ssize_t n = host_preadv(read_fd(f), iov, count, *pos);
 
     if (n > 0)
         *pos += (uint64_t)n;
@@ -365,10 +388,36 @@ hostfs_seek(struct file *f, int64_t offset, int whence)
             return -EINVAL;
         whence = SEEK_SET;
     }
-    r = host_seek(open_fd(f), offset, whence);
+    r = host_seek(read_fd(f), offset, whence);
     if (r >= 0)
         f->pos = (uint64_t)r;
     return r;
+}
+
+/* O_NOATIME is a flag of the host's open file, and fcntl, which could change others as well, is not among the calls that are left
+ * for it (host_calls.def): reads go to a second open file that has it, or has it not. */
+static int
+hostfs_set_flags(struct file *f, int flags)
+{
+    struct volume_file *h = f->data;
+    int64_t r;
+    int fd;
+
+    if (!((flags ^ f->flags) & O_NOATIME))
+        return 0;
+    fd = (flags & O_NOATIME) == h->noatime ? h->fd : open_host(f->inode, flags);
+    if (fd < 0)
+        return fd;
+    r = S_ISDIR(f->inode->mode) ? host_seek(fd, (int64_t)f->pos, SEEK_SET) : 0;
+    if (r < 0) {
+        if (fd != h->fd)
+            host_close(fd);
+        return (int)r;
+    }
+    if (h->read_fd != h->fd)
+        host_close(h->read_fd);
+    h->read_fd = fd;
+    return 0;
 }
 
 static int
@@ -536,7 +585,7 @@ hostfs_sync(struct file *f)
 static int
 hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded)
 {
-    *host_fd = open_fd(f);
+    *host_fd = read_fd(f);
     *host_offset = 0;
     *bounded = false;
     return 0;
@@ -545,7 +594,7 @@ hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bo
 static ssize_t
 hostfs_getdents(struct file *f, void *buf, size_t size)
 {
-    ssize_t n = host_getdents(open_fd(f), buf, size);
+    ssize_t n = host_getdents(read_fd(f), buf, size);
 
     for (ssize_t at = 0; at < n;) {
         uint16_t length;
@@ -572,6 +621,9 @@ hostfs_release(struct file *f)
     struct host_node *n = i->data;
 
     host_close(open_fd(f));
+    if (read_fd(f) != open_fd(f))
+        host_close(read_fd(f));
+    OBJECT_FREE(volume_file, f->data);
     n->opens--;
     if (n->watch >= 0) {
         hostfs_collect_changes();
@@ -586,6 +638,7 @@ static const struct file_ops OPS_TABLE(file_ops) hostfs_file_ops = {
     .seek = hostfs_seek,
     .truncate = hostfs_file_truncate,
     .sync = hostfs_sync,
+    .set_flags = hostfs_set_flags,
     .flock = hostfs_flock,
     .mmap_source = hostfs_mmap_source,
     .release = hostfs_release,
@@ -596,6 +649,7 @@ static const struct file_ops OPS_TABLE(file_ops) hostfs_dir_ops = {
     .read = hostfs_dir_read,
     .seek = hostfs_seek,
     .getdents = hostfs_getdents,
+    .set_flags = hostfs_set_flags,
     .flock = hostfs_flock,
     .release = hostfs_release,
 };
@@ -604,16 +658,23 @@ static int
 hostfs_open(struct inode *i, struct file *f)
 {
     bool dir = S_ISDIR(i->mode);
+    struct volume_file *h;
     int fd;
 
     if (S_ISFIFO(i->mode)) /* between guests only: a host FIFO could block the worker */
         return fifo_open(i, f);
     if (!dir && !S_ISREG(i->mode))
         return -ENXIO;
-    fd = host_open_beneath(node_fd(i), "", dir ? O_RDONLY | O_DIRECTORY : f->flags & O_ACCMODE, 0);
+    fd = open_host(i, f->flags);
     if (fd < 0)
         return fd;
-    f->data = (void *)(intptr_t)fd;
+    h = OBJECT_NEW(volume_file);
+    if (!h) {
+        host_close(fd);
+        return -ENOMEM;
+    }
+    *h = (struct volume_file){.fd = fd, .read_fd = fd, .noatime = f->flags & O_NOATIME};
+    f->data = h;
     f->ops = dir ? &hostfs_dir_ops : &hostfs_file_ops;
     ((struct host_node *)i->data)->opens++;
     return 0;

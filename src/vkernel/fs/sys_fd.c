@@ -148,11 +148,20 @@ sys_dup3(const uint64_t a[6])
 
 int64_t pipe_fcntl_size(struct file *f, int64_t size); /* pipe.c; size < 0: only asks */
 
+/* What Linux's own files without a name have, as timerfds, belongs to root. */
+static bool
+file_owner_or_capable(const struct file *f)
+{
+    return f->inode ? inode_owner_or_capable(f->inode) : fs_creds()->fsuid == 0 || capable(CAP_FOWNER);
+}
+
 static int64_t
 set_flags(struct file *f, int fd, int flags)
 {
     int next = (f->flags & ~KERNEL_SETFL) | (flags & KERNEL_SETFL), r;
 
+    if ((next & ~f->flags & O_NOATIME) && !file_owner_or_capable(f))
+        return -EPERM;
     if (OPS(f->ops)->set_flags) {
         r = OPS(f->ops)->set_flags(f, next);
         if (r < 0)

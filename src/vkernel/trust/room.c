@@ -76,6 +76,7 @@ room_enter(bool network_host, bool full, bool required)
     platform_isolate(&lockdown);
     open_volumes();
     platform_open_files(system_info.memory_limit != 0);
+    platform_open_clock();
     host_open_files(lockdown.volumes);
     r = platform_lockdown(&lockdown);
     if (r < 0)

@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -207,6 +210,37 @@ copy(const char *to)
     chmod(to, 04755);
 }
 
+/* O_NOATIME is for who owns a file, or might. */
+static void
+quietly(const char *what, int fd)
+{
+    int set = fcntl(fd, F_SETFL, O_NOATIME), error = errno;
+
+    printf("%s: %s, %x\n", what, set < 0 ? strerrorname_np(error) : "set", fcntl(fd, F_GETFL) & O_NOATIME);
+}
+
+static void
+access_times(void)
+{
+    int files[] = {open("rights.tmp", O_RDWR), open("rights.other", O_RDONLY), eventfd(0, 0), -1}, own, pipes[2];
+
+    files[3] = open("rights.tmp", O_RDWR | O_NOATIME);
+    pipe(pipes);
+    setresuid(SOMEBODY, SOMEBODY, SOMEBODY);
+    quietly("root's", files[0]);
+    quietly("another's", files[1]);
+    quietly("without a name", files[2]);
+    quietly("set before", files[3]);
+    quietly("root's pipe", pipes[0]);
+    own = memfd_create("own", 0);
+    quietly("own", own);
+    pipe(pipes);
+    quietly("own pipe", pipes[0]);
+    quietly("own socket", socket(AF_UNIX, SOCK_STREAM, 0));
+    quietly("own without a name", eventfd(0, 0));
+    printf("opened: %s\n", open("rights.other", O_RDONLY | O_NOATIME) < 0 ? strerrorname_np(errno) : "yes");
+}
+
 int
 main(int count, char **arguments)
 {
@@ -238,6 +272,7 @@ main(int count, char **arguments)
     in_child(ambient_and_setuid, "ambient and a set-user-id program");
     in_child(no_new_privileges, "no_new_privs");
     in_child(root_drops, "root drops");
+    in_child(access_times, "times of access");
     see(SOMEBODY, 1, SOMEBODY);
     see(SOMEBODY, 0, SOMEBODY);
     see(SOMEBODY, 1, ANOTHER);
