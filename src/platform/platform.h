@@ -91,7 +91,7 @@ void platform_set_frame(uint64_t frame);
 uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
-/* Raises x86_cpu_tls.limit every 10 ms while on, and sets platform_ticked. */
+/* Raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code (platform/direct.h). */
 void platform_tick(bool on);
 void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
