@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
+#include "base/rare.h"
 #include "platform/fiber_internal.h"
 #include "platform/platform.h"
 #include "x86/helpers.h"
@@ -29,7 +30,7 @@ struct cache_entry {
 _Static_assert(sizeof(struct cache_entry) == 16, "direct.S");
 
 extern struct cache_entry platform_direct_cache[CACHE_SIZE] __attribute__((visibility("hidden")));
-struct cache_entry platform_direct_cache[CACHE_SIZE];
+RARE struct cache_entry platform_direct_cache[CACHE_SIZE];
 __thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden")));
 
 bool

@@ -96,7 +96,7 @@ void platform_open_clock(void); /* before lock-down */
 int platform_clock_watch(void);
 /* Has it been set since this was asked last? */
 bool platform_clock_was_set(void);
-/* Raises x86_cpu_tls.limit every 10 ms while on, and sets platform_ticked. */
+/* Raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code (platform/direct.h). */
 void platform_tick(bool on);
 void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */

@@ -93,13 +93,21 @@ direct_is_clean(uint64_t host)
 
 /* --- running --- */
 
-/* The last thing before rewritten code goes on. False: there is something else to do first. */
-static bool
+/* The last thing before rewritten code goes on. */
+static void
 set_out(void)
 {
     x87_in();
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
-    platform_mode = PLATFORM_COMPILED; /* from here on the tick leads here again */
+    platform_mode = PLATFORM_COMPILED; /* from here on the tick interrupts */
+}
+
+/* The same; false: a tick came before, and there is something else to do first. To be asked once only: the guest must get on, however
+ * often the tick comes. */
+static bool
+may_set_out(void)
+{
+    set_out();
     if (!platform_ticked)
         return true;
     platform_mode = PLATFORM_KERNEL;
@@ -109,10 +117,14 @@ set_out(void)
 void
 direct_run(uint64_t host)
 {
-    if (set_out())
-        direct_enter(host, give_flags());
-    else
+    if (!may_set_out()) {
         poll_edge();
+        host = direct_entry(x86_this_cpu()->rip);
+        if (!host)
+            return;
+        set_out();
+    }
+    direct_enter(host, give_flags());
     platform_mode = PLATFORM_KERNEL;
 }
 
@@ -135,12 +147,14 @@ direct_syscall_c(uint64_t next, uint64_t rflags)
 
     platform_mode = PLATFORM_KERNEL;
     syscall_edge_with(take_flags(rflags));
-    while (stayed(next, rsp, code) && nr != RT_SIGRETURN) {
-        if (set_out())
-            return;
-        poll_edge();
-    }
-    platform_leave();
+    if (!stayed(next, rsp, code) || nr == RT_SIGRETURN)
+        platform_leave();
+    if (may_set_out())
+        return;
+    poll_edge();
+    if (!stayed(next, rsp, code))
+        platform_leave();
+    set_out();
 }
 
 void
@@ -152,11 +166,10 @@ direct_poll_c(uint64_t host, uint64_t rflags)
     platform_mode = PLATFORM_KERNEL;
     take_flags(rflags);
     cpu->rip = rip = direct_guest_address(host);
-    do {
-        poll_edge();
-        if (!stayed(rip, rsp, code))
-            platform_leave();
-    } while (!set_out());
+    poll_edge();
+    if (!stayed(rip, rsp, code))
+        platform_leave();
+    set_out();
 }
 
 /* Is the host's return address behind a call whose return address of the guest's is rip? */
@@ -211,7 +224,7 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
     struct x86_cpu *cpu = x86_this_cpu();
     struct task *t = sched_current;
     uint64_t code = t->process->mm->code_generation, host = 0;
-    bool evaluated = false;
+    bool evaluated = false, polled = false;
 
     platform_mode = PLATFORM_KERNEL;
     take_flags(rflags);
@@ -229,10 +242,15 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
             platform_leave();
         host = direct_entry(cpu->rip);
         evaluate = !host;
-        if (host && set_out())
-            break;
-        if (host)
+        if (!host)
+            continue;
+        if (polled)
+            set_out();
+        else if (!may_set_out())
             poll_edge();
+        if (platform_mode == PLATFORM_COMPILED)
+            break;
+        polled = true;
     }
     cpu->tmp[0] = give_flags();
     return evaluated && returns_to(*top, cpu->rip) ? 0 : host;

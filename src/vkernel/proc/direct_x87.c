@@ -1,4 +1,5 @@
 /* Moving the x87 and MMX state between the host's registers, where rewritten code has it (docs/direct.md), and x86_cpu_tls. */
+#include <cpuid.h>
 #include <string.h>
 #include <xmmintrin.h>
 
@@ -9,8 +10,9 @@
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
-/* Both of the worker's: is the state in the host's registers; are these as after FNINIT with all registers 0. */
-static bool in_host, pristine = true;
+/* All of the worker's: is the state in the host's registers, and was it initial when it came there; are these as after FNINIT with all registers
+ * 0. */
+static bool in_host, was_initial, pristine = true;
 
 static const struct x86_x87 initial = {.control = 0x037f};
 
@@ -19,6 +21,35 @@ is_initial(const struct x86_x87 *f)
 {
     return memcmp(f, &initial, sizeof initial) == 0;
 }
+
+/* --- the processor's own knowledge of it: most programs never use it --- */
+
+enum { X87_COMPONENT = 1, ECX_OSXSAVE = 1 << 27, EAX_XGETBV1 = 1 << 2 };
+
+static bool
+have_xgetbv1(void)
+{
+    static enum { UNKNOWN, NO, YES } have;
+    unsigned a, b, c, d;
+
+    if (have == UNKNOWN)
+        have = __get_cpuid(1, &a, &b, &c, &d) && (c & ECX_OSXSAVE) && __get_cpuid_count(13, 1, &a, &b, &c, &d) && (a & EAX_XGETBV1) ? YES : NO;
+    return have == YES;
+}
+
+/* XINUSE (SDM vol. 1, 13.6): when it is clear, the host's registers are initial. */
+static bool
+known_initial(void)
+{
+    uint32_t a, d;
+
+    if (!have_xgetbv1())
+        return false;
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(1));
+    return !(a & X87_COMPONENT);
+}
+
+/* --- out --- */
 
 void
 x87_from_fxsave(const struct x86_fxsave *a)
@@ -30,7 +61,6 @@ x87_from_fxsave(const struct x86_fxsave *a)
     in_host = pristine = false;
 }
 
-/* Most programs never use it. */
 static bool
 is_initial_image(const struct x86_fxsave *a)
 {
@@ -66,18 +96,35 @@ save(void)
 void
 x87_out(void)
 {
-    if (in_host)
+    if (!in_host)
+        return;
+    if (!known_initial()) {
         save();
+        return;
+    }
+    if (!was_initial)
+        x86_this_cpu()->x87 = initial;
+    in_host = false;
+    pristine = true;
 }
+
+/* --- in --- */
 
 static void
 load(void)
 {
+    static const struct {
+        struct x86_fxsave area;
+        uint64_t header[8]; /* XSTATE_BV 0: the component becomes initial */
+    } nothing __attribute__((aligned(64)));
     struct x86_fxsave a = {0};
 
+    if (was_initial && have_xgetbv1()) {
+        __asm__ volatile("xrstor64 %0" ::"m"(nothing), "a"(X87_COMPONENT), "d"(0));
+        return;
+    }
     x86_fxsave_put_x87(&a, &x86_this_cpu()->x87);
     a.mxcsr = _mm_getcsr();
-    pristine = false;
     __asm__ volatile("fxrstor64 %0" ::"m"(a)
                      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
                        "xmm13", "xmm14", "xmm15");
@@ -89,7 +136,8 @@ x87_in(void)
     if (in_host)
         return;
     in_host = true;
-    if (!pristine || !is_initial(&x86_this_cpu()->x87))
+    was_initial = is_initial(&x86_this_cpu()->x87);
+    if (!pristine || !was_initial)
         load();
 }
 
