@@ -237,6 +237,7 @@ make_stack_part(struct program *p, struct made *m, uint64_t at)
     return form_make(found[random_below(count)], at, true, &p->anchor, m);
 }
 
+/* For all parts of a sequence. */
 static void
 choose_registers(struct program *p)
 {
@@ -246,6 +247,7 @@ choose_registers(struct program *p)
         form_base = bases[random_below(sizeof bases)];
         form_index = indexes[random_below(sizeof indexes)];
     } while (form_base == form_index);
+    form_faults = form_misaligns = form_prefixes = false;
     p->anchor.gpr[X86_RSP] = WINDOW_MIDDLE;
     p->anchor.gpr[form_base] = WINDOW_MIDDLE;
     p->anchor.gpr[form_index] = random_below(64) * 16;
@@ -259,7 +261,6 @@ program_of_sequence(struct program *p, uint64_t address)
     uint64_t at = address;
     bool stack = random_below(16) == 0;
 
-    form_prefixes = false;
     memset(&p->anchor, 0, sizeof p->anchor);
     do
         choose_registers(p);
