@@ -44,7 +44,7 @@ bench: artifact
 fuzz-insn: FUZZ ?= --sequences=1000000 --share 10 --seed time
 fuzz-insn: all
 	ninja -C $(BUILD) tests/eval/helpers.wasm
-	$(BUILD)/tests/eval/oracle --progress --executions evaluator,aot,v8 \
+	$(BUILD)/tests/eval/oracle --progress --executions evaluator,aot,v8,direct \
 	    --v8 tests/node.sh,tests/eval/v8/execution.mjs,$(BUILD)/tests/eval/helpers.wasm $(FUZZ)
 
 # Random programs of system calls on the sanitized vkernel; FUZZ has the driver's options (docs/testing.md).

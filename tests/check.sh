@@ -136,7 +136,7 @@ start=$SECONDS
 unit unit-tests "$build"
 if [ "$mode" = long ]; then
     single decode-image "$build/tests/x86/x86_oracle" elf --every-byte "$image"
-    single instructions "$build/tests/eval/oracle" --count 8 --states 16 --executions evaluator,aot --seed time
+    single instructions "$build/tests/eval/oracle" --count 8 --states 16 --executions evaluator,aot,direct --seed time
     single sequences make fuzz-insn BUILD="$build" FUZZ='--sequences=100000 --share 10 --seed time'
 else
     single decode-image "$build/tests/x86/x86_oracle" elf "$image"

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,38 @@ runs(void)
     }
 }
 
+/* --- jumps through a table of labels that lead nowhere --- */
+
+long labels_loop(const uint8_t *code, uint64_t wild);
+__asm__(".text\n"
+        ".globl labels_loop\n"
+        "labels_loop:\n"
+        "  xorl %eax, %eax\n  movl $10, %r10d\n  movl $11, %r11d\n  leaq labels_table(%rip), %rdx\n"
+        "  movzbl (%rdi), %ecx\n  addq $1, %rdi\n  jmp *(%rdx, %rcx, 8)\n"
+        "labels_add: addl $3, %eax\n  movzbl (%rdi), %ecx\n  addq $1, %rdi\n  jmp *(%rdx, %rcx, 8)\n"
+        "labels_double: addl %eax, %eax\n  movzbl (%rdi), %ecx\n  addq $1, %rdi\n  movq (%rdx, %rcx, 8), %r9\n"
+        "  cmpl $4, %ecx\n  cmoveq %rsi, %r9\n  jmp *%r9\n"
+        "labels_end: ret\n"
+        ".section .data.rel.ro, \"aw\"\n.p2align 3\n"
+        "labels_table: .quad labels_add, labels_double, labels_end, 0, 0\n.text\n");
+
+static void
+wild_labels(void)
+{
+    static const uint8_t ends[] = {0, 1, 0, 1, 2}, from_memory[] = {0, 1, 0, 3}, from_register[] = {0, 0, 1, 4};
+    static const uint64_t wild[] = {0, 1, 16, 0x40000000, 0xfffffff0, 1ull << 46 | 16};
+
+    printf("labels %ld\n", labels_loop(ends, 0));
+    for (volatile unsigned i = 0; i <= sizeof wild / sizeof *wild; i++) {
+        bool memory = i == sizeof wild / sizeof *wild;
+
+        if (!sigsetjmp(back, 1))
+            labels_loop(memory ? from_memory : from_register, memory ? 0 : wild[i]);
+        printf("label %u: rip %llx rax %llx rcx %llx rsi %llx r9 %llx r10 %llx r11 %llx\n", i, (long long)fault_rip, (long long)fault_reg[0],
+               (long long)fault_reg[1], (long long)fault_reg[6], memory ? 0 : (long long)fault_reg[9], (long long)fault_reg[10], (long long)fault_reg[11]);
+    }
+}
+
 /* --- timers, between all kinds of instructions --- */
 
 static volatile unsigned alarms;
@@ -326,6 +359,7 @@ main(void)
     x87_over_fork();
     exceptions();
     runs();
+    wild_labels();
     work_interrupted();
     return 0;
 }

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../aot/loader.h"
 #include "ir/ir.h"
 #include "lift/lift.h"
 #include "x86/address_space.h"
@@ -148,8 +149,8 @@ limit_case(void)
     setitimer(ITIMER_PROF, &limit, NULL);
 }
 
-void
-execution_load(const struct execution *x, const struct program *programs, size_t count)
+static void
+load(const struct execution *x, const struct program *programs, size_t count)
 {
     struct buf module = {0};
 
@@ -160,15 +161,23 @@ execution_load(const struct execution *x, const struct program *programs, size_t
     buf_fini(&module);
 }
 
+void
+execution_load(const struct execution *x, const struct program *programs, size_t count)
+{
+    loader_clear();
+    load(x, programs, count);
+}
+
 static void
 run_batch(unsigned states)
 {
     if (!batch.count)
         return;
     alarm(600);
+    loader_clear();
     for (unsigned i = 0; executions[i]; i++)
         if (batch.compiled || !executions[i]->compiled)
-            execution_load(executions[i], batch.programs, batch.count);
+            load(executions[i], batch.programs, batch.count);
     for (size_t i = 0; i < batch.count; i++) {
         limit_case();
         for (unsigned k = 0; k < states; k++)
@@ -227,7 +236,7 @@ run_sequences(unsigned long count, unsigned share, unsigned states)
     for (unsigned long done = 0, batches = 0; done < count; batches++) {
         batch.compiled = batches * share % 100 < share;
         while (batch.count < BATCH && done < count) {
-            if (program_exact && random_below(8) == 0)
+            if (program_host_only && random_below(4 * program_host_only) == 0)
                 program_of_call(&batch.programs[batch.count], next_address());
             else
                 program_of_sequence(&batch.programs[batch.count], next_address());
@@ -392,7 +401,8 @@ main(int argc, char **argv)
         return 2;
     }
     for (unsigned i = 0; executions[i]; i++)
-        program_exact |= executions[i]->exact;
+        if (executions[i]->exact)
+            program_host_only = executions[1] ? 8 : 2;
     program_portable = !executions[1] && executions[0] == &execution_v8;
     native_init();
     forms_find();

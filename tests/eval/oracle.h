@@ -115,6 +115,7 @@ struct execution {
 };
 extern const struct execution execution_processor, execution_evaluator, execution_aot, execution_v8, execution_direct;
 
+/* Of one execution alone: what others have loaded is gone. */
 void execution_load(const struct execution *x, const struct program *programs, size_t count);
 
 extern char *oracle_v8_command[4]; /* of execution_v8: node, script, the helpers' module, NULL */
@@ -174,7 +175,7 @@ void form_prepare_registers(const struct x86_insn *insn, struct state *s);
 bool program_of_form(struct program *p, const struct form *f, uint64_t address);
 bool program_of_sequence(struct program *p, uint64_t address);
 bool program_of_call(struct program *p, uint64_t address); /* host_only */
-extern bool program_exact; /* some execution is: host_only programs, too */
+extern unsigned program_host_only; /* of sequences, one in so many is host_only; 0: no execution is exact */
 extern bool program_portable; /* sequences of what every execution covers alone */
 /* Bytes as they are, decoded as a run. False where they are no instructions. */
 bool program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes, size_t size);

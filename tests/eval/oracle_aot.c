@@ -83,7 +83,6 @@ aot_load(const struct program *programs, size_t count, const struct buf *module)
 {
     struct err e = {0};
 
-    loader_clear();
     if (loader_init(&e) < 0 || loader_load(module->data, module->size, "K", find_symbol, NULL, &loaded, &e) < 0) {
         printf("oracle: %s\n", e.text);
         exit(1);

@@ -126,7 +126,6 @@ direct_load(const struct program *programs, size_t count, const struct buf *modu
         prepare();
     for (size_t i = 0; i < count; i++)
         pieces[i] = (struct direct_piece){programs[i].address - CODE_PAGE, programs[i].size, programs[i].code};
-    loader_clear();
     if (direct_rewrite_pieces(pieces, count, "K", &rewritten, &e) < 0 ||
         loader_place(&rewritten.object, DIRECT_UNITS_SECTION, find_symbol, NULL, &at, &e) < 0) {
         printf("oracle: %s\n", e.text);

@@ -8,8 +8,8 @@
 #include <sys/utsname.h>
 
 enum host { AMD, INTEL, EITHER, VIRTUAL };
-enum when { ALWAYS, MISALIGNED, WORD, OPCODE_0D, BIT17 };
-enum does { GP, UD, DB_AFTER, DB_AT, RUNS, OTHER };
+enum when { ALWAYS, MISALIGNED, WORD, REPEAT, OPCODE_0D, BIT17 };
+enum does { GP, UD, DB_AFTER, DB_AT, RUNS, DIFFERS, OTHER };
 
 static struct deviation {
     uint16_t op;
@@ -108,13 +108,15 @@ host_print_deviations(void)
 }
 
 static bool
-has_prefix_66(const struct made *m)
+has_prefix(const struct made *m, uint8_t prefix)
 {
     unsigned n = 0;
 
-    while (n < m->length && m->bytes[n] && strchr("\x2e\x36\x3e\x26\x64\x65\x67\xf0\xf2\xf3", m->bytes[n]))
-        n++;
-    return n < m->length && m->bytes[n] == 0x66;
+    while (n < m->length && m->bytes[n] &&
+           ((m->bytes[n] & 0xf0) == 0x40 || strchr("\x2e\x36\x3e\x26\x64\x65\x66\x67\xf0\xf2\xf3", m->bytes[n])))
+        if (m->bytes[n++] == prefix)
+            return true;
+    return false;
 }
 
 static bool
@@ -133,7 +135,9 @@ applies(const struct deviation *d, const struct made *m, const struct state *bef
     case MISALIGNED:
         return o && operand_offset(insn, o, before, &at) && at % x86_alignment(insn);
     case WORD:
-        return has_prefix_66(m);
+        return has_prefix(m, 0x66);
+    case REPEAT:
+        return has_prefix(m, 0xf2) || has_prefix(m, 0xf3);
     case OPCODE_0D:
         return !o && memmem(m->bytes, m->length, "\x0f\x0d", 2);
     case BIT17:
@@ -179,7 +183,7 @@ host_result(const struct program *p, const struct state *before, const uint8_t *
         if (d->op != p->part[0].insn.op || !is_host(d->host) || !applies(d, &p->part[0], before, memory))
             continue;
         /* Where RIP is after #DB is not compared. */
-        if (found->trap == vector_that(d->promised) && (d->promised != RUNS || d->instead == OTHER))
+        if (found->trap == vector_that(d->promised) && (d->promised != RUNS || d->instead == OTHER) && d->instead != DIFFERS)
             continue;
         if (d->instead != OTHER && found->trap != vector_that(d->instead))
             continue;

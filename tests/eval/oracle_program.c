@@ -6,7 +6,8 @@
 
 #include "lift/lift.h"
 
-bool program_exact, program_portable;
+unsigned program_host_only;
+bool program_portable;
 
 static const uint16_t flag_bit[X86_FLAG_COUNT] = {1, 4, 0x10, 0x40, 0x80, 0x800, 0x400};
 
@@ -61,7 +62,7 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     p->count = 1;
     p->sequence = false;
     p->kept = 0;
-    p->host_only = program_exact && random_below(4) == 0;
+    p->host_only = program_host_only && random_below(2 * program_host_only) == 0;
     state_random(&p->anchor);
     form_faults = f->memory && (p->host_only || !(f->sample.rep || f->sample.repne)) && random_below(p->host_only ? 4 : 16) == 0 &&
                   !faults_differently(f->op);
@@ -237,6 +238,7 @@ make_stack_part(struct program *p, struct made *m, uint64_t at)
     return form_make(found[random_below(count)], at, true, &p->anchor, m);
 }
 
+/* For all parts of a sequence. */
 static void
 choose_registers(struct program *p)
 {
@@ -246,6 +248,7 @@ choose_registers(struct program *p)
         form_base = bases[random_below(sizeof bases)];
         form_index = indexes[random_below(sizeof indexes)];
     } while (form_base == form_index);
+    form_faults = form_misaligns = form_prefixes = false;
     p->anchor.gpr[X86_RSP] = WINDOW_MIDDLE;
     p->anchor.gpr[form_base] = WINDOW_MIDDLE;
     p->anchor.gpr[form_index] = random_below(64) * 16;
@@ -259,7 +262,6 @@ program_of_sequence(struct program *p, uint64_t address)
     uint64_t at = address;
     bool stack = random_below(16) == 0;
 
-    form_prefixes = false;
     memset(&p->anchor, 0, sizeof p->anchor);
     do
         choose_registers(p);
@@ -269,7 +271,7 @@ program_of_sequence(struct program *p, uint64_t address)
         p->anchored |= 1u << X86_RSP;
     }
     p->kept = 0;
-    p->host_only = program_exact && random_below(2);
+    p->host_only = program_host_only && random_below(program_host_only) == 0;
     p->form = NULL;
     p->address = address;
     p->sequence = true;
