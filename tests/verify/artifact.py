@@ -100,7 +100,7 @@ def test_verify(good, bad):
 
 
 def poison(cache):
-    """The same change in the cache, with its hash: whoever can do that is trusted with what the code does, not with where."""
+    """The same change in the cache, with its hash."""
     path, = glob.glob(cache + '/native/*.0.o')
     with open(path, 'rb') as f:
         data = bytearray(f.read())
