@@ -341,7 +341,7 @@ test_accepted(void **state)
 }
 
 /* Rules that have other tests below. */
-static uint64_t tested = BIT(ENTRIES) | BIT(LABELS) | BIT(MAP) | BIT(CLEAN) | BIT(CODE_MAP);
+static uint64_t tested = BIT(ENTRIES) | BIT(LABELS) | BIT(MAP) | BIT(PLACE) | BIT(CODE_MAP);
 
 static void
 expect_refused(struct maker *m, enum verify_rule rule, uint64_t also, const char *what)
@@ -480,15 +480,15 @@ test_map(void **state)
     expect_map(true, 0, MAP(0x11, 0x22, 0x22, 0x13, 0x11), INDEX(0, AT, 0, 7, AT + 9, 5));
     /* a gap, a run, a long instruction, a place in between */
     expect_map(true, 0, MAP(0x11, 0, 3, 2, 0x22, 0x01, 0x2f, 4), INDEX(0, AT, 0, 4, AT + 3, 4, 8, AT + 9, 8));
-    expect_map(true, 0, MAP(0x11, 0x22, 0x22, 0x12, 0x01, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 7));
+    expect_map(false, VERIFY_PLACE, MAP(0x11, 0x22, 0x22, 0x12, 0x01, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 7)); /* in a run, too */
     /* nothing */
     expect_map(true, 0, MAP(0x11), INDEX(0, AT, 0, 1, AT + 1, 1));
     /* clean in the middle of an instruction, of a sequence, before the text, at its end */
-    expect_map(false, VERIFY_CLEAN, MAP(0x12, 0x21), INDEX(0, AT, 0, 3, AT + 3, 2));
-    expect_map(false, VERIFY_CLEAN, MAP(0x11, 0x22, 0x22, 0x12, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 6));
-    expect_map(false, VERIFY_CLEAN, MAP(0x11), INDEX(0, 0, 0, 1, 1, 1));
-    expect_map(false, VERIFY_CLEAN, MAP(0x11), INDEX(0, 5, 0, 1, 6, 1));
-    expect_map(false, VERIFY_CLEAN, MAP(0x10), INDEX(0, AT + 9, 0, 1, AT + 9, 1));
+    expect_map(false, VERIFY_PLACE, MAP(0x12, 0x21), INDEX(0, AT, 0, 3, AT + 3, 2));
+    expect_map(false, VERIFY_PLACE, MAP(0x11, 0x22, 0x22, 0x12, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 6));
+    expect_map(false, VERIFY_PLACE, MAP(0x11), INDEX(0, 0, 0, 1, 1, 1));
+    expect_map(false, VERIFY_PLACE, MAP(0x11), INDEX(0, 5, 0, 1, 6, 1));
+    expect_map(false, VERIFY_PLACE, MAP(0x10), INDEX(0, AT + 9, 0, 1, AT + 9, 1));
     /* what the run time reads otherwise */
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x02, 0x11), INDEX(0, AT, 0, 2, AT + 2, 3));
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x01), INDEX(0, AT, 0, 1, AT + 1, 2));
