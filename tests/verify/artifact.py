@@ -77,7 +77,7 @@ def test_verify(good, bad):
     at, entries = entries_of(image, CODE_MAP)
     k = next(i for i, entry in enumerate(entries) if entry)
     struct.pack_into('<I', image.data, at + 4 * k, entries[k] + 1)
-    refused(image, bad, 'an entry of the code map', 'its code map', '(rule CODE_MAP)')
+    refused(image, bad, 'an entry of the code map', 'code map, offset ', '(rule CODE_MAP)')
 
     image = Image(good)
     _, size, text = image.elf_section('ingot_direct_text')

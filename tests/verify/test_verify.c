@@ -518,7 +518,7 @@ test_code_map(void **state)
         direct_code_map_entry entry;
         bool good;
     } entries[] = {
-        {0, true}, {MAKER_TEXT + AT, true}, {MAKER_TEXT + AT + 1, true}, {MAKER_TEXT + AT + 2, false}, {MAKER_TEXT, false},
+        {0, false}, {MAKER_TEXT + AT, true}, {MAKER_TEXT + AT + 1, true}, {MAKER_TEXT + AT + 2, false}, {MAKER_TEXT, false},
         {MAKER_TEXT + AT + 6, false}, {1, false}, {MAKER_TEXT + 0x1000, false}, {MAKER_RUN_TIME, false}, {UINT32_MAX, false},
     };
     struct verify_places places;
@@ -527,11 +527,8 @@ test_code_map(void **state)
 
     maker_text(&m, "31 c0 01 c0 9c 41 5a c3");
     assert_int_equal(verify_unit(maker_unit(&m), &places, &e), 0);
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-        direct_code_map_entry page[3] = {0, entries[i].entry, 0};
-
-        assert_int_equal(verify_code_map(&m.unit, &places, (const uint8_t *)page, sizeof page, &e) == 0, entries[i].good);
-    }
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+        assert_int_equal(verify_leads_to_place(&places, entries[i].entry), entries[i].good);
     verify_places_fini(&places);
     maker_fini(&m);
 }
@@ -573,11 +570,6 @@ test_sizes(void **state)
 
 /* --- executables --- */
 
-struct elf {
-    struct buf file;
-    struct maker m;
-};
-
 static size_t
 put_part(struct buf *out, const struct buf *part)
 {
@@ -593,15 +585,17 @@ enum { EXECUTABLE_AT = MAKER_TEXT - 0x1000 };
 
 /* One segment that holds everything, and the sections and symbols that are looked for. */
 static void
-make_executable(struct buf *out, const char *text, unsigned flags)
+make_executable(struct buf *out, const char *text, unsigned flags, size_t more_tls)
 {
     static const char section_names[] = "\0ingot_direct_text\0ingot_direct_units\0ingot_direct_tables\0.symtab\0.strtab";
-    static const char symbol_names[] = "\0direct_syscall\0direct_unwind\0direct_jump\0direct_evaluate";
+    static const char symbol_names[] = "\0direct_syscall\0direct_unwind\0direct_jump\0direct_evaluate\0x86_cpu_tls";
     enum { TEXT_NAME = 1, UNITS_NAME = 19, TABLES_NAME = 38, SYMTAB_NAME = 58, STRTAB_NAME = 66 };
-    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_phoff = sizeof eh, .e_phnum = 1,
+    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_phoff = sizeof eh, .e_phnum = 2,
                      .e_shnum = 6, .e_shstrndx = 5};
     Elf64_Phdr ph = {.p_type = PT_LOAD, .p_flags = flags, .p_vaddr = EXECUTABLE_AT};
-    Elf64_Sym symbols[1 + DIRECT_ENTRY_COUNT] = {{0}, {.st_name = 1}, {.st_name = 16}, {.st_name = 30}, {.st_name = 42}};
+    Elf64_Sym symbols[2 + DIRECT_ENTRY_COUNT] = {{0}, {.st_name = 1}, {.st_name = 16}, {.st_name = 30}, {.st_name = 42},
+                                                 {.st_name = 58, .st_shndx = 1, .st_value = 64}};
+    Elf64_Phdr tls = {.p_type = PT_TLS, .p_memsz = 64 + sizeof(struct x86_cpu) + more_tls, .p_align = 64};
     struct direct_unit unit = {.text = MAKER_TEXT};
     struct buf names = {0}, strings = {0}, symbol_table = {0}, units = {0};
     Elf64_Shdr sections[6] = {0};
@@ -637,6 +631,7 @@ make_executable(struct buf *out, const char *text, unsigned flags)
     buf_put(out, sections, sizeof sections);
     memcpy(out->data, &eh, sizeof eh);
     memcpy(out->data + sizeof eh, &ph, sizeof ph);
+    memcpy(out->data + sizeof eh + sizeof ph, &tls, sizeof tls);
     buf_fini(&names);
     buf_fini(&strings);
     buf_fini(&symbol_table);
@@ -657,7 +652,7 @@ test_executable(void **state)
     struct buf elf = {0};
     unsigned units;
 
-    make_executable(&elf, "c3", PF_R | PF_X);
+    make_executable(&elf, "c3", PF_R | PF_X, 0);
     if (verify_executable(elf.data, elf.size, keep, text, &units) != 0)
         fail_msg("%s", text);
     assert_int_equal(units, 1);
@@ -666,17 +661,21 @@ test_executable(void **state)
         if (verify_executable(elf.data, size, keep, text, &units) == 0)
             fail_msg("accepted with %zu of %zu bytes", size, elf.size);
     buf_fini(&elf);
-    make_executable(&elf, "0f 05 c3", PF_R | PF_X);
+    make_executable(&elf, "0f 05 c3", PF_R | PF_X, 0);
     assert_int_equal(verify_executable(elf.data, elf.size, keep, text, &units), 1);
     assert_string_equal(text, "unit at 0x30000000: host address 0x30000015: 0f 05 (syscall): the instruction is not on the list of those that are "
                               "allowed (rule ALLOWED)");
     buf_fini(&elf);
     /* What may be written, or is not executable, is not what was read. */
-    make_executable(&elf, "c3", PF_R | PF_W | PF_X);
+    make_executable(&elf, "c3", PF_R | PF_W | PF_X, 0);
     assert_true(verify_executable(elf.data, elf.size, keep, text, &units) != 0);
     buf_fini(&elf);
-    make_executable(&elf, "c3", PF_R);
+    make_executable(&elf, "c3", PF_R, 0);
     assert_true(verify_executable(elf.data, elf.size, keep, text, &units) != 0);
+    buf_fini(&elf);
+    make_executable(&elf, "c3", PF_R | PF_X, 64);
+    assert_int_equal(verify_executable(elf.data, elf.size, keep, text, &units), 1);
+    assert_non_null(strstr(text, "x86_cpu_tls"));
     buf_fini(&elf);
 }
 
