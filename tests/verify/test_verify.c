@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "maker.h"
+#include "recheck.h"
 
 #define RETURN_POINT "49 81 fa 00 10 00 00 0f 85 >UNWIND "
 #define RETURN_POINT_WITH_FLAGS "9c 49 81 fa 00 10 00 00 74 06 9d e9 >UNWIND 9d "
@@ -391,6 +392,48 @@ test_entries(void **state)
     }
 }
 
+/* Every bit of every accepted text, of its tables and its map: turned, it is refused, or accepted rightly. */
+static void
+flip_all(struct maker *m, struct buf *part, const char *what, unsigned *accepted_count, unsigned *refused_count)
+{
+    for (size_t bit = 0; bit < 8 * part->size; bit++) {
+        struct verify_places places;
+        const char *wrong = NULL;
+        struct err e;
+
+        part->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        if (verify_unit(maker_unit(m), &places, &e) == 0) {
+            wrong = recheck(&m->unit, &places);
+            ++*accepted_count;
+        } else {
+            ++*refused_count;
+        }
+        verify_places_fini(&places);
+        if (wrong)
+            fail_msg("%s: bit %zu: %s", what, bit, wrong);
+        part->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void
+test_flips(void **state)
+{
+    unsigned accepted_count = 0, refused_count = 0;
+
+    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
+        struct maker m;
+
+        make(&m, accepted[i]);
+        flip_all(&m, &m.text, accepted[i], &accepted_count, &refused_count);
+        flip_all(&m, &m.tables, accepted[i], &accepted_count, &refused_count);
+        flip_all(&m, &m.map, accepted[i], &accepted_count, &refused_count);
+        flip_all(&m, &m.index, accepted[i], &accepted_count, &refused_count);
+        maker_fini(&m);
+    }
+    printf("of %u units with a bit turned %u are refused\n", accepted_count + refused_count, refused_count);
+    assert_true(refused_count > accepted_count && accepted_count > 1000);
+}
+
 /* --- tables of labels --- */
 
 static void
@@ -683,7 +726,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused), cmocka_unit_test(test_entries), cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused), cmocka_unit_test(test_entries), cmocka_unit_test(test_flips), cmocka_unit_test(test_labels),
         cmocka_unit_test(test_map), cmocka_unit_test(test_code_map), cmocka_unit_test(test_sizes), cmocka_unit_test(test_executable),
     };
 
