@@ -19,12 +19,14 @@ struct executable {
     unsigned section_count;
     struct verify_range names;  /* of sections; no address */
     uint64_t entries[DIRECT_ENTRY_COUNT];
+    uint64_t cpu;               /* of x86_cpu_tls, from the start of the thread's block */
 };
 
 struct check {
     struct executable exe;
     const uint8_t *payload; /* NULL: there are no code maps */
     const struct artifact_header *header;
+    VEC(struct verify_places) units; /* that were accepted, by address */
     verify_report *report;
     void *context;
     unsigned bad;
@@ -73,7 +75,7 @@ find_section(const struct executable *x, const char *name)
 }
 
 static void
-find_entries(struct executable *x, const Elf64_Shdr *symbols, const struct verify_range *names)
+find_symbols(struct executable *x, const Elf64_Shdr *symbols, const struct verify_range *names)
 {
     static const char *const entry_names[DIRECT_ENTRY_COUNT] = {
         [DIRECT_SYSCALL] = "direct_syscall", [DIRECT_UNWIND] = "direct_unwind", [DIRECT_JUMP] = "direct_jump",
@@ -87,6 +89,8 @@ find_entries(struct executable *x, const Elf64_Shdr *symbols, const struct verif
         for (unsigned i = 0; i < DIRECT_ENTRY_COUNT; i++)
             if (s.st_shndx != SHN_UNDEF && strcmp(name_at(names, s.st_name), entry_names[i]) == 0)
                 x->entries[i] = s.st_value;
+        if (s.st_shndx != SHN_UNDEF && strcmp(name_at(names, s.st_name), "x86_cpu_tls") == 0)
+            x->cpu = s.st_value;
     }
 }
 
@@ -113,7 +117,7 @@ open_executable(struct executable *x, const uint8_t *file, uint64_t size)
         if (s->sh_type != SHT_SYMTAB || s->sh_link >= x->section_count)
             continue;
         names = section_range(x, &x->sections[s->sh_link]);
-        find_entries(x, s, &names);
+        find_symbols(x, s, &names);
     }
     for (unsigned i = 0; i < DIRECT_ENTRY_COUNT; i++)
         if (!x->entries[i])
@@ -155,6 +159,19 @@ segments_overlap(const struct executable *x)
     return false;
 }
 
+/* FS displacements are from the end of the thread's block. */
+static bool
+ends_with_cpu(const struct executable *x)
+{
+    for (unsigned i = 0; i < x->segment_count; i++) {
+        const Elf64_Phdr *p = &x->segments[i];
+
+        if (p->p_type == PT_TLS)
+            return p->p_memsz == x->cpu + sizeof(struct x86_cpu) && p->p_align && p->p_memsz % p->p_align == 0;
+    }
+    return false;
+}
+
 /* --- units --- */
 
 /* The ledger's row of the unit whose text begins at this offset of the file, or NULL. */
@@ -177,36 +194,6 @@ path_of(const struct check *c, const struct artifact_ledger *row)
     struct verify_range strings = {.bytes = c->payload + s->offset, .size = s->size};
 
     return name_at(&strings, row->path);
-}
-
-static int
-check_row(struct check *c, const struct artifact_ledger *row, const struct verify_unit *u, const struct verify_places *places, struct err *e)
-{
-    const struct artifact_section *s = &c->header->sections[ARTIFACT_CODE_MAP];
-
-    if (row->code_map > s->size || row->code_map_size > s->size - row->code_map)
-        return err_set(e, "its part of the code map lies outside of that");
-    return verify_code_map(u, places, c->payload + s->offset + row->code_map, row->code_map_size, e);
-}
-
-/* A program without rewritten code has no entries in the code map. */
-static void
-check_other_rows(struct check *c, const struct verify_range *text)
-{
-    const struct artifact_section *s = &c->header->sections[ARTIFACT_LEDGER], *m = &c->header->sections[ARTIFACT_CODE_MAP];
-    const struct artifact_ledger *rows = (const void *)(c->payload + s->offset);
-
-    for (size_t i = 0; i < s->size / sizeof *rows; i++) {
-        uint64_t in_text = rows[i].native_offset - (uint64_t)(text->bytes - c->exe.file);
-
-        if (rows[i].native_size && in_text < text->size)
-            continue; /* of a unit, or of none, whose row is then without effect */
-        for (uint64_t k = 0; k < rows[i].code_map_size && rows[i].code_map + k < m->size; k++)
-            if (c->payload[m->offset + rows[i].code_map + k]) {
-                complain(c, path_of(c, &rows[i]), "it has a code map, but no code");
-                break;
-            }
-    }
 }
 
 static int
@@ -245,11 +232,64 @@ check_unit(struct check *c, const struct direct_unit *d, const struct verify_ran
         row = row_of(c, (uint64_t)(u.text.bytes - c->exe.file));
         result = verify_unit(&u, &places, &e);
     }
-    if (result == 0 && row)
-        result = check_row(c, row, &u, &places, &e);
-    if (result < 0)
-        complain(c, row ? path_of(c, row) : name, e.text);
+    if (result == 0) {
+        vec_push(&c->units, places);
+        return;
+    }
+    complain(c, row ? path_of(c, row) : name, e.text);
     verify_places_fini(&places);
+}
+
+/* --- the code map --- */
+
+static bool
+is_place(const struct check *c, uint64_t address)
+{
+    size_t low = 0, high = c->units.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (c->units.items[middle].address + c->units.items[middle].size <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->units.count && verify_leads_to_place(&c->units.items[low], address);
+}
+
+/* Whose part of the code map this offset is. */
+static const char *
+owner(const struct check *c, uint64_t offset)
+{
+    const struct artifact_section *s = &c->header->sections[ARTIFACT_LEDGER];
+    const struct artifact_ledger *rows = (const void *)(c->payload + s->offset);
+
+    for (size_t i = 0; i < s->size / sizeof *rows; i++)
+        if (offset - rows[i].code_map < rows[i].code_map_size)
+            return path_of(c, &rows[i]);
+    return "no program";
+}
+
+static void
+check_code_map(struct check *c)
+{
+    const struct artifact_section *s = &c->header->sections[ARTIFACT_CODE_MAP];
+    direct_code_map_entry entry;
+
+    for (uint64_t at = 0; at < s->size; at += sizeof entry) {
+        char why[200];
+
+        if (s->size - at >= sizeof entry) {
+            memcpy(&entry, c->payload + s->offset + at, sizeof entry);
+            if (!entry || is_place(c, entry))
+                continue;
+        }
+        snprintf(why, sizeof why, "code map, offset %#llx: %s (rule %s)", (unsigned long long)at, verify_rule_texts[VERIFY_CODE_MAP],
+                 verify_rule_names[VERIFY_CODE_MAP]);
+        complain(c, owner(c, at), why);
+        return;
+    }
 }
 
 static unsigned
@@ -272,8 +312,8 @@ check_units(struct check *c)
         check_unit(c, &d, &text, &end);
         count++;
     }
-    if (c->payload && text.bytes)
-        check_other_rows(c, &text);
+    if (count && !ends_with_cpu(&c->exe))
+        complain(c, "executable", "x86_cpu_tls is not the end of the thread's block");
     return count;
 }
 
@@ -282,10 +322,18 @@ check_executable(struct check *c, const uint8_t *file, size_t size)
 {
     const char *wrong = open_executable(&c->exe, file, size);
 
-    if (!wrong)
-        return check_units(c);
-    complain(c, "executable", wrong);
-    return 0;
+    unsigned count = 0;
+
+    if (wrong)
+        complain(c, "executable", wrong);
+    else
+        count = check_units(c);
+    if (!c->bad && c->payload)
+        check_code_map(c);
+    for (size_t i = 0; i < c->units.count; i++)
+        verify_places_fini(&c->units.items[i]);
+    vec_fini(&c->units);
+    return count;
 }
 
 unsigned

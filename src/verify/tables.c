@@ -139,13 +139,14 @@ verify_map(struct verifier *v)
             good &= !place && take_gap(&w);
             continue;
         }
+        /* In a run, too: at a fault, the run time looks at what comes before in the same instruction. */
         host = w.host;
         if (byte == DIRECT_MAP_RUN) {
-            good &= !place && take_insn(v, &w, cursor_u8(&w.map));
-            continue;
+            good &= !place;
+            byte = cursor_u8(&w.map);
         }
         good &= take_insn(v, &w, byte);
-        if (good && !verify_is_place(v, host) && verify_breaks(v, VERIFY_CLEAN, (uint32_t)host))
+        if (good && !verify_is_place(v, host) && verify_breaks(v, VERIFY_PLACE, (uint32_t)host))
             return -1;
     }
     /* The index's last place is the end. */

@@ -6,13 +6,13 @@
 
 #include "base/buf.h"
 
-static const char *const rule_texts[VERIFY_RULE_COUNT] = {
+const char *const verify_rule_texts[VERIFY_RULE_COUNT] = {
 #define RULE(name, text) [VERIFY_##name] = text,
 #include "verify/rules.def"
 #undef RULE
 };
 
-static const char *const rule_names[VERIFY_RULE_COUNT] = {
+const char *const verify_rule_names[VERIFY_RULE_COUNT] = {
 #define RULE(name, text) [VERIFY_##name] = #name,
 #include "verify/rules.def"
 #undef RULE
@@ -32,7 +32,7 @@ refuse(const struct verifier *v, enum verify_rule rule, uint32_t at)
     for (uint32_t i = 0; i < (length > 0 ? (uint32_t)length : X86_MAX_LENGTH) && at + i < v->size; i++)
         snprintf(bytes + 3 * i, 4, "%02x ", v->text[at + i]);
     return err_set(v->e, "host address %#llx: %s%s%s%s: %s (rule %s)", (unsigned long long)(v->unit->text.address + at), bytes,
-                   *insn ? "(" : "", insn, *insn ? ")" : "", rule_texts[rule], rule_names[rule]);
+                   *insn ? "(" : "", insn, *insn ? ")" : "", verify_rule_texts[rule], verify_rule_names[rule]);
 }
 
 bool
@@ -66,6 +66,7 @@ verify_unit_without(const struct verify_unit *u, uint64_t off, struct verify_pla
         return err_set(e, "its text, map or index has no sensible size");
     words = v.size / 64 + 1;
     places->bits = mem_zalloc(words, sizeof *places->bits);
+    places->address = u->text.address;
     places->size = v.size;
     v.takes_flags = mem_zalloc(words, sizeof *v.takes_flags);
     result = verify_text(&v);
@@ -95,17 +96,8 @@ verify_places_fini(struct verify_places *places)
     *places = (struct verify_places){0};
 }
 
-int
-verify_code_map(const struct verify_unit *u, const struct verify_places *places, const uint8_t *entries, size_t size, struct err *e)
+bool
+verify_leads_to_place(const struct verify_places *places, uint64_t address)
 {
-    struct verifier v = {.unit = u, .text = u->text.bytes, .size = places->size, .places = (struct verify_places *)places, .e = e};
-    direct_code_map_entry entry;
-
-    for (size_t i = 0; i + sizeof entry <= size; i += sizeof entry) {
-        memcpy(&entry, entries + i, sizeof entry);
-        if (entry && !verify_is_place(&v, entry - u->text.address))
-            return err_set(e, "entry %zu of its code map, %#x: %s (rule %s)", i / sizeof entry, (unsigned)entry, rule_texts[VERIFY_CODE_MAP],
-                           rule_names[VERIFY_CODE_MAP]);
-    }
-    return 0;
+    return address - places->address < places->size && verify_bit(places->bits, (uint32_t)(address - places->address));
 }

@@ -26,15 +26,16 @@ struct verify_unit {
 /* Where instructions begin in the text that anything may lead to: one bit per byte. */
 struct verify_places {
     uint64_t *bits;
-    uint32_t size; /* of the text */
+    uint64_t address; /* of the text */
+    uint32_t size;
 };
 
 /* places: the caller's to free, by verify_places_fini(), also on error. The message names the host address, the bytes there and the
  * rule. Any bytes are allowed. */
 int verify_unit(const struct verify_unit *u, struct verify_places *places, struct err *e);
 void verify_places_fini(struct verify_places *places);
-/* Entries of the code map, for a unit that was accepted. */
-int verify_code_map(const struct verify_unit *u, const struct verify_places *places, const uint8_t *entries, size_t size, struct err *e);
+/* Is there a place at this host address, as the code map's entries must have? */
+bool verify_leads_to_place(const struct verify_places *places, uint64_t address);
 
 /* Told of each problem. */
 typedef void verify_report(void *context, const char *text);

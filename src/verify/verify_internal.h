@@ -44,6 +44,8 @@ struct verifier {
     struct err *e;
 };
 
+extern const char *const verify_rule_texts[VERIFY_RULE_COUNT], *const verify_rule_names[VERIFY_RULE_COUNT];
+
 /* Rule `rule` is broken by the text at this offset: true, and the message is set. False: the rule is not applied. */
 bool verify_breaks(struct verifier *v, enum verify_rule rule, uint32_t at);
 

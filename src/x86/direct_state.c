@@ -4,22 +4,26 @@
 
 #include "x86/x86.h"
 
-enum { DISP_BORROWED = -56 }; /* of x86_cpu_tls.borrowed from the end of the thread's block, where the host's FS base is */
-_Static_assert(sizeof(struct x86_cpu) - offsetof(struct x86_cpu, borrowed) == -DISP_BORROWED, "struct x86_cpu");
+/* The offset in x86_cpu_tls, which ends where the host's FS base is, of a memory operand; -1: it is not there. */
+static int64_t
+offset_in_cpu(const struct x86_operand *o)
+{
+    if (o->kind != X86_OPD_MEM || o->seg != X86_SEG_FS || o->base != X86_BASE_NONE || o->index != X86_BASE_NONE)
+        return -1;
+    return (int64_t)(int32_t)o->disp + (int64_t)sizeof(struct x86_cpu);
+}
 
 /* Which of the borrowed words a memory operand is; -1: none. */
 static int
 borrowed_word(const struct x86_operand *o)
 {
-    int64_t word;
+    int64_t word = offset_in_cpu(o) - (int64_t)offsetof(struct x86_cpu, borrowed);
 
-    if (o->kind != X86_OPD_MEM || o->seg != X86_SEG_FS || o->base != X86_BASE_NONE || o->index != X86_BASE_NONE)
-        return -1;
-    word = (int64_t)(int32_t)o->disp - DISP_BORROWED;
     return word == 0 ? 0 : word == 8 ? 1 : -1;
 }
 
-/* Of a string instruction: RSI and RDI are host addresses between two LEA (direct/strings.c). */
+/* Of a string instruction: RSI and RDI are host addresses between two LEA (direct/strings.c), behind the load of the memory's host address.
+ * Without that, a LEA is the guest's: to add or take away the memory's address then would tell it. */
 static void
 return_string_register(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
@@ -33,6 +37,7 @@ void
 direct_return_registers(struct x86_cpu *cpu, uint64_t at, uint64_t pc)
 {
     int holder[2] = {-1, -1};
+    bool string = false;
 
     while (at < pc) {
         struct x86_insn insn;
@@ -41,10 +46,11 @@ direct_return_registers(struct x86_cpu *cpu, uint64_t at, uint64_t pc)
         if (length <= 0)
             return;
         at += (unsigned)length;
-        if (insn.op == X86_OP_LEA)
+        if (string && insn.op == X86_OP_LEA)
             return_string_register(cpu, &insn);
         if (insn.op != X86_OP_MOV || insn.operand_count != 2)
             continue;
+        string |= offset_in_cpu(&insn.operand[1]) == offsetof(struct x86_cpu, memory);
         if ((word = borrowed_word(&insn.operand[0])) >= 0 && insn.operand[1].kind == X86_OPD_REG)
             holder[word] = insn.operand[1].reg;
         if ((word = borrowed_word(&insn.operand[1])) >= 0)

@@ -3,11 +3,12 @@
 
     signature.py VKERNEL MKPAYLOAD INGOT SHOW.c
 """
-import hashlib, os, shutil, stat, struct, subprocess, sys, tempfile
+import os, shutil, stat, struct, subprocess, sys, tempfile
+
+from artifact_file import FOOTER, SIGNATURE, Image
 
 vkernel, mkpayload, ingot, source = (os.path.abspath(a) for a in sys.argv[1:])
 failed = 0
-FOOTER, SIGNATURE = 64, 96
 
 
 def expect(what, condition, shown=''):
@@ -25,41 +26,6 @@ def key(path, algorithm='ed25519'):
     subprocess.run(['openssl', 'genpkey', '-algorithm', algorithm, '-out', path + '.key'], check=True, capture_output=True)
     subprocess.run(['openssl', 'pkey', '-in', path + '.key', '-pubout', '-out', path + '.pub'], check=True)
     return path + '.key', path + '.pub'
-
-
-class Image:
-    """The parts of an artifact, to make a false one with hashes that are right (artifact/format.h)."""
-
-    def __init__(self, path):
-        with open(path, 'rb') as f:
-            self.data = bytearray(f.read())
-        self.payload, = struct.unpack_from('<Q', self.data, len(self.data) - FOOTER + 8)
-        self.signatures, = struct.unpack_from('<Q', self.data, len(self.data) - 8)
-
-    def section(self, i):
-        offset, size = struct.unpack_from('<QQ', self.data, self.payload + 128 + 48 * i)
-        return self.payload + offset, size
-
-    def rehash(self):
-        """The hashes of the executable, of the config, of the chunks, and of the header."""
-        size, = struct.unpack_from('<Q', self.data, self.payload + 24)
-        self.data[self.payload + 32:self.payload + 64] = hashlib.sha256(self.data[:size]).digest()
-        chunks, _ = self.section(7)
-        for at in range(0, chunks, 65536):
-            if at != self.payload:
-                self.data[chunks + at // 2048:chunks + at // 2048 + 32] = hashlib.sha256(self.data[at:at + 65536]).digest()
-        for i in (0, 7):
-            at, size = self.section(i)
-            self.data[self.payload + 144 + 48 * i:self.payload + 176 + 48 * i] = hashlib.sha256(self.data[at:at + size]).digest()
-        header = self.data[self.payload:self.payload + 128 + 8 * 48]
-        at = len(self.data) - FOOTER + 16
-        self.data[at:at + 32] = hashlib.sha256(header).digest()
-
-    def write(self, path):
-        with open(path, 'wb') as f:
-            f.write(self.data)
-        os.chmod(path, 0o755)
-        return path
 
 
 def main():

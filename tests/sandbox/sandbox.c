@@ -4,6 +4,7 @@
 #include <asm/prctl.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -488,6 +489,26 @@ struct call {
     void *argument;
 };
 
+/* Until the thread that made this one sleeps, waiting for it to end: its stack is about to be locked away. */
+static void
+wait_for_first_thread(void)
+{
+    char path[64], text[512], state = 0;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+    while (state != 'S') {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = read(fd, text, sizeof text - 1);
+        const char *name_end;
+
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        name_end = strrchr(text, ')');
+        state = name_end ? name_end[2] : 'S';
+        sched_yield();
+    }
+}
+
 static void *
 on_thread(void *argument)
 {
@@ -499,6 +520,7 @@ on_thread(void *argument)
     sigaddset(&clock, SIGVTALRM);
     sigaltstack(&ss, NULL);
     pthread_sigmask(SIG_UNBLOCK, &clock, NULL);
+    wait_for_first_thread();
     c->function(c->argument);
     return NULL;
 }

@@ -166,7 +166,7 @@ visit(struct follower *f, struct todo t)
         follow(f, t.at, insn.operand[0].imm - 0x10000000, 0);
         break;
     case X86_FLOW_RETURN:
-        if (t.depth || insn.operand_count || length != 1)
+        if (t.depth || insn.operand_count || length > 2) /* nothing but REX before it */
             complain(f, t.at, "a return with something on the stack");
         return;
     case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_CALL_INDIRECT:

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "maker.h"
+#include "recheck.h"
 
 #define RETURN_POINT "49 81 fa 00 10 00 00 0f 85 >UNWIND "
 #define RETURN_POINT_WITH_FLAGS "9c 49 81 fa 00 10 00 00 74 06 9d e9 >UNWIND 9d "
@@ -341,7 +342,7 @@ test_accepted(void **state)
 }
 
 /* Rules that have other tests below. */
-static uint64_t tested = BIT(ENTRIES) | BIT(LABELS) | BIT(MAP) | BIT(CLEAN) | BIT(CODE_MAP);
+static uint64_t tested = BIT(ENTRIES) | BIT(LABELS) | BIT(MAP) | BIT(PLACE) | BIT(CODE_MAP);
 
 static void
 expect_refused(struct maker *m, enum verify_rule rule, uint64_t also, const char *what)
@@ -389,6 +390,48 @@ test_entries(void **state)
         expect_refused(&m, VERIFY_ENTRIES, 0, "an entry that is called");
         maker_fini(&m);
     }
+}
+
+/* Every bit of every accepted text, of its tables and its map: turned, it is refused, or accepted rightly. */
+static void
+flip_all(struct maker *m, struct buf *part, const char *what, unsigned *accepted_count, unsigned *refused_count)
+{
+    for (size_t bit = 0; bit < 8 * part->size; bit++) {
+        struct verify_places places;
+        const char *wrong = NULL;
+        struct err e;
+
+        part->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        if (verify_unit(maker_unit(m), &places, &e) == 0) {
+            wrong = recheck(&m->unit, &places);
+            ++*accepted_count;
+        } else {
+            ++*refused_count;
+        }
+        verify_places_fini(&places);
+        if (wrong)
+            fail_msg("%s: bit %zu: %s", what, bit, wrong);
+        part->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void
+test_flips(void **state)
+{
+    unsigned accepted_count = 0, refused_count = 0;
+
+    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
+        struct maker m;
+
+        make(&m, accepted[i]);
+        flip_all(&m, &m.text, accepted[i], &accepted_count, &refused_count);
+        flip_all(&m, &m.tables, accepted[i], &accepted_count, &refused_count);
+        flip_all(&m, &m.map, accepted[i], &accepted_count, &refused_count);
+        flip_all(&m, &m.index, accepted[i], &accepted_count, &refused_count);
+        maker_fini(&m);
+    }
+    printf("of %u units with a bit turned %u are refused\n", accepted_count + refused_count, refused_count);
+    assert_true(refused_count > accepted_count && accepted_count > 1000);
 }
 
 /* --- tables of labels --- */
@@ -480,15 +523,15 @@ test_map(void **state)
     expect_map(true, 0, MAP(0x11, 0x22, 0x22, 0x13, 0x11), INDEX(0, AT, 0, 7, AT + 9, 5));
     /* a gap, a run, a long instruction, a place in between */
     expect_map(true, 0, MAP(0x11, 0, 3, 2, 0x22, 0x01, 0x2f, 4), INDEX(0, AT, 0, 4, AT + 3, 4, 8, AT + 9, 8));
-    expect_map(true, 0, MAP(0x11, 0x22, 0x22, 0x12, 0x01, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 7));
+    expect_map(false, VERIFY_PLACE, MAP(0x11, 0x22, 0x22, 0x12, 0x01, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 7)); /* in a run, too */
     /* nothing */
     expect_map(true, 0, MAP(0x11), INDEX(0, AT, 0, 1, AT + 1, 1));
     /* clean in the middle of an instruction, of a sequence, before the text, at its end */
-    expect_map(false, VERIFY_CLEAN, MAP(0x12, 0x21), INDEX(0, AT, 0, 3, AT + 3, 2));
-    expect_map(false, VERIFY_CLEAN, MAP(0x11, 0x22, 0x22, 0x12, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 6));
-    expect_map(false, VERIFY_CLEAN, MAP(0x11), INDEX(0, 0, 0, 1, 1, 1));
-    expect_map(false, VERIFY_CLEAN, MAP(0x11), INDEX(0, 5, 0, 1, 6, 1));
-    expect_map(false, VERIFY_CLEAN, MAP(0x10), INDEX(0, AT + 9, 0, 1, AT + 9, 1));
+    expect_map(false, VERIFY_PLACE, MAP(0x12, 0x21), INDEX(0, AT, 0, 3, AT + 3, 2));
+    expect_map(false, VERIFY_PLACE, MAP(0x11, 0x22, 0x22, 0x12, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 6));
+    expect_map(false, VERIFY_PLACE, MAP(0x11), INDEX(0, 0, 0, 1, 1, 1));
+    expect_map(false, VERIFY_PLACE, MAP(0x11), INDEX(0, 5, 0, 1, 6, 1));
+    expect_map(false, VERIFY_PLACE, MAP(0x10), INDEX(0, AT + 9, 0, 1, AT + 9, 1));
     /* what the run time reads otherwise */
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x02, 0x11), INDEX(0, AT, 0, 2, AT + 2, 3));
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x01), INDEX(0, AT, 0, 1, AT + 1, 2));
@@ -518,7 +561,7 @@ test_code_map(void **state)
         direct_code_map_entry entry;
         bool good;
     } entries[] = {
-        {0, true}, {MAKER_TEXT + AT, true}, {MAKER_TEXT + AT + 1, true}, {MAKER_TEXT + AT + 2, false}, {MAKER_TEXT, false},
+        {0, false}, {MAKER_TEXT + AT, true}, {MAKER_TEXT + AT + 1, true}, {MAKER_TEXT + AT + 2, false}, {MAKER_TEXT, false},
         {MAKER_TEXT + AT + 6, false}, {1, false}, {MAKER_TEXT + 0x1000, false}, {MAKER_RUN_TIME, false}, {UINT32_MAX, false},
     };
     struct verify_places places;
@@ -527,11 +570,8 @@ test_code_map(void **state)
 
     maker_text(&m, "31 c0 01 c0 9c 41 5a c3");
     assert_int_equal(verify_unit(maker_unit(&m), &places, &e), 0);
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-        direct_code_map_entry page[3] = {0, entries[i].entry, 0};
-
-        assert_int_equal(verify_code_map(&m.unit, &places, (const uint8_t *)page, sizeof page, &e) == 0, entries[i].good);
-    }
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+        assert_int_equal(verify_leads_to_place(&places, entries[i].entry), entries[i].good);
     verify_places_fini(&places);
     maker_fini(&m);
 }
@@ -573,11 +613,6 @@ test_sizes(void **state)
 
 /* --- executables --- */
 
-struct elf {
-    struct buf file;
-    struct maker m;
-};
-
 static size_t
 put_part(struct buf *out, const struct buf *part)
 {
@@ -593,15 +628,17 @@ enum { EXECUTABLE_AT = MAKER_TEXT - 0x1000 };
 
 /* One segment that holds everything, and the sections and symbols that are looked for. */
 static void
-make_executable(struct buf *out, const char *text, unsigned flags)
+make_executable(struct buf *out, const char *text, unsigned flags, size_t more_tls)
 {
     static const char section_names[] = "\0ingot_direct_text\0ingot_direct_units\0ingot_direct_tables\0.symtab\0.strtab";
-    static const char symbol_names[] = "\0direct_syscall\0direct_unwind\0direct_jump\0direct_evaluate";
+    static const char symbol_names[] = "\0direct_syscall\0direct_unwind\0direct_jump\0direct_evaluate\0x86_cpu_tls";
     enum { TEXT_NAME = 1, UNITS_NAME = 19, TABLES_NAME = 38, SYMTAB_NAME = 58, STRTAB_NAME = 66 };
-    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_phoff = sizeof eh, .e_phnum = 1,
+    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_phoff = sizeof eh, .e_phnum = 2,
                      .e_shnum = 6, .e_shstrndx = 5};
     Elf64_Phdr ph = {.p_type = PT_LOAD, .p_flags = flags, .p_vaddr = EXECUTABLE_AT};
-    Elf64_Sym symbols[1 + DIRECT_ENTRY_COUNT] = {{0}, {.st_name = 1}, {.st_name = 16}, {.st_name = 30}, {.st_name = 42}};
+    Elf64_Sym symbols[2 + DIRECT_ENTRY_COUNT] = {{0}, {.st_name = 1}, {.st_name = 16}, {.st_name = 30}, {.st_name = 42},
+                                                 {.st_name = 58, .st_shndx = 1, .st_value = 64}};
+    Elf64_Phdr tls = {.p_type = PT_TLS, .p_memsz = 64 + sizeof(struct x86_cpu) + more_tls, .p_align = 64};
     struct direct_unit unit = {.text = MAKER_TEXT};
     struct buf names = {0}, strings = {0}, symbol_table = {0}, units = {0};
     Elf64_Shdr sections[6] = {0};
@@ -637,6 +674,7 @@ make_executable(struct buf *out, const char *text, unsigned flags)
     buf_put(out, sections, sizeof sections);
     memcpy(out->data, &eh, sizeof eh);
     memcpy(out->data + sizeof eh, &ph, sizeof ph);
+    memcpy(out->data + sizeof eh + sizeof ph, &tls, sizeof tls);
     buf_fini(&names);
     buf_fini(&strings);
     buf_fini(&symbol_table);
@@ -657,7 +695,7 @@ test_executable(void **state)
     struct buf elf = {0};
     unsigned units;
 
-    make_executable(&elf, "c3", PF_R | PF_X);
+    make_executable(&elf, "c3", PF_R | PF_X, 0);
     if (verify_executable(elf.data, elf.size, keep, text, &units) != 0)
         fail_msg("%s", text);
     assert_int_equal(units, 1);
@@ -666,17 +704,21 @@ test_executable(void **state)
         if (verify_executable(elf.data, size, keep, text, &units) == 0)
             fail_msg("accepted with %zu of %zu bytes", size, elf.size);
     buf_fini(&elf);
-    make_executable(&elf, "0f 05 c3", PF_R | PF_X);
+    make_executable(&elf, "0f 05 c3", PF_R | PF_X, 0);
     assert_int_equal(verify_executable(elf.data, elf.size, keep, text, &units), 1);
     assert_string_equal(text, "unit at 0x30000000: host address 0x30000015: 0f 05 (syscall): the instruction is not on the list of those that are "
                               "allowed (rule ALLOWED)");
     buf_fini(&elf);
     /* What may be written, or is not executable, is not what was read. */
-    make_executable(&elf, "c3", PF_R | PF_W | PF_X);
+    make_executable(&elf, "c3", PF_R | PF_W | PF_X, 0);
     assert_true(verify_executable(elf.data, elf.size, keep, text, &units) != 0);
     buf_fini(&elf);
-    make_executable(&elf, "c3", PF_R);
+    make_executable(&elf, "c3", PF_R, 0);
     assert_true(verify_executable(elf.data, elf.size, keep, text, &units) != 0);
+    buf_fini(&elf);
+    make_executable(&elf, "c3", PF_R | PF_X, 64);
+    assert_int_equal(verify_executable(elf.data, elf.size, keep, text, &units), 1);
+    assert_non_null(strstr(text, "x86_cpu_tls"));
     buf_fini(&elf);
 }
 
@@ -684,7 +726,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused), cmocka_unit_test(test_entries), cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused), cmocka_unit_test(test_entries), cmocka_unit_test(test_flips), cmocka_unit_test(test_labels),
         cmocka_unit_test(test_map), cmocka_unit_test(test_code_map), cmocka_unit_test(test_sizes), cmocka_unit_test(test_executable),
     };
 

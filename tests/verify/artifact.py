@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Rewritten code in artifacts: ingot verify, and the end of ingot build, refuse what breaks a rule although all hashes are right.
+
+    artifact.py INGOT
+"""
+import glob, hashlib, os, struct, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
+from artifact_file import CODE_MAP, Image
+
+ingot = os.path.abspath(sys.argv[1])
+failed = 0
+# It has a table of labels, calls through pointers, and an empty first word in some table.
+PROGRAM = r'''
+#include <stdio.h>
+#include <stdlib.h>
+static int one(int x) { return x + 1; }
+static int two(int x) { return x * 2; }
+static int (*const functions[])(int) = {one, two};
+int main(int argc, char **argv)
+{
+    int x = argc > 1 ? atoi(argv[1]) : 3;
+    switch (x) {
+    case 0: puts("a"); break; case 1: puts("b"); break; case 2: puts("c"); break; case 3: x = functions[argc & 1](x); break;
+    case 4: puts("e"); break; case 5: puts("f"); break; case 6: puts("g"); break; default: puts("h");
+    }
+    return x;
+}
+'''
+
+
+def expect(what, condition, shown=''):
+    global failed
+    print('ok' if condition else 'not ok', what, '' if condition else shown)
+    failed += not condition
+
+
+def call(*args):
+    r = subprocess.run([ingot, *args], capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
+    return r.returncode, r.stdout + r.stderr
+
+
+def make_root(work):
+    root = work + '/root'
+    os.makedirs(root + '/bin')
+    with open(work + '/program.c', 'w') as f:
+        f.write(PROGRAM)
+    subprocess.run(['cc', '-O2', '-static', '-o', root + '/bin/program', work + '/program.c'], check=True)
+    return root
+
+
+def refused(image, path, what, *texts):
+    image.rehash()
+    code, text = call('verify', image.write(path))
+    expect(what, code == 1 and all(t in text for t in ('match their hashes', '/bin/program: ', *texts)), text)
+
+
+def change_code(image):
+    """A memory operand loses its segment: 65 becomes 3e, which means nothing."""
+    at, size, address = image.elf_section('ingot_direct_text')
+    where = image.data.index(b'\x65\x67\x48\x8b', at, at + size)
+    image.data[where] = 0x3e
+    return '%#x: 3e 67 48 8b ' % (address + where - at)
+
+
+def entries_of(image, section):
+    at, size, *_ = image.elf_section(section) if isinstance(section, str) else image.section(section)
+    return at, struct.unpack_from('<%dI' % (size // 4), image.data, at)
+
+
+def test_verify(good, bad):
+    image = Image(good)
+    where = change_code(image)
+    refused(image, bad, 'a changed instruction', 'host address ' + where, '(rule ')
+
+    image = Image(good)
+    at, entries = entries_of(image, CODE_MAP)
+    k = next(i for i, entry in enumerate(entries) if entry)
+    struct.pack_into('<I', image.data, at + 4 * k, entries[k] + 1)
+    refused(image, bad, 'an entry of the code map', 'code map, offset ', '(rule CODE_MAP)')
+
+    image = Image(good)
+    _, size, text = image.elf_section('ingot_direct_text')
+    at, entries = entries_of(image, 'ingot_direct_tables')
+    k = next(i for i, entry in enumerate(entries) if text <= entry < text + size)
+    struct.pack_into('<I', image.data, at + 4 * k, text)
+    refused(image, bad, 'a label', '(rule LABELS)')
+
+    image = Image(good)
+    at, _, _ = image.elf_section('ingot_direct_index')
+    struct.pack_into('<I', image.data, at + 4, struct.unpack_from('<I', image.data, at + 4)[0] + 1)
+    refused(image, bad, 'the index of the map of instructions', '(rule ')
+
+    image = Image(good)
+    at, _, _ = image.elf_section('ingot_direct_units')
+    struct.pack_into('<I', image.data, at + 32, struct.unpack_from('<I', image.data, at + 32)[0] + 1)
+    image.rehash()
+    code, text = call('verify', image.write(bad))
+    expect('a longer text', code == 1 and 'not where the texts are' in text, text)
+
+
+def poison(cache):
+    """The same change in the cache, with its hash."""
+    path, = glob.glob(cache + '/native/*.0.o')
+    with open(path, 'rb') as f:
+        data = bytearray(f.read())
+    data[data.index(b'\x65\x67\x48\x8b')] = 0x3e
+    with open(path, 'wb') as f:
+        f.write(data)
+    with open(path + '.sum', 'w') as f:
+        f.write(hashlib.sha256(data).hexdigest() + '\n')
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        root, good, bad = make_root(work), work + '/good', work + '/bad'
+        build = ('build', '-q', '--backend', 'direct', '--cache', work + '/cache', root, '-o')
+        code, text = call(*build, good)
+        expect('build', code == 0, text)
+        code, text = call('verify', good)
+        expect('verify', code == 0 and 'the code of 1 programs and libraries keeps to its rules' in text, text)
+        test_verify(good, bad)
+        before = open(good, 'rb').read()
+        poison(work + '/cache')
+        code, text = call(*build, good)
+        expect('a build from a cache with such code', code == 1 and 'refused by the verifier' in text and '/bin/program: host address' in text, text)
+        expect('leaves what was there', open(good, 'rb').read() == before and not glob.glob(good + '.tmp*'))
+    sys.exit(failed != 0)
+
+
+main()
