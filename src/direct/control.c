@@ -293,9 +293,18 @@ rewrite_slow_paths(struct rewriter *w)
 
 /* --- all --- */
 
+/* A direct branch to where no code can be, of what is no code or does not run: the address might not fit where it would be put. */
+static bool
+leads_nowhere(const struct x86_insn *insn)
+{
+    return insn->operand[0].kind == X86_OPD_REL && (uint64_t)insn->operand[0].imm >= GUEST_IMAGE_END;
+}
+
 bool
 rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
+    if (leads_nowhere(insn))
+        return false;
     switch (x86_flow(insn)) {
     case X86_FLOW_JUMP:
         put_jump(w, (uint64_t)insn->operand[0].imm);

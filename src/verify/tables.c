@@ -44,15 +44,23 @@ check_labels(struct verifier *v, const struct verify_lookup *l)
     return 0;
 }
 
+/* Each table is checked once; that they do not overlap bounds the work. */
 int
 verify_labels(struct verifier *v)
 {
+    uint64_t end = 0;
+
     if (v->lookups.count)
         qsort(v->lookups.items, v->lookups.count, sizeof *v->lookups.items, compare_lookups);
     for (size_t i = 0; i < v->lookups.count; i++) {
-        if (i > 0 && compare_lookups(&v->lookups.items[i - 1], &v->lookups.items[i]) == 0)
+        const struct verify_lookup *l = &v->lookups.items[i];
+
+        if (i > 0 && compare_lookups(l - 1, l) == 0)
             continue;
-        if (check_labels(v, &v->lookups.items[i]) < 0)
+        if (l->table < end && verify_breaks(v, VERIFY_LABELS, l->from))
+            return -1;
+        end = l->table + ((uint64_t)LABEL_SIZE << l->bits);
+        if (check_labels(v, l) < 0)
             return -1;
     }
     return 0;

@@ -1,7 +1,7 @@
 /* Damaged rewritten code against the verifier:  mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [-v] PROGRAM
  *
- * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM or of functions of the C library, in which a bit
- * is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
+ * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
+ * which a bit is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
  * from random states, between canaries (../sandbox/sandbox.h): it may leave to the run time, trap, fault in the instance or never
  * end, but reach nothing else. Mutants are run in children, so that one can be lost. A finding's number repeats it.
  *
@@ -146,6 +146,17 @@ rewrite_program(const char *path)
     elf_image_close(&image);
 }
 
+/* Bytes that are no code: what can be rewritten of them must be accepted. */
+static size_t
+nonsense(uint64_t *random, uint8_t out[OBJECTS_MOST_SIZE])
+{
+    size_t size = 1 + random_below(random, OBJECTS_MOST_SIZE);
+
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)random_next(random);
+    return size;
+}
+
 static void
 rewrite_pieces(uint64_t *random, struct buf *object)
 {
@@ -156,7 +167,7 @@ rewrite_pieces(uint64_t *random, struct buf *object)
     struct err e = {0};
 
     for (size_t i = 0; i < count; i++)
-        pieces[i] = (struct direct_piece){0x1000 * (i + 1), objects_code(random, code[i]), code[i]};
+        pieces[i] = (struct direct_piece){0x1000 * (i + 1), random_below(random, 4) ? objects_code(random, code[i]) : nonsense(random, code[i]), code[i]};
     if (direct_rewrite_pieces(pieces, count, "K", &out, &e) < 0)
         give_up("pieces", &e);
     *object = out.object;
@@ -315,12 +326,19 @@ try(uint64_t number)
     verify_places_fini(&places);
 }
 
+/* Without a rule, one will do. */
+static unsigned
+most_findings(void)
+{
+    return rules_off ? 1 : MOST_FINDINGS;
+}
+
 static void
 work(void *argument)
 {
     uint64_t end = *(const uint64_t *)argument;
 
-    for (; shared->number < end; shared->number++) {
+    for (; shared->number < end && shared->findings < most_findings(); shared->number++) {
         load(shared->number);
         try(shared->number);
     }
@@ -344,7 +362,7 @@ child(uint64_t end)
 static void
 run_children(uint64_t end)
 {
-    while (shared->number < end && shared->findings < MOST_FINDINGS) {
+    while (shared->number < end && shared->findings < most_findings()) {
         char reason[128];
         int status;
         pid_t pid;
@@ -434,7 +452,7 @@ main(int argc, char **argv)
     if (shared == MAP_FAILED || objects_init(&e) < 0)
         give_up("memory or functions", &e);
     rewrite_program(argv[optind]);
-    for (shared->number = first; shared->number < last && shared->findings < MOST_FINDINGS;)
+    for (shared->number = first; shared->number < last && shared->findings < most_findings();)
         run_children(shared->number + A_CHILD < last ? shared->number + A_CHILD : last);
     return report(difftime(time(NULL), start));
 }

@@ -478,6 +478,12 @@ test_labels(void **state)
     m.tables.size = 0;
     expect_refused(&m, VERIFY_LABELS, 0, "no tables");
     maker_fini(&m);
+    /* The same table, looked into in two ways. */
+    maker_text(&m, LABEL_LOOKUP "41 ff e2 44 69 d0 00 00 00 40 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW);
+    maker_label(&m, 0x1000, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
+    maker_label(&m, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
+    expect_refused(&m, VERIFY_LABELS, 0, "tables that overlap");
+    maker_fini(&m);
     maker_text(&m, "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 ff ff ff 30 75 >slow 46 8b 14 d5 03 00 00 31 41 ff e2 " SLOW);
     maker_label(&m, 0x1000, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
     maker_label(&m, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
