@@ -229,9 +229,7 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
     platform_mode = PLATFORM_KERNEL;
     take_flags(rflags);
     for (;;) {
-        if (evaluate && help()) {
-            evaluate = false;
-        } else if (evaluate) {
+        if (evaluate && !help()) {
             t->evaluate_next = false;
             run_evaluate();
             evaluated = true;
