@@ -111,7 +111,8 @@ emit_scratch_op(struct rewriter *w, uint8_t opcode, unsigned extension, bool wid
     emit(w, &e);
 }
 
-enum { OP_SHIFT = 0xc1, OP_TEST_IMMEDIATE = 0xf7, OP_IMUL_IMMEDIATE = 0x69, OP_MOV = 0x8b, OP_CMP = 0x3b, OP_TEST = 0x85, SHIFT_RIGHT = 5 };
+enum { OP_SHIFT = 0xc1, OP_TEST_IMMEDIATE = 0xf7, OP_IMUL_IMMEDIATE = 0x69, OP_MOV = 0x8b, OP_CMP = 0x3b, OP_TEST = 0x85, SHIFT_RIGHT = 5, OP_IMMEDIATE = 0x81,
+       AND = 4 };
 
 /* Where its compiled code is, in r10; away when there is none. */
 static void
@@ -139,7 +140,7 @@ emit_in_table(struct rewriter *w, const struct encoding *e, uint32_t offset)
     layout_fix(&w->layout, w->layout.code.size - 4, FIX_TABLE32S, offset);
 }
 
-/* Where the label is that target is, in r10; away when it is none of the table's. */
+/* Where the label is that target is, in r10; away when it is none of the table's. Of a table with the guest's index, that is in r10. */
 static void
 put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned target, uint32_t slow)
 {
@@ -148,8 +149,12 @@ put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned targe
 
     load.index = compare.index = HOST_SCRATCH;
     load.scale = compare.scale = TABLE_ENTRY;
-    emit_scratch_op(w, OP_IMUL_IMMEDIATE, HOST_SCRATCH, false, target, 4, t->multiplier);
-    emit_scratch_op(w, OP_SHIFT, SHIFT_RIGHT, false, HOST_SCRATCH, 1, 32u - t->bits);
+    if (t->indexed) {
+        emit_scratch_op(w, OP_IMMEDIATE, AND, false, HOST_SCRATCH, 4, (1u << t->bits) - 1);
+    } else {
+        emit_scratch_op(w, OP_IMUL_IMMEDIATE, HOST_SCRATCH, false, target, 4, t->multiplier);
+        emit_scratch_op(w, OP_SHIFT, SHIFT_RIGHT, false, HOST_SCRATCH, 1, 32u - t->bits);
+    }
     if (kept)
         compare = encode_load(HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
     compare.opcode[0] = OP_CMP;
@@ -211,6 +216,8 @@ put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struc
         if (!rewrite_load_operand(w, bytes, insn, at))
             return false;
         emit_store(w, HOST_SCRATCH, SEGMENT_FS, X86_BASE_NONE, CPU_SLOT(tmp));
+        if (labels && labels->indexed && place->index)
+            emit_move(w, HOST_SCRATCH, place->index - 1u);
     }
     put_target(w, index, insn->address + insn->length, named ? host_register(o->reg) : HOST_SCRATCH, insn->op == X86_OP_CALL, labels);
     return true;

@@ -62,17 +62,13 @@ labels_changed(struct rewriter *w)
 {
     bool changed = false;
 
-    for (size_t i = 0; i < w->table_entries.count; i++) {
-        uint32_t at = w->table_entries.items[i].at;
+    for (size_t t = 0; t < w->label_tables.count; t++) {
+        struct label_table *table = &w->label_tables.items[t];
+        const struct table_entry *entries = w->table_entries.items + table->first_entry;
 
-        if (!(w->insns.items[w->table_entries.items[i].position / 2].live & (ALL_FLAGS & ~(1 << X86_FLAG_DF))))
-            continue;
-        for (size_t t = 0; t < w->label_tables.count; t++) {
-            struct label_table *table = &w->label_tables.items[t];
-
-            if (at >= table->offset && at - table->offset < 8u << table->bits && !table->flags_alive)
+        for (uint32_t i = 0; i < table->entry_count && !table->flags_alive; i++)
+            if (w->insns.items[entries[i].position / 2].live & (ALL_FLAGS & ~(1 << X86_FLAG_DF)))
                 table->flags_alive = changed = true;
-        }
     }
     return changed;
 }

@@ -1,5 +1,9 @@
-/* Where indirect jumps lead that discovery knows: a table of labels for each set of them, found by a hash that sends no two to the same
- * place. */
+/* Where indirect jumps lead that discovery knows.
+ *
+ * Of a switch, the index is in a register when the address is loaded from the guest's table: r10 keeps it, and our table has the same
+ * order. So the host knows the target as early as the guest does. Nothing has to be right about the index, not even that r10 still holds
+ * it: the entry that is found says whose it is. Otherwise, a table of labels for each set of them, found by a hash that sends no two to
+ * the same place. */
 #include "direct/rewrite.h"
 
 #include <stdlib.h>
@@ -56,16 +60,16 @@ choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
     mem_free(seen);
 }
 
-/* 1 + index of a table of exactly these labels among the last ones, which are the same function's; 0: there is none. */
+/* 1 + index of a table of exactly these labels, in this order, among the last ones, which are the same function's; 0: there is none. */
 static uint32_t
-same_table(const struct rewriter *w, const uint32_t *labels, size_t count)
+same_table(const struct rewriter *w, const uint32_t *labels, size_t count, bool indexed)
 {
     size_t oldest = w->label_tables.count > SAME_TABLES ? w->label_tables.count - SAME_TABLES : 0;
 
     for (size_t i = w->label_tables.count; i-- > oldest;) {
         const struct label_table *t = &w->label_tables.items[i];
 
-        if (t->count == count && memcmp(w->labels.items + t->first, labels, count * sizeof *labels) == 0)
+        if (t->count == count && t->indexed == indexed && memcmp(w->labels.items + t->first, labels, count * sizeof *labels) == 0)
             return (uint32_t)i + 1;
     }
     return 0;
@@ -76,14 +80,14 @@ static uint32_t
 add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
 {
     struct label_table t = {.offset = (uint32_t)w->tables.size, .first = (uint32_t)w->labels.count, .count = (uint32_t)count};
-    uint32_t same = same_table(w, labels, count);
+    uint32_t same = same_table(w, labels, count, false);
     bool *taken;
 
     if (same)
         return same;
     for (size_t i = 0; i < count; i++)
         vec_push(&w->labels, labels[i]);
-
+    t.first_entry = (uint32_t)w->table_entries.count;
     choose_hash(labels, count, &t);
     taken = mem_zalloc((size_t)1 << t.bits, sizeof *taken);
     buf_put_zero(&w->tables, (size_t)8 << t.bits);
@@ -105,6 +109,39 @@ add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
         memcpy(w->tables.data + t.offset, &nobody, sizeof nobody);
     }
     mem_free(taken);
+    t.entry_count = (uint32_t)w->table_entries.count - t.first_entry;
+    vec_push(&w->label_tables, t);
+    return (uint32_t)w->label_tables.count;
+}
+
+/* labels: in the order of the index. 0: none of them is code. Each entry is a label's: what has none has another's. */
+static uint32_t
+add_indexed_table(struct rewriter *w, const uint32_t *labels, size_t count)
+{
+    struct label_table t = {.offset = (uint32_t)w->tables.size, .first = (uint32_t)w->labels.count, .count = (uint32_t)count, .indexed = true,
+                            .first_entry = (uint32_t)w->table_entries.count, .bits = 1};
+    uint32_t same = same_table(w, labels, count, true);
+    size_t any = SIZE_MAX;
+
+    if (same)
+        return same;
+    while ((size_t)1 << t.bits < count)
+        t.bits++;
+    for (size_t i = 0; i < count && any == SIZE_MAX; i++)
+        if (rewriter_find(w, labels[i]) != SIZE_MAX)
+            any = i;
+    if (any == SIZE_MAX || t.bits > MAX_LABEL_BITS)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        vec_push(&w->labels, labels[i]);
+    buf_put_zero(&w->tables, (size_t)8 << t.bits);
+    for (uint32_t i = 0; i < 1u << t.bits; i++) {
+        uint32_t label = i < count && rewriter_find(w, labels[i]) != SIZE_MAX ? labels[i] : labels[any];
+
+        vec_push(&w->table_entries, ((struct table_entry){.at = t.offset + 8 * i, .guest = label,
+                                                          .position = position_begin(rewriter_find(w, label))}));
+    }
+    t.entry_count = 1u << t.bits;
     vec_push(&w->label_tables, t);
     return (uint32_t)w->label_tables.count;
 }
@@ -169,6 +206,102 @@ make_set(struct label_list *l)
     l->count = kept;
 }
 
+/* --- the index of a switch --- */
+
+enum { MAX_BETWEEN = 6 /* instructions from the load of the address to the jump */ };
+
+static bool
+decode_at(const struct rewriter *w, size_t index, struct x86_insn *insn)
+{
+    uint64_t left;
+    const uint8_t *bytes = rewriter_bytes(w, w->insns.items[index].address, &left);
+
+    return bytes && x86_decode(bytes, left, w->insns.items[index].address, insn) > 0;
+}
+
+static bool
+is_displaced(int reg)
+{
+    return reg == X86_R10 || reg == X86_R11;
+}
+
+/* Does its rewritten form leave the host's r10 alone? Of those that compilers put there. */
+static bool
+leaves_scratch(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_OP_ADD: case X86_OP_SUB: case X86_OP_AND: case X86_OP_OR: case X86_OP_XOR: case X86_OP_CMP: case X86_OP_TEST: case X86_OP_INC:
+    case X86_OP_DEC: case X86_OP_LEA: case X86_OP_MOV: case X86_OP_MOVZX: case X86_OP_MOVSX: case X86_OP_MOVSXD: case X86_OP_SHL:
+    case X86_OP_SHR: case X86_OP_SAR: case X86_OP_NOP:
+        break;
+    default:
+        return false;
+    }
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_REG && (o->reg_class != X86_RC_GPR || is_displaced(o->reg)))
+            return false;
+        if (o->kind == X86_OPD_MEM && (o->seg != X86_SEG_DS || is_displaced(o->base) || is_displaced(o->index)))
+            return false;
+    }
+    return true;
+}
+
+static bool
+has_index(const struct x86_operand *o, unsigned scale)
+{
+    return o->kind == X86_OPD_MEM && o->seg == X86_SEG_DS && o->index >= 0 && !is_displaced(o->index) && o->scale == scale;
+}
+
+/* Where the index of this jump is known, in or before it. SIZE_MAX: nowhere. */
+static size_t
+find_index(const struct rewriter *w, const struct disc_block *b, size_t jump, unsigned scale, unsigned *reg)
+{
+    struct x86_insn insn;
+    unsigned target;
+
+    if (!decode_at(w, jump, &insn))
+        return SIZE_MAX;
+    if (has_index(&insn.operand[0], scale)) {
+        *reg = host_register((unsigned)insn.operand[0].index);
+        return jump;
+    }
+    if (insn.operand[0].kind != X86_OPD_REG || is_displaced(insn.operand[0].reg))
+        return SIZE_MAX;
+    target = insn.operand[0].reg;
+    for (size_t i = jump, n = 0; i-- > 0 && n < MAX_BETWEEN; n++) {
+        const struct insn_place *p = &w->insns.items[i];
+
+        if (p->address < b->start || p->address + p->length != p[1].address || !decode_at(w, i, &insn) || !leaves_scratch(&insn))
+            break;
+        if ((insn.op == X86_OP_MOV || insn.op == X86_OP_MOVSXD) && insn.operand[0].kind == X86_OPD_REG && insn.operand[0].reg == target &&
+            has_index(&insn.operand[1], scale)) {
+            *reg = host_register((unsigned)insn.operand[1].index);
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+static bool
+take_indexed(struct rewriter *w, const struct disc_block *b, size_t jump, const struct lift_jump_table *table)
+{
+    unsigned reg;
+    size_t at = find_index(w, b, jump, table->entry_size, &reg);
+    struct label_list targets = {0};
+
+    if (at == SIZE_MAX || w->insns.items[at].index)
+        return false;
+    for (uint32_t i = 0; i < table->count; i++)
+        vec_push(&targets, (uint32_t)table->targets[i]);
+    w->insns.items[jump].labels = targets.count ? add_indexed_table(w, targets.items, targets.count) : 0;
+    if (w->insns.items[jump].labels)
+        w->insns.items[at].index = (uint8_t)(1 + reg);
+    vec_fini(&targets);
+    return w->insns.items[jump].labels != 0;
+}
+
 static void
 take_labels(struct rewriter *w, const struct disc *d, const struct disc_block *b, const struct label_list *of_function)
 {
@@ -181,6 +314,8 @@ take_labels(struct rewriter *w, const struct disc *d, const struct disc_block *b
     if (b->table >= 0) {
         const struct lift_jump_table *table = &d->tables.items[b->table];
 
+        if (take_indexed(w, b, last, table))
+            return;
         for (uint32_t i = 0; i < table->count; i++)
             vec_push(&targets, (uint32_t)table->targets[i]);
         make_set(&targets);

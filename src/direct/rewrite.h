@@ -22,14 +22,18 @@ struct insn_place {
     bool run;         /* in a run of pushes or pops, not its first */
     uint8_t live;     /* X86_FLAG_* bits that are alive before it */
     uint32_t labels;  /* 1 + index of the label table that an indirect jump here looks in; 0: none */
+    uint8_t index;    /* 1 + the host register that is the index of an indirect jump: of this one, or of one soon behind, and then this
+                         instruction loads the address; 0: none */
 };
 
 struct label_table {
     uint32_t offset;     /* in the tables */
     uint32_t multiplier;
     uint8_t bits;        /* of the index */
+    bool indexed;        /* by the guest's own index, in its order; else by a hash of the label, and the labels are sorted */
     bool flags_alive;    /* at one of the labels */
     uint32_t first, count; /* its labels, in rewriter.labels */
+    uint32_t first_entry, entry_count; /* of rewriter.table_entries */
 };
 
 struct table_entry { /* 8 bytes in the tables: guest and host address of a label */

@@ -213,6 +213,8 @@ try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
     if (is_stack_insn(insn))
         return rewrite_stack(w, i);
     layout_place(&w->layout, position_begin(i));
+    if (w->insns.items[i].index && x86_flow(insn) == X86_FLOW_NEXT)
+        emit_move(w, HOST_SCRATCH, w->insns.items[i].index - 1u); /* for the jump behind (labels.c) */
     if (!rewrite_insn(w, i, bytes, insn, &at))
         return 0;
     layout_place(&w->layout, position_end(i));

@@ -142,30 +142,46 @@ verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
     return m.at - at;
 }
 
+/* imul and shr, or and; the register T comes out. */
+static bool
+take_label_index(struct match *m, struct verify_lookup *l, unsigned *reg)
+{
+    uint8_t rex = take(m), opcode = take(m), modrm = take(m);
+
+    if (rex == (REX | REX_B) && opcode == 0x81 && modrm == 0xe2) {
+        uint32_t mask = (uint32_t)take_word(m);
+        uint8_t next_rex = m->at + 2 < m->v->size ? m->v->text[m->at] : 0, compared = m->at + 2 < m->v->size ? m->v->text[m->at + 2] : 0;
+
+        l->indexed = true;
+        l->bits = (uint8_t)__builtin_popcount(mask);
+        *reg = next_is(m, REX | REX_W | REX_R | REX_X) ? X86_R10 : (compared >> 3 & 7u) | (next_rex & REX_R ? 8 : 0);
+        return !m->failed && (mask & (mask + 1)) == 0 && l->bits >= 1 && l->bits <= 31 && *reg != X86_RSP;
+    }
+    if ((rex & ~REX_B) != (REX | REX_R) || opcode != 0x69 || modrm >> 3 != 0xd0 >> 3)
+        return false;
+    *reg = take_register(m, rex, modrm);
+    l->multiplier = (uint32_t)take_word(m);
+    EXPECT(m, 0x41, 0xc1, 0xea);
+    l->bits = (uint8_t)(32 - take(m));
+    return !m->failed && l->bits >= 1 && l->bits <= 31;
+}
+
 /* [pushfq;] imul r10d, T, multiplier; shr r10d, 32 - bits; cmp T, [r10*8 + table]; jne slow; mov r10d, [r10*8 + table + 4]; [popfq;] jmp r10.
  * T is any register but r10, or what r10 and tmp[0] hold: ...; mov r10, [r10*8 + table]; cmp r10d, tmp[0]; jne slow; shr r10, 32; ...
- * The offset in the table is less than 8 << bits. */
+ * In the place of imul and shr may be: and r10d, (1 << bits) - 1, whatever r10 is. The offset in the table is less than 8 << bits. */
 uint32_t
 verify_label_lookup(struct verifier *v, uint32_t at, int *result)
 {
     struct match m = {v, at, false};
     struct verify_lookup l = {.from = at};
     bool flags = next_is(&m, 0x9c);
-    uint8_t rex, shift;
     int32_t table;
     unsigned reg;
     int64_t slow;
 
     m.at += flags;
-    rex = take(&m);
-    EXPECT(&m, 0x69);
-    reg = take(&m);
-    if ((rex & ~REX_B) != (REX | REX_R) || reg >> 3 != 0xd0 >> 3)
+    if (!take_label_index(&m, &l, &reg))
         return 0;
-    reg = take_register(&m, rex, (uint8_t)reg);
-    l.multiplier = (uint32_t)take_word(&m);
-    EXPECT(&m, 0x41, 0xc1, 0xea);
-    shift = take(&m);
     if (reg == X86_R10)
         EXPECT(&m, 0x4e, 0x8b, 0x14, 0xd5);
     else
@@ -185,10 +201,9 @@ verify_label_lookup(struct verifier *v, uint32_t at, int *result)
     if (flags)
         EXPECT(&m, 0x9d);
     EXPECT(&m, 0x41, 0xff, 0xe2);
-    if (m.failed || shift < 1 || shift > 31 || table < 0 || !note_branch(v, at, slow, flags, result))
+    if (m.failed || table < 0 || !note_branch(v, at, slow, flags, result))
         return 0;
     l.table = (uint32_t)table;
-    l.bits = (uint8_t)(32 - shift);
     vec_push(&v->lookups, l);
     v->falls = false;
     return m.at - at;

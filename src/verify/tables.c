@@ -19,10 +19,12 @@ compare_lookups(const void *a, const void *b)
         return x->table < y->table ? -1 : 1;
     if (x->bits != y->bits)
         return x->bits < y->bits ? -1 : 1;
+    if (x->indexed != y->indexed)
+        return x->indexed ? 1 : -1;
     return x->multiplier < y->multiplier ? -1 : x->multiplier > y->multiplier;
 }
 
-/* Each label leads to a place, or is where no lookup finds it: an empty one has a guest's address that would be looked for
+/* Each label leads to a place, or is where no lookup by hash finds it: an empty one has a guest's address that would be looked for
  * elsewhere. */
 static int
 check_labels(struct verifier *v, const struct verify_lookup *l)
@@ -38,7 +40,7 @@ check_labels(struct verifier *v, const struct verify_lookup *l)
         memcpy(label, tables->bytes + offset + (uint64_t)LABEL_SIZE * i, sizeof label);
         if (verify_is_place(v, label[1] - v->unit->text.address))
             continue;
-        if (label[0] * l->multiplier >> (32 - l->bits) == i && verify_breaks(v, VERIFY_LABELS, l->from))
+        if ((l->indexed || label[0] * l->multiplier >> (32 - l->bits) == i) && verify_breaks(v, VERIFY_LABELS, l->from))
             return -1;
     }
     return 0;

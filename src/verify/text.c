@@ -223,7 +223,7 @@ may_begin_code_map_lookup(const uint8_t *b, const struct x86_scan *s)
 static bool
 may_begin_label_lookup(const uint8_t *b, const struct x86_scan *s)
 {
-    return s->op == X86_OP_IMUL && s->length == 7 && b[1] == 0x69;
+    return s->length == 7 && ((s->op == X86_OP_IMUL && b[1] == 0x69) || (s->op == X86_OP_AND && b[1] == 0x81 && b[2] == 0xe2));
 }
 
 /* What begins at this offset. Returns its length; 0 on error. */

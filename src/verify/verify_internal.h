@@ -28,6 +28,7 @@ struct verify_lookup { /* in a table of labels */
     uint32_t from;
     uint32_t table, multiplier;
     uint8_t bits;
+    bool indexed; /* any entry may be found */
 };
 
 struct verifier {

@@ -24,6 +24,10 @@
 #define LABEL_LOOKUP "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
 #define LABEL_LOOKUP_R9 "45 69 d1 00 00 00 80 41 c1 ea 1f 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
 #define LABEL_LOOKUP_R10 "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 20 "
+/* Those with the guest's index, in r10. */
+#define INDEXED_LOOKUP "41 81 e2 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define INDEXED_LOOKUP_R9 "41 81 e2 01 00 00 00 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define INDEXED_LOOKUP_R10 "41 81 e2 01 00 00 00 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 20 "
 #define SLOW "slow: 4c 8b d0 e9 >JUMP "
 #define BASE "64 4c 8b 14 25 #memory "
 #define SOURCE "89 f6 4a 8d 34 16 "
@@ -49,6 +53,8 @@ static const char *const accepted[] = {
     /* indirect ones */
     CODE_MAP_LOOKUP "41 ff e2 " SLOW, CODE_MAP_LOOKUP_R9 "41 ff e2 " SLOW, CODE_MAP_LOOKUP_R10 "41 ff e2 " SLOW,
     CODE_MAP_LOOKUP "41 ff d2 " RETURN_POINT "c3 " SLOW, CODE_MAP_LOOKUP "41 ff d2 " RETURN_POINT_WITH_FLAGS "c3 " SLOW,
+    INDEXED_LOOKUP "41 ff e2 " SLOW, INDEXED_LOOKUP_R9 "41 ff e2 " SLOW, INDEXED_LOOKUP_R10 "41 ff e2 " SLOW,
+    "9c " INDEXED_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP",
     LABEL_LOOKUP "41 ff e2 " SLOW, LABEL_LOOKUP_R9 "41 ff e2 " SLOW, LABEL_LOOKUP_R10 "41 ff e2 " SLOW,
     "9c " LABEL_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", "9c " LABEL_LOOKUP_R10 "9d 41 ff e2 slow: 9d e9 >JUMP",
     /* strings */
@@ -246,6 +252,7 @@ static const struct {
     {VERIFY_TARGET, "e9 e7 ff ff ff c3", 0},                        /* into an entry's jump */
     {VERIFY_TARGET, "eb >x 48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 x: 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow 41 ff e2 " SLOW, 0},
     {VERIFY_TARGET, "eb >x " CODE_MAP_LOOKUP "x: 41 ff e2 " SLOW, 0},
+    {VERIFY_TARGET, "eb >x " INDEXED_LOOKUP "x: 41 ff e2 " SLOW, 0},
     {VERIFY_TARGET, "eb >x " LABEL_LOOKUP "x: 41 ff e2 " SLOW, 0},
     {VERIFY_TARGET, "eb >x " BASE DESTINATION "x: f3 aa 49 f7 d2 " DESTINATION_BACK FORGET "c3", 0},
     {VERIFY_TARGET, "eb >x 9c x: 41 5a c3", 0},
@@ -278,6 +285,13 @@ static const struct {
     {VERIFY_INDIRECT, "48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 75 >slow 41 ff e2 " SLOW, 0},
     {VERIFY_INDIRECT, "48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow ff e2 " SLOW, 0},
     {VERIFY_INDIRECT, "48 f7 c4 0f 00 00 c0 75 >slow 44 8b d4 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow 41 ff e2 " SLOW, BIT(RSP)},
+    {VERIFY_INDIRECT, "41 81 e2 02 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, "41 81 e2 00 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, "41 81 e2 ff ff ff ff 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, "41 81 e1 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, "41 81 ca 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, "41 81 e2 01 00 00 00 46 3b 14 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, "41 81 e2 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @8 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @8 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "44 69 d0 00 00 00 80 41 c1 ea 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
@@ -437,13 +451,13 @@ test_flips(void **state)
 /* --- tables of labels --- */
 
 static void
-expect_labels(uint32_t guest, uint32_t host, bool good)
+expect_labels(const char *lookup, uint32_t guest, uint32_t host, bool good)
 {
     enum verify_rule broken;
     struct maker m;
     struct err e;
 
-    maker_text(&m, LABEL_LOOKUP "41 ff e2 " SLOW);
+    maker_text(&m, lookup);
     maker_label(&m, 0x1000, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
     maker_label(&m, guest, host);
     if (good)
@@ -454,19 +468,26 @@ expect_labels(uint32_t guest, uint32_t host, bool good)
 }
 
 static void
+expect_labels_of(const char *lookup, bool indexed)
+{
+    expect_labels(lookup, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE, true);
+    expect_labels(lookup, 0x1001, MAKER_TEXT, false);                           /* an entry */
+    expect_labels(lookup, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE + 2, false); /* the middle of an instruction */
+    expect_labels(lookup, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE + 8, false); /* the middle of a sequence */
+    expect_labels(lookup, 0x1001, MAKER_TEXT - 1, false);
+    expect_labels(lookup, 0x1001, 0, false);
+    expect_labels(lookup, 0x1001, MAKER_TEXT + 0x10000, false);
+    expect_labels(lookup, 0, 0, !indexed); /* would be looked for in the first entry */
+    expect_labels(lookup, 0x1000, 0, !indexed);
+}
+
+static void
 test_labels(void **state)
 {
     struct maker m;
 
-    expect_labels(0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE, true);
-    expect_labels(0x1001, MAKER_TEXT, false);                              /* an entry */
-    expect_labels(0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE + 2, false);    /* the middle of an instruction */
-    expect_labels(0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE + 8, false);    /* the middle of a sequence */
-    expect_labels(0x1001, MAKER_TEXT - 1, false);
-    expect_labels(0x1001, 0, false);
-    expect_labels(0x1001, MAKER_TEXT + 0x10000, false);
-    expect_labels(0, 0, true);   /* would be looked for in the first entry */
-    expect_labels(0x1000, 0, true);
+    expect_labels_of(LABEL_LOOKUP "41 ff e2 " SLOW, false);
+    expect_labels_of(INDEXED_LOOKUP "41 ff e2 " SLOW, true);
     /* The first entry is the one of 0. */
     maker_text(&m, LABEL_LOOKUP "41 ff e2 " SLOW);
     maker_label(&m, 0, 0);
