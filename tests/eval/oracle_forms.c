@@ -473,6 +473,15 @@ patch_branch(const struct x86_insn *insn, struct shape *s)
     return true;
 }
 
+/* In the window, or where form_faults is to lead just about it. */
+static bool
+stack_fits(uint64_t rsp)
+{
+    int margin = form_faults ? -0x200 : 0x800;
+
+    return rsp >= (uint64_t)(WINDOW + margin) && rsp <= (uint64_t)(WINDOW + WINDOW_SIZE - margin);
+}
+
 bool
 form_make(const struct form *f, uint64_t address, bool sequence, struct state *state, struct made *out)
 {
@@ -516,7 +525,7 @@ form_make(const struct form *f, uint64_t address, bool sequence, struct state *s
             state->gpr[X86_RSP] = rsp;
             continue;
         }
-        if (!sequence && !form_faults && (state->gpr[X86_RSP] < WINDOW + 0x800 || state->gpr[X86_RSP] > WINDOW + WINDOW_SIZE - 0x800)) {
+        if (!sequence && !stack_fits(state->gpr[X86_RSP])) {
             bool stack = insn.op == X86_OP_PUSH || insn.op == X86_OP_POP || x86_flow(&insn) != X86_FLOW_NEXT ||
                          insn.op == X86_OP_PUSHF || insn.op == X86_OP_POPF || insn.op == X86_OP_ENTER;
             if (stack) {
