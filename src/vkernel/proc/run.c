@@ -371,17 +371,24 @@ back_at(uint64_t pc, uint64_t rsp)
     return (cpu->rip == pc && cpu->gpr[X86_RSP] == rsp) || run_nested(pc, rsp);
 }
 
+/* When it changes, compiled code that waits above may be that of what is mapped no more. */
+static uint64_t
+code_in_force(void)
+{
+    return sched_current->process->mm->code_generation;
+}
+
 void
 kernel_syscall_c(uint64_t next)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP];
+    uint64_t rsp = cpu->gpr[X86_RSP], code = code_in_force();
     int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
     leave_compiled(LOCKSTEP_SYSCALL, 0);
     syscall_edge();
     /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
-    if (nr == 15 || stress_unwind || run_floats_evaluated() || !back_at(next, rsp))
+    if (nr == 15 || stress_unwind || run_floats_evaluated() || !back_at(next, rsp) || code_in_force() != code)
         platform_leave();
     enter_compiled(false);
 }
@@ -398,6 +405,7 @@ same_state(const struct x86_cpu *a, const struct x86_cpu *b)
 void
 kernel_poll_c(uint64_t pc)
 {
+    uint64_t code = code_in_force();
     struct x86_cpu before;
 
     if (lockstep_on && lockstep_poll(pc))
@@ -407,7 +415,7 @@ kernel_poll_c(uint64_t pc)
     poll_edge();
     if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
         platform_leave();
-    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || !same_state(&before, x86_this_cpu()))
+    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code || !same_state(&before, x86_this_cpu()))
         platform_leave();
     enter_compiled(false);
 }
@@ -416,14 +424,14 @@ void
 kernel_enter_c(uint64_t link)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], return_address;
+    uint64_t rsp = cpu->gpr[X86_RSP], code = code_in_force(), return_address;
 
     cpu->rip = cpu->tmp[0];
     leave_compiled(LOCKSTEP_AT, 0);
     sched_current->evaluate_next = true;
     /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
     if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
-        !run_nested(link, rsp + 8))
+        !run_nested(link, rsp + 8) || code_in_force() != code)
         platform_leave();
     enter_compiled(false);
 }
