@@ -262,6 +262,46 @@ __asm__(".text\n"
         ".section .data.rel.ro, \"aw\"\n.p2align 3\n"
         "labels_table: .quad labels_add, labels_double, labels_end, 0, 0\n.text\n");
 
+/* The same with flags that cross the jumps: what adds to rax leaves a carry, and what follows adds it to rsi. */
+long labels_carry(const uint8_t *code, uint64_t wild);
+__asm__(".text\n"
+        ".globl labels_carry\n"
+        "labels_carry:\n"
+        "  movq %rsi, %r8\n  xorl %eax, %eax\n  xorl %esi, %esi\n  leaq carry_table(%rip), %rdx\n"
+        "  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  jmp *(%rdx, %rcx, 8)\n"
+        "carry_add: addl $0x60000000, %eax\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  jmp *(%rdx, %rcx, 8)\n"
+        "carry_count: adcl $0, %esi\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  jmp *%r9\n"
+        "carry_subtract: subl $0x70000000, %eax\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  jmp *%r9\n"
+        "carry_wild: movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  cmoveq %r8, %r9\n  cmovneq %r8, %r9\n  jmp *%r9\n"
+        "carry_end: adcl $0x100, %esi\n  shlq $32, %rsi\n  orq %rsi, %rax\n  ret\n"
+        ".section .data.rel.ro, \"aw\"\n.p2align 3\n"
+        "carry_table: .quad carry_add, carry_count, carry_subtract, carry_wild, carry_end, 0\n.text\n");
+
+static void
+carries(void)
+{
+    uint32_t seed = 1;
+
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t code[64];
+
+        for (unsigned k = 0; k < sizeof code - 1; k++) {
+            seed = seed * 1664525 + 1013904223;
+            code[k] = seed >> 24 & 3 ? seed >> 26 & 1 : 2;
+        }
+        code[sizeof code - 1] = 4;
+        printf("carries %lx\n", labels_carry(code, 0));
+    }
+    for (volatile unsigned i = 0; i < 4; i++) {
+        static const uint8_t code[4][8] = {{0, 0, 0, 5}, {0, 1, 0, 3, 0}, {0, 2, 3, 0}, {0, 1, 5}};
+        static const uint64_t wild[4] = {0, 16, 0x1000, 0};
+
+        if (!sigsetjmp(back, 1))
+            labels_carry(code[i], wild[i]);
+        printf("carry %u: rip %llx rax %llx rsi %llx\n", i, (long long)fault_rip, (long long)fault_reg[0], (long long)fault_reg[6]);
+    }
+}
+
 static void
 wild_labels(void)
 {
@@ -360,6 +400,7 @@ main(void)
     exceptions();
     runs();
     wild_labels();
+    carries();
     work_interrupted();
     return 0;
 }
