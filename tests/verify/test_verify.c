@@ -681,18 +681,22 @@ make_executable(struct buf *out, const char *text, unsigned flags, size_t more_t
     buf_put_zero(out, MAKER_TEXT - EXECUTABLE_AT);
     buf_put(out, m.text.data, m.text.size);
     unit.text_size = (uint32_t)m.text.size;
-    sections[1] = (Elf64_Shdr){.sh_name = TEXT_NAME, .sh_type = SHT_PROGBITS, .sh_addr = MAKER_TEXT, .sh_offset = MAKER_TEXT - EXECUTABLE_AT, .sh_size = m.text.size};
+    sections[1] = (Elf64_Shdr){.sh_name = TEXT_NAME, .sh_type = SHT_PROGBITS, .sh_addr = MAKER_TEXT,
+                               .sh_offset = MAKER_TEXT - EXECUTABLE_AT, .sh_size = m.text.size};
     unit.map = EXECUTABLE_AT + put_part(out, &m.map);
     unit.map_size = (uint32_t)m.map.size;
     unit.index = EXECUTABLE_AT + put_part(out, &m.index);
     unit.index_count = (uint32_t)(m.index.size / sizeof(struct direct_place));
     buf_put(&units, &unit, sizeof unit);
     at = put_part(out, &units);
-    sections[2] = (Elf64_Shdr){.sh_name = UNITS_NAME, .sh_type = SHT_PROGBITS, .sh_addr = EXECUTABLE_AT + at, .sh_offset = at, .sh_size = sizeof unit};
+    sections[2] = (Elf64_Shdr){.sh_name = UNITS_NAME, .sh_type = SHT_PROGBITS, .sh_addr = EXECUTABLE_AT + at, .sh_offset = at,
+                               .sh_size = sizeof unit};
     buf_put(&symbol_table, symbols, sizeof symbols);
-    sections[3] = (Elf64_Shdr){.sh_name = SYMTAB_NAME, .sh_type = SHT_SYMTAB, .sh_link = 4, .sh_offset = put_part(out, &symbol_table), .sh_size = sizeof symbols};
+    sections[3] = (Elf64_Shdr){.sh_name = SYMTAB_NAME, .sh_type = SHT_SYMTAB, .sh_link = 4, .sh_offset = put_part(out, &symbol_table),
+                               .sh_size = sizeof symbols};
     buf_put(&strings, symbol_names, sizeof symbol_names);
-    sections[4] = (Elf64_Shdr){.sh_name = STRTAB_NAME, .sh_type = SHT_STRTAB, .sh_offset = put_part(out, &strings), .sh_size = sizeof symbol_names};
+    sections[4] = (Elf64_Shdr){.sh_name = STRTAB_NAME, .sh_type = SHT_STRTAB, .sh_offset = put_part(out, &strings),
+                               .sh_size = sizeof symbol_names};
     buf_put(&names, section_names, sizeof section_names);
     sections[5] = (Elf64_Shdr){.sh_type = SHT_STRTAB, .sh_offset = put_part(out, &names), .sh_size = sizeof section_names};
     ph.p_filesz = ph.p_memsz = out->size;
