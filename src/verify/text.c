@@ -255,6 +255,8 @@ step(struct verifier *v, uint32_t at)
             length = verify_label_lookup(v, at, &result);
     } else if (v->text[at] == 0x64) {
         length = verify_string(v, at);
+        if (!length)
+            length = verify_label_lookup(v, at, &result);
     }
     if (length || result < 0)
         return length;
