@@ -111,14 +111,13 @@ verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
     uint8_t rex = take(&m), end;
     unsigned reg;
     int64_t slow[2];
+    uint8_t modrm;
 
-    if ((rex & ~REX_B) != (REX | REX_W))
-        return 0;
     EXPECT(&m, 0xf7);
-    reg = take(&m);
-    if (reg >> 3 != 0xc0 >> 3)
+    modrm = take(&m);
+    if ((rex & ~REX_B) != (REX | REX_W) || modrm >> 3 != 0xc0 >> 3)
         return 0;
-    reg = take_register(&m, rex, (uint8_t)reg);
+    reg = take_register(&m, rex, modrm);
     expect_word(&m, DIRECT_LOOKUP_MASK);
     slow[0] = take_jump(&m, X86_CC_NE);
     if (reg != X86_R10)
@@ -142,9 +141,9 @@ verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
     return m.at - at;
 }
 
-/* imul and shr, or and; the register T comes out. */
+/* imul r10d, T, multiplier; shr r10d, 32 - bits. Or, whatever r10 is: and r10d, (1 << bits) - 1; then T is what is compared. */
 static bool
-take_label_index(struct match *m, struct verify_lookup *l, unsigned *reg)
+match_index(struct match *m, struct verify_lookup *l, unsigned *reg)
 {
     uint8_t rex = take(m), opcode = take(m), modrm = take(m);
 
@@ -166,44 +165,52 @@ take_label_index(struct match *m, struct verify_lookup *l, unsigned *reg)
     return !m->failed && l->bits >= 1 && l->bits <= 31;
 }
 
-/* [pushfq;] imul r10d, T, multiplier; shr r10d, 32 - bits; cmp T, [r10*8 + table]; jne slow; mov r10d, [r10*8 + table + 4]; [popfq;] jmp r10.
- * T is any register but r10, or what r10 and tmp[0] hold: ...; mov r10, [r10*8 + table]; cmp r10d, tmp[0]; jne slow; shr r10, 32; ...
- * In the place of imul and shr may be: and r10d, (1 << bits) - 1, whatever r10 is. The offset in the table is less than 8 << bits. */
+/* The entry at r10 of a table, whose host address comes into r10; away if it is not T's. Of r10, which is in tmp[0] too: mov r10, [r10*8 + table];
+ * cmp r10d, tmp[0]; jne slow; shr r10, 32. Of another register: cmp T, [r10*8 + table]; jne slow; mov r10d, [r10*8 + table + 4]. */
+static void
+match_entry(struct match *m, unsigned reg, struct verify_lookup *l, int64_t *slow)
+{
+    if (reg == X86_R10) {
+        EXPECT(m, 0x4e, 0x8b, 0x14, 0xd5);
+        l->table = (uint32_t)take_word(m);
+        EXPECT(m, 0x64, 0x44, 0x3b, 0x14, 0x25);
+        expect_word(m, VERIFY_SLOT(tmp));
+        *slow = take_jump(m, X86_CC_NE);
+        EXPECT(m, 0x49, 0xc1, 0xea, 0x20);
+        return;
+    }
+    EXPECT(m, (uint8_t)(REX | REX_X | (reg >= 8 ? REX_R : 0)), 0x3b, (uint8_t)(0x04 | (reg & 7) << 3), 0xd5);
+    l->table = (uint32_t)take_word(m);
+    *slow = take_jump(m, X86_CC_NE);
+    EXPECT(m, 0x46, 0x8b, 0x14, 0xd5);
+    expect_word(m, (int32_t)(l->table + LABEL_HOST));
+}
+
+/* [mov tmp[0], r10;] [pushfq;] the index; the entry; [popfq;] jmp r10. The offset in the table is less than 8 << bits. The store belongs to it where
+ * r10 is hashed: of entries that are not found by hash nothing is expected (tables.c), so that what is compared must be what was hashed. */
 uint32_t
 verify_label_lookup(struct verifier *v, uint32_t at, int *result)
 {
     struct match m = {v, at, false};
     struct verify_lookup l = {.from = at};
-    bool flags = next_is(&m, 0x9c);
-    int32_t table;
+    bool stored = next_is(&m, 0x64), flags;
     unsigned reg;
     int64_t slow;
 
-    m.at += flags;
-    if (!take_label_index(&m, &l, &reg))
-        return 0;
-    if (reg == X86_R10)
-        EXPECT(&m, 0x4e, 0x8b, 0x14, 0xd5);
-    else
-        EXPECT(&m, (uint8_t)(REX | REX_X | (reg >= 8 ? REX_R : 0)), 0x3b, (uint8_t)(0x04 | (reg & 7) << 3), 0xd5);
-    table = take_word(&m);
-    if (reg == X86_R10) {
-        EXPECT(&m, 0x64, 0x44, 0x3b, 0x14, 0x25);
+    if (stored) {
+        EXPECT(&m, 0x64, 0x4c, 0x89, 0x14, 0x25);
         expect_word(&m, VERIFY_SLOT(tmp));
     }
-    slow = take_jump(&m, X86_CC_NE);
-    if (reg == X86_R10) {
-        EXPECT(&m, 0x49, 0xc1, 0xea, 0x20);
-    } else {
-        EXPECT(&m, 0x46, 0x8b, 0x14, 0xd5);
-        expect_word(&m, (int32_t)((uint32_t)table + LABEL_HOST));
-    }
+    flags = next_is(&m, 0x9c);
+    m.at += flags;
+    if (!match_index(&m, &l, &reg) || stored != (reg == X86_R10 && !l.indexed))
+        return 0;
+    match_entry(&m, reg, &l, &slow);
     if (flags)
         EXPECT(&m, 0x9d);
     EXPECT(&m, 0x41, 0xff, 0xe2);
-    if (m.failed || table < 0 || !note_branch(v, at, slow, flags, result))
+    if (m.failed || l.table > INT32_MAX || !note_branch(v, at, slow, flags, result))
         return 0;
-    l.table = (uint32_t)table;
     vec_push(&v->lookups, l);
     v->falls = false;
     return m.at - at;
@@ -211,14 +218,29 @@ verify_label_lookup(struct verifier *v, uint32_t at, int *result)
 
 /* --- strings --- */
 
-bool
-verify_loads_memory(const struct verifier *v, uint32_t at)
+/* mov r10, fs:memory */
+static void
+expect_base(struct match *m)
 {
-    struct match m = {v, at, false};
+    EXPECT(m, 0x64, 0x4c, 0x8b, 0x14, 0x25);
+    expect_word(m, VERIFY_SLOT(memory));
+}
 
-    EXPECT(&m, 0x64, 0x4c, 0x8b, 0x14, 0x25);
-    expect_word(&m, VERIFY_SLOT(memory));
-    return !m.failed;
+/* The instruction, with the registers that were made host addresses. */
+static void
+match_string(struct match *m, bool source, bool destination)
+{
+    struct x86_scan s;
+    bool has_source, has_destination;
+
+    if (m->failed || !x86_scan(m->v->text + m->at, m->v->size - m->at, &s) || !verify_is_string(s.op)) {
+        m->failed = true;
+        return;
+    }
+    has_source = s.op != X86_OP_STOS && s.op != X86_OP_SCAS;
+    has_destination = s.op != X86_OP_LODS;
+    m->failed = !s.canonical || s.segment || s.address_size || has_source != source || has_destination != destination;
+    m->at += s.length;
 }
 
 /* mov r10, memory; mov esi, esi; lea rsi, [rsi + r10]; the same of rdi; the instruction; not r10; lea rsi, [rsi + r10 + 1]; the same of rdi;
@@ -229,38 +251,15 @@ verify_string(struct verifier *v, uint32_t at)
 {
     struct match m = {v, at, false};
     bool source, destination;
-    struct x86_scan s;
 
-    if (!verify_loads_memory(v, at))
-        return 0;
-    m.at += 9;
+    expect_base(&m);
     source = next_is(&m, 0x89) && m.at + 1 < v->size && v->text[m.at + 1] == 0xf6;
     if (source)
         EXPECT(&m, 0x89, 0xf6, 0x4a, 0x8d, 0x34, 0x16);
     destination = next_is(&m, 0x89);
     if (destination)
         EXPECT(&m, 0x89, 0xff, 0x4a, 0x8d, 0x3c, 0x17);
-    if (m.failed || !x86_scan(v->text + m.at, v->size - m.at, &s))
-        return 0;
-    if (!s.canonical || s.segment || s.address_size)
-        return 0;
-    switch (s.op) {
-    case X86_OP_MOVS: case X86_OP_CMPS:
-        if (!source || !destination)
-            return 0;
-        break;
-    case X86_OP_LODS:
-        if (!source || destination)
-            return 0;
-        break;
-    case X86_OP_STOS: case X86_OP_SCAS:
-        if (source || !destination)
-            return 0;
-        break;
-    default:
-        return 0;
-    }
-    m.at += s.length;
+    match_string(&m, source, destination);
     EXPECT(&m, 0x49, 0xf7, 0xd2);
     if (source)
         EXPECT(&m, 0x4a, 0x8d, 0x74, 0x16, 0x01);

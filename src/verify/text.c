@@ -18,6 +18,12 @@ verify_is_allowed(unsigned op)
     return op < X86_OP_COUNT && allowed[op];
 }
 
+bool
+verify_is_string(unsigned op)
+{
+    return op == X86_OP_MOVS || op == X86_OP_CMPS || op == X86_OP_STOS || op == X86_OP_LODS || op == X86_OP_SCAS;
+}
+
 /* --- branches --- */
 
 /* How the entries may be reached. SYSCALL returns to where it was called; the others may do without. */
@@ -116,12 +122,6 @@ check_memory(struct verifier *v, uint32_t at, const struct x86_scan *s)
     return (s->segment != 0x65 || !s->address_size) && verify_breaks(v, VERIFY_CONFINED, at) ? -1 : 0;
 }
 
-static bool
-is_string(uint16_t op)
-{
-    return op == X86_OP_MOVS || op == X86_OP_CMPS || op == X86_OP_STOS || op == X86_OP_LODS || op == X86_OP_SCAS;
-}
-
 /* The register named so, or the base of an address; it cannot be an index. */
 static bool
 names_rsp(const struct x86_scan *s)
@@ -133,7 +133,7 @@ static int
 check_plain(struct verifier *v, uint32_t at, const struct x86_scan *s)
 {
     v->falls = true;
-    if (is_string(s->op))
+    if (verify_is_string(s->op))
         return verify_breaks(v, VERIFY_STRING, at) ? -1 : 0;
     if ((!verify_is_allowed(s->op) || s->system_register) && verify_breaks(v, VERIFY_ALLOWED, at))
         return -1;
@@ -255,6 +255,8 @@ step(struct verifier *v, uint32_t at)
             length = verify_label_lookup(v, at, &result);
     } else if (v->text[at] == 0x64) {
         length = verify_string(v, at);
+        if (!length)
+            length = verify_label_lookup(v, at, &result);
     }
     if (length || result < 0)
         return length;

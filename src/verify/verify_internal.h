@@ -70,6 +70,7 @@ verify_is_place(const struct verifier *v, uint64_t at)
 
 /* text.c: the pass over the text. */
 bool verify_is_allowed(unsigned op);
+bool verify_is_string(unsigned op);
 int verify_text(struct verifier *v);
 /* A branch from an instruction to an offset, which is checked when all places are known, or to an entry, which is checked at once. */
 int verify_branch_to(struct verifier *v, uint32_t from, int64_t to, enum x86_flow flow, bool flags);
@@ -83,9 +84,6 @@ uint32_t verify_flags_to_scratch(struct verifier *v, uint32_t at);
 uint32_t verify_return_point_with_flags(struct verifier *v, uint32_t at);
 /* Does a return point begin here, of either kind? */
 bool verify_is_return_point(struct verifier *v, int64_t at);
-/* Is it a load of the memory's host address into r10? */
-bool verify_loads_memory(const struct verifier *v, uint32_t at);
-
 /* tables.c: what leads into the text from outside of it. */
 int verify_labels(struct verifier *v);
 int verify_map(struct verifier *v);

@@ -91,66 +91,79 @@ prefixes_mean(const struct x86_scan *s, const struct x86_form *f)
            (!s->lock || (row->attrs & X86_A_LOCK && s->memory));
 }
 
-int
-x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
+/* From the prefixes to ModRM, which stays where at ends. NULL: there is no such instruction in so many bytes. */
+static inline const struct x86_form *
+take_opcode(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *out)
 {
-    unsigned size = available < X86_MAX_LENGTH ? (unsigned)available : X86_MAX_LENGTH, map = X86_MAP_LEGACY, at, modrm = 0, rex, shape;
-    struct prefixes p = {.canonical = true};
+    unsigned map = X86_MAP_LEGACY, modrm = 0;
     const struct x86_opcode *o;
-    const struct x86_form *form;
-    const struct x86_row *row;
-    bool address;
 
-    at = take_prefixes(bytes, size, &p);
-    if (at >= size)
-        return 0;
-    *out = (struct x86_scan){
-        .canonical = p.canonical, .segment = p.last[SEGMENT], .address_size = p.seen >> ADDRESS_SIZE & 1, .lock = p.seen >> LOCK & 1,
-        .operand_size = p.seen >> OPERAND_SIZE & 1, .repeat = p.last[REPEAT], .rex = p.last[REX], .opcode_at = (uint8_t)at,
-        .base = X86_BASE_NONE, .index = X86_BASE_NONE,
-    };
-    rex = out->rex;
-    if (bytes[at] == 0x0f) {
+    if (*at < size && bytes[*at] == 0x0f) {
         map = X86_MAP_0F;
-        if (++at < size && (bytes[at] == 0x38 || bytes[at] == 0x3a)) {
-            map = bytes[at] == 0x38 ? X86_MAP_0F38 : X86_MAP_0F3A;
-            at++;
+        if (++*at < size && (bytes[*at] == 0x38 || bytes[*at] == 0x3a)) {
+            map = bytes[*at] == 0x38 ? X86_MAP_0F38 : X86_MAP_0F3A;
+            ++*at;
         }
-        if (at >= size)
-            return 0;
     }
-    o = &x86_opcodes[map][bytes[at++]];
+    if (*at >= size)
+        return NULL;
+    o = &x86_opcodes[map][bytes[(*at)++]];
     if (o->modrm) {
-        if (at >= size)
-            return 0;
-        out->modrm_at = (uint8_t)at;
-        modrm = bytes[at];
+        if (*at >= size)
+            return NULL;
+        out->modrm_at = (uint8_t)*at;
+        modrm = bytes[*at];
     }
-    form = x86_find_form(o, x86_mandatory(out->operand_size, out->repeat), modrm, rex);
-    if (!form)
-        return 0;
-    row = &x86_rows[form->row];
-    shape = row->shape;
-    if (row->attrs & X86_A_MOD3)
-        modrm |= 0xc0;
-    address = o->modrm && modrm >> 6 != 3;
+    return x86_find_form(o, x86_mandatory(out->operand_size, out->repeat), modrm, out->rex);
+}
+
+/* What the row says of memory and registers. opcode and modrm: the bytes. */
+static inline void
+take_shape(const struct x86_row *row, unsigned opcode, unsigned modrm, bool address, struct x86_scan *out)
+{
+    unsigned shape = row->shape, rex = out->rex, b = rex & X86_REX_B ? 8 : 0, r = rex & X86_REX_R ? 8 : 0, registers;
+
     out->op = row->op;
     out->flow = row->flow;
     out->memory = (address && shape & X86_SHAPE_MEMORY) || shape & X86_SHAPE_OFFSET;
     out->general = address && shape & (X86_SHAPE_RM | X86_SHAPE_RM_BYTE);
     out->unnamed_memory = shape & X86_SHAPE_UNNAMED;
     out->system_register = shape & X86_SHAPE_SYSTEM;
-    out->registers = (uint16_t)(register_bit(shape, X86_SHAPE_REG, X86_SHAPE_REG_BYTE, (modrm >> 3 & 7) | (rex & X86_REX_R ? 8 : 0), rex) |
-                                register_bit(shape, X86_SHAPE_OPCODE, X86_SHAPE_OPCODE_BYTE, (bytes[at - 1] & 7u) | (rex & X86_REX_B ? 8 : 0), rex));
-    if (address) {
-        at = take_address(bytes, size, out);
-    } else {
-        at += o->modrm;
-        out->registers |= (uint16_t)register_bit(shape, X86_SHAPE_RM, X86_SHAPE_RM_BYTE, (modrm & 7) | (rex & X86_REX_B ? 8 : 0), rex);
-    }
+    registers = register_bit(shape, X86_SHAPE_REG, X86_SHAPE_REG_BYTE, (modrm >> 3 & 7) | r, rex) |
+                register_bit(shape, X86_SHAPE_OPCODE, X86_SHAPE_OPCODE_BYTE, (opcode & 7) | b, rex);
+    if (!address)
+        registers |= register_bit(shape, X86_SHAPE_RM, X86_SHAPE_RM_BYTE, (modrm & 7) | b, rex);
+    out->registers = (uint16_t)registers;
+}
+
+int
+x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
+{
+    unsigned size = available < X86_MAX_LENGTH ? (unsigned)available : X86_MAX_LENGTH, at, modrm;
+    struct prefixes p = {.canonical = true};
+    const struct x86_form *form;
+    const struct x86_row *row;
+    bool address;
+
+    at = take_prefixes(bytes, size, &p);
+    *out = (struct x86_scan){
+        .canonical = p.canonical, .segment = p.last[SEGMENT], .address_size = p.seen >> ADDRESS_SIZE & 1, .lock = p.seen >> LOCK & 1,
+        .operand_size = p.seen >> OPERAND_SIZE & 1, .repeat = p.last[REPEAT], .rex = p.last[REX], .opcode_at = (uint8_t)at,
+        .base = X86_BASE_NONE, .index = X86_BASE_NONE,
+    };
+    form = take_opcode(bytes, size, &at, out);
+    if (!form)
+        return 0;
+    row = &x86_rows[form->row];
+    modrm = out->modrm_at ? bytes[at] : 0;
+    if (row->attrs & X86_A_MOD3)
+        modrm |= 0xc0;
+    address = out->modrm_at && modrm >> 6 != 3;
+    take_shape(row, bytes[at - 1], modrm, address, out);
+    at = address ? take_address(bytes, size, out) : at + (out->modrm_at != 0);
     out->immediate_at = (uint8_t)at;
-    at += immediate_size[row->immediate][rex & X86_REX_W ? 2 : out->operand_size ? 1 : 0];
-    if (shape & X86_SHAPE_OFFSET)
+    at += immediate_size[row->immediate][out->rex & X86_REX_W ? 2 : out->operand_size ? 1 : 0];
+    if (row->shape & X86_SHAPE_OFFSET)
         at += out->address_size ? 4 : 8;
     if (at > size)
         return 0;

@@ -1,4 +1,6 @@
-/* Damaged rewritten code against the verifier:  mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [-v] PROGRAM
+/* Damaged rewritten code against the verifier:
+ *
+ *   mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [-v] PROGRAM
  *
  * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
  * which a bit is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
@@ -166,8 +168,11 @@ rewrite_pieces(uint64_t *random, struct buf *object)
     struct direct_result out;
     struct err e = {0};
 
-    for (size_t i = 0; i < count; i++)
-        pieces[i] = (struct direct_piece){0x1000 * (i + 1), random_below(random, 4) ? objects_code(random, code[i]) : nonsense(random, code[i]), code[i]};
+    for (size_t i = 0; i < count; i++) {
+        size_t size = random_below(random, 4) ? objects_code(random, code[i]) : nonsense(random, code[i]);
+
+        pieces[i] = (struct direct_piece){0x1000 * (i + 1), size, code[i]};
+    }
     if (direct_rewrite_pieces(pieces, count, "K", &out, &e) < 0)
         give_up("pieces", &e);
     *object = out.object;

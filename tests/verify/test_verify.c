@@ -23,6 +23,7 @@
 /* In a table of two labels: bits is 1, and the multiplier, 0x80000000, makes the lowest bit of the guest's address the index. */
 #define LABEL_LOOKUP "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
 #define LABEL_LOOKUP_R9 "45 69 d1 00 00 00 80 41 c1 ea 1f 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define STORE "64 4c 89 14 25 #tmp "
 #define LABEL_LOOKUP_R10 "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 20 "
 /* Those with the guest's index, in r10. */
 #define INDEXED_LOOKUP "41 81 e2 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
@@ -54,9 +55,9 @@ static const char *const accepted[] = {
     CODE_MAP_LOOKUP "41 ff e2 " SLOW, CODE_MAP_LOOKUP_R9 "41 ff e2 " SLOW, CODE_MAP_LOOKUP_R10 "41 ff e2 " SLOW,
     CODE_MAP_LOOKUP "41 ff d2 " RETURN_POINT "c3 " SLOW, CODE_MAP_LOOKUP "41 ff d2 " RETURN_POINT_WITH_FLAGS "c3 " SLOW,
     INDEXED_LOOKUP "41 ff e2 " SLOW, INDEXED_LOOKUP_R9 "41 ff e2 " SLOW, INDEXED_LOOKUP_R10 "41 ff e2 " SLOW,
-    "9c " INDEXED_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP",
-    LABEL_LOOKUP "41 ff e2 " SLOW, LABEL_LOOKUP_R9 "41 ff e2 " SLOW, LABEL_LOOKUP_R10 "41 ff e2 " SLOW,
-    "9c " LABEL_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", "9c " LABEL_LOOKUP_R10 "9d 41 ff e2 slow: 9d e9 >JUMP",
+    "9c " INDEXED_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", STORE INDEXED_LOOKUP_R10 "41 ff e2 " SLOW,
+    LABEL_LOOKUP "41 ff e2 " SLOW, LABEL_LOOKUP_R9 "41 ff e2 " SLOW, STORE LABEL_LOOKUP_R10 "41 ff e2 " SLOW,
+    "9c " LABEL_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", STORE "9c " LABEL_LOOKUP_R10 "9d 41 ff e2 slow: 9d e9 >JUMP",
     /* strings */
     BASE SOURCE DESTINATION "f3 48 a5 49 f7 d2 " SOURCE_BACK DESTINATION_BACK FORGET "c3",
     BASE SOURCE DESTINATION "f3 a6 49 f7 d2 " SOURCE_BACK DESTINATION_BACK FORGET "c3",
@@ -254,6 +255,7 @@ static const struct {
     {VERIFY_TARGET, "eb >x " CODE_MAP_LOOKUP "x: 41 ff e2 " SLOW, 0},
     {VERIFY_TARGET, "eb >x " INDEXED_LOOKUP "x: 41 ff e2 " SLOW, 0},
     {VERIFY_TARGET, "eb >x " LABEL_LOOKUP "x: 41 ff e2 " SLOW, 0},
+    {VERIFY_TARGET, "eb >x " STORE "x: " LABEL_LOOKUP_R10 "41 ff e2 " SLOW, 0},
     {VERIFY_TARGET, "eb >x " BASE DESTINATION "x: f3 aa 49 f7 d2 " DESTINATION_BACK FORGET "c3", 0},
     {VERIFY_TARGET, "eb >x 9c x: 41 5a c3", 0},
     {VERIFY_TARGET, "eb >x 9c 49 81 fa 00 10 00 00 74 06 9d e9 >UNWIND x: 9d c3", 0},
@@ -298,8 +300,12 @@ static const struct {
     {VERIFY_INDIRECT, "44 69 d0 00 00 00 80 41 c1 ea 20 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "44 69 d0 00 00 00 80 49 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 74 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
-    {VERIFY_INDIRECT, "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #r10 75 >slow 49 c1 ea 20 41 ff e2 " SLOW, BIT(CONFINED)},
-    {VERIFY_INDIRECT, "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 1f 41 ff e2 " SLOW, BIT(CONFINED) | BIT(FS)},
+    /* what is compared may not be what was hashed */
+    {VERIFY_INDIRECT, LABEL_LOOKUP_R10 "41 ff e2 " SLOW, BIT(CONFINED) | BIT(FS)},
+    {VERIFY_INDIRECT, STORE "31 c0 " LABEL_LOOKUP_R10 "41 ff e2 " SLOW, BIT(CONFINED) | BIT(FS)},
+    {VERIFY_INDIRECT, "64 4c 89 1c 25 #tmp " LABEL_LOOKUP_R10 "41 ff e2 " SLOW, BIT(CONFINED) | BIT(FS)},
+    {VERIFY_INDIRECT, STORE "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #r10 75 >slow 49 c1 ea 20 41 ff e2 " SLOW, BIT(CONFINED)},
+    {VERIFY_INDIRECT, STORE "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 1f 41 ff e2 " SLOW, BIT(CONFINED) | BIT(FS)},
 
     {VERIFY_RETURN, "e8 >>f c3 f: c3", 0},
     {VERIFY_RETURN, "e8 >JUMP c3", 0},
@@ -681,18 +687,22 @@ make_executable(struct buf *out, const char *text, unsigned flags, size_t more_t
     buf_put_zero(out, MAKER_TEXT - EXECUTABLE_AT);
     buf_put(out, m.text.data, m.text.size);
     unit.text_size = (uint32_t)m.text.size;
-    sections[1] = (Elf64_Shdr){.sh_name = TEXT_NAME, .sh_type = SHT_PROGBITS, .sh_addr = MAKER_TEXT, .sh_offset = MAKER_TEXT - EXECUTABLE_AT, .sh_size = m.text.size};
+    sections[1] = (Elf64_Shdr){.sh_name = TEXT_NAME, .sh_type = SHT_PROGBITS, .sh_addr = MAKER_TEXT,
+                               .sh_offset = MAKER_TEXT - EXECUTABLE_AT, .sh_size = m.text.size};
     unit.map = EXECUTABLE_AT + put_part(out, &m.map);
     unit.map_size = (uint32_t)m.map.size;
     unit.index = EXECUTABLE_AT + put_part(out, &m.index);
     unit.index_count = (uint32_t)(m.index.size / sizeof(struct direct_place));
     buf_put(&units, &unit, sizeof unit);
     at = put_part(out, &units);
-    sections[2] = (Elf64_Shdr){.sh_name = UNITS_NAME, .sh_type = SHT_PROGBITS, .sh_addr = EXECUTABLE_AT + at, .sh_offset = at, .sh_size = sizeof unit};
+    sections[2] = (Elf64_Shdr){.sh_name = UNITS_NAME, .sh_type = SHT_PROGBITS, .sh_addr = EXECUTABLE_AT + at, .sh_offset = at,
+                               .sh_size = sizeof unit};
     buf_put(&symbol_table, symbols, sizeof symbols);
-    sections[3] = (Elf64_Shdr){.sh_name = SYMTAB_NAME, .sh_type = SHT_SYMTAB, .sh_link = 4, .sh_offset = put_part(out, &symbol_table), .sh_size = sizeof symbols};
+    sections[3] = (Elf64_Shdr){.sh_name = SYMTAB_NAME, .sh_type = SHT_SYMTAB, .sh_link = 4, .sh_offset = put_part(out, &symbol_table),
+                               .sh_size = sizeof symbols};
     buf_put(&strings, symbol_names, sizeof symbol_names);
-    sections[4] = (Elf64_Shdr){.sh_name = STRTAB_NAME, .sh_type = SHT_STRTAB, .sh_offset = put_part(out, &strings), .sh_size = sizeof symbol_names};
+    sections[4] = (Elf64_Shdr){.sh_name = STRTAB_NAME, .sh_type = SHT_STRTAB, .sh_offset = put_part(out, &strings),
+                               .sh_size = sizeof symbol_names};
     buf_put(&names, section_names, sizeof section_names);
     sections[5] = (Elf64_Shdr){.sh_type = SHT_STRTAB, .sh_offset = put_part(out, &names), .sh_size = sizeof section_names};
     ph.p_filesz = ph.p_memsz = out->size;

@@ -102,8 +102,10 @@ compare(const uint8_t *bytes, size_t size)
 static void
 test_all_opcodes(void **state)
 {
-    static const char *const prefixes[] = {"", "\x66", "\xf2", "\xf3", "\x48", "\x41", "\x4f", "\x66\x48", "\x65\x67", "\x65\x67\x4f", "\xf0", "\x64\xf0", "\x67\x65",
-                                           "\x66\x66", "\x2e", "\x48\x66", "\xf2\xf3", "\x66\xf3", "\x66\xf2\x48", "\x65\x67\xf0\x66\xf3\x49"};
+    static const char *const prefixes[] = {
+        "", "\x66", "\xf2", "\xf3", "\x48", "\x41", "\x4f", "\x66\x48", "\x65\x67", "\x65\x67\x4f", "\xf0", "\x64\xf0", "\x67\x65", "\x66\x66", "\x2e",
+        "\x48\x66", "\xf2\xf3", "\x66\xf3", "\x66\xf2\x48", "\x65\x67\xf0\x66\xf3\x49",
+    };
     static const char *const maps[] = {"", "\x0f", "\x0f\x38", "\x0f\x3a"};
 
     for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++)
