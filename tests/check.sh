@@ -180,7 +180,7 @@ single warm-rebuild warm_rebuild
 script reproducible tests/build/reproducible.py --ingot "$ingot"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 single asan-build sanitized_build
-unit asan-unit-tests "$build-asan" "vkernel.*|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox"
+unit asan-unit-tests "$build-asan" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox"
 single sanitized-vkernel sanitized_vkernel
 script analyzer tools/analyze.sh "$build"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
