@@ -108,7 +108,7 @@ v8_compile() {
 # Every fuzzer builds, and finds nothing in its corpus and in what some thousand changes make of it.
 fuzzers() {
     local target
-    for target in decode lift elf wasm layer image cache artifact config start signed audit; do
+    for target in decode lift elf wasm layer image cache artifact config start signed audit verify; do
         ninja -C "$build" "fuzz/fuzz_$target" >/dev/null || return 1
         rm -rf "$build/fuzz/found" && mkdir "$build/fuzz/found" || return 1
         (cd "$build/fuzz" && "./fuzz_$target" -seed=1 -runs=3000 -verbosity=0 found "$OLDPWD/fuzz/corpus/$target") || return 1
