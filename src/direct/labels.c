@@ -170,21 +170,13 @@ jump_at(const struct disc *d, uint64_t address)
     return low < d->jumps.count && d->jumps.items[low].address == address ? &d->jumps.items[low] : NULL;
 }
 
-/* The last instruction of a block. */
+/* The last instruction of a block; SIZE_MAX: it has none. */
 static size_t
 last_insn(const struct rewriter *w, const struct disc_block *b)
 {
-    size_t low = 0, high = w->insns.count;
+    size_t behind = rewriter_first_from(w, b->end);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (w->insns.items[middle].address < b->end)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > 0 && w->insns.items[low - 1].address >= b->start ? low - 1 : SIZE_MAX;
+    return behind > 0 && w->insns.items[behind - 1].address >= b->start ? behind - 1 : SIZE_MAX;
 }
 
 struct label_list {

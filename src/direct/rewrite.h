@@ -81,7 +81,9 @@ position_end(size_t insn)
 
 /* The bytes at an image-relative address of the code, and how many follow; NULL elsewhere. */
 const uint8_t *rewriter_bytes(const struct rewriter *w, uint64_t address, uint64_t *left);
-/* Index of the instruction at an image-relative address, or SIZE_MAX. */
+/* Index of the first instruction at or behind an image-relative address; insns.count when there is none. */
+size_t rewriter_first_from(const struct rewriter *w, uint64_t address);
+/* Index of the instruction at that address, or SIZE_MAX. */
 size_t rewriter_find(const struct rewriter *w, uint64_t address);
 
 /* plain.c */

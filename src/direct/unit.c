@@ -113,7 +113,7 @@ list_insns(struct rewriter *w)
 }
 
 size_t
-rewriter_find(const struct rewriter *w, uint64_t address)
+rewriter_first_from(const struct rewriter *w, uint64_t address)
 {
     size_t low = 0, high = w->insns.count;
 
@@ -125,7 +125,15 @@ rewriter_find(const struct rewriter *w, uint64_t address)
         else
             high = middle;
     }
-    return low < w->insns.count && w->insns.items[low].address == address ? low : SIZE_MAX;
+    return low;
+}
+
+size_t
+rewriter_find(const struct rewriter *w, uint64_t address)
+{
+    size_t i = rewriter_first_from(w, address);
+
+    return i < w->insns.count && w->insns.items[i].address == address ? i : SIZE_MAX;
 }
 
 /* --- one instruction after the other --- */
@@ -223,7 +231,7 @@ try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
 
 /* Returns how many instructions it did, the last one in *insn. */
 static size_t
-rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn, struct direct_result *out)
+rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn)
 {
     struct layout_point before = layout_point(&w->layout);
     size_t done;
@@ -236,12 +244,11 @@ rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn, struct direct_re
     layout_place(&w->layout, position_begin(i));
     rewrite_leave(w, w->insns.items[i].address);
     layout_place(&w->layout, position_end(i));
-    out->evaluated++;
     return 1;
 }
 
 static void
-rewrite_all(struct rewriter *w, struct direct_result *out)
+rewrite_all(struct rewriter *w)
 {
     bool reached = false; /* the place that comes next, by falling through */
 
@@ -256,7 +263,7 @@ rewrite_all(struct rewriter *w, struct direct_result *out)
                 layout_align(&w->layout, 16);
             }
         }
-        done = rewrite_at(w, i, &insn, out);
+        done = rewrite_at(w, i, &insn);
         i += done;
         next = w->insns.items[i - 1].address + w->insns.items[i - 1].length;
         reached = falls_through(&insn);
@@ -347,10 +354,9 @@ rewrite_marked(struct rewriter *w, const struct disc *d, const char *key, struct
             find_labels(w, d, &d->funcs.items[i]);
     find_live_flags(w);
     rewrite_entries(w);
-    rewrite_all(w, out);
+    rewrite_all(w);
     layout_finish(&w->layout, &text);
     put_map(w, &map, &index, &out->entries);
-    out->insns = (uint32_t)w->insns.count;
     in.text = &text;
     in.map = &map;
     in.index = &index;

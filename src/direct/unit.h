@@ -10,7 +10,6 @@
 struct direct_result {
     struct buf object;      /* a relocatable ELF file; its symbols are KEY.0 and, undefined, the run time's and env.code_base.KEY */
     struct buf entries;     /* for the code map: pairs of u32, image-relative address and offset in the text, by address */
-    uint32_t insns, evaluated; /* instructions, and those of them that are left to the evaluator */
 };
 
 /* key: of unit_symbol_key(). The buffers are the caller's to free, also on error. */
