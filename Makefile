@@ -17,9 +17,12 @@ $(BUILD)/build.ninja:
 image: all
 	tools/make-image.sh $(IMAGE)
 
-# The Debian image, recompiled.
+# The Debian image, recompiled; by way of WebAssembly, too.
 artifact: image
 	$(BUILD)/src/cli/ingot build --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian.ingot
+
+artifact-wasm: image
+	$(BUILD)/src/cli/ingot build --backend wasm --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian-wasm.ingot
 
 demo: artifact
 	tests/demo.sh $(BUILD)/debian.ingot
@@ -31,10 +34,10 @@ sanitized: $(BUILD)-san/build.ninja
 $(BUILD)-san/build.ninja:
 	CC=clang-19 meson setup $(BUILD)-san -Db_sanitize=address,undefined -Db_lundef=false -Ddebug_checks=true
 
-check: artifact
+check: artifact artifact-wasm
 	tests/check.sh $(BUILD) quick
 
-check-long: artifact
+check-long: artifact artifact-wasm
 	tests/check.sh $(BUILD) long
 
 bench: artifact
@@ -63,4 +66,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps image artifact demo sanitized check check-long bench fuzz-insn fuzz-syscalls fuzz-syscalls-fast install clean
+.PHONY: all deps image artifact artifact-wasm demo sanitized check check-long bench fuzz-insn fuzz-syscalls fuzz-syscalls-fast install clean

@@ -2,8 +2,8 @@
 # Every test of the project. quick: within `make check`'s half hour on two cores. long: the whole program table under each
 # stress mode, and all families of programs.
 # usage: check.sh BUILD quick|long
-# BUILD holds the built tree, debian/ (the test image) and debian.ingot (the image recompiled). Ends with one line
-# "N passed, N failed"; exit status 1 when something failed.
+# BUILD holds the built tree, debian/ (the test image), debian.ingot (the image recompiled, by the direct backend) and
+# debian-wasm.ingot (by the other). Ends with one line "N passed, N failed"; exit status 1 when something failed.
 set -u
 # A closed standard input would give its number to the first file that a test opens.
 [ -e /proc/self/fd/0 ] || exec </dev/null
@@ -12,6 +12,7 @@ mode=${2:-quick}
 cd "$(dirname "$0")/.." || exit 1
 ingot=$build/src/cli/ingot
 artifact=$build/debian.ingot
+wasm_artifact=$build/debian-wasm.ingot
 image=$build/debian
 logs=$build/check-logs
 export INGOT_PLAIN=$ingot INGOT_RUNTIME=$build/src/runtime
@@ -97,8 +98,8 @@ megabinary() {
     "$ingot" build -q --cache "$build/cache" --emit=wasm "$image" -o "$build/debian.wasm"
 }
 
-verify_artifact() {
-    "$ingot" verify "$artifact" && "$ingot" inspect --json "$artifact" >/dev/null && "$ingot" inspect "$artifact"
+verify_artifact() { # ARTIFACT
+    "$ingot" verify "$1" && "$ingot" inspect --json "$1" >/dev/null && "$ingot" inspect "$1"
 }
 
 v8_compile() {
@@ -115,19 +116,33 @@ fuzzers() {
     done
 }
 
-warm_rebuild() { # at most 15 s
+warm_rebuild() { # BACKEND ARTIFACT REPORT: at most 15 s
     local start=$SECONDS
-    "$ingot" build -q --cache "$build/cache" --report "$build/report.json" "$image" -o "$build/rebuilt.ingot" || return 1
-    cmp "$build/rebuilt.ingot" "$artifact" || { echo "a rebuild from the cache differs"; return 1; }
+    "$ingot" build -q --backend "$1" --cache "$build/cache" --report "$3" "$image" -o "$build/rebuilt.ingot" || return 1
+    cmp "$build/rebuilt.ingot" "$2" || { echo "a rebuild from the cache differs"; return 1; }
     rm -f "$build/rebuilt.ingot"
     echo "$((SECONDS - start)) s"
     [ $((SECONDS - start)) -le 15 ]
 }
 
-table() { # NAME OPTIONS...
-    local name=$1
-    shift
-    script "$name" tests/programs/run.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot" "$@"
+table() { # NAME ARTIFACT OPTIONS...
+    local name=$1 of=$2
+    shift 2
+    script "$name" tests/programs/run.py --rootfs "$image" --artifact "$of" --ingot "$ingot" "$@"
+}
+
+# The whole table, with what the evaluator ran, and a part of it (long: the whole) in each stress mode.
+tables() { # NAME ARTIFACT
+    rm -f "$logs/$1.stats"
+    table "$1" "$2" --stats "$logs/$1.stats"
+    for stress in unwind budget evaluate; do
+        if [ "$mode" = long ]; then
+            table "$1-$stress" "$2" --stress "$stress"
+        else
+            table "$1-$stress-quick" "$2" --stress "$stress" --quick
+        fi
+    done
+    script "$1-terminal" tests/programs/terminal.py --rootfs "$image" --artifact "$2" --ingot "$ingot"
 }
 
 # Processors and hypervisors differ (tests/eval/deviations.def): the log says which ones this was.
@@ -141,44 +156,31 @@ if [ "$mode" = long ]; then
 else
     single decode-image "$build/tests/x86/x86_oracle" elf "$image"
 fi
-rm -f "$logs/programs.stats"
-table programs --stats "$logs/programs.stats"
-for stress in unwind budget evaluate; do
-    if [ "$mode" = long ]; then
-        table "programs-$stress" --stress "$stress"
-    else
-        table "programs-$stress-quick" --stress "$stress" --quick
-    fi
+# Both backends: what is named for none is the default's.
+tables programs "$artifact"
+tables programs-wasm "$wasm_artifact"
+for backend in direct wasm; do
+    suffix=${backend/direct/}
+    suffix=${suffix:+-$suffix}
+    script "compiled$suffix" tests/compiled/run.py --ingot "$ingot" --backend "$backend"
+    script "hostile$suffix" tests/compiled/hostile.py --ingot "$ingot" --backend "$backend"
+    script "profile$suffix" tests/compiled/profile.py --ingot "$ingot" --backend "$backend"
+    script "full-speed$suffix" tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend "$backend"
+    script "reproducible$suffix" tests/build/reproducible.py --ingot "$ingot" --backend "$backend"
 done
-# The same image with the direct backend: the whole table, and a part of it in each stress mode.
-direct=$build/debian-direct.ingot
-direct_image() {
-    "$ingot" build -q --backend direct --cache "$build/cache" "$image" -o "$direct"
-}
-single direct-image direct_image
-script direct tests/programs/run.py --rootfs "$image" --artifact "$direct" --ingot "$ingot"
-for stress in unwind budget evaluate; do
-    script "direct-$stress-quick" tests/programs/run.py --rootfs "$image" --artifact "$direct" --ingot "$ingot" --stress "$stress" --quick
-done
-script direct-terminal tests/programs/terminal.py --rootfs "$image" --artifact "$direct" --ingot "$ingot"
-script terminal tests/programs/terminal.py --rootfs "$image" --artifact "$artifact" --ingot "$ingot"
-script compiled tests/compiled/run.py --ingot "$ingot"
-script hostile tests/compiled/hostile.py --ingot "$ingot"
-script compiled-direct tests/compiled/run.py --ingot "$ingot" --backend direct
-script hostile-direct tests/compiled/hostile.py --ingot "$ingot" --backend direct
 script looks tests/compiled/looks.py --ingot "$ingot"
-script profile tests/compiled/profile.py --ingot "$ingot"
-script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact"
-script full-speed tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache"
-script full-speed-direct tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend direct
+script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$wasm_artifact"
 script families tests/families/run.py --build "$build" --set "$mode"
-single verify verify_artifact
+[ "$mode" = quick ] || script families-wasm tests/families/run.py --build "$build" --set "$mode" --backend wasm
+single verify verify_artifact "$artifact"
+single verify-wasm verify_artifact "$wasm_artifact"
 single megabinary megabinary
 single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
 single v8-compile v8_compile
-single warm-rebuild warm_rebuild
-script reproducible tests/build/reproducible.py --ingot "$ingot"
+single warm-rebuild warm_rebuild direct "$artifact" "$build/report.json"
+single warm-rebuild-wasm warm_rebuild wasm "$wasm_artifact" "$build/report-wasm.json"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
+script bars-wasm tests/programs/bars.py "$build/report-wasm.json" "$logs/programs-wasm.stats"
 single asan-build sanitized_build
 unit asan-unit-tests "$build-asan" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox"
 single sanitized-vkernel sanitized_vkernel

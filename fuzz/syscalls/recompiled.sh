@@ -1,6 +1,6 @@
 #!/bin/sh
 # The executor recompiled, with the vkernel as it is shipped and the fuzzer's server: full speed, no sanitizers, no coverage.
-# usage: [BACKEND=wasm|direct] recompiled.sh BUILD OPTION... (main.c has them)
+# usage: [BACKEND=direct|wasm] recompiled.sh BUILD OPTION... (main.c has them)
 set -e
 build=$(realpath "$1")
 shift
@@ -18,5 +18,5 @@ done <"$(dirname "$0")/wrapped.list"
 ld -r $wraps -o "$work/fuzzed.o" --whole-archive "$build/src/runtime/libvkernel.a" "$build/fuzz/syscalls/libfuzz_server.a"
 ar rcs "$work/runtime/libvkernel.a" "$work/fuzzed.o"
 "$(dirname "$0")/root.sh" "$build/fuzz/syscalls" "$work/root"
-INGOT_RUNTIME=$work/runtime "$build/src/cli/ingot" build -q --backend "${BACKEND:-wasm}" --cache "$build/cache" "$work/root" -o "$work/fuzzed"
+INGOT_RUNTIME=$work/runtime "$build/src/cli/ingot" build -q --backend "${BACKEND:-direct}" --cache "$build/cache" "$work/root" -o "$work/fuzzed"
 exec "$build/fuzz/syscalls/fuzz_syscalls" "$@" "$work/fuzzed"

@@ -233,10 +233,10 @@ native_run(void *context, size_t index, struct err *e)
 
     unit_symbol_key(u, hex);
     snprintf(suffix, sizeof suffix, ".%u.o", part);
-    if (cache_has(&p->r->cache, "native", &u->native_key, suffix))
-        return 0; /* of a build that was killed */
     if (p->r->backend == BACKEND_DIRECT)
         return direct_compile(p->r, u, e);
+    if (cache_has(&p->r->cache, "native", &u->native_key, suffix))
+        return 0; /* of a build that was killed */
     if (map_object(p->r, u, &object, e) < 0)
         return -1;
     result = aot_compile(object.data, object.size, part, &options, &out, e);
@@ -298,7 +298,7 @@ has_native(const struct recompile *r, const struct unit *u)
         snprintf(suffix, sizeof suffix, ".%u.o", part);
         whole = cache_has(&r->cache, "native", &u->native_key, suffix);
     }
-    return whole;
+    return whole && (r->backend != BACKEND_DIRECT || cache_has(&r->cache, "native", &u->native_key, ".entries"));
 }
 
 /* What aot cannot know: the names that code objects may link with, and their types. */

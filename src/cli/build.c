@@ -34,18 +34,20 @@ static const char usage[] =
     "  --emit=wasm          write the megabinary (standard WebAssembly) instead of the executable\n"
     "  --cache DIR          the cache (default $XDG_CACHE_HOME/ingot or ~/.cache/ingot)\n"
     "  -j, --jobs N         worker processes (default: all processors)\n"
-    "  -O, --optimize N     effort of native compilation, 0 to 3 (default 2)\n"
-    "  --backend wasm|direct\n"
-    "                       where native code comes from: compiled from WebAssembly (default), or the programs' own\n"
-    "                       instructions, rewritten (experimental; x86-64 hosts)\n"
-    "  --cpu NAME           processor the executable needs, as LLVM names it (default x86-64-v2)\n"
+    "  --backend direct|wasm\n"
+    "                       where native code comes from: the programs' own instructions, rewritten (x86-64 hosts, and\n"
+    "                       there the default), or compiled from WebAssembly\n"
+    "  -O, --optimize N     backend wasm: effort of native compilation, 0 to 3 (default 2)\n"
+    "  --cpu NAME           processor the executable needs: x86-64-v2 (default), and with backend wasm any that LLVM names\n"
     "  --profile FILE       compile what an ingot run --stats=FILE of this image left to the evaluator (repeatable)\n"
     "  --precise-faults auto|all|none\n"
-    "                       programs whose signal handlers get, and may change, all registers at a fault (default\n"
-    "                       auto: those that have such handlers)\n"
+    "                       backend wasm: programs whose signal handlers get, and may change, all registers at a fault\n"
+    "                       (default auto: those that have such handlers)\n"
     "  --report FILE        write what was found in each program, and what is left to the evaluator, as JSON\n"
     "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
     "  -q, --quiet          no progress, no report\n";
+
+static const char default_cpu[] = "x86-64-v2";
 
 struct options {
     const char *source, *out, *cache, *cpu, *report, *dump;
@@ -53,6 +55,8 @@ struct options {
     bool wasm, quiet;
     enum precise_choice precise_faults;
     enum backend backend;
+    bool backend_given;
+    const char *wasm_only; /* an option that was given and means nothing to the direct backend, or NULL */
     unsigned jobs;
     int optimize;
 };
@@ -89,6 +93,26 @@ parse_precise(const char *text, enum precise_choice *out)
     return -1;
 }
 
+/* What is not made into native code has no backend: the megabinary and dumps are WebAssembly's. */
+static int
+settle_backend(struct options *o)
+{
+    const char *without = o->wasm ? "--emit=wasm" : o->dump ? "--dump" : NULL;
+
+    if (without && o->backend_given && o->backend == BACKEND_DIRECT)
+        return cli_fail(2, "%s goes with --backend wasm only", without);
+    if (without)
+        o->backend = BACKEND_WASM;
+    if (o->backend != BACKEND_DIRECT)
+        return 0;
+    if (o->wasm_only)
+        return cli_fail(2, "%s is an option of --backend wasm; with --backend direct%s it has no meaning", o->wasm_only,
+                        o->backend_given ? "" : " (the default)");
+    if (strcmp(o->cpu, default_cpu) != 0)
+        return cli_fail(2, "--cpu takes %s with --backend direct%s, not \"%s\"", default_cpu, o->backend_given ? "" : " (the default)", o->cpu);
+    return 0;
+}
+
 static int
 parse(int argc, char **argv, struct options *o)
 {
@@ -102,13 +126,17 @@ parse(int argc, char **argv, struct options *o)
     };
     int c;
 
-    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .optimize = 2, .cpu = "x86-64-v2"};
+    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .optimize = 2, .cpu = default_cpu,
+                          .backend = INGOT_DEFAULT_BACKEND};
     while ((c = getopt_long(argc, argv, "o:j:O:qh", longs, NULL)) != -1) {
         switch (c) {
         case 'o': o->out = optarg; break;
         case 'c': o->cache = optarg; break;
         case 'j': o->jobs = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 'O': o->optimize = atoi(optarg); break;
+        case 'O':
+            o->optimize = atoi(optarg);
+            o->wasm_only = "--optimize";
+            break;
         case 'u': o->cpu = optarg; break;
         case 'p': vec_push(&o->profiles, (const char *)optarg); break;
         case 'r': o->report = optarg; break;
@@ -116,11 +144,13 @@ parse(int argc, char **argv, struct options *o)
         case 'F':
             if (parse_precise(optarg, &o->precise_faults) < 0)
                 return cli_fail(2, "--precise-faults takes auto, all or none, not \"%s\"", optarg);
+            o->wasm_only = "--precise-faults";
             break;
         case 'b':
             if (strcmp(optarg, "wasm") != 0 && strcmp(optarg, "direct") != 0)
-                return cli_fail(2, "--backend takes wasm or direct, not \"%s\"", optarg);
+                return cli_fail(2, "--backend takes direct or wasm, not \"%s\"", optarg);
             o->backend = optarg[0] == 'd' ? BACKEND_DIRECT : BACKEND_WASM;
+            o->backend_given = true;
             break;
         case 'q': o->quiet = true; break;
         case 'e':
@@ -139,7 +169,7 @@ parse(int argc, char **argv, struct options *o)
     if (o->jobs < 1 || o->jobs > 256 || o->optimize < 0 || o->optimize > 3)
         return cli_fail(2, "--jobs takes 1 to 256, --optimize 0 to 3");
     o->source = argv[optind];
-    return 0;
+    return settle_backend(o);
 }
 
 static int
@@ -242,11 +272,22 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
     return 0;
 }
 
+/* The options that count. */
+static json_t *
+options_json(const struct options *o, const char *profile)
+{
+    static const char *const precise[] = {[PRECISE_AUTO] = "auto", [PRECISE_ALL] = "all", [PRECISE_NONE] = "none"};
+
+    if (o->backend == BACKEND_DIRECT)
+        return json_pack("{s:s,s:s,s:s}", "backend", "direct", "cpu", o->cpu, "profile", profile);
+    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "backend", "wasm", "cpu", o->cpu, "optimize", o->optimize, "precise-faults",
+                     precise[o->precise_faults], "profile", profile);
+}
+
 /* What made the artifact of what: the object "Build" of its config, for `ingot attest`. */
 static void
 note_build(struct build *b)
 {
-    static const char *const precise[] = {[PRECISE_AUTO] = "auto", [PRECISE_ALL] = "all", [PRECISE_NONE] = "none"};
     struct sha256 profile;
     char hex[SHA256_HEX_SIZE] = "";
 
@@ -255,9 +296,9 @@ note_build(struct build *b)
         sha256_hex(&profile, hex);
     }
     json_object_set_new(b->image.config, "Build",
-                        json_pack("{s:s,s:s,s:s,s:O,s:{s:s,s:i,s:s,s:s}}", "Version", INGOT_VERSION, "Recompiler", recompiler_version(),
-                                  "Compiler", aot_version(), "Source", b->image.origin, "Options", "cpu", b->options.cpu, "optimize",
-                                  b->options.optimize, "precise-faults", precise[b->options.precise_faults], "profile", hex));
+                        json_pack("{s:s,s:s,s:s,s:O,s:o}", "Version", INGOT_VERSION, "Recompiler", recompiler_version(), "Compiler",
+                                  b->r.backend == BACKEND_DIRECT ? direct_version() : aot_version(), "Source", b->image.origin,
+                                  "Options", options_json(&b->options, hex)));
 }
 
 static void

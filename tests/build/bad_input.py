@@ -545,7 +545,7 @@ def killed_builds(w):
 @test
 def damaged_cache(w):
     """A cache entry that was cut or changed is dropped, said, and made anew."""
-    source = w.root({"sh": tiny_elf()})
+    source = w.root({"true": open("/usr/bin/true", "rb").read()})
     w.accept(source, wasm=False)
     good = open(w.out, "rb").read()
     files = [os.path.join(d, f) for d, _, files in os.walk(w.cache) for f in files]
@@ -636,10 +636,26 @@ def wrong_usage(w):
                          (["run", "/nothing"], 125), (["run", "/etc/passwd"], 125), (["build", "--help"], 0),
                          (["build", "--cache", w.cache, source, "-o", "/nothing/out"], 1),
                          (["build", "--cache", "/dev/null/x", source, "-o", w.out], 1),
-                         (["build", "--cpu", "nosuch-cpu", "--cache", w.cache, source, "-o", w.out], 1)):
+                         (["build", "--backend", "wasm", "--cpu", "nosuch-cpu", "--cache", w.cache, source, "-o", w.out], 1)):
         r = kit.run([w.ingot, *args])
         assert r.status == status, f"{args}: status {r.status}, expected {status}: {r.err}"
         assert r.out or r.err, args
+
+
+@test
+def options_of_another_backend(w):
+    """What a backend would ignore is refused, whether the backend was named or not."""
+    source = w.root({"sh": tiny_elf()})
+    for named in [], ["--backend", "direct"]:
+        for option in ["--precise-faults=all"], ["--precise-faults", "auto"], ["-O", "1"], ["--optimize=2"], ["--cpu", "nosuch-cpu"]:
+            r = kit.run([w.ingot, "build", *named, *option, "--cache", w.cache, source, "-o", w.out])
+            assert r.status == 2 and "--backend" in r.err and option[0][:5].replace("-O", "--opt") in r.err, (named, option, r.status, r.err)
+    for option in ["--emit=wasm"], ["--dump", "lift"]:
+        r = kit.run([w.ingot, "build", "--backend", "direct", *option, "--cache", w.cache, source, "-o", w.out])
+        assert r.status == 2 and option[0] in r.err, (option, r.status, r.err)
+    assert not os.path.exists(w.out)
+    r = kit.run([w.ingot, "build", "--emit=wasm", "--precise-faults=all", "--cache", w.cache, source, "-o", w.out])
+    assert r.status == 0, r.err
 
 
 # --- damaged artifacts ---

@@ -2,7 +2,7 @@
 """Same image, same recompiler, same bytes: builds of one image in other folders, with other locales, time zones, clocks of its files,
 processors, workers, orders of its files, with cold and warm caches.
 
-usage: reproducible.py --ingot FILE
+usage: reproducible.py --ingot FILE [--backend direct|wasm]
 Ends with a line "N passed, N failed".
 """
 import argparse, os, random, shutil, struct, subprocess, sys, tempfile, time
@@ -17,7 +17,9 @@ PROGRAMS = ["/usr/bin/env", "/usr/bin/true", "/usr/bin/cut", "/usr/bin/basename"
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ingot", required=True)
-    ingot = os.path.abspath(parser.parse_args().ingot)
+    parser.add_argument("--backend", default="direct")
+    args = parser.parse_args()
+    ingot = os.path.abspath(args.ingot)
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="ingot-same-") as work:
         members = [member("bin/" + os.path.basename(p), open(p, "rb").read(), mode=0o755) for p in PROGRAMS]
@@ -31,7 +33,7 @@ def main():
             env = {**os.environ, **environment}
             for key in [k for k, v in env.items() if v is None]:
                 del env[key]
-            subprocess.run([*prefix, ingot, "build", "-q", *options, source, "-o", out], check=True, env=env, cwd=folder)
+            subprocess.run([*prefix, ingot, "build", "-q", "--backend", args.backend, *options, source, "-o", out], check=True, env=env, cwd=folder)
             with open(out, "rb") as f:
                 return f.read()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Programs that jump everywhere, and that race on their memory, compiled: the container must live on, whatever its children meet.
 
-usage: hostile.py --ingot FILE [--jumps N] [--rounds N] [--seed N] [--only NAME]
+usage: hostile.py --ingot FILE [--backend direct|wasm] [--jumps N] [--rounds N] [--seed N] [--only NAME]
 Ends with a line "N passed, N failed".
 """
 import argparse, os, subprocess, sys, tempfile, time
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
-    parser.add_argument("--backend", default="wasm")
+    parser.add_argument("--backend", default="direct")
     args = parser.parse_args()
     ingot = os.path.abspath(args.ingot)
     results = []

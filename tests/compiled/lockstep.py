@@ -83,7 +83,7 @@ def find_wrong(ingot, folder):
     os.mkdir(root)
     subprocess.run(["cc", "-O2", "-static", "-nostdlib", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror", "-o",
                     root + "/wrong", HERE + "/wrong.c"], check=True)
-    build = [ingot, "build", "-q", "--cache", cache, root, "-o", out]
+    build = [ingot, "build", "-q", "--backend", "wasm", "--cache", cache, root, "-o", out]
     run = [ingot, "run", "--lockstep", out, "/wrong"]
     subprocess.run(build, check=True)
     r = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -140,7 +140,7 @@ def main():
         os.mkdir(root)
         for name in "control", "repeated":
             subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
-        subprocess.run([ingot, "build", "-q", "--cache", folder + "/cache", root, "-o", folder + "/out2"], check=True)
+        subprocess.run([ingot, "build", "-q", "--backend", "wasm", "--cache", folder + "/cache", root, "-o", folder + "/out2"], check=True)
         for name in "control", "repeated":
             run_right(ingot, folder + "/out2", name, ["/" + name])
     for name, argv in PROGRAMS.items():

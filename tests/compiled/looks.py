@@ -35,7 +35,7 @@ def main():
         subprocess.run(["cc", *flags, "-o", root + "/looks", HERE + "/looks.c"], check=True)
         subprocess.run(["c++", *flags, "-fnon-call-exceptions", "-o", root + "/throws", HERE + "/throws.cc"], check=True)
         for precise in ("auto", "all"):
-            subprocess.run([ingot, "build", "-q", "--cache", work + "/cache", "--precise-faults", precise, root, "-o",
+            subprocess.run([ingot, "build", "-q", "--cache", work + "/cache", "--backend", "wasm", "--precise-faults", precise, root, "-o",
                             f"{work}/{precise}"], check=True)
         for case in CASES:
             expected = run([root + case[0], *case[1:]])

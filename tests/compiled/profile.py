@@ -2,7 +2,7 @@
 """Profiles: what the evaluator ran is recorded (ingot run --stats=FILE) and compiled by the next build (ingot build
 --profile), reproducibly and without touching the code of other files; bad profiles are refused.
 
-usage: profile.py --ingot FILE
+usage: profile.py --ingot FILE [--backend direct|wasm]
 Ends with a line "N passed, N failed".
 """
 import argparse
@@ -25,8 +25,8 @@ def check(what, ok, detail=""):
 
 
 class World:
-    def __init__(self, ingot, folder):
-        self.ingot, self.folder = ingot, folder
+    def __init__(self, ingot, folder, backend):
+        self.ingot, self.folder, self.backend = ingot, folder, backend
         self.root = folder + "/root"
         os.mkdir(self.root)
         cc = ["cc", "-O2", "-static", "-nostdlib", "-fno-stack-protector", "-s", "-Wall", "-Wextra", "-Werror", "-o"]
@@ -34,7 +34,7 @@ class World:
         subprocess.run([*cc, self.root + "/other", "-xc", "-"], input=b"void _start(void) { __builtin_trap(); }", check=True)
 
     def build(self, out, *options):
-        return subprocess.run([self.ingot, "build", "-q", "--cache", self.folder + "/cache", *options, self.root, "-o",
+        return subprocess.run([self.ingot, "build", "-q", "--backend", self.backend, "--cache", self.folder + "/cache", *options, self.root, "-o",
                                f"{self.folder}/{out}"], stderr=subprocess.PIPE, text=True)
 
     def run(self, out, record):
@@ -131,9 +131,10 @@ def bad(w):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ingot", required=True)
+    parser.add_argument("--backend", default="direct")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ingot-profile-") as folder:
-        w = World(os.path.abspath(args.ingot), folder)
+        w = World(os.path.abspath(args.ingot), folder, args.backend)
         rebuild(w)
         bad(w)
     print(f"{passed} passed, {failed} failed")

@@ -2,7 +2,7 @@
 """Programs compiled here, run natively and, recompiled, in an artifact: plainly and under each stress mode. Output and exit status
 must be the same.
 
-usage: run.py --ingot FILE [--only REGEX]
+usage: run.py --ingot FILE [--backend direct|wasm] [--only REGEX]
 Ends with a line "N passed, N failed".
 """
 import argparse
@@ -26,7 +26,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ingot", required=True)
     parser.add_argument("--only")
-    parser.add_argument("--backend", default="wasm")
+    parser.add_argument("--backend", default="direct")
     args = parser.parse_args()
     ingot = os.path.abspath(args.ingot)
     passed = failed = 0

@@ -3,7 +3,7 @@
 (fork, longjmp, exception, signal return, change of stacks) may differ by 15 %. Work: loops that call nothing, nests, callers
 that go on, an interpreter. Both are timed in the same run, in turn; the best of several rounds counts.
 
-usage: speed.py --ingot FILE [--cache DIR] [--only REGEX]
+usage: speed.py --ingot FILE [--backend direct|wasm] [--cache DIR] [--only REGEX]
 Ends with a line "N passed, N failed".
 """
 import argparse
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--ingot", required=True)
     parser.add_argument("--cache")
     parser.add_argument("--only")
-    parser.add_argument("--backend", default="wasm")
+    parser.add_argument("--backend", default="direct")
     args = parser.parse_args()
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="ingot-speed-") as folder:

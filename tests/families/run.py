@@ -2,7 +2,7 @@
 """Families of programs, by how they were built: each is a folder here with a table (table.txt; root.py explains its head,
 ../programs/cases.py its cases), made into a root folder, recompiled, and run natively and in ingot.
 
-usage: run.py --build BUILD [--set quick|long] [--family REGEX] [--make-only] [--no-code] [--backend wasm|direct] [options of ../programs/run.py]
+usage: run.py --build BUILD [--set quick|long] [--family REGEX] [--make-only] [--no-code] [--backend direct|wasm] [options of ../programs/run.py]
 --set quick: the families marked quick, their quick cases under each stress mode too; --set long: so all families.
 --no-code: on the vkernel alone, everything in the evaluator, nothing compiled: for work on lifter and vkernel.
 Roots, artifacts and build reports are kept in BUILD/families. Ends with a line "N passed, N failed".
@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--family", metavar="REGEX", default="")
     parser.add_argument("--make-only", action="store_true", help="make root and artifact and run nothing")
     parser.add_argument("--no-code", action="store_true")
-    parser.add_argument("--backend", default="wasm")
+    parser.add_argument("--backend", default="direct")
     table.add_options(parser)
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
