@@ -1,5 +1,5 @@
-/* Copies that may meet memory whose pages are gone. The table at the end says where a fault in them goes on (faults.c); the
- * result says how many bytes were done. */
+/* What may fault: copies that may meet memory whose pages are gone, and an instruction that not every processor has. The table at
+ * the end says where a fault in them goes on (faults.c); a copy's result says how many bytes were done. */
 
 .macro FUNCTION name
     .p2align 4
@@ -138,15 +138,28 @@ exchange_fault:
     ret
 .size platform_exchange, . - platform_exchange
 
-/* struct platform_fixup[]: code from, to, and where a fault in it goes on. */
+/* uint32_t platform_xinuse(void). By trying: CPUID would cost more than a page fault in a virtual machine. */
+FUNCTION platform_xinuse
+    movl $1, %ecx
+xinuse_access:
+    xgetbv
+    ret
+xinuse_fault:
+    movl $-1, %eax
+    ret
+.size platform_xinuse, . - platform_xinuse
+
+/* struct platform_fixup[]: code from, to, where a fault in it goes on, and whether any fault does: else only one of the guest's
+ * memory. */
     .section .data.rel.ro.platform_fixups, "aw"
     .p2align 3
     .globl platform_fixups, platform_fixups_end
 platform_fixups:
-    .quad platform_copy, copy_retry, copy_retry
-    .quad copy_bytes, copy_short, copy_short
-    .quad clear_words, clear_short, clear_short
-    .quad exchange_access, exchange_done, exchange_fault
+    .quad platform_copy, copy_retry, copy_retry, 0
+    .quad copy_bytes, copy_short, copy_short, 0
+    .quad clear_words, clear_short, clear_short, 0
+    .quad exchange_access, exchange_done, exchange_fault, 0
+    .quad xinuse_access, xinuse_fault, xinuse_fault, 1
 platform_fixups_end:
 
     .section .note.GNU-stack, "", @progbits

@@ -129,10 +129,11 @@
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
     movq %r10, CPU(CPU_RIP)
-    movzwl %r10w, %eax
-    leaq (%rax, %rax), %rax
+    leal (, %r10, 8), %eax
+    leal (%rax, %rax), %eax
+    movzwl %ax, %eax /* the low 12 bits, times 16 */
     leaq platform_direct_cache(%rip), %rcx
-    leaq (%rcx, %rax, 8), %rax
+    leaq (%rcx, %rax), %rax
     movl (%rax), %ecx
     notq %r10
     leaq 1(%rcx, %r10), %rcx /* 0: equal */

@@ -20,9 +20,10 @@ extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)), __stop_i
 extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
 void direct_poll(void);
 
-enum { CACHE_SIZE = 1 << 16, TRAP_FLAG = 1 << 8, PUSHED = 8 };
+enum { CACHE_SIZE = 1 << 12, TRAP_FLAG = 1 << 8, PUSHED = 8 };
 
-/* Direct-mapped, by the low 16 bits of the guest's address: direct.S. */
+/* Direct-mapped, by the low 12 bits of the guest's address: direct.S. Small, because all of it is made ready at once:
+ * even /bin/true comes to most of its pages, with two faults for each. */
 struct cache_entry {
     uint32_t guest, host;
     uint64_t minus_generation;
@@ -30,7 +31,7 @@ struct cache_entry {
 _Static_assert(sizeof(struct cache_entry) == 16, "direct.S");
 
 extern struct cache_entry platform_direct_cache[CACHE_SIZE] __attribute__((visibility("hidden")));
-RARE struct cache_entry platform_direct_cache[CACHE_SIZE];
+RARE struct cache_entry platform_direct_cache[CACHE_SIZE] __attribute__((aligned(4096)));
 __thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden")));
 
 bool
@@ -63,6 +64,11 @@ platform_direct_loaded_at(uint64_t file_offset)
 void
 platform_direct_generation(uint64_t generation)
 {
+    static bool ready;
+
+    if (!ready && platform_has_direct())
+        platform_populate(platform_direct_cache, sizeof platform_direct_cache);
+    ready = true;
     platform_direct_generation_tls = generation;
 }
 

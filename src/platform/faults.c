@@ -23,7 +23,7 @@ volatile enum platform_mode platform_mode;
 
 /* Instructions that may fault, and where they go on then: copy.S. */
 struct platform_fixup {
-    uint64_t from, to, resume;
+    uint64_t from, to, resume, any;
 };
 extern const struct platform_fixup platform_fixups[], platform_fixups_end[];
 
@@ -126,14 +126,14 @@ platform_fault_retry(void *saved, uint32_t mxcsr)
     platform_sigreturn(saved);
 }
 
-/* In a copy: it goes on at its end. */
+/* In something that may fault: it goes on where the table says. `inside`: the fault is one of the guest's memory. */
 static bool
-end_copy(ucontext_t *uc)
+fix_up(ucontext_t *uc, bool inside)
 {
     uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 
     for (const struct platform_fixup *f = platform_fixups; f < platform_fixups_end; f++) {
-        if (pc >= f->from && pc < f->to) {
+        if (pc >= f->from && pc < f->to && (inside || f->any)) {
             uc->uc_mcontext.gregs[REG_RIP] = (greg_t)f->resume;
             return true;
         }
@@ -167,7 +167,7 @@ on_fault(int sig, siginfo_t *info, void *context)
             platform_direct_interrupt(context);
         return;
     }
-    if (inside && end_copy(context))
+    if (fix_up(context, inside))
         return;
     direct = platform_mode == PLATFORM_COMPILED && platform_in_direct_text((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP]);
     if (direct && sig == SIGSEGV && !protection && platform_direct_stack_full(address, context))

@@ -36,6 +36,10 @@ void platform_populate(void *at, size_t size);
 size_t platform_copy(void *to, const void *from, size_t size);
 size_t platform_clear(void *to, size_t size);
 int platform_exchange(uint32_t *at, uint32_t *expected, uint32_t value);
+/* XINUSE (SDM vol. 1, 13.6): which components of the processor's extended state are not initial; PLATFORM_XINUSE_UNKNOWN where it does not
+ * say, after a fault. */
+#define PLATFORM_XINUSE_UNKNOWN UINT32_MAX
+uint32_t platform_xinuse(void);
 void platform_close(int fd);
 /* Bit i of out: page i of [at, at + count pages) holds private data (was written). */
 int platform_dirty_pages(const void *at, size_t count, uint64_t *entries);

@@ -1,5 +1,4 @@
 /* Moving the x87 and MMX state between the host's registers, where rewritten code has it (docs/direct.md), and x86_cpu_tls. */
-#include <cpuid.h>
 #include <string.h>
 #include <xmmintrin.h>
 
@@ -24,29 +23,17 @@ is_initial(const struct x86_x87 *f)
 
 /* --- the processor's own knowledge of it: most programs never use it --- */
 
-enum { X87_COMPONENT = 1, ECX_OSXSAVE = 1 << 27, EAX_XGETBV1 = 1 << 2 };
+enum { X87_COMPONENT = 1 };
 
-static bool
-have_xgetbv1(void)
+/* A processor that does not say is asked once. */
+static uint32_t
+in_use(void)
 {
-    static enum { UNKNOWN, NO, YES } have;
-    unsigned a, b, c, d;
+    static bool silent;
+    uint32_t answer = silent ? PLATFORM_XINUSE_UNKNOWN : platform_xinuse();
 
-    if (have == UNKNOWN)
-        have = __get_cpuid(1, &a, &b, &c, &d) && (c & ECX_OSXSAVE) && __get_cpuid_count(13, 1, &a, &b, &c, &d) && (a & EAX_XGETBV1) ? YES : NO;
-    return have == YES;
-}
-
-/* XINUSE (SDM vol. 1, 13.6): when it is clear, the host's registers are initial. */
-static bool
-known_initial(void)
-{
-    uint32_t a, d;
-
-    if (!have_xgetbv1())
-        return false;
-    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(1));
-    return !(a & X87_COMPONENT);
+    silent = answer == PLATFORM_XINUSE_UNKNOWN;
+    return answer;
 }
 
 /* --- out --- */
@@ -102,7 +89,7 @@ x87_out(void)
 {
     if (!in_host)
         return;
-    if (!known_initial()) {
+    if (in_use() & X87_COMPONENT) { /* when it is clear, the registers are initial */
         save();
         return;
     }
@@ -123,7 +110,7 @@ load(void)
     } nothing __attribute__((aligned(64)));
     struct x86_fxsave a = {0};
 
-    if (was_initial && have_xgetbv1()) {
+    if (was_initial && in_use() != PLATFORM_XINUSE_UNKNOWN) {
         __asm__ volatile("xrstor64 %0" ::"m"(nothing), "a"(X87_COMPONENT), "d"(0));
         return;
     }
