@@ -6,21 +6,23 @@ usage: gen_x86.py insn.tab x86_ops.h x86_lifters.h x86_tables.inc
 import re
 import sys
 
-MAPS = ['', '0f', '0f38', '0f3a', 'vex.0f38', 'vex.0f3a']
+MAPS = ['', '0f', '0f38', '0f3a', 'vex.0f', 'vex.0f38', 'vex.0f3a']
 PREFIX = {'': 15, 'np': 1, '66': 2, 'f3': 4, 'f2': 8, 'n6': 3}
 FLAGS = {'c': 0, 'p': 1, 'a': 2, 'z': 3, 's': 4, 'o': 5, 'd': 6}
 FLOW = {'.': 'NEXT', 'jump': 'JUMP', 'jumpind': 'JUMP_INDIRECT', 'branch': 'BRANCH', 'call': 'CALL',
         'callind': 'CALL_INDIRECT', 'return': 'RETURN', 'syscall': 'SYSCALL', 'trap': 'TRAP'}
 ATTRS = ['lock', 'rep', 'repz', 'd64', 'f64', 'mod3', 'count', 'byte', 'op66', 'ccflags', 'reg_opcode',
-         'cc_opcode', 'max4', 'unaligned']
+         'cc_opcode', 'max4', 'unaligned', 'aligned']
+CONDITIONS = {'w0': 'W0', 'w1': 'W1', 'b0': 'B0', 'l0': 'L0', 'l1': 'L1', 'v3': 'V3'}
 SIZES = {'b': 'B', 'w': 'W', 'd': 'D', 'q': 'Q', 'x': 'X', 't': 'T', 'v': 'V', 'z': 'Z', 'y': 'Y',
-         'e': 'ENV', 's': 'STATE', 'f': 'FXSAVE', 'p': 'FAR', 'g': 'GDTR', '': 'NONE'}
+         'e': 'ENV', 's': 'STATE', 'f': 'FXSAVE', 'p': 'FAR', 'g': 'GDTR', '': 'NONE',
+         'o': 'O', 'x2': 'X2', 'x4': 'X4', 'x8': 'X8'}
 FIXED = {'AL': ('ACC', 'b'), 'AX': ('ACC', 'w'), 'rAX': ('ACC', 'v'), 'zAX': ('ACC', 'z'), 'CL': ('CL', 'b'),
          'DX': ('DX', 'w'), 'ST0': ('ST0', 't'), 'STi': ('STI', 't'), 'FS': ('FS', 'w'), 'GS': ('GS', 'w'),
          '1': ('ONE', 'b')}
 LETTERS = {'A': 'A', 'E': 'E', 'G': 'G', 'M': 'M', 'R': 'R', 'Z': 'Z', 'B': 'B', 'V': 'V', 'W': 'W', 'U': 'U', 'P': 'P',
            'Q': 'Q', 'N': 'N', 'S': 'S', 'C': 'C', 'D': 'D', 'I': 'I', 'J': 'J', 'O': 'O', 'X': 'XSI',
-           'Y': 'YDI'}
+           'Y': 'YDI', 'H': 'H', 'L': 'L'}
 
 
 def fail(line, text):
@@ -39,6 +41,9 @@ def operand(line, token):
     m = re.fullmatch(r'R(.)M(.)', token)
     if m:
         return 'E', m[1], m[2], access
+    m = re.fullmatch(r'M(.)\[(.+)\]', token)
+    if m:
+        return 'VSIB', m[2], m[1], access
     for name, encoding in (('sI', 'SI'), ('DI', 'DI'), ('BX', 'BX')):
         m = re.fullmatch(name + '(.)', token)
         if m:
@@ -73,7 +78,13 @@ def shape(operands):
             bits.add('REG' + byte)
         if encoding == 'Z':
             bits.add('OPCODE' + byte)
-        if encoding in ('E', 'M', 'W', 'Q'):
+        if encoding == 'B':
+            bits.add('VVVV')
+        if encoding == 'H':
+            bits.add('VVVV_VECTOR')
+        if encoding == 'VSIB':
+            bits.add('VSIB')
+        if encoding in ('E', 'M', 'W', 'Q', 'VSIB'):
             bits.add('MEMORY')
         if encoding in ('XSI', 'YDI', 'DI', 'BX'):
             bits.add('UNNAMED')
@@ -81,8 +92,8 @@ def shape(operands):
             bits.add('SYSTEM')
         if encoding == 'O':
             bits.add('OFFSET')
-        if encoding in ('I', 'SI', 'J'):
-            immediate.add(size if encoding == 'I' else 'b' if size == 'b' else 'd')
+        if encoding in ('I', 'SI', 'J', 'L'):
+            immediate.add(size if encoding == 'I' else 'b' if encoding == 'L' else 'b' if size == 'b' else 'd')
     return bits, '_'.join(sorted(immediate)) or 'none'
 
 
@@ -90,28 +101,27 @@ class Row:
     pass
 
 
-def parse(line, text):
+def parse(line, text, level):
     defaults = [None, None, '-', '-', '.', '.', '']
     col = text.split()
     col += defaults[len(col):]
     row = Row()
     row.line = line
     encoding, row.op, operands, flag_text, flow, lift, attrs = col
-    row.lift = row.op.lower() if lift == '.' else lift
+    if lift == '.':
+        lift = 'lane:' + row.op[1:].lower() if level else row.op.lower()
+    row.lane, row.lift = lift.startswith('lane:'), lift.removeprefix('lane:')
     row.operands = [operand(line, t) for t in operands.split(',')] if operands != '-' else []
-    if len(row.operands) > 3:
-        fail(line, 'more than three operands')
+    if len(row.operands) > 4:
+        fail(line, 'more than four operands')
     row.flags, cc = flags(line, flag_text)
     row.flow = FLOW[flow]
-    attr = set(a for a in attrs.split(',') if a)
-    row.cond = 0
-    for name, bit in (('w0', 1), ('w1', 2), ('b0', 4)):
-        if name in attr:
-            row.cond |= bit
-            attr.remove(name)
+    attr = set(a for a in attrs.split(',') if a) | ({level} if level else set())
     if cc:
         attr.add('ccflags')
     parse_encoding(row, encoding, attr)
+    row.conditions = [name for name in CONDITIONS if name in attr]
+    attr.difference_update(row.conditions)
     sizes = [s for e, s, _, _ in row.operands if e not in ('I', 'SI', 'ONE', 'CL', 'DX')]
     general = [s for e, s, _, _ in row.operands if e in ('E', 'G', 'R', 'M', 'Z', 'ACC', 'O', 'XSI', 'YDI', 'BX')]
     if general and general[0] == 'b' and not set(sizes) & set('vzy'):
@@ -126,10 +136,12 @@ def parse(line, text):
 
 
 def parse_encoding(row, text, attr):
-    m = re.fullmatch(r'(vex\.(?P<v>\w\w)\.|(?P<p>\w\w):)?(?P<bytes>[0-9a-f]+)(?P<plus>\+[rc])?'
+    m = re.fullmatch(r'(vex(?P<l>[01]?)\.(?P<v>\w\w)\.|(?P<p>\w\w):)?(?P<bytes>[0-9a-f]+)(?P<plus>\+[rc])?'
                      r'(?P<modrm>/[0-9a-f]{2}(\+i)?|/[r0-7])?(?P<mod>:[mr])?', text)
     if not m:
         fail(row.line, f'encoding {text}')
+    if m['l']:
+        attr.add('l' + m['l'])
     row.prefix = PREFIX[m['v'] or m['p'] or '']
     code = m['bytes']
     row.map = MAPS.index(('vex.' if m['v'] else '') + code[:-2])
@@ -164,11 +176,11 @@ def emit_ops(rows, path):
 def emit_lifters(rows, ops, path):
     lift = {}
     for r in rows:
-        if lift.setdefault(r.op, r.lift) != r.lift:
+        if lift.setdefault(r.op, (r.lift, r.lane)) != (r.lift, r.lane):
             fail(r.line, f'{r.op} has two lifters')
     with open(path, 'w') as f:
-        f.write('/* Generated from insn.tab by tools/gen_x86.py: X86_LIFTER(op, lifter\'s name), one per op. */\n')
-        f.writelines(f'X86_LIFTER(X86_OP_{op}, {lift[op]})\n' for op in ops)
+        f.write('/* Generated from insn.tab by tools/gen_x86.py: X86_LIFTER(op, lifter\'s name, is it run for each 128 bits), one per op. */\n')
+        f.writelines(f'X86_LIFTER(X86_OP_{op}, {lift[op][0]}, {str(lift[op][1]).lower()})\n' for op in ops)
 
 
 def emit_tables(rows, ops, path):
@@ -197,7 +209,8 @@ def emit_tables(rows, ops, path):
         f.write('};\n\nconst struct x86_form x86_forms[] = {\n')
         for i in forms:
             r = rows[i]
-            f.write(f'    {{{i}, {r.prefix}, {r.mods}, {r.regs}, {r.rms}, {r.cond}}},\n')
+            cond = ' | '.join('X86_IF_' + CONDITIONS[c] for c in r.conditions) or '0'
+            f.write(f'    {{{i}, {r.prefix}, {r.mods}, {r.regs}, {r.rms}, {cond}}},\n')
         f.write(f'}};\n\nconst struct x86_opcode x86_opcodes[{len(MAPS)}][256] = {{\n')
         for m in index:
             f.write('    {\n')
@@ -210,11 +223,14 @@ def emit_tables(rows, ops, path):
 def main():
     table, ops_h, lifters_h, tables = sys.argv[1:5]
     rows = []
+    level = None
     with open(table) as f:
         for number, text in enumerate(f, 1):
             text = text.split('#')[0].strip()
-            if text:
-                rows.append(parse(number, text))
+            if text.startswith('level '):
+                level = text.split()[1]
+            elif text:
+                rows.append(parse(number, text, level))
     ops = emit_ops(rows, ops_h)
     emit_lifters(rows, ops, lifters_h)
     emit_tables(rows, ops, tables)

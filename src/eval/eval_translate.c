@@ -140,7 +140,7 @@ use(struct translator *t, ir_value v, uint32_t at)
  * one its own position. Flags are dead when overwritten without a read, whatever faults in between; other
  * state only when nothing that may leave the block is between. */
 static void
-find_uses(struct translator *t, uint64_t dead)
+find_uses(struct translator *t, ir_states dead)
 {
     memset(t->last_use, 0, (t->end - t->first) * sizeof *t->last_use);
     use(t, t->b->end.value, t->end + 1);
@@ -468,7 +468,7 @@ guest(const struct translator *t, uint64_t address)
 }
 
 /* States nobody reads after the block: flags that all successors overwrite. */
-static uint64_t
+static ir_states
 dead_at_end(const struct translator *t, const struct eval_host *host)
 {
     const struct ir_terminator *end = &t->b->end;
@@ -487,7 +487,7 @@ dead_at_end(const struct translator *t, const struct eval_host *host)
     default:
         return 0;
     }
-    return ((uint64_t)(~live & 0x3f) << X86_S_CF) & IR_STATES_FLAGS;
+    return ((ir_states)(~live & 0x3f) << X86_S_CF) & IR_STATES_FLAGS;
 }
 
 static void

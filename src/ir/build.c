@@ -105,10 +105,10 @@ ir_build_fini(struct ir_build *b)
 }
 
 static void
-forget_states(struct ir_build *b, uint64_t set)
+forget_states(struct ir_build *b, ir_states set)
 {
     for (; set != 0; set &= set - 1)
-        b->state[__builtin_ctzll(set)] = IR_NO_VALUE;
+        b->state[ir_first_state(set)] = IR_NO_VALUE;
 }
 
 struct ir_block *

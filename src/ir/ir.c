@@ -49,7 +49,7 @@ const struct ir_state_info ir_state_infos[X86_S_COUNT] = {
 #undef F64
 #undef V128
 
-_Static_assert(X86_S_COUNT <= 63, "a set of states is one 64-bit word");
+_Static_assert(X86_S_COUNT < 8 * sizeof(ir_states), "a set of states, and one bit for lockstep");
 
 void
 ir_func_init(struct ir_func *f, uint64_t address)
@@ -142,35 +142,35 @@ ir_op_computes_float(const struct ir_op *op)
 }
 
 #define STATES(first, last) (IR_STATE_BIT(X86_S_##last + 1) - IR_STATE_BIT(X86_S_##first))
-#define STATES_OF_S (STATES(CF, OF) | STATES(DF, DF) | STATES(XMM0, XMM15) | STATES(MM0, MM7))
+#define STATES_OF_S (STATES(CF, OF) | STATES(DF, DF) | STATES(XMM0, YMMH15) | STATES(MM0, MM7))
 
-uint64_t
+ir_states
 ir_helper_reads(enum ir_helper h)
 {
     unsigned flags = ir_helper_infos[h].flags;
-    uint64_t set = 0;
+    ir_states set = 0;
 
     if (flags & IR_HELPER_RAISES)
         return IR_STATES_ALL;
     if (flags & IR_HELPER_STATE)
         set |= STATES_OF_S | STATES(FSBASE, GSBASE);
     if (flags & (IR_HELPER_STATE | IR_HELPER_TMP))
-        set |= STATES(TMP0, TMP1);
+        set |= STATES(TMP0, TMPV);
     if (flags & IR_HELPER_CPU)
         set |= STATES(MM0, MM7);
     return set;
 }
 
-uint64_t
+ir_states
 ir_helper_writes(enum ir_helper h)
 {
     unsigned flags = ir_helper_infos[h].flags;
-    uint64_t set = 0;
+    ir_states set = 0;
 
     if (flags & IR_HELPER_ROUNDING)
         return IR_STATES_ALL & ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK);
     if (flags & IR_HELPER_STATE)
-        set |= STATES_OF_S;
+        set |= STATES_OF_S | STATES(TMPV, TMPV);
     if (flags & IR_HELPER_TMP)
         set |= STATES(TMP0, TMP1);
     if (flags & IR_HELPER_CPU)

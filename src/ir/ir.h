@@ -196,16 +196,24 @@ bool ir_op_accesses(const struct ir_op *op);
 /* Does it set exception flags of MXCSR, and fault with the exception unmasked: arithmetic, comparisons, conversions. */
 bool ir_op_computes_float(const struct ir_op *op);
 /* Sets of states, one bit per enum x86_state. */
-#define IR_STATE_BIT(s) (UINT64_C(1) << (s))
+typedef unsigned __int128 ir_states;
+#define IR_STATE_BIT(s) ((ir_states)1 << (s))
+static inline unsigned
+ir_first_state(ir_states set) /* not of the empty one */
+{
+    uint64_t low = (uint64_t)set;
+
+    return low ? (unsigned)__builtin_ctzll(low) : 64 + (unsigned)__builtin_ctzll((uint64_t)(set >> 64));
+}
 #define IR_STATES_ALL (IR_STATE_BIT(X86_S_COUNT) - 1)
 /* Shared with helpers and the kernel, no registers of the guest: dead where control leaves, never kept in locals. */
 #define IR_STATES_SHARED                                                                                            \
-    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_LIMIT) | IR_STATE_BIT(X86_S_RIP) |    \
-     IR_STATE_BIT(X86_S_STACK))
+    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_TMPV) | IR_STATE_BIT(X86_S_LIMIT) |   \
+     IR_STATE_BIT(X86_S_RIP) | IR_STATE_BIT(X86_S_STACK))
 #define IR_STATES_GENERAL (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
 #define IR_STATES_FLAGS (IR_STATE_BIT(X86_S_OF + 1) - IR_STATE_BIT(X86_S_CF)) /* without DF */
-uint64_t ir_helper_reads(enum ir_helper h);
-uint64_t ir_helper_writes(enum ir_helper h); /* may write */
+ir_states ir_helper_reads(enum ir_helper h);
+ir_states ir_helper_writes(enum ir_helper h); /* may write */
 /* The type of `value` a terminator of this kind has; IR_V when it has none. */
 enum ir_type ir_terminator_type(enum ir_terminator_kind kind);
 

@@ -17,12 +17,12 @@ struct liveness {
     bool exact;                        /* flags are live at traps */
     bool precise;                      /* all but flags is live at whatever may fault */
     struct ir_block_map map;
-    uint64_t *in;       /* per block: states live at its start */
+    ir_states *in;      /* per block: states live at its start */
     uint8_t *needed;    /* per operation */
-    uint64_t labels;    /* flags live at labels: an indirect jump may go there */
+    ir_states labels;   /* flags live at labels: an indirect jump may go there */
 };
 
-static uint64_t
+static ir_states
 live_at_leaving(const struct liveness *l, uint64_t address)
 {
     if (l->facts == NULL)
@@ -32,7 +32,7 @@ live_at_leaving(const struct liveness *l, uint64_t address)
     return EXIT_STATES;
 }
 
-static uint64_t
+static ir_states
 live_at(const struct liveness *l, uint64_t address)
 {
     uint32_t i = ir_block_find(&l->map, address);
@@ -40,18 +40,18 @@ live_at(const struct liveness *l, uint64_t address)
     return i != IR_NO_BLOCK ? l->in[i] : live_at_leaving(l, address);
 }
 
-static uint64_t
+static ir_states
 live_over_call(const struct liveness *l, uint64_t next)
 {
     return EXIT_STATES | (live_at(l, next) & IR_STATES_FLAGS);
 }
 
-static uint64_t
+static ir_states
 live_at_end(const struct liveness *l, const struct ir_terminator *t)
 {
     bool returns_flags = l->facts == NULL || (l->facts->live_at_return != NULL &&
                                               l->facts->live_at_return(l->facts->context, l->f->address));
-    uint64_t live = 0;
+    ir_states live = 0;
 
     switch (t->kind) {
     case IR_T_JUMP:
@@ -92,8 +92,8 @@ need_operands(struct liveness *l, const struct ir_op *op)
     need(l, op->c);
 }
 
-static uint64_t
-scan_op(struct liveness *l, ir_value v, uint64_t live)
+static ir_states
+scan_op(struct liveness *l, ir_value v, ir_states live)
 {
     const struct ir_op *op = &l->f->ops.items[v];
 
@@ -108,7 +108,7 @@ scan_op(struct liveness *l, ir_value v, uint64_t live)
         return l->needed[v] ? live | IR_STATE_BIT(op->aux) : live;
     case IR_HELPER:
         if (!ir_op_is_pure(op)) {
-            uint64_t reads = ir_helper_reads(op->aux);
+            ir_states reads = ir_helper_reads(op->aux);
 
             if (!l->exact && (ir_helper_infos[op->aux].flags & IR_HELPER_RAISES))
                 reads &= ~IR_STATES_FLAGS;
@@ -128,10 +128,10 @@ scan_op(struct liveness *l, ir_value v, uint64_t live)
     return live;
 }
 
-static uint64_t
+static ir_states
 scan_block(struct liveness *l, const struct ir_block *block)
 {
-    uint64_t live = live_at_end(l, &block->end);
+    ir_states live = live_at_end(l, &block->end);
 
     memset(l->needed + block->first_op, 0, block->op_count);
     if (ir_terminator_type(block->end.kind) != IR_V)
@@ -152,7 +152,7 @@ solve(struct liveness *l)
         changed = false;
         for (size_t i = l->f->blocks.count; i-- > 0;) {
             const struct ir_block *block = &l->f->blocks.items[i];
-            uint64_t live = scan_block(l, block);
+            ir_states live = scan_block(l, block);
 
             if (live == l->in[i])
                 continue;
@@ -187,7 +187,7 @@ liveness_fini(struct liveness *l)
 }
 
 static uint8_t
-dead_flags(uint64_t live)
+dead_flags(ir_states live)
 {
     return (uint8_t)(((live & IR_STATES_FLAGS) ^ IR_STATES_FLAGS) >> X86_S_CF);
 }

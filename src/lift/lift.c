@@ -1,38 +1,37 @@
 /* Lifting one basic block: decode, look up the instruction's lifter, run it, until something ends the
  * block. */
-#include "lift/lift_internal.h"
+#include "lift/simd.h"
 
-#define X86_LIFTER(op, name) extern void lift_##name(struct lift *);
+#define X86_LIFTER(op, name, lanes) extern void lift_##name(struct lift *);
 #include "x86/x86_lifters.h"
 #undef X86_LIFTER
 
-static lift_fn *const lifters[X86_OP_COUNT] = {
-#define X86_LIFTER(op, name) [op] = lift_##name,
+static const struct lifter {
+    lift_fn *function;
+    bool lanes; /* it is SSE's, of 128 bits */
+} lifters[X86_OP_COUNT] = {
+#define X86_LIFTER(op, name, lanes) [op] = {lift_##name, lanes},
 #include "x86/x86_lifters.h"
 #undef X86_LIFTER
 };
 
-lift_fn *
-lift_function(const struct x86_insn *insn)
-{
-    return insn->op < X86_OP_COUNT ? lifters[insn->op] : NULL;
-}
-
 bool
 lift_supported(const struct x86_insn *insn)
 {
-    return lift_function(insn) != NULL;
+    return insn->op < X86_OP_COUNT && lifters[insn->op].function;
 }
 
 static void
 lift_one(struct lift *l)
 {
-    lift_fn *fn = lift_function(l->insn);
+    const struct lifter *lifter = &lifters[l->insn->op];
 
-    if (fn != NULL)
-        fn(l);
-    else
+    if (!lift_supported(l->insn))
         lift_end_trap(l, IR_TRAP_UNLIFTED);
+    else if (lifter->lanes)
+        lift_lanes(l, lifter->function, 0);
+    else
+        lifter->function(l);
 }
 
 void

@@ -5,11 +5,17 @@
 
 #include "lift/lift.h"
 
+/* The kind of an operand that is a value already, in imm: see lift/vex.c. */
+enum { LIFT_OPD_VALUE = X86_OPD_REL + 1 };
+
 struct lift {
     struct ir_build *b;
     const struct x86_insn *insn;
     uint64_t next; /* image-relative address of the next instruction */
     const struct lift_request *request;
+    struct lift_lane {
+        ir_value result; /* of lift_set_xmm() */
+    } *lane;                  /* not NULL: the instruction is one lane of a vector instruction (lift/vex.c) */
     bool done;                /* the lifter has set `end`: the block is over */
     struct ir_terminator end;
     /* The last instruction that set all of CF ZF SF OF in this block, so that conditions become one
@@ -23,8 +29,6 @@ struct lift {
 
 typedef void lift_fn(struct lift *l);
 
-/* The table row -> lifter, generated from insn.tab; NULL where a lifter is missing. */
-lift_fn *lift_function(const struct x86_insn *insn);
 
 /* --- operands: lift/operand.c ---
  * Integer values: i32 for sizes 1, 2, 4 (zero-extended to 32 bits), i64 for 8. */

@@ -105,10 +105,10 @@ solve(struct solver *s)
 }
 
 /* Registers that the loop reads and never changes; none if it calls something. */
-static uint64_t
+static ir_states
 only_read(const struct solver *s, const struct disc *d, const struct disc_func *loop)
 {
-    uint64_t read = 0, written = 0;
+    ir_states read = 0, written = 0;
 
     for (uint32_t i = 0; i < loop->block_count; i++) {
         uint32_t index = ir_block_find(&s->map, d->blocks.items[loop->first_block + i].start);
@@ -132,7 +132,7 @@ only_read(const struct solver *s, const struct disc *d, const struct disc_func *
 static void
 note_loop(struct loop_facts *facts, const struct solver *s, const struct disc *d, const struct disc_func *loop)
 {
-    uint64_t states = only_read(s, d, loop);
+    ir_states states = only_read(s, d, loop);
     uint32_t header = ir_block_find(&s->map, loop->address);
 
     for (unsigned r = 0; header != IR_NO_BLOCK && r < REGISTERS; r++) {

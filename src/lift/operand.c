@@ -277,7 +277,10 @@ lift_xmm(struct lift *l, unsigned reg)
 void
 lift_set_xmm(struct lift *l, unsigned reg, ir_value v)
 {
-    ir_set(B, X86_S_XMM0 + (reg & 15), v);
+    if (l->lane)
+        l->lane->result = v;
+    else
+        ir_set(B, X86_S_XMM0 + (reg & 15), v);
 }
 
 ir_value

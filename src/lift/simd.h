@@ -46,6 +46,16 @@ ir_value simd_address(struct lift *l, const struct x86_operand *o);
 /* The loaded address of this instruction, as i64: for helpers that raise. */
 ir_value simd_pc(struct lift *l);
 
+/* A helper whose packed argument has its destination's xmm register in bits 8 to 11: it reads and writes that. */
+void simd_helper(struct lift *l, enum ir_helper helper, uint32_t code, ir_value source);
+
+/* --- lift/vex.c --- */
+/* An instruction with VEX by the lifter of SSE's, for each 128 bits. The second lane's immediate is shifted right by so much. */
+void lift_lanes(struct lift *l, lift_fn *core, unsigned immediate_shift);
+ir_value vex_register(struct lift *l, unsigned reg, unsigned half);
+ir_value vex_read(struct lift *l, unsigned operand, unsigned half); /* 128 bits of a register or of 32 bytes in memory */
+/* Operand 0, a register, becomes that; high: IR_NO_VALUE is 0. */
+void vex_set(struct lift *l, ir_value low, ir_value high);
 
 /* --- lift/mmx.c --- */
 ir_value mmx_get(struct lift *l, unsigned reg);

@@ -79,6 +79,8 @@ simd_pc(struct lift *l)
 ir_value
 simd_read(struct lift *l, const struct x86_operand *o)
 {
+    if (o->kind == LIFT_OPD_VALUE)
+        return (ir_value)o->imm;
     if (o->kind == X86_OPD_REG) {
         if (o->reg_class == X86_RC_MMX)
             return from_i64(l, mmx_get(l, o->reg));
@@ -109,7 +111,7 @@ simd_read(struct lift *l, const struct x86_operand *o)
 void
 simd_write(struct lift *l, const struct x86_operand *o, ir_value v)
 {
-    if (o->kind == X86_OPD_REG) {
+    if (o->kind == X86_OPD_REG || o->kind == LIFT_OPD_VALUE) {
         if (o->reg_class == X86_RC_MMX)
             mmx_set(l, o->reg, simd_low64(l, v));
         else
@@ -221,4 +223,18 @@ simd_write_int32(struct lift *l, const struct x86_operand *o, unsigned size, ir_
         lift_write_gpr(l, o->reg, 4, v);
     else
         lift_store(l, o, size, v);
+}
+
+void
+simd_helper(struct lift *l, enum ir_helper helper, uint32_t code, ir_value source)
+{
+    if (l->lane) {
+        ir_set(l->b, X86_S_TMPV, simd_dst(l));
+        code |= SSE_TMP;
+    } else {
+        code |= (uint32_t)l->insn->operand[0].reg << 8;
+    }
+    ir_helper(l->b, helper, ir_const32(l->b, code), simd_low64(l, source), simd_high64(l, source));
+    if (l->lane)
+        simd_set(l, ir_get(l->b, X86_S_TMPV));
 }

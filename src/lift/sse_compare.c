@@ -82,6 +82,23 @@ lift_ucomisd(struct lift *l)
     compare_sd(l, false);
 }
 
+/* ZF: there is no bit of the mask that both have; CF: none that the source alone has. */
+static void
+test_bits(struct lift *l, uint64_t mask)
+{
+    ir_value m = ir_constv(l->b, mask, mask), both = simd_zero(l), beyond = simd_zero(l);
+
+    for (unsigned half = 0; half < (l->insn->vector_size == 32 ? 2 : 1); half++) {
+        ir_value s = ir_op2(l->b, IR_V128_AND, vex_read(l, 1, half), m), d = vex_read(l, 0, half);
+
+        both = ir_op2(l->b, IR_V128_OR, both, ir_op2(l->b, IR_V128_AND, d, s));
+        beyond = ir_op2(l->b, IR_V128_OR, beyond, ir_op2(l->b, IR_V128_ANDNOT, s, d));
+    }
+    both = ir_op1(l->b, IR_V128_ANY_TRUE, both);
+    beyond = ir_op1(l->b, IR_V128_ANY_TRUE, beyond);
+    set_flags(l, ir_op1(l->b, IR_EQZ32, both), ir_const32(l->b, 0), ir_op1(l->b, IR_EQZ32, beyond));
+}
+
 void
 lift_ptest(struct lift *l)
 {
@@ -89,4 +106,22 @@ lift_ptest(struct lift *l)
     ir_value both = ir_op1(l->b, IR_V128_ANY_TRUE, ir_op2(l->b, IR_V128_AND, d, s));
     ir_value beyond = ir_op1(l->b, IR_V128_ANY_TRUE, ir_op2(l->b, IR_V128_ANDNOT, s, d));
     set_flags(l, ir_op1(l->b, IR_EQZ32, both), ir_const32(l->b, 0), ir_op1(l->b, IR_EQZ32, beyond));
+}
+
+void
+lift_vptest(struct lift *l)
+{
+    test_bits(l, UINT64_MAX);
+}
+
+void
+lift_vtestps(struct lift *l)
+{
+    test_bits(l, UINT64_C(0x8000000080000000));
+}
+
+void
+lift_vtestpd(struct lift *l)
+{
+    test_bits(l, UINT64_C(0x8000000000000000));
 }

@@ -107,9 +107,7 @@ lift_sqrtsd(struct lift *l)
 static void
 approximate(struct lift *l, enum sse_approximate what)
 {
-    ir_value v = simd_src(l);
-    uint32_t code = (uint32_t)what | (uint32_t)OPD(0)->reg << 8;
-    ir_helper(l->b, IR_HELPER_sse_approximate, ir_const32(l->b, code), simd_low64(l, v), simd_high64(l, v));
+    simd_helper(l, IR_HELPER_sse_approximate, what, simd_src(l));
 }
 
 #define APPROXIMATE(name, what)   \

@@ -170,12 +170,13 @@ LIFTER(blendpd)
     blend_immediate(l, 8);
 }
 
-/* By the sign bits of XMM0. */
+/* By the sign bits of XMM0, or with VEX of the last operand. */
 static void
 blend_variable(struct lift *l, enum ir_opcode greater)
 {
     ir_value s = simd_src(l);
-    ir_value mask = ir_op2(l->b, greater, simd_zero(l), lift_xmm(l, 0));
+    ir_value by = l->insn->operand_count == 3 ? simd_read(l, OPD(2)) : lift_xmm(l, 0);
+    ir_value mask = ir_op2(l->b, greater, simd_zero(l), by);
     simd_set(l, ir_op3(l->b, IR_V128_BITSELECT, s, simd_dst(l), mask));
 }
 

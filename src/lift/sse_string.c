@@ -11,9 +11,7 @@ void simd_special(struct lift *l, enum sse_special what);
 void
 simd_special(struct lift *l, enum sse_special what)
 {
-    ir_value v = simd_src(l);
-    uint32_t code = (uint32_t)what | (uint32_t)OPD(0)->reg << 8 | (uint32_t)simd_imm(l) << 16;
-    ir_helper(l->b, IR_HELPER_sse_special, ir_const32(l->b, code), simd_low64(l, v), simd_high64(l, v));
+    simd_helper(l, IR_HELPER_sse_special, (uint32_t)what | (uint32_t)simd_imm(l) << 16, simd_src(l));
 }
 
 /* An explicit length: |rax| or |eax|, saturated at 16 (SDM vol. 2, 4.1.3; REX.W decides the width). */

@@ -209,7 +209,7 @@ write_root(struct gen *g, const struct flow_node *n)
 
 /* Makes them true, or leaves everything as it is to the evaluator, which goes on from the same address. */
 static void
-write_assumptions(struct gen *g, uint64_t need)
+write_assumptions(struct gen *g, ir_states need)
 {
     for (size_t i = 0; i < g->f->assumptions.count; i++) {
         const struct ir_assumption *a = &g->f->assumptions.items[i];

@@ -82,7 +82,7 @@ gen_selector(struct gen *g)
 
 /* The registers and the own link are handed on to whatever is at the address. */
 void
-gen_leave(struct gen *g, uint64_t address, uint64_t flush)
+gen_leave(struct gen *g, uint64_t address, ir_states flush)
 {
     const struct wasm_entry *entry = wasm_object_find(g->o, address);
 
@@ -217,7 +217,7 @@ gen_reload_promoted(struct gen *g)
 /* Shows the kernel all state when it wants to look. It changes none if it comes back, so that no value has to
  * be merged here: that would cost more than all else of a loop header. */
 void
-gen_poll(struct gen *g, uint64_t address, uint64_t flush)
+gen_poll(struct gen *g, uint64_t address, ir_states flush)
 {
     g->o->poll_count++;
     code_call_import(&g->code, W_CALL, WASM_IMPORT_SP);

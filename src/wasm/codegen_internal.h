@@ -16,7 +16,7 @@ enum value_kind {
 };
 
 /* Bits of value_info.reads beside the states: what must not change before the value is written. */
-#define READS_MEMORY (UINT64_C(1) << 63)
+#define READS_MEMORY ((ir_states)1 << 127)
 
 enum { PENDING_MAX = 64, TREE_HEIGHT_MAX = 60 };
 
@@ -26,17 +26,17 @@ struct value_info {
     bool pending; /* in gen.pending */
     uint32_t uses; /* left */
     uint32_t local;
-    uint64_t reads;
+    ir_states reads;
 };
 
 struct node_flow { /* cached states (not promoted ones) around a node */
-    uint64_t define, clean;     /* dirty_out = (dirty_in & ~clean) | define */
-    uint64_t expose, kill;      /* need_in = (need_out & ~kill) | expose */
-    uint64_t dirty_in, need_in, need_out;
-    uint64_t any, all, forced; /* of what comes in dirty: by some edge, by all, by one whose node cannot write back */
+    ir_states define, clean;     /* dirty_out = (dirty_in & ~clean) | define */
+    ir_states expose, kill;      /* need_in = (need_out & ~kill) | expose */
+    ir_states dirty_in, need_in, need_out;
+    ir_states any, all, forced; /* of what comes in dirty: by some edge, by all, by one whose node cannot write back */
     uint32_t predecessors;
     bool after_switch; /* some predecessor is a FLOW_SWITCH or FLOW_GUARD */
-    uint64_t reload; /* read from their globals where the node starts */
+    ir_states reload; /* read from their globals where the node starts */
 };
 
 struct open_scope {
@@ -62,7 +62,7 @@ struct gen {
     unsigned goto_bits;
     bool polls_at_entry;
     struct node_flow *flow;   /* by node */
-    uint64_t used_states;     /* cached states with a local */
+    ir_states used_states;     /* cached states with a local */
 
     /* locals */
     VEC(uint8_t) local_types; /* IR types of those after the parameters */
@@ -75,7 +75,7 @@ struct gen {
     struct value_info *values; /* by operation */
     ir_value pending[PENDING_MAX];
     uint32_t pending_count;
-    uint64_t dirty;
+    ir_states dirty;
     uint64_t pc; /* with precise faults: of the instruction being written */
 
     /* open wasm scopes; at the end of [0] the function returns to pc_local */
@@ -87,23 +87,23 @@ struct gen {
 
 /* --- codegen_state.c: cached states --- */
 extern const uint8_t gen_promoted[PROMOTED_COUNT]; /* enum x86_state of each parameter */
-uint64_t gen_cached_states(void);
+ir_states gen_cached_states(void);
 void gen_analyse_states(struct gen *g);
-void gen_flush(struct gen *g, uint64_t states);  /* locals -> globals */
-void gen_reload(struct gen *g, uint64_t states); /* globals -> locals */
-uint64_t gen_dead_states(uint8_t flags_dead);
+void gen_flush(struct gen *g, ir_states states);  /* locals -> globals */
+void gen_reload(struct gen *g, ir_states states); /* globals -> locals */
+ir_states gen_dead_states(uint8_t flags_dead);
 /* States the node's terminator or leaving writes back. */
-uint64_t gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty);
+ir_states gen_flush_at_end(const struct gen *g, uint32_t node, ir_states dirty);
 /* The cached states a helper needs written back before and read again after. */
-uint64_t gen_helper_flush(const struct gen *g, unsigned helper, uint64_t dirty);
-uint64_t gen_helper_reload(const struct gen *g, unsigned helper);
+ir_states gen_helper_flush(const struct gen *g, unsigned helper, ir_states dirty);
+ir_states gen_helper_reload(const struct gen *g, unsigned helper);
 /* Does control come back to the node's successor through a call that may change all state? */
 bool gen_ends_in_call(const struct gen *g, const struct flow_node *n);
 
 /* --- codegen_precise.c: faults with exact state --- */
 /* May the operation fault, in a function whose faults are precise? Which states are written back before it? */
 bool gen_shows_state(const struct gen *g, const struct ir_op *op);
-uint64_t gen_shown_states(const struct ir_op *op);
+ir_states gen_shown_states(const struct ir_op *op);
 void gen_show_state(struct gen *g, const struct ir_op *op); /* before it */
 void gen_fault_state(struct gen *g);                        /* after an access other than a helper's */
 
@@ -124,14 +124,14 @@ void gen_evaluate_if(struct gen *g, uint64_t address);
 void gen_push_promoted(struct gen *g);
 void gen_branch_depth(struct gen *g, unsigned opcode, uint32_t depth_index);
 void gen_selector(struct gen *g);
-void gen_leave(struct gen *g, uint64_t address, uint64_t flush); /* tail call of what is there */
+void gen_leave(struct gen *g, uint64_t address, ir_states flush); /* tail call of what is there */
 void gen_return(struct gen *g);
 void gen_call(struct gen *g, uint64_t target, uint64_t next);
 void gen_call_indirect(struct gen *g, uint64_t next); /* target in cpu.tmp0 */
 void gen_jump_indirect(struct gen *g, uint32_t node);
 void gen_syscall(struct gen *g, uint64_t next);
 void gen_trap(struct gen *g, const struct ir_terminator *t);
-void gen_poll(struct gen *g, uint64_t address, uint64_t flush);
+void gen_poll(struct gen *g, uint64_t address, ir_states flush);
 void gen_begin_if(struct gen *g); /* the condition is on the stack */
 void gen_end_if(struct gen *g);
 void gen_flush_promoted(struct gen *g);

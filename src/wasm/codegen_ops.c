@@ -91,7 +91,7 @@ force(struct gen *g, ir_value v)
 
 /* Writing one value may complete others, so the search starts afresh each time; the list is short. */
 static void
-force_readers(struct gen *g, uint64_t changed)
+force_readers(struct gen *g, ir_states changed)
 {
     uint32_t i = 0;
 
@@ -116,7 +116,7 @@ make_pending(struct gen *g, ir_value v)
 
 /* The operand becomes part of an expression: it is no longer pending by itself when this is its only use. */
 static void
-adopt(struct gen *g, ir_value v, uint64_t *reads, unsigned *height)
+adopt(struct gen *g, ir_value v, ir_states *reads, unsigned *height)
 {
     struct value_info *info;
 
@@ -297,7 +297,7 @@ keep_result(struct gen *g, ir_value v)
 static void
 write_set(struct gen *g, const struct ir_op *op)
 {
-    uint64_t reads = 0;
+    ir_states reads = 0;
     unsigned height = 0;
 
     if (op->aux == X86_S_RIP) {
@@ -319,7 +319,7 @@ write_set(struct gen *g, const struct ir_op *op)
 static void
 write_store(struct gen *g, ir_value v, const struct ir_op *op)
 {
-    uint64_t reads = 0;
+    ir_states reads = 0;
     unsigned height = 0;
 
     adopt(g, op->a, &reads, &height);
@@ -334,7 +334,7 @@ write_store(struct gen *g, ir_value v, const struct ir_op *op)
 static void
 write_raise_if(struct gen *g, const struct ir_op *op)
 {
-    uint64_t reads = 0;
+    ir_states reads = 0;
     unsigned height = 0;
 
     adopt(g, op->a, &reads, &height);
@@ -354,7 +354,7 @@ write_raise_if(struct gen *g, const struct ir_op *op)
 static void
 write_helper(struct gen *g, ir_value v, const struct ir_op *op)
 {
-    uint64_t reads = 0, flush = gen_helper_flush(g, op->aux, g->dirty);
+    ir_states reads = 0, flush = gen_helper_flush(g, op->aux, g->dirty);
     unsigned height = 0;
 
     adopt(g, op->a, &reads, &height);
@@ -384,7 +384,7 @@ write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
     static const uint8_t codes[] = {W_I64_ADD, W_I64_AND, W_I64_OR, W_I64_XOR, 0};
     unsigned which = op->aux == 1 ? 0 : op->aux == 2 ? 1 : op->aux == 4 ? 2 : 3, height = 0;
     uint32_t address = gen_take_local(g, IR_I32), old = gen_take_local(g, IR_I64);
-    uint64_t reads = 0;
+    ir_states reads = 0;
 
     adopt(g, op->a, &reads, &height);
     adopt(g, op->b, &reads, &height);
@@ -461,7 +461,7 @@ static void
 define_expression(struct gen *g, ir_value v, const struct ir_op *op)
 {
     struct value_info *info = &g->values[v];
-    uint64_t reads = is_load(op->op) ? READS_MEMORY : 0;
+    ir_states reads = is_load(op->op) ? READS_MEMORY : 0;
     unsigned height = 0;
 
     if (info->uses == 0 && ir_op_is_pure(op))

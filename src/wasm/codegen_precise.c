@@ -10,7 +10,7 @@ gen_shows_state(const struct gen *g, const struct ir_op *op)
     return g->o->precise_faults && ir_op_accesses(op);
 }
 
-uint64_t
+ir_states
 gen_shown_states(const struct ir_op *op)
 {
     return op->op == IR_HELPER ? IR_STATES_ALL : IR_STATES_ALL & ~IR_STATES_GENERAL;
@@ -33,14 +33,14 @@ gen_show_state(struct gen *g, const struct ir_op *op)
 void
 gen_fault_state(struct gen *g)
 {
-    uint64_t mask = g->dirty & IR_STATES_GENERAL;
+    ir_states mask = g->dirty & IR_STATES_GENERAL;
 
     if (!g->o->precise_faults)
         return;
     for (unsigned i = 0; i < PROMOTED_COUNT; i++)
         mask |= IR_STATE_BIT(gen_promoted[i]);
     code_i64_const(&g->code, g->pc);
-    code_i64_const(&g->code, mask >> X86_S_RAX);
+    code_i64_const(&g->code, (uint64_t)(mask >> X86_S_RAX));
     for (unsigned s = X86_S_RAX; s <= X86_S_R15; s++) {
         if (mask & IR_STATE_BIT(s))
             code_op_index(&g->code, W_LOCAL_GET, gen_state_local(g, s));

@@ -19,27 +19,27 @@ const uint8_t gen_promoted[] = {
 };
 _Static_assert(sizeof gen_promoted == PROMOTED_COUNT, "parameters are the promoted registers and the link");
 
-uint64_t
+ir_states
 gen_cached_states(void)
 {
-    uint64_t set = IR_STATES_ALL;
+    ir_states set = IR_STATES_ALL;
 
     for (unsigned i = 0; i < PROMOTED_COUNT; i++)
         set &= ~IR_STATE_BIT(gen_promoted[i]);
     return set & ~IR_STATES_SHARED;
 }
 
-uint64_t
+ir_states
 gen_dead_states(uint8_t flags_dead)
 {
-    return (uint64_t)flags_dead << X86_S_CF & IR_STATES_FLAGS;
+    return (ir_states)flags_dead << X86_S_CF & IR_STATES_FLAGS;
 }
 
 void
-gen_flush(struct gen *g, uint64_t states)
+gen_flush(struct gen *g, ir_states states)
 {
     for (; states != 0; states &= states - 1) {
-        unsigned s = (unsigned)__builtin_ctzll(states);
+        unsigned s = ir_first_state(states);
 
         code_op_index(&g->code, W_LOCAL_GET, gen_state_local(g, s));
         code_global(&g->code, W_GLOBAL_SET, s);
@@ -47,10 +47,10 @@ gen_flush(struct gen *g, uint64_t states)
 }
 
 void
-gen_reload(struct gen *g, uint64_t states)
+gen_reload(struct gen *g, ir_states states)
 {
     for (; states != 0; states &= states - 1) {
-        unsigned s = (unsigned)__builtin_ctzll(states);
+        unsigned s = ir_first_state(states);
 
         code_global(&g->code, W_GLOBAL_GET, s);
         code_op_index(&g->code, W_LOCAL_SET, gen_state_local(g, s));
@@ -66,23 +66,23 @@ can_flush(const struct flow_node *n)
 }
 
 /* What the node writes back because some successor takes it for clean. */
-static uint64_t
-flush_into_joins(const struct gen *g, const struct flow_node *n, uint64_t dirty)
+static ir_states
+flush_into_joins(const struct gen *g, const struct flow_node *n, ir_states dirty)
 {
-    uint64_t flush = 0;
+    ir_states flush = 0;
 
     for (uint32_t k = 0; can_flush(n) && k < n->count; k++)
         flush |= dirty & ~g->flow[g->graph.successors.items[n->first + k]].dirty_in;
     return flush;
 }
 
-uint64_t
-gen_helper_flush(const struct gen *g, unsigned helper, uint64_t dirty)
+ir_states
+gen_helper_flush(const struct gen *g, unsigned helper, ir_states dirty)
 {
     return dirty & (ir_helper_reads(helper) | ir_helper_writes(helper));
 }
 
-uint64_t
+ir_states
 gen_helper_reload(const struct gen *g, unsigned helper)
 {
     return g->used_states & ir_helper_writes(helper);
@@ -99,8 +99,8 @@ gen_ends_in_call(const struct gen *g, const struct flow_node *n)
     return kind == IR_T_CALL || kind == IR_T_CALL_INDIRECT || kind == IR_T_SYSCALL;
 }
 
-uint64_t
-gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty)
+ir_states
+gen_flush_at_end(const struct gen *g, uint32_t node, ir_states dirty)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
     unsigned kind;
@@ -120,7 +120,7 @@ gen_flush_at_end(const struct gen *g, uint32_t node, uint64_t dirty)
 static void
 collect_used(struct gen *g)
 {
-    uint64_t used = 0;
+    ir_states used = 0;
 
     for (size_t i = 0; i < g->f->blocks.count; i++) {
         const struct ir_block *block = &g->f->blocks.items[i];
@@ -140,7 +140,7 @@ summarise_dirty(struct gen *g, struct node_flow *flow, const struct ir_block *bl
 {
     for (uint32_t v = block->first_op; v < block->first_op + block->op_count; v++) {
         const struct ir_op *op = &g->f->ops.items[v];
-        uint64_t clean;
+        ir_states clean;
 
         if (gen_shows_state(g, op)) {
             flow->clean |= gen_shown_states(op);
@@ -160,11 +160,11 @@ summarise_dirty(struct gen *g, struct node_flow *flow, const struct ir_block *bl
 static void
 summarise_need(struct gen *g, struct node_flow *flow, const struct ir_block *block)
 {
-    uint64_t dirty = flow->dirty_in, uses;
+    ir_states dirty = flow->dirty_in, uses;
 
     for (uint32_t v = block->first_op; v < block->first_op + block->op_count; v++) {
         const struct ir_op *op = &g->f->ops.items[v];
-        uint64_t bit = IR_STATE_BIT(op->aux & 63) & g->used_states;
+        ir_states bit = IR_STATE_BIT(op->aux & 127) & g->used_states;
 
         if (gen_shows_state(g, op) || (op->op == IR_HELPER && op->aux == IR_HELPER_raise_if))
             flow->expose |= dirty & ~flow->kill;
@@ -184,18 +184,18 @@ summarise_need(struct gen *g, struct node_flow *flow, const struct ir_block *blo
     }
 }
 
-static uint64_t
+static ir_states
 dirty_at_end(const struct node_flow *flow)
 {
     return (flow->dirty_in & ~flow->clean) | flow->define;
 }
 
 /* Dirty at the node's end for a successor: all that may be, or what is left after write-backs into joins. */
-static uint64_t
+static ir_states
 dirty_out(struct gen *g, uint32_t node, bool flushed)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
-    uint64_t dirty = dirty_at_end(&g->flow[node]);
+    ir_states dirty = dirty_at_end(&g->flow[node]);
 
     if (gen_ends_in_call(g, n))
         return 0;
@@ -213,7 +213,7 @@ solve_may_be_dirty(struct gen *g)
         for (uint32_t i = 0; i < g->layout.count; i++) {
             uint32_t node = g->layout.order[i];
             const struct flow_node *n = &g->graph.nodes.items[node];
-            uint64_t out = dirty_out(g, node, false);
+            ir_states out = dirty_out(g, node, false);
 
             for (uint32_t k = 0; k < n->count; k++) {
                 struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
@@ -239,7 +239,7 @@ narrow_dirty(struct gen *g)
     }
     for (uint32_t i = 0; i < g->layout.count; i++) {
         const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
-        uint64_t out = dirty_out(g, g->layout.order[i], true);
+        ir_states out = dirty_out(g, g->layout.order[i], true);
 
         for (uint32_t k = 0; k < n->count; k++) {
             struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
@@ -252,7 +252,7 @@ narrow_dirty(struct gen *g)
     for (uint32_t i = 0; i < g->layout.count; i++) {
         struct node_flow *flow = &g->flow[g->layout.order[i]];
         bool keeps = g->layout.loop_end[i] != 0 && flow->predecessors <= WIDE_JOIN;
-        uint64_t in = keeps ? flow->any : (flow->any & IR_STATES_GENERAL) | (flow->any & flow->all) | flow->forced;
+        ir_states in = keeps ? flow->any : (flow->any & IR_STATES_GENERAL) | (flow->any & flow->all) | flow->forced;
 
         changed |= in != flow->dirty_in;
         flow->dirty_in = in;
@@ -260,12 +260,12 @@ narrow_dirty(struct gen *g)
     return changed;
 }
 
-static uint64_t
+static ir_states
 need_at_start(struct gen *g, uint32_t node)
 {
     const struct flow_node *n = &g->graph.nodes.items[node];
     struct node_flow *flow = &g->flow[node];
-    uint64_t need = 0;
+    ir_states need = 0;
 
     if (!gen_ends_in_call(g, n)) {
         for (uint32_t k = 0; k < n->count; k++)
@@ -295,7 +295,7 @@ solve_need(struct gen *g)
         changed = false;
         for (uint32_t i = g->layout.count; i-- > 0;) {
             uint32_t node = g->layout.order[i];
-            uint64_t need = need_at_start(g, node);
+            ir_states need = need_at_start(g, node);
 
             if (need == g->flow[node].need_in)
                 continue;

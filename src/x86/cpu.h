@@ -53,6 +53,8 @@ struct x86_cpu {
     uint32_t mxcsr;                     /* reset value 0x1f80 */
     uint32_t id_flag;                   /* RFLAGS.ID and other bits that only popf/pushf carry */
     union x86_xmm xmm[16];
+    union x86_xmm ymm_high[16];         /* bits 128 to 255 of the YMM registers; 0 on level v2 */
+    union x86_xmm tmp_vector;           /* see state.def */
     struct x86_x87 x87;
     uint64_t stack;                     /* where compiled code has its stack, see state.def */
     uint64_t borrowed[2];               /* registers that rewritten code uses for itself meanwhile (docs/direct.md) */

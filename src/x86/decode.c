@@ -28,13 +28,30 @@ struct decoder {
     uint8_t seg;
     uint8_t rex;    /* WRXB, of REX or VEX */
     uint8_t vvvv;
+    bool vex, vex_l;
+    uint8_t prefix_at;
     uint8_t map, opcode, modrm;
     uint8_t opcode_at, modrm_at, immediate_at;
     int8_t base, index;
     uint8_t scale;
+    uint8_t vector_index, vector_scale; /* what SIB says, if the index is a vector: 4 is one, too */
     bool rip_relative;
     int64_t disp;
 };
+
+static enum x86_level the_level = X86_LEVEL_V2;
+
+void
+x86_set_level(enum x86_level level)
+{
+    the_level = level;
+}
+
+enum x86_level
+x86_level(void)
+{
+    return the_level;
+}
 
 const struct x86_row *
 x86_row(unsigned row)
@@ -97,29 +114,35 @@ take_prefixes(struct decoder *d)
     }
 }
 
-/* Three-byte VEX. The two-byte one reaches only map 0F, of which nothing is covered. */
+/* VEX of two or three bytes (SDM vol. 2, 2.3.5). */
 static int
 take_vex(struct decoder *d)
 {
-    if (d->has_rex || d->lock || d->opsize66 || d->repeat || d->opcode == 0xc5)
+    if (d->has_rex || d->lock || d->opsize66 || d->repeat)
         return INVALID;
-    uint8_t one = (uint8_t)take(d, 1), two = (uint8_t)take(d, 1);
+    bool two_bytes = d->opcode == 0xc5;
+    uint8_t one = (uint8_t)take(d, 1), two = two_bytes ? one & 0x7f : (uint8_t)take(d, 1);
     if (d->cut_off)
         return CUT_OFF;
+    if (two_bytes)
+        one = (one & 0x80) | 0x61; /* neither X nor B, map 0F */
+    d->vex = true;
+    d->prefix_at = d->opcode_at;
     d->rex = (uint8_t)((~one >> 5 & 7) | (two >> 4 & X86_REX_W));
     d->vvvv = ~two >> 3 & 15;
-    if (two & 4)
-        return INVALID; /* L: no general-register instruction allows it */
+    d->vex_l = two & 4;
     switch (two & 3) {
     case 1: d->opsize66 = true; break;
     case 2: d->repeat = 0xf3; break;
     case 3: d->repeat = 0xf2; break;
     }
     switch (one & 31) {
+    case 1: d->map = X86_MAP_VEX_0F; break;
     case 2: d->map = X86_MAP_VEX_0F38; break;
     case 3: d->map = X86_MAP_VEX_0F3A; break;
     default: return INVALID;
     }
+    d->opcode_at = (uint8_t)d->at;
     d->opcode = (uint8_t)take(d, 1);
     return d->cut_off ? CUT_OFF : OK;
 }
@@ -159,6 +182,8 @@ take_address(struct decoder *d)
             d->index = (int8_t)index;
             d->scale = (uint8_t)(1 << (sib >> 6));
         }
+        d->vector_index = (uint8_t)index;
+        d->vector_scale = (uint8_t)(1 << (sib >> 6));
         if (mod == 0 && (sib & 7) == 5) {
             d->base = X86_BASE_NONE;
             mod = 2;
@@ -194,7 +219,11 @@ size_bytes(const struct decoder *d, unsigned size, unsigned opsize)
     case X86_Z_W: return 2;
     case X86_Z_D: return 4;
     case X86_Z_Q: return 8;
-    case X86_Z_X: return 16;
+    case X86_Z_O: return 16;
+    case X86_Z_X: return d->vex_l ? 32 : 16;
+    case X86_Z_X2: return d->vex_l ? 16 : 8;
+    case X86_Z_X4: return d->vex_l ? 8 : 4;
+    case X86_Z_X8: return d->vex_l ? 4 : 2;
     case X86_Z_T: return 10;
     case X86_Z_V: return opsize;
     case X86_Z_Z: return opsize < 4 ? opsize : 4;
@@ -215,6 +244,13 @@ set_reg(struct x86_operand *o, unsigned reg_class, unsigned reg, unsigned size)
     o->reg_class = (uint8_t)reg_class;
     o->reg = (uint8_t)reg;
     o->size = (uint16_t)size;
+}
+
+/* The whole of it for x, else its low 16 bytes. */
+static void
+set_vector(struct x86_operand *o, unsigned reg, unsigned size)
+{
+    set_reg(o, size == 32 ? X86_RC_YMM : X86_RC_XMM, reg, size == 32 ? 32 : 16);
 }
 
 /* Byte registers 4..7 are AH CH DH BH without REX, SPL BPL SIL DIL with it. */
@@ -270,7 +306,7 @@ modrm_operand(const struct decoder *d, const struct x86_operand_row *r, unsigned
         else if (r->encoding == X86_E_E)
             set_gpr(d, o, rm_x, size);
         else if (r->encoding == X86_E_W)
-            set_reg(o, X86_RC_XMM, rm_x, 16);
+            set_vector(o, rm_x, size);
         else
             set_reg(o, X86_RC_MMX, rm, 8);
         break;
@@ -280,11 +316,19 @@ modrm_operand(const struct decoder *d, const struct x86_operand_row *r, unsigned
         break;
     case X86_E_R: set_gpr(d, o, rm_x, size); break;
     case X86_E_G: set_gpr(d, o, reg_x, size); break;
-    case X86_E_V: set_reg(o, X86_RC_XMM, reg_x, 16); break;
-    case X86_E_U: set_reg(o, X86_RC_XMM, rm_x, 16); break;
+    case X86_E_V: set_vector(o, reg_x, size); break;
+    case X86_E_U: set_vector(o, rm_x, size); break;
     case X86_E_P: set_reg(o, X86_RC_MMX, reg, 8); break;
     case X86_E_N: set_reg(o, X86_RC_MMX, rm, 8); break;
     case X86_E_STI: set_reg(o, X86_RC_X87, rm, 10); break;
+    case X86_E_VSIB:
+        if (!memory || rm != 4)
+            return INVALID;
+        set_modrm_memory(d, o, size_bytes(d, r->memory_size, opsize));
+        o->index = (int8_t)d->vector_index;
+        o->scale = d->vector_scale;
+        o->index_size = (uint8_t)size;
+        break;
     case X86_E_S:
         /* CS cannot be loaded; 6 and 7 do not exist. REX.R is ignored. */
         if (reg > X86_SEG_GS || (reg == X86_SEG_CS && r->access & 2))
@@ -314,6 +358,8 @@ fill_operand(struct decoder *d, const struct x86_operand_row *r, unsigned opsize
     switch (r->encoding) {
     case X86_E_Z: set_gpr(d, o, (d->opcode & 7) | (d->rex & X86_REX_B ? 8 : 0), size); break;
     case X86_E_B: set_reg(o, X86_RC_GPR, d->vvvv, size); break;
+    case X86_E_H: set_vector(o, d->vvvv, size); break;
+    case X86_E_L: set_vector(o, (unsigned)take(d, 1) >> 4, size); break;
     /* Immediates of operand size are at most 32 bits wide, but for MOV r64, imm64. */
     case X86_E_I:
         if (r->size == X86_Z_Z)
@@ -361,6 +407,7 @@ fill_insn(struct decoder *d, const struct x86_form *form, struct x86_insn *insn)
     insn->row = form->row;
     insn->opsize = (uint8_t)opsize;
     insn->address_size = d->address67 ? 4 : 8;
+    insn->vector_size = form->cond & X86_IF_V3 ? d->vex_l ? 32 : 16 : 0;
     insn->cc = row->attrs & X86_A_CC_OPCODE ? d->opcode & 15 : 0;
     insn->lock = d->lock;
     insn->rep = (row->attrs & X86_A_REP && d->repeat) || (row->attrs & X86_A_REPZ && d->repeat == 0xf3);
@@ -404,14 +451,37 @@ x86_operand_size_means(const struct x86_form *f)
 static void
 note_encoding(const struct decoder *d, const struct x86_form *form, struct x86_parts *out)
 {
-    bool vex = d->map >= X86_MAP_VEX_0F38;
-
     *out = (struct x86_parts){
-        .operand_size = d->opsize66 && x86_operand_size_means(form), .address_size = d->address67, .vex = vex,
+        .operand_size = d->opsize66 && x86_operand_size_means(form), .address_size = d->address67, .vex = d->vex, .prefix_at = d->prefix_at,
         .repeat = x86_repeat_means(form) ? d->repeat : 0,
         .rex = d->has_rex ? 0x40 | d->rex : 0, .opcode_at = d->opcode_at, .modrm_at = d->modrm_at,
         .immediate_at = d->immediate_at,
     };
+}
+
+/* Where it does not, VEX.vvvv must be 1111b. */
+static bool
+names_vvvv(const struct x86_row *row)
+{
+    for (unsigned i = 0; i < row->operand_count; i++)
+        if (row->operand[i].encoding == X86_E_B || row->operand[i].encoding == X86_E_H)
+            return true;
+    return false;
+}
+
+static bool
+is_gather(const struct x86_insn *insn)
+{
+    return insn->operand_count == 3 && insn->operand[1].kind == X86_OPD_MEM && insn->operand[1].index_size;
+}
+
+/* Destination, index and mask must be three registers. */
+static bool
+gathers_apart(const struct x86_insn *insn)
+{
+    unsigned to = insn->operand[0].reg, index = (unsigned)insn->operand[1].index, mask = insn->operand[2].reg;
+
+    return to != index && to != mask && index != mask;
 }
 
 int
@@ -438,7 +508,8 @@ x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86
         if (d.cut_off)
             return cut_off;
     }
-    const struct x86_form *form = x86_find_form(o, x86_mandatory(d.opsize66, d.repeat), d.modrm, d.rex);
+    const struct x86_form *form = x86_find_form(o, x86_mandatory(d.opsize66, d.repeat), d.modrm,
+                                                x86_unmet(d.rex, d.vex ? x86_unmet_vex(d.vex_l) : 0));
     if (!form)
         return INVALID;
     if (o->modrm && x86_rows[form->row].attrs & X86_A_MOD3)
@@ -451,13 +522,10 @@ x86_decode_parts(const uint8_t *bytes, size_t size, uint64_t address, struct x86
         return INVALID;
     if (d.cut_off)
         return cut_off;
-    if (d.map >= X86_MAP_VEX_0F38 && d.vvvv) {
-        bool used = false;
-        for (unsigned i = 0; i < result.operand_count; i++)
-            used |= x86_rows[form->row].operand[i].encoding == X86_E_B;
-        if (!used)
-            return INVALID; /* VEX.vvvv must be 1111b */
-    }
+    if (d.vex && d.vvvv && !names_vvvv(&x86_rows[form->row]))
+        return INVALID;
+    if (is_gather(&result) && !gathers_apart(&result))
+        return INVALID;
     result.length = (uint8_t)d.at;
     resolve_relative(&d, &result);
     *insn = result;
@@ -477,19 +545,40 @@ x86_operand_field(const struct x86_insn *insn, unsigned operand)
 {
     switch (x86_row(insn->row)->operand[operand].encoding) {
     case X86_E_E: case X86_E_M: case X86_E_R: case X86_E_W: case X86_E_U: case X86_E_Q: case X86_E_N: case X86_E_A: case X86_E_STI:
+    case X86_E_VSIB:
         return X86_FIELD_RM;
     case X86_E_G: case X86_E_V: case X86_E_P: case X86_E_S: case X86_E_C: case X86_E_D:
         return X86_FIELD_REG;
     case X86_E_Z:
         return X86_FIELD_OPCODE;
-    case X86_E_B:
+    case X86_E_B: case X86_E_H:
         return X86_FIELD_VVVV;
-    case X86_E_I: case X86_E_SI: case X86_E_J:
+    case X86_E_L: case X86_E_I: case X86_E_SI: case X86_E_J:
         return X86_FIELD_IMMEDIATE;
     case X86_E_O:
         return X86_FIELD_OFFSET;
     default:
         return X86_FIELD_NONE;
+    }
+}
+
+unsigned
+x86_operand_bytes(const struct x86_insn *insn, unsigned operand)
+{
+    const struct decoder d = {.vex_l = insn->vector_size == 32};
+
+    return size_bytes(&d, x86_row(insn->row)->operand[operand].memory_size, insn->opsize);
+}
+
+unsigned
+x86_lane_size(const struct x86_insn *insn, unsigned operand)
+{
+    switch (x86_row(insn->row)->operand[operand].memory_size) {
+    case X86_Z_X: return 16;
+    case X86_Z_X2: return 8;
+    case X86_Z_X4: return 4;
+    case X86_Z_X8: return 2;
+    default: return 0;
     }
 }
 
@@ -565,6 +654,8 @@ x86_alignment(const struct x86_insn *insn)
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
 
+        if (o->kind == X86_OPD_MEM && insn->vector_size)
+            return x86_row(insn->row)->attrs & X86_A_ALIGNED ? o->size : 1;
         if (o->kind == X86_OPD_MEM && (o->size == SSE_SIZE || o->size == FXSAVE_SIZE))
             return x86_row(insn->row)->attrs & X86_A_UNALIGNED ? 1 : 16;
     }

@@ -76,6 +76,7 @@ put_memory(struct out *o, const struct x86_operand *m, unsigned address_size)
     case 8: put(o, "qword ptr "); break;
     case 10: put(o, "tbyte ptr "); break;
     case 16: put(o, "xmmword ptr "); break;
+    case 32: put(o, "ymmword ptr "); break;
     default: break;
     }
     if (m->seg == X86_SEG_FS || m->seg == X86_SEG_GS)
@@ -90,7 +91,10 @@ put_memory(struct out *o, const struct x86_operand *m, unsigned address_size)
         put_gpr(o, (unsigned)m->base, address_size);
     if (m->index != X86_BASE_NONE) {
         put(o, "%s", m->base != X86_BASE_NONE ? "+" : "");
-        put_gpr(o, (unsigned)m->index, address_size);
+        if (m->index_size)
+            put(o, "%cmm%d", m->index_size == 32 ? 'y' : 'x', m->index);
+        else
+            put_gpr(o, (unsigned)m->index, address_size);
         put(o, "*%u", m->scale);
     }
     if (m->base == X86_BASE_NONE && m->index == X86_BASE_NONE) {

@@ -40,10 +40,13 @@ enum x87_state { X87_SAVE, X87_RSTOR, X87_SAVE16, X87_RSTOR16 };
 
 /* fxsave, fxrstor: 1 for the REX.W form. */
 
-/* sse_approximate: operation | destination xmm << 8. The scalar ones keep the rest of the destination. */
+/* sse_approximate, sse_special: the destination, which is also the first operand, is an xmm register, in bits 8 to 11, or tmp_vector. */
+enum { SSE_TMP = 1 << 12 };
+
+/* sse_approximate: operation | destination. The scalar ones keep the rest of the destination. */
 enum sse_approximate { SSE_RCPPS, SSE_RCPSS, SSE_RSQRTPS, SSE_RSQRTSS };
 
-/* sse_special: operation | destination xmm << 8 | imm8 << 16; the source is in the other two arguments. */
+/* sse_special: operation | destination | imm8 << 16; the source is in the other two arguments. */
 enum sse_special {
     SSE_MPSADBW, SSE_PHMINPOSUW, SSE_AESENC, SSE_AESENCLAST, SSE_AESDEC, SSE_AESDECLAST, SSE_AESIMC,
     SSE_AESKEYGENASSIST, SSE_PCLMULQDQ, SSE_SHA1RNDS4, SSE_SHA1NEXTE, SSE_SHA1MSG1, SSE_SHA1MSG2,

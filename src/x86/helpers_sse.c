@@ -44,10 +44,18 @@ root_reciprocal(uint32_t x)
     return (190 - (exponent + 1) / 2) << 23 | (v & 4095) << 11;
 }
 
+static union x86_xmm *
+destination(uint32_t code)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    return code & SSE_TMP ? &cpu->tmp_vector : &cpu->xmm[code >> 8 & 15];
+}
+
 void
 helper_sse_approximate(uint32_t code, uint64_t low, uint64_t high)
 {
-    union x86_xmm *dst = &x86_this_cpu()->xmm[code >> 8 & 15];
+    union x86_xmm *dst = destination(code);
     const union x86_xmm src = {.u64 = {low, high}};
     bool root = (code & 0xff) == SSE_RSQRTPS || (code & 0xff) == SSE_RSQRTSS;
     unsigned lanes = (code & 0xff) == SSE_RCPPS || (code & 0xff) == SSE_RSQRTPS ? 4 : 1;
@@ -101,7 +109,7 @@ phminposuw(union x86_xmm *dst, const union x86_xmm *src)
 void
 helper_sse_special(uint32_t code, uint64_t low, uint64_t high)
 {
-    union x86_xmm *dst = &x86_this_cpu()->xmm[code >> 8 & 15];
+    union x86_xmm *dst = destination(code);
     union x86_xmm src = {.u64 = {low, high}};
     unsigned imm = code >> 16 & 0xff;
     switch (code & 0xff) {

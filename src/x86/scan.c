@@ -86,18 +86,50 @@ prefixes_mean(const struct x86_scan *s, const struct x86_form *f)
     const struct x86_row *row = &x86_rows[f->row];
     bool memory = s->memory || s->unnamed_memory;
 
+    if (s->vex)
+        return (!s->segment && !s->address_size) || memory;
     return (!s->repeat || x86_repeat_means(f)) && (!s->operand_size || x86_operand_size_means(f)) && (!s->segment || memory) &&
            (!s->address_size || memory || row->op == X86_OP_LEA || row->flow == X86_FLOW_BRANCH) &&
            (!s->lock || (row->attrs & X86_A_LOCK && s->memory));
 }
 
+/* At c4 or c5. The prefix's fields become out's, and the opcode is at *at. X86_MAP_COUNT: there is no such instruction. */
+static unsigned
+take_vex(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *out, unsigned *unmet, unsigned *vvvv)
+{
+    static const uint8_t maps[4] = {X86_MAP_COUNT, X86_MAP_VEX_0F, X86_MAP_VEX_0F38, X86_MAP_VEX_0F3A};
+    static const uint8_t repeats[4] = {0, 0, 0xf3, 0xf2};
+    bool two_bytes = bytes[*at] == 0xc5;
+    unsigned length = two_bytes ? 2 : 3, first, last;
+
+    if (x86_level() < X86_LEVEL_V3 || *at + length >= size || out->rex || out->lock || out->operand_size || out->repeat)
+        return X86_MAP_COUNT;
+    first = bytes[*at + 1];
+    last = two_bytes ? first & 0x7f : bytes[*at + 2];
+    first = two_bytes ? (first & 0x80) | 0x61 : first;
+    out->vex = true;
+    out->rex = (uint8_t)(0x40 | (~first >> 5 & 7) | (last >> 4 & X86_REX_W));
+    out->operand_size = (last & 3) == 1;
+    out->repeat = repeats[last & 3];
+    *unmet = x86_unmet_vex(last & 4);
+    *vvvv = ~last >> 3 & 15;
+    *at += length;
+    out->opcode_at = (uint8_t)*at;
+    return (first & 31) < 4 ? maps[first & 31] : X86_MAP_COUNT;
+}
+
 /* From the prefixes to ModRM, which stays where at ends. NULL: there is no such instruction in so many bytes. */
 static inline const struct x86_form *
-take_opcode(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *out)
+take_opcode(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *out, unsigned *vvvv)
 {
-    unsigned map = X86_MAP_LEGACY, modrm = 0;
+    unsigned map = X86_MAP_LEGACY, modrm = 0, unmet = 0;
     const struct x86_opcode *o;
 
+    if (*at < size && (bytes[*at] & 0xfe) == 0xc4) {
+        map = take_vex(bytes, size, at, out, &unmet, vvvv);
+        if (map == X86_MAP_COUNT)
+            return NULL;
+    }
     if (*at < size && bytes[*at] == 0x0f) {
         map = X86_MAP_0F;
         if (++*at < size && (bytes[*at] == 0x38 || bytes[*at] == 0x3a)) {
@@ -114,7 +146,7 @@ take_opcode(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *
         out->modrm_at = (uint8_t)*at;
         modrm = bytes[*at];
     }
-    return x86_find_form(o, x86_mandatory(out->operand_size, out->repeat), modrm, out->rex);
+    return x86_find_form(o, x86_mandatory(out->operand_size, out->repeat), modrm, x86_unmet(out->rex, unmet));
 }
 
 /* What the row says of memory and registers. opcode and modrm: the bytes. */
@@ -136,10 +168,31 @@ take_shape(const struct x86_row *row, unsigned opcode, unsigned modrm, bool addr
     out->registers = (uint16_t)registers;
 }
 
+/* VEX.vvvv is 1111b where it names nothing; a gather's index, of its SIB byte, is a vector, and another than its destination and mask. */
+static bool
+take_vector_parts(const uint8_t *bytes, unsigned size, unsigned shape, unsigned vvvv, struct x86_scan *out)
+{
+    unsigned to, index;
+
+    if (shape & X86_SHAPE_VVVV)
+        out->registers |= (uint16_t)(1u << vvvv);
+    else if (vvvv && !(shape & X86_SHAPE_VVVV_VECTOR))
+        return false;
+    if (!(shape & X86_SHAPE_VSIB))
+        return true;
+    if ((bytes[out->modrm_at] & 7) != 4 || out->modrm_at + 1u >= size)
+        return false;
+    to = (bytes[out->modrm_at] >> 3 & 7) | (out->rex & X86_REX_R ? 8 : 0);
+    index = (bytes[out->modrm_at + 1] >> 3 & 7) | (out->rex & X86_REX_X ? 8 : 0);
+    out->index = (int8_t)index;
+    out->vector_index = true;
+    return to != index && to != vvvv && index != vvvv;
+}
+
 int
 x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
 {
-    unsigned size = available < X86_MAX_LENGTH ? (unsigned)available : X86_MAX_LENGTH, at, modrm;
+    unsigned size = available < X86_MAX_LENGTH ? (unsigned)available : X86_MAX_LENGTH, at, modrm, vvvv = 0;
     struct prefixes p = {.canonical = true};
     const struct x86_form *form;
     const struct x86_row *row;
@@ -151,7 +204,7 @@ x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
         .operand_size = p.seen >> OPERAND_SIZE & 1, .repeat = p.last[REPEAT], .rex = p.last[REX], .opcode_at = (uint8_t)at,
         .base = X86_BASE_NONE, .index = X86_BASE_NONE,
     };
-    form = take_opcode(bytes, size, &at, out);
+    form = take_opcode(bytes, size, &at, out, &vvvv);
     if (!form)
         return 0;
     row = &x86_rows[form->row];
@@ -161,6 +214,8 @@ x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
     address = out->modrm_at && modrm >> 6 != 3;
     take_shape(row, bytes[at - 1], modrm, address, out);
     at = address ? take_address(bytes, size, out) : at + (out->modrm_at != 0);
+    if (out->vex && !take_vector_parts(bytes, size, row->shape, vvvv, out))
+        return 0;
     out->immediate_at = (uint8_t)at;
     at += immediate_size[row->immediate][out->rex & X86_REX_W ? 2 : out->operand_size ? 1 : 0];
     if (row->shape & X86_SHAPE_OFFSET)

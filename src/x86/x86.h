@@ -42,6 +42,13 @@ enum { X86_BASE_NONE = -1, X86_BASE_RIP = 16 };
 enum x86_cc { X86_CC_O, X86_CC_NO, X86_CC_B, X86_CC_AE, X86_CC_E, X86_CC_NE, X86_CC_BE, X86_CC_A,
               X86_CC_S, X86_CC_NS, X86_CC_P, X86_CC_NP, X86_CC_L, X86_CC_GE, X86_CC_LE, X86_CC_G };
 
+/* What processors of the guest's have: of v3 AVX, AVX2, FMA and F16C; of AES and PCLMULQDQ the forms with VEX. */
+enum x86_level { X86_LEVEL_V2 = 2, X86_LEVEL_V3 };
+
+/* That of all that this process decodes: one build, one artifact. Set before anything is decoded; v2 where nobody does. */
+void x86_set_level(enum x86_level level);
+enum x86_level x86_level(void);
+
 struct x86_operand {
     uint8_t kind;     /* enum x86_operand_kind */
     uint8_t reg_class;
@@ -54,6 +61,8 @@ struct x86_operand {
     int8_t index;     /* GPR, or X86_BASE_NONE */
     uint8_t scale;    /* 1 2 4 8 */
     uint8_t seg;      /* X86_SEG_FS or X86_SEG_GS when the base of one applies, else X86_SEG_DS */
+    uint8_t index_size; /* VSIB: bytes of the vector register that index is, 16 or 32, with one address for each of its elements; size is
+                           that of one element. 0: index is a general register */
     union {
         int64_t disp;
         int64_t imm;
@@ -68,13 +77,14 @@ struct x86_insn {
     uint8_t opsize;      /* effective operand size in bytes: 1 2 4 8 (also for string ops) */
     uint8_t address_size;/* 8 or 4 (address-size prefix: the effective address wraps at 32 bits) */
     uint8_t cc;          /* enum x86_cc, for JCC, SETCC, CMOVCC */
+    uint8_t vector_size; /* of an instruction of level v3: 16 or 32, as VEX.L says; else 0 */
     bool lock, rep, repne; /* prefixes that mean something here (rep also for repe) */
     uint8_t operand_count;   /* explicit operands, as Intel syntax writes them, destination first */
     struct x86_operand operand[X86_MAX_OPERANDS];
 };
 
 /* Decodes one instruction at address from at most size bytes. Returns its length (1..15), 0 when the
- * bytes are no valid x86-64-v2 instruction (#UD; also longer than 15 bytes), and -1 when size ended
+ * bytes are no valid instruction of the level (#UD; also longer than 15 bytes), and -1 when size ended
  * inside it. *insn is filled only when the length is positive. Any bytes are allowed. */
 int x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_insn *insn);
 
@@ -82,9 +92,10 @@ int x86_decode(const uint8_t *bytes, size_t size, uint64_t address, struct x86_i
 struct x86_parts {
     bool operand_size;    /* prefix 66, if it means something */
     bool address_size;    /* prefix 67 */
-    bool vex;
+    bool vex;             /* 66, f2, f3 and REX are then in it */
     uint8_t repeat;       /* prefix f2 or f3, if it means something, or 0 */
     uint8_t rex;          /* with its 0x40; 0: there is none */
+    uint8_t prefix_at;    /* of VEX: c4 or c5, behind the legacy prefixes */
     uint8_t opcode_at;    /* behind all prefixes; up to modrm_at, or immediate_at where that is 0 */
     uint8_t modrm_at;     /* 0: there is none */
     uint8_t immediate_at; /* behind ModRM, SIB and displacement */
@@ -101,6 +112,8 @@ struct x86_scan {
     bool operand_size, address_size, lock; /* prefixes 66, 67 and f0 */
     uint8_t segment, repeat;               /* 64, 65 or 0; f2, f3 or 0 */
     uint8_t rex;          /* with its 0x40; 0: there is none */
+    bool vex;             /* repeat, operand_size and rex are then those of the prefix, which is two or three bytes before opcode_at */
+    bool vector_index;    /* index is a vector register */
     uint8_t opcode_at, modrm_at, immediate_at; /* as in struct x86_parts */
     bool memory;          /* accesses what ModRM, or an absolute offset, names */
     bool general;         /* and a general register could be in its place: it has at most 8 bytes */
@@ -110,7 +123,7 @@ struct x86_scan {
     uint16_t registers;   /* general registers that are named operands, by bit; not those of the address */
 };
 
-/* An instruction's shape by the same table; no VEX. Returns its length (1 to 15), or 0: there is no such instruction in so many
+/* An instruction's shape by the same table; VEX on level v3 alone. Returns its length (1 to 15), or 0: there is no such instruction in so many
  * bytes. Any bytes are allowed. */
 int x86_scan(const uint8_t *bytes, size_t size, struct x86_scan *out);
 
@@ -118,7 +131,12 @@ int x86_scan(const uint8_t *bytes, size_t size, struct x86_scan *out);
 enum x86_field { X86_FIELD_NONE, X86_FIELD_REG, X86_FIELD_RM, X86_FIELD_OPCODE, X86_FIELD_VVVV, X86_FIELD_IMMEDIATE, X86_FIELD_OFFSET };
 enum x86_field x86_operand_field(const struct x86_insn *insn, unsigned operand);
 
-/* The length of an instruction that x86_decode refuses because no x86-64-v2 processor has it (AVX, AVX-512, XOP, TSX ...), by
+/* Of an instruction of level v3: the bytes that it uses of a vector operand, and those of them that belong to each 128 bits of its
+ * longest operand. 0: they belong to all of them (counts of shifts, scalars). */
+unsigned x86_operand_bytes(const struct x86_insn *insn, unsigned operand);
+unsigned x86_lane_size(const struct x86_insn *insn, unsigned operand);
+
+/* The length of an instruction that x86_decode refuses because no processor of the level has it (AVX-512, XOP, TSX, on v2 AVX ...), by
  * the shape of its encoding; 0 when it has none. All of them raise #UD here. For telling code from data only. *data (may be
  * NULL): the address that its rip-relative operand names, with the instruction at `address`; 0 when it has none. */
 int x86_foreign_length(const uint8_t *bytes, size_t size, uint64_t address, uint64_t *data);
@@ -135,7 +153,8 @@ struct x86_flag_effects {
 struct x86_flag_effects x86_flag_effects(const struct x86_insn *insn);
 
 /* What the address of its memory operand must be a multiple of, or #GP comes: 16 for the 16 bytes of SSE instructions (but
- * MOVUPS and the like), CMPXCHG16B and the FXSAVE area, 64 for the XSAVE area, else 1. */
+ * MOVUPS and the like), CMPXCHG16B and the FXSAVE area, 64 for the XSAVE area, its size for those with VEX that say so (VMOVAPS and the
+ * like, VMOVNTPS), else 1. */
 unsigned x86_alignment(const struct x86_insn *insn);
 
 /* What follows the instruction in the flow of control. */

@@ -326,6 +326,24 @@ list_forms(void)
                lift_supported(&forms[i].sample) ? "" : " (no lifter)");
 }
 
+/* What this processor has not cannot be tried on it. */
+static bool
+choose_level(const char *name)
+{
+    enum { SKIPPED = 77 };
+
+    if (!strcmp(name, "v2"))
+        return true;
+    if (strcmp(name, "v3"))
+        return false;
+    if (!__builtin_cpu_supports("x86-64-v3")) {
+        printf("oracle: this processor has no x86-64-v3\n");
+        exit(SKIPPED);
+    }
+    x86_set_level(X86_LEVEL_V3);
+    return true;
+}
+
 static bool
 choose_executions(char *list)
 {
@@ -357,7 +375,7 @@ main(int argc, char **argv)
         {"progress", no_argument, NULL, 'p'},          {"strict-nan", no_argument, NULL, 'N'},
         {"strict-mxcsr", no_argument, NULL, 'M'},
         {"failures", required_argument, NULL, 'o'},    {"bytes", required_argument, NULL, 'b'},
-        {"record", required_argument, NULL, 'R'},      {"host", no_argument, NULL, 'H'},      {"v8", required_argument, NULL, 'V'},          {0},
+        {"record", required_argument, NULL, 'R'},      {"host", no_argument, NULL, 'H'},      {"level", required_argument, NULL, 'L'}, {"v8", required_argument, NULL, 'V'},          {0},
     };
     static char default_executions[] = "evaluator";
     const char *only = NULL, *failures = NULL, *regressions = NULL, *record = NULL;
@@ -386,6 +404,10 @@ main(int argc, char **argv)
         case 'N': strict_nan = true; break;
         case 'M': strict_mxcsr = true; break;
         case 'H': host_print(); return 0;
+        case 'L':
+            if (!choose_level(optarg))
+                return 2;
+            break;
         case 'b': return print_ir(optarg);
         case 'o': failures = optarg; break;
         case 'R': record = optarg; break;

@@ -34,12 +34,13 @@ enum {
     MAX_BATCH = (CODE_SIZE - 0x800) / CODE_STRIDE - 1,
 };
 
-/* What is compared. fx: the FXSAVE image (x87, MXCSR, xmm). */
+/* What is compared. fx: the FXSAVE image (x87, MXCSR, xmm); high: bits 128 to 255 of the ymm registers, 0 on level v2. */
 struct state {
     uint64_t gpr[16];
     uint64_t rflags;
     uint64_t rip;
     uint8_t fx[512] __attribute__((aligned(16)));
+    uint8_t high[256];
 };
 
 enum { STATUS_FLAGS = 0x8d5, FLAGS_MASK = 0xcd5 }; /* CF PF AF ZF SF OF; and DF */
@@ -148,7 +149,7 @@ struct form {
     uint8_t prefix[3]; /* zero-terminated: lock, rep, operand size */
     uint8_t map;       /* 0: one byte, 1: 0f, 2: 0f38, 3: 0f3a */
     uint8_t opcode, modrm;
-    bool vex, w, memory;
+    bool vex, w, l, memory;
     uint8_t pp;
     uint16_t row, op;
     uint8_t opsize;

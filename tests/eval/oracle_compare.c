@@ -110,6 +110,7 @@ allow_values(const struct x86_insn *insn, struct tolerance *t)
         t->last_bits = true;
         break;
     case X86_OP_RCPPS: case X86_OP_RCPSS: case X86_OP_RSQRTPS: case X86_OP_RSQRTSS:
+    case X86_OP_VRCPPS: case X86_OP_VRCPSS: case X86_OP_VRSQRTPS: case X86_OP_VRSQRTSS:
         t->approximate = true;
         break;
     default:
@@ -133,7 +134,7 @@ tolerance_of(const struct x86_insn *insn, const struct state *s)
     allow_values(insn, &t);
     if (s)
         leave_out_pointers(insn, s, &t);
-    t.nan = in_list(name, " addps addpd addss addsd subps subpd subss subsd mulps mulpd mulss mulsd divps divpd "
+    t.nan = in_list(insn->vector_size ? name + 1 : name, " addps addpd addss addsd subps subpd subss subsd mulps mulpd mulss mulsd divps divpd "
                           "divss divsd haddps haddpd hsubps hsubpd addsubps addsubpd dpps dppd ");
     return t;
 }
@@ -309,22 +310,29 @@ compare_flags(struct report *r, const struct state *n, const struct state *e, ui
 }
 
 static void
-compare_xmm(struct report *r, const uint8_t *n, const uint8_t *e, const struct tolerance *t)
+compare_vectors(struct report *r, const char *what, const uint8_t *n, const uint8_t *e, const struct tolerance *t)
 {
-    uint32_t nm, em;
-
     for (unsigned i = 0; i < 16; i++) {
-        const uint8_t *x = n + 160 + 16 * i, *y = e + 160 + 16 * i;
+        const uint8_t *x = n + 16 * i, *y = e + 16 * i;
         uint64_t p[2], q[2];
 
         if (!memcmp(x, y, 16) || (t->approximate && same_approximation(x, y)) || (t->nan && t->inexact_nans && !strict_nan && (same_nan32(x, y) || same_nan64(x, y))))
             continue;
         memcpy(p, x, 16);
         memcpy(q, y, 16);
-        differ(r, "  xmm%-2u %016lx_%016lx, %s %016lx_%016lx\n", i, p[1], p[0], r->name, q[1], q[0]);
+        differ(r, "  %s%-2u %016lx_%016lx, %s %016lx_%016lx\n", what, i, p[1], p[0], r->name, q[1], q[0]);
     }
-    memcpy(&nm, n + 24, 4);
-    memcpy(&em, e + 24, 4);
+}
+
+static void
+compare_xmm(struct report *r, const struct state *n, const struct state *e, const struct tolerance *t)
+{
+    uint32_t nm, em;
+
+    compare_vectors(r, "xmm", n->fx + 160, e->fx + 160, t);
+    compare_vectors(r, "ymmh", n->high, e->high, t);
+    memcpy(&nm, n->fx + 24, 4);
+    memcpy(&em, e->fx + 24, 4);
     if ((nm ^ em) & (t->quiet && !strict_mxcsr ? 0xffc0 : 0xffff))
         differ(r, "  mxcsr %04x, %s %04x\n", nm, r->name, em);
 }
@@ -332,15 +340,15 @@ compare_xmm(struct report *r, const uint8_t *n, const uint8_t *e, const struct t
 /* Which of two NaNs a sum or product gives is the compiler's choice, as in WebAssembly; later instructions of a sequence
  * may have put it anywhere. */
 static bool
-has_nan(const uint8_t *fx)
+has_nan(const uint8_t vectors[256])
 {
-    for (unsigned i = 160; i < 416; i += 4) {
+    for (unsigned i = 0; i < 256; i += 4) {
         float f;
         double d = 0;
 
-        memcpy(&f, fx + i, 4);
+        memcpy(&f, vectors + i, 4);
         if (i % 8 == 0)
-            memcpy(&d, fx + i, 8);
+            memcpy(&d, vectors + i, 8);
         if (f != f || d != d)
             return true;
     }
@@ -371,18 +379,18 @@ state_compare(struct seen expected, struct seen found, const struct tolerance *t
         compare_memory(&r, expected.window, found.window, t);
         if (t->exact_traps) {
             compare_flags(&r, &n->state, &e->state, t->undefined | t->lost_at_traps);
-            compare_xmm(&r, n->state.fx, e->state.fx, t);
+            compare_xmm(&r, &n->state, &e->state, t);
             compare_x87(&r, n->state.fx, e->state.fx, t);
         }
         return r.count;
     }
-    if (t->sequence && t->nan && t->inexact_nans && has_nan(n->state.fx))
+    if (t->sequence && t->nan && t->inexact_nans && (has_nan(n->state.fx + 160) || has_nan(n->state.high)))
         return 0;
     if (n->state.rip != e->state.rip)
         differ(&r, "  rip   %lx, %s %lx\n", n->state.rip, r.name, e->state.rip);
     compare_gprs(&r, &n->state, &e->state, t->high_halves);
     compare_flags(&r, &n->state, &e->state, t->undefined);
-    compare_xmm(&r, n->state.fx, e->state.fx, t);
+    compare_xmm(&r, &n->state, &e->state, t);
     compare_x87(&r, n->state.fx, e->state.fx, t);
     compare_memory(&r, expected.window, found.window, t);
     return r.count;

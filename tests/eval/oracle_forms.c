@@ -26,7 +26,7 @@ static uint64_t
 key_of(const struct x86_insn *insn)
 {
     return insn->row | (uint64_t)insn->opsize << 16 | (uint64_t)is_memory(insn) << 24 |
-           (uint64_t)insn->lock << 25 | (uint64_t)insn->rep << 26 | (uint64_t)insn->repne << 27;
+           (uint64_t)insn->lock << 25 | (uint64_t)insn->rep << 26 | (uint64_t)insn->repne << 27 | (uint64_t)(insn->vector_size == 32) << 28;
 }
 
 /* Bytes of prefixes and opcode, up to the ModRM byte. */
@@ -37,10 +37,13 @@ put_opcode(const struct form *f, uint8_t opcode, uint8_t rex, uint8_t vvvv, uint
 
     for (const uint8_t *p = f->prefix; p < f->prefix + 3 && *p; p++)
         out[n++] = *p;
-    if (f->vex) {
+    if (f->vex && f->map == 1 && !f->w && !(rex & 3) && random_below(2)) {
+        out[n++] = 0xc5;
+        out[n++] = (uint8_t)((rex & 4 ? 0 : 0x80) | (~vvvv & 15) << 3 | (f->l ? 4 : 0) | f->pp);
+    } else if (f->vex) {
         out[n++] = 0xc4;
         out[n++] = (uint8_t)(((rex & 7) ^ 7) << 5 | f->map);
-        out[n++] = (uint8_t)((f->w ? 0x80 : 0) | (~vvvv & 15) << 3 | f->pp);
+        out[n++] = (uint8_t)((f->w ? 0x80 : 0) | (~vvvv & 15) << 3 | (f->l ? 4 : 0) | f->pp);
     } else {
         if (rex)
             out[n++] = rex;
@@ -128,8 +131,8 @@ forms_find(void)
                     try_modrms(&f);
                 }
             }
-            for (unsigned i = 0; map && i < 8; i++) {
-                struct form f = {.map = (uint8_t)map, .opcode = (uint8_t)opcode, .vex = true, .w = i >> 2,
+            for (unsigned i = 0; map && i < 16; i++) {
+                struct form f = {.map = (uint8_t)map, .opcode = (uint8_t)opcode, .vex = true, .w = i >> 2 & 1, .l = i >> 3,
                                  .pp = i & 3};
                 try_modrms(&f);
             }
@@ -351,6 +354,8 @@ steer(struct x86_operand *o, struct shape *s, const struct x86_insn *insn, struc
     }
     if (sequence && o->size >= 16 && (o->disp & 15))
         return false;
+    if (sequence && x86_alignment(insn) == 32 && ((o->disp & 31) || o->index >= 0))
+        return false;
     uint64_t index = 0;
     if (o->index >= 0 && !sequence) {
         if (o->index == o->base)
@@ -390,6 +395,7 @@ fits_sequence(const struct x86_insn *insn)
     case X86_OP_XLAT: case X86_OP_MASKMOVDQU: case X86_OP_MASKMOVQ: case X86_OP_LEAVE: case X86_OP_ENTER:
     case X86_OP_POPF: case X86_OP_PUSHF: case X86_OP_LDMXCSR: case X86_OP_STMXCSR: case X86_OP_FLDCW: case X86_OP_FLDENV:
     case X86_OP_FRSTOR: case X86_OP_FXRSTOR: case X86_OP_FXSAVE: case X86_OP_FNSAVE: case X86_OP_FNSTENV:
+    case X86_OP_VMASKMOVDQU: case X86_OP_VLDMXCSR: case X86_OP_VSTMXCSR:
     case X86_OP_FBLD: case X86_OP_STD: case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB:
         return false;
     case X86_OP_PUSH: case X86_OP_POP: /* what is aligned must stay so */

@@ -27,14 +27,23 @@ struct native {
     uint32_t host_mxcsr;  /* 0x0a8 */
     uint32_t host_control;
     uint64_t exit;        /* 0x0b0 */
-    uint64_t pad[9];
+    uint64_t wide;        /* 0x0b8: with bits 128 to 255 of the vector registers */
+    uint64_t pad[8];
     uint64_t gpr_out[16]; /* 0x100 */
     uint64_t pad2[16];
     uint8_t fx_in[512];   /* 0x200 */
     uint8_t fx_out[512];  /* 0x400 */
+    uint8_t high_in[256]; /* 0x600 */
+    uint8_t high_out[256]; /* 0x700 */
 };
 _Static_assert(offsetof(struct native, gpr_out) == 0x100, "assembly");
 _Static_assert(offsetof(struct native, fx_in) == 0x200, "assembly");
+_Static_assert(offsetof(struct native, high_out) == 0x700 && offsetof(struct native, wide) == 0xb8, "assembly");
+
+#define FOR_ALL_VECTORS(f) \
+    f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15)
+#define LOAD_HIGH(n) "  vinsertf128 $1, 0x0a000600 + 16 * " #n ", %ymm" #n ", %ymm" #n "\n"
+#define STORE_HIGH(n) "  vextractf128 $1, %ymm" #n ", 0x0a000700 + 16 * " #n "\n"
 
 void native_enter(void);
 void native_exit(void);
@@ -44,6 +53,7 @@ __asm__(".text\n"
         "  stmxcsr 0x0a0000a8\n  fnstcw 0x0a0000ac\n"
         "  mov %rsp, 0x0a000090\n"
         "  fxrstor64 0x0a000200\n"
+        "  cmpq $0, 0x0a0000b8; je 1f\n" FOR_ALL_VECTORS(LOAD_HIGH) "1:\n"
         "  pushq 0x0a000080; popfq\n"
         "  mov 0x0a000000, %rax; mov 0x0a000008, %rcx; mov 0x0a000010, %rdx; mov 0x0a000018, %rbx\n"
         "  mov 0x0a000020, %rsp; mov 0x0a000028, %rbp; mov 0x0a000030, %rsi; mov 0x0a000038, %rdi\n"
@@ -57,7 +67,9 @@ __asm__(".text\n"
         "  mov %r12, 0x0a000160; mov %r13, 0x0a000168; mov %r14, 0x0a000170; mov %r15, 0x0a000178\n"
         "  mov 0x0a000090, %rsp\n"
         "  pushfq; popq 0x0a0000a0\n"
+        "  cmpq $0, 0x0a0000b8; je 1f\n" FOR_ALL_VECTORS(STORE_HIGH) "1:\n"
         "  fxsave64 0x0a000400\n"
+        "  cmpq $0, 0x0a0000b8; je 1f; vzeroupper; 1:\n"
         "  cld\n  fninit\n  fldcw 0x0a0000ac\n  ldmxcsr 0x0a0000a8\n"
         "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
@@ -99,6 +111,19 @@ print_running(const char *what)
         _exit(3);
 }
 
+/* From a signal frame: SDM vol. 1, 13.4. Linux says in bytes that FXSAVE leaves free that more than its area is there. */
+static void
+take_high(uint8_t high[256], const uint8_t *frame)
+{
+    enum { MAGIC_AT = 464, COMPONENTS_AT = 512, AVX_AT = 576, AVX = 1 << 2 };
+    uint32_t magic;
+
+    memset(high, 0, 256);
+    memcpy(&magic, frame + MAGIC_AT, sizeof magic);
+    if (x86_level() >= X86_LEVEL_V3 && magic == FP_XSTATE_MAGIC1 && frame[COMPONENTS_AT] & AVX)
+        memcpy(high, frame + AVX_AT, 256);
+}
+
 static void
 on_signal(int number, siginfo_t *info, void *context)
 {
@@ -122,6 +147,7 @@ on_signal(int number, siginfo_t *info, void *context)
         c->state.gpr[i] = (uint64_t)uc->uc_mcontext.gregs[order[i]];
     c->state.rflags = (uint64_t)uc->uc_mcontext.gregs[REG_EFL];
     memcpy(c->state.fx, uc->uc_mcontext.fpregs, sizeof c->state.fx);
+    take_high(c->state.high, (const uint8_t *)uc->uc_mcontext.fpregs);
     c->vector = vector_of(number, info->si_code);
     c->rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     siglongjmp(c->escape, 1);
@@ -289,6 +315,8 @@ processor_run(const struct program *p, size_t index, const struct state *in, str
     native->flags_in = (in->rflags & FLAGS_MASK) | 0x202;
     native->target = p->address;
     memcpy(native->fx_in, in->fx, 512);
+    memcpy(native->high_in, in->high, 256);
+    native->wide = x86_level() >= X86_LEVEL_V3;
     native_set_gs((void *)(uintptr_t)GS_BASE);
     out->trap = NO_TRAP;
     if (sigsetjmp(native_caught.escape, 0)) {
@@ -307,6 +335,8 @@ processor_run(const struct program *p, size_t index, const struct state *in, str
     out->state.rflags = native->flags_out;
     out->state.rip = native->rip_out;
     memcpy(out->state.fx, native->fx_out, 512);
+    if (native->wide)
+        memcpy(out->state.high, native->high_out, 256);
 }
 
 /* They accumulate there while it runs. */

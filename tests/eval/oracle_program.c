@@ -45,7 +45,7 @@ static bool
 faults_differently(unsigned op)
 {
     return op == X86_OP_CLFLUSH || op == X86_OP_CLFLUSHOPT || op == X86_OP_CLWB || op == X86_OP_MASKMOVQ ||
-           op == X86_OP_MASKMOVDQU;
+           op == X86_OP_MASKMOVDQU || op == X86_OP_VMASKMOVDQU;
 }
 
 static uint64_t
@@ -164,7 +164,7 @@ varies(const struct x86_insn *insn)
 {
     struct tolerance t = tolerance_of(insn, NULL);
 
-    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || t.high_halves || t.last_bits || t.approximate;
+    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || insn->op == X86_OP_VDPPS || insn->op == X86_OP_VDPPD || t.high_halves || t.last_bits || t.approximate;
 }
 
 /* Another rounding mode and flush to zero: mov dword ptr [r14 + 0x7c], VALUE; ldmxcsr [r14 + 0x7c]. Returns the bytes. */

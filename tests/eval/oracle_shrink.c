@@ -109,6 +109,7 @@ shrink_state(struct shrink *c)
         if (!(c->p.anchored >> i & 1))
             try_default(c, &c->s.gpr[i], &plain.gpr[i], 8);
         try_default(c, c->s.fx + XMM_AT + 16 * i, plain.fx + XMM_AT + 16 * i, 16);
+        try_default(c, c->s.high + 16 * i, plain.high + 16 * i, 16);
     }
     for (unsigned i = 0; i < 8; i++)
         try_default(c, c->s.fx + ST_AT + 16 * i, plain.fx + ST_AT + 16 * i, 16);
@@ -208,6 +209,10 @@ print_changes(const struct state *from, const struct state *to, const uint8_t *w
             memcpy(v, to->fx + XMM_AT + 16 * i, 16);
             printf(" xmm%u=%lx_%lx", i, v[1], v[0]);
         }
+        if (memcmp(from->high + 16 * i, to->high + 16 * i, 16)) {
+            memcpy(v, to->high + 16 * i, 16);
+            printf(" ymmh%u=%lx_%lx", i, v[1], v[0]);
+        }
     }
     for (unsigned i = 0; i < WINDOW_SIZE; i += 8) {
         if (memcmp(window_from + i, window_to + i, 8)) {
@@ -266,7 +271,7 @@ set_word(struct replay *r, struct state *s, uint8_t *window, const char *name, c
 {
     char *end;
     uint64_t v = strtoull(value, &end, 16), more = *end ? strtoull(end + 1, NULL, 16) : 0;
-    unsigned n = (unsigned)strtoul(name + (name[0] == 'x' ? 3 : 2), NULL, 10);
+    unsigned n = (unsigned)strtoul(name + strcspn(name, "0123456789"), NULL, 10);
 
     for (unsigned i = 0; i < 16; i++) {
         if (!strcmp(name, gpr_names[i])) {
@@ -292,6 +297,9 @@ set_word(struct replay *r, struct state *s, uint8_t *window, const char *name, c
     } else if (!strncmp(name, "xmm", 3) && n < 16) {
         memcpy(s->fx + XMM_AT + 16 * n, &more, 8);
         memcpy(s->fx + XMM_AT + 16 * n + 8, &v, 8);
+    } else if (!strncmp(name, "ymmh", 4) && n < 16) {
+        memcpy(s->high + 16 * n, &more, 8);
+        memcpy(s->high + 16 * n + 8, &v, 8);
     } else if (!strncmp(name, "st", 2) && n < 8) {
         memcpy(s->fx + ST_AT + 16 * n, &more, 8);
         memcpy(s->fx + ST_AT + 16 * n + 8, &v, 2);

@@ -198,6 +198,8 @@ state_random(struct state *s)
     memcpy(s->fx + 24, &mxcsr, 4);
     for (unsigned i = 0; i < 16; i++)
         random_vector(s->fx + 160 + 16 * i);
+    for (unsigned i = 0; x86_level() >= X86_LEVEL_V3 && i < 16; i++)
+        random_vector(s->high + 16 * i);
 }
 
 void
@@ -233,6 +235,7 @@ cpu_from_state(struct x86_cpu *cpu, const struct state *s)
         memcpy(&r->sign_exponent, s->fx + 40 + 16 * i, 2);
     }
     memcpy(cpu->xmm, s->fx + 160, 256);
+    memcpy(cpu->ymm_high, s->high, 256);
 }
 
 void
@@ -254,6 +257,7 @@ state_from_cpu(struct state *s, const struct x86_cpu *cpu)
         memcpy(s->fx + 40 + 16 * i, &r->sign_exponent, 2);
     }
     memcpy(s->fx + 160, cpu->xmm, 256);
+    memcpy(s->high, cpu->ymm_high, 256);
 }
 
 bool
@@ -309,7 +313,7 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
         if (o->kind != X86_OPD_MEM || !operand_offset(insn, o, s, &at))
             continue;
         switch (insn->op) {
-        case X86_OP_LDMXCSR:
+        case X86_OP_LDMXCSR: case X86_OP_VLDMXCSR:
             memcpy(window + at, &mxcsr, 4);
             break;
         case X86_OP_FLDCW:
@@ -346,8 +350,10 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
             } else if (o->size == 8) {
                 uint64_t v = random_below(2) ? random_f64() : random_integer();
                 memcpy(window + at, &v, 8);
-            } else if (o->size == 16) {
+            } else if (o->size == 16 || o->size == 32) {
                 random_vector(window + at);
+                if (o->size == 32)
+                    random_vector(window + at + 16);
             }
         }
     }

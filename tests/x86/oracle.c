@@ -32,6 +32,9 @@ in_scope(const ZydisDecodedInstruction *z)
     case ZYDIS_ISA_EXT_CET:
         return z->mnemonic == ZYDIS_MNEMONIC_ENDBR32 || z->mnemonic == ZYDIS_MNEMONIC_ENDBR64 ||
                z->mnemonic == ZYDIS_MNEMONIC_RDSSPD || z->mnemonic == ZYDIS_MNEMONIC_RDSSPQ;
+    case ZYDIS_ISA_EXT_AVX: case ZYDIS_ISA_EXT_AVX2: case ZYDIS_ISA_EXT_AVX2GATHER: case ZYDIS_ISA_EXT_AVXAES:
+    case ZYDIS_ISA_EXT_FMA: case ZYDIS_ISA_EXT_F16C:
+        return x86_level() >= X86_LEVEL_V3;
     default:
         return false;
     }
@@ -55,6 +58,8 @@ expected_name(const struct x86_insn *i, char *out, size_t size)
         {"iret", {0, "iret", "iretd", "iretq"}},
         {"movd", {0, "movd", "movd", "movq"}}, {"pextrd", {0, "pextrd", "pextrd", "pextrq"}},
         {"pinsrd", {0, "pinsrd", "pinsrd", "pinsrq"}},
+        {"vmovd", {0, "vmovd", "vmovd", "vmovq"}}, {"vpextrd", {0, "vpextrd", "vpextrd", "vpextrq"}},
+        {"vpinsrd", {0, "vpinsrd", "vpinsrd", "vpinsrq"}},
         {"fxsave", {0, "fxsave", "fxsave", "fxsave64"}}, {"fxrstor", {0, "fxrstor", "fxrstor", "fxrstor64"}},
         {"xsave", {0, "xsave", "xsave", "xsave64"}}, {"xrstor", {0, "xrstor", "xrstor", "xrstor64"}},
         {"xsaveopt", {0, "xsaveopt", "xsaveopt", "xsaveopt64"}}, {"xsavec", {0, "xsavec", "xsavec", "xsavec64"}},
@@ -130,6 +135,7 @@ compare_register(const struct x86_operand *o, const ZydisDecodedOperand *z)
     case ZYDIS_REGCLASS_X87: want = X86_RC_X87; size = 10; break;
     case ZYDIS_REGCLASS_MMX: want = X86_RC_MMX; size = 8; break;
     case ZYDIS_REGCLASS_XMM: want = X86_RC_XMM; size = 16; break;
+    case ZYDIS_REGCLASS_YMM: want = X86_RC_YMM; size = 32; break;
     case ZYDIS_REGCLASS_SEGMENT: want = X86_RC_SEG; size = 2; break;
     case ZYDIS_REGCLASS_CONTROL: want = X86_RC_CR; size = 8; break;
     case ZYDIS_REGCLASS_DEBUG: want = X86_RC_DR; size = 8; break;
@@ -143,13 +149,15 @@ compare_register(const struct x86_operand *o, const ZydisDecodedOperand *z)
 }
 
 static int
-register_number(ZydisRegister r, unsigned address_size)
+register_number(ZydisRegister r, unsigned address_size, unsigned vector_size)
 {
     if (r == ZYDIS_REGISTER_NONE)
         return X86_BASE_NONE;
     if (r == ZYDIS_REGISTER_RIP || r == ZYDIS_REGISTER_EIP)
         return X86_BASE_RIP;
     ZydisRegisterClass class = ZydisRegisterGetClass(r);
+    if (vector_size)
+        return class == (vector_size == 32 ? ZYDIS_REGCLASS_YMM : ZYDIS_REGCLASS_XMM) ? ZydisRegisterGetId(r) : -100;
     if (class != (address_size == 8 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32))
         return -100;
     return ZydisRegisterGetId(r);
@@ -173,9 +181,9 @@ compare_memory(const struct x86_insn *i, const struct x86_operand *o, const Zydi
         return "segment";
     if (zydis_sees_r13(i, zi) && o->base == X86_BASE_NONE)
         return NULL;
-    if (o->base != register_number(z->mem.base, i->address_size))
+    if (o->base != register_number(z->mem.base, i->address_size, 0))
         return "base";
-    if (o->index != register_number(z->mem.index, i->address_size))
+    if (o->index != register_number(z->mem.index, i->address_size, o->index_size))
         return "index";
     if (o->index != X86_BASE_NONE && o->scale != z->mem.scale)
         return "scale";
@@ -293,6 +301,7 @@ compare_flags(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
     case X86_OP_BEXTR:   /* theirs leaves CF and OF out, which are cleared (SDM) */
         return NULL;
     case X86_OP_SBB: /* theirs leaves AF out */
+    case X86_OP_VPTEST: case X86_OP_VTESTPS: case X86_OP_VTESTPD: /* and what these clear */
         return NULL;
     case X86_OP_CMPS: case X86_OP_SCAS:
         if (i->rep || i->repne)
@@ -351,7 +360,7 @@ compare_insn(const struct x86_insn *i, const ZydisDecodedInstruction *zi, const 
         return NULL; /* operands that are never looked at */
     if (i->op == X86_OP_FUCOMP && ours == 1)
         return compare_operand(i, &i->operand[0], zi, &z[1]); /* theirs writes ST(0), as for FUCOM it does not */
-    if (i->op == X86_OP_MASKMOVQ || i->op == X86_OP_MASKMOVDQU)
+    if (i->op == X86_OP_MASKMOVQ || i->op == X86_OP_MASKMOVDQU || i->op == X86_OP_VMASKMOVDQU)
         ours = 2; /* ours names [rdi] too */
     if (ours != count)
         return "operand count";
@@ -399,7 +408,7 @@ text_differs(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
 {
     switch (i->op) {
     case X86_OP_NOP: case X86_OP_RETF: case X86_OP_CALLF: case X86_OP_JMPF:           /* no operands; "far" is an operand */
-    case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU: case X86_OP_FUCOMP:                 /* implied operands */
+    case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU: case X86_OP_VMASKMOVDQU: case X86_OP_FUCOMP:                 /* implied operands */
     case X86_OP_LSS: case X86_OP_LFS: case X86_OP_LGS: case X86_OP_INVLPG:            /* sizes, as in compare_memory() */
     case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: case X86_OP_MOVSXD:
         return true;

@@ -105,10 +105,10 @@ same_x87(const struct x86_x87 *a, const struct x86_x87 *b)
     return a->control == b->control && a->status == b->status && a->tag_valid == b->tag_valid && a->top == b->top;
 }
 
-uint64_t
+ir_states
 lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b)
 {
-    uint64_t set = 0;
+    ir_states set = 0;
 
     for (unsigned s = 0; s < X86_S_COUNT; s++) {
         size_t size = ir_state_infos[s].type == IR_V128 ? 16 : ir_state_infos[s].type == IR_I64 ? 8 : 4;

@@ -15,7 +15,7 @@ enum { LOCKSTEP_LOG = 2048 }; /* checks in a region */
  * mantissas. */
 #define STATE_X87 X86_S_COUNT
 #define STATES_COMPARED (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATE_BIT(X86_S_TMP0) & ~IR_STATE_BIT(X86_S_TMP1) & \
-                         ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK))
+                         ~IR_STATE_BIT(X86_S_TMPV) & ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK))
 
 struct checkpoint { /* a check */
     uint64_t pc;
@@ -54,7 +54,7 @@ struct replay {
 /* From the region's start, with memory rolled back; leaves the state in x86_this_cpu(). */
 void lockstep_replay(struct replay *r);
 /* States that differ; only those that somebody may read are right in compiled code at a check within a function. */
-uint64_t lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b);
+ir_states lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b);
 /* Runs the region's compiled code once more, from rolled back memory, until it has made that many checks or its
  * end. On a stack of its own. false: its stack was too deep to keep. */
 bool lockstep_rerun(size_t checks);

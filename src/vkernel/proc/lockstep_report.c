@@ -26,10 +26,10 @@ enum { EXIT_DIFFERENCE = 125, MAX_SHOWN = 64, PATH_STEPS = 64, NO_CHECK = -1 };
 #define FLAGS (IR_STATES_FLAGS | IR_STATE_BIT(X86_S_DF))
 
 struct effects { /* of one instruction, by state */
-    uint64_t written;
-    uint64_t depends[X86_S_COUNT + 1];
-    uint64_t control; /* what decides where it goes */
-    uint64_t stores;  /* what it stores, and where */
+    ir_states written;
+    ir_states depends[X86_S_COUNT + 1];
+    ir_states control; /* what decides where it goes */
+    ir_states stores;  /* what it stores, and where */
     bool copies;      /* it computes nothing: what is wrong after it was wrong before */
 };
 
@@ -67,9 +67,9 @@ code_at(uint64_t address, size_t *left, uint64_t *image_base)
 }
 
 static void
-helper_effects(struct effects *e, const struct ir_op *op, uint64_t *depends, uint64_t written_before[])
+helper_effects(struct effects *e, const struct ir_op *op, ir_states *depends, ir_states written_before[])
 {
-    uint64_t reads = ir_helper_reads(op->aux), writes = ir_helper_writes(op->aux), all = *depends;
+    ir_states reads = ir_helper_reads(op->aux), writes = ir_helper_writes(op->aux), all = *depends;
 
     if (ir_helper_infos[op->aux].flags & (IR_HELPER_STATE | IR_HELPER_CPU)) {
         reads |= IR_STATE_BIT(STATE_X87);
@@ -91,7 +91,8 @@ find_effects(uint64_t address, struct effects *e)
 {
     const struct ir_block *b;
     const uint8_t *bytes;
-    uint64_t image_base, *depends;
+    uint64_t image_base;
+    ir_states *depends;
     size_t left = 0;
 
     memset(e, 0, sizeof *e);
@@ -126,13 +127,13 @@ find_effects(uint64_t address, struct effects *e)
 }
 
 /* The states that these, after the instruction, depend on before it. */
-static uint64_t
-needed_before(const struct effects *e, uint64_t states)
+static ir_states
+needed_before(const struct effects *e, ir_states states)
 {
-    uint64_t needed = states & ~e->written;
+    ir_states needed = states & ~e->written;
 
-    for (uint64_t set = states & e->written; set; set &= set - 1)
-        needed |= e->depends[__builtin_ctzll(set)];
+    for (ir_states set = states & e->written; set; set &= set - 1)
+        needed |= e->depends[ir_first_state(set)];
     return needed;
 }
 
@@ -270,7 +271,7 @@ show_x87(const char *who, const struct x86_x87 *f)
 }
 
 static void
-show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, uint64_t which)
+show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, ir_states which)
 {
     char a[40], b[40];
 
@@ -304,10 +305,10 @@ show_registers(const struct x86_cpu *cpu)
 /* --- walking back --- */
 
 struct walk {
-    uint64_t states; /* that the difference depends on, and that differ */
+    ir_states states; /* that the difference depends on, and that differ */
     size_t from, to; /* the wrong instructions: [from, to) of the trace */
     int check;       /* the last right check; NO_CHECK: the region's start */
-    uint64_t at_start; /* differ there already */
+    ir_states at_start; /* differ there already */
 };
 
 static const struct x86_cpu *
@@ -322,11 +323,11 @@ evaluated_at(int check)
     return check == NO_CHECK ? &R.evaluator_start : &report.states.items[check];
 }
 
-static uint64_t
+static ir_states
 all_differences(int check)
 {
     const struct x86_cpu *a = compiled_at(check), *b = evaluated_at(check);
-    uint64_t set = lockstep_differences(a, b);
+    ir_states set = lockstep_differences(a, b);
 
     for (unsigned f = 0; f < X86_FLAG_COUNT; f++)
         set |= (a->flag[f] & 1) != (b->flag[f] & 1) ? IR_STATE_BIT(X86_S_CF + f) : 0;
@@ -346,7 +347,7 @@ walk_back(struct walk *w)
         check--; /* it is where the difference was seen */
     for (;; check--) {
         size_t begin = check < 0 ? 0 : report.met.items[check];
-        uint64_t wrong;
+        ir_states wrong;
 
         w->to = at;
         for (; at > begin; at--) {
@@ -372,7 +373,7 @@ static size_t
 first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
 {
     int next = w->check + 1;
-    uint64_t differs, later = 0;
+    ir_states differs, later = 0;
 
     if (next < 0 || (size_t)next >= report.met.count || (size_t)next >= R.count || report.met.items[next] != w->to)
         return suspect;
@@ -391,12 +392,12 @@ first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
 /* Marks, in [from, to), what the states depend on, and returns the last instruction that computes one of them;
  * of several states, that of the one which was computed first, as the others may come from it. */
 static size_t
-mark(const struct walk *w, uint64_t states, uint8_t *part)
+mark(const struct walk *w, ir_states states, uint8_t *part)
 {
     size_t suspect = NONE;
 
-    for (uint64_t each = states; each; each &= each - 1) {
-        uint64_t set = each & -each;
+    for (ir_states each = states; each; each &= each - 1) {
+        ir_states set = each & -each;
         bool last = true;
 
         for (size_t i = w->to; i-- > w->from;) {
@@ -438,10 +439,10 @@ show(const struct walk *w, size_t suspect, const uint8_t *part)
 /* --- the three kinds of difference --- */
 
 /* What all branches on the way after the last check depend on. */
-static uint64_t
+static ir_states
 control_states(size_t from, size_t to)
 {
-    uint64_t states = 0;
+    ir_states states = 0;
 
     for (size_t i = to; i-- > from;) {
         struct effects e;
@@ -476,7 +477,8 @@ report_path(const struct replay *found)
     struct walk w = {.check = check};
     uint8_t *part;
     size_t from, suspect;
-    uint64_t wrong, wanted = found->next < R.count ? R.log[found->next].pc : R.end.rip;
+    ir_states wrong;
+    uint64_t wanted = found->next < R.count ? R.log[found->next].pc : R.end.rip;
 
     trace(found->next, true);
     if ((int)report.met.count - 1 < check)
@@ -506,7 +508,7 @@ report_states(const struct replay *found)
     size_t index = found->next;
     const struct x86_cpu *compiled = index < R.count ? &R.log[index].cpu : &R.end, *evaluated;
     struct walk w = {0};
-    uint64_t states;
+    ir_states states;
     uint8_t *part;
     size_t suspect;
 
@@ -537,7 +539,7 @@ stored_wrong(size_t writer, int check, struct walk *w)
 {
     struct effects e;
     size_t from = check < 0 ? 0 : report.met.items[check];
-    uint64_t states;
+    ir_states states;
 
     find_effects(report.trace.items[writer], &e);
     states = e.stores;
@@ -554,7 +556,7 @@ report_memory(size_t checks, uint64_t address)
 {
     int check;
     size_t suspect;
-    uint64_t wrong = 0;
+    ir_states wrong = 0;
     uint8_t *part;
     struct walk w;
 
