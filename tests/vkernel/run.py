@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs small C programs on Linux and on the vkernel (all in the evaluator); both must print the same. Those whose first comment
 says "Needs root." are left out where the tests run as somebody else; on Linux those that say "In namespaces of its own." run in them: they
-make, stop and kill processes at random.
+make, stop and kill processes at random. A guest starts with nice value 0, whatever started it has: where the tests themselves run
+under another one, a program in front gives each guest that.
 
     run.py VKERNEL MKPAYLOAD PROGRAM.c...
 """
@@ -10,6 +11,18 @@ import os, shutil, subprocess, sys, tempfile
 vkernel, mkpayload, programs = sys.argv[1], sys.argv[2], sys.argv[3:]
 
 APART = ['unshare', '--pid', '--mount-proc', '--fork', '--kill-child'] + ([] if os.getuid() == 0 else ['--map-root-user'])
+
+NICE = os.nice(0)
+STARTER = r'''
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+int main(int argc, char **argv) { return setpriority(PRIO_PROCESS, 0, atoi(argv[1])) || execv(argv[2], argv + 2); }
+'''
+
+
+def compile_program(source, out):
+    subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-w', '-o', out, source], check=True)
 
 
 def first_difference(native, got):
@@ -30,7 +43,12 @@ def main():
             f.write(b''.join(bytes([65 + k % 26]) * 4096 for k in range(64)))
         for source in programs:
             name = os.path.splitext(os.path.basename(source))[0]
-            subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-w', '-o', os.path.join(root, 'bin', name), source], check=True)
+            compile_program(source, os.path.join(root, 'bin', name))
+        if NICE:
+            with open(work + '/starter.c', 'w') as f:
+                f.write(STARTER)
+            compile_program(work + '/starter.c', root + '/bin/starter')
+        start = ['/bin/starter', str(NICE)] if NICE else []
         image = os.path.join(work, 'image')
         subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
         for source in programs:
@@ -44,7 +62,7 @@ def main():
             for stress in ('', '--stress unwind', '--stress budget'):
                 env = dict(os.environ, INGOT_OPTIONS=stress)
                 with tempfile.TemporaryFile() as out:  # a file of the host: its position belongs to all that write to it
-                    got = subprocess.run([image, '/bin/' + name], stdout=out, stderr=subprocess.PIPE, timeout=200, env=env)
+                    got = subprocess.run([image, *start, '/bin/' + name], stdout=out, stderr=subprocess.PIPE, timeout=200, env=env)
                     out.seek(0)
                     got.stdout = out.read()
                 same = got.stdout == native.stdout and got.returncode == native.returncode
