@@ -2,6 +2,7 @@
 #include "platform/direct.h"
 
 #include <elf.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/auxv.h>
 #include <ucontext.h>
@@ -20,7 +21,7 @@ extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)), __stop_i
 extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
 void direct_poll(void);
 
-enum { CACHE_SIZE = 1 << 12, TRAP_FLAG = 1 << 8, PUSHED = 8 };
+enum { CACHE_SIZE = 1 << 12, TRAP_FLAG = 1 << 8, PUSHED = 8, MOST_STEPS = 1 << 14 /* far more than one of the guest's instructions takes */ };
 
 /* Direct-mapped, by the low 12 bits of the guest's address: direct.S. Small, because all of it is made ready at once:
  * even /bin/true comes to most of its pages, with two faults for each. */
@@ -111,6 +112,8 @@ in_stubs(uint64_t pc)
     return pc >= (uint64_t)(uintptr_t)platform_direct_stubs && pc < (uint64_t)(uintptr_t)platform_direct_stubs_end;
 }
 
+static unsigned steps; /* since the trap flag was set */
+
 /* Between two instructions the state is known, and the context goes to direct_poll. Within a string instruction, which may be long, it is
  * known, too, but the host's is not the guest's. Otherwise the context is stopped again behind the next of the host's instructions: those
  * of one of the guest's are few. */
@@ -120,6 +123,7 @@ platform_direct_interrupt(void *context)
     ucontext_t *uc = context;
     greg_t *reg = uc->uc_mcontext.gregs;
     uint64_t pc = (uint64_t)reg[REG_RIP], sp = (uint64_t)reg[REG_RSP];
+    bool stepping = reg[REG_EFL] & TRAP_FLAG;
 
     reg[REG_EFL] &= ~(greg_t)TRAP_FLAG;
     /* The vkernel looks at platform_ticked once it has set PLATFORM_COMPILED, before it goes back. */
@@ -128,10 +132,12 @@ platform_direct_interrupt(void *context)
     if (!platform_in_direct_text(pc) || !direct_is_clean || !direct_is_clean(pc)) {
         struct platform_fault f;
 
-        if (platform_in_direct_text(pc) && direct_within_string && (platform_fault_take(&f, uc), direct_within_string(&f)))
+        if (platform_in_direct_text(pc) && direct_within_string && (platform_fault_take(&f, uc), direct_within_string(&f))) {
             reg[REG_RIP] = (greg_t)(uintptr_t)platform_leave;
-        else if (platform_in_direct_text(pc) || in_stubs(pc))
+        } else if (platform_in_direct_text(pc) || in_stubs(pc)) {
             reg[REG_EFL] |= TRAP_FLAG;
+            steps = stepping ? steps + 1 : 0;
+        }
         return;
     }
     if (sp - PUSHED < platform_fiber_bottom())
@@ -140,6 +146,21 @@ platform_direct_interrupt(void *context)
     *(uint64_t *)(uintptr_t)sp = pc;
     reg[REG_RSP] = (greg_t)sp;
     reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
+}
+
+/* A unit that the verifier accepts, but that no rewriter made, may run where none of the guest's instructions begins, and stay there. */
+void
+platform_direct_step(void *context)
+{
+    const ucontext_t *uc = context;
+    struct platform_fault f;
+
+    platform_direct_interrupt(context);
+    if (!(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || steps < MOST_STEPS || !platform_on_fault)
+        return;
+    platform_fault_take(&f, context);
+    f.sig = SIGKILL;
+    platform_on_fault(&f);
 }
 
 bool

@@ -47,6 +47,9 @@ uint64_t platform_direct_recall(uint64_t guest);              /* 0: not there */
 /* --- for platform/: the context of a host signal --- */
 /* News for the vkernel came while rewritten code may have been running: it is led there, at once or from one of the next instructions. */
 void platform_direct_interrupt(void *ucontext);
+/* The same, where that had the processor stop behind one of the host's instructions. A guest that cannot be led away from any of many is ended by
+ * platform_on_fault, with SIGKILL. */
+void platform_direct_step(void *ucontext);
 void platform_fault_take(struct platform_fault *f, void *ucontext); /* faults.c: all of it but what the siginfo tells */
 /* A host call found no room on the fiber's stack: true, and all that is on it is thrown away. */
 bool platform_direct_stack_full(uint64_t address, void *ucontext);

@@ -191,7 +191,7 @@ on_step(int sig, siginfo_t *info, void *context)
 {
     if (info->si_code != TRAP_TRACE)
         die_of(sig, info, context);
-    platform_direct_interrupt(context);
+    platform_direct_step(context);
 }
 
 void

@@ -123,7 +123,7 @@ int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
 enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
 extern volatile enum platform_mode platform_mode;
 struct platform_fault {
-    int sig, code; /* SIGSEGV, SI_KERNEL: #GP, without an address */
+    int sig, code; /* SIGSEGV, SI_KERNEL: #GP, without an address; SIGKILL: no fault (platform/direct.h) */
     bool write; /* SIGSEGV, SIGBUS: a write */
     unsigned vector; /* the processor's exception */
     uint64_t address;

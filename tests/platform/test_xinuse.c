@@ -15,6 +15,7 @@ uint64_t platform_fiber_floor(const struct platform_fiber *f) { return 0; }
 bool platform_in_direct_text(uint64_t host) { return false; }
 bool platform_direct_stack_full(uint64_t address, void *ucontext) { return false; }
 void platform_direct_interrupt(void *ucontext) { }
+void platform_direct_step(void *ucontext) { }
 
 enum { ECX_OSXSAVE = 1 << 27, EAX_XGETBV1 = 1 << 2, X87 = 1 };
 

@@ -69,6 +69,7 @@ CASES = {
     'calls the system in a loop': [R10, to('e8', SYSCALL), to('e9', 'b0')],
     'calls the system with an exception pending': ['d9e8d9ee9b', 'def9' + KEEP + 'f8', R10, to('e8', SYSCALL)],
     'goes on forever': ['ebfe' + KEEP + 'f8'],
+    'goes on forever where it cannot be interrupted': [KEEP + 'ebfef8'],
     'goes on forever without x87 stack': ['d9e8d9e89b', to('e9', 'b0')],
 }
 VALUES = ['0', '0x1000', '0x401000', '0x40000000', '0x7fffffff', '0xffffffff', '0x100000000', '0x7fffffffffff', '0x8000000000000000', '0xdeadbeefcafebabe']

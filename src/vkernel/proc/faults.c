@@ -420,6 +420,10 @@ fault_deliver(void)
         run_trap(pending_trap, pending_trap_pc);
         return;
     }
+    if (sig == SIGKILL) {
+        notice(NOTICE_FAULT, "rewritten code went on without coming to an instruction of the guest's: its process was ended");
+        group_exit(SIGKILL);
+    }
     if (pending_refusal)
         fault_refuse(pending_refusal);
     if ((pending_exact && !pending_direct) || lockstep_on)
