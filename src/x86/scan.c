@@ -129,8 +129,7 @@ take_opcode(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *
         map = take_vex(bytes, size, at, out, &unmet, vvvv);
         if (map == X86_MAP_COUNT)
             return NULL;
-    }
-    if (*at < size && bytes[*at] == 0x0f) {
+    } else if (*at < size && bytes[*at] == 0x0f) {
         map = X86_MAP_0F;
         if (++*at < size && (bytes[*at] == 0x38 || bytes[*at] == 0x3a)) {
             map = bytes[*at] == 0x38 ? X86_MAP_0F38 : X86_MAP_0F3A;
