@@ -8,7 +8,8 @@ import hashlib, json, os, stat, struct, sys
 
 PAGE = 4096
 NONE = 0xffffffff
-VERSION = 4
+VERSION = 5
+LEVEL = 2 # x86-64-v2
 CHUNK = 65536
 MAGIC = 0x315450414d474e49
 
@@ -142,8 +143,8 @@ def main():
     table += struct.pack('<QQ32s', len(file) - payload, len(chunks), hashlib.sha256(chunks).digest())
     file += chunks
     file += bytes(align(len(file), PAGE) - len(file))
-    header = struct.pack('<QIIQQ32s32sIIQQQ', MAGIC, VERSION, 8, len(file) - payload, len(elf), hashlib.sha256(elf).digest(), bytes(32), 0,
-                         0, loaded, 0, 0) + table
+    header = struct.pack('<QIIQQ32s32sIHHQQQ', MAGIC, VERSION, 8, len(file) - payload, len(elf), hashlib.sha256(elf).digest(), bytes(32), 0,
+                         0, LEVEL, loaded, 0, 0) + table
     file[payload:payload + len(header)] = header
     file += struct.pack('<QQ32sQQ', MAGIC, payload, hashlib.sha256(header).digest(), len(file) + 64, 0)
     with open(output, 'wb') as f:

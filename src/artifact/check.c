@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/sha256.h"
+#include "x86/level.h"
 
 const char *const artifact_section_names[ARTIFACT_SECTION_COUNT] = {
     [ARTIFACT_CONFIG] = "config", [ARTIFACT_INODES] = "inodes", [ARTIFACT_DIRENTS] = "directory entries",
@@ -299,5 +300,7 @@ artifact_check(const uint8_t *file, size_t size, artifact_report *report, void *
         check_chunks(&c);
     if (c.header->backend > ARTIFACT_BACKEND_DIRECT)
         complain(&c, "header", "no such backend");
+    if (c.header->level < X86_LEVEL_V2 || c.header->level >= X86_LEVEL_END)
+        complain(&c, "header", "no such level of processors");
     return c.bad;
 }

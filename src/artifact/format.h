@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define ARTIFACT_MAGIC   0x315450414d474e49ull /* "INGMAPT1" */
-#define ARTIFACT_VERSION 4u
+#define ARTIFACT_VERSION 5u
 #define ARTIFACT_NONE    0xffffffffu
 
 enum artifact_section_id {
@@ -47,7 +47,8 @@ struct artifact_header {
     uint8_t elf_sha256[32];
     uint8_t megabinary_sha256[32];
     uint32_t table_size;       /* of the function table */
-    uint32_t backend;          /* enum artifact_backend */
+    uint16_t backend;          /* enum artifact_backend */
+    uint16_t level;            /* enum x86_level (x86/level.h): what the programs may use, and the host must have */
     uint64_t loaded_size;      /* bytes of the executable that the host loads; symbols and the like lie behind */
     uint64_t code_offset, code_size; /* where in it the programs' native code lies; the ledger has each one's part */
     struct artifact_section sections[ARTIFACT_SECTION_COUNT];

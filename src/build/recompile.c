@@ -101,13 +101,14 @@ recompiler_version(void)
 }
 
 static void
-object_key(struct unit *u)
+object_key(const struct recompile *r, struct unit *u)
 {
     struct buf b = {0};
 
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes);
     buf_put(&b, RECOMPILER_VERSION, strlen(RECOMPILER_VERSION));
     buf_put_u8(&b, (uint8_t)u->precise_faults);
+    buf_put_u8(&b, (uint8_t)r->level);
     for (size_t i = 0; i < u->profile_count; i++)
         buf_put_u64(&b, u->profile[i]);
     sha256_of(b.data, b.size, &u->key);
@@ -160,7 +161,7 @@ recompile_objects(struct recompile *r, struct err *e)
         u->precise_faults = r->precise_faults;
         note_extent(u, &image);
         elf_image_close(&image);
-        object_key(u);
+        object_key(r, u);
         if (!cache_has(&r->cache, "objects", &u->key, ".wasm") || !cache_has(&r->cache, "objects", &u->key, ".json")) {
             vec_push(&p.jobs, i);
             total += u->size;
@@ -226,7 +227,7 @@ native_run(void *context, size_t index, struct err *e)
     const struct unit *u = &p->r->units.items[p->jobs.items[index] >> 16];
     unsigned part = p->jobs.items[index] & 0xffff;
     char hex[SHA256_HEX_SIZE], suffix[32];
-    struct aot_options options = {.key = hex, .cpu = p->r->cpu, .opt_level = p->r->opt_level};
+    struct aot_options options = {.key = hex, .cpu = x86_level_name(p->r->level), .opt_level = p->r->opt_level};
     struct mapped object;
     struct buf out = {0};
     int result;
@@ -273,6 +274,7 @@ native_key(const struct recompile *r, struct unit *u, const struct mapped *objec
     buf_put(&b, content.bytes, sizeof content.bytes);
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes); /* two files may have the same code */
     sha256_of(b.data, b.size, &u->symbol_key);
+    buf_put_u8(&b, (uint8_t)r->level);
     if (r->backend == BACKEND_DIRECT) {
         buf_put(&b, direct_version(), strlen(direct_version()));
         for (size_t i = 0; i < u->profile_count; i++)
@@ -280,7 +282,7 @@ native_key(const struct recompile *r, struct unit *u, const struct mapped *objec
     } else {
         buf_put(&b, aot_version(), strlen(aot_version()));
         buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
-        snprintf(options, sizeof options, "|%s|%d", r->cpu ? r->cpu : "", r->opt_level);
+        snprintf(options, sizeof options, "|%d", r->opt_level);
         buf_put(&b, options, strlen(options));
     }
     sha256_of(b.data, b.size, &u->native_key);

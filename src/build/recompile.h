@@ -7,6 +7,7 @@
 #include "build/cache.h"
 #include "build/progress.h"
 #include "build/report.h"
+#include "x86/level.h"
 
 /* Which programs and libraries get precise faults. */
 enum precise_choice { PRECISE_AUTO, PRECISE_ALL, PRECISE_NONE };
@@ -48,7 +49,7 @@ struct recompile {
     enum precise_choice precise_faults;
     enum backend backend;
     int opt_level;
-    const char *cpu;
+    enum x86_level level;
     uint64_t native_bytes_compiled; /* of text, not found in the cache */
     uint64_t object_bytes_compiled;
 };

@@ -38,7 +38,7 @@ static const char usage[] =
     "                       where native code comes from: the programs' own instructions, rewritten (x86-64 hosts, and\n"
     "                       there the default), or compiled from WebAssembly\n"
     "  -O, --optimize N     backend wasm: effort of native compilation, 0 to 3 (default 2)\n"
-    "  --cpu NAME           processor the executable needs: x86-64-v2 (default), and with backend wasm any that LLVM names\n"
+    "  --cpu x86-64-v2      what the programs find, on every host, and the host must have\n"
     "  --profile FILE       compile what an ingot run --stats=FILE of this image left to the evaluator (repeatable)\n"
     "  --precise-faults auto|all|none\n"
     "                       backend wasm: programs whose signal handlers get, and may change, all registers at a fault\n"
@@ -47,16 +47,15 @@ static const char usage[] =
     "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
     "  -q, --quiet          no progress, no report\n";
 
-static const char default_cpu[] = "x86-64-v2";
-
 struct options {
-    const char *source, *out, *cache, *cpu, *report, *dump;
+    const char *source, *out, *cache, *report, *dump;
     VEC(const char *) profiles;
     bool wasm, quiet;
     enum precise_choice precise_faults;
     enum backend backend;
     bool backend_given;
     const char *wasm_only; /* an option that was given and means nothing to the direct backend, or NULL */
+    enum x86_level level;
     unsigned jobs;
     int optimize;
 };
@@ -108,9 +107,19 @@ settle_backend(struct options *o)
     if (o->wasm_only)
         return cli_fail(2, "%s is an option of --backend wasm; with --backend direct%s it has no meaning", o->wasm_only,
                         o->backend_given ? "" : " (the default)");
-    if (strcmp(o->cpu, default_cpu) != 0)
-        return cli_fail(2, "--cpu takes %s with --backend direct%s, not \"%s\"", default_cpu, o->backend_given ? "" : " (the default)", o->cpu);
     return 0;
+}
+
+static int
+parse_level(const char *text, enum x86_level *out)
+{
+    for (enum x86_level i = X86_LEVEL_V2; i < X86_LEVEL_V3; i++) { /* not all of v3 is lifted yet */
+        if (strcmp(text, x86_level_name(i)) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    return -1;
 }
 
 static int
@@ -126,7 +135,7 @@ parse(int argc, char **argv, struct options *o)
     };
     int c;
 
-    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .optimize = 2, .cpu = default_cpu,
+    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .optimize = 2, .level = X86_LEVEL_V2,
                           .backend = INGOT_DEFAULT_BACKEND};
     while ((c = getopt_long(argc, argv, "o:j:O:qh", longs, NULL)) != -1) {
         switch (c) {
@@ -137,7 +146,10 @@ parse(int argc, char **argv, struct options *o)
             o->optimize = atoi(optarg);
             o->wasm_only = "--optimize";
             break;
-        case 'u': o->cpu = optarg; break;
+        case 'u':
+            if (parse_level(optarg, &o->level) < 0)
+                return cli_fail(2, "--cpu takes x86-64-v2, not \"%s\"", optarg);
+            break;
         case 'p': vec_push(&o->profiles, (const char *)optarg); break;
         case 'r': o->report = optarg; break;
         case 'd': o->dump = optarg; break;
@@ -279,8 +291,8 @@ options_json(const struct options *o, const char *profile)
     static const char *const precise[] = {[PRECISE_AUTO] = "auto", [PRECISE_ALL] = "all", [PRECISE_NONE] = "none"};
 
     if (o->backend == BACKEND_DIRECT)
-        return json_pack("{s:s,s:s,s:s}", "backend", "direct", "cpu", o->cpu, "profile", profile);
-    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "backend", "wasm", "cpu", o->cpu, "optimize", o->optimize, "precise-faults",
+        return json_pack("{s:s,s:s,s:s}", "backend", "direct", "cpu", x86_level_name(o->level), "profile", profile);
+    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "backend", "wasm", "cpu", x86_level_name(o->level), "optimize", o->optimize, "precise-faults",
                      precise[o->precise_faults], "profile", profile);
 }
 
@@ -349,6 +361,7 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
     struct artifact_program *programs = mem_zalloc(b->r.units.count, sizeof *programs);
     struct artifact_input in = {.executable = executable, .image = &b->image, .programs = programs,
                                 .table_size = b->table_size,
+                                .level = b->options.level,
                                 .backend = b->options.backend == BACKEND_DIRECT ? ARTIFACT_BACKEND_DIRECT : ARTIFACT_BACKEND_WASM};
     int result = runtime ? link_executable(&b->r, runtime, b->table_size, executable, e) : -1;
 
@@ -553,7 +566,7 @@ run_build(struct build *b, struct err *e)
     b->r.workers = b->options.jobs;
     b->r.opt_level = b->options.optimize;
     b->r.backend = b->options.backend;
-    b->r.cpu = b->options.cpu;
+    b->r.level = b->options.level;
     b->r.precise_faults = b->options.precise_faults;
     b->r.progress = &b->progress;
     if (recompile_objects(&b->r, e) < 0 || recompile_layout(&b->r, e) < 0)
@@ -579,6 +592,7 @@ cmd_build(int argc, char **argv)
 
     if (status)
         return status;
+    x86_set_level(b.options.level);
     progress_init(&b.progress, b.options.quiet);
     if (run_build(&b, &e) < 0)
         status = cli_fail(1, "%s", e.text);

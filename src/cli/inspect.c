@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "cli/artifact_reader.h"
 #include "cli/cli.h"
+#include "x86/level.h"
 
 static const char usage[] =
     "usage: ingot inspect [--json] OUT\n"
@@ -53,6 +54,8 @@ inspect(const struct artifact_view *v, bool as_json)
     size_t count = ledger->size / sizeof *rows;
     json_t *config = json_loadb((const char *)artifact_section(v, ARTIFACT_CONFIG),
                                 v->header.sections[ARTIFACT_CONFIG].size, 0, NULL);
+    const char *backend = v->header.backend == ARTIFACT_BACKEND_DIRECT ? "direct" : "wasm";
+    const char *level = x86_level_name((enum x86_level)v->header.level);
     char hex[SHA256_HEX_SIZE];
 
     if (as_json) {
@@ -61,8 +64,8 @@ inspect(const struct artifact_view *v, bool as_json)
         for (size_t i = 0; i < count; i++)
             json_array_append_new(programs, program_json(v, &rows[i]));
         hex_of(v->header.megabinary_sha256, hex);
-        all = json_pack("{s:s,s:o,s:o,s:I,s:I}", "megabinary_sha256", hex, "config", config ? config : json_null(),
-                        "programs", programs, "table_size", (json_int_t)v->header.table_size, "native_size",
+        all = json_pack("{s:s,s:o,s:o,s:s,s:s,s:I,s:I}", "megabinary_sha256", hex, "config", config ? config : json_null(),
+                        "programs", programs, "backend", backend, "cpu", level, "table_size", (json_int_t)v->header.table_size, "native_size",
                         (json_int_t)v->header.elf_size);
         json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
@@ -76,8 +79,8 @@ inspect(const struct artifact_view *v, bool as_json)
                artifact_string(v, rows[i].path));
     }
     hex_of(v->header.megabinary_sha256, hex);
-    printf("\n%zu programs and libraries; megabinary sha256 %s\nnative code %.1f MB, files %.1f MB\nconfig: ", count, hex,
-           (double)v->header.elf_size / 1e6, (double)v->header.sections[ARTIFACT_DATA].size / 1e6);
+    printf("\n%zu programs and libraries; megabinary sha256 %s\nnative code %.1f MB (backend %s, for %s), files %.1f MB\nconfig: ", count, hex,
+           (double)v->header.elf_size / 1e6, backend, level, (double)v->header.sections[ARTIFACT_DATA].size / 1e6);
     json_dumpf(config, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(config);

@@ -369,7 +369,8 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
 {
     struct artifact_header h = {
         .magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .section_count = ARTIFACT_SECTION_COUNT,
-        .elf_size = elf->size, .table_size = w->in->table_size, .backend = w->in->backend,
+        .elf_size = elf->size, .table_size = w->in->table_size, .backend = (uint16_t)w->in->backend,
+        .level = (uint16_t)w->in->level,
     };
     struct artifact_footer f = {.magic = ARTIFACT_MAGIC};
     uint64_t payload = (elf->size + ARTIFACT_CHUNK_SIZE - 1) / ARTIFACT_CHUNK_SIZE * ARTIFACT_CHUNK_SIZE;

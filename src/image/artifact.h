@@ -5,6 +5,7 @@
 #include "artifact/format.h"
 #include "base/err.h"
 #include "image/source.h"
+#include "x86/level.h"
 
 /* One recompiled ELF, as the ledger wants it. Pointers stay the caller's. */
 struct artifact_program {
@@ -26,6 +27,7 @@ struct artifact_input {
     size_t program_count;
     uint32_t table_size;
     enum artifact_backend backend;
+    enum x86_level level;
     struct sha256 megabinary;
 };
 

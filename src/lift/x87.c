@@ -1,6 +1,7 @@
 /* x87: each instruction is one helper call with its operands packed as x86/helper_codes.h says. The last argument
  * is the pc, for #MF, which waiting instructions raise. Also the saved-state areas. */
 #include "lift/simd.h"
+#include "x86/fxsave.h"
 
 #define OPD(n) (&l->insn->operand[n])
 #define LIFTER(name)              \
@@ -338,11 +339,13 @@ LIFTER(fxrstor)
     call_memory(l, IR_HELPER_fxrstor, l->insn->opsize == 8, OPD(0));
 }
 
-/* The requested components: EDX:EAX, of which only x87 and SSE exist here. Bit 8: REX.W. */
+/* The requested components: EDX:EAX, of which only those of XCR0 exist here. Bit 8: REX.W. */
 static void
 extended(struct lift *l, enum ir_helper h)
 {
-    ir_value mask = ir_op2(l->b, IR_AND32, lift_read_gpr(l, X86_RAX, 4), ir_const32(l->b, 3));
+    uint32_t components = X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() >= X86_LEVEL_V3 ? X86_XSAVE_AVX : 0);
+    ir_value mask = ir_op2(l->b, IR_AND32, lift_read_gpr(l, X86_RAX, 4), ir_const32(l->b, components));
+
     if (l->insn->opsize == 8)
         mask = ir_op2(l->b, IR_OR32, mask, ir_const32(l->b, 0x100));
     ir_helper(l->b, h, mask, simd_address(l, OPD(0)), simd_pc(l));

@@ -149,6 +149,61 @@ xinuse_fault:
     ret
 .size platform_xinuse, . - platform_xinuse
 
+/* bool platform_try_v2(void), platform_try_direct(void), platform_try_v3(void): one instruction of each feature that cpuid.def says artifacts
+ * need of the host: all of v2; of rewritten code besides; of level v3 besides. False after a fault, and where TZCNT and LZCNT are BSF
+ * and BSR: of these operands the former is 0, which sets ZF, and the latter not. Registers are zero first, so that no result is an exception in
+ * MXCSR; what is written lies below the stack. */
+FUNCTION platform_try_v2
+    movq %rbx, %r8
+try_v2_from:
+    pxor %xmm0, %xmm0
+    haddps %xmm0, %xmm0
+    pabsb %xmm0, %xmm0
+    ptest %xmm0, %xmm0
+    pcmpgtq %xmm0, %xmm0
+    popcnt %ecx, %ecx
+    leaq -64(%rsp), %rsi
+    andq $-16, %rsi
+    cmpxchg16b (%rsi)
+    movq %r8, %rbx
+    movl $1, %eax
+    ret
+try_v2_fault:
+    movq %r8, %rbx
+    xorl %eax, %eax
+    ret
+.size platform_try_v2, . - platform_try_v2
+
+FUNCTION platform_try_direct
+    movl $1, %ecx
+    tzcnt %ecx, %ecx
+    setz %al
+    ret
+.size platform_try_direct, . - platform_try_direct
+
+FUNCTION platform_try_v3
+try_v3_from:
+    vpxor %xmm0, %xmm0, %xmm0
+    vxorps %ymm0, %ymm0, %ymm0
+    vpaddd %ymm0, %ymm0, %ymm0
+    vfmadd231ps %ymm0, %ymm0, %ymm0
+    vcvtph2ps %xmm0, %ymm0
+    vzeroupper
+    aesenc %xmm0, %xmm0
+    pclmulqdq $0, %xmm0, %xmm0
+    sha256msg1 %xmm0, %xmm0
+    andn %ecx, %ecx, %ecx
+    bzhi %ecx, %ecx, %ecx
+    movbe %ecx, -8(%rsp)
+    movl $-1, %ecx
+    lzcnt %ecx, %ecx
+    setz %al
+    ret
+try_fault:
+    xorl %eax, %eax
+    ret
+.size platform_try_v3, . - platform_try_v3
+
 /* struct platform_fixup[]: code from, to, where a fault in it goes on, and whether any fault does: else only one of the guest's
  * memory. */
     .section .data.rel.ro.platform_fixups, "aw"
@@ -160,6 +215,8 @@ platform_fixups:
     .quad clear_words, clear_short, clear_short, 0
     .quad exchange_access, exchange_done, exchange_fault, 0
     .quad xinuse_access, xinuse_fault, xinuse_fault, 1
+    .quad try_v2_from, try_v2_fault, try_v2_fault, 1
+    .quad try_v3_from, try_fault, try_fault, 1
 platform_fixups_end:
 
     .section .note.GNU-stack, "", @progbits

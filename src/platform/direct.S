@@ -4,26 +4,8 @@
  * below direct_enter's frame is a cache of the guest's: when it is nearly full, it is thrown away, but for what lies on
  * top. */
 
-#define CPU_RAX 0
-#define CPU_RCX 8
-#define CPU_RDX 16
-#define CPU_RBX 24
-#define CPU_RSP 32
-#define CPU_RBP 40
-#define CPU_RSI 48
-#define CPU_RDI 56
-#define CPU_R8 64
-#define CPU_R9 72
-#define CPU_R12 96
-#define CPU_R13 104
-#define CPU_R14 112
-#define CPU_R15 120
-#define CPU_RIP 128
-#define CPU_TMP0 160
-#define CPU_XMM 224
+#include "platform/registers.inc"
 
-#define CPU(member) %fs:(x86_cpu_tls@tpoff + member)
-#define FRAME %fs:platform_frame_tls@tpoff /* as of platform_enter, whose layout it has */
 #define STACK_LIMIT %fs:platform_stack_limit_tls@tpoff
 #define GENERATION %fs:platform_direct_generation_tls@tpoff
 
@@ -31,15 +13,7 @@
 #define RFLAGS_OF_BIT 11
 
     .weak direct_syscall_c, direct_jump_c, direct_evaluate_c, direct_poll_c, direct_flags_c
-    .hidden platform_frame_tls, platform_stack_limit_tls, platform_direct_generation_tls, x86_cpu_tls
-
-.macro FUNCTION name
-    .text
-    .p2align 4
-    .globl \name
-    .type \name, @function
-\name:
-.endm
+    .hidden platform_stack_limit_tls, platform_direct_generation_tls
 
 .macro SAVE_REST /* all general registers but rax, rcx and r10 */
     movq %rdx, CPU(CPU_RDX)
@@ -56,9 +30,9 @@
     movq %r15, CPU(CPU_R15)
 .endm
 
-/* RFLAGS into rbx, the xmm registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack: the
+/* RFLAGS into rbx, the vector registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack: the
  * word to push to is tmp[0]. (A host signal meanwhile comes on the alternate stack.) */
-.macro SAVE_FLAGS_AND_XMM
+.macro SAVE_FLAGS_AND_VECTORS
     movq %fs:0, %rcx
     movq %rsp, %rax
     leaq x86_cpu_tls@tpoff + CPU_TMP0 + 8(%rcx), %rsp
@@ -66,16 +40,12 @@
     movq %rax, %rsp
     movq CPU(CPU_TMP0), %rbx
     cld
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-    movaps %xmm\n, x86_cpu_tls@tpoff + CPU_XMM + 16 * \n(%rcx)
-    .endr
+    SAVE_VECTORS %rcx, x86_cpu_tls@tpoff + CPU_XMM, x86_cpu_tls@tpoff + CPU_YMM_HIGH
 .endm
 
-.macro LOAD_XMM
+.macro LOAD_CPU_VECTORS
     movq %fs:0, %rcx
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-    movaps x86_cpu_tls@tpoff + CPU_XMM + 16 * \n(%rcx), %xmm\n
-    .endr
+    LOAD_VECTORS %rcx, x86_cpu_tls@tpoff + CPU_XMM, x86_cpu_tls@tpoff + CPU_YMM_HIGH
 .endm
 
 .macro LOAD_GENERAL
@@ -97,7 +67,7 @@
 
 /* All state but r10 and the stack, flags from rbx: POPF takes three times as long. */
 .macro LOAD_STATE
-    LOAD_XMM
+    LOAD_CPU_VECTORS
     btl $RFLAGS_DF_BIT, %ebx
     jnc 7f
     std
@@ -168,7 +138,7 @@ FUNCTION direct_enter
     movq %rsp, FRAME
     pushq %rsi
     movq %rdi, %r10
-    LOAD_XMM
+    LOAD_CPU_VECTORS
     LOAD_GENERAL
     popfq
 .Lgo_on:
@@ -180,7 +150,7 @@ direct_base:
     jmp .Lgo_on
 .Lleave:
     SAVE_REST
-    SAVE_FLAGS_AND_XMM
+    SAVE_FLAGS_AND_VECTORS
     movq %rbx, %rdi
     andq $-16, %rsp
     call direct_flags_c
@@ -197,7 +167,7 @@ FUNCTION direct_syscall
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
     SAVE_REST
-    SAVE_FLAGS_AND_XMM
+    SAVE_FLAGS_AND_VECTORS
     MAKE_ROOM
     movq %r10, CPU(CPU_RIP)
     movq %r10, %rdi
@@ -215,7 +185,7 @@ FUNCTION direct_poll
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
     SAVE_REST
-    SAVE_FLAGS_AND_XMM
+    SAVE_FLAGS_AND_VECTORS
     MAKE_ROOM
     movq (%rsp), %rdi
     movq %rbx, %rsi
@@ -231,7 +201,7 @@ FUNCTION direct_poll
  * address *top, with r10 = rip. RFLAGS are in tmp[0] then. */
 .macro GO_ON name
     SAVE_REST
-    SAVE_FLAGS_AND_XMM
+    SAVE_FLAGS_AND_VECTORS
     MAKE_ROOM
     movq %rbx, %rdi
     movq %rsp, %rsi

@@ -12,9 +12,9 @@
 #include "platform/platform.h"
 #include "x86/helpers.h"
 
-/* direct.S has these offsets. */
-_Static_assert(offsetof(struct x86_cpu, rip) == 128 && offsetof(struct x86_cpu, tmp) == 160 && offsetof(struct x86_cpu, xmm) == 224,
-               "struct x86_cpu");
+/* registers.inc has these offsets. */
+_Static_assert(offsetof(struct x86_cpu, gpr) == 0 && offsetof(struct x86_cpu, rip) == 128 && offsetof(struct x86_cpu, tmp) == 160 &&
+               offsetof(struct x86_cpu, xmm) == 224 && offsetof(struct x86_cpu, ymm_high) == 480, "struct x86_cpu");
 
 /* The linker's, of direct/'s sections; absent when there is no such code. */
 extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)), __stop_ingot_direct_text[] __attribute__((weak));

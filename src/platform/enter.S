@@ -3,21 +3,7 @@
  * Compiled code follows LLVM's regcall: ten guest registers in RAX RCX RDX RDI RSI R8 R9 R12 R13 R14, the link in R15.
  * It preserves no register, and expects none to be preserved. */
 
-#define CPU_RAX 0
-#define CPU_RCX 8
-#define CPU_RDX 16
-#define CPU_RBX 24
-#define CPU_RSP 32
-#define CPU_RBP 40
-#define CPU_RSI 48
-#define CPU_RDI 56
-#define CPU_R12 96
-#define CPU_R13 104
-#define CPU_RIP 128
-
-#define CPU(member) %fs:(x86_cpu_tls@tpoff + member)
-/* The innermost frame of platform_enter on this stack. */
-#define FRAME %fs:platform_frame_tls@tpoff
+#include "platform/registers.inc"
 
 .macro LOAD_GUEST
     movq CPU(CPU_RAX), %rax
@@ -43,14 +29,6 @@
     movq %r12, CPU(CPU_RSP)
     movq %r13, CPU(CPU_RBP)
     movq %r14, CPU(CPU_RBX)
-.endm
-
-.macro FUNCTION name
-    .text
-    .p2align 4
-    .globl \name
-    .type \name, @function
-\name:
 .endm
 
 /* void platform_enter(const void *code): a frame that compiled code and the kernel below it can leave at once. Link 0, so
@@ -118,16 +96,12 @@ FUNCTION kernel_poll
     .irp r, rax, rcx, rdx, rbx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
     pushq %\r
     .endr
-    subq $256, %rsp
+    subq $512, %rsp
     andq $-16, %rsp
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-    movaps %xmm\n, 16 * \n(%rsp)
-    .endr
+    SAVE_VECTORS %rsp, 0, 256
     movq %rdi, CPU(CPU_RIP)
     call kernel_poll_c
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-    movaps 16 * \n(%rsp), %xmm\n
-    .endr
+    LOAD_VECTORS %rsp, 0, 256
     leaq -112(%rbp), %rsp
     .irp r, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbx, rdx, rcx, rax
     popq %\r
@@ -201,5 +175,18 @@ FUNCTION platform_fiber_start
     call *%rbx
     ud2
 .size platform_fiber_start, . - platform_fiber_start
+
+/* void platform_use_ymm(void) */
+FUNCTION platform_use_ymm
+    movb $1, platform_ymm(%rip)
+    ret
+.size platform_use_ymm, . - platform_use_ymm
+
+    .bss
+    .globl platform_ymm
+    .type platform_ymm, @object
+    .size platform_ymm, 1
+platform_ymm: /* does guest code use the high halves of the vector registers? */
+    .skip 1
 
     .section .note.GNU-stack, "", @progbits

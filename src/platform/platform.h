@@ -83,6 +83,8 @@ int platform_file_times(int fd, struct platform_identity *id); /* the same of an
 int platform_seal_open(const char *name); /* to read and write, made when it is not there; -1: no place for seals */
 
 /* --- compiled code: enter.S --- */
+/* From now on guest code may use the high halves of the vector registers: to be called before any runs, on a host that has them. */
+void platform_use_ymm(void);
 /* Runs compiled code from the state in x86_cpu_tls until it leaves; the state is there again, rip too. */
 void platform_enter(const void *code);
 /* Below platform_enter: returns from the innermost one of this fiber. The frames between must hold nothing. */

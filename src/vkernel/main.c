@@ -13,6 +13,7 @@
 #include "platform/heap.h"
 #include "platform/hostnet.h"
 #include "platform/platform.h"
+#include "platform/processor.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/mm/mm.h"
@@ -32,6 +33,7 @@
 #include "vkernel/trust/options.h"
 #include "vkernel/trust/room.h"
 #include "x86/helpers.h"
+#include "x86/level.h"
 
 enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128 };
 
@@ -490,6 +492,24 @@ container_exit(int status)
     exit(code);
 }
 
+/* What the programs find on every host, this one must have. */
+static void
+set_level(const struct artifact_header *h)
+{
+    char missing[512];
+
+    if (h->level < X86_LEVEL_V2 || h->level >= X86_LEVEL_END)
+        platform_die("the artifact is built for a processor that this version of ingot does not know");
+    x86_set_level(h->level);
+    if (!platform_executes(h->level, h->backend == ARTIFACT_BACKEND_DIRECT)) {
+        platform_missing_features(&platform_processor, h->level, h->backend == ARTIFACT_BACKEND_DIRECT, missing, sizeof missing);
+        platform_die("the artifact is built for %s%s, and this processor does not have: %s", x86_level_name(h->level),
+                     h->backend == ARTIFACT_BACKEND_DIRECT ? " with rewritten code" : "", *missing ? missing : "some of its instructions");
+    }
+    if (h->level == X86_LEVEL_V3)
+        platform_use_ymm();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -509,6 +529,7 @@ main(int argc, char **argv)
     the_artifact = artifact_open(fd, error, sizeof error);
     if (!the_artifact)
         platform_die("%s", error);
+    set_level(artifact_header(the_artifact));
     text = artifact_config(the_artifact, &size);
     if (config_parse(text, size, &config, error, sizeof error) < 0)
         platform_die("%s", error);

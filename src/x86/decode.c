@@ -39,20 +39,6 @@ struct decoder {
     int64_t disp;
 };
 
-static enum x86_level the_level = X86_LEVEL_V2;
-
-void
-x86_set_level(enum x86_level level)
-{
-    the_level = level;
-}
-
-enum x86_level
-x86_level(void)
-{
-    return the_level;
-}
-
 const struct x86_row *
 x86_row(unsigned row)
 {

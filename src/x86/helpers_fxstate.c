@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "x86/fxsave.h"
+#include "x86/level.h"
+
 enum { USER_CS = 0x33, MXCSR_MASK = 0xffff, ENVIRONMENT_SIZE = 28 };
 
 /* An area over two pages faults before anything is written. */
@@ -182,7 +185,7 @@ struct fx_area {
 };
 _Static_assert(sizeof(struct fx_area) == 512, "FXSAVE area");
 
-enum { AREA_XMM = 160, AREA_REST = 416, XSAVE_X87 = 1, XSAVE_SSE = 2, XSAVE_HEADER = 512, CODE_WIDE = 1 };
+enum { AREA_XMM = 160, AREA_REST = 416, XSAVE_HEADER = 512 };
 
 static void
 save_x87(const struct x86_x87 *f, struct fx_area *a, bool wide)
@@ -250,27 +253,43 @@ helper_fxrstor(uint32_t wide, uint32_t address, uint64_t pc)
     load_mxcsr(a.mxcsr, pc);
 }
 
+static bool
+ymm_high_in_use(const struct x86_cpu *cpu)
+{
+    uint64_t bits = 0;
+
+    for (unsigned i = 0; i < 16; i++)
+        bits |= cpu->ymm_high[i].u64[0] | cpu->ymm_high[i].u64[1];
+    return bits != 0;
+}
+
 void
 helper_xsave(uint32_t code, uint32_t address, uint64_t pc)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     uint8_t *m = x86_guest(address);
-    uint64_t mask = code & (XSAVE_X87 | XSAVE_SSE), present;
+    uint64_t mask = code & (X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX), in_use = mask, present;
     struct fx_area a;
     if (address & 63)
         x86_raise(X87_VECTOR_GP, pc);
     memcpy(&present, m + XSAVE_HEADER, 8);
-    if (mask & XSAVE_X87) {
+    if (mask & X86_XSAVE_X87) {
         save_x87(&cpu->x87, &a, code & 0x100);
         memcpy(m, &a, 24);
         memcpy(m + 32, a.st, sizeof a.st);
     }
-    if (mask & XSAVE_SSE) {
+    if (mask & (X86_XSAVE_SSE | X86_XSAVE_AVX)) {
         uint32_t words[2] = {current_mxcsr(cpu), MXCSR_MASK};
         memcpy(m + 24, words, sizeof words);
-        memcpy(m + AREA_XMM, cpu->xmm, sizeof a.xmm);
     }
-    present = (present & ~mask) | mask;
+    if (mask & X86_XSAVE_SSE)
+        memcpy(m + AREA_XMM, cpu->xmm, sizeof a.xmm);
+    if (mask & X86_XSAVE_AVX) {
+        memcpy(m + X86_XSAVE_SIZE_V2, cpu->ymm_high, sizeof cpu->ymm_high);
+        if (!ymm_high_in_use(cpu))
+            in_use &= ~(uint64_t)X86_XSAVE_AVX;
+    }
+    present = (present & ~mask) | in_use;
     memcpy(m + XSAVE_HEADER, &present, 8);
 }
 
@@ -278,28 +297,34 @@ void
 helper_xrstor(uint32_t code, uint32_t address, uint64_t pc)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t mask = code & (XSAVE_X87 | XSAVE_SSE), header[3];
+    uint64_t mask = code & (X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX), header[3];
+    uint64_t components = X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() >= X86_LEVEL_V3 ? X86_XSAVE_AVX : 0);
     struct fx_area a;
     x86_guest_read(&a, address, sizeof a);
     x86_guest_read(header, address + XSAVE_HEADER, sizeof header);
     /* Compacted areas and components outside XCR0 do not exist here. */
-    if ((address & 63) || (header[0] & ~(uint64_t)3) || header[1] || header[2])
+    if ((address & 63) || (header[0] & ~components) || header[1] || header[2])
         x86_raise(X87_VECTOR_GP, pc);
-    if (mask & XSAVE_SSE) {
+    if (mask & (X86_XSAVE_SSE | X86_XSAVE_AVX))
         check_mxcsr(a.mxcsr, pc);
-        if (header[0] & XSAVE_SSE)
+    if (mask & header[0] & X86_XSAVE_AVX)
+        x86_guest_read(cpu->ymm_high, address + X86_XSAVE_SIZE_V2, sizeof cpu->ymm_high);
+    else if (mask & X86_XSAVE_AVX)
+        memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+    if (mask & X86_XSAVE_SSE) {
+        if (header[0] & X86_XSAVE_SSE)
             memcpy(cpu->xmm, a.xmm, sizeof a.xmm);
         else
             memset(cpu->xmm, 0, sizeof cpu->xmm);
     }
-    if (mask & XSAVE_X87) {
-        if (header[0] & XSAVE_X87) {
+    if (mask & X86_XSAVE_X87) {
+        if (header[0] & X86_XSAVE_X87) {
             load_x87(&cpu->x87, &a, code & 0x100);
         } else {
             x87_init(&cpu->x87);
             memset(cpu->x87.r, 0, sizeof cpu->x87.r);
         }
     }
-    if (mask & XSAVE_SSE)
+    if (mask & (X86_XSAVE_SSE | X86_XSAVE_AVX))
         load_mxcsr(a.mxcsr, pc);
 }

@@ -4,9 +4,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "x86/cpuid.h"
+#include "x86/fxsave.h"
 #include "x86/helpers.h"
+#include "x86/level.h"
 
-uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf);
 uint64_t helper_rdtsc(void);
 uint64_t helper_xgetbv(uint32_t index, uint64_t pc);
 uint64_t helper_random(void);
@@ -21,20 +23,23 @@ uint64_t helper_rflags_rest(void);
 void helper_set_rflags_rest(uint64_t v);
 
 /* --- cpuid: cpuid.def has the features.
- * Family 6 model 26 (Nehalem) is what first had all of v2; glibc tunes its string functions by it. --- */
+ * Family 6 model 26 (Nehalem) is what first had all of v2, model 60 (Haswell) all of v3; glibc tunes its string functions by it. --- */
 
 struct cpuid_leaf {
     uint32_t leaf, subleaf, eax, ebx, ecx, edx;
 };
+enum { V2 = X86_LEVEL_V2, V3 = X86_LEVEL_V3, LEVELS = X86_LEVEL_END };
 
 #define TEXT4(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
-enum { VECTOR_GP = 13, ANY = UINT32_MAX /* subleaf */, XCR0 = 3 /* x87 and SSE state */, XSAVE_SIZE = 576 };
+enum { VECTOR_GP = 13, ANY = UINT32_MAX /* subleaf */, XSAVE_AVX_SIZE = 256 };
 
-/* Without the features. Leaf 4 has the deterministic cache parameters, in the sizes that leaf 2 names. */
+static const uint32_t xcr0[LEVELS] = {[V2] = X86_XSAVE_X87 | X86_XSAVE_SSE, [V3] = X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX};
+
+/* Without the features and what differs by level. Leaf 4 has the deterministic cache parameters, in the sizes that leaf 2 names. */
 static const struct cpuid_leaf cpuid_leaves[] = {
     {0, ANY, 13, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'), TEXT4('i', 'n', 'e', 'I')},
-    {1, ANY, 0x000106a5, 1 << 16 | 8 << 8, 0, 0},
+    {1, ANY, 0, 1 << 16 | 8 << 8, 0, 0},
     /* Descriptors: 32 KB L1 data and code, 256 KB L2, 8 MB L3. */
     {2, ANY, 0x55035a01, 0x00f0b2e4, 0, 0x09ca212c},
     {4, 0, 0x121, 7 << 22 | 63, 63, 0},
@@ -42,22 +47,23 @@ static const struct cpuid_leaf cpuid_leaves[] = {
     {4, 2, 0x143, 7 << 22 | 63, 511, 0},
     {4, 3, 0x163, 15 << 22 | 63, 8191, 2},
     {7, 0, 0, 0, 0, 0},
-    {13, 0, XCR0, XSAVE_SIZE, XSAVE_SIZE, 0},
+    {13, 0, 0, 0, 0, 0},
+    {13, 2, 0, 0, 0, 0},
     {0x80000000, ANY, 0x80000008, 0, 0, 0},
     {0x80000001, ANY, 0, 0, 0, 0},
     {0x80000002, ANY, TEXT4('i', 'n', 'g', 'o'), TEXT4('t', ' ', 'x', '8'), TEXT4('6', '-', '6', '4'),
-     TEXT4('-', 'v', '2', 0)},
+     TEXT4('-', 'v', 0, 0)},
     {0x80000006, ANY, 0, 0, 0x01006040, 0},
     {0x80000007, ANY, 0, 0, 0, 0},
     {0x80000008, ANY, 0x3028, 0, 0, 0},
 };
 
 static const struct {
-    uint32_t leaf;
+    uint32_t level, leaf;
     enum { EBX, ECX, EDX } in;
     uint32_t bit;
 } cpuid_features[] = {
-#define FEATURE(leaf, in, bit, name) {leaf, in, UINT32_C(1) << bit},
+#define FEATURE(level, host, leaf, in, bit, name) {level, leaf, in, UINT32_C(1) << bit},
 #include "x86/cpuid.def"
 #undef FEATURE
 };
@@ -66,7 +72,7 @@ static void
 add_features(struct cpuid_leaf *l)
 {
     for (size_t i = 0; i < sizeof cpuid_features / sizeof *cpuid_features; i++) {
-        if (cpuid_features[i].leaf != l->leaf)
+        if (cpuid_features[i].leaf != l->leaf || cpuid_features[i].level > x86_level())
             continue;
         if (cpuid_features[i].in == EBX)
             l->ebx |= cpuid_features[i].bit;
@@ -74,6 +80,26 @@ add_features(struct cpuid_leaf *l)
             l->ecx |= cpuid_features[i].bit;
         else
             l->edx |= cpuid_features[i].bit;
+    }
+}
+
+/* What is not the same at each level, besides features: the model and its name, and the XSAVE area, standard form (SDM vol. 1, 13.2). */
+static void
+add_level(struct cpuid_leaf *l)
+{
+    static const uint32_t signature[LEVELS] = {[V2] = 0x000106a5, [V3] = 0x000306c3};
+    bool avx = x86_level() == X86_LEVEL_V3;
+
+    if (l->leaf == 1) {
+        l->eax = signature[x86_level()];
+    } else if (l->leaf == 0x80000002) {
+        l->edx |= (uint32_t)(avx ? '3' : '2') << 16;
+    } else if (l->leaf == 13 && l->subleaf == 0) {
+        l->eax = xcr0[x86_level()];
+        l->ebx = l->ecx = avx ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2;
+    } else if (l->leaf == 13 && avx) { /* the AVX component: size and offset */
+        l->eax = XSAVE_AVX_SIZE;
+        l->ebx = X86_XSAVE_SIZE_V2;
     }
 }
 
@@ -86,6 +112,7 @@ helper_cpuid(uint32_t leaf, uint32_t subleaf)
         if (cpuid_leaves[i].leaf == leaf && (cpuid_leaves[i].subleaf == ANY || cpuid_leaves[i].subleaf == subleaf)) {
             l = cpuid_leaves[i];
             add_features(&l);
+            add_level(&l);
             break;
         }
     }
@@ -110,7 +137,7 @@ helper_xgetbv(uint32_t index, uint64_t pc)
 {
     if (index != 0)
         x86_raise(VECTOR_GP, pc);
-    return XCR0;
+    return xcr0[x86_level()];
 }
 
 /* rdrand, rdseed: never without a number. */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "x86/level.h"
 #include "x86/x86_ops.h" /* generated: enum x86_op { X86_OP_INVALID, X86_OP_ADD, ... , X86_OP_COUNT } */
 
 enum { X86_MAX_LENGTH = 15, X86_MAX_OPERANDS = 4 };
@@ -41,13 +42,6 @@ enum { X86_BASE_NONE = -1, X86_BASE_RIP = 16 };
 
 enum x86_cc { X86_CC_O, X86_CC_NO, X86_CC_B, X86_CC_AE, X86_CC_E, X86_CC_NE, X86_CC_BE, X86_CC_A,
               X86_CC_S, X86_CC_NS, X86_CC_P, X86_CC_NP, X86_CC_L, X86_CC_GE, X86_CC_LE, X86_CC_G };
-
-/* What processors of the guest's have: of v3 AVX, AVX2, FMA and F16C; of AES and PCLMULQDQ the forms with VEX. */
-enum x86_level { X86_LEVEL_V2 = 2, X86_LEVEL_V3 };
-
-/* That of all that this process decodes: one build, one artifact. Set before anything is decoded; v2 where nobody does. */
-void x86_set_level(enum x86_level level);
-enum x86_level x86_level(void);
 
 struct x86_operand {
     uint8_t kind;     /* enum x86_operand_kind */

@@ -11,6 +11,7 @@
 
 #include "artifact/check.h"
 #include "base/sha256.h"
+#include "x86/level.h"
 
 enum { PAGE = 4096, PAYLOAD = 65536, ELF_SIZE = 100, NAME = 6000, FILE_SIZE = 300 };
 
@@ -79,7 +80,7 @@ make(struct fixture *x)
     x->file = aligned_alloc(PAGE, (SIZE + PAGE - 1) / PAGE * PAGE);
     memset(x->file, 0, SIZE);
     memset(x->file, 'e', ELF_SIZE);
-    *header(x) = (struct artifact_header){.magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .elf_size = ELF_SIZE,
+    *header(x) = (struct artifact_header){.magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .level = X86_LEVEL_V2, .elf_size = ELF_SIZE,
                                           .section_count = ARTIFACT_SECTION_COUNT, .payload_size = PAGES * PAGE};
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++)
         header(x)->sections[i] = (struct artifact_section){.offset = places[i] * PAGE, .size = sizes[i]};

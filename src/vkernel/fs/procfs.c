@@ -10,6 +10,8 @@
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/system.h"
 #include "vkernel/tty/tty.h"
+#include "x86/cpuid.h"
+#include "x86/level.h"
 
 /* One worker runs all guest threads. */
 unsigned
@@ -82,28 +84,35 @@ thread_self_readlink(const struct pseudo_key *key, char *buf, size_t size)
 static void
 show_cpu_flags(struct text *out)
 {
-    static const char *const names[] = {
-#define FEATURE(leaf, in, bit, name) name,
+    static const struct {
+        enum x86_level level;
+        const char *name;
+    } features[] = {
+#define FEATURE(level, host, leaf, in, bit, name) {X86_LEVEL_##level, name},
 #include "x86/cpuid.def"
 #undef FEATURE
     };
 
     text_printf(out, "flags\t\t:");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        text_printf(out, "%s%s", *names[i] ? " " : "", names[i]);
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (features[i].level <= x86_level() && *features[i].name)
+            text_printf(out, " %s", features[i].name);
     text_printf(out, " rep_good nopl\n");
 }
 
 static int
 show_cpuinfo(const struct pseudo_key *key, struct text *out)
 {
+    uint32_t signature = (uint32_t)helper_cpuid(1, 0);
+    unsigned model = (signature >> 4 & 15) | (signature >> 12 & 0xf0);
+
     for (unsigned k = 0; k < proc_cpu_count(); k++) {
         text_printf(out,
-                    "processor\t: %u\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 26\n"
-                    "model name\t: ingot x86-64-v2\nstepping\t: 0\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\n"
+                    "processor\t: %u\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: %u\n"
+                    "model name\t: ingot %s\nstepping\t: 0\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\n"
                     "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\n"
                     "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n",
-                    k, proc_cpu_count(), k, proc_cpu_count(), k);
+                    k, model, x86_level_name(x86_level()), proc_cpu_count(), k, proc_cpu_count(), k);
         show_cpu_flags(out);
         text_printf(out,
                     "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"

@@ -15,15 +15,17 @@
 #include "vkernel/proc/direct_map.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
+#include "x86/cpuid.h"
 #include "x86/direct_state.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
+#include "x86/level.h"
 #include "x86/x86.h"
 
 enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_FIXED = 2, RFLAGS_ALWAYS = 0x202 };
 enum { RT_SIGRETURN = 15 };
 
-uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf), helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
+uint64_t helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
 
 /* --- state --- */
 
@@ -274,6 +276,16 @@ is_string(const struct x86_insn *insn)
     return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
 }
 
+/* The host's frame has the standard form, whose AVX component is where the guest's is, on every processor (SDM vol. 1, 13.4); without its bit it is initial. */
+static void
+take_ymm_high(struct x86_cpu *cpu, const struct x86_xsave *a)
+{
+    if (a->components & X86_XSAVE_AVX)
+        memcpy(cpu->ymm_high, a->ymm_high, sizeof cpu->ymm_high);
+    else
+        memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+}
+
 /* All but the x87 state and what sequences of the host's instructions have moved. */
 static void
 take_context(const struct platform_fault *f, struct x86_fxsave *fx)
@@ -289,6 +301,8 @@ take_context(const struct platform_fault *f, struct x86_fxsave *fx)
     memcpy(fx, uc->uc_mcontext.fpregs, sizeof *fx);
     memcpy(cpu->xmm, fx->xmm, sizeof cpu->xmm);
     cpu->mxcsr = fx->mxcsr;
+    if (x86_level() == X86_LEVEL_V3)
+        take_ymm_high(cpu, (const struct x86_xsave *)(const void *)uc->uc_mcontext.fpregs);
 }
 
 bool

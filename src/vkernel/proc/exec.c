@@ -22,6 +22,7 @@
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
+#include "x86/cpuid.h"
 #include "x86/helpers.h"
 
 enum {
@@ -38,7 +39,6 @@ enum {
     MAX_AUXV = 24,
 };
 
-uint64_t helper_cpuid(uint32_t leaf, uint32_t subleaf);
 
 struct image {
     struct file *file;

@@ -399,6 +399,7 @@ same_state(const struct x86_cpu *a, const struct x86_cpu *b)
 {
     return memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && a->fs_base == b->fs_base && a->gs_base == b->gs_base &&
            memcmp(a->flag, b->flag, sizeof a->flag) == 0 && memcmp(a->xmm, b->xmm, sizeof a->xmm) == 0 &&
+           memcmp(a->ymm_high, b->ymm_high, sizeof a->ymm_high) == 0 &&
            memcmp(&a->x87, &b->x87, sizeof a->x87) == 0;
 }
 

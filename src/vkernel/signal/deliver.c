@@ -9,9 +9,11 @@
 #include "vkernel/proc/proc_internal.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
+#include "x86/level.h"
 
 enum {
     RED_ZONE = 128,
+    UC_FP_XSTATE = 1,
     USER_CS = 0x33,
     USER_SS = 0x2b,
     UC_SIGCONTEXT_SS = 2,
@@ -42,35 +44,102 @@ struct guest_sigframe {
 _Static_assert(sizeof(struct guest_sigframe) == 440, "rt_sigframe of x86-64");
 _Static_assert(sizeof(siginfo_t) == 128, "siginfo is the guest's");
 
-/* --- floating point state --- */
+/* --- floating point state, as XSAVE lays it out --- */
+
+static uint32_t
+xsave_size(void)
+{
+    return x86_level() == X86_LEVEL_V3 ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2;
+}
+
+static bool
+is_zero(const void *data, size_t size)
+{
+    const uint8_t *p = data;
+
+    return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
+}
+
+/* In a frame it is followed by the second magic number. */
+static uint32_t
+fp_frame_size(void)
+{
+    return xsave_size() + sizeof(uint32_t);
+}
 
 static void
-fx_save(struct x86_cpu *cpu, struct x86_fxsave *a)
+fp_save(struct x86_cpu *cpu, struct x86_xsave *a)
 {
+    struct x86_fxsave_software *software = &a->fx.software;
+
     memset(a, 0, sizeof *a);
     x87_out();
-    x86_fxsave_put_x87(a, &cpu->x87);
-    a->mxcsr = cpu->mxcsr;
-    a->mxcsr_mask = 0xffff;
-    memcpy(a->xmm, cpu->xmm, sizeof a->xmm);
+    x86_fxsave_put_x87(&a->fx, &cpu->x87);
+    a->fx.mxcsr = cpu->mxcsr;
+    a->fx.mxcsr_mask = 0xffff;
+    memcpy(a->fx.xmm, cpu->xmm, sizeof a->fx.xmm);
+    memcpy(a->ymm_high, cpu->ymm_high, sizeof a->ymm_high);
+    a->components = X86_XSAVE_X87 | X86_XSAVE_SSE | (is_zero(a->ymm_high, sizeof a->ymm_high) ? 0 : X86_XSAVE_AVX);
+    software->magic = X86_XSAVE_MAGIC1;
+    software->size = xsave_size();
+    software->extended_size = fp_frame_size();
+    software->components = X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0);
 }
 
 static void
-fx_load(struct x86_cpu *cpu, const struct x86_fxsave *a)
-{
-    x87_replaced();
-    x86_fxsave_get_x87(a, &cpu->x87);
-    cpu->mxcsr = a->mxcsr & 0xffff;
-    memcpy(cpu->xmm, a->xmm, sizeof a->xmm);
-}
-
-static void
-fx_reset(struct x86_cpu *cpu)
+fp_reset(struct x86_cpu *cpu)
 {
     x87_replaced();
     memset(&cpu->x87, 0, sizeof cpu->x87);
     cpu->x87.control = 0x037f;
     cpu->mxcsr = 0x1f80;
+    memset(cpu->xmm, 0, sizeof cpu->xmm);
+    memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+}
+
+/* Which components a frame says to have (Linux's check_xstate_in_sigframe): without the magic numbers, or with wrong sizes, it is an
+ * FXSAVE area alone. */
+static uint64_t
+components_of(const struct x86_xsave *a, uint64_t at)
+{
+    const struct x86_fxsave_software *software = &a->fx.software;
+    uint32_t magic;
+
+    if (software->magic != X86_XSAVE_MAGIC1 || software->size < X86_XSAVE_SIZE_V2 || software->size > xsave_size() ||
+        software->size > software->extended_size || copy_from_guest(&magic, at + software->size, sizeof magic) < 0 ||
+        magic != X86_XSAVE_MAGIC2)
+        return 0;
+    return software->components & (X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0));
+}
+
+/* From a frame that the handler may have changed. False: #GP of XRSTOR or FXRSTOR, or the frame cannot be read. */
+static bool
+fp_load(struct x86_cpu *cpu, uint64_t at)
+{
+    struct x86_xsave a = {0};
+    uint64_t asked, found;
+
+    if (copy_from_guest(&a.fx, at, sizeof a.fx) < 0)
+        return false;
+    asked = components_of(&a, at);
+    if (asked && copy_from_guest(&a, at, asked & X86_XSAVE_AVX ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2) < 0)
+        return false;
+    if (at % (asked ? 64 : 16) || (a.fx.mxcsr & ~0xffffu))
+        return false;
+    if (asked && (a.compacted || a.reserved[0] || (a.components & ~(uint64_t)(X86_XSAVE_X87 | X86_XSAVE_SSE |
+                                                                              (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0)))))
+        return false;
+    found = asked ? asked & a.components : X86_XSAVE_X87 | X86_XSAVE_SSE;
+    fp_reset(cpu);
+    if (found & X86_XSAVE_X87)
+        x86_fxsave_get_x87(&a.fx, &cpu->x87);
+    if (!asked || (asked & (X86_XSAVE_SSE | X86_XSAVE_AVX)))
+        cpu->mxcsr = a.fx.mxcsr;
+    if (found & X86_XSAVE_SSE)
+        memcpy(cpu->xmm, a.fx.xmm, sizeof cpu->xmm);
+    if (found & X86_XSAVE_AVX)
+        memcpy(cpu->ymm_high, a.ymm_high, sizeof cpu->ymm_high);
+    return true;
 }
 
 /* --- the frame --- */
@@ -85,7 +154,7 @@ on_altstack(const struct task *t, uint64_t sp)
 /* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word and
  * MXCSR are known. */
 static void
-forget_registers(struct guest_sigframe *frame, struct x86_fxsave *fx)
+forget_registers(struct guest_sigframe *frame, struct x86_xsave *fp)
 {
     struct guest_sigcontext *mc = &frame->mc;
     uint64_t *const gpr[16] = {&mc->rax, &mc->rcx, &mc->rdx, &mc->rbx, &mc->rsp, &mc->rbp, &mc->rsi, &mc->rdi,
@@ -95,8 +164,9 @@ forget_registers(struct guest_sigframe *frame, struct x86_fxsave *fx)
         *gpr[i] = x86_this_cpu()->gpr[i] = fault_unknown_register(i);
     mc->rip = fault_unknown_register(16);
     mc->reserved[0] = REGISTERS_UNKNOWN;
-    memset(fx->st, 0xff, sizeof fx->st);
-    memset(fx->xmm, 0xff, sizeof fx->xmm);
+    memset(fp->fx.st, 0xff, sizeof fp->fx.st);
+    memset(fp->fx.xmm, 0xff, sizeof fp->fx.xmm);
+    memset(fp->ymm_high, 0xff, sizeof fp->ymm_high);
 }
 
 /* Where the stack ends, for an alternate one or a frame. */
@@ -111,22 +181,23 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame = {0};
-    struct x86_fxsave fx;
+    const uint32_t magic2 = X86_XSAVE_MAGIC2;
+    struct x86_xsave fp;
     struct fault_record *unknown = fault_unknown(t);
-    uint64_t rsp = stack_end(unknown), fx_at;
+    uint64_t rsp = stack_end(unknown), fp_at;
     uint64_t sp = rsp - RED_ZONE - (unknown ? X86_STACK_LAG + 8 : 0);
 
     if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, rsp))
         sp = t->altstack_sp + t->altstack_size;
-    fx_at = (sp - sizeof(struct x86_fxsave)) & ~63ull;
-    sp = ((fx_at - sizeof frame) & ~15ull) - 8;
+    fp_at = (sp - fp_frame_size()) & ~63ull;
+    sp = ((fp_at - sizeof frame) & ~15ull) - 8;
     if (on_altstack(t, rsp) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
         return false;
 
     x86_collect_mxcsr();
-    fx_save(cpu, &fx);
+    fp_save(cpu, &fp);
     frame.restorer = act->restorer;
-    frame.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    frame.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
     frame.ss_sp = t->altstack_sp;
     frame.ss_size = t->altstack_size;
     /* How it was set, not whether we are on it: what sigreturn sets again. */
@@ -139,13 +210,14 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
         .rcx = cpu->gpr[X86_RCX], .rsp = cpu->gpr[X86_RSP], .rip = cpu->rip,
         .rflags = x86_cpu_rflags(cpu), .cs = USER_CS, .ss = USER_SS,
         .err = t->fault_err, .trapno = t->fault_trapno, .cr2 = t->fault_cr2,
-        .oldmask = mask, .fpstate = fx_at,
+        .oldmask = mask, .fpstate = fp_at,
     };
     frame.sigmask = mask;
     memcpy(frame.info, info, sizeof frame.info);
     if (unknown)
-        forget_registers(&frame, &fx);
-    if (copy_to_guest(fx_at, &fx, sizeof fx) < 0 || copy_to_guest(sp, &frame, sizeof frame) < 0)
+        forget_registers(&frame, &fp);
+    if (copy_to_guest(fp_at, &fp, xsave_size()) < 0 || copy_to_guest(fp_at + xsave_size(), &magic2, sizeof magic2) < 0 ||
+        copy_to_guest(sp, &frame, sizeof frame) < 0)
         return false;
 
     if (unknown)
@@ -162,7 +234,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     cpu->gpr[X86_RAX] = 0;
     cpu->rip = act->handler;
     cpu->flag[X86_FLAG_DF] = 0;
-    fx_reset(cpu);
+    fp_reset(cpu);
     x86_apply_mxcsr();
     return true;
 }
@@ -196,21 +268,16 @@ sys_rt_sigreturn(const uint64_t a[6])
     struct task *t = sched_current;
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame;
-    struct x86_fxsave fx;
 
     if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
         goto bad;
     if (frame.mc.reserved[0] == REGISTERS_UNKNOWN)
         return_to_unknown(t, &frame.mc, cpu->gpr[X86_RSP] - 8);
     t->blocked = frame.sigmask & ~UNBLOCKABLE;
-    if (frame.mc.fpstate) {
-        /* #GP of FXRSTOR: misaligned, or bits of MXCSR that are none */
-        if (frame.mc.fpstate % 16 || copy_from_guest(&fx, frame.mc.fpstate, sizeof fx) < 0 || (fx.mxcsr & ~0xffffu))
-            goto bad;
-        fx_load(cpu, &fx);
-    } else {
-        fx_reset(cpu);
-    }
+    if (!frame.mc.fpstate)
+        fp_reset(cpu);
+    else if (!fp_load(cpu, frame.mc.fpstate))
+        goto bad;
     cpu->gpr[8] = frame.mc.r8;
     cpu->gpr[9] = frame.mc.r9;
     cpu->gpr[10] = frame.mc.r10;
