@@ -31,6 +31,7 @@ take_memory(const struct x86_operand *o, struct encoding *e)
     e->base = o->base;
     e->index = o->index;
     e->scale = o->scale;
+    e->vector_index = o->index_size != 0;
     if (o->base == X86_BASE_RIP) {
         /* With any base of an image it must fit. */
         if (o->disp <= -(int64_t)GUEST_IMAGE_END || o->disp >= (int64_t)GUEST_IMAGE_END)
@@ -42,14 +43,37 @@ take_memory(const struct x86_operand *o, struct encoding *e)
     return true;
 }
 
+/* SDM vol. 2, 2.3.5. What REX would have is there as its complement. */
+static unsigned
+take_vex(const uint8_t *bytes, const struct x86_parts *at, struct encoding *e)
+{
+    const uint8_t *vex = bytes + at->prefix_at;
+    bool two = vex[0] == 0xc5;
+    uint8_t first = vex[1], last = two ? vex[1] & 0x7f : vex[2];
+
+    e->vex = true;
+    e->vex_map = two ? 1 : first & 31;
+    e->vex_prefix = last & 3;
+    e->vex_long = last & 4;
+    e->vvvv = (uint8_t)(~last >> 3 & 15);
+    e->wide = last & 0x80;
+    return (unsigned)(~first >> 5 & (two ? REX_R : REX_R | REX_X | REX_B));
+}
+
 bool
 encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at, struct encoding *out)
 {
-    unsigned opcode_end = at->modrm_at ? at->modrm_at : at->immediate_at, opcode_size = opcode_end - at->opcode_at;
-    struct encoding e = {.lock = insn->lock, .operand_size = at->operand_size, .wide = at->rex & REX_W, .address32 = at->address_size,
-                         .repeat = at->repeat, .base = X86_BASE_NONE, .index = X86_BASE_NONE, .scale = 1};
+    unsigned opcode_end = at->modrm_at ? at->modrm_at : at->immediate_at, opcode_size = opcode_end - at->opcode_at, rex = at->rex;
+    struct encoding e = {.lock = insn->lock, .address32 = at->address_size, .base = X86_BASE_NONE, .index = X86_BASE_NONE, .scale = 1};
 
-    if (at->vex || opcode_size == 0 || opcode_size > sizeof e.opcode || insn->length - at->immediate_at > (int)sizeof e.immediate)
+    if (at->vex) {
+        rex = take_vex(bytes, at, &e);
+    } else {
+        e.operand_size = at->operand_size;
+        e.wide = rex & REX_W;
+        e.repeat = at->repeat;
+    }
+    if (opcode_size == 0 || opcode_size > sizeof e.opcode || insn->length - at->immediate_at > (int)sizeof e.immediate)
         return false;
     memcpy(e.opcode, bytes + at->opcode_at, opcode_size);
     e.opcode_size = (uint8_t)opcode_size;
@@ -57,8 +81,8 @@ encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_
     if (e.modrm) {
         uint8_t modrm = bytes[at->modrm_at];
 
-        e.reg = (uint8_t)((modrm >> 3 & 7) | (at->rex & REX_R ? 8 : 0));
-        e.rm = (uint8_t)((modrm & 7) | (at->rex & REX_B ? 8 : 0));
+        e.reg = (uint8_t)((modrm >> 3 & 7) | (rex & REX_R ? 8 : 0));
+        e.rm = (uint8_t)((modrm & 7) | (rex & REX_B ? 8 : 0));
     }
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
@@ -146,6 +170,22 @@ put_memory(struct buf *out, const struct encoding *e)
     return put_disp(out, e, disp_size);
 }
 
+/* The short form where it can say the same. */
+static void
+put_vex(struct buf *out, const struct encoding *e, uint8_t rex)
+{
+    unsigned last = (~e->vvvv & 15u) << 3 | (e->vex_long ? 4 : 0) | e->vex_prefix, inverted = ~(unsigned)rex;
+
+    if (e->vex_map == 1 && !(rex & (REX_W | REX_X | REX_B))) {
+        buf_put_u8(out, 0xc5);
+        buf_put_u8(out, (uint8_t)((inverted & REX_R) << 5 | last));
+        return;
+    }
+    buf_put_u8(out, 0xc4);
+    buf_put_u8(out, (uint8_t)((inverted & (REX_R | REX_X | REX_B)) << 5 | e->vex_map));
+    buf_put_u8(out, (uint8_t)((rex & REX_W) << 4 | last));
+}
+
 size_t
 encoding_put(struct buf *out, const struct encoding *e)
 {
@@ -162,7 +202,9 @@ encoding_put(struct buf *out, const struct encoding *e)
         buf_put_u8(out, 0x66);
     if (e->repeat)
         buf_put_u8(out, e->repeat);
-    if (rex || e->byte_rex)
+    if (e->vex)
+        put_vex(out, e, rex);
+    else if (rex || e->byte_rex)
         buf_put_u8(out, REX | rex);
     buf_put(out, e->opcode, e->opcode_size - 1u);
     buf_put_u8(out, (uint8_t)(e->register_in_opcode ? (e->opcode[e->opcode_size - 1] & ~7) | (e->reg & 7)

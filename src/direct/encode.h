@@ -17,19 +17,23 @@ struct encoding {
     bool high_byte;  /* an operand is AH, CH, DH or BH: no REX may be there */
     uint8_t repeat;  /* f2, f3 or 0 */
     uint8_t segment; /* 64, 65 or 0 */
+    bool vex;        /* in place of 66, f2, f3 and REX, which are in it, and of 0f and what follows that */
+    uint8_t vex_map, vex_prefix, vvvv; /* its fields mmmmm and pp; vvvv as a number of a register */
+    bool vex_long;   /* its L */
     uint8_t opcode[3], opcode_size;
     bool register_in_opcode, modrm;
     uint8_t reg;     /* 0 to 15: ModRM.reg, or the opcode's register */
     bool memory;
     uint8_t rm;      /* when not memory: 0 to 15 */
     int8_t base, index; /* X86_BASE_NONE or 0 to 15 */
+    bool vector_index;  /* index is a vector register (VSIB) */
     uint8_t scale;
     int32_t disp;
     enum direct_relative disp_relative; /* DIRECT_IMAGE: without base and index only */
     uint8_t immediate[8], immediate_size;
 };
 
-/* Takes an instruction apart, all operands as they are. False: it has a form that encoding_put() does not write (VEX, 64-bit
+/* Takes an instruction apart, all operands as they are. False: it has a form that encoding_put() does not write (64-bit
  * offsets, addresses that no displacement reaches). */
 bool encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at, struct encoding *out);
 

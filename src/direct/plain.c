@@ -143,7 +143,7 @@ note_busy(struct needs *n, const struct x86_insn *insn, const struct encoding *e
     }
     if (e->memory && e->base >= 0 && !is_displaced(e->base))
         n->busy |= 1u << host_register((unsigned)e->base);
-    if (e->memory && e->index >= 0 && !is_displaced(e->index))
+    if (e->memory && e->index >= 0 && !e->vector_index && !is_displaced(e->index))
         n->busy |= 1u << host_register((unsigned)e->index);
     n->busy |= 1u << HOST_GUEST_RSP | 1u << X86_RSP | 1u << X86_RAX | 1u << X86_RCX | 1u << X86_RDX;
 }
@@ -187,7 +187,7 @@ find_needs(struct needs *n, const struct x86_insn *insn, const struct encoding *
     }
     if (e->memory && is_displaced(e->base) && !need_displaced(n, e->base, true, false))
         return false;
-    if (e->memory && is_displaced(e->index) && !need_displaced(n, e->index, true, false))
+    if (e->memory && !e->vector_index && is_displaced(e->index) && !need_displaced(n, e->index, true, false))
         return false;
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
@@ -230,7 +230,7 @@ name_address(struct rewriter *w, const struct needs *n, struct encoding *e)
 {
     if (e->base >= 0)
         e->base = (int8_t)name_of(n, (unsigned)e->base);
-    if (e->index >= 0)
+    if (e->index >= 0 && !e->vector_index)
         e->index = (int8_t)name_of(n, (unsigned)e->index);
     if (n->segment < 0)
         return;
@@ -268,6 +268,8 @@ name_registers(const struct needs *n, const struct x86_insn *insn, struct encodi
             e->rm = (uint8_t)name_of(n, o->reg);
         else if (field == X86_FIELD_REG || field == X86_FIELD_OPCODE)
             e->reg = (uint8_t)name_of(n, o->reg);
+        else if (field == X86_FIELD_VVVV)
+            e->vvvv = (uint8_t)name_of(n, o->reg);
     }
 }
 
@@ -386,7 +388,7 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
     struct encoding e = *from;
     unsigned displaced = 0, reg = 0;
 
-    if (e.memory || !e.modrm || insn->op == X86_OP_XCHG || insn->op == X86_OP_XADD || insn->op == X86_OP_CMPXCHG || insn->op == X86_OP_BT ||
+    if (e.memory || !e.modrm || e.vex || insn->op == X86_OP_XCHG || insn->op == X86_OP_XADD || insn->op == X86_OP_CMPXCHG || insn->op == X86_OP_BT ||
         insn->op == X86_OP_BTS || insn->op == X86_OP_BTR || insn->op == X86_OP_BTC)
         return false;
     for (unsigned i = 0; i < insn->operand_count; i++) {

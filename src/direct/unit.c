@@ -138,6 +138,20 @@ rewriter_find(const struct rewriter *w, uint64_t address)
 
 /* --- one instruction after the other --- */
 
+/* What not every processor has that runs artifacts of level v2. */
+static bool
+is_of_v3(const struct x86_insn *insn, const struct x86_parts *at)
+{
+    switch (insn->op) {
+    case X86_OP_AESDEC: case X86_OP_AESDECLAST: case X86_OP_AESENC: case X86_OP_AESENCLAST: case X86_OP_AESIMC:
+    case X86_OP_AESKEYGENASSIST: case X86_OP_PCLMULQDQ: case X86_OP_SHA1MSG1: case X86_OP_SHA1MSG2: case X86_OP_SHA1NEXTE:
+    case X86_OP_SHA1RNDS4: case X86_OP_SHA256MSG1: case X86_OP_SHA256MSG2: case X86_OP_SHA256RNDS2: case X86_OP_MOVBE: case X86_OP_LZCNT:
+        return true;
+    default:
+        return at->vex;
+    }
+}
+
 /* What the processor does otherwise than the guest is promised, what tells of the host, and what would change more than the guest. */
 static bool
 is_evaluated(const struct x86_insn *insn)
@@ -150,11 +164,9 @@ is_evaluated(const struct x86_insn *insn)
     case X86_OP_POPF: case X86_OP_ENTER: case X86_OP_IRET:
     case X86_OP_FNSTENV: case X86_OP_FNSAVE: case X86_OP_FLDENV: case X86_OP_FRSTOR: case X86_OP_FXSAVE: case X86_OP_FXRSTOR:
     case X86_OP_XSAVE: case X86_OP_XSAVEC: case X86_OP_XSAVEOPT: case X86_OP_XSAVES: case X86_OP_XRSTOR: case X86_OP_XRSTORS:
-    case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: case X86_OP_ADCX: case X86_OP_ADOX: case X86_OP_AESDEC: case X86_OP_AESDECLAST:
-    case X86_OP_AESENC: case X86_OP_AESENCLAST: case X86_OP_AESIMC: case X86_OP_AESKEYGENASSIST: case X86_OP_PCLMULQDQ:
-    case X86_OP_SHA1MSG1: case X86_OP_SHA1MSG2: case X86_OP_SHA1NEXTE: case X86_OP_SHA1RNDS4: case X86_OP_SHA256MSG1:
-    case X86_OP_SHA256MSG2: case X86_OP_SHA256RNDS2: case X86_OP_MOVBE: case X86_OP_LZCNT:
+    case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: case X86_OP_ADCX: case X86_OP_ADOX:
     case X86_OP_RCPPS: case X86_OP_RCPSS: case X86_OP_RSQRTPS: case X86_OP_RSQRTSS:
+    case X86_OP_VRCPPS: case X86_OP_VRCPSS: case X86_OP_VRSQRTPS: case X86_OP_VRSQRTSS:
     case X86_OP_F2XM1: case X86_OP_FCOS: case X86_OP_FSIN: case X86_OP_FSINCOS: case X86_OP_FPATAN: case X86_OP_FPTAN: case X86_OP_FYL2X:
     case X86_OP_FYL2XP1:
         return true;
@@ -187,7 +199,7 @@ is_nothing(const struct x86_insn *insn)
 static bool
 rewrite_insn(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
-    if (is_evaluated(insn))
+    if (is_evaluated(insn) || (x86_level() < X86_LEVEL_V3 && is_of_v3(insn, at)))
         return false;
     if (is_nothing(insn))
         return true;

@@ -355,9 +355,12 @@ verify_artifact(const uint8_t *file, size_t size, verify_report *report, void *c
     const char *wrong = artifact_check_frame(file, size, &footer, &c.header);
     unsigned count = 0;
 
+    if (!wrong && (c.header->level < X86_LEVEL_V2 || c.header->level >= X86_LEVEL_END))
+        wrong = "its header names no level of processors";
     if (wrong) {
         complain(&c, "artifact", wrong);
     } else {
+        x86_set_level((enum x86_level)c.header->level);
         c.payload = file + footer.payload_offset;
         count = check_executable(&c, file, c.header->elf_size);
     }

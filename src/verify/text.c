@@ -6,16 +6,19 @@
 
 enum { PADDING = 0xcc, PUSHF = 0x9c, POPF = 0x9d };
 
-static const bool allowed[X86_OP_COUNT] = {
-#define ALLOWED(op) [X86_OP_##op] = true,
+/* From which level on; 0: at none. */
+static const uint8_t allowed[X86_OP_COUNT] = {
+#define ALLOWED(op) [X86_OP_##op] = X86_LEVEL_V2,
+#define ALLOWED_V3(op) [X86_OP_##op] = X86_LEVEL_V3,
 #include "verify/allowed.def"
 #undef ALLOWED
+#undef ALLOWED_V3
 };
 
 bool
 verify_is_allowed(unsigned op)
 {
-    return op < X86_OP_COUNT && allowed[op];
+    return op < X86_OP_COUNT && allowed[op] && allowed[op] <= x86_level();
 }
 
 bool
@@ -92,7 +95,7 @@ check_fs(struct verifier *v, uint32_t at, const struct x86_scan *s)
         {VERIFY_SLOT(tmp), true, true},          {VERIFY_SLOT(borrowed[0]), true, true}, {VERIFY_SLOT(borrowed[1]), true, true},
         {VERIFY_SLOT(fs_base), false, true},     {VERIFY_SLOT(gs_base), false, true},    {VERIFY_SLOT(id_flag), false, false},
     };
-    bool absolute = s->general && !s->address_size && s->base == X86_BASE_NONE && s->index == X86_BASE_NONE;
+    bool absolute = s->general && !s->vex && !s->address_size && s->base == X86_BASE_NONE && s->index == X86_BASE_NONE;
     bool wide = s->rex & 8, move = s->op == X86_OP_MOV && !s->operand_size;
     bool load = move && v->text[at + s->opcode_at] == 0x8b, store = move && v->text[at + s->opcode_at] == 0x89;
     int32_t slot;

@@ -30,7 +30,7 @@ struct verify_places {
     uint32_t size;
 };
 
-/* places: the caller's to free, by verify_places_fini(), also on error. The message names the host address, the bytes there and the
+/* The level of x86/level.h says which instructions there are. places: the caller's to free, by verify_places_fini(), also on error. The message names the host address, the bytes there and the
  * rule. Any bytes are allowed. */
 int verify_unit(const struct verify_unit *u, struct verify_places *places, struct err *e);
 void verify_places_fini(struct verify_places *places);
@@ -42,7 +42,7 @@ typedef void verify_report(void *context, const char *text);
 /* All units of a linked executable: that they lie in memory that is not written, too. Returns how many problems there are. units: how many
  * were looked at (may be NULL). Any bytes are allowed; they are aligned to 8. */
 unsigned verify_executable(const uint8_t *file, size_t size, verify_report *report, void *context, unsigned *units);
-/* All units of an artifact whose backend is direct, and its code maps too. */
+/* All units of an artifact whose backend is direct, and its code maps too. Sets the level to the artifact's. */
 unsigned verify_artifact(const uint8_t *file, size_t size, verify_report *report, void *context, unsigned *units);
 
 #endif

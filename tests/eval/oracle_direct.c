@@ -92,6 +92,8 @@ prepare(void)
         exit(2);
     }
     platform_direct_generation(1);
+    if (x86_level() >= X86_LEVEL_V3)
+        platform_use_ymm();
 }
 
 /* What is run here must be accepted there: the rewriter and the verifier agree on every form that the oracle knows. */
@@ -216,6 +218,7 @@ take_fault(struct outcome *out)
     direct_flags_c(s->rflags);
     memcpy(&fx, s->fx, sizeof fx);
     memcpy(cpu->xmm, fx.xmm, sizeof cpu->xmm);
+    memcpy(cpu->ymm_high, s->high, sizeof cpu->ymm_high);
     cpu->mxcsr = fx.mxcsr;
     x86_fxsave_get_x87(&fx, &cpu->x87);
     direct_return_registers(cpu, insn.host, native_caught.rip);

@@ -1,6 +1,6 @@
 /* Damaged rewritten code against the verifier:
  *
- *   mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [-v] PROGRAM
+ *   mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [--level v2|v3] [-v] PROGRAM
  *
  * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
  * which a bit is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
@@ -25,13 +25,15 @@
 #include "base/file.h"
 #include "direct/unit.h"
 #include "platform/direct.h"
+#include "platform/platform.h"
 #include "recheck.h"
 #include "verify/verify_internal.h"
 #include "x86/address_space.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
-enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_FINDINGS = 20, MOST_ENTRIES = 4, MOST_PIECES = 3, FLAGS = 0xcd5 };
+enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_FINDINGS = 20, MOST_ENTRIES = 4, MOST_PIECES = 3, FLAGS = 0xcd5,
+       SKIPPED = 77 /* meson's status for it */ };
 
 /* Shared with the children. */
 static struct shared {
@@ -101,6 +103,9 @@ enter(const void *code)
     fx.control |= 0x3f;
     fx.mxcsr = 0x1f80;
     cpu->memory = (uint64_t)(uintptr_t)x86_memory_tls;
+    if (x86_level() >= X86_LEVEL_V3)
+        for (unsigned i = 0; i < 16; i++)
+            cpu->ymm_high[i] = cpu->xmm[15 - i];
     __asm__ volatile("fxrstor64 %0" ::"m"(fx));
     direct_enter((uint64_t)(uintptr_t)code, x86_cpu_rflags(cpu) & FLAGS);
 }
@@ -422,13 +427,25 @@ rule_named(const char *name)
     exit(2);
 }
 
+/* A host that lacks it has nothing to show here. */
+static void
+use_v3(void)
+{
+    if (!__builtin_cpu_supports("x86-64-v3")) {
+        printf("mutate: this processor does not have level v3\n");
+        exit(SKIPPED);
+    }
+    x86_set_level(X86_LEVEL_V3);
+    platform_use_ymm();
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
         {"states", required_argument, NULL, 't'}, {"from", required_argument, NULL, 'f'}, {"only", required_argument, NULL, 'o'},
-        {"without", required_argument, NULL, 'w'}, {0},
+        {"without", required_argument, NULL, 'w'}, {"level", required_argument, NULL, 'l'}, {0},
     };
     time_t start = time(NULL);
     struct err e = {0};
@@ -445,6 +462,10 @@ main(int argc, char **argv)
             last = first + 1;
             break;
         case 'w': rules_off |= rule_named(optarg); break;
+        case 'l':
+            if (strcmp(optarg, "v3") == 0)
+                use_v3();
+            break;
         case 'v': verbose = true; break;
         default: return 2;
         }

@@ -86,15 +86,15 @@ check_memory(struct follower *f, uint32_t at, const struct x86_insn *insn, const
     bool string = insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
     bool absolute = o->base == X86_BASE_NONE && o->index == X86_BASE_NONE;
 
-    if (o->base == X86_RSP || o->index == X86_RSP || o->base == X86_BASE_RIP)
+    if (o->base == X86_RSP || (o->index == X86_RSP && !o->index_size) || o->base == X86_BASE_RIP)
         complain(f, at, "its address is of the host's");
     if (insn->op == X86_OP_LEA)
         return;
     if (string && o->seg == X86_SEG_DS && insn->address_size == 8 && follows_base(f, at))
         return;
-    if (!string && o->seg == X86_SEG_GS && insn->address_size == 4)
+    if (!string && o->seg == X86_SEG_GS && insn->address_size == 4 && o->size <= 32)
         return;
-    if (!string && o->seg == X86_SEG_FS && insn->address_size == 8 && absolute && o->size <= 8 && o->disp < 0 &&
+    if (!string && o->seg == X86_SEG_FS && !insn->vector_size && insn->address_size == 8 && absolute && o->size <= 8 && o->disp < 0 &&
         o->disp >= -(int64_t)sizeof(struct x86_cpu))
         return;
     /* of a table of labels */
@@ -147,7 +147,7 @@ visit(struct follower *f, struct todo t)
     int64_t next = (int64_t)t.at + length;
     int8_t depth;
 
-    if (length <= 0 || parts.vex || is_forbidden(&insn)) {
+    if (length <= 0 || (parts.vex && x86_level() < X86_LEVEL_V3) || is_forbidden(&insn)) {
         complain(f, t.at, "it is forbidden");
         return;
     }

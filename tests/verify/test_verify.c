@@ -65,13 +65,67 @@ static const char *const accepted[] = {
     BASE SOURCE "66 ad 49 f7 d2 " SOURCE_BACK FORGET "c3",
 };
 
+/* At level v3. */
+static const char *const accepted_v3[] = {
+    "c5 f8 77 c3", "c5 fc 77 c3", "65 67 c5 fd 6f 00 c3", "65 67 c4 c1 7d 7f 03 c3", "65 67 c5 fc 58 44 8b 10 c3", "c4 e2 78 f2 c3 c3",
+    "65 67 c5 f9 f7 c1 c3", "65 67 c5 f8 ae 10 c3", "c5 f9 7e c0 c3",
+    "66 0f 38 dc c1 c3", "c4 e2 71 dc c2 c3", "66 0f 3a 44 c1 00 c3", "0f 38 cb c1 c3", "f3 0f bd c1 c3", "65 67 0f 38 f0 00 c3",
+};
+
 #define BIT(rule) (1ull << VERIFY_##rule)
 
-static const struct {
+struct refused {
     enum verify_rule rule;
     const char *text;
     uint64_t also; /* other rules that it breaks */
-} refused[] = {
+};
+
+static const struct refused refused_v3[] = {
+    /* VEX has these prefixes in it: before it they are #UD */
+    {VERIFY_DECODE, "66 c5 f8 77 c3", 0},
+    {VERIFY_DECODE, "f2 c5 f8 77 c3", 0},
+    {VERIFY_DECODE, "f3 c5 f8 77 c3", 0},
+    {VERIFY_DECODE, "f0 c5 f8 77 c3", 0},
+    {VERIFY_DECODE, "48 c5 f8 77 c3", 0},
+    {VERIFY_DECODE, "40 c4 e2 78 f2 c3 c3", 0},
+    {VERIFY_DECODE, "62 f1 7d 48 58 c0 c3", BIT(ALLOWED) | BIT(CONFINED) | BIT(TARGET)}, /* EVEX */
+    {VERIFY_DECODE, "8f e9 78 81 c0 c3", BIT(ALLOWED) | BIT(TARGET)},                    /* XOP */
+    {VERIFY_PREFIX, "65 c5 f8 77 c3", 0},
+    {VERIFY_PREFIX, "67 c5 f8 77 c3", 0},
+    {VERIFY_PREFIX, "67 65 c5 fd 6f 00 c3", 0},
+    {VERIFY_PREFIX, "65 65 67 c5 fd 6f 00 c3", 0},
+    {VERIFY_ALLOWED, "c5 f8 53 c1 c3", 0}, /* vrcpps */
+    {VERIFY_ALLOWED, "c5 f2 52 c2 c3", 0}, /* vrsqrtss */
+    {VERIFY_ALLOWED, "66 0f 38 f6 c1 c3", 0}, /* adcx */
+    {VERIFY_ALLOWED, "0f 01 d0 c3", 0}, /* xgetbv */
+    {VERIFY_RSP, "c4 e2 58 f2 c3 c3", 0},  /* in VEX.vvvv */
+    {VERIFY_RSP, "c4 e2 78 f2 c4 c3", 0},
+    {VERIFY_RSP, "c4 e2 78 f2 e3 c3", 0},
+    {VERIFY_RSP, "c5 f9 7e c4 c3", 0},     /* vmovd esp */
+    {VERIFY_RSP, "c4 e3 79 16 c4 00 c3", 0},
+    {VERIFY_RSP, "c5 fb 2d e0 c3", 0},
+    {VERIFY_RSP, "65 67 c5 fd 6f 04 24 c3", 0},
+    {VERIFY_CONFINED, "c5 fd 6f 00 c3", 0},
+    {VERIFY_CONFINED, "65 c5 fd 6f 00 c3", 0},
+    {VERIFY_CONFINED, "67 c5 fd 6f 00 c3", 0},
+    {VERIFY_CONFINED, "c4 e2 78 f2 03 c3", 0},
+    {VERIFY_CONFINED, "c5 f9 f7 c1 c3", 0}, /* vmaskmovdqu */
+    {VERIFY_CONFINED, "65 c5 f9 f7 c1 c3", 0},
+    {VERIFY_RIP, "65 67 c5 fd 6f 05 00 00 00 00 c3", 0},
+    {VERIFY_FS, "64 c5 fd 6f 04 25 #tmp c3", 0},
+    {VERIFY_FS, "64 c5 f9 6e 04 25 #r10 c3", 0},
+    {VERIFY_FS, "64 c4 e2 78 f2 04 25 #r10 c3", 0},
+};
+
+static const struct refused refused[] = {
+    /* what level v2 does not have */
+    {VERIFY_DECODE, "c4 e2 78 f2 c3 c3", BIT(PREFIX) | BIT(TARGET)}, /* andn */
+    {VERIFY_ALLOWED, "66 0f 38 dc c1 c3", 0},   /* aesenc */
+    {VERIFY_ALLOWED, "66 0f 3a 44 c1 00 c3", 0},
+    {VERIFY_ALLOWED, "0f 38 cb c1 c3", 0},      /* sha256rnds2 */
+    {VERIFY_ALLOWED, "f3 0f bd c1 c3", 0},      /* lzcnt */
+    {VERIFY_ALLOWED, "65 67 0f 38 f0 00 c3", 0}, /* movbe */
+
     {VERIFY_DECODE, "06 c3", 0}, /* in 64-bit mode */
     {VERIFY_DECODE, "0f 04 c3", BIT(FALL)},
     {VERIFY_DECODE, "c3 b8 00 00", BIT(CONFINED) | BIT(FALL)}, /* cut off */
@@ -140,7 +194,6 @@ static const struct {
     {VERIFY_ALLOWED, "65 67 dd 20 c3", 0},      /* frstor */
     {VERIFY_ALLOWED, "d9 fe c3", 0},            /* fsin */
     {VERIFY_ALLOWED, "0f 53 c1 c3", 0},         /* rcpps */
-    {VERIFY_ALLOWED, "66 0f 38 dc c1 c3", 0},   /* aesenc */
     {VERIFY_ALLOWED, "50 c3", 0},
     {VERIFY_ALLOWED, "58 c3", 0},
     {VERIFY_ALLOWED, "6a 00 c3", 0},
@@ -347,18 +400,31 @@ make(struct maker *m, const char *text)
 }
 
 static void
-test_accepted(void **state)
+expect_accepted(const char *const *texts, size_t count)
 {
-    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
-        enum verify_rule broken;
+    for (size_t i = 0; i < count; i++) {
+        struct verify_places places;
         struct maker m;
         struct err e;
 
-        make(&m, accepted[i]);
-        if (verify_without(&m, 0, &broken, &e) < 0)
-            fail_msg("%s: %s", accepted[i], e.text);
+        make(&m, texts[i]);
+        if (verify_unit(maker_unit(&m), &places, &e) < 0)
+            fail_msg("%s: %s", texts[i], e.text);
+        if (recheck(&m.unit, &places))
+            fail_msg("%s: %s", texts[i], recheck(&m.unit, &places));
+        verify_places_fini(&places);
         maker_fini(&m);
     }
+}
+
+static void
+test_accepted(void **state)
+{
+    expect_accepted(accepted, sizeof accepted / sizeof *accepted);
+    x86_set_level(X86_LEVEL_V3); /* the same, and more */
+    expect_accepted(accepted, sizeof accepted / sizeof *accepted);
+    expect_accepted(accepted_v3, sizeof accepted_v3 / sizeof *accepted_v3);
+    x86_set_level(X86_LEVEL_V2);
 }
 
 /* Rules that have other tests below. */
@@ -382,16 +448,25 @@ expect_refused(struct maker *m, enum verify_rule rule, uint64_t also, const char
 }
 
 static void
-test_refused(void **state)
+expect_all_refused(const struct refused *units, size_t count)
 {
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct maker m;
 
-        make(&m, refused[i].text);
-        expect_refused(&m, refused[i].rule, refused[i].also, refused[i].text);
+        make(&m, units[i].text);
+        expect_refused(&m, units[i].rule, units[i].also, units[i].text);
         maker_fini(&m);
-        tested |= 1ull << refused[i].rule;
+        tested |= 1ull << units[i].rule;
     }
+}
+
+static void
+test_refused(void **state)
+{
+    expect_all_refused(refused, sizeof refused / sizeof *refused);
+    x86_set_level(X86_LEVEL_V3);
+    expect_all_refused(refused_v3, sizeof refused_v3 / sizeof *refused_v3);
+    x86_set_level(X86_LEVEL_V2);
     for (unsigned rule = 0; rule < VERIFY_RULE_COUNT; rule++)
         assert_true(tested >> rule & 1);
 }
@@ -436,20 +511,30 @@ flip_all(struct maker *m, struct buf *part, const char *what, unsigned *accepted
 }
 
 static void
+flip_each(const char *const *texts, size_t count, unsigned *accepted_count, unsigned *refused_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct maker m;
+
+        make(&m, texts[i]);
+        flip_all(&m, &m.text, texts[i], accepted_count, refused_count);
+        flip_all(&m, &m.tables, texts[i], accepted_count, refused_count);
+        flip_all(&m, &m.map, texts[i], accepted_count, refused_count);
+        flip_all(&m, &m.index, texts[i], accepted_count, refused_count);
+        maker_fini(&m);
+    }
+}
+
+static void
 test_flips(void **state)
 {
     unsigned accepted_count = 0, refused_count = 0;
 
-    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
-        struct maker m;
-
-        make(&m, accepted[i]);
-        flip_all(&m, &m.text, accepted[i], &accepted_count, &refused_count);
-        flip_all(&m, &m.tables, accepted[i], &accepted_count, &refused_count);
-        flip_all(&m, &m.map, accepted[i], &accepted_count, &refused_count);
-        flip_all(&m, &m.index, accepted[i], &accepted_count, &refused_count);
-        maker_fini(&m);
-    }
+    flip_each(accepted, sizeof accepted / sizeof *accepted, &accepted_count, &refused_count);
+    x86_set_level(X86_LEVEL_V3);
+    flip_each(accepted, sizeof accepted / sizeof *accepted, &accepted_count, &refused_count);
+    flip_each(accepted_v3, sizeof accepted_v3 / sizeof *accepted_v3, &accepted_count, &refused_count);
+    x86_set_level(X86_LEVEL_V2);
     printf("of %u units with a bit turned %u are refused\n", accepted_count + refused_count, refused_count);
     assert_true(refused_count > accepted_count && accepted_count > 1000);
 }
@@ -613,6 +698,21 @@ test_code_map(void **state)
 
 /* The guard behind the memory is larger than any access, and what has FS operands at most 8 bytes. */
 static void
+check_size(const uint8_t bytes[20])
+{
+    struct x86_insn insn;
+    struct x86_scan scan;
+
+    if (!x86_scan(bytes, 20, &scan) || !scan.canonical || !scan.memory || scan.system_register || !verify_is_allowed(scan.op))
+        return;
+    if (x86_decode(bytes, 20, 0, &insn) <= 0)
+        fail_msg("%02x %02x %02x %02x %02x %02x", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]);
+    for (unsigned i = 0; i < insn.operand_count; i++)
+        if (insn.operand[i].kind == X86_OPD_MEM)
+            assert_true(insn.operand[i].size <= (scan.vex ? 32 : scan.general ? 8 : 16));
+}
+
+static void
 test_sizes(void **state)
 {
     static const uint8_t prefixes[] = {0, 0x66, 0xf2, 0xf3};
@@ -620,8 +720,6 @@ test_sizes(void **state)
     for (unsigned map = 0; map < 4; map++)
         for (unsigned code = 0; code < 256u * 256 * 4 * 2; code++) {
             uint8_t bytes[20] = {0}, opcode = (uint8_t)code, modrm = (uint8_t)(code >> 8), prefix = prefixes[code >> 16 & 3];
-            struct x86_insn insn;
-            struct x86_scan scan;
             unsigned at = 0;
 
             if (prefix)
@@ -634,14 +732,19 @@ test_sizes(void **state)
                 bytes[at++] = map == 2 ? 0x38 : 0x3a;
             bytes[at++] = opcode;
             bytes[at++] = modrm;
-            if (!x86_scan(bytes, sizeof bytes, &scan) || !scan.canonical || !scan.memory || scan.system_register || !verify_is_allowed(scan.op))
-                continue;
-            if (x86_decode(bytes, sizeof bytes, 0, &insn) <= 0)
-                fail_msg("%02x %02x %02x %02x %02x %02x", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]);
-            for (unsigned i = 0; i < insn.operand_count; i++)
-                if (insn.operand[i].kind == X86_OPD_MEM)
-                    assert_true(insn.operand[i].size <= (scan.general ? 8 : 16));
+            check_size(bytes);
         }
+    /* With VEX: every map, prefix, L and W; VEX.vvvv names nothing, or vector 3. */
+    x86_set_level(X86_LEVEL_V3);
+    for (unsigned map = 1; map < 4; map++)
+        for (unsigned code = 0; code < 256u * 256 * 4 * 2 * 2 * 2; code++) {
+            uint8_t vvvv = code >> 20 & 1 ? 0x60 : 0x78;
+            uint8_t bytes[20] = {0xc4, (uint8_t)(0xe0 | map), (uint8_t)((code >> 16 & 7) | (code >> 19 & 1) << 7 | vvvv), (uint8_t)code,
+                                 (uint8_t)(code >> 8), 0x08 /* SIB: index 1 */};
+
+            check_size(bytes);
+        }
+    x86_set_level(X86_LEVEL_V2);
 }
 
 /* --- executables --- */
