@@ -41,7 +41,7 @@ static const char usage[] =
     "  --strace                   print system calls to standard error\n"
     "  --stats                    at the end, print what the evaluator ran and which system calls are missing\n"
     "  --stats=FILE               append that to FILE as JSON, with every address: a profile for ingot build\n"
-    "  --lockstep                 check compiled code against the evaluator, block by block; stop where they differ\n"
+    "  --lockstep                 check native code against the evaluator; stop at the first instruction that it gets wrong\n"
     "  --stress MODE              unwind, budget or evaluate: slow paths made frequent, for testing\n"
     "  --help                     this text\n"
     "\n"

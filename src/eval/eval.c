@@ -55,17 +55,6 @@ eval_free(struct eval *ev)
     mem_free(ev);
 }
 
-void
-eval_invalidate(struct eval *ev, uint64_t start, uint64_t end)
-{
-    for (size_t i = 0; i < ev->table_size; i++) {
-        struct eval_block *block = ev->table[i];
-
-        if (block && block->ops && block->address < end && block->end > start)
-            drop_code(block);
-    }
-}
-
 static size_t
 table_slot(struct eval_block *const *table, size_t size, uint64_t address)
 {
@@ -82,6 +71,28 @@ eval_block_find(const struct eval *ev, uint64_t address)
     struct eval_block *block = ev->table[table_slot(ev->table, ev->table_size, address)];
 
     return block && block->ops ? block : NULL;
+}
+
+void
+eval_invalidate(struct eval *ev, uint64_t start, uint64_t end)
+{
+    uint64_t first = start > EVAL_MAX_BYTES ? start - EVAL_MAX_BYTES : 0;
+
+    if (end - first < ev->table_size) { /* few are the places where such a block may begin */
+        for (uint64_t address = first; address < end; address++) {
+            struct eval_block *block = eval_block_find(ev, address);
+
+            if (block && block->end > start)
+                drop_code(block);
+        }
+        return;
+    }
+    for (size_t i = 0; i < ev->table_size; i++) {
+        struct eval_block *block = ev->table[i];
+
+        if (block && block->ops && block->address < end && block->end > start)
+            drop_code(block);
+    }
 }
 
 static void

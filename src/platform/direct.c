@@ -112,40 +112,64 @@ in_stubs(uint64_t pc)
     return pc >= (uint64_t)(uintptr_t)platform_direct_stubs && pc < (uint64_t)(uintptr_t)platform_direct_stubs_end;
 }
 
+static void
+go_to_poll(greg_t *reg)
+{
+    uint64_t sp = (uint64_t)reg[REG_RSP];
+
+    if (sp - PUSHED < platform_fiber_bottom())
+        sp = throw_stack_away();
+    sp -= PUSHED;
+    *(uint64_t *)(uintptr_t)sp = (uint64_t)reg[REG_RIP];
+    reg[REG_RSP] = (greg_t)sp;
+    reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
+}
+
 static unsigned steps; /* since the trap flag was set */
 
-/* Between two instructions the state is known, and the context goes to direct_poll. Within a string instruction, which may be long, it is
- * known, too, but the host's is not the guest's. Otherwise the context is stopped again behind the next of the host's instructions: those
- * of one of the guest's are few. */
-void
-platform_direct_interrupt(void *context)
+/* ask: of an address in rewritten text. In the run time's entries, whose state nobody knows, the context is stopped again behind the next of
+ * the host's instructions: there are few. */
+static void
+interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fault *f))
 {
-    ucontext_t *uc = context;
-    greg_t *reg = uc->uc_mcontext.gregs;
-    uint64_t pc = (uint64_t)reg[REG_RIP], sp = (uint64_t)reg[REG_RSP];
+    greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uint64_t pc = (uint64_t)reg[REG_RIP];
+    enum direct_interrupted what = in_stubs(pc) ? DIRECT_STEPS : DIRECT_GOES_ON;
     bool stepping = reg[REG_EFL] & TRAP_FLAG;
 
     reg[REG_EFL] &= ~(greg_t)TRAP_FLAG;
     /* The vkernel looks at platform_ticked once it has set PLATFORM_COMPILED, before it goes back. */
     if (platform_mode != PLATFORM_COMPILED || !platform_has_direct())
         return;
-    if (!platform_in_direct_text(pc) || !direct_is_clean || !direct_is_clean(pc)) {
+    if (platform_in_direct_text(pc) && ask) {
         struct platform_fault f;
 
-        if (platform_in_direct_text(pc) && direct_within_string && (platform_fault_take(&f, uc), direct_within_string(&f))) {
-            reg[REG_RIP] = (greg_t)(uintptr_t)platform_leave;
-        } else if (platform_in_direct_text(pc) || in_stubs(pc)) {
-            reg[REG_EFL] |= TRAP_FLAG;
-            steps = stepping ? steps + 1 : 0;
-        }
-        return;
+        platform_fault_take(&f, context);
+        what = ask(&f);
     }
-    if (sp - PUSHED < platform_fiber_bottom())
-        sp = throw_stack_away();
-    sp -= PUSHED;
-    *(uint64_t *)(uintptr_t)sp = pc;
-    reg[REG_RSP] = (greg_t)sp;
-    reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
+    switch (what) {
+    case DIRECT_POLLS:
+        go_to_poll(reg);
+        break;
+    case DIRECT_LEAVES:
+        reg[REG_RIP] = (greg_t)(uintptr_t)platform_leave;
+        break;
+    case DIRECT_STEPS:
+        reg[REG_EFL] |= TRAP_FLAG;
+        steps = stepping ? steps + 1 : 0;
+        break;
+    case DIRECT_GOES_ON:
+        break;
+    }
+}
+
+bool platform_direct_steps;
+
+void
+platform_direct_interrupt(void *context)
+{
+    if (!platform_direct_steps)
+        interrupt(context, direct_interrupted);
 }
 
 /* A unit that the verifier accepts, but that no rewriter made, may run where none of the guest's instructions begins, and stay there. */
@@ -155,8 +179,8 @@ platform_direct_step(void *context)
     const ucontext_t *uc = context;
     struct platform_fault f;
 
-    platform_direct_interrupt(context);
-    if (!(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || steps < MOST_STEPS || !platform_on_fault)
+    interrupt(context, platform_direct_steps ? direct_stepped : direct_interrupted);
+    if (platform_direct_steps || !(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || steps < MOST_STEPS || !platform_on_fault)
         return;
     platform_fault_take(&f, context);
     f.sig = SIGKILL;

@@ -31,12 +31,20 @@ uint64_t direct_evaluate_c(uint64_t rflags, const uint64_t *top);
 void direct_poll_c(uint64_t host, uint64_t rflags);
 /* The guest left, and these are its flags. */
 void direct_flags_c(uint64_t rflags);
-/* From the host's signal handler: can the guest be interrupted at this host address? */
-bool direct_is_clean(uint64_t host) __attribute__((weak));
-
-/* The same: is it within a string instruction? Then the guest's state as of now, at the same instruction, is put into x86_cpu_tls. */
 struct platform_fault;
-bool direct_within_string(const struct platform_fault *f) __attribute__((weak));
+/* From the host's signal handler, which interrupted rewritten code there: what becomes of it? */
+enum direct_interrupted {
+    DIRECT_POLLS,   /* it goes to direct_poll */
+    DIRECT_LEAVES,  /* the guest's state is in x86_cpu_tls, and it goes to platform_leave */
+    DIRECT_STEPS,   /* the trap flag brings it here again, behind the next instruction of the host's */
+    DIRECT_GOES_ON, /* until the next signal */
+};
+enum direct_interrupted direct_interrupted(const struct platform_fault *f) __attribute__((weak));
+
+/* For lockstep: code that was entered with the trap flag is stopped behind each instruction of the host's, and no other signal
+ * interrupts it, while this is on. Of each within rewritten text direct_stepped() is told, and answers DIRECT_LEAVES or DIRECT_STEPS. */
+extern bool platform_direct_steps;
+enum direct_interrupted direct_stepped(const struct platform_fault *f) __attribute__((weak));
 
 /* --- the cache of host addresses: what returns, jumps and calls without another way find --- */
 /* The address space's code, by a number that no other code ever has; not 0. To be called when another one is to run, and when its code changed. */

@@ -185,7 +185,7 @@ on_fault(int sig, siginfo_t *info, void *context)
     die_of(sig, info, context);
 }
 
-/* The one step that platform_direct_interrupt asked for. */
+/* The one step that rewritten code was to make. */
 static void
 on_step(int sig, siginfo_t *info, void *context)
 {

@@ -1,4 +1,4 @@
-/* One instruction of each kind, with a constant that its code in the code object is found by; lockstep.py makes that code wrong and
+/* One instruction of each kind, with a constant that its code in the code object, or rewritten, is found by; lockstep.py makes that code wrong and
  * wants to see its address, the label, named. Without libc: quick to build. */
 __asm__(".text\n"
         /* a register, in straight code between calls */
@@ -66,9 +66,18 @@ __asm__(".text\n"
         "    add $8, %rsp\n"
         "    movq %xmm0, %rax\n"
         "    ret\n"
+        /* a push, of a register that nothing else here pushes */
+        ".globl push, at_push\n"
+        "push:\n"
+        "    mov %rdi, %r14\n"
+        "at_push:\n"
+        "    push %r14\n"
+        "    call other\n"
+        "    pop %rax\n"
+        "    ret\n"
         ".previous\n");
 
-unsigned long straight(unsigned long), loop(unsigned long), flag(unsigned long), store(unsigned long), vector(unsigned long);
+unsigned long straight(unsigned long), loop(unsigned long), flag(unsigned long), store(unsigned long), vector(unsigned long), push(unsigned long);
 volatile char cells[0x5000];
 
 /* What calls something has a check at its entry: there registers are compared. */
@@ -114,6 +123,7 @@ run(void)
     print(store(0x12345));
     print((unsigned long)cells[0x4323]);
     print(vector(0x0102030405060708));
+    print(push(0x12345678));
     system_call(60, 0, 0, 0);
 }
 

@@ -12,6 +12,8 @@ FORBIDDEN = {'malloc', 'calloc', 'realloc', 'reallocarray', 'free', 'strdup', 's
 EXCEPTIONS = {
     'heap.c.o': 'is the heap; with AddressSanitizer, the C library\'s',
     'proc_lockstep_report.c.o': 'lockstep only',
+    'proc_lockstep_direct.c.o': 'lockstep only',
+    'proc_lockstep_effects.c.o': 'lockstep only',
     'proc_lockstep_memory.c.o': 'lockstep only',
     'proc_lockstep.c.o': 'lockstep only',
 }

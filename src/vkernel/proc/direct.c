@@ -13,6 +13,7 @@
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/direct_map.h"
+#include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
 #include "x86/cpuid.h"
@@ -22,7 +23,7 @@
 #include "x86/level.h"
 #include "x86/x86.h"
 
-enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_FIXED = 2, RFLAGS_ALWAYS = 0x202 };
+enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_TF = 0x100, RFLAGS_FIXED = 2, RFLAGS_ALWAYS = 0x202 };
 enum { RT_SIGRETURN = 15 };
 
 uint64_t helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
@@ -54,22 +55,28 @@ direct_flags_c(uint64_t rflags)
 
 /* --- entries --- */
 
+bool
+direct_insn_at(uint64_t guest, struct direct_insn *out)
+{
+    struct mm *mm = sched_current->process->mm;
+    const struct vma *v = guest < GUEST_IMAGE_END ? mm_at(mm, guest) : NULL;
+    const struct direct_unit *u;
+
+    if (!v || !(v->prot & PROT_EXEC) || !v->code || !mm_code_bound(mm, v))
+        return false;
+    u = direct_unit_of(v->code);
+    return u && direct_insn_of_guest(u, guest, out) && out->guest == guest && !out->in_run;
+}
+
 uint64_t
 direct_entry(uint64_t guest)
 {
-    struct mm *mm = sched_current->process->mm;
     uint64_t host = platform_direct_recall(guest);
-    const struct direct_unit *u;
-    const struct vma *v;
     struct direct_insn insn;
 
     if (host)
         return host;
-    v = guest < GUEST_IMAGE_END ? mm_at(mm, guest) : NULL;
-    if (!v || !(v->prot & PROT_EXEC) || !v->code || !mm_code_bound(mm, v))
-        return 0;
-    u = direct_unit_of(v->code);
-    if (!u || !direct_insn_of_guest(u, guest, &insn) || insn.guest != guest || insn.in_run)
+    if (!direct_insn_at(guest, &insn))
         return 0;
     platform_direct_remember(guest, insn.host);
     return insn.host;
@@ -84,27 +91,29 @@ direct_guest_address(uint64_t address)
     return u && direct_insn_of_host(u, address, &insn) ? insn.guest : address;
 }
 
-bool
-direct_is_clean(uint64_t host)
-{
-    const struct direct_unit *u = direct_unit_at(host);
-    struct direct_insn insn;
-
-    return u && direct_insn_of_host(u, host, &insn) && insn.host == host && !insn.in_run;
-}
-
 /* --- running --- */
 
 /* The last thing before rewritten code goes on. */
 static void
 set_out(void)
 {
+    if (lockstep_on)
+        lockstep_begin(true);
     x87_in();
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
     platform_mode = PLATFORM_COMPILED; /* from here on the tick interrupts */
 }
 
-/* The same; false: a tick came before, and there is something else to do first. To be asked once only: the guest must get on, however
+/* Rewritten code is over, or comes in; all of the guest's state is in x86_cpu_tls, or its x87 unit in the host's. */
+static void
+came_in(enum lockstep_end how)
+{
+    platform_mode = PLATFORM_KERNEL;
+    if (lockstep_on)
+        lockstep_end(how, 0);
+}
+
+/* As set_out(); false: a tick came before, and there is something else to do first. To be asked once only: the guest must get on, however
  * often the tick comes. */
 static bool
 may_set_out(void)
@@ -112,7 +121,7 @@ may_set_out(void)
     set_out();
     if (!platform_ticked)
         return true;
-    platform_mode = PLATFORM_KERNEL;
+    came_in(LOCKSTEP_STATE);
     return false;
 }
 
@@ -127,6 +136,14 @@ direct_run(uint64_t host)
         set_out();
     }
     direct_enter(host, give_flags());
+    came_in(LOCKSTEP_STATE);
+}
+
+void
+direct_run_steps(uint64_t host)
+{
+    set_out();
+    direct_enter(host, give_flags() | RFLAGS_TF);
     platform_mode = PLATFORM_KERNEL;
 }
 
@@ -147,8 +164,9 @@ direct_syscall_c(uint64_t next, uint64_t rflags)
     uint64_t rsp = cpu->gpr[X86_RSP], code = sched_current->process->mm->code_generation;
     int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
-    platform_mode = PLATFORM_KERNEL;
-    syscall_edge_with(take_flags(rflags));
+    rflags = take_flags(rflags);
+    came_in(LOCKSTEP_SYSCALL);
+    syscall_edge_with(rflags);
     if (!stayed(next, rsp, code) || nr == RT_SIGRETURN)
         platform_leave();
     if (may_set_out())
@@ -165,9 +183,9 @@ direct_poll_c(uint64_t host, uint64_t rflags)
     struct x86_cpu *cpu = x86_this_cpu();
     uint64_t rsp = cpu->gpr[X86_RSP], code = sched_current->process->mm->code_generation, rip;
 
-    platform_mode = PLATFORM_KERNEL;
     take_flags(rflags);
     cpu->rip = rip = direct_guest_address(host);
+    came_in(LOCKSTEP_STATE);
     poll_edge();
     if (!stayed(rip, rsp, code))
         platform_leave();
@@ -230,6 +248,10 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
 
     platform_mode = PLATFORM_KERNEL;
     take_flags(rflags);
+    if (evaluate)
+        came_in(LOCKSTEP_AT);
+    else if (platform_direct_steps)
+        platform_leave();
     for (;;) {
         if (evaluate && !help()) {
             t->evaluate_next = false;
@@ -242,8 +264,10 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
             platform_leave();
         host = direct_entry(cpu->rip);
         evaluate = !host;
-        if (!host)
+        if (!host) {
+            came_in(LOCKSTEP_STATE);
             continue;
+        }
         if (polled)
             set_out();
         else if (!may_set_out())
@@ -305,21 +329,46 @@ take_context(const struct platform_fault *f, struct x86_fxsave *fx)
         take_ymm_high(cpu, (const struct x86_xsave *)(const void *)uc->uc_mcontext.fpregs);
 }
 
-bool
-direct_within_string(const struct platform_fault *f)
+/* Between two instructions the state is known. Within a string instruction, which may be long, it is known, too, but the host's is not the
+ * guest's; lockstep waits, as the evaluator does it as a whole. Otherwise the host's next instructions are those of one of the guest's, and few. */
+enum direct_interrupted
+direct_interrupted(const struct platform_fault *f)
 {
     const struct direct_unit *u = direct_unit_at(f->host_pc);
     struct direct_insn insn;
     struct x86_insn at;
     struct x86_fxsave fx;
 
-    if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.host == f->host_pc || insn.in_run)
-        return false;
+    if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.in_run)
+        return DIRECT_STEPS;
+    if (insn.host == f->host_pc)
+        return DIRECT_POLLS;
     if (x86_decode((const uint8_t *)(uintptr_t)f->host_pc, X86_MAX_LENGTH, f->host_pc, &at) <= 0 || !is_string(&at))
-        return false;
+        return DIRECT_STEPS;
+    if (lockstep_on)
+        return DIRECT_GOES_ON;
     take_context(f, &fx);
     x86_this_cpu()->rip = insn.guest;
     direct_return_registers(x86_this_cpu(), insn.host, f->host_pc);
+    return DIRECT_LEAVES;
+}
+
+bool
+direct_state_between(const struct platform_fault *f, struct x86_cpu *out)
+{
+    const struct direct_unit *u = direct_unit_at(f->host_pc);
+    struct direct_insn insn;
+    struct x86_fxsave fx;
+    struct x86_cpu kept;
+
+    if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.host != f->host_pc || insn.in_run)
+        return false;
+    kept = *x86_this_cpu();
+    take_context(f, &fx);
+    *out = *x86_this_cpu();
+    *x86_this_cpu() = kept;
+    out->rip = insn.guest;
+    x86_fxsave_get_x87(&fx, &out->x87);
     return true;
 }
 

@@ -133,6 +133,12 @@ x87_in(void)
 }
 
 void
+x87_used(void)
+{
+    pristine = false;
+}
+
+void
 x87_replaced(void)
 {
     x87_out(); /* which is cheaper than to clear the registers, when they are initial */

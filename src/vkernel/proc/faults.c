@@ -341,11 +341,21 @@ run_handler_below(void *saved)
     platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
+/* Is it the host's processor that raises what the evaluator raises itself? */
+static bool
+raises_trap(const struct platform_fault *f)
+{
+    enum { VECTOR_XM = 19 };
+
+    return f->sig == SIGILL || (f->sig == SIGFPE && f->vector != VECTOR_XM);
+}
+
 /* What two executions of the same fault must agree on. */
 static uint64_t
 fault_detail(void)
 {
     return pending_fault.sig == 0 ? (uint64_t)pending_trap << 40 :
+           pending_direct && raises_trap(&pending_fault) ? (uint64_t)pending_fault.vector << 40 :
            is_protection(&pending_fault) ? (uint64_t)IR_TRAP_GP << 40 :
            pending_fault.sig == SIGFPE ? (uint64_t)(unsigned)pending_fault.code << 32 : pending_fault.address;
 }
@@ -392,8 +402,8 @@ platform_on_fault(const struct platform_fault *f)
 }
 
 /* What a string instruction did before it faulted. */
-static void
-finish_string(void)
+void
+fault_finish_string(void)
 {
     uint64_t rip = x86_this_cpu()->rip, image_base;
     size_t left = 0;
@@ -414,8 +424,15 @@ fault_deliver(void)
     int sig = pending_fault.sig;
     unsigned err = PF_USER | (pending_fault.write ? PF_WRITE : 0) | (mapped && v->prot ? PF_PRESENT : 0);
 
-    if (lockstep_on)
+    if (lockstep_on) {
+        struct platform_fault fault = pending_fault;
+        bool direct = pending_direct, exact = pending_exact;
+
         lockstep_end(LOCKSTEP_FAULT, fault_detail());
+        pending_fault = fault; /* the evaluator's fault has taken its place */
+        pending_direct = direct;
+        pending_exact = exact;
+    }
     if (sig == 0) {
         run_trap(pending_trap, pending_trap_pc);
         return;
@@ -426,8 +443,8 @@ fault_deliver(void)
     }
     if (pending_refusal)
         fault_refuse(pending_refusal);
-    if ((pending_exact && !pending_direct) || lockstep_on)
-        finish_string();
+    if ((pending_exact || lockstep_on) && !pending_direct)
+        fault_finish_string();
     if (sig == SIGFPE || sig == SIGILL)
         signal_force(sig, pending_fault.code, pending_exact || lockstep_on ? x86_cpu_tls.rip : fault_unknown_register(16),
                      (int)pending_fault.vector);

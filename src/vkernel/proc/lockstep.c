@@ -10,13 +10,14 @@
 #include "eval/eval.h"
 #include "platform/direct.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/direct.h"
 #include "vkernel/proc/lockstep_internal.h"
 #include "vkernel/proc/proc_internal.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
 enum {
-    REPLAY_LIMIT = 4 << 20, INPUTS = 4096,
+    REPLAY_LIMIT = 16 << 20, INPUTS = 4096,
     REPEATED = 16 /* more checks than that with one state are a loop */
 };
 
@@ -41,6 +42,7 @@ static struct {
     uint64_t frame;
     struct platform_jump driver;
     size_t rerun_until;            /* 0: no rerun */
+    bool fine;                     /* regions of rewritten code are short, as there was a difference in a long one */
     size_t repeated;               /* checks on end that repeat the one before */
     /* what rdtsc and rdrand said in this region */
     uint64_t inputs[INPUTS];
@@ -52,6 +54,12 @@ uint64_t
 lockstep_compared(void)
 {
     return lockstep.compared;
+}
+
+unsigned
+lockstep_tick_us(void)
+{
+    return lockstep.fine ? 100 : 2000;
 }
 
 /* --- rdtsc, rdrand: the evaluator, and a rerun, see what compiled code saw --- */
@@ -81,8 +89,12 @@ note_stop(uint64_t pc)
     if (pc >= GUEST_IMAGE_END || (lockstep.stops[pc / 8] >> pc % 8 & 1))
         return;
     lockstep.stops[pc / 8] |= (uint8_t)(1 << pc % 8);
-    if (R.mm->eval)
-        eval_invalidate(R.mm->eval, pc, pc + 1);
+    for (struct list *l = process_list.next; l != &process_list; l = l->next) {
+        const struct process *p = list_entry(l, struct process, all);
+
+        if (p->mm && p->mm->eval)
+            eval_invalidate(p->mm->eval, pc, pc + 1);
+    }
 }
 
 bool
@@ -91,7 +103,7 @@ lockstep_block_ends(void *context, uint64_t address)
     (void)context;
     return (lockstep.replay && lockstep.replay->step) ||
            (address < GUEST_IMAGE_END && (lockstep.stops[address / 8] >> address % 8 & 1)) ||
-           run_has_entry(address);
+           (!platform_has_direct() && run_has_entry(address)); /* rewritten code can be entered nearly everywhere */
 }
 
 /* --- comparing --- */
@@ -117,10 +129,29 @@ lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b)
             memcmp((const char *)a + ir_state_infos[s].offset, (const char *)b + ir_state_infos[s].offset, size) != 0)
             set |= IR_STATE_BIT(s);
     }
+    if (platform_has_direct() && a->mxcsr != b->mxcsr)
+        set |= IR_STATE_BIT(STATE_MXCSR);
     return set | (same_x87(&a->x87, &b->x87) ? 0 : IR_STATE_BIT(STATE_X87));
 }
 
+/* Rewritten code leaves it to the vkernel to put the address and the flags behind a system call into rcx and r11. */
+ir_states
+lockstep_end_differences(const struct x86_cpu *evaluated)
+{
+    ir_states set = lockstep_differences(&R.end, evaluated);
+
+    return R.kind == LOCKSTEP_SYSCALL && platform_has_direct() ? set & ~(IR_STATE_BIT(X86_S_RCX) | IR_STATE_BIT(X86_S_R11)) : set;
+}
+
 /* --- the evaluator's run --- */
+
+const struct x86_cpu *
+lockstep_evaluated(void)
+{
+    if (platform_has_direct())
+        x86_collect_mxcsr();
+    return x86_this_cpu();
+}
 
 /* By a call from the block just left: then no register is dead in compiled code (DESIGN D6). */
 static bool
@@ -195,13 +226,26 @@ meet_check(struct replay *r, uint64_t address, bool exact)
     return r->next == r->stop || (r->next == R.count && R.kind == LOCKSTEP_POLL);
 }
 
+/* Whatever the evaluator has done until then, nobody can tell the two apart from there on. */
+static bool
+at_state(const struct replay *r, uint64_t address)
+{
+    uint64_t differs;
+
+    if (address != R.end.rip || memcmp(R.end.gpr, x86_cpu_tls.gpr, sizeof R.end.gpr) != 0)
+        return false;
+    return r->stop > R.count && !lockstep_differences(&R.end, lockstep_evaluated()) && !snapshot_differs(&differs);
+}
+
 static bool
 at_end(struct replay *r, uint64_t address)
 {
+    if (R.kind == LOCKSTEP_STATE)
+        return !r->step && at_state(r, address);
     if (r->next < R.count && R.kind == LOCKSTEP_AT && address == R.end.rip)
         skip_repeated(r, address, true);
     return r->next == R.count && r->stop > R.count && R.kind == LOCKSTEP_AT && address == R.end.rip &&
-           R.end.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP];
+           (platform_has_direct() || R.end.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP]);
 }
 
 static bool
@@ -211,10 +255,12 @@ replay_arrives(void *context, uint64_t address)
 
     if (r->step)
         r->step(r, address);
+    if (r->stopped)
+        return true;
     if (meet_check(r, address, !r->step && by_call()))
         return true;
     if (at_end(r, address)) {
-        if (lockstep_differences(&R.end, x86_this_cpu()))
+        if (lockstep_differences(&R.end, lockstep_evaluated()))
             fails(r, REPLAY_STATE);
         return true;
     }
@@ -242,6 +288,16 @@ done_at_start(struct replay *r)
     return at_end(r, cpu->rip) && memcmp(R.end.gpr, last->gpr, sizeof last->gpr) == 0;
 }
 
+/* The evaluator has come to a fault; that of rewritten code leaves all of its state. */
+static void
+finish_fault(struct replay *r)
+{
+    x86_this_cpu()->rip = eval_fault_address(R.mm->eval);
+    fault_finish_string();
+    if (lockstep_differences(&R.end, lockstep_evaluated()) || R.end.rip != x86_cpu_tls.rip)
+        fails(r, REPLAY_STATE);
+}
+
 static void
 finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
 {
@@ -257,8 +313,10 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
         (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) ||
         (kind != LOCKSTEP_SYSCALL && detail != R.detail))
         r->result = REPLAY_PATH;
-    else if (kind == LOCKSTEP_SYSCALL && lockstep_differences(&R.end, cpu))
+    else if (kind == LOCKSTEP_SYSCALL && lockstep_end_differences(lockstep_evaluated()))
         fails(r, REPLAY_STATE);
+    else if (kind == LOCKSTEP_FAULT && platform_has_direct())
+        finish_fault(r);
 }
 
 static void
@@ -334,6 +392,8 @@ lockstep_caught(enum lockstep_end kind, uint64_t detail)
         return;
     lockstep.caught = kind;
     lockstep.caught_detail = detail;
+    if (kind == LOCKSTEP_FAULT) /* in the host's signal handler, which has an MXCSR of its own */
+        x86_apply_mxcsr();
     platform_mode = PLATFORM_KERNEL;
     platform_jump(&lockstep.back, 1);
 }
@@ -400,13 +460,19 @@ lockstep_begin(bool entered)
 {
     struct x86_cpu *cpu = x86_this_cpu();
 
+    if (R.open)
+        return;
+    if (platform_has_direct()) {
+        x87_out();
+        x86_collect_mxcsr();
+    }
     R.mm = sched_current->process->mm;
     R.entered = entered;
     R.start = *cpu;
     evaluator_state(&R.evaluator_start, cpu);
     lockstep.input_count = 0;
     snapshot_begin(R.mm);
-    if (platform_mark(&lockstep.mark) == 0)
+    if (!platform_has_direct() && platform_mark(&lockstep.mark) == 0)
         keep_stack();
     R.count = 0;
     R.open = true;
@@ -437,9 +503,30 @@ lockstep_poll(uint64_t pc)
            platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
 }
 
+/* Rewritten code goes on from the region's start, with memory as it was, and ticks come so often that the difference is met again after
+ * few instructions: each will be done step by step. */
+static _Noreturn void
+begin_again(void)
+{
+    lockstep.fine = true;
+    snapshot_roll_back();
+    snapshot_end();
+    *x86_this_cpu() = R.start;
+    x86_apply_mxcsr();
+    lockstep.compiled = R.start;
+    lockstep.evaluated = R.evaluator_start;
+    lockstep.task = sched_current;
+    platform_tick(false);
+    platform_tick_every(lockstep_tick_us());
+    platform_tick(true);
+    run_restart();
+}
+
 static void
 report(void *found)
 {
+    if (platform_has_direct())
+        lockstep_report_direct();
     lockstep_report(found);
 }
 
@@ -454,27 +541,42 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
         return;
     if (lockstep.rerun_until)
         platform_jump(&lockstep.driver, 1);
+    if (platform_has_direct()) {
+        x87_out();
+        x86_collect_mxcsr();
+    }
+    if (platform_direct_steps)
+        lockstep_steps_end();
     R.open = false;
     R.kind = kind;
     R.detail = detail;
     R.end = *cpu;
-    if (kind == LOCKSTEP_AT)
+    if (kind == LOCKSTEP_AT || kind == LOCKSTEP_STATE)
         note_stop(cpu->rip);
     snapshot_keep_result();
     snapshot_roll_back();
     r = (struct replay){.stop = SIZE_MAX};
     lockstep_replay(&r);
     lockstep.compared += r.next + 1;
-    if (r.result != REPLAY_SAME || (kind != LOCKSTEP_FAULT && snapshot_differs(&address))) {
-        struct platform_fiber *fiber = platform_fiber_new(report, &r);
+    if (platform_has_direct())
+        x87_used();
+    if (r.result != REPLAY_SAME || ((kind != LOCKSTEP_FAULT || platform_has_direct()) && snapshot_differs(&address))) {
+        struct platform_fiber *fiber;
 
+        if (platform_has_direct() && !lockstep.fine)
+            begin_again();
+        fiber = platform_fiber_new(report, &r);
         if (!fiber)
             platform_die("lockstep: out of memory");
         platform_fiber_switch(sched_current->fiber, fiber);
     }
     lockstep.task = sched_current;
     lockstep.evaluated = *cpu;
-    if (kind == LOCKSTEP_FAULT) {
+    if (kind == LOCKSTEP_SYSCALL && platform_has_direct()) { /* what the vkernel puts there is for both */
+        lockstep.evaluated.gpr[X86_RCX] = R.end.gpr[X86_RCX];
+        lockstep.evaluated.gpr[X86_R11] = R.end.gpr[X86_R11];
+    }
+    if (kind == LOCKSTEP_FAULT && !platform_has_direct()) {
         cpu->rip = eval_fault_address(R.mm->eval);
     } else if (kind != LOCKSTEP_TRAP) {
         *cpu = R.end;
@@ -489,8 +591,6 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
 void
 lockstep_init(void)
 {
-    if (platform_has_direct())
-        platform_die("--lockstep compares wasm's native code with the evaluator; the code of this artifact is rewritten (docs/direct.md)");
     lockstep_on = true;
     lockstep.stops = platform_reserve(GUEST_IMAGE_END / 8);
     lockstep.stack = platform_reserve(2 << 20);

@@ -19,19 +19,11 @@
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
-enum { EXIT_DIFFERENCE = 125, MAX_SHOWN = 64, PATH_STEPS = 64, NO_CHECK = -1 };
+enum { MAX_SHOWN = 64, PATH_STEPS = 64, NO_CHECK = -1 };
 
 #define R lockstep_region
 #define NONE SIZE_MAX
 #define FLAGS (IR_STATES_FLAGS | IR_STATE_BIT(X86_S_DF))
-
-struct effects { /* of one instruction, by state */
-    ir_states written;
-    ir_states depends[X86_S_COUNT + 1];
-    ir_states control; /* what decides where it goes */
-    ir_states stores;  /* what it stores, and where */
-    bool copies;      /* it computes nothing: what is wrong after it was wrong before */
-};
 
 static struct {
     VEC(uint64_t) trace;       /* addresses of instructions */
@@ -41,101 +33,7 @@ static struct {
     uint64_t watched;          /* guest address */
     uint8_t watched_byte;
     size_t watched_writer;     /* the last instruction that changed it */
-    struct ir_func func;
-    struct ir_build build;
 } report;
-
-/* --- what an instruction does --- */
-
-static bool
-copies(const struct ir_op *op)
-{
-    switch (op->op) {
-    case IR_GET: case IR_SET: case IR_CONST32: case IR_CONST64: case IR_ADDR: case IR_WRAP: case IR_EXTU: case IR_EXTS:
-    case IR_EXT8S32: case IR_EXT16S32: case IR_EXT8S64: case IR_EXT16S64: case IR_EXT32S64:
-    case IR_I32X4_EXTRACT: case IR_I64X2_EXTRACT: case IR_I32X4_REPLACE: case IR_I64X2_REPLACE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static const uint8_t *
-code_at(uint64_t address, size_t *left, uint64_t *image_base)
-{
-    return run_fetch(NULL, address, left, image_base);
-}
-
-static void
-helper_effects(struct effects *e, const struct ir_op *op, ir_states *depends, ir_states written_before[])
-{
-    ir_states reads = ir_helper_reads(op->aux), writes = ir_helper_writes(op->aux), all = *depends;
-
-    if (ir_helper_infos[op->aux].flags & (IR_HELPER_STATE | IR_HELPER_CPU)) {
-        reads |= IR_STATE_BIT(STATE_X87);
-        writes |= IR_STATE_BIT(STATE_X87);
-    }
-    for (unsigned s = 0; s <= STATE_X87; s++)
-        if (reads & IR_STATE_BIT(s))
-            all |= e->written & IR_STATE_BIT(s) ? written_before[s] : IR_STATE_BIT(s);
-    for (unsigned s = 0; s <= STATE_X87; s++)
-        if (writes & IR_STATE_BIT(s))
-            e->depends[s] = all;
-    e->written |= writes;
-    e->stores |= all;
-    *depends = all;
-}
-
-static void
-find_effects(uint64_t address, struct effects *e)
-{
-    const struct ir_block *b;
-    const uint8_t *bytes;
-    uint64_t image_base;
-    ir_states *depends;
-    size_t left = 0;
-
-    memset(e, 0, sizeof *e);
-    bytes = code_at(address, &left, &image_base);
-    if (!bytes)
-        return;
-    b = eval_instruction_ir(&report.build, bytes, left < 16 ? left : 16, address - image_base);
-    e->copies = true;
-    depends = mem_zalloc(report.func.ops.count + 1, sizeof *depends);
-    for (uint32_t v = b->first_op; v < b->first_op + b->op_count; v++) {
-        const struct ir_op *op = &report.func.ops.items[v];
-        const ir_value operands[] = {op->a, op->b, op->c};
-
-        e->copies &= copies(op);
-
-        for (unsigned i = 0; i < 3; i++)
-            depends[v] |= operands[i] != IR_NO_VALUE ? depends[operands[i]] : 0;
-        if (op->op == IR_GET) {
-            depends[v] = e->written & IR_STATE_BIT(op->aux) ? e->depends[op->aux] : IR_STATE_BIT(op->aux);
-        } else if (op->op == IR_SET) {
-            e->written |= IR_STATE_BIT(op->aux);
-            e->depends[op->aux] = depends[v];
-        } else if (op->op == IR_HELPER) {
-            helper_effects(e, op, &depends[v], e->depends);
-        } else if (!ir_op_is_pure(op)) {
-            e->stores |= depends[v];
-        }
-    }
-    if (ir_terminator_type(b->end.kind) != IR_V && b->end.value != IR_NO_VALUE)
-        e->control = depends[b->end.value];
-    mem_free(depends);
-}
-
-/* The states that these, after the instruction, depend on before it. */
-static ir_states
-needed_before(const struct effects *e, ir_states states)
-{
-    ir_states needed = states & ~e->written;
-
-    for (ir_states set = states & e->written; set; set &= set - 1)
-        needed |= e->depends[ir_first_state(set)];
-    return needed;
-}
 
 /* --- the evaluator's way, instruction by instruction --- */
 
@@ -222,86 +120,6 @@ first_memory_difference(size_t most, uint64_t *address)
     return bad;
 }
 
-/* --- text --- */
-
-static void
-place(uint64_t address, char *out, size_t size)
-{
-    const struct vma *v = mm_find(R.mm, address);
-
-    if (v && v->start <= address && v->code)
-        snprintf(out, size, "%s+%#" PRIx64, artifact_string(the_artifact, v->code->path), address - v->image_base);
-    else
-        snprintf(out, size, "?");
-}
-
-static void
-show_instruction(size_t index, bool suspect, bool part)
-{
-    char text[128] = "?", where[256];
-    uint64_t address = report.trace.items[index], image_base;
-    struct x86_insn insn;
-    size_t left = 0;
-    const uint8_t *bytes = code_at(address, &left, &image_base);
-
-    if (bytes && x86_decode(bytes, left < 15 ? left : 15, address, &insn) > 0)
-        x86_format(&insn, text, sizeof text);
-    place(address, where, sizeof where);
-    platform_log("  %s %#10" PRIx64 "  %-40s %s\n", suspect ? "=>" : part ? " >" : "  ", address, text, where);
-}
-
-static void
-state_text(const struct x86_cpu *cpu, unsigned s, char *out, size_t size)
-{
-    const char *p = (const char *)cpu + ir_state_infos[s].offset;
-    uint64_t v[2] = {0};
-
-    memcpy(v, p, ir_state_infos[s].type == IR_V128 ? 16 : ir_state_infos[s].type == IR_I64 ? 8 : 4);
-    if (ir_state_infos[s].type == IR_V128)
-        snprintf(out, size, "%016" PRIx64 "%016" PRIx64, v[1], v[0]);
-    else
-        snprintf(out, size, "%#" PRIx64, v[0]);
-}
-
-static void
-show_x87(const char *who, const struct x86_x87 *f)
-{
-    platform_log("  x87      %-9s control %x status %x tags %x top %u\n", who, f->control, f->status, f->tag_valid,
-                 f->top);
-}
-
-static void
-show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, ir_states which)
-{
-    char a[40], b[40];
-
-    for (unsigned s = 0; s < X86_S_COUNT; s++) {
-        if (!(which & IR_STATE_BIT(s)))
-            continue;
-        state_text(compiled, s, a, sizeof a);
-        state_text(evaluated, s, b, sizeof b);
-        platform_log("  %-8s compiled %-34s evaluator %s\n", ir_state_infos[s].name, a, b);
-    }
-    if (which & IR_STATE_BIT(STATE_X87)) {
-        show_x87("compiled", &compiled->x87);
-        show_x87("evaluator", &evaluated->x87);
-    }
-}
-
-static void
-show_registers(const struct x86_cpu *cpu)
-{
-    static const uint8_t order[] = {X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RBP, X86_RSP,
-                                    X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15};
-    char line[512];
-    size_t n = 0;
-
-    for (unsigned i = 0; i < sizeof order; i++)
-        n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %" PRIx64, i % 8 ? "  " : i ? "\n    " : "",
-                              ir_state_infos[X86_S_RAX + order[i]].name, cpu->gpr[order[i]]);
-    platform_log("  before it:\n    %s\n", line);
-}
-
 /* --- walking back --- */
 
 struct walk {
@@ -353,8 +171,8 @@ walk_back(struct walk *w)
         for (; at > begin; at--) {
             struct effects e;
 
-            find_effects(report.trace.items[at - 1], &e);
-            w->states = needed_before(&e, w->states);
+            effects_of(report.trace.items[at - 1], &e);
+            w->states = effects_needed_before(&e, w->states);
         }
         w->from = begin;
         w->check = check;
@@ -381,7 +199,7 @@ first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
     for (size_t i = w->to; i-- > w->from;) {
         struct effects e;
 
-        find_effects(report.trace.items[i], &e);
+        effects_of(report.trace.items[i], &e);
         if (part[i - w->from] && !e.copies && (e.written & ~FLAGS & ~later & differs))
             suspect = i;
         later |= e.written;
@@ -403,10 +221,10 @@ mark(const struct walk *w, ir_states states, uint8_t *part)
         for (size_t i = w->to; i-- > w->from;) {
             struct effects e;
 
-            find_effects(report.trace.items[i], &e);
+            effects_of(report.trace.items[i], &e);
             if (!(set & e.written))
                 continue;
-            set = needed_before(&e, set);
+            set = effects_needed_before(&e, set);
             part[i - w->from] = 1;
             if (last && !e.copies) {
                 suspect = suspect == NONE || i < suspect ? i : suspect;
@@ -424,16 +242,16 @@ show(const struct walk *w, size_t suspect, const uint8_t *part)
     char where[256];
 
     if (suspect != NONE)
-        place(report.trace.items[suspect], where, sizeof where);
+        show_place(report.trace.items[suspect], where, sizeof where);
     else
-        place(report.trace.items[first], where, sizeof where);
+        show_place(report.trace.items[first], where, sizeof where);
     platform_log("  first wrong: %s %#" PRIx64 " %s\n", suspect != NONE ? "instruction" : "after",
                  report.trace.items[suspect != NONE ? suspect : first], where);
     if (w->to - first > MAX_SHOWN)
         first = suspect != NONE && suspect > w->from + MAX_SHOWN / 2 ? suspect - MAX_SHOWN / 2 : first;
     platform_log("  instructions (=> suspected, > what it is about):\n");
     for (size_t i = first; i < w->to && shown < MAX_SHOWN; i++, shown++)
-        show_instruction(i, i == suspect, part[i - w->from]);
+        show_instruction(report.trace.items[i], i == suspect, part[i - w->from]);
 }
 
 /* --- the three kinds of difference --- */
@@ -447,8 +265,8 @@ control_states(size_t from, size_t to)
     for (size_t i = to; i-- > from;) {
         struct effects e;
 
-        find_effects(report.trace.items[i], &e);
-        states = needed_before(&e, states) | e.control;
+        effects_of(report.trace.items[i], &e);
+        states = effects_needed_before(&e, states) | e.control;
     }
     return states;
 }
@@ -461,7 +279,7 @@ mark_branch(const struct walk *w, uint8_t *part)
         struct walk before = {.from = w->from, .to = i};
         struct effects e;
 
-        find_effects(report.trace.items[i], &e);
+        effects_of(report.trace.items[i], &e);
         if (!(e.control & ~IR_STATE_BIT(X86_S_RSP))) /* a return */
             continue;
         mark(&before, e.control, part);
@@ -541,11 +359,11 @@ stored_wrong(size_t writer, int check, struct walk *w)
     size_t from = check < 0 ? 0 : report.met.items[check];
     ir_states states;
 
-    find_effects(report.trace.items[writer], &e);
+    effects_of(report.trace.items[writer], &e);
     states = e.stores;
     for (size_t i = writer; i-- > from;) {
-        find_effects(report.trace.items[i], &e);
-        states = needed_before(&e, states);
+        effects_of(report.trace.items[i], &e);
+        states = effects_needed_before(&e, states);
     }
     *w = (struct walk){.states = states & all_differences(check), .to = from, .check = check};
     return w->states != 0;
@@ -586,29 +404,15 @@ report_memory(size_t checks, uint64_t address)
     show_registers(evaluated_at(w.check));
 }
 
-static void
-show_bytes(const char *who, uint64_t address)
-{
-    char line[64];
-    size_t n = 0;
-
-    for (unsigned i = 0; i < 16 && (address + i) / PAGE_SIZE == address / PAGE_SIZE; i++)
-        n += (size_t)snprintf(line + n, sizeof line - n, " %02x", R.mm->base[address + i]);
-    platform_log("  %-9s %#" PRIx64 ":%s\n", who, address, line);
-}
-
 _Noreturn void
 lockstep_report(const struct replay *found)
 {
-    const struct process *p = current_process();
     size_t past = found->next < R.count ? found->next + 1 : SIZE_MAX, checks;
     size_t most = found->result == REPLAY_PATH ? found->next : past;
     uint64_t address = 0;
 
     snapshot_roll_back();
-    ir_func_init(&report.func, 0);
-    ir_build_init(&report.build, &report.func);
-    platform_log("ingot: lockstep: compiled code and the evaluator differ in %s[%d]\n", p->comm, p->pid);
+    show_head();
     checks = most ? first_memory_difference(most, &address) : NONE;
     if (checks == NONE && found->result == REPLAY_SAME)
         platform_log("  memory differs, but not when it is done again: something outside changed it\n");
@@ -627,5 +431,5 @@ lockstep_report(const struct replay *found)
         lockstep_replay(&r);
         show_bytes("evaluator", address);
     }
-    exit(EXIT_DIFFERENCE);
+    show_end();
 }

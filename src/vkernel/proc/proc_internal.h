@@ -66,6 +66,7 @@ void x87_replaced(void); /* all of x86_cpu_tls.x87 is made anew */
 /* --- faults.c --- */
 void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */
 void x86_apply_mxcsr(void); /* the guest's MXCSR becomes the host's */
+void fault_finish_string(void); /* x86_cpu_tls is as of a string instruction that faulted in the evaluator: what that did before becomes visible */
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
 /* Has the handler gone away by longjmp, as it seems: is the stack pointer above its frame, or on another stack? */
 bool fault_is_left(const struct fault_record *fault);

@@ -45,7 +45,7 @@ proc_forced_limit(void)
 bool
 proc_forced_tick(void)
 {
-    return stress_budget && platform_has_direct();
+    return (stress_budget || lockstep_on) && platform_has_direct();
 }
 
 /* --- finding code --- */
@@ -166,7 +166,7 @@ run_evaluate(void)
 {
     struct mm *mm = sched_current->process->mm;
     struct eval_host host = {.memory = mm->base, .fetch = run_fetch, .has_compiled = eval_has_compiled,
-                             .ends_before = lockstep_on ? lockstep_block_ends : platform_has_direct() ? direct_begins : NULL};
+                             .ends_before = platform_has_direct() ? direct_begins : lockstep_on ? lockstep_block_ends : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
@@ -493,7 +493,7 @@ run_init(void)
     enum { STRESS_TICK_US = 50 };
 
     if (proc_forced_tick()) {
-        platform_tick_every(STRESS_TICK_US);
+        platform_tick_every(stress_budget ? STRESS_TICK_US : lockstep_tick_us());
         sched_tick_wanted = true;
     }
 }
