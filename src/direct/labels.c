@@ -1,9 +1,9 @@
 /* Where indirect jumps lead that discovery knows.
  *
- * Of a switch, the index is in a register when the address is loaded from the guest's table: r10 keeps it, and our table has the same
- * order. So the host knows the target as early as the guest does. Nothing has to be right about the index, not even that r10 still holds
- * it: the entry that is found says whose it is. Otherwise, a table of labels for each set of them, found by a hash that sends no two to
- * the same place. */
+ * Of a switch, or a computed goto through one table, the index is in a register when the address is loaded from the guest's table: r10
+ * keeps it, and our table has the same order. So the host knows the target as early as the guest does. Nothing has to be right about the
+ * index, not even that r10 still holds it: the entry that is found says whose it is. Otherwise, a table of labels for each set of them,
+ * found by a hash that sends no two to the same place. */
 #include "direct/rewrite.h"
 
 #include <stdlib.h>
@@ -198,7 +198,7 @@ make_set(struct label_list *l)
     l->count = kept;
 }
 
-/* --- the index of a switch --- */
+/* --- the index of a table --- */
 
 enum { MAX_BETWEEN = 6 /* instructions from the load of the address to the jump */ };
 
@@ -303,11 +303,11 @@ take_labels(struct rewriter *w, const struct disc *d, const struct disc_block *b
 
     if (!jump || w->insns.items[last].labels)
         return;
-    if (b->table >= 0) {
-        const struct lift_jump_table *table = &d->tables.items[b->table];
+    if (jump->table >= 0 && take_indexed(w, b, last, &d->tables.items[jump->table]))
+        return;
+    if (jump->kind == DISC_JUMP_SWITCH && jump->table >= 0) {
+        const struct lift_jump_table *table = &d->tables.items[jump->table];
 
-        if (take_indexed(w, b, last, table))
-            return;
         for (uint32_t i = 0; i < table->count; i++)
             vec_push(&targets, (uint32_t)table->targets[i]);
         make_set(&targets);

@@ -670,10 +670,14 @@ put_jumps(struct disc *d, struct func *fn)
         const struct found_jump *j = &fn->jumps.items[i];
         struct disc_block *b = block_ending_at(fn, j->end);
 
-        vec_push(&d->jumps, ((struct disc_jump){.address = j->address, .kind = j->kind}));
-        if (j->kind != DISC_JUMP_SWITCH || !b)
+        bool through_table = (j->kind == DISC_JUMP_SWITCH || j->kind == DISC_JUMP_GOTO) && j->by_index;
+
+        vec_push(&d->jumps, ((struct disc_jump){.address = j->address, .kind = j->kind,
+                                                .table = through_table ? (int32_t)d->tables.count : -1}));
+        if (!through_table)
             continue;
-        b->table = (int32_t)d->tables.count;
+        if (j->kind == DISC_JUMP_SWITCH && b)
+            b->table = (int32_t)d->tables.count;
         vec_push(&d->tables, j->table);
     }
 }

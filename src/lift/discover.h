@@ -35,6 +35,7 @@ enum disc_jump_kind {
 struct disc_jump {
     uint64_t address;
     uint8_t kind; /* enum disc_jump_kind */
+    int32_t table; /* of SWITCH and GOTO: what it goes through, index into tables with the targets in the table's order, or -1 */
 };
 
 enum disc_gap_kind {

@@ -21,6 +21,7 @@ struct found_jump { /* an indirect jump of the function */
     uint64_t address, end;
     uint8_t kind;                 /* enum disc_jump_kind */
     struct lift_jump_table table; /* count 0: no target known */
+    bool by_index;                /* its targets are in the order of the index */
 };
 
 struct func {

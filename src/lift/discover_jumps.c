@@ -221,6 +221,7 @@ take_table(struct finder *f, struct func *fn, const struct ir_block *b, struct f
 
     table->targets = arena_copy(&f->disc->arena, f->targets, table->count * sizeof *f->targets);
     jump->kind = whole && is_constant(f, table) && lifts_to_switch(f, b, table) ? DISC_JUMP_SWITCH : DISC_JUMP_GOTO;
+    jump->by_index = whole;
     if (jump->kind == DISC_JUMP_GOTO) {
         take_labels(f, fn, table->targets, table->count);
         return;
@@ -406,6 +407,7 @@ resolve_jump(struct finder *f, struct func *fn, const struct value_jump *found, 
 {
     struct found_jump before = *jump;
 
+    jump->by_index = false;
     classify_jump(f, fn, found, jump);
     if (before.table.count && jump->table.count <= before.table.count)
         *jump = before;
