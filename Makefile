@@ -1,5 +1,5 @@
 # make demo    set up, build, recompile a Debian image and run a script in it
-# make check   set up, build, run the tests
+# make check   set up, build with the backend wasm, too, run the tests
 BUILD  ?= build
 IMAGE  ?= $(BUILD)/debian
 PREFIX ?= /usr/local
@@ -8,11 +8,17 @@ all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 
 deps:
-	tools/install-deps.sh
+	tools/install-deps.sh check
 
 $(BUILD)/build.ninja:
-	tools/install-deps.sh
+	tools/install-deps.sh demo
 	meson setup --prefix=$(PREFIX) --libdir=lib $(BUILD)
+
+# What tests and the backend wasm need; a tree that was set up without them finds them now.
+$(BUILD)/for-tests: $(BUILD)/build.ninja tools/install-deps.sh
+	tools/install-deps.sh check
+	meson setup --reconfigure $(BUILD)
+	touch $@
 
 image: all
 	tools/make-image.sh $(IMAGE)
@@ -21,7 +27,7 @@ image: all
 artifact: image
 	$(BUILD)/src/cli/ingot build --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian.ingot
 
-artifact-wasm: image
+artifact-wasm: $(BUILD)/for-tests image
 	$(BUILD)/src/cli/ingot build --backend wasm --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian-wasm.ingot
 
 demo: artifact
@@ -32,20 +38,21 @@ sanitized: $(BUILD)-san/build.ninja
 	ninja -C $(BUILD)-san tests/vkernel/vk-dev
 
 $(BUILD)-san/build.ninja:
+	tools/install-deps.sh check
 	CC=clang-19 meson setup $(BUILD)-san -Db_sanitize=address,undefined -Db_lundef=false -Ddebug_checks=true
 
-check: artifact artifact-wasm
+check: $(BUILD)/for-tests artifact artifact-wasm
 	tests/check.sh $(BUILD) quick
 
-check-long: artifact artifact-wasm
+check-long: $(BUILD)/for-tests artifact artifact-wasm
 	tests/check.sh $(BUILD) long
 
-bench: artifact
+bench: $(BUILD)/for-tests artifact
 	bench/run.py --build $(BUILD)
 
 # Random sequences of instructions, on the processor and in every execution; FUZZ has the oracle's options (docs/testing.md).
 fuzz-insn: FUZZ ?= --sequences=1000000 --share 10 --seed time
-fuzz-insn: all
+fuzz-insn: $(BUILD)/for-tests all
 	ninja -C $(BUILD) tests/eval/helpers.wasm
 	$(BUILD)/tests/eval/oracle --progress --executions evaluator,aot,v8,direct \
 	    --v8 tests/node.sh,tests/eval/v8/execution.mjs,$(BUILD)/tests/eval/helpers.wasm $(FUZZ)
@@ -57,7 +64,7 @@ fuzz-syscalls: sanitized
 
 # The same at full speed: without sanitizers, the guest recompiled.
 fuzz-syscalls-fast: FUZZ ?= --calls 100000000 --seed time
-fuzz-syscalls-fast: all
+fuzz-syscalls-fast: $(BUILD)/for-tests all
 	fuzz/syscalls/recompiled.sh $(BUILD) --corpus fuzz/corpus/syscalls --found $(BUILD)/found $(FUZZ)
 
 install: all

@@ -94,6 +94,16 @@ clang_build() {
     CC=clang-19 configure "$build-clang" -Dbuildtype=debug && ninja -C "$build-clang"
 }
 
+# The same tree once more: all but src/aot is as it was.
+without_llvm() {
+    local status
+    meson configure "$build-clang" -Dllvm=disabled && ninja -C "$build-clang" src/cli/ingot src/cli/ingot-build &&
+        tests/build/without_llvm.sh "$build-clang/src/cli/ingot"
+    status=$?
+    meson configure "$build-clang" -Dllvm=auto
+    return "$status"
+}
+
 megabinary() {
     "$ingot" build -q --cache "$build/cache" --emit=wasm "$image" -o "$build/debian.wasm"
 }
@@ -190,6 +200,7 @@ script analyzer tools/analyze.sh "$build"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
 script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build
+single without-llvm without_llvm
 single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 120 --seed 1'
 single fuzzers fuzzers
 single demo tests/demo.sh "$artifact"

@@ -1,13 +1,23 @@
 #!/bin/sh
-# Installs what building and testing ingot needs, from Debian's packages by name. Does nothing when all is there.
+# Installs what ingot needs, from Debian's packages by name. Does nothing when all is there.
+# usage: install-deps.sh demo|check
+# demo: what building ingot and `make demo` need: a C compiler with its linker, no LLVM. check: that, the backend wasm (LLVM, lld) and
+# what the tests need.
 set -eu
-build="gcc libc6-dev make meson ninja-build pkg-config python3 llvm-19-dev lld-19 libelf-dev libarchive-dev libjansson-dev
- libssl-dev zlib1g-dev libzstd-dev"
-test="clang-19 libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs mmdebstrap umoci qemu-user iproute2 g++ musl-tools
- dpkg-dev openssl podman crun bubblewrap python3-protobuf aom-tools libffi-dev libgmp-dev nettle-dev
+demo="gcc libc6-dev binutils make meson ninja-build pkg-config python3 libarchive-dev libjansson-dev libssl-dev mmdebstrap"
+check="llvm-19-dev lld-19 clang-19 libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs umoci qemu-user iproute2 g++ musl-tools
+ dpkg-dev openssl podman crun bubblewrap python3-protobuf aom-tools libffi-dev libgmp-dev nettle-dev zlib1g-dev libzstd-dev
  rustc golang-go gnat gfortran ocaml-nox"
+case ${1-} in
+demo) wanted=$demo ;;
+check) wanted="$demo $check" ;;
+*)
+    sed -n '/^# usage:/s/^# //p' "$0" >&2
+    exit 2
+    ;;
+esac
 missing=
-for p in $build $test; do
+for p in $wanted; do
     # Node may come from elsewhere than the package.
     if [ "$p" = nodejs ] && command -v node >/dev/null; then continue; fi
     [ "$(dpkg-query -W -f='${Status}' "$p" 2>/dev/null)" = "install ok installed" ] || missing="$missing $p"

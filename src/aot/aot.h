@@ -37,7 +37,8 @@ int aot_part_count(const uint8_t *module, size_t size, unsigned *parts, struct e
 /* Compiles one part to an ELF relocatable object, appended to out. Thread-safe for different calls. */
 int aot_compile(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options,
                 struct buf *out, struct err *e);
-/* A text that names compiler version and everything that changes the output: part of the cache key. */
+/* A text that names compiler version and everything that changes the output: part of the cache key. NULL in an ingot that was built
+ * without LLVM, in which the other functions fail. */
 const char *aot_version(void);
 
 #endif

@@ -70,7 +70,17 @@ link_megabinary(struct recompile *r, struct buf *megabinary, uint32_t *table_siz
     return result;
 }
 
-/* --- lld --- */
+/* --- the linkers --- */
+
+/* Always the same one for a backend, or builds would not be reproducible. What is compiled needs LLVM anyway; binutils' linker comes with
+ * every gcc. Code and constant data share a segment, which makes fewer mappings at each start. */
+static const struct linker {
+    const char *names[2]; /* tried in this order */
+    const char *options, *base;
+} linkers[] = {
+    [BACKEND_WASM] = {.names = {"ld.lld-19", "ld.lld"}, .options = "--no-rosegment", .base = "--image-base"},
+    [BACKEND_DIRECT] = {.names = {"ld.bfd"}, .options = "-z noseparate-code", .base = "-Ttext-segment"},
+};
 
 static void
 put_line(struct buf *b, char *line)
@@ -113,30 +123,29 @@ put_unit(struct buf *b, const struct recompile *r, const struct unit *u, uint64_
 }
 
 static int
-run_linker(const char *response, struct err *e)
+run_linker(const struct linker *linker, const char *response, struct err *e)
 {
-    static const char *const names[] = {"ld.lld-19", "ld.lld"};
     char *argument = mem_printf("@%s", response);
     int error = ENOENT;
 
-    for (int i = 0; i < 2 && error == ENOENT; i++) {
-        char *argv[] = {(char *)names[i], argument, NULL};
+    for (size_t i = 0; i < sizeof linker->names / sizeof *linker->names && linker->names[i] && error == ENOENT; i++) {
+        char *argv[] = {(char *)linker->names[i], argument, NULL};
         pid_t pid;
         int status;
 
-        error = posix_spawnp(&pid, names[i], NULL, NULL, argv, environ);
+        error = posix_spawnp(&pid, linker->names[i], NULL, NULL, argv, environ);
         if (error != 0)
             continue;
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
         mem_free(argument);
         if (status != 0)
-            return err_set(e, "%s failed (%s %d)", names[i], WIFSIGNALED(status) ? "signal" : "exit status",
+            return err_set(e, "%s failed (%s %d)", linker->names[i], WIFSIGNALED(status) ? "signal" : "exit status",
                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         return 0;
     }
     mem_free(argument);
-    return err_set(e, "cannot start the linker ld.lld-19: %s", strerror(error));
+    return err_set(e, "cannot start the linker %s: %s", linker->names[0], strerror(error));
 }
 
 /* Where the executable lies: another place for other programs, the same place for the same. Whoever breaks into one artifact's process
@@ -162,12 +171,13 @@ link_base(const struct recompile *r, uint64_t objects_size)
 int
 link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_size, const char *out, struct err *e)
 {
+    const struct linker *linker = &linkers[r->backend];
     char *response = mem_printf("%s.rsp", out);
     uint64_t objects_size = 0;
     struct buf b = {0};
     int result;
 
-    put_line(&b, mem_printf("-static\n-m elf_x86_64\n-z noexecstack\n-z relro\n-z now\n--build-id=none\n--no-rosegment"));
+    put_line(&b, mem_printf("-static\n-m elf_x86_64\n-z noexecstack\n-z relro\n-z now\n--build-id=none\n%s", linker->options));
     put_line(&b, mem_printf("-o \"%s\"", out));
     put_line(&b, mem_printf("\"%s/crt1.o\"\n\"%s/crti.o\"", runtime_dir, runtime_dir));
     put_cpu_symbols(&b);
@@ -178,7 +188,7 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
         if (!r->units.items[i].unusable)
             put_unit(&b, r, &r->units.items[i], &objects_size);
     }
-    put_line(&b, mem_printf("--image-base=0x%llx", (unsigned long long)link_base(r, objects_size)));
+    put_line(&b, mem_printf("%s=0x%llx", linker->base, (unsigned long long)link_base(r, objects_size)));
     put_line(&b, mem_printf("--whole-archive\n\"%s/libvkernel.a\"\n--no-whole-archive", runtime_dir));
     put_line(&b, mem_printf("--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
                             runtime_dir, runtime_dir, runtime_dir, runtime_dir));
@@ -186,7 +196,7 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     put_line(&b, mem_printf("\"%s/cpu_tls.o\"\n\"%s/crtn.o\"", runtime_dir, runtime_dir));
     result = file_write_atomic(response, b.data, b.size, 0600, e);
     if (result == 0)
-        result = run_linker(response, e);
+        result = run_linker(linker, response, e);
     if (!getenv("INGOT_KEEP_TEMPORARIES"))
         unlink(response);
     buf_fini(&b);

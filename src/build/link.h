@@ -1,4 +1,4 @@
-/* The native link: native objects + vkernel -> one static executable, through lld. */
+/* The native link: native objects + vkernel -> one static executable. */
 #ifndef BUILD_LINK_H
 #define BUILD_LINK_H
 

@@ -102,6 +102,8 @@ settle_backend(struct options *o)
         return cli_fail(2, "%s goes with --backend wasm only", without);
     if (without)
         o->backend = BACKEND_WASM;
+    else if (o->backend == BACKEND_WASM && !aot_version())
+        return cli_fail(2, "this ingot was built without LLVM, which --backend wasm needs; the megabinary (--emit=wasm) needs none");
     if (o->backend != BACKEND_DIRECT)
         return 0;
     if (o->wasm_only)
