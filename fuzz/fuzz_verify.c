@@ -96,9 +96,9 @@ all_parts(const uint8_t *data, size_t size)
 }
 
 static void
-ignore(void *context, const char *text)
+ignore(void *context, const uint8_t *program, const char *text)
 {
-    (void)context;
+    (void)context, (void)program;
     assert(*text);
 }
 

@@ -18,6 +18,7 @@
 
 #define DIRECT_UNITS_SECTION "ingot_direct_units"
 #define DIRECT_TEXT_SECTION  "ingot_direct_text"
+#define DIRECT_TABLES_SECTION "ingot_direct_tables"
 
 enum { DIRECT_MAP_GAP = 0, DIRECT_MAP_RUN = 1, DIRECT_MAP_LONG = 15, DIRECT_INDEX_STEP = 64 };
 

@@ -31,11 +31,9 @@ declare_functions(const struct disc *d, struct wasm_object *o)
 }
 
 int
-recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
-              struct err *e)
+code_object_make(const struct unit *u, const struct elf_image *image, struct disc *d, const char *dump_pass, struct buf *object,
+                 struct elf_report *report, struct err *e)
 {
-    struct elf_image image;
-    struct disc d;
     struct ir_func f;
     struct ir_build b;
     struct flag_facts facts = {0};
@@ -45,40 +43,59 @@ recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, s
     struct wasm_object *o;
     int result = 0;
 
-    if (elf_image_open(&image, u->file, u->size, e) < 0)
-        return err_prefix(e, "%s", u->path);
-    if (discover(&d, &image, u->profile, u->profile_count, e) < 0) {
-        elf_image_close(&image);
-        return err_prefix(e, "%s", u->path);
-    }
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
-    d.precise_faults = u->precise_faults == PRECISE_ALL ||
-                       (u->precise_faults == PRECISE_AUTO && lift_has_context_handlers(&d, &image));
-    pipeline.precise = d.precise_faults;
-    o = wasm_object_new(!image.is_pie, d.precise_faults);
-    flag_facts_collect(&facts, &d, &image, &f, &b);
-    loop_facts_collect(&loop_facts, &d, &image, &f, &b);
-    declare_functions(&d, o);
-    for (size_t i = 0; i < d.funcs.count && result == 0; i++) {
-        disc_lift(&d, &d.funcs.items[i], &image, &f, &b);
-        if (d.funcs.items[i].loop)
+    d->precise_faults = u->precise_faults == PRECISE_ALL ||
+                        (u->precise_faults == PRECISE_AUTO && lift_has_context_handlers(d, image));
+    pipeline.precise = d->precise_faults;
+    o = wasm_object_new(!image->is_pie, d->precise_faults);
+    flag_facts_collect(&facts, d, image, &f, &b);
+    loop_facts_collect(&loop_facts, d, image, &f, &b);
+    declare_functions(d, o);
+    for (size_t i = 0; i < d->funcs.count && result == 0; i++) {
+        disc_lift(d, &d->funcs.items[i], image, &f, &b);
+        if (d->funcs.items[i].loop)
             loop_facts_apply(&loop_facts, &f);
         result = ir_optimize(&f, &pipeline, e);
         if (result == 0)
             result = wasm_object_add(o, &f, e);
         if (result < 0)
-            err_prefix(e, "%s: function at %#lx", u->path, d.funcs.items[i].address);
+            err_prefix(e, "%s: function at %#lx", u->path, d->funcs.items[i].address);
     }
     if (result == 0)
         result = wasm_object_finish(o, object, e);
     if (result == 0)
-        report_make(report, &d, &image, object->size);
+        report_make(report, d, image, object->size);
     wasm_object_free(o);
     ir_build_fini(&b);
     ir_func_fini(&f);
     flag_facts_fini(&facts);
     loop_facts_fini(&loop_facts);
+    return result;
+}
+
+int
+unit_discover(const struct unit *u, struct elf_image *image, struct disc *d, struct err *e)
+{
+    if (elf_image_open(image, u->file, u->size, e) < 0)
+        return err_prefix(e, "%s", u->path);
+    if (discover(d, image, u->profile, u->profile_count, e) == 0)
+        return 0;
+    elf_image_close(image);
+    return err_prefix(e, "%s", u->path);
+}
+
+int
+recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
+              struct err *e)
+{
+    struct elf_image image;
+    struct disc d;
+    int result;
+
+    if (unit_discover(u, &image, &d, e) < 0)
+        return -1;
+    result = code_object_make(u, &image, &d, dump_pass, object, report, e);
     disc_fini(&d);
     elf_image_close(&image);
     return result;

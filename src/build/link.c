@@ -185,7 +185,7 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     if (table_size && r->backend == BACKEND_WASM) /* an image without programs has no such section */
         put_line(&b, mem_strdup("--defsym=ingot_table=__start_ingot_table"));
     for (size_t i = 0; i < r->units.count; i++) {
-        if (!r->units.items[i].unusable)
+        if (unit_has_native(&r->units.items[i]))
             put_unit(&b, r, &r->units.items[i], &objects_size);
     }
     put_line(&b, mem_printf("%s=0x%llx", linker->base, (unsigned long long)link_base(r, objects_size)));

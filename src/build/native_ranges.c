@@ -133,7 +133,7 @@ link_native_ranges(struct recompile *r, const char *executable, struct err *e)
     for (size_t i = 0; i < r->units.count; i++) {
         char hex[SHA256_HEX_SIZE];
 
-        if (r->units.items[i].unusable)
+        if (!unit_has_native(&r->units.items[i]))
             continue;
         unit_symbol_key(&r->units.items[i], hex);
         ranges[count] = (struct range){.unit = &r->units.items[i], .low = UINT64_MAX};

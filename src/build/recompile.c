@@ -1,6 +1,7 @@
 /* ELF files to code objects and native objects, through the cache. */
 #include "build/recompile.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,21 +69,51 @@ object_weight(void *context, size_t index)
     return p->r->units.items[p->jobs.items[index]].size;
 }
 
+static bool
+has_object(const struct recompile *r, const struct unit *u)
+{
+    return cache_has(&r->cache, "objects", &u->key, ".wasm") && cache_has(&r->cache, "objects", &u->key, ".json");
+}
+
+static bool
+needs_direct(const struct recompile *r, const struct unit *u)
+{
+    return r->backend == BACKEND_DIRECT && !direct_has(r, u);
+}
+
+static int
+make_object(const struct recompile *r, const struct unit *u, const struct elf_image *image, struct disc *d, struct err *e)
+{
+    struct elf_report report = {0};
+    struct buf object = {0};
+    int result = code_object_make(u, image, d, r->dump_pass, &object, &report, e);
+
+    if (result == 0)
+        result = put_report(r, u, &report, e);
+    if (result == 0)
+        result = cache_put(&r->cache, "objects", &u->key, ".wasm", object.data, object.size, e);
+    buf_fini(&object);
+    report_fini(&report);
+    return result;
+}
+
 static int
 object_run(void *context, size_t index, struct err *e)
 {
     struct phase *p = context;
     const struct unit *u = &p->r->units.items[p->jobs.items[index]];
-    struct elf_report report = {0};
-    struct buf object = {0};
-    int result = recompile_one(u, p->r->dump_pass, &object, &report, e);
+    struct elf_image image;
+    struct disc d;
+    int result = 0;
 
-    if (result == 0)
-        result = put_report(p->r, u, &report, e);
-    if (result == 0)
-        result = cache_put(&p->r->cache, "objects", &u->key, ".wasm", object.data, object.size, e);
-    buf_fini(&object);
-    report_fini(&report);
+    if (unit_discover(u, &image, &d, e) < 0)
+        return -1;
+    if (needs_direct(p->r, u))
+        result = direct_compile(p->r, u, &image, &d, e);
+    if (result == 0 && !has_object(p->r, u))
+        result = make_object(p->r, u, &image, &d, e);
+    disc_fini(&d);
+    elf_image_close(&image);
     return result;
 }
 
@@ -162,7 +193,9 @@ recompile_objects(struct recompile *r, struct err *e)
         note_extent(u, &image);
         elf_image_close(&image);
         object_key(r, u);
-        if (!cache_has(&r->cache, "objects", &u->key, ".wasm") || !cache_has(&r->cache, "objects", &u->key, ".json")) {
+        if (r->backend == BACKEND_DIRECT)
+            direct_key(r, u);
+        if (!has_object(r, u) || needs_direct(r, u)) {
             vec_push(&p.jobs, i);
             total += u->size;
         }
@@ -170,16 +203,22 @@ recompile_objects(struct recompile *r, struct err *e)
     sort_context = r;
     if (p.jobs.count) {
         qsort(p.jobs.items, p.jobs.count, sizeof(size_t), compare_object_jobs);
-        progress_phase(r->progress, "lifting", total, "files", (unsigned)p.jobs.count);
+        progress_phase(r->progress, r->backend == BACKEND_DIRECT ? "rewriting" : "lifting", total, "files", (unsigned)p.jobs.count);
         jobs.count = p.jobs.count;
         result = jobs_run(&jobs, e);
         progress_done(r->progress);
     }
     r->object_bytes_compiled = total;
     for (size_t i = 0; i < r->units.count && result == 0; i++) {
-        if (!r->units.items[i].unusable)
-            result = get_report(r, &r->units.items[i], e);
+        struct unit *u = &r->units.items[i];
+
+        if (!u->unusable)
+            result = get_report(r, u, e);
+        if (result == 0 && !u->unusable && r->backend == BACKEND_DIRECT)
+            result = direct_note_left_out(r, u, e);
     }
+    for (size_t i = 0; i < p.jobs.count && r->backend == BACKEND_DIRECT; i++)
+        r->native_bytes_compiled += r->units.items[p.jobs.items[i]].report.exec_bytes;
     vec_fini(&p.jobs);
     return result;
 }
@@ -194,6 +233,26 @@ map_object(const struct recompile *r, const struct unit *u, struct mapped *m, st
 
     mem_free(path);
     return result;
+}
+
+bool
+unit_has_native(const struct unit *u)
+{
+    return !u->unusable && !u->left_out;
+}
+
+void
+unit_leave_out(struct unit *u, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    mem_free(u->left_out);
+    u->left_out = mem_strdup(text);
+    u->native_address = u->native_offset = u->native_size = 0;
 }
 
 void
@@ -234,8 +293,6 @@ native_run(void *context, size_t index, struct err *e)
 
     unit_symbol_key(u, hex);
     snprintf(suffix, sizeof suffix, ".%u.o", part);
-    if (p->r->backend == BACKEND_DIRECT)
-        return direct_compile(p->r, u, e);
     if (cache_has(&p->r->cache, "native", &u->native_key, suffix))
         return 0; /* of a build that was killed */
     if (map_object(p->r, u, &object, e) < 0)
@@ -275,16 +332,10 @@ native_key(const struct recompile *r, struct unit *u, const struct mapped *objec
     buf_put(&b, u->sha256.bytes, sizeof u->sha256.bytes); /* two files may have the same code */
     sha256_of(b.data, b.size, &u->symbol_key);
     buf_put_u8(&b, (uint8_t)r->level);
-    if (r->backend == BACKEND_DIRECT) {
-        buf_put(&b, direct_version(), strlen(direct_version()));
-        for (size_t i = 0; i < u->profile_count; i++)
-            buf_put_u64(&b, u->profile[i]);
-    } else {
-        buf_put(&b, aot_version(), strlen(aot_version()));
-        buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
-        snprintf(options, sizeof options, "|%d", r->opt_level);
-        buf_put(&b, options, strlen(options));
-    }
+    buf_put(&b, aot_version(), strlen(aot_version()));
+    buf_put(&b, AOT_SOURCE_VERSION, strlen(AOT_SOURCE_VERSION));
+    snprintf(options, sizeof options, "|%d", r->opt_level);
+    buf_put(&b, options, strlen(options));
     sha256_of(b.data, b.size, &u->native_key);
     buf_fini(&b);
 }
@@ -300,7 +351,7 @@ has_native(const struct recompile *r, const struct unit *u)
         snprintf(suffix, sizeof suffix, ".%u.o", part);
         whole = cache_has(&r->cache, "native", &u->native_key, suffix);
     }
-    return whole && (r->backend != BACKEND_DIRECT || cache_has(&r->cache, "native", &u->native_key, ".entries"));
+    return whole;
 }
 
 /* What aot cannot know: the names that code objects may link with, and their types. */
@@ -325,8 +376,7 @@ plan_native(struct recompile *r, struct phase *p, uint64_t *total, unsigned *fil
         if (map_object(r, u, &object, e) < 0)
             return -1;
         native_key(r, u, &object);
-        u->parts = 1;
-        result = r->backend == BACKEND_DIRECT ? 0 : count_parts(&object, &u->parts, e);
+        result = count_parts(&object, &u->parts, e);
         file_unmap(&object);
         if (result < 0)
             return err_prefix(e, "%s: code object", u->path);
@@ -380,6 +430,7 @@ recompile_fini(struct recompile *r)
         report_fini(&r->units.items[i].report);
         vec_fini(&r->units.items[i].paths);
         mem_free(r->units.items[i].reason);
+        mem_free(r->units.items[i].left_out);
     }
     vec_fini(&r->units);
     cache_close(&r->cache);

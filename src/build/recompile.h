@@ -7,6 +7,8 @@
 #include "build/cache.h"
 #include "build/progress.h"
 #include "build/report.h"
+#include "elf/elf_image.h"
+#include "lift/discover.h"
 #include "x86/level.h"
 
 /* Which programs and libraries get precise faults. */
@@ -35,6 +37,7 @@ struct unit { /* one distinct ELF of the image */
     uint64_t exec_low, exec_high; /* extent of executable sections */
     bool unusable;         /* damaged: kept as data; reason says why */
     char *reason;
+    char *left_out;        /* why it has no native code, although it is a program like others: the evaluator runs it; or NULL */
     uint32_t table_base, entry_count;
     uint64_t native_address; /* of it, when the executable runs */
     uint64_t native_offset, native_size; /* its native code, in the linked executable's file */
@@ -59,12 +62,27 @@ const char *recompiler_version(void);
 /* KEY of a unit's symbols (aot.h). */
 void unit_symbol_key(const struct unit *u, char out[SHA256_HEX_SIZE]);
 
-/* Code objects of all units, then (native) their native objects. */
+/* Code objects of all units, with the direct backend their native objects, too: both need to know where code is. */
 int recompile_objects(struct recompile *r, struct err *e);
+/* Native objects of the backend wasm. */
 int recompile_native(struct recompile *r, struct err *e);
-/* The native object of one unit by the direct backend, into the cache, with what its code map is made of (".entries",
- * direct/unit.h). */
-int direct_compile(const struct recompile *r, const struct unit *u, struct err *e);
+/* Is it linked? */
+bool unit_has_native(const struct unit *u);
+/* What the direct backend does not link is the evaluator's. */
+void unit_leave_out(struct unit *u, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens the unit's file and finds its code; both are the caller's to close, unless it fails. */
+int unit_discover(const struct unit *u, struct elf_image *image, struct disc *d, struct err *e);
+/* The code object and what is said of it. */
+int code_object_make(const struct unit *u, const struct elf_image *image, struct disc *d, const char *dump_pass, struct buf *object,
+                     struct elf_report *report, struct err *e);
+
+/* The direct backend's part of the cache: the native object of a unit (".0.o") with what its code map is made of (".entries",
+ * direct/unit.h), or why there is none (".why"). */
+void direct_key(const struct recompile *r, struct unit *u);
+bool direct_has(const struct recompile *r, const struct unit *u);
+int direct_compile(const struct recompile *r, const struct unit *u, const struct elf_image *image, const struct disc *d, struct err *e);
+int direct_note_left_out(const struct recompile *r, struct unit *u, struct err *e);
 const char *direct_version(void);
 void recompile_fini(struct recompile *r);
 

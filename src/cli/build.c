@@ -43,6 +43,7 @@ static const char usage[] =
     "  --precise-faults auto|all|none\n"
     "                       backend wasm: programs whose signal handlers get, and may change, all registers at a fault\n"
     "                       (default auto: those that have such handlers)\n"
+    "  --strict             backend direct: fail where a program would be left to the evaluator as a whole\n"
     "  --report FILE        write what was found in each program, and what is left to the evaluator, as JSON\n"
     "  --dump PASS          print the IR of every function after a pass (no cache; for developers)\n"
     "  -q, --quiet          no progress, no report\n";
@@ -50,7 +51,7 @@ static const char usage[] =
 struct options {
     const char *source, *out, *cache, *report, *dump;
     VEC(const char *) profiles;
-    bool wasm, quiet;
+    bool wasm, quiet, strict;
     enum precise_choice precise_faults;
     enum backend backend;
     bool backend_given;
@@ -105,7 +106,7 @@ settle_backend(struct options *o)
     else if (o->backend == BACKEND_WASM && !aot_version())
         return cli_fail(2, "this ingot was built without LLVM, which --backend wasm needs; the megabinary (--emit=wasm) needs none");
     if (o->backend != BACKEND_DIRECT)
-        return 0;
+        return o->strict ? cli_fail(2, "--strict is an option of --backend direct") : 0;
     if (o->wasm_only)
         return cli_fail(2, "%s is an option of --backend wasm; with --backend direct%s it has no meaning", o->wasm_only,
                         o->backend_given ? "" : " (the default)");
@@ -133,7 +134,7 @@ parse(int argc, char **argv, struct options *o)
         {"optimize", required_argument, NULL, 'O'}, {"cpu", required_argument, NULL, 'u'},
         {"profile", required_argument, NULL, 'p'}, {"precise-faults", required_argument, NULL, 'F'},
         {"report", required_argument, NULL, 'r'}, {"backend", required_argument, NULL, 'b'}, {"dump", required_argument, NULL, 'd'},
-        {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"strict", no_argument, NULL, 's'}, {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     int c;
 
@@ -166,6 +167,7 @@ parse(int argc, char **argv, struct options *o)
             o->backend = optarg[0] == 'd' ? BACKEND_DIRECT : BACKEND_WASM;
             o->backend_given = true;
             break;
+        case 's': o->strict = true; break;
         case 'q': o->quiet = true; break;
         case 'e':
             if (strcmp(optarg, "wasm") != 0)
@@ -279,7 +281,7 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
         sha256_of(object.data, object.size, &p->code_sha256);
         file_unmap(&object);
         p->native_address = u->native_address;
-        if (b->r.backend == BACKEND_DIRECT && map_direct_entries(b, u, p, e) < 0)
+        if (b->r.backend == BACKEND_DIRECT && unit_has_native(u) && map_direct_entries(b, u, p, e) < 0)
             return -1;
         ++*count;
     }
@@ -315,41 +317,127 @@ note_build(struct build *b)
                                   "Options", options_json(&b->options, hex)));
 }
 
-static void
-note_problem(void *context, const char *text)
-{
-    struct err *e = context;
+/* --- the artifact --- */
 
-    if (!e->text[0])
-        err_set(e, "%s", text);
+static int
+link_and_write(struct build *b, struct artifact_input *in, const char *runtime, const char *out, struct err *e)
+{
+    struct artifact_program *programs = mem_zalloc(b->r.units.count, sizeof *programs);
+    int result = link_executable(&b->r, runtime, b->table_size, in->executable, e);
+
+    in->programs = programs;
+    in->program_count = 0;
+    if (result == 0)
+        result = link_native_ranges(&b->r, in->executable, e);
+    if (result == 0)
+        result = fill_programs(b, programs, &in->program_count, e);
+    if (result == 0)
+        result = artifact_write(in, out, e);
+    unlink(in->executable);
+    for (size_t i = 0; i < in->program_count; i++)
+        mem_free((void *)programs[i].entries);
+    mem_free(programs);
+    return result;
 }
 
-/* What the direct backend made is believed only when the verifier accepts it, as it lies in the finished file. */
+/* --strict: nothing may be left out. */
 static int
-verify_output(const char *path, struct err *e)
+check_strict(const struct build *b, struct err *e)
 {
-    struct err first = {0};
+    for (size_t i = 0; b->options.strict && i < b->r.units.count; i++) {
+        const struct unit *u = &b->r.units.items[i];
+
+        if (u->left_out)
+            return err_set(e, "%s would be left to the evaluator, which --strict forbids: %s", u->path, u->left_out);
+    }
+    return 0;
+}
+
+/* The linker takes an object as it is: it may contribute nothing but a unit. */
+static int
+check_native_objects(struct build *b, struct err *e)
+{
+    for (size_t i = 0; i < b->r.units.count; i++) {
+        struct unit *u = &b->r.units.items[i];
+        char *path, key[SHA256_HEX_SIZE];
+        struct err why = {0};
+        struct mapped m;
+        int result;
+
+        if (!unit_has_native(u))
+            continue;
+        path = cache_path(&b->r.cache, "native", &u->native_key, ".0.o");
+        result = file_map(path, &m, e);
+        mem_free(path);
+        if (result < 0)
+            return -1;
+        unit_symbol_key(u, key);
+        if (verify_object(m.data, m.size, key, &why) < 0)
+            unit_leave_out(u, "its native object is refused by the verifier: %s", why.text);
+        file_unmap(&m);
+    }
+    return check_strict(b, e);
+}
+
+struct refusals {
+    struct build *build;
+    unsigned units;   /* left out */
+    struct err other; /* the first that belongs to no unit */
+};
+
+static void
+note_refusal(void *context, const uint8_t *program, const char *text)
+{
+    struct refusals *r = context;
+
+    for (size_t i = 0; program && i < r->build->r.units.count; i++) {
+        struct unit *u = &r->build->r.units.items[i];
+
+        if (!unit_has_native(u) || memcmp(u->sha256.bytes, program, SHA256_SIZE) != 0)
+            continue;
+        unit_leave_out(u, "its rewritten code is refused by the verifier: %s", text);
+        r->units++;
+        return;
+    }
+    if (!r->other.text[0])
+        err_set(&r->other, "rewritten code is refused by the verifier: %s", text);
+}
+
+/* What the direct backend made is believed only when the verifier accepts it, as it lies in the finished file. *left_out: units whose code
+ * it refused, so that there has to be another file, without it. */
+static int
+verify_output(struct build *b, const char *path, unsigned *left_out, struct err *e)
+{
+    struct refusals refusals = {.build = b};
     struct mapped m;
-    unsigned bad;
 
     if (file_map(path, &m, e) < 0)
         return -1;
-    bad = verify_artifact(m.data, m.size, note_problem, &first, NULL);
+    verify_artifact(m.data, m.size, note_refusal, &refusals, NULL);
     file_unmap(&m);
-    return bad ? err_set(e, "rewritten code is refused by the verifier, %u times; first: %s", bad, first.text) : 0;
+    *left_out = refusals.units;
+    if (refusals.units)
+        return check_strict(b, e);
+    return refusals.other.text[0] ? err_set(e, "%s", refusals.other.text) : 0;
 }
 
-/* The artifact comes to its place only when it is accepted. */
+/* The artifact comes to its place only when it is accepted as a whole. */
 static int
-write_verified(const struct artifact_input *in, const char *out, struct err *e)
+write_verified(struct build *b, struct artifact_input *in, const char *runtime, struct err *e)
 {
-    char *unverified = mem_printf("%s.tmp-unverified-%ld", out, (long)getpid());
-    int result = artifact_write(in, unverified, e);
+    char *unverified = mem_printf("%s.tmp-unverified-%ld", b->options.out, (long)getpid());
+    int result = check_native_objects(b, e);
+    unsigned left_out;
 
-    if (result == 0)
-        result = verify_output(unverified, e);
-    if (result == 0 && rename(unverified, out) < 0)
-        result = err_set(e, "cannot write %s: %s", out, strerror(errno));
+    do {
+        left_out = 0;
+        if (result == 0)
+            result = link_and_write(b, in, runtime, unverified, e);
+        if (result == 0)
+            result = verify_output(b, unverified, &left_out, e);
+    } while (result == 0 && left_out);
+    if (result == 0 && rename(unverified, b->options.out) < 0)
+        result = err_set(e, "cannot write %s: %s", b->options.out, strerror(errno));
     if (result < 0)
         unlink(unverified);
     mem_free(unverified);
@@ -360,25 +448,15 @@ static int
 write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 {
     char *runtime = link_runtime_dir(e), *executable = mem_printf("%s.tmp-elf-%ld", b->options.out, (long)getpid());
-    struct artifact_program *programs = mem_zalloc(b->r.units.count, sizeof *programs);
-    struct artifact_input in = {.executable = executable, .image = &b->image, .programs = programs,
-                                .table_size = b->table_size,
-                                .level = b->options.level,
+    struct artifact_input in = {.executable = executable, .image = &b->image, .table_size = b->table_size, .level = b->options.level,
                                 .backend = b->options.backend == BACKEND_DIRECT ? ARTIFACT_BACKEND_DIRECT : ARTIFACT_BACKEND_WASM};
-    int result = runtime ? link_executable(&b->r, runtime, b->table_size, executable, e) : -1;
+    int result = runtime ? 0 : -1;
 
     sha256_of(megabinary->data, megabinary->size, &in.megabinary);
     note_build(b);
     if (result == 0)
-        result = link_native_ranges(&b->r, executable, e);
-    if (result == 0)
-        result = fill_programs(b, programs, &in.program_count, e);
-    if (result == 0)
-        result = in.backend == ARTIFACT_BACKEND_DIRECT ? write_verified(&in, b->options.out, e) : artifact_write(&in, b->options.out, e);
-    unlink(executable);
-    for (size_t i = 0; i < in.program_count; i++)
-        mem_free((void *)programs[i].entries);
-    mem_free(programs);
+        result = in.backend == ARTIFACT_BACKEND_DIRECT ? write_verified(b, &in, runtime, e)
+                                                       : link_and_write(b, &in, runtime, b->options.out, e);
     mem_free(executable);
     mem_free(runtime);
     return result;
@@ -386,7 +464,7 @@ write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 
 struct totals {
     uint64_t text, covered, gaps[DISC_GAP_KIND_COUNT], functions, wasm, unresolved;
-    unsigned programs;
+    unsigned programs, left_out;
 };
 
 static struct totals
@@ -401,7 +479,9 @@ add_up(const struct build *b)
             continue;
         t.programs++;
         t.text += u->report.exec_bytes;
-        t.covered += u->report.covered_bytes;
+        t.left_out += u->left_out != NULL;
+        t.covered += u->left_out ? 0 : u->report.covered_bytes;
+        t.gaps[DISC_GAP_UNREACHED] += u->left_out ? u->report.covered_bytes : 0;
         for (int k = 0; k < DISC_GAP_KIND_COUNT; k++)
             t.gaps[k] += u->report.gap_bytes[k];
         t.functions += u->report.functions;
@@ -453,17 +533,26 @@ print_report(const struct build *b)
                 (double)t.wasm / 1e6);
 }
 
+static void
+warn_left_out(const struct build *b)
+{
+    for (size_t i = 0; i < b->r.units.count; i++)
+        if (b->r.units.items[i].left_out)
+            cli_print(stderr, "ingot: warning: %s is left to the evaluator, which is slow: %s", b->r.units.items[i].path,
+                      b->r.units.items[i].left_out);
+}
+
 static json_t *
 total_json(const struct build *b)
 {
     struct totals t = add_up(b);
 
-    return json_pack("{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I}", "text_bytes", (json_int_t)t.text,
+    return json_pack("{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I,s:I}", "text_bytes", (json_int_t)t.text,
                      "covered_bytes", (json_int_t)t.covered, "uncovered_bytes", "padding",
                      (json_int_t)t.gaps[DISC_GAP_PADDING], "foreign", (json_int_t)t.gaps[DISC_GAP_FOREIGN], "data",
                      (json_int_t)t.gaps[DISC_GAP_DATA], "unreached", (json_int_t)t.gaps[DISC_GAP_UNREACHED],
                      "functions", (json_int_t)t.functions, "wasm_bytes", (json_int_t)t.wasm, "programs",
-                     (json_int_t)t.programs, "unresolved_jumps", (json_int_t)t.unresolved);
+                     (json_int_t)t.programs, "left_out", (json_int_t)t.left_out, "unresolved_jumps", (json_int_t)t.unresolved);
 }
 
 /* --report: totals, and one object per program, in the order of the ledger. */
@@ -489,6 +578,8 @@ write_report(const struct build *b, struct err *e)
             json_array_append_new(paths, cli_json_string(u->paths.items[k]));
         program = json_pack("{s:o,s:s}", "paths", paths, "sha256", hex);
         json_object_update(program, u->report.detail);
+        if (u->left_out)
+            json_object_set_new(program, "left_out", cli_json_string(u->left_out));
         json_array_append_new(programs, program);
     }
     for (size_t i = 0; i < b->skipped.count; i++)
@@ -571,9 +662,9 @@ run_build(struct build *b, struct err *e)
     b->r.level = b->options.level;
     b->r.precise_faults = b->options.precise_faults;
     b->r.progress = &b->progress;
-    if (recompile_objects(&b->r, e) < 0 || recompile_layout(&b->r, e) < 0)
+    if (recompile_objects(&b->r, e) < 0 || check_strict(b, e) < 0 || recompile_layout(&b->r, e) < 0)
         return -1;
-    if (!b->options.wasm && recompile_native(&b->r, e) < 0)
+    if (b->r.backend == BACKEND_WASM && !b->options.wasm && recompile_native(&b->r, e) < 0)
         return -1;
     result = link_megabinary(&b->r, &megabinary, &b->table_size, e);
     if (result == 0)
@@ -598,7 +689,9 @@ cmd_build(int argc, char **argv)
     progress_init(&b.progress, b.options.quiet);
     if (run_build(&b, &e) < 0)
         status = cli_fail(1, "%s", e.text);
-    else if (!b.options.quiet && !b.options.dump)
+    else
+        warn_left_out(&b);
+    if (status == 0 && !b.options.quiet && !b.options.dump)
         print_report(&b);
     for (size_t i = 0; i < b.skipped.count; i++)
         mem_free(b.skipped.items[i].path);

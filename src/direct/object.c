@@ -125,7 +125,7 @@ static void
 put_sections(struct object *o, const struct object_input *in, struct buf *out)
 {
     put_section(o, out, TEXT, DIRECT_TEXT_SECTION, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, in->text, 64);
-    put_section(o, out, TABLES, "ingot_direct_tables", SHT_PROGBITS, SHF_ALLOC, in->tables, 64);
+    put_section(o, out, TABLES, DIRECT_TABLES_SECTION, SHT_PROGBITS, SHF_ALLOC, in->tables, 64);
     put_section(o, out, MAP, "ingot_direct_map", SHT_PROGBITS, SHF_ALLOC, in->map, 1);
     put_section(o, out, INDEX, "ingot_direct_index", SHT_PROGBITS, SHF_ALLOC, in->index, 4);
     put_section(o, out, UNITS, DIRECT_UNITS_SECTION, SHT_PROGBITS, SHF_ALLOC, &o->units, 8);
@@ -135,7 +135,7 @@ put_sections(struct object *o, const struct object_input *in, struct buf *out)
     o->headers[SYMBOLS].sh_entsize = sizeof(Elf64_Sym);
     put_section(o, out, STRINGS, ".strtab", SHT_STRTAB, 0, &o->strings, 1);
     put_relocations(o, out, TEXT_RELA, ".rela" DIRECT_TEXT_SECTION, TEXT, &o->text_rela);
-    put_relocations(o, out, TABLES_RELA, ".relaingot_direct_tables", TABLES, &o->tables_rela);
+    put_relocations(o, out, TABLES_RELA, ".rela" DIRECT_TABLES_SECTION, TABLES, &o->tables_rela);
     put_relocations(o, out, UNITS_RELA, ".rela" DIRECT_UNITS_SECTION, UNITS, &o->units_rela);
     {
         struct buf empty = {0};

@@ -72,7 +72,7 @@ put_direct_map(struct writer *w, const struct artifact_program *p, struct artifa
 {
     uint64_t from = (p->base + p->exec_low) / DIRECT_PAGE_TEXT * DIRECT_PAGE_TEXT;
     uint64_t to = (p->base + p->exec_high + DIRECT_PAGE_TEXT - 1) / DIRECT_PAGE_TEXT * DIRECT_PAGE_TEXT;
-    size_t count = (size_t)((to - from) / GUEST_CODE_MAP_UNIT);
+    size_t count = p->native_size ? (size_t)((to - from) / GUEST_CODE_MAP_UNIT) : 0; /* without native code it is the evaluator's */
     direct_code_map_entry *map = mem_zalloc(count, sizeof *map);
     struct buf *out = &w->sections[ARTIFACT_CODE_MAP];
 

@@ -8,8 +8,6 @@
 #include "artifact/format.h"
 #include "verify/verify_internal.h"
 
-#define TABLES_SECTION "ingot_direct_tables"
-
 struct executable {
     const uint8_t *file;
     uint64_t size;
@@ -33,12 +31,12 @@ struct check {
 };
 
 static void
-complain(struct check *c, const char *what, const char *why)
+complain(struct check *c, const struct artifact_ledger *row, const char *what, const char *why)
 {
     char text[640];
 
     snprintf(text, sizeof text, "%.100s: %s", what, why);
-    c->report(c->context, text);
+    c->report(c->context, row ? row->sha256 : NULL, text);
     c->bad++;
 }
 
@@ -77,17 +75,13 @@ find_section(const struct executable *x, const char *name)
 static void
 find_symbols(struct executable *x, const Elf64_Shdr *symbols, const struct verify_range *names)
 {
-    static const char *const entry_names[DIRECT_ENTRY_COUNT] = {
-        [DIRECT_SYSCALL] = "direct_syscall", [DIRECT_UNWIND] = "direct_unwind", [DIRECT_JUMP] = "direct_jump",
-        [DIRECT_EVALUATE] = "direct_evaluate",
-    };
     struct verify_range r = section_range(x, symbols);
     Elf64_Sym s;
 
     for (uint64_t at = 0; at + sizeof s <= r.size; at += sizeof s) {
         memcpy(&s, r.bytes + at, sizeof s);
         for (unsigned i = 0; i < DIRECT_ENTRY_COUNT; i++)
-            if (s.st_shndx != SHN_UNDEF && strcmp(name_at(names, s.st_name), entry_names[i]) == 0)
+            if (s.st_shndx != SHN_UNDEF && strcmp(name_at(names, s.st_name), verify_entry_names[i]) == 0)
                 x->entries[i] = s.st_value;
         if (s.st_shndx != SHN_UNDEF && strcmp(name_at(names, s.st_name), "x86_cpu_tls") == 0)
             x->cpu = s.st_value;
@@ -204,7 +198,7 @@ find_parts(const struct check *c, const struct direct_unit *d, const struct veri
 
     *out = (struct verify_unit){.text = loaded(&c->exe, d->text, d->text_size, true), .map = loaded(&c->exe, d->map, d->map_size, false),
                                 .index = loaded(&c->exe, d->index, index_size, false),
-                                .tables = find_section(&c->exe, TABLES_SECTION)};
+                                .tables = find_section(&c->exe, DIRECT_TABLES_SECTION)};
     memcpy(out->entries, c->exe.entries, sizeof out->entries);
     if (out->tables.size)
         out->tables = loaded(&c->exe, out->tables.address, out->tables.size, false);
@@ -236,7 +230,7 @@ check_unit(struct check *c, const struct direct_unit *d, const struct verify_ran
         vec_push(&c->units, places);
         return;
     }
-    complain(c, row ? path_of(c, row) : name, e.text);
+    complain(c, row, row ? path_of(c, row) : name, e.text);
     verify_places_fini(&places);
 }
 
@@ -258,8 +252,8 @@ is_place(const struct check *c, uint64_t address)
     return low < c->units.count && verify_leads_to_place(&c->units.items[low], address);
 }
 
-/* Whose part of the code map this offset is. */
-static const char *
+/* Whose part of the code map this offset is, or NULL. */
+static const struct artifact_ledger *
 owner(const struct check *c, uint64_t offset)
 {
     const struct artifact_section *s = &c->header->sections[ARTIFACT_LEDGER];
@@ -267,8 +261,8 @@ owner(const struct check *c, uint64_t offset)
 
     for (size_t i = 0; i < s->size / sizeof *rows; i++)
         if (offset - rows[i].code_map < rows[i].code_map_size)
-            return path_of(c, &rows[i]);
-    return "no program";
+            return &rows[i];
+    return NULL;
 }
 
 static void
@@ -278,6 +272,7 @@ check_code_map(struct check *c)
     direct_code_map_entry entry;
 
     for (uint64_t at = 0; at < s->size; at += sizeof entry) {
+        const struct artifact_ledger *row;
         char why[200];
 
         if (s->size - at >= sizeof entry) {
@@ -287,7 +282,8 @@ check_code_map(struct check *c)
         }
         snprintf(why, sizeof why, "code map, offset %#llx: %s (rule %s)", (unsigned long long)at, verify_rule_texts[VERIFY_CODE_MAP],
                  verify_rule_names[VERIFY_CODE_MAP]);
-        complain(c, owner(c, at), why);
+        row = owner(c, at);
+        complain(c, row, row ? path_of(c, row) : "no program", why);
         return;
     }
 }
@@ -302,7 +298,7 @@ check_units(struct check *c)
 
     units = loaded(&c->exe, section.address, section.size, false); /* not what a section's header says is there */
     if (segments_overlap(&c->exe) || (section.size && !units.bytes)) {
-        complain(c, "executable", "its segments overlap, or its units may be written");
+        complain(c, NULL, "executable", "its segments overlap, or its units may be written");
         return 0;
     }
     for (uint64_t at = 0; at + sizeof(struct direct_unit) <= section.size; at += sizeof(struct direct_unit)) {
@@ -313,7 +309,7 @@ check_units(struct check *c)
         count++;
     }
     if (count && !ends_with_cpu(&c->exe))
-        complain(c, "executable", "x86_cpu_tls is not the end of the thread's block");
+        complain(c, NULL, "executable", "x86_cpu_tls is not the end of the thread's block");
     return count;
 }
 
@@ -325,7 +321,7 @@ check_executable(struct check *c, const uint8_t *file, size_t size)
     unsigned count = 0;
 
     if (wrong)
-        complain(c, "executable", wrong);
+        complain(c, NULL, "executable", wrong);
     else
         count = check_units(c);
     if (!c->bad && c->payload)
@@ -358,7 +354,7 @@ verify_artifact(const uint8_t *file, size_t size, verify_report *report, void *c
     if (!wrong && (c.header->level < X86_LEVEL_V2 || c.header->level >= X86_LEVEL_END))
         wrong = "its header names no level of processors";
     if (wrong) {
-        complain(&c, "artifact", wrong);
+        complain(&c, NULL, "artifact", wrong);
     } else {
         x86_set_level((enum x86_level)c.header->level);
         c.payload = file + footer.payload_offset;

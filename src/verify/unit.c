@@ -18,6 +18,11 @@ const char *const verify_rule_names[VERIFY_RULE_COUNT] = {
 #undef RULE
 };
 
+const char *const verify_entry_names[DIRECT_ENTRY_COUNT] = {
+    [DIRECT_SYSCALL] = "direct_syscall", [DIRECT_UNWIND] = "direct_unwind", [DIRECT_JUMP] = "direct_jump",
+    [DIRECT_EVALUATE] = "direct_evaluate",
+};
+
 static int
 refuse(const struct verifier *v, enum verify_rule rule, uint32_t at)
 {

@@ -45,6 +45,9 @@ struct verifier {
     struct err *e;
 };
 
+/* Symbols of the run time's entries. */
+extern const char *const verify_entry_names[DIRECT_ENTRY_COUNT];
+
 extern const char *const verify_rule_texts[VERIFY_RULE_COUNT], *const verify_rule_names[VERIFY_RULE_COUNT];
 
 /* Rule `rule` is broken by the text at this offset: true, and the message is set. False: the rule is not applied. */

@@ -3,7 +3,7 @@
 
     artifact.py INGOT
 """
-import glob, hashlib, os, struct, subprocess, sys, tempfile
+import glob, hashlib, json, os, re, struct, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
 from artifact_file import CODE_MAP, Image
@@ -99,16 +99,57 @@ def test_verify(good, bad):
     expect('a longer text', code == 1 and 'not where the texts are' in text, text)
 
 
-def poison(cache):
-    """The same change in the cache, with its hash."""
+def unconfined(data):
+    data[data.index(b'\x65\x67\x48\x8b')] = 0x3e
+
+
+def another_section(data):
+    """Its index becomes an initialiser of the executable."""
+    at = data.rindex(b'ingot_direct_index\0')
+    data[at:at + 19] = b'.init_array.00001\0\0'
+
+
+def poison(cache, change):
+    """A change of the native object in the cache, with its hash."""
     path, = glob.glob(cache + '/native/*.0.o')
     with open(path, 'rb') as f:
         data = bytearray(f.read())
-    data[data.index(b'\x65\x67\x48\x8b')] = 0x3e
+    good = bytes(data)
+    change(data)
+    put(path, data)
+    return lambda: put(path, good)
+
+
+def put(path, data):
     with open(path, 'wb') as f:
         f.write(data)
     with open(path + '.sum', 'w') as f:
         f.write(hashlib.sha256(data).hexdigest() + '\n')
+
+
+def test_left_out(work, root, build, good):
+    """What is refused is not linked, which is said; --strict makes it an error."""
+    out, report = work + '/partly', work + '/report'
+    for change, why in ((unconfined, 'its rewritten code is refused by the verifier: /bin/program: host address'),
+                        (another_section, 'its native object is refused by the verifier: ')):
+        restore = poison(work + '/cache', change)
+        code, text = call(*build, good, '--strict')
+        expect('--strict', code == 1 and why in text and '/bin/program' in text, text)
+        expect('leaves what was there', not glob.glob(good + '.tmp*'))
+        code, text = call(*build, out, '--report', report)
+        expect('without', code == 0 and 'warning: /bin/program is left to the evaluator' in text and why in text, text)
+        with open(report) as f:
+            said = json.load(f)
+        expect('the report', said['total']['left_out'] == 1 and why in said['programs'][0]['left_out'] and
+               said['total']['covered_bytes'] == 0, said['total'])
+        code, text = call('verify', out)
+        expect('what is left is right', code == 0 and 'the code of 0 programs' in text, text)
+        code, text = call('run', '--stats', out, '/bin/program')
+        expect('it runs', code == 6 and re.search(r'evaluated: 0x', text), (code, text))
+        restore()
+    code, text = call(*build, out, '--report', report)
+    with open(report) as f:
+        expect('and is back', code == 0 and json.load(f)['total']['left_out'] == 0, text)
 
 
 def main():
@@ -121,10 +162,8 @@ def main():
         expect('verify', code == 0 and 'the code of 1 programs and libraries keeps to its rules' in text, text)
         test_verify(good, bad)
         before = open(good, 'rb').read()
-        poison(work + '/cache')
-        code, text = call(*build, good)
-        expect('a build from a cache with such code', code == 1 and 'refused by the verifier' in text and '/bin/program: host address' in text, text)
-        expect('leaves what was there', open(good, 'rb').read() == before and not glob.glob(good + '.tmp*'))
+        test_left_out(work, root, build, good)
+        expect('the good one is as it was', open(good, 'rb').read() == before)
     sys.exit(failed != 0)
 
 

@@ -823,8 +823,9 @@ make_executable(struct buf *out, const char *text, unsigned flags, size_t more_t
 }
 
 static void
-keep(void *context, const char *text)
+keep(void *context, const uint8_t *program, const char *text)
 {
+    assert_null(program); /* there is no ledger */
     snprintf(context, 640, "%s", text);
 }
 
