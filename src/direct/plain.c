@@ -381,6 +381,20 @@ means_the_same(const struct encoding *e, const struct x86_insn *insn)
     return same;
 }
 
+/* Does it have no form with memory, or one that does something else? BT and its kin go beyond the operand; XCHG and its kin lock it, or
+ * give up what they loaded; of rotations, Intel's processors leave another undefined OF for memory than for a register. */
+static bool
+differs_in_memory(enum x86_op op)
+{
+    switch (op) {
+    case X86_OP_XCHG: case X86_OP_XADD: case X86_OP_CMPXCHG: case X86_OP_BT: case X86_OP_BTS: case X86_OP_BTR: case X86_OP_BTC:
+    case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* One access to the register's slot in place of a load, the instruction and a store. */
 static bool
 rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct encoding *from)
@@ -388,8 +402,7 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
     struct encoding e = *from;
     unsigned displaced = 0, reg = 0;
 
-    if (e.memory || !e.modrm || e.vex || insn->op == X86_OP_XCHG || insn->op == X86_OP_XADD || insn->op == X86_OP_CMPXCHG || insn->op == X86_OP_BT ||
-        insn->op == X86_OP_BTS || insn->op == X86_OP_BTR || insn->op == X86_OP_BTC)
+    if (e.memory || !e.modrm || e.vex || differs_in_memory((enum x86_op)insn->op))
         return false;
     for (unsigned i = 0; i < insn->operand_count; i++) {
         if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && is_displaced(insn->operand[i].reg)) {
