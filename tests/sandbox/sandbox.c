@@ -362,11 +362,15 @@ unlock(void)
 }
 
 /* --- a run --- */
+uint64_t sandbox_favourite;
+
 static uint64_t
 random_value(void)
 {
     const struct window *w = &windows[random_below(&live->random, WINDOW_COUNT)];
 
+    if (sandbox_favourite && random_below(&live->random, 4) == 0)
+        return sandbox_favourite;
     switch (random_below(&live->random, 8)) {
     case 0:
         return random_next(&live->random);

@@ -28,6 +28,8 @@ enum { SANDBOX_IMAGE_BASE = 0x10000000, /* where relative addresses of the code 
 extern void (*sandbox_enter)(const void *code);
 /* Code may fault in the SANDBOX_GUARD bytes below the instance. */
 extern bool sandbox_goes_below;
+/* A value that a quarter of the registers have; 0: none. */
+extern uint64_t sandbox_favourite;
 /* The instance. What is mapped in it besides the sandbox's own parts is kept. */
 uint8_t *sandbox_memory(void);
 

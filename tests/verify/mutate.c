@@ -3,7 +3,7 @@
  *   mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [--level v2|v3] [-v] PROGRAM
  *
  * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
- * which a bit is turned, or some bytes are others. The verifier refuses most. What it accepts is run from the instructions at and before the change,
+ * which a bit is turned, or some bytes are others, of the text, of a table of labels, or of the code map. The verifier refuses most. What it accepts is run from the instructions at and before the change,
  * from random states, between canaries (../sandbox/sandbox.h): it may leave to the run time, trap, fault in the instance or never
  * end, but reach nothing else. Mutants are run in children, so that one can be lost. A finding's number repeats it.
  *
@@ -32,8 +32,8 @@
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
-enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_FINDINGS = 20, MOST_ENTRIES = 4, MOST_PIECES = 3, FLAGS = 0xcd5,
-       SKIPPED = 77 /* meson's status for it */ };
+enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_FINDINGS = 20, MOST_ENTRIES = 4, MOST_PIECES = 3,
+       ENTRY_SIZE = 8 /* of a table of labels */, FLAGS = 0xcd5, SKIPPED = 77 /* meson's status for it */ };
 
 /* Shared with the children. */
 static struct shared {
@@ -188,24 +188,56 @@ static const struct direct_unit *unit;
 static uint64_t loaded_number = UINT64_MAX;
 static struct buf original; /* its text */
 
-/* What the code map would lead to, in memory that the guest cannot write. */
+/* The code map's entry of a guest address, in memory that the guest cannot write. */
+static direct_code_map_entry *
+code_map_entry(uint64_t guest)
+{
+    return (direct_code_map_entry *)(void *)(sandbox_memory() + GUEST_CODE_MAP) + guest / GUEST_CODE_MAP_UNIT;
+}
+
+enum { CODE_MAP_SIZE = 256 << 10, CODE_MAP_ENTRIES = CODE_MAP_SIZE / sizeof(direct_code_map_entry) };
+
 static void
 fill_code_map(void)
 {
-    enum { SIZE = 256 << 10 };
-    uint8_t *map = sandbox_memory() + GUEST_CODE_MAP + SANDBOX_IMAGE_BASE / GUEST_CODE_MAP_UNIT * sizeof(direct_code_map_entry);
+    direct_code_map_entry *map = code_map_entry(SANDBOX_IMAGE_BASE);
 
-    if (mprotect(map, SIZE, PROT_READ | PROT_WRITE) < 0)
+    if (mprotect(map, CODE_MAP_SIZE, PROT_READ | PROT_WRITE) < 0)
         return;
-    memset(map, 0, SIZE);
-    for (uint64_t i = 0; i < SIZE / sizeof(direct_code_map_entry); i++) {
+    memset(map, 0, CODE_MAP_SIZE);
+    for (uint64_t i = 0; i < CODE_MAP_ENTRIES; i++) {
         uint64_t guest = SANDBOX_IMAGE_BASE + i * GUEST_CODE_MAP_UNIT;
         struct direct_insn insn;
 
         if (direct_insn_of_guest(unit, guest, &insn) && insn.guest == guest && !insn.in_run)
-            ((direct_code_map_entry *)(void *)map)[i] = (direct_code_map_entry)insn.host;
+            map[i] = (direct_code_map_entry)insn.host;
     }
-    mprotect(map, SIZE, PROT_READ);
+    mprotect(map, CODE_MAP_SIZE, PROT_READ);
+}
+
+/* What was changed outside of the text. */
+static struct {
+    void *at; /* NULL: nothing */
+    uint8_t before[ENTRY_SIZE];
+} changed;
+
+static void
+put_back(void)
+{
+    if (changed.at)
+        memcpy(changed.at, changed.before, sizeof changed.before);
+    changed.at = NULL;
+    mprotect(code_map_entry(SANDBOX_IMAGE_BASE), CODE_MAP_SIZE, PROT_READ);
+}
+
+/* Memory to be changed until put_back(). */
+static uint8_t *
+to_change(void *at)
+{
+    mprotect(code_map_entry(SANDBOX_IMAGE_BASE), CODE_MAP_SIZE, PROT_READ | PROT_WRITE);
+    changed.at = at;
+    memcpy(changed.before, at, sizeof changed.before);
+    return at;
 }
 
 static void
@@ -215,6 +247,7 @@ load(uint64_t number)
     struct buf pieces = {0};
     struct err e = {0};
 
+    put_back();
     if (number / CHANGES_OF_ONE == loaded_number) {
         memcpy((uint8_t *)(uintptr_t)unit->text, original.data, original.size);
         return;
@@ -246,9 +279,9 @@ unit_as_loaded(void)
 
 /* --- mutants --- */
 
-/* Changes at most 4 bytes; returns where. */
+/* Each of these changes at most 4 bytes and returns where in the text that counts; NULL: there is nothing of the kind. */
 static uint8_t *
-change(uint64_t *random)
+change_text(uint64_t *random)
 {
     static const uint8_t interesting[] = {0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x41, 0x44, 0x48, 0x49, 0x4c, 0x4f, 0x0f, 0x9c, 0x9d,
                                           0xcc, 0xc3, 0xe8, 0xe9, 0xeb, 0xff, 0xe2, 0xd2, 0xe4, 0x24, 0x25, 0x04, 0x05, 0xa4, 0xab, 0x75, 0x00};
@@ -263,6 +296,88 @@ change(uint64_t *random)
     for (uint32_t i = 0; i < count && offset + i < unit->text_size; i++)
         at[i] = random_below(random, 2) ? interesting[random_below(random, sizeof interesting)] : (uint8_t)random_next(random);
     return at;
+}
+
+/* Behind a random place of the text, the next of these bytes. */
+static uint8_t *
+find_bytes(uint64_t *random, const void *bytes, size_t size)
+{
+    uint8_t *text = (uint8_t *)(uintptr_t)unit->text;
+    uint32_t from = random_below(random, unit->text_size);
+
+    return memmem(text + from, unit->text_size - from, bytes, size);
+}
+
+/* A host address, or a turned bit of it. */
+static void
+change_address(uint64_t *random, uint8_t *at)
+{
+    uint32_t address = (uint32_t)random_next(random);
+
+    if (random_below(random, 3) == 0)
+        address = (uint32_t)unit->text + random_below(random, unit->text_size);
+    if (random_below(random, 3) == 0)
+        at[random_below(random, sizeof address)] ^= (uint8_t)(1 << random_below(random, 8));
+    else
+        memcpy(at, &address, sizeof address);
+}
+
+/* The entry of its table that an indirect jump looks at: by the guest's index, it is r10's when the jump is entered, which is then its own address. */
+static uint32_t
+entry_looked_at(uint64_t *random, const uint8_t *lookup)
+{
+    static const uint8_t and[] = {0x41, 0x81, 0xe2};
+    struct direct_insn insn;
+    uint32_t mask;
+
+    if (!direct_insn_of_host(unit, (uint64_t)(uintptr_t)lookup, &insn) || memcmp((void *)(uintptr_t)insn.host, and, sizeof and) != 0)
+        return random_below(random, 4);
+    memcpy(&mask, (uint8_t *)(uintptr_t)insn.host + sizeof and, sizeof mask);
+    return (uint32_t)insn.host & mask;
+}
+
+/* Of an entry of a table: what it leads to or, now and then, from where. */
+static uint8_t *
+change_label(uint64_t *random)
+{
+    static const uint8_t load[] = {0x46, 0x8b, 0x14, 0xd5}; /* mov r10d, [r10*8 + table + 4] */
+    uint8_t *lookup = find_bytes(random, load, sizeof load), *entry;
+    uint32_t table, guest;
+
+    if (!lookup || lookup + sizeof load + sizeof table > (uint8_t *)(uintptr_t)unit->text + unit->text_size)
+        return NULL;
+    memcpy(&table, lookup + sizeof load, sizeof table);
+    table += ENTRY_SIZE * entry_looked_at(random, lookup) - 4;
+    if (table < LOADER_AT || table + ENTRY_SIZE > loader_end())
+        return NULL;
+    entry = to_change((void *)(uintptr_t)table);
+    change_address(random, random_below(random, 8) ? entry + 4 : entry);
+    memcpy(&guest, entry, sizeof guest);
+    sandbox_favourite = guest;
+    return lookup;
+}
+
+static uint8_t *
+change_code_map(uint64_t *random)
+{
+    static const uint8_t load[] = {0x65, 0x67, 0x46, 0x8b, 0x14, 0x95}; /* mov r10d, gs:[r10*4 + map] */
+    uint8_t *lookup = find_bytes(random, load, sizeof load);
+    uint64_t guest = SANDBOX_IMAGE_BASE + GUEST_CODE_MAP_UNIT * (uint64_t)random_below(random, CODE_MAP_ENTRIES - 1);
+
+    if (!lookup)
+        return NULL;
+    change_address(random, to_change(code_map_entry(guest)));
+    sandbox_favourite = guest;
+    return lookup;
+}
+
+static uint8_t *
+change(uint64_t *random)
+{
+    uint32_t what = random_below(random, 8);
+    uint8_t *at = what == 0 ? change_label(random) : what == 1 ? change_code_map(random) : NULL;
+
+    return at ? at : change_text(random);
 }
 
 /* Instructions that may be entered, at the place and before it. */
@@ -304,6 +419,18 @@ run(const uint8_t *place)
     shared->runs = false;
 }
 
+/* As verify_artifact() has it. */
+static bool
+code_map_leads_to_places(const struct verify_places *places)
+{
+    const direct_code_map_entry *map = code_map_entry(SANDBOX_IMAGE_BASE);
+
+    for (uint64_t i = 0; i < CODE_MAP_ENTRIES && !(rules_off >> VERIFY_CODE_MAP & 1); i++)
+        if (map[i] && !verify_leads_to_place(places, map[i]))
+            return false;
+    return true;
+}
+
 static void
 try(uint64_t number)
 {
@@ -318,9 +445,11 @@ try(uint64_t number)
 
     random |= !random;
     shared->tried++;
+    sandbox_favourite = 0;
     at = is_changed ? change(&random) : (const uint8_t *)(uintptr_t)unit->text + random_below(&random, unit->text_size);
     u = unit_as_loaded();
-    if (verify_unit_without(&u, rules_off, &places, &broken, &e) < 0) {
+    if (verify_unit_without(&u, rules_off, &places, &broken, &e) < 0 ||
+        (!code_map_leads_to_places(&places) && err_set(&e, "the code map leads elsewhere") < 0)) {
         verify_places_fini(&places);
         shared->refused++;
         if (verbose)
