@@ -5,9 +5,10 @@
 
 #include "x86/address_space.h"
 
-enum { SLOT = 8, TABLE_ENTRY = 8, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
+enum { SLOT = 8, TABLE_ENTRY = 8 };
 
-static const uint8_t push_flags[] = {0x9c}, pop_flags[] = {0x9d}, jump_scratch[] = {0x41, 0xff, 0xe2}, call_scratch[] = {0x41, 0xff, 0xd2},
+static const uint8_t push_flags[] = {0x9c}, pop_flags[] = {0x9d}, forget_flags[] = {0x48, 0x8d, 0x64, 0x24, 0x08} /* lea rsp, [rsp + 8] */,
+                     jump_scratch[] = {0x41, 0xff, 0xe2}, call_scratch[] = {0x41, 0xff, 0xd2},
                      host_return[] = {0xc3};
 
 /* --- the run time's entries --- */
@@ -174,11 +175,13 @@ put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned targe
         emit_in_table(w, &load, t->offset + TABLE_ENTRY / 2);
 }
 
-/* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. */
+/* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. The flags are kept for the slow path where another target might read
+ * them; of the targets that are found here, only labels of a table whose flags are alive do. */
 static void
 put_target(struct rewriter *w, size_t index, uint64_t next, unsigned reg, bool call, const struct label_table *labels)
 {
-    struct slow_path slow = {.call = call, .reg = (uint8_t)reg, .pop_flags = labels && labels->flags_alive};
+    struct slow_path slow = {.call = call, .reg = (uint8_t)reg, .pop_flags = w->flags_cross || (labels && labels->flags_alive)};
+    bool read = labels && labels->flags_alive;
 
     if (call)
         push_return_address(w, next);
@@ -190,8 +193,10 @@ put_target(struct rewriter *w, size_t index, uint64_t next, unsigned reg, bool c
         put_label_lookup(w, labels, reg, slow.position);
     else
         put_code_map_lookup(w, reg, slow.position);
-    if (slow.pop_flags)
+    if (read)
         emit_bytes(w, pop_flags, sizeof pop_flags);
+    else if (slow.pop_flags)
+        emit_bytes(w, forget_flags, sizeof forget_flags);
     vec_push(&w->slow, slow);
     if (!call) {
         emit_bytes(w, jump_scratch, sizeof jump_scratch);

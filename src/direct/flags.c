@@ -9,7 +9,7 @@ alive_at(const struct rewriter *w, uint64_t address)
 {
     size_t i = rewriter_find(w, address);
 
-    return i == SIZE_MAX ? ALL_FLAGS : w->insns.items[i].live; /* the evaluator's: who knows */
+    return i == SIZE_MAX ? w->unknown_reads : w->insns.items[i].live;
 }
 
 static uint8_t
@@ -67,7 +67,7 @@ labels_changed(struct rewriter *w)
         const struct table_entry *entries = w->table_entries.items + table->first_entry;
 
         for (uint32_t i = 0; i < table->entry_count && !table->flags_alive; i++)
-            if (w->insns.items[entries[i].position / 2].live & (ALL_FLAGS & ~(1 << X86_FLAG_DF)))
+            if (w->insns.items[entries[i].position / 2].live & STATUS_FLAGS)
                 table->flags_alive = changed = true;
     }
     return changed;
@@ -97,11 +97,37 @@ effects_of(const struct x86_insn *insn)
     return (struct effects){(uint8_t)((e.tested & 1 << X86_FLAG_DF) | (through_carry ? 1 << X86_FLAG_CF : 0)), 0};
 }
 
+/* Until nothing changes. */
+static void
+find_live(struct rewriter *w, const struct effects *effects)
+{
+    bool changed = true;
+
+    while (changed) {
+        changed = false;
+        for (size_t i = w->insns.count; i-- > 0;)
+            changed |= update(w, i, &effects[i]);
+        changed |= labels_changed(w);
+    }
+}
+
+static void
+note_readers(struct rewriter *w)
+{
+    for (size_t i = 0; i < w->insns.count; i++) {
+        struct insn_place *p = &w->insns.items[i];
+
+        p->reads = p->live & STATUS_FLAGS;
+        w->flags_cross |= (p->function || p->label) && p->reads;
+    }
+}
+
+/* What is nowhere here is the evaluator's: who knows. Only flags that cross indirect jumps are kept for nobody but those that are seen to read them: most
+ * functions that lead to such code have instructions that this backend has not. */
 void
 find_live_flags(struct rewriter *w)
 {
     struct effects *effects = mem_zalloc(w->insns.count + 1, sizeof *effects);
-    bool changed = true;
 
     for (size_t i = 0; i < w->insns.count; i++) {
         uint64_t left;
@@ -111,11 +137,9 @@ find_live_flags(struct rewriter *w)
         x86_decode(bytes, left, w->insns.items[i].address, &insn);
         effects[i] = effects_of(&insn);
     }
-    while (changed) {
-        changed = false;
-        for (size_t i = w->insns.count; i-- > 0;)
-            changed |= update(w, i, &effects[i]);
-        changed |= labels_changed(w);
-    }
+    find_live(w, effects);
+    note_readers(w);
+    w->unknown_reads = ALL_FLAGS;
+    find_live(w, effects);
     mem_free(effects);
 }

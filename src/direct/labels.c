@@ -324,9 +324,15 @@ find_labels(struct rewriter *w, const struct disc *d, const struct disc_func *f)
 {
     struct label_list labels = {0};
 
-    for (uint32_t k = 0; k < f->block_count; k++)
-        if (d->blocks.items[f->first_block + k].label)
-            vec_push(&labels, (uint32_t)d->blocks.items[f->first_block + k].start);
+    for (uint32_t k = 0; k < f->block_count; k++) {
+        const struct disc_block *b = &d->blocks.items[f->first_block + k];
+        size_t first = b->label ? rewriter_find(w, b->start) : SIZE_MAX;
+
+        if (b->label)
+            vec_push(&labels, (uint32_t)b->start);
+        if (first != SIZE_MAX)
+            w->insns.items[first].label = true;
+    }
     make_set(&labels);
     for (uint32_t k = 0; k < f->block_count; k++)
         take_labels(w, d, &d->blocks.items[f->first_block + k], &labels);

@@ -7,7 +7,7 @@
 #include "direct/layout.h"
 #include "x86/x86.h"
 
-enum { HOST_GUEST_RSP = X86_R11, HOST_SCRATCH = X86_R10 };
+enum { HOST_GUEST_RSP = X86_R11, HOST_SCRATCH = X86_R10, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
 
 /* Displacement of a member of x86_cpu_tls from the host's FS base (x86/cpu.h). */
 #define CPU_SLOT(member) ((int32_t)offsetof(struct x86_cpu, member) - (int32_t)sizeof(struct x86_cpu))
@@ -19,7 +19,9 @@ struct insn_place {
     uint8_t length;
     bool leader;      /* something may lead here other than the instruction before */
     bool function;    /* a function begins here */
+    bool label;       /* an address of the function's that it takes */
     bool run;         /* in a run of pushes or pops, not its first */
+    bool reads;       /* status flags are read here, or from here on, before they are written */
     uint8_t live;     /* X86_FLAG_* bits that are alive before it */
     uint32_t labels;  /* 1 + index of the label table that an indirect jump here looks in; 0: none */
     uint8_t index;    /* 1 + the host register that is the index of an indirect jump: of this one, or of one soon behind, and then this
@@ -57,6 +59,8 @@ struct code_range {
 struct rewriter {
     VEC(struct code_range) code; /* by address */
     struct layout layout;
+    uint8_t unknown_reads;        /* X86_FLAG_* bits that code nowhere here is taken to read */
+    bool flags_cross;             /* a function or label begins with code that reads status flags: lookups keep them */
     bool too_long;                /* an instruction that emit() wrote is longer than the processor takes */
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
     uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
@@ -119,7 +123,7 @@ struct disc;
 struct disc_func;
 void find_labels(struct rewriter *w, const struct disc *d, const struct disc_func *f);
 
-/* flags.c: fills insns[].live. */
+/* flags.c: fills insns[].live and reads, and flags_cross. */
 void find_live_flags(struct rewriter *w);
 
 #endif

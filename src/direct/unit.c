@@ -322,7 +322,8 @@ put_map(const struct rewriter *w, struct buf *map, struct buf *index, struct buf
         buf_put_u8(map, (uint8_t)(p->length << 4 | (length < DIRECT_MAP_LONG ? length : DIRECT_MAP_LONG)));
         if (length >= DIRECT_MAP_LONG)
             buf_put_uleb(map, length);
-        if (p->address % GUEST_CODE_MAP_UNIT == 0 && !p->run) {
+        /* A lookup that finds its target here has changed the flags. */
+        if (p->address % GUEST_CODE_MAP_UNIT == 0 && !p->run && !p->reads) {
             buf_put_u32(entries, p->address);
             buf_put_u32(entries, begin);
         }

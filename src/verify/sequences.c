@@ -102,17 +102,27 @@ note_branch(struct verifier *v, uint32_t from, int64_t to, bool flags, int *resu
     return *result == 0;
 }
 
-/* test T, 0xc000000f; jne slow; mov r10d, T; shr r10d, 4; mov r10d, gs:[r10d*4 + map]; test r10d, r10d; je slow; jmp or call r10.
- * T is in [0, 1 GiB) and a multiple of 16, so that what is loaded lies in the code map. */
+/* Flags that nobody needs once the target is found: lea rsp, [rsp + 8]. */
+static void
+expect_flags_forgotten(struct match *m)
+{
+    EXPECT(m, 0x48, 0x8d, 0x64, 0x24, 0x08);
+}
+
+/* [pushfq;] test T, 0xc000000f; jne slow; mov r10d, T; shr r10d, 4; mov r10d, gs:[r10d*4 + map]; test r10d, r10d; je slow; [lea rsp, [rsp + 8];]
+ * jmp or call r10. T is in [0, 1 GiB) and a multiple of 16, so that what is loaded lies in the code map. */
 uint32_t
 verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
 {
     struct match m = {v, at, false};
-    uint8_t rex = take(&m), end;
+    bool flags = next_is(&m, 0x9c);
+    uint8_t rex, end;
     unsigned reg;
     int64_t slow[2];
     uint8_t modrm;
 
+    m.at += flags;
+    rex = take(&m);
     EXPECT(&m, 0xf7);
     modrm = take(&m);
     if ((rex & ~REX_B) != (REX | REX_W) || modrm >> 3 != 0xc0 >> 3)
@@ -127,11 +137,13 @@ verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
     expect_word(&m, GUEST_CODE_MAP);
     EXPECT(&m, 0x45, 0x85, 0xd2);
     slow[1] = take_jump(&m, X86_CC_E);
+    if (flags)
+        expect_flags_forgotten(&m);
     EXPECT(&m, 0x41, 0xff);
     end = take(&m);
     if (m.failed || (end != 0xe2 && end != 0xd2))
         return 0;
-    if (!note_branch(v, at, slow[0], false, result) || !note_branch(v, at, slow[1], false, result))
+    if (!note_branch(v, at, slow[0], flags, result) || !note_branch(v, at, slow[1], flags, result))
         return 0;
     v->falls = end == 0xd2;
     if (v->falls && !verify_is_return_point(v, m.at) && verify_breaks(v, VERIFY_RETURN, m.at - 3)) {
@@ -186,7 +198,7 @@ match_entry(struct match *m, unsigned reg, struct verify_lookup *l, int64_t *slo
     expect_word(m, (int32_t)(l->table + LABEL_HOST));
 }
 
-/* [mov tmp[0], r10;] [pushfq;] the index; the entry; [popfq;] jmp r10. The offset in the table is less than 8 << bits. The store belongs to it where
+/* [mov tmp[0], r10;] [pushfq;] the index; the entry; [popfq; or lea rsp, [rsp + 8];] jmp r10. The offset in the table is less than 8 << bits. The store belongs to it where
  * r10 is hashed: of entries that are not found by hash nothing is expected (tables.c), so that what is compared must be what was hashed. */
 uint32_t
 verify_label_lookup(struct verifier *v, uint32_t at, int *result)
@@ -206,8 +218,10 @@ verify_label_lookup(struct verifier *v, uint32_t at, int *result)
     if (!match_index(&m, &l, &reg) || stored != (reg == X86_R10 && !l.indexed))
         return 0;
     match_entry(&m, reg, &l, &slow);
-    if (flags)
+    if (flags && next_is(&m, 0x9d))
         EXPECT(&m, 0x9d);
+    else if (flags)
+        expect_flags_forgotten(&m);
     EXPECT(&m, 0x41, 0xff, 0xe2);
     if (m.failed || l.table > INT32_MAX || !note_branch(v, at, slow, flags, result))
         return 0;

@@ -256,6 +256,8 @@ step(struct verifier *v, uint32_t at)
             length = verify_return_point_with_flags(v, at);
         if (!length)
             length = verify_label_lookup(v, at, &result);
+        if (!length && result == 0)
+            length = verify_code_map_lookup(v, at, &result);
     } else if (v->text[at] == 0x64) {
         length = verify_string(v, at);
         if (!length)

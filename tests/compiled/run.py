@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["control", "faults", "frames", "places", "registers", "repair", "stacks", "unmapped"]
+PROGRAMS = ["control", "faults", "flags", "frames", "places", "registers", "repair", "stacks", "unmapped"]
 MODES = [None, "unwind", "budget", "evaluate"]
 
 

@@ -138,6 +138,15 @@ check_stack(struct follower *f, uint32_t at, const struct x86_insn *insn, int8_t
     return 0;
 }
 
+/* lea rsp, [rsp + 8], which takes back a PUSHF within a lookup */
+static bool
+forgets_flags(const struct follower *f, struct todo t)
+{
+    static const uint8_t lea[] = {0x48, 0x8d, 0x64, 0x24, 0x08};
+
+    return t.depth == 1 && !is_place(f, t.at) && f->u->text.size - t.at >= sizeof lea && memcmp(f->u->text.bytes + t.at, lea, sizeof lea) == 0;
+}
+
 static void
 visit(struct follower *f, struct todo t)
 {
@@ -153,6 +162,10 @@ visit(struct follower *f, struct todo t)
     }
     if (is_place(f, t.at) && t.depth)
         complain(f, t.at, "a place is reached with something on the stack");
+    if (forgets_flags(f, t)) {
+        follow(f, t.at, next, 0);
+        return;
+    }
     switch (x86_flow(&insn)) {
     case X86_FLOW_JUMP:
         follow(f, t.at, insn.operand[0].imm - 0x10000000, t.depth);

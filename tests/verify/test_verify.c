@@ -30,6 +30,9 @@
 #define INDEXED_LOOKUP_R9 "41 81 e2 01 00 00 00 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
 #define INDEXED_LOOKUP_R10 "41 81 e2 01 00 00 00 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 20 "
 #define SLOW "slow: 4c 8b d0 e9 >JUMP "
+/* The same where flags lie on the stack; and where the target is found, they are forgotten. */
+#define SLOW_WITH_FLAGS "slow: 9d 4c 8b d0 e9 >JUMP "
+#define FORGET_FLAGS "48 8d 64 24 08 "
 #define BASE "64 4c 8b 14 25 #memory "
 #define SOURCE "89 f6 4a 8d 34 16 "
 #define DESTINATION "89 ff 4a 8d 3c 17 "
@@ -58,6 +61,10 @@ static const char *const accepted[] = {
     "9c " INDEXED_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", STORE INDEXED_LOOKUP_R10 "41 ff e2 " SLOW,
     LABEL_LOOKUP "41 ff e2 " SLOW, LABEL_LOOKUP_R9 "41 ff e2 " SLOW, STORE LABEL_LOOKUP_R10 "41 ff e2 " SLOW,
     "9c " LABEL_LOOKUP "9d 41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", STORE "9c " LABEL_LOOKUP_R10 "9d 41 ff e2 slow: 9d e9 >JUMP",
+    "9c " CODE_MAP_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW_WITH_FLAGS, "9c " CODE_MAP_LOOKUP_R9 FORGET_FLAGS "41 ff e2 " SLOW_WITH_FLAGS,
+    "9c " CODE_MAP_LOOKUP_R10 FORGET_FLAGS "41 ff d2 " RETURN_POINT "c3 " SLOW_WITH_FLAGS,
+    "9c " LABEL_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW_WITH_FLAGS, "9c " INDEXED_LOOKUP_R9 FORGET_FLAGS "41 ff e2 " SLOW_WITH_FLAGS,
+    STORE "9c " LABEL_LOOKUP_R10 FORGET_FLAGS "41 ff e2 slow: 9d e9 >JUMP",
     /* strings */
     BASE SOURCE DESTINATION "f3 48 a5 49 f7 d2 " SOURCE_BACK DESTINATION_BACK FORGET "c3",
     BASE SOURCE DESTINATION "f3 a6 49 f7 d2 " SOURCE_BACK DESTINATION_BACK FORGET "c3",
@@ -219,6 +226,7 @@ static const struct refused refused[] = {
     {VERIFY_RSP, "66 0f 7e c4 c3", 0},
     {VERIFY_RSP, "48 83 c4 08 c3", 0},
     {VERIFY_RSP, "48 8d 44 24 08 c3", 0},
+    {VERIFY_RSP, FORGET_FLAGS "c3", 0},
     {VERIFY_RSP, "65 67 8b 04 24 c3", 0},
     {VERIFY_RSP, "64 48 8b 24 25 #r10 c3", 0},
 
@@ -229,6 +237,7 @@ static const struct refused refused[] = {
     {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 06 9d e9 >JUMP 9d c3", BIT(FLAGS) | BIT(TARGET)},   /* a return point that leaves elsewhere */
     {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 05 9d e9 >UNWIND 9d c3", BIT(FLAGS) | BIT(TARGET)},
     {VERIFY_STACK, "9c 9d c3", BIT(FLAGS)},
+    {VERIFY_STACK, "9c " CODE_MAP_LOOKUP "41 ff e2 " SLOW_WITH_FLAGS, BIT(FLAGS) | BIT(TARGET)}, /* the jump has them on the stack */
 
     {VERIFY_CONFINED, "8b 00 c3", 0},
     {VERIFY_CONFINED, "67 8b 00 c3", 0},
@@ -313,6 +322,7 @@ static const struct refused refused[] = {
     {VERIFY_TARGET, "eb >x 9c x: 41 5a c3", 0},
     {VERIFY_TARGET, "eb >x 9c 49 81 fa 00 10 00 00 74 06 9d e9 >UNWIND x: 9d c3", 0},
     {VERIFY_TARGET, "eb >x c3 x: 9d c3", 0},
+    {VERIFY_TARGET, CODE_MAP_LOOKUP "41 ff e2 " SLOW_WITH_FLAGS, 0},
     {VERIFY_TARGET, LABEL_LOOKUP "41 ff e2 slow: 9d 4c 8b d0 e9 >JUMP", 0}, /* to where flags are taken, without */
 
     {VERIFY_ENTRY, "e9 >SYSCALL c3", 0},
@@ -340,6 +350,9 @@ static const struct refused refused[] = {
     {VERIFY_INDIRECT, "48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 75 >slow 41 ff e2 " SLOW, 0},
     {VERIFY_INDIRECT, "48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow ff e2 " SLOW, 0},
     {VERIFY_INDIRECT, "48 f7 c4 0f 00 00 c0 75 >slow 44 8b d4 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow 41 ff e2 " SLOW, BIT(RSP)},
+    {VERIFY_INDIRECT, CODE_MAP_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW, BIT(RSP)},
+    {VERIFY_INDIRECT, LABEL_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW, BIT(CONFINED) | BIT(RSP)},
+    {VERIFY_INDIRECT, "9c " CODE_MAP_LOOKUP "48 8d 64 24 10 41 ff e2 " SLOW_WITH_FLAGS, BIT(STACK) | BIT(RSP) | BIT(FLAGS) | BIT(TARGET)},
     {VERIFY_INDIRECT, "41 81 e2 02 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "41 81 e2 00 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
     {VERIFY_INDIRECT, "41 81 e2 ff ff ff ff 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW, BIT(CONFINED)},
@@ -375,6 +388,8 @@ static const struct refused refused[] = {
     {VERIFY_FALL, "e8 >SYSCALL cc c3", 0},
 
     {VERIFY_FLAGS, "31 c0 9d c3", 0},
+    {VERIFY_FLAGS, "9c " CODE_MAP_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW, 0}, /* stay there */
+    {VERIFY_FLAGS, "9c " LABEL_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW, 0},
     {VERIFY_FLAGS, "9c " LABEL_LOOKUP "9d 41 ff e2 " SLOW, 0},
 };
 
