@@ -2,7 +2,10 @@
  * and rounding are MXCSR's, which LLVM does not touch: it neither folds nor repeats these. */
 #include "aot/aot_internal.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "x86/helper_codes.h"
 
 enum form {
     TO_INT,    /* scalar -> integer */
@@ -11,11 +14,16 @@ enum form {
     PREDICATE, /* two vectors and an i8 constant */
     ROUND,     /* vector and an i32 constant */
     ROUND_ONE, /* scalar and an i32 constant */
-    EXCEPTIONS /* two scalars, no result */
+    EXCEPTIONS, /* two scalars, no result */
+    /* of level v3, in assembly: LLVM has no intrinsics of them, or none without the processor's features */
+    VEX_COMPARE,  /* two vectors and an immediate */
+    VEX_FMA,      /* three vectors; the immediate is which (x86/helper_codes.h) */
+    VEX_WIDEN,    /* a vector */
+    VEX_NARROW    /* a vector and an immediate */
 };
 
 static const struct host {
-    const char *name, *llvm; /* EXCEPTIONS: assembly */
+    const char *name, *llvm; /* EXCEPTIONS and the last four: assembly; VEX_FMA: its type */
     uint8_t form, shape;     /* enum aot_shape of the operands; a scalar is lane 0 */
     uint8_t result;          /* TO_INT: WASM_I32, WASM_I64 */
 } hosts[] = {
@@ -53,6 +61,16 @@ static const struct host {
     {"addsubpd", "llvm.x86.sse3.addsub.pd", BINARY, AOT_F64X2, 0},
     {"dpps", "llvm.x86.sse41.dpps", PREDICATE, AOT_F32X4, 0},
     {"dppd", "llvm.x86.sse41.dppd", PREDICATE, AOT_F64X2, 0},
+    {"vcmpss", "vcmpss", VEX_COMPARE, AOT_F32X4, 0},
+    {"vcmpsd", "vcmpsd", VEX_COMPARE, AOT_F64X2, 0},
+    {"vcmpps", "vcmpps", VEX_COMPARE, AOT_F32X4, 0},
+    {"vcmppd", "vcmppd", VEX_COMPARE, AOT_F64X2, 0},
+    {"vfmass", "ss", VEX_FMA, AOT_F32X4, 0},
+    {"vfmasd", "sd", VEX_FMA, AOT_F64X2, 0},
+    {"vfmaps", "ps", VEX_FMA, AOT_F32X4, 0},
+    {"vfmapd", "pd", VEX_FMA, AOT_F64X2, 0},
+    {"vcvtph2ps", "vcvtph2ps", VEX_WIDEN, AOT_F32X4, 0},
+    {"vcvtps2ph", "vcvtps2ph", VEX_NARROW, AOT_F32X4, 0},
 };
 
 static const struct host *
@@ -67,7 +85,7 @@ find(struct wasm_bytes name)
 
 /* Parameter types into p, result (0: none); returns how many. */
 static unsigned
-parameters(const struct host *h, uint8_t p[3], uint8_t *result)
+parameters(const struct host *h, uint8_t p[4], uint8_t *result)
 {
     uint8_t scalar = h->shape == AOT_F32X4 ? WASM_F32 : WASM_F64;
 
@@ -78,13 +96,17 @@ parameters(const struct host *h, uint8_t p[3], uint8_t *result)
     case TO_INT:
         p[0] = scalar;
         return 1;
-    case UNARY:
+    case UNARY: case VEX_WIDEN:
         return 1;
     case BINARY:
         return 2;
-    case PREDICATE:
+    case PREDICATE: case VEX_COMPARE:
         return 3;
-    case ROUND:
+    case VEX_FMA:
+        p[2] = WASM_V128;
+        p[3] = WASM_I32;
+        return 4;
+    case ROUND: case VEX_NARROW:
         p[1] = WASM_I32;
         return 2;
     case ROUND_ONE:
@@ -102,7 +124,7 @@ bool
 aot_is_host_import(struct wasm_bytes name, const struct wasm_functype *type)
 {
     const struct host *h = find(name);
-    uint8_t p[3], result;
+    uint8_t p[4], result;
     unsigned count;
 
     if (!h)
@@ -145,11 +167,60 @@ signal_exceptions(struct translator *t, const struct host *h)
                    args, 2, "");
 }
 
+/* The first operand of a * b + c is the destination, too. */
+static const char *
+vex_assembly(const struct host *h, unsigned imm, char *text, size_t size)
+{
+    static const char *const kinds[] = {[FMA_ADD] = "vfmadd", [FMA_SUB] = "vfmsub", [FMA_NEGATED_ADD] = "vfnmadd",
+                                        [FMA_NEGATED_SUB] = "vfnmsub", [FMA_ADDSUB] = "vfmaddsub", [FMA_SUBADD] = "vfmsubadd"};
+    static const char *const orders[] = {[FMA_132] = "132", [FMA_213] = "213", [FMA_231] = "231"};
+
+    switch ((enum form)h->form) {
+    case VEX_FMA:
+        if ((imm & 15) > (h->llvm[0] == 's' ? FMA_NEGATED_SUB : FMA_SUBADD) || imm >> 4 > FMA_231)
+            return NULL;
+        snprintf(text, size, "%s%s%s $3, $2, $0", kinds[imm & 15], orders[imm >> 4], h->llvm);
+        return "=x,0,x,x";
+    case VEX_COMPARE:
+        snprintf(text, size, "%s $$%u, $2, $1, $0", h->llvm, imm & 31);
+        return "=x,x,x";
+    case VEX_NARROW:
+        snprintf(text, size, "%s $$%u, $1, $0", h->llvm, imm & 7);
+        return "=x,x";
+    default:
+        snprintf(text, size, "%s $1, $0", h->llvm);
+        return "=x,x";
+    }
+}
+
+/* Assembly, which LLVM neither folds nor moves across what reads or writes MXCSR. */
+static int
+translate_vex(struct translator *t, const struct host *h, unsigned imm)
+{
+    unsigned count = h->form == VEX_FMA ? 3 : h->form == VEX_COMPARE ? 2 : 1;
+    LLVMTypeRef vector = t->vec[h->shape], types[3] = {vector, vector, vector};
+    LLVMTypeRef type = LLVMFunctionType(vector, types, count, 0);
+    LLVMValueRef args[3];
+    char text[64];
+    const char *constraints = vex_assembly(h, imm, text, sizeof text);
+
+    if (!constraints)
+        return err_set(t->e, "intrinsic.%s has no variant %u", h->name, imm);
+    for (unsigned i = count; i-- > 0;)
+        args[i] = aot_pop_vec(t, h->shape);
+    aot_push(t, LLVMBuildCall2(t->b, type,
+                               LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), 1, 0,
+                                                LLVMInlineAsmDialectATT, 0),
+                               args, count, ""));
+    return 0;
+}
+
 int
 aot_translate_host(struct translator *t, struct wasm_bytes name)
 {
     const struct host *h = find(name);
-    bool immediate = h->form == PREDICATE || h->form == ROUND || h->form == ROUND_ONE;
+    bool immediate = h->form == PREDICATE || h->form == ROUND || h->form == ROUND_ONE || h->form == VEX_COMPARE || h->form == VEX_FMA ||
+                     h->form == VEX_NARROW;
     LLVMValueRef args[3], imm = NULL, v;
     unsigned count = 0;
 
@@ -161,8 +232,11 @@ aot_translate_host(struct translator *t, struct wasm_bytes name)
         imm = aot_pop(t);
         if (!LLVMIsAConstantInt(imm) || LLVMConstIntGetZExtValue(imm) > UINT8_MAX)
             return err_set(t->e, "intrinsic.%s takes an immediate of one byte", h->name);
-        imm = LLVMConstInt(h->form == PREDICATE ? t->i8 : t->i32, LLVMConstIntGetZExtValue(imm), 0);
     }
+    if (h->form >= VEX_COMPARE)
+        return translate_vex(t, h, imm ? (unsigned)LLVMConstIntGetZExtValue(imm) : 0);
+    if (immediate)
+        imm = LLVMConstInt(h->form == PREDICATE ? t->i8 : t->i32, LLVMConstIntGetZExtValue(imm), 0);
     if (h->form == BINARY || h->form == PREDICATE)
         args[1] = aot_pop_vec(t, h->shape);
     args[0] = h->form == TO_INT || h->form == ROUND_ONE ? in_vector(t, h, pop_scalar(t, h)) : aot_pop_vec(t, h->shape);

@@ -5,6 +5,8 @@
 #include <emmintrin.h>
 #include <string.h>
 
+#include "x86/helper_codes.h"
+
 #define IN(type, x) (*(const type *)(base + op->x))
 #define OUT(type)   (*(type *)(base + op->d))
 #define DEFINE(name) void eval_host_##name(const struct eval_op *op, char *base)
@@ -125,3 +127,66 @@ PREDICATE(CMPPD, "cmppd")
     }
 DOT(DPPS, 4, "dpps")
 DOT(DPPD, 2, "dppd")
+
+/* --- of level v3 --- */
+#define CASES_32(CASE, text)                                                                                    \
+    CASE(0, text) CASE(1, text) CASE(2, text) CASE(3, text) CASE(4, text) CASE(5, text) CASE(6, text) CASE(7, text)                 \
+    CASE(8, text) CASE(9, text) CASE(10, text) CASE(11, text) CASE(12, text) CASE(13, text) CASE(14, text) CASE(15, text)           \
+    CASE(16, text) CASE(17, text) CASE(18, text) CASE(19, text) CASE(20, text) CASE(21, text) CASE(22, text) CASE(23, text)         \
+    CASE(24, text) CASE(25, text) CASE(26, text) CASE(27, text) CASE(28, text) CASE(29, text) CASE(30, text) CASE(31, text)
+#define VEX_CASE(n, text) \
+    case n: __asm__ volatile(text " $" #n ", %2, %1, %0" : "=x"(out) : "x"(a), "x"(b)); break;
+#define VEX_PREDICATE(name, text)                                        \
+    DEFINE(name)                                                         \
+    {                                                                    \
+        const __m128i a = IN(__m128i, a), b = IN(__m128i, b);            \
+        __m128i out = a;                                                 \
+        switch (op->imm & 31) {                                          \
+            CASES_32(VEX_CASE, text)                                     \
+        }                                                                \
+        OUT(__m128i) = out;                                              \
+    }
+VEX_PREDICATE(VCMPSS, "vcmpss")
+VEX_PREDICATE(VCMPSD, "vcmpsd")
+VEX_PREDICATE(VCMPPS, "vcmpps")
+VEX_PREDICATE(VCMPPD, "vcmppd")
+
+#define FMA_CASE(kind, order, text) \
+    case FMA_##kind | FMA_##order << 4: __asm__ volatile(text " %2, %1, %0" : "+x"(out) : "x"(b), "x"(c)); break;
+#define FMA_CASES(kind, text, type) \
+    FMA_CASE(kind, 132, text "132" type) FMA_CASE(kind, 213, text "213" type) FMA_CASE(kind, 231, text "231" type)
+#define FMA_PACKED(type) FMA_CASES(ADDSUB, "vfmaddsub", type) FMA_CASES(SUBADD, "vfmsubadd", type)
+#define FMA_SCALAR(type)
+#define MULTIPLY_ADD(name, type, more)                                   \
+    DEFINE(name)                                                         \
+    {                                                                    \
+        const __m128i b = IN(__m128i, b), c = IN(__m128i, c);            \
+        __m128i out = IN(__m128i, a);                                    \
+        switch (op->imm) {                                               \
+            FMA_CASES(ADD, "vfmadd", type)                               \
+            FMA_CASES(SUB, "vfmsub", type)                               \
+            FMA_CASES(NEGATED_ADD, "vfnmadd", type)                      \
+            FMA_CASES(NEGATED_SUB, "vfnmsub", type)                      \
+            more(type)                                                   \
+        }                                                                \
+        OUT(__m128i) = out;                                              \
+    }
+MULTIPLY_ADD(VFMASS, "ss", FMA_SCALAR)
+MULTIPLY_ADD(VFMASD, "sd", FMA_SCALAR)
+MULTIPLY_ADD(VFMAPS, "ps", FMA_PACKED)
+MULTIPLY_ADD(VFMAPD, "pd", FMA_PACKED)
+
+UNARY(VCVTPH2PS, "vcvtph2ps")
+
+#define NARROW_CASE(n) \
+    case n: __asm__ volatile("vcvtps2ph $" #n ", %1, %0" : "=x"(out) : "x"(a)); break;
+DEFINE(VCVTPS2PH)
+{
+    const __m128i a = IN(__m128i, a);
+    __m128i out = a;
+
+    switch (op->imm & 7) {
+        NARROW_CASE(0) NARROW_CASE(1) NARROW_CASE(2) NARROW_CASE(3) NARROW_CASE(4) NARROW_CASE(5) NARROW_CASE(6) NARROW_CASE(7)
+    }
+    OUT(__m128i) = out;
+}

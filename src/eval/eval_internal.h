@@ -103,7 +103,7 @@ extern struct eval_labels eval_labels;
 extern eval_fn *const eval_simd[IR_OP_COUNT]; /* SIMD() and HOST() of ir/ops.def */
 #define OP(name, result, a, b, c, wasm, expression)
 #define SIMD(name, result, a, b, c, sub)
-#define HOST(name, result, a, b, immediate) eval_fn eval_host_##name;
+#define HOST(name, result, a, b, c, immediate) eval_fn eval_host_##name;
 #include "ir/ops.def"
 #undef OP
 #undef SIMD

@@ -151,7 +151,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     static const void *const general[IR_OP_COUNT] = {
 #define OP(name, r, a, b, c, wasm, expression) [IR_##name] = &&G_##name,
 #define SIMD(name, r, a, b, c, sub) [IR_##name] = &&S_CALL,
-#define HOST(name, r, a, b, immediate) [IR_##name] = &&S_CALL,
+#define HOST(name, r, a, b, c, immediate) [IR_##name] = &&S_CALL,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
@@ -160,7 +160,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     static const void *const immediate[IR_OP_COUNT] = {
 #define OP(name, r, a, b, c, wasm, expression) [IR_##name] = &&I_##name,
 #define SIMD(name, r, a, b, c, sub)
-#define HOST(name, r, a, b, immediate)
+#define HOST(name, r, a, b, c, immediate)
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
@@ -242,7 +242,7 @@ found:
 #define RETURN_F64(e)  D(r_t) = (r_t)(e)
 #define RETURN_V128(e) D(r_t) = (r_t){0} | (e)
 #define SIMD(name, r, a, b, c, sub)
-#define HOST(name, r, a, b, immediate)
+#define HOST(name, r, a, b, c, immediate)
     /* Floating point may fault; its operands are read behind this. */
 #define FLOAT_V    0
 #define FLOAT_I32  0

@@ -311,7 +311,7 @@ LANES1(F64X2_PROMOTE_LOW_F32X4, 2, f32x4, f64x2, a[i])
 eval_fn *const eval_simd[IR_OP_COUNT] = {
 #define OP(name, result, a, b, c, wasm, expression)
 #define SIMD(name, result, a, b, c, sub) [IR_##name] = simd_##name,
-#define HOST(name, result, a, b, immediate) [IR_##name] = eval_host_##name,
+#define HOST(name, result, a, b, c, immediate) [IR_##name] = eval_host_##name,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD

@@ -62,7 +62,7 @@ evaluate(unsigned op, uint64_t va, uint64_t vb, uint64_t vc)
         return RESULT_##result(expression);                      \
     }
 #define SIMD(name, result, a, b, c, sub)
-#define HOST(name, result, a, b, immediate)
+#define HOST(name, result, a, b, c, immediate)
 #include "ir/ops.def"
 #undef OP
 #undef SIMD

@@ -14,8 +14,8 @@
 const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
 #define OP(name, result, a, b, c, wasm, expression) [IR_##name] = {#name, result, a, b, c, wasm, -1, 0},
 #define SIMD(name, result, a, b, c, sub) [IR_##name] = {#name, result, a, b, c, 0, sub, 0},
-#define HOST(name, result, a, b, immediate) \
-    [IR_##name] = {#name, result, a, b, V, 0, -1, 1 + ((b) != V) + (immediate)},
+#define HOST(name, result, a, b, c, immediate) \
+    [IR_##name] = {#name, result, a, b, c, 0, -1, 1 + ((b) != V) + ((c) != V) + (immediate)},
 #include "ir/ops.def"
 #undef OP
 #undef SIMD

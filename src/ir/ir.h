@@ -26,7 +26,7 @@ enum ir_type { IR_V, IR_I32, IR_I64, IR_F32, IR_F64, IR_V128 };
 enum ir_opcode {
 #define OP(name, result, a, b, c, wasm, expression) IR_##name,
 #define SIMD(name, result, a, b, c, sub) IR_##name,
-#define HOST(name, result, a, b, immediate) IR_##name,
+#define HOST(name, result, a, b, c, immediate) IR_##name,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD

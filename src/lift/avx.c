@@ -258,3 +258,50 @@ SHIFT(vpsllvq, 64, SHL)
 SHIFT(vpsrlvd, 32, SHRU)
 SHIFT(vpsrlvq, 64, SHRU)
 SHIFT(vpsravd, 32, SHRS)
+
+/* --- memory by elements --- */
+static void
+mask_move(struct lift *l, unsigned size)
+{
+    bool store = OPD(0)->kind == X86_OPD_MEM;
+    unsigned data = store ? OPD(2)->reg : OPD(0)->reg;
+    uint32_t code = data | (uint32_t)OPD(1)->reg << 4 | (size == 8 ? VECTOR_MASK_64 : 0) | (is_wide(l) ? VECTOR_MASK_WIDE : 0) |
+                    (store ? VECTOR_MASK_STORE : 0);
+
+    ir_helper(B, IR_HELPER_vector_mask_move, ir_const32(B, code), simd_address(l, OPD(store ? 0 : 2)), IR_NO_VALUE);
+}
+
+LIFTER(vmaskmovd)
+{
+    mask_move(l, 4);
+}
+
+LIFTER(vmaskmovq)
+{
+    mask_move(l, 8);
+}
+
+static void
+gather(struct lift *l, unsigned index_size)
+{
+    struct x86_operand base = *OPD(1); /* without the index */
+    unsigned size = base.size;
+    unsigned count = l->insn->vector_size / (size > index_size ? size : index_size);
+    uint32_t code = OPD(0)->reg | (uint32_t)OPD(2)->reg << 4 | (uint32_t)base.index << 8 |
+                    (uint32_t)__builtin_ctz(base.scale) << 12 | (size == 8 ? VECTOR_GATHER_64 : 0) |
+                    (index_size == 8 ? VECTOR_GATHER_INDEX_64 : 0) | count << 16;
+
+    base.index = X86_BASE_NONE;
+    base.index_size = 0;
+    ir_helper(B, IR_HELPER_vector_gather, ir_const32(B, code), simd_address(l, &base), IR_NO_VALUE);
+}
+
+LIFTER(vgatherd)
+{
+    gather(l, 4);
+}
+
+LIFTER(vgatherq)
+{
+    gather(l, 8);
+}

@@ -146,7 +146,9 @@ lane_insn(struct lift *l, unsigned lane, unsigned immediate_shift)
             to->imm = (int64_t)((uint8_t)o->imm >> immediate_shift * lane);
         else if (o->kind == X86_OPD_MEM && i + first == 0)
             *to = memory_part(o, 16 * lane, 16);
-        else if (i + first != 0)
+        else if (i + first == 0) /* the destination alone: what is read of it does not matter */
+            *to = (struct x86_operand){.kind = LIFT_OPD_VALUE, .imm = vex_register(l, o->reg, lane)};
+        else
             *to = (struct x86_operand){.kind = LIFT_OPD_VALUE, .imm = lane_source(l, i + first, lane)};
     }
     return insn;

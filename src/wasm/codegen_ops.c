@@ -255,7 +255,7 @@ write_op(struct gen *g, ir_value v)
         break;
     }
     if (info->host_operands) {
-        if (info->host_operands > 1u + (info->b != IR_V))
+        if (info->host_operands > 1u + (info->b != IR_V) + (info->c != IR_V))
             code_i32_const(&g->code, op->aux);
         code_call_import(&g->code, W_CALL, WASM_IMPORT_HOST + op->op - IR_HOST_FIRST);
         return;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGES_4_GIB = 65536 };
+enum { PAGES_4_GIB = 65536, PARAMETERS = 4 /* that an import has, but for those of fixed types */ };
 
 struct wasm_object *
 wasm_object_new(bool base_is_zero, bool precise_faults)
@@ -212,7 +212,7 @@ struct module {
     uint32_t import_count, global_count;
     struct buf types; /* past the fixed ones */
     uint32_t type_count;
-    struct { uint8_t result, a, b, c; } signatures[WASM_IMPORT_COUNT];
+    struct { uint8_t result, parameters[PARAMETERS]; } signatures[WASM_IMPORT_COUNT];
 };
 
 static void
@@ -257,33 +257,39 @@ collect_uses(struct module *m)
 }
 
 static uint32_t
-signature(struct module *m, unsigned result, unsigned a, unsigned b, unsigned c)
+signature(struct module *m, unsigned result, const uint8_t parameters[PARAMETERS])
 {
-    unsigned parameters = (a != IR_V) + (b != IR_V) + (c != IR_V);
+    unsigned count = 0;
     uint32_t i;
 
     for (i = 0; i < m->type_count; i++) {
-        if (m->signatures[i].result == result && m->signatures[i].a == a && m->signatures[i].b == b &&
-            m->signatures[i].c == c)
+        if (m->signatures[i].result == result && !memcmp(m->signatures[i].parameters, parameters, PARAMETERS))
             return W_TYPE_FIXED + i;
     }
     m->signatures[i].result = (uint8_t)result;
-    m->signatures[i].a = (uint8_t)a;
-    m->signatures[i].b = (uint8_t)b;
-    m->signatures[i].c = (uint8_t)c;
+    memcpy(m->signatures[i].parameters, parameters, PARAMETERS);
     m->type_count++;
+    while (count < PARAMETERS && parameters[count] != IR_V)
+        count++;
     buf_put_u8(&m->types, 0x60);
-    buf_put_uleb(&m->types, parameters);
-    if (a != IR_V)
-        buf_put_u8(&m->types, wasm_value_type(a));
-    if (b != IR_V)
-        buf_put_u8(&m->types, wasm_value_type(b));
-    if (c != IR_V)
-        buf_put_u8(&m->types, wasm_value_type(c));
+    buf_put_uleb(&m->types, count);
+    for (unsigned k = 0; k < count; k++)
+        buf_put_u8(&m->types, wasm_value_type(parameters[k]));
     buf_put_uleb(&m->types, result != IR_V);
     if (result != IR_V)
         buf_put_u8(&m->types, wasm_value_type(result));
     return W_TYPE_FIXED + i;
+}
+
+static uint32_t
+host_signature(struct module *m, const struct ir_op_info *host)
+{
+    uint8_t parameters[PARAMETERS] = {host->a, host->b, host->c};
+    unsigned count = 1 + (host->b != IR_V) + (host->c != IR_V);
+
+    if (host->host_operands > count)
+        parameters[count] = IR_I32;
+    return signature(m, host->result, parameters);
 }
 
 static uint32_t
@@ -294,8 +300,7 @@ import_signature(struct module *m, unsigned import)
 
     if (import >= WASM_IMPORT_HOST && import < WASM_IMPORT_HELPER) {
         host = &ir_op_infos[IR_HOST_FIRST + import - WASM_IMPORT_HOST];
-        return signature(m, host->result, host->a, host->b != IR_V ? host->b : host->host_operands > 1 ? IR_I32 : IR_V,
-                         host->host_operands > 2 ? IR_I32 : IR_V);
+        return host_signature(m, host);
     }
     switch (import) {
     case WASM_IMPORT_SYSCALL: case WASM_IMPORT_ENTER: case WASM_IMPORT_UNWIND: case WASM_IMPORT_TRAP:
@@ -303,14 +308,14 @@ import_signature(struct module *m, unsigned import)
     case WASM_IMPORT_FAULT_STATE:
         return W_TYPE_FAULT_STATE;
     case WASM_IMPORT_POLL:
-        return signature(m, IR_V, IR_I64, IR_V, IR_V);
+        return signature(m, IR_V, (uint8_t[PARAMETERS]){IR_I64});
     case WASM_IMPORT_SP:
-        return signature(m, IR_I64, IR_V, IR_V, IR_V);
+        return signature(m, IR_I64, (uint8_t[PARAMETERS]){IR_V});
     case WASM_IMPORT_MULHU: case WASM_IMPORT_MULHS:
-        return signature(m, IR_I64, IR_I64, IR_I64, IR_V);
+        return signature(m, IR_I64, (uint8_t[PARAMETERS]){IR_I64, IR_I64});
     default:
         info = &ir_helper_infos[import - WASM_IMPORT_HELPER];
-        return signature(m, info->result, info->a, info->b, info->c);
+        return signature(m, info->result, (uint8_t[PARAMETERS]){info->a, info->b, info->c});
     }
 }
 

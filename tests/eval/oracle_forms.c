@@ -66,6 +66,7 @@ try_form(struct form *f)
     size_t n = put_opcode(f, f->opcode, f->w && !f->vex ? 0x48 : 0, 0, bytes);
 
     bytes[n] = f->modrm;
+    bytes[n + 1] = 0x08; /* as SIB: an index that is neither register 0, which VEX.vvvv names, nor the destination */
     if (x86_decode(bytes, sizeof bytes, CODE_AT, &insn) <= 0)
         return;
     for (size_t i = 0; i < form_count; i++) {
@@ -97,6 +98,8 @@ try_modrms(struct form *f)
         f->modrm = (uint8_t)(0x03 | reg << 3);
         try_form(f);
         f->modrm = (uint8_t)(0xc1 | reg << 3);
+        try_form(f);
+        f->modrm = (uint8_t)(0x04 | reg << 3); /* gathers have a SIB byte */
         try_form(f);
     }
     for (unsigned modrm = 0xc0; whole && modrm < 0x100; modrm++) {
@@ -198,9 +201,15 @@ put32(struct shape *s, uint32_t v)
     s->size += 4;
 }
 
+static bool
+is_gather(const struct form *f)
+{
+    return f->sample.operand_count == 3 && f->sample.operand[1].kind == X86_OPD_MEM && f->sample.operand[1].index_size;
+}
+
 /* A memory ModRM; reg is the /reg field. */
 static void
-put_memory(struct shape *s, unsigned reg, bool sequence, uint8_t *rex)
+put_memory(struct shape *s, unsigned reg, bool sequence, bool gathers, uint8_t *rex)
 {
     unsigned kind = random_below(6), base = random_below(8), index = random_below(8);
     unsigned scale = random_below(4), mod;
@@ -216,6 +225,8 @@ put_memory(struct shape *s, unsigned reg, bool sequence, uint8_t *rex)
             *rex |= (uint8_t)(form_base >> 3 | form_index >> 3 << 1 | (form_base >= 8 || form_index >= 8 ? 0x40 : 0));
         scale = random_below(4);
     }
+    if (gathers)
+        kind = 3;
     switch (kind) {
     case 4: /* rip + disp32 */
         s->bytes[s->size++] = (uint8_t)(reg << 3 | 5);
@@ -282,7 +293,7 @@ emit(const struct form *f, bool sequence, struct shape *s)
     if (memory && !random_below(2))
         modrm = (uint8_t)((modrm & 0xc7) | (f->modrm & 0x38)); /* keep /digit */
     if (memory)
-        put_memory(&tail, modrm >> 3 & 7, sequence, &rex);
+        put_memory(&tail, modrm >> 3 & 7, sequence, is_gather(f), &rex);
     else
         tail.bytes[tail.size++] = modrm;
     s->size = 0;
@@ -311,6 +322,9 @@ static uint64_t
 faulting_address(const struct x86_insn *insn, const struct x86_operand *o)
 {
     unsigned size = o->size ? o->size : 1, part = x86_alignment(insn) > 1 ? 0 : random_below(size);
+
+    if (o->index_size) /* where some of the addresses are beyond */
+        return (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) + random_below(0x100);
 
     if (insn->rep || insn->repne)
         part += size * random_below(17);
@@ -357,7 +371,7 @@ steer(struct x86_operand *o, struct shape *s, const struct x86_insn *insn, struc
     if (sequence && x86_alignment(insn) == 32 && ((o->disp & 31) || o->index >= 0))
         return false;
     uint64_t index = 0;
-    if (o->index >= 0 && !sequence) {
+    if (o->index >= 0 && !sequence && !o->index_size) {
         if (o->index == o->base)
             return false;
         if (o->base >= 0 && random_below(2))
@@ -365,7 +379,7 @@ steer(struct x86_operand *o, struct shape *s, const struct x86_insn *insn, struc
         else if (o->base < 0)
             state->gpr[o->index] = random_below(256);
         index = state->gpr[o->index] * o->scale;
-    } else if (o->index >= 0) {
+    } else if (o->index >= 0 && !o->index_size) {
         index = state->gpr[o->index] * o->scale;
     }
     if (o->base == X86_BASE_NONE) {
@@ -390,6 +404,8 @@ fits_sequence(const struct x86_insn *insn)
 {
     if (x86_flow(insn) != X86_FLOW_NEXT || insn->rep || insn->repne)
         return false;
+    if (insn->operand_count == 3 && insn->operand[1].kind == X86_OPD_MEM && insn->operand[1].index_size)
+        return false; /* a vector of addresses */
     switch (insn->op) {
     case X86_OP_MOVS: case X86_OP_CMPS: case X86_OP_STOS: case X86_OP_LODS: case X86_OP_SCAS:
     case X86_OP_XLAT: case X86_OP_MASKMOVDQU: case X86_OP_MASKMOVQ: case X86_OP_LEAVE: case X86_OP_ENTER:

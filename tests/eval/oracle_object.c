@@ -48,6 +48,7 @@ object_make(const struct program *programs, size_t count, struct buf *out)
         lift_program(&programs[i], &f, &b);
         if (ir_optimize(&f, &pipeline, &e) < 0 || wasm_object_add(o, &f, &e) < 0) {
             printf("oracle: no code object: %s\n", e.text);
+            program_print(&programs[i]);
             exit(1);
         }
     }

@@ -33,7 +33,7 @@ address_registers(const struct x86_insn *insn)
             continue;
         if (o->base >= 0 && o->base < 16)
             out |= (uint16_t)(1u << o->base);
-        if (o->index >= 0)
+        if (o->index >= 0 && !o->index_size)
             out |= (uint16_t)(1u << o->index);
     }
     return out;

@@ -267,7 +267,7 @@ operand_offset(const struct x86_insn *insn, const struct x86_operand *o, const s
 
     if (o->base >= 0 && o->base < 16)
         address += s->gpr[o->base];
-    if (o->index >= 0 && o->index < 16)
+    if (o->index >= 0 && o->index < 16 && !o->index_size)
         address += s->gpr[o->index] * o->scale;
     if (insn->address_size == 4)
         address = (uint32_t)address;
@@ -359,6 +359,20 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
     }
 }
 
+/* Of a gather: near its base. */
+static void
+prepare_indexes(unsigned op, unsigned reg, struct state *s)
+{
+    bool quadwords = op == X86_OP_VPGATHERQD || op == X86_OP_VPGATHERQQ || op == X86_OP_VGATHERQPS || op == X86_OP_VGATHERQPD;
+    unsigned size = quadwords ? 8 : 4;
+
+    for (unsigned at = 0; at < 32; at += size) {
+        int64_t index = (int64_t)random_below(512) - 256;
+
+        memcpy(at < 16 ? s->fx + 160 + 16 * reg + at : s->high + 16 * reg + at - 16, &index, size);
+    }
+}
+
 /* That many bytes on top of the stack; NULL: the window ends before. */
 static uint8_t *
 stack_top(const struct state *s, uint8_t *window, size_t size)
@@ -381,6 +395,9 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
         target = (target & ~15ull) | 1ull << (const uint8_t[]){30, 31, 32, 46}[random_below(4)];
 
     prepare_memory(insn, s, window);
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == X86_OPD_MEM && insn->operand[i].index_size)
+            prepare_indexes(insn->op, (unsigned)insn->operand[i].index, s);
     switch (x86_flow(insn)) {
     case X86_FLOW_RETURN:
         if (top)
