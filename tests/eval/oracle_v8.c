@@ -109,7 +109,7 @@ static bool
 rounds(const struct program *p)
 {
     for (unsigned i = 0; i < p->count; i++) {
-        const char *name = x86_op_name(p->part[i].insn.op), *end = name + strlen(name);
+        const char *name = x86_op_name(p->part[i].insn.op) + (p->part[i].insn.vector_size != 0), *end = name + strlen(name);
 
         if (!strncmp(name, "cvt", 3) || (end - name > 2 && (end[-2] == 'p' || end[-2] == 's') && (end[-1] == 's' || end[-1] == 'd')))
             return true;
