@@ -211,12 +211,6 @@ decode_at(const struct rewriter *w, size_t index, struct x86_insn *insn)
     return bytes && x86_decode(bytes, left, w->insns.items[index].address, insn) > 0;
 }
 
-static bool
-is_displaced(int reg)
-{
-    return reg == X86_R10 || reg == X86_R11;
-}
-
 /* Does its rewritten form leave the host's r10 alone? Of those that compilers put there. */
 static bool
 leaves_scratch(const struct x86_insn *insn)

@@ -71,12 +71,6 @@ host_register(unsigned guest)
 
 /* --- scratch registers --- */
 
-static bool
-is_displaced(int reg)
-{
-    return reg == X86_R10 || reg == X86_R11;
-}
-
 /* What one instruction needs besides the registers that are where they are. */
 struct needs {
     uint32_t busy;         /* host registers that it names or uses unnamed */

@@ -105,6 +105,11 @@ bool rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_in
 bool rewrite_load_operand(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
 /* The host's name of a guest register; HOST_SCRATCH for those that are kept in memory. */
 unsigned host_register(unsigned guest);
+static inline bool
+is_displaced(int guest)
+{
+    return guest == X86_R10 || guest == X86_R11;
+}
 
 /* stack.c: from the first of a run on; returns how many instructions it did, 0: none, it has no form. */
 size_t rewrite_stack(struct rewriter *w, size_t first);
