@@ -178,6 +178,16 @@ for backend in direct wasm; do
     script "full-speed$suffix" tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend "$backend"
     script "reproducible$suffix" tests/build/reproducible.py --ingot "$ingot" --backend "$backend"
 done
+# Level v3, where this processor has it: programs with 256-bit registers, and a part of the table on the image, whose libraries find AVX2 then.
+if "$build/tests/platform/test_processor" | grep -q '^x86-64-v3 direct: missing: nothing'; then
+    v3_artifact=$build/debian-v3.ingot
+    script compiled-v3 tests/compiled/run.py --ingot "$ingot" --cpu x86-64-v3
+    single build-v3 "$ingot" build -q --cpu x86-64-v3 --cache "$build/cache" "$image" -o "$v3_artifact"
+    table programs-v3-quick "$v3_artifact" --quick
+    single verify-v3 verify_artifact "$v3_artifact"
+else
+    echo "this processor does not have x86-64-v3"
+fi
 script looks tests/compiled/looks.py --ingot "$ingot"
 script start-of-artifact tests/programs/start.py "$artifact" direct "$build/tests/cli/start_count"
 script start-of-artifact-wasm tests/programs/start.py "$wasm_artifact" wasm "$build/tests/cli/start_count"

@@ -38,7 +38,8 @@ static const char usage[] =
     "                       where native code comes from: the programs' own instructions, rewritten (x86-64 hosts, and\n"
     "                       there the default), or compiled from WebAssembly\n"
     "  -O, --optimize N     backend wasm: effort of native compilation, 0 to 3 (default 2)\n"
-    "  --cpu x86-64-v2      what the programs find, on every host, and the host must have\n"
+    "  --cpu x86-64-v2|x86-64-v3\n"
+    "                       what the programs find, on every host, and the host must have (default x86-64-v2)\n"
     "  --profile FILE       compile what an ingot run --stats=FILE of this image left to the evaluator (repeatable)\n"
     "  --precise-faults auto|all|none\n"
     "                       backend wasm: programs whose signal handlers get, and may change, all registers at a fault\n"
@@ -116,7 +117,7 @@ settle_backend(struct options *o)
 static int
 parse_level(const char *text, enum x86_level *out)
 {
-    for (enum x86_level i = X86_LEVEL_V2; i < X86_LEVEL_V3; i++) { /* not all of v3 is lifted yet */
+    for (enum x86_level i = X86_LEVEL_V2; i < X86_LEVEL_END; i++) {
         if (strcmp(text, x86_level_name(i)) == 0) {
             *out = i;
             return 0;
@@ -151,7 +152,7 @@ parse(int argc, char **argv, struct options *o)
             break;
         case 'u':
             if (parse_level(optarg, &o->level) < 0)
-                return cli_fail(2, "--cpu takes x86-64-v2, not \"%s\"", optarg);
+                return cli_fail(2, "--cpu takes x86-64-v2 or x86-64-v3, not \"%s\"", optarg);
             break;
         case 'p': vec_push(&o->profiles, (const char *)optarg); break;
         case 'r': o->report = optarg; break;

@@ -2,7 +2,7 @@
 """Programs compiled here, run natively and, recompiled, in an artifact: plainly and under each stress mode. Output and exit status
 must be the same.
 
-usage: run.py --ingot FILE [--backend direct|wasm] [--only REGEX]
+usage: run.py --ingot FILE [--backend direct|wasm] [--cpu x86-64-v3] [--only REGEX]
 Ends with a line "N passed, N failed".
 """
 import argparse
@@ -14,6 +14,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = ["control", "faults", "flags", "frames", "places", "registers", "repair", "stacks", "unmapped"]
+PROGRAMS_V3 = ["wide"]
 MODES = [None, "unwind", "budget", "evaluate"]
 
 
@@ -27,16 +28,18 @@ def main():
     parser.add_argument("--ingot", required=True)
     parser.add_argument("--only")
     parser.add_argument("--backend", default="direct")
+    parser.add_argument("--cpu", default="x86-64-v2")
     args = parser.parse_args()
     ingot = os.path.abspath(args.ingot)
+    programs = PROGRAMS + (PROGRAMS_V3 if args.cpu == "x86-64-v3" else [])
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="ingot-compiled-") as work:
         root = work + "/root"
         os.mkdir(root)
-        for name in PROGRAMS:
+        for name in programs:
             subprocess.run(["cc", "-O2", "-static", "-pthread", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
-        subprocess.run([ingot, "build", "-q", "--backend", args.backend, "--cache", work + "/cache", root, "-o", work + "/out"], check=True)
-        for name in PROGRAMS:
+        subprocess.run([ingot, "build", "-q", "--backend", args.backend, "--cpu", args.cpu, "--cache", work + "/cache", root, "-o", work + "/out"], check=True)
+        for name in programs:
             expected = run([f"{root}/{name}"])
             for mode in MODES:
                 what = f"{name} {mode or 'plain'}"

@@ -75,7 +75,8 @@ static const char *const accepted[] = {
 /* At level v3. */
 static const char *const accepted_v3[] = {
     "c5 f8 77 c3", "c5 fc 77 c3", "65 67 c5 fd 6f 00 c3", "65 67 c4 c1 7d 7f 03 c3", "65 67 c5 fc 58 44 8b 10 c3", "c4 e2 78 f2 c3 c3",
-    "65 67 c5 f9 f7 c1 c3", "65 67 c5 f8 ae 10 c3", "c5 f9 7e c0 c3",
+    "65 67 c4 e2 6d 90 04 48 c3", "65 67 c4 e2 6d 90 04 60 c3", /* gathers; the index of the second is vector 4 */
+    "65 67 c4 e2 6d 2e 00 c3", "65 67 c5 f9 f7 c1 c3", "65 67 c5 f8 ae 10 c3", "c4 e2 f5 b8 c2 c3", "c4 e2 7d 13 c1 c3", "c5 f9 7e c0 c3",
     "66 0f 38 dc c1 c3", "c4 e2 71 dc c2 c3", "66 0f 3a 44 c1 00 c3", "0f 38 cb c1 c3", "f3 0f bd c1 c3", "65 67 0f 38 f0 00 c3",
 };
 
@@ -112,16 +113,22 @@ static const struct refused refused_v3[] = {
     {VERIFY_RSP, "c4 e3 79 16 c4 00 c3", 0},
     {VERIFY_RSP, "c5 fb 2d e0 c3", 0},
     {VERIFY_RSP, "65 67 c5 fd 6f 04 24 c3", 0},
+    {VERIFY_RSP, "65 67 c4 e2 6d 90 04 4c c3", 0},
     {VERIFY_CONFINED, "c5 fd 6f 00 c3", 0},
     {VERIFY_CONFINED, "65 c5 fd 6f 00 c3", 0},
     {VERIFY_CONFINED, "67 c5 fd 6f 00 c3", 0},
     {VERIFY_CONFINED, "c4 e2 78 f2 03 c3", 0},
+    {VERIFY_CONFINED, "c4 e2 6d 90 04 48 c3", 0}, /* a gather */
+    {VERIFY_CONFINED, "65 c4 e2 6d 90 04 48 c3", 0},
+    {VERIFY_CONFINED, "67 c4 e2 6d 90 04 48 c3", 0},
     {VERIFY_CONFINED, "c5 f9 f7 c1 c3", 0}, /* vmaskmovdqu */
     {VERIFY_CONFINED, "65 c5 f9 f7 c1 c3", 0},
+    {VERIFY_CONFINED, "c4 e2 6d 2e 00 c3", 0}, /* vmaskmovps */
     {VERIFY_RIP, "65 67 c5 fd 6f 05 00 00 00 00 c3", 0},
     {VERIFY_FS, "64 c5 fd 6f 04 25 #tmp c3", 0},
     {VERIFY_FS, "64 c5 f9 6e 04 25 #r10 c3", 0},
     {VERIFY_FS, "64 c4 e2 78 f2 04 25 #r10 c3", 0},
+    {VERIFY_FS, "64 c4 e2 6d 90 04 48 c3", 0},
 };
 
 static const struct refused refused[] = {
