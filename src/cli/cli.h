@@ -15,6 +15,8 @@ int cmd_sign(int argc, char **argv);
 int cmd_attest(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 
+/* ingot run --lockstep=OTHER: both run argv; the first one's status, or 125 after a message that says where they differ. options: as for hand_over(). */
+int compare_runs(const char *path, const char *other, const char *options, char **argv);
 /* For the image that is executed next: its options, words as in docs/formats.md. 0, or 125 after a message. */
 int hand_over(const char *options);
 /* A line. What comes from images, artifacts and logs is not written to a terminal but through these: control characters and bytes that

@@ -42,6 +42,8 @@ static const char usage[] =
     "  --stats                    at the end, print what the evaluator ran and which system calls are missing\n"
     "  --stats=FILE               append that to FILE as JSON, with every address: a profile for ingot build\n"
     "  --lockstep                 check native code against the evaluator; stop at the first instruction that it gets wrong\n"
+    "  --lockstep=OTHER           run OTHER at once, built from the same image, by the other backend say: stop at the first system call\n"
+    "                             at which the two differ (standard input is empty, time passes by system calls)\n"
     "  --stress MODE              unwind, budget or evaluate: slow paths made frequent, for testing\n"
     "  --help                     this text\n"
     "\n"
@@ -56,7 +58,7 @@ static const struct run_option {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
     {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE}, {"--audit-full", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
-    {"--require-layers", 0, NO_VALUE}, {"--isolate", 0, VALUE}, {"--lockstep", 0, NO_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
+    {"--require-layers", 0, NO_VALUE}, {"--isolate", 0, VALUE}, {"--lockstep", 0, OPTIONAL_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
 };
 
 static void
@@ -139,14 +141,36 @@ check_signatures(const struct artifact_view *v, char *const *keys, size_t count,
     return 0;
 }
 
+/* A descriptor of it, or -1 after a message. *path: its name for exec. */
+static int
+open_image(const char *name, char *const *keys, size_t key_count, char **path)
+{
+    struct artifact_view view;
+    struct err e = {0};
+    int fd;
+
+    *path = strchr(name, '/') ? mem_strdup(name) : mem_printf("./%s", name);
+    /* Anything else would run as a program of the host's, with nothing around it. */
+    fd = file_open(*path, &e);
+    if (fd < 0 || artifact_open_fd(&view, fd, *path, &e) < 0) {
+        cli_fail(125, "run: %s", e.text);
+        return -1;
+    }
+    if (key_count && check_signatures(&view, keys, key_count, &e) < 0) {
+        cli_fail(125, "run: %s was not started: %s", *path, e.text);
+        return -1;
+    }
+    artifact_close(&view);
+    return fd;
+}
+
 int
 cmd_run(int argc, char **argv)
 {
     struct buf b = {0};
-    struct artifact_view view;
-    struct err e = {0};
     VEC(char *) keys = {0};
-    char *path;
+    const char *other = NULL;
+    char *path, *other_path = NULL;
     int i, fd;
 
     for (i = 1; i < argc && argv[i][0] == '-'; i++) {
@@ -171,7 +195,9 @@ cmd_run(int argc, char **argv)
                 return cli_fail(125, "run: %s needs a value", o->name);
             value = argv[++i];
         }
-        if (strcmp(o->name, "--require-signature") == 0) {
+        if (strcmp(o->name, "--lockstep") == 0 && value) {
+            other = value;
+        } else if (strcmp(o->name, "--require-signature") == 0) {
             vec_push(&keys, (char *)(uintptr_t)value);
         } else if (strcmp(o->name, "--env") == 0) {
             put_env(&b, value);
@@ -190,21 +216,18 @@ cmd_run(int argc, char **argv)
         fputs(usage, stderr);
         return 125;
     }
-    path = strchr(argv[i], '/') ? mem_strdup(argv[i]) : mem_printf("./%s", argv[i]);
-    /* Anything else would run as a program of the host's, with nothing around it. */
-    fd = file_open(path, &e);
-    if (fd < 0 || artifact_open_fd(&view, fd, path, &e) < 0)
-        return cli_fail(125, "run: %s", e.text);
-    if (keys.count && check_signatures(&view, keys.items, keys.count, &e) < 0)
-        return cli_fail(125, "run: %s was not started: %s", path, e.text);
-    artifact_close(&view);
+    fd = open_image(argv[i], keys.items, keys.count, &path);
+    if (fd < 0 || (other && open_image(other, keys.items, keys.count, &other_path) < 0))
+        return 125;
     buf_put_u8(&b, 0);
-    if (hand_over((char *)b.data) != 0)
+    if (!other && hand_over((char *)b.data) != 0)
         return 125;
     if (i + 1 < argc && strcmp(argv[i + 1], "--") == 0) {
         argv[i + 1] = argv[i];
         i++;
     }
+    if (other)
+        return compare_runs(path, other_path, (char *)b.data, argv + i);
     if (keys.count) /* the very file that was checked */
         execveat(fd, "", argv + i, environ, AT_EMPTY_PATH);
     else

@@ -26,11 +26,43 @@ static unsigned tick_us = 10000;
 /* Ticks for one deadline are no closer than that, and a deadline so much before a tick waits for it. */
 enum { TICK_NEAR_NS = 100000 };
 
+/* Of a repeatable run. */
+static volatile uint64_t passed_ns;
+static volatile unsigned quiet_ticks; /* since time passed */
+
+void
+platform_be_repeatable(void)
+{
+    platform_repeatable = true;
+}
+
+void
+platform_pass(uint64_t ns)
+{
+    passed_ns += ns;
+    quiet_ticks = 0;
+}
+
+/* A tick of a repeatable run is none, but when the guest seems to wait without any system call. */
+static bool
+is_quiet(void)
+{
+    enum { LONG = 50 };
+
+    if (++quiet_ticks < LONG)
+        return false;
+    platform_pass(LONG * UINT64_C(10000000));
+    return true;
+}
+
 static uint64_t
 read_clock(clockid_t id)
 {
+    enum { START_S = 1000, START_REALTIME_S = 1600000000 };
     struct timespec ts;
 
+    if (platform_repeatable)
+        return (id == CLOCK_REALTIME ? START_REALTIME_S : START_S) * UINT64_C(1000000000) + passed_ns;
     clock_gettime(id, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
@@ -88,6 +120,8 @@ on_tick(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
     (void)info;
+    if (platform_repeatable && !is_quiet())
+        return;
     platform_ticked = 1;
     x86_cpu_tls.limit = UINT64_MAX;
     platform_direct_interrupt(context);
@@ -220,6 +254,10 @@ platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
     uint64_t drained;
     int n;
 
+    if (platform_repeatable && timeout_ns != UINT64_MAX) {
+        platform_pass(timeout_ns);
+        ts = (struct timespec){0};
+    }
     /* fds has room for one more: the wake descriptor. */
     fds[count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
     n = ppoll(fds, count + 1, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);

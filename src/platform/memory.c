@@ -144,11 +144,29 @@ platform_dirty_pages(const void *at, size_t count, uint64_t *entries)
     return 0;
 }
 
+bool platform_repeatable;
+
+static void
+repeatable_random(uint8_t *p, size_t size)
+{
+    static uint64_t state;
+
+    for (size_t i = 0; i < size; i++) {
+        if (i % 8 == 0)
+            state = state * 6364136223846793005u + 1442695040888963407u;
+        p[i] = (uint8_t)(state >> (i % 8 * 8) ^ state >> 33);
+    }
+}
+
 void
 platform_random(void *buf, size_t size)
 {
     uint8_t *p = buf;
 
+    if (platform_repeatable) {
+        repeatable_random(p, size);
+        return;
+    }
     while (size) {
         ssize_t n = getrandom(p, size, 0);
 

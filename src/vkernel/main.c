@@ -21,6 +21,7 @@
 #include "vkernel/net/socket.h"
 #include "vkernel/proc/accounts.h"
 #include "vkernel/proc/evaluated.h"
+#include "vkernel/proc/calls.h"
 #include "vkernel/proc/lockstep.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/memory_limit.h"
@@ -126,6 +127,8 @@ option_with_value(const char *name, const char *value)
             platform_die("--isolate %s: expected default or full", value);
     } else if (strcmp(name, "--stress") == 0)
         stress(value);
+    else if (strcmp(name, "--calls") == 0) /* of ingot run --lockstep=OTHER */
+        calls_start(atoi(value));
     else
         platform_die("unknown option %s", name);
 }

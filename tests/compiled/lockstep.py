@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """ingot run --lockstep: code objects that were made wrong by one operation, and rewritten code by one instruction, must be found, by the address
-of the instruction; what is right must run to its end.
+of the instruction; what is right must run to its end. --lockstep=OTHER: two artifacts, of which one is wrong, must be told apart at the system call
+that gets what is wrong; of either backend, right, they must run to their end.
 
 usage: lockstep.py --ingot FILE [--artifact FILE]...   (the Debian image, of either backend, for the programs of a distribution)
 Ends with a line "N passed, N failed".
@@ -10,6 +11,7 @@ import glob
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +35,7 @@ PROGRAMS = {
 
 
 RIGHT = ["control", "repeated", "faults"]
+BOTH = ["control", "repeated"]  # compiled code does not know all registers at faults
 
 
 def check(what, ok, detail=""):
@@ -112,11 +115,27 @@ def wrong_direct(right, address):
 BACKENDS = {"wasm": ("/objects/*.wasm", wrong_wasm), "direct": ("/native/*.0.o", wrong_direct)}
 
 
-def find_wrong(ingot, folder, backend):
-    root, cache, out = folder + "/root", folder + "/wrong-" + backend, folder + "/out"
+def compile_bare(root, name):
     os.makedirs(root, exist_ok=True)
     subprocess.run(["cc", "-O2", "-static", "-nostdlib", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror", "-o",
-                    root + "/wrong", HERE + "/wrong.c"], check=True)
+                    f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
+
+
+def compare_processes(ingot, folder):
+    """Many processes, on both backends, and twice: what differs from run to run is the same."""
+    root = folder + "/calls"
+    compile_bare(root, "calls")
+    for backend in BACKENDS:
+        subprocess.run([ingot, "build", "-q", "--backend", backend, "--cache", folder + "/cache", root, "-o", f"{root}.{backend}"], check=True)
+    first, second = (subprocess.run([ingot, "run", f"--lockstep={root}.wasm", root + ".direct", "/calls"], stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, timeout=100) for _ in range(2))
+    check("processes", (first.returncode, first.stdout.count("ended"), first.stderr) == (3, 4, ""), first)
+    check("processes: a run is repeatable", first.stdout == second.stdout, second)
+
+
+def find_wrong(ingot, folder, backend):
+    root, cache, out = folder + "/root", folder + "/wrong-" + backend, folder + "/out"
+    compile_bare(root, "wrong")
     build = [ingot, "build", "-q", "--backend", backend, "--cache", cache, root, "-o", out]
     run = [ingot, "run", "--lockstep", out, "/wrong"]
     subprocess.run(build, check=True)
@@ -127,6 +146,7 @@ def find_wrong(ingot, folder, backend):
     [object_path] = glob.glob(cache + files)
     with open(object_path, "rb") as f:
         right = f.read()
+    right_out = shutil.copy(out, folder + "/right-" + backend)
     address = labels(root + "/wrong")
     for name, wrong, count in all_wrong(right, address):
         label = f"{backend} {name}"
@@ -145,7 +165,9 @@ def find_wrong(ingot, folder, backend):
         check(f"{label}: the instruction is marked", re.search(rf"^ *=?> +{at:#x} ", r.stderr, re.M), r.stderr[:3000])
         if (backend, name) != ("wasm", "flag"):  # there the branch is named, and what it depends on is marked
             check(f"{label}: it is named first", f"first wrong: instruction {at:#x} /wrong+{at:#x}\n" in r.stderr, r.stderr[:3000])
-
+        both = subprocess.run([ingot, "run", "--lockstep=" + right_out, out, "/wrong"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        check(f"{label}: another artifact: status", both.returncode == DIFFERENCE, both.returncode)
+        check(f"{label}: another artifact: the call", re.search(r"differ at system call \d+\n(.*\n)*.* wrong\[1\]: write\(1, ", both.stderr), both.stderr[:3000])
 
 def run_right(ingot, artifact, name, argv):
     plain = subprocess.run([ingot, "run", artifact, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -160,6 +182,14 @@ def run_right(ingot, artifact, name, argv):
     check(f"{name}: something was compared", compared and int(compared[1]) > 10, r.stderr[:300])
 
 
+def run_both(ingot, artifact, other, name, argv):
+    r = subprocess.run([ingot, "run", "--lockstep=" + other, artifact, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=300)
+    plain = subprocess.run([ingot, "run", artifact, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    check(f"{name} on both", (r.returncode, r.stdout, r.stderr) == (plain.returncode, plain.stdout, plain.stderr),
+          (r.returncode, r.stdout[-300:], r.stderr[:3000].decode(errors="replace")))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ingot", required=True)
@@ -169,18 +199,24 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ingot-lockstep-") as folder:
         for backend in BACKENDS:
             find_wrong(ingot, folder, backend)
+        compare_processes(ingot, folder)
         root = folder + "/right"
         os.mkdir(root)
         for name in RIGHT:
             subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-o", f"{root}/{name}", f"{HERE}/{name}.c"], check=True)
         for backend in BACKENDS:
-            subprocess.run([ingot, "build", "-q", "--backend", backend, "--cache", folder + "/cache-" + backend, root, "-o", folder + "/out2"],
+            subprocess.run([ingot, "build", "-q", "--backend", backend, "--cache", folder + "/cache", root, "-o", folder + "/" + backend],
                            check=True)
             for name in RIGHT:
-                run_right(ingot, folder + "/out2", f"{backend} {name}", ["/" + name])
+                run_right(ingot, folder + "/" + backend, f"{backend} {name}", ["/" + name])
+        for name in BOTH:
+            run_both(ingot, folder + "/direct", folder + "/wasm", name, ["/" + name])
     for artifact in args.artifact:
         for name, argv in PROGRAMS.items():
             run_right(ingot, artifact, f"{os.path.basename(artifact)} {name}", argv)
+    if len(args.artifact) == 2:
+        for name, argv in PROGRAMS.items():
+            run_both(ingot, *args.artifact, name, argv)
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 

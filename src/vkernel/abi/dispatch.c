@@ -118,8 +118,8 @@ put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t ne
     }
 }
 
-static void
-trace_call(int64_t nr, const uint64_t a[6], char *out, size_t size)
+void
+syscall_describe(int64_t nr, const uint64_t a[6], char *out, size_t size)
 {
     const struct row *r = nr >= 0 && nr < TABLE_SIZE && table[nr].handler ? &table[nr] : NULL;
     const char *format;
@@ -167,7 +167,7 @@ traced(int64_t nr, const uint64_t a[6])
     uint64_t switches = sched_switches;
     int64_t result;
 
-    trace_call(nr, a, line, sizeof line);
+    syscall_describe(nr, a, line, sizeof line);
     /* What does not come back, or only after others ran, is shown at once. */
     if (nr == 59 || nr == 60 || nr == 231 || nr == 15 || nr == 322)
         platform_log("[%d] %s ...\n", sched_current->tid, line);

@@ -9,6 +9,7 @@
 #include "platform/platform.h"
 #include "vkernel/fs/vfs_limits.h"
 #include "vkernel/fs/vfs.h"
+#include "vkernel/proc/calls.h"
 
 unsigned file_count;
 
@@ -458,8 +459,8 @@ spans_of_all(struct user_iov *u, uint64_t skip, bool write)
     return n;
 }
 
-int
-user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
+static int
+find_spans(struct user_iov *u, uint64_t skip, bool write)
 {
     assert_no_sleep();
     if (u->count == 1 && skip < u->parts[0].size) { /* one buffer, most often in one mapping */
@@ -472,4 +473,14 @@ user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
         }
     }
     return spans_of_all(u, skip, write);
+}
+
+int
+user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
+{
+    int n = find_spans(u, skip, write);
+
+    for (int i = 0; i < n && calls_on && !write; i++)
+        calls_given(u->spans[i].iov_base, u->spans[i].iov_len);
+    return n;
 }

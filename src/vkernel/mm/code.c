@@ -4,6 +4,7 @@
  * Pages of code are those of the artifact or of a copy that was hashed, from mm_code_host_map() alone, and never writable
  * after; nothing that becomes of the file reaches them. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,17 @@
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/ledger.h"
 #include "vkernel/trust/notice.h"
+
+void
+mm_place(struct mm *mm, guest_addr address, char *out, size_t size)
+{
+    const struct vma *v = mm_find(mm, address);
+
+    if (v && v->start <= address && v->code)
+        snprintf(out, size, "%s+%#llx", artifact_string(the_artifact, v->code->path), (unsigned long long)(address - v->image_base));
+    else
+        snprintf(out, size, "?");
+}
 
 /* --- the evaluator's blocks: the same for all that have the same code mapped --- */
 

@@ -6,6 +6,7 @@
 
 #include "platform/platform.h"
 #include "vkernel/mm/mm_internal.h"
+#include "vkernel/proc/calls.h"
 #include "vkernel/proc/process.h"
 
 static inline int
@@ -134,6 +135,8 @@ copy_from_guest(void *dst, guest_addr src, size_t size)
         return 0;
     if (accessible(mm, src, size, false, &uncertain) != size || platform_copy(dst, mm->base + src, size) != size)
         return -EFAULT;
+    if (calls_on)
+        calls_given(dst, size);
     return 0;
 }
 
@@ -153,7 +156,11 @@ copy_to_guest(guest_addr dst, const void *src, size_t size)
 size_t
 copy_from_guest_partial(void *dst, guest_addr src, size_t size)
 {
-    return mm_read(current_mm(), dst, src, size);
+    size_t n = mm_read(current_mm(), dst, src, size);
+
+    if (calls_on)
+        calls_given(dst, n);
+    return n;
 }
 
 size_t
@@ -188,6 +195,8 @@ copy_string_from_guest(char *dst, guest_addr src, size_t size)
         size_t n = platform_copy(dst + done, mm->base + src + done, step);
         const char *end = memchr(dst + done, '\0', n);
 
+        if (calls_on)
+            calls_given(dst + done, end ? (size_t)(end - dst) - done : n);
         if (end)
             return end - dst;
         done += n;

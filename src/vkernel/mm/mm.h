@@ -44,6 +44,8 @@ guest_may_name(guest_addr address, uint64_t size)
  * is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change: for use
  * within NO_SLEEP only (sched/sched.h). An access to it can fault all the same: only host calls and platform_copy may touch it. */
 void *guest_span(guest_addr addr, size_t *size, bool write);
+/* The file whose code is there, and the address in it: "FILE+0x12"; or "?". */
+void mm_place(struct mm *mm, guest_addr address, char *out, size_t size);
 /* Is the host address in the memory of any guest? */
 bool mm_is_guest_memory(uint64_t host_address);
 /* Is it in the reservation of this one, the guards included? */

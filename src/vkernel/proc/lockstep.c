@@ -10,6 +10,7 @@
 #include "eval/eval.h"
 #include "platform/direct.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/calls.h"
 #include "vkernel/proc/direct.h"
 #include "vkernel/proc/lockstep_internal.h"
 #include "vkernel/proc/proc_internal.h"
@@ -67,6 +68,8 @@ lockstep_tick_us(void)
 uint64_t
 x86_filter_input(uint64_t value)
 {
+    if (calls_on)
+        return calls_input();
     if (lockstep.replays_inputs)
         return lockstep.input_next < lockstep.input_count ? lockstep.inputs[lockstep.input_next++] : value;
     if (R.open && lockstep.input_count < INPUTS)

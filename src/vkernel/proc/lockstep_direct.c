@@ -13,6 +13,7 @@
 
 #include "base/vec.h"
 #include "platform/direct.h"
+#include "vkernel/mm/mm.h"
 #include "vkernel/proc/direct.h"
 #include "vkernel/proc/direct_map.h"
 #include "vkernel/proc/proc_internal.h"
@@ -461,7 +462,7 @@ explain(void)
         culprit++;
     }
     address = search.trace.items[step_begin(culprit)];
-    show_place(address, where, sizeof where);
+    mm_place(R.mm, address, where, sizeof where);
     platform_log("  first wrong: instruction %#" PRIx64 " %s\n", address, where);
     show_rewritten(address);
     show_way(culprit);

@@ -92,7 +92,6 @@ ir_states effects_needed_before(const struct effects *e, ir_states states);
 /* --- lines of a report: lockstep_show.c --- */
 const char *lockstep_native(void); /* what the code is called: "compiled" or "rewritten" */
 void show_head(void);
-void show_place(uint64_t address, char *out, size_t size);
 void show_instruction(uint64_t address, bool suspect, bool part);
 void show_states(const struct x86_cpu *compiled, const struct x86_cpu *evaluated, ir_states which);
 void show_registers(const struct x86_cpu *cpu);

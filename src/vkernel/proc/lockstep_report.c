@@ -15,7 +15,6 @@
 #include "eval/eval.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/trust/artifact.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
@@ -242,9 +241,9 @@ show(const struct walk *w, size_t suspect, const uint8_t *part)
     char where[256];
 
     if (suspect != NONE)
-        show_place(report.trace.items[suspect], where, sizeof where);
+        mm_place(R.mm, report.trace.items[suspect], where, sizeof where);
     else
-        show_place(report.trace.items[first], where, sizeof where);
+        mm_place(R.mm, report.trace.items[first], where, sizeof where);
     platform_log("  first wrong: %s %#" PRIx64 " %s\n", suspect != NONE ? "instruction" : "after",
                  report.trace.items[suspect != NONE ? suspect : first], where);
     if (w->to - first > MAX_SHOWN)

@@ -9,7 +9,6 @@
 #include "platform/direct.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/trust/artifact.h"
 #include "x86/x86.h"
 
 enum { EXIT_DIFFERENCE = 125 };
@@ -37,17 +36,6 @@ show_end(void)
 }
 
 void
-show_place(uint64_t address, char *out, size_t size)
-{
-    const struct vma *v = mm_find(R.mm, address);
-
-    if (v && v->start <= address && v->code)
-        snprintf(out, size, "%s+%#" PRIx64, artifact_string(the_artifact, v->code->path), address - v->image_base);
-    else
-        snprintf(out, size, "?");
-}
-
-void
 show_instruction(uint64_t address, bool suspect, bool part)
 {
     char text[128] = "?", where[256];
@@ -58,7 +46,7 @@ show_instruction(uint64_t address, bool suspect, bool part)
 
     if (bytes && x86_decode(bytes, left < 15 ? left : 15, address, &insn) > 0)
         x86_format(&insn, text, sizeof text);
-    show_place(address, where, sizeof where);
+    mm_place(R.mm, address, where, sizeof where);
     platform_log("  %s %#10" PRIx64 "  %-40s %s\n", suspect ? "=>" : part ? " >" : "  ", address, text, where);
 }
 

@@ -141,6 +141,7 @@ struct task {
     int strace_nr;
     bool kill_me;                /* leaves at its next check (exec by a sibling) */
     bool evaluate_next;          /* compiled code found no entry for rip, or refused (ir_assumption): a step there first */
+    bool in_call;                /* of a run that is compared with another one: between calls_made() and calls_done() */
     uint64_t fault_err, fault_trapno, fault_cr2; /* of its last fault: for the signal frame */
 };
 

@@ -17,6 +17,7 @@
 #include "platform/direct.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/calls.h"
 #include "vkernel/proc/direct.h"
 #include "vkernel/proc/fault_map.h"
 #include "vkernel/proc/lockstep.h"
@@ -328,6 +329,8 @@ syscall_edge_with(uint64_t rflags)
     struct x86_cpu *cpu = x86_this_cpu();
     int64_t nr = (int32_t)cpu->gpr[X86_RAX], result; /* Linux looks at eax alone */
 
+    if (calls_on)
+        calls_made(nr);
     cpu->gpr[X86_RCX] = cpu->rip;
     cpu->gpr[X86_R11] = rflags;
     for (;;) {
@@ -335,6 +338,8 @@ syscall_edge_with(uint64_t rflags)
                                cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
 
         result = syscall_dispatch(nr, a);
+        if (calls_on)
+            calls_done();
         cpu->gpr[X86_RAX] = (uint64_t)result;
         if (platform_ticked)
             sched_poll();
@@ -454,6 +459,7 @@ kernel_trap_c(uint64_t pc)
 void
 run_restart(void)
 {
+    calls_done();
     platform_jump(&sched_current->base, JUMP_RESTART);
 }
 
