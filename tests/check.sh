@@ -203,6 +203,7 @@ single warm-rebuild warm_rebuild direct "$artifact" "$build/report.json"
 single warm-rebuild-wasm warm_rebuild wasm "$wasm_artifact" "$build/report-wasm.json"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 script bars-wasm tests/programs/bars.py "$build/report-wasm.json" "$logs/programs-wasm.stats"
+script growth tests/build/growth.py --ingot "$ingot"
 single asan-build sanitized_build
 unit asan-unit-tests "$build-asan" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox"
 single sanitized-vkernel sanitized_vkernel

@@ -1,77 +1,29 @@
-/* Which flags are alive where: inserted comparisons must not change those. Backwards over all instructions until nothing changes. A
- * callee is taken to leave every flag to its own return point, where it is the return point that matters. */
+/* Which flags are alive where: inserted comparisons must not change those. A callee is taken to leave every flag to its own return point, where
+ * it is the return point that matters.
+ *
+ * The nodes of a graph are the instructions and, behind them, the tables of labels; each asks others what is alive there. What becomes alive at one
+ * is handed to those that ask it, and each of its few flags only once: the time is linear, however often code jumps backwards. */
 #include "direct/rewrite.h"
 
 enum { ALL_FLAGS = (1 << X86_FLAG_COUNT) - 1 };
 
-static uint8_t
-alive_at(const struct rewriter *w, uint64_t address)
-{
-    size_t i = rewriter_find(w, address);
-
-    return i == SIZE_MAX ? w->unknown_reads : w->insns.items[i].live;
-}
-
-static uint8_t
-alive_behind(const struct rewriter *w, const struct insn_place *p, const struct x86_insn *insn)
-{
-    uint64_t next = insn->address + insn->length;
-
-    switch (x86_flow(insn)) {
-    case X86_FLOW_JUMP: case X86_FLOW_CALL:
-        return alive_at(w, (uint64_t)insn->operand[0].imm);
-    case X86_FLOW_BRANCH:
-        return alive_at(w, (uint64_t)insn->operand[0].imm) | alive_at(w, next);
-    case X86_FLOW_JUMP_INDIRECT:
-        return p->labels && w->label_tables.items[p->labels - 1].flags_alive ? ALL_FLAGS : 0;
-    case X86_FLOW_CALL_INDIRECT: case X86_FLOW_RETURN: case X86_FLOW_TRAP:
-        return 0;
-    default:
-        return alive_at(w, next);
-    }
-}
-
-struct effects { /* of an instruction, decoded once */
-    uint8_t tested, killed;
+struct asks { /* the node `from` needs what is alive at the node `at` */
+    uint32_t from, at;
 };
 
-static bool
-update(struct rewriter *w, size_t index, const struct effects *effects)
-{
-    struct insn_place *p = &w->insns.items[index];
-    struct x86_insn insn;
-    uint8_t live;
+struct liveness {
+    struct rewriter *w;
+    uint8_t *live, *killed;   /* of each node; of an instruction what it leaves nothing of */
+    VEC(struct asks) asks;
+    VEC(uint32_t) unknown;    /* instructions that go on where nothing of this is: the evaluator's, who knows */
+    uint32_t *first, *askers; /* askers[first[n] to first[n + 1]]: who asks node n */
+    VEC(uint32_t) work;       /* nodes with something new, each once */
+    bool *waits;              /* in work */
+};
 
-    if (effects->killed == ALL_FLAGS) {
-        live = effects->tested;
-    } else {
-        uint64_t left;
-        const uint8_t *bytes = rewriter_bytes(w, p->address, &left);
-
-        x86_decode(bytes, left, p->address, &insn);
-        live = effects->tested | (alive_behind(w, p, &insn) & (uint8_t)~effects->killed);
-    }
-    if (live == p->live)
-        return false;
-    p->live = live;
-    return true;
-}
-
-static bool
-labels_changed(struct rewriter *w)
-{
-    bool changed = false;
-
-    for (size_t t = 0; t < w->label_tables.count; t++) {
-        struct label_table *table = &w->label_tables.items[t];
-        const struct table_entry *entries = w->table_entries.items + table->first_entry;
-
-        for (uint32_t i = 0; i < table->entry_count && !table->flags_alive; i++)
-            if (w->insns.items[entries[i].position / 2].live & STATUS_FLAGS)
-                table->flags_alive = changed = true;
-    }
-    return changed;
-}
+struct effects { /* of an instruction */
+    uint8_t tested, killed;
+};
 
 /* Instructions that may leave all flags as they were, by a count of 0: they neither need nor kill them. */
 static bool
@@ -97,49 +49,161 @@ effects_of(const struct x86_insn *insn)
     return (struct effects){(uint8_t)((e.tested & 1 << X86_FLAG_DF) | (through_carry ? 1 << X86_FLAG_CF : 0)), 0};
 }
 
-/* Until nothing changes. */
 static void
-find_live(struct rewriter *w, const struct effects *effects)
+add_live(struct liveness *v, uint32_t node, uint8_t flags)
 {
-    bool changed = true;
+    if ((v->live[node] | flags) == v->live[node])
+        return;
+    v->live[node] |= flags;
+    if (!v->waits[node])
+        vec_push(&v->work, node);
+    v->waits[node] = true;
+}
 
-    while (changed) {
-        changed = false;
-        for (size_t i = w->insns.count; i-- > 0;)
-            changed |= update(w, i, &effects[i]);
-        changed |= labels_changed(w);
+/* Instruction i goes on at this address. */
+static void
+ask(struct liveness *v, uint32_t i, uint64_t address)
+{
+    size_t at = rewriter_find(v->w, address);
+
+    if (at == SIZE_MAX)
+        vec_push(&v->unknown, i);
+    else
+        vec_push(&v->asks, ((struct asks){i, (uint32_t)at}));
+}
+
+static void
+ask_behind(struct liveness *v, uint32_t i, const struct x86_insn *insn)
+{
+    uint64_t next = insn->address + insn->length;
+    uint32_t labels = v->w->insns.items[i].labels;
+
+    switch (x86_flow(insn)) {
+    case X86_FLOW_BRANCH:
+        ask(v, i, next);
+        ask(v, i, (uint64_t)insn->operand[0].imm);
+        break;
+    case X86_FLOW_JUMP: case X86_FLOW_CALL:
+        ask(v, i, (uint64_t)insn->operand[0].imm);
+        break;
+    case X86_FLOW_JUMP_INDIRECT:
+        if (labels)
+            vec_push(&v->asks, ((struct asks){i, (uint32_t)v->w->insns.count + labels - 1}));
+        break;
+    case X86_FLOW_CALL_INDIRECT: case X86_FLOW_RETURN: case X86_FLOW_TRAP:
+        break;
+    default:
+        ask(v, i, next);
+        break;
     }
 }
 
 static void
-note_readers(struct rewriter *w)
+make_nodes(struct liveness *v)
 {
+    const struct rewriter *w = v->w;
+
+    for (uint32_t i = 0; i < w->insns.count; i++) {
+        uint64_t left;
+        const uint8_t *bytes = rewriter_bytes(w, w->insns.items[i].address, &left);
+        struct effects effects;
+        struct x86_insn insn;
+
+        x86_decode(bytes, left, w->insns.items[i].address, &insn);
+        effects = effects_of(&insn);
+        v->killed[i] = effects.killed;
+        add_live(v, i, effects.tested);
+        if (effects.killed != ALL_FLAGS)
+            ask_behind(v, i, &insn);
+    }
+    for (uint32_t t = 0; t < w->label_tables.count; t++) {
+        const struct label_table *table = &w->label_tables.items[t];
+
+        for (uint32_t k = 0; k < table->entry_count; k++)
+            vec_push(&v->asks, ((struct asks){(uint32_t)w->insns.count + t, w->table_entries.items[table->first_entry + k].position / 2}));
+    }
+}
+
+/* By whom they are asked. */
+static void
+sort_askers(struct liveness *v, size_t nodes)
+{
+    v->first = mem_zalloc(nodes + 2, sizeof *v->first);
+    v->askers = mem_zalloc(v->asks.count, sizeof *v->askers);
+    for (size_t i = 0; i < v->asks.count; i++)
+        v->first[v->asks.items[i].at + 2]++;
+    for (size_t n = 2; n < nodes + 2; n++)
+        v->first[n] += v->first[n - 1];
+    for (size_t i = 0; i < v->asks.count; i++)
+        v->askers[v->first[v->asks.items[i].at + 1]++] = v->asks.items[i].from;
+}
+
+/* What is alive behind a node is alive before it unless it kills it. Of a table one flag at one of its labels counts as all; not DF, which
+ * no comparison changes. */
+static void
+hand_on(struct liveness *v, uint32_t node)
+{
+    uint8_t live = v->live[node];
+
+    for (uint32_t k = v->first[node]; k < v->first[node + 1]; k++) {
+        uint32_t from = v->askers[k];
+
+        if (from < v->w->insns.count)
+            add_live(v, from, live & (uint8_t)~v->killed[from]);
+        else if (live & STATUS_FLAGS)
+            add_live(v, from, ALL_FLAGS);
+    }
+}
+
+static void
+solve(struct liveness *v)
+{
+    while (v->work.count) {
+        uint32_t node = v->work.items[--v->work.count];
+
+        v->waits[node] = false;
+        hand_on(v, node);
+    }
+}
+
+static void
+note_readers(const struct liveness *v)
+{
+    struct rewriter *w = v->w;
+
     for (size_t i = 0; i < w->insns.count; i++) {
         struct insn_place *p = &w->insns.items[i];
 
-        p->reads = p->live & STATUS_FLAGS;
+        p->reads = v->live[i] & STATUS_FLAGS;
         w->flags_cross |= (p->function || p->label) && p->reads;
     }
 }
 
-/* What is nowhere here is the evaluator's: who knows. Only flags that cross indirect jumps are kept for nobody but those that are seen to read them: most
- * functions that lead to such code have instructions that this backend has not. */
+/* Only flags that cross indirect jumps are kept for nobody but those that are seen to read them: most functions that lead to code which is nowhere
+ * here have instructions that this backend has not. */
 void
 find_live_flags(struct rewriter *w)
 {
-    struct effects *effects = mem_zalloc(w->insns.count + 1, sizeof *effects);
+    size_t nodes = w->insns.count + w->label_tables.count;
+    struct liveness v = {.w = w, .live = mem_zalloc(nodes, 1), .killed = mem_zalloc(nodes, 1), .waits = mem_zalloc(nodes, 1)};
 
-    for (size_t i = 0; i < w->insns.count; i++) {
-        uint64_t left;
-        const uint8_t *bytes = rewriter_bytes(w, w->insns.items[i].address, &left);
-        struct x86_insn insn;
-
-        x86_decode(bytes, left, w->insns.items[i].address, &insn);
-        effects[i] = effects_of(&insn);
-    }
-    find_live(w, effects);
-    note_readers(w);
-    w->unknown_reads = ALL_FLAGS;
-    find_live(w, effects);
-    mem_free(effects);
+    make_nodes(&v);
+    sort_askers(&v, nodes);
+    solve(&v);
+    note_readers(&v);
+    for (size_t i = 0; i < v.unknown.count; i++)
+        add_live(&v, v.unknown.items[i], (uint8_t)~v.killed[v.unknown.items[i]] & ALL_FLAGS);
+    solve(&v);
+    for (size_t i = 0; i < w->insns.count; i++)
+        w->insns.items[i].live = v.live[i];
+    for (size_t t = 0; t < w->label_tables.count; t++)
+        w->label_tables.items[t].flags_alive = v.live[w->insns.count + t] != 0;
+    mem_free(v.live);
+    mem_free(v.killed);
+    mem_free(v.waits);
+    mem_free(v.first);
+    mem_free(v.askers);
+    vec_fini(&v.asks);
+    vec_fini(&v.unknown);
+    vec_fini(&v.work);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { SHORT = 2, JUMP_LONG = 5, CONDITION_LONG = 6, UNPLACED = UINT32_MAX };
+enum { SHORT = 2, JUMP_LONG = 5, CONDITION_LONG = 6, UNPLACED = UINT32_MAX, MAX_ROUNDS = 32 };
 
 struct layout_point
 layout_point(const struct layout *l)
@@ -97,9 +97,9 @@ distance(const struct layout *l, size_t branch)
     return (int64_t)layout_offset(l, b->target) - (int64_t)(b->at + l->sums[branch] + b->size);
 }
 
-/* Makes branches long that do not reach. They never become short again, so that this ends. */
+/* Makes branches long that do not reach, or all. They never become short again, so that this ends. */
 static bool
-grow(struct layout *l)
+grow(struct layout *l, bool all)
 {
     bool changed = false;
 
@@ -110,7 +110,7 @@ grow(struct layout *l)
         if (b->kind > BRANCH_CONDITION || b->size != SHORT)
             continue;
         d = distance(l, i);
-        if (d < INT8_MIN || d > INT8_MAX) {
+        if (all || d < INT8_MIN || d > INT8_MAX) {
             b->size = b->kind == BRANCH_JUMP ? JUMP_LONG : CONDITION_LONG;
             changed = true;
         }
@@ -149,11 +149,14 @@ void
 layout_finish(struct layout *l, struct buf *out)
 {
     size_t at = 0;
+    unsigned rounds = 0;
 
     l->sums = mem_zalloc(l->branches.count + 1, sizeof *l->sums);
+    /* Compilers' code needs a few rounds. Other code can be such that each makes a single branch long, which makes another not reach: that
+     * is not waited for. */
     do
         add_up(l);
-    while (grow(l));
+    while (grow(l, ++rounds >= MAX_ROUNDS));
     for (size_t i = 0; i < l->branches.count; i++) {
         buf_put(out, l->code.data + at, l->branches.items[i].at - at);
         at = l->branches.items[i].at;

@@ -59,7 +59,6 @@ struct code_range {
 struct rewriter {
     VEC(struct code_range) code; /* by address */
     struct layout layout;
-    uint8_t unknown_reads;        /* X86_FLAG_* bits that code nowhere here is taken to read */
     bool flags_cross;             /* a function or label begins with code that reads status flags: lookups keep them */
     bool too_long;                /* an instruction that emit() wrote is longer than the processor takes */
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
