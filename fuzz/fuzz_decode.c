@@ -1,4 +1,4 @@
-/* x86_decode, x86_format and the row queries on arbitrary bytes. */
+/* x86_decode, x86_format and the row queries on arbitrary bytes, at each level. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,8 +9,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-__attribute__((visibility("default"))) int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void
+decode_all(const uint8_t *data, size_t size)
 {
     struct x86_insn insn;
     char text[96], small[7];
@@ -31,5 +31,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += length > 0 ? (size_t)length : 1;
     }
     free(copy);
+}
+
+__attribute__((visibility("default"))) int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    for (enum x86_level level = X86_LEVEL_V2; level < X86_LEVEL_END; level++) {
+        x86_set_level(level);
+        decode_all(data, size);
+    }
     return 0;
 }

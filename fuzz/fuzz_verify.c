@@ -1,4 +1,4 @@
-/* The verifier of rewritten code on arbitrary bytes. What it accepts is followed by another way (tests/verify/recheck.h).
+/* The verifier of rewritten code on arbitrary bytes, at each level. What it accepts is followed by another way (tests/verify/recheck.h).
  *
  * The first byte says what the others are: 0, what follows the jumps to the entries and a RET, with the map and the tables of labels that
  * tests/verify/maker.h has; 1, sizes of 2 bytes of map, index and tables, these, and the text; else a linked executable. */
@@ -33,7 +33,7 @@ put_words(struct buf *b, const uint32_t *words, size_t count)
 }
 
 static void
-check(struct buf *text, struct buf *map, struct buf *index, struct buf *tables)
+check_at_level(enum x86_level level, struct buf *text, struct buf *map, struct buf *index, struct buf *tables)
 {
     struct verify_unit u = {
         .text = {text->data, TEXT, text->size}, .map = {map->data, 0, map->size}, .index = {index->data, 0, index->size},
@@ -44,6 +44,7 @@ check(struct buf *text, struct buf *map, struct buf *index, struct buf *tables)
 
     for (unsigned i = 0; i < DIRECT_ENTRY_COUNT; i++)
         u.entries[i] = RUN_TIME + 64 * i;
+    x86_set_level(level);
     if (verify_unit(&u, &places, &e) == 0) {
         const char *wrong = recheck(&u, &places);
 
@@ -51,6 +52,13 @@ check(struct buf *text, struct buf *map, struct buf *index, struct buf *tables)
             abort();
     }
     verify_places_fini(&places);
+}
+
+static void
+check(struct buf *text, struct buf *map, struct buf *index, struct buf *tables)
+{
+    check_at_level(X86_LEVEL_V2, text, map, index, tables);
+    check_at_level(X86_LEVEL_V3, text, map, index, tables);
 }
 
 static void
