@@ -309,6 +309,28 @@ by_timer(void)
     printf("over timers: %u wrong, %s\n", bad, ticks ? "there were some" : "there were none");
 }
 
+/* --- what is promised --- */
+
+static void
+promises(void)
+{
+    uint32_t a, b, c, d, size, low, high;
+    bool flags = false;
+    char line[4096];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+
+    while (f && fgets(line, sizeof line, f))
+        flags |= strstr(line, "flags") && strstr(line, " avx2") && strstr(line, " fma") && strstr(line, " f16c") && strstr(line, " sha_ni");
+    if (f)
+        fclose(f);
+    __asm__("cpuid" : "=a"(a), "=b"(size), "=c"(c), "=d"(d) : "a"(13), "c"(0));
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(13), "c"(2));
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    printf("promises: avx2 %d, fma %d, bmi2 %d, x86-64-v3 %d, /proc/cpuinfo %d, area large enough %d, component of %u at %u, xcr0 %u\n",
+           !!__builtin_cpu_supports("avx2"), !!__builtin_cpu_supports("fma"), !!__builtin_cpu_supports("bmi2"),
+           !!__builtin_cpu_supports("x86-64-v3"), flags, size >= 832, a, b, low & 7);
+}
+
 /* --- forms --- */
 
 static uint64_t
@@ -428,6 +450,7 @@ main(void)
     sigaction(SIGUSR1, &sa, NULL);
     sa.sa_sigaction = repair;
     sigaction(SIGSEGV, &sa, NULL);
+    promises();
     over_calls();
     over_threads();
     over_forks();
