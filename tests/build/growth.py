@@ -76,7 +76,7 @@ def cost(args, folder, lines):
     program(folder, lines)
     best = None
     for i in range(2):
-        pid = os.posix_spawn(args.ingot, [args.ingot, "build", "-q", "--backend", args.backend, "--cache", f"{folder}/cache{i}", folder + "/root", "-o",
+        pid = os.posix_spawn(args.ingot, [args.ingot, "build", "-q", "--backend", args.backend, "--cache", f"{folder}/cache{i}", folder + "/tree", "-o",
                                           folder + "/out"], os.environ)
         _, status, usage = os.wait4(pid, 0)
         if status:
