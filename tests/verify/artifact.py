@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from artifact_file import CODE_MAP, Image
 
 ingot = os.path.abspath(sys.argv[1])
+LEVEL_AT = 102 # in the header
 failed = 0
 # It has a table of labels, calls through pointers, and an empty first word in some table.
 PROGRAM = r'''
@@ -152,6 +153,23 @@ def test_left_out(work, root, build, good):
         expect('and is back', code == 0 and json.load(f)['total']['left_out'] == 0, text)
 
 
+def test_level(build, good, bad):
+    """The C library in the program has AVX2 variants, which an artifact of level v2 may not have."""
+    code, text = call(*build, good, '--cpu', 'x86-64-v3')
+    expect('build for v3', code == 0, text)
+    code, text = call('verify', good)
+    expect('verify v3', code == 0 and 'the code of 1 programs and libraries keeps to its rules' in text, text)
+    image = Image(good)
+    struct.pack_into('<H', image.data, image.payload + LEVEL_AT, 2)
+    refused(image, bad, 'code of v3 in an artifact that says v2', 'these bytes are no instruction (rule DECODE)')
+    struct.pack_into('<H', image.data, image.payload + LEVEL_AT, 4)
+    image.rehash()
+    code, text = call('verify', image.write(bad))
+    expect('a level that there is not', code == 1 and 'no such level of processors' in text, text)
+    code, text = call('run', bad, '/bin/program')
+    expect('it does not start', code == 125 and 'a processor that this version of ingot does not know' in text, (code, text))
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         root, good, bad = make_root(work), work + '/good', work + '/bad'
@@ -164,6 +182,7 @@ def main():
         before = open(good, 'rb').read()
         test_left_out(work, root, build, good)
         expect('the good one is as it was', open(good, 'rb').read() == before)
+        test_level(build, work + '/good-v3', bad)
     sys.exit(failed != 0)
 
 
