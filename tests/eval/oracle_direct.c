@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "../aot/loader.h"
+#include "../verify/loaded.h"
 #include "artifact/direct_map.h"
 #include "direct/unit.h"
 #include "platform/direct.h"
@@ -28,17 +29,7 @@ static const struct direct_unit *unit;
 static bool
 find_symbol(void *context, const char *name, uint32_t table_entries, uint64_t *value)
 {
-    static const struct {
-        const char *name;
-        void (*function)(void);
-    } entries[] = {{"direct_syscall", direct_syscall}, {"direct_unwind", direct_unwind}, {"direct_jump", direct_jump},
-                   {"direct_evaluate", direct_evaluate}};
-
-    *value = CODE_PAGE;
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        if (!strcmp(name, entries[i].name))
-            *value = (uint64_t)(uintptr_t)entries[i].function;
-    return *value != CODE_PAGE || !strcmp(name, "env.code_base.K");
+    return loaded_symbol(name, CODE_PAGE, value);
 }
 
 /* The code map leads to the multiple of 16 at or before a program's target here, with all of the guest's state in the registers: an indirect
@@ -100,12 +91,7 @@ prepare(void)
 static void
 verify(const struct direct_unit *u)
 {
-    struct verify_unit in = {
-        .text = {(const uint8_t *)(uintptr_t)u->text, u->text, u->text_size},
-        .map = {(const uint8_t *)(uintptr_t)u->map, u->map, u->map_size},
-        .index = {(const uint8_t *)(uintptr_t)u->index, u->index, u->index_count * sizeof(struct direct_place)},
-        .entries = {(uintptr_t)direct_syscall, (uintptr_t)direct_unwind, (uintptr_t)direct_jump, (uintptr_t)direct_evaluate},
-    };
+    struct verify_unit in = loaded_unit(u);
     struct verify_places places;
     struct err e = {0};
 

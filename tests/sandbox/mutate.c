@@ -1,62 +1,33 @@
-/* Damaged code objects against the sandbox:  mutate [--count N] [--seed N|time] [--states N] [--only NUMBER] [-v]
+/* Damaged code objects against the sandbox:  mutate OPTION... (mutants.h)
  *
- * Each mutant is made from its number and the seed alone: a code object (objects.c), changed (change.c). Reader, validator and the
+ * A mutant is a code object (objects.c), changed (change.c). Reader, validator and the
  * check of imports refuse most of the worst; what they accept is compiled by the real aot, loaded, and each entry is run from random
  * states. It may trap, fault in the instance, run out of stack or never end. Reaching anything else is a finding, and so is a
- * compiler that ends its process. Mutants are run in children, so that one can be lost.
- *
- * A finding's number repeats it: --only NUMBER; -v leaves it in mutant.wasm. */
-#include "sandbox.h"
+ * compiler that ends its process. -v leaves the mutant in mutant.wasm. */
+#include "mutants.h"
 
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "wasm/imports.h"
 
-enum { A_CHILD = 200 /* mutants */, CHANGES_OF_ONE = 8 /* code object */, COMPILE_SECONDS = 60, MOST_FINDINGS = 20 };
-
-enum phase { PHASE_MAKE, PHASE_READ, PHASE_COMPILE, PHASE_RUN };
-
-/* Shared with the children. */
-static struct shared {
-    volatile uint64_t number; /* of the mutant at work */
-    volatile enum phase phase;
-    unsigned tried, refused, not_imports, not_compiled, run, findings;
-    unsigned ends[SANDBOX_ENDS];
-} *shared;
-
-static uint64_t seed = 1, first, last = 3000;
-static unsigned states = 4;
-static bool verbose;
-
-static void
-finding(const char *reason)
-{
-    printf("FAIL mutant %llu of seed %llu: %s\n", (unsigned long long)shared->number, (unsigned long long)seed, reason);
-    fflush(stdout);
-    shared->findings++;
-}
+enum { A_CHILD = 200 /* mutants */, CHANGES_OF_ONE = 8 /* code object */, COMPILE_SECONDS = 60 };
+enum { REFUSED, NOT_IMPORTS, NOT_COMPILED };
 
 static int
 judge(const struct buf *b, struct wasm_module *m, struct err *e)
 {
     if (wasm_module_read(m, b->data, b->size, e) < 0) {
-        shared->refused++;
+        mutants->refused[REFUSED]++;
         return -1;
     }
     if (wasm_validate(m, e) < 0) {
-        shared->refused++;
+        mutants->refused[REFUSED]++;
     } else if (wasm_check_imports(m, e) < 0) {
-        shared->not_imports++;
+        mutants->refused[NOT_IMPORTS]++;
     } else {
         return 0;
     }
@@ -73,38 +44,38 @@ try(const struct buf *mutant)
     struct err e = {0};
     char reason[256];
 
-    shared->tried++;
-    shared->phase = PHASE_READ;
-    if (verbose)
+    mutants->tried++;
+    mutants->phase = "read";
+    if (mutants_verbose)
         file_write_atomic("mutant.wasm", mutant->data, mutant->size, 0666, &e);
     if (judge(mutant, &m, &e) < 0) {
-        if (verbose)
-            printf("%llu: %s\n", (unsigned long long)shared->number, e.text);
+        if (mutants_verbose)
+            printf("%llu: %s\n", (unsigned long long)mutants->number, e.text);
         return;
     }
     wasm_module_fini(&m);
-    shared->phase = PHASE_COMPILE;
+    mutants->phase = "compiled";
     setitimer(ITIMER_PROF, &limit, NULL); /* its signal ends the process */
     loader_clear();
     if (loader_load(mutant->data, mutant->size, "K", sandbox_resolve, NULL, &code, &e) < 0) {
         setitimer(ITIMER_PROF, &none, NULL);
-        shared->not_compiled++;
-        if (verbose)
-            printf("%llu: %s\n", (unsigned long long)shared->number, e.text);
+        mutants->refused[NOT_COMPILED]++;
+        if (mutants_verbose)
+            printf("%llu: %s\n", (unsigned long long)mutants->number, e.text);
         return;
     }
     setitimer(ITIMER_PROF, &none, NULL);
-    shared->phase = PHASE_RUN;
-    shared->run++;
-    if (!sandbox_run(&code, seed ^ shared->number << 20, states, shared->ends, reason))
-        finding(reason);
+    mutants->phase = "run";
+    mutants->run++;
+    if (!sandbox_run(&code, mutants_seed ^ mutants->number << 20, mutants_states, mutants->ends, reason))
+        mutants_finding(reason);
 }
 
 /* The mutant of this number. Some have one code object in common: making that takes longest. */
 static void
 make(uint64_t number, struct buf *out)
 {
-    uint64_t random = (seed + 1) * 0x9e3779b97f4a7c15 ^ (number / CHANGES_OF_ONE + 1) * 0xd1342543de82ef95;
+    uint64_t random = mutants_random(number, CHANGES_OF_ONE);
     struct buf object = {0};
     struct wasm_module m;
     struct err e = {0};
@@ -113,7 +84,7 @@ make(uint64_t number, struct buf *out)
     random ^= (number % CHANGES_OF_ONE + 1) * 0xff51afd7ed558ccd;
     random |= !random;
     if (wasm_module_read(&m, object.data, object.size, &e) < 0 || wasm_validate(&m, &e) < 0 || wasm_check_imports(&m, &e) < 0) {
-        finding(e.text);
+        mutants_finding(e.text);
         exit(1);
     }
     if (number % CHANGES_OF_ONE) /* the first as it is */
@@ -125,56 +96,13 @@ make(uint64_t number, struct buf *out)
 }
 
 static void
-work(void *argument)
+try_number(uint64_t number)
 {
-    uint64_t end = *(const uint64_t *)argument;
+    struct buf mutant = {0};
 
-    for (; shared->number < end; shared->number++) {
-        struct buf mutant = {0};
-
-        shared->phase = PHASE_MAKE;
-        make(shared->number, &mutant);
-        try(&mutant);
-        buf_fini(&mutant);
-    }
-}
-
-static void
-child(uint64_t end)
-{
-    struct err e = {0};
-
-    if (sandbox_init(&e) < 0) {
-        fprintf(stderr, "mutate: %s\n", e.text);
-        _exit(2);
-    }
-    sandbox_thread(work, &end);
-    _exit(0);
-}
-
-/* Mutants up to `end`, by as many children as it takes. */
-static void
-run_children(uint64_t end)
-{
-    while (shared->number < end && shared->findings < MOST_FINDINGS) {
-        static const char *const phases[] = {"made", "read", "compiled", "run"};
-        char reason[128];
-        int status;
-        pid_t pid = fork();
-
-        if (pid == 0)
-            child(end);
-        if (pid < 0 || waitpid(pid, &status, 0) != pid) {
-            perror("mutate");
-            exit(2);
-        }
-        if (status == 0)
-            continue;
-        snprintf(reason, sizeof reason, "the process ended (%s %d) while it was %s", WIFSIGNALED(status) ? "signal" : "status",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), phases[shared->phase]);
-        finding(reason);
-        shared->number++;
-    }
+    make(number, &mutant);
+    try(&mutant);
+    buf_fini(&mutant);
 }
 
 static int
@@ -182,58 +110,36 @@ report(double seconds)
 {
     printf("seed %llu: %u mutants, %u refused by reader and validator, %u by their imports, %u not compiled, %u compiled and run: "
            "%u returns, %u traps, %u faults in the instance, %u ends of the stack, %u without end; %.0f s\n",
-           (unsigned long long)seed, shared->tried, shared->refused, shared->not_imports, shared->not_compiled, shared->run,
-           shared->ends[SANDBOX_RETURNED], shared->ends[SANDBOX_TRAPPED], shared->ends[SANDBOX_FAULTED],
-           shared->ends[SANDBOX_STACK], shared->ends[SANDBOX_HUNG], seconds);
+           (unsigned long long)mutants_seed, mutants->tried, mutants->refused[REFUSED], mutants->refused[NOT_IMPORTS], mutants->refused[NOT_COMPILED], mutants->run,
+           mutants->ends[SANDBOX_RETURNED], mutants->ends[SANDBOX_TRAPPED], mutants->ends[SANDBOX_FAULTED],
+           mutants->ends[SANDBOX_STACK], mutants->ends[SANDBOX_HUNG], seconds);
     /* A test that runs nothing shows nothing. */
-    if (last - first >= 100) {
-        if (shared->run * 5 < shared->tried)
-            finding("fewer than a fifth of the mutants could be run");
-        if (!shared->ends[SANDBOX_RETURNED] || !shared->ends[SANDBOX_TRAPPED] || !shared->ends[SANDBOX_FAULTED])
-            finding("no run returned, trapped or faulted");
+    if (mutants_last - mutants_first >= 100) {
+        if (mutants->run * 5 < mutants->tried)
+            mutants_finding("fewer than a fifth of the mutants could be run");
+        if (!mutants->ends[SANDBOX_RETURNED] || !mutants->ends[SANDBOX_TRAPPED] || !mutants->ends[SANDBOX_FAULTED])
+            mutants_finding("no run returned, trapped or faulted");
     }
-    return shared->findings != 0;
+    return mutants->findings != 0;
 }
 
 int
 main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
-        {"states", required_argument, NULL, 't'}, {"only", required_argument, NULL, 'o'}, {0},
-    };
+    static const struct option options[] = {MUTANTS_OPTIONS, {0}};
     time_t start = time(NULL);
     struct err e = {0};
     int c;
 
-    while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            last = strtoull(optarg, NULL, 0);
-            break;
-        case 's':
-            seed = strcmp(optarg, "time") ? strtoull(optarg, NULL, 0) : (uint64_t)start;
-            break;
-        case 't':
-            states = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 'o':
-            first = strtoull(optarg, NULL, 0);
-            last = first + 1;
-            break;
-        case 'v':
-            verbose = true;
-            break;
-        default:
+    mutants_last = 3000;
+    mutants_states = 4;
+    while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1)
+        if (!mutants_option(c))
             return 2;
-        }
-    }
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || objects_init(&e) < 0) {
+    if (mutants_init(&e) < 0) {
         fprintf(stderr, "mutate: %s\n", e.text);
         return 2;
     }
-    for (shared->number = first; shared->number < last && shared->findings < MOST_FINDINGS;)
-        run_children(shared->number + A_CHILD < last ? shared->number + A_CHILD : last);
+    mutants_run(A_CHILD, try_number);
     return report(difftime(time(NULL), start));
 }

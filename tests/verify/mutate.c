@@ -1,29 +1,26 @@
 /* Damaged rewritten code against the verifier:
  *
- *   mutate [--count N] [--seed N|time] [--states N] [--from NUMBER] [--only NUMBER] [--without RULE] [--level v2|v3] [-v] PROGRAM
+ *   mutate OPTION... [--without RULE] [--level v2|v3] PROGRAM      (../sandbox/mutants.h has the options)
  *
- * Each mutant is made from its number and the seed alone: a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
+ * A mutant is a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
  * which a bit is turned, or some bytes are others, of the text, of a table of labels, or of the code map. The verifier refuses most. What it accepts is run from the instructions at and before the change,
  * from random states, between canaries (../sandbox/sandbox.h): it may leave to the run time, trap, fault in the instance or never
- * end, but reach nothing else. Mutants are run in children, so that one can be lost. A finding's number repeats it.
+ * end, but reach nothing else.
  *
  * --without: the verifier does without a rule of src/verify/rules.def, and there must be findings: they show what the rule is for, and
  * that this test would see it. */
-#include "../sandbox/sandbox.h"
+#include "../sandbox/mutants.h"
 
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "artifact/direct_map.h"
 #include "base/file.h"
 #include "direct/unit.h"
+#include "loaded.h"
 #include "platform/direct.h"
 #include "platform/platform.h"
 #include "recheck.h"
@@ -32,30 +29,11 @@
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
-enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_FINDINGS = 20, MOST_ENTRIES = 4, MOST_PIECES = 3,
+enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_ENTRIES = 4, MOST_PIECES = 3,
        ENTRY_SIZE = 8 /* of a table of labels */, FLAGS = 0xcd5, SKIPPED = 77 /* meson's status for it */ };
 
-/* Shared with the children. */
-static struct shared {
-    volatile uint64_t number; /* of the mutant at work */
-    volatile bool runs;
-    unsigned tried, refused, run, findings;
-    unsigned ends[SANDBOX_ENDS];
-} *shared;
-
-static uint64_t seed = 1, first, last = 20000;
-static unsigned states = 2;
 static uint64_t rules_off;
-static bool verbose;
 static struct buf program; /* the object of it */
-
-static void
-finding(const char *reason)
-{
-    printf("FAIL mutant %llu of seed %llu: %s\n", (unsigned long long)shared->number, (unsigned long long)seed, reason);
-    fflush(stdout);
-    shared->findings++;
-}
 
 /* --- the run time that mutants meet: all its ways lead out --- */
 
@@ -115,17 +93,7 @@ enter(const void *code)
 static bool
 resolve(void *context, const char *name, uint32_t table_entries, uint64_t *value)
 {
-    static const struct {
-        const char *name;
-        void (*function)(void);
-    } entries[] = {{"direct_syscall", direct_syscall}, {"direct_unwind", direct_unwind}, {"direct_jump", direct_jump},
-                   {"direct_evaluate", direct_evaluate}};
-
-    *value = SANDBOX_IMAGE_BASE;
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        if (strcmp(name, entries[i].name) == 0)
-            *value = (uint64_t)(uintptr_t)entries[i].function;
-    return *value != SANDBOX_IMAGE_BASE || strncmp(name, "env.code_base.", 14) == 0;
+    return loaded_symbol(name, SANDBOX_IMAGE_BASE, value);
 }
 
 static _Noreturn void
@@ -243,7 +211,7 @@ to_change(void *at)
 static void
 load(uint64_t number)
 {
-    uint64_t random = (seed + 1) * 0x9e3779b97f4a7c15 ^ (number / CHANGES_OF_ONE + 1) * 0xd1342543de82ef95, at;
+    uint64_t random = mutants_random(number, CHANGES_OF_ONE), at;
     struct buf pieces = {0};
     struct err e = {0};
 
@@ -268,13 +236,10 @@ load(uint64_t number)
 static struct verify_unit
 unit_as_loaded(void)
 {
-    return (struct verify_unit){
-        .text = {(const uint8_t *)(uintptr_t)unit->text, unit->text, unit->text_size},
-        .map = {(const uint8_t *)(uintptr_t)unit->map, unit->map, unit->map_size},
-        .index = {(const uint8_t *)(uintptr_t)unit->index, unit->index, unit->index_count * sizeof(struct direct_place)},
-        .tables = {(const uint8_t *)(uintptr_t)LOADER_AT, LOADER_AT, loader_end() - LOADER_AT}, /* all of it stays as it is */
-        .entries = {(uintptr_t)direct_syscall, (uintptr_t)direct_unwind, (uintptr_t)direct_jump, (uintptr_t)direct_evaluate},
-    };
+    struct verify_unit u = loaded_unit(unit);
+
+    u.tables = (struct verify_range){(const uint8_t *)(uintptr_t)LOADER_AT, LOADER_AT, loader_end() - LOADER_AT}; /* all of it stays as it is */
+    return u;
 }
 
 /* --- mutants --- */
@@ -408,15 +373,14 @@ run(const uint8_t *place)
     struct loaded code = {.table = entries, .table_entries = find_entries(place, entries)};
     char reason[256];
 
-    shared->run++;
-    shared->runs = true;
-    if (!sandbox_run(&code, seed ^ shared->number << 20, states, shared->ends, reason)) {
-        finding(reason);
+    mutants->run++;
+    mutants->phase = "run";
+    if (!sandbox_run(&code, mutants_seed ^ mutants->number << 20, mutants_states, mutants->ends, reason)) {
+        mutants_finding(reason);
         for (const uint8_t *p = place - 16; p < place + 24; p++)
             printf("%s%02x", p == place ? " | " : " ", *p);
         printf("\n");
     }
-    shared->runs = false;
 }
 
 /* As verify_artifact() has it. */
@@ -434,7 +398,7 @@ code_map_leads_to_places(const struct verify_places *places)
 static void
 try(uint64_t number)
 {
-    uint64_t random = (seed + 1) * 0x9e3779b97f4a7c15 ^ (number + 1) * 0xff51afd7ed558ccd;
+    uint64_t random = mutants_random(number, 1);
     bool is_changed = number % CHANGES_OF_ONE != 0; /* the first is as it is */
     struct verify_places places;
     enum verify_rule broken;
@@ -443,84 +407,32 @@ try(uint64_t number)
     const uint8_t *at;
     struct err e = {0};
 
-    random |= !random;
-    shared->tried++;
+    mutants->tried++;
     sandbox_favourite = 0;
     at = is_changed ? change(&random) : (const uint8_t *)(uintptr_t)unit->text + random_below(&random, unit->text_size);
     u = unit_as_loaded();
     if (verify_unit_without(&u, rules_off, &places, &broken, &e) < 0 ||
         (!code_map_leads_to_places(&places) && err_set(&e, "the code map leads elsewhere") < 0)) {
         verify_places_fini(&places);
-        shared->refused++;
-        if (verbose)
+        mutants->refused[0]++;
+        if (mutants_verbose)
             printf("%llu: %s\n", (unsigned long long)number, e.text);
         if (!is_changed)
-            finding(e.text);
+            mutants_finding(e.text);
         return;
     }
     wrong = recheck(&u, &places);
     if (wrong)
-        finding(wrong);
+        mutants_finding(wrong);
     run(at);
     verify_places_fini(&places);
 }
 
-/* Without a rule, one will do. */
-static unsigned
-most_findings(void)
-{
-    return rules_off ? 1 : MOST_FINDINGS;
-}
-
 static void
-work(void *argument)
+load_and_try(uint64_t number)
 {
-    uint64_t end = *(const uint64_t *)argument;
-
-    for (; shared->number < end && shared->findings < most_findings(); shared->number++) {
-        load(shared->number);
-        try(shared->number);
-    }
-}
-
-static void
-child(uint64_t end)
-{
-    struct err e = {0};
-
-    sandbox_enter = enter;
-    sandbox_goes_below = true;
-    if (sandbox_init(&e) < 0)
-        give_up("sandbox", &e);
-    sandbox_thread(work, &end);
-    fflush(stdout);
-    _exit(0);
-}
-
-/* Mutants up to `end`, by as many children as it takes. */
-static void
-run_children(uint64_t end)
-{
-    while (shared->number < end && shared->findings < most_findings()) {
-        char reason[128];
-        int status;
-        pid_t pid;
-
-        fflush(stdout);
-        pid = fork();
-        if (pid == 0)
-            child(end);
-        if (pid < 0 || waitpid(pid, &status, 0) != pid) {
-            perror("mutate");
-            exit(2);
-        }
-        if (status == 0)
-            continue;
-        snprintf(reason, sizeof reason, "the process ended (%s %d)%s", WIFSIGNALED(status) ? "signal" : "status",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), shared->runs ? " while the mutant ran" : "");
-        finding(reason);
-        shared->number++;
-    }
+    load(number);
+    try(number);
 }
 
 static int
@@ -528,16 +440,16 @@ report(double seconds)
 {
     printf("seed %llu: %u mutants, %u refused, %u accepted and run: %u left, %u traps, %u faults in the instance, %u ends of the stack, "
            "%u without end; %.0f s\n",
-           (unsigned long long)seed, shared->tried, shared->refused, shared->run, shared->ends[SANDBOX_RETURNED],
-           shared->ends[SANDBOX_TRAPPED], shared->ends[SANDBOX_FAULTED], shared->ends[SANDBOX_STACK], shared->ends[SANDBOX_HUNG], seconds);
+           (unsigned long long)mutants_seed, mutants->tried, mutants->refused[0], mutants->run, mutants->ends[SANDBOX_RETURNED],
+           mutants->ends[SANDBOX_TRAPPED], mutants->ends[SANDBOX_FAULTED], mutants->ends[SANDBOX_STACK], mutants->ends[SANDBOX_HUNG], seconds);
     /* A test that runs nothing shows nothing. */
-    if (last - first >= 1000) {
-        if (shared->run * 10 < shared->tried || shared->refused * 10 < shared->tried)
-            finding("fewer than a tenth of the mutants were accepted, or refused");
-        if (!shared->ends[SANDBOX_RETURNED] || !shared->ends[SANDBOX_FAULTED])
-            finding("no run left or faulted");
+    if (mutants_last - mutants_first >= 1000) {
+        if (mutants->run * 10 < mutants->tried || mutants->refused[0] * 10 < mutants->tried)
+            mutants_finding("fewer than a tenth of the mutants were accepted, or refused");
+        if (!mutants->ends[SANDBOX_RETURNED] || !mutants->ends[SANDBOX_FAULTED])
+            mutants_finding("no run left or faulted");
     }
-    return rules_off ? shared->findings == 0 : shared->findings != 0;
+    return rules_off ? mutants->findings == 0 : mutants->findings != 0;
 }
 
 static uint64_t
@@ -572,42 +484,36 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
-        {"states", required_argument, NULL, 't'}, {"from", required_argument, NULL, 'f'}, {"only", required_argument, NULL, 'o'},
-        {"without", required_argument, NULL, 'w'}, {"level", required_argument, NULL, 'l'}, {0},
+        MUTANTS_OPTIONS, {"without", required_argument, NULL, 'w'}, {"level", required_argument, NULL, 'l'}, {0},
     };
     time_t start = time(NULL);
     struct err e = {0};
     int c;
 
+    mutants_last = 20000;
+    mutants_states = 2;
     while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
         switch (c) {
-        case 'c': last = strtoull(optarg, NULL, 0); break;
-        case 's': seed = strcmp(optarg, "time") ? strtoull(optarg, NULL, 0) : (uint64_t)start; break;
-        case 't': states = (unsigned)strtoul(optarg, NULL, 0); break;
-        case 'f': first = strtoull(optarg, NULL, 0); break;
-        case 'o':
-            first = strtoull(optarg, NULL, 0);
-            last = first + 1;
-            break;
         case 'w': rules_off |= rule_named(optarg); break;
         case 'l':
             if (strcmp(optarg, "v3") == 0)
                 use_v3();
             break;
-        case 'v': verbose = true; break;
-        default: return 2;
+        default:
+            if (!mutants_option(c))
+                return 2;
         }
     }
     if (optind + 1 != argc) {
         fprintf(stderr, "mutate: which program?\n");
         return 2;
     }
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || objects_init(&e) < 0)
+    mutants_most_findings = rules_off ? 1 : MUTANTS_MOST_FINDINGS; /* without a rule, one will do */
+    if (mutants_init(&e) < 0)
         give_up("memory or functions", &e);
+    sandbox_enter = enter;
+    sandbox_goes_below = true;
     rewrite_program(argv[optind]);
-    for (shared->number = first; shared->number < last && shared->findings < most_findings();)
-        run_children(shared->number + A_CHILD < last ? shared->number + A_CHILD : last);
+    mutants_run(A_CHILD, load_and_try);
     return report(difftime(time(NULL), start));
 }
