@@ -148,6 +148,16 @@ def test_left_out(work, root, build, good):
         code, text = call('run', '--stats', out, '/bin/program')
         expect('it runs', code == 6 and re.search(r'evaluated: 0x', text), (code, text))
         restore()
+    # As if the rewriter could not make it.
+    native, = glob.glob(work + '/cache/native/*.0.o')
+    why = native.removesuffix('.0.o') + '.why'
+    put(why, b'it is too beautiful')
+    code, text = call(*build, good, '--strict')
+    expect('not made, --strict', code == 1 and 'it is too beautiful' in text, text)
+    code, text = call(*build, out)
+    expect('not made', code == 0 and 'warning: /bin/program is left to the evaluator' in text and 'it is too beautiful' in text, text)
+    expect('it runs, too', call('run', out, '/bin/program')[0] == 6)
+    os.unlink(why)
     code, text = call(*build, out, '--report', report)
     with open(report) as f:
         expect('and is back', code == 0 and json.load(f)['total']['left_out'] == 0, text)
