@@ -52,9 +52,10 @@ bench: $(BUILD)/for-tests artifact
 
 # Random sequences of instructions, on the processor and in every execution; FUZZ has the oracle's options (docs/testing.md).
 fuzz-insn: FUZZ ?= --sequences=1000000 --share 10 --seed time
+fuzz-insn: LEVEL ?= v2
 fuzz-insn: $(BUILD)/for-tests all
 	ninja -C $(BUILD) tests/eval/helpers.wasm
-	$(BUILD)/tests/eval/oracle --progress --executions evaluator,aot,v8,direct \
+	$(BUILD)/tests/eval/oracle --level $(LEVEL) --progress --executions evaluator,aot,v8,direct \
 	    --v8 tests/node.sh,tests/eval/v8/execution.mjs,$(BUILD)/tests/eval/helpers.wasm $(FUZZ)
 
 # Random programs of system calls on the sanitized vkernel; FUZZ has the driver's options (docs/testing.md).

@@ -1,5 +1,5 @@
 /* Random bytes as code: lifted, verified, run through the passes, made a code object that must be valid, and evaluated over
- * a small memory. The first bytes choose how the code is cut into functions and where execution starts. */
+ * a small memory. The first bytes choose the level, and how the code is cut into functions and where execution starts. */
 #include <assert.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +16,7 @@
 #include "wasm/object.h"
 #include "wasm/reader.h"
 #include "x86/helpers.h"
+#include "x86/x86.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -208,6 +209,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     copy = malloc(code_size ? code_size : 1);
     memcpy(copy, data + 2, code_size);
     code = copy;
+    x86_set_level(data[0] & 0x80 && __builtin_cpu_supports("x86-64-v3") ? X86_LEVEL_V3 : X86_LEVEL_V2);
     compile(data[0]);
     evaluate(data[1]);
     free(copy);

@@ -163,6 +163,10 @@ if [ "$mode" = long ]; then
     single decode-image "$build/tests/x86/x86_oracle" elf --every-byte "$image"
     single instructions "$build/tests/eval/oracle" --count 8 --states 16 --executions evaluator,aot,direct --seed time
     single sequences make fuzz-insn BUILD="$build" FUZZ='--sequences=100000 --share 10 --seed time'
+    if "$build/tests/eval/oracle" --level v3 --list >/dev/null; then # this processor has that level
+        single instructions-v3 "$build/tests/eval/oracle" --level v3 --count 8 --states 16 --executions evaluator,aot,direct --seed time
+        single sequences-v3 make fuzz-insn BUILD="$build" LEVEL=v3 FUZZ='--sequences=100000 --share 10 --seed time'
+    fi
 else
     single decode-image "$build/tests/x86/x86_oracle" elf "$image"
 fi
