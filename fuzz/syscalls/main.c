@@ -34,7 +34,7 @@ static uint8_t seen[COVERAGE_SIZE];
 static unsigned covered;
 static char findings[MAX_FINDINGS][SIGNATURE_SIZE];
 static unsigned finding_count;
-static uint64_t total_calls, total_runs, cut_runs;
+static uint64_t total_calls, total_runs, cut_runs, short_runs;
 
 /* How often an edge ran, in classes: a new class is new. */
 static uint8_t
@@ -147,10 +147,10 @@ run_one(struct runner *r, const struct program *p, bool given)
     struct outcome o = runner_run(r, p, options.fail_each || total_runs % LEAK_CHECK_EVERY == LEAK_CHECK_EVERY - 1);
 
     total_runs++;
-    if (o.ended)
+    if (o.end == OUTCOME_ENDED)
         total_calls += o.calls;
-    else
-        cut_runs++;
+    cut_runs += o.end == OUTCOME_CUT_OFF && !o.finding;
+    short_runs += o.end == OUTCOME_NO_MEMORY || o.end == OUTCOME_LIMITED;
     if (!o.finding && (r->shared->guards ? new_coverage(r->shared->coverage) : given))
         keep(p);
     if (o.finding)
@@ -264,8 +264,8 @@ now(void)
 static void
 progress(double start)
 {
-    printf("%.0f s: %llu programs, %llu calls, %u not ended, coverage %u, corpus %u, findings %u\n", now() - start,
-           (unsigned long long)total_runs, (unsigned long long)total_calls, (unsigned)cut_runs, covered, corpus_count, finding_count);
+    printf("%.0f s: %llu programs, %llu calls, %u cut off, %u short of memory or time, coverage %u, corpus %u, findings %u\n", now() - start,
+           (unsigned long long)total_runs, (unsigned long long)total_calls, (unsigned)cut_runs, (unsigned)short_runs, covered, corpus_count, finding_count);
     fflush(stdout);
 }
 
@@ -351,6 +351,8 @@ loop(struct runner *r)
 static int
 single(struct runner *r)
 {
+    static const char *const ends[] = {[OUTCOME_CUT_OFF] = "cut off", [OUTCOME_ENDED] = "ended", [OUTCOME_NO_MEMORY] = "out of memory",
+                                       [OUTCOME_LIMITED] = "at its limit of processor time"};
     static struct program p;
     struct outcome o;
     char note[SIGNATURE_SIZE + 20];
@@ -370,7 +372,7 @@ single(struct runner *r)
         print_program(&p, note, "-");
     } else {
         show_file(r->log);
-        printf("%s: %llu calls\n", o.finding ? o.signature : o.ended ? "ended" : "cut off", (unsigned long long)r->shared->calls);
+        printf("%s: %llu calls\n", o.finding ? o.signature : ends[o.end], (unsigned long long)r->shared->calls);
     }
     return o.finding;
 }

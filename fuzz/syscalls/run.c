@@ -284,7 +284,7 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
     }
     empty_volume(r->volume);
     if (status == 0 && !o.finding) {
-        o.ended = true;
+        o.end = OUTCOME_ENDED;
         o.calls = r->shared->calls;
         return o;
     }
@@ -295,11 +295,15 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
         return o;
     }
     /* What the build side's allocator says when there is no memory: meant. */
-    if (r->shared->injected && strstr(log_text, "out of memory"))
+    if (r->shared->injected && strstr(log_text, "out of memory")) {
+        o.end = OUTCOME_NO_MEMORY;
         return o;
+    }
     /* A limit of processor time that the program set for process 1 ends the container by right. */
-    if (WIFEXITED(status) && (WEXITSTATUS(status) == 128 + SIGKILL || WEXITSTATUS(status) == 128 + SIGXCPU) && sets_limits(p))
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == 128 + SIGKILL || WEXITSTATUS(status) == 128 + SIGXCPU) && sets_limits(p)) {
+        o.end = OUTCOME_LIMITED;
         return o;
+    }
     o.finding = true;
     describe(r, status, &o);
     return o;
