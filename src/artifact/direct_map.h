@@ -5,8 +5,8 @@
  * their addresses, guest's and host's at once:
  *
  *   0x00                     a gap: uleb guest bytes and uleb host bytes that belong to no instruction follow
- *   0x01                     the next instruction is in a run with the one before it: r11 is not what the guest's rsp is there, and
- *                            nobody enters it
+ *   0x01                     the next instruction is in a run with the one before it: r11 is not what the guest's rsp is there when both are
+ *                            pushes or pops, or r10 holds something; nobody enters it
  *   guest << 4 | host        an instruction: guest length 1 to 15; host length 0 to 14, or 15: uleb host length follows
  *
  * The index has a place for every so many instructions, at clean ones; the last stands behind the last instruction. */
@@ -46,7 +46,7 @@ enum { DIRECT_LOOKUP_MASK = (int)0xc000000f };
 struct direct_insn {
     uint64_t guest, host; /* addresses */
     uint32_t guest_size, host_size;
-    bool in_run;        /* r11 is not its rsp (see the map), and nobody enters it */
+    bool in_run;        /* r11 may not be its rsp (see the map), and nobody enters it */
     uint64_t run_start; /* then: the first of its run, a guest address */
 };
 /* Which instruction the address lies in. False: none. */

@@ -197,13 +197,25 @@ find_needs(struct needs *n, const struct x86_insn *insn, const struct encoding *
 static void
 begin_needs(struct rewriter *w, const struct needs *n)
 {
+    int kept = w->kept;
+
     for (unsigned i = 0; i < n->taken; i++)
         emit_store(w, n->borrowed[i], SEGMENT_FS, X86_BASE_NONE, CPU_BORROWED_SLOT(i));
     if (n->segment >= 0)
         emit_load(w, (unsigned)n->segment, SEGMENT_FS, X86_BASE_NONE, n->segment_slot);
-    for (unsigned i = 0; i < 2; i++)
-        if (n->displaced[i] >= 0 && n->load[i])
+    if (n->busy >> HOST_SCRATCH & 1)
+        w->kept = -1;
+    for (unsigned i = 0; i < 2; i++) {
+        if (n->displaced[i] < 0)
+            continue;
+        if (n->displaced[i] == HOST_SCRATCH) {
+            w->kept = (int8_t)(X86_R10 + i);
+            w->used_kept = n->load[i] && kept == w->kept;
+            w->loaded_kept = !w->used_kept;
+        }
+        if (n->load[i] && (n->displaced[i] != HOST_SCRATCH || w->loaded_kept))
             emit_load(w, (unsigned)n->displaced[i], SEGMENT_FS, X86_BASE_NONE, CPU_GPR_SLOT(X86_R10 + i));
+    }
 }
 
 static void
@@ -389,7 +401,8 @@ differs_in_memory(enum x86_op op)
     }
 }
 
-/* One access to the register's slot in place of a load, the instruction and a store. */
+/* One access to the register's slot in place of a load, the instruction and a store; unless the host's r10 has its value, or should have it for the
+ * next instruction. */
 static bool
 rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct encoding *from)
 {
@@ -404,7 +417,7 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
             reg = insn->operand[i].reg;
         }
     }
-    if (displaced != 1 || ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
+    if (displaced != 1 || w->kept == (int)reg || (w->wanted >> (reg - X86_R10) & 1) || ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
         return false;
     e.memory = true;
     e.base = e.index = X86_BASE_NONE;

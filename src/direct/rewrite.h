@@ -20,7 +20,7 @@ struct insn_place {
     bool leader;      /* something may lead here other than the instruction before */
     bool function;    /* a function begins here */
     bool label;       /* an address of the function's that it takes */
-    bool run;         /* in a run of pushes or pops, not its first */
+    bool run;         /* in a run of pushes or pops, or what relies on `kept` since the one before: nobody enters it */
     bool reads;       /* status flags are read here, or from here on, before they are written */
     uint8_t live;     /* X86_FLAG_* bits that are alive before it */
     uint32_t labels;  /* 1 + index of the label table that an indirect jump here looks in; 0: none */
@@ -61,6 +61,10 @@ struct rewriter {
     struct layout layout;
     bool flags_cross;             /* a function or label begins with code that reads status flags: lookups keep them */
     bool too_long;                /* an instruction that emit() wrote is longer than the processor takes */
+    int8_t kept;                  /* the guest's r10 or r11 whose value the host's r10 still has; -1: neither */
+    size_t kept_since;            /* behind which instruction */
+    bool loaded_kept, used_kept;  /* the present instruction put it there, or took it from there in place of a load */
+    uint8_t wanted;               /* which of r10 (bit 0) and r11 (bit 1) the next instruction could take from there */
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
     uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
     VEC(struct label_table) label_tables;

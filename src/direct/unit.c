@@ -10,6 +10,7 @@
 
 /* --- which instructions there are --- */
 
+enum { MAX_KEPT = 12 /* instructions that nobody enters: the tick steps through them */ };
 enum { IN_BLOCK = 1, STARTS = 2, LEADER = 4, FUNCTION = 8 };
 
 static void
@@ -221,6 +222,76 @@ falls_through(const struct x86_insn *insn)
     }
 }
 
+/* --- the guest's r10 or r11 in the host's r10 from one instruction to the next --- */
+
+/* Does its form leave the host's r10 alone but for what plain.c does? Of a conditional jump, where it does not jump. */
+static bool
+is_plain(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_JCC || (x86_flow(insn) == X86_FLOW_NEXT && !is_stack_insn(insn) && !is_string(insn));
+}
+
+/* Those of r10 (bit 0) and r11 (bit 1) that it names. */
+static unsigned
+displaced_of(const struct x86_insn *insn)
+{
+    unsigned bits = 0;
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *o = &insn->operand[i];
+
+        if (o->kind == X86_OPD_REG && o->reg_class == X86_RC_GPR && is_displaced(o->reg))
+            bits |= 1u << (o->reg - X86_R10);
+        if (o->kind == X86_OPD_MEM && is_displaced(o->base))
+            bits |= 1u << (o->base - X86_R10);
+        if (o->kind == X86_OPD_MEM && is_displaced(o->index))
+            bits |= 1u << (o->index - X86_R10);
+    }
+    return bits;
+}
+
+/* Does what the host's r10 has behind the instruction before count at this one? That one fell through then, for there is no other way here. */
+static bool
+takes_kept(const struct rewriter *w, size_t i, const struct x86_insn *insn)
+{
+    const struct insn_place *p = &w->insns.items[i];
+
+    return i > 0 && !p->leader && p->address == p[-1].address + p[-1].length && !p->index && is_plain(insn);
+}
+
+static unsigned
+wanted_next(const struct rewriter *w, size_t i)
+{
+    struct x86_insn insn;
+    uint64_t left;
+    const uint8_t *bytes = i + 1 < w->insns.count ? rewriter_bytes(w, w->insns.items[i + 1].address, &left) : NULL;
+
+    if (!bytes || x86_decode(bytes, left, w->insns.items[i + 1].address, &insn) <= 0 || !takes_kept(w, i + 1, &insn))
+        return 0;
+    return displaced_of(&insn);
+}
+
+static void
+begin_kept(struct rewriter *w, size_t i, const struct x86_insn *insn)
+{
+    if (!takes_kept(w, i, insn) || i - w->kept_since > MAX_KEPT)
+        w->kept = -1;
+    w->loaded_kept = w->used_kept = false;
+    w->wanted = displaced_of(insn) ? (uint8_t)wanted_next(w, i) : 0;
+}
+
+static void
+end_kept(struct rewriter *w, size_t i, const struct x86_insn *insn)
+{
+    if (!is_plain(insn))
+        w->kept = -1;
+    if (w->used_kept)
+        for (size_t k = w->kept_since + 1; k <= i; k++)
+            w->insns.items[k].run = true;
+    if (w->loaded_kept)
+        w->kept_since = i;
+}
+
 /* Returns how many instructions it did, the last one in *insn; 0: there is no form. */
 static size_t
 try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
@@ -230,6 +301,7 @@ try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
     const uint8_t *bytes = rewriter_bytes(w, w->insns.items[i].address, &left);
 
     x86_decode_parts(bytes, left, w->insns.items[i].address, insn, &at);
+    begin_kept(w, i, insn);
     if (is_stack_insn(insn))
         return rewrite_stack(w, i);
     layout_place(&w->layout, position_begin(i));
@@ -250,8 +322,11 @@ rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn)
 
     w->too_long = false;
     done = try_rewrite(w, i, insn);
-    if (done && !w->too_long)
+    if (done && !w->too_long) {
+        end_kept(w, i, insn);
         return done;
+    }
+    w->kept = -1;
     layout_return(&w->layout, before);
     layout_place(&w->layout, position_begin(i));
     rewrite_leave(w, w->insns.items[i].address);
