@@ -13,8 +13,9 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["control", "faults", "flags", "frames", "places", "registers", "repair", "stacks", "unmapped"]
+PROGRAMS = ["control", "faults", "frames", "places", "registers", "repair", "stacks", "unmapped"]
 PROGRAMS_V3 = ["wide"]
+PROGRAMS_DIRECT = ["flags"]  # in code compiled from wasm, flags die at calls (docs/recompilation.md)
 MODES = [None, "unwind", "budget", "evaluate"]
 
 
@@ -32,6 +33,7 @@ def main():
     args = parser.parse_args()
     ingot = os.path.abspath(args.ingot)
     programs = PROGRAMS + (PROGRAMS_V3 if args.cpu == "x86-64-v3" else [])
+    programs = programs + (PROGRAMS_DIRECT if args.backend == "direct" else [])
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="ingot-compiled-") as work:
         root = work + "/root"
