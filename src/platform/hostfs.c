@@ -16,7 +16,6 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
@@ -176,24 +175,6 @@ host_bytes_ready(int fd)
     int n = 0;
 
     return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
-}
-
-void
-host_random(void *buf, size_t size)
-{
-    uint8_t *p = buf;
-
-    while (size > 0) {
-        ssize_t n = getrandom(p, size, 0);
-
-        if (n <= 0) {
-            if (n < 0 && errno == EINTR)
-                continue;
-            abort(); /* no entropy: going on would hand out predictable keys */
-        }
-        p += n;
-        size -= (size_t)n;
-    }
 }
 
 /* /proc/self/fd: through it a file that is looked up (O_PATH) can be opened, linked and changed. */

@@ -37,7 +37,6 @@ int host_get_lock(int fd, struct flock *l); /* F_OFD_GETLK */
 /* POLL* bits ready now. */
 short host_poll_now(int fd, short events);
 int host_bytes_ready(int fd);
-void host_random(void *buf, size_t size);
 
 /* --- volumes: every path is relative to the volume's root descriptor, and resolved beneath it --- */
 void host_open_files(bool volumes); /* before lock-down */

@@ -3,6 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "platform/hostfs.h"
+#include "platform/platform.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/tty/tty.h"
 
@@ -48,7 +49,7 @@ random_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     while (done < want) {
         size_t n = want - done < sizeof chunk ? want - done : sizeof chunk, copied;
 
-        host_random(chunk, n);
+        platform_random(chunk, n);
         copied = iov_scatter(iov, count, done, chunk, n);
         done += copied;
         if (copied < n)

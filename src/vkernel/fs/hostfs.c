@@ -6,6 +6,7 @@
 #include "base/rare.h"
 #include "platform/heap.h"
 #include "platform/hostfs.h"
+#include "platform/platform.h"
 
 #include <poll.h>
 #include <sys/inotify.h>
@@ -40,7 +41,7 @@ bucket(struct list table[BUCKETS], uint64_t number)
     struct list *l;
 
     if (!keys[0]) {
-        host_random(keys, sizeof keys);
+        platform_random(keys, sizeof keys);
         keys[0] |= 1;
     }
     h = (number ^ keys[1]) * keys[0];

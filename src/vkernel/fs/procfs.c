@@ -220,7 +220,7 @@ uuid(struct text *out, const uint8_t b[16])
 static void
 random_uuid(uint8_t b[16])
 {
-    host_random(b, 16);
+    platform_random(b, 16);
     b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122, version 4 */
     b[8] = (b[8] & 0x3f) | 0x80;
 }

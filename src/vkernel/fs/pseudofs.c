@@ -8,6 +8,7 @@
 
 #include "platform/heap.h"
 #include "platform/hostfs.h"
+#include "platform/platform.h"
 
 enum { DYNAMIC_BASE = 4096 }; /* getdents offsets: 0 ".", 1 "..", 2.. tables, then made-up names */
 
@@ -73,7 +74,7 @@ node_number(const struct pseudo *e, const struct pseudo_key *k)
     uint64_t h;
 
     while (!secret)
-        host_random(&secret, sizeof secret);
+        platform_random(&secret, sizeof secret);
     h = ((uint64_t)(uintptr_t)e ^ secret) * 0x9e3779b97f4a7c15ull;
     h ^= (uint64_t)(unsigned)k->pid * 0xc2b2ae3d27d4eb4full;
     h ^= (uint64_t)(unsigned)k->tid * 0x165667b19e3779f9ull;

@@ -12,6 +12,7 @@
 
 #include "base/rare.h"
 #include "platform/hostfs.h"
+#include "platform/platform.h"
 
 enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 
@@ -236,7 +237,7 @@ bind_to(struct socket *s, struct endpoint *e)
         unsigned tries = PORT_HIGH - PORT_LOW + 1;
 
         if (!next) {
-            host_random(&next, sizeof next);
+            platform_random(&next, sizeof next);
             next = PORT_LOW + next % (PORT_HIGH - PORT_LOW);
         }
         do {

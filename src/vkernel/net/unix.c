@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "platform/hostfs.h"
+#include "platform/platform.h"
 #include "vkernel/net/socket.h"
 #include "base/rare.h"
 
@@ -103,7 +104,7 @@ autobind(struct socket *s)
 
         if (tries++ == TRIES)
             return -ENOSPC;
-        host_random(&number, sizeof number); /* who has taken a row of them must not make this one long */
+        platform_random(&number, sizeof number); /* who has taken a row of them must not make this one long */
         memset(&a, 0, sizeof a);
         un->sun_family = AF_UNIX;
         snprintf(un->sun_path + 1, 8, "%05x", number % NUMBERS);
