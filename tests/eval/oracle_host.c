@@ -9,7 +9,7 @@
 
 enum host { AMD, INTEL, EITHER, VIRTUAL };
 enum when { ALWAYS, MISALIGNED, WORD, REPEAT, OPCODE_0D, BIT17 };
-enum does { GP, UD, DB_AFTER, DB_AT, RUNS, DIFFERS, OTHER };
+enum does { GP, UD, PF, PARTIAL, DB_AFTER, DB_AT, RUNS, DIFFERS, OTHER };
 
 static struct deviation {
     uint16_t op;
@@ -168,6 +168,8 @@ vector_that(enum does does)
     switch (does) {
     case GP: return 13;
     case UD: return 6;
+    case PF:
+    case PARTIAL: return 14;
     case DB_AFTER:
     case DB_AT: return 1;
     default: return NO_TRAP;
@@ -182,9 +184,12 @@ host_result(const struct program *p, const struct state *before, const uint8_t *
 
         if (d->op != p->part[0].insn.op || !is_host(d->host) || !applies(d, &p->part[0], before, memory))
             continue;
-        /* Where RIP is after #DB is not compared. */
-        if (found->trap == vector_that(d->promised) && (d->promised != RUNS || d->instead == OTHER) && d->instead != DIFFERS)
-            continue;
+        if (d->instead == PARTIAL) {
+            if (found->trap != vector_that(PARTIAL) || memcmp(native_window(), memory, WINDOW_SIZE) == 0)
+                continue;
+        } else if (found->trap == vector_that(d->promised) && (d->promised != RUNS || d->instead == OTHER) && d->instead != DIFFERS) {
+            continue; /* where RIP is after #DB is not compared */
+        }
         if (d->instead != OTHER && found->trap != vector_that(d->instead))
             continue;
         d->met++;

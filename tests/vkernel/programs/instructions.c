@@ -43,7 +43,7 @@ double large __attribute__((used)) = 1e300, small __attribute__((used)) = 1e-300
 /* Where this processor does other than what the guest is promised, the promise is printed. On the vkernel CPUID names a processor
  * of Intel's, so nothing of this applies there. */
 enum { AMD, INTEL, EITHER, VIRTUAL };
-enum { GP, UD, DB_AFTER, DB_AT, RUNS, DIFFERS, OTHER };
+enum { GP, UD, DB_AFTER, DB_AT, RUNS, DIFFERS, OTHER, PF, PARTIAL /* the signal is the same: nothing to correct from RUNS on */ };
 struct seen {
     int number, code;
     bool after, has_address;
