@@ -44,3 +44,23 @@ ir_block_find(const struct ir_block_map *m, uint64_t address)
     }
     return IR_NO_BLOCK;
 }
+
+bool
+ir_each_successor(const struct ir_block_map *m, const struct ir_terminator *t, void (*reach)(void *context, uint32_t block), void *context)
+{
+    bool is_switch = t->kind == IR_T_SWITCH, leaves = false;
+    bool goes = t->kind == IR_T_JUMP || t->kind == IR_T_BRANCH;
+    bool goes_on = t->kind == IR_T_BRANCH || is_switch || t->kind == IR_T_CALL || t->kind == IR_T_CALL_INDIRECT ||
+                   t->kind == IR_T_SYSCALL;
+    uint64_t addresses[2] = {goes ? t->target : IR_NO_ADDRESS, goes_on ? t->next : IR_NO_ADDRESS};
+
+    for (uint32_t i = 0; i < 2 + (is_switch ? t->target_count : 0); i++) {
+        uint64_t address = i < 2 ? addresses[i] : t->targets[i - 2];
+        uint32_t block = address == IR_NO_ADDRESS ? IR_NO_BLOCK : ir_block_find(m, address);
+
+        if (block != IR_NO_BLOCK && reach)
+            reach(context, block);
+        leaves |= address != IR_NO_ADDRESS && block == IR_NO_BLOCK;
+    }
+    return leaves;
+}

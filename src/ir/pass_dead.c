@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ir/block_map.h"
+#include "ir/worklist.h"
 
 #define EXIT_STATES (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATES_SHARED)
 
@@ -143,25 +144,87 @@ scan_block(struct liveness *l, const struct ir_block *block)
     return live;
 }
 
+/* --- the blocks to look at again when one has changed --- */
+
+struct edges { /* those to block b begin in the blocks from[first[b + 1]] to from[first[b + 2] - 1] */
+    struct liveness *l;
+    uint32_t *first, *from;
+    uint32_t block; /* whose edges are found now */
+};
+
+static void
+count_edge(void *context, uint32_t block)
+{
+    ((struct edges *)context)->first[block + 1]++;
+}
+
+static void
+put_edge(void *context, uint32_t block)
+{
+    struct edges *e = context;
+
+    e->from[--e->first[block + 1]] = e->block;
+}
+
+static void
+find_edges(struct edges *e)
+{
+    const struct ir_func *f = e->l->f;
+    size_t count = f->blocks.count;
+
+    e->first = mem_zalloc(count + 2, sizeof *e->first);
+    for (size_t i = 0; i < count; i++)
+        ir_each_successor(&e->l->map, &f->blocks.items[i].end, count_edge, e);
+    for (size_t i = 0; i < count; i++)
+        e->first[i + 1] += e->first[i];
+    e->from = mem_alloc((e->first[count] + 1) * sizeof *e->from);
+    e->first[count + 1] = e->first[count]; /* now the ends of each block's edges; put_edge leaves their beginnings */
+    for (e->block = 0; e->block < count; e->block++)
+        ir_each_successor(&e->l->map, &f->blocks.items[e->block].end, put_edge, e);
+}
+
+static bool
+goes_to_labels(const struct ir_terminator *t)
+{
+    return t->kind == IR_T_JUMP_INDIRECT || (t->kind == IR_T_SWITCH && t->next == IR_NO_ADDRESS);
+}
+
+static void
+put_users_of_labels(const struct liveness *l, struct ir_worklist *work)
+{
+    for (uint32_t i = 0; i < l->f->blocks.count; i++)
+        if (goes_to_labels(&l->f->blocks.items[i].end))
+            ir_worklist_put(work, i);
+}
+
 static void
 solve(struct liveness *l)
 {
-    bool changed;
+    struct edges e = {.l = l};
+    struct ir_worklist work;
+    uint32_t i;
 
-    do {
-        changed = false;
-        for (size_t i = l->f->blocks.count; i-- > 0;) {
-            const struct ir_block *block = &l->f->blocks.items[i];
-            ir_states live = scan_block(l, block);
+    find_edges(&e);
+    ir_worklist_init(&work, (uint32_t)l->f->blocks.count, true);
+    for (i = 0; i < l->f->blocks.count; i++)
+        ir_worklist_put(&work, i);
+    while (ir_worklist_take(&work, &i)) {
+        const struct ir_block *block = &l->f->blocks.items[i];
+        ir_states live = scan_block(l, block), labels = l->labels;
 
-            if (live == l->in[i])
-                continue;
-            l->in[i] = live;
-            if (block->label)
-                l->labels |= live & IR_STATES_FLAGS;
-            changed = true;
-        }
-    } while (changed);
+        if (live == l->in[i])
+            continue;
+        l->in[i] = live;
+        for (uint32_t k = e.first[i + 1]; k < e.first[i + 2]; k++)
+            ir_worklist_put(&work, e.from[k]);
+        if (block->label)
+            l->labels |= live & IR_STATES_FLAGS;
+        if (l->labels != labels)
+            put_users_of_labels(l, &work);
+    }
+    ir_worklist_fini(&work);
+    mem_free(e.first);
+    mem_free(e.from);
 }
 
 static void
@@ -241,7 +304,7 @@ ir_pass_dead(struct ir_func *f, const struct ir_pipeline *p)
     struct liveness l;
 
     analyse(&l, f, p->flags, true, p->precise);
-    /* solve() ended with a round that changed nothing, so `needed` holds for every block. */
+    /* solve() looked at each block once more when what follows it had changed, so `needed` holds for every block. */
     for (size_t i = 0; i < f->blocks.count; i++) {
         f->blocks.items[i].flags_dead = dead_flags(l.in[i]);
         f->blocks.items[i].end.flags_dead = dead_flags(live_at_end(&l, &f->blocks.items[i].end));

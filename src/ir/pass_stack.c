@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ir/block_map.h"
+#include "ir/worklist.h"
 
 enum { RETURN_ADDRESS = 8, EARLY = 128 };
 
@@ -92,49 +93,51 @@ find_places(struct pass *p, const struct ir_block *block)
 
 /* --- where control goes --- */
 
-typedef void reach_fn(struct pass *p, uint32_t block, void *context);
+/* Behind the blocks stands one more place: any label, to which indirect jumps go. */
+static uint32_t
+labels_of(const struct pass *p)
+{
+    return (uint32_t)p->f->blocks.count;
+}
 
 /* To places in the function. True when it may also leave that, other than by a call or a return. */
 static bool
-each_successor(struct pass *p, const struct ir_terminator *t, reach_fn *reach, void *context)
+each_successor(const struct pass *p, const struct ir_terminator *t, void (*reach)(void *context, uint32_t block), void *context)
 {
-    bool is_switch = t->kind == IR_T_SWITCH, leaves = false;
-    bool goes = t->kind == IR_T_JUMP || t->kind == IR_T_BRANCH;
-    bool goes_on = t->kind == IR_T_BRANCH || is_switch || t->kind == IR_T_CALL || t->kind == IR_T_CALL_INDIRECT ||
-                   t->kind == IR_T_SYSCALL;
-    uint64_t addresses[2] = {goes ? t->target : IR_NO_ADDRESS, goes_on ? t->next : IR_NO_ADDRESS};
+    bool leaves = ir_each_successor(&p->map, t, reach, context);
 
-    for (uint32_t i = 0; i < 2 + (is_switch ? t->target_count : 0); i++) {
-        uint64_t address = i < 2 ? addresses[i] : t->targets[i - 2];
-        uint32_t block = address == IR_NO_ADDRESS ? IR_NO_BLOCK : ir_block_find(&p->map, address);
-
-        if (block != IR_NO_BLOCK && reach)
-            reach(p, block, context);
-        leaves |= address != IR_NO_ADDRESS && block == IR_NO_BLOCK;
-    }
-    if (t->kind != IR_T_JUMP_INDIRECT && !(is_switch && t->next == IR_NO_ADDRESS))
+    if (t->kind != IR_T_JUMP_INDIRECT && !(t->kind == IR_T_SWITCH && t->next == IR_NO_ADDRESS))
         return leaves;
-    for (uint32_t i = 0; i < p->f->blocks.count && reach; i++)
-        if (p->f->blocks.items[i].label)
-            reach(p, i, context);
+    if (reach)
+        reach(context, labels_of(p));
     return true;
+}
+
+static void
+each_label(const struct pass *p, void (*reach)(void *context, uint32_t block), void *context)
+{
+    for (uint32_t i = 0; i < p->f->blocks.count; i++)
+        if (p->f->blocks.items[i].label)
+            reach(context, i);
 }
 
 /* --- how far rsp has moved since the function was called --- */
 
-struct reached {
-    uint64_t moved;
-    bool changed;
+struct flow {
+    struct pass *p;
+    struct ir_worklist work;
+    uint64_t moved; /* where control comes from now, at its end */
 };
 
 static void
-reach_moved(struct pass *p, uint32_t block, void *context)
+reach_moved(void *context, uint32_t block)
 {
-    struct reached *r = context;
-    uint64_t *moved = &p->moved[block], was = *moved;
+    struct flow *flow = context;
+    uint64_t *moved = &flow->p->moved[block], was = *moved;
 
-    *moved = was == UNREACHED || was == r->moved ? r->moved : UNCLEAR;
-    r->changed |= *moved != was;
+    *moved = was == UNREACHED || was == flow->moved ? flow->moved : UNCLEAR;
+    if (*moved != was)
+        ir_worklist_put(&flow->work, block);
 }
 
 /* A stack pointer from elsewhere is a frame, too. */
@@ -149,21 +152,24 @@ moved_at_end(struct pass *p, const struct ir_block *block, uint64_t moved)
 static void
 find_moved(struct pass *p)
 {
-    struct reached r = {.changed = true};
+    struct flow flow = {.p = p};
+    uint32_t i;
 
-    for (size_t i = 0; i < p->f->blocks.count; i++)
+    for (i = 0; i <= labels_of(p); i++)
         p->moved[i] = i == 0 ? 0 : UNREACHED;
-    while (r.changed) {
-        r.changed = false;
-        for (size_t i = 0; i < p->f->blocks.count; i++) {
-            const struct ir_block *block = &p->f->blocks.items[i];
-
-            if (p->moved[i] == UNREACHED)
-                continue;
-            r.moved = moved_at_end(p, block, p->moved[i]);
-            each_successor(p, &block->end, reach_moved, &r);
+    ir_worklist_init(&flow.work, labels_of(p) + 1, false);
+    if (p->f->blocks.count)
+        ir_worklist_put(&flow.work, 0);
+    while (ir_worklist_take(&flow.work, &i)) {
+        if (i == labels_of(p)) {
+            flow.moved = p->moved[i];
+            each_label(p, reach_moved, &flow);
+        } else {
+            flow.moved = moved_at_end(p, &p->f->blocks.items[i], p->moved[i]);
+            each_successor(p, &p->f->blocks.items[i].end, reach_moved, &flow);
         }
     }
+    ir_worklist_fini(&flow.work);
 }
 
 /* --- which blocks still have cpu.stack as it was when the function was called --- */
@@ -178,11 +184,13 @@ moves(const struct pass *p, const struct ir_block *block)
 }
 
 static void
-reach_as_called(struct pass *p, uint32_t block, void *context)
+reach_as_called(void *context, uint32_t block)
 {
-    if (!p->as_called[block]) {
-        p->as_called[block] = 1;
-        *(bool *)context = true;
+    struct flow *flow = context;
+
+    if (!flow->p->as_called[block]) {
+        flow->p->as_called[block] = 1;
+        ir_worklist_put(&flow->work, block);
     }
 }
 
@@ -191,20 +199,22 @@ reach_as_called(struct pass *p, uint32_t block, void *context)
 static void
 find_as_called(struct pass *p)
 {
-    bool changed = true;
+    struct flow flow = {.p = p};
+    uint32_t i;
 
-    for (size_t i = 0; i < p->f->blocks.count; i++)
-        p->as_called[i] = i == 0 || (p->f->blocks.items[i].entry &&
-                                     (p->moved[i] == 0 || p->moved[i] == UNREACHED || p->moved[i] == UNCLEAR));
-    while (changed) {
-        changed = false;
-        for (size_t i = 0; i < p->f->blocks.count; i++) {
-            const struct ir_block *block = &p->f->blocks.items[i];
+    ir_worklist_init(&flow.work, labels_of(p) + 1, false);
+    for (i = 0; i < p->f->blocks.count; i++)
+        if (i == 0 || (p->f->blocks.items[i].entry && (p->moved[i] == 0 || p->moved[i] == UNREACHED || p->moved[i] == UNCLEAR)))
+            reach_as_called(&flow, i);
+    while (ir_worklist_take(&flow.work, &i)) {
+        const struct ir_block *block = i < labels_of(p) ? &p->f->blocks.items[i] : NULL;
 
-            if (p->as_called[i] && !moves(p, block) && !is_call(block) && block->end.kind != IR_T_SYSCALL)
-                each_successor(p, &block->end, reach_as_called, &changed);
-        }
+        if (!block)
+            each_label(p, reach_as_called, &flow);
+        else if (!moves(p, block) && !is_call(block) && block->end.kind != IR_T_SYSCALL)
+            each_successor(p, &block->end, reach_as_called, &flow);
     }
+    ir_worklist_fini(&flow.work);
 }
 
 /* --- functions that need not write --- */

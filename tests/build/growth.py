@@ -50,6 +50,12 @@ def branches(n):
                                                      "mov %rax, 8(%rdi)")]
 
 
+def backward(n):
+    """A chain of jumps, each to the block before: what flows against the order of addresses."""
+    n //= 4
+    return [f"jmp back{n - 1}", *[line for i in range(n) for line in (f"back{i}: inc %rax", f"jmp back{i - 1}" if i else "jmp 9f")], "9:"]
+
+
 def calls(n):
     lines = ["jmp 8f", "callee: inc %rax; ret", "8:"]
     return lines + ["call callee"] * (n // 4)
@@ -59,7 +65,7 @@ def functions(n):
     return ["jmp 9f", *[f".globl f{i}; .type f{i}, @function; f{i}: .cfi_startproc; inc %rax; ret; .cfi_endproc" for i in range(n // 8)], "9:"]
 
 
-KINDS = [stores, pushes, flags, switch, goto, branches, calls, functions]
+KINDS = [stores, pushes, flags, switch, goto, branches, backward, calls, functions]
 
 
 def program(folder, lines):
