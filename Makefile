@@ -23,12 +23,15 @@ $(BUILD)/for-tests: $(BUILD)/build.ninja tools/install-deps.sh
 image: all
 	tools/make-image.sh $(IMAGE)
 
-# The Debian image, recompiled; by way of WebAssembly, too.
+# The Debian image, recompiled; by way of WebAssembly, too; for processors of level x86-64-v3.
 artifact: image
 	$(BUILD)/src/cli/ingot build --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian.ingot
 
 artifact-wasm: $(BUILD)/for-tests image
 	$(BUILD)/src/cli/ingot build --backend wasm --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian-wasm.ingot
+
+artifact-v3: image
+	$(BUILD)/src/cli/ingot build --cpu x86-64-v3 --cache $(BUILD)/cache $(IMAGE) -o $(BUILD)/debian-v3.ingot
 
 demo: artifact
 	tests/demo.sh $(BUILD)/debian.ingot
@@ -47,7 +50,7 @@ check: $(BUILD)/for-tests artifact artifact-wasm
 check-long: $(BUILD)/for-tests artifact artifact-wasm
 	tests/check.sh $(BUILD) long
 
-bench: $(BUILD)/for-tests artifact
+bench: $(BUILD)/for-tests artifact artifact-v3
 	bench/run.py --build $(BUILD)
 
 # Random sequences of instructions, on the processor and in every execution; FUZZ has the oracle's options (docs/testing.md).
@@ -74,4 +77,7 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps image artifact artifact-wasm demo sanitized check check-long bench fuzz-insn fuzz-syscalls fuzz-syscalls-fast install clean
+# Each target uses all processors itself.
+.NOTPARALLEL:
+
+.PHONY: all deps image artifact artifact-v3 artifact-wasm demo sanitized check check-long bench fuzz-insn fuzz-syscalls fuzz-syscalls-fast install clean

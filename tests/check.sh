@@ -155,6 +155,10 @@ tables() { # NAME ARTIFACT
     script "$1-terminal" tests/programs/terminal.py --rootfs "$image" --artifact "$2" --ingot "$ingot"
 }
 
+has_v3() { # this processor
+    "$build/tests/eval/oracle" --level v3 --list >/dev/null
+}
+
 # Processors and hypervisors differ (tests/eval/deviations.def): the log says which ones this was.
 "$build/tests/eval/oracle" --host
 start=$SECONDS
@@ -163,7 +167,7 @@ if [ "$mode" = long ]; then
     single decode-image "$build/tests/x86/x86_oracle" elf --every-byte "$image"
     single instructions "$build/tests/eval/oracle" --count 8 --states 16 --executions evaluator,aot,direct --seed time
     single sequences make fuzz-insn BUILD="$build" FUZZ='--sequences=100000 --share 10 --seed time'
-    if "$build/tests/eval/oracle" --level v3 --list >/dev/null; then # this processor has that level
+    if has_v3; then
         single instructions-v3 "$build/tests/eval/oracle" --level v3 --count 8 --states 16 --executions evaluator,aot,direct --seed time
         single sequences-v3 make fuzz-insn BUILD="$build" LEVEL=v3 FUZZ='--sequences=100000 --share 10 --seed time'
     fi
@@ -183,7 +187,7 @@ for backend in direct wasm; do
     script "reproducible$suffix" tests/build/reproducible.py --ingot "$ingot" --backend "$backend"
 done
 # Level v3, where this processor has it: programs with 256-bit registers, and a part of the table on the image, whose libraries find AVX2 then.
-if "$build/tests/platform/test_processor" | grep -q '^x86-64-v3 direct: missing: nothing'; then
+if has_v3; then
     v3_artifact=$build/debian-v3.ingot
     script compiled-v3 tests/compiled/run.py --ingot "$ingot" --cpu x86-64-v3
     single build-v3 "$ingot" build -q --cpu x86-64-v3 --cache "$build/cache" "$image" -o "$v3_artifact"
@@ -193,8 +197,8 @@ else
     echo "this processor does not have x86-64-v3"
 fi
 script looks tests/compiled/looks.py --ingot "$ingot"
-script start-of-artifact tests/programs/start.py "$artifact" direct "$build/tests/cli/start_count"
-script start-of-artifact-wasm tests/programs/start.py "$wasm_artifact" wasm "$build/tests/cli/start_count"
+script start-of-artifact tests/programs/start.py "$artifact" "$build/tests/cli/start_count"
+script start-of-artifact-wasm tests/programs/start.py "$wasm_artifact" "$build/tests/cli/start_count"
 script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact" --artifact "$wasm_artifact"
 script families tests/families/run.py --build "$build" --set "$mode"
 [ "$mode" = quick ] || script families-wasm tests/families/run.py --build "$build" --set "$mode" --backend wasm

@@ -86,7 +86,7 @@ make_object(const struct recompile *r, const struct unit *u, const struct elf_im
 {
     struct elf_report report = {0};
     struct buf object = {0};
-    int result = code_object_make(u, image, d, r->dump_pass, &object, &report, e);
+    int result = code_object_make(u, image, d, NULL, &object, &report, e);
 
     if (result == 0)
         result = put_report(r, u, &report, e);
@@ -208,7 +208,6 @@ recompile_objects(struct recompile *r, struct err *e)
         result = jobs_run(&jobs, e);
         progress_done(r->progress);
     }
-    r->object_bytes_compiled = total;
     for (size_t i = 0; i < r->units.count && result == 0; i++) {
         struct unit *u = &r->units.items[i];
 

@@ -48,13 +48,11 @@ struct recompile {
     VEC(struct unit) units; /* sorted by file hash: the order of everything */
     unsigned workers;
     struct progress *progress;
-    const char *dump_pass; /* --dump=PASS, or NULL */
     enum precise_choice precise_faults;
     enum backend backend;
     int opt_level;
     enum x86_level level;
     uint64_t native_bytes_compiled; /* of text, not found in the cache */
-    uint64_t object_bytes_compiled;
 };
 
 /* Hash over the sources of the recompiler that decide what code objects are. */

@@ -226,6 +226,8 @@ cmd_run(int argc, char **argv)
         argv[i + 1] = argv[i];
         i++;
     }
+    if (other && keys.count)
+        return cli_fail(2, "run: --require-signature does not go with --lockstep=OTHER");
     if (other)
         return compare_runs(path, other_path, (char *)b.data, argv + i);
     if (keys.count) /* the very file that was checked */

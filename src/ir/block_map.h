@@ -20,4 +20,11 @@ uint32_t ir_block_find(const struct ir_block_map *m, uint64_t address);
  * kernel. True: it names an address that is none. */
 bool ir_each_successor(const struct ir_block_map *m, const struct ir_terminator *t, void (*reach)(void *context, uint32_t block), void *context);
 
+/* Where it goes is known at run time only: to any label of the function, or elsewhere. */
+static inline bool
+ir_goes_to_labels(const struct ir_terminator *t)
+{
+    return t->kind == IR_T_JUMP_INDIRECT || (t->kind == IR_T_SWITCH && t->next == IR_NO_ADDRESS);
+}
+
 #endif

@@ -183,17 +183,11 @@ find_edges(struct edges *e)
         ir_each_successor(&e->l->map, &f->blocks.items[e->block].end, put_edge, e);
 }
 
-static bool
-goes_to_labels(const struct ir_terminator *t)
-{
-    return t->kind == IR_T_JUMP_INDIRECT || (t->kind == IR_T_SWITCH && t->next == IR_NO_ADDRESS);
-}
-
 static void
 put_users_of_labels(const struct liveness *l, struct ir_worklist *work)
 {
     for (uint32_t i = 0; i < l->f->blocks.count; i++)
-        if (goes_to_labels(&l->f->blocks.items[i].end))
+        if (ir_goes_to_labels(&l->f->blocks.items[i].end))
             ir_worklist_put(work, i);
 }
 

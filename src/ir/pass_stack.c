@@ -106,7 +106,7 @@ each_successor(const struct pass *p, const struct ir_terminator *t, void (*reach
 {
     bool leaves = ir_each_successor(&p->map, t, reach, context);
 
-    if (t->kind != IR_T_JUMP_INDIRECT && !(t->kind == IR_T_SWITCH && t->next == IR_NO_ADDRESS))
+    if (!ir_goes_to_labels(t))
         return leaves;
     if (reach)
         reach(context, labels_of(p));

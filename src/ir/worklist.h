@@ -11,7 +11,7 @@ struct ir_worklist {
     bool highest_first;
 };
 
-/* For the numbers below count; none is in it. */
+/* For the numbers below count; none is in it. ir_worklist_fini() frees what it allocates. */
 void ir_worklist_init(struct ir_worklist *l, uint32_t count, bool highest_first);
 void ir_worklist_fini(struct ir_worklist *l);
 void ir_worklist_put(struct ir_worklist *l, uint32_t number);

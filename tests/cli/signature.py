@@ -55,6 +55,8 @@ def main():
         expect('verify with the private key\'s file', call('verify', '--key', a, image)[0] == 0)
         expect('another key', call('verify', '--key', b_pub, image)[0] == 1 and refused('not by this key', '--require-signature', b_pub))
         expect('run', started('--require-signature', a_pub) and started())
+        code, text = call('run', '--require-signature', a_pub, '--lockstep=' + image, image)
+        expect('another artifact beside it, which nobody checked', code == 2 and 'does not go with' in text, text)
         once = open(image, 'rb').read()
         expect('sign again', call('sign', '--key', a, image)[0] == 0 and open(image, 'rb').read() == once)
         expect('a second key', call('sign', '--key', b, image)[0] == 0 and

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "ir/ir.h"
+#include "ir/worklist.h"
 
 struct fixture {
     struct ir_func f;
@@ -246,13 +247,45 @@ verifies(void **state)
     stop(&x);
 }
 
+static void
+takes(struct ir_worklist *l, uint32_t expected)
+{
+    uint32_t number = 0;
+
+    assert_true(ir_worklist_take(l, &number));
+    assert_int_equal(number, expected);
+}
+
+static void
+takes_in_order(void **state)
+{
+    struct ir_worklist l;
+    uint32_t number;
+
+    for (int highest = 0; highest < 2; highest++) {
+        ir_worklist_init(&l, 200, highest);
+        assert_false(ir_worklist_take(&l, &number));
+        ir_worklist_put(&l, 64);
+        ir_worklist_put(&l, 63);
+        ir_worklist_put(&l, 199);
+        ir_worklist_put(&l, 63); /* once */
+        takes(&l, highest ? 199 : 63);
+        takes(&l, 64);
+        ir_worklist_put(&l, highest ? 128 : 0); /* before what was taken last, in this order */
+        takes(&l, highest ? 128 : 0);
+        takes(&l, highest ? 63 : 199);
+        assert_false(ir_worklist_take(&l, &number));
+        ir_worklist_fini(&l);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folds_constants), cmocka_unit_test(forwards_states),
         cmocka_unit_test(removes_dead_flags), cmocka_unit_test(keeps_flags_that_are_read),
-        cmocka_unit_test(tells_where_the_stack_ends), cmocka_unit_test(tells_it_in_time), cmocka_unit_test(verifies),
+        cmocka_unit_test(takes_in_order), cmocka_unit_test(tells_where_the_stack_ends), cmocka_unit_test(tells_it_in_time), cmocka_unit_test(verifies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

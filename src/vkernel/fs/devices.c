@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <sys/sysmacros.h>
 
-#include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "vkernel/fs/vfs.h"
 #include "vkernel/tty/tty.h"

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "platform/heap.h"
-#include "platform/hostfs.h"
 #include "platform/platform.h"
 
 enum { DYNAMIC_BASE = 4096 }; /* getdents offsets: 0 ".", 1 "..", 2.. tables, then made-up names */

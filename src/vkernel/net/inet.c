@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 
 #include "base/rare.h"
-#include "platform/hostfs.h"
 #include "platform/platform.h"
 
 enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };

@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <stdio.h>
 
-#include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "vkernel/net/socket.h"
 #include "base/rare.h"

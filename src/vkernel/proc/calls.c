@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "artifact/call_record.h"
+#include "base/hash64.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
@@ -19,23 +20,6 @@ static struct {
     unsigned in_row;  /* calls since somebody else could run */
     uint64_t inputs;
 } calls;
-
-static uint64_t
-hash(uint64_t h, const void *p, size_t size)
-{
-    const uint8_t *bytes = p;
-
-    for (; size >= 8; size -= 8, bytes += 8) {
-        uint64_t word;
-
-        memcpy(&word, bytes, 8);
-        h = (h ^ word) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-    }
-    for (; size; size--, bytes++)
-        h = (h ^ *bytes) * 0x9e3779b97f4a7c15u;
-    return h;
-}
 
 void
 calls_start(int fd)
@@ -58,7 +42,7 @@ calls_given(const void *p, size_t size)
     while (size) {
         size_t want = size < sizeof piece ? size : sizeof piece, n = platform_copy(piece, from, want);
 
-        calls.given = hash(calls.given, piece, n);
+        calls.given = hash64(calls.given, piece, n);
         if (n < want)
             return;
         from += n;
@@ -91,7 +75,7 @@ calls_made(int64_t nr)
 
     memcpy(r.gpr, cpu->gpr, sizeof r.gpr);
     r.gpr[X86_RCX] = r.gpr[X86_R11] = 0;
-    r.vectors = hash(hash(0, cpu->xmm, sizeof cpu->xmm), cpu->ymm_high, sizeof cpu->ymm_high);
+    r.vectors = hash64(hash64(0, cpu->xmm, sizeof cpu->xmm), cpu->ymm_high, sizeof cpu->ymm_high);
     r.given = frame ? 0 : calls.given;
     frame = reads_frame(nr);
     snprintf(r.comm, sizeof r.comm, "%s", current_process()->comm);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash64.h"
 #include "base/vec.h"
 #include "platform/direct.h"
 #include "vkernel/mm/mm.h"
@@ -62,21 +63,6 @@ flag_differences(const struct x86_cpu *a, const struct x86_cpu *b)
     return set;
 }
 
-static uint64_t
-hash_bytes(uint64_t h, const void *p, size_t size)
-{
-    const uint8_t *bytes = p;
-
-    for (; size >= 8; size -= 8, bytes += 8) {
-        uint64_t word;
-
-        memcpy(&word, bytes, 8);
-        h = (h ^ word) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-    }
-    return h;
-}
-
 /* Of what lockstep_differences() compares. */
 static struct point
 point_of(const struct x86_cpu *cpu)
@@ -84,23 +70,23 @@ point_of(const struct x86_cpu *cpu)
     struct point p;
     uint64_t word = cpu->mxcsr, flags = 0;
 
-    p.visible = hash_bytes(cpu->rip, cpu->gpr, sizeof cpu->gpr);
-    p.visible = hash_bytes(p.visible, &cpu->fs_base, sizeof cpu->fs_base);
-    p.visible = hash_bytes(p.visible, &cpu->gs_base, sizeof cpu->gs_base);
-    p.visible = hash_bytes(p.visible, cpu->xmm, sizeof cpu->xmm);
-    p.visible = hash_bytes(p.visible, cpu->ymm_high, sizeof cpu->ymm_high);
+    p.visible = hash64(cpu->rip, cpu->gpr, sizeof cpu->gpr);
+    p.visible = hash64(p.visible, &cpu->fs_base, sizeof cpu->fs_base);
+    p.visible = hash64(p.visible, &cpu->gs_base, sizeof cpu->gs_base);
+    p.visible = hash64(p.visible, cpu->xmm, sizeof cpu->xmm);
+    p.visible = hash64(p.visible, cpu->ymm_high, sizeof cpu->ymm_high);
     for (unsigned i = 0; i < 8; i++) {
         uint64_t x87[2] = {cpu->x87.r[i].mantissa, cpu->x87.r[i].sign_exponent};
 
-        p.visible = hash_bytes(p.visible, x87, sizeof x87);
+        p.visible = hash64(p.visible, x87, sizeof x87);
     }
     word |= (uint64_t)cpu->x87.control << 32 | (uint64_t)cpu->x87.status << 48;
-    p.visible = hash_bytes(p.visible, &word, sizeof word);
+    p.visible = hash64(p.visible, &word, sizeof word);
     word = cpu->x87.tag_valid | (uint64_t)cpu->x87.top << 16 | (uint64_t)cpu->flag[X86_FLAG_DF] << 32;
-    p.visible = hash_bytes(p.visible, &word, sizeof word);
+    p.visible = hash64(p.visible, &word, sizeof word);
     for (unsigned f = 0; f < X86_FLAG_COUNT; f++)
         flags |= (uint64_t)(cpu->flag[f] & 1) << f;
-    p.all = hash_bytes(p.visible, &flags, sizeof flags);
+    p.all = hash64(p.visible, &flags, sizeof flags);
     return p;
 }
 
