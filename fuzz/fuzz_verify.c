@@ -1,7 +1,8 @@
 /* The verifier of rewritten code on arbitrary bytes, at each level. What it accepts is followed by another way (tests/verify/recheck.h).
  *
  * The first byte says what the others are: 0, what follows the jumps to the entries and a RET, with the map and the tables of labels that
- * tests/verify/maker.h has; 1, sizes of 2 bytes of map, index and tables, these, and the text; else a linked executable. */
+ * tests/verify/maker.h has; 1, sizes of 2 bytes of map, index and tables, these, and the text; 2, a key of 16 characters and the relocatable
+ * object of a unit; else a linked executable. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -104,6 +105,23 @@ all_parts(const uint8_t *data, size_t size)
 }
 
 static void
+object(const uint8_t *data, size_t size)
+{
+    char key[17] = "";
+    uint8_t *copy;
+    struct err e;
+
+    if (size < sizeof key - 1)
+        return;
+    memcpy(key, data, sizeof key - 1);
+    size -= sizeof key - 1;
+    copy = malloc(size); /* aligned, and of exactly this size */
+    memcpy(copy, data + sizeof key - 1, size);
+    verify_object(copy, size, key, &e);
+    free(copy);
+}
+
+static void
 ignore(void *context, const uint8_t *program, const char *text)
 {
     (void)context, (void)program;
@@ -119,6 +137,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ready_made(data + 1, size - 1);
     } else if (data[0] == 1) {
         all_parts(data + 1, size - 1);
+    } else if (data[0] == 2) {
+        object(data + 1, size - 1);
     } else {
         uint8_t *copy = malloc(size); /* aligned, and of exactly this size */
 

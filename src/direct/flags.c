@@ -179,8 +179,8 @@ note_readers(const struct liveness *v)
     }
 }
 
-/* Only flags that cross indirect jumps are kept for nobody but those that are seen to read them: most functions that lead to code which is nowhere
- * here have instructions that this backend has not. */
+/* Flags that cross an indirect jump are kept only where code that reads them is seen in this unit. To code that is not here (of another unit, or
+ * what the evaluator runs) they would be kept in vain nearly always. */
 void
 find_live_flags(struct rewriter *w)
 {
