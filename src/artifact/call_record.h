@@ -1,5 +1,5 @@
 /* What a vkernel tells of each system call of its guests, so that runs of the same program can be compared (`ingot run --lockstep=OTHER`): written to
- * a pipe, by cli/compare.c read. Both are of the same build. */
+ * a pipe, from which cli/compare.c reads. Both are of the same build. */
 #ifndef ARTIFACT_CALL_RECORD_H
 #define ARTIFACT_CALL_RECORD_H
 

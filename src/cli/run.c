@@ -42,7 +42,7 @@ static const char usage[] =
     "  --stats                    at the end, print what the evaluator ran and which system calls are missing\n"
     "  --stats=FILE               append that to FILE as JSON, with every address: a profile for ingot build\n"
     "  --lockstep                 check native code against the evaluator; stop at the first instruction that it gets wrong\n"
-    "  --lockstep=OTHER           run OTHER at once, built from the same image, by the other backend say: stop at the first system call\n"
+    "  --lockstep=OTHER           run OTHER, built from the same image (by the other backend, say), at the same time: stop at the first system call\n"
     "                             at which the two differ (standard input is empty, time passes by system calls)\n"
     "  --stress MODE              unwind, budget or evaluate: slow paths made frequent, for testing\n"
     "  --help                     this text\n"

@@ -98,7 +98,8 @@ uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
 /* From here on a run depends on the guest alone, as far as it asks nothing of the host: time passes by platform_pass() and by sleeping, which takes
- * none, platform_random() always says the same, half of the memory is free, and ticks come only when no time has passed for half a second of the host's. At the start. */
+ * none, platform_random() always says the same, half of the memory is free, and ticks come only when no time has passed for half a second of the host's. To be called before the first guest
+ * instruction; it sets platform_repeatable for good. */
 void platform_be_repeatable(void);
 void platform_pass(uint64_t ns);
 extern bool platform_repeatable;

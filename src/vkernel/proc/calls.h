@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern bool calls_on;
+extern bool calls_on; /* set by calls_start(), for good */
 
+/* Records go to this descriptor, which it takes over. Before the first guest instruction. */
 void calls_start(int fd);
 /* Before each system call; gives way to others when that is due. */
 void calls_made(int64_t nr);

@@ -30,7 +30,7 @@ void lockstep_init(void);
 void lockstep_begin(bool entered);
 /* At a check: true when there is nothing else to do. */
 bool lockstep_poll(uint64_t pc);
-/* Compiled code came in. Returns if it was right; then for LOCKSTEP_FAULT x86_this_cpu() is the evaluator's
+/* Native code came in. Returns if it was right; then for LOCKSTEP_FAULT x86_this_cpu() is the evaluator's
  * state. Does nothing when no region is open. */
 void lockstep_end(enum lockstep_end kind, uint64_t detail);
 /* A fault (kind LOCKSTEP_FAULT) or exception (LOCKSTEP_TRAP): returns if it is for the guest. */
