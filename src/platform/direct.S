@@ -68,6 +68,7 @@
 /* All state but r10 and the stack, flags from rbx: POPF takes three times as long. */
 .macro LOAD_STATE
     LOAD_CPU_VECTORS
+    cld
     btl $RFLAGS_DF_BIT, %ebx
     jnc 7f
     std
@@ -177,6 +178,7 @@ FUNCTION direct_syscall
     call direct_syscall_c
     movq %rbp, %rsp
     LOAD_STATE
+    movl $0, %r10d /* C code's; flags stay */
     ret
 .size direct_syscall, . - direct_syscall
 
@@ -194,6 +196,7 @@ FUNCTION direct_poll
     call direct_poll_c
     movq %rbp, %rsp
     LOAD_STATE
+    movl $0, %r10d /* C code's; flags stay */
     ret
 .size direct_poll, . - direct_poll
 

@@ -21,7 +21,7 @@ extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)), __stop_i
 extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
 void direct_poll(void);
 
-enum { CACHE_SIZE = 1 << 12, TRAP_FLAG = 1 << 8, PUSHED = 8, MOST_STEPS = 1 << 14 /* far more than one of the guest's instructions takes */ };
+enum { CACHE_SIZE = 1 << 12, TRAP_FLAG = 1 << 8, DIRECTION_FLAG = 1 << 10, PUSHED = 8, MOST_STEPS = 1 << 14 /* far more than one of the guest's instructions takes */ };
 
 /* Direct-mapped, by the low 12 bits of the guest's address: direct.S. Small, because all of it is made ready at once:
  * even /bin/true comes to most of its pages, with two faults for each. */
@@ -153,6 +153,7 @@ interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fa
         break;
     case DIRECT_LEAVES:
         reg[REG_RIP] = (greg_t)(uintptr_t)platform_leave;
+        reg[REG_EFL] &= ~(greg_t)DIRECTION_FLAG; /* the guest's, which C code must not have */
         break;
     case DIRECT_STEPS:
         reg[REG_EFL] |= TRAP_FLAG;

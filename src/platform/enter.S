@@ -57,6 +57,7 @@ kernel_unwind:
     .globl platform_leave
     .type platform_leave, @function
 platform_leave:
+    cld
     movq FRAME, %rsp
     popq FRAME
     popq %r15

@@ -100,7 +100,7 @@ platform_fault_divert(const struct platform_fault *f, const struct platform_fibe
     size_t fp_size = fp_state_size((const uint8_t *)uc->uc_mcontext.fpregs);
     uint64_t sp = f->host[4 /* rsp */], fp_at, at;
 
-    if (fp_size > MAX_FP_STATE || sp < platform_fiber_floor(fiber) + fp_size + sizeof *uc + RED_ZONE + DISPATCHER)
+    if (fp_size > MAX_FP_STATE || sp < platform_fiber_floor(fiber) + fp_size + sizeof *uc + RED_ZONE + DISPATCHER || sp > platform_fiber_top(fiber))
         return false;
     fp_at = (sp - RED_ZONE - fp_size) & ~63ull;
     at = (fp_at - sizeof *uc) & ~15ull;

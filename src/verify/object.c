@@ -164,27 +164,50 @@ compare(struct object *o, struct err *e)
     return 0;
 }
 
+/* What it adds to the symbol fits wherever the linker puts that: bases lie below 1 GiB. Else the whole link would fail. */
 static bool
-text_relocation(const Elf64_Rela *r)
+fits(const Elf64_Rela *r, const struct object *o)
+{
+    int64_t low = 0, high = (int64_t)1 << 31;
+
+    switch (ELF64_R_SYM(r->r_info)) {
+    case BASE_SYMBOL:
+        if (ELF64_R_TYPE(r->r_info) == R_X86_64_32S) {
+            low = -high;
+            high /= 2;
+        }
+        break;
+    case TABLES_SYMBOL:
+        high = (int64_t)o->headers[TABLES].sh_size;
+        break;
+    default:
+        high = (int64_t)o->headers[TEXT].sh_size;
+        break;
+    }
+    return r->r_addend >= low && r->r_addend <= high;
+}
+
+static bool
+text_relocation(const Elf64_Rela *r, const struct object *o)
 {
     uint32_t symbol = ELF64_R_SYM(r->r_info), type = ELF64_R_TYPE(r->r_info);
 
     if (type == R_X86_64_PC32)
         return symbol >= ENTRY_SYMBOL && symbol < ENTRY_SYMBOL + DIRECT_ENTRY_COUNT && r->r_addend == -4;
-    return (symbol == BASE_SYMBOL && (type == R_X86_64_32S || type == R_X86_64_32)) || (symbol == TABLES_SYMBOL && type == R_X86_64_32S);
+    return ((symbol == BASE_SYMBOL && (type == R_X86_64_32S || type == R_X86_64_32)) || (symbol == TABLES_SYMBOL && type == R_X86_64_32S)) && fits(r, o);
 }
 
 static bool
-table_relocation(const Elf64_Rela *r)
+table_relocation(const Elf64_Rela *r, const struct object *o)
 {
     uint32_t symbol = ELF64_R_SYM(r->r_info);
 
-    return (symbol == BASE_SYMBOL || symbol == TEXT_SYMBOL) && ELF64_R_TYPE(r->r_info) == R_X86_64_32;
+    return (symbol == BASE_SYMBOL || symbol == TEXT_SYMBOL) && ELF64_R_TYPE(r->r_info) == R_X86_64_32 && fits(r, o);
 }
 
 /* Each lies in its section, and is of a kind that belongs there. */
 static int
-check_relocations(const struct object *o, enum section list, enum section of, bool (*allowed)(const Elf64_Rela *), struct err *e)
+check_relocations(const struct object *o, enum section list, enum section of, bool (*allowed)(const Elf64_Rela *, const struct object *), struct err *e)
 {
     const Elf64_Shdr *h = &o->headers[list];
     uint64_t room = o->headers[of].sh_size;
@@ -194,7 +217,7 @@ check_relocations(const struct object *o, enum section list, enum section of, bo
         return err_set(e, "its relocations are not whole");
     for (uint64_t at = 0; at < h->sh_size; at += sizeof r) {
         memcpy(&r, o->file + h->sh_offset + at, sizeof r);
-        if (room < 4 || r.r_offset > room - 4 || !allowed(&r))
+        if (room < 4 || r.r_offset > room - 4 || !allowed(&r, o))
             return err_set(e, "relocation %llu of its %s is none that a unit has", (unsigned long long)(at / sizeof r), of == TEXT ? "text" : "tables");
     }
     return 0;

@@ -22,22 +22,37 @@ borrowed_word(const struct x86_operand *o)
     return word == 0 ? 0 : word == 8 ? 1 : -1;
 }
 
-/* Of a string instruction: RSI and RDI are host addresses between two LEA (direct/strings.c), behind the load of the memory's host address.
- * Without that, a LEA is the guest's: to add or take away the memory's address then would tell it. */
+/* At a string instruction RSI and RDI, as far as it uses them, are host addresses: it stands in its sequence only (direct/strings.c; the verifier's
+ * STRING), nothing else of which can fault. Other instructions of the sequence say nothing: what looks like them may be the guest's. */
 static void
-return_string_register(struct x86_cpu *cpu, const struct x86_insn *insn)
+return_string_registers(struct x86_cpu *cpu, uint64_t pc)
 {
-    const struct x86_operand *o = &insn->operand[1];
+    struct x86_insn insn;
 
-    if (o->index == X86_R10 && o->base == insn->operand[0].reg && (o->base == X86_RSI || o->base == X86_RDI))
-        cpu->gpr[o->base] += o->disp ? cpu->memory : -cpu->memory;
+    if (x86_decode((const uint8_t *)(uintptr_t)pc, X86_MAX_LENGTH, pc, &insn) <= 0)
+        return;
+    switch (insn.op) {
+    case X86_OP_MOVS:
+    case X86_OP_CMPS:
+        cpu->gpr[X86_RSI] -= cpu->memory;
+        cpu->gpr[X86_RDI] -= cpu->memory;
+        break;
+    case X86_OP_STOS:
+    case X86_OP_SCAS:
+        cpu->gpr[X86_RDI] -= cpu->memory;
+        break;
+    case X86_OP_LODS:
+        cpu->gpr[X86_RSI] -= cpu->memory;
+        break;
+    default:
+        break;
+    }
 }
 
 void
 direct_return_registers(struct x86_cpu *cpu, uint64_t at, uint64_t pc)
 {
     int holder[2] = {-1, -1};
-    bool string = false;
 
     while (at < pc) {
         struct x86_insn insn;
@@ -46,16 +61,14 @@ direct_return_registers(struct x86_cpu *cpu, uint64_t at, uint64_t pc)
         if (length <= 0)
             return;
         at += (unsigned)length;
-        if (string && insn.op == X86_OP_LEA)
-            return_string_register(cpu, &insn);
         if (insn.op != X86_OP_MOV || insn.operand_count != 2)
             continue;
-        string |= offset_in_cpu(&insn.operand[1]) == offsetof(struct x86_cpu, memory);
         if ((word = borrowed_word(&insn.operand[0])) >= 0 && insn.operand[1].kind == X86_OPD_REG)
             holder[word] = insn.operand[1].reg;
         if ((word = borrowed_word(&insn.operand[1])) >= 0)
             holder[word] = -1;
     }
+    return_string_registers(cpu, pc);
     for (unsigned i = 0; i < 2; i++)
         if (holder[i] >= 0)
             cpu->gpr[holder[i] == X86_R11 ? X86_RSP : holder[i]] = cpu->borrowed[i];

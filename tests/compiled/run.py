@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["control", "faults", "frames", "places", "registers", "repair", "stacks", "unmapped"]
+PROGRAMS = ["backwards", "control", "faults", "frames", "places", "registers", "repair", "stacks", "unmapped"]
 PROGRAMS_V3 = ["wide"]
 PROGRAMS_DIRECT = ["flags"]  # in code compiled from wasm, flags die at calls (docs/recompilation.md)
 MODES = [None, "unwind", "budget", "evaluate"]

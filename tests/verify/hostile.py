@@ -36,9 +36,10 @@ int main(int argc, char **argv)
     sigaltstack(&ss, NULL);
     sigaction(SIGALRM, &sa, NULL);
     alarm(1);
-    __asm__ volatile("mov %0, %%r8; mov %0, %%rdi; mov %0, %%rsi; mov %0, %%rdx; call hostile" : : "r"(value), "a"(number)
-                     : "r8", "rdi", "rsi", "rdx", "rcx", "r10", "r11", "memory", "cc");
-    return 7;
+    register unsigned long left __asm__("r8") = value;
+    __asm__ volatile("mov %1, %%rdi; mov %1, %%rsi; mov %1, %%rdx; call hostile" : "+r"(left) : "b"(value), "a"(number)
+                     : "rdi", "rsi", "rdx", "rcx", "r10", "r11", "memory", "cc");
+    return left == value || left == 0 ? 7 : 8;
 }
 '''
 SYSCALL, UNWIND, JUMP, EVALUATE = 0, 5, 10, 15
@@ -51,7 +52,7 @@ def to(opcode, where):
     return opcode, where
 
 
-# Blocks: hex, or an opcode with where it leads: an offset in the text, a block 'b0', or 'return point'.
+# Blocks: hex, or an opcode with where it leads: an offset in the text, a block 'b0', 'return point', or 'padding': what stands there is PADDING.
 CASES = {
     'returns without a call': ['c3' + KEEP * 2],
     'returns with another stack pointer': [RSP, 'c3' + KEEP * 2],
@@ -71,6 +72,12 @@ CASES = {
     'goes on forever': ['ebfe' + KEEP + 'f8'],
     'goes on forever where it cannot be interrupted': [KEEP + 'ebfef8'],
     'goes on forever without x87 stack': ['d9e8d9e89b', to('e9', 'b0')],
+}
+PADDING = '65670f2802'  # movaps xmm0, gs:[edx]
+# These end so: with the exit status for this value and number of a system call.
+ENDINGS = {
+    'looks at what the system call left in r10': ([R10, to('e8', SYSCALL), '4d89d0' + KEEP], '0x401000', '39', 7),
+    'faults where no instruction of the guest is': ([to('e9', 'padding')], '0x401001', '39', 137),
 }
 VALUES = ['0', '0x1000', '0x401000', '0x40000000', '0x7fffffff', '0xffffffff', '0x100000000', '0x7fffffffffff', '0x8000000000000000', '0xdeadbeefcafebabe']
 NUMBERS = ['0', '9', '11', '15', '39', '56', '59', '60', '231', '0xffffffff']  # read, mmap, munmap, rt_sigreturn, getpid, clone, execve, exit, exit_group
@@ -97,7 +104,10 @@ def put(image, blocks):
             code = bytes.fromhex(block)
         else:
             opcode, where = block
-            target = back if where == 'return point' else first + 5 * int(where[1:]) if isinstance(where, str) else text + where
+            if where == 'padding':
+                pad = image.data.index(b'\xcc' * 10, text, text + size)
+                image.data[pad:pad + 10] = bytes.fromhex(PADDING) + b'\xe9' + struct.pack('<i', first - pad - 10)
+            target = pad if where == 'padding' else back if where == 'return point' else first + 5 * int(where[1:]) if isinstance(where, str) else text + where
             code = bytes.fromhex(opcode) + struct.pack('<i', target - at - 5)
         assert len(code) == 5, block
         image.data[at:at + 5] = code
@@ -133,6 +143,13 @@ def main():
                 for number in NUMBERS if what == 'calls the system' else NUMBERS[4:5]:
                     run(bad, what, value, number)
             expect(what, True)
+        for what, (blocks, value, number, status) in ENDINGS.items():
+            image = Image(good)
+            put(image, blocks)
+            code, text = call('verify', image.write(bad))
+            expect(what + ': accepted', code == 0, text)
+            code, text = call('run', bad, '/bin/program', value, number, seconds=60)
+            expect(what, code == status, f'{code}: {text}')
     sys.exit(failed != 0)
 
 

@@ -306,7 +306,7 @@ is_beyond_file(const struct platform_fault *f)
 static int
 guest_signal(const struct platform_fault *f)
 {
-    return f->sig == SIGFPE || f->sig == SIGILL || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
+    return f->sig == SIGFPE || f->sig == SIGILL || f->sig == SIGKILL || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
 }
 
 /* On the fiber's stack, below the compiled code that faulted. */
@@ -380,10 +380,17 @@ looks_at_unknown(const struct platform_fault *f)
 void
 platform_on_fault(const struct platform_fault *f)
 {
-    pending_direct = platform_mode == PLATFORM_COMPILED && direct_fault_state(f);
+    struct platform_fault nowhere;
+
+    pending_direct = platform_mode == PLATFORM_COMPILED && f->sig != SIGKILL && direct_fault_state(f);
+    if (platform_mode == PLATFORM_COMPILED && platform_has_direct() && !pending_direct && f->sig != SIGKILL) {
+        nowhere = *f; /* in no instruction of the guest's: no rewriter makes such code */
+        nowhere.sig = SIGKILL;
+        f = &nowhere;
+    }
     if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
-    pending_exact = pending_direct || find_state(f);
+    pending_exact = pending_direct || (f->sig != SIGKILL && find_state(f));
     x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS; /* the host's are cleared for this handler */
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
@@ -438,7 +445,7 @@ fault_deliver(void)
         return;
     }
     if (sig == SIGKILL) {
-        notice(NOTICE_FAULT, "rewritten code went on without coming to an instruction of the guest's: its process was ended");
+        notice(NOTICE_FAULT, "rewritten code was where no instruction of the guest's is: its process was ended");
         group_exit(SIGKILL);
     }
     if (pending_refusal)

@@ -83,7 +83,7 @@ kill_until_below(uint64_t now)
         process_end(victim, SIGKILL);
         LIST_EACH(l, &victim->threads)
             sched_hurry(list_entry(l, struct task, thread_link));
-    } while ((double)gone / (double)pages < (double)excess / (double)now);
+    } while ((unsigned __int128)gone * now < (unsigned __int128)excess * pages); /* no floating point: the guest's MXCSR counts here */
 }
 
 CALLBACK static void
