@@ -198,7 +198,6 @@ else
 fi
 script looks tests/compiled/looks.py --ingot "$ingot"
 script start-of-artifact tests/programs/start.py "$artifact" "$build/tests/cli/start_count"
-script start-of-artifact-wasm tests/programs/start.py "$wasm_artifact" "$build/tests/cli/start_count"
 script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact" --artifact "$wasm_artifact"
 script families tests/families/run.py --build "$build" --set "$mode"
 [ "$mode" = quick ] || script families-wasm tests/families/run.py --build "$build" --set "$mode" --backend wasm
