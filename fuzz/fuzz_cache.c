@@ -98,7 +98,7 @@ object(const uint8_t *data, size_t size, uint8_t extent)
     struct recompile r = {0};
     struct unit u = {.path = "x", .is_pie = extent & 1, .low = 0x1000, .high = 0x100000u << (extent >> 5), .exec_low = 0x1000};
     struct artifact_program p = {0};
-    struct artifact_input in = {.image = &image, .programs = &p, .program_count = 1};
+    struct artifact_input in = {.image = &image, .programs = &p, .program_count = 1, .level = X86_LEVEL_V2};
     char *executable = mem_printf("%s/elf", dir), *out = mem_printf("%s/out", dir);
     uint64_t *entries = NULL;
     size_t count = 0;

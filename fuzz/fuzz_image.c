@@ -213,7 +213,7 @@ static void
 load(const char *source)
 {
     struct image im;
-    struct artifact_input in = {.executable = executable, .image = &im};
+    struct artifact_input in = {.executable = executable, .image = &im, .level = X86_LEVEL_V2};
     struct err e = {0};
     struct mapped made;
 
