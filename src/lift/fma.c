@@ -1,6 +1,8 @@
 /* FMA and F16C: the processor's own operations (HOST() of ir/ops.def), for each 128 bits. */
 #include "lift/simd.h"
 
+#include "ir/fma.h"
+
 #define B (l->b)
 #define OPD(n) (&l->insn->operand[n])
 #define LIFTER(name)              \

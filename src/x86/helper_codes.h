@@ -57,11 +57,6 @@ enum sse_special {
  * Result: index | CF << 8 | ZF << 9 | SF << 10 | OF << 11. */
 enum { SSE_STRING_MASK = 1 << 12, SSE_STRING_IMPLICIT = 31 };
 
-/* VFMAPS and the like of ir/ops.def: a * b + c, a * b - c, -(a * b) + c, -(a * b) - c; the last two by turns, beginning with subtraction
- * and addition. 132: first * third and second; 213: second * first and third; 231: second * third and first. */
-enum fma_kind { FMA_ADD, FMA_SUB, FMA_NEGATED_ADD, FMA_NEGATED_SUB, FMA_ADDSUB, FMA_SUBADD };
-enum fma_order { FMA_132, FMA_213, FMA_231 };
-
 /* vector_mask_move: data register | mask register << 4 | these. */
 enum { VECTOR_MASK_64 = 0x100, VECTOR_MASK_WIDE = 0x200, VECTOR_MASK_STORE = 0x400 };
 /* vector_gather: destination | mask << 4 | index << 8 (registers) | logarithm of the scale << 12 | these | number of elements << 16. */

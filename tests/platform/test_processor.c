@@ -9,21 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "platform/direct.h"
-#include "platform/platform.h"
+#include "no_guest.h"
 #include "platform/processor.h"
-
-void platform_faults_init(void);
-
-/* What faults.c asks others for: here no guest runs. */
-volatile sig_atomic_t platform_ticked;
-void platform_sigreturn(void *saved) { }
-uint64_t platform_fiber_floor(const struct platform_fiber *f) { return 0; }
-uint64_t platform_fiber_top(const struct platform_fiber *f) { return 0; }
-bool platform_in_direct_text(uint64_t host) { return false; }
-bool platform_direct_stack_full(uint64_t address, void *ucontext) { return false; }
-void platform_direct_interrupt(void *ucontext) { }
-void platform_direct_step(void *ucontext) { }
 
 /* The processor: all features of the guest's level v3, but those that are taken away. */
 static struct {

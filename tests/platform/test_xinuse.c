@@ -3,20 +3,7 @@
 #include <cpuid.h>
 #include <stdio.h>
 
-#include "platform/direct.h"
-#include "platform/platform.h"
-
-void platform_faults_init(void);
-
-/* What faults.c asks others for: here no guest runs. */
-volatile sig_atomic_t platform_ticked;
-void platform_sigreturn(void *saved) { }
-uint64_t platform_fiber_floor(const struct platform_fiber *f) { return 0; }
-uint64_t platform_fiber_top(const struct platform_fiber *f) { return 0; }
-bool platform_in_direct_text(uint64_t host) { return false; }
-bool platform_direct_stack_full(uint64_t address, void *ucontext) { return false; }
-void platform_direct_interrupt(void *ucontext) { }
-void platform_direct_step(void *ucontext) { }
+#include "no_guest.h"
 
 enum { ECX_OSXSAVE = 1 << 27, EAX_XGETBV1 = 1 << 2, X87 = 1 };
 

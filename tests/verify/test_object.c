@@ -95,6 +95,7 @@ test_each_bit(void **state)
 
                 assert_true(!ok || type == R_X86_64_PC32 || type == R_X86_64_32 || type == R_X86_64_32S);
                 assert_true(!ok || (r.r_offset < header(&good, 1)->sh_size && ELF64_R_SYM(r.r_info) < 7 + 4));
+                assert_true(!ok || (r.r_addend >= -((int64_t)1 << 31) && r.r_addend <= (int64_t)1 << 31)); /* or the whole link would fail */
             } else if (ok) {
                 fail_msg("bit %u of byte %zu of %zu may be turned", bit, at, b.size);
             }

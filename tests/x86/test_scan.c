@@ -125,6 +125,20 @@ test_all_opcodes(void **state)
             }
 }
 
+static void
+draw(uint64_t *random, uint8_t bytes[16])
+{
+    uint64_t words[2];
+
+    for (unsigned k = 0; k < 2; k++) {
+        *random ^= *random >> 12;
+        *random ^= *random << 25;
+        *random ^= *random >> 27;
+        words[k] = *random * 2685821657736338717ull;
+    }
+    memcpy(bytes, words, sizeof words);
+}
+
 /* All opcodes behind VEX of two and three bytes, with random fields and operands; where the level has it, and where not. */
 static void
 test_vex(void **state)
@@ -132,16 +146,9 @@ test_vex(void **state)
     uint64_t random = 0x9e3779b97f4a7c15;
 
     for (unsigned i = 0; i < 4000000; i++) {
-        uint64_t words[2];
         uint8_t bytes[16];
 
-        for (unsigned k = 0; k < 2; k++) {
-            random ^= random >> 12;
-            random ^= random << 25;
-            random ^= random >> 27;
-            words[k] = random * 2685821657736338717ull;
-        }
-        memcpy(bytes, words, sizeof bytes);
+        draw(&random, bytes);
         bytes[0] = i & 1 ? 0xc5 : 0xc4;
         bytes[1] = i & 1 ? bytes[1] : (uint8_t)((bytes[1] & 0xe0) | (bytes[1] % 5));
         if (i & 2) /* names no register */
@@ -163,16 +170,9 @@ test_random(void **state)
     uint64_t random = 0x9e3779b97f4a7c15;
 
     for (unsigned i = 0; i < 2000000; i++) {
-        uint64_t words[2];
         uint8_t bytes[16];
 
-        for (unsigned k = 0; k < 2; k++) {
-            random ^= random >> 12;
-            random ^= random << 25;
-            random ^= random >> 27;
-            words[k] = random * 2685821657736338717ull;
-        }
-        memcpy(bytes, words, sizeof bytes);
+        draw(&random, bytes);
         compare(bytes, i % 17);
     }
 }
