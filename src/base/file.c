@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/temporary.h"
 
 int
 file_map_fd(int fd, const char *path, struct mapped *m, struct err *e)
@@ -81,7 +82,7 @@ file_write_all(int fd, const void *data, size_t size)
 int
 file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct err *e)
 {
-    char *tmp = mem_printf("%s.tmp-%ld", path, (long)getpid());
+    char *tmp = temporary_name(path, "file");
     int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     int result = 0;
 

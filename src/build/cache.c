@@ -1,10 +1,8 @@
 /* The content-addressed cache. What is linked into an artifact comes from here, so entries are not believed: see cache.h. */
 #include "build/cache.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/temporary.h"
 
 static int
 make_dirs(const char *path, struct err *e)
@@ -34,49 +33,6 @@ make_dirs(const char *path, struct err *e)
     }
     mem_free(copy);
     return result;
-}
-
-/* Temporary files of builds that were killed. */
-static void
-sweep(const char *dir)
-{
-    DIR *d = opendir(dir);
-    struct dirent *entry;
-
-    while (d && (entry = readdir(d))) {
-        const char *tmp = strstr(entry->d_name, ".tmp-");
-        long pid = tmp ? atol(tmp + 5) : 0;
-
-        if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-            unlinkat(dirfd(d), entry->d_name, 0);
-    }
-    if (d)
-        closedir(d);
-}
-
-void
-cache_sweep_beside(const char *out)
-{
-    const char *slash = strrchr(out, '/'), *name = slash ? slash + 1 : out;
-    char *dir = slash ? mem_printf("%.*s/", (int)(slash - out), out) : mem_strdup(".");
-    size_t length = strlen(name);
-    DIR *d = opendir(dir);
-    struct dirent *entry;
-
-    while (d && (entry = readdir(d))) {
-        const char *at = entry->d_name;
-        long pid;
-
-        if (strncmp(at, name, length) != 0 || strncmp(at + length, ".tmp-", 5) != 0)
-            continue;
-        at += length + 5;
-        pid = atol(strncmp(at, "elf-", 4) == 0 ? at + 4 : at);
-        if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-            unlinkat(dirfd(d), entry->d_name, 0);
-    }
-    if (d)
-        closedir(d);
-    mem_free(dir);
 }
 
 /* Nobody but us and root can have put this here. */
@@ -122,7 +78,7 @@ cache_open(struct cache *c, const char *dir, struct err *e)
             cache_close(c);
             return -1;
         }
-        sweep(path);
+        temporary_sweep(path, NULL);
         mem_free(path);
     }
     return 0;

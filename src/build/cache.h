@@ -11,8 +11,8 @@
  * must be closed to others' writing as well. That guards against damage and against others on the machine, not against
  * programs of the same user.
  *
- * Files enter by rename, so a killed build leaves only whole files and temporary ones (".tmp-PID"), which the
- * next build removes when their process is gone. Several builds may share a cache. */
+ * Files enter by rename, so a killed build leaves only whole files and temporary ones (base/temporary.h),
+ * which the next build removes when their process is gone. Several builds may share a cache. */
 #ifndef BUILD_CACHE_H
 #define BUILD_CACHE_H
 
@@ -32,8 +32,6 @@ struct cache {
 /* dir NULL: $XDG_CACHE_HOME/ingot or $HOME/.cache/ingot. Creates the folders; fails when others may write to them. */
 int cache_open(struct cache *c, const char *dir, struct err *e);
 void cache_close(struct cache *c);
-/* Removes the temporary files that a killed build left beside its output. */
-void cache_sweep_beside(const char *out);
 
 /* Path of an entry, e.g. cache_path(c, "native", key, ".3.o"); the caller frees. */
 char *cache_path(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix);

@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "aot/aot.h"
+#include "base/temporary.h"
 #include "build/link.h"
 #include "build/paths.h"
 #include "build/profile.h"
@@ -426,7 +427,7 @@ verify_output(struct build *b, const char *path, unsigned *left_out, struct err 
 static int
 write_verified(struct build *b, struct artifact_input *in, const char *runtime, struct err *e)
 {
-    char *unverified = mem_printf("%s.tmp-unverified-%ld", b->options.out, (long)getpid());
+    char *unverified = temporary_name(b->options.out, "unverified");
     int result = check_native_objects(b, e);
     unsigned left_out;
 
@@ -448,7 +449,7 @@ write_verified(struct build *b, struct artifact_input *in, const char *runtime, 
 static int
 write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 {
-    char *runtime = link_runtime_dir(e), *executable = mem_printf("%s.tmp-elf-%ld", b->options.out, (long)getpid());
+    char *runtime = link_runtime_dir(e), *executable = temporary_name(b->options.out, "elf");
     struct artifact_input in = {.executable = executable, .image = &b->image, .table_size = b->table_size, .level = b->options.level,
                                 .backend = b->options.backend == BACKEND_DIRECT ? ARTIFACT_BACKEND_DIRECT : ARTIFACT_BACKEND_WASM};
     int result = runtime ? 0 : -1;
@@ -636,6 +637,17 @@ apply_profiles(struct build *b, struct err *e)
     return 0;
 }
 
+/* What a killed build left beside its output. */
+static void
+sweep_beside(const char *out)
+{
+    const char *slash = strrchr(out, '/');
+    char *folder = folder_of(out);
+
+    temporary_sweep(folder, slash ? slash + 1 : out);
+    mem_free(folder);
+}
+
 static int
 run_build(struct build *b, struct err *e)
 {
@@ -656,7 +668,7 @@ run_build(struct build *b, struct err *e)
         return dump(b, e);
     if (cache_open(&b->r.cache, b->options.cache, e) < 0)
         return -1;
-    cache_sweep_beside(b->options.out);
+    sweep_beside(b->options.out);
     b->r.workers = b->options.jobs;
     b->r.opt_level = b->options.optimize;
     b->r.backend = b->options.backend;

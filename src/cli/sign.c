@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/temporary.h"
 #include "cli/cli.h"
 #include "cli/signature.h"
 
@@ -54,7 +55,7 @@ make_tail(const struct artifact_view *v, const struct artifact_signature *fresh,
 static int
 rewrite(const char *path, const struct artifact_view *v, const struct buf *tail, struct err *e)
 {
-    char *temporary = mem_printf("%s.tmp-%ld", path, (long)getpid());
+    char *temporary = temporary_name(path, "file");
     struct stat st;
     int fd = -1, result = 0;
 

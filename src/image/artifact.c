@@ -12,6 +12,7 @@
 
 #include "artifact/direct_map.h"
 #include "base/file.h"
+#include "base/temporary.h"
 #include "image/config.h"
 #include "x86/address_space.h"
 
@@ -423,7 +424,7 @@ artifact_write(const struct artifact_input *in, const char *out_path, struct err
 {
     struct writer w = {.in = in};
     char *text = config_text(in->image->config);
-    char *tmp = mem_printf("%s.tmp-%ld", out_path, (long)getpid());
+    char *tmp = temporary_name(out_path, "file");
     struct mapped elf = {0};
     int fd = -1, result = file_map(in->executable, &elf, e);
 

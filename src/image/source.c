@@ -1,11 +1,8 @@
 /* OCI image layouts (OCI image spec 1.1, image-layout.md) and `docker save` archives. */
 #include "image/source.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,21 +10,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/temporary.h"
 #include "image/unpack.h"
 #include "image/config.h"
 
 /* Of layers docker has 127 at most; each costs its archive being read twice, however often the manifest names it. */
 enum { MAX_JSON = 16 << 20, MAX_NESTING = 4, MAX_LAYERS = 1000 };
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    remove(path);
-    return 0;
-}
 
 /* --- documents and blobs --- */
 
@@ -323,45 +311,24 @@ load_unpacked(struct image *im, const char *dir, const char *tag, struct err *e)
     return err_set(e, "neither an OCI image layout nor a docker archive (no index.json, no manifest.json)");
 }
 
-/* What builds that were killed had unpacked. */
-static void
-sweep_folders(const char *work_dir)
-{
-    static const char prefix[] = ".ingot-image-";
-    DIR *d = opendir(work_dir);
-    struct dirent *entry;
-
-    while (d && (entry = readdir(d))) {
-        long pid = strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 ? atol(entry->d_name + sizeof prefix - 1) : 0;
-
-        if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH) {
-            char *path = mem_printf("%s/%s", work_dir, entry->d_name);
-
-            nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-            mem_free(path);
-        }
-    }
-    if (d)
-        closedir(d);
-}
-
 static int
 load_archive(struct image *im, const char *path, const char *tag, const char *work_dir, struct err *e)
 {
-    char *dir = mem_printf("%s/.ingot-image-%ld-XXXXXX", work_dir, (long)getpid());
+    char *base = mem_printf("%s/.ingot", work_dir), *name = temporary_name(base, "image"), *dir = mem_printf("%s-XXXXXX", name);
     int result;
 
-    sweep_folders(work_dir);
-
+    temporary_sweep(work_dir, ".ingot"); /* what builds that were killed had unpacked */
     if (!mkdtemp(dir)) {
         result = err_set(e, "cannot create a temporary folder in %s: %s", work_dir, strerror(errno));
     } else {
         result = archive_unpack(path, dir, e);
         if (result == 0 && load_unpacked(im, dir, tag, e) < 0)
             result = err_prefix(e, "%s", path);
-        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        temporary_remove(dir);
     }
     mem_free(dir);
+    mem_free(name);
+    mem_free(base);
     return result;
 }
 
