@@ -1,5 +1,5 @@
-/* Fuzzes the check of an artifact, and the vkernel's reader of it: the input is a payload whose hashes are made right, as a hostile
- * builder would. */
+/* Fuzzes the check of an artifact, and the vkernel's reader of it: the input is a payload whose hashes are made right,
+ * as a hostile builder would. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +135,8 @@ read_artifact(void)
         const struct artifact_inode *n = artifact_inode(a, i);
         const uint8_t *data = artifact_data(a, n);
 
-        sum += strlen(artifact_symlink(a, n)) + artifact_lookup(a, n, "etc", 3) + (data && n->size ? data[n->size - 1] : 0);
+        sum += strlen(artifact_symlink(a, n)) + artifact_lookup(a, n, "etc", 3) +
+               (data && n->size ? data[n->size - 1] : 0);
         for (uint32_t k = 0; k < 100; k++) {
             const struct artifact_dirent *d = artifact_dirent(a, n, k);
 

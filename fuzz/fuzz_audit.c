@@ -1,5 +1,5 @@
-/* Fuzzes `ingot audit verify`: the input is a log, whose chains are made right where the first byte says so, as somebody would who
- * writes a whole new one. */
+/* Fuzzes `ingot audit verify`: the input is a log, whose chains are made right where the first byte says so, as
+ * somebody would who writes a whole new one. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Fuzzes what the builder reads back from its cache: an entry with its .sum, the report of a program, and a code object on its way
- * into an artifact, laid out by what the ELF file says. The first byte chooses; the next says how the entry is damaged. */
+/* Fuzzes what the builder reads back from its cache: an entry with its .sum, the report of a program, and a code object
+ * on its way into an artifact, laid out by what the ELF file says. The first byte chooses; the next says how the entry
+ * is damaged. */
 #include <elf.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,7 +42,8 @@ init(void)
     Elf64_Ehdr elf = {.e_phoff = sizeof elf};
     char *path;
 
-    if (!mkdtemp(dir) || cache_open(&cache, dir, &e) < 0 || tree_init(&image.tree, dir, &e) < 0 || tree_seal(&image.tree, &e) < 0)
+    if (!mkdtemp(dir) || cache_open(&cache, dir, &e) < 0 || tree_init(&image.tree, dir, &e) < 0 ||
+        tree_seal(&image.tree, &e) < 0)
         abort();
     image.config = config_default();
     path = mem_printf("%s/elf", dir);
@@ -54,7 +56,8 @@ init(void)
     atexit(remove_dir);
 }
 
-/* Counts when nothing was damaged, not when others may write to it or the sum is missing, and otherwise if the sum is right by chance. */
+/* Counts when nothing was damaged, not when others may write to it or the sum is missing, and otherwise if the sum is
+ * right by chance. */
 static void
 entry(const uint8_t *data, size_t size, uint8_t damage)
 {
@@ -96,7 +99,11 @@ static void
 object(const uint8_t *data, size_t size, uint8_t extent)
 {
     struct recompile r = {0};
-    struct unit u = {.path = "x", .is_pie = extent & 1, .low = 0x1000, .high = 0x100000u << (extent >> 5), .exec_low = 0x1000};
+    struct unit u = {.path = "x",
+                     .is_pie = extent & 1,
+                     .low = 0x1000,
+                     .high = 0x100000u << (extent >> 5),
+                     .exec_low = 0x1000};
     struct artifact_program p = {0};
     struct artifact_input in = {.image = &image, .programs = &p, .program_count = 1, .level = X86_LEVEL_V2};
     char *executable = mem_printf("%s/elf", dir), *out = mem_printf("%s/out", dir);
@@ -108,8 +115,13 @@ object(const uint8_t *data, size_t size, uint8_t extent)
     vec_push(&r.units, u);
     in.executable = executable;
     if (recompile_layout(&r, &e) == 0 && wasm_object_entries(data, size, &entries, &count, &e) == 0) {
-        p = (struct artifact_program){.base = r.units.items[0].base, .low = u.low, .high = u.high, .exec_low = u.exec_low,
-                                      .exec_high = u.exec_high, .entries = entries, .entry_count = (uint32_t)count};
+        p = (struct artifact_program){.base = r.units.items[0].base,
+                                      .low = u.low,
+                                      .high = u.high,
+                                      .exec_low = u.exec_low,
+                                      .exec_high = u.exec_high,
+                                      .entries = entries,
+                                      .entry_count = (uint32_t)count};
         if (p.base + u.high > GUEST_IMAGE_END)
             abort();
         artifact_write(&in, out, &e);
@@ -128,15 +140,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     switch (data[0] % 3) {
-    case 0:
-        entry(data + 2, size - 2, data[1]);
-        break;
-    case 1:
-        report(data + 2, size - 2);
-        break;
-    default:
-        object(data + 2, size - 2, data[1]);
-        break;
+    case 0: entry(data + 2, size - 2, data[1]); break;
+    case 1: report(data + 2, size - 2); break;
+    default: object(data + 2, size - 2, data[1]); break;
     }
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Fuzzes what is read as text: an image's config as the builder takes it, the config section as the vkernel reads it (what the
- * builder wrote must be readable), and profiles. The first byte chooses. */
+/* Fuzzes what is read as text: an image's config as the builder takes it, the config section as the vkernel reads it
+ * (what the builder wrote must be readable), and profiles. The first byte chooses. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,15 +76,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     switch (data[0] % 3) {
-    case 0:
-        image_config((const char *)data + 1, size - 1);
-        break;
-    case 1:
-        read_section((const char *)data + 1, size - 1);
-        break;
-    default:
-        profile(data + 1, size - 1);
-        break;
+    case 0: image_config((const char *)data + 1, size - 1); break;
+    case 1: read_section((const char *)data + 1, size - 1); break;
+    default: profile(data + 1, size - 1); break;
     }
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Fuzzes recompiling an ELF file to its code object, which must be valid: no input may crash or run for ever. With what each size says
- * of further entries and precise faults. */
+/* Fuzzes recompiling an ELF file to its code object, which must be valid: no input may crash or run for ever. With what
+ * each size says of further entries and precise faults. */
 #include <stdint.h>
 #include <stdlib.h>
 

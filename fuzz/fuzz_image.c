@@ -1,9 +1,9 @@
 /* Fuzzes opening an image as the builder does, and writing an artifact of it, which must then pass its own check.
  *
- * The input describes a layout or an archive, so that changes reach behind the digests: its first byte chooses the form; then come
- * members, each a line with its name, content, and a line "--". A member called "blob" lies under the digest of its content. In
- * members that look like JSON, "@N" stands for the digest of member N, which comes later. "NAME -> TARGET" is a symbolic link of an
- * archive. Form 'r': the rest is an archive as it is. */
+ * The input describes a layout or an archive, so that changes reach behind the digests: its first byte chooses the
+ * form; then come members, each a line with its name, content, and a line "--". A member called "blob" lies under the
+ * digest of its content. In members that look like JSON, "@N" stands for the digest of member N, which comes later.
+ * "NAME -> TARGET" is a symbolic link of an archive. Form 'r': the rest is an archive as it is. */
 #include <elf.h>
 #include <fcntl.h>
 #include <ftw.h>

@@ -1,5 +1,6 @@
-/* Random bytes as code: lifted, verified, run through the passes, made a code object that must be valid, and evaluated over
- * a small memory. The first bytes choose the level, and how the code is cut into functions and where execution starts. */
+/* Random bytes as code: lifted, verified, run through the passes, made a code object that must be valid, and evaluated
+ * over a small memory. The first bytes choose the level, and how the code is cut into functions and where execution
+ * starts. */
 #include <assert.h>
 #include <setjmp.h>
 #include <signal.h>

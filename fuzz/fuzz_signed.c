@@ -1,5 +1,5 @@
-/* Fuzzes what reads keys, signatures and statements. The first byte chooses: a key in PEM form, which may be anything; or an image
- * with made-right frame, of which a statement is made and whose signatures are looked at. */
+/* Fuzzes what reads keys, signatures and statements. The first byte chooses: a key in PEM form, which may be anything;
+ * or an image with made-right frame, of which a statement is made and whose signatures are looked at. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* RFC 8032, 7.1, test 1. */
-static const uint8_t our_key[32] = {0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
-                                    0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a};
+static const uint8_t our_key[32] = {0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe,
+                                    0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6,
+                                    0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a};
 
 static void
 key(const uint8_t *data, size_t size)
@@ -26,12 +27,14 @@ key(const uint8_t *data, size_t size)
     signature_parse_public(data, size, "key", public_key, &e);
 }
 
-/* A file of the input, with the numbers that the frame wants, and the header's hash. The input begins with the header; the last bytes
- * of it are signatures, as many as its first byte says. */
+/* A file of the input, with the numbers that the frame wants, and the header's hash. The input begins with the header;
+ * the last bytes of it are signatures, as many as its first byte says. */
 static uint8_t *
 make_file(const uint8_t *data, size_t size, size_t *total)
 {
-    struct artifact_footer footer = {.magic = ARTIFACT_MAGIC, .payload_offset = ARTIFACT_CHUNK_SIZE, .signature_count = data[0] % 4};
+    struct artifact_footer footer = {.magic = ARTIFACT_MAGIC,
+                                     .payload_offset = ARTIFACT_CHUNK_SIZE,
+                                     .signature_count = data[0] % 4};
     struct artifact_header *h;
     struct sha256 hash;
     uint8_t *file;
@@ -73,7 +76,8 @@ image(const uint8_t *data, size_t size)
 
         if (!text)
             abort(); /* whatever is in the image */
-        /* By whatever key stands there, which may be one that everybody can sign with; and by ours, which has signed nothing. */
+        /* By whatever key stands there, which may be one that everybody can sign with; and by ours, which has signed
+         * nothing. */
         for (uint64_t i = 0; i < v.footer.signature_count; i++)
             signature_check(&v, signature_all(&v)[i].public_key, &e);
         if (signature_check(&v, our_key, &e) == 0)

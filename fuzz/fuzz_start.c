@@ -1,5 +1,5 @@
-/* Fuzzes what the vkernel reads before its first guest instruction, besides the artifact: options, a seal, and the image's users. The
- * first byte chooses. */
+/* Fuzzes what the vkernel reads before its first guest instruction, besides the artifact: options, a seal, and the
+ * image's users. The first byte chooses. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +64,8 @@ options(char *text)
 static void
 users(char *text, size_t size)
 {
-    char *passwd = memchr(text, 0, size), *group = passwd ? memchr(passwd + 1, 0, size - (size_t)(passwd + 1 - text)) : NULL;
+    char *passwd = memchr(text, 0, size),
+         *group = passwd ? memchr(passwd + 1, 0, size - (size_t)(passwd + 1 - text)) : NULL;
     struct account a;
 
     if (account_find(text, passwd ? passwd + 1 : NULL, group ? group + 1 : NULL, &a) < 0) {

@@ -1,8 +1,9 @@
-/* The verifier of rewritten code on arbitrary bytes, at each level. What it accepts is followed by another way (tests/verify/recheck.h).
+/* The verifier of rewritten code on arbitrary bytes, at each level. What it accepts is followed by another way
+ * (tests/verify/recheck.h).
  *
- * The first byte says what the others are: 0, what follows the jumps to the entries and a RET, with the map and the tables of labels that
- * tests/verify/maker.h has; 1, sizes of 2 bytes of map, index and tables, these, and the text; 2, a key of 16 characters and the relocatable
- * object of a unit; else a linked executable. */
+ * The first byte says what the others are: 0, what follows the jumps to the entries and a RET, with the map and the
+ * tables of labels that tests/verify/maker.h has; 1, sizes of 2 bytes of map, index and tables, these, and the text; 2,
+ * a key of 16 characters and the relocatable object of a unit; else a linked executable. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,7 +38,9 @@ static void
 check_at_level(enum x86_level level, struct buf *text, struct buf *map, struct buf *index, struct buf *tables)
 {
     struct verify_unit u = {
-        .text = {text->data, TEXT, text->size}, .map = {map->data, 0, map->size}, .index = {index->data, 0, index->size},
+        .text = {text->data, TEXT, text->size},
+        .map = {map->data, 0, map->size},
+        .index = {index->data, 0, index->size},
         .tables = {tables->data, TABLES, tables->size},
     };
     struct verify_places places;

@@ -196,6 +196,7 @@ if has_v3; then
 else
     echo "this processor does not have x86-64-v3"
 fi
+single format tools/format.sh --check
 script looks tests/compiled/looks.py --ingot "$ingot"
 script start-of-artifact tests/programs/start.py "$artifact" "$build/tests/cli/start_count"
 script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$artifact" --artifact "$wasm_artifact"

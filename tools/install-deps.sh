@@ -5,7 +5,7 @@
 # what the tests need.
 set -eu
 demo="gcc libc6-dev binutils make meson ninja-build pkg-config python3 libarchive-dev libjansson-dev libssl-dev mmdebstrap"
-check="llvm-19-dev lld-19 clang-19 libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs umoci qemu-user iproute2 g++ musl-tools
+check="llvm-19-dev lld-19 clang-19 clang-format-19 libclang-rt-19-dev libcmocka-dev libzydis-dev wabt nodejs umoci qemu-user iproute2 g++ musl-tools
  dpkg-dev openssl podman crun bubblewrap python3-protobuf aom-tools libffi-dev libgmp-dev nettle-dev zlib1g-dev libzstd-dev
  rustc golang-go gnat gfortran ocaml-nox"
 case ${1-} in

@@ -1,6 +1,6 @@
-/* The guest of the system-call fuzzer: process 1 gets a program from the server (or, without one, from standard input), has
- * a child run it, ends everything that is left after a time, and exits with 0. No C library: what it calls is
- * in the program. */
+/* The guest of the system-call fuzzer: process 1 gets a program from the server (or, without one, from standard input),
+ * has a child run it, ends everything that is left after a time, and exits with 0. No C library: what it calls is in
+ * the program. */
 #include "fuzz/syscalls/program.h"
 
 #include <asm/signal.h>
@@ -91,14 +91,10 @@ static uint64_t
 value_of(const struct program_arg *a)
 {
     switch (a->kind) {
-    case ARG_SLOT:
-        return (uint64_t)slots[a->slot % PROGRAM_SLOTS] + a->value;
-    case ARG_HANDLER:
-        return (uint64_t)(uintptr_t)on_signal;
-    case ARG_RESTORER:
-        return (uint64_t)(uintptr_t)return_from_signal;
-    default:
-        return a->value;
+    case ARG_SLOT: return (uint64_t)slots[a->slot % PROGRAM_SLOTS] + a->value;
+    case ARG_HANDLER: return (uint64_t)(uintptr_t)on_signal;
+    case ARG_RESTORER: return (uint64_t)(uintptr_t)return_from_signal;
+    default: return a->value;
     }
 }
 
@@ -125,49 +121,25 @@ run_state(unsigned kind, uint64_t at, uint64_t mask)
         __asm__ volatile("fxrstor (%0)\n fwait\n fld1\n fadd %%st(1), %%st\n fstp %%st(0)" ::"r"(at) : "memory");
         break;
     case STATE_XRSTOR:
-        __asm__ volatile("xrstor (%0)\n fwait\n fld1\n fadd %%st(1), %%st\n fstp %%st(0)" ::"r"(at), "a"(low), "d"(high) : "memory");
+        __asm__ volatile("xrstor (%0)\n fwait\n fld1\n fadd %%st(1), %%st\n fstp %%st(0)" ::"r"(at), "a"(low), "d"(high)
+                         : "memory");
         break;
-    case STATE_FXSAVE:
-        __asm__ volatile("fxsave (%0)" ::"r"(at) : "memory");
-        break;
-    case STATE_XSAVE:
-        __asm__ volatile("xsave (%0)" ::"r"(at), "a"(low), "d"(high) : "memory");
-        break;
-    case STATE_FLDENV:
-        __asm__ volatile("fldenv (%0)\n fwait\n fld1\n fstp %%st(0)" ::"r"(at) : "memory");
-        break;
-    case STATE_FRSTOR:
-        __asm__ volatile("frstor (%0)\n fwait\n fadd %%st(1), %%st" ::"r"(at) : "memory");
-        break;
-    case STATE_FNSAVE:
-        __asm__ volatile("fnsave (%0)" ::"r"(at) : "memory");
-        break;
-    case STATE_FNSTENV:
-        __asm__ volatile("fnstenv (%0)" ::"r"(at) : "memory");
-        break;
+    case STATE_FXSAVE: __asm__ volatile("fxsave (%0)" ::"r"(at) : "memory"); break;
+    case STATE_XSAVE: __asm__ volatile("xsave (%0)" ::"r"(at), "a"(low), "d"(high) : "memory"); break;
+    case STATE_FLDENV: __asm__ volatile("fldenv (%0)\n fwait\n fld1\n fstp %%st(0)" ::"r"(at) : "memory"); break;
+    case STATE_FRSTOR: __asm__ volatile("frstor (%0)\n fwait\n fadd %%st(1), %%st" ::"r"(at) : "memory"); break;
+    case STATE_FNSAVE: __asm__ volatile("fnsave (%0)" ::"r"(at) : "memory"); break;
+    case STATE_FNSTENV: __asm__ volatile("fnstenv (%0)" ::"r"(at) : "memory"); break;
     case STATE_FLDCW:
         __asm__ volatile("fldcw (%0)\n fwait\n fld1\n fdiv %%st(1), %%st\n fstp %%st(0)" ::"r"(at) : "memory");
         break;
-    case STATE_LDMXCSR:
-        __asm__ volatile("ldmxcsr (%0)\n stmxcsr (%0)" ::"r"(at) : "memory");
-        break;
-    case STATE_UD2:
-        __asm__ volatile("ud2");
-        break;
-    case STATE_INT3:
-        __asm__ volatile("int3");
-        break;
-    case STATE_INT80:
-        __asm__ volatile("int $0x80" : "+a"(low)::"memory");
-        break;
-    case STATE_HLT:
-        __asm__ volatile("hlt");
-        break;
-    case STATE_DIV:
-        __asm__ volatile("divl %0" ::"r"(0), "a"(1), "d"(0));
-        break;
-    default:
-        break;
+    case STATE_LDMXCSR: __asm__ volatile("ldmxcsr (%0)\n stmxcsr (%0)" ::"r"(at) : "memory"); break;
+    case STATE_UD2: __asm__ volatile("ud2"); break;
+    case STATE_INT3: __asm__ volatile("int3"); break;
+    case STATE_INT80: __asm__ volatile("int $0x80" : "+a"(low)::"memory"); break;
+    case STATE_HLT: __asm__ volatile("hlt"); break;
+    case STATE_DIV: __asm__ volatile("divl %0" ::"r"(0), "a"(1), "d"(0)); break;
+    default: break;
     }
 }
 
@@ -193,15 +165,9 @@ run_op(const struct program_op *op, unsigned lane)
             slots[op->slot] = result;
         break;
     }
-    case OP_POKE:
-        memcpy((void *)at, &args[0], op->size <= 8 ? op->size : 8);
-        break;
-    case OP_BYTES:
-        memcpy((void *)at, op->args, op->size <= 96 ? op->size : 96);
-        break;
-    case OP_FILL:
-        memset((void *)at, op->size, args[0] <= DATA_SIZE ? args[0] : DATA_SIZE);
-        break;
+    case OP_POKE: memcpy((void *)at, &args[0], op->size <= 8 ? op->size : 8); break;
+    case OP_BYTES: memcpy((void *)at, op->args, op->size <= 96 ? op->size : 96); break;
+    case OP_FILL: memset((void *)at, op->size, args[0] <= DATA_SIZE ? args[0] : DATA_SIZE); break;
     case OP_PICK:
         v = 0;
         memcpy(&v, (void *)at, op->size <= 8 ? op->size : 8);
@@ -215,13 +181,9 @@ run_op(const struct program_op *op, unsigned lane)
         else
             (void)*at;
         break;
-    case OP_SIGRETURN:
-        sigreturn_at(op->number);
-    case OP_STATE:
-        run_state(op->size, op->number, args[0]);
-        break;
-    default:
-        break;
+    case OP_SIGRETURN: sigreturn_at(op->number);
+    case OP_STATE: run_state(op->size, op->number, args[0]); break;
+    default: break;
     }
 }
 
@@ -329,8 +291,12 @@ prepare(void)
 static void
 add(unsigned kind, unsigned lane, uint32_t number, unsigned size, uint64_t value)
 {
-    program->ops[program->count++] = (struct program_op){.kind = (uint8_t)kind, .lane = (uint8_t)lane, .target = (uint8_t)(lane + 1),
-                                                         .slot = PROGRAM_SLOTS - 1, .size = (uint8_t)size, .number = number,
+    program->ops[program->count++] = (struct program_op){.kind = (uint8_t)kind,
+                                                         .lane = (uint8_t)lane,
+                                                         .target = (uint8_t)(lane + 1),
+                                                         .slot = PROGRAM_SLOTS - 1,
+                                                         .size = (uint8_t)size,
+                                                         .number = number,
                                                          .args = {{.value = value}}};
 }
 

@@ -54,7 +54,8 @@ append(struct chain *c, enum op_kind kind)
     if (c->count == MAX_CHAIN)
         return &none;
     op = &c->ops[c->count++];
-    *op = (struct program_op){.kind = (uint8_t)kind, .lane = (uint8_t)c->lane, .slot = PROGRAM_SLOTS, .group = c->group};
+    *op =
+        (struct program_op){.kind = (uint8_t)kind, .lane = (uint8_t)c->lane, .slot = PROGRAM_SLOTS, .group = c->group};
     return op;
 }
 
@@ -83,20 +84,20 @@ allocate(struct chain *c, uint64_t size)
 static uint64_t
 random_number(void)
 {
+    /* clang-format off */
     static const uint64_t edges[] = {0, 1, 2, 7, 8, 127, 128, 255, 256, 4095, 4096, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
                                      0x100000000, 0x7fffffffffffffff, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1, (uint64_t)-4096};
+    /* clang-format on */
 
     switch (random_below(4)) {
-    case 0:
-        return random_u64() >> random_below(64);
-    case 1:
-        return random_below(64);
-    default:
-        return edges[random_below(sizeof edges / sizeof *edges)];
+    case 0: return random_u64() >> random_below(64);
+    case 1: return random_below(64);
+    default: return edges[random_below(sizeof edges / sizeof *edges)];
     }
 }
 
-/* The usual values come first in the tables. Of the others a careful call gets one now and then, too: in scenes all else is right. */
+/* The usual values come first in the tables. Of the others a careful call gets one now and then, too: in scenes all
+ * else is right. */
 static unsigned
 usual(const struct chain *c, unsigned count)
 {
@@ -134,7 +135,8 @@ find_result(struct chain *c, char letter, unsigned resource)
         unsigned count = pass ? c->count : c->program->count;
 
         for (unsigned i = 0; i < count; i++)
-            if (ops[i].slot < PROGRAM_SLOTS && ops[i].letter == letter && (any || ops[i].resource == resource) && one_in(++seen))
+            if (ops[i].slot < PROGRAM_SLOTS && ops[i].letter == letter && (any || ops[i].resource == resource) &&
+                one_in(++seen))
                 found = ops[i].slot;
     }
     return found;
@@ -153,7 +155,8 @@ makes(const struct row *r, char letter, unsigned resource)
         if (t->fields[0].letter == letter && (!resource || letter != 'f'))
             return true;
         /* pairs: sockets of socketpair, pipes else */
-        if (t->fields[0].letter == letter && resource == (r->number == SYS_socketpair ? table_kind("socket") : table_kind("pipe")))
+        if (t->fields[0].letter == letter &&
+            resource == (r->number == SYS_socketpair ? table_kind("socket") : table_kind("pipe")))
             return true;
     }
     return false;
@@ -170,7 +173,8 @@ make_result(struct chain *c, char letter, unsigned resource)
     for (unsigned i = 0; i < row_count; i++) {
         unsigned nr = rows[i].number;
 
-        if (nr == SYS_clone || nr == SYS_clone3 || nr == SYS_vfork || nr == SYS_accept || nr == SYS_accept4 || nr == SYS_dup2)
+        if (nr == SYS_clone || nr == SYS_clone3 || nr == SYS_vfork || nr == SYS_accept || nr == SYS_accept4 ||
+            nr == SYS_dup2)
             continue;
         if (makes(&rows[i], letter, resource) && one_in(++seen))
             chosen = &rows[i];
@@ -234,8 +238,10 @@ buffer_length(void)
 uint64_t
 bad_pointer(void)
 {
+    /* clang-format off */
     static const uint64_t pointers[] = {0, 1, 0x1000, 0x400000, DATA_START + DATA_SIZE, DATA_START + DATA_SIZE - 1, 0x40000000, 0xfffff000,
                                         0xffffffff, 0x100000000, 0x7fffffffffff, UINT64_MAX, (uint64_t)-4096};
+    /* clang-format on */
 
     return pointers[random_below(sizeof pointers / sizeof *pointers)];
 }
@@ -280,8 +286,9 @@ make_string(struct chain *c, const struct type *t)
 static unsigned
 signal_number(void)
 {
-    static const uint8_t usual[] = {SIGUSR1, SIGUSR1, SIGUSR2, SIGCHLD, SIGALRM, SIGSEGV, SIGTERM, SIGCONT, SIGSTOP, SIGTSTP, SIGPIPE,
-                                    SIGURG, SIGKILL, SIGINT, SIGHUP, SIGWINCH, 32, 34, 35, 64, 0, 65};
+    static const uint8_t usual[] = {SIGUSR1, SIGUSR1, SIGUSR2, SIGCHLD, SIGALRM, SIGSEGV, SIGTERM, SIGCONT,
+                                    SIGSTOP, SIGTSTP, SIGPIPE, SIGURG,  SIGKILL, SIGINT,  SIGHUP,  SIGWINCH,
+                                    32,      34,      35,      64,      0,       65};
 
     return usual[random_below(sizeof usual)];
 }
@@ -296,65 +303,47 @@ make_value(struct chain *c, const struct word *w, struct program_arg *a)
     case 'i':
     case 't':
     case 'T':
-    case 'W':
-        result_argument(c, a, w->letter == 't' ? 'i' : w->letter, w->resource);
-        break;
+    case 'W': result_argument(c, a, w->letter == 't' ? 'i' : w->letter, w->resource); break;
     case 'D':
         a->value = (uint64_t)AT_FDCWD;
         if (one_in(c->careful ? 8 : 4))
             result_argument(c, a, 'f', one_in(2) ? table_kind("dir") : 0);
         break;
-    case 's':
-        a->value = make_string(c, w->type);
-        break;
-    case 'S':
-        a->value = signal_number();
-        break;
+    case 's': a->value = make_string(c, w->type); break;
+    case 'S': a->value = signal_number(); break;
     case 'h':
         a->kind = ARG_HANDLER;
         if (one_in(3))
             *a = (struct program_arg){.value = one_in(8) ? bad_pointer() : random_below(2)};
         break;
-    case 'H':
-        a->kind = ARG_RESTORER;
-        break;
+    case 'H': a->kind = ARG_RESTORER; break;
     case 'a':
         if (one_in(3))
             result_argument(c, a, 'a', 0);
         if (a->kind != ARG_SLOT)
-            a->value = !c->careful && one_in(10) ? random_number() : one_in(12) ? DATA_START + 4096 * random_below(16) :
-                                    ARENA_START + 4096ull * random_below(one_in(3) ? ARENA_PAGES : 6);
+            a->value = !c->careful && one_in(10) ? random_number()
+                       : one_in(12)              ? DATA_START + 4096 * random_below(16)
+                                                 : ARENA_START + 4096ull * random_below(one_in(3) ? ARENA_PAGES : 6);
         break;
     case 'm':
         a->value = !c->careful && one_in(10) ? random_number() : 4096ull * (1 + random_below(one_in(3) ? 32 : 4));
         break;
     case 'b':
-    case 'B':
-        a->value = !c->careful && one_in(24) ? bad_pointer() : make_buffer(c, w->letter == 'b');
-        break;
-    case 'n':
-        a->value = !c->careful && one_in(16) ? random_number() : c->length;
-        break;
-    case 'k':
-        a->value = !c->careful && one_in(16) ? random_number() : c->elements;
-        break;
-    case 'e':
-        a->value = DATA_START + DATA_SIZE - 512 - 16 * random_below(64);
-        break;
+    case 'B': a->value = !c->careful && one_in(24) ? bad_pointer() : make_buffer(c, w->letter == 'b'); break;
+    case 'n': a->value = !c->careful && one_in(16) ? random_number() : c->length; break;
+    case 'k': a->value = !c->careful && one_in(16) ? random_number() : c->elements; break;
+    case 'e': a->value = DATA_START + DATA_SIZE - 512 - 16 * random_below(64); break;
     case 'p':
     case 'r':
     case 'w':
-        a->value = !c->careful && one_in(20) ? bad_pointer() : one_in(c->careful ? 16 : 8) ? 0 : make_structure(c, w, w->letter != 'r');
+        a->value = !c->careful && one_in(20)     ? bad_pointer()
+                   : one_in(c->careful ? 16 : 8) ? 0
+                                                 : make_structure(c, w, w->letter != 'r');
         break;
     case 'N':
-    case 'z':
-        break;
-    case '?':
-        a->value = one_in(2) ? random_number() : random_u64();
-        break;
-    default:
-        a->value = number_of(c, w->type);
-        break;
+    case 'z': break;
+    case '?': a->value = one_in(2) ? random_number() : random_u64(); break;
+    default: a->value = number_of(c, w->type); break;
     }
 }
 
@@ -500,7 +489,9 @@ generate_into(struct chain *c, const struct row *r)
         op->size = (uint8_t)c->picks[i].word.size;
         op->slot = (uint8_t)new_slot(c);
         op->letter = (uint8_t)c->picks[i].word.letter;
-        op->resource = (uint8_t)(op->letter != 'f' ? 0 : r->number == SYS_socketpair ? table_kind("socket") : table_kind("pipe"));
+        op->resource = (uint8_t)(op->letter != 'f'             ? 0
+                                 : r->number == SYS_socketpair ? table_kind("socket")
+                                                               : table_kind("pipe"));
     }
     c->pick_count = picks;
     c->group = outer;
@@ -639,7 +630,6 @@ play(struct chain *c, const char *steps)
     c->elements = elements;
 }
 
-
 bool
 put_in(struct program *p, unsigned at, const struct chain *c)
 {
@@ -689,7 +679,8 @@ choose_row(void)
 
         /* What ends the caller or all others would keep programs short. */
         if ((nr == SYS_exit || nr == SYS_exit_group || nr == SYS_execve || nr == SYS_pause || nr == SYS_rt_sigreturn ||
-             nr == SYS_rt_sigsuspend) && !one_in(20))
+             nr == SYS_rt_sigsuspend) &&
+            !one_in(20))
             continue;
         return r;
     }
@@ -699,11 +690,13 @@ choose_row(void)
 static bool
 generate_child(struct program *p, unsigned lane)
 {
+    /* clang-format off */
     static const uint64_t flags[] = {
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD,
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, SIGCHLD, SIGCHLD, CLONE_VM | CLONE_VFORK | SIGCHLD,
         CLONE_VM | SIGCHLD, CLONE_FILES | SIGCHLD, CLONE_VM | CLONE_FILES | CLONE_FS | SIGCHLD,
     };
+    /* clang-format on */
     unsigned at = p->count;
 
     if (!generate_row(p, at, lane, table_row(SYS_clone)))

@@ -11,10 +11,13 @@ struct chain {
     struct program *program;
     struct program_op ops[MAX_CHAIN];
     unsigned count, lane, depth;
-    bool careful;              /* arguments that the call is likely to take */
+    bool careful; /* arguments that the call is likely to take */
     uint32_t group;
     uint64_t length, elements; /* of the last buffer, for n and k */
-    struct { uint64_t offset; struct word word; } picks[4]; /* results in memory */
+    struct {
+        uint64_t offset;
+        struct word word;
+    } picks[4]; /* results in memory */
     unsigned pick_count;
 };
 

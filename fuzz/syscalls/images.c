@@ -84,12 +84,16 @@ image_of_program(struct chain *c, unsigned to)
 static void
 image_of_script(struct chain *c, unsigned to)
 {
-    static const char *const interpreters[] = {"/bin/executor", "/bin/executor", "/bin/pie", "/bin/script", "/tmp/x", "/tmp/y", "/tmp/script",
-                                               "/proc/self/exe", "/dev/null", "/tmp", "/tmp/fifo", "bin/executor", "x", "", "/tmp/a", "/dev/fd/3"};
-    static const char *const spaces[] = {"", "", " ", "  ", "\t", " \t "}, *const words[] = {"", " exit", " exit x  y ", "\tfork", " \r"},
-                      *const ends[] = {"\n", "\n", "\n\n", "", "\r\n", " \n"};
+    static const char *const interpreters[] =
+        {"/bin/executor",  "/bin/executor", "/bin/pie", "/bin/script", "/tmp/x",       "/tmp/y", "/tmp/script",
+         "/proc/self/exe", "/dev/null",     "/tmp",     "/tmp/fifo",   "bin/executor", "x",      "",
+         "/tmp/a",         "/dev/fd/3"};
+    static const char *const spaces[] = {"", "", " ", "  ", "\t", " \t "},
+                             *const words[] = {"", " exit", " exit x  y ", "\tfork", " \r"},
+                             *const ends[] = {"\n", "\n", "\n\n", "", "\r\n", " \n"};
     char line[400];
-    int n = snprintf(line, sizeof line, "#!%s%s%s", spaces[random_below(6)], interpreters[random_below(16)], words[random_below(5)]);
+    int n = snprintf(line, sizeof line, "#!%s%s%s", spaces[random_below(6)], interpreters[random_below(16)],
+                     words[random_below(5)]);
     struct program_op *op;
 
     if (one_in(5)) /* about as long as the 256 bytes that are looked at */

@@ -1,6 +1,6 @@
-/* What must hold of an address space after every call, whatever the guest did: its mappings are sorted and apart; nothing is
- * writable and executable; executable is only what the ledger knows, or a stack that says so; the host's pages allow no more
- * than the mapping does, and nothing executes there. */
+/* What must hold of an address space after every call, whatever the guest did: its mappings are sorted and apart;
+ * nothing is writable and executable; executable is only what the ledger knows, or a stack that says so; the host's
+ * pages allow no more than the mapping does, and nothing executes there. */
 #include "fuzz/syscalls/invariants.h"
 
 #include <stdio.h>

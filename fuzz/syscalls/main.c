@@ -1,8 +1,8 @@
 /* The driver of the system-call fuzzer: makes programs, has them run, keeps those that reach new code, and makes
  * findings small.
  *
- *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject PERCENT]
- *                   [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] VKERNEL
+ *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject
+ *                   PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>
@@ -264,8 +264,10 @@ now(void)
 static void
 progress(double start)
 {
-    printf("%.0f s: %llu programs, %llu calls, %u cut off, %u short of memory or time, coverage %u, corpus %u, findings %u\n", now() - start,
-           (unsigned long long)total_runs, (unsigned long long)total_calls, (unsigned)cut_runs, (unsigned)short_runs, covered, corpus_count, finding_count);
+    printf(
+        "%.0f s: %llu programs, %llu calls, %u cut off, %u short of memory or time, coverage %u, corpus %u, findings %u\n",
+        now() - start, (unsigned long long)total_runs, (unsigned long long)total_calls, (unsigned)cut_runs,
+        (unsigned)short_runs, covered, corpus_count, finding_count);
     fflush(stdout);
 }
 
@@ -277,7 +279,8 @@ write_missed(const struct runner *r, const char *path)
 
     for (unsigned i = 1; f && i <= r->shared->guards && i < COVERAGE_SIZE; i++)
         if (!seen[i])
-            fprintf(f, "%#llx%s\n", (unsigned long long)(r->shared->places[i] & ~PLACE_ENTRY), r->shared->places[i] & PLACE_ENTRY ? " entry" : "");
+            fprintf(f, "%#llx%s\n", (unsigned long long)(r->shared->places[i] & ~PLACE_ENTRY),
+                    r->shared->places[i] & PLACE_ENTRY ? " entry" : "");
     if (f)
         fclose(f);
 }
@@ -351,7 +354,9 @@ loop(struct runner *r)
 static int
 single(struct runner *r)
 {
-    static const char *const ends[] = {[OUTCOME_CUT_OFF] = "cut off", [OUTCOME_ENDED] = "ended", [OUTCOME_NO_MEMORY] = "out of memory",
+    static const char *const ends[] = {[OUTCOME_CUT_OFF] = "cut off",
+                                       [OUTCOME_ENDED] = "ended",
+                                       [OUTCOME_NO_MEMORY] = "out of memory",
                                        [OUTCOME_LIMITED] = "at its limit of processor time"};
     static struct program p;
     struct outcome o;
@@ -380,8 +385,10 @@ single(struct runner *r)
 static _Noreturn void
 usage(void)
 {
-    fprintf(stderr, "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
-                    "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
+    fprintf(
+        stderr,
+        "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
+        "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
     exit(2);
 }
 

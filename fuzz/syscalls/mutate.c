@@ -71,7 +71,8 @@ duplicate(struct program *p)
     unsigned at = group_start(p), count = group_end(p, at) - at;
 
     memcpy(ops, &p->ops[at], count * sizeof *ops);
-    insert_ops(p, one_in(2) ? at : random_below(p->count + 1), ops, count, one_in(2) ? ops[0].lane : random_below(PROGRAM_LANES));
+    insert_ops(p, one_in(2) ? at : random_below(p->count + 1), ops, count,
+               one_in(2) ? ops[0].lane : random_below(PROGRAM_LANES));
 }
 
 static void
@@ -89,7 +90,9 @@ static void
 add_loop(struct program *p)
 {
     unsigned at = group_start(p), end = group_end(p, at);
-    struct program_op loop = {.kind = OP_LOOP, .slot = PROGRAM_SLOTS, .size = (uint8_t)(end - at < 250 ? end - at : 250),
+    struct program_op loop = {.kind = OP_LOOP,
+                              .slot = PROGRAM_SLOTS,
+                              .size = (uint8_t)(end - at < 250 ? end - at : 250),
                               .number = one_in(20) ? random_below(1000) : random_below(8)};
 
     insert_ops(p, end, &loop, 1, p->ops[at].lane);
@@ -102,15 +105,11 @@ change(struct program *p, const struct program *other)
     case 0:
     case 1:
     case 2:
-    case 3:
-        generate_call(p, random_below(p->count + 1), p->count ? p->ops[random_below(p->count)].lane : 0);
-        break;
+    case 3: generate_call(p, random_below(p->count + 1), p->count ? p->ops[random_below(p->count)].lane : 0); break;
     case 4:
     case 5:
     case 6:
-    case 7:
-        regenerate_argument(p, &p->ops[random_below(p->count)]);
-        break;
+    case 7: regenerate_argument(p, &p->ops[random_below(p->count)]); break;
     case 8: {
         unsigned at = group_start(p);
 
@@ -118,19 +117,11 @@ change(struct program *p, const struct program *other)
         break;
     }
     case 9:
-    case 10:
-        splice(p, other);
-        break;
+    case 10: splice(p, other); break;
     case 11:
-    case 12:
-        duplicate(p);
-        break;
-    case 13:
-        move_to_lane(p);
-        break;
-    case 14:
-        add_loop(p);
-        break;
+    case 12: duplicate(p); break;
+    case 13: move_to_lane(p); break;
+    case 14: add_loop(p); break;
     default:
         p->seed = random_u64();
         if (one_in(4))

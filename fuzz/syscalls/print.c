@@ -68,18 +68,10 @@ static void
 print_value(FILE *f, const struct program_arg *a)
 {
     switch (a->kind) {
-    case ARG_SLOT:
-        fprintf(f, a->value ? "r[%u] + %#llx" : "r[%u]", a->slot, (unsigned long long)a->value);
-        break;
-    case ARG_HANDLER:
-        fprintf(f, "(uintptr_t)handler");
-        break;
-    case ARG_RESTORER:
-        fprintf(f, "(uintptr_t)restorer");
-        break;
-    default:
-        fprintf(f, a->value < 4096 ? "%llu" : "%#llx", (unsigned long long)a->value);
-        break;
+    case ARG_SLOT: fprintf(f, a->value ? "r[%u] + %#llx" : "r[%u]", a->slot, (unsigned long long)a->value); break;
+    case ARG_HANDLER: fprintf(f, "(uintptr_t)handler"); break;
+    case ARG_RESTORER: fprintf(f, "(uintptr_t)restorer"); break;
+    default: fprintf(f, a->value < 4096 ? "%llu" : "%#llx", (unsigned long long)a->value); break;
     }
 }
 
@@ -101,12 +93,14 @@ static void
 print_call(FILE *f, const struct program_op *op)
 {
     const struct row *r = table_row(op->number);
-    bool child = op->number == SYS_clone || op->number == SYS_fork || op->number == SYS_vfork || op->number == SYS_clone3;
+    bool child =
+        op->number == SYS_clone || op->number == SYS_fork || op->number == SYS_vfork || op->number == SYS_clone3;
 
     if (op->slot < PROGRAM_SLOTS)
         fprintf(f, "KEEP(%u, ", op->slot);
     if (child)
-        fprintf(f, "CHILD(%u, %u /* %s */", op->target > op->lane && op->target < PROGRAM_LANES ? op->target : PROGRAM_LANES, op->number,
+        fprintf(f, "CHILD(%u, %u /* %s */",
+                op->target > op->lane && op->target < PROGRAM_LANES ? op->target : PROGRAM_LANES, op->number,
                 r ? r->name : "?");
     else
         fprintf(f, "CALL(%u /* %s */", op->number, r ? r->name : "?");
@@ -122,49 +116,45 @@ print_op(FILE *f, const struct program_op *op)
 {
     fprintf(f, "    ");
     switch (op->kind) {
-    case OP_CALL:
-        print_call(f, op);
-        break;
+    case OP_CALL: print_call(f, op); break;
     case OP_POKE:
         fprintf(f, "POKE(%#x, %u, ", op->number, op->size);
         print_value(f, &op->args[0]);
         fprintf(f, ");\n");
         break;
-    case OP_BYTES:
-        print_bytes(f, op);
-        break;
+    case OP_BYTES: print_bytes(f, op); break;
     case OP_FILL:
         fprintf(f, "memset((void *)%#x, %u, %llu);\n", op->number, op->size, (unsigned long long)op->args[0].value);
         break;
-    case OP_PICK:
-        fprintf(f, "PICK(%u, %#x, %u);\n", op->slot % PROGRAM_SLOTS, op->number, op->size);
-        break;
+    case OP_PICK: fprintf(f, "PICK(%u, %#x, %u);\n", op->slot % PROGRAM_SLOTS, op->number, op->size); break;
     case OP_TOUCH:
         fprintf(f, op->size ? "*(volatile char *)(" : "(void)*(volatile char *)(");
         print_value(f, &op->args[0]);
         fprintf(f, op->size ? ") = 1;\n" : ");\n");
         break;
-    case OP_SIGRETURN:
-        fprintf(f, "sigreturn_at(%#x);\n", op->number);
-        break;
+    case OP_SIGRETURN: fprintf(f, "sigreturn_at(%#x);\n", op->number); break;
     case OP_STATE: {
-        static const char *const names[STATE_KINDS] = {
-            [STATE_FXRSTOR] = "fxrstor", [STATE_XRSTOR] = "xrstor", [STATE_FXSAVE] = "fxsave", [STATE_XSAVE] = "xsave", [STATE_FLDENV] = "fldenv",
-            [STATE_FRSTOR] = "frstor", [STATE_FNSAVE] = "fnsave", [STATE_FNSTENV] = "fnstenv", [STATE_FLDCW] = "fldcw", [STATE_LDMXCSR] = "ldmxcsr"};
+        static const char *const names[STATE_KINDS] =
+            {[STATE_FXRSTOR] = "fxrstor", [STATE_XRSTOR] = "xrstor",   [STATE_FXSAVE] = "fxsave",
+             [STATE_XSAVE] = "xsave",     [STATE_FLDENV] = "fldenv",   [STATE_FRSTOR] = "frstor",
+             [STATE_FNSAVE] = "fnsave",   [STATE_FNSTENV] = "fnstenv", [STATE_FLDCW] = "fldcw",
+             [STATE_LDMXCSR] = "ldmxcsr"};
         static const char *const traps[] = {"ud2", "int3", "int $0x80", "hlt", "divl %%ebx"};
 
         if (op->size >= STATE_UD2 && op->size < STATE_KINDS) {
-            fprintf(f, "__asm__ volatile(\"%s\" ::\"a\"(1), \"b\"(0), \"d\"(0) : \"memory\");\n", traps[op->size - STATE_UD2]);
+            fprintf(f, "__asm__ volatile(\"%s\" ::\"a\"(1), \"b\"(0), \"d\"(0) : \"memory\");\n",
+                    traps[op->size - STATE_UD2]);
             break;
         }
 
-        fprintf(f, "__asm__ volatile(\"%s (%%0)\\n fwait\" ::\"r\"(%#xul), \"a\"((uint32_t)%#llx), \"d\"((uint32_t)(%#llxull >> 32)) : \"memory\");\n",
-                names[op->size < STATE_UD2 ? op->size : 0], op->number, (unsigned long long)op->args[0].value, (unsigned long long)op->args[0].value);
+        fprintf(
+            f,
+            "__asm__ volatile(\"%s (%%0)\\n fwait\" ::\"r\"(%#xul), \"a\"((uint32_t)%#llx), \"d\"((uint32_t)(%#llxull >> 32)) : \"memory\");\n",
+            names[op->size < STATE_UD2 ? op->size : 0], op->number, (unsigned long long)op->args[0].value,
+            (unsigned long long)op->args[0].value);
         break;
     }
-    default:
-        fprintf(f, ";\n");
-        break;
+    default: fprintf(f, ";\n"); break;
     }
 }
 
@@ -204,7 +194,8 @@ print_program(const struct program *p, const char *note, const char *path)
     if (p->flags & PROGRAM_EVAL_UNKNOWN)
         fprintf(f, "/* With --eval-unknown. */\n");
     if (p->fail_after)
-        fprintf(f, "/* Found with failures injected: after %u host calls and allocations, then every %u. */\n", p->fail_after, p->fail_every);
+        fprintf(f, "/* Found with failures injected: after %u host calls and allocations, then every %u. */\n",
+                p->fail_after, p->fail_every);
     fputs(prelude, f);
     for (unsigned lane = 0; lane < PROGRAM_LANES; lane++)
         print_lane(f, p, lane);

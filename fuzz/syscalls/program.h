@@ -1,7 +1,7 @@
 /* A program of system calls: what the driver makes, the executor in the guest runs, and both and the server share.
  *
- * A program is a list of operations in up to four lanes. Lane 0 is run by a process of its own; a call that makes a thread or
- * a process has its child run another lane. Results go to slots, which later operations read. */
+ * A program is a list of operations in up to four lanes. Lane 0 is run by a process of its own; a call that makes a
+ * thread or a process has its child run another lane. Results go to slots, which later operations read. */
 #ifndef FUZZ_SYSCALLS_PROGRAM_H
 #define FUZZ_SYSCALLS_PROGRAM_H
 
@@ -14,7 +14,8 @@ enum {
     LANE_STEPS = 6000, /* operations that one run of a lane may take, loops included */
 };
 
-/* The guest's memory, at fixed addresses: the program, bytes that calls point to, room for mappings, stacks of the lanes. */
+/* The guest's memory, at fixed addresses: the program, bytes that calls point to, room for mappings, stacks of the
+ * lanes. */
 #define PROGRAM_START 0x78000000u
 #define DATA_START    0x80000000u
 #define DATA_SIZE     0x00010000u /* nothing is mapped behind it */
@@ -34,12 +35,15 @@ enum op_kind {
     OP_TOUCH,     /* reads (size 0) or writes a byte at args[0] */
     OP_LOOP,      /* the last `size` operations of this lane, `number` more times */
     OP_SIGRETURN, /* rt_sigreturn with the stack pointer at `number` */
-    OP_STATE,     /* instruction `size` of enum state_kind, on the memory at `number`; args[0]: mask of XRSTOR and XSAVE */
+    OP_STATE,     /* instruction `size` of enum state_kind, on the memory at `number`; args[0]: mask of XRSTOR and
+                     XSAVE */
     OP_KINDS,
 };
 
+/* clang-format off */
 enum state_kind { STATE_FXRSTOR, STATE_XRSTOR, STATE_FXSAVE, STATE_XSAVE, STATE_FLDENV, STATE_FRSTOR, STATE_FNSAVE, STATE_FNSTENV, STATE_FLDCW,
                   STATE_LDMXCSR, STATE_UD2, STATE_INT3, STATE_INT80, STATE_HLT, STATE_DIV, STATE_KINDS };
+/* clang-format on */
 
 enum arg_kind {
     ARG_CONST,
@@ -54,18 +58,19 @@ struct program_arg {
 };
 
 struct program_op {
-    uint8_t kind, lane, target, slot;     /* target: the lane of the child that a call makes; slot: PROGRAM_SLOTS for none */
+    uint8_t kind, lane, target, slot;      /* target: the lane of the child that a call makes; slot: PROGRAM_SLOTS for
+                                             none */
     uint8_t size, letter, resource, fixed; /* what the slot then holds: letter and kind of abi/syscalls.def */
-    uint32_t group;                       /* operations that belong to one call */
+    uint32_t group;                        /* operations that belong to one call */
     uint32_t number;
     struct program_arg args[6];
 };
 
 struct program {
     uint32_t count, data_used;
-    uint64_t seed;                    /* of preemption */
-    uint32_t fail_after, fail_every;  /* injected failures: the first, and then each; 0: none */
-    uint32_t groups, flags;           /* flags: PROGRAM_EVAL_UNKNOWN */
+    uint64_t seed;                   /* of preemption */
+    uint32_t fail_after, fail_every; /* injected failures: the first, and then each; 0: none */
+    uint32_t groups, flags;          /* flags: PROGRAM_EVAL_UNKNOWN */
     struct program_op ops[PROGRAM_OPS];
 };
 
@@ -80,13 +85,13 @@ struct fetch {
 };
 #define PLACE_ENTRY (1ull << 63)
 struct fuzz_shared {
-    uint64_t calls;      /* that returned in this run */
-    uint64_t injected;   /* failures */
-    uint64_t fallible;   /* allocations and host calls that could have failed */
-    uint32_t deadlock;   /* nothing could ever run again */
+    uint64_t calls;    /* that returned in this run */
+    uint64_t injected; /* failures */
+    uint64_t fallible; /* allocations and host calls that could have failed */
+    uint32_t deadlock; /* nothing could ever run again */
     uint32_t check_leaks;
-    uint32_t plain;      /* time as it is, no preemption */
-    uint32_t guards;     /* places whose running is counted; 0: none, in a build without coverage */
+    uint32_t plain;  /* time as it is, no preemption */
+    uint32_t guards; /* places whose running is counted; 0: none, in a build without coverage */
     struct {
         uint32_t good, bad;
     } results[SERVER_CALL + 1]; /* by number of call, of all runs */

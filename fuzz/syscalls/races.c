@@ -1,9 +1,10 @@
-/* What another processor could do while the vkernel copies from and to the guest's memory, or a program of the host on a file that is
- * mapped: in one program in four (by its seed) the bytes that a system call has just read become others until it
- * ends, and pages are gone for as long as a copy lasts. So a value that is checked and read again is another the second time, and
- * every copy ends early somewhere.
+/* What another processor could do while the vkernel copies from and to the guest's memory, or a program of the host on
+ * a file that is mapped: in one program in four (by its seed) the bytes that a system call has just read become others
+ * until it ends, and pages are gone for as long as a copy lasts. So a value that is checked and read again is another
+ * the second time, and every copy ends early somewhere.
  *
- * It also notes which bytes one call reads twice, and where (fuzz_syscalls --fetches): most of these are two arguments that overlap. */
+ * It also notes which bytes one call reads twice, and where (fuzz_syscalls --fetches): most of these are two arguments
+ * that overlap. */
 #include "fuzz/syscalls/races.h"
 
 #include <string.h>
@@ -118,7 +119,8 @@ note_twice(const struct call *c, const uint64_t *first, const uint64_t *second)
     for (unsigned i = 0; i < FETCHES; i++) {
         struct fetch *f = &shared->fetches[i];
 
-        if (f->count && (f->number != c->number || memcmp(f->first, first, sizeof f->first) || memcmp(f->second, second, sizeof f->second)))
+        if (f->count && (f->number != c->number || memcmp(f->first, first, sizeof f->first) ||
+                         memcmp(f->second, second, sizeof f->second)))
             continue;
         f->number = c->number;
         memcpy(f->first, first, sizeof f->first);
@@ -158,22 +160,14 @@ static uint64_t
 another(uint64_t value)
 {
     switch (next_random() % 8) {
-    case 0:
-        return 0;
-    case 1:
-        return UINT64_MAX;
-    case 2:
-        return value + 1;
-    case 3:
-        return value ^ 1ull << next_random() % 64;
-    case 4:
-        return value | 0x8000000080000000u;
-    case 5:
-        return value * 2;
-    case 6:
-        return next_random() % 8192;
-    default:
-        return next_random();
+    case 0: return 0;
+    case 1: return UINT64_MAX;
+    case 2: return value + 1;
+    case 3: return value ^ 1ull << next_random() % 64;
+    case 4: return value | 0x8000000080000000u;
+    case 5: return value * 2;
+    case 6: return next_random() % 8192;
+    default: return next_random();
     }
 }
 
@@ -200,7 +194,8 @@ take_page(struct mm *mm, uint64_t start, uint64_t size)
     uint64_t at = (start / PAGE_SIZE + next_random() % pages) * PAGE_SIZE;
     const struct vma *v = mm_at(mm, at);
 
-    if (!v || v->kind == VMA_FILE || v->code || v->stack || (v->prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
+    if (!v || v->kind == VMA_FILE || v->code || v->stack ||
+        (v->prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
         return NULL;
     return mprotect(mm->base + at, PAGE_SIZE, PROT_NONE) == 0 ? mm->base + at : NULL;
 }

@@ -16,7 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOG_READ = 64 << 10, LEAKS_PATIENCE_MS = 20000, MAX_PATIENCE = 4, MAX_FILE = 64 << 20, WORDS = sizeof((struct program_op *)0)->args / 8 };
+enum {
+    LOG_READ = 64 << 10,
+    LEAKS_PATIENCE_MS = 20000,
+    MAX_PATIENCE = 4,
+    MAX_FILE = 64 << 20,
+    WORDS = sizeof((struct program_op *)0)->args / 8
+};
 
 static char log_text[LOG_READ + 1];
 
@@ -28,7 +34,8 @@ runner_start(struct runner *r)
     signal(SIGPIPE, SIG_IGN);
     memory = memfd_create("fuzz", 0);
     r->log_fd = open(r->log, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (memory < 0 || r->log_fd < 0 || ftruncate(memory, sizeof *r->shared) != 0 || pipe(control) != 0 || pipe(status) != 0) {
+    if (memory < 0 || r->log_fd < 0 || ftruncate(memory, sizeof *r->shared) != 0 || pipe(control) != 0 ||
+        pipe(status) != 0) {
         perror("fuzz_syscalls: cannot start");
         return false;
     }
@@ -51,7 +58,8 @@ runner_start(struct runner *r)
         /* The guest's volume is a folder of the host: nothing there may grow large. */
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){MAX_FILE, MAX_FILE});
-        snprintf(volume, sizeof volume, "--volume %s:/volume %s", r->volume, getenv("INGOT_OPTIONS") ? getenv("INGOT_OPTIONS") : "");
+        snprintf(volume, sizeof volume, "--volume %s:/volume %s", r->volume,
+                 getenv("INGOT_OPTIONS") ? getenv("INGOT_OPTIONS") : "");
         setenv("INGOT_OPTIONS", volume, 1);
         execl(r->vkernel, r->vkernel, "/bin/executor", (char *)NULL);
         _exit(127);
@@ -135,7 +143,8 @@ first_frames(char *out, size_t size, const char *report)
 static void
 outer_frame(char *out, size_t size, const char *report)
 {
-    static const char *const dispatchers[] = {"__wrap_syscall_dispatch", "syscall_edge", "poll_edge", "evaluate", "run_step", "task_run"};
+    static const char *const dispatchers[] =
+        {"__wrap_syscall_dispatch", "syscall_edge", "poll_edge", "evaluate", "run_step", "task_run"};
     char function[80] = "?";
 
     snprintf(out, size, "guest code");
@@ -158,7 +167,8 @@ symbolize(const struct runner *r, const char *address, char *out, size_t size)
     char command[400];
     FILE *f;
 
-    snprintf(command, sizeof command, "addr2line -f -s -e '%s' 0x%.16s 2>/dev/null | tr '\\n' ' '", r->vkernel, address);
+    snprintf(command, sizeof command, "addr2line -f -s -e '%s' 0x%.16s 2>/dev/null | tr '\\n' ' '", r->vkernel,
+             address);
     f = popen(command, "r");
     if (!f || !fgets(out, (int)size, f))
         snprintf(out, size, "%.16s", address);
@@ -300,7 +310,8 @@ runner_run(struct runner *r, const struct program *p, bool check_leaks)
         return o;
     }
     /* A limit of processor time that the program set for process 1 ends the container by right. */
-    if (WIFEXITED(status) && (WEXITSTATUS(status) == 128 + SIGKILL || WEXITSTATUS(status) == 128 + SIGXCPU) && sets_limits(p)) {
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == 128 + SIGKILL || WEXITSTATUS(status) == 128 + SIGXCPU) &&
+        sets_limits(p)) {
         o.end = OUTCOME_LIMITED;
         return o;
     }
@@ -318,7 +329,8 @@ program_write(const struct program *p, const char *path)
 
     if (!f)
         return false;
-    fprintf(f, "program 1 %llx %x %x %x %x\n", (unsigned long long)p->seed, p->fail_after, p->fail_every, p->groups, p->flags);
+    fprintf(f, "program 1 %llx %x %x %x %x\n", (unsigned long long)p->seed, p->fail_after, p->fail_every, p->groups,
+            p->flags);
     for (unsigned i = 0; i < p->count; i++) {
         const struct program_op *op = &p->ops[i];
         const uint64_t *words = (const uint64_t *)op->args;
@@ -326,8 +338,8 @@ program_write(const struct program *p, const char *path)
 
         while (n && !words[n - 1])
             n--;
-        fprintf(f, "%x %x %x %x %x %x %x %x %x:", op->kind, op->lane, op->target, op->slot, op->size, op->letter, op->resource, op->group,
-                op->number);
+        fprintf(f, "%x %x %x %x %x %x %x %x %x:", op->kind, op->lane, op->target, op->slot, op->size, op->letter,
+                op->resource, op->group, op->number);
         for (unsigned k = 0; k < n; k++)
             fprintf(f, " %llx", (unsigned long long)words[k]);
         fprintf(f, "\n");
@@ -342,10 +354,18 @@ read_op(struct program_op *op, char *line)
     uint64_t *words = (uint64_t *)op->args;
     char *p = strchr(line, ':'), *end;
 
-    if (!p || sscanf(line, "%x %x %x %x %x %x %x %x %x", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7, v + 8) != 9)
+    if (!p ||
+        sscanf(line, "%x %x %x %x %x %x %x %x %x", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7, v + 8) != 9)
         return false;
-    *op = (struct program_op){.kind = (uint8_t)v[0], .lane = (uint8_t)v[1], .target = (uint8_t)v[2], .slot = (uint8_t)v[3],
-                              .size = (uint8_t)v[4], .letter = (uint8_t)v[5], .resource = (uint8_t)v[6], .group = v[7], .number = v[8]};
+    *op = (struct program_op){.kind = (uint8_t)v[0],
+                              .lane = (uint8_t)v[1],
+                              .target = (uint8_t)v[2],
+                              .slot = (uint8_t)v[3],
+                              .size = (uint8_t)v[4],
+                              .letter = (uint8_t)v[5],
+                              .resource = (uint8_t)v[6],
+                              .group = v[7],
+                              .number = v[8]};
     p++;
     for (unsigned i = 0; i < WORDS; i++, p = end) {
         words[i] = strtoull(p, &end, 16);
@@ -366,8 +386,8 @@ program_read(struct program *p, const char *path)
     memset(p, 0, sizeof *p);
     if (!f)
         return false;
-    good = fgets(line, sizeof line, f) &&
-           sscanf(line, "program 1 %llx %x %x %x %x", &seed, &p->fail_after, &p->fail_every, &p->groups, &p->flags) >= 4;
+    good = fgets(line, sizeof line, f) && sscanf(line, "program 1 %llx %x %x %x %x", &seed, &p->fail_after,
+                                                 &p->fail_every, &p->groups, &p->flags) >= 4;
     while (good && p->count < PROGRAM_OPS && fgets(line, sizeof line, f))
         good = read_op(&p->ops[p->count++], line);
     if (good)

@@ -21,8 +21,9 @@ struct runner {
 };
 
 struct outcome {
-    /* By itself, as it should: its calls count. Otherwise it may have run out of memory, injected failures of allocation being meant, or into
-     * its own limit of processor time; or process 1 had too much to do, and it was cut off. */
+    /* By itself, as it should: its calls count. Otherwise it may have run out of memory, injected failures of
+     * allocation being meant, or into its own limit of processor time; or process 1 had too much to do, and it was cut
+     * off. */
     enum { OUTCOME_CUT_OFF, OUTCOME_ENDED, OUTCOME_NO_MEMORY, OUTCOME_LIMITED } end;
     bool finding;
     char signature[SIGNATURE_SIZE]; /* of a finding: the same for the same bug */

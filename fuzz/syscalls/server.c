@@ -1,10 +1,11 @@
-/* Linked into a vkernel that is to be fuzzed. When the guest's process 1 asks for a program, the booted container becomes a
- * server: for each program of the driver the whole host process is copied, so that each starts from the same container.
+/* Linked into a vkernel that is to be fuzzed. When the guest's process 1 asks for a program, the booted container
+ * becomes a server: for each program of the driver the whole host process is copied, so that each starts from the same
+ * container.
  *
- * Calls between files of the vkernel and to the C library go through here by the linker's --wrap (meson.build), so nothing
- * in the vkernel knows of it. In the copy time is virtual: it runs eightfold, and where the container would sleep it jumps;
- * whoever sleeps for ever is found at once. Preemption is drawn from the program's seed. Allocations and host calls fail
- * where the program says. */
+ * Calls between files of the vkernel and to the C library go through here by the linker's --wrap (meson.build), so
+ * nothing in the vkernel knows of it. In the copy time is virtual: it runs eightfold, and where the container would
+ * sleep it jumps; whoever sleeps for ever is found at once. Preemption is drawn from the program's seed. Allocations
+ * and host calls fail where the program says. */
 #include "fuzz/syscalls/program.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ fails(void)
 MAY_FAIL(void *, malloc, NULL, ENOMEM, (size_t size), (size))
 MAY_FAIL(void *, calloc, NULL, ENOMEM, (size_t count, size_t size), (count, size))
 MAY_FAIL(void *, realloc, NULL, ENOMEM, (void *p, size_t size), (p, size))
-MAY_FAIL(void *, pool_new, NULL, ENOMEM, (struct pool *pool), (pool))
+MAY_FAIL(void *, pool_new, NULL, ENOMEM, (struct pool * pool), (pool))
 MAY_FAIL(void *, array_new, NULL, ENOMEM, (size_t count, size_t size), (count, size))
 MAY_FAIL(void *, bytes_new, NULL, ENOMEM, (size_t size), (size))
 MAY_FAIL(int, memfd_create, -1, EMFILE, (const char *name, unsigned flags), (name, flags))
@@ -130,7 +131,8 @@ int __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout);
 static uint64_t
 clock_ahead(void)
 {
-    return in_copy && !shared->plain ? (__real_platform_monotonic_ns() - clock_base) * (TIME_FACTOR - 1) + clock_jumped : 0;
+    return in_copy && !shared->plain ? (__real_platform_monotonic_ns() - clock_base) * (TIME_FACTOR - 1) + clock_jumped
+                                     : 0;
 }
 
 uint64_t
@@ -270,7 +272,8 @@ next_random(void)
 static void
 check_space(int64_t nr)
 {
-    bool maps = nr == SYS_mmap || nr == SYS_mprotect || nr == SYS_mremap || nr == SYS_munmap || nr == SYS_madvise || nr == SYS_ftruncate;
+    bool maps = nr == SYS_mmap || nr == SYS_mprotect || nr == SYS_mremap || nr == SYS_munmap || nr == SYS_madvise ||
+                nr == SYS_ftruncate;
 
     /* Not while failures are injected: the looking would fail, too. */
     if (maps)

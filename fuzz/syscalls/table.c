@@ -40,8 +40,8 @@
 
 enum { MAX_KINDS = 64, KIND_NAME = 16 };
 
-#define VALUES(name, ...) static const uint64_t values_##name[] = {__VA_ARGS__};
-#define FLAGS(name, ...) static const uint64_t flags_##name[] = {__VA_ARGS__};
+#define VALUES(name, ...)  static const uint64_t values_##name[] = {__VA_ARGS__};
+#define FLAGS(name, ...)   static const uint64_t flags_##name[] = {__VA_ARGS__};
 #define STRINGS(name, ...) static const char *const strings_##name[] = {__VA_ARGS__};
 #define STRUCT(name, fields)
 #define UNION(name, members)
@@ -54,9 +54,9 @@ enum { MAX_KINDS = 64, KIND_NAME = 16 };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 static struct type types[] = {
-#define VALUES(n, ...) {.name = #n, .kind = TYPE_VALUES, .values = values_##n, .count = COUNT(values_##n)},
-#define FLAGS(n, ...) {.name = #n, .kind = TYPE_FLAGS, .values = flags_##n, .count = COUNT(flags_##n)},
-#define STRINGS(n, ...) {.name = #n, .kind = TYPE_STRINGS, .strings = strings_##n, .count = COUNT(strings_##n)},
+#define VALUES(n, ...)    {.name = #n, .kind = TYPE_VALUES, .values = values_##n, .count = COUNT(values_##n)},
+#define FLAGS(n, ...)     {.name = #n, .kind = TYPE_FLAGS, .values = flags_##n, .count = COUNT(flags_##n)},
+#define STRINGS(n, ...)   {.name = #n, .kind = TYPE_STRINGS, .strings = strings_##n, .count = COUNT(strings_##n)},
 #define STRUCT(n, fields) {.name = #n, .kind = TYPE_STRUCT, .text = (fields)},
 #define UNION(n, members) {.name = #n, .kind = TYPE_UNION, .text = (members)},
 #include "vkernel/abi/types.def"
@@ -84,8 +84,9 @@ find_type(const char *name, char letter)
 {
     for (unsigned i = 0; i < COUNT(types); i++) {
         enum type_kind k = types[i].kind;
-        bool fits = letter == 's' ? k == TYPE_STRINGS
-                    : strchr("prw", letter) ? k == TYPE_STRUCT || k == TYPE_UNION : k == TYPE_VALUES || k == TYPE_FLAGS;
+        bool fits = letter == 's'           ? k == TYPE_STRINGS
+                    : strchr("prw", letter) ? k == TYPE_STRUCT || k == TYPE_UNION
+                                            : k == TYPE_VALUES || k == TYPE_FLAGS;
 
         if (fits && strcmp(types[i].name, name) == 0)
             return &types[i];

@@ -20,7 +20,8 @@ aot_part_count(const uint8_t *module, size_t size, unsigned *parts, struct err *
 }
 
 int
-aot_compile(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options, struct buf *out, struct err *e)
+aot_compile(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options, struct buf *out,
+            struct err *e)
 {
     return absent(e);
 }

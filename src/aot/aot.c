@@ -272,8 +272,8 @@ aot_part_count(const uint8_t *module, size_t size, unsigned *parts, struct err *
 }
 
 int
-aot_compile(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options,
-            struct buf *out, struct err *e)
+aot_compile(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options, struct buf *out,
+            struct err *e)
 {
     struct compilation c;
     int rc = compile_begin(&c, module, size, part, options, e);
@@ -289,8 +289,8 @@ aot_compile(const uint8_t *module, size_t size, unsigned part, const struct aot_
 }
 
 int
-aot_print(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options,
-          bool optimised, struct buf *out, struct err *e)
+aot_print(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options, bool optimised,
+          struct buf *out, struct err *e)
 {
     struct compilation c;
     int rc = compile_begin(&c, module, size, part, options, e);

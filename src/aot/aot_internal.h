@@ -34,11 +34,11 @@ struct aot_frame {
     LLVMBasicBlockRef target; /* of branches; NULL: the function, whose branches return */
     LLVMBasicBlockRef after;  /* block, if: same as target; loop: none */
     LLVMBasicBlockRef otherwise;
-    size_t phis;              /* first in translator.phis, one for each value a branch carries */
+    size_t phis; /* first in translator.phis, one for each value a branch carries */
     uint32_t phi_count;
-    size_t params;            /* IF: first in translator.params, kept for its else */
+    size_t params; /* IF: first in translator.params, kept for its else */
     struct wasm_functype type;
-    size_t height;            /* of the operand stack below the parameters */
+    size_t height; /* of the operand stack below the parameters */
 };
 
 struct translator {
@@ -52,9 +52,9 @@ struct translator {
     LLVMTypeRef i1, i8, i16, i32, i64, i128, f32, f64, pointer, guest_pointer, void_type;
     LLVMTypeRef vec[AOT_SHAPE_COUNT];
     LLVMTypeRef table_type;
-    LLVMValueRef *functions;   /* by wasm index, made when first used */
-    LLVMValueRef *globals;     /* by wasm index */
-    LLVMTypeRef *types;        /* by wasm type index */
+    LLVMValueRef *functions; /* by wasm index, made when first used */
+    LLVMValueRef *globals;   /* by wasm index */
+    LLVMTypeRef *types;      /* by wasm type index */
     LLVMValueRef table, table_size, trap_function, memory_copy, memory_fill;
     LLVMTypeRef trap_type;
     LLVMValueRef tbaa_memory, tbaa_cpu, empty_node;
@@ -73,7 +73,7 @@ struct translator {
     size_t local_count, local_room;
     uint32_t epoch;
     LLVMBasicBlockRef traps[AOT_TRAP_COUNT];
-    bool dead;                  /* after an unconditional branch, up to the end of its block */
+    bool dead; /* after an unconditional branch, up to the end of its block */
     uint32_t dead_depth;
     VEC(LLVMValueRef) stack;
     VEC(struct aot_frame) frames;
@@ -114,8 +114,8 @@ LLVMValueRef aot_i64(struct translator *t, uint64_t v);
 /* overloads: the types an overloaded intrinsic is named by; argument types come from the values. */
 LLVMValueRef aot_intrinsic(struct translator *t, const char *name, LLVMTypeRef *overloads, size_t overload_count,
                            LLVMValueRef *args, unsigned arg_count);
-/* Arithmetic and conversions that round ("fadd", "fptrunc" ...; LLVM's constrained intrinsics): by the guest's rounding,
- * also where LLVM knows the operands. What it folds by itself is rounded to nearest. */
+/* Arithmetic and conversions that round ("fadd", "fptrunc" ...; LLVM's constrained intrinsics): by the guest's
+ * rounding, also where LLVM knows the operands. What it folds by itself is rounded to nearest. */
 LLVMValueRef aot_rounded(struct translator *t, const char *name, LLVMTypeRef to, LLVMValueRef *operands,
                          unsigned count);
 LLVMValueRef aot_intrinsic1(struct translator *t, const char *name, LLVMValueRef a);
@@ -147,7 +147,7 @@ int aot_rewrite_stack_maps(struct buf *object, size_t start, struct err *e);
 
 /* How the functions of a module are spread over parts: a function of the module's content alone. */
 struct aot_plan {
-    uint32_t *part_of; /* by function; imported ones have none */
+    uint32_t *part_of;       /* by function; imported ones have none */
     enum aot_effort *effort; /* by part */
     unsigned parts;
 };
@@ -155,7 +155,7 @@ void aot_plan_make(struct aot_plan *plan, const struct wasm_module *m);
 void aot_plan_fini(struct aot_plan *plan);
 
 /* LLVM's text of a part, before or after the pass list: for the developer's tool. */
-int aot_print(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options,
-              bool optimised, struct buf *out, struct err *e);
+int aot_print(const uint8_t *module, size_t size, unsigned part, const struct aot_options *options, bool optimised,
+              struct buf *out, struct err *e);
 
 #endif

@@ -1,6 +1,6 @@
 /* LLVM's stack maps ("Stack maps and patch points in LLVM", version 3), rewritten in the object file as a fault map
- * (artifact/fault_map.h), which is some fifteen times smaller. It is done in place: the section keeps its offset and gets
- * a smaller size, its relocations, one a function, move along, and its name is one of the same length. */
+ * (artifact/fault_map.h), which is some fifteen times smaller. It is done in place: the section keeps its offset and
+ * gets a smaller size, its relocations, one a function, move along, and its name is one of the same length. */
 #include "aot/aot_internal.h"
 
 #include <elf.h>
@@ -72,25 +72,16 @@ read_place(struct maps *m, struct place *out)
         return false;
     *out = (struct place){.value = value};
     switch (type) {
-    case LOCATION_REGISTER:
-        *out = (struct place){.kind = x86_number[reg]};
-        return true;
-    case LOCATION_DIRECT:
-        out->kind = (uint8_t)(FAULT_PLACE_ADDRESS | x86_number[reg]);
-        return true;
-    case LOCATION_INDIRECT:
-        out->kind = (uint8_t)(FAULT_PLACE_MEMORY | x86_number[reg]);
-        return true;
-    case LOCATION_CONSTANT:
-        out->kind = FAULT_PLACE_CONSTANT;
-        return true;
+    case LOCATION_REGISTER: *out = (struct place){.kind = x86_number[reg]}; return true;
+    case LOCATION_DIRECT: out->kind = (uint8_t)(FAULT_PLACE_ADDRESS | x86_number[reg]); return true;
+    case LOCATION_INDIRECT: out->kind = (uint8_t)(FAULT_PLACE_MEMORY | x86_number[reg]); return true;
+    case LOCATION_CONSTANT: out->kind = FAULT_PLACE_CONSTANT; return true;
     case LOCATION_CONSTANT_INDEX:
         if ((uint32_t)value >= m->constant_count)
             return false;
         *out = (struct place){FAULT_PLACE_CONSTANT, (int64_t)word(m->constants + (size_t)value * 8)};
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 

@@ -1,9 +1,9 @@
 /* Keeps LLVM from taking the upper half of a register for zero where it is not.
  *
- * LLVM 19 (X86InstrCompiler.td) selects (x & -256) | load8, of 32 bits, as a load into the low byte of x's register, and
- * yet counts it among the operations that clear the upper half, so that its zero extension to 64 bits is no instruction.
- * x's register may be one of 64 bits whose upper half is not zero. The same holds for 16 bits. An empty inline assembly
- * between the two hides where the 32 bits come from; the extension is then a mov. */
+ * LLVM 19 (X86InstrCompiler.td) selects (x & -256) | load8, of 32 bits, as a load into the low byte of x's register,
+ * and yet counts it among the operations that clear the upper half, so that its zero extension to 64 bits is no
+ * instruction. x's register may be one of 64 bits whose upper half is not zero. The same holds for 16 bits. An empty
+ * inline assembly between the two hides where the 32 bits come from; the extension is then a mov. */
 #include "aot/aot_internal.h"
 
 static bool
@@ -16,7 +16,8 @@ keeps_upper_part(LLVMValueRef v)
     mask = LLVMGetOperand(v, 1);
     if (!LLVMIsAConstantInt(mask))
         return false;
-    return (uint32_t)LLVMConstIntGetZExtValue(mask) == 0xffffff00 || (uint32_t)LLVMConstIntGetZExtValue(mask) == 0xffff0000;
+    return (uint32_t)LLVMConstIntGetZExtValue(mask) == 0xffffff00 ||
+           (uint32_t)LLVMConstIntGetZExtValue(mask) == 0xffff0000;
 }
 
 static bool

@@ -28,8 +28,7 @@ trap_block(struct translator *t, enum aot_trap kind)
         return t->traps[kind];
     t->traps[kind] = aot_new_block(t);
     LLVMPositionBuilderAtEnd(t->b, t->traps[kind]);
-    LLVMSetInstructionCallConv(LLVMBuildCall2(t->b, t->trap_type, t->trap_function, &arg, 1, ""),
-                               AOT_PRESERVE_ALL);
+    LLVMSetInstructionCallConv(LLVMBuildCall2(t->b, t->trap_type, t->trap_function, &arg, 1, ""), AOT_PRESERVE_ALL);
     LLVMBuildUnreachable(t->b);
     LLVMPositionBuilderAtEnd(t->b, here);
     return t->traps[kind];
@@ -101,14 +100,14 @@ aot_i64(struct translator *t, uint64_t v)
 }
 
 LLVMValueRef
-aot_intrinsic(struct translator *t, const char *name, LLVMTypeRef *overloads, size_t overload_count,
-              LLVMValueRef *args, unsigned arg_count)
+aot_intrinsic(struct translator *t, const char *name, LLVMTypeRef *overloads, size_t overload_count, LLVMValueRef *args,
+              unsigned arg_count)
 {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     LLVMValueRef f = LLVMGetIntrinsicDeclaration(t->module, id, overloads, overload_count);
 
-    return LLVMBuildCall2(t->b, LLVMIntrinsicGetType(t->context, id, overloads, overload_count), f, args,
-                          arg_count, "");
+    return LLVMBuildCall2(t->b, LLVMIntrinsicGetType(t->context, id, overloads, overload_count), f, args, arg_count,
+                          "");
 }
 
 static LLVMValueRef
@@ -266,8 +265,8 @@ build_return(struct translator *t)
     if (!result || LLVMTypeOf(result) != type) {
         result = LLVMGetPoison(type);
         for (uint32_t i = 0; i < count; i++)
-            result = LLVMBuildInsertValue(t->b, result, aot_cast(t, operands[i], aot_type(t, t->type->results[i])),
-                                          i, "");
+            result =
+                LLVMBuildInsertValue(t->b, result, aot_cast(t, operands[i], aot_type(t, t->type->results[i])), i, "");
     }
     LLVMBuildRet(t->b, result);
 }
@@ -444,9 +443,10 @@ translate_table(struct translator *t, const struct wasm_instruction *i)
 
     for (uint32_t k = 0; k <= i->label_count; k++)
         depths[k] = (uint32_t)cursor_uleb(&labels, 32);
-#define TARGET(k) \
+#define TARGET(k)                                             \
     (label(t, depths[k])->target ? branch_block(t, depths[k]) \
-                                 : returns ? returns : (returns = branch_block(t, depths[k])))
+     : returns                   ? returns                    \
+                                 : (returns = branch_block(t, depths[k])))
     fallback = TARGET(i->label_count);
     br = LLVMBuildSwitch(t->b, index, fallback, i->label_count);
     for (uint32_t k = 0; k < i->label_count; k++) {
@@ -555,7 +555,8 @@ build_call(struct translator *t, uint32_t type_index, LLVMValueRef callee, unsig
     return call;
 }
 
-/* LLVM returns more than this through memory of the caller's, and ends the process over a jump that has to be one then. */
+/* LLVM returns more than this through memory of the caller's, and ends the process over a jump that has to be one
+ * then. */
 static bool
 returns_in_registers(const struct wasm_functype *type)
 {
@@ -623,8 +624,8 @@ translate_indirect(struct translator *t, const struct wasm_instruction *i)
     call = build_call(t, i->index, entry, AOT_REGCALL);
     if (i->op == WASM_OP_RETURN_CALL_INDIRECT) {
         finish_tail_call(t, i->index, call);
-        /* Stack maps make LLVM use a frame pointer, which code without precise faults does not keep: a frame here does. The
-         * checks at loop headers and entries end a recursion that this makes of a loop. */
+        /* Stack maps make LLVM use a frame pointer, which code without precise faults does not keep: a frame here does.
+         * The checks at loop headers and entries end a recursion that this makes of a loop. */
         if (t->precise_faults)
             LLVMSetTailCallKind(call, LLVMTailCallKindNoTail);
     } else {
@@ -663,16 +664,11 @@ constant(struct translator *t, const struct wasm_constant *k)
     LLVMValueRef halves[2] = {aot_i64(t, k->bits[0]), aot_i64(t, k->bits[1])};
 
     switch (k->type) {
-    case WASM_I32:
-        return aot_i32(t, (uint32_t)k->bits[0]);
-    case WASM_I64:
-        return halves[0];
-    case WASM_F32:
-        return LLVMConstBitCast(aot_i32(t, (uint32_t)k->bits[0]), t->f32);
-    case WASM_F64:
-        return LLVMConstBitCast(halves[0], t->f64);
-    default:
-        return LLVMConstVector(halves, 2);
+    case WASM_I32: return aot_i32(t, (uint32_t)k->bits[0]);
+    case WASM_I64: return halves[0];
+    case WASM_F32: return LLVMConstBitCast(aot_i32(t, (uint32_t)k->bits[0]), t->f32);
+    case WASM_F64: return LLVMConstBitCast(halves[0], t->f64);
+    default: return LLVMConstVector(halves, 2);
     }
 }
 
@@ -722,9 +718,7 @@ translate_dead(struct translator *t, const struct wasm_instruction *i)
     switch (i->op) {
     case WASM_OP_BLOCK:
     case WASM_OP_LOOP:
-    case WASM_OP_IF:
-        t->dead_depth++;
-        break;
+    case WASM_OP_IF: t->dead_depth++; break;
     case WASM_OP_ELSE:
         if (t->dead_depth == 0)
             translate_else(t);
@@ -735,8 +729,7 @@ translate_dead(struct translator *t, const struct wasm_instruction *i)
         else
             translate_end(t);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -748,55 +741,34 @@ translate_instruction(struct translator *t, const struct wasm_instruction *i)
         LLVMBuildBr(t->b, trap_block(t, AOT_TRAP_UNREACHABLE));
         set_dead(t);
         return 0;
-    case WASM_OP_NOP:
-        return 0;
+    case WASM_OP_NOP: return 0;
     case WASM_OP_BLOCK:
     case WASM_OP_LOOP:
-    case WASM_OP_IF:
-        translate_block(t, i);
-        return 0;
-    case WASM_OP_ELSE:
-        translate_else(t);
-        return 0;
-    case WASM_OP_END:
-        translate_end(t);
-        return 0;
+    case WASM_OP_IF: translate_block(t, i); return 0;
+    case WASM_OP_ELSE: translate_else(t); return 0;
+    case WASM_OP_END: translate_end(t); return 0;
     case WASM_OP_BR:
         branch(t, i->index);
         set_dead(t);
         return 0;
-    case WASM_OP_BR_IF:
-        translate_branch_if(t, i->index);
-        return 0;
-    case WASM_OP_BR_TABLE:
-        translate_table(t, i);
-        return 0;
+    case WASM_OP_BR_IF: translate_branch_if(t, i->index); return 0;
+    case WASM_OP_BR_TABLE: translate_table(t, i); return 0;
     case WASM_OP_RETURN:
         build_return(t);
         set_dead(t);
         return 0;
     case WASM_OP_CALL:
-    case WASM_OP_RETURN_CALL:
-        return translate_call(t, i);
+    case WASM_OP_RETURN_CALL: return translate_call(t, i);
     case WASM_OP_CALL_INDIRECT:
-    case WASM_OP_RETURN_CALL_INDIRECT:
-        return translate_indirect(t, i);
-    case WASM_OP_DROP:
-        aot_pop(t);
-        return 0;
+    case WASM_OP_RETURN_CALL_INDIRECT: return translate_indirect(t, i);
+    case WASM_OP_DROP: aot_pop(t); return 0;
     case WASM_OP_SELECT:
-    case WASM_OP_SELECT_TYPED:
-        translate_select(t);
-        return 0;
+    case WASM_OP_SELECT_TYPED: translate_select(t); return 0;
     case WASM_OP_LOCAL_GET:
     case WASM_OP_LOCAL_SET:
-    case WASM_OP_LOCAL_TEE:
-        translate_local(t, i);
-        return 0;
+    case WASM_OP_LOCAL_TEE: translate_local(t, i); return 0;
     case WASM_OP_GLOBAL_GET:
-    case WASM_OP_GLOBAL_SET:
-        translate_global(t, i);
-        return 0;
+    case WASM_OP_GLOBAL_SET: translate_global(t, i); return 0;
     default:
         if (aot_translate_scalar(t, i) || aot_translate_simd(t, i))
             return 0;

@@ -1,5 +1,5 @@
-/* intrinsic.NAME for the processor's own instructions (HOST() of ir/ops.def): one each, by LLVM's name for it. Their exceptions
- * and rounding are MXCSR's, which LLVM does not touch: it neither folds nor repeats these. */
+/* intrinsic.NAME for the processor's own instructions (HOST() of ir/ops.def): one each, by LLVM's name for it. Their
+ * exceptions and rounding are MXCSR's, which LLVM does not touch: it neither folds nor repeats these. */
 #include "aot/aot_internal.h"
 
 #include <stdio.h>
@@ -8,18 +8,18 @@
 #include "ir/fma.h"
 
 enum form {
-    TO_INT,    /* scalar -> integer */
-    UNARY,     /* vector -> vector */
-    BINARY,    /* two vectors */
-    PREDICATE, /* two vectors and an i8 constant */
-    ROUND,     /* vector and an i32 constant */
-    ROUND_ONE, /* scalar and an i32 constant */
+    TO_INT,     /* scalar -> integer */
+    UNARY,      /* vector -> vector */
+    BINARY,     /* two vectors */
+    PREDICATE,  /* two vectors and an i8 constant */
+    ROUND,      /* vector and an i32 constant */
+    ROUND_ONE,  /* scalar and an i32 constant */
     EXCEPTIONS, /* two scalars, no result */
     /* of level v3, in assembly: LLVM has no intrinsics of them, or none without the processor's features */
-    VEX_COMPARE,  /* two vectors and an immediate */
-    VEX_FMA,      /* three vectors; the immediate is which (ir/fma.h) */
-    VEX_WIDEN,    /* a vector */
-    VEX_NARROW    /* a vector and an immediate */
+    VEX_COMPARE, /* two vectors and an immediate */
+    VEX_FMA,     /* three vectors; the immediate is which (ir/fma.h) */
+    VEX_WIDEN,   /* a vector */
+    VEX_NARROW   /* a vector and an immediate */
 };
 
 static const struct host {
@@ -93,22 +93,18 @@ parameters(const struct host *h, uint8_t p[4], uint8_t *result)
     p[2] = WASM_I32;
     *result = h->result ? h->result : WASM_V128;
     switch ((enum form)h->form) {
-    case TO_INT:
-        p[0] = scalar;
-        return 1;
-    case UNARY: case VEX_WIDEN:
-        return 1;
-    case BINARY:
-        return 2;
-    case PREDICATE: case VEX_COMPARE:
-        return 3;
+    case TO_INT: p[0] = scalar; return 1;
+    case UNARY:
+    case VEX_WIDEN: return 1;
+    case BINARY: return 2;
+    case PREDICATE:
+    case VEX_COMPARE: return 3;
     case VEX_FMA:
         p[2] = WASM_V128;
         p[3] = WASM_I32;
         return 4;
-    case ROUND: case VEX_NARROW:
-        p[1] = WASM_I32;
-        return 2;
+    case ROUND:
+    case VEX_NARROW: p[1] = WASM_I32; return 2;
     case ROUND_ONE:
         p[0] = scalar;
         p[1] = WASM_I32;
@@ -171,8 +167,9 @@ signal_exceptions(struct translator *t, const struct host *h)
 static const char *
 vex_assembly(const struct host *h, unsigned imm, char *text, size_t size)
 {
-    static const char *const kinds[] = {[FMA_ADD] = "vfmadd", [FMA_SUB] = "vfmsub", [FMA_NEGATED_ADD] = "vfnmadd",
-                                        [FMA_NEGATED_SUB] = "vfnmsub", [FMA_ADDSUB] = "vfmaddsub", [FMA_SUBADD] = "vfmsubadd"};
+    static const char *const kinds[] =
+        {[FMA_ADD] = "vfmadd",          [FMA_SUB] = "vfmsub",       [FMA_NEGATED_ADD] = "vfnmadd",
+         [FMA_NEGATED_SUB] = "vfnmsub", [FMA_ADDSUB] = "vfmaddsub", [FMA_SUBADD] = "vfmsubadd"};
     static const char *const orders[] = {[FMA_132] = "132", [FMA_213] = "213", [FMA_231] = "231"};
 
     switch ((enum form)h->form) {
@@ -181,15 +178,9 @@ vex_assembly(const struct host *h, unsigned imm, char *text, size_t size)
             return NULL;
         snprintf(text, size, "%s%s%s $3, $2, $0", kinds[imm & 15], orders[imm >> 4], h->llvm);
         return "=x,0,x,x";
-    case VEX_COMPARE:
-        snprintf(text, size, "%s $$%u, $2, $1, $0", h->llvm, imm & 31);
-        return "=x,x,x";
-    case VEX_NARROW:
-        snprintf(text, size, "%s $$%u, $1, $0", h->llvm, imm & 7);
-        return "=x,x";
-    default:
-        snprintf(text, size, "%s $1, $0", h->llvm);
-        return "=x,x";
+    case VEX_COMPARE: snprintf(text, size, "%s $$%u, $2, $1, $0", h->llvm, imm & 31); return "=x,x,x";
+    case VEX_NARROW: snprintf(text, size, "%s $$%u, $1, $0", h->llvm, imm & 7); return "=x,x";
+    default: snprintf(text, size, "%s $1, $0", h->llvm); return "=x,x";
     }
 }
 
@@ -219,8 +210,8 @@ int
 aot_translate_host(struct translator *t, struct wasm_bytes name)
 {
     const struct host *h = find(name);
-    bool immediate = h->form == PREDICATE || h->form == ROUND || h->form == ROUND_ONE || h->form == VEX_COMPARE || h->form == VEX_FMA ||
-                     h->form == VEX_NARROW;
+    bool immediate = h->form == PREDICATE || h->form == ROUND || h->form == ROUND_ONE || h->form == VEX_COMPARE ||
+                     h->form == VEX_FMA || h->form == VEX_NARROW;
     LLVMValueRef args[3], imm = NULL, v;
     unsigned count = 0;
 

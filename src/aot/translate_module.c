@@ -7,16 +7,11 @@ LLVMTypeRef
 aot_type(struct translator *t, uint8_t type)
 {
     switch ((enum wasm_type)type) {
-    case WASM_I32:
-        return t->i32;
-    case WASM_I64:
-        return t->i64;
-    case WASM_F32:
-        return t->f32;
-    case WASM_F64:
-        return t->f64;
-    default:
-        return t->vec[AOT_I64X2];
+    case WASM_I32: return t->i32;
+    case WASM_I64: return t->i64;
+    case WASM_F32: return t->f32;
+    case WASM_F64: return t->f64;
+    default: return t->vec[AOT_I64X2];
     }
 }
 
@@ -162,8 +157,7 @@ set_absolute(struct translator *t, LLVMValueRef symbol, uint64_t from, uint64_t 
 {
     LLVMValueRef range[2] = {aot_i64(t, from), aot_i64(t, to)};
 
-    LLVMGlobalSetMetadata(symbol, t->kind_absolute,
-                          LLVMValueAsMetadata(LLVMMDNodeInContext(t->context, range, 2)));
+    LLVMGlobalSetMetadata(symbol, t->kind_absolute, LLVMValueAsMetadata(LLVMMDNodeInContext(t->context, range, 2)));
 }
 
 static LLVMValueRef
@@ -190,14 +184,14 @@ aot_global_symbol(struct translator *t, uint32_t index)
         name = mem_printf("%.*s.%.*s", module_size, import->module.data, name_size, import->name.data);
         t->globals[index] = LLVMGetNamedGlobal(t->module, name); /* imported before, of whatever type */
         if (!t->globals[index])
-            t->globals[index] = LLVMAddGlobalInAddressSpace(t->module, aot_type(t, (uint8_t)g->type), name,
-                                                            AOT_SPACE_FS);
+            t->globals[index] =
+                LLVMAddGlobalInAddressSpace(t->module, aot_type(t, (uint8_t)g->type), name, AOT_SPACE_FS);
         LLVMSetVisibility(t->globals[index], LLVMHiddenVisibility);
         /* A negative offset from FS: its address is no 32-bit immediate. */
         set_absolute(t, t->globals[index], 0 - (1ull << 31), 0);
     } else {
-        name = mem_printf("%.*s.%.*s.%s", module_size, import->module.data, name_size, import->name.data,
-                          t->options->key);
+        name =
+            mem_printf("%.*s.%.*s.%s", module_size, import->module.data, name_size, import->name.data, t->options->key);
         t->globals[index] = LLVMGetNamedGlobal(t->module, name);
         if (!t->globals[index])
             t->globals[index] = absolute_symbol(t, name);
@@ -221,7 +215,8 @@ check_module(const struct wasm_module *m, struct err *e)
             return err_set(e, "global %zu: own globals must be constants", i);
     /* Two kinds of symbols, which must not have each other's names. */
     for (size_t i = 0; i < m->imported_globals; i++)
-        if (m->globals.items[i].is_mutable == wasm_bytes_equal(m->imports.items[m->globals.items[i].import].module, "env"))
+        if (m->globals.items[i].is_mutable ==
+            wasm_bytes_equal(m->imports.items[m->globals.items[i].import].module, "env"))
             return err_set(e, "global %zu: immutable globals are imported from env, mutable ones are not", i);
     for (size_t i = 0; i < m->imported_globals; i++)
         if (!m->globals.items[i].is_mutable && m->globals.items[i].type != WASM_I32 &&
@@ -280,10 +275,9 @@ check_imports(const struct wasm_module *m, struct err *e)
         known |= wasm_bytes_equal(import->module, "intrinsic") && aot_is_host_import(import->name, type);
         for (size_t k = 0; k < sizeof intrinsics / sizeof *intrinsics; k++)
             known |= wasm_bytes_equal(import->module, "intrinsic") &&
-                     wasm_bytes_equal(import->name, intrinsics[k].name) &&
-                     type->param_count == intrinsics[k].params &&
-                     type->result_count == intrinsics[k].results &&
-                     all_i64(type->params, type->param_count) && all_i64(type->results, type->result_count);
+                     wasm_bytes_equal(import->name, intrinsics[k].name) && type->param_count == intrinsics[k].params &&
+                     type->result_count == intrinsics[k].results && all_i64(type->params, type->param_count) &&
+                     all_i64(type->results, type->result_count);
         if (wasm_bytes_equal(import->module, "kernel") &&
             ((!aot_is_guest_type(type) && !aot_is_poll_type(type)) || wasm_bytes_equal(import->name, "wasm_trap")))
             known = false;

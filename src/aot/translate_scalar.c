@@ -266,14 +266,10 @@ static bool
 translate_memory(struct translator *t, const struct wasm_instruction *i)
 {
     switch (i->op) {
-#define LOAD(id, memory, type, is_signed)                                    \
-    case WASM_OP_##id:                                                       \
-        load(t, i, t->memory, t->type, is_signed);                           \
-        return true;
-#define STORE(id, memory)                                                    \
-    case WASM_OP_##id:                                                       \
-        store(t, i, t->memory);                                              \
-        return true;
+#define LOAD(id, memory, type, is_signed) \
+    case WASM_OP_##id: load(t, i, t->memory, t->type, is_signed); return true;
+#define STORE(id, memory) \
+    case WASM_OP_##id: store(t, i, t->memory); return true;
         LOAD(I32_LOAD, i32, i32, false)
         LOAD(I64_LOAD, i64, i64, false)
         LOAD(F32_LOAD, f32, f32, false)
@@ -299,47 +295,26 @@ translate_memory(struct translator *t, const struct wasm_instruction *i)
         STORE(I64_STORE32, i32)
 #undef LOAD
 #undef STORE
-    case WASM_OP_MEMORY_SIZE:
-        aot_push(t, aot_i32(t, WASM_MAX_PAGES));
-        return true;
-    case WASM_OP_MEMORY_GROW:
-        grow(t);
-        return true;
-    case WASM_OP_MEMORY_COPY:
-        bulk(t, true);
-        return true;
-    case WASM_OP_MEMORY_FILL:
-        bulk(t, false);
-        return true;
-    case WASM_OP_I32_CONST:
-        aot_push(t, aot_i32(t, (uint32_t)i->bits[0]));
-        return true;
-    case WASM_OP_I64_CONST:
-        aot_push(t, aot_i64(t, i->bits[0]));
-        return true;
-    case WASM_OP_F32_CONST:
-        aot_push(t, LLVMConstBitCast(aot_i32(t, (uint32_t)i->bits[0]), t->f32));
-        return true;
-    case WASM_OP_F64_CONST:
-        aot_push(t, LLVMConstBitCast(aot_i64(t, i->bits[0]), t->f64));
-        return true;
-    default:
-        return false;
+    case WASM_OP_MEMORY_SIZE: aot_push(t, aot_i32(t, WASM_MAX_PAGES)); return true;
+    case WASM_OP_MEMORY_GROW: grow(t); return true;
+    case WASM_OP_MEMORY_COPY: bulk(t, true); return true;
+    case WASM_OP_MEMORY_FILL: bulk(t, false); return true;
+    case WASM_OP_I32_CONST: aot_push(t, aot_i32(t, (uint32_t)i->bits[0])); return true;
+    case WASM_OP_I64_CONST: aot_push(t, aot_i64(t, i->bits[0])); return true;
+    case WASM_OP_F32_CONST: aot_push(t, LLVMConstBitCast(aot_i32(t, (uint32_t)i->bits[0]), t->f32)); return true;
+    case WASM_OP_F64_CONST: aot_push(t, LLVMConstBitCast(aot_i64(t, i->bits[0]), t->f64)); return true;
+    default: return false;
     }
 }
 
 /* Both widths of an operator in one line. */
 #define BOTH(type_a, type_b, name, action) \
     case WASM_OP_##type_a##_##name:        \
-    case WASM_OP_##type_b##_##name:        \
-        action;                            \
-        return true;
+    case WASM_OP_##type_b##_##name: action; return true;
 #define INTEGER(name, action) BOTH(I32, I64, name, action)
 #define FLOAT(name, action)   BOTH(F32, F64, name, action)
-#define ONE(id, action)   \
-    case WASM_OP_##id:    \
-        action;           \
-        return true;
+#define ONE(id, action) \
+    case WASM_OP_##id: action; return true;
 
 static bool
 translate_integer(struct translator *t, const struct wasm_instruction *i)
@@ -380,8 +355,7 @@ translate_integer(struct translator *t, const struct wasm_instruction *i)
         ONE(I32_WRAP_I64, convert(t, LLVMTrunc, t->i32))
         ONE(I64_EXTEND_I32_S, convert(t, LLVMSExt, t->i64))
         ONE(I64_EXTEND_I32_U, convert(t, LLVMZExt, t->i64))
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -419,8 +393,7 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         ONE(I64_REINTERPRET_F64, convert(t, LLVMBitCast, t->i64))
         ONE(F32_REINTERPRET_I32, convert(t, LLVMBitCast, t->f32))
         ONE(F64_REINTERPRET_I64, convert(t, LLVMBitCast, t->f64))
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -434,35 +407,25 @@ translate_truncation(struct translator *t, const struct wasm_instruction *i)
     case WASM_OP_I32_TRUNC_F32_S:
     case WASM_OP_I32_TRUNC_F64_S:
     case WASM_OP_I64_TRUNC_F32_S:
-    case WASM_OP_I64_TRUNC_F64_S:
-        truncate_checked(t, true, type);
-        return true;
+    case WASM_OP_I64_TRUNC_F64_S: truncate_checked(t, true, type); return true;
     case WASM_OP_I32_TRUNC_F32_U:
     case WASM_OP_I32_TRUNC_F64_U:
     case WASM_OP_I64_TRUNC_F32_U:
-    case WASM_OP_I64_TRUNC_F64_U:
-        truncate_checked(t, false, type);
-        return true;
+    case WASM_OP_I64_TRUNC_F64_U: truncate_checked(t, false, type); return true;
     case WASM_OP_I32_TRUNC_SAT_F32_S:
     case WASM_OP_I32_TRUNC_SAT_F64_S:
     case WASM_OP_I64_TRUNC_SAT_F32_S:
-    case WASM_OP_I64_TRUNC_SAT_F64_S:
-        truncate_saturating(t, true, type);
-        return true;
+    case WASM_OP_I64_TRUNC_SAT_F64_S: truncate_saturating(t, true, type); return true;
     case WASM_OP_I32_TRUNC_SAT_F32_U:
     case WASM_OP_I32_TRUNC_SAT_F64_U:
     case WASM_OP_I64_TRUNC_SAT_F32_U:
-    case WASM_OP_I64_TRUNC_SAT_F64_U:
-        truncate_saturating(t, false, type);
-        return true;
-    default:
-        return false;
+    case WASM_OP_I64_TRUNC_SAT_F64_U: truncate_saturating(t, false, type); return true;
+    default: return false;
     }
 }
 
 bool
 aot_translate_scalar(struct translator *t, const struct wasm_instruction *i)
 {
-    return translate_memory(t, i) || translate_integer(t, i) || translate_float(t, i) ||
-           translate_truncation(t, i);
+    return translate_memory(t, i) || translate_integer(t, i) || translate_float(t, i) || translate_truncation(t, i);
 }

@@ -276,8 +276,8 @@ bit_select(struct translator *t)
 {
     LLVMValueRef c = aot_pop_vec(t, AOT_I64X2), b = aot_pop_vec(t, AOT_I64X2), a = aot_pop_vec(t, AOT_I64X2);
 
-    aot_push(t, LLVMBuildOr(t->b, LLVMBuildAnd(t->b, a, c, ""),
-                            LLVMBuildAnd(t->b, b, LLVMBuildNot(t->b, c, ""), ""), ""));
+    aot_push(t,
+             LLVMBuildOr(t->b, LLVMBuildAnd(t->b, a, c, ""), LLVMBuildAnd(t->b, b, LLVMBuildNot(t->b, c, ""), ""), ""));
 }
 
 /* wasm: pmin is b < a ? b : a, which is minps with its operands exchanged. */
@@ -410,20 +410,18 @@ convert_low(struct translator *t, enum aot_shape from, LLVMOpcode opcode)
     aot_push(t, LLVMBuildCast(t->b, opcode, v, t->vec[AOT_F64X2], ""));
 }
 
-#define ONE(id, action)   \
-    case WASM_OP_##id:    \
-        action;           \
-        return true;
+#define ONE(id, action) \
+    case WASM_OP_##id: action; return true;
 #define SHAPE(s, name, action)            \
     case WASM_OP_##s##_##name: {          \
         const enum aot_shape S = AOT_##s; \
         action;                           \
         return true;                      \
     }
-#define I8_16(name, action)       SHAPE(I8X16, name, action) SHAPE(I16X8, name, action)
-#define I8_16_32(name, action)    I8_16(name, action) SHAPE(I32X4, name, action)
-#define INTEGERS(name, action)    I8_16_32(name, action) SHAPE(I64X2, name, action)
-#define FLOATS(name, action)      SHAPE(F32X4, name, action) SHAPE(F64X2, name, action)
+#define I8_16(name, action)    SHAPE(I8X16, name, action) SHAPE(I16X8, name, action)
+#define I8_16_32(name, action) I8_16(name, action) SHAPE(I32X4, name, action)
+#define INTEGERS(name, action) I8_16_32(name, action) SHAPE(I64X2, name, action)
+#define FLOATS(name, action)   SHAPE(F32X4, name, action) SHAPE(F64X2, name, action)
 
 static bool
 translate_access(struct translator *t, const struct wasm_instruction *i)
@@ -470,8 +468,7 @@ translate_access(struct translator *t, const struct wasm_instruction *i)
         aot_push(t, LLVMConstVector(halves, 2));
         return true;
     }
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -523,15 +520,14 @@ translate_integer(struct translator *t, const struct wasm_instruction *i)
         aot_push(t, LLVMBuildAnd(t->b, a, LLVMBuildNot(t->b, b, ""), ""));
         return true;
     }
-    default:
-        return false;
+    default: return false;
     }
 }
 
-#define WIDENING(to, from, name, low_high)                                        \
-    ONE(to##_##name##_LOW_##from##_S, low_high(t, AOT_##from, AOT_##to, false, true))   \
-    ONE(to##_##name##_HIGH_##from##_S, low_high(t, AOT_##from, AOT_##to, true, true))   \
-    ONE(to##_##name##_LOW_##from##_U, low_high(t, AOT_##from, AOT_##to, false, false))  \
+#define WIDENING(to, from, name, low_high)                                             \
+    ONE(to##_##name##_LOW_##from##_S, low_high(t, AOT_##from, AOT_##to, false, true))  \
+    ONE(to##_##name##_HIGH_##from##_S, low_high(t, AOT_##from, AOT_##to, true, true))  \
+    ONE(to##_##name##_LOW_##from##_U, low_high(t, AOT_##from, AOT_##to, false, false)) \
     ONE(to##_##name##_HIGH_##from##_U, low_high(t, AOT_##from, AOT_##to, true, false))
 
 static bool
@@ -554,8 +550,7 @@ translate_width(struct translator *t, const struct wasm_instruction *i)
         ONE(I16X8_NARROW_I32X4_U, narrow(t, AOT_I32X4, "llvm.x86.sse41.packusdw"))
         ONE(I32X4_DOT_I16X8_S, narrow(t, AOT_I16X8, "llvm.x86.sse2.pmadd.wd"))
         ONE(I16X8_Q15MULR_SAT_S, q15_multiply(t))
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -594,8 +589,7 @@ translate_float(struct translator *t, const struct wasm_instruction *i)
         ONE(F64X2_CONVERT_LOW_I32X4_U, convert_low(t, AOT_I32X4, LLVMUIToFP))
         ONE(F64X2_PROMOTE_LOW_F32X4, convert_low(t, AOT_F32X4, LLVMFPExt))
         ONE(F32X4_DEMOTE_F64X2_ZERO, demote(t))
-    default:
-        return false;
+    default: return false;
     }
 }
 

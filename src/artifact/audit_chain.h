@@ -4,10 +4,10 @@
  *
  *     {...,"ingot.chain":"64 hex digits"}
  *
- * with chain = SHA-256(chain of the run's record before, as 32 bytes; all bytes of the line before the comma in front of
- * "ingot.chain"). Before a run's first record the chain is all zero. So a changed, removed, added or moved record breaks
- * the chain of its run at that place. Cutting off the end does not: a complete run ends with a record of AUDIT_ENDED. Who may
- * write the file can compute a whole new chain; the last value, kept elsewhere, shows that. */
+ * with chain = SHA-256(chain of the run's record before, as 32 bytes; all bytes of the line before the comma in front
+ * of "ingot.chain"). Before a run's first record the chain is all zero. So a changed, removed, added or moved record
+ * breaks the chain of its run at that place. Cutting off the end does not: a complete run ends with a record of
+ * AUDIT_ENDED. Who may write the file can compute a whole new chain; the last value, kept elsewhere, shows that. */
 #ifndef ARTIFACT_AUDIT_CHAIN_H
 #define ARTIFACT_AUDIT_CHAIN_H
 

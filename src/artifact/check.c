@@ -11,9 +11,9 @@
 #include "x86/level.h"
 
 const char *const artifact_section_names[ARTIFACT_SECTION_COUNT] = {
-    [ARTIFACT_CONFIG] = "config", [ARTIFACT_INODES] = "inodes", [ARTIFACT_DIRENTS] = "directory entries",
-    [ARTIFACT_STRINGS] = "strings", [ARTIFACT_LEDGER] = "ledger", [ARTIFACT_CODE_MAP] = "code map",
-    [ARTIFACT_DATA] = "data", [ARTIFACT_CHUNKS] = "chunk hashes",
+    [ARTIFACT_CONFIG] = "config",   [ARTIFACT_INODES] = "inodes",       [ARTIFACT_DIRENTS] = "directory entries",
+    [ARTIFACT_STRINGS] = "strings", [ARTIFACT_LEDGER] = "ledger",       [ARTIFACT_CODE_MAP] = "code map",
+    [ARTIFACT_DATA] = "data",       [ARTIFACT_CHUNKS] = "chunk hashes",
 };
 
 struct check {
@@ -56,8 +56,9 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
         return "not a built image, or its footer is damaged";
     if (f->file_size != size || f->payload_offset % 4096 != 0 || f->payload_offset > size ||
         f->signature_count > ARTIFACT_MAX_SIGNATURES || size - f->payload_offset < sizeof *h + artifact_tail_size(f)) {
-        snprintf(text, sizeof text, "footer damaged, or bytes cut or added: the file has %zu bytes, the footer says %llu",
-                 size, (unsigned long long)f->file_size);
+        snprintf(text, sizeof text,
+                 "footer damaged, or bytes cut or added: the file has %zu bytes, the footer says %llu", size,
+                 (unsigned long long)f->file_size);
         return text;
     }
     h = (const struct artifact_header *)(const void *)(file + f->payload_offset);
@@ -263,7 +264,8 @@ check_chunks(struct check *c)
     char why[64];
 
     for (size_t i = 0; i < count; i++) {
-        if (artifact_chunk_matches(c->file + i * ARTIFACT_CHUNK_SIZE, i, want + i * SHA256_SIZE, c->footer.payload_offset))
+        if (artifact_chunk_matches(c->file + i * ARTIFACT_CHUNK_SIZE, i, want + i * SHA256_SIZE,
+                                   c->footer.payload_offset))
             continue;
         snprintf(why, sizeof why, "that of chunk %zu is wrong", i);
         complain(c, artifact_section_names[ARTIFACT_CHUNKS], why);

@@ -1,7 +1,8 @@
 /* Recomputing everything of an artifact that has a hash: `ingot verify`, and the start of an artifact.
  *
- * Every byte of the file is answered for: the executable, the header, each section, each file's content; what is left is
- * padding and must be zero. Signatures are only skipped: whether one counts, who has a key decides (cli/signature.h). Any bytes may be handed in: all offsets are checked. */
+ * Every byte of the file is answered for: the executable, the header, each section, each file's content; what is left
+ * is padding and must be zero. Signatures are only skipped: whether one counts, who has a key decides
+ * (cli/signature.h). Any bytes may be handed in: all offsets are checked. */
 #ifndef ARTIFACT_CHECK_H
 #define ARTIFACT_CHECK_H
 

@@ -28,8 +28,10 @@ walk_from(const struct direct_unit *u, uint32_t address, size_t key)
     }
     if (low >= high || index[low].at > u->map_size)
         return (struct walk){.map = cursor_make(NULL, 0)};
-    return (struct walk){.map = cursor_make(map + index[low].at, u->map_size - index[low].at), .guest = index[low].guest,
-                         .host = index[low].host, .run_start = index[low].guest};
+    return (struct walk){.map = cursor_make(map + index[low].at, u->map_size - index[low].at),
+                         .guest = index[low].guest,
+                         .host = index[low].host,
+                         .run_start = index[low].guest};
 }
 
 static bool

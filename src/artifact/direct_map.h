@@ -1,12 +1,12 @@
-/* The direct backend's map of instructions (docs/direct.md): what an executable says of its units' rewritten code, and how host and
- * guest addresses belong together. Made by direct/, read by vkernel/proc, verify/ and the oracle.
+/* The direct backend's map of instructions (docs/direct.md): what an executable says of its units' rewritten code, and
+ * how host and guest addresses belong together. Made by direct/, read by vkernel/proc, verify/ and the oracle.
  *
- * Section "ingot_direct_units": one struct direct_unit per program or library. Its map is bytes, for all instructions in the order of
- * their addresses, guest's and host's at once:
+ * Section "ingot_direct_units": one struct direct_unit per program or library. Its map is bytes, for all instructions
+ * in the order of their addresses, guest's and host's at once:
  *
  *   0x00                     a gap: uleb guest bytes and uleb host bytes that belong to no instruction follow
- *   0x01                     the next instruction is in a run with the one before it: r11 is not what the guest's rsp is there when both are
- *                            pushes or pops, or r10 holds something; nobody enters it
+ *   0x01                     the next instruction is in a run with the one before it: r11 is not what the guest's rsp
+ *                            is there when both are pushes or pops, or r10 holds something; nobody enters it
  *   guest << 4 | host        an instruction: guest length 1 to 15; host length 0 to 14, or 15: uleb host length follows
  *
  * The index has a place for every so many instructions, at clean ones; the last stands behind the last instruction. */
@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DIRECT_UNITS_SECTION "ingot_direct_units"
-#define DIRECT_TEXT_SECTION  "ingot_direct_text"
+#define DIRECT_UNITS_SECTION  "ingot_direct_units"
+#define DIRECT_TEXT_SECTION   "ingot_direct_text"
 #define DIRECT_TABLES_SECTION "ingot_direct_tables"
 
 enum { DIRECT_MAP_GAP = 0, DIRECT_MAP_RUN = 1, DIRECT_MAP_LONG = 15, DIRECT_INDEX_STEP = 64 };

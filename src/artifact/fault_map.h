@@ -1,11 +1,12 @@
-/* The fault map of code with precise faults: from the host address behind an access to memory to the guest's address and
- * where its general registers were before the access. aot makes it of LLVM's stack maps, the vkernel reads it when such
- * an access faults.
+/* The fault map of code with precise faults: from the host address behind an access to memory to the guest's address
+ * and where its general registers were before the access. aot makes it of LLVM's stack maps, the vkernel reads it when
+ * such an access faults.
  *
  * Section "ingot_fault_map" of the executable: blocks, each at a multiple of 8 bytes; zero words lie between some.
  *
  *   block    u64 host address of a function; u32 size of the records in bytes; u32 how many; records
- *   record   uleb  host address behind the access (few instructions may lie between, without an access), from the function's start, less that of the record before
+ *   record   uleb  host address behind the access (few instructions may lie between, without an access), from the
+ *                  function's start, less that of the record before
  *            sleb  guest address of the instruction, image-relative, less that of the record before
  *            uleb  mask of the registers given, by x86 number (rax rcx rdx rbx rsp rbp rsi rdi r8..r15); the others are
  *                  in their globals

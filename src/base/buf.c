@@ -116,15 +116,15 @@ cursor_bytes(struct cursor *c, size_t size)
     return p;
 }
 
-#define CURSOR_READ(name, type)                         \
-    type name(struct cursor *c)                         \
-    {                                                   \
-        type v = 0;                                     \
-        const uint8_t *p = cursor_bytes(c, sizeof v);   \
-                                                        \
-        if (p)                                          \
-            memcpy(&v, p, sizeof v);                    \
-        return v;                                       \
+#define CURSOR_READ(name, type)                       \
+    type name(struct cursor *c)                       \
+    {                                                 \
+        type v = 0;                                   \
+        const uint8_t *p = cursor_bytes(c, sizeof v); \
+                                                      \
+        if (p)                                        \
+            memcpy(&v, p, sizeof v);                  \
+        return v;                                     \
     }
 
 CURSOR_READ(cursor_u8, uint8_t)

@@ -1,5 +1,5 @@
-/* Arithmetic on numbers that somebody else chose: a guest, a file. An addition of such numbers is made here, or by a type
- * whose maker used this. */
+/* Arithmetic on numbers that somebody else chose: a guest, a file. An addition of such numbers is made here, or by a
+ * type whose maker used this. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
 

@@ -39,8 +39,8 @@ list_append(struct list *l, struct list *item)
     list_insert_before(l, item);
 }
 
-/* Leaves the item initialised, so that removing twice is harmless. Its neighbours must know it: one that was freed and is written
- * over cannot be made to write where its bytes say. */
+/* Leaves the item initialised, so that removing twice is harmless. Its neighbours must know it: one that was freed and
+ * is written over cannot be made to write where its bytes say. */
 static inline void
 list_remove(struct list *item)
 {
@@ -51,7 +51,7 @@ list_remove(struct list *item)
 }
 
 #define list_entry(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
-#define LIST_EACH(p, l) for (struct list *p = (l)->next; p != (l); p = p->next)
+#define LIST_EACH(p, l)             for (struct list *p = (l)->next; p != (l); p = p->next)
 /* The current item may be removed. */
 #define LIST_EACH_SAFE(p, l) \
     for (struct list *p = (l)->next, *p##_next = p->next; p != (l); p = p##_next, p##_next = p->next)

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);             /* uninitialised */
+void *mem_alloc(size_t size);                /* uninitialised */
 void *mem_zalloc(size_t count, size_t size); /* zeroed; checks the product */
 void *mem_realloc(void *p, size_t count, size_t size);
 char *mem_strdup(const char *s);

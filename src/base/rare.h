@@ -1,7 +1,7 @@
 /* Where large variables lie that few runs use.
  *
- * Without this they would lie among the small ones, so that a start would touch a page for each few bytes that it needs: a page costs 2 µs. For
- * variables of 8 KiB and more without initial value. */
+ * Without this they would lie among the small ones, so that a start would touch a page for each few bytes that it
+ * needs: a page costs 2 µs. For variables of 8 KiB and more without initial value. */
 #ifndef BASE_RARE_H
 #define BASE_RARE_H
 

@@ -57,7 +57,8 @@ temporary_sweep(const char *folder, const char *name)
 
         if (!suffix || !is_left_over(suffix))
             continue;
-        if (!name || (strlen(name) == (size_t)(suffix - entry->d_name) && memcmp(entry->d_name, name, strlen(name)) == 0)) {
+        if (!name ||
+            (strlen(name) == (size_t)(suffix - entry->d_name) && memcmp(entry->d_name, name, strlen(name)) == 0)) {
             char *path = mem_printf("%s/%s", folder, entry->d_name);
 
             temporary_remove(path);

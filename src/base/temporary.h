@@ -1,8 +1,9 @@
 /* Temporary files and folders: what they are called, and their removal when the process that made them was killed.
  *
- * Every name has the form NAME.tmp-ROLE-PID, with more behind it or not. ROLE (small letters) tells apart what one process makes beside
- * the same file. Names nest: what is written atomically to such a name is called NAME.tmp-ROLE-PID.tmp-ROLE-PID, and the first pair
- * counts. Because there is one form, nothing of a killed process escapes the removal. */
+ * Every name has the form NAME.tmp-ROLE-PID, with more behind it or not. ROLE (small letters) tells apart what one
+ * process makes beside the same file. Names nest: what is written atomically to such a name is called
+ * NAME.tmp-ROLE-PID.tmp-ROLE-PID, and the first pair counts. Because there is one form, nothing of a killed process
+ * escapes the removal. */
 #ifndef BASE_TEMPORARY_H
 #define BASE_TEMPORARY_H
 
@@ -10,8 +11,9 @@
 char *temporary_name(const char *path, const char *role);
 /* A file, or a folder with all in it; what cannot be removed stays. */
 void temporary_remove(const char *path);
-/* Removes from folder what processes that are gone have left, files and whole folders. name: only what was made beside this one
- * (a file name without folders); NULL: all of it. A folder that cannot be read is passed over: this is cleaning, not checking. */
+/* Removes from folder what processes that are gone have left, files and whole folders. name: only what was made beside
+ * this one (a file name without folders); NULL: all of it. A folder that cannot be read is passed over: this is
+ * cleaning, not checking. */
 void temporary_sweep(const char *folder, const char *name);
 
 #endif

@@ -14,28 +14,28 @@
     }
 
 /* Makes room for n more items. */
-#define vec_reserve(v, n)                                                              \
-    do {                                                                               \
-        size_t need_ = (v)->count + (size_t)(n);                                       \
-        if (need_ > (v)->capacity) {                                                   \
-            size_t cap_ = (v)->capacity ? (v)->capacity * 2 : 16;                      \
-            if (cap_ < need_)                                                          \
-                cap_ = need_;                                                          \
-            (v)->items = mem_realloc((v)->items, cap_, sizeof *(v)->items);            \
-            (v)->capacity = cap_;                                                      \
-        }                                                                              \
+#define vec_reserve(v, n)                                                   \
+    do {                                                                    \
+        size_t need_ = (v)->count + (size_t)(n);                            \
+        if (need_ > (v)->capacity) {                                        \
+            size_t cap_ = (v)->capacity ? (v)->capacity * 2 : 16;           \
+            if (cap_ < need_)                                               \
+                cap_ = need_;                                               \
+            (v)->items = mem_realloc((v)->items, cap_, sizeof *(v)->items); \
+            (v)->capacity = cap_;                                           \
+        }                                                                   \
     } while (0)
 
-#define vec_push(v, item)                          \
-    do {                                           \
-        vec_reserve(v, 1);                         \
-        (v)->items[(v)->count++] = (item);         \
+#define vec_push(v, item)                  \
+    do {                                   \
+        vec_reserve(v, 1);                 \
+        (v)->items[(v)->count++] = (item); \
     } while (0)
 
-#define vec_fini(v)                   \
-    do {                              \
-        mem_free((v)->items);         \
-        (v)->items = NULL;            \
+#define vec_fini(v)                     \
+    do {                                \
+        mem_free((v)->items);           \
+        (v)->items = NULL;              \
         (v)->count = (v)->capacity = 0; \
     } while (0)
 

@@ -1,4 +1,5 @@
-/* The content-addressed cache. What is linked into an artifact comes from here, so entries are not believed: see cache.h. */
+/* The content-addressed cache. What is linked into an artifact comes from here, so entries are not believed: see
+ * cache.h. */
 #include "build/cache.h"
 
 #include <errno.h>
@@ -50,9 +51,11 @@ check_folder(const char *path, struct err *e)
     if (stat(path, &st) < 0)
         return err_set(e, "cannot use the cache folder %s: %s", path, strerror(errno));
     if (!is_ours(&st))
-        return err_set(e, "the cache folder %s cannot be trusted: others may write to it (owner %u, mode %04o). Give it to "
-                       "yourself and take away the rights of others (chmod go-w), or choose another with --cache",
-                       path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+        return err_set(
+            e,
+            "the cache folder %s cannot be trusted: others may write to it (owner %u, mode %04o). Give it to "
+            "yourself and take away the rights of others (chmod go-w), or choose another with --cache",
+            path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
     return 0;
 }
 
@@ -170,8 +173,8 @@ cache_has(const struct cache *c, const char *kind, const struct sha256 *key, con
 }
 
 int
-cache_put(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix,
-          const void *data, size_t size, struct err *e)
+cache_put(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix, const void *data,
+          size_t size, struct err *e)
 {
     char *path = cache_path(c, kind, key, suffix), *beside = mem_printf("%s.sum", path), hex[SHA256_HEX_SIZE];
     struct sha256 sum;

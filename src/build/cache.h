@@ -6,10 +6,10 @@
  *   DIR/native/KEY.N.o     part N of the native object; KEY = sha256(code object, aot version, options)
  *   DIR/native/KEY.parts   how many parts there are: written last, so its presence means all are there
  *
- * Beside each stands KEY.SUFFIX.sum, the SHA-256 of the file's content in hex. An entry counts only when it has one that
- * matches, belongs to us or root, and nobody else may write to it; any other is removed with a warning and made anew. The folders
- * must be closed to others' writing as well. That guards against damage and against others on the machine, not against
- * programs of the same user.
+ * Beside each stands KEY.SUFFIX.sum, the SHA-256 of the file's content in hex. An entry counts only when it has one
+ * that matches, belongs to us or root, and nobody else may write to it; any other is removed with a warning and made
+ * anew. The folders must be closed to others' writing as well. That guards against damage and against others on the
+ * machine, not against programs of the same user.
  *
  * Files enter by rename, so a killed build leaves only whole files and temporary ones (base/temporary.h),
  * which the next build removes when their process is gone. Several builds may share a cache. */
@@ -37,7 +37,7 @@ void cache_close(struct cache *c);
 char *cache_path(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix);
 /* Reads and checks the whole entry. */
 bool cache_has(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix);
-int cache_put(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix,
-              const void *data, size_t size, struct err *e);
+int cache_put(const struct cache *c, const char *kind, const struct sha256 *key, const char *suffix, const void *data,
+              size_t size, struct err *e);
 
 #endif

@@ -31,8 +31,8 @@ declare_functions(const struct disc *d, struct wasm_object *o)
 }
 
 int
-code_object_make(const struct unit *u, const struct elf_image *image, struct disc *d, const char *dump_pass, struct buf *object,
-                 struct elf_report *report, struct err *e)
+code_object_make(const struct unit *u, const struct elf_image *image, struct disc *d, const char *dump_pass,
+                 struct buf *object, struct elf_report *report, struct err *e)
 {
     struct ir_func f;
     struct ir_build b;
@@ -45,8 +45,8 @@ code_object_make(const struct unit *u, const struct elf_image *image, struct dis
 
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
-    d->precise_faults = u->precise_faults == PRECISE_ALL ||
-                        (u->precise_faults == PRECISE_AUTO && lift_has_context_handlers(d, image));
+    d->precise_faults =
+        u->precise_faults == PRECISE_ALL || (u->precise_faults == PRECISE_AUTO && lift_has_context_handlers(d, image));
     pipeline.precise = d->precise_faults;
     o = wasm_object_new(!image->is_pie, d->precise_faults);
     flag_facts_collect(&facts, d, image, &f, &b);
@@ -86,8 +86,7 @@ unit_discover(const struct unit *u, struct elf_image *image, struct disc *d, str
 }
 
 int
-recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report,
-              struct err *e)
+recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report, struct err *e)
 {
     struct elf_image image;
     struct disc d;

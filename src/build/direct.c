@@ -36,11 +36,13 @@ direct_has(const struct recompile *r, const struct unit *u)
 {
     if (cache_has(&r->cache, "native", &u->native_key, REASON))
         return true;
-    return cache_has(&r->cache, "native", &u->native_key, ".0.o") && cache_has(&r->cache, "native", &u->native_key, ".entries");
+    return cache_has(&r->cache, "native", &u->native_key, ".0.o") &&
+           cache_has(&r->cache, "native", &u->native_key, ".entries");
 }
 
 int
-direct_compile(const struct recompile *r, const struct unit *u, const struct elf_image *image, const struct disc *d, struct err *e)
+direct_compile(const struct recompile *r, const struct unit *u, const struct elf_image *image, const struct disc *d,
+               struct err *e)
 {
     struct direct_result out = {0};
     struct err why = {0};

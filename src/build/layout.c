@@ -52,7 +52,8 @@ recompile_layout(struct recompile *r, struct err *e)
         at = find_free(taken, count, start % count, need);
         if (at == UINT64_MAX) {
             mem_free(taken);
-            return err_set(e, "%s: the programs and libraries of this image do not fit the %u MiB of code address space",
+            return err_set(e,
+                           "%s: the programs and libraries of this image do not fit the %u MiB of code address space",
                            u->path, (GUEST_IMAGE_END - GUEST_PIE_START) >> 20);
         }
         memset(taken + at, 1, need);

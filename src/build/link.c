@@ -35,8 +35,8 @@ map_inputs(struct recompile *r, struct mapped *maps, struct wasm_link_input *inp
         mem_free(path);
         if (result < 0)
             return -1;
-        inputs[*count] = (struct wasm_link_input){
-            .object = maps[*count].data, .size = maps[*count].size, .base = u->base};
+        inputs[*count] =
+            (struct wasm_link_input){.object = maps[*count].data, .size = maps[*count].size, .base = u->base};
         ++*count;
     }
     return 0;
@@ -72,8 +72,8 @@ link_megabinary(struct recompile *r, struct buf *megabinary, uint32_t *table_siz
 
 /* --- the linkers --- */
 
-/* Always the same one for a backend, or builds would not be reproducible. What is compiled needs LLVM anyway; binutils' linker comes with
- * every gcc. Code and constant data share a segment, which makes fewer mappings at each start. */
+/* Always the same one for a backend, or builds would not be reproducible. What is compiled needs LLVM anyway; binutils'
+ * linker comes with every gcc. Code and constant data share a segment, which makes fewer mappings at each start. */
 static const struct linker {
     const char *names[2]; /* tried in this order */
     const char *options, *base;
@@ -94,8 +94,8 @@ put_line(struct buf *b, char *line)
 static void
 put_cpu_symbols(struct buf *b)
 {
-#define STATE(id, name, type, member)                                                                   \
-    put_line(b, mem_printf("--defsym=cpu." name "=0x%llx",                                               \
+#define STATE(id, name, type, member)                      \
+    put_line(b, mem_printf("--defsym=cpu." name "=0x%llx", \
                            (unsigned long long)(0 - sizeof(struct x86_cpu) + offsetof(struct x86_cpu, member))));
 #include "x86/state.def"
 #undef STATE
@@ -148,8 +148,9 @@ run_linker(const struct linker *linker, const char *response, struct err *e)
     return err_set(e, "cannot start the linker %s: %s", linker->names[0], strerror(error));
 }
 
-/* Where the executable lies: another place for other programs, the same place for the same. Whoever breaks into one artifact's process
- * cannot use addresses of another's. All of it must stay in the low 2 GiB, as the compiler's code model wants. */
+/* Where the executable lies: another place for other programs, the same place for the same. Whoever breaks into one
+ * artifact's process cannot use addresses of another's. All of it must stay in the low 2 GiB, as the compiler's code
+ * model wants. */
 static uint64_t
 link_base(const struct recompile *r, uint64_t objects_size)
 {
@@ -177,7 +178,8 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     struct buf b = {0};
     int result;
 
-    put_line(&b, mem_printf("-static\n-m elf_x86_64\n-z noexecstack\n-z relro\n-z now\n--build-id=none\n%s", linker->options));
+    put_line(&b, mem_printf("-static\n-m elf_x86_64\n-z noexecstack\n-z relro\n-z now\n--build-id=none\n%s",
+                            linker->options));
     put_line(&b, mem_printf("-o \"%s\"", out));
     put_line(&b, mem_printf("\"%s/crt1.o\"\n\"%s/crti.o\"", runtime_dir, runtime_dir));
     put_cpu_symbols(&b);
@@ -190,8 +192,9 @@ link_executable(struct recompile *r, const char *runtime_dir, uint32_t table_siz
     }
     put_line(&b, mem_printf("%s=0x%llx", linker->base, (unsigned long long)link_base(r, objects_size)));
     put_line(&b, mem_printf("--whole-archive\n\"%s/libvkernel.a\"\n--no-whole-archive", runtime_dir));
-    put_line(&b, mem_printf("--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
-                            runtime_dir, runtime_dir, runtime_dir, runtime_dir));
+    put_line(&b,
+             mem_printf("--start-group\n\"%s/libm.a\"\n\"%s/libc.a\"\n\"%s/libgcc.a\"\n\"%s/libgcc_eh.a\"\n--end-group",
+                        runtime_dir, runtime_dir, runtime_dir, runtime_dir));
     /* Last, so that x86_cpu_tls ends the TLS block. */
     put_line(&b, mem_printf("\"%s/cpu_tls.o\"\n\"%s/crtn.o\"", runtime_dir, runtime_dir));
     result = file_write_atomic(response, b.data, b.size, 0600, e);

@@ -1,4 +1,5 @@
-/* Where each unit's native code came to lie in the linked executable: from its symbols, "KEY.N" (aot/aot.h), which cover all of it. */
+/* Where each unit's native code came to lie in the linked executable: from its symbols, "KEY.N" (aot/aot.h), which
+ * cover all of it. */
 #include "build/link.h"
 
 #include <elf.h>
@@ -70,8 +71,8 @@ add_symbol(const struct symbols *s, const Elf64_Sym *symbol, struct range *range
     struct range *found, key;
     uint64_t at;
 
-    if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF || symbol->st_shndx >= s->section_count ||
-        strnlen(name, KEY_DIGITS + 1) <= KEY_DIGITS || name[KEY_DIGITS] != '.')
+    if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF ||
+        symbol->st_shndx >= s->section_count || strnlen(name, KEY_DIGITS + 1) <= KEY_DIGITS || name[KEY_DIGITS] != '.')
         return;
     memcpy(key.key, name, KEY_DIGITS);
     key.key[KEY_DIGITS] = '\0';

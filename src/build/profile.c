@@ -39,7 +39,8 @@ read_record(struct profile *p, const json_t *record, struct err *e)
         return err_set(e, "not a record of ingot run --stats=FILE of version %d", VERSION);
     if (!json_is_array(files))
         return err_set(e, "\"files\" is not a list");
-    json_array_foreach(files, i, file) {
+    json_array_foreach(files, i, file)
+    {
         const json_t *code = json_object_get(file, "code");
         struct sha256 hash;
         const char *hex = json_string_value(json_object_get(file, "sha256"));
@@ -48,7 +49,8 @@ read_record(struct profile *p, const json_t *record, struct err *e)
             return err_set(e, "\"sha256\" of file %zu is not 64 hexadecimal digits", i);
         if (!json_is_array(code))
             return err_set(e, "\"code\" of file %zu is not a list", i);
-        json_array_foreach(code, j, item) {
+        json_array_foreach(code, j, item)
+        {
             if (read_address(p, &hash, item, e) < 0)
                 return -1;
         }

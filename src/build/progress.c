@@ -48,14 +48,14 @@ progress_update(struct progress *p, uint64_t done, unsigned count_done)
     if (p->terminal) {
         if (now - p->last_ns < 100000000u)
             return;
-        fprintf(stderr, "\r\033[K%s: %u/%u %s, %.1f/%.1f MB of text, %.0f KB/s%s", p->phase, count_done,
-                p->count, p->unit, (double)done / 1e6, (double)p->total / 1e6, rate / 1e3, left);
+        fprintf(stderr, "\r\033[K%s: %u/%u %s, %.1f/%.1f MB of text, %.0f KB/s%s", p->phase, count_done, p->count,
+                p->unit, (double)done / 1e6, (double)p->total / 1e6, rate / 1e3, left);
         fflush(stderr);
     } else {
         if (percent / 10 == p->last_percent / 10 && p->last_percent >= 0)
             return;
-        fprintf(stderr, "%s: %u/%u %s, %.1f/%.1f MB of text (%d %%), %.0f KB/s%s\n", p->phase,
-                count_done, p->count, p->unit, (double)done / 1e6, (double)p->total / 1e6, percent, rate / 1e3, left);
+        fprintf(stderr, "%s: %u/%u %s, %.1f/%.1f MB of text (%d %%), %.0f KB/s%s\n", p->phase, count_done, p->count,
+                p->unit, (double)done / 1e6, (double)p->total / 1e6, percent, rate / 1e3, left);
     }
     p->last_ns = now;
     p->last_percent = percent;

@@ -20,8 +20,8 @@ static int
 put_report(const struct recompile *r, const struct unit *u, const struct elf_report *report, struct err *e)
 {
     char *text = json_dumps(report->detail, JSON_COMPACT | JSON_SORT_KEYS);
-    int result = text ? cache_put(&r->cache, "objects", &u->key, ".json", text, strlen(text), e)
-                      : err_set(e, "out of memory");
+    int result =
+        text ? cache_put(&r->cache, "objects", &u->key, ".json", text, strlen(text), e) : err_set(e, "out of memory");
 
     free(text);
     return result;
@@ -44,7 +44,7 @@ get_report(const struct recompile *r, struct unit *u, struct err *e)
 
 struct phase {
     struct recompile *r;
-    VEC(size_t) jobs;    /* phase 1: units; phase 2: unit << 16 | part */
+    VEC(size_t) jobs; /* phase 1: units; phase 2: unit << 16 | part */
 };
 
 static uint64_t
@@ -82,7 +82,8 @@ needs_direct(const struct recompile *r, const struct unit *u)
 }
 
 static int
-make_object(const struct recompile *r, const struct unit *u, const struct elf_image *image, struct disc *d, struct err *e)
+make_object(const struct recompile *r, const struct unit *u, const struct elf_image *image, struct disc *d,
+            struct err *e)
 {
     struct elf_report report = {0};
     struct buf object = {0};
@@ -174,8 +175,12 @@ int
 recompile_objects(struct recompile *r, struct err *e)
 {
     struct phase p = {.r = r};
-    struct jobs jobs = {.run = object_run, .name = object_name, .weight = object_weight,
-                        .progress = phase_progress, .context = &p, .workers = r->workers};
+    struct jobs jobs = {.run = object_run,
+                        .name = object_name,
+                        .weight = object_weight,
+                        .progress = phase_progress,
+                        .context = &p,
+                        .workers = r->workers};
     uint64_t total = 0;
     int result = 0;
 
@@ -203,7 +208,8 @@ recompile_objects(struct recompile *r, struct err *e)
     sort_context = r;
     if (p.jobs.count) {
         qsort(p.jobs.items, p.jobs.count, sizeof(size_t), compare_object_jobs);
-        progress_phase(r->progress, r->backend == BACKEND_DIRECT ? "rewriting" : "lifting", total, "files", (unsigned)p.jobs.count);
+        progress_phase(r->progress, r->backend == BACKEND_DIRECT ? "rewriting" : "lifting", total, "files",
+                       (unsigned)p.jobs.count);
         jobs.count = p.jobs.count;
         result = jobs_run(&jobs, e);
         progress_done(r->progress);
@@ -395,8 +401,12 @@ int
 recompile_native(struct recompile *r, struct err *e)
 {
     struct phase p = {.r = r};
-    struct jobs jobs = {.run = native_run, .name = native_name, .weight = native_weight,
-                        .progress = phase_progress, .context = &p, .workers = r->workers};
+    struct jobs jobs = {.run = native_run,
+                        .name = native_name,
+                        .weight = native_weight,
+                        .progress = phase_progress,
+                        .context = &p,
+                        .workers = r->workers};
     uint64_t total = 0;
     unsigned files = 0;
     int result = plan_native(r, &p, &total, &files, e);

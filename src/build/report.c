@@ -29,10 +29,12 @@ static const char *const jump_names[DISC_JUMP_KIND_COUNT] = {
 
 static const char *const evaluated_names[DISC_EVALUATED_KIND_COUNT] = {
     [DISC_EVALUATED_UNREACHED] = "nothing that was found leads there",
-    [DISC_EVALUATED_RETURN] = "returned to after the frame of compiled code was lost (a signal handler, longjmp, an exception, a child)",
+    [DISC_EVALUATED_RETURN] =
+        "returned to after the frame of compiled code was lost (a signal handler, longjmp, an exception, a child)",
     [DISC_EVALUATED_SYSCALL] = "behind a system call that gave up the frames of compiled code",
     [DISC_EVALUATED_BLOCK] = "jumped to by evaluated code, or by a jump to unknown places",
-    [DISC_EVALUATED_INSTRUCTION] = "within a block: interrupted by a signal or fault, or jumped to between instructions",
+    [DISC_EVALUATED_INSTRUCTION] =
+        "within a block: interrupted by a signal or fault, or jumped to between instructions",
     [DISC_EVALUATED_ENTRY] = "an entry at which compiled code had to give up",
 };
 
@@ -154,14 +156,15 @@ report_make(struct elf_report *report, const struct disc *d, const struct elf_im
     size_t n = image->exec_sections.count;
     json_int_t range_count;
     json_t *ranges = ranges_json(d, &range_count);
-    json_t *detail = json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:o,s:b,s:b,s:I,s:I,s:I,s:I}",
-        "text_bytes", (json_int_t)d->exec_bytes, "covered_bytes", (json_int_t)d->covered_bytes,
-        "uncovered_bytes", gaps_json(d), "functions", function_count(d), "wasm_bytes", (json_int_t)wasm_bytes,
-        "indirect_jumps", jumps_json(d), "uncovered_range_count", range_count, "uncovered_ranges", ranges,
-        "evaluated", evaluated_json(d), "not_recompiled", unlifted_json(d), "precise_faults", d->precise_faults, "pie", image->is_pie,
-        "low", (json_int_t)image->low, "high", (json_int_t)image->high,
-        "text_low", (json_int_t)(n ? image->exec_sections.items[0].start : 0),
-        "text_high", (json_int_t)(n ? image->exec_sections.items[n - 1].end : 0));
+    json_t *detail =
+        json_pack("{s:I,s:I,s:o,s:i,s:I,s:o,s:I,s:o,s:o,s:o,s:b,s:b,s:I,s:I,s:I,s:I}", "text_bytes",
+                  (json_int_t)d->exec_bytes, "covered_bytes", (json_int_t)d->covered_bytes, "uncovered_bytes",
+                  gaps_json(d), "functions", function_count(d), "wasm_bytes", (json_int_t)wasm_bytes, "indirect_jumps",
+                  jumps_json(d), "uncovered_range_count", range_count, "uncovered_ranges", ranges, "evaluated",
+                  evaluated_json(d), "not_recompiled", unlifted_json(d), "precise_faults", d->precise_faults, "pie",
+                  image->is_pie, "low", (json_int_t)image->low, "high", (json_int_t)image->high, "text_low",
+                  (json_int_t)(n ? image->exec_sections.items[0].start : 0), "text_high",
+                  (json_int_t)(n ? image->exec_sections.items[n - 1].end : 0));
 
     if (!detail || report_read(report, detail) < 0)
         abort(); /* nothing but memory can have been wrong with it */
@@ -174,11 +177,10 @@ report_read(struct elf_report *report, json_t *detail)
     const char *unlifted;
 
     *report = (struct elf_report){.detail = detail};
-    if (json_unpack(detail, "{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:{s:I},s:s}",
-                    "text_bytes", &exec, "covered_bytes", &covered, "uncovered_bytes",
-                    gap_names[0], &gaps[0], gap_names[1], &gaps[1], gap_names[2], &gaps[2], gap_names[3], &gaps[3],
-                    "functions", &functions, "wasm_bytes", &wasm, "indirect_jumps", "unresolved", &unresolved,
-                    "not_recompiled", &unlifted) < 0)
+    if (json_unpack(detail, "{s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:{s:I},s:s}", "text_bytes", &exec, "covered_bytes",
+                    &covered, "uncovered_bytes", gap_names[0], &gaps[0], gap_names[1], &gaps[1], gap_names[2], &gaps[2],
+                    gap_names[3], &gaps[3], "functions", &functions, "wasm_bytes", &wasm, "indirect_jumps",
+                    "unresolved", &unresolved, "not_recompiled", &unlifted) < 0)
         return -1;
     _Static_assert(DISC_GAP_KIND_COUNT == 4, "all kinds are read");
     if (!is_count(exec) || !is_count(covered) || !is_count(wasm) || !is_count(functions) || !is_count(unresolved))

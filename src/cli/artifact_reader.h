@@ -1,5 +1,5 @@
-/* Reading a built image from outside, for inspect and verify. The vkernel has its own reader (vkernel/trust): it must not
- * depend on the build side. */
+/* Reading a built image from outside, for inspect and verify. The vkernel has its own reader (vkernel/trust): it must
+ * not depend on the build side. */
 #ifndef CLI_ARTIFACT_READER_H
 #define CLI_ARTIFACT_READER_H
 

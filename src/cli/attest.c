@@ -1,5 +1,6 @@
-/* ingot attest: a statement of what a built image was made of and by what (in-toto Statement v1 with SLSA provenance v1), bare
- * or in a signed DSSE envelope. The addresses in it are the names of those formats; nothing is fetched from them. */
+/* ingot attest: a statement of what a built image was made of and by what (in-toto Statement v1 with SLSA provenance
+ * v1), bare or in a signed DSSE envelope. The addresses in it are the names of those formats; nothing is fetched from
+ * them. */
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,8 +17,8 @@
 #include "cli/signature.h"
 #include "cli/statement.h"
 
-#define PAYLOAD_TYPE   "application/vnd.in-toto+json"
-#define BUILDER_ID     "urn:ingot:builder:local"
+#define PAYLOAD_TYPE "application/vnd.in-toto+json"
+#define BUILDER_ID   "urn:ingot:builder:local"
 
 static const char usage[] =
     "usage: ingot attest [--key KEY.pem] [--builder-id URI] OUT\n"
@@ -56,8 +57,8 @@ print_signed(const char *payload, const char *key, struct err *e)
         sha256_of(public_key, sizeof public_key, &h);
         sha256_hex(&h, id);
         signature64 = base64(signature, sizeof signature);
-        envelope = json_pack("{s:s,s:s,s:[{s:s,s:s}]}", "payloadType", PAYLOAD_TYPE, "payload", payload64, "signatures", "keyid", id, "sig",
-                             signature64);
+        envelope = json_pack("{s:s,s:s,s:[{s:s,s:s}]}", "payloadType", PAYLOAD_TYPE, "payload", payload64, "signatures",
+                             "keyid", id, "sig", signature64);
         json_dumpf(envelope, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(envelope);
@@ -80,7 +81,10 @@ int
 cmd_attest(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"key", required_argument, NULL, 'k'}, {"builder-id", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"key", required_argument, NULL, 'k'},
+        {"builder-id", required_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     const char *key = NULL, *builder = BUILDER_ID;
     struct artifact_view v;

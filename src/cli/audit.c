@@ -35,7 +35,10 @@ int
 cmd_audit(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"unfinished", no_argument, NULL, 'u'}, {"last", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"unfinished", no_argument, NULL, 'u'},
+        {"last", required_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     bool unfinished = false, has_last = false;
     struct sha256 last;

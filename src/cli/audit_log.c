@@ -177,15 +177,16 @@ audit_log_verify(FILE *f, const char *name, bool unfinished, const struct sha256
         complain(&log, NULL, "the file cannot be read to its end");
     for (size_t i = 0; i < log.runs.count && !unfinished; i++)
         if (!log.runs.items[i].ended)
-            complain(&log, log.runs.items[i].id, "this run has no end: records were cut off, or it runs still, or was killed");
+            complain(&log, log.runs.items[i].id,
+                     "this run has no end: records were cut off, or it runs still, or was killed");
     if (last && memcmp(last, &log.last, sizeof *last) != 0)
         complain(&log, NULL, "the last value of the chain is another");
     if (log.records == 0)
         complain(&log, NULL, "no records");
     if (!log.bad) {
         sha256_hex(&log.last, hex);
-        cli_print(out, "%s: %lu records of %zu run%s, all as they were written; last %s", name, log.records, log.runs.count,
-                  log.runs.count == 1 ? "" : "s", hex);
+        cli_print(out, "%s: %lu records of %zu run%s, all as they were written; last %s", name, log.records,
+                  log.runs.count, log.runs.count == 1 ? "" : "s", hex);
     }
     for (size_t i = 0; i < log.runs.count; i++)
         mem_free(log.runs.items[i].id);

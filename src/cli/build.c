@@ -106,7 +106,9 @@ settle_backend(struct options *o)
     if (without)
         o->backend = BACKEND_WASM;
     else if (o->backend == BACKEND_WASM && !aot_version())
-        return cli_fail(2, "this ingot was built without LLVM, which --backend wasm needs; the megabinary (--emit=wasm) needs none");
+        return cli_fail(
+            2,
+            "this ingot was built without LLVM, which --backend wasm needs; the megabinary (--emit=wasm) needs none");
     if (o->backend != BACKEND_DIRECT)
         return o->strict ? cli_fail(2, "--strict is an option of --backend direct") : 0;
     if (o->wasm_only)
@@ -130,6 +132,7 @@ parse_level(const char *text, enum x86_level *out)
 static int
 parse(int argc, char **argv, struct options *o)
 {
+    /* clang-format off */
     static const struct option longs[] = {
         {"output", required_argument, NULL, 'o'}, {"emit", required_argument, NULL, 'e'},
         {"cache", required_argument, NULL, 'c'}, {"jobs", required_argument, NULL, 'j'},
@@ -138,9 +141,12 @@ parse(int argc, char **argv, struct options *o)
         {"report", required_argument, NULL, 'r'}, {"backend", required_argument, NULL, 'b'}, {"dump", required_argument, NULL, 'd'},
         {"strict", no_argument, NULL, 's'}, {"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'}, {0},
     };
+    /* clang-format on */
     int c;
 
-    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), .optimize = 2, .level = X86_LEVEL_V2,
+    *o = (struct options){.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
+                          .optimize = 2,
+                          .level = X86_LEVEL_V2,
                           .backend = INGOT_DEFAULT_BACKEND};
     while ((c = getopt_long(argc, argv, "o:j:O:qh", longs, NULL)) != -1) {
         switch (c) {
@@ -274,11 +280,21 @@ fill_programs(struct build *b, struct artifact_program *programs, size_t *count,
         if (result < 0 || wasm_object_entries(object.data, object.size, &entries, &entry_count, e) < 0)
             return -1;
         *p = (struct artifact_program){
-            .sha256 = u->sha256, .code_key = u->key, .file_size = u->size, .base = u->base, .low = u->low,
-            .high = u->high, .text_bytes = u->report.exec_bytes, .exec_low = u->exec_low,
-            .exec_high = u->exec_high, .entries = entries, .entry_count = (uint32_t)entry_count,
-            .table_base = u->table_base, .function_count = u->report.functions,
-            .native_offset = u->native_offset, .native_size = u->native_size,
+            .sha256 = u->sha256,
+            .code_key = u->key,
+            .file_size = u->size,
+            .base = u->base,
+            .low = u->low,
+            .high = u->high,
+            .text_bytes = u->report.exec_bytes,
+            .exec_low = u->exec_low,
+            .exec_high = u->exec_high,
+            .entries = entries,
+            .entry_count = (uint32_t)entry_count,
+            .table_base = u->table_base,
+            .function_count = u->report.functions,
+            .native_offset = u->native_offset,
+            .native_size = u->native_size,
         };
         sha256_of(object.data, object.size, &p->code_sha256);
         file_unmap(&object);
@@ -298,8 +314,8 @@ options_json(const struct options *o, const char *profile)
 
     if (o->backend == BACKEND_DIRECT)
         return json_pack("{s:s,s:s,s:s}", "backend", "direct", "cpu", x86_level_name(o->level), "profile", profile);
-    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "backend", "wasm", "cpu", x86_level_name(o->level), "optimize", o->optimize, "precise-faults",
-                     precise[o->precise_faults], "profile", profile);
+    return json_pack("{s:s,s:s,s:i,s:s,s:s}", "backend", "wasm", "cpu", x86_level_name(o->level), "optimize",
+                     o->optimize, "precise-faults", precise[o->precise_faults], "profile", profile);
 }
 
 /* What made the artifact of what: the object "Build" of its config, for `ingot attest`. */
@@ -310,13 +326,14 @@ note_build(struct build *b)
     char hex[SHA256_HEX_SIZE] = "";
 
     if (b->profile_addresses.count) {
-        sha256_of(b->profile_addresses.items, b->profile_addresses.count * sizeof *b->profile_addresses.items, &profile);
+        sha256_of(b->profile_addresses.items, b->profile_addresses.count * sizeof *b->profile_addresses.items,
+                  &profile);
         sha256_hex(&profile, hex);
     }
     json_object_set_new(b->image.config, "Build",
-                        json_pack("{s:s,s:s,s:s,s:O,s:o}", "Version", INGOT_VERSION, "Recompiler", recompiler_version(), "Compiler",
-                                  b->r.backend == BACKEND_DIRECT ? direct_version() : aot_version(), "Source", b->image.origin,
-                                  "Options", options_json(&b->options, hex)));
+                        json_pack("{s:s,s:s,s:s,s:O,s:o}", "Version", INGOT_VERSION, "Recompiler", recompiler_version(),
+                                  "Compiler", b->r.backend == BACKEND_DIRECT ? direct_version() : aot_version(),
+                                  "Source", b->image.origin, "Options", options_json(&b->options, hex)));
 }
 
 /* --- the artifact --- */
@@ -405,8 +422,8 @@ note_refusal(void *context, const uint8_t *program, const char *text)
         err_set(&r->other, "rewritten code is refused by the verifier: %s", text);
 }
 
-/* What the direct backend made is believed only when the verifier accepts it, as it lies in the finished file. *left_out: units whose code
- * it refused, so that there has to be another file, without it. */
+/* What the direct backend made is believed only when the verifier accepts it, as it lies in the finished file.
+ * *left_out: units whose code it refused, so that there has to be another file, without it. */
 static int
 verify_output(struct build *b, const char *path, unsigned *left_out, struct err *e)
 {
@@ -450,8 +467,12 @@ static int
 write_artifact(struct build *b, const struct buf *megabinary, struct err *e)
 {
     char *runtime = link_runtime_dir(e), *executable = temporary_name(b->options.out, "elf");
-    struct artifact_input in = {.executable = executable, .image = &b->image, .table_size = b->table_size, .level = b->options.level,
-                                .backend = b->options.backend == BACKEND_DIRECT ? ARTIFACT_BACKEND_DIRECT : ARTIFACT_BACKEND_WASM};
+    struct artifact_input in = {.executable = executable,
+                                .image = &b->image,
+                                .table_size = b->table_size,
+                                .level = b->options.level,
+                                .backend = b->options.backend == BACKEND_DIRECT ? ARTIFACT_BACKEND_DIRECT
+                                                                                : ARTIFACT_BACKEND_WASM};
     int result = runtime ? 0 : -1;
 
     sha256_of(megabinary->data, megabinary->size, &in.megabinary);
@@ -522,9 +543,10 @@ print_report(const struct build *b)
     getrusage(RUSAGE_CHILDREN, &children);
     fprintf(stderr, "%s: %u programs and libraries (%u files), %.1f MB of text, %llu functions\n", b->image.kind,
             t.programs, b->elf_files, (double)t.text / 1e6, (unsigned long long)t.functions);
-    fprintf(stderr, "  of %.1f MB that is neither padding nor data %.2f %% recompiled, %.2f %% for other processors, %.2f %% "
-            "left to the evaluator; %llu indirect jumps to unknown places\n", (double)code / 1e6,
-            percent(t.covered, code), percent(t.gaps[DISC_GAP_FOREIGN], code),
+    fprintf(stderr,
+            "  of %.1f MB that is neither padding nor data %.2f %% recompiled, %.2f %% for other processors, %.2f %% "
+            "left to the evaluator; %llu indirect jumps to unknown places\n",
+            (double)code / 1e6, percent(t.covered, code), percent(t.gaps[DISC_GAP_FOREIGN], code),
             percent(t.gaps[DISC_GAP_UNREACHED], code), (unsigned long long)t.unresolved);
     fprintf(stderr, "  %.1f MB of text compiled, the rest from the cache; %.1f s, %.0f KB/s; peak memory %ld MB\n",
             (double)b->r.native_bytes_compiled / 1e6, seconds,
@@ -540,8 +562,8 @@ warn_left_out(const struct build *b)
 {
     for (size_t i = 0; i < b->r.units.count; i++)
         if (b->r.units.items[i].left_out)
-            cli_print(stderr, "ingot: warning: %s is left to the evaluator, which is slow: %s", b->r.units.items[i].path,
-                      b->r.units.items[i].left_out);
+            cli_print(stderr, "ingot: warning: %s is left to the evaluator, which is slow: %s",
+                      b->r.units.items[i].path, b->r.units.items[i].left_out);
 }
 
 static json_t *
@@ -554,7 +576,8 @@ total_json(const struct build *b)
                      (json_int_t)t.gaps[DISC_GAP_PADDING], "foreign", (json_int_t)t.gaps[DISC_GAP_FOREIGN], "data",
                      (json_int_t)t.gaps[DISC_GAP_DATA], "unreached", (json_int_t)t.gaps[DISC_GAP_UNREACHED],
                      "functions", (json_int_t)t.functions, "wasm_bytes", (json_int_t)t.wasm, "programs",
-                     (json_int_t)t.programs, "left_out", (json_int_t)t.left_out, "unresolved_jumps", (json_int_t)t.unresolved);
+                     (json_int_t)t.programs, "left_out", (json_int_t)t.left_out, "unresolved_jumps",
+                     (json_int_t)t.unresolved);
 }
 
 /* --report: totals, and one object per program, in the order of the ledger. */
@@ -571,7 +594,8 @@ write_report(const struct build *b, struct err *e)
         char hex[SHA256_HEX_SIZE];
 
         if (u->unusable) {
-            json_array_append_new(kept, json_pack("{s:o,s:o}", "path", cli_json_string(u->path), "reason", cli_json_string(u->reason)));
+            json_array_append_new(kept, json_pack("{s:o,s:o}", "path", cli_json_string(u->path), "reason",
+                                                  cli_json_string(u->reason)));
             continue;
         }
         sha256_hex(&u->sha256, hex);

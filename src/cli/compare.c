@@ -1,5 +1,6 @@
-/* ingot run --lockstep=OTHER: the same command runs on two artifacts at once, and what its programs ask of the kernel is compared, call by call, until
- * they differ or end. Both vkernels are repeatable (vkernel/proc/calls.h), so that only what guest code does can be different. */
+/* ingot run --lockstep=OTHER: the same command runs on two artifacts at once, and what its programs ask of the kernel
+ * is compared, call by call, until they differ or end. Both vkernels are repeatable (vkernel/proc/calls.h), so that
+ * only what guest code does can be different. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,7 +23,7 @@ enum { EXIT_OWN = 125, EXIT_SIGNAL = 128, SIDES = 2 };
 struct side {
     const char *path;
     pid_t pid;
-    int calls, out, err; /* its pipes; -1: at the end */
+    int calls, out, err;       /* its pipes; -1: at the end */
     struct call_record record; /* the next to be compared */
     size_t have;               /* bytes of it */
     int status;
@@ -89,15 +90,16 @@ wait_side(struct side *s)
 static bool
 same(const struct call_record *a, const struct call_record *b)
 {
-    return a->tid == b->tid && a->number == b->number && a->rip == b->rip && memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 &&
-           a->fs_base == b->fs_base && a->vectors == b->vectors && a->given == b->given;
+    return a->tid == b->tid && a->number == b->number && a->rip == b->rip &&
+           memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && a->fs_base == b->fs_base && a->vectors == b->vectors &&
+           a->given == b->given;
 }
 
 static void
 print_call(const char *path, const struct call_record *r)
 {
-    cli_print(stderr, "  %s: %.*s[%d]: %.*s at %.*s", path, (int)sizeof r->comm, r->comm, r->tid, (int)sizeof r->call, r->call, (int)sizeof r->place,
-              r->place);
+    cli_print(stderr, "  %s: %.*s[%d]: %.*s at %.*s", path, (int)sizeof r->comm, r->comm, r->tid, (int)sizeof r->call,
+              r->call, (int)sizeof r->place, r->place);
 }
 
 static void
@@ -114,8 +116,8 @@ print_registers(const struct call_record *a, const struct call_record *b)
     if (a->vectors != b->vectors)
         fprintf(stderr, "  the vector registers\n");
     if (a->given != b->given && compared)
-        cli_print(stderr, "  what the kernel has read for the call before it, %.*s[%d]: %.*s", (int)sizeof before.comm, before.comm, before.tid,
-                  (int)sizeof before.call, before.call);
+        cli_print(stderr, "  what the kernel has read for the call before it, %.*s[%d]: %.*s", (int)sizeof before.comm,
+                  before.comm, before.tid, (int)sizeof before.call, before.call);
 }
 
 static int
@@ -228,8 +230,9 @@ follow_both(void)
     }
     status = wait_side(a);
     if (wait_side(b) != status)
-        return cli_fail(EXIT_OWN, "lockstep: the runs end after %" PRIu64 " system calls with different statuses: %s %#x, %s %#x", compared, a->path,
-                        (unsigned)a->status, b->path, (unsigned)b->status);
+        return cli_fail(EXIT_OWN,
+                        "lockstep: the runs end after %" PRIu64 " system calls with different statuses: %s %#x, %s %#x",
+                        compared, a->path, (unsigned)a->status, b->path, (unsigned)b->status);
     return status;
 }
 

@@ -23,7 +23,8 @@ hand_over(const char *options)
         close(fd);
         fd = high;
     }
-    if (fd < 0 || write(fd, OPTIONS_MAGIC, sizeof OPTIONS_MAGIC - 1) != (ssize_t)(sizeof OPTIONS_MAGIC - 1) || write(fd, options, size) != (ssize_t)size ||
+    if (fd < 0 || write(fd, OPTIONS_MAGIC, sizeof OPTIONS_MAGIC - 1) != (ssize_t)(sizeof OPTIONS_MAGIC - 1) ||
+        write(fd, options, size) != (ssize_t)size ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return cli_fail(125, "cannot hand over the options: %s", strerror(errno));
     snprintf(where, sizeof where, "fd:%d", fd);

@@ -40,8 +40,8 @@ program_json(const struct artifact_view *v, const struct artifact_ledger *row)
     hex_of(row->sha256, file);
     hex_of(row->code_sha256, code);
     hex_of(row->code_key, key);
-    return json_pack("{s:o,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "path", cli_json_string(artifact_string(v, row->path)), "sha256", file,
-                     "code_sha256", code, "code_key", key, "size", (json_int_t)row->file_size, "text",
+    return json_pack("{s:o,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "path", cli_json_string(artifact_string(v, row->path)),
+                     "sha256", file, "code_sha256", code, "code_key", key, "size", (json_int_t)row->file_size, "text",
                      (json_int_t)row->text_bytes, "base", (json_int_t)row->base, "functions",
                      (json_int_t)row->function_count, "entries", (json_int_t)row->entry_count);
 }
@@ -64,9 +64,9 @@ inspect(const struct artifact_view *v, bool as_json)
         for (size_t i = 0; i < count; i++)
             json_array_append_new(programs, program_json(v, &rows[i]));
         hex_of(v->header.megabinary_sha256, hex);
-        all = json_pack("{s:s,s:o,s:o,s:s,s:s,s:I,s:I}", "megabinary_sha256", hex, "config", config ? config : json_null(),
-                        "programs", programs, "backend", backend, "cpu", level, "table_size", (json_int_t)v->header.table_size, "native_size",
-                        (json_int_t)v->header.elf_size);
+        all = json_pack("{s:s,s:o,s:o,s:s,s:s,s:I,s:I}", "megabinary_sha256", hex, "config",
+                        config ? config : json_null(), "programs", programs, "backend", backend, "cpu", level,
+                        "table_size", (json_int_t)v->header.table_size, "native_size", (json_int_t)v->header.elf_size);
         json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         putchar('\n');
         json_decref(all);
@@ -76,11 +76,13 @@ inspect(const struct artifact_view *v, bool as_json)
     for (size_t i = 0; i < count; i++) {
         hex_of(rows[i].sha256, hex);
         cli_print(stdout, "%s  0x%08lx  %9lu  %9u  %s", hex, rows[i].base, rows[i].text_bytes, rows[i].function_count,
-               artifact_string(v, rows[i].path));
+                  artifact_string(v, rows[i].path));
     }
     hex_of(v->header.megabinary_sha256, hex);
-    printf("\n%zu programs and libraries; megabinary sha256 %s\nnative code %.1f MB (backend %s, for %s), files %.1f MB\nconfig: ", count, hex,
-           (double)v->header.elf_size / 1e6, backend, level, (double)v->header.sections[ARTIFACT_DATA].size / 1e6);
+    printf(
+        "\n%zu programs and libraries; megabinary sha256 %s\nnative code %.1f MB (backend %s, for %s), files %.1f MB\nconfig: ",
+        count, hex, (double)v->header.elf_size / 1e6, backend, level,
+        (double)v->header.sections[ARTIFACT_DATA].size / 1e6);
     json_dumpf(config, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(config);
@@ -102,8 +104,10 @@ describe_security(const char *artifact)
 int
 cmd_inspect(int argc, char **argv)
 {
-    static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {"security", no_argument, NULL, 's'},
-                                          {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
+                                          {"security", no_argument, NULL, 's'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     struct artifact_view v;
     struct err e = {0};
     bool as_json = false, security = false;

@@ -23,7 +23,8 @@ static const char usage[] =
     "\n"
     "`ingot COMMAND --help` tells more. A built image also runs by itself: ./OUT [CMD...].\n";
 
-/* The compiler is a program of its own: its libraries take ten times as long to load as a built image takes to start. */
+/* The compiler is a program of its own: its libraries take ten times as long to load as a built image takes to
+ * start. */
 static int
 start_build(int argc, char **argv)
 {
@@ -56,8 +57,8 @@ main(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        {"build", start_build}, {"run", cmd_run}, {"inspect", cmd_inspect}, {"verify", cmd_verify}, {"sign", cmd_sign}, {"attest", cmd_attest},
-        {"audit", cmd_audit},
+        {"build", start_build}, {"run", cmd_run},       {"inspect", cmd_inspect}, {"verify", cmd_verify},
+        {"sign", cmd_sign},     {"attest", cmd_attest}, {"audit", cmd_audit},
     };
     int fd;
 

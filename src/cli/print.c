@@ -1,4 +1,5 @@
-/* Text of images, artifacts and logs on a terminal: it may hold sequences that move the cursor and overwrite what we say of it. */
+/* Text of images, artifacts and logs on a terminal: it may hold sequences that move the cursor and overwrite what we
+ * say of it. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 
-/* Bytes of the character at s that may stand as it is: well-formed, and no control character of ASCII or of Latin 1 (C1). */
+/* Bytes of the character at s that may stand as it is: well-formed, and no control character of ASCII or of Latin 1
+ * (C1). */
 static size_t
 plain_length(const unsigned char *s)
 {

@@ -50,6 +50,7 @@ static const char usage[] =
     "Exit status: the command's; 125 when ingot itself failed, 126 when the command cannot be\n"
     "executed, 127 when it was not found, 128 + N when signal N ended it.\n";
 
+/* clang-format off */
 static const struct run_option {
     const char *name;
     char letter;
@@ -60,6 +61,7 @@ static const struct run_option {
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
     {"--require-layers", 0, NO_VALUE}, {"--isolate", 0, VALUE}, {"--lockstep", 0, OPTIONAL_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
 };
+/* clang-format on */
 
 static void
 put_word(struct buf *b, const char *s)
@@ -121,7 +123,8 @@ put_env(struct buf *b, const char *value)
     mem_free(pair);
 }
 
-/* The artifact checks the rest of itself when it starts; whether the code that does so is the one that was signed, it cannot. */
+/* The artifact checks the rest of itself when it starts; whether the code that does so is the one that was signed, it
+ * cannot. */
 static int
 check_signatures(const struct artifact_view *v, char *const *keys, size_t count, struct err *e)
 {

@@ -17,8 +17,8 @@ signed_text(const uint8_t root_digest[32], uint8_t out[SIGNED_SIZE])
     memcpy(out + sizeof ARTIFACT_SIGNED - 1, root_digest, 32);
 }
 
-/* Only who signs is asked for a passphrase. A file that was given as a public key may come from anywhere; it can also say how many
- * times a passphrase is to be hashed. */
+/* Only who signs is asked for a passphrase. A file that was given as a public key may come from anywhere; it can also
+ * say how many times a passphrase is to be hashed. */
 static int
 no_passphrase(char *buffer, int size, int writing, void *context)
 {
@@ -102,7 +102,8 @@ signature_read_public(const char *path, uint8_t out[32], struct err *e)
 }
 
 int
-signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32], struct err *e)
+signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32],
+               struct err *e)
 {
     char text[MAX_KEY + 1];
     size_t length = 64, text_size = 0;

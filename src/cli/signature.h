@@ -1,5 +1,5 @@
-/* Signatures of built images: Ed25519 over the root digest (artifact/format.h), by keys in PEM files as `openssl genpkey
- * -algorithm ed25519` makes them. */
+/* Signatures of built images: Ed25519 over the root digest (artifact/format.h), by keys in PEM files as `openssl
+ * genpkey -algorithm ed25519` makes them. */
 #ifndef CLI_SIGNATURE_H
 #define CLI_SIGNATURE_H
 
@@ -11,9 +11,11 @@
 
 /* The public key of a PEM file; a file with the private key will do. */
 int signature_read_public(const char *path, uint8_t key[32], struct err *e);
-int signature_parse_public(const void *text, size_t size, const char *path, uint8_t key[32], struct err *e); /* of its content */
+/* of its content */
+int signature_parse_public(const void *text, size_t size, const char *path, uint8_t key[32], struct err *e);
 /* Signs any bytes with the private key of a PEM file; out: the key's other half, too. */
-int signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32], struct err *e);
+int signature_sign(const char *path, const void *data, size_t size, uint8_t signature[64], uint8_t public_key[32],
+                   struct err *e);
 /* Signs a root digest with the private key of a PEM file. */
 int signature_make(const char *path, const uint8_t root_digest[32], struct artifact_signature *out, struct err *e);
 /* 0 when one of the image's signatures is by this key and right; the message says which of the two failed. Looks at no

@@ -7,9 +7,9 @@
 
 enum { SLOT = 8, TABLE_ENTRY = 8 };
 
-static const uint8_t push_flags[] = {0x9c}, pop_flags[] = {0x9d}, forget_flags[] = {0x48, 0x8d, 0x64, 0x24, 0x08} /* lea rsp, [rsp + 8] */,
-                     jump_scratch[] = {0x41, 0xff, 0xe2}, call_scratch[] = {0x41, 0xff, 0xd2},
-                     host_return[] = {0xc3};
+static const uint8_t push_flags[] = {0x9c}, pop_flags[] = {0x9d},
+                     forget_flags[] = {0x48, 0x8d, 0x64, 0x24, 0x08} /* lea rsp, [rsp + 8] */,
+                     jump_scratch[] = {0x41, 0xff, 0xe2}, call_scratch[] = {0x41, 0xff, 0xd2}, host_return[] = {0xc3};
 
 /* --- the run time's entries --- */
 
@@ -102,9 +102,15 @@ put_return(struct rewriter *w, const struct x86_insn *insn)
 /* --- indirect jumps and calls --- */
 
 static void
-emit_scratch_op(struct rewriter *w, uint8_t opcode, unsigned extension, bool wide, unsigned rm, unsigned immediate_size, uint32_t immediate)
+emit_scratch_op(struct rewriter *w, uint8_t opcode, unsigned extension, bool wide, unsigned rm, unsigned immediate_size,
+                uint32_t immediate)
 {
-    struct encoding e = {.wide = wide, .opcode = {opcode}, .opcode_size = 1, .modrm = true, .reg = (uint8_t)extension, .rm = (uint8_t)rm,
+    struct encoding e = {.wide = wide,
+                         .opcode = {opcode},
+                         .opcode_size = 1,
+                         .modrm = true,
+                         .reg = (uint8_t)extension,
+                         .rm = (uint8_t)rm,
                          .immediate_size = (uint8_t)immediate_size};
 
     for (unsigned i = 0; i < immediate_size; i++)
@@ -112,8 +118,10 @@ emit_scratch_op(struct rewriter *w, uint8_t opcode, unsigned extension, bool wid
     emit(w, &e);
 }
 
+/* clang-format off */
 enum { OP_SHIFT = 0xc1, OP_TEST_IMMEDIATE = 0xf7, OP_IMUL_IMMEDIATE = 0x69, OP_MOV = 0x8b, OP_CMP = 0x3b, OP_TEST = 0x85, SHIFT_RIGHT = 5, OP_IMMEDIATE = 0x81,
        AND = 4 };
+/* clang-format on */
 
 /* Where its compiled code is, in r10; away when there is none. */
 static void
@@ -141,7 +149,8 @@ emit_in_table(struct rewriter *w, const struct encoding *e, uint32_t offset)
     layout_fix(&w->layout, w->layout.code.size - 4, FIX_TABLE32S, offset);
 }
 
-/* Where the label is that target is, in r10; away when it is none of the table's. Of a table with the guest's index, that is in r10. */
+/* Where the label is that target is, in r10; away when it is none of the table's. Of a table with the guest's index,
+ * that is in r10. */
 static void
 put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned target, uint32_t slow)
 {
@@ -175,12 +184,15 @@ put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned targe
         emit_in_table(w, &load, t->offset + TABLE_ENTRY / 2);
 }
 
-/* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. The flags are kept for the slow path where another target might read
- * them; of the targets that are found here, only labels of a table whose flags are alive do. */
+/* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. The flags are kept for the slow
+ * path where another target might read them; of the targets that are found here, only labels of a table whose flags are
+ * alive do. */
 static void
 put_target(struct rewriter *w, size_t index, uint64_t next, unsigned reg, bool call, const struct label_table *labels)
 {
-    struct slow_path slow = {.call = call, .reg = (uint8_t)reg, .pop_flags = w->flags_cross || (labels && labels->flags_alive)};
+    struct slow_path slow = {.call = call,
+                             .reg = (uint8_t)reg,
+                             .pop_flags = w->flags_cross || (labels && labels->flags_alive)};
     bool read = labels && labels->flags_alive;
 
     if (call)
@@ -208,7 +220,8 @@ put_target(struct rewriter *w, size_t index, uint64_t next, unsigned reg, bool c
 }
 
 static bool
-put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
+put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn,
+             const struct x86_parts *at)
 {
     const struct x86_operand *o = &insn->operand[0];
     const struct insn_place *place = &w->insns.items[index];
@@ -224,7 +237,8 @@ put_indirect(struct rewriter *w, size_t index, const uint8_t *bytes, const struc
         if (labels && labels->indexed && place->index)
             emit_move(w, HOST_SCRATCH, place->index - 1u);
     }
-    put_target(w, index, insn->address + insn->length, named ? host_register(o->reg) : HOST_SCRATCH, insn->op == X86_OP_CALL, labels);
+    put_target(w, index, insn->address + insn->length, named ? host_register(o->reg) : HOST_SCRATCH,
+               insn->op == X86_OP_CALL, labels);
     return true;
 }
 
@@ -305,7 +319,8 @@ rewrite_slow_paths(struct rewriter *w)
 
 /* --- all --- */
 
-/* A direct branch to where no code can be, of what is no code or does not run: the address might not fit where it would be put. */
+/* A direct branch to where no code can be, of what is no code or does not run: the address might not fit where it would
+ * be put. */
 static bool
 leads_nowhere(const struct x86_insn *insn)
 {
@@ -313,32 +328,26 @@ leads_nowhere(const struct x86_insn *insn)
 }
 
 bool
-rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
+rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn,
+                const struct x86_parts *at)
 {
     if (leads_nowhere(insn))
         return false;
     switch (x86_flow(insn)) {
-    case X86_FLOW_JUMP:
-        put_jump(w, (uint64_t)insn->operand[0].imm);
-        return true;
-    case X86_FLOW_BRANCH:
-        put_branch(w, insn, at, bytes[at->opcode_at]);
-        return true;
-    case X86_FLOW_CALL:
-        put_call(w, index, insn);
-        return true;
+    case X86_FLOW_JUMP: put_jump(w, (uint64_t)insn->operand[0].imm); return true;
+    case X86_FLOW_BRANCH: put_branch(w, insn, at, bytes[at->opcode_at]); return true;
+    case X86_FLOW_CALL: put_call(w, index, insn); return true;
     case X86_FLOW_RETURN:
         if (insn->op != X86_OP_RET)
             return false;
         put_return(w, insn);
         return true;
-    case X86_FLOW_CALL_INDIRECT: case X86_FLOW_JUMP_INDIRECT:
-        return put_indirect(w, index, bytes, insn, at);
+    case X86_FLOW_CALL_INDIRECT:
+    case X86_FLOW_JUMP_INDIRECT: return put_indirect(w, index, bytes, insn, at);
     case X86_FLOW_SYSCALL:
         emit_address(w, HOST_SCRATCH, insn->address + insn->length);
         layout_branch(&w->layout, BRANCH_CALL, 0, entry(w, DIRECT_SYSCALL));
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }

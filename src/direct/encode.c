@@ -63,8 +63,13 @@ take_vex(const uint8_t *bytes, const struct x86_parts *at, struct encoding *e)
 bool
 encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at, struct encoding *out)
 {
-    unsigned opcode_end = at->modrm_at ? at->modrm_at : at->immediate_at, opcode_size = opcode_end - at->opcode_at, rex = at->rex;
-    struct encoding e = {.lock = insn->lock, .address32 = at->address_size, .base = X86_BASE_NONE, .index = X86_BASE_NONE, .scale = 1};
+    unsigned opcode_end = at->modrm_at ? at->modrm_at : at->immediate_at, opcode_size = opcode_end - at->opcode_at,
+             rex = at->rex;
+    struct encoding e = {.lock = insn->lock,
+                         .address32 = at->address_size,
+                         .base = X86_BASE_NONE,
+                         .index = X86_BASE_NONE,
+                         .scale = 1};
 
     if (at->vex) {
         rex = take_vex(bytes, at, &e);
@@ -222,9 +227,18 @@ encoding_put(struct buf *out, const struct encoding *e)
 static struct encoding
 encode_memory(uint8_t opcode, unsigned reg, unsigned segment, int base, int32_t disp)
 {
-    return (struct encoding){.wide = true, .segment = (uint8_t)segment, .address32 = segment == SEGMENT_GS, .opcode = {opcode},
-                             .opcode_size = 1, .modrm = true, .reg = (uint8_t)reg, .memory = true, .base = (int8_t)base,
-                             .index = X86_BASE_NONE, .scale = 1, .disp = disp};
+    return (struct encoding){.wide = true,
+                             .segment = (uint8_t)segment,
+                             .address32 = segment == SEGMENT_GS,
+                             .opcode = {opcode},
+                             .opcode_size = 1,
+                             .modrm = true,
+                             .reg = (uint8_t)reg,
+                             .memory = true,
+                             .base = (int8_t)base,
+                             .index = X86_BASE_NONE,
+                             .scale = 1,
+                             .disp = disp};
 }
 
 struct encoding
@@ -242,7 +256,12 @@ encode_store(unsigned reg, unsigned segment, int base, int32_t disp)
 struct encoding
 encode_move(unsigned to, unsigned from)
 {
-    return (struct encoding){.wide = true, .opcode = {0x8b}, .opcode_size = 1, .modrm = true, .reg = (uint8_t)to, .rm = (uint8_t)from};
+    return (struct encoding){.wide = true,
+                             .opcode = {0x8b},
+                             .opcode_size = 1,
+                             .modrm = true,
+                             .reg = (uint8_t)to,
+                             .rm = (uint8_t)from};
 }
 
 struct encoding

@@ -1,8 +1,9 @@
-/* Which flags are alive where: inserted comparisons must not change those. A callee is taken to leave every flag to its own return point, where
- * it is the return point that matters.
+/* Which flags are alive where: inserted comparisons must not change those. A callee is taken to leave every flag to its
+ * own return point, where it is the return point that matters.
  *
- * The nodes of a graph are the instructions and, behind them, the tables of labels; each asks others what is alive there. What becomes alive at one
- * is handed to those that ask it, and each of its few flags only once: the time is linear, however often code jumps backwards. */
+ * The nodes of a graph are the instructions and, behind them, the tables of labels; each asks others what is alive
+ * there. What becomes alive at one is handed to those that ask it, and each of its few flags only once: the time is
+ * linear, however often code jumps backwards. */
 #include "direct/rewrite.h"
 
 enum { ALL_FLAGS = (1 << X86_FLAG_COUNT) - 1 };
@@ -13,7 +14,7 @@ struct asks { /* the node `from` needs what is alive at the node `at` */
 
 struct liveness {
     struct rewriter *w;
-    uint8_t *live, *killed;   /* of each node; of an instruction what it leaves nothing of */
+    uint8_t *live, *killed; /* of each node; of an instruction what it leaves nothing of */
     VEC(struct asks) asks;
     VEC(uint32_t) unknown;    /* instructions that go on where nothing of this is: the evaluator's, who knows */
     uint32_t *first, *askers; /* askers[first[n] to first[n + 1]]: who asks node n */
@@ -30,11 +31,12 @@ static bool
 may_keep_flags(const struct x86_insn *insn)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR:
     case X86_OP_SHLD: case X86_OP_SHRD:
+        /* clang-format on */
         return insn->operand[insn->operand_count - 1].kind == X86_OPD_REG;
-    default:
-        return insn->rep || insn->repne;
+    default: return insn->rep || insn->repne;
     }
 }
 
@@ -83,18 +85,16 @@ ask_behind(struct liveness *v, uint32_t i, const struct x86_insn *insn)
         ask(v, i, next);
         ask(v, i, (uint64_t)insn->operand[0].imm);
         break;
-    case X86_FLOW_JUMP: case X86_FLOW_CALL:
-        ask(v, i, (uint64_t)insn->operand[0].imm);
-        break;
+    case X86_FLOW_JUMP:
+    case X86_FLOW_CALL: ask(v, i, (uint64_t)insn->operand[0].imm); break;
     case X86_FLOW_JUMP_INDIRECT:
         if (labels)
             vec_push(&v->asks, ((struct asks){i, (uint32_t)v->w->insns.count + labels - 1}));
         break;
-    case X86_FLOW_CALL_INDIRECT: case X86_FLOW_RETURN: case X86_FLOW_TRAP:
-        break;
-    default:
-        ask(v, i, next);
-        break;
+    case X86_FLOW_CALL_INDIRECT:
+    case X86_FLOW_RETURN:
+    case X86_FLOW_TRAP: break;
+    default: ask(v, i, next); break;
     }
 }
 
@@ -120,7 +120,8 @@ make_nodes(struct liveness *v)
         const struct label_table *table = &w->label_tables.items[t];
 
         for (uint32_t k = 0; k < table->entry_count; k++)
-            vec_push(&v->asks, ((struct asks){(uint32_t)w->insns.count + t, w->table_entries.items[table->first_entry + k].position / 2}));
+            vec_push(&v->asks, ((struct asks){(uint32_t)w->insns.count + t,
+                                              w->table_entries.items[table->first_entry + k].position / 2}));
     }
 }
 
@@ -138,8 +139,8 @@ sort_askers(struct liveness *v, size_t nodes)
         v->askers[v->first[v->asks.items[i].at + 1]++] = v->asks.items[i].from;
 }
 
-/* What is alive behind a node is alive before it unless it kills it. Of a table one flag at one of its labels counts as all; not DF, which
- * no comparison changes. */
+/* What is alive behind a node is alive before it unless it kills it. Of a table one flag at one of its labels counts as
+ * all; not DF, which no comparison changes. */
 static void
 hand_on(struct liveness *v, uint32_t node)
 {
@@ -179,13 +180,16 @@ note_readers(const struct liveness *v)
     }
 }
 
-/* Flags that cross an indirect jump are kept only where code that reads them is seen in this unit. To code that is not here (of another unit, or
- * what the evaluator runs) they would be kept in vain nearly always. */
+/* Flags that cross an indirect jump are kept only where code that reads them is seen in this unit. To code that is not
+ * here (of another unit, or what the evaluator runs) they would be kept in vain nearly always. */
 void
 find_live_flags(struct rewriter *w)
 {
     size_t nodes = w->insns.count + w->label_tables.count;
-    struct liveness v = {.w = w, .live = mem_zalloc(nodes, 1), .killed = mem_zalloc(nodes, 1), .waits = mem_zalloc(nodes, 1)};
+    struct liveness v = {.w = w,
+                         .live = mem_zalloc(nodes, 1),
+                         .killed = mem_zalloc(nodes, 1),
+                         .waits = mem_zalloc(nodes, 1)};
 
     make_nodes(&v);
     sort_askers(&v, nodes);

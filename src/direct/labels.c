@@ -1,9 +1,9 @@
 /* Where indirect jumps lead that discovery knows.
  *
- * Of a switch, or a computed goto through one table, the index is in a register when the address is loaded from the guest's table: r10
- * keeps it, and our table has the same order. So the host knows the target as early as the guest does. Nothing has to be right about the
- * index, not even that r10 still holds it: the entry that is found says whose it is. Otherwise, a table of labels for each set of them,
- * found by a hash that sends no two to the same place. */
+ * Of a switch, or a computed goto through one table, the index is in a register when the address is loaded from the
+ * guest's table: r10 keeps it, and our table has the same order. So the host knows the target as early as the guest
+ * does. Nothing has to be right about the index, not even that r10 still holds it: the entry that is found says whose
+ * it is. Otherwise, a table of labels for each set of them, found by a hash that sends no two to the same place. */
 #include "direct/rewrite.h"
 
 #include <stdlib.h>
@@ -22,7 +22,8 @@ hash(uint32_t address, uint32_t multiplier, unsigned bits)
 
 /* How many of the labels would miss. */
 static unsigned
-collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned bits, unsigned limit, uint32_t *seen, uint32_t stamp)
+collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned bits, unsigned limit, uint32_t *seen,
+           uint32_t stamp)
 {
     unsigned bad = 0;
 
@@ -35,7 +36,8 @@ collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned b
     return bad;
 }
 
-/* A multiplier that sends each label to a place of its own, or nearly all, in a table that is not larger than it must be. */
+/* A multiplier that sends each label to a place of its own, or nearly all, in a table that is not larger than it must
+ * be. */
 static void
 choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
 {
@@ -60,7 +62,8 @@ choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
     mem_free(seen);
 }
 
-/* 1 + index of a table of exactly these labels, in this order, among the last ones, which are the same function's; 0: there is none. */
+/* 1 + index of a table of exactly these labels, in this order, among the last ones, which are the same function's; 0:
+ * there is none. */
 static uint32_t
 same_table(const struct rewriter *w, const uint32_t *labels, size_t count, bool indexed)
 {
@@ -69,7 +72,8 @@ same_table(const struct rewriter *w, const uint32_t *labels, size_t count, bool 
     for (size_t i = w->label_tables.count; i-- > oldest;) {
         const struct label_table *t = &w->label_tables.items[i];
 
-        if (t->count == count && t->indexed == indexed && memcmp(w->labels.items + t->first, labels, count * sizeof *labels) == 0)
+        if (t->count == count && t->indexed == indexed &&
+            memcmp(w->labels.items + t->first, labels, count * sizeof *labels) == 0)
             return (uint32_t)i + 1;
     }
     return 0;
@@ -79,7 +83,9 @@ same_table(const struct rewriter *w, const uint32_t *labels, size_t count, bool 
 static uint32_t
 add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
 {
-    struct label_table t = {.offset = (uint32_t)w->tables.size, .first = (uint32_t)w->labels.count, .count = (uint32_t)count};
+    struct label_table t = {.offset = (uint32_t)w->tables.size,
+                            .first = (uint32_t)w->labels.count,
+                            .count = (uint32_t)count};
     uint32_t same = same_table(w, labels, count, false);
     bool *taken;
 
@@ -98,10 +104,12 @@ add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
         if (taken[h] || insn == SIZE_MAX)
             continue;
         taken[h] = true;
-        vec_push(&w->table_entries, ((struct table_entry){.at = t.offset + 8 * h, .guest = labels[i], .position = position_begin(insn)}));
+        vec_push(&w->table_entries,
+                 ((struct table_entry){.at = t.offset + 8 * h, .guest = labels[i], .position = position_begin(insn)}));
     }
     if (!taken[0]) {
-        /* Empty entries are 0, 0. In the first one, a jump to 0 would find that: it gets an address that is looked for elsewhere. */
+        /* Empty entries are 0, 0. In the first one, a jump to 0 would find that: it gets an address that is looked for
+         * elsewhere. */
         uint32_t nobody = 1;
 
         while (nobody < 0xffff && hash(nobody, t.multiplier, t.bits) == 0)
@@ -118,8 +126,12 @@ add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
 static uint32_t
 add_indexed_table(struct rewriter *w, const uint32_t *labels, size_t count)
 {
-    struct label_table t = {.offset = (uint32_t)w->tables.size, .first = (uint32_t)w->labels.count, .count = (uint32_t)count, .indexed = true,
-                            .first_entry = (uint32_t)w->table_entries.count, .bits = 1};
+    struct label_table t = {.offset = (uint32_t)w->tables.size,
+                            .first = (uint32_t)w->labels.count,
+                            .count = (uint32_t)count,
+                            .indexed = true,
+                            .first_entry = (uint32_t)w->table_entries.count,
+                            .bits = 1};
     uint32_t same = same_table(w, labels, count, true);
     size_t any = SIZE_MAX;
 
@@ -138,7 +150,8 @@ add_indexed_table(struct rewriter *w, const uint32_t *labels, size_t count)
     for (uint32_t i = 0; i < 1u << t.bits; i++) {
         uint32_t label = i < count && rewriter_find(w, labels[i]) != SIZE_MAX ? labels[i] : labels[any];
 
-        vec_push(&w->table_entries, ((struct table_entry){.at = t.offset + 8 * i, .guest = label,
+        vec_push(&w->table_entries, ((struct table_entry){.at = t.offset + 8 * i,
+                                                          .guest = label,
                                                           .position = position_begin(rewriter_find(w, label))}));
     }
     t.entry_count = 1u << t.bits;
@@ -216,12 +229,13 @@ static bool
 leaves_scratch(const struct x86_insn *insn)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_ADD: case X86_OP_SUB: case X86_OP_AND: case X86_OP_OR: case X86_OP_XOR: case X86_OP_CMP: case X86_OP_TEST: case X86_OP_INC:
     case X86_OP_DEC: case X86_OP_LEA: case X86_OP_MOV: case X86_OP_MOVZX: case X86_OP_MOVSX: case X86_OP_MOVSXD: case X86_OP_SHL:
     case X86_OP_SHR: case X86_OP_SAR: case X86_OP_NOP:
+        /* clang-format on */
         break;
-    default:
-        return false;
+    default: return false;
     }
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
@@ -237,7 +251,8 @@ leaves_scratch(const struct x86_insn *insn)
 static bool
 has_index(const struct x86_operand *o, unsigned scale)
 {
-    return o->kind == X86_OPD_MEM && o->seg == X86_SEG_DS && o->index >= 0 && !is_displaced(o->index) && o->scale == scale;
+    return o->kind == X86_OPD_MEM && o->seg == X86_SEG_DS && o->index >= 0 && !is_displaced(o->index) &&
+           o->scale == scale;
 }
 
 /* Where the index of this jump is known, in or before it. SIZE_MAX: nowhere. */
@@ -259,10 +274,11 @@ find_index(const struct rewriter *w, const struct disc_block *b, size_t jump, un
     for (size_t i = jump, n = 0; i-- > 0 && n < MAX_BETWEEN; n++) {
         const struct insn_place *p = &w->insns.items[i];
 
-        if (p->address < b->start || p->address + p->length != p[1].address || !decode_at(w, i, &insn) || !leaves_scratch(&insn))
+        if (p->address < b->start || p->address + p->length != p[1].address || !decode_at(w, i, &insn) ||
+            !leaves_scratch(&insn))
             break;
-        if ((insn.op == X86_OP_MOV || insn.op == X86_OP_MOVSXD) && insn.operand[0].kind == X86_OPD_REG && insn.operand[0].reg == target &&
-            has_index(&insn.operand[1], scale)) {
+        if ((insn.op == X86_OP_MOV || insn.op == X86_OP_MOVSXD) && insn.operand[0].kind == X86_OPD_REG &&
+            insn.operand[0].reg == target && has_index(&insn.operand[1], scale)) {
             *reg = host_register((unsigned)insn.operand[1].index);
             return i;
         }

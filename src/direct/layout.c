@@ -34,7 +34,10 @@ layout_place(struct layout *l, uint32_t position)
 void
 layout_branch(struct layout *l, enum branch_kind kind, unsigned condition, uint32_t target)
 {
-    struct branch b = {.at = (uint32_t)l->code.size, .target = target, .kind = (uint8_t)kind, .condition = (uint8_t)condition,
+    struct branch b = {.at = (uint32_t)l->code.size,
+                       .target = target,
+                       .kind = (uint8_t)kind,
+                       .condition = (uint8_t)condition,
                        .size = kind == BRANCH_CALL ? JUMP_LONG : SHORT};
 
     vec_push(&l->branches, b);
@@ -50,7 +53,10 @@ layout_align(struct layout *l, unsigned alignment)
 void
 layout_fix(struct layout *l, size_t at, enum fix_kind kind, int64_t addend)
 {
-    struct fix f = {.at = (uint32_t)at, .branches = (uint32_t)l->branches.count, .kind = (uint8_t)kind, .addend = addend};
+    struct fix f = {.at = (uint32_t)at,
+                    .branches = (uint32_t)l->branches.count,
+                    .kind = (uint8_t)kind,
+                    .addend = addend};
 
     vec_push(&l->fixes, f);
 }
@@ -133,7 +139,9 @@ put_branch(const struct layout *l, size_t index, struct buf *out)
     if (b->kind == BRANCH_CALL) {
         buf_put_u8(out, 0xe8);
     } else if (b->size == SHORT) {
-        buf_put_u8(out, (uint8_t)(b->kind == BRANCH_SHORT_ONLY ? b->condition : b->kind == BRANCH_JUMP ? 0xeb : 0x70 | b->condition));
+        buf_put_u8(out, (uint8_t)(b->kind == BRANCH_SHORT_ONLY ? b->condition
+                                  : b->kind == BRANCH_JUMP     ? 0xeb
+                                                               : 0x70 | b->condition));
         buf_put_u8(out, (uint8_t)d);
         return;
     } else if (b->kind == BRANCH_JUMP) {
@@ -152,8 +160,8 @@ layout_finish(struct layout *l, struct buf *out)
     unsigned rounds = 0;
 
     l->sums = mem_zalloc(l->branches.count + 1, sizeof *l->sums);
-    /* Compilers' code needs a few rounds. Other code can be such that each makes a single branch long, which makes another not reach: that
-     * is not waited for. */
+    /* Compilers' code needs a few rounds. Other code can be such that each makes a single branch long, which makes
+     * another not reach: that is not waited for. */
     do
         add_up(l);
     while (grow(l, ++rounds >= MAX_ROUNDS));

@@ -1,17 +1,24 @@
-/* Where rewritten code comes to lie: bytes as they are appended, branches between them that take their short form where it
- * reaches, and places that need the linker. */
+/* Where rewritten code comes to lie: bytes as they are appended, branches between them that take their short form where
+ * it reaches, and places that need the linker. */
 #ifndef DIRECT_LAYOUT_H
 #define DIRECT_LAYOUT_H
 
 #include "base/buf.h"
 #include "base/vec.h"
 
-enum branch_kind { BRANCH_JUMP, BRANCH_CONDITION, BRANCH_CALL, BRANCH_SHORT_ONLY /* LOOPcc, JRCXZ: opcode alone */, BRANCH_ALIGN };
+enum branch_kind {
+    BRANCH_JUMP,
+    BRANCH_CONDITION,
+    BRANCH_CALL,
+    BRANCH_SHORT_ONLY /* LOOPcc, JRCXZ: opcode alone */,
+    BRANCH_ALIGN
+};
 
 struct branch {
-    uint32_t at;     /* in code: it stands before the byte there */
-    uint32_t target; /* position */
-    uint8_t kind, condition; /* condition: enum x86_cc; for BRANCH_SHORT_ONLY the opcode; for BRANCH_ALIGN the alignment */
+    uint32_t at;             /* in code: it stands before the byte there */
+    uint32_t target;         /* position */
+    uint8_t kind, condition; /* condition: enum x86_cc; for BRANCH_SHORT_ONLY the opcode; for BRANCH_ALIGN the
+                                alignment */
     uint8_t size;
 };
 

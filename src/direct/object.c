@@ -4,12 +4,28 @@
 #include <stdio.h>
 #include <string.h>
 
-enum section { NONE, TEXT, TABLES, MAP, INDEX, UNITS, SYMBOLS, STRINGS, SECTION_NAMES, TEXT_RELA, TABLES_RELA, UNITS_RELA, SECTION_COUNT };
+enum section {
+    NONE,
+    TEXT,
+    TABLES,
+    MAP,
+    INDEX,
+    UNITS,
+    SYMBOLS,
+    STRINGS,
+    SECTION_NAMES,
+    TEXT_RELA,
+    TABLES_RELA,
+    UNITS_RELA,
+    SECTION_COUNT
+};
 /* The first four stand for sections. */
 enum symbol { NO_SYMBOL, TEXT_SYMBOL, TABLES_SYMBOL, MAP_SYMBOL, INDEX_SYMBOL, CODE_SYMBOL, BASE_SYMBOL, ENTRY_SYMBOL };
 
 static const char *const entry_names[] = {
-    [DIRECT_SYSCALL] = "direct_syscall", [DIRECT_UNWIND] = "direct_unwind", [DIRECT_JUMP] = "direct_jump",
+    [DIRECT_SYSCALL] = "direct_syscall",
+    [DIRECT_UNWIND] = "direct_unwind",
+    [DIRECT_JUMP] = "direct_jump",
     [DIRECT_EVALUATE] = "direct_evaluate",
 };
 
@@ -30,7 +46,9 @@ put_name(struct buf *b, const char *name)
 static void
 put_symbol(struct object *o, const char *name, unsigned bind, unsigned type, unsigned section, uint64_t size)
 {
-    Elf64_Sym s = {.st_name = *name ? put_name(&o->strings, name) : 0, .st_info = ELF64_ST_INFO(bind, type), .st_shndx = (Elf64_Half)section,
+    Elf64_Sym s = {.st_name = *name ? put_name(&o->strings, name) : 0,
+                   .st_info = ELF64_ST_INFO(bind, type),
+                   .st_shndx = (Elf64_Half)section,
                    .st_size = size};
 
     buf_put(&o->symbols, &s, sizeof s);
@@ -81,7 +99,8 @@ static void
 put_table_fixes(struct object *o, const struct rewriter *w)
 {
     for (size_t i = 0; i < w->table_entries.count; i++) {
-        put_rela(&o->tables_rela, w->table_entries.items[i].at, BASE_SYMBOL, R_X86_64_32, w->table_entries.items[i].guest);
+        put_rela(&o->tables_rela, w->table_entries.items[i].at, BASE_SYMBOL, R_X86_64_32,
+                 w->table_entries.items[i].guest);
         put_rela(&o->tables_rela, w->table_entries.items[i].at + 4, TEXT_SYMBOL, R_X86_64_32,
                  layout_offset(&w->layout, w->table_entries.items[i].position));
     }
@@ -90,7 +109,8 @@ put_table_fixes(struct object *o, const struct rewriter *w)
 static void
 put_unit(struct object *o, const struct object_input *in)
 {
-    struct direct_unit u = {.text_size = (uint32_t)in->text->size, .map_size = (uint32_t)in->map->size,
+    struct direct_unit u = {.text_size = (uint32_t)in->text->size,
+                            .map_size = (uint32_t)in->map->size,
                             .index_count = (uint32_t)(in->index->size / sizeof(struct direct_place))};
 
     buf_put(&o->units, &u, sizeof u);
@@ -101,19 +121,24 @@ put_unit(struct object *o, const struct object_input *in)
 }
 
 static void
-put_section(struct object *o, struct buf *out, enum section id, const char *name, unsigned type, uint64_t flags, const struct buf *data,
-            unsigned alignment)
+put_section(struct object *o, struct buf *out, enum section id, const char *name, unsigned type, uint64_t flags,
+            const struct buf *data, unsigned alignment)
 {
     Elf64_Shdr *h = &o->headers[id];
 
     buf_align(out, alignment);
-    *h = (Elf64_Shdr){.sh_name = put_name(&o->names, name), .sh_type = type, .sh_flags = flags, .sh_offset = out->size,
-                      .sh_size = data->size, .sh_addralign = alignment};
+    *h = (Elf64_Shdr){.sh_name = put_name(&o->names, name),
+                      .sh_type = type,
+                      .sh_flags = flags,
+                      .sh_offset = out->size,
+                      .sh_size = data->size,
+                      .sh_addralign = alignment};
     buf_put(out, data->data, data->size);
 }
 
 static void
-put_relocations(struct object *o, struct buf *out, enum section id, const char *name, enum section of, const struct buf *data)
+put_relocations(struct object *o, struct buf *out, enum section id, const char *name, enum section of,
+                const struct buf *data)
 {
     put_section(o, out, id, name, SHT_RELA, SHF_INFO_LINK, data, 8);
     o->headers[id].sh_link = SYMBOLS;
@@ -151,9 +176,14 @@ int
 object_write(const struct rewriter *w, const struct object_input *in, struct buf *out, struct err *e)
 {
     struct object o = {0};
-    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_REL,
-                     .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_ehsize = sizeof eh, .e_shentsize = sizeof(Elf64_Shdr),
-                     .e_shnum = SECTION_COUNT, .e_shstrndx = SECTION_NAMES};
+    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                     .e_type = ET_REL,
+                     .e_machine = EM_X86_64,
+                     .e_version = EV_CURRENT,
+                     .e_ehsize = sizeof eh,
+                     .e_shentsize = sizeof(Elf64_Shdr),
+                     .e_shnum = SECTION_COUNT,
+                     .e_shstrndx = SECTION_NAMES};
 
     if (in->text->size > INT32_MAX || in->map->size > INT32_MAX)
         return err_set(e, "its rewritten code is larger than 2 GiB");

@@ -57,7 +57,11 @@ emit_bytes(struct rewriter *w, const void *bytes, size_t size)
 void
 emit_address(struct rewriter *w, unsigned reg, uint64_t address)
 {
-    struct encoding e = {.opcode = {0xb8}, .opcode_size = 1, .register_in_opcode = true, .reg = (uint8_t)reg, .immediate_size = 4};
+    struct encoding e = {.opcode = {0xb8},
+                         .opcode_size = 1,
+                         .register_in_opcode = true,
+                         .reg = (uint8_t)reg,
+                         .immediate_size = 4};
 
     emit(w, &e);
     layout_fix(&w->layout, w->layout.code.size - 4, FIX_IMAGE32, (int64_t)address);
@@ -73,14 +77,14 @@ host_register(unsigned guest)
 
 /* What one instruction needs besides the registers that are where they are. */
 struct needs {
-    uint32_t busy;         /* host registers that it names or uses unnamed */
-    unsigned taken;        /* scratch registers handed out */
-    uint8_t borrowed[2];   /* host registers kept in x86_cpu_tls.borrowed meanwhile */
-    int8_t displaced[2];   /* the host's for r10 and r11 of the guest; -1: not needed */
+    uint32_t busy;       /* host registers that it names or uses unnamed */
+    unsigned taken;      /* scratch registers handed out */
+    uint8_t borrowed[2]; /* host registers kept in x86_cpu_tls.borrowed meanwhile */
+    int8_t displaced[2]; /* the host's for r10 and r11 of the guest; -1: not needed */
     bool load[2], store[2];
-    int8_t segment;        /* the host's for the base of FS or GS; -1: not needed */
+    int8_t segment; /* the host's for the base of FS or GS; -1: not needed */
     int32_t segment_slot;
-    int8_t legacy;         /* a host register without REX in place of base_of; -1 */
+    int8_t legacy; /* a host register without REX in place of base_of; -1 */
 };
 
 enum { UNNAMED = 1 << X86_RAX | 1 << X86_RCX | 1 << X86_RDX | 1 << X86_RBX | 1 << X86_RSI | 1 << X86_RDI };
@@ -132,7 +136,8 @@ note_busy(struct needs *n, const struct x86_insn *insn, const struct encoding *e
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
 
-        if (o->kind == X86_OPD_REG && (o->reg_class == X86_RC_GPR || o->reg_class == X86_RC_GPR_HIGH) && !is_displaced(o->reg))
+        if (o->kind == X86_OPD_REG && (o->reg_class == X86_RC_GPR || o->reg_class == X86_RC_GPR_HIGH) &&
+            !is_displaced(o->reg))
             n->busy |= 1u << host_register(o->reg);
     }
     if (e->memory && e->base >= 0 && !is_displaced(e->base))
@@ -147,10 +152,12 @@ static bool
 uses_unnamed(const struct x86_insn *insn)
 {
     switch (insn->op) {
-    case X86_OP_CMPXCHG8B: case X86_OP_CMPXCHG16B: case X86_OP_XLAT: case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU:
-        return true;
-    default:
-        return false;
+    case X86_OP_CMPXCHG8B:
+    case X86_OP_CMPXCHG16B:
+    case X86_OP_XLAT:
+    case X86_OP_MASKMOVQ:
+    case X86_OP_MASKMOVDQU: return true;
+    default: return false;
     }
 }
 
@@ -158,8 +165,8 @@ uses_unnamed(const struct x86_insn *insn)
 static bool
 writes_always(const struct x86_insn *insn)
 {
-    return insn->op == X86_OP_MOV || insn->op == X86_OP_MOVZX || insn->op == X86_OP_MOVSX || insn->op == X86_OP_MOVSXD ||
-           insn->op == X86_OP_LEA;
+    return insn->op == X86_OP_MOV || insn->op == X86_OP_MOVZX || insn->op == X86_OP_MOVSX ||
+           insn->op == X86_OP_MOVSXD || insn->op == X86_OP_LEA;
 }
 
 static bool
@@ -314,8 +321,7 @@ avoid_rex(struct rewriter *w, struct needs *n, struct encoding *e)
 static bool
 needs_legacy(const struct needs *n, const struct encoding *e)
 {
-    return e->high_byte && e->memory &&
-           (e->base >= 8 || e->index >= 8 || e->base == X86_RSP || n->segment >= 0);
+    return e->high_byte && e->memory && (e->base >= 8 || e->index >= 8 || e->base == X86_RSP || n->segment >= 0);
 }
 
 static bool
@@ -348,7 +354,8 @@ rewrite_lea(struct rewriter *w, const struct x86_insn *insn, struct encoding *e,
 
 /* --- r10 or r11 of the guest as a memory operand --- */
 
-/* The same operation with the operands named the other way round: ALU operations and MOV, of their two register forms. */
+/* The same operation with the operands named the other way round: ALU operations and MOV, of their two register
+ * forms. */
 static bool
 reverse(struct encoding *e)
 {
@@ -363,8 +370,8 @@ reverse(struct encoding *e)
     return true;
 }
 
-/* Is e what insn is, with the displaced register's operand in memory? What is written there must be all that the register gets: the 4
- * bytes of a 32-bit result would leave its upper half as it was. */
+/* Is e what insn is, with the displaced register's operand in memory? What is written there must be all that the
+ * register gets: the 4 bytes of a 32-bit result would leave its upper half as it was. */
 static bool
 means_the_same(const struct encoding *e, const struct x86_insn *insn)
 {
@@ -373,36 +380,41 @@ means_the_same(const struct encoding *e, const struct x86_insn *insn)
     bool same;
 
     encoding_put(&bytes, e);
-    same = x86_decode(bytes.data, bytes.size, 0, &other) > 0 && other.op == insn->op && other.operand_count == insn->operand_count;
+    same = x86_decode(bytes.data, bytes.size, 0, &other) > 0 && other.op == insn->op &&
+           other.operand_count == insn->operand_count;
     buf_fini(&bytes);
     for (unsigned i = 0; same && i < insn->operand_count; i++) {
         const struct x86_operand *a = &insn->operand[i], *b = &other.operand[i];
 
         if (b->kind == X86_OPD_MEM)
-            same = a->kind == X86_OPD_REG && a->reg_class == X86_RC_GPR && is_displaced(a->reg) && a->size == b->size && !((a->access & 2) && a->size == 4);
+            same = a->kind == X86_OPD_REG && a->reg_class == X86_RC_GPR && is_displaced(a->reg) && a->size == b->size &&
+                   !((a->access & 2) && a->size == 4);
         else
-            same = a->kind == b->kind && (a->kind != X86_OPD_REG || (a->reg == b->reg && a->reg_class == b->reg_class)) &&
+            same = a->kind == b->kind &&
+                   (a->kind != X86_OPD_REG || (a->reg == b->reg && a->reg_class == b->reg_class)) &&
                    (a->kind != X86_OPD_IMM || a->imm == b->imm);
     }
     return same;
 }
 
-/* Does it have no form with memory, or one that does something else? BT and its kin go beyond the operand; XCHG and its kin lock it, or
- * give up what they loaded; of rotations, Intel's processors leave another undefined OF for memory than for a register. */
+/* Does it have no form with memory, or one that does something else? BT and its kin go beyond the operand; XCHG and its
+ * kin lock it, or give up what they loaded; of rotations, Intel's processors leave another undefined OF for memory than
+ * for a register. */
 static bool
 differs_in_memory(enum x86_op op)
 {
     switch (op) {
+        /* clang-format off */
     case X86_OP_XCHG: case X86_OP_XADD: case X86_OP_CMPXCHG: case X86_OP_BT: case X86_OP_BTS: case X86_OP_BTR: case X86_OP_BTC:
     case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR:
+        /* clang-format on */
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
-/* One access to the register's slot in place of a load, the instruction and a store; unless the host's r10 has its value, or should have it for the
- * next instruction. */
+/* One access to the register's slot in place of a load, the instruction and a store; unless the host's r10 has its
+ * value, or should have it for the next instruction. */
 static bool
 rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct encoding *from)
 {
@@ -412,12 +424,14 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
     if (e.memory || !e.modrm || e.vex || differs_in_memory((enum x86_op)insn->op))
         return false;
     for (unsigned i = 0; i < insn->operand_count; i++) {
-        if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && is_displaced(insn->operand[i].reg)) {
+        if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR &&
+            is_displaced(insn->operand[i].reg)) {
             displaced++;
             reg = insn->operand[i].reg;
         }
     }
-    if (displaced != 1 || w->kept == (int)reg || (w->wanted >> (reg - X86_R10) & 1) || ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
+    if (displaced != 1 || w->kept == (int)reg || (w->wanted >> (reg - X86_R10) & 1) ||
+        ((!is_displaced(e.rm) || e.rm != reg) && !reverse(&e)) || e.rm != reg)
         return false;
     e.memory = true;
     e.base = e.index = X86_BASE_NONE;
@@ -426,7 +440,8 @@ rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct en
     if (!means_the_same(&e, insn))
         return false;
     for (unsigned i = 0; i < insn->operand_count; i++)
-        if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && insn->operand[i].reg == X86_RSP && e.reg == X86_RSP)
+        if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR &&
+            insn->operand[i].reg == X86_RSP && e.reg == X86_RSP)
             e.reg = HOST_GUEST_RSP;
     emit(w, &e);
     return true;
@@ -457,7 +472,8 @@ rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *i
         if (n.legacy < 0)
             return false;
         for (unsigned i = 0; i < insn->operand_count; i++)
-            if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR && insn->operand[i].reg >= 8)
+            if (insn->operand[i].kind == X86_OPD_REG && insn->operand[i].reg_class == X86_RC_GPR &&
+                insn->operand[i].reg >= 8)
                 return false;
     }
     begin_needs(w, &n);

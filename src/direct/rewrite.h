@@ -7,33 +7,38 @@
 #include "direct/layout.h"
 #include "x86/x86.h"
 
-enum { HOST_GUEST_RSP = X86_R11, HOST_SCRATCH = X86_R10, STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */ };
+enum {
+    HOST_GUEST_RSP = X86_R11,
+    HOST_SCRATCH = X86_R10,
+    STATUS_FLAGS = 0x3f /* all of enum X86_FLAG but DF, which no comparison touches */
+};
 
 /* Displacement of a member of x86_cpu_tls from the host's FS base (x86/cpu.h). */
-#define CPU_SLOT(member) ((int32_t)offsetof(struct x86_cpu, member) - (int32_t)sizeof(struct x86_cpu))
-#define CPU_GPR_SLOT(reg) (CPU_SLOT(gpr) + 8 * (int32_t)(reg))
+#define CPU_SLOT(member)     ((int32_t)offsetof(struct x86_cpu, member) - (int32_t)sizeof(struct x86_cpu))
+#define CPU_GPR_SLOT(reg)    (CPU_SLOT(gpr) + 8 * (int32_t)(reg))
 #define CPU_BORROWED_SLOT(i) (CPU_SLOT(borrowed) + 8 * (int32_t)(i))
 
 struct insn_place {
     uint32_t address; /* image-relative */
     uint8_t length;
-    bool leader;      /* something may lead here other than the instruction before */
-    bool function;    /* a function begins here */
-    bool label;       /* an address of the function's that it takes */
-    bool run;         /* in a run of pushes or pops, or what relies on `kept` since the one before: nobody enters it */
-    bool reads;       /* status flags are read here, or from here on, before they are written */
-    uint8_t live;     /* X86_FLAG_* bits that are alive before it */
-    uint32_t labels;  /* 1 + index of the label table that an indirect jump here looks in; 0: none */
-    uint8_t index;    /* 1 + the host register that is the index of an indirect jump: of this one, or of one soon behind, and then this
-                         instruction loads the address; 0: none */
+    bool leader;     /* something may lead here other than the instruction before */
+    bool function;   /* a function begins here */
+    bool label;      /* an address of the function's that it takes */
+    bool run;        /* in a run of pushes or pops, or what relies on `kept` since the one before: nobody enters it */
+    bool reads;      /* status flags are read here, or from here on, before they are written */
+    uint8_t live;    /* X86_FLAG_* bits that are alive before it */
+    uint32_t labels; /* 1 + index of the label table that an indirect jump here looks in; 0: none */
+    uint8_t index;   /* 1 + the host register that is the index of an indirect jump: of this one, or of one soon
+                         behind, and then this instruction loads the address; 0: none */
 };
 
 struct label_table {
-    uint32_t offset;     /* in the tables */
+    uint32_t offset; /* in the tables */
     uint32_t multiplier;
-    uint8_t bits;        /* of the index */
-    bool indexed;        /* by the guest's own index, in its order; else by a hash of the label, and the labels are sorted */
-    bool flags_alive;    /* at one of the labels */
+    uint8_t bits;          /* of the index */
+    bool indexed;          /* by the guest's own index, in its order; else by a hash of the label, and the labels are
+                            sorted */
+    bool flags_alive;      /* at one of the labels */
     uint32_t first, count; /* its labels, in rewriter.labels */
     uint32_t first_entry, entry_count; /* of rewriter.table_entries */
 };
@@ -46,7 +51,7 @@ struct table_entry { /* 8 bytes in the tables: guest and host address of a label
 struct slow_path {
     uint32_t position, back; /* where it begins; for calls, where the return point is */
     uint8_t reg;             /* the host's that holds the target, or HOST_SCRATCH: it is in tmp[0] */
-    bool call, pop_flags; /* pop_flags: they lie on the host stack */
+    bool call, pop_flags;    /* pop_flags: they lie on the host stack */
 };
 
 /* Guest code: an executable section, or a piece. */
@@ -68,8 +73,8 @@ struct rewriter {
     VEC(struct insn_place) insns; /* by address; positions 2i and 2i + 1 are begin and end of insns[i] */
     uint32_t entry_position;      /* of the first jump to the run time; DIRECT_ENTRY_COUNT in a row */
     VEC(struct label_table) label_tables;
-    VEC(uint32_t) labels;         /* of all tables */
-    struct buf tables;            /* pairs of guest and host addresses, with fixes below */
+    VEC(uint32_t) labels; /* of all tables */
+    struct buf tables;    /* pairs of guest and host addresses, with fixes below */
     VEC(struct table_entry) table_entries;
     VEC(struct slow_path) slow;
 };
@@ -105,7 +110,8 @@ void emit_address(struct rewriter *w, unsigned reg, uint64_t address);
 /* One instruction that neither jumps nor moves the stack pointer by itself. False: there is no form for it. */
 bool rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
 /* The operand of an indirect call or jump, or of a push, into the host's r10. */
-bool rewrite_load_operand(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
+bool rewrite_load_operand(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn,
+                          const struct x86_parts *at);
 /* The host's name of a guest register; HOST_SCRATCH for those that are kept in memory. */
 unsigned host_register(unsigned guest);
 static inline bool
@@ -120,7 +126,8 @@ bool is_stack_insn(const struct x86_insn *insn);
 /* strings.c */
 bool rewrite_string(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
 /* control.c */
-bool rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at);
+bool rewrite_control(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn,
+                     const struct x86_parts *at);
 void rewrite_entries(struct rewriter *w);
 void rewrite_slow_paths(struct rewriter *w);
 /* The evaluator does the instruction at this address and goes on. */

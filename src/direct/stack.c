@@ -144,11 +144,8 @@ put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn,
     if (insn->opsize != SLOT || (insn->operand_count && o->kind == X86_OPD_REG && o->reg_class != X86_RC_GPR))
         return false;
     switch (insn->op) {
-    case X86_OP_PUSH:
-        return rewrite_load_operand(w, bytes, insn, at) && push_scratch(w);
-    case X86_OP_PUSHF:
-        load_flags(w);
-        return push_scratch(w);
+    case X86_OP_PUSH: return rewrite_load_operand(w, bytes, insn, at) && push_scratch(w);
+    case X86_OP_PUSHF: load_flags(w); return push_scratch(w);
     case X86_OP_POP:
         if (o->kind == X86_OPD_MEM)
             return pop_memory(w, bytes, insn, at);
@@ -159,8 +156,7 @@ put_other(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn,
         emit_load(w, X86_RBP, SEGMENT_GS, X86_RBP, 0);
         emit_move(w, HOST_GUEST_RSP, HOST_SCRATCH);
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 

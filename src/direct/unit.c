@@ -107,7 +107,9 @@ list_insns(struct rewriter *w)
             if (!(mark & STARTS))
                 continue;
             x86_decode(r->bytes + (at - r->start), r->end - at, at, &insn);
-            vec_push(&w->insns, ((struct insn_place){.address = (uint32_t)at, .length = insn.length, .leader = mark & LEADER,
+            vec_push(&w->insns, ((struct insn_place){.address = (uint32_t)at,
+                                                     .length = insn.length,
+                                                     .leader = mark & LEADER,
                                                      .function = mark & FUNCTION}));
         }
     }
@@ -144,20 +146,23 @@ static bool
 is_of_v3(const struct x86_insn *insn, const struct x86_parts *at)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_AESDEC: case X86_OP_AESDECLAST: case X86_OP_AESENC: case X86_OP_AESENCLAST: case X86_OP_AESIMC:
     case X86_OP_AESKEYGENASSIST: case X86_OP_PCLMULQDQ: case X86_OP_SHA1MSG1: case X86_OP_SHA1MSG2: case X86_OP_SHA1NEXTE:
     case X86_OP_SHA1RNDS4: case X86_OP_SHA256MSG1: case X86_OP_SHA256MSG2: case X86_OP_SHA256RNDS2: case X86_OP_MOVBE: case X86_OP_LZCNT:
+        /* clang-format on */
         return true;
-    default:
-        return at->vex;
+    default: return at->vex;
     }
 }
 
-/* What the processor does otherwise than the guest is promised, what tells of the host, and what would change more than the guest. */
+/* What the processor does otherwise than the guest is promised, what tells of the host, and what would change more than
+ * the guest. */
 static bool
 is_evaluated(const struct x86_insn *insn)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_RDPID: case X86_OP_XGETBV: case X86_OP_RDRAND: case X86_OP_RDSEED:
     case X86_OP_RDFSBASE: case X86_OP_RDGSBASE: case X86_OP_WRFSBASE: case X86_OP_WRGSBASE:
     case X86_OP_LAR: case X86_OP_LSL: case X86_OP_VERR: case X86_OP_VERW: case X86_OP_SGDT: case X86_OP_SIDT: case X86_OP_SLDT:
@@ -169,17 +174,21 @@ is_evaluated(const struct x86_insn *insn)
     case X86_OP_RCPPS: case X86_OP_RCPSS: case X86_OP_RSQRTPS: case X86_OP_RSQRTSS:
     case X86_OP_VRCPPS: case X86_OP_VRCPSS: case X86_OP_VRSQRTPS: case X86_OP_VRSQRTSS:
     case X86_OP_F2XM1: case X86_OP_FCOS: case X86_OP_FSIN: case X86_OP_FSINCOS: case X86_OP_FPATAN: case X86_OP_FPTAN: case X86_OP_FYL2X:
-    case X86_OP_FYL2XP1:
-        return true;
-    case X86_OP_BT: case X86_OP_BTS: case X86_OP_BTR: case X86_OP_BTC: /* the register's offset goes beyond the address */
+    /* clang-format on */
+    case X86_OP_FYL2XP1: return true;
+    case X86_OP_BT:
+    case X86_OP_BTS:
+    case X86_OP_BTR:
+    case X86_OP_BTC: /* the register's offset goes beyond the
+                                                                          address */
         return insn->operand[0].kind == X86_OPD_MEM && insn->operand[1].kind == X86_OPD_REG;
-    default:
-        break;
+    default: break;
     }
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
 
-        if (o->kind == X86_OPD_REG && (o->reg_class == X86_RC_SEG || o->reg_class == X86_RC_CR || o->reg_class == X86_RC_DR))
+        if (o->kind == X86_OPD_REG &&
+            (o->reg_class == X86_RC_SEG || o->reg_class == X86_RC_CR || o->reg_class == X86_RC_DR))
             return true;
     }
     return false;
@@ -188,7 +197,8 @@ is_evaluated(const struct x86_insn *insn)
 static bool
 is_string(const struct x86_insn *insn)
 {
-    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
+    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS ||
+           insn->op == X86_OP_SCAS;
 }
 
 static bool
@@ -198,7 +208,8 @@ is_nothing(const struct x86_insn *insn)
 }
 
 static bool
-rewrite_insn(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
+rewrite_insn(struct rewriter *w, size_t index, const uint8_t *bytes, const struct x86_insn *insn,
+             const struct x86_parts *at)
 {
     if (is_evaluated(insn) || (x86_level() < X86_LEVEL_V3 && is_of_v3(insn, at)))
         return false;
@@ -215,10 +226,11 @@ static bool
 falls_through(const struct x86_insn *insn)
 {
     switch (x86_flow(insn)) {
-    case X86_FLOW_JUMP: case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_RETURN: case X86_FLOW_TRAP:
-        return false;
-    default:
-        return true;
+    case X86_FLOW_JUMP:
+    case X86_FLOW_JUMP_INDIRECT:
+    case X86_FLOW_RETURN:
+    case X86_FLOW_TRAP: return false;
+    default: return true;
     }
 }
 
@@ -250,7 +262,8 @@ displaced_of(const struct x86_insn *insn)
     return bits;
 }
 
-/* Does what the host's r10 has behind the instruction before count at this one? That one fell through then, for there is no other way here. */
+/* Does what the host's r10 has behind the instruction before count at this one? That one fell through then, for there
+ * is no other way here. */
 static bool
 takes_kept(const struct rewriter *w, size_t i, const struct x86_insn *insn)
 {
@@ -381,7 +394,8 @@ put_map(const struct rewriter *w, struct buf *map, struct buf *index, struct buf
         host = layout_offset(&w->layout, position_begin(0));
     for (size_t i = 0; i < w->insns.count; i++) {
         const struct insn_place *p = &w->insns.items[i];
-        uint32_t begin = layout_offset(&w->layout, position_begin(i)), length = layout_offset(&w->layout, position_end(i)) - begin;
+        uint32_t begin = layout_offset(&w->layout, position_begin(i)),
+                 length = layout_offset(&w->layout, position_end(i)) - begin;
 
         if (p->address != guest || begin != host) {
             buf_put_u8(map, DIRECT_MAP_GAP);
@@ -487,8 +501,9 @@ mark_stubs(const struct rewriter *w, const struct elf_image *image)
             uint64_t slot;
             uint8_t *m;
 
-            if (!(r->marks[at - r->start] & STARTS) || x86_decode(r->bytes + (at - r->start), r->end - at, at, &insn) <= 0 ||
-                !insn.operand_count || insn.operand[0].kind != X86_OPD_REL)
+            if (!(r->marks[at - r->start] & STARTS) ||
+                x86_decode(r->bytes + (at - r->start), r->end - at, at, &insn) <= 0 || !insn.operand_count ||
+                insn.operand[0].kind != X86_OPD_REL)
                 continue;
             m = mark_at(w, (uint64_t)insn.operand[0].imm);
             if (m && !(*m & IN_BLOCK) && disc_plt_slot(image, (uint64_t)insn.operand[0].imm, &slot))
@@ -498,7 +513,8 @@ mark_stubs(const struct rewriter *w, const struct elf_image *image)
 }
 
 int
-direct_rewrite(const struct elf_image *image, const struct disc *d, const char *key, struct direct_result *out, struct err *e)
+direct_rewrite(const struct elf_image *image, const struct disc *d, const char *key, struct direct_result *out,
+               struct err *e)
 {
     struct rewriter w = {0};
     int result;
@@ -549,7 +565,8 @@ mark_targets(const struct rewriter *w, const struct direct_piece *piece)
 }
 
 int
-direct_rewrite_pieces(const struct direct_piece *pieces, size_t count, const char *key, struct direct_result *out, struct err *e)
+direct_rewrite_pieces(const struct direct_piece *pieces, size_t count, const char *key, struct direct_result *out,
+                      struct err *e)
 {
     struct rewriter w = {0};
     int result;

@@ -106,7 +106,8 @@ elf_image_import(const struct elf_image *image, uint64_t where)
         else
             high = middle;
     }
-    return low < image->imports.count && image->imports.items[low].where == where ? image->imports.items[low].name : NULL;
+    return low < image->imports.count && image->imports.items[low].where == where ? image->imports.items[low].name
+                                                                                  : NULL;
 }
 
 bool
@@ -129,8 +130,12 @@ static int
 read_segment(struct elf_image *image, const Elf64_Phdr *p, struct err *e)
 {
     struct elf_segment s = {
-        .address = p->p_vaddr, .memory_size = p->p_memsz, .file_size = p->p_filesz,
-        .file_offset = p->p_offset, .read = p->p_flags & PF_R, .write = p->p_flags & PF_W,
+        .address = p->p_vaddr,
+        .memory_size = p->p_memsz,
+        .file_size = p->p_filesz,
+        .file_offset = p->p_offset,
+        .read = p->p_flags & PF_R,
+        .write = p->p_flags & PF_W,
         .exec = p->p_flags & PF_X,
     };
 
@@ -200,9 +205,7 @@ read_segments(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
             if (read_segment(image, &p, e) < 0)
                 return -1;
             break;
-        case PT_NOTE:
-            read_notes(image, &p);
-            break;
+        case PT_NOTE: read_notes(image, &p); break;
         case PT_INTERP:
             s = file_bytes(image, p.p_offset, p.p_filesz);
             if (s && p.p_filesz && memchr(s, 0, p.p_filesz))
@@ -212,9 +215,7 @@ read_segments(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
             dyn->address = p.p_vaddr;
             dyn->size = p.p_memsz;
             break;
-        case PT_GNU_EH_FRAME:
-            dyn->eh_frame_hdr = p.p_vaddr;
-            break;
+        case PT_GNU_EH_FRAME: dyn->eh_frame_hdr = p.p_vaddr; break;
         case PT_GNU_RELRO:
             if (p.p_memsz <= UINT32_MAX && p.p_vaddr <= UINT32_MAX)
                 vec_push(&image->relro, ((struct elf_range){p.p_vaddr, p.p_vaddr + p.p_memsz}));
@@ -357,9 +358,7 @@ read_rela(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t table
             return;
         switch (ELF64_R_TYPE(r.r_info)) {
         case R_X86_64_RELATIVE:
-        case R_X86_64_IRELATIVE:
-            add_reloc(image, r.r_offset, (uint64_t)r.r_addend);
-            break;
+        case R_X86_64_IRELATIVE: add_reloc(image, r.r_offset, (uint64_t)r.r_addend); break;
         case R_X86_64_JUMP_SLOT:
             if (elf_read_at(image, r.r_offset, &word, sizeof word) && word)
                 vec_push(&image->lazy_stubs, word);
@@ -486,8 +485,8 @@ read_sections(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
             dyn->arrays[which] = s.sh_addr;
             dyn->array_sizes[which] = s.sh_size;
         }
-        if (s.sh_type == SHT_PROGBITS && s.sh_flags & SHF_EXECINSTR &&
-            elf_image_at(image, s.sh_addr, &left) && left >= s.sh_size)
+        if (s.sh_type == SHT_PROGBITS && s.sh_flags & SHF_EXECINSTR && elf_image_at(image, s.sh_addr, &left) &&
+            left >= s.sh_size)
             vec_push(&image->exec_sections, ((struct elf_range){s.sh_addr, s.sh_addr + s.sh_size}));
     }
 }
@@ -528,8 +527,7 @@ settle_exec_ranges(struct elf_image *image)
             covered = image->exec_sections.items[i].start >= s->address &&
                       image->exec_sections.items[i].start < s->address + s->file_size;
         if (!covered)
-            vec_push(&image->exec_sections,
-                     ((struct elf_range){s->address, s->address + s->file_size}));
+            vec_push(&image->exec_sections, ((struct elf_range){s->address, s->address + s->file_size}));
     }
     if (image->exec_sections.count == 0)
         return;

@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/vec.h"
 
-struct elf_segment { /* PT_LOAD */
-    uint64_t address;     /* p_vaddr */
+struct elf_segment {  /* PT_LOAD */
+    uint64_t address; /* p_vaddr */
     uint64_t memory_size, file_size, file_offset;
     bool read, write, exec;
     const uint8_t *bytes; /* file_size bytes, in the caller's file data */
@@ -59,7 +59,8 @@ struct elf_image {
     VEC(struct elf_symbol) symbols; /* dynamic and static ones */
     VEC(struct elf_fde) fdes;       /* by start */
     VEC(uint64_t) landing_pads;     /* from the LSDAs */
-    VEC(struct elf_reloc) relocs;   /* R_X86_64_RELATIVE, IRELATIVE, and defined 64-bit symbol
+    VEC(struct elf_reloc)
+    relocs;                         /* R_X86_64_RELATIVE, IRELATIVE, and defined 64-bit symbol
                                      * relocations; by `where` */
     VEC(uint64_t) lazy_stubs;       /* of the PLT: where its slots point until they are bound */
     VEC(struct elf_import) imports; /* by `where` */

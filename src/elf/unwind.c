@@ -6,11 +6,13 @@
 #include "base/buf.h"
 #include "elf/elf_internal.h"
 
+/* clang-format off */
 enum { /* DW_EH_PE_* */
     PE_ABSPTR = 0x00, PE_ULEB = 0x01, PE_UDATA2 = 0x02, PE_UDATA4 = 0x03, PE_UDATA8 = 0x04,
     PE_SLEB = 0x09, PE_SDATA2 = 0x0a, PE_SDATA4 = 0x0b, PE_SDATA8 = 0x0c,
     PE_PCREL = 0x10, PE_DATAREL = 0x30, PE_INDIRECT = 0x80, PE_OMIT = 0xff,
 };
+/* clang-format on */
 
 struct reader { /* a cursor that knows its virtual address */
     struct cursor c;
@@ -197,7 +199,8 @@ elf_read_unwind(struct elf_image *image, const struct elf_dynamic *dyn)
             }
             start = read_encoded(&r, cie.fde_encoding & 0x7f, 0);
             size = read_encoded(&r, cie.fde_encoding & 0x0f, 0);
-            /* Of a signal's return code: it begins one byte early, because unwinders look one byte before a return address. */
+            /* Of a signal's return code: it begins one byte early, because unwinders look one byte before a return
+             * address. */
             if (cie.signal_frame && size > 1) {
                 start++;
                 size--;

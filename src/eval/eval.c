@@ -189,8 +189,7 @@ eval_fault_address(const struct eval *ev)
     const struct eval_block *block = ev->block;
     uint64_t address = x86_this_cpu()->rip;
 
-    if (!block || !block->ops || ev->current < block->ops ||
-        ev->current >= block->ops + block->op_count)
+    if (!block || !block->ops || ev->current < block->ops || ev->current >= block->ops + block->op_count)
         return address;
     size_t op = (size_t)(ev->current - block->ops);
     address = block->address;

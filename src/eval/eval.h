@@ -17,8 +17,8 @@ struct eval_host {
     const uint8_t *(*fetch)(void *context, uint64_t address, size_t *left, uint64_t *image_base);
     /* Is there a compiled entry at this address? Then the evaluator stops before it. */
     bool (*has_compiled)(void *context, uint64_t address);
-    /* NULL, or: must a block end before the instruction at this address, so that has_compiled is asked? Asked when code is
-     * translated; for others, eval_invalidate(). */
+    /* NULL, or: must a block end before the instruction at this address, so that has_compiled is asked? Asked when code
+     * is translated; for others, eval_invalidate(). */
     bool (*ends_before)(void *context, uint64_t address);
 };
 
@@ -46,8 +46,8 @@ uint64_t eval_fault_address(const struct eval *ev);
 
 struct ir_build;
 struct ir_block;
-/* The IR of the instruction in these bytes, the only block of the builder's function; address is image-relative. For those who
- * explain what the evaluator did. */
+/* The IR of the instruction in these bytes, the only block of the builder's function; address is image-relative. For
+ * those who explain what the evaluator did. */
 const struct ir_block *eval_instruction_ir(struct ir_build *b, const uint8_t *bytes, size_t size, uint64_t address);
 
 /* Where the block that was run last ends. */
@@ -60,7 +60,7 @@ struct eval_count {
     uint64_t insns;   /* guest instructions executed */
 };
 /* Hands out the counters of all blocks in [start, end) that ran, in no order, and sets them to zero. */
-void eval_collect(struct eval *ev, uint64_t start, uint64_t end, void (*take)(void *context, const struct eval_count *c),
-                  void *context);
+void eval_collect(struct eval *ev, uint64_t start, uint64_t end,
+                  void (*take)(void *context, const struct eval_count *c), void *context);
 
 #endif

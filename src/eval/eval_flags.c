@@ -13,11 +13,12 @@ static bool
 always_writes(const struct x86_insn *insn)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR: case X86_OP_SHL: case X86_OP_SHR:
     case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
+        /* clang-format on */
         return false;
-    default:
-        return !insn->rep && !insn->repne;
+    default: return !insn->rep && !insn->repne;
     }
 }
 

@@ -35,13 +35,13 @@ enum eval_extra {
     EVAL_X_CONST128,
     EVAL_X_LOAD_ALIGNED, /* 16 bytes, or #GP */
     EVAL_X_STORE_ALIGNED,
-    EVAL_X_CALL,    /* fn: vector operations and helpers */
+    EVAL_X_CALL, /* fn: vector operations and helpers */
     /* terminators; imm, imm2: guest addresses */
     EVAL_X_JUMP,
-    EVAL_X_BRANCH,  /* a != 0 ? imm : imm2 */
+    EVAL_X_BRANCH,   /* a != 0 ? imm : imm2 */
     EVAL_X_INDIRECT, /* to the address in a */
-    EVAL_X_SYSCALL, /* imm: next */
-    EVAL_X_TRAP,    /* imm: address; a: vector */
+    EVAL_X_SYSCALL,  /* imm: next */
+    EVAL_X_TRAP,     /* imm: address; a: vector */
     EVAL_X_COUNT
 };
 
@@ -56,10 +56,10 @@ struct eval_mark {
 };
 
 struct eval_block {
-    uint64_t address;   /* guest */
-    uint64_t end;       /* of the text it came from */
+    uint64_t address; /* guest */
+    uint64_t end;     /* of the text it came from */
     uint64_t runs, entered;
-    uint64_t insns;     /* executed in translations since dropped */
+    uint64_t insns; /* executed in translations since dropped */
     uint32_t insn_count;
     uint32_t op_count, mark_count;
     struct eval_op *ops; /* NULL: not translated (any more) */
@@ -117,8 +117,8 @@ struct eval_block *eval_block_find(const struct eval *ev, uint64_t address);
 
 /* Fills block->ops from the code; returns 0, -1 when it needs too many slots, or 1 when the bytes end inside
  * the first instruction. */
-int eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block, const uint8_t *bytes, size_t size,
-                   uint64_t image_base, uint32_t max_insns);
+int eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block, const uint8_t *bytes,
+                   size_t size, uint64_t image_base, uint32_t max_insns);
 
 /* The flags (bits X86_FLAG_*) that code at a guest address may read before it writes them, as far as
  * a short look ahead (*budget instructions) within the page of `near` tells; DF is always among them. */

@@ -60,11 +60,11 @@ typedef uint64_t type_v128 __attribute__((vector_size(16)));
 #define RESULT_I32(e) *(uint64_t *)(base + op->d) = e
 #define RESULT_I64(e) *(uint64_t *)(base + op->d) = e
 
-#define HELPER(name, r, a, b, c, flags)                       \
-    X86_HELPER_##r helper_##name(PROTO_##a##_##b##_##c);      \
+#define HELPER(name, r, a, b, c, flags)                           \
+    X86_HELPER_##r helper_##name(PROTO_##a##_##b##_##c);          \
     static void call_##name(const struct eval_op *op, char *base) \
-    {                                                         \
-        RESULT_##r(helper_##name(ARGS_##a##_##b##_##c));      \
+    {                                                             \
+        RESULT_##r(helper_##name(ARGS_##a##_##b##_##c));          \
     }
 #include "ir/helpers.def"
 #undef HELPER
@@ -76,64 +76,63 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
 };
 
 /* --- the interpreter --- */
-#define ORDERED(instruction, a, b)                                                 \
-    ({                                                                             \
-        __typeof__((a) + (b)) sum_ = (a);                                          \
+#define ORDERED(instruction, a, b)                                                          \
+    ({                                                                                      \
+        __typeof__((a) + (b)) sum_ = (a);                                                   \
         __asm__ volatile(#instruction " %1, %0" : "+x"(sum_) : "x"((__typeof__(sum_))(b))); \
-        sum_;                                                                      \
+        sum_;                                                                               \
     })
-#define NEXT                 \
-    do {                     \
-        op++;                \
-        goto *op->code;      \
+#define NEXT             \
+    do {                 \
+        op++;            \
+        goto * op->code; \
     } while (0)
 
-#define D(type) (*(type *)(base + op->d))
+#define D(type)          (*(type *)(base + op->d))
 #define OPERAND(type, x) (*(const type *)(base + op->x))
 
 /* Guest memory at the i32 address in a; faults leave through the host's SIGSEGV handler. */
 #define MEMORY (memory + (uint64_t)OPERAND(uint32_t, a) + op->imm)
 
-#define LOAD(name, type, result, slot)       \
-    S_##name:                                \
-    {                                        \
-        type v_;                             \
-        ev->current = op;                    \
-        memcpy(&v_, MEMORY, sizeof v_);      \
-        D(slot) = (result)v_;                \
-        NEXT;                                \
+#define LOAD(name, type, result, slot)  \
+    S_##name:                           \
+    {                                   \
+        type v_;                        \
+        ev->current = op;               \
+        memcpy(&v_, MEMORY, sizeof v_); \
+        D(slot) = (result)v_;           \
+        NEXT;                           \
     }
-#define STORE(name, type, source)            \
-    S_##name:                                \
-    {                                        \
-        type v_ = (type)OPERAND(source, b);  \
-        ev->current = op;                    \
-        memcpy(MEMORY, &v_, sizeof v_);      \
-        NEXT;                                \
+#define STORE(name, type, source)           \
+    S_##name:                               \
+    {                                       \
+        type v_ = (type)OPERAND(source, b); \
+        ev->current = op;                   \
+        memcpy(MEMORY, &v_, sizeof v_);     \
+        NEXT;                               \
     }
 /* Sequentially consistent; a misaligned locked access is legal on x86 and on hosts that are x86. */
-#define ATOMIC(name, builtin)                                                                   \
-    S_##name:                                                                                   \
-    {                                                                                           \
-        uint64_t v_ = OPERAND(uint64_t, b);                                                     \
-        uint8_t *p_ = memory + OPERAND(uint32_t, a) + op->imm;                                  \
-        ev->current = op;                                                                       \
-        switch (op->imm2) {                                                                     \
-        case 1: v_ = builtin(p_, (uint8_t)v_, __ATOMIC_SEQ_CST); break;                         \
-        case 2: v_ = builtin((uint16_t *)(void *)p_, (uint16_t)v_, __ATOMIC_SEQ_CST); break;    \
-        case 4: v_ = builtin((uint32_t *)(void *)p_, (uint32_t)v_, __ATOMIC_SEQ_CST); break;    \
-        default: v_ = builtin((uint64_t *)(void *)p_, v_, __ATOMIC_SEQ_CST); break;             \
-        }                                                                                       \
-        D(uint64_t) = v_;                                                                       \
-        NEXT;                                                                                   \
+#define ATOMIC(name, builtin)                                                                \
+    S_##name:                                                                                \
+    {                                                                                        \
+        uint64_t v_ = OPERAND(uint64_t, b);                                                  \
+        uint8_t *p_ = memory + OPERAND(uint32_t, a) + op->imm;                               \
+        ev->current = op;                                                                    \
+        switch (op->imm2) {                                                                  \
+        case 1: v_ = builtin(p_, (uint8_t)v_, __ATOMIC_SEQ_CST); break;                      \
+        case 2: v_ = builtin((uint16_t *)(void *)p_, (uint16_t)v_, __ATOMIC_SEQ_CST); break; \
+        case 4: v_ = builtin((uint32_t *)(void *)p_, (uint32_t)v_, __ATOMIC_SEQ_CST); break; \
+        default: v_ = builtin((uint64_t *)(void *)p_, v_, __ATOMIC_SEQ_CST); break;          \
+        }                                                                                    \
+        D(uint64_t) = v_;                                                                    \
+        NEXT;                                                                                \
     }
-#define CMPXCHG(type)                                                                           \
-    {                                                                                           \
-        type old_ = (type)OPERAND(uint64_t, b), new_ = (type)OPERAND(uint64_t, c);              \
-        __atomic_compare_exchange_n((type *)(void *)p_, &old_, new_, false, __ATOMIC_SEQ_CST,   \
-                                    __ATOMIC_SEQ_CST);                                          \
-        v_ = old_;                                                                              \
-        break;                                                                                  \
+#define CMPXCHG(type)                                                                                            \
+    {                                                                                                            \
+        type old_ = (type)OPERAND(uint64_t, b), new_ = (type)OPERAND(uint64_t, c);                               \
+        __atomic_compare_exchange_n((type *)(void *)p_, &old_, new_, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+        v_ = old_;                                                                                               \
+        break;                                                                                                   \
     }
 
 static void
@@ -150,8 +149,8 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
 {
     static const void *const general[IR_OP_COUNT] = {
 #define OP(name, r, a, b, c, wasm, expression) [IR_##name] = &&G_##name,
-#define SIMD(name, r, a, b, c, sub) [IR_##name] = &&S_CALL,
-#define HOST(name, r, a, b, c, immediate) [IR_##name] = &&S_CALL,
+#define SIMD(name, r, a, b, c, sub)            [IR_##name] = &&S_CALL,
+#define HOST(name, r, a, b, c, immediate)      [IR_##name] = &&S_CALL,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
@@ -168,6 +167,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     };
 #define S(name) [IR_##name] = &&S_##name
 #define X(name) [EVAL_X_##name] = &&S_##name
+    /* clang-format off */
     static const void *const special[EVAL_X_COUNT] = {
         S(DIVS64), S(DIVU64), S(REMS64), S(REMU64),
         S(LOAD8U32), S(LOAD8S32), S(LOAD16U32), S(LOAD16S32), S(LOAD32), S(LOAD8U64), S(LOAD8S64),
@@ -180,6 +180,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
         X(MOVE32), X(MOVE64), X(MOVE128), X(CONST32), X(CONST64), X(CONST128),
         X(LOAD_ALIGNED), X(STORE_ALIGNED), X(CALL), X(JUMP), X(BRANCH), X(INDIRECT), X(SYSCALL), X(TRAP),
     };
+    /* clang-format on */
 #undef S
 #undef X
 
@@ -227,7 +228,7 @@ found:
     entered = 0;
     ev->block = block;
     ev->current = op = block->ops;
-    goto *op->code;
+    goto * op->code;
 
     /* From the table: A, B, C are the operands. Its zeros stand for the handlers written out below. */
 #define TYPES(r, ta, tb, tc)                       \
@@ -250,10 +251,10 @@ found:
 #define FLOAT_V128 0
 #define FLOAT_F32  1
 #define FLOAT_F64  1
-#define SAY_WHERE(r, ta)                         \
-    if (FLOAT_##r || FLOAT_##ta) {               \
-        ev->current = op;                        \
-        __asm__ volatile("" ::: "memory");       \
+#define SAY_WHERE(r, ta)                   \
+    if (FLOAT_##r || FLOAT_##ta) {         \
+        ev->current = op;                  \
+        __asm__ volatile("" ::: "memory"); \
     }
 #define A   OPERAND(a_t, a)
 #define B   OPERAND(b_t, b)
@@ -274,21 +275,21 @@ found:
 #undef B
 
     /* The same with a constant second operand. */
-#define B b_
+#define B                 b_
 #define IMMEDIATE_V(x)    (char)0
 #define IMMEDIATE_I32(x)  (uint32_t)(x)
 #define IMMEDIATE_I64(x)  (x)
 #define IMMEDIATE_F32(x)  0
 #define IMMEDIATE_F64(x)  0
 #define IMMEDIATE_V128(x) {0}
-#define OP(name, r, ta, tb, tc, wasm, expression)             \
-    I_##name:                                                 \
-    {                                                         \
-        TYPES(r, ta, tb, tc);                                 \
+#define OP(name, r, ta, tb, tc, wasm, expression)                       \
+    I_##name:                                                           \
+    {                                                                   \
+        TYPES(r, ta, tb, tc);                                           \
         const b_t b_ __attribute__((unused)) = IMMEDIATE_##tb(op->imm); \
-        SAY_WHERE(r, ta)                                      \
-        RETURN_##r(expression);                               \
-        NEXT;                                                 \
+        SAY_WHERE(r, ta)                                                \
+        RETURN_##r(expression);                                         \
+        NEXT;                                                           \
     }
 #include "ir/ops.def"
 #undef OP
@@ -384,32 +385,28 @@ S_STORE_ALIGNED:
     if ((uintptr_t)MEMORY & 15)
         goto misaligned;
     goto S_V128_STORE;
-S_V128_LOAD32_ZERO:
-{
+S_V128_LOAD32_ZERO: {
     uint32_t v;
     ev->current = op;
     memcpy(&v, MEMORY, sizeof v);
     D(type_v128) = (type_v128){v, 0};
     NEXT;
 }
-S_V128_LOAD64_ZERO:
-{
+S_V128_LOAD64_ZERO: {
     uint64_t v;
     ev->current = op;
     memcpy(&v, MEMORY, sizeof v);
     D(type_v128) = (type_v128){v, 0};
     NEXT;
 }
-S_REPLACE32:
-{
+S_REPLACE32: {
     typedef uint32_t lanes __attribute__((vector_size(16)));
     lanes v = OPERAND(lanes, a);
     v[op->imm & 3] = OPERAND(uint32_t, b);
     D(lanes) = v;
     NEXT;
 }
-S_REPLACE64:
-{
+S_REPLACE64: {
     type_v128 v = OPERAND(type_v128, a);
     v[op->imm & 1] = OPERAND(uint64_t, b);
     D(type_v128) = v;
@@ -424,8 +421,7 @@ S_V128_OR:
 S_V128_XOR:
     D(type_v128) = OPERAND(type_v128, a) ^ OPERAND(type_v128, b);
     NEXT;
-S_I8X16_SHUFFLE:
-{
+S_I8X16_SHUFFLE: {
     uint8_t in[32], lanes[16], out[16];
     memcpy(in, base + op->a, 16);
     memcpy(in + 16, base + op->b, 16);
@@ -442,8 +438,7 @@ S_I8X16_SHUFFLE:
     ATOMIC(ATOMIC_OR, __atomic_fetch_or)
     ATOMIC(ATOMIC_XOR, __atomic_fetch_xor)
     ATOMIC(ATOMIC_XCHG, __atomic_exchange_n)
-S_ATOMIC_CMPXCHG:
-{
+S_ATOMIC_CMPXCHG: {
     uint8_t *p_ = memory + OPERAND(uint32_t, a) + op->imm;
     uint64_t v_;
     ev->current = op;

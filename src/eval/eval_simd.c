@@ -22,83 +22,83 @@ typedef double f64x2 __attribute__((vector_size(16)));
 #define DEFINE(name) static void simd_##name(const struct eval_op *op, char *base)
 
 /* r = expression over vectors a, b (of type t), stored as type r */
-#define UNARY(name, t, r, e)   \
-    DEFINE(name)               \
-    {                          \
-        const t a = IN(t, a);  \
-        OUT(r) = (r)(e);       \
+#define UNARY(name, t, r, e)  \
+    DEFINE(name)              \
+    {                         \
+        const t a = IN(t, a); \
+        OUT(r) = (r)(e);      \
     }
-#define BINARY(name, t, r, e)  \
-    DEFINE(name)               \
-    {                          \
-        const t a = IN(t, a);  \
-        const t b = IN(t, b);  \
-        OUT(r) = (r)(e);       \
+#define BINARY(name, t, r, e) \
+    DEFINE(name)              \
+    {                         \
+        const t a = IN(t, a); \
+        const t b = IN(t, b); \
+        OUT(r) = (r)(e);      \
     }
 /* Of two NaNs the first is the result: a + b of C may be turned round. */
-#define ORDERED(name, t, instruction)                                            \
-    DEFINE(name)                                                                 \
-    {                                                                            \
-        const t b = IN(t, b);                                                    \
-        t sum = IN(t, a);                                                        \
-        __asm__ volatile(#instruction " %1, %0" : "+x"(sum) : "x"(b));           \
-        OUT(t) = sum;                                                            \
+#define ORDERED(name, t, instruction)                                  \
+    DEFINE(name)                                                       \
+    {                                                                  \
+        const t b = IN(t, b);                                          \
+        t sum = IN(t, a);                                              \
+        __asm__ volatile(#instruction " %1, %0" : "+x"(sum) : "x"(b)); \
+        OUT(t) = sum;                                                  \
     }
 /* lane by lane: A and B are lanes i of a and b */
-#define LANES(name, n, t, r, e)         \
-    DEFINE(name)                        \
-    {                                   \
-        const t a = IN(t, a);           \
-        const t b = IN(t, b);           \
-        r out;                          \
-        for (int i = 0; i < n; i++)     \
-            out[i] = (e);               \
-        OUT(r) = out;                   \
+#define LANES(name, n, t, r, e)     \
+    DEFINE(name)                    \
+    {                               \
+        const t a = IN(t, a);       \
+        const t b = IN(t, b);       \
+        r out;                      \
+        for (int i = 0; i < n; i++) \
+            out[i] = (e);           \
+        OUT(r) = out;               \
     }
-#define LANES1(name, n, t, r, e)        \
-    DEFINE(name)                        \
-    {                                   \
-        const t a = IN(t, a);           \
-        r out;                          \
-        for (int i = 0; i < n; i++)     \
-            out[i] = (e);               \
-        OUT(r) = out;                   \
+#define LANES1(name, n, t, r, e)    \
+    DEFINE(name)                    \
+    {                               \
+        const t a = IN(t, a);       \
+        r out;                      \
+        for (int i = 0; i < n; i++) \
+            out[i] = (e);           \
+        OUT(r) = out;               \
     }
-#define SPLAT(name, n, scalar, t)       \
-    DEFINE(name)                        \
-    {                                   \
-        const scalar a = IN(scalar, a); \
-        t out;                          \
-        for (int i = 0; i < n; i++)     \
+#define SPLAT(name, n, scalar, t)           \
+    DEFINE(name)                            \
+    {                                       \
+        const scalar a = IN(scalar, a);     \
+        t out;                              \
+        for (int i = 0; i < n; i++)         \
             out[i] = (__typeof__(out[0]))a; \
-        OUT(t) = out;                   \
+        OUT(t) = out;                       \
     }
-#define EXTRACT(name, n, t, r)                  \
-    DEFINE(name)                                \
-    {                                           \
-        OUT(r) = IN(t, a)[op->imm & (n - 1)];   \
+#define EXTRACT(name, n, t, r)                \
+    DEFINE(name)                              \
+    {                                         \
+        OUT(r) = IN(t, a)[op->imm & (n - 1)]; \
     }
-#define REPLACE(name, n, t, scalar)                                \
-    DEFINE(name)                                                   \
-    {                                                              \
-        t out = IN(t, a);                                          \
+#define REPLACE(name, n, t, scalar)                                 \
+    DEFINE(name)                                                    \
+    {                                                               \
+        t out = IN(t, a);                                           \
         out[op->imm & (n - 1)] = (__typeof__(out[0]))IN(scalar, b); \
-        OUT(t) = out;                                              \
+        OUT(t) = out;                                               \
     }
-#define SHIFT(name, t, mask, operator)                             \
-    DEFINE(name)                                                   \
-    {                                                              \
-        const t a = IN(t, a);                                      \
-        OUT(t) = a operator (IN(uint32_t, b) & mask);              \
+#define SHIFT(name, t, mask, operator)               \
+    DEFINE(name)                                     \
+    {                                                \
+        const t a = IN(t, a);                        \
+        OUT(t) = a operator(IN(uint32_t, b) & mask); \
     }
-#define BITMASK(name, n, t)                     \
-    DEFINE(name)                                \
-    {                                           \
-        const t a = IN(t, a);                   \
-        uint32_t out = 0;                       \
-        for (int i = 0; i < n; i++)             \
-            out |= (uint32_t)(a[i] < 0) << i;   \
-        OUT(uint64_t) = out;                    \
+#define BITMASK(name, n, t)                   \
+    DEFINE(name)                              \
+    {                                         \
+        const t a = IN(t, a);                 \
+        uint32_t out = 0;                     \
+        for (int i = 0; i < n; i++)           \
+            out |= (uint32_t)(a[i] < 0) << i; \
+        OUT(uint64_t) = out;                  \
     }
 
 static inline int64_t
@@ -152,7 +152,7 @@ BINARY(I64X2_EQ, i64x2, i64x2, a == b)
 BINARY(I64X2_GT_S, i64x2, i64x2, a > b)
 
 UNARY(V128_NOT, u64x2, u64x2, ~a)
-BINARY(V128_AND, u64x2, u64x2, a & b)
+BINARY(V128_AND, u64x2, u64x2, a &b)
 BINARY(V128_ANDNOT, u64x2, u64x2, a & ~b)
 BINARY(V128_OR, u64x2, u64x2, a | b)
 BINARY(V128_XOR, u64x2, u64x2, a ^ b)
@@ -197,17 +197,17 @@ UNARY(I64X2_NEG, u64x2, u64x2, -a)
 LANES1(I8X16_POPCNT, 16, u8x16, u8x16, (uint8_t)__builtin_popcount(a[i]))
 
 /* The narrowing ones take a's lanes, then b's. */
-#define NARROW(name, n, t, r, low, high)                              \
-    DEFINE(name)                                                      \
-    {                                                                 \
-        const t a = IN(t, a);                                         \
-        const t b = IN(t, b);                                         \
-        r out;                                                        \
-        for (int i = 0; i < n; i++) {                                 \
-            out[i] = (__typeof__(out[0]))clamp(a[i], low, high);      \
-            out[n + i] = (__typeof__(out[0]))clamp(b[i], low, high);  \
-        }                                                             \
-        OUT(r) = out;                                                 \
+#define NARROW(name, n, t, r, low, high)                             \
+    DEFINE(name)                                                     \
+    {                                                                \
+        const t a = IN(t, a);                                        \
+        const t b = IN(t, b);                                        \
+        r out;                                                       \
+        for (int i = 0; i < n; i++) {                                \
+            out[i] = (__typeof__(out[0]))clamp(a[i], low, high);     \
+            out[n + i] = (__typeof__(out[0]))clamp(b[i], low, high); \
+        }                                                            \
+        OUT(r) = out;                                                \
     }
 NARROW(I8X16_NARROW_I16X8_S, 8, i16x8, i8x16, INT8_MIN, INT8_MAX)
 NARROW(I8X16_NARROW_I16X8_U, 8, i16x8, u8x16, 0, UINT8_MAX)
@@ -260,29 +260,27 @@ LANES(I32X4_MAX_S, 4, i32x4, i32x4, a[i] > b[i] ? a[i] : b[i])
 LANES(I32X4_MAX_U, 4, u32x4, u32x4, a[i] > b[i] ? a[i] : b[i])
 LANES(I8X16_AVGR_U, 16, u8x16, u8x16, (uint8_t)((a[i] + b[i] + 1) >> 1))
 LANES(I16X8_AVGR_U, 8, u16x8, u16x8, (uint16_t)((a[i] + b[i] + 1) >> 1))
-LANES(I16X8_Q15MULR_SAT_S, 8, i16x8, i16x8,
-      (int16_t)clamp(((int32_t)a[i] * b[i] + 0x4000) >> 15, INT16_MIN, INT16_MAX))
+LANES(I16X8_Q15MULR_SAT_S, 8, i16x8, i16x8, (int16_t)clamp(((int32_t)a[i] * b[i] + 0x4000) >> 15, INT16_MIN, INT16_MAX))
 
 LANES1(I16X8_EXTADD_PAIRWISE_I8X16_S, 8, i8x16, i16x8, (int16_t)(a[2 * i] + a[2 * i + 1]))
 LANES1(I16X8_EXTADD_PAIRWISE_I8X16_U, 8, u8x16, u16x8, (uint16_t)(a[2 * i] + a[2 * i + 1]))
 LANES1(I32X4_EXTADD_PAIRWISE_I16X8_S, 4, i16x8, i32x4, a[2 * i] + a[2 * i + 1])
 LANES1(I32X4_EXTADD_PAIRWISE_I16X8_U, 4, u16x8, u32x4, (uint32_t)(a[2 * i] + a[2 * i + 1]))
 
-#define EXTEND(wide, narrow, n, wt, ut, nt, unt)                                             \
-    LANES1(wide##_EXTEND_LOW_##narrow##_S, n, nt, wt, a[i])                                  \
-    LANES1(wide##_EXTEND_HIGH_##narrow##_S, n, nt, wt, a[n + i])                             \
-    LANES1(wide##_EXTEND_LOW_##narrow##_U, n, unt, ut, a[i])                                 \
-    LANES1(wide##_EXTEND_HIGH_##narrow##_U, n, unt, ut, a[n + i])                            \
-    LANES(wide##_EXTMUL_LOW_##narrow##_S, n, nt, wt, (__typeof__(out[0]))a[i] * b[i])        \
+#define EXTEND(wide, narrow, n, wt, ut, nt, unt)                                               \
+    LANES1(wide##_EXTEND_LOW_##narrow##_S, n, nt, wt, a[i])                                    \
+    LANES1(wide##_EXTEND_HIGH_##narrow##_S, n, nt, wt, a[n + i])                               \
+    LANES1(wide##_EXTEND_LOW_##narrow##_U, n, unt, ut, a[i])                                   \
+    LANES1(wide##_EXTEND_HIGH_##narrow##_U, n, unt, ut, a[n + i])                              \
+    LANES(wide##_EXTMUL_LOW_##narrow##_S, n, nt, wt, (__typeof__(out[0]))a[i] * b[i])          \
     LANES(wide##_EXTMUL_HIGH_##narrow##_S, n, nt, wt, (__typeof__(out[0]))a[n + i] * b[n + i]) \
-    LANES(wide##_EXTMUL_LOW_##narrow##_U, n, unt, ut, (__typeof__(out[0]))a[i] * b[i])       \
+    LANES(wide##_EXTMUL_LOW_##narrow##_U, n, unt, ut, (__typeof__(out[0]))a[i] * b[i])         \
     LANES(wide##_EXTMUL_HIGH_##narrow##_U, n, unt, ut, (__typeof__(out[0]))a[n + i] * b[n + i])
 EXTEND(I16X8, I8X16, 8, i16x8, u16x8, i8x16, u8x16)
 EXTEND(I32X4, I16X8, 4, i32x4, u32x4, i16x8, u16x8)
 EXTEND(I64X2, I32X4, 2, i64x2, u64x2, i32x4, u32x4)
 
-LANES(I32X4_DOT_I16X8_S, 4, i16x8, u32x4,
-      (uint32_t)(a[2 * i] * b[2 * i]) + (uint32_t)(a[2 * i + 1] * b[2 * i + 1]))
+LANES(I32X4_DOT_I16X8_S, 4, i16x8, u32x4, (uint32_t)(a[2 * i] * b[2 * i]) + (uint32_t)(a[2 * i + 1] * b[2 * i + 1]))
 
 /* --- floating point --- */
 LANES1(F32X4_SQRT, 4, f32x4, f32x4, __builtin_sqrtf(a[i]))
@@ -310,7 +308,7 @@ LANES1(F64X2_PROMOTE_LOW_F32X4, 2, f32x4, f64x2, a[i])
 
 eval_fn *const eval_simd[IR_OP_COUNT] = {
 #define OP(name, result, a, b, c, wasm, expression)
-#define SIMD(name, result, a, b, c, sub) [IR_##name] = simd_##name,
+#define SIMD(name, result, a, b, c, sub)       [IR_##name] = simd_##name,
 #define HOST(name, result, a, b, c, immediate) [IR_##name] = eval_host_##name,
 #include "ir/ops.def"
 #undef OP

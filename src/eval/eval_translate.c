@@ -23,11 +23,11 @@ struct translator {
     const struct ir_func *f;
     const struct ir_block *b;
     uint64_t image_base;
-    uint32_t first, end;   /* slice of f->ops */
-    uint32_t *last_use;    /* by value - first: position of its last use, 0 when unused */
-    int32_t *place;        /* by value - first: operand offset */
-    uint32_t *home;        /* by value - first: the SET it is computed into + 1, or 0 */
-    int64_t slots;         /* offset of eval_slots from the CPU state */
+    uint32_t first, end; /* slice of f->ops */
+    uint32_t *last_use;  /* by value - first: position of its last use, 0 when unused */
+    int32_t *place;      /* by value - first: operand offset */
+    uint32_t *home;      /* by value - first: the SET it is computed into + 1, or 0 */
+    int64_t slots;       /* offset of eval_slots from the CPU state */
     uint32_t slot_top;
     uint32_t free_count;
     uint16_t free[EVAL_SLOTS];
@@ -47,8 +47,7 @@ has_effect(const struct ir_op *op)
     const struct ir_op_info *info = &ir_op_infos[op->op];
 
     switch (op->op) {
-    case IR_HELPER:
-        return !(ir_helper_infos[op->aux].flags & IR_HELPER_PURE);
+    case IR_HELPER: return !(ir_helper_infos[op->aux].flags & IR_HELPER_PURE);
     case IR_SET:
     case IR_FENCE:
     case IR_DIVS64:
@@ -57,8 +56,7 @@ has_effect(const struct ir_op *op)
     case IR_REMU64:
     case IR_V128_LOAD:
     case IR_V128_LOAD32_ZERO:
-    case IR_V128_LOAD64_ZERO:
-        return true;
+    case IR_V128_LOAD64_ZERO: return true;
     default:
         return (op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG) || ir_op_computes_float(op) ||
                (info->result == IR_V && op->op != IR_GET);
@@ -78,13 +76,10 @@ lane_size(const struct ir_op *op)
 {
     switch (op->op) {
     case IR_I32X4_EXTRACT:
-    case IR_F32X4_EXTRACT:
-        return 4;
+    case IR_F32X4_EXTRACT: return 4;
     case IR_I64X2_EXTRACT:
-    case IR_F64X2_EXTRACT:
-        return 8;
-    default:
-        return 0;
+    case IR_F64X2_EXTRACT: return 8;
+    default: return 0;
     }
 }
 
@@ -97,7 +92,8 @@ is_alias(const struct translator *t, const struct ir_op *op)
         const struct ir_op *from = op_at(t, op->a);
         return from->op > IR_GET && !is_alias(t, from);
     }
-    return op->op == IR_WRAP || lane_size(op) != 0 || (op->op >= IR_REINTERPRET_I32_F32 && op->op <= IR_REINTERPRET_F64_I64);
+    return op->op == IR_WRAP || lane_size(op) != 0 ||
+           (op->op >= IR_REINTERPRET_I32_F32 && op->op <= IR_REINTERPRET_F64_I64);
 }
 
 static bool
@@ -109,23 +105,16 @@ constant(const struct translator *t, ir_value v, uint64_t *out)
         return false;
     op = op_at(t, v);
     switch (op->op) {
-    case IR_CONST32:
-        *out = (uint32_t)op->imm;
-        return true;
-    case IR_CONST64:
-        *out = op->imm;
-        return true;
-    case IR_ADDR:
-        *out = t->image_base + op->imm;
-        return true;
+    case IR_CONST32: *out = (uint32_t)op->imm; return true;
+    case IR_CONST64: *out = op->imm; return true;
+    case IR_ADDR: *out = t->image_base + op->imm; return true;
     case IR_WRAP:
     case IR_EXTU:
         if (!constant(t, op->a, out))
             return false;
         *out = (uint32_t)*out;
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -192,8 +181,7 @@ is_live(const struct translator *t, uint32_t i)
 static bool
 helper_writes(const struct ir_op *op, unsigned state)
 {
-    return op->op == IR_HELPER && !(ir_helper_infos[op->aux].flags & IR_HELPER_PURE) &&
-           state >= X86_S_CF;
+    return op->op == IR_HELPER && !(ir_helper_infos[op->aux].flags & IR_HELPER_PURE) && state >= X86_S_CF;
 }
 
 /* Is the state rewritten by an operation in (from, until)? Values with a home write it where they are
@@ -231,8 +219,9 @@ find_homes(struct translator *t)
         bool fits = true;
 
         /* Flags are 4 bytes and handlers of i32 results write 8: no homes. */
-        if (set->op != IR_SET || !is_live(t, s) || ir_state_infos[set->aux].type == IR_I32 || v < t->first || v >= s || s - v > SCAN_LIMIT ||
-            t->home[v - t->first] || is_alias(t, op_at(t, v)) || op_at(t, v)->op <= IR_GET || busy[set->aux] > v + 1)
+        if (set->op != IR_SET || !is_live(t, s) || ir_state_infos[set->aux].type == IR_I32 || v < t->first || v >= s ||
+            s - v > SCAN_LIMIT || t->home[v - t->first] || is_alias(t, op_at(t, v)) || op_at(t, v)->op <= IR_GET ||
+            busy[set->aux] > v + 1)
             continue;
         for (uint32_t i = v; i < s && fits; i++) {
             const struct ir_op *op = op_at(t, i);
@@ -327,8 +316,7 @@ release(struct translator *t, ir_value v, uint32_t at)
     }
     int32_t place = t->place[v - t->first];
     int64_t slot = ((int64_t)place - t->slots) / (int64_t)sizeof(union eval_slot);
-    if (place == PLACE_NONE || place < t->slots || slot < 0 || slot >= EVAL_SLOTS ||
-        t->free_count == EVAL_SLOTS)
+    if (place == PLACE_NONE || place < t->slots || slot < 0 || slot >= EVAL_SLOTS || t->free_count == EVAL_SLOTS)
         return;
     t->place[v - t->first] = PLACE_NONE;
     t->free[t->free_count++] = (uint16_t)slot;
@@ -337,7 +325,7 @@ release(struct translator *t, ir_value v, uint32_t at)
 static const void *
 move_label(unsigned type)
 {
-    return eval_labels.plain[type == IR_V128                     ? EVAL_X_MOVE128
+    return eval_labels.plain[type == IR_V128                    ? EVAL_X_MOVE128
                              : type == IR_I64 || type == IR_F64 ? EVAL_X_MOVE64
                                                                 : EVAL_X_MOVE32];
 }
@@ -384,11 +372,12 @@ static bool
 is_commutative(unsigned op)
 {
     switch (op) {
+        /* clang-format off */
     case IR_ADD32: case IR_MUL32: case IR_AND32: case IR_OR32: case IR_XOR32: case IR_EQ32: case IR_NE32:
     case IR_ADD64: case IR_MUL64: case IR_AND64: case IR_OR64: case IR_XOR64: case IR_EQ64: case IR_NE64:
+        /* clang-format on */
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -477,15 +466,12 @@ dead_at_end(const struct translator *t, const struct eval_host *host)
 
     switch (end->kind) {
     case IR_T_JUMP:
-    case IR_T_CALL:
-        live = eval_flags_live(host, guest(t, end->target), near, &budget);
-        break;
+    case IR_T_CALL: live = eval_flags_live(host, guest(t, end->target), near, &budget); break;
     case IR_T_BRANCH:
         live = eval_flags_live(host, guest(t, end->target), near, &budget);
         live |= eval_flags_live(host, guest(t, end->next), near, &budget);
         break;
-    default:
-        return 0;
+    default: return 0;
     }
     return ((ir_states)(~live & 0x3f) << X86_S_CF) & IR_STATES_FLAGS;
 }
@@ -510,9 +496,7 @@ translate_end(struct translator *t)
         break;
     case IR_T_JUMP_INDIRECT:
     case IR_T_CALL_INDIRECT:
-    case IR_T_RETURN:
-        e = emit(t, eval_labels.plain[EVAL_X_INDIRECT]);
-        break;
+    case IR_T_RETURN: e = emit(t, eval_labels.plain[EVAL_X_INDIRECT]); break;
     case IR_T_SYSCALL:
         e = emit(t, eval_labels.plain[EVAL_X_SYSCALL]);
         e->imm = guest(t, end->next);
@@ -550,16 +534,10 @@ translate_ops(struct translator *t, const uint32_t *starts, uint32_t *mark_op)
         case IR_CONSTF32:
         case IR_CONSTF64:
         case IR_CONSTV:
-        case IR_ADDR:
-            break;
-        case IR_GET:
-            translate_get(t, i, op);
-            break;
-        case IR_SET:
-            translate_set(t, i, op);
-            break;
-        default:
-            translate_op(t, i, op);
+        case IR_ADDR: break;
+        case IR_GET: translate_get(t, i, op); break;
+        case IR_SET: translate_set(t, i, op); break;
+        default: translate_op(t, i, op);
         }
     }
     while (mark < t->b->insn_count)
@@ -568,8 +546,8 @@ translate_ops(struct translator *t, const uint32_t *starts, uint32_t *mark_op)
 }
 
 int
-eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block,
-               const uint8_t *bytes, size_t size, uint64_t image_base, uint32_t max_insns)
+eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block, const uint8_t *bytes,
+               size_t size, uint64_t image_base, uint32_t max_insns)
 {
     uint32_t starts[EVAL_MAX_INSNS + 1] = {0}, mark_op[EVAL_MAX_INSNS + 1];
     uint32_t addresses[EVAL_MAX_INSNS + 1] = {0};

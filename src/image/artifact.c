@@ -16,8 +16,11 @@
 #include "image/config.h"
 #include "x86/address_space.h"
 
-enum { PAGE = 4096, MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT,
-       DIRECT_PAGE_TEXT = PAGE / sizeof(direct_code_map_entry) * GUEST_CODE_MAP_UNIT };
+enum {
+    PAGE = 4096,
+    MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT,
+    DIRECT_PAGE_TEXT = PAGE / sizeof(direct_code_map_entry) * GUEST_CODE_MAP_UNIT
+};
 
 /* A content of the spool that the finished tree still has, and its place in the artifact. What later layers replaced
  * or removed stays behind. */
@@ -30,7 +33,7 @@ struct writer {
     VEC(struct extent) extents; /* by `from` */
     uint64_t data_size;
     struct buf sections[ARTIFACT_SECTION_COUNT]; /* all but DATA */
-    VEC(struct tree_inode *) inodes; /* by index */
+    VEC(struct tree_inode *) inodes;             /* by index */
     struct artifact_ledger *ledger;
 };
 
@@ -73,14 +76,16 @@ put_direct_map(struct writer *w, const struct artifact_program *p, struct artifa
 {
     uint64_t from = (p->base + p->exec_low) / DIRECT_PAGE_TEXT * DIRECT_PAGE_TEXT;
     uint64_t to = (p->base + p->exec_high + DIRECT_PAGE_TEXT - 1) / DIRECT_PAGE_TEXT * DIRECT_PAGE_TEXT;
-    size_t count = p->native_size ? (size_t)((to - from) / GUEST_CODE_MAP_UNIT) : 0; /* without native code it is the evaluator's */
+    /* without native code it is the evaluator's */
+    size_t count = p->native_size ? (size_t)((to - from) / GUEST_CODE_MAP_UNIT) : 0;
     direct_code_map_entry *map = mem_zalloc(count, sizeof *map);
     struct buf *out = &w->sections[ARTIFACT_CODE_MAP];
 
     for (size_t i = 0; i < p->direct_count; i++) {
         uint64_t address = p->direct_entries[2 * i], host = p->native_address + p->direct_entries[2 * i + 1];
 
-        if (address < p->exec_low || address >= p->exec_high || p->direct_entries[2 * i + 1] >= p->native_size || host > INT32_MAX) {
+        if (address < p->exec_low || address >= p->exec_high || p->direct_entries[2 * i + 1] >= p->native_size ||
+            host > INT32_MAX) {
             mem_free(map);
             return err_set(e, "the code map of a program does not belong to its code");
         }
@@ -103,9 +108,16 @@ put_ledger(struct writer *w, struct err *e)
         struct artifact_ledger *row = &w->ledger[i];
 
         *row = (struct artifact_ledger){
-            .file_size = p->file_size, .base = p->base, .low = p->low, .high = p->high,
-            .text_bytes = p->text_bytes, .table_base = p->table_base, .entry_count = p->entry_count,
-            .function_count = p->function_count, .path = ARTIFACT_NONE, .native_offset = p->native_offset,
+            .file_size = p->file_size,
+            .base = p->base,
+            .low = p->low,
+            .high = p->high,
+            .text_bytes = p->text_bytes,
+            .table_base = p->table_base,
+            .entry_count = p->entry_count,
+            .function_count = p->function_count,
+            .path = ARTIFACT_NONE,
+            .native_offset = p->native_offset,
             .native_size = p->native_size,
         };
         memcpy(row->sha256, p->sha256.bytes, sizeof row->sha256);
@@ -247,9 +259,16 @@ put_tree(struct writer *w, struct err *e)
     for (size_t i = 0; i < w->inodes.count; i++) {
         const struct tree_inode *n = w->inodes.items[i];
         struct artifact_inode out = {
-            .mode = n->mode, .uid = n->uid, .gid = n->gid, .nlink = n->nlink, .size = n->size,
-            .mtime = n->mtime, .mtime_nsec = n->mtime_nsec, .rdev_major = n->rdev_major,
-            .rdev_minor = n->rdev_minor, .ledger = ARTIFACT_NONE,
+            .mode = n->mode,
+            .uid = n->uid,
+            .gid = n->gid,
+            .nlink = n->nlink,
+            .size = n->size,
+            .mtime = n->mtime,
+            .mtime_nsec = n->mtime_nsec,
+            .rdev_major = n->rdev_major,
+            .rdev_minor = n->rdev_minor,
+            .ledger = ARTIFACT_NONE,
         };
 
         if (S_ISREG(n->mode)) {
@@ -369,8 +388,12 @@ static int
 write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
 {
     struct artifact_header h = {
-        .magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .section_count = ARTIFACT_SECTION_COUNT,
-        .elf_size = elf->size, .table_size = w->in->table_size, .backend = (uint16_t)w->in->backend,
+        .magic = ARTIFACT_MAGIC,
+        .version = ARTIFACT_VERSION,
+        .section_count = ARTIFACT_SECTION_COUNT,
+        .elf_size = elf->size,
+        .table_size = w->in->table_size,
+        .backend = (uint16_t)w->in->backend,
         .level = (uint16_t)w->in->level,
     };
     struct artifact_footer f = {.magic = ARTIFACT_MAGIC};
@@ -402,7 +425,8 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
             sha256_of(data, size, &digest);
             memcpy(h.sections[i].sha256, digest.bytes, sizeof digest.bytes);
         }
-        if (i == ARTIFACT_DATA ? write_contents(w, fd, payload + at, e) < 0 : write_at(fd, data, size, payload + at, e) < 0)
+        if (i == ARTIFACT_DATA ? write_contents(w, fd, payload + at, e) < 0
+                               : write_at(fd, data, size, payload + at, e) < 0)
             return -1;
         at += size;
     }

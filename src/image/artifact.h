@@ -16,12 +16,13 @@ struct artifact_program {
     uint32_t entry_count, table_base, function_count;
     uint64_t native_offset, native_size; /* its native code, in the executable file */
     uint64_t native_address;             /* of it, when the executable runs */
-    const uint32_t *direct_entries;      /* direct backend: pairs of an image-relative address and an offset in the native code, by address */
+    const uint32_t *direct_entries;      /* direct backend: pairs of an image-relative address and an offset in the
+                                            native code, by address */
     size_t direct_count;
 };
 
 struct artifact_input {
-    const char *executable;      /* path of the linked native executable */
+    const char *executable; /* path of the linked native executable */
     struct image *image;
     const struct artifact_program *programs; /* sorted by sha256 */
     size_t program_count;

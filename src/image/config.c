@@ -16,7 +16,8 @@ copy_strings(json_t *out, const json_t *from, const char *key, struct err *e)
         return err_set(e, "image config: %s is not a list", key);
     }
     if (json_is_array(list)) {
-        json_array_foreach(list, i, item) {
+        json_array_foreach(list, i, item)
+        {
             if (!json_is_string(item) || strlen(json_string_value(item)) != json_string_length(item)) {
                 json_decref(copy);
                 return err_set(e, "image config: %s has an element that is not a plain string", key);
@@ -71,8 +72,8 @@ config_from_image(const json_t *document, struct err *e)
 json_t *
 config_default(void)
 {
-    return json_pack("{s:[],s:[s],s:[s],s:s,s:s}", "Entrypoint", "Cmd", "/bin/sh", "Env", DEFAULT_PATH,
-                     "WorkingDir", "/", "User", "");
+    return json_pack("{s:[],s:[s],s:[s],s:s,s:s}", "Entrypoint", "Cmd", "/bin/sh", "Env", DEFAULT_PATH, "WorkingDir",
+                     "/", "User", "");
 }
 
 char *

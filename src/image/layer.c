@@ -86,8 +86,10 @@ apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, stru
     const char *path = archive_entry_pathname(entry);
     const char *hardlink = archive_entry_hardlink(entry);
     struct tree_attributes attributes = {
-        .mode = archive_entry_mode(entry), .uid = (uint32_t)archive_entry_uid(entry),
-        .gid = (uint32_t)archive_entry_gid(entry), .mtime = archive_entry_mtime(entry),
+        .mode = archive_entry_mode(entry),
+        .uid = (uint32_t)archive_entry_uid(entry),
+        .gid = (uint32_t)archive_entry_gid(entry),
+        .mtime = archive_entry_mtime(entry),
         .mtime_nsec = (uint32_t)archive_entry_mtime_nsec(entry),
         .target = archive_entry_symlink(entry),
     };
@@ -102,8 +104,7 @@ apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, stru
     switch (attributes.mode & S_IFMT) {
     case S_IFREG:
     case S_IFDIR:
-    case S_IFIFO:
-        break;
+    case S_IFIFO: break;
     case S_IFLNK:
         if (!attributes.target || !attributes.target[0])
             return err_set(e, "%s: symbolic link without a target", path);
@@ -113,8 +114,7 @@ apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, stru
         attributes.rdev_major = (uint32_t)archive_entry_rdevmajor(entry);
         attributes.rdev_minor = (uint32_t)archive_entry_rdevminor(entry);
         break;
-    default:
-        return err_set(e, "%s: entry of unknown type %o", path, attributes.mode & S_IFMT);
+    default: return err_set(e, "%s: entry of unknown type %o", path, attributes.mode & S_IFMT);
     }
     inode = tree_put(t, path, &attributes, e);
     if (!inode)

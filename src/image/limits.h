@@ -1,4 +1,5 @@
-/* Bounds of what an image may ask of the builder: a few kilobytes of archive can say terabytes of holes, or of the same byte. */
+/* Bounds of what an image may ask of the builder: a few kilobytes of archive can say terabytes of holes, or of the same
+ * byte. */
 #ifndef IMAGE_LIMITS_H
 #define IMAGE_LIMITS_H
 

@@ -83,8 +83,13 @@ load_entry(struct loader *l, int dirfd, const char *name, const char *path, unsi
     if (!S_ISDIR(st.st_mode) && st.st_nlink > 1 && (first = seen_before(l, &st, path)))
         return tree_link(l->t, path, first, e);
     a = (struct tree_attributes){
-        .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .mtime = st.st_mtim.tv_sec,
-        .mtime_nsec = (uint32_t)st.st_mtim.tv_nsec, .rdev_major = major(st.st_rdev), .rdev_minor = minor(st.st_rdev),
+        .mode = st.st_mode,
+        .uid = st.st_uid,
+        .gid = st.st_gid,
+        .mtime = st.st_mtim.tv_sec,
+        .mtime_nsec = (uint32_t)st.st_mtim.tv_nsec,
+        .rdev_major = major(st.st_rdev),
+        .rdev_minor = minor(st.st_rdev),
     };
     if (S_ISLNK(st.st_mode)) {
         ssize_t n = readlinkat(dirfd, name, target, sizeof target - 1);

@@ -120,7 +120,8 @@ choose(const char *dir, const json_t *index, const char *tag, struct err *e)
     json_t *list = json_object_get(index, "manifests"), *d, *chosen = NULL;
     size_t i, fitting = 0;
 
-    json_array_foreach(list, i, d) {
+    json_array_foreach(list, i, d)
+    {
         if (!platform_fits(d) || (tag && !tag_fits(d, tag)))
             continue;
         chosen = d;
@@ -168,7 +169,8 @@ load_manifest(struct image *im, const char *dir, const json_t *manifest, struct 
     note_origin(im, "config", digest_of(json_object_get(manifest, "config")));
     if (!json_is_array(layers) || json_array_size(layers) > MAX_LAYERS)
         return err_set(e, "%s: manifest without layers, or with more than %d", dir, MAX_LAYERS);
-    json_array_foreach(layers, i, d) {
+    json_array_foreach(layers, i, d)
+    {
         char *path = blob_path(dir, d, e);
         int result = path ? layer_apply(&im->tree, path, e) : -1;
 
@@ -240,12 +242,14 @@ load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
     if (!list)
         return -1;
     snprintf(im->kind, sizeof im->kind, "docker archive");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         json_t *tags = json_object_get(item, "RepoTags"), *t;
         size_t k;
         bool fits = tag == NULL;
 
-        json_array_foreach(tags, k, t) {
+        json_array_foreach(tags, k, t)
+        {
             const char *s = json_string_value(t), *colon = s ? strrchr(s, ':') : NULL;
 
             fits = fits || (s && strcmp(s, tag) == 0) || (colon && tag && strcmp(colon + 1, tag) == 0);
@@ -257,7 +261,8 @@ load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
     }
     config = json_string_value(json_object_get(chosen, "Config"));
     layers = json_object_get(chosen, "Layers");
-    if (fitting != 1 || !config || !json_is_array(layers) || json_array_size(layers) > MAX_LAYERS || strstr(config, "..")) {
+    if (fitting != 1 || !config || !json_is_array(layers) || json_array_size(layers) > MAX_LAYERS ||
+        strstr(config, "..")) {
         json_decref(list);
         return err_set(e, "%s: %zu images fit%s", dir, fitting, fitting == 1 ? ", but the manifest is damaged" : "");
     }
@@ -272,7 +277,8 @@ load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
     json_decref(document);
     if (!im->config)
         result = -1;
-    json_array_foreach(layers, i, name) {
+    json_array_foreach(layers, i, name)
+    {
         const char *s = json_string_value(name);
 
         if (result < 0)
@@ -314,7 +320,8 @@ load_unpacked(struct image *im, const char *dir, const char *tag, struct err *e)
 static int
 load_archive(struct image *im, const char *path, const char *tag, const char *work_dir, struct err *e)
 {
-    char *base = mem_printf("%s/.ingot", work_dir), *name = temporary_name(base, "image"), *dir = mem_printf("%s-XXXXXX", name);
+    char *base = mem_printf("%s/.ingot", work_dir), *name = temporary_name(base, "image"),
+         *dir = mem_printf("%s-XXXXXX", name);
     int result;
 
     temporary_sweep(work_dir, ".ingot"); /* what builds that were killed had unpacked */

@@ -9,9 +9,9 @@
 
 struct image {
     struct tree tree;
-    json_t *config;  /* as config.h */
-    json_t *origin;  /* what it was made from: "kind", and of an image the digests "manifest" (OCI only) and "config" */
-    char kind[64];   /* "OCI image layout", "docker archive", "root filesystem" */
+    json_t *config; /* as config.h */
+    json_t *origin; /* what it was made from: "kind", and of an image the digests "manifest" (OCI only) and "config" */
+    char kind[64];  /* "OCI image layout", "docker archive", "root filesystem" */
 };
 
 /* source: OCI layout (folder or .tar), docker-save archive, or root filesystem folder; "PATH:TAG" picks a manifest.

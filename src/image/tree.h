@@ -28,12 +28,12 @@ struct tree_inode {
     uint32_t rdev_major, rdev_minor;
     uint32_t nlink;
     uint64_t size;
-    uint64_t spool_offset;     /* regular files */
+    uint64_t spool_offset; /* regular files */
     struct sha256 sha256;
-    const char *target;        /* symlinks */
+    const char *target;             /* symlinks */
     VEC(struct tree_entry) entries; /* directories, sorted by name */
-    uint32_t index;            /* in the artifact; UINT32_MAX before numbering */
-    bool visited;              /* scratch of tree_walk */
+    uint32_t index;                 /* in the artifact; UINT32_MAX before numbering */
+    bool visited;                   /* scratch of tree_walk */
 };
 
 struct tree {
@@ -42,7 +42,7 @@ struct tree {
     VEC(struct tree_inode *) inodes; /* all ever made, for freeing */
     int spool_fd;
     uint64_t spool_size;
-    uint64_t content_size; /* of all contents ever written, equal ones too */
+    uint64_t content_size;     /* of all contents ever written, equal ones too */
     struct spool_index *index; /* content hash -> offset */
     const uint8_t *spool;      /* read-only mapping after tree_seal */
 };

@@ -15,7 +15,8 @@
 #include "base/mem.h"
 #include "image/limits.h"
 
-/* libarchive knows more compressions, and starts programs of the host (lrzip, grzip, lzop) for some: an image would choose which. */
+/* libarchive knows more compressions, and starts programs of the host (lrzip, grzip, lzop) for some: an image would
+ * choose which. */
 struct archive *
 archive_reader(void)
 {

@@ -46,7 +46,8 @@ ir_block_find(const struct ir_block_map *m, uint64_t address)
 }
 
 bool
-ir_each_successor(const struct ir_block_map *m, const struct ir_terminator *t, void (*reach)(void *context, uint32_t block), void *context)
+ir_each_successor(const struct ir_block_map *m, const struct ir_terminator *t,
+                  void (*reach)(void *context, uint32_t block), void *context)
 {
     bool is_switch = t->kind == IR_T_SWITCH, leaves = false;
     bool goes = t->kind == IR_T_JUMP || t->kind == IR_T_BRANCH;

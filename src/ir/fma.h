@@ -1,5 +1,5 @@
-/* Which fused multiplication and addition the immediate of VFMAPS and the like says (ops.def): kind | order << 4. Shared by who makes them and who
- * executes them. */
+/* Which fused multiplication and addition the immediate of VFMAPS and the like says (ops.def): kind | order << 4.
+ * Shared by who makes them and who executes them. */
 #ifndef IR_FMA_H
 #define IR_FMA_H
 

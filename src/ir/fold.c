@@ -34,32 +34,32 @@ make_const(struct ir_build *b, bool is64, uint64_t v)
 
 /* --- constants --- */
 
-#define C_V uint32_t
-#define C_I32 uint32_t
-#define C_I64 uint64_t
-#define C_F32 float
-#define C_F64 double
-#define C_V128 uint64_t
-#define RESULT_V(x) 0
-#define RESULT_I32(x) ((uint32_t)(x))
-#define RESULT_I64(x) ((uint64_t)(x))
-#define RESULT_F32(x) 0
-#define RESULT_F64(x) 0
-#define RESULT_V128(x) 0
-#define IMM UINT64_C(0)
+#define C_V                        uint32_t
+#define C_I32                      uint32_t
+#define C_I64                      uint64_t
+#define C_F32                      float
+#define C_F64                      double
+#define C_V128                     uint64_t
+#define RESULT_V(x)                0
+#define RESULT_I32(x)              ((uint32_t)(x))
+#define RESULT_I64(x)              ((uint64_t)(x))
+#define RESULT_F32(x)              0
+#define RESULT_F64(x)              0
+#define RESULT_V128(x)             0
+#define IMM                        UINT64_C(0)
 #define ORDERED(instruction, a, b) 0 /* floating point is not folded */
 
 static uint64_t
 evaluate(unsigned op, uint64_t va, uint64_t vb, uint64_t vc)
 {
     switch (op) {
-#define OP(name, result, a, b, c, wasm, expression)              \
-    case IR_##name: {                                            \
-        C_##a A = (C_##a)va;                                     \
-        C_##b B = (C_##b)vb;                                     \
-        C_##c C = (C_##c)vc;                                     \
-        (void)A, (void)B, (void)C;                               \
-        return RESULT_##result(expression);                      \
+#define OP(name, result, a, b, c, wasm, expression) \
+    case IR_##name: {                               \
+        C_##a A = (C_##a)va;                        \
+        C_##b B = (C_##b)vb;                        \
+        C_##c C = (C_##c)vc;                        \
+        (void)A, (void)B, (void)C;                  \
+        return RESULT_##result(expression);         \
     }
 #define SIMD(name, result, a, b, c, sub)
 #define HOST(name, result, a, b, c, immediate)
@@ -67,8 +67,7 @@ evaluate(unsigned op, uint64_t va, uint64_t vb, uint64_t vc)
 #undef OP
 #undef SIMD
 #undef HOST
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
@@ -83,8 +82,8 @@ foldable(unsigned op)
 {
     const struct ir_op_info *info = &ir_op_infos[op];
 
-    return op >= IR_EQZ32 && op <= IR_SELECT64 && info->result != IR_V && integer(info->result) &&
-           integer(info->a) && integer(info->b) && integer(info->c);
+    return op >= IR_EQZ32 && op <= IR_SELECT64 && info->result != IR_V && integer(info->result) && integer(info->a) &&
+           integer(info->b) && integer(info->c);
 }
 
 static ir_value
@@ -141,6 +140,7 @@ possible_bits(const struct ir_build *b, ir_value v, unsigned depth)
     if (is_comparison(op->op))
         return 1;
     switch (op->op) {
+        /* clang-format off */
     case IR_CONST32: case IR_CONST64: return op->imm;
     case IR_LOAD8U32: case IR_LOAD8U64: case IR_I8X16_EXTRACT_U: return 0xff;
     case IR_LOAD16U32: case IR_LOAD16U64: case IR_I16X8_EXTRACT_U: case IR_I8X16_BITMASK: return 0xffff;
@@ -153,33 +153,31 @@ possible_bits(const struct ir_build *b, ir_value v, unsigned depth)
     case IR_V128_ANY_TRUE: case IR_I8X16_ALL_TRUE: return 1;
     case IR_GET: return op->aux >= X86_S_CF && op->aux <= X86_S_DF ? 1 : all;
     default: break;
+        /* clang-format on */
     }
     if (depth == 0)
         return all;
     depth--;
     switch (op->op) {
-    case IR_AND32: case IR_AND64:
-        return possible_bits(b, op->a, depth) & possible_bits(b, op->b, depth);
-    case IR_OR32: case IR_OR64: case IR_XOR32: case IR_XOR64:
-        return possible_bits(b, op->a, depth) | possible_bits(b, op->b, depth);
-    case IR_SELECT32: case IR_SELECT64:
-        return possible_bits(b, op->a, depth) | possible_bits(b, op->b, depth);
-    case IR_EXTU:
-        return possible_bits(b, op->a, depth);
-    case IR_WRAP:
-        return possible_bits(b, op->a, depth) & UINT32_MAX;
+    case IR_AND32:
+    case IR_AND64: return possible_bits(b, op->a, depth) & possible_bits(b, op->b, depth);
+    case IR_OR32:
+    case IR_OR64:
+    case IR_XOR32:
+    case IR_XOR64: return possible_bits(b, op->a, depth) | possible_bits(b, op->b, depth);
+    case IR_SELECT32:
+    case IR_SELECT64: return possible_bits(b, op->a, depth) | possible_bits(b, op->b, depth);
+    case IR_EXTU: return possible_bits(b, op->a, depth);
+    case IR_WRAP: return possible_bits(b, op->a, depth) & UINT32_MAX;
     case IR_SHRU32:
-        return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) >> (c & 31) :
-                                        smear(possible_bits(b, op->a, depth));
+        return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) >> (c & 31)
+                                      : smear(possible_bits(b, op->a, depth));
     case IR_SHRU64:
-        return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) >> (c & 63) :
-                                        smear(possible_bits(b, op->a, depth));
-    case IR_SHL32:
-        return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) << (c & 31) & UINT32_MAX : all;
-    case IR_SHL64:
-        return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) << (c & 63) : all;
-    default:
-        return all;
+        return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) >> (c & 63)
+                                      : smear(possible_bits(b, op->a, depth));
+    case IR_SHL32: return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) << (c & 31) & UINT32_MAX : all;
+    case IR_SHL64: return constant(b, op->b, &c) ? possible_bits(b, op->a, depth) << (c & 63) : all;
+    default: return all;
     }
 }
 
@@ -199,12 +197,13 @@ static bool
 commutes(unsigned op)
 {
     switch (op) {
+        /* clang-format off */
     case IR_EQ32: case IR_NE32: case IR_ADD32: case IR_MUL32: case IR_AND32: case IR_OR32: case IR_XOR32:
     case IR_EQ64: case IR_NE64: case IR_ADD64: case IR_MUL64: case IR_AND64: case IR_OR64: case IR_XOR64:
     case IR_MULHU64: case IR_MULHS64:
+        /* clang-format on */
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -246,16 +245,14 @@ look_through_mask(const struct ir_build *b, ir_value v, uint64_t m)
     uint64_t c;
 
     switch (op->op) {
-    case IR_AND32: case IR_AND64:
-        return constant(b, op->b, &c) && (m & ~c) == 0 ? op->a : v;
-    case IR_EXT8S32: case IR_EXT8S64:
-        return (m & ~UINT64_C(0xff)) == 0 ? op->a : v;
-    case IR_EXT16S32: case IR_EXT16S64:
-        return (m & ~UINT64_C(0xffff)) == 0 ? op->a : v;
-    case IR_EXT32S64:
-        return (m & ~UINT64_C(0xffffffff)) == 0 ? op->a : v;
-    default:
-        return v;
+    case IR_AND32:
+    case IR_AND64: return constant(b, op->b, &c) && (m & ~c) == 0 ? op->a : v;
+    case IR_EXT8S32:
+    case IR_EXT8S64: return (m & ~UINT64_C(0xff)) == 0 ? op->a : v;
+    case IR_EXT16S32:
+    case IR_EXT16S64: return (m & ~UINT64_C(0xffff)) == 0 ? op->a : v;
+    case IR_EXT32S64: return (m & ~UINT64_C(0xffffffff)) == 0 ? op->a : v;
+    default: return v;
     }
 }
 
@@ -332,8 +329,7 @@ fold_multiply(struct ir_build *b, struct ir_op *op, bool is64)
     if (c == 1)
         return op->a;
     if ((c & (c - 1)) == 0)
-        return ir_op2(b, is64 ? IR_SHL64 : IR_SHL32, op->a,
-                      make_const(b, is64, (uint64_t)__builtin_ctzll(c)));
+        return ir_op2(b, is64 ? IR_SHL64 : IR_SHL32, op->a, make_const(b, is64, (uint64_t)__builtin_ctzll(c)));
     return NO;
 }
 
@@ -341,9 +337,11 @@ fold_multiply(struct ir_build *b, struct ir_op *op, bool is64)
 static unsigned
 inverse(unsigned op)
 {
-    static const struct { uint16_t op, inverse; } pairs[] = {
-        {IR_EQ32, IR_NE32}, {IR_LTS32, IR_GES32}, {IR_LTU32, IR_GEU32}, {IR_GTS32, IR_LES32},
-        {IR_GTU32, IR_LEU32}, {IR_EQ64, IR_NE64}, {IR_LTS64, IR_GES64}, {IR_LTU64, IR_GEU64},
+    static const struct {
+        uint16_t op, inverse;
+    } pairs[] = {
+        {IR_EQ32, IR_NE32},   {IR_LTS32, IR_GES32}, {IR_LTU32, IR_GEU32}, {IR_GTS32, IR_LES32},
+        {IR_GTU32, IR_LEU32}, {IR_EQ64, IR_NE64},   {IR_LTS64, IR_GES64}, {IR_LTU64, IR_GEU64},
         {IR_GTS64, IR_LES64}, {IR_GTU64, IR_LEU64}, {IR_EQF32, IR_NEF32}, {IR_EQF64, IR_NEF64},
     };
 
@@ -409,24 +407,35 @@ static ir_value
 fold_order(struct ir_build *b, struct ir_op *op)
 {
     switch (op->op) {
-    case IR_LTU32: case IR_LTU64:
+    case IR_LTU32:
+    case IR_LTU64:
         if (op->a == op->b || is_value(b, op->b, 0))
             return ir_const32(b, 0);
         break;
-    case IR_GEU32: case IR_GEU64:
+    case IR_GEU32:
+    case IR_GEU64:
         if (op->a == op->b || is_value(b, op->b, 0))
             return ir_const32(b, 1);
         break;
-    case IR_LTS32: case IR_LTS64: case IR_GTS32: case IR_GTS64: case IR_GTU32: case IR_GTU64:
+    case IR_LTS32:
+    case IR_LTS64:
+    case IR_GTS32:
+    case IR_GTS64:
+    case IR_GTU32:
+    case IR_GTU64:
         if (op->a == op->b)
             return ir_const32(b, 0);
         break;
-    case IR_LES32: case IR_LES64: case IR_GES32: case IR_GES64: case IR_LEU32: case IR_LEU64:
+    case IR_LES32:
+    case IR_LES64:
+    case IR_GES32:
+    case IR_GES64:
+    case IR_LEU32:
+    case IR_LEU64:
         if (op->a == op->b)
             return ir_const32(b, 1);
         break;
-    default:
-        break;
+    default: break;
     }
     return NO;
 }
@@ -438,12 +447,10 @@ fold_wrap(struct ir_build *b, struct ir_op *op)
     ir_value through;
 
     switch (a->op) {
-    case IR_EXTU: case IR_EXTS:
-        return a->a;
-    case IR_EXT8S64:
-        return ir_op1(b, IR_EXT8S32, ir_op1(b, IR_WRAP, a->a));
-    case IR_EXT16S64:
-        return ir_op1(b, IR_EXT16S32, ir_op1(b, IR_WRAP, a->a));
+    case IR_EXTU:
+    case IR_EXTS: return a->a;
+    case IR_EXT8S64: return ir_op1(b, IR_EXT8S32, ir_op1(b, IR_WRAP, a->a));
+    case IR_EXT16S64: return ir_op1(b, IR_EXT16S32, ir_op1(b, IR_WRAP, a->a));
     case IR_SELECT64:
         /* Narrow a choice whose arms narrow for free. */
         if ((def(b, a->a)->op == IR_EXTU || def(b, a->a)->op == IR_CONST64) &&
@@ -477,15 +484,11 @@ fold_extend(struct ir_build *b, struct ir_op *op)
         if (possible_bits(b, op->a, DEPTH) <= INT32_MAX)
             return ir_op1(b, IR_EXTU, op->a);
         return NO;
-    case IR_EXT8S32: case IR_EXT8S64:
-        mask = 0xff;
-        break;
-    case IR_EXT16S32: case IR_EXT16S64:
-        mask = 0xffff;
-        break;
-    default:
-        mask = UINT32_MAX;
-        break;
+    case IR_EXT8S32:
+    case IR_EXT8S64: mask = 0xff; break;
+    case IR_EXT16S32:
+    case IR_EXT16S64: mask = 0xffff; break;
+    default: mask = UINT32_MAX; break;
     }
     if (possible_bits(b, op->a, DEPTH) <= mask >> 1)
         return op->a;
@@ -539,12 +542,10 @@ fold_vector(struct ir_build *b, struct ir_op *op)
     const struct ir_op *a;
 
     switch (op->op) {
-    case IR_V128_XOR:
-        return op->a == op->b ? ir_constv(b, 0, 0) : NO;
-    case IR_V128_AND: case IR_V128_OR:
-        return op->a == op->b ? op->a : NO;
-    case IR_V128_ANDNOT:
-        return op->a == op->b ? ir_constv(b, 0, 0) : NO;
+    case IR_V128_XOR: return op->a == op->b ? ir_constv(b, 0, 0) : NO;
+    case IR_V128_AND:
+    case IR_V128_OR: return op->a == op->b ? op->a : NO;
+    case IR_V128_ANDNOT: return op->a == op->b ? ir_constv(b, 0, 0) : NO;
     case IR_I32X4_EXTRACT: return fold_extract(b, op, IR_I32X4_REPLACE, IR_I32X4_SPLAT);
     case IR_I64X2_EXTRACT:
         a = def(b, op->a);
@@ -553,14 +554,16 @@ fold_vector(struct ir_build *b, struct ir_op *op)
         return fold_extract(b, op, IR_I64X2_REPLACE, IR_I64X2_SPLAT);
     case IR_F32X4_EXTRACT: return fold_extract(b, op, IR_F32X4_REPLACE, IR_F32X4_SPLAT);
     case IR_F64X2_EXTRACT: return fold_extract(b, op, IR_F64X2_REPLACE, IR_F64X2_SPLAT);
-    case IR_F32X4_REPLACE: case IR_F64X2_REPLACE: case IR_I32X4_REPLACE: case IR_I64X2_REPLACE:
+    case IR_F32X4_REPLACE:
+    case IR_F64X2_REPLACE:
+    case IR_I32X4_REPLACE:
+    case IR_I64X2_REPLACE:
         /* The earlier value of the same lane is lost. */
         a = def(b, op->a);
         if (a->op == op->op && a->aux == op->aux)
             return ir_op_aux(b, op->op, op->aux, a->a, op->b, NO);
         return NO;
-    default:
-        return NO;
+    default: return NO;
     }
 }
 
@@ -595,6 +598,7 @@ ir_fold(struct ir_build *b, struct ir_op *op)
         }
     }
     switch (op->op) {
+        /* clang-format off */
     case IR_ADD32: case IR_ADD64: return fold_add(b, op, op->op == IR_ADD64);
     case IR_SUB32: case IR_SUB64: return fold_sub(b, op, op->op == IR_SUB64);
     case IR_AND32: case IR_AND64: return fold_and(b, op, op->op == IR_AND64);
@@ -602,19 +606,26 @@ ir_fold(struct ir_build *b, struct ir_op *op)
     case IR_XOR32: case IR_XOR64: return fold_or_xor(b, op, op->op == IR_XOR64, true);
     case IR_MUL32: case IR_MUL64: return fold_multiply(b, op, op->op == IR_MUL64);
     case IR_SHL32: case IR_SHRS32: case IR_SHRU32: case IR_ROTL32: case IR_ROTR32:
+        /* clang-format on */
         return fold_shift(b, op, false);
-    case IR_SHL64: case IR_SHRS64: case IR_SHRU64: case IR_ROTL64: case IR_ROTR64:
+    case IR_SHL64:
+    case IR_SHRS64:
+    case IR_SHRU64:
+    case IR_ROTL64:
+    case IR_ROTR64:
         return fold_shift(b, op, true);
+        /* clang-format off */
     case IR_EQZ32: return fold_eqz32(b, op);
     case IR_EQZ64: return fold_eqz64(b, op);
     case IR_EQ32: case IR_NE32: return fold_equality(b, op, false, op->op == IR_EQ32);
     case IR_EQ64: case IR_NE64: return fold_equality(b, op, true, op->op == IR_EQ64);
     case IR_WRAP: return fold_wrap(b, op);
     case IR_EXTU: case IR_EXTS: case IR_EXT8S32: case IR_EXT16S32: case IR_EXT8S64: case IR_EXT16S64:
-    case IR_EXT32S64:
-        return fold_extend(b, op);
-    case IR_SELECT32: case IR_SELECT64: case IR_SELECTV:
-        return fold_select(b, op);
+    /* clang-format on */
+    case IR_EXT32S64: return fold_extend(b, op);
+    case IR_SELECT32:
+    case IR_SELECT64:
+    case IR_SELECTV: return fold_select(b, op);
     case IR_REINTERPRET_I32_F32: return fold_reinterpret(b, op, IR_REINTERPRET_F32_I32);
     case IR_REINTERPRET_F32_I32: return fold_reinterpret(b, op, IR_REINTERPRET_I32_F32);
     case IR_REINTERPRET_I64_F64: return fold_reinterpret(b, op, IR_REINTERPRET_F64_I64);

@@ -4,16 +4,16 @@
 #include <stddef.h>
 #include <string.h>
 
-#define V IR_V
-#define I32 IR_I32
-#define I64 IR_I64
-#define F32 IR_F32
-#define F64 IR_F64
+#define V    IR_V
+#define I32  IR_I32
+#define I64  IR_I64
+#define F32  IR_F32
+#define F64  IR_F64
 #define V128 IR_V128
 
 const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
 #define OP(name, result, a, b, c, wasm, expression) [IR_##name] = {#name, result, a, b, c, wasm, -1, 0},
-#define SIMD(name, result, a, b, c, sub) [IR_##name] = {#name, result, a, b, c, 0, sub, 0},
+#define SIMD(name, result, a, b, c, sub)            [IR_##name] = {#name, result, a, b, c, 0, sub, 0},
 #define HOST(name, result, a, b, c, immediate) \
     [IR_##name] = {#name, result, a, b, c, 0, -1, 1 + ((b) != V) + ((c) != V) + (immediate)},
 #include "ir/ops.def"
@@ -24,10 +24,10 @@ const struct ir_op_info ir_op_infos[IR_OP_COUNT] = {
 
 /* helpers.def writes its flags as a run of letters; both compilers fold the search. */
 #define LETTER(flags, c, bit) (__builtin_strchr(#flags, c) != 0 ? (bit) : 0)
-#define FLAGS(flags)                                                                                    \
-    (uint8_t)(LETTER(flags, 'P', IR_HELPER_PURE) | LETTER(flags, 'C', IR_HELPER_CPU) |                 \
-              LETTER(flags, 'S', IR_HELPER_STATE) | LETTER(flags, 'T', IR_HELPER_TMP) |                \
-              LETTER(flags, 'M', IR_HELPER_MEMORY) | LETTER(flags, 'X', IR_HELPER_RAISES) |            \
+#define FLAGS(flags)                                                                        \
+    (uint8_t)(LETTER(flags, 'P', IR_HELPER_PURE) | LETTER(flags, 'C', IR_HELPER_CPU) |      \
+              LETTER(flags, 'S', IR_HELPER_STATE) | LETTER(flags, 'T', IR_HELPER_TMP) |     \
+              LETTER(flags, 'M', IR_HELPER_MEMORY) | LETTER(flags, 'X', IR_HELPER_RAISES) | \
               LETTER(flags, 'R', IR_HELPER_ROUNDING))
 
 const struct ir_helper_info ir_helper_infos[IR_HELPER_COUNT] = {
@@ -108,15 +108,19 @@ bool
 ir_op_is_pure(const struct ir_op *op)
 {
     switch (op->op) {
-    case IR_HELPER:
-        return ir_helper_infos[op->aux].flags == IR_HELPER_PURE;
-    case IR_GET: case IR_SET: case IR_FENCE: case IR_COMISS: case IR_COMISD:
-    /* These trap: a removed one would lose a guest fault (Go's nil checks are dead loads). */
+    case IR_HELPER: return ir_helper_infos[op->aux].flags == IR_HELPER_PURE;
+    case IR_GET:
+    case IR_SET:
+    case IR_FENCE:
+    case IR_COMISS:
+    case IR_COMISD:
+        /* These trap: a removed one would lose a guest fault (Go's nil checks are dead loads). */
+        /* clang-format off */
     case IR_DIVS64: case IR_DIVU64: case IR_REMS64: case IR_REMU64:
     case IR_V128_LOAD: case IR_V128_LOAD32_ZERO: case IR_V128_LOAD64_ZERO: case IR_V128_STORE:
+        /* clang-format on */
         return false;
-    default:
-        return !(op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG);
+    default: return !(op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG);
     }
 }
 
@@ -124,12 +128,12 @@ bool
 ir_op_accesses(const struct ir_op *op)
 {
     switch (op->op) {
-    case IR_HELPER:
-        return (ir_helper_infos[op->aux].flags & IR_HELPER_MEMORY) != 0;
-    case IR_V128_LOAD: case IR_V128_LOAD32_ZERO: case IR_V128_LOAD64_ZERO: case IR_V128_STORE:
-        return true;
-    default:
-        return op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG;
+    case IR_HELPER: return (ir_helper_infos[op->aux].flags & IR_HELPER_MEMORY) != 0;
+    case IR_V128_LOAD:
+    case IR_V128_LOAD32_ZERO:
+    case IR_V128_LOAD64_ZERO:
+    case IR_V128_STORE: return true;
+    default: return op->op >= IR_LOAD8U32 && op->op <= IR_ATOMIC_CMPXCHG;
     }
 }
 
@@ -142,7 +146,7 @@ ir_op_computes_float(const struct ir_op *op)
 }
 
 #define STATES(first, last) (IR_STATE_BIT(X86_S_##last + 1) - IR_STATE_BIT(X86_S_##first))
-#define STATES_OF_S (STATES(CF, OF) | STATES(DF, DF) | STATES(XMM0, YMMH15) | STATES(MM0, MM7))
+#define STATES_OF_S         (STATES(CF, OF) | STATES(DF, DF) | STATES(XMM0, YMMH15) | STATES(MM0, MM7))
 
 ir_states
 ir_helper_reads(enum ir_helper h)
@@ -182,11 +186,11 @@ enum ir_type
 ir_terminator_type(enum ir_terminator_kind kind)
 {
     switch (kind) {
-    case IR_T_BRANCH: case IR_T_SWITCH:
-        return IR_I32;
-    case IR_T_JUMP_INDIRECT: case IR_T_CALL_INDIRECT: case IR_T_RETURN:
-        return IR_I64;
-    default:
-        return IR_V;
+    case IR_T_BRANCH:
+    case IR_T_SWITCH: return IR_I32;
+    case IR_T_JUMP_INDIRECT:
+    case IR_T_CALL_INDIRECT:
+    case IR_T_RETURN: return IR_I64;
+    default: return IR_V;
     }
 }

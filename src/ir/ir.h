@@ -25,8 +25,8 @@ enum ir_type { IR_V, IR_I32, IR_I64, IR_F32, IR_F64, IR_V128 };
 
 enum ir_opcode {
 #define OP(name, result, a, b, c, wasm, expression) IR_##name,
-#define SIMD(name, result, a, b, c, sub) IR_##name,
-#define HOST(name, result, a, b, c, immediate) IR_##name,
+#define SIMD(name, result, a, b, c, sub)            IR_##name,
+#define HOST(name, result, a, b, c, immediate)      IR_##name,
 #include "ir/ops.def"
 #undef OP
 #undef SIMD
@@ -44,16 +44,21 @@ enum ir_helper {
 };
 
 enum { /* the letters of helpers.def */
-    IR_HELPER_PURE = 1, IR_HELPER_CPU = 2, IR_HELPER_STATE = 4, IR_HELPER_TMP = 8,
-    IR_HELPER_MEMORY = 16, IR_HELPER_RAISES = 32, IR_HELPER_ROUNDING = 64,
+       IR_HELPER_PURE = 1,
+       IR_HELPER_CPU = 2,
+       IR_HELPER_STATE = 4,
+       IR_HELPER_TMP = 8,
+       IR_HELPER_MEMORY = 16,
+       IR_HELPER_RAISES = 32,
+       IR_HELPER_ROUNDING = 64,
 };
 
 struct ir_op_info {
-    const char *name;         /* "ADD64" */
-    uint8_t result, a, b, c;  /* enum ir_type */
-    uint8_t wasm;             /* one-byte opcode, or 0 */
-    int16_t simd;             /* sub-opcode after 0xfd, or -1 */
-    uint8_t host_operands;    /* HOST(): parameters of the import, the immediate among them; else 0 */
+    const char *name;        /* "ADD64" */
+    uint8_t result, a, b, c; /* enum ir_type */
+    uint8_t wasm;            /* one-byte opcode, or 0 */
+    int16_t simd;            /* sub-opcode after 0xfd, or -1 */
+    uint8_t host_operands;   /* HOST(): parameters of the import, the immediate among them; else 0 */
 };
 extern const struct ir_op_info ir_op_infos[IR_OP_COUNT];
 
@@ -101,7 +106,11 @@ enum ir_terminator_kind {
 
 /* IR_T_TRAP: x86 exception vectors (SDM vol. 3, table 6-1), or one of these. */
 enum {
-    IR_TRAP_DE = 0, IR_TRAP_DB = 1, IR_TRAP_BP = 3, IR_TRAP_UD = 6, IR_TRAP_GP = 13,
+    IR_TRAP_DE = 0,
+    IR_TRAP_DB = 1,
+    IR_TRAP_BP = 3,
+    IR_TRAP_UD = 6,
+    IR_TRAP_GP = 13,
     IR_TRAP_UNLIFTED = 256, /* decoded, but no lifter: reported by the build, #UD with a log line at run time */
 };
 
@@ -110,25 +119,25 @@ enum {
 /* All addresses image-relative. A target that is no block of the same function leaves it:
  * a tail call when it is another function's entry. */
 struct ir_terminator {
-    uint8_t kind;         /* enum ir_terminator_kind */
+    uint8_t kind; /* enum ir_terminator_kind */
     uint16_t trap;
     ir_value value;
-    ir_value indirect;    /* IR_T_SWITCH only: where to when the index is out of range; always a value */
+    ir_value indirect; /* IR_T_SWITCH only: where to when the index is out of range; always a value */
     uint64_t target, next;
     uint32_t target_count;
-    uint64_t *targets;    /* in the function's arena */
-    uint8_t flags_dead;   /* X86_FLAG_* bits nobody reads after this; found by ir_optimize, 0 is always right */
+    uint64_t *targets;  /* in the function's arena */
+    uint8_t flags_dead; /* X86_FLAG_* bits nobody reads after this; found by ir_optimize, 0 is always right */
 };
 
 struct ir_block {
-    uint64_t address;     /* of its first instruction */
-    uint32_t size;        /* bytes of x86 text it came from */
+    uint64_t address; /* of its first instruction */
+    uint32_t size;    /* bytes of x86 text it came from */
     uint32_t insn_count;
     uint32_t first_op, op_count; /* slice of ops */
-    uint8_t flags_dead;   /* as in ir_terminator, at the block's start */
-    bool entry;           /* may be entered from the dispatcher: the function's own entry, outermost loop
+    uint8_t flags_dead;          /* as in ir_terminator, at the block's start */
+    bool entry;                  /* may be entered from the dispatcher: the function's own entry, outermost loop
                            * headers, landing pads, labels */
-    bool label;           /* computed gotos of this function lead here; an entry, too */
+    bool label;                  /* computed gotos of this function lead here; an entry, too */
     struct ir_terminator end;
 };
 
@@ -141,7 +150,7 @@ struct ir_assumption {
 
 struct ir_func {
     struct arena arena;
-    uint64_t address;           /* its entry, and that of blocks.items[0] */
+    uint64_t address; /* its entry, and that of blocks.items[0] */
     VEC(struct ir_op) ops;
     VEC(struct ir_block) blocks; /* [0] is the entry block; the rest by address */
     VEC(struct ir_assumption) assumptions;
@@ -156,7 +165,7 @@ void ir_func_clear(struct ir_func *f, uint64_t address); /* empty again, memory 
  * same state within the block and shares equal pure operations, so lifters may be naive. */
 struct ir_build {
     struct ir_func *f;
-    struct ir_block *block; /* being built; valid until the next ir_begin_block */
+    struct ir_block *block;      /* being built; valid until the next ir_begin_block */
     ir_value state[X86_S_COUNT]; /* the value each state is known to hold in this block, or IR_NO_VALUE */
     struct ir_cse *cse;
 };
@@ -207,11 +216,11 @@ ir_first_state(ir_states set) /* not of the empty one */
 }
 #define IR_STATES_ALL (IR_STATE_BIT(X86_S_COUNT) - 1)
 /* Shared with helpers and the kernel, no registers of the guest: dead where control leaves, never kept in locals. */
-#define IR_STATES_SHARED                                                                                            \
-    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_TMPV) | IR_STATE_BIT(X86_S_LIMIT) |   \
+#define IR_STATES_SHARED                                                                                          \
+    (IR_STATE_BIT(X86_S_TMP0) | IR_STATE_BIT(X86_S_TMP1) | IR_STATE_BIT(X86_S_TMPV) | IR_STATE_BIT(X86_S_LIMIT) | \
      IR_STATE_BIT(X86_S_RIP) | IR_STATE_BIT(X86_S_STACK))
 #define IR_STATES_GENERAL (IR_STATE_BIT(X86_S_R15 + 1) - IR_STATE_BIT(X86_S_RAX))
-#define IR_STATES_FLAGS (IR_STATE_BIT(X86_S_OF + 1) - IR_STATE_BIT(X86_S_CF)) /* without DF */
+#define IR_STATES_FLAGS   (IR_STATE_BIT(X86_S_OF + 1) - IR_STATE_BIT(X86_S_CF)) /* without DF */
 ir_states ir_helper_reads(enum ir_helper h);
 ir_states ir_helper_writes(enum ir_helper h); /* may write */
 /* The type of `value` a terminator of this kind has; IR_V when it has none. */
@@ -241,7 +250,7 @@ struct ir_pipeline {
     const char *dump_pass; /* --dump=PASS: print the IR after it; NULL for none */
     FILE *dump_out;
     bool precise; /* all state but dead flags is kept for what may fault between */
-    bool verify; /* after each pass */
+    bool verify;  /* after each pass */
 };
 int ir_optimize(struct ir_func *f, const struct ir_pipeline *p, struct err *e);
 

@@ -18,9 +18,9 @@ struct liveness {
     bool exact;                        /* flags are live at traps */
     bool precise;                      /* all but flags is live at whatever may fault */
     struct ir_block_map map;
-    ir_states *in;      /* per block: states live at its start */
-    uint8_t *needed;    /* per operation */
-    ir_states labels;   /* flags live at labels: an indirect jump may go there */
+    ir_states *in;    /* per block: states live at its start */
+    uint8_t *needed;  /* per operation */
+    ir_states labels; /* flags live at labels: an indirect jump may go there */
 };
 
 static ir_states
@@ -55,26 +55,18 @@ live_at_end(const struct liveness *l, const struct ir_terminator *t)
     ir_states live = 0;
 
     switch (t->kind) {
-    case IR_T_JUMP:
-        return live_at(l, t->target);
-    case IR_T_BRANCH:
-        return live_at(l, t->target) | live_at(l, t->next);
+    case IR_T_JUMP: return live_at(l, t->target);
+    case IR_T_BRANCH: return live_at(l, t->target) | live_at(l, t->next);
     case IR_T_SWITCH:
         for (uint32_t i = 0; i < t->target_count; i++)
             live |= live_at(l, t->targets[i]);
         return live | (t->next != IR_NO_ADDRESS ? live_at(l, t->next) : EXIT_STATES | l->labels);
-    case IR_T_JUMP_INDIRECT:
-        return EXIT_STATES | l->labels;
-    case IR_T_CALL:
-        return live_at_leaving(l, t->target) | live_over_call(l, t->next);
-    case IR_T_CALL_INDIRECT:
-        return live_over_call(l, t->next);
-    case IR_T_SYSCALL:
-        return EXIT_STATES | live_at(l, t->next);
-    case IR_T_RETURN:
-        return EXIT_STATES | (returns_flags ? IR_STATES_FLAGS : 0);
-    default:
-        return EXIT_STATES | (l->exact ? IR_STATES_FLAGS : 0);
+    case IR_T_JUMP_INDIRECT: return EXIT_STATES | l->labels;
+    case IR_T_CALL: return live_at_leaving(l, t->target) | live_over_call(l, t->next);
+    case IR_T_CALL_INDIRECT: return live_over_call(l, t->next);
+    case IR_T_SYSCALL: return EXIT_STATES | live_at(l, t->next);
+    case IR_T_RETURN: return EXIT_STATES | (returns_flags ? IR_STATES_FLAGS : 0);
+    default: return EXIT_STATES | (l->exact ? IR_STATES_FLAGS : 0);
     }
 }
 
@@ -105,8 +97,7 @@ scan_op(struct liveness *l, ir_value v, ir_states live)
         l->needed[v] = 1;
         need(l, op->a);
         return live & ~IR_STATE_BIT(op->aux);
-    case IR_GET:
-        return l->needed[v] ? live | IR_STATE_BIT(op->aux) : live;
+    case IR_GET: return l->needed[v] ? live | IR_STATE_BIT(op->aux) : live;
     case IR_HELPER:
         if (!ir_op_is_pure(op)) {
             ir_states reads = ir_helper_reads(op->aux);

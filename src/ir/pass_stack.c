@@ -1,11 +1,12 @@
 /* Tells where the guest's stack ends (cpu.stack), for faults of compiled code, whose registers are anywhere: a signal's
  * frame must lie below all that is in use.
  *
- * A function that moves rsp writes cpu.stack where it has its frame, and again where it gives that back, so that it is never
- * far below rsp either. Between, a block may be X86_STACK_LAG ahead of it. Where nothing has moved rsp since the function was
- * called, cpu.stack is still its caller's, 8 above: the return address. Such a block writes it before it calls in turn or
- * leaves for elsewhere, or recursion through such functions would get away from it. What follows calls and the kernel finds
- * it right, and what is entered from elsewhere with a frame. A function with a small frame that calls nothing writes nothing. */
+ * A function that moves rsp writes cpu.stack where it has its frame, and again where it gives that back, so that it is
+ * never far below rsp either. Between, a block may be X86_STACK_LAG ahead of it. Where nothing has moved rsp since the
+ * function was called, cpu.stack is still its caller's, 8 above: the return address. Such a block writes it before it
+ * calls in turn or leaves for elsewhere, or recursion through such functions would get away from it. What follows calls
+ * and the kernel finds it right, and what is entered from elsewhere with a frame. A function with a small frame that
+ * calls nothing writes nothing. */
 #include "ir/pass.h"
 
 #include <string.h>
@@ -17,9 +18,9 @@ enum { RETURN_ADDRESS = 8, EARLY = 128 };
 
 /* Of rsp in a block: not reached, or different on different ways. */
 #define UNREACHED UINT64_MAX
-#define UNCLEAR (UINT64_MAX - 1)
+#define UNCLEAR   (UINT64_MAX - 1)
 
-struct place { /* a value as a sum */
+struct place {     /* a value as a sum */
     ir_value root; /* IR_NO_VALUE: rsp as it is when the block begins */
     uint64_t offset;
 };
@@ -27,16 +28,16 @@ struct place { /* a value as a sum */
 struct pass {
     struct ir_func *f;
     struct ir_block_map map;
-    uint8_t *as_called; /* by block: rsp and cpu.stack may still be those of the function's start */
-    uint64_t *moved;    /* by block: how far rsp has moved when it begins, UNREACHED or UNCLEAR */
-    struct place *places; /* by operation */
+    uint8_t *as_called;    /* by block: rsp and cpu.stack may still be those of the function's start */
+    uint64_t *moved;       /* by block: how far rsp has moved when it begins, UNREACHED or UNCLEAR */
+    struct place *places;  /* by operation */
     VEC(struct ir_op) ops; /* the result */
     ir_value *renumbered;
 };
 
 struct block_state {
-    struct place rsp;     /* now */
-    uint64_t stack;       /* cpu.stack is that far from rsp.root */
+    struct place rsp; /* now */
+    uint64_t stack;   /* cpu.stack is that far from rsp.root */
     bool moved, written;
 };
 
@@ -102,7 +103,8 @@ labels_of(const struct pass *p)
 
 /* To places in the function. True when it may also leave that, other than by a call or a return. */
 static bool
-each_successor(const struct pass *p, const struct ir_terminator *t, void (*reach)(void *context, uint32_t block), void *context)
+each_successor(const struct pass *p, const struct ir_terminator *t, void (*reach)(void *context, uint32_t block),
+               void *context)
 {
     bool leaves = ir_each_successor(&p->map, t, reach, context);
 
@@ -194,8 +196,8 @@ reach_as_called(void *context, uint32_t block)
     }
 }
 
-/* An entry with no frame may be one that is called. A block that moves rsp writes cpu.stack, even where it ends up as it
- * began; so do calls. */
+/* An entry with no frame may be one that is called. A block that moves rsp writes cpu.stack, even where it ends up as
+ * it began; so do calls. */
 static void
 find_as_called(struct pass *p)
 {
@@ -204,7 +206,8 @@ find_as_called(struct pass *p)
 
     ir_worklist_init(&flow.work, labels_of(p) + 1, false);
     for (i = 0; i < p->f->blocks.count; i++)
-        if (i == 0 || (p->f->blocks.items[i].entry && (p->moved[i] == 0 || p->moved[i] == UNREACHED || p->moved[i] == UNCLEAR)))
+        if (i == 0 ||
+            (p->f->blocks.items[i].entry && (p->moved[i] == 0 || p->moved[i] == UNREACHED || p->moved[i] == UNCLEAR)))
             reach_as_called(&flow, i);
     while (ir_worklist_take(&flow.work, &i)) {
         const struct ir_block *block = i < labels_of(p) ? &p->f->blocks.items[i] : NULL;
@@ -277,7 +280,8 @@ write_stack(struct pass *p, struct block_state *s, ir_value value, uint64_t more
     s->written = true;
 }
 
-/* A stack pointer from elsewhere. Where rsp ends only a little higher, that is written at once: one write less at each LEAVE. */
+/* A stack pointer from elsewhere. Where rsp ends only a little higher, that is written at once: one write less at each
+ * LEAVE. */
 static void
 write_new(struct pass *p, struct block_state *s, ir_value value, struct place end)
 {
@@ -300,7 +304,8 @@ write_set(struct pass *p, struct block_state *s, const struct ir_op *op, struct 
 
 /* value: rsp, in the result, or none when nothing has read or set it. */
 static void
-write_at_end(struct pass *p, struct block_state *s, const struct ir_block *block, ir_value value, struct place end, bool as_called)
+write_at_end(struct pass *p, struct block_state *s, const struct ir_block *block, ir_value value, struct place end,
+             bool as_called)
 {
     struct ir_op get = {.op = IR_GET, .aux = X86_S_RSP, .a = IR_NO_VALUE, .b = IR_NO_VALUE, .c = IR_NO_VALUE};
     unsigned kind = block->end.kind;
@@ -309,8 +314,8 @@ write_at_end(struct pass *p, struct block_state *s, const struct ir_block *block
         return;
     if (kind == IR_T_RETURN && !s->written && s->rsp.offset == RETURN_ADDRESS)
         return;
-    if (end.offset == s->stack && (s->written || !as_called || (!s->moved && !is_call(block) &&
-                                                                !each_successor(p, &block->end, NULL, NULL))))
+    if (end.offset == s->stack &&
+        (s->written || !as_called || (!s->moved && !is_call(block) && !each_successor(p, &block->end, NULL, NULL))))
         return;
     write_stack(p, s, value != IR_NO_VALUE ? value : append(p, get), end.offset - s->rsp.offset);
 }

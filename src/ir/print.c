@@ -46,9 +46,9 @@ print_end(const struct ir_terminator *t, FILE *out)
     if (ir_terminator_type(t->kind) != IR_V)
         fprintf(out, " %%%u", t->value);
     switch (t->kind) {
-    case IR_T_JUMP: case IR_T_BRANCH: case IR_T_CALL:
-        fprintf(out, " %#" PRIx64, t->target);
-        break;
+    case IR_T_JUMP:
+    case IR_T_BRANCH:
+    case IR_T_CALL: fprintf(out, " %#" PRIx64, t->target); break;
     case IR_T_SWITCH:
         fprintf(out, " [");
         for (uint32_t i = 0; i < t->target_count; i++)
@@ -57,14 +57,12 @@ print_end(const struct ir_terminator *t, FILE *out)
         if (t->next == IR_NO_ADDRESS)
             fprintf(out, " else jump_indirect %%%u", t->indirect);
         break;
-    case IR_T_TRAP:
-        fprintf(out, " %u at %#" PRIx64, t->trap, t->target);
-        break;
-    default:
-        break;
+    case IR_T_TRAP: fprintf(out, " %u at %#" PRIx64, t->trap, t->target); break;
+    default: break;
     }
-    if ((t->kind == IR_T_BRANCH || t->kind == IR_T_SWITCH || t->kind == IR_T_CALL ||
-         t->kind == IR_T_CALL_INDIRECT || t->kind == IR_T_SYSCALL) && t->next != IR_NO_ADDRESS)
+    if ((t->kind == IR_T_BRANCH || t->kind == IR_T_SWITCH || t->kind == IR_T_CALL || t->kind == IR_T_CALL_INDIRECT ||
+         t->kind == IR_T_SYSCALL) &&
+        t->next != IR_NO_ADDRESS)
         fprintf(out, " next %#" PRIx64, t->next);
     fputc('\n', out);
 }
@@ -76,8 +74,8 @@ ir_print(const struct ir_func *f, FILE *out)
     for (size_t i = 0; i < f->blocks.count; i++) {
         const struct ir_block *block = &f->blocks.items[i];
 
-        fprintf(out, "  block %#" PRIx64 "%s size %u insns %u\n", block->address,
-                block->entry ? " entry" : "", block->size, block->insn_count);
+        fprintf(out, "  block %#" PRIx64 "%s size %u insns %u\n", block->address, block->entry ? " entry" : "",
+                block->size, block->insn_count);
         for (ir_value v = block->first_op; v < block->first_op + block->op_count; v++)
             print_op(f, v, out);
         print_end(&block->end, out);

@@ -19,14 +19,14 @@ check_aux(const struct ir_op *op)
         return "no such state";
     if (op->op == IR_HELPER && op->aux >= IR_HELPER_COUNT)
         return "no such helper";
-    if (op->op >= IR_ATOMIC_ADD && op->op <= IR_ATOMIC_CMPXCHG && op->aux != 1 && op->aux != 2 &&
-        op->aux != 4 && op->aux != 8)
+    if (op->op >= IR_ATOMIC_ADD && op->op <= IR_ATOMIC_CMPXCHG && op->aux != 1 && op->aux != 2 && op->aux != 4 &&
+        op->aux != 8)
         return "bad atomic size";
     if (op->op >= IR_I8X16_EXTRACT_U && op->op <= IR_F64X2_REPLACE &&
         op->aux >= lane_count[op->op - IR_I8X16_EXTRACT_U][1])
         return "no such lane";
-    if (((op->op >= IR_LOAD8U32 && op->op <= IR_STOREF64) ||
-         (op->op >= IR_V128_LOAD && op->op <= IR_V128_STORE)) && op->imm > 0xffff)
+    if (((op->op >= IR_LOAD8U32 && op->op <= IR_STOREF64) || (op->op >= IR_V128_LOAD && op->op <= IR_V128_STORE)) &&
+        op->imm > 0xffff)
         return "static offset too large";
     if ((op->op == IR_V128_LOAD || op->op == IR_V128_STORE) && op->aux != 0 && op->aux != 16)
         return "bad alignment";
@@ -34,8 +34,7 @@ check_aux(const struct ir_op *op)
         return "immediate too wide";
     if (op->op == IR_CONST32 && op->imm > UINT32_MAX)
         return "i32 constant too wide";
-    if (op->op == IR_I8X16_SHUFFLE &&
-        ((op->imm | op->imm2) & UINT64_C(0xe0e0e0e0e0e0e0e0)) != 0)
+    if (op->op == IR_I8X16_SHUFFLE && ((op->imm | op->imm2) & UINT64_C(0xe0e0e0e0e0e0e0e0)) != 0)
         return "no such shuffle lane";
     return NULL;
 }
@@ -119,8 +118,7 @@ ir_verify(const struct ir_func *f, struct err *e)
             what = check_op(f, block, v);
             if (what != NULL)
                 return err_set(e, "block %#" PRIx64 ": %%%u %s: %s", block->address, v,
-                               f->ops.items[v].op < IR_OP_COUNT ? ir_op_infos[f->ops.items[v].op].name : "?",
-                               what);
+                               f->ops.items[v].op < IR_OP_COUNT ? ir_op_infos[f->ops.items[v].op].name : "?", what);
         }
         what = check_end(f, block);
         if (what != NULL)

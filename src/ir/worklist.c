@@ -40,7 +40,8 @@ ir_worklist_take(struct ir_worklist *l, uint32_t *number)
             return false;
         l->at += l->highest_first ? UINT32_MAX : 1;
     }
-    bit = l->highest_first ? WORD - 1 - (unsigned)__builtin_clzll(l->bits[l->at]) : (unsigned)__builtin_ctzll(l->bits[l->at]);
+    bit = l->highest_first ? WORD - 1 - (unsigned)__builtin_clzll(l->bits[l->at])
+                           : (unsigned)__builtin_ctzll(l->bits[l->at]);
     l->bits[l->at] &= ~(UINT64_C(1) << bit);
     *number = l->at * WORD + bit;
     return true;

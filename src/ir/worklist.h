@@ -1,4 +1,5 @@
-/* Which blocks of a function an analysis has to look at again: each at most once at a time, the lowest or the highest first. */
+/* Which blocks of a function an analysis has to look at again: each at most once at a time, the lowest or the highest
+ * first. */
 #ifndef IR_WORKLIST_H
 #define IR_WORKLIST_H
 

@@ -1,7 +1,7 @@
 /* Addition, subtraction and logic, with the lock-prefixed forms; xadd and compare-exchange. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B   (l->b)
 #define DST (&l->insn->operand[0])
 #define SRC (&l->insn->operand[1])
 
@@ -107,8 +107,7 @@ lift_adc(struct lift *l)
         r = add(l, size, LIFT_OP2(l, size, ADD, a, b), cv);
         lift_write(l, DST, r);
     }
-    cf = ir_op2(B, IR_OR32, LIFT_OP2(l, size, LTU, r, a),
-                ir_op2(B, IR_AND32, LIFT_OP2(l, size, EQ, r, a), c));
+    cf = ir_op2(B, IR_OR32, LIFT_OP2(l, size, LTU, r, a), ir_op2(B, IR_AND32, LIFT_OP2(l, size, EQ, r, a), c));
     lift_flags_add(l, size, a, b, r);
     lift_set_flag(l, X86_FLAG_CF, cf);
 }
@@ -130,8 +129,7 @@ lift_sbb(struct lift *l)
         r = sub(l, size, LIFT_OP2(l, size, SUB, a, b), cv);
         lift_write(l, DST, r);
     }
-    cf = ir_op2(B, IR_OR32, LIFT_OP2(l, size, LTU, a, b),
-                ir_op2(B, IR_AND32, LIFT_OP2(l, size, EQ, a, b), c));
+    cf = ir_op2(B, IR_OR32, LIFT_OP2(l, size, LTU, a, b), ir_op2(B, IR_AND32, LIFT_OP2(l, size, EQ, a, b), c));
     lift_flags_sub(l, size, a, b, r);
     lift_set_flag(l, X86_FLAG_CF, cf);
     lift_set_flag(l, X86_FLAG_ZF, LIFT_OP1(l, size, EQZ, r));
@@ -379,8 +377,9 @@ add_with(struct lift *l, unsigned flag)
 
     r = LIFT_OP2(l, size, ADD, LIFT_OP2(l, size, ADD, a, b), flag_value(l, size, flag));
     lift_write(l, DST, r);
-    lift_set_flag(l, flag, ir_op2(B, IR_OR32, LIFT_OP2(l, size, LTU, r, a),
-                                  ir_op2(B, IR_AND32, LIFT_OP2(l, size, EQ, r, a), c)));
+    lift_set_flag(l, flag,
+                  ir_op2(B, IR_OR32, LIFT_OP2(l, size, LTU, r, a),
+                         ir_op2(B, IR_AND32, LIFT_OP2(l, size, EQ, r, a), c)));
 }
 
 void

@@ -1,9 +1,10 @@
-/* AVX and AVX2 where they are not SSE once more for each 128 bits: what crosses lanes, chooses by a register, or tests all of them. */
+/* AVX and AVX2 where they are not SSE once more for each 128 bits: what crosses lanes, chooses by a register, or tests
+ * all of them. */
 #include "lift/simd.h"
 
-#define B (l->b)
+#define B      (l->b)
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 
@@ -16,10 +17,10 @@ void lift_pcmpestrm(struct lift *l);
 void lift_pcmpistrm(struct lift *l);
 
 /* Their immediate has bits of its own for the second lane. */
-#define LANES(name, core, bits)            \
-    LIFTER(name)                           \
-    {                                      \
-        lift_lanes(l, lift_##core, bits);  \
+#define LANES(name, core, bits)           \
+    LIFTER(name)                          \
+    {                                     \
+        lift_lanes(l, lift_##core, bits); \
     }
 LANES(vblendps, blendps, 4)
 LANES(vblendpd, blendpd, 2)
@@ -98,8 +99,10 @@ static ir_value
 element_bytes(struct lift *l, ir_value numbers, unsigned size)
 {
     if (size == 4)
-        return ir_op2(B, IR_I32X4_ADD, ir_op2(B, IR_I32X4_MUL, numbers, simd_splat32(l, 0x04040404)), simd_splat32(l, 0x03020100));
-    return ir_op2(B, IR_I64X2_ADD, ir_op2(B, IR_I64X2_MUL, numbers, ir_constv(B, 0x0808080808080808, 0x0808080808080808)),
+        return ir_op2(B, IR_I32X4_ADD, ir_op2(B, IR_I32X4_MUL, numbers, simd_splat32(l, 0x04040404)),
+                      simd_splat32(l, 0x03020100));
+    return ir_op2(B, IR_I64X2_ADD,
+                  ir_op2(B, IR_I64X2_MUL, numbers, ir_constv(B, 0x0808080808080808, 0x0808080808080808)),
                   ir_constv(B, 0x0706050403020100, 0x0706050403020100));
 }
 
@@ -115,7 +118,8 @@ permute_singles(struct lift *l)
 static void
 permute_doubles(struct lift *l)
 {
-    ir_value numbers = ir_op2(B, IR_V128_AND, ir_op2(B, IR_I64X2_SHR_U, simd_src(l), ir_const32(B, 1)), ir_constv(B, 1, 1));
+    ir_value numbers =
+        ir_op2(B, IR_V128_AND, ir_op2(B, IR_I64X2_SHR_U, simd_src(l), ir_const32(B, 1)), ir_constv(B, 1, 1));
 
     simd_set(l, ir_op2(B, IR_I8X16_SWIZZLE, simd_dst(l), element_bytes(l, numbers, 8)));
 }
@@ -141,8 +145,8 @@ LIFTER(vpermilpd)
         lift_lanes(l, permute_doubles, 0);
 }
 
-/* Doublewords of the last operand by the numbers in the second. A number of 16 and more is none of the low half's bytes, and the
- * difference to 16 none of the high half's where it is below. */
+/* Doublewords of the last operand by the numbers in the second. A number of 16 and more is none of the low half's
+ * bytes, and the difference to 16 none of the high half's where it is below. */
 LIFTER(vpermd)
 {
     ir_value low = vex_read(l, 2, 0), high = vex_read(l, 2, 1), r[2];
@@ -151,7 +155,8 @@ LIFTER(vpermd)
         ir_value bytes = element_bytes(l, ir_op2(B, IR_V128_AND, vex_read(l, 1, half), simd_splat32(l, 7)), 4);
         ir_value beyond = ir_op2(B, IR_I8X16_SUB, bytes, simd_splat8(l, 16));
 
-        r[half] = ir_op2(B, IR_V128_OR, ir_op2(B, IR_I8X16_SWIZZLE, low, bytes), ir_op2(B, IR_I8X16_SWIZZLE, high, beyond));
+        r[half] =
+            ir_op2(B, IR_V128_OR, ir_op2(B, IR_I8X16_SWIZZLE, low, bytes), ir_op2(B, IR_I8X16_SWIZZLE, high, beyond));
     }
     vex_set(l, r[0], r[1]);
 }
@@ -244,8 +249,7 @@ shift_each64(struct lift *l, enum ir_opcode op)
 }
 
 #define SHIFT(name, size, op)               \
-    static void                             \
-    each_##name(struct lift *l)             \
+    static void each_##name(struct lift *l) \
     {                                       \
         shift_each##size(l, IR_##op##size); \
     }                                       \
@@ -265,8 +269,8 @@ mask_move(struct lift *l, unsigned size)
 {
     bool store = OPD(0)->kind == X86_OPD_MEM;
     unsigned data = store ? OPD(2)->reg : OPD(0)->reg;
-    uint32_t code = data | (uint32_t)OPD(1)->reg << 4 | (size == 8 ? VECTOR_MASK_64 : 0) | (is_wide(l) ? VECTOR_MASK_WIDE : 0) |
-                    (store ? VECTOR_MASK_STORE : 0);
+    uint32_t code = data | (uint32_t)OPD(1)->reg << 4 | (size == 8 ? VECTOR_MASK_64 : 0) |
+                    (is_wide(l) ? VECTOR_MASK_WIDE : 0) | (store ? VECTOR_MASK_STORE : 0);
 
     ir_helper(B, IR_HELPER_vector_mask_move, ir_const32(B, code), simd_address(l, OPD(store ? 0 : 2)), IR_NO_VALUE);
 }

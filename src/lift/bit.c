@@ -1,7 +1,7 @@
 /* Single bits, bit scans and counts, byte swaps. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B   (l->b)
 #define DST (&l->insn->operand[0])
 #define SRC (&l->insn->operand[1])
 
@@ -50,8 +50,7 @@ changed(struct lift *l, unsigned size, enum change change, ir_value v, ir_value 
 {
     switch (change) {
     case SET: return LIFT_OP2(l, size, OR, v, mask);
-    case RESET:
-        return LIFT_OP2(l, size, AND, v, LIFT_OP2(l, size, XOR, mask, lift_const(l, size, UINT64_MAX)));
+    case RESET: return LIFT_OP2(l, size, AND, v, LIFT_OP2(l, size, XOR, mask, lift_const(l, size, UINT64_MAX)));
     case COMPLEMENT: return LIFT_OP2(l, size, XOR, v, mask);
     default: return v;
     }
@@ -125,8 +124,7 @@ scan(struct lift *l, ir_value found, ir_value zero)
     ir_value before = ir_get(B, X86_S_RAX + DST->reg);
 
     lift_write(l, DST, found);
-    ir_set(B, X86_S_RAX + DST->reg,
-           ir_op3(B, IR_SELECT64, before, ir_get(B, X86_S_RAX + DST->reg), zero));
+    ir_set(B, X86_S_RAX + DST->reg, ir_op3(B, IR_SELECT64, before, ir_get(B, X86_S_RAX + DST->reg), zero));
     lift_set_flag(l, X86_FLAG_ZF, zero);
 }
 
@@ -215,10 +213,10 @@ byte_swap(struct lift *l, unsigned size, ir_value v)
         return ir_op2(B, IR_ROTL64, v, ir_const64(B, 32));
     }
     if (size == 2)
-        return lift_narrow(l, 2, ir_op2(B, IR_OR32, ir_op2(B, IR_SHL32, v, ir_const32(B, 8)),
-                                        ir_op2(B, IR_SHRU32, v, ir_const32(B, 8))));
-    return ir_op2(B, IR_OR32,
-                  ir_op2(B, IR_AND32, ir_op2(B, IR_ROTL32, v, ir_const32(B, 8)), ir_const32(B, 0x00ff00ff)),
+        return lift_narrow(l, 2,
+                           ir_op2(B, IR_OR32, ir_op2(B, IR_SHL32, v, ir_const32(B, 8)),
+                                  ir_op2(B, IR_SHRU32, v, ir_const32(B, 8))));
+    return ir_op2(B, IR_OR32, ir_op2(B, IR_AND32, ir_op2(B, IR_ROTL32, v, ir_const32(B, 8)), ir_const32(B, 0x00ff00ff)),
                   ir_op2(B, IR_AND32, ir_op2(B, IR_ROTR32, v, ir_const32(B, 8)), ir_const32(B, 0xff00ff00)));
 }
 

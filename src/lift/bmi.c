@@ -1,7 +1,7 @@
 /* BMI1 and BMI2: general-register instructions with VEX encodings. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B      (l->b)
 #define OPD(i) (&l->insn->operand[i])
 
 /* ZF and SF of r, OF = 0, CF given. */
@@ -73,8 +73,7 @@ low_bits(struct lift *l, unsigned size, ir_value v, ir_value n)
 
     mask = LIFT_OP2(l, size, SHL, one, as_count(l, size, n));
     mask = LIFT_OP2(l, size, SUB, mask, one);
-    return LIFT_SELECT(l, size, LIFT_OP2(l, size, AND, v, mask), v,
-                       ir_op2(B, IR_LTU32, n, ir_const32(B, size * 8)));
+    return LIFT_SELECT(l, size, LIFT_OP2(l, size, AND, v, mask), v, ir_op2(B, IR_LTU32, n, ir_const32(B, size * 8)));
 }
 
 static ir_value

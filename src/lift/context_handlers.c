@@ -6,9 +6,13 @@
 #include "x86/cpu.h"
 
 enum {
-    SEARCH_INSNS = 1024, SEARCH_PATHS = 64, SEARCH_DEPTH = 3, SLOTS = 8,
+    SEARCH_INSNS = 1024,
+    SEARCH_PATHS = 64,
+    SEARCH_DEPTH = 3,
+    SLOTS = 8,
     /* uc_mcontext.gregs in struct ucontext_t (sys/ucontext.h): all general registers, RIP and flags */
-    REGISTERS_START = 0x28, REGISTERS_END = 0xe0,
+    REGISTERS_START = 0x28,
+    REGISTERS_END = 0xe0,
 };
 
 /* --- does a function look at the registers in the ucontext it gets? --- */
@@ -144,25 +148,17 @@ walk(struct search *s, struct path p, unsigned depth)
             return true;
         p.address += insn.length;
         switch (x86_flow(&insn)) {
-        case X86_FLOW_NEXT:
-            move(&p, &insn);
-            break;
-        case X86_FLOW_BRANCH:
-            follow(s, (uint64_t)insn.operand[0].imm, &p);
-            break;
-        case X86_FLOW_JUMP:
-            follow(s, (uint64_t)insn.operand[0].imm, &p);
-            return false;
+        case X86_FLOW_NEXT: move(&p, &insn); break;
+        case X86_FLOW_BRANCH: follow(s, (uint64_t)insn.operand[0].imm, &p); break;
+        case X86_FLOW_JUMP: follow(s, (uint64_t)insn.operand[0].imm, &p); return false;
         case X86_FLOW_CALL:
             if (depth < SEARCH_DEPTH && (p.registers & arguments) &&
                 looks_at_registers(s->image, (uint64_t)insn.operand[0].imm, p.registers & arguments, depth + 1))
                 return true;
             /* fall through */
-        case X86_FLOW_CALL_INDIRECT: case X86_FLOW_SYSCALL:
-            p.registers &= kept;
-            break;
-        default:
-            return false;
+        case X86_FLOW_CALL_INDIRECT:
+        case X86_FLOW_SYSCALL: p.registers &= kept; break;
+        default: return false;
         }
     }
     return false;
@@ -266,8 +262,10 @@ is_fault_signal(int64_t n)
 struct installer { /* a function while it is looked through */
     const struct disc *d;
     const struct elf_image *image;
-    bool installs; /* calls sigaction for a fault's signal or an unknown one; a function of its own for a fault's signal only */
-    bool takes;    /* the address of a function that looks at the registers of its third argument, a context, or throws */
+    bool installs; /* calls sigaction for a fault's signal or an unknown one; a function of its own for a fault's signal
+                      only */
+    bool takes;    /* the address of a function that looks at the registers of its third argument, a context, or
+                      throws */
     int64_t edi;   /* constant in EDI, or EDI_UNKNOWN */
 };
 

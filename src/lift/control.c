@@ -8,8 +8,11 @@ end(struct lift *l, enum ir_terminator_kind kind)
 {
     l->done = true;
     l->end = (struct ir_terminator){
-        .kind = kind, .value = IR_NO_VALUE, .indirect = IR_NO_VALUE,
-        .target = IR_NO_ADDRESS, .next = IR_NO_ADDRESS,
+        .kind = kind,
+        .value = IR_NO_VALUE,
+        .indirect = IR_NO_VALUE,
+        .target = IR_NO_ADDRESS,
+        .next = IR_NO_ADDRESS,
     };
     return &l->end;
 }

@@ -323,10 +323,11 @@ static void
 note_jump(struct func *fn, const struct x86_insn *insn)
 {
     const struct x86_operand *o = &insn->operand[0];
-    bool slot = o->kind == X86_OPD_MEM && o->index == X86_BASE_NONE &&
-                (o->base == X86_BASE_RIP || o->base == X86_BASE_NONE);
+    bool slot =
+        o->kind == X86_OPD_MEM && o->index == X86_BASE_NONE && (o->base == X86_BASE_RIP || o->base == X86_BASE_NONE);
 
-    vec_push(&fn->jumps, ((struct found_jump){.address = insn->address, .end = insn->address + insn->length,
+    vec_push(&fn->jumps, ((struct found_jump){.address = insn->address,
+                                              .end = insn->address + insn->length,
                                               .kind = slot ? DISC_JUMP_SLOT : DISC_JUMP_POINTER}));
 }
 
@@ -364,8 +365,7 @@ follow(struct finder *f, struct func *fn, uint64_t address)
             note_unlifted(f->disc, &insn);
         address += insn.length;
         switch (step.flow) {
-        case X86_FLOW_NEXT:
-            continue;
+        case X86_FLOW_NEXT: continue;
         case X86_FLOW_SYSCALL:
         case X86_FLOW_CALL:
         case X86_FLOW_CALL_INDIRECT:
@@ -377,14 +377,9 @@ follow(struct finder *f, struct func *fn, uint64_t address)
             finder_add_jump(f, fn, (uint64_t)insn.operand[0].imm);
             mark_leader(f, address);
             continue;
-        case X86_FLOW_JUMP:
-            finder_add_jump(f, fn, (uint64_t)insn.operand[0].imm);
-            return;
-        case X86_FLOW_JUMP_INDIRECT:
-            note_jump(fn, &insn);
-            return;
-        default:
-            return;
+        case X86_FLOW_JUMP: finder_add_jump(f, fn, (uint64_t)insn.operand[0].imm); return;
+        case X86_FLOW_JUMP_INDIRECT: note_jump(fn, &insn); return;
+        default: return;
         }
     }
 }
@@ -531,7 +526,6 @@ finder_mark_covered(struct finder *f)
     }
 }
 
-
 /* Constants lie between functions of hand-written assembly, and their addresses are taken as those of functions are. */
 static bool
 looks_like_code(struct finder *f, uint64_t address)
@@ -554,18 +548,18 @@ looks_like_code(struct finder *f, uint64_t address)
         if (p[0] == 0 && p[1] == 0) /* zeros are add [rax], al */
             return false;
         switch (x86_flow(&insn)) {
-        case X86_FLOW_JUMP: case X86_FLOW_BRANCH: case X86_FLOW_CALL:
+        case X86_FLOW_JUMP:
+        case X86_FLOW_BRANCH:
+        case X86_FLOW_CALL:
             if (!finder_range(f, (uint64_t)insn.operand[0].imm))
                 return false;
             if (x86_flow(&insn) == X86_FLOW_JUMP)
                 return true;
             break;
-        case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_RETURN:
-            return true;
-        case X86_FLOW_TRAP:
-            return insn.op == X86_OP_UD2 || insn.op == X86_OP_INT3 || insn.op == X86_OP_HLT;
-        default:
-            break;
+        case X86_FLOW_JUMP_INDIRECT:
+        case X86_FLOW_RETURN: return true;
+        case X86_FLOW_TRAP: return insn.op == X86_OP_UD2 || insn.op == X86_OP_INT3 || insn.op == X86_OP_HLT;
+        default: break;
         }
         address += (unsigned)n;
     }
@@ -672,7 +666,8 @@ put_jumps(struct disc *d, struct func *fn)
 
         bool through_table = (j->kind == DISC_JUMP_SWITCH || j->kind == DISC_JUMP_GOTO) && j->by_index;
 
-        vec_push(&d->jumps, ((struct disc_jump){.address = j->address, .kind = j->kind,
+        vec_push(&d->jumps, ((struct disc_jump){.address = j->address,
+                                                .kind = j->kind,
                                                 .table = through_table ? (int32_t)d->tables.count : -1}));
         if (!through_table)
             continue;

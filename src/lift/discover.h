@@ -8,15 +8,15 @@
 struct disc_block {
     uint64_t start, end;
     bool entry, label; /* see ir_block */
-    int32_t table;   /* index into tables, or -1 */
+    int32_t table;     /* index into tables, or -1 */
 };
 
 struct disc_func {
-    uint64_t address, end; /* end: of its highest block */
+    uint64_t address, end;             /* end: of its highest block */
     uint32_t first_block, block_count; /* in blocks; [0] is the entry */
-    bool address_taken;    /* may be reached other than by direct calls */
-    bool loop;             /* a loop of another function once more, to be entered at its header (discover_loops.c)... */
-    uint64_t owner;        /* ...the function */
+    bool address_taken;                /* may be reached other than by direct calls */
+    bool loop;      /* a loop of another function once more, to be entered at its header (discover_loops.c)... */
+    uint64_t owner; /* ...the function */
 };
 
 /* What became of an indirect jump. */
@@ -34,13 +34,14 @@ enum disc_jump_kind {
 
 struct disc_jump {
     uint64_t address;
-    uint8_t kind; /* enum disc_jump_kind */
-    int32_t table; /* of SWITCH and GOTO: what it goes through, index into tables with the targets in the table's order, or -1 */
+    uint8_t kind;  /* enum disc_jump_kind */
+    int32_t table; /* of SWITCH and GOTO: what it goes through, index into tables with the targets in the table's order,
+                      or -1 */
 };
 
 enum disc_gap_kind {
-    DISC_GAP_PADDING,   /* nops, int3 and zeros next to code */
-    DISC_GAP_FOREIGN,   /* instructions of no x86-64-v2 processor (they raise #UD), and what only they lead to */
+    DISC_GAP_PADDING, /* nops, int3 and zeros next to code */
+    DISC_GAP_FOREIGN, /* instructions of no x86-64-v2 processor (they raise #UD), and what only they lead to */
     DISC_GAP_DATA,
     DISC_GAP_UNREACHED,
     DISC_GAP_KIND_COUNT
@@ -57,7 +58,8 @@ enum disc_evaluated_kind {
     DISC_EVALUATED_RETURN,      /* behind a call: the frame of compiled code was lost */
     DISC_EVALUATED_SYSCALL,     /* behind a system call that had to give up the frames of compiled code */
     DISC_EVALUATED_BLOCK,       /* another block: the evaluator jumped there, or an unresolved jump led there */
-    DISC_EVALUATED_INSTRUCTION, /* within a block: where a signal or fault came, or code that jumps between instructions */
+    DISC_EVALUATED_INSTRUCTION, /* within a block: where a signal or fault came, or code that jumps between
+                                   instructions */
     DISC_EVALUATED_ENTRY,       /* an entry: compiled code had to give up there */
     DISC_EVALUATED_KIND_COUNT
 };
@@ -69,17 +71,17 @@ struct disc_evaluated {
 
 struct disc {
     struct arena arena;
-    VEC(struct disc_func) funcs;   /* by address */
+    VEC(struct disc_func) funcs; /* by address */
     VEC(struct disc_block) blocks;
     VEC(struct lift_jump_table) tables;
-    bool precise_faults;       /* disc_lift() makes code whose faults have exact state; set by the caller */
-    uint64_t exec_bytes;       /* of executable sections */
-    uint64_t covered_bytes;    /* by blocks */
+    bool precise_faults;    /* disc_lift() makes code whose faults have exact state; set by the caller */
+    uint64_t exec_bytes;    /* of executable sections */
+    uint64_t covered_bytes; /* by blocks */
     uint64_t gap_bytes[DISC_GAP_KIND_COUNT];
-    VEC(struct disc_gap) gaps; /* by address */
-    VEC(struct disc_jump) jumps; /* the indirect ones, by address */
+    VEC(struct disc_gap) gaps;            /* by address */
+    VEC(struct disc_jump) jumps;          /* the indirect ones, by address */
     VEC(struct disc_evaluated) evaluated; /* the addresses of the profile, by address */
-    VEC(struct x86_insn) unlifted; /* one of each kind of instruction without lifter, with an address */
+    VEC(struct x86_insn) unlifted;        /* one of each kind of instruction without lifter, with an address */
     VEC(uint32_t) unlifted_counts;
 };
 
@@ -94,7 +96,7 @@ unsigned disc_unresolved_jumps(const struct disc *d);
 bool disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot);
 
 /* Lifts one discovered function into f (cleared first). */
-void disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_image *image,
-               struct ir_func *f, struct ir_build *b);
+void disc_lift(const struct disc *d, const struct disc_func *func, const struct elf_image *image, struct ir_func *f,
+               struct ir_build *b);
 
 #endif

@@ -13,9 +13,9 @@ fill_length(const uint8_t *p, const uint8_t *end)
     if (*p == 0xcc || *p == 0x00)
         return 1;
     n = x86_decode(p, (size_t)(end - p), 0, &insn);
-    if (n <= 0 || !(insn.op == X86_OP_NOP ||
-                    (insn.op == X86_OP_XCHG && insn.operand[0].kind == X86_OPD_REG &&
-                     insn.operand[1].kind == X86_OPD_REG && insn.operand[0].reg == insn.operand[1].reg)))
+    if (n <= 0 ||
+        !(insn.op == X86_OP_NOP || (insn.op == X86_OP_XCHG && insn.operand[0].kind == X86_OPD_REG &&
+                                    insn.operand[1].kind == X86_OPD_REG && insn.operand[0].reg == insn.operand[1].reg)))
         return 0;
     return (unsigned)n;
 }
@@ -104,8 +104,7 @@ mark_foreign(struct finder *f, uint64_t address)
         }
         if (flow == X86_FLOW_BRANCH || flow == X86_FLOW_JUMP || flow == X86_FLOW_CALL)
             vec_push(&f->work, (uint64_t)insn.operand[0].imm);
-        if (flow == X86_FLOW_JUMP || flow == X86_FLOW_JUMP_INDIRECT || flow == X86_FLOW_RETURN ||
-            flow == X86_FLOW_TRAP)
+        if (flow == X86_FLOW_JUMP || flow == X86_FLOW_JUMP_INDIRECT || flow == X86_FLOW_RETURN || flow == X86_FLOW_TRAP)
             return;
         address += (unsigned)n;
     }

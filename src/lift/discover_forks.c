@@ -1,15 +1,18 @@
 /* Where execution begins anew in the middle of a function, without the host's frames: behind a call that returns twice
- * (setjmp), and in a child behind the system call that made it and behind each of the calls that led there. Found by the
- * names of imports and by the numbers of system calls. Such a place becomes an entry: a child of fork is back in compiled
- * code at once, instead of being evaluated up to the next function or loop. */
+ * (setjmp), and in a child behind the system call that made it and behind each of the calls that led there. Found by
+ * the names of imports and by the numbers of system calls. Such a place becomes an entry: a child of fork is back in
+ * compiled code at once, instead of being evaluated up to the next function or loop. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "lift/discover_internal.h"
 
 enum {
-    SYS_CLONE = 56, SYS_FORK = 57, SYS_VFORK = 58, SYS_CLONE3 = 435, /* arch/x86/entry/syscalls/syscall_64.tbl */
-    MAX_CALLERS = 2 /* entries behind calls to functions that fork, to those that call these, ... */
+    SYS_CLONE = 56,
+    SYS_FORK = 57,
+    SYS_VFORK = 58,
+    SYS_CLONE3 = 435, /* arch/x86/entry/syscalls/syscall_64.tbl */
+    MAX_CALLERS = 2   /* entries behind calls to functions that fork, to those that call these, ... */
 };
 
 struct call {
@@ -18,8 +21,8 @@ struct call {
 
 struct forks {
     struct finder *f;
-    VEC(struct call) calls;     /* by callee, once all are there */
-    VEC(uint64_t) makers;       /* functions in which a child begins */
+    VEC(struct call) calls; /* by callee, once all are there */
+    VEC(uint64_t) makers;   /* functions in which a child begins */
 };
 
 static bool
@@ -34,7 +37,8 @@ is_one_of(const char *name, const char *const *names)
 static bool
 forks(const char *name)
 {
-    static const char *const names[] = {"fork", "_Fork", "vfork", "__fork", "__vfork", "__libc_fork", "forkpty", "daemon", NULL};
+    static const char *const names[] = {"fork",        "_Fork",   "vfork",  "__fork", "__vfork",
+                                        "__libc_fork", "forkpty", "daemon", NULL};
 
     return is_one_of(name, names);
 }
@@ -42,7 +46,8 @@ forks(const char *name)
 static bool
 returns_twice(const char *name)
 {
-    static const char *const names[] = {"setjmp", "_setjmp", "sigsetjmp", "__sigsetjmp", "getcontext", "swapcontext", NULL};
+    static const char *const names[] = {"setjmp",     "_setjmp",     "sigsetjmp", "__sigsetjmp",
+                                        "getcontext", "swapcontext", NULL};
 
     return is_one_of(name, names);
 }

@@ -27,7 +27,7 @@ struct found_jump { /* an indirect jump of the function */
 struct func {
     uint64_t address, limit; /* limit: end of its FDE or of the section */
     bool queued, done;
-    bool forks; /* a child begins in it, or in a function it calls */
+    bool forks;            /* a child begins in it, or in a function it calls */
     VEC(uint64_t) entries; /* further entry points */
     VEC(uint64_t) labels;  /* where its computed gotos lead, kept across repeats */
     VEC(struct found_jump) jumps;
@@ -47,22 +47,22 @@ struct finder {
     VEC(struct func) funcs;
     VEC(uint32_t) queue;
     /* of the function being explored: */
-    VEC(uint64_t) work;        /* block starts to follow */
-    bool changed;              /* a block starts where none did */
+    VEC(uint64_t) work; /* block starts to follow */
+    bool changed;       /* a block starts where none did */
     VEC(struct step) steps;
     VEC(uint64_t) lea_targets; /* data it takes the address of: jump table candidates */
     VEC(uint64_t) lea_labels;  /* places inside of it that it takes the address of */
     VEC(uint64_t) foreign;     /* where following code stopped at no x86-64-v2 instruction; of the whole file */
     VEC(uint64_t) text_refs;   /* in the text, and read or taken the address of as data; of the whole file */
     VEC(uint64_t) weak;        /* code-like addresses, to be taken last; of the whole file */
-    struct ir_func scratch; /* the function */
+    struct ir_func scratch;    /* the function */
     struct ir_build build;
     struct ir_func scratch_block; /* one block */
     struct ir_build build_block;
-    VEC(uint64_t) words;       /* addresses inside the text that data holds, sorted; of the whole file */
-    VEC(uint64_t) data_refs;   /* data whose address the text seems to take, sorted; of the whole file */
-    uint64_t *targets;         /* MAX_TABLE of them: the table being read */
-    uint64_t jump_work;        /* blocks that may still be looked at for jumps: hostile files end somewhere */
+    VEC(uint64_t) words;     /* addresses inside the text that data holds, sorted; of the whole file */
+    VEC(uint64_t) data_refs; /* data whose address the text seems to take, sorted; of the whole file */
+    uint64_t *targets;       /* MAX_TABLE of them: the table being read */
+    uint64_t jump_work;      /* blocks that may still be looked at for jumps: hostile files end somewhere */
 };
 
 struct text_range *finder_range(struct finder *f, uint64_t address);
@@ -96,7 +96,8 @@ void finder_take_profile(struct finder *f, const uint64_t *addresses, size_t cou
  * first, and puts functions for loops that may not into disc. */
 void finder_find_loops(struct finder *f, struct func *fn);
 
-/* discover_lift.c: the imported function that a call or jump leads to, through a PLT stub or a word of the GOT; or NULL. */
+/* discover_lift.c: the imported function that a call or jump leads to, through a PLT stub or a word of the GOT; or
+ * NULL. */
 const char *disc_called_import(const struct elf_image *image, const struct x86_insn *insn);
 
 /* discover_coverage.c: how much is covered (text_range.covered), and what the rest is. */

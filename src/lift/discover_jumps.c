@@ -152,8 +152,10 @@ static bool
 lifts_to_switch(struct finder *f, const struct ir_block *b, const struct lift_jump_table *table)
 {
     const struct text_range *r = finder_range(f, b->address);
-    struct lift_request request = {.bytes = r->bytes + (b->address - r->start), .size = b->size,
-                                   .address = b->address, .jump_table = table};
+    struct lift_request request = {.bytes = r->bytes + (b->address - r->start),
+                                   .size = b->size,
+                                   .address = b->address,
+                                   .jump_table = table};
 
     ir_func_clear(&f->scratch_block, b->address);
     lift_block(&f->build_block, &request);
@@ -263,8 +265,11 @@ resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const
     struct lift_jump_table *table = &jump->table;
     uint32_t count = entry_count(v);
 
-    *table = (struct lift_jump_table){.insn_address = jump->address, .table_address = v->base, .entry_size = v->size,
-                                      .relative = v->kind == VALUE_TARGET, .relative_to = v->relative};
+    *table = (struct lift_jump_table){.insn_address = jump->address,
+                                      .table_address = v->base,
+                                      .entry_size = v->size,
+                                      .relative = v->kind == VALUE_TARGET,
+                                      .relative_to = v->relative};
     if (v->scale != v->size)
         return resolve_records(f, fn, v->scale, count, jump);
     if (table->relative && v->relative < v->base && starts_table(f, v->relative)) {
@@ -276,8 +281,8 @@ resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const
         table->table_address += table->entry_size;
         table->count = read_table(f, fn, table, count == NO_COUNT ? count : count - 1);
     }
-    if (table->count == 0 || (v->likely && (table->count < (count == NO_COUNT ? 2 : count) ||
-                                            !is_whole(f, table, table->count)))) {
+    if (table->count == 0 ||
+        (v->likely && (table->count < (count == NO_COUNT ? 2 : count) || !is_whole(f, table, table->count)))) {
         table->count = 0;
         return false;
     }
@@ -382,15 +387,12 @@ classify_jump(struct finder *f, struct func *fn, const struct value_jump *found,
         if (resolve_computed(f, fn, v, jump))
             break;
         /* fall through */
-    case VALUE_SLOT_ANY:
-        jump->kind = DISC_JUMP_COMPUTED;
-        break;
+    case VALUE_SLOT_ANY: jump->kind = DISC_JUMP_COMPUTED; break;
     case VALUE_ENTRY_ANY:
         if (!search_table(f, fn, b, v, jump))
             jump->kind = DISC_JUMP_TABLE_UNKNOWN;
         break;
-    default:
-        break;
+    default: break;
     }
     if (jump->kind == DISC_JUMP_SWITCH || jump->kind == DISC_JUMP_GOTO)
         return;
@@ -423,7 +425,8 @@ lift_function_blocks(struct finder *f, const struct func *fn)
         for (size_t i = 0; i < fn->blocks.count; i++) {
             const struct disc_block *b = &fn->blocks.items[i];
             struct text_range *r = finder_range(f, b->start);
-            struct lift_request request = {.bytes = r->bytes + (b->start - r->start), .size = b->end - b->start,
+            struct lift_request request = {.bytes = r->bytes + (b->start - r->start),
+                                           .size = b->end - b->start,
                                            .address = b->start};
 
             if ((b->start == fn->address) == (pass == 0))

@@ -18,8 +18,7 @@ disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot)
             address += insn.length;
             continue;
         }
-        if (insn.op != X86_OP_JMP || insn.operand[0].kind != X86_OPD_MEM ||
-            insn.operand[0].base != X86_BASE_RIP)
+        if (insn.op != X86_OP_JMP || insn.operand[0].kind != X86_OPD_MEM || insn.operand[0].base != X86_BASE_RIP)
             return false;
         *slot = (uint64_t)insn.operand[0].disp;
         return true;

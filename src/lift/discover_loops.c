@@ -1,11 +1,12 @@
-/* Where compiled code may be entered besides at the starts of functions, so that a process that was forked, that longjmp'ed,
- * or whose frames were lost otherwise, is back in it soon (DESIGN D6).
+/* Where compiled code may be entered besides at the starts of functions, so that a process that was forked, that
+ * longjmp'ed, or whose frames were lost otherwise, is back in it soon (DESIGN D6).
  *
- * Entries: the addresses discovery was told of, what discover_forks.c found, labels of unresolved jump tables, and the headers of outermost loops
- * that call something. All other loops must not have their header entered from elsewhere: what the compiler knows before
- * the loop holds in it, and a nest entered inside is no nest any more. Their bodies are functions once more, begun at the
- * header, which leave where the loop ends. They add 8 % to the text; large inner loops that call something would add 18 % more,
- * and go without: the evaluator is left for compiled code at each call. */
+ * Entries: the addresses discovery was told of, what discover_forks.c found, labels of unresolved jump tables, and the
+ * headers of outermost loops that call something. All other loops must not have their header entered from elsewhere:
+ * what the compiler knows before the loop holds in it, and a nest entered inside is no nest any more. Their bodies are
+ * functions once more, begun at the header, which leave where the loop ends. They add 8 % to the text; large inner
+ * loops that call something would add 18 % more, and go without: the evaluator is left for compiled code at each
+ * call. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,9 +67,7 @@ add_node(struct finder *f, struct graph *g, struct func *fn, struct disc_block *
         for (uint32_t i = 0; table && i < table->count; i++)
             add_edge(g, fn, table->targets[i]);
         break;
-    case X86_FLOW_JUMP:
-        add_edge(g, fn, (uint64_t)insn.operand[0].imm);
-        break;
+    case X86_FLOW_JUMP: add_edge(g, fn, (uint64_t)insn.operand[0].imm); break;
     case X86_FLOW_BRANCH:
         add_edge(g, fn, (uint64_t)insn.operand[0].imm);
         add_edge(g, fn, b->end);
@@ -79,11 +78,8 @@ add_node(struct finder *f, struct graph *g, struct func *fn, struct disc_block *
         node.calls = true;
         add_edge(g, fn, b->end);
         break;
-    case X86_FLOW_NEXT:
-        add_edge(g, fn, b->end);
-        break;
-    default:
-        break;
+    case X86_FLOW_NEXT: add_edge(g, fn, b->end); break;
+    default: break;
     }
     node.count = (uint32_t)g->edges.count - node.first;
     vec_push(&g->nodes, node);
@@ -165,8 +161,9 @@ struct nest {
     struct finder *f;
     struct func *fn;
     struct graph whole;
-    uint32_t *first_before, *before; /* blocks that lead to block i: before[first_before[i]] up to before[first_before[i + 1]] */
-    uint32_t *place;  /* of each block: 1 + its node in the graph being looked at, 0 if it is not there */
+    uint32_t *first_before, *before; /* blocks that lead to block i: before[first_before[i]] up to before[first_before[i
+                                        + 1]] */
+    uint32_t *place; /* of each block: 1 + its node in the graph being looked at, 0 if it is not there */
 };
 
 static void
@@ -227,8 +224,8 @@ struct loop {
     bool calls;
 };
 
-/* The block of the loop to enter it at goes to the front: one that is an entry already, or else the first that something
- * outside leads to. */
+/* The block of the loop to enter it at goes to the front: one that is an entry already, or else the first that
+ * something outside leads to. */
 static void
 choose_header(struct nest *n, struct loop *loop)
 {
@@ -267,8 +264,11 @@ put_loop(struct nest *n, const struct loop *loop)
 {
     struct disc *d = n->f->disc;
     uint64_t address = n->fn->blocks.items[loop->blocks.items[0]].start;
-    struct disc_func out = {.address = address, .end = address, .loop = true,
-                            .owner = n->fn->address, .first_block = (uint32_t)d->blocks.count};
+    struct disc_func out = {.address = address,
+                            .end = address,
+                            .loop = true,
+                            .owner = n->fn->address,
+                            .first_block = (uint32_t)d->blocks.count};
     struct text_range *r = finder_range(n->f, address);
 
     if (r->func[address - r->start])
@@ -365,8 +365,8 @@ finder_find_loops(struct finder *f, struct func *fn)
     struct nest n = {.f = f, .fn = fn, .place = mem_zalloc(fn->blocks.count + 1, sizeof *n.place)};
 
     for (size_t i = 0; i < fn->entries.count + fn->labels.count; i++) {
-        int32_t b = block_at(fn, i < fn->entries.count ? fn->entries.items[i]
-                                                       : fn->labels.items[i - fn->entries.count]);
+        int32_t b =
+            block_at(fn, i < fn->entries.count ? fn->entries.items[i] : fn->labels.items[i - fn->entries.count]);
 
         if (b < 0)
             continue;

@@ -1,4 +1,5 @@
-/* Addresses at which a run entered the evaluator: why, as far as discovery can tell without them, and further entries. */
+/* Addresses at which a run entered the evaluator: why, as far as discovery can tell without them, and further
+ * entries. */
 #include <stdlib.h>
 
 #include "lift/discover_internal.h"
@@ -89,12 +90,9 @@ kind_of(struct finder *f, const struct owned_block *b, uint64_t address)
         return DISC_EVALUATED_ENTRY;
     switch (flow_before(f, address)) {
     case X86_FLOW_CALL:
-    case X86_FLOW_CALL_INDIRECT:
-        return DISC_EVALUATED_RETURN;
-    case X86_FLOW_SYSCALL:
-        return DISC_EVALUATED_SYSCALL;
-    default:
-        return DISC_EVALUATED_BLOCK;
+    case X86_FLOW_CALL_INDIRECT: return DISC_EVALUATED_RETURN;
+    case X86_FLOW_SYSCALL: return DISC_EVALUATED_SYSCALL;
+    default: return DISC_EVALUATED_BLOCK;
     }
 }
 
@@ -108,14 +106,15 @@ explain(struct finder *f, const uint64_t *addresses, size_t count)
         const struct owned_block *b = find_owner(&owners, addresses[i]);
 
         if (finder_range(f, addresses[i]))
-            vec_push(&f->disc->evaluated, ((struct disc_evaluated){.address = addresses[i], .function = b ? b->function : 0,
+            vec_push(&f->disc->evaluated, ((struct disc_evaluated){.address = addresses[i],
+                                                                   .function = b ? b->function : 0,
                                                                    .kind = (uint8_t)kind_of(f, b, addresses[i])}));
     }
     vec_fini(&owners.blocks);
 }
 
-/* In code that was found without the profile each address is an entry: frames of compiled code were gone when the guest came
- * there. What follows a call in code that was not found will be returned to by compiled code. */
+/* In code that was found without the profile each address is an entry: frames of compiled code were gone when the guest
+ * came there. What follows a call in code that was not found will be returned to by compiled code. */
 void
 finder_take_profile(struct finder *f, const uint64_t *addresses, size_t count)
 {

@@ -21,8 +21,8 @@ struct flow {
     const struct ir_func *f;
     struct ir_block_map map;
     struct arena arena;
-    struct state *in;    /* at the start of each block */
-    uint8_t *visits;     /* 0: not reached */
+    struct state *in; /* at the start of each block */
+    uint8_t *visits;  /* 0: not reached */
     bool *queued;
     VEC(uint32_t) queue;
     VEC(struct value) values; /* of the block's operations; index 0 is its first */
@@ -156,9 +156,7 @@ add(const struct value *a, const struct value *b)
     if (b->kind == VALUE_CONST && a->kind != VALUE_CONST) {
         switch (a->kind) {
         case VALUE_STACK:
-        case VALUE_SLOT:
-            v.base += b->base;
-            return v;
+        case VALUE_SLOT: v.base += b->base; return v;
         case VALUE_SCALED:
             v.kind = VALUE_SLOT;
             v.base = b->base;
@@ -167,10 +165,8 @@ add(const struct value *a, const struct value *b)
             v.kind = VALUE_TARGET;
             v.relative = b->base;
             return v;
-        case VALUE_SLOT_ANY:
-            return v;
-        default:
-            return any;
+        case VALUE_SLOT_ANY: return v;
+        default: return any;
         }
     }
     if (a->kind == VALUE_CONST && b->kind == VALUE_CONST) {
@@ -275,8 +271,7 @@ load(struct flow *w, const struct value *address, uint64_t offset, unsigned size
             return v;
         }
         break;
-    default:
-        break;
+    default: break;
     }
     return size < 4 ? number(64, size == 1 ? UINT8_MAX : UINT16_MAX) : any;
 }
@@ -294,32 +289,35 @@ binary(const struct ir_op *op, const struct value *a, const struct value *b)
     struct value v = *a;
 
     switch (op->op) {
-    case IR_ADD32: case IR_ADD64:
-        return add(a, b);
-    case IR_SUB32: case IR_SUB64:
+    case IR_ADD32:
+    case IR_ADD64: return add(a, b);
+    case IR_SUB32:
+    case IR_SUB64:
         if (is_constant(b) && (a->kind == VALUE_STACK || a->kind == VALUE_CONST)) {
             v.base -= b->base;
             return v;
         }
         return any;
-    case IR_AND32: case IR_AND64:
+    case IR_AND32:
+    case IR_AND64:
         if (is_constant(b))
             return mask(a, b->base);
         return is_constant(a) ? mask(b, a->base) : any;
-    case IR_SHL32: case IR_SHL64:
-        return is_constant(b) && b->base < 12 ? multiply(a, UINT64_C(1) << b->base) : any;
-    case IR_MUL32: case IR_MUL64:
+    case IR_SHL32:
+    case IR_SHL64: return is_constant(b) && b->base < 12 ? multiply(a, UINT64_C(1) << b->base) : any;
+    case IR_MUL32:
+    case IR_MUL64:
         if (is_constant(b))
             return multiply(a, b->base);
         return is_constant(a) ? multiply(b, a->base) : any;
-    case IR_SHRU32: case IR_SHRU64:
+    case IR_SHRU32:
+    case IR_SHRU64:
         if (!is_constant(b) || b->base > 31)
             return any;
         if (bound(a) != VALUE_NO_MAX)
             return number(64, bound(a) >> b->base);
         return op->op == IR_SHRU32 && b->base ? number(64, UINT32_MAX >> b->base) : any;
-    default:
-        return any;
+    default: return any;
     }
 }
 
@@ -329,24 +327,23 @@ unary(const struct ir_op *op, const struct value *a)
     struct value v = *a;
 
     switch (op->op) {
-    case IR_WRAP:
-        return v;
+    case IR_WRAP: return v;
     case IR_EXTU:
         if (v.kind == VALUE_CONST)
             v.base = (uint32_t)v.base;
         if (v.kind == VALUE_NUMBER && v.bits >= 32)
             v.bits = 64;
         return v;
-    case IR_EXTS: case IR_EXT32S64:
+    case IR_EXTS:
+    case IR_EXT32S64:
         if (v.kind == VALUE_CONST)
             v.base = (uint64_t)(int64_t)(int32_t)v.base;
         return v;
-    case IR_EXT8S32: case IR_EXT8S64:
-        return v.kind == VALUE_NUMBER && v.bits >= 8 && v.max <= INT8_MAX ? number(64, v.max) : any;
-    case IR_EXT16S32: case IR_EXT16S64:
-        return v.kind == VALUE_NUMBER && v.bits >= 16 && v.max <= INT16_MAX ? number(64, v.max) : any;
-    default:
-        return any;
+    case IR_EXT8S32:
+    case IR_EXT8S64: return v.kind == VALUE_NUMBER && v.bits >= 8 && v.max <= INT8_MAX ? number(64, v.max) : any;
+    case IR_EXT16S32:
+    case IR_EXT16S64: return v.kind == VALUE_NUMBER && v.bits >= 16 && v.max <= INT16_MAX ? number(64, v.max) : any;
+    default: return any;
     }
 }
 
@@ -354,7 +351,7 @@ static const struct value *
 value_of(const struct flow *w, const struct ir_block *b, ir_value v)
 {
     return v != IR_NO_VALUE && v >= b->first_op && v - b->first_op < w->values.count ? &w->values.items[v - b->first_op]
-                                                                                   : &any;
+                                                                                     : &any;
 }
 
 /* Value v as a multiple of another one, *of: x + x * 2, (x << 1) + x and the like. 1 and itself when it is none. */
@@ -385,15 +382,15 @@ evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
     uint64_t n;
 
     switch (op->op) {
-    case IR_CONST32: case IR_CONST64: case IR_ADDR:
-        return constant(op->imm);
+    case IR_CONST32:
+    case IR_CONST64:
+    case IR_ADDR: return constant(op->imm);
     case IR_ADD64:
         n = factor(w->f->ops.items, (ir_value)(op - w->f->ops.items), 4, &of);
         if (n > 1)
             return multiply(value_of(w, b, of), n);
         return add(a, y);
-    case IR_GET:
-        return op->aux < GPR_COUNT ? w->now.gpr[op->aux] : any;
+    case IR_GET: return op->aux < GPR_COUNT ? w->now.gpr[op->aux] : any;
     case IR_SET:
         if (op->aux < GPR_COUNT)
             w->now.gpr[op->aux] = *a;
@@ -404,20 +401,20 @@ evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
                 w->now.gpr[i] = any;
         }
         return any;
-    case IR_LOAD8U32: case IR_LOAD8U64:
-        return load(w, a, op->imm, 1);
-    case IR_LOAD16U32: case IR_LOAD16U64:
-        return load(w, a, op->imm, 2);
-    case IR_LOAD32: case IR_LOAD32U64: case IR_LOAD32S64:
-        return load(w, a, op->imm, 4);
-    case IR_LOAD64:
-        return load(w, a, op->imm, 8);
+    case IR_LOAD8U32:
+    case IR_LOAD8U64: return load(w, a, op->imm, 1);
+    case IR_LOAD16U32:
+    case IR_LOAD16U64: return load(w, a, op->imm, 2);
+    case IR_LOAD32:
+    case IR_LOAD32U64:
+    case IR_LOAD32S64: return load(w, a, op->imm, 4);
+    case IR_LOAD64: return load(w, a, op->imm, 8);
     case IR_STORE8: store(w, a, op->imm, 1, NULL); return any;
     case IR_STORE16: store(w, a, op->imm, 2, NULL); return any;
     case IR_STORE32: store(w, a, op->imm, 4, y); return any;
     case IR_STORE64: store(w, a, op->imm, 8, y); return any;
-    case IR_SELECT32: case IR_SELECT64:
-        return join(a, y);
+    case IR_SELECT32:
+    case IR_SELECT64: return join(a, y);
     default:
         if (op->a == IR_NO_VALUE)
             return any;
@@ -430,8 +427,7 @@ evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
 static void
 refine_value(struct value *v, unsigned bits, uint32_t max)
 {
-    if (is_constant(v) || v->kind == VALUE_STACK ||
-        (v->kind == VALUE_NUMBER && v->bits >= bits && v->max <= max))
+    if (is_constant(v) || v->kind == VALUE_STACK || (v->kind == VALUE_NUMBER && v->bits >= bits && v->max <= max))
         return;
     *v = number(bits, max);
 }
@@ -488,26 +484,28 @@ refine(struct flow *w, const struct ir_block *b, struct state *s, ir_value v, un
         break;
     case IR_AND32:
     case IR_AND64:
-        if (depth > 0 && ops[op->b].op == IR_CONST32 &&
-            (ops[op->b].imm == UINT8_MAX || ops[op->b].imm == UINT16_MAX))
+        if (depth > 0 && ops[op->b].op == IR_CONST32 && (ops[op->b].imm == UINT8_MAX || ops[op->b].imm == UINT16_MAX))
             refine(w, b, s, op->a, ops[op->b].imm == UINT8_MAX ? 8 : 16, max, depth - 1);
         break;
+        /* clang-format off */
     case IR_LOAD8U32: case IR_LOAD8U64: case IR_LOAD16U32: case IR_LOAD16U64: case IR_LOAD32: case IR_LOAD64:
     case IR_LOAD32U64: case IR_LOAD32S64:
+        /* clang-format on */
         address = *value_of(w, b, op->a);
         if (address.kind != VALUE_STACK)
             break;
         offset = (int64_t)(address.base + op->imm);
-        bits = op->op == IR_LOAD64 ? 64 : op->op == IR_LOAD8U32 || op->op == IR_LOAD8U64 ? 8
-             : op->op == IR_LOAD16U32 || op->op == IR_LOAD16U64 ? 16 : 32;
+        bits = op->op == IR_LOAD64                                ? 64
+               : op->op == IR_LOAD8U32 || op->op == IR_LOAD8U64   ? 8
+               : op->op == IR_LOAD16U32 || op->op == IR_LOAD16U64 ? 16
+                                                                  : 32;
         slot = find_slot(s, offset);
         if (slot)
             refine_value(&slot->value, bits, max);
         else
             set_slot(s, offset, bits / 8, number(bits, max));
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -526,11 +524,13 @@ refine_edge(struct flow *w, const struct ir_block *b, struct state *s, ir_value 
         op = &w->f->ops.items[op->a];
     }
     switch (op->op) {
+        /* clang-format off */
     case IR_LTU32: case IR_LTU64: below = true; or_equal = false; break;
     case IR_LEU32: case IR_LEU64: below = true; or_equal = true; break;
     case IR_GTU32: case IR_GTU64: below = false; or_equal = false; break;
     case IR_GEU32: case IR_GEU64: below = false; or_equal = true; break;
     default: return;
+        /* clang-format on */
     }
     if (!taken) {
         below = !below;
@@ -622,12 +622,8 @@ leave(struct flow *w, const struct ir_block *b, uint32_t block, const struct val
     struct value *rsp = &w->now.gpr[X86_S_RSP];
 
     switch (b->end.kind) {
-    case IR_T_JUMP:
-        reach(w, b->end.target, &w->now);
-        break;
-    case IR_T_BRANCH:
-        leave_branch(w, b);
-        break;
+    case IR_T_JUMP: reach(w, b->end.target, &w->now); break;
+    case IR_T_BRANCH: leave_branch(w, b); break;
     case IR_T_CALL:
     case IR_T_CALL_INDIRECT:
         forget_caller_saved(&w->now);
@@ -647,8 +643,7 @@ leave(struct flow *w, const struct ir_block *b, uint32_t block, const struct val
                 reach(w, jumps[i].targets[j], &w->now);
         }
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

@@ -17,7 +17,8 @@ enum value_kind {
     VALUE_ENTRY,  /* loaded from a SLOT: size bytes, sign-extended, every scale bytes */
     VALUE_TARGET, /* an ENTRY + relative */
     /* As SLOT, ENTRY and TARGET, of a table whose address is not known. */
-    VALUE_SLOT_ANY, VALUE_ENTRY_ANY,
+    VALUE_SLOT_ANY,
+    VALUE_ENTRY_ANY,
 };
 
 enum { VALUE_NO_MAX = UINT32_MAX };
@@ -36,8 +37,8 @@ struct value {
 struct value_jump {
     uint32_t block;
     bool known;
-    struct value value; /* of its target */
-    bool leaves_frame;  /* rsp is as at the function's entry, or the block pops what was pushed */
+    struct value value;      /* of its target */
+    bool leaves_frame;       /* rsp is as at the function's entry, or the block pops what was pushed */
     const uint64_t *targets; /* found so far, the caller's: edges of the data flow */
     size_t target_count;
 };

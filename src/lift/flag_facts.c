@@ -1,6 +1,6 @@
-/* By the ABI no flag but DF means anything at a call or a return. Hand-written code may do otherwise; and a call that never
- * returns is followed by code that looks as if it did. So flags are kept for just those callees after which some call
- * site reads them, and for what these jump to in the end. */
+/* By the ABI no flag but DF means anything at a call or a return. Hand-written code may do otherwise; and a call that
+ * never returns is followed by code that looks as if it did. So flags are kept for just those callees after which some
+ * call site reads them, and for what these jump to in the end. */
 #include "lift/flag_facts.h"
 
 #include <stdlib.h>
@@ -60,19 +60,14 @@ note_jumps(struct collector *c, size_t function, const struct ir_block_map *map,
     case IR_T_BRANCH:
         note_jump(c, function, map, t->next);
         /* fall through */
-    case IR_T_JUMP:
-        note_jump(c, function, map, t->target);
-        break;
+    case IR_T_JUMP: note_jump(c, function, map, t->target); break;
     case IR_T_SWITCH:
         for (uint32_t i = 0; i < t->target_count; i++)
             note_jump(c, function, map, t->targets[i]);
         note_jump(c, function, map, t->next);
         break;
-    case IR_T_JUMP_INDIRECT:
-        note_jump(c, function, map, IR_NO_ADDRESS);
-        break;
-    default:
-        break;
+    case IR_T_JUMP_INDIRECT: note_jump(c, function, map, IR_NO_ADDRESS); break;
+    default: break;
     }
 }
 
@@ -196,6 +191,6 @@ returns_flags(void *context, uint64_t function)
 struct ir_flag_facts
 flag_facts_view(struct flag_facts *facts)
 {
-    return (struct ir_flag_facts){.live_at_return = returns_flags, .live_at_entry = reads_flags_at_entry,
-                                  .context = facts};
+    return (
+        struct ir_flag_facts){.live_at_return = returns_flags, .live_at_entry = reads_flags_at_entry, .context = facts};
 }

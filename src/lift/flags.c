@@ -170,8 +170,7 @@ from_flags(struct lift *l, enum x86_cc cc)
     case X86_CC_O: return lift_get_flag(l, X86_FLAG_OF);
     case X86_CC_B: return lift_get_flag(l, X86_FLAG_CF);
     case X86_CC_E: return lift_get_flag(l, X86_FLAG_ZF);
-    case X86_CC_BE:
-        return ir_op2(B, IR_OR32, lift_get_flag(l, X86_FLAG_CF), lift_get_flag(l, X86_FLAG_ZF));
+    case X86_CC_BE: return ir_op2(B, IR_OR32, lift_get_flag(l, X86_FLAG_CF), lift_get_flag(l, X86_FLAG_ZF));
     case X86_CC_S: return lift_get_flag(l, X86_FLAG_SF);
     case X86_CC_P: return lift_get_flag(l, X86_FLAG_PF);
     default:

@@ -3,9 +3,9 @@
 
 #include "ir/fma.h"
 
-#define B (l->b)
+#define B      (l->b)
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 
@@ -23,25 +23,25 @@ multiply_add(struct lift *l, enum ir_opcode op, enum fma_kind kind, enum fma_ord
     vex_set(l, r[0], r[1]);
 }
 
-#define FMA(name, type, op, kind)                              \
-    LIFTER(name##132##type)                                    \
-    {                                                          \
-        multiply_add(l, IR_##op, FMA_##kind, FMA_132);         \
-    }                                                          \
-    LIFTER(name##213##type)                                    \
-    {                                                          \
-        multiply_add(l, IR_##op, FMA_##kind, FMA_213);         \
-    }                                                          \
-    LIFTER(name##231##type)                                    \
-    {                                                          \
-        multiply_add(l, IR_##op, FMA_##kind, FMA_231);         \
+#define FMA(name, type, op, kind)                      \
+    LIFTER(name##132##type)                            \
+    {                                                  \
+        multiply_add(l, IR_##op, FMA_##kind, FMA_132); \
+    }                                                  \
+    LIFTER(name##213##type)                            \
+    {                                                  \
+        multiply_add(l, IR_##op, FMA_##kind, FMA_213); \
+    }                                                  \
+    LIFTER(name##231##type)                            \
+    {                                                  \
+        multiply_add(l, IR_##op, FMA_##kind, FMA_231); \
     }
-#define PACKED(name, kind)          \
-    FMA(name, ps, VFMAPS, kind)     \
+#define PACKED(name, kind)      \
+    FMA(name, ps, VFMAPS, kind) \
     FMA(name, pd, VFMAPD, kind)
-#define ALL(name, kind)             \
-    PACKED(name, kind)              \
-    FMA(name, ss, VFMASS, kind)     \
+#define ALL(name, kind)         \
+    PACKED(name, kind)          \
+    FMA(name, ss, VFMASS, kind) \
     FMA(name, sd, VFMASD, kind)
 ALL(vfmadd, ADD)
 ALL(vfmsub, SUB)

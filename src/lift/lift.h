@@ -26,7 +26,7 @@ struct lift_request {
  * jump whose index is not below count, or whose registers hold another table's address than discovery thought, goes
  * where the loaded entry says. */
 struct lift_jump_table {
-    uint64_t insn_address;  /* of the indirect jump */
+    uint64_t insn_address; /* of the indirect jump */
     uint32_t count;
     const uint64_t *targets; /* image-relative */
     uint64_t table_address;  /* image-relative address of the table */

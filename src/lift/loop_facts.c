@@ -1,4 +1,5 @@
-/* Constants of general registers at loop headers: forward over the blocks of the function that has the loop, optimistic. */
+/* Constants of general registers at loop headers: forward over the blocks of the function that has the loop,
+ * optimistic. */
 #include "lift/loop_facts.h"
 
 #include <stdlib.h>
@@ -49,18 +50,15 @@ flow_on(struct solver *s, const struct ir_terminator *t, const struct known *out
     case IR_T_BRANCH:
         flow_to(s, t->next, out);
         /* fall through */
-    case IR_T_JUMP:
-        flow_to(s, t->target, out);
-        break;
+    case IR_T_JUMP: flow_to(s, t->target, out); break;
     case IR_T_SWITCH:
         for (uint32_t i = 0; i < t->target_count; i++)
             flow_to(s, t->targets[i], out);
         break;
-    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
-        flow_to(s, t->next, NULL);
-        break;
-    default: /* an indirect jump leads to entries */
-        break;
+    case IR_T_CALL:
+    case IR_T_CALL_INDIRECT:
+    case IR_T_SYSCALL: flow_to(s, t->next, NULL); break;
+    default: /* an indirect jump leads to entries */ break;
     }
 }
 
@@ -141,7 +139,9 @@ note_loop(struct loop_facts *facts, const struct solver *s, const struct disc *d
         if (!(states & IR_STATE_BIT(X86_S_RAX + r)) || (k.kind != CONSTANT && k.kind != ADDRESS))
             continue;
         vec_push(&facts->items, ((struct loop_fact){loop->address,
-            {.state = (uint8_t)(X86_S_RAX + r), .is_address = k.kind == ADDRESS, .value = k.value}}));
+                                                    {.state = (uint8_t)(X86_S_RAX + r),
+                                                     .is_address = k.kind == ADDRESS,
+                                                     .value = k.value}}));
     }
 }
 

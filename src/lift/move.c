@@ -1,7 +1,7 @@
 /* Moves, extensions, conditional moves, address computation. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B   (l->b)
 #define DST (&l->insn->operand[0])
 #define SRC (&l->insn->operand[1])
 
@@ -94,8 +94,7 @@ lift_cbw(struct lift *l)
     else if (size == 4)
         lift_write_gpr(l, X86_RAX, 4, ir_op1(B, IR_EXT16S32, lift_read_gpr(l, X86_RAX, 2)));
     else
-        lift_write_gpr(l, X86_RAX, 2,
-                       lift_narrow(l, 2, ir_op1(B, IR_EXT8S32, lift_read_gpr(l, X86_RAX, 1))));
+        lift_write_gpr(l, X86_RAX, 2, lift_narrow(l, 2, ir_op1(B, IR_EXT8S32, lift_read_gpr(l, X86_RAX, 1))));
 }
 
 /* cwd cdq cqo */
@@ -113,13 +112,11 @@ void
 lift_xlat(struct lift *l)
 {
     const struct x86_operand *o = &l->insn->operand[0];
-    ir_value address = ir_op2(B, IR_ADD64, ir_get(B, X86_S_RBX),
-                              ir_op1(B, IR_EXTU, lift_read_gpr(l, X86_RAX, 1)));
+    ir_value address = ir_op2(B, IR_ADD64, ir_get(B, X86_S_RBX), ir_op1(B, IR_EXTU, lift_read_gpr(l, X86_RAX, 1)));
 
     if (l->insn->address_size == 4)
         address = ir_op2(B, IR_AND64, address, ir_const64(B, UINT32_MAX));
     if (l->insn->operand_count != 0 && (o->seg == X86_SEG_FS || o->seg == X86_SEG_GS))
-        address = ir_op2(B, IR_ADD64, address,
-                         ir_get(B, o->seg == X86_SEG_FS ? X86_S_FSBASE : X86_S_GSBASE));
+        address = ir_op2(B, IR_ADD64, address, ir_get(B, o->seg == X86_SEG_FS ? X86_S_FSBASE : X86_S_GSBASE));
     lift_write_gpr(l, X86_RAX, 1, lift_load_at(l, ir_op1(B, IR_WRAP, address), 0, 1));
 }

@@ -5,7 +5,7 @@
  * dividends need a helper. Flags after mul: SF ZF PF AF are undefined and left alone; after div all are. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B      (l->b)
 #define OPD(i) (&l->insn->operand[i])
 
 static void
@@ -53,8 +53,8 @@ multiply_to_two(struct lift *l, bool is_signed)
         high = ir_op2(B, is_signed ? IR_MULHS64 : IR_MULHU64, a, b);
         ir_set(B, X86_S_RAX, p);
         ir_set(B, X86_S_RDX, high);
-        overflow = is_signed ? ir_op2(B, IR_NE64, high, ir_op2(B, IR_SHRS64, p, ir_const64(B, 63))) :
-                               ir_op2(B, IR_NE64, high, ir_const64(B, 0));
+        overflow = is_signed ? ir_op2(B, IR_NE64, high, ir_op2(B, IR_SHRS64, p, ir_const64(B, 63)))
+                             : ir_op2(B, IR_NE64, high, ir_const64(B, 0));
         set_overflow(l, overflow);
         return;
     }

@@ -227,10 +227,8 @@ lift_read(struct lift *l, const struct x86_operand *o)
         if (o->reg_class == X86_RC_SEG)
             return lift_const(l, size, selector(o->reg));
         return lift_read_gpr(l, o->reg, size);
-    case X86_OPD_MEM:
-        return lift_load(l, o, size);
-    default:
-        return lift_const(l, size, (uint64_t)o->imm);
+    case X86_OPD_MEM: return lift_load(l, o, size);
+    default: return lift_const(l, size, (uint64_t)o->imm);
     }
 }
 

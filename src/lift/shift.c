@@ -3,7 +3,7 @@
  * in 32 bits. Where the manual leaves OF undefined (counts above 1) it gets what count 1 would give. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B   (l->b)
 #define DST (&l->insn->operand[0])
 
 struct count {
@@ -287,8 +287,7 @@ lift_shld(struct lift *l)
             v = ir_op2(B, IR_OR64, ir_op2(B, IR_SHL64, v, ir_const64(B, 16)), ir_op1(B, IR_EXTU, a));
         v = ir_op2(B, IR_SHL64, v, ir_op1(B, IR_EXTU, n.v));
         r = lift_from64(l, size, ir_op2(B, IR_SHRU64, v, ir_const64(B, 32)));
-        cf = size == 4 ? bit0(l, 4, ir_op2(B, IR_SHRU32, a, count_minus(l, 4, 32, &n))) :
-                         bit(l, 8, v, 32 + bits);
+        cf = size == 4 ? bit0(l, 4, ir_op2(B, IR_SHRU32, a, count_minus(l, 4, 32, &n))) : bit(l, 8, v, 32 + bits);
     }
     finish_shift(l, size, &n, r, cf, ir_op2(B, IR_XOR32, lift_sign(l, size, r), cf));
 }

@@ -94,17 +94,14 @@ simd_read(struct lift *l, const struct x86_operand *o)
     uint32_t offset = 0;
     ir_value a = lift_address32(l, o, &offset);
     switch (o->size) {
-    case 4:
-        return ir_load(l->b, IR_V128_LOAD32_ZERO, a, offset);
-    case 8:
-        return ir_load(l->b, IR_V128_LOAD64_ZERO, a, offset);
+    case 4: return ir_load(l->b, IR_V128_LOAD32_ZERO, a, offset);
+    case 8: return ir_load(l->b, IR_V128_LOAD64_ZERO, a, offset);
     case 1:
     case 2: {
         ir_value v = ir_load(l->b, o->size == 1 ? IR_LOAD8U32 : IR_LOAD16U32, a, offset);
         return ir_op_aux(l->b, IR_I32X4_REPLACE, 0, simd_zero(l), v, IR_NO_VALUE);
     }
-    default:
-        return ir_load_vector(l->b, a, offset, x86_alignment(l->insn) == 16);
+    default: return ir_load_vector(l->b, a, offset, x86_alignment(l->insn) == 16);
     }
 }
 
@@ -121,8 +118,7 @@ simd_write(struct lift *l, const struct x86_operand *o, ir_value v)
     uint32_t offset = 0;
     ir_value a = lift_address32(l, o, &offset);
     if (o->size == 4)
-        ir_store(l->b, IR_STORE32, a, offset,
-                 ir_op_aux(l->b, IR_I32X4_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE));
+        ir_store(l->b, IR_STORE32, a, offset, ir_op_aux(l->b, IR_I32X4_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE));
     else if (o->size == 8)
         ir_store(l->b, IR_STORE64, a, offset, simd_low64(l, v));
     else

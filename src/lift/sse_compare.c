@@ -4,12 +4,11 @@
 #define OPD(n) (&l->insn->operand[n])
 
 /* Predicates (SDM vol. 2, CMPPD): 0..7, with VEX 0..31. */
-#define COMPARE(name, op)                                                                                  \
-    void                                                                                                   \
-    lift_##name(struct lift *l)                                                                            \
-    {                                                                                                      \
-        unsigned n = simd_imm(l) & (l->insn->vector_size ? 31 : 7);                                        \
-        ir_value s = simd_src(l);                                                                          \
+#define COMPARE(name, op)                                                                                   \
+    void lift_##name(struct lift *l)                                                                        \
+    {                                                                                                       \
+        unsigned n = simd_imm(l) & (l->insn->vector_size ? 31 : 7);                                         \
+        ir_value s = simd_src(l);                                                                           \
         simd_set(l, ir_op_aux(l->b, n > 7 ? IR_V##op : IR_##op, (uint16_t)n, simd_dst(l), s, IR_NO_VALUE)); \
     }
 COMPARE(cmpps, CMPPS)

@@ -2,7 +2,7 @@
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 
@@ -31,10 +31,10 @@ LIFTER(cvtsi2sd)
     set_f64(l, ir_op1(l->b, s->size == 8 ? IR_CVT_F64_I64S : IR_CVT_F64_I32S, lift_read(l, s)));
 }
 
-#define TO_INT(name, type, to)                                                                        \
-    LIFTER(name)                                                                                       \
-    {                                                                                                  \
-        const struct x86_operand *d = OPD(0);                                                          \
+#define TO_INT(name, type, to)                                                                                 \
+    LIFTER(name)                                                                                               \
+    {                                                                                                          \
+        const struct x86_operand *d = OPD(0);                                                                  \
         lift_write(l, d, ir_op1(l->b, d->size == 8 ? IR_##to##64 : IR_##to##32, lift_read_##type(l, OPD(1)))); \
     }
 TO_INT(cvttss2si, f32, CVTTSS2SI)

@@ -2,15 +2,15 @@
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
-#define BINARY(name, op)          \
+#define BINARY(name, op)              \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)  \
-    {                             \
-        simd_binary(l, IR_##op);  \
+    {                                 \
+        simd_binary(l, IR_##op);      \
     }
 #define SWAPPED(name, op)                \
-    void lift_##name(struct lift *l);        \
-    void lift_##name(struct lift *l)         \
+    void lift_##name(struct lift *l);    \
+    void lift_##name(struct lift *l)     \
     {                                    \
         simd_binary_swapped(l, IR_##op); \
     }
@@ -42,11 +42,11 @@ BINARY(orpd, V128_OR)
 BINARY(xorps, V128_XOR)
 BINARY(xorpd, V128_XOR)
 
-#define UNARY(name, op)           \
+#define UNARY(name, op)               \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)  \
-    {                             \
-        simd_unary(l, IR_##op);   \
+    {                                 \
+        simd_unary(l, IR_##op);       \
     }
 UNARY(sqrtps, F32X4_SQRT)
 UNARY(sqrtpd, F64X2_SQRT)
@@ -77,8 +77,8 @@ set_f64(struct lift *l, ir_value v)
 }
 
 #define SCALAR(name, type, op)                                    \
-    void lift_##name(struct lift *l);                                 \
-    void lift_##name(struct lift *l)                                  \
+    void lift_##name(struct lift *l);                             \
+    void lift_##name(struct lift *l)                              \
     {                                                             \
         ir_value src = lift_read_##type(l, OPD(1));               \
         set_##type(l, ir_op2(l->b, IR_##op, dst_##type(l), src)); \
@@ -110,11 +110,11 @@ approximate(struct lift *l, enum sse_approximate what)
     simd_helper(l, IR_HELPER_sse_approximate, what, simd_src(l));
 }
 
-#define APPROXIMATE(name, what)   \
+#define APPROXIMATE(name, what)       \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)  \
-    {                             \
-        approximate(l, what);     \
+    {                                 \
+        approximate(l, what);         \
     }
 APPROXIMATE(rcpps, SSE_RCPPS)
 APPROXIMATE(rcpss, SSE_RCPSS)

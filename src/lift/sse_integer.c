@@ -2,7 +2,7 @@
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 #define BINARY(name, op)         \
@@ -95,8 +95,7 @@ LIFTER(pmulhrsw)
     ir_value s = simd_src(l), d = simd_dst(l), min = simd_splat16(l, 0x8000);
     ir_value r = ir_op2(l->b, IR_I16X8_Q15MULR_SAT_S, d, s);
     /* wasm saturates -1 * -1 to 0x7fff, x86 gives 0x8000. */
-    ir_value both = ir_op2(l->b, IR_V128_AND, ir_op2(l->b, IR_I16X8_EQ, d, min),
-                           ir_op2(l->b, IR_I16X8_EQ, s, min));
+    ir_value both = ir_op2(l->b, IR_V128_AND, ir_op2(l->b, IR_I16X8_EQ, d, min), ir_op2(l->b, IR_I16X8_EQ, s, min));
     simd_set(l, ir_op2(l->b, IR_V128_XOR, r, both));
 }
 
@@ -124,15 +123,14 @@ LIFTER(pmaddubsw)
     ir_value d1 = ir_op2(l->b, IR_I16X8_SHR_U, d, eight);
     ir_value s0 = ir_op2(l->b, IR_I16X8_SHR_S, ir_op2(l->b, IR_I16X8_SHL, s, eight), eight);
     ir_value s1 = ir_op2(l->b, IR_I16X8_SHR_S, s, eight);
-    simd_set(l, ir_op2(l->b, IR_I16X8_ADD_SAT_S, ir_op2(l->b, IR_I16X8_MUL, d0, s0),
-                       ir_op2(l->b, IR_I16X8_MUL, d1, s1)));
+    simd_set(l,
+             ir_op2(l->b, IR_I16X8_ADD_SAT_S, ir_op2(l->b, IR_I16X8_MUL, d0, s0), ir_op2(l->b, IR_I16X8_MUL, d1, s1)));
 }
 
 LIFTER(psadbw)
 {
     ir_value s = simd_src(l), d = simd_dst(l);
-    ir_value v = ir_op2(l->b, IR_I8X16_SUB, ir_op2(l->b, IR_I8X16_MAX_U, d, s),
-                        ir_op2(l->b, IR_I8X16_MIN_U, d, s));
+    ir_value v = ir_op2(l->b, IR_I8X16_SUB, ir_op2(l->b, IR_I8X16_MAX_U, d, s), ir_op2(l->b, IR_I8X16_MIN_U, d, s));
     v = ir_op1(l->b, IR_I16X8_EXTADD_PAIRWISE_I8X16_U, v);
     v = ir_op1(l->b, IR_I32X4_EXTADD_PAIRWISE_I16X8_U, v);
     ir_value low = ir_op2(l->b, IR_V128_AND, v, ir_constv(l->b, 0xffffffff, 0xffffffff));
@@ -235,10 +233,10 @@ shift(struct lift *l, enum ir_opcode op, unsigned width, bool arithmetic)
     simd_set(l, ir_op3(l->b, IR_SELECTV, ir_op2(l->b, op, d, n), simd_zero(l), fits));
 }
 
-#define SHIFT(name, op, width, arithmetic)       \
-    LIFTER(name)                                 \
-    {                                            \
-        shift(l, IR_##op, width, arithmetic);    \
+#define SHIFT(name, op, width, arithmetic)    \
+    LIFTER(name)                              \
+    {                                         \
+        shift(l, IR_##op, width, arithmetic); \
     }
 SHIFT(psllw, I16X8_SHL, 16, false)
 SHIFT(pslld, I32X4_SHL, 32, false)

@@ -16,11 +16,11 @@ move(struct lift *l)
     simd_write(l, OPD(0), simd_read(l, OPD(1)));
 }
 
-#define MOVE(name)                \
+#define MOVE(name)                    \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)  \
-    {                             \
-        move(l);                  \
+    {                                 \
+        move(l);                      \
     }
 MOVE(movaps)
 MOVE(movapd)
@@ -66,8 +66,7 @@ move_low(struct lift *l, unsigned size)
         if (size == 8)
             lift_write_gpr(l, d->reg, 8, simd_low64(l, v));
         else
-            lift_write_gpr(l, d->reg, 4,
-                           ir_op_aux(l->b, IR_I32X4_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE));
+            lift_write_gpr(l, d->reg, 4, ir_op_aux(l->b, IR_I32X4_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE));
         return;
     }
     if (d->kind == X86_OPD_MEM) {
@@ -77,8 +76,7 @@ move_low(struct lift *l, unsigned size)
         return;
     }
     if (is_reg(s) && s->reg_class == X86_RC_XMM) {
-        simd_write(l, d, ir_op_aux(l->b, IR_I64X2_REPLACE, 1, simd_read(l, s), ir_const64(l->b, 0),
-                                   IR_NO_VALUE));
+        simd_write(l, d, ir_op_aux(l->b, IR_I64X2_REPLACE, 1, simd_read(l, s), ir_const64(l->b, 0), IR_NO_VALUE));
         return;
     }
     struct x86_operand from = *s;
@@ -89,8 +87,7 @@ move_low(struct lift *l, unsigned size)
 void
 lift_movd(struct lift *l)
 {
-    const struct x86_operand *g = OPD(0)->kind == X86_OPD_MEM || OPD(0)->reg_class == X86_RC_GPR ? OPD(0)
-                                                                                               : OPD(1);
+    const struct x86_operand *g = OPD(0)->kind == X86_OPD_MEM || OPD(0)->reg_class == X86_RC_GPR ? OPD(0) : OPD(1);
     move_low(l, g->size == 8 ? 8 : 4);
 }
 

@@ -2,7 +2,7 @@
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 
@@ -300,31 +300,30 @@ extend(struct lift *l, enum ir_opcode a, enum ir_opcode b, enum ir_opcode c)
     simd_set(l, v);
 }
 
-#define EXTEND(sign, S)                                                                             \
-    LIFTER(pmov##sign##bw)                                                                          \
-    {                                                                                               \
-        extend(l, IR_I16X8_EXTEND_LOW_I8X16_##S, IR_OP_COUNT, IR_OP_COUNT);                         \
-    }                                                                                               \
-    LIFTER(pmov##sign##bd)                                                                          \
-    {                                                                                               \
-        extend(l, IR_I16X8_EXTEND_LOW_I8X16_##S, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_OP_COUNT);       \
-    }                                                                                               \
-    LIFTER(pmov##sign##bq)                                                                          \
-    {                                                                                               \
-        extend(l, IR_I16X8_EXTEND_LOW_I8X16_##S, IR_I32X4_EXTEND_LOW_I16X8_##S,                     \
-               IR_I64X2_EXTEND_LOW_I32X4_##S);                                                      \
-    }                                                                                               \
-    LIFTER(pmov##sign##wd)                                                                          \
-    {                                                                                               \
-        extend(l, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_OP_COUNT, IR_OP_COUNT);                         \
-    }                                                                                               \
-    LIFTER(pmov##sign##wq)                                                                          \
-    {                                                                                               \
-        extend(l, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_I64X2_EXTEND_LOW_I32X4_##S, IR_OP_COUNT);       \
-    }                                                                                               \
-    LIFTER(pmov##sign##dq)                                                                          \
-    {                                                                                               \
-        extend(l, IR_I64X2_EXTEND_LOW_I32X4_##S, IR_OP_COUNT, IR_OP_COUNT);                         \
+#define EXTEND(sign, S)                                                                                         \
+    LIFTER(pmov##sign##bw)                                                                                      \
+    {                                                                                                           \
+        extend(l, IR_I16X8_EXTEND_LOW_I8X16_##S, IR_OP_COUNT, IR_OP_COUNT);                                     \
+    }                                                                                                           \
+    LIFTER(pmov##sign##bd)                                                                                      \
+    {                                                                                                           \
+        extend(l, IR_I16X8_EXTEND_LOW_I8X16_##S, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_OP_COUNT);                   \
+    }                                                                                                           \
+    LIFTER(pmov##sign##bq)                                                                                      \
+    {                                                                                                           \
+        extend(l, IR_I16X8_EXTEND_LOW_I8X16_##S, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_I64X2_EXTEND_LOW_I32X4_##S); \
+    }                                                                                                           \
+    LIFTER(pmov##sign##wd)                                                                                      \
+    {                                                                                                           \
+        extend(l, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_OP_COUNT, IR_OP_COUNT);                                     \
+    }                                                                                                           \
+    LIFTER(pmov##sign##wq)                                                                                      \
+    {                                                                                                           \
+        extend(l, IR_I32X4_EXTEND_LOW_I16X8_##S, IR_I64X2_EXTEND_LOW_I32X4_##S, IR_OP_COUNT);                   \
+    }                                                                                                           \
+    LIFTER(pmov##sign##dq)                                                                                      \
+    {                                                                                                           \
+        extend(l, IR_I64X2_EXTEND_LOW_I32X4_##S, IR_OP_COUNT, IR_OP_COUNT);                                     \
     }
 EXTEND(sx, S)
 EXTEND(zx, U)

@@ -2,7 +2,7 @@
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 

@@ -1,7 +1,7 @@
 /* push, pop, enter, leave and the flags' ways to the stack and to AH. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B   (l->b)
 #define DST (&l->insn->operand[0])
 
 static unsigned
@@ -83,8 +83,8 @@ lift_leave(struct lift *l)
 static const struct {
     uint8_t flag, bit;
 } layout[] = {
-    {X86_FLAG_CF, 0}, {X86_FLAG_PF, 2}, {X86_FLAG_AF, 4}, {X86_FLAG_ZF, 6}, {X86_FLAG_SF, 7},
-    {X86_FLAG_DF, 10}, {X86_FLAG_OF, 11},
+    {X86_FLAG_CF, 0}, {X86_FLAG_PF, 2},  {X86_FLAG_AF, 4},  {X86_FLAG_ZF, 6},
+    {X86_FLAG_SF, 7}, {X86_FLAG_DF, 10}, {X86_FLAG_OF, 11},
 };
 
 enum { LAYOUT_COUNT = sizeof layout / sizeof layout[0], IN_AH = 5 }; /* the first five are those of AH */
@@ -133,7 +133,10 @@ lift_popf(struct lift *l)
 }
 
 static const struct x86_operand ah = {
-    .kind = X86_OPD_REG, .reg_class = X86_RC_GPR_HIGH, .reg = X86_RAX, .size = 1,
+    .kind = X86_OPD_REG,
+    .reg_class = X86_RC_GPR_HIGH,
+    .reg = X86_RAX,
+    .size = 1,
 };
 
 void

@@ -2,7 +2,7 @@
  * (src/x86/helpers_int.c). */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B      (l->b)
 #define OPD(i) (&l->insn->operand[i])
 
 static bool
@@ -57,8 +57,7 @@ advance_by_count(struct lift *l, unsigned reg, ir_value n)
         ir_value before = ir_get(B, X86_S_RAX + reg);
 
         advance(l, reg, by);
-        ir_set(B, X86_S_RAX + reg,
-               ir_op3(B, IR_SELECT64, before, ir_get(B, X86_S_RAX + reg), ir_op1(B, IR_EQZ64, n)));
+        ir_set(B, X86_S_RAX + reg, ir_op3(B, IR_SELECT64, before, ir_get(B, X86_S_RAX + reg), ir_op1(B, IR_EQZ64, n)));
         return;
     }
     advance(l, reg, by);

@@ -2,9 +2,9 @@
  * software interrupts, and all that user mode may not do. */
 #include "lift/lift_internal.h"
 
-#define B (l->b)
+#define B   (l->b)
 #define DST (&l->insn->operand[0])
-#define NO IR_NO_VALUE
+#define NO  IR_NO_VALUE
 
 static void
 set_pair(struct lift *l, unsigned low, unsigned high, ir_value v)
@@ -46,8 +46,8 @@ lift_rdpid(struct lift *l)
 void
 lift_xgetbv(struct lift *l)
 {
-    set_pair(l, X86_RAX, X86_RDX, ir_helper(B, IR_HELPER_xgetbv, lift_read_gpr(l, X86_RCX, 4),
-                                            ir_addr(B, l->insn->address), NO));
+    set_pair(l, X86_RAX, X86_RDX,
+             ir_helper(B, IR_HELPER_xgetbv, lift_read_gpr(l, X86_RCX, 4), ir_addr(B, l->insn->address), NO));
 }
 
 /* CF = 1: a number was available. */
@@ -104,11 +104,10 @@ no_descriptor(struct lift *l)
     lift_set_flag(l, X86_FLAG_ZF, ir_const32(B, 0));
 }
 
-#define ALIAS(name, function)     \
-    void                          \
-    lift_##name(struct lift *l)   \
-    {                             \
-        function(l);              \
+#define ALIAS(name, function)        \
+    void lift_##name(struct lift *l) \
+    {                                \
+        function(l);                 \
     }
 
 ALIAS(lar, no_descriptor)

@@ -57,7 +57,10 @@ static bool
 match_load(const struct ir_func *f, const struct ir_op *load, const struct lift_jump_table *table,
            struct lift_table_match *out)
 {
-    struct sum s = {.f = f, .shift = table->entry_size == 8 ? 3 : 2, .index = IR_NO_VALUE, .term = IR_NO_VALUE,
+    struct sum s = {.f = f,
+                    .shift = table->entry_size == 8 ? 3 : 2,
+                    .index = IR_NO_VALUE,
+                    .term = IR_NO_VALUE,
                     .constant = load->imm};
     const struct ir_op *address = def(f, load->a);
 
@@ -103,8 +106,7 @@ match_relative(const struct ir_func *f, ir_value entry, ir_value base, const str
 }
 
 bool
-lift_match_table(const struct ir_func *f, ir_value v, const struct lift_jump_table *table,
-                 struct lift_table_match *out)
+lift_match_table(const struct ir_func *f, ir_value v, const struct lift_jump_table *table, struct lift_table_match *out)
 {
     const struct ir_op *op = def(f, v), *load;
 

@@ -1,14 +1,15 @@
 /* Instructions with VEX of vectors: one meaning for both lengths and for SSE (DESIGN D7).
  *
- * lift_lanes() runs an SSE instruction's lifter for each 128 bits of the operands. What such a lifter sees is an instruction of two
- * operands whose first is its first source, as in SSE; what it writes there is caught. Where there are two lanes, both are read, and
- * computed, before either is written: a fault in the second leaves everything as it was. Bits 128 to 255 of a destination are always
- * written: by the second lane, or with 0. SSE instructions without VEX leave them as they are. */
+ * lift_lanes() runs an SSE instruction's lifter for each 128 bits of the operands. What such a lifter sees is an
+ * instruction of two operands whose first is its first source, as in SSE; what it writes there is caught. Where there
+ * are two lanes, both are read, and computed, before either is written: a fault in the second leaves everything as it
+ * was. Bits 128 to 255 of a destination are always written: by the second lane, or with 0. SSE instructions without VEX
+ * leave them as they are. */
 #include "lift/simd.h"
 
 #include "ir/ir.h"
 
-#define B (l->b)
+#define B      (l->b)
 #define OPD(n) (&l->insn->operand[n])
 
 static bool
@@ -55,9 +56,9 @@ vex_read(struct lift *l, unsigned operand, unsigned half)
     return simd_read(l, &part);
 }
 
-/* Before 32 bytes of memory are accessed by halves: #GP for what must be aligned to more than a load or store of 16 checks. A store
- * that is not aligned reads its first byte, because it begins with the second half: then nothing is written where one of two pages is
- * not there. */
+/* Before 32 bytes of memory are accessed by halves: #GP for what must be aligned to more than a load or store of 16
+ * checks. A store that is not aligned reads its first byte, because it begins with the second half: then nothing is
+ * written where one of two pages is not there. */
 static void
 check_memory(struct lift *l)
 {
@@ -65,8 +66,8 @@ check_memory(struct lift *l)
 
     for (unsigned i = 0; i < l->insn->operand_count; i++)
         if (OPD(i)->kind == X86_OPD_MEM && x86_alignment(l->insn) == 32)
-            ir_helper(B, IR_HELPER_raise_if, ir_op2(B, IR_AND32, simd_address(l, OPD(i)), ir_const32(B, 31)), simd_pc(l),
-                      ir_const32(B, IR_TRAP_GP));
+            ir_helper(B, IR_HELPER_raise_if, ir_op2(B, IR_AND32, simd_address(l, OPD(i)), ir_const32(B, 31)),
+                      simd_pc(l), ir_const32(B, IR_TRAP_GP));
     if (o->kind == X86_OPD_MEM && (o->access & 2) && o->size == 32 && x86_alignment(l->insn) < 32)
         lift_load(l, o, 1);
 }

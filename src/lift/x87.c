@@ -4,7 +4,7 @@
 #include "x86/fxsave.h"
 
 #define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)              \
+#define LIFTER(name)                  \
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 
@@ -139,18 +139,18 @@ arith(struct lift *l, enum x87_arith op, uint32_t pop, bool integer)
     call(l, IR_HELPER_x87_arith, op | X87_DST(dst) | X87_SRC(src) | pop);
 }
 
-#define ARITH(name, op)                  \
-    LIFTER(f##name)                      \
-    {                                    \
-        arith(l, op, 0, false);          \
-    }                                    \
-    LIFTER(f##name##p)                   \
-    {                                    \
-        arith(l, op, X87_POP, false);    \
-    }                                    \
-    LIFTER(fi##name)                     \
-    {                                    \
-        arith(l, op, 0, true);           \
+#define ARITH(name, op)               \
+    LIFTER(f##name)                   \
+    {                                 \
+        arith(l, op, 0, false);       \
+    }                                 \
+    LIFTER(f##name##p)                \
+    {                                 \
+        arith(l, op, X87_POP, false); \
+    }                                 \
+    LIFTER(fi##name)                  \
+    {                                 \
+        arith(l, op, 0, true);        \
     }
 ARITH(add, X87_ADD)
 ARITH(mul, X87_MUL)
@@ -165,8 +165,7 @@ compare(struct lift *l, uint32_t bits, bool integer)
 {
     const struct x86_operand *o = memory(l);
     if (o)
-        call_memory(l, IR_HELPER_x87_compare_mem,
-                    bits | X87_FORMAT(integer ? int_format(o) : float_format(o)), o);
+        call_memory(l, IR_HELPER_x87_compare_mem, bits | X87_FORMAT(integer ? int_format(o) : float_format(o)), o);
     else
         call(l, IR_HELPER_x87_compare, bits | X87_SRC(last_st(l)));
 }
@@ -189,11 +188,10 @@ static void
 compare_flags(struct lift *l, uint32_t bits)
 {
     ir_value one = ir_const32(l->b, 1), zero = ir_const32(l->b, 0);
-    ir_value r = ir_helper(l->b, IR_HELPER_x87_comi, ir_const32(l->b, bits | X87_SRC(last_st(l))), simd_pc(l),
-                           IR_NO_VALUE);
+    ir_value r =
+        ir_helper(l->b, IR_HELPER_x87_comi, ir_const32(l->b, bits | X87_SRC(last_st(l))), simd_pc(l), IR_NO_VALUE);
     lift_set_flag(l, X86_FLAG_CF, ir_op2(l->b, IR_AND32, r, one));
-    lift_set_flag(l, X86_FLAG_PF,
-                  ir_op2(l->b, IR_AND32, ir_op2(l->b, IR_SHRU32, r, one), one));
+    lift_set_flag(l, X86_FLAG_PF, ir_op2(l->b, IR_AND32, ir_op2(l->b, IR_SHRU32, r, one), one));
     lift_set_flag(l, X86_FLAG_ZF, ir_op2(l->b, IR_SHRU32, r, ir_const32(l->b, 2)));
     lift_set_flag(l, X86_FLAG_OF, zero);
     lift_set_flag(l, X86_FLAG_SF, zero);
@@ -211,10 +209,10 @@ COMPARE_FLAGS(fucomi, X87_UNORDERED)
 COMPARE_FLAGS(fucomip, X87_UNORDERED | X87_POP)
 
 /* --- on the top of the stack --- */
-#define UNARY(name, op)                       \
-    LIFTER(name)                              \
-    {                                         \
-        call(l, IR_HELPER_x87_unary, op);     \
+#define UNARY(name, op)                   \
+    LIFTER(name)                          \
+    {                                     \
+        call(l, IR_HELPER_x87_unary, op); \
     }
 UNARY(fchs, X87_CHS)
 UNARY(fabs, X87_ABS)
@@ -264,10 +262,10 @@ CMOV(nbe, X86_CC_A)
 CMOV(nu, X86_CC_NP)
 
 /* --- the stack and control --- */
-#define STACK(name, op, i)  \
-    LIFTER(name)            \
-    {                       \
-        stack(l, op, i);    \
+#define STACK(name, op, i) \
+    LIFTER(name)           \
+    {                      \
+        stack(l, op, i);   \
     }
 STACK(fxch, X87_FXCH, last_st(l))
 STACK(ffree, X87_FFREE, last_st(l))
@@ -304,8 +302,7 @@ LIFTER(fnstsw)
     if (OPD(0)->kind == X86_OPD_MEM)
         call_memory(l, IR_HELPER_x87_control, X87_STSW, OPD(0));
     else
-        lift_write_gpr(l, X86_RAX, 2,
-                       ir_helper(l->b, IR_HELPER_x87_status, IR_NO_VALUE, IR_NO_VALUE, IR_NO_VALUE));
+        lift_write_gpr(l, X86_RAX, 2, ir_helper(l->b, IR_HELPER_x87_status, IR_NO_VALUE, IR_NO_VALUE, IR_NO_VALUE));
 }
 
 LIFTER(fldenv)

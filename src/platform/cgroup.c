@@ -1,11 +1,12 @@
-/* --isolate full: a cgroup of the container's own, below the one it was started in, so that limits and accounts of whoever started it
- * go on counting. It bounds what a taken-over process can use: one thread, and with --memory, twice that and 128 MiB
- * (the vkernel keeps the container itself below --memory; what it needs besides, page tables above all, is at most
- * as much). The process that waits makes it, and removes it when the container has ended.
+/* --isolate full: a cgroup of the container's own, below the one it was started in, so that limits and accounts of
+ * whoever started it go on counting. It bounds what a taken-over process can use: one thread, and with --memory, twice
+ * that and 128 MiB (the vkernel keeps the container itself below --memory; what it needs besides, page tables above
+ * all, is at most as much). The process that waits makes it, and removes it when the container has ended.
  *
- * A controller is where the host has it: in the hierarchy of version 2, or in one of version 1 of its own. Version 2 wants
- * controllers switched on in a group that holds no process: when nobody but us is in the one we were started in (a unit or
- * scope of systemd's with Delegate=yes), we move aside, into a group beside the container's, until the end. */
+ * A controller is where the host has it: in the hierarchy of version 2, or in one of version 1 of its own. Version 2
+ * wants controllers switched on in a group that holds no process: when nobody but us is in the one we were started in
+ * (a unit or scope of systemd's with Delegate=yes), we move aside, into a group beside the container's, until the
+ * end. */
 #include "platform/lockdown_internal.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ enum { CONTROLLERS = 2, PATH_SIZE = 1024, MARGIN = 128 << 20 };
 struct hierarchy {
     char own[PATH_SIZE]; /* the directory of the group that we were started in */
     bool unified;
-    bool made, aside;    /* the container's group; the one that we moved to */
+    bool made, aside; /* the container's group; the one that we moved to */
 };
 
 static const struct controller {
@@ -89,8 +90,8 @@ has_word(const char *list, const char *word, const char *separators)
 
 /* --- where a controller is --- */
 
-/* Our group in the hierarchy of a controller, from lines "NUMBER:CONTROLLERS:PATH"; that of version 2 has number 0 and no
- * names. */
+/* Our group in the hierarchy of a controller, from lines "NUMBER:CONTROLLERS:PATH"; that of version 2 has number 0 and
+ * no names. */
 static bool
 own_path(const char *name, char path[PATH_SIZE], bool *unified)
 {

@@ -85,8 +85,9 @@ platform_cpu_ns(void)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* A timer of the host's for a time that does not come: the host's kernel cancels it each time that the clock is set (clock_settime,
- * or the end of a suspension), which a read says, and it stays set. So nothing but read and poll is needed after lock-down. */
+/* A timer of the host's for a time that does not come: the host's kernel cancels it each time that the clock is set
+ * (clock_settime, or the end of a suspension), which a read says, and it stays set. So nothing but read and poll is
+ * needed after lock-down. */
 static int clock_watch = -1;
 
 void
@@ -95,7 +96,8 @@ platform_open_clock(void)
     struct itimerspec never = {.it_value.tv_sec = (time_t)1 << 33};
 
     clock_watch = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (clock_watch >= 0 && timerfd_settime(clock_watch, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0) {
+    if (clock_watch >= 0 &&
+        timerfd_settime(clock_watch, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0) {
         close(clock_watch);
         clock_watch = -1;
     }
@@ -177,8 +179,9 @@ platform_tick_by(uint64_t deadline)
     tick_due = now + left;
 }
 
-/* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process 1's; one
- * that asks to end is obeyed the second time by ending the run, the third time, when not even that happens, at once. */
+/* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process
+ * 1's; one that asks to end is obeyed the second time by ending the run, the third time, when not even that happens, at
+ * once. */
 static bool has_terminal;
 
 static bool

@@ -13,15 +13,24 @@
 #include "x86/helpers.h"
 
 /* registers.inc has these offsets. */
-_Static_assert(offsetof(struct x86_cpu, gpr) == 0 && offsetof(struct x86_cpu, rip) == 128 && offsetof(struct x86_cpu, tmp) == 160 &&
-               offsetof(struct x86_cpu, xmm) == 224 && offsetof(struct x86_cpu, ymm_high) == 480, "struct x86_cpu");
+_Static_assert(offsetof(struct x86_cpu, gpr) == 0 && offsetof(struct x86_cpu, rip) == 128 &&
+                   offsetof(struct x86_cpu, tmp) == 160 && offsetof(struct x86_cpu, xmm) == 224 &&
+                   offsetof(struct x86_cpu, ymm_high) == 480,
+               "struct x86_cpu");
 
 /* The linker's, of direct/'s sections; absent when there is no such code. */
-extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)), __stop_ingot_direct_text[] __attribute__((weak));
+extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)),
+    __stop_ingot_direct_text[] __attribute__((weak));
 extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
 void direct_poll(void);
 
-enum { CACHE_SIZE = 1 << 12, TRAP_FLAG = 1 << 8, DIRECTION_FLAG = 1 << 10, PUSHED = 8, MOST_STEPS = 1 << 14 /* far more than one of the guest's instructions takes */ };
+enum {
+    CACHE_SIZE = 1 << 12,
+    TRAP_FLAG = 1 << 8,
+    DIRECTION_FLAG = 1 << 10,
+    PUSHED = 8,
+    MOST_STEPS = 1 << 14 /* far more than one of the guest's instructions takes */
+};
 
 /* Direct-mapped, by the low 12 bits of the guest's address: direct.S. Small, because all of it is made ready at once:
  * even /bin/true comes to most of its pages, with two faults for each. */
@@ -127,8 +136,8 @@ go_to_poll(greg_t *reg)
 
 static unsigned steps; /* since the trap flag was set */
 
-/* ask: of an address in rewritten text. In the run time's entries, whose state nobody knows, the context is stopped again behind the next of
- * the host's instructions: there are few. */
+/* ask: of an address in rewritten text. In the run time's entries, whose state nobody knows, the context is stopped
+ * again behind the next of the host's instructions: there are few. */
 static void
 interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fault *f))
 {
@@ -148,9 +157,7 @@ interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fa
         what = ask(&f);
     }
     switch (what) {
-    case DIRECT_POLLS:
-        go_to_poll(reg);
-        break;
+    case DIRECT_POLLS: go_to_poll(reg); break;
     case DIRECT_LEAVES:
         reg[REG_RIP] = (greg_t)(uintptr_t)platform_leave;
         reg[REG_EFL] &= ~(greg_t)DIRECTION_FLAG; /* the guest's, which C code must not have */
@@ -159,8 +166,7 @@ interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fa
         reg[REG_EFL] |= TRAP_FLAG;
         steps = stepping ? steps + 1 : 0;
         break;
-    case DIRECT_GOES_ON:
-        break;
+    case DIRECT_GOES_ON: break;
     }
 }
 
@@ -173,7 +179,8 @@ platform_direct_interrupt(void *context)
         interrupt(context, direct_interrupted);
 }
 
-/* A unit that the verifier accepts, but that no rewriter made, may run where none of the guest's instructions begins, and stay there. */
+/* A unit that the verifier accepts, but that no rewriter made, may run where none of the guest's instructions begins,
+ * and stay there. */
 void
 platform_direct_step(void *context)
 {
@@ -181,7 +188,8 @@ platform_direct_step(void *context)
     struct platform_fault f;
 
     interrupt(context, platform_direct_steps ? direct_stepped : direct_interrupted);
-    if (platform_direct_steps || !(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || steps < MOST_STEPS || !platform_on_fault)
+    if (platform_direct_steps || !(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || steps < MOST_STEPS ||
+        !platform_on_fault)
         return;
     platform_fault_take(&f, context);
     f.sig = SIGKILL;

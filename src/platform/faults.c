@@ -1,5 +1,5 @@
-/* Host faults: those of guest code become the guest's signals; those of the vkernel's copies to and from guest memory (of
- * a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
+/* Host faults: those of guest code become the guest's signals; those of the vkernel's copies to and from guest memory
+ * (of a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
 #include "platform/direct.h"
 
@@ -13,11 +13,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE_FAULT_WRITE = 2 }; /* of the processor's error code */
+enum { PAGE_FAULT_WRITE = 2 };        /* of the processor's error code */
 enum { ENHANCED_REP_MOVSB = 1 << 9 }; /* CPUID 7, EBX */
 
 static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                       REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+                                       REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 volatile enum platform_mode platform_mode;
 
@@ -27,8 +27,8 @@ struct platform_fixup {
 };
 extern const struct platform_fixup platform_fixups[], platform_fixups_end[];
 
-/* From so many bytes on platform_copy uses the string instruction; the first so large copy asks whether the processor is good at it. Not at the
- * start: CPUID takes 5 µs in a virtual machine. */
+/* From so many bytes on platform_copy uses the string instruction; the first so large copy asks whether the processor
+ * is good at it. Not at the start: CPUID takes 5 µs in a virtual machine. */
 uint64_t platform_copy_string_from = 16 << 10;
 uint8_t platform_copy_asked;
 
@@ -78,10 +78,12 @@ die_of(int sig, const siginfo_t *info, const ucontext_t *uc)
 
 /* --- going back --- */
 
-/* What rt_sigreturn reads: the context at the stack pointer (arch/x86/kernel/signal_64.c), the floating-point state where
- * that points. */
+/* What rt_sigreturn reads: the context at the stack pointer (arch/x86/kernel/signal_64.c), the floating-point state
+ * where that points. */
+/* clang-format off */
 enum { RED_ZONE = 128, FXSAVE_SIZE = 512, SOFTWARE_BYTES = 464, FP_XSTATE_MAGIC = 0x46505853, MAX_FP_STATE = 16 << 10,
        DISPATCHER = 4096 };
+/* clang-format on */
 
 static size_t
 fp_state_size(const uint8_t *fp)
@@ -100,7 +102,8 @@ platform_fault_divert(const struct platform_fault *f, const struct platform_fibe
     size_t fp_size = fp_state_size((const uint8_t *)uc->uc_mcontext.fpregs);
     uint64_t sp = f->host[4 /* rsp */], fp_at, at;
 
-    if (fp_size > MAX_FP_STATE || sp < platform_fiber_floor(fiber) + fp_size + sizeof *uc + RED_ZONE + DISPATCHER || sp > platform_fiber_top(fiber))
+    if (fp_size > MAX_FP_STATE || sp < platform_fiber_floor(fiber) + fp_size + sizeof *uc + RED_ZONE + DISPATCHER ||
+        sp > platform_fiber_top(fiber))
         return false;
     fp_at = (sp - RED_ZONE - fp_size) & ~63ull;
     at = (fp_at - sizeof *uc) & ~15ull;
@@ -147,7 +150,9 @@ platform_fault_take(struct platform_fault *f, void *context)
     const ucontext_t *uc = context;
     const greg_t *reg = uc->uc_mcontext.gregs;
 
-    *f = (struct platform_fault){.context = context, .host_pc = (uint64_t)reg[REG_RIP], .vector = (unsigned)reg[REG_TRAPNO],
+    *f = (struct platform_fault){.context = context,
+                                 .host_pc = (uint64_t)reg[REG_RIP],
+                                 .vector = (unsigned)reg[REG_TRAPNO],
                                  .write = (reg[REG_ERR] & PAGE_FAULT_WRITE) != 0};
     for (unsigned i = 0; i < sizeof register_order / sizeof *register_order; i++)
         f->host[i] = (uint64_t)reg[register_order[i]];
@@ -162,17 +167,20 @@ on_fault(int sig, siginfo_t *info, void *context)
     bool inside = memory && !protection && platform_fault_inside && platform_fault_inside(address), direct;
 
     if (memory && !protection && platform_on_write_fault &&
-        (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) && platform_on_write_fault(address)) {
+        (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) &&
+        platform_on_write_fault(address)) {
         if (platform_ticked) /* while it was in here */
             platform_direct_interrupt(context);
         return;
     }
     if (fix_up(context, inside))
         return;
-    direct = platform_mode == PLATFORM_COMPILED && platform_in_direct_text((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP]);
+    direct = platform_mode == PLATFORM_COMPILED &&
+             platform_in_direct_text((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP]);
     if (direct && sig == SIGSEGV && !protection && platform_direct_stack_full(address, context))
         return;
-    if (platform_mode != PLATFORM_KERNEL && platform_on_fault && (inside || protection || sig == SIGFPE || (direct && sig == SIGILL))) {
+    if (platform_mode != PLATFORM_KERNEL && platform_on_fault &&
+        (inside || protection || sig == SIGFPE || (direct && sig == SIGILL))) {
         struct platform_fault f;
 
         platform_fault_take(&f, context);

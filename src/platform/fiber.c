@@ -21,7 +21,7 @@ enum {
     FIBER_SCALE = PLATFORM_SANITIZED ? 4 : 1, /* instrumented frames are larger */
     FIBER_STACK = FIBER_SCALE << 20,
     FIBER_GUARD = 64 << 10,
-    FIBER_RESERVE = FIBER_SCALE * 192 << 10, /* what the vkernel and the evaluator may need below compiled frames */
+    FIBER_RESERVE = FIBER_SCALE * 192 << 10,   /* what the vkernel and the evaluator may need below compiled frames */
     FIBER_DISPATCHER = FIBER_SCALE * 32 << 10, /* of that for a dispatcher and the evaluator */
     FIBER_POOL = 64,
 };
@@ -46,7 +46,8 @@ void platform_faults_init(void);
 
 __thread uint8_t *x86_memory_tls;
 __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* enter.S */
-__thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden"))); /* direct.S: platform_fiber_limit() of the running fiber */
+/* direct.S: platform_fiber_limit() of the running fiber */
+__thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden")));
 
 static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;

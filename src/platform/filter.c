@@ -1,5 +1,6 @@
-/* The seccomp filter: an allow list with conditions on arguments, made from host_calls.def. Everything else ends the process: the
- * C library is our own copy, so nothing that it makes is a surprise, and a wrong errno would only help whoever probes.
+/* The seccomp filter: an allow list with conditions on arguments, made from host_calls.def. Everything else ends the
+ * process: the C library is our own copy, so nothing that it makes is a surprise, and a wrong errno would only help
+ * whoever probes.
  *
  * Conditions look at the lower half of an argument: each of these is an int, or a word of flags, to the kernel. What
  * a pointer leads to cannot be seen here (the paths and flags of openat2, addresses): that is for the other layers. */
@@ -32,7 +33,16 @@
 #define SECCOMP_RET_KILL_PROCESS SECCOMP_RET_KILL
 #endif
 
-enum { FILTER_MAX = 600, CONDITIONS_MAX = 3, RULE_MAX = 60, NEAR_RULES = 255 / RULE_MAX, LINEAR_RULES = 5, CODE_SET_GS = 0x1001, TCGETS2_ = 0x802c542a, TCSETS2_ = 0x402c542b };
+enum {
+    FILTER_MAX = 600,
+    CONDITIONS_MAX = 3,
+    RULE_MAX = 60,
+    NEAR_RULES = 255 / RULE_MAX,
+    LINEAR_RULES = 5,
+    CODE_SET_GS = 0x1001,
+    TCGETS2_ = 0x802c542a,
+    TCSETS2_ = 0x402c542b
+};
 
 static const uint32_t advices[] = {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, 23 /* MADV_POPULATE_WRITE */};
 static const uint32_t lock_commands[] = {F_OFD_GETLK, F_OFD_SETLK};
@@ -40,8 +50,8 @@ static const uint32_t punches[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
 /* The numbers ending in 2 are what newer C libraries make of tcgetattr and tcsetattr. */
 static const uint32_t requests[] = {TCGETS, TCSETS, TCSETSW, TCGETS2_, TCSETS2_, TCSETS2_ + 1, TIOCGWINSZ, FIONREAD};
 static const uint32_t network_requests[] = {
-    SIOCOUTQ, SIOCATMARK, SIOCGIFCONF, SIOCGIFNAME, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR,
-    SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
+    SIOCOUTQ,       SIOCATMARK,     SIOCGIFCONF,   SIOCGIFNAME, SIOCGIFFLAGS,  SIOCGIFADDR,  SIOCGIFDSTADDR,
+    SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU,  SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
 };
 static const uint32_t empty_path[] = {AT_EMPTY_PATH};
 static const uint32_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
@@ -64,12 +74,12 @@ struct condition {
     size_t count;
 };
 
-#define NO_BITS(n, name, text, mask) {BITS_CLEAR, n, name, text, mask, NULL, 0}
+#define NO_BITS(n, name, text, mask)   {BITS_CLEAR, n, name, text, mask, NULL, 0}
 #define ONLY_BITS(n, name, text, mask) {BITS_WITHIN, n, name, text, mask, NULL, 0}
-#define ONE_OF(n, name, list) {LISTED, n, name, NULL, 0, list, sizeof list / sizeof *list}
-#define SELF(n, name) {OWN_PID, n, name, NULL, 0, NULL, 0}
-#define C(...) {__VA_ARGS__}
-#define ANY {{0}}
+#define ONE_OF(n, name, list)          {LISTED, n, name, NULL, 0, list, sizeof list / sizeof *list}
+#define SELF(n, name)                  {OWN_PID, n, name, NULL, 0, NULL, 0}
+#define C(...)                         {__VA_ARGS__}
+#define ANY                            {{0}}
 
 enum when { ALWAYS, VOLUMES, NETWORK };
 
@@ -143,11 +153,8 @@ emit_condition(const struct condition *c, const struct lockdown *l)
         else
             emit_listed(c->values, c->count, NULL, 0);
         break;
-    case OWN_PID:
-        emit_listed(&(uint32_t){(uint32_t)getpid()}, 1, NULL, 0);
-        break;
-    case END:
-        break;
+    case OWN_PID: emit_listed(&(uint32_t){(uint32_t)getpid()}, 1, NULL, 0); break;
+    case END: break;
     }
 }
 
@@ -167,8 +174,8 @@ emit_rule(const struct rule *r, const struct lockdown *l)
         length = FILTER_MAX + 1; /* install refuses */
 }
 
-/* A binary search: the kernel tries the program for each number that there is when it is installed, to make its bitmap of calls that are always
- * allowed. `sorted` by number. Conditional jumps reach 255 instructions only. */
+/* A binary search: the kernel tries the program for each number that there is when it is installed, to make its bitmap
+ * of calls that are always allowed. `sorted` by number. Conditional jumps reach 255 instructions only. */
 static void
 emit_search(const struct rule *const *sorted, size_t count, const struct lockdown *l)
 {
@@ -266,7 +273,9 @@ platform_filter_list(const struct lockdown *l, void (*put)(const char *line))
         if (!applies(r, l))
             continue;
         at = (size_t)snprintf(text, sizeof text, "  %s%s", r->name,
-                              r->when == VOLUMES ? " (--volume)" : r->when == NETWORK ? " (--network host)" : "");
+                              r->when == VOLUMES   ? " (--volume)"
+                              : r->when == NETWORK ? " (--network host)"
+                                                   : "");
         for (unsigned k = 0; k < CONDITIONS_MAX && r->conditions[k].kind != END && at < sizeof text; k++)
             at = put_condition(text, at, sizeof text, &r->conditions[k], l);
         if (*r->purpose && at < sizeof text)

@@ -1,6 +1,7 @@
-/* One reserved range of addresses holds the slabs' descriptions, the objects and the bytes, in this order, with memory between them
- * that nothing may touch. A slab is a few pages of one pool, aligned to its size; what is known of its slots stands in its description,
- * never in its pages. A slab whose slots are all free gives its pages back to the host, but its addresses stay its pool's. */
+/* One reserved range of addresses holds the slabs' descriptions, the objects and the bytes, in this order, with memory
+ * between them that nothing may touch. A slab is a few pages of one pool, aligned to its size; what is known of its
+ * slots stands in its description, never in its pages. A slab whose slots are all free gives its pages back to the
+ * host, but its addresses stay its pool's. */
 #include "platform/heap.h"
 
 #include <string.h>
@@ -67,23 +68,23 @@ enum {
     OBJECTS,
     BYTES,
     KINDS,
-    UNIT = 1024,                 /* slabs are some of these, a power of two */
-    SLOTS_MAX = 64,              /* a slab's slots are the bits of a word */
+    UNIT = 1024,    /* slabs are some of these, a power of two */
+    SLOTS_MAX = 64, /* a slab's slots are the bits of a word */
     SLOT_ALIGNMENT = 16,
-    SLAB = 4 * UNIT,             /* at least, but for a pool's first: most pools have few objects */
-    WAIT_MAX = 32,               /* freed slots that wait in one pool */
-    WAIT_BYTES = 16 * 1024,      /* they are fewer when they are larger than this together, */
+    SLAB = 4 * UNIT,        /* at least, but for a pool's first: most pools have few objects */
+    WAIT_MAX = 32,          /* freed slots that wait in one pool */
+    WAIT_BYTES = 16 * 1024, /* they are fewer when they are larger than this together, */
     WAIT_LEAST = 4,
-    WAIT_SLOT = 32 * 1024,       /* and those larger than this do not wait */
+    WAIT_SLOT = 32 * 1024, /* and those larger than this do not wait */
     POOLS_MAX = 192,
-    IDLE_BYTES = 64 * 1024,      /* free slabs of a pool that keep their pages, but for one of each */
-    DISCARD_SLOT = 128 * 1024,   /* such bytes go back to the host when they are freed */
+    IDLE_BYTES = 64 * 1024,    /* free slabs of a pool that keep their pages, but for one of each */
+    DISCARD_SLOT = 128 * 1024, /* such bytes go back to the host when they are freed */
     READY_STEP = 2 * 1024 * 1024,
 };
-#define LIMIT ((uint64_t)64 << 30) /* of each kind; less where the host allows less */
-#define LIMIT_LEAST ((uint64_t)1 << 30)
-#define LIMIT_LARGEST ((size_t)1 << 46) /* of one allocation */
-#define GAP ((uint64_t)16 << 20)        /* between kinds */
+#define LIMIT         ((uint64_t)64 << 30) /* of each kind; less where the host allows less */
+#define LIMIT_LEAST   ((uint64_t)1 << 30)
+#define LIMIT_LARGEST ((size_t)1 << 46)    /* of one allocation */
+#define GAP           ((uint64_t)16 << 20) /* between kinds */
 
 /* Each unit has one; those of a slab's other units tell only the pool and whether it is the first. */
 struct slab {
@@ -391,7 +392,8 @@ class_pool(int kind, unsigned class, size_t size)
     struct pool *pool = &sized[kind][class];
 
     if (!pool->size)
-        *pool = (struct pool){.type = kind == BYTES ? "bytes" : "array", .size = (uint32_t)size, .kind = (uint32_t)kind};
+        *pool =
+            (struct pool){.type = kind == BYTES ? "bytes" : "array", .size = (uint32_t)size, .kind = (uint32_t)kind};
     return pool;
 }
 

@@ -1,6 +1,6 @@
 /* See hostfs.h. Volumes are resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS) and, for the last
- * component, O_NOFOLLOW: the guest's own walk has followed symlinks already, as guest paths. Where there is no openat2, O_NOFOLLOW does
- * it alone: the walk goes name by name. */
+ * component, O_NOFOLLOW: the guest's own walk has followed symlinks already, as guest paths. Where there is no openat2,
+ * O_NOFOLLOW does it alone: the walk goes name by name. */
 #include "platform/hostfs.h"
 
 #include <errno.h>
@@ -24,10 +24,10 @@
 
 static int resize_pipe[2] = {-1, -1};
 
-#define NEGATIVE(call)                      \
-    ({                                      \
-        __typeof__(call) result_ = (call);  \
-        result_ < 0 ? -errno : result_;     \
+#define NEGATIVE(call)                     \
+    ({                                     \
+        __typeof__(call) result_ = (call); \
+        result_ < 0 ? -errno : result_;    \
     })
 
 int
@@ -267,10 +267,12 @@ host_open_beneath(int root, const char *path, int flags, mode_t mode)
             return -errno;
         if (!S_ISDIR(st.st_mode))
             return not_proc(NEGATIVE(openat(descriptors_fd, descriptor_name(root).text,
-                                            (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY)), flags);
+                                            (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY)),
+                            flags);
         path = ".";
     }
-    return not_proc(has_openat2 ? open_by_openat2(root, path, flags, mode) : open_by_name(root, path, flags, mode), flags);
+    return not_proc(has_openat2 ? open_by_openat2(root, path, flags, mode) : open_by_name(root, path, flags, mode),
+                    flags);
 }
 
 static int

@@ -39,7 +39,7 @@ short host_poll_now(int fd, short events);
 int host_bytes_ready(int fd);
 
 /* --- volumes: every path is relative to the volume's root descriptor, and resolved beneath it --- */
-void host_open_files(bool volumes); /* before lock-down */
+void host_open_files(bool volumes);     /* before lock-down */
 bool host_device_refused(dev_t device); /* of a file system that no volume may lead to (volumes.c) */
 int host_open_beneath(int root, const char *path, int flags, mode_t mode);
 int host_mknod_beneath(int root, const char *dir, const char *name, mode_t mode, const char *target);
@@ -62,7 +62,7 @@ ssize_t host_changes_read(void *buf, size_t size); /* struct inotify_event recor
 
 /* --- the terminal --- */
 bool host_is_tty(int fd);
-int host_tty_raw(int fd);      /* also restored at exit and on fatal signals */
+int host_tty_raw(int fd); /* also restored at exit and on fatal signals */
 void host_tty_restore(void);
 int host_tty_size(int fd, uint16_t *rows, uint16_t *columns);
 /* A descriptor that becomes readable whenever the window's size changed; -errno. */

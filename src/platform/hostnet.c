@@ -26,10 +26,10 @@ enum {
     PRIORITY_MAX = 6, /* above it the host asks for CAP_NET_ADMIN, which the guest's root must not borrow from ours */
 };
 
-#define NEGATIVE(call)                      \
-    ({                                      \
-        __typeof__(call) result_ = (call);  \
-        result_ < 0 ? -errno : result_;     \
+#define NEGATIVE(call)                     \
+    ({                                     \
+        __typeof__(call) result_ = (call); \
+        result_ < 0 ? -errno : result_;    \
     })
 
 /* query_fd: any socket, for interface queries; never connected. dump_fd: rtnetlink. Open before lock-down. */
@@ -95,10 +95,12 @@ host_net_watch(int fd, void *cookie)
 int
 host_socket(int family, int type, int protocol)
 {
-    static const struct { int family, type, protocol; } allowed[] = {
-        {AF_INET, SOCK_STREAM, IPPROTO_TCP},  {AF_INET6, SOCK_STREAM, IPPROTO_TCP},
-        {AF_INET, SOCK_DGRAM, IPPROTO_UDP},   {AF_INET6, SOCK_DGRAM, IPPROTO_UDP},
-        {AF_INET, SOCK_DGRAM, IPPROTO_ICMP},  {AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6},
+    static const struct {
+        int family, type, protocol;
+    } allowed[] = {
+        {AF_INET, SOCK_STREAM, IPPROTO_TCP}, {AF_INET6, SOCK_STREAM, IPPROTO_TCP},
+        {AF_INET, SOCK_DGRAM, IPPROTO_UDP},  {AF_INET6, SOCK_DGRAM, IPPROTO_UDP},
+        {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}, {AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6},
     };
 
     for (size_t k = 0; k < sizeof allowed / sizeof *allowed; k++)
@@ -167,15 +169,12 @@ static bool
 control_allowed(const struct cmsghdr *c)
 {
     switch (c->cmsg_level) {
-    case IPPROTO_IP:
-        return c->cmsg_type == IP_PKTINFO || c->cmsg_type == IP_TTL || c->cmsg_type == IP_TOS;
+    case IPPROTO_IP: return c->cmsg_type == IP_PKTINFO || c->cmsg_type == IP_TTL || c->cmsg_type == IP_TOS;
     case IPPROTO_IPV6:
         return c->cmsg_type == IPV6_PKTINFO || c->cmsg_type == IPV6_HOPLIMIT || c->cmsg_type == IPV6_TCLASS ||
                c->cmsg_type == IPV6_DONTFRAG;
-    case IPPROTO_UDP:
-        return c->cmsg_type == UDP_SEGMENT;
-    default:
-        return false; /* SCM_RIGHTS above all */
+    case IPPROTO_UDP: return c->cmsg_type == UDP_SEGMENT;
+    default: return false; /* SCM_RIGHTS above all */
     }
 }
 
@@ -207,8 +206,11 @@ ssize_t
 host_socket_receive(int fd, struct host_message *m)
 {
     enum { PASSED = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE };
-    struct msghdr h = {.msg_iov = m->iov, .msg_iovlen = (size_t)m->count, .msg_name = m->from,
-                       .msg_namelen = m->from ? sizeof *m->from : 0, .msg_control = m->control,
+    struct msghdr h = {.msg_iov = m->iov,
+                       .msg_iovlen = (size_t)m->count,
+                       .msg_name = m->from,
+                       .msg_namelen = m->from ? sizeof *m->from : 0,
+                       .msg_control = m->control,
                        .msg_controllen = m->control ? m->control_size : 0};
     ssize_t n = NEGATIVE(recvmsg(fd, &h, (m->flags & PASSED) | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 
@@ -225,6 +227,7 @@ host_socket_receive(int fd, struct host_message *m)
 enum { GET = 1, SET = 2, BOTH = 3 };
 
 /* Plain numbers and structures without pointers, harmless to the host whoever sets them. */
+/* clang-format off */
 static const struct { int level, name, access; } option_list[] = {
     {SOL_SOCKET, SO_REUSEADDR, BOTH},     {SOL_SOCKET, SO_REUSEPORT, BOTH},      {SOL_SOCKET, SO_ERROR, GET},
     {SOL_SOCKET, SO_DONTROUTE, BOTH},     {SOL_SOCKET, SO_BROADCAST, BOTH},      {SOL_SOCKET, SO_SNDBUF, BOTH},
@@ -257,6 +260,7 @@ static const struct { int level, name, access; } option_list[] = {
     {IPPROTO_IPV6, IPV6_UNICAST_IF, BOTH}, {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, BOTH},
     {IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, BOTH},
 };
+/* clang-format on */
 
 static bool
 option_allowed(int level, int name, int access)
@@ -267,7 +271,8 @@ option_allowed(int level, int name, int access)
     return false;
 }
 
-/* What must hold of values: rights that this process may have and the guest must not borrow, and calls that would wait. */
+/* What must hold of values: rights that this process may have and the guest must not borrow, and calls that would
+ * wait. */
 static int
 check_value(int level, int name, const void *value, socklen_t size)
 {
@@ -341,10 +346,8 @@ host_interface_request(unsigned long request)
     case SIOCGIFMTU:
     case SIOCGIFHWADDR:
     case SIOCGIFINDEX:
-    case SIOCGIFTXQLEN:
-        return true;
-    default:
-        return false;
+    case SIOCGIFTXQLEN: return true;
+    default: return false;
     }
 }
 
@@ -397,27 +400,22 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
     struct {
         struct nlmsghdr header;
         uint8_t body[16]; /* the family, then zeros */
-    } ask = {.header = {.nlmsg_type = (uint16_t)type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = ++sequence},
+    } ask = {.header = {.nlmsg_type = (uint16_t)type,
+                        .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                        .nlmsg_seq = ++sequence},
              .body = {(uint8_t)family}};
     uint8_t *buf;
     int r = 1;
 
     switch (type) {
-    case RTM_GETLINK:
-        ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg));
-        break;
-    case RTM_GETADDR:
-        ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg));
-        break;
+    case RTM_GETLINK: ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)); break;
+    case RTM_GETADDR: ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)); break;
     case RTM_GETROUTE:
     case RTM_GETRULE: /* struct fib_rule_hdr is of the same size */
         ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct rtmsg));
         break;
-    case RTM_GETNEIGH:
-        ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ndmsg));
-        break;
-    default:
-        return -EOPNOTSUPP;
+    case RTM_GETNEIGH: ask.header.nlmsg_len = NLMSG_LENGTH(sizeof(struct ndmsg)); break;
+    default: return -EOPNOTSUPP;
     }
     buf = bytes_new(DUMP_BUFFER);
     while (buf && recv(dump_fd, buf, DUMP_BUFFER, MSG_DONTWAIT) > 0)

@@ -1,5 +1,5 @@
-/* Landlock: what the process may open, make and connect to is nothing but its volumes. It holds where the root could not be
- * emptied and no mounts be made. Numbers are those of linux/landlock.h, which older headers lack in part. */
+/* Landlock: what the process may open, make and connect to is nothing but its volumes. It holds where the root could
+ * not be emptied and no mounts be made. Numbers are those of linux/landlock.h, which older headers lack in part. */
 #include "platform/lockdown_internal.h"
 
 #include <errno.h>
@@ -10,16 +10,18 @@
 
 enum { NR_create_ruleset = 444, NR_add_rule = 445, NR_restrict_self = 446, RULESET_VERSION = 1, RULE_PATH_BENEATH = 1 };
 
+/* clang-format off */
 enum right {
     EXECUTE = 1 << 0, WRITE_FILE = 1 << 1, READ_FILE = 1 << 2, READ_DIR = 1 << 3, REMOVE_DIR = 1 << 4,
     REMOVE_FILE = 1 << 5, MAKE_CHAR = 1 << 6, MAKE_DIR = 1 << 7, MAKE_REG = 1 << 8, MAKE_SOCK = 1 << 9,
     MAKE_FIFO = 1 << 10, MAKE_BLOCK = 1 << 11, MAKE_SYM = 1 << 12, REFER = 1 << 13, TRUNCATE = 1 << 14,
     IOCTL_DEV = 1 << 15,
 };
+/* clang-format on */
 enum { BIND_TCP = 1, CONNECT_TCP = 2, SCOPE_ABSTRACT_UNIX = 1, SCOPE_SIGNAL = 2 };
 
 #define VOLUME_READ (READ_FILE | READ_DIR)
-#define VOLUME_WRITE                                                                                               \
+#define VOLUME_WRITE \
     (WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_FIFO | MAKE_SYM | REFER | TRUNCATE)
 #define FILE_RIGHTS (READ_FILE | WRITE_FILE | TRUNCATE)
 
@@ -72,8 +74,7 @@ layer_landlock(const struct lockdown *l)
     if (fd < 0)
         return -errno;
     for (size_t i = 0; i < l->volume_count && r == 0; i++)
-        r = add_volume(fd, l->volume[i].fd,
-                       rights.files & (VOLUME_READ | (l->volume[i].read_only ? 0 : VOLUME_WRITE)));
+        r = add_volume(fd, l->volume[i].fd, rights.files & (VOLUME_READ | (l->volume[i].read_only ? 0 : VOLUME_WRITE)));
     if (r == 0 && syscall(NR_restrict_self, fd, 0) < 0)
         r = -errno;
     close(fd);

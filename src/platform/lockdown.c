@@ -14,32 +14,19 @@ const char *
 platform_layer_name(unsigned layer)
 {
     switch (layer) {
-    case LAYER_NAMESPACES:
-        return "namespaces";
-    case LAYER_VOLUMES:
-        return "volumes as mounts";
-    case LAYER_ROOT:
-        return "empty root";
-    case LAYER_DESCRIPTORS:
-        return "descriptors";
-    case LAYER_IDENTITY:
-        return "unused user id";
-    case LAYER_CAPABILITIES:
-        return "no capabilities";
-    case LAYER_LIMITS:
-        return "limits";
-    case LAYER_MEMORY:
-        return "MDWE";
-    case LAYER_LANDLOCK:
-        return "Landlock";
-    case LAYER_FILTER:
-        return "seccomp filter";
-    case LAYER_ISOLATION:
-        return "PID and network namespaces";
-    case LAYER_CGROUP:
-        return "own cgroup";
-    default:
-        return NULL;
+    case LAYER_NAMESPACES: return "namespaces";
+    case LAYER_VOLUMES: return "volumes as mounts";
+    case LAYER_ROOT: return "empty root";
+    case LAYER_DESCRIPTORS: return "descriptors";
+    case LAYER_IDENTITY: return "unused user id";
+    case LAYER_CAPABILITIES: return "no capabilities";
+    case LAYER_LIMITS: return "limits";
+    case LAYER_MEMORY: return "MDWE";
+    case LAYER_LANDLOCK: return "Landlock";
+    case LAYER_FILTER: return "seccomp filter";
+    case LAYER_ISOLATION: return "PID and network namespaces";
+    case LAYER_CGROUP: return "own cgroup";
+    default: return NULL;
     }
 }
 

@@ -1,9 +1,10 @@
-/* The room that the process locks itself into before the first guest instruction (DESIGN D9, layer 4): whoever has broken out of
- * WebAssembly's rules and owns the process finds no way on. docs/threat-model.md says what each layer is for.
+/* The room that the process locks itself into before the first guest instruction (DESIGN D9, layer 4): whoever has
+ * broken out of WebAssembly's rules and owns the process finds no way on. docs/threat-model.md says what each layer is
+ * for.
  *
  * In this order: options are read and files of the host opened; platform_isolate; volumes and what needs the new
- * namespaces are opened; platform_lockdown. A layer that the host does not allow is left out and named in `missing`, but for the
- * filter, which must be. */
+ * namespaces are opened; platform_lockdown. A layer that the host does not allow is left out and named in `missing`,
+ * but for the filter, which must be. */
 #ifndef PLATFORM_LOCKDOWN_H
 #define PLATFORM_LOCKDOWN_H
 
@@ -13,7 +14,8 @@
 
 enum lockdown_layer {
     LAYER_NAMESPACES = 1 << 0,   /* namespaces of its own */
-    LAYER_VOLUMES = 1 << 1,      /* volumes are mounts of their own: nothing above them, nosuid, nodev, perhaps read-only */
+    LAYER_VOLUMES = 1 << 1,      /* volumes are mounts of their own: nothing above them, nosuid, nodev, perhaps
+                                    read-only */
     LAYER_ROOT = 1 << 2,         /* the root directory is empty */
     LAYER_DESCRIPTORS = 1 << 3,  /* no inherited descriptors but 0 to 2 */
     LAYER_IDENTITY = 1 << 4,     /* started as root: a user that owns nothing */
@@ -24,22 +26,24 @@ enum lockdown_layer {
     LAYER_FILTER = 1 << 9,       /* the system calls of host_calls.def */
     LAYERS_ALL = (1 << 10) - 1,
     /* only with `full` */
-    LAYER_ISOLATION = 1 << 10,   /* PID, network and mount namespaces of its own */
-    LAYER_CGROUP = 1 << 11,      /* a cgroup of its own, with limits */
+    LAYER_ISOLATION = 1 << 10, /* PID, network and mount namespaces of its own */
+    LAYER_CGROUP = 1 << 11,    /* a cgroup of its own, with limits */
     LAYERS_END = 1 << 12,
 };
 
 struct lockdown {
     bool root;                                    /* set by platform_isolate: started as root */
-    int id;                                       /* set by platform_isolate: a number of its own among the host's processes */
-    bool full;                                    /* LAYER_ISOLATION and _CGROUP too: a second process, which platform_isolate starts */
+    int id;                                       /* set by platform_isolate: a number of its own among the host's
+                                                     processes */
+    bool full;                                    /* LAYER_ISOLATION and _CGROUP too: a second process, which
+                                                     platform_isolate starts */
     uint64_t memory_limit;                        /* --memory, in bytes; 0: none */
     bool volumes, writable_volumes, network_host; /* what the run needs of the host */
     unsigned layers;                              /* LAYERS_ALL, but in tests */
     const struct lockdown_volume {
         int fd;
         bool read_only;
-    } *volume;                                    /* for platform_lockdown: their roots */
+    } *volume; /* for platform_lockdown: their roots */
     size_t volume_count;
     /* results */
     unsigned missing;
@@ -54,7 +58,8 @@ int platform_open_volume(struct lockdown *l, const char *path, bool read_only);
 bool platform_volume_refused(const char *path, char *why, size_t size);
 /* /proc/self/fd by itself, for who opens descriptors again. */
 int platform_open_descriptors(void);
-/* Replaces the descriptor of a file by one through which the file cannot be changed; where the host does not allow that, nothing. */
+/* Replaces the descriptor of a file by one through which the file cannot be changed; where the host does not allow
+ * that, nothing. */
 void platform_make_read_only(int fd);
 /* No way back. -errno of the filter. */
 int platform_lockdown(struct lockdown *l);

@@ -15,10 +15,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* clang-format off */
 enum {
     NR_open_tree = 428, NR_mount_setattr = 442, OPEN_TREE_CLONE_ = 1,
     ATTR_RDONLY = 1, ATTR_NOSUID = 2, ATTR_NODEV = 4, ATTR_NOEXEC = 8, AT_RECURSIVE_ = 0x8000,
 };
+/* clang-format on */
 
 struct mount_attributes { /* struct mount_attr of linux/mount.h */
     uint64_t set, clear, propagation, userns_fd;
@@ -55,12 +57,13 @@ map_identity(uid_t uid, gid_t gid)
     return write_once("/proc/self/gid_map", text);
 }
 
-/* As root without a user namespace: in one, files of volumes could not be given away. An ordinary user gets in it the right to
- * change the root, and with a mount namespace the right to make mounts for volumes.
+/* As root without a user namespace: in one, files of volumes could not be given away. An ordinary user gets in it the
+ * right to change the root, and with a mount namespace the right to make mounts for volumes.
  *
- * Not by default, since each costs more than all the rest (docs/threat-model.md has the figures) and another layer forbids what it
- * is against: a mount namespace or a mount where there are no volumes (the end of the process waits for a grace period of all
- * processors), a network namespace (there is no socket), a PID namespace (a second process; no call names another one). */
+ * Not by default, since each costs more than all the rest (docs/threat-model.md has the figures) and another layer
+ * forbids what it is against: a mount namespace or a mount where there are no volumes (the end of the process waits for
+ * a grace period of all processors), a network namespace (there is no socket), a PID namespace (a second process; no
+ * call names another one). */
 int
 layer_namespaces(const struct lockdown *l)
 {
@@ -77,7 +80,8 @@ layer_namespaces(const struct lockdown *l)
 
 /* --- the root --- */
 
-/* The list of this process's own descriptors: there is nothing else in it, nothing can be made in it, and no mount is needed. */
+/* The list of this process's own descriptors: there is nothing else in it, nothing can be made in it, and no mount is
+ * needed. */
 int
 layer_root(void)
 {
@@ -89,7 +93,8 @@ layer_root(void)
 static int
 clone_mount(int dir, const char *path, int flags, uint64_t attributes)
 {
-    struct mount_attributes a = {.set = attributes, .propagation = MS_PRIVATE}; /* what the host mounts there later stays out */
+    /* what the host mounts there later stays out */
+    struct mount_attributes a = {.set = attributes, .propagation = MS_PRIVATE};
     int fd = (int)syscall(NR_open_tree, dir, path, OPEN_TREE_CLONE_ | O_CLOEXEC | flags), error;
 
     if (fd < 0)

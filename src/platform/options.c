@@ -1,5 +1,5 @@
-/* The options that `ingot run` hands to the artifact: in a sealed memory file, whose descriptor the environment names. An environment
- * alone, which others may have set, can so hand over nothing (docs/formats.md). */
+/* The options that `ingot run` hands to the artifact: in a sealed memory file, whose descriptor the environment names.
+ * An environment alone, which others may have set, can so hand over nothing (docs/formats.md). */
 #include "platform/heap.h"
 #include "platform/platform.h"
 
@@ -25,7 +25,8 @@ platform_handed_options(const char *where)
     size = platform_file_size((int)fd);
     if (size >= (int64_t)sizeof magic - 1 && size <= MAX_OPTIONS)
         text = bytes_new((size_t)size + 1);
-    if (text && platform_read_at((int)fd, text, (size_t)size, 0) == size && memcmp(text, magic, sizeof magic - 1) == 0) {
+    if (text && platform_read_at((int)fd, text, (size_t)size, 0) == size &&
+        memcmp(text, magic, sizeof magic - 1) == 0) {
         text[size] = '\0';
         memmove(text, text + sizeof magic - 1, (size_t)size + 1 - (sizeof magic - 1));
         close((int)fd);

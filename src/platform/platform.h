@@ -31,13 +31,13 @@ int platform_move(void *from, void *to, size_t size);    /* the pages themselves
 int platform_sync(void *at, size_t size, int flags);
 int platform_resident(void *at, size_t size, unsigned char *vec);
 void platform_populate(void *at, size_t size);
-/* The only ways to touch guest memory, whose pages may be gone (a mapped file that the host made shorter): they return how
- * many bytes they did before the first that faulted. The areas must not overlap. */
+/* The only ways to touch guest memory, whose pages may be gone (a mapped file that the host made shorter): they return
+ * how many bytes they did before the first that faulted. The areas must not overlap. */
 size_t platform_copy(void *to, const void *from, size_t size);
 size_t platform_clear(void *to, size_t size);
 int platform_exchange(uint32_t *at, uint32_t *expected, uint32_t value);
-/* XINUSE (SDM vol. 1, 13.6): which components of the processor's extended state are not initial; PLATFORM_XINUSE_UNKNOWN where it does not
- * say, after a fault. */
+/* XINUSE (SDM vol. 1, 13.6): which components of the processor's extended state are not initial;
+ * PLATFORM_XINUSE_UNKNOWN where it does not say, after a fault. */
 #define PLATFORM_XINUSE_UNKNOWN UINT32_MAX
 uint32_t platform_xinuse(void);
 void platform_close(int fd);
@@ -83,7 +83,8 @@ int platform_file_times(int fd, struct platform_identity *id); /* the same of an
 int platform_seal_open(const char *name); /* to read and write, made when it is not there; -1: no place for seals */
 
 /* --- compiled code: enter.S --- */
-/* From now on guest code may use the high halves of the vector registers: to be called before any runs, on a host that has them. */
+/* From now on guest code may use the high halves of the vector registers: to be called before any runs, on a host that
+ * has them. */
 void platform_use_ymm(void);
 /* Runs compiled code from the state in x86_cpu_tls until it leaves; the state is there again, rip too. */
 void platform_enter(const void *code);
@@ -97,9 +98,10 @@ void platform_set_frame(uint64_t frame);
 uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
-/* From here on a run depends on the guest alone, as far as it asks nothing of the host: time passes by platform_pass() and by sleeping, which takes
- * none, platform_random() always says the same, half of the memory is free, and ticks come only when no time has passed for half a second of the host's. To be called before the first guest
- * instruction; it sets platform_repeatable for good. */
+/* From here on a run depends on the guest alone, as far as it asks nothing of the host: time passes by platform_pass()
+ * and by sleeping, which takes none, platform_random() always says the same, half of the memory is free, and ticks come
+ * only when no time has passed for half a second of the host's. To be called before the first guest instruction; it
+ * sets platform_repeatable for good. */
 void platform_be_repeatable(void);
 void platform_pass(uint64_t ns);
 extern bool platform_repeatable;
@@ -108,7 +110,8 @@ void platform_open_clock(void); /* before lock-down */
 int platform_clock_watch(void);
 /* Has it been set since this was asked last? */
 bool platform_clock_was_set(void);
-/* Raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code (platform/direct.h). */
+/* Raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code
+ * (platform/direct.h). */
 void platform_tick(bool on);
 void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
@@ -121,8 +124,8 @@ extern volatile uint64_t platform_host_signals;
 /* Not 0: this signal asks for the end of the run, whatever process 1 makes of it: without a terminal, SIGTERM or SIGINT
  * for the second time. (At the third the process ends at once.) */
 extern volatile sig_atomic_t platform_end_signal;
-/* Begins it. With a terminal, only SIGHUP, SIGINT, SIGQUIT and SIGTERM are caught. Returns those that whoever started us
- * ignored, as bits: process 1 inherits that, as by exec. */
+/* Begins it. With a terminal, only SIGHUP, SIGINT, SIGQUIT and SIGTERM are caught. Returns those that whoever started
+ * us ignored, as bits: process 1 inherits that, as by exec. */
 uint64_t platform_forward_signals(bool terminal);
 /* Sleeps in the host's poll; also returns (0) when a host signal arrived. timeout in ns, UINT64_MAX: none. */
 int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
@@ -131,23 +134,25 @@ int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
 enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
 extern volatile enum platform_mode platform_mode;
 struct platform_fault {
-    int sig, code; /* SIGSEGV, SI_KERNEL: #GP, without an address; SIGKILL: no fault (platform/direct.h) */
-    bool write; /* SIGSEGV, SIGBUS: a write */
+    int sig, code;   /* SIGSEGV, SI_KERNEL: #GP, without an address; SIGKILL: no fault (platform/direct.h) */
+    bool write;      /* SIGSEGV, SIGBUS: a write */
     unsigned vector; /* the processor's exception */
     uint64_t address;
     uint64_t host_pc, host[16]; /* the host's registers, by x86 number */
     void *context;              /* ucontext_t of the host's signal */
 };
-/* Whoever runs guests defines these three; nothing that can be written leads to them. Called on the alternate stack for a fault while guest code ran; must platform_jump away, or return after
- * platform_fault_divert. `inside` says whether an address is in guest memory. In PLATFORM_KERNEL mode such a fault ends a
- * platform_copy or platform_clear early; any other is a bug, and ends the process. */
+/* Whoever runs guests defines these three; nothing that can be written leads to them. Called on the alternate stack for
+ * a fault while guest code ran; must platform_jump away, or return after platform_fault_divert. `inside` says whether
+ * an address is in guest memory. In PLATFORM_KERNEL mode such a fault ends a platform_copy or platform_clear early; any
+ * other is a bug, and ends the process. */
 void platform_on_fault(const struct platform_fault *f) __attribute__((weak));
 bool platform_fault_inside(uint64_t host_address) __attribute__((weak));
 /* Called first for a write that faults, in any mode: true when it may be done again. */
 bool platform_on_write_fault(uint64_t host_address) __attribute__((weak));
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */
-bool platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber, void (*run)(void *saved));
+bool platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber,
+                           void (*run)(void *saved));
 /* Goes back to the instruction that faulted, with all host registers as they were but MXCSR. */
 _Noreturn void platform_fault_retry(void *saved, uint32_t mxcsr);
 
@@ -159,14 +164,15 @@ uint64_t platform_memory_free(void);
 uint64_t platform_memory_used(void); /* private resident memory of this process, and its page tables */
 int platform_open_self(void);
 int platform_open_append(const char *path);
-int platform_open_journal(void);        /* a datagram socket, connected to the journal's */
-int platform_take_descriptor(int fd);   /* an inherited one, as one of ours; -EBADF */
-/* What the sealed memory file at "fd:N" holds, which must begin with OPTIONS_MAGIC (artifact/options.h); the text behind it, on the heap. NULL: it is not such a
- * file. The descriptor is closed. */
+int platform_open_journal(void);      /* a datagram socket, connected to the journal's */
+int platform_take_descriptor(int fd); /* an inherited one, as one of ours; -EBADF */
+/* What the sealed memory file at "fd:N" holds, which must begin with OPTIONS_MAGIC (artifact/options.h); the text
+ * behind it, on the heap. NULL: it is not such a file. The descriptor is closed. */
 char *platform_handed_options(const char *where);
 int platform_never_wait(int fd); /* makes writes fail instead where they would wait; the descriptor from now on */
 bool platform_can_write(int fd);
-bool platform_ends_within_line(int fd); /* a file that is not empty and whose last byte is no newline; before lock-down */
+bool platform_ends_within_line(int fd); /* a file that is not empty and whose last byte is no newline; before
+                                           lock-down */
 long platform_write(int fd, const void *data, size_t size);
 long platform_write_at(int fd, const void *data, size_t size, uint64_t offset);
 long platform_read_at(int fd, void *data, size_t size, uint64_t offset);

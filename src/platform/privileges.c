@@ -23,7 +23,8 @@ enum {
     UID_BASE = 2000000000, /* plus the process: nobody's, and no two containers share one */
     UID_NOBODY = 65534,
     GET_MDWE = 66,
-    AMBIENT = 47, AMBIENT_CLEAR_ALL = 4,
+    AMBIENT = 47,
+    AMBIENT_CLEAR_ALL = 4,
 };
 
 /* --- descriptors --- */
@@ -43,8 +44,9 @@ close_inherited(int fd, int list)
         close(fd);
 }
 
-/* Without a list: /proc's makes an inode for each. A new descriptor has the lowest number that is free. So when more of the first ones are free
- * now than we have closed since we started, one was free whenever we opened one, and ours are all among them. False: nothing was closed. */
+/* Without a list: /proc's makes an inode for each. A new descriptor has the lowest number that is free. So when more of
+ * the first ones are free now than we have closed since we started, one was free whenever we opened one, and ours are
+ * all among them. False: nothing was closed. */
 static bool
 close_by_number(size_t volumes)
 {
@@ -119,8 +121,8 @@ layer_identity(const struct lockdown *l)
     r = become(UID_BASE + (uid_t)l->id);
     if (r == -EINVAL) /* a user namespace with a short map */
         r = become(UID_NOBODY);
-    /* Files in volumes are made by the guest's root for the host's root, as docker does it. Only for files: signals, keys and all else
-     * ask for the user above. */
+    /* Files in volumes are made by the guest's root for the host's root, as docker does it. Only for files: signals,
+     * keys and all else ask for the user above. */
     if (r == 0 && l->writable_volumes) {
         setfsgid(0);
         setfsuid(0);
@@ -155,13 +157,14 @@ layer_capabilities(const struct lockdown *l)
     if (syscall(SYS_capget, &header, had) < 0)
         return -errno;
     have = had[0].permitted | (uint64_t)had[1].permitted << 32;
-    /* From here on no program that is executed gains any: not by its file, not by its user. So the bounding set, which bounds only that and
-     * would take a call for each of 41 capabilities, need not be emptied. */
+    /* From here on no program that is executed gains any: not by its file, not by its user. So the bounding set, which
+     * bounds only that and would take a call for each of 41 capabilities, need not be emptied. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = -errno;
     if ((have & CAPABILITY(CAP_SETPCAP)) &&
-        prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                                     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) < 0)
+        prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) < 0)
         r = -errno;
     prctl(AMBIENT, AMBIENT_CLEAR_ALL, 0, 0, 0);
     kept &= have;
@@ -176,8 +179,8 @@ layer_capabilities(const struct lockdown *l)
 int
 layer_limits(void)
 {
-    static const __rlimit_resource_t none[] = {RLIMIT_CORE, RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE,
-                                               RLIMIT_RTPRIO};
+    static const __rlimit_resource_t none[] = {RLIMIT_CORE,     RLIMIT_NPROC, RLIMIT_MEMLOCK,
+                                               RLIMIT_MSGQUEUE, RLIMIT_NICE,  RLIMIT_RTPRIO};
     const struct rlimit zero = {0};
     int r = 0;
 

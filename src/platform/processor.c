@@ -41,7 +41,8 @@ bool platform_try_v2(void), platform_try_direct(void), platform_try_v3(void);
 bool
 platform_executes(enum x86_level level, bool direct)
 {
-    return platform_try_v2() && (!direct || platform_try_direct()) && (level < X86_LEVEL_V3 || (platform_try_direct() && platform_try_v3()));
+    return platform_try_v2() && (!direct || platform_try_direct()) &&
+           (level < X86_LEVEL_V3 || (platform_try_direct() && platform_try_v3()));
 }
 
 /* --- names --- */
@@ -81,7 +82,8 @@ add_name(char *out, size_t size, const char *name)
 }
 
 char *
-platform_missing_features(const struct processor_probe *probe, enum x86_level level, bool direct, char *out, size_t size)
+platform_missing_features(const struct processor_probe *probe, enum x86_level level, bool direct, char *out,
+                          size_t size)
 {
     struct answers a = {.probe = probe};
     bool avx = true;
@@ -89,7 +91,8 @@ platform_missing_features(const struct processor_probe *probe, enum x86_level le
     *out = '\0';
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         const struct feature *f = &features[i];
-        bool needed = f->host == ALL || (f->host == DIRECT && direct) || (f->host != NONE && level == X86_LEVEL_V3), there;
+        bool needed = f->host == ALL || (f->host == DIRECT && direct) || (f->host != NONE && level == X86_LEVEL_V3),
+             there;
 
         if (!needed)
             continue;

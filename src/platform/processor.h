@@ -8,8 +8,8 @@
 
 #include "x86/level.h"
 
-/* Does this processor execute the code of such an artifact? Found by trying an instruction of each feature: CPUID traps in virtual machines, and would be the
- * longest part of a start. direct: the code is rewritten. */
+/* Does this processor execute the code of such an artifact? Found by trying an instruction of each feature: CPUID traps
+ * in virtual machines, and would be the longest part of a start. direct: the code is rewritten. */
 bool platform_executes(enum x86_level level, bool direct);
 
 /* How the processor is asked; tests ask another one. */
@@ -20,6 +20,7 @@ struct processor_probe {
 extern const struct processor_probe platform_processor;
 
 /* The names, separated by spaces, of what a processor lacks for that by its own word; "" if nothing. Returns out. */
-char *platform_missing_features(const struct processor_probe *probe, enum x86_level level, bool direct, char *out, size_t size);
+char *platform_missing_features(const struct processor_probe *probe, enum x86_level level, bool direct, char *out,
+                                size_t size);
 
 #endif

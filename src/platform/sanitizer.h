@@ -1,6 +1,8 @@
-/* What AddressSanitizer must be told of our stacks: which one runs, and that frames were left behind. Without it, nothing.
+/* What AddressSanitizer must be told of our stacks: which one runs, and that frames were left behind. Without it,
+ * nothing.
  *
- * Its own copies of frames ("fake stacks") outlive a return, so that a pointer to a dead frame is found when it is used. */
+ * Its own copies of frames ("fake stacks") outlive a return, so that a pointer to a dead frame is found when it is
+ * used. */
 #ifndef PLATFORM_SANITIZER_H
 #define PLATFORM_SANITIZER_H
 

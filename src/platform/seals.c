@@ -49,14 +49,20 @@ open_dir(void)
     return fd;
 }
 
-/* Every write to a file of these changes its times, through a mapping as well: the first write through it asks the file system,
- * which updates them, and while a file is executed nobody has it mapped for writing. The last three cannot be written at all. On
- * tmpfs a write through a mapping changes none; of network and stacked file systems nobody here can tell. linux/magic.h. */
+/* Every write to a file of these changes its times, through a mapping as well: the first write through it asks the file
+ * system, which updates them, and while a file is executed nobody has it mapped for writing. The last three cannot be
+ * written at all. On tmpfs a write through a mapping changes none; of network and stacked file systems nobody here can
+ * tell. linux/magic.h. */
 static bool
 tells_of_writes(int fd)
 {
-    static const long kinds[] = {0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */, 0xf2f52010 /* f2fs */,
-                                 0xe0f5e1e2 /* erofs */, 0x73717368 /* squashfs */, 0x9660 /* iso9660 */};
+    static const long kinds[] = {0xef53 /* ext4 */,
+                                 0x58465342 /* xfs */,
+                                 0x9123683e /* btrfs */,
+                                 0xf2f52010 /* f2fs */,
+                                 0xe0f5e1e2 /* erofs */,
+                                 0x73717368 /* squashfs */,
+                                 0x9660 /* iso9660 */};
     struct statfs fs;
 
     if (fstatfs(fd, &fs) < 0)
@@ -81,7 +87,9 @@ platform_file_times(int fd, struct platform_identity *id)
     if (fstat(fd, &st) < 0)
         return -errno;
     *id = (struct platform_identity){
-        .device = st.st_dev, .inode = st.st_ino, .size = (uint64_t)st.st_size,
+        .device = st.st_dev,
+        .inode = st.st_ino,
+        .size = (uint64_t)st.st_size,
         .modified_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec,
         .changed_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000 + (uint64_t)st.st_ctim.tv_nsec,
     };
@@ -91,7 +99,8 @@ platform_file_times(int fd, struct platform_identity *id)
 int
 platform_seal_open(const char *name)
 {
-    int dir = open_dir(), fd = dir < 0 ? -1 : openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    int dir = open_dir(),
+        fd = dir < 0 ? -1 : openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     struct stat st;
 
     if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)) {

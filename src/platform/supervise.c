@@ -1,5 +1,6 @@
-/* --isolate full: a PID namespace holds only processes that are born in it, so the container is a second one, the first of its
- * namespace. This one waits for it: it hands signals on and ends as the other does. Nothing of the guest's reaches it but an exit status. */
+/* --isolate full: a PID namespace holds only processes that are born in it, so the container is a second one, the first
+ * of its namespace. This one waits for it: it hands signals on and ends as the other does. Nothing of the guest's
+ * reaches it but an exit status. */
 #include "platform/lockdown_internal.h"
 
 #include <errno.h>

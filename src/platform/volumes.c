@@ -1,9 +1,10 @@
-/* What cannot be a volume, nor be in one: file systems that are interfaces to the kernel. What is read and written there are not files:
- * a process's memory (its own, past all that keeps code from being written), devices, programs that the kernel starts
- * as root when something happens. No layer of the lock-down that allows a volume could tell these from files.
+/* What cannot be a volume, nor be in one: file systems that are interfaces to the kernel. What is read and written
+ * there are not files: a process's memory (its own, past all that keeps code from being written), devices, programs
+ * that the kernel starts as root when something happens. No layer of the lock-down that allows a volume could tell
+ * these from files.
  *
- * A volume that such a file system is mounted in would lead there, too. It is refused as a whole: leaving out what is mounted
- * in it would show other folders as empty. */
+ * A volume that such a file system is mounted in would lead there, too. It is refused as a whole: leaving out what is
+ * mounted in it would show other folders as empty. */
 #include "platform/lockdown.h"
 
 #include <fcntl.h>
@@ -18,9 +19,11 @@
 #include "platform/hostfs.h"
 
 static const char *const kernel_interfaces[] = {
-    "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "cpuset", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "binfmt_misc",
-    "efivarfs", "pstore", "selinuxfs", "smackfs", "apparmorfs", "mqueue", "fusectl", "nfsd", "rpc_pipefs", "resctrl", "binder", "functionfs",
-    "gadgetfs", "xenfs", "usbfs", "usbdevfs", "nsfs", "ibmasmfs", "spufs", "oprofilefs", "pvfs2_dev", "cxl", "dlmfs", "ocfs2_dlmfs",
+    "proc",       "sysfs",      "devtmpfs", "devpts",  "cgroup",      "cgroup2",    "cpuset",   "debugfs",
+    "tracefs",    "securityfs", "configfs", "bpf",     "binfmt_misc", "efivarfs",   "pstore",   "selinuxfs",
+    "smackfs",    "apparmorfs", "mqueue",   "fusectl", "nfsd",        "rpc_pipefs", "resctrl",  "binder",
+    "functionfs", "gadgetfs",   "xenfs",    "usbfs",   "usbdevfs",    "nsfs",       "ibmasmfs", "spufs",
+    "oprofilefs", "pvfs2_dev",  "cxl",      "dlmfs",   "ocfs2_dlmfs",
 };
 
 enum { PATH_SIZE = 4096, DEVICES_MAX = 256 };
@@ -115,15 +118,19 @@ forbids(const struct mount_line *m, int id, const char *real, char *why, size_t 
     bool here = m->id == id;
 
     if (is_kernel_interface(m->type) && (here || is_below(m->point, real))) {
-        snprintf(why, size, here ? "%s%s is an interface to the host's kernel, which no container can be kept within"
-                                 : "%s is mounted in it (%s): an interface to the host's kernel, which no container can be kept within",
-                 here ? m->type : m->point, here ? "" : m->type);
+        snprintf(
+            why, size,
+            here ? "%s%s is an interface to the host's kernel, which no container can be kept within"
+                 : "%s is mounted in it (%s): an interface to the host's kernel, which no container can be kept within",
+            here ? m->type : m->point, here ? "" : m->type);
         return true;
     }
     /* Without asking the file system, which need not answer. */
     if (here && strncmp(m->type, "fuse", 4) == 0 && geteuid() == 0 && !strstr(m->options, "allow_other")) {
-        snprintf(why, size, "a FUSE file system mounted without allow_other answers nobody but the user who mounted it, and a container that root "
-                            "starts runs as another one");
+        snprintf(
+            why, size,
+            "a FUSE file system mounted without allow_other answers nobody but the user who mounted it, and a container that root "
+            "starts runs as another one");
         return true;
     }
     return false;

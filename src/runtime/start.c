@@ -1,14 +1,17 @@
 /* The start of an artifact's process, in place of the C library's: from the kernel's first instruction to main.
  *
- * The C library's own start asks the processor some forty times what it is (CPUID), to choose among variants of memcpy and to size caches. In a
- * virtual machine each of these instructions goes to the hypervisor: 5 µs each, together a quarter of what a start of a native program takes. It
- * also reads the environment for options of its own (GLIBC_TUNABLES) and looks up the folders that shared libraries would come from. Here
- * all of that is left out: the variants are those for every x86-64 processor, and whoever sets the environment reaches nothing of the C library.
+ * The C library's own start asks the processor some forty times what it is (CPUID), to choose among variants of memcpy
+ * and to size caches. In a virtual machine each of these instructions goes to the hypervisor: 5 µs each, together a
+ * quarter of what a start of a native program takes. It also reads the environment for options of its own
+ * (GLIBC_TUNABLES) and looks up the folders that shared libraries would come from. Here all of that is left out: the
+ * variants are those for every x86-64 processor, and whoever sets the environment reaches nothing of the C library.
  *
- * The names with underscores are the C library's (glibc's csu/libc-start.c tells what its start calls, in which order). They are not part of
- * its interface, so src/runtime/meson.build links and runs a program with this file and takes the C library's start when that fails.
+ * The names with underscores are the C library's (glibc's csu/libc-start.c tells what its start calls, in which order).
+ * They are not part of its interface, so src/runtime/meson.build links and runs a program with this file and takes the
+ * C library's start when that fails.
  *
- * Nothing here may use a canary or a function of the C library that an IRELATIVE relocation chooses, before start() has made them usable. */
+ * Nothing here may use a canary or a function of the C library that an IRELATIVE relocation chooses, before start() has
+ * made them usable. */
 #include <elf.h>
 #include <link.h>
 #include <stdbool.h>
@@ -20,14 +23,16 @@
 
 int main(int argc, char **argv, char **environment);
 void start(uintptr_t *stack);
-void _dl_relocate_static_pie(void); /* the C library's start has an empty one for programs that are linked at a fixed place */
+void _dl_relocate_static_pie(void); /* the C library's start has an empty one for programs that are linked at a fixed
+                                       place */
 
 extern char **__environ;
 extern void *__libc_stack_end;
 extern char __libc_single_threaded;
 extern const Elf64_Rela __rela_iplt_start[] __attribute__((weak)), __rela_iplt_end[] __attribute__((weak));
 typedef void initialiser(int argc, char **argv, char **environment);
-extern initialiser *const __preinit_array_start[] __attribute__((weak)), *const __preinit_array_end[] __attribute__((weak));
+extern initialiser *const __preinit_array_start[] __attribute__((weak)), *const __preinit_array_end[]
+    __attribute__((weak));
 extern initialiser *const __init_array_start[] __attribute__((weak)), *const __init_array_end[] __attribute__((weak));
 extern void *_dl_vdso_clock_gettime64;
 
@@ -36,9 +41,10 @@ void __libc_setup_tls(void);
 void __ctype_init(void);
 void _init(void);
 
-/* What memcpy and memset take from the processor's caches: the C library's own values for when it knows nothing (its cacheinfo.h), bytes. */
-long __x86_shared_cache_size_half = 1 << 19, __x86_shared_non_temporal_threshold = 3 << 18, __x86_rep_movsb_threshold = 2048,
-     __x86_rep_movsb_stop_threshold = 3 << 18, __x86_rep_stosb_threshold = 2048;
+/* What memcpy and memset take from the processor's caches: the C library's own values for when it knows nothing (its
+ * cacheinfo.h), bytes. */
+long __x86_shared_cache_size_half = 1 << 19, __x86_shared_non_temporal_threshold = 3 << 18,
+     __x86_rep_movsb_threshold = 2048, __x86_rep_movsb_stop_threshold = 3 << 18, __x86_rep_stosb_threshold = 2048;
 int __x86_string_control = 0;
 
 __asm__(".globl _start\n"
@@ -74,7 +80,8 @@ same(const char *a, const char *b)
     return *a == *b;
 }
 
-/* A function of the vDSO, the kernel's own shared object in each process (vdso(7)); NULL: clocks are read by system calls. */
+/* A function of the vDSO, the kernel's own shared object in each process (vdso(7)); NULL: clocks are read by system
+ * calls. */
 static void *
 vdso_function(const Elf64_Ehdr *eh, const char *name)
 {
@@ -117,7 +124,7 @@ static void
 relocate(void)
 {
     for (const Elf64_Rela *r = __rela_iplt_start; r < __rela_iplt_end; r++)
-        *(uintptr_t *)r->r_offset = ((uintptr_t(*)(void))r->r_addend)();
+        *(uintptr_t *)r->r_offset = ((uintptr_t (*)(void))r->r_addend)();
 }
 
 static long
@@ -129,7 +136,8 @@ host_call(long number, long a, long b, long c)
     return result;
 }
 
-/* Canaries end with a zero byte, so that no string runs over them; the C library's own pointers in jump buffers are mixed with the other value. */
+/* Canaries end with a zero byte, so that no string runs over them; the C library's own pointers in jump buffers are
+ * mixed with the other value. */
 static void
 set_guards(const uint64_t *random)
 {
@@ -144,7 +152,8 @@ protect_relocated(const Elf64_Phdr *ph, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         uintptr_t from = ph[i].p_vaddr & ~(uintptr_t)4095, to = (ph[i].p_vaddr + ph[i].p_memsz) & ~(uintptr_t)4095;
 
-        if (ph[i].p_type == PT_GNU_RELRO && from < to && host_call(SYS_mprotect, (long)from, (long)(to - from), PROT_READ) < 0)
+        if (ph[i].p_type == PT_GNU_RELRO && from < to &&
+            host_call(SYS_mprotect, (long)from, (long)(to - from), PROT_READ) < 0)
             __builtin_trap();
     }
 }
@@ -165,7 +174,8 @@ start(uintptr_t *stack)
     relocate();
     __libc_setup_tls();
     set_guards((const uint64_t *)auxiliary_value(auxiliary, AT_RANDOM));
-    _dl_vdso_clock_gettime64 = vdso_function((const Elf64_Ehdr *)auxiliary_value(auxiliary, AT_SYSINFO_EHDR), "__vdso_clock_gettime");
+    _dl_vdso_clock_gettime64 =
+        vdso_function((const Elf64_Ehdr *)auxiliary_value(auxiliary, AT_SYSINFO_EHDR), "__vdso_clock_gettime");
     protect_relocated((const Elf64_Phdr *)auxiliary_value(auxiliary, AT_PHDR), auxiliary_value(auxiliary, AT_PHNUM));
     __ctype_init();
     __libc_single_threaded = 1;

@@ -1,5 +1,5 @@
-/* The units of a linked executable, as its file says where they will lie when it runs, and the code maps of the artifact that it is in.
- * Any bytes may be handed in. */
+/* The units of a linked executable, as its file says where they will lie when it runs, and the code maps of the
+ * artifact that it is in. Any bytes may be handed in. */
 #include <elf.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,9 +15,9 @@ struct executable {
     unsigned segment_count;
     const Elf64_Shdr *sections;
     unsigned section_count;
-    struct verify_range names;  /* of sections; no address */
+    struct verify_range names; /* of sections; no address */
     uint64_t entries[DIRECT_ENTRY_COUNT];
-    uint64_t cpu;               /* of x86_cpu_tls, from the start of the thread's block */
+    uint64_t cpu; /* of x86_cpu_tls, from the start of the thread's block */
 };
 
 struct check {
@@ -119,7 +119,8 @@ open_executable(struct executable *x, const uint8_t *file, uint64_t size)
     return NULL;
 }
 
-/* What is loaded at an address, by a segment with exactly this right besides that to read. No bytes: there is no such. */
+/* What is loaded at an address, by a segment with exactly this right besides that to read. No bytes: there is no
+ * such. */
 static struct verify_range
 loaded(const struct executable *x, uint64_t address, uint64_t size, bool execute)
 {
@@ -129,7 +130,8 @@ loaded(const struct executable *x, uint64_t address, uint64_t size, bool execute
 
         if (p->p_type != PT_LOAD || address < p->p_vaddr || offset > p->p_filesz || size > p->p_filesz - offset)
             continue;
-        if (p->p_flags & PF_W || !(p->p_flags & PF_R) || (execute && !(p->p_flags & PF_X)) || offset + p->p_offset < offset)
+        if (p->p_flags & PF_W || !(p->p_flags & PF_R) || (execute && !(p->p_flags & PF_X)) ||
+            offset + p->p_offset < offset)
             break;
         return (struct verify_range){inside(x, p->p_offset + offset, size), address, size};
     }
@@ -191,12 +193,13 @@ path_of(const struct check *c, const struct artifact_ledger *row)
 }
 
 static int
-find_parts(const struct check *c, const struct direct_unit *d, const struct verify_range *section, uint64_t end, struct verify_unit *out,
-           struct err *e)
+find_parts(const struct check *c, const struct direct_unit *d, const struct verify_range *section, uint64_t end,
+           struct verify_unit *out, struct err *e)
 {
     uint64_t index_size = (uint64_t)d->index_count * sizeof(struct direct_place);
 
-    *out = (struct verify_unit){.text = loaded(&c->exe, d->text, d->text_size, true), .map = loaded(&c->exe, d->map, d->map_size, false),
+    *out = (struct verify_unit){.text = loaded(&c->exe, d->text, d->text_size, true),
+                                .map = loaded(&c->exe, d->map, d->map_size, false),
                                 .index = loaded(&c->exe, d->index, index_size, false),
                                 .tables = find_section(&c->exe, DIRECT_TABLES_SECTION)};
     memcpy(out->entries, c->exe.entries, sizeof out->entries);
@@ -280,8 +283,8 @@ check_code_map(struct check *c)
             if (!entry || is_place(c, entry))
                 continue;
         }
-        snprintf(why, sizeof why, "code map, offset %#llx: %s (rule %s)", (unsigned long long)at, verify_rule_texts[VERIFY_CODE_MAP],
-                 verify_rule_names[VERIFY_CODE_MAP]);
+        snprintf(why, sizeof why, "code map, offset %#llx: %s (rule %s)", (unsigned long long)at,
+                 verify_rule_texts[VERIFY_CODE_MAP], verify_rule_names[VERIFY_CODE_MAP]);
         row = owner(c, at);
         complain(c, row, row ? path_of(c, row) : "no program", why);
         return;
@@ -291,7 +294,8 @@ check_code_map(struct check *c)
 static unsigned
 check_units(struct check *c)
 {
-    struct verify_range text = find_section(&c->exe, DIRECT_TEXT_SECTION), units = find_section(&c->exe, DIRECT_UNITS_SECTION);
+    struct verify_range text = find_section(&c->exe, DIRECT_TEXT_SECTION),
+                        units = find_section(&c->exe, DIRECT_UNITS_SECTION);
     struct verify_range section = units;
     unsigned count = 0;
     uint64_t end = 0;

@@ -1,7 +1,8 @@
-/* A unit's object before the link. Everything of it but the content of four sections and the two lists of their relocations is decided
- * by their sizes and the key: it is made here once more and compared. So there is nothing in such a file that the linker could
- * take for something else: no further section (code outside of the units, initialisers, notes), no further symbol or another's
- * definition, no relocation that asks for more than an address of 32 bits. */
+/* A unit's object before the link. Everything of it but the content of four sections and the two lists of their
+ * relocations is decided by their sizes and the key: it is made here once more and compared. So there is nothing in
+ * such a file that the linker could take for something else: no further section (code outside of the units,
+ * initialisers, notes), no further symbol or another's definition, no relocation that asks for more than an address of
+ * 32 bits. */
 #include <elf.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,21 @@
 #include "base/buf.h"
 #include "verify/verify_internal.h"
 
-enum section { NONE, TEXT, TABLES, MAP, INDEX, UNITS, SYMBOLS, STRINGS, NAMES, TEXT_RELA, TABLES_RELA, UNITS_RELA, SECTION_COUNT };
+enum section {
+    NONE,
+    TEXT,
+    TABLES,
+    MAP,
+    INDEX,
+    UNITS,
+    SYMBOLS,
+    STRINGS,
+    NAMES,
+    TEXT_RELA,
+    TABLES_RELA,
+    UNITS_RELA,
+    SECTION_COUNT
+};
 /* The first four stand for sections; behind BASE come the run time's entries. */
 enum symbol { NO_SYMBOL, TEXT_SYMBOL, TABLES_SYMBOL, MAP_SYMBOL, INDEX_SYMBOL, CODE_SYMBOL, BASE_SYMBOL, ENTRY_SYMBOL };
 
@@ -39,8 +54,8 @@ _Static_assert(sizeof forms / sizeof *forms == SECTION_COUNT - 1, "a form for ea
 struct object {
     const uint8_t *file;
     size_t size;
-    struct buf made[SECTION_COUNT];      /* what a section must hold; empty: anything */
-    Elf64_Shdr headers[SECTION_COUNT];   /* as they must be */
+    struct buf made[SECTION_COUNT];    /* what a section must hold; empty: anything */
+    Elf64_Shdr headers[SECTION_COUNT]; /* as they must be */
 };
 
 static uint32_t
@@ -55,7 +70,9 @@ put_string(struct buf *b, const char *s)
 static void
 put_symbol(struct object *o, const char *name, unsigned info, unsigned section, uint64_t size)
 {
-    Elf64_Sym s = {.st_name = *name ? put_string(&o->made[STRINGS], name) : 0, .st_info = (unsigned char)info, .st_shndx = (Elf64_Half)section,
+    Elf64_Sym s = {.st_name = *name ? put_string(&o->made[STRINGS], name) : 0,
+                   .st_info = (unsigned char)info,
+                   .st_shndx = (Elf64_Half)section,
                    .st_size = size};
 
     buf_put(&o->made[SYMBOLS], &s, sizeof s);
@@ -84,9 +101,12 @@ make_unit(struct object *o)
     static const struct {
         uint64_t offset;
         enum symbol symbol;
-    } addresses[] = {{offsetof(struct direct_unit, text), TEXT_SYMBOL}, {offsetof(struct direct_unit, guest_base), BASE_SYMBOL},
-                     {offsetof(struct direct_unit, index), INDEX_SYMBOL}, {offsetof(struct direct_unit, map), MAP_SYMBOL}};
-    struct direct_unit u = {.text_size = (uint32_t)o->headers[TEXT].sh_size, .map_size = (uint32_t)o->headers[MAP].sh_size,
+    } addresses[] = {{offsetof(struct direct_unit, text), TEXT_SYMBOL},
+                     {offsetof(struct direct_unit, guest_base), BASE_SYMBOL},
+                     {offsetof(struct direct_unit, index), INDEX_SYMBOL},
+                     {offsetof(struct direct_unit, map), MAP_SYMBOL}};
+    struct direct_unit u = {.text_size = (uint32_t)o->headers[TEXT].sh_size,
+                            .map_size = (uint32_t)o->headers[MAP].sh_size,
                             .index_count = (uint32_t)(o->headers[INDEX].sh_size / sizeof(struct direct_place))};
 
     buf_put(&o->made[UNITS], &u, sizeof u);
@@ -138,9 +158,15 @@ static int
 compare(struct object *o, struct err *e)
 {
     uint64_t at = sizeof(Elf64_Ehdr), shoff = o->size - SECTION_COUNT * sizeof(Elf64_Shdr);
-    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_REL,
-                     .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_shoff = shoff, .e_ehsize = sizeof eh,
-                     .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = SECTION_COUNT, .e_shstrndx = NAMES};
+    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                     .e_type = ET_REL,
+                     .e_machine = EM_X86_64,
+                     .e_version = EV_CURRENT,
+                     .e_shoff = shoff,
+                     .e_ehsize = sizeof eh,
+                     .e_shentsize = sizeof(Elf64_Shdr),
+                     .e_shnum = SECTION_COUNT,
+                     .e_shstrndx = NAMES};
     struct buf *names = &o->made[NAMES];
 
     buf_put_u8(names, 0);
@@ -152,9 +178,17 @@ compare(struct object *o, struct err *e)
         Elf64_Shdr *h = &o->headers[f->section];
         uint64_t start = align(at, f->alignment), size = made->size ? made->size : h->sh_size;
 
-        *h = (Elf64_Shdr){.sh_name = h->sh_name, .sh_type = f->type, .sh_flags = f->flags, .sh_offset = start, .sh_size = size, .sh_link = f->link,
-                          .sh_info = f->info, .sh_addralign = f->alignment, .sh_entsize = f->entry_size};
-        if (start > shoff || size > shoff - start || !is_zero(o, at, start) || (made->size && memcmp(o->file + start, made->data, size) != 0))
+        *h = (Elf64_Shdr){.sh_name = h->sh_name,
+                          .sh_type = f->type,
+                          .sh_flags = f->flags,
+                          .sh_offset = start,
+                          .sh_size = size,
+                          .sh_link = f->link,
+                          .sh_info = f->info,
+                          .sh_addralign = f->alignment,
+                          .sh_entsize = f->entry_size};
+        if (start > shoff || size > shoff - start || !is_zero(o, at, start) ||
+            (made->size && memcmp(o->file + start, made->data, size) != 0))
             return err_set(e, "section %s is not where it belongs, or not what it must be", f->name);
         at = start + size;
     }
@@ -164,7 +198,8 @@ compare(struct object *o, struct err *e)
     return 0;
 }
 
-/* What it adds to the symbol fits wherever the linker puts that: bases lie below 1 GiB. Else the whole link would fail. */
+/* What it adds to the symbol fits wherever the linker puts that: bases lie below 1 GiB. Else the whole link would
+ * fail. */
 static bool
 fits(const Elf64_Rela *r, const struct object *o)
 {
@@ -177,12 +212,8 @@ fits(const Elf64_Rela *r, const struct object *o)
             high /= 2;
         }
         break;
-    case TABLES_SYMBOL:
-        high = (int64_t)o->headers[TABLES].sh_size;
-        break;
-    default:
-        high = (int64_t)o->headers[TEXT].sh_size;
-        break;
+    case TABLES_SYMBOL: high = (int64_t)o->headers[TABLES].sh_size; break;
+    default: high = (int64_t)o->headers[TEXT].sh_size; break;
     }
     return r->r_addend >= low && r->r_addend <= high;
 }
@@ -194,7 +225,9 @@ text_relocation(const Elf64_Rela *r, const struct object *o)
 
     if (type == R_X86_64_PC32)
         return symbol >= ENTRY_SYMBOL && symbol < ENTRY_SYMBOL + DIRECT_ENTRY_COUNT && r->r_addend == -4;
-    return ((symbol == BASE_SYMBOL && (type == R_X86_64_32S || type == R_X86_64_32)) || (symbol == TABLES_SYMBOL && type == R_X86_64_32S)) && fits(r, o);
+    return ((symbol == BASE_SYMBOL && (type == R_X86_64_32S || type == R_X86_64_32)) ||
+            (symbol == TABLES_SYMBOL && type == R_X86_64_32S)) &&
+           fits(r, o);
 }
 
 static bool
@@ -207,7 +240,8 @@ table_relocation(const Elf64_Rela *r, const struct object *o)
 
 /* Each lies in its section, and is of a kind that belongs there. */
 static int
-check_relocations(const struct object *o, enum section list, enum section of, bool (*allowed)(const Elf64_Rela *, const struct object *), struct err *e)
+check_relocations(const struct object *o, enum section list, enum section of,
+                  bool (*allowed)(const Elf64_Rela *, const struct object *), struct err *e)
 {
     const Elf64_Shdr *h = &o->headers[list];
     uint64_t room = o->headers[of].sh_size;
@@ -218,7 +252,8 @@ check_relocations(const struct object *o, enum section list, enum section of, bo
     for (uint64_t at = 0; at < h->sh_size; at += sizeof r) {
         memcpy(&r, o->file + h->sh_offset + at, sizeof r);
         if (room < 4 || r.r_offset > room - 4 || !allowed(&r, o))
-            return err_set(e, "relocation %llu of its %s is none that a unit has", (unsigned long long)(at / sizeof r), of == TEXT ? "text" : "tables");
+            return err_set(e, "relocation %llu of its %s is none that a unit has", (unsigned long long)(at / sizeof r),
+                           of == TEXT ? "text" : "tables");
     }
     return 0;
 }

@@ -1,12 +1,20 @@
-/* The sequences that are checked as a whole: in each, a register holds what may be trusted between its first instruction and its last,
- * or flags lie on the host's stack. Nothing may lead to any but the first. They are compared byte by byte: there is one way to write each. */
+/* The sequences that are checked as a whole: in each, a register holds what may be trusted between its first
+ * instruction and its last, or flags lie on the host's stack. Nothing may lead to any but the first. They are compared
+ * byte by byte: there is one way to write each. */
 #include "verify/verify_internal.h"
 
 #include <string.h>
 
 #include "x86/address_space.h"
 
-enum { REX = 0x40, REX_R = 4, REX_X = 2, REX_B = 1, REX_W = 8, LABEL_HOST = 4 /* behind the guest's address in a table */ };
+enum {
+    REX = 0x40,
+    REX_R = 4,
+    REX_X = 2,
+    REX_B = 1,
+    REX_W = 8,
+    LABEL_HOST = 4 /* behind the guest's address in a table */
+};
 
 /* A sequence, as far as it is compared. */
 struct match {
@@ -109,8 +117,9 @@ expect_flags_forgotten(struct match *m)
     EXPECT(m, 0x48, 0x8d, 0x64, 0x24, 0x08);
 }
 
-/* [pushfq;] test T, 0xc000000f; jne slow; mov r10d, T; shr r10d, 4; mov r10d, gs:[r10d*4 + map]; test r10d, r10d; je slow; [lea rsp, [rsp + 8];]
- * jmp or call r10. T is in [0, 1 GiB) and a multiple of 16, so that what is loaded lies in the code map. */
+/* [pushfq;] test T, 0xc000000f; jne slow; mov r10d, T; shr r10d, 4; mov r10d, gs:[r10d*4 + map]; test r10d, r10d; je
+ * slow; [lea rsp, [rsp + 8];] jmp or call r10. T is in [0, 1 GiB) and a multiple of 16, so that what is loaded lies in
+ * the code map. */
 uint32_t
 verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
 {
@@ -153,7 +162,8 @@ verify_code_map_lookup(struct verifier *v, uint32_t at, int *result)
     return m.at - at;
 }
 
-/* imul r10d, T, multiplier; shr r10d, 32 - bits. Or, whatever r10 is: and r10d, (1 << bits) - 1; then T is what is compared. */
+/* imul r10d, T, multiplier; shr r10d, 32 - bits. Or, whatever r10 is: and r10d, (1 << bits) - 1; then T is what is
+ * compared. */
 static bool
 match_index(struct match *m, struct verify_lookup *l, unsigned *reg)
 {
@@ -161,7 +171,8 @@ match_index(struct match *m, struct verify_lookup *l, unsigned *reg)
 
     if (rex == (REX | REX_B) && opcode == 0x81 && modrm == 0xe2) {
         uint32_t mask = (uint32_t)take_word(m);
-        uint8_t next_rex = m->at + 2 < m->v->size ? m->v->text[m->at] : 0, compared = m->at + 2 < m->v->size ? m->v->text[m->at + 2] : 0;
+        uint8_t next_rex = m->at + 2 < m->v->size ? m->v->text[m->at] : 0,
+                compared = m->at + 2 < m->v->size ? m->v->text[m->at + 2] : 0;
 
         l->indexed = true;
         l->bits = (uint8_t)__builtin_popcount(mask);
@@ -177,8 +188,9 @@ match_index(struct match *m, struct verify_lookup *l, unsigned *reg)
     return !m->failed && l->bits >= 1 && l->bits <= 31;
 }
 
-/* The entry at r10 of a table, whose host address comes into r10; away if it is not T's. Of r10, which is in tmp[0] too: mov r10, [r10*8 + table];
- * cmp r10d, tmp[0]; jne slow; shr r10, 32. Of another register: cmp T, [r10*8 + table]; jne slow; mov r10d, [r10*8 + table + 4]. */
+/* The entry at r10 of a table, whose host address comes into r10; away if it is not T's. Of r10, which is in tmp[0]
+ * too: mov r10, [r10*8 + table]; cmp r10d, tmp[0]; jne slow; shr r10, 32. Of another register: cmp T, [r10*8 + table];
+ * jne slow; mov r10d, [r10*8 + table + 4]. */
 static void
 match_entry(struct match *m, unsigned reg, struct verify_lookup *l, int64_t *slow)
 {
@@ -198,8 +210,9 @@ match_entry(struct match *m, unsigned reg, struct verify_lookup *l, int64_t *slo
     expect_word(m, (int32_t)(l->table + LABEL_HOST));
 }
 
-/* [mov tmp[0], r10;] [pushfq;] the index; the entry; [popfq; or lea rsp, [rsp + 8];] jmp r10. The offset in the table is less than 8 << bits. The store belongs to it where
- * r10 is hashed: of entries that are not found by hash nothing is expected (tables.c), so that what is compared must be what was hashed. */
+/* [mov tmp[0], r10;] [pushfq;] the index; the entry; [popfq; or lea rsp, [rsp + 8];] jmp r10. The offset in the table
+ * is less than 8 << bits. The store belongs to it where r10 is hashed: of entries that are not found by hash nothing is
+ * expected (tables.c), so that what is compared must be what was hashed. */
 uint32_t
 verify_label_lookup(struct verifier *v, uint32_t at, int *result)
 {
@@ -257,9 +270,10 @@ match_string(struct match *m, bool source, bool destination)
     m->at += s.length;
 }
 
-/* mov r10, memory; mov esi, esi; lea rsi, [rsi + r10]; the same of rdi; the instruction; not r10; lea rsi, [rsi + r10 + 1]; the same of rdi;
- * movzx r10d, r10b. LODS has no rdi, STOS and SCAS have no rsi. It goes through memory one element after the other, and meets a guard
- * before it leaves; what is left of the memory's address in r10 is ff, as its end is 00. */
+/* mov r10, memory; mov esi, esi; lea rsi, [rsi + r10]; the same of rdi; the instruction; not r10; lea rsi, [rsi + r10 +
+ * 1]; the same of rdi; movzx r10d, r10b. LODS has no rdi, STOS and SCAS have no rsi. It goes through memory one element
+ * after the other, and meets a guard before it leaves; what is left of the memory's address in r10 is ff, as its end is
+ * 00. */
 uint32_t
 verify_string(struct verifier *v, uint32_t at)
 {

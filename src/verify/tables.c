@@ -24,8 +24,8 @@ compare_lookups(const void *a, const void *b)
     return x->multiplier < y->multiplier ? -1 : x->multiplier > y->multiplier;
 }
 
-/* Each label leads to a place, or is where no lookup by hash finds it: an empty one has a guest's address that would be looked for
- * elsewhere. */
+/* Each label leads to a place, or is where no lookup by hash finds it: an empty one has a guest's address that would be
+ * looked for elsewhere. */
 static int
 check_labels(struct verifier *v, const struct verify_lookup *l)
 {
@@ -160,6 +160,7 @@ verify_map(struct verifier *v)
             return -1;
     }
     /* The index's last place is the end. */
-    good = good && next_place(u, &w) == u->map.size && is_at_place(u, &w) && w.place + 1 == u->index.size / sizeof first;
+    good =
+        good && next_place(u, &w) == u->map.size && is_at_place(u, &w) && w.place + 1 == u->index.size / sizeof first;
     return !good && verify_breaks(v, VERIFY_MAP, (uint32_t)(w.host < v->size ? w.host : 0)) ? -1 : 0;
 }

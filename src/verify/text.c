@@ -1,5 +1,5 @@
-/* The pass over all bytes of a text: each belongs to one instruction, to one sequence, or to padding, and each of these is looked at by
- * itself. Where branches lead is checked at the end, when it is known where instructions begin. */
+/* The pass over all bytes of a text: each belongs to one instruction, to one sequence, or to padding, and each of these
+ * is looked at by itself. Where branches lead is checked at the end, when it is known where instructions begin. */
 #include "verify/verify_internal.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@ enum { PADDING = 0xcc, PUSHF = 0x9c, POPF = 0x9d };
 
 /* From which level on; 0: at none. */
 static const uint8_t allowed[X86_OP_COUNT] = {
-#define ALLOWED(op) [X86_OP_##op] = X86_LEVEL_V2,
+#define ALLOWED(op)    [X86_OP_##op] = X86_LEVEL_V2,
 #define ALLOWED_V3(op) [X86_OP_##op] = X86_LEVEL_V3,
 #include "verify/allowed.def"
 #undef ALLOWED
@@ -33,7 +33,9 @@ verify_is_string(unsigned op)
 static const struct {
     bool jump, call;
 } entry_ways[DIRECT_ENTRY_COUNT] = {
-    [DIRECT_SYSCALL] = {.call = true}, [DIRECT_UNWIND] = {.jump = true}, [DIRECT_JUMP] = {.jump = true, .call = true},
+    [DIRECT_SYSCALL] = {.call = true},
+    [DIRECT_UNWIND] = {.jump = true},
+    [DIRECT_JUMP] = {.jump = true, .call = true},
     [DIRECT_EVALUATE] = {.jump = true},
 };
 
@@ -41,7 +43,8 @@ int
 verify_branch_to(struct verifier *v, uint32_t from, int64_t to, enum x86_flow flow, bool flags)
 {
     if (to >= 0 && to < VERIFY_ENTRIES_SIZE && to % VERIFY_ENTRY_SIZE == 0) {
-        bool call = flow == X86_FLOW_CALL, may = call ? entry_ways[to / VERIFY_ENTRY_SIZE].call : entry_ways[to / VERIFY_ENTRY_SIZE].jump;
+        bool call = flow == X86_FLOW_CALL,
+             may = call ? entry_ways[to / VERIFY_ENTRY_SIZE].call : entry_ways[to / VERIFY_ENTRY_SIZE].jump;
 
         return (!may || flags) && verify_breaks(v, VERIFY_ENTRY, from) ? -1 : 0;
     }
@@ -74,7 +77,8 @@ check_entries(struct verifier *v)
         int32_t distance;
 
         memcpy(&distance, v->text + at + 1, sizeof distance);
-        if ((v->text[at] != 0xe9 || v->unit->text.address + at + VERIFY_ENTRY_SIZE + (uint64_t)(int64_t)distance != v->unit->entries[i]) &&
+        if ((v->text[at] != 0xe9 ||
+             v->unit->text.address + at + VERIFY_ENTRY_SIZE + (uint64_t)(int64_t)distance != v->unit->entries[i]) &&
             verify_breaks(v, VERIFY_ENTRIES, at))
             return -1;
     }
@@ -83,8 +87,8 @@ check_entries(struct verifier *v)
 
 /* --- single instructions --- */
 
-/* An absolute address without 67, at one of the words of x86_cpu_tls: r10 and r11 of the guest, by any instruction that reads or writes at
- * most 8 bytes, and others by MOV of all of them. */
+/* An absolute address without 67, at one of the words of x86_cpu_tls: r10 and r11 of the guest, by any instruction that
+ * reads or writes at most 8 bytes, and others by MOV of all of them. */
 static int
 check_fs(struct verifier *v, uint32_t at, const struct x86_scan *s)
 {
@@ -92,8 +96,9 @@ check_fs(struct verifier *v, uint32_t at, const struct x86_scan *s)
         int32_t slot;
         bool write, wide;
     } words[] = {
-        {VERIFY_SLOT(tmp), true, true},          {VERIFY_SLOT(borrowed[0]), true, true}, {VERIFY_SLOT(borrowed[1]), true, true},
-        {VERIFY_SLOT(fs_base), false, true},     {VERIFY_SLOT(gs_base), false, true},    {VERIFY_SLOT(id_flag), false, false},
+        {VERIFY_SLOT(tmp), true, true},         {VERIFY_SLOT(borrowed[0]), true, true},
+        {VERIFY_SLOT(borrowed[1]), true, true}, {VERIFY_SLOT(fs_base), false, true},
+        {VERIFY_SLOT(gs_base), false, true},    {VERIFY_SLOT(id_flag), false, false},
     };
     bool absolute = s->general && !s->vex && !s->address_size && s->base == X86_BASE_NONE && s->index == X86_BASE_NONE;
     bool wide = s->rex & 8, move = s->op == X86_OP_MOV && !s->operand_size;
@@ -177,7 +182,8 @@ check_call(struct verifier *v, uint32_t at, const struct x86_scan *s)
     int64_t to = target_of(v, at, s);
 
     v->falls = true;
-    if (to != DIRECT_SYSCALL * VERIFY_ENTRY_SIZE && !is_returned_to(v, at + s->length) && verify_breaks(v, VERIFY_RETURN, at))
+    if (to != DIRECT_SYSCALL * VERIFY_ENTRY_SIZE && !is_returned_to(v, at + s->length) &&
+        verify_breaks(v, VERIFY_RETURN, at))
         return -1;
     return verify_branch_to(v, at, to, X86_FLOW_CALL, false);
 }
@@ -194,22 +200,21 @@ check_insn(struct verifier *v, uint32_t at, const struct x86_scan *s)
             return verify_breaks(v, VERIFY_STACK, at) ? -1 : 0;
         }
         return check_plain(v, at, s);
-    case X86_FLOW_JUMP: case X86_FLOW_BRANCH:
+    case X86_FLOW_JUMP:
+    case X86_FLOW_BRANCH:
         v->falls = s->flow == X86_FLOW_BRANCH;
         return verify_branch_to(v, at, target_of(v, at, s), (enum x86_flow)s->flow, false);
-    case X86_FLOW_CALL:
-        return check_call(v, at, s);
+    case X86_FLOW_CALL: return check_call(v, at, s);
     case X86_FLOW_RETURN:
         v->falls = false;
         if (s->op == X86_OP_RET)
             return s->immediate_at < s->length && verify_breaks(v, VERIFY_STACK, at) ? -1 : 0;
         break;
-    case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_CALL_INDIRECT:
+    case X86_FLOW_JUMP_INDIRECT:
+    case X86_FLOW_CALL_INDIRECT:
         v->falls = s->flow == X86_FLOW_CALL_INDIRECT;
         return verify_breaks(v, VERIFY_INDIRECT, at) ? -1 : 0;
-    default:
-        v->falls = true;
-        break;
+    default: v->falls = true; break;
     }
     return verify_breaks(v, VERIFY_ALLOWED, at) ? -1 : 0;
 }
@@ -226,7 +231,8 @@ may_begin_code_map_lookup(const uint8_t *b, const struct x86_scan *s)
 static bool
 may_begin_label_lookup(const uint8_t *b, const struct x86_scan *s)
 {
-    return s->length == 7 && ((s->op == X86_OP_IMUL && b[1] == 0x69) || (s->op == X86_OP_AND && b[1] == 0x81 && b[2] == 0xe2));
+    return s->length == 7 &&
+           ((s->op == X86_OP_IMUL && b[1] == 0x69) || (s->op == X86_OP_AND && b[1] == 0x81 && b[2] == 0xe2));
 }
 
 /* What begins at this offset. Returns its length; 0 on error. */

@@ -19,7 +19,9 @@ const char *const verify_rule_names[VERIFY_RULE_COUNT] = {
 };
 
 const char *const verify_entry_names[DIRECT_ENTRY_COUNT] = {
-    [DIRECT_SYSCALL] = "direct_syscall", [DIRECT_UNWIND] = "direct_unwind", [DIRECT_JUMP] = "direct_jump",
+    [DIRECT_SYSCALL] = "direct_syscall",
+    [DIRECT_UNWIND] = "direct_unwind",
+    [DIRECT_JUMP] = "direct_jump",
     [DIRECT_EVALUATE] = "direct_evaluate",
 };
 
@@ -36,8 +38,8 @@ refuse(const struct verifier *v, enum verify_rule rule, uint32_t at)
         x86_format(&decoded, insn, sizeof insn);
     for (uint32_t i = 0; i < (length > 0 ? (uint32_t)length : X86_MAX_LENGTH) && at + i < v->size; i++)
         snprintf(bytes + 3 * i, 4, "%02x ", v->text[at + i]);
-    return err_set(v->e, "host address %#llx: %s%s%s%s: %s (rule %s)", (unsigned long long)(v->unit->text.address + at), bytes,
-                   *insn ? "(" : "", insn, *insn ? ")" : "", verify_rule_texts[rule], verify_rule_names[rule]);
+    return err_set(v->e, "host address %#llx: %s%s%s%s: %s (rule %s)", (unsigned long long)(v->unit->text.address + at),
+                   bytes, *insn ? "(" : "", insn, *insn ? ")" : "", verify_rule_texts[rule], verify_rule_names[rule]);
 }
 
 bool
@@ -54,14 +56,21 @@ verify_breaks(struct verifier *v, enum verify_rule rule, uint32_t at)
 static bool
 sizes_fit(const struct verify_unit *u)
 {
-    return u->text.size >= VERIFY_ENTRIES_SIZE && u->text.size <= INT32_MAX && u->map.size <= INT32_MAX && u->index.size <= INT32_MAX;
+    return u->text.size >= VERIFY_ENTRIES_SIZE && u->text.size <= INT32_MAX && u->map.size <= INT32_MAX &&
+           u->index.size <= INT32_MAX;
 }
 
 int
-verify_unit_without(const struct verify_unit *u, uint64_t off, struct verify_places *places, enum verify_rule *broken, struct err *e)
+verify_unit_without(const struct verify_unit *u, uint64_t off, struct verify_places *places, enum verify_rule *broken,
+                    struct err *e)
 {
-    struct verifier v = {.unit = u, .text = u->text.bytes, .size = (uint32_t)u->text.size, .off = off, .places = places,
-                         .broken = VERIFY_RULE_COUNT, .e = e};
+    struct verifier v = {.unit = u,
+                         .text = u->text.bytes,
+                         .size = (uint32_t)u->text.size,
+                         .off = off,
+                         .places = places,
+                         .broken = VERIFY_RULE_COUNT,
+                         .e = e};
     size_t words;
     int result;
 

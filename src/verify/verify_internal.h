@@ -17,7 +17,10 @@ enum verify_rule {
 /* Displacement of a member of x86_cpu_tls from the host's FS base (x86/cpu.h). */
 #define VERIFY_SLOT(member) ((int32_t)offsetof(struct x86_cpu, member) - (int32_t)sizeof(struct x86_cpu))
 
-enum { VERIFY_ENTRY_SIZE = 5 /* of a jump at the text's start */, VERIFY_ENTRIES_SIZE = DIRECT_ENTRY_COUNT * VERIFY_ENTRY_SIZE };
+enum {
+    VERIFY_ENTRY_SIZE = 5 /* of a jump at the text's start */,
+    VERIFY_ENTRIES_SIZE = DIRECT_ENTRY_COUNT * VERIFY_ENTRY_SIZE
+};
 
 struct verify_branch { /* offsets in the text */
     uint32_t from, to;
@@ -35,11 +38,11 @@ struct verifier {
     const struct verify_unit *unit;
     const uint8_t *text;
     uint32_t size;
-    uint64_t off;                 /* rules that are not applied, by bit: for tests, which show that each is needed */
-    enum verify_rule broken;      /* the rule of the error */
+    uint64_t off;            /* rules that are not applied, by bit: for tests, which show that each is needed */
+    enum verify_rule broken; /* the rule of the error */
     struct verify_places *places;
-    uint64_t *takes_flags;        /* as places: POPFQ where a path begins */
-    bool falls;                   /* the instruction before the present one goes on to it */
+    uint64_t *takes_flags; /* as places: POPFQ where a path begins */
+    bool falls;            /* the instruction before the present one goes on to it */
     VEC(struct verify_branch) branches;
     VEC(struct verify_lookup) lookups;
     struct err *e;
@@ -75,11 +78,12 @@ verify_is_place(const struct verifier *v, uint64_t at)
 bool verify_is_allowed(unsigned op);
 bool verify_is_string(unsigned op);
 int verify_text(struct verifier *v);
-/* A branch from an instruction to an offset, which is checked when all places are known, or to an entry, which is checked at once. */
+/* A branch from an instruction to an offset, which is checked when all places are known, or to an entry, which is
+ * checked at once. */
 int verify_branch_to(struct verifier *v, uint32_t from, int64_t to, enum x86_flow flow, bool flags);
 
-/* sequences.c: each returns the length of the sequence that begins at this offset, or 0: there is none. What it leads to is noted in
- * the verifier. */
+/* sequences.c: each returns the length of the sequence that begins at this offset, or 0: there is none. What it leads
+ * to is noted in the verifier. */
 uint32_t verify_code_map_lookup(struct verifier *v, uint32_t at, int *result);
 uint32_t verify_label_lookup(struct verifier *v, uint32_t at, int *result);
 uint32_t verify_string(struct verifier *v, uint32_t at);
@@ -92,6 +96,7 @@ int verify_labels(struct verifier *v);
 int verify_map(struct verifier *v);
 
 /* verify_unit() without some rules; *broken is the rule of the error. */
-int verify_unit_without(const struct verify_unit *u, uint64_t off, struct verify_places *places, enum verify_rule *broken, struct err *e);
+int verify_unit_without(const struct verify_unit *u, uint64_t off, struct verify_places *places,
+                        enum verify_rule *broken, struct err *e);
 
 #endif

@@ -133,8 +133,8 @@ option_with_value(const char *name, const char *value)
         platform_die("unknown option %s", name);
 }
 
-/* Whoever sets the environment of the host process is not always who runs it, and options reach the host's files. Only the vkernel for
- * development takes them from there (tests/vkernel/dev_options.c). */
+/* Whoever sets the environment of the host process is not always who runs it, and options reach the host's files. Only
+ * the vkernel for development takes them from there (tests/vkernel/dev_options.c). */
 extern const bool options_from_environment;
 
 static void
@@ -381,7 +381,8 @@ sched_boot(void)
     struct process *p = current_process();
     struct string_list command, env;
     char *home = NULL;
-    const char *workdir = options.workdir && *options.workdir ? options.workdir : config.working_dir, *user = options.user;
+    const char *workdir = options.workdir && *options.workdir ? options.workdir : config.working_dir,
+               *user = options.user;
     char name[256];
     int r;
 
@@ -430,10 +431,8 @@ report(int fd)
 {
     char line[256];
 
-    snprintf(line, sizeof line,
-             "system calls: %llu\nswitches: %llu\nrefused: %llu\n",
-             (unsigned long long)syscall_total, (unsigned long long)sched_switches,
-             (unsigned long long)audit_refusals);
+    snprintf(line, sizeof line, "system calls: %llu\nswitches: %llu\nrefused: %llu\n",
+             (unsigned long long)syscall_total, (unsigned long long)sched_switches, (unsigned long long)audit_refusals);
     platform_write(fd, line, strlen(line));
     if (lockstep_on) {
         snprintf(line, sizeof line, "lockstep: %llu checks and ends of compiled code compared\n",
@@ -505,9 +504,11 @@ set_level(const struct artifact_header *h)
         platform_die("the artifact is built for a processor that this version of ingot does not know");
     x86_set_level(h->level);
     if (!platform_executes(h->level, h->backend == ARTIFACT_BACKEND_DIRECT)) {
-        platform_missing_features(&platform_processor, h->level, h->backend == ARTIFACT_BACKEND_DIRECT, missing, sizeof missing);
+        platform_missing_features(&platform_processor, h->level, h->backend == ARTIFACT_BACKEND_DIRECT, missing,
+                                  sizeof missing);
         platform_die("the artifact is built for %s%s, and this processor does not have: %s", x86_level_name(h->level),
-                     h->backend == ARTIFACT_BACKEND_DIRECT ? " with rewritten code" : "", *missing ? missing : "some of its instructions");
+                     h->backend == ARTIFACT_BACKEND_DIRECT ? " with rewritten code" : "",
+                     *missing ? missing : "some of its instructions");
     }
     if (h->level == X86_LEVEL_V3)
         platform_use_ymm();

@@ -151,15 +151,9 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
 
     gen_flush(g, gen_flush_at_end(g, node, g->dirty));
     switch (t->kind) {
-    case IR_T_JUMP:
-        go_to(g, successor(g, n, 0));
-        break;
-    case IR_T_BRANCH:
-        end_branch(g, n, t);
-        break;
-    case IR_T_SWITCH:
-        end_switch(g, n, t);
-        break;
+    case IR_T_JUMP: go_to(g, successor(g, n, 0)); break;
+    case IR_T_BRANCH: end_branch(g, n, t); break;
+    case IR_T_SWITCH: end_switch(g, n, t); break;
     case IR_T_JUMP_INDIRECT:
         gen_value(g, t->value);
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->target_local, IR_I64));
@@ -167,17 +161,15 @@ end_block(struct gen *g, uint32_t node, const struct ir_terminator *t)
             gen_goto_index(g);
         go_to(g, successor(g, n, 0));
         break;
-    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
-        end_call(g, node, t);
-        break;
+    case IR_T_CALL:
+    case IR_T_CALL_INDIRECT:
+    case IR_T_SYSCALL: end_call(g, node, t); break;
     case IR_T_RETURN:
         gen_value(g, t->value);
         code_op_index(&g->code, W_LOCAL_SET, gen_special_local(g, &g->pc_local, IR_I64));
         gen_branch_depth(g, W_BR, 0);
         break;
-    default:
-        gen_trap(g, t);
-        break;
+    default: gen_trap(g, t); break;
     }
 }
 
@@ -264,28 +256,16 @@ write_node(struct gen *g, uint32_t node)
     const struct flow_node *n = &g->graph.nodes.items[node];
 
     switch (n->kind) {
-    case FLOW_ROOT:
-        write_root(g, n);
-        break;
-    case FLOW_ENTRY:
-        write_entry(g, n);
-        break;
-    case FLOW_BLOCK:
-        write_block(g, node);
-        break;
-    case FLOW_EXIT:
-        gen_leave(g, n->address, gen_flush_at_end(g, node, g->flow[node].dirty_in));
-        break;
-    case FLOW_INDIRECT:
-        gen_jump_indirect(g, node);
-        break;
+    case FLOW_ROOT: write_root(g, n); break;
+    case FLOW_ENTRY: write_entry(g, n); break;
+    case FLOW_BLOCK: write_block(g, node); break;
+    case FLOW_EXIT: gen_leave(g, n->address, gen_flush_at_end(g, node, g->flow[node].dirty_in)); break;
+    case FLOW_INDIRECT: gen_jump_indirect(g, node); break;
     case FLOW_SWITCH:
         code_op_index(&g->code, W_LOCAL_GET, gen_switch_local(g, node));
         branch_table(g, n);
         break;
-    case FLOW_GUARD:
-        write_guard(g, n);
-        break;
+    case FLOW_GUARD: write_guard(g, n); break;
     case FLOW_DISPATCH:
         code_op_index(&g->code, W_LOCAL_GET, gen_special_local(g, &g->label_local, IR_I32));
         branch_table(g, n);

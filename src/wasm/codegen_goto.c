@@ -73,7 +73,9 @@ find_labels(struct gen *g)
 static void
 add_guard(struct gen *g, uint64_t address, uint32_t *slot)
 {
-    struct flow_node n = {.kind = FLOW_GUARD, .address = address, .count = 2,
+    struct flow_node n = {.kind = FLOW_GUARD,
+                          .address = address,
+                          .count = 2,
                           .first = (uint32_t)g->graph.successors.count};
 
     vec_push(&g->graph.successors, g->block_node[ir_block_find(&g->map, address)]);

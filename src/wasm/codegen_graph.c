@@ -7,7 +7,10 @@
 enum { BR_TABLE_MAX = 65000 }; /* engines take 65520 */
 
 struct exits { /* leaving edges share one node per address */
-    struct { uint64_t address; uint32_t node; } *slots; /* node + 1 */
+    struct {
+        uint64_t address;
+        uint32_t node;
+    } *slots; /* node + 1 */
     uint32_t mask, used;
 };
 
@@ -76,8 +79,9 @@ switch_successors(struct gen *g, struct exits *x, const struct ir_terminator *t,
     uint32_t first = (uint32_t)g->graph.successors.count;
 
     for (uint32_t i = 0; i <= t->target_count; i++) {
-        uint32_t to = i < t->target_count ? node_at(g, x, t->targets[i], t->flags_dead)
-                      : t->next != IR_NO_ADDRESS ? node_at(g, x, t->next, t->flags_dead) : g->indirect;
+        uint32_t to = i < t->target_count        ? node_at(g, x, t->targets[i], t->flags_dead)
+                      : t->next != IR_NO_ADDRESS ? node_at(g, x, t->next, t->flags_dead)
+                                                 : g->indirect;
 
         vec_push(&g->graph.successors, to);
     }
@@ -152,15 +156,13 @@ block_successors(struct gen *g, struct exits *x, const struct ir_block *block, u
     const struct ir_terminator *t = &block->end;
     uint32_t first = (uint32_t)g->graph.successors.count;
 
-#define ADD(v)                                     \
-    do {                                           \
-        uint32_t add_ = (v);                       \
-        vec_push(&g->graph.successors, add_);      \
+#define ADD(v)                                \
+    do {                                      \
+        uint32_t add_ = (v);                  \
+        vec_push(&g->graph.successors, add_); \
     } while (0)
     switch (t->kind) {
-    case IR_T_JUMP:
-        ADD(node_at(g, x, t->target, t->flags_dead));
-        break;
+    case IR_T_JUMP: ADD(node_at(g, x, t->target, t->flags_dead)); break;
     case IR_T_BRANCH:
         ADD(node_at(g, x, t->target, t->flags_dead));
         ADD(node_at(g, x, t->next, t->flags_dead));
@@ -172,15 +174,14 @@ block_successors(struct gen *g, struct exits *x, const struct ir_block *block, u
         }
         ADD(g->switch_node[block - g->f->blocks.items]);
         break;
-    case IR_T_JUMP_INDIRECT:
-        ADD(g->jump_node);
-        break;
-    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_SYSCALL:
+    case IR_T_JUMP_INDIRECT: ADD(g->jump_node); break;
+    case IR_T_CALL:
+    case IR_T_CALL_INDIRECT:
+    case IR_T_SYSCALL:
         if (block_exists(g, t->next))
             ADD(node_at(g, x, t->next, t->flags_dead));
         break;
-    default:
-        break;
+    default: break;
     }
 #undef ADD
     g->graph.nodes.items[node].first = first;
@@ -229,14 +230,12 @@ calls_or_tail_calls(const struct gen *g, const struct ir_block *block)
     const struct ir_terminator *t = &block->end;
 
     switch (t->kind) {
-    case IR_T_CALL: case IR_T_CALL_INDIRECT: case IR_T_JUMP_INDIRECT:
-        return true;
-    case IR_T_JUMP:
-        return !block_exists(g, t->target);
-    case IR_T_BRANCH:
-        return !block_exists(g, t->target) || !block_exists(g, t->next);
-    default:
-        return false;
+    case IR_T_CALL:
+    case IR_T_CALL_INDIRECT:
+    case IR_T_JUMP_INDIRECT: return true;
+    case IR_T_JUMP: return !block_exists(g, t->target);
+    case IR_T_BRANCH: return !block_exists(g, t->target) || !block_exists(g, t->next);
+    default: return false;
     }
 }
 

@@ -23,20 +23,20 @@ enum { PENDING_MAX = 64, TREE_HEIGHT_MAX = 60 };
 struct value_info {
     uint8_t kind;
     uint8_t height;
-    bool pending; /* in gen.pending */
+    bool pending;  /* in gen.pending */
     uint32_t uses; /* left */
     uint32_t local;
     ir_states reads;
 };
 
-struct node_flow { /* cached states (not promoted ones) around a node */
-    ir_states define, clean;     /* dirty_out = (dirty_in & ~clean) | define */
-    ir_states expose, kill;      /* need_in = (need_out & ~kill) | expose */
+struct node_flow {           /* cached states (not promoted ones) around a node */
+    ir_states define, clean; /* dirty_out = (dirty_in & ~clean) | define */
+    ir_states expose, kill;  /* need_in = (need_out & ~kill) | expose */
     ir_states dirty_in, need_in, need_out;
     ir_states any, all, forced; /* of what comes in dirty: by some edge, by all, by one whose node cannot write back */
     uint32_t predecessors;
     bool after_switch; /* some predecessor is a FLOW_SWITCH or FLOW_GUARD */
-    ir_states reload; /* read from their globals where the node starts */
+    ir_states reload;  /* read from their globals where the node starts */
 };
 
 struct open_scope {
@@ -61,14 +61,14 @@ struct gen {
     uint32_t goto_multiplier; /* hash of a computed goto's target, codegen_goto.c */
     unsigned goto_bits;
     bool polls_at_entry;
-    struct node_flow *flow;   /* by node */
-    ir_states used_states;     /* cached states with a local */
+    struct node_flow *flow; /* by node */
+    ir_states used_states;  /* cached states with a local */
 
     /* locals */
     VEC(uint8_t) local_types; /* IR types of those after the parameters */
     uint32_t state_local[X86_S_COUNT];
     uint32_t pc_local, target_local, label_local; /* 0: not made yet */
-    VEC(uint32_t) switch_locals; /* by index of FLOW_SWITCH nodes, 0: not made yet */
+    VEC(uint32_t) switch_locals;                  /* by index of FLOW_SWITCH nodes, 0: not made yet */
     VEC(uint32_t) free_locals[IR_V128 + 1];
 
     /* the block being written */
@@ -80,9 +80,9 @@ struct gen {
 
     /* open wasm scopes; at the end of [0] the function returns to pc_local */
     VEC(struct open_scope) scopes;
-    uint32_t extra_depth; /* ifs inside a node */
+    uint32_t extra_depth;               /* ifs inside a node */
     uint32_t *block_scope, *loop_scope; /* by position: index in scopes */
-    uint32_t at; /* position being written */
+    uint32_t at;                        /* position being written */
 };
 
 /* --- codegen_state.c: cached states --- */
@@ -113,11 +113,11 @@ uint32_t gen_take_local(struct gen *g, unsigned ir_type);
 void gen_free_local(struct gen *g, unsigned ir_type, uint32_t local);
 uint32_t gen_state_local(struct gen *g, unsigned state);
 void gen_block_ops(struct gen *g, const struct ir_block *block);
-void gen_value(struct gen *g, ir_value v); /* writes it: one use */
-void gen_address(struct gen *g, uint64_t address); /* image base + address */
+void gen_value(struct gen *g, ir_value v);                      /* writes it: one use */
+void gen_address(struct gen *g, uint64_t address);              /* image base + address */
 void gen_assumed(struct gen *g, const struct ir_assumption *a); /* the value */
-/* If the i32 on the stack is not 0, the function is left for the evaluator, which goes on at the address. All states are
- * clean. */
+/* If the i32 on the stack is not 0, the function is left for the evaluator, which goes on at the address. All states
+ * are clean. */
 void gen_evaluate_if(struct gen *g, uint64_t address);
 
 /* --- codegen_call.c: leaving and coming back --- */

@@ -176,9 +176,7 @@ write_constant(struct gen *g, const struct ir_op *op)
         buf_put_u64(&g->code.bytes, op->imm);
         buf_put_u64(&g->code.bytes, op->imm2);
         break;
-    default:
-        gen_address(g, op->imm);
-        break;
+    default: gen_address(g, op->imm); break;
     }
 }
 
@@ -190,9 +188,7 @@ gen_value(struct gen *g, ir_value v)
     if (info->uses != 0)
         info->uses--;
     switch (info->kind) {
-    case VALUE_CONSTANT:
-        write_constant(g, op_at(g, v));
-        break;
+    case VALUE_CONSTANT: write_constant(g, op_at(g, v)); break;
     case VALUE_STATE:
         if (info->uses == 0)
             drop_pending(g, v);
@@ -245,14 +241,12 @@ write_op(struct gen *g, ir_value v)
     if (op->c != IR_NO_VALUE)
         gen_value(g, op->c);
     switch (op->op) {
-    case IR_HELPER:
-        code_call_import(&g->code, W_CALL, WASM_IMPORT_HELPER + op->aux);
-        return;
-    case IR_MULHU64: case IR_MULHS64:
+    case IR_HELPER: code_call_import(&g->code, W_CALL, WASM_IMPORT_HELPER + op->aux); return;
+    case IR_MULHU64:
+    case IR_MULHS64:
         code_call_import(&g->code, W_CALL, op->op == IR_MULHU64 ? WASM_IMPORT_MULHU : WASM_IMPORT_MULHS);
         return;
-    default:
-        break;
+    default: break;
     }
     if (info->host_operands) {
         if (info->host_operands > 1u + (info->b != IR_V) + (info->c != IR_V))
@@ -373,8 +367,13 @@ write_helper(struct gen *g, ir_value v, const struct ir_op *op)
     gen_reload(g, gen_helper_reload(g, op->aux));
 }
 
-static const struct { uint8_t size, load, store; } atomic_codes[] = {
-    {1, 0x31, 0x3c}, {2, 0x33, 0x3d}, {4, 0x35, 0x3e}, {8, 0x29, 0x37},
+static const struct {
+    uint8_t size, load, store;
+} atomic_codes[] = {
+    {1, 0x31, 0x3c},
+    {2, 0x33, 0x3d},
+    {4, 0x35, 0x3e},
+    {8, 0x29, 0x37},
 };
 
 /* One worker runs a guest process at a time, so plain accesses are atomic enough. */
@@ -489,15 +488,14 @@ block_op(struct gen *g, ir_value v)
     const struct ir_op *op = op_at(g, v);
 
     switch (op->op) {
-    case IR_CONST32: case IR_CONST64: case IR_CONSTF32: case IR_CONSTF64: case IR_CONSTV: case IR_ADDR:
-        g->values[v].kind = VALUE_CONSTANT;
-        break;
-    case IR_GET:
-        define_state(g, v, op);
-        break;
-    case IR_SET:
-        write_set(g, op);
-        break;
+    case IR_CONST32:
+    case IR_CONST64:
+    case IR_CONSTF32:
+    case IR_CONSTF64:
+    case IR_CONSTV:
+    case IR_ADDR: g->values[v].kind = VALUE_CONSTANT; break;
+    case IR_GET: define_state(g, v, op); break;
+    case IR_SET: write_set(g, op); break;
     case IR_HELPER:
         if (ir_op_is_pure(op))
             define_expression(g, v, op);
@@ -506,19 +504,21 @@ block_op(struct gen *g, ir_value v)
         else
             write_helper(g, v, op);
         break;
-    case IR_STORE8: case IR_STORE16: case IR_STORE32: case IR_STORE64: case IR_STOREF32: case IR_STOREF64:
-    case IR_V128_STORE:
-        write_store(g, v, op);
-        break;
-    case IR_ATOMIC_ADD: case IR_ATOMIC_AND: case IR_ATOMIC_OR: case IR_ATOMIC_XOR: case IR_ATOMIC_XCHG:
-    case IR_ATOMIC_CMPXCHG:
-        write_atomic(g, v, op);
-        break;
-    case IR_FENCE:
-        break;
-    default:
-        define_expression(g, v, op);
-        break;
+    case IR_STORE8:
+    case IR_STORE16:
+    case IR_STORE32:
+    case IR_STORE64:
+    case IR_STOREF32:
+    case IR_STOREF64:
+    case IR_V128_STORE: write_store(g, v, op); break;
+    case IR_ATOMIC_ADD:
+    case IR_ATOMIC_AND:
+    case IR_ATOMIC_OR:
+    case IR_ATOMIC_XOR:
+    case IR_ATOMIC_XCHG:
+    case IR_ATOMIC_CMPXCHG: write_atomic(g, v, op); break;
+    case IR_FENCE: break;
+    default: define_expression(g, v, op); break;
     }
 }
 

@@ -1,7 +1,7 @@
-/* Precise faults: after each access to memory a call of intrinsic.fault_state tells in which values the general registers
- * were before it; aot makes a map of that, from host code to the places of these values, and no instructions. All else
- * (vectors, flags somebody reads) goes to its globals before the access. A helper that touches memory finds everything in
- * globals, and the address of the instruction in cpu.rip. */
+/* Precise faults: after each access to memory a call of intrinsic.fault_state tells in which values the general
+ * registers were before it; aot makes a map of that, from host code to the places of these values, and no instructions.
+ * All else (vectors, flags somebody reads) goes to its globals before the access. A helper that touches memory finds
+ * everything in globals, and the address of the instruction in cpu.rip. */
 #include "wasm/codegen_internal.h"
 
 bool

@@ -5,9 +5,9 @@
  * needed when some path reads its local (a write-back does) before it is set or read again.
  *
  * Vectors and flags that are dirty on some of the paths into a join are written back on these, or they would have to be
- * kept on all the others. A loop's header waits with that for the loop's end, unless it has many predecessors: then it is
- * an interpreter's dispatch. What follows a dispatch reads the vectors it needs from their globals again: one operation that
- * needs them must not make all the others carry them. */
+ * kept on all the others. A loop's header waits with that for the loop's end, unless it has many predecessors: then it
+ * is an interpreter's dispatch. What follows a dispatch reads the vectors it needs from their globals again: one
+ * operation that needs them must not make all the others carry them. */
 #include "wasm/codegen_internal.h"
 
 #include <string.h>

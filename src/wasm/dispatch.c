@@ -1,6 +1,6 @@
-/* Finding the compiled entry of a guest address, in wasm: the code map's lookup (x86/address_space.h) in the function of each
- * object that every indirect call and jump goes through. It is a function, not inline code, because the lookup would
- * be a third of the IR of call-heavy code, and the compiler's time with it. */
+/* Finding the compiled entry of a guest address, in wasm: the code map's lookup (x86/address_space.h) in the function
+ * of each object that every indirect call and jump goes through. It is a function, not inline code, because the lookup
+ * would be a third of the IR of call-heavy code, and the compiler's time with it. */
 #include "wasm/object_internal.h"
 
 #include "x86/address_space.h"

@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "ir/ir.h"
 
+/* clang-format off */
 enum {
     W_UNREACHABLE = 0x00, W_BLOCK = 0x02, W_LOOP = 0x03, W_IF = 0x04, W_ELSE = 0x05, W_END = 0x0b,
     W_BR = 0x0c, W_BR_IF = 0x0d, W_BR_TABLE = 0x0e, W_RETURN = 0x0f, W_CALL = 0x10,
@@ -23,21 +24,31 @@ enum {
     W_PREFIX_FC = 0xfc, W_PREFIX_FD = 0xfd,
     W_VOID = 0x40,
 };
+/* clang-format on */
 
 /* Function types with fixed indices in every code object: that of guest code (convention.def), and of
  * intrinsic.fault_state. */
 enum { W_TYPE_GUEST, W_TYPE_FAULT_STATE, W_TYPE_FIXED };
 
 enum wasm_import {
-    WASM_IMPORT_SYSCALL, WASM_IMPORT_ENTER, WASM_IMPORT_UNWIND, WASM_IMPORT_TRAP, WASM_IMPORT_POLL,
-    WASM_IMPORT_SP, WASM_IMPORT_MULHU, WASM_IMPORT_MULHS, WASM_IMPORT_FAULT_STATE,
-    WASM_IMPORT_HOST, /* + enum ir_opcode - IR_HOST_FIRST */
+    WASM_IMPORT_SYSCALL,
+    WASM_IMPORT_ENTER,
+    WASM_IMPORT_UNWIND,
+    WASM_IMPORT_TRAP,
+    WASM_IMPORT_POLL,
+    WASM_IMPORT_SP,
+    WASM_IMPORT_MULHU,
+    WASM_IMPORT_MULHS,
+    WASM_IMPORT_FAULT_STATE,
+    WASM_IMPORT_HOST,                                      /* + enum ir_opcode - IR_HOST_FIRST */
     WASM_IMPORT_HELPER = WASM_IMPORT_HOST + IR_HOST_COUNT, /* + enum ir_helper */
     WASM_IMPORT_COUNT = WASM_IMPORT_HELPER + IR_HELPER_COUNT
 };
 
 enum wasm_global { /* below: enum x86_state */
-    WASM_GLOBAL_CODE_BASE = X86_S_COUNT, WASM_GLOBAL_TABLE_BASE, WASM_GLOBAL_COUNT
+                   WASM_GLOBAL_CODE_BASE = X86_S_COUNT,
+                   WASM_GLOBAL_TABLE_BASE,
+                   WASM_GLOBAL_COUNT
 };
 
 enum { WASM_PATCH_FUNCTION, WASM_PATCH_IMPORT, WASM_PATCH_GLOBAL };
@@ -58,8 +69,8 @@ void code_op(struct wasm_code *c, unsigned opcode);
 void code_op_index(struct wasm_code *c, unsigned opcode, uint64_t index); /* opcode, uleb */
 void code_i32_const(struct wasm_code *c, uint32_t v);
 void code_i64_const(struct wasm_code *c, uint64_t v);
-void code_load(struct wasm_code *c, unsigned opcode, uint64_t offset); /* loads and stores: no alignment */
-void code_call(struct wasm_code *c, unsigned opcode, uint32_t defined);  /* of a defined function */
+void code_load(struct wasm_code *c, unsigned opcode, uint64_t offset);  /* loads and stores: no alignment */
+void code_call(struct wasm_code *c, unsigned opcode, uint32_t defined); /* of a defined function */
 void code_call_import(struct wasm_code *c, unsigned opcode, uint32_t import);
 void code_global(struct wasm_code *c, unsigned opcode, uint32_t global);
 /* Local declarations for locals of the given types, run by run. */

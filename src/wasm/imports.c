@@ -9,9 +9,9 @@ struct function {
     char result, params[3];
 };
 
-#define LETTER_V   'V'
-#define LETTER_I32 'i'
-#define LETTER_I64 'I'
+#define LETTER_V     'V'
+#define LETTER_I32   'i'
+#define LETTER_I64   'I'
 #define LETTER(type) LETTER_##type
 
 static const struct function helpers[] = {
@@ -20,8 +20,8 @@ static const struct function helpers[] = {
 #undef HELPER
 };
 
-#define TYPE_I32 WASM_I32
-#define TYPE_I64 WASM_I64
+#define TYPE_I32  WASM_I32
+#define TYPE_I64  WASM_I64
 #define TYPE_V128 WASM_V128
 
 static const struct {
@@ -124,14 +124,10 @@ static bool
 is_ours(const struct wasm_module *m, const struct wasm_import *import)
 {
     switch (import->kind) {
-    case WASM_FUNCTION:
-        return is_function(m, import);
-    case WASM_GLOBAL:
-        return is_global(m, import);
-    case WASM_MEMORY:
-        return wasm_bytes_equal(import->module, "env") && wasm_bytes_equal(import->name, "memory");
-    case WASM_TABLE:
-        return wasm_bytes_equal(import->module, "env") && wasm_bytes_equal(import->name, "table");
+    case WASM_FUNCTION: return is_function(m, import);
+    case WASM_GLOBAL: return is_global(m, import);
+    case WASM_MEMORY: return wasm_bytes_equal(import->module, "env") && wasm_bytes_equal(import->name, "memory");
+    case WASM_TABLE: return wasm_bytes_equal(import->module, "env") && wasm_bytes_equal(import->name, "table");
     }
     return false;
 }
@@ -143,8 +139,8 @@ wasm_check_imports(const struct wasm_module *m, struct err *e)
         const struct wasm_import *import = &m->imports.items[i];
 
         if (!is_ours(m, import))
-            return err_set(e, "import %.*s.%.*s is none of a code object's, or of another type", (int)import->module.size,
-                           import->module.data, (int)import->name.size, import->name.data);
+            return err_set(e, "import %.*s.%.*s is none of a code object's, or of another type",
+                           (int)import->module.size, import->module.data, (int)import->name.size, import->name.data);
     }
     return 0;
 }

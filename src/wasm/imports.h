@@ -1,6 +1,6 @@
-/* What a code object may import, with which types (the table is docs/formats.md's): names become symbols, and to the linker a
- * symbol has no type. A helper called with other arguments than it has, or a register taken for a wider one, would be a way out of
- * the instance that the validator does not see. */
+/* What a code object may import, with which types (the table is docs/formats.md's): names become symbols, and to the
+ * linker a symbol has no type. A helper called with other arguments than it has, or a register taken for a wider one,
+ * would be a way out of the instance that the validator does not see. */
 #ifndef WASM_IMPORTS_H
 #define WASM_IMPORTS_H
 

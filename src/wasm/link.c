@@ -444,8 +444,7 @@ put_renumbered(struct linker *l, const struct object *o, const struct wasm_instr
         buf_put_uleb(out, o->types[i->index]);
         buf_put_u8(out, 0);
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -474,8 +473,7 @@ put_body(struct linker *l, const struct object *o, uint32_t function, struct buf
             buf_put(scratch, copied, (size_t)(i.at - copied));
             copied = put_renumbered(l, o, &i, scratch) ? c.at : i.at;
             break;
-        default:
-            break;
+        default: break;
         }
     }
     buf_put(scratch, copied, (size_t)(c.at - copied));

@@ -8,9 +8,9 @@
 struct wasm_link_input {
     const uint8_t *object; /* code object bytes */
     size_t size;
-    uint64_t base;         /* chosen image base: value of env.code_base */
-    uint32_t table_base;   /* out: value of env.table_base */
-    uint32_t entry_count;  /* out */
+    uint64_t base;        /* chosen image base: value of env.code_base */
+    uint32_t table_base;  /* out: value of env.table_base */
+    uint32_t entry_count; /* out */
 };
 
 /* Fills table_base of every input (their order is the order of the table), returns the table's size. */

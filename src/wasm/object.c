@@ -212,7 +212,9 @@ struct module {
     uint32_t import_count, global_count;
     struct buf types; /* past the fixed ones */
     uint32_t type_count;
-    struct { uint8_t result, parameters[PARAMETERS]; } signatures[WASM_IMPORT_COUNT];
+    struct {
+        uint8_t result, parameters[PARAMETERS];
+    } signatures[WASM_IMPORT_COUNT];
 };
 
 static void
@@ -303,16 +305,15 @@ import_signature(struct module *m, unsigned import)
         return host_signature(m, host);
     }
     switch (import) {
-    case WASM_IMPORT_SYSCALL: case WASM_IMPORT_ENTER: case WASM_IMPORT_UNWIND: case WASM_IMPORT_TRAP:
-        return W_TYPE_GUEST;
-    case WASM_IMPORT_FAULT_STATE:
-        return W_TYPE_FAULT_STATE;
-    case WASM_IMPORT_POLL:
-        return signature(m, IR_V, (uint8_t[PARAMETERS]){IR_I64});
-    case WASM_IMPORT_SP:
-        return signature(m, IR_I64, (uint8_t[PARAMETERS]){IR_V});
-    case WASM_IMPORT_MULHU: case WASM_IMPORT_MULHS:
-        return signature(m, IR_I64, (uint8_t[PARAMETERS]){IR_I64, IR_I64});
+    case WASM_IMPORT_SYSCALL:
+    case WASM_IMPORT_ENTER:
+    case WASM_IMPORT_UNWIND:
+    case WASM_IMPORT_TRAP: return W_TYPE_GUEST;
+    case WASM_IMPORT_FAULT_STATE: return W_TYPE_FAULT_STATE;
+    case WASM_IMPORT_POLL: return signature(m, IR_V, (uint8_t[PARAMETERS]){IR_I64});
+    case WASM_IMPORT_SP: return signature(m, IR_I64, (uint8_t[PARAMETERS]){IR_V});
+    case WASM_IMPORT_MULHU:
+    case WASM_IMPORT_MULHS: return signature(m, IR_I64, (uint8_t[PARAMETERS]){IR_I64, IR_I64});
     default:
         info = &ir_helper_infos[import - WASM_IMPORT_HELPER];
         return signature(m, info->result, (uint8_t[PARAMETERS]){info->a, info->b, info->c});
@@ -362,7 +363,8 @@ put_types(struct module *m)
 static void
 put_import_function(struct module *m, struct buf *b, unsigned i)
 {
-    static const char *const names[] = {"syscall", "enter", "unwind", "trap", "poll", "sp", "mulhu", "mulhs", "fault_state"};
+    static const char *const names[] = {"syscall", "enter", "unwind", "trap",       "poll",
+                                        "sp",      "mulhu", "mulhs",  "fault_state"};
 
     if (i >= WASM_IMPORT_HOST && i < WASM_IMPORT_HELPER) {
         char name[16];
@@ -586,8 +588,7 @@ wasm_object_finish(struct wasm_object *o, struct buf *out, struct err *e)
         return err_set(e, "a function was declared after the first was added");
     for (size_t i = 0; i < o->functions.count; i++) {
         if (!o->functions.items[i].added)
-            return err_set(e, "function %#" PRIx64 " was declared but not added",
-                           o->functions.items[i].address);
+            return err_set(e, "function %#" PRIx64 " was declared but not added", o->functions.items[i].address);
     }
     m = mem_zalloc(1, sizeof *m);
     m->o = o;

@@ -9,15 +9,15 @@
  *   kernel.syscall, enter, unwind, trap   the type of all functions (convention.def); last parameter:
  *                    syscall: the next pc, where it returns to; enter: the link of the target cpu.tmp0, which has no
  *                    compiled entry: returns when that has returned to the link; unwind: the pc at which a
- *                    dispatcher is to go on; trap: pc of the trapping instruction, with cpu.tmp0 = IR_TRAP_*. unwind and
- *                    trap do not return, and the others only if the guest goes on at the pc they were given: they throw
- *                    away the frames of compiled code, up to the innermost dispatcher.
+ *                    dispatcher is to go on; trap: pc of the trapping instruction, with cpu.tmp0 = IR_TRAP_*. unwind
+ *                    and trap do not return, and the others only if the guest goes on at the pc they were given: they
+ *                    throw away the frames of compiled code, up to the innermost dispatcher.
  *   kernel.poll      (i64) -> (): the pc of a check; all state is in the globals and, when it returns, unchanged
  *   helper.NAME      ir/helpers.def, C ABI
  *   intrinsic.sp     () -> i64 host stack pointer; intrinsic.mulhu, mulhs (i64, i64) -> i64
- *   intrinsic.fault_state   (i64 x 18) -> (): no effect. After an access to memory: had it faulted, the guest would have been
- *                    at this image-relative address (constant) with these registers; bit I of the second (constant)
- *                    says whether the register I, x86/state.def, is given or in its global.
+ *   intrinsic.fault_state   (i64 x 18) -> (): no effect. After an access to memory: had it faulted, the guest would
+ *                           have been at this image-relative address (constant) with these registers; bit I of the
+ *                           second (constant) says whether the register I, x86/state.def, is given or in its global.
  *
  * Functions: one per guest function, and for each further entry of it a wrapper that sets the selector. The element
  * segment puts every entry into env.table from table_base on, ordered by guest address; custom section "ingot.entries"

@@ -21,8 +21,8 @@ struct wasm_function {
     uint64_t address;
     uint64_t *entries; /* in the object's arena */
     uint32_t entry_count;
-    uint32_t order;        /* of declaration: the first of equal addresses wins */
-    uint32_t index;        /* of the body among the defined functions; wrappers follow */
+    uint32_t order; /* of declaration: the first of equal addresses wins */
+    uint32_t index; /* of the body among the defined functions; wrappers follow */
     uint32_t wrapper_count;
     uint32_t first_slot, slot_count; /* of its entries in the table; others' may lie between */
     bool added;
@@ -33,15 +33,15 @@ struct wasm_object {
     struct arena arena;
     bool base_is_zero;
     bool precise_faults;
-    bool sealed;           /* no more declarations: indices are fixed */
+    bool sealed; /* no more declarations: indices are fixed */
     bool late_declaration;
     VEC(struct wasm_function) functions;
     VEC(struct wasm_entry) table; /* by address */
     uint32_t *lookup;             /* hash of table addresses: slot + 1 */
     uint32_t lookup_mask;
     uint32_t defined_count;
-    uint32_t dispatch;            /* defined function: dispatch.c */
-    struct wasm_code dispatcher;  /* its code */
+    uint32_t dispatch;           /* defined function: dispatch.c */
+    struct wasm_code dispatcher; /* its code */
     uint64_t text_bytes, text_insns, poll_count;
 };
 

@@ -7,7 +7,7 @@
 
 struct reader {
     struct wasm_module *m;
-    struct cursor c; /* the section being read */
+    struct cursor c;   /* the section being read */
     uint32_t declared; /* entries of the function section */
     struct err *e;
 };
@@ -311,8 +311,7 @@ read_constant_operator(struct reader *r, struct wasm_constant *k)
             return fail(r, "constant expression of other than an imported immutable global: wrong or not supported");
         k->type = r->m->globals.items[k->global].type;
         return 0;
-    default:
-        return fail(r, "constant expression of a form that is wrong or not supported");
+    default: return fail(r, "constant expression of a form that is wrong or not supported");
     }
 }
 
@@ -350,14 +349,10 @@ static bool
 external_exists(const struct wasm_module *m, enum wasm_external kind, uint32_t index)
 {
     switch (kind) {
-    case WASM_FUNCTION:
-        return index < m->functions.count;
-    case WASM_TABLE:
-        return m->has_table && index == 0;
-    case WASM_MEMORY:
-        return m->has_memory && index == 0;
-    case WASM_GLOBAL:
-        return index < m->globals.count;
+    case WASM_FUNCTION: return index < m->functions.count;
+    case WASM_TABLE: return m->has_table && index == 0;
+    case WASM_MEMORY: return m->has_memory && index == 0;
+    case WASM_GLOBAL: return index < m->globals.count;
     }
     return false;
 }
@@ -524,9 +519,9 @@ read_custom_section(struct reader *r)
 }
 
 static int (*const section_readers[])(struct reader *) = {
-    read_custom_section, read_type_section, read_import_section, read_function_section,
-    read_table_section, read_memory_section, read_global_section, read_export_section,
-    read_start_section, read_element_section, read_code_section, read_data_section,
+    read_custom_section, read_type_section,    read_import_section, read_function_section,
+    read_table_section,  read_memory_section,  read_global_section, read_export_section,
+    read_start_section,  read_element_section, read_code_section,   read_data_section,
 };
 
 static int

@@ -57,8 +57,8 @@ struct wasm_import {
 
 struct wasm_function {
     uint32_t type;
-    int64_t import;          /* index in imports, or -1 */
-    struct wasm_bytes body;  /* locals and code; empty for imports */
+    int64_t import;         /* index in imports, or -1 */
+    struct wasm_bytes body; /* locals and code; empty for imports */
 };
 
 /* A constant expression: one constant or one global.get of an imported immutable global. */
@@ -160,14 +160,14 @@ extern const struct wasm_operator wasm_operators[WASM_OP_COUNT];
 
 struct wasm_instruction {
     enum wasm_op op;
-    const uint8_t *at;      /* its first byte, in the module */
-    uint32_t index;         /* label, function, local, global; type of an indirect call; lane */
-    uint32_t align;         /* memory: log2 */
-    uint64_t offset;        /* memory */
+    const uint8_t *at;          /* its first byte, in the module */
+    uint32_t index;             /* label, function, local, global; type of an indirect call; lane */
+    uint32_t align;             /* memory: log2 */
+    uint64_t offset;            /* memory */
     struct wasm_functype block; /* BLOCK: its type; params and results point into the module */
-    uint32_t label_count;   /* LABELS: without the default */
-    struct cursor labels;   /* LABELS: label_count + 1 LEBs, already checked to decode */
-    uint64_t bits[2];       /* constants; SHUFFLE: 16 lane numbers */
+    uint32_t label_count;       /* LABELS: without the default */
+    struct cursor labels;       /* LABELS: label_count + 1 LEBs, already checked to decode */
+    uint64_t bits[2];           /* constants; SHUFFLE: 16 lane numbers */
 };
 
 /* Structure only; bodies are not looked at. On failure the module holds nothing. */

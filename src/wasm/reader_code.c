@@ -5,8 +5,8 @@
 
 const struct wasm_operator wasm_operators[WASM_OP_COUNT] = {
 #define PREFIX_PLAIN 0
-#define PREFIX_FC 0xfc
-#define PREFIX_FD 0xfd
+#define PREFIX_FC    0xfc
+#define PREFIX_FD    0xfd
 #define OPERATOR(space, code, id, text, immediate, signature, n) \
     [WASM_OP_##id] = {text, signature, PREFIX_##space, code, WASM_IMM_##immediate, n},
 #include "wasm/operators.def"
@@ -124,24 +124,18 @@ static int
 decode_immediate(const struct wasm_module *m, struct cursor *c, struct wasm_instruction *i, struct err *e)
 {
     switch ((enum wasm_immediate)wasm_operators[i->op].immediate) {
-    case WASM_IMM_NONE:
-        return 0;
-    case WASM_IMM_BLOCK:
-        return decode_block_type(m, c, i, e);
+    case WASM_IMM_NONE: return 0;
+    case WASM_IMM_BLOCK: return decode_block_type(m, c, i, e);
     case WASM_IMM_LABEL:
-    case WASM_IMM_LOCAL:
-        i->index = (uint32_t)cursor_uleb(c, 32);
-        return 0;
-    case WASM_IMM_LABELS:
-        return decode_labels(m, c, i, e);
+    case WASM_IMM_LOCAL: i->index = (uint32_t)cursor_uleb(c, 32); return 0;
+    case WASM_IMM_LABELS: return decode_labels(m, c, i, e);
     case WASM_IMM_FUNCTION:
         i->index = (uint32_t)cursor_uleb(c, 32);
         return i->index < m->functions.count ? 0 : fail(m, i->at, "no such function", e);
     case WASM_IMM_GLOBAL:
         i->index = (uint32_t)cursor_uleb(c, 32);
         return i->index < m->globals.count ? 0 : fail(m, i->at, "no such global", e);
-    case WASM_IMM_INDIRECT:
-        return decode_indirect(m, c, i, e);
+    case WASM_IMM_INDIRECT: return decode_indirect(m, c, i, e);
     case WASM_IMM_TYPES:
         if (cursor_uleb(c, 32) != 1)
             return fail(m, i->at, "select of other than one type is not supported", e);
@@ -149,28 +143,18 @@ decode_immediate(const struct wasm_module *m, struct cursor *c, struct wasm_inst
         if (i->index < WASM_V128 || i->index > WASM_I32)
             return fail(m, i->at, "value type does not exist or is not supported", e);
         return 0;
-    case WASM_IMM_MEMORY:
-        return decode_memory(m, c, i, e);
+    case WASM_IMM_MEMORY: return decode_memory(m, c, i, e);
     case WASM_IMM_MEMORY_LANE:
         if (decode_memory(m, c, i, e) < 0)
             return -1;
         i->index = cursor_u8(c);
         return i->index < 16u >> wasm_operators[i->op].n ? 0 : fail(m, i->at, "no such lane", e);
     case WASM_IMM_MEMORY_INDEX:
-    case WASM_IMM_MEMORY_COPY:
-        return decode_memory_index(m, c, i, e);
-    case WASM_IMM_I32:
-        i->bits[0] = (uint32_t)cursor_sleb(c, 32);
-        return 0;
-    case WASM_IMM_I64:
-        i->bits[0] = (uint64_t)cursor_sleb(c, 64);
-        return 0;
-    case WASM_IMM_F32:
-        i->bits[0] = cursor_u32(c);
-        return 0;
-    case WASM_IMM_F64:
-        i->bits[0] = cursor_u64(c);
-        return 0;
+    case WASM_IMM_MEMORY_COPY: return decode_memory_index(m, c, i, e);
+    case WASM_IMM_I32: i->bits[0] = (uint32_t)cursor_sleb(c, 32); return 0;
+    case WASM_IMM_I64: i->bits[0] = (uint64_t)cursor_sleb(c, 64); return 0;
+    case WASM_IMM_F32: i->bits[0] = cursor_u32(c); return 0;
+    case WASM_IMM_F64: i->bits[0] = cursor_u64(c); return 0;
     case WASM_IMM_V128:
     case WASM_IMM_SHUFFLE:
         i->bits[0] = cursor_u64(c);
@@ -211,8 +195,8 @@ wasm_decode(const struct wasm_module *m, struct cursor *c, struct wasm_instructi
 }
 
 int64_t
-wasm_read_locals(const struct wasm_module *m, uint32_t function, struct cursor *body, uint8_t *types,
-                 size_t room, struct err *e)
+wasm_read_locals(const struct wasm_module *m, uint32_t function, struct cursor *body, uint8_t *types, size_t room,
+                 struct err *e)
 {
     const struct wasm_functype *t = wasm_function_type(m, function);
     uint64_t total = t->param_count;

@@ -304,8 +304,7 @@ needs_label(const struct flow_node *node, uint32_t from, uint32_t to)
     if (to != from + 1)
         return true;
     return node->kind == FLOW_ROOT || node->kind == FLOW_INDIRECT || node->kind == FLOW_DISPATCH ||
-           node->kind == FLOW_SWITCH || node->kind == FLOW_GUARD ||
-           (node->kind == FLOW_BLOCK && node->count > 2);
+           node->kind == FLOW_SWITCH || node->kind == FLOW_GUARD || (node->kind == FLOW_BLOCK && node->count > 2);
 }
 
 static uint32_t *

@@ -44,11 +44,11 @@ struct flow_scope { /* a wasm block that ends just before position `end` */
 
 /* All arrays are in the arena given. */
 struct flow_layout {
-    uint32_t *order;    /* nodes as they are emitted; unreachable ones are left out */
+    uint32_t *order; /* nodes as they are emitted; unreachable ones are left out */
     uint32_t count;
-    uint32_t *position; /* by node; FLOW_NONE when unreachable */
+    uint32_t *position;         /* by node; FLOW_NONE when unreachable */
     struct flow_scope **blocks; /* by position: scopes that begin there, outermost first */
-    uint32_t *loop_end; /* by position: the loop that begins there ends before this position; 0: none */
+    uint32_t *loop_end;         /* by position: the loop that begins there ends before this position; 0: none */
 };
 
 uint32_t flow_add_node(struct flow_graph *g, const struct flow_node *n);

@@ -16,14 +16,14 @@ struct edge {
 struct reducer {
     struct flow_graph *g;
     struct arena *a;
-    uint32_t n;          /* nodes at the start; those added later need no further look */
-    bool *reached;       /* by node: from the root; the rest takes no part */
+    uint32_t n;                   /* nodes at the start; those added later need no further look */
+    bool *reached;                /* by node: from the root; the rest takes no part */
     uint32_t *pred_first, *preds; /* at the start */
     VEC(struct edge) added;
     uint32_t *member;    /* by node: the part it is in now; others are outside */
     uint32_t *component; /* by node: its component's number */
     uint32_t component_count;
-    bool *cut;           /* by node: edges to it no longer count */
+    bool *cut; /* by node: edges to it no longer count */
     uint32_t dispatches;
     VEC(struct part) work;
     VEC(uint32_t) nodes;
@@ -91,7 +91,9 @@ redirect_from(struct reducer *r, uint32_t p, uint32_t entry, uint32_t label, uin
         if (r->g->successors.items[first + k] != entry)
             continue;
         if (*made == FLOW_NONE) {
-            struct flow_node n = {.kind = FLOW_LABEL, .index = label, .count = 1,
+            struct flow_node n = {.kind = FLOW_LABEL,
+                                  .index = label,
+                                  .count = 1,
                                   .first = (uint32_t)r->g->successors.count};
 
             vec_push(&r->g->successors, dispatch);
@@ -193,8 +195,10 @@ component_done(struct reducer *r, uint32_t first, uint32_t count)
     } else if (find_switch(r, nodes, count) != FLOW_NONE) {
         enter_through_switch(r, find_switch(r, nodes, count), nodes, entry_count);
     } else {
-        struct flow_node n = {.kind = FLOW_DISPATCH, .index = r->dispatches++,
-                              .first = (uint32_t)r->g->successors.count, .count = entry_count};
+        struct flow_node n = {.kind = FLOW_DISPATCH,
+                              .index = r->dispatches++,
+                              .first = (uint32_t)r->g->successors.count,
+                              .count = entry_count};
         uint32_t dispatch;
 
         for (uint32_t i = 0; i < entry_count; i++)

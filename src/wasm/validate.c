@@ -221,8 +221,7 @@ check_call(struct validator *v)
 {
     enum wasm_op op = v->i->op;
     bool indirect = op == WASM_OP_CALL_INDIRECT || op == WASM_OP_RETURN_CALL_INDIRECT;
-    const struct wasm_functype *t =
-        indirect ? &v->m->types.items[v->i->index] : wasm_function_type(v->m, v->i->index);
+    const struct wasm_functype *t = indirect ? &v->m->types.items[v->i->index] : wasm_function_type(v->m, v->i->index);
 
     if (indirect && pop(v, WASM_I32) < 0)
         return -1;
@@ -295,16 +294,11 @@ static uint8_t
 letter_type(char letter)
 {
     switch (letter) {
-    case 'i':
-        return WASM_I32;
-    case 'I':
-        return WASM_I64;
-    case 'f':
-        return WASM_F32;
-    case 'F':
-        return WASM_F64;
-    default:
-        return WASM_V128;
+    case 'i': return WASM_I32;
+    case 'I': return WASM_I64;
+    case 'f': return WASM_F32;
+    case 'F': return WASM_F64;
+    default: return WASM_V128;
     }
 }
 
@@ -331,22 +325,15 @@ check_instruction(struct validator *v)
     if (*signature != '*')
         return check_signature(v, signature);
     switch (v->i->op) {
-    case WASM_OP_UNREACHABLE:
-        set_unreachable(v);
-        return 0;
+    case WASM_OP_UNREACHABLE: set_unreachable(v); return 0;
     case WASM_OP_BLOCK:
     case WASM_OP_LOOP:
-    case WASM_OP_IF:
-        return check_block(v);
-    case WASM_OP_ELSE:
-        return check_else(v);
-    case WASM_OP_END:
-        return check_end(v);
+    case WASM_OP_IF: return check_block(v);
+    case WASM_OP_ELSE: return check_else(v);
+    case WASM_OP_END: return check_end(v);
     case WASM_OP_BR:
-    case WASM_OP_BR_IF:
-        return check_branch(v);
-    case WASM_OP_BR_TABLE:
-        return check_table(v);
+    case WASM_OP_BR_IF: return check_branch(v);
+    case WASM_OP_BR_TABLE: return check_table(v);
     case WASM_OP_RETURN:
         if (pop_all(v, v->type->results, v->type->result_count) < 0)
             return -1;
@@ -355,22 +342,16 @@ check_instruction(struct validator *v)
     case WASM_OP_CALL:
     case WASM_OP_CALL_INDIRECT:
     case WASM_OP_RETURN_CALL:
-    case WASM_OP_RETURN_CALL_INDIRECT:
-        return check_call(v);
-    case WASM_OP_DROP:
-        return pop(v, WASM_UNKNOWN) < 0 ? -1 : 0;
+    case WASM_OP_RETURN_CALL_INDIRECT: return check_call(v);
+    case WASM_OP_DROP: return pop(v, WASM_UNKNOWN) < 0 ? -1 : 0;
     case WASM_OP_SELECT:
-    case WASM_OP_SELECT_TYPED:
-        return check_select(v);
+    case WASM_OP_SELECT_TYPED: return check_select(v);
     case WASM_OP_LOCAL_GET:
     case WASM_OP_LOCAL_SET:
-    case WASM_OP_LOCAL_TEE:
-        return check_local(v);
+    case WASM_OP_LOCAL_TEE: return check_local(v);
     case WASM_OP_GLOBAL_GET:
-    case WASM_OP_GLOBAL_SET:
-        return check_global(v);
-    default:
-        return fail(v, "operator table is broken");
+    case WASM_OP_GLOBAL_SET: return check_global(v);
+    default: return fail(v, "operator table is broken");
     }
 }
 

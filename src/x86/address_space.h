@@ -19,12 +19,12 @@
 #define GUEST_CODE_MAP_END  0x60000000u
 #define GUEST_CODE_MAP_UNIT 16u /* bytes of code per entry */
 
-#define GUEST_BRK_START  0x60000000u
-#define GUEST_MMAP_END   0xf0000000u /* mmap goes down from here */
-#define GUEST_STACK_END  0xfff00000u /* top of the main stack */
+#define GUEST_BRK_START 0x60000000u
+#define GUEST_MMAP_END  0xf0000000u /* mmap goes down from here */
+#define GUEST_STACK_END 0xfff00000u /* top of the main stack */
 /* Never mapped: what a handler gets as its context, and as registers, where nobody knows those of a fault. */
-#define GUEST_UNKNOWN    0xffff0000u
-#define GUEST_END        0x100000000ull
+#define GUEST_UNKNOWN 0xffff0000u
+#define GUEST_END     0x100000000ull
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -10,11 +10,12 @@
 #include <stdint.h>
 
 /* GPR numbers as encoded (SDM vol. 2, table 2-4 order). */
+/* clang-format off */
 enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
        X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15 };
+/* clang-format on */
 
-enum { X86_FLAG_CF, X86_FLAG_PF, X86_FLAG_AF, X86_FLAG_ZF, X86_FLAG_SF, X86_FLAG_OF, X86_FLAG_DF,
-       X86_FLAG_COUNT };
+enum { X86_FLAG_CF, X86_FLAG_PF, X86_FLAG_AF, X86_FLAG_ZF, X86_FLAG_SF, X86_FLAG_OF, X86_FLAG_DF, X86_FLAG_COUNT };
 
 union x86_xmm {
     uint8_t u8[16];
@@ -45,20 +46,20 @@ struct x86_x87 {
 
 struct x86_cpu {
     uint64_t gpr[16];
-    uint64_t rip;                       /* exact whenever the vkernel runs */
-    uint64_t limit;                     /* see state.def */
+    uint64_t rip;   /* exact whenever the vkernel runs */
+    uint64_t limit; /* see state.def */
     uint64_t fs_base, gs_base;
     uint64_t tmp[2];
-    uint32_t flag[8];                   /* X86_FLAG_*; [7] unused */
-    uint32_t mxcsr;                     /* reset value 0x1f80 */
-    uint32_t id_flag;                   /* RFLAGS.ID and other bits that only popf/pushf carry */
+    uint32_t flag[8]; /* X86_FLAG_*; [7] unused */
+    uint32_t mxcsr;   /* reset value 0x1f80 */
+    uint32_t id_flag; /* RFLAGS.ID and other bits that only popf/pushf carry */
     union x86_xmm xmm[16];
-    union x86_xmm ymm_high[16];         /* bits 128 to 255 of the YMM registers; 0 on level v2 */
-    union x86_xmm tmp_vector;           /* see state.def */
+    union x86_xmm ymm_high[16]; /* bits 128 to 255 of the YMM registers; 0 on level v2 */
+    union x86_xmm tmp_vector;   /* see state.def */
     struct x86_x87 x87;
-    uint64_t stack;                     /* where compiled code has its stack, see state.def */
-    uint64_t borrowed[2];               /* registers that rewritten code uses for itself meanwhile (docs/direct.md) */
-    uint64_t memory;                    /* host address of guest address 0, while rewritten code runs */
+    uint64_t stack;       /* where compiled code has its stack, see state.def */
+    uint64_t borrowed[2]; /* registers that rewritten code uses for itself meanwhile (docs/direct.md) */
+    uint64_t memory;      /* host address of guest address 0, while rewritten code runs */
     uint64_t reserved[2];
 } __attribute__((aligned(64)));
 

@@ -14,19 +14,18 @@
 
 _Static_assert(X86_ROW_COUNT < 65536, "row numbers are 16 bits wide");
 
-
 enum { CUT_OFF = -1, INVALID = 0, OK = 1 };
 
 struct decoder {
     const uint8_t *bytes;
-    unsigned size;  /* at most X86_MAX_LENGTH */
+    unsigned size; /* at most X86_MAX_LENGTH */
     unsigned at;
     bool truncated; /* size is what the caller had, not the limit of 15 */
     bool cut_off;
     bool opsize66, address67, lock, has_rex;
     uint8_t repeat; /* 0, f2 or f3: the last one of them */
     uint8_t seg;
-    uint8_t rex;    /* WRXB, of REX or VEX */
+    uint8_t rex; /* WRXB, of REX or VEX */
     uint8_t vvvv;
     bool vex, vex_l;
     uint8_t prefix_at;
@@ -77,14 +76,17 @@ take_prefixes(struct decoder *d)
         if (d->cut_off)
             return;
         switch (byte) {
-        case 0x26: case 0x2e: case 0x36: case 0x3e:
-            break;
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e: break;
         case 0x64: d->seg = X86_SEG_FS; break;
         case 0x65: d->seg = X86_SEG_GS; break;
         case 0x66: d->opsize66 = true; break;
         case 0x67: d->address67 = true; break;
         case 0xf0: d->lock = true; break;
-        case 0xf2: case 0xf3: d->repeat = byte; break;
+        case 0xf2:
+        case 0xf3: d->repeat = byte; break;
         default:
             if ((byte & 0xf0) == 0x40) {
                 d->has_rex = true;
@@ -286,7 +288,10 @@ modrm_operand(const struct decoder *d, const struct x86_operand_row *r, unsigned
     unsigned reg_x = reg | (d->rex & X86_REX_R ? 8 : 0), rm_x = rm | (d->rex & X86_REX_B ? 8 : 0);
     unsigned size = size_bytes(d, r->size, opsize);
     switch (r->encoding) {
-    case X86_E_E: case X86_E_W: case X86_E_Q: case X86_E_M:
+    case X86_E_E:
+    case X86_E_W:
+    case X86_E_Q:
+    case X86_E_M:
         if (memory)
             set_modrm_memory(d, o, size_bytes(d, r->memory_size, opsize));
         else if (r->encoding == X86_E_E)
@@ -438,9 +443,14 @@ static void
 note_encoding(const struct decoder *d, const struct x86_form *form, struct x86_parts *out)
 {
     *out = (struct x86_parts){
-        .operand_size = d->opsize66 && x86_operand_size_means(form), .address_size = d->address67, .vex = d->vex, .prefix_at = d->prefix_at,
+        .operand_size = d->opsize66 && x86_operand_size_means(form),
+        .address_size = d->address67,
+        .vex = d->vex,
+        .prefix_at = d->prefix_at,
         .repeat = x86_repeat_means(form) ? d->repeat : 0,
-        .rex = d->has_rex ? 0x40 | d->rex : 0, .opcode_at = d->opcode_at, .modrm_at = d->modrm_at,
+        .rex = d->has_rex ? 0x40 | d->rex : 0,
+        .opcode_at = d->opcode_at,
+        .modrm_at = d->modrm_at,
         .immediate_at = d->immediate_at,
     };
 }
@@ -530,21 +540,31 @@ enum x86_field
 x86_operand_field(const struct x86_insn *insn, unsigned operand)
 {
     switch (x86_row(insn->row)->operand[operand].encoding) {
-    case X86_E_E: case X86_E_M: case X86_E_R: case X86_E_W: case X86_E_U: case X86_E_Q: case X86_E_N: case X86_E_A: case X86_E_STI:
-    case X86_E_VSIB:
-        return X86_FIELD_RM;
-    case X86_E_G: case X86_E_V: case X86_E_P: case X86_E_S: case X86_E_C: case X86_E_D:
-        return X86_FIELD_REG;
-    case X86_E_Z:
-        return X86_FIELD_OPCODE;
-    case X86_E_B: case X86_E_H:
-        return X86_FIELD_VVVV;
-    case X86_E_L: case X86_E_I: case X86_E_SI: case X86_E_J:
-        return X86_FIELD_IMMEDIATE;
-    case X86_E_O:
-        return X86_FIELD_OFFSET;
-    default:
-        return X86_FIELD_NONE;
+    case X86_E_E:
+    case X86_E_M:
+    case X86_E_R:
+    case X86_E_W:
+    case X86_E_U:
+    case X86_E_Q:
+    case X86_E_N:
+    case X86_E_A:
+    case X86_E_STI:
+    case X86_E_VSIB: return X86_FIELD_RM;
+    case X86_E_G:
+    case X86_E_V:
+    case X86_E_P:
+    case X86_E_S:
+    case X86_E_C:
+    case X86_E_D: return X86_FIELD_REG;
+    case X86_E_Z: return X86_FIELD_OPCODE;
+    case X86_E_B:
+    case X86_E_H: return X86_FIELD_VVVV;
+    case X86_E_L:
+    case X86_E_I:
+    case X86_E_SI:
+    case X86_E_J: return X86_FIELD_IMMEDIATE;
+    case X86_E_O: return X86_FIELD_OFFSET;
+    default: return X86_FIELD_NONE;
     }
 }
 
@@ -574,8 +594,13 @@ x86_op_name(unsigned op)
     return op < X86_OP_COUNT ? x86_names[op] : "?";
 }
 
-enum { CF = 1 << X86_FLAG_CF, PF = 1 << X86_FLAG_PF, ZF = 1 << X86_FLAG_ZF, SF = 1 << X86_FLAG_SF,
-       OF = 1 << X86_FLAG_OF };
+enum {
+    CF = 1 << X86_FLAG_CF,
+    PF = 1 << X86_FLAG_PF,
+    ZF = 1 << X86_FLAG_ZF,
+    SF = 1 << X86_FLAG_SF,
+    OF = 1 << X86_FLAG_OF
+};
 
 /* The count of a shift by an immediate, masked as the processor does; -1 for CL. */
 static int

@@ -22,8 +22,9 @@ borrowed_word(const struct x86_operand *o)
     return word == 0 ? 0 : word == 8 ? 1 : -1;
 }
 
-/* At a string instruction RSI and RDI, as far as it uses them, are host addresses: it stands in its sequence only (direct/strings.c; the verifier's
- * STRING), nothing else of which can fault. Other instructions of the sequence say nothing: what looks like them may be the guest's. */
+/* At a string instruction RSI and RDI, as far as it uses them, are host addresses: it stands in its sequence only
+ * (direct/strings.c; the verifier's STRING), nothing else of which can fault. Other instructions of the sequence say
+ * nothing: what looks like them may be the guest's. */
 static void
 return_string_registers(struct x86_cpu *cpu, uint64_t pc)
 {
@@ -38,14 +39,9 @@ return_string_registers(struct x86_cpu *cpu, uint64_t pc)
         cpu->gpr[X86_RDI] -= cpu->memory;
         break;
     case X86_OP_STOS:
-    case X86_OP_SCAS:
-        cpu->gpr[X86_RDI] -= cpu->memory;
-        break;
-    case X86_OP_LODS:
-        cpu->gpr[X86_RSI] -= cpu->memory;
-        break;
-    default:
-        break;
+    case X86_OP_SCAS: cpu->gpr[X86_RDI] -= cpu->memory; break;
+    case X86_OP_LODS: cpu->gpr[X86_RSI] -= cpu->memory; break;
+    default: break;
     }
 }
 

@@ -7,8 +7,8 @@
 
 #include "x86/cpu.h"
 
-/* cpu has the host's registers by the guest's names. Puts back those that the instruction's code, which begins at host address `at`, has
- * kept in `borrowed`, or made host addresses, before it came to pc. */
+/* cpu has the host's registers by the guest's names. Puts back those that the instruction's code, which begins at host
+ * address `at`, has kept in `borrowed`, or made host addresses, before it came to pc. */
 void direct_return_registers(struct x86_cpu *cpu, uint64_t at, uint64_t pc);
 
 /* Guest code as of struct eval_host; NULL: there is none. */

@@ -116,19 +116,24 @@ put_name(struct out *o, const struct x86_insn *insn)
     case X86_OP_JCC: put(o, "j%s", condition); return;
     case X86_OP_SETCC: put(o, "set%s", condition); return;
     case X86_OP_CMOVCC: put(o, "cmov%s", condition); return;
-    case X86_OP_MOVS: case X86_OP_CMPS: case X86_OP_STOS: case X86_OP_LODS: case X86_OP_SCAS:
-    case X86_OP_INS: case X86_OP_OUTS:
+    case X86_OP_MOVS:
+    case X86_OP_CMPS:
+    case X86_OP_STOS:
+    case X86_OP_LODS:
+    case X86_OP_SCAS:
+    case X86_OP_INS:
+    case X86_OP_OUTS:
         put(o, "%s%c", x86_op_name(insn->op),
-            insn->opsize == 1 ? 'b' : insn->opsize == 2 ? 'w' : insn->opsize == 4 ? 'd' : 'q');
+            insn->opsize == 1   ? 'b'
+            : insn->opsize == 2 ? 'w'
+            : insn->opsize == 4 ? 'd'
+                                : 'q');
         return;
-    case X86_OP_CBW:
-        put(o, "%s", insn->opsize == 2 ? "cbw" : insn->opsize == 4 ? "cwde" : "cdqe");
-        return;
-    case X86_OP_CWD:
-        put(o, "%s", insn->opsize == 2 ? "cwd" : insn->opsize == 4 ? "cdq" : "cqo");
-        return;
+    case X86_OP_CBW: put(o, "%s", insn->opsize == 2 ? "cbw" : insn->opsize == 4 ? "cwde" : "cdqe"); return;
+    case X86_OP_CWD: put(o, "%s", insn->opsize == 2 ? "cwd" : insn->opsize == 4 ? "cdq" : "cqo"); return;
     case X86_OP_JRCXZ: put(o, "%s", insn->address_size == 4 ? "jecxz" : "jrcxz"); return;
-    case X86_OP_MOV_CR: case X86_OP_MOV_DR: put(o, "mov"); return;
+    case X86_OP_MOV_CR:
+    case X86_OP_MOV_DR: put(o, "mov"); return;
     default: put(o, "%s", x86_op_name(insn->op)); return;
     }
 }

@@ -1,4 +1,5 @@
-/* The images of FXSAVE64 (SDM vol. 1, 10.5.1) and XSAVE64 in its standard form (13.4), as they are in signal frames, too. */
+/* The images of FXSAVE64 (SDM vol. 1, 10.5.1) and XSAVE64 in its standard form (13.4), as they are in signal frames,
+ * too. */
 #ifndef X86_FXSAVE_H
 #define X86_FXSAVE_H
 
@@ -15,7 +16,8 @@ struct x86_fxsave {
     uint8_t st[8][16];
     uint8_t xmm[16][16];
     uint8_t rest[48];
-    struct x86_fxsave_software { /* the processor leaves these bytes alone; Linux describes in them what follows in a signal frame */
+    struct x86_fxsave_software { /* the processor leaves these bytes alone; Linux describes in them what follows in a
+                                    signal frame */
         uint32_t magic, extended_size; /* X86_XSAVE_MAGIC1; bytes up to the end of X86_XSAVE_MAGIC2 */
         uint64_t components;           /* X86_XSAVE_* */
         uint32_t size, pad[7];         /* bytes of the XSAVE area, behind which stands X86_XSAVE_MAGIC2 */

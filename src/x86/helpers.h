@@ -11,8 +11,8 @@
 struct x86_insn;
 
 /* The CPU state of the guest thread that runs on this host thread. Defined in platform/ (artifact) or by
- * a test. It is the last object of the TLS block: see cpu.h. Local-exec, said outright: where the linker makes that of initial-exec
- * it puts lea for add, and gcc's UBSan has used the flags of the add. */
+ * a test. It is the last object of the TLS block: see cpu.h. Local-exec, said outright: where the linker makes that of
+ * initial-exec it puts lea for add, and gcc's UBSan has used the flags of the add. */
 #define X86_TLS __thread __attribute__((visibility("hidden"), tls_model("local-exec")))
 extern X86_TLS struct x86_cpu x86_cpu_tls;
 static inline struct x86_cpu *
@@ -30,8 +30,8 @@ x86_guest(uint32_t address)
     return x86_memory_tls + address;
 }
 
-/* A copy of its own: what is checked there is what is used, although others may write to the memory meanwhile. The compiler, which could
- * read the memory a second time instead of the copy, is told that it may not. */
+/* A copy of its own: what is checked there is what is used, although others may write to the memory meanwhile. The
+ * compiler, which could read the memory a second time instead of the copy, is told that it may not. */
 static inline void
 x86_guest_read(void *to, uint32_t address, size_t size)
 {
@@ -43,9 +43,9 @@ x86_guest_read(void *to, uint32_t address, size_t size)
  * or a test; never returns. */
 _Noreturn void x86_raise(unsigned vector, uint64_t pc);
 
-/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. The helper of the instruction at
- * pc that changed x86_cpu's calls x86_mxcsr_loaded() last, which loads it and need not return: the guest's state is then
- * that behind the instruction. Collect adds the flags to x86_cpu's. */
+/* While guest code runs, the host's MXCSR is the guest's and gathers its exception flags. The helper of the instruction
+ * at pc that changed x86_cpu's calls x86_mxcsr_loaded() last, which loads it and need not return: the guest's state is
+ * then that behind the instruction. Collect adds the flags to x86_cpu's. */
 void x86_mxcsr_loaded(uint64_t pc);
 void x86_collect_mxcsr(void);
 
@@ -56,10 +56,11 @@ void x86_string_faulted(const struct x86_insn *insn);
 
 /* 64 random bits, for rdrand and rdseed. */
 uint64_t x86_random(void);
-/* Where somebody defines it, it decides what rdtsc and rdrand say: an execution that repeats another must see what that saw. */
+/* Where somebody defines it, it decides what rdtsc and rdrand say: an execution that repeats another must see what that
+ * saw. */
 uint64_t x86_filter_input(uint64_t value) __attribute__((weak));
 
-#define X86_HELPER_V void
+#define X86_HELPER_V   void
 #define X86_HELPER_I32 uint32_t
 #define X86_HELPER_I64 uint64_t
 

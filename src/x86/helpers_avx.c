@@ -28,7 +28,8 @@ void
 helper_vector_mask_move(uint32_t code, uint32_t address)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    unsigned data = code & 15, mask = code >> 4 & 15, size = code & VECTOR_MASK_64 ? 8 : 4, length = code & VECTOR_MASK_WIDE ? 32 : 16;
+    unsigned data = code & 15, mask = code >> 4 & 15, size = code & VECTOR_MASK_64 ? 8 : 4,
+             length = code & VECTOR_MASK_WIDE ? 32 : 16;
     bool store = code & VECTOR_MASK_STORE;
     uint8_t loaded[32] = {0};
 
@@ -44,13 +45,15 @@ helper_vector_mask_move(uint32_t code, uint32_t address)
     memcpy(&cpu->ymm_high[data], loaded + HALF, HALF);
 }
 
-/* Elements from the lowest on; each leaves the mask as it is loaded, so that a fault goes on where it was (SDM vol. 2, VPGATHERDD). */
+/* Elements from the lowest on; each leaves the mask as it is loaded, so that a fault goes on where it was (SDM vol. 2,
+ * VPGATHERDD). */
 void
 helper_vector_gather(uint32_t code, uint32_t base)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     unsigned to = code & 15, mask = code >> 4 & 15, index = code >> 8 & 15, scale = code >> 12 & 3;
-    unsigned size = code & VECTOR_GATHER_64 ? 8 : 4, index_size = code & VECTOR_GATHER_INDEX_64 ? 8 : 4, count = code >> 16;
+    unsigned size = code & VECTOR_GATHER_64 ? 8 : 4, index_size = code & VECTOR_GATHER_INDEX_64 ? 8 : 4,
+             count = code >> 16;
 
     for (unsigned i = 0; i < count; i++) {
         uint8_t loaded[8];

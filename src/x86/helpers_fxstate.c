@@ -56,10 +56,12 @@ store_environment(const struct x86_x87 *f, uint8_t *to, bool small)
         memcpy(to, env, sizeof env);
         return sizeof env;
     }
+    /* clang-format off */
     uint32_t env[7] = {
         0xffff0000u | cw, 0xffff0000u | sw, 0xffff0000u | tags, (uint32_t)f->last_ip,
         USER_CS | (uint32_t)(f->last_opcode & 0x7ff) << 16, (uint32_t)f->last_dp, 0xffff0000u,
     };
+    /* clang-format on */
     memcpy(to, env, sizeof env);
     return sizeof env;
 }
@@ -98,17 +100,13 @@ helper_x87_control(uint32_t op, uint32_t address, uint64_t pc)
         memcpy(&v, m, 2);
         x87_set_control(f, v);
         break;
-    case X87_STCW:
-        memcpy(m, &f->control, 2);
-        break;
+    case X87_STCW: memcpy(m, &f->control, 2); break;
     case X87_STSW:
         v = x87_get_status(f);
         memcpy(m, &v, 2);
         break;
     case X87_LDENV:
-    case X87_LDENV16:
-        load_environment(f, m, op == X87_LDENV16);
-        break;
+    case X87_LDENV16: load_environment(f, m, op == X87_LDENV16); break;
     default:
         store_area(address, area, store_environment(f, area, op == X87_STENV16));
         x87_set_control(f, f->control | X87_SW_EXCEPTIONS);

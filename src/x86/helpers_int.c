@@ -23,7 +23,8 @@ uint64_t helper_rflags_rest(void);
 void helper_set_rflags_rest(uint64_t v);
 
 /* --- cpuid: cpuid.def has the features.
- * Family 6 model 26 (Nehalem) is what first had all of v2, model 60 (Haswell) all of v3; glibc tunes its string functions by it. --- */
+ * Family 6 model 26 (Nehalem) is what first had all of v2, model 60 (Haswell) all of v3; glibc tunes its string
+ * functions by it. --- */
 
 struct cpuid_leaf {
     uint32_t leaf, subleaf, eax, ebx, ecx, edx;
@@ -34,9 +35,11 @@ enum { V2 = X86_LEVEL_V2, V3 = X86_LEVEL_V3, LEVELS = X86_LEVEL_END };
 
 enum { VECTOR_GP = 13, ANY = UINT32_MAX /* subleaf */, XSAVE_AVX_SIZE = 256 };
 
-static const uint32_t xcr0[LEVELS] = {[V2] = X86_XSAVE_X87 | X86_XSAVE_SSE, [V3] = X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX};
+static const uint32_t xcr0[LEVELS] =
+    {[V2] = X86_XSAVE_X87 | X86_XSAVE_SSE, [V3] = X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX};
 
-/* Without the features and what differs by level. Leaf 4 has the deterministic cache parameters, in the sizes that leaf 2 names. */
+/* Without the features and what differs by level. Leaf 4 has the deterministic cache parameters, in the sizes that leaf
+ * 2 names. */
 static const struct cpuid_leaf cpuid_leaves[] = {
     {0, ANY, 13, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'), TEXT4('i', 'n', 'e', 'I')},
     {1, ANY, 0, 1 << 16 | 8 << 8, 0, 0},
@@ -83,7 +86,8 @@ add_features(struct cpuid_leaf *l)
     }
 }
 
-/* What is not the same at each level, besides features: the model and its name, and the XSAVE area, standard form (SDM vol. 1, 13.2). */
+/* What is not the same at each level, besides features: the model and its name, and the XSAVE area, standard form (SDM
+ * vol. 1, 13.2). */
 static void
 add_level(struct cpuid_leaf *l)
 {
@@ -200,7 +204,8 @@ helper_div128s(uint64_t high, uint64_t low, uint64_t divisor)
 
 /* --- CRC-32C, polynomial 0x11edc6f41, bits reflected (SDM vol. 2, CRC32) --- */
 
-static uint32_t crc_table[256]; /* filled at the first use: few programs have the instruction, and each would pay at its start */
+static uint32_t crc_table[256]; /* filled at the first use: few programs have the instruction, and each would pay at its
+                                   start */
 
 static void
 crc_table_init(void)

@@ -8,11 +8,12 @@
 #include "x86/x86_math.inc"
 
 /* --- rcpps, rsqrtps and the like ---
- * Their error may be up to 1.5 * 2^-12, and each maker has values of its own. Those here, on every host: the reciprocal of the
- * middle of the interval in which the operand is, by its first 11 (of roots 10) bits behind the point, rounded to 12 bits; as
- * Intel's processors have it. Neither MXCSR's rounding nor its flags have to do with it, denormals are zeros, and so are results
- * that would be denormal. */
-static const uint32_t F32_SIGN = 0x80000000, F32_INFINITY = 0x7f800000, F32_QUIET = 0x00400000, F32_INDEFINITE = 0xffc00000;
+ * Their error may be up to 1.5 * 2^-12, and each maker has values of its own. Those here, on every host: the reciprocal
+ * of the middle of the interval in which the operand is, by its first 11 (of roots 10) bits behind the point, rounded
+ * to 12 bits; as Intel's processors have it. Neither MXCSR's rounding nor its flags have to do with it, denormals are
+ * zeros, and so are results that would be denormal. */
+static const uint32_t F32_SIGN = 0x80000000, F32_INFINITY = 0x7f800000, F32_QUIET = 0x00400000,
+                      F32_INDEFINITE = 0xffc00000;
 
 static uint32_t
 reciprocal(uint32_t x)
@@ -113,15 +114,9 @@ helper_sse_special(uint32_t code, uint64_t low, uint64_t high)
     union x86_xmm src = {.u64 = {low, high}};
     unsigned imm = code >> 16 & 0xff;
     switch (code & 0xff) {
-    case SSE_MPSADBW:
-        mpsadbw(dst, &src, imm);
-        break;
-    case SSE_PHMINPOSUW:
-        phminposuw(dst, &src);
-        break;
-    default:
-        sse_crypto(code & 0xff, dst, &src, imm);
-        break;
+    case SSE_MPSADBW: mpsadbw(dst, &src, imm); break;
+    case SSE_PHMINPOSUW: phminposuw(dst, &src); break;
+    default: sse_crypto(code & 0xff, dst, &src, imm); break;
     }
 }
 
@@ -130,14 +125,10 @@ static int
 element(const union x86_xmm *v, unsigned i, unsigned imm)
 {
     switch (imm & 3) {
-    case 0:
-        return v->u8[i];
-    case 1:
-        return v->u16[i];
-    case 2:
-        return (int8_t)v->u8[i];
-    default:
-        return (int16_t)v->u16[i];
+    case 0: return v->u8[i];
+    case 1: return v->u16[i];
+    case 2: return (int8_t)v->u8[i];
+    default: return (int16_t)v->u16[i];
     }
 }
 
@@ -170,9 +161,7 @@ aggregate(const union x86_xmm *a, unsigned na, const union x86_xmm *b, unsigned 
             for (unsigned i = 0; j < nb && i + 1 < na && !hit; i += 2)
                 hit = element(a, i, imm) <= v && v <= element(a, i + 1, imm);
             break;
-        case 2: /* equal each */
-            hit = j < na && j < nb ? element(a, j, imm) == v : j >= na && j >= nb;
-            break;
+        case 2: /* equal each */ hit = j < na && j < nb ? element(a, j, imm) == v : j >= na && j >= nb; break;
         default: /* equal ordered */
             hit = true;
             for (unsigned i = 0; i < na && j + i < count && hit; i++)

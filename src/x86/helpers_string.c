@@ -60,7 +60,10 @@ run_of(uint32_t control)
     bool down = control >> 8 & 1;
 
     return (struct run){
-        .size = size, .down = down, .until_equal = control >> 9 & 1, .step = down ? -size : size,
+        .size = size,
+        .down = down,
+        .until_equal = control >> 9 & 1,
+        .step = down ? -size : size,
     };
 }
 
@@ -161,8 +164,8 @@ helper_rep_lods(uint64_t at, uint64_t count, uint64_t value)
     return value;
 }
 
-/* Compares *left, or `value` where there is no left, with memory at right. The elements consumed; the last two to TMP0 and
- * TMP1. */
+/* Compares *left, or `value` where there is no left, with memory at right. The elements consumed; the last two to TMP0
+ * and TMP1. */
 static uint64_t
 compare_run(const struct run *r, const uint32_t *left, uint64_t value, uint32_t right, uint64_t count)
 {

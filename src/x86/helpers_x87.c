@@ -1,8 +1,8 @@
 /* x87 instructions, executed by the host's own x87 under the guest's control word, so that results, rounding,
- * condition codes and exception flags are the hardware's; those that processors do differently are in helpers_x87_functions.c.
- * Stack and tags are kept here: the host's register
- * stack is empty between helpers, and exceptions are always masked on the host; an unmasked one is found in the
- * flags afterwards and delivered as #MF by the next waiting instruction.
+ * condition codes and exception flags are the hardware's; those that processors do differently are in
+ * helpers_x87_functions.c. Stack and tags are kept here: the host's register stack is empty between helpers, and
+ * exceptions are always masked on the host; an unmasked one is found in the flags afterwards and delivered as #MF by
+ * the next waiting instruction.
  *
  * An unmasked overflow or underflow leaves the masked response in the register (hardware stores a scaled one).
  *
@@ -48,8 +48,7 @@ host_end(struct x86_x87 *f, uint16_t sw, uint16_t conditions)
 }
 
 /* --- loads --- */
-#define LOAD(insn, m) \
-    __asm__ volatile(insn " %2\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(v) : "m"(m))
+#define LOAD(insn, m) __asm__ volatile(insn " %2\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(v) : "m"(m))
 
 /* 18 digits, each in four bits; what has more than nine is no digit, and undefined for the processor. */
 static int64_t
@@ -89,21 +88,11 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
     }
     host_begin(f);
     switch (format) {
-    case X87_F32:
-        LOAD("flds", *(float *)raw);
-        break;
-    case X87_F64:
-        LOAD("fldl", *(double *)raw);
-        break;
-    case X87_I16:
-        LOAD("filds", *(int16_t *)raw);
-        break;
-    case X87_I32:
-        LOAD("fildl", *(int32_t *)raw);
-        break;
-    case X87_I64:
-        LOAD("fildq", *(int64_t *)raw);
-        break;
+    case X87_F32: LOAD("flds", *(float *)raw); break;
+    case X87_F64: LOAD("fldl", *(double *)raw); break;
+    case X87_I16: LOAD("filds", *(int16_t *)raw); break;
+    case X87_I32: LOAD("fildl", *(int32_t *)raw); break;
+    case X87_I64: LOAD("fildq", *(int64_t *)raw); break;
     default:
         decimal = from_decimal(raw);
         LOAD("fildq", decimal);
@@ -117,9 +106,8 @@ helper_x87_load(uint32_t code, uint32_t address, uint64_t pc)
 }
 
 /* --- stores --- */
-#define STORE(insn, size)                                                     \
-    __asm__ volatile("fldt %2\n\t" insn " %1\n\tfnstsw %0"                    \
-                     : "=a"(sw), "=m"(*(uint8_t(*)[size])out) : "m"(*v))
+#define STORE(insn, size) \
+    __asm__ volatile("fldt %2\n\t" insn " %1\n\tfnstsw %0" : "=a"(sw), "=m"(*(uint8_t(*)[size])out) : "m"(*v))
 
 /* Converts into out; size of it. */
 static unsigned
@@ -234,12 +222,12 @@ helper_x87_store(uint32_t code, uint32_t address, uint64_t pc)
 
 /* --- arithmetic --- */
 /* insn computes on %st (the first operand) and %st(1) (the second) into %st. */
-#define BINARY(insn)                                                                          \
+#define BINARY(insn)                                                                           \
     __asm__ volatile("fldt %3\n\tfldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1\n\tfstp %%st(0)" \
-                     : "=&a"(sw), "+m"(r) : "m"(*a), "m"(*b))
-#define BINARY_MEMORY(insn, m)                                        \
-    __asm__ volatile("fldt %2\n\t" insn " %3\n\tfnstsw %0\n\tfstpt %1" \
-                     : "=&a"(sw), "+m"(r) : "m"(*a), "m"(m))
+                     : "=&a"(sw), "+m"(r)                                                      \
+                     : "m"(*a), "m"(*b))
+#define BINARY_MEMORY(insn, m) \
+    __asm__ volatile("fldt %2\n\t" insn " %3\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(r) : "m"(*a), "m"(m))
 
 void
 helper_x87_arith(uint32_t code, uint64_t pc)
@@ -256,24 +244,12 @@ helper_x87_arith(uint32_t code, uint64_t pc)
         const struct x86_x87_reg *a = x87_st(f, dst), *b = x87_st(f, src);
         host_begin(f);
         switch (code & 0xff) {
-        case X87_ADD:
-            BINARY("fadd %%st(1), %%st");
-            break;
-        case X87_MUL:
-            BINARY("fmul %%st(1), %%st");
-            break;
-        case X87_SUB:
-            BINARY("fsub %%st(1), %%st");
-            break;
-        case X87_SUBR:
-            BINARY("fsubr %%st(1), %%st");
-            break;
-        case X87_DIV:
-            BINARY("fdiv %%st(1), %%st");
-            break;
-        default:
-            BINARY("fdivr %%st(1), %%st");
-            break;
+        case X87_ADD: BINARY("fadd %%st(1), %%st"); break;
+        case X87_MUL: BINARY("fmul %%st(1), %%st"); break;
+        case X87_SUB: BINARY("fsub %%st(1), %%st"); break;
+        case X87_SUBR: BINARY("fsubr %%st(1), %%st"); break;
+        case X87_DIV: BINARY("fdiv %%st(1), %%st"); break;
+        default: BINARY("fdivr %%st(1), %%st"); break;
         }
         if (!host_end(f, sw, X87_SW_C1))
             return;
@@ -283,26 +259,14 @@ helper_x87_arith(uint32_t code, uint64_t pc)
         x87_pop(f);
 }
 
-#define ARITH_MEMORY(suffix, prefix, m)                      \
-    switch (code & 0xff) {                                   \
-    case X87_ADD:                                            \
-        BINARY_MEMORY("f" prefix "add" suffix, m);           \
-        break;                                               \
-    case X87_MUL:                                            \
-        BINARY_MEMORY("f" prefix "mul" suffix, m);           \
-        break;                                               \
-    case X87_SUB:                                            \
-        BINARY_MEMORY("f" prefix "sub" suffix, m);           \
-        break;                                               \
-    case X87_SUBR:                                           \
-        BINARY_MEMORY("f" prefix "subr" suffix, m);          \
-        break;                                               \
-    case X87_DIV:                                            \
-        BINARY_MEMORY("f" prefix "div" suffix, m);           \
-        break;                                               \
-    default:                                                 \
-        BINARY_MEMORY("f" prefix "divr" suffix, m);          \
-        break;                                               \
+#define ARITH_MEMORY(suffix, prefix, m)                               \
+    switch (code & 0xff) {                                            \
+    case X87_ADD: BINARY_MEMORY("f" prefix "add" suffix, m); break;   \
+    case X87_MUL: BINARY_MEMORY("f" prefix "mul" suffix, m); break;   \
+    case X87_SUB: BINARY_MEMORY("f" prefix "sub" suffix, m); break;   \
+    case X87_SUBR: BINARY_MEMORY("f" prefix "subr" suffix, m); break; \
+    case X87_DIV: BINARY_MEMORY("f" prefix "div" suffix, m); break;   \
+    default: BINARY_MEMORY("f" prefix "divr" suffix, m); break;       \
     }
 
 void
@@ -330,30 +294,22 @@ helper_x87_arith_mem(uint32_t code, uint32_t address, uint64_t pc)
     const struct x86_x87_reg *a = x87_st(f, 0);
     host_begin(f);
     switch (format) {
-    case X87_F32:
-        ARITH_MEMORY("s", "", m.f32);
-        break;
-    case X87_F64:
-        ARITH_MEMORY("l", "", m.f64);
-        break;
-    case X87_I16:
-        ARITH_MEMORY("s", "i", m.i16);
-        break;
-    default:
-        ARITH_MEMORY("l", "i", m.i32);
-        break;
+    case X87_F32: ARITH_MEMORY("s", "", m.f32); break;
+    case X87_F64: ARITH_MEMORY("l", "", m.f64); break;
+    case X87_I16: ARITH_MEMORY("s", "i", m.i16); break;
+    default: ARITH_MEMORY("l", "i", m.i32); break;
     }
     if (host_end(f, sw, X87_SW_C1))
         x87_set(f, 0, &r);
 }
 
 /* --- comparisons --- */
-#define COMPARE(insn)                                                                           \
+#define COMPARE(insn)                                                                              \
     __asm__ volatile("fldt %2\n\tfldt %1\n\t" insn "\n\tfnstsw %0\n\tfstp %%st(0)\n\tfstp %%st(0)" \
-                     : "=a"(sw) : "m"(*a), "m"(*b))
-#define COMPARE_MEMORY(insn, m)                                             \
-    __asm__ volatile("fldt %1\n\t" insn " %2\n\tfnstsw %0\n\tfstp %%st(0)" \
-                     : "=a"(sw) : "m"(*a), "m"(m))
+                     : "=a"(sw)                                                                    \
+                     : "m"(*a), "m"(*b))
+#define COMPARE_MEMORY(insn, m) \
+    __asm__ volatile("fldt %1\n\t" insn " %2\n\tfnstsw %0\n\tfstp %%st(0)" : "=a"(sw) : "m"(*a), "m"(m))
 
 static void
 compare_end(struct x86_x87 *f, uint32_t code, bool done)
@@ -416,25 +372,18 @@ helper_x87_compare_mem(uint32_t code, uint32_t address, uint64_t pc)
     const struct x86_x87_reg *a = x87_st(f, 0);
     host_begin(f);
     switch (format) {
-    case X87_F32:
-        COMPARE_MEMORY("fcoms", m.f32);
-        break;
-    case X87_F64:
-        COMPARE_MEMORY("fcoml", m.f64);
-        break;
-    case X87_I16:
-        COMPARE_MEMORY("ficoms", m.i16);
-        break;
-    default:
-        COMPARE_MEMORY("ficoml", m.i32);
-        break;
+    case X87_F32: COMPARE_MEMORY("fcoms", m.f32); break;
+    case X87_F64: COMPARE_MEMORY("fcoml", m.f64); break;
+    case X87_I16: COMPARE_MEMORY("ficoms", m.i16); break;
+    default: COMPARE_MEMORY("ficoml", m.i32); break;
     }
     compare_end(f, code, host_end(f, sw, X87_SW_CC));
 }
 
-#define COMPARE_FLAGS(insn)                                                                                  \
+#define COMPARE_FLAGS(insn)                                                                                      \
     __asm__ volatile("fldt %5\n\tfldt %4\n\t" insn " %%st(1), %%st\n\tfnstsw %0\n\tfstp %%st(0)\n\tfstp %%st(0)" \
-                     : "=a"(sw), "=@ccc"(cf), "=@ccp"(pf), "=@ccz"(zf) : "m"(*a), "m"(*b))
+                     : "=a"(sw), "=@ccc"(cf), "=@ccp"(pf), "=@ccz"(zf)                                           \
+                     : "m"(*a), "m"(*b))
 
 uint32_t
 helper_x87_comi(uint32_t code, uint64_t pc)
@@ -459,21 +408,22 @@ helper_x87_comi(uint32_t code, uint64_t pc)
 
 /* --- operations on the top --- */
 #define CONSTANT(insn) __asm__ volatile(insn "\n\tfstpt %0" : "+m"(r))
-#define UNARY(insn) \
-    __asm__ volatile("fldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(r) : "m"(*a))
+#define UNARY(insn)    __asm__ volatile("fldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(r) : "m"(*a))
 /* Two results: r, and r2 on top of it. */
-#define UNARY2(insn)                                                                \
-    __asm__ volatile("fldt %3\n\t" insn "\n\tfnstsw %0\n\tfstpt %2\n\tfstpt %1"      \
-                     : "=&a"(sw), "+m"(r), "+m"(r2) : "m"(*a))
+#define UNARY2(insn)                                                            \
+    __asm__ volatile("fldt %3\n\t" insn "\n\tfnstsw %0\n\tfstpt %2\n\tfstpt %1" \
+                     : "=&a"(sw), "+m"(r), "+m"(r2)                             \
+                     : "m"(*a))
 /* As UNARY2, but when C2 is set (operand out of range) nothing was pushed. */
-#define UNARY2_RANGE(insn)                                                                           \
+#define UNARY2_RANGE(insn)                                                                            \
     __asm__ volatile("fldt %3\n\t" insn "\n\tfnstsw %0\n\tfstpt %2\n\ttestw $0x400, %0\n\tjnz 1f\n\t" \
-                     "fstpt %1\n1:"                                                                  \
-                     : "=&a"(sw), "+m"(r), "+m"(r2) : "m"(*a) : "cc")
+                     "fstpt %1\n1:"                                                                   \
+                     : "=&a"(sw), "+m"(r), "+m"(r2)                                                   \
+                     : "m"(*a)                                                                        \
+                     : "cc")
 /* insn leaves one value on the stack. */
-#define BINARY_POP(insn)                                                        \
-    __asm__ volatile("fldt %3\n\tfldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1"   \
-                     : "=&a"(sw), "+m"(r) : "m"(*a), "m"(*b))
+#define BINARY_POP(insn) \
+    __asm__ volatile("fldt %3\n\tfldt %2\n\t" insn "\n\tfnstsw %0\n\tfstpt %1" : "=&a"(sw), "+m"(r) : "m"(*a), "m"(*b))
 
 static void
 load_constant(struct x86_x87 *f, unsigned op)
@@ -488,27 +438,13 @@ load_constant(struct x86_x87 *f, unsigned op)
     }
     host_begin(f); /* their last bit depends on the rounding */
     switch (op) {
-    case X87_LD1:
-        CONSTANT("fld1");
-        break;
-    case X87_LDL2T:
-        CONSTANT("fldl2t");
-        break;
-    case X87_LDL2E:
-        CONSTANT("fldl2e");
-        break;
-    case X87_LDPI:
-        CONSTANT("fldpi");
-        break;
-    case X87_LDLG2:
-        CONSTANT("fldlg2");
-        break;
-    case X87_LDLN2:
-        CONSTANT("fldln2");
-        break;
-    default:
-        CONSTANT("fldz");
-        break;
+    case X87_LD1: CONSTANT("fld1"); break;
+    case X87_LDL2T: CONSTANT("fldl2t"); break;
+    case X87_LDL2E: CONSTANT("fldl2e"); break;
+    case X87_LDPI: CONSTANT("fldpi"); break;
+    case X87_LDLG2: CONSTANT("fldlg2"); break;
+    case X87_LDLN2: CONSTANT("fldln2"); break;
+    default: CONSTANT("fldz"); break;
     }
     host_end(f, 0, X87_SW_C1);
     x87_push(f, &r);
@@ -583,24 +519,12 @@ host_two_operands(unsigned op, const struct x86_x87_reg *a, const struct x86_x87
     struct x86_x87_reg r = {0};
     uint16_t sw = 0;
     switch (op) {
-    case X87_YL2X:
-        BINARY_POP("fyl2x");
-        break;
-    case X87_PATAN:
-        BINARY_POP("fpatan");
-        break;
-    case X87_YL2XP1:
-        BINARY_POP("fyl2xp1");
-        break;
-    case X87_PREM:
-        BINARY("fprem");
-        break;
-    case X87_PREM1:
-        BINARY("fprem1");
-        break;
-    default:
-        BINARY("fscale");
-        break;
+    case X87_YL2X: BINARY_POP("fyl2x"); break;
+    case X87_PATAN: BINARY_POP("fpatan"); break;
+    case X87_YL2XP1: BINARY_POP("fyl2xp1"); break;
+    case X87_PREM: BINARY("fprem"); break;
+    case X87_PREM1: BINARY("fprem1"); break;
+    default: BINARY("fscale"); break;
     }
     *out = r;
     return sw;
@@ -679,21 +603,11 @@ one_operand(struct x86_x87 *f, unsigned op)
         UNARY("ftst");
         conditions = X87_SW_CC;
         break;
-    case X87_2XM1:
-        UNARY("f2xm1");
-        break;
-    case X87_SQRT:
-        UNARY("fsqrt");
-        break;
-    case X87_RNDINT:
-        UNARY("frndint");
-        break;
-    case X87_SIN:
-        UNARY("fsin");
-        break;
-    default:
-        UNARY("fcos");
-        break;
+    case X87_2XM1: UNARY("f2xm1"); break;
+    case X87_SQRT: UNARY("fsqrt"); break;
+    case X87_RNDINT: UNARY("frndint"); break;
+    case X87_SIN: UNARY("fsin"); break;
+    default: UNARY("fcos"); break;
     }
     if (host_end(f, sw, conditions) && op != X87_TST)
         x87_set(f, 0, &r);
@@ -704,33 +618,23 @@ helper_x87_unary(uint32_t code, uint64_t pc)
 {
     struct x86_x87 *f = x87_begin(pc);
     switch (code) {
-    case X87_XAM:
-        examine(f);
-        break;
+    case X87_XAM: examine(f); break;
     case X87_LD1:
     case X87_LDL2T:
     case X87_LDL2E:
     case X87_LDPI:
     case X87_LDLG2:
     case X87_LDLN2:
-    case X87_LDZ:
-        load_constant(f, code);
-        break;
+    case X87_LDZ: load_constant(f, code); break;
     case X87_PTAN:
     case X87_XTRACT:
-    case X87_SINCOS:
-        two_results(f, code);
-        break;
+    case X87_SINCOS: two_results(f, code); break;
     case X87_YL2X:
     case X87_PATAN:
     case X87_YL2XP1:
     case X87_PREM:
     case X87_PREM1:
-    case X87_SCALE:
-        two_operands(f, code);
-        break;
-    default:
-        one_operand(f, code);
-        break;
+    case X87_SCALE: two_operands(f, code); break;
+    default: one_operand(f, code); break;
     }
 }

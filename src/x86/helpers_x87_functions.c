@@ -1,9 +1,11 @@
-/* The x87 instructions whose results differ between processors: sines and cosines, tangents, logarithms, powers of two, and the
- * partial remainder. Computed in integers here, so that every host gives the same result: to some 110 bits, rounded as the
- * guest's control word says. Angles are reduced by the 66 bits of pi that Intel's processors have (SDM vol. 1, 8.3.8).
+/* The x87 instructions whose results differ between processors: sines and cosines, tangents, logarithms, powers of two,
+ * and the partial remainder. Computed in integers here, so that every host gives the same result: to some 110 bits,
+ * rounded as the guest's control word says. Angles are reduced by the 66 bits of pi that Intel's processors have (SDM
+ * vol. 1, 8.3.8).
  *
- * Only operands for which there is something to compute: zeros, infinities, NaNs, encodings that are not supported, and powers of
- * two to +-1 have results by tables of the SDM that all processors follow; helpers_x87.c asks the host's instruction for them. */
+ * Only operands for which there is something to compute: zeros, infinities, NaNs, encodings that are not supported, and
+ * powers of two to +-1 have results by tables of the SDM that all processors follow; helpers_x87.c asks the host's
+ * instruction for them. */
 #include "x86/x87_internal.h"
 
 typedef unsigned __int128 wide;
@@ -12,10 +14,12 @@ typedef __int128 signed_wide;
 #define WIDE(high, low) ((wide)UINT64_C(high) << 64 | UINT64_C(low))
 #include "x86/x86_math.inc"
 
+/* clang-format off */
 enum {
     SW_DE = 0x02, SW_UE = 0x10, SW_OE = 0x08, SW_PE = 0x20,
     BIAS = 16383, LEAST = -16382, MOST = 16383, ROUND_UP = 2, ROUND_DOWN = 1, ROUND_NEAREST = 0
 };
+/* clang-format on */
 
 /* m * 2^(exponent - 127); the top bit of m is set, or it is zero. A fraction is a wide w that stands for w * 2^-128. */
 struct number {
@@ -435,7 +439,10 @@ x87_function(unsigned op, const struct x86_x87_reg *st0, const struct x86_x87_re
     out->status = denormal_flag(st0) | (st1 ? denormal_flag(st1) : 0);
     y = st1 ? unpack(st1) : x;
     switch (op) {
-    case X87_SIN: case X87_COS: case X87_SINCOS: case X87_PTAN:
+    case X87_SIN:
+    case X87_COS:
+    case X87_SINCOS:
+    case X87_PTAN:
         if (x.exponent > 62)
             return false;
         trigonometric(op, x, out);
@@ -450,9 +457,7 @@ x87_function(unsigned op, const struct x86_x87_reg *st0, const struct x86_x87_re
         }
         pack(power_of_2_less_1(x), true, out->control, &out->first, &out->status);
         return true;
-    case X87_PATAN:
-        pack(arctangent(y, x), true, out->control, &out->first, &out->status);
-        return true;
+    case X87_PATAN: pack(arctangent(y, x), true, out->control, &out->first, &out->status); return true;
     case X87_YL2X:
         if (x.negative || (x.exponent == 0 && x.m == ONE_127))
             return false;
@@ -466,11 +471,9 @@ x87_function(unsigned op, const struct x86_x87_reg *st0, const struct x86_x87_re
         }
         x = logarithm_of_1_and(x, &exact);
         break;
-    case X87_PREM: case X87_PREM1:
-        partial_remainder(x, y, op == X87_PREM1, &out->first, &out->status);
-        return true;
-    default:
-        return false;
+    case X87_PREM:
+    case X87_PREM1: partial_remainder(x, y, op == X87_PREM1, &out->first, &out->status); return true;
+    default: return false;
     }
     pack(multiply(y, x), !exact, out->control, &out->first, &out->status);
     out->status |= SW_PE; /* even when it is exact: processors do not look */

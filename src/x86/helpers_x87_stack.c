@@ -87,13 +87,9 @@ helper_x87_stack(uint32_t op, uint32_t i, uint64_t pc)
         return;
     f->last_ip = pc;
     switch (op) {
-    case X87_FLD:
-        copy_to_top(f, i);
-        break;
+    case X87_FLD: copy_to_top(f, i); break;
     case X87_FST:
-    case X87_FSTP:
-        copy_from_top(f, i, op == X87_FSTP);
-        break;
+    case X87_FSTP: copy_from_top(f, i, op == X87_FSTP); break;
     case X87_FSTPNCE:
         if (x87_valid(f, 0)) {
             copy_from_top(f, i, true);
@@ -102,9 +98,7 @@ helper_x87_stack(uint32_t op, uint32_t i, uint64_t pc)
             x87_pop(f);
         }
         break;
-    case X87_FXCH:
-        exchange(f, i);
-        break;
+    case X87_FXCH: exchange(f, i); break;
     case X87_FFREE:
     case X87_FFREEP:
         f->tag_valid &= (uint16_t)~(1u << ((f->top + i) & 7));

@@ -61,7 +61,9 @@ after_vex(struct scan *s, unsigned map)
         return (int)s->at;
     switch (map) {
     case 1: return finish(s, immediate_0f(opcode));
-    case 2: case 5: case 6: return finish(s, 0); /* 5, 6: half precision, EVEX only */
+    case 2:
+    case 5:
+    case 6: return finish(s, 0); /* 5, 6: half precision, EVEX only */
     case 3: return finish(s, 1);
     default: return 0;
     }
@@ -83,9 +85,13 @@ after_0f(struct scan *s)
     switch (opcode) {
     case 0x38: return next(s) < 0 ? 0 : finish(s, 0);
     case 0x3a: return next(s) < 0 ? 0 : finish(s, 1);
-    case 0x0f: return finish(s, 1); /* 3DNow!: the opcode is the immediate */
+    case 0x0f: return finish(s, 1);                             /* 3DNow!: the opcode is the immediate */
     case 0x78: return finish(s, s->operand16 || s->f2 ? 2 : 0); /* extrq, insertq; or vmread */
-    case 0x01: case 0xae: case 0xc7: case 0x1e: case 0x79: return finish(s, 0);
+    case 0x01:
+    case 0xae:
+    case 0xc7:
+    case 0x1e:
+    case 0x79: return finish(s, 0);
     default: return 0;
     }
 }
@@ -110,16 +116,10 @@ scan_insn(struct scan *s)
         byte = next(s);
     }
     switch (byte) {
-    case 0x0f:
-        return after_0f(s);
-    case 0xc4:
-        second = next(s);
-        return second < 0 || next(s) < 0 ? 0 : after_vex(s, second & 0x1f);
-    case 0xc5:
-        return next(s) < 0 ? 0 : after_vex(s, 1);
-    case 0x62:
-        second = next(s);
-        return second < 0 || next(s) < 0 || next(s) < 0 ? 0 : after_vex(s, second & 7);
+    case 0x0f: return after_0f(s);
+    case 0xc4: second = next(s); return second < 0 || next(s) < 0 ? 0 : after_vex(s, second & 0x1f);
+    case 0xc5: return next(s) < 0 ? 0 : after_vex(s, 1);
+    case 0x62: second = next(s); return second < 0 || next(s) < 0 || next(s) < 0 ? 0 : after_vex(s, second & 7);
     case 0x8f: /* pop has 0 in these bits */
         second = next(s);
         return second < 0 || (second & 0x1f) < 8 || next(s) < 0 ? 0 : after_xop(s, second & 0x1f);
@@ -128,10 +128,8 @@ scan_insn(struct scan *s)
             return 0;
         s->at += s->operand16 && !s->wide ? 2 : 4;
         return s->at <= s->size ? (int)s->at : 0;
-    case 0xc6: /* xabort */
-        return next(s) == 0xf8 && next(s) >= 0 ? (int)s->at : 0;
-    default:
-        return 0;
+    case 0xc6: /* xabort */ return next(s) == 0xf8 && next(s) >= 0 ? (int)s->at : 0;
+    default: return 0;
     }
 }
 

@@ -1,5 +1,6 @@
-/* The shape of an instruction, for whoever looks at very many: several times as fast as x86_decode(), because no operand is
- * described. What operands would say is in struct x86_row, made by tools/gen_x86.py; branches that a processor cannot foresee are avoided. */
+/* The shape of an instruction, for whoever looks at very many: several times as fast as x86_decode(), because no
+ * operand is described. What operands would say is in struct x86_row, made by tools/gen_x86.py; branches that a
+ * processor cannot foresee are avoided. */
 #include "x86/x86_internal.h"
 
 #include "x86/cpu.h"
@@ -7,14 +8,16 @@
 /* The order that a canonical instruction has its prefixes in; 0: no prefix. */
 enum { NO_PREFIX, SEGMENT, ADDRESS_SIZE, LOCK, OPERAND_SIZE, REPEAT, REX, NEVER };
 static const uint8_t prefix_rank[256] = {
-    [0x64] = SEGMENT, [0x65] = SEGMENT, [0x67] = ADDRESS_SIZE, [0xf0] = LOCK, [0x66] = OPERAND_SIZE, [0xf2] = REPEAT, [0xf3] = REPEAT,
-    [0x40 ... 0x4f] = REX, [0x26] = NEVER, [0x2e] = NEVER, [0x36] = NEVER, [0x3e] = NEVER,
+    [0x64] = SEGMENT,      [0x65] = SEGMENT, [0x67] = ADDRESS_SIZE, [0xf0] = LOCK,
+    [0x66] = OPERAND_SIZE, [0xf2] = REPEAT,  [0xf3] = REPEAT,       [0x40 ... 0x4f] = REX,
+    [0x26] = NEVER,        [0x2e] = NEVER,   [0x36] = NEVER,        [0x3e] = NEVER,
 };
 
 /* Bytes of an immediate: without 66 and REX.W, with 66, with REX.W. */
 static const uint8_t immediate_size[X86_IMMEDIATE_COUNT][3] = {
-    [X86_IMMEDIATE_NONE] = {0, 0, 0}, [X86_IMMEDIATE_B] = {1, 1, 1}, [X86_IMMEDIATE_W] = {2, 2, 2}, [X86_IMMEDIATE_D] = {4, 4, 4},
-    [X86_IMMEDIATE_Z] = {4, 2, 4}, [X86_IMMEDIATE_V] = {4, 2, 8}, [X86_IMMEDIATE_B_W] = {3, 3, 3},
+    [X86_IMMEDIATE_NONE] = {0, 0, 0}, [X86_IMMEDIATE_B] = {1, 1, 1}, [X86_IMMEDIATE_W] = {2, 2, 2},
+    [X86_IMMEDIATE_D] = {4, 4, 4},    [X86_IMMEDIATE_Z] = {4, 2, 4}, [X86_IMMEDIATE_V] = {4, 2, 8},
+    [X86_IMMEDIATE_B_W] = {3, 3, 3},
 };
 /* Of a displacement, by ModRM.mod, when its base is no exception. */
 static const uint8_t displacement_size[4] = {0, 1, 4, 0};
@@ -88,12 +91,14 @@ prefixes_mean(const struct x86_scan *s, const struct x86_form *f)
 
     if (s->vex)
         return (!s->segment && !s->address_size) || memory;
-    return (!s->repeat || x86_repeat_means(f)) && (!s->operand_size || x86_operand_size_means(f)) && (!s->segment || memory) &&
+    return (!s->repeat || x86_repeat_means(f)) && (!s->operand_size || x86_operand_size_means(f)) &&
+           (!s->segment || memory) &&
            (!s->address_size || memory || row->op == X86_OP_LEA || row->flow == X86_FLOW_BRANCH) &&
            (!s->lock || (row->attrs & X86_A_LOCK && s->memory));
 }
 
-/* At c4 or c5. The prefix's fields become out's, and the opcode is at *at. X86_MAP_COUNT: there is no such instruction. */
+/* At c4 or c5. The prefix's fields become out's, and the opcode is at *at. X86_MAP_COUNT: there is no such
+ * instruction. */
 static unsigned
 take_vex(const uint8_t *bytes, unsigned size, unsigned *at, struct x86_scan *out, unsigned *unmet, unsigned *vvvv)
 {
@@ -167,7 +172,8 @@ take_shape(const struct x86_row *row, unsigned opcode, unsigned modrm, bool addr
     out->registers = (uint16_t)registers;
 }
 
-/* VEX.vvvv is 1111b where it names nothing; a gather's index, of its SIB byte, is a vector, and another than its destination and mask. */
+/* VEX.vvvv is 1111b where it names nothing; a gather's index, of its SIB byte, is a vector, and another than its
+ * destination and mask. */
 static bool
 take_vector_parts(const uint8_t *bytes, unsigned size, unsigned shape, unsigned vvvv, struct x86_scan *out)
 {
@@ -199,9 +205,16 @@ x86_scan(const uint8_t *bytes, size_t available, struct x86_scan *out)
 
     at = take_prefixes(bytes, size, &p);
     *out = (struct x86_scan){
-        .canonical = p.canonical, .segment = p.last[SEGMENT], .address_size = p.seen >> ADDRESS_SIZE & 1, .lock = p.seen >> LOCK & 1,
-        .operand_size = p.seen >> OPERAND_SIZE & 1, .repeat = p.last[REPEAT], .rex = p.last[REX], .opcode_at = (uint8_t)at,
-        .base = X86_BASE_NONE, .index = X86_BASE_NONE,
+        .canonical = p.canonical,
+        .segment = p.last[SEGMENT],
+        .address_size = p.seen >> ADDRESS_SIZE & 1,
+        .lock = p.seen >> LOCK & 1,
+        .operand_size = p.seen >> OPERAND_SIZE & 1,
+        .repeat = p.last[REPEAT],
+        .rex = p.last[REX],
+        .opcode_at = (uint8_t)at,
+        .base = X86_BASE_NONE,
+        .index = X86_BASE_NONE,
     };
     form = take_opcode(bytes, size, &at, out, &vvvv);
     if (!form)

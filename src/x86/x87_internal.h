@@ -9,14 +9,22 @@
 #include "x86/helpers.h"
 
 enum { /* status word */
-    X87_SW_EXCEPTIONS = 0x3f,
-    X87_SW_BEFORE = 0x07, /* found before the operation: IE DE ZE */
-    X87_SW_AFTER = 0x38,  /* OE UE PE */
-    X87_SW_IE = 0x01, X87_SW_ZE = 0x04, X87_SW_SF = 0x40, X87_SW_ES = 0x80,
-    X87_SW_C0 = 0x100, X87_SW_C1 = 0x200, X87_SW_C2 = 0x400, X87_SW_C3 = 0x4000, X87_SW_B = 0x8000,
-    X87_SW_CC = X87_SW_C0 | X87_SW_C1 | X87_SW_C2 | X87_SW_C3,
-    X87_CONTROL_DEFAULT = 0x37f,
-    X87_VECTOR_MF = 16, X87_VECTOR_GP = 13,
+       X87_SW_EXCEPTIONS = 0x3f,
+       X87_SW_BEFORE = 0x07, /* found before the operation: IE DE ZE */
+       X87_SW_AFTER = 0x38,  /* OE UE PE */
+       X87_SW_IE = 0x01,
+       X87_SW_ZE = 0x04,
+       X87_SW_SF = 0x40,
+       X87_SW_ES = 0x80,
+       X87_SW_C0 = 0x100,
+       X87_SW_C1 = 0x200,
+       X87_SW_C2 = 0x400,
+       X87_SW_C3 = 0x4000,
+       X87_SW_B = 0x8000,
+       X87_SW_CC = X87_SW_C0 | X87_SW_C1 | X87_SW_C2 | X87_SW_C3,
+       X87_CONTROL_DEFAULT = 0x37f,
+       X87_VECTOR_MF = 16,
+       X87_VECTOR_GP = 13,
 };
 
 /* A waiting instruction: #MF when an unmasked exception is pending. */
@@ -126,11 +134,12 @@ x87_push(struct x86_x87 *f, const struct x86_x87_reg *v)
 
 /* --- helpers_x87_functions.c --- */
 struct x87_result {
-    uint16_t control;                /* in: the guest's, for rounding */
-    uint16_t status;                 /* exceptions, C1 and what the instruction has of C0, C2, C3 */
+    uint16_t control;                 /* in: the guest's, for rounding */
+    uint16_t status;                  /* exceptions, C1 and what the instruction has of C0, C2, C3 */
     struct x86_x87_reg first, second; /* second: what fsincos and fptan push */
 };
-/* op: enum x87_unary; st1 NULL where the instruction has one operand. False: not to be computed, the tables of the SDM say. */
+/* op: enum x87_unary; st1 NULL where the instruction has one operand. False: not to be computed, the tables of the SDM
+ * say. */
 bool x87_function(unsigned op, const struct x86_x87_reg *st0, const struct x86_x87_reg *st1, struct x87_result *out);
 
 /* --- beginning an instruction --- */

@@ -117,34 +117,23 @@ main(int argc, char **argv)
 
     while ((c = getopt_long(argc, argv, "O:", options, NULL)) != -1) {
         switch (c) {
-        case 'O':
-            r.options.opt_level = atoi(optarg);
-            break;
-        case 'p':
-            r.options.passes = optarg;
-            break;
-        case 'v':
-            aot_further_llvm_options = optarg;
-            break;
-        case 'n':
-            r.only = atoi(optarg);
-            break;
-        case 'c':
-            r.check_only = true;
-            break;
+        case 'O': r.options.opt_level = atoi(optarg); break;
+        case 'p': r.options.passes = optarg; break;
+        case 'v': aot_further_llvm_options = optarg; break;
+        case 'n': r.only = atoi(optarg); break;
+        case 'c': r.check_only = true; break;
         case 'r':
             r.raw = true;
             /* fall through */
-        case 'l':
-            r.text = true;
-            break;
-        default:
-            return 2;
+        case 'l': r.text = true; break;
+        default: return 2;
         }
     }
     if (argc - optind != (r.check_only ? 1 : 3)) {
-        fprintf(stderr, "usage: aot-tool [-O N] [--passes LIST] [--llvm OPTIONS] [--part N] [--emit-llvm[-raw]] IN.wasm KEY OUT_PREFIX\n"
-                        "       aot-tool --check IN.wasm\n");
+        fprintf(
+            stderr,
+            "usage: aot-tool [-O N] [--passes LIST] [--llvm OPTIONS] [--part N] [--emit-llvm[-raw]] IN.wasm KEY OUT_PREFIX\n"
+            "       aot-tool --check IN.wasm\n");
         return 2;
     }
     if (read_file(argv[optind], &in) < 0) {

@@ -119,7 +119,8 @@ find_symbol(struct load *l, const char *name, uint64_t *value)
             return 0;
         }
     }
-    return l->resolve(l->context, name, l->table_entries, value) ? 0 : err_set(l->e, "compiled code refers to %s", name);
+    return l->resolve(l->context, name, l->table_entries, value) ? 0
+                                                                 : err_set(l->e, "compiled code refers to %s", name);
 }
 
 static int
@@ -131,22 +132,15 @@ relocate(uint64_t at, unsigned type, uint64_t value, struct err *e)
     bool fits = true;
 
     switch (type) {
-    case R_X86_64_64:
-        memcpy(place, &value, 8);
-        return 0;
+    case R_X86_64_64: memcpy(place, &value, 8); return 0;
     case R_X86_64_PC32:
     case R_X86_64_PLT32:
         fits = distance == (int32_t)distance;
         word = (uint32_t)distance;
         break;
-    case R_X86_64_32:
-        fits = value == word;
-        break;
-    case R_X86_64_32S:
-        fits = (int64_t)value == (int32_t)value;
-        break;
-    default:
-        fits = false;
+    case R_X86_64_32: fits = value == word; break;
+    case R_X86_64_32S: fits = (int64_t)value == (int32_t)value; break;
+    default: fits = false;
     }
     if (!fits)
         return err_set(e, "relocation %u to %#llx", type, (unsigned long long)value);
@@ -217,7 +211,8 @@ loader_load(const uint8_t *module, size_t size, const char *key, loader_resolve 
 }
 
 int
-loader_place(const struct buf *object, const char *section, loader_resolve resolve, void *context, uint64_t *at, struct err *e)
+loader_place(const struct buf *object, const char *section, loader_resolve resolve, void *context, uint64_t *at,
+             struct err *e)
 {
     struct object o = {.bytes = *object};
     struct load l = {.objects = &o, .parts = 1, .resolve = resolve, .context = context, .wanted = section, .e = e};

@@ -22,8 +22,8 @@ struct loaded {
 int loader_init(struct err *e);
 /* Everything that was loaded is gone; the place is writable again. */
 void loader_clear(void);
-/* Compiles all parts and puts them behind what was loaded before. key: makes the names of its symbols, see aot.h; those of
- * what is loaded together must differ. "__start_ingot_table" is this object's table. */
+/* Compiles all parts and puts them behind what was loaded before. key: makes the names of its symbols, see aot.h; those
+ * of what is loaded together must differ. "__start_ingot_table" is this object's table. */
 int loader_load(const uint8_t *module, size_t size, const char *key, loader_resolve resolve, void *context,
                 struct loaded *out, struct err *e);
 /* A relocatable object as it is. *at: where its section of that name has come to lie. */

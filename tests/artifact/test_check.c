@@ -17,10 +17,13 @@ enum { PAGE = 4096, PAYLOAD = 65536, ELF_SIZE = 100, NAME = 6000, FILE_SIZE = 30
 
 /* Sections in order, a page or two each, after the header's chunk; the chunk hashes in a chunk of their own. */
 enum { CHUNK_PAGES = ARTIFACT_CHUNK_SIZE / PAGE, CHUNKS = (PAYLOAD + 2 * ARTIFACT_CHUNK_SIZE) / ARTIFACT_CHUNK_SIZE };
-static const uint64_t places[ARTIFACT_SECTION_COUNT] = {CHUNK_PAGES,     CHUNK_PAGES + 1, CHUNK_PAGES + 2, CHUNK_PAGES + 3,
-                                                        CHUNK_PAGES + 5, CHUNK_PAGES + 6, CHUNK_PAGES + 7, 2 * CHUNK_PAGES};
+static const uint64_t places[ARTIFACT_SECTION_COUNT] = {CHUNK_PAGES,     CHUNK_PAGES + 1, CHUNK_PAGES + 2,
+                                                        CHUNK_PAGES + 3, CHUNK_PAGES + 5, CHUNK_PAGES + 6,
+                                                        CHUNK_PAGES + 7, 2 * CHUNK_PAGES};
+/* clang-format off */
 static const uint64_t sizes[ARTIFACT_SECTION_COUNT] = {2, 2 * sizeof(struct artifact_inode), sizeof(struct artifact_dirent),
                                                        NAME + 1, sizeof(struct artifact_ledger), PAGE, PAGE, CHUNKS * SHA256_SIZE};
+/* clang-format on */
 enum { PAGES = 2 * CHUNK_PAGES + 1, SIZE = PAYLOAD + PAGES * PAGE + (int)sizeof(struct artifact_footer) };
 
 struct fixture {
@@ -80,8 +83,12 @@ make(struct fixture *x)
     x->file = aligned_alloc(PAGE, (SIZE + PAGE - 1) / PAGE * PAGE);
     memset(x->file, 0, SIZE);
     memset(x->file, 'e', ELF_SIZE);
-    *header(x) = (struct artifact_header){.magic = ARTIFACT_MAGIC, .version = ARTIFACT_VERSION, .level = X86_LEVEL_V2, .elf_size = ELF_SIZE,
-                                          .section_count = ARTIFACT_SECTION_COUNT, .payload_size = PAGES * PAGE};
+    *header(x) = (struct artifact_header){.magic = ARTIFACT_MAGIC,
+                                          .version = ARTIFACT_VERSION,
+                                          .level = X86_LEVEL_V2,
+                                          .elf_size = ELF_SIZE,
+                                          .section_count = ARTIFACT_SECTION_COUNT,
+                                          .payload_size = PAGES * PAGE};
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++)
         header(x)->sections[i] = (struct artifact_section){.offset = places[i] * PAGE, .size = sizes[i]};
     sha256_of(x->file, ELF_SIZE, &h);
@@ -172,7 +179,11 @@ names_each_part(void **state)
 static void
 survives_lies(void **state)
 {
-    static const uint64_t lies[][2] = {{0, UINT64_MAX}, {UINT64_MAX, 1}, {PAGE, 1}, {1, PAGE}, {UINT64_MAX, UINT64_MAX}};
+    static const uint64_t lies[][2] = {{0, UINT64_MAX},
+                                       {UINT64_MAX, 1},
+                                       {PAGE, 1},
+                                       {1, PAGE},
+                                       {UINT64_MAX, UINT64_MAX}};
     struct fixture x;
 
     (void)state;
@@ -202,7 +213,8 @@ survives_lies(void **state)
         sha256_of(section(&x, ARTIFACT_CHUNKS), sizes[ARTIFACT_CHUNKS], &h);
         memcpy(header(&x)->sections[ARTIFACT_CHUNKS].sha256, h.bytes, sizeof h.bytes);
         sha256_of(header(&x), sizeof *header(&x), &h);
-        memcpy(x.file + SIZE - sizeof(struct artifact_footer) + offsetof(struct artifact_footer, header_sha256), h.bytes, sizeof h.bytes);
+        memcpy(x.file + SIZE - sizeof(struct artifact_footer) + offsetof(struct artifact_footer, header_sha256),
+               h.bytes, sizeof h.bytes);
     }
     expect(&x, "chunk hashes: that of chunk 0 is wrong");
     make(&x);

@@ -32,11 +32,11 @@ static void
 test_utf8(void **state)
 {
     expect("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
-    expect("\xe9x", "\"\xef\xbf\xbdx\"");                         /* Latin-1 */
-    expect("\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"");           /* overlong */
-    expect("\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* a surrogate */
+    expect("\xe9x", "\"\xef\xbf\xbdx\"");                                               /* Latin-1 */
+    expect("\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"");                                 /* overlong */
+    expect("\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");                 /* a surrogate */
     expect("\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* above U+10FFFF */
-    expect("\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\"");           /* cut off */
+    expect("\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\"");                                 /* cut off */
 }
 
 static void

@@ -28,7 +28,8 @@ known_values(void **state)
 
     is("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     is("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    is("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    is("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
+       "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
     memset(many, 'a', 1000000);
     is(many, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
     free(many);
@@ -48,7 +49,8 @@ hash_of_hashes(const uint8_t *data)
     return chain;
 }
 
-/* Small hashes are made by portable code until a large one has asked for the processor's instructions. The process is new: this test is first. */
+/* Small hashes are made by portable code until a large one has asked for the processor's instructions. The process is
+ * new: this test is first. */
 static void
 both_ways(void **state)
 {

@@ -1,4 +1,5 @@
-/* What a killed process leaves is removed, whatever stage it was at; what is of a living one, or not temporary, stays. */
+/* What a killed process leaves is removed, whatever stage it was at; what is of a living one, or not temporary,
+ * stays. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,7 +56,8 @@ is_there(const char *name)
     return there;
 }
 
-/* As a build is killed: one name of each form that the sources make, nested ones and a folder with a file in it among them. */
+/* As a build is killed: one name of each form that the sources make, nested ones and a folder with a file in it among
+ * them. */
 static void
 leave_all(const char *name)
 {
@@ -115,8 +117,10 @@ static void
 test_others_stay(void **state)
 {
     (void)state;
+    /* clang-format off */
     static const char *const names[] = {"out", "out.tmp-", "out.tmp-file", "out.tmp-file-", "out.tmp-file-0", "out.tmp-file--4",
                                         "out.tmp--12", "out.tmp-99999999", "out.tmp-file-1", "out.tmp-file-99999999999999999999"};
+    /* clang-format on */
     char *base = mem_printf("%s/out", folder), *ours = temporary_name(base, "file");
     struct err e = {0};
 

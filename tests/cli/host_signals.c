@@ -27,7 +27,9 @@ main(int argc, char **argv)
         for (int sig = 1; sig <= 64; sig++)
             signal(sig, say);
     sigaction(SIGINT, NULL, &old);
-    printf("ready, SIGINT %s\n", old.sa_handler == SIG_IGN ? "ignored" : old.sa_handler == SIG_DFL ? "default" : "handled");
+    printf("ready, SIGINT %s\n", old.sa_handler == SIG_IGN   ? "ignored"
+                                 : old.sa_handler == SIG_DFL ? "default"
+                                                             : "handled");
     fflush(stdout);
     if (strcmp(what, "busy") == 0)
         for (volatile unsigned long n = 0;; n++)

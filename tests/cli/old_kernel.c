@@ -1,5 +1,5 @@
-/* Runs a program as an older kernel would: calls that came later answer ENOSYS, values that came later EINVAL, and Landlock says
- * an older version.
+/* Runs a program as an older kernel would: calls that came later answer ENOSYS, values that came later EINVAL, and
+ * Landlock says an older version.
  *
  *     old_kernel MAJOR.MINOR PROGRAM [ARGUMENT...]
  *
@@ -29,6 +29,7 @@
 enum { LANDLOCK_CREATE = 444, LANDLOCK_VERSION = 1 };
 
 /* By number: headers may be older than the call. */
+/* clang-format off */
 static const struct { int since, number; } calls[] = {
     {V(5, 1), 424 /* pidfd_send_signal */}, {V(5, 1), 425 /* io_uring_setup */}, {V(5, 1), 426}, {V(5, 1), 427},
     {V(5, 2), 428 /* open_tree */}, {V(5, 2), 429 /* move_mount */}, {V(5, 2), 430 /* fsopen */}, {V(5, 2), 431 /* fsconfig */},
@@ -42,8 +43,10 @@ static const struct { int since, number; } calls[] = {
     {V(6, 7), 454 /* futex_wake */}, {V(6, 7), 455 /* futex_wait */}, {V(6, 7), 456 /* futex_requeue */},
     {V(6, 8), 457 /* statmount */}, {V(6, 8), 458 /* listmount */}, {V(6, 10), 462 /* mseal */},
 };
+/* clang-format on */
 
 /* A value of an argument: equal, or with one of these bits. */
+/* clang-format off */
 static const struct { int since, number, argument; bool bits; uint32_t value; } values[] = {
     {V(6, 3), SYS_prctl, 0, false, 65 /* PR_SET_MDWE */}, {V(6, 3), SYS_prctl, 0, false, 66 /* PR_GET_MDWE */},
     {V(5, 17), SYS_prctl, 0, false, 0x53564d41 /* PR_SET_VMA */},
@@ -52,11 +55,15 @@ static const struct { int since, number, argument; bool bits; uint32_t value; } 
     {V(5, 4), SYS_madvise, 2, false, 20 /* COLD */}, {V(5, 4), SYS_madvise, 2, false, 21 /* PAGEOUT */},
     {V(6, 1), SYS_madvise, 2, false, 25 /* COLLAPSE */}, {V(5, 7), SYS_mremap, 3, true, 4 /* DONTUNMAP */},
 };
+/* clang-format on */
 
 /* Landlock's versions, and what each knows: rights of files, of networks, scopes. */
-static const struct { int since; uint64_t known[3]; } landlock[] = {
-    {V(5, 13), {(1 << 13) - 1}},       {V(5, 19), {(1 << 14) - 1}},       {V(6, 2), {(1 << 15) - 1}},
-    {V(6, 7), {(1 << 15) - 1, 3}},     {V(6, 10), {(1 << 16) - 1, 3}},    {V(6, 12), {(1 << 16) - 1, 3, 3}},
+static const struct {
+    int since;
+    uint64_t known[3];
+} landlock[] = {
+    {V(5, 13), {(1 << 13) - 1}},   {V(5, 19), {(1 << 14) - 1}},    {V(6, 2), {(1 << 15) - 1}},
+    {V(6, 7), {(1 << 15) - 1, 3}}, {V(6, 10), {(1 << 16) - 1, 3}}, {V(6, 12), {(1 << 16) - 1, 3, 3}},
 };
 
 static int kernel;
@@ -96,7 +103,8 @@ install(void)
             continue;
         emit(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
         emit(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)values[i].number, 0, 3);
-        emit(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (size_t)values[i].argument), 0, 0);
+        emit(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (size_t)values[i].argument),
+             0, 0);
         emit(BPF_JMP | (values[i].bits ? BPF_JSET : BPF_JEQ) | BPF_K, values[i].value, 0, 1);
         emit(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL, 0, 0);
     }

@@ -1,5 +1,5 @@
-/* Runs a program and counts what its start costs, without a clock: CPUID instructions and system calls, found by executing one instruction
- * after the other.
+/* Runs a program and counts what its start costs, without a clock: CPUID instructions and system calls, found by
+ * executing one instruction after the other.
  *
  *     start_count PROGRAM [ARGUMENT...]      prints: cpuid N calls N instructions N status N */
 #include <errno.h>
@@ -43,7 +43,8 @@ main(int argc, char **argv)
         if (ptrace(PTRACE_SINGLESTEP, pid, NULL, (void *)(intptr_t)deliver) < 0 || waitpid(pid, &status, 0) < 0)
             return 1;
         /* The tick is left out: a clock's. */
-        deliver = WIFSTOPPED(status) && WSTOPSIG(status) != SIGTRAP && WSTOPSIG(status) != SIGALRM ? WSTOPSIG(status) : 0;
+        deliver =
+            WIFSTOPPED(status) && WSTOPSIG(status) != SIGTRAP && WSTOPSIG(status) != SIGALRM ? WSTOPSIG(status) : 0;
     }
     printf("cpuid %lu calls %lu instructions %lu status %d\n", cpuid, calls, instructions, status);
     return 0;

@@ -1,5 +1,5 @@
-/* Long string instructions downwards, in which ticks and signals come, beside another process whose data the kernel copies: the direction flag is the
- * interrupted program's alone. */
+/* Long string instructions downwards, in which ticks and signals come, beside another process whose data the kernel
+ * copies: the direction flag is the interrupted program's alone. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +37,8 @@ copies(void)
     for (unsigned i = 0; i < COPIES && !bad; i++) {
         memset(out, (int)i, sizeof out);
         out[i % PIECE] ^= 0xff;
-        bad |= write(fd[1], out, sizeof out) != PIECE || read(fd[0], in, sizeof in) != PIECE || memcmp(in, out, sizeof in) != 0;
+        bad |= write(fd[1], out, sizeof out) != PIECE || read(fd[0], in, sizeof in) != PIECE ||
+               memcmp(in, out, sizeof in) != 0;
     }
     return bad;
 }

@@ -1,9 +1,22 @@
-/* Processes that write into one pipe, sleep, wait for each other, and ask for what differs from run to run: time, random numbers, RDTSC. Two runs that are
- * compared (ingot run --lockstep=OTHER) must agree in all of it. Without libc: quick to build. */
+/* Processes that write into one pipe, sleep, wait for each other, and ask for what differs from run to run: time,
+ * random numbers, RDTSC. Two runs that are compared (ingot run --lockstep=OTHER) must agree in all of it. Without libc:
+ * quick to build. */
 #include <stddef.h>
 #include <time.h>
 
-enum { READ = 0, WRITE = 1, PIPE = 22, SCHED_YIELD = 24, NANOSLEEP = 35, GETPID = 39, FORK = 57, EXIT = 60, WAIT4 = 61, CLOCK_GETTIME = 228, GETRANDOM = 318 };
+enum {
+    READ = 0,
+    WRITE = 1,
+    PIPE = 22,
+    SCHED_YIELD = 24,
+    NANOSLEEP = 35,
+    GETPID = 39,
+    FORK = 57,
+    EXIT = 60,
+    WAIT4 = 61,
+    CLOCK_GETTIME = 228,
+    GETRANDOM = 318
+};
 enum { CHILDREN = 4, ROUNDS = 50 };
 
 static long

@@ -1,5 +1,5 @@
-/* Control flow that compiled code must get right whatever it assumes: run natively and in an artifact, the output must be
- * the same. Each part prints one line. */
+/* Control flow that compiled code must get right whatever it assumes: run natively and in an artifact, the output must
+ * be the same. Each part prints one line. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -197,23 +197,23 @@ static double
 threaded(long *count)
 {
 #define LABEL(n) &&op##n,
-    static const void *const labels[] = {&&stop, OPERATIONS(LABEL) &&call, &&back};
+    static const void *const labels[] = {&&stop, OPERATIONS(LABEL) && call, &&back};
     const uint8_t *pc = program;
     double a = 1.5, b = 0.25;
     long n = 0, left = 3000;
 
 #define NEXT goto *labels[*pc++]
     NEXT;
-#define OPERATION(k) \
-    op##k : n = n * (2 * k + 1) % 1000003 + k; \
-    if (k % 4 == 1) \
-        a += (double)n; \
-    else if (k % 4 == 2) \
-        b = (float)a * 0.5 + b; \
-    else if (k % 4 == 3) \
+#define OPERATION(k)                                                       \
+    op##k : n = n * (2 * k + 1) % 1000003 + k;                             \
+    if (k % 4 == 1)                                                        \
+        a += (double)n;                                                    \
+    else if (k % 4 == 2)                                                   \
+        b = (float)a * 0.5 + b;                                            \
+    else if (k % 4 == 3)                                                   \
         a = a > 1e6 || a < -1e6 ? (double)(n % 1000) : a + (double)(int)n; \
-    if (b > 1e9 || b < -1e9) \
-        b = 1; \
+    if (b > 1e9 || b < -1e9)                                               \
+        b = 1;                                                             \
     NEXT;
     OPERATIONS(OPERATION)
 call:
@@ -237,29 +237,24 @@ switched(long *count)
 
     for (;;) {
         switch (*pc++) {
-#define CASE(k) \
-    case k: \
+#define CASE(k)                            \
+    case k:                                \
         n = n * (2 * k + 3) % 1000003 + k; \
-        if (k % 3 == 1) \
-            a += (double)n; \
-        else \
-            b = (float)a * 0.5 + b; \
-        if (b > 1e9 || b < -1e9) \
-            b = 1; \
+        if (k % 3 == 1)                    \
+            a += (double)n;                \
+        else                               \
+            b = (float)a * 0.5 + b;        \
+        if (b > 1e9 || b < -1e9)           \
+            b = 1;                         \
         break;
             OPERATIONS(CASE)
-        case 21:
-            a = third(a) + b;
-            break;
+        case 21: a = third(a) + b; break;
         case 22:
             if (--left > 0)
                 pc -= (pc - program) * 3 / 4;
             break;
-        case 0:
-            *count = n;
-            return a + b;
-        default:
-            abort();
+        case 0: *count = n; return a + b;
+        default: abort();
         }
     }
 }
@@ -276,7 +271,8 @@ main(void)
     printf("push and ret %ld\n", returns_through_push(13));
     /* The address is computed, so that nobody finds it beforehand. */
     for (int i = 0; i < 3; i++)
-        printf("middle %ld\n", calls_into_the_middle((uintptr_t)middle_start + (uintptr_t)(middle_of - middle_start), i));
+        printf("middle %ld\n",
+               calls_into_the_middle((uintptr_t)middle_start + (uintptr_t)(middle_of - middle_start), i));
     printf("ended by handler %ld\n", ended_by_handler());
     printf("deep %ld\n", dive(60000, 0));
     printf("alternates %ld\n", alternates(20000));

@@ -1,5 +1,5 @@
-/* Faults and what their handlers see and change: all registers at the instruction, a way past it, another register and the
- * instruction again, a call put in between. One line a case. */
+/* Faults and what their handlers see and change: all registers at the instruction, a way past it, another register and
+ * the instruction again, a call put in between. One line a case. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -16,8 +16,8 @@ struct state {
     uint64_t xmm0[2];
 };
 
-struct state in, out; /* for the assembly */
-uint64_t saved_rsp, action[4]; /* struct sigaction of the system call */
+struct state in, out;                            /* for the assembly */
+uint64_t saved_rsp, action[4];                   /* struct sigaction of the system call */
 uint8_t area[1088] __attribute__((aligned(64))); /* of XSAVE */
 const uint32_t masked = 0x1f80, unmasked = 0, three_unmasked = 0x1f80 & ~0x280u; /* MXCSR; IM, ZM */
 const double bad[2] = {-1, 0};
@@ -33,27 +33,27 @@ static enum { SKIP, REPAIR_RAX, CALL, MASK } reaction;
 static const char *start, *end;
 
 /* All registers from `in`, the instruction, all registers to `out`. */
-#define PROBE(name, insn)                                                                                              \
-    __asm__(".text\n" #name ": push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"                     \
-            "mov %rsp, saved_rsp(%rip)\n"                                                                              \
-            "movups 128+in(%rip), %xmm0\n"                                                                             \
-            "mov in(%rip), %r8; mov 8+in(%rip), %r9; mov 16+in(%rip), %r10; mov 24+in(%rip), %r11\n"                   \
-            "mov 32+in(%rip), %r12; mov 40+in(%rip), %r13; mov 48+in(%rip), %r14; mov 56+in(%rip), %r15\n"             \
-            "mov 64+in(%rip), %rdi; mov 72+in(%rip), %rsi; mov 80+in(%rip), %rbp; mov 88+in(%rip), %rbx\n"             \
-            "mov 96+in(%rip), %rdx; mov 104+in(%rip), %rax; mov 112+in(%rip), %rcx\n"                                  \
-            "sub $64, %rsp\n"                                                                                          \
-            #name "_start: " insn "\n" #name "_end: cld; ldmxcsr masked(%rip)\n"                                       \
-            "mov %r8, out(%rip); mov %r9, 8+out(%rip); mov %r10, 16+out(%rip); mov %r11, 24+out(%rip)\n"               \
-            "mov %r12, 32+out(%rip); mov %r13, 40+out(%rip); mov %r14, 48+out(%rip); mov %r15, 56+out(%rip)\n"         \
-            "mov %rdi, 64+out(%rip); mov %rsi, 72+out(%rip); mov %rbp, 80+out(%rip); mov %rbx, 88+out(%rip)\n"         \
-            "mov %rdx, 96+out(%rip); mov %rax, 104+out(%rip); mov %rcx, 112+out(%rip); mov %rsp, 120+out(%rip)\n"      \
-            "movups %xmm0, 128+out(%rip)\n"                                                                            \
-            "mov saved_rsp(%rip), %rsp\n"                                                                              \
-            "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret\n");                                      \
-    void name(void);                                                                                                   \
+#define PROBE(name, insn)                                                                                         \
+    __asm__(".text\n" #name ": push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"                \
+            "mov %rsp, saved_rsp(%rip)\n"                                                                         \
+            "movups 128+in(%rip), %xmm0\n"                                                                        \
+            "mov in(%rip), %r8; mov 8+in(%rip), %r9; mov 16+in(%rip), %r10; mov 24+in(%rip), %r11\n"              \
+            "mov 32+in(%rip), %r12; mov 40+in(%rip), %r13; mov 48+in(%rip), %r14; mov 56+in(%rip), %r15\n"        \
+            "mov 64+in(%rip), %rdi; mov 72+in(%rip), %rsi; mov 80+in(%rip), %rbp; mov 88+in(%rip), %rbx\n"        \
+            "mov 96+in(%rip), %rdx; mov 104+in(%rip), %rax; mov 112+in(%rip), %rcx\n"                             \
+            "sub $64, %rsp\n" #name "_start: " insn "\n" #name "_end: cld; ldmxcsr masked(%rip)\n"                \
+            "mov %r8, out(%rip); mov %r9, 8+out(%rip); mov %r10, 16+out(%rip); mov %r11, 24+out(%rip)\n"          \
+            "mov %r12, 32+out(%rip); mov %r13, 40+out(%rip); mov %r14, 48+out(%rip); mov %r15, 56+out(%rip)\n"    \
+            "mov %rdi, 64+out(%rip); mov %rsi, 72+out(%rip); mov %rbp, 80+out(%rip); mov %rbx, 88+out(%rip)\n"    \
+            "mov %rdx, 96+out(%rip); mov %rax, 104+out(%rip); mov %rcx, 112+out(%rip); mov %rsp, 120+out(%rip)\n" \
+            "movups %xmm0, 128+out(%rip)\n"                                                                       \
+            "mov saved_rsp(%rip), %rsp\n"                                                                         \
+            "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret\n");                                 \
+    void name(void);                                                                                              \
     extern const char name##_start[], name##_end[];
 
 /* rax: not mapped, rdi: readable */
+/* clang-format off */
 #define PROBES                                                                                                         \
     P(load64, "mov (%rax), %rbx")                                                                                      \
     P(load8, "movb 3(%rax,%rcx,1), %dl")                                                                               \
@@ -111,6 +111,7 @@ static const char *start, *end;
     P(ud2, "inc %rbx; ud2")                                                                                            \
     P(int3, "inc %rbx; int3")                                                                                          \
     P(hlt, "inc %rbx; hlt")
+/* clang-format on */
 
 #define P(name, insn) PROBE(probe_##name, insn)
 PROBES
@@ -127,9 +128,10 @@ callee(void)
 }
 
 /* Keeps all registers. */
-__asm__(".text\ncall_in_between: pushfq; push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push %r11\n"
-        "push %rbp; mov %rsp, %rbp; and $-16, %rsp; call call_c; mov %rbp, %rsp; pop %rbp\n"
-        "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax; popfq; ret\n");
+__asm__(
+    ".text\ncall_in_between: pushfq; push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push %r11\n"
+    "push %rbp; mov %rsp, %rbp; and $-16, %rsp; call call_c; mov %rbp, %rsp; pop %rbp\n"
+    "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax; popfq; ret\n");
 extern const char call_in_between[];
 void call_c(void);
 void
@@ -151,20 +153,14 @@ on_fault(int sig, siginfo_t *info, void *context)
     memcpy(seen.gregs, r, sizeof seen.gregs);
     memcpy(seen.xmm0, uc->uc_mcontext.fpregs->_xmm[0].element, 16);
     switch (reaction) {
-    case SKIP:
-        r[REG_RIP] = (greg_t)(uintptr_t)end;
-        break;
-    case REPAIR_RAX:
-        r[REG_RAX] = (greg_t)(uintptr_t)(readable + 1024);
-        break;
+    case SKIP: r[REG_RIP] = (greg_t)(uintptr_t)end; break;
+    case REPAIR_RAX: r[REG_RAX] = (greg_t)(uintptr_t)(readable + 1024); break;
     case CALL: /* as the instruction had been a call: it is done again after the return */
         r[REG_RSP] -= 8;
         *(greg_t *)(uintptr_t)r[REG_RSP] = r[REG_RIP];
         r[REG_RIP] = (greg_t)(uintptr_t)call_in_between;
         break;
-    case MASK:
-        uc->uc_mcontext.fpregs->mxcsr = 0x1f80;
-        break;
+    case MASK: uc->uc_mcontext.fpregs->mxcsr = 0x1f80; break;
     }
 }
 
@@ -180,13 +176,14 @@ print_state(const char *what, const uint64_t *gpr, uint64_t rsp, const uint64_t 
         else
             printf(" %llx", (unsigned long long)gpr[i]);
     }
-    printf(" rsp %lld xmm0 %016llx%016llx\n", (long long)(rsp - saved_rsp), (unsigned long long)xmm0[1], (unsigned long long)xmm0[0]);
+    printf(" rsp %lld xmm0 %016llx%016llx\n", (long long)(rsp - saved_rsp), (unsigned long long)xmm0[1],
+           (unsigned long long)xmm0[0]);
 }
 
 static void
 run(const char *name, void (*probe)(void), const char *from, const char *to)
 {
-    static const int order[15] = {REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+    static const int order[15] = {REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
                                   REG_RDI, REG_RSI, REG_RBP, REG_RBX, REG_RDX, REG_RAX, REG_RCX};
     uint64_t gpr[15];
 

@@ -1,5 +1,5 @@
-/* Status flags over indirect jumps and calls, to code that reads them before anything else: nothing of the ABI's, but what the processor does. Run
- * natively and in an artifact, the output must be the same. */
+/* Status flags over indirect jumps and calls, to code that reads them before anything else: nothing of the ABI's, but
+ * what the processor does. Run natively and in an artifact, the output must be the same. */
 #include <stdint.h>
 #include <stdio.h>
 
@@ -70,7 +70,10 @@ main(void)
     static const struct {
         const char *name;
         uint64_t (*over)(uint64_t, const void *);
-    } ways[] = {{"call", over_call}, {"call from memory", over_call_from_memory}, {"jump", over_jump}, {"jump from memory", over_jump_from_memory}};
+    } ways[] = {{"call", over_call},
+                {"call from memory", over_call_from_memory},
+                {"jump", over_jump},
+                {"jump from memory", over_jump_from_memory}};
 
     for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
         show(ways[i].name, ways[i].over, "a multiple of 16", reads);

@@ -1,5 +1,5 @@
-/* Signal frames that a program made or changed, handed to rt_sigreturn with and without a signal: each field with odd values. One line
- * each, as on Linux: what registers, flags, masks and stacks are then, or which signal came. */
+/* Signal frames that a program made or changed, handed to rt_sigreturn with and without a signal: each field with odd
+ * values. One line each, as on Linux: what registers, flags, masks and stacks are then, or which signal came. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -25,15 +25,16 @@ struct landed {
 struct landed landed;
 char landing_stack[65536] __attribute__((aligned(64)));
 
-__asm__(".text\n.globl land\nland: mov %rax, landed(%rip); mov %rcx, landed+8(%rip); mov %rdx, landed+16(%rip); mov %rbx, landed+24(%rip)\n"
-        "mov %rsp, landed+32(%rip); mov %rbp, landed+40(%rip); mov %rsi, landed+48(%rip); mov %rdi, landed+56(%rip)\n"
-        "mov %r8, landed+64(%rip); mov %r9, landed+72(%rip); mov %r10, landed+80(%rip); mov %r11, landed+88(%rip)\n"
-        "mov %r12, landed+96(%rip); mov %r13, landed+104(%rip); mov %r14, landed+112(%rip); mov %r15, landed+120(%rip)\n"
-        "lea landing_stack+65536(%rip), %rsp; pushfq; pop landed+128(%rip); mov %cs, %eax; mov %rax, landed+136(%rip)\n"
-        "mov %ss, %eax; mov %rax, landed+144(%rip); stmxcsr landed+152(%rip); fnstcw landed+156(%rip); movups %xmm5, landed+160(%rip)\n"
-        "pushq $2; popfq; cld; xor %ebp, %ebp; call after_landing; hlt\n"
-        ".globl sigreturn_at\nsigreturn_at: mov %rdi, %rsp; mov $15, %eax; syscall; hlt\n"
-        ".globl restorer\nrestorer: mov $15, %eax; syscall; hlt\n");
+__asm__(
+    ".text\n.globl land\nland: mov %rax, landed(%rip); mov %rcx, landed+8(%rip); mov %rdx, landed+16(%rip); mov %rbx, landed+24(%rip)\n"
+    "mov %rsp, landed+32(%rip); mov %rbp, landed+40(%rip); mov %rsi, landed+48(%rip); mov %rdi, landed+56(%rip)\n"
+    "mov %r8, landed+64(%rip); mov %r9, landed+72(%rip); mov %r10, landed+80(%rip); mov %r11, landed+88(%rip)\n"
+    "mov %r12, landed+96(%rip); mov %r13, landed+104(%rip); mov %r14, landed+112(%rip); mov %r15, landed+120(%rip)\n"
+    "lea landing_stack+65536(%rip), %rsp; pushfq; pop landed+128(%rip); mov %cs, %eax; mov %rax, landed+136(%rip)\n"
+    "mov %ss, %eax; mov %rax, landed+144(%rip); stmxcsr landed+152(%rip); fnstcw landed+156(%rip); movups %xmm5, landed+160(%rip)\n"
+    "pushq $2; popfq; cld; xor %ebp, %ebp; call after_landing; hlt\n"
+    ".globl sigreturn_at\nsigreturn_at: mov %rdi, %rsp; mov $15, %eax; syscall; hlt\n"
+    ".globl restorer\nrestorer: mov $15, %eax; syscall; hlt\n");
 void land(void);
 void restorer(void);
 _Noreturn void sigreturn_at(uint64_t address);
@@ -49,8 +50,8 @@ struct frame {
     uint64_t mask;
     uint8_t info[128];
 };
-static struct frame *frame;   /* at the end of its page's first half */
-static uint8_t *fp;           /* the frame's floating-point state, two pages */
+static struct frame *frame; /* at the end of its page's first half */
+static uint8_t *fp;         /* the frame's floating-point state, two pages */
 static struct frame captured;
 static uint8_t captured_fp[FPSTATE];
 static char alternate[65536];
@@ -61,11 +62,13 @@ capture(int sig, siginfo_t *info, void *context)
     (void)sig;
     (void)info;
     memcpy(&captured, context, sizeof captured);
-    memcpy(captured_fp, (void *)(uintptr_t)captured.fpstate, 512); /* without the state behind, which not all processors have */
+    memcpy(captured_fp, (void *)(uintptr_t)captured.fpstate, 512); /* without the state behind, which not all processors
+                                                                      have */
     memset(captured_fp + 464, 0, 48);
 }
 
-/* Where the frame's values are the same natively and here: everything that printing would tell apart by address is left out. */
+/* Where the frame's values are the same natively and here: everything that printing would tell apart by address is left
+ * out. */
 void after_landing(void);
 void
 after_landing(void)
@@ -84,11 +87,13 @@ after_landing(void)
     syscall(SYS_sigaltstack, NULL, &ss);
     for (int k = 0; k < 16; k++)
         if (k != 4 && landed.gpr[k] != 0x1111111111111111u * (uint64_t)(order[k] + 1))
-            n += snprintf(line + n, sizeof line - (size_t)n, "register %d is %llx ", k, (unsigned long long)landed.gpr[k]);
-    n += snprintf(line + n, sizeof line - (size_t)n, "rsp %s flags %llx cs %llx ss %llx mxcsr %x x87 %x xmm5 %llx mask %llx stack %d %llu",
-                  landed.gpr[4] == captured.gregs[15] ? "same" : "other", (unsigned long long)landed.flags, (unsigned long long)landed.cs,
-                  (unsigned long long)landed.ss, landed.mxcsr, landed.x87, (unsigned long long)landed.xmm5[0], (unsigned long long)mask,
-                  ss.flags, (unsigned long long)ss.size);
+            n += snprintf(line + n, sizeof line - (size_t)n, "register %d is %llx ", k,
+                          (unsigned long long)landed.gpr[k]);
+    n += snprintf(line + n, sizeof line - (size_t)n,
+                  "rsp %s flags %llx cs %llx ss %llx mxcsr %x x87 %x xmm5 %llx mask %llx stack %d %llu",
+                  landed.gpr[4] == captured.gregs[15] ? "same" : "other", (unsigned long long)landed.flags,
+                  (unsigned long long)landed.cs, (unsigned long long)landed.ss, landed.mxcsr, landed.x87,
+                  (unsigned long long)landed.xmm5[0], (unsigned long long)mask, ss.flags, (unsigned long long)ss.size);
     if (write(1, line, (size_t)n) != n)
         _exit(3);
     _exit(0);
@@ -103,7 +108,9 @@ on_fault(int sig, siginfo_t *info, void *context)
 
     (void)context;
     n = snprintf(line, sizeof line, "%s code %d%s", sigabbrev_np(sig), info->si_code,
-                 sig == SIGSEGV && info->si_code > 0 && info->si_code != SI_KERNEL && address == frame->gregs[16] ? " at rip" : "");
+                 sig == SIGSEGV && info->si_code > 0 && info->si_code != SI_KERNEL && address == frame->gregs[16]
+                     ? " at rip"
+                     : "");
     if (write(1, line, (size_t)n) != n)
         _exit(3);
     _exit(1);
@@ -117,7 +124,11 @@ nothing(uint64_t v)
     (void)v;
 }
 
-#define SETTER(name, place) static void name(uint64_t v) { place = (typeof(place))v; }
+#define SETTER(name, place)       \
+    static void name(uint64_t v)  \
+    {                             \
+        place = (typeof(place))v; \
+    }
 SETTER(set_rip, frame->gregs[16])
 SETTER(set_rsp, frame->gregs[15])
 SETTER(set_flags, frame->gregs[17])
@@ -163,11 +174,12 @@ static const struct {
 } cases[] = {
 #define V(...) {__VA_ARGS__}, sizeof((uint64_t[]){__VA_ARGS__}) / 8
     {"nothing", nothing, V(0)},
-    {"rip", set_rip, V(0, 8, 0x20000, 0x7ffffffff000, 0x800000000000, 0xffff888000000000, 0xfffffffffffffff0, UINT64_MAX)},
+    {"rip", set_rip,
+     V(0, 8, 0x20000, 0x7ffffffff000, 0x800000000000, 0xffff888000000000, 0xfffffffffffffff0, UINT64_MAX)},
     {"rsp", set_rsp, V(0, 1, 0x20000, 0x7ffffffff000, 0x800000000000, UINT64_MAX)},
     {"flags", set_flags,
-     V(0, 1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x200, 0x400, 0x800, 0x1000, 0x3000, 0x4000, 0x8000, 0x10000, 0x20000, 0x80000, 0x100000,
-       0x200000, 0xffffffff00000000, 0x3b0a2a)},
+     V(0, 1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x200, 0x400, 0x800, 0x1000, 0x3000, 0x4000, 0x8000, 0x10000, 0x20000,
+       0x80000, 0x100000, 0x200000, 0xffffffff00000000, 0x3b0a2a)},
     {"alignment flag", set_flags, V(0x40000)},
     {"cs", set_cs, V(0x33, 0x30, 0x31, 0, 3, 0x10, 0x2b, 0x43, 0xfff8, 0xffff)},
     {"ss", set_ss, V(0x2b, 0x28, 0, 3, 0x33, 0x10, 0x18, 0x43, 0xfff8, 0xffff)},
@@ -243,7 +255,8 @@ run(unsigned c, unsigned v, int way)
 static void
 say(int status)
 {
-    printf(WIFSIGNALED(status) ? " killed by %d\n" : " exit %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    printf(WIFSIGNALED(status) ? " killed by %d\n" : " exit %d\n",
+           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     fflush(stdout);
 }
 
@@ -253,11 +266,13 @@ static void
 frames_anywhere(void)
 {
     uint8_t *p = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* clang-format off */
     const struct {
         const char *name;
         uint64_t address;
     } places[] = {{"null", 8}, {"low", 0x20000}, {"kernel", 0xffff888000000000}, {"not canonical", 0x800000000000}, {"minus one", UINT64_MAX},
                   {"zeros", (uintptr_t)p}, {"cut off", (uintptr_t)p + 3 * PAGE - 200}};
+    /* clang-format on */
 
     munmap(p + 3 * PAGE - PAGE, PAGE);
     for (unsigned k = 0; k < sizeof places / sizeof *places; k++) {
@@ -382,7 +397,8 @@ main(void)
                 int status;
                 pid_t pid;
 
-                printf("%s %llx%s: ", cases[c].name, (unsigned long long)cases[c].values[v], way ? " in a handler" : "");
+                printf("%s %llx%s: ", cases[c].name, (unsigned long long)cases[c].values[v],
+                       way ? " in a handler" : "");
                 fflush(stdout);
                 pid = fork();
                 if (pid == 0)

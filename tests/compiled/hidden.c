@@ -1,5 +1,6 @@
 /* Code that discovery cannot find: functions without symbols, unwind information and references, at addresses that are
- * computed when the program runs; and a function of which a part is entered in the middle. Without libc: quick to build. */
+ * computed when the program runs; and a function of which a part is entered in the middle. Without libc: quick to
+ * build. */
 
 /* f(n): the sum of double_it(i) for i below n, then through a computed jump to one of two tails. */
 __asm__(".text\n"

@@ -1,7 +1,8 @@
-/* A guest that jumps everywhere: to each byte of its own text, into the C library, data, stack, heap, unmapped and forbidden addresses,
- * by jump, call, return and rt_sigreturn, with stack pointers, registers and frames of all kinds, and after it tried to change the code there. Each jump is made by a child of its own, which may do
- * whatever it finds there; the parent, process 1, must live and be able to count. Never to be run outside of a container.
- * usage: hostile JUMPS SEED */
+/* A guest that jumps everywhere: to each byte of its own text, into the C library, data, stack, heap, unmapped and
+ * forbidden addresses, by jump, call, return and rt_sigreturn, with stack pointers, registers and frames of all kinds,
+ * and after it tried to change the code there. Each jump is made by a child of its own, which may do whatever it finds
+ * there; the parent, process 1, must live and be able to count. Never to be run outside of a container. usage: hostile
+ * JUMPS SEED */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <link.h>
@@ -53,9 +54,11 @@ random64(void)
 static uint64_t
 edge(void)
 {
+    /* clang-format off */
     static const uint64_t edges[] = {0, 8, 0xffff, 0x10000, 0x3fffffff, 0x40000000, 0x5ffffff8, 0x60000000, 0xefffffff, 0xfff00000,
                                      0xfffffff8, 0xffffffff, 0x100000000, 0x1fffffff8, 0x200000000, 0x7fffffffffff, 0x800000000000,
                                      0xffff800000000000, 0xffffffffff600000, UINT64_MAX - 7, UINT64_MAX};
+    /* clang-format on */
 
     return edges[random64() % (sizeof edges / sizeof *edges)] + (random64() % 3 == 0 ? random64() % 4096 : 0);
 }
@@ -68,18 +71,12 @@ place(unsigned long number)
     switch (number % 8) {
     case 0:
     case 1:
-    case 2:
-        return text + (number / 8 * 3 + number % 8) * stride % size; /* each byte once, far apart */
-    case 3:
-        return text + random64() % size;
-    case 4:
-        return (uint64_t)(uintptr_t)edata - random64() % 4096;
-    case 5:
-        return (uint64_t)(uintptr_t)(random64() & 1 ? heap : shared) + random64() % 8192;
-    case 6:
-        return edge();
-    default:
-        return random64() & 1 ? random64() : (uint32_t)random64();
+    case 2: return text + (number / 8 * 3 + number % 8) * stride % size; /* each byte once, far apart */
+    case 3: return text + random64() % size;
+    case 4: return (uint64_t)(uintptr_t)edata - random64() % 4096;
+    case 5: return (uint64_t)(uintptr_t)(random64() & 1 ? heap : shared) + random64() % 8192;
+    case 6: return edge();
+    default: return random64() & 1 ? random64() : (uint32_t)random64();
     }
 }
 
@@ -87,16 +84,11 @@ static uint64_t
 stack_pointer(uint64_t here)
 {
     switch (random64() % 16) {
-    case 0:
-        return edge();
-    case 1:
-        return text + random64() % 65536;
-    case 2:
-        return (uint64_t)(uintptr_t)shared + 4096 + random64() % 64;
-    case 3:
-        return here - random64() % 64;
-    default:
-        return here & ~15ull;
+    case 0: return edge();
+    case 1: return text + random64() % 65536;
+    case 2: return (uint64_t)(uintptr_t)shared + 4096 + random64() % 64;
+    case 3: return here - random64() % 64;
+    default: return here & ~15ull;
     }
 }
 
@@ -120,7 +112,8 @@ return_from_nothing(uint64_t to, uint64_t here, const uint64_t *registers)
     frame[23] = random64() % 8 ? 0x002b000000000033 : random64();
     frame[28] = random64() % 4 ? (uint64_t)(uintptr_t)fp : edge();
     frame[37] = random64() % 2 ? 0 : random64(); /* the mask */
-    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall" ::"r"(random64() % 8 ? (uint64_t)(uintptr_t)frame : stack_pointer(here)),
+    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall" ::"r"(random64() % 8 ? (uint64_t)(uintptr_t)frame
+                                                                                       : stack_pointer(here)),
                      "m"(frame), "m"(*(char(*)[512])fp)
                      : "memory");
 }
@@ -131,8 +124,10 @@ modify(uint64_t at)
 {
     void *page = (void *)(uintptr_t)(at & ~4095ull);
     volatile uint8_t *byte = (volatile uint8_t *)(uintptr_t)at;
-    static const int prots[] = {PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE | PROT_EXEC, PROT_READ, PROT_NONE, PROT_WRITE};
-    int fd = open(random64() & 1 ? "/proc/self/exe" : "/hostile", random64() & 1 ? O_RDWR : O_RDONLY), copy = memfd_create("code", 0);
+    static const int prots[] = {PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE | PROT_EXEC, PROT_READ, PROT_NONE,
+                                PROT_WRITE};
+    int fd = open(random64() & 1 ? "/proc/self/exe" : "/hostile", random64() & 1 ? O_RDWR : O_RDONLY),
+        copy = memfd_create("code", 0);
     uint8_t bytes[64];
 
     for (unsigned i = 0; i < sizeof bytes; i++)
@@ -142,18 +137,18 @@ modify(uint64_t at)
 
         switch (random64() % 8) {
         case 0:
-        case 1:
-            writable = mprotect(page, 4096, prots[random64() % 5]) == 0;
-            break;
+        case 1: writable = mprotect(page, 4096, prots[random64() % 5]) == 0; break;
         case 2:
             writable = mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == page;
             break;
         case 3:
             if (pwrite(copy, bytes, sizeof bytes, 0) == sizeof bytes)
-                mmap(page, 4096, PROT_READ | PROT_EXEC, MAP_FIXED | (random64() & 1 ? MAP_SHARED : MAP_PRIVATE), copy, 0);
+                mmap(page, 4096, PROT_READ | PROT_EXEC, MAP_FIXED | (random64() & 1 ? MAP_SHARED : MAP_PRIVATE), copy,
+                     0);
             break;
         case 4:
-            mremap(random64() & 1 ? (void *)shared : page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, random64() & 1 ? page : (void *)(heap + 4096));
+            mremap(random64() & 1 ? (void *)shared : page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
+                   random64() & 1 ? page : (void *)(heap + 4096));
             break;
         case 5:
             if (pwrite(fd, bytes, sizeof bytes, (off_t)(random64() % 65536)) == sizeof bytes)
@@ -162,8 +157,7 @@ modify(uint64_t at)
         case 6:
             mmap(page, 4096, PROT_READ | PROT_EXEC, MAP_FIXED | MAP_PRIVATE, fd, (off_t)(random64() % 16 * 4096));
             break;
-        default:
-            madvise(page, 4096, random64() & 1 ? MADV_DONTNEED : MADV_REMOVE);
+        default: madvise(page, 4096, random64() & 1 ? MADV_DONTNEED : MADV_REMOVE);
         }
         if (writable && random64() % 2)
             *byte = bytes[0];
@@ -185,16 +179,16 @@ jump(uint64_t to, unsigned how)
     if (how % 5 == 4)
         modify(to);
     if (how % 3 == 0)
-        __asm__ volatile("mov %1, %%rsp\n\tjmp *%0" ::"a"(to), "r"(rsp), "D"(registers[0]), "S"(registers[1]), "d"(registers[2]),
-                         "b"(registers[3])
+        __asm__ volatile("mov %1, %%rsp\n\tjmp *%0" ::"a"(to), "r"(rsp), "D"(registers[0]), "S"(registers[1]),
+                         "d"(registers[2]), "b"(registers[3])
                          : "memory");
     else if (how % 3 == 1)
-        __asm__ volatile("mov %1, %%rsp\n\tcall *%0" ::"a"(to), "r"(rsp), "D"(registers[0]), "S"(registers[1]), "d"(registers[2]),
-                         "b"(registers[3])
+        __asm__ volatile("mov %1, %%rsp\n\tcall *%0" ::"a"(to), "r"(rsp), "D"(registers[0]), "S"(registers[1]),
+                         "d"(registers[2]), "b"(registers[3])
                          : "memory");
     else
-        __asm__ volatile("mov %1, %%rsp\n\tpush %0\n\tret" ::"a"(to), "r"(here & ~15ull), "D"(registers[0]), "S"(registers[1]),
-                         "d"(registers[2]), "b"(registers[3])
+        __asm__ volatile("mov %1, %%rsp\n\tpush %0\n\tret" ::"a"(to), "r"(here & ~15ull), "D"(registers[0]),
+                         "S"(registers[1]), "d"(registers[2]), "b"(registers[3])
                          : "memory");
 }
 
@@ -255,6 +249,10 @@ main(int argc, char **argv)
     printf("%lu jumps, %lu children ended\n", jumps, ended);
     for (int sig = 1; sig <= 64; sig++)
         if (by_signal[sig])
-            fprintf(stderr, "%s %lu\n", sig == 64 ? "exit" : sigabbrev_np(sig) ? sigabbrev_np(sig) : "signal", by_signal[sig]);
+            fprintf(stderr, "%s %lu\n",
+                    sig == 64           ? "exit"
+                    : sigabbrev_np(sig) ? sigabbrev_np(sig)
+                                        : "signal",
+                    by_signal[sig]);
     return 0;
 }

@@ -1,5 +1,6 @@
-/* Handlers that look at the registers of a fault, or change them, hidden from the build: in other functions than those that
- * install them, behind pointers, found by way of the stack. Without precise faults each must be told so; with them each works.
+/* Handlers that look at the registers of a fault, or change them, hidden from the build: in other functions than those
+ * that install them, behind pointers, found by way of the stack. Without precise faults each must be told so; with them
+ * each works.
  *
  * usage: looks KIND */
 #define _GNU_SOURCE
@@ -17,9 +18,10 @@
 
 /* Reads, or goes on at `fail` where a handler has it go. */
 int try_read(volatile int *p, int *out);
-__asm__(".text\n.globl try_read\n.type try_read, @function\ntry_read: .cfi_startproc\n mov (%rdi), %eax\n mov %eax, (%rsi)\n"
-        " xor %eax, %eax\n ret\n.cfi_endproc\n.size try_read, . - try_read\n"
-        ".globl fail\nfail: mov $-14, %eax\n ret\n");
+__asm__(
+    ".text\n.globl try_read\n.type try_read, @function\ntry_read: .cfi_startproc\n mov (%rdi), %eax\n mov %eax, (%rsi)\n"
+    " xor %eax, %eax\n ret\n.cfi_endproc\n.size try_read, . - try_read\n"
+    ".globl fail\nfail: mov $-14, %eax\n ret\n");
 extern char fail[];
 
 static void *volatile landing = fail;
@@ -101,8 +103,8 @@ by_mask(int sig, siginfo_t *info, void *context)
 static const struct {
     const char *name;
     void (*handler)(int, siginfo_t *, void *);
-} kinds[] = {{"function", by_function}, {"callback", to_callback}, {"copy", by_copy}, {"write", by_write},
-             {"backtrace", by_backtrace}, {"mask", by_mask}};
+} kinds[] = {{"function", by_function}, {"callback", to_callback},   {"copy", by_copy},
+             {"write", by_write},       {"backtrace", by_backtrace}, {"mask", by_mask}};
 
 static NOINLINE void
 install(int sig, void (*handler)(int, siginfo_t *, void *), int flags)

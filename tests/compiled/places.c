@@ -1,5 +1,5 @@
-/* The stack pointer everywhere: in each kind of place a push, call, return, signal, system call, fault, exit. One line each,
- * as on Linux: what came of it, and where the fault was from the stack pointer. */
+/* The stack pointer everywhere: in each kind of place a push, call, return, signal, system call, fault, exit. One line
+ * each, as on Linux: what came of it, and where the fault was from the stack pointer. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -18,13 +18,16 @@ uint64_t saved_rsp, taken; /* for the assembly; taken: 8 bytes of the new stack 
 static uint64_t asked;     /* the stack pointer that was asked for */
 static const char *end_of_text = "end\n";
 
-/* action(rsp): the instructions with the stack pointer there, and back. Registers that C wants kept are on the old stack. */
-#define ACTION(name, text)                                                                                               \
-    __asm__(".text\n.globl act_" #name "\nact_" #name ": push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"    \
-            "mov %rsp, saved_rsp(%rip); mov %rdi, %rsp; mov $0x1234, %eax; xor %ebp, %ebp\n" text "\n"                         \
-            "mov saved_rsp(%rip), %rsp; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; cld; ret\n");              \
+/* action(rsp): the instructions with the stack pointer there, and back. Registers that C wants kept are on the old
+ * stack. */
+#define ACTION(name, text)                                                                                        \
+    __asm__(".text\n.globl act_" #name "\nact_" #name                                                             \
+            ": push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"                                \
+            "mov %rsp, saved_rsp(%rip); mov %rdi, %rsp; mov $0x1234, %eax; xor %ebp, %ebp\n" text "\n"            \
+            "mov saved_rsp(%rip), %rsp; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; cld; ret\n"); \
     void act_##name(uint64_t rsp);
 
+/* clang-format off */
 #define ACTIONS                                                                                                          \
     A(push, "push %rax")                                                                                                 \
     A(push16, "pushw %ax")                                                                                               \
@@ -59,6 +62,7 @@ static const char *end_of_text = "end\n";
     A(clone_thread, "mov $0x50f00, %edi; mov %rsp, %rsi; xor %edx, %edx; xor %r10d, %r10d; xor %r8d, %r8d; mov $56, %eax; syscall\n" \
                     "test %eax, %eax; jnz 1f; push %rax; pop %rax; movl $1, there(%rip); xor %edi, %edi; mov $60, %eax; syscall\n"   \
                     "1: mov $35, %eax; lea short_time(%rip), %rdi; xor %esi, %esi; syscall; cmpl $0, there(%rip); je 1b")
+/* clang-format on */
 
 const uint64_t short_time[2] = {0, 2000000};
 volatile int there;
@@ -106,7 +110,8 @@ static void
 find_places(void)
 {
     int fd = memfd_create("places", 0);
-    uint8_t *rw = pages(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1), *ro = pages(PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    uint8_t *rw = pages(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1),
+            *ro = pages(PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     uint8_t *shared, *gone;
 
     if (ftruncate(fd, PAGE) != 0)
@@ -160,7 +165,8 @@ on_fault(int sig, siginfo_t *info, void *context)
     else if (from >= -4096 && from <= 4096)
         n = snprintf(line, sizeof line, "%s code %d at rsp%+lld", sigabbrev_np(sig), info->si_code, (long long)from);
     else
-        n = snprintf(line, sizeof line, "%s code %d at %#llx", sigabbrev_np(sig), info->si_code, (unsigned long long)address);
+        n = snprintf(line, sizeof line, "%s code %d at %#llx", sigabbrev_np(sig), info->si_code,
+                     (unsigned long long)address);
     if (write(1, line, (size_t)n) != n)
         _exit(3);
     _exit(1);
@@ -177,7 +183,8 @@ run(const struct place *p, unsigned action)
 {
     static char other_stack[65536];
     stack_t ss = {.ss_sp = other_stack, .ss_size = sizeof other_stack};
-    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK}, usr = {.sa_handler = on_signal};
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK},
+                     usr = {.sa_handler = on_signal};
 
     sigaltstack(&ss, NULL);
     for (int sig = 1; sig < 32; sig++)
@@ -212,7 +219,8 @@ main(int argc, char **argv)
                 run(&places[k], i);
             if (waitpid(pid, &status, 0) != pid)
                 return 4;
-            printf(WIFSIGNALED(status) ? " killed by %d\n" : " exit %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+            printf(WIFSIGNALED(status) ? " killed by %d\n" : " exit %d\n",
+                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
             fflush(stdout);
         }
     return 0;

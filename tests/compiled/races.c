@@ -1,7 +1,7 @@
-/* A guest that races on its memory: threads and processes make every system call of abi/syscalls.def with buffers, structures and
- * lengths in pages that others meanwhile unmap, forbid, move, replace, shorten, punch and fork, and whose contents they change. A signal
- * interrupts every millisecond, on a stack that may be there, too. Each round is a child; process 1 must live and count them. Never to be run
- * outside of a container, but for what --host does.
+/* A guest that races on its memory: threads and processes make every system call of abi/syscalls.def with buffers,
+ * structures and lengths in pages that others meanwhile unmap, forbid, move, replace, shorten, punch and fork, and
+ * whose contents they change. A signal interrupts every millisecond, on a stack that may be there, too. Each round is a
+ * child; process 1 must live and count them. Never to be run outside of a container, but for what --host does.
  * usage: races ROUNDS SEED [FILE]   FILE: of a volume, mapped into the area
  *        races --host FILE SECONDS  on the host: changes and shortens the file meanwhile */
 #define _GNU_SOURCE
@@ -68,7 +68,7 @@ static const struct row rows[] = {
 enum { ROWS = sizeof rows / sizeof *rows };
 
 #define VALUES(name, ...) static const uint64_t values_##name[] = {__VA_ARGS__};
-#define FLAGS(name, ...) static const uint64_t values_##name[] = {__VA_ARGS__};
+#define FLAGS(name, ...)  static const uint64_t values_##name[] = {__VA_ARGS__};
 #define STRINGS(name, ...)
 #define STRUCT(name, fields)
 #define UNION(name, members)
@@ -82,7 +82,7 @@ static const struct {
     bool flags;
 } types[] = {
 #define VALUES(name, ...) {#name, values_##name, sizeof values_##name / 8, false},
-#define FLAGS(name, ...) {#name, values_##name, sizeof values_##name / 8, true},
+#define FLAGS(name, ...)  {#name, values_##name, sizeof values_##name / 8, true},
 #include "vkernel/abi/types.def"
 #undef VALUES
 #undef FLAGS
@@ -128,13 +128,16 @@ call(long number, const uint64_t a[6])
     register long r10 __asm__("r10") = (long)a[3], r8 __asm__("r8") = (long)a[4], r9 __asm__("r9") = (long)a[5];
     long result;
 
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
 }
 #define CALL(number, ...) CALL_6(number, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define CALL_6(n, a, b, c, d, e, f, ...) \
-    call(n, (const uint64_t[]){(uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), (uint64_t)(e), (uint64_t)(f)})
+    call(n,                              \
+         (const uint64_t[]){(uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), (uint64_t)(e), (uint64_t)(f)})
 
 /* Often so that it crosses into a page that another fate has. */
 static uint64_t
@@ -143,12 +146,9 @@ place(uint64_t size)
     uint64_t at = (uint64_t)(uintptr_t)area + below(PAGES) * PAGE;
 
     switch (below(4)) {
-    case 0:
-        return at + below(PAGE);
-    case 1:
-        return at + PAGE - below(size + 1);
-    default:
-        return at + below(16) * 64;
+    case 0: return at + below(PAGE);
+    case 1: return at + PAGE - below(size + 1);
+    default: return at + below(16) * 64;
     }
 }
 
@@ -156,18 +156,12 @@ static uint64_t
 word(void)
 {
     switch (below(8)) {
-    case 0:
-        return place(64);
-    case 1:
-        return below(4) ? below(64) : below(20000);
-    case 2:
-        return 1ull << below(64);
-    case 3:
-        return random64();
-    case 4:
-        return UINT64_MAX - below(3);
-    default:
-        return below(20);
+    case 0: return place(64);
+    case 1: return below(4) ? below(64) : below(20000);
+    case 2: return 1ull << below(64);
+    case 3: return random64();
+    case 4: return UINT64_MAX - below(3);
+    default: return below(20);
     }
 }
 
@@ -185,37 +179,36 @@ scribble(uint64_t words)
 static void
 change_mappings(void)
 {
-    uint64_t at = (uint64_t)(uintptr_t)area + below(PAGES) * PAGE, size = (1 + below(4)) * PAGE, to = (uint64_t)(uintptr_t)area + below(PAGES) * PAGE;
-    static const int prots[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC};
+    uint64_t at = (uint64_t)(uintptr_t)area + below(PAGES) * PAGE, size = (1 + below(4)) * PAGE,
+             to = (uint64_t)(uintptr_t)area + below(PAGES) * PAGE;
+    static const int prots[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
+                                PROT_READ | PROT_EXEC};
     int prot = prots[below(5)];
 
     switch (below(12)) {
-    case 0:
-        CALL(SYS_munmap, at, size);
-        break;
+    case 0: CALL(SYS_munmap, at, size); break;
     case 1:
-    case 2:
-        CALL(SYS_mprotect, at, size, prot);
-        break;
+    case 2: CALL(SYS_mprotect, at, size, prot); break;
     case 3:
-        CALL(SYS_mremap, at, size, (1 + below(4)) * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | (below(4) ? 0 : MREMAP_DONTUNMAP), to);
+        CALL(SYS_mremap, at, size, (1 + below(4)) * PAGE,
+             MREMAP_MAYMOVE | MREMAP_FIXED | (below(4) ? 0 : MREMAP_DONTUNMAP), to);
         break;
     case 4:
     case 5:
         CALL(SYS_mmap, at, size, prot, MAP_FIXED | MAP_ANONYMOUS | (below(2) ? MAP_SHARED : MAP_PRIVATE), -1, 0);
         break;
     case 6:
-        CALL(SYS_mmap, at, size, prot, MAP_FIXED | (below(2) ? MAP_SHARED : MAP_PRIVATE), below(2) ? file : memory, below(THIRD) * PAGE);
+        CALL(SYS_mmap, at, size, prot, MAP_FIXED | (below(2) ? MAP_SHARED : MAP_PRIVATE), below(2) ? file : memory,
+             below(THIRD) * PAGE);
         break;
     case 7:
         CALL(SYS_ftruncate, below(2) ? file : memory, below(THIRD + 1) * PAGE + (below(3) ? 0 : below(PAGE)));
         break;
     case 8:
-        CALL(SYS_fallocate, below(2) ? file : memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, below(THIRD) * PAGE, size);
+        CALL(SYS_fallocate, below(2) ? file : memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, below(THIRD) * PAGE,
+             size);
         break;
-    case 9:
-        CALL(SYS_madvise, at, size, below(2) ? MADV_DONTNEED : MADV_REMOVE);
-        break;
+    case 9: CALL(SYS_madvise, at, size, below(2) ? MADV_DONTNEED : MADV_REMOVE); break;
     case 10:
         if (below(8) == 0 && CALL(SYS_fork) == 0)
             for (;;)
@@ -225,8 +218,10 @@ change_mappings(void)
         CALL(SYS_ftruncate, file, THIRD * PAGE);
         CALL(SYS_ftruncate, memory, THIRD * PAGE);
         CALL(SYS_mmap, area, THIRD * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, file, 0);
-        CALL(SYS_mmap, area + THIRD * PAGE, THIRD * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-        CALL(SYS_mmap, area + 2 * THIRD * PAGE, THIRD * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, memory, 0);
+        CALL(SYS_mmap, area + THIRD * PAGE, THIRD * PAGE, PROT_READ | PROT_WRITE,
+             MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+        CALL(SYS_mmap, area + 2 * THIRD * PAGE, THIRD * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, memory,
+             0);
     }
 }
 
@@ -286,39 +281,26 @@ argument(const char *format)
     case 'u':
     case 'l':
     case 'x':
-    case 'o':
-        return name ? named(name, strcspn(name, " *")) : word();
+    case 'o': return name ? named(name, strcspn(name, " *")) : word();
     case 'f':
-    case 'D':
-        return below(16) ? 3 + below(28) : (uint64_t)AT_FDCWD;
-    case 'F':
-        return named("open", 4);
-    case 'P':
-        return below(8);
-    case 's':
-        return string();
-    case 'S':
-        return below(3) ? SIGUSR1 : below(65);
+    case 'D': return below(16) ? 3 + below(28) : (uint64_t)AT_FDCWD;
+    case 'F': return named("open", 4);
+    case 'P': return below(8);
+    case 's': return string();
+    case 'S': return below(3) ? SIGUSR1 : below(65);
     case 'i':
     case 't':
         process = below(3) ? 0 : below(20);
         return process == 1 ? 0 : process; /* root may end process 1 by its limits, there and on Linux */
-    case 'c':
-        return named("clock", 5);
-    case 'a':
-        return (uint64_t)(uintptr_t)area + below(PAGES) * PAGE;
-    case 'm':
-        return (1 + below(4)) * PAGE;
-    case 'n':
-        return below(3) ? below(200) : below(4 * PAGE); /* less than the area's margins */
-    case 'k':
-        return below(12);
+    case 'c': return named("clock", 5);
+    case 'a': return (uint64_t)(uintptr_t)area + below(PAGES) * PAGE;
+    case 'm': return (1 + below(4)) * PAGE;
+    case 'n': return below(3) ? below(200) : below(4 * PAGE); /* less than the area's margins */
+    case 'k': return below(12);
     case 'p':
     case 'r':
-    case 'w':
-        return below(10) ? structure() : 0;
-    default:
-        return below(12) ? place(200) : word();
+    case 'w': return below(10) ? structure() : 0;
+    default: return below(12) ? place(200) : word();
     }
 }
 
@@ -326,8 +308,8 @@ argument(const char *format)
 static bool
 ends(int number)
 {
-    return number == SYS_exit || number == SYS_exit_group || number == SYS_vfork || number == SYS_execve || number == SYS_execveat ||
-           number == SYS_rt_sigreturn;
+    return number == SYS_exit || number == SYS_exit_group || number == SYS_vfork || number == SYS_execve ||
+           number == SYS_execveat || number == SYS_rt_sigreturn;
 }
 
 static void
@@ -345,14 +327,16 @@ call_something(void)
         format += strcspn(format, " ");
         format += *format == ' ';
     }
-    if (rows[k].number == SYS_clone || rows[k].number == SYS_clone3) { /* on a stack of its own memory, and not for long */
+    if (rows[k].number == SYS_clone || rows[k].number == SYS_clone3) { /* on a stack of its own memory, and not for
+                                                                          long */
         if (rows[k].number == SYS_clone)
             a[0] = (a[0] & ~(uint64_t)(CLONE_VM | CLONE_VFORK)) | SIGCHLD, a[1] = 0;
     }
     counts->made[k]++;
     result = call(rows[k].number, a);
     counts->good[k] += result >= 0;
-    if (result == 0 && (rows[k].number == SYS_clone || rows[k].number == SYS_clone3 || rows[k].number == SYS_fork || rows[k].number == SYS_vfork))
+    if (result == 0 && (rows[k].number == SYS_clone || rows[k].number == SYS_clone3 || rows[k].number == SYS_fork ||
+                        rows[k].number == SYS_vfork))
         for (;;)
             CALL(below(2) ? SYS_exit : SYS_exit_group, 0);
 }
@@ -460,7 +444,9 @@ round_child(const char *path)
     some_files();
     for (int sig = 1; sig <= 64; sig++)
         handle(sig, sig == SIGSEGV || sig == SIGBUS ? on_fault : on_signal,
-               sig == SIGSEGV || sig == SIGBUS ? SA_NODEFER : sig % 2 ? SA_ONSTACK | SA_RESTART : SA_ONSTACK);
+               sig == SIGSEGV || sig == SIGBUS ? SA_NODEFER
+               : sig % 2                       ? SA_ONSTACK | SA_RESTART
+                                               : SA_ONSTACK);
     for (int k = 0; k < 100; k++)
         change_mappings();
     setitimer(ITIMER_REAL, &every, NULL);
@@ -507,8 +493,8 @@ rounds(unsigned long count, const char *path)
         kinds += counts->made[k] > 0;
         good += counts->good[k] > 0;
     }
-    fprintf(stderr, "%llu calls, %llu of %u kinds, %llu of them with success\n", (unsigned long long)made, (unsigned long long)kinds, ROWS,
-            (unsigned long long)good);
+    fprintf(stderr, "%llu calls, %llu of %u kinds, %llu of them with success\n", (unsigned long long)made,
+            (unsigned long long)kinds, ROWS, (unsigned long long)good);
     return 0;
 }
 

@@ -1,5 +1,5 @@
-/* All registers where something comes between two instructions or within one: system calls, other threads and processes, timers, faults.
- * x87 and MMX registers, MXCSR and the flags among them. */
+/* All registers where something comes between two instructions or within one: system calls, other threads and
+ * processes, timers, faults. x87 and MMX registers, MXCSR and the flags among them. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                              REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+                              REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 /* --- flags over a system call --- */
 
@@ -29,7 +29,9 @@ flags_over_call(void)
     unsigned bad = 0;
 
     for (unsigned i = 0; i < 128; i++) {
-        uint64_t flags = 2 | (i & 1) | (i & 2) << 1 | (i & 4) << 2 | (i & 8) << 3 | (i & 16) << 3 | (i & 32) << 5 | (i & 64) << 5, after, saved;
+        uint64_t flags = 2 | (i & 1) | (i & 2) << 1 | (i & 4) << 2 | (i & 8) << 3 | (i & 16) << 3 | (i & 32) << 5 |
+                         (i & 64) << 5,
+                 after, saved;
 
         __asm__ volatile("pushq %[flags]\n\tpopfq\n\tsyscall\n\tpushfq\n\tcld\n\tpopq %[after]\n\tmovq %%r11, %[saved]"
                          : [after] "=&r"(after), [saved] "=&r"(saved)
@@ -55,12 +57,14 @@ x87_rounds(uint16_t control, double first, double second, uint32_t mxcsr, unsign
         uint64_t mm;
         uint32_t csr;
 
-        __asm__ volatile("fninit\n\tfldcw %[control]\n\tfldl %[first]\n\tfldl %[second]\n\tsyscall\n\tfnstcw %[now]\n\tfnstsw %[status]\n\t"
-                         "fstpl %[b]\n\tfstpl %[a]\n\tstmxcsr %[csr]"
-                         : [a] "=m"(a), [b] "=m"(b), [now] "=m"(now), [status] "=m"(status), [csr] "=m"(csr)
-                         : [control] "m"(control), [first] "m"(first), [second] "m"(second), "a"(SYS_sched_yield)
-                         : "rcx", "r11", "memory");
-        bad += a != first || b != second || now != control || (status >> 11 & 7) != 6 || (csr & 0xffc0) != (mxcsr & 0xffc0);
+        __asm__ volatile(
+            "fninit\n\tfldcw %[control]\n\tfldl %[first]\n\tfldl %[second]\n\tsyscall\n\tfnstcw %[now]\n\tfnstsw %[status]\n\t"
+            "fstpl %[b]\n\tfstpl %[a]\n\tstmxcsr %[csr]"
+            : [a] "=m"(a), [b] "=m"(b), [now] "=m"(now), [status] "=m"(status), [csr] "=m"(csr)
+            : [control] "m"(control), [first] "m"(first), [second] "m"(second), "a"(SYS_sched_yield)
+            : "rcx", "r11", "memory");
+        bad += a != first || b != second || now != control || (status >> 11 & 7) != 6 ||
+               (csr & 0xffc0) != (mxcsr & 0xffc0);
         __asm__ volatile("movq %[first], %%mm5\n\tsyscall\n\tmovq %%mm5, %[mm]\n\temms"
                          : [mm] "=m"(mm)
                          : [first] "m"(first), "a"(SYS_sched_yield)
@@ -76,8 +80,8 @@ x87_thread(void *arg)
 {
     uintptr_t i = (uintptr_t)arg;
 
-    return (void *)(uintptr_t)x87_rounds((uint16_t)(0x37f - (i & 3) * 0x100 + (i & 3) * 0x400), 1.5 + (double)i, 2.25 * (double)i,
-                                         (uint32_t)(0x1f80 | (i & 3) << 13), 300);
+    return (void *)(uintptr_t)x87_rounds((uint16_t)(0x37f - (i & 3) * 0x100 + (i & 3) * 0x400), 1.5 + (double)i,
+                                         2.25 * (double)i, (uint32_t)(0x1f80 | (i & 3) << 13), 300);
 }
 
 static void
@@ -155,23 +159,31 @@ exceptions(void)
     sigaction(SIGFPE, &sa, NULL);
     sigaction(SIGILL, &sa, NULL);
     if (!sigsetjmp(back, 1))
-        __asm__ volatile("fninit\n\tfldcw %0\n\tfld1\n\tfldz\n\tfdivrp\n\t.globl x87_next\nx87_next:\n\tfwait" ::"m"(control));
-    printf("x87: %s, code %d, status %x\n", exception_at == (uint64_t)(uintptr_t)x87_next ? "at the next one" : "elsewhere", exception_code,
+        __asm__ volatile(
+            "fninit\n\tfldcw %0\n\tfld1\n\tfldz\n\tfdivrp\n\t.globl x87_next\nx87_next:\n\tfwait" ::"m"(control));
+    printf("x87: %s, code %d, status %x\n",
+           exception_at == (uint64_t)(uintptr_t)x87_next ? "at the next one" : "elsewhere", exception_code,
            exception_status & 0xc07f);
     __asm__ volatile("fninit");
     if (!sigsetjmp(back, 1))
-        __asm__ volatile("ldmxcsr %0\n\tmovsd %1, %%xmm7\n\txorps %%xmm6, %%xmm6\n\t.globl sse_divide\nsse_divide:\n\tdivsd %%xmm6, %%xmm7" ::"m"(unmasked),
-                         "m"(one)
-                         : "xmm6", "xmm7");
+        __asm__ volatile(
+            "ldmxcsr %0\n\tmovsd %1, %%xmm7\n\txorps %%xmm6, %%xmm6\n\t.globl sse_divide\nsse_divide:\n\tdivsd %%xmm6, %%xmm7" ::
+                "m"(unmasked),
+            "m"(one)
+            : "xmm6", "xmm7");
     __asm__ volatile("ldmxcsr %0" ::"m"(masked));
-    printf("SSE: %s, code %d, mxcsr %x, operand %g\n", exception_at == (uint64_t)(uintptr_t)sse_divide ? "there" : "elsewhere", exception_code,
-           exception_mxcsr, exception_operand);
+    printf("SSE: %s, code %d, mxcsr %x, operand %g\n",
+           exception_at == (uint64_t)(uintptr_t)sse_divide ? "there" : "elsewhere", exception_code, exception_mxcsr,
+           exception_operand);
     if (!sigsetjmp(back, 1))
-        __asm__ volatile("xorl %%ecx, %%ecx\n\t.globl integer_divide\ninteger_divide:\n\tdivl %%ecx" ::"a"(1), "d"(0) : "rcx");
-    printf("division: %s, code %d\n", exception_at == (uint64_t)(uintptr_t)integer_divide ? "there" : "elsewhere", exception_code);
+        __asm__ volatile("xorl %%ecx, %%ecx\n\t.globl integer_divide\ninteger_divide:\n\tdivl %%ecx" ::"a"(1), "d"(0)
+                         : "rcx");
+    printf("division: %s, code %d\n", exception_at == (uint64_t)(uintptr_t)integer_divide ? "there" : "elsewhere",
+           exception_code);
     if (!sigsetjmp(back, 1))
         __asm__ volatile(".globl undefined\nundefined:\n\tud2");
-    printf("ud2: %s, code %d\n", exception_at == (uint64_t)(uintptr_t)undefined ? "there" : "elsewhere", exception_code);
+    printf("ud2: %s, code %d\n", exception_at == (uint64_t)(uintptr_t)undefined ? "there" : "elsewhere",
+           exception_code);
 }
 
 /* --- faults within runs of pushes and pops --- */
@@ -196,29 +208,32 @@ on_fault(int sig, siginfo_t *info, void *context)
 __attribute__((noinline)) static void
 push_at(uint64_t rsp)
 {
-    __asm__ volatile("movq %%rsp, %%r15\n\tmovq %0, %%rsp\n\tmovl $1, %%eax\n\tmovl $2, %%ecx\n\tmovl $3, %%edx\n\tmovl $4, %%ebx\n\tmovl $10, %%r10d\n\t"
-                     "movl $11, %%r11d\n\t.globl run_pushes\nrun_pushes:\n\t"
-                     "pushq %%rax\n\tpushq %%r10\n\tpushq $77\n\tpushq %%rbx\n\tpushq %%r11\n\tpushq %%rdx\n\tmovq %%r15, %%rsp"
-                     ::"r"(rsp)
-                     : "rax", "rcx", "rdx", "rbx", "r10", "r11", "r15", "memory");
+    __asm__ volatile(
+        "movq %%rsp, %%r15\n\tmovq %0, %%rsp\n\tmovl $1, %%eax\n\tmovl $2, %%ecx\n\tmovl $3, %%edx\n\tmovl $4, %%ebx\n\tmovl $10, %%r10d\n\t"
+        "movl $11, %%r11d\n\t.globl run_pushes\nrun_pushes:\n\t"
+        "pushq %%rax\n\tpushq %%r10\n\tpushq $77\n\tpushq %%rbx\n\tpushq %%r11\n\tpushq %%rdx\n\tmovq %%r15, %%rsp" ::
+            "r"(rsp)
+        : "rax", "rcx", "rdx", "rbx", "r10", "r11", "r15", "memory");
 }
 
 __attribute__((noinline)) static void
 pop_at(uint64_t rsp)
 {
-    __asm__ volatile("movq %%rsp, %%r15\n\tmovq %0, %%rsp\n\tmovl $1, %%eax\n\tmovl $2, %%ecx\n\tmovl $3, %%edx\n\tmovl $4, %%ebx\n\tmovl $10, %%r10d\n\t"
-                     "movl $11, %%r11d\n\t.globl run_pops\nrun_pops:\n\t"
-                     "popq %%rax\n\tpopq %%r10\n\tpopq %%rcx\n\tpopq %%rbx\n\tpopq %%r11\n\tpopq %%rdx\n\tmovq %%r15, %%rsp"
-                     ::"r"(rsp)
-                     : "rax", "rcx", "rdx", "rbx", "r10", "r11", "r15", "memory");
+    __asm__ volatile(
+        "movq %%rsp, %%r15\n\tmovq %0, %%rsp\n\tmovl $1, %%eax\n\tmovl $2, %%ecx\n\tmovl $3, %%edx\n\tmovl $4, %%ebx\n\tmovl $10, %%r10d\n\t"
+        "movl $11, %%r11d\n\t.globl run_pops\nrun_pops:\n\t"
+        "popq %%rax\n\tpopq %%r10\n\tpopq %%rcx\n\tpopq %%rbx\n\tpopq %%r11\n\tpopq %%rdx\n\tmovq %%r15, %%rsp" ::"r"(
+            rsp)
+        : "rax", "rcx", "rdx", "rbx", "r10", "r11", "r15", "memory");
 }
 
 static void
 show_run(const char *what, unsigned count, const char *from)
 {
-    printf("%s %u: +%lld rsp %lld rax %llx rcx %llx rdx %llx rbx %llx r10 %llx r11 %llx\n", what, count, (long long)(fault_rip - (greg_t)(uintptr_t)from),
-           (long long)(fault_reg[4] - (greg_t)(uintptr_t)area), (long long)fault_reg[0], (long long)fault_reg[1], (long long)fault_reg[2],
-           (long long)fault_reg[3], (long long)fault_reg[10], (long long)fault_reg[11]);
+    printf("%s %u: +%lld rsp %lld rax %llx rcx %llx rdx %llx rbx %llx r10 %llx r11 %llx\n", what, count,
+           (long long)(fault_rip - (greg_t)(uintptr_t)from), (long long)(fault_reg[4] - (greg_t)(uintptr_t)area),
+           (long long)fault_reg[0], (long long)fault_reg[1], (long long)fault_reg[2], (long long)fault_reg[3],
+           (long long)fault_reg[10], (long long)fault_reg[11]);
 }
 
 static void
@@ -264,18 +279,19 @@ __asm__(".text\n"
 
 /* The same with flags that cross the jumps: what adds to rax leaves a carry, and what follows adds it to rsi. */
 long labels_carry(const uint8_t *code, uint64_t wild);
-__asm__(".text\n"
-        ".globl labels_carry\n"
-        "labels_carry:\n"
-        "  movq %rsi, %r8\n  xorl %eax, %eax\n  xorl %esi, %esi\n  leaq carry_table(%rip), %rdx\n"
-        "  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  jmp *(%rdx, %rcx, 8)\n"
-        "carry_add: addl $0x60000000, %eax\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  jmp *(%rdx, %rcx, 8)\n"
-        "carry_count: adcl $0, %esi\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  jmp *%r9\n"
-        "carry_subtract: subl $0x70000000, %eax\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  jmp *%r9\n"
-        "carry_wild: movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  cmoveq %r8, %r9\n  cmovneq %r8, %r9\n  jmp *%r9\n"
-        "carry_end: adcl $0x100, %esi\n  shlq $32, %rsi\n  orq %rsi, %rax\n  ret\n"
-        ".section .data.rel.ro, \"aw\"\n.p2align 3\n"
-        "carry_table: .quad carry_add, carry_count, carry_subtract, carry_wild, carry_end, 0\n.text\n");
+__asm__(
+    ".text\n"
+    ".globl labels_carry\n"
+    "labels_carry:\n"
+    "  movq %rsi, %r8\n  xorl %eax, %eax\n  xorl %esi, %esi\n  leaq carry_table(%rip), %rdx\n"
+    "  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  jmp *(%rdx, %rcx, 8)\n"
+    "carry_add: addl $0x60000000, %eax\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  jmp *(%rdx, %rcx, 8)\n"
+    "carry_count: adcl $0, %esi\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  jmp *%r9\n"
+    "carry_subtract: subl $0x70000000, %eax\n  movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  jmp *%r9\n"
+    "carry_wild: movzbl (%rdi), %ecx\n  leaq 1(%rdi), %rdi\n  movq (%rdx, %rcx, 8), %r9\n  cmoveq %r8, %r9\n  cmovneq %r8, %r9\n  jmp *%r9\n"
+    "carry_end: adcl $0x100, %esi\n  shlq $32, %rsi\n  orq %rsi, %rax\n  ret\n"
+    ".section .data.rel.ro, \"aw\"\n.p2align 3\n"
+    "carry_table: .quad carry_add, carry_count, carry_subtract, carry_wild, carry_end, 0\n.text\n");
 
 static void
 carries(void)
@@ -298,7 +314,8 @@ carries(void)
 
         if (!sigsetjmp(back, 1))
             labels_carry(code[i], wild[i]);
-        printf("carry %u: rip %llx rax %llx rsi %llx\n", i, (long long)fault_rip, (long long)fault_reg[0], (long long)fault_reg[6]);
+        printf("carry %u: rip %llx rax %llx rsi %llx\n", i, (long long)fault_rip, (long long)fault_reg[0],
+               (long long)fault_reg[6]);
     }
 }
 
@@ -314,8 +331,9 @@ wild_labels(void)
 
         if (!sigsetjmp(back, 1))
             labels_loop(memory ? from_memory : from_register, memory ? 0 : wild[i]);
-        printf("label %u: rip %llx rax %llx rcx %llx rsi %llx r9 %llx r10 %llx r11 %llx\n", i, (long long)fault_rip, (long long)fault_reg[0],
-               (long long)fault_reg[1], (long long)fault_reg[6], memory ? 0 : (long long)fault_reg[9], (long long)fault_reg[10], (long long)fault_reg[11]);
+        printf("label %u: rip %llx rax %llx rcx %llx rsi %llx r9 %llx r10 %llx r11 %llx\n", i, (long long)fault_rip,
+               (long long)fault_reg[0], (long long)fault_reg[1], (long long)fault_reg[6],
+               memory ? 0 : (long long)fault_reg[9], (long long)fault_reg[10], (long long)fault_reg[11]);
     }
 }
 
@@ -380,9 +398,10 @@ work_interrupted(void)
         for (unsigned i = 0; i < 10000; i++)
             x = x * 1.0001L - 0.00005L;
         bad += !(x > 1.7L && x < 1.9L);
-        __asm__ volatile("movl $5, %%r10d\n\tmovl $7, %%r11d\n\tmovl $20000, %%ecx\n1:\n\taddq %%r10, %%r11\n\tsubq $5, %%r11\n\tloop 1b\n\t"
-                         "cvtsi2sdq %%r10, %0\n\tcvtsi2sdq %%r11, %1"
-                         : "=x"(r10), "=x"(r11)::"rcx", "r10", "r11", "cc");
+        __asm__ volatile(
+            "movl $5, %%r10d\n\tmovl $7, %%r11d\n\tmovl $20000, %%ecx\n1:\n\taddq %%r10, %%r11\n\tsubq $5, %%r11\n\tloop 1b\n\t"
+            "cvtsi2sdq %%r10, %0\n\tcvtsi2sdq %%r11, %1"
+            : "=x"(r10), "=x"(r11)::"rcx", "r10", "r11", "cc");
         bad += r10 != 5 || r11 != 7;
     }
     sum = alarms >= 260;

@@ -1,6 +1,6 @@
 /* Handlers that do not look at registers, so that this program has no precise faults: one repairs the memory, and the
- * instruction is done again with all it had computed; one leaves by longjmp, over and over; one runs system calls, and a
- * fork, before it repairs. */
+ * instruction is done again with all it had computed; one leaves by longjmp, over and over; one runs system calls, and
+ * a fork, before it repairs. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>

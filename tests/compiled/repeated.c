@@ -1,5 +1,5 @@
-/* Calls one after the other with the same registers, in numbers that change: checks that lockstep cannot tell apart, anywhere
- * in a region. Not for ingot alone: prints a sum. */
+/* Calls one after the other with the same registers, in numbers that change: checks that lockstep cannot tell apart,
+ * anywhere in a region. Not for ingot alone: prints a sum. */
 #include <stdio.h>
 
 struct node {
@@ -33,12 +33,14 @@ traverse(struct node *n, visit *v, void *arg, unsigned count)
     int r = 0;
 
     switch (count) {
+        /* clang-format off */
     case 5: if ((r = v(n->same[4], arg))) return r; /* fall through */
     case 4: if ((r = v(n->same[3], arg))) return r; /* fall through */
     case 3: if ((r = v(n->same[2], arg))) return r; /* fall through */
     case 2: if ((r = v(n->same[1], arg))) return r; /* fall through */
     case 1: if ((r = v(n->same[0], arg))) return r; /* fall through */
     default: return r;
+        /* clang-format on */
     }
 }
 

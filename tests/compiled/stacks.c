@@ -1,7 +1,7 @@
-/* Handlers of faults on the stack that was interrupted, which must not touch what lies there: below deep recursion and large
- * arrays, on small thread stacks and a coroutine's, with and without an alternate stack, nested, left by longjmp over and
- * over, with other signals waiting. A stack without room for the frame kills. This program has no precise faults: no
- * handler of it looks at registers. */
+/* Handlers of faults on the stack that was interrupted, which must not touch what lies there: below deep recursion and
+ * large arrays, on small thread stacks and a coroutine's, with and without an alternate stack, nested, left by longjmp
+ * over and over, with other signals waiting. A stack without room for the frame kills. This program has no precise
+ * faults: no handler of it looks at registers. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -106,8 +106,9 @@ __asm__(".text\nred_zone:\n"
 
 /* Sixty pushes before the access, in one block. */
 unsigned pushes(char *p, unsigned x);
-__asm__("pushes:\n push %rbx\n mov %rsi, %rax\n .rept 60\n push %rax\n lea 7(%rax,%rax,2), %rax\n .endr\n movb $1, (%rdi)\n"
-        " xor %eax, %eax\n .rept 60\n pop %rbx\n add %rbx, %rax\n .endr\n pop %rbx\n ret\n");
+__asm__(
+    "pushes:\n push %rbx\n mov %rsi, %rax\n .rept 60\n push %rax\n lea 7(%rax,%rax,2), %rax\n .endr\n movb $1, (%rdi)\n"
+    " xor %eax, %eax\n .rept 60\n pop %rbx\n add %rbx, %rax\n .endr\n pop %rbx\n ret\n");
 
 /* Recursion that puts nothing but return addresses on the stack. */
 unsigned bare(char *p, unsigned depth);
@@ -115,8 +116,9 @@ __asm__("bare:\n dec %esi\n js 1f\n call bare\n inc %eax\n ret\n1: movb $1, (%rd
 
 /* Another stack, lower or higher, for the time of the access. */
 unsigned elsewhere(char *p, unsigned x, char *stack);
-__asm__("elsewhere:\n push %rbp\n mov %rsp, %rbp\n mov %rdx, %rsp\n push %rsi\n push %rsi\n movb $1, (%rdi)\n pop %rax\n pop %rdx\n"
-        " add %edx, %eax\n mov %rbp, %rsp\n pop %rbp\n ret\n");
+__asm__(
+    "elsewhere:\n push %rbp\n mov %rsp, %rbp\n mov %rdx, %rsp\n push %rsi\n push %rsi\n movb $1, (%rdi)\n pop %rax\n pop %rdx\n"
+    " add %edx, %eax\n mov %rbp, %rsp\n pop %rbp\n ret\n");
 
 static const char *
 check(unsigned (*run)(unsigned), unsigned x)
@@ -130,12 +132,14 @@ check(unsigned (*run)(unsigned), unsigned x)
     return got == want ? "intact" : "CORRUPT";
 }
 
+/* clang-format off */
 static unsigned run_recurse(unsigned x) { return recurse((int)x, 1); }
 static unsigned run_large(unsigned x) { return large(x); }
 static unsigned run_any(unsigned x) { return of_any_size(x, 3); }
 static unsigned run_red(unsigned x) { return red_zone(page, x); }
 static unsigned run_pushes(unsigned x) { return pushes(page, x); }
 static unsigned run_bare(unsigned x) { return bare(page, x); }
+/* clang-format on */
 
 static unsigned
 run_elsewhere(unsigned x)
@@ -155,8 +159,8 @@ frames(const char *how)
 {
     handlers = 0;
     printf("%s: %s %s %s %s, %s, %s, %s, %s %s, %s", how, check(run_recurse, 0), check(run_recurse, 100),
-           check(run_recurse, 1000), check(run_recurse, 5000), check(run_large, 5), check(run_any, 50000), check(run_red, 9),
-           check(run_pushes, 11), check(run_bare, 3000), check(run_elsewhere, 4));
+           check(run_recurse, 1000), check(run_recurse, 5000), check(run_large, 5), check(run_any, 50000),
+           check(run_red, 9), check(run_pushes, 11), check(run_bare, 3000), check(run_elsewhere, 4));
     printf(", %d\n", handlers);
 }
 
@@ -437,7 +441,8 @@ overflow(bool alternate, bool in_thread)
     }
     wait(&status);
     printf("overflow%s%s: ", alternate ? " with an alternate stack" : "", in_thread ? " of a thread" : "");
-    printf(WIFSIGNALED(status) ? "signal %d\n" : "status %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    printf(WIFSIGNALED(status) ? "signal %d\n" : "status %d\n",
+           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 /* A handler that faults itself, each time anew. */

@@ -1,4 +1,5 @@
-/* Code that may no longer be executed, is unmapped, or comes back, while its callers and its native code are still there. */
+/* Code that may no longer be executed, is unmapped, or comes back, while its callers and its native code are still
+ * there. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -50,7 +51,8 @@ attempt(const char *what, int (*f)(int))
     if (!sig)
         printf("%s: %d\n", what, f(5));
     else
-        printf("%s: signal %d at %ld, rip %ld\n", what, sig, fault_address - (long)(uintptr_t)triple, fault_rip - (long)(uintptr_t)triple);
+        printf("%s: signal %d at %ld, rip %ld\n", what, sig, fault_address - (long)(uintptr_t)triple,
+               fault_rip - (long)(uintptr_t)triple);
 }
 
 static int

@@ -1,6 +1,6 @@
-/* The 256-bit registers of level v3 where something comes between two instructions or within one: system calls, other threads and
- * processes, signals that look into their frame and change it, faults. And forms of instructions with VEX whose registers or memory operands rewritten
- * code has elsewhere. Its values do not depend on the processor. */
+/* The 256-bit registers of level v3 where something comes between two instructions or within one: system calls, other
+ * threads and processes, signals that look into their frame and change it, faults. And forms of instructions with VEX
+ * whose registers or memory operands rewritten code has elsewhere. Its values do not depend on the processor. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -22,16 +22,19 @@ struct vectors {
 } __attribute__((aligned(32)));
 
 /* Load all registers, do what `middle` says, store them. */
-#define LOAD_ALL "vmovdqa (%[in]), %%ymm0\n\tvmovdqa 32(%[in]), %%ymm1\n\tvmovdqa 64(%[in]), %%ymm2\n\tvmovdqa 96(%[in]), %%ymm3\n\t" \
-    "vmovdqa 128(%[in]), %%ymm4\n\tvmovdqa 160(%[in]), %%ymm5\n\tvmovdqa 192(%[in]), %%ymm6\n\tvmovdqa 224(%[in]), %%ymm7\n\t" \
+#define LOAD_ALL                                                                                                                 \
+    "vmovdqa (%[in]), %%ymm0\n\tvmovdqa 32(%[in]), %%ymm1\n\tvmovdqa 64(%[in]), %%ymm2\n\tvmovdqa 96(%[in]), %%ymm3\n\t"         \
+    "vmovdqa 128(%[in]), %%ymm4\n\tvmovdqa 160(%[in]), %%ymm5\n\tvmovdqa 192(%[in]), %%ymm6\n\tvmovdqa 224(%[in]), %%ymm7\n\t"   \
     "vmovdqa 256(%[in]), %%ymm8\n\tvmovdqa 288(%[in]), %%ymm9\n\tvmovdqa 320(%[in]), %%ymm10\n\tvmovdqa 352(%[in]), %%ymm11\n\t" \
     "vmovdqa 384(%[in]), %%ymm12\n\tvmovdqa 416(%[in]), %%ymm13\n\tvmovdqa 448(%[in]), %%ymm14\n\tvmovdqa 480(%[in]), %%ymm15\n\t"
-#define STORE_ALL "\n\tvmovdqa %%ymm0, (%[out])\n\tvmovdqa %%ymm1, 32(%[out])\n\tvmovdqa %%ymm2, 64(%[out])\n\tvmovdqa %%ymm3, 96(%[out])\n\t" \
-    "vmovdqa %%ymm4, 128(%[out])\n\tvmovdqa %%ymm5, 160(%[out])\n\tvmovdqa %%ymm6, 192(%[out])\n\tvmovdqa %%ymm7, 224(%[out])\n\t" \
+#define STORE_ALL                                                                                                                    \
+    "\n\tvmovdqa %%ymm0, (%[out])\n\tvmovdqa %%ymm1, 32(%[out])\n\tvmovdqa %%ymm2, 64(%[out])\n\tvmovdqa %%ymm3, 96(%[out])\n\t"     \
+    "vmovdqa %%ymm4, 128(%[out])\n\tvmovdqa %%ymm5, 160(%[out])\n\tvmovdqa %%ymm6, 192(%[out])\n\tvmovdqa %%ymm7, 224(%[out])\n\t"   \
     "vmovdqa %%ymm8, 256(%[out])\n\tvmovdqa %%ymm9, 288(%[out])\n\tvmovdqa %%ymm10, 320(%[out])\n\tvmovdqa %%ymm11, 352(%[out])\n\t" \
     "vmovdqa %%ymm12, 384(%[out])\n\tvmovdqa %%ymm13, 416(%[out])\n\tvmovdqa %%ymm14, 448(%[out])\n\tvmovdqa %%ymm15, 480(%[out])\n\tvzeroupper"
-#define ALL_VECTORS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
-    "xmm14", "xmm15"
+#define ALL_VECTORS                                                                                            \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
+        "xmm13", "xmm14", "xmm15"
 
 static void
 fill(struct vectors *v, unsigned seed)
@@ -177,7 +180,8 @@ static void
 compare(const struct area *a)
 {
     for (unsigned i = 0; i < 16; i++)
-        handled.bad_values += memcmp(a->xmm[i], expected.ymm[i], 16) != 0 || memcmp(a->ymm_high[i], expected.ymm[i] + 16, 16) != 0;
+        handled.bad_values +=
+            memcmp(a->xmm[i], expected.ymm[i], 16) != 0 || memcmp(a->ymm_high[i], expected.ymm[i] + 16, 16) != 0;
 }
 
 static void
@@ -193,9 +197,10 @@ look(int sig, siginfo_t *info, void *context)
         handled.bad_entry += entry.ymm[15][i] != 0;
     handled.runs++;
     memcpy(&magic2, (uint8_t *)a + a->software.size, sizeof magic2);
-    handled.bad_frame += !(uc->uc_flags & 1) || a->software.magic1 != 0x46505853 || magic2 != 0x46505845 || (a->software.components & 7) != 7 ||
-                         a->software.size < sizeof *a || a->software.extended_size != a->software.size + 4 ||
-                         (uintptr_t)a % 64 || !(a->components & 4) || a->compacted;
+    handled.bad_frame += !(uc->uc_flags & 1) || a->software.magic1 != 0x46505853 || magic2 != 0x46505845 ||
+                         (a->software.components & 7) != 7 || a->software.size < sizeof *a ||
+                         a->software.extended_size != a->software.size + 4 || (uintptr_t)a % 64 ||
+                         !(a->components & 4) || a->compacted;
     compare(a);
     if (what == CHANGE) {
         for (unsigned i = 0; i < 16; i++) {
@@ -230,7 +235,8 @@ expect_of(struct vectors *v, const struct vectors *in)
 static void
 by_kill(void)
 {
-    static const char *const names[] = {"left", "changed", "without the component", "without the magic number", "without any component"};
+    static const char *const names[] = {"left", "changed", "without the component", "without the magic number",
+                                        "without any component"};
 
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         struct vectors out, want;
@@ -244,8 +250,8 @@ by_kill(void)
             expect_of(&want, &expected);
             bad += !same(&out, &want);
         }
-        printf("frame %s: %u handlers, %u wrong values, %u wrong frames, %u wrong at entry, %u wrong behind\n", names[i], handled.runs,
-               handled.bad_values, handled.bad_frame, handled.bad_entry, bad);
+        printf("frame %s: %u handlers, %u wrong values, %u wrong frames, %u wrong at entry, %u wrong behind\n",
+               names[i], handled.runs, handled.bad_values, handled.bad_frame, handled.bad_entry, bad);
     }
     what = LEAVE;
 }
@@ -320,15 +326,17 @@ promises(void)
     FILE *f = fopen("/proc/cpuinfo", "r");
 
     while (f && fgets(line, sizeof line, f))
-        flags |= strstr(line, "flags") && strstr(line, " avx2") && strstr(line, " fma") && strstr(line, " f16c") && strstr(line, " sha_ni");
+        flags |= strstr(line, "flags") && strstr(line, " avx2") && strstr(line, " fma") && strstr(line, " f16c") &&
+                 strstr(line, " sha_ni");
     if (f)
         fclose(f);
     __asm__("cpuid" : "=a"(a), "=b"(size), "=c"(c), "=d"(d) : "a"(13), "c"(0));
     __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(13), "c"(2));
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    printf("promises: avx2 %d, fma %d, bmi2 %d, x86-64-v3 %d, /proc/cpuinfo %d, area large enough %d, component of %u at %u, xcr0 %u\n",
-           !!__builtin_cpu_supports("avx2"), !!__builtin_cpu_supports("fma"), !!__builtin_cpu_supports("bmi2"),
-           !!__builtin_cpu_supports("x86-64-v3"), flags, size >= 832, a, b, low & 7);
+    printf(
+        "promises: avx2 %d, fma %d, bmi2 %d, x86-64-v3 %d, /proc/cpuinfo %d, area large enough %d, component of %u at %u, xcr0 %u\n",
+        !!__builtin_cpu_supports("avx2"), !!__builtin_cpu_supports("fma"), !!__builtin_cpu_supports("bmi2"),
+        !!__builtin_cpu_supports("x86-64-v3"), flags, size >= 832, a, b, low & 7);
 }
 
 /* --- forms --- */
@@ -349,19 +357,20 @@ general(void)
 {
     uint64_t out[12], memory[4] = {0x123456789abcdef0, 0xfedcba9876543210, 0x0f0f0f0f0f0f0f0f, 0x8000000000000001};
 
-    __asm__ volatile("movq %[a], %%r10\n\tmovq %[b], %%r11\n\t"
-                     "andn %%r10, %%r11, %%rax\n\tmovq %%rax, (%[out])\n\t"
-                     "andn (%[m]), %%r10, %%r11\n\tmovq %%r11, 8(%[out])\n\t"
-                     "movq %[b], %%rdx\n\tmulx %%r10, %%r11, %%r10\n\tmovq %%r10, 16(%[out])\n\tmovq %%r11, 24(%[out])\n\t"
-                     "movl $4, %%r10d\n\tmulx -16(%[m], %%r10, 8), %%r10, %%r11\n\tmovq %%r10, 32(%[out])\n\tmovq %%r11, 40(%[out])\n\t"
-                     "movl $13, %%r11d\n\tshlx %%r11, 8(%[m]), %%r10\n\tsarx %%r11d, %%r10d, %%r11d\n\tmovq %%r10, 48(%[out])\n\tmovq %%r11, 56(%[out])\n\t"
-                     "movq %[a], %%r10\n\tblsr %%r10, %%r10\n\tblsi %%r10, %%r11\n\tmovq %%r10, 64(%[out])\n\tmovq %%r11, 72(%[out])\n\t"
-                     "rorx $7, %%r10, %%r11\n\tpext %%r11, %%r10, %%rax\n\tpdep %%rax, %%r11, %%r10\n\tmovq %%r10, 80(%[out])\n\t"
-                     "andn %%rsp, %%rsp, %%r10\n\tmovq %%rsp, %%rax\n\trorx $64, %%rsp, %%r11\n\tsubq %%rax, %%r11\n\tleaq (%%r10, %%r11), %%r10\n\t"
-                     "movq %%r10, 88(%[out])"
-                     :
-                     : [a] "r"(0xf00dfacecafe1234ul), [b] "r"(0x0123456789abcdeful), [out] "r"(out), [m] "r"(memory)
-                     : "rax", "rdx", "r10", "r11", "memory", "cc");
+    __asm__ volatile(
+        "movq %[a], %%r10\n\tmovq %[b], %%r11\n\t"
+        "andn %%r10, %%r11, %%rax\n\tmovq %%rax, (%[out])\n\t"
+        "andn (%[m]), %%r10, %%r11\n\tmovq %%r11, 8(%[out])\n\t"
+        "movq %[b], %%rdx\n\tmulx %%r10, %%r11, %%r10\n\tmovq %%r10, 16(%[out])\n\tmovq %%r11, 24(%[out])\n\t"
+        "movl $4, %%r10d\n\tmulx -16(%[m], %%r10, 8), %%r10, %%r11\n\tmovq %%r10, 32(%[out])\n\tmovq %%r11, 40(%[out])\n\t"
+        "movl $13, %%r11d\n\tshlx %%r11, 8(%[m]), %%r10\n\tsarx %%r11d, %%r10d, %%r11d\n\tmovq %%r10, 48(%[out])\n\tmovq %%r11, 56(%[out])\n\t"
+        "movq %[a], %%r10\n\tblsr %%r10, %%r10\n\tblsi %%r10, %%r11\n\tmovq %%r10, 64(%[out])\n\tmovq %%r11, 72(%[out])\n\t"
+        "rorx $7, %%r10, %%r11\n\tpext %%r11, %%r10, %%rax\n\tpdep %%rax, %%r11, %%r10\n\tmovq %%r10, 80(%[out])\n\t"
+        "andn %%rsp, %%rsp, %%r10\n\tmovq %%rsp, %%rax\n\trorx $64, %%rsp, %%r11\n\tsubq %%rax, %%r11\n\tleaq (%%r10, %%r11), %%r10\n\t"
+        "movq %%r10, 88(%[out])"
+        :
+        : [a] "r"(0xf00dfacecafe1234ul), [b] "r"(0x0123456789abcdeful), [out] "r"(out), [m] "r"(memory)
+        : "rax", "rdx", "r10", "r11", "memory", "cc");
     printf("general registers: %016lx, the last %lx\n", (unsigned long)sum(out, sizeof out), (unsigned long)out[11]);
 }
 
@@ -376,15 +385,17 @@ operands(void)
     uint64_t index = 8;
 
     memset(out, 0, sizeof out);
-    __asm__ volatile("vmovups %[constant], %%ymm0\n\tvaddps %%fs:(%[thread]), %%ymm0, %%ymm1\n\tvfmadd213ps %[constant], %%ymm1, %%ymm0\n\t"
-                     "leaq -32(%[out]), %%r10\n\tmovl $1, %%r11d\n\tvmovups %%ymm0, 16(%%r10, %%r11, 8)\n\tvmovups %%ymm0, 32(%%r10)\n\t"
-                     "subq $128, %%rsp\n\tvmovups %%ymm1, 32(%%rsp)\n\tvpaddd 32(%%rsp), %%ymm0, %%ymm2\n\tvmovups %%ymm2, 32(%[out])\n\taddq $128, %%rsp\n\t"
-                     "vmovq %%xmm2, %%r10\n\tvpextrd $3, %%xmm2, %%r11d\n\tmovq %%r10, 64(%[out])\n\tmovq %%r11, 72(%[out])\n\t"
-                     "vpinsrq $1, %%r10, %%xmm1, %%xmm3\n\tvcvtsi2sd %%r11, %%xmm3, %%xmm4\n\tvmovapd %%xmm4, 80(%[out])\n\t"
-                     "vpmovmskb %%ymm2, %%r11d\n\tmovq %%r11, 96(%[out])\n\tvcvttsd2si %%xmm4, %%r10\n\tmovq %%r10, 104(%[out])\n\tvzeroupper"
-                     : [index] "+r"(index)
-                     : [out] "r"(out), [constant] "m"(constant), [thread] "r"((uint8_t *)of_thread - (uint8_t *)__builtin_thread_pointer())
-                     : "r10", "r11", "memory", "cc", ALL_VECTORS);
+    __asm__ volatile(
+        "vmovups %[constant], %%ymm0\n\tvaddps %%fs:(%[thread]), %%ymm0, %%ymm1\n\tvfmadd213ps %[constant], %%ymm1, %%ymm0\n\t"
+        "leaq -32(%[out]), %%r10\n\tmovl $1, %%r11d\n\tvmovups %%ymm0, 16(%%r10, %%r11, 8)\n\tvmovups %%ymm0, 32(%%r10)\n\t"
+        "subq $128, %%rsp\n\tvmovups %%ymm1, 32(%%rsp)\n\tvpaddd 32(%%rsp), %%ymm0, %%ymm2\n\tvmovups %%ymm2, 32(%[out])\n\taddq $128, %%rsp\n\t"
+        "vmovq %%xmm2, %%r10\n\tvpextrd $3, %%xmm2, %%r11d\n\tmovq %%r10, 64(%[out])\n\tmovq %%r11, 72(%[out])\n\t"
+        "vpinsrq $1, %%r10, %%xmm1, %%xmm3\n\tvcvtsi2sd %%r11, %%xmm3, %%xmm4\n\tvmovapd %%xmm4, 80(%[out])\n\t"
+        "vpmovmskb %%ymm2, %%r11d\n\tmovq %%r11, 96(%[out])\n\tvcvttsd2si %%xmm4, %%r10\n\tmovq %%r10, 104(%[out])\n\tvzeroupper"
+        : [index] "+r"(index)
+        : [out] "r"(out), [constant] "m"(constant),
+          [thread] "r"((uint8_t *)of_thread - (uint8_t *)__builtin_thread_pointer())
+        : "r10", "r11", "memory", "cc", ALL_VECTORS);
     printf("operands: %016lx\n", (unsigned long)sum(out, sizeof out));
 }
 
@@ -399,17 +410,19 @@ masks(void)
     munmap(page + 4096, 4096);
     for (unsigned i = 0; i < 1024; i++)
         ((uint32_t *)(void *)page)[i] = i * 3;
-    __asm__ volatile("vmovdqu %[mask], %%ymm1\n\tvmaskmovps (%[at]), %%ymm1, %%ymm2\n\tvpaddd %%ymm1, %%ymm2, %%ymm2\n\t"
-                     "vpmaskmovd %%ymm2, %%ymm1, (%[at])\n\tvpmaskmovd (%[at]), %%ymm1, %%ymm3\n\tvmovdqu %%ymm3, %[out]\n\tvzeroupper"
-                     : [out] "=m"(out)
-                     : [mask] "m"(mask), [at] "r"(page + 4096 - 16)
-                     : "memory", "xmm1", "xmm2", "xmm3");
+    __asm__ volatile(
+        "vmovdqu %[mask], %%ymm1\n\tvmaskmovps (%[at]), %%ymm1, %%ymm2\n\tvpaddd %%ymm1, %%ymm2, %%ymm2\n\t"
+        "vpmaskmovd %%ymm2, %%ymm1, (%[at])\n\tvpmaskmovd (%[at]), %%ymm1, %%ymm3\n\tvmovdqu %%ymm3, %[out]\n\tvzeroupper"
+        : [out] "=m"(out)
+        : [mask] "m"(mask), [at] "r"(page + 4096 - 16)
+        : "memory", "xmm1", "xmm2", "xmm3");
     printf("masked moves: %016lx\n", (unsigned long)sum(out, sizeof out));
-    __asm__ volatile("vmovdqu %[mask], %%ymm4\n\tvmovdqu %[index], %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\tmovq %[at], %%r11\n\t"
-                     "vpgatherdd %%ymm4, 8(%%r11, %%ymm1, 4), %%ymm2\n\tvpaddd %%ymm4, %%ymm2, %%ymm2\n\tvmovdqu %%ymm2, %[out]\n\tvzeroupper"
-                     : [out] "=m"(out)
-                     : [mask] "m"(mask), [index] "m"(index), [at] "r"(page + 64)
-                     : "memory", "r11", "xmm1", "xmm2", "xmm4");
+    __asm__ volatile(
+        "vmovdqu %[mask], %%ymm4\n\tvmovdqu %[index], %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\tmovq %[at], %%r11\n\t"
+        "vpgatherdd %%ymm4, 8(%%r11, %%ymm1, 4), %%ymm2\n\tvpaddd %%ymm4, %%ymm2, %%ymm2\n\tvmovdqu %%ymm2, %[out]\n\tvzeroupper"
+        : [out] "=m"(out)
+        : [mask] "m"(mask), [index] "m"(index), [at] "r"(page + 64)
+        : "memory", "r11", "xmm1", "xmm2", "xmm4");
     printf("gathers: %016lx\n", (unsigned long)sum(out, sizeof out));
     munmap(page, 4096);
 }
@@ -437,7 +450,8 @@ areas(void)
                          :
                          : [in] "r"(&other), [out] "r"(&out), [area] "r"(area), [mask] "r"(mask)
                          : "rax", "rdx", "memory", ALL_VECTORS);
-        printf("areas, components %u: %u in use, %016lx\n", mask, (unsigned)components >> 2 & 1, (unsigned long)sum(&out, sizeof out));
+        printf("areas, components %u: %u in use, %016lx\n", mask, (unsigned)components >> 2 & 1,
+               (unsigned long)sum(&out, sizeof out));
     }
 }
 

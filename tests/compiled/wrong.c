@@ -1,5 +1,5 @@
-/* One instruction of each kind, with a constant that its code in the code object, or rewritten, is found by; lockstep.py makes that code wrong and
- * wants to see its address, the label, named. Without libc: quick to build. */
+/* One instruction of each kind, with a constant that its code in the code object, or rewritten, is found by;
+ * lockstep.py makes that code wrong and wants to see its address, the label, named. Without libc: quick to build. */
 __asm__(".text\n"
         /* a register, in straight code between calls */
         ".globl straight, at_straight\n"
@@ -77,7 +77,8 @@ __asm__(".text\n"
         "    ret\n"
         ".previous\n");
 
-unsigned long straight(unsigned long), loop(unsigned long), flag(unsigned long), store(unsigned long), vector(unsigned long), push(unsigned long);
+unsigned long straight(unsigned long), loop(unsigned long), flag(unsigned long), store(unsigned long),
+    vector(unsigned long), push(unsigned long);
 volatile char cells[0x5000];
 
 /* What calls something has a check at its entry: there registers are compared. */

@@ -1,5 +1,5 @@
-/* The rewriter's time grows as its input does: code made to be awkward for it, once and twice as long. Processor time is counted, the better of
- * two runs. */
+/* The rewriter's time grows as its input does: code made to be awkward for it, once and twice as long. Processor time
+ * is counted, the better of two runs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -128,8 +128,8 @@ test_growth(void **state)
     static const struct {
         const char *name;
         void (*make)(struct buf *, size_t);
-    } kinds[] = {{"stores", stores}, {"pushes", pushes}, {"flags", flags}, {"backward", backward}, {"dominoes", dominoes}, {"calls", calls},
-                 {"indirect", indirect}, {"strings", strings}};
+    } kinds[] = {{"stores", stores},     {"pushes", pushes}, {"flags", flags},       {"backward", backward},
+                 {"dominoes", dominoes}, {"calls", calls},   {"indirect", indirect}, {"strings", strings}};
 
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         double took[2];

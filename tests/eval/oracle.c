@@ -1,14 +1,14 @@
 /* The oracle's command line: all forms a few times each, then random sequences; or what options pick.
  *
  *   oracle [--form MNEMONIC] [--count N] [--states N] [--sequences[=N]] [--share PERCENT] [--seed S|time]
- *          [--executions LIST] [--regressions FILE] [--record 'HEX | BEFORE |': prints that line with what the processor
- *          leaves] [--list] [--host: the processor] [--verbose] [--progress]
- *          [--bytes HEX: print the IR of this code] [--strict-nan] [--strict-mxcsr] [--failures FILE]
+ *          [--executions LIST] [--regressions FILE] [--record 'HEX | BEFORE |': prints that line with what the
+ *          processor leaves] [--list] [--host: the processor] [--verbose] [--progress] [--bytes HEX: print the IR of
+ *          this code] [--strict-nan] [--strict-mxcsr] [--failures FILE]
  *
  * --count: encodings of each form; --states: states each is run from; --share: how many per cent of the sequences are
  * compiled too; --executions: of evaluator,aot,v8,direct; v8 needs
- * --v8 NODE,SCRIPT,HELPERS (v8/execution.mjs, and the portable helpers as a module). Exit code: 0 all agree, 1 differences. Forms without lifter are
- * counted and named, not failures. */
+ * --v8 NODE,SCRIPT,HELPERS (v8/execution.mjs, and the portable helpers as a module). Exit code: 0 all agree, 1
+ * differences. Forms without lifter are counted and named, not failures. */
 #include "oracle.h"
 
 #include <getopt.h>
@@ -271,7 +271,8 @@ summary(const char *failures)
             ops++;
             printf("FAIL %-12s %u of %u\n", x86_op_name(i), t->differ, t->agree + t->differ);
             if (out)
-                fprintf(out, "%s: %u of %u differ, e.g.\n%s\n", x86_op_name(i), t->differ, t->agree + t->differ, t->example);
+                fprintf(out, "%s: %u of %u differ, e.g.\n%s\n", x86_op_name(i), t->differ, t->agree + t->differ,
+                        t->example);
         }
         if (t->unmade && !t->agree && !t->differ)
             printf("no encoding made: %s\n", x86_op_name(i));
@@ -347,7 +348,8 @@ choose_level(const char *name)
 static bool
 choose_executions(char *list)
 {
-    static const struct execution *const all[] = {&execution_evaluator, &execution_aot, &execution_v8, &execution_direct};
+    static const struct execution *const all[] = {&execution_evaluator, &execution_aot, &execution_v8,
+                                                  &execution_direct};
     unsigned count = 0;
     char *save = NULL;
 
@@ -366,6 +368,7 @@ choose_executions(char *list)
 int
 main(int argc, char **argv)
 {
+    /* clang-format off */
     static const struct option options[] = {
         {"form", required_argument, NULL, 'f'},        {"count", required_argument, NULL, 'n'},
         {"states", required_argument, NULL, 'S'},      {"seed", required_argument, NULL, 's'},
@@ -377,6 +380,7 @@ main(int argc, char **argv)
         {"failures", required_argument, NULL, 'o'},    {"bytes", required_argument, NULL, 'b'},
         {"record", required_argument, NULL, 'R'},      {"host", no_argument, NULL, 'H'},      {"level", required_argument, NULL, 'L'}, {"v8", required_argument, NULL, 'V'},          {0},
     };
+    /* clang-format on */
     static char default_executions[] = "evaluator";
     const char *only = NULL, *failures = NULL, *regressions = NULL, *record = NULL;
     char *chosen = default_executions;

@@ -1,5 +1,5 @@
-/* The hardware oracle: runs instructions on the processor and in each execution of ours (evaluator, native code, wasm in
- * V8, rewritten code) from the same state, and compares what they leave (DESIGN D7).
+/* The hardware oracle: runs instructions on the processor and in each execution of ours (evaluator, native code, wasm
+ * in V8, rewritten code) from the same state, and compares what they leave (DESIGN D7).
  *
  * A *program* is an instruction or a straight run of them, at an address of its own; a *case* is a program with a state
  * and memory to start from. Guest memory is one window, mapped in this process at the same numeric address as in the
@@ -34,7 +34,8 @@ enum {
     MAX_BATCH = (CODE_SIZE - 0x800) / CODE_STRIDE - 1,
 };
 
-/* What is compared. fx: the FXSAVE image (x87, MXCSR, xmm); high: bits 128 to 255 of the ymm registers, 0 on level v2. */
+/* What is compared. fx: the FXSAVE image (x87, MXCSR, xmm); high: bits 128 to 255 of the ymm registers, 0 on level
+ * v2. */
 struct state {
     uint64_t gpr[16];
     uint64_t rflags;
@@ -45,14 +46,18 @@ struct state {
 
 enum { STATUS_FLAGS = 0x8d5, FLAGS_MASK = 0xcd5 }; /* CF PF AF ZF SF OF; and DF */
 
-enum { NO_TRAP = -1, TRAP_UNCOVERED = -2 /* the execution cannot run this program */, TRAP_PROTECTION = 13,
-       TRAP_PAGE = 14 };
+enum {
+    NO_TRAP = -1,
+    TRAP_UNCOVERED = -2 /* the execution cannot run this program */,
+    TRAP_PROTECTION = 13,
+    TRAP_PAGE = 14
+};
 
 struct outcome {
     struct state state;
-    int trap;          /* NO_TRAP, an exception vector, or TRAP_UNCOVERED */
+    int trap; /* NO_TRAP, an exception vector, or TRAP_UNCOVERED */
     uint64_t trap_rip;
-    bool evaluated;    /* an exact execution left some of it to the evaluator */
+    bool evaluated; /* an exact execution left some of it to the evaluator */
 };
 
 struct made {
@@ -62,21 +67,22 @@ struct made {
 };
 
 struct tolerance {
-    uint32_t undefined; /* RFLAGS bits */
-    uint32_t lost;      /* those that rewritten code does not keep... */
+    uint32_t undefined;     /* RFLAGS bits */
+    uint32_t lost;          /* those that rewritten code does not keep... */
     uint32_t lost_at_traps; /* ...where nobody but a signal handler would see them */
-    bool nan;           /* of two NaNs, one is chosen */
-    bool inexact_nans;  /* and either will do */
-    struct { /* of the window, not compared */
+    bool nan;               /* of two NaNs, one is chosen */
+    bool inexact_nans;      /* and either will do */
+    struct {                /* of the window, not compared */
         size_t from, to;
     } left_out[2];
     unsigned left_out_count;
     bool sequence;
-    bool quiet;          /* exception flags of MXCSR are not compared: compiled dead operations of sequences do not set them */
-    bool inexact_traps;  /* registers at a trap are not compared */
-    bool exact_traps;    /* flags, vectors and x87 are, too */
-    bool last_bits;      /* of x87 results: those of each processor */
-    bool approximate;    /* singles, to 1.5 * 2^-12 on either side */
+    bool quiet;           /* exception flags of MXCSR are not compared: compiled dead operations of sequences do not set
+                            them */
+    bool inexact_traps;   /* registers at a trap are not compared */
+    bool exact_traps;     /* flags, vectors and x87 are, too */
+    bool last_bits;       /* of x87 results: those of each processor */
+    bool approximate;     /* singles, to 1.5 * 2^-12 on either side */
     uint16_t high_halves; /* by register: its upper half is the processor's choice */
 };
 
@@ -86,12 +92,12 @@ struct program {
     uint8_t code[MAX_CODE];
     struct made part[MAX_SEQUENCE];
     unsigned count;
-    uint64_t kept;            /* bit i: without part i it would not end */
+    uint64_t kept; /* bit i: without part i it would not end */
     bool sequence;
-    bool host_only;           /* what it leaves is this processor's: undefined flags are used, exceptions unmasked */
-    const struct form *form;  /* of a single instruction */
-    struct state anchor;      /* a state with which its memory operands are where they should be */
-    uint16_t anchored;        /* the registers of it that decide that */
+    bool host_only;          /* what it leaves is this processor's: undefined flags are used, exceptions unmasked */
+    const struct form *form; /* of a single instruction */
+    struct state anchor;     /* a state with which its memory operands are where they should be */
+    uint16_t anchored;       /* the registers of it that decide that */
 };
 
 /* --- oracle_native.c: the processor, the evaluator, and entering compiled code --- */
@@ -107,7 +113,8 @@ struct execution {
     const char *name;
     bool compiled; /* from a code object */
     bool exact;    /* by the processor's own instructions: agrees in everything, and shares the host's deviations */
-    bool flat;     /* WebAssembly as it is: all of guest memory can be read and written, no rounding modes, no MXCSR flags */
+    bool flat;     /* WebAssembly as it is: all of guest memory can be read and written, no rounding modes, no MXCSR
+                      flags */
     /* NULL, or: takes all programs of a batch. module: their code object, where `compiled`. */
     void (*load)(const struct program *programs, size_t count, const struct buf *module);
     /* Runs one from the state and the window's content. index: in the loaded batch. */
@@ -127,10 +134,11 @@ void host_print(void);
 void host_print_deviations(void);
 /* Does the host run it otherwise from any state? Sequences, whose operands are aligned, leave it out. */
 bool host_deviates(const struct made *m);
-/* Makes what the processor did what the guest is promised, where deviations.def says so: found and its window. before, memory: what
- * it ran from. HOST_SAYS_NOTHING: the promise is not known from this run. */
+/* Makes what the processor did what the guest is promised, where deviations.def says so: found and its window. before,
+ * memory: what it ran from. HOST_SAYS_NOTHING: the promise is not known from this run. */
 enum host_result { HOST_AS_PROMISED, HOST_CORRECTED, HOST_SAYS_NOTHING };
-enum host_result host_result(const struct program *p, const struct state *before, const uint8_t *memory, struct outcome *found);
+enum host_result host_result(const struct program *p, const struct state *before, const uint8_t *memory,
+                             struct outcome *found);
 
 /* What a program should leave. */
 struct expectation {
@@ -139,7 +147,8 @@ struct expectation {
     uint8_t promised_window[WINDOW_SIZE], host_window[WINDOW_SIZE];
 };
 /* Runs it on the processor. */
-void expectation_of(const struct program *p, const struct state *before, const uint8_t *memory, struct expectation *out);
+void expectation_of(const struct program *p, const struct state *before, const uint8_t *memory,
+                    struct expectation *out);
 
 /* --- oracle_object.c --- */
 void object_make(const struct program *programs, size_t count, struct buf *module);
@@ -161,13 +170,13 @@ void forms_find(void);
 /* Can an instruction of this form be run at all here? */
 bool form_runs(const struct form *f);
 
-extern bool form_faults; /* form_make() points memory operands across the window's edges, those of REP before them */
+extern bool form_faults;    /* form_make() points memory operands across the window's edges, those of REP before them */
 extern bool form_misaligns; /* ...and gives those that must be aligned any address */
-extern bool form_prefixes; /* ...and puts some before it that need not be there */
+extern bool form_prefixes;  /* ...and puts some before it that need not be there */
 extern uint8_t form_base, form_index; /* through which sequences address memory, and rip */
-/* Random encoding of a form at address; sequence: no writes to form_base, form_index and rsp. Returns false when none was found. Sets the registers of the state that its memory operands need. */
-bool form_make(const struct form *f, uint64_t address, bool sequence, struct state *state,
-               struct made *out);
+/* Random encoding of a form at address; sequence: no writes to form_base, form_index and rsp. Returns false when none
+ * was found. Sets the registers of the state that its memory operands need. */
+bool form_make(const struct form *f, uint64_t address, bool sequence, struct state *state, struct made *out);
 /* What the instruction wants of registers that no operand names. */
 void form_prepare_registers(const struct x86_insn *insn, struct state *s);
 
@@ -177,7 +186,7 @@ bool program_of_form(struct program *p, const struct form *f, uint64_t address);
 bool program_of_sequence(struct program *p, uint64_t address);
 bool program_of_call(struct program *p, uint64_t address); /* host_only */
 extern unsigned program_host_only; /* of sequences, one in so many is host_only; 0: no execution is exact */
-extern bool program_portable; /* sequences of what every execution covers alone */
+extern bool program_portable;      /* sequences of what every execution covers alone */
 /* Bytes as they are, decoded as a run. False where they are no instructions. */
 bool program_of_bytes(struct program *p, uint64_t address, const uint8_t *bytes, size_t size);
 /* A fresh state and memory for it. */

@@ -26,10 +26,11 @@ static const struct {
     const char *name;
     void (*function)(void);
 } functions[] = {
-    {"kernel_enter", kernel_enter},     {"kernel_unwind", kernel_unwind}, {"kernel_trap", kernel_trap},
-    {"kernel_syscall", kernel_syscall}, {"kernel_poll", kernel_poll},
-    {"kernel_wasm_trap", (void (*)(void))kernel_wasm_trap},
-    {"memcpy", (void (*)(void))memcpy}, {"memset", (void (*)(void))memset}, {"memmove", (void (*)(void))memmove},
+    {"kernel_enter", kernel_enter},       {"kernel_unwind", kernel_unwind},
+    {"kernel_trap", kernel_trap},         {"kernel_syscall", kernel_syscall},
+    {"kernel_poll", kernel_poll},         {"kernel_wasm_trap", (void (*)(void))kernel_wasm_trap},
+    {"memcpy", (void (*)(void))memcpy},   {"memset", (void (*)(void))memset},
+    {"memmove", (void (*)(void))memmove},
 #define HELPER(name, r, a, b, c, flags) {"helper_" #name, helper_##name},
 #include "ir/helpers.def"
 #undef HELPER
@@ -100,5 +101,9 @@ aot_run(const struct program *p, size_t index, const struct state *in, struct ou
 }
 
 const struct execution execution_aot = {
-    .name = "aot", .load = aot_load, .run = aot_run, .window = evaluator_window, .compiled = true,
+    .name = "aot",
+    .load = aot_load,
+    .run = aot_run,
+    .window = evaluator_window,
+    .compiled = true,
 };

@@ -42,13 +42,16 @@ undefined_by_count(const struct x86_insn *insn, const struct state *s)
     bool rotate = false;
 
     switch (insn->op) {
-    case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR:
-        rotate = true;
-        break;
-    case X86_OP_SHL: case X86_OP_SHR: case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
-        break;
-    default:
-        return 0;
+    case X86_OP_ROL:
+    case X86_OP_ROR:
+    case X86_OP_RCL:
+    case X86_OP_RCR: rotate = true; break;
+    case X86_OP_SHL:
+    case X86_OP_SHR:
+    case X86_OP_SAR:
+    case X86_OP_SHLD:
+    case X86_OP_SHRD: break;
+    default: return 0;
     }
     if (o->kind == X86_OPD_IMM)
         count = (unsigned)o->imm & mask;
@@ -78,8 +81,8 @@ leave_out(struct tolerance *t, size_t from, size_t to)
     t->left_out[t->left_out_count++].to = to;
 }
 
-/* The last instruction and operand pointers of x87 in saved environments: which instructions set them, and whether FXSAVE
- * stores them without a pending exception, differs by processor. So does MXCSR_MASK. */
+/* The last instruction and operand pointers of x87 in saved environments: which instructions set them, and whether
+ * FXSAVE stores them without a pending exception, differs by processor. So does MXCSR_MASK. */
 static void
 leave_out_pointers(const struct x86_insn *insn, const struct state *s, struct tolerance *t)
 {
@@ -99,22 +102,25 @@ leave_out_pointers(const struct x86_insn *insn, const struct state *s, struct to
     }
 }
 
-/* What the guest gets is the same on every host, computed in x86/helpers_x87_functions.c and helpers_sse.c; processors have
- * values of their own. */
+/* What the guest gets is the same on every host, computed in x86/helpers_x87_functions.c and helpers_sse.c; processors
+ * have values of their own. */
 static void
 allow_values(const struct x86_insn *insn, struct tolerance *t)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_FSIN: case X86_OP_FCOS: case X86_OP_FSINCOS: case X86_OP_FPTAN: case X86_OP_FPATAN:
     case X86_OP_F2XM1: case X86_OP_FYL2X: case X86_OP_FYL2XP1:
+        /* clang-format on */
         t->last_bits = true;
         break;
+        /* clang-format off */
     case X86_OP_RCPPS: case X86_OP_RCPSS: case X86_OP_RSQRTPS: case X86_OP_RSQRTSS:
     case X86_OP_VRCPPS: case X86_OP_VRCPSS: case X86_OP_VRSQRTPS: case X86_OP_VRSQRTSS:
+        /* clang-format on */
         t->approximate = true;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -134,8 +140,9 @@ tolerance_of(const struct x86_insn *insn, const struct state *s)
     allow_values(insn, &t);
     if (s)
         leave_out_pointers(insn, s, &t);
-    t.nan = in_list(insn->vector_size ? name + 1 : name, " addps addpd addss addsd subps subpd subss subsd mulps mulpd mulss mulsd divps divpd "
-                          "divss divsd haddps haddpd hsubps hsubpd addsubps addsubpd dpps dppd ");
+    t.nan = in_list(insn->vector_size ? name + 1 : name,
+                    " addps addpd addss addsd subps subpd subss subsd mulps mulpd mulss mulsd divps divpd "
+                    "divss divsd haddps haddpd hsubps hsubpd addsubps addsubpd dpps dppd ");
     return t;
 }
 
@@ -143,7 +150,10 @@ struct tolerance
 tolerance_in(struct tolerance t, const struct execution *x, const struct outcome *found)
 {
     if (x->exact && !found->evaluated)
-        return (struct tolerance){.undefined = t.lost, .lost_at_traps = t.lost_at_traps, .sequence = t.sequence, .exact_traps = true};
+        return (struct tolerance){.undefined = t.lost,
+                                  .lost_at_traps = t.lost_at_traps,
+                                  .sequence = t.sequence,
+                                  .exact_traps = true};
     if (x->compiled)
         t.inexact_traps = t.inexact_nans = true;
     else
@@ -248,8 +258,8 @@ compare_x87(struct report *r, const uint8_t *n, const uint8_t *e, const struct t
 
         if (!(n[4] >> physical & 1) || !memcmp(x, y, 10) || (t->last_bits && neighbours(x, y)))
             continue;
-        differ(r, "  st%u   %04x:%016lx, %s %04x:%016lx\n", i, x[8] | x[9] << 8,
-               *(const uint64_t *)(const void *)x, r->name, y[8] | y[9] << 8, *(const uint64_t *)(const void *)y);
+        differ(r, "  st%u   %04x:%016lx, %s %04x:%016lx\n", i, x[8] | x[9] << 8, *(const uint64_t *)(const void *)x,
+               r->name, y[8] | y[9] << 8, *(const uint64_t *)(const void *)y);
     }
 }
 
@@ -316,7 +326,8 @@ compare_vectors(struct report *r, const char *what, const uint8_t *n, const uint
         const uint8_t *x = n + 16 * i, *y = e + 16 * i;
         uint64_t p[2], q[2];
 
-        if (!memcmp(x, y, 16) || (t->approximate && same_approximation(x, y)) || (t->nan && t->inexact_nans && !strict_nan && (same_nan32(x, y) || same_nan64(x, y))))
+        if (!memcmp(x, y, 16) || (t->approximate && same_approximation(x, y)) ||
+            (t->nan && t->inexact_nans && !strict_nan && (same_nan32(x, y) || same_nan64(x, y))))
             continue;
         memcpy(p, x, 16);
         memcpy(q, y, 16);
@@ -337,8 +348,8 @@ compare_xmm(struct report *r, const struct state *n, const struct state *e, cons
         differ(r, "  mxcsr %04x, %s %04x\n", nm, r->name, em);
 }
 
-/* Which of two NaNs a sum or product gives is the compiler's choice, as in WebAssembly; later instructions of a sequence
- * may have put it anywhere. */
+/* Which of two NaNs a sum or product gives is the compiler's choice, as in WebAssembly; later instructions of a
+ * sequence may have put it anywhere. */
 static bool
 has_nan(const uint8_t vectors[256])
 {
@@ -397,8 +408,8 @@ state_compare(struct seen expected, struct seen found, const struct tolerance *t
 }
 
 unsigned
-expectation_compare(const struct expectation *e, const struct execution *x, const struct outcome *found, const struct tolerance *t,
-                    char *text, size_t size)
+expectation_compare(const struct expectation *e, const struct execution *x, const struct outcome *found,
+                    const struct tolerance *t, char *text, size_t size)
 {
     bool host = x->exact && !found->evaluated;
     struct seen expected = {host ? &e->host : &e->promised, host ? e->host_window : e->promised_window, "processor"};

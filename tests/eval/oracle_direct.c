@@ -1,8 +1,9 @@
-/* The fourth execution: rewritten by direct, loaded into this process, run through the vkernel's own entries (platform/direct.S).
+/* The fourth execution: rewritten by direct, loaded into this process, run through the vkernel's own entries
+ * (platform/direct.S).
  *
- * It is the same processor that runs the instructions, so that everything must agree, flags that the manual leaves undefined
- * included. Instructions that are the evaluator's are run by it, one by one, as in the vkernel; a program of one such
- * instruction is not covered, unless it traps. */
+ * It is the same processor that runs the instructions, so that everything must agree, flags that the manual leaves
+ * undefined included. Instructions that are the evaluator's are run by it, one by one, as in the vkernel; a program of
+ * one such instruction is not covered, unless it traps. */
 #include "oracle_native.h"
 
 #include <stdio.h>
@@ -32,8 +33,8 @@ find_symbol(void *context, const char *name, uint32_t table_entries, uint64_t *v
     return loaded_symbol(name, CODE_PAGE, value);
 }
 
-/* The code map leads to the multiple of 16 at or before a program's target here, with all of the guest's state in the registers: an indirect
- * jump must come here when that is the target, and not otherwise. */
+/* The code map leads to the multiple of 16 at or before a program's target here, with all of the guest's state in the
+ * registers: an indirect jump must come here when that is the target, and not otherwise. */
 void oracle_direct_arrive(void);
 uint64_t oracle_direct_target;
 __asm__(".text\n"
@@ -297,5 +298,9 @@ direct_run(const struct program *p, size_t index, const struct state *in, struct
 }
 
 const struct execution execution_direct = {
-    .name = "direct", .load = direct_load, .run = direct_run, .window = evaluator_window, .exact = true,
+    .name = "direct",
+    .load = direct_load,
+    .run = direct_run,
+    .window = evaluator_window,
+    .exact = true,
 };

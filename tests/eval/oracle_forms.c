@@ -25,8 +25,8 @@ is_memory(const struct x86_insn *insn)
 static uint64_t
 key_of(const struct x86_insn *insn)
 {
-    return insn->row | (uint64_t)insn->opsize << 16 | (uint64_t)is_memory(insn) << 24 |
-           (uint64_t)insn->lock << 25 | (uint64_t)insn->rep << 26 | (uint64_t)insn->repne << 27 | (uint64_t)(insn->vector_size == 32) << 28;
+    return insn->row | (uint64_t)insn->opsize << 16 | (uint64_t)is_memory(insn) << 24 | (uint64_t)insn->lock << 25 |
+           (uint64_t)insn->rep << 26 | (uint64_t)insn->repne << 27 | (uint64_t)(insn->vector_size == 32) << 28;
 }
 
 /* Bytes of prefixes and opcode, up to the ModRM byte. */
@@ -114,14 +114,16 @@ leads_elsewhere(unsigned map, unsigned opcode)
 {
     if (map == 1)
         return opcode == 0x38 || opcode == 0x3a;
-    return map == 0 && (opcode == 0x0f || (opcode & 0xf0) == 0x40 || (opcode & 0xe7) == 0x26 || (opcode & 0xfc) == 0x64 ||
-                        opcode == 0xc4 || opcode == 0xc5 || opcode == 0xf0 || opcode == 0xf2 || opcode == 0xf3);
+    return map == 0 &&
+           (opcode == 0x0f || (opcode & 0xf0) == 0x40 || (opcode & 0xe7) == 0x26 || (opcode & 0xfc) == 0x64 ||
+            opcode == 0xc4 || opcode == 0xc5 || opcode == 0xf0 || opcode == 0xf2 || opcode == 0xf3);
 }
 
 void
 forms_find(void)
 {
-    static const uint8_t prefixes[][3] = {{0}, {0x66}, {0xf3}, {0xf2}, {0xf0}, {0xf0, 0x66}, {0x66, 0xf3}, {0x66, 0xf2}};
+    static const uint8_t prefixes[][3] = {{0},    {0x66},       {0xf3},       {0xf2},
+                                          {0xf0}, {0xf0, 0x66}, {0x66, 0xf3}, {0x66, 0xf2}};
 
     for (unsigned map = 0; map < 4; map++) {
         for (unsigned opcode = 0; opcode < 256; opcode++) {
@@ -135,7 +137,11 @@ forms_find(void)
                 }
             }
             for (unsigned i = 0; map && i < 16; i++) {
-                struct form f = {.map = (uint8_t)map, .opcode = (uint8_t)opcode, .vex = true, .w = i >> 2 & 1, .l = i >> 3,
+                struct form f = {.map = (uint8_t)map,
+                                 .opcode = (uint8_t)opcode,
+                                 .vex = true,
+                                 .w = i >> 2 & 1,
+                                 .l = i >> 3,
                                  .pp = i & 3};
                 try_modrms(&f);
             }
@@ -165,15 +171,16 @@ form_runs(const struct form *f)
             return false;
     }
     switch (f->op) {
+        /* clang-format off */
     case X86_OP_IRET: case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_XGETBV:
     case X86_OP_RDRAND: case X86_OP_RDSEED: case X86_OP_RDPID: case X86_OP_RDFSBASE:
     case X86_OP_WRFSBASE: case X86_OP_WRGSBASE: case X86_OP_LAR: case X86_OP_LSL:
     case X86_OP_SGDT: case X86_OP_SIDT: case X86_OP_SLDT: case X86_OP_STR: case X86_OP_SMSW:
     case X86_OP_VERR: case X86_OP_VERW: case X86_OP_MONITOR: case X86_OP_MWAIT: case X86_OP_XSAVE:
     case X86_OP_XRSTOR: case X86_OP_XSAVEOPT: case X86_OP_XSAVEC: case X86_OP_FWAIT:
+        /* clang-format on */
         return false;
-    default:
-        return true;
+    default: return true;
     }
 }
 
@@ -407,19 +414,21 @@ fits_sequence(const struct x86_insn *insn)
     if (insn->operand_count == 3 && insn->operand[1].kind == X86_OPD_MEM && insn->operand[1].index_size)
         return false; /* a vector of addresses */
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_MOVS: case X86_OP_CMPS: case X86_OP_STOS: case X86_OP_LODS: case X86_OP_SCAS:
     case X86_OP_XLAT: case X86_OP_MASKMOVDQU: case X86_OP_MASKMOVQ: case X86_OP_LEAVE: case X86_OP_ENTER:
     case X86_OP_POPF: case X86_OP_PUSHF: case X86_OP_LDMXCSR: case X86_OP_STMXCSR: case X86_OP_FLDCW: case X86_OP_FLDENV:
     case X86_OP_FRSTOR: case X86_OP_FXRSTOR: case X86_OP_FXSAVE: case X86_OP_FNSAVE: case X86_OP_FNSTENV:
     case X86_OP_VMASKMOVDQU: case X86_OP_VLDMXCSR: case X86_OP_VSTMXCSR:
     case X86_OP_FBLD: case X86_OP_STD: case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB:
+        /* clang-format on */
         return false;
-    case X86_OP_PUSH: case X86_OP_POP: /* what is aligned must stay so */
+    case X86_OP_PUSH:
+    case X86_OP_POP: /* what is aligned must stay so */
         if (form_base == X86_RSP)
             return false;
         break;
-    default:
-        break;
+    default: break;
     }
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *o = &insn->operand[i];
@@ -441,8 +450,8 @@ form_prepare_registers(const struct x86_insn *insn, struct state *s)
     const struct x86_operand *o = insn->operand;
 
     if (insn->rep || insn->repne)
-        s->gpr[X86_RCX] = insn->address_size == 4 ? random_below(17) | (random64() & 0xffffffff00000000)
-                                                  : random_below(17);
+        s->gpr[X86_RCX] =
+            insn->address_size == 4 ? random_below(17) | (random64() & 0xffffffff00000000) : random_below(17);
     switch (insn->op) {
     case X86_OP_DIV:
     case X86_OP_IDIV:
@@ -452,9 +461,7 @@ form_prepare_registers(const struct x86_insn *insn, struct state *s)
             s->gpr[X86_RAX] = random_below(2) ? random_below(256) : random64() & 0x3fff;
         break;
     case X86_OP_LEAVE:
-    case X86_OP_ENTER:
-        s->gpr[X86_RBP] = form_faults ? s->gpr[X86_RSP] : WINDOW_MIDDLE + random_below(64) * 8;
-        break;
+    case X86_OP_ENTER: s->gpr[X86_RBP] = form_faults ? s->gpr[X86_RSP] : WINDOW_MIDDLE + random_below(64) * 8; break;
     case X86_OP_JRCXZ:
         if (random_below(2))
             s->gpr[X86_RCX] = insn->address_size == 4 ? 0xabcd00000000 : 0;
@@ -467,14 +474,12 @@ form_prepare_registers(const struct x86_insn *insn, struct state *s)
             s->gpr[o[1].reg] = (uint64_t)((int64_t)random_below(4096) - 2048);
         break;
     case X86_OP_MASKMOVDQU:
-    case X86_OP_MASKMOVQ:
-        break;
+    case X86_OP_MASKMOVQ: break;
     case X86_OP_CMPXCHG:
         if (o[0].kind == X86_OPD_REG && o[0].reg_class == X86_RC_GPR && random_below(2))
             s->gpr[X86_RAX] = s->gpr[o[0].reg];
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

@@ -64,6 +64,7 @@ is_host(enum host host)
 void
 host_print(void)
 {
+    /* clang-format off */
     static const struct {
         const char *name;
         unsigned leaf, word, bit;
@@ -74,6 +75,7 @@ host_print(void)
         {"abm", 0x80000001, 2, 5}, {"sse4a", 0x80000001, 2, 6}, {"misalignsse", 0x80000001, 2, 7},
         {"xsaves", 0xd, 0, 3},  {"xsaveerptr", 0x80000008, 1, 2},
     };
+    /* clang-format on */
     struct utsname system;
     unsigned a, b, c, d;
 
@@ -102,8 +104,8 @@ host_print_deviations(void)
 {
     for (size_t i = 0; i < sizeof deviations / sizeof *deviations; i++) {
         if (deviations[i].met)
-            printf("this host deviates: %s %u times (%s: %s)\n", deviations[i].name, deviations[i].met, deviations[i].does,
-                   deviations[i].source);
+            printf("this host deviates: %s %u times (%s: %s)\n", deviations[i].name, deviations[i].met,
+                   deviations[i].does, deviations[i].source);
     }
 }
 
@@ -132,21 +134,16 @@ applies(const struct deviation *d, const struct made *m, const struct state *bef
             o = &insn->operand[i];
     }
     switch (d->when) {
-    case MISALIGNED:
-        return o && operand_offset(insn, o, before, &at) && at % x86_alignment(insn);
-    case WORD:
-        return has_prefix(m, 0x66);
-    case REPEAT:
-        return has_prefix(m, 0xf2) || has_prefix(m, 0xf3);
-    case OPCODE_0D:
-        return !o && memmem(m->bytes, m->length, "\x0f\x0d", 2);
+    case MISALIGNED: return o && operand_offset(insn, o, before, &at) && at % x86_alignment(insn);
+    case WORD: return has_prefix(m, 0x66);
+    case REPEAT: return has_prefix(m, 0xf2) || has_prefix(m, 0xf3);
+    case OPCODE_0D: return !o && memmem(m->bytes, m->length, "\x0f\x0d", 2);
     case BIT17:
         if (!o || !operand_offset(insn, o, before, &at))
             return false;
         memcpy(&mxcsr, memory + at + (insn->op == X86_OP_LDMXCSR ? 0 : 24), 4);
         return mxcsr >> 17 == 1;
-    default:
-        return true;
+    default: return true;
     }
 }
 
@@ -156,7 +153,8 @@ host_deviates(const struct made *m)
     for (size_t i = 0; i < sizeof deviations / sizeof *deviations; i++) {
         const struct deviation *d = &deviations[i];
 
-        if (d->op == m->insn.op && is_host(d->host) && d->when != MISALIGNED && d->when != BIT17 && applies(d, m, NULL, NULL))
+        if (d->op == m->insn.op && is_host(d->host) && d->when != MISALIGNED && d->when != BIT17 &&
+            applies(d, m, NULL, NULL))
             return true;
     }
     return false;
@@ -187,7 +185,8 @@ host_result(const struct program *p, const struct state *before, const uint8_t *
         if (d->instead == PARTIAL) {
             if (found->trap != vector_that(PARTIAL) || memcmp(native_window(), memory, WINDOW_SIZE) == 0)
                 continue;
-        } else if (found->trap == vector_that(d->promised) && (d->promised != RUNS || d->instead == OTHER) && d->instead != DIFFERS) {
+        } else if (found->trap == vector_that(d->promised) && (d->promised != RUNS || d->instead == OTHER) &&
+                   d->instead != DIFFERS) {
             continue; /* where RIP is after #DB is not compared */
         }
         if (d->instead != OTHER && found->trap != vector_that(d->instead))

@@ -18,32 +18,31 @@
 
 /* Offsets are written out in the assembly below. */
 struct native {
-    uint64_t gpr_in[16];  /* 0x000 */
-    uint64_t flags_in;    /* 0x080 */
-    uint64_t target;      /* 0x088 */
-    uint64_t host_rsp;    /* 0x090 */
-    uint64_t rip_out;     /* 0x098 */
-    uint64_t flags_out;   /* 0x0a0 */
-    uint32_t host_mxcsr;  /* 0x0a8 */
+    uint64_t gpr_in[16]; /* 0x000 */
+    uint64_t flags_in;   /* 0x080 */
+    uint64_t target;     /* 0x088 */
+    uint64_t host_rsp;   /* 0x090 */
+    uint64_t rip_out;    /* 0x098 */
+    uint64_t flags_out;  /* 0x0a0 */
+    uint32_t host_mxcsr; /* 0x0a8 */
     uint32_t host_control;
-    uint64_t exit;        /* 0x0b0 */
-    uint64_t wide;        /* 0x0b8: with bits 128 to 255 of the vector registers */
+    uint64_t exit; /* 0x0b0 */
+    uint64_t wide; /* 0x0b8: with bits 128 to 255 of the vector registers */
     uint64_t pad[8];
     uint64_t gpr_out[16]; /* 0x100 */
     uint64_t pad2[16];
-    uint8_t fx_in[512];   /* 0x200 */
-    uint8_t fx_out[512];  /* 0x400 */
-    uint8_t high_in[256]; /* 0x600 */
+    uint8_t fx_in[512];    /* 0x200 */
+    uint8_t fx_out[512];   /* 0x400 */
+    uint8_t high_in[256];  /* 0x600 */
     uint8_t high_out[256]; /* 0x700 */
 };
 _Static_assert(offsetof(struct native, gpr_out) == 0x100, "assembly");
 _Static_assert(offsetof(struct native, fx_in) == 0x200, "assembly");
 _Static_assert(offsetof(struct native, high_out) == 0x700 && offsetof(struct native, wide) == 0xb8, "assembly");
 
-#define FOR_ALL_VECTORS(f) \
-    f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15)
-#define LOAD_HIGH(n) "  vinsertf128 $1, 0x0a000600 + 16 * " #n ", %ymm" #n ", %ymm" #n "\n"
-#define STORE_HIGH(n) "  vextractf128 $1, %ymm" #n ", 0x0a000700 + 16 * " #n "\n"
+#define FOR_ALL_VECTORS(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15)
+#define LOAD_HIGH(n)       "  vinsertf128 $1, 0x0a000600 + 16 * " #n ", %ymm" #n ", %ymm" #n "\n"
+#define STORE_HIGH(n)      "  vextractf128 $1, %ymm" #n ", 0x0a000700 + 16 * " #n "\n"
 
 void native_enter(void);
 void native_exit(void);
@@ -53,26 +52,28 @@ __asm__(".text\n"
         "  stmxcsr 0x0a0000a8\n  fnstcw 0x0a0000ac\n"
         "  mov %rsp, 0x0a000090\n"
         "  fxrstor64 0x0a000200\n"
-        "  cmpq $0, 0x0a0000b8; je 1f\n" FOR_ALL_VECTORS(LOAD_HIGH) "1:\n"
-        "  pushq 0x0a000080; popfq\n"
-        "  mov 0x0a000000, %rax; mov 0x0a000008, %rcx; mov 0x0a000010, %rdx; mov 0x0a000018, %rbx\n"
-        "  mov 0x0a000020, %rsp; mov 0x0a000028, %rbp; mov 0x0a000030, %rsi; mov 0x0a000038, %rdi\n"
-        "  mov 0x0a000040, %r8; mov 0x0a000048, %r9; mov 0x0a000050, %r10; mov 0x0a000058, %r11\n"
-        "  mov 0x0a000060, %r12; mov 0x0a000068, %r13; mov 0x0a000070, %r14; mov 0x0a000078, %r15\n"
-        "  jmp *0x0a000088\n"
-        "native_exit:\n"
-        "  mov %rax, 0x0a000100; mov %rcx, 0x0a000108; mov %rdx, 0x0a000110; mov %rbx, 0x0a000118\n"
-        "  mov %rsp, 0x0a000120; mov %rbp, 0x0a000128; mov %rsi, 0x0a000130; mov %rdi, 0x0a000138\n"
-        "  mov %r8, 0x0a000140; mov %r9, 0x0a000148; mov %r10, 0x0a000150; mov %r11, 0x0a000158\n"
-        "  mov %r12, 0x0a000160; mov %r13, 0x0a000168; mov %r14, 0x0a000170; mov %r15, 0x0a000178\n"
-        "  mov 0x0a000090, %rsp\n"
-        "  pushfq; popq 0x0a0000a0\n"
-        "  cmpq $0, 0x0a0000b8; je 1f\n" FOR_ALL_VECTORS(STORE_HIGH) "1:\n"
-        "  fxsave64 0x0a000400\n"
-        "  cmpq $0, 0x0a0000b8; je 1f; vzeroupper; 1:\n"
-        "  cld\n  fninit\n  fldcw 0x0a0000ac\n  ldmxcsr 0x0a0000a8\n"
-        "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-        "  ret\n");
+        "  cmpq $0, 0x0a0000b8; je 1f\n" FOR_ALL_VECTORS(
+            LOAD_HIGH) "1:\n"
+                       "  pushq 0x0a000080; popfq\n"
+                       "  mov 0x0a000000, %rax; mov 0x0a000008, %rcx; mov 0x0a000010, %rdx; mov 0x0a000018, %rbx\n"
+                       "  mov 0x0a000020, %rsp; mov 0x0a000028, %rbp; mov 0x0a000030, %rsi; mov 0x0a000038, %rdi\n"
+                       "  mov 0x0a000040, %r8; mov 0x0a000048, %r9; mov 0x0a000050, %r10; mov 0x0a000058, %r11\n"
+                       "  mov 0x0a000060, %r12; mov 0x0a000068, %r13; mov 0x0a000070, %r14; mov 0x0a000078, %r15\n"
+                       "  jmp *0x0a000088\n"
+                       "native_exit:\n"
+                       "  mov %rax, 0x0a000100; mov %rcx, 0x0a000108; mov %rdx, 0x0a000110; mov %rbx, 0x0a000118\n"
+                       "  mov %rsp, 0x0a000120; mov %rbp, 0x0a000128; mov %rsi, 0x0a000130; mov %rdi, 0x0a000138\n"
+                       "  mov %r8, 0x0a000140; mov %r9, 0x0a000148; mov %r10, 0x0a000150; mov %r11, 0x0a000158\n"
+                       "  mov %r12, 0x0a000160; mov %r13, 0x0a000168; mov %r14, 0x0a000170; mov %r15, 0x0a000178\n"
+                       "  mov 0x0a000090, %rsp\n"
+                       "  pushfq; popq 0x0a0000a0\n"
+                       "  cmpq $0, 0x0a0000b8; je 1f\n" FOR_ALL_VECTORS(
+                           STORE_HIGH) "1:\n"
+                                       "  fxsave64 0x0a000400\n"
+                                       "  cmpq $0, 0x0a0000b8; je 1f; vzeroupper; 1:\n"
+                                       "  cld\n  fninit\n  fldcw 0x0a0000ac\n  ldmxcsr 0x0a0000a8\n"
+                                       "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+                                       "  ret\n");
 
 static struct native *const native = (struct native *)(uintptr_t)NATIVE_PAGE;
 static struct eval *evaluator;
@@ -111,7 +112,8 @@ print_running(const char *what)
         _exit(3);
 }
 
-/* From a signal frame: SDM vol. 1, 13.4. Linux says in bytes that FXSAVE leaves free that more than its area is there. */
+/* From a signal frame: SDM vol. 1, 13.4. Linux says in bytes that FXSAVE leaves free that more than its area is
+ * there. */
 static void
 take_high(uint8_t high[256], const uint8_t *frame)
 {
@@ -207,8 +209,8 @@ always(void *context, uint64_t address)
 static void *
 map_at(uint64_t address, size_t size, int protection)
 {
-    void *p = mmap((void *)(uintptr_t)address, size, protection,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *p =
+        mmap((void *)(uintptr_t)address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (p != (void *)(uintptr_t)address) {
         perror("oracle: mmap");
@@ -222,8 +224,7 @@ native_init(void)
 {
     static uint8_t stack[65536];
     stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_sigaction = on_signal,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     map_at(CODE_PAGE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
     map_at(NATIVE_PAGE, 4096, PROT_READ | PROT_WRITE);
@@ -241,7 +242,10 @@ native_init(void)
         sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGALRM, SIGPROF}[i], &action, NULL);
     evaluator = eval_new();
     eval_host = (struct eval_host){.memory = native_guest_memory, .fetch = native_fetch, .has_compiled = has_compiled};
-    eval_host_one = (struct eval_host){.memory = native_guest_memory, .fetch = native_fetch, .has_compiled = always, .ends_before = always};
+    eval_host_one = (struct eval_host){.memory = native_guest_memory,
+                                       .fetch = native_fetch,
+                                       .has_compiled = always,
+                                       .ends_before = always};
     x86_memory_tls = native_guest_memory;
 }
 
@@ -327,9 +331,10 @@ processor_run(const struct program *p, size_t index, const struct state *in, str
         return;
     }
     native_caught.running = RUNS_NATIVELY;
-    __asm__ volatile("call native_enter" ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10",
-                     "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-                     "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+    __asm__ volatile("call native_enter" ::
+                         : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3",
+                           "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                           "xmm15", "memory", "cc");
     native_caught.running = RUNS_NOTHING;
     memcpy(out->state.gpr, native->gpr_out, sizeof native->gpr_out);
     out->state.rflags = native->flags_out;
@@ -483,8 +488,12 @@ compiled_run(const struct program *p, const void *code, const struct state *in, 
 }
 
 const struct execution execution_processor = {
-    .name = "processor", .run = processor_run, .window = native_window,
+    .name = "processor",
+    .run = processor_run,
+    .window = native_window,
 };
 const struct execution execution_evaluator = {
-    .name = "evaluator", .run = evaluator_run, .window = evaluator_window,
+    .name = "evaluator",
+    .run = evaluator_run,
+    .window = evaluator_window,
 };

@@ -8,7 +8,8 @@
 
 enum native_runs { RUNS_NOTHING, RUNS_NATIVELY, RUNS_EVALUATOR, RUNS_COMPILED, RUNS_DIRECT };
 
-/* Whoever runs something sets `running` after sigsetjmp(escape); a signal or x86_raise() fills in the rest and comes back there. */
+/* Whoever runs something sets `running` after sigsetjmp(escape); a signal or x86_raise() fills in the rest and comes
+ * back there. */
 extern struct native_caught {
     sigjmp_buf escape;
     volatile enum native_runs running;

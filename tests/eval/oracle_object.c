@@ -22,7 +22,8 @@ lift_program(const struct program *p, struct ir_func *f, struct ir_build *b)
 
     ir_func_clear(f, p->address - CODE_PAGE);
     while (start < p->size) {
-        struct lift_request r = {.bytes = p->code + start, .size = p->size - start,
+        struct lift_request r = {.bytes = p->code + start,
+                                 .size = p->size - start,
                                  .address = p->address - CODE_PAGE + start};
 
         lift_block(b, &r);

@@ -1,4 +1,5 @@
-/* Programs: a single instruction of a form, a random run of instructions, or given bytes; and states to run them from. */
+/* Programs: a single instruction of a form, a random run of instructions, or given bytes; and states to run them
+ * from. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -51,7 +52,8 @@ faults_differently(unsigned op)
 static uint64_t
 stack_near_edge(void)
 {
-    return (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) + (random_below(4) ? 8 * random_below(32) : random_below(256)) - 128;
+    return (random_below(2) ? WINDOW : WINDOW + WINDOW_SIZE) +
+           (random_below(4) ? 8 * random_below(32) : random_below(256)) - 128;
 }
 
 bool
@@ -64,8 +66,8 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     p->kept = 0;
     p->host_only = program_host_only && random_below(2 * program_host_only) == 0;
     state_random(&p->anchor);
-    form_faults = f->memory && (p->host_only || !(f->sample.rep || f->sample.repne)) && random_below(p->host_only ? 4 : 16) == 0 &&
-                  !faults_differently(f->op);
+    form_faults = f->memory && (p->host_only || !(f->sample.rep || f->sample.repne)) &&
+                  random_below(p->host_only ? 4 : 16) == 0 && !faults_differently(f->op);
     form_misaligns = random_below(16) == 0;
     form_prefixes = random_below(8) == 0;
     if (p->host_only && random_below(4) == 0) {
@@ -79,7 +81,8 @@ program_of_form(struct program *p, const struct form *f, uint64_t address)
     return true;
 }
 
-/* SHLD and SHRD of 16 bits by more than 16 leave the destination undefined; F2XM1 wants at most 1, FYL2XP1 less than 0.29. */
+/* SHLD and SHRD of 16 bits by more than 16 leave the destination undefined; F2XM1 wants at most 1, FYL2XP1 less than
+ * 0.29. */
 static bool
 result_undefined(const struct x86_insn *insn, const struct state *s)
 {
@@ -130,8 +133,8 @@ static bool
 is_shift(const struct x86_insn *insn)
 {
     return insn->op == X86_OP_ROL || insn->op == X86_OP_ROR || insn->op == X86_OP_RCL || insn->op == X86_OP_RCR ||
-           insn->op == X86_OP_SHL || insn->op == X86_OP_SHR || insn->op == X86_OP_SAR ||
-           insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD;
+           insn->op == X86_OP_SHL || insn->op == X86_OP_SHR || insn->op == X86_OP_SAR || insn->op == X86_OP_SHLD ||
+           insn->op == X86_OP_SHRD;
 }
 
 /* The flags that are undefined after the whole run; *reads: some instruction of it reads one that is. */
@@ -164,10 +167,12 @@ varies(const struct x86_insn *insn)
 {
     struct tolerance t = tolerance_of(insn, NULL);
 
-    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || insn->op == X86_OP_VDPPS || insn->op == X86_OP_VDPPD || t.high_halves || t.last_bits || t.approximate;
+    return insn->op == X86_OP_DPPS || insn->op == X86_OP_DPPD || insn->op == X86_OP_VDPPS || insn->op == X86_OP_VDPPD ||
+           t.high_halves || t.last_bits || t.approximate;
 }
 
-/* Another rounding mode and flush to zero: mov dword ptr [r14 + 0x7c], VALUE; ldmxcsr [r14 + 0x7c]. Returns the bytes. */
+/* Another rounding mode and flush to zero: mov dword ptr [r14 + 0x7c], VALUE; ldmxcsr [r14 + 0x7c]. Returns the
+ * bytes. */
 static unsigned
 make_rounding(struct made m[2], uint64_t at)
 {
@@ -198,7 +203,8 @@ make_branch(struct made *m, uint64_t at)
 static bool
 needs_host(const struct form *f)
 {
-    return (f->map == 0 && f->opcode >= 0xd8 && f->opcode <= 0xdf) || (f->map == 3 && f->opcode >= 0x08 && f->opcode <= 0x0b);
+    return (f->map == 0 && f->opcode >= 0xd8 && f->opcode <= 0xdf) ||
+           (f->map == 3 && f->opcode >= 0x08 && f->opcode <= 0x0b);
 }
 
 static bool
@@ -242,7 +248,8 @@ make_stack_part(struct program *p, struct made *m, uint64_t at)
 static void
 choose_registers(struct program *p)
 {
-    static const uint8_t bases[] = {X86_R14, X86_R14, X86_R10, X86_R11, X86_RBX, X86_RSP, X86_R12}, indexes[] = {X86_R15, X86_R10, X86_R11, X86_RSI};
+    static const uint8_t bases[] = {X86_R14, X86_R14, X86_R10, X86_R11, X86_RBX, X86_RSP, X86_R12},
+                         indexes[] = {X86_R15, X86_R10, X86_R11, X86_RSI};
 
     do {
         form_base = bases[random_below(sizeof bases)];
@@ -383,7 +390,8 @@ append_other_return(struct program *p)
 bool
 program_of_call(struct program *p, uint64_t address)
 {
-    static const uint8_t call[] = {0xe8, 0, 0, 0, 0}, jump[] = {0xe9, 0, 0, 0, 0}, set_flags[] = {0x04, 0x25}, ret[] = {0xc3};
+    static const uint8_t call[] = {0xe8, 0, 0, 0, 0}, jump[] = {0xe9, 0, 0, 0, 0}, set_flags[] = {0x04, 0x25},
+                         ret[] = {0xc3};
     bool indirect = random_below(3) == 0, elsewhere = random_below(4) == 0, nested = random_below(3) == 0;
     unsigned to_function, to_end, to_inner = 0, to_other = 0, reg;
     uint64_t other, at;

@@ -2,10 +2,10 @@
  *
  *   HEX [@ADDRESS] | BEFORE | AFTER [# comment]
  *
- * BEFORE: words NAME=VALUE for what is not as state_default() has it: rax .. r15, flags, mxcsr, fcw, fsw, ftw, st0 .. st7
- * (SSSS:MANTISSA), xmm0 .. xmm15 (HIGH_LOW), [ADDRESS] for 8 bytes of memory. AFTER: the same for what the processor
- * changed, and rip if it is not the next instruction (at a trap: the first), trap with its vector; flags carry the mask of the
- * defined ones. */
+ * BEFORE: words NAME=VALUE for what is not as state_default() has it: rax .. r15, flags, mxcsr, fcw, fsw, ftw, st0 ..
+ * st7 (SSSS:MANTISSA), xmm0 .. xmm15 (HIGH_LOW), [ADDRESS] for 8 bytes of memory. AFTER: the same for what the
+ * processor changed, and rip if it is not the next instruction (at a trap: the first), trap with its vector; flags
+ * carry the mask of the defined ones. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -407,8 +407,7 @@ replay(const struct replay *r, const struct execution *x)
     t = tolerance_in(t, x, &found);
     if (x != &execution_processor)
         t.last_bits = t.approximate = false; /* what stands in the line is what the guest gets */
-    if (x == &execution_processor &&
-        host_result(&r->p, &r->before, r->window_before, &found) == HOST_SAYS_NOTHING)
+    if (x == &execution_processor && host_result(&r->p, &r->before, r->window_before, &found) == HOST_SAYS_NOTHING)
         return 0;
     if (found.trap == TRAP_UNCOVERED || !program_covered(&r->p, x, &expected) ||
         !state_compare((struct seen){&expected, r->window_after, "recorded"},

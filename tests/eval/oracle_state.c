@@ -14,8 +14,8 @@ mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-/* Mixed, because the numbers from state s are those from s + step, but for the first: seeds a step apart would all make the same
- * cases. */
+/* Mixed, because the numbers from state s are those from s + step, but for the first: seeds a step apart would all make
+ * the same cases. */
 void
 random_seed(uint64_t seed)
 {
@@ -37,21 +37,21 @@ random_below(uint32_t n)
 static uint64_t
 random_integer(void)
 {
+    /* clang-format off */
     static const uint64_t edges[] = {
         0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff,
         0x100000000, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xffffffffffffff80,
         0xffffffffffff8000, 0xffffffff80000000, 0x5555555555555555, 0xaaaaaaaaaaaaaaaa,
         0x8080808080808080, 0x7f7f7f7f7f7f7f7f, 0x8000800080008000, 0x7fff7fff7fff7fff,
     };
+    /* clang-format on */
     uint64_t v;
 
     switch (random_below(6)) {
     case 0: return edges[random_below(sizeof edges / sizeof *edges)];
     case 1: return random_below(64);
     case 2: return (uint64_t)(int64_t)(int32_t)random64();
-    case 3:
-        v = random64();
-        return v >> random_below(64);
+    case 3: v = random64(); return v >> random_below(64);
     default: return random64();
     }
 }
@@ -59,12 +59,15 @@ random_integer(void)
 static uint64_t
 random_f64(void)
 {
+    /* clang-format off */
     static const double values[] = {0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e10, -1e10, 1e300,
                                     -1e300, 1e-300, 2147483647.0, 2147483648.0, -2147483648.0, -2147483649.0,
                                     9223372036854775808.0, -9223372036854775808.0, 0.1, 4294967295.0, 1e-310};
+    /* clang-format on */
     static const uint64_t bits[] = {0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
-                                    0xfff8000000000000, 0x7ff4000000000001, 1, 0x8000000000000001,
-                                    0x000fffffffffffff, 0x7fefffffffffffff, 0x7ff8000000123456};
+                                    0xfff8000000000000, 0x7ff4000000000001, 1,
+                                    0x8000000000000001, 0x000fffffffffffff, 0x7fefffffffffffff,
+                                    0x7ff8000000123456};
     double d;
     uint64_t v;
 
@@ -85,9 +88,9 @@ random_f64(void)
 static uint32_t
 random_f32(void)
 {
-    static const uint32_t bits[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7fa00001, 1, 0x80000001,
-                                    0x007fffff, 0x7f7fffff, 0x7fc12345, 0, 0x80000000, 0x3f800000,
-                                    0xbf800000, 0x4f000000, 0xcf000000, 0x4effffff, 0x3f000000, 0x40200000};
+    static const uint32_t bits[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7fa00001, 1,          0x80000001,
+                                    0x007fffff, 0x7f7fffff, 0x7fc12345, 0,          0x80000000, 0x3f800000, 0xbf800000,
+                                    0x4f000000, 0xcf000000, 0x4effffff, 0x3f000000, 0x40200000};
     float f;
     uint32_t v;
 
@@ -95,9 +98,7 @@ random_f32(void)
     case 0: return bits[random_below(sizeof bits / sizeof *bits)];
     case 1: f = (float)(int32_t)random64(); break;
     case 2: return (uint32_t)random64();
-    default:
-        v = (uint32_t)random64();
-        return (v & 0x807fffff) | (uint32_t)(127 - 8 + random_below(17)) << 23;
+    default: v = (uint32_t)random64(); return (v & 0x807fffff) | (uint32_t)(127 - 8 + random_below(17)) << 23;
     }
     memcpy(&v, &f, 4);
     return v;
@@ -122,9 +123,7 @@ random_vector(uint8_t *out)
         v[0] = random_f64();
         v[1] = random_f64();
         break;
-    default:
-        v[0] = random_integer();
-        v[1] = random_integer();
+    default: v[0] = random_integer(); v[1] = random_integer();
     }
     memcpy(out, v, 16);
 }
@@ -136,9 +135,11 @@ random_x87(uint8_t *out)
     uint16_t exponent = (uint16_t)(16383 - 10 + (int)random_below(21));
 
     switch (random_below(10)) {
+        /* clang-format off */
     case 0: mantissa = exponent = 0; break;
     case 1: exponent = 0x7fff; mantissa = 0x8000000000000000ull; break;
     case 2: exponent = 0x7fff; mantissa |= 0xc000000000000000ull; break;
+    /* clang-format on */
     case 3:
     case 4: mantissa = 0x8000000000000000ull | (uint64_t)random_below(256) << 56; break;
     case 5: exponent = (uint16_t)(16383 + random_below(70)); break;
@@ -185,7 +186,7 @@ state_random(struct state *s)
     static const uint8_t tags[] = {0x0f, 0xff, 0x07, 0x03, 0x01, 0x00, 0x7f, 0x3f};
     uint8_t valid = random_below(3) ? 0xff : tags[random_below(8)], tag = 0;
     if (random_below(3) == 0)
-        control = (uint16_t)(0x7f | random_below(4) << 10 | (const uint16_t[]){0, 0x200, 0x300}[random_below(3)] );
+        control = (uint16_t)(0x7f | random_below(4) << 10 | (const uint16_t[]){0, 0x200, 0x300}[random_below(3)]);
     status = (uint16_t)(top << 11 | (random_below(4) ? 0 : (random64() & 0x4700)));
     for (unsigned i = 0; i < 8; i++) {
         random_x87(s->fx + 32 + 16 * i);
@@ -313,18 +314,15 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
         if (o->kind != X86_OPD_MEM || !operand_offset(insn, o, s, &at))
             continue;
         switch (insn->op) {
-        case X86_OP_LDMXCSR: case X86_OP_VLDMXCSR:
-            memcpy(window + at, &mxcsr, 4);
-            break;
+        case X86_OP_LDMXCSR:
+        case X86_OP_VLDMXCSR: memcpy(window + at, &mxcsr, 4); break;
         case X86_OP_FLDCW:
             control = (uint16_t)(0x7f | (random64() & 0xc00) | (random_below(2) ? 0x300 : 0x200));
             memcpy(window + at, &control, 2);
             break;
         case X86_OP_FLDENV:
         case X86_OP_FRSTOR:
-        case X86_OP_FXRSTOR:
-            prepare_image(insn->op, window + at);
-            break;
+        case X86_OP_FXRSTOR: prepare_image(insn->op, window + at); break;
         case X86_OP_FBLD:
             for (unsigned j = 0; j < 9; j++)
                 window[at + j] = (uint8_t)(random_below(10) << 4 | random_below(10));
@@ -333,8 +331,8 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
         default:
             if (o->size == 10) {
                 random_x87(window + at);
-            } else if ((insn->op == X86_OP_CMPXCHG || insn->op == X86_OP_CMPXCHG8B ||
-                        insn->op == X86_OP_CMPXCHG16B) && random_below(2)) {
+            } else if ((insn->op == X86_OP_CMPXCHG || insn->op == X86_OP_CMPXCHG8B || insn->op == X86_OP_CMPXCHG16B) &&
+                       random_below(2)) {
                 if (insn->op == X86_OP_CMPXCHG16B) {
                     memcpy(window + at, &s->gpr[X86_RAX], 8);
                     memcpy(window + at + 8, &s->gpr[X86_RDX], 8);
@@ -363,7 +361,8 @@ prepare_memory(const struct x86_insn *insn, struct state *s, uint8_t *window)
 static void
 prepare_indexes(unsigned op, unsigned reg, struct state *s)
 {
-    bool quadwords = op == X86_OP_VPGATHERQD || op == X86_OP_VPGATHERQQ || op == X86_OP_VGATHERQPS || op == X86_OP_VGATHERQPD;
+    bool quadwords =
+        op == X86_OP_VPGATHERQD || op == X86_OP_VPGATHERQQ || op == X86_OP_VGATHERQPS || op == X86_OP_VGATHERQPD;
     unsigned size = quadwords ? 8 : 4;
 
     for (unsigned at = 0; at < 32; at += size) {
@@ -410,8 +409,7 @@ state_prepare(const struct program *p, struct state *s, uint8_t *window)
         else if (operand_offset(insn, &insn->operand[0], s, &at))
             memcpy(window + at, &target, 8);
         break;
-    default:
-        break;
+    default: break;
     }
     if (insn->op == X86_OP_POPF && top) {
         /* No single step, alignment check, nested task or I/O privilege. */

@@ -1,7 +1,9 @@
-/* The fourth execution: the code object itself, in Node's V8, which runs v8/execution.mjs (there the protocol) as a child.
+/* The fourth execution: the code object itself, in Node's V8, which runs v8/execution.mjs (there the protocol) as a
+ * child.
  *
  * Not covered: helpers that need the host's x87 or its rounding against MXCSR, and states with another
- * rounding mode or with denormals as zero, which WebAssembly does not have. Accesses outside the window do not fault. */
+ * rounding mode or with denormals as zero, which WebAssembly does not have. Accesses outside the window do not
+ * fault. */
 #include "oracle.h"
 
 #include <stdio.h>
@@ -56,12 +58,13 @@ send_layout(void)
 {
     static const char *const types[] = {[IR_I32] = "i32", [IR_I64] = "i64", [IR_V128] = "v128"};
     char line[8192];
-    int n = snprintf(line, sizeof line, "{\"cpuSize\": %zu, \"windowAt\": %u, \"windowSize\": %u, \"codeBase\": %u, \"states\": [",
+    int n = snprintf(line, sizeof line,
+                     "{\"cpuSize\": %zu, \"windowAt\": %u, \"windowSize\": %u, \"codeBase\": %u, \"states\": [",
                      sizeof(struct x86_cpu), WINDOW, WINDOW_SIZE, CODE_PAGE);
 
     for (unsigned i = 0; i < X86_S_COUNT; i++)
-        n += snprintf(line + n, sizeof line - (size_t)n, "%s{\"name\": \"%s\", \"type\": \"%s\", \"offset\": %u}", i ? ", " : "",
-                      ir_state_infos[i].name, types[ir_state_infos[i].type], ir_state_infos[i].offset);
+        n += snprintf(line + n, sizeof line - (size_t)n, "%s{\"name\": \"%s\", \"type\": \"%s\", \"offset\": %u}",
+                      i ? ", " : "", ir_state_infos[i].name, types[ir_state_infos[i].type], ir_state_infos[i].offset);
     n += snprintf(line + n, sizeof line - (size_t)n, "]}\n");
     send(line, (size_t)n);
 }
@@ -109,9 +112,11 @@ static bool
 rounds(const struct program *p)
 {
     for (unsigned i = 0; i < p->count; i++) {
-        const char *name = x86_op_name(p->part[i].insn.op) + (p->part[i].insn.vector_size != 0), *end = name + strlen(name);
+        const char *name = x86_op_name(p->part[i].insn.op) + (p->part[i].insn.vector_size != 0),
+                   *end = name + strlen(name);
 
-        if (!strncmp(name, "cvt", 3) || (end - name > 2 && (end[-2] == 'p' || end[-2] == 's') && (end[-1] == 's' || end[-1] == 'd')))
+        if (!strncmp(name, "cvt", 3) ||
+            (end - name > 2 && (end[-2] == 'p' || end[-2] == 's') && (end[-1] == 's' || end[-1] == 'd')))
             return true;
     }
     return false;
@@ -167,5 +172,10 @@ v8_window(void)
 }
 
 const struct execution execution_v8 = {
-    .name = "v8", .compiled = true, .flat = true, .load = v8_load, .run = v8_run, .window = v8_window,
+    .name = "v8",
+    .compiled = true,
+    .flat = true,
+    .load = v8_load,
+    .run = v8_run,
+    .window = v8_window,
 };

@@ -76,11 +76,10 @@ setup(void **state)
     memset(guest.text, 0xcc, sizeof guest.text);
     guest.compiled = 0;
     guest.fetches = 0;
-    guest.memory = mmap(NULL, 1ull << 32, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0);
+    guest.memory = mmap(NULL, 1ull << 32, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     guest.ev = eval_new();
-    guest.host = (struct eval_host){.context = &guest, .memory = guest.memory, .fetch = fetch,
-                                    .has_compiled = has_compiled};
+    guest.host =
+        (struct eval_host){.context = &guest, .memory = guest.memory, .fetch = fetch, .has_compiled = has_compiled};
     x86_memory_tls = guest.memory;
     x86_cpu_reset(x86_this_cpu());
     x86_this_cpu()->rip = TEXT;
@@ -176,9 +175,9 @@ stops_before_compiled_code(void **state)
 {
     unsigned trap;
 
-    PUT(TEXT, "\xeb\x0e");                 /* jmp TEXT + 16 */
-    PUT(TEXT + 16, "\xff\xc0\xeb\xec");    /* inc eax; jmp TEXT */
-    guest.compiled = TEXT; /* where it starts: runs all the same */
+    PUT(TEXT, "\xeb\x0e");              /* jmp TEXT + 16 */
+    PUT(TEXT + 16, "\xff\xc0\xeb\xec"); /* inc eax; jmp TEXT */
+    guest.compiled = TEXT;              /* where it starts: runs all the same */
     assert_int_equal(run(&trap), EVAL_COMPILED);
     assert_int_equal(x86_this_cpu()->rip, TEXT);
     assert_int_equal(x86_this_cpu()->gpr[X86_RAX], 1);
@@ -259,8 +258,8 @@ calls_and_returns(void **state)
 {
     unsigned trap;
 
-    PUT(TEXT, "\xe8\x0b\0\0\0\x0f\x05");         /* call TEXT + 16; syscall */
-    PUT(TEXT + 16, "\x8b\x04\x24\xc3");          /* mov eax, [rsp]; ret */
+    PUT(TEXT, "\xe8\x0b\0\0\0\x0f\x05"); /* call TEXT + 16; syscall */
+    PUT(TEXT + 16, "\x8b\x04\x24\xc3");  /* mov eax, [rsp]; ret */
     assert_int_equal(run(&trap), EVAL_SYSCALL);
     assert_int_equal(x86_this_cpu()->gpr[X86_RAX], TEXT + 5); /* loaded, not image-relative */
     assert_int_equal(x86_this_cpu()->gpr[X86_RSP], 0x10000000);
@@ -285,8 +284,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(counts_a_loop), T(stops_before_compiled_code), T(stops_for_the_budget), T(traps_with_their_address),
-        T(forgets_changed_code), T(crosses_pages), T(calls_and_returns), T(long_straight_code),
+        T(counts_a_loop),        T(stops_before_compiled_code),
+        T(stops_for_the_budget), T(traps_with_their_address),
+        T(forgets_changed_code), T(crosses_pages),
+        T(calls_and_returns),    T(long_straight_code),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

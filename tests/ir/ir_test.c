@@ -172,7 +172,9 @@ make_function(struct fixture *x, int64_t frame, bool calls)
         move_stack(b, -frame);
     if (calls)
         move_stack(b, -8);
-    end(x, (struct ir_terminator){.kind = calls ? IR_T_CALL : IR_T_JUMP, .target = calls ? 0x9000 : 0x1010, .next = 0x1010});
+    end(x, (struct ir_terminator){.kind = calls ? IR_T_CALL : IR_T_JUMP,
+                                  .target = calls ? 0x9000 : 0x1010,
+                                  .next = 0x1010});
     ir_begin_block(b, 0x1010);
     move_stack(b, frame + 8);
     end(x, (struct ir_terminator){.kind = IR_T_RETURN, .value = ir_get(b, X86_S_RAX)});
@@ -186,7 +188,7 @@ tells_where_the_stack_ends(void **state)
         bool calls;
         unsigned writes[2];
     } cases[] = {
-        {0, false, {0, 0}}, {24, false, {0, 0}}, {X86_STACK_LAG, false, {0, 0}}, {X86_STACK_LAG + 8, false, {1, 1}},
+        {0, false, {0, 0}}, {24, false, {0, 0}},     {X86_STACK_LAG, false, {0, 0}}, {X86_STACK_LAG + 8, false, {1, 1}},
         {0, true, {1, 0}}, /* or recursion would get away from it */
         {24, true, {1, 1}}, {1 << 20, true, {1, 1}},
     };
@@ -283,9 +285,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folds_constants), cmocka_unit_test(forwards_states),
+        cmocka_unit_test(folds_constants),    cmocka_unit_test(forwards_states),
         cmocka_unit_test(removes_dead_flags), cmocka_unit_test(keeps_flags_that_are_read),
-        cmocka_unit_test(takes_in_order), cmocka_unit_test(tells_where_the_stack_ends), cmocka_unit_test(tells_it_in_time), cmocka_unit_test(verifies),
+        cmocka_unit_test(takes_in_order),     cmocka_unit_test(tells_where_the_stack_ends),
+        cmocka_unit_test(tells_it_in_time),   cmocka_unit_test(verifies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,15 +17,15 @@ act(int n)
     __asm__ volatile("" ::: "memory");
 }
 
-#define CASE(n) case n: act(n * 7 + 1); break;
+#define CASE(n) \
+    case n: act(n * 7 + 1); break;
 #define CASES_8(n) CASE(n) CASE(n + 1) CASE(n + 2) CASE(n + 3) CASE(n + 4) CASE(n + 5) CASE(n + 6) CASE(n + 7)
 
 static NOINLINE void
 plain(int v)
 {
     switch (v) {
-    CASES_8(0) CASES_8(8)
-    default: act(-1);
+        CASES_8(0) CASES_8(8) default : act(-1);
     }
 }
 
@@ -33,7 +33,7 @@ static NOINLINE void
 offset(long v)
 {
     switch (v) {
-    CASES_8('a') CASES_8('i') CASE('z')
+        CASES_8('a') CASES_8('i') CASE('z')
     }
 }
 
@@ -45,6 +45,7 @@ loop(const unsigned char *p, const unsigned char *end)
 
     while (p != end) {
         switch (*p++) {
+            /* clang-format off */
         case 1: act(state); break;
         case 2: state++; break;
         case 3: state += sink; act(3); break;
@@ -54,6 +55,7 @@ loop(const unsigned char *p, const unsigned char *end)
         case 7: p += *p & 1 ? 0 : 0; act(9); break;
         case 9: state ^= 5; act(state); break;
         case 10: abort();
+            /* clang-format on */
         }
         act(state);
     }
@@ -64,7 +66,7 @@ static NOINLINE void
 masked(unsigned v)
 {
     switch (v & 15) {
-    CASES_8(0) CASES_8(8)
+        CASES_8(0) CASES_8(8)
     }
 }
 
@@ -72,11 +74,10 @@ static NOINLINE void
 narrow(uint8_t a, uint16_t b)
 {
     switch (a) {
-    CASES_8(0) CASES_8(8)
+        CASES_8(0) CASES_8(8)
     }
     switch (b) {
-    CASES_8(100) CASES_8(108)
-    default: act(2);
+        CASES_8(100) CASES_8(108) default : act(2);
     }
 }
 
@@ -112,6 +113,7 @@ pressure(const long *v, const int *codes, int n)
 
     for (int x = 0; x < n; x++) {
         switch (codes[x]) {
+            /* clang-format off */
         case 0: a += b; act((int)a); break;
         case 1: b ^= c; act((int)b); break;
         case 2: c += d * e; break;
@@ -126,6 +128,7 @@ pressure(const long *v, const int *codes, int n)
         case 11: l += o; break;
         case 12: m -= a; break;
         case 13: o += b; break;
+            /* clang-format on */
         }
     }
     return a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i ^ j ^ k ^ l ^ m ^ o;
@@ -138,14 +141,14 @@ nested(int a, int b)
     case 0: act(1); return 1;
     case 1:
         switch (b) {
-        CASES_8(0)
+            CASES_8(0)
         default: act(3); return 5;
         }
         return 2;
     case 2: act(b); break;
     case 3:
         switch (b + a) {
-        CASES_8(20)
+            CASES_8(20)
         }
         break;
     case 4: act(7); break;
@@ -164,12 +167,23 @@ threaded(const unsigned char *code)
 
 #define NEXT goto *labels[*code++]
     NEXT;
-inc: acc++; NEXT;
-dec: acc--; NEXT;
-twice: acc *= 2; NEXT;
-call: act((int)acc); NEXT;
-square: acc *= acc; NEXT;
-halt: return acc;
+inc:
+    acc++;
+    NEXT;
+dec:
+    acc--;
+    NEXT;
+twice:
+    acc *= 2;
+    NEXT;
+call:
+    act((int)acc);
+    NEXT;
+square:
+    acc *= acc;
+    NEXT;
+halt:
+    return acc;
 }
 
 /* Labels in records, found through a pointer. */
@@ -194,20 +208,33 @@ next:
     if (*table[at].name != names[-1])
         return -1;
     goto *to;
-a: act(1); goto next;
-b: act(2); sum++; goto next;
-c: sum *= 2; goto next;
-d: act((int)sum); goto next;
+a:
+    act(1);
+    goto next;
+b:
+    act(2);
+    sum++;
+    goto next;
+c:
+    sum *= 2;
+    goto next;
+d:
+    act((int)sum);
+    goto next;
 }
 
 typedef long operation(long, long);
 
-#define OPERATION(name, expression) \
-    static NOINLINE long name(long x, long y) { act(1); return expression; }
+#define OPERATION(name, expression)           \
+    static NOINLINE long name(long x, long y) \
+    {                                         \
+        act(1);                               \
+        return expression;                    \
+    }
 OPERATION(op_add, x + y)
 OPERATION(op_sub, x - y)
-OPERATION(op_mul, x * y)
-OPERATION(op_and, x & y)
+OPERATION(op_mul, x *y)
+OPERATION(op_and, x &y)
 
 static NOINLINE long
 tail(unsigned which, long x, long y)

@@ -16,8 +16,8 @@ enum { BASE = 0x10000 };
 extern const uint8_t text_start[], text_end[], data_start[], data_end[], case_hoisted[], case_spilled[], case_parted[],
     case_pointers[], case_foreign[], jump_hoisted[], jump_spilled[], jump_parted[], jump_tail[], jump_pointer[],
     foreign_start[], foreign_end[], constant[], constant_end[], case_falls[], falls_end[], falls_into[], case_behind[],
-    jump_behind[], case_forks[], case_forks_1[], case_forks_2[], case_forks_3[], child_0[], child_1[], child_2[], no_child_3[],
-    no_child_4[];
+    jump_behind[], case_forks[], case_forks_1[], case_forks_2[], case_forks_3[], child_0[], child_1[], child_2[],
+    no_child_3[], no_child_4[];
 
 static struct elf_image image;
 static struct disc disc;
@@ -33,15 +33,19 @@ add_segment(const uint8_t *start, const uint8_t *end, bool exec)
 {
     uint64_t size = (uint64_t)(end - start);
 
-    vec_push(&image.segments, ((struct elf_segment){.address = address(start), .memory_size = size, .file_size = size,
-                                                    .read = true, .exec = exec, .bytes = start}));
+    vec_push(&image.segments, ((struct elf_segment){.address = address(start),
+                                                    .memory_size = size,
+                                                    .file_size = size,
+                                                    .read = true,
+                                                    .exec = exec,
+                                                    .bytes = start}));
 }
 
 static int
 setup(void **state)
 {
-    static const uint8_t *const functions[] = {case_hoisted, case_spilled, case_parted, case_pointers, case_foreign,
-                                               case_behind, case_forks, case_forks_1, case_forks_2, case_forks_3};
+    static const uint8_t *const functions[] = {case_hoisted, case_spilled, case_parted,  case_pointers, case_foreign,
+                                               case_behind,  case_forks,   case_forks_1, case_forks_2,  case_forks_3};
     struct err e = {0};
 
     image = (struct elf_image){.file = text_start, .file_size = (uint64_t)(data_end - text_start), .is_pie = true};
@@ -199,6 +203,7 @@ test_forks(void **state)
 static void
 test_profile(void **state)
 {
+    /* clang-format off */
     const struct {
         const uint8_t *at, *function;
         enum disc_evaluated_kind kind;
@@ -210,6 +215,7 @@ test_profile(void **state)
         {no_child_3, case_forks_3, DISC_EVALUATED_RETURN},
         {no_child_4, case_forks_3, DISC_EVALUATED_SYSCALL},
     };
+    /* clang-format on */
     enum { COUNT = sizeof cases / sizeof *cases };
     uint64_t addresses[COUNT];
     struct disc with = {0};
@@ -236,12 +242,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_switches),
-        cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_pointers),
-        cmocka_unit_test(test_gaps),
-        cmocka_unit_test(test_fall_through),
-        cmocka_unit_test(test_forks),
+        cmocka_unit_test(test_switches), cmocka_unit_test(test_labels),       cmocka_unit_test(test_pointers),
+        cmocka_unit_test(test_gaps),     cmocka_unit_test(test_fall_through), cmocka_unit_test(test_forks),
         cmocka_unit_test(test_profile),
     };
 

@@ -120,7 +120,7 @@ test_division(void **state)
     LIFT(0x31, 0xd2, 0x48, 0xf7, 0xf1); /* xor edx, edx; div rcx */
     assert_int_equal(count_ops(IR_DIVU64), 1);
     assert_int_equal(count_ops(IR_HELPER), 1); /* raise_if */
-    LIFT(0x48, 0x99, 0x48, 0xf7, 0xf9); /* cqo; idiv rcx */
+    LIFT(0x48, 0x99, 0x48, 0xf7, 0xf9);        /* cqo; idiv rcx */
     assert_int_equal(count_ops(IR_DIVS64), 1);
     assert_int_equal(count_ops(IR_HELPER), 1);
     LIFT(0x99, 0xf7, 0xf9); /* cdq; idiv ecx */
@@ -146,11 +146,16 @@ static void
 test_relative_table(void **state)
 {
     /* lea rdx, [rip + 0x1000]; movzx eax, byte [rdi]; movsxd rax, [rdx + rax*4]; add rax, rdx; jmp rax */
-    static const uint8_t code[] = {0x48, 0x8d, 0x15, 0x00, 0x10, 0x00, 0x00, 0x0f, 0xb6, 0x07, 0x48,
-                                   0x63, 0x04, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0};
+    static const uint8_t code[] = {0x48, 0x8d, 0x15, 0x00, 0x10, 0x00, 0x00, 0x0f, 0xb6, 0x07,
+                                   0x48, 0x63, 0x04, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0};
     static const uint64_t targets[] = {0x1100, 0x1200};
-    struct lift_jump_table table = {.insn_address = 0x1011, .count = 2, .targets = targets, .entry_size = 4,
-                                    .table_address = 0x2007, .relative = true, .relative_to = 0x2007};
+    struct lift_jump_table table = {.insn_address = 0x1011,
+                                    .count = 2,
+                                    .targets = targets,
+                                    .entry_size = 4,
+                                    .table_address = 0x2007,
+                                    .relative = true,
+                                    .relative_to = 0x2007};
     const struct ir_block *b = lift_at(0x1000, code, sizeof code, NULL);
 
     assert_int_equal(b->end.kind, IR_T_JUMP_INDIRECT);
@@ -171,8 +176,13 @@ test_guarded_table(void **state)
     /* movsxd rax, [rbx + rax*4 + 0x10]; add rax, rbx; jmp rax */
     static const uint8_t code[] = {0x48, 0x63, 0x44, 0x83, 0x10, 0x48, 0x01, 0xd8, 0xff, 0xe0};
     static const uint64_t targets[] = {0x1100, 0x1200};
-    struct lift_jump_table table = {.insn_address = 0x1008, .count = 2, .targets = targets, .entry_size = 4,
-                                    .table_address = 0x2010, .relative = true, .relative_to = 0x2000};
+    struct lift_jump_table table = {.insn_address = 0x1008,
+                                    .count = 2,
+                                    .targets = targets,
+                                    .entry_size = 4,
+                                    .table_address = 0x2010,
+                                    .relative = true,
+                                    .relative_to = 0x2000};
     const struct ir_block *b = lift_at(0x1000, code, sizeof code, &table);
 
     assert_int_equal(b->end.kind, IR_T_SWITCH);
@@ -195,7 +205,10 @@ test_absolute_table(void **state)
     static const uint8_t code[] = {0xff, 0x24, 0xc5, 0x00, 0x00, 0x48, 0x00}; /* jmp [rax*8 + 0x480000] */
     static const uint8_t no_table[] = {0xff, 0x25, 0x00, 0x10, 0x00, 0x00};   /* jmp [rip + 0x1000] */
     static const uint64_t targets[] = {0x401100, 0x401200, 0x401300};
-    struct lift_jump_table table = {.insn_address = 0x401000, .count = 3, .targets = targets, .entry_size = 8,
+    struct lift_jump_table table = {.insn_address = 0x401000,
+                                    .count = 3,
+                                    .targets = targets,
+                                    .entry_size = 8,
                                     .table_address = 0x480000};
 
     assert_int_equal(lift_at(0x401000, code, sizeof code, &table)->end.kind, IR_T_SWITCH);
@@ -212,7 +225,10 @@ lift_everywhere(const uint8_t *bytes, size_t size, uint64_t address, size_t stri
 
     for (size_t at = 0; at < size;) {
         struct lift_request r = {
-            .bytes = bytes + at, .size = size - at, .address = address + at, .max_insns = 40,
+            .bytes = bytes + at,
+            .size = size - at,
+            .address = address + at,
+            .max_insns = 40,
         };
         const struct ir_block *b;
 
@@ -276,11 +292,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare_and_branch), cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_division),           cmocka_unit_test(test_insn_limit),
+        cmocka_unit_test(test_compare_and_branch),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_division),
+        cmocka_unit_test(test_insn_limit),
         cmocka_unit_test(test_relative_table),
-        cmocka_unit_test(test_guarded_table),     cmocka_unit_test(test_absolute_table),
-        cmocka_unit_test(test_random_bytes),       cmocka_unit_test(test_libc),
+        cmocka_unit_test(test_guarded_table),
+        cmocka_unit_test(test_absolute_table),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_libc),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -8,6 +8,7 @@
 void platform_faults_init(void);
 
 volatile sig_atomic_t platform_ticked;
+/* clang-format off */
 void platform_sigreturn(void *saved) { }
 uint64_t platform_fiber_floor(const struct platform_fiber *f) { return 0; }
 uint64_t platform_fiber_top(const struct platform_fiber *f) { return 0; }
@@ -15,3 +16,4 @@ bool platform_in_direct_text(uint64_t host) { return false; }
 bool platform_direct_stack_full(uint64_t address, void *ucontext) { return false; }
 void platform_direct_interrupt(void *ucontext) { }
 void platform_direct_step(void *ucontext) { }
+/* clang-format on */

@@ -1,5 +1,6 @@
-/* The vkernel's heap (platform/heap.h): what belongs to one kind never becomes another's, and mistakes end the process. Mistakes are made
- * in a child. With AddressSanitizer, whose heap is the C library's, it finds them; only the last tests are left out. */
+/* The vkernel's heap (platform/heap.h): what belongs to one kind never becomes another's, and mistakes end the process.
+ * Mistakes are made in a child. With AddressSanitizer, whose heap is the C library's, it finds them; only the last
+ * tests are left out. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -113,7 +114,8 @@ free_array_as_bytes(void)
 #endif
 }
 
-/* Found when the slot is used again, which is once some others were freed and at the latest when the pool has given out all others. */
+/* Found when the slot is used again, which is once some others were freed and at the latest when the pool has given out
+ * all others. */
 static void
 write_after_free(void)
 {
@@ -192,6 +194,7 @@ overflow_of_large(void)
 static void
 mistakes_end_the_process(void **state)
 {
+    /* clang-format off */
     static const struct {
         const char *name;
         void (*make)(void);
@@ -202,6 +205,7 @@ mistakes_end_the_process(void **state)
         {"write_array_after_free", write_array_after_free}, {"overflow", overflow}, {"underflow", underflow},
         {"overflow_of_large", overflow_of_large},
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         int status;
@@ -243,8 +247,9 @@ objects_are_clear(void **state)
 static void
 sizes_hold(void **state)
 {
-    static const size_t sizes[] = {0, 1, 63, 64, 65, 511, 512, 513, 640, 641, 1023, 1024, 1025, 4096, 5000, 65535, 65536, 65537,
-                                   100000, 131072, 131073, 1 << 20, (1 << 20) + 1, 3 << 20};
+    static const size_t sizes[] = {0,     1,     63,     64,     65,     511,     512,           513,
+                                   640,   641,   1023,   1024,   1025,   4096,    5000,          65535,
+                                   65536, 65537, 100000, 131072, 131073, 1 << 20, (1 << 20) + 1, 3 << 20};
     enum { COUNT = sizeof sizes / sizeof *sizes };
     uint8_t *p[COUNT], *q[COUNT];
 
@@ -318,7 +323,9 @@ memory_keeps_its_type(void **state)
     qsort(had, MANY, sizeof *had, ascending);
     for (int kind = 0; kind < 3; kind++) {
         for (int i = 0; i < MANY; i++) {
-            uintptr_t p = (uintptr_t)(kept[i] = kind == 0 ? OBJECT_NEW(other) : kind == 1 ? array_new(10, 8) : bytes_new(80));
+            uintptr_t p = (uintptr_t)(kept[i] = kind == 0   ? OBJECT_NEW(other)
+                                                : kind == 1 ? array_new(10, 8)
+                                                            : bytes_new(80));
             size_t low = 0, high = MANY;
 
             while (low < high) { /* the first that lies behind p */
@@ -385,10 +392,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes_end_the_process), cmocka_unit_test(objects_are_clear), cmocka_unit_test(sizes_hold),
+        cmocka_unit_test(mistakes_end_the_process),
+        cmocka_unit_test(objects_are_clear),
+        cmocka_unit_test(sizes_hold),
         cmocka_unit_test(strings_are_copies),
 #if !PLATFORM_SANITIZED
-        cmocka_unit_test(memory_keeps_its_type), cmocka_unit_test(reuse_is_late_and_unpredictable),
+        cmocka_unit_test(memory_keeps_its_type),
+        cmocka_unit_test(reuse_is_late_and_unpredictable),
         cmocka_unit_test(memory_goes_back),
 #endif
     };

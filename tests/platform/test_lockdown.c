@@ -1,7 +1,7 @@
-/* The lock-down, tried from inside: a process that has it in force attempts what would harm the host or another process, in
- * some ninety ways. With all layers none may succeed, as root and as an ordinary user; and each layer is put in force
- * by itself, with the others switched off, and must stop what it is for. Without any layer most must succeed: else the
- * attempts prove nothing. */
+/* The lock-down, tried from inside: a process that has it in force attempts what would harm the host or another
+ * process, in some ninety ways. With all layers none may succeed, as root and as an ordinary user; and each layer is
+ * put in force by itself, with the others switched off, and must stop what it is for. Without any layer most must
+ * succeed: else the attempts prove nothing. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -45,8 +45,10 @@
 #include "platform/lockdown.h"
 #include "platform/sanitizer.h"
 
+/* clang-format off */
 enum { USER = 54321, STATUS_REFUSED = 10, STATUS_REACHED = 11, STATUS_BROKEN = 12, INHERITED = 200, INHERITED_DIR = 201,
        SKIPPED = 77 /* meson's */ };
+/* clang-format on */
 
 static bool contained;
 static uint8_t page[4096] __attribute__((aligned(4096)));
@@ -58,6 +60,7 @@ static char abstract_name[32];
 
 /* --- attempts: true when the harm was done --- */
 
+/* clang-format off */
 static bool exec_mmap(void) { return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED; }
 static bool exec_only(void) { return mmap(NULL, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED; }
 static bool exec_mprotect(void) { return mprotect(page, sizeof page, PROT_READ | PROT_EXEC) == 0; }
@@ -72,6 +75,7 @@ static bool page_out(void) { return madvise(page, sizeof page, MADV_PAGEOUT) == 
 static bool secret_memory(void) { return syscall(447, 0) >= 0; }
 static bool shadow_stack(void) { return syscall(453, 0, 4096, 0) >= 0; }
 static bool fault_handler(void) { return syscall(SYS_userfaultfd, 0) >= 0; }
+/* clang-format on */
 
 static bool
 exec_memfd(void)
@@ -91,7 +95,11 @@ foreign_i386(void)
     return result > 0;
 }
 
-static bool foreign_x32(void) { return syscall(0x40000000 | 39) > 0; }
+static bool
+foreign_x32(void)
+{
+    return syscall(0x40000000 | 39) > 0;
+}
 
 static bool
 poke(const char *path, const volatile void *at)
@@ -101,7 +109,11 @@ poke(const char *path, const volatile void *at)
     return fd >= 0 && pwrite(fd, &v, sizeof v, (off_t)(uintptr_t)at) == sizeof v;
 }
 
-static bool own_memory(void) { return poke("/proc/self/mem", page); }
+static bool
+own_memory(void)
+{
+    return poke("/proc/self/mem", page);
+}
 
 static bool
 other_memory(void)
@@ -128,12 +140,14 @@ read_other(void)
     return process_vm_readv(victim, &local, 1, &remote, 1, 0) == 4;
 }
 
+/* clang-format off */
 static bool trace_other(void) { return ptrace(PTRACE_SEIZE, victim, NULL, NULL) == 0; }
 static bool trace_me(void) { return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0; }
 static bool kill_other(void) { return kill(victim, SIGURG) == 0; }
 static bool kill_all(void) { return kill(-1, 0) == 0; }
 static bool tgkill_other(void) { return syscall(SYS_tgkill, victim, victim, SIGURG) == 0; }
 static bool tkill_other(void) { return syscall(SYS_tkill, victim, SIGURG) == 0; }
+/* clang-format on */
 
 static bool
 pidfd_kill(void)
@@ -159,7 +173,11 @@ limit_other(void)
     return prlimit(victim, RLIMIT_CORE, NULL, &now) == 0 && prlimit(victim, RLIMIT_CORE, &now, NULL) == 0;
 }
 
-static bool renice_other(void) { return setpriority(PRIO_PROCESS, (id_t)victim, 1) == 0; }
+static bool
+renice_other(void)
+{
+    return setpriority(PRIO_PROCESS, (id_t)victim, 1) == 0;
+}
 
 static bool
 move_other(void)
@@ -169,12 +187,18 @@ move_other(void)
     return sched_getaffinity(victim, sizeof set, &set) == 0 && sched_setaffinity(victim, sizeof set, &set) == 0;
 }
 
-static bool compare_other(void) { return syscall(SYS_kcmp, getpid(), victim, 0 /* KCMP_FILE */, 1, 1) >= 0; }
+static bool
+compare_other(void)
+{
+    return syscall(SYS_kcmp, getpid(), victim, 0 /* KCMP_FILE */, 1, 1) >= 0;
+}
 
+/* clang-format off */
 static bool fork_process(void) { pid_t p = (pid_t)syscall(SYS_fork); if (p == 0) _exit(0); return p > 0; }
 static bool vfork_process(void) { pid_t p = vfork(); if (p == 0) _exit(0); return p > 0; }
 static bool clone_process(void) { pid_t p = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); if (p == 0) _exit(0); return p > 0; }
 static bool run_program(void) { execl("/bin/true", "true", (char *)NULL); return false; /* true's status is told apart */ }
+/* clang-format on */
 
 static bool
 clone3_process(void)
@@ -202,6 +226,7 @@ run_memfd(void)
 }
 
 /* files of the host */
+/* clang-format off */
 static bool opens(const char *path, int flags) { return open(path, flags, 0600) >= 0; }
 static bool open_shadow(void) { return opens("/etc/shadow", O_RDONLY); }
 static bool open_passwd(void) { return opens("/etc/passwd", O_RDONLY); }
@@ -228,6 +253,7 @@ static bool change_dir(void) { return chdir("/etc") == 0; }
 static bool change_root(void) { return chroot(folder) == 0; }
 static bool watch_file(void) { int fd = syscall(SYS_inotify_init1, 0); return fd >= 0 && syscall(SYS_inotify_add_watch, fd, "/etc", 2) >= 0; }
 static bool handle_of(void) { struct { unsigned n; int t; char b[128]; } h = {128, 0, {0}}; int m; return syscall(SYS_name_to_handle_at, AT_FDCWD, "/etc/passwd", &h, &m, 0) == 0; }
+/* clang-format on */
 
 static bool
 disk(void)
@@ -240,6 +266,7 @@ disk(void)
 
 /* mounts and namespaces */
 /* No file system has that name, but whoever may not mount does not get so far. */
+/* clang-format off */
 static bool mount_any(void) { return mount("x", "/mnt", "ingot", 0, NULL) == 0 || errno == ENODEV; }
 static bool make_mount(void) { return syscall(430, "tmpfs", 0) >= 0; }
 static bool clone_tree(void) { return syscall(428, AT_FDCWD, "/etc", 1) >= 0; }
@@ -247,9 +274,15 @@ static bool leave_root(void) { return syscall(SYS_pivot_root, "/", "/") == 0 || 
 static bool join(void) { int fd = open("/proc/1/ns/mnt", O_RDONLY); return fd >= 0 && setns(fd, 0) == 0; }
 static bool new_user_namespace(void) { return unshare(CLONE_NEWUSER) == 0; }
 static bool new_mounts(void) { return unshare(CLONE_NEWNS) == 0; }
+/* clang-format on */
 
 /* sockets */
-static bool connects(const void *a, socklen_t n, int family, int type) { int fd = socket(family, type, 0); return fd >= 0 && connect(fd, a, n) == 0; }
+static bool
+connects(const void *a, socklen_t n, int family, int type)
+{
+    int fd = socket(family, type, 0);
+    return fd >= 0 && connect(fd, a, n) == 0;
+}
 
 static bool
 unix_connect(void)
@@ -266,13 +299,16 @@ abstract_connect(void)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
     memcpy(a.sun_path + 1, abstract_name, sizeof abstract_name);
-    return connects(&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + sizeof abstract_name), AF_UNIX, SOCK_STREAM);
+    return connects(&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + sizeof abstract_name), AF_UNIX,
+                    SOCK_STREAM);
 }
 
 static bool
 tcp_connect(void)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)tcp_port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)tcp_port),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
 
     return connects(&a, sizeof a, AF_INET, SOCK_STREAM);
 }
@@ -286,6 +322,7 @@ tcp_bind(void)
     return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
 }
 
+/* clang-format off */
 static bool socket_pair(void) { int s[2]; return socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0; }
 static bool udp_socket(void) { return socket(AF_INET, SOCK_DGRAM, 0) >= 0; }
 static bool packet_socket(void) { return socket(AF_PACKET, SOCK_RAW, 0) >= 0; }
@@ -293,8 +330,10 @@ static bool raw_socket(void) { return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >=
 static bool netlink_socket(void) { return socket(AF_NETLINK, SOCK_RAW, 0) >= 0; }
 static bool crypto_socket(void) { return socket(AF_ALG, SOCK_SEQPACKET, 0) >= 0; }
 static bool machine_socket(void) { return socket(40 /* AF_VSOCK */, SOCK_STREAM, 0) >= 0; }
+/* clang-format on */
 
 /* the kernel */
+/* clang-format off */
 static bool ring(void) { uint32_t p[32] = {0}; return syscall(425, 8, p) >= 0; }
 static bool load_bpf(void) { uint32_t a[32] = {1, 4, 4, 1}; return syscall(SYS_bpf, 0, a, 64) >= 0; }
 static bool performance(void) { uint32_t a[32] = {1, 128}; return syscall(SYS_perf_event_open, a, 0, -1, -1, 0) >= 0; }
@@ -312,11 +351,14 @@ static bool message_queue(void) { return msgget(IPC_PRIVATE, 0600) >= 0; }
 static bool aio(void) { unsigned long c = 0; return syscall(SYS_io_setup, 1, &c) == 0; }
 static bool accounting(void) { return acct(NULL) == 0; }
 static bool swap(void) { return syscall(SYS_swapon, folder, 0) == 0 || errno == EINVAL || errno == EISDIR; }
+/* clang-format on */
 
 /* rights */
+/* clang-format off */
 static bool become_root(void) { return setresuid(0, 0, 0) == 0; }
 static bool become_other(void) { return setresuid(1, 1, 1) == 0; }
 static bool take_groups(void) { gid_t g = 0; return syscall(SYS_setgroups, 1, &g) == 0; }
+/* clang-format on */
 
 static bool
 take_capabilities(void)
@@ -347,7 +389,8 @@ has_capability(void)
 static void
 make_raising(void)
 {
-    const struct vfs_cap_data give = {.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE, .data = {{.permitted = 1u << CAP_SYS_ADMIN}}};
+    const struct vfs_cap_data give = {.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+                                      .data = {{.permitted = 1u << CAP_SYS_ADMIN}}};
     char command[256];
 
     snprintf(raising, sizeof raising, "%s/raising", folder);
@@ -356,13 +399,16 @@ make_raising(void)
         print_message("no file can give capabilities here\n");
 }
 
+/* clang-format off */
 static bool dump_core(void) { return prctl(PR_SET_DUMPABLE, 1) == 0; }
 static bool push_input(void) { int fd = open("/dev/ptmx", O_RDWR); return fd >= 0 && ioctl(fd, TIOCSTI, "x") == 0; }
 static bool inherited(void) { return write(INHERITED, "x", 1) == 1; }
 static bool inherited_dir(void) { return openat(INHERITED_DIR, "../../etc/passwd", O_RDONLY) >= 0 || faccessat(INHERITED_DIR, ".", R_OK, 0) == 0; }
+/* clang-format on */
 
 /* --- layers, by themselves --- */
 
+/* clang-format off */
 enum {
     FILTER = LAYER_FILTER, LANDLOCK = LAYER_LANDLOCK, ROOT = LAYER_ROOT, MEMORY = LAYER_MEMORY, FDS = LAYER_DESCRIPTORS,
     RIGHTS = LAYER_IDENTITY | LAYER_CAPABILITIES, IPC = LAYER_NAMESPACES,
@@ -412,6 +458,7 @@ static const struct way {
     WAY(dump_core, FILTER), WAY(push_input, FILTER | ROOT | LANDLOCK), WAY(inherited, FDS), WAY(inherited_dir, FDS),
 #undef WAY
 };
+/* clang-format on */
 enum { WAYS = sizeof ways / sizeof *ways };
 
 /* Becomes the user, locks down, tries it: one of STATUS_*, or reached by a program that ran. */
@@ -510,7 +557,11 @@ descriptors(void **state)
     }
 }
 
-static bool is_root(void) { return geteuid() == 0; }
+static bool
+is_root(void)
+{
+    return geteuid() == 0;
+}
 
 static void
 without_layers(void **state)
@@ -555,15 +606,16 @@ one_layer(void **state)
                 unsigned alone = layers[k] == ROOT && user ? ROOT | LAYER_NAMESPACES : layers[k], missing;
                 bool got;
 
-                if (!(ways[i].stopped_by & layers[k]) || (layers[k] == RIGHTS && (ways[i].stopped_by & OF_ROOT) && !is_root()))
+                if (!(ways[i].stopped_by & layers[k]) ||
+                    (layers[k] == RIGHTS && (ways[i].stopped_by & OF_ROOT) && !is_root()))
                     continue;
                 got = reached(&ways[i], alone, user, &missing);
                 tried++;
                 if (missing)
                     left_out++;
                 else if (got) {
-                    print_error("%s leads out past %s alone, as %s\n", ways[i].name, platform_layer_name(layers[k] & -layers[k]),
-                                user ? "user" : "root");
+                    print_error("%s leads out past %s alone, as %s\n", ways[i].name,
+                                platform_layer_name(layers[k] & -layers[k]), user ? "user" : "root");
                     through++;
                 }
             }
@@ -612,9 +664,12 @@ forbid_mounts(void)
     enum { REFUSE = SECCOMP_RET_ERRNO | EPERM };
     static struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 5, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount, 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 428, 0, 1), BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 433, 0, 2),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 442, 1, 0), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 428, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 433, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 442, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, REFUSE),
     };
     struct sock_fprog p = {.len = sizeof program / sizeof *program, .filter = program};
@@ -692,7 +747,8 @@ tear_down(void **state)
 int
 main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(without_layers), cmocka_unit_test(all_layers), cmocka_unit_test(one_layer), cmocka_unit_test(descriptors),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(without_layers), cmocka_unit_test(all_layers),
+                                       cmocka_unit_test(one_layer), cmocka_unit_test(descriptors),
                                        cmocka_unit_test(ordinary_work)};
 
     if (PLATFORM_SANITIZED) {

@@ -1,5 +1,5 @@
-/* What the start of an artifact finds missing in a processor, told by processors that the test makes up; and what this one executes, which agrees
- * with what it says of itself. Run under emulators of older processors too. */
+/* What the start of an artifact finds missing in a processor, told by processors that the test makes up; and what this
+ * one executes, which agrees with what it says of itself. Run under emulators of older processors too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,6 +85,7 @@ test_nothing_missing(void **state)
 static void
 test_each(void **state)
 {
+    /* clang-format off */
     static const struct {
         uint32_t leaf, in, bit;
         const char *name;
@@ -97,6 +98,7 @@ test_each(void **state)
         {7, EBX, 5, "avx2", false, false},     {1, ECX, 25, "aes", false, false},  {1, ECX, 1, "pclmulqdq", false, false},
         {7, EBX, 29, "sha_ni", false, false},  {1, ECX, 28, "avx", false, false},  {1, ECX, 26, "xsave", false, false},
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         take_away(features[i].leaf, features[i].in, features[i].bit);
@@ -161,8 +163,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_missing), cmocka_unit_test(test_each), cmocka_unit_test(test_no_leaf),
-        cmocka_unit_test(test_no_state), cmocka_unit_test(test_short_text), cmocka_unit_test(test_this_one),
+        cmocka_unit_test(test_nothing_missing), cmocka_unit_test(test_each),       cmocka_unit_test(test_no_leaf),
+        cmocka_unit_test(test_no_state),        cmocka_unit_test(test_short_text), cmocka_unit_test(test_this_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* Changes to code objects. Those of bodies follow wasm's structure, so that many of them are valid: operators for others of the
- * same types, other constants, offsets and indices, values bent on their way, and whole accesses and calls put in between. */
+/* Changes to code objects. Those of bodies follow wasm's structure, so that many of them are valid: operators for
+ * others of the same types, other constants, offsets and indices, values bent on their way, and whole accesses and
+ * calls put in between. */
 #include "sandbox.h"
 
 #include <string.h>
@@ -31,22 +32,20 @@ below(struct change *c, uint64_t n)
 static uint64_t
 interesting(struct change *c)
 {
+    /* clang-format off */
     static const uint64_t numbers[] = {
         0, 1, 2, 15, 16, 0xfff, 0x1000, 0xffff, 0x10000, 0xfffff, 0x10000000, 0x7fffffff, 0x80000000, 0x80000001,
         0xfffff000, 0xfffffff0, 0xffffffff, 0x100000000, 0x1fffffff0, 0x200000000, 0x7fffffffffff, 0x7fffffffffffffff,
         0x8000000000000000,
     };
+    /* clang-format on */
     uint64_t n = numbers[below(c, sizeof numbers / sizeof *numbers)];
 
     switch (below(c, 4)) {
-    case 0:
-        return random_next(c->random);
-    case 1:
-        return n + below(c, 32) - 16;
-    case 2:
-        return 0 - n;
-    default:
-        return n;
+    case 0: return random_next(c->random);
+    case 1: return n + below(c, 32) - 16;
+    case 2: return 0 - n;
+    default: return n;
     }
 }
 
@@ -130,16 +129,11 @@ static uint8_t
 type_of(char letter)
 {
     switch (letter) {
-    case 'i':
-        return WASM_I32;
-    case 'I':
-        return WASM_I64;
-    case 'f':
-        return WASM_F32;
-    case 'F':
-        return WASM_F64;
-    default:
-        return WASM_V128;
+    case 'i': return WASM_I32;
+    case 'I': return WASM_I64;
+    case 'f': return WASM_F32;
+    case 'F': return WASM_F64;
+    default: return WASM_V128;
     }
 }
 
@@ -254,24 +248,13 @@ static void
 put_statement(struct change *c, struct buf *b)
 {
     switch (below(c, 10)) {
-    case 0:
-        put_bulk(c, b);
-        break;
+    case 0: put_bulk(c, b); break;
     case 1:
-    case 2:
-        put_call(c, b);
-        break;
-    case 3:
-        put_indirect_call(c, b);
-        break;
-    case 4:
-        put_global(c, b);
-        break;
-    case 5:
-        put_loop(c, b);
-        break;
-    default:
-        put_access(c, b);
+    case 2: put_call(c, b); break;
+    case 3: put_indirect_call(c, b); break;
+    case 4: put_global(c, b); break;
+    case 5: put_loop(c, b); break;
+    default: put_access(c, b);
     }
 }
 
@@ -299,7 +282,8 @@ other_operator(struct change *c, struct buf *b, const struct place *p, bool same
         enum wasm_op other = 1 + below(c, WASM_OP_COUNT - 1);
         const struct wasm_operator *to = &wasm_operators[other];
 
-        if (to->immediate == from->immediate && other != p->i.op && (!same_types || !strcmp(to->signature, from->signature))) {
+        if (to->immediate == from->immediate && other != p->i.op &&
+            (!same_types || !strcmp(to->signature, from->signature))) {
             op = other;
             break;
         }
@@ -322,33 +306,15 @@ other_immediate(struct change *c, struct buf *b, const struct place *p)
         if (o->immediate == WASM_IMM_MEMORY_LANE)
             buf_put_u8(b, (uint8_t)below(c, 16u >> o->n));
         break;
-    case WASM_IMM_I32:
-        put_constant(c, b, WASM_I32);
-        break;
-    case WASM_IMM_I64:
-        put_constant(c, b, WASM_I64);
-        break;
-    case WASM_IMM_F32:
-        put_constant(c, b, WASM_F32);
-        break;
-    case WASM_IMM_F64:
-        put_constant(c, b, WASM_F64);
-        break;
-    case WASM_IMM_V128:
-        put_constant(c, b, WASM_V128);
-        break;
-    case WASM_IMM_LOCAL:
-        put_indexed(b, p->i.op, below(c, c->local_count + 1));
-        break;
-    case WASM_IMM_GLOBAL:
-        put_indexed(b, p->i.op, below(c, c->m.globals.count + 1));
-        break;
-    case WASM_IMM_FUNCTION:
-        put_indexed(b, p->i.op, below(c, c->m.functions.count + 1));
-        break;
-    case WASM_IMM_LABEL:
-        put_indexed(b, p->i.op, below(c, 8));
-        break;
+    case WASM_IMM_I32: put_constant(c, b, WASM_I32); break;
+    case WASM_IMM_I64: put_constant(c, b, WASM_I64); break;
+    case WASM_IMM_F32: put_constant(c, b, WASM_F32); break;
+    case WASM_IMM_F64: put_constant(c, b, WASM_F64); break;
+    case WASM_IMM_V128: put_constant(c, b, WASM_V128); break;
+    case WASM_IMM_LOCAL: put_indexed(b, p->i.op, below(c, c->local_count + 1)); break;
+    case WASM_IMM_GLOBAL: put_indexed(b, p->i.op, below(c, c->m.globals.count + 1)); break;
+    case WASM_IMM_FUNCTION: put_indexed(b, p->i.op, below(c, c->m.functions.count + 1)); break;
+    case WASM_IMM_LABEL: put_indexed(b, p->i.op, below(c, 8)); break;
     case WASM_IMM_BLOCK:
         put_operator(b, p->i.op);
         if (below(c, 2))
@@ -360,8 +326,7 @@ other_immediate(struct change *c, struct buf *b, const struct place *p)
         put_indexed(b, p->i.op, below(c, c->m.types.count + 1));
         buf_put_u8(b, 0);
         break;
-    default:
-        put_raw(b, p);
+    default: put_raw(b, p);
     }
 }
 
@@ -369,8 +334,10 @@ other_immediate(struct change *c, struct buf *b, const struct place *p)
 static void
 bend_value(struct change *c, struct buf *b, const struct place *p)
 {
-    static const enum wasm_op narrow[] = {WASM_OP_I32_ADD, WASM_OP_I32_XOR, WASM_OP_I32_OR, WASM_OP_I32_MUL, WASM_OP_I32_SHL};
-    static const enum wasm_op wide[] = {WASM_OP_I64_ADD, WASM_OP_I64_XOR, WASM_OP_I64_OR, WASM_OP_I64_MUL, WASM_OP_I64_SHL};
+    static const enum wasm_op narrow[] = {WASM_OP_I32_ADD, WASM_OP_I32_XOR, WASM_OP_I32_OR, WASM_OP_I32_MUL,
+                                          WASM_OP_I32_SHL};
+    static const enum wasm_op wide[] = {WASM_OP_I64_ADD, WASM_OP_I64_XOR, WASM_OP_I64_OR, WASM_OP_I64_MUL,
+                                        WASM_OP_I64_SHL};
     const char *signature = wasm_operators[p->i.op].signature;
     char result = *signature == '*' ? 0 : strchr(signature, ':')[1];
     unsigned which = below(c, 5);
@@ -425,32 +392,19 @@ change_at(struct change *c, struct buf *b, const struct place *p)
 {
     switch (below(c, 12)) {
     case 0:
-    case 1:
-        other_operator(c, b, p, true);
-        break;
-    case 2:
-        other_operator(c, b, p, false);
-        break;
+    case 1: other_operator(c, b, p, true); break;
+    case 2: other_operator(c, b, p, false); break;
     case 3:
-    case 4:
-        other_immediate(c, b, p);
-        break;
-    case 5:
-        break; /* left out */
+    case 4: other_immediate(c, b, p); break;
+    case 5: break; /* left out */
     case 6:
         put_raw(b, p);
         put_raw(b, p);
         break;
-    case 7:
-        put_raw(b, &c->places.items[below(c, c->places.count)]);
-        break;
+    case 7: put_raw(b, &c->places.items[below(c, c->places.count)]); break;
     case 8:
-    case 9:
-        bend_value(c, b, p);
-        break;
-    default:
-        put_statement(c, b);
-        put_raw(b, p);
+    case 9: bend_value(c, b, p); break;
+    default: put_statement(c, b); put_raw(b, p);
     }
 }
 
@@ -560,14 +514,9 @@ change_bytes(struct change *c, struct buf *module)
         size_t at = 8 + below(c, below(c, 2) && module->size > 1200 ? 1200 : module->size - 8);
 
         switch (below(c, 3)) {
-        case 0:
-            module->data[at] ^= (uint8_t)(1u << below(c, 8));
-            break;
-        case 1:
-            module->data[at] = (uint8_t)random_next(c->random);
-            break;
-        default:
-            module->data[at] = (uint8_t[]){0, 1, 0x7f, 0x7e, 0x7b, 0xff, 0x40, 0x0b}[below(c, 8)];
+        case 0: module->data[at] ^= (uint8_t)(1u << below(c, 8)); break;
+        case 1: module->data[at] = (uint8_t)random_next(c->random); break;
+        default: module->data[at] = (uint8_t[]){0, 1, 0x7f, 0x7e, 0x7b, 0xff, 0x40, 0x0b}[below(c, 8)];
         }
     }
 }

@@ -47,7 +47,8 @@ mutants_init(struct err *e)
 void
 mutants_finding(const char *reason)
 {
-    printf("FAIL mutant %llu of seed %llu: %s\n", (unsigned long long)mutants->number, (unsigned long long)mutants_seed, reason);
+    printf("FAIL mutant %llu of seed %llu: %s\n", (unsigned long long)mutants->number, (unsigned long long)mutants_seed,
+           reason);
     fflush(stdout);
     mutants->findings++;
 }
@@ -101,8 +102,9 @@ run_child(void)
     }
     if (status == 0)
         return;
-    snprintf(reason, sizeof reason, "the process ended (%s %d) while it was %s", WIFSIGNALED(status) ? "signal" : "status",
-             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), mutants->phase);
+    snprintf(reason, sizeof reason, "the process ended (%s %d) while it was %s",
+             WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+             mutants->phase);
     mutants_finding(reason);
     mutants->number++;
 }

@@ -1,5 +1,6 @@
-/* Numbered mutants: each is made from its number and the seed alone, so that a finding's number repeats it, and they are tried in children, so
- * that one can be lost. Options of every program of that kind: --count N, --seed N|time, --states N, --from NUMBER, --only NUMBER, -v. */
+/* Numbered mutants: each is made from its number and the seed alone, so that a finding's number repeats it, and they
+ * are tried in children, so that one can be lost. Options of every program of that kind: --count N, --seed N|time,
+ * --states N, --from NUMBER, --only NUMBER, -v. */
 #ifndef TESTS_SANDBOX_MUTANTS_H
 #define TESTS_SANDBOX_MUTANTS_H
 
@@ -10,8 +11,8 @@
 enum { MUTANTS_REFUSALS = 3, MUTANTS_MOST_FINDINGS = 20 };
 
 struct mutants {
-    volatile uint64_t number;     /* of the one at work */
-    const char *volatile phase;   /* "made", "run": what becomes of it; a constant */
+    volatile uint64_t number;   /* of the one at work */
+    const char *volatile phase; /* "made", "run": what becomes of it; a constant */
     unsigned tried, run, findings;
     unsigned refused[MUTANTS_REFUSALS]; /* by what each program has */
     unsigned ends[SANDBOX_ENDS];
@@ -22,9 +23,10 @@ extern uint64_t mutants_seed, mutants_first, mutants_last;
 extern unsigned mutants_states, mutants_most_findings;
 extern bool mutants_verbose;
 
-#define MUTANTS_OPTIONS                                                                                                          \
-    {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'}, {"states", required_argument, NULL, 't'}, \
-    {"from", required_argument, NULL, 'f'}, {"only", required_argument, NULL, 'o'}
+#define MUTANTS_OPTIONS                                                                   \
+    {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},      \
+        {"states", required_argument, NULL, 't'}, {"from", required_argument, NULL, 'f'}, \
+        {"only", required_argument, NULL, 'o'}
 /* False: it is none of these. */
 bool mutants_option(int c);
 

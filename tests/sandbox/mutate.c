@@ -1,9 +1,9 @@
 /* Damaged code objects against the sandbox:  mutate OPTION... (mutants.h)
  *
  * A mutant is a code object (objects.c), changed (change.c). Reader, validator and the
- * check of imports refuse most of the worst; what they accept is compiled by the real aot, loaded, and each entry is run from random
- * states. It may trap, fault in the instance, run out of stack or never end. Reaching anything else is a finding, and so is a
- * compiler that ends its process. -v leaves the mutant in mutant.wasm. */
+ * check of imports refuse most of the worst; what they accept is compiled by the real aot, loaded, and each entry is
+ * run from random states. It may trap, fault in the instance, run out of stack or never end. Reaching anything else is
+ * a finding, and so is a compiler that ends its process. -v leaves the mutant in mutant.wasm. */
 #include "mutants.h"
 
 #include <stdio.h>
@@ -83,7 +83,8 @@ make(uint64_t number, struct buf *out)
     objects_make(&random, &object);
     random ^= (number % CHANGES_OF_ONE + 1) * 0xff51afd7ed558ccd;
     random |= !random;
-    if (wasm_module_read(&m, object.data, object.size, &e) < 0 || wasm_validate(&m, &e) < 0 || wasm_check_imports(&m, &e) < 0) {
+    if (wasm_module_read(&m, object.data, object.size, &e) < 0 || wasm_validate(&m, &e) < 0 ||
+        wasm_check_imports(&m, &e) < 0) {
         mutants_finding(e.text);
         exit(1);
     }
@@ -108,11 +109,12 @@ try_number(uint64_t number)
 static int
 report(double seconds)
 {
-    printf("seed %llu: %u mutants, %u refused by reader and validator, %u by their imports, %u not compiled, %u compiled and run: "
-           "%u returns, %u traps, %u faults in the instance, %u ends of the stack, %u without end; %.0f s\n",
-           (unsigned long long)mutants_seed, mutants->tried, mutants->refused[REFUSED], mutants->refused[NOT_IMPORTS], mutants->refused[NOT_COMPILED], mutants->run,
-           mutants->ends[SANDBOX_RETURNED], mutants->ends[SANDBOX_TRAPPED], mutants->ends[SANDBOX_FAULTED],
-           mutants->ends[SANDBOX_STACK], mutants->ends[SANDBOX_HUNG], seconds);
+    printf(
+        "seed %llu: %u mutants, %u refused by reader and validator, %u by their imports, %u not compiled, %u compiled and run: "
+        "%u returns, %u traps, %u faults in the instance, %u ends of the stack, %u without end; %.0f s\n",
+        (unsigned long long)mutants_seed, mutants->tried, mutants->refused[REFUSED], mutants->refused[NOT_IMPORTS],
+        mutants->refused[NOT_COMPILED], mutants->run, mutants->ends[SANDBOX_RETURNED], mutants->ends[SANDBOX_TRAPPED],
+        mutants->ends[SANDBOX_FAULTED], mutants->ends[SANDBOX_STACK], mutants->ends[SANDBOX_HUNG], seconds);
     /* A test that runs nothing shows nothing. */
     if (mutants_last - mutants_first >= 100) {
         if (mutants->run * 5 < mutants->tried)

@@ -1,5 +1,5 @@
-/* Code objects to damage: functions of the C library and of the mathematical one, and random runs of their instructions, through
- * lifters, passes and code generation. */
+/* Code objects to damage: functions of the C library and of the mathematical one, and random runs of their
+ * instructions, through lifters, passes and code generation. */
 #include "sandbox.h"
 
 #include <link.h>
@@ -55,7 +55,8 @@ add_library(struct dl_phdr_info *info, size_t size, void *context)
     struct adding *a = context;
     const char *base = strrchr(info->dlpi_name, '/');
 
-    if (base && (!strncmp(base, "/libc.so", 8) || !strncmp(base, "/libm.so", 8)) && a->rc == 0 && file_count < MOST_FILES)
+    if (base && (!strncmp(base, "/libc.so", 8) || !strncmp(base, "/libm.so", 8)) && a->rc == 0 &&
+        file_count < MOST_FILES)
         a->rc = add_file(info->dlpi_name, a->e);
     return 0;
 }
@@ -131,7 +132,10 @@ lift(const struct range *r, uint64_t address, bool precise, struct ir_func *f, s
 
     ir_func_clear(f, address);
     while (at < r->size) {
-        struct lift_request q = {.bytes = r->bytes + at, .size = r->size - at, .address = address + at, .precise = precise};
+        struct lift_request q = {.bytes = r->bytes + at,
+                                 .size = r->size - at,
+                                 .address = address + at,
+                                 .precise = precise};
         size_t used;
 
         lift_block(b, &q);

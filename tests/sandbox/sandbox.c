@@ -1,4 +1,5 @@
-/* The process around compiled code (sandbox.h). What it writes while that runs is in one place, `live`, in pages of its own. */
+/* The process around compiled code (sandbox.h). What it writes while that runs is in one place, `live`, in pages of its
+ * own. */
 #include "sandbox.h"
 
 #include <asm/prctl.h>
@@ -37,7 +38,8 @@ enum {
 static const struct window {
     uint64_t at, size;
 } windows[] = {
-    {0, 256 << 10}, {SANDBOX_IMAGE_BASE, 256 << 10}, {0x7ffe0000, 256 << 10}, {0xc0000000, 64 << 10}, {0xfffe0000, 128 << 10},
+    {0, 256 << 10},         {SANDBOX_IMAGE_BASE, 256 << 10}, {0x7ffe0000, 256 << 10},
+    {0xc0000000, 64 << 10}, {0xfffe0000, 128 << 10},
 };
 enum { WINDOW_COUNT = sizeof windows / sizeof *windows };
 
@@ -153,10 +155,11 @@ static const struct {
     const char *name;
     void (*function)(void);
 } functions[] = {
-    {"kernel_enter", kernel_enter},     {"kernel_unwind", kernel_unwind}, {"kernel_trap", kernel_trap},
-    {"kernel_syscall", kernel_syscall}, {"kernel_poll", kernel_poll},
-    {"kernel_wasm_trap", (void (*)(void))kernel_wasm_trap},
-    {"memcpy", (void (*)(void))memcpy}, {"memset", (void (*)(void))memset}, {"memmove", (void (*)(void))memmove},
+    {"kernel_enter", kernel_enter},       {"kernel_unwind", kernel_unwind},
+    {"kernel_trap", kernel_trap},         {"kernel_syscall", kernel_syscall},
+    {"kernel_poll", kernel_poll},         {"kernel_wasm_trap", (void (*)(void))kernel_wasm_trap},
+    {"memcpy", (void (*)(void))memcpy},   {"memset", (void (*)(void))memset},
+    {"memmove", (void (*)(void))memmove},
 #define HELPER(name, r, a, b, c, flags) {"helper_" #name, helper_##name},
 #include "ir/helpers.def"
 #undef HELPER
@@ -201,8 +204,8 @@ within(uintptr_t at, const void *start, uint64_t size)
     return at >= (uintptr_t)start && at - (uintptr_t)start < size;
 }
 
-/* Does the instruction address memory by GS? That of a general protection fault, which has no address: an operand that is not
- * aligned. */
+/* Does the instruction address memory by GS? That of a general protection fault, which has no address: an operand that
+ * is not aligned. */
 static bool
 addresses_instance(const uint8_t *at)
 {
@@ -229,7 +232,8 @@ on_signal(int number, siginfo_t *info, void *context)
         leave(SANDBOX_HUNG);
     if (number == SIGFPE || number == SIGILL)
         leave(SANDBOX_TRAPPED);
-    if (info->si_code != SI_KERNEL && (within(at, instance, INSTANCE_SIZE) || (sandbox_goes_below && within(at, instance - SANDBOX_GUARD, SANDBOX_GUARD))))
+    if (info->si_code != SI_KERNEL && (within(at, instance, INSTANCE_SIZE) ||
+                                       (sandbox_goes_below && within(at, instance - SANDBOX_GUARD, SANDBOX_GUARD))))
         leave(SANDBOX_FAULTED);
     if (info->si_code != SI_KERNEL && within(at, stack, STACK_GUARD))
         leave(SANDBOX_STACK);
@@ -315,8 +319,8 @@ add_range(const char *line, const char *program)
         r.before |= PROT_EXEC;
         r.during = PROT_READ | PROT_EXEC;
     }
-    if (within(start, canaries[0], INSTANCE_SIZE + 2 * CANARY_SIZE + SANDBOX_GUARD) || within(start, stack, STACK_SIZE + STACK_GUARD) ||
-        within((uintptr_t)live, (void *)start, end - start))
+    if (within(start, canaries[0], INSTANCE_SIZE + 2 * CANARY_SIZE + SANDBOX_GUARD) ||
+        within(start, stack, STACK_SIZE + STACK_GUARD) || within((uintptr_t)live, (void *)start, end - start))
         return true;
     if (range_count == MOST_RANGES)
         return false;
@@ -372,18 +376,14 @@ random_value(void)
     if (sandbox_favourite && random_below(&live->random, 4) == 0)
         return sandbox_favourite;
     switch (random_below(&live->random, 8)) {
-    case 0:
-        return random_next(&live->random);
-    case 1:
-        return random_below(&live->random, 64);
-    case 2:
-        return 0 - (uint64_t)random_below(&live->random, 5000);
-    case 3:
-        return w->at + w->size - random_below(&live->random, 40);
+    case 0: return random_next(&live->random);
+    case 1: return random_below(&live->random, 64);
+    case 2: return 0 - (uint64_t)random_below(&live->random, 5000);
+    case 3: return w->at + w->size - random_below(&live->random, 40);
     case 4:
-        return (uint64_t)(uintptr_t)instance + random_below(&live->random, 4096); /* a host address, if it could be used */
-    default:
-        return w->at + random_below(&live->random, w->size);
+        /* a host address, if it could be used */
+        return (uint64_t)(uintptr_t)instance + random_below(&live->random, 4096);
+    default: return w->at + random_below(&live->random, w->size);
     }
 }
 
@@ -433,7 +433,8 @@ run_entry(const void *code)
     __asm__ volatile("fninit; cld");
 }
 
-/* The thread's control block, which lies behind the registers: its pointer to itself, the stack protector's and pointers' guards. */
+/* The thread's control block, which lies behind the registers: its pointer to itself, the stack protector's and
+ * pointers' guards. */
 enum { CONTROL_BLOCK = 128 };
 
 static bool
@@ -451,7 +452,8 @@ entries_run(const struct loaded *code, unsigned states, unsigned ends[SANDBOX_EN
             ends[live->end]++;
             for (unsigned n = 0; n < 2; n++) {
                 if (memcmp(canaries[n], pattern, CANARY_SIZE) != 0) {
-                    strcpy(live->reason, n ? "memory behind the instance was written" : "memory before the instance was written");
+                    strcpy(live->reason,
+                           n ? "memory behind the instance was written" : "memory before the instance was written");
                     return false;
                 }
             }

@@ -1,9 +1,9 @@
-/* Damaged code, compiled from code objects or rewritten: it must not reach anything but its instance (mutate.c and tests/verify/mutate.c
- * have the whole).
+/* Damaged code, compiled from code objects or rewritten: it must not reach anything but its instance (mutate.c and
+ * tests/verify/mutate.c have the whole).
  *
- * sandbox.c is the process around it: 8 GiB of addresses as the vkernel reserves them for a guest, some of it mapped, pages with
- * a pattern on either side, and while compiled code runs no other memory of this process that could be written: the heap and the
- * data of LLVM cannot even be read. */
+ * sandbox.c is the process around it: 8 GiB of addresses as the vkernel reserves them for a guest, some of it mapped,
+ * pages with a pattern on either side, and while compiled code runs no other memory of this process that could be
+ * written: the heap and the data of LLVM cannot even be read. */
 #ifndef TESTS_SANDBOX_SANDBOX_H
 #define TESTS_SANDBOX_SANDBOX_H
 
@@ -37,8 +37,10 @@ uint8_t *sandbox_memory(void);
 int sandbox_init(struct err *e);
 /* Symbols of compiled code; a loader_resolve. */
 bool sandbox_resolve(void *context, const char *name, uint32_t table_entries, uint64_t *value);
-/* Runs all entries of what was loaded from `states` random states each, and counts how they ended. reason: of an escape. */
-bool sandbox_run(const struct loaded *code, uint64_t seed, unsigned states, unsigned ends[SANDBOX_ENDS], char reason[256]);
+/* Runs all entries of what was loaded from `states` random states each, and counts how they ended. reason: of an
+ * escape. */
+bool sandbox_run(const struct loaded *code, uint64_t seed, unsigned states, unsigned ends[SANDBOX_ENDS],
+                 char reason[256]);
 /* Calls function on a stack with a guard, on which sandbox_run() may be called. */
 void sandbox_thread(void (*function)(void *argument), void *argument);
 

@@ -4,12 +4,14 @@
 
 #include "platform/direct.h"
 
+/* clang-format off */
 static const struct {
     const char *name;
     void (*function)(void);
 } entries[DIRECT_ENTRY_COUNT] = { /* in the order of enum direct_entry */
     {"direct_syscall", direct_syscall}, {"direct_unwind", direct_unwind}, {"direct_jump", direct_jump}, {"direct_evaluate", direct_evaluate},
 };
+/* clang-format on */
 
 bool
 loaded_symbol(const char *name, uint64_t image_base, uint64_t *value)

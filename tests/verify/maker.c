@@ -41,6 +41,7 @@ add_name(struct names *n, const char *text, size_t length, uint32_t at, unsigned
 static int32_t
 slot(const char *name)
 {
+    /* clang-format off */
     static const struct {
         const char *name;
         int32_t at;
@@ -50,6 +51,7 @@ slot(const char *name)
         {"fs", VERIFY_SLOT(fs_base)}, {"gs", VERIFY_SLOT(gs_base)}, {"memory", VERIFY_SLOT(memory)}, {"id", VERIFY_SLOT(id_flag)},
         {"limit", VERIFY_SLOT(limit)},
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (strcmp(slots[i].name, name) == 0)
@@ -104,7 +106,10 @@ fill(struct buf *text, const struct names *places, const struct names *labels)
 }
 
 static const char *const entry_names[DIRECT_ENTRY_COUNT] = {
-    [DIRECT_SYSCALL] = "SYSCALL", [DIRECT_UNWIND] = "UNWIND", [DIRECT_JUMP] = "JUMP", [DIRECT_EVALUATE] = "EVALUATE",
+    [DIRECT_SYSCALL] = "SYSCALL",
+    [DIRECT_UNWIND] = "UNWIND",
+    [DIRECT_JUMP] = "JUMP",
+    [DIRECT_EVALUATE] = "EVALUATE",
 };
 
 static uint64_t
@@ -151,8 +156,10 @@ const struct verify_unit *
 maker_unit(struct maker *m)
 {
     m->unit = (struct verify_unit){
-        .text = {m->text.data, MAKER_TEXT, m->text.size}, .map = {m->map.data, 0, m->map.size},
-        .index = {m->index.data, 0, m->index.size}, .tables = {m->tables.data, MAKER_TABLES, m->tables.size},
+        .text = {m->text.data, MAKER_TEXT, m->text.size},
+        .map = {m->map.data, 0, m->map.size},
+        .index = {m->index.data, 0, m->index.size},
+        .tables = {m->tables.data, MAKER_TABLES, m->tables.size},
     };
     for (unsigned i = 0; i < DIRECT_ENTRY_COUNT; i++)
         m->unit.entries[i] = entry_address(i);

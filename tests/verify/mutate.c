@@ -3,12 +3,13 @@
  *   mutate OPTION... [--without RULE] [--level v2|v3] PROGRAM      (../sandbox/mutants.h has the options)
  *
  * A mutant is a unit of rewritten code, of PROGRAM, of functions of the C library or of nonsense, in
- * which a bit is turned, or some bytes are others, of the text, of a table of labels, or of the code map. The verifier refuses most. What it accepts is run from the instructions at and before the change,
- * from random states, between canaries (../sandbox/sandbox.h): it may leave to the run time, trap, fault in the instance or never
- * end, but reach nothing else.
+ * which a bit is turned, or some bytes are others, of the text, of a table of labels, or of the code map. The verifier
+ * refuses most. What it accepts is run from the instructions at and before the change, from random states, between
+ * canaries (../sandbox/sandbox.h): it may leave to the run time, trap, fault in the instance or never end, but reach
+ * nothing else.
  *
- * --without: the verifier does without a rule of src/verify/rules.def, and there must be findings: they show what the rule is for, and
- * that this test would see it. */
+ * --without: the verifier does without a rule of src/verify/rules.def, and there must be findings: they show what the
+ * rule is for, and that this test would see it. */
 #include "../sandbox/mutants.h"
 
 #include <stdio.h>
@@ -29,8 +30,10 @@
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
+/* clang-format off */
 enum { A_CHILD = 640 /* mutants */, CHANGES_OF_ONE = 64 /* unit */, MOST_ENTRIES = 4, MOST_PIECES = 3,
        ENTRY_SIZE = 8 /* of a table of labels */, FLAGS = 0xcd5, SKIPPED = 77 /* meson's status for it */ };
+/* clang-format on */
 
 static uint64_t rules_off;
 static struct buf program; /* the object of it */
@@ -112,8 +115,8 @@ rewrite_program(const char *path)
     struct err e = {0};
     struct disc d;
 
-    if (file_map(path, &m, &e) < 0 || elf_image_open(&image, m.data, m.size, &e) < 0 || discover(&d, &image, NULL, 0, &e) < 0 ||
-        direct_rewrite(&image, &d, "K", &out, &e) < 0)
+    if (file_map(path, &m, &e) < 0 || elf_image_open(&image, m.data, m.size, &e) < 0 ||
+        discover(&d, &image, NULL, 0, &e) < 0 || direct_rewrite(&image, &d, "K", &out, &e) < 0)
         give_up(path, &e);
     program = out.object;
     buf_fini(&out.entries);
@@ -238,18 +241,21 @@ unit_as_loaded(void)
 {
     struct verify_unit u = loaded_unit(unit);
 
-    u.tables = (struct verify_range){(const uint8_t *)(uintptr_t)LOADER_AT, LOADER_AT, loader_end() - LOADER_AT}; /* all of it stays as it is */
+    /* all of it stays as it is */
+    u.tables = (struct verify_range){(const uint8_t *)(uintptr_t)LOADER_AT, LOADER_AT, loader_end() - LOADER_AT};
     return u;
 }
 
 /* --- mutants --- */
 
-/* Each of these changes at most 4 bytes and returns where in the text that counts; NULL: there is nothing of the kind. */
+/* Each of these changes at most 4 bytes and returns where in the text that counts; NULL: there is nothing of the
+ * kind. */
 static uint8_t *
 change_text(uint64_t *random)
 {
-    static const uint8_t interesting[] = {0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x41, 0x44, 0x48, 0x49, 0x4c, 0x4f, 0x0f, 0x9c, 0x9d,
-                                          0xcc, 0xc3, 0xe8, 0xe9, 0xeb, 0xff, 0xe2, 0xd2, 0xe4, 0x24, 0x25, 0x04, 0x05, 0xa4, 0xab, 0x75, 0x00};
+    static const uint8_t interesting[] = {0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x41, 0x44, 0x48, 0x49,
+                                          0x4c, 0x4f, 0x0f, 0x9c, 0x9d, 0xcc, 0xc3, 0xe8, 0xe9, 0xeb, 0xff, 0xe2,
+                                          0xd2, 0xe4, 0x24, 0x25, 0x04, 0x05, 0xa4, 0xab, 0x75, 0x00};
     uint32_t offset = random_below(random, unit->text_size), count;
     uint8_t *at = (uint8_t *)(uintptr_t)unit->text + offset;
 
@@ -259,7 +265,8 @@ change_text(uint64_t *random)
     }
     count = 1 + random_below(random, 4);
     for (uint32_t i = 0; i < count && offset + i < unit->text_size; i++)
-        at[i] = random_below(random, 2) ? interesting[random_below(random, sizeof interesting)] : (uint8_t)random_next(random);
+        at[i] = random_below(random, 2) ? interesting[random_below(random, sizeof interesting)]
+                                        : (uint8_t)random_next(random);
     return at;
 }
 
@@ -287,7 +294,8 @@ change_address(uint64_t *random, uint8_t *at)
         memcpy(at, &address, sizeof address);
 }
 
-/* The entry of its table that an indirect jump looks at: by the guest's index, it is r10's when the jump is entered, which is then its own address. */
+/* The entry of its table that an indirect jump looks at: by the guest's index, it is r10's when the jump is entered,
+ * which is then its own address. */
 static uint32_t
 entry_looked_at(uint64_t *random, const uint8_t *lookup)
 {
@@ -295,7 +303,8 @@ entry_looked_at(uint64_t *random, const uint8_t *lookup)
     struct direct_insn insn;
     uint32_t mask;
 
-    if (!direct_insn_of_host(unit, (uint64_t)(uintptr_t)lookup, &insn) || memcmp((void *)(uintptr_t)insn.host, and, sizeof and) != 0)
+    if (!direct_insn_of_host(unit, (uint64_t)(uintptr_t)lookup, &insn) ||
+        memcmp((void *)(uintptr_t)insn.host, and, sizeof and) != 0)
         return random_below(random, 4);
     memcpy(&mask, (uint8_t *)(uintptr_t)insn.host + sizeof and, sizeof mask);
     return (uint32_t)insn.host & mask;
@@ -438,10 +447,12 @@ load_and_try(uint64_t number)
 static int
 report(double seconds)
 {
-    printf("seed %llu: %u mutants, %u refused, %u accepted and run: %u left, %u traps, %u faults in the instance, %u ends of the stack, "
-           "%u without end; %.0f s\n",
-           (unsigned long long)mutants_seed, mutants->tried, mutants->refused[0], mutants->run, mutants->ends[SANDBOX_RETURNED],
-           mutants->ends[SANDBOX_TRAPPED], mutants->ends[SANDBOX_FAULTED], mutants->ends[SANDBOX_STACK], mutants->ends[SANDBOX_HUNG], seconds);
+    printf(
+        "seed %llu: %u mutants, %u refused, %u accepted and run: %u left, %u traps, %u faults in the instance, %u ends of the stack, "
+        "%u without end; %.0f s\n",
+        (unsigned long long)mutants_seed, mutants->tried, mutants->refused[0], mutants->run,
+        mutants->ends[SANDBOX_RETURNED], mutants->ends[SANDBOX_TRAPPED], mutants->ends[SANDBOX_FAULTED],
+        mutants->ends[SANDBOX_STACK], mutants->ends[SANDBOX_HUNG], seconds);
     /* A test that runs nothing shows nothing. */
     if (mutants_last - mutants_first >= 1000) {
         if (mutants->run * 10 < mutants->tried || mutants->refused[0] * 10 < mutants->tried)
@@ -484,7 +495,10 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        MUTANTS_OPTIONS, {"without", required_argument, NULL, 'w'}, {"level", required_argument, NULL, 'l'}, {0},
+        MUTANTS_OPTIONS,
+        {"without", required_argument, NULL, 'w'},
+        {"level", required_argument, NULL, 'l'},
+        {0},
     };
     time_t start = time(NULL);
     struct err e = {0};

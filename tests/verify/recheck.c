@@ -58,15 +58,15 @@ static bool
 is_forbidden(const struct x86_insn *insn)
 {
     switch (insn->op) {
+        /* clang-format off */
     case X86_OP_CPUID: case X86_OP_RDTSC: case X86_OP_RDTSCP: case X86_OP_RDPID: case X86_OP_XGETBV: case X86_OP_RDRAND: case X86_OP_RDSEED:
     case X86_OP_RDFSBASE: case X86_OP_RDGSBASE: case X86_OP_WRFSBASE: case X86_OP_WRGSBASE: case X86_OP_SGDT: case X86_OP_SIDT: case X86_OP_SLDT:
     case X86_OP_STR: case X86_OP_SMSW: case X86_OP_LAR: case X86_OP_LSL: case X86_OP_VERR: case X86_OP_VERW:
     case X86_OP_FNSTENV: case X86_OP_FNSAVE: case X86_OP_FLDENV: case X86_OP_FRSTOR: case X86_OP_FXSAVE: case X86_OP_FXRSTOR:
     case X86_OP_XSAVE: case X86_OP_XSAVEC: case X86_OP_XSAVEOPT: case X86_OP_XRSTOR: case X86_OP_PUSH: case X86_OP_ENTER: case X86_OP_LEAVE:
-    case X86_OP_IRET:
-        return true;
-    default:
-        return x86_flow(insn) == X86_FLOW_TRAP || x86_flow(insn) == X86_FLOW_SYSCALL;
+    /* clang-format on */
+    case X86_OP_IRET: return true;
+    default: return x86_flow(insn) == X86_FLOW_TRAP || x86_flow(insn) == X86_FLOW_SYSCALL;
     }
 }
 
@@ -83,7 +83,8 @@ follows_base(const struct follower *f, uint32_t at)
 static void
 check_memory(struct follower *f, uint32_t at, const struct x86_insn *insn, const struct x86_operand *o)
 {
-    bool string = insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
+    bool string = insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS ||
+                  insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
     bool absolute = o->base == X86_BASE_NONE && o->index == X86_BASE_NONE;
 
     if (o->base == X86_RSP || (o->index == X86_RSP && !o->index_size) || o->base == X86_BASE_RIP)
@@ -94,12 +95,12 @@ check_memory(struct follower *f, uint32_t at, const struct x86_insn *insn, const
         return;
     if (!string && o->seg == X86_SEG_GS && insn->address_size == 4 && o->size <= 32)
         return;
-    if (!string && o->seg == X86_SEG_FS && !insn->vector_size && insn->address_size == 8 && absolute && o->size <= 8 && o->disp < 0 &&
-        o->disp >= -(int64_t)sizeof(struct x86_cpu))
+    if (!string && o->seg == X86_SEG_FS && !insn->vector_size && insn->address_size == 8 && absolute && o->size <= 8 &&
+        o->disp < 0 && o->disp >= -(int64_t)sizeof(struct x86_cpu))
         return;
     /* of a table of labels */
-    if (!string && o->seg == X86_SEG_DS && o->base == X86_BASE_NONE && o->index == X86_R10 && o->scale == 8 && !is_place(f, at) &&
-        (uint64_t)o->disp - f->u->tables.address < f->u->tables.size && !(o->access & 2))
+    if (!string && o->seg == X86_SEG_DS && o->base == X86_BASE_NONE && o->index == X86_R10 && o->scale == 8 &&
+        !is_place(f, at) && (uint64_t)o->disp - f->u->tables.address < f->u->tables.size && !(o->access & 2))
         return;
     complain(f, at, "a memory operand is not confined");
 }
@@ -115,9 +116,11 @@ check_operands(struct follower *f, uint32_t at, const struct x86_insn *insn)
             check_memory(f, at, insn, o);
         if (o->kind == X86_OPD_REG && o->reg_class == X86_RC_GPR && o->reg == X86_RSP)
             complain(f, at, "it names the stack pointer");
-        if (o->kind == X86_OPD_REG && (o->reg_class == X86_RC_SEG || o->reg_class == X86_RC_CR || o->reg_class == X86_RC_DR))
+        if (o->kind == X86_OPD_REG &&
+            (o->reg_class == X86_RC_SEG || o->reg_class == X86_RC_CR || o->reg_class == X86_RC_DR))
             complain(f, at, "it names a register of the system");
-        if (memory && (insn->op == X86_OP_BT || insn->op == X86_OP_BTS || insn->op == X86_OP_BTR || insn->op == X86_OP_BTC) &&
+        if (memory &&
+            (insn->op == X86_OP_BT || insn->op == X86_OP_BTS || insn->op == X86_OP_BTR || insn->op == X86_OP_BTC) &&
             insn->operand[1].kind == X86_OPD_REG)
             complain(f, at, "its bit offset may go anywhere");
     }
@@ -144,7 +147,8 @@ forgets_flags(const struct follower *f, struct todo t)
 {
     static const uint8_t lea[] = {0x48, 0x8d, 0x64, 0x24, 0x08};
 
-    return t.depth == 1 && !is_place(f, t.at) && f->u->text.size - t.at >= sizeof lea && memcmp(f->u->text.bytes + t.at, lea, sizeof lea) == 0;
+    return t.depth == 1 && !is_place(f, t.at) && f->u->text.size - t.at >= sizeof lea &&
+           memcmp(f->u->text.bytes + t.at, lea, sizeof lea) == 0;
 }
 
 static void
@@ -167,12 +171,8 @@ visit(struct follower *f, struct todo t)
         return;
     }
     switch (x86_flow(&insn)) {
-    case X86_FLOW_JUMP:
-        follow(f, t.at, insn.operand[0].imm - 0x10000000, t.depth);
-        return;
-    case X86_FLOW_BRANCH:
-        follow(f, t.at, insn.operand[0].imm - 0x10000000, t.depth);
-        break;
+    case X86_FLOW_JUMP: follow(f, t.at, insn.operand[0].imm - 0x10000000, t.depth); return;
+    case X86_FLOW_BRANCH: follow(f, t.at, insn.operand[0].imm - 0x10000000, t.depth); break;
     case X86_FLOW_CALL:
         if (t.depth)
             complain(f, t.at, "a call with something on the stack");
@@ -182,14 +182,15 @@ visit(struct follower *f, struct todo t)
         if (t.depth || insn.operand_count || length > 2) /* nothing but REX before it */
             complain(f, t.at, "a return with something on the stack");
         return;
-    case X86_FLOW_JUMP_INDIRECT: case X86_FLOW_CALL_INDIRECT:
-        if (t.depth || is_place(f, t.at) || insn.operand[0].kind != X86_OPD_REG || insn.operand[0].reg != X86_R10 || length != 3)
+    case X86_FLOW_JUMP_INDIRECT:
+    case X86_FLOW_CALL_INDIRECT:
+        if (t.depth || is_place(f, t.at) || insn.operand[0].kind != X86_OPD_REG || insn.operand[0].reg != X86_R10 ||
+            length != 3)
             complain(f, t.at, "an indirect jump");
         if (x86_flow(&insn) == X86_FLOW_JUMP_INDIRECT)
             return;
         break;
-    default:
-        break;
+    default: break;
     }
     depth = check_stack(f, t.at, &insn, t.depth);
     if (insn.op != X86_OP_POP)

@@ -1,6 +1,7 @@
-/* What the rule CONFINED takes for granted of gathers: that 67 cuts the address of each element to 32 bits, whatever base, index, scale and
- * displacement are, so that GS leads no element out of the 4 GiB (docs/direct.md). All four forms that the processor has of them, from random registers:
- * the address's low half is one in memory, all else is random. Around the memory there is none. */
+/* What the rule CONFINED takes for granted of gathers: that 67 cuts the address of each element to 32 bits, whatever
+ * base, index, scale and displacement are, so that GS leads no element out of the 4 GiB (docs/direct.md). All four
+ * forms that the processor has of them, from random registers: the address's low half is one in memory, all else is
+ * random. Around the memory there is none. */
 #include <asm/prctl.h>
 #include <immintrin.h>
 #include <stdbool.h>
@@ -37,12 +38,12 @@ struct gather {
 };
 
 #define DISPLACEMENT -0x12345678
-#define GATHER(name, times, to, from)                                                                                              \
-    __asm__ volatile("vmovdqu %[in], %%ymm1\n\tvmovdqu %[mask], %%ymm2\n\tvpxor %%ymm0, %%ymm0, %%ymm0\n\t"                           \
-                     name " %%" to "mm2, %%gs:-0x12345678(%k[base],%%" from "mm1," times "), %%" to "mm0\n\t"                         \
-                     "vmovdqu %%ymm0, %[out]\n\tvzeroupper"                                                                           \
-                     : [out] "=m"(g->out)                                                                                             \
-                     : [in] "m"(g->index), [mask] "m"(g->mask), [base] "r"(g->base)                                                   \
+#define GATHER(name, times, to, from)                                                                            \
+    __asm__ volatile("vmovdqu %[in], %%ymm1\n\tvmovdqu %[mask], %%ymm2\n\tvpxor %%ymm0, %%ymm0, %%ymm0\n\t" name \
+                     " %%" to "mm2, %%gs:-0x12345678(%k[base],%%" from "mm1," times "), %%" to "mm0\n\t"         \
+                     "vmovdqu %%ymm0, %[out]\n\tvzeroupper"                                                      \
+                     : [out] "=m"(g->out)                                                                        \
+                     : [in] "m"(g->index), [mask] "m"(g->mask), [base] "r"(g->base)                              \
                      : "xmm0", "xmm1", "xmm2", "memory")
 
 static void
@@ -92,7 +93,8 @@ round_of(unsigned form)
     for (unsigned i = 0; i < count; i++) {
         if (memcmp(g.out + i * size, memory + g.address[i], size) == 0)
             continue;
-        printf("form %u, base %#llx: element %u is not that of address %#x\n", form, (unsigned long long)g.base, i, g.address[i]);
+        printf("form %u, base %#llx: element %u is not that of address %#x\n", form, (unsigned long long)g.base, i,
+               g.address[i]);
         return false;
     }
     return true;

@@ -1,6 +1,6 @@
-/* The check of a unit's object before the link: an object of the rewriter's is accepted, and each bit of it is turned. Whatever decides
- * what the linker makes of the file must be as it was; what may be otherwise is the content of text, tables, map and index, and in the
- * lists of relocations what stays a relocation of the kinds that units have. */
+/* The check of a unit's object before the link: an object of the rewriter's is accepted, and each bit of it is turned.
+ * Whatever decides what the linker makes of the file must be as it was; what may be otherwise is the content of text,
+ * tables, map and index, and in the lists of relocations what stays a relocation of the kinds that units have. */
 #include <elf.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,8 @@
 enum { SHDR_COUNT = 12, RELA_TEXT = 9, RELA_TABLES = 10 };
 
 /* lea rax, [rip]; push rbx; call .+5; jmp rax; ret: relocations against the image's base and the run time's entries. */
-static const uint8_t code[] = {0x48, 0x8d, 0x05, 0x00, 0x00, 0x00, 0x00, 0x53, 0xe8, 0x00, 0x00, 0x00, 0x00, 0x5b, 0x0f, 0x05, 0xff, 0xe0, 0xc3};
+static const uint8_t code[] = {0x48, 0x8d, 0x05, 0x00, 0x00, 0x00, 0x00, 0x53, 0xe8, 0x00,
+                               0x00, 0x00, 0x00, 0x5b, 0x0f, 0x05, 0xff, 0xe0, 0xc3};
 
 static void
 make(struct buf *object)
@@ -95,7 +96,8 @@ test_each_bit(void **state)
 
                 assert_true(!ok || type == R_X86_64_PC32 || type == R_X86_64_32 || type == R_X86_64_32S);
                 assert_true(!ok || (r.r_offset < header(&good, 1)->sh_size && ELF64_R_SYM(r.r_info) < 7 + 4));
-                assert_true(!ok || (r.r_addend >= -((int64_t)1 << 31) && r.r_addend <= (int64_t)1 << 31)); /* or the whole link would fail */
+                /* or the whole link would fail */
+                assert_true(!ok || (r.r_addend >= -((int64_t)1 << 31) && r.r_addend <= (int64_t)1 << 31));
             } else if (ok) {
                 fail_msg("bit %u of byte %zu of %zu may be turned", bit, at, b.size);
             }

@@ -1,5 +1,5 @@
-/* Units made by hand against the verifier: forms that are accepted, and for each rule units that break only it. A case is refused by its
- * rule, and accepted without: so no rule can be removed, and none is there twice. */
+/* Units made by hand against the verifier: forms that are accepted, and for each rule units that break only it. A case
+ * is refused by its rule, and accepted without: so no rule can be removed, and none is there twice. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,32 +14,36 @@
 #include "maker.h"
 #include "recheck.h"
 
-#define RETURN_POINT "49 81 fa 00 10 00 00 0f 85 >UNWIND "
+#define RETURN_POINT            "49 81 fa 00 10 00 00 0f 85 >UNWIND "
 #define RETURN_POINT_WITH_FLAGS "9c 49 81 fa 00 10 00 00 74 06 9d e9 >UNWIND 9d "
 /* Of rax, r9 and r10. */
-#define CODE_MAP_LOOKUP "48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow "
-#define CODE_MAP_LOOKUP_R9 "49 f7 c1 0f 00 00 c0 0f 85 >>slow 45 8b d1 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 0f 84 >>slow "
+#define CODE_MAP_LOOKUP \
+    "48 f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow "
+#define CODE_MAP_LOOKUP_R9 \
+    "49 f7 c1 0f 00 00 c0 0f 85 >>slow 45 8b d1 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 0f 84 >>slow "
 #define CODE_MAP_LOOKUP_R10 "49 f7 c2 0f 00 00 c0 75 >slow 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow "
-/* In a table of two labels: bits is 1, and the multiplier, 0x80000000, makes the lowest bit of the guest's address the index. */
-#define LABEL_LOOKUP "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
-#define LABEL_LOOKUP_R9 "45 69 d1 00 00 00 80 41 c1 ea 1f 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
-#define STORE "64 4c 89 14 25 #tmp "
+/* In a table of two labels: bits is 1, and the multiplier, 0x80000000, makes the lowest bit of the guest's address the
+ * index. */
+#define LABEL_LOOKUP     "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define LABEL_LOOKUP_R9  "45 69 d1 00 00 00 80 41 c1 ea 1f 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define STORE            "64 4c 89 14 25 #tmp "
 #define LABEL_LOOKUP_R10 "45 69 d2 00 00 00 80 41 c1 ea 1f 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 20 "
 /* Those with the guest's index, in r10. */
-#define INDEXED_LOOKUP "41 81 e2 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
-#define INDEXED_LOOKUP_R9 "41 81 e2 01 00 00 00 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define INDEXED_LOOKUP     "41 81 e2 01 00 00 00 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 "
+#define INDEXED_LOOKUP_R9  "41 81 e2 01 00 00 00 46 3b 0c d5 @0 75 >slow 46 8b 14 d5 @4 "
 #define INDEXED_LOOKUP_R10 "41 81 e2 01 00 00 00 4e 8b 14 d5 @0 64 44 3b 14 25 #tmp 75 >slow 49 c1 ea 20 "
-#define SLOW "slow: 4c 8b d0 e9 >JUMP "
+#define SLOW               "slow: 4c 8b d0 e9 >JUMP "
 /* The same where flags lie on the stack; and where the target is found, they are forgotten. */
-#define SLOW_WITH_FLAGS "slow: 9d 4c 8b d0 e9 >JUMP "
-#define FORGET_FLAGS "48 8d 64 24 08 "
-#define BASE "64 4c 8b 14 25 #memory "
-#define SOURCE "89 f6 4a 8d 34 16 "
-#define DESTINATION "89 ff 4a 8d 3c 17 "
-#define SOURCE_BACK "4a 8d 74 16 01 "
+#define SLOW_WITH_FLAGS  "slow: 9d 4c 8b d0 e9 >JUMP "
+#define FORGET_FLAGS     "48 8d 64 24 08 "
+#define BASE             "64 4c 8b 14 25 #memory "
+#define SOURCE           "89 f6 4a 8d 34 16 "
+#define DESTINATION      "89 ff 4a 8d 3c 17 "
+#define SOURCE_BACK      "4a 8d 74 16 01 "
 #define DESTINATION_BACK "4a 8d 7c 17 01 "
-#define FORGET "45 0f b6 d2 "
+#define FORGET           "45 0f b6 d2 "
 
+/* clang-format off */
 static const char *const accepted[] = {
     /* plain instructions, memory, the words of x86_cpu_tls */
     "48 01 d8 c3", "65 67 48 8b 44 8b 08 c3", "65 67 41 8b 03 c3", "65 67 f0 48 0f b1 0a c3", "65 67 66 0f 6f 00 c3", "65 67 f3 0f 10 00 c3",
@@ -71,14 +75,17 @@ static const char *const accepted[] = {
     BASE DESTINATION "f3 aa 49 f7 d2 " DESTINATION_BACK FORGET "c3", BASE DESTINATION "f2 ae 49 f7 d2 " DESTINATION_BACK FORGET "c3",
     BASE SOURCE "66 ad 49 f7 d2 " SOURCE_BACK FORGET "c3",
 };
+/* clang-format on */
 
 /* At level v3. */
+/* clang-format off */
 static const char *const accepted_v3[] = {
     "c5 f8 77 c3", "c5 fc 77 c3", "65 67 c5 fd 6f 00 c3", "65 67 c4 c1 7d 7f 03 c3", "65 67 c5 fc 58 44 8b 10 c3", "c4 e2 78 f2 c3 c3",
     "65 67 c4 e2 6d 90 04 48 c3", "65 67 c4 e2 6d 90 04 60 c3", /* gathers; the index of the second is vector 4 */
     "65 67 c4 e2 6d 2e 00 c3", "65 67 c5 f9 f7 c1 c3", "65 67 c5 f8 ae 10 c3", "c4 e2 f5 b8 c2 c3", "c4 e2 7d 13 c1 c3", "c5 f9 7e c0 c3",
     "66 0f 38 dc c1 c3", "c4 e2 71 dc c2 c3", "66 0f 3a 44 c1 00 c3", "0f 38 cb c1 c3", "f3 0f bd c1 c3", "65 67 0f 38 f0 00 c3",
 };
+/* clang-format on */
 
 #define BIT(rule) (1ull << VERIFY_##rule)
 
@@ -102,14 +109,14 @@ static const struct refused refused_v3[] = {
     {VERIFY_PREFIX, "67 c5 f8 77 c3", 0},
     {VERIFY_PREFIX, "67 65 c5 fd 6f 00 c3", 0},
     {VERIFY_PREFIX, "65 65 67 c5 fd 6f 00 c3", 0},
-    {VERIFY_ALLOWED, "c5 f8 53 c1 c3", 0}, /* vrcpps */
-    {VERIFY_ALLOWED, "c5 f2 52 c2 c3", 0}, /* vrsqrtss */
+    {VERIFY_ALLOWED, "c5 f8 53 c1 c3", 0},    /* vrcpps */
+    {VERIFY_ALLOWED, "c5 f2 52 c2 c3", 0},    /* vrsqrtss */
     {VERIFY_ALLOWED, "66 0f 38 f6 c1 c3", 0}, /* adcx */
-    {VERIFY_ALLOWED, "0f 01 d0 c3", 0}, /* xgetbv */
-    {VERIFY_RSP, "c4 e2 58 f2 c3 c3", 0},  /* in VEX.vvvv */
+    {VERIFY_ALLOWED, "0f 01 d0 c3", 0},       /* xgetbv */
+    {VERIFY_RSP, "c4 e2 58 f2 c3 c3", 0},     /* in VEX.vvvv */
     {VERIFY_RSP, "c4 e2 78 f2 c4 c3", 0},
     {VERIFY_RSP, "c4 e2 78 f2 e3 c3", 0},
-    {VERIFY_RSP, "c5 f9 7e c4 c3", 0},     /* vmovd esp */
+    {VERIFY_RSP, "c5 f9 7e c4 c3", 0}, /* vmovd esp */
     {VERIFY_RSP, "c4 e3 79 16 c4 00 c3", 0},
     {VERIFY_RSP, "c5 fb 2d e0 c3", 0},
     {VERIFY_RSP, "65 67 c5 fd 6f 04 24 c3", 0},
@@ -131,6 +138,7 @@ static const struct refused refused_v3[] = {
     {VERIFY_FS, "64 c4 e2 6d 90 04 48 c3", 0},
 };
 
+/* clang-format off */
 static const struct refused refused[] = {
     /* what level v2 does not have */
     {VERIFY_DECODE, "c4 e2 78 f2 c3 c3", BIT(PREFIX) | BIT(TARGET)}, /* andn */
@@ -241,10 +249,12 @@ static const struct refused refused[] = {
     {VERIFY_STACK, "48 9c c3", 0},
     {VERIFY_STACK, "48 9d c3", 0},
     {VERIFY_STACK, "9c c3", 0},
-    {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 06 9d e9 >JUMP 9d c3", BIT(FLAGS) | BIT(TARGET)},   /* a return point that leaves elsewhere */
+    /* a return point that leaves elsewhere */
+    {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 06 9d e9 >JUMP 9d c3", BIT(FLAGS) | BIT(TARGET)},
     {VERIFY_STACK, "9c 49 81 fa 00 00 00 00 74 05 9d e9 >UNWIND 9d c3", BIT(FLAGS) | BIT(TARGET)},
     {VERIFY_STACK, "9c 9d c3", BIT(FLAGS)},
-    {VERIFY_STACK, "9c " CODE_MAP_LOOKUP "41 ff e2 " SLOW_WITH_FLAGS, BIT(FLAGS) | BIT(TARGET)}, /* the jump has them on the stack */
+    /* the jump has them on the stack */
+    {VERIFY_STACK, "9c " CODE_MAP_LOOKUP "41 ff e2 " SLOW_WITH_FLAGS, BIT(FLAGS) | BIT(TARGET)},
 
     {VERIFY_CONFINED, "8b 00 c3", 0},
     {VERIFY_CONFINED, "67 8b 00 c3", 0},
@@ -336,14 +346,16 @@ static const struct refused refused[] = {
     {VERIFY_ENTRY, "75 .SYSCALL c3", 0},
     {VERIFY_ENTRY, "e8 >UNWIND " RETURN_POINT "c3", 0},
     {VERIFY_ENTRY, "e8 >EVALUATE " RETURN_POINT "c3", 0},
-    {VERIFY_ENTRY, "9c 44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 .JUMP 46 8b 14 d5 @4 9d 41 ff e2", 0}, /* with flags on the stack */
+    /* with flags on the stack */
+    {VERIFY_ENTRY, "9c 44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 @0 75 .JUMP 46 8b 14 d5 @4 9d 41 ff e2", 0},
 
     {VERIFY_INDIRECT, "41 ff e2", 0},
     {VERIFY_INDIRECT, "ff e0", 0},
     {VERIFY_INDIRECT, "41 ff d2 " RETURN_POINT "c3", 0},
     {VERIFY_INDIRECT, "65 67 ff 20", 0},
     {VERIFY_INDIRECT, "65 67 ff 10 " RETURN_POINT "c3", 0},
-    /* lookups in which one thing is wrong: the mask's bits at both ends, its width, the registers, the shift, the map's place, the test */
+    /* lookups in which one thing is wrong: the mask's bits at both ends, its width, the registers, the shift, the map's
+     * place, the test */
     {VERIFY_INDIRECT, "48 f7 c0 0f 00 00 40 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow 41 ff e2 " SLOW, 0},
     {VERIFY_INDIRECT, "48 f7 c0 07 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow 41 ff e2 " SLOW, 0},
     {VERIFY_INDIRECT, "f7 c0 0f 00 00 c0 75 >slow 44 8b d0 41 c1 ea 04 65 67 46 8b 14 95 00 00 00 40 45 85 d2 74 >slow 41 ff e2 " SLOW, 0},
@@ -399,6 +411,7 @@ static const struct refused refused[] = {
     {VERIFY_FLAGS, "9c " LABEL_LOOKUP FORGET_FLAGS "41 ff e2 " SLOW, 0},
     {VERIFY_FLAGS, "9c " LABEL_LOOKUP "9d 41 ff e2 " SLOW, 0},
 };
+/* clang-format on */
 
 static int
 verify_without(struct maker *m, uint64_t off, enum verify_rule *broken, struct err *e)
@@ -613,12 +626,14 @@ test_labels(void **state)
     expect_refused(&m, VERIFY_LABELS, 0, "no tables");
     maker_fini(&m);
     /* The same table, looked into in two ways. */
-    maker_text(&m, LABEL_LOOKUP "41 ff e2 44 69 d0 00 00 00 40 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW);
+    maker_text(&m, LABEL_LOOKUP
+               "41 ff e2 44 69 d0 00 00 00 40 41 c1 ea 1f 42 3b 04 d5 @0 75 >slow 46 8b 14 d5 @4 41 ff e2 " SLOW);
     maker_label(&m, 0x1000, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
     maker_label(&m, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
     expect_refused(&m, VERIFY_LABELS, 0, "tables that overlap");
     maker_fini(&m);
-    maker_text(&m, "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 ff ff ff 30 75 >slow 46 8b 14 d5 03 00 00 31 41 ff e2 " SLOW);
+    maker_text(
+        &m, "44 69 d0 00 00 00 80 41 c1 ea 1f 42 3b 04 d5 ff ff ff 30 75 >slow 46 8b 14 d5 03 00 00 31 41 ff e2 " SLOW);
     maker_label(&m, 0x1000, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
     maker_label(&m, 0x1001, MAKER_TEXT + VERIFY_ENTRIES_SIZE);
     expect_refused(&m, VERIFY_LABELS, 0, "a table before the tables");
@@ -636,7 +651,7 @@ set_map(struct maker *m, const void *map, size_t map_size, const uint32_t *index
         buf_put_u32(&m->index, index[i]);
 }
 
-#define MAP(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+#define MAP(...)   (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 #define INDEX(...) (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4
 
 enum { AT = VERIFY_ENTRIES_SIZE };
@@ -663,7 +678,8 @@ test_map(void **state)
     expect_map(true, 0, MAP(0x11, 0x22, 0x22, 0x13, 0x11), INDEX(0, AT, 0, 7, AT + 9, 5));
     /* a gap, a run, a long instruction, a place in between */
     expect_map(true, 0, MAP(0x11, 0, 3, 2, 0x22, 0x01, 0x2f, 4), INDEX(0, AT, 0, 4, AT + 3, 4, 8, AT + 9, 8));
-    expect_map(false, VERIFY_PLACE, MAP(0x11, 0x22, 0x22, 0x12, 0x01, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 7)); /* in a run, too */
+    /* in a run, too */
+    expect_map(false, VERIFY_PLACE, MAP(0x11, 0x22, 0x22, 0x12, 0x01, 0x11, 0x11), INDEX(0, AT, 0, 8, AT + 9, 7));
     /* nothing */
     expect_map(true, 0, MAP(0x11), INDEX(0, AT, 0, 1, AT + 1, 1));
     /* clean in the middle of an instruction, of a sequence, before the text, at its end */
@@ -678,7 +694,8 @@ test_map(void **state)
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x01, 0x01, 0x22), INDEX(0, AT, 0, 3, AT + 3, 4));
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff), INDEX(0, AT, 0, 1, AT + 1, 7));
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x2f, 0x80), INDEX(0, AT, 0, 3, AT + 3, 3));
-    expect_map(false, VERIFY_MAP, MAP(0x11, 0x00, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00), INDEX(0, AT, 0, 0, AT + 1, 8)); /* the guest's wraps */
+    /* the guest's wraps */
+    expect_map(false, VERIFY_MAP, MAP(0x11, 0x00, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00), INDEX(0, AT, 0, 0, AT + 1, 8));
     expect_map(false, VERIFY_MAP, MAP(0x11, 0x2f, 0xff, 0xff, 0xff, 0xff, 0x0f), INDEX(0, AT, 0, 3, AT, 7));
     /* the index: none, incomplete, wrong addresses, not at instructions, in a run, more than there are */
     expect_map(false, VERIFY_MAP, MAP(0x11), INDEX(0));
@@ -697,6 +714,7 @@ test_map(void **state)
 static void
 test_code_map(void **state)
 {
+    /* clang-format off */
     static const struct {
         direct_code_map_entry entry;
         bool good;
@@ -704,6 +722,7 @@ test_code_map(void **state)
         {0, false}, {MAKER_TEXT + AT, true}, {MAKER_TEXT + AT + 1, true}, {MAKER_TEXT + AT + 2, false}, {MAKER_TEXT, false},
         {MAKER_TEXT + AT + 6, false}, {1, false}, {MAKER_TEXT + 0x1000, false}, {MAKER_RUN_TIME, false}, {UINT32_MAX, false},
     };
+    /* clang-format on */
     struct verify_places places;
     struct err e = {0};
     struct maker m;
@@ -725,7 +744,8 @@ check_size(const uint8_t bytes[20])
     struct x86_insn insn;
     struct x86_scan scan;
 
-    if (!x86_scan(bytes, 20, &scan) || !scan.canonical || !scan.memory || scan.system_register || !verify_is_allowed(scan.op))
+    if (!x86_scan(bytes, 20, &scan) || !scan.canonical || !scan.memory || scan.system_register ||
+        !verify_is_allowed(scan.op))
         return;
     if (x86_decode(bytes, 20, 0, &insn) <= 0)
         fail_msg("%02x %02x %02x %02x %02x %02x", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]);
@@ -741,7 +761,8 @@ test_sizes(void **state)
 
     for (unsigned map = 0; map < 4; map++)
         for (unsigned code = 0; code < 256u * 256 * 4 * 2; code++) {
-            uint8_t bytes[20] = {0}, opcode = (uint8_t)code, modrm = (uint8_t)(code >> 8), prefix = prefixes[code >> 16 & 3];
+            uint8_t bytes[20] = {0}, opcode = (uint8_t)code, modrm = (uint8_t)(code >> 8),
+                    prefix = prefixes[code >> 16 & 3];
             unsigned at = 0;
 
             if (prefix)
@@ -761,8 +782,12 @@ test_sizes(void **state)
     for (unsigned map = 1; map < 4; map++)
         for (unsigned code = 0; code < 256u * 256 * 4 * 2 * 2 * 2; code++) {
             uint8_t vvvv = code >> 20 & 1 ? 0x60 : 0x78;
-            uint8_t bytes[20] = {0xc4, (uint8_t)(0xe0 | map), (uint8_t)((code >> 16 & 7) | (code >> 19 & 1) << 7 | vvvv), (uint8_t)code,
-                                 (uint8_t)(code >> 8), 0x08 /* SIB: index 1 */};
+            uint8_t bytes[20] = {0xc4,
+                                 (uint8_t)(0xe0 | map),
+                                 (uint8_t)((code >> 16 & 7) | (code >> 19 & 1) << 7 | vvvv),
+                                 (uint8_t)code,
+                                 (uint8_t)(code >> 8),
+                                 0x08 /* SIB: index 1 */};
 
             check_size(bytes);
         }
@@ -788,13 +813,21 @@ enum { EXECUTABLE_AT = MAKER_TEXT - 0x1000 };
 static void
 make_executable(struct buf *out, const char *text, unsigned flags, size_t more_tls)
 {
-    static const char section_names[] = "\0ingot_direct_text\0ingot_direct_units\0ingot_direct_tables\0.symtab\0.strtab";
+    static const char section_names[] =
+        "\0ingot_direct_text\0ingot_direct_units\0ingot_direct_tables\0.symtab\0.strtab";
     static const char symbol_names[] = "\0direct_syscall\0direct_unwind\0direct_jump\0direct_evaluate\0x86_cpu_tls";
     enum { TEXT_NAME = 1, UNITS_NAME = 19, TABLES_NAME = 38, SYMTAB_NAME = 58, STRTAB_NAME = 66 };
-    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_phoff = sizeof eh, .e_phnum = 2,
-                     .e_shnum = 6, .e_shstrndx = 5};
+    Elf64_Ehdr eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                     .e_phoff = sizeof eh,
+                     .e_phnum = 2,
+                     .e_shnum = 6,
+                     .e_shstrndx = 5};
     Elf64_Phdr ph = {.p_type = PT_LOAD, .p_flags = flags, .p_vaddr = EXECUTABLE_AT};
-    Elf64_Sym symbols[2 + DIRECT_ENTRY_COUNT] = {{0}, {.st_name = 1}, {.st_name = 16}, {.st_name = 30}, {.st_name = 42},
+    Elf64_Sym symbols[2 + DIRECT_ENTRY_COUNT] = {{0},
+                                                 {.st_name = 1},
+                                                 {.st_name = 16},
+                                                 {.st_name = 30},
+                                                 {.st_name = 42},
                                                  {.st_name = 58, .st_shndx = 1, .st_value = 64}};
     Elf64_Phdr tls = {.p_type = PT_TLS, .p_memsz = 64 + sizeof(struct x86_cpu) + more_tls, .p_align = 64};
     struct direct_unit unit = {.text = MAKER_TEXT};
@@ -812,24 +845,36 @@ make_executable(struct buf *out, const char *text, unsigned flags, size_t more_t
     buf_put_zero(out, MAKER_TEXT - EXECUTABLE_AT);
     buf_put(out, m.text.data, m.text.size);
     unit.text_size = (uint32_t)m.text.size;
-    sections[1] = (Elf64_Shdr){.sh_name = TEXT_NAME, .sh_type = SHT_PROGBITS, .sh_addr = MAKER_TEXT,
-                               .sh_offset = MAKER_TEXT - EXECUTABLE_AT, .sh_size = m.text.size};
+    sections[1] = (Elf64_Shdr){.sh_name = TEXT_NAME,
+                               .sh_type = SHT_PROGBITS,
+                               .sh_addr = MAKER_TEXT,
+                               .sh_offset = MAKER_TEXT - EXECUTABLE_AT,
+                               .sh_size = m.text.size};
     unit.map = EXECUTABLE_AT + put_part(out, &m.map);
     unit.map_size = (uint32_t)m.map.size;
     unit.index = EXECUTABLE_AT + put_part(out, &m.index);
     unit.index_count = (uint32_t)(m.index.size / sizeof(struct direct_place));
     buf_put(&units, &unit, sizeof unit);
     at = put_part(out, &units);
-    sections[2] = (Elf64_Shdr){.sh_name = UNITS_NAME, .sh_type = SHT_PROGBITS, .sh_addr = EXECUTABLE_AT + at, .sh_offset = at,
+    sections[2] = (Elf64_Shdr){.sh_name = UNITS_NAME,
+                               .sh_type = SHT_PROGBITS,
+                               .sh_addr = EXECUTABLE_AT + at,
+                               .sh_offset = at,
                                .sh_size = sizeof unit};
     buf_put(&symbol_table, symbols, sizeof symbols);
-    sections[3] = (Elf64_Shdr){.sh_name = SYMTAB_NAME, .sh_type = SHT_SYMTAB, .sh_link = 4, .sh_offset = put_part(out, &symbol_table),
+    sections[3] = (Elf64_Shdr){.sh_name = SYMTAB_NAME,
+                               .sh_type = SHT_SYMTAB,
+                               .sh_link = 4,
+                               .sh_offset = put_part(out, &symbol_table),
                                .sh_size = sizeof symbols};
     buf_put(&strings, symbol_names, sizeof symbol_names);
-    sections[4] = (Elf64_Shdr){.sh_name = STRTAB_NAME, .sh_type = SHT_STRTAB, .sh_offset = put_part(out, &strings),
+    sections[4] = (Elf64_Shdr){.sh_name = STRTAB_NAME,
+                               .sh_type = SHT_STRTAB,
+                               .sh_offset = put_part(out, &strings),
                                .sh_size = sizeof symbol_names};
     buf_put(&names, section_names, sizeof section_names);
-    sections[5] = (Elf64_Shdr){.sh_type = SHT_STRTAB, .sh_offset = put_part(out, &names), .sh_size = sizeof section_names};
+    sections[5] =
+        (Elf64_Shdr){.sh_type = SHT_STRTAB, .sh_offset = put_part(out, &names), .sh_size = sizeof section_names};
     ph.p_filesz = ph.p_memsz = out->size;
     buf_align(out, 16);
     eh.e_shoff = out->size;
@@ -869,8 +914,10 @@ test_executable(void **state)
     buf_fini(&elf);
     make_executable(&elf, "0f 05 c3", PF_R | PF_X, 0);
     assert_int_equal(verify_executable(elf.data, elf.size, keep, text, &units), 1);
-    assert_string_equal(text, "unit at 0x30000000: host address 0x30000015: 0f 05 (syscall): the instruction is not on the list of those that are "
-                              "allowed (rule ALLOWED)");
+    assert_string_equal(
+        text,
+        "unit at 0x30000000: host address 0x30000015: 0f 05 (syscall): the instruction is not on the list of those that are "
+        "allowed (rule ALLOWED)");
     buf_fini(&elf);
     /* What may be written, or is not executable, is not what was read. */
     make_executable(&elf, "c3", PF_R | PF_W | PF_X, 0);
@@ -889,8 +936,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused), cmocka_unit_test(test_entries), cmocka_unit_test(test_flips), cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_map), cmocka_unit_test(test_code_map), cmocka_unit_test(test_sizes), cmocka_unit_test(test_executable),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused), cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_flips),    cmocka_unit_test(test_labels),  cmocka_unit_test(test_map),
+        cmocka_unit_test(test_code_map), cmocka_unit_test(test_sizes),   cmocka_unit_test(test_executable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* A vkernel whose host's clock is set to order: getcpu(1, SECONDS) moves it, as somebody on the host would. Linked with --wrap of what it
- * has in the place of the platform's functions (clock_set.py). */
+/* A vkernel whose host's clock is set to order: getcpu(1, SECONDS) moves it, as somebody on the host would. Linked with
+ * --wrap of what it has in the place of the platform's functions (clock_set.py). */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>

@@ -1,5 +1,5 @@
-/* TFD_TIMER_CANCEL_ON_SET while the clock is set: by the vkernel of clock_set.c, or, with the argument "host", with clock_settime, to the
- * time that it has. */
+/* TFD_TIMER_CANCEL_ON_SET while the clock is set: by the vkernel of clock_set.c, or, with the argument "host", with
+ * clock_settime, to the time that it has. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -68,8 +68,10 @@ look(const char *what, int fd)
 static void
 flags(void)
 {
-    int all = timer(CLOCK_REALTIME, CANCEL, 1000, 0), relative = timer(CLOCK_REALTIME, TFD_TIMER_CANCEL_ON_SET, 1000, 0);
-    int monotonic = timer(CLOCK_MONOTONIC, CANCEL, 1000, 0), absolute = timer(CLOCK_REALTIME, TFD_TIMER_ABSTIME, 1000, 0);
+    int all = timer(CLOCK_REALTIME, CANCEL, 1000, 0),
+        relative = timer(CLOCK_REALTIME, TFD_TIMER_CANCEL_ON_SET, 1000, 0);
+    int monotonic = timer(CLOCK_MONOTONIC, CANCEL, 1000, 0),
+        absolute = timer(CLOCK_REALTIME, TFD_TIMER_ABSTIME, 1000, 0);
     int other = timer(CLOCK_REALTIME, CANCEL, 2000, 0);
 
     look("before", all);
@@ -167,8 +169,8 @@ asleep(void *(*sleeper)(void *))
     pthread_join(t[1], NULL);
 }
 
-/* What was to come at a time of the clock comes when the clock has come there; when it has jumped past that, who is told of the jump is told
- * of nothing else. */
+/* What was to come at a time of the clock comes when the clock has come there; when it has jumped past that, who is
+ * told of the jump is told of nothing else. */
 static void
 expiries(void)
 {

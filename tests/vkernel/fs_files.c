@@ -16,7 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SHOW(e) do { errno = 0; long r_ = (long)(e); printf("%s = %ld %s\n", #e, r_, r_ < 0 ? strerrorname_np(errno) : ""); } while (0)
+#define SHOW(e)                                                                \
+    do {                                                                       \
+        errno = 0;                                                             \
+        long r_ = (long)(e);                                                   \
+        printf("%s = %ld %s\n", #e, r_, r_ < 0 ? strerrorname_np(errno) : ""); \
+    } while (0)
 
 static char dir[64];
 

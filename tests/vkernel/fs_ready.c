@@ -21,7 +21,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define SHOW(e) do { errno = 0; long r_ = (long)(e); printf("%s = %ld %s\n", #e, r_, r_ < 0 ? strerrorname_np(errno) : ""); } while (0)
+#define SHOW(e)                                                                \
+    do {                                                                       \
+        errno = 0;                                                             \
+        long r_ = (long)(e);                                                   \
+        printf("%s = %ld %s\n", #e, r_, r_ < 0 ? strerrorname_np(errno) : ""); \
+    } while (0)
 
 static void
 polling(void)

@@ -183,10 +183,12 @@ proc_texts(void)
 int
 main(int count, char **arguments)
 {
+    /* clang-format off */
     static const struct { const char *name; void (*f)(void); } ways[] = {
         {"private", private_pages}, {"shared", shared_pages}, {"populated", populated}, {"populated-shared", populated_shared},
         {"locked", locked}, {"written", written}, {"page-tables", page_tables}, {"sockets", sockets}, {"names", names},
         {"attributes", attributes}, {"small-files", small_files}, {"events", events}, {"proc", proc_texts}};
+    /* clang-format on */
 
     for (unsigned k = 0; k < sizeof ways / sizeof ways[0]; k++) {
         if (count == 1)

@@ -154,8 +154,9 @@ names(void)
     printf("listening %d, cloexec %d\n", on, fcntl(l, F_GETFD));
     c = connected(port_of(l));
     s = accept4(l, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    printf("accepted from %s, the client's port %d, length %u, nonblock %d\n", inet_ntop(AF_INET, &peer.sin_addr, text, 64),
-           ntohs(peer.sin_port) == port_of(c), (unsigned)size, (fcntl(s, F_GETFL) & O_NONBLOCK) != 0);
+    printf("accepted from %s, the client's port %d, length %u, nonblock %d\n",
+           inet_ntop(AF_INET, &peer.sin_addr, text, 64), ntohs(peer.sin_port) == port_of(c), (unsigned)size,
+           (fcntl(s, F_GETFL) & O_NONBLOCK) != 0);
     size = sizeof peer;
     printf("getpeername %s", result(getpeername(c, (struct sockaddr *)&peer, &size)));
     printf(", the listener's port %d\n", ntohs(peer.sin_port) == port_of(l));
@@ -357,7 +358,8 @@ interrupted(bool restart, bool limit)
         _exit(0);
     }
     setitimer(ITIMER_REAL, &it, NULL);
-    printf("%s%s: %s", restart ? "SA_RESTART" : "no restart", limit ? " with SO_RCVTIMEO" : "", result(recv(p[0], buf, 8, 0)));
+    printf("%s%s: %s", restart ? "SA_RESTART" : "no restart", limit ? " with SO_RCVTIMEO" : "",
+           result(recv(p[0], buf, 8, 0)));
     printf(", signals %d\n", (int)alarms);
     wait(NULL);
     close(p[0]), close(p[1]);
@@ -459,7 +461,8 @@ datagrams(void)
     char buf[64] = "", other[64] = "", control[256];
     struct iovec iov = {buf, sizeof buf}, two = {other, sizeof other};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct mmsghdr mm[2] = {{.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iov = &two, .msg_iovlen = 1}}};
+    struct mmsghdr mm[2] = {{.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}},
+                            {.msg_hdr = {.msg_iov = &two, .msg_iovlen = 1}}};
 
     printf("sendto %s", result(sendto(a, "hello", 5, 0, (struct sockaddr *)&to, sizeof to)));
     printf(", recvfrom %s", result(recvfrom(b, buf, 64, 0, (struct sockaddr *)&from, &size)));
@@ -495,7 +498,11 @@ datagrams(void)
     printf(", recvmmsg %s", result(recvmmsg(b, mm, 2, MSG_WAITFORONE, NULL)));
     printf(" %s %u %s %u\n", buf, mm[0].msg_len, other, mm[1].msg_len);
     {
-        struct { struct cmsghdr h; int ttl; int pad; } c = {{CMSG_LEN(sizeof(int)), IPPROTO_IP, IP_TTL}, 7, 0};
+        struct {
+            struct cmsghdr h;
+            int ttl;
+            int pad;
+        } c = {{CMSG_LEN(sizeof(int)), IPPROTO_IP, IP_TTL}, 7, 0};
         struct msghdr send_one = {.msg_iov = &two, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
 
         on = 1;
@@ -595,7 +602,8 @@ options(void)
 static void
 six(void)
 {
-    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT}, any = {.sin6_family = AF_INET6}, peer;
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT},
+                        any = {.sin6_family = AF_INET6}, peer;
     int l = socket(AF_INET6, SOCK_STREAM, 0), c, s;
     socklen_t n = sizeof a;
     char buf[64] = "";
@@ -801,7 +809,11 @@ guard(const char *abstract, unsigned port)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sock_filter insn = {6, 0, 0, 0xffff};
     struct sock_fprog program = {1, &insn};
-    struct { struct cmsghdr h; int fd; int pad; } rights = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}, 1, 0};
+    struct {
+        struct cmsghdr h;
+        int fd;
+        int pad;
+    } rights = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}, 1, 0};
     struct iovec iov = {(char *)"x", 1};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
     struct ifreq r = {.ifr_name = "lo"};
@@ -809,7 +821,7 @@ guard(const char *abstract, unsigned port)
 
     memcpy(un.sun_path + 1, abstract, strlen(abstract));
     printf("unix %s\n", result(connect(fd, (struct sockaddr *)&un,
-                                        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract)))));
+                                       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract)))));
     printf("raw %s", result(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)));
     printf(", packet %s", result(socket(AF_PACKET, SOCK_DGRAM, 0)));
     printf(", vsock %s", result(socket(40, SOCK_STREAM, 0)));
@@ -846,8 +858,8 @@ cat(const char *path)
 static void
 self(void)
 {
-    static void (*const parts[])(void) = {names,     transfers, endings,   connecting, timeouts, edges,
-                                          selecting, datagrams, sharing,   options,    six,      host_names, large};
+    static void (*const parts[])(void) = {names,     transfers, endings, connecting, timeouts,   edges, selecting,
+                                          datagrams, sharing,   options, six,        host_names, large};
 
     for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
         parts[k]();

@@ -1,5 +1,6 @@
-/* A vkernel with mistakes to order: getcpu(MISTAKE, FD) makes one of those that the heap (platform/heap.h) is there for, on the object
- * behind the guest's descriptor. Linked with --wrap=sys_getcpu; planted.py has a guest use the object afterwards. */
+/* A vkernel with mistakes to order: getcpu(MISTAKE, FD) makes one of those that the heap (platform/heap.h) is there
+ * for, on the object behind the guest's descriptor. Linked with --wrap=sys_getcpu; planted.py has a guest use the
+ * object afterwards. */
 #include <stdint.h>
 #include <string.h>
 
@@ -20,9 +21,7 @@ __wrap_sys_getcpu(const uint64_t a[6])
         file_put(f);
         file_put(f);
         return 0;
-    case 2: /* so is its inode */
-        inode_put(f->inode);
-        break;
+    case 2: /* so is its inode */ inode_put(f->inode); break;
     case 3: /* its name is put until it is gone */
         for (uint32_t n = f->dentry->refs.count; n > 0; n--)
             dentry_put(f->dentry);
@@ -45,8 +44,7 @@ __wrap_sys_getcpu(const uint64_t a[6])
         f->ops = bytes_new(sizeof *f->ops);
         memset((void *)(uintptr_t)f->ops, 0x41, sizeof *f->ops);
         break;
-    default:
-        break;
+    default: break;
     }
     file_put(f);
     return 0;

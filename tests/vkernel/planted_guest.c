@@ -1,4 +1,5 @@
-/* Has the vkernel of planted.c make a mistake on a file, uses the file and makes many others: all that must not be possible to finish. */
+/* Has the vkernel of planted.c make a mistake on a file, uses the file and makes many others: all that must not be
+ * possible to finish. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

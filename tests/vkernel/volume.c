@@ -210,7 +210,8 @@ milliseconds(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-/* Two take every second byte each, as many as they get; then one gives up, all of whose bytes lie between the other's. */
+/* Two take every second byte each, as many as they get; then one gives up, all of whose bytes lie between the
+ * other's. */
 static void
 alternate(const char *path)
 {
@@ -236,7 +237,8 @@ accessed(const char *what, const char *path, long result)
     struct stat st;
 
     stat(path, &st);
-    printf("%s: %s, %s\n", what, result < 0 ? strerror(errno) : "done", st.st_atime == old[0].tv_sec ? "not accessed" : "accessed");
+    printf("%s: %s, %s\n", what, result < 0 ? strerror(errno) : "done",
+           st.st_atime == old[0].tv_sec ? "not accessed" : "accessed");
     fflush(stdout);
     utimensat(AT_FDCWD, path, old, 0);
 }

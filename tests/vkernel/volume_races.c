@@ -1,5 +1,6 @@
-/* The guest of volume_races.py: walks /v while somebody on the host renames and replaces what it walks through, and looks for
- * bytes that are outside of the volume. Every way that leads to a file's bytes, its name or its attributes is tried. */
+/* The guest of volume_races.py: walks /v while somebody on the host renames and replaces what it walks through, and
+ * looks for bytes that are outside of the volume. Every way that leads to a file's bytes, its name or its attributes is
+ * tried. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -41,7 +41,8 @@ draw(unsigned n)
     return (state >> 8) % n;
 }
 
-/* A short count and EFAULT are right; another error is not, but for a send whose page went in the middle of its copy. */
+/* A short count and EFAULT are right; another error is not, but for a send whose page went in the middle of its
+ * copy. */
 static void
 count(const char *call, long r)
 {
@@ -96,7 +97,8 @@ int
 main(int argc, char **argv)
 {
     time_t end = time(NULL) + atoi(argv[1]);
-    int data = open("/v/data", O_RDWR), code = open("/v/code", O_RDONLY), fd = memfd_create("m", 0), zero = open("/dev/zero", O_RDONLY), q[2], s[2];
+    int data = open("/v/data", O_RDWR), code = open("/v/code", O_RDONLY), fd = memfd_create("m", 0),
+        zero = open("/dev/zero", O_RDONLY), q[2], s[2];
     char *shared = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, data, 0);
     char *private = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE, data, 0);
     char *text = mmap(NULL, 4 << 20, PROT_READ | PROT_EXEC, MAP_PRIVATE, code, 0);
@@ -133,7 +135,8 @@ main(int argc, char **argv)
         }
         ftruncate(fd, 100000);
     }
-    printf("%s %s %s\n", good > 1000 ? "many" : "few", bad > 10 ? "refused" : "never refused", bus > 10 ? "faults" : "no faults");
+    printf("%s %s %s\n", good > 1000 ? "many" : "few", bad > 10 ? "refused" : "never refused",
+           bus > 10 ? "faults" : "no faults");
     puts("survived");
     return 0;
 }

@@ -124,8 +124,8 @@ emit_loop(void)
     end_branch(ir_op1(&b, IR_EQZ64, ir_get(&b, X86_S_RDI)), 0x1030, 0x1020);
     ir_begin_block(&b, 0x1020);
     ir_set(&b, X86_S_R12, ir_op2(&b, IR_ADD64, ir_get(&b, X86_S_R12), ir_get(&b, X86_S_RDI)));
-    ir_set(&b, X86_S_XMM0, ir_op2(&b, IR_I64X2_ADD, ir_get(&b, X86_S_XMM0),
-                                  ir_op1(&b, IR_I64X2_SPLAT, ir_get(&b, X86_S_RDI))));
+    ir_set(&b, X86_S_XMM0,
+           ir_op2(&b, IR_I64X2_ADD, ir_get(&b, X86_S_XMM0), ir_op1(&b, IR_I64X2_SPLAT, ir_get(&b, X86_S_RDI))));
     add_imm(X86_S_RDI, -1);
     end_jump(0x1010);
     ir_begin_block(&b, 0x1030);
@@ -369,11 +369,13 @@ main(int argc, char **argv)
         return 2;
     ir_func_init(&f, 0);
     ir_build_init(&b, &f);
+    /* clang-format off */
     static const struct { const char *name; void (*emit)(void); bool zero; } cases[] = {
         {"loop", emit_loop, false}, {"fib", emit_fib, true}, {"switch", emit_switch, false},
         {"irreducible", emit_irreducible, false}, {"entries", emit_entries, false},
         {"interpreter", emit_interpreter, false}, {"calls", emit_calls, false}, {"chain", emit_chain, false},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         o = wasm_object_new(cases[i].zero, false);
         cases[i].emit();

@@ -14,8 +14,8 @@ struct plan_block {
      * too, with an index that may be out of range, 7 computed goto to one of the entries */
     unsigned kind;
     unsigned target[4];
-    unsigned state; /* which of r12..r15 it mixes into */
-    unsigned flag;  /* 0: none, 1: sets cf from the mix, 2: reads cf */
+    unsigned state;  /* which of r12..r15 it mixes into */
+    unsigned flag;   /* 0: none, 1: sets cf from the mix, 2: reads cf */
     unsigned vector; /* 0 to 2: none, 3: adds rax to both lanes of an xmm register, 4: adds its lanes to rax */
 };
 
@@ -104,7 +104,8 @@ walk(const struct plan *p, unsigned at, struct machine *m)
         case 1: at = b->target[m->rax >> 9 & 1]; break;
         case 2: at = b->target[m->rax >> 11 & 3]; break;
         case 3: return;
-        case 5: case 6: at = p->table[b->kind - 5][(m->rax >> 13 & 31) < TABLE ? m->rax >> 13 & 31 : TABLE]; break;
+        case 5:
+        case 6: at = p->table[b->kind - 5][(m->rax >> 13 & 31) < TABLE ? m->rax >> 13 & 31 : TABLE]; break;
         case 7: at = p->entries[(m->rax >> 15 & 255) % p->entry_count]; break;
         default:
             m->rax = m->rax * 5 + 1;
@@ -140,9 +141,10 @@ mix_vector(const struct plan_block *p)
     if (p->vector == 3)
         ir_set(&b, s, ir_op2(&b, IR_I64X2_ADD, v, ir_op1(&b, IR_I64X2_SPLAT, rax)));
     else if (p->vector == 4)
-        ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, rax,
-                                     ir_op2(&b, IR_ADD64, ir_op_aux(&b, IR_I64X2_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE),
-                                            ir_op_aux(&b, IR_I64X2_EXTRACT, 1, v, IR_NO_VALUE, IR_NO_VALUE))));
+        ir_set(&b, X86_S_RAX,
+               ir_op2(&b, IR_ADD64, rax,
+                      ir_op2(&b, IR_ADD64, ir_op_aux(&b, IR_I64X2_EXTRACT, 0, v, IR_NO_VALUE, IR_NO_VALUE),
+                             ir_op_aux(&b, IR_I64X2_EXTRACT, 1, v, IR_NO_VALUE, IR_NO_VALUE))));
 }
 
 static void
@@ -151,31 +153,36 @@ mix(const struct plan_block *p, unsigned at)
     unsigned s = X86_S_R12 + p->state;
     ir_value rax = ir_get(&b, X86_S_RAX);
 
-    ir_set(&b, s, ir_op2(&b, IR_ADD64, ir_op2(&b, IR_MUL64, ir_op2(&b, IR_XOR64, ir_get(&b, s), rax),
-                                              ir_const64(&b, 33)), ir_const64(&b, at)));
+    ir_set(&b, s,
+           ir_op2(&b, IR_ADD64, ir_op2(&b, IR_MUL64, ir_op2(&b, IR_XOR64, ir_get(&b, s), rax), ir_const64(&b, 33)),
+                  ir_const64(&b, at)));
     ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, rax, ir_get(&b, s)));
     if (p->flag == 1)
-        ir_set(&b, X86_S_CF, ir_op1(&b, IR_WRAP, ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64,
-               ir_get(&b, X86_S_RAX), ir_const64(&b, 7)), ir_const64(&b, 1))));
+        ir_set(&b, X86_S_CF,
+               ir_op1(&b, IR_WRAP,
+                      ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64, ir_get(&b, X86_S_RAX), ir_const64(&b, 7)),
+                             ir_const64(&b, 1))));
     else if (p->flag == 2)
-        ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, ir_get(&b, X86_S_RAX),
-                                     ir_op1(&b, IR_EXTU, ir_get(&b, X86_S_CF))));
+        ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, ir_get(&b, X86_S_RAX), ir_op1(&b, IR_EXTU, ir_get(&b, X86_S_CF))));
     mix_vector(p);
 }
 
 static ir_value
 rax_bits(unsigned shift, unsigned mask)
 {
-    return ir_op1(&b, IR_WRAP, ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64, ir_get(&b, X86_S_RAX),
-                                                          ir_const64(&b, shift)), ir_const64(&b, mask)));
+    return ir_op1(&b, IR_WRAP,
+                  ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64, ir_get(&b, X86_S_RAX), ir_const64(&b, shift)),
+                         ir_const64(&b, mask)));
 }
 
 /* Runtime choice of an entry's address: (rax >> 15 & 255) % entry_count. */
 static ir_value
 entry_address(const struct plan *p, unsigned function)
 {
-    ir_value n = ir_op2(&b, IR_REMU64, ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64, ir_get(&b, X86_S_RAX), ir_const64(&b, 15)),
-                                              ir_const64(&b, 255)), ir_const64(&b, p->entry_count));
+    ir_value n = ir_op2(&b, IR_REMU64,
+                        ir_op2(&b, IR_AND64, ir_op2(&b, IR_SHRU64, ir_get(&b, X86_S_RAX), ir_const64(&b, 15)),
+                               ir_const64(&b, 255)),
+                        ir_const64(&b, p->entry_count));
     ir_value address = ir_addr(&b, address_of(function, p->entries[0]));
 
     for (unsigned k = 1; k < p->entry_count; k++)
@@ -210,31 +217,33 @@ build_block(const struct plan *p, unsigned function, unsigned at)
     for (unsigned k = 0; k < 4; k++)
         targets[k] = address_of(function, pb->target[k]);
     switch (pb->kind) {
-    case 0:
-        t = (struct ir_terminator){.kind = IR_T_JUMP, .target = targets[0]};
-        break;
+    case 0: t = (struct ir_terminator){.kind = IR_T_JUMP, .target = targets[0]}; break;
     case 1:
-        t = (struct ir_terminator){.kind = IR_T_BRANCH, .value = rax_bits(9, 1), .target = targets[1],
+        t = (struct ir_terminator){.kind = IR_T_BRANCH,
+                                   .value = rax_bits(9, 1),
+                                   .target = targets[1],
                                    .next = targets[0]};
         break;
     case 2:
-        t = (struct ir_terminator){.kind = IR_T_SWITCH, .value = rax_bits(11, 3), .target_count = 4,
-                                   .next = IR_NO_ADDRESS, .indirect = ir_const64(&b, 1)};
+        t = (struct ir_terminator){.kind = IR_T_SWITCH,
+                                   .value = rax_bits(11, 3),
+                                   .target_count = 4,
+                                   .next = IR_NO_ADDRESS,
+                                   .indirect = ir_const64(&b, 1)};
         t.targets = arena_copy(&f.arena, targets, sizeof targets);
         break;
-    case 3:
-        t = (struct ir_terminator){.kind = IR_T_JUMP, .target = next};
-        break;
-    case 5: case 6:
-        t = (struct ir_terminator){.kind = IR_T_SWITCH, .value = rax_bits(13, 31), .target_count = TABLE,
+    case 3: t = (struct ir_terminator){.kind = IR_T_JUMP, .target = next}; break;
+    case 5:
+    case 6:
+        t = (struct ir_terminator){.kind = IR_T_SWITCH,
+                                   .value = rax_bits(13, 31),
+                                   .target_count = TABLE,
                                    .next = address_of(function, p->table[pb->kind - 5][TABLE])};
         t.targets = arena_alloc(&f.arena, TABLE * sizeof *t.targets);
         for (unsigned k = 0; k < TABLE; k++)
             t.targets[k] = address_of(function, p->table[pb->kind - 5][k]);
         break;
-    case 7:
-        t = (struct ir_terminator){.kind = IR_T_JUMP_INDIRECT, .value = entry_address(p, function)};
-        break;
+    case 7: t = (struct ir_terminator){.kind = IR_T_JUMP_INDIRECT, .value = entry_address(p, function)}; break;
     default:
         sp = ir_op2(&b, IR_SUB64, ir_get(&b, X86_S_RSP), ir_const64(&b, 8));
         ir_store(&b, IR_STORE64, ir_op1(&b, IR_WRAP, sp), 0, ir_addr(&b, address_of(function, at) + 12));
@@ -271,9 +280,10 @@ expect(const struct plan *p, unsigned function, FILE *json)
         struct machine m = {.rax = function * 7 + k, .left = STEPS};
 
         walk(p, p->entries[k], &m);
-        fprintf(json, "%s[%" PRIu64 ",\"%" PRIu64 "\",\"%" PRIu64 "\",\"%" PRIu64 "\",\"%" PRIu64 "\",\"%" PRIu64
-                "\",%u]", function + k ? ",\n" : "", address_of(function, p->entries[k]), m.rax, m.r[0], m.r[1],
-                m.r[2], m.r[3], function * 7 + k);
+        fprintf(json,
+                "%s[%" PRIu64 ",\"%" PRIu64 "\",\"%" PRIu64 "\",\"%" PRIu64 "\",\"%" PRIu64 "\",\"%" PRIu64 "\",%u]",
+                function + k ? ",\n" : "", address_of(function, p->entries[k]), m.rax, m.r[0], m.r[1], m.r[2], m.r[3],
+                function * 7 + k);
     }
 }
 
@@ -322,8 +332,8 @@ main(int argc, char **argv)
         wasm_object_declare(o, address_of(i, 0), entries, plans[i].entry_count);
     }
     ir_begin_block(&b, 0x1000); /* the leaf: rax = rax * 5 + 1 */
-    ir_set(&b, X86_S_RAX, ir_op2(&b, IR_ADD64, ir_op2(&b, IR_MUL64, ir_get(&b, X86_S_RAX), ir_const64(&b, 5)),
-                                 ir_const64(&b, 1)));
+    ir_set(&b, X86_S_RAX,
+           ir_op2(&b, IR_ADD64, ir_op2(&b, IR_MUL64, ir_get(&b, X86_S_RAX), ir_const64(&b, 5)), ir_const64(&b, 1)));
     ir_end_block(&b, &(struct ir_terminator){.kind = IR_T_JUMP, .target = 0x1008}, 1, 1);
     return_block(0x1008);
     add(o);

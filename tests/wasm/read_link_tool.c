@@ -37,7 +37,8 @@ main(int argc, char **argv)
         return 2;
     for (size_t i = 0; i < count; i++) {
         files[i] = read_file(argv[2 + 2 * i]);
-        inputs[i] = (struct wasm_link_input){.object = files[i].data, .size = files[i].size,
+        inputs[i] = (struct wasm_link_input){.object = files[i].data,
+                                             .size = files[i].size,
                                              .base = strtoull(argv[3 + 2 * i], NULL, 0)};
     }
     if (wasm_link(inputs, count, &out, &e) < 0) {

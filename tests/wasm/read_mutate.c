@@ -73,14 +73,9 @@ mutate(uint8_t *data, size_t size)
         size_t at = next_random() % size;
 
         switch (next_random() % 3) {
-        case 0:
-            data[at] ^= (uint8_t)(1u << next_random() % 8);
-            break;
-        case 1:
-            data[at] = (uint8_t)next_random();
-            break;
-        default:
-            data[at] = (uint8_t[]){0, 1, 0x7f, 0x80, 0xff, 0x40, 0x0b, 0x7e}[next_random() % 8];
+        case 0: data[at] ^= (uint8_t)(1u << next_random() % 8); break;
+        case 1: data[at] = (uint8_t)next_random(); break;
+        default: data[at] = (uint8_t[]){0, 1, 0x7f, 0x80, 0xff, 0x40, 0x0b, 0x7e}[next_random() % 8];
         }
     }
 }

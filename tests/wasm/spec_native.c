@@ -306,9 +306,7 @@ make_memory(struct spec_instance *i, struct err *e)
         return err_set(e, "no 8 GiB of addresses");
     }
     i->pages = i->m.memory_import >= 0 ? 1 : i->m.memory.min;
-    i->most_pages = i->m.memory_import >= 0             ? 2
-                    : i->m.memory.max < WASM_MAX_PAGES ? i->m.memory.max
-                                                       : WASM_MAX_PAGES;
+    i->most_pages = i->m.memory_import >= 0 ? 2 : i->m.memory.max < WASM_MAX_PAGES ? i->m.memory.max : WASM_MAX_PAGES;
     if (i->pages && mprotect(i->memory, i->pages * PAGE, PROT_READ | PROT_WRITE) < 0)
         return err_set(e, "no memory");
     return 0;

@@ -12,10 +12,10 @@ struct maker {
     const struct wasm_module *m;
     struct spec_object *o;
     VEC(struct cell) cells;
-    uint32_t *globals;    /* by the module's index: ours */
-    uint32_t *thunks;     /* by type: function that calls indirectly, or 0 */
-    uint32_t types;       /* ours behind the module's: guest, () -> i32, (i32) -> i32, thunks */
-    uint32_t helpers;     /* functions imported besides the module's own: memory.size and grow, or none */
+    uint32_t *globals; /* by the module's index: ours */
+    uint32_t *thunks;  /* by type: function that calls indirectly, or 0 */
+    uint32_t types;    /* ours behind the module's: guest, () -> i32, (i32) -> i32, thunks */
+    uint32_t helpers;  /* functions imported besides the module's own: memory.size and grow, or none */
     uint32_t thunk_count, first_thunk, first_wrapper, null_function, function_count;
     VEC(uint32_t) entries, wrapped;
     struct err *e;
@@ -347,25 +347,14 @@ put_instruction(const struct maker *k, const struct wasm_instruction *i, const u
 {
     switch (i->op) {
     case WASM_OP_CALL:
-    case WASM_OP_RETURN_CALL:
-        put_op(b, *i->at, function_index(k, i->index));
-        break;
-    case WASM_OP_CALL_INDIRECT:
-        put_op(b, 0x10, k->thunks[i->index]);
-        break;
-    case WASM_OP_RETURN_CALL_INDIRECT:
-        put_op(b, 0x12, k->thunks[i->index]);
-        break;
+    case WASM_OP_RETURN_CALL: put_op(b, *i->at, function_index(k, i->index)); break;
+    case WASM_OP_CALL_INDIRECT: put_op(b, 0x10, k->thunks[i->index]); break;
+    case WASM_OP_RETURN_CALL_INDIRECT: put_op(b, 0x12, k->thunks[i->index]); break;
     case WASM_OP_GLOBAL_GET:
-    case WASM_OP_GLOBAL_SET:
-        put_op(b, *i->at, k->globals[i->index]);
-        break;
+    case WASM_OP_GLOBAL_SET: put_op(b, *i->at, k->globals[i->index]); break;
     case WASM_OP_MEMORY_SIZE:
-    case WASM_OP_MEMORY_GROW:
-        put_op(b, 0x10, k->m->imported_functions + (i->op == WASM_OP_MEMORY_GROW));
-        break;
-    default:
-        buf_put(b, i->at, (size_t)(end - i->at));
+    case WASM_OP_MEMORY_GROW: put_op(b, 0x10, k->m->imported_functions + (i->op == WASM_OP_MEMORY_GROW)); break;
+    default: buf_put(b, i->at, (size_t)(end - i->at));
     }
 }
 

@@ -23,7 +23,7 @@ struct script {
     const char *path, *name;
     json_t *json;
     VEC(struct spec_instance *) instances;
-    VEC(const char *) names; /* by instance; NULL */
+    VEC(const char *) names;      /* by instance; NULL */
     VEC(const char *) registered; /* by instance; NULL */
     struct spec_instance *last;
     bool last_missing; /* the last module is not compiled */
@@ -208,9 +208,11 @@ act(struct script *s, const json_t *action, uint32_t *count)
 static const char *
 end_name(int end)
 {
+    /* clang-format off */
     static const char *const names[] = {"returned",  "exhausted the stack", "accessed memory beyond its end",
                                         "trapped: unreachable", "trapped: divide", "trapped: overflow",
                                         "trapped: table", "trapped: conversion", "trapped: memory"};
+    /* clang-format on */
 
     return end >= 0 && end < (int)(sizeof names / sizeof *names) ? names[end] : "?";
 }
@@ -253,6 +255,7 @@ assert_return(struct script *s, const json_t *command)
 static bool
 trap_matches(const char *text, int end)
 {
+    /* clang-format off */
     static const struct {
         const char *text;
         int ends[3];
@@ -268,6 +271,7 @@ trap_matches(const char *text, int end)
         {"unreachable", {SPEC_TRAPPED + AOT_TRAP_UNREACHABLE, SPEC_TRAPPED + AOT_TRAP_UNREACHABLE, SPEC_TRAPPED + AOT_TRAP_UNREACHABLE}},
         {"call stack exhausted", {SPEC_EXHAUSTED, SPEC_EXHAUSTED, SPEC_EXHAUSTED}},
     };
+    /* clang-format on */
 
     for (size_t k = 0; k < sizeof traps / sizeof *traps; k++)
         if (!strncmp(text, traps[k].text, strlen(traps[k].text)))
@@ -457,8 +461,8 @@ run_script(const char *path)
     for (size_t k = 0; k < json_array_size(commands); k++)
         command(&s, json_array_get(commands, k));
     printf("%.*s%s accepted %u unsupported %u refused %u compiled %u returns %u traps %u omitted %u left %u\n",
-           (int)(strlen(s.name) - strlen(".json")), s.name, precise ? "+precise" : "", s.accepted, s.unsupported, s.refused,
-           s.compiled, s.returns, s.traps, s.omitted, s.left);
+           (int)(strlen(s.name) - strlen(".json")), s.name, precise ? "+precise" : "", s.accepted, s.unsupported,
+           s.refused, s.compiled, s.returns, s.traps, s.omitted, s.left);
     fflush(stdout);
     scripts_failed |= s.failures != 0;
     for (size_t k = 0; k < s.instances.count; k++) {

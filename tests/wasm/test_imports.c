@@ -9,7 +9,7 @@
 
 #include "wasm/imports.h"
 
-#define GUEST_PARAMS "\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e"
+#define GUEST_PARAMS  "\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e"
 #define GUEST_RESULTS "\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e\x7e"
 
 static void
@@ -28,7 +28,8 @@ put_text(struct buf *b, const char *text)
     buf_put(b, text, strlen(text));
 }
 
-/* A module with one import. kind 0: a function of these types; 3: a global of type *params, mutable when results says so. */
+/* A module with one import. kind 0: a function of these types; 3: a global of type *params, mutable when results says
+ * so. */
 static int
 check(const char *module, const char *name, uint8_t kind, const char *params, const char *results, struct err *e)
 {

@@ -18,6 +18,7 @@ static bool
 in_scope(const ZydisDecodedInstruction *z)
 {
     switch (z->meta.isa_ext) {
+        /* clang-format off */
     case ZYDIS_ISA_EXT_BASE: case ZYDIS_ISA_EXT_LONGMODE: case ZYDIS_ISA_EXT_X87: case ZYDIS_ISA_EXT_MMX:
     case ZYDIS_ISA_EXT_SSE: case ZYDIS_ISA_EXT_SSE2: case ZYDIS_ISA_EXT_SSE3: case ZYDIS_ISA_EXT_SSSE3:
     case ZYDIS_ISA_EXT_SSE4: case ZYDIS_ISA_EXT_AES: case ZYDIS_ISA_EXT_PCLMULQDQ: case ZYDIS_ISA_EXT_SHA:
@@ -28,15 +29,18 @@ in_scope(const ZydisDecodedInstruction *z)
     case ZYDIS_ISA_EXT_XSAVE: case ZYDIS_ISA_EXT_XSAVEC: case ZYDIS_ISA_EXT_XSAVEOPT:
     case ZYDIS_ISA_EXT_XSAVES: case ZYDIS_ISA_EXT_AMD3DNOW_PREFETCH: case ZYDIS_ISA_EXT_PREFETCHWT1:
     case ZYDIS_ISA_EXT_MONITOR: case ZYDIS_ISA_EXT_SMAP: case ZYDIS_ISA_EXT_INVPCID:
+        /* clang-format on */
         return true;
     case ZYDIS_ISA_EXT_CET:
         return z->mnemonic == ZYDIS_MNEMONIC_ENDBR32 || z->mnemonic == ZYDIS_MNEMONIC_ENDBR64 ||
                z->mnemonic == ZYDIS_MNEMONIC_RDSSPD || z->mnemonic == ZYDIS_MNEMONIC_RDSSPQ;
-    case ZYDIS_ISA_EXT_AVX: case ZYDIS_ISA_EXT_AVX2: case ZYDIS_ISA_EXT_AVX2GATHER: case ZYDIS_ISA_EXT_AVXAES:
-    case ZYDIS_ISA_EXT_FMA: case ZYDIS_ISA_EXT_F16C:
-        return x86_level() >= X86_LEVEL_V3;
-    default:
-        return false;
+    case ZYDIS_ISA_EXT_AVX:
+    case ZYDIS_ISA_EXT_AVX2:
+    case ZYDIS_ISA_EXT_AVX2GATHER:
+    case ZYDIS_ISA_EXT_AVXAES:
+    case ZYDIS_ISA_EXT_FMA:
+    case ZYDIS_ISA_EXT_F16C: return x86_level() >= X86_LEVEL_V3;
+    default: return false;
     }
 }
 
@@ -52,6 +56,7 @@ expected_name(const struct x86_insn *i, char *out, size_t size)
 {
     static const char cc[16][4] = {"o", "no", "b", "nb", "z", "nz", "be", "nbe",
                                    "s", "ns", "p", "np", "l", "nl", "le", "nle"};
+    /* clang-format off */
     static const struct { const char *ours; const char *by_size[4]; } sized[] = {
         {"cbw", {0, "cbw", "cwde", "cdqe"}}, {"cwd", {0, "cwd", "cdq", "cqo"}},
         {"pushf", {0, "pushf", 0, "pushfq"}}, {"popf", {0, "popf", 0, "popfq"}},
@@ -65,10 +70,11 @@ expected_name(const struct x86_insn *i, char *out, size_t size)
         {"xsaveopt", {0, "xsaveopt", "xsaveopt", "xsaveopt64"}}, {"xsavec", {0, "xsavec", "xsavec", "xsavec64"}},
         {"xsaves", {0, "xsaves", "xsaves", "xsaves64"}}, {"xrstors", {0, "xrstors", "xrstors", "xrstors64"}},
     };
+    /* clang-format on */
     static const char strings[][5] = {"movs", "cmps", "stos", "lods", "scas", "ins", "outs"};
     static const char *const plain[][2] = {
-        {"mov_cr", "mov"}, {"mov_dr", "mov"}, {"callf", "call"}, {"jmpf", "jmp"}, {"retf", "ret"},
-        {"fneni", "feni8087_nop"}, {"fndisi", "fdisi8087_nop"}, {"fnsetpm", "fsetpm287_nop"},
+        {"mov_cr", "mov"}, {"mov_dr", "mov"},         {"callf", "call"},           {"jmpf", "jmp"},
+        {"retf", "ret"},   {"fneni", "feni8087_nop"}, {"fndisi", "fdisi8087_nop"}, {"fnsetpm", "fsetpm287_nop"},
     };
     unsigned log = i->opsize == 8 ? 3 : i->opsize == 4 ? 2 : i->opsize == 2 ? 1 : 0;
     if (i->op == X86_OP_JCC || i->op == X86_OP_SETCC || i->op == X86_OP_CMOVCC) {
@@ -97,7 +103,9 @@ static bool
 same_name(const char *ours, const ZydisDecodedInstruction *z)
 {
     static const char *const same[][2] = {
-        {"nop", "rdsspd"}, {"nop", "rdsspq"}, {"fstp", "fstpnce"},
+        {"nop", "rdsspd"},
+        {"nop", "rdsspq"},
+        {"fstp", "fstpnce"},
     };
     const char *theirs = ZydisMnemonicGetString(z->mnemonic);
     /* f3 41 90 is XCHG R8, RAX on the processor, PAUSE for Zydis. */
@@ -129,6 +137,7 @@ compare_register(const struct x86_operand *o, const ZydisDecodedOperand *z)
             id = r <= ZYDIS_REGISTER_BL ? r - ZYDIS_REGISTER_AL : r - ZYDIS_REGISTER_SPL + 4;
         }
         break;
+        /* clang-format off */
     case ZYDIS_REGCLASS_GPR16: want = X86_RC_GPR; size = 2; break;
     case ZYDIS_REGCLASS_GPR32: want = X86_RC_GPR; size = 4; break;
     case ZYDIS_REGCLASS_GPR64: want = X86_RC_GPR; size = 8; break;
@@ -140,6 +149,7 @@ compare_register(const struct x86_operand *o, const ZydisDecodedOperand *z)
     case ZYDIS_REGCLASS_CONTROL: want = X86_RC_CR; size = 8; break;
     case ZYDIS_REGCLASS_DEBUG: want = X86_RC_DR; size = 8; break;
     default: return "register class";
+        /* clang-format on */
     }
     if (o->reg_class != want)
         return "register class";
@@ -163,11 +173,13 @@ register_number(ZydisRegister r, unsigned address_size, unsigned vector_size)
     return ZydisRegisterGetId(r);
 }
 
-/* ModRM.mod 0 with SIB.base 5 has no base, whatever REX.B (SDM vol. 2, table 2-5). With a 67 prefix, Zydis 4.0 sees r13d. */
+/* ModRM.mod 0 with SIB.base 5 has no base, whatever REX.B (SDM vol. 2, table 2-5). With a 67 prefix, Zydis 4.0 sees
+ * r13d. */
 static bool
 zydis_sees_r13(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
 {
-    return i->address_size == 4 && zi->raw.modrm.mod == 0 && zi->raw.modrm.rm == 4 && zi->raw.sib.base == 5 && zi->raw.rex.B;
+    return i->address_size == 4 && zi->raw.modrm.mod == 0 && zi->raw.modrm.rm == 4 && zi->raw.sib.base == 5 &&
+           zi->raw.rex.B;
 }
 
 static const char *
@@ -200,10 +212,12 @@ compare_memory(const struct x86_insn *i, const struct x86_operand *o, const Zydi
     if (o->size == 0 || o->size * 8u == z->size)
         return NULL;
     switch (i->op) {
-    case X86_OP_CALLF: case X86_OP_JMPF:
-    case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: /* theirs: the whole line */
-    case X86_OP_MOVSXD: /* with 66 it is MOVSXD r16, r/m16 (SDM) */
-        return NULL;
+    case X86_OP_CALLF:
+    case X86_OP_JMPF:
+    case X86_OP_CLFLUSH:
+    case X86_OP_CLFLUSHOPT:
+    case X86_OP_CLWB: /* theirs: the whole line */
+    case X86_OP_MOVSXD: /* with 66 it is MOVSXD r16, r/m16 (SDM) */ return NULL;
     }
     return "memory size";
 }
@@ -213,10 +227,12 @@ static bool
 keeps_part(const struct x86_insn *i)
 {
     switch (i->op) {
+        /* clang-format off */
     case X86_OP_MOVLPS: case X86_OP_MOVHPS: case X86_OP_MOVLPD: case X86_OP_MOVHPD: case X86_OP_MOVHLPS:
     case X86_OP_MOVLHPS: case X86_OP_MOVSS: case X86_OP_MOVSD: case X86_OP_CVTSS2SD: case X86_OP_CVTSD2SS:
     case X86_OP_CVTPI2PS: case X86_OP_CVTSI2SS: case X86_OP_CVTSI2SD: case X86_OP_SQRTSS: case X86_OP_SQRTSD:
     case X86_OP_RSQRTSS: case X86_OP_RCPSS: case X86_OP_ROUNDSS: case X86_OP_ROUNDSD:
+        /* clang-format on */
         return true;
     }
     return false;
@@ -252,8 +268,7 @@ compare_operand(const struct x86_insn *i, const struct x86_operand *o, const Zyd
                 return "immediate";
         }
         return NULL;
-    default:
-        return "operand type";
+    default: return "operand type";
     }
     if (what)
         return what;
@@ -278,10 +293,11 @@ string_op(const struct x86_insn *i)
 static uint8_t
 flag_mask(ZydisAccessedFlagsMask flags)
 {
-    return (uint8_t)((flags & ZYDIS_CPUFLAG_CF ? 1 << X86_FLAG_CF : 0) | (flags & ZYDIS_CPUFLAG_PF ? 1 << X86_FLAG_PF : 0) |
-                     (flags & ZYDIS_CPUFLAG_AF ? 1 << X86_FLAG_AF : 0) | (flags & ZYDIS_CPUFLAG_ZF ? 1 << X86_FLAG_ZF : 0) |
-                     (flags & ZYDIS_CPUFLAG_SF ? 1 << X86_FLAG_SF : 0) | (flags & ZYDIS_CPUFLAG_OF ? 1 << X86_FLAG_OF : 0) |
-                     (flags & ZYDIS_CPUFLAG_DF ? 1 << X86_FLAG_DF : 0));
+    return (
+        uint8_t)((flags & ZYDIS_CPUFLAG_CF ? 1 << X86_FLAG_CF : 0) | (flags & ZYDIS_CPUFLAG_PF ? 1 << X86_FLAG_PF : 0) |
+                 (flags & ZYDIS_CPUFLAG_AF ? 1 << X86_FLAG_AF : 0) | (flags & ZYDIS_CPUFLAG_ZF ? 1 << X86_FLAG_ZF : 0) |
+                 (flags & ZYDIS_CPUFLAG_SF ? 1 << X86_FLAG_SF : 0) | (flags & ZYDIS_CPUFLAG_OF ? 1 << X86_FLAG_OF : 0) |
+                 (flags & ZYDIS_CPUFLAG_DF ? 1 << X86_FLAG_DF : 0));
 }
 
 static const char *
@@ -293,17 +309,21 @@ compare_flags(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
     if (e.written & e.undefined)
         return "flags overlap";
     switch (i->op) {
+        /* clang-format off */
     case X86_OP_ROL: case X86_OP_ROR: case X86_OP_RCL: case X86_OP_RCR: case X86_OP_SHL: case X86_OP_SHR:
     case X86_OP_SAR: case X86_OP_SHLD: case X86_OP_SHRD:
-        return NULL; /* ours depend on the count: see test_decode.c */
+        /* clang-format on */
+        return NULL;     /* ours depend on the count: see test_decode.c */
     case X86_OP_SYSCALL: /* the kernel gives the flags back as they were */
-    case X86_OP_SYSRET: case X86_OP_RSM:
-    case X86_OP_BEXTR:   /* theirs leaves CF and OF out, which are cleared (SDM) */
-        return NULL;
+    case X86_OP_SYSRET:
+    case X86_OP_RSM:
+    case X86_OP_BEXTR: /* theirs leaves CF and OF out, which are cleared (SDM) */ return NULL;
     case X86_OP_SBB: /* theirs leaves AF out */
-    case X86_OP_VPTEST: case X86_OP_VTESTPS: case X86_OP_VTESTPD: /* and what these clear */
-        return NULL;
-    case X86_OP_CMPS: case X86_OP_SCAS:
+    case X86_OP_VPTEST:
+    case X86_OP_VTESTPS:
+    case X86_OP_VTESTPD: /* and what these clear */ return NULL;
+    case X86_OP_CMPS:
+    case X86_OP_SCAS:
         if (i->rep || i->repne)
             return NULL; /* ours adds what RCX = 0 keeps, theirs ZF alone */
         break;
@@ -320,9 +340,11 @@ compare_flow(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
 {
     bool ends = false;
     switch (x86_flow(i)) {
-    case X86_FLOW_JUMP: case X86_FLOW_JUMP_INDIRECT: ends = zi->meta.category == ZYDIS_CATEGORY_UNCOND_BR; break;
+    case X86_FLOW_JUMP:
+    case X86_FLOW_JUMP_INDIRECT: ends = zi->meta.category == ZYDIS_CATEGORY_UNCOND_BR; break;
     case X86_FLOW_BRANCH: ends = zi->meta.category == ZYDIS_CATEGORY_COND_BR; break;
-    case X86_FLOW_CALL: case X86_FLOW_CALL_INDIRECT: ends = zi->meta.category == ZYDIS_CATEGORY_CALL; break;
+    case X86_FLOW_CALL:
+    case X86_FLOW_CALL_INDIRECT: ends = zi->meta.category == ZYDIS_CATEGORY_CALL; break;
     case X86_FLOW_RETURN: ends = zi->meta.category == ZYDIS_CATEGORY_RET; break;
     case X86_FLOW_SYSCALL: ends = zi->mnemonic == ZYDIS_MNEMONIC_SYSCALL; break;
     case X86_FLOW_TRAP: return NULL;
@@ -379,8 +401,10 @@ static void
 formatter_init(void)
 {
     static const ZydisFormatterProperty unpadded[] = {
-        ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE, ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE,
-        ZYDIS_FORMATTER_PROP_DISP_PADDING, ZYDIS_FORMATTER_PROP_IMM_PADDING,
+        ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE,
+        ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE,
+        ZYDIS_FORMATTER_PROP_DISP_PADDING,
+        ZYDIS_FORMATTER_PROP_IMM_PADDING,
     };
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
@@ -394,7 +418,8 @@ formatter_init(void)
 static const char *
 operands_of(const char *text)
 {
-    static const char *const prefixes[] = {"lock ", "rep ", "repe ", "repz ", "repne ", "xacquire ", "xrelease ", "bnd ", "notrack "};
+    static const char *const prefixes[] = {"lock ",     "rep ",      "repe ", "repz ",   "repne ",
+                                           "xacquire ", "xrelease ", "bnd ",  "notrack "};
     for (unsigned k = 0; k < sizeof prefixes / sizeof *prefixes; k++)
         if (!strncmp(text, prefixes[k], strlen(prefixes[k])))
             return operands_of(text + strlen(prefixes[k]));
@@ -407,10 +432,21 @@ static bool
 text_differs(const struct x86_insn *i, const ZydisDecodedInstruction *zi)
 {
     switch (i->op) {
-    case X86_OP_NOP: case X86_OP_RETF: case X86_OP_CALLF: case X86_OP_JMPF:           /* no operands; "far" is an operand */
-    case X86_OP_MASKMOVQ: case X86_OP_MASKMOVDQU: case X86_OP_VMASKMOVDQU: case X86_OP_FUCOMP:                 /* implied operands */
-    case X86_OP_LSS: case X86_OP_LFS: case X86_OP_LGS: case X86_OP_INVLPG:            /* sizes, as in compare_memory() */
+    /* no operands; "far" is an operand */
+    case X86_OP_NOP:
+    case X86_OP_RETF:
+    case X86_OP_CALLF:
+    case X86_OP_JMPF:
+    /* implied operands */
+    case X86_OP_MASKMOVQ:
+    case X86_OP_MASKMOVDQU:
+    case X86_OP_VMASKMOVDQU:
+    case X86_OP_FUCOMP:
+        /* sizes, as in compare_memory() */
+        /* clang-format off */
+    case X86_OP_LSS: case X86_OP_LFS: case X86_OP_LGS: case X86_OP_INVLPG:
     case X86_OP_CLFLUSH: case X86_OP_CLFLUSHOPT: case X86_OP_CLWB: case X86_OP_MOVSXD:
+        /* clang-format on */
         return true;
     }
     return string_op(i) || zi->mnemonic == ZYDIS_MNEMONIC_PAUSE || zydis_sees_r13(i, zi);
@@ -437,7 +473,8 @@ compare_text(const struct x86_insn *i, const ZydisDecodedInstruction *zi, const 
         return NULL;
     x86_format(i, ours, sizeof ours);
     as_zydis(ours);
-    ZydisFormatterFormatInstruction(&formatter, zi, z, zi->operand_count_visible, theirs, sizeof theirs, i->address, NULL);
+    ZydisFormatterFormatInstruction(&formatter, zi, z, zi->operand_count_visible, theirs, sizeof theirs, i->address,
+                                    NULL);
     return strcmp(operands_of(ours), operands_of(theirs)) ? "text" : NULL;
 }
 
@@ -462,7 +499,8 @@ disagree(const char *what, const uint8_t *bytes, int length, const struct x86_in
     if (i)
         x86_format(i, ours, sizeof ours);
     if (zi) {
-        ZydisFormatterFormatInstruction(&formatter, zi, z, zi->operand_count_visible, theirs, sizeof theirs, i ? i->address : 0x1000, NULL);
+        ZydisFormatterFormatInstruction(&formatter, zi, z, zi->operand_count_visible, theirs, sizeof theirs,
+                                        i ? i->address : 0x1000, NULL);
     }
     printf("%-14s ours (%d) %-44s theirs (%d) %-44s", what, length, ours, zi ? zi->length : 0, theirs);
     for (unsigned k = 0; k < 15; k++)
@@ -481,8 +519,8 @@ oracle_init(void)
     ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_WBNOINVD, ZYAN_FALSE);
 }
 
-/* Instructions that no x86-64-v2 processor has: length and rip-relative operand. Of the legacy encodings only some are known; what
- * the first Xeon Phi alone had is not. */
+/* Instructions that no x86-64-v2 processor has: length and rip-relative operand. Of the legacy encodings only some are
+ * known; what the first Xeon Phi alone had is not. */
 static bool
 same_foreign(const uint8_t *bytes, size_t size, uint64_t address, const ZydisDecodedInstruction *zi,
              const ZydisDecodedOperand *z)
@@ -541,8 +579,8 @@ oracle_check(const uint8_t *bytes, size_t size, uint64_t address)
 int
 oracle_report(void)
 {
-    printf("%llu encodings, %llu valid, %llu disagreements\n", (unsigned long long)compared,
-           (unsigned long long)valid, (unsigned long long)disagreements);
+    printf("%llu encodings, %llu valid, %llu disagreements\n", (unsigned long long)compared, (unsigned long long)valid,
+           (unsigned long long)disagreements);
     return disagreements != 0;
 }
 

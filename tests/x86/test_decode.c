@@ -27,6 +27,7 @@ parse_hex(const char *text, uint8_t *out)
     return n;
 }
 
+/* clang-format off */
 static const struct { const char *bytes, *text; } format_cases[] = {
     {"4803448b10", "add rax, qword ptr [rbx+rcx*4+0x10]"},
     {"00e0", "add al, ah"}, {"4000e0", "add al, spl"}, {"64488b042528000000", "mov rax, qword ptr fs:[0x28]"},
@@ -47,6 +48,7 @@ static const struct { const char *bytes, *text; } format_cases[] = {
     {"67a188776655", "mov eax, dword ptr [0x55667788]"}, {"648d4001", "lea eax, [rax+0x1]"},
     {"8ed8", "mov ds, ax"},
 };
+/* clang-format on */
 
 static void
 test_format(void **state)
@@ -75,10 +77,11 @@ static void
 test_invalid(void **state)
 {
     static const char *const cases[] = {
-        "06", "27", "60", "62f17c4858c0", "82c000", "9a", "c5f858c0", "c4e17858c0", "d6", "ea", "f04803c1", "f04889c8",
-        "f00fc8", "f03b00", "f08b00", "8ec8", "8ef0", "8cf0", "0f04", "0f0a", "c4e2f4f2c2", "66c4e2f0f2c2",
-        "48c4e2f0f2c2", "0fc7c8", "f30fc7f0", "c6c800", "d9d1", "dfe1", "0f20c8", "0faee0",
-        "0f0f00001d", "8fe97802c0", "f30f3800c0",
+        "06",           "27",           "60",         "62f17c4858c0", "82c000",     "9a",     "c5f858c0",
+        "c4e17858c0",   "d6",           "ea",         "f04803c1",     "f04889c8",   "f00fc8", "f03b00",
+        "f08b00",       "8ec8",         "8ef0",       "8cf0",         "0f04",       "0f0a",   "c4e2f4f2c2",
+        "66c4e2f0f2c2", "48c4e2f0f2c2", "0fc7c8",     "f30fc7f0",     "c6c800",     "d9d1",   "dfe1",
+        "0f20c8",       "0faee0",       "0f0f00001d", "8fe97802c0",   "f30f3800c0",
     };
     struct x86_insn insn;
     uint8_t bytes[32] = {0};
@@ -119,6 +122,7 @@ static void
 test_flags(void **state)
 {
     enum { C = 1, P = 2, A = 4, Z = 8, S = 16, O = 32, D = 64 };
+    /* clang-format off */
     static const struct { const char *hex; unsigned tested, written, undefined; } cases[] = {
         {"01c8", 0, C | P | A | Z | S | O, 0}, {"ffc0", 0, P | A | Z | S | O, 0}, {"c1e003", 0, C | P | Z | S, A | O},
         {"d1e0", 0, C | P | Z | S | O, A}, {"c1e001", 0, C | P | Z | S | O, A}, {"c1e000", 0, 0, 0}, {"c1e020", 0, 0, 0},
@@ -128,6 +132,7 @@ test_flags(void **state)
         {"f3a6", C | P | A | Z | S | O | D, C | P | A | Z | S | O, 0}, {"a6", D, C | P | A | Z | S | O, 0}, {"90", 0, 0, 0},
         {"0fa4c800", 0, 0, 0}, {"660fa4c811", 0, 0, C | P | A | Z | S | O},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct x86_flag_effects e = effects(cases[i].hex);
         if (e.tested != cases[i].tested || e.written != cases[i].written || e.undefined != cases[i].undefined)
@@ -138,11 +143,13 @@ test_flags(void **state)
 static void
 test_flow(void **state)
 {
+    /* clang-format off */
     static const struct { const char *hex; enum x86_flow flow; } cases[] = {
         {"90", X86_FLOW_NEXT}, {"eb00", X86_FLOW_JUMP}, {"ffe0", X86_FLOW_JUMP_INDIRECT}, {"7500", X86_FLOW_BRANCH},
         {"e200", X86_FLOW_BRANCH}, {"e300", X86_FLOW_BRANCH}, {"e800000000", X86_FLOW_CALL}, {"ff10", X86_FLOW_CALL_INDIRECT},
         {"c3", X86_FLOW_RETURN}, {"0f05", X86_FLOW_SYSCALL}, {"0f0b", X86_FLOW_TRAP}, {"f4", X86_FLOW_TRAP}, {"cc", X86_FLOW_TRAP},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t bytes[32];
         struct x86_insn insn;

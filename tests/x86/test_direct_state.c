@@ -1,5 +1,6 @@
-/* direct_return_registers: at a string instruction the registers that it uses become guest addresses again. Nothing else says that they are the host's:
- * a guest that could have the memory's address added or taken away would learn it. */
+/* direct_return_registers: at a string instruction the registers that it uses become guest addresses again. Nothing
+ * else says that they are the host's: a guest that could have the memory's address added or taken away would learn
+ * it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +36,7 @@ test_strings(void **state)
     static const struct {
         char insn[2];
         bool source, destination;
-    } strings[] = {{{'\x48', '\xa5'}, true, true}, {{'\xf3', '\xa4'}, true, true}, {{'\xf3', '\xa6'}, true, true},
+    } strings[] = {{{'\x48', '\xa5'}, true, true},  {{'\xf3', '\xa4'}, true, true},  {{'\xf3', '\xa6'}, true, true},
                    {{'\xf3', '\xaa'}, false, true}, {{'\xf2', '\xae'}, false, true}, {{'\xf3', '\xac'}, true, false}};
 
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
@@ -49,11 +50,13 @@ test_strings(void **state)
     }
 }
 
-/* A whole string sequence, which begins with the load of the memory's address, and LEAs that look like parts of it; then a load that faults. */
+/* A whole string sequence, which begins with the load of the memory's address, and LEAs that look like parts of it;
+ * then a load that faults. */
 static void
 test_what_looks_like_it(void **state)
 {
-    char before[] = "\x64\x4c\x8b\x14\x25\0\0\0\0\x89\xf6\x4a\x8d\x34\x16\xac\x49\xf7\xd2\x4a\x8d\x74\x16\x01\x45\x0f\xb6\xd2\x4a\x8d\x34\x16";
+    char before[] =
+        "\x64\x4c\x8b\x14\x25\0\0\0\0\x89\xf6\x4a\x8d\x34\x16\xac\x49\xf7\xd2\x4a\x8d\x74\x16\x01\x45\x0f\xb6\xd2\x4a\x8d\x34\x16";
     int32_t slot = (int32_t)offsetof(struct x86_cpu, memory) - (int32_t)sizeof(struct x86_cpu);
     struct x86_cpu cpu;
 
@@ -66,7 +69,8 @@ test_what_looks_like_it(void **state)
 int
 main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(test_strings), cmocka_unit_test(test_what_looks_like_it)};
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(test_strings),
+                                              cmocka_unit_test(test_what_looks_like_it)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* What the hardware oracle cannot run: exceptions pending for the next waiting instruction, state areas, and that values which
- * processors do not share are the same on every host. */
+/* What the hardware oracle cannot run: exceptions pending for the next waiting instruction, state areas, and that
+ * values which processors do not share are the same on every host. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -195,6 +195,7 @@ random_operand(uint64_t *state)
 static void
 functions_have_one_value_on_every_host(void **unused)
 {
+    /* clang-format off */
     static const struct {
         unsigned op;
         bool two;
@@ -211,6 +212,7 @@ functions_have_one_value_on_every_host(void **unused)
         {X87_PREM, true, 0xd2bff4111fc68301},
         {X87_PREM1, true, 0x68066a6e3becd312},
     };
+    /* clang-format on */
 
     /* The sums are those of the first host: of gcc and clang, at any level. */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

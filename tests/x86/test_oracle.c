@@ -4,8 +4,8 @@
  *                                insn.tab must have been met
  *   test_oracle random COUNT     random bytes behind random prefixes (fixed seed)
  *   test_oracle elf [--every-byte] PATH...
- *                                a linear sweep over the executable segments of the ELF files there and in folders below, or
- *                                one instruction at each byte; what is missing or no ELF file is skipped
+ *                                a linear sweep over the executable segments of the ELF files there and in folders
+ *                                below, or one instruction at each byte; what is missing or no ELF file is skipped
  *   test_oracle bytes HEX...     one encoding, for looking closer */
 #include <elf.h>
 #include <fcntl.h>
@@ -37,11 +37,13 @@ next_random(void)
 static void
 enumerate(void)
 {
+    /* clang-format off */
     static const uint8_t prefixes[][4] = { /* length, bytes */
         {0}, {1, 0x66}, {1, 0xf3}, {1, 0xf2}, {1, 0x48}, {1, 0x41}, {1, 0x44}, {1, 0x42}, {2, 0x66, 0x4f}, {2, 0xf3, 0x49},
         {2, 0xf2, 0x48}, {2, 0x66, 0xf3}, {2, 0xf2, 0xf3}, {2, 0xf2, 0x66}, {1, 0xf0}, {2, 0xf0, 0x66}, {1, 0x67},
         {1, 0x64}, {2, 0x3e, 0x65}, {3, 0x48, 0x66, 0x40}, {3, 0x66, 0xf2, 0x48},
     };
+    /* clang-format on */
     static const uint8_t maps[4][3] = {{0}, {1, 0x0f}, {2, 0x0f, 0x38}, {2, 0x0f, 0x3a}};
     for (unsigned p = 0; p < sizeof prefixes / sizeof *prefixes; p++)
         for (unsigned m = 0; m < 4; m++)
@@ -66,7 +68,10 @@ enumerate_vex(void)
 {
     for (unsigned map = 0; map < 32; map++)
         for (unsigned opcode = 0; opcode < 256; opcode++)
-            for (unsigned k = 0; k < (map == 0 || map > 3 ? 8 : map != 1 && opcode >= 0xf0 && opcode < 0xf8 ? 20000 : 2000); k++) {
+            for (unsigned k = 0; k < (map == 0 || map > 3                           ? 8
+                                      : map != 1 && opcode >= 0xf0 && opcode < 0xf8 ? 20000
+                                                                                    : 2000);
+                 k++) {
                 uint64_t r = next_random(), s = next_random();
                 uint8_t b[16] = {0xc4, (uint8_t)((r & 0xe0) | map), (uint8_t)(r >> 8), (uint8_t)opcode};
                 memcpy(b + 4, &s, 8);
@@ -117,7 +122,8 @@ enumerate_addresses(void)
 static void
 random_bytes(unsigned long count)
 {
-    static const uint8_t prefixes[] = {0x66, 0xf2, 0xf3, 0x67, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x40, 0x48, 0x4f, 0x45, 0x41};
+    static const uint8_t prefixes[] = {0x66, 0xf2, 0xf3, 0x67, 0xf0, 0x2e, 0x36, 0x3e,
+                                       0x26, 0x64, 0x65, 0x40, 0x48, 0x4f, 0x45, 0x41};
     for (unsigned long k = 0; k < count; k++) {
         uint8_t b[24];
         uint64_t r = next_random();
@@ -156,8 +162,9 @@ static bool
 is_x86_64(const uint8_t *file, size_t size)
 {
     const Elf64_Ehdr *eh = (const Elf64_Ehdr *)file;
-    return size >= sizeof *eh && !memcmp(file, ELFMAG, SELFMAG) && eh->e_machine == EM_X86_64 && eh->e_ident[EI_CLASS] == ELFCLASS64 &&
-           eh->e_phoff <= size && (size - eh->e_phoff) / sizeof(Elf64_Phdr) >= eh->e_phnum;
+    return size >= sizeof *eh && !memcmp(file, ELFMAG, SELFMAG) && eh->e_machine == EM_X86_64 &&
+           eh->e_ident[EI_CLASS] == ELFCLASS64 && eh->e_phoff <= size &&
+           (size - eh->e_phoff) / sizeof(Elf64_Phdr) >= eh->e_phnum;
 }
 
 static bool every_byte;
@@ -170,7 +177,9 @@ sweep_elf(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    const uint8_t *file = fstat(fd, &st) < 0 || st.st_size == 0 ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    const uint8_t *file = fstat(fd, &st) < 0 || st.st_size == 0
+                              ? MAP_FAILED
+                              : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     if (file == MAP_FAILED)
         return;

@@ -1,4 +1,5 @@
-/* x86_scan() against x86_decode(), whose encodings Zydis has judged: all opcodes with all ModRM bytes behind several prefixes, and random bytes. */
+/* x86_scan() against x86_decode(), whose encodings Zydis has judged: all opcodes with all ModRM bytes behind several
+ * prefixes, and random bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,27 +85,31 @@ compare(const uint8_t *bytes, size_t size)
     }
     s = sum_up(&insn);
     bad = scanned != decoded || scan.length != decoded || scan.op != insn.op || scan.flow != x86_flow(&insn) ||
-          scan.vex != at.vex || (!at.vex && scan.rex != at.rex) ||
-          scan.opcode_at != at.opcode_at || scan.modrm_at != at.modrm_at || scan.address_size != at.address_size || scan.lock != insn.lock ||
-          scan.memory != s.memory || scan.unnamed_memory != s.unnamed_memory || scan.system_register != s.system_register ||
-          scan.registers != s.registers;
+          scan.vex != at.vex || (!at.vex && scan.rex != at.rex) || scan.opcode_at != at.opcode_at ||
+          scan.modrm_at != at.modrm_at || scan.address_size != at.address_size || scan.lock != insn.lock ||
+          scan.memory != s.memory || scan.unnamed_memory != s.unnamed_memory ||
+          scan.system_register != s.system_register || scan.registers != s.registers;
     if (s.memory)
         bad |= scan.base != s.base || scan.index != s.index || (scan.general && s.size > 8);
     if (s.memory && at.modrm_at)
         bad |= scan.immediate_at != at.immediate_at;
     if (scan.canonical)
-        bad |= !in_order(bytes, at.vex ? at.prefix_at : scan.opcode_at) || scan.operand_size != at.operand_size || scan.repeat != at.repeat ||
-               (scan.segment && !s.memory && !s.unnamed_memory) ||
-               (scan.address_size && !s.memory && !s.unnamed_memory && insn.op != X86_OP_LEA && scan.flow != X86_FLOW_BRANCH);
+        bad |= !in_order(bytes, at.vex ? at.prefix_at : scan.opcode_at) || scan.operand_size != at.operand_size ||
+               scan.repeat != at.repeat || (scan.segment && !s.memory && !s.unnamed_memory) ||
+               (scan.address_size && !s.memory && !s.unnamed_memory && insn.op != X86_OP_LEA &&
+                scan.flow != X86_FLOW_BRANCH);
     if (bad)
-        fail_msg("%02x %02x %02x %02x %02x %02x: %s", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], x86_op_name(insn.op));
+        fail_msg("%02x %02x %02x %02x %02x %02x: %s", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5],
+                 x86_op_name(insn.op));
 }
 
 static void
 test_all_opcodes(void **state)
 {
     static const char *const prefixes[] = {
-        "", "\x66", "\xf2", "\xf3", "\x48", "\x41", "\x4f", "\x66\x48", "\x65\x67", "\x65\x67\x4f", "\xf0", "\x64\xf0", "\x67\x65", "\x66\x66", "\x2e",
+        "",         "\x66",     "\xf2",     "\xf3",         "\x48",
+        "\x41",     "\x4f",     "\x66\x48", "\x65\x67",     "\x65\x67\x4f",
+        "\xf0",     "\x64\xf0", "\x67\x65", "\x66\x66",     "\x2e",
         "\x48\x66", "\xf2\xf3", "\x66\xf3", "\x66\xf2\x48", "\x65\x67\xf0\x66\xf3\x49",
     };
     static const char *const maps[] = {"", "\x0f", "\x0f\x38", "\x0f\x3a"};
@@ -139,7 +144,8 @@ draw(uint64_t *random, uint8_t bytes[16])
     memcpy(bytes, words, sizeof words);
 }
 
-/* All opcodes behind VEX of two and three bytes, with random fields and operands; where the level has it, and where not. */
+/* All opcodes behind VEX of two and three bytes, with random fields and operands; where the level has it, and where
+ * not. */
 static void
 test_vex(void **state)
 {
@@ -180,7 +186,8 @@ test_random(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_opcodes), cmocka_unit_test(test_vex), cmocka_unit_test(test_random)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_opcodes), cmocka_unit_test(test_vex),
+                                       cmocka_unit_test(test_random)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

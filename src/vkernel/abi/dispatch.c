@@ -29,14 +29,15 @@ static uint32_t unknown[TABLE_SIZE];
 
 /* --- what of each argument belongs to it --- */
 
-/* The calling convention leaves the upper half of an int's register undefined. A bit for each argument that is 32 bits wide, and KNOWN:
- * a call's formats are read when it is made for the first time, since a program makes few of the calls that there are. */
+/* The calling convention leaves the upper half of an int's register undefined. A bit for each argument that is 32 bits
+ * wide, and KNOWN: a call's formats are read when it is made for the first time, since a program makes few of the calls
+ * that there are. */
 enum { ARGUMENTS = 6, KNOWN = 1 << ARGUMENTS };
 static uint8_t halves[TABLE_SIZE];
 
-#define MASK(bits, k) ((bits) >> (k) & 1 ? UINT32_MAX : UINT64_MAX)
-#define MASKS(bits) {MASK(bits, 0), MASK(bits, 1), MASK(bits, 2), MASK(bits, 3), MASK(bits, 4), MASK(bits, 5)}
-#define MASKS_4(bits) MASKS(bits), MASKS((bits) + 1), MASKS((bits) + 2), MASKS((bits) + 3)
+#define MASK(bits, k)  ((bits) >> (k) & 1 ? UINT32_MAX : UINT64_MAX)
+#define MASKS(bits)    {MASK(bits, 0), MASK(bits, 1), MASK(bits, 2), MASK(bits, 3), MASK(bits, 4), MASK(bits, 5)}
+#define MASKS_4(bits)  MASKS(bits), MASKS((bits) + 1), MASKS((bits) + 2), MASKS((bits) + 3)
 #define MASKS_16(bits) MASKS_4(bits), MASKS_4((bits) + 4), MASKS_4((bits) + 8), MASKS_4((bits) + 12)
 static const uint64_t masks[KNOWN][ARGUMENTS] = {MASKS_16(0), MASKS_16(16), MASKS_16(32), MASKS_16(48)};
 
@@ -85,10 +86,8 @@ static size_t
 put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t next)
 {
     switch (*format) {
-    case 's':
-        return v ? put_quoted(out, size, v, MAX_STRING_SHOWN) : (size_t)snprintf(out, size, "NULL");
-    case 'b':
-        return v ? put_quoted(out, size, v, next) : (size_t)snprintf(out, size, "NULL");
+    case 's': return v ? put_quoted(out, size, v, MAX_STRING_SHOWN) : (size_t)snprintf(out, size, "NULL");
+    case 'b': return v ? put_quoted(out, size, v, next) : (size_t)snprintf(out, size, "NULL");
     case 'p':
     case 'r':
     case 'w':
@@ -98,23 +97,18 @@ put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t ne
     case 'x':
     case 'X':
     case 'F':
-    case 'P':
-        return (size_t)snprintf(out, size, "%#llx", (unsigned long long)v);
-    case 'o':
-        return (size_t)snprintf(out, size, "%#llo", (unsigned long long)v);
+    case 'P': return (size_t)snprintf(out, size, "%#llx", (unsigned long long)v);
+    case 'o': return (size_t)snprintf(out, size, "%#llo", (unsigned long long)v);
     case 'u':
-    case 'k':
-        return (size_t)snprintf(out, size, "%u", (unsigned)v);
+    case 'k': return (size_t)snprintf(out, size, "%u", (unsigned)v);
     case 'D':
         if ((int)v == -100)
             return (size_t)snprintf(out, size, "AT_FDCWD");
         return (size_t)snprintf(out, size, "%d", (int)v);
     case 'l':
     case 'm':
-    case 'n':
-        return (size_t)snprintf(out, size, "%lld", (long long)v);
-    default:
-        return (size_t)snprintf(out, size, "%d", (int)v);
+    case 'n': return (size_t)snprintf(out, size, "%lld", (long long)v);
+    default: return (size_t)snprintf(out, size, "%d", (int)v);
     }
 }
 

@@ -1,5 +1,5 @@
-/* O_ASYNC: signals that tell a file's owner of its events (fcntl(2), "Managing signals"). A watcher on the file's queues, as
- * epoll's. */
+/* O_ASYNC: signals that tell a file's owner of its events (fcntl(2), "Managing signals"). A watcher on the file's
+ * queues, as epoll's. */
 #include <poll.h>
 #include <signal.h>
 
@@ -12,13 +12,13 @@ enum { QUEUES = 4 };
 
 struct async {
     struct file *file;
-    int type, id;          /* F_OWNER_*; id 0: nobody */
-    uint64_t start_ns;     /* of the owner's process: another one may have its number later */
-    uint32_t uid, euid;    /* of who named it: what may be signalled */
-    int signal;            /* F_SETSIG; 0: SIGIO without particulars */
-    int fd;                /* by which O_ASYNC was set */
-    bool writable;         /* when last looked at: of room only the beginning is told */
-    unsigned queue_count;  /* 0: O_ASYNC is not set */
+    int type, id;         /* F_OWNER_*; id 0: nobody */
+    uint64_t start_ns;    /* of the owner's process: another one may have its number later */
+    uint32_t uid, euid;   /* of who named it: what may be signalled */
+    int signal;           /* F_SETSIG; 0: SIGIO without particulars */
+    int fd;               /* by which O_ASYNC was set */
+    bool writable;        /* when last looked at: of room only the beginning is told */
+    unsigned queue_count; /* 0: O_ASYNC is not set */
     struct wait_entry entries[QUEUES];
 };
 
@@ -46,7 +46,10 @@ static void
 tell(const struct async *a, struct process *p, struct task *t, unsigned events)
 {
     const struct creds *c = &p->creds;
-    siginfo_t info = {.si_signo = a->signal, .si_code = events & POLLIN ? POLL_IN : events & POLLOUT ? POLL_OUT : POLL_HUP};
+    siginfo_t info = {.si_signo = a->signal,
+                      .si_code = events & POLLIN    ? POLL_IN
+                                 : events & POLLOUT ? POLL_OUT
+                                                    : POLL_HUP};
 
     if (a->euid != 0 && a->euid != c->suid && a->euid != c->uid && a->uid != c->suid && a->uid != c->uid)
         return;

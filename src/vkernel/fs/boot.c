@@ -1,4 +1,5 @@
-/* The tree that a container starts with: root overlay, /proc, /dev, /sys, the files that docker makes in /etc, volumes. */
+/* The tree that a container starts with: root overlay, /proc, /dev, /sys, the files that docker makes in /etc,
+ * volumes. */
 #include <stdio.h>
 
 #include "vkernel/fs/vfs.h"

@@ -1,7 +1,7 @@
 /* Descriptors 0, 1 and 2 of the first process: the host's stdin, stdout and stderr.
  *
- * A host terminal becomes a guest terminal (tty/). A pipe, socket or file of the host becomes a guest file of the host-fd
- * kind. The worker must never block in the host: readiness is asked first, and since a pipe that polls writable
+ * A host terminal becomes a guest terminal (tty/). A pipe, socket or file of the host becomes a guest file of the
+ * host-fd kind. The worker must never block in the host: readiness is asked first, and since a pipe that polls writable
  * promises PIPE_BUF bytes only, writes to a descriptor that can block go in pieces of that size. */
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -48,7 +48,8 @@ host_file_write(struct file *f, const struct iovec *iov, int count, uint64_t *po
         return 0;
     if (h->regular)
         return pos == &f->pos ? host_writev(h->fd, iov, count) : host_pwritev(h->fd, iov, count, *pos);
-    n = platform_repeatable ? POLLOUT : host_poll_now(h->fd, POLLOUT); /* then it waits in the host: nobody else may run meanwhile */
+    n = platform_repeatable ? POLLOUT : host_poll_now(h->fd, POLLOUT); /* then it waits in the host: nobody else may run
+                                                                          meanwhile */
     if (n & POLLERR)
         return -EPIPE;
     if (n == 0)
@@ -87,8 +88,8 @@ host_file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsi
         poll_add(queues, count, max, &h->in_queue);
     if (file_can_write(f) && (wanted & (POLLOUT | POLLWRNORM)))
         poll_add(queues, count, max, &h->out_queue);
-    return (unsigned)(unsigned short)host_poll_now(
-        h->fd, (short)((file_can_read(f) ? POLLIN | POLLRDNORM : 0) | (file_can_write(f) ? POLLOUT | POLLWRNORM : 0)));
+    return (unsigned)(unsigned short)host_poll_now(h->fd, (short)((file_can_read(f) ? POLLIN | POLLRDNORM : 0) |
+                                                                  (file_can_write(f) ? POLLOUT | POLLWRNORM : 0)));
 }
 
 static int
@@ -173,7 +174,8 @@ host_file_getattr(struct inode *i, struct stat *st)
     return 0;
 }
 
-static const struct inode_ops OPS_TABLE(inode_ops) host_inode_ops = {.open = host_file_open, .getattr = host_file_getattr};
+static const struct inode_ops OPS_TABLE(inode_ops) host_inode_ops = {.open = host_file_open,
+                                                                     .getattr = host_file_getattr};
 
 OBJECT_POOL(host_file);
 

@@ -58,13 +58,21 @@ random_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return done || want == 0 ? (ssize_t)done : -EFAULT;
 }
 
-static const struct file_ops OPS_TABLE(file_ops) null_ops = {.name = "null", .read = null_read, .write = null_write, .seek = null_seek};
-static const struct file_ops OPS_TABLE(file_ops) zero_ops = {
-    .name = "zero", .read = zero_read, .write = null_write, .seek = null_seek, .maps_anonymous = true};
-static const struct file_ops OPS_TABLE(file_ops) full_ops = {
-    .name = "full", .read = zero_read, .write = full_write, .seek = null_seek};
-static const struct file_ops OPS_TABLE(file_ops) random_ops = {
-    .name = "random", .read = random_read, .write = null_write, .seek = null_seek};
+static const struct file_ops OPS_TABLE(file_ops) null_ops = {.name = "null",
+                                                             .read = null_read,
+                                                             .write = null_write,
+                                                             .seek = null_seek};
+static const struct file_ops OPS_TABLE(file_ops) zero_ops = {.name = "zero",
+                                                             .read = zero_read,
+                                                             .write = null_write,
+                                                             .seek = null_seek,
+                                                             .maps_anonymous = true};
+static const struct file_ops OPS_TABLE(file_ops) full_ops = {.name = "full",
+                                                             .read = zero_read,
+                                                             .write = full_write,
+                                                             .seek = null_seek};
+static const struct file_ops OPS_TABLE(file_ops)
+    random_ops = {.name = "random", .read = random_read, .write = null_write, .seek = null_seek};
 
 int
 chrdev_open(struct inode *inode, struct file *f)
@@ -73,21 +81,12 @@ chrdev_open(struct inode *inode, struct file *f)
 
     if (ma == 1) {
         switch (mi) {
-        case 3:
-            f->ops = &null_ops;
-            return 0;
-        case 5:
-            f->ops = &zero_ops;
-            return 0;
-        case 7:
-            f->ops = &full_ops;
-            return 0;
+        case 3: f->ops = &null_ops; return 0;
+        case 5: f->ops = &zero_ops; return 0;
+        case 7: f->ops = &full_ops; return 0;
         case 8:
-        case 9:
-            f->ops = &random_ops;
-            return 0;
-        default:
-            return -ENXIO;
+        case 9: f->ops = &random_ops; return 0;
+        default: return -ENXIO;
         }
     }
     return tty_device_open(ma, mi, f);
@@ -97,12 +96,9 @@ int
 special_open(struct inode *inode, struct file *f)
 {
     switch (inode->mode & S_IFMT) {
-    case S_IFCHR:
-        return chrdev_open(inode, f);
-    case S_IFIFO:
-        return fifo_open(inode, f);
-    default:
-        return -ENXIO;
+    case S_IFCHR: return chrdev_open(inode, f);
+    case S_IFIFO: return fifo_open(inode, f);
+    default: return -ENXIO;
     }
 }
 
@@ -139,6 +135,7 @@ mount_on(struct dentry *dir, const char *name, struct superblock *sb)
 int
 devfs_mount(struct dentry *root)
 {
+    /* clang-format off */
     static const struct { const char *name; uint32_t mode; unsigned ma, mi; const char *target; } nodes[] = {
         {"null", S_IFCHR | 0666, 1, 3, NULL},    {"zero", S_IFCHR | 0666, 1, 5, NULL},
         {"full", S_IFCHR | 0666, 1, 7, NULL},    {"random", S_IFCHR | 0666, 1, 8, NULL},
@@ -150,6 +147,7 @@ devfs_mount(struct dentry *root)
         {"stderr", S_IFLNK | 0777, 0, 0, "/proc/self/fd/2"},
         {"core", S_IFLNK | 0777, 0, 0, "/proc/kcore"},
     };
+    /* clang-format on */
     struct superblock *dev = memfs_new("tmpfs", NULL, 0755), *shm;
     int r = mount_on(root, "dev", dev);
 

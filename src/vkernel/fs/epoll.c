@@ -1,12 +1,13 @@
 /* epoll(7): items stay on their files' wait queues and put themselves on the ready list when told.
  *
- * An epoll file can be watched by other epoll files, so guests build graphs. What is asked of a graph stays within bounds:
+ * An epoll file can be watched by other epoll files, so guests build graphs. What is asked of a graph stays within
+ * bounds:
  * - No way through it is longer than NEST_MAX links and none is a cycle (graph_too_deep); so the functions that call
  *   themselves along a way, of checks, polls and wakes, do so NEST_MAX + 1 times at most.
  * - The ways up from a file that is no epoll file are counted, as Linux counts them (too_many_ways).
  * - A wake reaches every epoll file once, over however many ways (make_ready).
- * - A poll takes off the ready list what turns out not to be ready, and stops at the first that is: what it looks at was paid
- *   for by a wake. */
+ * - A poll takes off the ready list what turns out not to be ready, and stops at the first that is: what it looks at
+ *   was paid for by a wake. */
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -18,9 +19,8 @@
 
 enum { ITEM_QUEUES = 4, NEST_MAX = 4, BATCH = 64 };
 
-#define EXCLUSIVE_MAY \
-    ((unsigned)(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE))
-#define MAX_EVENTS (INT_MAX / (int)sizeof(struct epoll_event))
+#define EXCLUSIVE_MAY ((unsigned)(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE))
+#define MAX_EVENTS    (INT_MAX / (int)sizeof(struct epoll_event))
 
 struct epoll {
     struct file *file; /* its own; not a reference */
@@ -104,7 +104,7 @@ void
 epoll_file_released(struct file *f)
 {
     LIST_EACH_SAFE(p, &f->epoll_links)
-        item_free(list_entry(p, struct epoll_item, of_file));
+    item_free(list_entry(p, struct epoll_item, of_file));
 }
 
 /* --- the graph: fs/eventpoll.c of Linux counts the same way --- */
@@ -299,25 +299,22 @@ sys_epoll_ctl(const uint64_t a[6])
         return -EPERM;
     if (self->ops != &epoll_ops || self == f)
         return -EINVAL;
-    if ((event.events & EPOLLEXCLUSIVE) && (op == EPOLL_CTL_MOD || (op == EPOLL_CTL_ADD &&
-        (f->ops == &epoll_ops || (event.events & ~EXCLUSIVE_MAY)))))
+    if ((event.events & EPOLLEXCLUSIVE) &&
+        (op == EPOLL_CTL_MOD || (op == EPOLL_CTL_ADD && (f->ops == &epoll_ops || (event.events & ~EXCLUSIVE_MAY)))))
         return -EINVAL;
     if (op == EPOLL_CTL_ADD && f->ops == &epoll_ops && graph_too_deep(self->data, f->data))
         return -ELOOP;
     host_watch_refresh(); /* an edge from before must not be told after the item's first look */
     it = item_find(self->data, f, (int)a[2]);
     switch (op) {
-    case EPOLL_CTL_ADD:
-        return it ? -EEXIST : item_add(self->data, f, (int)a[2], &event);
+    case EPOLL_CTL_ADD: return it ? -EEXIST : item_add(self->data, f, (int)a[2], &event);
     case EPOLL_CTL_DEL:
         if (!it)
             return -ENOENT;
         item_free(it);
         return 0;
-    case EPOLL_CTL_MOD:
-        return it ? item_modify(it, &event) : -ENOENT;
-    default:
-        return -EINVAL;
+    case EPOLL_CTL_MOD: return it ? item_modify(it, &event) : -ENOENT;
+    default: return -EINVAL;
     }
 }
 
@@ -360,8 +357,8 @@ put_back(struct list *from, struct list *behind)
     }
 }
 
-/* At most max events to the guest; level-triggered items come to the back of the ready list for the next call, those whose event
- * the guest did not get to its front. */
+/* At most max events to the guest; level-triggered items come to the back of the ready list for the next call, those
+ * whose event the guest did not get to its front. */
 static int64_t
 collect_for_guest(struct epoll *ep, guest_addr out, unsigned max)
 {
@@ -375,7 +372,8 @@ collect_for_guest(struct epoll *ep, guest_addr out, unsigned max)
     list_init(&untold);
     do {
         n = collect(ep, items, batch, max - done < BATCH ? max - (unsigned)done : BATCH);
-        told = (unsigned)(copy_to_guest_partial(out + (guest_addr)done * sizeof batch[0], batch, n * sizeof batch[0]) / sizeof batch[0]);
+        told = (unsigned)(copy_to_guest_partial(out + (guest_addr)done * sizeof batch[0], batch, n * sizeof batch[0]) /
+                          sizeof batch[0]);
         for (unsigned k = 0; k < n; k++) {
             struct epoll_event *event = &items[k]->event;
 
@@ -401,7 +399,8 @@ collect_for_guest(struct epoll *ep, guest_addr out, unsigned max)
 static bool
 epoll_has_ready(struct epoll *ep)
 {
-    LIST_EACH_SAFE(p, &ep->ready) {
+    LIST_EACH_SAFE(p, &ep->ready)
+    {
         struct epoll_item *it = list_entry(p, struct epoll_item, of_ready);
 
         if (item_events(it))
@@ -429,7 +428,7 @@ epoll_release(struct file *f)
     struct epoll *ep = f->data;
 
     LIST_EACH_SAFE(p, &ep->items)
-        item_free(list_entry(p, struct epoll_item, of_epoll));
+    item_free(list_entry(p, struct epoll_item, of_epoll));
     wait_queue_fini(&ep->queue);
     OBJECT_FREE(epoll, ep);
 }

@@ -79,8 +79,8 @@ file_release(struct file *f)
     file_count--;
 }
 
-/* Releasing a file can drop the last reference of another (a socket's messages carry files), and that one's of a third: a
- * guest makes such chains as long as it likes. So a file whose last reference goes while another is being released
+/* Releasing a file can drop the last reference of another (a socket's messages carry files), and that one's of a third:
+ * a guest makes such chains as long as it likes. So a file whose last reference goes while another is being released
  * waits for its turn; the outermost file_put releases them one after the other, with a stack of constant depth. */
 void
 file_put(struct file *f)
@@ -138,8 +138,9 @@ iov_copy(const struct iovec *iov, int count, size_t skip, uint8_t *flat, size_t 
         skip = 0;
         if (n > size - done)
             n = size - done;
-        copied = way == IOV_FROM_FLAT ? platform_copy(p, flat + done, n) :
-                 way == IOV_TO_FLAT ? platform_copy(flat + done, p, n) : platform_clear(p, n);
+        copied = way == IOV_FROM_FLAT ? platform_copy(p, flat + done, n)
+                 : way == IOV_TO_FLAT ? platform_copy(flat + done, p, n)
+                                      : platform_clear(p, n);
         done += copied;
         if (copied < n)
             break;
@@ -367,7 +368,9 @@ file_path(const struct file *f, char *buf, size_t size)
 int
 user_iov_init(struct user_iov *u, guest_addr array, uint64_t count)
 {
-    struct { uint64_t base, size; } raw;
+    struct {
+        uint64_t base, size;
+    } raw;
 
     user_iov_single(u, 0, 0);
     u->count = 0;

@@ -25,8 +25,9 @@ struct artifact_ledger;
 
 struct file_ops {
     const char *name; /* for /proc/self/fdinfo, strace and messages: "pipe", "tmpfs" */
-    /* Never sleep: -EAGAIN when there is nothing to do, and the callers (file_read, sys_io.c) wait on the queues that poll
-     * names, with no host span of guest memory left. *pos is the position to use and advance (pread/pwrite pass their own) */
+    /* Never sleep: -EAGAIN when there is nothing to do, and the callers (file_read, sys_io.c) wait on the queues that
+     * poll names, with no host span of guest memory left. *pos is the position to use and advance (pread/pwrite pass
+     * their own) */
     ssize_t (*read)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
     ssize_t (*write)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
     int64_t (*seek)(struct file *f, int64_t offset, int whence); /* NULL: -ESPIPE */
@@ -38,14 +39,14 @@ struct file_ops {
     ssize_t (*getdents)(struct file *f, void *buf, size_t size);
     int (*truncate)(struct file *f, uint64_t size);
     int (*sync)(struct file *f);
-    int (*flock)(struct file *f, int operation); /* NULL: nobody outside to tell. -EAGAIN; never waits */
+    int (*flock)(struct file *f, int operation);  /* NULL: nobody outside to tell. -EAGAIN; never waits */
     int (*stat)(struct file *f, struct stat *st); /* NULL: from the inode */
     /* What backs a mapping of this file: a host fd and the offset in it of file offset 0, so that the mm can map
      * host pages. *bounded: behind the file's end the host has other bytes, which must not be mapped (the owner
      * calls mm_file_resized when the end moves). NULL: -ENODEV. The fd stays the file's. */
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
-    bool maps_anonymous; /* mappings are of anonymous memory instead */
-    bool tells_async;    /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
+    bool maps_anonymous;                         /* mappings are of anonymous memory instead */
+    bool tells_async;                            /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
     void (*release)(struct file *f);             /* last reference gone; must not sleep */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
@@ -57,18 +58,19 @@ struct file_ops {
 struct file {
     struct refcount refs;
     const struct file_ops *ops;
-    int flags;       /* O_* status flags and access mode */
+    int flags; /* O_* status flags and access mode */
     uint64_t pos;
-    struct inode *inode;   /* NULL for objects without one (none: pipes and sockets have anonymous inodes) */
-    struct dentry *dentry; /* the name it was opened by; NULL for anonymous */
-    void *data;            /* of the ops */
+    struct inode *inode;     /* NULL for objects without one (none: pipes and sockets have anonymous inodes) */
+    struct dentry *dentry;   /* the name it was opened by; NULL for anonymous */
+    void *data;              /* of the ops */
     struct list epoll_links; /* epoll items that watch this file */
     unsigned in_flight;      /* how many of the references are of messages in sockets' queues (net/unix_gc.c) */
     uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
     struct async *async;     /* F_SETOWN, F_SETSIG, O_ASYNC (async.c); NULL: none of them */
-    uint32_t opener; /* the file system's uid of who opened it */
-    bool opened;     /* by name, for reading or writing: counted in write_opens when it may write, and told to inotify at its end */
+    uint32_t opener;         /* the file system's uid of who opened it */
+    bool opened; /* by name, for reading or writing: counted in write_opens when it may write, and told to inotify
+                        at its end */
 };
 
 /* async.c: what O_ASYNC and its owner do. fd: by which it is switched on. */
@@ -80,7 +82,7 @@ int async_signal(const struct file *f);
 void async_free(struct file *f);
 
 struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENFILE */
-extern unsigned file_count; /* open files */
+extern unsigned file_count;                                   /* open files */
 struct file *file_get(struct file *f);
 /* The last put releases; within the release of another file that happens when that one is done. */
 void file_put(struct file *f);
@@ -88,12 +90,13 @@ void file_put(struct file *f);
 /* --- what reads and writes have to do with their vectors --- */
 size_t iov_total(const struct iovec *iov, int count);
 /* A vector may be of guest memory, which can be gone: nobody else looks behind iov_base, but host calls. These copy
- * between a flat buffer and iov, from byte `skip` of the iov, and return how many bytes; fewer than the vector has room for
- * is -EFAULT when nothing was done. */
+ * between a flat buffer and iov, from byte `skip` of the iov, and return how many bytes; fewer than the vector has room
+ * for is -EFAULT when nothing was done. */
 size_t iov_scatter(const struct iovec *iov, int count, size_t skip, const void *src, size_t size);
 size_t iov_gather(const struct iovec *iov, int count, size_t skip, void *dst, size_t size);
 size_t iov_clear(const struct iovec *iov, int count, size_t skip, size_t size);
-/* For loops that fill a vector piece by piece: leaves out the parts that *skip is behind, so that none is walked past twice. */
+/* For loops that fill a vector piece by piece: leaves out the parts that *skip is behind, so that none is walked past
+ * twice. */
 static inline void
 iov_advance(const struct iovec **iov, int *count, size_t *skip)
 {
@@ -104,10 +107,11 @@ iov_advance(const struct iovec **iov, int *count, size_t *skip)
 /* --- descriptor tables: fs/fdtable.c --- */
 struct fdtable;
 struct fdtable *fdtable_new(void);
-struct fdtable *fdtable_clone(struct fdtable *t);  /* fork */
-struct fdtable *fdtable_get(struct fdtable *t);    /* CLONE_FILES */
+struct fdtable *fdtable_clone(struct fdtable *t); /* fork */
+struct fdtable *fdtable_get(struct fdtable *t);   /* CLONE_FILES */
 void fdtable_put(struct fdtable *t);
-void fdtable_end(struct fdtable *t); /* the same, of a table that nobody else can come by; gives way between its files */
+void fdtable_end(struct fdtable *t); /* the same, of a table that nobody else can come by; gives way between its
+                                        files */
 /* A variable that puts its table where its scope ends. */
 #define FDTABLE_REF __attribute__((cleanup(fdtable_ref_end)))
 static inline void
@@ -116,7 +120,8 @@ fdtable_ref_end(struct fdtable **t)
     fdtable_put(*t);
 }
 void fdtable_close_on_exec(struct fdtable *t);
-/* Of the current process, with a reference: another thread may close the descriptor while the caller sleeps. NULL: EBADF. */
+/* Of the current process, with a reference: another thread may close the descriptor while the caller sleeps. NULL:
+ * EBADF. */
 struct file *fd_get(int fd) __attribute__((warn_unused_result));
 /* A variable that puts its file, or NULL, where its scope ends:
  *     FILE_REF struct file *f = fd_get(fd); */
@@ -128,8 +133,8 @@ file_ref_end(struct file **f)
 }
 /* Takes over the caller's reference on success. Lowest free descriptor >= from. flags: O_CLOEXEC. */
 int fd_install(struct file *f, int from, int flags);
-/* The lowest free descriptors for count files, whose numbers (ints) are at address before anybody can use them. Takes over the
- * references on success; otherwise no descriptor is open. */
+/* The lowest free descriptors for count files, whose numbers (ints) are at address before anybody can use them. Takes
+ * over the references on success; otherwise no descriptor is open. */
 int fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t address);
 enum { FD_TOLD_MAX = 2 };
 int fd_room(void); /* 0, or -EMFILE: as many as there may be are open */
@@ -139,7 +144,7 @@ int fdtable_next(struct fdtable *t, int fd); /* lowest open descriptor >= fd, or
 
 /* --- fs context of a process: cwd, root, umask --- */
 struct fs_context;
-struct fs_context *fs_context_new(void);          /* cwd and root: / */
+struct fs_context *fs_context_new(void); /* cwd and root: / */
 struct fs_context *fs_context_clone(struct fs_context *c);
 struct fs_context *fs_context_get(struct fs_context *c);
 void fs_context_put(struct fs_context *c);
@@ -147,8 +152,8 @@ int fs_context_chdir(struct fs_context *c, const char *path);
 
 /* --- what exec, mmap and boot need --- */
 struct artifact; /* vkernel/trust/artifact.h */
-/* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm, /sys
- * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
+/* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm,
+ * /sys (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
 /* hostname is kept by reference. */
 int vfs_mount_root(const struct artifact *a, const char *hostname);
 /* Makes what is missing of an absolute guest path, as mkdir -p does; the last name a folder or an empty file. */

@@ -18,11 +18,11 @@ enum { BUCKETS = 4096 };
 struct host_node {
     struct list link;
     struct inode *inode;
-    int fd; /* O_PATH */
+    int fd;                 /* O_PATH */
     struct list watch_link; /* of watched */
-    int watch;   /* of the host's inotify; -1 */
-    unsigned opens; /* open files */
-    int lock_fd; /* whose open file description owns the guests' record locks; -1: none yet */
+    int watch;              /* of the host's inotify; -1 */
+    unsigned opens;         /* open files */
+    int lock_fd;            /* whose open file description owns the guests' record locks; -1: none yet */
     dev_t dev;
     ino_t ino;
 };
@@ -156,8 +156,8 @@ hostfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
     return *out ? 0 : -ENOMEM;
 }
 
-/* What a guest user makes is that user's, as in a mounted folder of docker's: so far it is the host process's. When the host
- * process may not give files away it stays that. */
+/* What a guest user makes is that user's, as in a mounted folder of docker's: so far it is the host process's. When the
+ * host process may not give files away it stays that. */
 static void
 give_to_maker(struct inode *i, uint32_t mode, bool group_of_dir)
 {
@@ -395,8 +395,8 @@ hostfs_seek(struct file *f, int64_t offset, int whence)
     return r;
 }
 
-/* O_NOATIME is a flag of the host's open file, and fcntl, which could change others as well, is not among the calls that are left
- * for it (host_calls.def): reads go to a second open file that has it, or has it not. */
+/* O_NOATIME is a flag of the host's open file, and fcntl, which could change others as well, is not among the calls
+ * that are left for it (host_calls.def): reads go to a second open file that has it, or has it not. */
 static int
 hostfs_set_flags(struct file *f, int flags)
 {
@@ -442,7 +442,8 @@ watched_node(int number)
     return NULL;
 }
 
-/* Our O_PATH descriptor keeps a removed file alive, so the host does not tell of its end: it has no name and no guest has it open. */
+/* Our O_PATH descriptor keeps a removed file alive, so the host does not tell of its end: it has no name and no guest
+ * has it open. */
 static void
 report_end(struct host_node *n)
 {
@@ -477,7 +478,7 @@ report_overflow(void)
     for (unsigned b = 0; b < BUCKETS; b++)
         if (watched[b].next)
             LIST_EACH_SAFE(p, &watched[b])
-                inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
+    inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
 }
 
 void

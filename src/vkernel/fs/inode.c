@@ -279,7 +279,8 @@ dentry_put(struct dentry *d)
         struct dentry *parent = d->parent;
 
         if (d->inode && d->inode->nlink == 0)
-            inotify_event(d->inode, 0x400, NULL, 0); /* IN_DELETE_SELF: it has no names, and nobody has it open by this one */
+            inotify_event(d->inode, 0x400, NULL, 0); /* IN_DELETE_SELF: it has no names, and nobody has it open by this
+                                                        one */
         inode_put(d->inode);
         if (d->name != d->inline_name)
             bytes_free(d->name);

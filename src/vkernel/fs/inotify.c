@@ -70,8 +70,8 @@ queue_event(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, const cha
     if (!list_empty(&n->events)) { /* identical to the last one: merged, as Linux does */
         struct queued *last = list_entry(n->events.prev, struct queued, link);
 
-        if (last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie &&
-            last->head.len == length && (length == 0 || strcmp(last->name, name) == 0))
+        if (last->head.wd == wd && last->head.mask == mask && last->head.cookie == cookie && last->head.len == length &&
+            (length == 0 || strcmp(last->name, name) == 0))
             return;
     }
     q = OBJECT_NEW(queued);
@@ -116,7 +116,8 @@ static void
 report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool unlinked)
 {
     inode_get(i);
-    LIST_EACH_SAFE(p, &i->watches) {
+    LIST_EACH_SAFE(p, &i->watches)
+    {
         struct inotify_watch *w = list_entry(p, struct inotify_watch, of_inode);
         struct inotify *n = w->instance;
         int wd = w->wd;
@@ -201,7 +202,8 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         hostfs_collect_changes();
     if (list_empty(&n->events))
         return -EAGAIN;
-    LIST_EACH_SAFE(p, &n->events) {
+    LIST_EACH_SAFE(p, &n->events)
+    {
         struct queued *q = list_entry(p, struct queued, link);
         size_t size = sizeof q->head + q->head.len;
 
@@ -251,9 +253,9 @@ inotify_release(struct file *f)
     struct inotify *n = f->data;
 
     LIST_EACH_SAFE(p, &n->watches)
-        watch_free(list_entry(p, struct inotify_watch, of_instance));
+    watch_free(list_entry(p, struct inotify_watch, of_instance));
     LIST_EACH_SAFE(p, &n->events)
-        queued_free(list_entry(p, struct queued, link));
+    queued_free(list_entry(p, struct queued, link));
     wait_queue_fini(&n->queue);
     user_uncharge(n->user, USER_INOTIFY_INSTANCES, 1);
     OBJECT_FREE(inotify, n);
@@ -370,8 +372,8 @@ sys_inotify_add_watch(const uint64_t a[6])
         return -EBADF;
     if (f->ops != &inotify_ops || !(mask & IN_ALL_EVENTS))
         return -EINVAL;
-    r = path_walk_guest(AT_FDCWD, a[1], ((mask & IN_DONT_FOLLOW) ? 0 : WALK_FOLLOW) |
-                        ((mask & IN_ONLYDIR) ? WALK_DIRECTORY : 0), &p);
+    r = path_walk_guest(AT_FDCWD, a[1],
+                        ((mask & IN_DONT_FOLLOW) ? 0 : WALK_FOLLOW) | ((mask & IN_ONLYDIR) ? WALK_DIRECTORY : 0), &p);
     if (r < 0)
         return r;
     r = inode_permission(p.dentry->inode, MAY_READ);

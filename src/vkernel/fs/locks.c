@@ -1,10 +1,10 @@
 /* Advisory locks: flock(2), POSIX record locks and open file description locks. Waiters all sleep on one queue:
  * contention on file locks is rare, and each rechecks its own.
  *
- * An inode has a list of holders, in the order in which they came; a holder has its locks by start, none of which overlap. Record
- * locks of files that somebody outside locks, too, are also on a list of the inode's by start, so that one walk tells what of a
- * range nobody has any more. A call walks the locks of one inode a few times, whose number is limited; closing a file of which one
- * holds no lock walks none. */
+ * An inode has a list of holders, in the order in which they came; a holder has its locks by start, none of which
+ * overlap. Record locks of files that somebody outside locks, too, are also on a list of the inode's by start, so that
+ * one walk tells what of a range nobody has any more. A call walks the locks of one inode a few times, whose number is
+ * limited; closing a file of which one holds no lock walks none. */
 #include <sys/file.h>
 
 #include "vkernel/abi/syscall.h"
@@ -15,7 +15,7 @@
 enum { FIRST_PAUSE_NS = 500000, LAST_PAUSE_NS = 32000000 };
 enum lock_kind { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 
-struct lock_context { /* inode->locks, as long as there is one */
+struct lock_context {     /* inode->locks, as long as there is one */
     struct list holders;  /* struct lock_holder.of_inode */
     struct list by_start; /* struct file_lock.by_start */
     unsigned count;
@@ -43,11 +43,12 @@ struct lock_waiter {
     const void *owner, *holder;
 };
 
-/* Linux has no limit but memory, and walks as long as the list is. Giving back the locks of one holder takes a call of the host for
- * each gap that it leaves between those of others, and each walks the host's list: with 4,096 locks some 20 ms at most. */
+/* Linux has no limit but memory, and walks as long as the list is. Giving back the locks of one holder takes a call of
+ * the host for each gap that it leaves between those of others, and each walks the host's list: with 4,096 locks some
+ * 20 ms at most. */
 enum { LOCKS_MAX = 1 << 20, LOCKS_OF_INODE = 65536, LOCKS_OF_INODE_OUTSIDE = 4096, NEEDED_AT_ONCE = 2, BUCKETS = 8192 };
 
-static unsigned lock_count; /* of the container */
+static unsigned lock_count;               /* of the container */
 static struct list buckets[BUCKETS] RARE; /* struct lock_holder */
 static struct list lock_waiters = {&lock_waiters, &lock_waiters};
 static struct wait_queue lock_queue = WAIT_QUEUE(lock_queue);
@@ -173,8 +174,11 @@ lock_add(struct lock_holder *h, struct file_lock *after, bool exclusive, uint64_
         return NULL;
     lock_count++;
     c->count++;
-    *l = (struct file_lock){.holder = h, .pid = h->kind == LOCK_OFD ? -1 : current_process()->pid,
-                            .exclusive = exclusive, .start = start, .end = end};
+    *l = (struct file_lock){.holder = h,
+                            .pid = h->kind == LOCK_OFD ? -1 : current_process()->pid,
+                            .exclusive = exclusive,
+                            .start = start,
+                            .end = end};
     list_insert_before(after ? after->link.next : h->locks.next, &l->link);
     list_init(&l->by_start);
     if (h->kind != LOCK_FLOCK && is_outside(h->inode))
@@ -250,7 +254,8 @@ lock_add_merged(struct lock_holder *h, bool exclusive, uint64_t start, uint64_t 
 {
     struct file_lock *after = NULL;
 
-    LIST_EACH_SAFE(p, &h->locks) {
+    LIST_EACH_SAFE(p, &h->locks)
+    {
         struct file_lock *l = list_entry(p, struct file_lock, link);
         bool touches = l->end == start - 1 || l->start == end + 1;
 
@@ -271,7 +276,8 @@ lock_add_merged(struct lock_holder *h, bool exclusive, uint64_t start, uint64_t 
 static int
 holder_cut(struct lock_holder *h, uint64_t start, uint64_t end)
 {
-    LIST_EACH_SAFE(p, &h->locks) {
+    LIST_EACH_SAFE(p, &h->locks)
+    {
         struct file_lock *l = list_entry(p, struct file_lock, link);
 
         if (l->start > end)
@@ -380,7 +386,7 @@ release_holder(struct inode *i, enum lock_kind kind, const void *owner)
     start = list_entry(h->locks.next, struct file_lock, link)->start;
     end = list_entry(h->locks.prev, struct file_lock, link)->end;
     LIST_EACH_SAFE(p, &h->locks)
-        lock_free(list_entry(p, struct file_lock, link));
+    lock_free(list_entry(p, struct file_lock, link));
     holder_put(h);
     if (kind != LOCK_FLOCK) /* the host's flock ends with its open file */
         unlock_outside(i, start, end);
@@ -410,7 +416,8 @@ lock_outside(struct file *f, enum lock_kind kind, bool exclusive, uint64_t start
 }
 
 static int
-lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end, bool wait)
+lock_set(struct file *f, enum lock_kind kind, const void *owner, bool exclusive, uint64_t start, uint64_t end,
+         bool wait)
 {
     struct inode *i = f->inode;
     struct lock_waiter waiter = {.owner = owner};
@@ -498,16 +505,10 @@ flock_range(struct file *f, const struct flock *l, uint64_t *start, uint64_t *en
     int64_t base = 0, from, to;
 
     switch (l->l_whence) {
-    case SEEK_SET:
-        break;
-    case SEEK_CUR:
-        base = (int64_t)f->pos;
-        break;
-    case SEEK_END:
-        base = (int64_t)file_size(f);
-        break;
-    default:
-        return -EINVAL;
+    case SEEK_SET: break;
+    case SEEK_CUR: base = (int64_t)f->pos; break;
+    case SEEK_END: base = (int64_t)file_size(f); break;
+    default: return -EINVAL;
     }
     if (__builtin_add_overflow(base, l->l_start, &from))
         return -EOVERFLOW;
@@ -610,8 +611,7 @@ fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
         if (!file_can_write(f))
             return -EBADF;
         break;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     r = lock_set(f, kind, owner, l.l_type == F_WRLCK, start, end, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
     if (r == 0 && !ofd && !still_open(table, fd, f)) {

@@ -1,8 +1,8 @@
 /* Contents of regular files of the memory file system.
  *
- * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store, one
- * big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of files
- * cost one host descriptor. */
+ * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store,
+ * one big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of
+ * files cost one host descriptor. */
 #include "vkernel/fs/memfs_internal.h"
 
 #include "platform/heap.h"
@@ -58,12 +58,9 @@ memfs_read_inode(struct inode *i, void *buf, size_t size, uint64_t offset)
     if (size > i->size - offset)
         size = (size_t)(i->size - offset);
     switch (i->kind) {
-    case CONTENT_HEAP:
-        return copied(platform_copy(buf, i->heap + offset, size), size);
-    case CONTENT_BASE:
-        return base_read(i, buf, size, offset);
-    case CONTENT_SLOT:
-        return host_pread(store_fd(), buf, size, slot_offset(i->slot, offset));
+    case CONTENT_HEAP: return copied(platform_copy(buf, i->heap + offset, size), size);
+    case CONTENT_BASE: return base_read(i, buf, size, offset);
+    case CONTENT_SLOT: return host_pread(store_fd(), buf, size, slot_offset(i->slot, offset));
     }
     return -EIO;
 }
@@ -432,9 +429,7 @@ memfs_seek(struct file *f, int64_t offset, int whence)
     int64_t at;
 
     switch (whence) {
-    case SEEK_SET:
-        at = offset;
-        break;
+    case SEEK_SET: at = offset; break;
     case SEEK_CUR:
         if (__builtin_add_overflow((int64_t)f->pos, offset, &at))
             return -EINVAL;
@@ -451,8 +446,7 @@ memfs_seek(struct file *f, int64_t offset, int whence)
         if (at < 0)
             return at;
         break;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     if (at < 0)
         return -EINVAL;

@@ -7,7 +7,7 @@
 
 /* The artifact beneath the inode's file system; NULL for a plain tmpfs. */
 const struct artifact *memfs_base(const struct inode *i);
-void memfs_release_content(struct inode *i); /* the inode ends */
+void memfs_release_content(struct inode *i);        /* the inode ends */
 int memfs_truncate(struct inode *i, uint64_t size); /* 0 or -errno */
 /* SEEK_DATA and SEEK_HOLE: the offset, or -errno. */
 int64_t memfs_seek_data(struct inode *i, uint64_t offset, int whence);

@@ -406,7 +406,8 @@ walk_run(struct walk *w, struct path *out)
     return 0;
 }
 
-/* Walks from a given place; bound is what WALK_BENEATH and WALK_IN_ROOT are about. *out is empty on entry, and at a failure. */
+/* Walks from a given place; bound is what WALK_BENEATH and WALK_IN_ROOT are about. *out is empty on entry, and at a
+ * failure. */
 static int
 walk_from(struct dentry *start, struct dentry *bound, const char *name, unsigned flags, int links, struct path *out)
 {
@@ -507,8 +508,8 @@ vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir)
 
     if (r < 0)
         return r;
-    if ((dir->inode->mode & S_ISVTX) && fs_creds()->fsuid != i->uid &&
-        fs_creds()->fsuid != dir->inode->uid && !capable(CAP_FOWNER))
+    if ((dir->inode->mode & S_ISVTX) && fs_creds()->fsuid != i->uid && fs_creds()->fsuid != dir->inode->uid &&
+        !capable(CAP_FOWNER))
         return -EPERM;
     if (is_dir && !S_ISDIR(i->mode))
         return -ENOTDIR;
@@ -565,7 +566,7 @@ vfs_unlink(struct dentry *dir, struct dentry *victim)
             inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB: the number of names */
         /* Of its end dentry_put() tells; when nobody else has it open, Linux tells of that first. */
         if (i->nlink == 0 && refcount_is(&victim->refs, 2))
-            inotify_event(i, 0x400, NULL, 0); /* IN_DELETE_SELF */
+            inotify_event(i, 0x400, NULL, 0);                                    /* IN_DELETE_SELF */
         inotify_event(dir->inode, is_dir ? 0x40000200 : 0x200, victim->name, 0); /* IN_DELETE */
     }
     dentry_put(victim);
@@ -579,12 +580,9 @@ static int
 access_mask(int flags)
 {
     switch (flags & O_ACCMODE) {
-    case O_RDONLY:
-        return MAY_READ;
-    case O_WRONLY:
-        return MAY_WRITE;
-    default:
-        return MAY_READ | MAY_WRITE;
+    case O_RDONLY: return MAY_READ;
+    case O_WRONLY: return MAY_WRITE;
+    default: return MAY_READ | MAY_WRITE;
     }
 }
 
@@ -727,14 +725,15 @@ open_tmpfile(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
     return r;
 }
 
-/* Linux's may_create_in_sticky, with protected_regular and protected_fifos off: with O_CREAT in a folder like /tmp nobody opens
- * another's socket or device. */
+/* Linux's may_create_in_sticky, with protected_regular and protected_fifos off: with O_CREAT in a folder like /tmp
+ * nobody opens another's socket or device. */
 static int
 may_open_in_sticky(const struct inode *dir, const struct inode *i)
 {
     bool shared = (dir->mode & S_ISVTX) && (dir->mode & S_IWOTH);
 
-    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid || i->uid == fs_creds()->fsuid)
+    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid ||
+        i->uid == fs_creds()->fsuid)
         return 0;
     return -EACCES;
 }
@@ -837,8 +836,8 @@ vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned walk,
             return -EINVAL;
         return open_create(dirfd, path, flags, mode, walk, out);
     }
-    r = path_walk(dirfd, path, walk | ((flags & O_NOFOLLOW) ? 0 : WALK_FOLLOW) |
-                  ((flags & O_DIRECTORY) ? WALK_DIRECTORY : 0), &p);
+    r = path_walk(dirfd, path,
+                  walk | ((flags & O_NOFOLLOW) ? 0 : WALK_FOLLOW) | ((flags & O_DIRECTORY) ? WALK_DIRECTORY : 0), &p);
     if (r < 0)
         return r;
     r = open_result(p.dentry, flags, false, out);

@@ -109,7 +109,8 @@ poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
 
     might_sleep();
     if (deadline == 0)
-        host_watch_refresh(); /* of an epoll descriptor in the set; never between a look and a sleep: it would lose the edge */
+        host_watch_refresh(); /* of an epoll descriptor in the set; never between a look and a sleep: it would lose the
+                                 edge */
     ready = poll_round(fds, n, NULL, false);
     if (ready || deadline == 0)
         return ready;
@@ -228,7 +229,8 @@ sys_ppoll(const uint64_t a[6])
 
 /* --- select --- */
 
-/* What cannot be polled is ready. A descriptor that is not open at the start is EBADF; one closed meanwhile is ready, too. */
+/* What cannot be polled is ready. A descriptor that is not open at the start is EBADF; one closed meanwhile is ready,
+ * too. */
 #define IN_SET  (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR | POLLNVAL)
 #define OUT_SET (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR | POLLNVAL)
 #define EX_SET  (POLLPRI | POLLNVAL)

@@ -53,14 +53,10 @@ static const char *
 state_name(char c)
 {
     switch (c) {
-    case 'R':
-        return "R (running)";
-    case 'T':
-        return "T (stopped)";
-    case 'Z':
-        return "Z (zombie)";
-    default:
-        return "S (sleeping)";
+    case 'R': return "R (running)";
+    case 'T': return "T (stopped)";
+    case 'Z': return "Z (zombie)";
+    default: return "S (sleeping)";
     }
 }
 
@@ -194,16 +190,19 @@ show_status(const struct pseudo_key *key, struct text *out)
         text_printf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 kB\n", kb, kb,
                     (unsigned long long)p->mm->locked_pages * 4);
         kb = s.resident / 1024;
-        text_printf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\nRssFile:\t%8llu kB\n"
-                    "RssShmem:\t       0 kB\nVmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\nVmLib:\t       0 kB\n"
-                    "VmPTE:\t       0 kB\nVmSwap:\t       0 kB\n", kb, kb,
-                    (unsigned long long)((s.resident - s.shared) / 1024), (unsigned long long)(s.shared / 1024),
-                    (unsigned long long)(s.data / 1024), (unsigned long long)(s.stack / 1024),
-                    (unsigned long long)(s.text / 1024));
+        text_printf(
+            out,
+            "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\nRssFile:\t%8llu kB\n"
+            "RssShmem:\t       0 kB\nVmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\nVmLib:\t       0 kB\n"
+            "VmPTE:\t       0 kB\nVmSwap:\t       0 kB\n",
+            kb, kb, (unsigned long long)((s.resident - s.shared) / 1024), (unsigned long long)(s.shared / 1024),
+            (unsigned long long)(s.data / 1024), (unsigned long long)(s.stack / 1024),
+            (unsigned long long)(s.text / 1024));
     }
-    text_printf(out, "Threads:\t%u\nSigQ:\t%llu/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n"
-                "SigIgn:\t%016llx\nSigCgt:\t%016llx\n", p->thread_count,
-                (unsigned long long)user_count(p->user, USER_SIGNALS),
+    text_printf(out,
+                "Threads:\t%u\nSigQ:\t%llu/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n"
+                "SigIgn:\t%016llx\nSigCgt:\t%016llx\n",
+                p->thread_count, (unsigned long long)user_count(p->user, USER_SIGNALS),
                 (unsigned long long)p->rlimits[RLIMIT_SIGPENDING].rlim_cur,
                 t ? (unsigned long long)t->pending.set : 0ull, (unsigned long long)p->pending.set,
                 t ? (unsigned long long)t->blocked : 0ull, (unsigned long long)ignored, (unsigned long long)caught);
@@ -215,9 +214,10 @@ show_status(const struct pseudo_key *key, struct text *out)
                 p->no_new_privs, (1u << proc_cpu_count()) - 1);
     if (proc_cpu_count() > 1)
         text_printf(out, "-%u", proc_cpu_count() - 1);
-    text_printf(out, "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\n"
-                "nonvoluntary_ctxt_switches:\t%llu\n", (unsigned long long)p->voluntary,
-                (unsigned long long)p->involuntary);
+    text_printf(out,
+                "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\n"
+                "nonvoluntary_ctxt_switches:\t%llu\n",
+                (unsigned long long)p->voluntary, (unsigned long long)p->involuntary);
     return 0;
 }
 
@@ -372,12 +372,14 @@ show_smaps(const struct pseudo_key *key, struct text *out)
         unsigned long long kb = (v->end - v->start) / 1024, rss = v->prot == PROT_NONE ? 0 : kb;
 
         map_line(out, v);
-        text_printf(out, "Size:           %8llu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"
+        text_printf(out,
+                    "Size:           %8llu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"
                     "Rss:            %8llu kB\nPss:            %8llu kB\nShared_Clean:   %8llu kB\n"
                     "Shared_Dirty:          0 kB\nPrivate_Clean:         0 kB\nPrivate_Dirty:  %8llu kB\n"
                     "Referenced:     %8llu kB\nAnonymous:      %8llu kB\nSwap:                  0 kB\n"
-                    "Locked:                0 kB\n", kb, rss, rss, v->kind == VMA_FILE ? rss : 0ull,
-                    v->kind == VMA_FILE ? 0ull : rss, rss, v->kind == VMA_FILE ? 0ull : rss);
+                    "Locked:                0 kB\n",
+                    kb, rss, rss, v->kind == VMA_FILE ? rss : 0ull, v->kind == VMA_FILE ? 0ull : rss, rss,
+                    v->kind == VMA_FILE ? 0ull : rss);
     }
     return 0;
 }
@@ -391,9 +393,10 @@ show_smaps_rollup(const struct pseudo_key *key, struct text *out)
     if (!p)
         return -ESRCH;
     s = sizes_of(p);
-    text_printf(out, "00000000-ffffffff ---p 00000000 00:00 0                          [rollup]\nRss:            %8llu kB\n"
-                "Pss:            %8llu kB\nSwap:                  0 kB\n", (unsigned long long)(s.resident / 1024),
-                (unsigned long long)(s.resident / 1024));
+    text_printf(out,
+                "00000000-ffffffff ---p 00000000 00:00 0                          [rollup]\nRss:            %8llu kB\n"
+                "Pss:            %8llu kB\nSwap:                  0 kB\n",
+                (unsigned long long)(s.resident / 1024), (unsigned long long)(s.resident / 1024));
     return 0;
 }
 
@@ -634,15 +637,18 @@ show_mountinfo(const struct pseudo_key *key, struct text *out)
 static int
 show_limits(const struct pseudo_key *key, struct text *out)
 {
-    static const struct { int which; const char *name, *unit; } rows[] = {
-        {RLIMIT_CPU, "Max cpu time", "seconds"},       {RLIMIT_FSIZE, "Max file size", "bytes"},
-        {RLIMIT_DATA, "Max data size", "bytes"},       {RLIMIT_STACK, "Max stack size", "bytes"},
-        {RLIMIT_CORE, "Max core file size", "bytes"},  {RLIMIT_RSS, "Max resident set", "bytes"},
-        {RLIMIT_NPROC, "Max processes", "processes"},  {RLIMIT_NOFILE, "Max open files", "files"},
-        {RLIMIT_MEMLOCK, "Max locked memory", "bytes"}, {RLIMIT_AS, "Max address space", "bytes"},
-        {RLIMIT_LOCKS, "Max file locks", "locks"},     {RLIMIT_SIGPENDING, "Max pending signals", "signals"},
+    static const struct {
+        int which;
+        const char *name, *unit;
+    } rows[] = {
+        {RLIMIT_CPU, "Max cpu time", "seconds"},         {RLIMIT_FSIZE, "Max file size", "bytes"},
+        {RLIMIT_DATA, "Max data size", "bytes"},         {RLIMIT_STACK, "Max stack size", "bytes"},
+        {RLIMIT_CORE, "Max core file size", "bytes"},    {RLIMIT_RSS, "Max resident set", "bytes"},
+        {RLIMIT_NPROC, "Max processes", "processes"},    {RLIMIT_NOFILE, "Max open files", "files"},
+        {RLIMIT_MEMLOCK, "Max locked memory", "bytes"},  {RLIMIT_AS, "Max address space", "bytes"},
+        {RLIMIT_LOCKS, "Max file locks", "locks"},       {RLIMIT_SIGPENDING, "Max pending signals", "signals"},
         {RLIMIT_MSGQUEUE, "Max msgqueue size", "bytes"}, {RLIMIT_NICE, "Max nice priority", ""},
-        {RLIMIT_RTPRIO, "Max realtime priority", ""},  {RLIMIT_RTTIME, "Max realtime timeout", "us"},
+        {RLIMIT_RTPRIO, "Max realtime priority", ""},    {RLIMIT_RTTIME, "Max realtime timeout", "us"},
     };
     struct process *p = of(key);
 
@@ -665,7 +671,8 @@ show_limits(const struct pseudo_key *key, struct text *out)
 static int
 show_io(const struct pseudo_key *key, struct text *out)
 {
-    text_printf(out, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+    text_printf(out,
+                "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
     return 0;
 }
 
@@ -719,51 +726,70 @@ task_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
     return count;
 }
 
-static const struct pseudo OPS_TABLE(pseudo) fd_entry = {
-    .name = "fd", .mode = S_IFLNK | 0700, .is_private = true, .readlink = fd_readlink, .follow = fd_follow,
-    .link_mode = fd_link_mode};
-static const struct pseudo OPS_TABLE(pseudo) fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0444, .is_private = true, .show = show_fdinfo};
+static const struct pseudo OPS_TABLE(pseudo) fd_entry = {.name = "fd",
+                                                         .mode = S_IFLNK | 0700,
+                                                         .is_private = true,
+                                                         .readlink = fd_readlink,
+                                                         .follow = fd_follow,
+                                                         .link_mode = fd_link_mode};
+static const struct pseudo OPS_TABLE(pseudo)
+    fdinfo_entry = {.name = "fdinfo", .mode = S_IFREG | 0444, .is_private = true, .show = show_fdinfo};
 
-#define COMMON_CHILDREN                                                                                       \
-    {.name = "stat", .mode = S_IFREG | 0444, .show = show_stat},                                              \
-    {.name = "statm", .mode = S_IFREG | 0444, .show = show_statm},                                            \
-    {.name = "status", .mode = S_IFREG | 0444, .show = show_status},                                          \
-    {.name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline},                                        \
-    {.name = "environ", .mode = S_IFREG | 0400, .is_private = true, .show = show_environ},                    \
-    {.name = "auxv", .mode = S_IFREG | 0400, .is_private = true, .show = show_auxv},                          \
-    {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm},                         \
-    {.name = "exe", .mode = S_IFLNK | 0777, .is_private = true,                                               \
-     .readlink = exe_readlink, .follow = exe_follow},                                                         \
-    {.name = "cwd", .mode = S_IFLNK | 0777, .is_private = true,                                               \
-     .readlink = cwd_readlink, .follow = cwd_follow},                                                         \
-    {.name = "root", .mode = S_IFLNK | 0777, .is_private = true,                                              \
-     .readlink = root_readlink, .follow = root_follow},                                                       \
-    {.name = "fd", .mode = S_IFDIR | 0500, .is_private = true,                                                \
-     .dynamic = &fd_entry, .find = fd_find, .next = fd_next},                                                 \
-    {.name = "fdinfo", .mode = S_IFDIR | 0500, .is_private = true,                                            \
-     .dynamic = &fdinfo_entry, .find = fd_find, .next = fd_next},                                             \
-    {.name = "maps", .mode = S_IFREG | 0444, .is_private = true, .show = show_maps},                          \
-    {.name = "smaps", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps},                        \
-    {.name = "smaps_rollup", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps_rollup},          \
-    {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_mounts_show},                                     \
-    {.name = "mountinfo", .mode = S_IFREG | 0444, .show = show_mountinfo},                                    \
-    {.name = "limits", .mode = S_IFREG | 0444, .show = show_limits},                                          \
-    {.name = "io", .mode = S_IFREG | 0400, .is_private = true, .show = show_io},                              \
-    {.name = "cgroup", .mode = S_IFREG | 0444, .text = "0::/\n"},                                             \
-    {.name = "wchan", .mode = S_IFREG | 0444, .text = "0"},                                                   \
-    {.name = "personality", .mode = S_IFREG | 0400, .is_private = true, .show = proc_show_personality},       \
-    {.name = "loginuid", .mode = S_IFREG | 0644, .show = proc_show_loginuid, .store = proc_store_loginuid},   \
-    {.name = "sessionid", .mode = S_IFREG | 0444, .show = proc_show_sessionid},                               \
-    {.name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score},                               \
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = proc_show_oom_score_adj,                        \
-     .store = proc_store_oom_score_adj},                                                                      \
-    {.name = "oom_adj", .mode = S_IFREG | 0644, .show = proc_show_oom_adj, .store = proc_store_oom_adj},      \
-    {.name = "timerslack_ns", .mode = S_IFREG | 0666, .show = proc_show_timerslack,                           \
-     .store = proc_store_timerslack},                                                                         \
-    {.name = "uid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                \
-    {.name = "gid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                \
-    {.name = "setgroups", .mode = S_IFREG | 0444, .text = "allow\n"},                                         \
-    {.name = "net", .mode = S_IFDIR | 0555, .children = proc_net_children}
+#define COMMON_CHILDREN                                                                                              \
+    {.name = "stat", .mode = S_IFREG | 0444, .show = show_stat},                                                     \
+        {.name = "statm", .mode = S_IFREG | 0444, .show = show_statm},                                               \
+        {.name = "status", .mode = S_IFREG | 0444, .show = show_status},                                             \
+        {.name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline},                                           \
+        {.name = "environ", .mode = S_IFREG | 0400, .is_private = true, .show = show_environ},                       \
+        {.name = "auxv", .mode = S_IFREG | 0400, .is_private = true, .show = show_auxv},                             \
+        {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm},                            \
+        {.name = "exe", .mode = S_IFLNK | 0777, .is_private = true, .readlink = exe_readlink, .follow = exe_follow}, \
+        {.name = "cwd", .mode = S_IFLNK | 0777, .is_private = true, .readlink = cwd_readlink, .follow = cwd_follow}, \
+        {.name = "root",                                                                                             \
+         .mode = S_IFLNK | 0777,                                                                                     \
+         .is_private = true,                                                                                         \
+         .readlink = root_readlink,                                                                                  \
+         .follow = root_follow},                                                                                     \
+        {.name = "fd",                                                                                               \
+         .mode = S_IFDIR | 0500,                                                                                     \
+         .is_private = true,                                                                                         \
+         .dynamic = &fd_entry,                                                                                       \
+         .find = fd_find,                                                                                            \
+         .next = fd_next},                                                                                           \
+        {.name = "fdinfo",                                                                                           \
+         .mode = S_IFDIR | 0500,                                                                                     \
+         .is_private = true,                                                                                         \
+         .dynamic = &fdinfo_entry,                                                                                   \
+         .find = fd_find,                                                                                            \
+         .next = fd_next},                                                                                           \
+        {.name = "maps", .mode = S_IFREG | 0444, .is_private = true, .show = show_maps},                             \
+        {.name = "smaps", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps},                           \
+        {.name = "smaps_rollup", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps_rollup},             \
+        {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_mounts_show},                                        \
+        {.name = "mountinfo", .mode = S_IFREG | 0444, .show = show_mountinfo},                                       \
+        {.name = "limits", .mode = S_IFREG | 0444, .show = show_limits},                                             \
+        {.name = "io", .mode = S_IFREG | 0400, .is_private = true, .show = show_io},                                 \
+        {.name = "cgroup", .mode = S_IFREG | 0444, .text = "0::/\n"},                                                \
+        {.name = "wchan", .mode = S_IFREG | 0444, .text = "0"},                                                      \
+        {.name = "personality", .mode = S_IFREG | 0400, .is_private = true, .show = proc_show_personality},          \
+        {.name = "loginuid", .mode = S_IFREG | 0644, .show = proc_show_loginuid, .store = proc_store_loginuid},      \
+        {.name = "sessionid", .mode = S_IFREG | 0444, .show = proc_show_sessionid},                                  \
+        {.name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score},                                  \
+        {.name = "oom_score_adj",                                                                                    \
+         .mode = S_IFREG | 0644,                                                                                     \
+         .show = proc_show_oom_score_adj,                                                                            \
+         .store = proc_store_oom_score_adj},                                                                         \
+        {.name = "oom_adj", .mode = S_IFREG | 0644, .show = proc_show_oom_adj, .store = proc_store_oom_adj},         \
+        {.name = "timerslack_ns",                                                                                    \
+         .mode = S_IFREG | 0666,                                                                                     \
+         .show = proc_show_timerslack,                                                                               \
+         .store = proc_store_timerslack},                                                                            \
+        {.name = "uid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                   \
+        {.name = "gid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                   \
+        {.name = "setgroups", .mode = S_IFREG | 0444, .text = "allow\n"},                                            \
+    {                                                                                                                \
+        .name = "net", .mode = S_IFDIR | 0555, .children = proc_net_children                                         \
+    }
 
 static const struct pseudo OPS_TABLE(pseudo) task_children[] = {
     COMMON_CHILDREN,
@@ -771,7 +797,9 @@ static const struct pseudo OPS_TABLE(pseudo) task_children[] = {
     {.mode = 0},
 };
 
-const struct pseudo OPS_TABLE(pseudo) proc_task_entry = {.name = "tid", .mode = S_IFDIR | 0555, .children = task_children};
+const struct pseudo OPS_TABLE(pseudo) proc_task_entry = {.name = "tid",
+                                                         .mode = S_IFDIR | 0555,
+                                                         .children = task_children};
 
 static const struct pseudo OPS_TABLE(pseudo) pid_children[] = {
     COMMON_CHILDREN,
@@ -779,7 +807,9 @@ static const struct pseudo OPS_TABLE(pseudo) pid_children[] = {
     {.mode = 0},
 };
 
-const struct pseudo OPS_TABLE(pseudo) proc_pid_entry = {.name = "pid", .mode = S_IFDIR | 0555, .children = pid_children};
+const struct pseudo OPS_TABLE(pseudo) proc_pid_entry = {.name = "pid",
+                                                        .mode = S_IFDIR | 0555,
+                                                        .children = pid_children};
 
 int
 procfs_pid(const struct file *f)

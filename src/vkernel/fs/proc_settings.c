@@ -1,4 +1,5 @@
-/* Files of /proc/PID that a process is set by: what is written is kept, inherited, checked and used, or it is refused. */
+/* Files of /proc/PID that a process is set by: what is written is kept, inherited, checked and used, or it is
+ * refused. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

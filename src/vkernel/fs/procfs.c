@@ -114,9 +114,8 @@ show_cpuinfo(const struct pseudo_key *key, struct text *out)
                     "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n",
                     k, model, x86_level_name(x86_level()), proc_cpu_count(), k, proc_cpu_count(), k);
         show_cpu_flags(out);
-        text_printf(out,
-                    "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
-                    "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n");
+        text_printf(out, "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
+                         "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n");
     }
     return 0;
 }
@@ -131,16 +130,17 @@ show_meminfo(const struct pseudo_key *key, struct text *out)
         free_kb = free_kb < total ? free_kb : total;
     }
 
-    text_printf(out,
-                "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:        %8u kB\n"
-                "Cached:         %8u kB\nSwapCached:     %8u kB\nActive:         %8llu kB\nInactive:       %8u kB\n"
-                "SwapTotal:      %8u kB\nSwapFree:       %8u kB\nDirty:          %8u kB\nWriteback:      %8u kB\n"
-                "AnonPages:      %8llu kB\nMapped:         %8u kB\nShmem:          %8u kB\nSlab:           %8u kB\n"
-                "SReclaimable:   %8u kB\nSUnreclaim:     %8u kB\nPageTables:     %8u kB\nCommitLimit:    %8llu kB\n"
-                "Committed_AS:   %8llu kB\nVmallocTotal:   34359738367 kB\nVmallocUsed:    %8u kB\nHugePages_Total:       0\n"
-                "HugePages_Free:        0\nHugepagesize:       2048 kB\n",
-                total, free_kb, free_kb, 0, 0, 0, total - free_kb, 0, 0, 0, 0, 0, total - free_kb, 0, 0, 0, 0, 0, 0, total,
-                total - free_kb, 0);
+    text_printf(
+        out,
+        "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:        %8u kB\n"
+        "Cached:         %8u kB\nSwapCached:     %8u kB\nActive:         %8llu kB\nInactive:       %8u kB\n"
+        "SwapTotal:      %8u kB\nSwapFree:       %8u kB\nDirty:          %8u kB\nWriteback:      %8u kB\n"
+        "AnonPages:      %8llu kB\nMapped:         %8u kB\nShmem:          %8u kB\nSlab:           %8u kB\n"
+        "SReclaimable:   %8u kB\nSUnreclaim:     %8u kB\nPageTables:     %8u kB\nCommitLimit:    %8llu kB\n"
+        "Committed_AS:   %8llu kB\nVmallocTotal:   34359738367 kB\nVmallocUsed:    %8u kB\nHugePages_Total:       0\n"
+        "HugePages_Free:        0\nHugepagesize:       2048 kB\n",
+        total, free_kb, free_kb, 0, 0, 0, total - free_kb, 0, 0, 0, 0, 0, total - free_kb, 0, 0, 0, 0, 0, 0, total,
+        total - free_kb, 0);
     return 0;
 }
 
@@ -168,10 +168,11 @@ show_stat(const struct pseudo_key *key, struct text *out)
     uint64_t cpu = all_cpu_ns(&processes, &running) / 10000000, up = clock_monotonic_ns() / 10000000;
     uint64_t idle = up > cpu ? up - cpu : 0;
 
-    text_printf(out, "cpu  %llu 0 0 %llu 0 0 0 0 0 0\ncpu0 %llu 0 0 %llu 0 0 0 0 0 0\nintr 0\nctxt %llu\nbtime %llu\n"
+    text_printf(out,
+                "cpu  %llu 0 0 %llu 0 0 0 0 0 0\ncpu0 %llu 0 0 %llu 0 0 0 0 0 0\nintr 0\nctxt %llu\nbtime %llu\n"
                 "processes %u\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-                (unsigned long long)cpu, (unsigned long long)idle, (unsigned long long)cpu, (unsigned long long)idle, 0ull,
-                (unsigned long long)((clock_realtime_ns() - clock_monotonic_ns()) / 1000000000), processes,
+                (unsigned long long)cpu, (unsigned long long)idle, (unsigned long long)cpu, (unsigned long long)idle,
+                0ull, (unsigned long long)((clock_realtime_ns() - clock_monotonic_ns()) / 1000000000), processes,
                 running ? running : 1);
     return 0;
 }
@@ -258,8 +259,10 @@ show_file_nr(const struct pseudo_key *key, struct text *out)
 #define DIR(file, table)     {.name = file, .mode = S_IFDIR | 0555, .children = table}
 #define END                  {.mode = 0}
 
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) random_dir[] = {
     SHOW("uuid", show_uuid), SHOW("boot_id", show_boot_id), TEXT("entropy_avail", "256\n"), TEXT("poolsize", "256\n"), END};
+/* clang-format on */
 
 static int
 show_pty_nr(const struct pseudo_key *key, struct text *out)
@@ -268,8 +271,10 @@ show_pty_nr(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) pty_dir[] = {
     TEXT("max", LIMIT_TEXT(LIMIT_PTYS)), TEXT("reserve", "1024\n"), SHOW("nr", show_pty_nr), END};
+/* clang-format on */
 
 static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("pid_max", "4194304\n"),
@@ -301,6 +306,7 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     END,
 };
 
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {
     TEXT("overcommit_memory", "1\n"), TEXT("overcommit_ratio", "50\n"), TEXT("max_map_count", "65530\n"),
     TEXT("swappiness", "60\n"),       TEXT("mmap_min_addr", "65536\n"), END};
@@ -309,9 +315,12 @@ static const struct pseudo OPS_TABLE(pseudo) inotify_dir[] = {
     TEXT("max_user_watches", LIMIT_TEXT(LIMIT_INOTIFY_WATCHES)),
     TEXT("max_user_instances", LIMIT_TEXT(LIMIT_INOTIFY_INSTANCES)),
     TEXT("max_queued_events", LIMIT_TEXT(LIMIT_INOTIFY_EVENTS)), END};
+/* clang-format on */
 
-static const struct pseudo OPS_TABLE(pseudo) epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)), END};
+static const struct pseudo OPS_TABLE(pseudo) epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)),
+                                                            END};
 
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
     TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
     TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
@@ -329,13 +338,18 @@ static const struct pseudo OPS_TABLE(pseudo) net_ipv4_dir[] = {
     TEXT("ip_unprivileged_port_start", "0\n"), TEXT("tcp_fin_timeout", "60\n"), TEXT("tcp_keepalive_time", "7200\n"),
     TEXT("tcp_rmem", "4096\t131072\t6291456\n"), TEXT("tcp_wmem", "4096\t16384\t4194304\n"),
     TEXT("tcp_fastopen", "0\n"), END};
+/* clang-format on */
 
 static const struct pseudo OPS_TABLE(pseudo) net_all_dir[] = {TEXT("disable_ipv6", "0\n"), END};
-static const struct pseudo OPS_TABLE(pseudo) net_conf_dir[] = {DIR("all", net_all_dir), DIR("default", net_all_dir), DIR("lo", net_all_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) net_ipv6_dir[] = {DIR("conf", net_conf_dir), TEXT("bindv6only", "0\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) net_conf_dir[] = {DIR("all", net_all_dir), DIR("default", net_all_dir),
+                                                               DIR("lo", net_all_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) net_ipv6_dir[] = {DIR("conf", net_conf_dir), TEXT("bindv6only", "0\n"),
+                                                               END};
 
-static const struct pseudo OPS_TABLE(pseudo) net_unix_dir[] = {TEXT("max_dgram_qlen", LIMIT_TEXT(LIMIT_DGRAM_QUEUE)), END};
+static const struct pseudo OPS_TABLE(pseudo) net_unix_dir[] = {TEXT("max_dgram_qlen", LIMIT_TEXT(LIMIT_DGRAM_QUEUE)),
+                                                               END};
 
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) net_dir[] = {
     DIR("core", net_core_dir), DIR("ipv4", net_ipv4_dir), DIR("ipv6", net_ipv6_dir), DIR("unix", net_unix_dir), END};
 
@@ -369,10 +383,14 @@ static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     DIR("sys", sys_dir),
     END,
 };
+/* clang-format on */
 
-static const struct pseudo OPS_TABLE(pseudo) proc_root = {
-    .name = "proc", .mode = S_IFDIR | 0555, .children = root_children, .dynamic = &proc_pid_entry, .find = pid_find,
-    .next = pid_next};
+static const struct pseudo OPS_TABLE(pseudo) proc_root = {.name = "proc",
+                                                          .mode = S_IFDIR | 0555,
+                                                          .children = root_children,
+                                                          .dynamic = &proc_pid_entry,
+                                                          .find = pid_find,
+                                                          .next = pid_next};
 
 int
 procfs_mount(struct dentry *root)
@@ -383,31 +401,44 @@ procfs_mount(struct dentry *root)
 /* --- /sys --- */
 
 static const struct pseudo OPS_TABLE(pseudo) empty_dir[] = {END};
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) topology_dir[] = {
     TEXT("core_id", "0\n"), TEXT("physical_package_id", "0\n"), TEXT("thread_siblings", "1\n"),
     TEXT("thread_siblings_list", "0\n"), TEXT("core_siblings", "1\n"), TEXT("core_siblings_list", "0\n"), END};
+/* clang-format on */
 static const struct pseudo OPS_TABLE(pseudo) cpu0_dir[] = {TEXT("online", "1\n"), DIR("topology", topology_dir), END};
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) cpu_dir[] = {
     TEXT("online", "0\n"), TEXT("possible", "0\n"), TEXT("present", "0\n"), TEXT("kernel_max", "0\n"),
     TEXT("offline", "\n"), DIR("cpu0", cpu0_dir), END};
+/* clang-format on */
 static const struct pseudo OPS_TABLE(pseudo) node0_dir[] = {TEXT("cpulist", "0\n"), TEXT("cpumap", "1\n"), END};
-static const struct pseudo OPS_TABLE(pseudo) node_dir[] = {TEXT("online", "0\n"), TEXT("possible", "0\n"), DIR("node0", node0_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) node_dir[] = {TEXT("online", "0\n"), TEXT("possible", "0\n"),
+                                                           DIR("node0", node0_dir), END};
 static const struct pseudo OPS_TABLE(pseudo) system_dir[] = {DIR("cpu", cpu_dir), DIR("node", node_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) devices_dir[] = {DIR("system", system_dir), DIR("virtual", empty_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) devices_dir[] = {DIR("system", system_dir), DIR("virtual", empty_dir),
+                                                              END};
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) lo_dir[] = {
     TEXT("address", "00:00:00:00:00:00\n"), TEXT("mtu", "65536\n"), TEXT("ifindex", "1\n"), TEXT("operstate", "unknown\n"),
     TEXT("flags", "0x9\n"), TEXT("type", "772\n"), END};
+/* clang-format on */
 static const struct pseudo OPS_TABLE(pseudo) class_net_dir[] = {DIR("lo", lo_dir), END};
 static const struct pseudo OPS_TABLE(pseudo) class_dir[] = {DIR("net", class_net_dir), DIR("tty", empty_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) hugepage_dir[] = {TEXT("enabled", "always [madvise] never\n"), TEXT("hpage_pmd_size", "2097152\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) hugepage_dir[] = {TEXT("enabled", "always [madvise] never\n"),
+                                                               TEXT("hpage_pmd_size", "2097152\n"), END};
 static const struct pseudo OPS_TABLE(pseudo) mm_dir[] = {DIR("transparent_hugepage", hugepage_dir), END};
 static const struct pseudo OPS_TABLE(pseudo) sys_kernel_dir[] = {DIR("mm", mm_dir), END};
 static const struct pseudo OPS_TABLE(pseudo) sys_fs_dir[] = {DIR("cgroup", empty_dir), END};
+/* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) sysfs_children[] = {
     DIR("block", empty_dir), DIR("bus", empty_dir),         DIR("class", class_dir), DIR("dev", empty_dir),
     DIR("devices", devices_dir), DIR("firmware", empty_dir), DIR("fs", sys_fs_dir),   DIR("kernel", sys_kernel_dir),
     DIR("module", empty_dir),    END};
-static const struct pseudo OPS_TABLE(pseudo) sysfs_root = {.name = "sys", .mode = S_IFDIR | 0555, .children = sysfs_children};
+/* clang-format on */
+static const struct pseudo OPS_TABLE(pseudo) sysfs_root = {.name = "sys",
+                                                           .mode = S_IFDIR | 0555,
+                                                           .children = sysfs_children};
 
 int
 sysfs_mount(struct dentry *root)

@@ -154,8 +154,8 @@ pseudo_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
     return make_dentry(dir, name, length, OPS(n->entry)->dynamic, &key, out);
 }
 
-/* Asked whenever the process is looked at, not when the file is opened: it may have become another's since, by exec or as
- * its number was used again. */
+/* Asked whenever the process is looked at, not when the file is opened: it may have become another's since, by exec or
+ * as its number was used again. */
 static bool
 may_look(const struct node *n)
 {
@@ -341,8 +341,8 @@ pseudofs_keep_smallest(int *out, unsigned *count, unsigned max, int number)
     out[at] = number;
 }
 
-/* Made-up numbers that come next: asked for many at once, as each question can go through all processes; and once only by one call,
- * so that its work is that of one walk. */
+/* Made-up numbers that come next: asked for many at once, as each question can go through all processes; and once only
+ * by one call, so that its work is that of one walk. */
 struct batch {
     bool used;
     unsigned count, at;
@@ -351,7 +351,8 @@ struct batch {
 
 /* The entry at a position: its name, type and number; *at moves to it. False at the end. */
 static bool
-dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAME_MAX + 1], uint64_t *ino, uint32_t *mode)
+dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAME_MAX + 1], uint64_t *ino,
+          uint32_t *mode)
 {
     struct pseudo_key key = n->key;
 
@@ -377,7 +378,8 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
             if (b->used)
                 return false;
             b->at = 0;
-            b->count = OPS(n->entry)->next(&n->key, (int)(*at - DYNAMIC_BASE), b->numbers, sizeof b->numbers / sizeof b->numbers[0]);
+            b->count = OPS(n->entry)->next(&n->key, (int)(*at - DYNAMIC_BASE), b->numbers,
+                                           sizeof b->numbers / sizeof b->numbers[0]);
             if (b->count == 0)
                 break;
         }

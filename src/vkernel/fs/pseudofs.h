@@ -22,22 +22,22 @@ struct pseudo_key {
 
 struct pseudo {
     const char *name;
-    uint32_t mode; /* with type; 0 ends a table */
+    uint32_t mode;   /* with type; 0 ends a table */
     bool is_private; /* what it tells, or leads to, is for who may trace the process: process_may_look() */
     /* files */
     int (*show)(const struct pseudo_key *key, struct text *out);
     ssize_t (*store)(const struct pseudo_key *key, const char *data, size_t size);
     /* directories */
     const struct pseudo *children;
-    const struct pseudo *dynamic; /* what a made-up name is */
+    const struct pseudo *dynamic;                                                        /* what a made-up name is */
     int (*find)(const struct pseudo_key *dir, const char *name, struct pseudo_key *out); /* 0 or -ENOENT */
     /* The first made-up names with number >= from, rising: how many were put to out, at most max; 0 at the end. */
     unsigned (*next)(const struct pseudo_key *dir, int from, int *out, unsigned max);
     /* links */
     ssize_t (*readlink)(const struct pseudo_key *key, char *buf, size_t size);
     int (*follow)(const struct pseudo_key *key, struct dentry **out); /* NULL: by its text */
-    uint32_t (*link_mode)(const struct pseudo_key *key); /* NULL: mode */
-    const char *text; /* a file that never changes */
+    uint32_t (*link_mode)(const struct pseudo_key *key);              /* NULL: mode */
+    const char *text;                                                 /* a file that never changes */
 };
 
 /* For `next` over what has no order: keeps the max smallest numbers of those it is called with, sorted. */
@@ -48,10 +48,10 @@ const struct pseudo_key *pseudofs_directory(const struct file *f, const struct p
 int pseudofs_mount(struct dentry *root, const char *name, struct superblock *sb);
 
 extern const struct pseudo OPS_TABLE(pseudo) proc_pid_entry, proc_task_entry; /* proc_pid.c */
-extern const struct pseudo OPS_TABLE(pseudo) proc_net_children[];            /* proc_net.c */
+extern const struct pseudo OPS_TABLE(pseudo) proc_net_children[];             /* proc_net.c */
 /* proc_settings.c: by what is set through /proc/PID */
-#define PROC_SETTING(name)                                                       \
-    int proc_show_##name(const struct pseudo_key *key, struct text *out);        \
+#define PROC_SETTING(name)                                                \
+    int proc_show_##name(const struct pseudo_key *key, struct text *out); \
     ssize_t proc_store_##name(const struct pseudo_key *key, const char *data, size_t size)
 PROC_SETTING(oom_score_adj);
 PROC_SETTING(oom_adj);

@@ -24,8 +24,8 @@ stat_at(int dirfd, guest_addr path, int flags, struct stat *st)
 
         return f ? file_stat(f, st) : -EBADF;
     }
-    r = path_walk(dirfd, name, ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW) |
-                  ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &p);
+    r = path_walk(dirfd, name,
+                  ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW) | ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &p);
     if (r < 0)
         return r;
     r = inode_stat(p.dentry->inode, st);
@@ -135,8 +135,8 @@ access_at(int dirfd, guest_addr path, int mode, int flags)
         c->fsgid = c->gid;
         c->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
     }
-    r = path_walk(dirfd, name, ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW) |
-                  ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &p);
+    r = path_walk(dirfd, name,
+                  ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW) | ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &p);
     if (r == 0) {
         if (mode)
             r = inode_permission(p.dentry->inode, mode);
@@ -201,8 +201,8 @@ change_at(int dirfd, guest_addr path, int flags, change_fn *fn, const void *arg)
             return -EBADF;
         return f->inode ? fn(f->inode, f->dentry, arg) : -EINVAL;
     }
-    r = path_walk(dirfd, name, ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW) |
-                  ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &p);
+    r = path_walk(dirfd, name,
+                  ((flags & AT_SYMLINK_NOFOLLOW) ? 0 : WALK_FOLLOW) | ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &p);
     if (r < 0)
         return r;
     r = fn(p.dentry->inode, p.dentry, arg);

@@ -53,7 +53,10 @@ sys_openat(const uint64_t a[6])
 int64_t
 sys_openat2(const uint64_t a[6])
 {
-    static const struct { uint64_t resolve; unsigned walk; } map[] = {
+    static const struct {
+        uint64_t resolve;
+        unsigned walk;
+    } map[] = {
         {RESOLVE_NO_XDEV, WALK_NO_XDEV},         {RESOLVE_NO_MAGICLINKS, WALK_NO_MAGICLINKS},
         {RESOLVE_NO_SYMLINKS, WALK_NO_SYMLINKS}, {RESOLVE_BENEATH, WALK_BENEATH},
         {RESOLVE_IN_ROOT, WALK_IN_ROOT},
@@ -252,59 +255,39 @@ sys_fcntl(const uint64_t a[6])
     if (!f)
         return -EBADF;
     switch (cmd) {
-    case F_DUPFD:
-        return dup_from(f, a[2], 0);
-    case F_DUPFD_CLOEXEC:
-        return dup_from(f, a[2], O_CLOEXEC);
-    case F_GETFD:
-        return fd_cloexec(fd) ? FD_CLOEXEC : 0;
-    case F_SETFD:
-        fd_set_cloexec(fd, a[2] & FD_CLOEXEC);
-        return 0;
-    case F_GETFL:
-        return f->flags;
-    default:
-        break;
+    case F_DUPFD: return dup_from(f, a[2], 0);
+    case F_DUPFD_CLOEXEC: return dup_from(f, a[2], O_CLOEXEC);
+    case F_GETFD: return fd_cloexec(fd) ? FD_CLOEXEC : 0;
+    case F_SETFD: fd_set_cloexec(fd, a[2] & FD_CLOEXEC); return 0;
+    case F_GETFL: return f->flags;
+    default: break;
     }
     if (f->flags & O_PATH)
         return -EBADF;
     switch (cmd) {
-    case F_SETFL:
-        return set_flags(f, fd, (int)a[2]);
+    case F_SETFL: return set_flags(f, fd, (int)a[2]);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
     case F_OFD_GETLK:
     case F_OFD_SETLK:
-    case F_OFD_SETLKW:
-        return fcntl_lock(f, fd, cmd, a[2]);
-    case F_SETOWN:
-        return set_owner(f, (int)a[2]);
-    case F_GETOWN:
-        return get_owner(f);
+    case F_OFD_SETLKW: return fcntl_lock(f, fd, cmd, a[2]);
+    case F_SETOWN: return set_owner(f, (int)a[2]);
+    case F_GETOWN: return get_owner(f);
     case F_SETOWN_EX:
-    case F_GETOWN_EX: /* glibc's F_GETOWN */
-        return owner_ex(f, cmd, a[2]);
-    case F_SETSIG:
-        return async_set_signal(f, a[2]);
-    case F_GETSIG:
-        return async_signal(f);
-    case F_SETPIPE_SZ:
-        return pipe_fcntl_size(f, (int64_t)(unsigned)a[2]);
-    case F_GETPIPE_SZ:
-        return pipe_fcntl_size(f, -1);
-    case F_ADD_SEALS:
-        return add_seals(f, (unsigned)a[2]);
+    case F_GETOWN_EX: /* glibc's F_GETOWN */ return owner_ex(f, cmd, a[2]);
+    case F_SETSIG: return async_set_signal(f, a[2]);
+    case F_GETSIG: return async_signal(f);
+    case F_SETPIPE_SZ: return pipe_fcntl_size(f, (int64_t)(unsigned)a[2]);
+    case F_GETPIPE_SZ: return pipe_fcntl_size(f, -1);
+    case F_ADD_SEALS: return add_seals(f, (unsigned)a[2]);
     case F_GET_SEALS:
         if (!f->inode || f->ops != &memfs_file_ops || f->inode->sb != anon_superblock())
             return -EINVAL;
         return f->inode->seals;
-    case F_GETLEASE:
-        return F_UNLCK;
-    case F_SETLEASE:
-        return a[2] == F_UNLCK ? -EAGAIN : -EINVAL;
-    default:
-        return -EINVAL;
+    case F_GETLEASE: return F_UNLCK;
+    case F_SETLEASE: return a[2] == F_UNLCK ? -EAGAIN : -EINVAL;
+    default: return -EINVAL;
     }
 }
 
@@ -315,12 +298,8 @@ ioctl_generic(struct file *f, int fd, unsigned long request, guest_addr arg, boo
 
     *handled = true;
     switch (request) {
-    case FIOCLEX:
-        fd_set_cloexec(fd, true);
-        return 0;
-    case FIONCLEX:
-        fd_set_cloexec(fd, false);
-        return 0;
+    case FIOCLEX: fd_set_cloexec(fd, true); return 0;
+    case FIONCLEX: fd_set_cloexec(fd, false); return 0;
     case FIONBIO:
         if (copy_from_guest(&value, arg, sizeof value) < 0)
             return -EFAULT;
@@ -350,8 +329,7 @@ ioctl_generic(struct file *f, int fd, unsigned long request, guest_addr arg, boo
             return copy_to_guest(arg, &value, sizeof value);
         }
         break;
-    default:
-        break;
+    default: break;
     }
     *handled = false;
     return 0;

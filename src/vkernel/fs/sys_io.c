@@ -7,7 +7,15 @@
 #include "platform/heap.h"
 #include "vkernel/fs/vfs.h"
 
-enum { COPY_CHUNK = 64 * 1024, PIECE = 4 << 20, RWF_DSYNC_ = 2, RWF_SYNC_ = 4, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
+enum {
+    COPY_CHUNK = 64 * 1024,
+    PIECE = 4 << 20,
+    RWF_DSYNC_ = 2,
+    RWF_SYNC_ = 4,
+    RWF_NOWAIT_ = 8,
+    RWF_APPEND_ = 16,
+    RWF_KNOWN = 31
+};
 
 /* As fd_get, without those opened with O_PATH. */
 static struct file *
@@ -44,8 +52,8 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
     return r == -ERESTARTSYS && *deadline != WAIT_FOREVER ? -EINTR : r;
 }
 
-/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Returns how many spans are left
- * of n. */
+/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Returns how many
+ * spans are left of n. */
 static int
 cut_to_piece(const struct file *f, struct iovec *iov, int n)
 {
@@ -75,8 +83,8 @@ is_regular(const struct file *f)
     return f->inode && S_ISREG(f->inode->mode) && OPS(f->ops)->seek;
 }
 
-/* Nothing is copied there, so that it does not matter what is mapped at the buffers; a guest must be able to name them. Files
- * of /proc have no end that anybody knows. */
+/* Nothing is copied there, so that it does not matter what is mapped at the buffers; a guest must be able to name them.
+ * Files of /proc have no end that anybody knows. */
 static bool
 at_end(struct file *f, const struct user_iov *u, const uint64_t *pos)
 {
@@ -113,7 +121,8 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             if (w == -EAGAIN && f->inode && (S_ISCHR(f->inode->mode) || S_ISSOCK(f->inode->mode))) {
                 NO_SLEEP;
 
-                /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what there is, perhaps nothing */
+                /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what there is, perhaps
+                 * nothing */
                 vfs_read_timed_out = true;
                 n = user_iov_spans(u, 0, true);
                 r = file_try_read(f, u->spans, n, pos);
@@ -127,7 +136,8 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         if (r < 0)
             return done ? (int64_t)done : r;
         done += (uint64_t)r;
-        if (r == 0 || done >= u->total || OPS(f->ops)->poll || (size_t)r < iov_total(u->spans, n) || sched_checkpoint() < 0)
+        if (r == 0 || done >= u->total || OPS(f->ops)->poll || (size_t)r < iov_total(u->spans, n) ||
+            sched_checkpoint() < 0)
             break;
     }
     if (f->dentry && done)
@@ -182,7 +192,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     if (error == -EPIPE)
         file_broken(f, done);
     if (f->dentry && done)
-        inotify_opened(f->dentry, 0x2); /* IN_MODIFY */
+        inotify_opened(f->dentry, 0x2);                      /* IN_MODIFY */
     if (done && (f->flags & O_DSYNC) && OPS(f->ops)->sync) { /* of O_SYNC, too */
         int r = OPS(f->ops)->sync(f);
 
@@ -488,7 +498,8 @@ sys_copy_file_range(const uint64_t a[6])
 
     if (!in || !out)
         return -EBADF;
-    if ((a[1] && copy_from_guest(&pos_in, a[1], sizeof pos_in) < 0) || (a[3] && copy_from_guest(&pos_out, a[3], sizeof pos_out) < 0))
+    if ((a[1] && copy_from_guest(&pos_in, a[1], sizeof pos_in) < 0) ||
+        (a[3] && copy_from_guest(&pos_out, a[3], sizeof pos_out) < 0))
         return -EFAULT;
     if (a[5] || !in->inode || !out->inode)
         return -EINVAL;
@@ -748,19 +759,18 @@ sys_fallocate(const uint64_t a[6])
     switch ((int)a[1] & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
     case FALLOC_FL_ZERO_RANGE:
-    case FALLOC_FL_UNSHARE_RANGE:
-        break;
+    case FALLOC_FL_UNSHARE_RANGE: break;
     case FALLOC_FL_PUNCH_HOLE:
         if (!(a[1] & FALLOC_FL_KEEP_SIZE))
             return -EOPNOTSUPP;
         break;
-    case FALLOC_FL_COLLAPSE_RANGE: /* of file systems that can move their bytes about, which none here is: refused below */
+    case FALLOC_FL_COLLAPSE_RANGE: /* of file systems that can move their bytes about, which none here is: refused
+                                      below */
     case FALLOC_FL_INSERT_RANGE:
         if (a[1] & FALLOC_FL_KEEP_SIZE)
             return -EOPNOTSUPP;
         break;
-    default:
-        return -EOPNOTSUPP;
+    default: return -EOPNOTSUPP;
     }
     if (!file_can_write(f))
         return -EBADF;
@@ -837,7 +847,8 @@ sys_sync_file_range(const uint64_t a[6])
 
     if (!f)
         return -EBADF;
-    if ((a[3] & ~7ull) || (int64_t)a[1] < 0 || (int64_t)a[2] < 0 || __builtin_add_overflow((int64_t)a[1], (int64_t)a[2], &end))
+    if ((a[3] & ~7ull) || (int64_t)a[1] < 0 || (int64_t)a[2] < 0 ||
+        __builtin_add_overflow((int64_t)a[1], (int64_t)a[2], &end))
         return -EINVAL;
     return f->inode && (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode) || S_ISBLK(f->inode->mode)) ? 0 : -ESPIPE;
 }

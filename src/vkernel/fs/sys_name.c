@@ -22,7 +22,9 @@ create_at(int dirfd, guest_addr path, uint32_t mode, dev_t rdev, const char *tar
         dentry_put(d);
         r = -EEXIST;
     } else if (r == -ENOENT) {
-        r = (p.last_slash && !S_ISDIR(mode)) || (p.dentry->flags & DENTRY_DELETED) ? -ENOENT : inode_permission(p.dentry->inode, MAY_WRITE | MAY_EXEC);
+        r = (p.last_slash && !S_ISDIR(mode)) || (p.dentry->flags & DENTRY_DELETED)
+                ? -ENOENT
+                : inode_permission(p.dentry->inode, MAY_WRITE | MAY_EXEC);
         /* A device, except for the one that means "no file" to overlayfs. */
         if (r == 0 && (S_ISBLK(mode) || (S_ISCHR(mode) && rdev != 0)) && !capable(CAP_MKNOD))
             r = -EPERM;
@@ -59,14 +61,10 @@ mknod_at(int dirfd, guest_addr path, uint32_t mode, uint64_t dev)
     switch (mode & S_IFMT) {
     case S_IFREG:
     case S_IFIFO:
-    case S_IFSOCK:
-        dev = 0;
-        break;
+    case S_IFSOCK: dev = 0; break;
     case S_IFCHR: /* create_at() asks for the right */
-    case S_IFBLK:
-        break;
-    default:
-        return S_ISDIR(mode) ? -EPERM : -EINVAL;
+    case S_IFBLK: break;
+    default: return S_ISDIR(mode) ? -EPERM : -EINVAL;
     }
     return create_at(dirfd, path, (mode & S_IFMT) | (mode & 07777 & ~fs_umask()), (dev_t)(uint32_t)dev, NULL);
 }
@@ -163,8 +161,9 @@ link_at(int old_fd, guest_addr old, int new_fd, guest_addr new_path, int flags)
         return -EINVAL;
     if ((flags & AT_EMPTY_PATH) && !may_link_descriptor(old_fd))
         return -ENOENT;
-    r = path_walk_guest(old_fd, old, ((flags & AT_SYMLINK_FOLLOW) ? WALK_FOLLOW : 0) |
-                  ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0), &from);
+    r = path_walk_guest(old_fd, old,
+                        ((flags & AT_SYMLINK_FOLLOW) ? WALK_FOLLOW : 0) | ((flags & AT_EMPTY_PATH) ? WALK_EMPTY : 0),
+                        &from);
     if (r < 0)
         return r;
     r = path_walk_guest(new_fd, new_path, WALK_PARENT, &to);
@@ -263,7 +262,7 @@ tell_move(const struct path *from, const struct path *to, struct inode *moved, s
     inotify_event(to->dentry->inode, 0x80 | dir, to->last, *cookie);     /* IN_MOVED_TO */
     if (replaced)
         inotify_event(replaced, 0x4 | (S_ISDIR(replaced->mode) ? 0x40000000 : 0), NULL, 0); /* IN_ATTRIB */
-    inotify_event(moved, 0x800, NULL, 0);                                /* IN_MOVE_SELF */
+    inotify_event(moved, 0x800, NULL, 0);                                                   /* IN_MOVE_SELF */
 }
 
 static int
@@ -305,7 +304,8 @@ rename_checked(struct path *from, struct dentry *old, struct path *to, struct de
     if (from->dentry != to->dentry) {
         if (old_dir && (r = inode_permission(old->inode, MAY_WRITE)) < 0)
             return r;
-        if ((flags & RENAME_EXCHANGE) && S_ISDIR(target->inode->mode) && (r = inode_permission(target->inode, MAY_WRITE)) < 0)
+        if ((flags & RENAME_EXCHANGE) && S_ISDIR(target->inode->mode) &&
+            (r = inode_permission(target->inode, MAY_WRITE)) < 0)
             return r;
     }
     r = OPS(from->dentry->inode->ops)->rename(from->dentry, old, to->dentry, target, to->last, to->last_length, flags);

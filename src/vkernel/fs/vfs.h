@@ -52,8 +52,8 @@ struct inode_ops {
     /* Makes or finds the child; *out gets a reference. -ENOENT when there is none. */
     int (*lookup)(struct dentry *dir, const char *name, size_t length, struct dentry **out);
     /* Creates any kind of inode under the name; target is a symlink's text. *out gets a reference. */
-    int (*create)(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev,
-                  const char *target, struct dentry **out);
+    int (*create)(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+                  struct dentry **out);
     int (*link)(struct inode *inode, struct dentry *dir, const char *name, size_t length);
     int (*unlink)(struct dentry *dir, struct dentry *child); /* also rmdir: the child's type tells */
     int (*rename)(struct dentry *old_dir, struct dentry *old, struct dentry *new_dir, struct dentry *new_one,
@@ -67,8 +67,8 @@ struct inode_ops {
     int (*getattr)(struct inode *inode, struct stat *st);
     int (*setattr)(struct inode *inode, const struct iattr *attr);
     int (*truncate)(struct inode *inode, uint64_t size);
-    /* NULL: nobody else knows the file. Record locks of all guests together, as one owner; type F_RDLCK, F_WRLCK, F_UNLCK; end
-     * inclusive. -EAGAIN: somebody outside has it locked; never waits. get_lock is F_OFD_GETLK. */
+    /* NULL: nobody else knows the file. Record locks of all guests together, as one owner; type F_RDLCK, F_WRLCK,
+     * F_UNLCK; end inclusive. -EAGAIN: somebody outside has it locked; never waits. get_lock is F_OFD_GETLK. */
     int (*lock)(struct inode *inode, int type, uint64_t start, uint64_t end);
     int (*get_lock)(struct inode *inode, struct flock *l);
     int (*tmpfile)(struct dentry *dir, uint32_t mode, struct inode **out);
@@ -103,17 +103,17 @@ struct inode {
     enum content_kind kind;
     uint8_t *heap;
     size_t heap_capacity;
-    uint64_t slot;       /* CONTENT_SLOT: number of the slot in the store */
+    uint64_t slot; /* CONTENT_SLOT: number of the slot in the store */
     bool sparse;
     uint32_t base_index; /* artifact inode, or ARTIFACT_NONE */
     char *target;        /* symlink text of an in-memory link; owned */
     unsigned seals;      /* memfd_create */
 
-    struct pipe *pipe;           /* FIFO while open */
-    void *bound_socket;          /* AF_UNIX socket bound to this inode */
-    struct lock_context *locks;  /* locks.c; NULL: none */
-    struct list watches;         /* struct inotify_watch */
-    bool watched_outside;        /* inode_ops.watch: events come from there */
+    struct pipe *pipe;          /* FIFO while open */
+    void *bound_socket;         /* AF_UNIX socket bound to this inode */
+    struct lock_context *locks; /* locks.c; NULL: none */
+    struct list watches;        /* struct inotify_watch */
+    bool watched_outside;       /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
     unsigned write_opens;
 };
@@ -140,7 +140,7 @@ struct dentry {
     struct mount *mounted; /* covers this dentry */
     struct dentry *hash_next;
     uint32_t hash, name_length;
-    uint64_t cookie;       /* position in getdents */
+    uint64_t cookie; /* position in getdents */
     struct list children, sibling;
     char *name;
     char inline_name[24];
@@ -207,25 +207,26 @@ enum {
     WALK_DIRECTORY = 256, /* the result must be a directory */
 };
 
-/* A path being walked; path_fini releases. A walk that fails leaves it empty, so that releasing it again is harmless. */
+/* A path being walked; path_fini releases. A walk that fails leaves it empty, so that releasing it again is
+ * harmless. */
 struct path {
     struct dentry *dentry; /* the result, or with WALK_PARENT the directory */
     char *last;            /* WALK_PARENT: last component, NUL-terminated */
     size_t last_length;
-    bool last_slash;       /* it had trailing slashes */
-    bool last_special;     /* ".", ".." or "/": nothing to create or remove */
+    bool last_slash;   /* it had trailing slashes */
+    bool last_special; /* ".", ".." or "/": nothing to create or remove */
     char *storage;
 };
 int path_walk(int dirfd, const char *name, unsigned flags, struct path *out);
 /* The same with a path argument of a system call. */
 int path_walk_guest(int dirfd, guest_addr name, unsigned flags, struct path *out);
 void path_fini(struct path *p);
-/* One component; follows mounts. *out gets a reference. As everywhere in the vkernel: results are set on every path, to NULL
- * at a failure. */
+/* One component; follows mounts. *out gets a reference. As everywhere in the vkernel: results are set on every path, to
+ * NULL at a failure. */
 int vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out);
 int vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir);
-int vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev,
-               const char *target, struct dentry **out);
+int vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+               struct dentry **out);
 int vfs_unlink(struct dentry *dir, struct dentry *victim);
 int vfs_open_dentry(struct dentry *d, int flags, struct file **out);
 int vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned resolve, struct file **out);
@@ -259,9 +260,11 @@ int fifo_open(struct inode *inode, struct file *f);
 int chrdev_open(struct inode *inode, struct file *f);
 void pipe_inode_evict(struct inode *inode);
 /* For splice and tee, on the ends of pipes. */
-ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* copies without taking; 0: empty, no writer; -EAGAIN: empty */
+ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* copies without taking; 0: empty, no writer; -EAGAIN:
+                                                              empty */
 void pipe_discard(struct file *f, size_t size);            /* takes out what pipe_peek showed */
-size_t pipe_room(const struct file *f); /* what a write could put in now; when it can be written, no less than PIPE_ATOMIC */
+size_t pipe_room(const struct file *f); /* what a write could put in now; when it can be written, no less than
+                                           PIPE_ATOMIC */
 int devfs_mount(struct dentry *root);
 int procfs_mount(struct dentry *root);
 int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
@@ -293,13 +296,16 @@ file_can_write(const struct file *f)
 {
     return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_RDONLY;
 }
-/* Guest iovec arrays resolved to host spans. There are spans for every part and USER_IOV_SPANS more, as a part that crosses mappings
- * takes several: packets and what must be atomic, 212,992 bytes at most, are in one piece. */
+/* Guest iovec arrays resolved to host spans. There are spans for every part and USER_IOV_SPANS more, as a part that
+ * crosses mappings takes several: packets and what must be atomic, 212,992 bytes at most, are in one piece. */
 enum { USER_IOV_INLINE = 16, USER_IOV_SPANS = 64 };
 struct user_iov {
-    uint64_t total;       /* bytes asked for */
+    uint64_t total; /* bytes asked for */
     unsigned count;
-    struct { guest_addr base; uint64_t size; } *parts, inline_parts[USER_IOV_INLINE];
+    struct {
+        guest_addr base;
+        uint64_t size;
+    } *parts, inline_parts[USER_IOV_INLINE];
     int span_max;
     struct iovec *spans, inline_spans[USER_IOV_INLINE + USER_IOV_SPANS];
 };

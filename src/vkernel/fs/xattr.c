@@ -220,18 +220,18 @@ on_fd(uint64_t fd, struct request q)
 #define GET(a)    ((struct request){XGET, (a)[1], (a)[2], (a)[3], 0})
 #define LIST(a)   ((struct request){XLIST, 0, (a)[1], (a)[2], 0})
 #define REMOVE(a) ((struct request){XREMOVE, (a)[1], 0, 0, 0})
-#define THREE(verb, args)                                       \
-    int64_t sys_##verb##xattr(const uint64_t a[6])              \
-    {                                                           \
-        return on_path(a[0], true, args(a));                    \
-    }                                                           \
-    int64_t sys_l##verb##xattr(const uint64_t a[6])             \
-    {                                                           \
-        return on_path(a[0], false, args(a));                   \
-    }                                                           \
-    int64_t sys_f##verb##xattr(const uint64_t a[6])             \
-    {                                                           \
-        return on_fd(a[0], args(a));                            \
+#define THREE(verb, args)                           \
+    int64_t sys_##verb##xattr(const uint64_t a[6])  \
+    {                                               \
+        return on_path(a[0], true, args(a));        \
+    }                                               \
+    int64_t sys_l##verb##xattr(const uint64_t a[6]) \
+    {                                               \
+        return on_path(a[0], false, args(a));       \
+    }                                               \
+    int64_t sys_f##verb##xattr(const uint64_t a[6]) \
+    {                                               \
+        return on_fd(a[0], args(a));                \
     }
 
 THREE(set, SET)

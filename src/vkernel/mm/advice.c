@@ -64,7 +64,8 @@ sys_msync(const uint64_t a[6])
 {
     struct guest_range range;
 
-    if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || a[0] % MM_PAGE || ((a[2] & MS_ASYNC) && (a[2] & MS_SYNC)))
+    if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || a[0] % MM_PAGE ||
+        ((a[2] & MS_ASYNC) && (a[2] & MS_SYNC)))
         return -EINVAL;
     if (PAGE_UP(a[1]) == 0) /* Linux's sum, which wraps */
         return 0;
@@ -152,16 +153,12 @@ advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, ui
         if (v->kind != VMA_ANON || v->locked)
             return -EINVAL;
         return platform_discard(mm->base + start, end - start, MADV_FREE);
-    case MADV_REMOVE:
-        return remove_part(mm, v, start, end);
+    case MADV_REMOVE: return remove_part(mm, v, start, end);
     case COLD:
-    case PAGEOUT:
-        return v->locked ? -EINVAL : 0;
+    case PAGEOUT: return v->locked ? -EINVAL : 0;
     case POPULATE_READ:
-    case POPULATE_WRITE:
-        return populate(mm, v, start, end, advice == POPULATE_WRITE);
-    default:
-        return 0;
+    case POPULATE_WRITE: return populate(mm, v, start, end, advice == POPULATE_WRITE);
+    default: return 0;
     }
 }
 
@@ -222,13 +219,10 @@ sys_madvise(const uint64_t a[6])
         return -ENOMEM;
     switch (a[2]) {
     case MADV_DONTFORK:
-    case MADV_DOFORK:
-        return set_flag(mm, &range, DONT_FORK, a[2] == MADV_DONTFORK);
+    case MADV_DOFORK: return set_flag(mm, &range, DONT_FORK, a[2] == MADV_DONTFORK);
     case MADV_WIPEONFORK:
-    case MADV_KEEPONFORK:
-        return set_flag(mm, &range, WIPE_ON_FORK, a[2] == MADV_WIPEONFORK);
-    default:
-        return each_part(&range, advise_part, a[2]);
+    case MADV_KEEPONFORK: return set_flag(mm, &range, WIPE_ON_FORK, a[2] == MADV_WIPEONFORK);
+    default: return each_part(&range, advise_part, a[2]);
     }
 }
 
@@ -315,7 +309,7 @@ sys_munlock(const uint64_t a[6])
 static void
 lock_all(struct mm *mm, bool on)
 {
-    MM_EACH (v, mm)
+    MM_EACH(v, mm)
         set_locked(mm, v, on);
 }
 

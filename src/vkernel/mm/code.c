@@ -1,8 +1,8 @@
 /* Executable mappings: which bytes may be executed, their host pages, the compiled code that stands for them, and the
  * evaluator's translations of them.
  *
- * Pages of code are those of the artifact or of a copy that was hashed, from mm_code_host_map() alone, and never writable
- * after; nothing that becomes of the file reaches them. */
+ * Pages of code are those of the artifact or of a copy that was hashed, from mm_code_host_map() alone, and never
+ * writable after; nothing that becomes of the file reaches them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,8 @@ mm_place(struct mm *mm, guest_addr address, char *out, size_t size)
     const struct vma *v = mm_find(mm, address);
 
     if (v && v->start <= address && v->code)
-        snprintf(out, size, "%s+%#llx", artifact_string(the_artifact, v->code->path), (unsigned long long)(address - v->image_base));
+        snprintf(out, size, "%s+%#llx", artifact_string(the_artifact, v->code->path),
+                 (unsigned long long)(address - v->image_base));
     else
         snprintf(out, size, "?");
 }
@@ -122,8 +123,8 @@ mm_code_generation_new(struct mm *mm)
 static uint64_t
 code_map_address(uint64_t code)
 {
-    return GUEST_CODE_MAP +
-           code / GUEST_CODE_MAP_UNIT * (platform_has_direct() ? sizeof(direct_code_map_entry) : sizeof(struct code_map_entry));
+    return GUEST_CODE_MAP + code / GUEST_CODE_MAP_UNIT *
+                                (platform_has_direct() ? sizeof(direct_code_map_entry) : sizeof(struct code_map_entry));
 }
 
 bool
@@ -162,9 +163,9 @@ mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *veri
     const struct code_extents *code = &verified->code;
     uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
 
-    if (v->image_base != row->base || (row->entry_count == 0 && !platform_has_direct()) || row->code_map_size == 0 || !offset || offset % MM_PAGE ||
-        at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP || at > GUEST_CODE_MAP_END ||
-        row->code_map_size > GUEST_CODE_MAP_END - at)
+    if (v->image_base != row->base || (row->entry_count == 0 && !platform_has_direct()) || row->code_map_size == 0 ||
+        !offset || offset % MM_PAGE || at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP ||
+        at > GUEST_CODE_MAP_END || row->code_map_size > GUEST_CODE_MAP_END - at)
         return;
     for (unsigned i = 0; i < code->count; i++) {
         if (!code_is_mapped(mm, row, saturating_add(row->base, code->low[i]), saturating_add(row->base, code->high[i])))
@@ -182,7 +183,8 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
 {
     uint64_t from = code_map_address(start), to = code_map_address(end + GUEST_CODE_MAP_UNIT - 1);
 
-    LIST_EACH_SAFE(p, &mm->code_maps) {
+    LIST_EACH_SAFE(p, &mm->code_maps)
+    {
         struct code_map *m = list_entry(p, struct code_map, link);
 
         if (m->at + m->size <= from || m->at >= to)
@@ -223,8 +225,10 @@ mm_code_refuse(const char *what, const char *why)
 {
     audit_refusals++;
     audit_record(AUDIT_PROCESS, "memory-refused", false, "ingot.call", what, "event.reason", why, NULL);
-    notice(NOTICE_CODE, "executable memory was refused (%s: %s). Code made at run time cannot run; if this is a JIT compiler, "
-           "switch it off by the program's own option", what, why);
+    notice(NOTICE_CODE,
+           "executable memory was refused (%s: %s). Code made at run time cannot run; if this is a JIT compiler, "
+           "switch it off by the program's own option",
+           what, why);
     return -EACCES;
 }
 
@@ -233,7 +237,8 @@ may_be_code(const struct vma *v, int prot, const char *what)
 {
     if (v->kind == VMA_FILE && !v->shared && !v->was_writable && !(prot & PROT_WRITE))
         return 0;
-    return mm_code_refuse(what, prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
+    return mm_code_refuse(what,
+                          prot & PROT_WRITE ? "writable and executable" : "not a clean private mapping of a file");
 }
 
 int
@@ -261,7 +266,8 @@ mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified)
         if (r < 0)
             return r;
     }
-    return mm_code_host_map(mm, v, verified->stable || v->offset >= v->code->file_size ? NULL : verified->bytes + v->offset);
+    return mm_code_host_map(mm, v,
+                            verified->stable || v->offset >= v->code->file_size ? NULL : verified->bytes + v->offset);
 }
 
 void
@@ -324,6 +330,6 @@ void
 mm_code_drop(struct mm *mm)
 {
     LIST_EACH_SAFE(p, &mm->code_maps)
-        OBJECT_FREE(code_map, list_entry(p, struct code_map, link));
+    OBJECT_FREE(code_map, list_entry(p, struct code_map, link));
     eval_drop(mm);
 }

@@ -62,7 +62,8 @@ copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
     return copy_run(to + run, from + run, run_end - run);
 }
 
-/* A mapping of the host for each run of pages: of the first RUNS_MAX, as their number is limited for all guests together. */
+/* A mapping of the host for each run of pages: of the first RUNS_MAX, as their number is limited for all guests
+ * together. */
 void
 mm_map_clean_again(struct mm *mm, const struct vma *v)
 {
@@ -149,7 +150,7 @@ mm_fork(struct mm *from)
         to->eval_refs = from->eval_refs;
         refcount_get(to->eval_refs);
     }
-    MM_EACH (v, from) {
+    MM_EACH(v, from) {
         struct vma *copy;
 
         if (v->dont_fork) {

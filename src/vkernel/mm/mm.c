@@ -1,8 +1,8 @@
 /* Address spaces, their mappings (vma_tree.c) and the host pages of these.
  *
- * Invariant: host pages of [0, 8 GiB) of the reservation are accessible exactly where a mapping says so, and something is
- * behind it (mm_backed_end); a page that may be executed by the guest is only readable on the host, and its bytes were
- * verified (code.c). */
+ * Invariant: host pages of [0, 8 GiB) of the reservation are accessible exactly where a mapping says so, and something
+ * is behind it (mm_backed_end); a page that may be executed by the guest is only readable on the host, and its bytes
+ * were verified (code.c). */
 #include "vkernel/mm/mm_internal.h"
 
 #include <errno.h>
@@ -96,9 +96,9 @@ can_merge(const struct vma *a, const struct vma *b)
 {
     return a->end == b->start && a->kind == b->kind && a->prot == b->prot && a->shared == b->shared &&
            a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
-           a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) && a->locked == b->locked &&
-           a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork && a->stack == b->stack &&
-           (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
+           a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) &&
+           a->locked == b->locked && a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
+           a->stack == b->stack && (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
 void
@@ -338,13 +338,13 @@ follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_e
 }
 
 static void
-each_mapping_of(const struct inode *inode, void (*f)(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b), uint64_t a,
-                uint64_t b)
+each_mapping_of(const struct inode *inode, void (*f)(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b),
+                uint64_t a, uint64_t b)
 {
     LIST_EACH(p, &all) {
         struct mm *mm = list_entry(p, struct mm, link);
 
-        MM_EACH (v, mm) {
+        MM_EACH(v, mm) {
             if (v->kind == VMA_FILE && v->file->inode == inode)
                 f(mm, v, a, b);
         }
@@ -461,7 +461,8 @@ take_source(struct vma *v, struct file *file)
 int
 mm_establish(struct mm *mm, struct vma *v, const struct verified *verified)
 {
-    int r = v->prot & PROT_EXEC ? mm_code_install(mm, v, verified) : mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
+    int r = v->prot & PROT_EXEC ? mm_code_install(mm, v, verified)
+                                : mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
 
     if (r == 0) {
         forget_mappings(mm, v->start, v->end);

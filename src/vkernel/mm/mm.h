@@ -1,7 +1,8 @@
 /* A guest process's memory: the 32-bit address space, its mappings, and the only ways to touch it.
  *
- * Nothing here sleeps. `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE) and maps into
- * it. Host pages mirror the guest's mappings, so an access outside them faults and becomes the guest's SIGSEGV. */
+ * Nothing here sleeps. `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE)
+ * and maps into it. Host pages mirror the guest's mappings, so an access outside them faults and becomes the guest's
+ * SIGSEGV. */
 #ifndef VKERNEL_MM_MM_H
 #define VKERNEL_MM_MM_H
 
@@ -20,16 +21,16 @@ struct file;
 struct inode;
 struct mm;
 
-/* --- copying, of the current task's memory: 0, or -EFAULT where not all of it is mapped with the needed permission. What
- * lies behind a mapping may go at any time (the host makes a file of a volume shorter): that is -EFAULT, too, and then
- * a part may have been copied. --- */
+/* --- copying, of the current task's memory: 0, or -EFAULT where not all of it is mapped with the needed permission.
+ * What lies behind a mapping may go at any time (the host makes a file of a volume shorter): that is -EFAULT, too, and
+ * then a part may have been copied. --- */
 int copy_from_guest(void *dst, guest_addr src, size_t size);
 int copy_to_guest(guest_addr dst, const void *src, size_t size);
 /* As copy_*, but returns the number of bytes copied before the first that could not be. */
 size_t copy_from_guest_partial(void *dst, guest_addr src, size_t size);
 size_t copy_to_guest_partial(guest_addr dst, const void *src, size_t size);
-/* Makes the aligned word at the address value when it is *expected, in one step: 1. 0 when it is something else, which *expected is
- * then; or -EFAULT. The only way to change a word by what it was: others write it meanwhile. */
+/* Makes the aligned word at the address value when it is *expected, in one step: 1. 0 when it is something else, which
+ * *expected is then; or -EFAULT. The only way to change a word by what it was: others write it meanwhile. */
 int guest_exchange(guest_addr address, uint32_t *expected, uint32_t value);
 /* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size. */
 ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
@@ -40,9 +41,10 @@ guest_may_name(guest_addr address, uint64_t size)
 {
     return range_within(address, size, TASK_SIZE);
 }
-/* For the vectors of bulk I/O (user_iov_spans): a host pointer for [addr, addr + *size) with *size cut down to the run that
- * is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change: for use
- * within NO_SLEEP only (sched/sched.h). An access to it can fault all the same: only host calls and platform_copy may touch it. */
+/* For the vectors of bulk I/O (user_iov_spans): a host pointer for [addr, addr + *size) with *size cut down to the run
+ * that is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change:
+ * for use within NO_SLEEP only (sched/sched.h). An access to it can fault all the same: only host calls and
+ * platform_copy may touch it. */
 void *guest_span(guest_addr addr, size_t *size, bool write);
 /* The file whose code is there, and the address in it: "FILE+0x12"; or "?". */
 void mm_place(struct mm *mm, guest_addr address, char *out, size_t size);
@@ -57,42 +59,42 @@ struct shm; /* object behind shared anonymous memory */
 struct artifact_ledger;
 
 struct vma {
-    uint64_t start, end;      /* page aligned, end exclusive; in an address space only mm_vma_resize changes them */
-    struct list link;         /* by address */
+    uint64_t start, end; /* page aligned, end exclusive; in an address space only mm_vma_resize changes them */
+    struct list link;    /* by address */
     struct vma *parent, *left, *right; /* vma_tree.c */
-    uint64_t gap, largest_gap; /* free bytes below it; the largest such of its subtree */
+    uint64_t gap, largest_gap;         /* free bytes below it; the largest such of its subtree */
     uint32_t priority;
-    int prot;                 /* the guest's PROT_* */
+    int prot; /* the guest's PROT_* */
     enum vma_kind kind;
     bool shared, was_writable, dont_fork, wipe_on_fork, locked;
-    bool stack;               /* MAP_STACK: PROT_EXEC is for trampolines (proc/trampoline.c) and not needed */
-    struct file *file;        /* a reference, VMA_FILE */
-    struct shm *shm;          /* a reference, VMA_SHM */
-    uint64_t offset;          /* of start in the file or object */
-    bool bounded;             /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
-    const char *name;         /* "[heap]", "[stack]" or NULL */
+    bool stack;        /* MAP_STACK: PROT_EXEC is for trampolines (proc/trampoline.c) and not needed */
+    struct file *file; /* a reference, VMA_FILE */
+    struct shm *shm;   /* a reference, VMA_SHM */
+    uint64_t offset;   /* of start in the file or object */
+    bool bounded;      /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
+    const char *name;  /* "[heap]", "[stack]" or NULL */
     const struct artifact_ledger *code; /* verified executable mapping of this file... */
     uint64_t image_base;                /* ...and where its image address 0 is */
     bool code_stable;                   /* host pages are those of an unchangeable host file: */
     int code_fd;
-    uint64_t code_host_offset;          /* of the file's offset 0 */
+    uint64_t code_host_offset; /* of the file's offset 0 */
 };
 
 struct eval;
 struct mm {
-    uint64_t number;          /* in futex keys */
-    struct list link;         /* of all address spaces */
+    uint64_t number;  /* in futex keys */
+    struct list link; /* of all address spaces */
     struct refcount refs;
-    uint8_t *base;            /* host address of guest address 0 */
-    struct list vmas;         /* struct vma, by address; owned */
-    struct vma *root, *last;  /* last: what was found last */
+    uint8_t *base;           /* host address of guest address 0 */
+    struct list vmas;        /* struct vma, by address; owned */
+    struct vma *root, *last; /* last: what was found last */
     unsigned count;
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages, locked_pages, data_pages; /* data: private and writable */
-    bool lock_future;         /* mlockall(MCL_FUTURE) */
-    unsigned membarriers;     /* commands of membarrier by which it registered; fork hands them on, exec does not */
-    struct eval *eval;        /* made at first need; shared with forked children until either's code changes */
+    bool lock_future;                               /* mlockall(MCL_FUTURE) */
+    unsigned membarriers; /* commands of membarrier by which it registered; fork hands them on, exec does not */
+    struct eval *eval;    /* made at first need; shared with forked children until either's code changes */
     struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */
     uint64_t code_generation; /* of what is in code_maps; never used again for other code */
@@ -114,8 +116,8 @@ struct vma *mm_first(const struct mm *mm);
 struct vma *vma_next(const struct mm *mm, const struct vma *v);
 #define MM_EACH(v, mm) for (struct vma *v = mm_first(mm); v; v = vma_next(mm, v))
 /* A copy with references of its own, until the block ends. */
-#define VMA_SNAPSHOT(name, v)                                        \
-    __attribute__((cleanup(vma_refs_put))) struct vma name = *(v);   \
+#define VMA_SNAPSHOT(name, v)                                      \
+    __attribute__((cleanup(vma_refs_put))) struct vma name = *(v); \
     vma_refs_get(&name)
 void vma_refs_get(const struct vma *v);
 void vma_refs_put(struct vma *v);

@@ -11,9 +11,11 @@
 
 enum { MM_PAGE = 4096 };
 #define MM_RESERVATION (8ull << 30)
-#define MM_GUARD (64ull << 10) /* below it: rewritten string instructions go down from an address in it (docs/direct.md) */
-#define PAGE_DOWN(x)   ((x) & ~(uint64_t)(MM_PAGE - 1))
-#define PAGE_UP(x)     (((x) + MM_PAGE - 1) & ~(uint64_t)(MM_PAGE - 1))
+#define MM_GUARD \
+    (64ull << 10) /* below it: rewritten string instructions go down from an address in it
+                                  (docs/direct.md) */
+#define PAGE_DOWN(x) ((x) & ~(uint64_t)(MM_PAGE - 1))
+#define PAGE_UP(x)   (((x) + MM_PAGE - 1) & ~(uint64_t)(MM_PAGE - 1))
 
 enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 
@@ -41,8 +43,8 @@ struct shm {
 /* Pages of the code map that are in this address space. */
 struct code_map {
     struct list link;
-    uint64_t at, size;      /* guest address of the map pages */
-    uint64_t file_offset;   /* in the artifact */
+    uint64_t at, size;    /* guest address of the map pages */
+    uint64_t file_offset; /* in the artifact */
 };
 
 struct shm *shm_get(struct shm *s);
@@ -68,17 +70,18 @@ int mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end
 bool mm_in_user_range(uint64_t start, uint64_t end);
 /* The pages of v come or go: what the limits count. */
 void mm_account(struct mm *mm, const struct vma *v, bool more);
-/* Would so many bytes more, in a mapping like this one, be above RLIMIT_AS or RLIMIT_DATA of the current process? Those of
- * [at, at + size) that are mapped already are replaced. */
+/* Would so many bytes more, in a mapping like this one, be above RLIMIT_AS or RLIMIT_DATA of the current process? Those
+ * of [at, at + size) that are mapped already are replaced. */
 bool mm_over_limit(struct mm *mm, const struct vma *like, uint64_t at, uint64_t size);
 /* As platform_map_file; bytes of the artifact are compared with their hashes before a guest sees them. */
 int mm_map_source(uint8_t *at, uint64_t size, int prot, bool shared, int fd, uint64_t offset);
-/* What lies past the end of what is behind the mapping has no pages: the guest gets its SIGBUS. Cuts *end down to that. */
+/* What lies past the end of what is behind the mapping has no pages: the guest gets its SIGBUS. Cuts *end down to
+ * that. */
 int mm_map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t *end);
 /* May a mapping be there? Of the flags of mm_map; size is of whole pages. 0 or -errno. */
 int mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags);
-/* Makes v, which holds its references, a mapping with its host pages; verified: for code. Whole mappings that are there are replaced, without
- * a call to the host that only takes their pages away; when it fails, nothing is there. */
+/* Makes v, which holds its references, a mapping with its host pages; verified: for code. Whole mappings that are there
+ * are replaced, without a call to the host that only takes their pages away; when it fails, nothing is there. */
 struct verified;
 int mm_establish(struct mm *mm, struct vma *v, const struct verified *verified);
 /* Gives private pages that may be written their own memory. */
@@ -94,7 +97,8 @@ bool mm_can_lock(void);
 bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);
 
 /* --- code.c --- */
-/* The only way to host pages of code: those of the artifact, or a copy of the verified bytes, which begin at v's start. */
+/* The only way to host pages of code: those of the artifact, or a copy of the verified bytes, which begin at v's
+ * start. */
 int mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes);
 /* Records a refusal; -EACCES. */
 int mm_code_refuse(const char *call, const char *why);
@@ -102,9 +106,10 @@ int mm_code_refuse(const char *call, const char *why);
 int mm_code_verify(const struct vma *v, int prot, const char *call, struct verified *out);
 /* Makes v, which need not be in mm yet, a mapping of the verified bytes. */
 int mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified);
-/* Makes mappings executable, one after the other. The state, zero at first, keeps the file that was verified, so that one is copied and
- * hashed once however many mappings it is in. 1: v is of another file; call mm_code_protect_end, which lets compiled code in
- * and releases the state, and again. What was verified holds as long as nobody else runs: there is no sleep before that end. */
+/* Makes mappings executable, one after the other. The state, zero at first, keeps the file that was verified, so that
+ * one is copied and hashed once however many mappings it is in. 1: v is of another file; call mm_code_protect_end,
+ * which lets compiled code in and releases the state, and again. What was verified holds as long as nobody else runs:
+ * there is no sleep before that end. */
 struct code_protect {
     struct file *file; /* holds a reference; NULL: none yet */
     struct verified verified;

@@ -1,5 +1,5 @@
-/* Memory objects: what is behind shared anonymous memory, and files that are large or mapped. All are ranges of one big sparse
- * memfd, so that thousands of them cost one host descriptor. */
+/* Memory objects: what is behind shared anonymous memory, and files that are large or mapped. All are ranges of one big
+ * sparse memfd, so that thousands of them cost one host descriptor. */
 #ifndef VKERNEL_MM_STORE_H
 #define VKERNEL_MM_STORE_H
 

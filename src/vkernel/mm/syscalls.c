@@ -27,13 +27,13 @@ mm_beyond_file(const struct vma *v, uint64_t address)
 
 enum {
     /* What MAP_SHARED_VALIDATE accepts; all that MAP_SHARED ignores. */
-    LEGACY_FLAGS = MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |
-                   MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |
+    LEGACY_FLAGS = MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED |
+                   MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |
                    63 << MAP_HUGE_SHIFT,
 };
 
-/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need no
- * executable memory (proc/trampoline.c). */
+/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need
+ * no executable memory (proc/trampoline.c). */
 static bool
 holds_trampolines(const struct file *file)
 {
@@ -86,7 +86,8 @@ sys_mmap(const uint64_t a[6])
         return -ENOMEM;
     if (size > GUEST_END)
         return -ENOMEM;
-    r = mm_check_place(mm, address, PAGE_UP(size), (flags & MAP_FIXED ? MM_FIXED : 0) | (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0));
+    r = mm_check_place(mm, address, PAGE_UP(size),
+                       (flags & MAP_FIXED ? MM_FIXED : 0) | (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0));
     if (r < 0)
         return r;
     if (opened && !file_range(offset, PAGE_UP(size), &bytes))
@@ -261,8 +262,8 @@ duplicate(struct mm *mm, struct vma *found, const struct remap *m, uint64_t to)
 static int64_t
 check_remap(const struct remap *m)
 {
-    if ((m->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || m->from % MM_PAGE || m->size == 0 ||
-        m->size > TASK_SIZE)
+    if ((m->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || m->from % MM_PAGE ||
+        m->size == 0 || m->size > TASK_SIZE)
         return -EINVAL;
     if (!(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return 0;

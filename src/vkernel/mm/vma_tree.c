@@ -1,6 +1,6 @@
-/* The mappings of an address space: a treap by address, whose nodes know the largest gap below them, and a list in the same
- * order. Everything is logarithmic in their number, which the guest chooses; priorities are random, so that it does not
- * choose the shape, and nothing recurses.
+/* The mappings of an address space: a treap by address, whose nodes know the largest gap below them, and a list in the
+ * same order. Everything is logarithmic in their number, which the guest chooses; priorities are random, so that it
+ * does not choose the shape, and nothing recurses.
  *
  * A struct vma that is in an address space stays where it is until it is removed, and owns its references. */
 #include <stdlib.h>
@@ -180,7 +180,9 @@ mm_find_gap(struct mm *mm, uint64_t bottom, uint64_t top, uint64_t size)
 
     if (above && above->start < top)
         top = above->start;
-    below = above ? vma_previous(mm, above) : list_empty(&mm->vmas) ? NULL : list_entry(mm->vmas.prev, struct vma, link);
+    below = above                   ? vma_previous(mm, above)
+            : list_empty(&mm->vmas) ? NULL
+                                    : list_entry(mm->vmas.prev, struct vma, link);
     if (top < size)
         return 0;
     if (!below || below->end <= top - size)

@@ -1,5 +1,5 @@
-/* Control messages besides those of struct scm: what a sender says of its datagram's headers, and what a receiver wants to be
- * told of them, of the time and of what was lost. The order is Linux's. */
+/* Control messages besides those of struct scm: what a sender says of its datagram's headers, and what a receiver wants
+ * to be told of them, of the time and of what was lost. The order is Linux's. */
 #include <time.h>
 
 #include <linux/errqueue.h>
@@ -50,7 +50,7 @@ is_mapped(const struct in6_addr *a)
 static void
 put_time(const struct socket *s, const struct message *m, struct transfer *t)
 {
-    enum { REPORT = 1 << 4, TAKE = 1 << 3 }; /* SOF_TIMESTAMPING_SOFTWARE, SOF_TIMESTAMPING_RX_SOFTWARE */
+    enum { REPORT = 1 << 4, TAKE = 1 << 3 };               /* SOF_TIMESTAMPING_SOFTWARE, SOF_TIMESTAMPING_RX_SOFTWARE */
     uint64_t ns = m->time ? m->time : clock_realtime_ns(); /* it came before anybody asked */
     struct timespec all[3] = {{(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)}};
     struct timeval micro = {all[0].tv_sec, all[0].tv_nsec / 1000};
@@ -116,7 +116,10 @@ put_error(const struct packet *p, struct transfer *t, bool six)
     enum { UNREACHABLE_4 = 3, PORT_4 = 3, UNREACHABLE_6 = 1, PORT_6 = 4 }; /* ICMP's types and codes */
     struct {
         struct sock_extended_err e;
-        union { struct sockaddr_in v4; struct sockaddr_in6 v6; } offender;
+        union {
+            struct sockaddr_in v4;
+            struct sockaddr_in6 v6;
+        } offender;
     } r = {.e = {.ee_errno = (uint32_t)p->error}};
 
     r.e.ee_origin = six ? SO_EE_ORIGIN_ICMP6 : SO_EE_ORIGIN_ICMP;
@@ -211,8 +214,7 @@ header_4(const struct cmsghdr *c, struct packet *p, struct in6_addr *from)
         r = number_of(c, 0, &value);
         p->tos = r == 0 ? (uint8_t)value : p->tos;
         return r;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
 }
 
@@ -237,10 +239,8 @@ header_6(const struct cmsghdr *c, struct packet *p, struct in6_addr *from)
         if (r == 0 && value >= 0)
             *(c->cmsg_type == IPV6_TCLASS ? &p->tos : &p->ttl) = (uint8_t)value;
         return r;
-    case IPV6_DONTFRAG:
-        return number_of(c, 0, &value) < 0 || value > 1 ? -EINVAL : 0;
-    default:
-        return -EINVAL;
+    case IPV6_DONTFRAG: return number_of(c, 0, &value) < 0 || value > 1 ? -EINVAL : 0;
+    default: return -EINVAL;
     }
 }
 
@@ -253,8 +253,9 @@ packet_headers(const struct socket *s, const struct transfer *t, struct packet *
     *from = (struct in6_addr){0};
     p->ttl = (uint8_t)(four ? socket_option(s, IP_TTL) : socket_option(s, IPV6_UNICAST_HOPS));
     p->tos = (uint8_t)(four ? socket_option(s, IP_TOS) : socket_option(s, IPV6_TCLASS));
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) { /* their lengths were checked: control_in */
-        int r = c->cmsg_level == IPPROTO_IP && four                     ? header_4(c, p, from)
+    /* their lengths were checked: control_in */
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
+        int r = c->cmsg_level == IPPROTO_IP && four                      ? header_4(c, p, from)
                 : c->cmsg_level == IPPROTO_IPV6 && s->family == AF_INET6 ? header_6(c, p, from)
                 : c->cmsg_level == IPPROTO_UDP                           ? -EINVAL
                                                                          : 0;

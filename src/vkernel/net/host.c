@@ -1,9 +1,9 @@
 /* --network host: AF_INET and AF_INET6 sockets are the host's, one descriptor each (platform/hostnet.h).
  *
  * The host's kernel keeps all state; here is only what would make a host call wait, and what the guest's rights forbid
- * though ours may not. Host descriptors are non-blocking; edges of their readiness arrive at one host descriptor that the idle
- * worker polls, and wake the socket's queues. A guest that finds nothing to do is on a queue before the worker can be idle, so
- * no edge is lost. */
+ * though ours may not. Host descriptors are non-blocking; edges of their readiness arrive at one host descriptor that
+ * the idle worker polls, and wake the socket's queues. A guest that finds nothing to do is on a queue before the worker
+ * can be idle, so no edge is lost. */
 #include "platform/hostnet.h"
 
 #include <linux/sockios.h>
@@ -115,7 +115,10 @@ host_accept(struct socket *s, struct socket **out)
 static ssize_t
 host_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov, .count = count, .flags = t->flags, .control = t->control,
+    struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov,
+                             .count = count,
+                             .flags = t->flags,
+                             .control = t->control,
                              .control_size = t->control_size};
 
     if (t->scm)
@@ -144,8 +147,12 @@ too_little(struct socket *s, size_t want)
 static ssize_t
 host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov, .count = count, .flags = t->flags,
-                             .from = &t->from.storage, .control = t->control, .control_size = t->control_size};
+    struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov,
+                             .count = count,
+                             .flags = t->flags,
+                             .from = &t->from.storage,
+                             .control = t->control,
+                             .control_size = t->control_size};
     ssize_t n;
 
     if (t->patient && too_little(s, iov_total(iov, count)))
@@ -190,29 +197,23 @@ host_ioctl(struct socket *s, unsigned long request, guest_addr arg)
     int n;
 
     switch (request) {
-    case FIONREAD:
-        n = host_bytes_ready(s->host_fd);
-        break;
-    case TIOCOUTQ:
-        n = host_socket_unsent(s->host_fd);
-        break;
-    case SIOCATMARK:
-        n = host_socket_at_mark(s->host_fd);
-        break;
-    default:
-        return network->interface_ioctl(request, arg);
+    case FIONREAD: n = host_bytes_ready(s->host_fd); break;
+    case TIOCOUTQ: n = host_socket_unsent(s->host_fd); break;
+    case SIOCATMARK: n = host_socket_at_mark(s->host_fd); break;
+    default: return network->interface_ioctl(request, arg);
     }
     return n < 0 ? n : copy_to_guest(arg, &n, sizeof n);
 }
 
 /* --- options --- */
 
-/* Which ones are answered from our own state: those that concern sleeping, and those about the socket as the guest made it. */
+/* Which ones are answered from our own state: those that concern sleeping, and those about the socket as the guest made
+ * it. */
 static bool
 is_own_option(int level, int name)
 {
-    static const int own[] = {SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_PEERCRED, SO_COOKIE, SO_PASSCRED,
-                              SO_ATTACH_FILTER, SO_DETACH_FILTER};
+    static const int own[] = {SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE,     SO_DOMAIN,        SO_PROTOCOL,
+                              SO_PEERCRED, SO_COOKIE,   SO_PASSCRED, SO_ATTACH_FILTER, SO_DETACH_FILTER};
 
     for (size_t k = 0; level == SOL_SOCKET && k < sizeof own / sizeof *own; k++)
         if (own[k] == name)
@@ -304,7 +305,10 @@ host_socket_new(int family, int type, int protocol, int *error)
 static int
 interface_list(guest_addr arg)
 {
-    struct { int length, pad; uint64_t buffer; } conf;
+    struct {
+        int length, pad;
+        uint64_t buffer;
+    } conf;
     struct ifreq *list;
     int n, r = 0;
 

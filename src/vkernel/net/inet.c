@@ -215,8 +215,7 @@ conflicts(const struct socket *s, const struct endpoint *e)
             continue;
         if (!matches(o, &at, e) && !matches(s, e, &at))
             continue;
-        if (socket_option(s, SO_REUSEPORT) && socket_option(o, SO_REUSEPORT) &&
-            s->creds.uid == o->creds.uid)
+        if (socket_option(s, SO_REUSEPORT) && socket_option(o, SO_REUSEPORT) && s->creds.uid == o->creds.uid)
             continue;
         if (both_reuse && (s->type == SOCK_DGRAM || !o->listening))
             continue;
@@ -326,7 +325,8 @@ inet_settle_local(struct socket *s, const struct endpoint *to)
     }
 }
 
-/* As on Linux, where even the loopback's answer comes later: a first call starts, one after it tells what became of it. */
+/* As on Linux, where even the loopback's answer comes later: a first call starts, one after it tells what became of
+ * it. */
 static int
 tcp_connect_started(struct socket *s)
 {
@@ -424,12 +424,8 @@ inet_close(struct socket *s)
 }
 
 static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops = {
-    QUEUE_SOCKET_OPS,
-    .bind = inet_bind,
-    .connect = tcp_connect,
-    .listen = tcp_listen,
-    .send = tcp_send,
-    .close = inet_close,
+    QUEUE_SOCKET_OPS,     .bind = inet_bind, .connect = tcp_connect,
+    .listen = tcp_listen, .send = tcp_send,  .close = inet_close,
 };
 static struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
@@ -473,7 +469,10 @@ inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
 static int
 interface_list(guest_addr arg)
 {
-    struct { int length, pad; uint64_t buffer; } conf;
+    struct {
+        int length, pad;
+        uint64_t buffer;
+    } conf;
     struct ifreq r;
 
     if (copy_from_guest(&conf, arg, sizeof conf) < 0)
@@ -519,37 +518,24 @@ loopback_ioctl(unsigned long request, guest_addr arg)
     case SIOCGIFMTU:
     case SIOCGIFHWADDR:
     case SIOCGIFMETRIC:
-    case SIOCGIFTXQLEN:
-        break;
-    default:
-        return capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM;
+    case SIOCGIFTXQLEN: break;
+    default: return capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM;
     }
     if (strcmp(r.ifr_name, "lo") != 0)
         return -ENODEV;
     memset(&r.ifr_ifru, 0, sizeof r.ifr_ifru);
     switch (request) {
-    case SIOCGIFFLAGS:
-        r.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
-        break;
-    case SIOCGIFINDEX:
-        r.ifr_ifindex = 1;
-        break;
+    case SIOCGIFFLAGS: r.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING; break;
+    case SIOCGIFINDEX: r.ifr_ifindex = 1; break;
     case SIOCGIFADDR:
     case SIOCGIFNETMASK:
         in->sin_family = AF_INET;
         in->sin_addr.s_addr = htonl(request == SIOCGIFADDR ? INADDR_LOOPBACK : 0xff000000);
         break;
-    case SIOCGIFMTU:
-        r.ifr_mtu = 65536;
-        break;
-    case SIOCGIFHWADDR:
-        r.ifr_hwaddr.sa_family = ARPHRD_LOOPBACK;
-        break;
-    case SIOCGIFTXQLEN:
-        r.ifr_qlen = 1000;
-        break;
-    default:
-        break;
+    case SIOCGIFMTU: r.ifr_mtu = 65536; break;
+    case SIOCGIFHWADDR: r.ifr_hwaddr.sa_family = ARPHRD_LOOPBACK; break;
+    case SIOCGIFTXQLEN: r.ifr_qlen = 1000; break;
+    default: break;
     }
     return copy_to_guest(arg, &r, sizeof r);
 }
@@ -560,5 +546,6 @@ no_text(const char *name)
     return NULL;
 }
 
-const struct network loopback_network = {
-    .socket_new = inet_socket_new, .interface_ioctl = loopback_ioctl, .text = no_text};
+const struct network loopback_network = {.socket_new = inet_socket_new,
+                                         .interface_ioctl = loopback_ioctl,
+                                         .text = no_text};

@@ -1,5 +1,6 @@
-/* AF_NETLINK, NETLINK_ROUTE: dumps of the one interface and its addresses, which getifaddrs and ip(8) ask for; with --network
- * host those of the host, asked anew by the platform: nothing of the guest's message but its type and family goes there. */
+/* AF_NETLINK, NETLINK_ROUTE: dumps of the one interface and its addresses, which getifaddrs and ip(8) ask for; with
+ * --network host those of the host, asked anew by the platform: nothing of the guest's message but its type and family
+ * goes there. */
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
@@ -45,7 +46,9 @@ static size_t
 start(struct reply *r, const struct nlmsghdr *ask, unsigned type, unsigned flags, uint32_t port)
 {
     size_t at = r->size;
-    struct nlmsghdr h = {.nlmsg_type = (uint16_t)type, .nlmsg_flags = (uint16_t)flags, .nlmsg_seq = ask->nlmsg_seq,
+    struct nlmsghdr h = {.nlmsg_type = (uint16_t)type,
+                         .nlmsg_flags = (uint16_t)flags,
+                         .nlmsg_seq = ask->nlmsg_seq,
                          .nlmsg_pid = port};
 
     put(r, &h, sizeof h);
@@ -63,7 +66,9 @@ finish(struct reply *r, size_t at)
 static void
 put_link(struct reply *r, const struct nlmsghdr *ask, unsigned flags, uint32_t port)
 {
-    struct ifinfomsg info = {.ifi_family = AF_UNSPEC, .ifi_type = ARPHRD_LOOPBACK, .ifi_index = 1,
+    struct ifinfomsg info = {.ifi_family = AF_UNSPEC,
+                             .ifi_type = ARPHRD_LOOPBACK,
+                             .ifi_index = 1,
                              .ifi_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING | 0x10000 /* IFF_LOWER_UP */};
     uint32_t mtu = 65536, qlen = 1000;
     uint8_t state = 0, hw[6] = {0};
@@ -84,8 +89,11 @@ static void
 put_address(struct reply *r, const struct nlmsghdr *ask, uint32_t port, bool v6)
 {
     static const uint8_t v4_bytes[4] = {127, 0, 0, 1}, v6_bytes[16] = {[15] = 1};
-    struct ifaddrmsg a = {.ifa_family = v6 ? AF_INET6 : AF_INET, .ifa_prefixlen = v6 ? 128 : 8, .ifa_flags = IFA_F_PERMANENT,
-                          .ifa_scope = RT_SCOPE_HOST, .ifa_index = 1};
+    struct ifaddrmsg a = {.ifa_family = v6 ? AF_INET6 : AF_INET,
+                          .ifa_prefixlen = v6 ? 128 : 8,
+                          .ifa_flags = IFA_F_PERMANENT,
+                          .ifa_scope = RT_SCOPE_HOST,
+                          .ifa_index = 1};
     size_t at = start(r, ask, RTM_NEWADDR, NLM_F_MULTI, port);
 
     put(r, &a, sizeof a);
@@ -177,9 +185,7 @@ answer(struct reply *r, const struct nlmsghdr *ask, const uint8_t *body, size_t 
             return;
         }
         break;
-    default:
-        put_end(r, ask, port, capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM, false);
-        return;
+    default: put_end(r, ask, port, capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM, false); return;
     }
     if (dump)
         put_end(r, ask, port, 0, true);
@@ -210,7 +216,7 @@ struct relay {
     const struct nlmsghdr *ask;
     struct reply reply;
     uint32_t port;
-    unsigned index;                   /* only the link of this index or name, and not as part of a dump */
+    unsigned index; /* only the link of this index or name, and not as part of a dump */
     const char *name;
     unsigned found;
     int error;
@@ -243,7 +249,8 @@ is_wanted(const struct relay *y, const uint8_t *message, size_t size)
     return false;
 }
 
-/* Readers allow a page for a part of a dump, as Linux makes them: a message that does not fit any more starts the next. */
+/* Readers allow a page for a part of a dump, as Linux makes them: a message that does not fit any more starts the
+ * next. */
 static void
 relay_message(const void *message, size_t size, void *arg)
 {
@@ -296,7 +303,8 @@ relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, si
         y->index = (unsigned)info.ifi_index;
         y->name = y->index ? NULL : asked_name(body, size, name);
     }
-    r = dump || y->index || y->name ? network->dump(ask->nlmsg_type, size ? body[0] : AF_UNSPEC, relay_message, y) : -EINVAL;
+    r = dump || y->index || y->name ? network->dump(ask->nlmsg_type, size ? body[0] : AF_UNSPEC, relay_message, y)
+                                    : -EINVAL;
     if (r == 0 && !dump && !y->found)
         r = -ENODEV;
     if (sizeof y->reply.data - y->reply.size < 64)
@@ -410,8 +418,8 @@ netlink_send(struct socket *s, const struct iovec *iov, int count, struct transf
     return error < 0 ? error : (ssize_t)size;
 }
 
-static const struct socket_ops OPS_TABLE(socket_ops) netlink_ops = {
-    QUEUE_SOCKET_OPS, .bind = netlink_bind, .connect = netlink_connect, .send = netlink_send};
+static const struct socket_ops OPS_TABLE(socket_ops) netlink_ops = {QUEUE_SOCKET_OPS, .bind = netlink_bind,
+                                                                    .connect = netlink_connect, .send = netlink_send};
 
 struct socket *
 netlink_socket_new(int type, int protocol, int *error)

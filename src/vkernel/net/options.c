@@ -1,4 +1,5 @@
-/* getsockopt, setsockopt of sockets between guests. options.def lists the options: which are real, which are hints and why. */
+/* getsockopt, setsockopt of sockets between guests. options.def lists the options: which are real, which are hints and
+ * why. */
 #include <limits.h>
 #include <linux/netlink.h>
 #include <linux/tcp.h>
@@ -12,10 +13,12 @@ enum { LOOPBACK_MTU = 65535, LOOPBACK_MSS = 65483, DEFAULT_MSS = 536, LOOPBACK_I
 
 enum { ESTABLISHED = 1, FIN_WAIT2 = 5, CLOSED = 7, CLOSE_WAIT = 8, LISTENING = 10 }; /* of struct tcp_info */
 
+/* clang-format off */
 enum { /* kinds of sockets */
     SOCKET_TCP = 1, SOCKET_UDP = 2, SOCKET_INET6 = 4, SOCKET_UNIX = 8, SOCKET_NETLINK = 16,
     SOCKET_INET = SOCKET_TCP | SOCKET_UDP, SOCKET_LOCAL = SOCKET_UNIX | SOCKET_NETLINK, SOCKET_ANY = 31,
 };
+/* clang-format on */
 enum form { FLAG, NUMBER, OWN };
 
 /* id -1: it is refused, with `error`. */
@@ -25,6 +28,7 @@ struct option_row {
     int low, high, initial, error;
 };
 
+/* clang-format off */
 static const struct option_row rows[] = {
 #define REAL(level_, name_, who_, form_, low_, high_, initial_, where) \
     {.level = level_, .name = name_, .who = who_, .id = OPTION_##name_, .form = form_, .low = low_, .high = high_, \
@@ -36,6 +40,7 @@ static const struct option_row rows[] = {
 #undef HINT
 #undef REFUSED
 };
+/* clang-format on */
 
 static int
 kind_of(const struct socket *s)
@@ -125,7 +130,8 @@ set_buffer(struct socket *s, int name, int value)
     if (force)
         size = value < 0 ? 0 : value > FORCED ? FORCED : (size_t)value;
     else
-        size = (unsigned)value > LIMIT_SOCKET_BUFFER ? LIMIT_SOCKET_BUFFER : (size_t)value; /* a negative one is large */
+        /* a negative one is large */
+        size = (unsigned)value > LIMIT_SOCKET_BUFFER ? LIMIT_SOCKET_BUFFER : (size_t)value;
     size *= 2; /* as Linux does: the other half is for what messages take besides their bytes */
     if (name == SO_RCVBUF || name == SO_RCVBUFFORCE)
         s->receive_limit = size < SMALLEST_RECEIVE ? SMALLEST_RECEIVE : size;
@@ -136,8 +142,10 @@ set_buffer(struct socket *s, int name, int value)
 
 /* What SO_TIMESTAMPING may ask for: the time of arrival, by us or by devices, of which there are none. Of departures
  * (SOF_TIMESTAMPING_TX_*) nothing is told. */
+/* clang-format off */
 enum { STAMP_RX_HARDWARE = 4, STAMP_RX_SOFTWARE = 8, STAMP_SOFTWARE = 16, STAMP_SYS_HARDWARE = 32, STAMP_RAW_HARDWARE = 64,
        STAMP_KNOWN = STAMP_RX_HARDWARE | STAMP_RX_SOFTWARE | STAMP_SOFTWARE | STAMP_SYS_HARDWARE | STAMP_RAW_HARDWARE };
+/* clang-format on */
 
 static int
 set_device(struct socket *s, guest_addr p, uint32_t size)
@@ -204,26 +212,20 @@ set_structure(struct socket *s, int id, guest_addr p, uint32_t size)
     char byte;
 
     switch (id) {
-    case OPTION_SO_RCVTIMEO:
-        return set_timeout(&s->receive_timeout, p, size);
-    case OPTION_SO_SNDTIMEO:
-        return set_timeout(&s->send_timeout, p, size);
+    case OPTION_SO_RCVTIMEO: return set_timeout(&s->receive_timeout, p, size);
+    case OPTION_SO_SNDTIMEO: return set_timeout(&s->send_timeout, p, size);
     case OPTION_SO_LINGER:
         if (size < sizeof s->linger)
             return -EINVAL;
         return copy_from_guest(&s->linger, p, sizeof s->linger);
-    case OPTION_SO_BINDTODEVICE:
-        return set_device(s, p, size);
-    case OPTION_TCP_CONGESTION:
-        return set_congestion(s, p, size);
+    case OPTION_SO_BINDTODEVICE: return set_device(s, p, size);
+    case OPTION_TCP_CONGESTION: return set_congestion(s, p, size);
     case OPTION_TCP_ULP:
         if (size < 1)
             return -EINVAL;
         return copy_from_guest(&byte, p, 1) < 0 ? -EFAULT : -ENOENT;
-    case OPTION_IP_OPTIONS:
-        return size ? -EINVAL : 0;
-    default:
-        return -ENOPROTOOPT;
+    case OPTION_IP_OPTIONS: return size ? -EINVAL : 0;
+    default: return -ENOPROTOOPT;
     }
 }
 
@@ -234,14 +236,10 @@ set_own(struct socket *s, int id, int value)
     enum { ECN = 3 }; /* the lowest bits of TOS are the connection's, not the guest's */
 
     switch (id) {
-    case OPTION_SO_SNDBUF:
-        return set_buffer(s, SO_SNDBUF, value);
-    case OPTION_SO_RCVBUF:
-        return set_buffer(s, SO_RCVBUF, value);
-    case OPTION_SO_SNDBUFFORCE:
-        return set_buffer(s, SO_SNDBUFFORCE, value);
-    case OPTION_SO_RCVBUFFORCE:
-        return set_buffer(s, SO_RCVBUFFORCE, value);
+    case OPTION_SO_SNDBUF: return set_buffer(s, SO_SNDBUF, value);
+    case OPTION_SO_RCVBUF: return set_buffer(s, SO_RCVBUF, value);
+    case OPTION_SO_SNDBUFFORCE: return set_buffer(s, SO_SNDBUFFORCE, value);
+    case OPTION_SO_RCVBUFFORCE: return set_buffer(s, SO_RCVBUFFORCE, value);
     case OPTION_SO_TIMESTAMP:
     case OPTION_SO_TIMESTAMPNS:
         s->stamp = !value ? 0 : id == OPTION_SO_TIMESTAMP ? SO_TIMESTAMP : SO_TIMESTAMPNS;
@@ -256,31 +254,22 @@ set_own(struct socket *s, int id, int value)
             return -EOPNOTSUPP;
         s->options[id] = value != 0;
         return 0;
-    case OPTION_SO_RCVLOWAT:
-        s->options[id] = value < 0 ? INT_MAX : value ? value : 1;
-        return 0;
+    case OPTION_SO_RCVLOWAT: s->options[id] = value < 0 ? INT_MAX : value ? value : 1; return 0;
     case OPTION_SO_DEBUG:
         if (value && !capable(CAP_NET_ADMIN))
             return -EACCES;
         s->options[id] = value != 0;
         return 0;
-    case OPTION_SO_PRIORITY:
-        return set_limited(s, id, value, 6);
-    case OPTION_SO_MARK:
-        return set_limited(s, id, value, -1);
-    case OPTION_SO_BUSY_POLL:
-        return value < 0 ? -EINVAL : set_limited(s, id, value, s->options[id]);
-    case OPTION_TCP_DEFER_ACCEPT:
-        s->options[id] = whole_retransmissions(value);
-        return 0;
+    case OPTION_SO_PRIORITY: return set_limited(s, id, value, 6);
+    case OPTION_SO_MARK: return set_limited(s, id, value, -1);
+    case OPTION_SO_BUSY_POLL: return value < 0 ? -EINVAL : set_limited(s, id, value, s->options[id]);
+    case OPTION_TCP_DEFER_ACCEPT: s->options[id] = whole_retransmissions(value); return 0;
     case OPTION_TCP_MAXSEG:
         if (value && (value < 88 || value > 32767))
             return -EINVAL;
         s->options[id] = value;
         return 0;
-    case OPTION_TCP_LINGER2:
-        s->options[id] = value < 0 ? -1 : value == 0 ? 60 : value > 120 ? 120 : value;
-        return 0;
+    case OPTION_TCP_LINGER2: s->options[id] = value < 0 ? -1 : value == 0 ? 60 : value > 120 ? 120 : value; return 0;
     case OPTION_TCP_FASTOPEN:
         if (value < 0 || s->connected)
             return -EINVAL;
@@ -313,15 +302,11 @@ set_own(struct socket *s, int id, int value)
         return 0;
     case OPTION_IPV6_MTU: /* what is sent is never larger: any that Linux takes */
         return value && value < 1280 ? -EINVAL : 0;
-    case OPTION_IP_MULTICAST_IF:
-        return value ? -EADDRNOTAVAIL : 0;
-    case OPTION_IPV6_MULTICAST_IF:
-        return value ? -ENODEV : 0;
+    case OPTION_IP_MULTICAST_IF: return value ? -EADDRNOTAVAIL : 0;
+    case OPTION_IPV6_MULTICAST_IF: return value ? -ENODEV : 0;
     case OPTION_NETLINK_ADD_MEMBERSHIP:
-    case OPTION_NETLINK_DROP_MEMBERSHIP:
-        return value < 1 || value > 36 /* RTNLGRP_MAX */ ? -EINVAL : 0;
-    default: /* those that can only be read */
-        return -ENOPROTOOPT;
+    case OPTION_NETLINK_DROP_MEMBERSHIP: return value < 1 || value > 36 /* RTNLGRP_MAX */ ? -EINVAL : 0;
+    default: /* those that can only be read */ return -ENOPROTOOPT;
     }
 }
 
@@ -330,14 +315,10 @@ static bool
 wants_int(const struct socket *s, int level, int name)
 {
     switch (level) {
-    case SOL_SOCKET:
-        return name != SO_BINDTODEVICE;
-    case IPPROTO_TCP:
-        return s->protocol == IPPROTO_TCP && name != TCP_CONGESTION && name != TCP_ULP;
-    case IPPROTO_UDP:
-        return s->protocol == IPPROTO_UDP;
-    default:
-        return false;
+    case SOL_SOCKET: return name != SO_BINDTODEVICE;
+    case IPPROTO_TCP: return s->protocol == IPPROTO_TCP && name != TCP_CONGESTION && name != TCP_ULP;
+    case IPPROTO_UDP: return s->protocol == IPPROTO_UDP;
+    default: return false;
     }
 }
 
@@ -467,34 +448,22 @@ get_own(struct socket *s, int id, const struct option_out *o)
     int e;
 
     switch (id) {
-    case OPTION_SO_TYPE:
-        return give_int(o, s->type);
-    case OPTION_SO_DOMAIN:
-        return give_int(o, s->family);
-    case OPTION_SO_PROTOCOL:
-        return give_int(o, s->protocol);
+    case OPTION_SO_TYPE: return give_int(o, s->type);
+    case OPTION_SO_DOMAIN: return give_int(o, s->family);
+    case OPTION_SO_PROTOCOL: return give_int(o, s->protocol);
     case OPTION_SO_ERROR:
         e = s->error;
         s->error = 0;
         return give_int(o, e);
-    case OPTION_SO_ACCEPTCONN:
-        return give_int(o, s->listening);
-    case OPTION_SO_SNDBUF:
-        return give_int(o, (int)s->send_limit);
-    case OPTION_SO_RCVBUF:
-        return give_int(o, (int)s->receive_limit);
-    case OPTION_SO_RCVTIMEO:
-        return give_timeout(o, s->receive_timeout);
-    case OPTION_SO_SNDTIMEO:
-        return give_timeout(o, s->send_timeout);
-    case OPTION_SO_LINGER:
-        return option_give(o, &s->linger, sizeof s->linger);
-    case OPTION_SO_TIMESTAMP:
-        return give_int(o, s->stamp == SO_TIMESTAMP);
-    case OPTION_SO_TIMESTAMPNS:
-        return give_int(o, s->stamp == SO_TIMESTAMPNS);
-    case OPTION_SO_TIMESTAMPING:
-        return give_int(o, s->stamping);
+    case OPTION_SO_ACCEPTCONN: return give_int(o, s->listening);
+    case OPTION_SO_SNDBUF: return give_int(o, (int)s->send_limit);
+    case OPTION_SO_RCVBUF: return give_int(o, (int)s->receive_limit);
+    case OPTION_SO_RCVTIMEO: return give_timeout(o, s->receive_timeout);
+    case OPTION_SO_SNDTIMEO: return give_timeout(o, s->send_timeout);
+    case OPTION_SO_LINGER: return option_give(o, &s->linger, sizeof s->linger);
+    case OPTION_SO_TIMESTAMP: return give_int(o, s->stamp == SO_TIMESTAMP);
+    case OPTION_SO_TIMESTAMPNS: return give_int(o, s->stamp == SO_TIMESTAMPNS);
+    case OPTION_SO_TIMESTAMPING: return give_int(o, s->stamping);
     case OPTION_SO_PEERCRED:
         if (s->family != AF_UNIX || (!s->connected && !s->listening)) {
             struct ucred none = {0, (uid_t)-1, (gid_t)-1};
@@ -511,26 +480,20 @@ get_own(struct socket *s, int id, const struct option_out *o)
         if (socket_option(s, SO_BINDTODEVICE) && o->room < 16)
             return -EINVAL;
         return option_give(o, "lo", socket_option(s, SO_BINDTODEVICE) ? 3 : 0);
-    case OPTION_TCP_INFO:
-        return give_tcp_info(s, o);
-    case OPTION_TCP_CONGESTION:
-        return give_text(o, congestion_names[socket_option(s, TCP_CONGESTION)]);
+    case OPTION_TCP_INFO: return give_tcp_info(s, o);
+    case OPTION_TCP_CONGESTION: return give_text(o, congestion_names[socket_option(s, TCP_CONGESTION)]);
     case OPTION_TCP_MAXSEG:
         e = socket_option(s, TCP_MAXSEG);
         return give_int(o, e ? e : s->connected ? LOOPBACK_MSS : DEFAULT_MSS);
     case OPTION_TCP_ULP:
-    case OPTION_IP_OPTIONS:
-        return option_give(o, NULL, 0);
+    case OPTION_IP_OPTIONS: return option_give(o, NULL, 0);
     case OPTION_IP_MTU:
-    case OPTION_IPV6_MTU:
-        return s->connected ? give_int(o, LOOPBACK_MTU) : -ENOTCONN;
+    case OPTION_IPV6_MTU: return s->connected ? give_int(o, LOOPBACK_MTU) : -ENOTCONN;
     case OPTION_SO_SNDBUFFORCE:
     case OPTION_SO_RCVBUFFORCE:
     case OPTION_NETLINK_ADD_MEMBERSHIP:
-    case OPTION_NETLINK_DROP_MEMBERSHIP:
-        return -ENOPROTOOPT;
-    default:
-        return give_int(o, s->options[id]);
+    case OPTION_NETLINK_DROP_MEMBERSHIP: return -ENOPROTOOPT;
+    default: return give_int(o, s->options[id]);
     }
 }
 

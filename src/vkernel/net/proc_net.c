@@ -40,8 +40,8 @@ inet_row(struct socket *s, void *arg)
     hex_address(l->out, &s->local, s->family);
     text_printf(l->out, " ");
     hex_address(l->out, &s->remote, s->family);
-    text_printf(l->out, " %02X %08X:%08X 00:00000000 00000000 %5u        0 %llu 1 0000000000000000 100 0 0 10 0\n", state,
-                s->peer ? (unsigned)s->peer->queued : 0, (unsigned)s->queued, s->creds.uid,
+    text_printf(l->out, " %02X %08X:%08X 00:00000000 00000000 %5u        0 %llu 1 0000000000000000 100 0 0 10 0\n",
+                state, s->peer ? (unsigned)s->peer->queued : 0, (unsigned)s->queued, s->creds.uid,
                 s->inode ? (unsigned long long)s->inode->ino : 0ull);
 }
 
@@ -50,7 +50,8 @@ inet_table(struct text *out, int family, int type)
 {
     struct listing l = {out, family, type, 0};
 
-    text_printf(out, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
+    text_printf(out,
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
     inet_socket_list(inet_row, &l);
     return 0;
 }
@@ -119,12 +120,13 @@ show_table(struct text *out, const char *name, const char *loopback)
     return 0;
 }
 
-#define TABLE(function, file, loopback)                                                \
-    static int function(const struct pseudo_key *key, struct text *out)                \
-    {                                                                                  \
-        return show_table(out, "net/" file, loopback);                                 \
+#define TABLE(function, file, loopback)                                 \
+    static int function(const struct pseudo_key *key, struct text *out) \
+    {                                                                   \
+        return show_table(out, "net/" file, loopback);                  \
     }
 
+/* clang-format off */
 TABLE(show_dev, "dev",
       "Inter-|   Receive                                                |  Transmit\n"
       " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
@@ -155,3 +157,4 @@ const struct pseudo OPS_TABLE(pseudo) proc_net_children[] = {
     SHOW("sockstat", show_sockstat),
     {.mode = 0},
 };
+/* clang-format on */

@@ -30,7 +30,8 @@ current_ucred(void)
     return (struct ucred){.pid = p->pid, .uid = p->creds.euid, .gid = p->creds.egid};
 }
 
-/* Those of a message between Unix sockets: who its sender says to be, and may, else who it is when one end wants to know. */
+/* Those of a message between Unix sockets: who its sender says to be, and may, else who it is when one end wants to
+ * know. */
 struct ucred
 message_creds(const struct socket *s, const struct socket *to, const struct transfer *t)
 {
@@ -96,7 +97,8 @@ socket_get(struct socket *s)
     return s;
 }
 
-/* By then it was closed, which dropped its messages: nothing else goes with it, however long the chain that led here. */
+/* By then it was closed, which dropped its messages: nothing else goes with it, however long the chain that led
+ * here. */
 void
 socket_put(struct socket *s)
 {
@@ -156,7 +158,8 @@ scm_free(struct scm *m)
     OBJECT_FREE(scm, m);
 }
 
-/* What a message of this many bytes takes of Linux's memory (SKB_TRUESIZE): programs find their limits in this measure. */
+/* What a message of this many bytes takes of Linux's memory (SKB_TRUESIZE): programs find their limits in this
+ * measure. */
 static size_t
 charge_for(size_t size)
 {
@@ -268,7 +271,8 @@ message_append(struct socket *to, struct message *m)
 
 /* --- streams --- */
 
-/* On Linux what lies in a Unix stream counts against its sender's buffer, in a TCP connection against the receiver's. */
+/* On Linux what lies in a Unix stream counts against its sender's buffer, in a TCP connection against the
+ * receiver's. */
 static size_t
 stream_limit(const struct socket *s)
 {
@@ -338,7 +342,8 @@ stream_send(struct socket *s, const struct iovec *iov, int count, struct transfe
         return r;
     if (size == 0)
         return 0;
-    if (s->peer_gone || (s->family != AF_UNIX && s->peer->shut_read && s->peer->shut_write)) { /* TCP: nobody takes it */
+    /* TCP: nobody takes it */
+    if (s->peer_gone || (s->family != AF_UNIX && s->peer->shut_read && s->peer->shut_write)) {
         if (s->peer)
             tcp_reset(s->peer);
         tcp_reset(s);
@@ -397,7 +402,8 @@ scm_copy(const struct scm *m)
     return c;
 }
 
-/* SO_RCVLOWAT: is there as much as a reader of `want` bytes waits for? One that Linux's buffer could never hold is half of ours. */
+/* SO_RCVLOWAT: is there as much as a reader of `want` bytes waits for? One that Linux's buffer could never hold is half
+ * of ours. */
 static bool
 enough(const struct socket *s, size_t want)
 {
@@ -417,7 +423,8 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
 
     if (t->patient && s->peer && !enough(s, want))
         return -EAGAIN;
-    LIST_EACH_SAFE(p, &s->messages) {
+    LIST_EACH_SAFE(p, &s->messages)
+    {
         struct message *m = list_entry(p, struct message, link);
         size_t n = m->size - m->offset;
 
@@ -717,7 +724,8 @@ queue_poll(struct socket *s)
         events |= POLLERR;
     if (s->listening)
         return events | (s->pending_count == s->deferred_count ? 0 : POLLIN | POLLRDNORM);
-    if ((!list_empty(&s->messages) && (s->protocol != IPPROTO_TCP || enough(s, SIZE_MAX))) || s->shut_read || s->peer_gone)
+    if ((!list_empty(&s->messages) && (s->protocol != IPPROTO_TCP || enough(s, SIZE_MAX))) || s->shut_read ||
+        s->peer_gone)
         events |= POLLIN | POLLRDNORM;
     if (s->shut_read)
         events |= POLLRDHUP;
@@ -744,11 +752,8 @@ queue_ioctl(struct socket *s, unsigned long request, guest_addr arg)
         if (s->type == SOCK_DGRAM)
             n = list_empty(&s->messages) ? 0 : (int)list_entry(s->messages.next, struct message, link)->size;
         return copy_to_guest(arg, &n, sizeof n);
-    case TIOCOUTQ:
-        n = s->peer ? (int)s->peer->queued : 0;
-        return copy_to_guest(arg, &n, sizeof n);
-    default:
-        return network->interface_ioctl(request, arg);
+    case TIOCOUTQ: n = s->peer ? (int)s->peer->queued : 0; return copy_to_guest(arg, &n, sizeof n);
+    default: return network->interface_ioctl(request, arg);
     }
 }
 

@@ -1,8 +1,8 @@
 /* Sockets: AF_UNIX, loopback AF_INET and AF_INET6, a little AF_NETLINK between guests; with --network host the host's
  * AF_INET and AF_INET6 (host.c).
  *
- * Those between guests share one receive queue of messages and, when connected, a pointer to the other end. Operations never
- * sleep: they answer -EAGAIN and the system call waits on the socket's queues. */
+ * Those between guests share one receive queue of messages and, when connected, a pointer to the other end. Operations
+ * never sleep: they answer -EAGAIN and the system call waits on the socket's queues. */
 #ifndef VKERNEL_NET_SOCKET_H
 #define VKERNEL_NET_SOCKET_H
 
@@ -18,7 +18,7 @@ enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = LIMIT_SOCKET_BUFFER, DGRAM_QUEUE = L
 /* The options that a socket keeps, by name (options.def). */
 enum socket_option {
 #define REAL(level, name, who, form, low, high, initial, where) OPTION_##name,
-#define HINT REAL
+#define HINT                                                    REAL
 #define REFUSED(level, name, who, error, why)
 #include "vkernel/net/options.def"
 #undef REAL
@@ -50,17 +50,17 @@ struct packet {
 struct message {
     struct list link;
     struct scm *scm;
-    struct ucred creds;    /* of the sender, where one of the ends wanted to know (socket_creds) */
-    struct socket *sender; /* a reference; of packets between Unix sockets, whose `sent` counts it */
+    struct ucred creds;           /* of the sender, where one of the ends wanted to know (socket_creds) */
+    struct socket *sender;        /* a reference; of packets between Unix sockets, whose `sent` counts it */
     struct sockaddr_storage from; /* of others */
     socklen_t from_length;
     size_t size, offset;
-    size_t room;   /* bytes that data has place for */
-    size_t charge; /* what it counts against the buffer's limit */
-    uint64_t time; /* CLOCK_REALTIME of its arrival, for who asked; 0: it was not taken */
-    uint32_t drops; /* what its socket had lost by then */
+    size_t room;          /* bytes that data has place for */
+    size_t charge;        /* what it counts against the buffer's limit */
+    uint64_t time;        /* CLOCK_REALTIME of its arrival, for who asked; 0: it was not taken */
+    uint32_t drops;       /* what its socket had lost by then */
     struct packet packet; /* AF_INET, AF_INET6 */
-    uint8_t *data; /* apart: whoever writes behind its end must not reach pointers */
+    uint8_t *data;        /* apart: whoever writes behind its end must not reach pointers */
 };
 
 struct address {
@@ -70,18 +70,19 @@ struct address {
 
 /* What goes with a send or a receive besides the bytes. */
 struct transfer {
-    int flags;              /* MSG_* asked for */
-    bool patient;           /* receive: the caller sleeps until there is as much as SO_RCVLOWAT says */
-    struct address *to;     /* send: explicit destination, or NULL */
-    struct scm *scm;        /* send: taken over on success; receive: given to the caller, who frees it */
-    struct address from;    /* receive: length 0 when there is none */
-    struct ucred creds;     /* receive: the sender's; send: what it claims to be, when creds_given */
+    int flags;           /* MSG_* asked for */
+    bool patient;        /* receive: the caller sleeps until there is as much as SO_RCVLOWAT says */
+    struct address *to;  /* send: explicit destination, or NULL */
+    struct scm *scm;     /* send: taken over on success; receive: given to the caller, who frees it */
+    struct address from; /* receive: length 0 when there is none */
+    struct ucred creds;  /* receive: the sender's; send: what it claims to be, when creds_given */
     bool creds_given;
-    bool received;          /* receive: there was a message, so creds are its sender's; a stream gives no others with it */
-    int out_flags;          /* receive: MSG_TRUNC, MSG_EOR */
-    void *control;          /* other control messages than struct scm's, in Linux's form; NULL: none */
-    size_t control_size;    /* receive: room, then what was filled */
-    size_t control_room;    /* receive, ancillary.c: room */
+    bool received;       /* receive: there was a message, so creds are its sender's; a stream gives no others with
+                               it */
+    int out_flags;       /* receive: MSG_TRUNC, MSG_EOR */
+    void *control;       /* other control messages than struct scm's, in Linux's form; NULL: none */
+    size_t control_size; /* receive: room, then what was filled */
+    size_t control_room; /* receive, ancillary.c: room */
 };
 
 /* Where getsockopt puts its answer. */
@@ -90,12 +91,12 @@ struct option_out {
     uint32_t room;
 };
 
-/* One kind of socket. bind, connect, listen, accept: NULL is -EOPNOTSUPP. Kinds whose messages lie in the socket's own queue
- * take QUEUE_SOCKET_OPS. */
+/* One kind of socket. bind, connect, listen, accept: NULL is -EOPNOTSUPP. Kinds whose messages lie in the socket's own
+ * queue take QUEUE_SOCKET_OPS. */
 struct socket_ops {
     int (*bind)(struct socket *s, const struct address *a);
-    /* -EAGAIN, -EINPROGRESS, -EALREADY: a blocking call sleeps on the socket's queues or dgram_space and asks again, after
-     * -EINPROGRESS as soon as poll says that it is writable. */
+    /* -EAGAIN, -EINPROGRESS, -EALREADY: a blocking call sleeps on the socket's queues or dgram_space and asks again,
+     * after -EINPROGRESS as soon as poll says that it is writable. */
     int (*connect)(struct socket *s, const struct address *a);
     int (*listen)(struct socket *s, unsigned backlog);
     int (*accept)(struct socket *s, struct socket **out);
@@ -110,17 +111,17 @@ struct socket_ops {
     void (*close)(struct socket *s);
 };
 
-#define QUEUE_SOCKET_OPS                                                                                       \
-    .accept = queue_accept, .recv = queue_recv, .shutdown = queue_shutdown, .name = queue_name,                 \
-    .poll = queue_poll, .ioctl = queue_ioctl, .set_option = queue_set_option, .get_option = queue_get_option
+#define QUEUE_SOCKET_OPS                                                                                            \
+    .accept = queue_accept, .recv = queue_recv, .shutdown = queue_shutdown, .name = queue_name, .poll = queue_poll, \
+    .ioctl = queue_ioctl, .set_option = queue_set_option, .get_option = queue_get_option
 
 struct socket {
     struct refcount refs;
     int family, type, protocol;
     const struct socket_ops *ops;
-    struct inode *inode;        /* of its file; not a reference */
-    struct file *file;          /* not a reference; NULL in an accept queue, and when the file is gone */
-    bool open;                  /* its file exists (or will: in an accept queue) */
+    struct inode *inode; /* of its file; not a reference */
+    struct file *file;   /* not a reference; NULL in an accept queue, and when the file is gone */
+    bool open;           /* its file exists (or will: in an accept queue) */
     bool listening, connected, bound;
     bool autobound;             /* AF_INET, AF_INET6: by the kernel alone */
     bool connecting;            /* a connect() began whose outcome nobody has asked for */
@@ -131,34 +132,35 @@ struct socket {
     int error;                  /* SO_ERROR */
     struct socket *peer;        /* a reference; the stream's other end, or a connected datagram's target */
     struct list messages;
-    size_t queued;              /* bytes in messages */
-    size_t charged;             /* the same and what messages take besides: small ones must not fill memory */
-    size_t sent;                /* the same of this socket's packets, in whosever queues they lie */
+    size_t queued;  /* bytes in messages */
+    size_t charged; /* the same and what messages take besides: small ones must not fill memory */
+    size_t sent;    /* the same of this socket's packets, in whosever queues they lie */
     unsigned message_count;
     size_t receive_limit, send_limit;
     struct list pending, pending_link; /* listener: sockets to accept; and the link in that list */
     unsigned pending_count, backlog;
-    unsigned deferred_count;    /* of those pending */
+    unsigned deferred_count; /* of those pending */
     struct address local, remote;
     struct ucred creds, peer_creds;
     int stamp, stamping;        /* SO_TIMESTAMP or SO_TIMESTAMPNS, 0: neither; flags of SO_TIMESTAMPING */
     uint32_t drops;             /* datagrams lost for lack of room */
     struct list errors;         /* messages: the error queue */
     struct cork *cork;          /* udp.c: what UDP_CORK or MSG_MORE holds back; NULL: nothing */
-    struct socket *deferred_by; /* waits, in this listener's queue, for its first byte (TCP_DEFER_ACCEPT); not a reference */
+    struct socket *deferred_by; /* waits, in this listener's queue, for its first byte (TCP_DEFER_ACCEPT); not a
+                                   reference */
     struct ktimer defer_timer;
     uint64_t sent_bytes, received_bytes; /* streams, for TCP_INFO */
     uint64_t receive_timeout, send_timeout;
     struct wait_queue in_queue, out_queue;
-    struct list all;            /* bound sockets of the family */
-    struct inode *bound_inode;  /* AF_UNIX path; a reference */
+    struct list all;           /* bound sockets of the family */
+    struct inode *bound_inode; /* AF_UNIX path; a reference */
     int options[OPTION_COUNT];
     struct linger linger;
-    int host_fd;                /* net/host.c; -1 */
+    int host_fd; /* net/host.c; -1 */
 
     /* unix_gc.c */
     struct list in_flight_link, reached_link;
-    unsigned outside;           /* messages that carry it, but for those in candidates' queues */
+    unsigned outside; /* messages that carry it, but for those in candidates' queues */
     bool candidate;
 };
 
@@ -228,7 +230,8 @@ int option_give(const struct option_out *o, const void *data, size_t size);
 
 /* ancillary.c: control messages besides those of struct scm */
 void ancillary_of(struct socket *s, const struct message *m, struct transfer *t);
-/* The sender's headers: its options, and what its control messages say. *from: the source address they ask for, if any. */
+/* The sender's headers: its options, and what its control messages say. *from: the source address they ask for, if
+ * any. */
 int packet_headers(const struct socket *s, const struct transfer *t, struct packet *p, struct in6_addr *from);
 
 /* inet.c */

@@ -42,16 +42,11 @@ static struct socket *
 make(int family, int type, int protocol, int *error)
 {
     switch (family) {
-    case AF_UNIX:
-        return unix_socket_new(type, protocol, error);
+    case AF_UNIX: return unix_socket_new(type, protocol, error);
     case AF_INET:
-    case AF_INET6:
-        return network->socket_new(family, type, protocol, error);
-    case AF_NETLINK:
-        return netlink_socket_new(type, protocol, error);
-    default:
-        *error = -EAFNOSUPPORT;
-        return NULL;
+    case AF_INET6: return network->socket_new(family, type, protocol, error);
+    case AF_NETLINK: return netlink_socket_new(type, protocol, error);
+    default: *error = -EAFNOSUPPORT; return NULL;
     }
 }
 
@@ -152,8 +147,9 @@ record_address(const char *action, const char *side, const struct address *a, in
         return;
     audit_begin(&e, AUDIT_NETWORK, action, result == 0 || result == -EINPROGRESS);
     snprintf(field, sizeof field, "%s.ip", side);
-    audit_string(&e, field, family == AF_INET ? inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text) :
-                                                inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text));
+    audit_string(&e, field,
+                 family == AF_INET ? inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text)
+                                   : inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text));
     snprintf(field, sizeof field, "%s.port", side);
     audit_number(&e, field, ntohs(family == AF_INET ? v4->sin_port : v6->sin6_port));
     if (result < 0)
@@ -191,8 +187,8 @@ sys_listen(const uint64_t a[6])
     return OPS(s->ops)->listen ? OPS(s->ops)->listen(s, (unsigned)a[1]) : -EOPNOTSUPP;
 }
 
-/* Sleeps in the middle of a call on a socket, until its state may have changed. *deadline 0: not yet known. -ETIMEDOUT: the
- * socket's own timeout is over. */
+/* Sleeps in the middle of a call on a socket, until its state may have changed. *deadline 0: not yet known. -ETIMEDOUT:
+ * the socket's own timeout is over. */
 static int
 socket_wait(struct socket *s, bool write, uint64_t *deadline)
 {
@@ -421,7 +417,8 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
         if (r <= 0)
             break;
         done += (uint64_t)r;
-        if (!all || done >= u->total || t->scm || (s->error && s->family != AF_UNIX)) /* TCP's error waits for the next call */
+        /* TCP's error waits for the next call */
+        if (!all || done >= u->total || t->scm || (s->error && s->family != AF_UNIX))
             break;
     }
     return done ? (int64_t)done : r;
@@ -681,7 +678,8 @@ give_rights(struct control_out *c, struct scm *m, int flags)
     while (n < m->file_count && c->left >= sizeof h + (n + 1) * sizeof(int)) {
         struct file *f = file_get(m->files[n]);
 
-        if (fd_install_told(&f, 1, (flags & MSG_CMSG_CLOEXEC) ? O_CLOEXEC : 0, c->at + sizeof h + n * sizeof(int)) < 0) {
+        if (fd_install_told(&f, 1, (flags & MSG_CMSG_CLOEXEC) ? O_CLOEXEC : 0, c->at + sizeof h + n * sizeof(int)) <
+            0) {
             file_put(f);
             break;
         }
@@ -707,11 +705,13 @@ give_others(struct control_out *c, const struct transfer *t)
 static int
 header_out(guest_addr p, const struct guest_msghdr *h)
 {
-    if (h->name && copy_to_guest(p + offsetof(struct guest_msghdr, name_length), &h->name_length, sizeof h->name_length) < 0)
+    if (h->name &&
+        copy_to_guest(p + offsetof(struct guest_msghdr, name_length), &h->name_length, sizeof h->name_length) < 0)
         return -EFAULT;
     if (copy_to_guest(p + offsetof(struct guest_msghdr, flags), &h->flags, sizeof h->flags) < 0)
         return -EFAULT;
-    return copy_to_guest(p + offsetof(struct guest_msghdr, control_length), &h->control_length, sizeof h->control_length);
+    return copy_to_guest(p + offsetof(struct guest_msghdr, control_length), &h->control_length,
+                         sizeof h->control_length);
 }
 
 static int64_t
@@ -830,7 +830,8 @@ sys_recvmmsg(const uint64_t a[6])
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
-        if (clock_monotonic_ns() >= deadline || sched_checkpoint() < 0) /* Linux, too, looks at the time only after a message */
+        if (clock_monotonic_ns() >= deadline || sched_checkpoint() < 0) /* Linux, too, looks at the time only after a
+                                                                           message */
             break;
     }
     return done;

@@ -1,5 +1,5 @@
-/* UDP between guests: datagrams, those held back (UDP_CORK, MSG_MORE), broadcasts on the loopback's 127.255.255.255, and the
- * errors of those that reach nobody. */
+/* UDP between guests: datagrams, those held back (UDP_CORK, MSG_MORE), broadcasts on the loopback's 127.255.255.255,
+ * and the errors of those that reach nobody. */
 #include "vkernel/net/inet_internal.h"
 
 enum { UDP_MAX = 65507 };
@@ -93,8 +93,8 @@ is_peer(const struct socket *s, const struct endpoint *to)
            memcmp(&remote.ip, &to->ip, sizeof to->ip) == 0;
 }
 
-/* The ICMP answer of a closed port: connected sockets hear of it, and those that asked for all errors. It has the beginning of
- * the datagram, as much as fits into 576 or 1,280 bytes. */
+/* The ICMP answer of a closed port: connected sockets hear of it, and those that asked for all errors. It has the
+ * beginning of the datagram, as much as fits into 576 or 1,280 bytes. */
 static void
 refused(struct socket *s, const struct datagram *d)
 {
@@ -270,9 +270,5 @@ udp_close(struct socket *s)
 }
 
 const struct socket_ops OPS_TABLE(socket_ops) udp_ops = {
-    QUEUE_SOCKET_OPS,
-    .bind = inet_bind,
-    .connect = udp_connect,
-    .send = udp_send,
-    .close = udp_close,
+    QUEUE_SOCKET_OPS, .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = udp_close,
 };

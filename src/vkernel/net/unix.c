@@ -122,7 +122,8 @@ unix_bind(struct socket *s, const struct address *a)
 
     if (r < 0)
         return r;
-    if (s->bound || s->local.length > sizeof(sa_family_t)) { /* the name may be its listener's. Linux finds an existing path first */
+    if (s->bound || s->local.length > sizeof(sa_family_t)) { /* the name may be its listener's. Linux finds an existing
+                                                                path first */
         char path[sizeof(struct sockaddr_un)];
         struct path p;
 
@@ -187,8 +188,8 @@ find_target(const struct address *a, struct socket **out)
     return r;
 }
 
-/* A datagram socket connects elsewhere, or nowhere: what lies in its queue is lost, which an end that was connected to it learns
- * (unix_dgram_disconnected of Linux). */
+/* A datagram socket connects elsewhere, or nowhere: what lies in its queue is lost, which an end that was connected to
+ * it learns (unix_dgram_disconnected of Linux). */
 static void
 leave_peer(struct socket *s, const struct socket *to)
 {

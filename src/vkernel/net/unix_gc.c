@@ -1,12 +1,14 @@
 /* Descriptors in flight: files that lie in messages in the queues of Unix sockets.
  *
- * A socket can lie in its own queue, or two in each other's. When every descriptor of such sockets is closed, nobody can reach
- * them any more, but their references hold each other. So it is looked for (as net/unix/garbage.c of Linux did for long): the
- * *candidates* are sockets whose only references are from messages. What lies in messages of candidates alone, and is not
- * reached from one that lies elsewhere, too, is garbage; its messages are dropped, and with them its references.
+ * A socket can lie in its own queue, or two in each other's. When every descriptor of such sockets is closed, nobody
+ * can reach them any more, but their references hold each other. So it is looked for (as net/unix/garbage.c of Linux
+ * did for long): the *candidates* are sockets whose only references are from messages. What lies in messages of
+ * candidates alone, and is not reached from one that lies elsewhere, too, is garbage; its messages are dropped, and
+ * with them its references.
  *
- * It is looked for when a socket is left to messages alone. That costs time in proportion to what lies in the queues of such; so
- * where it was much the last time, it waits until that has happened a fair number of times, or for a second. */
+ * It is looked for when a socket is left to messages alone. That costs time in proportion to what lies in the queues of
+ * such; so where it was much the last time, it waits until that has happened a fair number of times, or for a
+ * second. */
 #include "vkernel/net/socket.h"
 
 #include "vkernel/proc/users.h"
@@ -70,7 +72,8 @@ scm_too_many(void)
 
 /* --- collecting --- */
 
-/* Calls `each` for every candidate in the messages of a socket and of those that connected to it and were not accepted yet. */
+/* Calls `each` for every candidate in the messages of a socket and of those that connected to it and were not accepted
+ * yet. */
 static void
 each_carried(struct socket *s, void (*each)(struct socket *carried, void *arg), void *arg)
 {

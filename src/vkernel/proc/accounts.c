@@ -89,7 +89,8 @@ add_groups(char *text, const char *user, struct account *a)
 static int
 fail(struct account *a, const char *what, const char *name, const char *file)
 {
-    snprintf(a->problem, sizeof a->problem, "unable to find %s %.200s: no matching entries in %s file", what, name, file);
+    snprintf(a->problem, sizeof a->problem, "unable to find %s %.200s: no matching entries in %s file", what, name,
+             file);
     return -1;
 }
 

@@ -14,7 +14,8 @@ struct account {
     char problem[320];
 };
 
-/* spec: "user[:group]", names or numbers. passwd, group: the files' text, which is cut up, or NULL. Negative: problem says why. */
+/* spec: "user[:group]", names or numbers. passwd, group: the files' text, which is cut up, or NULL. Negative: problem
+ * says why. */
 int account_find(const char *spec, char *passwd, char *group, struct account *out);
 
 #endif

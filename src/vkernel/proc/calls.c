@@ -16,8 +16,8 @@ bool calls_on;
 
 static struct {
     int fd;
-    uint64_t given;   /* of the next record */
-    unsigned in_row;  /* calls since somebody else could run */
+    uint64_t given;  /* of the next record */
+    unsigned in_row; /* calls since somebody else could run */
     uint64_t inputs;
 } calls;
 
@@ -56,7 +56,8 @@ calls_input(void)
     return platform_monotonic_ns() + ++calls.inputs;
 }
 
-/* A signal frame is no argument, and has what need not be the same: exception flags, and the state of the x87 unit's pointers. */
+/* A signal frame is no argument, and has what need not be the same: exception flags, and the state of the x87 unit's
+ * pointers. */
 static bool
 reads_frame(int64_t nr)
 {
@@ -70,7 +71,8 @@ calls_made(int64_t nr)
 {
     static bool frame;
     const struct x86_cpu *cpu = x86_this_cpu();
-    const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX], cpu->gpr[X86_R10], cpu->gpr[X86_R8], cpu->gpr[X86_R9]};
+    const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
+                           cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
     struct call_record r = {.tid = sched_current->tid, .number = (int32_t)nr, .rip = cpu->rip, .fs_base = cpu->fs_base};
 
     memcpy(r.gpr, cpu->gpr, sizeof r.gpr);

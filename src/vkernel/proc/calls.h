@@ -1,7 +1,9 @@
-/* ingot run --lockstep=OTHER: the same program runs on two artifacts, and what they ask of the kernel is compared from outside (cli/compare.c).
+/* ingot run --lockstep=OTHER: the same program runs on two artifacts, and what they ask of the kernel is compared from
+ * outside (cli/compare.c).
  *
- * For that a run is repeatable (platform.h): of what the vkernel decides itself only the guest's system calls count, every so many of which it gives
- * way to others. Only one that waits without system calls is interrupted anywhere, after half a second. */
+ * For that a run is repeatable (platform.h): of what the vkernel decides itself only the guest's system calls count,
+ * every so many of which it gives way to others. Only one that waits without system calls is interrupted anywhere,
+ * after half a second. */
 #ifndef VKERNEL_PROC_CALLS_H
 #define VKERNEL_PROC_CALLS_H
 

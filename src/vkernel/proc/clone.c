@@ -17,10 +17,10 @@
 #include "vkernel/trust/notice.h"
 #include "x86/helpers.h"
 
-#define CLONE_INTO_CGROUP_FLAG 0x200000000ull
+#define CLONE_INTO_CGROUP_FLAG   0x200000000ull
 #define CLONE_CLEAR_SIGHAND_FLAG 0x100000000ull
-#define CLONE_NEWTIME_FLAG 0x80ull
-#define NAMESPACES                                                                                           \
+#define CLONE_NEWTIME_FLAG       0x80ull
+#define NAMESPACES                                                                                          \
     ((uint64_t)CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
      CLONE_NEWNET | CLONE_NEWTIME_FLAG)
 
@@ -72,7 +72,9 @@ pidfd_release(struct file *f)
     OBJECT_FREE(pidfd, f->data);
 }
 
-static const struct file_ops OPS_TABLE(file_ops) pidfd_ops = {.name = "pidfd", .poll = pidfd_poll, .release = pidfd_release};
+static const struct file_ops OPS_TABLE(file_ops) pidfd_ops = {.name = "pidfd",
+                                                              .poll = pidfd_poll,
+                                                              .release = pidfd_release};
 
 static struct file *
 pidfd_file(struct process *p, int flags)
@@ -405,8 +407,13 @@ int64_t
 sys_clone(const uint64_t a[6])
 {
     struct clone_args_kernel c = {
-        .flags = a[0] & 0xffffff00u, .exit_signal = a[0] & 0xff, .stack = a[1], .parent_tid = a[2],
-        .pidfd = a[2], .child_tid = a[3], .tls = a[4],
+        .flags = a[0] & 0xffffff00u,
+        .exit_signal = a[0] & 0xff,
+        .stack = a[1],
+        .parent_tid = a[2],
+        .pidfd = a[2],
+        .child_tid = a[3],
+        .tls = a[4],
     };
 
     return do_clone(&c);

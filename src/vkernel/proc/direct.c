@@ -1,8 +1,8 @@
 /* Running rewritten code: finding entries, and what comes back from it through platform/direct.S.
  *
- * The host stack holds only return addresses, and each is checked by whoever is returned to. So nothing of it has a meaning here:
- * whatever the vkernel does below it, the guest goes on from its state, at any instruction, with the stack as it is or with
- * none. */
+ * The host stack holds only return addresses, and each is checked by whoever is returned to. So nothing of it has a
+ * meaning here: whatever the vkernel does below it, the guest goes on from its state, at any instruction, with the
+ * stack as it is or with none. */
 #include "vkernel/proc/direct.h"
 
 #include <string.h>
@@ -23,7 +23,14 @@
 #include "x86/level.h"
 #include "x86/x86.h"
 
-enum { RFLAGS_STATUS = 0x8d5, RFLAGS_DF = 0x400, RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF, RFLAGS_TF = 0x100, RFLAGS_FIXED = 2, RFLAGS_ALWAYS = 0x202 };
+enum {
+    RFLAGS_STATUS = 0x8d5,
+    RFLAGS_DF = 0x400,
+    RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF,
+    RFLAGS_TF = 0x100,
+    RFLAGS_FIXED = 2,
+    RFLAGS_ALWAYS = 0x202
+};
 enum { RT_SIGRETURN = 15 };
 
 uint64_t helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
@@ -113,8 +120,8 @@ came_in(enum lockstep_end how)
         lockstep_end(how, 0);
 }
 
-/* As set_out(); false: a tick came before, and there is something else to do first. To be asked once only: the guest must get on, however
- * often the tick comes. */
+/* As set_out(); false: a tick came before, and there is something else to do first. To be asked once only: the guest
+ * must get on, however often the tick comes. */
 static bool
 may_set_out(void)
 {
@@ -153,8 +160,8 @@ stayed(uint64_t rip, uint64_t rsp, uint64_t code)
 {
     const struct x86_cpu *cpu = x86_this_cpu();
 
-    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && sched_current->process->mm->code_generation == code && !stress_unwind &&
-           !stress_evaluate;
+    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && sched_current->process->mm->code_generation == code &&
+           !stress_unwind && !stress_evaluate;
 }
 
 void
@@ -202,8 +209,8 @@ returns_to(uint64_t host, uint64_t rip)
     return u && direct_insn_of_host(u, host - 1, &insn) && insn.guest + insn.guest_size == rip;
 }
 
-/* Of what is the evaluator's, the instructions that programs use most and that are one helper each: without a translation, which is for a
- * program's whole life elsewhere, but new in each process. False: it is none of them. */
+/* Of what is the evaluator's, the instructions that programs use most and that are one helper each: without a
+ * translation, which is for a program's whole life elsewhere, but new in each process. False: it is none of them. */
 static bool
 help(void)
 {
@@ -230,8 +237,7 @@ help(void)
         v = helper_xgetbv((uint32_t)cpu->gpr[X86_RCX], cpu->rip);
         cpu->gpr[X86_RDX] = v >> 32;
         break;
-    default:
-        return false;
+    default: return false;
     }
     cpu->gpr[X86_RAX] = (uint32_t)v;
     cpu->rip += insn.length;
@@ -297,10 +303,12 @@ direct_evaluate_c(uint64_t rflags, const uint64_t *top)
 static bool
 is_string(const struct x86_insn *insn)
 {
-    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS || insn->op == X86_OP_SCAS;
+    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS ||
+           insn->op == X86_OP_SCAS;
 }
 
-/* The host's frame has the standard form, whose AVX component is where the guest's is, on every processor (SDM vol. 1, 13.4); without its bit it is initial. */
+/* The host's frame has the standard form, whose AVX component is where the guest's is, on every processor (SDM vol. 1,
+ * 13.4); without its bit it is initial. */
 static void
 take_ymm_high(struct x86_cpu *cpu, const struct x86_xsave *a)
 {
@@ -329,8 +337,9 @@ take_context(const struct platform_fault *f, struct x86_fxsave *fx)
         take_ymm_high(cpu, (const struct x86_xsave *)(const void *)uc->uc_mcontext.fpregs);
 }
 
-/* Between two instructions the state is known. Within a string instruction, which may be long, it is known, too, but the host's is not the
- * guest's; lockstep waits, as the evaluator does it as a whole. Otherwise the host's next instructions are those of one of the guest's, and few. */
+/* Between two instructions the state is known. Within a string instruction, which may be long, it is known, too, but
+ * the host's is not the guest's; lockstep waits, as the evaluator does it as a whole. Otherwise the host's next
+ * instructions are those of one of the guest's, and few. */
 enum direct_interrupted
 direct_interrupted(const struct platform_fault *f)
 {

@@ -4,9 +4,11 @@
 #include "vkernel/trust/artifact.h"
 
 /* The linker's, of direct/'s sections; absent when there is no such code. */
-extern const struct direct_unit __start_ingot_direct_units[] __attribute__((weak)), __stop_ingot_direct_units[] __attribute__((weak));
+extern const struct direct_unit __start_ingot_direct_units[] __attribute__((weak)),
+    __stop_ingot_direct_units[] __attribute__((weak));
 
-/* The first whose text ends behind the address. They are in the order of their text: the linker keeps that of its inputs. */
+/* The first whose text ends behind the address. They are in the order of their text: the linker keeps that of its
+ * inputs. */
 static const struct direct_unit *
 unit_behind(uint64_t host)
 {

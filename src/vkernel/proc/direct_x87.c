@@ -1,4 +1,5 @@
-/* Moving the x87 and MMX state between the host's registers, where rewritten code has it (docs/direct.md), and x86_cpu_tls. */
+/* Moving the x87 and MMX state between the host's registers, where rewritten code has it (docs/direct.md), and
+ * x86_cpu_tls. */
 #include <string.h>
 #include <xmmintrin.h>
 
@@ -9,8 +10,8 @@
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
-/* All of the worker's: is the state in the host's registers, and was it initial when it came there; are these as after FNINIT with all registers
- * 0. */
+/* All of the worker's: is the state in the host's registers, and was it initial when it came there; are these as after
+ * FNINIT with all registers 0. */
 static bool in_host, was_initial, pristine = true;
 
 static const struct x86_x87 initial = {.control = 0x037f};
@@ -45,7 +46,8 @@ x87_from_fxsave(const struct x86_fxsave *a)
 
     x86_fxsave_get_x87(a, f);
     f->last_ip = direct_guest_address(f->last_ip);
-    /* An offset in the segment, says the SDM, and so it is on AMD's; no host address must be seen, whatever others do. */
+    /* An offset in the segment, says the SDM, and so it is on AMD's; no host address must be seen, whatever others
+     * do. */
     if (f->last_dp - (uint64_t)(uintptr_t)x86_memory_tls <= UINT32_MAX)
         f->last_dp -= (uint64_t)(uintptr_t)x86_memory_tls;
     f->last_dp = (uint32_t)f->last_dp;
@@ -81,7 +83,8 @@ save(void)
         return;
     }
     x87_from_fxsave(&a);
-    __asm__ volatile("fninit"); /* the C library's and the evaluator's long double needs an empty stack and all bits of precision */
+    __asm__ volatile("fninit"); /* the C library's and the evaluator's long double needs an empty stack and all bits of
+                                   precision */
 }
 
 void
@@ -117,8 +120,8 @@ load(void)
     x86_fxsave_put_x87(&a, &x86_this_cpu()->x87);
     a.mxcsr = _mm_getcsr();
     __asm__ volatile("fxrstor64 %0" ::"m"(a)
-                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-                       "xmm13", "xmm14", "xmm15");
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                       "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
 void

@@ -39,21 +39,20 @@ enum {
     MAX_AUXV = 24,
 };
 
-
 struct image {
     struct file *file;
     Elf64_Ehdr eh;
     Elf64_Phdr ph[MAX_PHDRS];
-    uint64_t bias;   /* address = vaddr + bias */
-    uint64_t phdr;   /* address of the program headers */
+    uint64_t bias; /* address = vaddr + bias */
+    uint64_t phdr; /* address of the program headers */
     uint64_t end;
     char interpreter[4096];
 };
 
 struct exec {
     struct file *file;
-    char **argv, **envp;  /* owned, NULL-terminated */
-    char *path;           /* AT_EXECFN; owned */
+    char **argv, **envp; /* owned, NULL-terminated */
+    char *path;          /* AT_EXECFN; owned */
     struct image program, loader;
     struct mm *mm;
     uint64_t sp, entry;
@@ -80,9 +79,8 @@ read_headers(struct image *im)
     for (unsigned i = 0; i < im->eh.e_phnum; i++) {
         const Elf64_Phdr *p = &im->ph[i];
 
-        if (p->p_type == PT_LOAD &&
-            (p->p_filesz > p->p_memsz || p->p_memsz > GUEST_END || p->p_vaddr > GUEST_END || p->p_offset > INT64_MAX ||
-             p->p_vaddr % PAGE != p->p_offset % PAGE))
+        if (p->p_type == PT_LOAD && (p->p_filesz > p->p_memsz || p->p_memsz > GUEST_END || p->p_vaddr > GUEST_END ||
+                                     p->p_offset > INT64_MAX || p->p_vaddr % PAGE != p->p_offset % PAGE))
             return -ENOEXEC;
         if (p->p_type == PT_INTERP) {
             if (p->p_filesz < 2 || p->p_filesz > sizeof im->interpreter ||
@@ -153,8 +151,8 @@ map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
     if (p->p_filesz == 0)
         file_page_end = start;
     if (file_page_end > start) {
-        r = mm_map(mm, start, file_page_end - start, prot, MM_FIXED, im->file,
-                   p->p_offset & ~(uint64_t)(PAGE - 1), NULL);
+        r = mm_map(mm, start, file_page_end - start, prot, MM_FIXED, im->file, p->p_offset & ~(uint64_t)(PAGE - 1),
+                   NULL);
         if (r < 0)
             return (int)r;
         if ((p->p_flags & PF_W) && file_end < file_page_end && p->p_memsz > p->p_filesz &&
@@ -395,7 +393,8 @@ resolve(struct exec *x, int dirfd, const char *path, int flags)
     for (int depth = 0;; depth++) {
         ssize_t n;
 
-        r = depth == 0 ? vfs_open_exec(dirfd, path, flags, &x->file) : vfs_open_exec(AT_FDCWD, interpreter, 0, &x->file);
+        r = depth == 0 ? vfs_open_exec(dirfd, path, flags, &x->file)
+                       : vfs_open_exec(AT_FDCWD, interpreter, 0, &x->file);
         if (r < 0)
             return r;
         memset(header, 0, sizeof header);

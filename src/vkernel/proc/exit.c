@@ -61,9 +61,8 @@ notify_parent(struct process *p)
     wait_queue_wake(&p->pidfd_queue);
     if (!parent)
         return;
-    discard = p->exit_signal == SIGCHLD &&
-              (parent->actions[SIGCHLD].handler == (uint64_t)(uintptr_t)SIG_IGN ||
-               (parent->actions[SIGCHLD].flags & SA_NOCLDWAIT));
+    discard = p->exit_signal == SIGCHLD && (parent->actions[SIGCHLD].handler == (uint64_t)(uintptr_t)SIG_IGN ||
+                                            (parent->actions[SIGCHLD].flags & SA_NOCLDWAIT));
     if (WIFEXITED(status))
         signal_child_changed(p, CLD_EXITED, WEXITSTATUS(status));
     else
@@ -129,7 +128,8 @@ reparent_children(struct process *p)
     struct process *to = new_parent(p);
     struct list *before = to->children.prev; /* the first one's place */
 
-    LIST_EACH_SAFE(l, &p->children) {
+    LIST_EACH_SAFE(l, &p->children)
+    {
         struct process *child = list_entry(l, struct process, sibling);
 
         list_remove(&child->sibling);
@@ -292,12 +292,9 @@ matches(const struct process *child, const struct wait_request *w)
     if (!(w->options & __WALL) && (child->exit_signal != SIGCHLD) != ((w->options & (int)__WCLONE) != 0))
         return false;
     switch (w->kind) {
-    case WANT_PID:
-        return child->pid == w->id;
-    case WANT_GROUP:
-        return child->pgid == w->id;
-    default:
-        return true;
+    case WANT_PID: return child->pid == w->id;
+    case WANT_GROUP: return child->pgid == w->id;
+    default: return true;
     }
 }
 
@@ -363,7 +360,8 @@ wait_for_child(struct wait_request *w)
                 return 1;
             any = !child->zombie; /* that will neither stop nor go on */
         }
-        LIST_EACH_SAFE(l, &self->children) {
+        LIST_EACH_SAFE(l, &self->children)
+        {
             struct process *child = list_entry(l, struct process, sibling);
 
             if (w->kind == WANT_PID)
@@ -438,9 +436,7 @@ sys_waitid(const uint64_t a[6])
         !(w.options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
     switch ((int)a[0]) {
-    case P_ALL:
-        w.kind = WANT_ANY;
-        break;
+    case P_ALL: w.kind = WANT_ANY; break;
     case P_PID:
         w.kind = WANT_PID;
         if (w.id <= 0)
@@ -461,8 +457,7 @@ sys_waitid(const uint64_t a[6])
         nonblock = nonblock && !(w.options & WNOHANG);
         w.options |= nonblock ? WNOHANG : 0;
         break;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     r = wait_for_child(&w);
     if (r == 0 && nonblock)

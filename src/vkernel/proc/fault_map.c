@@ -183,7 +183,8 @@ image_base_of(uint64_t function)
 }
 
 static bool
-apply_record(const struct platform_fault *f, uint64_t function, uint64_t guest, uint64_t given, const struct place *places)
+apply_record(const struct platform_fault *f, uint64_t function, uint64_t guest, uint64_t given,
+             const struct place *places)
 {
     struct x86_cpu *cpu = x86_this_cpu();
 
@@ -220,17 +221,18 @@ static bool
 writes_unnamed(const struct x86_insn *insn)
 {
     switch (insn->op) {
-    case X86_OP_MUL: case X86_OP_IMUL: case X86_OP_DIV: case X86_OP_IDIV:
-        return insn->operand_count < 2;
-    case X86_OP_CBW: case X86_OP_CWD:
-        return true;
-    default:
-        return false;
+    case X86_OP_MUL:
+    case X86_OP_IMUL:
+    case X86_OP_DIV:
+    case X86_OP_IDIV: return insn->operand_count < 2;
+    case X86_OP_CBW:
+    case X86_OP_CWD: return true;
+    default: return false;
     }
 }
 
-/* Undoes one instruction: a place that it copied to is the one it copied from. False: the value of a place was not there
- * yet. */
+/* Undoes one instruction: a place that it copied to is the one it copied from. False: the value of a place was not
+ * there yet. */
 static bool
 undo(const struct x86_insn *insn, struct place *places, uint64_t given)
 {
@@ -256,8 +258,9 @@ undo(const struct x86_insn *insn, struct place *places, uint64_t given)
         for (unsigned i = 0; i < insn->operand_count; i++) {
             const struct x86_operand *o = &insn->operand[i];
 
-            if ((o->access & 2) && (is_place(p, o) || (o->kind == X86_OPD_REG && o->reg_class != X86_RC_XMM &&
-                                                       uses_register(p, o->reg & (o->reg_class == X86_RC_GPR_HIGH ? 3 : 15)))))
+            if ((o->access & 2) &&
+                (is_place(p, o) || (o->kind == X86_OPD_REG && o->reg_class != X86_RC_XMM &&
+                                    uses_register(p, o->reg & (o->reg_class == X86_RC_GPR_HIGH ? 3 : 15)))))
                 return false;
         }
         if (writes_unnamed(insn) && (uses_register(p, X86_RAX) || uses_register(p, X86_RDX)))
@@ -273,8 +276,8 @@ undo_between(uint64_t after, uint64_t record, struct place *places, uint64_t giv
     unsigned count = 0;
 
     while (after < record) {
-        int length = count < MAX_BETWEEN
-                         ? x86_decode((const uint8_t *)(uintptr_t)after, MAX_LENGTH, after, &insns[count]) : 0;
+        int length =
+            count < MAX_BETWEEN ? x86_decode((const uint8_t *)(uintptr_t)after, MAX_LENGTH, after, &insns[count]) : 0;
 
         if (length <= 0)
             return false;
@@ -344,7 +347,8 @@ next_block(struct cursor *c, struct block *b)
 static void
 make_table(void)
 {
-    struct cursor map = cursor_make(__start_ingot_fault_map, (size_t)(__stop_ingot_fault_map - __start_ingot_fault_map));
+    struct cursor map =
+        cursor_make(__start_ingot_fault_map, (size_t)(__stop_ingot_fault_map - __start_ingot_fault_map));
     struct cursor c = map;
     struct block b;
 

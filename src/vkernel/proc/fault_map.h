@@ -8,19 +8,19 @@
 struct platform_fault;
 
 enum fault_code {
-    FAULT_CODE_NONE,      /* no compiled guest code */
-    FAULT_CODE_PLAIN,     /* registers are where LLVM put them, nobody knows where */
+    FAULT_CODE_NONE,  /* no compiled guest code */
+    FAULT_CODE_PLAIN, /* registers are where LLVM put them, nobody knows where */
     FAULT_CODE_PRECISE,
 };
 /* Which code the host address is in. */
 enum fault_code fault_code_at(uint64_t host_pc);
 
-/* Puts all general registers and rip of the guest into x86_cpu_tls, as they were before the instruction that faulted. False
- * when the map has no access there. */
+/* Puts all general registers and rip of the guest into x86_cpu_tls, as they were before the instruction that faulted.
+ * False when the map has no access there. */
 bool fault_map_apply(const struct platform_fault *f);
 
-/* Guest address of the entry that the compiled code at a host address belongs to: its function's, or a nearer one; and a path
- * of its file, NULL when unknown. 0: none. */
+/* Guest address of the entry that the compiled code at a host address belongs to: its function's, or a nearer one; and
+ * a path of its file, NULL when unknown. 0: none. */
 uint64_t fault_function(uint64_t host_pc, const char **path);
 
 #endif

@@ -1,12 +1,12 @@
 /* Exceptions and faults of guest code, and what becomes of them.
  *
- * The evaluator and explicit exceptions leave all state exact. A fault of compiled code comes from the host: with precise
- * faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's, and only cpu.stack is
- * known. Then the handler runs below the frames of compiled code, its signal frame lies below cpu.stack, and when it
- * returns the host's instruction is done again: enough for all handlers that repair the memory, print, or leave by longjmp.
- * What it is given as registers are addresses at which nothing is ever mapped, and so is the context itself: who looks
- * at it, goes up its frames to the fault, or throws an exception through them touches one of these. That, and other
- * registers when it returns, end the process with a message: nothing is made up. */
+ * The evaluator and explicit exceptions leave all state exact. A fault of compiled code comes from the host: with
+ * precise faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's, and only
+ * cpu.stack is known. Then the handler runs below the frames of compiled code, its signal frame lies below cpu.stack,
+ * and when it returns the host's instruction is done again: enough for all handlers that repair the memory, print, or
+ * leave by longjmp. What it is given as registers are addresses at which nothing is ever mapped, and so is the context
+ * itself: who looks at it, goes up its frames to the fault, or throws an exception through them touches one of these.
+ * That, and other registers when it returns, end the process with a message: nothing is made up. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,9 +31,9 @@
 enum { MAX_HELPER_FRAME = 4096, MXCSR_FLAGS = 0x3f };
 
 static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
-static bool pending_exact; /* x86_cpu_tls has the state before the instruction */
-static bool pending_direct; /* it is rewritten code's */
-static const char *pending_refusal; /* it ends the process: what a handler wanted */
+static bool pending_exact;                  /* x86_cpu_tls has the state before the instruction */
+static bool pending_direct;                 /* it is rewritten code's */
+static const char *pending_refusal;         /* it ends the process: what a handler wanted */
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
 
@@ -47,7 +47,11 @@ x87_exception_code(const struct x86_x87 *f)
 {
     unsigned pending = f->status & ~f->control;
 
-    return pending & 1 ? FPE_FLTINV : pending & 4 ? FPE_FLTDIV : pending & 8 ? FPE_FLTOVF : pending & 0x12 ? FPE_FLTUND : FPE_FLTRES;
+    return pending & 1      ? FPE_FLTINV
+           : pending & 4    ? FPE_FLTDIV
+           : pending & 8    ? FPE_FLTOVF
+           : pending & 0x12 ? FPE_FLTUND
+                            : FPE_FLTRES;
 }
 
 void
@@ -57,9 +61,7 @@ run_trap(unsigned vector, uint64_t pc)
 
     cpu->rip = pc;
     switch (vector) {
-    case IR_TRAP_DE:
-        signal_force(SIGFPE, FPE_INTDIV, pc, 0);
-        break;
+    case IR_TRAP_DE: signal_force(SIGFPE, FPE_INTDIV, pc, 0); break;
     case IR_TRAP_DB:
         cpu->rip = pc + 1;
         signal_force(SIGTRAP, TRAP_BRKPT, pc + 1, 1);
@@ -68,20 +70,14 @@ run_trap(unsigned vector, uint64_t pc)
         cpu->rip = pc + 1;
         signal_force(SIGTRAP, SI_KERNEL, 0, 3);
         break;
-    case IR_TRAP_GP:
-        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
-        break;
-    case 16: /* #MF */
-        signal_force(SIGFPE, x87_exception_code(&cpu->x87), pc, (int)vector);
-        break;
+    case IR_TRAP_GP: signal_force(SIGSEGV, SI_KERNEL, 0, 13); break;
+    case 16: /* #MF */ signal_force(SIGFPE, x87_exception_code(&cpu->x87), pc, (int)vector); break;
     case IR_TRAP_UNLIFTED:
         platform_log("ingot: %s[%d]: no lifter for the instruction at %#llx\n", current_process()->comm,
                      current_process()->pid, (unsigned long long)pc);
         signal_force(SIGILL, ILL_ILLOPN, pc, 6);
         break;
-    default:
-        signal_force(SIGILL, ILL_ILLOPN, pc, 6);
-        break;
+    default: signal_force(SIGILL, ILL_ILLOPN, pc, 6); break;
     }
 }
 
@@ -179,8 +175,8 @@ platform_fault_inside(uint64_t host)
     return sched_current && host >= base && host - base < 8ull << 30;
 }
 
-/* A fault in a helper: is the code that called it precise? Then all state is in its globals. Helpers keep frame pointers
- * (x86/meson.build); what they call in the C library keeps theirs. */
+/* A fault in a helper: is the code that called it precise? Then all state is in its globals. Helpers keep frame
+ * pointers (x86/meson.build); what they call in the C library keeps theirs. */
 static bool
 called_precisely(const struct platform_fault *f)
 {
@@ -262,8 +258,10 @@ say_refusal(const char *verb)
     if (p->unknown_fault)
         fault_function(p->unknown_fault, &path);
     audit_record(AUDIT_PROCESS, "registers-unknown", false, "file.path", path, "event.reason", verb, NULL);
-    notice(NOTICE_FAULT, "a signal handler %s at a fault in %s, which was compiled without precise faults: build with "
-           "--precise-faults=all", verb, path ? path : "a program");
+    notice(NOTICE_FAULT,
+           "a signal handler %s at a fault in %s, which was compiled without precise faults: build with "
+           "--precise-faults=all",
+           verb, path ? path : "a program");
 }
 
 void
@@ -306,7 +304,9 @@ is_beyond_file(const struct platform_fault *f)
 static int
 guest_signal(const struct platform_fault *f)
 {
-    return f->sig == SIGFPE || f->sig == SIGILL || f->sig == SIGKILL || is_protection(f) ? f->sig : is_beyond_file(f) ? SIGBUS : SIGSEGV;
+    return f->sig == SIGFPE || f->sig == SIGILL || f->sig == SIGKILL || is_protection(f) ? f->sig
+           : is_beyond_file(f)                                                           ? SIGBUS
+                                                                                         : SIGSEGV;
 }
 
 /* On the fiber's stack, below the compiled code that faulted. */
@@ -354,10 +354,11 @@ raises_trap(const struct platform_fault *f)
 static uint64_t
 fault_detail(void)
 {
-    return pending_fault.sig == 0 ? (uint64_t)pending_trap << 40 :
-           pending_direct && raises_trap(&pending_fault) ? (uint64_t)pending_fault.vector << 40 :
-           is_protection(&pending_fault) ? (uint64_t)IR_TRAP_GP << 40 :
-           pending_fault.sig == SIGFPE ? (uint64_t)(unsigned)pending_fault.code << 32 : pending_fault.address;
+    return pending_fault.sig == 0                          ? (uint64_t)pending_trap << 40
+           : pending_direct && raises_trap(&pending_fault) ? (uint64_t)pending_fault.vector << 40
+           : is_protection(&pending_fault)                 ? (uint64_t)IR_TRAP_GP << 40
+           : pending_fault.sig == SIGFPE                   ? (uint64_t)(unsigned)pending_fault.code << 32
+                                                           : pending_fault.address;
 }
 
 static bool
@@ -391,7 +392,8 @@ platform_on_fault(const struct platform_fault *f)
     if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
     pending_exact = pending_direct || (f->sig != SIGKILL && find_state(f));
-    x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS; /* the host's are cleared for this handler */
+    /* the host's are cleared for this handler */
+    x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS;
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
     pending_refusal = looks_at_unknown(&pending_fault) ? "looked at registers" : NULL;
@@ -453,7 +455,8 @@ fault_deliver(void)
     if ((pending_exact || lockstep_on) && !pending_direct)
         fault_finish_string();
     if (sig == SIGFPE || sig == SIGILL)
-        signal_force(sig, pending_fault.code, pending_exact || lockstep_on ? x86_cpu_tls.rip : fault_unknown_register(16),
+        signal_force(sig, pending_fault.code,
+                     pending_exact || lockstep_on ? x86_cpu_tls.rip : fault_unknown_register(16),
                      (int)pending_fault.vector);
     else if (is_protection(&pending_fault))
         signal_force(SIGSEGV, SI_KERNEL, 0, 13);

@@ -54,7 +54,8 @@ wake_key(const struct futex_key *key, unsigned n, uint32_t bitset)
     struct list *b = bucket(key);
     int woken = 0;
 
-    LIST_EACH_SAFE(p, b) {
+    LIST_EACH_SAFE(p, b)
+    {
         struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
 
         if ((unsigned)woken >= n)
@@ -156,23 +157,12 @@ wake_op_value(uint32_t op, uint32_t old, uint32_t *new)
     if (op & (8u << 28))
         argument = 1u << (argument & 31);
     switch (op >> 28 & 7) {
-    case FUTEX_OP_SET:
-        *new = argument;
-        return 0;
-    case FUTEX_OP_ADD:
-        *new = old + argument;
-        return 0;
-    case FUTEX_OP_OR:
-        *new = old | argument;
-        return 0;
-    case FUTEX_OP_ANDN:
-        *new = old & ~argument;
-        return 0;
-    case FUTEX_OP_XOR:
-        *new = old ^ argument;
-        return 0;
-    default:
-        return -ENOSYS;
+    case FUTEX_OP_SET: *new = argument; return 0;
+    case FUTEX_OP_ADD: *new = old + argument; return 0;
+    case FUTEX_OP_OR: *new = old | argument; return 0;
+    case FUTEX_OP_ANDN: *new = old & ~argument; return 0;
+    case FUTEX_OP_XOR: *new = old ^ argument; return 0;
+    default: return -ENOSYS;
     }
 }
 
@@ -192,26 +182,13 @@ wake_op(uint64_t address, uint32_t op, bool *wake_second)
     if (r < 0)
         return r;
     switch (op >> 24 & 15) {
-    case FUTEX_OP_CMP_EQ:
-        *wake_second = old == compare;
-        break;
-    case FUTEX_OP_CMP_NE:
-        *wake_second = old != compare;
-        break;
-    case FUTEX_OP_CMP_LT:
-        *wake_second = (int32_t)old < (int32_t)compare;
-        break;
-    case FUTEX_OP_CMP_LE:
-        *wake_second = (int32_t)old <= (int32_t)compare;
-        break;
-    case FUTEX_OP_CMP_GT:
-        *wake_second = (int32_t)old > (int32_t)compare;
-        break;
-    case FUTEX_OP_CMP_GE:
-        *wake_second = (int32_t)old >= (int32_t)compare;
-        break;
-    default:
-        return -ENOSYS;
+    case FUTEX_OP_CMP_EQ: *wake_second = old == compare; break;
+    case FUTEX_OP_CMP_NE: *wake_second = old != compare; break;
+    case FUTEX_OP_CMP_LT: *wake_second = (int32_t)old < (int32_t)compare; break;
+    case FUTEX_OP_CMP_LE: *wake_second = (int32_t)old <= (int32_t)compare; break;
+    case FUTEX_OP_CMP_GT: *wake_second = (int32_t)old > (int32_t)compare; break;
+    case FUTEX_OP_CMP_GE: *wake_second = (int32_t)old >= (int32_t)compare; break;
+    default: return -ENOSYS;
     }
     return 0;
 }
@@ -222,7 +199,8 @@ requeue(const struct futex_key *from, const struct futex_key *to, unsigned wake,
     int64_t woken = wake_key(from, wake, FUTEX_BITSET_MATCH_ANY);
     unsigned moved = 0;
 
-    LIST_EACH_SAFE(p, bucket(from)) {
+    LIST_EACH_SAFE(p, bucket(from))
+    {
         struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
 
         if (moved >= move)
@@ -260,7 +238,8 @@ lock_pi(uint64_t address, const struct futex_key *key, uint64_t deadline, bool t
             return -EAGAIN;
         if (owner && !task_find((int)owner))
             return -ESRCH;
-        r = guest_exchange(address, &word, owner ? word | FUTEX_WAITERS : (word & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | tid);
+        r = guest_exchange(address, &word,
+                           owner ? word | FUTEX_WAITERS : (word & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | tid);
         if (r < 0 || (r > 0 && !owner))
             return r < 0 ? r : 0;
         if (r == 0) /* it is another meanwhile */
@@ -343,7 +322,8 @@ sys_futex(const uint64_t a[6])
     bool second = false;
     int64_t r;
 
-    if (op == FUTEX_FD || op > 13 || (realtime && op != FUTEX_WAIT_BITSET && op != 11 /* WAIT_REQUEUE_PI */ && op != 13))
+    if (op == FUTEX_FD || op > 13 ||
+        (realtime && op != FUTEX_WAIT_BITSET && op != 11 /* WAIT_REQUEUE_PI */ && op != 13))
         return -ENOSYS;
     if ((op == FUTEX_REQUEUE || op == FUTEX_CMP_REQUEUE) && ((int)a[2] < 0 || (int)a[3] < 0))
         return -EINVAL;
@@ -359,14 +339,10 @@ sys_futex(const uint64_t a[6])
             return r;
     }
     switch (op) {
-    case FUTEX_WAIT:
-        return wait_call(a[0], private, (uint32_t)a[2], deadline, FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAIT_BITSET:
-        return wait_call(a[0], private, (uint32_t)a[2], deadline, (uint32_t)a[5]);
-    case FUTEX_WAKE:
-        return wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAKE_BITSET:
-        return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, at_least_one(a[2]), (uint32_t)a[5]);
+    case FUTEX_WAIT: return wait_call(a[0], private, (uint32_t)a[2], deadline, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAIT_BITSET: return wait_call(a[0], private, (uint32_t)a[2], deadline, (uint32_t)a[5]);
+    case FUTEX_WAKE: return wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET: return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, at_least_one(a[2]), (uint32_t)a[5]);
     case FUTEX_CMP_REQUEUE:
         if (load_word(a[0], &value) < 0)
             return -EFAULT;
@@ -392,14 +368,10 @@ sys_futex(const uint64_t a[6])
             r += wake_key(&key2, at_least_one(a[3]), FUTEX_BITSET_MATCH_ANY);
         return r;
     case FUTEX_LOCK_PI:
-    case 13:
-        return lock_pi(a[0], &key, deadline, false);
-    case FUTEX_TRYLOCK_PI:
-        return lock_pi(a[0], &key, deadline, true);
-    case FUTEX_UNLOCK_PI:
-        return unlock_pi(a[0], &key);
-    default:
-        return -ENOSYS;
+    case 13: return lock_pi(a[0], &key, deadline, false);
+    case FUTEX_TRYLOCK_PI: return lock_pi(a[0], &key, deadline, true);
+    case FUTEX_UNLOCK_PI: return unlock_pi(a[0], &key);
+    default: return -ENOSYS;
     }
 }
 

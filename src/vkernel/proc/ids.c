@@ -142,8 +142,8 @@ rights_changed(const struct creds *old)
     p->pdeath_signal = 0;
 }
 
-/* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD and MAC_OVERRIDE: what Linux's cap_task_fix_setuid
- * gives and takes with the file system's uid. */
+/* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD and MAC_OVERRIDE: what Linux's
+ * cap_task_fix_setuid gives and takes with the file system's uid. */
 #define FS_CAPABILITIES (0x1full | 1ull << 9 | 1ull << 27 | 1ull << 32)
 
 static void
@@ -499,8 +499,10 @@ sys_capset(const uint64_t a[6])
 int64_t
 proc_capability_prctl(int option, const uint64_t a[6])
 {
+    /* clang-format off */
     enum { CAPBSET_READ = 23, CAPBSET_DROP = 24, CAP_AMBIENT = 47, AMBIENT_IS_SET = 1, AMBIENT_RAISE, AMBIENT_LOWER,
            AMBIENT_CLEAR };
+    /* clang-format on */
     struct process *p = current_process();
     struct creds *c = creds();
     uint64_t argument = a[1], argument3 = a[2], bit;

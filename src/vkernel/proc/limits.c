@@ -63,8 +63,8 @@ may_limit(const struct process *p)
 {
     const struct creds *c = &current_process()->creds, *t = &p->creds;
 
-    return capable(CAP_SYS_RESOURCE_BIT) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid && c->gid == t->egid &&
-                                             c->gid == t->sgid && c->gid == t->gid);
+    return capable(CAP_SYS_RESOURCE_BIT) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid &&
+                                             c->gid == t->egid && c->gid == t->sgid && c->gid == t->gid);
 }
 
 int64_t
@@ -100,17 +100,10 @@ sys_getrusage(const uint64_t a[6])
 
     sched_account();
     switch ((int)a[0]) {
-    case RUSAGE_SELF:
-        ns = p->cpu_ns;
-        break;
-    case RUSAGE_CHILDREN:
-        ns = p->children_cpu_ns;
-        break;
-    case RUSAGE_THREAD:
-        ns = sched_current->cpu_ns;
-        break;
-    default:
-        return -EINVAL;
+    case RUSAGE_SELF: ns = p->cpu_ns; break;
+    case RUSAGE_CHILDREN: ns = p->children_cpu_ns; break;
+    case RUSAGE_THREAD: ns = sched_current->cpu_ns; break;
+    default: return -EINVAL;
     }
     ru.ru_utime.tv_sec = (time_t)(ns / 1000000000u);
     ru.ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000);
@@ -370,18 +363,14 @@ next_of(struct process *after, int which, int who)
     struct task *t;
 
     switch (which) {
-    case PRIO_PROCESS:
-        t = who ? task_find(who) : sched_current;
-        return after || !t ? NULL : t->process;
-    case PRIO_PGRP:
-        return group_next(who ? who : self->pgid, after);
+    case PRIO_PROCESS: t = who ? task_find(who) : sched_current; return after || !t ? NULL : t->process;
+    case PRIO_PGRP: return group_next(who ? who : self->pgid, after);
     case PRIO_USER:
         for (struct process *p = process_next(after); p; p = process_next(p))
             if (!p->zombie && p->creds.uid == (who ? (uint32_t)who : self->creds.uid))
                 return p;
         return NULL;
-    default:
-        return NULL;
+    default: return NULL;
     }
 }
 
@@ -429,7 +418,8 @@ sys_setpriority(const uint64_t a[6])
 }
 
 /* One worker at a time runs guest code and every switch is a full barrier. */
-/* One processor runs all threads, one after the other: each has seen what the others did. Registering counts all the same. */
+/* One processor runs all threads, one after the other: each has seen what the others did. Registering counts all the
+ * same. */
 int64_t
 sys_membarrier(const uint64_t a[6])
 {
@@ -450,23 +440,15 @@ sys_membarrier(const uint64_t a[6])
     if ((unsigned)a[1] != 0)
         return -EINVAL;
     switch ((int)a[0]) {
-    case QUERY:
-        return ALL;
+    case QUERY: return ALL;
     case GLOBAL:
-    case GLOBAL_EXPEDITED:
-        return 0;
+    case GLOBAL_EXPEDITED: return 0;
     case REGISTER_GLOBAL_EXPEDITED:
     case REGISTER_PRIVATE_EXPEDITED:
-    case REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
-        mm->membarriers |= (unsigned)a[0];
-        return 0;
-    case PRIVATE_EXPEDITED:
-        return mm->membarriers & REGISTER_PRIVATE_EXPEDITED ? 0 : -EPERM;
-    case PRIVATE_EXPEDITED_SYNC_CORE:
-        return mm->membarriers & REGISTER_PRIVATE_EXPEDITED_SYNC_CORE ? 0 : -EPERM;
-    case GET_REGISTRATIONS:
-        return mm->membarriers;
-    default:
-        return -EINVAL;
+    case REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: mm->membarriers |= (unsigned)a[0]; return 0;
+    case PRIVATE_EXPEDITED: return mm->membarriers & REGISTER_PRIVATE_EXPEDITED ? 0 : -EPERM;
+    case PRIVATE_EXPEDITED_SYNC_CORE: return mm->membarriers & REGISTER_PRIVATE_EXPEDITED_SYNC_CORE ? 0 : -EPERM;
+    case GET_REGISTRATIONS: return mm->membarriers;
+    default: return -EINVAL;
     }
 }

@@ -18,7 +18,8 @@
 #include "x86/helpers.h"
 
 enum {
-    REPLAY_LIMIT = 16 << 20, INPUTS = 4096,
+    REPLAY_LIMIT = 16 << 20,
+    INPUTS = 4096,
     REPEATED = 16 /* more checks than that with one state are a loop */
 };
 
@@ -28,23 +29,23 @@ struct region lockstep_region RARE;
 #define R lockstep_region
 
 static struct {
-    struct task *task;             /* of the last region */
+    struct task *task;                  /* of the last region */
     struct x86_cpu compiled, evaluated; /* states at its end */
     uint64_t compared;
-    uint8_t *stops;                /* a bit for each address of code where compiled code has a check, or was left */
-    struct replay *replay;         /* runs now */
-    struct platform_jump back;     /* out of a fault of it */
+    uint8_t *stops;            /* a bit for each address of code where compiled code has a check, or was left */
+    struct replay *replay;     /* runs now */
+    struct platform_jump back; /* out of a fault of it */
     enum lockstep_end caught;
     uint64_t caught_detail;
     /* the region's start on the host stack, to run it again */
     struct platform_jump mark;
     uint8_t *stack;
-    size_t stack_size;             /* 0: not kept */
+    size_t stack_size; /* 0: not kept */
     uint64_t frame;
     struct platform_jump driver;
-    size_t rerun_until;            /* 0: no rerun */
-    bool fine;                     /* regions of rewritten code are short, as there was a difference in a long one */
-    size_t repeated;               /* checks on end that repeat the one before */
+    size_t rerun_until; /* 0: no rerun */
+    bool fine;          /* regions of rewritten code are short, as there was a difference in a long one */
+    size_t repeated;    /* checks on end that repeat the one before */
     /* what rdtsc and rdrand said in this region */
     uint64_t inputs[INPUTS];
     size_t input_count, input_next;
@@ -143,7 +144,9 @@ lockstep_end_differences(const struct x86_cpu *evaluated)
 {
     ir_states set = lockstep_differences(&R.end, evaluated);
 
-    return R.kind == LOCKSTEP_SYSCALL && platform_has_direct() ? set & ~(IR_STATE_BIT(X86_S_RCX) | IR_STATE_BIT(X86_S_R11)) : set;
+    return R.kind == LOCKSTEP_SYSCALL && platform_has_direct()
+               ? set & ~(IR_STATE_BIT(X86_S_RCX) | IR_STATE_BIT(X86_S_R11))
+               : set;
 }
 
 /* --- the evaluator's run --- */
@@ -313,8 +316,7 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
     if (r->next < R.count)
         skip_repeated(r, cpu->rip, true);
     if (r->next != R.count || r->stop <= R.count || kind != R.kind ||
-        (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) ||
-        (kind != LOCKSTEP_SYSCALL && detail != R.detail))
+        (kind != LOCKSTEP_FAULT && cpu->rip != R.end.rip) || (kind != LOCKSTEP_SYSCALL && detail != R.detail))
         r->result = REPLAY_PATH;
     else if (kind == LOCKSTEP_SYSCALL && lockstep_end_differences(lockstep_evaluated()))
         fails(r, REPLAY_STATE);
@@ -325,16 +327,17 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
 static void
 run_evaluator(struct replay *r)
 {
-    struct eval_host host = {.context = r, .memory = R.mm->base, .fetch = run_fetch, .has_compiled = replay_arrives,
+    struct eval_host host = {.context = r,
+                             .memory = R.mm->base,
+                             .fetch = run_fetch,
+                             .has_compiled = replay_arrives,
                              .ends_before = lockstep_block_ends};
     unsigned trap = 0;
 
     for (;;) {
         platform_mode = PLATFORM_EVAL;
         switch (eval_run(R.mm->eval, &host, &trap)) {
-        case EVAL_COMPILED:
-            platform_mode = PLATFORM_KERNEL;
-            return;
+        case EVAL_COMPILED: platform_mode = PLATFORM_KERNEL; return;
         case EVAL_SYSCALL:
             platform_mode = PLATFORM_KERNEL;
             finish_replay(r, LOCKSTEP_SYSCALL, 0);
@@ -502,12 +505,12 @@ lockstep_poll(uint64_t pc)
     lockstep.repeated = is_repeated(R.count - 1) ? lockstep.repeated + 1 : 0;
     if (lockstep.repeated && lockstep.repeated <= REPEATED && R.count < LOCKSTEP_LOG)
         return true;
-    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked && !platform_host_signals &&
-           platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
+    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked &&
+           !platform_host_signals && platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
 }
 
-/* Rewritten code goes on from the region's start, with memory as it was, and ticks come so often that the difference is met again after
- * few instructions: each will be done step by step. */
+/* Rewritten code goes on from the region's start, with memory as it was, and ticks come so often that the difference is
+ * met again after few instructions: each will be done step by step. */
 static _Noreturn void
 begin_again(void)
 {

@@ -1,10 +1,10 @@
 /* From a region in which rewritten code and the evaluator parted to the instruction.
  *
- * Rewritten code has the guest's state between any two instructions, so it runs again with the trap flag, and the evaluator instruction
- * by instruction. Where rewritten code begins an instruction is a *point*: both pass the same ones, in the same order and with the same
- * registers, until something is wrong; memory is compared by bisection. Flags count only when something reads them: behind
- * some of its own instructions rewritten code leaves others where the guest's are dead. So a wrong flag shows by what it led to, and
- * is followed back from there. */
+ * Rewritten code has the guest's state between any two instructions, so it runs again with the trap flag, and the
+ * evaluator instruction by instruction. Where rewritten code begins an instruction is a *point*: both pass the same
+ * ones, in the same order and with the same registers, until something is wrong; memory is compared by bisection. Flags
+ * count only when something reads them: behind some of its own instructions rewritten code leaves others where the
+ * guest's are dead. So a wrong flag shows by what it led to, and is followed back from there. */
 #include "vkernel/proc/lockstep_internal.h"
 
 #include <inttypes.h>
@@ -22,33 +22,34 @@
 
 enum { MOST_POINTS = 8 << 20, WINDOW = 4096, SHOWN_BEFORE = 16, SHOWN_BYTES = 48 };
 
-#define R lockstep_region
+#define R    lockstep_region
 #define NONE SIZE_MAX
 
 struct point {
     uint64_t all, visible; /* hashes of the state, with and without flags */
 };
 
-/* One execution's way through the region. Point 0 is its start; behind the last point comes its end, when it is not a point itself. */
+/* One execution's way through the region. Point 0 is its start; behind the last point comes its end, when it is not a
+ * point itself. */
 struct way {
-    size_t count, until;   /* points passed, and where it is to stop */
-    bool stopped;          /* there; else it came to its end */
+    size_t count, until; /* points passed, and where it is to stop */
+    bool stopped;        /* there; else it came to its end */
     struct x86_cpu last;
     VEC(struct x86_cpu) window; /* states at the points from search.from on, when that is not NONE */
 };
 
 static struct {
     struct way direct, evaluator;
-    VEC(struct point) points;   /* rewritten code's, from 1 on */
-    VEC(bool) same;             /* the evaluator's state there was the same, flags too */
-    bool records, compares;     /* points; against these */
-    size_t from;                /* of the windows */
-    size_t bad;                 /* the first point with a difference */
-    VEC(uint64_t) trace;        /* addresses of the evaluator's instructions */
-    VEC(size_t) trace_at;       /* for each point of the window: how many came before it */
-    uint64_t start_host;        /* to be left out as a point: the start */
+    VEC(struct point) points; /* rewritten code's, from 1 on */
+    VEC(bool) same;           /* the evaluator's state there was the same, flags too */
+    bool records, compares;   /* points; against these */
+    size_t from;              /* of the windows */
+    size_t bad;               /* the first point with a difference */
+    VEC(uint64_t) trace;      /* addresses of the evaluator's instructions */
+    VEC(size_t) trace_at;     /* for each point of the window: how many came before it */
+    uint64_t start_host;      /* to be left out as a point: the start */
     bool at_start;
-    struct platform_jump out;   /* when rewritten code comes in */
+    struct platform_jump out; /* when rewritten code comes in */
 } search;
 
 /* --- states --- */
@@ -215,7 +216,8 @@ on_step(struct replay *r, uint64_t address)
         keep(w, cpu);
         if (search.compares)
             compare(r, cpu);
-        r->stopped |= w->count == w->until || (R.kind == LOCKSTEP_STATE && w->count == search.points.count && search.direct.stopped);
+        r->stopped |= w->count == w->until ||
+                      (R.kind == LOCKSTEP_STATE && w->count == search.points.count && search.direct.stopped);
     }
     w->stopped = r->stopped;
     vec_push(&search.trace, address);
@@ -256,12 +258,13 @@ find_registers(void)
     search.records = false;
     snapshot_roll_back();
     search.compares = true;
-    vec_push(&search.same, !lockstep_differences(&R.start, &R.evaluator_start) && !flag_differences(&R.start, &R.evaluator_start));
+    vec_push(&search.same,
+             !lockstep_differences(&R.start, &R.evaluator_start) && !flag_differences(&R.start, &R.evaluator_start));
     result = run_evaluator(SIZE_MAX);
     search.compares = false;
     snapshot_roll_back();
-    if (search.bad == NONE && !e->stopped && (d->stopped || e->count < d->count || result != REPLAY_SAME ||
-                                              lockstep_end_differences(&e->last)))
+    if (search.bad == NONE && !e->stopped &&
+        (d->stopped || e->count < d->count || result != REPLAY_SAME || lockstep_end_differences(&e->last)))
         search.bad = e->count + 1;
 }
 
@@ -302,7 +305,8 @@ find_memory(uint64_t *address)
     return true;
 }
 
-/* The states on the way to search.bad, from where both were still the same as a whole, flags too, and a little more to be shown. */
+/* The states on the way to search.bad, from where both were still the same as a whole, flags too, and a little more to
+ * be shown. */
 static void
 record_window(void)
 {
@@ -341,7 +345,8 @@ evaluated_at(size_t point)
 static ir_states
 all_differences(size_t point)
 {
-    return lockstep_differences(direct_at(point), evaluated_at(point)) | flag_differences(direct_at(point), evaluated_at(point));
+    return lockstep_differences(direct_at(point), evaluated_at(point)) |
+           flag_differences(direct_at(point), evaluated_at(point));
 }
 
 /* The instructions that lead to a point from the one before it: one, or a run of pushes or pops. */
@@ -357,7 +362,8 @@ step_end(size_t point)
     return search.trace_at.items[point - search.from];
 }
 
-/* What these must have been right before, for the states to be right behind them; all: and for whatever else they do. */
+/* What these must have been right before, for the states to be right behind them; all: and for whatever else they
+ * do. */
 static ir_states
 step_needs(size_t point, ir_states states, bool all)
 {
@@ -372,8 +378,9 @@ step_needs(size_t point, ir_states states, bool all)
     return states;
 }
 
-/* The point before which is the wrong instruction. Registers and memory are right at search.bad - 1, so it is the last one, unless that read a flag
- * that was wrong; then it is who made that. *wrong: what is wrong behind it. False: it was wrong when the region began. */
+/* The point before which is the wrong instruction. Registers and memory are right at search.bad - 1, so it is the last
+ * one, unless that read a flag that was wrong; then it is who made that. *wrong: what is wrong behind it. False: it was
+ * wrong when the region began. */
 static bool
 find_culprit(size_t *culprit, ir_states *wrong)
 {
@@ -402,7 +409,8 @@ show_rewritten(uint64_t address)
         return;
     for (unsigned i = 0; i < insn.host_size && i < SHOWN_BYTES; i++)
         snprintf(line + 3 * i, 4, " %02x", ((const uint8_t *)(uintptr_t)insn.host)[i]);
-    platform_log("  rewritten, at %#" PRIx64 " of the host:%s%s\n", insn.host, line, insn.host_size > SHOWN_BYTES ? " ..." : "");
+    platform_log("  rewritten, at %#" PRIx64 " of the host:%s%s\n", insn.host, line,
+                 insn.host_size > SHOWN_BYTES ? " ..." : "");
 }
 
 static void
@@ -441,8 +449,8 @@ explain(void)
 
     record_window();
     if (direct_at(search.bad)->rip != evaluated_at(search.bad)->rip)
-        platform_log("  rewritten code goes to %#" PRIx64 ", the evaluator to %#" PRIx64 "\n", direct_at(search.bad)->rip,
-                     evaluated_at(search.bad)->rip);
+        platform_log("  rewritten code goes to %#" PRIx64 ", the evaluator to %#" PRIx64 "\n",
+                     direct_at(search.bad)->rip, evaluated_at(search.bad)->rip);
     if (!find_culprit(&culprit, &wrong)) {
         platform_log("  flags were wrong when rewritten code was entered\n");
         culprit++;
@@ -468,7 +476,9 @@ lockstep_report_direct(void)
     find_registers();
     memory = find_memory(&address);
     if (search.bad == NONE) {
-        platform_log("  but not when it is done again: something outside changed memory, or more than %d instructions are between\n", MOST_POINTS);
+        platform_log(
+            "  but not when it is done again: something outside changed memory, or more than %d instructions are between\n",
+            MOST_POINTS);
         show_end();
     }
     if (memory)

@@ -1,4 +1,5 @@
-/* What an instruction's IR reads and writes, state by state: for reports, which follow a wrong value back to where it came from. */
+/* What an instruction's IR reads and writes, state by state: for reports, which follow a wrong value back to where it
+ * came from. */
 #include "vkernel/proc/lockstep_internal.h"
 
 #include <string.h>
@@ -15,12 +16,13 @@ static bool
 copies(const struct ir_op *op)
 {
     switch (op->op) {
+        /* clang-format off */
     case IR_GET: case IR_SET: case IR_CONST32: case IR_CONST64: case IR_ADDR: case IR_WRAP: case IR_EXTU: case IR_EXTS:
     case IR_EXT8S32: case IR_EXT16S32: case IR_EXT8S64: case IR_EXT16S64: case IR_EXT32S64:
     case IR_I32X4_EXTRACT: case IR_I64X2_EXTRACT: case IR_I32X4_REPLACE: case IR_I64X2_REPLACE:
+        /* clang-format on */
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 

@@ -15,12 +15,13 @@ struct mm;
 
 enum { LOCKSTEP_LOG = 2048 }; /* checks in a region */
 
-/* What states are compared: those of ir_state_infos, one that stands for the x87 unit without its registers' mantissas, and of rewritten
- * code MXCSR. */
-#define STATE_X87 X86_S_COUNT
+/* What states are compared: those of ir_state_infos, one that stands for the x87 unit without its registers' mantissas,
+ * and of rewritten code MXCSR. */
+#define STATE_X87   X86_S_COUNT
 #define STATE_MXCSR (X86_S_COUNT + 1)
-#define STATES_COMPARED (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATE_BIT(X86_S_TMP0) & ~IR_STATE_BIT(X86_S_TMP1) & \
-                         ~IR_STATE_BIT(X86_S_TMPV) & ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK))
+#define STATES_COMPARED                                                                         \
+    (IR_STATES_ALL & ~IR_STATES_FLAGS & ~IR_STATE_BIT(X86_S_TMP0) & ~IR_STATE_BIT(X86_S_TMP1) & \
+     ~IR_STATE_BIT(X86_S_TMPV) & ~IR_STATE_BIT(X86_S_LIMIT) & ~IR_STATE_BIT(X86_S_STACK))
 
 struct checkpoint { /* a check */
     uint64_t pc;
@@ -47,14 +48,14 @@ enum replay_result {
     REPLAY_PATH,  /* the evaluator went elsewhere after check next - 1 */
 };
 struct replay {
-    size_t stop;       /* follow the log only that far; more than count: to the end */
-    bool goes_on;      /* whatever differs (for reports) */
+    size_t stop;                                      /* follow the log only that far; more than count: to the end */
+    bool goes_on;                                     /* whatever differs (for reports) */
     void (*step)(struct replay *r, uint64_t address); /* NULL, or called before each instruction but the first */
-    void (*check)(struct replay *r); /* NULL, or called at each check, before next is counted up */
-    size_t next;       /* checks met */
-    uint64_t steps;    /* since then: blocks or instructions */
-    uint64_t limit;    /* of them */
-    bool stopped;      /* set by step: that was enough */
+    void (*check)(struct replay *r);                  /* NULL, or called at each check, before next is counted up */
+    size_t next;                                      /* checks met */
+    uint64_t steps;                                   /* since then: blocks or instructions */
+    uint64_t limit;                                   /* of them */
+    bool stopped;                                     /* set by step: that was enough */
     enum replay_result result;
 };
 /* From the region's start, with memory rolled back; leaves the state in x86_this_cpu(). */
@@ -69,13 +70,13 @@ ir_states lockstep_end_differences(const struct x86_cpu *evaluated); /* those fr
 bool lockstep_rerun(size_t checks);
 
 /* --- memory as it was: lockstep_memory.c --- */
-void snapshot_begin(struct mm *mm);  /* from here on pages are kept before they are written */
-void snapshot_keep_result(void);     /* what is in them now, as the other execution's result */
+void snapshot_begin(struct mm *mm); /* from here on pages are kept before they are written */
+void snapshot_keep_result(void);    /* what is in them now, as the other execution's result */
 void snapshot_roll_back(void);
 /* The first address whose byte is not as in the kept result; false: none. */
 bool snapshot_differs(uint64_t *address);
-void snapshot_take_result(void);     /* back to the kept result */
-void snapshot_end(void);             /* pages may be written */
+void snapshot_take_result(void); /* back to the kept result */
+void snapshot_end(void);         /* pages may be written */
 
 /* --- what an instruction does: lockstep_effects.c --- */
 struct effects { /* of one instruction, by state */

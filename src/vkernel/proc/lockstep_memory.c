@@ -18,14 +18,14 @@ struct page {
 };
 
 static struct {
-    struct mm *mm; /* NULL: none is taken */
+    struct mm *mm;          /* NULL: none is taken */
     VEC(struct page) pages; /* in the order of their first write */
 } snapshot;
 
 static void
 protect(struct mm *mm, int prot)
 {
-    MM_EACH (v, mm) {
+    MM_EACH(v, mm) {
         if (v->prot & PROT_WRITE)
             platform_protect(mm->base + v->start, mm_backed_end(v) - v->start, prot);
     }

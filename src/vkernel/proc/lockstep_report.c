@@ -20,18 +20,18 @@
 
 enum { MAX_SHOWN = 64, PATH_STEPS = 64, NO_CHECK = -1 };
 
-#define R lockstep_region
-#define NONE SIZE_MAX
+#define R     lockstep_region
+#define NONE  SIZE_MAX
 #define FLAGS (IR_STATES_FLAGS | IR_STATE_BIT(X86_S_DF))
 
 static struct {
-    VEC(uint64_t) trace;       /* addresses of instructions */
-    VEC(size_t) met;           /* for each check: instructions before it */
+    VEC(uint64_t) trace;        /* addresses of instructions */
+    VEC(size_t) met;            /* for each check: instructions before it */
     VEC(struct x86_cpu) states; /* the evaluator's at each check */
-    struct x86_cpu end;        /* its last */
-    uint64_t watched;          /* guest address */
+    struct x86_cpu end;         /* its last */
+    uint64_t watched;           /* guest address */
     uint8_t watched_byte;
-    size_t watched_writer;     /* the last instruction that changed it */
+    size_t watched_writer; /* the last instruction that changed it */
 } report;
 
 /* --- the evaluator's way, instruction by instruction --- */
@@ -63,7 +63,10 @@ on_check(struct replay *r)
 static void
 trace(size_t checks, bool past)
 {
-    struct replay r = {.stop = past ? SIZE_MAX : checks, .goes_on = true, .step = on_step, .check = on_check,
+    struct replay r = {.stop = past ? SIZE_MAX : checks,
+                       .goes_on = true,
+                       .step = on_step,
+                       .check = on_check,
                        .limit = past && R.kind != LOCKSTEP_AT ? 1 << 20 : 0};
 
     report.trace.count = report.met.count = report.states.count = 0;
@@ -122,9 +125,9 @@ first_memory_difference(size_t most, uint64_t *address)
 /* --- walking back --- */
 
 struct walk {
-    ir_states states; /* that the difference depends on, and that differ */
-    size_t from, to; /* the wrong instructions: [from, to) of the trace */
-    int check;       /* the last right check; NO_CHECK: the region's start */
+    ir_states states;   /* that the difference depends on, and that differ */
+    size_t from, to;    /* the wrong instructions: [from, to) of the trace */
+    int check;          /* the last right check; NO_CHECK: the region's start */
     ir_states at_start; /* differ there already */
 };
 

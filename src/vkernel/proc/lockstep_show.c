@@ -99,7 +99,10 @@ show_registers(const struct x86_cpu *cpu)
     size_t n = 0;
 
     for (unsigned i = 0; i < sizeof order; i++)
-        n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %" PRIx64, i % 8 ? "  " : i ? "\n    " : "",
+        n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %" PRIx64,
+                              i % 8 ? "  "
+                              : i   ? "\n    "
+                                    : "",
                               ir_state_infos[X86_S_RAX + order[i]].name, cpu->gpr[order[i]]);
     platform_log("  before it:\n    %s\n", line);
 }

@@ -1,5 +1,5 @@
-/* Like a cgroup's limit, by killing the largest process when the container's memory is above it: the host process's own pages and
- * page tables, and files in memory. It is looked at on a timer and while single calls bring in much. */
+/* Like a cgroup's limit, by killing the largest process when the container's memory is above it: the host process's own
+ * pages and page tables, and files in memory. It is looked at on a timer and while single calls bring in much. */
 #include "vkernel/proc/memory_limit.h"
 
 #include <signal.h>
@@ -24,7 +24,8 @@ out_of_memory(const struct process *p)
     audit_string(&e, "ingot.killed.name", p->comm);
     audit_number(&e, "ingot.memory_limit", (int64_t)system_info.memory_limit);
     audit_end(&e);
-    notice(NOTICE_MEMORY, "%s[%d] was killed: the container was above its limit of %llu MiB of memory. Give it more with --memory",
+    notice(NOTICE_MEMORY,
+           "%s[%d] was killed: the container was above its limit of %llu MiB of memory. Give it more with --memory",
            p->comm, p->pid, limit);
 }
 
@@ -64,8 +65,8 @@ largest(void)
     return victim;
 }
 
-/* Kills the largest, and more while what the killed have of all address space says that it will not do: a crowd of small
- * processes grows faster than one after the other dies. */
+/* Kills the largest, and more while what the killed have of all address space says that it will not do: a crowd of
+ * small processes grows faster than one after the other dies. */
 static void
 kill_until_below(uint64_t now)
 {
@@ -83,7 +84,8 @@ kill_until_below(uint64_t now)
         process_end(victim, SIGKILL);
         LIST_EACH(l, &victim->threads)
             sched_hurry(list_entry(l, struct task, thread_link));
-    } while ((unsigned __int128)gone * now < (unsigned __int128)excess * pages); /* no floating point: the guest's MXCSR counts here */
+    } while ((unsigned __int128)gone * now < (unsigned __int128)excess * pages);
+    /* no floating point: the guest's MXCSR counts here */
 }
 
 CALLBACK static void

@@ -9,8 +9,8 @@
 enum { MEMORY_PIECE = 16 << 20 };
 
 void memory_limit_start(void); /* once the options are known */
-/* Some call brought in so many bytes, which the guest did not touch itself. False: the container is above its limit, a process
- * was killed for it, and nothing more should come. */
+/* Some call brought in so many bytes, which the guest did not touch itself. False: the container is above its limit, a
+ * process was killed for it, and nothing more should come. */
 bool memory_brought_in(uint64_t size);
 
 #endif

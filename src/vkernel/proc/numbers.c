@@ -1,5 +1,5 @@
-/* Tasks, processes, groups and sessions by their numbers: hash tables of the worker's, with their links in what they hold, so that
- * a container full of processes makes no call slow. */
+/* Tasks, processes, groups and sessions by their numbers: hash tables of the worker's, with their links in what they
+ * hold, so that a container full of processes makes no call slow. */
 #include "vkernel/proc/proc_internal.h"
 #include "base/rare.h"
 

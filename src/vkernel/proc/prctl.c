@@ -58,7 +58,8 @@ static int64_t
 set_mce_kill(struct process *p, const uint64_t a[6])
 {
     if (a[3] || a[4] || (a[1] == PR_MCE_KILL_CLEAR && a[2]) ||
-        (a[1] == PR_MCE_KILL_SET && a[2] != PR_MCE_KILL_EARLY && a[2] != PR_MCE_KILL_LATE && a[2] != PR_MCE_KILL_DEFAULT) ||
+        (a[1] == PR_MCE_KILL_SET && a[2] != PR_MCE_KILL_EARLY && a[2] != PR_MCE_KILL_LATE &&
+         a[2] != PR_MCE_KILL_DEFAULT) ||
         (a[1] != PR_MCE_KILL_CLEAR && a[1] != PR_MCE_KILL_SET))
         return -EINVAL;
     p->mce_kill = a[1] == PR_MCE_KILL_SET ? (int)a[2] : PR_MCE_KILL_DEFAULT;
@@ -71,36 +72,28 @@ sys_prctl(const uint64_t a[6])
     struct process *p = current_process();
 
     switch ((int)a[0]) {
-    case PR_SET_NAME:
-        return set_name(a[1]);
-    case PR_GET_NAME:
-        return copy_to_guest(a[1], sched_current->comm, 16) < 0 ? -EFAULT : 0;
+    case PR_SET_NAME: return set_name(a[1]);
+    case PR_GET_NAME: return copy_to_guest(a[1], sched_current->comm, 16) < 0 ? -EFAULT : 0;
     case PR_SET_PDEATHSIG:
         if (a[1] > 64)
             return -EINVAL;
         p->pdeath_signal = (int)a[1];
         return 0;
-    case PR_GET_PDEATHSIG:
-        return put_int(a[1], p->pdeath_signal);
+    case PR_GET_PDEATHSIG: return put_int(a[1], p->pdeath_signal);
     case PR_SET_DUMPABLE:
         if (a[1] > 1)
             return -EINVAL;
         p->dumpable = a[1] != 0;
         return 0;
-    case PR_GET_DUMPABLE:
-        return p->dumpable;
+    case PR_GET_DUMPABLE: return p->dumpable;
     case PR_SET_NO_NEW_PRIVS:
         if (a[1] != 1 || a[2] || a[3] || a[4])
             return -EINVAL;
         p->no_new_privs = true;
         return 0;
-    case PR_GET_NO_NEW_PRIVS:
-        return p->no_new_privs;
-    case PR_SET_CHILD_SUBREAPER:
-        p->subreaper = a[1] != 0;
-        return 0;
-    case PR_GET_CHILD_SUBREAPER:
-        return put_int(a[1], p->subreaper);
+    case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
+    case PR_SET_CHILD_SUBREAPER: p->subreaper = a[1] != 0; return 0;
+    case PR_GET_CHILD_SUBREAPER: return put_int(a[1], p->subreaper);
     case PR_SET_KEEPCAPS:
         if (a[1] > 1)
             return -EINVAL;
@@ -108,25 +101,19 @@ sys_prctl(const uint64_t a[6])
             return -EPERM;
         p->keep_caps = a[1] != 0;
         return 0;
-    case PR_GET_KEEPCAPS:
-        return p->keep_caps;
+    case PR_GET_KEEPCAPS: return p->keep_caps;
     case PR_CAPBSET_READ:
     case PR_CAPBSET_DROP:
-    case PR_CAP_AMBIENT:
-        return proc_capability_prctl((int)a[0], a);
-    case PR_GET_SECUREBITS:
-        return (int64_t)(p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0));
-    case PR_SET_SECUREBITS:
-        return set_securebits(p, a[1]);
-    case PR_GET_SECCOMP:
-        return 0;
+    case PR_CAP_AMBIENT: return proc_capability_prctl((int)a[0], a);
+    case PR_GET_SECUREBITS: return (int64_t)(p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0));
+    case PR_SET_SECUREBITS: return set_securebits(p, a[1]);
+    case PR_GET_SECCOMP: return 0;
     case PR_SET_TIMERSLACK: /* timers are never delayed on purpose, which any slack allows */
         sched_current->timer_slack = (int64_t)a[1] > 0 ? a[1] : sched_current->default_timer_slack;
         return 0;
     case PR_GET_TIMERSLACK:
         return sched_current->timer_slack > INT64_MAX ? INT64_MAX : (int64_t)sched_current->timer_slack;
-    case PR_GET_TSC:
-        return put_int(a[1], PR_TSC_ENABLE);
+    case PR_GET_TSC: return put_int(a[1], PR_TSC_ENABLE);
     case PR_SET_TSC: /* compiled code reads the counter itself: it cannot be made to fault */
         return a[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
     case PR_SET_THP_DISABLE:
@@ -134,14 +121,10 @@ sys_prctl(const uint64_t a[6])
             return -EINVAL;
         p->thp_disabled = a[1] != 0;
         return 0;
-    case PR_GET_THP_DISABLE:
-        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
-    case PR_GET_TID_ADDRESS:
-        return copy_to_guest(a[1], &sched_current->clear_child_tid, 8) < 0 ? -EFAULT : 0;
-    case PR_MCE_KILL:
-        return set_mce_kill(p, a);
-    case PR_MCE_KILL_GET:
-        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
+    case PR_GET_THP_DISABLE: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
+    case PR_GET_TID_ADDRESS: return copy_to_guest(a[1], &sched_current->clear_child_tid, 8) < 0 ? -EFAULT : 0;
+    case PR_MCE_KILL: return set_mce_kill(p, a);
+    case PR_MCE_KILL_GET: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
     default: /* among them those of modules that are not here: PR_SET_PTRACER, PR_SET_VMA, PR_SET_SECCOMP */
         return -EINVAL;
     }
@@ -163,12 +146,9 @@ sys_arch_prctl(const uint64_t a[6])
         else
             cpu->gs_base = a[1];
         return 0;
-    case GET_FS:
-        return copy_to_guest(a[1], &cpu->fs_base, 8) < 0 ? -EFAULT : 0;
-    case GET_GS:
-        return copy_to_guest(a[1], &cpu->gs_base, 8) < 0 ? -EFAULT : 0;
-    default:
-        return -EINVAL;
+    case GET_FS: return copy_to_guest(a[1], &cpu->fs_base, 8) < 0 ? -EFAULT : 0;
+    case GET_GS: return copy_to_guest(a[1], &cpu->gs_base, 8) < 0 ? -EFAULT : 0;
+    default: return -EINVAL;
     }
 }
 

@@ -61,8 +61,7 @@ table_entry(uint64_t pc)
         return (const void *)(uintptr_t)direct_entry(pc);
     if (pc >= GUEST_IMAGE_END || !ingot_table)
         return NULL;
-    e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) +
-        pc / GUEST_CODE_MAP_UNIT;
+    e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) + pc / GUEST_CODE_MAP_UNIT;
     bit = 1u << pc % GUEST_CODE_MAP_UNIT;
     if (!(e->bits & bit))
         return NULL;
@@ -166,8 +165,12 @@ void
 run_evaluate(void)
 {
     struct mm *mm = sched_current->process->mm;
-    struct eval_host host = {.memory = mm->base, .fetch = run_fetch, .has_compiled = eval_has_compiled,
-                             .ends_before = platform_has_direct() ? direct_begins : lockstep_on ? lockstep_block_ends : NULL};
+    struct eval_host host = {.memory = mm->base,
+                             .fetch = run_fetch,
+                             .has_compiled = eval_has_compiled,
+                             .ends_before = platform_has_direct() ? direct_begins
+                                            : lockstep_on         ? lockstep_block_ends
+                                                                  : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
@@ -181,14 +184,9 @@ run_evaluate(void)
     stop = eval_run(mm->eval, &host, &trap);
     platform_mode = PLATFORM_KERNEL;
     switch (stop) {
-    case EVAL_COMPILED:
-        break;
-    case EVAL_SYSCALL:
-        syscall_edge();
-        break;
-    case EVAL_TRAP:
-        run_trap(trap, cpu->rip);
-        break;
+    case EVAL_COMPILED: break;
+    case EVAL_SYSCALL: syscall_edge(); break;
+    case EVAL_TRAP: run_trap(trap, cpu->rip); break;
     case EVAL_NOEXEC: {
         struct vma *v = mm_find(mm, cpu->rip);
 
@@ -206,9 +204,7 @@ run_evaluate(void)
                                 PF_USER | PF_FETCH | (v && v->start <= cpu->rip ? PF_PRESENT : 0));
         break;
     }
-    case EVAL_BUDGET:
-        poll_edge();
-        break;
+    case EVAL_BUDGET: poll_edge(); break;
     }
 }
 
@@ -305,7 +301,8 @@ run_until_returned(struct fault_record *fault)
     t->frame = &f;
     if (signal_work(t))
         signal_deliver(-1);
-    while (t->fault == fault && fault->frame != 0 && !stack_exhausted() && !(stack_half_full() && fault_is_left(fault))) {
+    while (t->fault == fault && fault->frame != 0 && !stack_exhausted() &&
+           !(stack_half_full() && fault_is_left(fault))) {
         run_step();
         if (signal_work(t))
             signal_deliver(-1);
@@ -404,8 +401,7 @@ same_state(const struct x86_cpu *a, const struct x86_cpu *b)
 {
     return memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && a->fs_base == b->fs_base && a->gs_base == b->gs_base &&
            memcmp(a->flag, b->flag, sizeof a->flag) == 0 && memcmp(a->xmm, b->xmm, sizeof a->xmm) == 0 &&
-           memcmp(a->ymm_high, b->ymm_high, sizeof a->ymm_high) == 0 &&
-           memcmp(&a->x87, &b->x87, sizeof a->x87) == 0;
+           memcmp(a->ymm_high, b->ymm_high, sizeof a->ymm_high) == 0 && memcmp(&a->x87, &b->x87, sizeof a->x87) == 0;
 }
 
 void
@@ -421,7 +417,8 @@ kernel_poll_c(uint64_t pc)
     poll_edge();
     if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
         platform_leave();
-    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code || !same_state(&before, x86_this_cpu()))
+    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code ||
+        !same_state(&before, x86_this_cpu()))
         platform_leave();
     enter_compiled(false);
 }

@@ -4,19 +4,20 @@
 
 #include <stdint.h>
 
-#define SYSTEM_RELEASE "6.1.0-ingot"
+#define SYSTEM_RELEASE    "6.1.0-ingot"
 #define SYSTEM_RELEASE_26 "2.6.61-ingot" /* to those that asked for UNAME26: 60 and the minor number */
-#define SYSTEM_VERSION "#1 SMP PREEMPT_DYNAMIC ingot"
+#define SYSTEM_VERSION    "#1 SMP PREEMPT_DYNAMIC ingot"
 
 extern struct system_info {
     char hostname[65], domainname[65];
     uint64_t memory_limit; /* bytes; 0: the host's */
 } system_info;
 
-
 /* personality(2): what uname says. Addresses are not randomised in any case. */
 enum {
-    PERSONALITY_LINUX32 = 8, PERSONALITY_UNAME26 = 0x20000, PERSONALITY_NO_RANDOMIZE = 0x40000,
+    PERSONALITY_LINUX32 = 8,
+    PERSONALITY_UNAME26 = 0x20000,
+    PERSONALITY_NO_RANDOMIZE = 0x40000,
     PERSONALITY_KNOWN = 0xff | PERSONALITY_UNAME26 | PERSONALITY_NO_RANDOMIZE,
 };
 

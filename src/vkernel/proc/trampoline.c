@@ -1,7 +1,7 @@
-/* Trampolines that programs write into memory: a few bytes that load a register or two and jump. libffi makes them for closures,
- * gcc for nested functions. Such memory is never executable here; when the guest jumps there all the same, the known forms
- * are carried out, and nothing else is (what PaX's EMUTRAMP does). The guest gains nothing by it: registers and the target of
- * a jump are its own to choose. Decision 0008. */
+/* Trampolines that programs write into memory: a few bytes that load a register or two and jump. libffi makes them for
+ * closures, gcc for nested functions. Such memory is never executable here; when the guest jumps there all the same,
+ * the known forms are carried out, and nothing else is (what PaX's EMUTRAMP does). The guest gains nothing by it:
+ * registers and the target of a jump are its own to choose. Decision 0008. */
 #include <string.h>
 
 #include "vkernel/mm/mm.h"
@@ -13,10 +13,10 @@ enum { LONGEST = 32 };
 static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 
 /* libffi: r10 is the trampoline's own address, the target lies behind it. */
-static const uint8_t libffi[] = {0xf3, 0x0f, 0x1e, 0xfa,                         /* endbr64 */
-                                 0x4c, 0x8d, 0x15, 0xf5, 0xff, 0xff, 0xff,       /* lea -0xb(%rip), %r10 */
-                                 0xff, 0x25, 0x07, 0x00, 0x00, 0x00,             /* jmp *7(%rip) */
-                                 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00};      /* nopl 0(%rax) */
+static const uint8_t libffi[] = {0xf3, 0x0f, 0x1e, 0xfa,                                /* endbr64 */
+                                 0x4c, 0x8d, 0x15, 0xf5, 0xff, 0xff, 0xff,              /* lea -0xb(%rip), %r10 */
+                                 0xff, 0x25, 0x07, 0x00, 0x00, 0x00,                    /* jmp *7(%rip) */
+                                 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00};             /* nopl 0(%rax) */
 static const uint8_t libffi_before_endbr[] = {0x4c, 0x8d, 0x15, 0xf9, 0xff, 0xff, 0xff, /* lea -7(%rip), %r10 */
                                               0xff, 0x25, 0x03, 0x00, 0x00, 0x00,       /* jmp *3(%rip) */
                                               0x0f, 0x1f, 0x00};                        /* nopl (%rax) */

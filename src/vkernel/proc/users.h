@@ -1,13 +1,14 @@
-/* What the processes of one user hold together: the counts behind the limits that Linux has per user. A user is a real user id. */
+/* What the processes of one user hold together: the counts behind the limits that Linux has per user. A user is a real
+ * user id. */
 #ifndef VKERNEL_PROC_USERS_H
 #define VKERNEL_PROC_USERS_H
 
 #include <stdint.h>
 
 enum user_count {
-    USER_IN_FLIGHT,         /* descriptors in messages on their way through Unix sockets; RLIMIT_NOFILE */
-    USER_TASKS,             /* threads, and processes until they are waited for; RLIMIT_NPROC */
-    USER_SIGNALS,           /* queued, and POSIX timers; RLIMIT_SIGPENDING */
+    USER_IN_FLIGHT, /* descriptors in messages on their way through Unix sockets; RLIMIT_NOFILE */
+    USER_TASKS,     /* threads, and processes until they are waited for; RLIMIT_NPROC */
+    USER_SIGNALS,   /* queued, and POSIX timers; RLIMIT_SIGPENDING */
     USER_PIPE_PAGES,
     USER_INOTIFY_INSTANCES,
     USER_INOTIFY_WATCHES,
@@ -17,7 +18,8 @@ enum user_count {
 
 struct user;
 
-/* Adds n to a count of the current process's user: the user, to give back to, or NULL when the sum would be above the limit. */
+/* Adds n to a count of the current process's user: the user, to give back to, or NULL when the sum would be above the
+ * limit. */
 struct user *user_charge(enum user_count what, uint64_t n, uint64_t limit);
 /* The same of any user. */
 struct user *user_charge_uid(uint32_t uid, enum user_count what, uint64_t n, uint64_t limit);

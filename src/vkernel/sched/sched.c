@@ -247,7 +247,8 @@ pick_next(void)
 static bool
 tick_needed(void)
 {
-    return sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current) || proc_forced_tick();
+    return sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current) ||
+           proc_forced_tick();
 }
 
 void

@@ -23,10 +23,11 @@ current_task(void)
 
 /* --- what may not sleep ---
  *
- * Whoever sleeps holds counted references to what it looks at afterwards. What cannot be counted (a host span of guest memory, an
- * entry of a list under way, borrowed pointers, a process found by number) is used inside NO_SLEEP only, which lasts to the
- * end of its scope. might_sleep() stands at the head of every function that may sleep, also when it does so rarely. A build
- * with -Ddebug_checks=true looks that the two never meet, and that spans are taken inside NO_SLEEP. */
+ * Whoever sleeps holds counted references to what it looks at afterwards. What cannot be counted (a host span of guest
+ * memory, an entry of a list under way, borrowed pointers, a process found by number) is used inside NO_SLEEP only,
+ * which lasts to the end of its scope. might_sleep() stands at the head of every function that may sleep, also when it
+ * does so rarely. A build with -Ddebug_checks=true looks that the two never meet, and that spans are taken inside
+ * NO_SLEEP. */
 #define NO_SLEEP __attribute__((cleanup(no_sleep_end), unused)) int no_sleep_scope_ = no_sleep_begin()
 extern unsigned sched_no_sleep; /* scopes under way: no task gives way in one, so one number does for all */
 static inline int
@@ -61,10 +62,13 @@ struct wait_queue {
     struct list listeners; /* entries that notify of every wake */
     uint64_t told;         /* wait_news when all waiters were told last */
 };
-#define WAIT_QUEUE(q) {.waiters = {&(q).waiters, &(q).waiters}, .listeners = {&(q).listeners, &(q).listeners}}
+#define WAIT_QUEUE(q)                                                                            \
+    {                                                                                            \
+        .waiters = {&(q).waiters, &(q).waiters}, .listeners = { &(q).listeners, &(q).listeners } \
+    }
 /* A sleeper, on its stack; or a watcher (epoll): with notify set, a wake calls it, in the waker's context, instead of
- * waking a task. notify must not sleep and must not take entries off this queue. An entry may outlive its queue, and is then on
- * none. */
+ * waking a task. notify must not sleep and must not take entries off this queue. An entry may outlive its queue, and is
+ * then on none. */
 struct wait_entry {
     struct list link;
     struct task *task;
@@ -73,13 +77,14 @@ struct wait_entry {
 };
 
 void wait_queue_init(struct wait_queue *q);
-/* Puts an entry on a queue, before the others or behind them. A wake tells its notify only what is news: not again what it was told
- * since wait_news changed last. */
+/* Puts an entry on a queue, before the others or behind them. A wake tells its notify only what is news: not again what
+ * it was told since wait_news changed last. */
 void wait_queue_add(struct wait_queue *q, struct wait_entry *e, bool first);
 /* The same of an entry that is told of every wake. */
 void wait_queue_listen(struct wait_queue *q, struct wait_entry *e);
-/* Changes when somebody begins to wait, runs after a sleep, or has taken what it was told of (epoll's ready lists). As long as it does
- * not, waking a queue again tells nobody anything, so one kernel entry that wakes a queue a thousand times walks it once. */
+/* Changes when somebody begins to wait, runs after a sleep, or has taken what it was told of (epoll's ready lists). As
+ * long as it does not, waking a queue again tells nobody anything, so one kernel entry that wakes a queue a thousand
+ * times walks it once. */
 extern uint64_t wait_news;
 /* Before the queue's memory goes: takes all entries off, and wakes or notifies them. */
 void wait_queue_fini(struct wait_queue *q);
@@ -95,31 +100,32 @@ int wait_on(struct wait_queue *q, uint64_t deadline);
 int wait_on_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline);
 
 /* while (!(cond)) sleep; result is 0 or the negative error of wait_on. */
-#define WAIT_EVENT(q, deadline, cond)                        \
-    ({                                                       \
-        int wait_result_ = 0;                                \
-        might_sleep();                                       \
-        while (!(cond) && wait_result_ == 0)                 \
-            wait_result_ = wait_on((q), (deadline));         \
-        (cond) ? 0 : wait_result_;                           \
+#define WAIT_EVENT(q, deadline, cond)                \
+    ({                                               \
+        int wait_result_ = 0;                        \
+        might_sleep();                               \
+        while (!(cond) && wait_result_ == 0)         \
+            wait_result_ = wait_on((q), (deadline)); \
+        (cond) ? 0 : wait_result_;                   \
     })
 
 /* Internal restart codes, turned into EINTR or a restarted call at the edge (signal/); as Linux's. */
 enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_RESTARTBLOCK = 516 };
 
 /* --- host file descriptors: readiness of stdin, outside sockets. events: POLLIN | POLLOUT. When the worker is
- * idle it waits in the host's poll for all watched descriptors and timers; a ready one wakes its queue, if anyone sleeps there,
- * or, with `ready` set, calls that (which must not sleep and must make the descriptor unready). --- */
+ * idle it waits in the host's poll for all watched descriptors and timers; a ready one wakes its queue, if anyone
+ * sleeps there, or, with `ready` set, calls that (which must not sleep and must make the descriptor unready). --- */
 struct host_watch {
     struct list link;
     int fd;
-    short events;      /* what sleepers want; 0: not watched now */
+    short events; /* what sleepers want; 0: not watched now */
     struct wait_queue *queue;
     void (*ready)(struct host_watch *w);
 };
 void host_watch_add(struct host_watch *w);
 void host_watch_remove(struct host_watch *w);
-/* Calls every `ready` now: for those who collect news that only a notify brings (epoll) and may not become idle first. */
+/* Calls every `ready` now: for those who collect news that only a notify brings (epoll) and may not become idle
+ * first. */
 void host_watch_refresh(void);
 
 /* --- timers: callbacks in worker context, at absolute monotonic nanoseconds (sched/timer.c). Zero-initialised --- */
@@ -127,13 +133,14 @@ struct ktimer {
     struct ktimer *left, *right, *parent; /* of the heap */
     uint64_t deadline, order;
     bool started;
-    void (*fire)(struct ktimer *t);       /* must not sleep; the timer is stopped then */
+    void (*fire)(struct ktimer *t); /* must not sleep; the timer is stopped then */
 };
 void ktimer_start(struct ktimer *t, uint64_t deadline); /* restarts when already started */
 void ktimer_stop(struct ktimer *t);
-bool ktimer_any(void); /* is one started? */
+bool ktimer_any(void);      /* is one started? */
 uint64_t ktimer_next(void); /* the first deadline; UINT64_MAX: none */
-/* Fires what is due, as far as that is a bounded piece of work; returns nanoseconds to the next one, UINT64_MAX for none. */
+/* Fires what is due, as far as that is a bounded piece of work; returns nanoseconds to the next one, UINT64_MAX for
+ * none. */
 uint64_t ktimer_run(void);
 
 uint64_t clock_monotonic_ns(void);
@@ -141,8 +148,8 @@ uint64_t clock_realtime_ns(void);
 
 /* Gives way to other runnable tasks; returns when scheduled again. */
 void sched_yield_now(void);
-/* For loops of one kernel entry whose length a guest chooses, between pieces of some milliseconds: at the tick, timers and signals
- * come and others run. -EINTR: the task is to die, and the loop to end. May sleep. */
+/* For loops of one kernel entry whose length a guest chooses, between pieces of some milliseconds: at the tick, timers
+ * and signals come and others run. -EINTR: the task is to die, and the loop to end. May sleep. */
 int sched_checkpoint(void);
 
 /* --- of proc/, signal/ and time/ --- */
@@ -153,19 +160,19 @@ int wait_on_killable(struct wait_queue *q, uint64_t deadline);
 void sched_interrupt(struct task *t, bool fatal);
 /* Before all others that can run: it ends, and gives back what it has. */
 void sched_hurry(struct task *t);
-void sched_add(struct task *t);          /* a new task: runnable */
-_Noreturn void sched_exit(void);         /* of the current task; its fiber and task are freed later */
+void sched_add(struct task *t);             /* a new task: runnable */
+_Noreturn void sched_exit(void);            /* of the current task; its fiber and task are freed later */
 _Noreturn void sched_start(struct task *t); /* the first */
-void sched_load(struct task *t);         /* memory, limit, MXCSR of the task that runs (after exec) */
-void sched_poll(void);                   /* due timers, ready descriptors, host signals; then gives way */
+void sched_load(struct task *t);            /* memory, limit, MXCSR of the task that runs (after exec) */
+void sched_poll(void);                      /* due timers, ready descriptors, host signals; then gives way */
 bool sched_ticked(void);
-void sched_account(void);                /* charges the running task's time */
+void sched_account(void); /* charges the running task's time */
 void sched_reset_limit(void);
-void sched_boot(void);                   /* main.c: run once, by the first fiber */
+void sched_boot(void); /* main.c: run once, by the first fiber */
 /* Something may want the running task to be interrupted: the edge to guest code arms the tick. */
 extern bool sched_tick_wanted;
 void sched_arm_tick(void);
-extern unsigned sched_runnable;          /* tasks in the queue, not counting the current one */
+extern unsigned sched_runnable; /* tasks in the queue, not counting the current one */
 extern uint64_t sched_switches;
 
 #endif

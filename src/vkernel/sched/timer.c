@@ -1,5 +1,5 @@
-/* Timers of the worker: a heap by deadline, its nodes in the timers themselves, so that starting never fails for want of memory
- * and costs the logarithm of how many there are, whatever a guest's deadlines look like.
+/* Timers of the worker: a heap by deadline, its nodes in the timers themselves, so that starting never fails for want
+ * of memory and costs the logarithm of how many there are, whatever a guest's deadlines look like.
  *
  * Owned by the worker; a fire function may start and stop timers, itself too. */
 #include "vkernel/ops.h"
@@ -9,7 +9,8 @@
 
 #include "platform/platform.h"
 
-/* A complete binary tree: node n (from 1) has the children 2n and 2n + 1, so the bits of n below the highest are the way to it. */
+/* A complete binary tree: node n (from 1) has the children 2n and 2n + 1, so the bits of n below the highest are the
+ * way to it. */
 static struct ktimer *root;
 static size_t count;
 static uint64_t next_order; /* of equal deadlines the first started is the first fired */

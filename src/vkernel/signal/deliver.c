@@ -97,8 +97,8 @@ fp_reset(struct x86_cpu *cpu)
     memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
-/* Which components a frame says to have (Linux's check_xstate_in_sigframe): without the magic numbers, or with wrong sizes, it is an
- * FXSAVE area alone. */
+/* Which components a frame says to have (Linux's check_xstate_in_sigframe): without the magic numbers, or with wrong
+ * sizes, it is an FXSAVE area alone. */
 static uint64_t
 components_of(const struct x86_xsave *a, uint64_t at)
 {
@@ -126,8 +126,9 @@ fp_load(struct x86_cpu *cpu, uint64_t at)
         return false;
     if (at % (asked ? 64 : 16) || (a.fx.mxcsr & ~0xffffu))
         return false;
-    if (asked && (a.compacted || a.reserved[0] || (a.components & ~(uint64_t)(X86_XSAVE_X87 | X86_XSAVE_SSE |
-                                                                              (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0)))))
+    if (asked && (a.compacted || a.reserved[0] ||
+                  (a.components &
+                   ~(uint64_t)(X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0)))))
         return false;
     found = asked ? asked & a.components : X86_XSAVE_X87 | X86_XSAVE_SSE;
     fp_reset(cpu);
@@ -147,18 +148,17 @@ fp_load(struct x86_cpu *cpu, uint64_t at)
 static bool
 on_altstack(const struct task *t, uint64_t sp)
 {
-    return t->altstack_size && sp > t->altstack_sp &&
-           sp - t->altstack_sp <= t->altstack_size;
+    return t->altstack_size && sp > t->altstack_sp && sp - t->altstack_sp <= t->altstack_size;
 }
 
-/* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word and
- * MXCSR are known. */
+/* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word
+ * and MXCSR are known. */
 static void
 forget_registers(struct guest_sigframe *frame, struct x86_xsave *fp)
 {
     struct guest_sigcontext *mc = &frame->mc;
     uint64_t *const gpr[16] = {&mc->rax, &mc->rcx, &mc->rdx, &mc->rbx, &mc->rsp, &mc->rbp, &mc->rsi, &mc->rdi,
-                               &mc->r8, &mc->r9, &mc->r10, &mc->r11, &mc->r12, &mc->r13, &mc->r14, &mc->r15};
+                               &mc->r8,  &mc->r9,  &mc->r10, &mc->r11, &mc->r12, &mc->r13, &mc->r14, &mc->r15};
 
     for (unsigned i = 0; i < 16; i++)
         *gpr[i] = x86_this_cpu()->gpr[i] = fault_unknown_register(i);
@@ -203,21 +203,38 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     /* How it was set, not whether we are on it: what sigreturn sets again. */
     frame.ss_flags = t->altstack_flags;
     frame.mc = (struct guest_sigcontext){
-        .r8 = cpu->gpr[8], .r9 = cpu->gpr[9], .r10 = cpu->gpr[10], .r11 = cpu->gpr[11],
-        .r12 = cpu->gpr[12], .r13 = cpu->gpr[13], .r14 = cpu->gpr[14], .r15 = cpu->gpr[15],
-        .rdi = cpu->gpr[X86_RDI], .rsi = cpu->gpr[X86_RSI], .rbp = cpu->gpr[X86_RBP],
-        .rbx = cpu->gpr[X86_RBX], .rdx = cpu->gpr[X86_RDX], .rax = cpu->gpr[X86_RAX],
-        .rcx = cpu->gpr[X86_RCX], .rsp = cpu->gpr[X86_RSP], .rip = cpu->rip,
-        .rflags = x86_cpu_rflags(cpu), .cs = USER_CS, .ss = USER_SS,
-        .err = t->fault_err, .trapno = t->fault_trapno, .cr2 = t->fault_cr2,
-        .oldmask = mask, .fpstate = fp_at,
+        .r8 = cpu->gpr[8],
+        .r9 = cpu->gpr[9],
+        .r10 = cpu->gpr[10],
+        .r11 = cpu->gpr[11],
+        .r12 = cpu->gpr[12],
+        .r13 = cpu->gpr[13],
+        .r14 = cpu->gpr[14],
+        .r15 = cpu->gpr[15],
+        .rdi = cpu->gpr[X86_RDI],
+        .rsi = cpu->gpr[X86_RSI],
+        .rbp = cpu->gpr[X86_RBP],
+        .rbx = cpu->gpr[X86_RBX],
+        .rdx = cpu->gpr[X86_RDX],
+        .rax = cpu->gpr[X86_RAX],
+        .rcx = cpu->gpr[X86_RCX],
+        .rsp = cpu->gpr[X86_RSP],
+        .rip = cpu->rip,
+        .rflags = x86_cpu_rflags(cpu),
+        .cs = USER_CS,
+        .ss = USER_SS,
+        .err = t->fault_err,
+        .trapno = t->fault_trapno,
+        .cr2 = t->fault_cr2,
+        .oldmask = mask,
+        .fpstate = fp_at,
     };
     frame.sigmask = mask;
     memcpy(frame.info, info, sizeof frame.info);
     if (unknown)
         forget_registers(&frame, &fp);
-    if (copy_to_guest(fp_at, &fp, xsave_size()) < 0 || copy_to_guest(fp_at + xsave_size(), &magic2, sizeof magic2) < 0 ||
-        copy_to_guest(sp, &frame, sizeof frame) < 0)
+    if (copy_to_guest(fp_at, &fp, xsave_size()) < 0 ||
+        copy_to_guest(fp_at + xsave_size(), &magic2, sizeof magic2) < 0 || copy_to_guest(sp, &frame, sizeof frame) < 0)
         return false;
 
     if (unknown)
@@ -244,7 +261,7 @@ static void
 return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at)
 {
     const uint64_t registers[17] = {mc->rax, mc->rcx, mc->rdx, mc->rbx, mc->rsp, mc->rbp, mc->rsi, mc->rdi, mc->r8,
-                                    mc->r9, mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15, mc->rip};
+                                    mc->r9,  mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15, mc->rip};
 
     for (unsigned i = 0; i < 17; i++)
         if (registers[i] != fault_unknown_register(i))
@@ -252,8 +269,8 @@ return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at
     fault_returned(t, at);
 }
 
-/* What the return to such segments does: a stack segment is repaired unless the frame says that it is meant (force_valid_ss), all others
- * are #GP. 32-bit code does not run here, as on a kernel without it. */
+/* What the return to such segments does: a stack segment is repaired unless the frame says that it is meant
+ * (force_valid_ss), all others are #GP. 32-bit code does not run here, as on a kernel without it. */
 static bool
 segments_good(const struct guest_sigframe *frame)
 {
@@ -382,10 +399,8 @@ default_action(struct task *t, int sig)
     case SIGCHLD:
     case SIGURG:
     case SIGWINCH:
-    case SIGCONT:
-        return true;
-    default:
-        break;
+    case SIGCONT: return true;
+    default: break;
     }
     if (p == init_process)
         return true;
@@ -397,11 +412,8 @@ default_action(struct task *t, int sig)
             return true;
         stop_process(p, sig);
         return true;
-    case SIGSTOP:
-        stop_process(p, sig);
-        return true;
-    default:
-        group_exit(sig);
+    case SIGSTOP: stop_process(p, sig); return true;
+    default: group_exit(sig);
     }
 }
 
@@ -414,9 +426,7 @@ restart_for_handler(int nr, const struct signal_action *act)
 
     switch (result) {
     case -ERESTART_RESTARTBLOCK:
-    case -ERESTARTNOHAND:
-        cpu->gpr[X86_RAX] = (uint64_t)-EINTR;
-        break;
+    case -ERESTARTNOHAND: cpu->gpr[X86_RAX] = (uint64_t)-EINTR; break;
     case -ERESTARTSYS:
         if (!(act->flags & SA_RESTART)) {
             cpu->gpr[X86_RAX] = (uint64_t)-EINTR;
@@ -427,8 +437,7 @@ restart_for_handler(int nr, const struct signal_action *act)
         cpu->gpr[X86_RAX] = (uint64_t)(int64_t)nr;
         cpu->rip -= SYSCALL_LENGTH;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

@@ -9,11 +9,10 @@
 enum { CAP_KILL_BIT = 5 };
 
 #define STOP_SIGNALS (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
-#define SYNCHRONOUS                                                                                        \
+#define SYNCHRONOUS                                                                                             \
     (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | \
      SIGNAL_BIT(SIGSYS))
-#define DEFAULT_IGNORED \
-    (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT))
+#define DEFAULT_IGNORED (SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | SIGNAL_BIT(SIGCONT))
 
 /* What CLONE_SIGHAND shares. */
 struct shared_actions {
@@ -70,7 +69,8 @@ signal_init_task(struct task *t)
 bool
 signal_entry_charge(struct signal_entry *e, struct process *p, bool beyond_limit)
 {
-    e->user = user_charge_uid(user_uid(p->user), USER_SIGNALS, 1, beyond_limit ? UINT64_MAX : p->rlimits[RLIMIT_SIGPENDING].rlim_cur);
+    e->user = user_charge_uid(user_uid(p->user), USER_SIGNALS, 1,
+                              beyond_limit ? UINT64_MAX : p->rlimits[RLIMIT_SIGPENDING].rlim_cur);
     return e->user != NULL;
 }
 
@@ -170,7 +170,7 @@ flush_set(struct signal_queue *q, uint64_t mask)
 {
     for (uint64_t left = q->set & mask; left; left &= left - 1)
         LIST_EACH_SAFE(p, entries_of(q, __builtin_ctzll(left) + 1))
-            signal_entry_free(list_entry(p, struct signal_entry, link));
+    signal_entry_free(list_entry(p, struct signal_entry, link));
     q->set &= ~mask;
 }
 
@@ -274,8 +274,7 @@ signal_ignored_current(int sig)
 {
     const struct task *t = sched_current;
 
-    return (t->blocked & SIGNAL_BIT(sig)) ||
-           t->process->actions[sig].handler == (uint64_t)(uintptr_t)SIG_IGN;
+    return (t->blocked & SIGNAL_BIT(sig)) || t->process->actions[sig].handler == (uint64_t)(uintptr_t)SIG_IGN;
 }
 
 bool
@@ -324,16 +323,19 @@ wants(const struct task *t, int sig)
     return !(t->blocked & SIGNAL_BIT(sig)) || (t->waiting_set & SIGNAL_BIT(sig));
 }
 
-/* Does the signal end the process at once, without asking the thread that would take it? Linux does so where no core would be
- * written, when a thread takes the signal (complete_signal); so sleeps that only death ends, as vfork's, end by it. */
+/* Does the signal end the process at once, without asking the thread that would take it? Linux does so where no core
+ * would be written, when a thread takes the signal (complete_signal); so sleeps that only death ends, as vfork's, end
+ * by it. */
 static bool
 ends(const struct process *p, const struct task *target, int sig)
 {
-    const uint64_t others = SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGBUS) |
-                            SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGXCPU) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGSYS) |
-                            SIGNAL_BIT(SIGKILL) | STOP_SIGNALS | DEFAULT_IGNORED;
+    const uint64_t others = SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) |
+                            SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGXCPU) |
+                            SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGKILL) | STOP_SIGNALS |
+                            DEFAULT_IGNORED;
 
-    if (p->actions[sig].handler != (uint64_t)(uintptr_t)SIG_DFL || (others & SIGNAL_BIT(sig)) || p == init_process || p->stopped)
+    if (p->actions[sig].handler != (uint64_t)(uintptr_t)SIG_DFL || (others & SIGNAL_BIT(sig)) || p == init_process ||
+        p->stopped)
         return false;
     if (target)
         return !((target->blocked | target->waiting_set) & SIGNAL_BIT(sig));
@@ -416,8 +418,8 @@ new_entry(struct process *p, const siginfo_t *info, bool beyond_limit)
     return e;
 }
 
-/* The limit as in Linux's __send_signal_locked: what the kernel or kill sends of the old signals is always queued, at most once;
- * a real-time signal of kill without its information when there is no room; others fail. */
+/* The limit as in Linux's __send_signal_locked: what the kernel or kill sends of the old signals is always queued, at
+ * most once; a real-time signal of kill without its information when there is no room; others fail. */
 int
 signal_send_info(struct process *p, struct task *t, const siginfo_t *info)
 {
@@ -464,8 +466,8 @@ signal_send_process(struct process *p, int sig)
 int
 signal_codes(int sig)
 {
-    static const uint8_t codes[] = {[SIGILL] = 11, [SIGTRAP] = 6, [SIGBUS] = 5, [SIGFPE] = 15, [SIGSEGV] = 10, [SIGCHLD] = 6,
-                                    [SIGPOLL] = 6, [SIGSYS] = 2};
+    static const uint8_t codes[] = {[SIGILL] = 11,  [SIGTRAP] = 6, [SIGBUS] = 5,  [SIGFPE] = 15,
+                                    [SIGSEGV] = 10, [SIGCHLD] = 6, [SIGPOLL] = 6, [SIGSYS] = 2};
 
     return sig > 0 && sig < (int)sizeof codes ? codes[sig] : 0;
 }

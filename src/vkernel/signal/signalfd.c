@@ -15,7 +15,15 @@
 
 int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 
-enum signal_layout { LAYOUT_SENDER, LAYOUT_TIMER, LAYOUT_POLL, LAYOUT_FAULT, LAYOUT_CHILD, LAYOUT_VALUE, LAYOUT_SYSTEM_CALL };
+enum signal_layout {
+    LAYOUT_SENDER,
+    LAYOUT_TIMER,
+    LAYOUT_POLL,
+    LAYOUT_FAULT,
+    LAYOUT_CHILD,
+    LAYOUT_VALUE,
+    LAYOUT_SYSTEM_CALL
+};
 
 struct signalfd {
     uint64_t set;
@@ -37,9 +45,15 @@ layout_of(const siginfo_t *info)
     int sig = info->si_signo, code = info->si_code;
 
     if (code <= 0 || code >= SI_KERNEL)
-        return code == SI_TIMER ? LAYOUT_TIMER : code == SI_SIGIO ? LAYOUT_POLL : code < 0 ? LAYOUT_VALUE : LAYOUT_SENDER;
+        return code == SI_TIMER   ? LAYOUT_TIMER
+               : code == SI_SIGIO ? LAYOUT_POLL
+               : code < 0         ? LAYOUT_VALUE
+                                  : LAYOUT_SENDER;
     if (code <= signal_codes(sig))
-        return sig == SIGCHLD ? LAYOUT_CHILD : sig == SIGPOLL ? LAYOUT_POLL : sig == SIGSYS ? LAYOUT_SYSTEM_CALL : LAYOUT_FAULT;
+        return sig == SIGCHLD   ? LAYOUT_CHILD
+               : sig == SIGPOLL ? LAYOUT_POLL
+               : sig == SIGSYS  ? LAYOUT_SYSTEM_CALL
+                                : LAYOUT_FAULT;
     return code <= POLL_CODES ? LAYOUT_POLL : LAYOUT_SENDER;
 }
 
@@ -47,7 +61,9 @@ static struct signalfd_siginfo
 record_of(const siginfo_t *info)
 {
     struct signalfd_siginfo r = {
-        .ssi_signo = (uint32_t)info->si_signo, .ssi_errno = info->si_errno, .ssi_code = info->si_code,
+        .ssi_signo = (uint32_t)info->si_signo,
+        .ssi_errno = info->si_errno,
+        .ssi_code = info->si_code,
     };
     enum signal_layout layout = layout_of(info);
 
@@ -56,8 +72,7 @@ record_of(const siginfo_t *info)
         r.ssi_uid = info->si_uid;
     }
     switch (layout) {
-    case LAYOUT_SENDER:
-        break;
+    case LAYOUT_SENDER: break;
     case LAYOUT_CHILD:
         r.ssi_status = info->si_status;
         r.ssi_utime = (uint64_t)info->si_utime;

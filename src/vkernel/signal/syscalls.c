@@ -11,8 +11,9 @@
 enum { SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 #define AUTODISARM  ((int)0x80000000u)
-#define KNOWN_FLAGS \
-    ((uint64_t)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | 0x04000000 /* SA_RESTORER */) | \
+#define KNOWN_FLAGS                                                                               \
+    ((uint64_t)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | \
+                0x04000000 /* SA_RESTORER */) |                                                   \
      (uint64_t)0x80000000u /* SA_RESETHAND */ | 0x800 /* SA_EXPOSE_TAGBITS */)
 
 int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
@@ -66,17 +67,10 @@ sys_rt_sigprocmask(const uint64_t a[6])
             return -EFAULT;
         set &= ~UNBLOCKABLE;
         switch ((int)a[0]) {
-        case SIG_BLOCK:
-            t->blocked |= set;
-            break;
-        case SIG_UNBLOCK:
-            t->blocked &= ~set;
-            break;
-        case SIG_SETMASK:
-            t->blocked = set;
-            break;
-        default:
-            return -EINVAL;
+        case SIG_BLOCK: t->blocked |= set; break;
+        case SIG_UNBLOCK: t->blocked &= ~set; break;
+        case SIG_SETMASK: t->blocked = set; break;
+        default: return -EINVAL;
         }
     }
     return a[2] && copy_to_guest(a[2], &old, sizeof old) < 0 ? -EFAULT : 0;
@@ -230,8 +224,8 @@ kill_all(int pid, int sig)
     return denied == found ? -EPERM : 0;
 }
 
-/* Whom the signal woke runs first: a shell that kills a stopped job and waits for it expects to find it dead, as it does
- * where another processor kills it meanwhile. */
+/* Whom the signal woke runs first: a shell that kills a stopped job and waits for it expects to find it dead, as it
+ * does where another processor kills it meanwhile. */
 int64_t
 sys_kill(const uint64_t a[6])
 {
@@ -290,7 +284,8 @@ signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same)
     if (same && info->si_signo != sig)
         return -EINVAL;
     code = info->si_code;
-    if (code > 0 ? code != SI_KERNEL && code > POLL_CODES && code > signal_codes(sig) : code < LOWEST_CODE && code != SI_ASYNCNL)
+    if (code > 0 ? code != SI_KERNEL && code > POLL_CODES && code > signal_codes(sig)
+                 : code < LOWEST_CODE && code != SI_ASYNCNL)
         for (size_t k = KNOWN; k < sizeof *info; k++)
             if (bytes[k])
                 return -E2BIG;
@@ -346,7 +341,8 @@ struct guest_stack {
 static bool
 on_altstack(const struct task *t, uint64_t rsp)
 {
-    return t->altstack_size && rsp > t->altstack_sp && rsp - t->altstack_sp <= t->altstack_size && !(t->altstack_flags & AUTODISARM);
+    return t->altstack_size && rsp > t->altstack_sp && rsp - t->altstack_sp <= t->altstack_size &&
+           !(t->altstack_flags & AUTODISARM);
 }
 
 int
@@ -372,10 +368,13 @@ sys_sigaltstack(const uint64_t a[6])
     struct task *t = sched_current;
     uint64_t sp = x86_this_cpu()->gpr[X86_RSP];
     struct guest_stack new, old = {
-        .sp = t->altstack_sp,
-        .flags = (t->altstack_size == 0 ? SS_DISABLE : on_altstack(t, sp) ? SS_ONSTACK : 0) | (t->altstack_flags & AUTODISARM),
-        .size = t->altstack_size,
-    };
+                                .sp = t->altstack_sp,
+                                .flags = (t->altstack_size == 0 ? SS_DISABLE
+                                          : on_altstack(t, sp)  ? SS_ONSTACK
+                                                                : 0) |
+                                         (t->altstack_flags & AUTODISARM),
+                                .size = t->altstack_size,
+                            };
 
     if (a[0] && copy_from_guest(&new, a[0], sizeof new) < 0)
         return -EFAULT;

@@ -55,18 +55,13 @@ clock_read(int64_t id, uint64_t *ns)
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_TAI:
-        *ns = clock_realtime_ns();
-        return 0;
+    case CLOCK_TAI: *ns = clock_realtime_ns(); return 0;
     case CLOCK_MONOTONIC:
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_BOOTTIME:
-    case CLOCK_BOOTTIME_ALARM:
-        *ns = clock_monotonic_ns();
-        return 0;
-    default:
-        break;
+    case CLOCK_BOOTTIME_ALARM: *ns = clock_monotonic_ns(); return 0;
+    default: break;
     }
     r = clock_cpu_owner(id, &p, &t);
     if (r < 0)
@@ -110,17 +105,13 @@ clock_timer_check(int64_t id)
     case CLOCK_REALTIME:
     case CLOCK_MONOTONIC:
     case CLOCK_BOOTTIME:
-    case CLOCK_TAI:
-        return 0;
+    case CLOCK_TAI: return 0;
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_BOOTTIME_ALARM:
-        return capable(CAP_WAKE_ALARM_BIT) ? 0 : -EPERM;
+    case CLOCK_BOOTTIME_ALARM: return capable(CAP_WAKE_ALARM_BIT) ? 0 : -EPERM;
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_REALTIME_COARSE:
-    case CLOCK_MONOTONIC_COARSE:
-        return -EOPNOTSUPP;
-    default:
-        return clock_cpu_owner(id, &p, &t);
+    case CLOCK_MONOTONIC_COARSE: return -EOPNOTSUPP;
+    default: return clock_cpu_owner(id, &p, &t);
     }
 }
 

@@ -1,7 +1,9 @@
-/* What happens when processor time is used up: RLIMIT_CPU, ITIMER_VIRTUAL and ITIMER_PROF, and timers of processor-time clocks.
+/* What happens when processor time is used up: RLIMIT_CPU, ITIMER_VIRTUAL and ITIMER_PROF, and timers of processor-time
+ * clocks.
  *
- * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be done
- * (cpu_next). sched.c arms the tick for a task that has any and calls proc_check_cpu_timers when it charges its time. */
+ * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be
+ * done (cpu_next). sched.c arms the tick for a task that has any and calls proc_check_cpu_timers when it charges its
+ * time. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -76,11 +78,11 @@ void
 cpu_timers_end(struct list *timers)
 {
     LIST_EACH_SAFE(l, timers)
-        list_remove(l);
+    list_remove(l);
 }
 
-/* Each timer is fired once at most: those that go on have their next deadline behind now. So many at once: each may go through all
- * threads. The others are due at the next look. */
+/* Each timer is fired once at most: those that go on have their next deadline behind now. So many at once: each may go
+ * through all threads. The others are due at the next look. */
 static void
 fire_due(struct list *timers, uint64_t now)
 {
@@ -89,7 +91,8 @@ fire_due(struct list *timers, uint64_t now)
     int count = 0;
 
     list_init(&due);
-    LIST_EACH_SAFE(l, timers) {
+    LIST_EACH_SAFE(l, timers)
+    {
         if (list_entry(l, struct cpu_timer, link)->deadline > now)
             continue;
         list_remove(l);
@@ -123,7 +126,8 @@ check_itimers(struct process *p)
     }
 }
 
-/* As Linux's check_process_timers: SIGXCPU at the soft limit and every second from there, which moves it; SIGKILL at the hard. */
+/* As Linux's check_process_timers: SIGXCPU at the soft limit and every second from there, which moves it; SIGKILL at
+ * the hard. */
 static void
 check_limit(struct process *p)
 {

@@ -9,7 +9,8 @@
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
-/* A periodic timer goes on when its signal is taken (itimer_signal_taken), as Linux's: what nobody takes costs nothing. */
+/* A periodic timer goes on when its signal is taken (itimer_signal_taken), as Linux's: what nobody takes costs
+ * nothing. */
 CALLBACK static void
 itimer_fired(struct ktimer *k)
 {

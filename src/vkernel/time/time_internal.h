@@ -34,7 +34,7 @@ uint64_t timer_deadline(int clock, uint64_t value, bool absolute);
 /* --- cpu_timers.c: of a process's or a task's processor time; looked at when it is charged and on every tick --- */
 struct cpu_timer {
     struct list link;
-    uint64_t deadline; /* of that clock */
+    uint64_t deadline;                 /* of that clock */
     void (*fire)(struct cpu_timer *c); /* it is stopped then; must not sleep */
 };
 void cpu_timer_init(struct cpu_timer *c, void (*fire)(struct cpu_timer *c));

@@ -1,8 +1,9 @@
-/* timerfd. A periodic one stands still when it has expired, until somebody reads it or asks for it (as Linux's): what was missed
- * is counted then, in one step.
+/* timerfd. A periodic one stands still when it has expired, until somebody reads it or asks for it (as Linux's): what
+ * was missed is counted then, in one step.
  *
- * Those with TFD_TIMER_CANCEL_ON_SET, absolute ones on the realtime clock, are on a list. While there is one, the worker watches a
- * timerfd of the host's that is cancelled when the host's clock is set; without any nobody looks at it. */
+ * Those with TFD_TIMER_CANCEL_ON_SET, absolute ones on the realtime clock, are on a list. While there is one, the
+ * worker watches a timerfd of the host's that is cancelled when the host's clock is set; without any nobody looks at
+ * it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -279,7 +280,7 @@ sys_timerfd_settime(const uint64_t a[6])
         return r < 0 ? r : error;
     collect_clock();
     set_cancellable(t, absolute && (a[1] & TFD_TIMER_CANCEL_ON_SET) &&
-                    (t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM));
+                           (t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM));
     look(t);
     go_on(t);
     old = current_setting(t);

@@ -1,8 +1,9 @@
-/* POSIX timers, on the monotonic clock (absolute times of the realtime clock are converted when they are set: the container's
- * clock is never set) or on processor time.
+/* POSIX timers, on the monotonic clock (absolute times of the realtime clock are converted when they are set: the
+ * container's clock is never set) or on processor time.
  *
- * As in Linux a timer owns the one signal entry that it sends, and a periodic one that has expired stands still until that signal
- * is taken: then it goes on, and what was missed are overruns. A signal that nobody takes or that is ignored costs nothing. */
+ * As in Linux a timer owns the one signal entry that it sends, and a periodic one that has expired stands still until
+ * that signal is taken: then it goes on, and what was missed are overruns. A signal that nobody takes or that is
+ * ignored costs nothing. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -21,14 +22,14 @@ struct posix_timer {
     struct list link;
     struct process *process;
     int id, notify, sig, clock;
-    int tid;                 /* SIGEV_THREAD_ID */
-    uint64_t value;          /* sigev_value */
+    int tid;        /* SIGEV_THREAD_ID */
+    uint64_t value; /* sigev_value */
     uint64_t interval;
-    uint64_t deadline;       /* of its clock; 0: disarmed, or over for good */
+    uint64_t deadline;             /* of its clock; 0: disarmed, or over for good */
     int64_t overrun, last_overrun; /* from -1: the expiry that sends the signal is none */
-    bool standing;           /* periodic, has expired: goes on when its signal is taken */
-    bool ignored;            /* ...which the process ignores now */
-    bool on_cpu;             /* the clock is processor time, of this process or task (by ids: both may end) */
+    bool standing;                 /* periodic, has expired: goes on when its signal is taken */
+    bool ignored;                  /* ...which the process ignores now */
+    bool on_cpu;                   /* the clock is processor time, of this process or task (by ids: both may end) */
     int cpu_pid, cpu_tid;
     struct ktimer timer;
     struct cpu_timer cpu;
@@ -203,7 +204,7 @@ void
 timers_exec(struct process *p)
 {
     LIST_EACH_SAFE(l, &p->posix_timers)
-        timer_free(list_entry(l, struct posix_timer, link));
+    timer_free(list_entry(l, struct posix_timer, link));
 }
 
 void
@@ -234,8 +235,7 @@ good_event(const struct guest_sigevent *ev)
     case SIGEV_SIGNAL:
     case SIGEV_THREAD: /* glibc's is made of the one above; to the kernel it is a signal */
         return ev->sig >= 1 && ev->sig <= 64;
-    default:
-        return ev->notify == SIGEV_NONE;
+    default: return ev->notify == SIGEV_NONE;
     }
 }
 

@@ -1,4 +1,5 @@
-/* The artifact file: what describes the image is compared with its hashes at start, the rest chunk by chunk when it is used. */
+/* The artifact file: what describes the image is compared with its hashes at start, the rest chunk by chunk when it is
+ * used. */
 #include "vkernel/trust/artifact.h"
 
 #include <stdbool.h>
@@ -26,7 +27,7 @@ struct artifact {
     uint64_t inode_count, dirent_count, string_size, ledger_count;
     const uint8_t *chunks; /* SHA-256 of each */
     uint64_t chunk_count;
-    uint64_t *known;       /* a bit for each chunk that was found right; the kernel lock guards the bits */
+    uint64_t *known; /* a bit for each chunk that was found right; the kernel lock guards the bits */
     struct seal seal;
 };
 
@@ -104,7 +105,8 @@ chunk_is_right(const struct artifact *a, uint64_t index)
         return true;
     if (!chunks_known && !chunks_are_right(a))
         return false;
-    if (!artifact_chunk_matches(a->view + index * ARTIFACT_CHUNK_SIZE, index, a->chunks + index * SHA256_SIZE, a->payload))
+    if (!artifact_chunk_matches(a->view + index * ARTIFACT_CHUNK_SIZE, index, a->chunks + index * SHA256_SIZE,
+                                a->payload))
         return false;
     a->known[index / 64] |= bit;
     learnt = true;
@@ -127,8 +129,8 @@ range_is_right(const struct artifact *a, uint64_t offset, uint64_t size)
         right = chunk_is_right(a, i);
     }
     if (compared != UINT64_MAX)
-        platform_discard((void *)(uintptr_t)(a->view + compared * ARTIFACT_CHUNK_SIZE), (i - compared) * ARTIFACT_CHUNK_SIZE,
-                         4 /* MADV_DONTNEED */);
+        platform_discard((void *)(uintptr_t)(a->view + compared * ARTIFACT_CHUNK_SIZE),
+                         (i - compared) * ARTIFACT_CHUNK_SIZE, 4 /* MADV_DONTNEED */);
     return right;
 }
 
@@ -178,7 +180,8 @@ begin_trust(struct artifact *a)
         if (i != ARTIFACT_DATA && i != ARTIFACT_CODE_MAP && i != ARTIFACT_CHUNKS &&
             !range_is_right(a, a->payload + a->header->sections[i].offset, a->header->sections[i].size))
             return false;
-    return range_is_right(a, 0, a->header->code_offset) && range_is_right(a, code_end, a->header->loaded_size - code_end);
+    return range_is_right(a, 0, a->header->code_offset) &&
+           range_is_right(a, code_end, a->header->loaded_size - code_end);
 }
 
 struct artifact *

@@ -1,9 +1,9 @@
 /* The artifact that this process runs from: opened and mapped once at start.
  *
- * The header's hash stands in the footer, the hash of the chunk hashes in the header. What describes the image (config, inodes, names,
- * ledger) and the vkernel itself are compared with their chunk hashes at start; file contents, code maps and programs' native code
- * when they are used for the first time (artifact_use). What a run found right the next one need not compare (seal.h).
- * All accessors check their index: they never read out of bounds whatever the bytes say. */
+ * The header's hash stands in the footer, the hash of the chunk hashes in the header. What describes the image (config,
+ * inodes, names, ledger) and the vkernel itself are compared with their chunk hashes at start; file contents, code maps
+ * and programs' native code when they are used for the first time (artifact_use). What a run found right the next one
+ * need not compare (seal.h). All accessors check their index: they never read out of bounds whatever the bytes say. */
 #ifndef VKERNEL_TRUST_ARTIFACT_H
 #define VKERNEL_TRUST_ARTIFACT_H
 
@@ -15,7 +15,8 @@
 
 struct artifact;
 
-/* Opens the artifact in the file of this descriptor (taken over). NULL: a message (which part is wrong and how) is in error. */
+/* Opens the artifact in the file of this descriptor (taken over). NULL: a message (which part is wrong and how) is in
+ * error. */
 struct artifact *artifact_open(int fd, char *error, size_t error_size);
 /* Of one that nothing uses: a process that runs from an artifact keeps it. */
 void artifact_close(struct artifact *a);
@@ -37,9 +38,9 @@ const char *artifact_string(const struct artifact *a, uint64_t offset);
 /* Symlink target. */
 const char *artifact_symlink(const struct artifact *a, const struct artifact_inode *inode);
 
-/* To be called before bytes of the artifact's file are used, in place or through a mapping of the host descriptor: compares the chunks
- * they lie in with their hashes, once. When one does not match, the process ends with a message that names the part and both
- * hashes. offset, size: in the file; what lies behind its end is nobody's. */
+/* To be called before bytes of the artifact's file are used, in place or through a mapping of the host descriptor:
+ * compares the chunks they lie in with their hashes, once. When one does not match, the process ends with a message
+ * that names the part and both hashes. offset, size: in the file; what lies behind its end is nobody's. */
 void artifact_use(const struct artifact *a, uint64_t offset, uint64_t size);
 /* Remembers what was found right, for later runs. */
 void artifact_remember(const struct artifact *a);

@@ -11,8 +11,9 @@
 #include "platform/platform.h"
 #include "vkernel/proc/process.h"
 
-/* What a guest can make us write: of each kind this many records at once, and then so many a second. An exec takes some tenths of a
- * millisecond, so ordinary work stays far below. Kinds do not share, so that a flood of refusals or connections hides no launch. */
+/* What a guest can make us write: of each kind this many records at once, and then so many a second. An exec takes some
+ * tenths of a millisecond, so ordinary work stays far below. Kinds do not share, so that a flood of refusals or
+ * connections hides no launch. */
 enum { BURST = 8192, RATE = 1000 };
 enum kind { DONE, REFUSED, NETWORK, KINDS };
 
@@ -23,7 +24,8 @@ enum { TAIL_ROOM = sizeof CUT_MEMBER - 1 + AUDIT_TAIL_SIZE + 1, FIELD_ROOM = AUD
 uint64_t audit_refusals;
 
 /* All of it: the one worker's. */
-static char audit_line[AUDIT_LINE_MAX] RARE; /* of the entry in the making: 16 KiB of stack would be cleared at each use, with a log or without */
+static char audit_line[AUDIT_LINE_MAX] RARE; /* of the entry in the making: 16 KiB of stack would be cleared at each
+                                                use, with a log or without */
 static struct {
     int fd; /* -1: no log */
     bool journal, torn, drop, said, making;
@@ -159,8 +161,8 @@ audit_list(struct audit_entry *e, const char *field, char *const *items)
     audit_line[e->at++] = ']';
 }
 
-/* The C library's gmtime reads the host's time zone, a file out of reach. Days are counted from 1 March of year 0, so that a
- * leap day is the last of its year; 146097 days are 400 years. */
+/* The C library's gmtime reads the host's time zone, a file out of reach. Days are counted from 1 March of year 0, so
+ * that a leap day is the last of its year; 146097 days are 400 years. */
 static void
 put_time(struct audit_entry *e)
 {
@@ -177,8 +179,8 @@ put_time(struct audit_entry *e)
     day -= (153 * month + 2) / 5;
     month = month < 10 ? month + 3 : month - 9;
     year += 400 * era + (month <= 2);
-    snprintf(text, sizeof text, "{\"@timestamp\":\"%04u-%02u-%02uT%02u:%02u:%02u.%09uZ\"", year, month, day + 1, second / 3600,
-             second / 60 % 60, second % 60, (unsigned)(now % 1000000000u));
+    snprintf(text, sizeof text, "{\"@timestamp\":\"%04u-%02u-%02uT%02u:%02u:%02u.%09uZ\"", year, month, day + 1,
+             second / 3600, second / 60 % 60, second % 60, (unsigned)(now % 1000000000u));
     put_text(e, text);
 }
 
@@ -186,7 +188,9 @@ static void
 begin(struct audit_entry *e, enum audit_category category, const char *action, bool outcome)
 {
     static const char *const categories[] = {
-        [AUDIT_PROCESS] = "process", [AUDIT_FILE] = "file", [AUDIT_NETWORK] = "network",
+        [AUDIT_PROCESS] = "process",
+        [AUDIT_FILE] = "file",
+        [AUDIT_NETWORK] = "network",
         [AUDIT_CONFIGURATION] = "configuration",
     };
     char text[256];
@@ -254,7 +258,8 @@ finish(struct audit_entry *e)
     }
     audit_chain_next(&chain, audit_line, e->at);
     sha256_hex(&chain, hex);
-    e->at += (size_t)snprintf(audit_line + e->at, sizeof audit_line - e->at, AUDIT_CHAIN_MEMBER "%s" AUDIT_CHAIN_END, hex);
+    e->at +=
+        (size_t)snprintf(audit_line + e->at, sizeof audit_line - e->at, AUDIT_CHAIN_MEMBER "%s" AUDIT_CHAIN_END, hex);
     audit_line[e->at++] = '\n';
     if (!write_line(audit_line, e->at)) {
         if (!audit_log.said)

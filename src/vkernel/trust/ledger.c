@@ -1,6 +1,6 @@
-/* Files against the ledger. A base-layer file that nobody wrote was compared with the hash in its inode when the artifact
- * was (artifact.h); any other is read whole into private memory, hashed there, and executed from that copy alone, so that
- * writing the file later changes nothing that was verified. */
+/* Files against the ledger. A base-layer file that nobody wrote was compared with the hash in its inode when the
+ * artifact was (artifact.h); any other is read whole into private memory, hashed there, and executed from that copy
+ * alone, so that writing the file later changes nothing that was verified. */
 #include "vkernel/trust/ledger.h"
 
 #include <elf.h>
@@ -18,8 +18,8 @@
 #include "vkernel/trust/audit.h"
 #include "vkernel/trust/notice.h"
 
-/* A file of a size that the ledger does not know is unknown, whatever its bytes are: only up to HASH_UNKNOWN are they hashed for the
- * record, so that a guest cannot keep us busy with large ones. */
+/* A file of a size that the ledger does not know is unknown, whatever its bytes are: only up to HASH_UNKNOWN are they
+ * hashed for the record, so that a guest cannot keep us busy with large ones. */
 enum { HASH_UNKNOWN = 64 << 20, MAX_ADMITTED = 4096, MAX_FILE = 1 << 30, MAX_PHDRS = 64 };
 
 static int
@@ -30,10 +30,12 @@ refuse(struct file *f, const char *what, const char *expected, const char *found
     if (file_path(f, path, sizeof path) < 0)
         strcpy(path, "?");
     audit_refusals++;
-    audit_record(AUDIT_PROCESS, "code-refused", false, "ingot.call", what, "file.path", path, "ingot.expected", expected,
-                 "file.hash.sha256", found, "event.reason", why, NULL);
-    notice(NOTICE_PROGRAM, "%s of %s was refused: %s%s%s. Only programs and libraries that were in the image when it was built "
-           "can run; add the file to the image and build again", what, path, why, *found ? ", SHA-256 " : "", found);
+    audit_record(AUDIT_PROCESS, "code-refused", false, "ingot.call", what, "file.path", path, "ingot.expected",
+                 expected, "file.hash.sha256", found, "event.reason", why, NULL);
+    notice(NOTICE_PROGRAM,
+           "%s of %s was refused: %s%s%s. Only programs and libraries that were in the image when it was built "
+           "can run; add the file to the image and build again",
+           what, path, why, *found ? ", SHA-256 " : "", found);
     return -EACCES;
 }
 
@@ -93,7 +95,7 @@ struct admitted {
     struct list link;
     struct artifact_ledger row; /* without base, code map and compiled code: all of it is left to the evaluator */
 };
-static struct list admitted;   /* struct admitted; never freed: mappings point to rows. The kernel lock guards it */
+static struct list admitted; /* struct admitted; never freed: mappings point to rows. The kernel lock guards it */
 static unsigned admitted_count;
 
 OBJECT_POOL(admitted);
@@ -123,10 +125,11 @@ admit(struct file *f, const char *what, const struct sha256 *h, uint64_t size)
     if (file_path(f, path, sizeof path) < 0)
         strcpy(path, "?");
     sha256_hex(h, hex);
-    audit_record(AUDIT_PROCESS, "code-admitted", true, "ingot.call", what, "file.path", path, "file.hash.sha256", hex, "event.reason",
-                 ledger_policy == LEDGER_AUDIT ? "--policy audit" : "--eval-unknown", NULL);
+    audit_record(AUDIT_PROCESS, "code-admitted", true, "ingot.call", what, "file.path", path, "file.hash.sha256", hex,
+                 "event.reason", ledger_policy == LEDGER_AUDIT ? "--policy audit" : "--eval-unknown", NULL);
     if (ledger_policy == LEDGER_AUDIT)
-        notice(NOTICE_ADMITTED, "%s of %s would be refused: unknown file, SHA-256 %s. It is let in by --policy audit and run slowly",
+        notice(NOTICE_ADMITTED,
+               "%s of %s would be refused: unknown file, SHA-256 %s. It is let in by --policy audit and run slowly",
                what, path, hex);
     return &a->row;
 }
@@ -204,8 +207,8 @@ ledger_hint(struct file *f)
     if (row)
         return row;
     size = file_size(f);
-    if (size < sizeof(Elf64_Ehdr) || size > MAX_FILE || !size_is_known(size) || file_pread(f, magic, SELFMAG, 0) != SELFMAG ||
-        memcmp(magic, ELFMAG, SELFMAG) != 0)
+    if (size < sizeof(Elf64_Ehdr) || size > MAX_FILE || !size_is_known(size) ||
+        file_pread(f, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0)
         return NULL;
     copy = bytes_new(size);
     if (!copy)

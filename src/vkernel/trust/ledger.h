@@ -24,8 +24,8 @@ struct verified {
     const uint8_t *bytes;     /* !stable: a private copy of the whole file, the one that was hashed */
     void *mapping;            /* freed by ledger_release */
 };
-/* What becomes of programs and libraries that are not in the ledger (--policy, --eval-unknown). Admitted ones are run by the evaluator,
- * from the copy that was hashed, and recorded; memory that was written is executable in no case. */
+/* What becomes of programs and libraries that are not in the ledger (--policy, --eval-unknown). Admitted ones are run
+ * by the evaluator, from the copy that was hashed, and recorded; memory that was written is executable in no case. */
 enum ledger_policy {
     LEDGER_ENFORCE,      /* refused */
     LEDGER_EVAL_UNKNOWN, /* admitted */

@@ -1,5 +1,5 @@
-/* What the person at the container should know at once: one line on standard error, the first time each kind of thing happens,
- * that says what happened, why, and what can be done about it. The audit log has every single case. */
+/* What the person at the container should know at once: one line on standard error, the first time each kind of thing
+ * happens, that says what happened, why, and what can be done about it. The audit log has every single case. */
 #ifndef VKERNEL_TRUST_NOTICE_H
 #define VKERNEL_TRUST_NOTICE_H
 
@@ -8,7 +8,8 @@
 enum notice {
     NOTICE_PROGRAM,   /* a program that is not in the ledger */
     NOTICE_ADMITTED,  /* the same, let in by --policy audit: said each time */
-    NOTICE_FAULT,     /* a process that ended because its handler asked for registers that nobody knows: said each time */
+    NOTICE_FAULT,     /* a process that ended because its handler asked for registers that nobody knows: said each
+                         time */
     NOTICE_CODE,      /* memory that was to be made executable */
     NOTICE_MEMORY,    /* a process killed at the limit of memory */
     NOTICE_PROCESSES, /* no more processes or threads */

@@ -85,8 +85,10 @@ room_enter(bool network_host, bool full, bool required)
         return;
     if (required)
         platform_die("--require-layers: this host does not allow: %s", lockdown.reasons);
-    notice(NOTICE_LAYERS, "this host does not allow %s: only the other layers hold whoever breaks out of the container. "
-                          "--require-layers refuses to start then", lockdown.reasons);
+    notice(NOTICE_LAYERS,
+           "this host does not allow %s: only the other layers hold whoever breaks out of the container. "
+           "--require-layers refuses to start then",
+           lockdown.reasons);
 }
 
 void
@@ -96,8 +98,8 @@ room_mount_volumes(void)
         const struct volume *v = &volumes[i];
         int r = vfs_mount_volume(roots[i].fd, v->target, roots[i].read_only);
 
-        audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", v->source, "file.path", v->target, "ingot.mode",
-                     roots[i].read_only ? "ro" : "rw", NULL);
+        audit_record(AUDIT_FILE, "volume-mounted", r == 0, "ingot.source", v->source, "file.path", v->target,
+                     "ingot.mode", roots[i].read_only ? "ro" : "rw", NULL);
         if (r < 0)
             platform_die("cannot mount %s at %s: %s", v->source, v->target, strerror(-r));
     }

@@ -1,5 +1,5 @@
-/* The container's part of the lock-down (platform/lockdown.h): volumes go in, the host's other files stay out; what the host does
- * not allow is said. */
+/* The container's part of the lock-down (platform/lockdown.h): volumes go in, the host's other files stay out; what the
+ * host does not allow is said. */
 #ifndef VKERNEL_TRUST_ROOM_H
 #define VKERNEL_TRUST_ROOM_H
 
@@ -7,8 +7,8 @@
 
 /* "SRC:DST[:ro|rw]", changed and kept. Ends the process with a message when it is wrong. */
 void room_add_volume(char *spec);
-/* Opens what is needed of the host and locks the process in. `full`: in a process of its own, in PID and network namespaces;
- * `required`: every layer or nothing. */
+/* Opens what is needed of the host and locks the process in. `full`: in a process of its own, in PID and network
+ * namespaces; `required`: every layer or nothing. */
 void room_enter(bool network_host, bool full, bool required);
 void room_mount_volumes(void);
 const char *room_layers(void);         /* the names of those that hold */

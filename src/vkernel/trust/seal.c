@@ -8,7 +8,8 @@
 #include "base/sha256.h"
 #include "platform/heap.h"
 
-/* A file may change once more within the resolution of its times; what is known of it is kept when it has been still for longer. */
+/* A file may change once more within the resolution of its times; what is known of it is kept when it has been still
+ * for longer. */
 #define STILL_NS (2 * UINT64_C(1000000000))
 
 struct record {
@@ -28,7 +29,10 @@ bits_size(size_t count)
 static struct record
 make_record(const struct platform_identity *id, const uint8_t root_digest[32], const uint64_t *known, size_t count)
 {
-    struct record r = {.magic = MAGIC, .size = id->size, .modified_ns = id->modified_ns, .changed_ns = id->changed_ns,
+    struct record r = {.magic = MAGIC,
+                       .size = id->size,
+                       .modified_ns = id->modified_ns,
+                       .changed_ns = id->changed_ns,
                        .chunk_count = count};
     struct sha256 sum;
 
@@ -39,7 +43,8 @@ make_record(const struct platform_identity *id, const uint8_t root_digest[32], c
 }
 
 bool
-seal_parse(const void *text, size_t size, const struct platform_identity *id, const uint8_t root_digest[32], uint64_t *known, size_t count)
+seal_parse(const void *text, size_t size, const struct platform_identity *id, const uint8_t root_digest[32],
+           uint64_t *known, size_t count)
 {
     struct record have, want;
 

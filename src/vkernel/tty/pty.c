@@ -158,16 +158,13 @@ master_ioctl(struct file *f, unsigned long request, guest_addr arg)
     int value, fd;
 
     switch (request) {
-    case TIOCGPTN:
-        return copy_to_guest(arg, &t->index, sizeof t->index);
+    case TIOCGPTN: return copy_to_guest(arg, &t->index, sizeof t->index);
     case TIOCSPTLCK:
         if (copy_from_guest(&value, arg, sizeof value) < 0)
             return -EFAULT;
         t->locked = value != 0;
         return 0;
-    case TIOCGPTLCK:
-        value = t->locked;
-        return copy_to_guest(arg, &value, sizeof value);
+    case TIOCGPTLCK: value = t->locked; return copy_to_guest(arg, &value, sizeof value);
     case TIOCGPTPEER: {
         struct file *peer;
         int r = vfs_open_dentry(t->node, (int)arg & (O_ACCMODE | O_NONBLOCK | O_NOCTTY), &peer);
@@ -185,20 +182,15 @@ master_ioctl(struct file *f, unsigned long request, guest_addr arg)
         t->packet = value != 0;
         t->packet_status = 0;
         return 0;
-    case TIOCGPKT:
-        value = t->packet;
-        return copy_to_guest(arg, &value, sizeof value);
+    case TIOCGPKT: value = t->packet; return copy_to_guest(arg, &value, sizeof value);
     case TIOCSIG:
         if (arg != SIGINT && arg != SIGQUIT && arg != SIGTSTP) /* what could be typed: others ask for more rights */
             return -EINVAL;
         if (t->pgrp > 0)
             signal_send_group(t->pgrp, (int)arg);
         return 0;
-    case FIONREAD:
-        value = (int)t->out_used;
-        return copy_to_guest(arg, &value, sizeof value);
-    default:
-        return tty_common_ioctl(t, request, arg, true);
+    case FIONREAD: value = (int)t->out_used; return copy_to_guest(arg, &value, sizeof value);
+    default: return tty_common_ioctl(t, request, arg, true);
     }
 }
 

@@ -27,8 +27,8 @@ void
 tty_init(struct tty *t)
 {
     static const uint8_t cc[] = {
-        [VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4, [VTIME] = 0, [VMIN] = 1,
-        [VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22,
+        [VINTR] = 3,   [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21,    [VEOF] = 4,      [VTIME] = 0,    [VMIN] = 1,
+        [VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26,   [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22,
     };
 
     refcount_init(&t->refs);
@@ -250,7 +250,8 @@ push(struct tty *t, uint16_t c)
     return true;
 }
 
-/* The character that ends a line; without it in the buffer there is no line, which a reader would take for the end of the file. */
+/* The character that ends a line; without it in the buffer there is no line, which a reader would take for the end of
+ * the file. */
 static void
 commit(struct tty *t, uint16_t c)
 {
@@ -577,7 +578,8 @@ tty_session_ended(struct process *leader)
     tty_release_session(leader, false);
 }
 
-/* The leader leaves its terminal, or ends: stopped jobs of an ended one go on only when their group is an orphan now. */
+/* The leader leaves its terminal, or ends: stopped jobs of an ended one go on only when their group is an orphan
+ * now. */
 void
 tty_release_session(struct process *leader, bool goes_on)
 {
@@ -652,7 +654,8 @@ slave_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         t->head = (t->head + 1) % TTY_INPUT;
         if (c & (TTY_MARK_LINE | TTY_MARK_EOF))
             t->lines -= t->lines > 0;
-        if (!(c & TTY_MARK_EOF) || !lflag(t, ICANON)) { /* typed as the end of the file, it is a zero for who reads raw */
+        if (!(c & TTY_MARK_EOF) || !lflag(t, ICANON)) { /* typed as the end of the file, it is a zero for who reads
+                                                           raw */
             byte = (uint8_t)c;
             fault = iov_scatter(iov, count, n, &byte, 1) == 0;
             if (fault)

@@ -13,7 +13,7 @@ enum { TTY_INPUT = 4096, TTY_HELD = 4096, TTY_OUTPUT = 16384, TTY_MARK_LINE = 0x
 /* One terminal: the line discipline and, on its other side, a pty master or the host's terminal. */
 struct tty {
     struct refcount refs; /* open slave files, the master, the console's forever */
-    int index;     /* pts number */
+    int index;            /* pts number */
     struct dentry *node;
 
     struct termios2 termios;
@@ -29,16 +29,16 @@ struct tty {
     /* output towards a pty's master */
     uint8_t *output;
     unsigned out_head, out_used;
-    bool stopped;      /* by ^S or TCOOFF */
-    bool flow_off;     /* by TCOOFF: only TCOON ends it */
-    uint8_t *held;     /* echoes meanwhile, before OPOST; NULL: none yet */
+    bool stopped;  /* by ^S or TCOOFF */
+    bool flow_off; /* by TCOOFF: only TCOON ends it */
+    uint8_t *held; /* echoes meanwhile, before OPOST; NULL: none yet */
     unsigned held_used;
 
     bool locked, hung_up, slave_opened, packet, exclusive;
     uint8_t packet_status;
     unsigned slaves;
     bool master_open;
-    struct wait_queue read_queue, write_queue;         /* slave's side */
+    struct wait_queue read_queue, write_queue; /* slave's side */
     struct wait_queue master_read_queue, master_write_queue;
 
     bool console;

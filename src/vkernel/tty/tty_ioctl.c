@@ -34,13 +34,16 @@ set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
         return r;
     if (flush)
         tty_flush_input(t);
-    next.c_cflag = (next.c_cflag & ~(unsigned)(CSIZE | PARENB)) | CS8 | CREAD; /* as every pty: nothing else is carried */
+    /* as every pty: nothing else is carried */
+    next.c_cflag = (next.c_cflag & ~(unsigned)(CSIZE | PARENB)) | CS8 | CREAD;
     t->termios = next;
     if (!(next.c_iflag & IXON) && (before.c_iflag & IXON))
         tty_set_stopped(t, false);
     if (has_flow(&before) != has_flow(&next) || ((before.c_lflag | next.c_lflag) & EXTPROC))
-        tty_packet(t, (has_flow(&next) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP) |
-                   (((before.c_lflag | next.c_lflag) & EXTPROC) ? TIOCPKT_IOCTL : 0), TIOCPKT_DOSTOP | TIOCPKT_NOSTOP);
+        tty_packet(t,
+                   (has_flow(&next) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP) |
+                       (((before.c_lflag | next.c_lflag) & EXTPROC) ? TIOCPKT_IOCTL : 0),
+                   TIOCPKT_DOSTOP | TIOCPKT_NOSTOP);
     if ((old ^ next.c_lflag) & ICANON) {
         /* what was typed so far is one line for a canonical reader, plain bytes for a raw one */
         if (!(next.c_lflag & ICANON)) {
@@ -138,10 +141,8 @@ changes(unsigned long request)
     case TCFLSH:
     case TCXONC:
     case TCSBRK:
-    case TCSBRKP:
-        return true;
-    default:
-        return false;
+    case TCSBRKP: return true;
+    default: return false;
     }
 }
 
@@ -154,22 +155,15 @@ tty_common_ioctl(struct tty *t, unsigned long request, guest_addr arg, bool mast
     if (changes(request) && !master && (r = tty_check_change(t, SIGTTOU)) < 0)
         return r;
     switch (request) {
-    case TCGETS:
-        return get_termios(t, arg, false);
-    case TCGETS2:
-        return get_termios(t, arg, true);
+    case TCGETS: return get_termios(t, arg, false);
+    case TCGETS2: return get_termios(t, arg, true);
     case TCSETS:
-    case TCSETSW:
-        return set_termios(t, arg, false, false);
-    case TCSETSF:
-        return set_termios(t, arg, false, true);
+    case TCSETSW: return set_termios(t, arg, false, false);
+    case TCSETSF: return set_termios(t, arg, false, true);
     case TCSETS2:
-    case TCSETSW2:
-        return set_termios(t, arg, true, false);
-    case TCSETSF2:
-        return set_termios(t, arg, true, true);
-    case TIOCGWINSZ:
-        return copy_to_guest(arg, &t->winsize, sizeof t->winsize);
+    case TCSETSW2: return set_termios(t, arg, true, false);
+    case TCSETSF2: return set_termios(t, arg, true, true);
+    case TIOCGWINSZ: return copy_to_guest(arg, &t->winsize, sizeof t->winsize);
     case TIOCSWINSZ:
         if (copy_from_guest(&w, arg, sizeof w) < 0)
             return -EFAULT;
@@ -183,29 +177,19 @@ tty_common_ioctl(struct tty *t, unsigned long request, guest_addr arg, bool mast
         if ((!master && current_process()->ctty != t) || t->session == 0)
             return -ENOTTY;
         return put_int(arg, t->session);
-    case TCFLSH:
-        return flush(t, arg);
-    case TCXONC:
-        return flow(t, arg);
+    case TCFLSH: return flush(t, arg);
+    case TCXONC: return flow(t, arg);
     case TCSBRK:
     case TCSBRKP:
     case TIOCSBRK:
-    case TIOCCBRK:
-        return 0; /* output needs no draining: it is written at once, or kept for the master */
-    case TIOCOUTQ:
-        return put_int(arg, (int)t->out_used);
-    case TIOCGETD:
-        return put_int(arg, 0);
-    case TIOCSETD:
-        return copy_from_guest(&r, arg, sizeof r) < 0 ? -EFAULT : r == 0 ? 0 : -EINVAL;
+    case TIOCCBRK: return 0; /* output needs no draining: it is written at once, or kept for the master */
+    case TIOCOUTQ: return put_int(arg, (int)t->out_used);
+    case TIOCGETD: return put_int(arg, 0);
+    case TIOCSETD: return copy_from_guest(&r, arg, sizeof r) < 0 ? -EFAULT : r == 0 ? 0 : -EINVAL;
     case TIOCEXCL:
-    case TIOCNXCL:
-        t->exclusive = request == TIOCEXCL;
-        return 0;
-    case TIOCGEXCL:
-        return put_int(arg, t->exclusive);
-    default:
-        return -ENOTTY;
+    case TIOCNXCL: t->exclusive = request == TIOCEXCL; return 0;
+    case TIOCGEXCL: return put_int(arg, t->exclusive);
+    default: return -ENOTTY;
     }
 }
 
@@ -217,10 +201,8 @@ tty_ioctl(struct file *f, unsigned long request, guest_addr arg)
     if (t->hung_up)
         return -EIO;
     switch (request) {
-    case FIONREAD:
-        return put_int(arg, (int)tty_input_ready(t));
-    case TIOCSPGRP:
-        return set_pgrp(t, arg);
+    case FIONREAD: return put_int(arg, (int)tty_input_ready(t));
+    case TIOCSPGRP: return set_pgrp(t, arg);
     case TIOCSCTTY: {
         struct process *p = current_process();
 
@@ -231,11 +213,8 @@ tty_ioctl(struct file *f, unsigned long request, guest_addr arg)
         tty_attach(t, arg == 1);
         return 0;
     }
-    case TIOCNOTTY:
-        return detach(t);
-    case TIOCSTI:
-        return -EIO; /* as with dev.tty.legacy_tiocsti=0 */
-    default:
-        return tty_common_ioctl(t, request, arg, false);
+    case TIOCNOTTY: return detach(t);
+    case TIOCSTI: return -EIO; /* as with dev.tty.legacy_tiocsti=0 */
+    default: return tty_common_ioctl(t, request, arg, false);
     }
 }

@@ -1,5 +1,5 @@
-/* The operations of level v3 among HOST() of src/ir/ops.def, without the processor: values only, rounding to nearest. Multiplication and
- * addition in one is done on integers, because the C library's is not there. */
+/* The operations of level v3 among HOST() of src/ir/ops.def, without the processor: values only, rounding to nearest.
+ * Multiplication and addition in one is done on integers, because the C library's is not there. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,39 +12,42 @@ typedef uint32_t u32x4 __attribute__((vector_size(16)));
 typedef float f32x4 __attribute__((vector_size(16)));
 typedef double f64x2 __attribute__((vector_size(16)));
 
-#define EXPORT(result, name, ...)                                            \
-    result intrinsic_##name(__VA_ARGS__);                                    \
+#define EXPORT(result, name, ...)         \
+    result intrinsic_##name(__VA_ARGS__); \
     result intrinsic_##name(__VA_ARGS__)
 
-/* --- comparisons: which relations of the two make each predicate true (SDM vol. 2, CMPPD), the same again from 16 on --- */
+/* --- comparisons: which relations of the two make each predicate true (SDM vol. 2, CMPPD), the same again from 16 on
+ * --- */
 enum { LESS = 1, EQUAL = 2, GREATER = 4, UNORDERED = 8 };
+/* clang-format off */
 static const uint8_t relations[16] = {EQUAL, LESS, LESS | EQUAL, UNORDERED, LESS | GREATER | UNORDERED, EQUAL | GREATER | UNORDERED,
                                       GREATER | UNORDERED, LESS | EQUAL | GREATER, EQUAL | UNORDERED, LESS | UNORDERED,
                                       LESS | EQUAL | UNORDERED, 0, LESS | GREATER, EQUAL | GREATER, GREATER,
                                       LESS | EQUAL | GREATER | UNORDERED};
+/* clang-format on */
 
-#define COMPARE(packed, single, vector, mask)                                \
-    EXPORT(mask, packed, vector a, vector b, int32_t predicate)              \
-    {                                                                        \
-        uint8_t r = relations[predicate & 15];                               \
-        mask out = {0};                                                      \
-        out |= r & LESS ? a < b : out;                                       \
-        out |= r & EQUAL ? a == b : out;                                     \
-        out |= r & GREATER ? a > b : out;                                    \
-        out |= r & UNORDERED ? (a != a) | (b != b) : out;                    \
-        return out;                                                          \
-    }                                                                        \
-    EXPORT(mask, single, vector a, vector b, int32_t predicate)              \
-    {                                                                        \
-        mask out = (mask)a;                                                  \
-        out[0] = intrinsic_##packed(a, b, predicate)[0];                     \
-        return out;                                                          \
+#define COMPARE(packed, single, vector, mask)                   \
+    EXPORT(mask, packed, vector a, vector b, int32_t predicate) \
+    {                                                           \
+        uint8_t r = relations[predicate & 15];                  \
+        mask out = {0};                                         \
+        out |= r & LESS ? a < b : out;                          \
+        out |= r & EQUAL ? a == b : out;                        \
+        out |= r & GREATER ? a > b : out;                       \
+        out |= r & UNORDERED ? (a != a) | (b != b) : out;       \
+        return out;                                             \
+    }                                                           \
+    EXPORT(mask, single, vector a, vector b, int32_t predicate) \
+    {                                                           \
+        mask out = (mask)a;                                     \
+        out[0] = intrinsic_##packed(a, b, predicate)[0];        \
+        return out;                                             \
     }
 COMPARE(vcmpps, vcmpss, f32x4, i32x4)
 COMPARE(vcmppd, vcmpsd, f64x2, i64x2)
 
 /* --- x * y + z --- */
-struct format { /* IEEE 754 binary */
+struct format {        /* IEEE 754 binary */
     unsigned fraction; /* bits */
     int bias;
 };
@@ -197,19 +200,20 @@ fma_element(const struct format *f, uint64_t a, uint64_t b, uint64_t c, int32_t 
     }
 }
 
-#define MULTIPLY_ADD(packed, single, format, vector, count, unsigned_type)   \
-    EXPORT(vector, packed, vector a, vector b, vector c, int32_t how)        \
-    {                                                                        \
-        vector out = a;                                                      \
-        for (unsigned i = 0; i < count; i++)                                 \
-            out[i] = (__typeof__(out[0]))fma_element(&format, (unsigned_type)a[i], (unsigned_type)b[i], (unsigned_type)c[i], how, i); \
-        return out;                                                          \
-    }                                                                        \
-    EXPORT(vector, single, vector a, vector b, vector c, int32_t how)        \
-    {                                                                        \
-        vector out = a;                                                      \
-        out[0] = intrinsic_##packed(a, b, c, how)[0];                        \
-        return out;                                                          \
+#define MULTIPLY_ADD(packed, single, format, vector, count, unsigned_type)                              \
+    EXPORT(vector, packed, vector a, vector b, vector c, int32_t how)                                   \
+    {                                                                                                   \
+        vector out = a;                                                                                 \
+        for (unsigned i = 0; i < count; i++)                                                            \
+            out[i] = (__typeof__(out[0]))fma_element(&format, (unsigned_type)a[i], (unsigned_type)b[i], \
+                                                     (unsigned_type)c[i], how, i);                      \
+        return out;                                                                                     \
+    }                                                                                                   \
+    EXPORT(vector, single, vector a, vector b, vector c, int32_t how)                                   \
+    {                                                                                                   \
+        vector out = a;                                                                                 \
+        out[0] = intrinsic_##packed(a, b, c, how)[0];                                                   \
+        return out;                                                                                     \
     }
 MULTIPLY_ADD(vfmaps, vfmass, binary32, i32x4, 4, uint32_t)
 MULTIPLY_ADD(vfmapd, vfmasd, binary64, i64x2, 2, uint64_t)
@@ -261,7 +265,10 @@ to_half(uint32_t v, int32_t how)
     return sign | kept;
 }
 
-EXPORT(u32x4, vcvtph2ps, u16x8 v) { return (u32x4){from_half(v[0]), from_half(v[1]), from_half(v[2]), from_half(v[3])}; }
+EXPORT(u32x4, vcvtph2ps, u16x8 v)
+{
+    return (u32x4){from_half(v[0]), from_half(v[1]), from_half(v[2]), from_half(v[3])};
+}
 
 EXPORT(u16x8, vcvtps2ph, u32x4 v, int32_t how)
 {

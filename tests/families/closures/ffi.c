@@ -1,5 +1,5 @@
-/* libffi: calls with every kind of argument, closures (static trampolines) called from C, many at once, from threads, through
- * signals and longjmp. */
+/* libffi: calls with every kind of argument, closures (static trampolines) called from C, many at once, from threads,
+ * through signals and longjmp. */
 #include <complex.h>
 #include <ffi.h>
 #include <pthread.h>
@@ -12,32 +12,38 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* clang-format off */
 struct small { int a; float b; };
 struct mixed { double d; char c; };
 struct large { long v[5]; };
 struct floats { float x, y, z; };
+/* clang-format on */
 
-static ffi_type *small_elements[] = { &ffi_type_sint, &ffi_type_float, 0 };
-static ffi_type *mixed_elements[] = { &ffi_type_double, &ffi_type_schar, 0 };
-static ffi_type *large_elements[] = { &ffi_type_slong, &ffi_type_slong, &ffi_type_slong, &ffi_type_slong, &ffi_type_slong, 0 };
-static ffi_type *floats_elements[] = { &ffi_type_float, &ffi_type_float, &ffi_type_float, 0 };
-static ffi_type small_type = { 0, 0, FFI_TYPE_STRUCT, small_elements }, mixed_type = { 0, 0, FFI_TYPE_STRUCT, mixed_elements },
-                large_type = { 0, 0, FFI_TYPE_STRUCT, large_elements }, floats_type = { 0, 0, FFI_TYPE_STRUCT, floats_elements };
+static ffi_type *small_elements[] = {&ffi_type_sint, &ffi_type_float, 0};
+static ffi_type *mixed_elements[] = {&ffi_type_double, &ffi_type_schar, 0};
+static ffi_type *large_elements[] = {&ffi_type_slong, &ffi_type_slong, &ffi_type_slong,
+                                     &ffi_type_slong, &ffi_type_slong, 0};
+static ffi_type *floats_elements[] = {&ffi_type_float, &ffi_type_float, &ffi_type_float, 0};
+static ffi_type small_type = {0, 0, FFI_TYPE_STRUCT, small_elements},
+                mixed_type = {0, 0, FFI_TYPE_STRUCT, mixed_elements},
+                large_type = {0, 0, FFI_TYPE_STRUCT, large_elements},
+                floats_type = {0, 0, FFI_TYPE_STRUCT, floats_elements};
 
 static struct large
-target(signed char a, unsigned short b, int c, long d, float e, double f, long double g, struct small h, struct mixed i, struct large j, void *k,
-       struct floats l, double m[2], float n)
+target(signed char a, unsigned short b, int c, long d, float e, double f, long double g, struct small h, struct mixed i,
+       struct large j, void *k, struct floats l, double m[2], float n)
 {
-    return (struct large){ { a + b + c, d + (long)(e * 2 + f), (long)g + h.a + (long)h.b, (long)(i.d * 4) + i.c + (long)l.z,
-                             j.v[0] + j.v[4] + *(int *)k + (long)(m[0] + n * l.x) } };
+    return (struct large){{a + b + c, d + (long)(e * 2 + f), (long)g + h.a + (long)h.b,
+                           (long)(i.d * 4) + i.c + (long)l.z, j.v[0] + j.v[4] + *(int *)k + (long)(m[0] + n * l.x)}};
 }
 
 static void
 calls(void)
 {
     ffi_cif cif;
-    ffi_type *types[] = { &ffi_type_schar, &ffi_type_ushort, &ffi_type_sint, &ffi_type_slong, &ffi_type_float, &ffi_type_double, &ffi_type_longdouble,
-                          &small_type, &mixed_type, &large_type, &ffi_type_pointer, &floats_type, &ffi_type_pointer, &ffi_type_float };
+    ffi_type *types[] = {&ffi_type_schar,   &ffi_type_ushort,     &ffi_type_sint,    &ffi_type_slong, &ffi_type_float,
+                         &ffi_type_double,  &ffi_type_longdouble, &small_type,       &mixed_type,     &large_type,
+                         &ffi_type_pointer, &floats_type,         &ffi_type_pointer, &ffi_type_float};
     unsigned long h = 0;
 
     if (ffi_prep_cif(&cif, FFI_DEFAULT_ABI, 14, &large_type, types) != FFI_OK)
@@ -48,14 +54,14 @@ calls(void)
         int c = i * -7, kk = i;
         long d = i * 123456789l;
         float e = (float)i / 4, n = 0.5f;
-        double f = i * 1.25, mm[2] = { i, 2 }, *m = mm;
+        double f = i * 1.25, mm[2] = {i, 2}, *m = mm;
         long double g = i * 3.5L;
-        struct small s = { i, 2.5f };
-        struct mixed x = { i / 8.0, (char)i };
-        struct large l = { { i, 2, 3, 4, i * 5 } }, r;
-        struct floats fl = { 1, 2, (float)i };
+        struct small s = {i, 2.5f};
+        struct mixed x = {i / 8.0, (char)i};
+        struct large l = {{i, 2, 3, 4, i * 5}}, r;
+        struct floats fl = {1, 2, (float)i};
         void *k = &kk;
-        void *values[] = { &a, &b, &c, &d, &e, &f, &g, &s, &x, &l, &k, &fl, &m, &n };
+        void *values[] = {&a, &b, &c, &d, &e, &f, &g, &s, &x, &l, &k, &fl, &m, &n};
 
         ffi_call(&cif, FFI_FN(target), &r, values);
         for (int v = 0; v < 5; v++)
@@ -68,7 +74,8 @@ static void
 variadic(void)
 {
     ffi_cif cif;
-    ffi_type *types[] = { &ffi_type_pointer, &ffi_type_pointer, &ffi_type_sint, &ffi_type_double, &ffi_type_longdouble, &ffi_type_slong };
+    ffi_type *types[] = {&ffi_type_pointer, &ffi_type_pointer,    &ffi_type_sint,
+                         &ffi_type_double,  &ffi_type_longdouble, &ffi_type_slong};
     char buffer[100], *p = buffer;
     const char *format = "%d %.3f %.2Lf %ld";
     int i = 42;
@@ -76,7 +83,7 @@ variadic(void)
     long double l = 1e6L / 3;
     long n = -5;
     ffi_arg result;
-    void *values[] = { &p, &format, &i, &d, &l, &n };
+    void *values[] = {&p, &format, &i, &d, &l, &n};
 
     ffi_prep_cif_var(&cif, FFI_DEFAULT_ABI, 2, 6, &ffi_type_sint, types);
     ffi_call(&cif, FFI_FN(sprintf), &result, values);
@@ -85,7 +92,10 @@ variadic(void)
 
 /* --- closures --- */
 
-struct bound { long factor; int calls; };
+struct bound {
+    long factor;
+    int calls;
+};
 
 static void
 compare(ffi_cif *cif, void *result, void **args, void *data)
@@ -108,19 +118,20 @@ everything(ffi_cif *cif, void *result, void **args, void *data)
     const struct small *s = args[7];
     const struct mixed *m = args[8];
     const struct large *l = args[9];
-    *(struct large *)result = (struct large){ { *(signed char *)args[0] + *(unsigned short *)args[1] * b->factor, *(long *)args[3] + (long)*(float *)args[4],
-                                                (long)*(double *)args[5] + (long)*(long double *)args[6], s->a + (long)s->b + (long)m->d + m->c,
-                                                l->v[1] + l->v[4] + (long)((struct floats *)args[11])->y + (long)*(float *)args[13] } };
+    *(struct large *)result = (struct large){
+        {*(signed char *)args[0] + *(unsigned short *)args[1] * b->factor, *(long *)args[3] + (long)*(float *)args[4],
+         (long)*(double *)args[5] + (long)*(long double *)args[6], s->a + (long)s->b + (long)m->d + m->c,
+         l->v[1] + l->v[4] + (long)((struct floats *)args[11])->y + (long)*(float *)args[13]}};
 }
 
 static void
 closures(void)
 {
     ffi_cif cif;
-    ffi_type *types[] = { &ffi_type_pointer, &ffi_type_pointer };
+    ffi_type *types[] = {&ffi_type_pointer, &ffi_type_pointer};
     long v[300];
     unsigned long h = 0;
-    struct bound up = { 1, 0 }, down = { -1, 0 };
+    struct bound up = {1, 0}, down = {-1, 0};
     void *code[2];
     ffi_closure *c[2];
 
@@ -150,11 +161,12 @@ many(void)
     static void *code[N];
     static struct bound bounds[N];
     ffi_cif cif;
-    ffi_type *types[] = { &ffi_type_schar, &ffi_type_ushort, &ffi_type_sint, &ffi_type_slong, &ffi_type_float, &ffi_type_double, &ffi_type_longdouble,
-                          &small_type, &mixed_type, &large_type, &ffi_type_pointer, &floats_type, &ffi_type_pointer, &ffi_type_float };
+    ffi_type *types[] = {&ffi_type_schar,   &ffi_type_ushort,     &ffi_type_sint,    &ffi_type_slong, &ffi_type_float,
+                         &ffi_type_double,  &ffi_type_longdouble, &small_type,       &mixed_type,     &large_type,
+                         &ffi_type_pointer, &floats_type,         &ffi_type_pointer, &ffi_type_float};
     unsigned long h = 0;
     int x = 5;
-    double d[2] = { 1, 2 };
+    double d[2] = {1, 2};
 
     ffi_prep_cif(&cif, FFI_DEFAULT_ABI, 14, &large_type, types);
     for (int round = 0; round < 2; round++) {
@@ -165,8 +177,10 @@ many(void)
                 abort();
         }
         for (int i = 0; i < N; i++) {
-            struct large r = ((__typeof__(&target))code[i])((signed char)i, (unsigned short)i, i, i * 3, 1.5f, 2.5, 3.5L, (struct small){ i, 1 },
-                                                            (struct mixed){ 9, 'x' }, (struct large){ { 1, i, 3, 4, 5 } }, &x, (struct floats){ 1, 2, 3 }, d, 7);
+            struct large r =
+                ((__typeof__(&target))code[i])((signed char)i, (unsigned short)i, i, i * 3, 1.5f, 2.5, 3.5L,
+                                               (struct small){i, 1}, (struct mixed){9, 'x'},
+                                               (struct large){{1, i, 3, 4, 5}}, &x, (struct floats){1, 2, 3}, d, 7);
             for (int k = 0; k < 5; k++)
                 h = h * 31 + (unsigned long)r.v[k];
         }
@@ -199,7 +213,7 @@ static void
 elsewhere(void)
 {
     ffi_cif cif, signal_cif;
-    ffi_type *types[] = { &ffi_type_pointer }, *signal_types[] = { &ffi_type_sint };
+    ffi_type *types[] = {&ffi_type_pointer}, *signal_types[] = {&ffi_type_sint};
     void *code, *signal_code, *r;
     ffi_closure *c = ffi_closure_alloc(sizeof *c, &code), *s = ffi_closure_alloc(sizeof *s, &signal_code);
     volatile int handled = 0, rounds = 0;
@@ -217,7 +231,7 @@ elsewhere(void)
     }
     ffi_prep_cif(&signal_cif, FFI_DEFAULT_ABI, 1, &ffi_type_void, signal_types);
     ffi_prep_closure_loc(s, &signal_cif, handle, (void *)&handled, signal_code);
-    struct sigaction sa = { .sa_flags = SA_NODEFER };
+    struct sigaction sa = {.sa_flags = SA_NODEFER};
     sa.sa_handler = (void (*)(int))signal_code;
     sigaction(SIGUSR1, &sa, 0);
     setjmp(out);

@@ -19,7 +19,10 @@ sums(long k)
         calls++;
         return x * k;
     }
-    long twice(long x) { return apply(inner, x % 5) + calls; }
+    long twice(long x)
+    {
+        return apply(inner, x % 5) + calls;
+    }
 
     return apply(inner, 10) + apply(twice, 20) * 1000;
 }
@@ -28,7 +31,10 @@ static long __attribute__((noinline))
 recursive(int depth, long (*outer)(long))
 {
     long local = depth * 3;
-    long chain(long x) { return outer ? outer(x + local) : x + local; }
+    long chain(long x)
+    {
+        return outer ? outer(x + local) : x + local;
+    }
 
     return depth == 0 ? chain(1) : recursive(depth - 1, chain) + chain(depth);
 }
@@ -58,7 +64,10 @@ static long
 threads(void)
 {
     long base = 100;
-    void *body(void *p) { return (void *)(base + (long)p); }
+    void *body(void *p)
+    {
+        return (void *)(base + (long)p);
+    }
     pthread_t t[4];
     void *r;
     long sum = 0;

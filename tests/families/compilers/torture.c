@@ -1,5 +1,5 @@
-/* C as compilers turn it into machine code: the same source is built by each compiler with each set of options. Prints a
- * line per part; whoever runs it must print the same. */
+/* C as compilers turn it into machine code: the same source is built by each compiler with each set of options. Prints
+ * a line per part; whoever runs it must print the same. */
 #include <complex.h>
 #include <errno.h>
 #include <limits.h>
@@ -69,7 +69,10 @@ days(int month, int leap)
 {
     switch (month) {
     case 2: return leap ? 29 : 28;
-    case 4: case 6: case 9: case 11: return 30;
+    case 4:
+    case 6:
+    case 9:
+    case 11: return 30;
     default: return month >= 1 && month <= 12 ? 31 : 0;
     }
 }
@@ -86,14 +89,16 @@ switches(void)
 
 /* --- calls: structures by value, variable arguments, function pointers, tail calls, recursion --- */
 
+/* clang-format off */
 struct pair { double x; long n; };
 struct big { int v[20]; };
 struct bits { unsigned a : 3, b : 7; int c : 5; unsigned long d : 40; };
+/* clang-format on */
 
 static NOINLINE struct pair
 swap(struct pair p, struct big b, float f)
 {
-    return (struct pair){ (double)p.n + f, (long)p.x + b.v[7] };
+    return (struct pair){(double)p.n + f, (long)p.x + b.v[7]};
 }
 
 static NOINLINE struct big
@@ -118,8 +123,16 @@ sum_of(const char *kinds, ...)
 }
 
 static NOINLINE int odd(unsigned n);
-static NOINLINE int even(unsigned n) { return n == 0 ? 1 : odd(n - 1); }
-static NOINLINE int odd(unsigned n) { return n == 0 ? 0 : even(n - 1); }
+static NOINLINE int
+even(unsigned n)
+{
+    return n == 0 ? 1 : odd(n - 1);
+}
+static NOINLINE int
+odd(unsigned n)
+{
+    return n == 0 ? 0 : even(n - 1);
+}
 
 static NOINLINE int
 ackermann(int m, int n)
@@ -127,19 +140,27 @@ ackermann(int m, int n)
     return m == 0 ? n + 1 : n == 0 ? ackermann(m - 1, 1) : ackermann(m - 1, ackermann(m, n - 1));
 }
 
-static int compare_up(const void *a, const void *b) { return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b); }
-static int compare_down(const void *a, const void *b) { return compare_up(b, a); }
+static int
+compare_up(const void *a, const void *b)
+{
+    return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
+}
+static int
+compare_down(const void *a, const void *b)
+{
+    return compare_up(b, a);
+}
 
 static void
 calls(void)
 {
-    struct big b = { { 0 } };
-    struct bits f = { 5, 100, -9, 0x123456789aul };
+    struct big b = {{0}};
+    struct bits f = {5, 100, -9, 0x123456789aul};
     int numbers[500];
     unsigned h = 0;
 
     b.v[7] = 70;
-    struct pair p = swap((struct pair){ 2.5, 40 }, grow(b, 3), 0.25f);
+    struct pair p = swap((struct pair){2.5, 40}, grow(b, 3), 0.25f);
     f.c = (int)(f.b + 3u) % 16 - 8;
     f.d += f.a;
     for (int i = 0; i < 500; i++)
@@ -149,8 +170,9 @@ calls(void)
         for (int i = 0; i < 500; i++)
             h = h * 33 + (unsigned)numbers[i];
     }
-    printf("calls %g %ld %g %d %d %d %llx %u\n", p.x, p.n, sum_of("didLdddddddi", 1.5, 2, 3.25, 4.0L, 1., 2., 3., 4., 5., 6., 7., 8), even(100001),
-           ackermann(2, 9), f.c, (unsigned long long)f.d, h);
+    printf("calls %g %ld %g %d %d %d %llx %u\n", p.x, p.n,
+           sum_of("didLdddddddi", 1.5, 2, 3.25, 4.0L, 1., 2., 3., 4., 5., 6., 7., 8), even(100001), ackermann(2, 9),
+           f.c, (unsigned long long)f.d, h);
 }
 
 /* --- integers: widths, carries, 128 bits, builtins --- */
@@ -168,13 +190,17 @@ integers(void)
         s = s * -31 + (int64_t)next() % 1000;
         s /= 3;
         int32_t a = (int32_t)next(), c = (int32_t)next();
-        overflows += (unsigned)__builtin_add_overflow(a, c, &out) + 2u * (unsigned)__builtin_mul_overflow(a % 70000, c % 70000, &out);
-        h = h * 31 + (unsigned)(__builtin_popcountll(next()) + __builtin_clzll(next() | 1) + __builtin_ctz((unsigned)next() | 256)) + __builtin_bswap32((uint32_t)next());
+        overflows += (unsigned)__builtin_add_overflow(a, c, &out) +
+                     2u * (unsigned)__builtin_mul_overflow(a % 70000, c % 70000, &out);
+        h = h * 31 +
+            (unsigned)(__builtin_popcountll(next()) + __builtin_clzll(next() | 1) +
+                       __builtin_ctz((unsigned)next() | 256)) +
+            __builtin_bswap32((uint32_t)next());
         h ^= (unsigned)((int8_t)next() / 7) + (unsigned)((int16_t)next() % 13) + (uint8_t)(next() >> 3);
         h = (h << (i & 31)) | (h >> (-i & 31));
     }
-    printf("integers %llx%016llx %lld %u %u %ld\n", (unsigned long long)(w >> 64), (unsigned long long)w, (long long)(s % 1000000007), overflows, h,
-           labs(LONG_MIN / 3 % 1000));
+    printf("integers %llx%016llx %lld %u %u %ld\n", (unsigned long long)(w >> 64), (unsigned long long)w,
+           (long long)(s % 1000000007), overflows, h, labs(LONG_MIN / 3 % 1000));
 }
 
 /* --- floating point: single, double, extended, complex, conversions --- */
@@ -202,14 +228,17 @@ floats(void)
                 c[i][j] += m[i][k] * m[k][j];
         }
     printf("floats %.17g %.9g %.21Lg %.15g%+.15gi %.10g\n", d, f, l, creal(z), cimag(z), c[3][5] + c[7][0]);
-    printf("floats %.15g %.15g %.15g %.15g %.12Lg %ld %ld\n", sin(d), pow(d, 2.5), exp(-d) + log(d), fmod(1e10, d), sqrtl(l), lrint(d * 1000.5), (long)(float)(1 << 25));
-    printf("floats %d %d %d %u %llu %d\n", (int)-3.99, (int)nearbyint(2.5), (signed char)(int)-129.0, (unsigned)3e9, (unsigned long long)1.8e19, isnan(NAN) + 2 * (isinf(1 / 0.0) != 0));
+    printf("floats %.15g %.15g %.15g %.15g %.12Lg %ld %ld\n", sin(d), pow(d, 2.5), exp(-d) + log(d), fmod(1e10, d),
+           sqrtl(l), lrint(d * 1000.5), (long)(float)(1 << 25));
+    printf("floats %d %d %d %u %llu %d\n", (int)-3.99, (int)nearbyint(2.5), (signed char)(int)-129.0, (unsigned)3e9,
+           (unsigned long long)1.8e19, isnan(NAN) + 2 * (isinf(1 / 0.0) != 0));
 }
 
 /* --- loops that are vectorised --- */
 
 static NOINLINE void
-vector_loops(int n, float *restrict x, const float *restrict y, uint8_t *restrict bytes, int *restrict sums, short *restrict shorts)
+vector_loops(int n, float *restrict x, const float *restrict y, uint8_t *restrict bytes, int *restrict sums,
+             short *restrict shorts)
 {
     for (int i = 0; i < n; i++)
         x[i] = x[i] * 1.5f + y[i];
@@ -269,14 +298,22 @@ deep(int n)
 static NOINLINE long
 interpret(const unsigned char *code, long a)
 {
-    static const void *const labels[] = { &&add, &&mul, &&neg, &&dup, &&loop, &&end };
+    static const void *const labels[] = {&&add, &&mul, &&neg, &&dup, &&loop, &&end};
     long b = 1, count = 50;
 
     goto *labels[*code];
-add: a += b; goto *labels[*++code];
-mul: a = (long)((unsigned long)a * 3u); goto *labels[*++code];
-neg: a = -a; goto *labels[*++code];
-dup: b = a & 0xffff; goto *labels[*++code];
+add:
+    a += b;
+    goto *labels[*++code];
+mul:
+    a = (long)((unsigned long)a * 3u);
+    goto *labels[*++code];
+neg:
+    a = -a;
+    goto *labels[*++code];
+dup:
+    b = a & 0xffff;
+    goto *labels[*++code];
 loop:
     if (--count > 0) {
         code -= code[1];
@@ -284,7 +321,8 @@ loop:
     }
     code++;
     goto *labels[*++code];
-end: return a ^ b;
+end:
+    return a ^ b;
 }
 
 static NOINLINE int
@@ -313,7 +351,7 @@ jumps(void)
         rounds++;
         deep(200 * rounds);
     }
-    static const unsigned char code[] = { 3, 0, 1, 2, 0, 4, 4, 3, 0, 5 };
+    static const unsigned char code[] = {3, 0, 1, 2, 0, 4, 4, 3, 0, 5};
     printf("jumps %d %d %ld %d %d\n", status, rounds, interpret(code, 5), variable_array(17), variable_array(300));
 }
 
@@ -346,14 +384,14 @@ memory(void)
     atomic_fetch_or(&small, 0x81);
     atomic_fetch_xor(&small, 0x11);
     per_thread += (int)atomic_exchange(&shared, 12);
-    printf("memory %u %d %ld %d %d %s %ld %d\n", h, swapped, (long)shared, small, per_thread, strstr("a needle in hay", "needle"), strtol("-0x7fz", 0, 16),
-           (int)strtod("12.75e1x", 0));
+    printf("memory %u %d %ld %d %d %s %ld %d\n", h, swapped, (long)shared, small, per_thread,
+           strstr("a needle in hay", "needle"), strtol("-0x7fz", 0, 16), (int)strtod("12.75e1x", 0));
 }
 
 int
 main(int argc, char **argv)
 {
-    static void (*const parts[])(void) = { switches, calls, integers, floats, vectors, jumps, memory };
+    static void (*const parts[])(void) = {switches, calls, integers, floats, vectors, jumps, memory};
     long rounds = argc > 1 ? strtol(argv[1], 0, 10) : 1;
 
     setvbuf(stdout, 0, _IOFBF, 4096);

@@ -1,5 +1,5 @@
-/* More than one stack: contexts of libc, hand-made switches, longjmp between stacks, signal stacks, generators that outlive
- * who called them, split processes on any of them. */
+/* More than one stack: contexts of libc, hand-made switches, longjmp between stacks, signal stacks, generators that
+ * outlive who called them, split processes on any of them. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -79,7 +79,9 @@ __asm__(".text\n.globl switch_stack\n.type switch_stack, @function\n"
         " pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbx\n pop %rbp\n ret\n"
         ".size switch_stack, . - switch_stack\n");
 /* Another way: no pushes, a jump instead of a return. */
-struct jump_state { void *rip, *rsp, *rbp; };
+struct jump_state {
+    void *rip, *rsp, *rbp;
+};
 void switch_jump(struct jump_state *save, struct jump_state *load, long value);
 __asm__(".globl switch_jump\n.type switch_jump, @function\n"
         "switch_jump:\n"
@@ -119,7 +121,8 @@ resume(struct coroutine *c)
     return c->value;
 }
 
-static void walk(int depth, int path)
+static void
+walk(int depth, int path)
 {
     if (depth == 0) {
         yield_value(path);
@@ -186,7 +189,7 @@ static void
 by_jump(void)
 {
     trace = 0;
-    there = (struct jump_state){ (void *)other_side, jump_stack + sizeof jump_stack - 8, 0 };
+    there = (struct jump_state){(void *)other_side, jump_stack + sizeof jump_stack - 8, 0};
     for (int i = 0; i < 20000; i++)
         switch_jump(&here, &there, i);
     printf("by jump %ld\n", trace);
@@ -255,8 +258,8 @@ signalled(void)
 static void
 signals(void)
 {
-    struct sigaction sa = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-    stack_t ss = { .ss_sp = signal_stack, .ss_size = sizeof signal_stack };
+    struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    stack_t ss = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
     struct coroutine *c = coroutine_new(signalled);
     long sum = 0;
 

@@ -14,13 +14,22 @@ struct error : std::runtime_error {
 struct shape {
     virtual ~shape();
     virtual double area() const = 0;
-    virtual std::string name() const { return "shape"; }
+    virtual std::string name() const
+    {
+        return "shape";
+    }
 };
 
 struct counted : virtual shape {
     static int alive;
-    counted() { alive++; }
-    ~counted() override { alive--; }
+    counted()
+    {
+        alive++;
+    }
+    ~counted() override
+    {
+        alive--;
+    }
 };
 
 /* Counts down through frames of both libraries, then throws what kind says. */

@@ -49,7 +49,8 @@ classify(unsigned x)
     case 0: return "zero";
     case 1 ... 4: return "few";
     case 7: return "seven";
-    case 11: case 12: return "many";
+    case 11:
+    case 12: return "many";
     default: return "some";
     }
 }
@@ -90,7 +91,7 @@ first:
 second:
     depth += 2;
 last:
-    printf("%s %d %.10f %s %lld %.15Lf %.3f %d\n", root->name, atomic_load(&count), kernel(a, b, 100), classify((unsigned)argc),
-           (long long)wide((__int128)1 << 80, 12345), series(40), cabs(z * z), depth);
+    printf("%s %d %.10f %s %lld %.15Lf %.3f %d\n", root->name, atomic_load(&count), kernel(a, b, 100),
+           classify((unsigned)argc), (long long)wide((__int128)1 << 80, 12345), series(40), cabs(z * z), depth);
     return argc > 1 ? (int)strlen(argv[1]) : 0;
 }

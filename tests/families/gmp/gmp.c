@@ -1,4 +1,5 @@
-/* GMP's assembly: every mpn function over sizes and patterns of limbs, and the layers above. Prints a hash per function. */
+/* GMP's assembly: every mpn function over sizes and patterns of limbs, and the layers above. Prints a hash per
+ * function. */
 #include <gmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,10 @@ random_limb(void)
     seed = seed * 6364136223846793005u + 1442695040888963407u;
     unsigned long x = seed ^ seed >> 29;
     switch (seed >> 60) { /* runs of ones and zeros carry far */
-    case 0: case 1: return 0;
-    case 2: case 3: return ~0ul;
+    case 0:
+    case 1: return 0;
+    case 2:
+    case 3: return ~0ul;
     case 4: return 1ul << (x & 63);
     case 5: return ~0ul << (x & 63);
     default: return x * 0x9e3779b97f4a7c15u;
@@ -45,13 +48,13 @@ fill(long n)
 }
 
 #define SIZES(n, max) for (long n = 1; n <= max; n += n < 40 ? 1 : n / 5)
-#define TEST(name, max, body) \
+#define TEST(name, max, body)               \
     hash = 14695981039346656037u, seed = 7; \
-    SIZES(n, max) \
-    { \
-        fill(n); \
-        body; \
-    } \
+    SIZES(n, max)                           \
+    {                                       \
+        fill(n);                            \
+        body;                               \
+    }                                       \
     printf("%s %016lx\n", #name, hash)
 
 static void
@@ -68,27 +71,47 @@ mpn(void)
     TEST(mul_n, MAX, mpn_mul_n(r, a, b, n); mix_all(r, 2 * n));
     TEST(mul, MAX, long m = n / 2 + 1; mix(mpn_mul(r, a, n, b, m)); mix_all(r, n + m));
     TEST(sqr, MAX, mpn_sqr(r, a, n); mix_all(r, 2 * n));
-    TEST(lshift, MAX, for (unsigned s = 1; s < 64; s += 1 + (unsigned)n / 8) { mix(mpn_lshift(r, a, n, s)); mix_all(r, n); });
-    TEST(rshift, MAX, for (unsigned s = 1; s < 64; s += 1 + (unsigned)n / 8) { mix(mpn_rshift(r, a, n, s)); mix_all(r, n); });
+    TEST(
+        lshift, MAX, for (unsigned s = 1; s < 64; s += 1 + (unsigned)n / 8) {
+            mix(mpn_lshift(r, a, n, s));
+            mix_all(r, n);
+        });
+    TEST(
+        rshift, MAX, for (unsigned s = 1; s < 64; s += 1 + (unsigned)n / 8) {
+            mix(mpn_rshift(r, a, n, s));
+            mix_all(r, n);
+        });
     TEST(lshift in place, MAX, mix(mpn_lshift(a, a, n, 13)); mix_all(a, n));
     TEST(divrem_1, MAX, mix(mpn_divrem_1(q, 0, a, n, b[n - 1])); mix_all(q, n));
     TEST(mod_1, MAX, mix(mpn_mod_1(a, n, b[n - 1])); mix(mpn_mod_1(a, n, b[0] | 1)); mix(mpn_mod_1(a, n, 97)));
     TEST(divexact_1, MAX, r[n] = mpn_mul_1(r, a, n, 10007); mpn_divexact_1(q, r, n + 1, 10007); mix_all(q, n + 1));
     TEST(divexact_by3, MAX, mix(mpn_divexact_by3(q, a, n)); mix_all(q, n));
-    TEST(tdiv_qr, MAX, long m = n / 2 + 1; mpn_tdiv_qr(q, r, 0, a, n, b + n - m, m); mix_all(q, n - m + 1); mix_all(r, m));
+    TEST(tdiv_qr, MAX, long m = n / 2 + 1; mpn_tdiv_qr(q, r, 0, a, n, b + n - m, m); mix_all(q, n - m + 1);
+         mix_all(r, m));
     TEST(sqrtrem, MAX, long m = mpn_sqrtrem(q, r, a, n); mix_all(q, (n + 1) / 2); mix_all(r, m));
     TEST(gcd_1, MAX, mix(mpn_gcd_1(a, n, b[0] | 1)));
     TEST(gcd, 200, a[0] |= 1; b[0] |= 1; mix((mp_limb_t)mpn_gcd(r, a, n, b, n)); mix(r[0]));
     TEST(gcdext, 100, mp_size_t s; long m = mpn_gcdext(r, q, &s, a, n, b, n); mix_all(r, m); mix_all(q, labs(s)));
     TEST(popcount, MAX, mix(mpn_popcount(a, n)); mix(mpn_hamdist(a, b, n)));
-    TEST(logic, MAX, mpn_and_n(r, a, b, n); mix_all(r, n); mpn_ior_n(r, a, b, n); mix_all(r, n); mpn_xor_n(r, a, b, n); mix_all(r, n); mpn_nand_n(r, a, b, n);
-         mix_all(r, n); mpn_andn_n(r, a, b, n); mix_all(r, n); mpn_iorn_n(r, a, b, n); mix_all(r, n); mpn_xnor_n(r, a, b, n); mix_all(r, n); mpn_com(r, a, n); mix_all(r, n));
-    TEST(copy, MAX, mpn_copyi(r, a, n); mix_all(r, n); mpn_copyd(r + 1, r, n); mix_all(r, n + 1); mpn_zero(r, n); mix((mp_limb_t)mpn_zero_p(r, n)));
-    TEST(compare, MAX, mix((mp_limb_t)mpn_cmp(a, b, n)); mix((mp_limb_t)mpn_scan1(b, 0)); mix((mp_limb_t)mpn_perfect_square_p(a, n)));
-    TEST(get_str, 120, unsigned char s[9000]; for (int base = 2; base <= 62; base += 7) { memcpy(r, a, sizeof a); size_t m = mpn_get_str(s, base, r, n);
-         for (size_t i = 0; i < m; i++) mix(s[i]); mix((mp_limb_t)mpn_set_str(q, s, m, base)); mix_all(q, n); });
-    TEST(secure, 150, mp_limb_t m = mpn_sec_add_1(r, a, n, 5, scratch); mix(m); mix(mpn_cnd_add_n(1, r, a, b, n)); mix_all(r, n); mix(mpn_cnd_sub_n(n & 1, r, a, b, n));
-         mix_all(r, n); mpn_cnd_swap(n & 1, a, b, n); mix(a[0]); mpn_sec_tabselect(r, a, 1, n, 0); mix(r[0]));
+    TEST(logic, MAX, mpn_and_n(r, a, b, n); mix_all(r, n); mpn_ior_n(r, a, b, n); mix_all(r, n); mpn_xor_n(r, a, b, n);
+         mix_all(r, n); mpn_nand_n(r, a, b, n); mix_all(r, n); mpn_andn_n(r, a, b, n); mix_all(r, n);
+         mpn_iorn_n(r, a, b, n); mix_all(r, n); mpn_xnor_n(r, a, b, n); mix_all(r, n); mpn_com(r, a, n); mix_all(r, n));
+    TEST(copy, MAX, mpn_copyi(r, a, n); mix_all(r, n); mpn_copyd(r + 1, r, n); mix_all(r, n + 1); mpn_zero(r, n);
+         mix((mp_limb_t)mpn_zero_p(r, n)));
+    TEST(compare, MAX, mix((mp_limb_t)mpn_cmp(a, b, n)); mix((mp_limb_t)mpn_scan1(b, 0));
+         mix((mp_limb_t)mpn_perfect_square_p(a, n)));
+    TEST(
+        get_str, 120, unsigned char s[9000]; for (int base = 2; base <= 62; base += 7) {
+            memcpy(r, a, sizeof a);
+            size_t m = mpn_get_str(s, base, r, n);
+            for (size_t i = 0; i < m; i++)
+                mix(s[i]);
+            mix((mp_limb_t)mpn_set_str(q, s, m, base));
+            mix_all(q, n);
+        });
+    TEST(secure, 150, mp_limb_t m = mpn_sec_add_1(r, a, n, 5, scratch); mix(m); mix(mpn_cnd_add_n(1, r, a, b, n));
+         mix_all(r, n); mix(mpn_cnd_sub_n(n & 1, r, a, b, n)); mix_all(r, n); mpn_cnd_swap(n & 1, a, b, n); mix(a[0]);
+         mpn_sec_tabselect(r, a, 1, n, 0); mix(r[0]));
 }
 
 static void

@@ -46,7 +46,7 @@ hashes(void)
 {
     for (const struct nettle_hash *const *h = nettle_get_hashes(); *h; h++) {
         void *ctx = malloc((*h)->context_size);
-        uint8_t all[64 * 300] = { 0 };
+        uint8_t all[64 * 300] = {0};
         (*h)->init(ctx);
         for (unsigned n = 0; n < 300; n++) {
             (*h)->update(ctx, n, text + n % 7);
@@ -72,7 +72,8 @@ static void
 ciphers(void)
 {
     for (const struct nettle_cipher *const *c = nettle_get_ciphers(); *c; c++) {
-        void *e = aligned_alloc(64, ((*c)->context_size + 63) & ~63u), *d = aligned_alloc(64, ((*c)->context_size + 63) & ~63u);
+        void *e = aligned_alloc(64, ((*c)->context_size + 63) & ~63u),
+             *d = aligned_alloc(64, ((*c)->context_size + 63) & ~63u);
         (*c)->set_encrypt_key(e, key);
         (*c)->set_decrypt_key(d, key);
         size_t n = SIZE / (*c)->block_size * (*c)->block_size;
@@ -83,7 +84,7 @@ ciphers(void)
         show((*c)->name, out, n);
         if (memcmp(back, text, n) != 0)
             printf("%s does not decrypt\n", (*c)->name);
-        uint8_t counter[32] = { 0xff, 0xff };
+        uint8_t counter[32] = {0xff, 0xff};
         ctr_crypt(e, (*c)->encrypt, (*c)->block_size, counter, SIZE - 5, out, text);
         show("  ctr", out, SIZE - 5);
         memset(counter, 9, sizeof counter);
@@ -174,8 +175,8 @@ public_keys(void)
     mpz_out_str(stdout, 16, s);
     printf("\n");
 
-    const struct ecc_curve *curves[] = { nettle_get_secp_192r1(), nettle_get_secp_224r1(), nettle_get_secp_256r1(), nettle_get_secp_384r1(),
-                                         nettle_get_secp_521r1() };
+    const struct ecc_curve *curves[] = {nettle_get_secp_192r1(), nettle_get_secp_224r1(), nettle_get_secp_256r1(),
+                                        nettle_get_secp_384r1(), nettle_get_secp_521r1()};
     for (int i = 0; i < 5; i++) {
         struct ecc_point p;
         struct ecc_scalar k;

@@ -1,6 +1,6 @@
-/* POSIX threads: thread-local data of every model, cancellation, robust and other mutexes, conditions, barriers, keys, once,
- * read-write locks, signals to threads, exit paths. Prints what happened, in an order that does not depend on who runs
- * when. */
+/* POSIX threads: thread-local data of every model, cancellation, robust and other mutexes, conditions, barriers, keys,
+ * once, read-write locks, signals to threads, exit paths. Prints what happened, in an order that does not depend on who
+ * runs when. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,7 +27,9 @@ enum { THREADS = 8 };
 static _Thread_local int local_exec = 11;
 static _Thread_local char local_bss[3000];
 _Thread_local long global_dynamic __attribute__((tls_model("global-dynamic"))) = 22;
-static _Thread_local struct { double d[9]; } aligned __attribute__((aligned(64))) = { { 1, 2, 3 } };
+static _Thread_local struct {
+    double d[9];
+} aligned __attribute__((aligned(64))) = {{1, 2, 3}};
 
 static void *
 touches(void *arg)
@@ -48,7 +50,8 @@ touches(void *arg)
         if (i % 50 == 0)
             sched_yield();
     }
-    sum = sum * 1000003 + local_exec * 7 + global_dynamic * 3 + local_bss[2999] + (long)aligned.d[id] + (plugin ? plugin(0) : 0);
+    sum = sum * 1000003 + local_exec * 7 + global_dynamic * 3 + local_bss[2999] + (long)aligned.d[id] +
+          (plugin ? plugin(0) : 0);
     return (void *)sum;
 }
 
@@ -92,9 +95,7 @@ sleeps(void *arg)
     pthread_cleanup_push(cleanup, (void *)1);
     pthread_cleanup_push(cleanup, (void *)10);
     switch ((long)arg % 4) {
-    case 0:
-        sleep(1000);
-        break;
+    case 0: sleep(1000); break;
     case 1:
         if (pipe(fds) == 0)
             (void)!read(fds[0], &c, 1);
@@ -245,7 +246,7 @@ mutexes(void)
     mutex_new(&recursive, PTHREAD_MUTEX_RECURSIVE, 0, PTHREAD_PRIO_NONE, 0);
     mutex_new(&checking, PTHREAD_MUTEX_ERRORCHECK, 0, PTHREAD_PRIO_NONE, 0);
     mutex_new(&inherit, PTHREAD_MUTEX_NORMAL, 0, PTHREAD_PRIO_INHERIT, 0);
-    pthread_mutex_t *all[] = { &plain, &recursive, &checking, &inherit };
+    pthread_mutex_t *all[] = {&plain, &recursive, &checking, &inherit};
     for (int m = 0; m < 4; m++) {
         for (int i = 0; i < THREADS; i++)
             pthread_create(&t[i], 0, counts, all[m]);
@@ -308,7 +309,11 @@ consumes(void *arg)
     return arg;
 }
 
-static void only_once(void) { once_count++; }
+static void
+only_once(void)
+{
+    once_count++;
+}
 
 static void
 destroy(void *p)

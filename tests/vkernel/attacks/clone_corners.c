@@ -1,5 +1,6 @@
-/* As process 1 of a container, not on Linux. A sibling of process 1 has no parent; random flags of clone in processes of their own,
- * whose tasks then exec, exit or stay; bombs of processes, of threads until there is no more room, and of zombies. Not sanitized. */
+/* As process 1 of a container, not on Linux. A sibling of process 1 has no parent; random flags of clone in processes
+ * of their own, whose tasks then exec, exit or stay; bombs of processes, of threads until there is no more room, and of
+ * zombies. Not sanitized. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -34,10 +35,12 @@ random_flags(int seed)
         srand((unsigned)seed);
         flags = ((unsigned long)rand() << 1 ^ (unsigned long)rand()) & 0xffffff00;
         if (seed & 1)
-            flags = (flags & 0x01f8d000) | CLONE_VM | (seed & 2 ? CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES : 0);
+            flags = (flags & 0x01f8d000) | CLONE_VM |
+                    (seed & 2 ? CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES : 0);
         flags &= ~0x7e020000ul; /* namespaces */
         alarm(1);
-        if (syscall(SYS_clone, flags | (rand() & 1 ? SIGCHLD : 0), flags & CLONE_VM ? stack + 65000 : NULL, stack, stack + 8, 0) == 0) {
+        if (syscall(SYS_clone, flags | (rand() & 1 ? SIGCHLD : 0), flags & CLONE_VM ? stack + 65000 : NULL, stack,
+                    stack + 8, 0) == 0) {
             if (rand() & 1)
                 execv("/proc/self/exe", argv);
             syscall(SYS_exit, 0);

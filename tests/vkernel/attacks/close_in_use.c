@@ -1,6 +1,6 @@
-/* A thread sleeps in a call on a file; meanwhile another closes its descriptors (or puts another file there by dup2), fills the
- * freed memory with bytes of its choice, and wakes the sleeper. Every call must hold what it still needs.
- * The same on Linux. */
+/* A thread sleeps in a call on a file; meanwhile another closes its descriptors (or puts another file there by dup2),
+ * fills the freed memory with bytes of its choice, and wakes the sleeper. Every call must hold what it still needs. The
+ * same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -99,23 +99,28 @@ close_all(void)
     close(b[1]);
 }
 
+/* clang-format off */
 static void setup_pipes_full(void) { pipes(); full(b[1]); write(a[1], "abc", 3); }
 static void setup_stream(void) { pairs(SOCK_STREAM); }
 static void setup_stream_full(void) { pairs(SOCK_STREAM); full(a[0]); }
 static void setup_packet(void) { pairs(SOCK_SEQPACKET); message(NULL); }
-static void setup_locked(void)
+/* clang-format on */
+static void
+setup_locked(void)
 {
     pipes();
     other = open("locked", O_RDWR | O_CREAT, 0600);
     flock(other, LOCK_EX);
 }
-static void setup_fifo(void)
+static void
+setup_fifo(void)
 {
     pipes();
     unlink("fifo");
     mkfifo("fifo", 0600);
 }
-static void setup_listener(void)
+static void
+setup_listener(void)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0close_in_use"};
 
@@ -125,6 +130,7 @@ static void setup_listener(void)
     listen(other, 0);
 }
 
+/* clang-format off */
 static long call_read(void) { return read(a[0], big, 8); }
 static long call_readv(void) { return readv(a[0], &piece, 1); }
 static long call_write(void) { return write(b[1], big, 8); }
@@ -136,13 +142,16 @@ static long call_recvmsg(void) { message(NULL); return recvmsg(a[0], &packets[0]
 static long call_recvmmsg(void) { return recvmmsg(a[0], packets, 3, MSG_WAITFORONE, NULL); }
 static long call_sendmsg(void) { message(NULL); return sendmsg(a[0], &packets[0].msg_hdr, 0); }
 static long call_sendmmsg(void) { message(NULL); return sendmmsg(a[0], packets, 3, 0); }
-static long call_poll(void)
+/* clang-format on */
+static long
+call_poll(void)
 {
     struct pollfd p[2] = {{a[0], POLLIN}, {b[0], POLLIN}};
 
     return poll(p, 2, 3000);
 }
-static long call_select(void)
+static long
+call_select(void)
 {
     struct timeval t = {3, 0};
     fd_set set;
@@ -152,7 +161,8 @@ static long call_select(void)
     FD_SET(b[0], &set);
     return select(b[1] + 1, &set, NULL, NULL, &t);
 }
-static long call_epoll(void)
+static long
+call_epoll(void)
 {
     struct epoll_event e = {.events = EPOLLIN};
     int ep = epoll_create1(0);
@@ -164,14 +174,16 @@ static long call_epoll(void)
     close(ep);
     return r;
 }
-static long call_flock(void)
+static long
+call_flock(void)
 {
     int fd = dup2(open("locked", O_RDWR), b[0]);
     long r = flock(fd, LOCK_EX);
 
     return r;
 }
-static long call_fifo(void)
+static long
+call_fifo(void)
 {
     int fd = open("fifo", O_RDONLY);
     long r = read(fd, big, 8);
@@ -179,13 +191,15 @@ static long call_fifo(void)
     close(fd);
     return r;
 }
-static long call_accept(void)
+static long
+call_accept(void)
 {
     int fd = accept(other, NULL, NULL);
 
     return fd < 0 ? fd : 7;
 }
 
+/* clang-format off */
 static void wake_pipe(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); write(keep, "abc", 3); close(keep); }
 static void wake_dup2(void) { int keep = dup(a[1]); dup2(filler, a[0]); dup2(filler, a[1]); fill_freed_memory(); write(keep, "abc", 3);
                               close(keep); close_all(); }
@@ -198,9 +212,13 @@ static void wake_receive(void) { int keep = dup(a[1]); close_all(); fill_freed_m
 static void wake_gone(void) { close_all(); fill_freed_memory(); }
 static void wake_shut(void) { int keep = dup(a[1]); close_all(); fill_freed_memory(); shutdown(keep, SHUT_RDWR); close(keep); }
 static void wake_unlock(void) { close_all(); fill_freed_memory(); flock(other, LOCK_UN); until_returned();
-                                /* the sleeper's own file went with its call, and so did its lock */
-                                printf("again %d\n", flock(other, LOCK_EX | LOCK_NB)); close(other); }
-static void wake_fifo(void)
+    /* clang-format on */
+    /* the sleeper's own file went with its call, and so did its lock */
+    printf("again %d\n", flock(other, LOCK_EX | LOCK_NB));
+    close(other);
+}
+static void
+wake_fifo(void)
 {
     int fd;
 
@@ -212,7 +230,8 @@ static void wake_fifo(void)
     write(fd, "abc", 3);
     close(fd);
 }
-static void wake_accept(void)
+static void
+wake_accept(void)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0close_in_use"};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -1,6 +1,5 @@
-/* A thread sleeps for a record lock; another closes the descriptor, or the whole table goes. The lock that the sleeper then gets
- * belongs to nobody who could give it back, so it must not stay.
- * The same on Linux. */
+/* A thread sleeps for a record lock; another closes the descriptor, or the whole table goes. The lock that the sleeper
+ * then gets belongs to nobody who could give it back, so it must not stay. The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -70,11 +69,13 @@ row(const char *name, long command, void (*meanwhile)(void))
     close(ready[1]);
 }
 
+/* clang-format off */
 static void nothing(void) { }
 static void closes(void) { close(fd); }
 static void replaces(void) { dup2(open("/dev/null", O_RDWR), fd); }
 static void reopens(void) { close(fd); fd = open(path, O_RDWR); }
 static void closes_another(void) { close(open(path, O_RDWR)); }
+/* clang-format on */
 
 int
 main(void)

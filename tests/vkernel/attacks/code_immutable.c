@@ -1,6 +1,6 @@
-/* Executable memory is exactly the verified bytes of files, whatever becomes of the files. Copies of this program are mapped to
- * execute, then written, shortened, mapped elsewhere; nothing of that may reach what is executed, and pages that were never
- * verified may not be executed at all. (not on Linux, where nobody asks what is executed) */
+/* Executable memory is exactly the verified bytes of files, whatever becomes of the files. Copies of this program are
+ * mapped to execute, then written, shortened, mapped elsewhere; nothing of that may reach what is executed, and pages
+ * that were never verified may not be executed at all. (not on Linux, where nobody asks what is executed) */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -131,7 +131,8 @@ copies(long at)
     change(fd, "/tmp/copy1", at);
     check(call(p + at) == 42 && in_child(p + at) == 42, "runs when the file is other");
     attack(fd, p, p + at, size);
-    check(mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EACCES, "the changed file is not");
+    check(mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EACCES,
+          "the changed file is not");
     ftruncate(fd, 100);
     attack(fd, p, p + at, size);
     ftruncate(fd, 8 << 20);

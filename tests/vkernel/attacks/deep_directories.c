@@ -1,5 +1,5 @@
-/* Directories 3,000 deep: names of places there are longer than any path, walks and renames are bounded, and the whole tower goes
- * when the last reference to its innermost one does. Links: 40 and no more, however long their texts are.
+/* Directories 3,000 deep: names of places there are longer than any path, walks and renames are bounded, and the whole
+ * tower goes when the last reference to its innermost one does. Links: 40 and no more, however long their texts are.
  * The same on Linux. */
 #include <dirent.h>
 #include <errno.h>
@@ -93,7 +93,8 @@ links(void)
         sprintf(name, "s%d", k);
         symlink(text, name);
     }
-    /* At most half as deep as allowed, or far deeper: Linux begins again when folders change meanwhile, and goes on counting. */
+    /* At most half as deep as allowed, or far deeper: Linux begins again when folders change meanwhile, and goes on
+     * counting. */
     for (int k = 0; k < 60; k += k == 20 ? 30 : 10) {
         sprintf(name, "s%d/", k);
         printf("%d: %s\n", k, answer(stat(name, &st)));

@@ -1,6 +1,6 @@
-/* Epoll files that watch each other: chains of 4,000, ladders two wide and 40 long, meshes, cycles. Linux's limits hold (4 links,
- * and so many ways to a file), and neither a wake nor a poll takes longer than the graph is large.
- * The same on Linux. */
+/* Epoll files that watch each other: chains of 4,000, ladders two wide and 40 long, meshes, cycles. Linux's limits hold
+ * (4 links, and so many ways to a file), and neither a wake nor a poll takes longer than the graph is large. The same
+ * on Linux. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* What one user may have of pipes, watches, terminals, buffers, attributes, names of sockets: limits are counted, given back, and
- * reported as on Linux. Limits that a machine's administrator sets are asked of /proc/sys.
- * The same on Linux. */
+/* What one user may have of pipes, watches, terminals, buffers, attributes, names of sockets: limits are counted, given
+ * back, and reported as on Linux. Limits that a machine's administrator sets are asked of /proc/sys. The same on
+ * Linux. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,8 +57,8 @@ pipes(void)
         size = fcntl(p[0], F_GETPIPE_SZ);
         sizes[size == 65536 ? 0 : size == 8192 ? 1 : 2]++;
     }
-    printf("pipes: %d, %d large, %d small, %d others\n", n, sizes[0] + 1 == pages / 16 ? 1 : -sizes[0],
-           sizes[1] > 0, sizes[2]);
+    printf("pipes: %d, %d large, %d small, %d others\n", n, sizes[0] + 1 == pages / 16 ? 1 : -sizes[0], sizes[1] > 0,
+           sizes[2]);
     printf("last grows: %s\n", name(fcntl(p[0], F_SETPIPE_SZ, 65536) < 0 ? errno : 0));
     printf("first grows: %s\n", name(fcntl(first[0], F_SETPIPE_SZ, 131072) < 0 ? errno : 0));
     printf("first shrinks: %d\n", fcntl(first[0], F_SETPIPE_SZ, 4096));

@@ -1,6 +1,5 @@
-/* Calls that take as long as the guest likes: 2 GB in one read, gigabytes of nothing from file to file. Others run meanwhile, and
- * a signal ends them.
- * The same on Linux. */
+/* Calls that take as long as the guest likes: 2 GB in one read, gigabytes of nothing from file to file. Others run
+ * meanwhile, and a signal ends them. The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -92,8 +91,8 @@ run(const char *what, void (*work)(void))
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     gone = now();
-    printf("%s: woken %s, gone %s, status %x\n", what, woken - start < 3 ? "soon" : "late", gone - woken < 3 ? "soon" : "late",
-           status);
+    printf("%s: woken %s, gone %s, status %x\n", what, woken - start < 3 ? "soon" : "late",
+           gone - woken < 3 ? "soon" : "late", status);
     if (woken - start >= 3 || gone - woken >= 3)
         fprintf(stderr, "%s: woken after %g, gone after %g\n", what, woken - start, gone - woken);
     fflush(stdout);

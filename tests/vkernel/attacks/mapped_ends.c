@@ -1,6 +1,6 @@
-/* Pages of mappings behind the end of their file, given to calls that copy from them and to them: EFAULT or a short count. The
- * vkernel used to put a writable page where its own copy had faulted, so that stores into read-only mappings went through.
- * The same on Linux. */
+/* Pages of mappings behind the end of their file, given to calls that copy from them and to them: EFAULT or a short
+ * count. The vkernel used to put a writable page where its own copy had faulted, so that stores into read-only mappings
+ * went through. The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -93,7 +93,8 @@ read_only(void)
 static void
 writable(int flags)
 {
-    int fd = new_file("mapped_ends.tmp", PAGE), z = open("/dev/zero", O_RDONLY), u = open("/dev/urandom", O_RDONLY), q[2], s[2];
+    int fd = new_file("mapped_ends.tmp", PAGE), z = open("/dev/zero", O_RDONLY), u = open("/dev/urandom", O_RDONLY),
+        q[2], s[2];
     char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, flags, fd, 0), *e = p + PAGE;
     int event = eventfd(3, EFD_NONBLOCK), self = open("/proc/self/stat", O_RDONLY), status;
     char buf[64] = "0123456789";

@@ -1,6 +1,6 @@
-/* Mappings in numbers, sizes and offsets that nobody should ask for. Each used to be one of: the artifact's bytes in front of a
- * mapped file, an object used after it was freed, minutes of work, no descriptor of the host left for anybody.
- * The same on Linux. */
+/* Mappings in numbers, sizes and offsets that nobody should ask for. Each used to be one of: the artifact's bytes in
+ * front of a mapped file, an object used after it was freed, minutes of work, no descriptor of the host left for
+ * anybody. The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ result(const char *what, long r)
 static void
 wrapping(void)
 {
-    static const unsigned long odd[] = {-4096ul, -8192ul, 1ul << 63, (1ul << 63) - 4096, (1ul << 63) - 8192, 1ul << 62, 1ul << 51};
+    static const unsigned long odd[] = {-4096ul,   -8192ul,  1ul << 63, (1ul << 63) - 4096, (1ul << 63) - 8192,
+                                        1ul << 62, 1ul << 51};
     int fd = memfd_create("in", 0);
     char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -72,12 +73,14 @@ many(int shared)
     int k, status;
 
     for (k = 0; k < MANY; k++) {
-        at[k] = mmap(NULL, PAGE, k & 1 ? PROT_READ | PROT_WRITE : PROT_READ, MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+        at[k] = mmap(NULL, PAGE, k & 1 ? PROT_READ | PROT_WRITE : PROT_READ,
+                     MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
         if (at[k] == MAP_FAILED)
             break;
     }
     /* Linux stops at 65,530; the vkernel may have to stop earlier. */
-    printf("%s mappings: %s, %s\n", shared ? "shared" : "private", k > 40000 ? "many" : "few", k < MANY ? strerrorname_np(errno) : "no end");
+    printf("%s mappings: %s, %s\n", shared ? "shared" : "private", k > 40000 ? "many" : "few",
+           k < MANY ? strerrorname_np(errno) : "no end");
     result("one more split", mprotect(at[k - 1], PAGE, PROT_NONE) + 0);
     for (int i = 0; i < k; i += 2)
         munmap(at[i], PAGE);

@@ -1,5 +1,6 @@
-/* Calls whose work would be the square of what a guest has made, if a walk over one of its lists stood within a walk over another.
- * Each is timed a few times, and the best time must be far below what the square takes. Linux does some of them slowly itself. */
+/* Calls whose work would be the square of what a guest has made, if a walk over one of its lists stood within a walk
+ * over another. Each is timed a few times, and the best time must be far below what the square takes. Linux does some
+ * of them slowly itself. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -127,7 +128,8 @@ timers(double most)
         for (int k = 0; k < TIMERS; k++) {
             struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
 
-            if (timer_create(CLOCK_MONOTONIC, &event, &made[k]) < 0 || timer_settime(made[k], TIMER_ABSTIME, &due, NULL) < 0)
+            if (timer_create(CLOCK_MONOTONIC, &event, &made[k]) < 0 ||
+                timer_settime(made[k], TIMER_ABSTIME, &due, NULL) < 0)
                 exit(1);
         }
         gap = 0;
@@ -166,7 +168,10 @@ send_files(int socket, const int *files, int count)
         struct cmsghdr align;
     } control = {{0}};
     struct iovec v = {"x", 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof *files)};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = CMSG_SPACE(count * sizeof *files)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
     c->cmsg_level = SOL_SOCKET;

@@ -1,6 +1,6 @@
-/* An open with O_CREAT that fails before its path was walked used to look at a struct path that nothing had set. What lay on
- * the stack came from earlier calls, so these choose it: a path of every length, and a descriptor number as a pointer.
- * The same on Linux. */
+/* An open with O_CREAT that fails before its path was walked used to look at a struct path that nothing had set. What
+ * lay on the stack came from earlier calls, so these choose it: a path of every length, and a descriptor number as a
+ * pointer. The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

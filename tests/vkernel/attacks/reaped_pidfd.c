@@ -1,6 +1,5 @@
-/* Who waits on a pidfd waits on a queue of the process, which is gone once somebody has waited for it: epoll items stay on the
- * queue for as long as they live, and poll takes its entries off when it wakes.
- * The same on Linux. */
+/* Who waits on a pidfd waits on a queue of the process, which is gone once somebody has waited for it: epoll items stay
+ * on the queue for as long as they live, and poll takes its entries off when it wakes. The same on Linux. */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -83,7 +82,8 @@ main(void)
                 waitpid(q, NULL, 0);
         for (int t = 0; t < 3; t++)
             pthread_join(threads[t], NULL);
-        printf("%d %d %d, %d %d\n", results[0], results[1], results[2], epoll_wait(ep, &e, 1, 0), epoll_wait(outer, &e, 1, 0));
+        printf("%d %d %d, %d %d\n", results[0], results[1], results[2], epoll_wait(ep, &e, 1, 0),
+               epoll_wait(outer, &e, 1, 0));
         close(fd);
         printf("%d %d\n", epoll_wait(ep, &e, 1, 0), epoll_wait(outer, &e, 1, 0));
         close(ep);

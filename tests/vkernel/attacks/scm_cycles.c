@@ -1,7 +1,6 @@
-/* Sockets in each other's messages, and every descriptor of them closed: nobody can reach them any more, yet each holds the other.
- * They must be found and dropped, in all shapes, while those that can be reached keep what lies in them. Then the limits of
- * descriptors in flight.
- * The same on Linux. */
+/* Sockets in each other's messages, and every descriptor of them closed: nobody can reach them any more, yet each holds
+ * the other. They must be found and dropped, in all shapes, while those that can be reached keep what lies in them.
+ * Then the limits of descriptors in flight. The same on Linux. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -31,7 +30,8 @@ give_n(int s, const int *fds, int n, size_t size)
     return sendmsg(s, &m, MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
-/* Linux looks for garbage behind the caller's back, a moment later; too many in flight means that it has not come to it. */
+/* Linux looks for garbage behind the caller's back, a moment later; too many in flight means that it has not come to
+ * it. */
 static void
 give(int s, int fd, size_t size)
 {
@@ -129,7 +129,7 @@ own_queue(int n)
 static void
 ring(int n)
 {
-    int (*p)[2] = malloc(n * sizeof *p);
+    int(*p)[2] = malloc(n * sizeof *p);
 
     for (int k = 0; k < n; k++)
         pair(SOCK_SEQPACKET, p[k]);
@@ -197,7 +197,8 @@ mixed(int n)
     expect_gone("mixed", n);
 }
 
-/* What can be reached, however far round, stays: `held` has in its queue a socket of a cycle, behind a chain of others. */
+/* What can be reached, however far round, stays: `held` has in its queue a socket of a cycle, behind a chain of
+ * others. */
 static void
 reachable(void)
 {

@@ -1,6 +1,5 @@
-/* A socket in a message of a socket in a message of a socket, 20,000 deep: closing the outermost releases them all, which must
- * not take a host stack frame for each.
- * The same on Linux. */
+/* A socket in a message of a socket in a message of a socket, 20,000 deep: closing the outermost releases them all,
+ * which must not take a host stack frame for each. The same on Linux. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>

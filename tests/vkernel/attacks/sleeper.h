@@ -1,4 +1,5 @@
-/* For attacks that do something while a thread sleeps: the thread sets sleeper_tid to its own, the other waits until it sleeps. */
+/* For attacks that do something while a thread sleeps: the thread sets sleeper_tid to its own, the other waits until it
+ * sleeps. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* Work that a guest leaves to the kernel's timers and signal queues: thousands of timers of some microseconds that nobody hears,
- * descriptors with falling deadlines, as many signals as are taken, rubbish given to sigreturn.
- * The same on Linux. */
+/* Work that a guest leaves to the kernel's timers and signal queues: thousands of timers of some microseconds that
+ * nobody hears, descriptors with falling deadlines, as many signals as are taken, rubbish given to sigreturn. The same
+ * on Linux. */
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,7 +24,8 @@ many_timers(int notify, int sig)
         struct itimerspec it = {{0, 1 + k}, {0, 10000}};
         timer_t t;
 
-        if (timer_create(k & 1 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &ev, &t) == 0 && timer_settime(t, 0, &it, NULL) == 0)
+        if (timer_create(k & 1 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &ev, &t) == 0 &&
+            timer_settime(t, 0, &it, NULL) == 0)
             made++;
     }
     printf("timers %d\n", made);

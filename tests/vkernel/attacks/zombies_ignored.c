@@ -1,5 +1,5 @@
-/* The same on Linux. Zombies whose parent ends before it waited for them come to a process that ignores SIGCHLD: nobody will ever wait
- * for them, so they must go, and their user's count of processes with them. */
+/* The same on Linux. Zombies whose parent ends before it waited for them come to a process that ignores SIGCHLD: nobody
+ * will ever wait for them, so they must go, and their user's count of processes with them. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

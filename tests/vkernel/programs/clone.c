@@ -11,13 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define INTO_CGROUP  0x200000000ull
+#define INTO_CGROUP   0x200000000ull
 #define CLEAR_SIGHAND 0x100000000ull
-#define DETACHED     0x00400000
-#define THREAD_FLAGS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM)
+#define DETACHED      0x00400000
+#define THREAD_FLAGS  (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM)
 
 struct arguments {
-    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup, more;
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup,
+        more;
 };
 
 static char stack[2][65536] __attribute__((aligned(16)));
@@ -118,10 +119,14 @@ refusals(void)
     third("cgroup, large", WITH(.flags = INTO_CGROUP, .cgroup = 1ull << 31), 88);
     third("cgroup, not one", WITH(.flags = INTO_CGROUP, .cgroup = 0), 88);
     third("cgroup, closed", WITH(.flags = INTO_CGROUP, .cgroup = 1000), 88);
-    third("pidfd and parent tid in one", WITH(.flags = CLONE_PIDFD | CLONE_PARENT_SETTID,
-          .pidfd = (uint64_t)(uintptr_t)&fd, .parent_tid = (uint64_t)(uintptr_t)&fd), 88);
-    third("pidfd and parent tid", WITH(.flags = CLONE_PIDFD | CLONE_PARENT_SETTID,
-          .pidfd = (uint64_t)(uintptr_t)&fd, .parent_tid = (uint64_t)(uintptr_t)&tid), 88);
+    third("pidfd and parent tid in one",
+          WITH(.flags = CLONE_PIDFD | CLONE_PARENT_SETTID, .pidfd = (uint64_t)(uintptr_t)&fd,
+               .parent_tid = (uint64_t)(uintptr_t)&fd),
+          88);
+    third("pidfd and parent tid",
+          WITH(.flags = CLONE_PIDFD | CLONE_PARENT_SETTID, .pidfd = (uint64_t)(uintptr_t)&fd,
+               .parent_tid = (uint64_t)(uintptr_t)&tid),
+          88);
     printf("pidfd made %d closes on exec %d\n", fd > 2, fcntl(fd, F_GETFD) == FD_CLOEXEC);
     close(fd);
 }

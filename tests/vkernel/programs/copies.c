@@ -1,6 +1,7 @@
-/* What a call copies when the memory changes while it sleeps: a thread sleeps in each call that copies to or from the guest after a
- * sleep, another takes the buffer away, forbids it, moves it, puts something else there, or makes its file shorter; then the call goes on.
- * And calls that make something and cannot tell: nothing may be left of it, and what was not told is not lost. */
+/* What a call copies when the memory changes while it sleeps: a thread sleeps in each call that copies to or from the
+ * guest after a sleep, another takes the buffer away, forbids it, moves it, puts something else there, or makes its
+ * file shorter; then the call goes on. And calls that make something and cannot tell: nothing may be left of it, and
+ * what was not told is not lost. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -133,7 +134,12 @@ call_recvmsg(void)
     struct iovec *v = (void *)(at() + 100);
 
     *v = (struct iovec){at() + 200, 100};
-    *h = (struct msghdr){.msg_name = at() + 400, .msg_namelen = 50, .msg_iov = v, .msg_iovlen = 1, .msg_control = at() + 600, .msg_controllen = 200};
+    *h = (struct msghdr){.msg_name = at() + 400,
+                         .msg_namelen = 50,
+                         .msg_iov = v,
+                         .msg_iovlen = 1,
+                         .msg_control = at() + 600,
+                         .msg_controllen = 200};
     return recvmsg(a[0], h, 0);
 }
 
@@ -556,9 +562,10 @@ static const struct {
     const char *name;
     void (*change)(void);
     bool shared;
-} changes[] = {{"unmapped", unmap, false}, {"forbidden", forbid, false},      {"read-only", read_only, false}, {"moved", move, false},
-               {"replaced", replace, false}, {"beyond", replace_beyond, false}, {"shortened", shorten, true},   {"punched", punch, true},
-               {"forked", fork_away, false}, {"scribbled", scribble, true}};
+} changes[] = {{"unmapped", unmap, false},   {"forbidden", forbid, false}, {"read-only", read_only, false},
+               {"moved", move, false},       {"replaced", replace, false}, {"beyond", replace_beyond, false},
+               {"shortened", shorten, true}, {"punched", punch, true},     {"forked", fork_away, false},
+               {"scribbled", scribble, true}};
 
 static void *
 sleep_in_call(void *state)
@@ -586,14 +593,15 @@ open_files(void)
     return n;
 }
 
-/* What is left to read, at the other end. Not asked where Linux takes an event away that it then cannot tell, and where the bytes
- * were copied before the call slept. */
+/* What is left to read, at the other end. Not asked where Linux takes an event away that it then cannot tell, and where
+ * the bytes were copied before the call slept. */
 static long
 left(void)
 {
     char bytes[8192];
 
-    if (a[0] < 0 || a[0] == a[1] || me->call->make == make_watch || me->call->make == make_full_stream || fcntl(a[0], F_SETFL, O_NONBLOCK) != 0)
+    if (a[0] < 0 || a[0] == a[1] || me->call->make == make_watch || me->call->make == make_full_stream ||
+        fcntl(a[0], F_SETFL, O_NONBLOCK) != 0)
         return -1;
     return read(a[0], bytes, sizeof bytes) < 0 ? -errno : 1;
 }
@@ -637,7 +645,8 @@ try(unsigned change)
     for (unsigned k = 0; k < CALLS; k++) {
         me = &states[k];
         me->call->after();
-        if (changes[change].change != scribble || me->call->call != call_recvmsg) /* Linux reads the name's length again */
+        /* Linux reads the name's length again */
+        if (changes[change].change != scribble || me->call->call != call_recvmsg)
             printf("%s %s: %ld %s, left %ld\n", me->call->name, changes[change].name, me->result,
                    me->result < 0 ? strerrorname_np(me->error) : "", left());
         munmap(area, AREA);
@@ -667,7 +676,9 @@ say(const char *what, long r)
 static void
 untold_descriptors(void)
 {
-    struct clone_args { uint64_t flags, pidfd, rest[9]; } c = {.flags = CLONE_PIDFD, .pidfd = (uintptr_t)last_bytes(2)};
+    struct clone_args {
+        uint64_t flags, pidfd, rest[9];
+    } c = {.flags = CLONE_PIDFD, .pidfd = (uintptr_t)last_bytes(2)};
 
     say("pipe", pipe((void *)last_bytes(4)));
     say("pipe at the end", pipe((void *)last_bytes(8)));
@@ -683,10 +694,15 @@ send_files(int fd, int count)
 {
     char control[CMSG_SPACE(3 * sizeof(int))] = {0}, byte = 'x';
     struct iovec v = {&byte, 1};
-    struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int))};
+    struct msghdr h = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int))};
     struct cmsghdr *c = CMSG_FIRSTHDR(&h);
 
-    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN((size_t)count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN((size_t)count * sizeof(int)),
+                          .cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS};
     for (int k = 0; k < count; k++)
         memcpy(CMSG_DATA(c) + k * (int)sizeof(int), &fd, sizeof fd);
     say("sent", sendmsg(fd, &h, 0));
@@ -759,9 +775,12 @@ untold_events(unsigned flags)
 static void
 futex_words(void)
 {
-    static const uint32_t ops[] = {FUTEX_OP(FUTEX_OP_SET, 5, FUTEX_OP_CMP_EQ, 9), FUTEX_OP(FUTEX_OP_ADD, 5, FUTEX_OP_CMP_GT, 3),
-                                   FUTEX_OP(FUTEX_OP_OR, 6, FUTEX_OP_CMP_NE, 3), FUTEX_OP(FUTEX_OP_ANDN, 3, FUTEX_OP_CMP_LT, 3),
-                                   FUTEX_OP(FUTEX_OP_XOR, 0xfff, FUTEX_OP_CMP_LE, 3), FUTEX_OP((FUTEX_OP_ADD | FUTEX_OP_OPARG_SHIFT), 31, 5, 0),
+    static const uint32_t ops[] = {FUTEX_OP(FUTEX_OP_SET, 5, FUTEX_OP_CMP_EQ, 9),
+                                   FUTEX_OP(FUTEX_OP_ADD, 5, FUTEX_OP_CMP_GT, 3),
+                                   FUTEX_OP(FUTEX_OP_OR, 6, FUTEX_OP_CMP_NE, 3),
+                                   FUTEX_OP(FUTEX_OP_ANDN, 3, FUTEX_OP_CMP_LT, 3),
+                                   FUTEX_OP(FUTEX_OP_XOR, 0xfff, FUTEX_OP_CMP_LE, 3),
+                                   FUTEX_OP((FUTEX_OP_ADD | FUTEX_OP_OPARG_SHIFT), 31, 5, 0),
                                    FUTEX_OP(7, 1, 0, 0)};
     uint32_t *read_only_word = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), word, other = 0;
 

@@ -1,5 +1,6 @@
-/* What fires when nothing else happens in the container: timers of processor time and RLIMIT_CPU in a lone busy process; and what
- * timers answer: overruns, what is left, errors, and limits on how many signals and timers a user may have. */
+/* What fires when nothing else happens in the container: timers of processor time and RLIMIT_CPU in a lone busy
+ * process; and what timers answer: overruns, what is left, errors, and limits on how many signals and timers a user may
+ * have. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -288,7 +289,8 @@ limits(void)
     printf(" kill %d %d", kill(getpid(), SIGRTMIN + 2), kill(getpid(), SIGUSR2));
     printf(" sigqueue %d\n", sigqueue(getpid(), SIGTERM, v));
     sigpending(&set);
-    printf("pending %d %d %d\n", sigismember(&set, SIGRTMIN + 2), sigismember(&set, SIGUSR2), sigismember(&set, SIGTERM));
+    printf("pending %d %d %d\n", sigismember(&set, SIGRTMIN + 2), sigismember(&set, SIGUSR2),
+           sigismember(&set, SIGTERM));
 }
 
 static void

@@ -25,10 +25,10 @@
 
 enum { PAGE = 4096 };
 
-#define SHOW(e)                                                                             \
-    do {                                                                                    \
-        long r_ = (long)(e);                                                                \
-        printf("%s = %ld %s\n", #e, r_, r_ < 0 ? strerrorname_np(errno) : "");              \
+#define SHOW(e)                                                                \
+    do {                                                                       \
+        long r_ = (long)(e);                                                   \
+        printf("%s = %ld %s\n", #e, r_, r_ < 0 ? strerrorname_np(errno) : ""); \
     } while (0)
 
 static sigjmp_buf jump;

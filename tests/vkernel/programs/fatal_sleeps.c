@@ -1,5 +1,5 @@
-/* Signals to processes that sleep until a vfork's child is gone: those that end a process do so at once, others wait; and what
- * waitid says of pidfds. */
+/* Signals to processes that sleep until a vfork's child is gone: those that end a process do so at once, others wait;
+ * and what waitid says of pidfds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Bytes through TCP and Unix streams, in pieces of all sizes, with buffers small and large, level- and edge-triggered: all come, in
- * order, and neither side waits for what does not come. */
+/* Bytes through TCP and Unix streams, in pieces of all sizes, with buffers small and large, level- and edge-triggered:
+ * all come, in order, and neither side waits for what does not come. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,9 +19,12 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"tcp, small", 1, 20000, 20, 5000, 0},         {"tcp, mixed", 1, 400000, 9000, 3000, 0},
-    {"tcp, small buffer", 1, 100000, 3000, 2000, 40000}, {"unix, small", 0, 10000, 20, 5000, 0},
-    {"unix, mixed", 0, 400000, 90000, 30000, 0},  {"unix, small buffer", 0, 100000, 5000, 1000, 1000},
+    {"tcp, small", 1, 20000, 20, 5000, 0},
+    {"tcp, mixed", 1, 400000, 9000, 3000, 0},
+    {"tcp, small buffer", 1, 100000, 3000, 2000, 40000},
+    {"unix, small", 0, 10000, 20, 5000, 0},
+    {"unix, mixed", 0, 400000, 90000, 30000, 0},
+    {"unix, small buffer", 0, 100000, 5000, 1000, 1000},
 };
 
 static char data[1 << 20];

@@ -1,4 +1,5 @@
-/* What futex calls count, wake and refuse: odd numbers of waiters, requeues onto the same word, wake operations with signs. */
+/* What futex calls count, wake and refuse: odd numbers of waiters, requeues onto the same word, wake operations with
+ * signs. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Instructions that ask the processor or the kernel for something: those that user mode may not use end in the signals that
- * Linux sends, with the same si_code, si_addr and rip; the others answer. */
+/* Instructions that ask the processor or the kernel for something: those that user mode may not use end in the signals
+ * that Linux sends, with the same si_code, si_addr and rip; the others answer. */
 #include <cpuid.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
+/* clang-format off */
 #define FORBIDDEN(X)                                                                                              \
     X(hlt, "hlt") X(cli, "cli") X(sti, "sti") X(in_al, "inb $0x60, %al") X(in_dx, "inl %dx, %eax")                 \
     X(out_al, "outb %al, $0x60") X(out_dx, "outw %ax, %dx") X(insb, "insb") X(outsl, "outsl")                      \
@@ -22,10 +23,11 @@
     X(not_one, ".byte 0x06") X(bad_lock, ".byte 0xf0, 0x01, 0xd8") X(xgetbv_7, "mov $7, %ecx; xgetbv")             \
     X(null, "movb $0, 0x10")                                                                                       \
     X(divide, "xor %ecx, %ecx; divl %ecx") X(overflow, "mov $0x80000000, %eax; cltd; mov $-1, %ecx; idivl %ecx")
+/* clang-format on */
 
 uint8_t memory[64] __attribute__((aligned(64), used));
 
-#define CODE(name, text) \
+#define CODE(name, text)                                                 \
     __asm__(".text\nstart_" #name ":\n" text "\nend_" #name ":\nret\n"); \
     extern const char start_##name[], end_##name[];
 FORBIDDEN(CODE)
@@ -38,12 +40,23 @@ X87(x87_zero_divide, 4, "fld1; fldz; fdivrp %st, %st(1)")
 X87(x87_overflow, 8, "fldl large(%rip); fstps memory(%rip)")
 X87(x87_underflow, 16, "fldl small(%rip); fstps memory(%rip)")
 X87(x87_inexact, 32, "fldpi; fstps memory(%rip)")
-double large __attribute__((used)) = 1e300, small __attribute__((used)) = 1e-300, denormal __attribute__((used)) = 4e-320;
+double large __attribute__((used)) = 1e300, small __attribute__((used)) = 1e-300,
+             denormal __attribute__((used)) = 4e-320;
 
-/* Where this processor does other than what the guest is promised, the promise is printed. On the vkernel CPUID names a processor
- * of Intel's, so nothing of this applies there. */
+/* Where this processor does other than what the guest is promised, the promise is printed. On the vkernel CPUID names a
+ * processor of Intel's, so nothing of this applies there. */
 enum { AMD, INTEL, EITHER, VIRTUAL };
-enum { GP, UD, DB_AFTER, DB_AT, RUNS, DIFFERS, OTHER, PF, PARTIAL /* the signal is the same: nothing to correct from RUNS on */ };
+enum {
+    GP,
+    UD,
+    DB_AFTER,
+    DB_AT,
+    RUNS,
+    DIFFERS,
+    OTHER,
+    PF,
+    PARTIAL /* the signal is the same: nothing to correct from RUNS on */
+};
 struct seen {
     int number, code;
     bool after, has_address;
@@ -137,7 +150,8 @@ features(void)
     unsigned a, b, c, d;
 
     __cpuid(1, a, b, c, d);
-    printf("sse4.2 %u popcnt %u movbe %u rdrand %u osxsave %u\n", c >> 20 & 1, c >> 23 & 1, c >> 22 & 1, c >> 30 & 1, c >> 27 & 1);
+    printf("sse4.2 %u popcnt %u movbe %u rdrand %u osxsave %u\n", c >> 20 & 1, c >> 23 & 1, c >> 22 & 1, c >> 30 & 1,
+           c >> 27 & 1);
     __cpuid_count(7, 0, a, b, c, d);
     printf("fsgsbase %u bmi1 %u bmi2 %u\n", b & 1, b >> 3 & 1, b >> 8 & 1);
     __cpuid(0x80000001, a, b, c, d);
@@ -164,7 +178,9 @@ answers(void)
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
     __asm__ volatile("rdtscp" : "=a"(again), "=d"(high) : : "ecx");
     printf("rdtsc goes on %d\n", (int32_t)(again - low) > 0);
-    __asm__ volatile("pause; lfence; mfence; sfence; prefetcht0 %0; prefetchnta %0; clflush %0; endbr64; rep nop" : : "m"(memory));
+    __asm__ volatile("pause; lfence; mfence; sfence; prefetcht0 %0; prefetchnta %0; clflush %0; endbr64; rep nop"
+                     :
+                     : "m"(memory));
     __asm__ volatile("lea 1f(%%rip), %0; notrack jmp *%0; ud2; 1:" : "=&r"(random));
     printf("fences, prefetches, notrack\n");
 }
@@ -179,8 +195,9 @@ main(void)
         sigaction((int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}[i], &action, NULL);
 #define TRY(name, text) try(#name, start_##name, end_##name);
     FORBIDDEN(TRY)
-    TRY(x87_invalid, ) TRY(x87_denormal, ) TRY(x87_zero_divide, ) TRY(x87_overflow, ) TRY(x87_underflow, ) TRY(x87_inexact, )
-    __asm__ volatile("fninit");
+    TRY(x87_invalid, )
+    TRY(x87_denormal, )
+    TRY(x87_zero_divide, ) TRY(x87_overflow, ) TRY(x87_underflow, ) TRY(x87_inexact, ) __asm__ volatile("fninit");
     features();
     answers();
     return 0;

@@ -361,19 +361,14 @@ static const struct {
     const char *name;
     long (*call)(void);
 } calls[] = {
-#define C(n)                                                                                       \
-    {                                                                                              \
-#n, c_##n                                                                                  \
-    }
-    C(read_pipe),     C(write_pipe),  C(write_half),     C(read_socket), C(recv_timeout),
-    C(read_timeout),  C(recv_all),    C(send_full),      C(recv_dgram),  C(poll),
-    C(poll_forever),  C(ppoll),       C(select),         C(pselect),     C(epoll),
-    C(epoll_forever), C(epoll_pwait), C(nanosleep),      C(clock_abs),   C(clock_rel),
-    C(futex),         C(futex_timed), C(futex_bitset),   C(futex_pi),    C(wait),
-    C(waitid),        C(pause),       C(sigsuspend),     C(sigwait),     C(flock),
-    C(setlkw),        C(eventfd),     C(timerfd),        C(signalfd),    C(inotify),
-    C(fifo),          C(accept),      C(accept_timeout), C(tty),         C(recvmmsg),
-    C(readv_two),     C(splice),
+#define C(n) {#n, c_##n}
+    C(read_pipe), C(write_pipe),     C(write_half), C(read_socket),   C(recv_timeout), C(read_timeout),
+    C(recv_all),  C(send_full),      C(recv_dgram), C(poll),          C(poll_forever), C(ppoll),
+    C(select),    C(pselect),        C(epoll),      C(epoll_forever), C(epoll_pwait),  C(nanosleep),
+    C(clock_abs), C(clock_rel),      C(futex),      C(futex_timed),   C(futex_bitset), C(futex_pi),
+    C(wait),      C(waitid),         C(pause),      C(sigsuspend),    C(sigwait),      C(flock),
+    C(setlkw),    C(eventfd),        C(timerfd),    C(signalfd),      C(inotify),      C(fifo),
+    C(accept),    C(accept_timeout), C(tty),        C(recvmmsg),      C(readv_two),    C(splice),
 };
 
 static void

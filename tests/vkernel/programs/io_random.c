@@ -1,7 +1,7 @@
-/* Random calls on the bytes of files and pipes: read, write and their vectors, truncate, fallocate, sendfile, splice, tee,
- * copy_file_range, shared mappings, seals, limits. Results and contents are printed as a running hash: Linux and the vkernel must
- * agree. An argument is the seed, two are the first and the last; without one, some fixed seeds are run. With -v every call is printed.
- * Pipes never fill up: how many bytes fit depends on how they came, on Linux. */
+/* Random calls on the bytes of files and pipes: read, write and their vectors, truncate, fallocate, sendfile, splice,
+ * tee, copy_file_range, shared mappings, seals, limits. Results and contents are printed as a running hash: Linux and
+ * the vkernel must agree. An argument is the seed, two are the first and the last; without one, some fixed seeds are
+ * run. With -v every call is printed. Pipes never fill up: how many bytes fit depends on how they came, on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -61,17 +61,12 @@ static long
 length(void)
 {
     switch (draw(12)) {
-    case 0:
-        return 0;
-    case 1:
-        return 1;
+    case 0: return 0;
+    case 1: return 1;
     case 2:
-    case 3:
-        return (long)draw(BUFFER);
-    case 4:
-        return 4096 * (long)(1 + draw(4));
-    default:
-        return (long)draw(3000);
+    case 3: return (long)draw(BUFFER);
+    case 4: return 4096 * (long)(1 + draw(4));
+    default: return (long)draw(3000);
     }
 }
 
@@ -195,8 +190,12 @@ vectors(void)
 static void
 sizes(void)
 {
-    static const int modes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
-        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
+    static const int modes[] = {0,
+                                FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_PUNCH_HOLE,
+                                FALLOC_FL_COLLAPSE_RANGE,
+                                FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
     int fd = draw(8) ? any_file() : fds[draw(SLOTS)], mode = modes[draw(6)];
     long at = offset(), n = draw(10) ? (long)draw(20000) : (long)draw(3) - 1;
     struct stat st;
@@ -288,20 +287,17 @@ pipes(void)
         mix(at);
         break;
     case 4:
-        r = result("splice pipes", k, n, 0, 0, splice(fds[FILES + 2 * k], NULL, fds[FILES + 2 * other + 1], NULL, (size_t)n, flags));
+        r = result("splice pipes", k, n, 0, 0,
+                   splice(fds[FILES + 2 * k], NULL, fds[FILES + 2 * other + 1], NULL, (size_t)n, flags));
         break;
-    case 5:
-        r = result("tee", k, n, 0, 0, tee(fds[FILES + 2 * k], fds[FILES + 2 * other + 1], (size_t)n, flags));
-        break;
+    case 5: r = result("tee", k, n, 0, 0, tee(fds[FILES + 2 * k], fds[FILES + 2 * other + 1], (size_t)n, flags)); break;
     case 6:
         fill(n);
         fill(n);
         r = result("vmsplice", k, n, 0, 0, vmsplice(fds[FILES + 2 * k + 1], v, 2, flags));
         empty(k); /* the same */
         break;
-    default:
-        ioctl(fds[FILES + 2 * k], FIONREAD, &available);
-        r = result("available", k, 0, 0, 0, available);
+    default: ioctl(fds[FILES + 2 * k], FIONREAD, &available); r = result("available", k, 0, 0, 0, available);
     }
     (void)r;
 }
@@ -316,19 +312,13 @@ settings(void)
 
     switch (draw(10)) {
     case 0:
-    case 1:
-        result("limit", (long)limit.rlim_cur, 0, 0, 0, setrlimit(RLIMIT_FSIZE, &limit));
-        break;
-    case 2:
-        result("append", fd, 0, 0, 0, fcntl(fd, F_SETFL, draw(2) ? O_APPEND : 0));
-        break;
+    case 1: result("limit", (long)limit.rlim_cur, 0, 0, 0, setrlimit(RLIMIT_FSIZE, &limit)); break;
+    case 2: result("append", fd, 0, 0, 0, fcntl(fd, F_SETFL, draw(2) ? O_APPEND : 0)); break;
     case 3:
         if (draw(6) == 0)
             result("seal", 0, 0, 0, 0, fcntl(fds[4], F_ADD_SEALS, seals[draw(4)]));
         break;
-    case 4:
-        result("dup", fd, 0, 0, 0, dup2(fd, fds[1]) >= 0);
-        break;
+    case 4: result("dup", fd, 0, 0, 0, dup2(fd, fds[1]) >= 0); break;
     case 5: /* a new memfd, for the seals */
         close(fds[4]);
         fds[4] = memfd_create("io_random", MFD_ALLOW_SEALING);
@@ -385,11 +375,17 @@ run(unsigned long seed)
     for (int k = 0; k < STEPS; k++) {
         unsigned long which = draw(20);
 
-        which < 7 ? plain() : which < 10 ? vectors() : which < 13 ? sizes() : which < 15 ? between_files() : which < 19 ? pipes() : settings();
+        which < 7    ? plain()
+        : which < 10 ? vectors()
+        : which < 13 ? sizes()
+        : which < 15 ? between_files()
+        : which < 19 ? pipes()
+                     : settings();
         for (int f = 0; f < FILES; f++)
             fstat(fds[f], &st), mix(lseek(fds[f], 0, SEEK_CUR) * 31 + st.st_size);
         if (verbose)
-            printf("size %ld at %ld %ld %ld %ld %ld\n", (fstat(fds[0], &st), (long)st.st_size), lseek(fds[0], 0, SEEK_CUR), lseek(fds[1], 0, SEEK_CUR), lseek(fds[2], 0, SEEK_CUR),
+            printf("size %ld at %ld %ld %ld %ld %ld\n", (fstat(fds[0], &st), (long)st.st_size),
+                   lseek(fds[0], 0, SEEK_CUR), lseek(fds[1], 0, SEEK_CUR), lseek(fds[2], 0, SEEK_CUR),
                    lseek(fds[3], 0, SEEK_CUR), lseek(fds[4], 0, SEEK_CUR));
         if (k % 40 == 0)
             contents();

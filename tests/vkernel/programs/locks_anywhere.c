@@ -42,7 +42,10 @@ ranges(int fd)
 
     for (unsigned whence = 0; whence <= 3; whence++)
         for (unsigned i = 0; i < COUNT * COUNT; i++) {
-            struct flock l = {.l_type = F_WRLCK, .l_whence = (short)whence, .l_start = values[i / COUNT], .l_len = values[i % COUNT]};
+            struct flock l = {.l_type = F_WRLCK,
+                              .l_whence = (short)whence,
+                              .l_start = values[i / COUNT],
+                              .l_len = values[i % COUNT]};
 
             printf("%u %jd %jd:", whence, (intmax_t)l.l_start, (intmax_t)l.l_len);
             result("setlk", fcntl(fd, F_SETLK, &l));

@@ -1,5 +1,6 @@
-/* Random locks of one file by those who may be in each other's way: three processes with POSIX locks, each with three open files
- * that have locks of their own kind and flock. What each call says is noted; what is held is everybody's to see (locks_map). */
+/* Random locks of one file by those who may be in each other's way: three processes with POSIX locks, each with three
+ * open files that have locks of their own kind and flock. What each call says is noted; what is held is everybody's to
+ * see (locks_map). */
 #ifndef PROGRAMS_LOCKS_RANDOM_H
 #define PROGRAMS_LOCKS_RANDOM_H
 
@@ -115,9 +116,11 @@ locks_step(void)
     if (o.cmd == F_GETLK && o.lock.l_type == F_UNLCK)
         o.lock.l_type = F_WRLCK;
     note("%u: %d %d type %d %d+%d", who, o.cmd, o.opened, o.lock.l_type, (int)o.lock.l_start, (int)o.lock.l_len);
-    if (write(lock_process[who].orders, &o, sizeof o) != sizeof o || read(lock_process[who].answers, &o, sizeof o) != sizeof o)
+    if (write(lock_process[who].orders, &o, sizeof o) != sizeof o ||
+        read(lock_process[who].answers, &o, sizeof o) != sizeof o)
         exit(2);
-    note("  %d: type %d %d+%d by %d", o.cmd, o.lock.l_type, (int)o.lock.l_start, (int)o.lock.l_len, process_of(o.lock.l_pid));
+    note("  %d: type %d %d+%d by %d", o.cmd, o.lock.l_type, (int)o.lock.l_start, (int)o.lock.l_len,
+         process_of(o.lock.l_pid));
 }
 
 /* A character for each byte of the file: may a stranger write (-), only read (r) or neither (w)? */

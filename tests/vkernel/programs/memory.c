@@ -30,7 +30,8 @@ anonymous(void)
     q = mmap(p + 2 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     check(q == p + 2 * PAGE && q[5] == 0, "fill hole");
     check(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED &&
-              errno == EEXIST, "noreplace");
+              errno == EEXIST,
+          "noreplace");
     check(mprotect(p, 4 * PAGE, PROT_READ) == -1 && errno == ENOMEM, "protect over a hole");
     check(madvise(p, PAGE, MADV_DONTNEED) == 0 && p[0] == 0, "dontneed");
     check(mincore(p + 4 * PAGE, 4 * PAGE, vec) == 0 && (vec[3] & 1), "mincore");
@@ -118,7 +119,8 @@ trampolines(void)
 {
     static const char ffi[] = "\xf3\x0f\x1e\xfa\x4c\x8d\x15\xf5\xff\xff\xff\xff\x25\x07\0\0\0\x0f\x1f\x80\0\0\0\0";
     static const char old_ffi[] = "\x4c\x8d\x15\xf9\xff\xff\xff\xff\x25\x03\0\0\0\x0f\x1f\0";
-    unsigned char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    unsigned char *p =
+        mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     long (*target)(void) = arrive, r11 = 0;
     unsigned char *at_end = p + 4 * PAGE - 23;
     long frame = 0x123456789abcdef;
@@ -146,16 +148,16 @@ trampolines(void)
     munmap(p, 4 * PAGE);
 }
 
-/* A private mapping of a file of the image: pages that were written stay, the others show what is written to the file, also
- * after the file's first write, which takes it out of the image. */
+/* A private mapping of a file of the image: pages that were written stay, the others show what is written to the file,
+ * also after the file's first write, which takes it out of the image. */
 static void
 private_follows(void)
 {
     char name[4096], *p, *q;
     int reader, fd;
 
-    snprintf(name, sizeof name, "%.*s/../etc/base", (int)(strrchr(program_invocation_name, '/') - program_invocation_name),
-             program_invocation_name);
+    snprintf(name, sizeof name, "%.*s/../etc/base",
+             (int)(strrchr(program_invocation_name, '/') - program_invocation_name), program_invocation_name);
     reader = open(name, O_RDONLY);
     p = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, reader, 0);
     q = mmap(NULL, 64 * PAGE, PROT_READ, MAP_PRIVATE, reader, 0);
@@ -167,7 +169,8 @@ private_follows(void)
     for (int k = 0; k < 64; k++)
         pwrite(fd, "new", 3, k * PAGE);
     for (int k = 0; k < 64; k++)
-        check(p[k * PAGE] == (k % 3 ? 'n' : 'A' + k % 26) && p[k * PAGE + 1] == (k % 3 ? 'e' : '*') && q[k * PAGE] == 'n',
+        check(p[k * PAGE] == (k % 3 ? 'n' : 'A' + k % 26) && p[k * PAGE + 1] == (k % 3 ? 'e' : '*') &&
+                  q[k * PAGE] == 'n',
               k % 3 ? "an untouched page" : "a written page");
     if (fork() == 0) {
         for (int k = 0; k < 64; k++)

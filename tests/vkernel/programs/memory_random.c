@@ -1,7 +1,7 @@
-/* Random memory calls in a window of address space and over two files, the results and the contents printed as a running hash:
- * Linux and the vkernel must agree. An argument is the seed; without one, some fixed seeds are run. With -v every call is
- * printed. Arguments are such that the result depends on nothing but earlier calls: addresses are in the window or fixed
- * odd values, and no call that chooses an address by itself is followed by a look at which. */
+/* Random memory calls in a window of address space and over two files, the results and the contents printed as a
+ * running hash: Linux and the vkernel must agree. An argument is the seed; without one, some fixed seeds are run. With
+ * -v every call is printed. Arguments are such that the result depends on nothing but earlier calls: addresses are in
+ * the window or fixed odd values, and no call that chooses an address by itself is followed by a look at which. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -71,7 +71,8 @@ place(void)
 static unsigned long
 length(void)
 {
-    static const unsigned long odd[] = {0, 1, 100, 4095, 4097, -1ul, -4095ul, -4096ul, 1ul << 63, 1ul << 47, (1ul << 47) - 4096};
+    static const unsigned long odd[] =
+        {0, 1, 100, 4095, 4097, -1ul, -4095ul, -4096ul, 1ul << 63, 1ul << 47, (1ul << 47) - 4096};
 
     return draw(8) ? (1 + draw(6)) * PAGE : odd[draw(sizeof odd / sizeof odd[0])];
 }
@@ -149,8 +150,12 @@ map(void)
 static void
 remap(void)
 {
-    static const int flags_of[] = {0, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_FIXED,
-                                   MREMAP_MAYMOVE | MREMAP_FIXED | 4 /* DONTUNMAP */, 8};
+    static const int flags_of[] = {0,
+                                   MREMAP_MAYMOVE | MREMAP_FIXED,
+                                   MREMAP_MAYMOVE | MREMAP_FIXED,
+                                   MREMAP_FIXED,
+                                   MREMAP_MAYMOVE | MREMAP_FIXED | 4 /* DONTUNMAP */,
+                                   8};
     unsigned long old = draw(8) ? PAGE : (unsigned long[]){0, 1, 4095}[draw(3)], size = length();
     char *from = place(), *to = place();
     int flags = flags_of[draw(6)], fd = (int[]){-1, rw, memory}[draw(3)];
@@ -159,7 +164,8 @@ remap(void)
         from = window + draw(PAGES - 6) * PAGE;
         old = (1 + draw(6)) * PAGE;
         size = draw(3) ? (1 + draw(6)) * PAGE : old;
-        mmap(from, old, draw(4), (draw(2) ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+        mmap(from, old, draw(4), (draw(2) ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0), fd,
+             0);
     }
     if (to + size > window + PAGES * PAGE && size < 1ul << 40)
         to = window + PAGES * PAGE - size;
@@ -172,8 +178,10 @@ remap(void)
 static void
 advise(void)
 {
+    /* clang-format off */
     static const int advice[] = {MADV_NORMAL, MADV_RANDOM, MADV_WILLNEED, MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED,
                                  MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK, 22, 23, 99, MADV_REMOVE};
+    /* clang-format on */
 
     char *p = place();
 
@@ -192,9 +200,7 @@ change_file(void)
 
     switch (draw(5)) {
     case 0:
-    case 1:
-        say("ftruncate", result(ftruncate(fd, (long)(draw(FILE_PAGES) * PAGE + draw(2) * 100))));
-        break;
+    case 1: say("ftruncate", result(ftruncate(fd, (long)(draw(FILE_PAGES) * PAGE + draw(2) * 100)))); break;
     case 2:
         memset(data, (int)draw(256), sizeof data);
         say("pwrite", result(pwrite(fd, data, sizeof data, (long)(draw(FILE_PAGES) * PAGE + draw(4096)))));
@@ -204,7 +210,8 @@ change_file(void)
                                       (long)((1 + draw(3)) * PAGE))));
         break;
     default:
-        say("pread into the window", result(pread(fd, place(), 1 + draw(3 * PAGE), (long)(draw(FILE_PAGES) * PAGE))) > 0);
+        say("pread into the window",
+            result(pread(fd, place(), 1 + draw(3 * PAGE), (long)(draw(FILE_PAGES) * PAGE))) > 0);
     }
 }
 
@@ -255,7 +262,8 @@ fork_and_look(void)
 static void
 small_call(char *p, int which)
 {
-    static const int syncs[] = {MS_SYNC, MS_ASYNC, MS_INVALIDATE, MS_SYNC | MS_ASYNC, 8}, odd[] = {8, 0x100, 0x1000000, 0x3000000};
+    static const int syncs[] = {MS_SYNC, MS_ASYNC, MS_INVALIDATE, MS_SYNC | MS_ASYNC, 8},
+                     odd[] = {8, 0x100, 0x1000000, 0x3000000};
     unsigned long size = length_within(p);
     int argument = which == 1 && draw(12) ? (int)draw(4) : which == 1 ? odd[draw(4)] : syncs[draw(5)];
 
@@ -274,32 +282,16 @@ step(void)
     switch (draw(16)) {
     case 0:
     case 1:
-    case 2:
-        map();
-        break;
-    case 3:
-        small_call(place(), 0);
-        break;
+    case 2: map(); break;
+    case 3: small_call(place(), 0); break;
     case 4:
-    case 5:
-        small_call(place(), 1);
-        break;
+    case 5: small_call(place(), 1); break;
     case 6:
-    case 7:
-        remap();
-        break;
-    case 8:
-        advise();
-        break;
-    case 9:
-        small_call(place(), 2);
-        break;
-    case 10:
-        change_file();
-        break;
-    case 11:
-        write_from_window();
-        break;
+    case 7: remap(); break;
+    case 8: advise(); break;
+    case 9: small_call(place(), 2); break;
+    case 10: change_file(); break;
+    case 11: write_from_window(); break;
     case 12:
         if (draw(4) == 0)
             fork_and_look();

@@ -1,6 +1,6 @@
-/* Random calls on names in a small tree: files, links, directories, descriptors of them, watches, locks, attributes, as root
- * and as others. Results and what is there are printed as a running hash: Linux and the vkernel must agree. An argument is
- * the seed; without one, some fixed seeds are run. With -v every call is printed. Needs root. */
+/* Random calls on names in a small tree: files, links, directories, descriptors of them, watches, locks, attributes, as
+ * root and as others. Results and what is there are printed as a running hash: Linux and the vkernel must agree. An
+ * argument is the seed; without one, some fixed seeds are run. With -v every call is printed. Needs root. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -52,13 +52,14 @@ mix_text(const char *s)
 static char *
 path(int k)
 {
-    static const char *const names[] = {"a", "b", "c", "d", "a", "b", "c", ".", "..", "e", "a-name-of-more-than-24-bytes"};
+    static const char *const names[] =
+        {"a", "b", "c", "d", "a", "b", "c", ".", "..", "e", "a-name-of-more-than-24-bytes"};
     char *s = text[k];
     unsigned long n = 1 + draw(3);
 
     *s = 0;
     if (draw(80) == 0)
-        return s; /* empty */
+        return s;        /* empty */
     if (draw(40) == 0) { /* too long a component */
         memset(s, 'x', 255 + draw(2));
         s[255 + draw(2)] = 0;
@@ -103,8 +104,8 @@ static void
 mix_stat(const struct stat *st)
 {
     if (verbose)
-        printf("  mode %o nlink %lu uid %u gid %u size %ld\n", S_ISLNK(st->st_mode) ? S_IFLNK : st->st_mode, (unsigned long)st->st_nlink, st->st_uid, st->st_gid,
-               S_ISDIR(st->st_mode) ? 0 : (long)st->st_size);
+        printf("  mode %o nlink %lu uid %u gid %u size %ld\n", S_ISLNK(st->st_mode) ? S_IFLNK : st->st_mode,
+               (unsigned long)st->st_nlink, st->st_uid, st->st_gid, S_ISDIR(st->st_mode) ? 0 : (long)st->st_size);
     if (!S_ISLNK(st->st_mode) || st->st_size != 64) /* of a descriptor in /proc: when it was looked up last */
         mix(st->st_mode);
     mix((long)st->st_nlink);
@@ -124,10 +125,12 @@ keep(int fd)
     fds[k] = fd;
 }
 
+/* clang-format off */
 static const int open_flags[] = {O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_CREAT, O_WRONLY | O_CREAT | O_EXCL, O_RDWR | O_CREAT | O_TRUNC,
     O_RDONLY | O_DIRECTORY, O_RDONLY | O_NOFOLLOW, O_PATH, O_PATH | O_NOFOLLOW, O_RDONLY | O_CREAT | O_NOFOLLOW, O_RDWR | O_TMPFILE,
     O_PATH | O_DIRECTORY, O_WRONLY | O_APPEND | O_CREAT, O_RDONLY | O_TRUNC, O_CREAT | O_DIRECTORY, O_WRONLY | O_TMPFILE | O_EXCL,
     O_RDONLY | O_DIRECTORY | O_NOFOLLOW, O_WRONLY | O_TRUNC, O_RDWR | O_NONBLOCK, O_RDONLY | O_NOATIME, O_CREAT | O_EXCL | O_NOFOLLOW};
+/* clang-format on */
 enum { OPEN_FLAGS = sizeof open_flags / sizeof open_flags[0] };
 
 static unsigned
@@ -153,8 +156,10 @@ open_one(void)
             sprintf(text[1], "flags %o mode %o", flags, m);
         result("openat", fd < 0 ? fd : 0);
     } else {
+        /* clang-format off */
         static const unsigned long resolve[] = {0, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
             RESOLVE_NO_MAGICLINKS, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH | RESOLVE_IN_ROOT, RESOLVE_CACHED, 1ul << 33};
+        /* clang-format on */
         struct open_how how = {.flags = (unsigned long)(flags | O_NONBLOCK), .resolve = resolve[draw(10)]};
 
         if (how.resolve == RESOLVE_CACHED)
@@ -266,7 +271,8 @@ attributes(void)
     switch (draw(4)) {
     case 0:
         memset(value, 'v', sizeof value);
-        result("lsetxattr", (draw(2) ? lsetxattr : setxattr)(text[0], name, value, draw(60), draw(3) ? 0 : (int)draw(4)));
+        result("lsetxattr",
+               (draw(2) ? lsetxattr : setxattr)(text[0], name, value, draw(60), draw(3) ? 0 : (int)draw(4)));
         break;
     case 1:
         n = result("getxattr", (draw(2) ? lgetxattr : getxattr)(text[0], name, value, draw(3) ? 100 : draw(60)));
@@ -274,8 +280,7 @@ attributes(void)
     case 2:
         n = result("llistxattr", (draw(2) ? llistxattr : listxattr)(text[0], value, draw(3) ? 100 : draw(40)));
         break;
-    default:
-        result("removexattr", (draw(2) ? lremovexattr : removexattr)(text[0], name));
+    default: result("removexattr", (draw(2) ? lremovexattr : removexattr)(text[0], name));
     }
     (void)n;
 }
@@ -283,8 +288,10 @@ attributes(void)
 static void
 lock(void)
 {
-    struct flock l = {.l_type = (short)draw(3), .l_whence = (short)(draw(8) ? 0 : draw(4)), .l_start = (long)draw(12) - 2,
-        .l_len = (long)draw(10) - 2};
+    struct flock l = {.l_type = (short)draw(3),
+                      .l_whence = (short)(draw(8) ? 0 : draw(4)),
+                      .l_start = (long)draw(12) - 2,
+                      .l_len = (long)draw(10) - 2};
     static const int commands[] = {F_OFD_SETLK, F_OFD_GETLK, F_OFD_SETLK, F_SETLK, F_GETLK};
     int command = commands[draw(5)], fd = slot();
     long r;
@@ -298,7 +305,8 @@ lock(void)
         result("flock", flock(fd, f | LOCK_NB));
         return;
     }
-    sprintf(text[1], "%d: command %d type %d whence %d %ld +%ld", fd, command, l.l_type, l.l_whence, l.l_start, l.l_len);
+    sprintf(text[1], "%d: command %d type %d whence %d %ld +%ld", fd, command, l.l_type, l.l_whence, l.l_start,
+            l.l_len);
     r = result("fcntl", fcntl(fd, command, &l));
     if (r == 0 && (command == F_OFD_GETLK || command == F_GETLK)) {
         mix(l.l_type == F_UNLCK); /* of several that are in the way it tells of any */
@@ -311,9 +319,11 @@ lock(void)
 static void
 watch(void)
 {
+    /* clang-format off */
     static const unsigned masks[] = {IN_ALL_EVENTS, IN_CREATE | IN_DELETE | IN_MOVE, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF,
         IN_ALL_EVENTS | IN_ONLYDIR, IN_ALL_EVENTS | IN_DONT_FOLLOW, IN_ALL_EVENTS | IN_ONESHOT, IN_OPEN | IN_CLOSE | IN_MASK_ADD,
         IN_ALL_EVENTS | IN_MASK_CREATE, IN_ALL_EVENTS | IN_EXCL_UNLINK, 0};
+    /* clang-format on */
     unsigned mask = masks[draw(10)];
 
     path(0);
@@ -355,9 +365,7 @@ names(void)
     unsigned flags;
 
     switch (draw(9)) {
-    case 0:
-        result("rename", rename(p, q));
-        break;
+    case 0: result("rename", rename(p, q)); break;
     case 1:
     case 2:
         flags = rename_flags[draw(7)];
@@ -365,9 +373,7 @@ names(void)
             printf("[%x] ", flags);
         result("renameat2", syscall(SYS_renameat2, d0, p, d1, q, flags));
         break;
-    case 3:
-        result("link", link(p, q));
-        break;
+    case 3: result("link", link(p, q)); break;
     case 4:
         flags = draw(2) ? AT_SYMLINK_FOLLOW : 0;
         if (verbose)
@@ -375,9 +381,7 @@ names(void)
         result("linkat", linkat(d0, p, d1, q, (int)flags));
         break;
     case 5:
-    case 6:
-        result("symlinkat", symlinkat(p, d1, q));
-        break;
+    case 6: result("symlinkat", symlinkat(p, d1, q)); break;
     case 7:
         *q = 0;
         flags = draw(3) ? (draw(2) ? AT_REMOVEDIR : 0) : 1;
@@ -385,9 +389,7 @@ names(void)
             printf("[%x] ", flags);
         result("unlinkat", unlinkat(d0, p, (int)flags));
         break;
-    default:
-        *q = 0;
-        result("unlink", unlink(p));
+    default: *q = 0; result("unlink", unlink(p));
     }
 }
 
@@ -404,18 +406,16 @@ change(void)
     switch (draw(11)) {
     case 0:
     case 1:
-    case 2:
-        result("mkdirat", mkdirat(dir, p, m));
-        break;
-    case 3:
-        result("rmdir", rmdir(p));
-        break;
-    case 4:
-        result("fchmodat", fchmodat(dir, p, m, 0));
-        break;
+    case 2: result("mkdirat", mkdirat(dir, p, m)); break;
+    case 3: result("rmdir", rmdir(p)); break;
+    case 4: result("fchmodat", fchmodat(dir, p, m, 0)); break;
     case 5:
-        result("fchownat", fchownat(dir, p, draw(2) ? NOBODY : draw(2) ? -1u : 0, draw(2) ? NOBODY : -1u,
-                                    (draw(2) ? AT_SYMLINK_NOFOLLOW : 0) | (draw(5) ? 0 : AT_EMPTY_PATH)));
+        result("fchownat",
+               fchownat(dir, p,
+                        draw(2)   ? NOBODY
+                        : draw(2) ? -1u
+                                  : 0,
+                        draw(2) ? NOBODY : -1u, (draw(2) ? AT_SYMLINK_NOFOLLOW : 0) | (draw(5) ? 0 : AT_EMPTY_PATH)));
         break;
     case 6: {
         static const unsigned kinds[] = {S_IFREG, S_IFIFO, S_IFSOCK, 0, S_IFDIR, S_IFLNK, S_IFIFO};
@@ -425,17 +425,13 @@ change(void)
         result("mknodat", mknodat(dir, p, kind | m, 0));
         break;
     }
-    case 7:
-        result("truncate", truncate(p, (long)draw(9000) - 1));
-        break;
+    case 7: result("truncate", truncate(p, (long)draw(9000) - 1)); break;
     case 8:
-        result("faccessat", syscall(SYS_faccessat2, dir, p, draw(8), (draw(2) ? AT_EACCESS : 0) | (draw(2) ? 0 : AT_SYMLINK_NOFOLLOW)));
+        result("faccessat", syscall(SYS_faccessat2, dir, p, draw(8),
+                                    (draw(2) ? AT_EACCESS : 0) | (draw(2) ? 0 : AT_SYMLINK_NOFOLLOW)));
         break;
-    case 9:
-        result("fchmod", fchmod(slot(), m));
-        break;
-    default:
-        result("utimensat", utimensat(dir, p, NULL, draw(2) ? AT_SYMLINK_NOFOLLOW : 0));
+    case 9: result("fchmod", fchmod(slot(), m)); break;
+    default: result("utimensat", utimensat(dir, p, NULL, draw(2) ? AT_SYMLINK_NOFOLLOW : 0));
     }
 }
 
@@ -448,22 +444,14 @@ descriptors(void)
 
     *text[0] = *text[1] = 0;
     switch (draw(8)) {
-    case 0:
-        result("write", write(fd, buf, draw(64)));
-        break;
-    case 1:
-        result("read", read(fd, buf, draw(64)));
-        break;
-    case 2:
-        result("ftruncate", ftruncate(fd, (long)draw(3000) - 1));
-        break;
+    case 0: result("write", write(fd, buf, draw(64))); break;
+    case 1: result("read", read(fd, buf, draw(64))); break;
+    case 2: result("ftruncate", ftruncate(fd, (long)draw(3000) - 1)); break;
     case 3:
         if (result("fstat", fstat(fd, &st)) == 0)
             mix_stat(&st);
         break;
-    case 4:
-        result("fchdir", fchdir(fd));
-        break;
+    case 4: result("fchdir", fchdir(fd)); break;
     case 5:
         result("lseek", S_ISDIR((fstat(fd, &st), st.st_mode)) ? 0 : lseek(fd, (long)draw(100) - 2, (int)draw(3)));
         break;
@@ -495,40 +483,30 @@ static void
 step(void)
 {
     switch (draw(20)) {
-    case 0: case 1: case 2: case 3:
-        open_one();
-        break;
-    case 4: case 5: case 6: case 7: case 8:
-        names();
-        break;
-    case 9: case 10: case 11:
-        change();
-        break;
-    case 12:
-        look();
-        break;
-    case 13:
-        list();
-        break;
+    case 0:
+    case 1:
+    case 2:
+    case 3: open_one(); break;
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+    case 8: names(); break;
+    case 9:
+    case 10:
+    case 11: change(); break;
+    case 12: look(); break;
+    case 13: list(); break;
     case 14:
         *text[1] = 0;
         result("chdir", chdir(path(0)));
         where();
         break;
-    case 15:
-        link_text();
-        break;
-    case 16:
-        attributes();
-        break;
-    case 17:
-        lock();
-        break;
-    case 18:
-        draw(4) ? watch() : identity();
-        break;
-    default:
-        descriptors();
+    case 15: link_text(); break;
+    case 16: attributes(); break;
+    case 17: lock(); break;
+    case 18: draw(4) ? watch() : identity(); break;
+    default: descriptors();
     }
     events();
 }

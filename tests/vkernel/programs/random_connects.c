@@ -70,10 +70,8 @@ note_address(const char *what, const struct sockaddr_storage *a, socklen_t size)
         }
     }
     note("  %s family %d size %u %s", what, size ? a->ss_family : -1, size,
-         size == sizeof(struct sockaddr_in) && family == AF_INET &&
-                 ((const struct sockaddr_in *)a)->sin_port
-             ? "?"
-             : "");
+         size == sizeof(struct sockaddr_in) && family == AF_INET && ((const struct sockaddr_in *)a)->sin_port ? "?"
+                                                                                                              : "");
 }
 
 static void
@@ -149,8 +147,7 @@ step(void)
         break;
     case 10:
         n = address_of(name, &a);
-        r = (int)sendto(fds[k], data, 1 + draw(sizeof data), MSG_NOSIGNAL, (struct sockaddr *)&a,
-                        n);
+        r = (int)sendto(fds[k], data, 1 + draw(sizeof data), MSG_NOSIGNAL, (struct sockaddr *)&a, n);
         note("%d: sendto %d = %s", k, name, outcome(r));
         settle();
         break;

@@ -69,10 +69,9 @@ show(void)
     prctl(PR_GET_PDEATHSIG, &death);
     note("  %u %u %u/%u  %u %u %u/%u  caps %x %x %x %x %x  bits %x keep %d dump %d death %d groups "
          "%d open %d%d",
-         r[0], r[1], r[2], (unsigned)setfsuid(-1), r[3], r[4], r[5], (unsigned)setfsgid(-1),
-         c[0].effective, c[0].permitted, c[0].inheritable, ambient, bounding,
-         prctl(PR_GET_SECUREBITS), prctl(PR_GET_KEEPCAPS), prctl(PR_GET_DUMPABLE), death, n,
-         may_open("/tmp/random_creds.root"), may_open("/tmp/random_creds.user"));
+         r[0], r[1], r[2], (unsigned)setfsuid(-1), r[3], r[4], r[5], (unsigned)setfsgid(-1), c[0].effective,
+         c[0].permitted, c[0].inheritable, ambient, bounding, prctl(PR_GET_SECUREBITS), prctl(PR_GET_KEEPCAPS),
+         prctl(PR_GET_DUMPABLE), death, n, may_open("/tmp/random_creds.root"), may_open("/tmp/random_creds.user"));
 }
 
 static void
@@ -83,43 +82,25 @@ step(void)
     unsigned long which;
     gid_t groups[3] = {DRAW_OF(ids), 5, 7};
     struct rlimit limit = {draw(2000), 1000 + draw(2000)};
-    uint64_t wide =
-        draw(4) ? 0 : (uint64_t)draw(9) << 32; /* the upper half of an int argument means nothing */
+    uint64_t wide = draw(4) ? 0 : (uint64_t)draw(9) << 32; /* the upper half of an int argument means nothing */
 
     switch (draw(22)) {
-    case 0:
-        note("setuid %u = %s", a, outcome(syscall(SYS_setuid, a | wide)));
-        break;
-    case 1:
-        note("setgid %u = %s", a, outcome(syscall(SYS_setgid, a | wide)));
-        break;
+    case 0: note("setuid %u = %s", a, outcome(syscall(SYS_setuid, a | wide))); break;
+    case 1: note("setgid %u = %s", a, outcome(syscall(SYS_setgid, a | wide))); break;
     case 2:
-    case 3:
-        note("setreuid %u %u = %s", a, b, outcome(syscall(SYS_setreuid, a | wide, b | wide)));
-        break;
-    case 4:
-        note("setregid %u %u = %s", a, b, outcome(syscall(SYS_setregid, a | wide, b | wide)));
-        break;
+    case 3: note("setreuid %u %u = %s", a, b, outcome(syscall(SYS_setreuid, a | wide, b | wide))); break;
+    case 4: note("setregid %u %u = %s", a, b, outcome(syscall(SYS_setregid, a | wide, b | wide))); break;
     case 5:
     case 6:
-        note("setresuid %u %u %u = %s", a, b, d,
-             outcome(syscall(SYS_setresuid, a | wide, b | wide, d | wide)));
+        note("setresuid %u %u %u = %s", a, b, d, outcome(syscall(SYS_setresuid, a | wide, b | wide, d | wide)));
         break;
     case 7:
-        note("setresgid %u %u %u = %s", a, b, d,
-             outcome(syscall(SYS_setresgid, a | wide, b | wide, d | wide)));
+        note("setresgid %u %u %u = %s", a, b, d, outcome(syscall(SYS_setresgid, a | wide, b | wide, d | wide)));
         break;
     case 8:
-    case 9:
-        note("setfsuid %u = %s", a, outcome(syscall(SYS_setfsuid, a | wide)));
-        break;
-    case 10:
-        note("setfsgid %u = %s", a, outcome(syscall(SYS_setfsgid, a | wide)));
-        break;
-    case 11:
-        note("setgroups = %s",
-             outcome(syscall(SYS_setgroups, (draw(5) ? draw(4) : 70000) | wide, groups)));
-        break;
+    case 9: note("setfsuid %u = %s", a, outcome(syscall(SYS_setfsuid, a | wide))); break;
+    case 10: note("setfsgid %u = %s", a, outcome(syscall(SYS_setfsgid, a | wide))); break;
+    case 11: note("setgroups = %s", outcome(syscall(SYS_setgroups, (draw(5) ? draw(4) : 70000) | wide, groups))); break;
     case 12:
     case 13:
     case 14:
@@ -142,8 +123,7 @@ step(void)
         which = draw(5);
         cap = draw(20);
         note("ambient %lu %u = %s", which, cap,
-             outcome(
-                 prctl(PR_CAP_AMBIENT, which, which == 4 && draw(2) ? 0 : cap, draw(6) == 0, 0)));
+             outcome(prctl(PR_CAP_AMBIENT, which, which == 4 && draw(2) ? 0 : cap, draw(6) == 0, 0)));
         break;
     case 16:
         cap = draw(42);
@@ -170,8 +150,7 @@ step(void)
         break;
     case 21:
         a = draw(3);
-        note("setpriority %u = %s", a,
-             outcome(syscall(SYS_setpriority, PRIO_PROCESS | wide, wide, (int)a - 1)));
+        note("setpriority %u = %s", a, outcome(syscall(SYS_setpriority, PRIO_PROCESS | wide, wide, (int)a - 1)));
         break;
     }
 }

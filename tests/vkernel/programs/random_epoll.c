@@ -15,11 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum {
-    FIRST = 30,
-    SLOTS = 16,
-    EPOLLS = 3
-}; /* descriptors FIRST.. are used; EPOLLS of them are epolls */
+enum { FIRST = 30, SLOTS = 16, EPOLLS = 3 }; /* descriptors FIRST.. are used; EPOLLS of them are epolls */
 enum { NONE, PIPE_IN, PIPE_OUT, SOCKET, DATAGRAM, EVENT, TIMER, DUPLICATE, EPOLL };
 
 static int kinds[SLOTS];
@@ -77,16 +73,8 @@ make(void)
         put(fds[0], a, kind == 1 ? SOCKET : DATAGRAM);
         put(fds[1], b, kind == 1 ? SOCKET : DATAGRAM);
         break;
-    case 3:
-        put(eventfd(draw(3)   ? 0
-                    : draw(2) ? 5
-                              : 0xfffffffeu,
-                    draw(2) ? EFD_SEMAPHORE : 0),
-            a, EVENT);
-        break;
-    case 4:
-        put(timerfd_create(CLOCK_MONOTONIC, 0), a, TIMER);
-        break;
+    case 3: put(eventfd(draw(3) ? 0 : draw(2) ? 5 : 0xfffffffeu, draw(2) ? EFD_SEMAPHORE : 0), a, EVENT); break;
+    case 4: put(timerfd_create(CLOCK_MONOTONIC, 0), a, TIMER); break;
     default:
         pipe(fds);
         put(fds[0], a, PIPE_IN);
@@ -120,8 +108,7 @@ use(void)
     if (kinds[k] == EVENT)
         r = draw(2) ? write(FIRST + k, &v, draw(5) ? 8 : 4) : read(FIRST + k, &v, 8);
     else if (kinds[k] == TIMER)
-        r = draw(2) ? timerfd_settime(FIRST + k, 0, &it, NULL) + (usleep(200), 0)
-                    : read(FIRST + k, &v, 8);
+        r = draw(2) ? timerfd_settime(FIRST + k, 0, &it, NULL) + (usleep(200), 0) : read(FIRST + k, &v, 8);
     else if (kinds[k] == PIPE_IN)
         r = read(FIRST + k, data, size);
     else if (kinds[k] == PIPE_OUT)
@@ -134,8 +121,7 @@ use(void)
 static void
 control(void)
 {
-    static const int ops[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD,
-                              EPOLL_CTL_DEL};
+    static const int ops[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
     static const unsigned masks[] = {EPOLLIN,
                                      EPOLLOUT,
                                      EPOLLIN | EPOLLOUT,
@@ -147,8 +133,8 @@ control(void)
     int ep = (int)draw(EPOLLS), k = draw(12) ? some_slot() : (int)draw(EPOLLS), op = DRAW_OF(ops);
     struct epoll_event e = {DRAW_OF(masks) | DRAW_OF(kinds_of), {.u64 = draw(1000)}};
 
-    note("ctl %d op %d on %d kind %d events %x data %u = %s", ep, op, k, kinds[k], e.events,
-         (unsigned)e.data.u64, outcome(epoll_ctl(FIRST + ep, op, FIRST + k, &e)));
+    note("ctl %d op %d on %d kind %d events %x data %u = %s", ep, op, k, kinds[k], e.events, (unsigned)e.data.u64,
+         outcome(epoll_ctl(FIRST + ep, op, FIRST + k, &e)));
 }
 
 static int
@@ -182,8 +168,7 @@ look(void)
     int n;
 
     for (int k = 0; k < SLOTS; k++)
-        p[k] = (struct pollfd){FIRST + k,
-                               POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM, 0};
+        p[k] = (struct pollfd){FIRST + k, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM, 0};
     n = poll(p, SLOTS, 0);
     note("poll = %d", n);
     for (int k = 0; k < SLOTS; k++)
@@ -213,27 +198,17 @@ step(void)
 
     switch (draw(16)) {
     case 0:
-    case 1:
-        make();
-        break;
+    case 1: make(); break;
     case 2:
     case 3:
     case 4:
-    case 5:
-        use();
-        break;
+    case 5: use(); break;
     case 6:
     case 7:
     case 8:
-    case 9:
-        control();
-        break;
-    default:
-        wait_for();
-        break;
-    case 13:
-        look();
-        break;
+    case 9: control(); break;
+    default: wait_for(); break;
+    case 13: look(); break;
     case 14:
         k = some_slot();
         if (kinds[k] == NONE)

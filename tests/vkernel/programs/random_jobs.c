@@ -16,19 +16,7 @@
 #include <unistd.h>
 
 enum { AGENTS = 10, STEPS = 45 };
-enum {
-    DO_FORK,
-    DO_EXIT,
-    DO_KILL,
-    DO_WAIT,
-    DO_SETPGID,
-    DO_SETSID,
-    DO_ACTION,
-    DO_MASK,
-    DO_SUBREAPER,
-    DO_DEATH,
-    DO_TEST
-};
+enum { DO_FORK, DO_EXIT, DO_KILL, DO_WAIT, DO_SETPGID, DO_SETSID, DO_ACTION, DO_MASK, DO_SUBREAPER, DO_DEATH, DO_TEST };
 
 struct agent {
     volatile pid_t pid;
@@ -42,7 +30,7 @@ static struct shared {
     struct agent agents[AGENTS];
     int results[2];
     char text[512];
-} * shared;
+} *shared;
 static int self;
 
 static int
@@ -133,14 +121,10 @@ carry_out(const struct order *o, char *out, size_t size)
     case DO_WAIT:
         memset(&info, 0, sizeof info);
         if (o->c < 9) {
-            r = waitid(o->b == 0   ? P_ALL
-                       : o->b == 1 ? P_PID
-                                   : P_PGID,
-                       (id_t)pid, &info, waits[o->c] | WNOHANG);
-            snprintf(out, size, "waitid %d %d %x = %d %s: %d code %d status %d signal %d", o->b,
-                     o->a, waits[o->c], r, r < 0 ? strerrorname_np(errno) : "",
-                     info.si_pid ? index_of(info.si_pid) : -1, info.si_code, info.si_status,
-                     info.si_signo);
+            r = waitid(o->b == 0 ? P_ALL : o->b == 1 ? P_PID : P_PGID, (id_t)pid, &info, waits[o->c] | WNOHANG);
+            snprintf(out, size, "waitid %d %d %x = %d %s: %d code %d status %d signal %d", o->b, o->a, waits[o->c], r,
+                     r < 0 ? strerrorname_np(errno) : "", info.si_pid ? index_of(info.si_pid) : -1, info.si_code,
+                     info.si_status, info.si_signo);
             if (r == 0 && info.si_pid && !(waits[o->c] & WNOWAIT) && info.si_code <= CLD_DUMPED)
                 shared->agents[index_of(info.si_pid)].pid = -1;
         } else {
@@ -148,18 +132,16 @@ carry_out(const struct order *o, char *out, size_t size)
                         : o->b == 1 ? pid
                         : o->b == 2 ? -pid
                                     : 0,
-                        &status,
-                        WNOHANG | (o->c & 1 ? WUNTRACED : 0) | (o->c & 2 ? WCONTINUED : 0));
-            snprintf(out, size, "waitpid %d %d %d = %d %s: status %x", o->b, o->a, o->c,
-                     r > 0 ? index_of(r) : r, r < 0 ? strerrorname_np(errno) : "", status);
+                        &status, WNOHANG | (o->c & 1 ? WUNTRACED : 0) | (o->c & 2 ? WCONTINUED : 0));
+            snprintf(out, size, "waitpid %d %d %d = %d %s: status %x", o->b, o->a, o->c, r > 0 ? index_of(r) : r,
+                     r < 0 ? strerrorname_np(errno) : "", status);
             if (r > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
                 shared->agents[index_of(r)].pid = -1;
         }
         return;
     case DO_SETPGID:
         r = setpgid(o->c ? pid : 0, o->b < AGENTS ? shared->agents[o->b].pid : 0);
-        snprintf(out, size, "setpgid %d %d %d = %d %s", o->c, o->a, o->b, r,
-                 r < 0 ? strerrorname_np(errno) : "");
+        snprintf(out, size, "setpgid %d %d %d = %d %s", o->c, o->a, o->b, r, r < 0 ? strerrorname_np(errno) : "");
         return;
     case DO_SETSID:
         r = setsid();
@@ -185,9 +167,8 @@ carry_out(const struct order *o, char *out, size_t size)
         return;
     default:
         sigpending(&set);
-        snprintf(out, size, "pending %d%d%d%d%d", sigismember(&set, SIGCONT),
-                 sigismember(&set, SIGTSTP), sigismember(&set, SIGTERM), sigismember(&set, SIGCHLD),
-                 sigismember(&set, SIGUSR1));
+        snprintf(out, size, "pending %d%d%d%d%d", sigismember(&set, SIGCONT), sigismember(&set, SIGTSTP),
+                 sigismember(&set, SIGTERM), sigismember(&set, SIGCHLD), sigismember(&set, SIGUSR1));
         return;
     }
 }
@@ -228,8 +209,8 @@ state_of(int k, char *text, size_t size)
     if (state == 'R' || state == 'D')
         state = 'S';
     if (text)
-        snprintf(text, size, state == '-' ? " -" : " %c%d/%d/%d", state, index_of(parent),
-                 index_of(group), index_of(session));
+        snprintf(text, size, state == '-' ? " -" : " %c%d/%d/%d", state, index_of(parent), index_of(group),
+                 index_of(session));
     return state;
 }
 
@@ -281,12 +262,10 @@ step(void)
             o = (struct order){DO_EXIT, (int)draw(5), draw(3) == 0, 0};
         break;
     default:
-        o = (struct order){DO_KILL, (int)draw(AGENTS), (int)draw(12),
-                           draw(4) ? 0 : 1 + (int)draw(2)};
+        o = (struct order){DO_KILL, (int)draw(AGENTS), (int)draw(12), draw(4) ? 0 : 1 + (int)draw(2)};
         if (o.a == 0 || shared->agents[o.a].pid <= 0 || o.c) {
             /* never the first: the groups it is in are asked for by name only */
-            if (!(o.c && k && o.a && shared->agents[o.a].pid > 0 &&
-                  getpgid(shared->agents[k].pid) != getpgrp() &&
+            if (!(o.c && k && o.a && shared->agents[o.a].pid > 0 && getpgid(shared->agents[k].pid) != getpgrp() &&
                   getpgid(shared->agents[o.a].pid) != getpgrp()))
                 o.c = 0;
             if (o.a == 0 || shared->agents[o.a].pid <= 0)
@@ -312,12 +291,8 @@ step(void)
         if (k == 0 && (!o.c || o.a == 0))
             o = (struct order){DO_TEST};
         break;
-    case 17:
-        o = (struct order){k && draw(2) ? DO_SETSID : DO_DEATH, 0, (int)draw(9), 0};
-        break;
-    case 18:
-        o = (struct order){DO_ACTION, (int)draw(2), (int)draw(5), 0};
-        break;
+    case 17: o = (struct order){k && draw(2) ? DO_SETSID : DO_DEATH, 0, (int)draw(9), 0}; break;
+    case 18: o = (struct order){DO_ACTION, (int)draw(2), (int)draw(5), 0}; break;
     case 19:
         o = draw(3) ? (struct order){DO_MASK, (int)draw(12), (int)draw(2), 0}
                     : (struct order){DO_SUBREAPER, 0, (int)draw(2), 0};

@@ -22,9 +22,8 @@ static pid_t other;
 static timer_t timers[4];
 static int timer_made[4];
 static char *stacks;
-static const int signals[] = {SIGUSR1,  SIGUSR2, SIGCHLD, SIGALRM, SIGURG,
-                              SIGWINCH, SIGTERM, SIGCONT, SIGSEGV, SIGFPE,
-                              34,       35,      36,      50,      64};
+static const int signals[] = {SIGUSR1, SIGUSR2, SIGCHLD, SIGALRM, SIGURG, SIGWINCH, SIGTERM, SIGCONT,
+                              SIGSEGV, SIGFPE,  34,      35,      36,     50,       64};
 
 static uint64_t
 of_list(const sigset_t *s)
@@ -54,10 +53,10 @@ show_info(const char *what, const siginfo_t *i)
     uint8_t bytes[128];
 
     memcpy(bytes, i, sizeof bytes);
-    note("  %s %d code %d errno %d %s value %lx overrun %d tail %x", what, i->si_signo, i->si_code,
-         i->si_errno, sent ? i->si_pid == getpid() ? "me" : "?" : "",
-         i->si_code < 0 && i->si_code != SI_TKILL ? (long)i->si_value.sival_ptr : 0L,
-         timer ? i->si_overrun : 0, bytes[100] | bytes[60] | bytes[44]);
+    note("  %s %d code %d errno %d %s value %lx overrun %d tail %x", what, i->si_signo, i->si_code, i->si_errno,
+         sent ? i->si_pid == getpid() ? "me" : "?" : "",
+         i->si_code < 0 && i->si_code != SI_TKILL ? (long)i->si_value.sival_ptr : 0L, timer ? i->si_overrun : 0,
+         bytes[100] | bytes[60] | bytes[44]);
 }
 
 static void
@@ -72,10 +71,10 @@ handler(int sig, siginfo_t *info, void *context)
     sigaltstack(NULL, &st);
     depth++;
     show_info("handler", info);
-    note("    %d mask %lx pending %lx old mask %lx stack %d/%d context stack %d size %zu fp %d",
-         sig, (long)of_list(&now), (long)of_list(&pending), (long)of_list(&u->uc_sigmask),
-         st.ss_flags, (char *)&st >= stacks && (char *)&st < stacks + 3 * 65536,
-         u->uc_stack.ss_flags, u->uc_stack.ss_size, u->uc_mcontext.fpregs != NULL);
+    note("    %d mask %lx pending %lx old mask %lx stack %d/%d context stack %d size %zu fp %d", sig,
+         (long)of_list(&now), (long)of_list(&pending), (long)of_list(&u->uc_sigmask), st.ss_flags,
+         (char *)&st >= stacks && (char *)&st < stacks + 3 * 65536, u->uc_stack.ss_flags, u->uc_stack.ss_size,
+         u->uc_mcontext.fpregs != NULL);
     if (depth < 4 && draw(4) == 0)
         raise(DRAW_OF(signals));
     if (draw(8) == 0)
@@ -107,8 +106,7 @@ action(void)
         a.sa_flags |= 0x400 | 0x80 | 0x10000;
     r = sigaction(sig, &a, &old);
     note("sigaction %d kind %d flags %x = %d, old %d %x %lx", sig, kind, a.sa_flags, r,
-         old.sa_sigaction == handler ? 2 : (int)(long)old.sa_handler, old.sa_flags,
-         (long)of_list(&old.sa_mask));
+         old.sa_sigaction == handler ? 2 : (int)(long)old.sa_handler, old.sa_flags, (long)of_list(&old.sa_mask));
 }
 
 static void
@@ -126,9 +124,7 @@ step(void)
     struct sigevent ev;
 
     switch (draw(18)) {
-    case 0:
-        action();
-        break;
+    case 0: action(); break;
     case 1:
     case 2:
         set = some();
@@ -137,18 +133,13 @@ step(void)
         note("mask %d %lx = %d old %lx", k, (long)of_list(&set), r, (long)of_list(&old));
         break;
     case 3:
-    case 4:
-        note("kill %d = %d", sig, kill(getpid(), sig));
-        break;
-    case 5:
-        note("raise %d = %d", sig, raise(sig));
-        break;
+    case 4: note("kill %d = %d", sig, kill(getpid(), sig)); break;
+    case 5: note("raise %d = %d", sig, raise(sig)); break;
     case 6:
     case 7:
     case 8:
         r = sigqueue(getpid(), sig, v);
-        note("sigqueue %d %lx = %d %s", sig, (long)v.sival_ptr, r,
-             r < 0 ? strerrorname_np(errno) : "");
+        note("sigqueue %d %lx = %d %s", sig, (long)v.sival_ptr, r, r < 0 ? strerrorname_np(errno) : "");
         break;
     case 9:
         memset(&info, 0x33, sizeof info);
@@ -156,18 +147,15 @@ step(void)
         info.si_errno = (int)draw(5);
         info.si_code = draw(3) ? -(int)draw(70) - 1 : (int)draw(8);
         memset((char *)&info + 48, 0, sizeof info - 48);
-        r = (int)syscall(SYS_rt_tgsigqueueinfo, getpid(), draw(3) ? getpid() : other,
-                         draw(9) ? sig : 65, &info);
-        note("tgsigqueueinfo %d code %d = %d %s", sig, info.si_code, r,
-             r < 0 ? strerrorname_np(errno) : "");
+        r = (int)syscall(SYS_rt_tgsigqueueinfo, getpid(), draw(3) ? getpid() : other, draw(9) ? sig : 65, &info);
+        note("tgsigqueueinfo %d code %d = %d %s", sig, info.si_code, r, r < 0 ? strerrorname_np(errno) : "");
         break;
     case 10:
     case 11:
         set = some();
         memset(&info, 0, sizeof info);
         r = sigtimedwait(&set, &info, &zero);
-        note("sigtimedwait %lx = %d %s", (long)of_list(&set), r,
-             r < 0 ? strerrorname_np(errno) : "");
+        note("sigtimedwait %lx = %d %s", (long)of_list(&set), r, r < 0 ? strerrorname_np(errno) : "");
         if (r > 0)
             show_info("took", &info);
         break;
@@ -189,9 +177,8 @@ step(void)
                 f[k].ssi_tid = 0;
             note("  %d code %d pid %u uid %u fd %d tid %u overrun %u status %d int %x ptr %lx addr "
                  "%lx",
-                 f[k].ssi_signo, f[k].ssi_code, f[k].ssi_pid, f[k].ssi_uid, f[k].ssi_fd,
-                 f[k].ssi_tid, f[k].ssi_overrun, f[k].ssi_status, f[k].ssi_int, (long)f[k].ssi_ptr,
-                 (long)f[k].ssi_addr);
+                 f[k].ssi_signo, f[k].ssi_code, f[k].ssi_pid, f[k].ssi_uid, f[k].ssi_fd, f[k].ssi_tid, f[k].ssi_overrun,
+                 f[k].ssi_status, f[k].ssi_int, (long)f[k].ssi_ptr, (long)f[k].ssi_addr);
             note_bytes((char *)&f[k] + 80, sizeof f[k] - 80);
         }
         break;
@@ -207,8 +194,7 @@ step(void)
         r = sigaltstack(&st, &old_st);
         note("sigaltstack %d = %d %s", k, r, r < 0 ? strerrorname_np(errno) : "");
         if (r == 0)
-            note("  old %d %zu %d",
-                 old_st.ss_sp ? (int)((char *)old_st.ss_sp - stacks) / 65536 : -1, old_st.ss_size,
+            note("  old %d %zu %d", old_st.ss_sp ? (int)((char *)old_st.ss_sp - stacks) / 65536 : -1, old_st.ss_size,
                  old_st.ss_flags);
         break;
     case 16:

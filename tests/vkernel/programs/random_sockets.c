@@ -76,8 +76,7 @@ open_pair(void)
 static void
 send_some(int which)
 {
-    static const int flags[] = {
-        0, 0, 0, MSG_NOSIGNAL, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_DONTROUTE};
+    static const int flags[] = {0, 0, 0, MSG_NOSIGNAL, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_DONTROUTE};
     static char data[3000];
     size_t size = draw(4) ? draw(40) : draw(sizeof data);
     int flag = DRAW_OF(flags);
@@ -97,8 +96,7 @@ send_some(int which)
         result("send", which, r, errno);
         break;
     default: {
-        struct iovec iov[3] = {
-            {data, size / 2}, {data + size / 2, 0}, {data + size / 2, size - size / 2}};
+        struct iovec iov[3] = {{data, size / 2}, {data + size / 2, 0}, {data + size / 2, size - size / 2}};
         struct msghdr m = {.msg_iov = iov, .msg_iovlen = 3};
 
         r = sendmsg(ends[which], &m, flag);
@@ -141,10 +139,7 @@ send_creds(int which)
         struct ucred c;
     } control = {{CMSG_LEN(sizeof(struct ucred)), SOL_SOCKET, SCM_CREDENTIALS}};
     struct iovec iov = {"creds", draw(6)};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &control,
-                       .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     int wrong = (int)draw(5);
     long r;
 
@@ -178,8 +173,7 @@ show_control(struct msghdr *m)
             struct ucred u;
 
             memcpy(&u, CMSG_DATA(c), sizeof u);
-            note("  creds %d %u %u length %zu", u.pid == getpid() ? -1 : u.pid, u.uid, u.gid,
-                 (size_t)c->cmsg_len);
+            note("  creds %d %u %u length %zu", u.pid == getpid() ? -1 : u.pid, u.uid, u.gid, (size_t)c->cmsg_len);
         } else {
             note("  control %d %d", c->cmsg_level, c->cmsg_type);
         }
@@ -189,9 +183,8 @@ show_control(struct msghdr *m)
 static void
 receive_some(int which)
 {
-    static const int flags[] = {
-        0,           0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC, MSG_CMSG_CLOEXEC,
-        MSG_DONTWAIT};
+    static const int flags[] =
+        {0, 0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC, MSG_CMSG_CLOEXEC, MSG_DONTWAIT};
     static char data[4000];
     size_t size = draw(3) ? draw(60) : draw(sizeof data);
     int flag = DRAW_OF(flags);
@@ -224,8 +217,7 @@ receive_some(int which)
         r = recvmsg(ends[which], &m, flag);
         result("recvmsg", which, r, errno);
         if (r >= 0) {
-            note("  namelen %u flags %x controllen %zu", m.msg_namelen, m.msg_flags,
-                 (size_t)m.msg_controllen);
+            note("  namelen %u flags %x controllen %zu", m.msg_namelen, m.msg_flags, (size_t)m.msg_controllen);
             show_control(&m);
         }
     }
@@ -238,8 +230,7 @@ receive_some(int which)
 static void
 look(int which)
 {
-    struct pollfd p = {ends[which],
-                       POLLIN | POLLOUT | POLLRDHUP | POLLPRI | POLLRDNORM | POLLWRNORM, 0};
+    struct pollfd p = {ends[which], POLLIN | POLLOUT | POLLRDHUP | POLLPRI | POLLRDNORM | POLLWRNORM, 0};
     int n = -1, error = -1;
     socklen_t size = sizeof error;
 
@@ -259,21 +250,15 @@ step(void)
     long r;
 
     switch (draw(20)) {
-    default:
-        send_some(which);
-        break;
+    default: send_some(which); break;
     case 6:
     case 7:
     case 8:
     case 9:
     case 10:
-    case 11:
-        receive_some(which);
-        break;
+    case 11: receive_some(which); break;
     case 12:
-    case 13:
-        look(which);
-        break;
+    case 13: look(which); break;
     case 14:
         if (kind < 3)
             send_files(which);

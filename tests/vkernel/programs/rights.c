@@ -1,4 +1,5 @@
-/* What becomes of capabilities when ids change and programs are executed, and who may look into whose process. Needs root. */
+/* What becomes of capabilities when ids change and programs are executed, and who may look into whose process. Needs
+ * root. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -16,7 +17,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SOMEBODY = 1000, ANOTHER = 1001, LOOKED_AT = 1 << CAP_CHOWN | 1 << CAP_FOWNER | 1 << CAP_KILL | 1 << CAP_SETUID };
+enum {
+    SOMEBODY = 1000,
+    ANOTHER = 1001,
+    LOOKED_AT = 1 << CAP_CHOWN | 1 << CAP_FOWNER | 1 << CAP_KILL | 1 << CAP_SETUID
+};
 static const char *self;
 
 static void
@@ -44,7 +49,8 @@ show(const char *what)
 
     get(d);
     printf("%s: uid %d euid %d effective %x permitted %x ambient %d%d dumpable %d\n", what, getuid(), geteuid(),
-           d[0].effective & LOOKED_AT, d[0].permitted & LOOKED_AT, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0),
+           d[0].effective & LOOKED_AT, d[0].permitted & LOOKED_AT,
+           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0),
            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0), prctl(PR_GET_DUMPABLE));
     fflush(stdout);
 }
@@ -153,7 +159,8 @@ look(int pid, const char *name)
 static void
 see(int uid, int dumpable, int viewer)
 {
-    static const char *const names[] = {"environ", "maps", "auxv", "exe", "cwd", "root", "fd/0", "fdinfo/0", "stat", "status", "cmdline"};
+    static const char *const names[] = {"environ", "maps",     "auxv", "exe",    "cwd",    "root",
+                                        "fd/0",    "fdinfo/0", "stat", "status", "cmdline"};
     int ready[2], pid;
     char byte;
 

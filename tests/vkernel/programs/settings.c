@@ -1,4 +1,5 @@
-/* Settings that a process makes of itself: what was accepted is there afterwards, for children too, and the rest is an error. */
+/* Settings that a process makes of itself: what was accepted is there afterwards, for children too, and the rest is an
+ * error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/securebits.h>
@@ -172,7 +173,8 @@ niceness(void)
         exit(0);
     }
     show("group up", setpriority(PRIO_PGRP, 0, 3));
-    printf("nice %d child %d group %d\n", getpriority(PRIO_PROCESS, 0), getpriority(PRIO_PROCESS, (id_t)pid), getpriority(PRIO_PGRP, 0));
+    printf("nice %d child %d group %d\n", getpriority(PRIO_PROCESS, 0), getpriority(PRIO_PROCESS, (id_t)pid),
+           getpriority(PRIO_PGRP, 0));
     show("child up", setpriority(PRIO_PROCESS, (id_t)pid, 10));
     printf("group %d\n", getpriority(PRIO_PGRP, 0));
     show("down", setpriority(PRIO_PROCESS, 0, 0));
@@ -204,7 +206,8 @@ personalities(void)
 static void
 memory(void)
 {
-    int fd = (int)syscall(SYS_memfd_create, "noexec", 8 /* MFD_NOEXEC_SEAL */), other = (int)syscall(SYS_memfd_create, "exec", 2);
+    int fd = (int)syscall(SYS_memfd_create, "noexec", 8 /* MFD_NOEXEC_SEAL */),
+        other = (int)syscall(SYS_memfd_create, "exec", 2);
     void *huge = mmap(NULL, 2 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 
     printf("huge pages: %s\n", huge == MAP_FAILED ? strerror(errno) : "there are some");
@@ -228,8 +231,8 @@ terminal(void)
     cfsetspeed(&t, B9600);
     show("seven bits", tcsetattr(fd, TCSANOW, &t));
     tcgetattr(fd, &t);
-    printf("bits %d parity %d reads %d speed %d\n", (t.c_cflag & CSIZE) == CS8, (t.c_cflag & PARENB) != 0, (t.c_cflag & CREAD) != 0,
-           cfgetospeed(&t) == B9600);
+    printf("bits %d parity %d reads %d speed %d\n", (t.c_cflag & CSIZE) == CS8, (t.c_cflag & PARENB) != 0,
+           (t.c_cflag & CREAD) != 0, cfgetospeed(&t) == B9600);
     close(fd);
 }
 

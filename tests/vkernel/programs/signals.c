@@ -151,7 +151,8 @@ fpe(int sig, siginfo_t *info, void *context)
 static void
 timers(void)
 {
-    struct itimerval it = {.it_value = {0, 10000}, .it_interval = {0, 150000}}; /* longer than stopping it takes, when busy */
+    /* longer than stopping it takes, when busy */
+    struct itimerval it = {.it_value = {0, 10000}, .it_interval = {0, 150000}};
     volatile unsigned long spin = 0;
     int before = count;
 

@@ -1,4 +1,5 @@
-/* Sizes at the edge: nothing, less than a header, negative, more than anything. Every call that takes one says what Linux says. */
+/* Sizes at the edge: nothing, less than a header, negative, more than anything. Every call that takes one says what
+ * Linux says. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -157,7 +158,8 @@ pipes(void)
 static void
 counters(void)
 {
-    int e = eventfd(3, EFD_NONBLOCK), t = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), s, i = inotify_init1(IN_NONBLOCK);
+    int e = eventfd(3, EFD_NONBLOCK), t = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), s,
+        i = inotify_init1(IN_NONBLOCK);
     sigset_t set;
     char where[] = "/tmp/sizesXXXXXX";
 
@@ -342,10 +344,12 @@ waiting(void)
 static void
 raw_options(const char *which, int s)
 {
-    static const struct { int level, name; } options[] = {
-        {SOL_SOCKET, SO_TYPE}, {SOL_SOCKET, SO_RCVBUF}, {SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_RCVTIMEO},
-        {SOL_SOCKET, SO_ERROR}, {SOL_SOCKET, SO_PEERCRED}, {SOL_SOCKET, SO_REUSEADDR}, {IPPROTO_TCP, TCP_NODELAY},
-        {IPPROTO_TCP, TCP_INFO}, {IPPROTO_TCP, TCP_CONGESTION}, {IPPROTO_IP, IP_TOS}, {IPPROTO_IPV6, IPV6_V6ONLY}};
+    static const struct {
+        int level, name;
+    } options[] = {{SOL_SOCKET, SO_TYPE},         {SOL_SOCKET, SO_RCVBUF},    {SOL_SOCKET, SO_LINGER},
+                   {SOL_SOCKET, SO_RCVTIMEO},     {SOL_SOCKET, SO_ERROR},     {SOL_SOCKET, SO_PEERCRED},
+                   {SOL_SOCKET, SO_REUSEADDR},    {IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_INFO},
+                   {IPPROTO_TCP, TCP_CONGESTION}, {IPPROTO_IP, IP_TOS},       {IPPROTO_IPV6, IPV6_V6ONLY}};
 
     for (unsigned k = 0; k < sizeof options / sizeof options[0]; k++)
         for (int size = -1; size < 9; size++) {
@@ -533,7 +537,8 @@ addresses(void)
         printf("length %d: ", lengths[k]);
         say("bind", lengths[k] == 16 ? 0 : bind(i, (struct sockaddr *)buf, (socklen_t)lengths[k]));
         say("connect", lengths[k] >= 16 ? 0 : connect(i, (struct sockaddr *)buf, (socklen_t)lengths[k]));
-        say("sendto", sendto(g, "x", lengths[k] >= 16 ? 0 : 1, 0, (struct sockaddr *)buf, (socklen_t)lengths[k]) < 0 ? -1 : 0);
+        say("sendto",
+            sendto(g, "x", lengths[k] >= 16 ? 0 : 1, 0, (struct sockaddr *)buf, (socklen_t)lengths[k]) < 0 ? -1 : 0);
         length = (socklen_t)lengths[k];
         n = getsockname(i, (struct sockaddr *)buf, &length);
         printf("length %d: ", lengths[k]);
@@ -588,7 +593,10 @@ netlink(void)
 
     for (unsigned k = 0; k < sizeof lengths / sizeof lengths[0]; k++)
         for (unsigned j = 0; j < sizeof sizes / sizeof sizes[0]; j++) {
-            struct nlmsghdr h = {.nlmsg_len = lengths[k], .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = 1};
+            struct nlmsghdr h = {.nlmsg_len = lengths[k],
+                                 .nlmsg_type = RTM_GETLINK,
+                                 .nlmsg_flags = NLM_F_REQUEST,
+                                 .nlmsg_seq = 1};
             long r;
 
             memset(buf, 0, 64);

@@ -42,6 +42,7 @@ get(int fd, int level, int option)
 /* --- what is read back --- */
 
 #define O(level, option) {level, option, #option}
+/* clang-format off */
 static const struct { int level, option; const char *name; } all[] = {
     O(SOL_SOCKET, SO_REUSEADDR), O(SOL_SOCKET, SO_REUSEPORT), O(SOL_SOCKET, SO_BROADCAST), O(SOL_SOCKET, SO_KEEPALIVE),
     O(SOL_SOCKET, SO_OOBINLINE), O(SOL_SOCKET, SO_DONTROUTE), O(SOL_SOCKET, SO_NO_CHECK), O(SOL_SOCKET, SO_PASSCRED),
@@ -63,12 +64,16 @@ static const struct { int level, option; const char *name; } all[] = {
     O(IPPROTO_IPV6, IPV6_RECVERR), O(IPPROTO_IPV6, IPV6_FREEBIND), O(IPPROTO_IPV6, IPV6_MTU_DISCOVER),
     O(IPPROTO_IPV6, IPV6_MULTICAST_LOOP), O(IPPROTO_IPV6, IPV6_MULTICAST_ALL),
 };
+/* clang-format on */
 
 static void
 read_back(void)
 {
-    static const struct { int family, type; const char *name; } kinds[] = {
-        {AF_INET, SOCK_STREAM, "tcp"}, {AF_INET, SOCK_DGRAM, "udp"}, {AF_INET6, SOCK_STREAM, "tcp6"},
+    static const struct {
+        int family, type;
+        const char *name;
+    } kinds[] = {
+        {AF_INET, SOCK_STREAM, "tcp"},  {AF_INET, SOCK_DGRAM, "udp"},   {AF_INET6, SOCK_STREAM, "tcp6"},
         {AF_INET6, SOCK_DGRAM, "udp6"}, {AF_UNIX, SOCK_STREAM, "unix"},
     };
     static const int values[] = {-2, -1, 0, 1, 5, 127, 128, 256, 40000};
@@ -174,7 +179,10 @@ print_control(struct cmsghdr *c)
     struct in_pktinfo info;
     struct in6_pktinfo info6;
     struct sockaddr_in to;
-    struct { struct sock_extended_err e; struct sockaddr_in6 a; } err;
+    struct {
+        struct sock_extended_err e;
+        struct sockaddr_in6 a;
+    } err;
     char text[64];
     int value = 0;
     size_t size = c->cmsg_len - sizeof *c;
@@ -193,7 +201,8 @@ print_control(struct cmsghdr *c)
         printf(" local %s", inet_ntop(AF_INET, &info.ipi_spec_dst, text, sizeof text));
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         memcpy(&info6, CMSG_DATA(c), sizeof info6);
-        printf(" interface %d address %s", info6.ipi6_ifindex, inet_ntop(AF_INET6, &info6.ipi6_addr, text, sizeof text));
+        printf(" interface %d address %s", info6.ipi6_ifindex,
+               inet_ntop(AF_INET6, &info6.ipi6_addr, text, sizeof text));
     } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_ORIGDSTADDR) {
         memcpy(&to, CMSG_DATA(c), sizeof to);
         printf(" to %s", inet_ntop(AF_INET, &to.sin_addr, text, sizeof text));
@@ -243,7 +252,8 @@ stamps(void)
         int option = round == 0 ? SO_TIMESTAMP : round == 1 ? SO_TIMESTAMPNS : SO_TIMESTAMPING;
         int value = round < 2 ? 1 : SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
 
-        set(u, SOL_SOCKET, SO_TIMESTAMPNS, 0), set(p[1], SOL_SOCKET, SO_TIMESTAMPNS, 0), set(q[1], SOL_SOCKET, SO_TIMESTAMPNS, 0);
+        set(u, SOL_SOCKET, SO_TIMESTAMPNS, 0), set(p[1], SOL_SOCKET, SO_TIMESTAMPNS, 0),
+            set(q[1], SOL_SOCKET, SO_TIMESTAMPNS, 0);
         printf("%s", name(set(u, SOL_SOCKET, option, value)));
         printf(" %s", name(set(p[1], SOL_SOCKET, option, value)));
         printf(" %s", name(set(q[1], SOL_SOCKET, option, value)));
@@ -271,11 +281,19 @@ headers(void)
     int u = bound(AF_INET, SOCK_DGRAM), six = bound(AF_INET6, SOCK_DGRAM), c = socket(AF_INET, SOCK_DGRAM, 0),
         c6 = socket(AF_INET6, SOCK_DGRAM, 0);
     struct sockaddr_in a = local("127.0.0.5", port_of(u)), b = local("127.0.0.6", port_of(six));
-    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port_of(six)),
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6,
+                              .sin6_port = htons((uint16_t)port_of(six)),
                               .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    struct { struct cmsghdr h; int value, pad; struct cmsghdr h2; int value2, pad2; } control = {
-        {CMSG_LEN(4), IPPROTO_IP, IP_TTL}, 9, 0, {CMSG_LEN(4), IPPROTO_IP, IP_TOS}, 0x28, 0};
-    struct { struct cmsghdr h; struct in_pktinfo info; } from = {{CMSG_LEN(12), IPPROTO_IP, IP_PKTINFO}, {0}};
+    struct {
+        struct cmsghdr h;
+        int value, pad;
+        struct cmsghdr h2;
+        int value2, pad2;
+    } control = {{CMSG_LEN(4), IPPROTO_IP, IP_TTL}, 9, 0, {CMSG_LEN(4), IPPROTO_IP, IP_TOS}, 0x28, 0};
+    struct {
+        struct cmsghdr h;
+        struct in_pktinfo info;
+    } from = {{CMSG_LEN(12), IPPROTO_IP, IP_PKTINFO}, {0}};
     struct iovec iov = {(char *)"abc", 3};
     struct msghdr m = {&a, sizeof a, &iov, 1, &control, sizeof control, 0};
     struct sockaddr_in peer;
@@ -359,7 +377,9 @@ errors(void)
     int dead = bound(AF_INET, SOCK_DGRAM), port = port_of(dead), s = socket(AF_INET, SOCK_DGRAM, 0),
         six = socket(AF_INET6, SOCK_DGRAM, 0);
     struct sockaddr_in a = local("127.0.0.1", port);
-    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6,
+                              .sin6_port = htons((uint16_t)port),
+                              .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 
     close(dead);
     printf("errors\n");
@@ -597,12 +617,20 @@ tcp(void)
 static void
 credentials(void)
 {
-    struct { struct cmsghdr h; struct ucred u; int pad; } c = {
-        {CMSG_LEN(sizeof(struct ucred)), SOL_SOCKET, SCM_CREDENTIALS}, {getpid(), 1234, 4321}, 0};
+    struct {
+        struct cmsghdr h;
+        struct ucred u;
+        int pad;
+    } c = {{CMSG_LEN(sizeof(struct ucred)), SOL_SOCKET, SCM_CREDENTIALS}, {getpid(), 1234, 4321}, 0};
     struct iovec iov = {(char *)"x", 1};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_SPACE(sizeof(struct ucred))};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &c,
+                       .msg_controllen = CMSG_SPACE(sizeof(struct ucred))};
     _Alignas(8) char control[64] = {0};
-    struct msghdr r = {.msg_iov = &(struct iovec){control + 60, 1}, .msg_iovlen = 1, .msg_control = control,
+    struct msghdr r = {.msg_iov = &(struct iovec){control + 60, 1},
+                       .msg_iovlen = 1,
+                       .msg_control = control,
                        .msg_controllen = 48};
     struct ucred u;
     int p[2];

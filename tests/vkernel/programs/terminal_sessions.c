@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 enum { ENDS, ENDS_WITH_STOPPED, LEAVES, HANGUP, KINDS };
-static volatile struct { int signals[65], foreground, left; } *seen;
+static volatile struct {
+    int signals[65], foreground, left;
+} *seen;
 
 static void
 count(int sig)

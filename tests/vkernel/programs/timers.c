@@ -28,8 +28,8 @@ now(clockid_t id)
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* A guest that computes must not keep its timers waiting for a scheduler's tick. Others may have the processor: some of them
- * in time are enough. */
+/* A guest that computes must not keep its timers waiting for a scheduler's tick. Others may have the processor: some of
+ * them in time are enough. */
 static void
 busy(void)
 {
