@@ -7,9 +7,9 @@
 #include "artifact/check.h"
 #include "base/sha256.h"
 #include "platform/platform.h"
-#include "vkernel/trust/artifact.h"
-#include "vkernel/trust/audit.h"
-#include "vkernel/trust/seal.h"
+#include "vkernel/image/artifact.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/image/seal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 
 #include "build/profile.h"
 #include "image/config.h"
-#include "vkernel/trust/config.h"
+#include "vkernel/image/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

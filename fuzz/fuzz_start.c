@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/sha256.h"
-#include "vkernel/proc/accounts.h"
-#include "vkernel/trust/options.h"
-#include "vkernel/trust/seal.h"
+#include "vkernel/boot/accounts.h"
+#include "vkernel/boot/options.h"
+#include "vkernel/image/seal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,7 +12,7 @@ trap 'rm -rf "$log"' EXIT
 printf '%s\n' "$@" | xargs -P 2 -I {} sh -c '
     lists=
     case $2 in
-    src/vkernel/fs/locks.c | src/vkernel/net/socket.c) lists="-Xclang -analyzer-disable-checker=unix.Malloc" ;;
+    src/vkernel/vfs/locks.c | src/vkernel/net/socket.c) lists="-Xclang -analyzer-disable-checker=unix.Malloc" ;;
     esac
     out=$(clang-19 --analyze $lists -Xclang -analyzer-output=text -std=gnu17 -O2 -msse4.2 -fno-strict-aliasing -D_GNU_SOURCE -DDEBUG_CHECKS=0 \
         -Isrc -I"$1"/src -I"$1"/src/x86 -I"$1"/src/ir "$2" 2>&1)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/process.h"
+#include "vkernel/task/process.h"
 #include "x86/address_space.h"
 
 enum { EXIT_BROKEN = 95 };

@@ -13,7 +13,7 @@
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/process.h"
+#include "vkernel/task/process.h"
 #include "x86/address_space.h"
 
 enum { CALLS = 16, MAX_READS = 48, MAX_CHANGES = 8, CHANGE_ONE_IN = 4, GONE_ONE_IN = 24 };

@@ -1,6 +1,5 @@
-/* ingot run --lockstep=OTHER: the same command runs on two artifacts at once, and what its programs ask of the kernel
- * is compared, call by call, until they differ or end. Both vkernels are repeatable (vkernel/proc/calls.h), so that
- * only what guest code does can be different. */
+/* ingot run --lockstep=OTHER: the same command runs on two artifacts at once, and what its programs ask of the kernel is compared, call by call, until
+ * they differ or end. Both vkernels are repeatable (vkernel/run/calls.h), so that only what guest code does can be different. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -73,7 +73,7 @@ struct platform_jump {
 int platform_mark(struct platform_jump *j) __attribute__((returns_twice));
 _Noreturn void platform_jump(struct platform_jump *j, int value);
 
-/* --- the artifact's file and what is remembered of it: seals.c, vkernel/trust/seal.h --- */
+/* --- the artifact's file and what is remembered of it: seals.c, vkernel/image/seal.h --- */
 struct platform_identity {
     uint64_t device, inode, size, modified_ns, changed_ns;
 };

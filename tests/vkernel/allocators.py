@@ -11,11 +11,11 @@ FORBIDDEN = {'malloc', 'calloc', 'realloc', 'reallocarray', 'free', 'strdup', 's
 # Object files, with the reason.
 EXCEPTIONS = {
     'heap.c.o': 'is the heap; with AddressSanitizer, the C library\'s',
-    'proc_lockstep_report.c.o': 'lockstep only',
-    'proc_lockstep_direct.c.o': 'lockstep only',
-    'proc_lockstep_effects.c.o': 'lockstep only',
-    'proc_lockstep_memory.c.o': 'lockstep only',
-    'proc_lockstep.c.o': 'lockstep only',
+    'run_lockstep_report.c.o': 'lockstep only',
+    'run_lockstep_direct.c.o': 'lockstep only',
+    'run_lockstep_effects.c.o': 'lockstep only',
+    'run_lockstep_memory.c.o': 'lockstep only',
+    'run_lockstep.c.o': 'lockstep only',
 }
 
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 int64_t __wrap_sys_getcpu(const uint64_t a[6]);
 

@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <sys/inotify.h>
 
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 enum { BUCKETS = 4096 };
 
@@ -428,7 +428,7 @@ hostfs_file_truncate(struct file *f, uint64_t size)
     return host_ftruncate(open_fd(f), size);
 }
 
-/* --- changes: the host tells of all, ours among them, for inodes that a guest watches (fs/inotify.c) --- */
+/* --- changes: the host tells of all, ours among them, for inodes that a guest watches (vfs/inotify.c) --- */
 
 static struct host_node *
 watched_node(int number)
@@ -542,7 +542,7 @@ hostfs_watch(struct inode *i, bool on)
     return 0;
 }
 
-/* --- locks: the world outside knows the guests' (fs/locks.c decides among those) --- */
+/* --- locks: the world outside knows the guests' (vfs/locks.c decides among those) --- */
 
 static int
 hostfs_flock(struct file *f, int operation)

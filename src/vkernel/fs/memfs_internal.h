@@ -2,8 +2,8 @@
 #ifndef VKERNEL_FS_MEMFS_INTERNAL_H
 #define VKERNEL_FS_MEMFS_INTERNAL_H
 
-#include "vkernel/fs/vfs.h"
-#include "vkernel/trust/artifact.h"
+#include "vkernel/vfs/vfs.h"
+#include "vkernel/image/artifact.h"
 
 /* The artifact beneath the inode's file system; NULL for a plain tmpfs. */
 const struct artifact *memfs_base(const struct inode *i);

@@ -2,7 +2,7 @@
 #ifndef VKERNEL_FS_PSEUDOFS_H
 #define VKERNEL_FS_PSEUDOFS_H
 
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 /* Text under construction. */
 struct text {

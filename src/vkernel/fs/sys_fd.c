@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 /* glibc hides O_LARGEFILE on x86-64; guests pass the kernel's value */
 enum { SEAL_EXEC = 0x20 }; /* F_SEAL_EXEC of newer headers */

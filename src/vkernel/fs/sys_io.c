@@ -5,7 +5,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 enum {
     COPY_CHUNK = 64 * 1024,

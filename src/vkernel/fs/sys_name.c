@@ -3,7 +3,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 /* --- making --- */
 

@@ -3,7 +3,7 @@
 
 #include "platform/heap.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 
 /* One value; all names of an inode, which a list must hold; all values. */
 enum { XATTR_NAME_LIMIT = 255, XATTR_VALUE_LIMIT = 65536, XATTR_NAMES_LIMIT = 65536, XATTR_VALUES_LIMIT = 1 << 20 };

@@ -5,9 +5,9 @@
 
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/proc/process.h"
+#include "vkernel/task/process.h"
 
 enum { CAP_IPC_LOCK = 14 };
 enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MADV_* of newer headers */

@@ -14,14 +14,14 @@
 #include "platform/direct.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/proc/evaluated.h"
-#include "vkernel/proc/process.h"
-#include "vkernel/trust/artifact.h"
-#include "vkernel/trust/audit.h"
+#include "vkernel/run/evaluated.h"
+#include "vkernel/task/process.h"
+#include "vkernel/image/artifact.h"
+#include "vkernel/audit/audit.h"
 #include "vkernel/trust/ledger.h"
-#include "vkernel/trust/notice.h"
+#include "vkernel/audit/notice.h"
 
 void
 mm_place(struct mm *mm, guest_addr address, char *out, size_t size)

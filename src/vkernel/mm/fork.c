@@ -7,7 +7,7 @@
 
 #include "base/rare.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
 #include "vkernel/proc/memory_limit.h"
 

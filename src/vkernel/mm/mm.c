@@ -12,10 +12,10 @@
 
 #include "platform/heap.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/proc/memory_limit.h"
-#include "vkernel/proc/process.h"
-#include "vkernel/trust/artifact.h"
+#include "vkernel/task/process.h"
+#include "vkernel/image/artifact.h"
 #include "vkernel/trust/ledger.h"
 
 static struct list all = {&all, &all}; /* struct mm */

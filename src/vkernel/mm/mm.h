@@ -67,12 +67,12 @@ struct vma {
     int prot; /* the guest's PROT_* */
     enum vma_kind kind;
     bool shared, was_writable, dont_fork, wipe_on_fork, locked;
-    bool stack;        /* MAP_STACK: PROT_EXEC is for trampolines (proc/trampoline.c) and not needed */
-    struct file *file; /* a reference, VMA_FILE */
-    struct shm *shm;   /* a reference, VMA_SHM */
-    uint64_t offset;   /* of start in the file or object */
-    bool bounded;      /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
-    const char *name;  /* "[heap]", "[stack]" or NULL */
+    bool stack;               /* MAP_STACK: PROT_EXEC is for trampolines (run/trampoline.c) and not needed */
+    struct file *file;        /* a reference, VMA_FILE */
+    struct shm *shm;          /* a reference, VMA_SHM */
+    uint64_t offset;          /* of start in the file or object */
+    bool bounded;             /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
+    const char *name;         /* "[heap]", "[stack]" or NULL */
     const struct artifact_ledger *code; /* verified executable mapping of this file... */
     uint64_t image_base;                /* ...and where its image address 0 is */
     bool code_stable;                   /* host pages are those of an unchangeable host file: */

@@ -6,10 +6,10 @@
 
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/file.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/vfs.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/proc/process.h"
+#include "vkernel/task/process.h"
 
 /* Two open files of one inode back the same shared memory. */
 uint64_t
@@ -32,8 +32,8 @@ enum {
                    63 << MAP_HUGE_SHIFT,
 };
 
-/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need
- * no executable memory (proc/trampoline.c). */
+/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need no
+ * executable memory (run/trampoline.c). */
 static bool
 holds_trampolines(const struct file *file)
 {

@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
 
 static unsigned total; /* in all address spaces */

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "vkernel/fs/vfs_limits.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/limits.h"
+#include "vkernel/vfs/vfs.h"
 
 enum { SCM_MAX_FILES = 253, SOCKET_BUFFER = LIMIT_SOCKET_BUFFER, DGRAM_QUEUE = LIMIT_DGRAM_QUEUE };
 

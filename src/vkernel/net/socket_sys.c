@@ -7,7 +7,7 @@
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
 #include "vkernel/net/socket.h"
-#include "vkernel/trust/audit.h"
+#include "vkernel/audit/audit.h"
 
 enum { CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 

@@ -11,7 +11,7 @@
  * second. */
 #include "vkernel/net/socket.h"
 
-#include "vkernel/proc/users.h"
+#include "vkernel/task/users.h"
 
 enum { PATIENCE = 16, LATEST_NS = 1000000000 };
 

@@ -9,12 +9,12 @@
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/file.h"
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/vfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/trust/audit.h"
-#include "vkernel/trust/notice.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/audit/notice.h"
 #include "x86/helpers.h"
 
 #define CLONE_INTO_CGROUP_FLAG   0x200000000ull

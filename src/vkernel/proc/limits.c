@@ -9,11 +9,11 @@
 
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/fs/file.h"
-#include "vkernel/fs/vfs_limits.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/limits.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/proc/system.h"
+#include "vkernel/task/system.h"
 #include "vkernel/time/time_internal.h"
 
 enum { CAP_SYS_RESOURCE_BIT = 24, CAP_SYS_NICE_BIT = 23, CAP_SYS_ADMIN_BIT = 21 };

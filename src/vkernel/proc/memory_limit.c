@@ -9,9 +9,9 @@
 #include "vkernel/mm/store.h"
 #include "vkernel/ops.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/proc/system.h"
-#include "vkernel/trust/audit.h"
-#include "vkernel/trust/notice.h"
+#include "vkernel/task/system.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/audit/notice.h"
 
 static void
 out_of_memory(const struct process *p)

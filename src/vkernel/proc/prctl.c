@@ -7,7 +7,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/proc/system.h"
+#include "vkernel/task/system.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 

@@ -4,8 +4,8 @@
 
 #include "base/refcount.h"
 #include "platform/heap.h"
-#include "vkernel/proc/process.h"
-#include "vkernel/proc/users.h"
+#include "vkernel/task/process.h"
+#include "vkernel/task/users.h"
 #include "x86/address_space.h"
 
 /* A nested run inside compiled code: it is over when the guest is back at pc with this stack pointer. */

@@ -12,9 +12,9 @@
 
 #include "platform/direct.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/proc/proc_internal.h"
-#include "vkernel/proc/process.h"
+#include "vkernel/task/process.h"
 #include "vkernel/mm/mm.h"
 #include "x86/helpers.h"
 

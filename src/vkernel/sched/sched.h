@@ -12,7 +12,7 @@
 #include "base/list.h"
 
 struct task;    /* one guest thread: proc/task.h */
-struct process; /* one thread group: proc/process.h */
+struct process; /* one thread group: task/process.h */
 
 extern struct task *sched_current; /* never NULL while guest or system call code runs */
 static inline struct task *

@@ -8,7 +8,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/proc/proc_internal.h"
 
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))

@@ -15,7 +15,7 @@
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"

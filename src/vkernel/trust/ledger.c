@@ -13,10 +13,10 @@
 #include "base/sha256.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
-#include "vkernel/fs/file.h"
-#include "vkernel/trust/artifact.h"
-#include "vkernel/trust/audit.h"
-#include "vkernel/trust/notice.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/image/artifact.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/audit/notice.h"
 
 /* A file of a size that the ledger does not know is unknown, whatever its bytes are: only up to HASH_UNKNOWN are they
  * hashed for the record, so that a guest cannot keep us busy with large ones. */

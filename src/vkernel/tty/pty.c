@@ -10,7 +10,7 @@
 
 #include "platform/heap.h"
 #include "platform/hostfs.h"
-#include "vkernel/fs/vfs_limits.h"
+#include "vkernel/vfs/limits.h"
 
 enum { PTY_MAX = LIMIT_PTYS };
 

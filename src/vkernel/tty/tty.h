@@ -2,7 +2,7 @@
 #ifndef VKERNEL_TTY_TTY_H
 #define VKERNEL_TTY_TTY_H
 
-#include "vkernel/fs/file.h"
+#include "vkernel/vfs/file.h"
 
 struct superblock;
 struct tty;

@@ -5,7 +5,7 @@
 #include <asm/termbits.h>
 #include <sys/ioctl.h>
 
-#include "vkernel/fs/vfs.h"
+#include "vkernel/vfs/vfs.h"
 #include "vkernel/tty/tty.h"
 
 enum { TTY_INPUT = 4096, TTY_HELD = 4096, TTY_OUTPUT = 16384, TTY_MARK_LINE = 0x100, TTY_MARK_EOF = 0x200 };

@@ -1,0 +1,451 @@
+/* /proc itself and /sys: what is about the machine and the container. Both are what this vkernel really offers; the
+ * numbers that only a kernel with disks and interrupts has are zero. */
+#include <stdio.h>
+#include <sys/utsname.h>
+
+#include "platform/hostfs.h"
+#include "platform/platform.h"
+#include "vkernel/vfs/limits.h"
+#include "vkernel/fs/pseudofs.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/system.h"
+#include "vkernel/tty/tty.h"
+#include "x86/cpuid.h"
+#include "x86/level.h"
+
+/* One worker runs all guest threads. */
+unsigned
+proc_cpu_count(void)
+{
+    return 1;
+}
+
+/* --- made-up names: processes --- */
+
+static int
+pid_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
+{
+    char *end;
+    long pid = strtol(name, &end, 10);
+    struct task *t;
+
+    if (*name < '1' || *name > '9' || *end || pid > INT_MAX)
+        return -ENOENT;
+    memset(out, 0, sizeof *out);
+    if (process_find((int)pid)) {
+        out->pid = (int)pid;
+        return 0;
+    }
+    t = task_find((int)pid); /* /proc/TID works, though it is not listed */
+    if (!t)
+        return -ENOENT;
+    out->pid = t->process->pid;
+    out->tid = t->tid;
+    return 0;
+}
+
+static unsigned
+pid_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
+{
+    unsigned count = 0;
+
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->pid >= from)
+            pseudofs_keep_smallest(out, &count, max, p->pid);
+    return count;
+}
+
+static ssize_t
+self_readlink(const struct pseudo_key *key, char *buf, size_t size)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%d", current_process()->pid);
+
+    if ((size_t)n > size)
+        n = (int)size;
+    memcpy(buf, text, (size_t)n);
+    return n;
+}
+
+static ssize_t
+thread_self_readlink(const struct pseudo_key *key, char *buf, size_t size)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "%d/task/%d", current_process()->pid, current_task()->tid);
+
+    if ((size_t)n > size)
+        n = (int)size;
+    memcpy(buf, text, (size_t)n);
+    return n;
+}
+
+/* --- the machine --- */
+
+static void
+show_cpu_flags(struct text *out)
+{
+    static const struct {
+        enum x86_level level;
+        const char *name;
+    } features[] = {
+#define FEATURE(level, host, leaf, in, bit, name) {X86_LEVEL_##level, name},
+#include "x86/cpuid.def"
+#undef FEATURE
+    };
+
+    text_printf(out, "flags\t\t:");
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (features[i].level <= x86_level() && *features[i].name)
+            text_printf(out, " %s", features[i].name);
+    text_printf(out, " rep_good nopl\n");
+}
+
+static int
+show_cpuinfo(const struct pseudo_key *key, struct text *out)
+{
+    uint32_t signature = (uint32_t)helper_cpuid(1, 0);
+    unsigned model = (signature >> 4 & 15) | (signature >> 12 & 0xf0);
+
+    for (unsigned k = 0; k < proc_cpu_count(); k++) {
+        text_printf(out,
+                    "processor\t: %u\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: %u\n"
+                    "model name\t: ingot %s\nstepping\t: 0\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\n"
+                    "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\n"
+                    "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n",
+                    k, model, x86_level_name(x86_level()), proc_cpu_count(), k, proc_cpu_count(), k);
+        show_cpu_flags(out);
+        text_printf(out, "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
+                         "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n");
+    }
+    return 0;
+}
+
+static int
+show_meminfo(const struct pseudo_key *key, struct text *out)
+{
+    unsigned long long total = platform_memory_total() / 1024, free_kb = platform_memory_free() / 1024;
+
+    if (system_info.memory_limit && system_info.memory_limit / 1024 < total) {
+        total = system_info.memory_limit / 1024;
+        free_kb = free_kb < total ? free_kb : total;
+    }
+
+    text_printf(
+        out,
+        "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:        %8u kB\n"
+        "Cached:         %8u kB\nSwapCached:     %8u kB\nActive:         %8llu kB\nInactive:       %8u kB\n"
+        "SwapTotal:      %8u kB\nSwapFree:       %8u kB\nDirty:          %8u kB\nWriteback:      %8u kB\n"
+        "AnonPages:      %8llu kB\nMapped:         %8u kB\nShmem:          %8u kB\nSlab:           %8u kB\n"
+        "SReclaimable:   %8u kB\nSUnreclaim:     %8u kB\nPageTables:     %8u kB\nCommitLimit:    %8llu kB\n"
+        "Committed_AS:   %8llu kB\nVmallocTotal:   34359738367 kB\nVmallocUsed:    %8u kB\nHugePages_Total:       0\n"
+        "HugePages_Free:        0\nHugepagesize:       2048 kB\n",
+        total, free_kb, free_kb, 0, 0, 0, total - free_kb, 0, 0, 0, 0, 0, total - free_kb, 0, 0, 0, 0, 0, 0, total,
+        total - free_kb, 0);
+    return 0;
+}
+
+static uint64_t
+all_cpu_ns(unsigned *processes, unsigned *running)
+{
+    uint64_t sum = 0;
+
+    *processes = *running = 0;
+    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
+        sum += p->cpu_ns;
+        if (p == init_process)
+            sum += p->children_cpu_ns;
+        (*processes) += p->thread_count;
+        LIST_EACH(l, &p->threads)
+            *running += list_entry(l, struct task, thread_link)->state == TASK_RUNNING;
+    }
+    return sum;
+}
+
+static int
+show_stat(const struct pseudo_key *key, struct text *out)
+{
+    unsigned processes, running;
+    uint64_t cpu = all_cpu_ns(&processes, &running) / 10000000, up = clock_monotonic_ns() / 10000000;
+    uint64_t idle = up > cpu ? up - cpu : 0;
+
+    text_printf(out,
+                "cpu  %llu 0 0 %llu 0 0 0 0 0 0\ncpu0 %llu 0 0 %llu 0 0 0 0 0 0\nintr 0\nctxt %llu\nbtime %llu\n"
+                "processes %u\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+                (unsigned long long)cpu, (unsigned long long)idle, (unsigned long long)cpu, (unsigned long long)idle,
+                0ull, (unsigned long long)((clock_realtime_ns() - clock_monotonic_ns()) / 1000000000), processes,
+                running ? running : 1);
+    return 0;
+}
+
+static int
+show_uptime(const struct pseudo_key *key, struct text *out)
+{
+    unsigned processes, running;
+    uint64_t up = clock_monotonic_ns() / 10000000, cpu = all_cpu_ns(&processes, &running) / 10000000;
+    uint64_t idle = up > cpu ? up - cpu : 0;
+
+    text_printf(out, "%llu.%02llu %llu.%02llu\n", (unsigned long long)(up / 100), (unsigned long long)(up % 100),
+                (unsigned long long)(idle / 100), (unsigned long long)(idle % 100));
+    return 0;
+}
+
+static int
+show_loadavg(const struct pseudo_key *key, struct text *out)
+{
+    unsigned processes, running;
+    int last = 0;
+
+    all_cpu_ns(&processes, &running);
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->pid > last)
+            last = p->pid;
+    text_printf(out, "0.00 0.00 0.00 %u/%u %d\n", running ? running : 1, processes, last);
+    return 0;
+}
+
+static int
+show_hostname(const struct pseudo_key *key, struct text *out)
+{
+    text_printf(out, "%s\n", vfs_hostname);
+    return 0;
+}
+
+static void
+uuid(struct text *out, const uint8_t b[16])
+{
+    for (int k = 0; k < 16; k++)
+        text_printf(out, "%s%02x", k == 4 || k == 6 || k == 8 || k == 10 ? "-" : "", b[k]);
+    text_printf(out, "\n");
+}
+
+static void
+random_uuid(uint8_t b[16])
+{
+    platform_random(b, 16);
+    b[6] = (b[6] & 0x0f) | 0x40; /* RFC 4122, version 4 */
+    b[8] = (b[8] & 0x3f) | 0x80;
+}
+
+static int
+show_uuid(const struct pseudo_key *key, struct text *out)
+{
+    uint8_t b[16];
+
+    random_uuid(b);
+    uuid(out, b);
+    return 0;
+}
+
+static int
+show_boot_id(const struct pseudo_key *key, struct text *out)
+{
+    static uint8_t b[16];
+
+    if (!b[6])
+        random_uuid(b);
+    uuid(out, b);
+    return 0;
+}
+
+static int
+show_file_nr(const struct pseudo_key *key, struct text *out)
+{
+    text_printf(out, "%u\t0\t%u\n", file_count, LIMIT_FILES);
+    return 0;
+}
+
+#define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
+#define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
+#define DIR(file, table)     {.name = file, .mode = S_IFDIR | 0555, .children = table}
+#define END                  {.mode = 0}
+
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) random_dir[] = {
+    SHOW("uuid", show_uuid), SHOW("boot_id", show_boot_id), TEXT("entropy_avail", "256\n"), TEXT("poolsize", "256\n"), END};
+/* clang-format on */
+
+static int
+show_pty_nr(const struct pseudo_key *key, struct text *out)
+{
+    text_printf(out, "%u\n", pty_count);
+    return 0;
+}
+
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) pty_dir[] = {
+    TEXT("max", LIMIT_TEXT(LIMIT_PTYS)), TEXT("reserve", "1024\n"), SHOW("nr", show_pty_nr), END};
+/* clang-format on */
+
+static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
+    TEXT("pid_max", "4194304\n"),
+    TEXT("threads-max", "32768\n"),
+    SHOW("hostname", show_hostname),
+    TEXT("domainname", "(none)\n"),
+    TEXT("ostype", "Linux\n"),
+    TEXT("osrelease", SYSTEM_RELEASE "\n"),
+    TEXT("version", SYSTEM_VERSION "\n"),
+    TEXT("overflowuid", "65534\n"),
+    TEXT("overflowgid", "65534\n"),
+    TEXT("cap_last_cap", "40\n"),
+    TEXT("ngroups_max", "65536\n"),
+    TEXT("randomize_va_space", "0\n"),
+    TEXT("core_pattern", "core\n"),
+    TEXT("shmmax", "18446744073692774399\n"),
+    TEXT("shmall", "18446744073692774399\n"),
+    TEXT("shmmni", "4096\n"),
+    TEXT("sem", "32000\t1024000000\t500\t32000\n"),
+    TEXT("msgmax", "8192\n"),
+    TEXT("yama", "0\n"),
+    TEXT("kptr_restrict", "1\n"),
+    TEXT("dmesg_restrict", "1\n"),
+    TEXT("perf_event_paranoid", "4\n"),
+    TEXT("unprivileged_userns_clone", "0\n"),
+    TEXT("sched_child_runs_first", "0\n"),
+    DIR("random", random_dir),
+    DIR("pty", pty_dir),
+    END,
+};
+
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {
+    TEXT("overcommit_memory", "1\n"), TEXT("overcommit_ratio", "50\n"), TEXT("max_map_count", "65530\n"),
+    TEXT("swappiness", "60\n"),       TEXT("mmap_min_addr", "65536\n"), END};
+
+static const struct pseudo OPS_TABLE(pseudo) inotify_dir[] = {
+    TEXT("max_user_watches", LIMIT_TEXT(LIMIT_INOTIFY_WATCHES)),
+    TEXT("max_user_instances", LIMIT_TEXT(LIMIT_INOTIFY_INSTANCES)),
+    TEXT("max_queued_events", LIMIT_TEXT(LIMIT_INOTIFY_EVENTS)), END};
+/* clang-format on */
+
+static const struct pseudo OPS_TABLE(pseudo) epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)),
+                                                            END};
+
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
+    TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
+    TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
+    TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
+    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir),
+    DIR("epoll", epoll_dir),       END};
+
+static const struct pseudo OPS_TABLE(pseudo) net_core_dir[] = {
+    TEXT("somaxconn", LIMIT_TEXT(LIMIT_BACKLOG)),
+    TEXT("rmem_max", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), TEXT("wmem_max", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)),
+    TEXT("rmem_default", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), TEXT("wmem_default", LIMIT_TEXT(LIMIT_SOCKET_BUFFER)), END};
+
+static const struct pseudo OPS_TABLE(pseudo) net_ipv4_dir[] = {
+    TEXT("ip_local_port_range", "32768\t60999\n"), TEXT("tcp_max_syn_backlog", "4096\n"), TEXT("ip_forward", "0\n"),
+    TEXT("ip_unprivileged_port_start", "0\n"), TEXT("tcp_fin_timeout", "60\n"), TEXT("tcp_keepalive_time", "7200\n"),
+    TEXT("tcp_rmem", "4096\t131072\t6291456\n"), TEXT("tcp_wmem", "4096\t16384\t4194304\n"),
+    TEXT("tcp_fastopen", "0\n"), END};
+/* clang-format on */
+
+static const struct pseudo OPS_TABLE(pseudo) net_all_dir[] = {TEXT("disable_ipv6", "0\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) net_conf_dir[] = {DIR("all", net_all_dir), DIR("default", net_all_dir),
+                                                               DIR("lo", net_all_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) net_ipv6_dir[] = {DIR("conf", net_conf_dir), TEXT("bindv6only", "0\n"),
+                                                               END};
+
+static const struct pseudo OPS_TABLE(pseudo) net_unix_dir[] = {TEXT("max_dgram_qlen", LIMIT_TEXT(LIMIT_DGRAM_QUEUE)),
+                                                               END};
+
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) net_dir[] = {
+    DIR("core", net_core_dir), DIR("ipv4", net_ipv4_dir), DIR("ipv6", net_ipv6_dir), DIR("unix", net_unix_dir), END};
+
+static const struct pseudo OPS_TABLE(pseudo) sys_dir[] = {
+    DIR("kernel", kernel_dir), DIR("vm", vm_dir), DIR("fs", fs_dir), DIR("net", net_dir), END};
+
+static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
+    {.name = "self", .mode = S_IFLNK | 0777, .readlink = self_readlink},
+    {.name = "thread-self", .mode = S_IFLNK | 0777, .readlink = thread_self_readlink},
+    {.name = "mounts", .mode = S_IFLNK | 0777, .text = "self/mounts"},
+    {.name = "net", .mode = S_IFLNK | 0777, .text = "self/net"},
+    SHOW("cpuinfo", show_cpuinfo),
+    SHOW("meminfo", show_meminfo),
+    SHOW("stat", show_stat),
+    SHOW("uptime", show_uptime),
+    SHOW("loadavg", show_loadavg),
+    TEXT("version", "Linux version " SYSTEM_RELEASE " (ingot) " SYSTEM_VERSION "\n"),
+    TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\toverlay\nnodev\tpipefs\nnodev\tsockfs\n"),
+    TEXT("cmdline", "ingot\n"),
+    TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n"),
+    TEXT("diskstats", ""),
+    TEXT("partitions", "major minor  #blocks  name\n\n"),
+    TEXT("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
+    TEXT("modules", ""),
+    TEXT("interrupts", "           CPU0\n"),
+    TEXT("zoneinfo", ""),
+    TEXT("slabinfo", "slabinfo - version: 2.1\n"),
+    TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
+    TEXT("vmstat",
+         "nr_free_pages 0\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\npgfree 0\npgalloc_normal 0\n"),
+    DIR("sys", sys_dir),
+    END,
+};
+/* clang-format on */
+
+static const struct pseudo OPS_TABLE(pseudo) proc_root = {.name = "proc",
+                                                          .mode = S_IFDIR | 0555,
+                                                          .children = root_children,
+                                                          .dynamic = &proc_pid_entry,
+                                                          .find = pid_find,
+                                                          .next = pid_next};
+
+int
+procfs_mount(struct dentry *root)
+{
+    return pseudofs_mount(root, "proc", pseudofs_new("proc", 0x9fa0, &proc_root));
+}
+
+/* --- /sys --- */
+
+static const struct pseudo OPS_TABLE(pseudo) empty_dir[] = {END};
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) topology_dir[] = {
+    TEXT("core_id", "0\n"), TEXT("physical_package_id", "0\n"), TEXT("thread_siblings", "1\n"),
+    TEXT("thread_siblings_list", "0\n"), TEXT("core_siblings", "1\n"), TEXT("core_siblings_list", "0\n"), END};
+/* clang-format on */
+static const struct pseudo OPS_TABLE(pseudo) cpu0_dir[] = {TEXT("online", "1\n"), DIR("topology", topology_dir), END};
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) cpu_dir[] = {
+    TEXT("online", "0\n"), TEXT("possible", "0\n"), TEXT("present", "0\n"), TEXT("kernel_max", "0\n"),
+    TEXT("offline", "\n"), DIR("cpu0", cpu0_dir), END};
+/* clang-format on */
+static const struct pseudo OPS_TABLE(pseudo) node0_dir[] = {TEXT("cpulist", "0\n"), TEXT("cpumap", "1\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) node_dir[] = {TEXT("online", "0\n"), TEXT("possible", "0\n"),
+                                                           DIR("node0", node0_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) system_dir[] = {DIR("cpu", cpu_dir), DIR("node", node_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) devices_dir[] = {DIR("system", system_dir), DIR("virtual", empty_dir),
+                                                              END};
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) lo_dir[] = {
+    TEXT("address", "00:00:00:00:00:00\n"), TEXT("mtu", "65536\n"), TEXT("ifindex", "1\n"), TEXT("operstate", "unknown\n"),
+    TEXT("flags", "0x9\n"), TEXT("type", "772\n"), END};
+/* clang-format on */
+static const struct pseudo OPS_TABLE(pseudo) class_net_dir[] = {DIR("lo", lo_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) class_dir[] = {DIR("net", class_net_dir), DIR("tty", empty_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) hugepage_dir[] = {TEXT("enabled", "always [madvise] never\n"),
+                                                               TEXT("hpage_pmd_size", "2097152\n"), END};
+static const struct pseudo OPS_TABLE(pseudo) mm_dir[] = {DIR("transparent_hugepage", hugepage_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) sys_kernel_dir[] = {DIR("mm", mm_dir), END};
+static const struct pseudo OPS_TABLE(pseudo) sys_fs_dir[] = {DIR("cgroup", empty_dir), END};
+/* clang-format off */
+static const struct pseudo OPS_TABLE(pseudo) sysfs_children[] = {
+    DIR("block", empty_dir), DIR("bus", empty_dir),         DIR("class", class_dir), DIR("dev", empty_dir),
+    DIR("devices", devices_dir), DIR("firmware", empty_dir), DIR("fs", sys_fs_dir),   DIR("kernel", sys_kernel_dir),
+    DIR("module", empty_dir),    END};
+/* clang-format on */
+static const struct pseudo OPS_TABLE(pseudo) sysfs_root = {.name = "sys",
+                                                           .mode = S_IFDIR | 0555,
+                                                           .children = sysfs_children};
+
+int
+sysfs_mount(struct dentry *root)
+{
+    struct superblock *sb = pseudofs_new("sysfs", 0x62656572, &sysfs_root);
+
+    if (sb)
+        sb->read_only = true;
+    return pseudofs_mount(root, "sys", sb);
+}

@@ -1,0 +1,116 @@
+/* eventfd(2): a counter that reads and writes as eight bytes. */
+#include <poll.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "vkernel/abi/syscall.h"
+#include "platform/heap.h"
+#include "vkernel/vfs/vfs.h"
+
+struct eventfd {
+    uint64_t count;
+    bool semaphore;
+    struct wait_queue queue;
+};
+
+static ssize_t
+counter_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct eventfd *e = f->data;
+    uint64_t value;
+
+    if (iov_total(iov, count) < sizeof value)
+        return -EINVAL;
+    if (e->count == 0)
+        return -EAGAIN;
+    value = e->semaphore ? 1 : e->count;
+    e->count -= value;
+    if (iov_scatter(iov, count, 0, &value, sizeof value) < sizeof value)
+        return -EFAULT; /* the count is lost, as on Linux */
+    wait_queue_wake(&e->queue);
+    return sizeof value;
+}
+
+static ssize_t
+counter_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
+{
+    struct eventfd *e = f->data;
+    uint64_t value;
+
+    if (iov_total(iov, count) < sizeof value)
+        return -EINVAL;
+    if (iov_gather(iov, count, 0, &value, sizeof value) < sizeof value)
+        return -EFAULT;
+    if (value == UINT64_MAX)
+        return -EINVAL;
+    if (value > UINT64_MAX - 1 - e->count)
+        return -EAGAIN;
+    e->count += value;
+    wait_queue_wake(&e->queue);
+    return sizeof value;
+}
+
+static unsigned
+counter_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
+{
+    struct eventfd *e = f->data;
+
+    poll_add(queues, count, max, &e->queue);
+    return (e->count > 0 ? POLLIN : 0u) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0u);
+}
+
+OBJECT_POOL(eventfd);
+
+static void
+counter_release(struct file *f)
+{
+    struct eventfd *e = f->data;
+
+    wait_queue_fini(&e->queue);
+    OBJECT_FREE(eventfd, e);
+}
+
+static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
+    .name = "eventfd",
+    .read = counter_read,
+    .write = counter_write,
+    .poll = counter_poll,
+    .release = counter_release,
+};
+
+static int64_t
+make_eventfd(unsigned initial, int flags)
+{
+    struct eventfd *e;
+    struct file *f;
+    int fd;
+
+    if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
+        return -EINVAL;
+    e = OBJECT_NEW(eventfd);
+    f = e ? file_new(&eventfd_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
+    if (!f) {
+        OBJECT_FREE(eventfd, e);
+        return -ENOMEM;
+    }
+    e->count = initial;
+    e->semaphore = flags & EFD_SEMAPHORE;
+    wait_queue_init(&e->queue);
+    f->data = e;
+    fd = fd_install(f, 0, flags & O_CLOEXEC);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+int64_t
+sys_eventfd(const uint64_t a[6])
+{
+    return make_eventfd((unsigned)a[0], 0);
+}
+
+int64_t
+sys_eventfd2(const uint64_t a[6])
+{
+    return make_eventfd((unsigned)a[0], (int)a[1]);
+}

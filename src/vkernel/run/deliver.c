@@ -1,0 +1,522 @@
+/* Delivery at the edge to guest code: default actions, stops, and the frame that a handler runs on (Linux's
+ * arch/x86 rt_sigframe, byte for byte). */
+#include <errno.h>
+#include <string.h>
+
+#include "platform/platform.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/fxsave.h"
+#include "x86/helpers.h"
+#include "x86/level.h"
+
+enum {
+    RED_ZONE = 128,
+    UC_FP_XSTATE = 1,
+    USER_CS = 0x33,
+    USER_SS = 0x2b,
+    UC_SIGCONTEXT_SS = 2,
+    UC_STRICT_RESTORE_SS = 4,
+    SYSCALL_LENGTH = 2,
+    REGISTERS_UNKNOWN = 0x696e676f, /* in a reserved word of a frame over an unknown state (run/faults.c) */
+    SA_RESTORER_FLAG = 0x04000000,
+    RFLAGS_RESTORED = 0x50dd5, /* Linux's FIX_EFLAGS */
+};
+
+#define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+
+struct guest_sigcontext {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
+};
+struct guest_sigframe {
+    uint64_t restorer;
+    uint64_t uc_flags, uc_link;
+    uint64_t ss_sp;
+    int32_t ss_flags, ss_pad;
+    uint64_t ss_size;
+    struct guest_sigcontext mc;
+    uint64_t sigmask;
+    uint8_t info[128];
+};
+_Static_assert(sizeof(struct guest_sigframe) == 440, "rt_sigframe of x86-64");
+_Static_assert(sizeof(siginfo_t) == 128, "siginfo is the guest's");
+
+/* --- floating point state, as XSAVE lays it out --- */
+
+static uint32_t
+xsave_size(void)
+{
+    return x86_level() == X86_LEVEL_V3 ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2;
+}
+
+static bool
+is_zero(const void *data, size_t size)
+{
+    const uint8_t *p = data;
+
+    return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
+}
+
+/* In a frame it is followed by the second magic number. */
+static uint32_t
+fp_frame_size(void)
+{
+    return xsave_size() + sizeof(uint32_t);
+}
+
+static void
+fp_save(struct x86_cpu *cpu, struct x86_xsave *a)
+{
+    struct x86_fxsave_software *software = &a->fx.software;
+
+    memset(a, 0, sizeof *a);
+    x87_out();
+    x86_fxsave_put_x87(&a->fx, &cpu->x87);
+    a->fx.mxcsr = cpu->mxcsr;
+    a->fx.mxcsr_mask = 0xffff;
+    memcpy(a->fx.xmm, cpu->xmm, sizeof a->fx.xmm);
+    memcpy(a->ymm_high, cpu->ymm_high, sizeof a->ymm_high);
+    a->components = X86_XSAVE_X87 | X86_XSAVE_SSE | (is_zero(a->ymm_high, sizeof a->ymm_high) ? 0 : X86_XSAVE_AVX);
+    software->magic = X86_XSAVE_MAGIC1;
+    software->size = xsave_size();
+    software->extended_size = fp_frame_size();
+    software->components = X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0);
+}
+
+static void
+fp_reset(struct x86_cpu *cpu)
+{
+    x87_replaced();
+    memset(&cpu->x87, 0, sizeof cpu->x87);
+    cpu->x87.control = 0x037f;
+    cpu->mxcsr = 0x1f80;
+    memset(cpu->xmm, 0, sizeof cpu->xmm);
+    memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+}
+
+/* Which components a frame says to have (Linux's check_xstate_in_sigframe): without the magic numbers, or with wrong
+ * sizes, it is an FXSAVE area alone. */
+static uint64_t
+components_of(const struct x86_xsave *a, uint64_t at)
+{
+    const struct x86_fxsave_software *software = &a->fx.software;
+    uint32_t magic;
+
+    if (software->magic != X86_XSAVE_MAGIC1 || software->size < X86_XSAVE_SIZE_V2 || software->size > xsave_size() ||
+        software->size > software->extended_size || copy_from_guest(&magic, at + software->size, sizeof magic) < 0 ||
+        magic != X86_XSAVE_MAGIC2)
+        return 0;
+    return software->components & (X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0));
+}
+
+/* From a frame that the handler may have changed. False: #GP of XRSTOR or FXRSTOR, or the frame cannot be read. */
+static bool
+fp_load(struct x86_cpu *cpu, uint64_t at)
+{
+    struct x86_xsave a = {0};
+    uint64_t asked, found;
+
+    if (copy_from_guest(&a.fx, at, sizeof a.fx) < 0)
+        return false;
+    asked = components_of(&a, at);
+    if (asked && copy_from_guest(&a, at, asked & X86_XSAVE_AVX ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2) < 0)
+        return false;
+    if (at % (asked ? 64 : 16) || (a.fx.mxcsr & ~0xffffu))
+        return false;
+    if (asked && (a.compacted || a.reserved[0] ||
+                  (a.components &
+                   ~(uint64_t)(X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0)))))
+        return false;
+    found = asked ? asked & a.components : X86_XSAVE_X87 | X86_XSAVE_SSE;
+    fp_reset(cpu);
+    if (found & X86_XSAVE_X87)
+        x86_fxsave_get_x87(&a.fx, &cpu->x87);
+    if (!asked || (asked & (X86_XSAVE_SSE | X86_XSAVE_AVX)))
+        cpu->mxcsr = a.fx.mxcsr;
+    if (found & X86_XSAVE_SSE)
+        memcpy(cpu->xmm, a.fx.xmm, sizeof cpu->xmm);
+    if (found & X86_XSAVE_AVX)
+        memcpy(cpu->ymm_high, a.ymm_high, sizeof cpu->ymm_high);
+    return true;
+}
+
+/* --- the frame --- */
+
+static bool
+on_altstack(const struct task *t, uint64_t sp)
+{
+    return t->altstack_size && sp > t->altstack_sp && sp - t->altstack_sp <= t->altstack_size;
+}
+
+/* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word
+ * and MXCSR are known. */
+static void
+forget_registers(struct guest_sigframe *frame, struct x86_xsave *fp)
+{
+    struct guest_sigcontext *mc = &frame->mc;
+    uint64_t *const gpr[16] = {&mc->rax, &mc->rcx, &mc->rdx, &mc->rbx, &mc->rsp, &mc->rbp, &mc->rsi, &mc->rdi,
+                               &mc->r8,  &mc->r9,  &mc->r10, &mc->r11, &mc->r12, &mc->r13, &mc->r14, &mc->r15};
+
+    for (unsigned i = 0; i < 16; i++)
+        *gpr[i] = x86_this_cpu()->gpr[i] = fault_unknown_register(i);
+    mc->rip = fault_unknown_register(16);
+    mc->reserved[0] = REGISTERS_UNKNOWN;
+    memset(fp->fx.st, 0xff, sizeof fp->fx.st);
+    memset(fp->fx.xmm, 0xff, sizeof fp->fx.xmm);
+    memset(fp->ymm_high, 0xff, sizeof fp->ymm_high);
+}
+
+/* Where the stack ends, for an alternate one or a frame. */
+static uint64_t
+stack_end(const struct fault_record *unknown)
+{
+    return unknown ? unknown->stack : x86_this_cpu()->gpr[X86_RSP];
+}
+
+static bool
+setup_frame(struct task *t, int sig, const struct signal_action *act, const siginfo_t *info, uint64_t mask)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct guest_sigframe frame = {0};
+    const uint32_t magic2 = X86_XSAVE_MAGIC2;
+    struct x86_xsave fp;
+    struct fault_record *unknown = fault_unknown(t);
+    uint64_t rsp = stack_end(unknown), fp_at;
+    uint64_t sp = rsp - RED_ZONE - (unknown ? X86_STACK_LAG + 8 : 0);
+
+    if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, rsp))
+        sp = t->altstack_sp + t->altstack_size;
+    fp_at = (sp - fp_frame_size()) & ~63ull;
+    sp = ((fp_at - sizeof frame) & ~15ull) - 8;
+    if (on_altstack(t, rsp) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
+        return false;
+
+    x86_collect_mxcsr();
+    fp_save(cpu, &fp);
+    frame.restorer = act->restorer;
+    frame.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    frame.ss_sp = t->altstack_sp;
+    frame.ss_size = t->altstack_size;
+    /* How it was set, not whether we are on it: what sigreturn sets again. */
+    frame.ss_flags = t->altstack_flags;
+    frame.mc = (struct guest_sigcontext){
+        .r8 = cpu->gpr[8],
+        .r9 = cpu->gpr[9],
+        .r10 = cpu->gpr[10],
+        .r11 = cpu->gpr[11],
+        .r12 = cpu->gpr[12],
+        .r13 = cpu->gpr[13],
+        .r14 = cpu->gpr[14],
+        .r15 = cpu->gpr[15],
+        .rdi = cpu->gpr[X86_RDI],
+        .rsi = cpu->gpr[X86_RSI],
+        .rbp = cpu->gpr[X86_RBP],
+        .rbx = cpu->gpr[X86_RBX],
+        .rdx = cpu->gpr[X86_RDX],
+        .rax = cpu->gpr[X86_RAX],
+        .rcx = cpu->gpr[X86_RCX],
+        .rsp = cpu->gpr[X86_RSP],
+        .rip = cpu->rip,
+        .rflags = x86_cpu_rflags(cpu),
+        .cs = USER_CS,
+        .ss = USER_SS,
+        .err = t->fault_err,
+        .trapno = t->fault_trapno,
+        .cr2 = t->fault_cr2,
+        .oldmask = mask,
+        .fpstate = fp_at,
+    };
+    frame.sigmask = mask;
+    memcpy(frame.info, info, sizeof frame.info);
+    if (unknown)
+        forget_registers(&frame, &fp);
+    if (copy_to_guest(fp_at, &fp, xsave_size()) < 0 ||
+        copy_to_guest(fp_at + xsave_size(), &magic2, sizeof magic2) < 0 || copy_to_guest(sp, &frame, sizeof frame) < 0)
+        return false;
+
+    if (unknown)
+        unknown->frame = sp;
+    if (t->altstack_flags & (int)0x80000000u) { /* SS_AUTODISARM */
+        t->altstack_size = 0;
+        t->altstack_sp = 0;
+        t->altstack_flags = SS_DISABLE;
+    }
+    cpu->gpr[X86_RSP] = sp;
+    cpu->gpr[X86_RDI] = (uint64_t)sig;
+    cpu->gpr[X86_RSI] = sp + offsetof(struct guest_sigframe, info);
+    cpu->gpr[X86_RDX] = unknown ? FAULT_UNKNOWN_CONTEXT : sp + offsetof(struct guest_sigframe, uc_flags);
+    cpu->gpr[X86_RAX] = 0;
+    cpu->rip = act->handler;
+    cpu->flag[X86_FLAG_DF] = 0;
+    fp_reset(cpu);
+    x86_apply_mxcsr();
+    return true;
+}
+
+/* From a frame over an unknown state: to the very same. */
+static void
+return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at)
+{
+    const uint64_t registers[17] = {mc->rax, mc->rcx, mc->rdx, mc->rbx, mc->rsp, mc->rbp, mc->rsi, mc->rdi, mc->r8,
+                                    mc->r9,  mc->r10, mc->r11, mc->r12, mc->r13, mc->r14, mc->r15, mc->rip};
+
+    for (unsigned i = 0; i < 17; i++)
+        if (registers[i] != fault_unknown_register(i))
+            fault_refuse("changed registers");
+    fault_returned(t, at);
+}
+
+/* What the return to such segments does: a stack segment is repaired unless the frame says that it is meant
+ * (force_valid_ss), all others are #GP. 32-bit code does not run here, as on a kernel without it. */
+static bool
+segments_good(const struct guest_sigframe *frame)
+{
+    unsigned cs = frame->mc.cs | 3u, ss = frame->mc.ss | 3u;
+
+    return cs == USER_CS && (ss == USER_SS || !(frame->uc_flags & UC_STRICT_RESTORE_SS));
+}
+
+int64_t
+sys_rt_sigreturn(const uint64_t a[6])
+{
+    struct task *t = sched_current;
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct guest_sigframe frame;
+
+    if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
+        goto bad;
+    if (frame.mc.reserved[0] == REGISTERS_UNKNOWN)
+        return_to_unknown(t, &frame.mc, cpu->gpr[X86_RSP] - 8);
+    t->blocked = frame.sigmask & ~UNBLOCKABLE;
+    if (!frame.mc.fpstate)
+        fp_reset(cpu);
+    else if (!fp_load(cpu, frame.mc.fpstate))
+        goto bad;
+    cpu->gpr[8] = frame.mc.r8;
+    cpu->gpr[9] = frame.mc.r9;
+    cpu->gpr[10] = frame.mc.r10;
+    cpu->gpr[11] = frame.mc.r11;
+    cpu->gpr[12] = frame.mc.r12;
+    cpu->gpr[13] = frame.mc.r13;
+    cpu->gpr[14] = frame.mc.r14;
+    cpu->gpr[15] = frame.mc.r15;
+    cpu->gpr[X86_RDI] = frame.mc.rdi;
+    cpu->gpr[X86_RSI] = frame.mc.rsi;
+    cpu->gpr[X86_RBP] = frame.mc.rbp;
+    cpu->gpr[X86_RBX] = frame.mc.rbx;
+    cpu->gpr[X86_RDX] = frame.mc.rdx;
+    cpu->gpr[X86_RCX] = frame.mc.rcx;
+    cpu->gpr[X86_RSP] = frame.mc.rsp;
+    cpu->rip = frame.mc.rip;
+    x86_cpu_set_rflags(cpu, (x86_cpu_rflags(cpu) & ~(uint64_t)RFLAGS_RESTORED) | (frame.mc.rflags & RFLAGS_RESTORED));
+    x86_apply_mxcsr();
+    /* restore_altstack: errors are ignored, as Linux does. */
+    (void)signal_set_altstack(t, stack_end(fault_unknown(t)), frame.ss_sp, frame.ss_flags, frame.ss_size);
+    if (!segments_good(&frame))
+        signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+    return (int64_t)frame.mc.rax;
+
+bad:
+    signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+    return 0;
+}
+
+/* --- faults --- */
+
+static void
+force(int sig, int code, uint64_t address)
+{
+    struct task *t = sched_current;
+    struct signal_action *act = &t->process->actions[sig];
+    siginfo_t info = {.si_signo = sig, .si_code = code};
+
+    info.si_addr = (void *)(uintptr_t)address;
+    if ((t->blocked & SIGNAL_BIT(sig)) || act->handler == (uint64_t)(uintptr_t)SIG_IGN ||
+        act->handler == (uint64_t)(uintptr_t)SIG_DFL) {
+        /* Not even init survives a fault that it can not handle. */
+        t->blocked &= ~SIGNAL_BIT(sig);
+        act->handler = (uint64_t)(uintptr_t)SIG_DFL;
+        group_exit(sig);
+    }
+    signal_send_info(t->process, t, &info);
+}
+
+void
+signal_force(int sig, int code, uint64_t address, int trapno)
+{
+    sched_current->fault_trapno = (uint64_t)trapno;
+    sched_current->fault_cr2 = sched_current->fault_err = 0;
+    force(sig, code, address);
+}
+
+void
+signal_force_page_fault(int sig, int code, uint64_t address, unsigned err)
+{
+    sched_current->fault_trapno = 14;
+    sched_current->fault_cr2 = address;
+    sched_current->fault_err = err;
+    force(sig, code, address);
+}
+
+/* --- default actions --- */
+
+int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
+
+static void
+stop_process(struct process *p, int sig)
+{
+    p->stopped = true;
+    p->stop_report = true;
+    p->continue_report = false;
+    p->stop_signal = sig;
+    signal_child_changed(p, CLD_STOPPED, sig);
+    if (p->parent)
+        wait_queue_wake(&p->parent->wait_child);
+    LIST_EACH(l, &p->threads)
+        sched_interrupt(list_entry(l, struct task, thread_link), false);
+}
+
+static void
+wait_while_stopped(struct process *p)
+{
+    while (p->stopped && !signal_fatal_pending())
+        if (wait_on_killable(&p->stop_queue, WAIT_FOREVER) < 0)
+            break;
+    if (signal_fatal_pending())
+        p->stopped = false;
+}
+
+/* True when the process goes on (ignored or stopped and continued). */
+static bool
+default_action(struct task *t, int sig)
+{
+    struct process *p = t->process;
+
+    switch (sig) {
+    case SIGCHLD:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGCONT: return true;
+    default: break;
+    }
+    if (p == init_process)
+        return true;
+    switch (sig) {
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        if (group_is_orphaned(p->pgid))
+            return true;
+        stop_process(p, sig);
+        return true;
+    case SIGSTOP: stop_process(p, sig); return true;
+    default: group_exit(sig);
+    }
+}
+
+/* What becomes of the interrupted call when a handler runs. */
+static void
+restart_for_handler(int nr, const struct signal_action *act)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    int64_t result = (int64_t)cpu->gpr[X86_RAX];
+
+    switch (result) {
+    case -ERESTART_RESTARTBLOCK:
+    case -ERESTARTNOHAND: cpu->gpr[X86_RAX] = (uint64_t)-EINTR; break;
+    case -ERESTARTSYS:
+        if (!(act->flags & SA_RESTART)) {
+            cpu->gpr[X86_RAX] = (uint64_t)-EINTR;
+            break;
+        }
+        /* fall through */
+    case -ERESTARTNOINTR:
+        cpu->gpr[X86_RAX] = (uint64_t)(int64_t)nr;
+        cpu->rip -= SYSCALL_LENGTH;
+        break;
+    default: break;
+    }
+}
+
+static void
+run_handler(struct task *t, int sig, siginfo_t *info, int nr)
+{
+    struct signal_action *slot = &t->process->actions[sig], act = *slot;
+    uint64_t mask = t->restore_blocked ? t->saved_blocked : t->blocked;
+
+    if (nr >= 0)
+        restart_for_handler(nr, &act);
+    if (act.flags & SA_RESETHAND)
+        slot->handler = (uint64_t)(uintptr_t)SIG_DFL;
+    if (!(act.flags & SA_RESTORER_FLAG) || !setup_frame(t, sig, &act, info, mask)) {
+        /* Linux's force_sigsegv: a handler of SIGSEGV, perhaps on another stack, may do better. */
+        if (sig == SIGSEGV)
+            group_exit(SIGSEGV);
+        signal_force(SIGSEGV, SI_KERNEL, 0, 0);
+        return;
+    }
+    t->restore_blocked = false;
+    t->blocked |= act.mask;
+    if (!(act.flags & SA_NODEFER))
+        t->blocked |= SIGNAL_BIT(sig);
+    t->blocked &= ~UNBLOCKABLE;
+}
+
+static bool
+is_restart(int64_t result)
+{
+    return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
+           result == -ERESTART_RESTARTBLOCK;
+}
+
+bool
+signal_deliver(int nr)
+{
+    struct task *t = sched_current;
+    struct process *p = t->process;
+
+    for (;;) {
+        siginfo_t info;
+        int sig;
+        uint64_t handler;
+
+        if (p->group_exit || t->kill_me)
+            task_exit(p->exit_status);
+        if (p->stopped) {
+            wait_while_stopped(p);
+            continue;
+        }
+        sig = signal_take(t, ~t->blocked, &info);
+        if (!sig)
+            break;
+        handler = p->actions[sig].handler;
+        if (sig == SIGKILL && p != init_process)
+            group_exit(SIGKILL);
+        if (handler == (uint64_t)(uintptr_t)SIG_IGN)
+            continue;
+        if (handler == (uint64_t)(uintptr_t)SIG_DFL) {
+            default_action(t, sig);
+            continue;
+        }
+        run_handler(t, sig, &info, nr);
+        nr = -1;
+        t->fault_err = t->fault_trapno = t->fault_cr2 = 0;
+    }
+    if (nr >= 0 && is_restart((int64_t)x86_this_cpu()->gpr[X86_RAX])) {
+        if (t->restore_blocked) {
+            t->blocked = t->saved_blocked;
+            t->restore_blocked = false;
+        }
+        return true;
+    }
+    if (t->restore_blocked) {
+        t->blocked = t->saved_blocked;
+        t->restore_blocked = false;
+        if (signal_pending_task(t))
+            return signal_deliver(nr);
+    }
+    return false;
+}

@@ -1,0 +1,400 @@
+/* Running rewritten code: finding entries, and what comes back from it through platform/direct.S.
+ *
+ * The host stack holds only return addresses, and each is checked by whoever is returned to. So nothing of it has a meaning here:
+ * whatever the vkernel does below it, the guest goes on from its state, at any instruction, with the stack as it is or with
+ * none. */
+#include "vkernel/run/direct.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "platform/direct.h"
+#include "platform/platform.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/run/direct_map.h"
+#include "vkernel/run/lockstep.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/address_space.h"
+#include "x86/cpuid.h"
+#include "x86/direct_state.h"
+#include "x86/fxsave.h"
+#include "x86/helpers.h"
+#include "x86/level.h"
+#include "x86/x86.h"
+
+enum {
+    RFLAGS_STATUS = 0x8d5,
+    RFLAGS_DF = 0x400,
+    RFLAGS_RUN = RFLAGS_STATUS | RFLAGS_DF,
+    RFLAGS_TF = 0x100,
+    RFLAGS_FIXED = 2,
+    RFLAGS_ALWAYS = 0x202
+};
+enum { RT_SIGRETURN = 15 };
+
+uint64_t helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
+
+/* --- state --- */
+
+/* The host's RFLAGS become the guest's; returns these. */
+static uint64_t
+take_flags(uint64_t rflags)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    rflags = (rflags & RFLAGS_RUN) | cpu->id_flag | RFLAGS_ALWAYS;
+    x86_cpu_set_rflags(cpu, rflags);
+    return rflags;
+}
+
+static uint64_t
+give_flags(void)
+{
+    return (x86_cpu_rflags(x86_this_cpu()) & RFLAGS_RUN) | RFLAGS_FIXED;
+}
+
+void
+direct_flags_c(uint64_t rflags)
+{
+    take_flags(rflags);
+}
+
+/* --- entries --- */
+
+bool
+direct_insn_at(uint64_t guest, struct direct_insn *out)
+{
+    struct mm *mm = sched_current->process->mm;
+    const struct vma *v = guest < GUEST_IMAGE_END ? mm_at(mm, guest) : NULL;
+    const struct direct_unit *u;
+
+    if (!v || !(v->prot & PROT_EXEC) || !v->code || !mm_code_bound(mm, v))
+        return false;
+    u = direct_unit_of(v->code);
+    return u && direct_insn_of_guest(u, guest, out) && out->guest == guest && !out->in_run;
+}
+
+uint64_t
+direct_entry(uint64_t guest)
+{
+    uint64_t host = platform_direct_recall(guest);
+    struct direct_insn insn;
+
+    if (host)
+        return host;
+    if (!direct_insn_at(guest, &insn))
+        return 0;
+    platform_direct_remember(guest, insn.host);
+    return insn.host;
+}
+
+uint64_t
+direct_guest_address(uint64_t address)
+{
+    const struct direct_unit *u = platform_in_direct_text(address) ? direct_unit_at(address) : NULL;
+    struct direct_insn insn;
+
+    return u && direct_insn_of_host(u, address, &insn) ? insn.guest : address;
+}
+
+/* --- running --- */
+
+/* The last thing before rewritten code goes on. */
+static void
+set_out(void)
+{
+    if (lockstep_on)
+        lockstep_begin(true);
+    x87_in();
+    x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
+    platform_mode = PLATFORM_COMPILED; /* from here on the tick interrupts */
+}
+
+/* Rewritten code is over, or comes in; all of the guest's state is in x86_cpu_tls, or its x87 unit in the host's. */
+static void
+came_in(enum lockstep_end how)
+{
+    platform_mode = PLATFORM_KERNEL;
+    if (lockstep_on)
+        lockstep_end(how, 0);
+}
+
+/* As set_out(); false: a tick came before, and there is something else to do first. To be asked once only: the guest
+ * must get on, however often the tick comes. */
+static bool
+may_set_out(void)
+{
+    set_out();
+    if (!platform_ticked)
+        return true;
+    came_in(LOCKSTEP_STATE);
+    return false;
+}
+
+void
+direct_run(uint64_t host)
+{
+    if (!may_set_out()) {
+        poll_edge();
+        host = direct_entry(x86_this_cpu()->rip);
+        if (!host)
+            return;
+        set_out();
+    }
+    direct_enter(host, give_flags());
+    came_in(LOCKSTEP_STATE);
+}
+
+void
+direct_run_steps(uint64_t host)
+{
+    set_out();
+    direct_enter(host, give_flags() | RFLAGS_TF);
+    platform_mode = PLATFORM_KERNEL;
+}
+
+/* An edge is over. Does the guest go on at the same place, in the same code? */
+static bool
+stayed(uint64_t rip, uint64_t rsp, uint64_t code)
+{
+    const struct x86_cpu *cpu = x86_this_cpu();
+
+    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && sched_current->process->mm->code_generation == code &&
+           !stress_unwind && !stress_evaluate;
+}
+
+void
+direct_syscall_c(uint64_t next, uint64_t rflags)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP], code = sched_current->process->mm->code_generation;
+    int64_t nr = (int32_t)cpu->gpr[X86_RAX];
+
+    rflags = take_flags(rflags);
+    came_in(LOCKSTEP_SYSCALL);
+    syscall_edge_with(rflags);
+    if (!stayed(next, rsp, code) || nr == RT_SIGRETURN)
+        platform_leave();
+    if (may_set_out())
+        return;
+    poll_edge();
+    if (!stayed(next, rsp, code))
+        platform_leave();
+    set_out();
+}
+
+void
+direct_poll_c(uint64_t host, uint64_t rflags)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP], code = sched_current->process->mm->code_generation, rip;
+
+    take_flags(rflags);
+    cpu->rip = rip = direct_guest_address(host);
+    came_in(LOCKSTEP_STATE);
+    poll_edge();
+    if (!stayed(rip, rsp, code))
+        platform_leave();
+    set_out();
+}
+
+/* Is the host's return address behind a call whose return address of the guest's is rip? */
+static bool
+returns_to(uint64_t host, uint64_t rip)
+{
+    const struct direct_unit *u = platform_in_direct_text(host) ? direct_unit_at(host) : NULL;
+    struct direct_insn insn;
+
+    return u && direct_insn_of_host(u, host - 1, &insn) && insn.guest + insn.guest_size == rip;
+}
+
+/* Of what is the evaluator's, the instructions that programs use most and that are one helper each: without a
+ * translation, which is for a program's whole life elsewhere, but new in each process. False: it is none of them. */
+static bool
+help(void)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t image_base, v;
+    size_t left = 0;
+    const uint8_t *bytes = run_fetch(NULL, cpu->rip, &left, &image_base);
+    struct x86_insn insn;
+
+    if (!bytes || stress_evaluate || x86_decode(bytes, left, cpu->rip, &insn) <= 0)
+        return false;
+    switch (insn.op) {
+    case X86_OP_CPUID:
+        v = helper_cpuid((uint32_t)cpu->gpr[X86_RAX], (uint32_t)cpu->gpr[X86_RCX]);
+        cpu->gpr[X86_RBX] = v >> 32;
+        cpu->gpr[X86_RCX] = (uint32_t)cpu->tmp[0];
+        cpu->gpr[X86_RDX] = cpu->tmp[0] >> 32;
+        break;
+    case X86_OP_RDTSC:
+        v = helper_rdtsc();
+        cpu->gpr[X86_RDX] = v >> 32;
+        break;
+    case X86_OP_XGETBV:
+        v = helper_xgetbv((uint32_t)cpu->gpr[X86_RCX], cpu->rip);
+        cpu->gpr[X86_RDX] = v >> 32;
+        break;
+    default: return false;
+    }
+    cpu->gpr[X86_RAX] = (uint32_t)v;
+    cpu->rip += insn.length;
+    return true;
+}
+
+static uint64_t
+go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct task *t = sched_current;
+    uint64_t code = t->process->mm->code_generation, host = 0;
+    bool evaluated = false, polled = false;
+
+    platform_mode = PLATFORM_KERNEL;
+    take_flags(rflags);
+    if (evaluate)
+        came_in(LOCKSTEP_AT);
+    else if (platform_direct_steps)
+        platform_leave();
+    for (;;) {
+        if (evaluate && !help()) {
+            t->evaluate_next = false;
+            run_evaluate();
+            evaluated = true;
+            if (signal_work(t))
+                signal_deliver(-1);
+        }
+        if (t->process->mm->code_generation != code || (stress_unwind && evaluated) || stress_evaluate)
+            platform_leave();
+        host = direct_entry(cpu->rip);
+        evaluate = !host;
+        if (!host) {
+            came_in(LOCKSTEP_STATE);
+            continue;
+        }
+        if (polled)
+            set_out();
+        else if (!may_set_out())
+            poll_edge();
+        if (platform_mode == PLATFORM_COMPILED)
+            break;
+        polled = true;
+    }
+    cpu->tmp[0] = give_flags();
+    return evaluated && returns_to(*top, cpu->rip) ? 0 : host;
+}
+
+uint64_t
+direct_jump_c(uint64_t rflags, const uint64_t *top)
+{
+    return go_on(rflags, top, false);
+}
+
+uint64_t
+direct_evaluate_c(uint64_t rflags, const uint64_t *top)
+{
+    return go_on(rflags, top, true);
+}
+
+/* --- faults --- */
+
+static bool
+is_string(const struct x86_insn *insn)
+{
+    return insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_STOS || insn->op == X86_OP_LODS ||
+           insn->op == X86_OP_SCAS;
+}
+
+/* The host's frame has the standard form, whose AVX component is where the guest's is, on every processor (SDM vol. 1,
+ * 13.4); without its bit it is initial. */
+static void
+take_ymm_high(struct x86_cpu *cpu, const struct x86_xsave *a)
+{
+    if (a->components & X86_XSAVE_AVX)
+        memcpy(cpu->ymm_high, a->ymm_high, sizeof cpu->ymm_high);
+    else
+        memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+}
+
+/* All but the x87 state and what sequences of the host's instructions have moved. */
+static void
+take_context(const struct platform_fault *f, struct x86_fxsave *fx)
+{
+    const ucontext_t *uc = f->context;
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    for (unsigned i = 0; i < 16; i++)
+        if (i != X86_RSP && i != X86_R10 && i != X86_R11)
+            cpu->gpr[i] = f->host[i];
+    cpu->gpr[X86_RSP] = f->host[X86_R11];
+    take_flags((uint64_t)uc->uc_mcontext.gregs[REG_EFL]);
+    memcpy(fx, uc->uc_mcontext.fpregs, sizeof *fx);
+    memcpy(cpu->xmm, fx->xmm, sizeof cpu->xmm);
+    cpu->mxcsr = fx->mxcsr;
+    if (x86_level() == X86_LEVEL_V3)
+        take_ymm_high(cpu, (const struct x86_xsave *)(const void *)uc->uc_mcontext.fpregs);
+}
+
+/* Between two instructions the state is known. Within a string instruction, which may be long, it is known, too, but
+ * the host's is not the guest's; lockstep waits, as the evaluator does it as a whole. Otherwise the host's next
+ * instructions are those of one of the guest's, and few. */
+enum direct_interrupted
+direct_interrupted(const struct platform_fault *f)
+{
+    const struct direct_unit *u = direct_unit_at(f->host_pc);
+    struct direct_insn insn;
+    struct x86_insn at;
+    struct x86_fxsave fx;
+
+    if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.in_run)
+        return DIRECT_STEPS;
+    if (insn.host == f->host_pc)
+        return DIRECT_POLLS;
+    if (x86_decode((const uint8_t *)(uintptr_t)f->host_pc, X86_MAX_LENGTH, f->host_pc, &at) <= 0 || !is_string(&at))
+        return DIRECT_STEPS;
+    if (lockstep_on)
+        return DIRECT_GOES_ON;
+    take_context(f, &fx);
+    x86_this_cpu()->rip = insn.guest;
+    direct_return_registers(x86_this_cpu(), insn.host, f->host_pc);
+    return DIRECT_LEAVES;
+}
+
+bool
+direct_state_between(const struct platform_fault *f, struct x86_cpu *out)
+{
+    const struct direct_unit *u = direct_unit_at(f->host_pc);
+    struct direct_insn insn;
+    struct x86_fxsave fx;
+    struct x86_cpu kept;
+
+    if (!u || !direct_insn_of_host(u, f->host_pc, &insn) || insn.host != f->host_pc || insn.in_run)
+        return false;
+    kept = *x86_this_cpu();
+    take_context(f, &fx);
+    *out = *x86_this_cpu();
+    *x86_this_cpu() = kept;
+    out->rip = insn.guest;
+    x86_fxsave_get_x87(&fx, &out->x87);
+    return true;
+}
+
+bool
+direct_fault_state(const struct platform_fault *f)
+{
+    const struct direct_unit *u = platform_in_direct_text(f->host_pc) ? direct_unit_at(f->host_pc) : NULL;
+    struct x86_fxsave fx;
+    struct direct_insn insn;
+
+    if (!u || !direct_insn_of_host(u, f->host_pc, &insn))
+        return false;
+    take_context(f, &fx);
+    x86_this_cpu()->rip = insn.guest;
+    x87_from_fxsave(&fx);
+    direct_return_registers(x86_this_cpu(), insn.host, f->host_pc);
+    if (insn.in_run)
+        direct_finish_run(x86_this_cpu(), run_fetch, NULL, insn.run_start, insn.guest);
+    return true;
+}

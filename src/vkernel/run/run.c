@@ -1,0 +1,502 @@
+/* Running guest code: compiled entries where the code map has them, the evaluator elsewhere; and the kernel's side of
+ * the imports of compiled code (kernel.syscall, poll, enter, trap).
+ *
+ * Each fiber has a base dispatcher at its bottom. Compiled code that calls the kernel may need guest code run below it
+ * before it can go on: a call of something without a compiled entry, a signal handler. That is a nested run, which ends
+ * when the guest is back at the expected (pc, rsp); if it turns up anywhere else, everything unwinds to the base, which
+ * takes rip and goes on from there (DESIGN D6). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <xmmintrin.h>
+
+#include "eval/eval.h"
+#include "ir/ir.h"
+#include "platform/direct.h"
+#include "platform/platform.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/run/calls.h"
+#include "vkernel/run/direct.h"
+#include "vkernel/run/fault_map.h"
+#include "vkernel/run/lockstep.h"
+#include "vkernel/proc/proc_internal.h"
+#include "x86/address_space.h"
+#include "x86/helpers.h"
+
+enum { RUN_MINIMUM_STACK = 48 << 10, HALF_STACK = 400 << 10 };
+
+/* The function table of the artifact's compiled code; absent in a vkernel without any. */
+extern const void *const ingot_table[] __attribute__((weak));
+
+bool stress_unwind, stress_budget, stress_evaluate;
+
+void kernel_syscall_c(uint64_t next);
+void kernel_poll_c(uint64_t pc);
+void kernel_enter_c(uint64_t link);
+_Noreturn void kernel_trap_c(uint64_t pc);
+
+bool
+proc_forced_limit(void)
+{
+    return stress_budget;
+}
+
+bool
+proc_forced_tick(void)
+{
+    return (stress_budget || lockstep_on) && platform_has_direct();
+}
+
+/* --- finding code --- */
+
+static const void *
+table_entry(uint64_t pc)
+{
+    const struct code_map_entry *e;
+    unsigned bit;
+
+    if (platform_has_direct())
+        return (const void *)(uintptr_t)direct_entry(pc);
+    if (pc >= GUEST_IMAGE_END || !ingot_table)
+        return NULL;
+    e = (const struct code_map_entry *)(const void *)(x86_memory_tls + GUEST_CODE_MAP) + pc / GUEST_CODE_MAP_UNIT;
+    bit = 1u << pc % GUEST_CODE_MAP_UNIT;
+    if (!(e->bits & bit))
+        return NULL;
+    return ingot_table[e->rank + (unsigned)__builtin_popcount(e->bits & (bit - 1))];
+}
+
+bool
+run_floats_evaluated(void)
+{
+    enum { MASKS = 0x1f80 }; /* of MXCSR (SDM vol. 1, 10.2.3) */
+    uint64_t handler;
+    const void *code;
+
+    if ((x86_cpu_tls.mxcsr & MASKS) == MASKS || platform_has_direct())
+        return false;
+    handler = current_process()->actions[SIGFPE].handler;
+    code = table_entry(handler); /* SIG_DFL and SIG_IGN have none */
+    return code && fault_code_at((uint64_t)(uintptr_t)code) == FAULT_CODE_PRECISE;
+}
+
+/* Is there too little room for a dispatcher here? Compiled code below the limit comes back at its first check: the
+ * dispatcher would enter it again and again. */
+static bool
+stack_low(void)
+{
+    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + RUN_MINIMUM_STACK;
+}
+
+/* A fault's handler must come back to the compiled code above. Where that leaves little room, it is evaluated. */
+static bool
+handler_low(void)
+{
+    return sched_current->fault && stack_low();
+}
+
+static const void *
+compiled_entry(uint64_t pc)
+{
+    return stress_evaluate || run_floats_evaluated() || handler_low() ? NULL : table_entry(pc);
+}
+
+bool
+run_has_entry(uint64_t address)
+{
+    return compiled_entry(address) != NULL;
+}
+
+static bool
+frame_ends(const struct run_frame *f)
+{
+    uint64_t rsp = x86_cpu_tls.gpr[X86_RSP];
+
+    return f && (rsp > f->stop_rsp || (x86_cpu_tls.rip == f->stop_pc && rsp == f->stop_rsp));
+}
+
+static bool
+eval_has_compiled(void *context, uint64_t address)
+{
+    const struct run_frame *f = sched_current->frame;
+
+    (void)context;
+    if (f) {
+        uint64_t rsp = x86_cpu_tls.gpr[X86_RSP];
+
+        if (rsp > f->stop_rsp || (address == f->stop_pc && rsp == f->stop_rsp))
+            return true;
+    }
+    return compiled_entry(address) != NULL;
+}
+
+const uint8_t *
+run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
+{
+    struct mm *mm = sched_current->process->mm;
+    struct vma *v = mm_find(mm, address);
+
+    (void)context;
+    if (!v || v->start > address || !(v->prot & PROT_EXEC) || !v->code || mm_backed_end(v) <= address)
+        return NULL;
+    *left = mm_backed_end(v) - address;
+    *image_base = v->image_base;
+    return mm->base + address;
+}
+
+/* Are bits 48 to 63 copies of bit 47? A jump to any other address is #GP. */
+static bool
+canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+/* A block that is not all direct code's ends where that begins. */
+static bool
+direct_begins(void *context, uint64_t address)
+{
+    (void)context;
+    return compiled_entry(address) != NULL;
+}
+
+void
+run_evaluate(void)
+{
+    struct mm *mm = sched_current->process->mm;
+    struct eval_host host = {.memory = mm->base,
+                             .fetch = run_fetch,
+                             .has_compiled = eval_has_compiled,
+                             .ends_before = platform_has_direct() ? direct_begins
+                                            : lockstep_on         ? lockstep_block_ends
+                                                                  : NULL};
+    struct x86_cpu *cpu = x86_this_cpu();
+    enum eval_stop stop;
+    unsigned trap = 0;
+
+    if (!mm_eval(mm))
+        group_exit(SIGKILL);
+    x87_out();
+    if (platform_has_direct())
+        x86_collect_mxcsr();
+    platform_mode = PLATFORM_EVAL;
+    stop = eval_run(mm->eval, &host, &trap);
+    platform_mode = PLATFORM_KERNEL;
+    switch (stop) {
+    case EVAL_COMPILED: break;
+    case EVAL_SYSCALL: syscall_edge(); break;
+    case EVAL_TRAP: run_trap(trap, cpu->rip); break;
+    case EVAL_NOEXEC: {
+        struct vma *v = mm_find(mm, cpu->rip);
+
+        if (trampoline_run())
+            break;
+        if (!canonical(cpu->rip)) {
+            signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+            break;
+        }
+        if (v && v->start <= cpu->rip && (v->prot & PROT_EXEC) && mm_backed_end(v) <= cpu->rip) {
+            signal_force_page_fault(SIGBUS, BUS_ADRERR, cpu->rip, PF_USER | PF_FETCH);
+            break;
+        }
+        signal_force_page_fault(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip,
+                                PF_USER | PF_FETCH | (v && v->start <= cpu->rip ? PF_PRESENT : 0));
+        break;
+    }
+    case EVAL_BUDGET: poll_edge(); break;
+    }
+}
+
+static inline void
+enter_compiled(bool from_dispatcher)
+{
+    if (lockstep_on)
+        lockstep_begin(from_dispatcher);
+    x86_cpu_tls.stack = x86_cpu_tls.gpr[X86_RSP];
+    platform_mode = PLATFORM_COMPILED;
+}
+
+static inline void
+leave_compiled(enum lockstep_end how, uint64_t detail)
+{
+    platform_mode = PLATFORM_KERNEL;
+    if (lockstep_on)
+        lockstep_end(how, detail);
+}
+
+/* One step of a dispatcher: until the guest's code asks for something or leaves compiled code. */
+static void
+run_step(void)
+{
+    struct task *t = sched_current;
+    const void *code = t->evaluate_next ? NULL : compiled_entry(x86_cpu_tls.rip);
+
+    t->evaluate_next = false;
+    if (!code) {
+        run_evaluate();
+        return;
+    }
+    if (platform_has_direct()) {
+        direct_run((uint64_t)(uintptr_t)code);
+        return;
+    }
+    enter_compiled(true);
+    platform_enter(code);
+    platform_mode = PLATFORM_KERNEL;
+    leave_compiled(LOCKSTEP_AT, 0);
+}
+
+/* Runs until the guest is at (pc, rsp) again: true. Otherwise whoever is further out must go on from the state. */
+static bool
+run_nested(uint64_t stop_pc, uint64_t stop_rsp)
+{
+    struct task *t = sched_current;
+    struct run_frame f = {.outer = t->frame, .stop_pc = stop_pc, .stop_rsp = stop_rsp};
+    struct x86_cpu *cpu = x86_this_cpu();
+
+    if (stress_unwind || stack_low())
+        return false;
+    t->frame = &f;
+    do {
+        run_step();
+        if (signal_work(t))
+            signal_deliver(-1);
+    } while (!frame_ends(&f) && !stack_low() && !run_floats_evaluated());
+    t->frame = f.outer;
+    return !run_floats_evaluated() && cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
+}
+
+static bool
+stack_half_full(void)
+{
+    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + HALF_STACK;
+}
+
+/* The least that a dispatcher and the evaluator need above what is reserved for the vkernel. */
+static bool
+stack_exhausted(void)
+{
+    return platform_stack_pointer() < platform_fiber_floor(sched_current->fiber);
+}
+
+bool
+run_until_returned(struct fault_record *fault)
+{
+    struct run_frame f = {.outer = sched_current->frame, .stop_rsp = UINT64_MAX};
+    uint64_t host_frame = platform_frame();
+    struct task *t;
+    int how;
+
+    /* Exceptions in the handler, whose state is known, come here, not to the fiber's base: that would lose the code
+     * above. */
+    how = platform_mark(&fault->base);
+    if (how)
+        platform_set_frame(host_frame);
+    if (how == JUMP_FAULT) {
+        x86_apply_mxcsr();
+        fault_deliver();
+    }
+    t = sched_current;
+    t->frame = &f;
+    if (signal_work(t))
+        signal_deliver(-1);
+    while (t->fault == fault && fault->frame != 0 && !stack_exhausted() &&
+           !(stack_half_full() && fault_is_left(fault))) {
+        run_step();
+        if (signal_work(t))
+            signal_deliver(-1);
+    }
+    t->frame = f.outer;
+    return t->fault == fault && fault->frame == 0;
+}
+
+/* --- edges --- */
+
+void
+syscall_edge(void)
+{
+    syscall_edge_with(x86_cpu_rflags(x86_this_cpu()));
+}
+
+void
+syscall_edge_with(uint64_t rflags)
+{
+    struct task *t = sched_current;
+    struct x86_cpu *cpu = x86_this_cpu();
+    int64_t nr = (int32_t)cpu->gpr[X86_RAX], result; /* Linux looks at eax alone */
+
+    if (calls_on)
+        calls_made(nr);
+    cpu->gpr[X86_RCX] = cpu->rip;
+    cpu->gpr[X86_R11] = rflags;
+    for (;;) {
+        const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
+                               cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
+
+        result = syscall_dispatch(nr, a);
+        if (calls_on)
+            calls_done();
+        cpu->gpr[X86_RAX] = (uint64_t)result;
+        if (platform_ticked)
+            sched_poll();
+        if (sched_tick_wanted)
+            sched_arm_tick();
+        if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
+            return;
+        if (!signal_deliver(nr == 15 /* rt_sigreturn is never restarted */ ? -1 : (int)nr))
+            return;
+        if (result == -ERESTART_RESTARTBLOCK)
+            nr = 219; /* restart_syscall */
+    }
+}
+
+void
+poll_edge(void)
+{
+    if (stress_budget)
+        platform_ticked = 1;
+    if (platform_ticked)
+        sched_poll();
+    else
+        sched_reset_limit();
+    if (signal_work(sched_current))
+        signal_deliver(-1);
+}
+
+/* After an edge below compiled code, which goes on at pc with this rsp or not at all. */
+static bool
+back_at(uint64_t pc, uint64_t rsp)
+{
+    const struct x86_cpu *cpu = x86_this_cpu();
+
+    return (cpu->rip == pc && cpu->gpr[X86_RSP] == rsp) || run_nested(pc, rsp);
+}
+
+/* When it changes, compiled code that waits above may be that of what is mapped no more. */
+static uint64_t
+code_in_force(void)
+{
+    return sched_current->process->mm->code_generation;
+}
+
+void
+kernel_syscall_c(uint64_t next)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP], code = code_in_force();
+    int64_t nr = (int32_t)cpu->gpr[X86_RAX];
+
+    leave_compiled(LOCKSTEP_SYSCALL, 0);
+    syscall_edge();
+    /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
+    if (nr == 15 || stress_unwind || run_floats_evaluated() || !back_at(next, rsp) || code_in_force() != code)
+        platform_leave();
+    enter_compiled(false);
+}
+
+/* All that compiled code may hold copies of. */
+static bool
+same_state(const struct x86_cpu *a, const struct x86_cpu *b)
+{
+    return memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && a->fs_base == b->fs_base && a->gs_base == b->gs_base &&
+           memcmp(a->flag, b->flag, sizeof a->flag) == 0 && memcmp(a->xmm, b->xmm, sizeof a->xmm) == 0 &&
+           memcmp(a->ymm_high, b->ymm_high, sizeof a->ymm_high) == 0 && memcmp(&a->x87, &b->x87, sizeof a->x87) == 0;
+}
+
+void
+kernel_poll_c(uint64_t pc)
+{
+    uint64_t code = code_in_force();
+    struct x86_cpu before;
+
+    if (lockstep_on && lockstep_poll(pc))
+        return;
+    leave_compiled(LOCKSTEP_POLL, 0);
+    before = *x86_this_cpu();
+    poll_edge();
+    if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
+        platform_leave();
+    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code ||
+        !same_state(&before, x86_this_cpu()))
+        platform_leave();
+    enter_compiled(false);
+}
+
+void
+kernel_enter_c(uint64_t link)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    uint64_t rsp = cpu->gpr[X86_RSP], code = code_in_force(), return_address;
+
+    cpu->rip = cpu->tmp[0];
+    leave_compiled(LOCKSTEP_AT, 0);
+    sched_current->evaluate_next = true;
+    /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
+    if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
+        !run_nested(link, rsp + 8) || code_in_force() != code)
+        platform_leave();
+    enter_compiled(false);
+}
+
+void
+kernel_trap_c(uint64_t pc)
+{
+    unsigned vector = (unsigned)x86_this_cpu()->tmp[0];
+
+    leave_compiled(LOCKSTEP_TRAP, vector);
+    run_trap(vector, pc);
+    if (signal_work(sched_current))
+        signal_deliver(-1);
+    platform_leave();
+}
+
+/* --- fibers --- */
+
+void
+run_restart(void)
+{
+    calls_done();
+    platform_jump(&sched_current->base, JUMP_RESTART);
+}
+
+void
+task_run(struct task *first)
+{
+    struct task *t;
+
+    if (platform_mark(&first->base) == JUMP_FAULT) {
+        sched_current->frame = NULL;
+        sched_current->fault = NULL;
+        x86_apply_mxcsr();
+        fault_deliver();
+    }
+    t = sched_current;
+    t->frame = NULL;
+    t->fault = NULL;
+    platform_mode = PLATFORM_KERNEL;
+    if (t->set_child_tid) {
+        int tid = t->tid;
+
+        copy_to_guest(t->set_child_tid, &tid, sizeof tid);
+        t->set_child_tid = 0;
+    }
+    for (;;) {
+        if (sched_tick_wanted)
+            sched_arm_tick();
+        if (signal_work(t))
+            signal_deliver(-1);
+        run_step();
+    }
+}
+
+void
+run_init(void)
+{
+    enum { STRESS_TICK_US = 50 };
+
+    if (proc_forced_tick()) {
+        platform_tick_every(stress_budget ? STRESS_TICK_US : lockstep_tick_us());
+        sched_tick_wanted = true;
+    }
+}

@@ -1,0 +1,179 @@
+/* O_ASYNC: signals that tell a file's owner of its events (fcntl(2), "Managing signals"). A watcher on the file's
+ * queues, as epoll's. */
+#include <poll.h>
+#include <signal.h>
+
+#include "platform/heap.h"
+#include "vkernel/abi/syscall.h"
+#include "vkernel/vfs/vfs.h"
+#include "vkernel/proc/proc_internal.h"
+
+enum { QUEUES = 4 };
+
+struct async {
+    struct file *file;
+    int type, id;         /* F_OWNER_*; id 0: nobody */
+    uint64_t start_ns;    /* of the owner's process: another one may have its number later */
+    uint32_t uid, euid;   /* of who named it: what may be signalled */
+    int signal;           /* F_SETSIG; 0: SIGIO without particulars */
+    int fd;               /* by which O_ASYNC was set */
+    bool writable;        /* when last looked at: of room only the beginning is told */
+    unsigned queue_count; /* 0: O_ASYNC is not set */
+    struct wait_entry entries[QUEUES];
+};
+
+OBJECT_POOL(async);
+
+static struct async *
+async_of(struct file *f)
+{
+    if (!f->async) {
+        f->async = OBJECT_NEW(async);
+        if (f->async)
+            *f->async = (struct async){.file = f, .type = F_OWNER_PID};
+    }
+    return f->async;
+}
+
+static struct process *
+owner_process(const struct async *a, struct task **t)
+{
+    *t = a->type == F_OWNER_TID ? task_find(a->id) : NULL;
+    return a->type == F_OWNER_TID ? *t ? (*t)->process : NULL : process_find(a->id);
+}
+
+static void
+tell(const struct async *a, struct process *p, struct task *t, unsigned events)
+{
+    const struct creds *c = &p->creds;
+    siginfo_t info = {.si_signo = a->signal,
+                      .si_code = events & POLLIN    ? POLL_IN
+                                 : events & POLLOUT ? POLL_OUT
+                                                    : POLL_HUP};
+
+    if (a->euid != 0 && a->euid != c->suid && a->euid != c->uid && a->uid != c->suid && a->uid != c->uid)
+        return;
+    info.si_band = (long)events;
+    info.si_fd = a->fd;
+    if (!a->signal || signal_send_info(p, t, &info) < 0) /* no room for one more: SIGIO always has */
+        signal_send_process(p, SIGIO);
+}
+
+CALLBACK static void
+async_notify(struct wait_entry *e)
+{
+    struct async *a = (struct async *)(void *)e->task;
+    unsigned none = 0, events;
+    struct process *p;
+    struct task *t;
+    bool room;
+
+    if (list_empty(&e->link) || !a->id) /* the queue is dying, or there is nobody to tell */
+        return;
+    events = file_poll(a->file, NULL, &none, 0);
+    room = (events & POLLOUT) && !a->writable;
+    a->writable = (events & POLLOUT) != 0;
+    if (!room && !(events & (POLLIN | POLLPRI | POLLHUP | POLLERR)))
+        return;
+    if (a->type == F_OWNER_PGRP) {
+        for (p = group_next(a->id, NULL); p; p = group_next(a->id, p))
+            tell(a, p, NULL, events);
+        return;
+    }
+    p = owner_process(a, &t);
+    if (p && p->start_ns == a->start_ns)
+        tell(a, p, t, events);
+}
+
+static void
+stop(struct async *a)
+{
+    for (unsigned k = 0; k < a->queue_count; k++)
+        list_remove(&a->entries[k].link);
+    a->queue_count = 0;
+}
+
+int
+async_set(struct file *f, int fd, bool on)
+{
+    struct wait_queue *queues[QUEUES];
+    struct async *a;
+    unsigned count = 0;
+
+    if (!OPS(f->ops)->tells_async || (!on && !f->async)) /* the flag alone, as on Linux */
+        return 0;
+    a = async_of(f);
+    if (!a)
+        return -ENOMEM;
+    stop(a);
+    if (!on)
+        return 0;
+    a->fd = fd;
+    a->writable = (file_poll(f, queues, &count, QUEUES) & POLLOUT) != 0;
+    for (unsigned k = 0; k < count; k++) {
+        a->entries[k] = (struct wait_entry){.notify = async_notify, .task = (struct task *)(void *)a};
+        wait_queue_listen(queues[k], &a->entries[k]);
+    }
+    a->queue_count = count;
+    return 0;
+}
+
+int
+async_set_owner(struct file *f, int type, int id)
+{
+    struct async *a = async_of(f), next;
+    struct process *p;
+    struct task *t;
+
+    if (!a)
+        return -ENOMEM;
+    next = *a;
+    next.type = type;
+    next.id = id;
+    p = type == F_OWNER_PGRP ? id ? group_next(id, NULL) : NULL : id ? owner_process(&next, &t) : NULL;
+    if (id && !p)
+        return -ESRCH;
+    a->type = type;
+    a->id = id;
+    a->start_ns = p ? p->start_ns : 0;
+    a->uid = current_process()->creds.uid;
+    a->euid = current_process()->creds.euid;
+    return 0;
+}
+
+int
+async_owner(const struct file *f, int *type)
+{
+    *type = f->async ? f->async->type : F_OWNER_PID;
+    return f->async ? f->async->id : 0;
+}
+
+int
+async_set_signal(struct file *f, uint64_t signal)
+{
+    struct async *a;
+
+    if (signal > 64)
+        return -EINVAL;
+    a = async_of(f);
+    if (!a)
+        return -ENOMEM;
+    a->signal = (int)signal;
+    return 0;
+}
+
+int
+async_signal(const struct file *f)
+{
+    return f->async ? f->async->signal : 0;
+}
+
+void
+async_free(struct file *f)
+{
+    if (f->async) {
+        stop(f->async);
+        OBJECT_FREE(async, f->async);
+    }
+    f->async = NULL;
+}

@@ -1,0 +1,370 @@
+/* Inside the virtual file system: inodes, dentries, mounts and the walk over them. For fs/, tty/ and net/.
+ *
+ * A dentry belongs to one superblock, and a superblock is mounted once, so a place in the tree is a dentry alone.
+ * Memory file systems keep their names as hashed, pinned dentries (the dentries are the directory); pseudo and host
+ * file systems make a fresh unhashed dentry at every lookup. One worker: nothing here locks. */
+#ifndef VKERNEL_FS_VFS_H
+#define VKERNEL_FS_VFS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "platform/heap.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/task/process.h"
+
+enum { VFS_NAME_MAX = 255, VFS_PATH_MAX = 4096, VFS_LINK_MAX = 40 };
+enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
+
+#define CAP_CHOWN            0
+#define CAP_DAC_OVERRIDE     1
+#define CAP_DAC_READ_SEARCH  2
+#define CAP_FOWNER           3
+#define CAP_FSETID           4
+#define CAP_SETGID           6
+#define CAP_SETUID           7
+#define CAP_NET_BIND_SERVICE 10
+#define CAP_NET_ADMIN        12
+#define CAP_SYS_CHROOT       18
+#define CAP_SETGID           6
+#define CAP_SETUID           7
+#define CAP_SYS_ADMIN        21
+#define CAP_SYS_RESOURCE     24
+#define CAP_SYS_TTY_CONFIG   26
+#define CAP_MKNOD            27
+
+struct superblock;
+struct pipe;
+struct artifact;
+
+struct iattr {
+    unsigned valid; /* ATTR_* */
+    uint32_t mode, uid, gid;
+    struct timespec atime, mtime;
+};
+enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_ATIME = 8, ATTR_MTIME = 16 };
+
+struct inode_ops {
+    /* Makes or finds the child; *out gets a reference. -ENOENT when there is none. */
+    int (*lookup)(struct dentry *dir, const char *name, size_t length, struct dentry **out);
+    /* Creates any kind of inode under the name; target is a symlink's text. *out gets a reference. */
+    int (*create)(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+                  struct dentry **out);
+    int (*link)(struct inode *inode, struct dentry *dir, const char *name, size_t length);
+    int (*unlink)(struct dentry *dir, struct dentry *child); /* also rmdir: the child's type tells */
+    int (*rename)(struct dentry *old_dir, struct dentry *old, struct dentry *new_dir, struct dentry *new_one,
+                  const char *name, size_t length, unsigned flags);
+    ssize_t (*readlink)(struct dentry *d, char *buf, size_t size);
+    /* A magic link: *out is the place itself, with a reference. */
+    int (*follow)(struct dentry *d, struct dentry **out);
+    /* Fills f->ops (and f->data); f->inode and f->dentry are set. May replace *f by another open file. */
+    int (*open)(struct inode *inode, struct file *f);
+    int (*permission)(struct inode *inode, int mask);
+    int (*getattr)(struct inode *inode, struct stat *st);
+    int (*setattr)(struct inode *inode, const struct iattr *attr);
+    int (*truncate)(struct inode *inode, uint64_t size);
+    /* NULL: nobody else knows the file. Record locks of all guests together, as one owner; type F_RDLCK, F_WRLCK,
+     * F_UNLCK; end inclusive. -EAGAIN: somebody outside has it locked; never waits. get_lock is F_OFD_GETLK. */
+    int (*lock)(struct inode *inode, int type, uint64_t start, uint64_t end);
+    int (*get_lock)(struct inode *inode, struct flock *l);
+    int (*tmpfile)(struct dentry *dir, uint32_t mode, struct inode **out);
+    /* Somebody else changes the file, too, and tells of every change, ours among them: inotify_report. -errno */
+    int (*watch)(struct inode *inode, bool on);
+    void (*evict)(struct inode *inode); /* last reference gone */
+};
+
+enum content_kind { CONTENT_HEAP, CONTENT_BASE, CONTENT_SLOT };
+
+struct xattr;
+struct inotify_watch;
+struct file_lock;
+
+struct inode {
+    struct refcount refs;
+    uint64_t number; /* in futex keys */
+    const struct inode_ops *ops;
+    struct superblock *sb;
+    uint64_t ino;
+    uint32_t mode, uid, gid, nlink;
+    uint64_t size;
+    dev_t rdev;
+    struct timespec atime, mtime, ctime, btime;
+    uint64_t generation;
+    bool linkable;      /* made by O_TMPFILE: may get its first name */
+    bool mapped;        /* has been mapped: mappings follow the size, and from the artifact to a slot */
+    bool mapped_shared; /* a writable shared mapping may change it unseen */
+    void *data;         /* of the ops */
+
+    /* memory file systems (memfs.c) */
+    enum content_kind kind;
+    uint8_t *heap;
+    size_t heap_capacity;
+    uint64_t slot; /* CONTENT_SLOT: number of the slot in the store */
+    bool sparse;
+    uint32_t base_index; /* artifact inode, or ARTIFACT_NONE */
+    char *target;        /* symlink text of an in-memory link; owned */
+    unsigned seals;      /* memfd_create */
+
+    struct pipe *pipe;          /* FIFO while open */
+    void *bound_socket;         /* AF_UNIX socket bound to this inode */
+    struct lock_context *locks; /* locks.c; NULL: none */
+    struct list watches;        /* struct inotify_watch */
+    bool watched_outside;       /* inode_ops.watch: events come from there */
+    struct xattr *xattrs;
+    unsigned write_opens;
+};
+
+enum {
+    DENTRY_HASHED = 1,
+    DENTRY_POPULATED = 2, /* all names of the base layer's directory are in children */
+    DENTRY_DELETED = 4,   /* unlinked; the inode lives while open */
+};
+
+struct mount {
+    struct list link;
+    int id;
+    struct superblock *sb;
+    struct dentry *root, *mountpoint; /* mountpoint NULL: the root of all */
+};
+
+struct dentry {
+    struct refcount refs;
+    unsigned flags;
+    struct dentry *parent; /* holds a reference; NULL for a superblock's root */
+    struct inode *inode;   /* holds a reference; NULL: negative (a whiteout) */
+    struct superblock *sb;
+    struct mount *mounted; /* covers this dentry */
+    struct dentry *hash_next;
+    uint32_t hash, name_length;
+    uint64_t cookie; /* position in getdents */
+    struct list children, sibling;
+    char *name;
+    char inline_name[24];
+};
+
+struct superblock {
+    const char *type, *source;
+    uint64_t magic;
+    dev_t dev;
+    bool read_only, no_dev, no_suid, no_exec;
+    uint64_t next_ino;
+    struct dentry *root;
+    struct mount *mount;
+    void *data;
+    int (*statfs)(struct superblock *sb, struct statfs *st);
+    int (*sync)(struct superblock *sb); /* NULL: what is written is lost at the end in any case */
+};
+OBJECT_POOL_OF(superblock);
+
+/* --- inode.c --- */
+/* Of the current process; root's while booting. */
+const struct creds *fs_creds(void);
+extern const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops; /* what inode_new takes NULL for */
+struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
+struct inode *inode_get(struct inode *i);
+void inode_put(struct inode *i);
+void inode_touch(struct inode *i); /* mtime and ctime to now, generation */
+struct timespec timespec_now(void);
+int inode_permission(struct inode *i, int mask);
+bool inode_is_executed(const struct inode *i); /* by a process now: it may not be written (ETXTBSY) */
+bool inode_owner_or_capable(const struct inode *i);
+bool in_group(uint32_t gid);
+int inode_stat(struct inode *i, struct stat *st);
+int inode_setattr(struct inode *i, const struct iattr *attr);
+/* The mode without the bits that a new owner or other bytes take: set-user-id, and set-group-id where it means that. */
+uint32_t inode_mode_unprivileged(const struct inode *i);
+/* Its bytes were changed by somebody without CAP_FSETID: no program of another's stays one with its rights.
+ * IN_ATTRIB or 0: what there is to tell. */
+uint32_t inode_drop_privileges(struct inode *i);
+struct superblock *superblock_new(const char *type, uint64_t magic);
+
+struct dentry *dentry_new(struct dentry *parent, const char *name, size_t length, struct inode *inode);
+struct dentry *dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d);
+uint32_t dentry_hash(const struct dentry *dir, const char *name, size_t length);
+struct dentry *dentry_find(struct dentry *dir, const char *name, size_t length); /* borrowed */
+void dentry_insert(struct dentry *d); /* into hash and parent's children; pins it */
+void dentry_remove(struct dentry *d); /* the reverse; drops the pin */
+ssize_t dentry_path(struct dentry *d, struct dentry *root, char *buf, size_t size);
+
+int mount_add(struct superblock *sb, struct dentry *mountpoint);
+extern struct list mount_list;
+
+/* --- namei.c --- */
+enum {
+    WALK_FOLLOW = 1,      /* follow a final symlink */
+    WALK_PARENT = 2,      /* stop at the last component's directory */
+    WALK_EMPTY = 4,       /* AT_EMPTY_PATH */
+    WALK_NO_SYMLINKS = 8, /* RESOLVE_* */
+    WALK_BENEATH = 16,
+    WALK_IN_ROOT = 32,
+    WALK_NO_XDEV = 64,
+    WALK_NO_MAGICLINKS = 128,
+    WALK_DIRECTORY = 256, /* the result must be a directory */
+};
+
+/* A path being walked; path_fini releases. A walk that fails leaves it empty, so that releasing it again is
+ * harmless. */
+struct path {
+    struct dentry *dentry; /* the result, or with WALK_PARENT the directory */
+    char *last;            /* WALK_PARENT: last component, NUL-terminated */
+    size_t last_length;
+    bool last_slash;   /* it had trailing slashes */
+    bool last_special; /* ".", ".." or "/": nothing to create or remove */
+    char *storage;
+};
+int path_walk(int dirfd, const char *name, unsigned flags, struct path *out);
+/* The same with a path argument of a system call. */
+int path_walk_guest(int dirfd, guest_addr name, unsigned flags, struct path *out);
+void path_fini(struct path *p);
+/* One component; follows mounts. *out gets a reference. As everywhere in the vkernel: results are set on every path, to
+ * NULL at a failure. */
+int vfs_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out);
+int vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir);
+int vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+               struct dentry **out);
+int vfs_unlink(struct dentry *dir, struct dentry *victim);
+int vfs_open_dentry(struct dentry *d, int flags, struct file **out);
+int vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned resolve, struct file **out);
+struct dentry *fs_root(void); /* of the current process; borrowed */
+struct dentry *fs_cwd(void);
+uint32_t fs_umask(void);
+void fs_set_cwd(struct dentry *d);
+void fs_set_root(struct dentry *d);
+struct dentry *fs_context_root(struct fs_context *c);
+struct dentry *fs_context_cwd(struct fs_context *c);
+uint32_t fs_context_umask(struct fs_context *c);
+uint32_t fs_set_umask(uint32_t mask);
+/* Copies a path argument to buf[VFS_PATH_MAX]; 0, -EFAULT, -ENAMETOOLONG. An empty one is not an error here. */
+int path_from_guest(char *buf, guest_addr a);
+
+/* --- memfs.c: memory, with the artifact's files beneath --- */
+extern const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops;
+extern const struct file_ops OPS_TABLE(file_ops) memfs_file_ops, memfs_dir_ops;
+struct superblock *memfs_new(const char *type, const struct artifact *base, uint32_t root_mode);
+struct inode *memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *target);
+int memfs_sealed(const struct inode *i, uint64_t pos, uint64_t *size); /* 0 or -EPERM */
+int memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size);
+ssize_t memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offset);
+ssize_t memfs_read_inode(struct inode *i, void *data, size_t size, uint64_t offset);
+int memfs_mkfile(struct dentry *root, const char *path, const char *text); /* boot: /etc/hosts and so on */
+struct superblock *anon_superblock(void);
+
+/* --- special files --- */
+int special_open(struct inode *inode, struct file *f); /* char devices, FIFOs, sockets by inode->mode */
+int fifo_open(struct inode *inode, struct file *f);
+int chrdev_open(struct inode *inode, struct file *f);
+void pipe_inode_evict(struct inode *inode);
+/* For splice and tee, on the ends of pipes. */
+ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* copies without taking; 0: empty, no writer; -EAGAIN:
+                                                              empty */
+void pipe_discard(struct file *f, size_t size);            /* takes out what pipe_peek showed */
+size_t pipe_room(const struct file *f); /* what a write could put in now; when it can be written, no less than
+                                           PIPE_ATOMIC */
+int devfs_mount(struct dentry *root);
+int procfs_mount(struct dentry *root);
+int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
+int sysfs_mount(struct dentry *root);
+extern const char *vfs_hostname;
+
+/* --- file.c --- */
+struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode *inode, struct dentry *d);
+/* Full read or write with sleeping, as read(2): pos NULL uses and advances the file's own. */
+ssize_t file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+ssize_t file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+/* A write found nobody to read, after so many bytes. */
+void file_broken(const struct file *f, uint64_t done);
+/* RLIMIT_FSIZE: cuts a write of *size bytes at pos to what is allowed; -EFBIG and SIGXFSZ when that is nothing. */
+int file_limit_write(uint64_t pos, uint64_t *size);
+unsigned file_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max);
+/* Sleeps until the file's queues are woken. */
+int file_wait(struct file *f, uint64_t deadline);
+/* With O_NONBLOCK forced, for loops that sleep themselves. */
+ssize_t file_try_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+ssize_t file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+static inline bool
+file_can_read(const struct file *f)
+{
+    return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_WRONLY;
+}
+static inline bool
+file_can_write(const struct file *f)
+{
+    return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_RDONLY;
+}
+/* Guest iovec arrays resolved to host spans. There are spans for every part and USER_IOV_SPANS more, as a part that
+ * crosses mappings takes several: packets and what must be atomic, 212,992 bytes at most, are in one piece. */
+enum { USER_IOV_INLINE = 16, USER_IOV_SPANS = 64 };
+struct user_iov {
+    uint64_t total; /* bytes asked for */
+    unsigned count;
+    struct {
+        guest_addr base;
+        uint64_t size;
+    } *parts, inline_parts[USER_IOV_INLINE];
+    int span_max;
+    struct iovec *spans, inline_spans[USER_IOV_INLINE + USER_IOV_SPANS];
+};
+int user_iov_init(struct user_iov *u, guest_addr array, uint64_t count);
+void user_iov_single(struct user_iov *u, guest_addr base, uint64_t size);
+void user_iov_fini(struct user_iov *u);
+/* Sets u->spans to the bytes from `skip` on; returns their number (0: -EFAULT if bytes remain). */
+int user_iov_spans(struct user_iov *u, uint64_t skip, bool write);
+
+/* --- fdtable.c --- */
+int fd_close(int fd);
+int fdtable_install(struct fdtable *t, struct file *f, int fd); /* takes the reference; boot */
+int fd_dup_to(struct file *f, int fd, int flags);
+bool fd_cloexec(int fd);
+void fd_set_cloexec(int fd, bool on);
+bool fdtable_cloexec(struct fdtable *t, int fd);
+void fdtable_close_range(unsigned first, unsigned last, bool cloexec);
+int fdtable_unshare(void);
+
+/* --- locks.c --- */
+void locks_release_file(struct file *f);                          /* flock and OFD, at the last put */
+void locks_release_posix(struct inode *i, struct fdtable *owner); /* at close */
+int64_t fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg);
+
+/* --- inotify.c --- */
+void inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);
+/* To the inode and, with the name, to its directory. */
+void inotify_dentry(struct dentry *d, uint32_t mask);
+/* The same of what is done by an open file, which IN_EXCL_UNLINK is about. */
+void inotify_opened(struct dentry *d, uint32_t mask);
+void inotify_inode_gone(struct inode *i);
+/* What inode_ops.watch brings; mask as inotify's, IN_IGNORED ends the watches, IN_Q_OVERFLOW. */
+void inotify_report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);
+void hostfs_collect_changes(void);
+
+/* --- xattr.c --- */
+void xattr_free_all(struct inode *i);
+
+/* --- net/unix_gc.c --- */
+void unix_gc_suspect(const struct file *f); /* it is held by messages in sockets' queues alone */
+
+/* --- epoll.c --- */
+void epoll_file_released(struct file *f);
+
+/* --- polling helpers for syscalls --- */
+static inline void
+poll_add(struct wait_queue **queues, unsigned *count, unsigned max, struct wait_queue *q)
+{
+    if (queues && *count < max)
+        queues[(*count)++] = q;
+}
+
+/* The events that the poll under way is for: a file that watches the host asks the host for these only. */
+extern unsigned vfs_poll_wanted;
+
+/* A timed read of a terminal (VTIME) is over: give what there is. */
+extern bool vfs_read_timed_out;
+
+/* --- hostfs.c --- */
+struct superblock *hostfs_new(int host_fd, bool read_only);
+
+#endif
