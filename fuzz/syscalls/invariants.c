@@ -80,7 +80,7 @@ void
 check_host_pages(void)
 {
     const struct mm *mm = current_process()->mm;
-    uint64_t base = mm ? (uint64_t)(uintptr_t)mm->base : 0;
+    uint64_t base = mm ? (uint64_t)(uintptr_t)mm->space.base : 0;
     FILE *f = mm ? fopen("/proc/self/maps", "r") : NULL;
     unsigned long long start, end;
     char line[512], permissions[5];

@@ -83,10 +83,10 @@ races_call_begins(int64_t number)
 
     if (!shared)
         return;
-    c = call_of(sched_current);
+    c = call_of(current_task());
     if (!c)
         c = &calls[next++ % CALLS];
-    c->task = sched_current;
+    c->task = current_task();
     c->mm = current_process()->mm;
     c->number = number;
     c->reads = c->changes = 0;
@@ -96,14 +96,14 @@ races_call_begins(int64_t number)
 void
 races_call_ends(void)
 {
-    struct call *c = shared ? call_of(sched_current) : NULL;
+    struct call *c = shared ? call_of(current_task()) : NULL;
     const struct mm *mm = current_process()->mm;
     uint64_t now;
 
     if (!c)
         return;
     while (mm && c->mm == mm && c->changes) {
-        uint8_t *at = mm->base + c->change[--c->changes].at;
+        uint8_t *at = mm->space.base + c->change[--c->changes].at;
 
         if (__real_platform_copy(&now, at, sizeof now) == sizeof now && now == c->change[c->changes].is)
             __real_platform_copy(at, &c->change[c->changes].was, sizeof now);
@@ -197,18 +197,18 @@ take_page(struct mm *mm, uint64_t start, uint64_t size)
     if (!v || v->kind == VMA_FILE || v->code || v->stack ||
         (v->prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
         return NULL;
-    return mprotect(mm->base + at, PAGE_SIZE, PROT_NONE) == 0 ? mm->base + at : NULL;
+    return mprotect(mm->space.base + at, PAGE_SIZE, PROT_NONE) == 0 ? mm->space.base + at : NULL;
 }
 
 /* The current task's memory that starts at a host address, when it is the guest's. */
 static struct mm *
 guest_memory(const void *host, size_t size, uint64_t *start)
 {
-    struct mm *mm = shared && size && sched_current ? current_process()->mm : NULL;
+    struct mm *mm = shared && size && current_task() ? current_process()->mm : NULL;
 
-    if (!mm || (uintptr_t)host < (uintptr_t)mm->base || (uintptr_t)host - (uintptr_t)mm->base >= GUEST_END)
+    if (!mm || (uintptr_t)host < (uintptr_t)mm->space.base || (uintptr_t)host - (uintptr_t)mm->space.base >= GUEST_END)
         return NULL;
-    *start = (uint64_t)((uintptr_t)host - (uintptr_t)mm->base);
+    *start = (uint64_t)((uintptr_t)host - (uintptr_t)mm->space.base);
     return mm;
 }
 
@@ -233,7 +233,7 @@ __wrap_platform_copy(void *to, const void *from, size_t size)
 {
     uint64_t start = 0;
     struct mm *mm = guest_memory(from, size, &start);
-    struct call *c = mm ? call_of(sched_current) : NULL;
+    struct call *c = mm ? call_of(current_task()) : NULL;
     uint8_t *taken = maybe_take_page(mm ? from : to, size);
     size_t n = __real_platform_copy(to, from, size);
     uint64_t places[FETCH_PLACES];
@@ -246,7 +246,7 @@ __wrap_platform_copy(void *to, const void *from, size_t size)
         note_read(c, start, start + n, places);
     }
     if (races() && next_random() % CHANGE_ONE_IN == 0)
-        change(c, mm->base, start, n);
+        change(c, mm->space.base, start, n);
     return n;
 }
 
@@ -254,7 +254,7 @@ __wrap_platform_copy(void *to, const void *from, size_t size)
 ssize_t
 __wrap_copy_string_from_guest(char *to, guest_addr from, size_t size)
 {
-    struct call *c = shared ? call_of(sched_current) : NULL;
+    struct call *c = shared ? call_of(current_task()) : NULL;
     uint64_t places[FETCH_PLACES];
     ssize_t n;
 

@@ -5,27 +5,16 @@
 #include <string.h>
 
 #include "platform/platform.h"
-#include "vkernel/abi/syscall.h"
+#include "vkernel/abi/dispatch.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/sched/sched.h"
+#include "vkernel/task/process.h"
 
-enum { TABLE_SIZE = 512, MAX_STRING_SHOWN = 48 };
-
-struct row {
-    syscall_fn *handler;
-    const char *name, *format;
-    unsigned arity;
-};
-
-static const struct row table[TABLE_SIZE] = {
-#define SYS(number, n, a, f) [number] = {.handler = sys_##n, .name = #n, .format = (f), .arity = (a)},
-#include "vkernel/abi/syscalls.def"
-#undef SYS
-};
+enum { MAX_STRING_SHOWN = 48 };
 
 bool strace_on;
 uint64_t syscall_total;
-static uint32_t unknown[TABLE_SIZE];
+static uint32_t unknown[SYSCALL_TABLE_SIZE];
 
 /* --- what of each argument belongs to it --- */
 
@@ -33,7 +22,7 @@ static uint32_t unknown[TABLE_SIZE];
  * wide, and KNOWN: a call's formats are read when it is made for the first time, since a program makes few of the calls
  * that there are. */
 enum { ARGUMENTS = 6, KNOWN = 1 << ARGUMENTS };
-static uint8_t halves[TABLE_SIZE];
+static uint8_t halves[SYSCALL_TABLE_SIZE];
 
 #define MASK(bits, k)  ((bits) >> (k) & 1 ? UINT32_MAX : UINT64_MAX)
 #define MASKS(bits)    {MASK(bits, 0), MASK(bits, 1), MASK(bits, 2), MASK(bits, 3), MASK(bits, 4), MASK(bits, 5)}
@@ -44,10 +33,10 @@ static const uint64_t masks[KNOWN][ARGUMENTS] = {MASKS_16(0), MASKS_16(16), MASK
 static unsigned
 read_halves(int64_t nr)
 {
-    const char *word = table[nr].format;
+    const char *word = syscall_table[nr].format;
     unsigned bits = KNOWN;
 
-    for (unsigned k = 0; k < table[nr].arity; k++) {
+    for (unsigned k = 0; k < syscall_table[nr].arity; k++) {
         if (*word && strchr("duxofDFSitcTWk", *word))
             bits |= 1u << k;
         word += strcspn(word, " ");
@@ -115,7 +104,7 @@ put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t ne
 void
 syscall_describe(int64_t nr, const uint64_t a[6], char *out, size_t size)
 {
-    const struct row *r = nr >= 0 && nr < TABLE_SIZE && table[nr].handler ? &table[nr] : NULL;
+    const struct syscall_row *r = nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? &syscall_table[nr] : NULL;
     const char *format;
     size_t at;
 
@@ -140,18 +129,18 @@ void
 strace_result(int64_t nr, int64_t result)
 {
     if (result < 0 && result > -4096)
-        platform_log("[%d] ... %s = %lld %s\n", sched_current->tid,
-                     nr >= 0 && nr < TABLE_SIZE && table[nr].name ? table[nr].name : "?", (long long)result,
+        platform_log("[%d] ... %s = %lld %s\n", current_task()->tid,
+                     nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name ? syscall_table[nr].name : "?", (long long)result,
                      strerrorname_np((int)-result) ? strerrorname_np((int)-result) : "");
     else
-        platform_log("[%d] ... %s = %#llx\n", sched_current->tid,
-                     nr >= 0 && nr < TABLE_SIZE && table[nr].name ? table[nr].name : "?", (unsigned long long)result);
+        platform_log("[%d] ... %s = %#llx\n", current_task()->tid,
+                     nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name ? syscall_table[nr].name : "?", (unsigned long long)result);
 }
 
 void
 strace_exit_note(const char *text)
 {
-    platform_log("[%d] +++ killed by: %s +++\n", sched_current->tid, text);
+    platform_log("[%d] +++ killed by: %s +++\n", current_task()->tid, text);
 }
 
 static int64_t
@@ -164,15 +153,15 @@ traced(int64_t nr, const uint64_t a[6])
     syscall_describe(nr, a, line, sizeof line);
     /* What does not come back, or only after others ran, is shown at once. */
     if (nr == 59 || nr == 60 || nr == 231 || nr == 15 || nr == 322)
-        platform_log("[%d] %s ...\n", sched_current->tid, line);
-    result = nr >= 0 && nr < TABLE_SIZE && table[nr].handler ? table[nr].handler(a) : -ENOSYS;
+        platform_log("[%d] %s ...\n", current_task()->tid, line);
+    result = nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? syscall_table[nr].handler(a) : -ENOSYS;
     if (result < 0 && result > -4096) {
         const char *name = result > -512 ? strerrorname_np((int)-result) : "ERESTART";
 
-        platform_log("[%d] %s = -1 %s%s\n", sched_current->tid, line, name ? name : "?",
+        platform_log("[%d] %s = -1 %s%s\n", current_task()->tid, line, name ? name : "?",
                      switches != sched_switches ? " (slept)" : "");
     } else {
-        platform_log("[%d] %s = %#llx\n", sched_current->tid, line, (unsigned long long)result);
+        platform_log("[%d] %s = %#llx\n", current_task()->tid, line, (unsigned long long)result);
     }
     return result;
 }
@@ -182,7 +171,7 @@ traced(int64_t nr, const uint64_t a[6])
 static int64_t
 not_implemented(int64_t nr)
 {
-    if (nr >= 0 && nr < TABLE_SIZE)
+    if (nr >= 0 && nr < SYSCALL_TABLE_SIZE)
         unknown[nr]++;
     return -ENOSYS;
 }
@@ -192,12 +181,12 @@ syscall_dispatch(int64_t nr, const uint64_t a[6])
 {
     syscall_total++;
     might_sleep();
-    if (nr < 0 || nr >= TABLE_SIZE || !table[nr].handler)
+    if (nr < 0 || nr >= SYSCALL_TABLE_SIZE || !syscall_table[nr].handler)
         return strace_on ? not_implemented(nr), traced(nr, a) : not_implemented(nr);
     const uint64_t *m = masks[(halves[nr] ? halves[nr] : read_halves(nr)) % KNOWN];
     const uint64_t cut[6] = {a[0] & m[0], a[1] & m[1], a[2] & m[2], a[3] & m[3], a[4] & m[4], a[5] & m[5]};
 
-    return strace_on ? traced(nr, cut) : table[nr].handler(cut);
+    return strace_on ? traced(nr, cut) : syscall_table[nr].handler(cut);
 }
 
 void
@@ -206,7 +195,7 @@ syscall_write_unknown(void (*put)(const char *text))
     char text[64];
     bool first = true;
 
-    for (int i = 0; i < TABLE_SIZE; i++) {
+    for (int i = 0; i < SYSCALL_TABLE_SIZE; i++) {
         if (!unknown[i])
             continue;
         snprintf(text, sizeof text, "%s[%d,%u]", first ? "" : ",", i, unknown[i]);
@@ -220,7 +209,7 @@ syscall_report(int fd)
 {
     char line[128];
 
-    for (int i = 0; i < TABLE_SIZE; i++) {
+    for (int i = 0; i < SYSCALL_TABLE_SIZE; i++) {
         if (!unknown[i])
             continue;
         snprintf(line, sizeof line, "not implemented: system call %d, %u times\n", i, unknown[i]);

@@ -9,7 +9,7 @@
 #include "base/json_text.h"
 #include "base/rare.h"
 #include "platform/platform.h"
-#include "vkernel/task/process.h"
+#include "vkernel/worker/worker.h"
 
 /* What a guest can make us write: of each kind this many records at once, and then so many a second. An exec takes some
  * tenths of a millisecond, so ordinary work stays far below. Kinds do not share, so that a flood of refusals or
@@ -207,9 +207,9 @@ begin(struct audit_entry *e, enum audit_category category, const char *action, b
              categories[category], action, outcome ? "success" : "failure", (unsigned long long)audit_log.sequence,
              audit_log.run);
     put_text(e, text);
-    if (sched_current) {
-        audit_number(e, "process.pid", current_process()->pid);
-        audit_string(e, "process.name", current_process()->comm);
+    if (this_worker.pid) {
+        audit_number(e, "process.pid", *this_worker.pid);
+        audit_string(e, "process.name", this_worker.comm);
     }
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "platform/platform.h"
-#include "vkernel/task/process.h"
+#include "vkernel/worker/worker.h"
 
 bool notice_quiet;
 static bool given[NOTICE_COUNT];
@@ -19,8 +19,8 @@ notice(enum notice kind, const char *format, ...)
     if (notice_quiet || (given[kind] && kind != NOTICE_ADMITTED && kind != NOTICE_FAULT))
         return;
     given[kind] = true;
-    if (sched_current)
-        at = (size_t)snprintf(text, sizeof text, "%s[%d]: ", current_process()->comm, current_process()->pid);
+    if (this_worker.pid)
+        at = (size_t)snprintf(text, sizeof text, "%s[%d]: ", this_worker.comm, *this_worker.pid);
     va_start(ap, format);
     vsnprintf(text + at, sizeof text - at, format, ap);
     va_end(ap);

@@ -1,4 +1,5 @@
 #include "vkernel/boot/accounts.h"
+#include "vkernel/vfs/creds.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -9,8 +9,10 @@
 
 #include "platform/heap.h"
 #include "platform/hostfs.h"
-#include "vkernel/vfs/vfs.h"
+#include "vkernel/boot/boot.h"
 #include "vkernel/tty/tty.h"
+#include "vkernel/vfs/vfs.h"
+#include "platform/platform.h"
 
 struct host_file {
     int fd;
@@ -18,8 +20,6 @@ struct host_file {
     struct wait_queue in_queue, out_queue;
     struct host_watch in_watch, out_watch;
 };
-
-unsigned vfs_poll_wanted = ~0u;
 
 static ssize_t
 host_file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)

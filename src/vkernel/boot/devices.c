@@ -3,8 +3,11 @@
 #include <sys/sysmacros.h>
 
 #include "platform/platform.h"
-#include "vkernel/vfs/vfs.h"
+#include "vkernel/boot/boot.h"
+#include "vkernel/fs/fs.h"
+#include "vkernel/io/io.h"
 #include "vkernel/tty/tty.h"
+#include "vkernel/vfs/vfs.h"
 
 static ssize_t
 null_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)

@@ -14,27 +14,32 @@
 #include "platform/hostnet.h"
 #include "platform/platform.h"
 #include "platform/processor.h"
+#include "vkernel/abi/dispatch.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/vfs/vfs.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/audit/notice.h"
+#include "vkernel/boot/accounts.h"
+#include "vkernel/boot/boot.h"
+#include "vkernel/boot/options.h"
+#include "vkernel/boot/room.h"
+#include "vkernel/image/artifact.h"
+#include "vkernel/image/config.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
 #include "vkernel/net/socket.h"
-#include "vkernel/boot/accounts.h"
-#include "vkernel/run/evaluated.h"
-#include "vkernel/run/calls.h"
-#include "vkernel/run/lockstep.h"
-#include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/memory_limit.h"
+#include "vkernel/proc/proc.h"
+#include "vkernel/run/calls.h"
+#include "vkernel/run/evaluated.h"
+#include "vkernel/run/lockstep.h"
+#include "vkernel/run/run.h"
+#include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
-#include "vkernel/image/artifact.h"
-#include "vkernel/audit/audit.h"
-#include "vkernel/image/config.h"
 #include "vkernel/trust/ledger.h"
-#include "vkernel/audit/notice.h"
-#include "vkernel/boot/options.h"
-#include "vkernel/boot/room.h"
+#include "vkernel/vfs/vfs.h"
 #include "x86/helpers.h"
 #include "x86/level.h"
+#include "vkernel/signal/signal.h"
 
 enum { EXIT_OWN = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128 };
 
@@ -376,7 +381,7 @@ first_task(void)
 }
 
 void
-sched_boot(void)
+boot_first_task(void)
 {
     struct process *p = current_process();
     struct string_list command, env;

@@ -5,6 +5,8 @@
 #include "vkernel/vfs/vfs.h"
 #include "platform/heap.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/boot/boot.h"
+#include "vkernel/fs/fs.h"
 
 const char *vfs_hostname = "localhost";
 

@@ -6,11 +6,14 @@
 
 #include "platform/heap.h"
 #include "platform/platform.h"
+#include "vkernel/boot/boot.h"
 #include "vkernel/fs/pseudofs.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/task/users.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
 #include "vkernel/tty/tty.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/users.h"
+#include "vkernel/signal/signal.h"
 
 #define TICK_NS 10000000u
 
@@ -41,10 +44,10 @@ state_of(const struct pseudo_key *key, struct process *p)
     if (key->tid) {
         struct task *t = thread_of(key, p);
 
-        return t && t->state == TASK_RUNNING ? 'R' : 'S';
+        return t && t->sched.state == TASK_RUNNING ? 'R' : 'S';
     }
     LIST_EACH(l, &p->threads)
-        if (list_entry(l, struct task, thread_link)->state == TASK_RUNNING)
+        if (list_entry(l, struct task, thread_link)->sched.state == TASK_RUNNING)
             return 'R';
     return 'S';
 }

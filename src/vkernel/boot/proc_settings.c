@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "vkernel/fs/pseudofs.h"
-#include "vkernel/vfs/vfs.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
+#include "vkernel/vfs/vfs.h"
 
-enum { CAP_SYS_NICE_BIT = 23, CAP_SYS_RESOURCE_BIT = 24, CAP_AUDIT_CONTROL_BIT = 30 };
 enum { OOM_MIN = -1000, OOM_MAX = 1000, OLD_DISABLE = -17, OLD_MAX = 15 };
 
 static struct process *
@@ -43,10 +43,10 @@ number_from(const char *data, int base, int64_t low, int64_t high, int64_t *valu
 static int
 set_oom_adj(struct process *p, int adj)
 {
-    if (adj < p->oom_score_adj_min && !capable(CAP_SYS_RESOURCE_BIT))
+    if (adj < p->oom_score_adj_min && !capable(CAP_SYS_RESOURCE))
         return -EACCES;
     p->oom_score_adj = adj;
-    if (capable(CAP_SYS_RESOURCE_BIT))
+    if (capable(CAP_SYS_RESOURCE))
         p->oom_score_adj_min = adj;
     /* Who shares the memory would be killed with it (vfork's child sets its own). */
     for (struct process *q = process_next(NULL); q; q = process_next(q))
@@ -139,7 +139,7 @@ proc_store_loginuid(const struct pseudo_key *key, const char *data, size_t size)
         return -EPERM;
     if (number_from(data, 10, 0, UINT32_MAX, &uid) < 0)
         return -EINVAL;
-    if (p->loginuid != UINT32_MAX && !capable(CAP_AUDIT_CONTROL_BIT))
+    if (p->loginuid != UINT32_MAX && !capable(CAP_AUDIT_CONTROL))
         return -EPERM;
     p->loginuid = (uint32_t)uid;
     p->sessionid = p->loginuid == UINT32_MAX ? UINT32_MAX : ++last_session;
@@ -165,7 +165,7 @@ timerslack_task(const struct pseudo_key *key, struct task **t)
     *t = task_of(key);
     if (!*t)
         return -ESRCH;
-    return (*t)->process == current_process() || capable(CAP_SYS_NICE_BIT) ? 0 : -EPERM;
+    return (*t)->process == current_process() || capable(CAP_SYS_NICE) ? 0 : -EPERM;
 }
 
 int

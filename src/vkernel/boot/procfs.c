@@ -5,11 +5,15 @@
 
 #include "platform/hostfs.h"
 #include "platform/platform.h"
-#include "vkernel/vfs/limits.h"
+#include "vkernel/boot/boot.h"
 #include "vkernel/fs/pseudofs.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/sched/sched.h"
+#include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "vkernel/tty/tty.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/limits.h"
+#include "vkernel/worker/worker.h"
 #include "x86/cpuid.h"
 #include "x86/level.h"
 
@@ -156,7 +160,7 @@ all_cpu_ns(unsigned *processes, unsigned *running)
             sum += p->children_cpu_ns;
         (*processes) += p->thread_count;
         LIST_EACH(l, &p->threads)
-            *running += list_entry(l, struct task, thread_link)->state == TASK_RUNNING;
+            *running += list_entry(l, struct task, thread_link)->sched.state == TASK_RUNNING;
     }
     return sum;
 }

@@ -8,11 +8,12 @@
 #include "platform/hostfs.h"
 #include "platform/lockdown.h"
 #include "platform/platform.h"
-#include "vkernel/vfs/file.h"
-#include "vkernel/task/system.h"
-#include "vkernel/image/artifact.h"
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
+#include "vkernel/boot/boot.h"
+#include "vkernel/image/artifact.h"
+#include "vkernel/task/system.h"
+#include "vkernel/vfs/file.h"
 
 static struct volume {
     const char *source, *target;

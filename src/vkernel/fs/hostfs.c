@@ -11,6 +11,9 @@
 #include <poll.h>
 #include <sys/inotify.h>
 
+#include "vkernel/fs/fs.h"
+#include "vkernel/io/io.h"
+#include "vkernel/task/process.h"
 #include "vkernel/vfs/vfs.h"
 
 enum { BUCKETS = 4096 };

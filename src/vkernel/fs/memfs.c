@@ -1,7 +1,9 @@
 /* The memory file system: tmpfs, and the root overlay with the artifact's read-only inodes beneath. Contents of regular
  * files are in memfs_content.c. */
-#include "vkernel/ops.h"
+#include "vkernel/fs/fs.h"
 #include "vkernel/fs/memfs_internal.h"
+#include "vkernel/ops.h"
+#include "vkernel/vfs/creds.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -9,6 +11,7 @@
 #include <dirent.h>
 
 #include "platform/heap.h"
+#include "vkernel/mm/mm.h"
 
 /* --- inodes --- */
 
@@ -27,8 +30,8 @@ memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *ta
     if (!i)
         return NULL;
     inode_count++;
-    i->uid = fs_creds()->fsuid;
-    i->gid = fs_creds()->fsgid;
+    i->uid = current_creds()->fsuid;
+    i->gid = current_creds()->fsgid;
     i->rdev = rdev;
     if (S_ISDIR(mode))
         i->nlink = 2;
@@ -397,7 +400,7 @@ memfs_open(struct inode *i, struct file *f)
     else if (S_ISDIR(i->mode))
         f->ops = &memfs_dir_ops;
     else
-        return special_open(i, f);
+        return vfs_hooks.open_special(i, f);
     return 0;
 }
 
@@ -425,6 +428,19 @@ memfs_getattr(struct inode *i, struct stat *st)
     return 0;
 }
 
+static const struct artifact_ledger *
+memfs_ledger_row(const struct inode *i)
+{
+    const struct artifact_inode *b;
+    const struct artifact_ledger *row;
+
+    if (i->base_index == ARTIFACT_NONE || i->kind != CONTENT_BASE)
+        return NULL;
+    b = artifact_inode(memfs_base(i), i->base_index);
+    row = b && b->ledger != ARTIFACT_NONE ? artifact_ledger(memfs_base(i), b->ledger) : NULL;
+    return row && memcmp(row->sha256, b->sha256, sizeof row->sha256) == 0 ? row : NULL;
+}
+
 const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops = {
     .lookup = memfs_lookup,
     .create = memfs_create,
@@ -437,6 +453,7 @@ const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops = {
     .truncate = memfs_truncate,
     .tmpfile = memfs_tmpfile,
     .evict = memfs_evict,
+    .ledger_row = memfs_ledger_row,
 };
 
 /* --- directories --- */
@@ -605,20 +622,4 @@ memfs_new(const char *type, const struct artifact *base, uint32_t root_mode)
     }
     inode_put(root);
     return sb;
-}
-
-/* --- what others ask about base files --- */
-
-const struct artifact_ledger *
-file_base_ledger(const struct file *f)
-{
-    const struct inode *i = f->inode;
-    const struct artifact_inode *b;
-    const struct artifact_ledger *row;
-
-    if (!i || i->ops != &memfs_inode_ops || i->base_index == ARTIFACT_NONE || i->kind != CONTENT_BASE)
-        return NULL;
-    b = artifact_inode(memfs_base(i), i->base_index);
-    row = b && b->ledger != ARTIFACT_NONE ? artifact_ledger(memfs_base(i), b->ledger) : NULL;
-    return row && memcmp(row->sha256, b->sha256, sizeof row->sha256) == 0 ? row : NULL;
 }

@@ -9,6 +9,9 @@
 #include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "vkernel/mm/store.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/fs/fs.h"
+#include "vkernel/mm/mm.h"
 
 #include <sys/mman.h>
 

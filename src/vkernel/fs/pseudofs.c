@@ -1,6 +1,10 @@
 /* The machinery of /proc and /sys. Inodes and dentries are made at each lookup and go with their last user; a file's
  * text is made when it is read from the start. */
 #include "vkernel/fs/pseudofs.h"
+#include "vkernel/task/process.h"
+#include "vkernel/vfs/creds.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/worker/worker.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -209,7 +213,7 @@ pseudo_permission(struct inode *i, int mask)
         return 0; /* a process's own descriptors, whoever it is by now */
     if (!S_ISDIR(mode) && !may_look(n))
         return -EACCES;
-    if (fs_creds()->fsuid == i->uid)
+    if (current_creds()->fsuid == i->uid)
         mode >>= 6;
     else if (in_group(i->gid))
         mode >>= 3;

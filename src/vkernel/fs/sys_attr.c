@@ -6,6 +6,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/ops.h"
+#include "vkernel/task/process.h"
 #include "vkernel/vfs/vfs.h"
 
 /* --- stat. The guest's struct stat is x86-64's, as the host's. --- */

@@ -6,6 +6,10 @@
 #include <sys/mman.h>
 
 #include "vkernel/abi/syscall.h"
+#include "vkernel/fs/fs.h"
+#include "vkernel/io/async.h"
+#include "vkernel/io/io.h"
+#include "vkernel/task/process.h"
 #include "vkernel/vfs/vfs.h"
 
 /* glibc hides O_LARGEFILE on x86-64; guests pass the kernel's value */
@@ -149,13 +153,11 @@ sys_dup3(const uint64_t a[6])
     return f ? fd_dup_to(f, (int)a[1], (int)a[2]) : -EBADF;
 }
 
-int64_t pipe_fcntl_size(struct file *f, int64_t size); /* pipe.c; size < 0: only asks */
-
 /* What Linux's own files without a name have, as timerfds, belongs to root. */
 static bool
 file_owner_or_capable(const struct file *f)
 {
-    return f->inode ? inode_owner_or_capable(f->inode) : fs_creds()->fsuid == 0 || capable(CAP_FOWNER);
+    return f->inode ? inode_owner_or_capable(f->inode) : current_creds()->fsuid == 0 || capable(CAP_FOWNER);
 }
 
 static int64_t

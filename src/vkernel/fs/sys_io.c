@@ -6,6 +6,10 @@
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
 #include "vkernel/vfs/vfs.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/io/io.h"
+#include "vkernel/fs/fs.h"
 
 enum {
     COPY_CHUNK = 64 * 1024,

@@ -4,6 +4,7 @@
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
 #include "vkernel/vfs/vfs.h"
+#include "vkernel/fs/fs.h"
 
 /* --- making --- */
 
@@ -120,7 +121,7 @@ may_link_descriptor(int fd)
 {
     FILE_REF struct file *f = fd == AT_FDCWD ? NULL : fd_get(fd);
 
-    return !f || f->opener == fs_creds()->fsuid || capable(CAP_DAC_READ_SEARCH);
+    return !f || f->opener == current_creds()->fsuid || capable(CAP_DAC_READ_SEARCH);
 }
 
 /* In the order of Linux's do_linkat and vfs_link. */

@@ -3,6 +3,7 @@
 
 #include "platform/heap.h"
 #include "vkernel/abi/syscall.h"
+#include "vkernel/fs/fs.h"
 #include "vkernel/vfs/vfs.h"
 
 /* One value; all names of an inode, which a list must hold; all values. */

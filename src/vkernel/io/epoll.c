@@ -15,7 +15,9 @@
 #include "platform/heap.h"
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
-#include "vkernel/task/users.h"
+#include "vkernel/vfs/users.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/io/io.h"
 
 enum { ITEM_QUEUES = 4, NEST_MAX = 4, BATCH = 64 };
 

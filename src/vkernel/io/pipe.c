@@ -7,7 +7,9 @@
 #include "platform/heap.h"
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
-#include "vkernel/task/users.h"
+#include "vkernel/vfs/users.h"
+#include "vkernel/task/process.h"
+#include "vkernel/io/io.h"
 
 enum { PIPE_PAGE = 4096, PIPE_DEFAULT = 16 * PIPE_PAGE, PIPE_SMALL = 2 * PIPE_PAGE, PIPE_ATOMIC = 4096 };
 
@@ -300,7 +302,6 @@ sys_pipe2(const uint64_t a[6])
     return make_pipe(a[0], (int)a[1]);
 }
 
-int64_t pipe_fcntl_size(struct file *f, int64_t size);
 int64_t
 pipe_fcntl_size(struct file *f, int64_t size)
 {

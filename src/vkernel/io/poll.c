@@ -6,6 +6,8 @@
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
 #include "vkernel/vfs/vfs.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
 
 enum { FEW = 16, QUEUES_EACH = 4 };
 

@@ -7,9 +7,8 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/task/process.h"
+#include "vkernel/vfs/creds.h"
 
-enum { CAP_IPC_LOCK = 14 };
 enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MADV_* of newer headers */
 
 /* Calls f for each mapped part of the range, which must change no mappings; -ENOMEM at the end when there are holes. */
@@ -17,7 +16,7 @@ static int64_t
 each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struct vma *, uint64_t, uint64_t, uint64_t),
           uint64_t argument)
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     uint64_t at = range->start;
     bool hole = false;
 
@@ -55,7 +54,7 @@ msync_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uin
     if (check_msync(mm, v, start, end, flags) < 0)
         return -EBUSY;
     if (v->kind == VMA_FILE && v->shared && !v->bounded && start < stop)
-        return platform_sync(mm->base + start, stop - start, (int)flags);
+        return platform_sync(mm->space.base + start, stop - start, (int)flags);
     return 0;
 }
 
@@ -77,7 +76,7 @@ sys_msync(const uint64_t a[6])
 int64_t
 sys_mincore(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     struct guest_range range;
     unsigned char vec[512];
     guest_addr out = a[2];
@@ -102,7 +101,7 @@ sys_mincore(const uint64_t a[6])
             n = sizeof vec;
         if (n > (v->end - at) / MM_PAGE)
             n = (v->end - at) / MM_PAGE;
-        if (platform_resident(mm->base + at, n * MM_PAGE, vec) < 0)
+        if (platform_resident(mm->space.base + at, n * MM_PAGE, vec) < 0)
             return -ENOMEM;
         if (copy_to_guest(out, vec, n) < 0)
             return -EFAULT;
@@ -135,7 +134,7 @@ remove_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
         return -EACCES;
     if (v->kind == VMA_FILE && file_write_sealed(v->file))
         return -EPERM;
-    return start < stop ? platform_discard(mm->base + start, stop - start, MADV_REMOVE) : 0;
+    return start < stop ? platform_discard(mm->space.base + start, stop - start, MADV_REMOVE) : 0;
 }
 
 static int64_t
@@ -148,12 +147,13 @@ advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, ui
         /* Verified private copies of code have no file behind them. */
         if (v->code && !v->code_stable)
             return 0;
-        return platform_discard(mm->base + start, end - start, MADV_DONTNEED);
+        return platform_discard(mm->space.base + start, end - start, MADV_DONTNEED);
     case MADV_FREE:
         if (v->kind != VMA_ANON || v->locked)
             return -EINVAL;
-        return platform_discard(mm->base + start, end - start, MADV_FREE);
-    case MADV_REMOVE: return remove_part(mm, v, start, end);
+        return platform_discard(mm->space.base + start, end - start, MADV_FREE);
+    case MADV_REMOVE:
+        return remove_part(mm, v, start, end);
     case COLD:
     case PAGEOUT: return v->locked ? -EINVAL : 0;
     case POPULATE_READ:
@@ -204,7 +204,7 @@ set_flag(struct mm *mm, const struct guest_range *range, enum flag flag, bool on
 int64_t
 sys_madvise(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     struct guest_range range;
     bool known = a[2] <= MADV_WILLNEED || a[2] == MADV_DONTNEED || (a[2] >= MADV_FREE && a[2] <= MADV_KEEPONFORK) ||
                  (a[2] >= COLD && a[2] <= POPULATE_WRITE);
@@ -231,13 +231,13 @@ sys_madvise(const uint64_t a[6])
 bool
 mm_can_lock(void)
 {
-    return current_process()->rlimits[RLIMIT_MEMLOCK].rlim_cur > 0 || capable(CAP_IPC_LOCK);
+    return this_worker.rlimits[RLIMIT_MEMLOCK].rlim_cur > 0 || capable(CAP_IPC_LOCK);
 }
 
 static bool
 lock_fits(uint64_t bytes)
 {
-    return bytes <= current_process()->rlimits[RLIMIT_MEMLOCK].rlim_cur || capable(CAP_IPC_LOCK);
+    return bytes <= this_worker.rlimits[RLIMIT_MEMLOCK].rlim_cur || capable(CAP_IPC_LOCK);
 }
 
 bool
@@ -274,7 +274,7 @@ bring_in(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint6
 int64_t
 sys_mlock(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     struct guest_range range;
     uint64_t already = 0;
     int64_t r;
@@ -303,7 +303,7 @@ sys_munlock(const uint64_t a[6])
     struct guest_range range;
     int r = lock_range(a[0], a[1], &range);
 
-    return r < 0 || range.start == range.end ? r : set_flag(current_process()->mm, &range, LOCKED, false);
+    return r < 0 || range.start == range.end ? r : set_flag(current_mm(), &range, LOCKED, false);
 }
 
 static void
@@ -316,7 +316,7 @@ lock_all(struct mm *mm, bool on)
 int64_t
 sys_mlockall(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
 
     if (a[0] == 0 || (a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || a[0] == MCL_ONFAULT)
         return -EINVAL;
@@ -333,7 +333,7 @@ sys_mlockall(const uint64_t a[6])
 int64_t
 sys_munlockall(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
 
     mm->lock_future = false;
     lock_all(mm, false);

@@ -16,8 +16,6 @@
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/run/evaluated.h"
-#include "vkernel/task/process.h"
 #include "vkernel/image/artifact.h"
 #include "vkernel/audit/audit.h"
 #include "vkernel/trust/ledger.h"
@@ -72,7 +70,7 @@ mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
 {
     if (!mm->eval)
         return;
-    evaluated_collect(mm, start, end);
+    mm_hooks.code_leaves(mm, start, end);
     if (!refcount_is_one(mm->eval_refs))
         eval_drop(mm); /* the others still have what is gone here */
     else
@@ -95,7 +93,7 @@ mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
     m = OBJECT_NEW(code_map);
     if (!m)
         return -ENOMEM;
-    r = platform_map_file(mm->base + at, size, PROT_READ, false, artifact_host_fd(the_artifact), file_offset);
+    r = platform_map_file(mm->space.base + at, size, PROT_READ, false, artifact_host_fd(the_artifact), file_offset);
     if (r < 0) {
         OBJECT_FREE(code_map, m);
         return r;
@@ -115,7 +113,7 @@ mm_code_generation_new(struct mm *mm)
 
     mm->code_generation = ++generations;
     mm->code_shared = false;
-    if (sched_current && sched_current->process && sched_current->process->mm == mm)
+    if (this_worker.mm && current_mm() == mm)
         platform_direct_generation(mm->code_generation);
 }
 
@@ -189,7 +187,7 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
 
         if (m->at + m->size <= from || m->at >= to)
             continue;
-        platform_map_anon(mm->base + m->at, m->size, PROT_READ);
+        platform_map_anon(mm->space.base + m->at, m->size, PROT_READ);
         list_remove(&m->link);
         OBJECT_FREE(code_map, m);
         mm_code_generation_new(mm);
@@ -202,7 +200,7 @@ int
 mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes)
 {
     uint64_t end = v->end, size;
-    uint8_t *at = mm->base + v->start;
+    uint8_t *at = mm->space.base + v->start;
     int r = mm_map_none_behind(mm, v, v->start, &end);
 
     size = end - v->start;

@@ -9,7 +9,6 @@
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/proc/memory_limit.h"
 
 enum { BATCH = 2048, RUNS_MAX = 1024 };
 
@@ -21,7 +20,7 @@ copy_run(uint8_t *to, const uint8_t *from, uint64_t size)
 
     for (uint64_t piece; size > 0; to += piece, from += piece, size -= piece) {
         piece = size < MEMORY_PIECE ? size : MEMORY_PIECE;
-        if (!memory_brought_in(piece))
+        if (!mm_hooks.brought_in(piece))
             return false;
         if (piece >= POPULATE_FROM)
             platform_populate(to, piece);
@@ -74,7 +73,7 @@ mm_map_clean_again(struct mm *mm, const struct vma *v)
     for (uint64_t at = v->start; at < end && runs < RUNS_MAX; at += (uint64_t)BATCH * MM_PAGE) {
         size_t pages = (end - at) / MM_PAGE < BATCH ? (end - at) / MM_PAGE : BATCH;
 
-        if (platform_dirty_pages(mm->base + at, pages, entries) != 0)
+        if (platform_dirty_pages(mm->space.base + at, pages, entries) != 0)
             return; /* nobody knows which ones were written */
         for (size_t i = 0; i < pages && runs < RUNS_MAX; i++) {
             uint64_t page = at + i * MM_PAGE;
@@ -103,14 +102,14 @@ mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const stru
     r = mm_host_map(to, at, at->start, at->end, copy ? PROT_READ | PROT_WRITE : prot);
     if (r < 0 || !copy)
         return r;
-    if (prot == PROT_NONE && (r = platform_protect(from->base + v->start, size, PROT_READ)) < 0)
+    if (prot == PROT_NONE && (r = platform_protect(from->space.base + v->start, size, PROT_READ)) < 0)
         return r;
-    if (!copy_dirty(to->base + at->start, from->base + v->start, size))
+    if (!copy_dirty(to->space.base + at->start, from->space.base + v->start, size))
         r = -ENOMEM;
-    if (prot == PROT_NONE && platform_protect(from->base + v->start, size, PROT_NONE) < 0)
+    if (prot == PROT_NONE && platform_protect(from->space.base + v->start, size, PROT_NONE) < 0)
         r = -ENOMEM;
     if (r == 0 && prot != (PROT_READ | PROT_WRITE))
-        r = platform_protect(to->base + at->start, size, prot);
+        r = platform_protect(to->space.base + at->start, size, prot);
     return r;
 }
 
@@ -121,7 +120,7 @@ fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
 
     /* Verified code stays the bytes that were verified, whatever happened to the file since. */
     if (v->code)
-        return mm_code_host_map(to, v, from->base + v->start);
+        return mm_code_host_map(to, v, from->space.base + v->start);
     if (v->kind == VMA_ANON && prot == PROT_NONE && !v->was_writable)
         return 0; /* the reservation is that already */
     return v->wipe_on_fork ? mm_host_map(to, v, v->start, v->end, prot) : mm_copy_mapping(to, v, from, v);

@@ -13,20 +13,11 @@
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
-#include "vkernel/proc/memory_limit.h"
-#include "vkernel/task/process.h"
 #include "vkernel/image/artifact.h"
 #include "vkernel/trust/ledger.h"
+#include "vkernel/vfs/vfs.h"
 
 static struct list all = {&all, &all}; /* struct mm */
-
-uint64_t
-mm_object_number(void)
-{
-    static uint64_t last;
-
-    return ++last;
-}
 
 struct shm *
 shm_get(struct shm *s)
@@ -55,7 +46,7 @@ shm_new(uint64_t size)
     if (!s)
         return NULL;
     refcount_init(&s->refs);
-    s->number = mm_object_number();
+    s->number = object_number();
     s->size = size;
     if (store_new(&s->slot) < 0) {
         OBJECT_FREE(shm, s);
@@ -129,17 +120,17 @@ mm_new(void)
     if (!mm)
         return NULL;
     refcount_init(&mm->refs);
-    mm->number = mm_object_number();
+    mm->number = object_number();
     list_init(&mm->vmas);
     list_init(&mm->code_maps);
-    mm->base = platform_reserve(MM_GUARD + MM_RESERVATION);
-    if (!mm->base) {
+    mm->space.base = platform_reserve(MM_GUARD + MM_RESERVATION);
+    if (!mm->space.base) {
         OBJECT_FREE(mm, mm);
         return NULL;
     }
-    mm->base += MM_GUARD;
-    if (platform_map_anon(mm->base + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
-        platform_release(mm->base - MM_GUARD, MM_GUARD + MM_RESERVATION);
+    mm->space.base += MM_GUARD;
+    if (platform_map_anon(mm->space.base + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
+        platform_release(mm->space.base - MM_GUARD, MM_GUARD + MM_RESERVATION);
         OBJECT_FREE(mm, mm);
         return NULL;
     }
@@ -153,7 +144,7 @@ bool
 mm_is_guest_memory(uint64_t host_address)
 {
     LIST_EACH(p, &all) {
-        if (host_address - (uint64_t)(uintptr_t)list_entry(p, struct mm, link)->base < MM_RESERVATION)
+        if (host_address - (uint64_t)(uintptr_t)list_entry(p, struct mm, link)->space.base < MM_RESERVATION)
             return true;
     }
     return false;
@@ -162,7 +153,7 @@ mm_is_guest_memory(uint64_t host_address)
 bool
 mm_is_guarded(const struct mm *mm, uint64_t host_address)
 {
-    return host_address - ((uint64_t)(uintptr_t)mm->base - MM_GUARD) < MM_GUARD + MM_RESERVATION;
+    return host_address - ((uint64_t)(uintptr_t)mm->space.base - MM_GUARD) < MM_GUARD + MM_RESERVATION;
 }
 
 struct mm *
@@ -181,7 +172,7 @@ mm_put(struct mm *mm)
     while (mm->count)
         mm_vma_remove(mm, mm->root);
     mm_code_drop(mm);
-    platform_release(mm->base - MM_GUARD, MM_GUARD + MM_RESERVATION);
+    platform_release(mm->space.base - MM_GUARD, MM_GUARD + MM_RESERVATION);
     OBJECT_FREE(mm, mm);
 }
 
@@ -223,7 +214,7 @@ mm_account(struct mm *mm, const struct vma *v, bool more)
 bool
 mm_over_limit(struct mm *mm, const struct vma *like, uint64_t at, uint64_t size)
 {
-    const struct rlimit *limits = current_process()->rlimits;
+    const struct rlimit *limits = this_worker.rlimits;
     rlim_t limit = limits[RLIMIT_AS].rlim_cur, data = is_data(like) ? limits[RLIMIT_DATA].rlim_cur : RLIM_INFINITY;
     uint64_t replaced = 0;
 
@@ -281,7 +272,7 @@ mm_map_none_behind(struct mm *mm, const struct vma *v, uint64_t start, uint64_t 
     int r = 0;
 
     if (from < *end) {
-        r = platform_map_none(mm->base + from, *end - from);
+        r = platform_map_none(mm->space.base + from, *end - from);
         *end = from;
     }
     return r;
@@ -299,7 +290,7 @@ int
 mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int prot)
 {
     uint64_t offset = v->offset + (start - v->start), host_offset;
-    uint8_t *at = mm->base + start;
+    uint8_t *at = mm->space.base + start;
     bool bounded;
     int fd, r;
 
@@ -332,7 +323,7 @@ follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_e
     if (from == to)
         return;
     if (new_end < old_end)
-        platform_map_none(mm->base + v->start + from, to - from);
+        platform_map_none(mm->space.base + v->start + from, to - from);
     else
         mm_host_map(mm, v, v->start + from, v->start + to, mm_host_prot(v->prot));
 }
@@ -381,10 +372,10 @@ unmap_host(struct mm *mm, uint64_t start, uint64_t end)
     int r = 0;
 
     if (start < GUEST_CODE_MAP)
-        r = platform_map_none(mm->base + start, (end < GUEST_CODE_MAP ? end : GUEST_CODE_MAP) - start);
+        r = platform_map_none(mm->space.base + start, (end < GUEST_CODE_MAP ? end : GUEST_CODE_MAP) - start);
     if (start < GUEST_CODE_MAP_END)
         start = GUEST_CODE_MAP_END;
-    return r == 0 && start < end ? platform_map_none(mm->base + start, end - start) : r;
+    return r == 0 && start < end ? platform_map_none(mm->space.base + start, end - start) : r;
 }
 
 /* Boundaries are at both ends; the host's pages are somebody else's already, or none. */
@@ -504,9 +495,9 @@ mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
     while (start < stop) {
         uint64_t piece = stop - start < MEMORY_PIECE ? stop - start : MEMORY_PIECE;
 
-        platform_populate(mm->base + start, piece);
+        platform_populate(mm->space.base + start, piece);
         start += piece;
-        if (!memory_brought_in(piece))
+        if (!mm_hooks.brought_in(piece))
             break;
     }
 }
@@ -588,7 +579,7 @@ protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
     if (mm_host_prot(prot) != mm_host_prot(old)) {
         uint64_t end = mm_backed_end(v);
 
-        r = platform_protect(mm->base + v->start, end - v->start, mm_host_prot(prot));
+        r = platform_protect(mm->space.base + v->start, end - v->start, mm_host_prot(prot));
         if (r < 0)
             return r;
     }

@@ -1,4 +1,4 @@
-/* A guest process's memory: the 32-bit address space, its mappings, and the only ways to touch it.
+/* A guest process's memory: the 32-bit address space and its mappings. usercopy/usercopy.h has the only ways to touch it.
  *
  * Nothing here sleeps. `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE)
  * and maps into it. Host pages mirror the guest's mappings, so an access outside them faults and becomes the guest's
@@ -14,38 +14,12 @@
 #include "base/checked.h"
 #include "base/list.h"
 #include "base/refcount.h"
-
-typedef uint64_t guest_addr; /* a guest pointer as the guest gave it: 64 bits, not trusted */
+#include "vkernel/usercopy/usercopy.h"
 
 struct file;
 struct inode;
 struct mm;
 
-/* --- copying, of the current task's memory: 0, or -EFAULT where not all of it is mapped with the needed permission.
- * What lies behind a mapping may go at any time (the host makes a file of a volume shorter): that is -EFAULT, too, and
- * then a part may have been copied. --- */
-int copy_from_guest(void *dst, guest_addr src, size_t size);
-int copy_to_guest(guest_addr dst, const void *src, size_t size);
-/* As copy_*, but returns the number of bytes copied before the first that could not be. */
-size_t copy_from_guest_partial(void *dst, guest_addr src, size_t size);
-size_t copy_to_guest_partial(guest_addr dst, const void *src, size_t size);
-/* Makes the aligned word at the address value when it is *expected, in one step: 1. 0 when it is something else, which
- * *expected is then; or -EFAULT. The only way to change a word by what it was: others write it meanwhile. */
-int guest_exchange(guest_addr address, uint32_t *expected, uint32_t value);
-/* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size. */
-ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
-/* Linux's access_ok: may a guest name these bytes at all? Most of them are never mapped. */
-#define TASK_SIZE 0x7ffffffff000ull
-static inline bool
-guest_may_name(guest_addr address, uint64_t size)
-{
-    return range_within(address, size, TASK_SIZE);
-}
-/* For the vectors of bulk I/O (user_iov_spans): a host pointer for [addr, addr + *size) with *size cut down to the run
- * that is mapped with the permission; NULL and *size = 0 when not even one byte is. Valid until the mappings change:
- * for use within NO_SLEEP only (sched/sched.h). An access to it can fault all the same: only host calls and
- * platform_copy may touch it. */
-void *guest_span(guest_addr addr, size_t *size, bool write);
 /* The file whose code is there, and the address in it: "FILE+0x12"; or "?". */
 void mm_place(struct mm *mm, guest_addr address, char *out, size_t size);
 /* Is the host address in the memory of any guest? */
@@ -82,12 +56,12 @@ struct vma {
 
 struct eval;
 struct mm {
-    uint64_t number;  /* in futex keys */
-    struct list link; /* of all address spaces */
+    struct space space;       /* first: what usercopy/ knows of it */
+    uint64_t number;          /* in futex keys */
+    struct list link;         /* of all address spaces */
     struct refcount refs;
-    uint8_t *base;           /* host address of guest address 0 */
-    struct list vmas;        /* struct vma, by address; owned */
-    struct vma *root, *last; /* last: what was found last */
+    struct list vmas;         /* struct vma, by address; owned */
+    struct vma *root, *last;  /* last: what was found last */
     unsigned count;
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
@@ -136,12 +110,9 @@ struct futex_key {
     uint64_t object; /* a number: who sleeps does not keep the object, and another may lie where it lay */
     uint64_t offset;
 };
-uint64_t mm_object_number(void); /* never one twice, never 0 */
 bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
-/* Copy from another process's memory (/proc/PID/cmdline); returns bytes copied. */
-size_t mm_read(struct mm *mm, void *dst, guest_addr src, size_t size);
-size_t mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
-size_t mm_clear(struct mm *mm, guest_addr dst, size_t size);
+/* usercopy_hooks.accessible */
+size_t mm_accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain);
 /* Where the pages behind a mapping end: at its end, or at that of its file or object. */
 uint64_t mm_backed_end(const struct vma *v);
 /* Is the address in a page after the end of the mapping's file? */
@@ -150,5 +121,18 @@ bool mm_beyond_file(const struct vma *v, uint64_t address);
 void mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size);
 /* Its bytes are elsewhere from now on: mappings go along, but for private pages that were written. */
 void mm_file_moved(const struct inode *inode);
+
+_Static_assert(offsetof(struct mm, space) == 0, "usercopy takes an address space for its own part");
+
+/* What is brought in between two looks at the whole (mm_hooks.brought_in): a call that brings in much does it in such pieces. */
+enum { MEMORY_PIECE = 16 << 20 };
+
+struct mm_hooks {
+    void (*copy_fails)(uint64_t address); /* a copy from or to here cannot be: does the address stand for an unknown register? */
+    bool (*brought_in)(uint64_t bytes); /* so much memory was taken at once; false: no more, --memory is reached */
+    /* Code of the range goes away: what the evaluator ran of it is counted. */
+    void (*code_leaves)(struct mm *mm, uint64_t start, uint64_t end);
+};
+extern const struct mm_hooks mm_hooks; /* boot/hooks.c */
 
 #endif

@@ -9,7 +9,6 @@
 #include "vkernel/vfs/file.h"
 #include "vkernel/vfs/vfs.h"
 #include "vkernel/mm/mm_internal.h"
-#include "vkernel/task/process.h"
 
 /* Two open files of one inode back the same shared memory. */
 uint64_t
@@ -65,7 +64,7 @@ check_file(struct file **file, int *prot, int flags, bool shared)
 int64_t
 sys_mmap(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     uint64_t address = a[0], size = a[1], offset = a[5];
     int prot = (int)a[2], flags = (int)a[3], type = flags & MAP_TYPE, r;
     FILE_REF struct file *opened = NULL;
@@ -123,7 +122,7 @@ sys_mmap(const uint64_t a[6])
 int64_t
 sys_munmap(const uint64_t a[6])
 {
-    return mm_unmap(current_process()->mm, a[0], a[1]);
+    return mm_unmap(current_mm(), a[0], a[1]);
 }
 
 int64_t
@@ -131,7 +130,7 @@ sys_mprotect(const uint64_t a[6])
 {
     enum { PROT_SEM = 8, ALL = PROT_READ | PROT_WRITE | PROT_EXEC };
     uint64_t grows = a[2] & (PROT_GROWSDOWN | PROT_GROWSUP), prot = a[2] & ~(uint64_t)(PROT_GROWSDOWN | PROT_GROWSUP);
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     struct guest_range range;
 
     if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || a[0] % MM_PAGE)
@@ -153,7 +152,7 @@ sys_mprotect(const uint64_t a[6])
 int64_t
 sys_brk(const uint64_t a[6])
 {
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     uint64_t old = PAGE_UP(mm->brk), new_end = PAGE_UP(a[0]);
 
     if (a[0] < mm->brk_start || a[0] >= GUEST_MMAP_END)
@@ -204,7 +203,7 @@ move_pages(struct mm *mm, const struct vma *v, uint64_t to)
 {
     struct vma at = *v;
     uint64_t backed = mm_backed_end(v) - v->start;
-    int r = backed ? platform_move(mm->base + v->start, mm->base + to, backed) : 0;
+    int r = backed ? platform_move(mm->space.base + v->start, mm->space.base + to, backed) : 0;
 
     if (r != -EFAULT)
         return r;
@@ -233,7 +232,7 @@ move_mapping(struct mm *mm, struct vma *found, const struct remap *m, uint64_t t
     there = mm_vma_insert(mm, &moved);
     r = there ? move_pages(mm, &v, to) : -ENOMEM;
     if (r < 0) {
-        platform_map_none(mm->base + to, kept); /* a part may have been copied */
+        platform_map_none(mm->space.base + to, kept); /* a part may have been copied */
         if (there)
             mm_vma_remove(mm, there);
         if (m->size > kept)
@@ -302,7 +301,7 @@ int64_t
 sys_mremap(const uint64_t a[6])
 {
     enum { KEPT_FOR_SPLITS = 5 };
-    struct mm *mm = current_process()->mm;
+    struct mm *mm = current_mm();
     /* The sums may wrap to 0, as Linux's. */
     struct remap m = {.from = a[0], .old_size = PAGE_UP(a[1]), .size = PAGE_UP(a[2]), .flags = a[3], .to = a[4]};
     struct vma *v;

@@ -12,6 +12,7 @@
 
 #include "platform/hostfs.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/vfs/file.h"
 
 enum { EVENTS = 64, ROUNDS = 16, OPTION_MAX = 512, INTERFACES_MAX = 1024, PORT_PRIVILEGED = 1024 };
 

@@ -2,6 +2,8 @@
  *
  * The local addresses are 127.0.0.0/8, ::1 and the unspecified; anything else is ENETUNREACH. */
 #include "vkernel/net/inet_internal.h"
+#include "vkernel/usercopy/usercopy.h"
+#include "vkernel/vfs/creds.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>

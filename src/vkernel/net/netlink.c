@@ -10,6 +10,7 @@
 
 #include "platform/heap.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/vfs/file.h"
 
 enum { REPLY_MAX = 3776 /* what Linux begins with: readers allow for a page */ };
 

@@ -36,6 +36,7 @@ static const struct option_row rows[] = {
 #define HINT REAL
 #define REFUSED(level_, name_, who_, error_, why) {.level = level_, .name = name_, .who = who_, .id = -1, .error = error_},
 #include "vkernel/net/options.def"
+#include "vkernel/vfs/file.h"
 #undef REAL
 #undef HINT
 #undef REFUSED

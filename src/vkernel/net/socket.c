@@ -1,5 +1,7 @@
 /* Socket objects: life, queues, streams, readiness. */
 #include "vkernel/net/socket.h"
+#include "vkernel/task/process.h"
+#include "vkernel/vfs/file.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -869,8 +871,8 @@ socket_file(struct socket *s, int flags)
     struct file *f = i ? file_new_inode(&socket_file_ops, O_RDWR | flags, i, NULL) : NULL;
 
     if (i) {
-        i->uid = fs_creds()->fsuid;
-        i->gid = fs_creds()->fsgid;
+        i->uid = current_creds()->fsuid;
+        i->gid = current_creds()->fsgid;
         s->inode = i;
         inode_put(i);
     }

@@ -244,4 +244,7 @@ struct socket *netlink_socket_new(int type, int protocol, int *error);
 void unix_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 void inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 
+/* --- unix_gc.c --- */
+void unix_gc_suspect(const struct file *f); /* it is held by messages in sockets' queues alone */
+
 #endif

@@ -8,6 +8,9 @@
 #include "platform/heap.h"
 #include "vkernel/net/socket.h"
 #include "vkernel/audit/audit.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
 
 enum { CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
 

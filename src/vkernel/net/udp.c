@@ -1,6 +1,7 @@
 /* UDP between guests: datagrams, those held back (UDP_CORK, MSG_MORE), broadcasts on the loopback's 127.255.255.255,
  * and the errors of those that reach nobody. */
 #include "vkernel/net/inet_internal.h"
+#include "vkernel/vfs/file.h"
 
 enum { UDP_MAX = 65507 };
 

@@ -4,6 +4,7 @@
 
 #include "platform/platform.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/vfs/file.h"
 #include "base/rare.h"
 
 enum { BUCKETS = 8192, NUMBERS = 1 << 20, TRIES = 4096 };

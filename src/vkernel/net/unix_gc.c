@@ -11,7 +11,9 @@
  * second. */
 #include "vkernel/net/socket.h"
 
-#include "vkernel/task/users.h"
+#include "vkernel/vfs/users.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/task/process.h"
 
 enum { PATIENCE = 16, LATEST_NS = 1000000000 };
 

@@ -9,12 +9,16 @@
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/vfs/file.h"
-#include "vkernel/vfs/vfs.h"
-#include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
+#include "vkernel/cpu/cpu.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/vfs.h"
 #include "x86/helpers.h"
 
 #define CLONE_INTO_CGROUP_FLAG   0x200000000ull
@@ -28,7 +32,6 @@
 #define CLONE_DETACHED 0x00400000
 #endif
 #define GUEST_TASK_SIZE 0x7ffffffff000ull
-enum { CAP_SYS_ADMIN_BIT = 21, CAP_CHECKPOINT_RESTORE_BIT = 40 };
 
 struct clone_args_kernel {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
@@ -131,7 +134,7 @@ sys_pidfd_send_signal(const uint64_t a[6])
 {
     FILE_REF struct file *f = fd_get((int)a[0]);
     siginfo_t info = {.si_signo = (int)a[1], .si_code = SI_USER};
-    int r, proc_pid = f && f->ops != &pidfd_ops ? procfs_pid(f) : 0;
+    int r, proc_pid = f && f->ops != &pidfd_ops ? proc_hooks.procfs_pid(f) : 0;
     struct process *p;
 
     if (!f || (f->ops != &pidfd_ops && proc_pid == 0))
@@ -147,7 +150,7 @@ sys_pidfd_send_signal(const uint64_t a[6])
         r = signal_info_from_guest(&info, a[2], (int)a[1], true);
         if (r < 0)
             return r;
-        if (p->pid != sched_current->tid && (info.si_code >= 0 || info.si_code == SI_TKILL))
+        if (p->pid != current_task()->tid && (info.si_code >= 0 || info.si_code == SI_TKILL))
             return -EPERM;
     }
     r = signal_check_permission(p, (int)a[1]);
@@ -241,7 +244,7 @@ new_id(int wanted)
         return proc_allocate_id();
     if (wanted < 1 || wanted >= PROC_PID_MAX)
         return -EINVAL;
-    if (!capable(CAP_SYS_ADMIN_BIT) && !capable(CAP_CHECKPOINT_RESTORE_BIT))
+    if (!capable(CAP_SYS_ADMIN) && !capable(CAP_CHECKPOINT_RESTORE))
         return -EPERM;
     return proc_take_id(wanted);
 }
@@ -250,7 +253,7 @@ new_id(int wanted)
 static void
 inherit(struct task *t, const struct clone_args_kernel *c)
 {
-    const struct task *self = sched_current;
+    const struct task *self = current_task();
     uint64_t flags = c->flags;
 
     t->blocked = self->restore_blocked ? self->saved_blocked : self->blocked;
@@ -299,7 +302,7 @@ no_room(const char *limit, int error)
 static int64_t
 do_clone(const struct clone_args_kernel *c)
 {
-    struct task *self = sched_current, *t = NULL;
+    struct task *self = current_task(), *t = NULL;
     struct process *p = self->process;
     uint64_t flags = c->flags;
     bool thread = flags & CLONE_THREAD;
@@ -375,7 +378,7 @@ fail:
     if (t) {
         task_uncharge(t);
         t->process = self->process; /* task_free looks at it */
-        platform_fiber_free(t->fiber);
+        sched_abandon(t);
         task_free(t);
     }
     if (!thread) {

@@ -12,15 +12,20 @@
 
 #include "platform/heap.h"
 #include "platform/platform.h"
+#include "vkernel/abi/dispatch.h"
 #include "vkernel/abi/syscall.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/cpu/cpu.h"
+#include "vkernel/image/artifact.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
+#include "vkernel/proc/proc_internal.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/time/time.h"
+#include "vkernel/trust/ledger.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/vfs/vfs.h"
-#include "vkernel/mm/mm.h"
-#include "vkernel/run/evaluated.h"
-#include "vkernel/proc/proc_internal.h"
-#include "vkernel/image/artifact.h"
-#include "vkernel/audit/audit.h"
-#include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
 #include "x86/cpuid.h"
 #include "x86/helpers.h"
@@ -535,14 +540,13 @@ set_names(const struct exec *x)
 
     base = base ? base + 1 : x->path;
     snprintf(p->comm, sizeof p->comm, "%s", base);
-    memcpy(sched_current->comm, p->comm, sizeof p->comm);
+    memcpy(current_task()->comm, p->comm, sizeof p->comm);
     if (file_path(x->file, path, sizeof path) > 0) {
         bytes_free(p->exe_path);
         p->exe_path = bytes_string(path);
     }
-    if (p->exe)
-        file_put(p->exe);
-    p->exe = file_get(x->file);
+    file_execute_end(p->exe);
+    p->exe = file_execute(x->file);
 }
 
 static void
@@ -563,7 +567,7 @@ record_launch(const struct exec *x)
 static void
 commit(struct exec *x)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct process *p = t->process;
     struct mm *old;
 
@@ -572,8 +576,8 @@ commit(struct exec *x)
     p->mm = x->mm;
     x->mm = NULL;
     if (old)
-        evaluated_collect(old, 0, GUEST_END);
-    sched_load(t);
+        proc_hooks.leaves_memory(old);
+    proc_hooks.reload();
     if (old)
         mm_put(old);
     set_names(x);
@@ -590,7 +594,7 @@ commit(struct exec *x)
         p->personality &= ~0x0400000u; /* READ_IMPLIES_EXEC never */
     x87_replaced();
     x86_cpu_reset(&x86_cpu_tls);
-    sched_reset_limit();
+    proc_hooks.reload();
     x86_cpu_tls.rip = x->entry;
     x86_cpu_tls.gpr[X86_RSP] = x->sp;
     x86_apply_mxcsr();
@@ -722,7 +726,7 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
         return r;
     if (strace_on)
         strace_result(59, 0);
-    run_restart();
+    proc_hooks.restart();
 }
 
 int64_t

@@ -6,11 +6,15 @@
 
 #include "platform/heap.h"
 #include "platform/platform.h"
+#include "vkernel/abi/dispatch.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/run/evaluated.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/time/time.h"
+#include "vkernel/vfs/file.h"
 #include "x86/helpers.h"
 #include "x86/address_space.h"
 
@@ -158,7 +162,7 @@ process_exit(struct process *p)
     sched_account();
     timers_exit(p);
     if (p == init_process)
-        container_exit(p->exit_status);
+        proc_hooks.container_exit(p->exit_status);
     if (p->sid == p->pid && tty_session_ended)
         tty_session_ended(p);
     files = p->files;
@@ -166,7 +170,7 @@ process_exit(struct process *p)
     fdtable_end(files);
     fs_context_put(p->fs);
     p->fs = NULL;
-    evaluated_collect(p->mm, 0, GUEST_END);
+    proc_hooks.leaves_memory(p->mm);
     mm_put(p->mm);
     p->mm = NULL;
     reparent_children(p);
@@ -180,7 +184,7 @@ process_exit(struct process *p)
 void
 task_exit(int status)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct process *p = t->process;
 
     platform_mode = PLATFORM_KERNEL;
@@ -204,7 +208,7 @@ task_exit(int status)
 void
 group_exit(int status)
 {
-    struct task *self = sched_current;
+    struct task *self = current_task();
     struct process *p = self->process;
 
     if (!p->group_exit) {
@@ -233,7 +237,7 @@ process_end(struct process *p, int sig)
 bool
 kill_other_threads(void)
 {
-    struct task *self = sched_current;
+    struct task *self = current_task();
     struct process *p = self->process;
 
     might_sleep();

@@ -8,7 +8,9 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/ops.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
 
 enum { BUCKETS = 256, MAX_ROBUST = 2048 };
 
@@ -91,7 +93,7 @@ load_word(uint64_t address, uint32_t *value)
 static int64_t
 futex_wait(uint64_t address, const struct futex_key *key, uint32_t value, uint64_t deadline, uint32_t bitset)
 {
-    struct futex_waiter w = {.key = *key, .bitset = bitset, .task = sched_current};
+    struct futex_waiter w = {.key = *key, .bitset = bitset, .task = current_task()};
     uint32_t now;
     int r;
 
@@ -132,13 +134,13 @@ resume_wait(struct task *t)
 static int64_t
 wait_call(uint64_t address, bool private, uint32_t value, uint64_t deadline, uint32_t bitset)
 {
-    uint64_t *args = sched_current->restart_args;
+    uint64_t *args = current_task()->restart_args;
 
     args[0] = address;
     args[1] = value;
     args[2] = deadline;
     args[3] = (uint64_t)private << 32 | bitset;
-    return resume_wait(sched_current);
+    return resume_wait(current_task());
 }
 
 /* The arguments of a wake_op are numbers of twelve bits with a sign. */
@@ -223,7 +225,7 @@ requeue(const struct futex_key *from, const struct futex_key *to, unsigned wake,
 static int64_t
 lock_pi(uint64_t address, const struct futex_key *key, uint64_t deadline, bool try)
 {
-    uint32_t tid = (uint32_t)sched_current->tid, word;
+    uint32_t tid = (uint32_t)current_task()->tid, word;
 
     for (;;) {
         uint32_t owner;
@@ -259,7 +261,7 @@ unlock_pi(uint64_t address, const struct futex_key *key)
 
     if (load_word(address, &word) < 0)
         return -EFAULT;
-    if ((word & FUTEX_TID_MASK) != (uint32_t)sched_current->tid)
+    if ((word & FUTEX_TID_MASK) != (uint32_t)current_task()->tid)
         return -EPERM;
     LIST_EACH(p, bucket(key)) {
         if (!same_key(&list_entry(p, struct futex_waiter, link)->key, key))
@@ -427,14 +429,14 @@ sys_set_robust_list(const uint64_t a[6])
 {
     if (a[1] != 24)
         return -EINVAL;
-    sched_current->robust_list = a[0];
+    current_task()->robust_list = a[0];
     return 0;
 }
 
 int64_t
 sys_get_robust_list(const uint64_t a[6])
 {
-    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+    struct task *t = a[0] ? task_find((int)a[0]) : current_task();
     uint64_t size = 24;
 
     if (!t)

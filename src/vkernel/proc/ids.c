@@ -5,10 +5,13 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/vfs/users.h"
 
-enum { CAP_SETGID_BIT = 6, CAP_SETUID_BIT = 7, CAP_SETPCAP_BIT = 8, CAP_LAST = 40, KEEP = -1 };
-#define ALL_CAPS ((1ull << (CAP_LAST + 1)) - 1)
+enum { KEEP = -1 };
+#define ALL_CAPS ((1ull << (CAP_LAST_CAP + 1)) - 1)
 enum { CAP_VERSION_1 = 0x19980330, CAP_VERSION_2 = 0x20071026, CAP_VERSION_3 = 0x20080522 };
 
 static struct creds *
@@ -26,7 +29,7 @@ sys_getpid(const uint64_t a[6])
 int64_t
 sys_gettid(const uint64_t a[6])
 {
-    return sched_current->tid;
+    return current_task()->tid;
 }
 
 int64_t
@@ -218,7 +221,7 @@ int64_t
 sys_setresuid(const uint64_t a[6])
 {
     struct creds *c = creds(), old = *c;
-    bool may = capable(CAP_SETUID_BIT);
+    bool may = capable(CAP_SETUID);
 
     for (int i = 0; i < 3; i++)
         if ((int)a[i] != KEEP && !may && !own_uid((uint32_t)a[i]))
@@ -239,7 +242,7 @@ int64_t
 sys_setreuid(const uint64_t a[6])
 {
     struct creds *c = creds(), old = *c;
-    bool may = capable(CAP_SETUID_BIT);
+    bool may = capable(CAP_SETUID);
     uint32_t uid = (uint32_t)a[0], euid = (uint32_t)a[1];
 
     if ((int)a[0] != KEEP && !may && uid != c->uid && uid != c->euid)
@@ -264,7 +267,7 @@ sys_setuid(const uint64_t a[6])
 
     if ((int)a[0] == KEEP)
         return -EINVAL;
-    if (capable(CAP_SETUID_BIT))
+    if (capable(CAP_SETUID))
         c->uid = c->suid = id;
     else if (id != c->uid && id != c->suid)
         return -EPERM;
@@ -287,7 +290,7 @@ int64_t
 sys_setresgid(const uint64_t a[6])
 {
     struct creds *c = creds(), before = *c;
-    bool may = capable(CAP_SETGID_BIT);
+    bool may = capable(CAP_SETGID);
 
     for (int i = 0; i < 3; i++)
         if ((int)a[i] != KEEP && !may && !own_gid((uint32_t)a[i]))
@@ -310,7 +313,7 @@ sys_setregid(const uint64_t a[6])
 {
     struct creds *c = creds(), before = *c;
     uint32_t old = c->gid;
-    bool may = capable(CAP_SETGID_BIT);
+    bool may = capable(CAP_SETGID);
 
     if ((int)a[0] != KEEP && !may && (uint32_t)a[0] != c->gid && (uint32_t)a[0] != c->egid)
         return -EPERM;
@@ -335,7 +338,7 @@ sys_setgid(const uint64_t a[6])
 
     if ((int)a[0] == KEEP)
         return -EINVAL;
-    if (capable(CAP_SETGID_BIT))
+    if (capable(CAP_SETGID))
         c->gid = c->sgid = id;
     else if (id != c->gid && id != c->sgid)
         return -EPERM;
@@ -361,7 +364,7 @@ sys_setfsuid(const uint64_t a[6])
     struct creds *c = creds(), before = *c;
     uint32_t old = c->fsuid, id = (uint32_t)a[0];
 
-    if ((int)a[0] == KEEP || id == old || !(own_uid(id) || capable(CAP_SETUID_BIT)))
+    if ((int)a[0] == KEEP || id == old || !(own_uid(id) || capable(CAP_SETUID)))
         return old;
     c->fsuid = id;
     fsuid_changed(old);
@@ -375,7 +378,7 @@ sys_setfsgid(const uint64_t a[6])
     struct creds *c = creds(), before = *c;
     uint32_t old = c->fsgid, id = (uint32_t)a[0];
 
-    if ((int)a[0] == KEEP || id == old || !(own_gid(id) || capable(CAP_SETGID_BIT)))
+    if ((int)a[0] == KEEP || id == old || !(own_gid(id) || capable(CAP_SETGID)))
         return old;
     c->fsgid = id;
     rights_changed(&before);
@@ -402,7 +405,7 @@ sys_setgroups(const uint64_t a[6])
     struct creds *c = creds();
     uint32_t groups[CRED_MAX_GROUPS];
 
-    if (!capable(CAP_SETGID_BIT))
+    if (!capable(CAP_SETGID))
         return -EPERM;
     if (a[0] > CRED_MAX_GROUPS)
         return -EINVAL;
@@ -487,7 +490,7 @@ sys_capset(const uint64_t a[6])
     if ((permitted & ~c->cap_permitted) || (effective & ~permitted))
         return -EPERM;
     if ((inheritable & ~(c->cap_inheritable | c->cap_bounding)) ||
-        (!capable(CAP_SETPCAP_BIT) && (inheritable & ~(c->cap_inheritable | c->cap_permitted))))
+        (!capable(CAP_SETPCAP) && (inheritable & ~(c->cap_inheritable | c->cap_permitted))))
         return -EPERM;
     c->cap_effective = effective;
     c->cap_permitted = permitted;
@@ -516,7 +519,7 @@ proc_capability_prctl(int option, const uint64_t a[6])
     if (option == CAP_AMBIENT) {
         uint64_t operation = argument;
 
-        if (argument3 > CAP_LAST || a[3] || a[4])
+        if (argument3 > CAP_LAST_CAP || a[3] || a[4])
             return -EINVAL;
         bit = 1ull << argument3;
         if (operation == AMBIENT_IS_SET)
@@ -532,9 +535,9 @@ proc_capability_prctl(int option, const uint64_t a[6])
         p->cap_ambient |= bit;
         return 0;
     }
-    if (option != CAPBSET_READ && !capable(CAP_SETPCAP_BIT))
+    if (option != CAPBSET_READ && !capable(CAP_SETPCAP))
         return -EPERM;
-    if (argument > CAP_LAST)
+    if (argument > CAP_LAST_CAP)
         return -EINVAL;
     bit = 1ull << argument;
     if (option == CAPBSET_READ)

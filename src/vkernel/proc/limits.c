@@ -9,16 +9,16 @@
 
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
-#include "vkernel/vfs/file.h"
-#include "vkernel/vfs/limits.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
+#include "vkernel/time/time.h"
 #include "vkernel/time/time_internal.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/vfs/limits.h"
 
-enum { CAP_SYS_RESOURCE_BIT = 24, CAP_SYS_NICE_BIT = 23, CAP_SYS_ADMIN_BIT = 21 };
 
-struct system_info system_info = {.hostname = "ingot", .domainname = "(none)"};
 
 /* --- limits --- */
 
@@ -37,7 +37,7 @@ set_limit(struct process *p, unsigned which, const struct rlimit *r)
         return -EINVAL;
     if (which == RLIMIT_NOFILE && r->rlim_max > LIMIT_DESCRIPTORS)
         return -EPERM;
-    if (r->rlim_max > p->rlimits[which].rlim_max && !capable(CAP_SYS_RESOURCE_BIT))
+    if (r->rlim_max > p->rlimits[which].rlim_max && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
     p->rlimits[which] = *r;
     if (which == RLIMIT_CPU)
@@ -63,8 +63,8 @@ may_limit(const struct process *p)
 {
     const struct creds *c = &current_process()->creds, *t = &p->creds;
 
-    return capable(CAP_SYS_RESOURCE_BIT) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid &&
-                                             c->gid == t->egid && c->gid == t->sgid && c->gid == t->gid);
+    return capable(CAP_SYS_RESOURCE) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid && c->gid == t->egid &&
+                                             c->gid == t->sgid && c->gid == t->gid);
 }
 
 int64_t
@@ -100,10 +100,17 @@ sys_getrusage(const uint64_t a[6])
 
     sched_account();
     switch ((int)a[0]) {
-    case RUSAGE_SELF: ns = p->cpu_ns; break;
-    case RUSAGE_CHILDREN: ns = p->children_cpu_ns; break;
-    case RUSAGE_THREAD: ns = sched_current->cpu_ns; break;
-    default: return -EINVAL;
+    case RUSAGE_SELF:
+        ns = p->cpu_ns;
+        break;
+    case RUSAGE_CHILDREN:
+        ns = p->children_cpu_ns;
+        break;
+    case RUSAGE_THREAD:
+        ns = current_task()->cpu_ns;
+        break;
+    default:
+        return -EINVAL;
     }
     ru.ru_utime.tv_sec = (time_t)(ns / 1000000000u);
     ru.ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000);
@@ -114,12 +121,6 @@ sys_getrusage(const uint64_t a[6])
 }
 
 /* --- the machine --- */
-
-uint64_t
-system_memory_total(void)
-{
-    return system_info.memory_limit ? system_info.memory_limit : platform_memory_total();
-}
 
 int64_t
 sys_sysinfo(const uint64_t a[6])
@@ -158,7 +159,7 @@ set_name(char *slot, uint64_t address, uint64_t length)
 {
     char name[65] = {0};
 
-    if (!capable(CAP_SYS_ADMIN_BIT))
+    if (!capable(CAP_SYS_ADMIN))
         return -EPERM;
     if (length > 64)
         return -EINVAL;
@@ -226,13 +227,13 @@ sys_sched_setaffinity(const uint64_t a[6])
 {
     uint8_t first;
 
-    const struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+    const struct task *t = a[0] ? task_find((int)a[0]) : current_task();
 
     if (a[1] && copy_from_guest(&first, a[2], 1) < 0)
         return -EFAULT;
     if (!t)
         return -ESRCH;
-    if (!may_schedule(t->process) && !capable(CAP_SYS_NICE_BIT))
+    if (!may_schedule(t->process) && !capable(CAP_SYS_NICE))
         return -EPERM;
     if (a[1] == 0)
         return -EINVAL;
@@ -275,7 +276,7 @@ sys_sched_getscheduler(const uint64_t a[6])
 
     if ((int)a[0] < 0)
         return -EINVAL;
-    t = a[0] ? task_find((int)a[0]) : sched_current;
+    t = a[0] ? task_find((int)a[0]) : current_task();
     if (!t)
         return -ESRCH;
     return t->policy | (t->reset_on_fork ? SCHED_RESET_ON_FORK : 0);
@@ -293,7 +294,7 @@ set_policy(struct task *t, int policy, bool reset_on_fork, guest_addr param)
         return -ESRCH;
     if (realtime ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
-    if (!capable(CAP_SYS_NICE_BIT) && (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork)))
+    if (!capable(CAP_SYS_NICE) && (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork)))
         return -EPERM;
     t->policy = policy;
     t->reset_on_fork = reset_on_fork;
@@ -308,13 +309,13 @@ sys_sched_setscheduler(const uint64_t a[6])
 
     if ((int)a[0] < 0 || !a[2] || !known_policy(policy))
         return -EINVAL;
-    return set_policy(a[0] ? task_find((int)a[0]) : sched_current, policy, a[1] & SCHED_RESET_ON_FORK, a[2]);
+    return set_policy(a[0] ? task_find((int)a[0]) : current_task(), policy, a[1] & SCHED_RESET_ON_FORK, a[2]);
 }
 
 int64_t
 sys_sched_getparam(const uint64_t a[6])
 {
-    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+    struct task *t = a[0] ? task_find((int)a[0]) : current_task();
 
     if ((int)a[0] < 0 || !a[1])
         return -EINVAL;
@@ -326,7 +327,7 @@ sys_sched_getparam(const uint64_t a[6])
 int64_t
 sys_sched_setparam(const uint64_t a[6])
 {
-    struct task *t = a[0] ? task_find((int)a[0]) : sched_current;
+    struct task *t = a[0] ? task_find((int)a[0]) : current_task();
 
     if ((int)a[0] < 0 || !a[1])
         return -EINVAL;
@@ -363,8 +364,11 @@ next_of(struct process *after, int which, int who)
     struct task *t;
 
     switch (which) {
-    case PRIO_PROCESS: t = who ? task_find(who) : sched_current; return after || !t ? NULL : t->process;
-    case PRIO_PGRP: return group_next(who ? who : self->pgid, after);
+    case PRIO_PROCESS:
+        t = who ? task_find(who) : current_task();
+        return after || !t ? NULL : t->process;
+    case PRIO_PGRP:
+        return group_next(who ? who : self->pgid, after);
     case PRIO_USER:
         for (struct process *p = process_next(after); p; p = process_next(p))
             if (!p->zombie && p->creds.uid == (who ? (uint32_t)who : self->creds.uid))
@@ -390,9 +394,9 @@ sys_getpriority(const uint64_t a[6])
 static int
 set_nice(struct process *p, int nice)
 {
-    if (!may_schedule(p) && !capable(CAP_SYS_NICE_BIT))
+    if (!may_schedule(p) && !capable(CAP_SYS_NICE))
         return -EPERM;
-    if (nice < p->nice && (uint64_t)(20 - nice) > p->rlimits[RLIMIT_NICE].rlim_cur && !capable(CAP_SYS_NICE_BIT))
+    if (nice < p->nice && (uint64_t)(20 - nice) > p->rlimits[RLIMIT_NICE].rlim_cur && !capable(CAP_SYS_NICE))
         return -EACCES;
     p->nice = nice;
     return 0;

@@ -12,6 +12,8 @@
 #include "vkernel/task/system.h"
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
+#include "vkernel/task/process.h"
+#include "vkernel/proc/proc.h"
 
 static void
 out_of_memory(const struct process *p)

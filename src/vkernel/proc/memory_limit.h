@@ -5,9 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What is brought in between two looks at the whole: a call that brings in much does it in such pieces. */
-enum { MEMORY_PIECE = 16 << 20 };
-
 void memory_limit_start(void); /* once the options are known */
 /* Some call brought in so many bytes, which the guest did not touch itself. False: the container is above its limit, a
  * process was killed for it, and nothing more should come. */

@@ -6,12 +6,13 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
-enum { CAP_SETPCAP_BIT = 8 };
 
 static int64_t
 put_int(uint64_t address, int value)
@@ -22,7 +23,7 @@ put_int(uint64_t address, int value)
 static int64_t
 set_name(uint64_t address)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     char name[16] = {0};
     ssize_t n = copy_string_from_guest(name, address, sizeof name);
 
@@ -46,7 +47,7 @@ set_securebits(struct process *p, uint64_t bits)
     uint64_t old = p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0);
 
     if ((((old & SECURE_ALL_LOCKS) >> 1) & (old ^ bits)) || (old & SECURE_ALL_LOCKS & ~bits) ||
-        (bits & ~(uint64_t)(SECURE_ALL_LOCKS | SECURE_ALL_BITS)) || !capable(CAP_SETPCAP_BIT))
+        (bits & ~(uint64_t)(SECURE_ALL_LOCKS | SECURE_ALL_BITS)) || !capable(CAP_SETPCAP))
         return -EPERM;
     p->keep_caps = (bits & SECBIT_KEEP_CAPS) != 0;
     p->securebits = bits & ~(uint64_t)SECBIT_KEEP_CAPS;
@@ -72,8 +73,10 @@ sys_prctl(const uint64_t a[6])
     struct process *p = current_process();
 
     switch ((int)a[0]) {
-    case PR_SET_NAME: return set_name(a[1]);
-    case PR_GET_NAME: return copy_to_guest(a[1], sched_current->comm, 16) < 0 ? -EFAULT : 0;
+    case PR_SET_NAME:
+        return set_name(a[1]);
+    case PR_GET_NAME:
+        return copy_to_guest(a[1], current_task()->comm, 16) < 0 ? -EFAULT : 0;
     case PR_SET_PDEATHSIG:
         if (a[1] > 64)
             return -EINVAL;
@@ -109,11 +112,12 @@ sys_prctl(const uint64_t a[6])
     case PR_SET_SECUREBITS: return set_securebits(p, a[1]);
     case PR_GET_SECCOMP: return 0;
     case PR_SET_TIMERSLACK: /* timers are never delayed on purpose, which any slack allows */
-        sched_current->timer_slack = (int64_t)a[1] > 0 ? a[1] : sched_current->default_timer_slack;
+        current_task()->timer_slack = (int64_t)a[1] > 0 ? a[1] : current_task()->default_timer_slack;
         return 0;
     case PR_GET_TIMERSLACK:
-        return sched_current->timer_slack > INT64_MAX ? INT64_MAX : (int64_t)sched_current->timer_slack;
-    case PR_GET_TSC: return put_int(a[1], PR_TSC_ENABLE);
+        return current_task()->timer_slack > INT64_MAX ? INT64_MAX : (int64_t)current_task()->timer_slack;
+    case PR_GET_TSC:
+        return put_int(a[1], PR_TSC_ENABLE);
     case PR_SET_TSC: /* compiled code reads the counter itself: it cannot be made to fault */
         return a[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
     case PR_SET_THP_DISABLE:
@@ -121,10 +125,14 @@ sys_prctl(const uint64_t a[6])
             return -EINVAL;
         p->thp_disabled = a[1] != 0;
         return 0;
-    case PR_GET_THP_DISABLE: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
-    case PR_GET_TID_ADDRESS: return copy_to_guest(a[1], &sched_current->clear_child_tid, 8) < 0 ? -EFAULT : 0;
-    case PR_MCE_KILL: return set_mce_kill(p, a);
-    case PR_MCE_KILL_GET: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
+    case PR_GET_THP_DISABLE:
+        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
+    case PR_GET_TID_ADDRESS:
+        return copy_to_guest(a[1], &current_task()->clear_child_tid, 8) < 0 ? -EFAULT : 0;
+    case PR_MCE_KILL:
+        return set_mce_kill(p, a);
+    case PR_MCE_KILL_GET:
+        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
     default: /* among them those of modules that are not here: PR_SET_PTRACER, PR_SET_VMA, PR_SET_SECCOMP */
         return -EINVAL;
     }
@@ -174,6 +182,6 @@ sys_personality(const uint64_t a[6])
 int64_t
 sys_set_tid_address(const uint64_t a[6])
 {
-    sched_current->clear_child_tid = a[0];
-    return sched_current->tid;
+    current_task()->clear_child_tid = a[0];
+    return current_task()->tid;
 }

@@ -6,8 +6,9 @@
 #include "artifact/call_record.h"
 #include "base/hash64.h"
 #include "platform/platform.h"
+#include "vkernel/abi/dispatch.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
 #include "x86/helpers.h"
 
 enum { CALL_NS = 10000, CALLS_IN_A_ROW = 16 };
@@ -37,7 +38,7 @@ calls_given(const void *p, size_t size)
     UNINITIALIZED uint8_t piece[512];
     const uint8_t *from = p;
 
-    if (!sched_current->in_call)
+    if (!current_task()->in_call)
         return;
     while (size) {
         size_t want = size < sizeof piece ? size : sizeof piece, n = platform_copy(piece, from, want);
@@ -71,9 +72,8 @@ calls_made(int64_t nr)
 {
     static bool frame;
     const struct x86_cpu *cpu = x86_this_cpu();
-    const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
-                           cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
-    struct call_record r = {.tid = sched_current->tid, .number = (int32_t)nr, .rip = cpu->rip, .fs_base = cpu->fs_base};
+    const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX], cpu->gpr[X86_R10], cpu->gpr[X86_R8], cpu->gpr[X86_R9]};
+    struct call_record r = {.tid = current_task()->tid, .number = (int32_t)nr, .rip = cpu->rip, .fs_base = cpu->fs_base};
 
     memcpy(r.gpr, cpu->gpr, sizeof r.gpr);
     r.gpr[X86_RCX] = r.gpr[X86_R11] = 0;
@@ -91,11 +91,11 @@ calls_made(int64_t nr)
         calls.in_row = 0;
         sched_poll();
     }
-    sched_current->in_call = true;
+    current_task()->in_call = true;
 }
 
 void
 calls_done(void)
 {
-    sched_current->in_call = false;
+    current_task()->in_call = false;
 }

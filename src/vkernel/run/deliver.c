@@ -5,8 +5,12 @@
 
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
+#include "vkernel/cpu/cpu.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/proc.h"
+#include "vkernel/run/run.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 #include "x86/level.h"
@@ -282,7 +286,7 @@ segments_good(const struct guest_sigframe *frame)
 int64_t
 sys_rt_sigreturn(const uint64_t a[6])
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame;
 
@@ -329,7 +333,7 @@ bad:
 static void
 force(int sig, int code, uint64_t address)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct signal_action *act = &t->process->actions[sig];
     siginfo_t info = {.si_signo = sig, .si_code = code};
 
@@ -347,23 +351,22 @@ force(int sig, int code, uint64_t address)
 void
 signal_force(int sig, int code, uint64_t address, int trapno)
 {
-    sched_current->fault_trapno = (uint64_t)trapno;
-    sched_current->fault_cr2 = sched_current->fault_err = 0;
+    current_task()->fault_trapno = (uint64_t)trapno;
+    current_task()->fault_cr2 = current_task()->fault_err = 0;
     force(sig, code, address);
 }
 
 void
 signal_force_page_fault(int sig, int code, uint64_t address, unsigned err)
 {
-    sched_current->fault_trapno = 14;
-    sched_current->fault_cr2 = address;
-    sched_current->fault_err = err;
+    current_task()->fault_trapno = 14;
+    current_task()->fault_cr2 = address;
+    current_task()->fault_err = err;
     force(sig, code, address);
 }
 
 /* --- default actions --- */
 
-int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 
 static void
 stop_process(struct process *p, int sig)
@@ -475,7 +478,7 @@ is_restart(int64_t result)
 bool
 signal_deliver(int nr)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct process *p = t->process;
 
     for (;;) {

@@ -14,7 +14,9 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/run/direct_map.h"
 #include "vkernel/run/lockstep.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/cpu/cpu.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/run/run.h"
 #include "x86/address_space.h"
 #include "x86/cpuid.h"
 #include "x86/direct_state.h"
@@ -65,7 +67,7 @@ direct_flags_c(uint64_t rflags)
 bool
 direct_insn_at(uint64_t guest, struct direct_insn *out)
 {
-    struct mm *mm = sched_current->process->mm;
+    struct mm *mm = current_task()->process->mm;
     const struct vma *v = guest < GUEST_IMAGE_END ? mm_at(mm, guest) : NULL;
     const struct direct_unit *u;
 
@@ -160,15 +162,15 @@ stayed(uint64_t rip, uint64_t rsp, uint64_t code)
 {
     const struct x86_cpu *cpu = x86_this_cpu();
 
-    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && sched_current->process->mm->code_generation == code &&
-           !stress_unwind && !stress_evaluate;
+    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && current_task()->process->mm->code_generation == code && !stress_unwind &&
+           !stress_evaluate;
 }
 
 void
 direct_syscall_c(uint64_t next, uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], code = sched_current->process->mm->code_generation;
+    uint64_t rsp = cpu->gpr[X86_RSP], code = current_task()->process->mm->code_generation;
     int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
     rflags = take_flags(rflags);
@@ -188,7 +190,7 @@ void
 direct_poll_c(uint64_t host, uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], code = sched_current->process->mm->code_generation, rip;
+    uint64_t rsp = cpu->gpr[X86_RSP], code = current_task()->process->mm->code_generation, rip;
 
     take_flags(rflags);
     cpu->rip = rip = direct_guest_address(host);
@@ -248,7 +250,7 @@ static uint64_t
 go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    struct task *t = sched_current;
+    struct task *t = current_task();
     uint64_t code = t->process->mm->code_generation, host = 0;
     bool evaluated = false, polled = false;
 

@@ -8,7 +8,6 @@
 struct mm;
 struct platform_fault;
 struct x86_cpu;
-struct x86_fxsave;
 
 /* The host address of the rewritten code for this guest address, which the running process has mapped where it was made
  * for; 0: there is none. */
@@ -30,10 +29,5 @@ bool direct_fault_state(const struct platform_fault *f);
 
 /* A host address in rewritten text becomes the guest's; others stay what they are. */
 uint64_t direct_guest_address(uint64_t address);
-
-/* direct_x87.c: the state becomes that of an image which the host's kernel made when it interrupted rewritten code. */
-void x87_from_fxsave(const struct x86_fxsave *a);
-/* Something else has computed with the host's x87 unit, while none of the guest's state was in it. */
-void x87_used(void);
 
 #endif

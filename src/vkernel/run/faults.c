@@ -17,13 +17,17 @@
 #include "ir/ir.h"
 #include "platform/direct.h"
 #include "platform/platform.h"
+#include "vkernel/audit/audit.h"
+#include "vkernel/audit/notice.h"
+#include "vkernel/cpu/cpu.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/run/direct.h"
 #include "vkernel/run/fault_map.h"
 #include "vkernel/run/lockstep.h"
-#include "vkernel/proc/proc_internal.h"
-#include "vkernel/audit/audit.h"
-#include "vkernel/audit/notice.h"
+#include "vkernel/run/run.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
@@ -85,7 +89,7 @@ run_trap(unsigned vector, uint64_t pc)
 static struct platform_jump *
 dispatcher(void)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
 
     return t->fault ? &t->fault->base : &t->base;
 }
@@ -117,12 +121,6 @@ kernel_wasm_trap(int kind)
 }
 
 void
-x86_apply_mxcsr(void)
-{
-    _mm_setcsr(x86_cpu_tls.mxcsr & 0xffff);
-}
-
-void
 x86_mxcsr_loaded(uint64_t pc)
 {
     struct x86_cpu *cpu = x86_this_cpu();
@@ -132,7 +130,7 @@ x86_mxcsr_loaded(uint64_t pc)
     size_t left = 0;
 
     x86_apply_mxcsr();
-    if (platform_mode != PLATFORM_COMPILED || sched_current->fault || !run_floats_evaluated())
+    if (platform_mode != PLATFORM_COMPILED || current_task()->fault || !run_floats_evaluated())
         return;
     bytes = run_fetch(NULL, pc, &left, &image_base);
     if (!bytes || x86_decode(bytes, left, pc, &insn) <= 0)
@@ -153,15 +151,6 @@ x86_random(void)
     return v;
 }
 
-void
-x86_collect_mxcsr(void)
-{
-    if (platform_has_direct()) /* the guest's own LDMXCSR changes the host's */
-        x86_cpu_tls.mxcsr = _mm_getcsr();
-    else
-        x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;
-}
-
 /* --- faults --- */
 
 bool
@@ -171,8 +160,8 @@ platform_fault_inside(uint64_t host)
     if (platform_mode == PLATFORM_KERNEL)
         return mm_is_guest_memory(host); /* copies are not only of the current process's memory */
     if (platform_has_direct())
-        return sched_current && mm_is_guarded(sched_current->process->mm, host);
-    return sched_current && host >= base && host - base < 8ull << 30;
+        return current_task() && mm_is_guarded(current_task()->process->mm, host);
+    return current_task() && host >= base && host - base < 8ull << 30;
 }
 
 /* A fault in a helper: is the code that called it precise? Then all state is in its globals. Helpers keep frame
@@ -200,7 +189,7 @@ find_state(const struct platform_fault *f)
     enum fault_code code = fault_code_at(f->host_pc);
 
     if (platform_mode == PLATFORM_EVAL) {
-        x86_this_cpu()->rip = eval_fault_address(sched_current->process->mm->eval);
+        x86_this_cpu()->rip = eval_fault_address(current_task()->process->mm->eval);
         return true;
     }
     /* Arithmetic has no records: the nearest one is another instruction's. */
@@ -240,7 +229,7 @@ fault_returned(struct task *t, uint64_t frame)
 bool
 fault_is_left(const struct fault_record *fault)
 {
-    const struct task *t = sched_current;
+    const struct task *t = current_task();
     uint64_t rsp = x86_this_cpu()->gpr[X86_RSP];
     bool frame_on_alternate = fault->frame - t->altstack_sp < t->altstack_size;
     bool rsp_on_alternate = rsp - t->altstack_sp < t->altstack_size;
@@ -294,7 +283,7 @@ is_protection(const struct platform_fault *f)
 static bool
 is_beyond_file(const struct platform_fault *f)
 {
-    struct vma *v = mm_find(sched_current->process->mm, f->address);
+    struct vma *v = mm_find(current_task()->process->mm, f->address);
 
     return v && v->start <= f->address && (v->kind == VMA_FILE || v->kind == VMA_SHM) &&
            (v->prot & (f->write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC));
@@ -314,7 +303,7 @@ static void
 run_handler_below(void *saved)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct fault_record fault = {.outer = t->fault, .host_pc = pending_fault.host_pc, .stack = cpu->stack};
     struct x86_cpu before = *cpu;
     bool over;
@@ -364,7 +353,7 @@ fault_detail(void)
 static bool
 has_handler(int sig)
 {
-    const struct task *t = sched_current;
+    const struct task *t = current_task();
     uint64_t handler = sig > 0 ? t->process->actions[sig].handler : (uint64_t)(uintptr_t)SIG_DFL;
 
     return handler != (uint64_t)(uintptr_t)SIG_DFL && handler != (uint64_t)(uintptr_t)SIG_IGN &&
@@ -400,7 +389,7 @@ platform_on_fault(const struct platform_fault *f)
     if (platform_mode == PLATFORM_EVAL)
         lockstep_caught(LOCKSTEP_FAULT, fault_detail());
     if (!pending_exact && !lockstep_on && !pending_refusal && has_handler(guest_signal(&pending_fault))) {
-        if (platform_fault_divert(f, sched_current->fiber, run_handler_below))
+        if (platform_fault_divert(f, current_task()->sched.fiber, run_handler_below))
             return;
         pending_refusal = "ran, too deep down,";
         current_process()->unknown_fault = f->host_pc;
@@ -426,7 +415,7 @@ fault_finish_string(void)
 void
 fault_deliver(void)
 {
-    struct mm *mm = sched_current->process->mm;
+    struct mm *mm = current_task()->process->mm;
     uint64_t address = pending_fault.address;
     struct vma *v = mm_find(mm, address);
     bool mapped = v && v->start <= address;

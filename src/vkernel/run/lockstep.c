@@ -9,11 +9,14 @@
 #include "base/rare.h"
 #include "eval/eval.h"
 #include "platform/direct.h"
+#include "vkernel/cpu/cpu.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/run/calls.h"
 #include "vkernel/run/direct.h"
 #include "vkernel/run/lockstep_internal.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/run/run.h"
+#include "vkernel/task/process.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
@@ -327,10 +330,7 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
 static void
 run_evaluator(struct replay *r)
 {
-    struct eval_host host = {.context = r,
-                             .memory = R.mm->base,
-                             .fetch = run_fetch,
-                             .has_compiled = replay_arrives,
+    struct eval_host host = {.context = r, .memory = R.mm->space.base, .fetch = run_fetch, .has_compiled = replay_arrives,
                              .ends_before = lockstep_block_ends};
     unsigned trap = 0;
 
@@ -434,7 +434,7 @@ lockstep_rerun(size_t checks)
 static void
 keep_stack(void)
 {
-    uint64_t top = platform_fiber_top(sched_current->fiber);
+    uint64_t top = platform_fiber_top(current_task()->sched.fiber);
 
     lockstep.stack_size = top - lockstep.mark.reg[6];
     memcpy(lockstep.stack, (void *)(uintptr_t)lockstep.mark.reg[6], lockstep.stack_size);
@@ -452,7 +452,7 @@ evaluator_state(struct x86_cpu *out, const struct x86_cpu *now)
     const uint64_t *a = (const uint64_t *)(const void *)now, *b = (const uint64_t *)(const void *)&lockstep.compiled,
                    *c = (const uint64_t *)(const void *)&lockstep.evaluated;
     uint64_t words[sizeof *out / 8];
-    bool goes_on = lockstep.task == sched_current && now->rip == lockstep.compiled.rip &&
+    bool goes_on = lockstep.task == current_task() && now->rip == lockstep.compiled.rip &&
                    now->gpr[X86_RSP] == lockstep.compiled.gpr[X86_RSP];
 
     for (size_t i = 0; i < sizeof *out / 8; i++)
@@ -472,7 +472,7 @@ lockstep_begin(bool entered)
         x87_out();
         x86_collect_mxcsr();
     }
-    R.mm = sched_current->process->mm;
+    R.mm = current_task()->process->mm;
     R.entered = entered;
     R.start = *cpu;
     evaluator_state(&R.evaluator_start, cpu);
@@ -505,8 +505,8 @@ lockstep_poll(uint64_t pc)
     lockstep.repeated = is_repeated(R.count - 1) ? lockstep.repeated + 1 : 0;
     if (lockstep.repeated && lockstep.repeated <= REPEATED && R.count < LOCKSTEP_LOG)
         return true;
-    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked &&
-           !platform_host_signals && platform_stack_pointer() >= platform_fiber_limit(sched_current->fiber);
+    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked && !platform_host_signals &&
+           platform_stack_pointer() >= platform_fiber_limit(current_task()->sched.fiber);
 }
 
 /* Rewritten code goes on from the region's start, with memory as it was, and ticks come so often that the difference is
@@ -521,7 +521,7 @@ begin_again(void)
     x86_apply_mxcsr();
     lockstep.compiled = R.start;
     lockstep.evaluated = R.evaluator_start;
-    lockstep.task = sched_current;
+    lockstep.task = current_task();
     platform_tick(false);
     platform_tick_every(lockstep_tick_us());
     platform_tick(true);
@@ -574,9 +574,9 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
         fiber = platform_fiber_new(report, &r);
         if (!fiber)
             platform_die("lockstep: out of memory");
-        platform_fiber_switch(sched_current->fiber, fiber);
+        platform_fiber_switch(current_task()->sched.fiber, fiber);
     }
-    lockstep.task = sched_current;
+    lockstep.task = current_task();
     lockstep.evaluated = *cpu;
     if (kind == LOCKSTEP_SYSCALL && platform_has_direct()) { /* what the vkernel puts there is for both */
         lockstep.evaluated.gpr[X86_RCX] = R.end.gpr[X86_RCX];
@@ -591,7 +591,7 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
     lockstep.compiled = *cpu;
     x86_apply_mxcsr();
     snapshot_end();
-    sched_reset_limit();
+    run_reset_limit();
 }
 
 void

@@ -17,7 +17,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/run/direct.h"
 #include "vkernel/run/direct_map.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/cpu/cpu.h"
 #include "x86/helpers.h"
 
 enum { MOST_POINTS = 8 << 20, WINDOW = 4096, SHOWN_BEFORE = 16, SHOWN_BYTES = 48 };

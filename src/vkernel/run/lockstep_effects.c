@@ -1,11 +1,11 @@
 /* What an instruction's IR reads and writes, state by state: for reports, which follow a wrong value back to where it came from. */
 #include "vkernel/run/lockstep_internal.h"
+#include "vkernel/run/run.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 #include "eval/eval.h"
-#include "vkernel/proc/proc_internal.h"
 
 static struct ir_func func;
 static struct ir_build build;

@@ -27,7 +27,7 @@ protect(struct mm *mm, int prot)
 {
     MM_EACH(v, mm) {
         if (v->prot & PROT_WRITE)
-            platform_protect(mm->base + v->start, mm_backed_end(v) - v->start, prot);
+            platform_protect(mm->space.base + v->start, mm_backed_end(v) - v->start, prot);
     }
 }
 
@@ -48,9 +48,9 @@ platform_on_write_fault(uint64_t host_address)
     const struct vma *v;
     struct page *p;
 
-    if (!mm || host_address < (uint64_t)(uintptr_t)mm->base)
+    if (!mm || host_address < (uint64_t)(uintptr_t)mm->space.base)
         return false;
-    address = (host_address - (uint64_t)(uintptr_t)mm->base) & ~(uint64_t)(PAGE_SIZE - 1);
+    address = (host_address - (uint64_t)(uintptr_t)mm->space.base) & ~(uint64_t)(PAGE_SIZE - 1);
     v = address < GUEST_END ? mm_find(mm, address) : NULL;
     if (!v || v->start > address || !(v->prot & PROT_WRITE) || address >= mm_backed_end(v))
         return false;
@@ -71,9 +71,9 @@ platform_on_write_fault(uint64_t host_address)
     }
     p->address = address;
     p->has_result = false;
-    memcpy(p->before, mm->base + address, PAGE_SIZE);
+    memcpy(p->before, mm->space.base + address, PAGE_SIZE);
     snapshot.pages.count++;
-    platform_protect(mm->base + address, PAGE_SIZE, PROT_READ | PROT_WRITE);
+    platform_protect(mm->space.base + address, PAGE_SIZE, PROT_READ | PROT_WRITE);
     return true;
 }
 
@@ -83,7 +83,7 @@ snapshot_keep_result(void)
     for (size_t i = 0; i < snapshot.pages.count; i++) {
         struct page *p = &snapshot.pages.items[i];
 
-        memcpy(p->result, snapshot.mm->base + p->address, PAGE_SIZE);
+        memcpy(p->result, snapshot.mm->space.base + p->address, PAGE_SIZE);
         p->has_result = true;
     }
 }
@@ -95,7 +95,7 @@ snapshot_roll_back(void)
     for (size_t i = snapshot.pages.count; i-- > 0;) {
         const struct page *p = &snapshot.pages.items[i];
 
-        memcpy(snapshot.mm->base + p->address, p->before, PAGE_SIZE);
+        memcpy(snapshot.mm->space.base + p->address, p->before, PAGE_SIZE);
     }
 }
 
@@ -112,7 +112,7 @@ snapshot_differs(uint64_t *address)
 
     for (size_t i = 0; i < snapshot.pages.count; i++) {
         const struct page *p = &snapshot.pages.items[i];
-        const uint8_t *now = snapshot.mm->base + p->address, *result = result_of(p);
+        const uint8_t *now = snapshot.mm->space.base + p->address, *result = result_of(p);
 
         if (memcmp(now, result, PAGE_SIZE) == 0)
             continue;
@@ -133,8 +133,8 @@ snapshot_take_result(void)
     for (size_t i = 0; i < snapshot.pages.count; i++) {
         const struct page *p = &snapshot.pages.items[i];
 
-        if (memcmp(snapshot.mm->base + p->address, result_of(p), PAGE_SIZE) != 0)
-            memcpy(snapshot.mm->base + p->address, result_of(p), PAGE_SIZE);
+        if (memcmp(snapshot.mm->space.base + p->address, result_of(p), PAGE_SIZE) != 0)
+            memcpy(snapshot.mm->space.base + p->address, result_of(p), PAGE_SIZE);
     }
 }
 

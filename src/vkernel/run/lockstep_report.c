@@ -14,7 +14,6 @@
 #include "base/vec.h"
 #include "eval/eval.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
@@ -40,7 +39,7 @@ static void
 on_step(struct replay *r, uint64_t address)
 {
     if (report.watched) {
-        uint8_t now = R.mm->base[report.watched];
+        uint8_t now = R.mm->space.base[report.watched];
 
         if (now != report.watched_byte)
             report.watched_writer = report.trace.count - 1;
@@ -72,10 +71,10 @@ trace(size_t checks, bool past)
     report.trace.count = report.met.count = report.states.count = 0;
     report.watched_writer = NONE;
     if (report.watched)
-        report.watched_byte = R.mm->base[report.watched];
+        report.watched_byte = R.mm->space.base[report.watched];
     vec_push(&report.trace, R.evaluator_start.rip);
     lockstep_replay(&r);
-    if (report.watched && R.mm->base[report.watched] != report.watched_byte)
+    if (report.watched && R.mm->space.base[report.watched] != report.watched_byte)
         report.watched_writer = report.trace.count - 1;
     report.end = *x86_this_cpu();
     snapshot_roll_back();

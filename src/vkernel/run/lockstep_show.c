@@ -8,7 +8,8 @@
 
 #include "platform/direct.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/run/run.h"
 #include "x86/x86.h"
 
 enum { EXIT_DIFFERENCE = 125 };
@@ -114,6 +115,6 @@ show_bytes(const char *who, uint64_t address)
     size_t n = 0;
 
     for (unsigned i = 0; i < 16 && (address + i) / PAGE_SIZE == address / PAGE_SIZE; i++)
-        n += (size_t)snprintf(line + n, sizeof line - n, " %02x", R.mm->base[address + i]);
+        n += (size_t)snprintf(line + n, sizeof line - n, " %02x", R.mm->space.base[address + i]);
     platform_log("  %-9s %#" PRIx64 ":%s\n", who, address, line);
 }

@@ -16,12 +16,17 @@
 #include "ir/ir.h"
 #include "platform/direct.h"
 #include "platform/platform.h"
+#include "vkernel/abi/dispatch.h"
+#include "vkernel/cpu/cpu.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/proc.h"
 #include "vkernel/run/calls.h"
 #include "vkernel/run/direct.h"
 #include "vkernel/run/fault_map.h"
 #include "vkernel/run/lockstep.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/run/run.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
@@ -37,14 +42,14 @@ void kernel_poll_c(uint64_t pc);
 void kernel_enter_c(uint64_t link);
 _Noreturn void kernel_trap_c(uint64_t pc);
 
-bool
-proc_forced_limit(void)
+void
+run_reset_limit(void)
 {
-    return stress_budget;
+    x86_cpu_tls.limit = stress_budget ? UINT64_MAX : platform_fiber_limit(current_task()->sched.fiber);
 }
 
 bool
-proc_forced_tick(void)
+run_forced_tick(void)
 {
     return (stress_budget || lockstep_on) && platform_has_direct();
 }
@@ -87,14 +92,14 @@ run_floats_evaluated(void)
 static bool
 stack_low(void)
 {
-    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + RUN_MINIMUM_STACK;
+    return platform_stack_pointer() < platform_fiber_limit(current_task()->sched.fiber) + RUN_MINIMUM_STACK;
 }
 
 /* A fault's handler must come back to the compiled code above. Where that leaves little room, it is evaluated. */
 static bool
 handler_low(void)
 {
-    return sched_current->fault && stack_low();
+    return current_task()->fault && stack_low();
 }
 
 static const void *
@@ -120,7 +125,7 @@ frame_ends(const struct run_frame *f)
 static bool
 eval_has_compiled(void *context, uint64_t address)
 {
-    const struct run_frame *f = sched_current->frame;
+    const struct run_frame *f = current_task()->frame;
 
     (void)context;
     if (f) {
@@ -135,7 +140,7 @@ eval_has_compiled(void *context, uint64_t address)
 const uint8_t *
 run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
 {
-    struct mm *mm = sched_current->process->mm;
+    struct mm *mm = current_task()->process->mm;
     struct vma *v = mm_find(mm, address);
 
     (void)context;
@@ -143,7 +148,7 @@ run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
         return NULL;
     *left = mm_backed_end(v) - address;
     *image_base = v->image_base;
-    return mm->base + address;
+    return mm->space.base + address;
 }
 
 /* Are bits 48 to 63 copies of bit 47? A jump to any other address is #GP. */
@@ -164,13 +169,9 @@ direct_begins(void *context, uint64_t address)
 void
 run_evaluate(void)
 {
-    struct mm *mm = sched_current->process->mm;
-    struct eval_host host = {.memory = mm->base,
-                             .fetch = run_fetch,
-                             .has_compiled = eval_has_compiled,
-                             .ends_before = platform_has_direct() ? direct_begins
-                                            : lockstep_on         ? lockstep_block_ends
-                                                                  : NULL};
+    struct mm *mm = current_task()->process->mm;
+    struct eval_host host = {.memory = mm->space.base, .fetch = run_fetch, .has_compiled = eval_has_compiled,
+                             .ends_before = platform_has_direct() ? direct_begins : lockstep_on ? lockstep_block_ends : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
@@ -229,7 +230,7 @@ leave_compiled(enum lockstep_end how, uint64_t detail)
 static void
 run_step(void)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     const void *code = t->evaluate_next ? NULL : compiled_entry(x86_cpu_tls.rip);
 
     t->evaluate_next = false;
@@ -251,7 +252,7 @@ run_step(void)
 static bool
 run_nested(uint64_t stop_pc, uint64_t stop_rsp)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct run_frame f = {.outer = t->frame, .stop_pc = stop_pc, .stop_rsp = stop_rsp};
     struct x86_cpu *cpu = x86_this_cpu();
 
@@ -270,20 +271,20 @@ run_nested(uint64_t stop_pc, uint64_t stop_rsp)
 static bool
 stack_half_full(void)
 {
-    return platform_stack_pointer() < platform_fiber_limit(sched_current->fiber) + HALF_STACK;
+    return platform_stack_pointer() < platform_fiber_limit(current_task()->sched.fiber) + HALF_STACK;
 }
 
 /* The least that a dispatcher and the evaluator need above what is reserved for the vkernel. */
 static bool
 stack_exhausted(void)
 {
-    return platform_stack_pointer() < platform_fiber_floor(sched_current->fiber);
+    return platform_stack_pointer() < platform_fiber_floor(current_task()->sched.fiber);
 }
 
 bool
 run_until_returned(struct fault_record *fault)
 {
-    struct run_frame f = {.outer = sched_current->frame, .stop_rsp = UINT64_MAX};
+    struct run_frame f = {.outer = current_task()->frame, .stop_rsp = UINT64_MAX};
     uint64_t host_frame = platform_frame();
     struct task *t;
     int how;
@@ -297,7 +298,7 @@ run_until_returned(struct fault_record *fault)
         x86_apply_mxcsr();
         fault_deliver();
     }
-    t = sched_current;
+    t = current_task();
     t->frame = &f;
     if (signal_work(t))
         signal_deliver(-1);
@@ -322,7 +323,7 @@ syscall_edge(void)
 void
 syscall_edge_with(uint64_t rflags)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     struct x86_cpu *cpu = x86_this_cpu();
     int64_t nr = (int32_t)cpu->gpr[X86_RAX], result; /* Linux looks at eax alone */
 
@@ -359,8 +360,8 @@ poll_edge(void)
     if (platform_ticked)
         sched_poll();
     else
-        sched_reset_limit();
-    if (signal_work(sched_current))
+        run_reset_limit();
+    if (signal_work(current_task()))
         signal_deliver(-1);
 }
 
@@ -377,7 +378,7 @@ back_at(uint64_t pc, uint64_t rsp)
 static uint64_t
 code_in_force(void)
 {
-    return sched_current->process->mm->code_generation;
+    return current_task()->process->mm->code_generation;
 }
 
 void
@@ -415,7 +416,7 @@ kernel_poll_c(uint64_t pc)
     leave_compiled(LOCKSTEP_POLL, 0);
     before = *x86_this_cpu();
     poll_edge();
-    if (platform_stack_pointer() < platform_fiber_limit(sched_current->fiber))
+    if (platform_stack_pointer() < platform_fiber_limit(current_task()->sched.fiber))
         platform_leave();
     if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code ||
         !same_state(&before, x86_this_cpu()))
@@ -431,7 +432,7 @@ kernel_enter_c(uint64_t link)
 
     cpu->rip = cpu->tmp[0];
     leave_compiled(LOCKSTEP_AT, 0);
-    sched_current->evaluate_next = true;
+    current_task()->evaluate_next = true;
     /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
     if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
         !run_nested(link, rsp + 8) || code_in_force() != code)
@@ -446,7 +447,7 @@ kernel_trap_c(uint64_t pc)
 
     leave_compiled(LOCKSTEP_TRAP, vector);
     run_trap(vector, pc);
-    if (signal_work(sched_current))
+    if (signal_work(current_task()))
         signal_deliver(-1);
     platform_leave();
 }
@@ -457,7 +458,7 @@ void
 run_restart(void)
 {
     calls_done();
-    platform_jump(&sched_current->base, JUMP_RESTART);
+    platform_jump(&current_task()->base, JUMP_RESTART);
 }
 
 void
@@ -466,12 +467,12 @@ task_run(struct task *first)
     struct task *t;
 
     if (platform_mark(&first->base) == JUMP_FAULT) {
-        sched_current->frame = NULL;
-        sched_current->fault = NULL;
+        current_task()->frame = NULL;
+        current_task()->fault = NULL;
         x86_apply_mxcsr();
         fault_deliver();
     }
-    t = sched_current;
+    t = current_task();
     t->frame = NULL;
     t->fault = NULL;
     platform_mode = PLATFORM_KERNEL;
@@ -495,7 +496,7 @@ run_init(void)
 {
     enum { STRESS_TICK_US = 50 };
 
-    if (proc_forced_tick()) {
+    if (run_forced_tick()) {
         platform_tick_every(stress_budget ? STRESS_TICK_US : lockstep_tick_us());
         sched_tick_wanted = true;
     }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/run/run.h"
 #include "x86/helpers.h"
 
 enum { LONGEST = 32 };

@@ -12,15 +12,10 @@
 
 #include "platform/direct.h"
 #include "platform/platform.h"
-#include "vkernel/vfs/file.h"
-#include "vkernel/proc/proc_internal.h"
-#include "vkernel/task/process.h"
-#include "vkernel/mm/mm.h"
-#include "x86/helpers.h"
+#include "platform/heap.h"
 
 enum { MAX_IDLE_FDS = 1024 };
 
-struct task *sched_current;
 unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
@@ -50,42 +45,63 @@ clock_realtime_ns(void)
     return platform_realtime_ns();
 }
 
+/* The entity is a task's first member, which task/process.h asserts. */
+static inline struct sched_entity *
+entity(struct task *t)
+{
+    return (struct sched_entity *)(void *)t;
+}
+
+static inline struct task *
+task_of(struct sched_entity *e)
+{
+    return (struct task *)(void *)e;
+}
+
 /* --- run queue --- */
+
+static void
+enqueue(struct sched_entity *e)
+{
+    e->queued = true;
+    list_append(&run_queue, &e->run_link);
+    sched_runnable++;
+}
 
 static void
 make_runnable(struct task *t)
 {
-    if (t->queued || t->state != TASK_SLEEPING)
+    struct sched_entity *e = entity(t);
+
+    if (e->queued || e->state != TASK_SLEEPING)
         return;
-    t->state = TASK_RUNNING;
-    t->queued = true;
-    list_append(&run_queue, &t->run_link);
-    sched_runnable++;
+    e->state = TASK_RUNNING;
+    enqueue(e);
     sched_tick_wanted = true;
 }
 
 void
 sched_add(struct task *t)
 {
-    list_init(&t->run_link);
-    t->state = TASK_SLEEPING;
     make_runnable(t);
 }
 
 void
 sched_interrupt(struct task *t, bool fatal)
 {
-    if (t->state == TASK_SLEEPING && (fatal || !t->killable_only))
+    if (fatal || !entity(t)->killable_only)
         make_runnable(t);
 }
 
 void
 sched_hurry(struct task *t)
 {
-    if (!t->queued)
+    struct sched_entity *e = entity(t);
+
+    if (!e->queued)
         return;
-    list_remove(&t->run_link);
-    list_insert_before(run_queue.next, &t->run_link);
+    list_remove(&e->run_link);
+    list_insert_before(run_queue.next, &e->run_link);
 }
 
 /* --- host descriptors --- */
@@ -156,13 +172,7 @@ poll_host(uint64_t timeout)
 static void
 forward_host_signals(void)
 {
-    uint64_t set = __atomic_exchange_n(&platform_host_signals, 0, __ATOMIC_SEQ_CST);
-
-    if (platform_end_signal)
-        container_exit(platform_end_signal);
-    for (int sig = 1; set; sig++, set >>= 1)
-        if (set & 1)
-            proc_host_signal(sig);
+    sched_hooks.host_signals(__atomic_exchange_n(&platform_host_signals, 0, __ATOMIC_SEQ_CST));
 }
 
 /* --- switching --- */
@@ -170,46 +180,27 @@ forward_host_signals(void)
 void
 sched_account(void)
 {
-    struct task *t = sched_current;
-    uint64_t now = platform_monotonic_ns(), spent = now - t->started_ns;
+    struct sched_entity *e = entity(current_task());
+    uint64_t now = platform_monotonic_ns();
 
-    t->cpu_ns += spent;
-    t->process->cpu_ns += spent;
-    t->started_ns = now;
-}
-
-void
-sched_reset_limit(void)
-{
-    x86_cpu_tls.limit = proc_forced_limit() ? UINT64_MAX : platform_fiber_limit(sched_current->fiber);
-}
-
-void
-sched_load(struct task *t)
-{
-    if (t->process->mm) { /* process 1 has none before its first exec */
-        platform_set_memory(t->process->mm->base);
-        platform_direct_generation(t->process->mm->code_generation);
-    }
-    sched_reset_limit();
+    sched_hooks.charge(current_task(), now - e->started_ns);
+    e->started_ns = now;
 }
 
 static void
 finish_switch(void)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
 
     if (dead) {
         struct task *d = dead;
 
         dead = NULL;
-        platform_fiber_free(d->fiber);
-        task_free(d);
+        platform_fiber_free(entity(d)->fiber);
+        sched_hooks.release(d);
     }
-    x86_cpu_tls = t->cpu;
-    sched_load(t);
-    x86_apply_mxcsr();
-    t->started_ns = platform_monotonic_ns();
+    sched_hooks.enter(t);
+    entity(t)->started_ns = platform_monotonic_ns();
     sched_switches++;
     wait_news++;
 }
@@ -217,7 +208,7 @@ finish_switch(void)
 static struct task *
 pick_next(void)
 {
-    struct task *self = sched_current;
+    struct sched_entity *self = entity(current_task());
 
     for (;;) {
         uint64_t timeout = ktimer_run();
@@ -225,15 +216,15 @@ pick_next(void)
         if (platform_host_signals)
             forward_host_signals();
         if (!list_empty(&run_queue)) {
-            struct task *t = list_entry(run_queue.next, struct task, run_link);
+            struct sched_entity *e = list_entry(run_queue.next, struct sched_entity, run_link);
 
-            list_remove(&t->run_link);
-            t->queued = false;
+            list_remove(&e->run_link);
+            e->queued = false;
             sched_runnable--;
-            return t;
+            return task_of(e);
         }
         if (self->state == TASK_RUNNING)
-            return self;
+            return task_of(self);
         /* Switched off only when it comes: most idle times are shorter than a tick. */
         if (platform_ticked) {
             platform_ticked = 0;
@@ -247,8 +238,7 @@ pick_next(void)
 static bool
 tick_needed(void)
 {
-    return sched_runnable || ktimer_any() || !list_empty(&watches) || cpu_timers_armed(sched_current) ||
-           proc_forced_tick();
+    return sched_runnable || ktimer_any() || !list_empty(&watches) || sched_hooks.wants_tick(current_task());
 }
 
 void
@@ -263,28 +253,23 @@ sched_arm_tick(void)
 static void
 schedule(void)
 {
-    struct task *self = sched_current, *next;
+    struct task *self = current_task(), *next;
 
     might_sleep();
     sched_account();
-    if (self->state != TASK_DEAD)
-        proc_check_cpu_timers(self);
-    x86_collect_mxcsr();
-    self->cpu = x86_cpu_tls;
+    if (entity(self)->state != TASK_DEAD)
+        sched_hooks.charged(self);
+    sched_hooks.stop(self);
     next = pick_next();
-    sched_current = next;
+    this_worker.task = next;
     sched_arm_tick();
     if (next == self) {
         wait_news++;
-        self->started_ns = platform_monotonic_ns();
+        entity(self)->started_ns = platform_monotonic_ns();
         return;
     }
-    if (self->state != TASK_DEAD) {
-        x87_out();
-        self->cpu.x87 = x86_cpu_tls.x87;
-    }
-    x87_replaced();
-    platform_fiber_switch(self->fiber, next->fiber);
+    sched_hooks.leave(self);
+    platform_fiber_switch(entity(self)->fiber, entity(next)->fiber);
     finish_switch();
 }
 
@@ -294,33 +279,43 @@ fiber_main(void *arg)
     finish_switch();
     if (!booted) {
         booted = true;
-        sched_boot();
+        sched_hooks.boot();
     }
-    task_run(arg);
+    sched_hooks.run(arg);
     __builtin_unreachable();
 }
 
 int
 sched_prepare(struct task *t)
 {
-    t->fiber = platform_fiber_new(fiber_main, t);
-    return t->fiber ? 0 : -ENOMEM;
+    struct sched_entity *e = entity(t);
+
+    list_init(&e->run_link);
+    e->state = TASK_SLEEPING;
+    e->fiber = platform_fiber_new(fiber_main, t);
+    return e->fiber ? 0 : -ENOMEM;
+}
+
+void
+sched_abandon(struct task *t)
+{
+    platform_fiber_free(entity(t)->fiber);
 }
 
 void
 sched_start(struct task *t)
 {
-    sched_current = t;
-    t->state = TASK_RUNNING;
-    platform_fiber_switch(platform_fiber_main(), t->fiber);
+    this_worker.task = t;
+    entity(t)->state = TASK_RUNNING;
+    platform_fiber_switch(platform_fiber_main(), entity(t)->fiber);
     __builtin_unreachable();
 }
 
 void
 sched_exit(void)
 {
-    sched_current->state = TASK_DEAD;
-    dead = sched_current;
+    dead = current_task();
+    entity(dead)->state = TASK_DEAD;
     schedule();
     __builtin_unreachable();
 }
@@ -328,17 +323,13 @@ sched_exit(void)
 void
 sched_yield_now(void)
 {
-    struct task *t = sched_current;
-
     might_sleep();
     if (list_empty(&run_queue)) {
         ktimer_run();
         if (list_empty(&run_queue))
             return;
     }
-    t->queued = true;
-    list_append(&run_queue, &t->run_link);
-    sched_runnable++;
+    enqueue(entity(current_task()));
     schedule();
 }
 
@@ -353,7 +344,7 @@ sched_poll(void)
 {
     platform_ticked = 0;
     platform_tick_taken();
-    sched_reset_limit();
+    sched_hooks.polled(current_task());
     ktimer_run();
     poll_host(0);
     if (platform_host_signals)
@@ -363,9 +354,9 @@ sched_poll(void)
     else
         platform_tick(false);
     sched_account();
-    proc_check_cpu_timers(sched_current);
+    sched_hooks.charged(current_task());
     if (!list_empty(&run_queue)) {
-        sched_current->process->involuntary++;
+        sched_hooks.counted(current_task(), false);
         sched_yield_now();
     }
 }
@@ -376,7 +367,7 @@ sched_checkpoint(void)
     might_sleep();
     if (sched_ticked())
         sched_poll();
-    return signal_fatal_pending() ? -EINTR : 0;
+    return sched_hooks.interrupted(true) ? -EINTR : 0;
 }
 
 /* --- wait queues --- */
@@ -467,36 +458,31 @@ end_sleep(struct ktimer *k)
     make_runnable(s->task);
 }
 
-static bool
-interrupted(bool killable_only)
-{
-    return killable_only ? signal_fatal_pending() : signal_pending_current();
-}
-
 static int
 sleep_on(struct wait_entry *entries, unsigned count, uint64_t deadline, bool killable_only)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
+    struct sched_entity *e = entity(t);
     struct sleep_timer timer = {.timer = {.fire = end_sleep}, .task = t};
     bool woken = false;
 
-    if (interrupted(killable_only))
+    if (sched_hooks.interrupted(killable_only))
         return -ERESTARTSYS;
     if (deadline != WAIT_FOREVER)
         ktimer_start(&timer.timer, deadline);
-    t->killable_only = killable_only;
-    t->state = TASK_SLEEPING;
-    t->process->voluntary++;
+    e->killable_only = killable_only;
+    e->state = TASK_SLEEPING;
+    sched_hooks.counted(t, true);
     for (;;) {
         schedule();
-        t->state = TASK_RUNNING;
+        e->state = TASK_RUNNING;
         for (unsigned i = 0; i < count; i++)
             woken |= entries[i].woken;
-        if (woken || timer.fired || interrupted(killable_only))
+        if (woken || timer.fired || sched_hooks.interrupted(killable_only))
             break;
-        t->state = TASK_SLEEPING;
+        e->state = TASK_SLEEPING;
     }
-    t->killable_only = false;
+    e->killable_only = false;
     ktimer_stop(&timer.timer);
     if (woken)
         return 0;
@@ -518,7 +504,7 @@ wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, b
             return -ENOMEM;
     }
     for (unsigned i = 0; i < count; i++) {
-        entries[i] = (struct wait_entry){.task = sched_current};
+        entries[i] = (struct wait_entry){.task = current_task()};
         wait_queue_add(queues[i], &entries[i], false);
     }
     r = sleep_on(entries, count, deadline, killable_only);

@@ -4,9 +4,13 @@
 #include <string.h>
 
 #include "platform/heap.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/worker/worker.h"
+#include "vkernel/sched/sched.h"
+#include "vkernel/vfs/creds.h"
+#include "vkernel/vfs/users.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
 
-enum { CAP_KILL_BIT = 5 };
 
 #define STOP_SIGNALS (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
 #define SYNCHRONOUS                                                                                             \
@@ -86,7 +90,7 @@ signal_entry_free(struct signal_entry *e)
 {
     list_remove(&e->link);
     if (e->timer) {
-        timer_signal_dropped(e);
+        signal_hooks.timer_dropped(e);
         return;
     }
     signal_entry_discharge(e);
@@ -145,13 +149,12 @@ take_from(struct signal_queue *q, uint64_t allowed, siginfo_t *info)
     }
     *info = e->info;
     if (e->timer)
-        timer_signal_taken(e, info);
+        signal_hooks.timer_taken(e, info);
     else
         signal_entry_free(e);
     return sig;
 }
 
-int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 int
 signal_take(struct task *t, uint64_t allowed, siginfo_t *info)
 {
@@ -161,7 +164,7 @@ signal_take(struct task *t, uint64_t allowed, siginfo_t *info)
         return sig;
     sig = take_from(&t->process->pending, allowed, info);
     if (sig == SIGALRM)
-        itimer_signal_taken(t->process);
+        signal_hooks.alarm_taken(t->process);
     return sig;
 }
 
@@ -232,7 +235,7 @@ signal_pending_task(const struct task *t)
 bool
 signal_pending_current(void)
 {
-    const struct task *t = sched_current;
+    const struct task *t = current_task();
 
     return signal_pending_task(t) || ((t->pending.set | t->process->pending.set) & t->waiting_set);
 }
@@ -240,7 +243,7 @@ signal_pending_current(void)
 bool
 signal_fatal_pending(void)
 {
-    const struct task *t = sched_current;
+    const struct task *t = current_task();
 
     return t->process->group_exit || t->kill_me ||
            ((t->pending.set | t->process->pending.set) & SIGNAL_BIT(SIGKILL) && t->process != init_process);
@@ -272,7 +275,7 @@ ignored(const struct process *p, int sig, bool force)
 bool
 signal_ignored_current(int sig)
 {
-    const struct task *t = sched_current;
+    const struct task *t = current_task();
 
     return (t->blocked & SIGNAL_BIT(sig)) || t->process->actions[sig].handler == (uint64_t)(uintptr_t)SIG_IGN;
 }
@@ -354,7 +357,7 @@ wake_for(struct process *p, struct task *target, int sig)
     bool fatal = sig == SIGKILL;
 
     if (ends(p, target, sig)) {
-        process_end(p, sig);
+        task_hooks.end(p, sig);
         return;
     }
     wait_queue_wake(&p->signalfd_queue);
@@ -397,7 +400,7 @@ all_block(const struct process *p, const struct task *t, int sig)
 static bool
 wanted(struct process *p, const struct task *t, int sig)
 {
-    if (p->zombie || (t && t->state == TASK_DEAD))
+    if (p->zombie || (t && t->sched.state == TASK_DEAD))
         return false;
     cancel_opposites(p, sig);
     /* A blocked signal is kept: its disposition may change before it is unblocked. */
@@ -488,7 +491,7 @@ signal_send_self(int sig)
 {
     siginfo_t info = info_of_current(sig);
 
-    signal_send_info(current_process(), sched_current, &info);
+    signal_send_info(current_process(), current_task(), &info);
 }
 
 void
@@ -515,7 +518,7 @@ signal_send_group(int pgid, int sig)
 
 /* From outside: as Linux does for a signal from the parent pid namespace. */
 void
-proc_host_signal(int sig)
+signal_from_host(int sig)
 {
     siginfo_t info = {.si_signo = sig, .si_code = SI_USER};
 
@@ -528,7 +531,7 @@ signal_check_permission(struct process *target, int sig)
 {
     const struct creds *c = &current_process()->creds, *t = &target->creds;
 
-    if (target == current_process() || capable(CAP_KILL_BIT) || c->euid == t->suid || c->euid == t->uid ||
+    if (target == current_process() || capable(CAP_KILL) || c->euid == t->suid || c->euid == t->uid ||
         c->uid == t->suid || c->uid == t->uid)
         return 0;
     return sig == SIGCONT && target->sid == current_process()->sid ? 0 : -EPERM;
@@ -556,7 +559,7 @@ signal_child_changed(struct process *child, int code, int status)
 int64_t
 signal_temporary_mask_result(int64_t result)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
 
     if (result != -ERESTARTNOHAND && result != -EINTR && t->restore_blocked) {
         t->blocked = t->saved_blocked;
@@ -568,7 +571,7 @@ signal_temporary_mask_result(int64_t result)
 void
 signal_set_temporary_mask(uint64_t set)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
 
     if (!t->restore_blocked)
         t->saved_blocked = t->blocked;

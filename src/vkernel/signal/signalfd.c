@@ -9,11 +9,11 @@
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
 #include "vkernel/vfs/file.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
 
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
-int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 
 enum signal_layout {
     LAYOUT_SENDER,
@@ -32,7 +32,7 @@ struct signalfd {
 static bool
 ready(const struct signalfd *s)
 {
-    const struct task *t = sched_current;
+    const struct task *t = current_task();
 
     return ((t->pending.set | t->process->pending.set) & s->set) != 0;
 }
@@ -118,7 +118,7 @@ signalfd_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         struct signalfd_siginfo record;
         siginfo_t info;
 
-        if (!signal_take(sched_current, s->set, &info))
+        if (!signal_take(current_task(), s->set, &info))
             break;
         record = record_of(&info);
         iov_advance(&iov, &count, &skip);

@@ -4,8 +4,8 @@
 
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
-#include "vkernel/time/time_internal.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
 #include "x86/helpers.h"
 
 enum { SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
@@ -16,7 +16,6 @@ enum { SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
                 0x04000000 /* SA_RESTORER */) |                                                   \
      (uint64_t)0x80000000u /* SA_RESETHAND */ | 0x800 /* SA_EXPOSE_TAGBITS */)
 
-int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 
 static bool
 valid(int64_t sig)
@@ -50,14 +49,14 @@ sys_rt_sigaction(const uint64_t a[6])
         (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH)))
         signal_discard(p, SIGNAL_BIT(sig));
     else
-        timers_signal_wanted(p, sig);
+        signal_hooks.wanted(p, sig);
     return 0;
 }
 
 int64_t
 sys_rt_sigprocmask(const uint64_t a[6])
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     uint64_t set, old = t->blocked;
 
     if (a[3] != SIGSET_SIZE)
@@ -79,7 +78,7 @@ sys_rt_sigprocmask(const uint64_t a[6])
 int64_t
 sys_rt_sigpending(const uint64_t a[6])
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     uint64_t set = (t->pending.set | t->process->pending.set) & t->blocked;
 
     if (a[1] > SIGSET_SIZE)
@@ -91,7 +90,7 @@ static int64_t
 pause_until_signal(void)
 {
     for (;;) {
-        int r = wait_on(&sched_current->sleep_queue, WAIT_FOREVER);
+        int r = wait_on(&current_task()->sleep_queue, WAIT_FOREVER);
 
         if (r < 0)
             return -ERESTARTNOHAND;
@@ -120,7 +119,7 @@ sys_pause(const uint64_t a[6])
 int64_t
 sys_rt_sigtimedwait(const uint64_t a[6])
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     siginfo_t info;
     uint64_t set, wait = 0, deadline = WAIT_FOREVER;
     int sig;
@@ -245,7 +244,7 @@ send_to_thread(int tgid, int tid, const siginfo_t *info)
     if (tid <= 0 || info->si_signo < 0 || info->si_signo > SIGNALS)
         return -EINVAL;
     t = task_find(tid);
-    if (!t || t->state == TASK_DEAD || (tgid && t->process->pid != tgid))
+    if (!t || t->sched.state == TASK_DEAD || (tgid && t->process->pid != tgid))
         return -ESRCH;
     r = signal_check_permission(t->process, info->si_signo);
     if (r < 0 || info->si_signo == 0)
@@ -298,7 +297,7 @@ signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same)
 static bool
 pretends(const siginfo_t *info, int to)
 {
-    return to != sched_current->tid && (info->si_code >= 0 || info->si_code == SI_TKILL);
+    return to != current_task()->tid && (info->si_code >= 0 || info->si_code == SI_TKILL);
 }
 
 int64_t
@@ -365,7 +364,7 @@ signal_set_altstack(struct task *t, uint64_t rsp, uint64_t sp, int flags, uint64
 int64_t
 sys_sigaltstack(const uint64_t a[6])
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     uint64_t sp = x86_this_cpu()->gpr[X86_RSP];
     struct guest_stack new, old = {
                                 .sp = t->altstack_sp,

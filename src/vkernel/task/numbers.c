@@ -1,7 +1,7 @@
-/* Tasks, processes, groups and sessions by their numbers: hash tables of the worker's, with their links in what they
- * hold, so that a container full of processes makes no call slow. */
-#include "vkernel/proc/proc_internal.h"
+/* Tasks, processes, groups and sessions by their numbers: hash tables of the worker's, with their links in what they hold, so that
+ * a container full of processes makes no call slow. */
 #include "base/rare.h"
+#include "vkernel/task/process.h"
 
 enum { BUCKETS = 4096 };
 enum table { TASKS, PROCESSES, GROUPS, SESSIONS, TABLES };

@@ -1,16 +1,19 @@
-/* Processes and threads: the tables that every part of the vkernel reads.
- * Owner of the definition: proc/. Fields others may touch are those below; anything else is behind functions. */
-#ifndef VKERNEL_PROC_PROCESS_H
-#define VKERNEL_PROC_PROCESS_H
+/* Processes and threads, and how to find them. Fields say whose they are; each room changes its own. */
+#ifndef VKERNEL_TASK_PROCESS_H
+#define VKERNEL_TASK_PROCESS_H
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
 #include "base/list.h"
+#include "base/refcount.h"
+#include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/sched/sched.h"
+#include "vkernel/vfs/creds.h"
 #include "x86/cpu.h"
 
 struct file;
@@ -20,15 +23,6 @@ struct mm;
 struct session;
 struct user;
 struct tty;
-
-enum { CRED_MAX_GROUPS = 64 };
-struct creds {
-    uint32_t uid, euid, suid, fsuid;
-    uint32_t gid, egid, sgid, fsgid;
-    uint32_t group_count;
-    uint32_t groups[CRED_MAX_GROUPS];
-    uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding; /* bits CAP_* */
-};
 
 enum { SIGNALS = 64 };
 /* Signals that are pending, for a process or for one of its threads. A guest queues as many as RLIMIT_SIGPENDING allows
@@ -54,9 +48,8 @@ struct process {
     char comm[16];
     char *exe_path; /* /proc/self/exe; owned */
     struct file *exe;
-    struct tty *ctty; /* controlling terminal, or NULL (tty/) */
-    uint32_t umask_unused;
-    uint64_t start_ns; /* monotonic */
+    struct tty *ctty;         /* controlling terminal, or NULL (tty/) */
+    uint64_t start_ns;        /* monotonic */
     uint64_t cpu_ns, children_cpu_ns;
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
@@ -98,31 +91,26 @@ struct process {
     int mce_kill;                         /* PR_MCE_KILL_*: kept, memory errors reach no guest */
     uint64_t cap_ambient;
     uint64_t minor_faults, voluntary, involuntary;
-    char *cmdline_unused;
-    uint64_t unknown_fault; /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
-    int unknown_signal;     /* of that fault */
+    uint64_t unknown_fault;      /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
+    int unknown_signal;          /* of that fault */
 };
 
 struct task {
+    struct sched_entity sched; /* first: the scheduler knows nothing else of a task */
     int tid;
     struct process *process;
     struct list thread_link;
     struct x86_cpu cpu; /* saved while it does not run */
 
     /* --- of proc/, sched/ and signal/ only --- */
-    struct list number_link; /* numbers.c */
-    struct list run_link;    /* in the run queue */
-    enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
-    bool queued, killable_only, preempted;
+    struct list number_link;     /* numbers.c */
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
-    int policy, priority; /* SCHED_* and its static priority: kept and shown only */
-    bool reset_on_fork;   /* SCHED_RESET_ON_FORK: what it makes has the ordinary ones */
-    struct platform_fiber *fiber;
-    struct platform_jump base;  /* the base dispatcher of the fiber */
-    struct run_frame *frame;    /* innermost nested run */
-    struct fault_record *fault; /* innermost fault whose handler runs below compiled code */
-    uint64_t started_ns;        /* monotonic, of this time slice */
+    int policy, priority;        /* SCHED_* and its static priority: kept and shown only */
+    bool reset_on_fork;          /* SCHED_RESET_ON_FORK: what it makes has the ordinary ones */
+    struct platform_jump base;   /* the base dispatcher of the fiber */
+    struct run_frame *frame;     /* innermost nested run */
+    struct fault_record *fault;  /* innermost fault whose handler runs below compiled code */
     uint64_t cpu_ns;
     struct list cpu_timers; /* as the process's */
     uint64_t cpu_next;
@@ -147,44 +135,57 @@ struct task {
     uint64_t fault_err, fault_trapno, fault_cr2; /* of its last fault: for the signal frame */
 };
 
+_Static_assert(offsetof(struct task, sched) == 0, "the scheduler takes a task for its entity");
+
+/* Between a task that was made with CLONE_VFORK and the one that waits until it leaves its memory (exec, exit). Either may
+ * be gone first: both count. */
+struct vfork_wait {
+    struct refcount refs;
+    bool done;
+    struct wait_queue queue;
+};
+OBJECT_POOL_OF(vfork_wait);
+
 static inline struct process *
 current_process(void)
 {
     return current_task()->process;
 }
-/* A copy from or to this address cannot be: was it what stands for unknown registers? Then the process ends.
- * (faults.c) */
-void fault_note_copy(uint64_t address);
-struct process *process_find(int pid);
-struct task *task_find(int tid);
-struct process *process_next(struct process *after);         /* NULL: the first; for /proc */
-struct process *group_next(int pgid, struct process *after); /* the members of a group; NULL: the first */
-struct process *session_next(int sid, struct process *after);
 
-/* --- signals, for ttys, pipes, timers: signal/ --- */
-int signal_send_process(struct process *p, int sig); /* kernel-generated */
-int signal_send_group(int pgid, int sig);
-/* To the thread that runs, for what its call did: SIGPIPE, SIGXFSZ (send_sig of Linux). */
-void signal_send_self(int sig);
-bool signal_pending_current(void); /* would one be delivered now? */
-/* For ttys: is the signal blocked or ignored by the current task (SIGTTIN, SIGTTOU rules)? */
-bool signal_ignored_current(int sig);
-/* No other process of the session can continue a stopped group (POSIX orphaned process group). */
-bool group_is_orphaned(int pgid);
-/* ppoll, pselect, epoll_pwait: replaces the mask until the call is over; restored by the edge. */
-void signal_set_temporary_mask(uint64_t set);
-/* For a call's result: what was not interrupted delivers nothing under the temporary mask; signals stay pending. */
-int64_t signal_temporary_mask_result(int64_t result);
-/* Process-directed asynchronous I/O and the like, with si_code and si_fd. */
-
+/* --- process.c --- */
+extern struct process *init_process;
+extern struct list process_list;
+struct process *process_next(struct process *after); /* NULL: the first; for /proc */
+enum { PROC_PID_MAX = 4194304 };
+int64_t proc_allocate_id(void);
+int64_t proc_take_id(int id); /* this one; -EEXIST */
+void process_count(int more); /* so many tasks, or processes that nobody has waited for, more */
+void task_charge(struct task *t); /* a thread beyond the first is counted */
+void task_uncharge(struct task *t);
+int process_set_user(struct process *p, uint32_t uid);     /* moves what is charged for p; -EAGAIN */
+bool process_limit_reached(const struct process *p);       /* RLIMIT_NPROC, for the caller's rights */
 /* How much would killing it help (Linux's oom_badness)? In pages; INT64_MIN: not to be killed. */
 int64_t process_oom_points(const struct process *p);
-
-/* --- capabilities --- */
-/* Linux's ptrace_may_access(PTRACE_MODE_READ): may the current process see into this one? By its ids for files, as
- * /proc asks, or by its real ones, as calls do. */
+/* Linux's ptrace_may_access(PTRACE_MODE_READ): may the current process see into this one? By its ids for files, as /proc asks, or
+ * by its real ones, as calls do. */
 enum look_as { LOOK_FILES, LOOK_REAL };
 bool process_may_look(const struct process *p, enum look_as as);
-bool capable(int cap); /* of the current task's effective set, CAP_* */
+
+/* --- numbers.c: found by number from here on, until unnumbered --- */
+struct process *process_find(int pid);
+struct task *task_find(int tid);
+struct process *group_next(int pgid, struct process *after); /* the members of a group; NULL: the first */
+struct process *session_next(int sid, struct process *after);
+bool number_used(int number); /* by a task, a process, a group or a session */
+void process_number(struct process *p);
+void process_unnumber(struct process *p);
+void process_set_group(struct process *p, int pgid, int sid);
+void task_number(struct task *t, int tid);
+void task_unnumber(struct task *t);
+
+struct task_hooks {
+    void (*end)(struct process *p, int sig); /* as by this signal, from outside: init too */
+};
+extern const struct task_hooks task_hooks; /* boot/hooks.c */
 
 #endif

@@ -9,40 +9,11 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/ops.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/task/process.h"
 #include "vkernel/time/time_internal.h"
 
 #define NS NS_PER_SECOND
-enum { USER_HZ_NS = 10000000, CAP_WAKE_ALARM_BIT = 35 };
-
-uint64_t
-time_join(int64_t seconds, uint64_t nanoseconds)
-{
-    const int64_t longest = 9000000000;
-
-    return seconds > longest ? UINT64_MAX / 2 : (uint64_t)seconds * NS + nanoseconds;
-}
-
-int
-timespec_from_guest(uint64_t address, uint64_t *ns)
-{
-    struct timespec ts;
-
-    if (copy_from_guest(&ts, address, sizeof ts) < 0)
-        return -EFAULT;
-    if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= (long)NS)
-        return -EINVAL;
-    *ns = time_join(ts.tv_sec, (uint64_t)ts.tv_nsec);
-    return 0;
-}
-
-int
-timespec_to_guest(uint64_t address, uint64_t ns)
-{
-    struct timespec ts = {.tv_sec = (time_t)(ns / NS), .tv_nsec = (long)(ns % NS)};
-
-    return copy_to_guest(address, &ts, sizeof ts);
-}
+enum { USER_HZ_NS = 10000000 };
 
 int
 clock_read(int64_t id, uint64_t *ns)
@@ -82,11 +53,11 @@ clock_cpu_owner(int64_t id, struct process **process, struct task **task)
     if (id == CLOCK_PROCESS_CPUTIME_ID) {
         *process = current_process();
     } else if (id == CLOCK_THREAD_CPUTIME_ID) {
-        *task = sched_current;
+        *task = current_task();
     } else if (id >= 0 || (id & 3) == 3) {
         return -EINVAL;
     } else if (id & 4) {
-        *task = who ? task_find(who) : sched_current;
+        *task = who ? task_find(who) : current_task();
         if (*task && (*task)->process != current_process())
             *task = NULL;
     } else {
@@ -107,7 +78,8 @@ clock_timer_check(int64_t id)
     case CLOCK_BOOTTIME:
     case CLOCK_TAI: return 0;
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_BOOTTIME_ALARM: return capable(CAP_WAKE_ALARM_BIT) ? 0 : -EPERM;
+    case CLOCK_BOOTTIME_ALARM:
+        return capable(CAP_WAKE_ALARM) ? 0 : -EPERM;
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_REALTIME_COARSE:
     case CLOCK_MONOTONIC_COARSE: return -EOPNOTSUPP;
@@ -259,7 +231,7 @@ static int64_t
 sleep_until(uint64_t deadline)
 {
     for (;;) {
-        int r = wait_on(&sched_current->sleep_queue, deadline);
+        int r = wait_on(&current_task()->sleep_queue, deadline);
 
         if (r == -ETIMEDOUT)
             return 0;
@@ -287,7 +259,7 @@ resume_sleep(struct task *t)
 static int64_t
 sleep_for(uint64_t ns, uint64_t remainder)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
 
     t->restart_args[0] = clock_monotonic_ns() + ns;
     t->restart_args[1] = remainder;
@@ -323,7 +295,7 @@ end_cpu_sleep(struct cpu_timer *c)
 static int64_t
 cpu_sleep_until(struct process *p, uint64_t deadline)
 {
-    struct cpu_sleep s = {.task = sched_current};
+    struct cpu_sleep s = {.task = current_task()};
     int r;
 
     sched_account();
@@ -331,7 +303,7 @@ cpu_sleep_until(struct process *p, uint64_t deadline)
         return 0;
     cpu_timer_init(&s.timer, end_cpu_sleep);
     cpu_timer_start(&s.timer, p, NULL, deadline);
-    r = WAIT_EVENT(&sched_current->sleep_queue, WAIT_FOREVER, s.over);
+    r = WAIT_EVENT(&current_task()->sleep_queue, WAIT_FOREVER, s.over);
     cpu_timer_stop(&s.timer);
     return r;
 }
@@ -359,7 +331,7 @@ resume_cpu_sleep(struct task *t)
 static int64_t
 cpu_sleep(int clock, struct process *p, uint64_t ns, bool absolute, uint64_t remainder)
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     int64_t r;
 
     if (absolute) {
@@ -403,7 +375,7 @@ sys_clock_nanosleep(const uint64_t a[6])
 int64_t
 sys_restart_syscall(const uint64_t a[6])
 {
-    struct task *t = sched_current;
+    struct task *t = current_task();
     int64_t (*restart)(struct task *) = t->restart ? CALLED(t->restart) : NULL;
 
     t->restart = NULL;

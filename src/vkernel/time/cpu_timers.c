@@ -1,17 +1,20 @@
 /* What happens when processor time is used up: RLIMIT_CPU, ITIMER_VIRTUAL and ITIMER_PROF, and timers of processor-time
  * clocks.
  *
- * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be
- * done (cpu_next). sched.c arms the tick for a task that has any and calls proc_check_cpu_timers when it charges its
- * time. */
+ * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be done
+ * (cpu_next). sched.c arms the tick for a task that has any and calls cpu_timers_check when it charges its time. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 
 #include "vkernel/ops.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/sched/sched.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/time/time.h"
 #include "vkernel/time/time_internal.h"
+#include "vkernel/usercopy/usercopy.h"
 
 static void
 at_latest(uint64_t *next, uint64_t deadline)
@@ -137,7 +140,7 @@ check_limit(struct process *p)
     if (limit->rlim_cur == RLIM_INFINITY)
         return;
     if (limit->rlim_max != RLIM_INFINITY && seconds >= limit->rlim_max) {
-        process_end(p, SIGKILL);
+        task_hooks.end(p, SIGKILL);
         return;
     }
     if (seconds >= limit->rlim_cur) {
@@ -147,7 +150,7 @@ check_limit(struct process *p)
 }
 
 void
-proc_check_cpu_timers(struct task *t)
+cpu_timers_check(struct task *t)
 {
     struct process *p = t->process;
 

@@ -6,7 +6,9 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/ops.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/time/time.h"
 #include "vkernel/time/time_internal.h"
 
 /* A periodic timer goes on when its signal is taken (itimer_signal_taken), as Linux's: what nobody takes costs

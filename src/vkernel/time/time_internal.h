@@ -4,15 +4,9 @@
 
 #include <stdint.h>
 
-#include "vkernel/sched/sched.h"
+#include "vkernel/time/time.h"
+#include "vkernel/usercopy/usercopy.h"
 
-#define NS_PER_SECOND 1000000000ull
-
-/* Nanoseconds of a timespec in guest memory; -EFAULT, -EINVAL. More than 285 years count as half of the range. */
-int timespec_from_guest(uint64_t address, uint64_t *ns);
-int timespec_to_guest(uint64_t address, uint64_t ns);
-/* seconds >= 0 and nanoseconds below a second, as one number; cut as timespec_from_guest does. */
-uint64_t time_join(int64_t seconds, uint64_t nanoseconds);
 /* The clock's reading; -EINVAL for an unknown one. */
 int clock_read(int64_t id, uint64_t *ns);
 /* A clock of processor time: whose. Exactly one of process and task is set. -EINVAL: not one, or of nobody. */

@@ -17,10 +17,8 @@
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm.h"
-#include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
 
-enum { CAP_WAKE_ALARM_BIT = 35 };
 
 struct timerfd {
     struct ktimer timer;
@@ -222,7 +220,7 @@ sys_timerfd_create(const uint64_t a[6])
     if ((flags & ~(TFD_CLOEXEC | TFD_NONBLOCK)) ||
         (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && !is_alarm(clock)))
         return -EINVAL;
-    if (is_alarm(clock) && !capable(CAP_WAKE_ALARM_BIT))
+    if (is_alarm(clock) && !capable(CAP_WAKE_ALARM))
         return -EPERM;
     t = OBJECT_NEW(timerfd);
     if (!t)

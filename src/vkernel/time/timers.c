@@ -15,8 +15,10 @@
 #include "platform/heap.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/ops.h"
-#include "vkernel/proc/proc_internal.h"
 #include "vkernel/time/time_internal.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/time/time.h"
 
 struct posix_timer {
     struct list link;
@@ -78,7 +80,7 @@ start(struct posix_timer *t)
     }
     task = t->cpu_tid ? task_find(t->cpu_tid) : NULL;
     p = t->cpu_tid ? NULL : process_find(t->cpu_pid);
-    if ((task && task->process == t->process && task->state != TASK_DEAD) || (p && !p->zombie))
+    if ((task && task->process == t->process && task->sched.state != TASK_DEAD) || (p && !p->zombie))
         cpu_timer_start(&t->cpu, p, task, t->deadline);
 }
 
@@ -229,7 +231,7 @@ good_event(const struct guest_sigevent *ev)
     switch (ev->notify) {
     case SIGEV_SIGNAL | SIGEV_THREAD_ID:
         target = task_find(ev->tid);
-        if (!target || target->process != current_process() || target->state == TASK_DEAD)
+        if (!target || target->process != current_process() || target->sched.state == TASK_DEAD)
             return false;
         /* fall through */
     case SIGEV_SIGNAL:

@@ -11,6 +11,13 @@
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "vkernel/vfs/limits.h"
+#include "vkernel/sched/sched.h"
+#include "vkernel/usercopy/usercopy.h"
+#include "vkernel/vfs/creds.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/task/process.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/fs/fs.h"
 
 enum { PTY_MAX = LIMIT_PTYS };
 
@@ -233,7 +240,7 @@ master_open(struct file *f)
         OBJECT_FREE(tty, t);
         return r;
     }
-    t->node->inode->uid = fs_creds()->fsuid;
+    t->node->inode->uid = current_creds()->fsuid;
     f->ops = &master_ops;
     f->data = t;
     return 0;

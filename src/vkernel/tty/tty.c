@@ -1,5 +1,11 @@
 /* The N_TTY line discipline and the slave side of terminals (termios(3)). */
+#include "vkernel/sched/sched.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
 #include "vkernel/tty/tty_internal.h"
+#include "vkernel/vfs/creds.h"
+#include "vkernel/vfs/file.h"
+#include "vkernel/worker/worker.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -7,7 +13,6 @@
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 
-bool vfs_read_timed_out;
 
 #define CHAR_DISABLED 0
 

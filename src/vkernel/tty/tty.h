@@ -12,6 +12,7 @@ int tty_device_open(unsigned major, unsigned minor, struct file *f);
 /* The file system of /dev/pts, with ptmx. */
 struct superblock *devpts_new(void);
 /* A terminal whose output goes to the host's terminal and whose input comes from it. NULL: not a terminal. */
+struct process;
 struct tty *tty_console_new(int host_in, int host_out);
 /* A new open file of the console terminal. */
 struct file *tty_console_file(struct tty *tty);

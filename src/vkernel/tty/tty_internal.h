@@ -49,7 +49,6 @@ struct tty {
 };
 OBJECT_POOL_OF(tty);
 
-extern bool vfs_read_timed_out;
 
 /* tty.c */
 void tty_init(struct tty *t);

@@ -1,5 +1,9 @@
 /* ioctls of terminals (ioctl_tty(2)). */
+#include "vkernel/sched/sched.h"
+#include "vkernel/task/process.h"
 #include "vkernel/tty/tty_internal.h"
+#include "vkernel/usercopy/usercopy.h"
+#include "vkernel/vfs/creds.h"
 
 #include <signal.h>
 

@@ -2,100 +2,59 @@
  * all the same (the host made a file of a volume shorter) ends the copy (platform_copy). */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "platform/platform.h"
-#include "vkernel/mm/mm_internal.h"
-#include "vkernel/run/calls.h"
-#include "vkernel/task/process.h"
+#include "vkernel/sched/sched.h"
+#include "vkernel/usercopy/usercopy.h"
 
-static inline int
-permission_for(bool write)
+enum { PAGE = 4096 };
+
+bool usercopy_recording;
+
+/* The space is an address space's first member, which mm/mm.h asserts. */
+static inline uint8_t *
+host(const struct mm *mm, guest_addr address)
 {
-    return write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+    return ((const struct space *)(const void *)mm)->base + address;
 }
 
-static size_t
-accessible_run(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
-{
-    int need = permission_for(write);
-    uint64_t at = address, end;
-
-    if (address >= GUEST_END)
-        return 0;
-    end = size > GUEST_END - address ? GUEST_END : address + size;
-    for (const struct vma *v = mm_find(mm, address); at < end && v; v = vma_next(mm, v)) {
-        uint64_t stop;
-
-        if (v->start > at || !(v->prot & need))
-            break;
-        *uncertain |= v->kind == VMA_FILE && !v->bounded;
-        stop = v->kind == VMA_ANON ? v->end : mm_backed_end(v);
-        if (stop > at)
-            at = stop;
-        if (stop < v->end)
-            break;
-    }
-    if (at < end && at >= GUEST_UNKNOWN)
-        fault_note_copy(at);
-    return (at < end ? at : end) - address;
-}
-
-/* Whether the range lies in the anonymous mapping of the copy before, as nearly every one does. */
-static inline bool
-in_last_mapping(const struct mm *mm, guest_addr address, size_t size, bool write)
-{
-    const struct vma *v = mm->last;
-
-    return v && v->kind == VMA_ANON && address >= v->start && address < v->end && size <= v->end - address &&
-           (v->prot & permission_for(write));
-}
-
-/* Bytes from address on, at most size, that are mapped with the permission. *uncertain becomes true where only the host
- * knows which of the pages are there. */
 static inline size_t
 accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
 {
-    return in_last_mapping(mm, address, size, write) ? size : accessible_run(mm, address, size, write, uncertain);
+    return usercopy_hooks.accessible(mm, address, size, write, uncertain);
 }
 
-static inline struct mm *
-current_mm(void)
+static inline void
+record(const void *p, size_t size)
 {
-    return sched_current->process->mm;
+    if (usercopy_recording)
+        usercopy_hooks.recorded(p, size);
 }
 
 /* The part of an accessible range that is there now. */
 static size_t
 present(struct mm *mm, guest_addr address, size_t size)
 {
-    for (size_t done = 0; done < size; done = PAGE_DOWN(address + done + MM_PAGE) - address) {
+    for (size_t done = 0; done < size; done = ((address + done + PAGE) & ~(uint64_t)(PAGE - 1)) - address) {
         uint8_t byte;
 
-        if (platform_copy(&byte, mm->base + address + done, 1) == 0)
+        if (platform_copy(&byte, host(mm, address + done), 1) == 0)
             return done;
     }
     return size;
-}
-
-static __attribute__((noinline)) size_t
-present_run(struct mm *mm, guest_addr address, size_t size, bool write)
-{
-    bool uncertain = false;
-
-    size = accessible_run(mm, address, size, write, &uncertain);
-    return uncertain ? present(mm, address, size) : size;
 }
 
 void *
 guest_span(guest_addr addr, size_t *size, bool write)
 {
     struct mm *mm = current_mm();
+    bool uncertain = false;
 
     assert_no_sleep();
-    if (!in_last_mapping(mm, addr, *size, write))
-        *size = present_run(mm, addr, *size, write);
-    return *size ? mm->base + addr : NULL;
+    *size = accessible(mm, addr, *size, write, &uncertain);
+    if (uncertain)
+        *size = present(mm, addr, *size);
+    return *size ? host(mm, addr) : NULL;
 }
 
 size_t
@@ -104,7 +63,7 @@ mm_read(struct mm *mm, void *dst, guest_addr src, size_t size)
     bool uncertain = false;
     size_t n = accessible(mm, src, size, false, &uncertain);
 
-    return n ? platform_copy(dst, mm->base + src, n) : 0;
+    return n ? platform_copy(dst, host(mm, src), n) : 0;
 }
 
 size_t
@@ -113,7 +72,7 @@ mm_write(struct mm *mm, guest_addr dst, const void *src, size_t size)
     bool uncertain = false;
     size_t n = accessible(mm, dst, size, true, &uncertain);
 
-    return n ? platform_copy(mm->base + dst, src, n) : 0;
+    return n ? platform_copy(host(mm, dst), src, n) : 0;
 }
 
 size_t
@@ -122,7 +81,7 @@ mm_clear(struct mm *mm, guest_addr dst, size_t size)
     bool uncertain = false;
     size_t n = accessible(mm, dst, size, true, &uncertain);
 
-    return n ? platform_clear(mm->base + dst, n) : 0;
+    return n ? platform_clear(host(mm, dst), n) : 0;
 }
 
 int
@@ -133,10 +92,9 @@ copy_from_guest(void *dst, guest_addr src, size_t size)
 
     if (size == 0)
         return 0;
-    if (accessible(mm, src, size, false, &uncertain) != size || platform_copy(dst, mm->base + src, size) != size)
+    if (accessible(mm, src, size, false, &uncertain) != size || platform_copy(dst, host(mm, src), size) != size)
         return -EFAULT;
-    if (calls_on)
-        calls_given(dst, size);
+    record(dst, size);
     return 0;
 }
 
@@ -148,7 +106,7 @@ copy_to_guest(guest_addr dst, const void *src, size_t size)
 
     if (size == 0)
         return 0;
-    if (accessible(mm, dst, size, true, &uncertain) != size || platform_copy(mm->base + dst, src, size) != size)
+    if (accessible(mm, dst, size, true, &uncertain) != size || platform_copy(host(mm, dst), src, size) != size)
         return -EFAULT;
     return 0;
 }
@@ -158,8 +116,7 @@ copy_from_guest_partial(void *dst, guest_addr src, size_t size)
 {
     size_t n = mm_read(current_mm(), dst, src, size);
 
-    if (calls_on)
-        calls_given(dst, n);
+    record(dst, n);
     return n;
 }
 
@@ -178,7 +135,7 @@ guest_exchange(guest_addr address, uint32_t *expected, uint32_t value)
 
     if (accessible(mm, address, sizeof value, true, &uncertain) != sizeof value)
         return -EFAULT;
-    r = platform_exchange((uint32_t *)(void *)(mm->base + address), expected, value);
+    r = platform_exchange((uint32_t *)(void *)(host(mm, address)), expected, value);
     return r < 0 ? -EFAULT : r;
 }
 
@@ -192,11 +149,10 @@ copy_string_from_guest(char *dst, guest_addr src, size_t size)
 
     while (done < there) {
         size_t step = there - done < STEP ? there - done : STEP;
-        size_t n = platform_copy(dst + done, mm->base + src + done, step);
+        size_t n = platform_copy(dst + done, host(mm, src + done), step);
         const char *end = memchr(dst + done, '\0', n);
 
-        if (calls_on)
-            calls_given(dst + done, end ? (size_t)(end - dst) - done : n);
+        record(dst + done, end ? (size_t)(end - dst) - done : n);
         if (end)
             return end - dst;
         done += n;
@@ -204,25 +160,4 @@ copy_string_from_guest(char *dst, guest_addr src, size_t size)
             return -EFAULT;
     }
     return done == size ? -ENAMETOOLONG : -EFAULT;
-}
-
-bool
-mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key)
-{
-    struct mm *mm = current_mm();
-    struct vma *v;
-
-    if (address >= GUEST_END)
-        return false;
-    *key = (struct futex_key){.object = mm->number, .offset = address};
-    if (private_hint)
-        return true;
-    v = mm_at(mm, address);
-    if (!v)
-        return false;
-    if (v->kind == VMA_SHM || (v->kind == VMA_FILE && v->shared)) {
-        key->object = v->kind == VMA_SHM ? v->shm->number : mm_file_number(v);
-        key->offset = v->offset + (address - v->start);
-    }
-    return true;
 }

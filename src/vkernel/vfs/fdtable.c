@@ -174,13 +174,13 @@ fdtable_cloexec(struct fdtable *t, int fd)
 struct file *
 fd_get(int fd)
 {
-    return fdtable_get_file(current_process()->files, fd);
+    return fdtable_get_file(current_files(), fd);
 }
 
 static int
 fd_limit(void)
 {
-    rlim_t limit = current_process()->rlimits[RLIMIT_NOFILE].rlim_cur;
+    rlim_t limit = this_worker.rlimits[RLIMIT_NOFILE].rlim_cur;
 
     return limit < FD_LIMIT ? (int)limit : FD_LIMIT;
 }
@@ -211,7 +211,7 @@ fill(struct fdtable *t, int fd, struct file *f, int from, int flags)
 int
 fd_install(struct file *f, int from, int flags)
 {
-    struct fdtable *t = current_process()->files;
+    struct fdtable *t = current_files();
     int fd = find_free(t, from);
 
     if (fd >= 0)
@@ -223,7 +223,7 @@ int
 fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t address)
 {
     NO_SLEEP;
-    struct fdtable *t = current_process()->files;
+    struct fdtable *t = current_files();
     int fds[FD_TOLD_MAX] = {0};
 
     for (unsigned k = 0; k < count && k < FD_TOLD_MAX; k++) {
@@ -241,7 +241,7 @@ fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t a
 int
 fd_room(void)
 {
-    int fd = find_free(current_process()->files, 0);
+    int fd = find_free(current_files(), 0);
 
     return fd < 0 ? fd : 0;
 }
@@ -262,7 +262,7 @@ fdtable_install(struct fdtable *t, struct file *f, int fd)
 int
 fd_dup_to(struct file *f, int fd, int flags)
 {
-    struct fdtable *t = current_process()->files;
+    struct fdtable *t = current_files();
     struct file *old;
     int r;
 
@@ -284,7 +284,7 @@ fd_dup_to(struct file *f, int fd, int flags)
 int
 fd_close(int fd)
 {
-    struct fdtable *t = current_process()->files;
+    struct fdtable *t = current_files();
 
     if (!slot(t, fd))
         return -EBADF;
@@ -295,19 +295,19 @@ fd_close(int fd)
 bool
 fd_cloexec(int fd)
 {
-    return current_process()->files->cloexec[fd];
+    return current_files()->cloexec[fd];
 }
 
 void
 fd_set_cloexec(int fd, bool on)
 {
-    current_process()->files->cloexec[fd] = on;
+    current_files()->cloexec[fd] = on;
 }
 
 void
 fdtable_close_range(unsigned first, unsigned last, bool cloexec)
 {
-    struct fdtable *t = current_process()->files;
+    struct fdtable *t = current_files();
 
     might_sleep();
     for (unsigned fd = first; fd <= last && fd < (unsigned)t->capacity; fd++) {
@@ -326,15 +326,14 @@ fdtable_close_range(unsigned first, unsigned last, bool cloexec)
 int
 fdtable_unshare(void)
 {
-    struct process *p = current_process();
-    struct fdtable *n;
+    struct fdtable *shared = current_files(), *own;
 
-    if (refcount_is_one(&p->files->refs))
+    if (refcount_is_one(&shared->refs))
         return 0;
-    n = fdtable_clone(p->files);
-    if (!n)
+    own = fdtable_clone(shared);
+    if (!own)
         return -ENOMEM;
-    fdtable_put(p->files);
-    p->files = n;
+    *this_worker.files = own;
+    fdtable_put(shared);
     return 0;
 }

@@ -2,6 +2,7 @@
  *
  * Host spans of guest memory must not be kept over a sleep, so file operations are always tried without blocking; when
  * there is nothing to do, the sleep happens here, on the queues that poll names. */
+#include <sys/resource.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -9,7 +10,9 @@
 #include "platform/platform.h"
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
-#include "vkernel/run/calls.h"
+
+unsigned vfs_poll_wanted = ~0u;
+bool vfs_read_timed_out;
 
 unsigned file_count;
 
@@ -20,7 +23,7 @@ file_new(const struct file_ops *ops, int flags)
 {
     struct file *f;
 
-    if (file_count >= LIMIT_FILES && !(current_task() && capable(CAP_SYS_ADMIN)))
+    if (file_count >= LIMIT_FILES && !capable(CAP_SYS_ADMIN))
         return NULL;
     f = OBJECT_NEW(file);
     if (!f)
@@ -29,7 +32,7 @@ file_new(const struct file_ops *ops, int flags)
     refcount_init(&f->refs);
     f->ops = ops;
     f->flags = flags;
-    f->opener = fs_creds()->fsuid;
+    f->opener = current_creds()->fsuid;
     list_init(&f->epoll_links);
     return f;
 }
@@ -53,15 +56,35 @@ file_get(struct file *f)
     return f;
 }
 
+struct file *
+file_execute(struct file *f)
+{
+    f->inode->executed++;
+    return file_get(f);
+}
+
+void
+file_execute_end(struct file *f)
+{
+    if (!f)
+        return;
+    f->inode->executed--;
+    file_put(f);
+}
+
+const struct artifact_ledger *
+file_base_ledger(const struct file *f)
+{
+    return f->inode && OPS(f->inode->ops)->ledger_row ? OPS(f->inode->ops)->ledger_row(f->inode) : NULL;
+}
+
 static void
 file_release(struct file *f)
 {
     NO_SLEEP;
 
     refcount_init(&f->refs); /* release may look at the file, and must not free it again */
-    if (!list_empty(&f->epoll_links))
-        epoll_file_released(f);
-    async_free(f);
+    vfs_hooks.file_released(f);
     if (f->inode && f->inode->locks)
         locks_release_file(f);
     if (OPS(f->ops)->release)
@@ -92,7 +115,7 @@ file_put(struct file *f)
         return;
     if (!refcount_put(&f->refs)) {
         if (f->in_flight && refcount_is(&f->refs, f->in_flight))
-            unix_gc_suspect(f);
+            vfs_hooks.file_suspected(f);
         return;
     }
     list_append(&dead, &f->dead_link);
@@ -243,16 +266,16 @@ void
 file_broken(const struct file *f, uint64_t done)
 {
     if (!OPS(f->ops)->raises_sigpipe || OPS(f->ops)->raises_sigpipe(f, done))
-        signal_send_self(SIGPIPE);
+        vfs_hooks.signal_self(SIGPIPE);
 }
 
 int
 file_limit_write(uint64_t pos, uint64_t *size)
 {
-    uint64_t limit = current_process()->rlimits[RLIMIT_FSIZE].rlim_cur;
+    uint64_t limit = this_worker.rlimits[RLIMIT_FSIZE].rlim_cur;
 
     if (pos >= limit) {
-        signal_send_self(SIGXFSZ);
+        vfs_hooks.signal_self(SIGXFSZ);
         return -EFBIG;
     }
     if (*size > limit - pos)
@@ -483,7 +506,7 @@ user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
 {
     int n = find_spans(u, skip, write);
 
-    for (int i = 0; i < n && calls_on && !write; i++)
-        calls_given(u->spans[i].iov_base, u->spans[i].iov_len);
+    for (int i = 0; i < n && usercopy_recording && !write; i++)
+        usercopy_hooks.recorded(u->spans[i].iov_base, u->spans[i].iov_len);
     return n;
 }

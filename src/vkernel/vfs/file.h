@@ -14,9 +14,9 @@
 #include <sys/uio.h>
 
 #include "base/refcount.h"
-#include "vkernel/mm/mm.h"
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
+#include "vkernel/usercopy/usercopy.h"
 
 struct file;
 struct inode;
@@ -73,17 +73,12 @@ struct file {
                         at its end */
 };
 
-/* async.c: what O_ASYNC and its owner do. fd: by which it is switched on. */
-int async_set(struct file *f, int fd, bool on);
-int async_set_owner(struct file *f, int type, int id); /* F_OWNER_*; id 0: nobody */
-int async_owner(const struct file *f, int *type);
-int async_set_signal(struct file *f, uint64_t signal);
-int async_signal(const struct file *f);
-void async_free(struct file *f);
-
 struct file *file_new(const struct file_ops *ops, int flags); /* one reference; NULL: -ENFILE */
 extern unsigned file_count;                                   /* open files */
 struct file *file_get(struct file *f);
+/* A process runs it, until file_execute_end: it may not be written meanwhile (ETXTBSY). With a reference of its own. */
+struct file *file_execute(struct file *f);
+void file_execute_end(struct file *f);
 /* The last put releases; within the release of another file that happens when that one is done. */
 void file_put(struct file *f);
 
@@ -151,14 +146,6 @@ void fs_context_put(struct fs_context *c);
 int fs_context_chdir(struct fs_context *c, const char *path);
 
 /* --- what exec, mmap and boot need --- */
-struct artifact; /* vkernel/image/artifact.h */
-/* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm, /sys
- * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
-/* hostname is kept by reference. */
-int vfs_mount_root(const struct artifact *a, const char *hostname);
-/* Makes what is missing of an absolute guest path, as mkdir -p does; the last name a folder or an empty file. */
-int vfs_make_path(const char *path, bool is_dir);
-int vfs_mount_volume(int host_fd, const char *guest_path, bool read_only);
 /* Opens a path for the kernel (exec, #! interpreters, ld.so): resolves from the current process's context, checks
  * execute permission. Negative errno. */
 int vfs_open_exec(int dirfd, const char *path, int flags, struct file **out);
@@ -179,8 +166,5 @@ int file_stat(struct file *f, struct stat *st);
 /* A counter that changes whenever the content may have: trust/ keys its cache of hashes with it. */
 bool file_write_sealed(const struct file *f); /* no new shared mapping may write to it */
 uint64_t file_generation(const struct file *f);
-
-/* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */
-int console_open(struct fdtable *t);
 
 #endif

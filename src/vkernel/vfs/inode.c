@@ -13,11 +13,25 @@ static uint32_t next_device = 0x20;
 struct list mount_list = {&mount_list, &mount_list};
 
 const struct creds *
-fs_creds(void)
+current_creds(void)
 {
     static const struct creds root;
 
-    return current_task() ? &current_process()->creds : &root;
+    return this_worker.creds ? this_worker.creds : &root;
+}
+
+bool
+capable(int cap)
+{
+    return cap >= 0 && cap < 64 && (current_creds()->cap_effective >> cap & 1);
+}
+
+uint64_t
+object_number(void)
+{
+    static uint64_t last;
+
+    return ++last;
 }
 
 struct timespec
@@ -68,7 +82,7 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
     if (!i)
         return NULL;
     refcount_init(&i->refs);
-    i->number = mm_object_number();
+    i->number = object_number();
     i->ops = ops ? ops : &inode_no_ops;
     i->sb = sb;
     i->ino = sb->next_ino++;
@@ -95,10 +109,9 @@ inode_put(struct inode *i)
     if (!i || !refcount_put(&i->refs))
         return;
     inotify_inode_gone(i);
-    pipe_inode_evict(i);
     if (OPS(i->ops)->evict)
         OPS(i->ops)->evict(i);
-    xattr_free_all(i);
+    vfs_hooks.inode_evicted(i);
     OBJECT_FREE(inode, i);
 }
 
@@ -112,7 +125,7 @@ inode_touch(struct inode *i)
 bool
 in_group(uint32_t gid)
 {
-    const struct creds *c = fs_creds();
+    const struct creds *c = current_creds();
 
     if (c->fsgid == gid)
         return true;
@@ -125,7 +138,7 @@ in_group(uint32_t gid)
 bool
 inode_owner_or_capable(const struct inode *i)
 {
-    return fs_creds()->fsuid == i->uid || capable(CAP_FOWNER);
+    return current_creds()->fsuid == i->uid || capable(CAP_FOWNER);
 }
 
 int
@@ -139,7 +152,7 @@ inode_permission(struct inode *i, int mask)
         return -EROFS;
     if (OPS(i->ops)->permission)
         return OPS(i->ops)->permission(i, mask);
-    if (fs_creds()->fsuid == i->uid)
+    if (current_creds()->fsuid == i->uid)
         mode >>= 6;
     else if (in_group(i->gid))
         mode >>= 3;

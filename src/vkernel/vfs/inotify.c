@@ -7,7 +7,7 @@
 #include "platform/heap.h"
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
-#include "vkernel/task/users.h"
+#include "vkernel/vfs/users.h"
 
 enum { QUEUE_MAX = LIMIT_INOTIFY_EVENTS };
 
@@ -142,7 +142,7 @@ event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool un
     if (watch_total == 0 || list_empty(&i->watches))
         return;
     if (i->watched_outside) {
-        hostfs_collect_changes();
+        vfs_hooks.collect_changes();
         if (!(mask & IN_DELETE_SELF) || !S_ISDIR(i->mode))
             return;
     }
@@ -199,7 +199,7 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     size_t room = iov_total(iov, count), done = 0, skip = 0;
 
     if (watch_total)
-        hostfs_collect_changes();
+        vfs_hooks.collect_changes();
     if (list_empty(&n->events))
         return -EAGAIN;
     LIST_EACH_SAFE(p, &n->events)

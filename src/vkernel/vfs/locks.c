@@ -174,11 +174,8 @@ lock_add(struct lock_holder *h, struct file_lock *after, bool exclusive, uint64_
         return NULL;
     lock_count++;
     c->count++;
-    *l = (struct file_lock){.holder = h,
-                            .pid = h->kind == LOCK_OFD ? -1 : current_process()->pid,
-                            .exclusive = exclusive,
-                            .start = start,
-                            .end = end};
+    *l = (struct file_lock){.holder = h, .pid = h->kind == LOCK_OFD ? -1 : *this_worker.pid,
+                            .exclusive = exclusive, .start = start, .end = end};
     list_insert_before(after ? after->link.next : h->locks.next, &l->link);
     list_init(&l->by_start);
     if (h->kind != LOCK_FLOCK && is_outside(h->inode))
@@ -552,7 +549,7 @@ still_open(struct fdtable *table, int fd, const struct file *f)
 {
     FILE_REF struct file *now = fdtable_get_file(table, fd);
 
-    return now == f && current_process()->files == table;
+    return now == f && current_files() == table;
 }
 
 int64_t
@@ -560,7 +557,7 @@ fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
     enum lock_kind kind = ofd ? LOCK_OFD : LOCK_POSIX;
-    FDTABLE_REF struct fdtable *table = fdtable_get(current_process()->files);
+    FDTABLE_REF struct fdtable *table = fdtable_get(current_files());
     const void *owner = ofd ? (const void *)f : (const void *)table;
     struct flock l;
     uint64_t start, end;

@@ -14,7 +14,7 @@ static struct dentry *root_place; /* of the root file system */
 static struct fs_context *
 context(void)
 {
-    return current_task() ? current_process()->fs : NULL;
+    return this_worker.fs ? *this_worker.fs : NULL;
 }
 
 /* The root file system's root, known once it is mounted. */
@@ -508,8 +508,8 @@ vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir)
 
     if (r < 0)
         return r;
-    if ((dir->inode->mode & S_ISVTX) && fs_creds()->fsuid != i->uid && fs_creds()->fsuid != dir->inode->uid &&
-        !capable(CAP_FOWNER))
+    if ((dir->inode->mode & S_ISVTX) && current_creds()->fsuid != i->uid &&
+        current_creds()->fsuid != dir->inode->uid && !capable(CAP_FOWNER))
         return -EPERM;
     if (is_dir && !S_ISDIR(i->mode))
         return -ENOTDIR;
@@ -589,10 +589,7 @@ access_mask(int flags)
 bool
 inode_is_executed(const struct inode *i)
 {
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->exe && p->exe->inode == i)
-            return true;
-    return false;
+    return i->executed > 0;
 }
 
 /* The object itself; permissions have been checked. */
@@ -732,8 +729,7 @@ may_open_in_sticky(const struct inode *dir, const struct inode *i)
 {
     bool shared = (dir->mode & S_ISVTX) && (dir->mode & S_IWOTH);
 
-    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid ||
-        i->uid == fs_creds()->fsuid)
+    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid || i->uid == current_creds()->fsuid)
         return 0;
     return -EACCES;
 }

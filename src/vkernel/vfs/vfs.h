@@ -15,27 +15,11 @@
 
 #include "platform/heap.h"
 #include "vkernel/vfs/file.h"
-#include "vkernel/task/process.h"
+#include "vkernel/vfs/creds.h"
+#include "vkernel/vfs/users.h"
 
 enum { VFS_NAME_MAX = 255, VFS_PATH_MAX = 4096, VFS_LINK_MAX = 40 };
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
-
-#define CAP_CHOWN            0
-#define CAP_DAC_OVERRIDE     1
-#define CAP_DAC_READ_SEARCH  2
-#define CAP_FOWNER           3
-#define CAP_FSETID           4
-#define CAP_SETGID           6
-#define CAP_SETUID           7
-#define CAP_NET_BIND_SERVICE 10
-#define CAP_NET_ADMIN        12
-#define CAP_SYS_CHROOT       18
-#define CAP_SETGID           6
-#define CAP_SETUID           7
-#define CAP_SYS_ADMIN        21
-#define CAP_SYS_RESOURCE     24
-#define CAP_SYS_TTY_CONFIG   26
-#define CAP_MKNOD            27
 
 struct superblock;
 struct pipe;
@@ -75,6 +59,8 @@ struct inode_ops {
     /* Somebody else changes the file, too, and tells of every change, ours among them: inotify_report. -errno */
     int (*watch)(struct inode *inode, bool on);
     void (*evict)(struct inode *inode); /* last reference gone */
+    /* file_base_ledger of it. NULL: it is never a file of the base layer. */
+    const struct artifact_ledger *(*ledger_row)(const struct inode *inode);
 };
 
 enum content_kind { CONTENT_HEAP, CONTENT_BASE, CONTENT_SLOT };
@@ -109,11 +95,12 @@ struct inode {
     char *target;        /* symlink text of an in-memory link; owned */
     unsigned seals;      /* memfd_create */
 
-    struct pipe *pipe;          /* FIFO while open */
-    void *bound_socket;         /* AF_UNIX socket bound to this inode */
-    struct lock_context *locks; /* locks.c; NULL: none */
-    struct list watches;        /* struct inotify_watch */
-    bool watched_outside;       /* inode_ops.watch: events come from there */
+    struct pipe *pipe;           /* FIFO while open */
+    unsigned executed;           /* how many processes run it (file_execute) */
+    void *bound_socket;          /* AF_UNIX socket bound to this inode */
+    struct lock_context *locks;  /* locks.c; NULL: none */
+    struct list watches;         /* struct inotify_watch */
+    bool watched_outside;        /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
     unsigned write_opens;
 };
@@ -161,8 +148,7 @@ struct superblock {
 OBJECT_POOL_OF(superblock);
 
 /* --- inode.c --- */
-/* Of the current process; root's while booting. */
-const struct creds *fs_creds(void);
+uint64_t object_number(void); /* for keys of futexes: never one twice, never 0 */
 extern const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops; /* what inode_new takes NULL for */
 struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
 struct inode *inode_get(struct inode *i);
@@ -242,34 +228,7 @@ uint32_t fs_set_umask(uint32_t mask);
 /* Copies a path argument to buf[VFS_PATH_MAX]; 0, -EFAULT, -ENAMETOOLONG. An empty one is not an error here. */
 int path_from_guest(char *buf, guest_addr a);
 
-/* --- memfs.c: memory, with the artifact's files beneath --- */
-extern const struct inode_ops OPS_TABLE(inode_ops) memfs_inode_ops;
-extern const struct file_ops OPS_TABLE(file_ops) memfs_file_ops, memfs_dir_ops;
-struct superblock *memfs_new(const char *type, const struct artifact *base, uint32_t root_mode);
-struct inode *memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *target);
-int memfs_sealed(const struct inode *i, uint64_t pos, uint64_t *size); /* 0 or -EPERM */
-int memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size);
-ssize_t memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offset);
-ssize_t memfs_read_inode(struct inode *i, void *data, size_t size, uint64_t offset);
-int memfs_mkfile(struct dentry *root, const char *path, const char *text); /* boot: /etc/hosts and so on */
 struct superblock *anon_superblock(void);
-
-/* --- special files --- */
-int special_open(struct inode *inode, struct file *f); /* char devices, FIFOs, sockets by inode->mode */
-int fifo_open(struct inode *inode, struct file *f);
-int chrdev_open(struct inode *inode, struct file *f);
-void pipe_inode_evict(struct inode *inode);
-/* For splice and tee, on the ends of pipes. */
-ssize_t pipe_peek(struct file *f, void *buf, size_t size); /* copies without taking; 0: empty, no writer; -EAGAIN:
-                                                              empty */
-void pipe_discard(struct file *f, size_t size);            /* takes out what pipe_peek showed */
-size_t pipe_room(const struct file *f); /* what a write could put in now; when it can be written, no less than
-                                           PIPE_ATOMIC */
-int devfs_mount(struct dentry *root);
-int procfs_mount(struct dentry *root);
-int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
-int sysfs_mount(struct dentry *root);
-extern const char *vfs_hostname;
 
 /* --- file.c --- */
 struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode *inode, struct dentry *d);
@@ -339,16 +298,6 @@ void inotify_opened(struct dentry *d, uint32_t mask);
 void inotify_inode_gone(struct inode *i);
 /* What inode_ops.watch brings; mask as inotify's, IN_IGNORED ends the watches, IN_Q_OVERFLOW. */
 void inotify_report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);
-void hostfs_collect_changes(void);
-
-/* --- xattr.c --- */
-void xattr_free_all(struct inode *i);
-
-/* --- net/unix_gc.c --- */
-void unix_gc_suspect(const struct file *f); /* it is held by messages in sockets' queues alone */
-
-/* --- epoll.c --- */
-void epoll_file_released(struct file *f);
 
 /* --- polling helpers for syscalls --- */
 static inline void
@@ -364,7 +313,15 @@ extern unsigned vfs_poll_wanted;
 /* A timed read of a terminal (VTIME) is over: give what there is. */
 extern bool vfs_read_timed_out;
 
-/* --- hostfs.c --- */
-struct superblock *hostfs_new(int host_fd, bool read_only);
+/* What other rooms add to files and inodes. None of them may sleep. */
+struct vfs_hooks {
+    int (*open_special)(struct inode *inode, struct file *f); /* char devices, FIFOs, sockets by inode->mode */
+    void (*file_released)(struct file *f);                    /* its last reference is gone; before its own release */
+    void (*file_suspected)(const struct file *f);             /* it may be held by messages in sockets' queues alone */
+    void (*inode_evicted)(struct inode *inode);               /* its last reference is gone */
+    void (*collect_changes)(void);                            /* what the host has told of watched files (inode_ops.watch) is reported */
+    void (*signal_self)(int sig);                             /* SIGPIPE, SIGXFSZ: to the running task, for what its call did */
+};
+extern const struct vfs_hooks vfs_hooks; /* boot/hooks.c */
 
 #endif

@@ -5,8 +5,10 @@
 
 #include "platform/heap.h"
 #include "vkernel/abi/syscall.h"
+#include "vkernel/io/async.h"
+#include "vkernel/signal/signal.h"
+#include "vkernel/task/process.h"
 #include "vkernel/vfs/vfs.h"
-#include "vkernel/proc/proc_internal.h"
 
 enum { QUEUES = 4 };
 

@@ -1,7 +1,6 @@
-/* What the processes of one user hold together: the counts behind the limits that Linux has per user. A user is a real
- * user id. */
-#ifndef VKERNEL_PROC_USERS_H
-#define VKERNEL_PROC_USERS_H
+/* What the processes of one user hold together: the counts behind the limits that Linux has per user. A user is a real user id. */
+#ifndef VKERNEL_VFS_USERS_H
+#define VKERNEL_VFS_USERS_H
 
 #include <stdint.h>
 

@@ -5,8 +5,7 @@
 
 #include "base/check.h"
 #include "platform/platform.h"
-#include "vkernel/run/direct.h"
-#include "vkernel/proc/proc_internal.h"
+#include "vkernel/cpu/cpu.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
 
@@ -45,9 +44,8 @@ x87_from_fxsave(const struct x86_fxsave *a)
     struct x86_x87 *f = &x86_this_cpu()->x87;
 
     x86_fxsave_get_x87(a, f);
-    f->last_ip = direct_guest_address(f->last_ip);
-    /* An offset in the segment, says the SDM, and so it is on AMD's; no host address must be seen, whatever others
-     * do. */
+    f->last_ip = cpu_hooks.guest_address(f->last_ip);
+    /* An offset in the segment, says the SDM, and so it is on AMD's; no host address must be seen, whatever others do. */
     if (f->last_dp - (uint64_t)(uintptr_t)x86_memory_tls <= UINT32_MAX)
         f->last_dp -= (uint64_t)(uintptr_t)x86_memory_tls;
     f->last_dp = (uint32_t)f->last_dp;

@@ -1,11 +1,11 @@
 /* Users and what is counted for them. A user exists while one of its counts is not zero. */
-#include "vkernel/task/users.h"
+#include "vkernel/vfs/creds.h"
+#include "vkernel/vfs/users.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "platform/heap.h"
-#include "vkernel/task/process.h"
 #include "vkernel/sched/sched.h"
 
 enum { BUCKETS = 64 };
@@ -21,7 +21,7 @@ static struct user *buckets[BUCKETS];
 static uint32_t
 current_uid(void)
 {
-    return current_task() ? current_process()->creds.uid : 0; /* booting: root */
+    return current_creds()->uid;
 }
 
 static struct user *

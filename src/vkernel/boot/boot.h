@@ -1,0 +1,30 @@
+/* Between the files of boot/. */
+#ifndef VKERNEL_BOOT_BOOT_H
+#define VKERNEL_BOOT_BOOT_H
+
+#include "vkernel/vfs/vfs.h"
+
+/* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm, /sys
+ * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
+/* hostname is kept by reference. */
+int vfs_mount_root(const struct artifact *a, const char *hostname);
+/* Makes what is missing of an absolute guest path, as mkdir -p does; the last name a folder or an empty file. */
+int vfs_make_path(const char *path, bool is_dir);
+int vfs_mount_volume(int host_fd, const char *guest_path, bool read_only);
+
+/* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */
+int console_open(struct fdtable *t);
+
+void boot_first_task(void); /* by the first fiber: process 1 gets its files, rights and program */
+_Noreturn void container_exit(int status); /* wait status of process 1 */
+
+/* --- special files --- */
+int special_open(struct inode *inode, struct file *f); /* char devices, FIFOs, sockets by inode->mode */
+int chrdev_open(struct inode *inode, struct file *f);
+int devfs_mount(struct dentry *root);
+int procfs_mount(struct dentry *root);
+int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
+int sysfs_mount(struct dentry *root);
+extern const char *vfs_hostname;
+
+#endif

@@ -1,0 +1,15 @@
+/* O_ASYNC, F_SETOWN and F_SETSIG: who is told by a signal that a file is ready. */
+#ifndef VKERNEL_IO_ASYNC_H
+#define VKERNEL_IO_ASYNC_H
+
+#include "vkernel/vfs/file.h"
+
+/* fd: by which it is switched on. */
+int async_set(struct file *f, int fd, bool on);
+int async_set_owner(struct file *f, int type, int id); /* F_OWNER_*; id 0: nobody */
+int async_owner(const struct file *f, int *type);
+int async_set_signal(struct file *f, uint64_t signal);
+int async_signal(const struct file *f);
+void async_free(struct file *f);
+
+#endif

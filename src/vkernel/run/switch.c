@@ -1,0 +1,78 @@
+/* What the scheduler's switches mean for a task: its processor state, its address space, its time (sched_hooks). */
+#include "platform/direct.h"
+#include "platform/platform.h"
+#include "vkernel/cpu/cpu.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/run/run.h"
+#include "vkernel/time/time.h"
+#include "x86/helpers.h"
+
+void
+task_charge_time(struct task *t, uint64_t ns)
+{
+    t->cpu_ns += ns;
+    t->process->cpu_ns += ns;
+}
+
+void
+task_stop(struct task *t)
+{
+    x86_collect_mxcsr();
+    t->cpu = x86_cpu_tls;
+}
+
+void
+task_leave(struct task *t)
+{
+    if (t->sched.state != TASK_DEAD) {
+        x87_out();
+        t->cpu.x87 = x86_cpu_tls.x87;
+    }
+    x87_replaced();
+}
+
+void
+task_reload(void)
+{
+    struct mm *mm = current_mm();
+
+    if (mm) { /* process 1 has none before its first exec */
+        platform_set_memory(mm->space.base);
+        platform_direct_generation(mm->code_generation);
+    }
+    run_reset_limit();
+}
+
+void
+task_enter(struct task *t)
+{
+    struct process *p = t->process;
+
+    this_worker = (struct worker){.task = t, .pid = &p->pid, .comm = p->comm, .mm = &p->mm, .files = &p->files, .fs = &p->fs,
+                                  .creds = &p->creds, .rlimits = p->rlimits};
+    x86_cpu_tls = t->cpu;
+    task_reload();
+    x86_apply_mxcsr();
+}
+
+void
+task_polled(struct task *t)
+{
+    (void)t;
+    run_reset_limit();
+}
+
+void
+task_count_switch(struct task *t, bool voluntary)
+{
+    if (voluntary)
+        t->process->voluntary++;
+    else
+        t->process->involuntary++;
+}
+
+bool
+task_wants_tick(struct task *t)
+{
+    return cpu_timers_armed(t) || run_forced_tick();
+}

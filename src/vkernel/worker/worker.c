@@ -1,0 +1,3 @@
+#include "vkernel/worker/worker.h"
+
+struct worker this_worker;
