@@ -5,7 +5,7 @@ their structures are, so each such circle must have a bound, named here with its
     recursion.py LIBRARY.a...
 
 Only direct calls are seen (objdump). Through pointers, files can reach themselves in three ways: release, which file_put makes wait
-its turn, and the polls and wakes of epoll files, which are never more than five deep (fs/epoll.c).
+its turn, and the polls and wakes of epoll files, which are never more than five deep (io/epoll.c).
 """
 import re, subprocess, sys
 
@@ -18,7 +18,7 @@ ALLOWED = {
     'signal_send_info': 'to the parent, of a child that continues or stops; the parent is neither',
     'file_put': 'only the outermost one releases, and unix_gc does not start within itself',
     'emit_search': 'platform/filter.c: before the first guest instruction; halves the table of host calls',
-    'skip_value': 'trust/config.c: JSON of the artifact, depth is counted',
+    'skip_value': 'image/config.c: JSON of the artifact, depth is counted',
 }
 
 FILE = re.compile(r'^(\S+\.o):\s+file format')

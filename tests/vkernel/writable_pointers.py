@@ -14,7 +14,7 @@ CALLED = 'is called through CALLED (vkernel/ops.h), which takes callbacks only'
 # Variables in writable memory.
 VARIABLES = {
     'memory_timer': CALLED, 'late': CALLED, 'host_watch': CALLED, 'net_watch': CALLED, 'clock_watch': CALLED,
-    'r': 'lockstep only (proc/lockstep.c), which nobody runs with a guest that they do not trust',
+    'r': 'lockstep only (run/lockstep.c), which nobody runs with a guest that they do not trust',
     'main_fiber': 'the entry of a fiber is called once, when it begins, and this one has begun',
 }
 # Types of the heap's pools: their memory is never another type's, and cleared when it is freed.

@@ -104,7 +104,8 @@ put_argument(char *out, size_t size, const char *format, uint64_t v, uint64_t ne
 void
 syscall_describe(int64_t nr, const uint64_t a[6], char *out, size_t size)
 {
-    const struct syscall_row *r = nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? &syscall_table[nr] : NULL;
+    const struct syscall_row *r =
+        nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? &syscall_table[nr] : NULL;
     const char *format;
     size_t at;
 
@@ -130,11 +131,12 @@ strace_result(int64_t nr, int64_t result)
 {
     if (result < 0 && result > -4096)
         platform_log("[%d] ... %s = %lld %s\n", current_task()->tid,
-                     nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name ? syscall_table[nr].name : "?", (long long)result,
-                     strerrorname_np((int)-result) ? strerrorname_np((int)-result) : "");
+                     nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name ? syscall_table[nr].name : "?",
+                     (long long)result, strerrorname_np((int)-result) ? strerrorname_np((int)-result) : "");
     else
         platform_log("[%d] ... %s = %#llx\n", current_task()->tid,
-                     nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name ? syscall_table[nr].name : "?", (unsigned long long)result);
+                     nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name ? syscall_table[nr].name : "?",
+                     (unsigned long long)result);
 }
 
 void

@@ -15,7 +15,7 @@ int vfs_mount_volume(int host_fd, const char *guest_path, bool read_only);
 /* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */
 int console_open(struct fdtable *t);
 
-void boot_first_task(void); /* by the first fiber: process 1 gets its files, rights and program */
+void boot_first_task(void);                /* by the first fiber: process 1 gets its files, rights and program */
 _Noreturn void container_exit(int status); /* wait status of process 1 */
 
 /* --- special files --- */

@@ -85,7 +85,9 @@ const struct vfs_hooks vfs_hooks = {
 
 /* --- mm/ --- */
 
-const struct mm_hooks mm_hooks = {.copy_fails = fault_note_copy, .brought_in = memory_brought_in, .code_leaves = evaluated_collect};
+const struct mm_hooks mm_hooks = {.copy_fails = fault_note_copy,
+                                  .brought_in = memory_brought_in,
+                                  .code_leaves = evaluated_collect};
 
 /* --- task/, signal/ --- */
 

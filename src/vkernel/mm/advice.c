@@ -152,8 +152,7 @@ advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, ui
         if (v->kind != VMA_ANON || v->locked)
             return -EINVAL;
         return platform_discard(mm->space.base + start, end - start, MADV_FREE);
-    case MADV_REMOVE:
-        return remove_part(mm, v, start, end);
+    case MADV_REMOVE: return remove_part(mm, v, start, end);
     case COLD:
     case PAGEOUT: return v->locked ? -EINVAL : 0;
     case POPULATE_READ:

@@ -41,12 +41,12 @@ struct vma {
     int prot; /* the guest's PROT_* */
     enum vma_kind kind;
     bool shared, was_writable, dont_fork, wipe_on_fork, locked;
-    bool stack;               /* MAP_STACK: PROT_EXEC is for trampolines (run/trampoline.c) and not needed */
-    struct file *file;        /* a reference, VMA_FILE */
-    struct shm *shm;          /* a reference, VMA_SHM */
-    uint64_t offset;          /* of start in the file or object */
-    bool bounded;             /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
-    const char *name;         /* "[heap]", "[stack]" or NULL */
+    bool stack;        /* MAP_STACK: PROT_EXEC is for trampolines (run/trampoline.c) and not needed */
+    struct file *file; /* a reference, VMA_FILE */
+    struct shm *shm;   /* a reference, VMA_SHM */
+    uint64_t offset;   /* of start in the file or object */
+    bool bounded;      /* VMA_FILE: has pages up to the file's end, which the inode knows, and no further */
+    const char *name;  /* "[heap]", "[stack]" or NULL */
     const struct artifact_ledger *code; /* verified executable mapping of this file... */
     uint64_t image_base;                /* ...and where its image address 0 is */
     bool code_stable;                   /* host pages are those of an unchangeable host file: */
@@ -56,12 +56,12 @@ struct vma {
 
 struct eval;
 struct mm {
-    struct space space;       /* first: what usercopy/ knows of it */
-    uint64_t number;          /* in futex keys */
-    struct list link;         /* of all address spaces */
+    struct space space; /* first: what usercopy/ knows of it */
+    uint64_t number;    /* in futex keys */
+    struct list link;   /* of all address spaces */
     struct refcount refs;
-    struct list vmas;         /* struct vma, by address; owned */
-    struct vma *root, *last;  /* last: what was found last */
+    struct list vmas;        /* struct vma, by address; owned */
+    struct vma *root, *last; /* last: what was found last */
     unsigned count;
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
@@ -128,7 +128,8 @@ _Static_assert(offsetof(struct mm, space) == 0, "usercopy takes an address space
 enum { MEMORY_PIECE = 16 << 20 };
 
 struct mm_hooks {
-    void (*copy_fails)(uint64_t address); /* a copy from or to here cannot be: does the address stand for an unknown register? */
+    void (*copy_fails)(
+        uint64_t address); /* a copy from or to here cannot be: does the address stand for an unknown register? */
     bool (*brought_in)(uint64_t bytes); /* so much memory was taken at once; false: no more, --memory is reached */
     /* Code of the range goes away: what the evaluator ran of it is counted. */
     void (*code_leaves)(struct mm *mm, uint64_t start, uint64_t end);

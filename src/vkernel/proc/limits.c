@@ -14,11 +14,8 @@
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "vkernel/time/time.h"
-#include "vkernel/time/time_internal.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/vfs/limits.h"
-
-
 
 /* --- limits --- */
 
@@ -63,8 +60,8 @@ may_limit(const struct process *p)
 {
     const struct creds *c = &current_process()->creds, *t = &p->creds;
 
-    return capable(CAP_SYS_RESOURCE) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid && c->gid == t->egid &&
-                                             c->gid == t->sgid && c->gid == t->gid);
+    return capable(CAP_SYS_RESOURCE) || (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid &&
+                                         c->gid == t->egid && c->gid == t->sgid && c->gid == t->gid);
 }
 
 int64_t
@@ -100,17 +97,10 @@ sys_getrusage(const uint64_t a[6])
 
     sched_account();
     switch ((int)a[0]) {
-    case RUSAGE_SELF:
-        ns = p->cpu_ns;
-        break;
-    case RUSAGE_CHILDREN:
-        ns = p->children_cpu_ns;
-        break;
-    case RUSAGE_THREAD:
-        ns = current_task()->cpu_ns;
-        break;
-    default:
-        return -EINVAL;
+    case RUSAGE_SELF: ns = p->cpu_ns; break;
+    case RUSAGE_CHILDREN: ns = p->children_cpu_ns; break;
+    case RUSAGE_THREAD: ns = current_task()->cpu_ns; break;
+    default: return -EINVAL;
     }
     ru.ru_utime.tv_sec = (time_t)(ns / 1000000000u);
     ru.ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000);
@@ -364,11 +354,8 @@ next_of(struct process *after, int which, int who)
     struct task *t;
 
     switch (which) {
-    case PRIO_PROCESS:
-        t = who ? task_find(who) : current_task();
-        return after || !t ? NULL : t->process;
-    case PRIO_PGRP:
-        return group_next(who ? who : self->pgid, after);
+    case PRIO_PROCESS: t = who ? task_find(who) : current_task(); return after || !t ? NULL : t->process;
+    case PRIO_PGRP: return group_next(who ? who : self->pgid, after);
     case PRIO_USER:
         for (struct process *p = process_next(after); p; p = process_next(p))
             if (!p->zombie && p->creds.uid == (who ? (uint32_t)who : self->creds.uid))

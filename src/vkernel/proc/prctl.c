@@ -13,7 +13,6 @@
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
-
 static int64_t
 put_int(uint64_t address, int value)
 {
@@ -73,10 +72,8 @@ sys_prctl(const uint64_t a[6])
     struct process *p = current_process();
 
     switch ((int)a[0]) {
-    case PR_SET_NAME:
-        return set_name(a[1]);
-    case PR_GET_NAME:
-        return copy_to_guest(a[1], current_task()->comm, 16) < 0 ? -EFAULT : 0;
+    case PR_SET_NAME: return set_name(a[1]);
+    case PR_GET_NAME: return copy_to_guest(a[1], current_task()->comm, 16) < 0 ? -EFAULT : 0;
     case PR_SET_PDEATHSIG:
         if (a[1] > 64)
             return -EINVAL;
@@ -116,8 +113,7 @@ sys_prctl(const uint64_t a[6])
         return 0;
     case PR_GET_TIMERSLACK:
         return current_task()->timer_slack > INT64_MAX ? INT64_MAX : (int64_t)current_task()->timer_slack;
-    case PR_GET_TSC:
-        return put_int(a[1], PR_TSC_ENABLE);
+    case PR_GET_TSC: return put_int(a[1], PR_TSC_ENABLE);
     case PR_SET_TSC: /* compiled code reads the counter itself: it cannot be made to fault */
         return a[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
     case PR_SET_THP_DISABLE:
@@ -125,14 +121,10 @@ sys_prctl(const uint64_t a[6])
             return -EINVAL;
         p->thp_disabled = a[1] != 0;
         return 0;
-    case PR_GET_THP_DISABLE:
-        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
-    case PR_GET_TID_ADDRESS:
-        return copy_to_guest(a[1], &current_task()->clear_child_tid, 8) < 0 ? -EFAULT : 0;
-    case PR_MCE_KILL:
-        return set_mce_kill(p, a);
-    case PR_MCE_KILL_GET:
-        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
+    case PR_GET_THP_DISABLE: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
+    case PR_GET_TID_ADDRESS: return copy_to_guest(a[1], &current_task()->clear_child_tid, 8) < 0 ? -EFAULT : 0;
+    case PR_MCE_KILL: return set_mce_kill(p, a);
+    case PR_MCE_KILL_GET: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
     default: /* among them those of modules that are not here: PR_SET_PTRACER, PR_SET_VMA, PR_SET_SECCOMP */
         return -EINVAL;
     }

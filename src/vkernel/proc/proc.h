@@ -13,12 +13,12 @@ struct task *task_new(struct process *p);
 void task_free(struct task *t);
 
 /* --- exit.c --- */
-_Noreturn void task_exit(int status);    /* this thread; the process too when it is the last */
-_Noreturn void group_exit(int status);   /* wait status */
+_Noreturn void task_exit(int status);         /* this thread; the process too when it is the last */
+_Noreturn void group_exit(int status);        /* wait status */
 void process_end(struct process *p, int sig); /* task_hooks.end */
-int pidfd_pid(int fd, bool *nonblock);   /* of the process; -EBADF, -EINVAL, -ECHILD */
-bool kill_other_threads(void);           /* for exec: true when alone; false: this one must leave, too */
-void mm_release(struct task *t);         /* clear_child_tid, robust list, who waits for a vfork */
+int pidfd_pid(int fd, bool *nonblock);        /* of the process; -EBADF, -EINVAL, -ECHILD */
+bool kill_other_threads(void);                /* for exec: true when alone; false: this one must leave, too */
+void mm_release(struct task *t);              /* clear_child_tid, robust list, who waits for a vfork */
 
 void vfork_put(struct vfork_wait *w);
 
@@ -33,10 +33,11 @@ int futex_wake_address(uint64_t address, unsigned n);
 void futex_exit_robust(struct task *t);
 
 struct proc_hooks {
-    void (*reload)(void);              /* the running task's address space is another one */
-    void (*restart)(void) __attribute__((noreturn));   /* drops every frame; goes on at x86_cpu_tls.rip */
-    void (*leaves_memory)(struct mm *mm); /* a process is about to give it up, or the container ends: statistics are taken */
-    int (*procfs_pid)(const struct file *f); /* of an open /proc/PID; 0 for other files */
+    void (*reload)(void);                            /* the running task's address space is another one */
+    void (*restart)(void) __attribute__((noreturn)); /* drops every frame; goes on at x86_cpu_tls.rip */
+    void (*leaves_memory)(
+        struct mm *mm); /* a process is about to give it up, or the container ends: statistics are taken */
+    int (*procfs_pid)(const struct file *f);                      /* of an open /proc/PID; 0 for other files */
     void (*container_exit)(int status) __attribute__((noreturn)); /* wait status of process 1 */
 };
 extern const struct proc_hooks proc_hooks; /* boot/hooks.c */

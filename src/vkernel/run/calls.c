@@ -72,8 +72,12 @@ calls_made(int64_t nr)
 {
     static bool frame;
     const struct x86_cpu *cpu = x86_this_cpu();
-    const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX], cpu->gpr[X86_R10], cpu->gpr[X86_R8], cpu->gpr[X86_R9]};
-    struct call_record r = {.tid = current_task()->tid, .number = (int32_t)nr, .rip = cpu->rip, .fs_base = cpu->fs_base};
+    const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
+                           cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
+    struct call_record r = {.tid = current_task()->tid,
+                            .number = (int32_t)nr,
+                            .rip = cpu->rip,
+                            .fs_base = cpu->fs_base};
 
     memcpy(r.gpr, cpu->gpr, sizeof r.gpr);
     r.gpr[X86_RCX] = r.gpr[X86_R11] = 0;

@@ -367,7 +367,6 @@ signal_force_page_fault(int sig, int code, uint64_t address, unsigned err)
 
 /* --- default actions --- */
 
-
 static void
 stop_process(struct process *p, int sig)
 {

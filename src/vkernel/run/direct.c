@@ -162,8 +162,8 @@ stayed(uint64_t rip, uint64_t rsp, uint64_t code)
 {
     const struct x86_cpu *cpu = x86_this_cpu();
 
-    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && current_task()->process->mm->code_generation == code && !stress_unwind &&
-           !stress_evaluate;
+    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && current_task()->process->mm->code_generation == code &&
+           !stress_unwind && !stress_evaluate;
 }
 
 void

@@ -330,7 +330,10 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
 static void
 run_evaluator(struct replay *r)
 {
-    struct eval_host host = {.context = r, .memory = R.mm->space.base, .fetch = run_fetch, .has_compiled = replay_arrives,
+    struct eval_host host = {.context = r,
+                             .memory = R.mm->space.base,
+                             .fetch = run_fetch,
+                             .has_compiled = replay_arrives,
                              .ends_before = lockstep_block_ends};
     unsigned trap = 0;
 
@@ -505,8 +508,8 @@ lockstep_poll(uint64_t pc)
     lockstep.repeated = is_repeated(R.count - 1) ? lockstep.repeated + 1 : 0;
     if (lockstep.repeated && lockstep.repeated <= REPEATED && R.count < LOCKSTEP_LOG)
         return true;
-    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked && !platform_host_signals &&
-           platform_stack_pointer() >= platform_fiber_limit(current_task()->sched.fiber);
+    return R.count < LOCKSTEP_LOG - 2 * REPEATED && lockstep.input_count < INPUTS / 2 && !platform_ticked &&
+           !platform_host_signals && platform_stack_pointer() >= platform_fiber_limit(current_task()->sched.fiber);
 }
 
 /* Rewritten code goes on from the region's start, with memory as it was, and ticks come so often that the difference is

@@ -170,8 +170,12 @@ void
 run_evaluate(void)
 {
     struct mm *mm = current_task()->process->mm;
-    struct eval_host host = {.memory = mm->space.base, .fetch = run_fetch, .has_compiled = eval_has_compiled,
-                             .ends_before = platform_has_direct() ? direct_begins : lockstep_on ? lockstep_block_ends : NULL};
+    struct eval_host host = {.memory = mm->space.base,
+                             .fetch = run_fetch,
+                             .has_compiled = eval_has_compiled,
+                             .ends_before = platform_has_direct() ? direct_begins
+                                            : lockstep_on         ? lockstep_block_ends
+                                                                  : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;

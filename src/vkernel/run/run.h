@@ -33,7 +33,7 @@ void syscall_edge(void);                 /* a syscall instruction was executed; 
 void syscall_edge_with(uint64_t rflags); /* the same, for who has x86_cpu_rflags() at hand */
 void poll_edge(void);                    /* preemption and signals */
 void run_init(void);
-void run_evaluate(void);                 /* from rip to the next compiled entry, or until something else is to do; the edge included */
+void run_evaluate(void); /* from rip to the next compiled entry, or until something else is to do; the edge included */
 /* Runs the guest until the handler of this fault has returned: true; else whoever is further out goes on. */
 bool run_until_returned(struct fault_record *fault);
 /* For the evaluator (eval_host.fetch), and: is there a compiled entry at the address? */
@@ -61,7 +61,8 @@ void task_reload(void); /* the running task's address space is another one (exec
 
 /* --- faults.c --- */
 void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */
-void fault_finish_string(void); /* x86_cpu_tls is as of a string instruction that faulted in the evaluator: what that did before becomes visible */
+void fault_finish_string(
+    void); /* x86_cpu_tls is as of a string instruction that faulted in the evaluator: what that did before becomes visible */
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
 /* Has the handler gone away by longjmp, as it seems: is the stack pointer above its frame, or on another stack? */
 bool fault_is_left(const struct fault_record *fault);

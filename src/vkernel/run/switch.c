@@ -48,8 +48,14 @@ task_enter(struct task *t)
 {
     struct process *p = t->process;
 
-    this_worker = (struct worker){.task = t, .pid = &p->pid, .comm = p->comm, .mm = &p->mm, .files = &p->files, .fs = &p->fs,
-                                  .creds = &p->creds, .rlimits = p->rlimits};
+    this_worker = (struct worker){.task = t,
+                                  .pid = &p->pid,
+                                  .comm = p->comm,
+                                  .mm = &p->mm,
+                                  .files = &p->files,
+                                  .fs = &p->fs,
+                                  .creds = &p->creds,
+                                  .rlimits = p->rlimits};
     x86_cpu_tls = t->cpu;
     task_reload();
     x86_apply_mxcsr();

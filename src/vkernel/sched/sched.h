@@ -23,19 +23,20 @@ struct sched_entity {
 
 /* What the scheduler asks of rooms that know processes, signals and time. None of them may sleep. */
 struct sched_hooks {
-    void (*boot)(void);                        /* by the first fiber, once */
-    void (*run)(struct task *t);               /* the first code of a new fiber; does not return */
+    void (*boot)(void);                          /* by the first fiber, once */
+    void (*run)(struct task *t);                 /* the first code of a new fiber; does not return */
     void (*charge)(struct task *t, uint64_t ns); /* it has run so long */
-    void (*charged)(struct task *t);           /* it was charged where timers of its time may fire */
-    void (*stop)(struct task *t);              /* it gives way, perhaps to itself: its processor state is saved, but for the x87 unit's */
-    void (*leave)(struct task *t);             /* another one runs next: the x87 unit's, too */
-    void (*enter)(struct task *t);             /* it runs from here on: this_worker and the processor are its own */
-    void (*polled)(struct task *t);            /* at a tick, or where it asked whether one came */
+    void (*charged)(struct task *t);             /* it was charged where timers of its time may fire */
+    void (*stop)(
+        struct task *t); /* it gives way, perhaps to itself: its processor state is saved, but for the x87 unit's */
+    void (*leave)(struct task *t);  /* another one runs next: the x87 unit's, too */
+    void (*enter)(struct task *t);  /* it runs from here on: this_worker and the processor are its own */
+    void (*polled)(struct task *t); /* at a tick, or where it asked whether one came */
     void (*counted)(struct task *t, bool voluntary); /* a switch */
-    void (*release)(struct task *t);           /* it has ended, and nothing of it is in use */
-    bool (*interrupted)(bool fatal_only);      /* is a signal to be delivered to the running task? */
-    bool (*wants_tick)(struct task *t);        /* does it need the tick although nobody else waits? */
-    void (*host_signals)(uint64_t set);        /* the host sent these; bit n for signal n + 1 */
+    void (*release)(struct task *t);                 /* it has ended, and nothing of it is in use */
+    bool (*interrupted)(bool fatal_only);            /* is a signal to be delivered to the running task? */
+    bool (*wants_tick)(struct task *t);              /* does it need the tick although nobody else waits? */
+    void (*host_signals)(uint64_t set);              /* the host sent these; bit n for signal n + 1 */
 };
 extern const struct sched_hooks sched_hooks; /* boot/hooks.c */
 
@@ -172,8 +173,8 @@ int sched_checkpoint(void);
 
 /* --- for those who make, wake and end tasks --- */
 void sched_init(void);
-int sched_prepare(struct task *t);       /* a new task gets its fiber; 0 or -ENOMEM */
-void sched_abandon(struct task *t);      /* the fiber of one that will not run after all is freed */
+int sched_prepare(struct task *t);  /* a new task gets its fiber; 0 or -ENOMEM */
+void sched_abandon(struct task *t); /* the fiber of one that will not run after all is freed */
 /* Sleeps until only a fatal signal or a wake ends it. */
 int wait_on_killable(struct wait_queue *q, uint64_t deadline);
 /* Makes a sleeping task run: interruptible sleeps end. */
@@ -183,9 +184,9 @@ void sched_hurry(struct task *t);
 void sched_add(struct task *t);             /* a new task: runnable */
 _Noreturn void sched_exit(void);            /* of the current task; its fiber and task are freed later */
 _Noreturn void sched_start(struct task *t); /* the first */
-void sched_poll(void);                   /* due timers, ready descriptors, host signals; then gives way */
+void sched_poll(void);                      /* due timers, ready descriptors, host signals; then gives way */
 bool sched_ticked(void);
-void sched_account(void);                /* charges the running task's time */
+void sched_account(void); /* charges the running task's time */
 /* Something may want the running task to be interrupted: the edge to guest code arms the tick. */
 extern bool sched_tick_wanted;
 void sched_arm_tick(void);

@@ -5,7 +5,7 @@
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/users.h"
 
-int signal_send_process(struct process *p, int sig);             /* kernel-generated */
+int signal_send_process(struct process *p, int sig); /* kernel-generated */
 int signal_send_group(int pgid, int sig);
 /* To the thread that runs, for what its call did: SIGPIPE, SIGXFSZ (send_sig of Linux). */
 void signal_send_self(int sig);
@@ -25,10 +25,10 @@ int signal_take(struct task *t, uint64_t allowed, siginfo_t *info);
 struct signal_entry {
     struct list link;
     siginfo_t info;
-    struct user *user;   /* who is charged for it */
+    struct user *user; /* who is charged for it */
     struct process *process;
-    struct task *task;   /* on whose queue it is; NULL: the process's */
-    bool timer;          /* a POSIX timer's, which owns it (signal_hooks) */
+    struct task *task; /* on whose queue it is; NULL: the process's */
+    bool timer;        /* a POSIX timer's, which owns it (signal_hooks) */
 };
 struct signal_action { /* as the kernel's struct sigaction of x86-64 */
     uint64_t handler, flags, restorer, mask;
@@ -36,7 +36,7 @@ struct signal_action { /* as the kernel's struct sigaction of x86-64 */
 #define SIGNAL_BIT(sig) (1ull << ((sig) - 1))
 void signal_init_task(struct task *t);
 int signal_send_info(struct process *p, struct task *t, const siginfo_t *info); /* t: thread-directed */
-void signal_send_from(struct process *p, int sig); /* as from the current process */
+void signal_send_from(struct process *p, int sig);                              /* as from the current process */
 int signal_codes(int sig); /* the highest si_code that the signal's own causes have; 0: it has none */
 /* same: it must name the signal. -EFAULT, -E2BIG, -EINVAL */
 int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same);
@@ -57,8 +57,8 @@ bool signal_work(const struct task *t); /* anything to do at the edge? */
 struct signal_action *signal_actions_new(const struct signal_action *from);
 struct signal_action *signal_actions_get(struct signal_action *a);
 void signal_actions_put(struct signal_action *a);
-bool signal_actions_own(const struct process *p); /* nobody shares them */
-int signal_actions_unshare(struct process *p);    /* of its own from here on */
+bool signal_actions_own(const struct process *p);      /* nobody shares them */
+int signal_actions_unshare(struct process *p);         /* of its own from here on */
 void signal_discard(struct process *p, uint64_t mask); /* what is pending of these, of all its threads */
 int signal_check_permission(struct process *target, int sig);
 /* Counts the entry with the user of p; false when RLIMIT_SIGPENDING does not allow it. */
@@ -69,10 +69,11 @@ bool signal_send_entry(struct process *p, struct task *t, struct signal_entry *e
 void signal_entry_cancel(struct signal_entry *e); /* takes it off its queue, if it is on one */
 
 struct signal_hooks {
-    void (*timer_taken)(struct signal_entry *e, siginfo_t *info); /* a POSIX timer's was taken: info tells how often it was due */
+    void (*timer_taken)(struct signal_entry *e,
+                        siginfo_t *info); /* a POSIX timer's was taken: info tells how often it was due */
     void (*timer_dropped)(struct signal_entry *e);
-    void (*wanted)(struct process *p, int sig);                  /* is no longer ignored */
-    void (*alarm_taken)(struct process *p);                      /* SIGALRM */
+    void (*wanted)(struct process *p, int sig); /* is no longer ignored */
+    void (*alarm_taken)(struct process *p);     /* SIGALRM */
 };
 extern const struct signal_hooks signal_hooks; /* boot/hooks.c */
 

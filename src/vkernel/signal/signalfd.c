@@ -14,7 +14,6 @@
 
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
-
 enum signal_layout {
     LAYOUT_SENDER,
     LAYOUT_TIMER,

@@ -16,7 +16,6 @@ enum { SIGSET_SIZE = 8, MIN_ALTSTACK = 2048 };
                 0x04000000 /* SA_RESTORER */) |                                                   \
      (uint64_t)0x80000000u /* SA_RESETHAND */ | 0x800 /* SA_EXPOSE_TAGBITS */)
 
-
 static bool
 valid(int64_t sig)
 {

@@ -48,8 +48,8 @@ struct process {
     char comm[16];
     char *exe_path; /* /proc/self/exe; owned */
     struct file *exe;
-    struct tty *ctty;         /* controlling terminal, or NULL (tty/) */
-    uint64_t start_ns;        /* monotonic */
+    struct tty *ctty;  /* controlling terminal, or NULL (tty/) */
+    uint64_t start_ns; /* monotonic */
     uint64_t cpu_ns, children_cpu_ns;
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
@@ -91,8 +91,8 @@ struct process {
     int mce_kill;                         /* PR_MCE_KILL_*: kept, memory errors reach no guest */
     uint64_t cap_ambient;
     uint64_t minor_faults, voluntary, involuntary;
-    uint64_t unknown_fault;      /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
-    int unknown_signal;          /* of that fault */
+    uint64_t unknown_fault; /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
+    int unknown_signal;     /* of that fault */
 };
 
 struct task {
@@ -103,14 +103,14 @@ struct task {
     struct x86_cpu cpu; /* saved while it does not run */
 
     /* --- of proc/, sched/ and signal/ only --- */
-    struct list number_link;     /* numbers.c */
+    struct list number_link; /* numbers.c */
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
-    int policy, priority;        /* SCHED_* and its static priority: kept and shown only */
-    bool reset_on_fork;          /* SCHED_RESET_ON_FORK: what it makes has the ordinary ones */
-    struct platform_jump base;   /* the base dispatcher of the fiber */
-    struct run_frame *frame;     /* innermost nested run */
-    struct fault_record *fault;  /* innermost fault whose handler runs below compiled code */
+    int policy, priority;       /* SCHED_* and its static priority: kept and shown only */
+    bool reset_on_fork;         /* SCHED_RESET_ON_FORK: what it makes has the ordinary ones */
+    struct platform_jump base;  /* the base dispatcher of the fiber */
+    struct run_frame *frame;    /* innermost nested run */
+    struct fault_record *fault; /* innermost fault whose handler runs below compiled code */
     uint64_t cpu_ns;
     struct list cpu_timers; /* as the process's */
     uint64_t cpu_next;
@@ -158,12 +158,12 @@ extern struct list process_list;
 struct process *process_next(struct process *after); /* NULL: the first; for /proc */
 enum { PROC_PID_MAX = 4194304 };
 int64_t proc_allocate_id(void);
-int64_t proc_take_id(int id); /* this one; -EEXIST */
-void process_count(int more); /* so many tasks, or processes that nobody has waited for, more */
+int64_t proc_take_id(int id);     /* this one; -EEXIST */
+void process_count(int more);     /* so many tasks, or processes that nobody has waited for, more */
 void task_charge(struct task *t); /* a thread beyond the first is counted */
 void task_uncharge(struct task *t);
-int process_set_user(struct process *p, uint32_t uid);     /* moves what is charged for p; -EAGAIN */
-bool process_limit_reached(const struct process *p);       /* RLIMIT_NPROC, for the caller's rights */
+int process_set_user(struct process *p, uint32_t uid); /* moves what is charged for p; -EAGAIN */
+bool process_limit_reached(const struct process *p);   /* RLIMIT_NPROC, for the caller's rights */
 /* How much would killing it help (Linux's oom_badness)? In pages; INT64_MIN: not to be killed. */
 int64_t process_oom_points(const struct process *p);
 /* Linux's ptrace_may_access(PTRACE_MODE_READ): may the current process see into this one? By its ids for files, as /proc asks, or

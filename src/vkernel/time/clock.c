@@ -78,8 +78,7 @@ clock_timer_check(int64_t id)
     case CLOCK_BOOTTIME:
     case CLOCK_TAI: return 0;
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_BOOTTIME_ALARM:
-        return capable(CAP_WAKE_ALARM) ? 0 : -EPERM;
+    case CLOCK_BOOTTIME_ALARM: return capable(CAP_WAKE_ALARM) ? 0 : -EPERM;
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_REALTIME_COARSE:
     case CLOCK_MONOTONIC_COARSE: return -EOPNOTSUPP;

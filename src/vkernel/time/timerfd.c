@@ -19,7 +19,6 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/time/time_internal.h"
 
-
 struct timerfd {
     struct ktimer timer;
     struct wait_queue queue;

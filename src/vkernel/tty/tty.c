@@ -13,7 +13,6 @@
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 
-
 #define CHAR_DISABLED 0
 
 static bool

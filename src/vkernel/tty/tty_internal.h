@@ -49,7 +49,6 @@ struct tty {
 };
 OBJECT_POOL_OF(tty);
 
-
 /* tty.c */
 void tty_init(struct tty *t);
 void tty_put(struct tty *t);

@@ -62,7 +62,8 @@ struct usercopy_hooks {
     /* Bytes from address on, at most size, that are mapped with the permission. *uncertain becomes true where only the host knows which of
      * the pages are there. */
     size_t (*accessible)(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain);
-    void (*recorded)(const void *p, size_t size); /* a call has read these bytes of its guest's; with usercopy_recording only */
+    void (*recorded)(const void *p,
+                     size_t size); /* a call has read these bytes of its guest's; with usercopy_recording only */
 };
 extern const struct usercopy_hooks usercopy_hooks; /* boot/hooks.c */
 

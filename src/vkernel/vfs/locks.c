@@ -174,8 +174,11 @@ lock_add(struct lock_holder *h, struct file_lock *after, bool exclusive, uint64_
         return NULL;
     lock_count++;
     c->count++;
-    *l = (struct file_lock){.holder = h, .pid = h->kind == LOCK_OFD ? -1 : *this_worker.pid,
-                            .exclusive = exclusive, .start = start, .end = end};
+    *l = (struct file_lock){.holder = h,
+                            .pid = h->kind == LOCK_OFD ? -1 : *this_worker.pid,
+                            .exclusive = exclusive,
+                            .start = start,
+                            .end = end};
     list_insert_before(after ? after->link.next : h->locks.next, &l->link);
     list_init(&l->by_start);
     if (h->kind != LOCK_FLOCK && is_outside(h->inode))

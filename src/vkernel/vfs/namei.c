@@ -508,8 +508,8 @@ vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir)
 
     if (r < 0)
         return r;
-    if ((dir->inode->mode & S_ISVTX) && current_creds()->fsuid != i->uid &&
-        current_creds()->fsuid != dir->inode->uid && !capable(CAP_FOWNER))
+    if ((dir->inode->mode & S_ISVTX) && current_creds()->fsuid != i->uid && current_creds()->fsuid != dir->inode->uid &&
+        !capable(CAP_FOWNER))
         return -EPERM;
     if (is_dir && !S_ISDIR(i->mode))
         return -ENOTDIR;
@@ -729,7 +729,8 @@ may_open_in_sticky(const struct inode *dir, const struct inode *i)
 {
     bool shared = (dir->mode & S_ISVTX) && (dir->mode & S_IWOTH);
 
-    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid || i->uid == current_creds()->fsuid)
+    if (!shared || S_ISREG(i->mode) || S_ISFIFO(i->mode) || S_ISDIR(i->mode) || i->uid == dir->uid ||
+        i->uid == current_creds()->fsuid)
         return 0;
     return -EACCES;
 }

@@ -95,12 +95,12 @@ struct inode {
     char *target;        /* symlink text of an in-memory link; owned */
     unsigned seals;      /* memfd_create */
 
-    struct pipe *pipe;           /* FIFO while open */
-    unsigned executed;           /* how many processes run it (file_execute) */
-    void *bound_socket;          /* AF_UNIX socket bound to this inode */
-    struct lock_context *locks;  /* locks.c; NULL: none */
-    struct list watches;         /* struct inotify_watch */
-    bool watched_outside;        /* inode_ops.watch: events come from there */
+    struct pipe *pipe;          /* FIFO while open */
+    unsigned executed;          /* how many processes run it (file_execute) */
+    void *bound_socket;         /* AF_UNIX socket bound to this inode */
+    struct lock_context *locks; /* locks.c; NULL: none */
+    struct list watches;        /* struct inotify_watch */
+    bool watched_outside;       /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
     unsigned write_opens;
 };
@@ -148,7 +148,7 @@ struct superblock {
 OBJECT_POOL_OF(superblock);
 
 /* --- inode.c --- */
-uint64_t object_number(void); /* for keys of futexes: never one twice, never 0 */
+uint64_t object_number(void);                                    /* for keys of futexes: never one twice, never 0 */
 extern const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops; /* what inode_new takes NULL for */
 struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
 struct inode *inode_get(struct inode *i);
@@ -319,8 +319,8 @@ struct vfs_hooks {
     void (*file_released)(struct file *f);                    /* its last reference is gone; before its own release */
     void (*file_suspected)(const struct file *f);             /* it may be held by messages in sockets' queues alone */
     void (*inode_evicted)(struct inode *inode);               /* its last reference is gone */
-    void (*collect_changes)(void);                            /* what the host has told of watched files (inode_ops.watch) is reported */
-    void (*signal_self)(int sig);                             /* SIGPIPE, SIGXFSZ: to the running task, for what its call did */
+    void (*collect_changes)(void); /* what the host has told of watched files (inode_ops.watch) is reported */
+    void (*signal_self)(int sig);  /* SIGPIPE, SIGXFSZ: to the running task, for what its call did */
 };
 extern const struct vfs_hooks vfs_hooks; /* boot/hooks.c */
 
