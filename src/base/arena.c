@@ -19,6 +19,9 @@ arena_alloc(struct arena *a, size_t size)
 {
     void *p;
 
+    /* A size that does not fit any more once it is rounded up, and has a chunk's header before it, is more than any memory. */
+    if (size > SIZE_MAX - sizeof *a->head - ALIGN)
+        mem_exhausted(size);
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (!a->head || a->head->size - a->used < size) {
         size_t want = size > CHUNK_SIZE ? size : CHUNK_SIZE;

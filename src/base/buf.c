@@ -13,6 +13,8 @@ buf_extend(struct buf *b, size_t size)
     if (b->capacity - b->size < size) {
         size_t capacity = b->capacity ? b->capacity : 256;
 
+        if (size > SIZE_MAX / 2 - b->size) /* so that some doubling is enough */
+            mem_exhausted(size);
         while (capacity - b->size < size)
             capacity *= 2;
         b->data = mem_realloc(b->data, capacity, 1);

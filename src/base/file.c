@@ -20,22 +20,23 @@ file_map_fd(int fd, const char *path, struct mapped *m, struct err *e)
     *m = (struct mapped){0};
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_set(e, "%s is not a regular file", path);
-    m->size = (size_t)st.st_size;
-    m->data = (const uint8_t *)"";
-    if (m->size) {
-        void *p = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-        if (p == MAP_FAILED)
-            return err_set(e, "cannot map %s: %s", path, strerror(errno));
-        m->data = p;
+    if (st.st_size == 0) {
+        m->data = (const uint8_t *)"";
+        return 0;
     }
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+    if (p == MAP_FAILED)
+        return err_set(e, "cannot map %s: %s", path, strerror(errno));
+    *m = (struct mapped){.data = p, .size = (size_t)st.st_size};
     return 0;
 }
 
 int
 file_open(const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* A FIFO would be waited for until somebody writes to it. For a regular file, which all callers want, O_NONBLOCK says nothing. */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
     return fd < 0 ? err_set(e, "cannot open %s: %s", path, strerror(errno)) : fd;
 }
@@ -83,8 +84,7 @@ int
 file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct err *e)
 {
     char *tmp = temporary_name(path, "file");
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    int result = 0;
+    int fd = temporary_create(tmp, mode), result = 0;
 
     if (fd < 0) {
         result = err_set(e, "cannot create %s: %s", tmp, strerror(errno));

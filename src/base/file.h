@@ -7,12 +7,12 @@
 
 #include "base/err.h"
 
-/* Read-only private mapping; size 0 gives a valid empty mapping. */
+/* Read-only private mapping; size 0 gives a valid empty mapping. A mapping that failed is zero, and may be unmapped. */
 struct mapped {
     const uint8_t *data;
     size_t size;
 };
-/* To read; the descriptor, or -1 with a message that names the path. */
+/* To read a regular file; the descriptor, or -1 with a message that names the path. */
 int file_open(const char *path, struct err *e);
 int file_map(const char *path, struct mapped *m, struct err *e);
 int file_map_fd(int fd, const char *path, struct mapped *m, struct err *e); /* path: for the message */

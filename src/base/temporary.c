@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,6 +20,13 @@ char *
 temporary_name(const char *path, const char *role)
 {
     return mem_printf("%s%s%s-%ld", path, mark, role, (long)getpid());
+}
+
+int
+temporary_create(const char *name, unsigned mode)
+{
+    unlink(name);
+    return open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 }
 
 /* Whether suffix, which begins with the mark, names a process that is gone. */

@@ -9,6 +9,9 @@
 
 /* A name beside path, of this process; the caller frees. */
 char *temporary_name(const char *path, const char *role);
+/* A new file of such a name, for reading and writing: the descriptor, or -1 with errno. The name can be guessed, and the folder may be
+ * one that others write to, so that what lies there is removed and no link is followed. */
+int temporary_create(const char *name, unsigned mode);
 /* A file, or a folder with all in it; what cannot be removed stays. */
 void temporary_remove(const char *path);
 /* Removes from folder what processes that are gone have left, files and whole folders. name: only what was made beside

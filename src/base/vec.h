@@ -16,7 +16,9 @@
 /* Makes room for n more items. */
 #define vec_reserve(v, n)                                                   \
     do {                                                                    \
-        size_t need_ = (v)->count + (size_t)(n);                            \
+        size_t need_;                                                       \
+        if (__builtin_add_overflow((v)->count, (size_t)(n), &need_))        \
+            mem_exhausted((size_t)-1);                                      \
         if (need_ > (v)->capacity) {                                        \
             size_t cap_ = (v)->capacity ? (v)->capacity * 2 : 16;           \
             if (cap_ < need_)                                               \

@@ -59,7 +59,7 @@ rewrite(const char *path, const struct artifact_view *v, const struct buf *tail,
     struct stat st;
     int fd = -1, result = 0;
 
-    if (stat(path, &st) < 0 || (fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700)) < 0)
+    if (stat(path, &st) < 0 || (fd = temporary_create(temporary, 0700)) < 0)
         result = err_set(e, "cannot create %s: %s", temporary, strerror(errno));
     else if (file_write_all(fd, v->file.data, v->file.size - artifact_tail_size(&v->footer)) < 0 ||
              file_write_all(fd, tail->data, tail->size) < 0 || fchmod(fd, st.st_mode & 0777) < 0 || fsync(fd) < 0)

@@ -460,7 +460,7 @@ artifact_write(const struct artifact_input *in, const char *out_path, struct err
     }
     if (result == 0) {
         buf_put(&w.sections[ARTIFACT_LEDGER], w.ledger, in->program_count * sizeof *w.ledger);
-        fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+        fd = temporary_create(tmp, 0700);
         result = fd < 0 ? err_set(e, "cannot create %s: %s", tmp, strerror(errno)) : write_file(&w, fd, &elf, e);
     }
     if (fd >= 0 && close(fd) < 0 && result == 0)

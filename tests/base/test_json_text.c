@@ -58,6 +58,39 @@ test_room(void **state)
     }
 }
 
+/* How the standard defines it: what encodes a code point in the one shortest way, and surrogates encode none. */
+static size_t
+length_by_definition(const unsigned char *s)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
+    uint32_t v = n == 1 ? s[0] : s[0] & (0x7f >> n);
+
+    for (size_t i = 1; i < n; i++) {
+        if (s[i] >> 6 != 2)
+            return 0;
+        v = v << 6 | (s[i] & 0x3f);
+    }
+    return n && v >= least[n] && v <= 0x10ffff && (v < 0xd800 || v > 0xdfff) ? n : 0;
+}
+
+/* All first and second bytes, with edges behind them; strings that end early are among them. */
+static void
+test_every_start(void **state)
+{
+    static const unsigned char edges[] = {0, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff};
+
+    for (unsigned first = 0; first < 256; first++)
+        for (unsigned second = 0; second < 256; second++)
+            for (unsigned i = 0; i < sizeof edges; i++)
+                for (unsigned j = 0; j < sizeof edges; j++) {
+                    const unsigned char s[] = {(unsigned char)first, (unsigned char)second, edges[i], edges[j], 0};
+
+                    if (utf8_length(s) != length_by_definition(s))
+                        fail_msg("%02x %02x %02x %02x", s[0], s[1], s[2], s[3]);
+                }
+}
+
 int
 main(void)
 {
@@ -65,6 +98,7 @@ main(void)
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_every_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,10 +69,40 @@ both_ways(void **state)
     }
 }
 
+static void
+text(void **state)
+{
+    static const char *const wrong[] = {"", "0", "g", "A", " ", "0x"};
+    char hex[SHA256_HEX_SIZE + 1];
+    struct sha256 h, back;
+
+    for (unsigned i = 0; i < SHA256_SIZE; i++)
+        h.bytes[i] = (uint8_t)(i * 37 + 5);
+    sha256_hex(&h, hex);
+    assert_int_equal(strlen(hex), SHA256_HEX_SIZE - 1);
+    assert_int_equal(sha256_parse(hex, &back), 0);
+    assert_memory_equal(&h, &back, sizeof h);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(sha256_parse(wrong[i], &back), -1);
+    for (unsigned i = 0; i < SHA256_HEX_SIZE - 1; i++) { /* cut off, and with another letter, at each place */
+        char at = hex[i];
+
+        hex[i] = '\0';
+        assert_int_equal(sha256_parse(hex, &back), -1);
+        hex[i] = "/:Fg"[i % 4];
+        assert_int_equal(sha256_parse(hex, &back), -1);
+        hex[i] = at;
+    }
+    hex[SHA256_HEX_SIZE - 1] = '0'; /* one digit more */
+    hex[SHA256_HEX_SIZE] = '\0';
+    assert_int_equal(sha256_parse(hex, &back), -1);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(both_ways), cmocka_unit_test(known_values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(both_ways), cmocka_unit_test(known_values),
+                                       cmocka_unit_test(text)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

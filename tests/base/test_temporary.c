@@ -143,6 +143,41 @@ test_others_stay(void **state)
     mem_free(base);
 }
 
+/* A link that somebody put at the name is removed, and what it leads to is left alone: by a new file, and by the sweep. */
+static void
+test_links_are_not_followed(void **state)
+{
+    (void)state;
+    char *base = mem_printf("%s/out", folder), *name = temporary_name(base, "file"),
+         *kept = mem_printf("%s/kept", folder);
+    char *victim = mem_printf("%s/victim", kept),
+         *left = mem_printf("%s.tmp-file-%d", base, 0x3ffffffe); /* of no process */
+    struct stat st;
+    int fd;
+
+    assert_int_equal(mkdir(kept, 0700), 0);
+    make_file(victim);
+    assert_int_equal(symlink(victim, name), 0);
+    fd = temporary_create(name, 0640);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
+    assert_int_equal(lstat(name, &st), 0);
+    assert_true(S_ISREG(st.st_mode) && (st.st_mode & 0777 & ~0640) == 0);
+    assert_int_equal(stat(victim, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    assert_int_equal(symlink(kept, left), 0);
+    temporary_sweep(folder, "out");
+    assert_int_equal(lstat(left, &st), -1);
+    assert_int_equal(access(victim, F_OK), 0);
+    temporary_remove(name);
+    mem_free(base);
+    mem_free(name);
+    mem_free(kept);
+    mem_free(victim);
+    mem_free(left);
+}
+
 int
 main(void)
 {
@@ -150,6 +185,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_killed_process_leaves_nothing, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_only_beside_the_name, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_others_stay, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_folder, remove_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
