@@ -81,16 +81,21 @@ elf_read_at(const struct elf_image *image, uint64_t address, void *out, size_t s
     return true;
 }
 
+/* A file may have tens of thousands of sections and functions, so that each function is not looked for in all sections. */
 bool
 elf_image_is_exec(const struct elf_image *image, uint64_t address)
 {
-    for (size_t i = 0; i < image->exec_sections.count; i++) {
-        const struct elf_range *r = &image->exec_sections.items[i];
+    size_t low = 0, high = image->exec_sections.count;
 
-        if (address >= r->start && address < r->end)
-            return true;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (image->exec_sections.items[middle].end <= address)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return false;
+    return low < image->exec_sections.count && image->exec_sections.items[low].start <= address;
 }
 
 const char *
@@ -264,6 +269,30 @@ read_dynamic(const struct elf_image *image, struct elf_dynamic *dyn)
     }
 }
 
+static struct elf_strings
+strings_make(const void *text, uint64_t size)
+{
+    const char *last = text && size ? memrchr(text, 0, size) : NULL;
+
+    return (struct elf_strings){.text = text, .size = last ? (uint64_t)(last + 1 - (const char *)text) : 0};
+}
+
+/* NULL: there is no string at this offset. */
+static const char *
+string_at(const struct elf_strings *s, uint64_t offset)
+{
+    return offset < s->size ? s->text + offset : NULL;
+}
+
+static void
+read_dynamic_strings(const struct elf_image *image, struct elf_dynamic *dyn)
+{
+    uint64_t left = 0;
+    const uint8_t *text = dyn->strtab ? elf_image_at(image, dyn->strtab, &left) : NULL;
+
+    dyn->strings = strings_make(text, dyn->strtab_size < left ? dyn->strtab_size : left);
+}
+
 /* How many dynamic symbols there are: DT_HASH says it, DT_GNU_HASH only through its last chain. */
 static uint64_t
 dynamic_symbol_count(const struct elf_image *image, const struct elf_dynamic *dyn)
@@ -295,37 +324,35 @@ dynamic_symbol_count(const struct elf_image *image, const struct elf_dynamic *dy
 }
 
 static void
-add_symbol(struct elf_image *image, const Elf64_Sym *s, const char *strings, uint64_t strings_size)
+add_symbol(struct elf_image *image, const Elf64_Sym *s, const struct elf_strings *strings)
 {
     unsigned type = ELF64_ST_TYPE(s->st_info);
-    struct elf_symbol symbol = {.address = s->st_value, .size = s->st_size, .name = ""};
+    struct elf_symbol symbol = {.address = s->st_value, .size = s->st_size, .name = string_at(strings, s->st_name)};
 
     if (s->st_shndx == SHN_UNDEF || s->st_shndx == SHN_ABS || s->st_value == 0)
         return;
     if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE && type != STT_OBJECT)
         return;
     symbol.function = type == STT_FUNC || type == STT_GNU_IFUNC;
-    if (s->st_name < strings_size && memchr(strings + s->st_name, 0, strings_size - s->st_name))
-        symbol.name = strings + s->st_name;
+    if (!symbol.name)
+        symbol.name = "";
     vec_push(&image->symbols, symbol);
 }
 
 static void
 read_dynamic_symbols(struct elf_image *image, const struct elf_dynamic *dyn)
 {
-    uint64_t left, count = dyn->symtab ? dynamic_symbol_count(image, dyn) : 0;
-    const char *strings = dyn->strtab ? (const char *)elf_image_at(image, dyn->strtab, &left) : NULL;
-    uint64_t size = strings ? (dyn->strtab_size < left ? dyn->strtab_size : left) : 0;
+    uint64_t count = dyn->symtab ? dynamic_symbol_count(image, dyn) : 0;
 
     for (uint64_t i = 0; i < count; i++) {
         Elf64_Sym s;
 
         if (!elf_read_at(image, dyn->symtab + i * sizeof s, &s, sizeof s))
             break;
-        add_symbol(image, &s, strings, size);
+        add_symbol(image, &s, &dyn->strings);
     }
-    if (dyn->soname && dyn->soname < size && memchr(strings + dyn->soname, 0, size - dyn->soname))
-        image->soname = strings + dyn->soname;
+    if (dyn->soname)
+        image->soname = string_at(&dyn->strings, dyn->soname);
 }
 
 /* A word at `where` that will hold the address `target` once the image is loaded. */
@@ -336,14 +363,12 @@ add_reloc(struct elf_image *image, uint64_t where, uint64_t target)
 }
 
 static void
-add_import(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t where, uint32_t name)
+add_import(struct elf_image *image, const struct elf_dynamic *dyn, uint64_t where, uint32_t offset)
 {
-    uint64_t left;
-    const char *strings = dyn->strtab ? (const char *)elf_image_at(image, dyn->strtab, &left) : NULL;
-    uint64_t size = strings ? (dyn->strtab_size < left ? dyn->strtab_size : left) : 0;
+    const char *name = string_at(&dyn->strings, offset);
 
-    if (name < size && memchr(strings + name, 0, size - name))
-        vec_push(&image->imports, ((struct elf_import){.where = where, .name = strings + name}));
+    if (name)
+        vec_push(&image->imports, ((struct elf_import){.where = where, .name = name}));
 }
 
 static void
@@ -426,18 +451,18 @@ static void
 read_section_symbols(struct elf_image *image, const Elf64_Shdr *s, const uint8_t *table, unsigned count)
 {
     const uint8_t *symbols = file_bytes(image, s->sh_offset, s->sh_size);
+    struct elf_strings strings;
     Elf64_Shdr link;
-    const char *strings;
 
     if (!symbols || s->sh_link >= count)
         return;
     memcpy(&link, table + s->sh_link * sizeof link, sizeof link);
-    strings = file_bytes(image, link.sh_offset, link.sh_size);
+    strings = strings_make(file_bytes(image, link.sh_offset, link.sh_size), link.sh_size);
     for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= s->sh_size; at += sizeof(Elf64_Sym)) {
         Elf64_Sym symbol;
 
         memcpy(&symbol, symbols + at, sizeof symbol);
-        add_symbol(image, &symbol, strings, strings ? link.sh_size : 0);
+        add_symbol(image, &symbol, &strings);
     }
 }
 
@@ -456,11 +481,14 @@ section_named(const struct elf_image *image, const Elf64_Ehdr *h, const uint8_t 
            strcmp(text + s->sh_name, name) == 0;
 }
 
-/* Sections only add: executable ranges, .symtab, and the relocations of static executables. */
+/* Sections only add: executable ranges, .symtab, and the relocations of static executables. A table that tens of thousands of sections
+ * name is read about once: there is one symbol table in a file (gABI), and all relocations together are no larger than it. */
 static void
 read_sections(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *dyn)
 {
     const uint8_t *table;
+    uint64_t relocations_left = image->file_size;
+    bool have_symbols = false;
 
     if (h->e_shentsize != sizeof(Elf64_Shdr))
         return;
@@ -470,15 +498,19 @@ read_sections(struct elf_image *image, const Elf64_Ehdr *h, struct elf_dynamic *
         uint64_t left;
 
         memcpy(&s, table + i * sizeof s, sizeof s);
-        if (s.sh_type == SHT_SYMTAB)
+        if (s.sh_type == SHT_SYMTAB && !have_symbols) {
             read_section_symbols(image, &s, table, h->e_shnum);
+            have_symbols = true;
+        }
         if (!(s.sh_flags & SHF_ALLOC) || s.sh_size == 0)
             continue;
         image->is_go |= section_named(image, h, table, &s, ".gopclntab");
         if (!dyn->eh_frame_hdr && section_named(image, h, table, &s, ".eh_frame"))
             dyn->eh_frame = s.sh_addr; /* static programs may have no PT_GNU_EH_FRAME */
-        if (s.sh_type == SHT_RELA && !dyn->rela && !dyn->plt_rela)
+        if (s.sh_type == SHT_RELA && !dyn->rela && !dyn->plt_rela && s.sh_size <= relocations_left) {
             read_rela(image, dyn, s.sh_addr, s.sh_size);
+            relocations_left -= s.sh_size;
+        }
         if ((s.sh_type == SHT_INIT_ARRAY || s.sh_type == SHT_FINI_ARRAY) && !dyn->address) {
             int which = s.sh_type == SHT_INIT_ARRAY ? 0 : 1;
 
@@ -579,6 +611,7 @@ elf_image_open(struct elf_image *image, const uint8_t *file, uint64_t size, stru
         return -1;
     }
     read_dynamic(image, &dyn);
+    read_dynamic_strings(image, &dyn);
     read_dynamic_symbols(image, &dyn);
     read_rela(image, &dyn, dyn.rela, dyn.rela_size);
     read_rela(image, &dyn, dyn.plt_rela, dyn.plt_rela_size);

@@ -120,17 +120,18 @@ read_cie(const struct elf_image *image, uint64_t address, struct cie *out)
     return !r.c.failed;
 }
 
-/* The call-site table of an LSDA names every landing pad of the function that starts at `start`. */
+/* The call-site table of an LSDA names every landing pad of the function that starts at `start`. *left: bytes of such tables that may
+ * still be read. Those of a file that tells the truth lie apart, so that all of them are no larger than it; where records share one, it
+ * would be read, and its landing pads would count, over and over. */
 static void
-read_lsda(struct elf_image *image, uint64_t lsda, uint64_t start, uint64_t end)
+read_lsda(struct elf_image *image, uint64_t lsda, uint64_t start, uint64_t end, uint64_t *left)
 {
     struct reader r;
     uint8_t encoding;
     uint64_t base = start, length;
     const uint8_t *stop;
 
-    /* Records that share one table would make its landing pads count over and over. */
-    if (image->landing_pads.count > image->file_size / 4 || !reader_open(image, lsda, &r))
+    if (!reader_open(image, lsda, &r))
         return;
     encoding = cursor_u8(&r.c);
     if (encoding != PE_OMIT)
@@ -139,8 +140,9 @@ read_lsda(struct elf_image *image, uint64_t lsda, uint64_t start, uint64_t end)
         cursor_uleb(&r.c, 64);
     encoding = cursor_u8(&r.c);
     length = cursor_uleb(&r.c, 64);
-    if (r.c.failed || length > cursor_left(&r.c))
+    if (r.c.failed || length > cursor_left(&r.c) || length > *left)
         return;
+    *left -= length;
     stop = r.c.at + length;
     while (r.c.at < stop && !r.c.failed) {
         uint64_t pad;
@@ -167,7 +169,7 @@ elf_read_unwind(struct elf_image *image, const struct elf_dynamic *dyn)
 {
     struct reader r;
     uint8_t encoding;
-    uint64_t cached_address = UINT64_MAX;
+    uint64_t cached_address = UINT64_MAX, lsda_left = image->file_size;
     struct cie cie = {0};
 
     uint64_t eh_frame = dyn->eh_frame;
@@ -215,7 +217,7 @@ elf_read_unwind(struct elf_image *image, const struct elf_dynamic *dyn)
                 elf_image_is_exec(image, start) && elf_image_is_exec(image, start + size - 1)) {
                 vec_push(&image->fdes, ((struct elf_fde){start, start + size, lsda}));
                 if (lsda)
-                    read_lsda(image, lsda, start, start + size);
+                    read_lsda(image, lsda, start, start + size, &lsda_left);
             }
         }
         r.c.failed = false;
