@@ -86,7 +86,7 @@ sanitized_build() {
 }
 
 sanitized_vkernel() {
-    make sanitized BUILD="$build" && meson test -C "$build-san" --print-errorlogs vkernel vkernel-net-host vkernel-attacks
+    make sanitized BUILD="$build" && meson test -C "$build-san" --print-errorlogs vkernel vkernel-stress vkernel-net-host vkernel-attacks
 }
 
 # Without warnings: warnings are errors.

@@ -4,11 +4,18 @@ says "Needs root." are left out where the tests run as somebody else; on Linux t
 make, stop and kill processes at random. A guest starts with nice value 0, whatever started it has: where the tests themselves run
 under another one, a program in front gives each guest that.
 
-    run.py VKERNEL MKPAYLOAD PROGRAM.c...
+With --stress they run in the stress modes unwind and budget, else as they are.
+
+    run.py [--stress] VKERNEL MKPAYLOAD PROGRAM.c...
 """
 import os, shutil, subprocess, sys, tempfile
 
-vkernel, mkpayload, programs = sys.argv[1], sys.argv[2], sys.argv[3:]
+arguments = sys.argv[1:]
+MODES = ('',)
+if arguments[0] == '--stress':
+    MODES = ('--stress unwind', '--stress budget')
+    del arguments[0]
+vkernel, mkpayload, programs = arguments[0], arguments[1], arguments[2:]
 
 APART = ['unshare', '--pid', '--mount-proc', '--fork', '--kill-child'] + ([] if os.getuid() == 0 else ['--map-root-user'])
 
@@ -59,7 +66,7 @@ def main():
                 continue
             apart = APART if 'In namespaces of its own.' in head else []
             native = subprocess.run(apart + [os.path.join(root, 'bin', name)], capture_output=True, timeout=30)
-            for stress in ('', '--stress unwind', '--stress budget'):
+            for stress in MODES:
                 env = dict(os.environ, INGOT_OPTIONS=stress)
                 with tempfile.TemporaryFile() as out:  # a file of the host: its position belongs to all that write to it
                     got = subprocess.run([image, *start, '/bin/' + name], stdout=out, stderr=subprocess.PIPE, timeout=200, env=env)
