@@ -1,10 +1,11 @@
 /* The content-addressed cache of code objects and native objects (DESIGN D2).
  *
- *   DIR/objects/KEY.wasm   code object of one ELF; KEY = sha256(file sha256, recompiler version,
- *                          addresses of a profile)
+ *   DIR/objects/KEY.wasm   the code object of one ELF file
  *   DIR/objects/KEY.json   what the report says about it
- *   DIR/native/KEY.N.o     part N of the native object; KEY = sha256(code object, aot version, options)
+ *   DIR/native/KEY.N.o     part N of its native object
  *   DIR/native/KEY.parts   how many parts there are: written last, so its presence means all are there
+ *
+ * docs/formats.md, "Cache", lists all kinds of entries and says what goes into each KEY.
  *
  * Beside each stands KEY.SUFFIX.sum, the SHA-256 of the file's content in hex. An entry counts only when it has one
  * that matches, belongs to us or root, and nobody else may write to it; any other is removed with a warning and made

@@ -75,17 +75,6 @@ code_object_make(const struct unit *u, const struct elf_image *image, struct dis
 }
 
 int
-unit_discover(const struct unit *u, struct elf_image *image, struct disc *d, struct err *e)
-{
-    if (elf_image_open(image, u->file, u->size, e) < 0)
-        return err_prefix(e, "%s", u->path);
-    if (discover(d, image, u->profile, u->profile_count, e) == 0)
-        return 0;
-    elf_image_close(image);
-    return err_prefix(e, "%s", u->path);
-}
-
-int
 recompile_one(const struct unit *u, const char *dump_pass, struct buf *object, struct elf_report *report, struct err *e)
 {
     struct elf_image image;

@@ -7,9 +7,11 @@
 #include "build/cache.h"
 #include "build/progress.h"
 #include "build/report.h"
-#include "elf/elf_image.h"
-#include "lift/discover.h"
 #include "x86/level.h"
+
+/* What the second phase sees of this header must not change with discovery: its key counts all that is included. */
+struct disc;
+struct elf_image;
 
 /* Which programs and libraries get precise faults. */
 enum precise_choice { PRECISE_AUTO, PRECISE_ALL, PRECISE_NONE };

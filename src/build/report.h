@@ -2,10 +2,15 @@
 #ifndef BUILD_REPORT_H
 #define BUILD_REPORT_H
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "base/err.h"
-#include "lift/discover.h"
+#include "lift/gap.h"
+
+struct disc;
+struct elf_image;
 
 struct elf_report { /* the numbers of it that are shown; nothing is laid out by them: they may come from the cache */
     uint64_t exec_bytes, covered_bytes, gap_bytes[DISC_GAP_KIND_COUNT];

@@ -3,6 +3,7 @@
 #define LIFT_DISCOVER_H
 
 #include "elf/elf_image.h"
+#include "lift/gap.h"
 #include "lift/lift.h"
 
 struct disc_block {
@@ -37,14 +38,6 @@ struct disc_jump {
     uint8_t kind;  /* enum disc_jump_kind */
     int32_t table; /* of SWITCH and GOTO: what it goes through, index into tables with the targets in the table's order,
                       or -1 */
-};
-
-enum disc_gap_kind {
-    DISC_GAP_PADDING, /* nops, int3 and zeros next to code */
-    DISC_GAP_FOREIGN, /* instructions of no x86-64-v2 processor (they raise #UD), and what only they lead to */
-    DISC_GAP_DATA,
-    DISC_GAP_UNREACHED,
-    DISC_GAP_KIND_COUNT
 };
 
 struct disc_gap { /* text that no block covers */

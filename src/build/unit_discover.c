@@ -1,0 +1,14 @@
+#include "build/recompile.h"
+#include "elf/elf_image.h"
+#include "lift/discover.h"
+
+int
+unit_discover(const struct unit *u, struct elf_image *image, struct disc *d, struct err *e)
+{
+    if (elf_image_open(image, u->file, u->size, e) < 0)
+        return err_prefix(e, "%s", u->path);
+    if (discover(d, image, u->profile, u->profile_count, e) == 0)
+        return 0;
+    elf_image_close(image);
+    return err_prefix(e, "%s", u->path);
+}
