@@ -26,7 +26,12 @@ static const char usage[] =
     "  -v, --volume SRC:DST[:ro]  mount a host folder\n"
     "  --network none|host        none (default): only the container's own loopback; host: TCP and UDP of the\n"
     "                             host, with its interfaces, ports, /etc/hosts and /etc/resolv.conf\n"
-    "  --memory BYTES             limit of guest memory (suffixes k, m, g)\n"
+    "  -m, --memory BYTES         limit of all memory that the container takes (suffixes k, m, g)\n"
+    "  --pids N                   limit of processes and threads (also --pids-limit); -1: none\n"
+    "  --cpus N                   limit of processor time: 0.5 is half a processor\n"
+    "  --disk BYTES               limit of what the container may write beside the image and volumes\n"
+    "  --ulimit NAME=SOFT[:HARD]  resource limit of all processes (nofile, nproc, ...); may be repeated; -1: none\n"
+    "  --timeout TIME             end the container after so long (90, 1m30s, 1.5h): SIGTERM, after 10 s SIGKILL\n"
     "  -h, --hostname NAME        host name (default: 12 random hex digits; with --network host the host's)\n"
     "  --audit FILE|fd:N|journald append an audit record (JSON lines) for every launch, refusal and limit\n"
     "  --audit-full wait|drop     a log that nobody reads: wait for them (default), or drop records and count them\n"
@@ -48,7 +53,7 @@ static const char usage[] =
     "  --help                     this text\n"
     "\n"
     "Exit status: the command's; 125 when ingot itself failed, 126 when the command cannot be\n"
-    "executed, 127 when it was not found, 128 + N when signal N ended it.\n";
+    "executed, 127 when it was not found, 128 + N when signal N ended it, 124 when --timeout did.\n";
 
 /* clang-format off */
 static const struct run_option {
@@ -57,7 +62,13 @@ static const struct run_option {
     enum { NO_VALUE, VALUE, OPTIONAL_VALUE } value;
 } options[] = {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
-    {"--network", 0, VALUE}, {"--memory", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE}, {"--audit-full", 0, VALUE},
+    {"--network", 0, VALUE}, {"--memory", 'm', VALUE},
+    {"--pids", 0, VALUE},
+    {"--pids-limit", 0, VALUE},
+    {"--cpus", 0, VALUE},
+    {"--disk", 0, VALUE},
+    {"--timeout", 0, VALUE},
+    {"--ulimit", 0, VALUE}, {"--hostname", 'h', VALUE}, {"--audit", 0, VALUE}, {"--audit-full", 0, VALUE},
     {"--strace", 0, NO_VALUE}, {"--stats", 0, OPTIONAL_VALUE}, {"--stress", 0, VALUE},
     {"--require-layers", 0, NO_VALUE}, {"--isolate", 0, VALUE}, {"--lockstep", 0, OPTIONAL_VALUE}, {"--policy", 0, VALUE}, {"--eval-unknown", 0, NO_VALUE}, {"--require-signature", 0, VALUE}, {"--quiet", 'q', NO_VALUE},
 };

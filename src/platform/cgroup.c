@@ -1,7 +1,8 @@
 /* --isolate full: a cgroup of the container's own, below the one it was started in, so that limits and accounts of
- * whoever started it go on counting. It bounds what a taken-over process can use: one thread, and with --memory, twice
- * that and 128 MiB (the vkernel keeps the container itself below --memory; what it needs besides, page tables above
- * all, is at most as much). The process that waits makes it, and removes it when the container has ended.
+ * whoever started it go on counting. It bounds what a taken-over process can use: one thread; with --memory that,
+ * an eighth more and 64 MiB (the vkernel keeps the process itself below --memory, but a group is charged for what the
+ * host's kernel keeps for it as well: descriptions of mappings, buffers of sockets, pages of the artifact's file); with
+ * --cpus just that. The process that waits makes it, and removes it when the container has ended.
  *
  * A controller is where the host has it: in the hierarchy of version 2, or in one of version 1 of its own. Version 2
  * wants controllers switched on in a group that holds no process: when nobody but us is in the one we were started in
@@ -18,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONTROLLERS = 2, PATH_SIZE = 1024, MARGIN = 128 << 20 };
+enum { CONTROLLERS = 3, PATH_SIZE = 1024, MARGIN = 64 << 20 };
 
 struct hierarchy {
     char own[PATH_SIZE]; /* the directory of the group that we were started in */
@@ -32,6 +33,7 @@ static const struct controller {
 } controllers[CONTROLLERS] = {
     {"pids", {"pids.max", "pids.max"}, {NULL, NULL}},
     {"memory", {"memory.limit_in_bytes", "memory.max"}, {"memory.memsw.limit_in_bytes", "memory.swap.max"}},
+    {"cpu", {"cpu.cfs_quota_us", "cpu.max"}, {NULL, NULL}},
 };
 
 static struct hierarchy hierarchies[CONTROLLERS]; /* of the process that waits */
@@ -256,14 +258,18 @@ limit(const struct controller *c, const char *value)
 int
 cgroup_make(const struct lockdown *l)
 {
-    char bytes[32];
+    char text[32];
     int r;
 
     id = l->id;
     r = limit(&controllers[0], "1");
     if (r == 0 && l->memory_limit && l->memory_limit < UINT64_MAX / 4) {
-        snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)(2 * l->memory_limit + MARGIN));
-        r = limit(&controllers[1], bytes);
+        snprintf(text, sizeof text, "%llu", (unsigned long long)(l->memory_limit + l->memory_limit / 8 + MARGIN));
+        r = limit(&controllers[1], text);
+    }
+    if (r == 0 && l->cpu_quota_us && l->cpu_quota_us < UINT32_MAX) { /* the period is the kernel's default, 100 ms */
+        snprintf(text, sizeof text, "%llu", (unsigned long long)l->cpu_quota_us);
+        r = limit(&controllers[2], text);
     }
     if (r < 0)
         cgroup_remove();

@@ -37,6 +37,7 @@ struct lockdown {
                                                      processes */
     bool full;                                    /* LAYER_ISOLATION and _CGROUP too: a second process, which
                                                      platform_isolate starts */
+    uint64_t cpu_quota_us;                        /* --cpus: of each 100 ms; 0: none */
     uint64_t memory_limit;                        /* --memory, in bytes; 0: none */
     bool volumes, writable_volumes, network_host; /* what the run needs of the host */
     unsigned layers;                              /* LAYERS_ALL, but in tests */

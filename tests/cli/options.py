@@ -68,7 +68,7 @@ def group_files(pid):
 
 def in_cgroup(image):
     """--isolate full where the host has cgroups for us: limits are set, and a container above them ends with a line."""
-    p = subprocess.Popen([os.path.abspath(ingot), 'run', '--isolate', 'full', '--memory', '1g', image, 'show', '-', '%/dev/shm/f'],
+    p = subprocess.Popen([os.path.abspath(ingot), 'run', '--isolate', 'full', '--memory', '1g', '--cpus', '1.5', image, 'show', '-', '%/dev/shm/f'],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     folders, text, allowed = [], {}, True
     for _ in range(600):
@@ -80,7 +80,7 @@ def in_cgroup(image):
         time.sleep(0.05)
     folders = group_files(child[0])
     for folder in folders:
-        for name in ('pids.max', 'memory.max', 'memory.limit_in_bytes'):
+        for name in ('pids.max', 'memory.max', 'memory.limit_in_bytes', 'cpu.max', 'cpu.cfs_quota_us'):
             if os.path.exists(folder + '/' + name):
                 with open(folder + '/' + name) as f:
                     text[name[:6]] = f.read().strip()
@@ -94,7 +94,8 @@ def in_cgroup(image):
         expect('no cgroup is said', (0, said, ''), 0, 'own cgroup (')
         expect('no cgroup is fatal', run('--isolate', 'full', '--require-layers', image), 125)
         return
-    expect('limits of its cgroup', (0, f"{text.get('pids.m')} {text.get('memory')}", ''), 0, f'1 {(2 << 30) + (128 << 20)}')
+    expect('limits of its cgroup', (0, f"{text.get('pids.m')} {text.get('memory')} {(text.get('cpu.ma') or text.get('cpu.cf', '')).split()[0]}", ''), 0,
+           f'1 {(1 << 30) + (128 << 20) + (64 << 20)} 150000')
     expect('above them it ends', (p.returncode, said, ''), -9, 'above the memory limit of its cgroup')
     expect('it is gone', (0, str([f for f in folders if os.path.exists(f)]), ''), 0, '[]')
     hidden = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', 'sh', os.path.abspath(ingot), 'run',

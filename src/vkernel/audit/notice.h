@@ -13,6 +13,7 @@ enum notice {
     NOTICE_CODE,      /* memory that was to be made executable */
     NOTICE_MEMORY,    /* a process killed at the limit of memory */
     NOTICE_PROCESSES, /* no more processes or threads */
+    NOTICE_TIMEOUT,   /* the time of --timeout is over */
     NOTICE_LAYERS,    /* a layer of the lock-down that the host does not allow */
     NOTICE_COUNT
 };

@@ -25,6 +25,7 @@ int devfs_mount(struct dentry *root);
 int procfs_mount(struct dentry *root);
 int procfs_pid(const struct file *f); /* of an open /proc/PID; 0 for other files */
 int sysfs_mount(struct dentry *root);
+int cgroupfs_mount(void); /* in it; when the container has limits to show */
 extern const char *vfs_hostname;
 
 #endif

@@ -20,6 +20,7 @@
 #include "vkernel/audit/notice.h"
 #include "vkernel/boot/accounts.h"
 #include "vkernel/boot/boot.h"
+#include "vkernel/boot/container_limits.h"
 #include "vkernel/boot/options.h"
 #include "vkernel/boot/room.h"
 #include "vkernel/image/artifact.h"
@@ -27,7 +28,6 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
 #include "vkernel/net/socket.h"
-#include "vkernel/proc/memory_limit.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/run/calls.h"
 #include "vkernel/run/evaluated.h"
@@ -81,13 +81,6 @@ set_network(const char *value)
 }
 
 static void
-set_memory(const char *value)
-{
-    if (!option_size(value, &system_info.memory_limit))
-        platform_die("--memory %s: expected a number of bytes, with k, m or g behind it", value);
-}
-
-static void
 set_policy(const char *value)
 {
     if (strcmp(value, "audit") == 0)
@@ -101,6 +94,8 @@ set_policy(const char *value)
 static void
 option_with_value(const char *name, const char *value)
 {
+    if (container_limits_option(name, value))
+        return;
     if (strcmp(name, "--env") == 0)
         string_list_add(&options.env, value);
     else if (strcmp(name, "--volume") == 0)
@@ -111,8 +106,6 @@ option_with_value(const char *name, const char *value)
         options.user = value;
     else if (strcmp(name, "--network") == 0)
         set_network(value);
-    else if (strcmp(name, "--memory") == 0)
-        set_memory(value);
     else if (strcmp(name, "--hostname") == 0) {
         if (!*value || strlen(value) >= sizeof system_info.hostname)
             platform_die("--hostname: a host name has 1 to %zu bytes", sizeof system_info.hostname - 1);
@@ -350,6 +343,7 @@ set_limits(struct process *p)
     p->rlimits[RLIMIT_NICE] = (struct rlimit){0, 0};
     p->rlimits[RLIMIT_RTPRIO] = (struct rlimit){0, 0};
     p->rlimits[RLIMIT_NPROC] = (struct rlimit){32768, 32768};
+    container_limits_ulimits(p);
 }
 
 /* Its address space is made by its first exec. */
@@ -486,7 +480,10 @@ write_record(void)
 void
 container_exit(int status)
 {
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status);
+    int code;
+
+    status = container_limits_status(status);
+    code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status);
 
     audit_finish(code);
     artifact_remember(the_artifact);
@@ -558,7 +555,7 @@ main(int argc, char **argv)
     ignored_signals = platform_forward_signals(platform_isatty(0));
     sched_init();
     run_init();
-    memory_limit_start();
+    container_limits_start();
     room_enter(options.network_host, options.isolate_full, options.require_layers);
     if (options.security) {
         room_describe();

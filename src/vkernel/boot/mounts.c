@@ -1,5 +1,4 @@
-/* The tree that a container starts with: root overlay, /proc, /dev, /sys, the files that docker makes in /etc,
- * volumes. */
+/* The tree that a container starts with: root overlay, /proc, /dev, /sys, the files that docker makes in /etc, volumes. */
 #include <stdio.h>
 
 #include "vkernel/vfs/vfs.h"
@@ -117,6 +116,8 @@ vfs_mount_root(const struct artifact *a, const char *hostname)
         r = devfs_mount(sb->root);
     if (r == 0)
         r = sysfs_mount(sb->root);
+    if (r == 0)
+        r = cgroupfs_mount();
     if (r == 0)
         r = make_etc(sb->root, vfs_hostname);
     return r;

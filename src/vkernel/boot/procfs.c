@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 #include "vkernel/boot/boot.h"
 #include "vkernel/fs/pseudofs.h"
+#include "vkernel/proc/memory_limit.h"
 #include "vkernel/sched/sched.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
@@ -131,7 +132,7 @@ show_meminfo(const struct pseudo_key *key, struct text *out)
 
     if (system_info.memory_limit && system_info.memory_limit / 1024 < total) {
         total = system_info.memory_limit / 1024;
-        free_kb = free_kb < total ? free_kb : total;
+        free_kb = memory_left() / 1024 < free_kb ? memory_left() / 1024 : free_kb;
     }
 
     text_printf(

@@ -11,9 +11,12 @@
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
 #include "vkernel/boot/boot.h"
+#include "vkernel/boot/container_limits.h"
 #include "vkernel/image/artifact.h"
 #include "vkernel/task/system.h"
 #include "vkernel/vfs/file.h"
+
+enum { CPU_PERIOD_US = 100000 };
 
 static struct volume {
     const char *source, *target;
@@ -74,6 +77,7 @@ room_enter(bool network_host, bool full, bool required)
     lockdown.network_host = network_host;
     lockdown.full = full;
     lockdown.memory_limit = system_info.memory_limit;
+    lockdown.cpu_quota_us = container_limits.cpus / (1000000000u / CPU_PERIOD_US);
     platform_isolate(&lockdown);
     open_volumes();
     platform_open_files(system_info.memory_limit != 0);

@@ -125,7 +125,7 @@ void mm_file_moved(const struct inode *inode);
 _Static_assert(offsetof(struct mm, space) == 0, "usercopy takes an address space for its own part");
 
 /* What is brought in between two looks at the whole (mm_hooks.brought_in): a call that brings in much does it in such pieces. */
-enum { MEMORY_PIECE = 16 << 20 };
+enum { MEMORY_PIECE = 1 << 20 };
 
 struct mm_hooks {
     void (*copy_fails)(

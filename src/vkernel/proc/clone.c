@@ -330,7 +330,7 @@ do_clone(const struct clone_args_kernel *c)
     }
     id = new_id(c->set_tid_size ? (int)c->set_tid : 0);
     if (id == -EAGAIN)
-        no_room("the container has as many as it may have", -EAGAIN);
+        no_room("the container has as many as it may have (--pids)", -EAGAIN);
     if (id < 0)
         goto fail;
     tid = (int)id;

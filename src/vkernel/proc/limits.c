@@ -10,6 +10,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/proc/memory_limit.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
@@ -123,8 +124,8 @@ sys_sysinfo(const uint64_t a[6])
     si.uptime = (long)(clock_monotonic_ns() / 1000000000u);
     si.totalram = system_memory_total();
     si.freeram = platform_memory_free();
-    if (si.freeram > si.totalram)
-        si.freeram = si.totalram;
+    if (system_info.memory_limit && si.freeram > memory_left())
+        si.freeram = memory_left();
     si.procs = (unsigned short)n;
     si.mem_unit = 1;
     return copy_to_guest(a[0], &si, sizeof si) < 0 ? -EFAULT : 0;
@@ -409,8 +410,7 @@ sys_setpriority(const uint64_t a[6])
 }
 
 /* One worker at a time runs guest code and every switch is a full barrier. */
-/* One processor runs all threads, one after the other: each has seen what the others did. Registering counts all the
- * same. */
+/* One processor runs all threads, one after the other: each has seen what the others did. Registering counts all the same. */
 int64_t
 sys_membarrier(const uint64_t a[6])
 {

@@ -13,6 +13,7 @@
 #include "platform/direct.h"
 #include "platform/platform.h"
 #include "platform/heap.h"
+#include "vkernel/sched/bandwidth.h"
 
 enum { MAX_IDLE_FDS = 1024 };
 
@@ -64,7 +65,7 @@ static void
 enqueue(struct sched_entity *e)
 {
     e->queued = true;
-    list_append(&run_queue, &e->run_link);
+    list_insert_before(e->hurried ? run_queue.next : &run_queue, &e->run_link);
     sched_runnable++;
 }
 
@@ -98,6 +99,7 @@ sched_hurry(struct task *t)
 {
     struct sched_entity *e = entity(t);
 
+    e->hurried = true;
     if (!e->queued)
         return;
     list_remove(&e->run_link);
@@ -205,16 +207,35 @@ finish_switch(void)
     wait_news++;
 }
 
+/* Lets the host have the processor while the container's share of it is used up. Only timers and the host's signals are
+ * looked at: who is woken by a descriptor could not run. */
+static void
+wait_for_share(uint64_t share, uint64_t timer)
+{
+    struct pollfd wake;
+
+    if (platform_ticked) {
+        platform_ticked = 0;
+        platform_tick(false);
+    }
+    platform_idle(&wake, 0, share < timer ? share : timer);
+    bandwidth_waited();
+}
+
 static struct task *
 pick_next(void)
 {
     struct sched_entity *self = entity(current_task());
 
     for (;;) {
-        uint64_t timeout = ktimer_run();
+        uint64_t timeout = ktimer_run(), share;
 
         if (platform_host_signals)
             forward_host_signals();
+        if ((!list_empty(&run_queue) || self->state == TASK_RUNNING) && (share = bandwidth_wait()) > 0) {
+            wait_for_share(share, timeout);
+            continue;
+        }
         if (!list_empty(&run_queue)) {
             struct sched_entity *e = list_entry(run_queue.next, struct sched_entity, run_link);
 
@@ -238,7 +259,8 @@ pick_next(void)
 static bool
 tick_needed(void)
 {
-    return sched_runnable || ktimer_any() || !list_empty(&watches) || sched_hooks.wants_tick(current_task());
+    return sched_runnable || bandwidth_limited() || ktimer_any() || !list_empty(&watches) ||
+           sched_hooks.wants_tick(current_task());
 }
 
 void
@@ -247,7 +269,7 @@ sched_arm_tick(void)
     sched_tick_wanted = false;
     if (tick_needed())
         platform_tick(true);
-    platform_tick_by(ktimer_next());
+    platform_tick_by(ktimer_next() < bandwidth_next() ? ktimer_next() : bandwidth_next());
 }
 
 static void
@@ -326,7 +348,7 @@ sched_yield_now(void)
     might_sleep();
     if (list_empty(&run_queue)) {
         ktimer_run();
-        if (list_empty(&run_queue))
+        if (list_empty(&run_queue) && !bandwidth_wait())
             return;
     }
     enqueue(entity(current_task()));
@@ -355,7 +377,7 @@ sched_poll(void)
         platform_tick(false);
     sched_account();
     sched_hooks.charged(current_task());
-    if (!list_empty(&run_queue)) {
+    if (!list_empty(&run_queue) || bandwidth_wait()) {
         sched_hooks.counted(current_task(), false);
         sched_yield_now();
     }

@@ -17,6 +17,7 @@ struct sched_entity {
     struct list run_link; /* in the run queue */
     enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
     bool queued, killable_only;
+    bool hurried; /* runs before all others, to its end */
     struct platform_fiber *fiber;
     uint64_t started_ns; /* monotonic, of this time slice */
 };
@@ -179,7 +180,7 @@ void sched_abandon(struct task *t); /* the fiber of one that will not run after 
 int wait_on_killable(struct wait_queue *q, uint64_t deadline);
 /* Makes a sleeping task run: interruptible sleeps end. */
 void sched_interrupt(struct task *t, bool fatal);
-/* Before all others that can run: it ends, and gives back what it has. */
+/* From now on it runs before all others: it is to end, and to give back what it has. */
 void sched_hurry(struct task *t);
 void sched_add(struct task *t);             /* a new task: runnable */
 _Noreturn void sched_exit(void);            /* of the current task; its fiber and task are freed later */

@@ -19,6 +19,20 @@ struct list process_list = {&process_list, &process_list};
 struct process *init_process;
 static int last_id;
 static unsigned task_count; /* tasks, and processes that nobody has waited for */
+static unsigned task_limit = MAX_TASKS;
+
+void
+proc_limit_tasks(uint64_t limit)
+{
+    if (limit < task_limit)
+        task_limit = (unsigned)limit;
+}
+
+unsigned
+proc_task_count(void)
+{
+    return task_count;
+}
 
 struct process *
 process_next(struct process *after)
@@ -37,7 +51,7 @@ process_count(int more)
 int64_t
 proc_allocate_id(void)
 {
-    if (task_count > MAX_TASKS)
+    if (task_count > task_limit)
         return -EAGAIN;
     do
         last_id = last_id + 1 >= PROC_PID_MAX ? PID_WRAP : last_id + 1;
@@ -48,7 +62,7 @@ proc_allocate_id(void)
 int64_t
 proc_take_id(int id)
 {
-    if (task_count > MAX_TASKS)
+    if (task_count > task_limit)
         return -EAGAIN;
     return number_used(id) ? -EEXIST : id;
 }

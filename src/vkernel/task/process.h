@@ -157,6 +157,8 @@ extern struct process *init_process;
 extern struct list process_list;
 struct process *process_next(struct process *after); /* NULL: the first; for /proc */
 enum { PROC_PID_MAX = 4194304 };
+void proc_limit_tasks(uint64_t limit); /* --pids */
+unsigned proc_task_count(void);
 int64_t proc_allocate_id(void);
 int64_t proc_take_id(int id);     /* this one; -EEXIST */
 void process_count(int more);     /* so many tasks, or processes that nobody has waited for, more */
