@@ -226,7 +226,7 @@ disk_left(void)
     return (uint64_t)v.f_bavail * v.f_frsize;
 }
 
-/* Until it is full; the last write may be a short one. */
+/* Until it is full, which it must be soon; the last write may be a short one. */
 static uint64_t
 fill(const char *path, int *error)
 {
@@ -236,7 +236,7 @@ fill(const char *path, int *error)
     ssize_t n;
 
     memset(text, 'x', sizeof text);
-    while ((n = write(fd, text, sizeof text)) > 0)
+    while (sum < 100 * MIB && (n = write(fd, text, sizeof text)) > 0)
         sum += (uint64_t)n;
     *error = n < 0 ? errno : 0;
     close(fd);

@@ -10,6 +10,7 @@
 #include "vkernel/boot/boot.h"
 #include "vkernel/boot/limit_values.h"
 #include "vkernel/boot/options.h"
+#include "vkernel/fs/disk.h"
 #include "vkernel/ops.h"
 #include "vkernel/proc/memory_limit.h"
 #include "vkernel/sched/bandwidth.h"
@@ -70,8 +71,11 @@ set_cpus(const char *name, const char *value)
 static void
 set_disk(const char *name, const char *value)
 {
-    if (!option_size(value, &container_limits.disk))
+    uint64_t size;
+
+    if (!option_size(value, &size))
         platform_die("%s %s: expected a number of bytes, with k, m or g behind it", name, value);
+    disk_set_limit(size);
 }
 
 static void

@@ -11,7 +11,6 @@ struct process;
 extern struct container_limits {
     uint64_t pids;       /* processes and threads; 0: the vkernel's own limit */
     uint64_t cpus;       /* billionths of a processor; 0: no limit */
-    uint64_t disk;       /* bytes that the root file system may take beyond the image; 0: no limit */
     uint64_t timeout_ns; /* 0: none */
 } container_limits;      /* --memory: system_info.memory_limit */
 

@@ -1,6 +1,7 @@
 /* The memory file system: tmpfs, and the root overlay with the artifact's read-only inodes beneath. Contents of regular
  * files are in memfs_content.c. */
 #include "vkernel/fs/fs.h"
+#include "vkernel/fs/disk.h"
 #include "vkernel/fs/memfs_internal.h"
 #include "vkernel/ops.h"
 #include "vkernel/vfs/creds.h"
@@ -30,8 +31,16 @@ memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *ta
     if (!i)
         return NULL;
     inode_count++;
+    if (disk_limited(i)) {
+        i->disk_inode = disk_take(DISK_INODE);
+        if (!i->disk_inode) {
+            inode_put(i);
+            return NULL;
+        }
+    }
     i->uid = current_creds()->fsuid;
     i->gid = current_creds()->fsgid;
+#include "vkernel/fs/disk.h"
     i->rdev = rdev;
     if (S_ISDIR(mode))
         i->nlink = 2;
@@ -106,6 +115,8 @@ memfs_evict(struct inode *i)
 {
     if (i->base_index == ARTIFACT_NONE)
         inode_count--;
+    if (i->disk_inode)
+        disk_give(DISK_INODE);
     bytes_free(i->target);
     memfs_release_content(i);
 }
@@ -587,6 +598,10 @@ memfs_statfs(struct superblock *sb, struct statfs *st)
     st->f_bsize = st->f_frsize = 4096;
     st->f_blocks = 16u << 20; /* 64 GiB: memory is the real limit */
     st->f_bfree = st->f_bavail = st->f_blocks - (st->f_blocks >> 4);
+    if (sb->data && disk_size()) {
+        st->f_blocks = disk_size() / DISK_PAGE;
+        st->f_bfree = st->f_bavail = disk_left() / DISK_PAGE;
+    }
     st->f_files = INODES_MAX;
     st->f_ffree = INODES_MAX - inode_count;
     st->f_namelen = VFS_NAME_MAX;

@@ -1,13 +1,14 @@
 /* Contents of regular files of the memory file system.
  *
- * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store,
- * one big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of
- * files cost one host descriptor. */
+ * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store, one
+ * big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of files
+ * cost one host descriptor. */
 #include "vkernel/fs/memfs_internal.h"
 
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "platform/platform.h"
+#include "vkernel/fs/disk.h"
 #include "vkernel/mm/store.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/fs/fs.h"
@@ -184,6 +185,17 @@ size_changed(struct inode *i, uint64_t size)
         mm_file_resized(i, old, size);
 }
 
+/* What the image's file has is copied, and what a small file gets is bytes; that of a large one is a hole, unless a mapping may fill it. */
+static int
+take_for_size(struct inode *i, uint64_t size)
+{
+    uint64_t grows = size > i->size && size <= HEAP_MAX ? size - i->size : 0;
+
+    if (size > STORE_SLOT_SIZE)
+        return -EFBIG;
+    return i->mapped_shared ? disk_take_all(i, size) : disk_take_range(i, i->size, &grows);
+}
+
 static int
 set_size(struct inode *i, uint64_t size)
 {
@@ -194,6 +206,8 @@ set_size(struct inode *i, uint64_t size)
         size_changed(i, 0);
         return 0;
     }
+    if (disk_limited(i) && (r = take_for_size(i, size)) < 0)
+        return r;
     r = make_writable(i, size);
     if (r < 0)
         return r;
@@ -213,6 +227,8 @@ set_size(struct inode *i, uint64_t size)
         i->sparse = true;
     }
     size_changed(i, size);
+    if (disk_limited(i))
+        disk_shrink(i, size);
     return 0;
 }
 
@@ -229,11 +245,17 @@ memfs_truncate(struct inode *i, uint64_t size)
     return r;
 }
 
+/* Cuts the size to what there is room for. */
 static int
-write_prepare(struct inode *i, uint64_t offset, uint64_t size)
+write_prepare(struct inode *i, uint64_t offset, uint64_t *size)
 {
-    int r = make_writable(i, offset + size);
+    int r;
 
+    if (offset + *size > STORE_SLOT_SIZE)
+        return -EFBIG;
+    if (disk_limited(i) && (r = disk_take_range(i, offset, size)) < 0)
+        return r;
+    r = make_writable(i, offset + *size);
     if (r < 0)
         return r;
     if (offset > i->size) {
@@ -249,11 +271,13 @@ write_prepare(struct inode *i, uint64_t offset, uint64_t size)
 ssize_t
 memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offset)
 {
-    ssize_t n = (ssize_t)size;
-    int r = write_prepare(i, offset, size);
+    uint64_t room = size;
+    int r = write_prepare(i, offset, &room);
+    ssize_t n = (ssize_t)room;
 
     if (r < 0)
         return r;
+    size = room;
     if (i->kind == CONTENT_HEAP)
         memcpy(i->heap + offset, data, size);
     else
@@ -304,12 +328,21 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
                 host_pwrite(store_fd(), zeros, end - last, slot_offset(i->slot, last));
             }
             i->sparse = true;
+            if (disk_limited(i))
+                disk_recount(i);
         }
         inode_touch(i);
         return 0;
     }
     if (offset + size > STORE_SLOT_SIZE)
         return -EFBIG;
+    if (disk_limited(i) && !(mode & FALLOC_FL_KEEP_SIZE)) {
+        uint64_t room = size;
+
+        r = disk_take_range(i, offset, &room);
+        if (r < 0 || room < size) /* what was taken for a part is found again when the disk is full */
+            return -ENOSPC;
+    }
     if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > i->size)
         return memfs_truncate(i, offset + size);
     return 0;
@@ -319,6 +352,8 @@ void
 memfs_release_content(struct inode *i)
 {
     bytes_free(i->heap);
+    if (disk_limited(i))
+        disk_give(i->charged);
     if (i->kind == CONTENT_SLOT)
         store_release(i->slot, i->mapped_shared ? STORE_SLOT_SIZE : i->size); /* a mapping may write past the end */
 }
@@ -380,7 +415,7 @@ memfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         r = memfs_sealed(i, *pos, &size);
     if (r < 0)
         return r;
-    r = write_prepare(i, *pos, size);
+    r = write_prepare(i, *pos, &size);
     if (r < 0)
         return r;
     for (int k = 0; k < count && size > 0; k++) {
@@ -478,7 +513,9 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bou
         *bounded = true;
         return 0;
     }
-    r = make_writable(i, i->size);
+    r = writable && disk_limited(i) ? disk_take_all(i, i->size) : 0; /* what the guest writes then, nobody sees */
+    if (r == 0)
+        r = make_writable(i, i->size);
     if (r == 0)
         r = to_slot(i);
     if (r < 0)

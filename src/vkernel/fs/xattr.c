@@ -5,6 +5,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/fs/fs.h"
 #include "vkernel/vfs/vfs.h"
+#include "vkernel/fs/disk.h"
 
 /* One value; all names of an inode, which a list must hold; all values. */
 enum { XATTR_NAME_LIMIT = 255, XATTR_VALUE_LIMIT = 65536, XATTR_NAMES_LIMIT = 65536, XATTR_VALUES_LIMIT = 1 << 20 };
@@ -12,6 +13,7 @@ enum { XATTR_NAME_LIMIT = 255, XATTR_VALUE_LIMIT = 65536, XATTR_NAMES_LIMIT = 65
 struct xattr {
     struct xattr *next;
     size_t size;
+    uint64_t charged; /* of the disk (disk.h) */
     char *name;
     uint8_t *data;
 };
@@ -23,6 +25,7 @@ xattr_free(struct xattr *x)
 {
     bytes_free(x->name);
     bytes_free(x->data);
+    disk_give(x->charged);
     OBJECT_FREE(xattr, x);
 }
 
@@ -118,6 +121,13 @@ xset(struct inode *i, const char *name, const struct request *q)
     if (q->size && copy_from_guest(x->data, q->value, q->size) < 0) {
         xattr_free(x);
         return -EFAULT;
+    }
+    if (disk_limited(i)) {
+        if (!disk_take(strlen(name) + q->size)) {
+            xattr_free(x);
+            return -ENOSPC;
+        }
+        x->charged = strlen(name) + q->size;
     }
     x->size = q->size;
     x->next = *p ? (*p)->next : NULL;

@@ -91,6 +91,8 @@ struct inode {
     size_t heap_capacity;
     uint64_t slot; /* CONTENT_SLOT: number of the slot in the store */
     bool sparse;
+    uint64_t charged;    /* its content, of the disk (disk.h) */
+    bool disk_inode;     /* it is counted there itself */
     uint32_t base_index; /* artifact inode, or ARTIFACT_NONE */
     char *target;        /* symlink text of an in-memory link; owned */
     unsigned seals;      /* memfd_create */
