@@ -62,11 +62,18 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
         return text;
     }
     h = (const struct artifact_header *)(const void *)(file + f->payload_offset);
+    /* Before the hash, which is of a header of another size in another version. */
+    if (h->magic == ARTIFACT_MAGIC && h->version != ARTIFACT_VERSION) {
+        snprintf(text, sizeof text,
+                 "built by another version of ingot, or damaged (its format is %u, of which this one reads %u)",
+                 h->version, ARTIFACT_VERSION);
+        return text;
+    }
     sha256_of(h, sizeof *h, &hash);
     if (memcmp(hash.bytes, f->header_sha256, sizeof hash.bytes) != 0)
         return "header damaged: its hash does not match the footer's";
-    if (h->magic != ARTIFACT_MAGIC || h->version != ARTIFACT_VERSION || h->section_count != ARTIFACT_SECTION_COUNT)
-        return "built by another version of ingot";
+    if (h->magic != ARTIFACT_MAGIC || h->section_count != ARTIFACT_SECTION_COUNT)
+        return "header damaged: it is none of an artifact";
     if (h->payload_size != size - f->payload_offset - artifact_tail_size(f) || h->elf_size > f->payload_offset)
         return "header damaged: sizes do not add up";
     for (int i = 0; i < ARTIFACT_SECTION_COUNT; i++) {

@@ -232,11 +232,33 @@ survives_lies(void **state)
     expect(&x, "sizes do not add up");
 }
 
+/* Of another version the header may have another size, so that its hash is of other bytes: it is named as that, not as damage. */
+static void
+names_other_versions(void **state)
+{
+    static const uint32_t versions[] = {0, 1, ARTIFACT_VERSION - 1, ARTIFACT_VERSION + 1, UINT32_MAX};
+    struct fixture x;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        make(&x);
+        header(&x)->version = versions[i];
+        seal(&x);
+        expect(&x, "built by another version of ingot");
+        make(&x);
+        header(&x)->version = versions[i]; /* and the footer's hash is not that of these bytes */
+        expect(&x, "built by another version of ingot");
+    }
+    make(&x);
+    header(&x)->level ^= 1; /* of this version it is damage */
+    expect(&x, "header damaged");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(accepts), cmocka_unit_test(names_each_part),
-                                       cmocka_unit_test(survives_lies)};
+                                       cmocka_unit_test(survives_lies), cmocka_unit_test(names_other_versions)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,23 @@ def as_user(image, volume):
     return r.returncode, f'{r.stdout}{st.st_uid} {st.st_gid}', r.stderr
 
 
+def other_version(image):
+    """An artifact of another format: the header's version is the number behind the magic one."""
+    with open(image, 'rb') as f:
+        data = bytearray(f.read())
+    at = int.from_bytes(data[-56:-48], 'little')
+    assert data[at:at + 8] == b'INGMAPT1'
+    data[at + 8] += 1
+    with open(image + '-other', 'wb') as f:
+        f.write(data)
+    os.chmod(image + '-other', 0o755)
+    for command, status in (('run', 125), ('inspect', 1), ('verify', 1), ('attest', 1), (None, 125)):
+        words = [os.path.abspath(ingot), command, image + '-other'] if command else [image + '-other']
+        r = subprocess.run(words, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+        ok = r.returncode == status and not r.stdout and 'built by another version of ingot' in r.stderr
+        expect(f'another version, {command or "the artifact itself"}', (status if ok else -1, r.stdout, r.stderr), status)
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         root, image, volume = (os.path.join(work, name) for name in ('root', 'image', 'volume'))
@@ -225,6 +242,7 @@ def main():
         expect('a program of the host', run('/bin/true'), 125)
         expect('no such command', run(image, 'nothing'), 127)
         expect('not executable', run(image, '/etc/passwd'), 126)
+        other_version(image)
     return failed != 0
 
 
