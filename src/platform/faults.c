@@ -158,6 +158,13 @@ platform_fault_take(struct platform_fault *f, void *context)
         f->host[i] = (uint64_t)reg[register_order[i]];
 }
 
+static bool
+may_be_done_again(uint64_t address, bool write)
+{
+    return (platform_on_shared_fault && platform_on_shared_fault(address, write)) ||
+           (write && platform_on_write_fault && platform_on_write_fault(address));
+}
+
 static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -166,9 +173,8 @@ on_fault(int sig, siginfo_t *info, void *context)
     bool protection = sig == SIGSEGV && info->si_code == SI_KERNEL; /* #GP: no address */
     bool inside = memory && !protection && platform_fault_inside && platform_fault_inside(address), direct;
 
-    if (memory && !protection && platform_on_write_fault &&
-        (((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) &&
-        platform_on_write_fault(address)) {
+    if (memory && !protection &&
+        may_be_done_again(address, ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE)) {
         if (platform_ticked) /* while it was in here */
             platform_direct_interrupt(context);
         return;

@@ -141,13 +141,15 @@ struct platform_fault {
     uint64_t host_pc, host[16]; /* the host's registers, by x86 number */
     void *context;              /* ucontext_t of the host's signal */
 };
-/* Whoever runs guests defines these three; nothing that can be written leads to them. Called on the alternate stack for
+/* Whoever runs guests defines these four; nothing that can be written leads to them. Called on the alternate stack for
  * a fault while guest code ran; must platform_jump away, or return after platform_fault_divert. `inside` says whether
  * an address is in guest memory. In PLATFORM_KERNEL mode such a fault ends a platform_copy or platform_clear early; any
  * other is a bug, and ends the process. */
 void platform_on_fault(const struct platform_fault *f) __attribute__((weak));
 bool platform_fault_inside(uint64_t host_address) __attribute__((weak));
-/* Called first for a write that faults, in any mode: true when it may be done again. */
+/* Called first for an access that faults, in any mode: true when the memory is there now, and the access may be done again. */
+bool platform_on_shared_fault(uint64_t host_address, bool write) __attribute__((weak));
+/* Called next for a write that faults, in any mode: true when it may be done again. */
 bool platform_on_write_fault(uint64_t host_address) __attribute__((weak));
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */

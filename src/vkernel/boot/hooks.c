@@ -56,7 +56,7 @@ const struct sched_hooks sched_hooks = {
     .host_signals = host_signals,
 };
 
-const struct usercopy_hooks usercopy_hooks = {.accessible = mm_accessible, .recorded = calls_given};
+const struct usercopy_hooks usercopy_hooks = {.accessible = mm_accessible, .ready = mm_ready, .recorded = calls_given};
 
 /* --- vfs/ --- */
 

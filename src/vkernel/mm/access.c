@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 
 static inline int
@@ -50,6 +51,12 @@ size_t
 mm_accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain)
 {
     return in_last_mapping(mm, address, size, write) ? size : accessible_run(mm, address, size, write, uncertain);
+}
+
+bool
+mm_ready(struct mm *mm, guest_addr address, size_t size, bool write)
+{
+    return !mm->cow || cow_settle(mm, address, address + size, write);
 }
 
 bool

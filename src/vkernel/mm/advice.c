@@ -6,6 +6,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/vfs/file.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 #include "vkernel/vfs/creds.h"
 
@@ -101,7 +102,8 @@ sys_mincore(const uint64_t a[6])
             n = sizeof vec;
         if (n > (v->end - at) / MM_PAGE)
             n = (v->end - at) / MM_PAGE;
-        if (platform_resident(mm->space.base + at, n * MM_PAGE, vec) < 0)
+        if (!cow_settle(mm, at, at + n * MM_PAGE, false) ||
+            platform_resident(mm->space.base + at, n * MM_PAGE, vec) < 0)
             return -ENOMEM;
         if (copy_to_guest(out, vec, n) < 0)
             return -EFAULT;
@@ -137,6 +139,15 @@ remove_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
     return start < stop ? platform_discard(mm->space.base + start, stop - start, MADV_REMOVE) : 0;
 }
 
+/* Pages that are new at the next access, or may be. A view's host pages are those of a file, which a discard would show again. */
+static int64_t
+discard(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int advice)
+{
+    if (v->kind != VMA_ANON || !cow_any(mm, start, end))
+        return platform_discard(mm->space.base + start, end - start, advice);
+    return cow_forget(mm, start, end) ? mm_host_map(mm, v, start, end, mm_host_prot(v->prot)) : -ENOMEM;
+}
+
 static int64_t
 advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t advice)
 {
@@ -147,11 +158,11 @@ advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, ui
         /* Verified private copies of code have no file behind them. */
         if (v->code && !v->code_stable)
             return 0;
-        return platform_discard(mm->space.base + start, end - start, MADV_DONTNEED);
+        return discard(mm, v, start, end, MADV_DONTNEED);
     case MADV_FREE:
         if (v->kind != VMA_ANON || v->locked)
             return -EINVAL;
-        return platform_discard(mm->space.base + start, end - start, MADV_FREE);
+        return discard(mm, v, start, end, MADV_FREE);
     case MADV_REMOVE: return remove_part(mm, v, start, end);
     case COLD:
     case PAGEOUT: return v->locked ? -EINVAL : 0;

@@ -1,5 +1,6 @@
 /* The copy of an address space at fork: shared and file mappings are mapped again, and of private memory only pages
- * that were written are copied. The host's page map tells which. The others of a private mapping follow their file. */
+ * that were written are copied, or shared where they are many (cow_fork.c). The host's page map tells which. The others of a
+ * private mapping follow their file. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +9,13 @@
 #include "base/rare.h"
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
+#include "vkernel/mm/cow_internal.h"
 #include "vkernel/mm/mm_internal.h"
 
 enum { BATCH = 2048, RUNS_MAX = 1024 };
 
-/* False: there is no memory left. */
-static bool
-copy_run(uint8_t *to, const uint8_t *from, uint64_t size)
+bool
+mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
 {
     enum { POPULATE_FROM = 4 * MM_PAGE };
 
@@ -31,8 +32,8 @@ copy_run(uint8_t *to, const uint8_t *from, uint64_t size)
     return true;
 }
 
-static bool
-copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
+bool
+mm_copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
 {
     static uint64_t entries[BATCH] RARE;
     uint64_t run = 0, run_end = 0;
@@ -51,14 +52,14 @@ copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
             if (r == 0 && !platform_entry_dirty(entries[i]))
                 continue;
             if (page != run_end) {
-                if (!copy_run(to + run, from + run, run_end - run))
+                if (!mm_copy_pages(to + run, from + run, run_end - run))
                     return false;
                 run = page;
             }
             run_end = page + MM_PAGE;
         }
     }
-    return copy_run(to + run, from + run, run_end - run);
+    return mm_copy_pages(to + run, from + run, run_end - run);
 }
 
 /* A mapping of the host for each run of pages: of the first RUNS_MAX, as their number is limited for all guests
@@ -104,7 +105,7 @@ mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const stru
         return r;
     if (prot == PROT_NONE && (r = platform_protect(from->space.base + v->start, size, PROT_READ)) < 0)
         return r;
-    if (!copy_dirty(to->space.base + at->start, from->space.base + v->start, size))
+    if (!mm_copy_dirty(to->space.base + at->start, from->space.base + v->start, size))
         r = -ENOMEM;
     if (prot == PROT_NONE && platform_protect(from->space.base + v->start, size, PROT_NONE) < 0)
         r = -ENOMEM;
@@ -123,7 +124,9 @@ fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
         return mm_code_host_map(to, v, from->space.base + v->start);
     if (v->kind == VMA_ANON && prot == PROT_NONE && !v->was_writable)
         return 0; /* the reservation is that already */
-    return v->wipe_on_fork ? mm_host_map(to, v, v->start, v->end, prot) : mm_copy_mapping(to, v, from, v);
+    if (v->wipe_on_fork)
+        return mm_host_map(to, v, v->start, v->end, prot);
+    return cow_has_to_say(from, v) ? cow_fork_mapping(to, from, v) : mm_copy_mapping(to, v, from, v);
 }
 
 struct mm *

@@ -1,7 +1,7 @@
 /* Address spaces, their mappings (vma_tree.c) and the host pages of these.
  *
  * Invariant: host pages of [0, 8 GiB) of the reservation are accessible exactly where a mapping says so, and something
- * is behind it (mm_backed_end); a page that may be executed by the guest is only readable on the host, and its bytes
+ * is behind it (mm_backed_end), less where a fork left pages shared (cow.h); a page that may be executed by the guest is only readable on the host, and its bytes
  * were verified (code.c). */
 #include "vkernel/mm/mm_internal.h"
 
@@ -14,6 +14,7 @@
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/image/artifact.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/trust/ledger.h"
 #include "vkernel/vfs/vfs.h"
 
@@ -168,6 +169,7 @@ mm_put(struct mm *mm)
 {
     if (!mm || !refcount_put(&mm->refs))
         return;
+    cow_end(mm);
     list_remove(&mm->link);
     while (mm->count)
         mm_vma_remove(mm, mm->root);
@@ -407,6 +409,8 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     end = address + PAGE_UP(size) < GUEST_END ? address + PAGE_UP(size) : GUEST_END;
     if (!mm_split(mm, address) || !mm_split(mm, end))
         return -ENOMEM;
+    if (!cow_forget(mm, address, end))
+        return -ENOMEM;
     r = unmap_host(mm, address, end);
     if (r < 0)
         return r;
@@ -452,9 +456,12 @@ take_source(struct vma *v, struct file *file)
 int
 mm_establish(struct mm *mm, struct vma *v, const struct verified *verified)
 {
-    int r = v->prot & PROT_EXEC ? mm_code_install(mm, v, verified)
-                                : mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
+    int r;
 
+    if (!cow_forget(mm, v->start, v->end))
+        return -ENOMEM;
+    r = v->prot & PROT_EXEC ? mm_code_install(mm, v, verified)
+                            : mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
     if (r == 0) {
         forget_mappings(mm, v->start, v->end);
         if (!mm_vma_insert(mm, v))
@@ -491,6 +498,8 @@ mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
     uint64_t stop = mm_backed_end(v) < end ? mm_backed_end(v) : end;
 
     if (!(v->prot & PROT_WRITE) || (v->shared && v->kind == VMA_FILE))
+        return;
+    if (!cow_settle(mm, start, stop, true))
         return;
     while (start < stop) {
         uint64_t piece = stop - start < MEMORY_PIECE ? stop - start : MEMORY_PIECE;
@@ -579,6 +588,8 @@ protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
     if (mm_host_prot(prot) != mm_host_prot(old)) {
         uint64_t end = mm_backed_end(v);
 
+        if (!cow_settle(mm, v->start, end, true))
+            return -ENOMEM;
         r = platform_protect(mm->space.base + v->start, end - v->start, mm_host_prot(prot));
         if (r < 0)
             return r;

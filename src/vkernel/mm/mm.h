@@ -67,8 +67,9 @@ struct mm {
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages, locked_pages, data_pages; /* data: private and writable */
     bool lock_future;                               /* mlockall(MCL_FUTURE) */
-    unsigned membarriers; /* commands of membarrier by which it registered; fork hands them on, exec does not */
-    struct eval *eval;    /* made at first need; shared with forked children until either's code changes */
+    unsigned membarriers;  /* commands of membarrier by which it registered; fork hands them on, exec does not */
+    struct cow_space *cow; /* what forks left shared (cow.h); NULL: nothing yet */
+    struct eval *eval;     /* made at first need; shared with forked children until either's code changes */
     struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps again */
     uint64_t code_generation; /* of what is in code_maps; never used again for other code */
@@ -111,8 +112,9 @@ struct futex_key {
     uint64_t offset;
 };
 bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
-/* usercopy_hooks.accessible */
+/* usercopy_hooks.accessible, .ready */
 size_t mm_accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain);
+bool mm_ready(struct mm *mm, guest_addr address, size_t size, bool write);
 /* Where the pages behind a mapping end: at its end, or at that of its file or object. */
 uint64_t mm_backed_end(const struct vma *v);
 /* Is the address in a page after the end of the mapping's file? */

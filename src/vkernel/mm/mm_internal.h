@@ -59,6 +59,7 @@ int mm_host_prot(int prot);
 struct vma *mm_vma_insert(struct mm *mm, const struct vma *like);
 void mm_vma_remove(struct mm *mm, struct vma *v);
 void mm_vma_resize(struct mm *mm, struct vma *v, uint64_t start, uint64_t end);
+unsigned mm_host_mappings_left(void); /* of the host's, for all address spaces together */
 struct vma *vma_previous(const struct mm *mm, const struct vma *v);
 /* The highest place of this size below top, not below bottom; 0: none. */
 uint64_t mm_find_gap(struct mm *mm, uint64_t bottom, uint64_t top, uint64_t size);

@@ -8,6 +8,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/vfs/vfs.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 
 /* Two open files of one inode back the same shared memory. */
@@ -203,8 +204,10 @@ move_pages(struct mm *mm, const struct vma *v, uint64_t to)
 {
     struct vma at = *v;
     uint64_t backed = mm_backed_end(v) - v->start;
-    int r = backed ? platform_move(mm->space.base + v->start, mm->space.base + to, backed) : 0;
+    int r = v->kind == VMA_ANON ? cow_flatten(mm, v->start, v->end) : 0;
 
+    if (r == 0 && backed)
+        r = platform_move(mm->space.base + v->start, mm->space.base + to, backed);
     if (r != -EFAULT)
         return r;
     at.start = to;

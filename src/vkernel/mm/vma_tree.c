@@ -9,6 +9,7 @@
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 
 static unsigned total; /* in all address spaces */
@@ -38,6 +39,14 @@ total_limit(void)
     unsigned limit = platform_mapping_limit();
 
     return limit - limit / 8;
+}
+
+unsigned
+mm_host_mappings_left(void)
+{
+    unsigned limit = total_limit(), taken = total + cow_host_mappings();
+
+    return taken < limit ? limit - taken : 0;
 }
 
 static uint32_t
@@ -230,7 +239,7 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
 {
     struct vma *v, *above, *parent = NULL, **slot = &mm->root;
 
-    if (total >= total_limit())
+    if (mm_host_mappings_left() == 0)
         return NULL;
     v = OBJECT_NEW(vma);
     if (!v)

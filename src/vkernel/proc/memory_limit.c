@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "platform/platform.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
 #include "vkernel/ops.h"
@@ -52,7 +53,7 @@ somebody_is_dying(void)
 uint64_t
 memory_used(void)
 {
-    return platform_memory_used() + store_memory_used();
+    return platform_memory_used() + store_memory_used() + cow_memory_used();
 }
 
 uint64_t
@@ -83,14 +84,19 @@ largest(void)
     return victim;
 }
 
-/* Kills the largest, and more while what the killed have of all address space says that it will not do: a crowd of small
- * processes grows faster than one after the other dies. */
+/* Gives back what nobody sees any more. Where that is not enough, kills the largest, and more while what the killed have of
+ * all address space says that it will not do: a crowd of small processes grows faster than one after the other dies. */
 static void
 kill_until_below(uint64_t now)
 {
-    uint64_t pages = 1, gone = 0, excess = now - system_info.memory_limit;
+    uint64_t pages = 1, gone = 0, excess;
     struct process *victim;
 
+    cow_trim();
+    now = memory_used();
+    if (now <= system_info.memory_limit)
+        return;
+    excess = now - system_info.memory_limit;
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         pages += p->mm && !p->zombie ? p->mm->total_pages : 0;
     do {

@@ -10,6 +10,7 @@
 #include "eval/eval.h"
 #include "platform/direct.h"
 #include "vkernel/cpu/cpu.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/run/calls.h"
@@ -601,6 +602,7 @@ void
 lockstep_init(void)
 {
     lockstep_on = true;
+    cow_off = true; /* who was allowed to write to a page is told by its protection alone */
     lockstep.stops = platform_reserve(GUEST_IMAGE_END / 8);
     lockstep.stack = platform_reserve(2 << 20);
     if (!lockstep.stops || platform_map_anon(lockstep.stops, GUEST_IMAGE_END / 8, PROT_READ | PROT_WRITE) < 0 ||

@@ -54,6 +54,8 @@ guest_span(guest_addr addr, size_t *size, bool write)
     *size = accessible(mm, addr, *size, write, &uncertain);
     if (uncertain)
         *size = present(mm, addr, *size);
+    if (*size && !usercopy_hooks.ready(mm, addr, *size, write))
+        *size = 0;
     return *size ? host(mm, addr) : NULL;
 }
 

@@ -62,6 +62,8 @@ struct usercopy_hooks {
     /* Bytes from address on, at most size, that are mapped with the permission. *uncertain becomes true where only the host knows which of
      * the pages are there. */
     size_t (*accessible)(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain);
+    /* The host's pages of such a range are about to be handed to the host: false, when they cannot be made ready for that. */
+    bool (*ready)(struct mm *mm, guest_addr address, size_t size, bool write);
     void (*recorded)(const void *p,
                      size_t size); /* a call has read these bytes of its guest's; with usercopy_recording only */
 };

@@ -1,0 +1,731 @@
+/* Chunks that forks left shared (cow.h), and how they are resolved. */
+#include "vkernel/mm/cow_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/rare.h"
+#include "platform/heap.h"
+#include "platform/hostfs.h"
+#include "platform/platform.h"
+
+bool cow_off;
+
+OBJECT_POOL(cow_chunk);
+OBJECT_POOL(cow_leaf);
+OBJECT_POOL(cow_space);
+
+static struct list spaces = {&spaces, &spaces};
+static unsigned borders; /* between chunks that are different host mappings */
+
+/* --- the file of shared pages --- */
+
+#define FILE_SIZE (1ull << 62)
+
+static int descriptor = -1;
+
+int
+cow_file(void)
+{
+    if (descriptor < 0)
+        descriptor = host_memfd("ingot-shared-pages", FILE_SIZE);
+    return descriptor;
+}
+
+/* Offsets are not used again: a mapping that were left by mistake would show zeros, and never what is somebody else's. There are
+ * enough for two thousand million forks of whole address spaces. */
+uint64_t
+cow_file_room(uint64_t size)
+{
+    static uint64_t next;
+    uint64_t at = next;
+
+    if (size > FILE_SIZE - next)
+        return UINT64_MAX;
+    next += size;
+    return at;
+}
+
+uint64_t
+cow_memory_used(void)
+{
+    struct stat st;
+
+    return descriptor >= 0 && host_fstat(descriptor, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+/* Chunks are mostly freed in order: one call to the host for many. */
+static struct {
+    uint64_t start, end;
+} freed;
+
+static void
+punch_freed(void)
+{
+    if (freed.start < freed.end)
+        host_punch(descriptor, freed.start, freed.end - freed.start);
+    freed.start = freed.end = 0;
+}
+
+static void
+punch_later(uint64_t offset, uint64_t size)
+{
+    if (freed.end != offset) {
+        punch_freed();
+        freed.start = offset;
+    }
+    freed.end = offset + size;
+}
+
+/* --- tables --- */
+
+struct cow_entry *
+cow_entry_at(const struct mm *mm, uint64_t number)
+{
+    struct cow_leaf *leaf = mm->cow && number < COW_CHUNKS ? mm->cow->leaves[number / COW_LEAF] : NULL;
+    struct cow_entry *e = leaf ? &leaf->entries[number % COW_LEAF] : NULL;
+
+    return e && e->chunk ? e : NULL;
+}
+
+static struct cow_space *
+space_new(struct mm *mm)
+{
+    struct cow_space *s = OBJECT_NEW(cow_space);
+
+    if (!s)
+        return NULL;
+    s->leaves = array_new(COW_CHUNKS / COW_LEAF, sizeof(struct cow_leaf *));
+    if (!s->leaves) {
+        OBJECT_FREE(cow_space, s);
+        return NULL;
+    }
+    s->mm = mm;
+    list_append(&spaces, &s->link);
+    mm->cow = s;
+    return s;
+}
+
+struct cow_entry *
+cow_entry_new(struct mm *mm, uint64_t number)
+{
+    struct cow_space *s = mm->cow ? mm->cow : space_new(mm);
+    struct cow_leaf **leaf;
+
+    if (!s)
+        return NULL;
+    leaf = &s->leaves[number / COW_LEAF];
+    if (!*leaf) {
+        *leaf = OBJECT_NEW(cow_leaf);
+        if (!*leaf)
+            return NULL;
+        for (uint32_t i = 0; i < COW_LEAF; i++) {
+            list_init(&(*leaf)->entries[i].link);
+            (*leaf)->entries[i].space = s;
+            (*leaf)->entries[i].number = (uint32_t)(number / COW_LEAF * COW_LEAF + i);
+        }
+    }
+    return &(*leaf)->entries[number % COW_LEAF];
+}
+
+struct cow_chunk *
+cow_chunk_new(void)
+{
+    struct cow_chunk *c = OBJECT_NEW(cow_chunk);
+
+    if (c) {
+        refcount_init(&c->refs);
+        list_init(&c->entries);
+    }
+    return c;
+}
+
+/* A base is in the file and has none itself. */
+static void
+chunk_free(struct cow_chunk *c)
+{
+    if (c->in_file)
+        punch_later(c->offset, COW_CHUNK);
+    OBJECT_FREE(cow_chunk, c);
+}
+
+void
+cow_chunk_put(struct cow_chunk *c)
+{
+    struct cow_chunk *base = c->base;
+
+    if (!refcount_put(&c->refs))
+        return;
+    chunk_free(c);
+    if (base && refcount_put(&base->refs))
+        chunk_free(base);
+}
+
+/* What the host has mapped there: neighbours with the same are one mapping of the host's. */
+static uint64_t
+host_kind(const struct mm *mm, uint64_t number)
+{
+    enum { PLAIN, NONE, READ_ONLY, READ_ONLY_VIEW, VIEW };
+    const struct cow_entry *e = cow_entry_at(mm, number);
+    uint64_t at = number * COW_CHUNK;
+
+    if (!e)
+        return PLAIN;
+    if (e->state == COW_VIEW)
+        return (e->chunk->offset - at) | VIEW;
+    if (e->chunk->owner != e)
+        return NONE;
+    return e->chunk->base ? (e->chunk->base->offset - at) | READ_ONLY_VIEW : READ_ONLY;
+}
+
+static unsigned
+borders_at(const struct cow_entry *e)
+{
+    uint64_t here = host_kind(e->space->mm, e->number);
+
+    return (here != host_kind(e->space->mm, (uint64_t)e->number - 1)) +
+           (here != host_kind(e->space->mm, (uint64_t)e->number + 1));
+}
+
+/* c NULL: the entry becomes plain. */
+void
+cow_entry_set(struct cow_entry *e, struct cow_chunk *c, enum cow_state state)
+{
+    struct cow_chunk *old = e->chunk;
+
+    borders -= borders_at(e);
+    if (c != old && c) {
+        refcount_get(&c->refs);
+        c->sharers++;
+    }
+    if (c != old && old) {
+        list_remove(&e->link);
+        old->sharers--;
+        if (old->owner == e)
+            old->owner = NULL;
+    }
+    if (c != old && c)
+        list_append(&c->entries, &e->link);
+    e->space->count += !old && c;
+    e->space->count -= old && !c;
+    e->chunk = c;
+    e->state = (uint8_t)state;
+    e->mixed &= c != NULL;
+    borders += borders_at(e);
+    if (c != old && old)
+        cow_chunk_put(old);
+}
+
+unsigned
+cow_host_mappings(void)
+{
+    return borders;
+}
+
+bool
+cow_within_budget(void)
+{
+    return borders < platform_mapping_limit() / 4 && borders < mm_host_mappings_left();
+}
+
+/* --- resolving --- */
+
+static uint64_t
+address_of(const struct cow_entry *e)
+{
+    return (uint64_t)e->number * COW_CHUNK;
+}
+
+static uint8_t *
+host_of(const struct cow_entry *e)
+{
+    return e->space->mm->space.base + address_of(e);
+}
+
+/* A pending chunk lies in mappings with the same protection: whoever changes that, settles first. */
+static int
+host_prot_of(const struct cow_entry *e)
+{
+    const struct vma *v = mm_at(e->space->mm, address_of(e));
+
+    return v ? mm_host_prot(v->prot) : PROT_NONE;
+}
+
+/* Is the entry the only one of a chunk whose pages it has? */
+static bool
+is_left_over(const struct cow_entry *e)
+{
+    return e && e->state == COW_PENDING && e->chunk->owner == e && e->chunk->sharers == 1;
+}
+
+static void
+become_own_again(struct cow_entry *e)
+{
+    cow_entry_set(e, e->chunk->base, COW_VIEW);
+}
+
+/* All others have theirs: its owner may write again, and to the neighbours of which that is true as well. */
+static bool
+reuse(struct cow_entry *e)
+{
+    struct mm *mm = e->space->mm;
+    const struct vma *v = mm_at(mm, address_of(e));
+    uint64_t first = e->number, last = e->number;
+
+    if (!v)
+        return false;
+    while ((first - 1) * COW_CHUNK >= v->start && is_left_over(cow_entry_at(mm, first - 1)))
+        first--;
+    while ((last + 2) * COW_CHUNK <= v->end && is_left_over(cow_entry_at(mm, last + 1)))
+        last++;
+    if (platform_protect(mm->space.base + first * COW_CHUNK, (last + 1 - first) * COW_CHUNK, mm_host_prot(v->prot)) < 0)
+        return false;
+    for (uint64_t n = first; n <= last; n++)
+        become_own_again(cow_entry_at(mm, n));
+    return true;
+}
+
+/* Calls f for each run of the chunk's pages that may be other than zero. */
+static bool
+each_run(struct cow_chunk *c, bool (*f)(struct cow_chunk *c, void *with, uint64_t from, uint64_t size), void *with)
+{
+    for (unsigned i = 0, n; i < COW_PAGES; i += n) {
+        n = 1;
+        if (!(c->pages >> i & 1))
+            continue;
+        while (i + n < COW_PAGES && (c->pages >> (i + n) & 1))
+            n++;
+        if (!f(c, with, (uint64_t)i * MM_PAGE, (uint64_t)n * MM_PAGE))
+            return false;
+    }
+    return true;
+}
+
+static bool
+copy_run(struct cow_chunk *c, void *to, uint64_t from, uint64_t size)
+{
+    platform_populate((uint8_t *)to + from, size);
+    return platform_copy((uint8_t *)to + from, host_of(c->owner) + from, size) == size;
+}
+
+/* A copy for one who shares the owner's pages, whose own are none yet. */
+static bool
+give_copy(struct cow_entry *e)
+{
+    struct cow_chunk *c = e->chunk;
+    int prot = host_prot_of(e);
+
+    if (!c->owner || platform_protect(host_of(e), COW_CHUNK, PROT_READ | PROT_WRITE) < 0)
+        return false;
+    if (!each_run(c, copy_run, host_of(e)) ||
+        (prot != (PROT_READ | PROT_WRITE) && platform_protect(host_of(e), COW_CHUNK, prot) < 0)) {
+        platform_map_none(host_of(e), COW_CHUNK);
+        return false;
+    }
+    cow_entry_set(e, NULL, COW_PENDING);
+    return true;
+}
+
+static bool
+write_run(struct cow_chunk *c, void *unused, uint64_t from, uint64_t size)
+{
+    for (long n; size > 0; from += (uint64_t)n, size -= (uint64_t)n) {
+        n = platform_write_at(descriptor, host_of(c->owner) + from, size, c->offset + from);
+        if (n <= 0)
+            return false;
+    }
+    return true;
+}
+
+static bool
+to_file(struct cow_chunk *c)
+{
+    if (cow_file() >= 0 && each_run(c, write_run, NULL))
+        return true;
+    punch_later(c->offset, COW_CHUNK);
+    return false;
+}
+
+/* The content goes to the file, which the owner maps from then on. */
+static bool
+share_by_file(struct cow_chunk *c)
+{
+    struct cow_entry *owner = c->owner;
+    struct cow_chunk *base = c->base;
+
+    if (!owner || !to_file(c))
+        return false;
+    if (platform_map_file(host_of(owner), COW_CHUNK, host_prot_of(owner), false, descriptor, c->offset) < 0) {
+        punch_later(c->offset, COW_CHUNK);
+        return false;
+    }
+    borders -= borders_at(owner);
+    c->owner = NULL;
+    c->base = NULL;
+    c->in_file = true;
+    owner->state = COW_VIEW;
+    owner->mixed = false;
+    borders += borders_at(owner);
+    if (base)
+        cow_chunk_put(base);
+    return true;
+}
+
+/* What is in the file, mapped for all pending neighbours, too, that are next to each other there. */
+static bool
+view(struct cow_entry *e)
+{
+    enum { AHEAD = 64 };
+    struct mm *mm = e->space->mm;
+    const struct vma *v = mm_at(mm, address_of(e));
+    uint64_t first = e->number, last = first, offset = e->chunk->offset;
+
+    if (!v)
+        return false;
+    for (struct cow_entry *n; last < first + AHEAD && (last + 2) * COW_CHUNK <= v->end; last++) {
+        n = cow_entry_at(mm, last + 1);
+        if (!n || n->state != COW_PENDING || !n->chunk->in_file ||
+            n->chunk->offset != offset + (last + 1 - first) * COW_CHUNK)
+            break;
+    }
+    if (platform_map_file(mm->space.base + first * COW_CHUNK, (last + 1 - first) * COW_CHUNK, mm_host_prot(v->prot),
+                          false, descriptor, offset) < 0)
+        return false;
+    for (uint64_t n = first; n <= last; n++) {
+        struct cow_entry *one = cow_entry_at(mm, n);
+
+        cow_entry_set(one, one->chunk, COW_VIEW);
+    }
+    return true;
+}
+
+/* Copies for all but the owner. */
+static bool
+give_copies(struct cow_chunk *c)
+{
+    LIST_EACH_SAFE(p, &c->entries)
+    {
+        struct cow_entry *e = list_entry(p, struct cow_entry, link);
+
+        if (e != c->owner && !give_copy(e))
+            return false;
+    }
+    return true;
+}
+
+static bool
+resolve_owner(struct cow_entry *e)
+{
+    struct cow_chunk *c = e->chunk;
+
+    if (c->sharers > 2 && share_by_file(c))
+        return true;
+    return give_copies(c) && reuse(e);
+}
+
+/* A pending chunk becomes one that the host gives what the mapping allows. A write of one of two makes a copy of it; for more
+ * readers, and more than two, the file. */
+static bool
+resolve(struct cow_entry *e, bool write)
+{
+    struct cow_chunk *c = e->chunk;
+
+    if (c->owner == e)
+        return !write || resolve_owner(e);
+    if (!c->in_file && (!write || c->sharers > 2))
+        share_by_file(c);
+    return c->in_file ? view(e) : give_copy(e);
+}
+
+/* Where so many chunks are resolved by themselves that the host runs out of mappings, their neighbours go along. */
+static bool
+resolve_run(struct cow_entry *e, bool write)
+{
+    struct mm *mm = e->space->mm;
+    uint64_t n = e->number;
+
+    if (cow_within_budget())
+        return resolve(e, write);
+    for (const struct cow_entry *before; (before = cow_entry_at(mm, n - 1)) && before->state == COW_PENDING;)
+        n--;
+    for (; (e = cow_entry_at(mm, n)) && e->state == COW_PENDING; n++)
+        if (!resolve(e, write))
+            return false;
+    return true;
+}
+
+/* In the host's signal handler, while guest code runs or platform_copy, neither of which is inside of the heap or of this file. */
+bool
+platform_on_shared_fault(uint64_t host_address, bool write)
+{
+    LIST_EACH(p, &spaces) {
+        const struct cow_space *s = list_entry(p, struct cow_space, link);
+        uint64_t address = host_address - (uint64_t)(uintptr_t)s->mm->space.base;
+        struct cow_entry *e;
+        bool done;
+
+        if (address >= GUEST_END)
+            continue;
+        e = cow_entry_at(s->mm, address / COW_CHUNK);
+        if (!e || e->state != COW_PENDING || (!write && e->chunk->owner == e) ||
+            !(host_prot_of(e) & (write ? PROT_WRITE : PROT_READ)))
+            return false;
+        done = resolve_run(e, write);
+        punch_freed();
+        return done;
+    }
+    return false;
+}
+
+/* --- ranges --- */
+
+/* The first chunk from number on that is not plain, below end; or end. */
+static uint64_t
+next_entry(const struct mm *mm, uint64_t number, uint64_t end)
+{
+    while (number < end && !cow_entry_at(mm, number)) {
+        bool leaf = mm->cow->leaves[number / COW_LEAF] != NULL;
+
+        number = leaf ? number + 1 : (number / COW_LEAF + 1) * COW_LEAF;
+    }
+    return number < end ? number : end;
+}
+
+#define EACH_ENTRY(n, mm, start, end)                                                     \
+    for (uint64_t n##_end = ((end) + COW_CHUNK - 1) / COW_CHUNK,                          \
+                  n = (mm)->cow ? next_entry(mm, (start) / COW_CHUNK, n##_end) : n##_end; \
+         n < n##_end; n = (mm)->cow ? next_entry(mm, n + 1, n##_end) : n##_end)
+
+bool
+cow_any(struct mm *mm, uint64_t start, uint64_t end)
+{
+    EACH_ENTRY(n, mm, start, end)
+    return true;
+    return false;
+}
+
+bool
+cow_settle(struct mm *mm, uint64_t start, uint64_t end, bool write)
+{
+    bool done = true;
+
+    EACH_ENTRY(n, mm, start, end)
+    {
+        struct cow_entry *e = cow_entry_at(mm, n);
+
+        if (e->state == COW_PENDING && !resolve(e, write)) {
+            done = false;
+            break;
+        }
+    }
+    punch_freed();
+    return done;
+}
+
+/* The owner's pages go. Without memory for what the others need, these have lost it: their next access ends them. */
+static void
+hand_over(struct cow_entry *owner)
+{
+    struct cow_chunk *c = owner->chunk, *base = c->base;
+
+    if (c->sharers == 1)
+        return;
+    if (!to_file(c)) {
+        give_copies(c);
+        return;
+    }
+    borders -= borders_at(owner);
+    c->in_file = true;
+    c->base = NULL;
+    borders += borders_at(owner);
+    if (base)
+        cow_chunk_put(base);
+}
+
+static void
+forget(struct cow_entry *e)
+{
+    if (e->state == COW_PENDING && e->chunk->owner == e)
+        hand_over(e);
+    cow_entry_set(e, NULL, COW_PENDING);
+}
+
+/* A chunk of which a part is replaced is a view with a flaw from then on, if it is not plain. */
+static bool
+cut(struct mm *mm, uint64_t number)
+{
+    struct cow_entry *e = cow_entry_at(mm, number);
+
+    if (e && e->state == COW_PENDING && !resolve(e, true))
+        return false;
+    e = cow_entry_at(mm, number);
+    if (e)
+        e->mixed = true;
+    return true;
+}
+
+bool
+cow_forget(struct mm *mm, uint64_t start, uint64_t end)
+{
+    bool done = mm->cow == NULL || ((start % COW_CHUNK == 0 || cut(mm, start / COW_CHUNK)) &&
+                                    (end % COW_CHUNK == 0 || cut(mm, end / COW_CHUNK)));
+
+    if (done) {
+        EACH_ENTRY(n, mm, start, end)
+        {
+            if (n * COW_CHUNK >= start && (n + 1) * COW_CHUNK <= end)
+                forget(cow_entry_at(mm, n));
+        }
+    }
+    punch_freed();
+    return done;
+}
+
+/* Through a buffer, as the pages that are replaced are what is copied. */
+static int
+flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
+{
+    static uint8_t buffer[COW_CHUNK] RARE;
+    uint8_t *at = mm->space.base + start;
+    int prot = mm_host_prot(v->prot), r = 0;
+
+    if (prot == PROT_NONE)
+        r = platform_protect(at, end - start, PROT_READ);
+    if (r == 0 && platform_copy(buffer, at, end - start) != end - start)
+        r = -ENOMEM;
+    if (r == 0)
+        r = platform_map_anon(at, end - start, PROT_READ | PROT_WRITE);
+    if (r == 0 && platform_copy(at, buffer, end - start) != end - start)
+        r = -ENOMEM;
+    return r == 0 && prot != (PROT_READ | PROT_WRITE) ? platform_protect(at, end - start, prot) : r;
+}
+
+static int
+flatten(struct mm *mm, struct cow_entry *e)
+{
+    uint64_t start = address_of(e), end = start + COW_CHUNK;
+    int r = 0;
+
+    for (const struct vma *v = mm_find(mm, start); v && v->start < end && r == 0; v = vma_next(mm, v)) {
+        if (v->kind == VMA_ANON)
+            r = flatten_part(mm, v, v->start > start ? v->start : start, v->end < end ? v->end : end);
+    }
+    if (r == 0)
+        cow_entry_set(e, NULL, COW_PENDING);
+    return r;
+}
+
+int
+cow_flatten(struct mm *mm, uint64_t start, uint64_t end)
+{
+    int r = cow_settle(mm, start, end, true) ? 0 : -ENOMEM;
+
+    EACH_ENTRY(n, mm, start, end)
+    {
+        if (r == 0)
+            r = flatten(mm, cow_entry_at(mm, n));
+    }
+    punch_freed();
+    return r;
+}
+
+void
+cow_end(struct mm *mm)
+{
+    struct cow_space *s = mm->cow;
+
+    if (!s)
+        return;
+    for (unsigned i = 0; i < COW_CHUNKS / COW_LEAF; i++) {
+        if (!s->leaves[i])
+            continue;
+        for (unsigned k = 0; k < COW_LEAF && s->count; k++)
+            if (s->leaves[i]->entries[k].chunk)
+                forget(&s->leaves[i]->entries[k]);
+        OBJECT_FREE(cow_leaf, s->leaves[i]);
+        s->leaves[i] = NULL;
+    }
+    punch_freed();
+    list_remove(&s->link);
+    CHECK(!list_empty(&spaces) || borders == 0, "host mappings of shared pages are miscounted");
+    array_free(s->leaves);
+    mm->cow = NULL;
+    OBJECT_FREE(cow_space, s);
+}
+
+/* --- counting and giving back --- */
+
+static uint16_t
+written_pages(const struct mm *mm, uint64_t number)
+{
+    uint64_t entries[COW_PAGES];
+    uint16_t pages = 0;
+
+    if (platform_dirty_pages(mm->space.base + number * COW_CHUNK, COW_PAGES, entries) != 0)
+        return 0;
+    for (unsigned i = 0; i < COW_PAGES; i++)
+        pages |= (uint16_t)(platform_entry_dirty(entries[i]) << i);
+    return pages;
+}
+
+static void
+trim_chunk(const struct mm *mm, struct cow_entry *e)
+{
+    struct cow_chunk *c = e->chunk;
+    uint16_t gone;
+
+    if (e->state != COW_VIEW || e->mixed || !refcount_is_one(&c->refs) || !c->pages)
+        return;
+    gone = written_pages(mm, e->number) & c->pages;
+    for (unsigned i = 0; i < COW_PAGES; i++)
+        if (gone >> i & 1)
+            punch_later(c->offset + i * MM_PAGE, MM_PAGE);
+    c->pages &= (uint16_t)~gone;
+}
+
+void
+cow_trim(void)
+{
+    LIST_EACH(p, &spaces) {
+        const struct cow_space *s = list_entry(p, struct cow_space, link);
+
+        EACH_ENTRY(n, s->mm, 0, GUEST_END)
+        trim_chunk(s->mm, cow_entry_at(s->mm, n));
+    }
+    punch_freed();
+}
+
+static void
+count_chunk(const struct cow_entry *e, uint16_t within, uint16_t written, struct cow_pages *out)
+{
+    const struct cow_chunk *c = e->chunk;
+    uint16_t there = c->pages & within;
+
+    if (e->state == COW_VIEW) {
+        out->own += (unsigned)__builtin_popcount(written & within);
+        there &= (uint16_t)~written;
+    }
+    if (c->sharers == 1) {
+        out->own += (unsigned)__builtin_popcount(there);
+    } else {
+        out->shared += (unsigned)__builtin_popcount(there);
+        out->parts += (uint64_t)(unsigned)__builtin_popcount(there) * 4096 / c->sharers;
+    }
+}
+
+void
+cow_count(struct mm *mm, const struct vma *v, struct cow_pages *out)
+{
+    for (uint64_t n = v->start / COW_CHUNK; n * COW_CHUNK < v->end; n++) {
+        const struct cow_entry *e = cow_entry_at(mm, n);
+        uint64_t from = n * COW_CHUNK < v->start ? (v->start - n * COW_CHUNK) / MM_PAGE : 0;
+        uint64_t to = (n + 1) * COW_CHUNK > v->end ? (v->end - n * COW_CHUNK) / MM_PAGE : COW_PAGES;
+        uint16_t within = (uint16_t)((1u << to) - (1u << from));
+
+        if (!e)
+            out->own += (unsigned)__builtin_popcount(written_pages(mm, n) & within);
+        else
+            count_chunk(e, within, e->state == COW_VIEW ? written_pages(mm, n) : 0, out);
+    }
+}

@@ -1,0 +1,276 @@
+/* Fork of a mapping that has been written much: which chunks are shared (cow.h), and which pages are copied at once. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/rare.h"
+#include "platform/platform.h"
+#include "vkernel/mm/cow_internal.h"
+
+/* From so many pages on, those that were written are shared: below it the host calls and faults of sharing cost more than the copies. */
+enum { SHARE_FROM = 256 };
+
+enum plan { PLAN_COPY, PLAN_JOIN, PLAN_VIEW, PLAN_SHARE };
+
+/* What a fork finds in the chunks of the mapping that it is at. One fork at a time: it does not sleep. */
+static uint16_t written[COW_CHUNKS] RARE; /* by chunk from the mapping's first: which pages were */
+static uint8_t plans[COW_CHUNKS] RARE;
+
+struct sharing {
+    struct mm *to, *from;
+    const struct vma *v;
+    uint64_t first, end; /* chunks that are in the mapping whole */
+    uint64_t offset;     /* in the file, of the first */
+};
+
+static bool
+may_share(const struct vma *v)
+{
+    return !cow_off && v->kind == VMA_ANON && !v->shared && !v->code && v->was_writable &&
+           (v->prot & (PROT_READ | PROT_WRITE));
+}
+
+bool
+cow_has_to_say(struct mm *from, const struct vma *v)
+{
+    return cow_any(from, v->start, v->end) || (may_share(v) && v->end - v->start >= 2 * COW_CHUNK);
+}
+
+/* Of chunks that are plain or views, which pages were written; their number. */
+static uint64_t
+find_written(const struct sharing *s)
+{
+    enum { BATCH = 2048 };
+    static uint64_t entries[BATCH] RARE;
+    uint64_t total = 0;
+
+    for (uint64_t n = s->first; n < s->end; n += BATCH / COW_PAGES) {
+        uint64_t chunks = s->end - n < BATCH / COW_PAGES ? s->end - n : BATCH / COW_PAGES;
+        bool known = platform_dirty_pages(s->from->space.base + n * COW_CHUNK, chunks * COW_PAGES, entries) == 0;
+
+        for (uint64_t k = 0; k < chunks; k++) {
+            uint16_t pages = known ? 0 : COW_ALL_PAGES; /* without a page map all of them may have been */
+
+            for (unsigned i = 0; i < COW_PAGES && known; i++)
+                pages |= (uint16_t)(platform_entry_dirty(entries[k * COW_PAGES + i]) << i);
+            written[n + k - s->first] = pages;
+            total += (unsigned)__builtin_popcount(pages);
+        }
+    }
+    return total;
+}
+
+/* A few chunks without pages are shared as well where that spares mappings of the host's. */
+static void
+fill_gaps(uint8_t *plan, uint64_t count)
+{
+    enum { GAP = 16 };
+    uint64_t last = UINT64_MAX; /* the last one that is shared */
+
+    for (uint64_t i = 0; i < count; i++) {
+        if (plan[i] == PLAN_SHARE) {
+            for (uint64_t k = last + 1; last != UINT64_MAX && i - last <= GAP && k < i; k++)
+                if (plan[k] == PLAN_COPY)
+                    plan[k] = PLAN_SHARE;
+            last = i;
+        } else if (plan[i] != PLAN_COPY) {
+            last = UINT64_MAX;
+        }
+    }
+}
+
+static void
+make_plans(const struct sharing *s)
+{
+    uint64_t total = find_written(s);
+    bool share =
+        total >= SHARE_FROM && may_share(s->v) && s->offset != UINT64_MAX && cow_file() >= 0 && cow_within_budget();
+
+    for (uint64_t n = s->first; n < s->end; n++) {
+        const struct cow_entry *e = cow_entry_at(s->from, n);
+        uint64_t i = n - s->first;
+
+        if (e && e->state == COW_PENDING)
+            plans[i] = PLAN_JOIN;
+        else if (e && !e->mixed && !written[i])
+            plans[i] = PLAN_VIEW;
+        else if (share && (e || written[i]))
+            plans[i] = PLAN_SHARE;
+        else
+            plans[i] = PLAN_COPY;
+    }
+    if (share)
+        fill_gaps(plans, s->end - s->first);
+}
+
+/* Both share what `from` has there. */
+static bool
+share_chunk(const struct sharing *s, uint64_t number)
+{
+    struct cow_entry *owner = cow_entry_new(s->from, number), *other = cow_entry_new(s->to, number);
+    struct cow_chunk *c = owner && other ? cow_chunk_new() : NULL;
+
+    if (!c)
+        return false;
+    c->pages = owner->chunk ? COW_ALL_PAGES : written[number - s->first];
+    c->offset = s->offset + (number - s->first) * COW_CHUNK;
+    c->base = owner->chunk;
+    if (c->base)
+        refcount_get(&c->base->refs);
+    c->owner = owner;
+    cow_entry_set(owner, c, COW_PENDING);
+    c->owner = owner;
+    cow_entry_set(other, c, COW_PENDING);
+    cow_chunk_put(c);
+    return true;
+}
+
+static bool
+join_chunk(const struct sharing *s, uint64_t number, enum cow_state state)
+{
+    struct cow_entry *e = cow_entry_new(s->to, number);
+
+    if (e)
+        cow_entry_set(e, cow_entry_at(s->from, number)->chunk, state);
+    return e != NULL;
+}
+
+static int
+share_run(struct sharing *s, uint64_t from, uint64_t to)
+{
+    uint64_t at = from * COW_CHUNK, size = (to - from) * COW_CHUNK;
+    int prot = mm_host_prot(s->v->prot);
+
+    if (platform_map_none(s->to->space.base + at, size) < 0 ||
+        (prot != PROT_READ && platform_protect(s->from->space.base + at, size, PROT_READ) < 0))
+        return -ENOMEM;
+    for (uint64_t n = from; n < to; n++) {
+        if (share_chunk(s, n))
+            continue;
+        /* The rest is not shared, and so the owner's to write. */
+        platform_protect(s->from->space.base + n * COW_CHUNK, (to - n) * COW_CHUNK, prot);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static int
+join_run(struct sharing *s, uint64_t from, uint64_t to)
+{
+    if (platform_map_none(s->to->space.base + from * COW_CHUNK, (to - from) * COW_CHUNK) < 0)
+        return -ENOMEM;
+    for (uint64_t n = from; n < to; n++)
+        if (!join_chunk(s, n, COW_PENDING))
+            return -ENOMEM;
+    return 0;
+}
+
+/* Views that are next to each other in the file, too, are one mapping of the host's. */
+static int
+view_run(struct sharing *s, uint64_t from, uint64_t to)
+{
+    for (uint64_t n = from, count; n < to; n += count) {
+        uint64_t offset = cow_entry_at(s->from, n)->chunk->offset;
+
+        for (count = 1; n + count < to; count++)
+            if (cow_entry_at(s->from, n + count)->chunk->offset != offset + count * COW_CHUNK)
+                break;
+        if (platform_map_file(s->to->space.base + n * COW_CHUNK, count * COW_CHUNK, mm_host_prot(s->v->prot), false,
+                              cow_file(), offset) < 0)
+            return -ENOMEM;
+        for (uint64_t k = n; k < n + count; k++)
+            if (!join_chunk(s, k, COW_VIEW))
+                return -ENOMEM;
+    }
+    return 0;
+}
+
+/* A view's pages are in the file or here: who cannot share them copies all. */
+static int
+copy_part(const struct sharing *s, uint64_t start, uint64_t end)
+{
+    const uint8_t *from = s->from->space.base + start;
+    uint8_t *to = s->to->space.base + start;
+
+    for (uint64_t stop; start < end; from += stop - start, to += stop - start, start = stop) {
+        bool all = cow_entry_at(s->from, start / COW_CHUNK) != NULL;
+
+        stop = (start / COW_CHUNK + 1) * COW_CHUNK;
+        while (!all && stop < end && !cow_entry_at(s->from, stop / COW_CHUNK))
+            stop += COW_CHUNK;
+        if (stop > end)
+            stop = end;
+        if (all ? !mm_copy_pages(to, from, stop - start) : !mm_copy_dirty(to, from, stop - start))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Of the chunks that are shared, or of those that are not. */
+static int
+carry_out(struct sharing *s, bool shared)
+{
+    int r = 0;
+
+    for (uint64_t n = s->first, next; n < s->end && r == 0; n = next) {
+        enum plan plan = plans[n - s->first];
+
+        for (next = n + 1; next < s->end && plans[next - s->first] == plan; next++)
+            ;
+        if ((plan != PLAN_COPY) != shared)
+            continue;
+        if (plan == PLAN_SHARE)
+            r = share_run(s, n, next);
+        else if (plan == PLAN_JOIN)
+            r = join_run(s, n, next);
+        else if (plan == PLAN_VIEW)
+            r = view_run(s, n, next);
+        else
+            r = copy_part(s, n * COW_CHUNK, next * COW_CHUNK);
+    }
+    return r;
+}
+
+static int
+copy_unshared(struct sharing *s)
+{
+    const struct vma *v = s->v;
+    int r;
+
+    if (s->first >= s->end)
+        return copy_part(s, v->start, v->end);
+    r = copy_part(s, v->start, s->first * COW_CHUNK);
+    if (r == 0)
+        r = copy_part(s, s->end * COW_CHUNK, v->end);
+    return r == 0 ? carry_out(s, false) : r;
+}
+
+int
+cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
+{
+    struct sharing s = {.to = to,
+                        .from = from,
+                        .v = v,
+                        .first = (v->start + COW_CHUNK - 1) / COW_CHUNK,
+                        .end = v->end / COW_CHUNK};
+    int prot = mm_host_prot(v->prot), r;
+
+    /* Chunks that other mappings have a part of. */
+    if (!cow_settle(from, v->start, v->start + 1, true) || !cow_settle(from, v->end - 1, v->end, true))
+        return -ENOMEM;
+    r = mm_host_map(to, v, v->start, v->end, PROT_READ | PROT_WRITE);
+    if (r == 0 && prot == PROT_NONE)
+        r = platform_protect(from->space.base + v->start, v->end - v->start, PROT_READ);
+    if (r < 0)
+        return r;
+    if (s.first < s.end) {
+        s.offset = cow_file_room((s.end - s.first) * COW_CHUNK);
+        make_plans(&s);
+    }
+    r = copy_unshared(&s);
+    if (prot == PROT_NONE && platform_protect(from->space.base + v->start, v->end - v->start, PROT_NONE) < 0)
+        r = -ENOMEM;
+    if (r == 0 && prot != (PROT_READ | PROT_WRITE))
+        r = platform_protect(to->space.base + v->start, v->end - v->start, prot);
+    return r == 0 && s.first < s.end ? carry_out(&s, true) : r;
+}
