@@ -67,6 +67,7 @@ SPECIAL = [
     # name, unit, command, how often it does the thing
     ("fork and exec", "us", "i=0; while [ $i -lt %d ]; do /bin/true; i=$((i + 1)); done" % FORKS, FORKS),
     ("fork and wait", "us", "i=0; while [ $i -lt %d ]; do (:); i=$((i + 1)); done" % FORKS, FORKS),
+    ("fork with 256 MB written", "us", "perl -e '$x = \"a\" x 268435456; for (1..10) { if (!fork) { exec \"/bin/true\" } wait }'", 10),
     ("system call (1-byte read and write)", "us", "dd if=/dev/zero of=/dev/null bs=1 count=%d 2>/dev/null" % SYSCALLS,
      2 * SYSCALLS),
     ("pipe round trip", "us", "perl -e 'pipe A,B; pipe C,D; if (!fork) { close B; close C; while (sysread A,$x,1) { syswrite D,$x,1 } exit } close A; "

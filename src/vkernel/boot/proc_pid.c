@@ -6,6 +6,7 @@
 
 #include "platform/heap.h"
 #include "platform/platform.h"
+#include "vkernel/mm/cow.h"
 #include "vkernel/boot/boot.h"
 #include "vkernel/fs/pseudofs.h"
 #include "vkernel/mm/mm.h"
@@ -364,6 +365,30 @@ show_maps(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
+/* Kibibytes, as smaps says them. */
+struct resident {
+    unsigned long long rss, pss, shared_clean, shared_dirty, private_dirty;
+};
+
+/* Of anonymous memory, what is there, and who else has it; of other mappings, as if all were. */
+static struct resident
+resident_of(const struct process *p, const struct vma *v)
+{
+    enum { KIB = PAGE_SIZE / 1024 };
+    unsigned long long kb = v->prot == PROT_NONE ? 0 : (v->end - v->start) / 1024;
+    struct cow_pages pages = {0};
+
+    if (v->kind == VMA_FILE)
+        return (struct resident){.rss = kb, .pss = kb, .shared_clean = kb};
+    if (v->kind == VMA_SHM)
+        return (struct resident){.rss = kb, .pss = kb, .private_dirty = kb};
+    cow_count(p->mm, v, &pages);
+    return (struct resident){.rss = (pages.own + pages.shared) * KIB,
+                             .pss = pages.own * KIB + pages.parts * KIB / PAGE_SIZE,
+                             .shared_dirty = pages.shared * KIB,
+                             .private_dirty = pages.own * KIB};
+}
+
 static int
 show_smaps(const struct pseudo_key *key, struct text *out)
 {
@@ -372,17 +397,17 @@ show_smaps(const struct pseudo_key *key, struct text *out)
     if (!p)
         return -ESRCH;
     for (const struct vma *v = first_mapping(p); v; v = vma_next(p->mm, v)) {
-        unsigned long long kb = (v->end - v->start) / 1024, rss = v->prot == PROT_NONE ? 0 : kb;
+        struct resident r = resident_of(p, v);
 
         map_line(out, v);
         text_printf(out,
                     "Size:           %8llu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"
                     "Rss:            %8llu kB\nPss:            %8llu kB\nShared_Clean:   %8llu kB\n"
-                    "Shared_Dirty:          0 kB\nPrivate_Clean:         0 kB\nPrivate_Dirty:  %8llu kB\n"
+                    "Shared_Dirty:   %8llu kB\nPrivate_Clean:         0 kB\nPrivate_Dirty:  %8llu kB\n"
                     "Referenced:     %8llu kB\nAnonymous:      %8llu kB\nSwap:                  0 kB\n"
                     "Locked:                0 kB\n",
-                    kb, rss, rss, v->kind == VMA_FILE ? rss : 0ull, v->kind == VMA_FILE ? 0ull : rss, rss,
-                    v->kind == VMA_FILE ? 0ull : rss);
+                    (unsigned long long)(v->end - v->start) / 1024, r.rss, r.pss, r.shared_clean, r.shared_dirty,
+                    r.private_dirty, r.rss, r.shared_dirty + r.private_dirty);
     }
     return 0;
 }
