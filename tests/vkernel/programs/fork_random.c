@@ -449,5 +449,5 @@ main(int argc, char **argv)
         return 0;
     printf("in the stack: %d\n", ok);
     fflush(stdout);
-    return random_main(argc, argv, 12, one);
+    return random_main(argc, argv, 6, one);
 }
