@@ -17,7 +17,7 @@ struct ir_cse {
     struct cse_entry *entries;
     uint32_t mask, used;
     uint32_t generation;
-    uint32_t memory; /* counts what may have changed memory in this block */
+    uint32_t memory; /* counts what accessed memory in this block */
 };
 
 enum { CSE_MIN = 1024 };
@@ -139,7 +139,8 @@ append(struct ir_build *b, const struct ir_op *op)
     return (ir_value)b->f->ops.count - 1;
 }
 
-/* The equal operation of this block, or a new one. */
+/* The equal operation of this block, or a new one. A load is shared only while nothing else has accessed memory: if a thread loads x, y and x again
+ * and finds y changed, it must also find what was written to x before. */
 ir_value
 ir_emit(struct ir_build *b, const struct ir_op *op)
 {
@@ -162,6 +163,8 @@ ir_emit(struct ir_build *b, const struct ir_op *op)
             o->imm == op->imm && o->imm2 == op->imm2 && t->entries[at].memory == memory)
             return t->entries[at].value;
     }
+    if (load)
+        memory = ++t->memory;
     v = append(b, op);
     t->entries[at] = (struct cse_entry){t->generation, memory, v};
     if (++t->used > t->mask / 2)

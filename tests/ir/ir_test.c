@@ -77,6 +77,9 @@ forwards_states(void **state)
     address = ir_op1(b, IR_WRAP, ir_get(b, X86_S_RBX));
     load = ir_load(b, IR_LOAD64, address, 0);
     assert_int_equal(ir_load(b, IR_LOAD64, address, 0), load);
+    assert_int_not_equal(ir_load(b, IR_LOAD64, address, 8), load);
+    assert_int_not_equal(ir_load(b, IR_LOAD64, address, 0), load); /* a thread may see the two places change in order */
+    load = ir_load(b, IR_LOAD64, address, 0);
     ir_store(b, IR_STORE64, address, 8, v);
     assert_int_not_equal(ir_load(b, IR_LOAD64, address, 0), load);
     stop(&x);
