@@ -2,10 +2,12 @@
 #ifndef X86_HELPERS_H
 #define X86_HELPERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "base/single_access.h"
 #include "x86/cpu.h"
 
 struct x86_insn;
@@ -30,13 +32,66 @@ x86_guest(uint32_t address)
     return x86_memory_tls + address;
 }
 
+/* Single accesses of 1, 2, 4 or 8 bytes. */
+static inline uint64_t
+x86_guest_load(uint32_t address, size_t size)
+{
+    const void *at = x86_guest(address);
+
+    switch (size) {
+    case 1: return SINGLE_ACCESS(uint8_t, at);
+    case 2: return SINGLE_ACCESS(uint16_t, at);
+    case 4: return SINGLE_ACCESS(uint32_t, at);
+    default: return SINGLE_ACCESS(uint64_t, at);
+    }
+}
+
+static inline void
+x86_guest_store(uint32_t address, size_t size, uint64_t v)
+{
+    void *at = x86_guest(address);
+
+    switch (size) {
+    case 1: SINGLE_ACCESS(uint8_t, at) = (uint8_t)v; break;
+    case 2: SINGLE_ACCESS(uint16_t, at) = (uint16_t)v; break;
+    case 4: SINGLE_ACCESS(uint32_t, at) = (uint32_t)v; break;
+    default: SINGLE_ACCESS(uint64_t, at) = v; break;
+    }
+}
+
+static inline bool
+x86_is_word(size_t size)
+{
+    return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
 /* A copy of its own: what is checked there is what is used, although others may write to the memory meanwhile. The
- * compiler, which could read the memory a second time instead of the copy, is told that it may not. */
+ * compiler, which could read the memory a second time instead of the copy, is told that it may not. Sizes of a word are
+ * one access. */
 static inline void
 x86_guest_read(void *to, uint32_t address, size_t size)
 {
-    memcpy(to, x86_guest(address), size);
+    if (x86_is_word(size)) {
+        uint64_t v = x86_guest_load(address, size);
+
+        memcpy(to, &v, size);
+    } else {
+        memcpy(to, x86_guest(address), size);
+    }
     __asm__ volatile("" ::"r"(to) : "memory");
+}
+
+static inline void
+x86_guest_write(uint32_t address, const void *from, size_t size)
+{
+    if (x86_is_word(size)) {
+        uint64_t v = 0;
+
+        memcpy(&v, from, size);
+        x86_guest_store(address, size, v);
+    } else {
+        memcpy(x86_guest(address), from, size);
+    }
 }
 
 /* Raises an exception (IR_TRAP_* vector) of the instruction at the loaded guest address pc. Provided by the vkernel

@@ -38,7 +38,7 @@ helper_vector_mask_move(uint32_t code, uint32_t address)
             x86_guest_read(loaded + i, address + i, size);
     for (unsigned i = 0; store && i < length; i += size)
         if (is_chosen(cpu, mask, i, size))
-            memcpy(x86_guest(address + i), vector_byte(cpu, data, i), size);
+            x86_guest_write(address + i, vector_byte(cpu, data, i), size);
     if (store)
         return;
     memcpy(&cpu->xmm[data], loaded, HALF);

@@ -97,13 +97,13 @@ helper_x87_control(uint32_t op, uint32_t address, uint64_t pc)
         x87_wait(f, pc);
     switch (op) {
     case X87_LDCW:
-        memcpy(&v, m, 2);
+        x86_guest_read(&v, address, 2);
         x87_set_control(f, v);
         break;
-    case X87_STCW: memcpy(m, &f->control, 2); break;
+    case X87_STCW: x86_guest_write(address, &f->control, 2); break;
     case X87_STSW:
         v = x87_get_status(f);
-        memcpy(m, &v, 2);
+        x86_guest_write(address, &v, 2);
         break;
     case X87_LDENV:
     case X87_LDENV16: load_environment(f, m, op == X87_LDENV16); break;

@@ -23,30 +23,6 @@ minimum(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t
-load(uint32_t address, unsigned size)
-{
-    uint64_t v = 0;
-
-    switch (size) {
-    case 1: return *(volatile uint8_t *)x86_guest(address);
-    case 2: memcpy(&v, x86_guest(address), 2); return v;
-    case 4: memcpy(&v, x86_guest(address), 4); return v;
-    default: memcpy(&v, x86_guest(address), 8); return v;
-    }
-}
-
-static void
-store(uint32_t address, unsigned size, uint64_t v)
-{
-    switch (size) {
-    case 1: *(volatile uint8_t *)x86_guest(address) = (uint8_t)v; break;
-    case 2: memcpy(x86_guest(address), &v, 2); break;
-    case 4: memcpy(x86_guest(address), &v, 4); break;
-    default: memcpy(x86_guest(address), &v, 8); break;
-    }
-}
-
 struct run { /* what `control` says */
     unsigned size;
     bool down, until_equal;
@@ -85,23 +61,48 @@ elements_on_page(uint32_t address, const struct run *r)
     return r->down ? offset / r->size + 1 : (PAGE - offset) / r->size;
 }
 
-/* Elements on one page each of source and destination. Overlapping in the direction of the copy, it repeats a pattern;
- * memmove would not. */
+enum { WORD = 8 };
+
+/* By words, each byte once and none before those below it: a library's function may write some bytes twice, the second time
+ * what another thread has changed since. Aligned elements are single accesses still. */
 static void
-copy_elements(uint32_t to, uint32_t from, uint32_t count, const struct run *r)
+copy_up(uint32_t to, uint32_t from, uint32_t bytes, unsigned size)
+{
+    for (; bytes >= WORD; bytes -= WORD, to += WORD, from += WORD)
+        x86_guest_store(to, WORD, x86_guest_load(from, WORD));
+    for (; bytes != 0; bytes -= size, to += size, from += size)
+        x86_guest_store(to, size, x86_guest_load(from, size));
+}
+
+static void
+fill_up(uint32_t to, uint64_t value, uint32_t bytes, unsigned size)
+{
+    for (unsigned have = size; have < WORD; have *= 2)
+        value = value << have * 8 | (value & UINT64_MAX >> (64 - have * 8));
+    for (; bytes >= WORD; bytes -= WORD, to += WORD)
+        x86_guest_store(to, WORD, value);
+    for (; bytes != 0; bytes -= size, to += size)
+        x86_guest_store(to, size, value);
+}
+
+/* Elements on one page each of source and destination; `done` were copied before. Where those overlap, what was copied is
+ * copied on, so that nothing may be done twice: another processor may take the pages away even now, and then the run begins
+ * again where say_done() says. */
+static void
+copy_elements(uint32_t to, uint32_t from, uint32_t count, const struct run *r, uint64_t done)
 {
     uint32_t bytes = count * r->size;
+    bool overlap = to != from && (r->down ? from - to < bytes : to - from < bytes);
 
-    if (to != from && (r->down ? from - to < bytes : to - from < bytes)) {
-        for (; count != 0; count--, to += r->step, from += r->step)
-            store(to, r->size, load(from, r->size));
+    if (!r->down && !overlap) {
+        copy_up(to, from, bytes, r->size);
         return;
     }
-    if (r->down) {
-        to -= bytes - r->size;
-        from -= bytes - r->size;
+    for (uint32_t i = 0; i < count; i++, to += r->step, from += r->step) {
+        if (overlap)
+            say_done(done + i);
+        x86_guest_store(to, r->size, x86_guest_load(from, r->size));
     }
-    memmove(x86_guest(to), x86_guest(from), bytes);
 }
 
 void
@@ -112,27 +113,23 @@ helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control)
 
     for (uint64_t done = 0; done < count; done += n, to += n * r.step, from += n * r.step) {
         say_done(done);
-        store(to, r.size, load(from, r.size));
+        x86_guest_store(to, r.size, x86_guest_load(from, r.size));
         n = (uint32_t)minimum(elements_on_page(to, &r), elements_on_page(from, &r));
         n = (uint32_t)minimum(count - done, n);
         if (n > 1)
-            copy_elements(to + r.step, from + r.step, n - 1, &r);
+            copy_elements(to + r.step, from + r.step, n - 1, &r, done + 1);
     }
 }
 
 static void
 fill_elements(uint32_t to, uint32_t count, const struct run *r, uint64_t value)
 {
-    bool same = true;
-
-    for (unsigned i = 1; i < r->size; i++)
-        same &= (uint8_t)(value >> i * 8) == (uint8_t)value;
-    if (same) {
-        memset(x86_guest(r->down ? to - (count - 1) * r->size : to), (uint8_t)value, (size_t)count * r->size);
+    if (!r->down) {
+        fill_up(to, value, count * r->size, r->size);
         return;
     }
     for (; count != 0; count--, to += r->step)
-        store(to, r->size, value);
+        x86_guest_store(to, r->size, value);
 }
 
 void
@@ -143,7 +140,7 @@ helper_rep_stos(uint64_t at, uint64_t count, uint64_t value)
 
     for (uint64_t done = 0; done < count; done += n, to += n * r.step) {
         say_done(done);
-        store(to, r.size, value);
+        x86_guest_store(to, r.size, value);
         n = (uint32_t)minimum(count - done, elements_on_page(to, &r));
         if (n > 1)
             fill_elements(to + r.step, n - 1, &r, value);
@@ -159,7 +156,7 @@ helper_rep_lods(uint64_t at, uint64_t count, uint64_t value)
     for (uint64_t done = 0; done < count; done++, from += r.step) {
         x86_this_cpu()->tmp[0] = value;
         say_done(done);
-        value = load(from, r.size);
+        value = x86_guest_load(from, r.size);
     }
     return value;
 }
@@ -173,8 +170,8 @@ compare_run(const struct run *r, const uint32_t *left, uint64_t value, uint32_t 
 
     while (n < count) {
         say_done(n);
-        a = left ? load(*left + (uint32_t)n * r->step, r->size) : value;
-        b = load(right + (uint32_t)n * r->step, r->size);
+        a = left ? x86_guest_load(*left + (uint32_t)n * r->step, r->size) : value;
+        b = x86_guest_load(right + (uint32_t)n * r->step, r->size);
         n++;
         if ((a == b) == r->until_equal)
             break;

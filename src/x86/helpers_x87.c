@@ -174,7 +174,7 @@ store(uint32_t address, const void *data, unsigned size)
     if (size == 10)
         store_ten(address, data);
     else
-        memcpy(x86_guest(address), data, size);
+        x86_guest_write(address, data, size);
 }
 
 void
