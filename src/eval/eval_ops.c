@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/single_access.h"
+
 struct eval_labels eval_labels;
 
 typedef char type_v;
@@ -94,21 +96,21 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
 /* Guest memory at the i32 address in a; faults leave through the host's SIGSEGV handler. */
 #define MEMORY (memory + (uint64_t)OPERAND(uint32_t, a) + op->imm)
 
-#define LOAD(name, type, result, slot)  \
-    S_##name:                           \
-    {                                   \
-        type v_;                        \
-        ev->current = op;               \
-        memcpy(&v_, MEMORY, sizeof v_); \
-        D(slot) = (result)v_;           \
-        NEXT;                           \
+#define LOAD(name, type, result, slot)    \
+    S_##name:                             \
+    {                                     \
+        type v_;                          \
+        ev->current = op;                 \
+        v_ = SINGLE_ACCESS(type, MEMORY); \
+        D(slot) = (result)v_;             \
+        NEXT;                             \
     }
 #define STORE(name, type, source)           \
     S_##name:                               \
     {                                       \
         type v_ = (type)OPERAND(source, b); \
         ev->current = op;                   \
-        memcpy(MEMORY, &v_, sizeof v_);     \
+        SINGLE_ACCESS(type, MEMORY) = v_;   \
         NEXT;                               \
     }
 /* Sequentially consistent; a misaligned locked access is legal on x86 and on hosts that are x86. */
@@ -127,6 +129,13 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
         D(uint64_t) = v_;                                                                    \
         NEXT;                                                                                \
     }
+#define SUBTRACT_FROM(at, v, order)                                                                          \
+    ({                                                                                                       \
+        __typeof__(*(at)) was_ = __atomic_load_n(at, __ATOMIC_RELAXED);                                      \
+        while (!__atomic_compare_exchange_n(at, &was_, (__typeof__(was_))((v) - was_), false, order, order)) \
+            continue;                                                                                        \
+        was_;                                                                                                \
+    })
 #define CMPXCHG(type)                                                                                            \
     {                                                                                                            \
         type old_ = (type)OPERAND(uint64_t, b), new_ = (type)OPERAND(uint64_t, c);                               \
@@ -134,6 +143,19 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
         v_ = old_;                                                                                               \
         break;                                                                                                   \
     }
+
+/* *v is what is expected there, and becomes what was there. The builtin would call a library's function, which may take a lock instead. */
+static inline void
+compare_16(uint8_t *at, type_v128 *v, type_v128 new)
+{
+    uint64_t low = (*v)[0], high = (*v)[1];
+
+    __asm__ volatile("lock cmpxchg16b %0"
+                     : "+m"(*(type_v128 *)(void *)at), "+a"(low), "+d"(high)
+                     : "b"(new[0]), "c"(new[1])
+                     : "memory", "cc");
+    *v = (type_v128){low, high};
+}
 
 static void
 fill_labels(const void *const *general, const void *const *immediate, const void *const *special)
@@ -173,7 +195,7 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
         S(LOAD8U32), S(LOAD8S32), S(LOAD16U32), S(LOAD16S32), S(LOAD32), S(LOAD8U64), S(LOAD8S64),
         S(LOAD16U64), S(LOAD16S64), S(LOAD32U64), S(LOAD32S64), S(LOAD64), S(LOADF32), S(LOADF64),
         S(STORE8), S(STORE16), S(STORE32), S(STORE64), S(STOREF32), S(STOREF64),
-        S(ATOMIC_ADD), S(ATOMIC_AND), S(ATOMIC_OR), S(ATOMIC_XOR), S(ATOMIC_XCHG), S(ATOMIC_CMPXCHG),
+        S(ATOMIC_ADD), S(ATOMIC_AND), S(ATOMIC_OR), S(ATOMIC_XOR), S(ATOMIC_RSUB), S(ATOMIC_XCHG), S(ATOMIC_CMPXCHG16), S(ATOMIC_CMPXCHG),
         S(FENCE), S(V128_LOAD), S(V128_LOAD32_ZERO), S(V128_LOAD64_ZERO), S(V128_STORE),
         S(I8X16_SHUFFLE), [IR_I32X4_REPLACE] = &&S_REPLACE32, [IR_F32X4_REPLACE] = &&S_REPLACE32,
         [IR_I64X2_REPLACE] = &&S_REPLACE64, [IR_F64X2_REPLACE] = &&S_REPLACE64, S(V128_AND), S(V128_OR), S(V128_XOR),
@@ -388,14 +410,14 @@ S_STORE_ALIGNED:
 S_V128_LOAD32_ZERO: {
     uint32_t v;
     ev->current = op;
-    memcpy(&v, MEMORY, sizeof v);
+    v = SINGLE_ACCESS(uint32_t, MEMORY);
     D(type_v128) = (type_v128){v, 0};
     NEXT;
 }
 S_V128_LOAD64_ZERO: {
     uint64_t v;
     ev->current = op;
-    memcpy(&v, MEMORY, sizeof v);
+    v = SINGLE_ACCESS(uint64_t, MEMORY);
     D(type_v128) = (type_v128){v, 0};
     NEXT;
 }
@@ -437,7 +459,15 @@ S_I8X16_SHUFFLE: {
     ATOMIC(ATOMIC_AND, __atomic_fetch_and)
     ATOMIC(ATOMIC_OR, __atomic_fetch_or)
     ATOMIC(ATOMIC_XOR, __atomic_fetch_xor)
+    ATOMIC(ATOMIC_RSUB, SUBTRACT_FROM)
     ATOMIC(ATOMIC_XCHG, __atomic_exchange_n)
+S_ATOMIC_CMPXCHG16: {
+    type_v128 v_ = OPERAND(type_v128, b);
+    ev->current = op;
+    compare_16(memory + OPERAND(uint32_t, a) + op->imm, &v_, OPERAND(type_v128, c));
+    D(type_v128) = v_;
+    NEXT;
+}
 S_ATOMIC_CMPXCHG: {
     uint8_t *p_ = memory + OPERAND(uint32_t, a) + op->imm;
     uint64_t v_;

@@ -19,6 +19,8 @@ check_aux(const struct ir_op *op)
         return "no such state";
     if (op->op == IR_HELPER && op->aux >= IR_HELPER_COUNT)
         return "no such helper";
+    if (op->op == IR_ATOMIC_CMPXCHG16)
+        return op->aux == 16 ? NULL : "bad atomic size";
     if (op->op >= IR_ATOMIC_ADD && op->op <= IR_ATOMIC_CMPXCHG && op->aux != 1 && op->aux != 2 && op->aux != 4 &&
         op->aux != 8)
         return "bad atomic size";

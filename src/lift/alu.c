@@ -219,15 +219,20 @@ lift_dec(struct lift *l)
     increment(l, true);
 }
 
-/* A locked neg has no atomic operation of its own; one worker runs all threads of a guest and switches
- * only at block ends, so a plain load and store are atomic to them. */
 void
 lift_neg(struct lift *l)
 {
     unsigned size = DST->size;
-    ir_value zero = lift_const(l, size, 0), a = lift_read(l, DST), r = sub(l, size, zero, a);
+    ir_value zero = lift_const(l, size, 0), a, r;
 
-    lift_write(l, DST, r);
+    if (locked(l)) {
+        a = atomic(l, IR_ATOMIC_RSUB, ir_const64(B, 0));
+        r = sub(l, size, zero, a);
+    } else {
+        a = lift_read(l, DST);
+        r = sub(l, size, zero, a);
+        lift_write(l, DST, r);
+    }
     lift_flags_sub(l, size, zero, a, r);
 }
 
@@ -333,38 +338,56 @@ lift_cmpxchg(struct lift *l)
     lift_flags_sub(l, size, accumulator, old, sub(l, size, accumulator, old));
 }
 
+/* rax and rdx get what was there; when it was what they had they stay, of the 8-byte form with their upper halves. */
 static void
-cmpxchg_pair(struct lift *l, unsigned half)
+set_pair(struct lift *l, ir_value low, ir_value high, ir_value equal)
 {
-    ir_value address = ir_op1(B, IR_WRAP, lift_address(l, DST));
-
-    if (x86_alignment(l->insn) == 16)
-        ir_helper(B, IR_HELPER_raise_if, ir_op2(B, IR_AND32, address, ir_const32(B, 15)), ir_addr(B, l->insn->address),
-                  ir_const32(B, IR_TRAP_GP));
-    ir_value low = lift_load_at(l, address, 0, half), high = lift_load_at(l, address, half, half);
-    ir_value a = lift_read_gpr(l, X86_RAX, half), d = lift_read_gpr(l, X86_RDX, half);
-    ir_value b = lift_read_gpr(l, X86_RBX, half), c = lift_read_gpr(l, X86_RCX, half);
-    ir_value rax = ir_get(B, X86_S_RAX), rdx = ir_get(B, X86_S_RDX);
-    ir_value equal = ir_op2(B, IR_AND32, LIFT_OP2(l, half, EQ, low, a), LIFT_OP2(l, half, EQ, high, d));
-
-    lift_store_at(l, address, 0, half, LIFT_SELECT(l, half, b, low, equal));
-    lift_store_at(l, address, half, half, LIFT_SELECT(l, half, c, high, equal));
-    ir_set(B, X86_S_RAX, ir_op3(B, IR_SELECT64, rax, lift_to64(l, half, low), equal));
-    ir_set(B, X86_S_RDX, ir_op3(B, IR_SELECT64, rdx, lift_to64(l, half, high), equal));
+    ir_set(B, X86_S_RAX, ir_op3(B, IR_SELECT64, ir_get(B, X86_S_RAX), low, equal));
+    ir_set(B, X86_S_RDX, ir_op3(B, IR_SELECT64, ir_get(B, X86_S_RDX), high, equal));
     lift_set_flag(l, X86_FLAG_ZF, equal);
 }
 
-/* Two halves: atomic among the guest's threads for the reason given at neg. */
+static ir_value
+pair_of_halves(struct lift *l, unsigned low, unsigned high)
+{
+    ir_value a = lift_to64(l, 4, lift_read_gpr(l, low, 4)), d = lift_to64(l, 4, lift_read_gpr(l, high, 4));
+
+    return ir_op2(B, IR_OR64, a, ir_op2(B, IR_SHL64, d, ir_const64(B, 32)));
+}
+
+/* With or without LOCK, which only forbids that others come between. */
 void
 lift_cmpxchg8b(struct lift *l)
 {
-    cmpxchg_pair(l, 4);
+    ir_value address = ir_op1(B, IR_WRAP, lift_address(l, DST)), expected = pair_of_halves(l, X86_RAX, X86_RDX);
+    ir_value old = ir_op_aux(B, IR_ATOMIC_CMPXCHG, 8, address, expected, pair_of_halves(l, X86_RBX, X86_RCX));
+
+    set_pair(l, ir_op2(B, IR_AND64, old, ir_const64(B, UINT32_MAX)), ir_op2(B, IR_SHRU64, old, ir_const64(B, 32)),
+             ir_op2(B, IR_EQ64, old, expected));
+}
+
+static ir_value
+vector_of_pair(struct lift *l, unsigned low, unsigned high)
+{
+    ir_value v = ir_op1(B, IR_I64X2_SPLAT, lift_read_gpr(l, low, 8));
+
+    return ir_op_aux(B, IR_I64X2_REPLACE, 1, v, lift_read_gpr(l, high, 8), IR_NO_VALUE);
 }
 
 void
 lift_cmpxchg16b(struct lift *l)
 {
-    cmpxchg_pair(l, 8);
+    ir_value address = ir_op1(B, IR_WRAP, lift_address(l, DST)), old, low, high, equal;
+
+    ir_helper(B, IR_HELPER_raise_if, ir_op2(B, IR_AND32, address, ir_const32(B, 15)), ir_addr(B, l->insn->address),
+              ir_const32(B, IR_TRAP_GP));
+    old = ir_op_aux(B, IR_ATOMIC_CMPXCHG16, 16, address, vector_of_pair(l, X86_RAX, X86_RDX),
+                    vector_of_pair(l, X86_RBX, X86_RCX));
+    low = ir_op_aux(B, IR_I64X2_EXTRACT, 0, old, IR_NO_VALUE, IR_NO_VALUE);
+    high = ir_op_aux(B, IR_I64X2_EXTRACT, 1, old, IR_NO_VALUE, IR_NO_VALUE);
+    equal = ir_op2(B, IR_AND32, ir_op2(B, IR_EQ64, low, lift_read_gpr(l, X86_RAX, 8)),
+                   ir_op2(B, IR_EQ64, high, lift_read_gpr(l, X86_RDX, 8)));
+    set_pair(l, low, high, equal);
 }
 
 /* --- ADX: carry chains through one flag --- */

@@ -19,7 +19,7 @@ enum {
     W_I32_EQZ = 0x45, W_I32_LT_U = 0x49, W_I64_EQZ = 0x50, W_I64_NE = 0x52, W_I64_LT_U = 0x54,
     W_F32_LT = 0x5d, W_F64_LT = 0x63,
     W_I32_ADD = 0x6a, W_I32_SUB = 0x6b, W_I32_MUL = 0x6c, W_I32_AND = 0x71, W_I32_SHL = 0x74, W_I32_SHR_U = 0x76,
-    W_I64_POPCNT = 0x7b, W_I64_ADD = 0x7c, W_I64_AND = 0x83, W_I64_OR = 0x84, W_I64_XOR = 0x85,
+    W_I64_POPCNT = 0x7b, W_I64_ADD = 0x7c, W_I64_SUB = 0x7d, W_I64_AND = 0x83, W_I64_OR = 0x84, W_I64_XOR = 0x85,
     W_I64_SHL = 0x86, W_I64_SHR_U = 0x88, W_I32_WRAP = 0xa7,
     W_PREFIX_FC = 0xfc, W_PREFIX_FD = 0xfd,
     W_VOID = 0x40,

@@ -129,6 +129,50 @@ test_division(void **state)
     assert_int_equal(count_ops(IR_HELPER), 2);
 }
 
+/* Of each instruction that may have LOCK: memory is accessed once, by an atomic operation. */
+static bool
+check_locked(const uint8_t *bytes, size_t size)
+{
+    struct x86_insn insn;
+    unsigned accesses = 0, atomic = 0;
+
+    if (x86_decode(bytes, size, 0x1000, &insn) <= 0 || !insn.lock || insn.operand[0].kind != X86_OPD_MEM)
+        return false;
+    lift_at(0x1000, bytes, insn.length, NULL);
+    for (size_t i = 0; i < func.ops.count; i++) {
+        const struct ir_op *op = &func.ops.items[i];
+
+        accesses += ir_op_accesses(op);
+        atomic += op->op >= IR_ATOMIC_ADD && op->op <= IR_ATOMIC_CMPXCHG;
+    }
+    if (accesses != 1 || atomic != 1) {
+        ir_print(&func, stderr);
+        fail_msg("opcode %02x %02x %02x %02x: %u accesses", bytes[1], bytes[2], bytes[3], bytes[4], accesses);
+    }
+    return true;
+}
+
+static void
+test_locked(void **state)
+{
+    unsigned count = 0;
+
+    for (unsigned wide = 0; wide < 2; wide++) {
+        for (unsigned opcode = 0; opcode < 512; opcode++) {
+            for (unsigned reg = 0; reg < 8; reg++) {
+                uint8_t bytes[16] = {0xf0, wide ? 0x48 : 0x40}, *to = bytes + 2;
+
+                if (opcode >= 256)
+                    *to++ = 0x0f;
+                *to++ = (uint8_t)opcode;
+                *to = (uint8_t)(reg << 3 | X86_RCX);
+                count += check_locked(bytes, sizeof bytes);
+            }
+        }
+    }
+    assert_in_range(count, 700, 900);
+}
+
 static void
 test_insn_limit(void **state)
 {
@@ -292,15 +336,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare_and_branch),
-        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_division),
-        cmocka_unit_test(test_insn_limit),
-        cmocka_unit_test(test_relative_table),
-        cmocka_unit_test(test_guarded_table),
-        cmocka_unit_test(test_absolute_table),
-        cmocka_unit_test(test_random_bytes),
-        cmocka_unit_test(test_libc),
+        cmocka_unit_test(test_compare_and_branch), cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_division),           cmocka_unit_test(test_locked),
+        cmocka_unit_test(test_insn_limit),         cmocka_unit_test(test_relative_table),
+        cmocka_unit_test(test_guarded_table),      cmocka_unit_test(test_absolute_table),
+        cmocka_unit_test(test_random_bytes),       cmocka_unit_test(test_libc),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
