@@ -25,29 +25,44 @@ FUNCTION platform_copy
     jae 1f
     testb %dl, %dl
     je 9f
-    movq %rdx, %r8
-    shrq $1, %r8
-    movzbl (%rsi), %ecx
-    movzbl (%rsi,%r8), %r9d
-    movzbl -1(%rsi,%rdx), %r10d
+/* One to three bytes. What the processor can copy at once is one load and one store, here and below: of an aligned word that
+ * another thread reads or writes, nobody gets a part, and nothing is written a second time after that thread saw it. */
+    cmpb $2, %dl
+    jb 11f
+    movzwl (%rsi), %ecx
+    je 10f
+    movzbl 2(%rsi), %r8d
+    movw %cx, (%rdi)
+    movb %r8b, 2(%rdi)
+    ret
+10: movw %cx, (%rdi)
+    ret
+11: movzbl (%rsi), %ecx
     movb %cl, (%rdi)
-    movb %r9b, (%rdi,%r8)
-    movb %r10b, -1(%rdi,%rdx)
     ret
 1:  movl (%rsi), %ecx
+    je 12f
     movl -4(%rsi,%rdx), %r8d
     movl %ecx, (%rdi)
     movl %r8d, -4(%rdi,%rdx)
     ret
+12: movl %ecx, (%rdi)
+    ret
 2:  movq (%rsi), %rcx
+    je 13f
     movq -8(%rsi,%rdx), %r8
     movq %rcx, (%rdi)
     movq %r8, -8(%rdi,%rdx)
     ret
+13: movq %rcx, (%rdi)
+    ret
 3:  movups (%rsi), %xmm0
+    je 14f
     movups -16(%rsi,%rdx), %xmm1
     movups %xmm0, (%rdi)
     movups %xmm1, -16(%rdi,%rdx)
+    ret
+14: movups %xmm0, (%rdi)
     ret
 4:  cmpq $96, %rdx
     jbe 6f
