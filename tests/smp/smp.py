@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""The programs of this folder, natively and on the vkernel alone (all in the evaluator): each must say the same.
+
+usage: smp.py VKERNEL MKPAYLOAD [--long]
+--long: the litmus tests natively a hundred million rounds, where relaxed outcomes must be seen (which takes two processors); a model
+without them must then be found wrong; and the programs at their full length.
+tests/families/smp runs them as rewritten code, in all stress modes.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Name, options of a short run.
+PROGRAMS = [("litmus", ["--rounds", "2000", "--brief"]), ("lockfree", ["--rounds", "200"]), ("locks", ["--rounds", "10"]),
+            ("futexes", ["--rounds", "10"]), ("siblings", ["--rounds", "3"]), ("alloc", ["--rounds", "200"])]
+
+
+def main():
+    vkernel, mkpayload, *more = sys.argv[1:]
+    failed = 0
+
+    def report(ok, what, *details):
+        nonlocal failed
+        failed += not ok
+        print("ok" if ok else "not ok", what, flush=True)
+        for text in () if ok else details:
+            print(text.decode(errors="replace"))
+
+    with tempfile.TemporaryDirectory() as work:
+        root = work + "/root"
+        for folder in ("bin", "tmp", "proc", "dev"):
+            os.makedirs(f"{root}/{folder}")
+        for name, _ in PROGRAMS:
+            subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror", "-static", "-pthread", "-o",
+                            f"{root}/bin/{name}", f"{HERE}/{name}.c"], check=True)
+        subprocess.run([sys.executable, mkpayload, vkernel, root, work + "/image"], check=True, stdout=subprocess.DEVNULL)
+        for name, options in PROGRAMS:
+            native = subprocess.run([f"{root}/bin/{name}", *options], capture_output=True, timeout=300)
+            report(native.returncode == 0, f"{name} natively", native.stdout, native.stderr)
+            got = subprocess.run([work + "/image", f"/bin/{name}", *options], capture_output=True, timeout=300)
+            report(got.returncode == 0 and got.stdout == native.stdout, f"{name} on the vkernel", got.stdout, got.stderr)
+        if "--long" in more:
+            two = len(os.sched_getaffinity(0)) > 1
+            litmus = [f"{root}/bin/litmus", *(["--expect-relaxed"] if two else [])]
+            p = subprocess.run([*litmus, "--total", "100000000"], capture_output=True)
+            report(p.returncode == 0, "litmus, long", p.stdout, p.stderr)
+            if two:
+                p = subprocess.run([*litmus, "--model", "sc", "--only", "SB", "--rounds", "1000000"], capture_output=True)
+                report(p.returncode == 1, "litmus with a model that is too strong", p.stdout, p.stderr)
+            for name, _ in PROGRAMS[1:]:
+                p = subprocess.run([f"{root}/bin/{name}", "--seconds", "10"], capture_output=True)
+                report(p.returncode == 0, f"{name} natively, long", p.stdout, p.stderr)
+    return failed != 0
+
+
+sys.exit(main())
