@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Measures what a second processor is worth to a container, natively and in ingot.
+
+usage: smp.py --build DIR [--rounds N] [--only REGEX] [--check]
+Each row is work that is done by one thread or process at a time, and by two at the same time. The speed-up is the first's time divided
+by the second's. Natively and in ingot all four take turns, round by round, and medians are compared, so that what else runs
+on the machine concerns all of them. What counts is the last column: ingot's speed-up divided by the native one. --check: exit status 1 when
+a bar is missed. DIR holds the built tree, debian/ and debian.ingot. While ingot has no option --cpus, all of a container shares one
+processor, and its speed-up is 1.
+"""
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import run  # noqa: E402
+
+# Two halves of the same work, in memory of their own and with none: what a second processor gives when nobody waits for anybody.
+COMPUTE = r"""
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static uint64_t results[2];
+
+static void *
+half(void *argument)
+{
+    uint64_t *result = argument, a = 1, sum = 0;
+    uint32_t *table = malloc(1 << 16);
+
+    memset(table, 1, 1 << 16);
+    for (long i = 0; i < 40000000; i++) {
+        a = a * 6364136223846793005u + 1442695040888963407u;
+        sum += table[a >> 50] ^= (uint32_t)(a >> 32);
+    }
+    free(table);
+    *result = sum;
+    return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+    pthread_t thread;
+
+    if (argc != 2)
+        return 2;
+    if (!strcmp(argv[1], "threads")) {
+        pthread_create(&thread, NULL, half, &results[1]);
+        half(&results[0]);
+        pthread_join(thread, NULL);
+    } else if (!strcmp(argv[1], "processes")) {
+        int status = 1;
+
+        if (fork() == 0) {
+            half(&results[1]);
+            _exit(results[1] == 0);
+        }
+        half(&results[0]);
+        wait(&status);
+        results[1] = status ? 0 : results[0];
+    } else {
+        half(&results[0]);
+        half(&results[1]);
+    }
+    printf("%llu\n", (unsigned long long)(results[0] ^ (results[1] << 1)));
+    return 0;
+}
+"""
+
+# Name; the commands for bash by one and by two; the least that ingot's speed-up may be of the native one's.
+COMPUTING, WORKING = 0.93, 1 / 1.1
+ROWS = [
+    ("two computing threads", "/compute one", "/compute threads", COMPUTING),
+    ("two computing processes", "/compute one", "/compute processes", COMPUTING),
+    ("sort", "sort --parallel=1 -S 300M {text} | tail -1", "sort --parallel=2 -S 300M {text} | tail -1", WORKING),
+    ("xz", "xz -1 -T1 --block-size=1MiB -c {text} > /tmp/z && xz -dc /tmp/z | md5sum", "xz -1 -T2 --block-size=1MiB -c {text} > /tmp/z && xz -dc /tmp/z | md5sum", WORKING),
+    # What make -j2 does: a process for each file, two at a time.
+    ("a process for each file", "seq 16 | xargs -P1 -I@ {one_file} | wc -l", "seq 16 | xargs -P2 -I@ {one_file} | wc -l", WORKING),
+    ("a pipeline", "gzip -1 < {text} > /tmp/z; gzip -d < /tmp/z | wc -c; rm /tmp/z", "gzip -1 < {text} | gzip -d | wc -c", WORKING),
+]
+WORDS = {"text": "/bench/text", "one_file": "bash -c \"gzip -4 < /bench/small | md5sum\""}
+
+
+def compute_artifact(sides, work):
+    """The program as an artifact of its own, and in the native root."""
+    folder = work + "/compute"
+    os.makedirs(folder + "/root/tmp")
+    with open(folder + "/compute.c", "w") as f:
+        f.write(COMPUTE)
+    subprocess.run(["cc", "-O2", "-static", "-pthread", "-o", folder + "/root/compute", folder + "/compute.c"], check=True)
+    subprocess.run(["cp", folder + "/root/compute", sides.root + "/compute"], check=True)
+    subprocess.run([sides.ingot, "build", "-q", "--cache", folder + "/cache", folder + "/root", "-o", folder + "/artifact"], check=True)
+    return folder + "/artifact"
+
+
+def arguments(sides, artifact, cpus, side, command):
+    command = command.format(**WORDS)
+    if side == "ingot" and command.startswith("/compute"):
+        return [sides.ingot, "run", *cpus, artifact, *command.split()]
+    argv = sides.argv(side, command)
+    return argv if side == "native" else [*argv[:2], *cpus, *argv[2:]]
+
+
+def measure(sides, artifact, cpus, row, rounds):
+    """Median seconds by side and number of processors that are asked for; None when a run fails or says something else."""
+    name, *commands, _ = row
+    times, said = {}, {}
+    for _ in range(rounds):
+        for side in ("native", "ingot"):
+            for number, command in enumerate(commands, 1):
+                seconds, _, out, status = run.measure(arguments(sides, artifact, cpus, side, command))
+                if status != 0 or said.setdefault("all", out) != out:
+                    print(f"  {name}: {side}, {number}: " + (f"status {status}" if status else "another output"), file=sys.stderr)
+                    return None
+                times.setdefault((side, number), []).append(seconds)
+    return {key: statistics.median(t) for key, t in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        sys.exit("smp.py: this machine lets it use one processor")
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="ingot-smp-") as work:
+        sides = run.Sides(os.path.abspath(args.build), work)
+        try:
+            artifact = compute_artifact(sides, work)
+            options = subprocess.run([sides.ingot, "run", "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+            cpus = ["--cpus", "2"] if "--cpus" in options else []
+            print(f"{run.machine()}; {args.rounds} rounds; ingot {'with --cpus 2' if cpus else 'has one processor'}\n")
+            print("| | native by one, s | by two, s | speed-up | ingot by one, s | by two, s | speed-up | of the native one |")
+            print("|---|---:|---:|---:|---:|---:|---:|---:|")
+            for row in ROWS:
+                if not re.search(args.only, row[0]):
+                    continue
+                t = measure(sides, artifact, cpus, row, args.rounds)
+                if not t:
+                    missed += 1
+                    continue
+                native, ingot = t["native", 1] / t["native", 2], t["ingot", 1] / t["ingot", 2]
+                low = ingot / native < row[3]
+                missed += low
+                print(f"| {row[0]} | {t['native', 1]:.2f} | {t['native', 2]:.2f} | {native:.2f} | {t['ingot', 1]:.2f} | "
+                      f"{t['ingot', 2]:.2f} | {ingot:.2f} | {ingot / native:.2f}{f' (bar {row[3]:.2f})' if low else ''} |", flush=True)
+        finally:
+            for mounted in ("/root/proc", "/root"):
+                subprocess.run(["umount", "-l", work + mounted], stderr=subprocess.DEVNULL)
+    return 1 if missed and args.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
