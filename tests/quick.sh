@@ -56,11 +56,12 @@ failed=$(($(count Fail) + $(count Timeout) + $(count 'Unexpected Pass') + 0))
 # meson that was stopped, or failed before the first test, counts nothing.
 [ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
 if [ "$failed" != 0 ]; then
-    grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS)( |$)' "$log" | sed 's/^/failed: /'
+    # meson says it twice: when the test ends, and at the end.
+    grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS)( |$)' "$log" | sort -u | sed 's/^/failed: /'
     grep -E -A 8 '^(not ok|FAIL|\[  ERROR)' "$log" | head -60
     [ "$passed" != 0 ] || tail -n 20 "$log"
 fi
-grep -E '^ *[0-9]+/[0-9]+ .* SKIP( |$)' "$log" | sed 's/^/skipped by this machine: /'
+grep -E '^ *[0-9]+/[0-9]+ .* SKIP( |$)' "$log" | sort -u | sed 's/^/skipped by this machine: /'
 sed '/^$/d; s/^/left out, because a tool is missing: /' "$build/tests/left_out"
 echo "log in $log; $((SECONDS - start)) s"
 echo "$passed passed, $failed failed"

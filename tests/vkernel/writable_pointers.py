@@ -13,7 +13,7 @@ import os, re, struct, subprocess, sys, tempfile
 CALLED = 'is called through CALLED (vkernel/ops.h), which takes callbacks only'
 # Variables in writable memory.
 VARIABLES = {
-    'memory_timer': CALLED, 'late': CALLED, 'host_watch': CALLED, 'net_watch': CALLED, 'clock_watch': CALLED,
+    'memory_timer': CALLED, 'grace': CALLED, 'timeout': CALLED, 'late': CALLED, 'host_watch': CALLED, 'net_watch': CALLED, 'clock_watch': CALLED,
     'r': 'lockstep only (run/lockstep.c), which nobody runs with a guest that they do not trust',
     'main_fiber': 'the entry of a fiber is called once, when it begins, and this one has begun',
 }
