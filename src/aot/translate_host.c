@@ -1,6 +1,6 @@
 /* intrinsic.NAME for the processor's own instructions (HOST() of ir/ops.def): one each, by LLVM's name for it. Their
  * exceptions and rounding are MXCSR's, which LLVM does not touch: it neither folds nor repeats these. */
-#include "aot/aot_internal.h"
+#include "aot/emit.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* What a wasm module is to LLVM before its functions' bodies: what aot takes, types, symbols, metadata, the table. */
-#include "aot/aot_internal.h"
+#include "aot/emit.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Integer, floating-point and memory operators. */
-#include "aot/aot_internal.h"
+#include "aot/emit.h"
 
 static void
 compare(struct translator *t, LLVMIntPredicate predicate)
@@ -124,16 +124,6 @@ rounded_unary(struct translator *t, const char *name, const struct wasm_instruct
     LLVMValueRef a = aot_pop(t);
 
     aot_push(t, aot_rounded(t, name, wasm_operators[i->op].signature[2] == 'f' ? t->f32 : t->f64, &a, 1));
-}
-
-/* llvm.minimum and maximum give a NaN as it came; wasm wants it quiet. */
-LLVMValueRef
-aot_quiet_extremum(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b)
-{
-    LLVMValueRef operands[2] = {a, b}, unordered = LLVMBuildFCmp(t->b, LLVMRealUNO, a, b, "");
-    LLVMValueRef sum = aot_rounded(t, "fadd", LLVMTypeOf(a), operands, 2);
-
-    return LLVMBuildSelect(t->b, unordered, sum, aot_intrinsic2(t, name, a, b), "");
 }
 
 static void

@@ -1,5 +1,5 @@
 /* Vector operators, in the forms that the x86 back end selects one instruction for. */
-#include "aot/aot_internal.h"
+#include "aot/emit.h"
 
 static const unsigned shape_lanes[AOT_SHAPE_COUNT] = {16, 8, 4, 2, 4, 2};
 
