@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 #include "image/artifact.h"
 #include "image/config.h"
 #include "image/source.h"

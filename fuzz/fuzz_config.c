@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "build/profile.h"
+#include "recompile/profile.h"
 #include "image/config.h"
 #include "vkernel/image/config.h"
 

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 #include "elf/elf_image.h"
 #include "wasm/link.h"
 #include "wasm/reader.h"

@@ -98,7 +98,7 @@ clang_build() {
 without_llvm() {
     local status
     meson configure "$build-clang" -Dllvm=disabled && ninja -C "$build-clang" src/cli/ingot src/cli/ingot-build &&
-        tests/build/without_llvm.sh "$build-clang/src/cli/ingot"
+        tests/recompile/without_llvm.sh "$build-clang/src/cli/ingot"
     status=$?
     meson configure "$build-clang" -Dllvm=auto
     return "$status"
@@ -113,7 +113,7 @@ verify_artifact() { # ARTIFACT
 }
 
 v8_compile() {
-    tests/node.sh --max-old-space-size=8192 tests/build/compile_wasm.cjs "$build/debian.wasm"
+    tests/node.sh --max-old-space-size=8192 tests/recompile/compile_wasm.cjs "$build/debian.wasm"
 }
 
 # Every fuzzer builds, and finds nothing in its corpus and in what some thousand changes make of it.
@@ -184,7 +184,7 @@ for backend in direct wasm; do
     script "hostile$suffix" tests/compiled/hostile.py --ingot "$ingot" --backend "$backend"
     script "profile$suffix" tests/compiled/profile.py --ingot "$ingot" --backend "$backend"
     script "full-speed$suffix" tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend "$backend"
-    script "reproducible$suffix" tests/build/reproducible.py --ingot "$ingot" --backend "$backend"
+    script "reproducible$suffix" tests/recompile/reproducible.py --ingot "$ingot" --backend "$backend"
 done
 # Level v3, where this processor has it: programs with 256-bit registers, and a part of the table on the image, whose libraries find AVX2 then.
 if has_v3; then
@@ -211,13 +211,13 @@ single warm-rebuild warm_rebuild direct "$artifact" "$build/report.json"
 single warm-rebuild-wasm warm_rebuild wasm "$wasm_artifact" "$build/report-wasm.json"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 script bars-wasm tests/programs/bars.py "$build/report-wasm.json" "$logs/programs-wasm.stats"
-script growth tests/build/growth.py --ingot "$ingot"
+script growth tests/recompile/growth.py --ingot "$ingot"
 single asan-build sanitized_build
 unit asan-unit-tests "$build-asan" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox"
 single sanitized-vkernel sanitized_vkernel
 script analyzer tools/analyze.sh "$build"
 script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
-script bad-input tests/build/bad_input.py --ingot "$build-asan/src/cli/ingot"
+script bad-input tests/recompile/bad_input.py --ingot "$build-asan/src/cli/ingot"
 single clang-build clang_build
 single without-llvm without_llvm
 single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 120 --seed 1'

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "build/paths.h"
+#include "recompile/paths.h"
 #include "cli/cli.h"
 
 static const char usage[] =

@@ -78,7 +78,7 @@ struct disc {
     VEC(uint32_t) unlifted_counts;
 };
 
-/* profile: addresses at which the evaluator was entered (build/profile.h), image-relative, sorted; may be NULL. */
+/* profile: addresses at which the evaluator was entered (recompile/profile.h), image-relative, sorted; may be NULL. */
 int discover(struct disc *d, const struct elf_image *image, const uint64_t *profile, size_t profile_count,
              struct err *e);
 void disc_fini(struct disc *d);

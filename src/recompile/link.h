@@ -1,8 +1,8 @@
 /* The native link: native objects + vkernel -> one static executable. */
-#ifndef BUILD_LINK_H
-#define BUILD_LINK_H
+#ifndef RECOMPILE_LINK_H
+#define RECOMPILE_LINK_H
 
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 
 /* Fills table_base and entry_count of every unit, writes the megabinary to *megabinary (appended). */
 int link_megabinary(struct recompile *r, struct buf *megabinary, uint32_t *table_size, struct err *e);

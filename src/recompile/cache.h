@@ -14,8 +14,8 @@
  *
  * Files enter by rename, so a killed build leaves only whole files and temporary ones (base/temporary.h),
  * which the next build removes when their process is gone. Several builds may share a cache. */
-#ifndef BUILD_CACHE_H
-#define BUILD_CACHE_H
+#ifndef RECOMPILE_CACHE_H
+#define RECOMPILE_CACHE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Runs independent jobs in worker processes: a crash or out-of-memory in one job fails that job, not the build,
  * and memory that a compiler leaks goes with the worker. */
-#ifndef BUILD_JOBS_H
-#define BUILD_JOBS_H
+#ifndef RECOMPILE_JOBS_H
+#define RECOMPILE_JOBS_H
 
 #include <stddef.h>
 #include <stdint.h>

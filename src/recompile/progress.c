@@ -1,5 +1,5 @@
 /* Progress of long work, on standard error. */
-#include "build/progress.h"
+#include "recompile/progress.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,12 +1,12 @@
 /* ELF files to code objects and native objects, through the cache. */
-#ifndef BUILD_RECOMPILE_H
-#define BUILD_RECOMPILE_H
+#ifndef RECOMPILE_RECOMPILE_H
+#define RECOMPILE_RECOMPILE_H
 
 #include "base/arena.h"
 #include "base/vec.h"
-#include "build/cache.h"
-#include "build/progress.h"
-#include "build/report.h"
+#include "recompile/cache.h"
+#include "recompile/progress.h"
+#include "recompile/report.h"
 #include "x86/level.h"
 
 /* What the second phase sees of this header must not change with discovery: its key counts all that is included. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "aot/aot.h"
-#include "build/phase.h"
-#include "build/recompiler_version.h"
+#include "recompile/phase.h"
+#include "recompile/recompiler_version.h"
 #include "wasm/imports.h"
 
 static uint64_t

@@ -1,6 +1,6 @@
 /* Where each unit's native code came to lie in the linked executable: from its symbols, "KEY.N" (aot/aot.h), which
  * cover all of it. */
-#include "build/link.h"
+#include "recompile/link.h"
 
 #include <elf.h>
 #include <stdlib.h>

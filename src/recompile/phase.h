@@ -1,9 +1,9 @@
 /* The phases of a build: work of many jobs, spread over worker processes. */
-#ifndef BUILD_PHASE_H
-#define BUILD_PHASE_H
+#ifndef RECOMPILE_PHASE_H
+#define RECOMPILE_PHASE_H
 
-#include "build/jobs.h"
-#include "build/recompile.h"
+#include "recompile/jobs.h"
+#include "recompile/recompile.h"
 
 struct phase {
     struct recompile *r;

@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
-#include "build/phase.h"
-#include "build/recompiler_version.h"
+#include "recompile/phase.h"
+#include "recompile/recompiler_version.h"
 #include "elf/elf_image.h"
 #include "lift/discover.h"
 

@@ -1,4 +1,4 @@
-#include "build/profile.h"
+#include "recompile/profile.h"
 
 #include <stdlib.h>
 #include <string.h>

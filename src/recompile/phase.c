@@ -1,4 +1,4 @@
-#include "build/phase.h"
+#include "recompile/phase.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 #include "x86/address_space.h"
 
 enum { GRANULE = 65536 };

@@ -1,5 +1,5 @@
 /* The native link: native objects + vkernel -> one static executable. */
-#include "build/link.h"
+#include "recompile/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "build/paths.h"
+#include "recompile/paths.h"
 #include "wasm/link.h"
 #include "x86/cpu.h"
 

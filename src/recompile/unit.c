@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 
 bool
 unit_has_native(const struct unit *u)

@@ -1,4 +1,4 @@
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 #include "elf/elf_image.h"
 #include "lift/discover.h"
 

@@ -1,6 +1,6 @@
 /* Progress of long work: one line redrawn on a terminal, a plain line now and then otherwise. */
-#ifndef BUILD_PROGRESS_H
-#define BUILD_PROGRESS_H
+#ifndef RECOMPILE_PROGRESS_H
+#define RECOMPILE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

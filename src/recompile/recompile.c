@@ -1,5 +1,5 @@
 /* The end of a build. */
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 
 void
 recompile_fini(struct recompile *r)

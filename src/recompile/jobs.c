@@ -1,5 +1,5 @@
 /* Worker processes that draw job numbers from a shared counter. */
-#include "build/jobs.h"
+#include "recompile/jobs.h"
 
 #include <errno.h>
 #include <poll.h>

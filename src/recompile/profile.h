@@ -1,7 +1,7 @@
 /* Profiles: what `ingot run --stats=FILE` recorded (docs/formats.md), read for the addresses at which the evaluator was
  * entered. They are further entry points of the ELF file with that hash. */
-#ifndef BUILD_PROFILE_H
-#define BUILD_PROFILE_H
+#ifndef RECOMPILE_PROFILE_H
+#define RECOMPILE_PROFILE_H
 
 #include "base/err.h"
 #include "base/sha256.h"

@@ -1,4 +1,4 @@
-#include "build/report.h"
+#include "recompile/report.h"
 
 #include <inttypes.h>
 #include <stdio.h>

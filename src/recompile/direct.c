@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "build/recompile.h"
-#include "build/recompiler_version.h"
+#include "recompile/recompile.h"
+#include "recompile/recompiler_version.h"
 #include "direct/unit.h"
 
 /* Why there is no object: the rewriter cannot make one. */

@@ -1,6 +1,6 @@
 /* The content-addressed cache. What is linked into an artifact comes from here, so entries are not believed: see
  * cache.h. */
-#include "build/cache.h"
+#include "recompile/cache.h"
 
 #include <errno.h>
 #include <fcntl.h>

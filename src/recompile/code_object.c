@@ -1,7 +1,7 @@
 /* One ELF file to its code object: everything of the recompiler but the cache and LLVM. */
 #include <stdio.h>
 
-#include "build/recompile.h"
+#include "recompile/recompile.h"
 #include "elf/elf_image.h"
 #include "ir/ir.h"
 #include "lift/context_handlers.h"

@@ -1,6 +1,6 @@
 /* What the build says about one ELF: kept beside its code object in the cache, shown by `ingot build --report`. */
-#ifndef BUILD_REPORT_H
-#define BUILD_REPORT_H
+#ifndef RECOMPILE_REPORT_H
+#define RECOMPILE_REPORT_H
 
 #include <stdint.h>
 
