@@ -10,6 +10,13 @@
 
 __thread union eval_slot eval_slots[EVAL_SLOTS];
 
+void *
+eval_scratch(size_t *size)
+{
+    *size = sizeof eval_slots;
+    return eval_slots;
+}
+
 struct eval *
 eval_new(void)
 {

@@ -63,4 +63,7 @@ struct eval_count {
 void eval_collect(struct eval *ev, uint64_t start, uint64_t end,
                   void (*take)(void *context, const struct eval_count *c), void *context);
 
+/* The thread-local variable that the evaluator computes in, and its size: between two calls of it there is nothing in it. */
+void *eval_scratch(size_t *size);
+
 #endif

@@ -142,7 +142,6 @@ FUNCTION platform_jump_registers
 
 /* void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp) */
 FUNCTION platform_switch_stack
-    pushq FRAME
     pushq %rbp
     pushq %rbx
     pushq %r12
@@ -157,7 +156,6 @@ FUNCTION platform_switch_stack
     popq %r12
     popq %rbx
     popq %rbp
-    popq FRAME
     ret
 .size platform_switch_stack, . - platform_switch_stack
 

@@ -1,12 +1,19 @@
-/* Fibers: host stacks with a guard page, pooled, and start-up checks of the thread's segment bases. */
+/* Fibers: host stacks with a guard page, each with a thread block of its own, pooled; and start-up checks of the thread's segment bases.
+ *
+ * A thread block is what FS points to: thread-local variables below, the C library's control block from there on. The CPU state of a guest
+ * thread is the last thread-local variable, so a switch of fibers is a switch of FS, and a pointer to that state stays good over a sleep, on whatever
+ * host thread the fiber goes on. Under AddressSanitizer, which keeps accounts of threads by their block, FS stays and the
+ * variables' contents are exchanged instead. */
 #include "platform/heap.h"
 #include "platform/platform.h"
 
 #include <asm/prctl.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -36,6 +43,8 @@ struct platform_fiber {
     struct platform_fiber *next;
     void (*entry)(void *);
     void *arg;
+    uint8_t
+        *thread; /* where FS points while it runs; sanitized: what the variables hold while it does not, up to there */
     struct sanitizer_stack sanitizer;
 };
 
@@ -49,25 +58,134 @@ __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* e
 /* direct.S: platform_fiber_limit() of the running fiber */
 __thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden")));
 
+/* The thread block that the C library has made. */
+static struct {
+    uint8_t *base;    /* where FS points */
+    size_t variables; /* bytes below it */
+    size_t control;   /* bytes from there on */
+    size_t area;      /* whole pages for both */
+    uint8_t *scratch; /* a variable that new fibers need not have */
+    size_t scratch_size;
+} thread_block;
+
 static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;
 static struct platform_fiber main_fiber, *running = &main_fiber;
-static bool have_wrgsbase;
+static bool have_wrgsbase; /* and WRFSBASE */
 
 static bool
 fiber_stack_new(struct platform_fiber *f)
 {
-    uint8_t *p = mmap(NULL, FIBER_GUARD + FIBER_STACK, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    size_t size = FIBER_STACK + thread_block.area;
+    uint8_t *p =
+        mmap(NULL, FIBER_GUARD + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 
     if (p == MAP_FAILED)
         return false;
-    if (mprotect(p + FIBER_GUARD, FIBER_STACK, PROT_READ | PROT_WRITE) != 0) {
-        munmap(p, FIBER_GUARD + FIBER_STACK);
+    if (mprotect(p + FIBER_GUARD, size, PROT_READ | PROT_WRITE) != 0) {
+        munmap(p, FIBER_GUARD + size);
         return false;
     }
     f->stack = p + FIBER_GUARD;
+    f->thread = f->stack + size - thread_block.control;
     return true;
+}
+
+/* --- thread blocks --- */
+
+static uint8_t *
+running_block(void)
+{
+    return PLATFORM_SANITIZED || !running->thread ? thread_block.base : running->thread;
+}
+
+/* A new fiber's variables are as the running one's, but those that belong to a stack. */
+static void
+thread_block_copy(uint8_t *to)
+{
+    const uint8_t *from = running_block();
+    size_t before = thread_block.variables, after = 0;
+
+    if (thread_block.scratch) {
+        after = (size_t)(thread_block.base - thread_block.scratch) - thread_block.scratch_size;
+        before = (size_t)(thread_block.scratch - (thread_block.base - thread_block.variables));
+    }
+    memcpy(to - thread_block.variables, from - thread_block.variables, before);
+    memcpy(to - after, from - after, after);
+    memset(to + ((uint8_t *)&platform_frame_tls - from), 0, sizeof platform_frame_tls);
+    if (PLATFORM_SANITIZED)
+        return;
+    memcpy(to, from, thread_block.control);
+    memcpy(to, &to, sizeof to);      /* tcbhead_t of the x86-64 ABI: tcb... */
+    memcpy(to + 16, &to, sizeof to); /* ...and self */
+}
+
+static void
+thread_block_switch(struct platform_fiber *from, struct platform_fiber *to)
+{
+    uint8_t *base = to->thread ? to->thread : thread_block.base;
+
+    if (PLATFORM_SANITIZED) {
+        if (from->thread) /* the host thread's own fiber is never switched back to */
+            memcpy(from->thread - thread_block.variables, thread_block.base - thread_block.variables,
+                   thread_block.variables);
+        memcpy(thread_block.base - thread_block.variables, to->thread - thread_block.variables, thread_block.variables);
+    } else if (have_wrgsbase) {
+        __asm__ volatile("wrfsbase %0" ::"r"(base) : "memory");
+    } else {
+        syscall(SYS_arch_prctl, ARCH_SET_FS, (unsigned long)(uintptr_t)base);
+    }
+}
+
+struct x86_cpu *
+platform_fiber_cpu(struct platform_fiber *f)
+{
+    return f == running ? x86_this_cpu() : (struct x86_cpu *)(void *)(f->thread - sizeof(struct x86_cpu));
+}
+
+void
+platform_fiber_scratch(void *variable, size_t size)
+{
+    thread_block.scratch = variable;
+    thread_block.scratch_size = size;
+}
+
+/* The C library's allocator, which the evaluator and the lifter use, keeps a cache and an arena for each thread, and makes them at a
+ * thread's first allocation, with host calls that are refused later. They are made now, so that all blocks name the same. */
+static void
+make_allocator(void)
+{
+    void *volatile first = malloc(1);
+
+    free(first);
+}
+
+/* As the kernel tells of the program's headers: the C library's own account of them is not made in a static program. */
+static size_t
+size_of_variables(void)
+{
+    const Elf64_Phdr *header = (const Elf64_Phdr *)getauxval(AT_PHDR);
+
+    for (unsigned long i = 0; i < getauxval(AT_PHNUM); i++)
+        if (header[i].p_type == PT_TLS)
+            return (header[i].p_memsz + header[i].p_align - 1) & ~(header[i].p_align - 1);
+    return 0;
+}
+
+/* The C library puts the block at the end of its first allocation, so what lies behind it is no more than a control block. */
+static void
+find_thread_block(unsigned long fs)
+{
+    enum { CONTROL_MAX = 4096, CONTROL_ALIGN = 64 };
+    uint8_t *end = sbrk(0);
+    size_t control = CONTROL_MAX;
+
+    thread_block.variables = size_of_variables();
+    thread_block.base = (uint8_t *)(uintptr_t)fs;
+    if (end > thread_block.base && (size_t)(end - thread_block.base) < control)
+        control = (size_t)(end - thread_block.base);
+    thread_block.control = (control + CONTROL_ALIGN - 1) & ~(size_t)(CONTROL_ALIGN - 1);
+    thread_block.area = (thread_block.variables + thread_block.control + PAGE_SIZE - 1) & ~(size_t)(PAGE_SIZE - 1);
 }
 
 /* The bottom of each fiber's stack. */
@@ -100,6 +218,7 @@ platform_fiber_new(void (*entry)(void *), void *arg)
             return NULL;
         }
     }
+    thread_block_copy(f->thread);
     f->next = NULL;
     f->entry = entry;
     f->arg = arg;
@@ -108,7 +227,6 @@ platform_fiber_new(void (*entry)(void *), void *arg)
     *--sp = 0;
     *--sp = 0; /* platform_fiber_start runs with rsp here: 16-aligned before its call */
     *--sp = (uint64_t)(uintptr_t)platform_fiber_start;
-    *--sp = 0;                                /* platform_frame_tls */
     *--sp = 0;                                /* rbp */
     *--sp = (uint64_t)(uintptr_t)fiber_entry; /* rbx */
     *--sp = (uint64_t)(uintptr_t)f;           /* r12 */
@@ -123,6 +241,7 @@ void
 platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
     running = to;
+    thread_block_switch(from, to);
     platform_stack_limit_tls = platform_fiber_limit(to);
     sanitizer_switching(&from->sanitizer, &to->sanitizer);
     platform_switch_stack(&from->rsp, to->rsp);
@@ -147,7 +266,7 @@ platform_fiber_free(struct platform_fiber *f)
         fiber_pool_count++;
         return;
     }
-    munmap(f->stack - FIBER_GUARD, FIBER_GUARD + FIBER_STACK);
+    munmap(f->stack - FIBER_GUARD, FIBER_GUARD + FIBER_STACK + thread_block.area);
     OBJECT_FREE(platform_fiber, f);
 }
 
@@ -266,6 +385,12 @@ platform_init(void)
         platform_log("ingot: this executable was linked wrongly: x86_cpu_tls is not the last object of the TLS "
                      "block (at fs-%#lx, expected fs-%#zx)\n",
                      fs - (unsigned long)(uintptr_t)&x86_cpu_tls, sizeof x86_cpu_tls);
+        return false;
+    }
+    make_allocator();
+    find_thread_block(fs);
+    if (thread_block.variables < sizeof x86_cpu_tls) {
+        platform_log("ingot: this executable's headers do not tell of its thread-local variables\n");
         return false;
     }
 #ifdef PR_SET_MDWE

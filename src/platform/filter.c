@@ -40,6 +40,7 @@ enum {
     NEAR_RULES = 255 / RULE_MAX,
     LINEAR_RULES = 5,
     CODE_SET_GS = 0x1001,
+    CODE_SET_FS = 0x1002,
     TCGETS2_ = 0x802c542a,
     TCSETS2_ = 0x402c542b
 };
@@ -57,7 +58,7 @@ static const uint32_t empty_path[] = {AT_EMPTY_PATH};
 static const uint32_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
                                   CLOCK_BOOTTIME};
 static const uint32_t timers[] = {ITIMER_REAL};
-static const uint32_t set_gs[] = {CODE_SET_GS};
+static const uint32_t set_bases[] = {CODE_SET_GS, CODE_SET_FS};
 static const uint32_t families[] = {AF_INET, AF_INET6};
 static const uint32_t types[] = {SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK};
 static const uint32_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};

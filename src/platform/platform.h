@@ -62,6 +62,11 @@ uint64_t platform_fiber_limit(const struct platform_fiber *f);
 /* The lowest address from which a dispatcher may still be started. */
 uint64_t platform_fiber_floor(const struct platform_fiber *f);
 uint64_t platform_fiber_top(const struct platform_fiber *f); /* end of its stack */
+/* The CPU state of the guest thread that runs on it: x86_cpu_tls, as it sees that. */
+struct x86_cpu;
+struct x86_cpu *platform_fiber_cpu(struct platform_fiber *f);
+/* A large thread-local variable whose content new fibers need not have. Before the first fiber. */
+void platform_fiber_scratch(void *variable, size_t size);
 uint64_t platform_stack_pointer(void);
 /* The host thread's own stack as a fiber, to switch away from. */
 struct platform_fiber *platform_fiber_main(void);

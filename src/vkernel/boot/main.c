@@ -366,7 +366,7 @@ first_task(void)
         if (ignored_signals >> (sig - 1) & 1)
             p->actions[sig].handler = (uint64_t)(uintptr_t)SIG_IGN;
     strcpy(p->comm, "init");
-    x86_cpu_reset(&t->cpu);
+    x86_cpu_reset(platform_fiber_cpu(t->sched.fiber));
     list_append(&p->threads, &t->thread_link);
     list_append(&process_list, &p->all);
     process_number(p);

@@ -254,6 +254,7 @@ static void
 inherit(struct task *t, const struct clone_args_kernel *c)
 {
     const struct task *self = current_task();
+    struct x86_cpu *cpu = platform_fiber_cpu(t->sched.fiber);
     uint64_t flags = c->flags;
 
     t->blocked = self->restore_blocked ? self->saved_blocked : self->blocked;
@@ -270,12 +271,12 @@ inherit(struct task *t, const struct clone_args_kernel *c)
     }
     x86_collect_mxcsr();
     x87_out();
-    t->cpu = x86_cpu_tls;
-    t->cpu.gpr[X86_RAX] = 0;
+    *cpu = x86_cpu_tls;
+    cpu->gpr[X86_RAX] = 0;
     if (c->stack)
-        t->cpu.gpr[X86_RSP] = c->stack + c->stack_size;
+        cpu->gpr[X86_RSP] = c->stack + c->stack_size;
     if (flags & CLONE_SETTLS)
-        t->cpu.fs_base = c->tls;
+        cpu->fs_base = c->tls;
     if (flags & CLONE_CHILD_SETTID)
         t->set_child_tid = c->child_tid;
     if (flags & CLONE_CHILD_CLEARTID)

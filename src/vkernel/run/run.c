@@ -499,7 +499,10 @@ void
 run_init(void)
 {
     enum { STRESS_TICK_US = 50 };
+    size_t size;
+    void *scratch = eval_scratch(&size);
 
+    platform_fiber_scratch(scratch, size);
     if (run_forced_tick()) {
         platform_tick_every(stress_budget ? STRESS_TICK_US : lockstep_tick_us());
         sched_tick_wanted = true;

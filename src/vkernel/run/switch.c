@@ -17,18 +17,15 @@ task_charge_time(struct task *t, uint64_t ns)
 void
 task_stop(struct task *t)
 {
+    (void)t;
     x86_collect_mxcsr();
-    t->cpu = x86_cpu_tls;
 }
 
 void
 task_leave(struct task *t)
 {
-    if (t->sched.state != TASK_DEAD) {
-        x87_out();
-        t->cpu.x87 = x86_cpu_tls.x87;
-    }
-    x87_replaced();
+    (void)t;
+    x87_out();
 }
 
 void
@@ -56,7 +53,6 @@ task_enter(struct task *t)
                                   .fs = &p->fs,
                                   .creds = &p->creds,
                                   .rlimits = p->rlimits};
-    x86_cpu_tls = t->cpu;
     task_reload();
     x86_apply_mxcsr();
 }

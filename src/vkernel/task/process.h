@@ -100,7 +100,6 @@ struct task {
     int tid;
     struct process *process;
     struct list thread_link;
-    struct x86_cpu cpu; /* saved while it does not run */
 
     /* --- of proc/, sched/ and signal/ only --- */
     struct list number_link; /* numbers.c */
