@@ -180,6 +180,27 @@ proc_texts(void)
         read(open("/proc/self/maps", O_RDONLY), &byte, 1);
 }
 
+/* Children have a large memory in common with their parent, read all of it, and then each writes to all of it. */
+static void
+forks(void)
+{
+    enum { SIZE = 40 << 20, CHILDREN = 12 };
+    volatile char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+
+    memset((char *)p, 1, SIZE);
+    for (int k = 0; k < CHILDREN; k++) {
+        if (fork() != 0)
+            continue;
+        for (int pass = 0; pass < 2; pass++)
+            for (long at = 0; at < SIZE; at += 4096)
+                pass ? (void)(p[at] = (char)k) : (void)p[at];
+        sleep(1);
+        _exit(0);
+    }
+    while (wait(NULL) > 0)
+        ;
+}
+
 int
 main(int count, char **arguments)
 {
@@ -187,7 +208,8 @@ main(int count, char **arguments)
     static const struct { const char *name; void (*f)(void); } ways[] = {
         {"private", private_pages}, {"shared", shared_pages}, {"populated", populated}, {"populated-shared", populated_shared},
         {"locked", locked}, {"written", written}, {"page-tables", page_tables}, {"sockets", sockets}, {"names", names},
-        {"attributes", attributes}, {"small-files", small_files}, {"events", events}, {"proc", proc_texts}};
+        {"attributes", attributes}, {"small-files", small_files}, {"events", events}, {"proc", proc_texts},
+        {"forks", forks}};
     /* clang-format on */
 
     for (unsigned k = 0; k < sizeof ways / sizeof ways[0]; k++) {
