@@ -255,6 +255,9 @@ cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
                         .end = v->end / COW_CHUNK};
     int prot = mm_host_prot(v->prot), r;
 
+    /* What is shared in many pieces would be as many host mappings in the child: there is no room for these. */
+    if (!cow_within_budget() && cow_flatten(from, v->start, v->end) < 0)
+        return -ENOMEM;
     /* Chunks that other mappings have a part of. */
     if (!cow_settle(from, v->start, v->start + 1, true) || !cow_settle(from, v->end - 1, v->end, true))
         return -ENOMEM;
