@@ -11,7 +11,7 @@
 
 struct inode;
 
-enum { DISK_PAGE = 4096, DISK_INODE = 256 };
+enum { DISK_PAGE = 4096, DISK_INODE = 1024 };
 
 void disk_set_limit(uint64_t bytes); /* 0: none */
 

@@ -32,11 +32,13 @@ memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *ta
         return NULL;
     inode_count++;
     if (disk_limited(i)) {
-        i->disk_inode = disk_take(DISK_INODE);
-        if (!i->disk_inode) {
+        uint32_t bytes = DISK_INODE + (target ? (uint32_t)strlen(target) : 0);
+
+        if (!disk_take(bytes)) {
             inode_put(i);
             return NULL;
         }
+        i->disk_inode = bytes;
     }
     i->uid = current_creds()->fsuid;
     i->gid = current_creds()->fsgid;
@@ -115,8 +117,7 @@ memfs_evict(struct inode *i)
 {
     if (i->base_index == ARTIFACT_NONE)
         inode_count--;
-    if (i->disk_inode)
-        disk_give(DISK_INODE);
+    disk_give(i->disk_inode);
     bytes_free(i->target);
     memfs_release_content(i);
 }

@@ -40,14 +40,34 @@ out_of_memory(const struct process *p)
            p->comm, p->pid, limit);
 }
 
-/* Who was killed before is still on the way out: its memory comes back when it has been scheduled. */
+static uint64_t killed_at; /* monotonic; 0: nobody was */
+
 static bool
-somebody_is_dying(void)
+runs(const struct process *p)
 {
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->group_exit && !p->zombie && p->mm)
+    if (list_empty(&p->threads)) /* its last thread is giving back what it has, and is on the list no more */
+        return true;
+    LIST_EACH(l, (struct list *)&p->threads)
+        if (list_entry(l, struct task, thread_link)->sched.state != TASK_SLEEPING)
             return true;
     return false;
+}
+
+/* How long to wait for those who are dying before another one is killed as well; 0 when nobody is. They run before all
+ * others, so that no memory is taken meanwhile, and may have much to give back; but who sleeps may sleep for long. */
+static uint64_t
+patience(void)
+{
+    enum { ASLEEP_NS = 20000000, RUNNING_NS = 2000000000 };
+    uint64_t most = 0;
+
+    for (struct process *p = process_next(NULL); p; p = process_next(p))
+        if (p->group_exit && !p->zombie) { /* its memory may be gone, and its files not yet */
+            if (runs(p))
+                return RUNNING_NS;
+            most = ASLEEP_NS;
+        }
+    return most;
 }
 
 uint64_t
@@ -99,6 +119,7 @@ kill_until_below(uint64_t now)
     excess = now - system_info.memory_limit;
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         pages += p->mm && !p->zombie ? p->mm->total_pages : 0;
+    killed_at = clock_monotonic_ns();
     do {
         victim = largest();
         if (!victim)
@@ -128,15 +149,13 @@ until_next_look(uint64_t now)
 CALLBACK static void
 look(struct ktimer *k)
 {
-    enum { PATIENCE_NS = 20000000 }; /* for somebody to die */
-    static uint64_t killed_at;
     uint64_t now = memory_used(), time = clock_monotonic_ns();
 
+    if (now <= system_info.memory_limit)
+        sched_hurrying = false; /* who is still dying may have much to do, and nobody needs it soon */
     /* While --cpus lets nobody run, memory neither grows nor comes back. */
-    if (now > system_info.memory_limit && !bandwidth_wait() &&
-        (!somebody_is_dying() || time - killed_at >= PATIENCE_NS)) {
+    if (now > system_info.memory_limit && !bandwidth_wait() && time - killed_at >= patience()) {
         kill_until_below(now);
-        killed_at = time;
     }
     ktimer_start(k, time + until_next_look(now));
 }
@@ -165,7 +184,7 @@ memory_brought_in(uint64_t size)
     now = memory_used();
     if (now <= system_info.memory_limit)
         return true;
-    if (!somebody_is_dying())
+    if (!patience())
         kill_until_below(now);
     return false;
 }

@@ -20,6 +20,7 @@ enum { MAX_IDLE_FDS = 1024 };
 unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
+bool sched_hurrying;
 uint64_t wait_news = 1;
 unsigned sched_no_sleep;
 static bool booted;
@@ -65,7 +66,7 @@ static void
 enqueue(struct sched_entity *e)
 {
     e->queued = true;
-    list_insert_before(e->hurried ? run_queue.next : &run_queue, &e->run_link);
+    list_insert_before(e->hurried && sched_hurrying ? run_queue.next : &run_queue, &e->run_link);
     sched_runnable++;
 }
 
@@ -99,7 +100,7 @@ sched_hurry(struct task *t)
 {
     struct sched_entity *e = entity(t);
 
-    e->hurried = true;
+    e->hurried = sched_hurrying = true;
     if (!e->queued)
         return;
     list_remove(&e->run_link);

@@ -182,6 +182,7 @@ int wait_on_killable(struct wait_queue *q, uint64_t deadline);
 void sched_interrupt(struct task *t, bool fatal);
 /* From now on it runs before all others: it is to end, and to give back what it has. */
 void sched_hurry(struct task *t);
+extern bool sched_hurrying;                 /* false: those that were hurried take their turn like others again */
 void sched_add(struct task *t);             /* a new task: runnable */
 _Noreturn void sched_exit(void);            /* of the current task; its fiber and task are freed later */
 _Noreturn void sched_start(struct task *t); /* the first */

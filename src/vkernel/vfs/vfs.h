@@ -92,7 +92,7 @@ struct inode {
     uint64_t slot; /* CONTENT_SLOT: number of the slot in the store */
     bool sparse;
     uint64_t charged;    /* its content, of the disk (disk.h) */
-    bool disk_inode;     /* it is counted there itself */
+    uint32_t disk_inode; /* the same of itself and its target */
     uint32_t base_index; /* artifact inode, or ARTIFACT_NONE */
     char *target;        /* symlink text of an in-memory link; owned */
     unsigned seals;      /* memfd_create */
