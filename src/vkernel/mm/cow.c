@@ -265,19 +265,20 @@ become_own_again(struct cow_entry *e)
     cow_entry_set(e, e->chunk->base, COW_VIEW);
 }
 
-/* All others have theirs: its owner may write again, and to the neighbours of which that is true as well. */
+/* All others have theirs: its owner may write again, and to the neighbours within 2 MiB of which that is true as well. */
 static bool
 reuse(struct cow_entry *e)
 {
+    enum { AT_ONCE = 32 }; /* what is not written to needs no protection at the next fork */
     struct mm *mm = e->space->mm;
     const struct vma *v = mm_at(mm, address_of(e));
     uint64_t first = e->number, last = e->number;
 
     if (!v)
         return false;
-    while ((first - 1) * COW_CHUNK >= v->start && is_left_over(cow_entry_at(mm, first - 1)))
+    while (first % AT_ONCE && (first - 1) * COW_CHUNK >= v->start && is_left_over(cow_entry_at(mm, first - 1)))
         first--;
-    while ((last + 2) * COW_CHUNK <= v->end && is_left_over(cow_entry_at(mm, last + 1)))
+    while ((last + 1) % AT_ONCE && (last + 2) * COW_CHUNK <= v->end && is_left_over(cow_entry_at(mm, last + 1)))
         last++;
     if (platform_protect(mm->space.base + first * COW_CHUNK, (last + 1 - first) * COW_CHUNK, mm_host_prot(v->prot)) < 0)
         return false;

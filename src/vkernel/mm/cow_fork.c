@@ -36,6 +36,15 @@ cow_has_to_say(struct mm *from, const struct vma *v)
     return cow_any(from, v->start, v->end) || (may_share(v) && v->end - v->start >= 2 * COW_CHUNK);
 }
 
+static bool
+all_pending(const struct sharing *s, uint64_t from, uint64_t to)
+{
+    for (const struct cow_entry *e; from < to; from++)
+        if (!(e = cow_entry_at(s->from, from)) || e->state != COW_PENDING)
+            return false;
+    return true;
+}
+
 /* Of chunks that are plain or views, which pages were written; their number. */
 static uint64_t
 find_written(const struct sharing *s)
@@ -46,12 +55,14 @@ find_written(const struct sharing *s)
 
     for (uint64_t n = s->first; n < s->end; n += BATCH / COW_PAGES) {
         uint64_t chunks = s->end - n < BATCH / COW_PAGES ? s->end - n : BATCH / COW_PAGES;
-        bool known = platform_dirty_pages(s->from->space.base + n * COW_CHUNK, chunks * COW_PAGES, entries) == 0;
+        bool pending = all_pending(s, n, n + chunks);
+        bool known =
+            pending || platform_dirty_pages(s->from->space.base + n * COW_CHUNK, chunks * COW_PAGES, entries) == 0;
 
         for (uint64_t k = 0; k < chunks; k++) {
             uint16_t pages = known ? 0 : COW_ALL_PAGES; /* without a page map all of them may have been */
 
-            for (unsigned i = 0; i < COW_PAGES && known; i++)
+            for (unsigned i = 0; i < COW_PAGES && known && !pending; i++)
                 pages |= (uint16_t)(platform_entry_dirty(entries[k * COW_PAGES + i]) << i);
             written[n + k - s->first] = pages;
             total += (unsigned)__builtin_popcount(pages);
