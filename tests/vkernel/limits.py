@@ -84,7 +84,7 @@ def ulimit(image):
 
 
 def disk(image):
-    want = ['size 10 MiB', 'filled all but 0 pages, then ENOSPC', 'left 0', 'over what is there: done', 'memory files are not of that disk: done',
+    want = ['size 10 MiB', 'filled to the last page: 1, then ENOSPC', 'left 0', 'over what is there: done', 'memory files are not of that disk: done',
             'a shorter one takes less: 1', 'everything came back: 1', 'holes: done', 'a mebibyte of pages: 1', 'the rest is free: 1',
             'allocated: ENOSPC', 'mapped with all its holes: ENOSPC', 'a large file of the image: ENOSPC', 'cut to nothing: done',
             'empty files: 1, then ENOSPC, mkdir ENOSPC, symlink ENOSPC', 'attributes: ENOSPC', 'a number of them: 1']
