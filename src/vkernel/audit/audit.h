@@ -5,8 +5,8 @@
  * Records are written at once, so that nothing is lost when the container dies. The log is bounded under flood: more
  * than a burst of records of a kind and then a steady rate of them are counted instead of written, and the count is
  * written later. */
-#ifndef VKERNEL_TRUST_AUDIT_H
-#define VKERNEL_TRUST_AUDIT_H
+#ifndef VKERNEL_AUDIT_AUDIT_H
+#define VKERNEL_AUDIT_AUDIT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* What the person at the container should know at once: one line on standard error, the first time each kind of thing
  * happens, that says what happened, why, and what can be done about it. The audit log has every single case. */
-#ifndef VKERNEL_TRUST_NOTICE_H
-#define VKERNEL_TRUST_NOTICE_H
+#ifndef VKERNEL_AUDIT_NOTICE_H
+#define VKERNEL_AUDIT_NOTICE_H
 
 #include <stdbool.h>
 

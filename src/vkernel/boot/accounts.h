@@ -1,6 +1,6 @@
 /* Users as an image names them: its /etc/passwd and /etc/group, whatever stands there. */
-#ifndef VKERNEL_PROC_ACCOUNTS_H
-#define VKERNEL_PROC_ACCOUNTS_H
+#ifndef VKERNEL_BOOT_ACCOUNTS_H
+#define VKERNEL_BOOT_ACCOUNTS_H
 
 #include <stdint.h>
 

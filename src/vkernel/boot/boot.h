@@ -15,6 +15,9 @@ int vfs_mount_volume(int host_fd, const char *guest_path, bool read_only);
 /* The console: fds 0, 1, 2 of the first process from the host's stdin, stdout, stderr (a tty when the host's is). */
 int console_open(struct fdtable *t);
 
+struct image_config;
+/* Process 1, whose address space is made by its first exec. ignored: signals that whoever started us ignores, bit (signal - 1). */
+struct task *boot_make_first_task(const struct image_config *image, uint64_t ignored);
 void boot_first_task(void);                /* by the first fiber: process 1 gets its files, rights and program */
 _Noreturn void container_exit(int status); /* wait status of process 1 */
 

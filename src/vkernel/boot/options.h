@@ -1,6 +1,6 @@
 /* The words of the options (docs/formats.md, "Options from ingot run"). */
-#ifndef VKERNEL_TRUST_OPTIONS_H
-#define VKERNEL_TRUST_OPTIONS_H
+#ifndef VKERNEL_BOOT_OPTIONS_H
+#define VKERNEL_BOOT_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

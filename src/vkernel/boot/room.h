@@ -1,7 +1,7 @@
 /* The container's part of the lock-down (platform/lockdown.h): volumes go in, the host's other files stay out; what the
  * host does not allow is said. */
-#ifndef VKERNEL_TRUST_ROOM_H
-#define VKERNEL_TRUST_ROOM_H
+#ifndef VKERNEL_BOOT_ROOM_H
+#define VKERNEL_BOOT_ROOM_H
 
 #include <stdbool.h>
 

@@ -4,8 +4,8 @@
  * inodes, names, ledger) and the vkernel itself are compared with their chunk hashes at start; file contents, code maps
  * and programs' native code when they are used for the first time (artifact_use). What a run found right the next one
  * need not compare (seal.h). All accessors check their index: they never read out of bounds whatever the bytes say. */
-#ifndef VKERNEL_TRUST_ARTIFACT_H
-#define VKERNEL_TRUST_ARTIFACT_H
+#ifndef VKERNEL_IMAGE_ARTIFACT_H
+#define VKERNEL_IMAGE_ARTIFACT_H
 
 #include <stdbool.h>
 #include <stddef.h>

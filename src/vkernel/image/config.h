@@ -1,6 +1,6 @@
 /* The image's config: what to run and how (the artifact's CONFIG section, docs/formats.md). */
-#ifndef VKERNEL_TRUST_CONFIG_H
-#define VKERNEL_TRUST_CONFIG_H
+#ifndef VKERNEL_IMAGE_CONFIG_H
+#define VKERNEL_IMAGE_CONFIG_H
 
 #include <stddef.h>
 

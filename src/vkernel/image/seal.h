@@ -4,8 +4,8 @@
  * size, modification and change time were found right. A write to the file changes one of these, on the file systems
  * where platform/seals.c knows that; on others, tmpfs above all, there are no seals. Who can forge the change time or
  * the seals can replace the artifact as well. Without a seal each run compares what it uses. */
-#ifndef VKERNEL_TRUST_SEAL_H
-#define VKERNEL_TRUST_SEAL_H
+#ifndef VKERNEL_IMAGE_SEAL_H
+#define VKERNEL_IMAGE_SEAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Shared between the files of mm/. */
-#ifndef VKERNEL_MM_INTERNAL_H
-#define VKERNEL_MM_INTERNAL_H
+#ifndef VKERNEL_MM_MM_INTERNAL_H
+#define VKERNEL_MM_MM_INTERNAL_H
 
 #include "base/refcount.h"
 #include "base/checked.h"

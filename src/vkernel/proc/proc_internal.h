@@ -1,6 +1,6 @@
 /* Between the files of proc/. */
-#ifndef VKERNEL_PROC_INTERNAL_H
-#define VKERNEL_PROC_INTERNAL_H
+#ifndef VKERNEL_PROC_PROC_INTERNAL_H
+#define VKERNEL_PROC_PROC_INTERNAL_H
 
 #include "base/refcount.h"
 #include "platform/heap.h"

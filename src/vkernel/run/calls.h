@@ -4,8 +4,8 @@
  * For that a run is repeatable (platform.h): of what the vkernel decides itself only the guest's system calls count,
  * every so many of which it gives way to others. Only one that waits without system calls is interrupted anywhere,
  * after half a second. */
-#ifndef VKERNEL_PROC_CALLS_H
-#define VKERNEL_PROC_CALLS_H
+#ifndef VKERNEL_RUN_CALLS_H
+#define VKERNEL_RUN_CALLS_H
 
 #include <stdbool.h>
 #include <stddef.h>

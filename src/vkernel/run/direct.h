@@ -1,6 +1,6 @@
 /* Running rewritten code (docs/direct.md). */
-#ifndef VKERNEL_PROC_DIRECT_H
-#define VKERNEL_PROC_DIRECT_H
+#ifndef VKERNEL_RUN_DIRECT_H
+#define VKERNEL_RUN_DIRECT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* The units of rewritten code in this executable (artifact/direct_map.h). */
-#ifndef VKERNEL_PROC_DIRECT_MAP_H
-#define VKERNEL_PROC_DIRECT_MAP_H
+#ifndef VKERNEL_RUN_DIRECT_MAP_H
+#define VKERNEL_RUN_DIRECT_MAP_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* What the evaluator ran: code without a compiled entry, for --stats and for the next build (ingot build --profile). */
-#ifndef VKERNEL_PROC_EVALUATED_H
-#define VKERNEL_PROC_EVALUATED_H
+#ifndef VKERNEL_RUN_EVALUATED_H
+#define VKERNEL_RUN_EVALUATED_H
 
 #include <stdbool.h>
 #include <stdint.h>

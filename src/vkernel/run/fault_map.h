@@ -1,6 +1,6 @@
 /* The guest's state at a fault of compiled code with precise faults (artifact/fault_map.h). */
-#ifndef VKERNEL_PROC_FAULT_MAP_H
-#define VKERNEL_PROC_FAULT_MAP_H
+#ifndef VKERNEL_RUN_FAULT_MAP_H
+#define VKERNEL_RUN_FAULT_MAP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,8 +7,8 @@
  * compiled code made. Rewritten code has no checks: its regions end by a tick at the latest, and which instruction is
  * wrong is found by running it again, instruction by instruction (lockstep_direct.c). One host worker runs all guest
  * threads, none of them within a region of another, so what a region reads changes under neither execution. */
-#ifndef VKERNEL_PROC_LOCKSTEP_H
-#define VKERNEL_PROC_LOCKSTEP_H
+#ifndef VKERNEL_RUN_LOCKSTEP_H
+#define VKERNEL_RUN_LOCKSTEP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Shared by the files of lockstep. */
-#ifndef VKERNEL_PROC_LOCKSTEP_INTERNAL_H
-#define VKERNEL_PROC_LOCKSTEP_INTERNAL_H
+#ifndef VKERNEL_RUN_LOCKSTEP_INTERNAL_H
+#define VKERNEL_RUN_LOCKSTEP_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

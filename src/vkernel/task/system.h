@@ -1,6 +1,6 @@
 /* What the container's machine looks like to its guests. */
-#ifndef VKERNEL_PROC_SYSTEM_H
-#define VKERNEL_PROC_SYSTEM_H
+#ifndef VKERNEL_TASK_SYSTEM_H
+#define VKERNEL_TASK_SYSTEM_H
 
 #include <stdint.h>
 

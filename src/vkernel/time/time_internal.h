@@ -1,6 +1,6 @@
 /* Between the files of time/. */
-#ifndef VKERNEL_TIME_INTERNAL_H
-#define VKERNEL_TIME_INTERNAL_H
+#ifndef VKERNEL_TIME_TIME_INTERNAL_H
+#define VKERNEL_TIME_TIME_INTERNAL_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* Between the files of tty/. */
-#ifndef VKERNEL_TTY_INTERNAL_H
-#define VKERNEL_TTY_INTERNAL_H
+#ifndef VKERNEL_TTY_TTY_INTERNAL_H
+#define VKERNEL_TTY_TTY_INTERNAL_H
 
 #include <asm/termbits.h>
 #include <sys/ioctl.h>

@@ -3,8 +3,8 @@
  * Errors are negative errno. Data moves between host buffers (the edge has already resolved guest addresses to host
  * spans or copied), so no file system ever sees a guest address; but what lies behind a vector may fault (iov_scatter).
  * Anything named `may sleep` can return -ERESTARTSYS. Reference counts: x_get / x_put; the last put releases. */
-#ifndef VKERNEL_FS_FILE_H
-#define VKERNEL_FS_FILE_H
+#ifndef VKERNEL_VFS_FILE_H
+#define VKERNEL_VFS_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Limits that /proc/sys shows and fs/, net/ and tty/ hold to. Plain numbers, to be made text of. */
-#ifndef VKERNEL_FS_VFS_LIMITS_H
-#define VKERNEL_FS_VFS_LIMITS_H
+#ifndef VKERNEL_VFS_LIMITS_H
+#define VKERNEL_VFS_LIMITS_H
 
 #define LIMIT_FILES             1048576 /* fs.file-max: open files of all processes; CAP_SYS_ADMIN may have more */
 #define LIMIT_DESCRIPTORS       1048576 /* fs.nr_open: of one process */

@@ -3,8 +3,8 @@
  * A dentry belongs to one superblock, and a superblock is mounted once, so a place in the tree is a dentry alone.
  * Memory file systems keep their names as hashed, pinned dentries (the dentries are the directory); pseudo and host
  * file systems make a fresh unhashed dentry at every lookup. One worker: nothing here locks. */
-#ifndef VKERNEL_FS_VFS_H
-#define VKERNEL_FS_VFS_H
+#ifndef VKERNEL_VFS_VFS_H
+#define VKERNEL_VFS_VFS_H
 
 #include <errno.h>
 #include <fcntl.h>
