@@ -104,6 +104,7 @@ static void
 thread_block_copy(uint8_t *to)
 {
     const uint8_t *from = running_block();
+    uint64_t self = (uint64_t)(uintptr_t)to;
     size_t before = thread_block.variables, after = 0;
 
     if (thread_block.scratch) {
@@ -116,8 +117,8 @@ thread_block_copy(uint8_t *to)
     if (PLATFORM_SANITIZED)
         return;
     memcpy(to, from, thread_block.control);
-    memcpy(to, &to, sizeof to);      /* tcbhead_t of the x86-64 ABI: tcb... */
-    memcpy(to + 16, &to, sizeof to); /* ...and self */
+    memcpy(to, &self, sizeof self);      /* tcbhead_t of the x86-64 ABI: tcb... */
+    memcpy(to + 16, &self, sizeof self); /* ...and self */
 }
 
 static void

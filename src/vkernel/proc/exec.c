@@ -727,6 +727,7 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
     if (strace_on)
         strace_result(59, 0);
     proc_hooks.restart();
+    __builtin_unreachable();
 }
 
 int64_t

@@ -33,12 +33,11 @@ int futex_wake_address(uint64_t address, unsigned n);
 void futex_exit_robust(struct task *t);
 
 struct proc_hooks {
-    void (*reload)(void);                            /* the running task's address space is another one */
-    void (*restart)(void) __attribute__((noreturn)); /* drops every frame; goes on at x86_cpu_tls.rip */
-    void (*leaves_memory)(
-        struct mm *mm); /* a process is about to give it up, or the container ends: statistics are taken */
-    int (*procfs_pid)(const struct file *f);                      /* of an open /proc/PID; 0 for other files */
-    void (*container_exit)(int status) __attribute__((noreturn)); /* wait status of process 1 */
+    void (*reload)(void);                    /* the running task's address space is another one */
+    void (*restart)(void);                   /* does not return: drops every frame; goes on at x86_cpu_tls.rip */
+    void (*leaves_memory)(struct mm *mm);    /* a process is about to give it up: statistics are taken */
+    int (*procfs_pid)(const struct file *f); /* of an open /proc/PID; 0 for other files */
+    void (*container_exit)(int status);      /* wait status of process 1; does not return */
 };
 extern const struct proc_hooks proc_hooks; /* boot/hooks.c */
 
