@@ -211,7 +211,6 @@ cow_entry_set(struct cow_entry *e, struct cow_chunk *c, enum cow_state state)
     e->space->count -= old && !c;
     e->chunk = c;
     e->state = (uint8_t)state;
-    e->mixed &= c != NULL;
     borders += borders_at(e);
     if (c != old && old)
         cow_chunk_put(old);
@@ -297,7 +296,7 @@ each_run(struct cow_chunk *c, bool (*f)(struct cow_chunk *c, void *with, uint64_
             continue;
         while (i + n < COW_PAGES && (c->pages >> (i + n) & 1))
             n++;
-        if (!f(c, with, (uint64_t)i * MM_PAGE, (uint64_t)n * MM_PAGE))
+        if (!f(c, with, (uint64_t)i * PAGE_SIZE, (uint64_t)n * PAGE_SIZE))
             return false;
     }
     return true;
@@ -366,7 +365,6 @@ share_by_file(struct cow_chunk *c)
     c->base = NULL;
     c->in_file = true;
     owner->state = COW_VIEW;
-    owner->mixed = false;
     borders += borders_at(owner);
     if (base)
         cow_chunk_put(base);
@@ -420,13 +418,13 @@ resolve_owner(struct cow_entry *e)
 {
     struct cow_chunk *c = e->chunk;
 
-    if (c->sharers > 2 && share_by_file(c))
+    if (c->sharers > 2 && c->pages && share_by_file(c))
         return true;
     return give_copies(c) && reuse(e);
 }
 
 /* A pending chunk becomes one that the host gives what the mapping allows. A write of one of two makes a copy of it; for more
- * readers, and more than two, the file. */
+ * readers, and more than two, the file. What is zeros alone is never in the file: there, a page that is read takes memory. */
 static bool
 resolve(struct cow_entry *e, bool write)
 {
@@ -434,7 +432,7 @@ resolve(struct cow_entry *e, bool write)
 
     if (c->owner == e)
         return !write || resolve_owner(e);
-    if (!c->in_file && (!write || c->sharers > 2))
+    if (!c->in_file && c->pages && (!write || c->sharers > 2))
         share_by_file(c);
     return c->in_file ? view(e) : give_copy(e);
 }
@@ -443,14 +441,16 @@ resolve(struct cow_entry *e, bool write)
 static bool
 resolve_run(struct cow_entry *e, bool write)
 {
+    enum { AT_ONCE = 64 }; /* some 2 ms of copies */
     struct mm *mm = e->space->mm;
-    uint64_t n = e->number;
+    uint64_t n = e->number / AT_ONCE * AT_ONCE, end = n + AT_ONCE;
 
     if (cow_within_budget())
         return resolve(e, write);
-    for (const struct cow_entry *before; (before = cow_entry_at(mm, n - 1)) && before->state == COW_PENDING;)
-        n--;
-    for (; (e = cow_entry_at(mm, n)) && e->state == COW_PENDING; n++)
+    for (uint64_t before = e->number; before > n; before--)
+        if (!(e = cow_entry_at(mm, before - 1)) || e->state != COW_PENDING)
+            n = before;
+    for (; n < end && (e = cow_entry_at(mm, n)) && e->state == COW_PENDING; n++)
         if (!resolve(e, write))
             return false;
     return true;
@@ -515,7 +515,7 @@ cow_settle(struct mm *mm, uint64_t start, uint64_t end, bool write)
     {
         struct cow_entry *e = cow_entry_at(mm, n);
 
-        if (e->state == COW_PENDING && !resolve(e, write)) {
+        if (e->state == COW_PENDING && !resolve_run(e, write)) {
             done = false;
             break;
         }
@@ -532,10 +532,11 @@ hand_over(struct cow_entry *owner)
 
     if (c->sharers == 1)
         return;
-    if (!to_file(c)) {
+    if (!c->pages || !to_file(c)) {
         give_copies(c);
         return;
     }
+    platform_discard(host_of(owner), COW_CHUNK, MADV_DONTNEED); /* at once: it is not to be there twice */
     borders -= borders_at(owner);
     c->in_file = true;
     c->base = NULL;
@@ -552,7 +553,62 @@ forget(struct cow_entry *e)
     cow_entry_set(e, NULL, COW_PENDING);
 }
 
-/* A chunk of which a part is replaced is a view with a flaw from then on, if it is not plain. */
+/* Which pages of a view may be other than zero. */
+static uint16_t
+pages_of(const struct cow_entry *e)
+{
+    uint64_t entries[COW_PAGES];
+    uint16_t pages = e->chunk->pages;
+
+    if (platform_dirty_pages(host_of(e), COW_PAGES, entries) != 0)
+        return COW_ALL_PAGES;
+    for (unsigned i = 0; i < COW_PAGES; i++)
+        pages |= (uint16_t)(platform_entry_dirty(entries[i]) << i);
+    return pages;
+}
+
+/* Through a buffer, as the pages that are replaced are what is copied. pages: which ones, of the chunk's. */
+static int
+flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint16_t pages)
+{
+    static uint8_t buffer[COW_CHUNK] RARE;
+    uint8_t *at = mm->space.base + start;
+    int prot = mm_host_prot(v->prot), r = 0;
+
+    if (prot == PROT_NONE)
+        r = platform_protect(at, end - start, PROT_READ);
+    for (uint64_t k = 0; k < end - start && r == 0; k += PAGE_SIZE)
+        if ((pages >> ((start + k) % COW_CHUNK / PAGE_SIZE) & 1) &&
+            platform_copy(buffer + k, at + k, PAGE_SIZE) != PAGE_SIZE)
+            r = -ENOMEM;
+    if (r == 0)
+        r = platform_map_anon(at, end - start, PROT_READ | PROT_WRITE);
+    else if (prot == PROT_NONE)
+        platform_protect(at, end - start, prot);
+    for (uint64_t k = 0; k < end - start && r == 0; k += PAGE_SIZE)
+        if ((pages >> ((start + k) % COW_CHUNK / PAGE_SIZE) & 1) &&
+            platform_copy(at + k, buffer + k, PAGE_SIZE) != PAGE_SIZE)
+            r = -ENOMEM;
+    return r == 0 && prot != (PROT_READ | PROT_WRITE) ? platform_protect(at, end - start, prot) : r;
+}
+
+static int
+flatten(struct mm *mm, struct cow_entry *e)
+{
+    uint64_t start = address_of(e), end = start + COW_CHUNK;
+    uint16_t pages = pages_of(e);
+    int r = 0;
+
+    for (const struct vma *v = mm_find(mm, start); v && v->start < end && r == 0; v = vma_next(mm, v)) {
+        if (v->kind == VMA_ANON)
+            r = flatten_part(mm, v, v->start > start ? v->start : start, v->end < end ? v->end : end, pages);
+    }
+    if (r == 0)
+        cow_entry_set(e, NULL, COW_PENDING);
+    return r;
+}
+
+/* A chunk of which a part is replaced is plain from then on: otherwise its pieces would be host mappings that nobody counts. */
 static bool
 cut(struct mm *mm, uint64_t number)
 {
@@ -561,9 +617,7 @@ cut(struct mm *mm, uint64_t number)
     if (e && e->state == COW_PENDING && !resolve(e, true))
         return false;
     e = cow_entry_at(mm, number);
-    if (e)
-        e->mixed = true;
-    return true;
+    return !e || flatten(mm, e) == 0;
 }
 
 bool
@@ -581,40 +635,6 @@ cow_forget(struct mm *mm, uint64_t start, uint64_t end)
     }
     punch_freed();
     return done;
-}
-
-/* Through a buffer, as the pages that are replaced are what is copied. */
-static int
-flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
-{
-    static uint8_t buffer[COW_CHUNK] RARE;
-    uint8_t *at = mm->space.base + start;
-    int prot = mm_host_prot(v->prot), r = 0;
-
-    if (prot == PROT_NONE)
-        r = platform_protect(at, end - start, PROT_READ);
-    if (r == 0 && platform_copy(buffer, at, end - start) != end - start)
-        r = -ENOMEM;
-    if (r == 0)
-        r = platform_map_anon(at, end - start, PROT_READ | PROT_WRITE);
-    if (r == 0 && platform_copy(at, buffer, end - start) != end - start)
-        r = -ENOMEM;
-    return r == 0 && prot != (PROT_READ | PROT_WRITE) ? platform_protect(at, end - start, prot) : r;
-}
-
-static int
-flatten(struct mm *mm, struct cow_entry *e)
-{
-    uint64_t start = address_of(e), end = start + COW_CHUNK;
-    int r = 0;
-
-    for (const struct vma *v = mm_find(mm, start); v && v->start < end && r == 0; v = vma_next(mm, v)) {
-        if (v->kind == VMA_ANON)
-            r = flatten_part(mm, v, v->start > start ? v->start : start, v->end < end ? v->end : end);
-    }
-    if (r == 0)
-        cow_entry_set(e, NULL, COW_PENDING);
-    return r;
 }
 
 int
@@ -676,12 +696,12 @@ trim_chunk(const struct mm *mm, struct cow_entry *e)
     struct cow_chunk *c = e->chunk;
     uint16_t gone;
 
-    if (e->state != COW_VIEW || e->mixed || !refcount_is_one(&c->refs) || !c->pages)
+    if (e->state != COW_VIEW || !refcount_is_one(&c->refs) || !c->pages)
         return;
     gone = written_pages(mm, e->number) & c->pages;
     for (unsigned i = 0; i < COW_PAGES; i++)
         if (gone >> i & 1)
-            punch_later(c->offset + i * MM_PAGE, MM_PAGE);
+            punch_later(c->offset + i * PAGE_SIZE, PAGE_SIZE);
     c->pages &= (uint16_t)~gone;
 }
 
@@ -720,8 +740,8 @@ cow_count(struct mm *mm, const struct vma *v, struct cow_pages *out)
 {
     for (uint64_t n = v->start / COW_CHUNK; n * COW_CHUNK < v->end; n++) {
         const struct cow_entry *e = cow_entry_at(mm, n);
-        uint64_t from = n * COW_CHUNK < v->start ? (v->start - n * COW_CHUNK) / MM_PAGE : 0;
-        uint64_t to = (n + 1) * COW_CHUNK > v->end ? (v->end - n * COW_CHUNK) / MM_PAGE : COW_PAGES;
+        uint64_t from = n * COW_CHUNK < v->start ? (v->start - n * COW_CHUNK) / PAGE_SIZE : 0;
+        uint64_t to = (n + 1) * COW_CHUNK > v->end ? (v->end - n * COW_CHUNK) / PAGE_SIZE : COW_PAGES;
         uint16_t within = (uint16_t)((1u << to) - (1u << from));
 
         if (!e)

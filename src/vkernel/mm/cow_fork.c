@@ -33,7 +33,8 @@ may_share(const struct vma *v)
 bool
 cow_has_to_say(struct mm *from, const struct vma *v)
 {
-    return cow_any(from, v->start, v->end) || (may_share(v) && v->end - v->start >= 2 * COW_CHUNK);
+    return v->kind == VMA_ANON &&
+           (cow_any(from, v->start, v->end) || (may_share(v) && v->end - v->start >= 2 * COW_CHUNK));
 }
 
 static bool
@@ -91,11 +92,14 @@ fill_gaps(uint8_t *plan, uint64_t count)
 }
 
 static void
-make_plans(const struct sharing *s)
+make_plans(struct sharing *s)
 {
     uint64_t total = find_written(s);
-    bool share =
-        total >= SHARE_FROM && may_share(s->v) && s->offset != UINT64_MAX && cow_file() >= 0 && cow_within_budget();
+    bool share = total >= SHARE_FROM && may_share(s->v) && cow_file() >= 0 && cow_within_budget();
+
+    if (share)
+        s->offset = cow_file_room((s->end - s->first) * COW_CHUNK);
+    share = share && s->offset != UINT64_MAX;
 
     for (uint64_t n = s->first; n < s->end; n++) {
         const struct cow_entry *e = cow_entry_at(s->from, n);
@@ -103,7 +107,7 @@ make_plans(const struct sharing *s)
 
         if (e && e->state == COW_PENDING)
             plans[i] = PLAN_JOIN;
-        else if (e && !e->mixed && !written[i])
+        else if (e && !written[i])
             plans[i] = PLAN_VIEW;
         else if (share && (e || written[i]))
             plans[i] = PLAN_SHARE;
@@ -152,9 +156,12 @@ share_run(struct sharing *s, uint64_t from, uint64_t to)
     uint64_t at = from * COW_CHUNK, size = (to - from) * COW_CHUNK;
     int prot = mm_host_prot(s->v->prot);
 
-    if (platform_map_none(s->to->space.base + at, size) < 0 ||
-        (prot != PROT_READ && platform_protect(s->from->space.base + at, size, PROT_READ) < 0))
+    if (platform_map_none(s->to->space.base + at, size) < 0)
         return -ENOMEM;
+    if (prot != PROT_READ && platform_protect(s->from->space.base + at, size, PROT_READ) < 0) {
+        platform_protect(s->from->space.base + at, size, prot); /* it may have come a part of the way */
+        return -ENOMEM;
+    }
     for (uint64_t n = from; n < to; n++) {
         if (share_chunk(s, n))
             continue;
@@ -277,10 +284,8 @@ cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
         r = platform_protect(from->space.base + v->start, v->end - v->start, PROT_READ);
     if (r < 0)
         return r;
-    if (s.first < s.end) {
-        s.offset = cow_file_room((s.end - s.first) * COW_CHUNK);
+    if (s.first < s.end)
         make_plans(&s);
-    }
     r = copy_unshared(&s);
     if (prot == PROT_NONE && platform_protect(from->space.base + v->start, v->end - v->start, PROT_NONE) < 0)
         r = -ENOMEM;

@@ -7,7 +7,7 @@
 #include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 
-enum { COW_PAGES = COW_CHUNK / MM_PAGE, COW_ALL_PAGES = (1 << COW_PAGES) - 1, COW_LEAF = 64 };
+enum { COW_PAGES = COW_CHUNK / PAGE_SIZE, COW_ALL_PAGES = (1 << COW_PAGES) - 1, COW_LEAF = 64 };
 enum { COW_CHUNKS = GUEST_END / COW_CHUNK };
 
 struct cow_chunk {
@@ -29,7 +29,6 @@ struct cow_entry {
     struct cow_space *space;
     uint32_t number; /* address / COW_CHUNK */
     uint8_t state;
-    bool mixed; /* a view, but not of all of it: parts were replaced */
 };
 
 struct cow_leaf {
