@@ -208,7 +208,8 @@ memfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode,
 static int
 memfs_link(struct inode *i, struct dentry *dir, const char *name, size_t length)
 {
-    int r = add_name(dir, name, length, i, NULL);
+    enum { LINKS_MAX = 65000 }; /* as ext4's */
+    int r = i->nlink >= LINKS_MAX ? -EMLINK : add_name(dir, name, length, i, NULL);
 
     if (r == 0) {
         i->nlink++;

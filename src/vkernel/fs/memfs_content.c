@@ -16,8 +16,6 @@
 
 #include <sys/mman.h>
 
-enum { HEAP_MAX = 64 * 1024 };
-
 static uint64_t
 slot_offset(uint64_t slot, uint64_t offset)
 {
@@ -253,9 +251,12 @@ write_prepare(struct inode *i, uint64_t offset, uint64_t *size)
 
     if (offset + *size > STORE_SLOT_SIZE)
         return -EFBIG;
-    if (disk_limited(i) && (r = disk_take_range(i, offset, size)) < 0)
-        return r;
-    r = make_writable(i, offset + *size);
+    /* A gap in a file that is mapped to be written can be filled unseen. */
+    r = !disk_limited(i)                       ? 0
+        : i->mapped_shared && offset > i->size ? disk_take_all(i, offset + *size)
+                                               : disk_take_range(i, offset, size);
+    if (r == 0)
+        r = make_writable(i, offset + *size);
     if (r < 0)
         return r;
     if (offset > i->size) {
@@ -305,7 +306,9 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
 
         if ((mode & FALLOC_FL_PUNCH_HOLE) && !(mode & FALLOC_FL_KEEP_SIZE))
             return -EOPNOTSUPP;
-        r = make_writable(i, i->size);
+        r = disk_limited(i) && i->kind == CONTENT_BASE ? disk_take_all(i, i->size) : 0; /* all of it is copied */
+        if (r == 0)
+            r = make_writable(i, i->size);
         if (r < 0)
             return r;
         if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i->size && (r = memfs_truncate(i, end)) < 0)
@@ -513,7 +516,8 @@ memfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bou
         *bounded = true;
         return 0;
     }
-    r = writable && disk_limited(i) ? disk_take_all(i, i->size) : 0; /* what the guest writes then, nobody sees */
+    /* What the guest writes then, nobody sees; and of a hole a page that is read takes memory. */
+    r = disk_limited(i) ? disk_take_all(i, i->size) : 0;
     if (r == 0)
         r = make_writable(i, i->size);
     if (r == 0)

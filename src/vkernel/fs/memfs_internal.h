@@ -12,4 +12,7 @@ int memfs_truncate(struct inode *i, uint64_t size); /* 0 or -errno */
 /* SEEK_DATA and SEEK_HOLE: the offset, or -errno. */
 int64_t memfs_seek_data(struct inode *i, uint64_t offset, int whence);
 
+/* Files up to that size lie on the heap, whole; larger and mapped ones in a slot of the store. */
+enum { HEAP_MAX = 64 * 1024 };
+
 #endif
