@@ -388,8 +388,8 @@ platform_init(void)
                      fs - (unsigned long)(uintptr_t)&x86_cpu_tls, sizeof x86_cpu_tls);
         return false;
     }
-    make_allocator();
     find_thread_block(fs);
+    make_allocator();
     if (thread_block.variables < sizeof x86_cpu_tls) {
         platform_log("ingot: this executable's headers do not tell of its thread-local variables\n");
         return false;

@@ -195,6 +195,7 @@ finish_switch(void)
 {
     struct task *t = current_task();
 
+    sched_hooks.enter(t); /* first: until then the worker is the dead task's */
     if (dead) {
         struct task *d = dead;
 
@@ -202,7 +203,6 @@ finish_switch(void)
         platform_fiber_free(entity(d)->fiber);
         sched_hooks.release(d);
     }
-    sched_hooks.enter(t);
     entity(t)->started_ns = platform_monotonic_ns();
     sched_switches++;
     wait_news++;
