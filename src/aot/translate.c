@@ -286,7 +286,7 @@ push_results(struct translator *t, const struct wasm_functype *type, LLVMValueRe
         aot_push(t, LLVMBuildExtractValue(t->b, result, i, ""));
 }
 
-/* The stack map's identifier is the mask above 48 bits of address (runtime/fault_map.h). The values are needed until
+/* The stack map's identifier is the mask above 48 bits of address (artifact/fault_map.h). The values are needed until
  * here, so the access before this cannot have overwritten their places. */
 static int
 translate_fault_state(struct translator *t)

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/page.h"
 #include "base/buf.h"
 #include "elf/elf_internal.h"
 
-enum { PAGE = 4096, MAX_SEGMENTS = 256, MAX_EXTENT = 0x40000000 /* x86/address_space.h: GUEST_IMAGE_END */ };
+enum { MAX_SEGMENTS = 256, MAX_EXTENT = 0x40000000 /* x86/address_space.h: GUEST_IMAGE_END */ };
 
 /* size bytes at a file offset, or NULL. */
 static const void *
@@ -150,7 +151,7 @@ read_segment(struct elf_image *image, const Elf64_Phdr *p, struct err *e)
         return err_set(e, "segment at %#lx has more bytes in the file than in memory", p->p_vaddr);
     if (p->p_vaddr > UINT32_MAX || p->p_memsz > UINT32_MAX - p->p_vaddr)
         return err_set(e, "segment at %#lx does not fit a 32-bit address space", p->p_vaddr);
-    if ((p->p_vaddr - p->p_offset) % PAGE != 0)
+    if ((p->p_vaddr - p->p_offset) % PAGE_SIZE != 0)
         return err_set(e, "segment at %#lx is not page-congruent with its offset", p->p_vaddr);
     s.bytes = file_bytes(image, p->p_offset, p->p_filesz);
     if (!s.bytes)
@@ -162,10 +163,10 @@ read_segment(struct elf_image *image, const Elf64_Phdr *p, struct err *e)
             return err_set(e, "segments at %#lx and %#lx overlap", t->address, s.address);
     }
     vec_push(&image->segments, s);
-    if (s.address / PAGE * PAGE < image->low)
-        image->low = s.address / PAGE * PAGE;
+    if (s.address / PAGE_SIZE * PAGE_SIZE < image->low)
+        image->low = s.address / PAGE_SIZE * PAGE_SIZE;
     if (s.address + s.memory_size > image->high)
-        image->high = (s.address + s.memory_size + PAGE - 1) / PAGE * PAGE;
+        image->high = (s.address + s.memory_size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
     return 0;
 }
 

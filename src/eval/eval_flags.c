@@ -4,9 +4,10 @@
 
 #include <string.h>
 
+#include "base/page.h"
 #include "x86/x86.h"
 
-enum { PAGE = 4096, ALL = 0x7f, DIRECTION = 1u << X86_FLAG_DF };
+enum { ALL = 0x7f, DIRECTION = 1u << X86_FLAG_DF };
 
 /* Does the instruction write its flags whatever its operands: not with a count of zero. */
 static bool
@@ -28,10 +29,10 @@ static bool
 decode_near(const struct eval_host *host, uint64_t address, uint64_t near, struct x86_insn *insn)
 {
     uint64_t image_base;
-    size_t left = 0, page_left = PAGE - (address & (PAGE - 1));
+    size_t left = 0, page_left = PAGE_SIZE - (address & (PAGE_SIZE - 1));
     const uint8_t *text;
 
-    if ((address & ~(uint64_t)(PAGE - 1)) != (near & ~(uint64_t)(PAGE - 1)))
+    if ((address & ~(uint64_t)(PAGE_SIZE - 1)) != (near & ~(uint64_t)(PAGE_SIZE - 1)))
         return false;
     text = host->fetch(host->context, address, &left, &image_base);
     return text && x86_decode(text, left < page_left ? left : page_left, address, insn) > 0;

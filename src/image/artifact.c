@@ -11,15 +11,15 @@
 #include <unistd.h>
 
 #include "artifact/direct_map.h"
+#include "base/page.h"
 #include "base/file.h"
 #include "base/temporary.h"
 #include "image/config.h"
 #include "x86/address_space.h"
 
 enum {
-    PAGE = 4096,
-    MAP_PAGE_TEXT = PAGE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT,
-    DIRECT_PAGE_TEXT = PAGE / sizeof(direct_code_map_entry) * GUEST_CODE_MAP_UNIT
+    MAP_PAGE_TEXT = PAGE_SIZE / sizeof(struct code_map_entry) * GUEST_CODE_MAP_UNIT,
+    DIRECT_PAGE_TEXT = PAGE_SIZE / sizeof(direct_code_map_entry) * GUEST_CODE_MAP_UNIT
 };
 
 /* A content of the spool that the finished tree still has, and its place in the artifact. What later layers replaced
@@ -227,7 +227,7 @@ place_contents(struct writer *w)
         if (kept && w->extents.items[kept - 1].from == x.from)
             continue;
         x.to = w->data_size;
-        w->data_size = (x.to + x.size + PAGE - 1) / PAGE * PAGE;
+        w->data_size = (x.to + x.size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
         w->extents.items[kept++] = x;
     }
     w->extents.count = kept;
@@ -379,7 +379,7 @@ hash_chunks(int fd, uint64_t payload, uint64_t size, struct buf *out, struct err
 static uint64_t
 section_place(int id, uint64_t at)
 {
-    uint64_t unit = id == ARTIFACT_CHUNKS ? ARTIFACT_CHUNK_SIZE : PAGE;
+    uint64_t unit = id == ARTIFACT_CHUNKS ? ARTIFACT_CHUNK_SIZE : PAGE_SIZE;
 
     return (at + unit - 1) / unit * unit;
 }
@@ -430,7 +430,7 @@ write_file(struct writer *w, int fd, const struct mapped *elf, struct err *e)
             return -1;
         at += size;
     }
-    at = (at + PAGE - 1) / PAGE * PAGE;
+    at = (at + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
     h.payload_size = at;
     sha256_of(&h, sizeof h, &digest);
     memcpy(f.header_sha256, digest.bytes, sizeof f.header_sha256);

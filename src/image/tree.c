@@ -12,9 +12,10 @@
 
 #include <openssl/evp.h>
 
+#include "base/page.h"
 #include "image/limits.h"
 
-enum { PAGE = 4096, MAX_SYMLINKS = 40, MAX_NAME = 255, MAX_DEPTH = 512 };
+enum { MAX_SYMLINKS = 40, MAX_NAME = 255, MAX_DEPTH = 512 };
 
 /* --- the spool's index: open addressing by hash --- */
 
@@ -449,7 +450,7 @@ tree_write_end(struct tree_writer *w, struct tree_inode *inode, uint64_t size, s
     if (!slot->used) {
         *slot = (struct spool_slot){inode->sha256, w->start, size, true};
         x->count++;
-        w->tree->spool_size = (w->start + size + PAGE - 1) / PAGE * PAGE;
+        w->tree->spool_size = (w->start + size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
     }
     inode->spool_offset = slot->offset;
     /* Cut what an identical content left behind, and make holes up to the page end real. */

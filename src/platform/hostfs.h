@@ -1,4 +1,4 @@
-/* Host files: the store's memfd, mounted volumes, the console's descriptors. The only host calls of fs/ and tty/.
+/* Host files: the store's memfd, mounted volumes, the console's descriptors. The only host calls on files.
  *
  * Results are those of the host's call, with -errno in place of -1. */
 #ifndef PLATFORM_HOSTFS_H

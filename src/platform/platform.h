@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PAGE_SIZE = 4096 };
+#include "base/page.h"
 
 /* --- start: FS/GS set-up, checks. Prints a message and returns false when the host cannot run us. --- */
 bool platform_init(void);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "x86/helpers.h"
+#include "base/page.h"
 #include "x86/x86.h"
 
 void helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control);
@@ -14,8 +15,6 @@ void helper_rep_stos(uint64_t to, uint64_t count, uint64_t value);
 uint64_t helper_rep_lods(uint64_t from, uint64_t count, uint64_t value);
 uint64_t helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control);
 uint64_t helper_rep_scas(uint64_t at, uint64_t count, uint64_t value);
-
-enum { PAGE = 4096 };
 
 static uint64_t
 minimum(uint64_t a, uint64_t b)
@@ -54,11 +53,11 @@ say_done(uint64_t elements)
 static uint32_t
 elements_on_page(uint32_t address, const struct run *r)
 {
-    uint32_t offset = address % PAGE;
+    uint32_t offset = address % PAGE_SIZE;
 
-    if (offset + r->size > PAGE)
+    if (offset + r->size > PAGE_SIZE)
         return 1;
-    return r->down ? offset / r->size + 1 : (PAGE - offset) / r->size;
+    return r->down ? offset / r->size + 1 : (PAGE_SIZE - offset) / r->size;
 }
 
 enum { WORD = 8 };

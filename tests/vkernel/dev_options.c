@@ -1,4 +1,4 @@
-/* The vkernel for development takes options from the environment, which artifacts do not (vkernel/boot/main.c). */
+/* The vkernel for development takes options from the environment, which artifacts do not (vkernel/boot/run_options.c). */
 #include <stdbool.h>
 
 extern const bool options_from_environment;

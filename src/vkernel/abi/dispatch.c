@@ -154,7 +154,7 @@ traced(int64_t nr, const uint64_t a[6])
 
     syscall_describe(nr, a, line, sizeof line);
     /* What does not come back, or only after others ran, is shown at once. */
-    if (nr == 59 || nr == 60 || nr == 231 || nr == 15 || nr == 322)
+    if (nr == NR_execve || nr == NR_execveat || nr == NR_exit || nr == NR_exit_group || nr == NR_rt_sigreturn)
         platform_log("[%d] %s ...\n", current_task()->tid, line);
     result = nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? syscall_table[nr].handler(a) : -ENOSYS;
     if (result < 0 && result > -4096) {

@@ -11,4 +11,11 @@ typedef int64_t syscall_fn(const uint64_t a[6]);
 #include "vkernel/abi/syscalls.def"
 #undef SYS
 
+/* Their numbers: NR_read and so on. */
+enum {
+#define SYS(nr, name, arity, format) NR_##name = (nr),
+#include "vkernel/abi/syscalls.def"
+#undef SYS
+};
+
 #endif

@@ -24,7 +24,7 @@
 #include "x86/helpers.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define DEFAULT_CAPS 0x00000000a80425fbull /* docker's default set */
+#define DEFAULT_CAPS 0x00000000a80425fbull /* docker's default set: bits CAP_* */
 
 static const struct image_config *config;
 

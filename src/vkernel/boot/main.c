@@ -1,7 +1,5 @@
-/* The artifact's entry: checks and opens the image in its own file, builds process 1 as `docker run` would, runs it.
- *
- * Options come from `ingot run` in a sealed memory file (space-separated, percent-encoded; platform/run_options.c); the
- * program's own arguments replace the image's Cmd. */
+/* The artifact's entry: checks and opens the image in its own file, locks the host process down, and runs process 1; and the container's
+ * end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -38,8 +38,8 @@ make_dirs(struct dentry *root, const char *path, struct dentry **out)
     return 0;
 }
 
-int
-memfs_mkfile(struct dentry *root, const char *path, const char *text)
+static int
+make_file(struct dentry *root, const char *path, const char *text)
 {
     const char *slash = strrchr(path, '/');
     char dir_name[256];
@@ -74,7 +74,7 @@ static int
 make_network_file(struct dentry *root, const char *path, const char *text)
 {
     char *hosts = network->text(path + strlen("/etc/"));
-    int r = memfs_mkfile(root, path, hosts ? hosts : text);
+    int r = make_file(root, path, hosts ? hosts : text);
 
     bytes_free(hosts);
     return r;
@@ -87,7 +87,7 @@ make_etc(struct dentry *root, const char *hostname)
     int r;
 
     snprintf(text, sizeof text, "%s\n", hostname);
-    r = memfs_mkfile(root, "/etc/hostname", text);
+    r = make_file(root, "/etc/hostname", text);
     snprintf(text, sizeof text,
              "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
              "ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t%s\n",

@@ -2,7 +2,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "vkernel/fs/pseudofs.h"
+#include "vkernel/boot/procfs.h"
 #include "platform/heap.h"
 #include "vkernel/net/socket.h"
 

@@ -8,7 +8,7 @@
 #include "platform/platform.h"
 #include "vkernel/mm/cow.h"
 #include "vkernel/boot/boot.h"
-#include "vkernel/fs/pseudofs.h"
+#include "vkernel/boot/procfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/task/process.h"
 #include "vkernel/tty/tty.h"

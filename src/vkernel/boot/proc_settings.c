@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vkernel/fs/pseudofs.h"
+#include "vkernel/boot/procfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"

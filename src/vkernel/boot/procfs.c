@@ -6,7 +6,7 @@
 #include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "vkernel/boot/boot.h"
-#include "vkernel/fs/pseudofs.h"
+#include "vkernel/boot/procfs.h"
 #include "vkernel/proc/memory_limit.h"
 #include "vkernel/sched/sched.h"
 #include "vkernel/task/process.h"

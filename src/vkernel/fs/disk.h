@@ -9,9 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/page.h"
+
 struct inode;
 
-enum { DISK_PAGE = 4096, DISK_INODE = 1024 };
+enum { DISK_PAGE = PAGE_SIZE, DISK_INODE = 1024 };
 
 void disk_set_limit(uint64_t bytes); /* 0: none */
 

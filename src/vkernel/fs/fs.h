@@ -13,7 +13,6 @@ int memfs_sealed(const struct inode *i, uint64_t pos, uint64_t *size); /* 0 or -
 int memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size);
 ssize_t memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offset);
 ssize_t memfs_read_inode(struct inode *i, void *data, size_t size, uint64_t offset);
-int memfs_mkfile(struct dentry *root, const char *path, const char *text); /* boot: /etc/hosts and so on */
 
 /* --- hostfs.c --- */
 struct superblock *hostfs_new(int host_fd, bool read_only);

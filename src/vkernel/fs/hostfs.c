@@ -282,7 +282,6 @@ hostfs_truncate(struct inode *i, uint64_t size)
     r = host_ftruncate(fd, size);
     host_close(fd);
     i->size = size;
-    i->generation++;
     return r;
 }
 
@@ -378,7 +377,6 @@ hostfs_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     if (r < 0)
         return r;
     n = size == total ? write_all(f, iov, count, pos) : write_part(f, iov, size, pos);
-    f->inode->generation++;
     return n;
 }
 
@@ -427,7 +425,6 @@ hostfs_set_flags(struct file *f, int flags)
 static int
 hostfs_file_truncate(struct file *f, uint64_t size)
 {
-    f->inode->generation++;
     return host_ftruncate(open_fd(f), size);
 }
 

@@ -1,4 +1,5 @@
 /* System calls on attributes: stat, access, mode, owner, times, statfs. */
+#include <sys/inotify.h>
 #include <linux/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
@@ -170,7 +171,7 @@ sys_faccessat2(const uint64_t a[6])
 static int
 change(struct inode *i, struct dentry *d, const struct iattr *attr)
 {
-    uint32_t mask = 0x4; /* IN_ATTRIB */
+    uint32_t mask = IN_ATTRIB;
     int r = inode_setattr(i, attr);
 
     if (attr->valid == ATTR_ATIME || attr->valid == ATTR_MTIME)

@@ -1,4 +1,5 @@
 /* System calls that move bytes: read, write and their kin, seek, sendfile, copy_file_range, allocation, sync. */
+#include <sys/inotify.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -144,7 +145,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             break;
     }
     if (f->dentry && done)
-        inotify_opened(f->dentry, 0x1); /* IN_ACCESS */
+        inotify_opened(f->dentry, IN_ACCESS);
     return (int64_t)done;
 }
 
@@ -195,7 +196,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     if (error == -EPIPE)
         file_broken(f, done);
     if (f->dentry && done)
-        inotify_opened(f->dentry, 0x2);                      /* IN_MODIFY */
+        inotify_opened(f->dentry, IN_MODIFY);
     if (done && (f->flags & O_DSYNC) && OPS(f->ops)->sync) { /* of O_SYNC, too */
         int r = OPS(f->ops)->sync(f);
 
@@ -435,7 +436,7 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
     if (error == -EPIPE)
         file_broken(out, done);
     if (out->dentry && done)
-        inotify_opened(out->dentry, 0x2);
+        inotify_opened(out->dentry, IN_MODIFY);
     return done ? (int64_t)done : error;
 }
 
@@ -630,9 +631,9 @@ sys_splice(const uint64_t a[6])
     if (r == -EPIPE)
         file_broken(out, 0);
     if (r > 0 && in->dentry)
-        inotify_opened(in->dentry, 0x1); /* IN_ACCESS */
+        inotify_opened(in->dentry, IN_ACCESS);
     if (r > 0 && out->dentry)
-        inotify_opened(out->dentry, 0x2); /* IN_MODIFY */
+        inotify_opened(out->dentry, IN_MODIFY);
     if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
         return -EFAULT;
     return r;
@@ -721,7 +722,7 @@ sys_truncate(const uint64_t a[6])
     if (r == 0 && (r = size_limit(p.dentry->inode->size, a[1])) == 0) {
         r = OPS(p.dentry->inode->ops)->truncate(p.dentry->inode, a[1]);
         if (r == 0)
-            inotify_dentry(p.dentry, inode_drop_privileges(p.dentry->inode) | 0x2); /* IN_MODIFY */
+            inotify_dentry(p.dentry, inode_drop_privileges(p.dentry->inode) | IN_MODIFY);
     }
     path_fini(&p);
     return r;
@@ -743,7 +744,7 @@ sys_ftruncate(const uint64_t a[6])
     if (r == 0)
         r = OPS(f->ops)->truncate(f, a[1]);
     if (r == 0 && f->dentry)
-        inotify_dentry(f->dentry, (f->inode ? inode_drop_privileges(f->inode) : 0) | 0x2); /* IN_MODIFY */
+        inotify_dentry(f->dentry, (f->inode ? inode_drop_privileges(f->inode) : 0) | IN_MODIFY);
     return r;
 }
 
@@ -789,9 +790,9 @@ sys_fallocate(const uint64_t a[6])
         return r;
     r = memfs_fallocate(f->inode, (int)a[1], a[2], a[3]);
     if (r == 0 && inode_drop_privileges(f->inode) && f->dentry)
-        inotify_dentry(f->dentry, 0x4); /* IN_ATTRIB */
+        inotify_dentry(f->dentry, IN_ATTRIB);
     if (r == 0 && f->dentry)
-        inotify_opened(f->dentry, 0x2); /* IN_MODIFY */
+        inotify_opened(f->dentry, IN_MODIFY);
     return r;
 }
 

@@ -1,4 +1,5 @@
 /* System calls on names: directories, links, renames, cwd and root, mounts. */
+#include <sys/inotify.h>
 #include <linux/fs.h>
 
 #include "vkernel/abi/syscall.h"
@@ -145,8 +146,8 @@ link_checked(struct dentry *from, struct path *to)
         return -ENOENT;
     r = OPS(dir->ops)->link(i, to->dentry, to->last, to->last_length);
     if (r == 0) {
-        inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB */
-        inotify_event(dir, 0x100, to->last, 0);
+        inotify_event(i, IN_ATTRIB, NULL, 0);
+        inotify_event(dir, IN_CREATE, to->last, 0);
     }
     return r;
 }
@@ -256,14 +257,14 @@ is_ancestor(struct dentry *above, struct dentry *d)
 static void
 tell_move(const struct path *from, const struct path *to, struct inode *moved, struct inode *replaced, uint32_t *cookie)
 {
-    uint32_t dir = S_ISDIR(moved->mode) ? 0x40000000 : 0;
+    uint32_t dir = S_ISDIR(moved->mode) ? IN_ISDIR : 0;
 
     ++*cookie;
-    inotify_event(from->dentry->inode, 0x40 | dir, from->last, *cookie); /* IN_MOVED_FROM */
-    inotify_event(to->dentry->inode, 0x80 | dir, to->last, *cookie);     /* IN_MOVED_TO */
+    inotify_event(from->dentry->inode, IN_MOVED_FROM | dir, from->last, *cookie);
+    inotify_event(to->dentry->inode, IN_MOVED_TO | dir, to->last, *cookie);
     if (replaced)
-        inotify_event(replaced, 0x4 | (S_ISDIR(replaced->mode) ? 0x40000000 : 0), NULL, 0); /* IN_ATTRIB */
-    inotify_event(moved, 0x800, NULL, 0);                                                   /* IN_MOVE_SELF */
+        inotify_event(replaced, IN_ATTRIB | (S_ISDIR(replaced->mode) ? IN_ISDIR : 0), NULL, 0);
+    inotify_event(moved, IN_MOVE_SELF, NULL, 0);
 }
 
 static int
@@ -428,7 +429,7 @@ read_directory(struct file *f, uint8_t *buf, size_t size)
         return -ENOENT;
     n = OPS(f->ops)->getdents(f, buf, size);
     if (f->dentry)
-        inotify_opened(f->dentry, 0x1); /* IN_ACCESS */
+        inotify_opened(f->dentry, IN_ACCESS);
     return n;
 }
 

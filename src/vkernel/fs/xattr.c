@@ -1,4 +1,5 @@
 /* Extended attributes, in memory: user.*, trusted.*, security.*. ACLs (system.*) are not supported. */
+#include <sys/inotify.h>
 #include <sys/xattr.h>
 
 #include "platform/heap.h"
@@ -210,7 +211,7 @@ on_path(guest_addr path, bool follow, struct request q)
         return r;
     r = on_inode(p.dentry->inode, &q);
     if (r == 0 && (q.op == XSET || q.op == XREMOVE))
-        inotify_dentry(p.dentry, 0x4); /* IN_ATTRIB */
+        inotify_dentry(p.dentry, IN_ATTRIB);
     path_fini(&p);
     return r;
 }
@@ -223,7 +224,7 @@ on_fd(uint64_t fd, struct request q)
     int64_t r = f && !(f->flags & O_PATH) ? on_inode(f->inode, &q) : -EBADF;
 
     if (r == 0 && (q.op == XSET || q.op == XREMOVE) && f->dentry)
-        inotify_dentry(f->dentry, 0x4);
+        inotify_dentry(f->dentry, IN_ATTRIB);
     return r;
 }
 

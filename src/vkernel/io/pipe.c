@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "vkernel/abi/syscall.h"
+#include "base/page.h"
 #include "platform/heap.h"
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
@@ -11,7 +12,7 @@
 #include "vkernel/task/process.h"
 #include "vkernel/io/io.h"
 
-enum { PIPE_PAGE = 4096, PIPE_DEFAULT = 16 * PIPE_PAGE, PIPE_SMALL = 2 * PIPE_PAGE, PIPE_ATOMIC = 4096 };
+enum { PIPE_PAGE = PAGE_SIZE, PIPE_DEFAULT = 16 * PIPE_PAGE, PIPE_SMALL = 2 * PIPE_PAGE, PIPE_ATOMIC = 4096 };
 
 struct pipe {
     uint8_t *ring;

@@ -64,7 +64,7 @@ sys_msync(const uint64_t a[6])
 {
     struct guest_range range;
 
-    if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || a[0] % MM_PAGE ||
+    if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || a[0] % PAGE_SIZE ||
         ((a[2] & MS_ASYNC) && (a[2] & MS_SYNC)))
         return -EINVAL;
     if (PAGE_UP(a[1]) == 0) /* Linux's sum, which wraps */
@@ -82,11 +82,11 @@ sys_mincore(const uint64_t a[6])
     unsigned char vec[512];
     guest_addr out = a[2];
 
-    if (a[0] % MM_PAGE)
+    if (a[0] % PAGE_SIZE)
         return -EINVAL;
     if (!range_within(a[0], a[1], TASK_SIZE))
         return -ENOMEM;
-    if (!range_within(a[2], PAGE_UP(a[1]) / MM_PAGE, TASK_SIZE))
+    if (!range_within(a[2], PAGE_UP(a[1]) / PAGE_SIZE, TASK_SIZE))
         return -EFAULT;
     if (a[1] == 0)
         return 0;
@@ -94,21 +94,21 @@ sys_mincore(const uint64_t a[6])
         return -ENOMEM;
     for (uint64_t at = range.start; at < range.end;) {
         const struct vma *v = mm_at(mm, at);
-        uint64_t n = (range.end - at) / MM_PAGE;
+        uint64_t n = (range.end - at) / PAGE_SIZE;
 
         if (!v)
             return -ENOMEM;
         if (n > sizeof vec)
             n = sizeof vec;
-        if (n > (v->end - at) / MM_PAGE)
-            n = (v->end - at) / MM_PAGE;
-        if (!cow_settle(mm, at, at + n * MM_PAGE, false) ||
-            platform_resident(mm->space.base + at, n * MM_PAGE, vec) < 0)
+        if (n > (v->end - at) / PAGE_SIZE)
+            n = (v->end - at) / PAGE_SIZE;
+        if (!cow_settle(mm, at, at + n * PAGE_SIZE, false) ||
+            platform_resident(mm->space.base + at, n * PAGE_SIZE, vec) < 0)
             return -ENOMEM;
         if (copy_to_guest(out, vec, n) < 0)
             return -EFAULT;
         out += n;
-        at += n * MM_PAGE;
+        at += n * PAGE_SIZE;
     }
     return 0;
 }
@@ -219,7 +219,7 @@ sys_madvise(const uint64_t a[6])
     bool known = a[2] <= MADV_WILLNEED || a[2] == MADV_DONTNEED || (a[2] >= MADV_FREE && a[2] <= MADV_KEEPONFORK) ||
                  (a[2] >= COLD && a[2] <= POPULATE_WRITE);
 
-    if (!known || a[0] % MM_PAGE)
+    if (!known || a[0] % PAGE_SIZE)
         return -EINVAL;
     if ((a[1] && PAGE_UP(a[1]) == 0) || !range_within(a[0], PAGE_UP(a[1]), UINT64_MAX))
         return -EINVAL;
@@ -253,7 +253,7 @@ lock_fits(uint64_t bytes)
 bool
 mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more)
 {
-    return (like && !like->locked) || lock_fits(mm->locked_pages * MM_PAGE + more);
+    return (like && !like->locked) || lock_fits(mm->locked_pages * PAGE_SIZE + more);
 }
 
 static int64_t
@@ -267,7 +267,7 @@ add_locked(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uin
 static int
 lock_range(uint64_t address, uint64_t size, struct guest_range *range)
 {
-    uint64_t whole = PAGE_UP(size + address % MM_PAGE), end; /* the sum may wrap, as Linux's */
+    uint64_t whole = PAGE_UP(size + address % PAGE_SIZE), end; /* the sum may wrap, as Linux's */
 
     if (!checked_add(PAGE_DOWN(address), whole, &end))
         return -EINVAL;
@@ -295,7 +295,7 @@ sys_mlock(const uint64_t a[6])
     if (r < 0 || range.start == range.end)
         return r;
     each_part(&range, add_locked, (uint64_t)(uintptr_t)&already);
-    if (!lock_fits(mm->locked_pages * MM_PAGE - already + (range.end - range.start)))
+    if (!lock_fits(mm->locked_pages * PAGE_SIZE - already + (range.end - range.start)))
         return -ENOMEM;
     r = set_flag(mm, &range, LOCKED, true);
     return r < 0 ? r : each_part(&range, bring_in, 0);
@@ -332,7 +332,7 @@ sys_mlockall(const uint64_t a[6])
         return -EINVAL;
     if (!mm_can_lock())
         return -EPERM;
-    if ((a[0] & MCL_CURRENT) && !lock_fits(mm->total_pages * MM_PAGE))
+    if ((a[0] & MCL_CURRENT) && !lock_fits(mm->total_pages * PAGE_SIZE))
         return -ENOMEM;
     mm->lock_future = (a[0] & MCL_FUTURE) != 0;
     if (a[0] & MCL_CURRENT)

@@ -162,7 +162,7 @@ mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *veri
     uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
 
     if (v->image_base != row->base || (row->entry_count == 0 && !platform_has_direct()) || row->code_map_size == 0 ||
-        !offset || offset % MM_PAGE || at % MM_PAGE || row->code_map_size % MM_PAGE || at < GUEST_CODE_MAP ||
+        !offset || offset % PAGE_SIZE || at % PAGE_SIZE || row->code_map_size % PAGE_SIZE || at < GUEST_CODE_MAP ||
         at > GUEST_CODE_MAP_END || row->code_map_size > GUEST_CODE_MAP_END - at)
         return;
     for (unsigned i = 0; i < code->count; i++) {

@@ -24,7 +24,7 @@
 
 enum { COW_CHUNK = 64 << 10 };
 
-/* No fork shares chunks from now on; for who protects guest pages by himself (proc/lockstep_memory.c). */
+/* No fork shares chunks from now on; for who protects guest pages by himself (run/lockstep_memory.c). */
 extern bool cow_off;
 
 /* Whether a fork has to leave this mapping to cow_fork_mapping. */

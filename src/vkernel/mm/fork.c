@@ -17,7 +17,7 @@ enum { BATCH = 2048, RUNS_MAX = 1024 };
 bool
 mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
 {
-    enum { POPULATE_FROM = 4 * MM_PAGE };
+    enum { POPULATE_FROM = 4 * PAGE_SIZE };
 
     for (uint64_t piece; size > 0; to += piece, from += piece, size -= piece) {
         piece = size < MEMORY_PIECE ? size : MEMORY_PIECE;
@@ -26,8 +26,8 @@ mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
         if (piece >= POPULATE_FROM)
             platform_populate(to, piece);
         /* A page of a file that the host cut off meanwhile is gone for both. */
-        for (uint64_t done = 0; done < piece; done += MM_PAGE)
-            done += platform_copy(to + done, from + done, piece - done) & ~(uint64_t)(MM_PAGE - 1);
+        for (uint64_t done = 0; done < piece; done += PAGE_SIZE)
+            done += platform_copy(to + done, from + done, piece - done) & ~(uint64_t)(PAGE_SIZE - 1);
     }
     return true;
 }
@@ -38,15 +38,15 @@ mm_copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
     static uint64_t entries[BATCH] RARE;
     uint64_t run = 0, run_end = 0;
 
-    for (uint64_t at = 0; at < size; at += (uint64_t)BATCH * MM_PAGE) {
-        size_t pages = (size - at) / MM_PAGE;
+    for (uint64_t at = 0; at < size; at += (uint64_t)BATCH * PAGE_SIZE) {
+        size_t pages = (size - at) / PAGE_SIZE;
         int r;
 
         if (pages > BATCH)
             pages = BATCH;
         r = platform_dirty_pages(from + at, pages, entries);
         for (size_t i = 0; i < pages; i++) {
-            uint64_t page = at + i * MM_PAGE;
+            uint64_t page = at + i * PAGE_SIZE;
 
             /* Without a page map everything readable is copied. */
             if (r == 0 && !platform_entry_dirty(entries[i]))
@@ -56,7 +56,7 @@ mm_copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
                     return false;
                 run = page;
             }
-            run_end = page + MM_PAGE;
+            run_end = page + PAGE_SIZE;
         }
     }
     return mm_copy_pages(to + run, from + run, run_end - run);
@@ -71,13 +71,13 @@ mm_map_clean_again(struct mm *mm, const struct vma *v)
     uint64_t end = mm_backed_end(v), run = v->start, run_end = v->start;
     unsigned runs = 0;
 
-    for (uint64_t at = v->start; at < end && runs < RUNS_MAX; at += (uint64_t)BATCH * MM_PAGE) {
-        size_t pages = (end - at) / MM_PAGE < BATCH ? (end - at) / MM_PAGE : BATCH;
+    for (uint64_t at = v->start; at < end && runs < RUNS_MAX; at += (uint64_t)BATCH * PAGE_SIZE) {
+        size_t pages = (end - at) / PAGE_SIZE < BATCH ? (end - at) / PAGE_SIZE : BATCH;
 
         if (platform_dirty_pages(mm->space.base + at, pages, entries) != 0)
             return; /* nobody knows which ones were written */
         for (size_t i = 0; i < pages && runs < RUNS_MAX; i++) {
-            uint64_t page = at + i * MM_PAGE;
+            uint64_t page = at + i * PAGE_SIZE;
 
             if (platform_entry_dirty(entries[i]))
                 continue;
@@ -86,7 +86,7 @@ mm_map_clean_again(struct mm *mm, const struct vma *v)
                     mm_host_map(mm, v, run, run_end, mm_host_prot(v->prot));
                 run = page;
             }
-            run_end = page + MM_PAGE;
+            run_end = page + PAGE_SIZE;
         }
     }
     if (run < run_end && runs < RUNS_MAX)

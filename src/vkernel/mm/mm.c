@@ -204,7 +204,7 @@ is_data(const struct vma *v)
 void
 mm_account(struct mm *mm, const struct vma *v, bool more)
 {
-    uint64_t pages = (v->end - v->start) / MM_PAGE;
+    uint64_t pages = (v->end - v->start) / PAGE_SIZE;
 
     if (!more)
         pages = -pages;
@@ -228,7 +228,7 @@ mm_over_limit(struct mm *mm, const struct vma *like, uint64_t at, uint64_t size)
 
         replaced += to - from;
     }
-    return mm->total_pages * MM_PAGE + size - replaced > limit || mm->data_pages * MM_PAGE + size > data;
+    return mm->total_pages * PAGE_SIZE + size - replaced > limit || mm->data_pages * PAGE_SIZE + size > data;
 }
 
 int64_t
@@ -402,7 +402,7 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     uint64_t end;
     int r;
 
-    if (address % MM_PAGE || size == 0 || size > TASK_SIZE || !range_within(address, PAGE_UP(size), TASK_SIZE))
+    if (address % PAGE_SIZE || size == 0 || size > TASK_SIZE || !range_within(address, PAGE_UP(size), TASK_SIZE))
         return -EINVAL;
     if (address >= GUEST_END)
         return 0; /* nothing can be there */
@@ -485,7 +485,7 @@ mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags)
         return -ENOMEM;
     if (!(flags & (MM_FIXED | MM_NOREPLACE)))
         return 0;
-    if (address % MM_PAGE)
+    if (address % PAGE_SIZE)
         return -EINVAL;
     if (!range_within(address, size, GUEST_END) || !mm_in_user_range(address, address + size))
         return address < GUEST_NULL_END ? -EPERM : -ENOMEM;
@@ -526,7 +526,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     if (size > GUEST_END)
         return -ENOMEM;
     size = PAGE_UP(size);
-    if (file && (offset % MM_PAGE || !file_range(offset, size, &bytes)))
+    if (file && (offset % PAGE_SIZE || !file_range(offset, size, &bytes)))
         return -EOVERFLOW;
     r = mm_check_place(mm, address, size, flags);
     if (r < 0)
@@ -615,7 +615,7 @@ mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
     int r = 0;
 
     might_sleep();
-    if (address % MM_PAGE)
+    if (address % PAGE_SIZE)
         return -EINVAL;
     if (size == 0)
         return 0;

@@ -1,6 +1,6 @@
 /* A guest process's memory: the 32-bit address space and its mappings. usercopy/usercopy.h has the only ways to touch it.
  *
- * Nothing here sleeps. `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE)
+ * Nothing here sleeps but mm_protect. `struct mm` reserves 8 GiB of host addresses (4 GiB + every 32-bit static offset; all PROT_NONE)
  * and maps into it. Host pages mirror the guest's mappings, so an access outside them faults and becomes the guest's
  * SIGSEGV. */
 #ifndef VKERNEL_MM_MM_H

@@ -4,18 +4,16 @@
 
 #include "base/refcount.h"
 #include "base/checked.h"
+#include "base/page.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/mm/store.h"
 #include "vkernel/trust/ledger.h"
 #include "x86/address_space.h"
 
-enum { MM_PAGE = 4096 };
 #define MM_RESERVATION (8ull << 30)
 #define MM_GUARD \
     (64ull << 10) /* below it: rewritten string instructions go down from an address in it
                                   (docs/direct.md) */
-#define PAGE_DOWN(x) ((x) & ~(uint64_t)(MM_PAGE - 1))
-#define PAGE_UP(x)   (((x) + MM_PAGE - 1) & ~(uint64_t)(MM_PAGE - 1))
 
 enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 

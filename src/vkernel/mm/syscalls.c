@@ -73,7 +73,7 @@ sys_mmap(const uint64_t a[6])
     struct file_range bytes;
     unsigned mm_flags = 0;
 
-    if (offset % MM_PAGE)
+    if (offset % PAGE_SIZE)
         return -EINVAL;
     if (!(flags & MAP_ANONYMOUS)) {
         opened = fd_get((int)a[4]);
@@ -134,7 +134,7 @@ sys_mprotect(const uint64_t a[6])
     struct mm *mm = current_mm();
     struct guest_range range;
 
-    if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || a[0] % MM_PAGE)
+    if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || a[0] % PAGE_SIZE)
         return -EINVAL;
     if (a[1] == 0)
         return 0;
@@ -264,12 +264,12 @@ duplicate(struct mm *mm, struct vma *found, const struct remap *m, uint64_t to)
 static int64_t
 check_remap(const struct remap *m)
 {
-    if ((m->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || m->from % MM_PAGE ||
+    if ((m->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || m->from % PAGE_SIZE ||
         m->size == 0 || m->size > TASK_SIZE)
         return -EINVAL;
     if (!(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return 0;
-    if (!range_within(m->to, m->size, TASK_SIZE) || m->to % MM_PAGE || !(m->flags & MREMAP_MAYMOVE) ||
+    if (!range_within(m->to, m->size, TASK_SIZE) || m->to % PAGE_SIZE || !(m->flags & MREMAP_MAYMOVE) ||
         ((m->flags & MREMAP_DONTUNMAP) && m->old_size != m->size) ||
         /* Linux's overlap: the first sum may wrap, and an empty range within the other counts. */
         ((m->flags & MREMAP_FIXED) && m->from + m->old_size > m->to && m->to + m->size > m->from))

@@ -1,5 +1,6 @@
 /* Socket objects: life, queues, streams, readiness. */
 #include "vkernel/net/socket.h"
+#include "base/page.h"
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/file.h"
 
@@ -165,11 +166,11 @@ scm_free(struct scm *m)
 static size_t
 charge_for(size_t size)
 {
-    enum { BUFFER = 256, SHARED_INFO = 320, PAGE = 4096 };
+    enum { BUFFER = 256, SHARED_INFO = 320 };
     size_t data = 512;
 
-    if (size > PAGE)
-        return BUFFER + 512 + (size + PAGE - 1) / PAGE * PAGE;
+    if (size > PAGE_SIZE)
+        return BUFFER + 512 + (size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
     while (data < size + SHARED_INFO)
         data *= 2;
     return BUFFER + data;

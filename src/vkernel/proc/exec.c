@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "platform/heap.h"
+#include "base/page.h"
 #include "platform/platform.h"
 #include "vkernel/abi/dispatch.h"
 #include "vkernel/abi/syscall.h"
@@ -31,7 +32,6 @@
 #include "x86/helpers.h"
 
 enum {
-    PAGE = 4096,
     HEADER_SIZE = 256,
     MAX_SCRIPTS = 5,
     MAX_PHDRS = 128,
@@ -85,7 +85,7 @@ read_headers(struct image *im)
         const Elf64_Phdr *p = &im->ph[i];
 
         if (p->p_type == PT_LOAD && (p->p_filesz > p->p_memsz || p->p_memsz > GUEST_END || p->p_vaddr > GUEST_END ||
-                                     p->p_offset > INT64_MAX || p->p_vaddr % PAGE != p->p_offset % PAGE))
+                                     p->p_offset > INT64_MAX || p->p_vaddr % PAGE_SIZE != p->p_offset % PAGE_SIZE))
             return -ENOEXEC;
         if (p->p_type == PT_INTERP) {
             if (p->p_filesz < 2 || p->p_filesz > sizeof im->interpreter ||
@@ -104,8 +104,8 @@ extent(const struct image *im, uint64_t *low, uint64_t *high)
     *high = 0;
     for (unsigned i = 0; i < im->eh.e_phnum; i++) {
         const Elf64_Phdr *p = &im->ph[i];
-        uint64_t start = p->p_vaddr & ~(uint64_t)(PAGE - 1);
-        uint64_t end = (p->p_vaddr + p->p_memsz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+        uint64_t start = p->p_vaddr & ~(uint64_t)(PAGE_SIZE - 1);
+        uint64_t end = (p->p_vaddr + p->p_memsz + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
 
         if (p->p_type != PT_LOAD)
             continue;
@@ -145,10 +145,10 @@ map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
 {
     int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
                (p->p_flags & PF_X ? PROT_EXEC : 0);
-    uint64_t start = (p->p_vaddr & ~(uint64_t)(PAGE - 1)) + im->bias;
+    uint64_t start = (p->p_vaddr & ~(uint64_t)(PAGE_SIZE - 1)) + im->bias;
     uint64_t file_end = p->p_vaddr + im->bias + p->p_filesz, end = p->p_vaddr + im->bias + p->p_memsz;
-    uint64_t file_page_end = (file_end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-    uint64_t page_end = (end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    uint64_t file_page_end = (file_end + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
+    uint64_t page_end = (end + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
     int64_t r;
 
     if (p->p_memsz == 0)
@@ -156,7 +156,7 @@ map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
     if (p->p_filesz == 0)
         file_page_end = start;
     if (file_page_end > start) {
-        r = mm_map(mm, start, file_page_end - start, prot, MM_FIXED, im->file, p->p_offset & ~(uint64_t)(PAGE - 1),
+        r = mm_map(mm, start, file_page_end - start, prot, MM_FIXED, im->file, p->p_offset & ~(uint64_t)(PAGE_SIZE - 1),
                    NULL);
         if (r < 0)
             return (int)r;
@@ -204,7 +204,7 @@ struct stack_writer {
 static uint64_t
 push_bytes(struct stack_writer *w, const void *data, size_t size)
 {
-    if (w->sp - w->bottom < size + PAGE) {
+    if (w->sp - w->bottom < size + PAGE_SIZE) {
         w->failed = true;
         return 0;
     }
@@ -245,7 +245,7 @@ make_auxv(const struct exec *x, uint64_t auxv[][2], uint64_t random, uint64_t pl
     edx = (uint32_t)(x86_cpu_tls.tmp[0] >> 32);
 #define AUX(type, value) (auxv[n][0] = (type), auxv[n++][1] = (value))
     AUX(AT_HWCAP, edx);
-    AUX(AT_PAGESZ, PAGE);
+    AUX(AT_PAGESZ, PAGE_SIZE);
     AUX(AT_CLKTCK, 100);
     AUX(AT_PHDR, im->phdr);
     AUX(AT_PHENT, sizeof(Elf64_Phdr));
@@ -280,7 +280,7 @@ build_stack(struct exec *x)
     int64_t r;
 
     if (soft != RLIM_INFINITY && soft > size)
-        size = soft < MAX_STACK ? soft & ~(uint64_t)(PAGE - 1) : MAX_STACK;
+        size = soft < MAX_STACK ? soft & ~(uint64_t)(PAGE_SIZE - 1) : MAX_STACK;
     r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED | MM_STACK, NULL, 0, "[stack]");
     if (r < 0)
         return (int)r;
@@ -312,7 +312,7 @@ build_stack(struct exec *x)
     memcpy(p + 1, table, (argc + 1) * 8);
     memcpy(p + 1 + argc + 1, table + argc + 1, (envc + 1) * 8);
     memcpy(p + 1 + argc + 1 + envc + 1, auxv, aux_count * 16);
-    if (w.sp < w.bottom + PAGE || mm_write(x->mm, x->sp, p, words * 8) != words * 8)
+    if (w.sp < w.bottom + PAGE_SIZE || mm_write(x->mm, x->sp, p, words * 8) != words * 8)
         w.failed = true;
     x->mm->auxv_start = x->sp + (1 + argc + 1 + envc + 1) * 8;
     x->mm->auxv_end = x->mm->auxv_start + aux_count * 16;
@@ -725,7 +725,7 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
     if (r < 0)
         return r;
     if (strace_on)
-        strace_result(59, 0);
+        strace_result(NR_execve, 0);
     proc_hooks.restart();
     __builtin_unreachable();
 }

@@ -14,12 +14,10 @@
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
 #include "vkernel/time/time.h"
+#include "vkernel/tty/tty.h"
 #include "vkernel/vfs/file.h"
 #include "x86/helpers.h"
 #include "x86/address_space.h"
-
-/* Of the terminals: called when a session leader ends. */
-void tty_session_ended(struct process *p) __attribute__((weak));
 
 void
 vfork_put(struct vfork_wait *w)
@@ -163,7 +161,7 @@ process_exit(struct process *p)
     timers_exit(p);
     if (p == init_process)
         proc_hooks.container_exit(p->exit_status);
-    if (p->sid == p->pid && tty_session_ended)
+    if (p->sid == p->pid)
         tty_session_ended(p);
     files = p->files;
     p->files = NULL;

@@ -12,11 +12,13 @@ void process_free(struct process *p);
 struct task *task_new(struct process *p);
 void task_free(struct task *t);
 
+/* --- clone.c --- */
+int pidfd_pid(int fd, bool *nonblock); /* of the process; -EBADF, -EINVAL, -ECHILD */
+
 /* --- exit.c --- */
 _Noreturn void task_exit(int status);         /* this thread; the process too when it is the last */
 _Noreturn void group_exit(int status);        /* wait status */
 void process_end(struct process *p, int sig); /* task_hooks.end */
-int pidfd_pid(int fd, bool *nonblock);        /* of the process; -EBADF, -EINVAL, -ECHILD */
 bool kill_other_threads(void);                /* for exec: true when alone; false: this one must leave, too */
 void mm_release(struct task *t);              /* clear_child_tid, robust list, who waits for a vfork */
 

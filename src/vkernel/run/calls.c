@@ -62,9 +62,7 @@ calls_input(void)
 static bool
 reads_frame(int64_t nr)
 {
-    enum { RT_SIGRETURN = 15 };
-
-    return nr == RT_SIGRETURN;
+    return nr == NR_rt_sigreturn;
 }
 
 void

@@ -349,10 +349,10 @@ syscall_edge_with(uint64_t rflags)
             sched_arm_tick();
         if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
             return;
-        if (!signal_deliver(nr == 15 /* rt_sigreturn is never restarted */ ? -1 : (int)nr))
+        if (!signal_deliver(nr == NR_rt_sigreturn /* which is never restarted */ ? -1 : (int)nr))
             return;
         if (result == -ERESTART_RESTARTBLOCK)
-            nr = 219; /* restart_syscall */
+            nr = NR_restart_syscall;
     }
 }
 
@@ -395,7 +395,8 @@ kernel_syscall_c(uint64_t next)
     leave_compiled(LOCKSTEP_SYSCALL, 0);
     syscall_edge();
     /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
-    if (nr == 15 || stress_unwind || run_floats_evaluated() || !back_at(next, rsp) || code_in_force() != code)
+    if (nr == NR_rt_sigreturn || stress_unwind || run_floats_evaluated() || !back_at(next, rsp) ||
+        code_in_force() != code)
         platform_leave();
     enter_compiled(false);
 }

@@ -45,9 +45,14 @@ bool run_floats_evaluated(void);
 extern bool stress_unwind, stress_budget, stress_evaluate;
 
 /* --- deliver.c --- */
-/* At the edge to guest code. result: of the system call that ends (-ERESTART* decide), or 0 with nr -1. Returns true when
- * the system call is to be done again in place. */
+/* At the edge to guest code. nr: of the system call that ends, whose result in rax (-ERESTART*) decides; or -1. Returns true when the
+ * system call is to be done again in place. */
 bool signal_deliver(int nr);
+/* A fault of the current task: cannot be blocked or ignored. */
+void signal_force(int sig, int code, uint64_t address, int trapno);
+/* err: bits of the processor's page fault error code. */
+enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_FETCH = 16 };
+void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);
 
 /* --- switch.c: sched_hooks of tasks --- */
 void task_charge_time(struct task *t, uint64_t ns);
@@ -61,8 +66,8 @@ void task_reload(void); /* the running task's address space is another one (exec
 
 /* --- faults.c --- */
 void run_trap(unsigned vector, uint64_t pc); /* an exception, IR_TRAP_* or a vector, of the instruction at pc */
-void fault_finish_string(
-    void); /* x86_cpu_tls is as of a string instruction that faulted in the evaluator: what that did before becomes visible */
+/* x86_cpu_tls is as of a string instruction that faulted in the evaluator: what that did before becomes visible. */
+void fault_finish_string(void);
 void fault_deliver(void); /* the signal of the fault or exception that was left by JUMP_FAULT */
 /* Has the handler gone away by longjmp, as it seems: is the stack pointer above its frame, or on another stack? */
 bool fault_is_left(const struct fault_record *fault);
@@ -76,9 +81,10 @@ void fault_returned(struct task *t, uint64_t frame);
 /* Ends the process: somebody wants of a fault what only precise faults could tell. The verb's subject is a handler. */
 _Noreturn void fault_refuse(const char *verb);
 
-/* --- trampoline.c --- */
-bool trampoline_run(void); /* is there a known one at rip, which is not executable? It has been carried out */
 /* A copy from or to this address cannot be: was it what stands for unknown registers? Then the process ends. */
 void fault_note_copy(uint64_t address);
+
+/* --- trampoline.c --- */
+bool trampoline_run(void); /* is there a known one at rip, which is not executable? It has been carried out */
 
 #endif

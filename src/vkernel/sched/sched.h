@@ -1,7 +1,7 @@
 /* Guest threads: fibers on a host worker, wait queues, timers.
  *
- * One worker runs the whole container for now; a guest thread gives way only at a kernel.poll (its budget ran
- * out) or when it sleeps, so vkernel code needs no locks between sleeps. Everything that may sleep says so. */
+ * One worker runs the whole container for now; a guest thread gives way only at a poll, where a tick has
+ * interrupted it, or when it sleeps, so vkernel code needs no locks between sleeps. Everything that may sleep says so. */
 #ifndef VKERNEL_SCHED_SCHED_H
 #define VKERNEL_SCHED_SCHED_H
 
@@ -22,17 +22,16 @@ struct sched_entity {
     uint64_t started_ns; /* monotonic, of this time slice */
 };
 
-/* What the scheduler asks of rooms that know processes, signals and time. None of them may sleep. */
+/* What the scheduler asks of rooms that know processes, signals and time. None of them may sleep but boot and run. */
 struct sched_hooks {
     void (*boot)(void);                          /* by the first fiber, once */
     void (*run)(struct task *t);                 /* the first code of a new fiber; does not return */
     void (*charge)(struct task *t, uint64_t ns); /* it has run so long */
     void (*charged)(struct task *t);             /* it was charged where timers of its time may fire */
-    void (*stop)(
-        struct task *t); /* it gives way, perhaps to itself: its processor state is saved, but for the x87 unit's */
-    void (*leave)(struct task *t);  /* another one runs next: the x87 unit's, too */
-    void (*enter)(struct task *t);  /* it runs from here on: this_worker and the processor are its own */
-    void (*polled)(struct task *t); /* at a tick, or where it asked whether one came */
+    void (*stop)(struct task *t);                /* it gives way, perhaps to itself: MXCSR is in its CPU state */
+    void (*leave)(struct task *t);               /* another one runs next: the x87 unit's state, too */
+    void (*enter)(struct task *t);               /* it runs from here on: this_worker and the processor are its own */
+    void (*polled)(struct task *t);              /* in sched_poll: at a tick */
     void (*counted)(struct task *t, bool voluntary); /* a switch */
     void (*release)(struct task *t);                 /* it has ended, and nothing of it is in use */
     bool (*interrupted)(bool fatal_only);            /* is a signal to be delivered to the running task? */

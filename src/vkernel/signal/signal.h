@@ -42,13 +42,8 @@ int signal_codes(int sig); /* the highest si_code that the signal's own causes h
 int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same);
 bool signal_fatal_pending(void);
 bool signal_pending_task(const struct task *t);
-/* A fault of the current task: cannot be blocked or ignored. */
-void signal_force(int sig, int code, uint64_t address, int trapno);
 /* sigaltstack's change, with the stack pointer at rsp: 0 or -errno. */
 int signal_set_altstack(struct task *t, uint64_t rsp, uint64_t sp, int flags, uint64_t size);
-/* err: bits of the processor's page fault error code. */
-enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_FETCH = 16 };
-void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);
 void signal_queue_init(struct signal_queue *q);
 void signal_flush(struct signal_queue *q);
 void signal_exec(struct process *p); /* handlers to default */

@@ -20,7 +20,6 @@ struct file;
 struct fdtable;
 struct fs_context;
 struct mm;
-struct session;
 struct user;
 struct tty;
 
@@ -54,12 +53,12 @@ struct process {
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
 
-    /* --- of proc/, signal/ and time/ only --- */
+    /* --- for the rooms signal/, time/, proc/ and run/; each says below what is its own --- */
     struct task *leader; /* gone when exec by another thread took its place */
     unsigned thread_count;
     int exit_status;      /* as wait4 reports it; valid when zombie */
     int exit_signal;      /* to the parent; 0 none */
-    bool group_exit;      /* every thread leaves at its next check */
+    bool group_exit;      /* every thread leaves at its next edge */
     struct task *exec_by; /* a thread in execve waits for the others to leave */
     bool exec_done;       /* since fork: setpgid by the parent is refused */
     bool subreaper, no_new_privs, keep_caps, reaped;
@@ -101,7 +100,7 @@ struct task {
     struct process *process;
     struct list thread_link;
 
-    /* --- of proc/, sched/ and signal/ only --- */
+    /* --- for the rooms signal/, time/, proc/ and run/ --- */
     struct list number_link; /* numbers.c */
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
@@ -125,9 +124,8 @@ struct task {
     uint64_t restart_args[4];
     uint64_t clear_child_tid, set_child_tid;
     struct vfork_wait *vfork; /* somebody may wait until this task leaves its memory; counted */
-    uint64_t robust_list, robust_size;
-    int strace_nr;
-    bool kill_me;       /* leaves at its next check (exec by a sibling) */
+    uint64_t robust_list;
+    bool kill_me;       /* leaves at its next edge (exec by a sibling) */
     bool evaluate_next; /* compiled code found no entry for rip, or refused (ir_assumption): a step there
                                     first */
     bool in_call;       /* of a run that is compared with another one: between calls_made() and calls_done() */

@@ -2,7 +2,8 @@
  * clocks.
  *
  * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be done
- * (cpu_next). sched.c arms the tick for a task that has any and calls cpu_timers_check when it charges its time. */
+ * (cpu_next). The scheduler arms the tick for a task that has any (sched_hooks.wants_tick), and has them checked
+ * when it has charged its time (sched_hooks.charged). */
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "platform/platform.h"
+#include "base/page.h"
 #include "vkernel/sched/sched.h"
 #include "vkernel/usercopy/usercopy.h"
-
-enum { PAGE = 4096 };
 
 bool usercopy_recording;
 
@@ -35,7 +34,7 @@ record(const void *p, size_t size)
 static size_t
 present(struct mm *mm, guest_addr address, size_t size)
 {
-    for (size_t done = 0; done < size; done = ((address + done + PAGE) & ~(uint64_t)(PAGE - 1)) - address) {
+    for (size_t done = 0; done < size; done = ((address + done + PAGE_SIZE) & ~(uint64_t)(PAGE_SIZE - 1)) - address) {
         uint8_t byte;
 
         if (platform_copy(&byte, host(mm, address + done), 1) == 0)

@@ -2,6 +2,7 @@
  *
  * Host spans of guest memory must not be kept over a sleep, so file operations are always tried without blocking; when
  * there is nothing to do, the sleep happens here, on the queues that poll names. */
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <poll.h>
 #include <stdio.h>
@@ -94,7 +95,7 @@ file_release(struct file *f)
 
         if (wrote)
             f->inode->write_opens--;
-        inotify_opened(f->dentry, wrote ? 0x8 : 0x10); /* IN_CLOSE_WRITE, IN_CLOSE_NOWRITE */
+        inotify_opened(f->dentry, wrote ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     }
     dentry_put(f->dentry);
     inode_put(f->inode);
@@ -242,7 +243,7 @@ file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos
     if (n < 0)
         *at = before; /* also where O_APPEND moved it */
     if (n > 0 && f->inode && inode_drop_privileges(f->inode) && f->dentry)
-        inotify_dentry(f->dentry, 0x4); /* IN_ATTRIB */
+        inotify_dentry(f->dentry, IN_ATTRIB);
     return n;
 }
 
@@ -356,16 +357,6 @@ bool
 file_write_sealed(const struct file *f)
 {
     return f->inode && (f->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
-}
-
-uint64_t
-file_generation(const struct file *f)
-{
-    static uint64_t changing = 1ull << 62;
-
-    if (!f->inode)
-        return 0;
-    return f->inode->mapped_shared ? ++changing : f->inode->generation;
 }
 
 ssize_t

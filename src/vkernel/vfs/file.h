@@ -163,8 +163,6 @@ uint64_t file_size(const struct file *f);
 /* Of a file whose mappings are bounded (mmap_source): asks nobody. */
 uint64_t file_mapped_size(const struct file *f);
 int file_stat(struct file *f, struct stat *st);
-/* A counter that changes whenever the content may have: trust/ keys its cache of hashes with it. */
 bool file_write_sealed(const struct file *f); /* no new shared mapping may write to it */
-uint64_t file_generation(const struct file *f);
 
 #endif

@@ -1,4 +1,5 @@
 /* Inodes, dentries, mounts: objects and reference counts, permissions, attributes. */
+#include <sys/inotify.h>
 #include <stdio.h>
 
 #include "platform/heap.h"
@@ -89,7 +90,6 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
     i->mode = mode;
     i->nlink = 1;
     i->base_index = UINT32_MAX;
-    i->generation = 1;
     i->atime = i->mtime = i->ctime = i->btime = timespec_now();
     list_init(&i->watches);
     return i;
@@ -119,7 +119,6 @@ void
 inode_touch(struct inode *i)
 {
     i->mtime = i->ctime = timespec_now();
-    i->generation++;
 }
 
 bool
@@ -232,7 +231,6 @@ inode_mode_unprivileged(const struct inode *i)
 uint32_t
 inode_drop_privileges(struct inode *i)
 {
-    enum { IN_ATTRIB = 4 };
     struct iattr attr = {.valid = ATTR_MODE};
 
     if (!S_ISREG(i->mode) || !(i->mode & (S_ISUID | S_ISGID)) || !current_task() || capable(CAP_FSETID))
@@ -292,7 +290,7 @@ dentry_put(struct dentry *d)
         struct dentry *parent = d->parent;
 
         if (d->inode && d->inode->nlink == 0)
-            inotify_event(d->inode, 0x400, NULL, 0); /* IN_DELETE_SELF: it has no names, and nobody has it open by this
+            inotify_event(d->inode, IN_DELETE_SELF, NULL, 0); /* it has no names, and nobody has it open by this
                                                         one */
         inode_put(d->inode);
         if (d->name != d->inline_name)

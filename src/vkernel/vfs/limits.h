@@ -1,4 +1,4 @@
-/* Limits that /proc/sys shows and fs/, net/ and tty/ hold to. Plain numbers, to be made text of. */
+/* Limits that /proc/sys shows and the rooms from vfs/ up hold to. Plain numbers, to be made text of. */
 #ifndef VKERNEL_VFS_LIMITS_H
 #define VKERNEL_VFS_LIMITS_H
 

@@ -1,4 +1,5 @@
 /* From names to places: the path walk, and the operations on names that every file system shares. */
+#include <sys/inotify.h>
 #include <stdio.h>
 
 #include "vkernel/vfs/vfs.h"
@@ -541,7 +542,7 @@ vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, d
     r = OPS(dir->inode->ops)->create(dir, name, length, mode, rdev, target, &d);
     if (r < 0)
         return r;
-    inotify_event(dir->inode, S_ISDIR(mode) ? 0x40000100 : 0x100, d->name, 0); /* IN_CREATE, IN_ISDIR */
+    inotify_event(dir->inode, S_ISDIR(mode) ? IN_CREATE | IN_ISDIR : IN_CREATE, d->name, 0);
     if (out)
         *out = d;
     else
@@ -563,11 +564,11 @@ vfs_unlink(struct dentry *dir, struct dentry *victim)
     r = OPS(dir->inode->ops)->unlink(dir, victim);
     if (r == 0) {
         if (!is_dir)
-            inotify_event(i, 0x4, NULL, 0); /* IN_ATTRIB: the number of names */
+            inotify_event(i, IN_ATTRIB, NULL, 0); /* the number of names */
         /* Of its end dentry_put() tells; when nobody else has it open, Linux tells of that first. */
         if (i->nlink == 0 && refcount_is(&victim->refs, 2))
-            inotify_event(i, 0x400, NULL, 0);                                    /* IN_DELETE_SELF */
-        inotify_event(dir->inode, is_dir ? 0x40000200 : 0x200, victim->name, 0); /* IN_DELETE */
+            inotify_event(i, IN_DELETE_SELF, NULL, 0);
+        inotify_event(dir->inode, is_dir ? IN_DELETE | IN_ISDIR : IN_DELETE, victim->name, 0);
     }
     dentry_put(victim);
     inode_put(i);
@@ -673,7 +674,7 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
     r = vfs_open_dentry(d, flags, out);
     if (r < 0 || (flags & O_PATH))
         return r;
-    inotify_opened(d, 0x20); /* IN_OPEN */
+    inotify_opened(d, IN_OPEN);
     if ((flags & O_TRUNC) && !created && S_ISREG(d->inode->mode) && OPS(d->inode->ops)->truncate) {
         r = OPS(d->inode->ops)->truncate(d->inode, 0);
         if (r < 0) {
@@ -681,7 +682,7 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
             *out = NULL;
             return r;
         }
-        inotify_dentry(d, inode_drop_privileges(d->inode) | 0x2); /* IN_MODIFY */
+        inotify_dentry(d, inode_drop_privileges(d->inode) | IN_MODIFY);
     }
     return 0;
 }

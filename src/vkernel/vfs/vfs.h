@@ -79,7 +79,6 @@ struct inode {
     uint64_t size;
     dev_t rdev;
     struct timespec atime, mtime, ctime, btime;
-    uint64_t generation;
     bool linkable;      /* made by O_TMPFILE: may get its first name */
     bool mapped;        /* has been mapped: mappings follow the size, and from the artifact to a slot */
     bool mapped_shared; /* a writable shared mapping may change it unseen */
@@ -155,7 +154,7 @@ extern const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops; /* what inode_n
 struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
-void inode_touch(struct inode *i); /* mtime and ctime to now, generation */
+void inode_touch(struct inode *i); /* mtime and ctime to now */
 struct timespec timespec_now(void);
 int inode_permission(struct inode *i, int mask);
 bool inode_is_executed(const struct inode *i); /* by a process now: it may not be written (ETXTBSY) */
@@ -315,7 +314,7 @@ extern unsigned vfs_poll_wanted;
 /* A timed read of a terminal (VTIME) is over: give what there is. */
 extern bool vfs_read_timed_out;
 
-/* What other rooms add to files and inodes. None of them may sleep. */
+/* What other rooms add to files and inodes. None of them sleeps but open_special, which may wait for the other end of a FIFO. */
 struct vfs_hooks {
     int (*open_special)(struct inode *inode, struct file *f); /* char devices, FIFOs, sockets by inode->mode */
     void (*file_released)(struct file *f);                    /* its last reference is gone; before its own release */
