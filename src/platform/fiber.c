@@ -151,16 +151,6 @@ platform_fiber_scratch(void *variable, size_t size)
     thread_block.scratch_size = size;
 }
 
-/* The C library's allocator, which the evaluator and the lifter use, keeps a cache and an arena for each thread, and makes them at a
- * thread's first allocation, with host calls that are refused later. They are made now, so that all blocks name the same. */
-static void
-make_allocator(void)
-{
-    void *volatile first = malloc(1);
-
-    free(first);
-}
-
 /* As the kernel tells of the program's headers: the C library's own account of them is not made in a static program. */
 static size_t
 size_of_variables(void)
@@ -389,7 +379,7 @@ platform_init(void)
         return false;
     }
     find_thread_block(fs);
-    make_allocator();
+    platform_make_c_heap();
     if (thread_block.variables < sizeof x86_cpu_tls) {
         platform_log("ingot: this executable's headers do not tell of its thread-local variables\n");
         return false;

@@ -7,4 +7,6 @@
 /* The lowest address of the running fiber's stack; what lies below is its guard. */
 uint64_t platform_fiber_bottom(void);
 
+void platform_make_c_heap(void); /* c_heap.c; once, before the first fiber */
+
 #endif

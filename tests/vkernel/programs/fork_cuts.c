@@ -119,7 +119,8 @@ at_places(void)
     int n = wrong();
 
     for (size_t chunk = 0; chunk < CHUNKS; chunk += 64) {
-        if (mmap(written(chunk), PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        if (mmap(written(chunk), PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+            MAP_FAILED)
             return 1;
         *written(chunk) = mark(chunk);
     }
