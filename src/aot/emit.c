@@ -1,3 +1,5 @@
+/* The small pieces of LLVM IR that the translators of all operators share (emit.h). A function has one trapping block
+ * for each kind of trap, which all places that may trap in this way share. */
 #include "aot/emit.h"
 
 #include <stdio.h>
@@ -40,7 +42,7 @@ aot_trap_if(struct translator *t, LLVMValueRef condition, enum aot_trap kind)
 
     LLVMBuildCondBr(t->b, condition, aot_trap_block(t, kind), next);
     aot_enter_block(t, next);
-    t->epoch = epoch; /* one predecessor: what was known of locals still is */
+    t->epoch = epoch; /* The new block has one predecessor, so what was known of the locals' values still holds. */
 }
 
 /* --- operands --- */

@@ -1,3 +1,5 @@
+/* Running the jobs of one phase of a build: they are put in the phase's order, spread over worker processes, and shown
+ * in the progress. */
 #include "recompile/phase.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* Opening a unit's file and finding its code. The makers of code objects and of rewritten code both begin with this, so
+ * that it has a file of its own. */
 #include "recompile/recompile.h"
 #include "elf/elf_image.h"
 #include "lift/discover.h"

@@ -1,3 +1,6 @@
+/* Finding the user that an image is to run as in its /etc/passwd and /etc/group. Both files come from the image and may
+ * hold anything: lines that are too short or whose numbers are none are passed over. The words of the messages are
+ * docker's. */
 #include "vkernel/boot/accounts.h"
 #include "vkernel/vfs/creds.h"
 
@@ -5,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Splits "a:b:c" in place; returns how many fields. */
+/* Splits a line such as "a:b:c" in place, into `max` fields at most. Returns how many there are. */
 static int
 fields(char *line, char **out, int max)
 {
@@ -39,7 +42,7 @@ number(const char *s, uint32_t *v)
     return true;
 }
 
-/* The next line of *text, which is moved behind it; NULL at the end. */
+/* Returns the next line of *text that is not empty, and moves *text behind it; NULL at the end. */
 static char *
 next_line(char **text)
 {
@@ -52,7 +55,7 @@ next_line(char **text)
     return line;
 }
 
-/* Finds a line of a passwd or group file by name or number (field 2). */
+/* Finds the line of a passwd or group file that has this name, or this number in its third field. */
 static int
 find_line(char **text, const char *key, char **out, int max)
 {
@@ -69,7 +72,7 @@ find_line(char **text, const char *key, char **out, int max)
     return 0;
 }
 
-/* The groups that have the user as a member. */
+/* Adds the groups that have the user as a member. */
 static void
 add_groups(char *text, const char *user, struct account *a)
 {

@@ -1,12 +1,12 @@
-/* Between the files of boot/. */
+/* What the files of boot/ share with one another. */
 #ifndef VKERNEL_BOOT_BOOT_H
 #define VKERNEL_BOOT_BOOT_H
 
 #include "vkernel/vfs/vfs.h"
 
-/* Mounts the image's root file system (overlay of the artifact's inodes and memory), /proc, /dev, /dev/pts, /dev/shm, /sys
- * (minimal) and /etc/hosts, /etc/hostname, /etc/resolv.conf as docker does. */
-/* hostname is kept by reference. */
+/* Mounts the image's root file system (the artifact's inodes under an overlay in memory), /proc, /dev, /dev/pts,
+ * /dev/shm, a minimal /sys, and /etc/hosts, /etc/hostname and /etc/resolv.conf as docker does. The text of hostname is
+ * not copied: it must stay. */
 int vfs_mount_root(const struct artifact *a, const char *hostname);
 /* Makes what is missing of an absolute guest path, as mkdir -p does; the last name a folder or an empty file. */
 int vfs_make_path(const char *path, bool is_dir);

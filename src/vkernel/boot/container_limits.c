@@ -1,3 +1,7 @@
+/* The options that limit the container as a whole, and the time-out. The values are parsed in limit_values.c and
+ * enforced by the rooms that they concern: here each one is compared with the least that works and handed to its room.
+ * A wrong value ends the run before the first guest instruction, because a container that runs without the limit that
+ * its user asked for is worse than none. */
 #include "vkernel/boot/container_limits.h"
 
 #include <signal.h>
@@ -21,10 +25,10 @@
 #include "vkernel/vfs/limits.h"
 
 #define BILLION        UINT64_C(1000000000)
-#define CPUS_LEAST     (BILLION / 100) /* as docker has it */
+#define CPUS_LEAST     (BILLION / 100) /* the same least value as docker's */
 #define MEMORY_LEAST   (UINT64_C(6) << 20)
-#define GRACE_NS       (10 * BILLION) /* between SIGTERM and the end, as docker stop has it */
-#define EXIT_TIMED_OUT 124            /* as of timeout(1) */
+#define GRACE_NS       (10 * BILLION) /* between SIGTERM and the end, as docker stop waits */
+#define EXIT_TIMED_OUT 124            /* the exit status that timeout(1) has */
 
 struct container_limits container_limits;
 
@@ -131,7 +135,7 @@ container_limits_ulimits(struct process *p)
 
 /* --- the time-out --- */
 
-/* SIGTERM came to nothing. */
+/* The container did not end within the time that SIGTERM gave it. */
 CALLBACK static void
 end_now(struct ktimer *k)
 {
@@ -139,7 +143,7 @@ end_now(struct ktimer *k)
     container_exit(SIGKILL);
 }
 
-/* Process 1 of a container gets only signals that it handles, in Linux as well. */
+/* Would process 1 notice this signal? As in Linux, process 1 of a container gets only signals that it handles. */
 static bool
 asks_for(const struct process *p, int sig)
 {
@@ -147,13 +151,14 @@ asks_for(const struct process *p, int sig)
 
     if (handler != (uint64_t)(uintptr_t)SIG_DFL)
         return handler != (uint64_t)(uintptr_t)SIG_IGN;
-    LIST_EACH(l, (struct list *)&p->threads) /* for sigwait or a signalfd */
+    LIST_EACH(l, (struct list *)&p->threads) /* a blocked signal stays pending, for sigwait or a signalfd */
         if (list_entry(l, struct task, thread_link)->blocked >> (sig - 1) & 1)
             return true;
     return false;
 }
 
-/* As docker stop does it; but where process 1 would not even notice the signal, there is nothing to wait for. */
+/* Asks the container to end, as docker stop does: SIGTERM first, and SIGKILL when that did not help in time. Where
+ * process 1 would not even notice SIGTERM, there is nothing to wait for. */
 CALLBACK static void
 ask_to_end(struct ktimer *k)
 {
@@ -185,7 +190,7 @@ container_limits_start(void)
 
     if (container_limits.pids)
         proc_limit_tasks(container_limits.pids);
-    if (container_limits.cpus && container_limits.cpus < BILLION) /* one worker cannot use more than one */
+    if (container_limits.cpus && container_limits.cpus < BILLION) /* one worker cannot use more than one processor */
         bandwidth_start(container_limits.cpus / (BILLION / BANDWIDTH_PERIOD_NS));
     if (container_limits.timeout_ns &&
         !__builtin_add_overflow(clock_monotonic_ns(), container_limits.timeout_ns, &deadline))

@@ -1,3 +1,6 @@
+/* Parsing the values of the options that limit the container. This file knows only texts and numbers;
+ * container_limits.c decides what becomes of them. The texts come from whoever starts the container, so every sum and
+ * product is checked for overflow. */
 #include "vkernel/boot/limit_values.h"
 
 #include <errno.h>
@@ -6,7 +9,7 @@
 
 #define BILLION UINT64_C(1000000000)
 
-/* A decimal number in billionths, digits before the point or behind it; *end is what follows. */
+/* Reads a decimal number, which has digits before the point or behind it, in billionths. *end is what follows it. */
 static bool
 decimal(const char *text, const char **end, uint64_t *billionths)
 {
@@ -19,7 +22,7 @@ decimal(const char *text, const char **end, uint64_t *billionths)
             return false;
     if (*p == '.')
         for (p++; *p >= '0' && *p <= '9'; p++, digits = true) {
-            unit /= 10; /* more than nine digits: 0 from there on */
+            unit /= 10; /* the unit is 0 from the tenth digit on, which is below a billionth */
             part += unit * (uint64_t)(*p - '0');
         }
     *end = p;
@@ -62,7 +65,7 @@ value_duration(const char *text, uint64_t *ns)
 
         if (!decimal(text, &text, &number))
             return false;
-        if (!*text && *ns == 0) { /* a number alone: seconds, and a billionth of one is a nanosecond */
+        if (!*text && *ns == 0) { /* A number alone means seconds, and a billionth of a second is a nanosecond. */
             *ns = number;
             return true;
         }
@@ -103,7 +106,7 @@ value_count(const char *text, uint64_t *count)
     return number(text, &text, count) && !*text;
 }
 
-/* The names are docker's, and `as`, which docker has not. */
+/* The names are docker's. It does not have `as`. */
 static const char *const resources[RLIM_NLIMITS] = {
     [RLIMIT_CORE] = "core",         [RLIMIT_CPU] = "cpu",
     [RLIMIT_DATA] = "data",         [RLIMIT_FSIZE] = "fsize",

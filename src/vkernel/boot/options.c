@@ -1,3 +1,5 @@
+/* Taking the text of the options apart. `ingot run` writes all options into one text, with spaces between the words and
+ * %XX for bytes that a word could not have otherwise (docs/formats.md). */
 #include "vkernel/boot/options.h"
 
 #include <errno.h>

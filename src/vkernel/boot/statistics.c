@@ -1,3 +1,5 @@
+/* What --stats and --stats=FILE tell at the end of a run. The first writes lines for people to standard error; the
+ * second writes one JSON object, which the next build can read as a profile. */
 #include "vkernel/boot/statistics.h"
 
 #include <stdio.h>
@@ -48,7 +50,7 @@ put_record(const char *text)
     }
 }
 
-/* --stats=FILE: one JSON object, one line (docs/formats.md). */
+/* Writes the record of --stats=FILE: one JSON object on one line (docs/formats.md). */
 static void
 write_record(void)
 {

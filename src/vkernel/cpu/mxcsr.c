@@ -1,3 +1,6 @@
+/* MXCSR between the guest's state and the host's register. Guest code of every kind computes with the host's SSE unit,
+ * so the guest's rounding and exception masks are in the host's MXCSR while it runs, and the exception flags that its
+ * arithmetic sets gather there. */
 #include <xmmintrin.h>
 
 #include "platform/direct.h"
@@ -14,7 +17,8 @@ x86_apply_mxcsr(void)
 void
 x86_collect_mxcsr(void)
 {
-    if (platform_has_direct()) /* the guest's own LDMXCSR changes the host's */
+    /* the guest's own LDMXCSR changed the host's register, so all of its bits are the guest's */
+    if (platform_has_direct())
         x86_cpu_tls.mxcsr = _mm_getcsr();
     else
         x86_cpu_tls.mxcsr |= _mm_getcsr() & 0x3f;

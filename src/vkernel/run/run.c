@@ -1,10 +1,12 @@
-/* Running guest code: compiled entries where the code map has them, the evaluator elsewhere; and the kernel's side of
- * the imports of compiled code (kernel.syscall, poll, enter, trap).
+/* This file runs guest code: natively where the code map has an entry for the guest's address, and with the evaluator
+ * elsewhere. It is also the kernel's side of the imports of compiled code (kernel.syscall, kernel.poll, kernel.enter,
+ * kernel.trap).
  *
- * Each fiber has a base dispatcher at its bottom. Compiled code that calls the kernel may need guest code run below it
- * before it can go on: a call of something without a compiled entry, a signal handler. That is a nested run, which ends
- * when the guest is back at the expected (pc, rsp); if it turns up anywhere else, everything unwinds to the base, which
- * takes rip and goes on from there (DESIGN D6). */
+ * Each fiber has a base dispatcher at its bottom. When compiled code calls the kernel, guest code may have to run
+ * before the compiled code can go on: something without a compiled entry was called, or a signal handler is due. That
+ * guest code runs further down on the same host stack, in a nested run. A nested run ends when the guest is back at the
+ * expected rip and rsp. If the guest turns up anywhere else, the frames above are of no use any more: everything
+ * unwinds to the base dispatcher, which goes on from the guest's rip (DESIGN D6). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +34,8 @@
 
 enum { RUN_MINIMUM_STACK = 48 << 10, HALF_STACK = 400 << 10 };
 
-/* The function table of the artifact's compiled code; absent in a vkernel without any. */
+/* The functions of the artifact's compiled code, in the order of the code map's ranks. A vkernel without compiled code
+ * has no such table, so the symbol is weak. */
 extern const void *const ingot_table[] __attribute__((weak));
 
 bool stress_unwind, stress_budget, stress_evaluate;
@@ -76,26 +79,28 @@ table_entry(uint64_t pc)
 bool
 run_floats_evaluated(void)
 {
-    enum { MASKS = 0x1f80 }; /* of MXCSR (SDM vol. 1, 10.2.3) */
+    enum { MASKS = 0x1f80 }; /* the exception masks of MXCSR (SDM vol. 1, 10.2.3) */
     uint64_t handler;
     const void *code;
 
     if ((x86_cpu_tls.mxcsr & MASKS) == MASKS || platform_has_direct())
         return false;
     handler = current_process()->actions[SIGFPE].handler;
-    code = table_entry(handler); /* SIG_DFL and SIG_IGN have none */
+    code = table_entry(handler); /* the addresses SIG_DFL and SIG_IGN have no entry */
     return code && fault_code_at((uint64_t)(uintptr_t)code) == FAULT_CODE_PRECISE;
 }
 
-/* Is there too little room for a dispatcher here? Compiled code below the limit comes back at its first check: the
- * dispatcher would enter it again and again. */
+/* Is there too little room on the host stack to run a dispatcher here? Compiled code that is entered below the limit
+ * leaves again at its first poll, so a dispatcher there would enter it again and again. */
 static bool
 stack_low(void)
 {
     return platform_stack_pointer() < platform_fiber_limit(current_task()->sched.fiber) + RUN_MINIMUM_STACK;
 }
 
-/* A fault's handler must come back to the compiled code above. Where that leaves little room, it is evaluated. */
+/* A handler of a fault whose registers nobody knows runs below the compiled code that faulted, and must come back to it
+ * (faults.c). Where little room is left, compiled code would leave at its first poll and take the frames above with it,
+ * so that the handler is evaluated. */
 static bool
 handler_low(void)
 {
@@ -151,14 +156,15 @@ run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base)
     return mm->space.base + address;
 }
 
-/* Are bits 48 to 63 copies of bit 47? A jump to any other address is #GP. */
+/* Are bits 48 to 63 copies of bit 47? A jump to any other address raises #GP. */
 static bool
 canonical(uint64_t address)
 {
     return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
-/* A block that is not all direct code's ends where that begins. */
+/* eval_host.ends_before with the backend direct. A block of the evaluator ends where rewritten code can be entered, so
+ * that no more is evaluated than has to be. */
 static bool
 direct_begins(void *context, uint64_t address)
 {
@@ -230,7 +236,8 @@ leave_compiled(enum lockstep_end how, uint64_t detail)
         lockstep_end(how, detail);
 }
 
-/* One step of a dispatcher: until the guest's code asks for something or leaves compiled code. */
+/* One step of a dispatcher: native code or the evaluator runs until the guest asks for something or leaves that
+ * code. */
 static void
 run_step(void)
 {
@@ -252,7 +259,8 @@ run_step(void)
     leave_compiled(LOCKSTEP_AT, 0);
 }
 
-/* Runs until the guest is at (pc, rsp) again: true. Otherwise whoever is further out must go on from the state. */
+/* Runs the guest below compiled code until it is at (stop_pc, stop_rsp) again, and returns true. False: it went
+ * elsewhere, or cannot run here; whoever is further out must go on from the guest's state. */
 static bool
 run_nested(uint64_t stop_pc, uint64_t stop_rsp)
 {
@@ -278,7 +286,8 @@ stack_half_full(void)
     return platform_stack_pointer() < platform_fiber_limit(current_task()->sched.fiber) + HALF_STACK;
 }
 
-/* The least that a dispatcher and the evaluator need above what is reserved for the vkernel. */
+/* A dispatcher and the evaluator need some room of their own beyond what is reserved for the vkernel. Is less than that
+ * left? */
 static bool
 stack_exhausted(void)
 {
@@ -293,8 +302,8 @@ run_until_returned(struct fault_record *fault)
     struct task *t;
     int how;
 
-    /* Exceptions in the handler, whose state is known, come here, not to the fiber's base: that would lose the code
-     * above. */
+    /* An exception in the handler, where the guest's state is known, comes here and not to the fiber's base, because
+     * the way to the base would throw away the compiled code that faulted and waits above. */
     how = platform_mark(&fault->base);
     if (how)
         platform_set_frame(host_frame);
@@ -349,7 +358,7 @@ syscall_edge_with(uint64_t rflags)
             sched_arm_tick();
         if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
             return;
-        if (!signal_deliver(nr == NR_rt_sigreturn /* which is never restarted */ ? -1 : (int)nr))
+        if (!signal_deliver(nr == NR_rt_sigreturn /* rt_sigreturn is never restarted */ ? -1 : (int)nr))
             return;
         if (result == -ERESTART_RESTARTBLOCK)
             nr = NR_restart_syscall;
@@ -369,7 +378,8 @@ poll_edge(void)
         signal_deliver(-1);
 }
 
-/* After an edge below compiled code, which goes on at pc with this rsp or not at all. */
+/* Is an edge below compiled code over such that this code can go on, with the guest at pc and with this rsp? A nested
+ * run brings the guest there if need be. False: the compiled code must not go on. */
 static bool
 back_at(uint64_t pc, uint64_t rsp)
 {
@@ -378,7 +388,8 @@ back_at(uint64_t pc, uint64_t rsp)
     return (cpu->rip == pc && cpu->gpr[X86_RSP] == rsp) || run_nested(pc, rsp);
 }
 
-/* When it changes, compiled code that waits above may be that of what is mapped no more. */
+/* The number of the code that is bound now. When it has changed over an edge, the compiled code that waits above may
+ * belong to a file that is mapped no more, and must not go on. */
 static uint64_t
 code_in_force(void)
 {
@@ -394,14 +405,15 @@ kernel_syscall_c(uint64_t next)
 
     leave_compiled(LOCKSTEP_SYSCALL, 0);
     syscall_edge();
-    /* rt_sigreturn goes elsewhere by its nature: whoever waits for that place is further out. */
+    /* rt_sigreturn restores a state from elsewhere. Whatever waits for that place is not this call's code, but is
+     * further out. */
     if (nr == NR_rt_sigreturn || stress_unwind || run_floats_evaluated() || !back_at(next, rsp) ||
         code_in_force() != code)
         platform_leave();
     enter_compiled(false);
 }
 
-/* All that compiled code may hold copies of. */
+/* Compares all guest state that compiled code may hold copies of in host registers. */
 static bool
 same_state(const struct x86_cpu *a, const struct x86_cpu *b)
 {
@@ -438,7 +450,9 @@ kernel_enter_c(uint64_t link)
     cpu->rip = cpu->tmp[0];
     leave_compiled(LOCKSTEP_AT, 0);
     current_task()->evaluate_next = true;
-    /* A dispatcher (link 0), or a jump away from a stack that holds something else on top: run it there. */
+    /* The dispatcher further out must run the guest in two cases: link is 0, because a dispatcher entered this code and
+     * no compiled caller waits; or link is not on top of the guest's stack, because the guest did not call but jumped
+     * away. */
     if (link == 0 || copy_from_guest(&return_address, rsp, sizeof return_address) < 0 || return_address != link ||
         !run_nested(link, rsp + 8) || code_in_force() != code)
         platform_leave();
