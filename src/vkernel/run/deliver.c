@@ -1,5 +1,5 @@
-/* Delivery at the edge to guest code: default actions, stops, and the frame that a handler runs on (Linux's
- * arch/x86 rt_sigframe, byte for byte). */
+/* Delivering signals at the edge to guest code: default actions, stops, and the frame that a handler runs on, which is
+ * Linux's rt_sigframe of x86-64 byte for byte. */
 #include <errno.h>
 #include <string.h>
 
@@ -23,9 +23,10 @@ enum {
     UC_SIGCONTEXT_SS = 2,
     UC_STRICT_RESTORE_SS = 4,
     SYSCALL_LENGTH = 2,
-    REGISTERS_UNKNOWN = 0x696e676f, /* in a reserved word of a frame over an unknown state (run/faults.c) */
+    /* stands in a reserved word of a frame that was made over an unknown state (faults.c) */
+    REGISTERS_UNKNOWN = 0x696e676f,
     SA_RESTORER_FLAG = 0x04000000,
-    RFLAGS_RESTORED = 0x50dd5, /* Linux's FIX_EFLAGS */
+    RFLAGS_RESTORED = 0x50dd5, /* the flags that rt_sigreturn sets: Linux's FIX_EFLAGS */
 };
 
 #define UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
@@ -64,7 +65,7 @@ is_zero(const void *data, size_t size)
     return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
 }
 
-/* In a frame it is followed by the second magic number. */
+/* In a signal frame the XSAVE area is followed by the second magic number. */
 static uint32_t
 fp_frame_size(void)
 {
@@ -101,8 +102,8 @@ fp_reset(struct x86_cpu *cpu)
     memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
-/* Which components a frame says to have (Linux's check_xstate_in_sigframe): without the magic numbers, or with wrong
- * sizes, it is an FXSAVE area alone. */
+/* The components that a frame says it has, as Linux's check_xstate_in_sigframe decides. Without the magic numbers, or
+ * with wrong sizes, the frame has an FXSAVE area alone, and the result is 0. */
 static uint64_t
 components_of(const struct x86_xsave *a, uint64_t at)
 {
@@ -116,7 +117,8 @@ components_of(const struct x86_xsave *a, uint64_t at)
     return software->components & (X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0));
 }
 
-/* From a frame that the handler may have changed. False: #GP of XRSTOR or FXRSTOR, or the frame cannot be read. */
+/* Loads the floating-point state from a frame, which the handler may have changed. False: XRSTOR or FXRSTOR would raise
+ * #GP, or the frame cannot be read. */
 static bool
 fp_load(struct x86_cpu *cpu, uint64_t at)
 {
@@ -155,8 +157,8 @@ on_altstack(const struct task *t, uint64_t sp)
     return t->altstack_size && sp > t->altstack_sp && sp - t->altstack_sp <= t->altstack_size;
 }
 
-/* What a handler finds in the place of registers that nobody knows: nothing it could take for one. The x87 control word
- * and MXCSR are known. */
+/* Puts into the frame, in the place of registers that nobody knows, nothing that a handler could take for their values.
+ * The x87 control word and MXCSR are known and stay. */
 static void
 forget_registers(struct guest_sigframe *frame, struct x86_xsave *fp)
 {
@@ -173,7 +175,8 @@ forget_registers(struct guest_sigframe *frame, struct x86_xsave *fp)
     memset(fp->ymm_high, 0xff, sizeof fp->ymm_high);
 }
 
-/* Where the stack ends, for an alternate one or a frame. */
+/* The end of the stack that is in use, below which a frame may be made. It also decides whether the task is on its
+ * alternate stack. */
 static uint64_t
 stack_end(const struct fault_record *unknown)
 {
@@ -204,7 +207,7 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     frame.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
     frame.ss_sp = t->altstack_sp;
     frame.ss_size = t->altstack_size;
-    /* How it was set, not whether we are on it: what sigreturn sets again. */
+    /* The flags as they were set, not whether the task is on the stack now: rt_sigreturn sets them again. */
     frame.ss_flags = t->altstack_flags;
     frame.mc = (struct guest_sigcontext){
         .r8 = cpu->gpr[8],
@@ -260,7 +263,8 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
     return true;
 }
 
-/* From a frame over an unknown state: to the very same. */
+/* Returns from a frame that was made over an unknown state, which must still have the very values that stood for
+ * registers there. */
 static void
 return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at)
 {
@@ -273,8 +277,9 @@ return_to_unknown(struct task *t, const struct guest_sigcontext *mc, uint64_t at
     fault_returned(t, at);
 }
 
-/* What the return to such segments does: a stack segment is repaired unless the frame says that it is meant
- * (force_valid_ss), all others are #GP. 32-bit code does not run here, as on a kernel without it. */
+/* Does Linux return to these segments? It repairs a stack segment unless the frame says that the segment is meant
+ * (force_valid_ss); all other segments raise #GP. 32-bit code does not run here, as on a kernel without support for
+ * it. */
 static bool
 segments_good(const struct guest_sigframe *frame)
 {
@@ -317,7 +322,7 @@ sys_rt_sigreturn(const uint64_t a[6])
     cpu->rip = frame.mc.rip;
     x86_cpu_set_rflags(cpu, (x86_cpu_rflags(cpu) & ~(uint64_t)RFLAGS_RESTORED) | (frame.mc.rflags & RFLAGS_RESTORED));
     x86_apply_mxcsr();
-    /* restore_altstack: errors are ignored, as Linux does. */
+    /* Errors are ignored, as in Linux's restore_altstack. */
     (void)signal_set_altstack(t, stack_end(fault_unknown(t)), frame.ss_sp, frame.ss_flags, frame.ss_size);
     if (!segments_good(&frame))
         signal_force(SIGSEGV, SI_KERNEL, 0, 13);
@@ -340,7 +345,7 @@ force(int sig, int code, uint64_t address)
     info.si_addr = (void *)(uintptr_t)address;
     if ((t->blocked & SIGNAL_BIT(sig)) || act->handler == (uint64_t)(uintptr_t)SIG_IGN ||
         act->handler == (uint64_t)(uintptr_t)SIG_DFL) {
-        /* Not even init survives a fault that it can not handle. */
+        /* Not even process 1 survives a fault that it cannot handle. */
         t->blocked &= ~SIGNAL_BIT(sig);
         act->handler = (uint64_t)(uintptr_t)SIG_DFL;
         group_exit(sig);
@@ -391,7 +396,7 @@ wait_while_stopped(struct process *p)
         p->stopped = false;
 }
 
-/* True when the process goes on (ignored or stopped and continued). */
+/* True when the process goes on, because the signal is ignored or only stops it. */
 static bool
 default_action(struct task *t, int sig)
 {
@@ -419,7 +424,8 @@ default_action(struct task *t, int sig)
     }
 }
 
-/* What becomes of the interrupted call when a handler runs. */
+/* Decides what becomes of the interrupted system call when a handler runs: it ends with EINTR, or is done again after
+ * the handler. */
 static void
 restart_for_handler(int nr, const struct signal_action *act)
 {
@@ -454,7 +460,8 @@ run_handler(struct task *t, int sig, siginfo_t *info, int nr)
     if (act.flags & SA_RESETHAND)
         slot->handler = (uint64_t)(uintptr_t)SIG_DFL;
     if (!(act.flags & SA_RESTORER_FLAG) || !setup_frame(t, sig, &act, info, mask)) {
-        /* Linux's force_sigsegv: a handler of SIGSEGV, perhaps on another stack, may do better. */
+        /* As in Linux's force_sigsegv, a failure to make the frame becomes SIGSEGV. Its handler, perhaps on another
+         * stack, may do better; a failure to make its frame ends the process. */
         if (sig == SIGSEGV)
             group_exit(SIGSEGV);
         signal_force(SIGSEGV, SI_KERNEL, 0, 0);

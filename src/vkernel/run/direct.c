@@ -1,8 +1,9 @@
-/* Running rewritten code: finding entries, and what comes back from it through platform/direct.S.
+/* Running rewritten code: finding its entries, and doing what it asks of the vkernel (platform/direct.S calls the
+ * functions *_c).
  *
- * The host stack holds only return addresses, and each is checked by whoever is returned to. So nothing of it has a meaning here:
- * whatever the vkernel does below it, the guest goes on from its state, at any instruction, with the stack as it is or with
- * none. */
+ * Of rewritten code the host stack holds return addresses only, and each is compared at its return point with where the
+ * guest really returned to. So nothing on that stack has a meaning here: whatever the vkernel does, the guest can go on
+ * from its state at any instruction, with the stack as it is or with an empty one. */
 #include "vkernel/run/direct.h"
 
 #include <string.h>
@@ -39,7 +40,7 @@ uint64_t helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
 
 /* --- state --- */
 
-/* The host's RFLAGS become the guest's; returns these. */
+/* The guest's flags become those of the host's RFLAGS. Returns the guest's RFLAGS. */
 static uint64_t
 take_flags(uint64_t rflags)
 {
@@ -102,7 +103,7 @@ direct_guest_address(uint64_t address)
 
 /* --- running --- */
 
-/* The last thing before rewritten code goes on. */
+/* The last steps before rewritten code goes on. */
 static void
 set_out(void)
 {
@@ -110,10 +111,11 @@ set_out(void)
         lockstep_begin(true);
     x87_in();
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
-    platform_mode = PLATFORM_COMPILED; /* from here on the tick interrupts */
+    platform_mode = PLATFORM_COMPILED; /* from here on a tick interrupts it */
 }
 
-/* Rewritten code is over, or comes in; all of the guest's state is in x86_cpu_tls, or its x87 unit in the host's. */
+/* Rewritten code has left, or called the vkernel. All of the guest's state is in x86_cpu_tls, but for the x87 state,
+ * which may be in the host's registers. */
 static void
 came_in(enum lockstep_end how)
 {
@@ -122,8 +124,8 @@ came_in(enum lockstep_end how)
         lockstep_end(how, 0);
 }
 
-/* As set_out(); false: a tick came before, and there is something else to do first. To be asked once only: the guest
- * must get on, however often the tick comes. */
+/* Does set_out(). False: a tick has come before, and must be attended to first. To be called once only for each entry:
+ * the guest must get on, however often the tick comes. */
 static bool
 may_set_out(void)
 {
@@ -156,7 +158,8 @@ direct_run_steps(uint64_t host)
     platform_mode = PLATFORM_KERNEL;
 }
 
-/* An edge is over. Does the guest go on at the same place, in the same code? */
+/* After an edge: does the guest go on at the same place, in the same code? The stress modes say no, so that the slow
+ * path is used. */
 static bool
 stayed(uint64_t rip, uint64_t rsp, uint64_t code)
 {
@@ -201,7 +204,7 @@ direct_poll_c(uint64_t host, uint64_t rflags)
     set_out();
 }
 
-/* Is the host's return address behind a call whose return address of the guest's is rip? */
+/* Does the host's return address stand behind the rewritten form of a call that returns to the guest address rip? */
 static bool
 returns_to(uint64_t host, uint64_t rip)
 {
@@ -211,8 +214,9 @@ returns_to(uint64_t host, uint64_t rip)
     return u && direct_insn_of_host(u, host - 1, &insn) && insn.guest + insn.guest_size == rip;
 }
 
-/* Of what is the evaluator's, the instructions that programs use most and that are one helper each: without a
- * translation, which is for a program's whole life elsewhere, but new in each process. False: it is none of them. */
+/* Does one instruction that rewritten code leaves to the evaluator, if it is one of those that programs use most and
+ * that are one helper each. That saves translating it, which every process would have to do anew. False: it is none of
+ * them. */
 static bool
 help(void)
 {
@@ -309,8 +313,9 @@ is_string(const struct x86_insn *insn)
            insn->op == X86_OP_SCAS;
 }
 
-/* The host's frame has the standard form, whose AVX component is where the guest's is, on every processor (SDM vol. 1,
- * 13.4); without its bit it is initial. */
+/* Takes the upper halves of the YMM registers from the host's signal frame. It has the standard format of XSAVE, in
+ * which the AVX component lies where the guest's does on every processor (SDM vol. 1, 13.4). Without the component's
+ * bit the halves are zero. */
 static void
 take_ymm_high(struct x86_cpu *cpu, const struct x86_xsave *a)
 {
@@ -320,7 +325,8 @@ take_ymm_high(struct x86_cpu *cpu, const struct x86_xsave *a)
         memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
-/* All but the x87 state and what sequences of the host's instructions have moved. */
+/* Takes the guest's state from the host's signal frame into x86_cpu_tls. Missing are the x87 state, which *fx has, and
+ * what the sequence of host instructions that was interrupted has moved elsewhere. */
 static void
 take_context(const struct platform_fault *f, struct x86_fxsave *fx)
 {
@@ -339,9 +345,10 @@ take_context(const struct platform_fault *f, struct x86_fxsave *fx)
         take_ymm_high(cpu, (const struct x86_xsave *)(const void *)uc->uc_mcontext.fpregs);
 }
 
-/* Between two instructions the state is known. Within a string instruction, which may be long, it is known, too, but
- * the host's is not the guest's; lockstep waits, as the evaluator does it as a whole. Otherwise the host's next
- * instructions are those of one of the guest's, and few. */
+/* Between two instructions the guest's state is in its registers. Within a string instruction, which may take long, the
+ * state is known as well, but the host's rip is in the middle of the code for it, so that the guest must leave with its
+ * registers put back. In lockstep it goes on instead, because the evaluator does a string instruction as a whole.
+ * Anywhere else the host is in the few host instructions that do one of the guest's, and steps to their end. */
 enum direct_interrupted
 direct_interrupted(const struct platform_fault *f)
 {

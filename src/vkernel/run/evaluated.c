@@ -1,5 +1,5 @@
-/* Counters of evaluated code, by file and image-relative address, in a table of bounded size. What does not fit is
- * counted. */
+/* Counts what the evaluator ran, by file and by address in the file. The table is bounded, because a guest decides how
+ * much code it makes the evaluator run; what does not fit is added to the counters of what was lost. */
 #include "vkernel/run/evaluated.h"
 
 #include <stdio.h>
@@ -120,7 +120,7 @@ by_file(const void *a, const void *b)
     return order ? order : x->address < y->address ? -1 : x->address > y->address;
 }
 
-/* The table is done with: its rows go to the front, in that order. */
+/* Moves the table's rows to its front, in the given order. The table cannot be searched any more after that. */
 static void
 sort(int (*order)(const void *, const void *))
 {
@@ -131,7 +131,7 @@ sort(int (*order)(const void *, const void *))
             rows[n++] = rows[i];
     if (n)
         qsort(rows, n, sizeof *rows, order);
-    row_space = n; /* nothing is looked up any more */
+    row_space = n; /* rows are not looked up from here on */
 }
 
 void

@@ -1,12 +1,17 @@
-/* Exceptions and faults of guest code, and what becomes of them.
+/* What becomes of exceptions and faults of guest code.
  *
- * The evaluator and explicit exceptions leave all state exact. A fault of compiled code comes from the host: with
- * precise faults the fault map tells the state (fault_map.h). Without, registers are somewhere in the host's, and only
- * cpu.stack is known. Then the handler runs below the frames of compiled code, its signal frame lies below cpu.stack,
- * and when it returns the host's instruction is done again: enough for all handlers that repair the memory, print, or
- * leave by longjmp. What it is given as registers are addresses at which nothing is ever mapped, and so is the context
- * itself: who looks at it, goes up its frames to the fault, or throws an exception through them touches one of these.
- * That, and other registers when it returns, end the process with a message: nothing is made up. */
+ * After the evaluator, and after an exception that the code raised itself, all guest state is exact. A fault of native
+ * code comes from the host as a signal. With precise faults the fault map tells the guest's state (fault_map.h), and
+ * rewritten code's state is known everywhere (direct.c). In compiled code without precise faults the guest's registers
+ * are somewhere in the host's registers and frames, and only cpu.stack is known, which says how far down the guest's
+ * stack is in use. Then the guest's handler runs below the frames of the compiled code, with its signal frame below
+ * cpu.stack, and when the handler returns the host's instruction is done again. That is enough for every handler that
+ * repairs the memory, prints something, or leaves by longjmp.
+ *
+ * As registers, and as its context, such a handler is given addresses at which nothing is ever mapped. If it looks at
+ * the context, walks up the frames to the fault, or throws an exception through them, it touches one of these
+ * addresses. That ends the process with a message, and so does a handler that returns with changed registers: the
+ * vkernel makes up nothing that a program might take for the truth. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,10 +39,11 @@
 
 enum { MAX_HELPER_FRAME = 4096, MXCSR_FLAGS = 0x3f };
 
-static struct platform_fault pending_fault; /* between the host's handler and fault_deliver() */
-static bool pending_exact;                  /* x86_cpu_tls has the state before the instruction */
-static bool pending_direct;                 /* it is rewritten code's */
-static const char *pending_refusal;         /* it ends the process: what a handler wanted */
+/* guarded by nothing: set in the host's signal handler or x86_raise(), read by fault_deliver() */
+static struct platform_fault pending_fault;
+static bool pending_exact;          /* x86_cpu_tls has the state before the instruction that faulted */
+static bool pending_direct;         /* the fault is rewritten code's */
+static const char *pending_refusal; /* if not NULL, the fault ends the process; says what a handler wanted of it */
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
 
@@ -45,7 +51,7 @@ _Noreturn void kernel_wasm_trap(int kind);
 
 /* --- exceptions --- */
 
-/* As Linux chooses (arch/x86/kernel/fpu/core.c, fpu__exception_code). */
+/* Chooses the signal's code in the order that Linux does (arch/x86/kernel/fpu/core.c, fpu__exception_code). */
 static int
 x87_exception_code(const struct x86_x87 *f)
 {
@@ -85,7 +91,7 @@ run_trap(unsigned vector, uint64_t pc)
     }
 }
 
-/* The innermost from which all that lies below can be thrown away. */
+/* The innermost dispatcher: everything below it on the host stack can be thrown away. */
 static struct platform_jump *
 dispatcher(void)
 {
@@ -109,11 +115,12 @@ x86_raise(unsigned vector, uint64_t pc)
 void
 kernel_wasm_trap(int kind)
 {
-    enum { TRAP_UNREACHABLE, TRAP_DIVIDE, TRAP_OVERFLOW }; /* aot's numbers */
+    enum { TRAP_UNREACHABLE, TRAP_DIVIDE, TRAP_OVERFLOW }; /* the numbers that aot uses */
 
-    if (lockstep_on) /* that finds the state by itself */
+    if (lockstep_on) /* lockstep finds the guest's state with the evaluator */
         x86_raise(kind == TRAP_DIVIDE || kind == TRAP_OVERFLOW ? IR_TRAP_DE : IR_TRAP_UD, x86_this_cpu()->rip);
-    /* Compiled code checks first what can trap, so that this is a bug, and nobody knows the state. */
+    /* Compiled code compares operands before it does what could trap, so that this is a bug of ours, and nobody knows
+     * the guest's state. */
     platform_mode = PLATFORM_KERNEL;
     platform_log("ingot: %s[%d]: internal error: trap %d of compiled code\n", current_process()->comm,
                  current_process()->pid, kind);
@@ -158,14 +165,15 @@ platform_fault_inside(uint64_t host)
 {
     uint64_t base = (uint64_t)(uintptr_t)x86_memory_tls;
     if (platform_mode == PLATFORM_KERNEL)
-        return mm_is_guest_memory(host); /* copies are not only of the current process's memory */
+        return mm_is_guest_memory(host); /* the kernel also copies from and to the memory of other processes */
     if (platform_has_direct())
         return current_task() && mm_is_guarded(current_task()->process->mm, host);
     return current_task() && host >= base && host - base < 8ull << 30;
 }
 
-/* A fault in a helper: is the code that called it precise? Then all state is in its globals. Helpers keep frame
- * pointers (x86/meson.build); what they call in the C library keeps theirs. */
+/* After a fault in a helper: does the code that called it have precise faults? Then all guest state is in x86_cpu_tls.
+ * The search goes up the frame pointers, which helpers keep (x86/meson.build), and which C library functions that they
+ * call leave alone. */
 static bool
 called_precisely(const struct platform_fault *f)
 {
@@ -192,7 +200,7 @@ find_state(const struct platform_fault *f)
         x86_this_cpu()->rip = eval_fault_address(current_task()->process->mm->eval);
         return true;
     }
-    /* Arithmetic has no records: the nearest one is another instruction's. */
+    /* The fault map has no records for arithmetic. The nearest record would be that of another instruction. */
     if (f->sig == SIGFPE && code != FAULT_CODE_NONE)
         return false;
     return code == FAULT_CODE_PRECISE ? fault_map_apply(f) : code == FAULT_CODE_NONE && called_precisely(f);
@@ -217,7 +225,7 @@ fault_returned(struct task *t, uint64_t frame)
 {
     struct fault_record *fault = t->fault;
 
-    /* It may be an outer one: handlers of those within were left by longjmp. */
+    /* The frame may be that of an outer fault, when handlers of the faults within were left by longjmp. */
     while (fault && fault->frame != frame)
         fault = fault->outer;
     if (!fault)
@@ -234,7 +242,8 @@ fault_is_left(const struct fault_record *fault)
     bool frame_on_alternate = fault->frame - t->altstack_sp < t->altstack_size;
     bool rsp_on_alternate = rsp - t->altstack_sp < t->altstack_size;
 
-    /* The restorer is at 8 above: it has popped its own address. */
+    /* When the handler returns it pops the restorer's address, so that rsp is 8 above the frame while rt_sigreturn is
+     * called. */
     return fault->frame != 0 && (rsp > fault->frame + 8 || frame_on_alternate != rsp_on_alternate);
 }
 
@@ -257,7 +266,7 @@ void
 fault_refuse(const char *verb)
 {
     say_refusal(verb);
-    /* As the program would have ended without the handler. */
+    /* The program ends as it would have ended without the handler. */
     group_exit(current_process()->unknown_fault ? current_process()->unknown_signal : SIGSEGV);
 }
 
@@ -272,14 +281,15 @@ fault_note_copy(uint64_t address)
     process_end(p, SIGKILL);
 }
 
-/* #GP: 16 bytes that are not aligned. */
+/* Is it #GP? Guest code raises it for 16 bytes that are not aligned where they must be. */
 static bool
 is_protection(const struct platform_fault *f)
 {
     return f->sig == SIGSEGV && f->code == SI_KERNEL;
 }
 
-/* The part of a file mapping beyond the file's end has no host pages. */
+/* Is the address in a mapping of a file, but beyond the file's end, where there are no host pages? The access that
+ * faulted must be one that the mapping allows. */
 static bool
 is_beyond_file(const struct platform_fault *f)
 {
@@ -289,7 +299,7 @@ is_beyond_file(const struct platform_fault *f)
            (v->prot & (f->write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC));
 }
 
-/* The guest's signal; the fault's address is the guest's. */
+/* The signal that the guest gets. The fault's address is already the guest's. */
 static int
 guest_signal(const struct platform_fault *f)
 {
@@ -298,7 +308,7 @@ guest_signal(const struct platform_fault *f)
                                                                                          : SIGSEGV;
 }
 
-/* On the fiber's stack, below the compiled code that faulted. */
+/* Runs the guest's handler on the fiber's stack, below the compiled code that faulted. */
 static void
 run_handler_below(void *saved)
 {
@@ -315,14 +325,15 @@ run_handler_below(void *saved)
     fault_deliver();
     t->fault = &fault;
     over = run_until_returned(&fault);
-    if (!over && t->fault != &fault) /* a handler further out has returned */
+    if (!over && t->fault != &fault) /* the handler of a fault further out has returned */
         platform_jump(&t->fault->base, JUMP_RESTART);
     t->fault = fault.outer;
     if (!over)
         platform_leave();
     if (cpu->fs_base != before.fs_base || cpu->gs_base != before.gs_base)
         fault_refuse("changed registers");
-    /* Compiled code expects its globals unchanged; the handler may have masked floating-point exceptions. */
+    /* Compiled code expects the state in x86_cpu_tls unchanged, but for the limit, and for MXCSR: the handler may have
+     * masked floating-point exceptions. */
     before.limit = cpu->limit;
     before.mxcsr = cpu->mxcsr;
     *cpu = before;
@@ -330,7 +341,7 @@ run_handler_below(void *saved)
     platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
-/* Is it the host's processor that raises what the evaluator raises itself? */
+/* Did the host's processor raise an exception that the evaluator raises itself, as a trap? */
 static bool
 raises_trap(const struct platform_fault *f)
 {
@@ -339,7 +350,7 @@ raises_trap(const struct platform_fault *f)
     return f->sig == SIGILL || (f->sig == SIGFPE && f->vector != VECTOR_XM);
 }
 
-/* What two executions of the same fault must agree on. */
+/* What lockstep compares of a fault: one number that must be the same in both executions. */
 static uint64_t
 fault_detail(void)
 {
@@ -366,7 +377,7 @@ looks_at_unknown(const struct platform_fault *f)
     return f->sig != SIGFPE && !is_protection(f) && f->address >= GUEST_UNKNOWN && current_process()->unknown_fault;
 }
 
-/* On the host's signal stack. */
+/* Runs in the host's signal handler, on its alternate stack. */
 void
 platform_on_fault(const struct platform_fault *f)
 {
@@ -374,14 +385,15 @@ platform_on_fault(const struct platform_fault *f)
 
     pending_direct = platform_mode == PLATFORM_COMPILED && f->sig != SIGKILL && direct_fault_state(f);
     if (platform_mode == PLATFORM_COMPILED && platform_has_direct() && !pending_direct && f->sig != SIGKILL) {
-        nowhere = *f; /* in no instruction of the guest's: no rewriter makes such code */
+        nowhere = *f; /* the fault is in no instruction of the guest's, which no rewriter's code can cause */
         nowhere.sig = SIGKILL;
         f = &nowhere;
     }
     if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
     pending_exact = pending_direct || (f->sig != SIGKILL && find_state(f));
-    /* the host's are cleared for this handler */
+    /* The host has cleared its MXCSR for the signal handler; the exception flags that guest code had set are in the
+     * signal's context. */
     x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS;
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
@@ -399,7 +411,6 @@ platform_on_fault(const struct platform_fault *f)
     platform_jump(dispatcher(), JUMP_FAULT);
 }
 
-/* What a string instruction did before it faulted. */
 void
 fault_finish_string(void)
 {
@@ -427,7 +438,7 @@ fault_deliver(void)
         bool direct = pending_direct, exact = pending_exact;
 
         lockstep_end(LOCKSTEP_FAULT, fault_detail());
-        pending_fault = fault; /* the evaluator's fault has taken its place */
+        pending_fault = fault; /* the evaluator's own fault was noted in the same variables */
         pending_direct = direct;
         pending_exact = exact;
     }

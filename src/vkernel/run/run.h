@@ -20,7 +20,9 @@ struct fault_record {
     struct fault_record *outer;
     struct platform_jump base; /* the dispatcher that runs the handler */
     uint64_t host_pc;
-    uint64_t stack; /* a guest address; all of the guest's stack that is in use lies above it */
+    /* cpu.stack at the fault. Of the guest's stack nothing below it is in use but X86_STACK_LAG bytes and the red
+     * zone. */
+    uint64_t stack;
     uint64_t frame; /* the handler's signal frame; 0: there is none, and the task's state is still that of the fault */
 };
 
@@ -79,8 +81,8 @@ void task_reload(void); /* to be called when the running task's address space wa
 /* --- faults.c --- */
 /* Raises the guest's signal for an exception (IR_TRAP_* or a vector) of the instruction at pc. */
 void run_trap(unsigned vector, uint64_t pc);
-/* x86_cpu_tls has the state of a string instruction (REP MOVS and the like) that faulted in the evaluator. Makes
- * visible what the instruction did before it faulted. */
+/* x86_cpu_tls has the state before an instruction that faulted outside of rewritten code. If it is a string instruction
+ * with a REP prefix, the elements that it did before the fault become visible in the state. */
 void fault_finish_string(void);
 void fault_deliver(void); /* sends the signal of the fault or exception that came last (JUMP_FAULT) */
 /* Has the handler left by longjmp, as it seems, because the guest's stack pointer is above its frame or on another
