@@ -1,3 +1,8 @@
+/* Lockstep: the regions of native code, and the evaluator's run over each of them (lockstep.h says what both are for).
+ *
+ * While compiled code runs, every poll writes the guest's state into the region's log. Then the evaluator does a
+ * *replay*: it starts from the region's first state and follows the log, poll by poll, until it comes to the region's
+ * end. If its states, its memory or its way are not those of native code, the process ends with a report. */
 #include "vkernel/run/lockstep.h"
 
 #include <signal.h>
@@ -24,7 +29,7 @@
 enum {
     REPLAY_LIMIT = 16 << 20,
     INPUTS = 4096,
-    REPEATED = 16 /* more checks than that with one state are a loop */
+    REPEATED = 16 /* more polls than that with one state are a loop */
 };
 
 bool lockstep_on;
@@ -33,24 +38,24 @@ struct region lockstep_region RARE;
 #define R lockstep_region
 
 static struct {
-    struct task *task;                  /* of the last region */
-    struct x86_cpu compiled, evaluated; /* states at its end */
+    struct task *task;                  /* the task of the last region */
+    struct x86_cpu compiled, evaluated; /* the states at the end of the last region */
     uint64_t compared;
-    uint8_t *stops;            /* a bit for each address of code where compiled code has a check, or was left */
-    struct replay *replay;     /* runs now */
-    struct platform_jump back; /* out of a fault of it */
+    uint8_t *stops;            /* a bit for each address of code at which compiled code has polled, or was left */
+    struct replay *replay;     /* the replay that runs now, or NULL */
+    struct platform_jump back; /* leads out of a fault of the replay */
     enum lockstep_end caught;
     uint64_t caught_detail;
-    /* the region's start on the host stack, to run it again */
+    /* the host stack at the region's start, to run the region again */
     struct platform_jump mark;
     uint8_t *stack;
-    size_t stack_size; /* 0: not kept */
+    size_t stack_size; /* 0: the stack was not kept */
     uint64_t frame;
     struct platform_jump driver;
-    size_t rerun_until; /* 0: no rerun */
-    bool fine;          /* regions of rewritten code are short, as there was a difference in a long one */
-    size_t repeated;    /* checks on end that repeat the one before */
-    /* what rdtsc and rdrand said in this region */
+    size_t rerun_until; /* the number of polls after which a rerun stops; 0: this is no rerun */
+    bool fine;          /* regions of rewritten code are short, because there was a difference in a long one */
+    size_t repeated;    /* how many polls in a row repeat the one before */
+    /* what RDTSC and RDRAND gave in this region */
     uint64_t inputs[INPUTS];
     size_t input_count, input_next;
     bool replays_inputs;
@@ -68,7 +73,7 @@ lockstep_tick_us(void)
     return lockstep.fine ? 100 : 2000;
 }
 
-/* --- rdtsc, rdrand: the evaluator, and a rerun, see what compiled code saw --- */
+/* --- RDTSC, RDRAND: the evaluator, and a rerun, get what native code got --- */
 
 uint64_t
 x86_filter_input(uint64_t value)
@@ -89,7 +94,7 @@ rewind_inputs(bool replay)
     lockstep.replays_inputs = replay;
 }
 
-/* --- where compiled code has checks or is left: blocks of the evaluator end there --- */
+/* --- where native code polls or is left: the evaluator's blocks must end there --- */
 
 static void
 note_stop(uint64_t pc)
@@ -111,7 +116,8 @@ lockstep_block_ends(void *context, uint64_t address)
     (void)context;
     return (lockstep.replay && lockstep.replay->step) ||
            (address < GUEST_IMAGE_END && (lockstep.stops[address / 8] >> address % 8 & 1)) ||
-           (!platform_has_direct() && run_has_entry(address)); /* rewritten code can be entered nearly everywhere */
+           /* rewritten code can be entered nearly everywhere, so its entries do not end blocks */
+           (!platform_has_direct() && run_has_entry(address));
 }
 
 /* --- comparing --- */
@@ -142,7 +148,8 @@ lockstep_differences(const struct x86_cpu *a, const struct x86_cpu *b)
     return set | (same_x87(&a->x87, &b->x87) ? 0 : IR_STATE_BIT(STATE_X87));
 }
 
-/* Rewritten code leaves it to the vkernel to put the address and the flags behind a system call into rcx and r11. */
+/* The states in which the evaluator differs at the region's end. At a system call rewritten code leaves it to the
+ * vkernel to put the return address into rcx and the flags into r11, so that these two do not count. */
 ir_states
 lockstep_end_differences(const struct x86_cpu *evaluated)
 {
@@ -163,7 +170,8 @@ lockstep_evaluated(void)
     return x86_this_cpu();
 }
 
-/* By a call from the block just left: then no register is dead in compiled code (DESIGN D6). */
+/* Did a call from the block just left lead here? Then every register counts: at the entry of a function compiled code
+ * may take none for dead (DESIGN D6). */
 static bool
 by_call(void)
 {
@@ -182,8 +190,9 @@ fails(struct replay *r, enum replay_result result)
     return true;
 }
 
-/* Compiled code may check twice at one place, where the evaluator arrives once: at a function's entry, and again
- * where its first block is a loop's header too. */
+/* Does the n-th poll in the log repeat the one before it, at one place with one state? Compiled code may poll twice
+ * where the evaluator arrives once: at a function's entry, and again where the function's first block is the header of
+ * a loop too. */
 static bool
 is_repeated(size_t n)
 {
@@ -199,7 +208,8 @@ is_check(size_t n, uint64_t address)
     return R.log[n].pc == address && R.log[n].cpu.gpr[X86_RSP] == x86_cpu_tls.gpr[X86_RSP];
 }
 
-/* What is repeated need not be met if what follows is: the next check, or here the region's end. */
+/* Polls that repeat the one before need not be met by the evaluator if it is where they lead: at the next poll of
+ * another kind or, if ends_here, at the region's end. */
 static void
 skip_repeated(struct replay *r, uint64_t address, bool ends_here)
 {
@@ -214,7 +224,8 @@ skip_repeated(struct replay *r, uint64_t address, bool ends_here)
             r->check(r);
 }
 
-/* At the check that is next in the log? Counts it; true when the run is over. */
+/* Has the evaluator arrived at the poll that is next in the log? Then the poll counts as met. Returns true when the
+ * replay is over. exact: all states must be the same, not only those that somebody may still read. */
 static bool
 meet_check(struct replay *r, uint64_t address, bool exact)
 {
@@ -236,7 +247,8 @@ meet_check(struct replay *r, uint64_t address, bool exact)
     return r->next == r->stop || (r->next == R.count && R.kind == LOCKSTEP_POLL);
 }
 
-/* Whatever the evaluator has done until then, nobody can tell the two apart from there on. */
+/* Is the evaluator in the very state in which rewritten code was stopped, memory included? Whatever it has done until
+ * then, nobody can tell the two apart from there on. */
 static bool
 at_state(const struct replay *r, uint64_t address)
 {
@@ -281,8 +293,8 @@ replay_arrives(void *context, uint64_t address)
     return false;
 }
 
-/* The first address is not arrived at; but compiled code that is entered there may check at once, or refuse to
- * go on. */
+/* The evaluator does not announce the first address of its run. But compiled code that is entered there may poll at
+ * once, or refuse to go on. */
 static bool
 done_at_start(struct replay *r)
 {
@@ -298,7 +310,8 @@ done_at_start(struct replay *r)
     return at_end(r, cpu->rip) && memcmp(R.end.gpr, last->gpr, sizeof last->gpr) == 0;
 }
 
-/* The evaluator has come to a fault; that of rewritten code leaves all of its state. */
+/* The evaluator has come to a fault where rewritten code had one. A fault of rewritten code leaves all of its state, so
+ * that everything is compared. */
 static void
 finish_fault(struct replay *r)
 {
@@ -313,7 +326,7 @@ finish_replay(struct replay *r, enum lockstep_end kind, uint64_t detail)
 {
     const struct x86_cpu *cpu = x86_this_cpu();
 
-    if (kind == LOCKSTEP_TRAP && R.kind == LOCKSTEP_FAULT) { /* raised within an instruction */
+    if (kind == LOCKSTEP_TRAP && R.kind == LOCKSTEP_FAULT) { /* a helper raised the exception within an instruction */
         kind = LOCKSTEP_FAULT;
         detail <<= 40;
     }
@@ -350,11 +363,11 @@ run_evaluator(struct replay *r)
             platform_mode = PLATFORM_KERNEL;
             finish_replay(r, LOCKSTEP_TRAP, trap);
             return;
-        case EVAL_NOEXEC: /* compiled code left for such an address, then */
+        case EVAL_NOEXEC: /* native code left for this address, and so its region ended there or before */
             platform_mode = PLATFORM_KERNEL;
             r->result = REPLAY_PATH;
             return;
-        case EVAL_BUDGET: /* the tick raised the limit; has_compiled was not asked */
+        case EVAL_BUDGET: /* the tick raised the limit, so that has_compiled was not asked */
             platform_mode = PLATFORM_KERNEL;
             x86_cpu_tls.limit = 0;
             if (replay_arrives(r, x86_cpu_tls.rip))
@@ -402,7 +415,7 @@ lockstep_caught(enum lockstep_end kind, uint64_t detail)
         return;
     lockstep.caught = kind;
     lockstep.caught_detail = detail;
-    if (kind == LOCKSTEP_FAULT) /* in the host's signal handler, which has an MXCSR of its own */
+    if (kind == LOCKSTEP_FAULT) /* this runs in the host's signal handler, which has an MXCSR of its own */
         x86_apply_mxcsr();
     platform_mode = PLATFORM_KERNEL;
     platform_jump(&lockstep.back, 1);
@@ -413,7 +426,7 @@ lockstep_caught(enum lockstep_end kind, uint64_t detail)
 bool
 lockstep_rerun(size_t checks)
 {
-    static size_t count; /* this frame is left and come back to */
+    static size_t count; /* static, because this function's frame is left by a jump and come back to */
 
     if (!lockstep.stack_size)
         return false;
@@ -447,9 +460,9 @@ keep_stack(void)
 
 /* --- regions --- */
 
-/* What the evaluator's state is when the compiled code's is this. If the guest goes on where the last region
- * ended, it is the evaluator's own but for what the kernel changed, or a wrong value that nobody has read yet
- * would become its own. */
+/* Computes the evaluator's state for the beginning of a region from that of native code. If the guest goes on where the
+ * last region ended, it is the evaluator's own state from there, but for what the kernel has changed since. Otherwise a
+ * wrong value that nobody has read yet would become the evaluator's own, and no difference would ever show. */
 static void
 evaluator_state(struct x86_cpu *out, const struct x86_cpu *now)
 {
@@ -505,7 +518,7 @@ lockstep_poll(uint64_t pc)
         return true;
     }
     note_stop(pc);
-    /* A region does not end with a repeated check, unless a loop does nothing else. */
+    /* A region does not end with a poll that repeats the one before, unless a loop does nothing else. */
     lockstep.repeated = is_repeated(R.count - 1) ? lockstep.repeated + 1 : 0;
     if (lockstep.repeated && lockstep.repeated <= REPEATED && R.count < LOCKSTEP_LOG)
         return true;
@@ -513,8 +526,9 @@ lockstep_poll(uint64_t pc)
            !platform_host_signals && platform_stack_pointer() >= platform_fiber_limit(current_task()->sched.fiber);
 }
 
-/* Rewritten code goes on from the region's start, with memory as it was, and ticks come so often that the difference is
- * met again after few instructions: each will be done step by step. */
+/* Takes back the region, and lets rewritten code do it again in pieces. Memory is as it was at the start, and ticks
+ * come so often that the difference is met again after few instructions, each of which can then be done step by
+ * step. */
 static _Noreturn void
 begin_again(void)
 {
@@ -582,7 +596,7 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
     }
     lockstep.task = current_task();
     lockstep.evaluated = *cpu;
-    if (kind == LOCKSTEP_SYSCALL && platform_has_direct()) { /* what the vkernel puts there is for both */
+    if (kind == LOCKSTEP_SYSCALL && platform_has_direct()) { /* the vkernel sets these two for both executions */
         lockstep.evaluated.gpr[X86_RCX] = R.end.gpr[X86_RCX];
         lockstep.evaluated.gpr[X86_R11] = R.end.gpr[X86_R11];
     }
@@ -602,7 +616,8 @@ void
 lockstep_init(void)
 {
     lockstep_on = true;
-    cow_off = true; /* who was allowed to write to a page is told by its protection alone */
+    /* lockstep changes the protection of all writable pages, so that fork must not use it to share pages */
+    cow_off = true;
     lockstep.stops = platform_reserve(GUEST_IMAGE_END / 8);
     lockstep.stack = platform_reserve(2 << 20);
     if (!lockstep.stops || platform_map_anon(lockstep.stops, GUEST_IMAGE_END / 8, PROT_READ | PROT_WRITE) < 0 ||

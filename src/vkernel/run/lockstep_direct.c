@@ -1,10 +1,14 @@
-/* From a region in which rewritten code and the evaluator parted to the instruction.
+/* The report on rewritten code: it finds, in a region in which rewritten code and the evaluator parted, the instruction
+ * that is wrong.
  *
- * Rewritten code has the guest's state between any two instructions, so it runs again with the trap flag, and the evaluator instruction
- * by instruction. Where rewritten code begins an instruction is a *point*: both pass the same ones, in the same order and with the same
- * registers, until something is wrong; memory is compared by bisection. Flags count only when something reads them: behind
- * some of its own instructions rewritten code leaves others where the guest's are dead. So a wrong flag shows by what it led to, and
- * is followed back from there. */
+ * Rewritten code has the guest's state between any two instructions. So it runs again with the processor's trap flag,
+ * and the evaluator runs instruction by instruction beside it. The place where rewritten code begins an instruction is
+ * a *point*. Both executions pass the same points, in the same order and with the same registers, until something is
+ * wrong; the first point at which memory differs is found by bisection.
+ *
+ * Flags count only when something reads them, because behind some of its own instructions rewritten code leaves other
+ * flags than the guest's where those are dead. So a wrong flag shows by what it led to, and is followed back from
+ * there. */
 #include "vkernel/run/lockstep_internal.h"
 
 #include <inttypes.h>
@@ -26,30 +30,30 @@ enum { MOST_POINTS = 8 << 20, WINDOW = 4096, SHOWN_BEFORE = 16, SHOWN_BYTES = 48
 #define NONE SIZE_MAX
 
 struct point {
-    uint64_t all, visible; /* hashes of the state, with and without flags */
+    uint64_t all, visible; /* hashes of the state, with the flags and without */
 };
 
-/* One execution's way through the region. Point 0 is its start; behind the last point comes its end, when it is not a
- * point itself. */
+/* One execution's way through the region. Point 0 is the region's start. Behind the last point comes the region's end,
+ * when that is no point itself. */
 struct way {
-    size_t count, until; /* points passed, and where it is to stop */
-    bool stopped;        /* there; else it came to its end */
+    size_t count, until; /* how many points were passed, and the one at which it is to stop */
+    bool stopped;        /* it stopped there; else it came to the region's end */
     struct x86_cpu last;
-    VEC(struct x86_cpu) window; /* states at the points from search.from on, when that is not NONE */
+    VEC(struct x86_cpu) window; /* the states at the points from search.from on, unless that is NONE */
 };
 
 static struct {
     struct way direct, evaluator;
-    VEC(struct point) points; /* rewritten code's, from 1 on */
-    VEC(bool) same;           /* the evaluator's state there was the same, flags too */
-    bool records, compares;   /* points; against these */
-    size_t from;              /* of the windows */
+    VEC(struct point) points; /* rewritten code's points, from 1 on */
+    VEC(bool) same;           /* whether the evaluator's state there was the same, flags too */
+    bool records, compares;   /* record points; compare with the recorded ones */
+    size_t from;              /* the first point of the windows */
     size_t bad;               /* the first point with a difference */
     VEC(uint64_t) trace;      /* addresses of the evaluator's instructions */
-    VEC(size_t) trace_at;     /* for each point of the window: how many came before it */
-    uint64_t start_host;      /* to be left out as a point: the start */
+    VEC(size_t) trace_at;     /* for each point of the window: how many instructions came before it */
+    uint64_t start_host;      /* the host address of the start, which is not to count as a point once more */
     bool at_start;
-    struct platform_jump out; /* when rewritten code comes in */
+    struct platform_jump out; /* where to go when rewritten code has left */
 } search;
 
 /* --- states --- */
@@ -64,7 +68,7 @@ flag_differences(const struct x86_cpu *a, const struct x86_cpu *b)
     return set;
 }
 
-/* Of what lockstep_differences() compares. */
+/* Hashes what lockstep_differences() compares, and the mantissas of the x87 registers as well. */
 static struct point
 point_of(const struct x86_cpu *cpu)
 {
@@ -143,11 +147,11 @@ way_begin(struct way *w, size_t until, const struct x86_cpu *start)
     keep(w, start);
 }
 
-/* From rolled back memory to a point, or to the end. */
+/* Runs rewritten code from rolled back memory to a point, or to the region's end. */
 static void
 run_direct(size_t until)
 {
-    static uint64_t frame; /* this function's frame is left and come back to */
+    static uint64_t frame; /* static, because this function's frame is left by a jump and come back to */
     struct way *w = &search.direct;
     uint64_t host;
 
@@ -172,9 +176,10 @@ run_direct(size_t until)
     search.direct.last = *x86_this_cpu();
 }
 
-/* --- the evaluator, likewise --- */
+/* --- the evaluator, instruction by instruction --- */
 
-/* Does rewritten code begin an instruction there? What it has nothing for (NOP, ENDBR) begins none. */
+/* Does rewritten code begin an instruction there? It has no code at all for some instructions (NOP, ENDBR), which
+ * therefore begin none. */
 static bool
 is_point(uint64_t address)
 {
@@ -223,7 +228,8 @@ on_step(struct replay *r, uint64_t address)
     vec_push(&search.trace, address);
 }
 
-/* The same. The result says whether its end, if it came there, is of the kind that rewritten code's is. */
+/* Runs the evaluator to a point, or to the region's end. If it came to the end, the result says whether that end is of
+ * the same kind as rewritten code's. */
 static enum replay_result
 run_evaluator(size_t until)
 {
@@ -245,7 +251,7 @@ run_evaluator(size_t until)
 
 /* --- the search --- */
 
-/* The first point where registers differ: search.bad. */
+/* Finds the first point at which registers differ, for search.bad. */
 static void
 find_registers(void)
 {
@@ -282,7 +288,7 @@ memory_differs(size_t point, uint64_t *address)
     return differs;
 }
 
-/* The first point where memory differs becomes search.bad, if there is one before. */
+/* Finds the first point at which memory differs. If it comes before search.bad, it becomes search.bad. */
 static bool
 find_memory(uint64_t *address)
 {
@@ -305,8 +311,8 @@ find_memory(uint64_t *address)
     return true;
 }
 
-/* The states on the way to search.bad, from where both were still the same as a whole, flags too, and a little more to
- * be shown. */
+/* Records the states on the way to search.bad: from the last point at which both executions had the same state as a
+ * whole, flags too, and from a little before that, to be shown. */
 static void
 record_window(void)
 {
@@ -349,7 +355,8 @@ all_differences(size_t point)
            flag_differences(direct_at(point), evaluated_at(point));
 }
 
-/* The instructions that lead to a point from the one before it: one, or a run of pushes or pops. */
+/* The instructions that lead to a point from the one before it: it is one instruction, or a run of pushes or pops, or a
+ * few for which rewritten code has nothing besides. */
 static size_t
 step_begin(size_t point)
 {
@@ -362,8 +369,8 @@ step_end(size_t point)
     return search.trace_at.items[point - search.from];
 }
 
-/* What these must have been right before, for the states to be right behind them; all: and for whatever else they
- * do. */
+/* The states that must have been right before the step to this point, so that `states` are right behind it; with `all`,
+ * so that everything else is right that the step does. */
 static ir_states
 step_needs(size_t point, ir_states states, bool all)
 {
@@ -378,9 +385,9 @@ step_needs(size_t point, ir_states states, bool all)
     return states;
 }
 
-/* The point before which is the wrong instruction. Registers and memory are right at search.bad - 1, so it is the last
- * one, unless that read a flag that was wrong; then it is who made that. *wrong: what is wrong behind it. False: it was
- * wrong when the region began. */
+/* Finds the point behind the wrong instruction. Registers and memory are right at search.bad - 1, so the last
+ * instruction is wrong, unless it read a flag that was wrong; then the wrong one is that which made the flag. *wrong
+ * are the states that are wrong behind it. False: they were wrong when the region began. */
 static bool
 find_culprit(size_t *culprit, ir_states *wrong)
 {

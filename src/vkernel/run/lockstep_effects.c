@@ -1,4 +1,5 @@
-/* What an instruction's IR reads and writes, state by state: for reports, which follow a wrong value back to where it came from. */
+/* What an instruction's IR reads and writes, state by state. Reports follow a wrong value back by it to where the value
+ * came from. */
 #include "vkernel/run/lockstep_internal.h"
 #include "vkernel/run/run.h"
 

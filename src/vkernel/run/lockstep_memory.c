@@ -1,5 +1,5 @@
-/* Memory of a region: all writable pages are made read-only at its start; the first write to one faults, and it
- * is kept. */
+/* Memory as it was at a region's start. All writable pages are made read-only there; the first write to one faults, and
+ * the page is copied before the write is done. */
 #include "vkernel/run/lockstep_internal.h"
 
 #include <stdlib.h>
@@ -13,13 +13,13 @@
 
 struct page {
     uint64_t address;
-    uint8_t *before, *result; /* PAGE_SIZE each, owned, used again for other pages */
+    uint8_t *before, *result; /* PAGE_SIZE bytes each; owned, and used again for other pages */
     bool has_result;
 };
 
 static struct {
-    struct mm *mm;          /* NULL: none is taken */
-    VEC(struct page) pages; /* in the order of their first write */
+    struct mm *mm;          /* NULL: there is no snapshot */
+    VEC(struct page) pages; /* the pages in the order of their first writes */
 } snapshot;
 
 static void
@@ -39,7 +39,8 @@ snapshot_begin(struct mm *mm)
     protect(mm, PROT_READ);
 }
 
-/* In the host's signal handler; but what runs is guest code, which holds no lock of the heap. */
+/* Runs in the host's signal handler. It may allocate all the same, because what was interrupted is guest code, which
+ * holds no lock of the heap. */
 bool
 platform_on_write_fault(uint64_t host_address)
 {
@@ -56,7 +57,7 @@ platform_on_write_fault(uint64_t host_address)
         return false;
     for (size_t i = snapshot.pages.count; i-- > 0;) {
         if (snapshot.pages.items[i].address == address)
-            return false; /* it is writable: a fault of another kind */
+            return false; /* the page is writable already, so that the fault has another reason */
     }
     if (snapshot.pages.count == snapshot.pages.capacity) {
         size_t old = snapshot.pages.capacity;
@@ -88,7 +89,8 @@ snapshot_keep_result(void)
     }
 }
 
-/* Backwards: one page of a file may be mapped at two addresses. */
+/* Rolls back in reverse order, because one page of a file may be mapped at two addresses, and the first copy of it is
+ * the oldest. */
 void
 snapshot_roll_back(void)
 {

@@ -1,9 +1,11 @@
-/* From a region in which compiled code and the evaluator parted to the instruction: by running both again.
+/* The report on compiled code: it finds, in a region in which compiled code and the evaluator parted, the instruction
+ * that is wrong. For that both run the region again.
  *
- * Memory is right in compiled code at every check, so the first check with a difference there is found by
- * bisection. A register or flag need not be right while nobody will read it. So the evaluator's instructions are
- * walked back from the difference, with the set of states it depends on; at each check only those count that
- * differ there, too. Where none is left, what follows is wrong. */
+ * Memory is right in compiled code at every poll, so the first poll at which it differs is found by bisection. A
+ * register or flag need not be right while nobody will read it. So the evaluator's instructions are walked backwards
+ * from the difference, with the set of states on which the difference depends; at each poll only those of them count
+ * that differ there, too. At the first poll where none is left, everything that matters is right, so that the wrong
+ * instruction comes after it. */
 #include "vkernel/run/lockstep_internal.h"
 
 #include <inttypes.h>
@@ -24,13 +26,13 @@ enum { MAX_SHOWN = 64, PATH_STEPS = 64, NO_CHECK = -1 };
 #define FLAGS (IR_STATES_FLAGS | IR_STATE_BIT(X86_S_DF))
 
 static struct {
-    VEC(uint64_t) trace;        /* addresses of instructions */
-    VEC(size_t) met;            /* for each check: instructions before it */
-    VEC(struct x86_cpu) states; /* the evaluator's at each check */
-    struct x86_cpu end;         /* its last */
-    uint64_t watched;           /* guest address */
+    VEC(uint64_t) trace;        /* the addresses of the evaluator's instructions */
+    VEC(size_t) met;            /* for each poll: how many instructions came before it */
+    VEC(struct x86_cpu) states; /* the evaluator's state at each poll */
+    struct x86_cpu end;         /* the evaluator's last state */
+    uint64_t watched;           /* the guest address of a byte that differs; 0: none */
     uint8_t watched_byte;
-    size_t watched_writer; /* the last instruction that changed it */
+    size_t watched_writer; /* the index of the last instruction that changed that byte */
 } report;
 
 /* --- the evaluator's way, instruction by instruction --- */
@@ -53,12 +55,12 @@ static void
 on_check(struct replay *r)
 {
     (void)r;
-    /* The instruction at the check is in the trace already, but for the first. */
+    /* The instruction at the poll is in the trace already, but for the first one. */
     vec_push(&report.met, report.trace.count ? report.trace.count - 1 : 0);
     vec_push(&report.states, *x86_this_cpu());
 }
 
-/* To a check, or to the end and no more than PATH_STEPS instructions past the last check met. */
+/* Runs the evaluator and records its way: to a poll, or past it to the region's end. */
 static void
 trace(size_t checks, bool past)
 {
@@ -82,7 +84,7 @@ trace(size_t checks, bool past)
 
 /* --- memory --- */
 
-/* Is memory right after so many checks (more than there are: at the end)? */
+/* Does memory differ after so many polls? With more polls than there are: at the region's end. */
 static bool
 memory_differs(size_t checks, uint64_t *address)
 {
@@ -99,7 +101,7 @@ memory_differs(size_t checks, uint64_t *address)
     return differs;
 }
 
-/* The fewest checks after which memory differs; NONE if it does not after the most. */
+/* The smallest number of polls after which memory differs; NONE if it does not differ after the most. */
 static size_t
 first_memory_difference(size_t most, uint64_t *address)
 {
@@ -124,10 +126,10 @@ first_memory_difference(size_t most, uint64_t *address)
 /* --- walking back --- */
 
 struct walk {
-    ir_states states;   /* that the difference depends on, and that differ */
-    size_t from, to;    /* the wrong instructions: [from, to) of the trace */
-    int check;          /* the last right check; NO_CHECK: the region's start */
-    ir_states at_start; /* differ there already */
+    ir_states states;   /* the states that the difference depends on, and that differ */
+    size_t from, to;    /* the wrong instruction is one of [from, to) of the trace */
+    int check;          /* the last poll at which all of them are right; NO_CHECK: the region's start */
+    ir_states at_start; /* those that differ at the region's start already */
 };
 
 static const struct x86_cpu *
@@ -153,7 +155,8 @@ all_differences(int check)
     return set;
 }
 
-/* w->states is what differs, or what the instruction at w->to needs, just before w->to. */
+/* On entry w->states are those that differ just before the instruction at w->to, or those that this instruction needs.
+ * Afterwards w says between which polls the wrong instruction is. */
 static void
 walk_back(struct walk *w)
 {
@@ -163,7 +166,7 @@ walk_back(struct walk *w)
     while (check >= 0 && report.met.items[check] > at)
         check--;
     if (check >= 0 && report.met.items[check] == at && w->check == check)
-        check--; /* it is where the difference was seen */
+        check--; /* this poll is where the difference was seen */
     for (;; check--) {
         size_t begin = check < 0 ? 0 : report.met.items[check];
         ir_states wrong;
@@ -186,8 +189,8 @@ walk_back(struct walk *w)
     }
 }
 
-/* Of the marked instructions in [from, to), the first whose result is there at the next check, and differs; or
- * else suspect. */
+/* Of the marked instructions in [from, to), the first whose result still stands at the next poll, and differs there;
+ * `suspect` if there is none. */
 static size_t
 first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
 {
@@ -208,8 +211,8 @@ first_seen_wrong(const struct walk *w, const uint8_t *part, size_t suspect)
     return suspect;
 }
 
-/* Marks, in [from, to), what the states depend on, and returns the last instruction that computes one of them;
- * of several states, that of the one which was computed first, as the others may come from it. */
+/* Marks the instructions of [from, to) on which the states depend, and returns the last one that computes one of these
+ * states. Of several states it is that of the one which was computed first, because the others may come from it. */
 static size_t
 mark(const struct walk *w, ir_states states, uint8_t *part)
 {
@@ -257,7 +260,7 @@ show(const struct walk *w, size_t suspect, const uint8_t *part)
 
 /* --- the three kinds of difference --- */
 
-/* What all branches on the way after the last check depend on. */
+/* The states on which the branches on the way after the last poll depend. */
 static ir_states
 control_states(size_t from, size_t to)
 {
@@ -272,7 +275,7 @@ control_states(size_t from, size_t to)
     return states;
 }
 
-/* The first instruction of [from, to) that may go either way; what it depends on is marked. */
+/* The first instruction of [from, to) that may go either way. The instructions on which it depends are marked. */
 static size_t
 mark_branch(const struct walk *w, uint8_t *part)
 {
@@ -281,7 +284,7 @@ mark_branch(const struct walk *w, uint8_t *part)
         struct effects e;
 
         effects_of(report.trace.items[i], &e);
-        if (!(e.control & ~IR_STATE_BIT(X86_S_RSP))) /* a return */
+        if (!(e.control & ~IR_STATE_BIT(X86_S_RSP))) /* it depends on nothing, or, as a return, on rsp alone */
             continue;
         mark(&before, e.control, part);
         return i;
@@ -340,7 +343,8 @@ report_states(const struct replay *found)
     platform_log("  registers differ at %#" PRIx64 "\n", index < R.count ? R.log[index].pc : R.end.rip);
     walk_back(&w);
     part = mem_zalloc(w.to - w.from + 1, 1);
-    /* What is wrong after the instructions that are. */
+    /* What is suspected must have made the states that are wrong behind the instructions in question: at the next poll,
+     * or at the difference itself. */
     if ((size_t)(w.check + 1) < report.states.count && (size_t)(w.check + 1) <= index)
         suspect = mark(&w, w.check + 1 == (int)index ? states : all_differences(w.check + 1), part);
     else
@@ -352,7 +356,8 @@ report_states(const struct replay *found)
     show_registers(evaluated_at(w.check));
 }
 
-/* What the instruction at `writer` stores, or where, is wrong since before the check: the walk from there. */
+/* Was what the instruction at `writer` stores, or where it stores, wrong at the poll already? Then *w is the walk back
+ * from that poll. */
 static bool
 stored_wrong(size_t writer, int check, struct walk *w)
 {

@@ -1,4 +1,4 @@
-/* The lines of a report. */
+/* The lines of which a report consists. */
 #include "vkernel/run/lockstep_internal.h"
 
 #include <inttypes.h>
