@@ -1,7 +1,8 @@
-/* The scheduler: one worker runs guest threads as fibers, first come, first served; timers; sleeping.
+/* The scheduler: one worker runs guest threads as fibers, in the order in which they became runnable. It also has the
+ * timers' and the host descriptors' part of waiting.
  *
- * A task leaves the processor in schedule() only: when it sleeps, yields, or ends. With nothing to run the worker
- * sleeps in the host's poll, on the stack of whichever task came last. */
+ * A task leaves the processor in schedule() only: when it sleeps, gives way, or ends. With nothing to run the worker
+ * sleeps in the host's poll(), on the stack of whichever task came last. */
 #include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
@@ -26,7 +27,7 @@ unsigned sched_no_sleep;
 static bool booted;
 
 static struct list run_queue, watches;
-static struct task *dead; /* ended, its stack is in use until the next switch is over */
+static struct task *dead; /* a task that has ended; its stack is in use until the next switch is over */
 
 void
 sched_init(void)
@@ -144,7 +145,7 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
     LIST_EACH(p, &watches) {
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
-        /* Nobody sleeps on it: its readiness would only spin us. */
+        /* Where nobody sleeps on the descriptor, its readiness would wake the worker again and again for nothing. */
         if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS ||
             (!w->ready && list_empty(&w->queue->waiters) && list_empty(&w->queue->listeners)))
             continue;
@@ -195,7 +196,7 @@ finish_switch(void)
 {
     struct task *t = current_task();
 
-    sched_hooks.enter(t); /* first: until then the worker is the dead task's */
+    sched_hooks.enter(t); /* first, because until then this_worker has the dead task's process */
     if (dead) {
         struct task *d = dead;
 
@@ -208,8 +209,8 @@ finish_switch(void)
     wait_news++;
 }
 
-/* Lets the host have the processor while the container's share of it is used up. Only timers and the host's signals are
- * looked at: who is woken by a descriptor could not run. */
+/* Leaves the processor to the host while the container's share of it is used up. It looks at timers and the host's
+ * signals only, because a task that a descriptor woke could not run. */
 static void
 wait_for_share(uint64_t share, uint64_t timer)
 {
@@ -247,7 +248,7 @@ pick_next(void)
         }
         if (self->state == TASK_RUNNING)
             return task_of(self);
-        /* Switched off only when it comes: most idle times are shorter than a tick. */
+        /* The tick is switched off only when it comes, because most idle times are shorter than a tick. */
         if (platform_ticked) {
             platform_ticked = 0;
             platform_tick(false);
@@ -256,7 +257,7 @@ pick_next(void)
     }
 }
 
-/* May something come that the running task does not ask for? */
+/* May something come that the running task does not ask for, so that a tick has to interrupt it? */
 static bool
 tick_needed(void)
 {
@@ -419,7 +420,7 @@ wait_queue_wake(struct wait_queue *q)
 {
     NO_SLEEP;
 
-    if (!q->waiters.next) /* nobody ever used it */
+    if (!q->waiters.next) /* nobody has ever used this queue */
         return;
     LIST_EACH(p, &q->listeners) {
         struct wait_entry *e = list_entry(p, struct wait_entry, link);
