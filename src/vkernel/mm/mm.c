@@ -1,8 +1,8 @@
-/* Address spaces, their mappings (vma_tree.c) and the host pages of these.
+/* Address spaces, their mappings (vma_tree.c tells how these are found), and the host pages behind the mappings.
  *
- * Invariant: host pages of [0, 8 GiB) of the reservation are accessible exactly where a mapping says so, and something
- * is behind it (mm_backed_end), less where a fork left pages shared (cow.h); a page that may be executed by the guest is only readable on the host, and its bytes
- * were verified (code.c). */
+ * This always holds: a host page of [0, 8 GiB) of the reservation can be accessed exactly where a mapping allows it and
+ * something is behind the mapping (mm_backed_end), but for pages that a fork left shared (cow.h). Pages that the guest
+ * may execute are only readable on the host, and their bytes were verified (code.c). */
 #include "vkernel/mm/mm_internal.h"
 
 #include <errno.h>
@@ -194,7 +194,7 @@ mm_range_free(struct mm *mm, uint64_t start, uint64_t end)
     return mm_in_user_range(start, end) && (!v || v->start >= end);
 }
 
-/* What RLIMIT_DATA counts. */
+/* Is it one of the mappings that RLIMIT_DATA counts? */
 static bool
 is_data(const struct vma *v)
 {
@@ -240,7 +240,7 @@ mm_find_free(struct mm *mm, uint64_t hint, uint64_t size)
     if (hint && range_within(hint, size, GUEST_END) && mm_range_free(mm, hint, hint + size))
         return (int64_t)hint;
     at = mm_find_gap(mm, GUEST_BRK_START, GUEST_MMAP_END, size);
-    /* Data may lie among the images when the upper part is full. */
+    /* Data may lie among the programs' files when the upper part is full. */
     if (!at)
         at = mm_find_gap(mm, GUEST_PIE_START, GUEST_IMAGE_END, size);
     return at ? (int64_t)at : -ENOMEM;
@@ -311,7 +311,8 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
     return mm_map_source(at, end - start, prot, v->shared, fd, host_offset + offset);
 }
 
-/* Verified code keeps the bytes that were verified. */
+/* Makes the host's pages end where the file ends now. Verified code keeps the bytes that were verified, whatever
+ * becomes of the file. */
 static void
 follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_end)
 {
@@ -367,7 +368,7 @@ mm_file_moved(const struct inode *inode)
     each_mapping_of(inode, follow_bytes, 0, 0);
 }
 
-/* All but the code map: nothing of the guest's is there. */
+/* Unmaps the range but for the code map, where nothing of the guest's lies. */
 static int
 unmap_host(struct mm *mm, uint64_t start, uint64_t end)
 {
@@ -380,7 +381,8 @@ unmap_host(struct mm *mm, uint64_t start, uint64_t end)
     return r == 0 && start < end ? platform_map_none(mm->space.base + start, end - start) : r;
 }
 
-/* Boundaries are at both ends; the host's pages are somebody else's already, or none. */
+/* Removes the mappings of the range, at whose ends mappings must begin and end. The host's pages belong to others
+ * already, or are gone. */
 static void
 forget_mappings(struct mm *mm, uint64_t start, uint64_t end)
 {
@@ -405,7 +407,7 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     if (address % PAGE_SIZE || size == 0 || size > TASK_SIZE || !range_within(address, PAGE_UP(size), TASK_SIZE))
         return -EINVAL;
     if (address >= GUEST_END)
-        return 0; /* nothing can be there */
+        return 0; /* nothing can be mapped there */
     end = address + PAGE_UP(size) < GUEST_END ? address + PAGE_UP(size) : GUEST_END;
     if (!mm_split(mm, address) || !mm_split(mm, end))
         return -ENOMEM;
@@ -423,7 +425,8 @@ choose_address(struct mm *mm, uint64_t hint, uint64_t size, unsigned flags, stru
 {
     const struct artifact_ledger *row;
 
-    /* ld.so's first mapping of a file covers its whole extent: there goes the base that its code was linked for. */
+    /* ld.so's first mapping of a file covers the file's whole extent. It goes to the base that the file's native code
+     * was made for, if that is free. */
     if (file && offset == 0 && !(flags & MM_SHARED) && (row = ledger_hint(file)) && row->base) {
         uint64_t at = row->base + row->low;
 
@@ -433,7 +436,7 @@ choose_address(struct mm *mm, uint64_t hint, uint64_t size, unsigned flags, stru
     return mm_find_free(mm, hint, size);
 }
 
-/* What will be behind the mapping; its references are v's. */
+/* Takes what will be behind the mapping. The references are v's from then on, even on failure. */
 static int
 take_source(struct vma *v, struct file *file)
 {
@@ -549,7 +552,8 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     if (mm_over_limit(mm, &v, address, size))
         return -ENOMEM;
     r = take_source(&v, file);
-    /* A refusal must leave what was there before: check first, replace then. */
+    /* A refusal must leave what was mapped there before, so that everything that can be refused is decided before
+     * anything is replaced. */
     if (r == 0 && (prot & PROT_EXEC))
         r = mm_code_verify(&v, prot, "mmap", &verified);
     if (r == 0 && !(mm_split(mm, address) && mm_split(mm, address + size)))
@@ -579,7 +583,7 @@ protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
     if ((prot & PROT_EXEC) && (prot & PROT_WRITE))
         return mm_code_refuse("mprotect", "writable and executable");
     if (!(old & PROT_WRITE) && (prot & PROT_WRITE)) {
-        struct vma like = *v; /* only looked at */
+        struct vma like = *v; /* a copy without references, which is only looked at */
 
         like.prot = prot;
         if (mm_over_limit(mm, &like, v->start, v->end - v->start))
@@ -624,13 +628,13 @@ mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
     while (at < range.end && r == 0) {
         struct vma *v;
 
-        /* Others may have changed what is mapped when this gave way. */
+        /* Other tasks may have changed what is mapped, if this one gave way. */
         if (!mm_split(mm, range.end) || !(v = mm_at(mm, at))) {
             r = -ENOMEM;
             break;
         }
         r = v->prot != prot ? protect_one(mm, v, prot, &code) : 0;
-        if (r > 0) { /* a guest can have as many files read and hashed as there are mappings */
+        if (r > 0) { /* Verifying takes long: a guest can have as many files read and hashed as it has mappings. */
             mm_code_protect_end(mm, &code);
             r = sched_checkpoint();
             continue;

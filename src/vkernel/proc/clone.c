@@ -1,4 +1,4 @@
-/* fork, vfork, clone, clone3, and pidfds. */
+/* Making processes and threads: fork, vfork, clone and clone3; and pidfds, the descriptors that stand for a process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -39,7 +39,8 @@ struct clone_args_kernel {
 
 /* --- pidfd --- */
 
-/* Holds the pid, not the process: a process is gone once it was waited for. */
+/* A pidfd holds the process's number and start time instead of a reference, because a process is gone once it was
+ * waited for. */
 struct pidfd {
     int pid;
     uint64_t start_ns;
@@ -116,7 +117,7 @@ pidfd_pid(int fd, bool *nonblock)
     if (!f || f->ops != &pidfd_ops)
         return f ? -EINVAL : -EBADF;
     *nonblock = f->flags & O_NONBLOCK;
-    return pidfd_process(f) ? pidfd_process(f)->pid : -ECHILD; /* its number may be another's by now */
+    return pidfd_process(f) ? pidfd_process(f)->pid : -ECHILD; /* the number may be another process's by now */
 }
 
 int64_t
@@ -159,8 +160,9 @@ sys_pidfd_send_signal(const uint64_t a[6])
 
 /* --- clone --- */
 
-/* The rules of copy_process and kernel_clone (Linux, kernel/fork.c), and what is not here: namespaces, and threads
- * that share memory but neither descriptors nor working directory, which belong to the process. */
+/* Refuses the combinations of flags that Linux refuses (kernel/fork.c, copy_process and kernel_clone), and what does
+ * not exist here: namespaces, and threads that share memory but neither descriptors nor working directory, because
+ * these belong to the process here. */
 static int64_t
 check_flags(const struct clone_args_kernel *c)
 {
@@ -173,7 +175,7 @@ check_flags(const struct clone_args_kernel *c)
         return -EINVAL;
     if ((thread && !(f & CLONE_SIGHAND)) || ((f & CLONE_SIGHAND) && !(f & CLONE_VM)))
         return -EINVAL;
-    /* A child of init's parent would be outside of the container. */
+    /* A child of the parent of process 1 would be outside of the container. */
     if ((f & CLONE_PARENT) && current_process() == init_process)
         return -EINVAL;
     if (thread && (f & (CLONE_NEWUSER | CLONE_NEWPID)))
@@ -185,7 +187,7 @@ check_flags(const struct clone_args_kernel *c)
     if (thread && (f & (CLONE_FILES | CLONE_FS)) != (CLONE_FILES | CLONE_FS))
         return -EINVAL;
     if (f & CLONE_INTO_CGROUP_FLAG)
-        return -EBADF; /* no descriptor is one of a cgroup2 directory */
+        return -EBADF; /* there are no descriptors of cgroup2 directories here */
     if ((f & CLONE_SETTLS) && c->tls >= GUEST_TASK_SIZE)
         return -EPERM;
     return 0;
@@ -222,7 +224,7 @@ new_process(uint64_t flags, int exit_signal)
     return p;
 }
 
-/* The counts are the task's that is made and the caller's. */
+/* Returns two references: that of the task that is being made, and the caller's. */
 static struct vfork_wait *
 vfork_new(void)
 {
@@ -236,7 +238,8 @@ vfork_new(void)
     return w;
 }
 
-/* The id for the new task, or an error. Wanted: 0, or what clone3 asks for (Linux, alloc_pid). */
+/* Returns the number for the new task, or an error. wanted: 0, or the number that clone3 asks for (as Linux's
+ * alloc_pid). */
 static int64_t
 new_id(int wanted)
 {
@@ -249,7 +252,7 @@ new_id(int wanted)
     return proc_take_id(wanted);
 }
 
-/* What the new task has of the caller's registers and settings. */
+/* Gives the new task what it has of the caller's registers and settings. */
 static void
 inherit(struct task *t, const struct clone_args_kernel *c)
 {
@@ -281,7 +284,8 @@ inherit(struct task *t, const struct clone_args_kernel *c)
         t->set_child_tid = c->child_tid;
     if (flags & CLONE_CHILD_CLEARTID)
         t->clear_child_tid = c->child_tid;
-    /* An alternate stack belongs to the memory it is in: vfork's child keeps it, a thread does not. */
+    /* An alternate stack belongs to the memory that it lies in: a child of fork or vfork keeps it, and whoever else
+     * shares the memory does not. */
     if (!(flags & CLONE_VM) || (flags & CLONE_VFORK)) {
         t->altstack_sp = self->altstack_sp;
         t->altstack_size = self->altstack_size;
@@ -291,7 +295,8 @@ inherit(struct task *t, const struct clone_args_kernel *c)
     }
 }
 
-/* No room for one more process or thread: said to the person at the container, since programs often only give up. */
+/* There is no room for one more process or thread. A notice tells the person at the container, because programs often
+ * only give up. Returns the error. */
 static int64_t
 no_room(const char *limit, int error)
 {
@@ -351,7 +356,7 @@ do_clone(const struct clone_args_kernel *c)
         }
     }
     if (flags & CLONE_PARENT_SETTID)
-        (void)copy_to_guest(c->parent_tid, &tid, sizeof tid); /* Linux asks for no success, either */
+        (void)copy_to_guest(c->parent_tid, &tid, sizeof tid); /* Linux ignores a failure here, too */
 
     t->tid = tid;
     t->vfork = vfork;
@@ -378,7 +383,7 @@ fail:
     OBJECT_FREE(vfork_wait, vfork);
     if (t) {
         task_uncharge(t);
-        t->process = self->process; /* task_free looks at it */
+        t->process = self->process; /* task_free() reads this field */
         sched_abandon(t);
         task_free(t);
     }
@@ -423,7 +428,7 @@ sys_clone(const uint64_t a[6])
     return do_clone(&c);
 }
 
-/* The rules of copy_clone_args_from_user and clone3_args_valid (Linux, kernel/fork.c). */
+/* Refuses the arguments that Linux refuses (kernel/fork.c, copy_clone_args_from_user and clone3_args_valid). */
 static int64_t
 check_clone3(struct clone_args_kernel *c, uint64_t size)
 {
@@ -446,7 +451,7 @@ check_clone3(struct clone_args_kernel *c, uint64_t size)
     if (c->set_tid_size) {
         if (copy_from_guest(&wanted, c->set_tid, sizeof wanted) < 0)
             return -EFAULT;
-        if (c->set_tid_size > 1 || wanted == 0) /* one pid namespace */
+        if (c->set_tid_size > 1 || wanted == 0) /* there is one pid namespace */
             return -EINVAL;
         c->set_tid = (uint64_t)(int64_t)wanted;
     }
@@ -478,7 +483,7 @@ sys_clone3(const uint64_t a[6])
     return r < 0 ? r : do_clone(&c);
 }
 
-/* Descriptors and the directory that threads share cannot be made a thread's own here. */
+/* Descriptors and the working directory are the process's here, so that they cannot be made one thread's own. */
 int64_t
 sys_unshare(const uint64_t a[6])
 {

@@ -1,6 +1,8 @@
-/* execve: #! scripts, the ELF loader, and the new program's first stack (Linux's fs/exec.c and binfmt_elf.c behaviour).
+/* execve: scripts that begin with #!, the ELF loader, and the new program's first stack. It behaves as Linux's
+ * fs/exec.c and fs/binfmt_elf.c do.
  *
- * The new address space is built beside the old one, which goes only when nothing can fail any more. */
+ * The new address space is built beside the old one. The old one goes only when nothing can fail any more, so that a
+ * program whose exec fails goes on. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,22 +50,22 @@ struct image {
     struct file *file;
     Elf64_Ehdr eh;
     Elf64_Phdr ph[MAX_PHDRS];
-    uint64_t bias; /* address = vaddr + bias */
-    uint64_t phdr; /* address of the program headers */
+    uint64_t bias; /* a virtual address of the file plus this is a guest address */
+    uint64_t phdr; /* guest address of the program headers */
     uint64_t end;
     char interpreter[4096];
 };
 
 struct exec {
     struct file *file;
-    char **argv, **envp; /* owned, NULL-terminated */
-    char *path;          /* AT_EXECFN; owned */
+    char **argv, **envp; /* both owned, and NULL at their end */
+    char *path;          /* what AT_EXECFN names; owned */
     struct image program, loader;
     struct mm *mm;
     uint64_t sp, entry;
     bool secure;
     uint32_t euid, egid;
-    const struct artifact_ledger *row; /* of the program */
+    const struct artifact_ledger *row; /* the program's ledger row */
 };
 
 /* --- ELF --- */
@@ -162,7 +164,7 @@ map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
             return (int)r;
         if ((p->p_flags & PF_W) && file_end < file_page_end && p->p_memsz > p->p_filesz &&
             mm_clear(mm, file_end, file_page_end - file_end) != file_page_end - file_end)
-            return -ENOEXEC; /* the file ends before the segment */
+            return -ENOEXEC; /* the file ends before the segment does */
     }
     if (page_end > file_page_end) {
         r = mm_map(mm, file_page_end, page_end - file_page_end, prot & ~PROT_EXEC, MM_FIXED, NULL, 0, NULL);
@@ -224,7 +226,8 @@ count_strings(char *const *v)
     return n;
 }
 
-/* Strings go down in reverse, so that they lie upwards in order; at[] gets their addresses. */
+/* Pushes strings in reverse order, so that they lie in order from lower addresses to higher ones. at[] gets their
+ * addresses, and 0 behind them. */
 static void
 push_strings(struct stack_writer *w, char *const *v, size_t n, uint64_t *at)
 {
@@ -336,7 +339,8 @@ replace(char **slot, const char *s)
     return copy;
 }
 
-/* "#!INTERPRETER [ARGUMENT]": argv becomes INTERPRETER, [ARGUMENT], script path, old argv[1].... */
+/* Parses "#!INTERPRETER [ARGUMENT]". argv becomes INTERPRETER, ARGUMENT if there is one, the script's path, and the old
+ * argv from argv[1] on. */
 static int
 rewrite_script(struct exec *x, char *line, const char *script, char *interpreter, size_t size)
 {
@@ -380,7 +384,7 @@ rewrite_script(struct exec *x, char *line, const char *script, char *interpreter
     return 0;
 }
 
-/* Opens the file to run; follows #! lines. */
+/* Opens the file to run. For a script that is its interpreter, over up to MAX_SCRIPTS steps. */
 static int
 resolve(struct exec *x, int dirfd, const char *path, int flags)
 {
@@ -438,7 +442,8 @@ exec_creds(struct exec *x)
     x->secure = x->euid != p->creds.uid || x->egid != p->creds.gid;
 }
 
-/* capabilities(7), "Transformation of capabilities during execve()"; no file here has any of its own. */
+/* Applies the rules of capabilities(7), "Transformation of capabilities during execve()". No file here has capabilities
+ * of its own. */
 static void
 commit_creds(const struct exec *x)
 {
@@ -450,7 +455,7 @@ commit_creds(const struct exec *x)
     c->egid = c->sgid = c->fsgid = x->egid;
     if ((c->euid == 0 || c->uid == 0) && !(p->securebits & SECBIT_NOROOT))
         permitted = c->cap_bounding | c->cap_inheritable;
-    if (p->no_new_privs) /* what root gave away it does not get back by a program */
+    if (p->no_new_privs) /* with no_new_privs, root does not get back by a program what it gave away */
         permitted &= c->cap_permitted;
     if (x->secure) {
         p->cap_ambient = 0;
@@ -502,7 +507,7 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
     r = read_headers(&x->program);
     if (r < 0)
         return r;
-    /* The whole launch fails, before anything of the old program is gone. */
+    /* A program that the ledger does not have fails the whole launch, while nothing of the old program is gone yet. */
     r = ledger_verify(x->file, "execve", &v);
     if (r < 0)
         return r;
@@ -591,14 +596,14 @@ commit(struct exec *x)
     p->exit_signal = SIGCHLD;
     p->keep_caps = false;
     if (x->program.eh.e_phnum)
-        p->personality &= ~0x0400000u; /* READ_IMPLIES_EXEC never */
+        p->personality &= ~0x0400000u; /* READ_IMPLIES_EXEC never applies */
     x87_replaced();
     x86_cpu_reset(&x86_cpu_tls);
     proc_hooks.reload();
     x86_cpu_tls.rip = x->entry;
     x86_cpu_tls.gpr[X86_RSP] = x->sp;
     x86_apply_mxcsr();
-    fdtable_close_on_exec(p->files); /* may give way: last */
+    fdtable_close_on_exec(p->files); /* it may give way, so that it comes last */
 }
 
 int
@@ -614,12 +619,13 @@ exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
     }
     x->argv = argv;
     x->envp = envp;
-    /* A setuid beyond RLIMIT_NPROC succeeds, as too few programs look; the exec after it does not. */
+    /* As on Linux, a setuid beyond RLIMIT_NPROC succeeds, because few programs look at its result. The exec after it
+     * fails instead. */
     r = current_process()->over_limit && process_limit_reached(current_process()) ? -EAGAIN : 0;
     current_process()->over_limit = r < 0;
     if (r == 0)
         r = prepare(x, dirfd, path, flags);
-    /* What was shared with another process by CLONE_FILES or CLONE_SIGHAND stays the other's. */
+    /* What this process shared with another one by CLONE_FILES or CLONE_SIGHAND stays the other's. */
     if (r == 0)
         r = fdtable_unshare();
     if (r == 0)
@@ -708,7 +714,7 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
     r = copy_strings(argv_address, &argv, &total);
     if (r < 0)
         return r;
-    if (!argv[0]) { /* Linux: argv[0] is at least "" */
+    if (!argv[0]) { /* as on Linux, argv[0] is at least "" */
         array_free(argv);
         argv = array_new(2, sizeof *argv);
         if (!argv || !(argv[0] = bytes_string(""))) {

@@ -1,4 +1,4 @@
-/* The end of threads and processes, and waiting for children. */
+/* How threads and processes end, and how a parent waits for its children. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ notify_parent(struct process *p)
         process_unnumber(p);
         list_remove(&p->sibling);
         p->parent = NULL;
-        p->reaped = true; /* freed with its last thread, which may be long gone */
+        p->reaped = true; /* it is freed with its last thread, which may be long gone */
         if (p != current_process())
             process_free(p);
     }
@@ -99,7 +99,8 @@ has_stopped(int pgid)
     return false;
 }
 
-/* POSIX: a group that becomes orphaned with a stopped member gets SIGHUP and SIGCONT. */
+/* A group that becomes orphaned while a member is stopped gets SIGHUP and SIGCONT (POSIX), as nobody could let it go on
+ * otherwise. */
 static void
 check_orphaned(int pgid)
 {
@@ -109,7 +110,9 @@ check_orphaned(int pgid)
     }
 }
 
-/* Looks once at the group of each child that is marked, however many of them it has. */
+/* Looks at the group of each child that is marked with may_be_orphaned, once for each group, however many of the
+ * children are in it. Otherwise a guest could make the end of one process take time that grows with the square of its
+ * children. */
 static void
 check_groups_of(struct list *first, const struct list *end)
 {
@@ -128,7 +131,7 @@ static void
 reparent_children(struct process *p)
 {
     struct process *to = new_parent(p);
-    struct list *before = to->children.prev; /* the first one's place */
+    struct list *before = to->children.prev; /* the last child before those that are added */
 
     LIST_EACH_SAFE(l, &p->children)
     {
@@ -148,7 +151,7 @@ reparent_children(struct process *p)
 
         next = l->next;
         if (child->zombie)
-            notify_parent(child); /* which may free it */
+            notify_parent(child); /* this may free the child */
     }
 }
 
@@ -240,7 +243,7 @@ kill_other_threads(void)
 
     might_sleep();
     if (p->group_exit || self->kill_me)
-        return false; /* another thread was first */
+        return false; /* another thread has begun an exec or an exit before */
     LIST_EACH(l, &p->threads) {
         struct task *t = list_entry(l, struct task, thread_link);
 
@@ -254,13 +257,13 @@ kill_other_threads(void)
         if (wait_on_killable(&self->sleep_queue, WAIT_FOREVER) < 0)
             break;
     p->exec_by = NULL;
-    if (p->thread_count > 1 && !p->group_exit) /* a signal kills it before it is alone */
+    if (p->thread_count > 1 && !p->group_exit) /* a signal kills the process before this thread is alone */
         process_end(p, SIGKILL);
     if (p->group_exit || self->kill_me)
         return false;
     task_number(self, p->pid);
     p->leader = self;
-    task_uncharge(self); /* it is the first now, for which the process is counted */
+    task_uncharge(self); /* this task is the process's first now, and the process itself is counted */
     return true;
 }
 
@@ -281,8 +284,8 @@ sys_exit_group(const uint64_t a[6])
 enum { WANT_PID, WANT_GROUP, WANT_ANY };
 
 struct wait_request {
-    int kind, id, options; /* WEXITED, WSTOPPED, WCONTINUED, WNOHANG, WNOWAIT */
-    int pid, code, status; /* the answer: code CLD_*; status as siginfo's */
+    int kind, id, options; /* options: WEXITED, WSTOPPED, WCONTINUED, WNOHANG, WNOWAIT, __WALL, __WCLONE */
+    int pid, code, status; /* the answer: code is a CLD_*, status is as in siginfo */
     uint32_t uid;
     uint64_t cpu_ns, children_cpu_ns;
 };
@@ -290,7 +293,8 @@ struct wait_request {
 static bool
 matches(const struct process *child, const struct wait_request *w)
 {
-    /* Children that do not send SIGCHLD are waited for with __WCLONE or __WALL only, and others not with __WCLONE. */
+    /* Children whose end does not send SIGCHLD are waited for with __WCLONE or __WALL only, and other children not with
+     * __WCLONE. */
     if (!(w->options & __WALL) && (child->exit_signal != SIGCHLD) != ((w->options & (int)__WCLONE) != 0))
         return false;
     switch (w->kind) {
@@ -342,7 +346,7 @@ take_child(struct process *child, struct wait_request *w)
     return false;
 }
 
-/* 1 found, 0 none ready (WNOHANG), or an error. */
+/* Returns 1 when a child was found, 0 when none is ready (WNOHANG), or an error. */
 static int
 wait_for_child(struct wait_request *w)
 {
@@ -360,7 +364,7 @@ wait_for_child(struct wait_request *w)
                 return -ECHILD;
             if (take_child(child, w))
                 return 1;
-            any = !child->zombie; /* that will neither stop nor go on */
+            any = !child->zombie; /* a zombie will neither stop nor go on */
         }
         LIST_EACH_SAFE(l, &self->children)
         {
@@ -464,7 +468,7 @@ sys_waitid(const uint64_t a[6])
     r = wait_for_child(&w);
     if (r == 0 && nonblock)
         r = -EAGAIN;
-    memset(&info, 0, sizeof info); /* Linux clears it on errors, too */
+    memset(&info, 0, sizeof info); /* Linux clears it on errors as well */
     if (r > 0) {
         info.si_signo = SIGCHLD;
         info.si_code = w.code;
