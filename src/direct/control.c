@@ -1,4 +1,6 @@
-/* Calls, returns, jumps and system calls. */
+/* Rewriting calls, returns, jumps and system calls. Code cannot jump to addresses that the guest computes, so that each
+ * indirect jump is looked up, and each return is compared with where its call came from. docs/direct.md has the forms;
+ * the verifier accepts no others. */
 #include "direct/rewrite.h"
 
 #include <stddef.h>
@@ -34,7 +36,7 @@ entry(const struct rewriter *w, enum direct_entry which)
     return w->entry_position + which;
 }
 
-/* r10 = the address; on to the run time. */
+/* Puts the guest address into r10 and jumps to an entry of the run time. */
 static void
 leave_to(struct rewriter *w, enum direct_entry which, uint64_t address)
 {
@@ -62,7 +64,8 @@ push_return_address(struct rewriter *w, uint64_t next)
     emit_lea(w, HOST_GUEST_RSP, HOST_GUEST_RSP, X86_BASE_NONE, -SLOT);
 }
 
-/* Directly behind a host call: is the guest back where this call came from? */
+/* The return point, directly behind a host call: it compares whether the guest is back where this call came from. The
+ * comparison must not change flags that somebody reads behind the call. */
 static void
 put_return_point(struct rewriter *w, size_t index, uint64_t next)
 {
@@ -123,7 +126,8 @@ enum { OP_SHIFT = 0xc1, OP_TEST_IMMEDIATE = 0xf7, OP_IMUL_IMMEDIATE = 0x69, OP_M
        AND = 4 };
 /* clang-format on */
 
-/* Where its compiled code is, in r10; away when there is none. */
+/* Looks up the target in the code map. r10 gets the host address of its rewritten code; where there is none, the code
+ * goes on at `slow`. */
 static void
 put_code_map_lookup(struct rewriter *w, unsigned target, uint32_t slow)
 {
@@ -149,12 +153,12 @@ emit_in_table(struct rewriter *w, const struct encoding *e, uint32_t offset)
     layout_fix(&w->layout, w->layout.code.size - 4, FIX_TABLE32S, offset);
 }
 
-/* Where the label is that target is, in r10; away when it is none of the table's. Of a table with the guest's index,
- * that is in r10. */
+/* Looks up the target in a table of labels. r10 gets the label's host address; if the target is none of the table's
+ * labels, the code goes on at `slow`. For a table in the order of the guest's, r10 has the guest's index. */
 static void
 put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned target, uint32_t slow)
 {
-    bool kept = target == HOST_SCRATCH; /* in tmp[0] */
+    bool kept = target == HOST_SCRATCH; /* the target is in tmp[0] */
     struct encoding load = encode_load(HOST_SCRATCH, 0, X86_BASE_NONE, INT32_MAX), compare = load;
 
     load.index = compare.index = HOST_SCRATCH;
@@ -184,9 +188,9 @@ put_label_lookup(struct rewriter *w, const struct label_table *t, unsigned targe
         emit_in_table(w, &load, t->offset + TABLE_ENTRY / 2);
 }
 
-/* On to the target in `reg`; where that is the scratch register, it is in tmp[0], too. The flags are kept for the slow
- * path where another target might read them; of the targets that are found here, only labels of a table whose flags are
- * alive do. */
+/* Jumps to or calls the target in `reg`; if that is the scratch register, the target is in tmp[0], too. The flags are
+ * kept for the slow path where another target might read them. Of the targets that are found here, only the labels of a
+ * table whose flags are alive do. */
 static void
 put_target(struct rewriter *w, size_t index, uint64_t next, unsigned reg, bool call, const struct label_table *labels)
 {
@@ -319,8 +323,8 @@ rewrite_slow_paths(struct rewriter *w)
 
 /* --- all --- */
 
-/* A direct branch to where no code can be, of what is no code or does not run: the address might not fit where it would
- * be put. */
+/* Is this a direct branch to where no code can be? Such a branch is in what is no code, or does not run. Its target
+ * might not fit where it would be put. */
 static bool
 leads_nowhere(const struct x86_insn *insn)
 {

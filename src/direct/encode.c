@@ -1,3 +1,5 @@
+/* Instructions taken apart into fields and put together again (encode.h). The rewriter changes fields, such as a
+ * register's number or the segment, and never bytes. */
 #include "direct/encode.h"
 
 #include <string.h>
@@ -8,7 +10,8 @@ enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_X = 2, REX_B = 1, REGISTERS_LOW = 8
 
 /* --- apart --- */
 
-/* An absolute 64-bit offset, of MOV AL/rAX only: the same with ModRM. */
+/* Only MOV with AL or rAX has an absolute 64-bit offset. It becomes the same instruction with ModRM, where the address
+ * fits. */
 static bool
 offset_form(const struct x86_insn *insn, struct encoding *e)
 {
@@ -33,7 +36,7 @@ take_memory(const struct x86_operand *o, struct encoding *e)
     e->scale = o->scale;
     e->vector_index = o->index_size != 0;
     if (o->base == X86_BASE_RIP) {
-        /* With any base of an image it must fit. */
+        /* The address must fit whatever base the file gets. */
         if (o->disp <= -(int64_t)GUEST_IMAGE_END || o->disp >= (int64_t)GUEST_IMAGE_END)
             return false;
         e->base = X86_BASE_NONE;
@@ -43,7 +46,8 @@ take_memory(const struct x86_operand *o, struct encoding *e)
     return true;
 }
 
-/* SDM vol. 2, 2.3.5. What REX would have is there as its complement. */
+/* Takes a VEX prefix apart (SDM vol. 2, 2.3.5), and returns the bits of the REX prefix that it stands for. In VEX they
+ * are inverted. */
 static unsigned
 take_vex(const uint8_t *bytes, const struct x86_parts *at, struct encoding *e)
 {
@@ -110,7 +114,7 @@ encoding_of(const uint8_t *bytes, const struct x86_insn *insn, const struct x86_
             e.byte_rex |= o->reg_class == X86_RC_GPR && o->reg >= 4 && o->reg < 8;
         }
     }
-    e.address32 &= e.memory; /* else it means nothing */
+    e.address32 &= e.memory; /* without memory the prefix means nothing */
     e.immediate_size = (uint8_t)(insn->length - at->immediate_at);
     memcpy(e.immediate, bytes + at->immediate_at, e.immediate_size);
     *out = e;
@@ -159,7 +163,7 @@ put_memory(struct buf *out, const struct encoding *e)
     unsigned scale = e->scale == 8 ? 3 : e->scale == 4 ? 2 : e->scale == 2 ? 1 : 0;
     unsigned reg = (e->reg & 7u) << 3, base = e->base & 7u, mod, disp_size;
 
-    if (e->base == X86_BASE_NONE) { /* SIB without base: always with 4 bytes */
+    if (e->base == X86_BASE_NONE) { /* a SIB byte without a base always has 4 bytes of displacement */
         buf_put_u8(out, (uint8_t)(reg | 4));
         buf_put_u8(out, (uint8_t)(scale << 6 | (e->index == X86_BASE_NONE ? 4 : e->index & 7u) << 3 | 5));
         return put_disp(out, e, 4);
@@ -175,7 +179,7 @@ put_memory(struct buf *out, const struct encoding *e)
     return put_disp(out, e, disp_size);
 }
 
-/* The short form where it can say the same. */
+/* Writes a VEX prefix, in its short form where that can say the same. */
 static void
 put_vex(struct buf *out, const struct encoding *e, uint8_t rex)
 {

@@ -1,32 +1,36 @@
-/* Which flags are alive where: inserted comparisons must not change those. A callee is taken to leave every flag to its
- * own return point, where it is the return point that matters.
+/* Finds which flags are alive where, which means: which of them somebody may still read. Comparisons that the rewriter
+ * inserts must not change those. A callee is taken to leave every flag to its own return point, where it is the return
+ * point that matters.
  *
- * The nodes of a graph are the instructions and, behind them, the tables of labels; each asks others what is alive
- * there. What becomes alive at one is handed to those that ask it, and each of its few flags only once: the time is
- * linear, however often code jumps backwards. */
+ * The nodes of a graph are the instructions and, behind them, the tables of labels. Each node asks others what is alive
+ * there. When a flag becomes alive at a node, it is handed to the nodes that ask, and each of the few flags only once:
+ * the time is linear, however often code jumps backwards. */
 #include "direct/rewrite.h"
 
 enum { ALL_FLAGS = (1 << X86_FLAG_COUNT) - 1 };
 
-struct asks { /* the node `from` needs what is alive at the node `at` */
+struct asks { /* the node `from` needs to know what is alive at the node `at` */
     uint32_t from, at;
 };
 
 struct liveness {
     struct rewriter *w;
-    uint8_t *live, *killed; /* of each node; of an instruction what it leaves nothing of */
+    /* of each node: the flags that are alive; of an instruction, those that it overwrites for certain */
+    uint8_t *live, *killed;
     VEC(struct asks) asks;
-    VEC(uint32_t) unknown;    /* instructions that go on where nothing of this is: the evaluator's, who knows */
-    uint32_t *first, *askers; /* askers[first[n] to first[n + 1]]: who asks node n */
-    VEC(uint32_t) work;       /* nodes with something new, each once */
-    bool *waits;              /* in work */
+    /* instructions that go on where this unit has no instruction: the evaluator goes on there, and may read any flag */
+    VEC(uint32_t) unknown;
+    uint32_t *first, *askers; /* askers[first[n]] to askers[first[n + 1] - 1] are the nodes that ask node n */
+    VEC(uint32_t) work;       /* nodes with something new to hand on, each once */
+    bool *waits;              /* is the node in work? */
 };
 
-struct effects { /* of an instruction */
+struct effects { /* the flags that an instruction reads, and those that it overwrites for certain */
     uint8_t tested, killed;
 };
 
-/* Instructions that may leave all flags as they were, by a count of 0: they neither need nor kill them. */
+/* May this instruction leave all flags as they were, because its count may be 0? Such an instruction neither needs nor
+ * kills them. */
 static bool
 may_keep_flags(const struct x86_insn *insn)
 {
@@ -62,7 +66,7 @@ add_live(struct liveness *v, uint32_t node, uint8_t flags)
     v->waits[node] = true;
 }
 
-/* Instruction i goes on at this address. */
+/* Notes that instruction i goes on at this address. */
 static void
 ask(struct liveness *v, uint32_t i, uint64_t address)
 {
@@ -125,7 +129,7 @@ make_nodes(struct liveness *v)
     }
 }
 
-/* By whom they are asked. */
+/* Sorts what was asked by the node that is asked. */
 static void
 sort_askers(struct liveness *v, size_t nodes)
 {
@@ -139,8 +143,9 @@ sort_askers(struct liveness *v, size_t nodes)
         v->askers[v->first[v->asks.items[i].at + 1]++] = v->asks.items[i].from;
 }
 
-/* What is alive behind a node is alive before it unless it kills it. Of a table one flag at one of its labels counts as
- * all; not DF, which no comparison changes. */
+/* Hands on what is alive at a node. A flag that is alive behind an instruction is alive before it, unless the
+ * instruction kills it. For a table of labels, one flag that is alive at one label counts as all flags; but DF does
+ * not, which no comparison changes. */
 static void
 hand_on(struct liveness *v, uint32_t node)
 {
@@ -180,8 +185,8 @@ note_readers(const struct liveness *v)
     }
 }
 
-/* Flags that cross an indirect jump are kept only where code that reads them is seen in this unit. To code that is not
- * here (of another unit, or what the evaluator runs) they would be kept in vain nearly always. */
+/* Flags that cross an indirect jump are kept only where code that reads them is seen in this unit. For code that is not
+ * here, in another unit or run by the evaluator, they would be kept in vain nearly always. */
 void
 find_live_flags(struct rewriter *w)
 {

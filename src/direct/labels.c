@@ -1,9 +1,11 @@
-/* Where indirect jumps lead that discovery knows.
+/* Tables of the targets of indirect jumps that discovery knows.
  *
- * Of a switch, or a computed goto through one table, the index is in a register when the address is loaded from the
- * guest's table: r10 keeps it, and our table has the same order. So the host knows the target as early as the guest
- * does. Nothing has to be right about the index, not even that r10 still holds it: the entry that is found says whose
- * it is. Otherwise, a table of labels for each set of them, found by a hash that sends no two to the same place. */
+ * For a switch, or a computed goto through one table, the index is in a register when the guest loads the address from
+ * its own table. Then r10 keeps the index, and our table has the same order as the guest's, so that the processor knows
+ * the target as early as the guest's code would let it. Nothing has to be right about the index, not even that r10
+ * still holds it: the entry that it leads to says which guest address it is for, and is compared. For other jumps there
+ * is a table for each set of labels, in which a hash finds them; the hash is chosen such that no two labels, or few,
+ * fall on one place. */
 #include "direct/rewrite.h"
 
 #include <stdlib.h>
@@ -11,16 +13,21 @@
 
 #include "lift/discover.h"
 
-enum { MAX_LABEL_BITS = 14, SAME_TABLES = 256, HASH_WORK = 4 << 20 /* labels looked at for one size of a table */ };
+enum {
+    MAX_LABEL_BITS = 14,
+    SAME_TABLES = 256,
+    HASH_WORK = 4 << 20 /* how many labels are hashed for one size of a table */
+};
 
-/* Image bases are multiples of 64 KiB and so is the multiplier, so that only the low half of an address counts. */
+/* The bases of files are multiples of 64 KiB, and so are the upper bits of the multiplier, so that only the low half of
+ * an address counts. */
 static uint32_t
 hash(uint32_t address, uint32_t multiplier, unsigned bits)
 {
     return address * multiplier >> (32 - bits);
 }
 
-/* How many of the labels would miss. */
+/* How many of the labels would not be found, because another one has their place. */
 static unsigned
 collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned bits, unsigned limit, uint32_t *seen,
            uint32_t stamp)
@@ -36,8 +43,8 @@ collisions(const uint32_t *labels, size_t count, uint32_t multiplier, unsigned b
     return bad;
 }
 
-/* A multiplier that sends each label to a place of its own, or nearly all, in a table that is not larger than it must
- * be. */
+/* Chooses a multiplier that sends each label, or nearly each, to a place of its own, in a table that is not larger than
+ * it must be. */
 static void
 choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
 {
@@ -62,8 +69,8 @@ choose_hash(const uint32_t *labels, size_t count, struct label_table *t)
     mem_free(seen);
 }
 
-/* 1 + index of a table of exactly these labels, in this order, among the last ones, which are the same function's; 0:
- * there is none. */
+/* Returns 1 + the index of a table of exactly these labels in this order, if one of the last tables is one; these are
+ * mostly the same function's. 0: there is none. */
 static uint32_t
 same_table(const struct rewriter *w, const uint32_t *labels, size_t count, bool indexed)
 {
@@ -79,7 +86,7 @@ same_table(const struct rewriter *w, const uint32_t *labels, size_t count, bool 
     return 0;
 }
 
-/* labels: sorted, each once. */
+/* Adds a table with a hash. labels: sorted, and each of them once. */
 static uint32_t
 add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
 {
@@ -108,8 +115,8 @@ add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
                  ((struct table_entry){.at = t.offset + 8 * h, .guest = labels[i], .position = position_begin(insn)}));
     }
     if (!taken[0]) {
-        /* Empty entries are 0, 0. In the first one, a jump to 0 would find that: it gets an address that is looked for
-         * elsewhere. */
+        /* Empty entries are 0, 0. A jump to 0 would be looked for in the first entry and found there. So if that one is
+         * empty it gets an address that is looked for elsewhere. */
         uint32_t nobody = 1;
 
         while (nobody < 0xffff && hash(nobody, t.multiplier, t.bits) == 0)
@@ -122,7 +129,8 @@ add_label_table(struct rewriter *w, const uint32_t *labels, size_t count)
     return (uint32_t)w->label_tables.count;
 }
 
-/* labels: in the order of the index. 0: none of them is code. Each entry is a label's: what has none has another's. */
+/* Adds a table with the guest's index. labels: in the order of the index. Every entry must be a label's, so that those
+ * whose target is no code get another label. 0: none of the labels is code. */
 static uint32_t
 add_indexed_table(struct rewriter *w, const uint32_t *labels, size_t count)
 {
@@ -183,7 +191,7 @@ jump_at(const struct disc *d, uint64_t address)
     return low < d->jumps.count && d->jumps.items[low].address == address ? &d->jumps.items[low] : NULL;
 }
 
-/* The last instruction of a block; SIZE_MAX: it has none. */
+/* Returns the last instruction of a block; SIZE_MAX: it has none. */
 static size_t
 last_insn(const struct rewriter *w, const struct disc_block *b)
 {
@@ -197,7 +205,7 @@ struct label_list {
     size_t count, capacity;
 };
 
-/* Sorts them and takes out what is there twice. */
+/* Sorts the labels and takes out those that are there twice. */
 static void
 make_set(struct label_list *l)
 {
@@ -213,7 +221,7 @@ make_set(struct label_list *l)
 
 /* --- the index of a table --- */
 
-enum { MAX_BETWEEN = 6 /* instructions from the load of the address to the jump */ };
+enum { MAX_BETWEEN = 6 /* how many instructions may be from the load of the address to the jump */ };
 
 static bool
 decode_at(const struct rewriter *w, size_t index, struct x86_insn *insn)
@@ -224,7 +232,8 @@ decode_at(const struct rewriter *w, size_t index, struct x86_insn *insn)
     return bytes && x86_decode(bytes, left, w->insns.items[index].address, insn) > 0;
 }
 
-/* Does its rewritten form leave the host's r10 alone? Of those that compilers put there. */
+/* Does this instruction's rewritten form leave the host's r10 alone? Only those kinds are asked for that compilers put
+ * there. */
 static bool
 leaves_scratch(const struct x86_insn *insn)
 {
@@ -255,7 +264,8 @@ has_index(const struct x86_operand *o, unsigned scale)
            o->scale == scale;
 }
 
-/* Where the index of this jump is known, in or before it. SIZE_MAX: nowhere. */
+/* Finds the instruction at which the index of this jump is known: the jump itself or one before it. SIZE_MAX: there is
+ * none. */
 static size_t
 find_index(const struct rewriter *w, const struct disc_block *b, size_t jump, unsigned scale, unsigned *reg)
 {

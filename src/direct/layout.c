@@ -1,3 +1,6 @@
+/* Where code comes to lie (layout.h). A branch is short where its target is near, which depends on the length of the
+ * branches between. So all begin short, those that do not reach become long, and that is repeated until all of them
+ * reach. */
 #include "direct/layout.h"
 
 #include <string.h>
@@ -103,7 +106,8 @@ distance(const struct layout *l, size_t branch)
     return (int64_t)layout_offset(l, b->target) - (int64_t)(b->at + l->sums[branch] + b->size);
 }
 
-/* Makes branches long that do not reach, or all. They never become short again, so that this ends. */
+/* Makes long those branches that do not reach, or all. Branches never become short again, so that repeating this
+ * ends. */
 static bool
 grow(struct layout *l, bool all)
 {
@@ -160,8 +164,8 @@ layout_finish(struct layout *l, struct buf *out)
     unsigned rounds = 0;
 
     l->sums = mem_zalloc(l->branches.count + 1, sizeof *l->sums);
-    /* Compilers' code needs a few rounds. Other code can be such that each makes a single branch long, which makes
-     * another not reach: that is not waited for. */
+    /* Compilers' code needs a few rounds. Other code can be such that each round makes a single branch long, which
+     * makes one other branch not reach. That would take too long, so that after some rounds all become long. */
     do
         add_up(l);
     while (grow(l, ++rounds >= MAX_ROUNDS));

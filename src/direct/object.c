@@ -1,3 +1,5 @@
+/* Writes the ELF object that a unit becomes: its code, tables, map and index as sections, with relocations for what
+ * only the linker knows, which are the file's base and the run time's entries. */
 #include "direct/object.h"
 
 #include <elf.h>
@@ -19,7 +21,7 @@ enum section {
     UNITS_RELA,
     SECTION_COUNT
 };
-/* The first four stand for sections. */
+/* The symbols of the object; the first four after NO_SYMBOL stand for sections. */
 enum symbol { NO_SYMBOL, TEXT_SYMBOL, TABLES_SYMBOL, MAP_SYMBOL, INDEX_SYMBOL, CODE_SYMBOL, BASE_SYMBOL, ENTRY_SYMBOL };
 
 static const char *const entry_names[] = {
@@ -156,7 +158,7 @@ put_sections(struct object *o, const struct object_input *in, struct buf *out)
     put_section(o, out, UNITS, DIRECT_UNITS_SECTION, SHT_PROGBITS, SHF_ALLOC, &o->units, 8);
     put_section(o, out, SYMBOLS, ".symtab", SHT_SYMTAB, 0, &o->symbols, 8);
     o->headers[SYMBOLS].sh_link = STRINGS;
-    o->headers[SYMBOLS].sh_info = CODE_SYMBOL; /* the first that is not local */
+    o->headers[SYMBOLS].sh_info = CODE_SYMBOL; /* the first symbol that is not local */
     o->headers[SYMBOLS].sh_entsize = sizeof(Elf64_Sym);
     put_section(o, out, STRINGS, ".strtab", SHT_STRTAB, 0, &o->strings, 1);
     put_relocations(o, out, TEXT_RELA, ".rela" DIRECT_TEXT_SECTION, TEXT, &o->text_rela);

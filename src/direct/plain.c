@@ -1,4 +1,5 @@
-/* Instructions that stay what they are: registers named anew, memory operands confined. */
+/* Rewriting instructions that stay what they are: their registers get the host's names, and their memory operands are
+ * confined to the guest's memory. */
 #include "direct/rewrite.h"
 
 #include <stddef.h>
@@ -75,21 +76,21 @@ host_register(unsigned guest)
 
 /* --- scratch registers --- */
 
-/* What one instruction needs besides the registers that are where they are. */
+/* What one instruction needs besides the guest registers that are in the host's. */
 struct needs {
-    uint32_t busy;       /* host registers that it names or uses unnamed */
-    unsigned taken;      /* scratch registers handed out */
-    uint8_t borrowed[2]; /* host registers kept in x86_cpu_tls.borrowed meanwhile */
-    int8_t displaced[2]; /* the host's for r10 and r11 of the guest; -1: not needed */
+    uint32_t busy;       /* host registers that the instruction names, or uses without a name */
+    unsigned taken;      /* how many registers were borrowed */
+    uint8_t borrowed[2]; /* these registers, whose values are in x86_cpu_tls.borrowed meanwhile */
+    int8_t displaced[2]; /* the host registers for the guest's r10 and r11; -1: not needed */
     bool load[2], store[2];
-    int8_t segment; /* the host's for the base of FS or GS; -1: not needed */
+    int8_t segment; /* the host register for the base of FS or GS; -1: not needed */
     int32_t segment_slot;
-    int8_t legacy; /* a host register without REX in place of base_of; -1 */
+    int8_t legacy; /* a host register that needs no REX prefix, for the address; -1: not needed */
 };
 
 enum { UNNAMED = 1 << X86_RAX | 1 << X86_RCX | 1 << X86_RDX | 1 << X86_RBX | 1 << X86_RSI | 1 << X86_RDI };
 
-/* The next scratch register: r10, then borrowed ones. -1: there are no more. */
+/* Returns the next scratch register: r10, and then registers that are borrowed. -1: there are no more. */
 static int
 take_scratch(struct needs *n, bool legacy)
 {
@@ -147,7 +148,7 @@ note_busy(struct needs *n, const struct x86_insn *insn, const struct encoding *e
     n->busy |= 1u << HOST_GUEST_RSP | 1u << X86_RSP | 1u << X86_RAX | 1u << X86_RCX | 1u << X86_RDX;
 }
 
-/* Do the instruction's own, unnamed registers include one of rbx, rsi and rdi? */
+/* Are rbx, rsi or rdi among the registers that the instruction uses without naming them? */
 static bool
 uses_unnamed(const struct x86_insn *insn)
 {
@@ -161,7 +162,7 @@ uses_unnamed(const struct x86_insn *insn)
     }
 }
 
-/* Its destination gets a value whatever the operands are. */
+/* Does the destination get a value that does not depend on what it was? */
 static bool
 writes_always(const struct x86_insn *insn)
 {
@@ -237,7 +238,8 @@ end_needs(struct rewriter *w, const struct needs *n)
 
 /* --- operands --- */
 
-/* The host's registers in the address, the base of FS or GS in it. May emit. */
+/* Puts the host's registers into the address, and adds the base of FS or GS to it. It may emit instructions for
+ * that. */
 static void
 name_address(struct rewriter *w, const struct needs *n, struct encoding *e)
 {
@@ -255,7 +257,7 @@ name_address(struct rewriter *w, const struct needs *n, struct encoding *e)
     } else if (e->disp_relative == DIRECT_IMAGE) {
         struct encoding lea = encode_lea((unsigned)n->segment, n->segment, X86_BASE_NONE, e->disp);
 
-        /* lea with 4 bytes of displacement, which the linker fills in */
+        /* This LEA has 4 bytes of displacement, which the linker fills in. */
         lea.disp = INT32_MAX;
         encoding_put(&w->layout.code, &lea);
         layout_fix(&w->layout, w->layout.code.size - 4, FIX_IMAGE32S, e->disp);
@@ -286,7 +288,8 @@ name_registers(const struct needs *n, const struct x86_insn *insn, struct encodi
     }
 }
 
-/* AH, CH, DH and BH cannot be named beside r8 to r15: the address goes through a register that can. */
+/* AH, CH, DH and BH cannot be named in an instruction with a REX prefix, which r8 to r15 need. The address goes through
+ * a register that needs none. */
 static bool
 avoid_rex(struct rewriter *w, struct needs *n, struct encoding *e)
 {
@@ -317,7 +320,7 @@ avoid_rex(struct rewriter *w, struct needs *n, struct encoding *e)
     return true;
 }
 
-/* Would its address need a REX prefix, and an operand forbids one? */
+/* Would the address need a REX prefix, while an operand forbids one? */
 static bool
 needs_legacy(const struct needs *n, const struct encoding *e)
 {
@@ -354,8 +357,8 @@ rewrite_lea(struct rewriter *w, const struct x86_insn *insn, struct encoding *e,
 
 /* --- r10 or r11 of the guest as a memory operand --- */
 
-/* The same operation with the operands named the other way round: ALU operations and MOV, of their two register
- * forms. */
+/* Makes the same operation with the operands named the other way round, for ALU operations and MOV, which have both
+ * register forms. */
 static bool
 reverse(struct encoding *e)
 {
@@ -370,8 +373,8 @@ reverse(struct encoding *e)
     return true;
 }
 
-/* Is e what insn is, with the displaced register's operand in memory? What is written there must be all that the
- * register gets: the 4 bytes of a 32-bit result would leave its upper half as it was. */
+/* Does e mean what insn means, with the displaced register's operand in memory? What is written there must be all that
+ * the register gets: the 4 bytes of a 32-bit result would leave the upper half as it was. */
 static bool
 means_the_same(const struct encoding *e, const struct x86_insn *insn)
 {
@@ -397,9 +400,9 @@ means_the_same(const struct encoding *e, const struct x86_insn *insn)
     return same;
 }
 
-/* Does it have no form with memory, or one that does something else? BT and its kin go beyond the operand; XCHG and its
- * kin lock it, or give up what they loaded; of rotations, Intel's processors leave another undefined OF for memory than
- * for a register. */
+/* Has this operation no form with memory, or one that does something else? BT and its kin go beyond the operand; XCHG
+ * and its kin lock it, or give up what they loaded; and for rotations Intel's processors leave another undefined OF for
+ * memory than for a register. */
 static bool
 differs_in_memory(enum x86_op op)
 {
@@ -413,8 +416,8 @@ differs_in_memory(enum x86_op op)
     }
 }
 
-/* One access to the register's slot in place of a load, the instruction and a store; unless the host's r10 has its
- * value, or should have it for the next instruction. */
+/* Makes one access to the displaced register's slot in place of a load, the instruction and a store. That is not done
+ * where the host's r10 has the register's value, or should have it for the next instruction. */
 static bool
 rewrite_in_slot(struct rewriter *w, const struct x86_insn *insn, const struct encoding *from)
 {
@@ -460,7 +463,7 @@ rewrite_plain(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *i
     if (insn->op == X86_OP_LEA)
         return rewrite_lea(w, insn, &e, &n);
     if (e.high_byte && !e.memory) {
-        /* Beside a register that is r10 or r11 of the host there is no form. */
+        /* Beside a register that is r10 or r11 of the host the instruction has no form. */
         struct encoding named = e;
 
         name_registers(&n, insn, &named);

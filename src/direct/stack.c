@@ -1,4 +1,6 @@
-/* push, pop and what else moves the guest's stack pointer by itself. */
+/* Rewriting PUSH, POP and the other instructions that move the guest's stack pointer by themselves. The guest's stack
+ * pointer is the host's r11, so that each becomes an access to memory and an LEA, which changes no flags. Several in a
+ * row need one LEA. */
 #include "direct/rewrite.h"
 
 #include <stddef.h>
@@ -11,7 +13,7 @@ is_stack_insn(const struct x86_insn *insn)
     return insn->op == X86_OP_PUSH || insn->op == X86_OP_POP || insn->op == X86_OP_PUSHF || insn->op == X86_OP_LEAVE;
 }
 
-/* May it be in a run with others of its kind? */
+/* May this instruction be in a run with others of its kind? */
 static bool
 is_simple(const struct x86_insn *insn)
 {
@@ -99,7 +101,7 @@ pop_memory(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn
         (e.index >= 0 && host_register((unsigned)e.index) == HOST_SCRATCH))
         return false;
     if (e.base == X86_RSP)
-        e.disp += SLOT; /* the address counts from where the stack is afterwards */
+        e.disp += SLOT; /* the address counts from where the stack pointer is after the POP */
     if (e.base >= 0)
         e.base = (int8_t)host_register((unsigned)e.base);
     e.opcode[0] = 0x89;
@@ -121,7 +123,8 @@ push_scratch(struct rewriter *w)
     return true;
 }
 
-/* pushfq, and what POPF changed that the host's RFLAGS never has (x86_cpu.id_flag), into r10: no flags change. */
+/* Loads the guest's flags into r10 without changing any: those of the host, and x86_cpu.id_flag, which POPF may have
+ * set and the host's RFLAGS never have. */
 static void
 load_flags(struct rewriter *w)
 {

@@ -1,6 +1,6 @@
-/* MOVS, CMPS, STOS, LODS and SCAS: no prefix confines a string's destination, so that RSI and RDI become host addresses
- * for as long as the instruction runs. It goes through memory in one direction from an address in the guest's 4 GiB,
- * and meets the guard. */
+/* Rewriting MOVS, CMPS, STOS, LODS and SCAS. No prefix confines the destination of a string instruction, so that RSI
+ * and RDI become host addresses for as long as the instruction runs. It goes through memory in one direction from an
+ * address in the guest's 4 GiB, and so it meets the guard before it meets anything else. */
 #include "direct/rewrite.h"
 
 #include <stddef.h>
@@ -17,9 +17,9 @@ to_host(struct rewriter *w, unsigned reg)
 bool
 rewrite_string(struct rewriter *w, const uint8_t *bytes, const struct x86_insn *insn, const struct x86_parts *at)
 {
-    static const uint8_t complement[] = {0x49, 0xf7, 0xd2};   /* not r10 */
-    static const uint8_t forget[] = {0x45, 0x0f, 0xb6, 0xd2}; /* movzx r10d, r10b: nothing of the memory's address is
-                                                                 left */
+    static const uint8_t complement[] = {0x49, 0xf7, 0xd2}; /* not r10 */
+    /* movzx r10d, r10b: leaves nothing of the host address of the guest's memory in r10 */
+    static const uint8_t forget[] = {0x45, 0x0f, 0xb6, 0xd2};
     bool source = insn->op == X86_OP_MOVS || insn->op == X86_OP_CMPS || insn->op == X86_OP_LODS;
     bool destination = insn->op != X86_OP_LODS;
     struct encoding e;

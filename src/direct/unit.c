@@ -1,4 +1,4 @@
-/* One program or library from its discovered blocks to code, map and tables. */
+/* Makes, from the discovered blocks of one program or library, its rewritten code with map and tables. */
 #include "direct/unit.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 /* --- which instructions there are --- */
 
-enum { MAX_KEPT = 12 /* instructions that nobody enters: the tick steps through them */ };
+enum { MAX_KEPT = 12 /* instructions that nobody enters; a tick steps through them */ };
 enum { IN_BLOCK = 1, STARTS = 2, LEADER = 4, FUNCTION = 8 };
 
 static void
@@ -48,7 +48,8 @@ mark_at(const struct rewriter *w, uint64_t address)
     return r ? &r->marks[address - r->start] : NULL;
 }
 
-/* An instruction that another block has otherwise divided is left out: the evaluator runs it. */
+/* Marks an instruction. False: another block has divided these bytes otherwise; the instruction is left out, and the
+ * evaluator runs it. */
 static bool
 mark_insn(const struct rewriter *w, uint64_t address, unsigned length)
 {
@@ -141,7 +142,7 @@ rewriter_find(const struct rewriter *w, uint64_t address)
 
 /* --- one instruction after the other --- */
 
-/* What not every processor has that runs artifacts of level v2. */
+/* Is this an instruction that not every processor has that runs artifacts of level v2? */
 static bool
 is_of_v3(const struct x86_insn *insn, const struct x86_parts *at)
 {
@@ -156,8 +157,8 @@ is_of_v3(const struct x86_insn *insn, const struct x86_parts *at)
     }
 }
 
-/* What the processor does otherwise than the guest is promised, what tells of the host, and what would change more than
- * the guest. */
+/* Must the evaluator do this instruction, because the processor does it otherwise than the guest is promised, because
+ * it tells of the host, or because it would change more than the guest? */
 static bool
 is_evaluated(const struct x86_insn *insn)
 {
@@ -179,8 +180,7 @@ is_evaluated(const struct x86_insn *insn)
     case X86_OP_BT:
     case X86_OP_BTS:
     case X86_OP_BTR:
-    case X86_OP_BTC: /* the register's offset goes beyond the
-                                                                          address */
+    case X86_OP_BTC: /* the bit's number in a register leads beyond the operand */
         return insn->operand[0].kind == X86_OPD_MEM && insn->operand[1].kind == X86_OPD_REG;
     default: break;
     }
@@ -236,14 +236,15 @@ falls_through(const struct x86_insn *insn)
 
 /* --- the guest's r10 or r11 in the host's r10 from one instruction to the next --- */
 
-/* Does its form leave the host's r10 alone but for what plain.c does? Of a conditional jump, where it does not jump. */
+/* Does the instruction's form leave the host's r10 alone, but for what plain.c does with it? Of a conditional jump that
+ * is asked for when it does not jump. */
 static bool
 is_plain(const struct x86_insn *insn)
 {
     return insn->op == X86_OP_JCC || (x86_flow(insn) == X86_FLOW_NEXT && !is_stack_insn(insn) && !is_string(insn));
 }
 
-/* Those of r10 (bit 0) and r11 (bit 1) that it names. */
+/* Which of the guest's r10 (bit 0) and r11 (bit 1) the instruction names. */
 static unsigned
 displaced_of(const struct x86_insn *insn)
 {
@@ -262,8 +263,8 @@ displaced_of(const struct x86_insn *insn)
     return bits;
 }
 
-/* Does what the host's r10 has behind the instruction before count at this one? That one fell through then, for there
- * is no other way here. */
+/* Does what the host's r10 has behind the instruction before this one still count here? If so, that one fell through to
+ * here, because there is no other way here. */
 static bool
 takes_kept(const struct rewriter *w, size_t i, const struct x86_insn *insn)
 {
@@ -305,7 +306,8 @@ end_kept(struct rewriter *w, size_t i, const struct x86_insn *insn)
         w->kept_since = i;
 }
 
-/* Returns how many instructions it did, the last one in *insn; 0: there is no form. */
+/* Tries to rewrite the instruction, and others after it if they are done together. Returns how many; the last one is in
+ * *insn. 0: there is no form. */
 static size_t
 try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
 {
@@ -319,14 +321,15 @@ try_rewrite(struct rewriter *w, size_t i, struct x86_insn *insn)
         return rewrite_stack(w, i);
     layout_place(&w->layout, position_begin(i));
     if (w->insns.items[i].index && x86_flow(insn) == X86_FLOW_NEXT)
-        emit_move(w, HOST_SCRATCH, w->insns.items[i].index - 1u); /* for the jump behind (labels.c) */
+        emit_move(w, HOST_SCRATCH, w->insns.items[i].index - 1u); /* for the jump that follows (labels.c) */
     if (!rewrite_insn(w, i, bytes, insn, &at))
         return 0;
     layout_place(&w->layout, position_end(i));
     return 1;
 }
 
-/* Returns how many instructions it did, the last one in *insn. */
+/* Rewrites the instruction, and others after it if they are done together; what has no form becomes the evaluator's.
+ * Returns how many; the last one is in *insn. */
 static size_t
 rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn)
 {
@@ -350,7 +353,7 @@ rewrite_at(struct rewriter *w, size_t i, struct x86_insn *insn)
 static void
 rewrite_all(struct rewriter *w)
 {
-    bool reached = false; /* the place that comes next, by falling through */
+    bool reached = false; /* is the place that comes next reached by falling through? */
 
     for (size_t i = 0; i < w->insns.count;) {
         struct x86_insn insn;
@@ -411,7 +414,7 @@ put_map(const struct rewriter *w, struct buf *map, struct buf *index, struct buf
         buf_put_u8(map, (uint8_t)(p->length << 4 | (length < DIRECT_MAP_LONG ? length : DIRECT_MAP_LONG)));
         if (length >= DIRECT_MAP_LONG)
             buf_put_uleb(map, length);
-        /* A lookup that finds its target here has changed the flags. */
+        /* No entry of the code map where code reads flags: a lookup that finds its target has changed them. */
         if (p->address % GUEST_CODE_MAP_UNIT == 0 && !p->run && !p->reads) {
             buf_put_u32(entries, p->address);
             buf_put_u32(entries, begin);
@@ -440,7 +443,7 @@ rewriter_fini(struct rewriter *w)
     vec_fini(&w->slow);
 }
 
-/* From the marks on; d NULL: nothing is known of indirect jumps. */
+/* Does what comes after the marks. d: NULL when nothing is known of indirect jumps. */
 static int
 rewrite_marked(struct rewriter *w, const struct disc *d, const char *key, struct direct_result *out, struct err *e)
 {
@@ -470,7 +473,7 @@ rewrite_marked(struct rewriter *w, const struct disc *d, const char *key, struct
     return result;
 }
 
-/* The stub at an address, up to its jump. */
+/* Marks the stub at an address, up to its jump. */
 static void
 mark_stub(const struct rewriter *w, uint64_t address)
 {
@@ -489,7 +492,8 @@ mark_stub(const struct rewriter *w, uint64_t address)
     mark_function(w, address);
 }
 
-/* Discovery takes calls of PLT stubs for calls of what they lead to, and leaves out the stubs. Here they are needed. */
+/* Discovery takes calls of PLT stubs for calls of what they lead to, and leaves out the stubs. Here they are needed,
+ * because the guest's own calls lead there. */
 static void
 mark_stubs(const struct rewriter *w, const struct elf_image *image)
 {
@@ -544,7 +548,7 @@ direct_rewrite(const struct elf_image *image, const struct disc *d, const char *
     return result;
 }
 
-/* Where its branches within the pieces lead. */
+/* Marks the instructions within the pieces to which this piece's branches lead. */
 static void
 mark_targets(const struct rewriter *w, const struct direct_piece *piece)
 {

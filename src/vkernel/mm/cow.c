@@ -1,4 +1,4 @@
-/* Chunks that forks left shared (cow.h), and how they are resolved. */
+/* Chunks that forks left shared (cow.h): their tables, and how they are resolved when somebody writes or reads. */
 #include "vkernel/mm/cow_internal.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ OBJECT_POOL(cow_leaf);
 OBJECT_POOL(cow_space);
 
 static struct list spaces = {&spaces, &spaces};
-static unsigned borders; /* between chunks that are different host mappings */
+static unsigned borders; /* borders between neighbouring chunks that are different host mappings */
 
 /* --- the file of shared pages --- */
 
@@ -33,8 +33,9 @@ cow_file(void)
     return descriptor;
 }
 
-/* Offsets are not used again: a mapping that were left by mistake would show zeros, and never what is somebody else's. There are
- * enough for two thousand million forks of whole address spaces. */
+/* Returns a part of the file that was never used. Offsets are not used again: if a mapping were left by mistake it
+ * would show zeros, and never what is somebody else's. There are enough offsets for two thousand million forks of whole
+ * address spaces. */
 uint64_t
 cow_file_room(uint64_t size)
 {
@@ -55,7 +56,8 @@ cow_memory_used(void)
     return descriptor >= 0 && host_fstat(descriptor, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
-/* Chunks are mostly freed in order: one call to the host for many. */
+/* Chunks are mostly freed in order, so that one call to the host can give back many. This range is freed but not yet
+ * given back. */
 static struct {
     uint64_t start, end;
 } freed;
@@ -141,7 +143,7 @@ cow_chunk_new(void)
     return c;
 }
 
-/* A base is in the file and has none itself. */
+/* A chunk that is the base of another is in the file, and has no base itself. */
 static void
 chunk_free(struct cow_chunk *c)
 {
@@ -162,7 +164,7 @@ cow_chunk_put(struct cow_chunk *c)
         chunk_free(base);
 }
 
-/* What the host has mapped there: neighbours with the same are one mapping of the host's. */
+/* A number for what the host has mapped at a chunk. Neighbours with the same number are one host mapping. */
 static uint64_t
 host_kind(const struct mm *mm, uint64_t number)
 {
@@ -188,7 +190,7 @@ borders_at(const struct cow_entry *e)
            (here != host_kind(e->space->mm, (uint64_t)e->number + 1));
 }
 
-/* c NULL: the entry becomes plain. */
+/* Makes the entry one of the chunk c; if c is NULL, the entry becomes plain. */
 void
 cow_entry_set(struct cow_entry *e, struct cow_chunk *c, enum cow_state state)
 {
@@ -242,7 +244,8 @@ host_of(const struct cow_entry *e)
     return e->space->mm->space.base + address_of(e);
 }
 
-/* A pending chunk lies in mappings with the same protection: whoever changes that, settles first. */
+/* The host protection that the chunk's mapping asks for. All mappings that a pending chunk lies in have the same one,
+ * because whoever changes a protection settles the chunk first. */
 static int
 host_prot_of(const struct cow_entry *e)
 {
@@ -251,7 +254,7 @@ host_prot_of(const struct cow_entry *e)
     return v ? mm_host_prot(v->prot) : PROT_NONE;
 }
 
-/* Is the entry the only one of a chunk whose pages it has? */
+/* Is this the last entry of a chunk whose content is in the entry's own pages? */
 static bool
 is_left_over(const struct cow_entry *e)
 {
@@ -264,11 +267,12 @@ become_own_again(struct cow_entry *e)
     cow_entry_set(e, e->chunk->base, COW_VIEW);
 }
 
-/* All others have theirs: its owner may write again, and to the neighbours within 2 MiB of which that is true as well. */
+/* All others have their own copy, so that the owner may write again. The same is done for the neighbours within 2 MiB
+ * for which that is true. */
 static bool
 reuse(struct cow_entry *e)
 {
-    enum { AT_ONCE = 32 }; /* what is not written to needs no protection at the next fork */
+    enum { AT_ONCE = 32 }; /* what is not written to until the next fork need not be protected again there */
     struct mm *mm = e->space->mm;
     const struct vma *v = mm_at(mm, address_of(e));
     uint64_t first = e->number, last = e->number;
@@ -309,7 +313,7 @@ copy_run(struct cow_chunk *c, void *to, uint64_t from, uint64_t size)
     return platform_copy((uint8_t *)to + from, host_of(c->owner) + from, size) == size;
 }
 
-/* A copy for one who shares the owner's pages, whose own are none yet. */
+/* Makes a copy of the owner's pages for an entry that shares them and has none of its own yet. */
 static bool
 give_copy(struct cow_entry *e)
 {
@@ -347,7 +351,7 @@ to_file(struct cow_chunk *c)
     return false;
 }
 
-/* The content goes to the file, which the owner maps from then on. */
+/* Writes the content to the file, which the owner maps from then on. */
 static bool
 share_by_file(struct cow_chunk *c)
 {
@@ -371,7 +375,7 @@ share_by_file(struct cow_chunk *c)
     return true;
 }
 
-/* What is in the file, mapped for all pending neighbours, too, that are next to each other there. */
+/* Maps what is in the file, also for those pending neighbours behind it that are next to it in the file. */
 static bool
 view(struct cow_entry *e)
 {
@@ -399,7 +403,7 @@ view(struct cow_entry *e)
     return true;
 }
 
-/* Copies for all but the owner. */
+/* Makes copies for all entries but the owner's. */
 static bool
 give_copies(struct cow_chunk *c)
 {
@@ -423,8 +427,9 @@ resolve_owner(struct cow_entry *e)
     return give_copies(c) && reuse(e);
 }
 
-/* A pending chunk becomes one that the host gives what the mapping allows. A write of one of two makes a copy of it; for more
- * readers, and more than two, the file. What is zeros alone is never in the file: there, a page that is read takes memory. */
+/* Resolves a pending chunk: the host gives what the mapping allows. If two share it and one of them writes, the one
+ * that is not the owner gets a copy. For reads, and for writes where more than two share it, the content goes to the
+ * file. What is zeros alone never goes there, because a page of the file takes memory as soon as it is read. */
 static bool
 resolve(struct cow_entry *e, bool write)
 {
@@ -437,11 +442,12 @@ resolve(struct cow_entry *e, bool write)
     return c->in_file ? view(e) : give_copy(e);
 }
 
-/* Where so many chunks are resolved by themselves that the host runs out of mappings, their neighbours go along. */
+/* Resolves a chunk. Where so many chunks are resolved one by one that the host runs out of mappings, its neighbours are
+ * resolved with it. */
 static bool
 resolve_run(struct cow_entry *e, bool write)
 {
-    enum { AT_ONCE = 64 }; /* some 2 ms of copies */
+    enum { AT_ONCE = 64 }; /* this takes some 2 ms of copying */
     struct mm *mm = e->space->mm;
     uint64_t n = e->number / AT_ONCE * AT_ONCE, end = n + AT_ONCE;
 
@@ -456,7 +462,8 @@ resolve_run(struct cow_entry *e, bool write)
     return true;
 }
 
-/* In the host's signal handler, while guest code runs or platform_copy, neither of which is inside of the heap or of this file. */
+/* Runs in the host's signal handler, while guest code or platform_copy() was running. Neither of these is ever inside
+ * of the heap or of this file, so that both can be used. */
 bool
 platform_on_shared_fault(uint64_t host_address, bool write)
 {
@@ -481,7 +488,7 @@ platform_on_shared_fault(uint64_t host_address, bool write)
 
 /* --- ranges --- */
 
-/* The first chunk from number on that is not plain, below end; or end. */
+/* The first chunk from `number` on, and below `end`, that is not plain; or `end`. */
 static uint64_t
 next_entry(const struct mm *mm, uint64_t number, uint64_t end)
 {
@@ -524,7 +531,8 @@ cow_settle(struct mm *mm, uint64_t start, uint64_t end, bool write)
     return done;
 }
 
-/* The owner's pages go. Without memory for what the others need, these have lost it: their next access ends them. */
+/* The owner's pages are about to go, so that the others' content must be elsewhere. If there is no memory for that,
+ * they have lost it, and their next access ends them. */
 static void
 hand_over(struct cow_entry *owner)
 {
@@ -536,7 +544,8 @@ hand_over(struct cow_entry *owner)
         give_copies(c);
         return;
     }
-    platform_discard(host_of(owner), COW_CHUNK, MADV_DONTNEED); /* at once: it is not to be there twice */
+    /* discarded at once, so that the content is not in memory twice */
+    platform_discard(host_of(owner), COW_CHUNK, MADV_DONTNEED);
     borders -= borders_at(owner);
     c->in_file = true;
     c->base = NULL;
@@ -553,7 +562,7 @@ forget(struct cow_entry *e)
     cow_entry_set(e, NULL, COW_PENDING);
 }
 
-/* Which pages of a view may be other than zero. */
+/* The pages of a view that may be other than zero. */
 static uint16_t
 pages_of(const struct cow_entry *e)
 {
@@ -567,7 +576,8 @@ pages_of(const struct cow_entry *e)
     return pages;
 }
 
-/* Through a buffer, as the pages that are replaced are what is copied. pages: which ones, of the chunk's. */
+/* Makes a part of a view plain. It copies through a buffer, because the pages that are copied are those that are
+ * replaced. pages: which pages of the chunk to copy. */
 static int
 flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint16_t pages)
 {
@@ -608,7 +618,8 @@ flatten(struct mm *mm, struct cow_entry *e)
     return r;
 }
 
-/* A chunk of which a part is replaced is plain from then on: otherwise its pieces would be host mappings that nobody counts. */
+/* A chunk of which a part is to be replaced becomes plain. Otherwise its pieces would be host mappings that nobody
+ * counts. */
 static bool
 cut(struct mm *mm, uint64_t number)
 {

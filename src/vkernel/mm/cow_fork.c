@@ -1,4 +1,5 @@
-/* Fork of a mapping that has been written much: which chunks are shared (cow.h), and which pages are copied at once. */
+/* Forking a mapping of private anonymous memory: which chunks are shared (cow.h), and which pages are copied at
+ * once. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -7,20 +8,22 @@
 #include "platform/platform.h"
 #include "vkernel/mm/cow_internal.h"
 
-/* From so many pages on, those that were written are shared: below it the host calls and faults of sharing cost more than the copies. */
+/* Written pages are shared from this number on. Below it, the host calls and faults of sharing cost more than
+ * copying. */
 enum { SHARE_FROM = 256 };
 
 enum plan { PLAN_COPY, PLAN_JOIN, PLAN_VIEW, PLAN_SHARE };
 
-/* What a fork finds in the chunks of the mapping that it is at. One fork at a time: it does not sleep. */
-static uint16_t written[COW_CHUNKS] RARE; /* by chunk from the mapping's first: which pages were */
+/* What a fork has found in the chunks of the mapping that it is at. There is one fork at a time, because a fork does
+ * not sleep here. */
+static uint16_t written[COW_CHUNKS] RARE; /* which pages were written, by chunk from the mapping's first on */
 static uint8_t plans[COW_CHUNKS] RARE;
 
 struct sharing {
     struct mm *to, *from;
     const struct vma *v;
-    uint64_t first, end; /* chunks that are in the mapping whole */
-    uint64_t offset;     /* in the file, of the first */
+    uint64_t first, end; /* the chunks that are in the mapping as a whole */
+    uint64_t offset;     /* offset in the file for the first of them */
 };
 
 static bool
@@ -46,7 +49,7 @@ all_pending(const struct sharing *s, uint64_t from, uint64_t to)
     return true;
 }
 
-/* Of chunks that are plain or views, which pages were written; their number. */
+/* Finds which pages of plain chunks and views were written. Returns how many. */
 static uint64_t
 find_written(const struct sharing *s)
 {
@@ -61,7 +64,8 @@ find_written(const struct sharing *s)
             pending || platform_dirty_pages(s->from->space.base + n * COW_CHUNK, chunks * COW_PAGES, entries) == 0;
 
         for (uint64_t k = 0; k < chunks; k++) {
-            uint16_t pages = known ? 0 : COW_ALL_PAGES; /* without a page map all of them may have been */
+            /* without the host's page map all of them may have been written */
+            uint16_t pages = known ? 0 : COW_ALL_PAGES;
 
             for (unsigned i = 0; i < COW_PAGES && known && !pending; i++)
                 pages |= (uint16_t)(platform_entry_dirty(entries[k * COW_PAGES + i]) << i);
@@ -72,12 +76,12 @@ find_written(const struct sharing *s)
     return total;
 }
 
-/* A few chunks without pages are shared as well where that spares mappings of the host's. */
+/* Shares a few chunks without pages as well, where that spares host mappings. */
 static void
 fill_gaps(uint8_t *plan, uint64_t count)
 {
     enum { GAP = 16 };
-    uint64_t last = UINT64_MAX; /* the last one that is shared */
+    uint64_t last = UINT64_MAX; /* the last chunk that is shared */
 
     for (uint64_t i = 0; i < count; i++) {
         if (plan[i] == PLAN_SHARE) {
@@ -118,7 +122,7 @@ make_plans(struct sharing *s)
         fill_gaps(plans, s->end - s->first);
 }
 
-/* Both share what `from` has there. */
+/* Makes both address spaces share what `from` has in this chunk. */
 static bool
 share_chunk(const struct sharing *s, uint64_t number)
 {
@@ -159,13 +163,13 @@ share_run(struct sharing *s, uint64_t from, uint64_t to)
     if (platform_map_none(s->to->space.base + at, size) < 0)
         return -ENOMEM;
     if (prot != PROT_READ && platform_protect(s->from->space.base + at, size, PROT_READ) < 0) {
-        platform_protect(s->from->space.base + at, size, prot); /* it may have come a part of the way */
+        platform_protect(s->from->space.base + at, size, prot); /* it may have changed a part before it failed */
         return -ENOMEM;
     }
     for (uint64_t n = from; n < to; n++) {
         if (share_chunk(s, n))
             continue;
-        /* The rest is not shared, and so the owner's to write. */
+        /* The rest is not shared, so that its owner may write there. */
         platform_protect(s->from->space.base + n * COW_CHUNK, (to - n) * COW_CHUNK, prot);
         return -ENOMEM;
     }
@@ -183,7 +187,7 @@ join_run(struct sharing *s, uint64_t from, uint64_t to)
     return 0;
 }
 
-/* Views that are next to each other in the file, too, are one mapping of the host's. */
+/* Views that are neighbours in the file as well become one host mapping. */
 static int
 view_run(struct sharing *s, uint64_t from, uint64_t to)
 {
@@ -203,7 +207,8 @@ view_run(struct sharing *s, uint64_t from, uint64_t to)
     return 0;
 }
 
-/* A view's pages are in the file or here: who cannot share them copies all. */
+/* Copies a part of the mapping. A view's pages may be in the file or private, so that a fork which does not share them
+ * copies them all; of plain chunks it copies what was written. */
 static int
 copy_part(const struct sharing *s, uint64_t start, uint64_t end)
 {
@@ -224,7 +229,7 @@ copy_part(const struct sharing *s, uint64_t start, uint64_t end)
     return 0;
 }
 
-/* Of the chunks that are shared, or of those that are not. */
+/* Carries out the plans of the chunks that are shared, or of those that are not. */
 static int
 carry_out(struct sharing *s, bool shared)
 {
@@ -273,10 +278,10 @@ cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
                         .end = v->end / COW_CHUNK};
     int prot = mm_host_prot(v->prot), r;
 
-    /* What is shared in many pieces would be as many host mappings in the child: there is no room for these. */
+    /* What is shared in many pieces would need as many host mappings in the child, for which there is no room now. */
     if (!cow_within_budget() && cow_flatten(from, v->start, v->end) < 0)
         return -ENOMEM;
-    /* Chunks that other mappings have a part of. */
+    /* The chunks at the two ends, of which other mappings may have a part, cannot stay pending. */
     if (!cow_settle(from, v->start, v->start + 1, true) || !cow_settle(from, v->end - 1, v->end, true))
         return -ENOMEM;
     r = mm_host_map(to, v, v->start, v->end, PROT_READ | PROT_WRITE);
