@@ -1,4 +1,6 @@
-/* Processes and threads, and how to find them. Fields say whose they are; each room changes its own. */
+/* Processes and threads, and how to find them. The comments beside the fields say which room each one belongs to; a
+ * room changes its own fields only. Nothing guards them but that there is one worker, and that tasks give way only
+ * where they may sleep (sched/sched.h). */
 #ifndef VKERNEL_TASK_PROCESS_H
 #define VKERNEL_TASK_PROCESS_H
 
@@ -24,11 +26,12 @@ struct user;
 struct tty;
 
 enum { SIGNALS = 64 };
-/* Signals that are pending, for a process or for one of its threads. A guest queues as many as RLIMIT_SIGPENDING allows
- * and takes all of them with one read of a signalfd, so each number has a list of its own. */
+/* The signals that are pending for a process, or for one of its threads. A guest queues as many as RLIMIT_SIGPENDING
+ * allows, and takes all of them with one read of a signalfd, so each signal number has a list of its own. */
 struct signal_queue {
-    uint64_t set;                 /* which: SIGNAL_BIT. One that came when nothing could be queued has no entry */
-    struct list entries[SIGNALS]; /* struct signal_entry, of number n at n - 1, in the order in which they came */
+    uint64_t set; /* SIGNAL_BIT of each that is pending. One that came when nothing could be queued has no entry */
+    /* struct signal_entry; those of number n are at n - 1, in the order in which they came */
+    struct list entries[SIGNALS];
 };
 
 struct process {
@@ -36,66 +39,69 @@ struct process {
     struct process *parent;
     struct list children, sibling;
     struct list threads;                               /* struct task.thread_link */
-    struct list all;                                   /* every process, by age */
+    struct list all;                                   /* in process_list, which has every process by age */
     struct list number_link, group_link, session_link; /* numbers.c */
-    struct mm *mm;                                     /* shared between vfork parent and child */
-    struct fdtable *files;                             /* CLONE_FILES shares */
-    struct fs_context *fs;                             /* CLONE_FS shares */
+    struct mm *mm;                                     /* shared by a child of vfork and its parent */
+    struct fdtable *files;                             /* shared after CLONE_FILES */
+    struct fs_context *fs;                             /* shared after CLONE_FS */
     struct creds creds;
-    struct user *user; /* of the real uid: who is charged for its tasks */
+    struct user *user; /* the user of the real uid, who is charged for this process's tasks */
     struct rlimit rlimits[RLIM_NLIMITS];
     char comm[16];
-    char *exe_path; /* /proc/self/exe; owned */
+    char *exe_path; /* what /proc/self/exe leads to; owned */
     struct file *exe;
-    struct tty *ctty;  /* controlling terminal, or NULL (tty/) */
-    uint64_t start_ns; /* monotonic */
+    struct tty *ctty;  /* the controlling terminal, or NULL (tty/) */
+    uint64_t start_ns; /* monotonic time at which it began */
     uint64_t cpu_ns, children_cpu_ns;
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
 
     /* --- for the rooms signal/, time/, proc/ and run/; each says below what is its own --- */
-    struct task *leader; /* gone when exec by another thread took its place */
+    struct task *leader; /* gone when another thread's exec took its place */
     unsigned thread_count;
-    int exit_status;      /* as wait4 reports it; valid when zombie */
-    int exit_signal;      /* to the parent; 0 none */
+    int exit_status;      /* as wait4 reports it; valid for a zombie */
+    int exit_signal;      /* the signal that the parent gets at the end; 0: none */
     bool group_exit;      /* every thread leaves at its next edge */
-    struct task *exec_by; /* a thread in execve waits for the others to leave */
-    bool exec_done;       /* since fork: setpgid by the parent is refused */
+    struct task *exec_by; /* a thread in execve that waits for the others to leave */
+    bool exec_done;       /* it has called exec since fork, so that its parent's setpgid is refused */
     bool subreaper, no_new_privs, keep_caps, reaped;
-    bool may_be_orphaned; /* its group, whose parent in another one has ended: to be looked at (exit.c) */
+    bool may_be_orphaned; /* its parent, of another group, has ended: its group is to be looked at (exit.c) */
     int pdeath_signal;
     uint32_t personality;
     int nice;
-    struct signal_action *actions; /* [65], counted: CLONE_SIGHAND shares */
+    struct signal_action *actions; /* [65]; counted, as CLONE_SIGHAND shares them */
     struct signal_queue pending;
-    bool stop_report, continue_report; /* for waitpid WUNTRACED / WCONTINUED */
+    bool stop_report, continue_report; /* waitpid with WUNTRACED or WCONTINUED has something to report */
     int stop_signal;
-    struct wait_queue stop_queue;     /* threads of a stopped process */
-    struct wait_queue pidfd_queue;    /* pidfds: readable when zombie */
-    struct wait_queue signalfd_queue; /* of its threads; and its epoll items, as on Linux of who made the item */
+    struct wait_queue stop_queue;  /* the threads of a stopped process sleep here */
+    struct wait_queue pidfd_queue; /* pidfds, which can be read once this is a zombie */
+    /* its threads' reads of signalfds, and its epoll items; as on Linux, they are of who made the item */
+    struct wait_queue signalfd_queue;
     struct ktimer itimer_real;
     uint64_t itimer_real_interval;
-    uint64_t itimer_virtual[2][2]; /* VIRTUAL, PROF: expiry in cpu_ns (0 off), interval */
-    struct list cpu_timers;        /* struct cpu_timer, on cpu_ns */
-    uint64_t cpu_next;             /* cpu_ns at which something is to be done; UINT64_MAX never */
-    unsigned charged_tasks;        /* to the user: the process until it is waited for, and each thread beyond the
-                                       first */
-    bool over_limit;               /* setuid went beyond RLIMIT_NPROC: exec asks again */
+    /* ITIMER_VIRTUAL and ITIMER_PROF: at which cpu_ns it expires (0: off), and the interval */
+    uint64_t itimer_virtual[2][2];
+    struct list cpu_timers; /* struct cpu_timer: timers on cpu_ns */
+    uint64_t cpu_next; /* the cpu_ns at which the first of these timers, or RLIMIT_CPU, is due; UINT64_MAX: never */
+    /* what is charged to the user: the process, until it is waited for, and each thread beyond the first */
+    unsigned charged_tasks;
+    bool over_limit; /* setuid went beyond RLIMIT_NPROC, so that exec looks at the limit again */
     struct list posix_timers;
     int next_timer_id;
-    uint64_t securebits;                  /* SECBIT_KEEP_CAPS is keep_caps */
-    int oom_score_adj, oom_score_adj_min; /* who is killed first when memory is short */
-    uint32_t loginuid, sessionid;         /* of an audit session; UINT32_MAX: none */
-    bool thp_disabled;                    /* kept for PR_GET_THP_DISABLE: huge pages are the host's business */
-    int mce_kill;                         /* PR_MCE_KILL_*: kept, memory errors reach no guest */
+    uint64_t securebits;                  /* all but SECBIT_KEEP_CAPS, which is keep_caps */
+    int oom_score_adj, oom_score_adj_min; /* say who is killed first when memory is short */
+    uint32_t loginuid, sessionid;         /* what Linux's audit calls the session; UINT32_MAX: none */
+    bool thp_disabled;                    /* kept for PR_GET_THP_DISABLE only: huge pages are the host's business */
+    int mce_kill;                         /* PR_MCE_KILL_*: kept only, because memory errors reach no guest */
     uint64_t cap_ambient;
     uint64_t minor_faults, voluntary, involuntary;
-    uint64_t unknown_fault; /* host address of its last fault with unknown registers; 0: none yet (faults.c) */
-    int unknown_signal;     /* of that fault */
+    /* the host address of its last fault with unknown registers; 0: there was none (run/faults.c) */
+    uint64_t unknown_fault;
+    int unknown_signal; /* the signal of that fault */
 };
 
 struct task {
-    struct sched_entity sched; /* first: the scheduler knows nothing else of a task */
+    struct sched_entity sched; /* first member: the scheduler knows nothing else of a task */
     int tid;
     struct process *process;
     struct list thread_link;
@@ -104,38 +110,39 @@ struct task {
     struct list number_link; /* numbers.c */
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
-    int policy, priority;       /* SCHED_* and its static priority: kept and shown only */
-    bool reset_on_fork;         /* SCHED_RESET_ON_FORK: what it makes has the ordinary ones */
-    struct platform_jump base;  /* the base dispatcher of the fiber */
-    struct run_frame *frame;    /* innermost nested run */
-    struct fault_record *fault; /* innermost fault whose handler runs below compiled code */
+    int policy, priority;       /* SCHED_* and the static priority, which are kept and shown only */
+    bool reset_on_fork;         /* SCHED_RESET_ON_FORK: the tasks that it makes have the ordinary ones */
+    struct platform_jump base;  /* the base dispatcher of the task's fiber */
+    struct run_frame *frame;    /* the innermost nested run, or NULL (run/run.c) */
+    struct fault_record *fault; /* the innermost fault whose handler runs below compiled code, or NULL (run/faults.c) */
     uint64_t cpu_ns;
-    struct list cpu_timers; /* as the process's */
+    struct list cpu_timers; /* like the process's, but on the task's own time */
     uint64_t cpu_next;
-    bool charged; /* beyond the first of its process */
+    bool charged; /* charged to the user, as a thread beyond the first of its process */
     uint64_t blocked, saved_blocked;
     bool restore_blocked;
     struct signal_queue pending;
-    uint64_t waiting_set; /* rt_sigtimedwait */
+    uint64_t waiting_set; /* what rt_sigtimedwait waits for */
     uint64_t altstack_sp, altstack_size;
-    int altstack_flags;            /* as they were set; 0: never */
-    struct wait_queue sleep_queue; /* sleeps that nothing but a timer or a signal ends */
+    int altstack_flags;            /* as they were set last; 0: they never were */
+    struct wait_queue sleep_queue; /* for sleeps that nothing but a timer or a signal ends */
     int64_t (*restart)(struct task *t);
     uint64_t restart_args[4];
     uint64_t clear_child_tid, set_child_tid;
     struct vfork_wait *vfork; /* somebody may wait until this task leaves its memory; counted */
     uint64_t robust_list;
-    bool kill_me;       /* leaves at its next edge (exec by a sibling) */
-    bool evaluate_next; /* compiled code found no entry for rip, or refused (ir_assumption): a step there
-                                    first */
-    bool in_call;       /* of a run that is compared with another one: between calls_made() and calls_done() */
-    uint64_t fault_err, fault_trapno, fault_cr2; /* of its last fault: for the signal frame */
+    bool kill_me; /* it leaves at its next edge, because a sibling does exec */
+    /* compiled code cannot go on at rip, because there is no entry or it refused (ir_assumption): the evaluator does a
+     * step first */
+    bool evaluate_next;
+    bool in_call; /* for a run that is compared with another one: is it between calls_made() and calls_done()? */
+    uint64_t fault_err, fault_trapno, fault_cr2; /* of its last fault, for the signal frame */
 };
 
 _Static_assert(offsetof(struct task, sched) == 0, "the scheduler takes a task for its entity");
 
-/* Between a task that was made with CLONE_VFORK and the one that waits until it leaves its memory (exec, exit). Either may
- * be gone first: both count. */
+/* What a task that was made with CLONE_VFORK shares with the task that waits until it leaves its memory, by exec or
+ * exit. Either may be gone first, so that both count it. */
 struct vfork_wait {
     struct refcount refs;
     bool done;
@@ -152,30 +159,31 @@ current_process(void)
 /* --- process.c --- */
 extern struct process *init_process;
 extern struct list process_list;
-struct process *process_next(struct process *after); /* NULL: the first; for /proc */
+struct process *process_next(struct process *after); /* the one after it by age; NULL: the first */
 enum { PROC_PID_MAX = 4194304 };
 void proc_limit_tasks(uint64_t limit); /* --pids */
 unsigned proc_task_count(void);
 int64_t proc_allocate_id(void);
-int64_t proc_take_id(int id);     /* this one; -EEXIST */
-void process_count(int more);     /* so many tasks, or processes that nobody has waited for, more */
-void task_charge(struct task *t); /* a thread beyond the first is counted */
+int64_t proc_take_id(int id);     /* takes this number, or -EEXIST */
+void process_count(int more);     /* there are so many more tasks, or processes that nobody has waited for */
+void task_charge(struct task *t); /* the user is charged for a thread beyond the first */
 void task_uncharge(struct task *t);
-int process_set_user(struct process *p, uint32_t uid); /* moves what is charged for p; -EAGAIN */
-bool process_limit_reached(const struct process *p);   /* RLIMIT_NPROC, for the caller's rights */
-/* How much would killing it help (Linux's oom_badness)? In pages; INT64_MIN: not to be killed. */
+int process_set_user(struct process *p, uint32_t uid); /* moves to the user what is charged for p; or -EAGAIN */
+bool process_limit_reached(const struct process *p);   /* is RLIMIT_NPROC reached, with the caller's rights? */
+/* How much would it help to kill this process, as Linux's oom_badness says? In pages; INT64_MIN: it is not to be
+ * killed. */
 int64_t process_oom_points(const struct process *p);
-/* Linux's ptrace_may_access(PTRACE_MODE_READ): may the current process see into this one? By its ids for files, as /proc asks, or
- * by its real ones, as calls do. */
+/* May the current process see into this one, as Linux's ptrace_may_access(PTRACE_MODE_READ) says? /proc asks by the ids
+ * for files, and system calls ask by the real ids. */
 enum look_as { LOOK_FILES, LOOK_REAL };
 bool process_may_look(const struct process *p, enum look_as as);
 
-/* --- numbers.c: found by number from here on, until unnumbered --- */
+/* --- numbers.c: what is numbered can be found by its number, until it is unnumbered --- */
 struct process *process_find(int pid);
 struct task *task_find(int tid);
-struct process *group_next(int pgid, struct process *after); /* the members of a group; NULL: the first */
+struct process *group_next(int pgid, struct process *after); /* the next member of a group; NULL: the first */
 struct process *session_next(int sid, struct process *after);
-bool number_used(int number); /* by a task, a process, a group or a session */
+bool number_used(int number); /* is it that of a task, a process, a group or a session? */
 void process_number(struct process *p);
 void process_unnumber(struct process *p);
 void process_set_group(struct process *p, int pgid, int sid);
@@ -183,7 +191,7 @@ void task_number(struct task *t, int tid);
 void task_unnumber(struct task *t);
 
 struct task_hooks {
-    void (*end)(struct process *p, int sig); /* as by this signal, from outside: init too */
+    void (*end)(struct process *p, int sig); /* ends the process as this signal would, from outside; process 1 too */
 };
 extern const struct task_hooks task_hooks; /* boot/hooks.c */
 
