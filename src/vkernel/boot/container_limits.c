@@ -1,7 +1,6 @@
-/* The options that limit the container as a whole, and the time-out. The values are parsed in limit_values.c and
- * enforced by the rooms that they concern: here each one is compared with the least that works and handed to its room.
- * A wrong value ends the run before the first guest instruction, because a container that runs without the limit that
- * its user asked for is worse than none. */
+/* The options that limit the container as a whole, and the time-out. limit_values.c parses the values, and the rooms
+ * that they concern enforce them; this file leads the ones to the others. A wrong value ends the run before the first
+ * guest instruction, because a container that runs without the limit that its user asked for is worse than none. */
 #include "vkernel/boot/container_limits.h"
 
 #include <signal.h>

@@ -363,7 +363,7 @@ run_evaluator(struct replay *r)
             platform_mode = PLATFORM_KERNEL;
             finish_replay(r, LOCKSTEP_TRAP, trap);
             return;
-        case EVAL_NOEXEC: /* native code left for this address, and so its region ended there or before */
+        case EVAL_NOEXEC: /* native code, too, leaves at such an address, so that its region would have ended there */
             platform_mode = PLATFORM_KERNEL;
             r->result = REPLAY_PATH;
             return;

@@ -99,8 +99,8 @@ stack_low(void)
 }
 
 /* A handler of a fault whose registers nobody knows runs below the compiled code that faulted, and must come back to it
- * (faults.c). Where little room is left, compiled code would leave at its first poll and take the frames above with it,
- * so that the handler is evaluated. */
+ * (faults.c). Where little room is left, compiled code would leave at each first poll, so that the handler is
+ * evaluated. */
 static bool
 handler_low(void)
 {

@@ -1,6 +1,5 @@
-/* Processes and threads, and how to find them. The comments beside the fields say which room each one belongs to; a
- * room changes its own fields only. Nothing guards them but that there is one worker, and that tasks give way only
- * where they may sleep (sched/sched.h). */
+/* Processes and threads, and how to find them. Each room changes its own fields only. Nothing guards the fields but
+ * that there is one worker, and that tasks give way only where they may sleep (sched/sched.h). */
 #ifndef VKERNEL_TASK_PROCESS_H
 #define VKERNEL_TASK_PROCESS_H
 
@@ -56,7 +55,7 @@ struct process {
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
 
-    /* --- for the rooms signal/, time/, proc/ and run/; each says below what is its own --- */
+    /* --- fields of the rooms signal/, time/, proc/ and run/ --- */
     struct task *leader; /* gone when another thread's exec took its place */
     unsigned thread_count;
     int exit_status;      /* as wait4 reports it; valid for a zombie */
@@ -106,7 +105,7 @@ struct task {
     struct process *process;
     struct list thread_link;
 
-    /* --- for the rooms signal/, time/, proc/ and run/ --- */
+    /* --- fields of the rooms signal/, time/, proc/ and run/ --- */
     struct list number_link; /* numbers.c */
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
