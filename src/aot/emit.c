@@ -148,7 +148,7 @@ aot_intrinsic2(struct translator *t, const char *name, LLVMValueRef a, LLVMValue
     return aot_intrinsic(t, name, &type, 1, args, 2);
 }
 
-/* llvm.minimum and maximum give a NaN as it came; wasm wants it quiet. */
+/* llvm.minimum and llvm.maximum give a NaN as it came; WebAssembly wants it quiet. */
 LLVMValueRef
 aot_quiet_extremum(struct translator *t, const char *name, LLVMValueRef a, LLVMValueRef b)
 {
@@ -182,7 +182,8 @@ aot_load(struct translator *t, LLVMTypeRef type, LLVMValueRef pointer, unsigned 
 {
     LLVMValueRef v = LLVMBuildLoad2(t->b, type, pointer, "");
 
-    /* What must be aligned is not made smaller or left out. */
+    /* Volatile keeps LLVM from splitting an access that has to stay whole, and from leaving out one whose fault must
+     * come. */
     LLVMSetVolatile(v, t->precise_faults || alignment > 1);
     LLVMSetAlignment(v, alignment);
     LLVMSetMetadata(v, t->kind_tbaa, t->tbaa_memory);

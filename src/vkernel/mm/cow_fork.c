@@ -12,6 +12,8 @@
  * copying. */
 enum { SHARE_FROM = 256 };
 
+/* What a fork does with a chunk: it copies it at once (COPY); shares one that is pending already (JOIN), or one that is
+ * a view in which nothing was written since (VIEW); or begins to share it (SHARE). */
 enum plan { PLAN_COPY, PLAN_JOIN, PLAN_VIEW, PLAN_SHARE };
 
 /* What a fork has found in the chunks of the mapping that it is at. There is one fork at a time, because a fork does

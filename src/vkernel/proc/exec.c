@@ -119,6 +119,8 @@ extent(const struct image *im, uint64_t *low, uint64_t *high)
     return *low < *high;
 }
 
+/* Chooses where the file's address 0 goes, which an ET_EXEC file has fixed. Any other file goes to the base that its
+ * native code was made for, if that is free, because elsewhere the evaluator would have to run it. */
 static int
 choose_bias(struct mm *mm, struct image *im)
 {

@@ -250,6 +250,9 @@ help(void)
     return true;
 }
 
+/* Finds where rewritten code goes on from the guest's rip, evaluating until there is an entry. Returns the host
+ * address; or 0 if the guest has returned to where *top leads, so that the host's return address can be used. Whatever
+ * makes host addresses invalid leaves to the dispatcher instead. */
 static uint64_t
 go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
 {

@@ -59,6 +59,7 @@ run_forced_tick(void)
 
 /* --- finding code --- */
 
+/* Returns the native code for a guest address; NULL: there is none. It does not ask whether native code may run now. */
 static const void *
 table_entry(uint64_t pc)
 {
@@ -107,6 +108,7 @@ handler_low(void)
     return current_task()->fault && stack_low();
 }
 
+/* Returns the native code to enter at a guest address now; NULL: the evaluator must run there. */
 static const void *
 compiled_entry(uint64_t pc)
 {
@@ -119,6 +121,8 @@ run_has_entry(uint64_t address)
     return compiled_entry(address) != NULL;
 }
 
+/* Is this nested run over? It is when the guest is where the frame expects it. A stack pointer above that place says
+ * that the guest has left the frame by another way, such as longjmp, and will not come back. */
 static bool
 frame_ends(const struct run_frame *f)
 {
@@ -127,6 +131,7 @@ frame_ends(const struct run_frame *f)
     return f && (rsp > f->stop_rsp || (x86_cpu_tls.rip == f->stop_pc && rsp == f->stop_rsp));
 }
 
+/* eval_host.has_compiled: the evaluator stops before native code, and where the innermost nested run ends. */
 static bool
 eval_has_compiled(void *context, uint64_t address)
 {
@@ -422,6 +427,8 @@ same_state(const struct x86_cpu *a, const struct x86_cpu *b)
            memcmp(a->ymm_high, b->ymm_high, sizeof a->ymm_high) == 0 && memcmp(&a->x87, &b->x87, sizeof a->x87) == 0;
 }
 
+/* The import kernel.poll. Compiled code holds copies of the guest's state in host registers, so that it may go on only
+ * if the kernel has changed nothing of it; otherwise everything unwinds to the dispatcher. */
 void
 kernel_poll_c(uint64_t pc)
 {
@@ -441,6 +448,8 @@ kernel_poll_c(uint64_t pc)
     enter_compiled(false);
 }
 
+/* The import kernel.enter: compiled code calls or jumps to a guest address that has no compiled entry, or refuses to go
+ * on there. */
 void
 kernel_enter_c(uint64_t link)
 {
@@ -480,6 +489,8 @@ run_restart(void)
     platform_jump(&current_task()->base, JUMP_RESTART);
 }
 
+/* The base dispatcher. What throws away the fiber's frames comes back to its platform_mark(): JUMP_FAULT with a fault
+ * to deliver, JUMP_RESTART to go on at the guest's rip. */
 void
 task_run(struct task *first)
 {

@@ -191,6 +191,8 @@ sched_account(void)
     e->started_ns = now;
 }
 
+/* The first code on a fiber after a switch to it. Only here can a task that has ended be freed, because until now its
+ * stack was in use. */
 static void
 finish_switch(void)
 {
@@ -224,6 +226,8 @@ wait_for_share(uint64_t share, uint64_t timer)
     bandwidth_waited();
 }
 
+/* Returns the task to run next, which may be the present one. With nothing to run it sleeps in the host's poll() until
+ * something is. */
 static struct task *
 pick_next(void)
 {
@@ -274,6 +278,7 @@ sched_arm_tick(void)
     platform_tick_by(ktimer_next() < bandwidth_next() ? ktimer_next() : bandwidth_next());
 }
 
+/* Gives way: runs the next task on its own fiber, and returns when this task's turn comes again. */
 static void
 schedule(void)
 {

@@ -60,7 +60,7 @@ struct process {
     unsigned thread_count;
     int exit_status;      /* as wait4 reports it; valid for a zombie */
     int exit_signal;      /* the signal that the parent gets at the end; 0: none */
-    bool group_exit;      /* every thread leaves at its next edge */
+    bool group_exit;      /* every thread of it leaves at its next edge */
     struct task *exec_by; /* a thread in execve that waits for the others to leave */
     bool exec_done;       /* it has called exec since fork, so that its parent's setpgid is refused */
     bool subreaper, no_new_privs, keep_caps, reaped;
@@ -160,7 +160,7 @@ extern struct process *init_process;
 extern struct list process_list;
 struct process *process_next(struct process *after); /* the one after it by age; NULL: the first */
 enum { PROC_PID_MAX = 4194304 };
-void proc_limit_tasks(uint64_t limit); /* --pids */
+void proc_limit_tasks(uint64_t limit); /* sets the limit of --pids */
 unsigned proc_task_count(void);
 int64_t proc_allocate_id(void);
 int64_t proc_take_id(int id);     /* takes this number, or -EEXIST */
