@@ -28,7 +28,7 @@ calls_start(int fd)
     calls.fd = platform_take_descriptor(fd);
     if (calls.fd < 0)
         platform_die("there is nobody to compare the run: %s", strerror(-calls.fd));
-    calls_on = true;
+    calls_on = usercopy_recording = true;
     platform_be_repeatable();
 }
 
