@@ -1,12 +1,14 @@
-/* What text is that no block covers. The report counts it, and needs nothing else of discovery. */
+/* The kinds of text that no block covers. They have a header of their own because the report counts them, and needs
+ * nothing else of discovery. */
 #ifndef LIFT_GAP_H
 #define LIFT_GAP_H
 
 enum disc_gap_kind {
-    DISC_GAP_PADDING, /* nops, int3 and zeros next to code */
-    DISC_GAP_FOREIGN, /* instructions of no x86-64-v2 processor (they raise #UD), and what only they lead to */
-    DISC_GAP_DATA,
-    DISC_GAP_UNREACHED,
+    DISC_GAP_PADDING,   /* nops, int3 and zeros at the edges of a gap */
+    DISC_GAP_FOREIGN,   /* instructions that the artifact's level does not have (they raise #UD), and what only they
+                           lead to */
+    DISC_GAP_DATA,      /* what follows an address that something uses as data */
+    DISC_GAP_UNREACHED, /* the rest: nothing that was found leads there */
     DISC_GAP_KIND_COUNT
 };
 
