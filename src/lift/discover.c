@@ -1,10 +1,14 @@
 /* Finding the code of an ELF file (DESIGN section 4).
  *
- * Seeds in order of trust make functions: entry point, symbols, FDEs, init arrays, relocated words that point
- * into text, call targets. Each function is then followed by recursive descent inside its range (its
- * FDE, or up to the next function); what it jumps to elsewhere becomes another function, or a further entry of
- * the function that already has that address. Weak seeds (address-like words and immediates of files
- * without relocations) are taken last and only where nothing was found. */
+ * Discovery begins with seeds, addresses that something in the file says are code, and makes functions of them, those
+ * of most trust first: the starts of FDEs, the entry point, symbols, init and fini functions, stubs of the PLT, landing
+ * pads, relocated words that point into the text. Each function is then explored: its instructions are followed from
+ * its start and from its entries, inside of its range, which is its FDE or reaches up to the next FDE or function. What
+ * it calls or jumps to elsewhere becomes another function, or a further entry of the function that has the address.
+ *
+ * Weak seeds are addresses that some instruction takes, and in files without relocations also words of data and
+ * immediates that happen to be addresses of the text. They are taken last, where they decode like code and, as a rule,
+ * only where nothing was found. */
 #include "lift/discover.h"
 
 #include <stdlib.h>
@@ -90,13 +94,14 @@ finder_is_function(struct finder *f, uint64_t address)
     return finder_function(f, address) != NULL;
 }
 
-/* How far a function at this address may reach: to the end of its FDE, or without one to the next FDE. */
+/* How far a function at this address may reach: to the end of its FDE, or without one to the next FDE or the end of the
+ * section. */
 static uint64_t
 limit_of(const struct finder *f, const struct text_range *r, uint64_t address)
 {
     size_t low = 0, high = f->image->fdes.count;
 
-    while (low < high) { /* the first FDE that ends behind address */
+    while (low < high) { /* looks for the first FDE that ends behind the address */
         size_t mid = (low + high) / 2;
 
         if (f->image->fdes.items[mid].end <= address)
@@ -134,7 +139,7 @@ add_func(struct finder *f, uint64_t address, uint64_t limit)
     enqueue(f, (uint32_t)f->funcs.count - 1);
 }
 
-/* A further entry of a function; it is followed (again) when the entry is new. */
+/* Adds a further entry to a function. When the entry is new, the function is explored, again if it was before. */
 static void
 add_entry(struct finder *f, struct func *fn, uint64_t address)
 {
@@ -186,7 +191,8 @@ seed_strong(struct finder *f)
     for (size_t i = 0; i < image->relocs.count; i++) {
         const struct elf_reloc *r = &image->relocs.items[i];
 
-        /* A constant word that points inside a function is a jump table's; those resolve by themselves. */
+        /* A constant word that points inside of a function is one of a jump table. It makes no entry, because
+         * discovery finds these targets through the jump. */
         if (finder_fde(f, r->target) && finder_fde(f, r->target)->start != r->target &&
             elf_image_is_constant(image, r->where))
             continue;
@@ -194,7 +200,8 @@ seed_strong(struct finder *f)
     }
 }
 
-/* Words of data that look like code addresses, in files without relocations to say so. */
+/* Collects words of data that look like addresses of code. It is for files that lie at fixed addresses: they have no
+ * relocations that would say which words are addresses. */
 static void
 collect_data_words(struct finder *f)
 {
@@ -274,7 +281,7 @@ visit(struct finder *f, uint64_t address)
         vec_push(&f->work, address);
 }
 
-/* What an instruction says about code elsewhere. */
+/* Notes what the operands of an instruction say about other addresses of the text, and about data. */
 static void
 note_references(struct finder *f, const struct func *fn, const struct x86_insn *insn)
 {
@@ -331,7 +338,7 @@ note_jump(struct func *fn, const struct x86_insn *insn)
                                               .kind = slot ? DISC_JUMP_SLOT : DISC_JUMP_POINTER}));
 }
 
-/* Decodes from address until control leaves or reaches what this function has already. */
+/* Decodes instructions from this address on, until control leaves or comes to one that this function has already. */
 static void
 follow(struct finder *f, struct func *fn, uint64_t address)
 {
@@ -345,13 +352,14 @@ follow(struct finder *f, struct func *fn, uint64_t address)
         if (!r || r->seen[address - r->start] == f->stamp)
             return;
         if (!in_func(fn, address)) {
-            /* Behind a call that never returns there is nothing; other code goes on where its FDE ends. */
+            /* The range ends here. Behind a call that means that the callee never returns, because the compiler put
+             * nothing there. After other instructions control does go on, in the function that begins here. */
             if (before == X86_FLOW_NEXT || before == X86_FLOW_BRANCH)
                 finder_add_target(f, address);
             return;
         }
         if (address != fn->address && r->func[address - r->start] && !finder_fde(f, address)) {
-            return; /* ran into the next function of a file without unwind tables */
+            return; /* Without an FDE the range may be too long: here the next function begins. */
         }
         if (x86_decode(r->bytes + (address - r->start), r->end - address, address, &insn) <= 0) {
             vec_push(&f->foreign, address);
@@ -384,7 +392,8 @@ follow(struct finder *f, struct func *fn, uint64_t address)
     }
 }
 
-/* What is called is a function of its own, also inside an FDE: one covers all stubs of a .plt. */
+/* What is called becomes a function of its own even inside of another one's FDE, because a single FDE covers all the
+ * stubs of a .plt. */
 void
 finder_add_call(struct finder *f, uint64_t target)
 {
@@ -413,7 +422,9 @@ compare_steps(const void *a, const void *b)
     return finder_compare_addresses(&((const struct step *)a)->address, &((const struct step *)b)->address);
 }
 
-/* Jump target lists that overlap instructions: the earlier stream falls into the later one's next. */
+/* Where a jump leads into the middle of an instruction, two streams of instructions overlap, and the step after an
+ * instruction is not the one that control goes on to. So that the block of that instruction has a successor all the
+ * same, a block must begin where the instruction ends. */
 static void
 settle_overlaps(struct finder *f)
 {
@@ -425,7 +436,7 @@ settle_overlaps(struct finder *f)
     }
 }
 
-/* Steps (sorted) to blocks. */
+/* Makes blocks of the steps, which are sorted. */
 static void
 make_blocks(struct finder *f, struct func *fn)
 {
@@ -452,7 +463,8 @@ has_unknown_jumps(const struct func *fn)
     return false;
 }
 
-/* Entries added to the stored copy meanwhile (a jump into itself through another function) stay. */
+/* While a copy of a function is explored, the stored original may be given entries and be queued, because another
+ * function is found to jump into it. The copy, which will replace the original, takes that over. */
 static void
 keep_entries(struct finder *f, uint32_t index, struct func *fn)
 {
@@ -464,11 +476,12 @@ keep_entries(struct finder *f, uint32_t index, struct func *fn)
     fn->queued = stored->queued;
 }
 
-/* One function: descent, jump tables, blocks. Repeated whenever it gains entries. */
+/* Explores one function: follows its code, makes blocks of it, and resolves its indirect jumps, until these lead to
+ * nothing new or MAX_ROUNDS are over. The queue brings it here again when it gains an entry. */
 static void
 explore(struct finder *f, uint32_t index)
 {
-    /* funcs may move while this function runs: work on a copy and store it back. */
+    /* Functions that are found meanwhile may move the array funcs, so a copy is explored and stored back. */
     struct func fn = f->funcs.items[index];
 
     f->stamp++;
@@ -526,7 +539,9 @@ finder_mark_covered(struct finder *f)
     }
 }
 
-/* Constants lie between functions of hand-written assembly, and their addresses are taken as those of functions are. */
+/* Do the bytes at this address decode like code? Hand-written assembly has constants between its functions and takes
+ * their addresses as it takes those of functions, so that only the bytes tell them apart. They are decoded for
+ * LOOK_AHEAD instructions, or up to a jump, a return or code that was found. */
 static bool
 looks_like_code(struct finder *f, uint64_t address)
 {
@@ -545,7 +560,7 @@ looks_like_code(struct finder *f, uint64_t address)
             address += (unsigned)n;
             continue;
         }
-        if (p[0] == 0 && p[1] == 0) /* zeros are add [rax], al */
+        if (p[0] == 0 && p[1] == 0) /* Two zeros decode as add [rax], al, but are data or fill. */
             return false;
         switch (x86_flow(&insn)) {
         case X86_FLOW_JUMP:
@@ -588,8 +603,9 @@ take_weak(struct finder *f)
     }
 }
 
-/* Without unwind tables a function reaches up to the next one, and where that begins may have been learnt only
- * after it was followed: once more, with all starts known. */
+/* A function without an FDE ends where the next one begins, and discovery may have learnt of that only after it had
+ * explored the function. So these are explored again, now that more starts are known. The second round is for what the
+ * first one finds. */
 static void
 settle_open_ended(struct finder *f)
 {
@@ -612,7 +628,8 @@ compare_jumps(const void *a, const void *b)
     return x->address != y->address ? (x->address < y->address ? -1 : 1) : x->kind - y->kind;
 }
 
-/* Functions of files without unwind tables may share code: each jump once, as the one that knows most. */
+/* Functions of files without unwind tables may share code, and then each has a record of the same jump. One is kept,
+ * that of the lowest kind, of which most is known. */
 static void
 sort_jumps(struct disc *d)
 {
@@ -686,7 +703,7 @@ put_func(struct finder *f, struct disc *d, struct func *fn)
     while (entry < fn->blocks.count && fn->blocks.items[entry].start != fn->address)
         entry++;
     if (entry == fn->blocks.count)
-        return; /* nothing decodes at its address */
+        return; /* No instruction decodes at its address. */
     put_jumps(d, fn);
     finder_find_loops(f, fn);
     fn->blocks.items[entry].entry = true;
@@ -711,7 +728,7 @@ open_ranges(struct finder *f, struct err *e)
         struct text_range r = {.start = s.start, .end = s.end};
 
         if (f->ranges.count && s.start < f->ranges.items[f->ranges.count - 1].end)
-            r.start = f->ranges.items[f->ranges.count - 1].end; /* overlapping sections: once */
+            r.start = f->ranges.items[f->ranges.count - 1].end; /* What two sections share is taken once. */
         if (r.start >= r.end)
             continue;
         size = r.end - r.start;

@@ -24,7 +24,8 @@ struct disc_func {
 };
 
 /* What discovery found out about an indirect jump, one whose target is in a register or in memory. The order matters:
- * the kinds from DISC_JUMP_POINTER on count as unresolved, and of several records of one jump the lowest kind is kept. */
+ * the kinds from DISC_JUMP_POINTER on count as unresolved, and of several records of one jump the lowest kind is
+ * kept. */
 enum disc_jump_kind {
     DISC_JUMP_SWITCH,        /* It goes through a jump table, by an index that the block that jumps computes. */
     DISC_JUMP_GOTO,          /* It goes through a table or to a computed address; its targets are labels. */
@@ -92,8 +93,8 @@ void disc_fini(struct disc *d);
 /* How many indirect jumps are POINTER, COMPUTED or TABLE_UNKNOWN, those of which it is not known where they lead. */
 unsigned disc_unresolved_jumps(const struct disc *d);
 
-/* Is there a stub of the PLT at this address, [endbr64] [bnd] jmp [rip + disp]? *slot becomes the image-relative address
- * of the word that it jumps through, which the dynamic linker fills in. */
+/* Is there a stub of the PLT at this address, [endbr64] [bnd] jmp [rip + disp]? *slot becomes the image-relative
+ * address of the word that it jumps through, which the dynamic linker fills in. */
 bool disc_plt_slot(const struct elf_image *image, uint64_t address, uint64_t *slot);
 
 /* Lifts one discovered function into f, which is cleared first. b is the builder of f. */

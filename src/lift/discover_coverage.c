@@ -1,9 +1,11 @@
-/* What the text that no block covers is. */
+/* Discovery's account of the text: how many bytes the blocks cover, and for each gap between them whether it is
+ * padding, data, code for other processors, or code that was not reached. */
 #include <stdlib.h>
 
 #include "lift/discover_internal.h"
 
-/* The length of the fill at p, or 0: a nop of any length, int3, or a zero byte. */
+/* The length of the fill at p, or 0 when there is none. Fill is what compilers and linkers put between functions: nops
+ * of any length, int3, zero bytes. */
 static unsigned
 fill_length(const uint8_t *p, const uint8_t *end)
 {
@@ -29,7 +31,7 @@ put_gap(struct finder *f, uint64_t start, uint64_t end, enum disc_gap_kind kind)
     f->disc->gap_bytes[kind] += end - start;
 }
 
-/* The first address in start..end that something uses as data, or end. */
+/* The first address from start on that something uses as data; end when there is none before it. */
 static uint64_t
 first_data_ref(const struct finder *f, uint64_t start, uint64_t end)
 {
@@ -46,7 +48,8 @@ first_data_ref(const struct finder *f, uint64_t start, uint64_t end)
     return low < f->text_refs.count && f->text_refs.items[low] < end ? f->text_refs.items[low] : end;
 }
 
-/* Fill is padding where it follows code (or the start of the section) or goes on to code (or the end). */
+/* Divides one gap. The fill at its two ends is padding. What lies between counts as data from the first address on that
+ * something uses as data, and as unreached before that. */
 static void
 measure_gap(struct finder *f, const struct text_range *r, uint64_t start, uint64_t end)
 {
@@ -76,8 +79,9 @@ measure_gap(struct finder *f, const struct text_range *r, uint64_t start, uint64
 
 /* --- code for other processors --- */
 
-/* Marks what can be reached from the foreign instructions as if they were nops. No blocks are made of it: the
- * processor that the guest sees never gets there. */
+/* Marks what control would reach from a foreign instruction, one that the artifact's level does not have, if that were
+ * a nop. It is code and must not be counted as unreached. But no blocks are made of it, because the processor that the
+ * guest sees raises #UD at the foreign instruction and never gets there. */
 static void
 mark_foreign(struct finder *f, uint64_t address)
 {

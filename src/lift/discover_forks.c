@@ -1,7 +1,8 @@
-/* Where execution begins anew in the middle of a function, without the host's frames: behind a call that returns twice
- * (setjmp), and in a child behind the system call that made it and behind each of the calls that led there. Found by
- * the names of imports and by the numbers of system calls. Such a place becomes an entry: a child of fork is back in
- * compiled code at once, instead of being evaluated up to the next function or loop. */
+/* Finds the places in the middle of functions where execution begins anew, without the host frames that compiled code
+ * had there. One kind is behind a call that returns twice, such as setjmp. The other is met by a child process: behind
+ * the system call that made it, and behind each of the calls that led to that. Calls are known by the names of imports,
+ * system calls by their numbers. Each such place becomes an entry, so that a child of fork is back in compiled code at
+ * once; without it the evaluator would run the child up to the next function or loop. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,18 +12,19 @@ enum {
     SYS_CLONE = 56,
     SYS_FORK = 57,
     SYS_VFORK = 58,
-    SYS_CLONE3 = 435, /* arch/x86/entry/syscalls/syscall_64.tbl */
-    MAX_CALLERS = 2   /* entries behind calls to functions that fork, to those that call these, ... */
+    SYS_CLONE3 = 435, /* The numbers are those of Linux, arch/x86/entry/syscalls/syscall_64.tbl. */
+    MAX_CALLERS =
+        2 /* Entries are made behind calls of functions that fork (1) and behind calls of their callers (2). */
 };
 
 struct call {
-    uint64_t caller, callee, after; /* functions; the return address, 0 for a jump to the callee */
+    uint64_t caller, callee, after; /* two functions, and the address behind the call, 0 for a jump to the callee */
 };
 
 struct forks {
     struct finder *f;
-    VEC(struct call) calls; /* by callee, once all are there */
-    VEC(uint64_t) makers;   /* functions in which a child begins */
+    VEC(struct call) calls; /* sorted by callee once all are collected */
+    VEC(uint64_t) makers;   /* the functions in which a child begins, in the order in which they were found */
 };
 
 static bool
@@ -52,7 +54,8 @@ returns_twice(const char *name)
     return is_one_of(name, names);
 }
 
-/* Does the system call that ends the block make a process or a thread? */
+/* Does the system call that ends the block make a process or a thread? It is known when the block itself puts the
+ * number into rax. */
 static bool
 makes_a_child(struct finder *f, const struct disc_block *b)
 {
@@ -138,7 +141,8 @@ first_call_to(const struct forks *k, uint64_t callee)
     return low;
 }
 
-/* The entries behind calls to makers[first] up to the last; their callers become the next makers. */
+/* Makes entries behind the calls of those makers that have index `first` or a higher one. The callers become makers,
+ * too; they are added at the end, for the next call of this function. */
 static void
 enter_callers(struct forks *k, size_t first)
 {

@@ -85,8 +85,9 @@ struct text_range *finder_range(struct finder *f, uint64_t address);
  * rule they have one for each function, so that it tells where the function starts and ends. */
 const struct elf_fde *finder_fde(const struct finder *f, uint64_t address);
 bool finder_is_function(struct finder *f, uint64_t address);
-/* Says that code at this address is reached from outside of the function that has it. The address becomes a function, or
- * an entry of the function whose FDE covers it. An address outside of the text is ignored, here and in the next two. */
+/* Says that code at this address is reached from outside of the function that has it. The address becomes a function,
+ * or an entry of the function whose FDE covers it. An address outside of the text is ignored, here and in the next
+ * two. */
 void finder_add_target(struct finder *f, uint64_t address);
 /* Says that something calls the address: it becomes a function. */
 void finder_add_call(struct finder *f, uint64_t target);

@@ -1,7 +1,10 @@
-/* Indirect jumps. The data flow (discover_values.h) says what each one jumps to. An entry of a table in constant
- * data becomes IR_T_SWITCH when the block that jumps has the whole load. In all other cases where targets are known
- * (the load is in another block, the table is writable, the target is computed) these become labels, entries that a
- * computed goto of the function leads to. Wrong or missing targets cost time, nothing else. */
+/* Finding out where the indirect jumps of a function lead. The data flow (discover_values.h) proposes what each one
+ * jumps to. When that is an entry of a table in constant data, and the block that jumps computes the index and loads
+ * the entry itself, the jump becomes a switch (IR_T_SWITCH). In all other cases in which targets are known (another
+ * block has the load, the table is writable, the address is computed) the targets become labels: entries of the
+ * function that its computed gotos lead to. Wrong or missing targets cost time and nothing else: a switch looks whether
+ * the index and the registers are as was found, a computed goto compares the address, and when they differ the guest
+ * goes where the loaded address says, by the dispatcher. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +13,9 @@
 
 enum { NO_COUNT = UINT32_MAX, MAX_COMPUTED = 1024, MAX_OUTSIDE = 7, MAX_CANDIDATES = 8, SURE_TABLE = 4 };
 
-/* Collects what looks like instructions that take the address of data (lea reg, [rip + x]) or jump through it (jmp [x +
- * reg * 8]), at whatever bytes of the text: before the code is known, to know where tables end. */
+/* Collects the addresses of data that lea reg, [rip + x] takes or that jmp [x + reg * 8] goes through. They tell where
+ * tables end, and so are needed before it is known where instructions begin. That is why the bytes of these
+ * instructions are looked for at every address of the text, and some of what is found is none. */
 void
 finder_collect_data_refs(struct finder *f)
 {
@@ -38,7 +42,8 @@ finder_collect_data_refs(struct finder *f)
         qsort(f->data_refs.items, f->data_refs.count, sizeof(uint64_t), finder_compare_addresses);
 }
 
-/* In a PIE the file holds no absolute addresses: the relocation does. */
+/* The absolute address that the word at `at` holds once the file is loaded. A PIE (an executable or library that may be
+ * loaded anywhere) has such addresses in its relocations and not in the words. */
 static bool
 read_absolute_entry(const struct finder *f, uint64_t at, uint64_t *target)
 {
@@ -58,7 +63,8 @@ read_absolute_entry(const struct finder *f, uint64_t at, uint64_t *target)
     return false;
 }
 
-/* The entry at this address; false where there is none that is code. */
+/* Reads where the table's entry at this address leads. False says that it leads to no code, or that there is no
+ * entry. */
 static bool
 read_target(struct finder *f, const struct lift_jump_table *table, uint64_t at, uint64_t *target)
 {
@@ -77,7 +83,7 @@ read_target(struct finder *f, const struct lift_jump_table *table, uint64_t at, 
     return finder_range(f, v);
 }
 
-/* Does the text take this address of data? Then something else begins there. */
+/* Does the text seem to take this address of data? Then a piece of data begins there, and another one ends. */
 static bool
 starts_table(const struct finder *f, uint64_t address)
 {
@@ -85,7 +91,7 @@ starts_table(const struct finder *f, uint64_t address)
            bsearch(&address, f->data_refs.items, f->data_refs.count, sizeof address, finder_compare_addresses);
 }
 
-/* Is it one piece of data, as far as the text shows? */
+/* Are the first `count` entries of the table one piece of data, because the text takes no address within? */
 static bool
 is_whole(const struct finder *f, const struct lift_jump_table *table, uint32_t count)
 {
@@ -102,9 +108,11 @@ is_inside(const struct func *fn, uint64_t address)
     return address >= fn->address && address < fn->limit;
 }
 
-/* Reads entries into f->targets, up to the first that cannot be one. count: how many there are by the code before
- * the jump; without that (NO_COUNT) the address of another table ends this one, and so do entries that lead out of
- * the function, but for a few to its cold part. */
+/* Reads the entries of a table into f->targets, up to the first that leads to no code, and returns how many there are.
+ * count is how many the code before the jump allows. Where it does not say (NO_COUNT), an address that the text takes
+ * ends the table, and so does a run of more than MAX_OUTSIDE entries that lead out of the function. A shorter run is
+ * part of it when an entry inside of the function follows: a compiler puts code that is rarely run into a cold part
+ * elsewhere. An absolute table all of whose entries lead out of the function is taken as it is. */
 static uint32_t
 read_table(struct finder *f, const struct func *fn, const struct lift_jump_table *table, uint32_t count)
 {
@@ -116,7 +124,7 @@ read_table(struct finder *f, const struct func *fn, const struct lift_jump_table
 
             if (n > 0 && starts_table(f, table->table_address + (uint64_t)n * table->entry_size))
                 break;
-            if (!in && !table->relative) { /* a label of the cold part is inside another FDE; a function is not */
+            if (!in && !table->relative) { /* A label of the cold part is inside of an FDE, a function begins one. */
                 const struct elf_fde *fde = finder_fde(f, f->targets[n]);
 
                 in = fde && fde->start != f->targets[n];
@@ -124,7 +132,7 @@ read_table(struct finder *f, const struct func *fn, const struct lift_jump_table
             inside += in;
             outside = in ? 0 : outside + 1;
             if (outside > MAX_OUTSIDE && (table->relative || inside)) {
-                n++; /* outside counts it too */
+                n++; /* `outside` counts this entry, and is subtracted below. */
                 break;
             }
         }
@@ -133,7 +141,8 @@ read_table(struct finder *f, const struct func *fn, const struct lift_jump_table
     return table->relative || inside ? n - outside : n;
 }
 
-/* How many entries the code before the jump allows. A bound that only says how wide the index is says nothing. */
+/* How many entries the code before the jump allows. A bound that only says that the index was a byte says nothing of
+ * the table. */
 static uint32_t
 entry_count(const struct value *v)
 {
@@ -147,7 +156,8 @@ is_constant(const struct finder *f, const struct lift_jump_table *table)
            elf_image_is_constant(f->image, table->table_address + (uint64_t)table->count * table->entry_size - 1);
 }
 
-/* Does the lifter find the index in the block that jumps? */
+/* Does the lifter find the table's index in the block that jumps? It is tried, since only then can the jump be lifted
+ * to a switch. */
 static bool
 lifts_to_switch(struct finder *f, const struct ir_block *b, const struct lift_jump_table *table)
 {
@@ -175,7 +185,7 @@ add_label(struct func *fn, uint64_t target)
         vec_push(&fn->labels, target);
 }
 
-/* Targets inside the function become labels; others are functions, or entries of other ones. */
+/* Makes labels of the targets inside of the function. The others become functions, or entries of other functions. */
 static void
 take_labels(struct finder *f, struct func *fn, const uint64_t *targets, uint32_t count)
 {
@@ -186,8 +196,8 @@ take_labels(struct finder *f, struct func *fn, const uint64_t *targets, uint32_t
     }
 }
 
-/* The addresses inside of this function that data holds or that itself takes: what a computed goto through a pointer
- * may lead to. */
+/* Makes labels of all the addresses inside of this function that data holds or that the function itself takes, because
+ * a computed goto through a pointer may lead to each of them. False says that there are none, or too many. */
 static bool
 take_all_labels(struct finder *f, struct func *fn)
 {
@@ -203,7 +213,7 @@ take_all_labels(struct finder *f, struct func *fn)
     }
     for (high = low; high < f->words.count && f->words.items[high] < fn->limit && high - low <= MAX_LABELS; high++) {
         if (finder_is_function(f, f->words.items[high]))
-            break; /* without an FDE the next function ends this one */
+            break; /* Without an FDE it is the next function that ends this one. */
     }
     if (high - low > MAX_LABELS || f->lea_labels.count > MAX_LABELS)
         return false;
@@ -215,7 +225,8 @@ take_all_labels(struct finder *f, struct func *fn)
 
 /* --- one jump --- */
 
-/* whole: the table begins where index 0 is. */
+/* Takes the targets that were read into f->targets. whole says that the table begins with the entry of index 0, so that
+ * the targets are in the order of the index. */
 static void
 take_table(struct finder *f, struct func *fn, const struct ir_block *b, struct found_jump *jump, bool whole)
 {
@@ -232,7 +243,8 @@ take_table(struct finder *f, struct func *fn, const struct ir_block *b, struct f
         finder_add_jump(f, fn, table->targets[i]);
 }
 
-/* An array of records, each with an address of code or none. */
+/* The jump goes through an array of records of `stride` bytes, each of which has an address of code or none: takes the
+ * addresses. MAX_OUTSIDE records in a row that have none end the array. */
 static bool
 resolve_records(struct finder *f, struct func *fn, uint32_t stride, uint32_t count, struct found_jump *jump)
 {
@@ -257,7 +269,7 @@ resolve_records(struct finder *f, struct func *fn, uint32_t stride, uint32_t cou
     return true;
 }
 
-/* The table that the value says. */
+/* Takes the table that the value v describes. False says that there is none. */
 static bool
 resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const struct value *v,
               struct found_jump *jump)
@@ -273,11 +285,11 @@ resolve_table(struct finder *f, struct func *fn, const struct ir_block *b, const
     if (v->scale != v->size)
         return resolve_records(f, fn, v->scale, count, jump);
     if (table->relative && v->relative < v->base && starts_table(f, v->relative)) {
-        table->table_address = v->relative; /* indexed from its end */
+        table->table_address = v->relative; /* The entry of index 0 lies behind the table's start. */
         count = NO_COUNT;
     }
     table->count = read_table(f, fn, table, count);
-    if (table->count == 0 && table->relative) { /* nothing for the lowest index */
+    if (table->count == 0 && table->relative) { /* The lowest index has no entry: the table begins with the next one. */
         table->table_address += table->entry_size;
         table->count = read_table(f, fn, table, count == NO_COUNT ? count : count - 1);
     }
@@ -300,8 +312,10 @@ is_claimed(const struct func *fn, uint64_t table_address)
     return false;
 }
 
-/* A relative table at an unknown address: one whose address the function takes and whose entries lie in the
- * function, as many as there must be. Of several the one that no other jump uses, or else the targets of all. */
+/* Looks for the relative table of a jump whose data flow does not tell the address. It must be at an address that the
+ * function takes, have as many entries as the index may choose from if that has a bound, and half of them and no fewer
+ * than SURE_TABLE must lead into the function. Of several such tables it is the one that no switch uses. When that does
+ * not leave exactly one, the targets of all of them become labels. */
 static bool
 search_table(struct finder *f, struct func *fn, const struct ir_block *b, const struct value *v,
              struct found_jump *jump)
@@ -342,7 +356,7 @@ search_table(struct finder *f, struct func *fn, const struct ir_block *b, const 
     return n != 0;
 }
 
-/* Into an unrolled loop or the like: an address of code + index * size. */
+/* The jump goes to an address of code + index * size, as into an unrolled loop: takes all these addresses. */
 static bool
 resolve_computed(struct finder *f, struct func *fn, const struct value *v, struct found_jump *jump)
 {
@@ -402,8 +416,10 @@ classify_jump(struct finder *f, struct func *fn, const struct value_jump *found,
         jump->kind = DISC_JUMP_LABELS;
 }
 
-/* What is known of a jump stays, but for a larger table: with more edges a value may be blurred, or an index that
- * looked constant no longer be it. */
+/* Finds out where one jump leads, once more when it was tried before. What the earlier try found stays, unless this one
+ * finds more targets. Since then the function may have gained edges, and where more paths meet less is known of a
+ * value: that is no reason to forget a table. But an index that looked constant may turn out not to be, and then the
+ * table is larger than it seemed. */
 static void
 resolve_jump(struct finder *f, struct func *fn, const struct value_jump *found, struct found_jump *jump)
 {
@@ -421,7 +437,7 @@ static void
 lift_function_blocks(struct finder *f, const struct func *fn)
 {
     ir_func_clear(&f->scratch, fn->address);
-    for (int pass = 0; pass < 2; pass++) { /* the entry first */
+    for (int pass = 0; pass < 2; pass++) { /* The first pass is for the entry, which must be the first block. */
         for (size_t i = 0; i < fn->blocks.count; i++) {
             const struct disc_block *b = &fn->blocks.items[i];
             struct text_range *r = finder_range(f, b->start);

@@ -1,5 +1,5 @@
-/* A discovered function to IR: its blocks one by one, and calls to PLT stubs turned into the indirect
- * calls they are. */
+/* From a discovered function to IR. Its blocks are lifted one by one. Calls of PLT stubs and jumps to them become the
+ * indirect calls and jumps that the stubs make, which saves a call of the stub each time. */
 #include <string.h>
 
 #include "lift/discover_internal.h"
@@ -49,7 +49,8 @@ append(struct ir_func *f, struct ir_block *b, struct ir_op op)
     return (ir_value)(f->ops.count - 1);
 }
 
-/* The block was built last, so its operations are at the end of the list. */
+/* Makes an indirect one of the call or jump to a PLT stub that ends the last block. Operations can be added to this
+ * block only because it was built last, so that its operations are the end of the list. */
 static void
 inline_plt_call(struct ir_func *f, const struct elf_image *image)
 {
@@ -60,7 +61,7 @@ inline_plt_call(struct ir_func *f, const struct elf_image *image)
     if ((b->end.kind != IR_T_CALL && b->end.kind != IR_T_JUMP) || !disc_plt_slot(image, b->end.target, &slot))
         return;
     if (b->end.kind == IR_T_JUMP && b->end.target == b->address + b->size)
-        return; /* falls through into the stub: it is this function's own block */
+        return; /* The block falls through into the stub, which is a block of this function, too. */
     op.op = IR_ADDR;
     op.imm = slot;
     op.a = append(f, b, op);

@@ -1,31 +1,37 @@
-/* Where compiled code may be entered besides at the starts of functions, so that a process that was forked, that
- * longjmp'ed, or whose frames were lost otherwise, is back in it soon (DESIGN D6).
+/* Decides where compiled code may be entered besides at the starts of functions, so that a process that was forked,
+ * that longjmp'ed, or whose frames were lost otherwise is back in compiled code soon (DESIGN D6).
  *
- * Entries: the addresses discovery was told of, what discover_forks.c found, labels of unresolved jump tables, and the
- * headers of outermost loops that call something. All other loops must not have their header entered from elsewhere:
- * what the compiler knows before the loop holds in it, and a nest entered inside is no nest any more. Their bodies are
- * functions once more, begun at the header, which leave where the loop ends. They add 8 % to the text; large inner
- * loops that call something would add 18 % more, and go without: the evaluator is left for compiled code at each
- * call. */
+ * Entries in the function itself are the addresses that the rest of discovery found to be reached from outside (landing
+ * pads, places behind fork, the profile, jumps of other functions), its labels, and the headers of outermost loops that
+ * call something. The header of any other loop should not be entered from elsewhere. If it were, the compiler could no
+ * longer use in the loop what it knows before it, and a nest of loops that is entered in the middle is not a nest for
+ * it. Such a loop is made a function of its own instead: a copy that begins at the header and is left where the loop
+ * ends, beside the loop in its place, which stays as it is.
+ *
+ * These functions add 8 % to the text. Large inner loops that call something would add 18 % more, and have none: the
+ * evaluator runs them, and is left for compiled code at each call. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "lift/discover_internal.h"
 
 struct node {
-    uint32_t first, count; /* successors */
-    uint32_t index, low;   /* Tarjan */
-    uint32_t component;
-    bool calls, on_stack;
+    uint32_t first, count; /* its successors, a slice of graph.edges */
+    uint32_t index, low;   /* as in Tarjan's algorithm, see find_components() */
+    uint32_t component;    /* the number of its component */
+    bool calls, on_stack;  /* calls: its block ends in a call or a system call */
 };
 
 struct graph {
     VEC(struct node) nodes;
     VEC(uint32_t) edges;
-    VEC(uint32_t) blocks; /* of each node: index of its block */
+    VEC(uint32_t) blocks; /* has the index of each node's block in func.blocks */
 };
 
-enum { MAX_CALLING_LOOP = 256, MAX_DEPTH = 16 }; /* bytes of an inner loop that calls something; nesting */
+enum {
+    MAX_CALLING_LOOP = 256, /* how many bytes an inner loop that calls something may have, to become a function */
+    MAX_DEPTH = 16          /* how deep in a nest loops are looked for */
+};
 
 static int32_t
 block_at(const struct func *fn, uint64_t address)
@@ -89,7 +95,9 @@ struct frame {
     uint32_t node, edge;
 };
 
-/* Tarjan's strongly connected components, without recursion. */
+/* Finds the strongly connected components of the graph with Tarjan's algorithm: the largest sets of nodes in which each
+ * node can be reached from each other one. A list of frames stands in for the algorithm's recursion, because a guest
+ * decides how deep that goes. */
 static void
 find_components(struct graph *g)
 {
@@ -143,7 +151,7 @@ find_components(struct graph *g)
     vec_fini(&stack);
 }
 
-/* A jump of which nothing is known may lead to any entry. */
+/* In a function with a jump of which nothing is known all entries become labels, since it may lead to each of them. */
 static void
 mark_labels(struct func *fn)
 {
@@ -161,9 +169,10 @@ struct nest {
     struct finder *f;
     struct func *fn;
     struct graph whole;
-    uint32_t *first_before, *before; /* blocks that lead to block i: before[first_before[i]] up to before[first_before[i
-                                        + 1]] */
-    uint32_t *place; /* of each block: 1 + its node in the graph being looked at, 0 if it is not there */
+    /* The blocks that lead to block i are before[first_before[i]] up to, without it, before[first_before[i + 1]]. */
+    uint32_t *first_before, *before;
+    /* For each block, 1 + its node in the part of the graph that is being looked at, and 0 when it is not in it. */
+    uint32_t *place;
 };
 
 static void
@@ -174,7 +183,7 @@ graph_fini(struct graph *g)
     vec_fini(&g->blocks);
 }
 
-/* The part of the function's graph that has these blocks. */
+/* Makes the part of the function's graph that consists of these blocks and of the edges between them. */
 static void
 take_part(struct nest *n, const uint32_t *blocks, size_t count, struct graph *part)
 {
@@ -219,13 +228,13 @@ compare_blocks(const void *a, const void *b)
 }
 
 struct loop {
-    VEC(uint32_t) blocks; /* sorted, but for the header, which is first */
+    VEC(uint32_t) blocks; /* the header first, then the others, sorted */
     uint64_t bytes;
     bool calls;
 };
 
-/* The block of the loop to enter it at goes to the front: one that is an entry already, or else the first that
- * something outside leads to. */
+/* Chooses the block at which the loop is to be entered, and moves it to the front: one that is an entry already, or
+ * else the first that a block outside of the loop leads to. */
 static void
 choose_header(struct nest *n, struct loop *loop)
 {
@@ -249,7 +258,7 @@ choose_header(struct nest *n, struct loop *loop)
     if (entry != UINT32_MAX)
         header = entry;
     else if (header == UINT32_MAX)
-        header = loop->blocks.items[0]; /* the function begins with it */
+        header = loop->blocks.items[0]; /* Nothing leads here from outside: the function begins with this loop. */
     for (size_t i = 0; i < loop->blocks.count; i++) {
         if (loop->blocks.items[i] == header) {
             memmove(loop->blocks.items + 1, loop->blocks.items, i * sizeof(uint32_t));
@@ -258,7 +267,7 @@ choose_header(struct nest *n, struct loop *loop)
     }
 }
 
-/* A function of the loop's blocks. */
+/* Puts a function of the loop's blocks into the result. */
 static void
 put_loop(struct nest *n, const struct loop *loop)
 {
@@ -272,7 +281,7 @@ put_loop(struct nest *n, const struct loop *loop)
     struct text_range *r = finder_range(n->f, address);
 
     if (r->func[address - r->start])
-        return; /* there is a function here already, or another with the same loop */
+        return; /* A function starts here already, or another one that shares this code has put the same loop. */
     r->func[address - r->start] = UINT32_MAX;
     for (size_t i = 0; i < loop->blocks.count; i++) {
         struct disc_block b = n->fn->blocks.items[loop->blocks.items[i]];
@@ -304,7 +313,9 @@ take_loop(struct nest *n, struct loop *loop, unsigned depth)
         find_loops(n, loop->blocks.items + 1, loop->blocks.count - 1, depth + 1);
 }
 
-/* The loops of a part of the function: what is strongly connected and has an edge. */
+/* Finds the loops in a part of the function: the strongly connected components that have an edge inside of them. When
+ * the header of a loop is taken away, what is left falls apart into the loops inside of it, so take_loop() comes back
+ * here with that. MAX_DEPTH bounds this recursion. */
 static void
 find_loops(struct nest *n, const uint32_t *blocks, size_t count, unsigned depth)
 {

@@ -1,5 +1,5 @@
-/* Addresses at which a run entered the evaluator: why, as far as discovery can tell without them, and further
- * entries. */
+/* What discovery makes of a profile, the addresses at which a run entered the evaluator. It says of each why that
+ * happened, as far as what was found without the profile tells, and then makes entries of them for the next run. */
 #include <stdlib.h>
 
 #include "lift/discover_internal.h"
@@ -10,7 +10,7 @@ struct owned_block {
 };
 
 struct owners {
-    VEC(struct owned_block) blocks; /* by start */
+    VEC(struct owned_block) blocks; /* of all functions, sorted by start */
 };
 
 static int
@@ -45,7 +45,7 @@ collect_owners(const struct finder *f, struct owners *o)
         qsort(o->blocks.items, o->blocks.count, sizeof *o->blocks.items, compare_blocks);
 }
 
-/* The block that covers address, or NULL. */
+/* The block that covers the address, or NULL. */
 static const struct owned_block *
 find_owner(const struct owners *o, uint64_t address)
 {
@@ -62,7 +62,8 @@ find_owner(const struct owners *o, uint64_t address)
     return low && address < o->blocks.items[low - 1].end ? &o->blocks.items[low - 1] : NULL;
 }
 
-/* What ends at address, as far as the bytes before it say. */
+/* The flow of the call or system call that ends at this address. X86_FLOW_NEXT says that none does. Text cannot be
+ * decoded backwards, so each length from 2 to 8 bytes is tried; the answer may be wrong. */
 static enum x86_flow
 flow_before(struct finder *f, uint64_t address)
 {
@@ -113,8 +114,10 @@ explain(struct finder *f, const uint64_t *addresses, size_t count)
     vec_fini(&owners.blocks);
 }
 
-/* In code that was found without the profile each address is an entry: frames of compiled code were gone when the guest
- * came there. What follows a call in code that was not found will be returned to by compiled code. */
+/* The first round takes all addresses but those behind calls in code that was not found. In code that was found, an
+ * entry is needed even behind a call, because the frames of compiled code were gone when the guest came there. In code
+ * that was not found, the first round may find the function with the call: then compiled code will return to the
+ * address, and it needs no entry. The second round takes those that are still in no block. */
 void
 finder_take_profile(struct finder *f, const uint64_t *addresses, size_t count)
 {

@@ -1,7 +1,8 @@
-/* A forward data flow over the IR of a function's blocks, which tells what its registers and stack slots hold, as far as
- * indirect jumps need it: addresses, bounded numbers, entries of jump tables. It believes the ABI (a call keeps rbx,
- * rbp, rsp and r12 to r15) and it believes that nobody writes the slots of the frame through other pointers. A guest may
- * break both, so the result is only a proposal: code that is made of it must stay right when the proposal is wrong. */
+/* A forward data flow over the IR of a function's blocks, which tells what its registers and stack slots hold, as far
+ * as indirect jumps need it: addresses, bounded numbers, entries of jump tables. It believes the ABI (a call keeps rbx,
+ * rbp, rsp and r12 to r15) and it believes that nobody writes the slots of the frame through other pointers. A guest
+ * may break both, so the result is only a proposal: code that is made of it must stay right when the proposal is
+ * wrong. */
 #ifndef LIFT_DISCOVER_VALUES_H
 #define LIFT_DISCOVER_VALUES_H
 
@@ -26,8 +27,8 @@ enum { VALUE_NO_MAX = UINT32_MAX }; /* as max: there is no bound */
 
 /* The code behind a call that never returns belongs to something else, but it looks as if control went on to it, with
  * registers that mean something else there. So where two paths meet, one of them with a constant that may be an address
- * or with a place on the stack, that value is not given up when the other path has a different one: it is kept and marked
- * as likely, and so are sums and differences that are made of it. */
+ * or with a place on the stack, that value is not given up when the other path has a different one: it is kept and
+ * marked as likely, and so are sums and differences that are made of it. */
 struct value {
     uint8_t kind, bits, size;
     bool likely;
