@@ -1,3 +1,6 @@
+/* The data flow that discover_values.h describes: an evaluation of IR with values of which not everything is known.
+ * Blocks are run again until the states at their starts no longer change; MAX_VISITS ends that where it takes too
+ * long. */
 #include "lift/discover_values.h"
 
 #include <string.h>
@@ -7,27 +10,27 @@
 enum { GPR_COUNT = 16, MAX_SLOTS = 96, MAX_VISITS = 24, REFINE_DEPTH = 6 };
 
 struct slot {
-    int64_t offset; /* from rsp at entry */
+    int64_t offset; /* what is to be added to the rsp of the function's entry */
     struct value value;
 };
 
 struct state {
     struct value gpr[GPR_COUNT];
     uint32_t slot_count;
-    struct slot *slots; /* by no order; those of kind ANY are left out */
+    struct slot *slots; /* in no order; those of which nothing is known are left out */
 };
 
 struct flow {
     const struct ir_func *f;
     struct ir_block_map map;
     struct arena arena;
-    struct state *in; /* at the start of each block */
-    uint8_t *visits;  /* 0: not reached */
-    bool *queued;
-    VEC(uint32_t) queue;
-    VEC(struct value) values; /* of the block's operations; index 0 is its first */
-    struct state now;
-    struct state after_calls; /* joined over all calls */
+    struct state *in;         /* for each block, the state at its start, joined over the paths that lead to it */
+    uint8_t *visits;          /* for each block, how often it was run */
+    bool *queued;             /* for each block: it is in the queue */
+    VEC(uint32_t) queue;      /* blocks whose state changed since they were run */
+    VEC(struct value) values; /* of the operations of the block being run, from its first one on */
+    struct state now;         /* while a block is run, the state before its next operation */
+    struct state after_calls; /* behind calls, joined over all of them; valid with any_call */
     bool any_call;
     const uint64_t *others;
     size_t other_count;
@@ -62,11 +65,11 @@ is_constant(const struct value *v)
     return v->kind == VALUE_CONST && !v->likely;
 }
 
-/* The bound of a value as a 64-bit number. */
+/* The bound of a value when all 64 bits of it are used, or VALUE_NO_MAX. */
 static uint32_t
 bound(const struct value *v)
 {
-    if (v->kind == VALUE_NUMBER) /* the compiler knows what is above those bits */
+    if (v->kind == VALUE_NUMBER) /* The guest's compiler uses all bits only where it knows that those above are 0. */
         return v->max;
     if (is_constant(v) && v->base < VALUE_NO_MAX)
         return (uint32_t)v->base;
@@ -79,6 +82,7 @@ may_be_address(const struct value *v)
     return v->kind == VALUE_CONST && v->base >= 4096 && v->base < UINT32_MAX;
 }
 
+/* What is known of a value that is a on one path and b on another one. struct value says what is likely. */
 static struct value
 join(const struct value *a, const struct value *b)
 {
@@ -103,7 +107,7 @@ join(const struct value *a, const struct value *b)
         v.likely |= b->likely;
         return v;
     }
-    /* A number and a small constant, as after a clamp. */
+    /* A number meets a small constant behind a clamp: x = x > 9 ? 9 : x. */
     if (bound(a) != VALUE_NO_MAX && bound(b) != VALUE_NO_MAX && (a->kind == VALUE_NUMBER || b->kind == VALUE_NUMBER))
         return number(a->kind == VALUE_NUMBER ? a->bits : b->bits, bound(a) > bound(b) ? bound(a) : bound(b));
     return any;
@@ -126,7 +130,7 @@ set_slot(struct state *s, int64_t offset, unsigned size, struct value v)
 {
     struct slot *slot = NULL;
 
-    for (uint32_t i = s->slot_count; i-- > 0;) { /* what it overlaps is lost */
+    for (uint32_t i = s->slot_count; i-- > 0;) { /* Slots that the store overlaps are lost. */
         if (s->slots[i].offset < offset + (int64_t)size && offset < s->slots[i].offset + 8)
             s->slots[i] = s->slots[--s->slot_count];
     }
@@ -175,7 +179,7 @@ add(const struct value *a, const struct value *b)
     }
     if (a->kind == VALUE_CONST)
         return add(b, a);
-    if (a->kind == VALUE_SCALED && b->kind == VALUE_SCALED && a->max == b->max) { /* x * 8 + x * 16 */
+    if (a->kind == VALUE_SCALED && b->kind == VALUE_SCALED && a->max == b->max) { /* as in x * 8 + x * 16 */
         v.scale += b->scale;
         return v;
     }
@@ -184,7 +188,7 @@ add(const struct value *a, const struct value *b)
         v.kind = VALUE_SLOT_ANY;
         return v;
     }
-    if (a->kind == VALUE_ENTRY_ANY || b->kind == VALUE_ENTRY_ANY) /* relative to something */
+    if (a->kind == VALUE_ENTRY_ANY || b->kind == VALUE_ENTRY_ANY) /* The entry is relative to something unknown. */
         return a->kind == VALUE_ENTRY_ANY ? *a : *b;
     if (a->kind == VALUE_ENTRY || b->kind == VALUE_ENTRY) {
         v = a->kind == VALUE_ENTRY ? *a : *b;
@@ -220,7 +224,7 @@ mask(const struct value *a, uint64_t m)
     if (a->kind == VALUE_STACK && bits == 64) {
         struct value v = *a;
 
-        v.base &= m; /* aligned frames: any fixed place does */
+        v.base &= m; /* The function aligns its frame. Any fixed place does for that: slots need only be told apart. */
         return v;
     }
     if (a->kind == VALUE_NUMBER && a->bits >= bits && a->max < m)
@@ -228,7 +232,8 @@ mask(const struct value *a, uint64_t m)
     return number(64, m);
 }
 
-/* size bytes from address v (plus offset); zero-extended unless signed_ */
+/* What is known of `size` bytes that are loaded from address + offset, whether the load extends them with zeros or with
+ * their sign. */
 static struct value
 load(struct flow *w, const struct value *address, uint64_t offset, unsigned size)
 {
@@ -255,7 +260,7 @@ load(struct flow *w, const struct value *address, uint64_t offset, unsigned size
         }
         break;
     case VALUE_SCALED:
-        /* Absolute: the table's address is the displacement. */
+        /* The table lies at a fixed address, which is the displacement of the load. */
         if (offset && v.scale && v.scale % size == 0 && size >= 4) {
             v.kind = VALUE_ENTRY;
             v.size = (uint8_t)size;
@@ -264,7 +269,7 @@ load(struct flow *w, const struct value *address, uint64_t offset, unsigned size
         }
         break;
     case VALUE_CONST:
-        if (size == 4) { /* of a table, by a constant index */
+        if (size == 4) { /* This may be the entry of a table whose index is a constant. */
             v.kind = VALUE_ENTRY;
             v.size = 4;
             v.scale = 4;
@@ -354,7 +359,8 @@ value_of(const struct flow *w, const struct ir_block *b, ir_value v)
                                                                                      : &any;
 }
 
-/* Value v as a multiple of another one, *of: x + x * 2, (x << 1) + x and the like. 1 and itself when it is none. */
+/* Takes operation v for a multiple of another one, such as (x << 1) + x for x * 3: sets *of to the other one and
+ * returns the factor. When v is no multiple, these are v itself and 1. */
 static uint64_t
 factor(const struct ir_op *ops, ir_value v, int depth, ir_value *of)
 {
@@ -432,7 +438,7 @@ refine_value(struct value *v, unsigned bits, uint32_t max)
     *v = number(bits, max);
 }
 
-/* Is operation a the sum of something and v * scale? */
+/* Is operation a an address made with v as the index: v shifted to the left, or the sum of that and something? */
 static bool
 scales(const struct ir_op *ops, ir_value a, ir_value v, int depth)
 {
@@ -444,7 +450,8 @@ scales(const struct ir_op *ops, ir_value a, ir_value v, int depth)
                                   (ops[v].op == IR_WRAP && ops[v].a == op->a));
 }
 
-/* The low `bits` bits of operation v are not above max: so are the places it came from and those it went to. */
+/* The low `bits` bits of operation v turned out not to be above max. Says the same of the registers and slots that v
+ * was read from, and of those that it was written to in this block. */
 static void
 refine(struct flow *w, const struct ir_block *b, struct state *s, ir_value v, unsigned bits, uint32_t max, int depth)
 {
@@ -462,7 +469,7 @@ refine(struct flow *w, const struct ir_block *b, struct state *s, ir_value v, un
             refine_value(&s->gpr[set->aux], bits, max);
         if (set->op == IR_SET && set->aux < GPR_COUNT && set->a != IR_NO_VALUE && scales(ops, set->a, v, 2) &&
             equal(&s->gpr[set->aux], value_of(w, b, set->a)) && s->gpr[set->aux].max == VALUE_NO_MAX)
-            s->gpr[set->aux].max = max; /* the address was made before the check */
+            s->gpr[set->aux].max = max; /* The address was computed before the index was compared. */
         if ((set->op == IR_STORE32 || set->op == IR_STORE64) && set->b == v) {
             address = *value_of(w, b, set->a);
             slot = address.kind == VALUE_STACK ? find_slot(s, (int64_t)(address.base + set->imm)) : NULL;
@@ -509,13 +516,14 @@ refine(struct flow *w, const struct ir_block *b, struct state *s, ir_value v, un
     }
 }
 
-/* On the edge where the comparison v is `taken`: an unsigned one with a constant bounds its other side. */
+/* Control takes the edge on which the comparison v is true (taken) or false. If it compares, unsigned, something with a
+ * constant and says that it is below, this is a bound. */
 static void
 refine_edge(struct flow *w, const struct ir_block *b, struct state *s, ir_value v, bool taken)
 {
     const struct ir_op *op = &w->f->ops.items[v];
     const struct value *x, *y;
-    bool below, or_equal; /* a < b, a <= b once v is true */
+    bool below, or_equal; /* On this edge a is below b (or else above it), or equal to it if or_equal. */
     ir_value smaller;
     uint64_t limit;
 
@@ -559,7 +567,7 @@ enqueue(struct flow *w, uint32_t block)
     }
 }
 
-/* Joins s into *to; true when that changed it. fresh: *to holds nothing yet. */
+/* Joins s into *to, and tells whether that changed it. fresh says that *to has nothing yet. */
 static bool
 join_state(struct flow *w, struct state *to, const struct state *s, bool fresh)
 {
@@ -628,7 +636,7 @@ leave(struct flow *w, const struct ir_block *b, uint32_t block, const struct val
     case IR_T_CALL_INDIRECT:
         forget_caller_saved(&w->now);
         if (rsp->kind == VALUE_STACK)
-            rsp->base += 8; /* the return address is popped */
+            rsp->base += 8; /* The callee pops the return address. */
         reach(w, b->end.next, &w->now);
         join_state(w, &w->after_calls, &w->now, !w->any_call);
         w->any_call = true;
@@ -647,7 +655,7 @@ leave(struct flow *w, const struct ir_block *b, uint32_t block, const struct val
     }
 }
 
-/* Runs the operations of a block on `now`. */
+/* Evaluates the operations of a block, from the state at its start. slots is the memory for those of w->now. */
 static void
 run_block(struct flow *w, uint32_t block, struct slot *slots)
 {
@@ -689,7 +697,7 @@ leaves_frame(const struct value *before, const struct value *after)
            (before->kind == VALUE_STACK && (int64_t)before->base < (int64_t)after->base);
 }
 
-/* Takes the values at jumps that are reached and not known yet. */
+/* Notes what the jumps go to that the flow has reached and that are not known yet. */
 static void
 take_values(struct flow *w, struct value_jump *jumps, size_t jump_count)
 {
@@ -707,8 +715,10 @@ take_values(struct flow *w, struct value_jump *jumps, size_t jump_count)
     }
 }
 
-/* First the flow from the function's own entry. Then from landing pads and other entries, whose state can only be
- * guessed: as after any call. Then from whatever is left, code that only unknown jumps lead to, with nothing known. */
+/* Runs the data flow three times, from what is known best. It begins with the function's own entry. Then come landing
+ * pads and other entries, whose state can only be guessed: it is taken to be as behind the calls. Last is whatever was
+ * not reached, code that only unknown jumps lead to, with nothing known at its start. A jump keeps what the first run
+ * that reached it says. */
 static void
 find(struct flow *w, struct value_jump *jumps, size_t jump_count)
 {
