@@ -1,13 +1,22 @@
-/* Cached CPU state: states that are no parameters live in locals, read from their globals where a path needs
- * them (function entries, after calls) and written back where they may be dirty and somebody may look.
+/* Deciding where a function keeps CPU state. The home of each state (a guest register, a flag) is a wasm global. Some
+ * registers are promoted: they are the parameters of all functions (convention.def). The other states that a function
+ * uses are cached: it keeps each in a local, reads that from the global where a path needs it (at function entries and
+ * behind calls), and writes it back before somebody else may look at the global. Only what belongs to helpers and the
+ * kernel (IR_STATES_SHARED) is never kept in a local.
  *
- * Forward: a state is dirty when some path has set it since it was last written back. Backward: a state is
- * needed when some path reads its local (a write-back does) before it is set or read again.
+ * Two data flows over the graph of the function find out where. Forward: a state is dirty when some path has set it
+ * since it was last written back; only then must it be written back. Backward: a state is needed when some path reads
+ * its local before that is set or read from the global again; only then must it be read. To write a state back is to
+ * read its local.
  *
- * Vectors and flags that are dirty on some of the paths into a join are written back on these, or they would have to be
- * kept on all the others. A loop's header waits with that for the loop's end, unless it has many predecessors: then it
- * is an interpreter's dispatch. What follows a dispatch reads the vectors it needs from their globals again: one
- * operation that needs them must not make all the others carry them. */
+ * A join is a node that several paths lead to. Vectors and flags that are dirty on some of the paths into a join, and
+ * not on all, are written back at the ends of these paths. Otherwise they would be dirty behind the join, and the other
+ * paths would need their locals, too. The header of a loop is treated otherwise: what is dirty on some path into it
+ * stays dirty, so that it is written back when the loop is over and not each time around.
+ *
+ * A header with many predecessors is the dispatch of an interpreter, though, and is treated like any join. And such a
+ * dispatch, like all blocks behind a switch, reads the vectors and flags that are needed from the globals again,
+ * because a single operation of the interpreter that needs them would otherwise make all the others carry them. */
 #include "wasm/codegen_internal.h"
 
 #include <string.h>
@@ -57,15 +66,17 @@ gen_reload(struct gen *g, ir_states states)
     }
 }
 
-enum { WIDE_JOIN = 8 }; /* predecessors */
+enum { WIDE_JOIN = 8 }; /* A node with more predecessors is taken for the dispatch of an interpreter. */
 
+/* Can the node write states back at its end, for the joins that it leads to? The other kinds of nodes are only
+ * branches. */
 static bool
 can_flush(const struct flow_node *n)
 {
     return n->kind == FLOW_BLOCK || n->kind == FLOW_LABEL;
 }
 
-/* What the node writes back because some successor takes it for clean. */
+/* The dirty states that the node writes back at its end because some successor takes them for clean. */
 static ir_states
 flush_into_joins(const struct gen *g, const struct flow_node *n, ir_states dirty)
 {
@@ -135,6 +146,9 @@ collect_used(struct gen *g)
     g->used_states = used & gen_cached_states();
 }
 
+/* Finds out what the operations of a block do to dirty states: which ones they leave clean, by writing them back, and
+ * which ones dirty, by setting them last. raise_if is no such operation: it writes everything back only on the way to
+ * the exception, and where control goes on all is as it was. */
 static void
 summarise_dirty(struct gen *g, struct node_flow *flow, const struct ir_block *block)
 {
@@ -156,7 +170,8 @@ summarise_dirty(struct gen *g, struct node_flow *flow, const struct ir_block *bl
     }
 }
 
-/* Needs flow->dirty_in. */
+/* Finds out which locals the operations of a block need at its start (expose), and which ones they set or read from the
+ * globals (kill). It depends on flow->dirty_in, which must be known: to write back what is dirty is to need it. */
 static void
 summarise_need(struct gen *g, struct node_flow *flow, const struct ir_block *block)
 {
@@ -190,7 +205,8 @@ dirty_at_end(const struct node_flow *flow)
     return (flow->dirty_in & ~flow->clean) | flow->define;
 }
 
-/* Dirty at the node's end for a successor: all that may be, or what is left after write-backs into joins. */
+/* What is dirty for a successor of the node: all that may be so at the node's end, or with `flushed` what is left when
+ * the node has written back what its successors take for clean. A call leaves nothing dirty. */
 static ir_states
 dirty_out(struct gen *g, uint32_t node, bool flushed)
 {
@@ -202,7 +218,8 @@ dirty_out(struct gen *g, uint32_t node, bool flushed)
     return flushed ? dirty & ~flush_into_joins(g, n, dirty) : dirty;
 }
 
-/* May it be dirty: the union over all paths. */
+/* Finds what may be dirty at the start of each node when no node writes anything back for a join: the union over all
+ * paths. This is the largest that dirty_in can become. */
 static void
 solve_may_be_dirty(struct gen *g)
 {
@@ -225,7 +242,10 @@ solve_may_be_dirty(struct gen *g)
     } while (changed);
 }
 
-/* One step down from there: what the joins take for dirty, given what comes to them. */
+/* Makes dirty_in smaller by one step: finds what each node takes for dirty, from what its predecessors leave dirty when
+ * they write back what some successor takes for clean now. Says whether that changed anything. General registers are
+ * dirty when they are so on some path. Vectors and flags must be so on all paths, or come from a node that cannot write
+ * back, except at the header of a loop that is no dispatch. */
 static bool
 narrow_dirty(struct gen *g)
 {
@@ -280,7 +300,7 @@ need_at_start(struct gen *g, uint32_t node)
         need &= ~flow->reload;
     }
     if (n->kind == FLOW_ENTRY || n->kind == FLOW_ROOT)
-        return 0; /* all of it is read there */
+        return 0; /* These nodes read from the globals whatever their successors need. */
     if (n->poll && n->kind == FLOW_BLOCK)
         need |= flow->dirty_in & ~gen_dead_states(g->f->blocks.items[n->index].flags_dead);
     return need;

@@ -1,8 +1,15 @@
-/* Structured control flow in linear order: nodes are laid out by a preorder walk of the dominator tree, in
- * which siblings follow the order of forward edges, small subtrees first. Then each forward branch
- * that is no fall-through gets a wasm block that ends before its target, each loop a wasm loop from its header to its
- * last back edge. Laying small subtrees first keeps nesting shallow: in a chain of conditional exits each exit
- * follows its test at once. Everything is iterative: functions of tens of thousands of blocks are normal. */
+/* Putting the nodes of a control flow graph into an order and nesting them (structure.h).
+ *
+ * A node dominates another one when every path from the root to the other goes through it. In the dominator tree each
+ * node stands below the nearest one that dominates it. A preorder walk of that tree gives the order: every node comes
+ * before those that it dominates, so in a reducible graph a loop's header comes before the rest of the loop. Nodes with
+ * the same parent follow the direction of the edges between them, and otherwise those with small subtrees come first.
+ * This keeps nesting shallow: in a chain of conditional exits each exit follows its test at once.
+ *
+ * Then each forward branch that does not just fall through gets a wasm block that ends before its target, and each loop
+ * gets a wasm loop from its header to its last back edge.
+ *
+ * Nothing here is recursive, because functions of tens of thousands of blocks are normal. */
 #include "wasm/structure.h"
 
 #include <string.h>
@@ -11,12 +18,12 @@ struct walk {
     const struct flow_graph *g;
     struct arena *a;
     uint32_t n;
-    uint32_t *order, count; /* reverse postorder */
-    uint32_t *number;       /* by node: its place in order, or FLOW_NONE */
-    uint32_t *dominator;    /* by node */
-    uint32_t *size;         /* of the dominator subtree; NULL in the first walk */
-    uint32_t *pre, *post;   /* intervals of the dominator tree */
-    uint32_t *pred_first, *preds;
+    uint32_t *order, count; /* the nodes that are reached, in reverse postorder of a depth-first search */
+    uint32_t *number;       /* for each node its place in order, or FLOW_NONE */
+    uint32_t *dominator;    /* for each node its parent in the dominator tree */
+    uint32_t *size;         /* for each node the size of its subtree of that; NULL in the first walk */
+    uint32_t *pre, *post;   /* A node's subtree has the places from pre up to, without it, post in the preorder. */
+    uint32_t *pred_first, *preds; /* node i has preds[pred_first[i]] up to, without it, preds[pred_first[i + 1]] */
 };
 
 static void *
@@ -45,7 +52,8 @@ successor(const struct flow_graph *g, uint32_t node, uint32_t k)
     return g->successors.items[g->nodes.items[node].first + k];
 }
 
-/* The k-th successor to visit: what is visited first ends up last, so the largest subtree of two goes first. */
+/* The successor that is the k-th to be visited. What is visited first ends up last in reverse postorder, so of two
+ * successors the one with the larger subtree is visited first. */
 static uint32_t
 visit_order(const struct walk *w, uint32_t node, uint32_t k)
 {
@@ -116,6 +124,7 @@ predecessors(struct walk *w)
     w->pred_first[0] = 0;
 }
 
+/* The nearest node that dominates both x and y. */
 static uint32_t
 intersect(const struct walk *w, uint32_t x, uint32_t y)
 {
@@ -128,7 +137,7 @@ intersect(const struct walk *w, uint32_t x, uint32_t y)
     return x;
 }
 
-/* Cooper, Harvey and Kennedy, "A simple, fast dominance algorithm". */
+/* Finds the dominator tree with the algorithm of Cooper, Harvey and Kennedy, "A simple, fast dominance algorithm". */
 static void
 dominators(struct walk *w)
 {
@@ -156,7 +165,8 @@ dominators(struct walk *w)
     }
 }
 
-/* Children in the order of w->order; then the preorder walk into `out`, and the tree intervals. */
+/* Walks the dominator tree in preorder, the children of each node in the order of w->order. Writes the nodes to `out`,
+ * and each subtree's places to pre and post. */
 static void
 tree_walk(struct walk *w, uint32_t *out)
 {
@@ -213,6 +223,8 @@ walk_init(struct walk *w, const struct flow_graph *g, struct arena *a)
     dominators(w);
 }
 
+/* Is the graph reducible? It is when each edge that leads back leads to a node which dominates the one it comes
+ * from. */
 static bool
 reducible(const struct walk *w)
 {
@@ -235,7 +247,7 @@ struct interval {
     uint32_t begin, end;
 };
 
-struct intervals { /* disjoint, ascending */
+struct intervals { /* a stack of intervals that do not overlap */
     struct interval *items;
     uint32_t count;
 };
@@ -255,7 +267,8 @@ find_loops(struct flow_graph *g, struct flow_layout *l, struct arena *a)
                 l->loop_end[s] = i + 1;
         }
     }
-    /* A loop that begins inside another ends inside it, though the last back edge may say otherwise. */
+    /* The last back edge of an inner loop may come after that of the loop around it. Wasm loops must be nested, so the
+     * outer one is made to end where the inner one does. */
     for (uint32_t i = l->count; i-- > 0;) {
         uint32_t end = l->loop_end[i];
 
@@ -273,7 +286,8 @@ find_loops(struct flow_graph *g, struct flow_layout *l, struct arena *a)
     }
 }
 
-/* A switch is no place in the guest's code, so what it leads to looks instead. */
+/* A poll must know at which address the guest is, and a switch is at none. So where a switch is the header of a loop,
+ * the blocks that it leads to poll instead. */
 static void
 move_polls(struct flow_graph *g)
 {
@@ -297,7 +311,8 @@ add_scope(struct flow_layout *l, uint32_t begin, uint32_t end, struct arena *a)
     l->blocks[begin] = s;
 }
 
-/* Does a branch from position i to its k-th successor need a label? A table branch always does. */
+/* Does the branch from one position to another need the label of a block, because it cannot just fall through?
+ * Branches of nodes that use a br_table, and those of guards, always do. */
 static bool
 needs_label(const struct flow_node *node, uint32_t from, uint32_t to)
 {
@@ -307,6 +322,7 @@ needs_label(const struct flow_node *node, uint32_t from, uint32_t to)
            node->kind == FLOW_SWITCH || node->kind == FLOW_GUARD || (node->kind == FLOW_BLOCK && node->count > 2);
 }
 
+/* For each position, the first one before it that has a branch to it which needs a label, or FLOW_NONE. */
 static uint32_t *
 first_branches(const struct flow_graph *g, const struct flow_layout *l, struct arena *a)
 {
@@ -326,6 +342,8 @@ first_branches(const struct flow_graph *g, const struct flow_layout *l, struct a
     return first;
 }
 
+/* Notes that a scope was closed which reaches from *begin to end. Scopes that were closed before and that it would cut
+ * in two must lie inside of it: then *begin is moved to where they begin. */
 static void
 absorb(struct intervals *v, uint32_t *begin, uint32_t end)
 {
@@ -337,6 +355,8 @@ absorb(struct intervals *v, uint32_t *begin, uint32_t end)
     v->items[v->count++] = (struct interval){*begin, end};
 }
 
+/* Gives each position that needs a label a block that ends there. It begins at the first branch to it, or before that
+ * if it would cut another block or a loop in two. */
 static void
 find_blocks(const struct flow_graph *g, struct flow_layout *l, struct arena *a)
 {

@@ -1,6 +1,10 @@
-/* Loops with several entries get one: every edge to an entry goes through a dispatch node instead, by way of a
- * node that says in a local which entry is meant. Loops are the strongly connected components, found from
- * the outside in: once the edges to its header are taken away, a loop falls apart into the loops inside it. */
+/* Making a control flow graph reducible: a loop with several entries, of which WebAssembly has none, gets a single one.
+ * Every edge to one of its entries leads to a dispatch node instead, by way of a label node that says in a local which
+ * entry is meant. The loop of an interpreter has a switch already, which then does the work of the dispatch node.
+ *
+ * Loops are the strongly connected components of the graph, the largest sets of nodes in which each node can be reached
+ * from each other one. They are found from the outside in: once the edges to its header are taken away (the header is
+ * cut), a loop falls apart into the loops inside of it. */
 #include <string.h>
 
 #include "wasm/structure.h"
@@ -16,18 +20,18 @@ struct edge {
 struct reducer {
     struct flow_graph *g;
     struct arena *a;
-    uint32_t n;                   /* nodes at the start; those added later need no further look */
-    bool *reached;                /* by node: from the root; the rest takes no part */
-    uint32_t *pred_first, *preds; /* at the start */
-    VEC(struct edge) added;
-    uint32_t *member;    /* by node: the part it is in now; others are outside */
-    uint32_t *component; /* by node: its component's number */
+    uint32_t n;                   /* how many nodes there were at the start; those that were added are not looked at */
+    bool *reached;                /* for each node: the root reaches it; other nodes take no part */
+    uint32_t *pred_first, *preds; /* the predecessors that each node had at the start, as in structure.c */
+    VEC(struct edge) added;       /* the edges that enter_through_switch() added */
+    uint32_t *member;             /* for each node the number of the part that it was in last */
+    uint32_t *component;          /* for each node the number of its component */
     uint32_t component_count;
-    bool *cut; /* by node: edges to it no longer count */
-    uint32_t dispatches;
-    VEC(struct part) work;
-    VEC(uint32_t) nodes;
-    /* Tarjan's */
+    bool *cut;             /* for each node: edges to it no longer count */
+    uint32_t dispatches;   /* how many dispatch nodes were made */
+    VEC(struct part) work; /* the parts that are still to be split into components */
+    VEC(uint32_t) nodes;   /* of all parts, each of which has a slice */
+    /* The state of Tarjan's algorithm, see connect(): */
     uint32_t *index, *low, *stack, *calls, *next;
     uint32_t counter, depth;
 };
@@ -81,7 +85,8 @@ predecessors(struct reducer *r)
     r->pred_first[0] = 0;
 }
 
-/* Sends the edges from p to `entry` through the label node, which is made when first needed. */
+/* Sends the edges from p to `entry` to the label node *made, which leads to `dispatch`. It is made when it is needed
+ * for the first time. */
 static void
 redirect_from(struct reducer *r, uint32_t p, uint32_t entry, uint32_t label, uint32_t dispatch, uint32_t *made)
 {
@@ -103,7 +108,8 @@ redirect_from(struct reducer *r, uint32_t p, uint32_t entry, uint32_t label, uin
     }
 }
 
-/* The edges to `entry` that come from inside (or outside) of the component. */
+/* Sends the edges to `entry` that come from inside of the component, or else those from outside, to a label node of
+ * their own. */
 static void
 redirect(struct reducer *r, uint32_t component, uint32_t entry, uint32_t label, uint32_t dispatch, bool inside)
 {
@@ -131,7 +137,7 @@ entered_from_outside(const struct reducer *r, uint32_t node)
     return false;
 }
 
-/* The switch of the component that has most successors, or FLOW_NONE. */
+/* The switch with most successors among these nodes, or FLOW_NONE when none is a switch. */
 static uint32_t
 find_switch(const struct reducer *r, const uint32_t *nodes, uint32_t count)
 {
@@ -146,8 +152,9 @@ find_switch(const struct reducer *r, const uint32_t *nodes, uint32_t count)
     return best;
 }
 
-/* An interpreter's loop: the switch becomes the header. Edges from outside to the other entries go by way of it, as
- * further indices before its default; those from inside stay, so that no operation pays for a second dispatch. */
+/* Makes the switch of an interpreter's loop the header of the loop. Edges from outside to the other entries lead to the
+ * switch instead, which gets one more index for each of them, before its default. Edges from inside stay as they are,
+ * so that no operation of the interpreter pays for a second dispatch. */
 static void
 enter_through_switch(struct reducer *r, uint32_t node, const uint32_t *entries, uint32_t count)
 {
@@ -172,7 +179,9 @@ enter_through_switch(struct reducer *r, uint32_t node, const uint32_t *entries, 
     r->cut[node] = true;
 }
 
-/* One component of more than one node, or with an edge to itself; its nodes are the last `count` of nodes. */
+/* Gives one component a single entry, cuts that, and puts the component on `work` as a part to be split. Of a dispatch
+ * node, which is not looked at again, it cuts the successors. The component has more than one node: `count` of r->nodes
+ * from `first` on. */
 static void
 component_done(struct reducer *r, uint32_t first, uint32_t count)
 {
@@ -183,13 +192,13 @@ component_done(struct reducer *r, uint32_t first, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         if (!entered_from_outside(r, nodes[i]))
             continue;
-        /* Entries to the front: they are the labels. */
+        /* Entries are moved to the front: their place there is their label. */
         only = nodes[i];
         nodes[i] = nodes[entry_count];
         nodes[entry_count++] = only;
     }
     if (entry_count == 0) {
-        r->cut[nodes[0]] = true; /* nothing leads here: unreachable code still has to fall apart */
+        r->cut[nodes[0]] = true; /* No edge leads here from outside: the root reaches no such component. */
     } else if (entry_count == 1) {
         r->cut[only] = true;
     } else if (find_switch(r, nodes, count) != FLOW_NONE) {
@@ -211,7 +220,7 @@ component_done(struct reducer *r, uint32_t first, uint32_t count)
             r->cut[nodes[i]] = true;
         }
     }
-    if (entry_count != 0) /* always, for what is reached: else splitting would not end */
+    if (entry_count != 0) /* It never is 0, see above. Splitting ends because each time some node was cut. */
         vec_push(&r->work, inner);
 }
 
@@ -233,12 +242,13 @@ take_component(struct reducer *r, uint32_t header)
         vec_push(&r->nodes, node);
     } while (node != header);
     if (r->nodes.count - first == 1)
-        r->nodes.count = first; /* no loop, or a loop of one node, which has one entry */
+        r->nodes.count = first; /* This is no loop, or a loop of one node, which has one entry. */
     else
         vec_push(&r->work, ((struct part){first, (uint32_t)r->nodes.count - first}));
 }
 
-/* Tarjan's algorithm from one node, iterative. Complete components go to `work`. */
+/* Runs Tarjan's algorithm, which finds strongly connected components, from one node. The list `calls` stands in for its
+ * recursion. Complete components are put on `work`. */
 static void
 connect(struct reducer *r, uint32_t start, uint32_t part)
 {
@@ -275,8 +285,8 @@ connect(struct reducer *r, uint32_t start, uint32_t part)
     }
 }
 
-/* Splits a part into components. Those found are on `work` from `before` on; component_done() turns each into
- * the part to split next. */
+/* Splits a part into its components. Those that are found lie on `work` from `before` on; they are taken off, and
+ * component_done() puts each there again, as a part to be split further. */
 static void
 split_part(struct reducer *r, struct part p, uint32_t number)
 {
@@ -294,7 +304,7 @@ split_part(struct reducer *r, struct part p, uint32_t number)
         if (r->index[nodes[i]] == 0 && counts(r, number, nodes[i]))
             connect(r, nodes[i], number);
     }
-    /* What was cut belongs to no component of this part. */
+    /* A node that was cut is in no component of this part, and counts as one of its own. */
     for (uint32_t i = 0; i < p.count; i++) {
         if (r->component[nodes[i]] == 0)
             r->component[nodes[i]] = ++r->component_count;
