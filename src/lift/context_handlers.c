@@ -1,3 +1,5 @@
+/* The search that context_handlers.h describes. It decodes instructions and follows where a pointer to the context
+ * goes, through registers and slots of the stack frame, for a limited number of instructions. */
 #include "lift/context_handlers.h"
 
 #include <string.h>
@@ -10,29 +12,30 @@ enum {
     SEARCH_PATHS = 64,
     SEARCH_DEPTH = 3,
     SLOTS = 8,
-    /* uc_mcontext.gregs in struct ucontext_t (sys/ucontext.h): all general registers, RIP and flags */
+    /* The offsets of uc_mcontext.gregs in struct ucontext_t (sys/ucontext.h) up to all general registers, RIP and
+     * flags */
     REGISTERS_START = 0x28,
     REGISTERS_END = 0xe0,
 };
 
-/* --- does a function look at the registers in the ucontext it gets? --- */
+/* --- does a function look at the registers in the context that it gets? --- */
 
-struct slot { /* of the stack frame, addressed as here */
+struct slot { /* a place in the stack frame, by the base register and displacement with which it is addressed */
     int8_t base;
     int64_t disp;
 };
 
-struct path { /* where it goes on, and what holds a pointer to the context there */
+struct path { /* where control goes on, and what holds a pointer to the context there */
     uint64_t address;
-    uint16_t registers;
+    uint16_t registers; /* one bit for each general register */
     struct slot slots[SLOTS];
     uint8_t slot_count;
 };
 
 struct search {
     const struct elf_image *image;
-    struct path paths[SEARCH_PATHS]; /* all that were ever seen, one an address */
-    unsigned path_count, next, insns;
+    struct path paths[SEARCH_PATHS];  /* all paths that were found, one for each address */
+    unsigned path_count, next, insns; /* next is the first path not walked yet; insns counts instructions */
 };
 
 static void
@@ -80,7 +83,7 @@ in_registers(int64_t offset)
     return offset >= REGISTERS_START && offset < REGISTERS_END;
 }
 
-/* Reads, writes or computes the address of a register in the context. */
+/* Does the instruction read or write a register in the context, or compute the address of one? */
 static bool
 touches_registers(const struct path *p, const struct x86_insn *insn)
 {
@@ -130,12 +133,12 @@ move(struct path *p, const struct x86_insn *insn)
 
 static bool looks_at_registers(const struct elf_image *image, uint64_t function, uint16_t registers, unsigned depth);
 
-/* One path, until it ends or comes upon the context's registers (true). */
+/* Walks one path until it ends. True says that it came upon the registers in the context. */
 static bool
 walk(struct search *s, struct path p, unsigned depth)
 {
     const uint16_t arguments = 1 << X86_RDI | 1 << X86_RSI | 1 << X86_RDX | 1 << X86_RCX;
-    const uint16_t kept = 1 << X86_RBX | 1 << X86_RBP | 0xf000; /* by calls; r12 to r15 */
+    const uint16_t kept = 1 << X86_RBX | 1 << X86_RBP | 0xf000; /* by calls; the last are r12 to r15 */
 
     while (s->insns++ < SEARCH_INSNS && (p.registers || p.slot_count)) {
         struct x86_insn insn;
@@ -198,7 +201,8 @@ installs(const char *name)
 
 enum { EDI_UNKNOWN = -1, SYS_RT_SIGACTION = 13, WRAPPER_INSNS = 200, WRAPPER_DEPTH = 4 };
 
-/* An exception out of a handler unwinds the frame that faulted, with its registers. */
+/* Does the function throw a C++ exception? Out of a handler that unwinds the frame that faulted, and needs its
+ * registers. */
 static bool
 throws(const struct elf_image *image, uint64_t address)
 {
@@ -222,7 +226,8 @@ throws(const struct elf_image *image, uint64_t address)
     return false;
 }
 
-/* Does a function, or one that it calls directly, make the system call, or have it made? */
+/* Does the function install a signal handler: does it make the system call rt_sigaction or call an imported function
+ * that does? Functions that it calls are looked at, too, WRAPPER_DEPTH deep. */
 static bool
 makes_the_call(const struct elf_image *image, uint64_t address, unsigned depth)
 {
@@ -259,14 +264,13 @@ is_fault_signal(int64_t n)
     return n == 4 || n == 5 || n == 7 || n == 8 || n == 11; /* SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV */
 }
 
-struct installer { /* a function while it is looked through */
+struct installer { /* what is known of a function while it is looked through */
     const struct disc *d;
     const struct elf_image *image;
-    bool installs; /* calls sigaction for a fault's signal or an unknown one; a function of its own for a fault's signal
-                      only */
-    bool takes;    /* the address of a function that looks at the registers of its third argument, a context, or
-                      throws */
-    int64_t edi;   /* constant in EDI, or EDI_UNKNOWN */
+    bool installs; /* It calls an import like sigaction() for the signal of a fault or for an unknown one; or it calls a
+                      function of this file that installs handlers, for the signal of a fault. */
+    bool takes;    /* It takes the address of a function that looks at the registers in the context or throws. */
+    int64_t edi;   /* the constant in EDI, the first argument, or EDI_UNKNOWN */
 };
 
 static void

@@ -1,13 +1,15 @@
-/* Does a program have signal handlers that look at the registers of what they interrupted? */
+/* Does a file have signal handlers that look at the registers of the code that they interrupted? Linux hands these to a
+ * handler in a structure, the context, which is its third argument. */
 #ifndef LIFT_CONTEXT_HANDLERS_H
 #define LIFT_CONTEXT_HANDLERS_H
 
 #include "lift/discover.h"
 
-/* True for Go programs, whose runtime turns faults into panics, and when some function both installs a handler for the
- * signal of a fault and takes the address of a function that looks at the registers in its third argument, the context,
- * hands it on to one that does, or throws an exception. A guess: faults of such a file are made precise, which costs
- * speed. A handler that was missed ends its process with a message (vkernel/run/faults.c). */
+/* True for Go programs, whose runtime turns faults into panics. Else true when some function both installs a handler
+ * for the signal of a fault and takes the address of a function that might be this handler: one that looks at the
+ * registers in the context, hands the context to a function that does, or throws an exception, which unwinds the frame
+ * that faulted. This is a guess. When it is true for nothing, the faults of the file are made precise without need,
+ * which costs speed. When it misses a handler, that ends its process with a message (vkernel/run/faults.c). */
 bool lift_has_context_handlers(const struct disc *d, const struct elf_image *image);
 
 #endif

@@ -1,6 +1,7 @@
-/* By the ABI no flag but DF means anything at a call or a return. Hand-written code may do otherwise; and a call that
- * never returns is followed by code that looks as if it did. So flags are kept for just those callees after which some
- * call site reads them, and for what these jump to in the end. */
+/* By the ABI no flag but DF means anything at a call or a return. Hand-written code may do otherwise, so all of a file
+ * is searched for calls behind which flags are read. The functions that these call must keep their flags when they
+ * return, and so must those that they jump to instead of returning. Some are found for nothing: the code behind a call
+ * that never returns belongs to something else and may read flags. */
 #include "lift/flag_facts.h"
 
 #include <stdlib.h>
@@ -13,11 +14,17 @@ struct pair {
 
 struct collector {
     struct flag_facts *facts;
-    VEC(struct pair) entries; /* address, index of its function: sorted */
-    VEC(struct pair) leaving; /* index of a function, address it jumps to outside of itself; IR_NO_ADDRESS: anywhere */
-    VEC(struct pair) later;   /* call target, address after the call that lies in another function */
-    VEC(uint64_t) live;       /* call targets, some twice */
-    bool *returns;            /* by function */
+    VEC(struct pair) entries; /* the address of an entry, and the index of its function; sorted */
+    VEC(struct pair)
+    leaving; /* the index of a function, and an address outside of it that it jumps to, IR_NO_ADDRESS
+                                 when that is not known */
+    VEC(struct pair)
+    later; /* a callee, and the address behind the call where that is in another function, so that it
+                                 is not known yet whether it reads flags */
+    VEC(uint64_t)
+    live;          /* callees behind whose calls flags are read, some several times; IR_NO_ADDRESS is the
+                                 callee of indirect calls */
+    bool *returns; /* for each function: it must keep its flags when it returns */
 };
 
 static int
@@ -105,8 +112,8 @@ look_at_functions(struct collector *c, const struct disc *d, const struct elf_im
         qsort(c->entries.items, c->entries.count, sizeof *c->entries.items, compare_u64);
 }
 
-/* The functions of that entry (two may share a block) return flags; false when they did already, or are none of this
- * file's. */
+/* Notes that flags are read behind the functions that have this entry; there may be two, which share the block. Says
+ * whether that is new. It is not when it was noted before, and when the entry is in no function of this file. */
 static bool
 mark(struct collector *c, uint64_t entry)
 {
@@ -156,7 +163,7 @@ flag_facts_collect(struct flag_facts *facts, const struct disc *d, const struct 
     spread(&c);
     for (size_t i = 0; i < d->funcs.count; i++) {
         if (c.returns[i])
-            vec_push(&facts->returners, d->funcs.items[i].address); /* funcs are sorted */
+            vec_push(&facts->returners, d->funcs.items[i].address); /* This is sorted because the functions are. */
     }
     vec_fini(&c.entries);
     vec_fini(&c.leaving);

@@ -1,4 +1,5 @@
-/* What code of one ELF may rely on about flags across calls (ir_flag_facts): found by lifting all of it once. */
+/* What the code of one ELF file may rely on about flags at calls and returns (ir_flag_facts). It is found by lifting
+ * all of the file once. A flag that nobody reads need not be computed. */
 #ifndef LIFT_FLAG_FACTS_H
 #define LIFT_FLAG_FACTS_H
 
@@ -6,16 +7,16 @@
 #include "lift/discover.h"
 
 struct flag_facts {
-    VEC(uint64_t) readers;   /* sorted: addresses of blocks that read flags before they write them */
-    VEC(uint64_t) returners; /* sorted: functions whose flags some caller reads */
-    bool all_return;         /* an indirect call site reads flags, so anybody's may be read */
+    VEC(uint64_t) readers;   /* the addresses of blocks that read flags before they write them, sorted */
+    VEC(uint64_t) returners; /* the addresses of functions whose flags are read when they have returned, sorted */
+    bool all_return;         /* Flags are read behind an indirect call, so those of any function may be. */
 };
 
-/* f and b are scratch. */
+/* f and its builder b are memory to work in; what they have is lost. */
 void flag_facts_collect(struct flag_facts *facts, const struct disc *d, const struct elf_image *image,
                         struct ir_func *f, struct ir_build *b);
 void flag_facts_fini(struct flag_facts *facts);
-/* Refers to facts. */
+/* The same for the passes over IR. It points to facts, which must outlive it. */
 struct ir_flag_facts flag_facts_view(struct flag_facts *facts);
 
 #endif

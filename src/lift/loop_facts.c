@@ -1,5 +1,6 @@
-/* Constants of general registers at loop headers: forward over the blocks of the function that has the loop,
- * optimistic. */
+/* Finds the constants that general registers hold at the headers of loops, with a data flow over the blocks of the
+ * function that has the loop. It is optimistic: a register holds a constant until a path is found on which it holds
+ * something else. Of entries, and behind calls, nothing is assumed. */
 #include "lift/loop_facts.h"
 
 #include <stdlib.h>
@@ -18,8 +19,8 @@ struct known {
 struct solver {
     const struct ir_func *f;
     struct ir_block_map map;
-    struct known *in;     /* REGISTERS for each block */
-    struct known *values; /* of operations, within their block */
+    struct known *in;     /* what is known at the start of each block, REGISTERS elements for each */
+    struct known *values; /* for each operation what is known of its value; valid while its block is looked at */
     bool changed;
 };
 
@@ -58,7 +59,7 @@ flow_on(struct solver *s, const struct ir_terminator *t, const struct known *out
     case IR_T_CALL:
     case IR_T_CALL_INDIRECT:
     case IR_T_SYSCALL: flow_to(s, t->next, NULL); break;
-    default: /* an indirect jump leads to entries */ break;
+    default: /* An indirect jump leads to entries, of which nothing is known anyway. */ break;
     }
 }
 
@@ -102,7 +103,8 @@ solve(struct solver *s)
     } while (s->changed);
 }
 
-/* Registers that the loop reads and never changes; none if it calls something. */
+/* The registers that the loop reads and never writes. There are none if it calls something, which may write them
+ * all. */
 static ir_states
 only_read(const struct solver *s, const struct disc *d, const struct disc_func *loop)
 {
@@ -173,7 +175,7 @@ find_func(const struct disc *d, uint64_t address)
     return NULL;
 }
 
-/* The loops of one function. */
+/* Notes what is known of the loops of one function. */
 static void
 look_at_owner(struct loop_facts *facts, const struct disc *d, const struct elf_image *image, struct ir_func *f,
               struct ir_build *b, const struct disc_func *const *loops, size_t count)

@@ -1,6 +1,8 @@
-/* What the functions made of loops (disc_func.loop) may take for granted: constants that registers hold whenever
- * control comes to the loop from the function it is part of, and that the loop only reads. An address of a table is
- * worth most: the compiler needs it to address memory in one instruction. */
+/* What the functions that were made of loops (disc_func.loop) may assume: that a register which the loop only reads has
+ * the constant that it has whenever control comes to the loop from the function around it. Without that such a function
+ * knows nothing that was computed before the loop. The address of a table is worth most, because a compiler that knows
+ * it can address the table's memory in one instruction. Code generation compares the registers at the function's
+ * entry. */
 #ifndef LIFT_LOOP_FACTS_H
 #define LIFT_LOOP_FACTS_H
 
@@ -8,18 +10,18 @@
 #include "lift/discover.h"
 
 struct loop_fact {
-    uint64_t loop; /* its address */
+    uint64_t loop; /* the address of its header */
     struct ir_assumption assumption;
 };
 
 struct loop_facts {
-    VEC(struct loop_fact) items; /* by address */
+    VEC(struct loop_fact) items; /* sorted by the loop's address */
 };
 
-/* f and b are scratch. */
+/* f and its builder b are memory to work in; what they have is lost. */
 void loop_facts_collect(struct loop_facts *facts, const struct disc *d, const struct elf_image *image,
                         struct ir_func *f, struct ir_build *b);
-/* Adds those of the function to its IR. */
+/* Adds what was found for the function to its IR, as assumptions. */
 void loop_facts_apply(const struct loop_facts *facts, struct ir_func *f);
 void loop_facts_fini(struct loop_facts *facts);
 
