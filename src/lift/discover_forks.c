@@ -13,8 +13,8 @@ enum {
     SYS_FORK = 57,
     SYS_VFORK = 58,
     SYS_CLONE3 = 435, /* The numbers are those of Linux, arch/x86/entry/syscalls/syscall_64.tbl. */
-    MAX_CALLERS =
-        2 /* Entries are made behind calls of functions that fork (1) and behind calls of their callers (2). */
+    /* Entries are made behind calls of functions that fork (1), and behind calls of their callers (2). */
+    MAX_CALLERS = 2
 };
 
 struct call {

@@ -15,16 +15,14 @@ struct pair {
 struct collector {
     struct flag_facts *facts;
     VEC(struct pair) entries; /* the address of an entry, and the index of its function; sorted */
-    VEC(struct pair)
-    leaving; /* the index of a function, and an address outside of it that it jumps to, IR_NO_ADDRESS
-                                 when that is not known */
-    VEC(struct pair)
-    later; /* a callee, and the address behind the call where that is in another function, so that it
-                                 is not known yet whether it reads flags */
-    VEC(uint64_t)
-    live;          /* callees behind whose calls flags are read, some several times; IR_NO_ADDRESS is the
-                                 callee of indirect calls */
-    bool *returns; /* for each function: it must keep its flags when it returns */
+    /* The index of a function, and an address outside of it that it jumps to: IR_NO_ADDRESS when that is not known. */
+    VEC(struct pair) leaving;
+    /* A callee, and the address behind the call, of calls behind which another function goes on. Whether that reads
+     * flags is known only when all functions were looked at. */
+    VEC(struct pair) later;
+    /* Callees behind whose calls flags are read, some several times. IR_NO_ADDRESS is the callee of indirect calls. */
+    VEC(uint64_t) live;
+    bool *returns; /* for each function: flags are read behind it */
 };
 
 static int
