@@ -1,11 +1,12 @@
-/* Addition, subtraction and logic, with the lock-prefixed forms; xadd and compare-exchange. */
+/* The lifters of addition, subtraction and logic, with their locked forms, of exchanges, xadd and compare-exchange. */
 #include "lift/lift_internal.h"
 
 #define B   (l->b)
 #define DST (&l->insn->operand[0])
 #define SRC (&l->insn->operand[1])
 
-/* An atomic operation on the destination: v is the i64 operand, the result the old value as lift_read's. */
+/* An atomic operation on the destination, which is in memory. v is an i64; the result is the old value, as lift_read()
+ * would give it. */
 static ir_value
 atomic(struct lift *l, enum ir_opcode op, ir_value v)
 {
@@ -83,7 +84,7 @@ lift_cmp(struct lift *l)
     lift_flags_sub(l, size, a, b, sub(l, size, a, b));
 }
 
-/* A flag as a value of the operation's width. */
+/* A flag as a value that can be added to those of the operation. */
 static ir_value
 flag_value(struct lift *l, unsigned size, unsigned flag)
 {
@@ -167,7 +168,7 @@ lift_or(struct lift *l)
 void
 lift_xor(struct lift *l)
 {
-    if (same_register(l)) { /* the zeroing idiom: depends on nothing */
+    if (same_register(l)) { /* This is how compilers clear a register: the result does not depend on what it had. */
         ir_value zero = lift_const(l, DST->size, 0);
 
         lift_write(l, DST, zero);
@@ -186,7 +187,7 @@ lift_test(struct lift *l)
     lift_flags_logic(l, size, LIFT_OP2(l, size, AND, a, b));
 }
 
-/* inc and dec keep CF. */
+/* Lifts inc and dec, which keep CF. */
 static void
 increment(struct lift *l, bool down)
 {
@@ -254,7 +255,7 @@ lift_xchg(struct lift *l)
 {
     ir_value a, b;
 
-    if (DST->kind == X86_OPD_MEM) { /* locked with or without the prefix */
+    if (DST->kind == X86_OPD_MEM) { /* This is atomic with the prefix and without it (SDM, XCHG). */
         b = lift_read(l, SRC);
         lift_write(l, SRC, atomic(l, IR_ATOMIC_XCHG, lift_to64(l, DST->size, b)));
         return;
@@ -277,7 +278,7 @@ lift_xadd(struct lift *l)
         r = add(l, size, a, b);
         lift_write(l, SRC, a);
     } else if (DST->kind == X86_OPD_MEM) {
-        address = lift_address32(l, DST, &offset); /* before SRC, which may be part of it, changes */
+        address = lift_address32(l, DST, &offset); /* It is computed before SRC changes, which may be part of it. */
         a = lift_load_at(l, address, offset, size);
         r = add(l, size, a, b);
         lift_store_at(l, address, offset, size, r);
@@ -286,12 +287,13 @@ lift_xadd(struct lift *l)
         a = lift_read(l, DST);
         r = add(l, size, a, b);
         lift_write(l, SRC, a);
-        lift_write(l, DST, r); /* last: for one register as both the sum stays (SDM, XADD) */
+        lift_write(l, DST, r); /* This write is the last: when both are one register, the sum stays (SDM, XADD). */
     }
     lift_flags_add(l, size, a, b, r);
 }
 
-/* On success the accumulator keeps its upper half too; a failed 32-bit one is written, so zero-extended. */
+/* Sets the accumulator, al up to rax, to the old value of the destination unless that was what it had. Then all of rax
+ * stays. Otherwise a 32-bit accumulator is written, which zero-extends it. */
 static void
 set_accumulator(struct lift *l, unsigned size, ir_value old, ir_value equal)
 {
@@ -326,7 +328,7 @@ lift_cmpxchg(struct lift *l)
     }
     set_accumulator(l, size, old, equal);
     if (DST->kind == X86_OPD_REG) {
-        /* A register destination equal to rax: the write of the destination comes last. */
+        /* The destination is written last, because it may be rax itself. */
         if (size == 4) {
             ir_value kept = ir_get(B, X86_S_RAX + DST->reg);
 
@@ -338,7 +340,8 @@ lift_cmpxchg(struct lift *l)
     lift_flags_sub(l, size, accumulator, old, sub(l, size, accumulator, old));
 }
 
-/* rax and rdx get what was there; when it was what they had they stay, of the 8-byte form with their upper halves. */
+/* Sets rdx and rax to what was in memory, unless that was what they had. Then they stay, in the form of 8 bytes with
+ * their upper halves, too. */
 static void
 set_pair(struct lift *l, ir_value low, ir_value high, ir_value equal)
 {
@@ -355,7 +358,8 @@ pair_of_halves(struct lift *l, unsigned low, unsigned high)
     return ir_op2(B, IR_OR64, a, ir_op2(B, IR_SHL64, d, ir_const64(B, 32)));
 }
 
-/* With or without LOCK, which only forbids that others come between. */
+/* The operation is atomic with the prefix LOCK and without it, which is allowed: LOCK only forbids that others come
+ * between. */
 void
 lift_cmpxchg8b(struct lift *l)
 {
@@ -390,7 +394,7 @@ lift_cmpxchg16b(struct lift *l)
     set_pair(l, low, high, equal);
 }
 
-/* --- ADX: carry chains through one flag --- */
+/* --- ADX: sums of which only one flag is the carry, so that two chains of them can run side by side --- */
 
 static void
 add_with(struct lift *l, unsigned flag)

@@ -1,4 +1,4 @@
-/* Single bits, bit scans and counts, byte swaps. */
+/* The lifters of instructions on single bits, of bit scans and counts, and of byte swaps. */
 #include "lift/lift_internal.h"
 
 #define B   (l->b)
@@ -7,12 +7,12 @@
 
 enum change { KEEP, SET, RESET, COMPLEMENT };
 
-/* Where the bit is: with a register offset a memory operand is a bit string, counted from its address in
- * both directions (SDM vol. 2, BT). */
+/* Where the bit is. When a register has the bit's number, a memory operand is a string of bits without end, counted
+ * from its address in both directions (SDM vol. 2, BT). */
 struct place {
-    ir_value address;
+    ir_value address; /* address and offset are valid for memory */
     uint32_t offset;
-    ir_value mask; /* 1 << bit, of the operand's width */
+    ir_value mask; /* 1 << bit, a value of the operand's size */
     ir_value bit;
 };
 
@@ -116,8 +116,8 @@ lift_btc(struct lift *l)
 
 /* --- scans --- */
 
-/* A zero source leaves the whole destination register as it was (AMD's manual says so, Intel's processors
- * do so, and programs rely on it). */
+/* When the source is zero, the whole destination register stays as it was. AMD's manual says so, Intel's processors do
+ * so, and programs rely on it. */
 static void
 scan(struct lift *l, ir_value found, ir_value zero)
 {
@@ -193,7 +193,7 @@ lift_popcnt(struct lift *l)
 
 /* --- byte order --- */
 
-/* ((v >> shift) & mask) | ((v & mask) << shift) */
+/* Swaps neighbouring groups of bits: ((v >> shift) & mask) | ((v & mask) << shift). */
 static ir_value
 swap_groups(struct lift *l, ir_value v, unsigned shift, uint64_t mask)
 {
@@ -225,7 +225,7 @@ lift_bswap(struct lift *l)
 {
     unsigned size = DST->size;
 
-    /* 16-bit bswap is undefined; processors give 0. */
+    /* The result of a 16-bit bswap is undefined; processors give 0. */
     lift_write(l, DST, size == 2 ? ir_const32(B, 0) : byte_swap(l, size, lift_read(l, DST)));
 }
 

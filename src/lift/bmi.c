@@ -1,10 +1,10 @@
-/* BMI1 and BMI2: general-register instructions with VEX encodings. */
+/* The lifters of BMI1 and BMI2: instructions on general registers that are encoded with VEX. */
 #include "lift/lift_internal.h"
 
 #define B      (l->b)
 #define OPD(i) (&l->insn->operand[i])
 
-/* ZF and SF of r, OF = 0, CF given. */
+/* Sets ZF and SF by the result r, CF to cf, and clears OF. */
 static void
 set_flags(struct lift *l, unsigned size, ir_value r, ir_value cf)
 {
@@ -58,14 +58,14 @@ lift_blsi(struct lift *l)
     set_flags(l, size, r, LIFT_OP2(l, size, NE, v, zero));
 }
 
-/* An i32 count as the shift operand of the width. */
+/* An i32 as the count of a shift of values of `size` bytes. */
 static ir_value
 as_count(struct lift *l, unsigned size, ir_value n)
 {
     return size == 8 ? ir_op1(B, IR_EXTU, n) : n;
 }
 
-/* v with only the low n bits (an i32 below 256) kept; whole when n is not below the width. */
+/* The low n bits of v, or all of v when it has no more than n. n is an i32 below 256. */
 static ir_value
 low_bits(struct lift *l, unsigned size, ir_value v, ir_value n)
 {
@@ -110,8 +110,8 @@ lift_bextr(struct lift *l)
     lift_set_flag(l, X86_FLAG_OF, ir_const32(B, 0));
 }
 
-/* Flags stay as they are from here on. The high half is written first: with one register as both
- * destinations it is what remains (SDM, MULX). */
+/* From here on, instructions leave the flags as they are. mulx writes the high half last: when both destinations are
+ * one register, that is what it has in the end (SDM, MULX). */
 void
 lift_mulx(struct lift *l)
 {

@@ -1,4 +1,4 @@
-/* Jumps, calls, returns and loops: the instructions that end a block. */
+/* The lifters of the instructions that end a block: jumps, calls, returns, loops and system calls. */
 #include "lift/lift_internal.h"
 
 #define B (l->b)
@@ -32,7 +32,8 @@ lift_end_jump(struct lift *l, uint64_t target)
     end(l, IR_T_JUMP)->target = target;
 }
 
-/* The same truth with fewer negations; any nonzero value branches. */
+/* v without a double negation. The result may be another number than 1 where v is 1, but a branch only asks whether it
+ * is 0. */
 static ir_value
 truth(struct lift *l, ir_value v)
 {
@@ -81,7 +82,8 @@ lift_pop(struct lift *l, unsigned size)
 
 /* --- jumps --- */
 
-/* The index as i32, with everything that does not fit mapped out of the table. */
+/* The index of the table as an i32. It becomes UINT32_MAX, which is in no table, when it has more than 32 bits or a
+ * guard does not hold. */
 static ir_value
 switch_value(struct lift *l, const struct lift_table_match *m)
 {
@@ -153,7 +155,7 @@ lift_call(struct lift *l)
     if (o->kind == X86_OPD_REL) {
         lift_push(l, 8, ir_addr(B, l->next));
         if ((uint64_t)o->imm == l->next)
-            return; /* only to learn the pc: no call */
+            return; /* Code that wants to know its own address does this. It is no call: nothing returns from it. */
         t = end(l, IR_T_CALL);
         t->target = (uint64_t)o->imm;
     } else {
@@ -220,8 +222,9 @@ lift_jrcxz(struct lift *l)
     end_branch(l, LIFT_OP1(l, size, EQZ, lift_read_gpr(l, X86_RCX, size)));
 }
 
-/* System calls: the vkernel reads the registers. R11 gets a constant RFLAGS image: Linux promises nothing
- * about it but that it is lost, and composing the true one would keep all flags alive everywhere. */
+/* The vkernel reads the arguments of system calls from the registers. R11 gets a constant in place of RFLAGS. Linux
+ * only promises that what it had is lost, and composing the true RFLAGS would mean that all flags had to be computed
+ * before each system call. */
 void
 lift_syscall(struct lift *l)
 {

@@ -1,8 +1,8 @@
 /* Flags and conditions.
  *
- * Every flag is written where the instruction defines it, as a cheap expression; a later pass deletes
- * those nobody reads. Within a block the last full setter is remembered, so that cmp and jcc become
- * one comparison of the original operands. */
+ * Each instruction sets all the flags that it defines, as simple expressions, and a later pass deletes those that
+ * nobody reads. The last instruction of the block that set all flags is remembered, so that cmp and the jcc behind it
+ * become one comparison of the operands. */
 #include "lift/lift_internal.h"
 
 #define B (l->b)
@@ -66,7 +66,8 @@ lift_flags_szp(struct lift *l, unsigned size, ir_value result)
     set_szp(l, size, result);
 }
 
-/* Carry into bit 4: where the sum differs from the carry-less one. */
+/* Sets AF, the carry into bit 4. There is one where bit 4 of the sum is not that of the sum without carries, which is
+ * the exclusive or of the operands. The same holds for differences. */
 static void
 set_af(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value result)
 {
@@ -110,7 +111,7 @@ lift_flags_sub(struct lift *l, unsigned size, ir_value a, ir_value b, ir_value r
     set(l, X86_FLAG_OF, lift_sign(l, size, LIFT_OP2(l, size, AND, x, y)));
     set_af(l, size, a, b, result);
     set_sp(l, size, result);
-    /* a == b, asked of the operands, says more to later passes than result == 0. */
+    /* ZF is written as a == b, because that tells later passes more than result == 0. */
     set(l, X86_FLAG_ZF, LIFT_OP2(l, size, EQ, a, b));
     remember(l, LIFT_FLAGS_SUB, size, a, b, result);
 }
@@ -122,12 +123,12 @@ lift_flags_logic(struct lift *l, unsigned size, ir_value result)
 
     set(l, X86_FLAG_CF, zero);
     set(l, X86_FLAG_OF, zero);
-    set(l, X86_FLAG_AF, zero); /* undefined by the manual; Intel's processors clear it */
+    set(l, X86_FLAG_AF, zero); /* The manual leaves it undefined; Intel's processors clear it. */
     set_szp(l, size, result);
     remember(l, LIFT_FLAGS_LOGIC, size, result, result, result);
 }
 
-/* --- conditions; only the even one of each pair, the odd is its opposite --- */
+/* --- conditions: only the even one of each pair, since the odd one is its opposite --- */
 
 static ir_value
 signed_compare(struct lift *l, bool or_equal)
@@ -142,7 +143,8 @@ signed_compare(struct lift *l, bool or_equal)
     return or_equal ? LIFT_OP2(l, size, LES, a, b) : LIFT_OP2(l, size, LTS, a, b);
 }
 
-/* The condition from what set the flags, or IR_NO_VALUE when the flags themselves serve as well. */
+/* The condition computed from the operands of the instruction that set the flags. IR_NO_VALUE says that these are not
+ * known, or that the flags serve as well. */
 static ir_value
 from_setter(struct lift *l, enum x86_cc cc)
 {

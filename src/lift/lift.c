@@ -1,5 +1,4 @@
-/* Lifting one basic block: decode, look up the instruction's lifter, run it, until something ends the
- * block. */
+/* Lifting one block: each instruction is decoded and its lifter looked up and run, until something ends the block. */
 #include "lift/simd.h"
 
 #define X86_LIFTER(op, name, lanes) extern void lift_##name(struct lift *);
@@ -8,7 +7,7 @@
 
 static const struct lifter {
     lift_fn *function;
-    bool lanes; /* it is SSE's, of 128 bits */
+    bool lanes; /* It is the lifter of an SSE instruction, to be run for each 128 bits (lift/vex.c). */
 } lifters[X86_OP_COUNT] = {
 #define X86_LIFTER(op, name, lanes) [op] = {lift_##name, lanes},
 #include "x86/x86_lifters.h"
@@ -52,7 +51,8 @@ lift_block(struct ir_build *b, const struct lift_request *r)
             break;
         }
         length = x86_decode(r->bytes + at, r->size - at, address, &insn);
-        /* Not even one whole instruction: a jump to it would come back here for ever. */
+        /* The instruction is cut off. A first one cannot be left to a jump to it, which would come back here for
+         * ever. */
         if (length < 0 && at != 0) {
             lift_end_jump(&l, address);
             break;

@@ -1,9 +1,10 @@
-/* MMX mode: the registers as mantissas of the physical x87 registers, and what every MMX instruction does to
- * the x87 state (SDM vol. 1, 9.5): TOP = 0, all tags valid, exponent of a written register all ones. */
+/* MMX mode. The MMX registers are the mantissas of the physical x87 registers, and every MMX instruction changes the
+ * x87 state, too (SDM vol. 1, 9.5): TOP becomes 0, all tags become valid, and the exponent of a register that is
+ * written becomes all ones. A helper does that. */
 #include "lift/simd.h"
 
-/* Emits the helper unless this block has done it already, for the register this instruction writes too, and
- * nothing that touches x87 state came between. */
+/* Calls the helper, unless this block has called it for the register that this instruction writes, and no helper that
+ * may touch the x87 state was called since then. */
 void
 mmx_enter(struct lift *l)
 {

@@ -1,4 +1,4 @@
-/* Moves, extensions, conditional moves, address computation. */
+/* The lifters of moves, extensions, conditional moves and lea. */
 #include "lift/lift_internal.h"
 
 #define B   (l->b)
@@ -9,10 +9,10 @@ void
 lift_mov(struct lift *l)
 {
     if (DST->kind == X86_OPD_REG && DST->reg_class == X86_RC_SEG) {
-        lift_end_trap(l, IR_TRAP_UNLIFTED); /* no 64-bit Linux program loads selectors */
+        lift_end_trap(l, IR_TRAP_UNLIFTED); /* It has no lifter: no 64-bit Linux program loads selectors. */
         return;
     }
-    /* mov r/m, sreg: a 32- or 64-bit register gets the selector zero-extended. */
+    /* mov r/m, sreg zero-extends the selector when the destination is a register of 32 or 64 bits. */
     if (SRC->kind == X86_OPD_REG && SRC->reg_class == X86_RC_SEG) {
         ir_value v = lift_read(l, SRC);
 
@@ -68,7 +68,7 @@ lift_lea(struct lift *l)
     lift_write(l, DST, lift_from64(l, DST->size, lift_effective_address(l, SRC)));
 }
 
-/* A 32-bit destination is zero-extended even when the condition is false; a memory source is always read. */
+/* Even when the condition is false, a 32-bit destination is zero-extended and a source in memory is read. */
 void
 lift_cmovcc(struct lift *l)
 {
@@ -83,7 +83,7 @@ lift_setcc(struct lift *l)
     lift_write(l, DST, lift_condition(l, l->insn->cc));
 }
 
-/* cbw cwde cdqe */
+/* Lifts cbw, cwde and cdqe, which extend al, ax or eax within rax. */
 void
 lift_cbw(struct lift *l)
 {
@@ -97,7 +97,7 @@ lift_cbw(struct lift *l)
         lift_write_gpr(l, X86_RAX, 2, lift_narrow(l, 2, ir_op1(B, IR_EXT8S32, lift_read_gpr(l, X86_RAX, 1))));
 }
 
-/* cwd cdq cqo */
+/* Lifts cwd, cdq and cqo, which fill dx, edx or rdx with the sign of ax, eax or rax. */
 void
 lift_cwd(struct lift *l)
 {

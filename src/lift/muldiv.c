@@ -1,8 +1,9 @@
-/* Multiplication and division.
+/* The lifters of multiplication and division.
  *
- * Division raises #DE through the trap of the IR's own division wherever 64 bits hold the dividend:
- * on overflow the divisor is made 0, or the dividend INT64_MIN with divisor -1. Only true 128-bit
- * dividends need a helper. Flags after mul: SF ZF PF AF are undefined and left alone; after div all are. */
+ * Where 64 bits hold the dividend, IR's own division serves. Before it, raise_if raises #DE when the divisor is 0 or
+ * the quotient would not fit (signed quotients of 8 and 16 bits and most of 32 are compared afterwards). Only true
+ * dividends of 128 bits need a helper. Multiplication leaves SF, ZF, PF and AF undefined and division leaves all flags
+ * so: they stay as they were. */
 #include "lift/lift_internal.h"
 
 #define B      (l->b)
@@ -41,7 +42,7 @@ multiply_to_one(struct lift *l, unsigned size, ir_value a, ir_value b)
     }
 }
 
-/* rdx:rax (ax for bytes) = rax * operand */
+/* Sets rdx:rax, or ax for bytes, to the product of rax and the operand. */
 static void
 multiply_to_two(struct lift *l, bool is_signed)
 {
@@ -113,7 +114,7 @@ bytes_high(struct lift *l)
     return ir_op2(B, IR_SHRU32, ax, ir_const32(B, 8));
 }
 
-/* Quotient and remainder of i64 numbers to where size says. */
+/* Computes the remainder, and writes both it and the quotient q to the registers for this size. All numbers are i64. */
 static void
 write_quotient(struct lift *l, unsigned size, ir_value q, ir_value dividend, ir_value divisor)
 {
@@ -131,7 +132,7 @@ write_quotient(struct lift *l, unsigned size, ir_value q, ir_value dividend, ir_
     }
 }
 
-/* The dividend of up to 64 bits, upper half and lower half joined, zero-extended. */
+/* The dividend of up to 64 bits, its two halves joined and zero-extended. */
 static ir_value
 dividend_of(struct lift *l, unsigned size, ir_value high)
 {
@@ -188,7 +189,7 @@ lift_div(struct lift *l)
     }
     dividend = dividend_of(l, size, high);
     wide = ir_op1(B, IR_EXTU, divisor);
-    /* The quotient overflows exactly when the upper half is not below the divisor. */
+    /* The quotient does not fit exactly when the upper half of the dividend is not below the divisor. */
     divide_error_if(l, ir_op2(B, IR_GEU32, high, divisor));
     write_quotient(l, size, ir_op2(B, IR_DIVU64, dividend, wide), dividend, wide);
 }
@@ -204,7 +205,7 @@ is_sign_of(struct lift *l, unsigned size, ir_value high, ir_value low)
            c == size * 8 - 1;
 }
 
-/* What DIVS64 has no result for. */
+/* Does DIVS64 have no result for these, because the divisor is 0 or the quotient is 2^63? */
 static ir_value
 divides_badly(struct lift *l, ir_value dividend, ir_value divisor)
 {
@@ -231,7 +232,7 @@ divide_signed_small(struct lift *l, unsigned size)
         return;
     }
     dividend = dividend_of(l, size, high);
-    if (size < 4) /* sign-extend from twice the size */
+    if (size < 4) /* The dividend has twice the size, and is sign-extended from there. */
         dividend = ir_op1(B, size == 1 ? IR_EXT16S64 : IR_EXT32S64, dividend);
     divide_error_if(l, divides_badly(l, dividend, wide));
     q = ir_op2(B, IR_DIVS64, dividend, wide);

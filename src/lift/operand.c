@@ -1,5 +1,5 @@
-/* Reading and writing operands: registers with x86's rules for parts of them, memory with its address
- * arithmetic, immediates. */
+/* Reading and writing operands: registers, with x86's rules for parts of them, memory, whose address is computed, and
+ * immediates. */
 #include "lift/lift_internal.h"
 
 #define B (l->b)
@@ -42,7 +42,8 @@ lift_from64(struct lift *l, unsigned size, ir_value v)
 
 /* --- general registers --- */
 
-/* The value a partial write put into a register, when it is read back at the same size. */
+/* When `whole`, the value of a register, was made by a write of its low 8 or 16 bits: the value that was written. kept
+ * is the mask of the other bits. With it the low bits need not be taken out of the whole again. */
 static ir_value
 merged_part(struct lift *l, ir_value whole, uint64_t kept)
 {
@@ -110,7 +111,7 @@ write_high(struct lift *l, unsigned reg, ir_value v)
 
 /* --- addresses --- */
 
-/* Base, index and the given displacement. */
+/* The sum of base, index and the displacement disp. */
 static ir_value
 address_sum(struct lift *l, const struct x86_operand *o, int64_t disp)
 {

@@ -1,15 +1,16 @@
-/* Shifts and rotates. A count of zero after masking leaves every flag as it was; CL counts therefore
- * choose each flag. Values with counts above the width of 8- and 16-bit operands follow from working
- * in 32 bits. Where the manual leaves OF undefined (counts above 1) it gets what count 1 would give. */
+/* The lifters of shifts and rotates. The processor masks the count, and when it is zero then, every flag stays as it
+ * was. So for a count in CL each flag is selected from its old and its new value. Counts above the width of 8- and
+ * 16-bit operands need no care, because these are shifted as 32 bits. The manual leaves OF undefined for counts above
+ * 1. It gets what the last one of as many shifts by 1 would give. */
 #include "lift/lift_internal.h"
 
 #define B   (l->b)
 #define DST (&l->insn->operand[0])
 
 struct count {
-    ir_value v;    /* masked, of the operation's width (i64 for size 8, else i32) */
-    ir_value zero; /* i32: v == 0; a constant when the count is */
-    bool constant;
+    ir_value v;    /* the masked count, an i64 for operands of 8 bytes, else an i32 */
+    ir_value zero; /* an i32: v == 0 */
+    bool constant; /* The count is the constant c. */
     uint64_t c;
 };
 
@@ -32,7 +33,7 @@ masked_count(struct lift *l, unsigned size, const struct x86_operand *o)
     return n;
 }
 
-/* flag = count == 0 ? flag : v */
+/* Sets the flag to v, unless the count is zero. */
 static void
 set_unless_zero(struct lift *l, const struct count *n, unsigned flag, ir_value v)
 {
@@ -66,7 +67,7 @@ count_less_one(struct lift *l, unsigned size, const struct count *n)
     return LIFT_OP2(l, size, SUB, n->v, lift_const(l, size == 8 ? 8 : 4, 1));
 }
 
-/* SF ZF PF AF of a shift's result. */
+/* Sets SF, ZF and PF by a shift's result, unless the count is zero. AF, which is undefined, stays. */
 static void
 set_result_flags(struct lift *l, unsigned size, const struct count *n, ir_value r)
 {
@@ -84,7 +85,8 @@ set_result_flags(struct lift *l, unsigned size, const struct count *n, ir_value 
         lift_set_flag(l, flags[i], ir_op3(B, IR_SELECT32, old[i], lift_get_flag(l, flags[i]), n->zero));
 }
 
-/* A constant count of zero only zero-extends a 32-bit destination, or touches memory. */
+/* Is the count a constant zero? Then the destination is only zero-extended, if it has 32 bits, or touched, if it is
+ * memory: this is done here. */
 static bool
 nothing_to_do(struct lift *l, const struct count *n)
 {
@@ -133,7 +135,7 @@ lift_shr(struct lift *l)
     if (nothing_to_do(l, &n))
         return;
     a = lift_read(l, DST);
-    last = LIFT_OP2(l, size, SHRU, a, count_less_one(l, size, &n)); /* before the last single shift */
+    last = LIFT_OP2(l, size, SHRU, a, count_less_one(l, size, &n)); /* the value before the last shift by 1 */
     finish_shift(l, size, &n, LIFT_OP2(l, size, SHRU, a, n.v), bit0(l, size, last), lift_sign(l, size, last));
 }
 
@@ -154,7 +156,7 @@ lift_sar(struct lift *l)
 
 /* --- rotates: only CF and OF change --- */
 
-/* The operand repeated to fill 32 bits, so that a 32-bit rotate does. */
+/* The operand, repeated until it fills 32 bits, so that rotating these rotates it. */
 static ir_value
 repeat(struct lift *l, unsigned size, ir_value a)
 {
@@ -199,7 +201,7 @@ lift_ror(struct lift *l)
     finish_rotate(l, &n, r, cf, ir_op2(B, IR_XOR32, cf, bit(l, size, r, size * 8 - 2)));
 }
 
-/* Rotation of CF:operand, size*8 + 1 bits; up to 33 bits it is done in 64. */
+/* Rotates CF and the operand as one number of size * 8 + 1 bits. With up to 33 bits that is done in an i64. */
 static void
 rotate_through_carry(struct lift *l, bool left)
 {
@@ -255,7 +257,8 @@ lift_rcr(struct lift *l)
 
 /* --- double shifts --- */
 
-/* dst:src as one number; 16-bit counts above 16 see the destination again, as processors do. */
+/* Both operands as one number. The callers put a 16-bit destination there once more, because processors shift it in
+ * again when the count is above 16. */
 static ir_value
 joined(struct lift *l, unsigned size, ir_value high, ir_value low)
 {

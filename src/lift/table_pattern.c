@@ -1,6 +1,7 @@
-/* Finds the index of a known jump table in the IR of the block that jumps: the target is a load from the table's
- * address + index * size, plus a constant for relative entries. The addresses may be constants of the block, or
- * whatever it has in registers and slots; the latter become guards. */
+/* Finds the index of a known jump table in the IR of the block that jumps. The target is a load from the table's
+ * address + index * size, to which a constant is added when the entries are relative. Where the block has these
+ * addresses as constants, they are compared here. Where it has them in registers or in memory, they become guards,
+ * which the block compares when it runs. */
 #include "lift/lift_internal.h"
 
 enum { MAX_DEPTH = 6 };
@@ -11,14 +12,14 @@ def(const struct ir_func *f, ir_value v)
     return &f->ops.items[v];
 }
 
-/* A sum taken apart: constants, a scaled index, and at most one other term. */
+/* A sum that was taken apart into constants, a scaled index, and at most one other term. */
 struct sum {
     const struct ir_func *f;
-    unsigned shift;
-    uint64_t constant;
-    bool image; /* one of the constants is an ADDR */
-    ir_value index, term;
-    bool bad;
+    unsigned shift;       /* The index is shifted to the left by so much. */
+    uint64_t constant;    /* the sum of the constants */
+    bool image;           /* One of them is an ADDR, so that it has the image base in it. */
+    ir_value index, term; /* IR_NO_VALUE until they are found */
+    bool bad;             /* It has another form than that. */
 };
 
 static void
@@ -77,7 +78,7 @@ match_load(const struct ir_func *f, const struct ir_op *load, const struct lift_
     return true;
 }
 
-/* The load behind a table entry, or NULL. */
+/* The operation that loads the table's entry v, or NULL when v is none. */
 static const struct ir_op *
 entry_load(const struct ir_func *f, ir_value v, unsigned size)
 {
