@@ -1,5 +1,5 @@
-/* AVX and AVX2 where they are not SSE once more for each 128 bits: what crosses lanes, chooses by a register, or tests
- * all of them. */
+/* The lifters of those AVX and AVX2 instructions that are not an SSE instruction run once for each 128 bits
+ * (lift/vex.c): what crosses lanes, chooses by a register, or tests all lanes. */
 #include "lift/simd.h"
 
 #define B      (l->b)
@@ -16,7 +16,7 @@ void lift_pshufd(struct lift *l);
 void lift_pcmpestrm(struct lift *l);
 void lift_pcmpistrm(struct lift *l);
 
-/* Their immediate has bits of its own for the second lane. */
+/* Instructions whose immediate has bits for the second lane, behind those for the first. */
 #define LANES(name, core, bits)           \
     LIFTER(name)                          \
     {                                     \
@@ -47,7 +47,7 @@ LIFTER(vzeroall)
     lift_vzeroupper(l);
 }
 
-/* Their result is in XMM0, which no operand names. */
+/* The result is in XMM0, which no operand names, so that lift_lanes() cannot clear what is above it. */
 static void
 string_mask(struct lift *l, lift_fn *core)
 {
@@ -65,7 +65,7 @@ LIFTER(vpcmpistrm)
     string_mask(l, lift_pcmpistrm);
 }
 
-/* --- a bit of each element --- */
+/* --- masks made of one bit of each element --- */
 static void
 mask_bits(struct lift *l, enum ir_opcode op, unsigned lanes)
 {
@@ -94,7 +94,8 @@ LIFTER(vpmovmskb)
 }
 
 /* --- permutations --- */
-/* Numbers of elements of `size` bytes become, in their place, those of their bytes. */
+/* Each number of an element of `size` bytes is replaced by the numbers of that element's bytes, as SWIZZLE takes
+ * them. */
 static ir_value
 element_bytes(struct lift *l, ir_value numbers, unsigned size)
 {
@@ -114,7 +115,7 @@ permute_singles(struct lift *l)
     simd_set(l, ir_op2(B, IR_I8X16_SWIZZLE, simd_dst(l), element_bytes(l, numbers, 4)));
 }
 
-/* Bit 1 of each control says which. */
+/* Bit 1 of each control says which of the two doubles is meant. */
 static void
 permute_doubles(struct lift *l)
 {
@@ -145,8 +146,9 @@ LIFTER(vpermilpd)
         lift_lanes(l, permute_doubles, 0);
 }
 
-/* Doublewords of the last operand by the numbers in the second. A number of 16 and more is none of the low half's
- * bytes, and the difference to 16 none of the high half's where it is below. */
+/* Selects doublewords of the last operand by the numbers in the second. SWIZZLE gives 0 for numbers of bytes that are
+ * not below 16. So it is run on the low half with the numbers as they are, and on the high half with 16 subtracted: one
+ * of the two gives the byte and the other one 0. */
 LIFTER(vpermd)
 {
     ir_value low = vex_read(l, 2, 0), high = vex_read(l, 2, 1), r[2];
@@ -169,7 +171,7 @@ LIFTER(vpermq)
     vex_set(l, simd_shuffle64(l, low, high, n & 3, n >> 2 & 3), simd_shuffle64(l, low, high, n >> 4 & 3, n >> 6));
 }
 
-/* Each half is one of the four of both sources, or 0. */
+/* Each half of the result is one of the four halves of the sources, or 0. */
 LIFTER(vperm2)
 {
     ir_value halves[4] = {vex_read(l, 1, 0), vex_read(l, 1, 1), vex_read(l, 2, 0), vex_read(l, 2, 1)}, r[2];
@@ -263,7 +265,7 @@ SHIFT(vpsrlvd, 32, SHRU)
 SHIFT(vpsrlvq, 64, SHRU)
 SHIFT(vpsravd, 32, SHRS)
 
-/* --- memory by elements --- */
+/* --- memory that is accessed element by element --- */
 static void
 mask_move(struct lift *l, unsigned size)
 {
@@ -288,7 +290,7 @@ LIFTER(vmaskmovq)
 static void
 gather(struct lift *l, unsigned index_size)
 {
-    struct x86_operand base = *OPD(1); /* without the index */
+    struct x86_operand base = *OPD(1); /* The index is taken out of it below. */
     unsigned size = base.size;
     unsigned count = l->insn->vector_size / (size > index_size ? size : index_size);
     uint32_t code = OPD(0)->reg | (uint32_t)OPD(2)->reg << 4 | (uint32_t)base.index << 8 |

@@ -1,4 +1,5 @@
-/* FMA and F16C: the processor's own operations (HOST() of ir/ops.def), for each 128 bits. */
+/* The lifters of FMA and F16C. They use operations of IR that are the processor's own instructions (HOST() of
+ * ir/ops.def), once for each 128 bits. */
 #include "lift/simd.h"
 
 #include "ir/fma.h"

@@ -1,4 +1,4 @@
-/* Operands and small building blocks of the SSE and MMX lifters: see simd.h. */
+/* Operands and small building blocks of the SSE and MMX lifters. simd.h says what they do. */
 #include "lift/simd.h"
 
 #include <string.h>

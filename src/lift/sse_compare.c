@@ -1,9 +1,10 @@
-/* SSE comparisons: masks by predicate, and comi/ucomi/ptest into the flags. */
+/* The lifters of SSE comparisons: those that make masks by a predicate, and comi, ucomi and ptest, which set the
+ * flags. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
 
-/* Predicates (SDM vol. 2, CMPPD): 0..7, with VEX 0..31. */
+/* The predicates are numbers from 0 to 7, with VEX from 0 to 31 (SDM vol. 2, CMPPD). */
 #define COMPARE(name, op)                                                                                   \
     void lift_##name(struct lift *l)                                                                        \
     {                                                                                                       \
@@ -28,13 +29,15 @@ set_flags(struct lift *l, ir_value zf, ir_value pf, ir_value cf)
     lift_set_flag(l, X86_FLAG_AF, zero);
 }
 
-/* Unordered: ZF PF CF all 1. comi is invalid for any NaN, ucomi for signaling ones. */
+/* When a and b are unordered, because one is a NaN, ZF, PF and CF become 1. comi raises the exception for an invalid
+ * operand for any NaN, ucomi only for signaling ones. */
 static void
 compare_scalar(struct lift *l, ir_value a, ir_value b, enum ir_opcode lt, enum ir_opcode gt, enum ir_opcode ge,
                enum ir_opcode eq)
 {
     ir_value differ = ir_op2(l->b, IR_OR32, ir_op2(l->b, lt, a, b), ir_op2(l->b, gt, a, b));
-    /* Always of both, as the processor does it: a NaN hides that the other is denormal. */
+    /* This compares a with b and neither with itself, as the processor does: beside a NaN, it does not report that the
+     * other operand is denormal. */
     ir_value unordered = ir_op1(l->b, IR_EQZ32, ir_op2(l->b, IR_OR32, differ, ir_op2(l->b, eq, a, b)));
     ir_value below = ir_op1(l->b, IR_EQZ32, ir_op2(l->b, ge, a, b));
     set_flags(l, ir_op1(l->b, IR_EQZ32, differ), unordered, below);
@@ -82,7 +85,7 @@ lift_ucomisd(struct lift *l)
     compare_sd(l, false);
 }
 
-/* ZF: there is no bit of the mask that both have; CF: none that the source alone has. */
+/* Sets ZF when no bit of the mask is 1 in both operands, and CF when none is 1 in the source alone. */
 static void
 test_bits(struct lift *l, uint64_t mask)
 {

@@ -1,4 +1,4 @@
-/* SSE conversions between integers, singles and doubles. */
+/* The lifters of SSE's conversions between integers, singles and doubles. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -93,7 +93,7 @@ LIFTER(cvtpd2dq)
     simd_unary(l, IR_CVTPD2DQ);
 }
 
-/* --- with MMX registers: simd_read and simd_set know them --- */
+/* --- conversions with MMX registers, which simd_read() and simd_set() know --- */
 LIFTER(cvtpi2ps)
 {
     ir_value v = ir_op1(l->b, IR_F32X4_CONVERT_I32X4_S, simd_src(l));

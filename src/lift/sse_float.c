@@ -1,4 +1,5 @@
-/* SSE floating point: packed and scalar arithmetic, minimum and maximum, logic, horizontal, rounding. */
+/* The lifters of SSE's floating point: packed and scalar arithmetic, minimum and maximum, logic, horizontal operations,
+ * rounding. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -51,7 +52,7 @@ BINARY(xorpd, V128_XOR)
 UNARY(sqrtps, F32X4_SQRT)
 UNARY(sqrtpd, F64X2_SQRT)
 
-/* Scalars: lane 0 of the destination changes, the rest stays. */
+/* --- scalars: lane 0 of the destination changes, and the rest stays --- */
 static ir_value
 dst_f32(struct lift *l)
 {

@@ -1,4 +1,5 @@
-/* Packed integers, SSE2 to SSE4.2, and their MMX forms: arithmetic, comparison, logic, shifts. */
+/* The lifters of packed integers, from SSE2 to SSE4.2, and of their MMX forms: arithmetic, comparisons, logic,
+ * shifts. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -70,7 +71,7 @@ UNARY(pabsb, I8X16_ABS)
 UNARY(pabsw, I16X8_ABS)
 UNARY(pabsd, I32X4_ABS)
 
-/* --- multiplications wasm lacks --- */
+/* --- multiplications that WebAssembly does not have --- */
 static void
 multiply_high(struct lift *l, enum ir_opcode low_op, enum ir_opcode high_op)
 {
@@ -94,7 +95,7 @@ LIFTER(pmulhrsw)
 {
     ir_value s = simd_src(l), d = simd_dst(l), min = simd_splat16(l, 0x8000);
     ir_value r = ir_op2(l->b, IR_I16X8_Q15MULR_SAT_S, d, s);
-    /* wasm saturates -1 * -1 to 0x7fff, x86 gives 0x8000. */
+    /* For -1 * -1 WebAssembly saturates to 0x7fff, and x86 gives 0x8000. */
     ir_value both = ir_op2(l->b, IR_V128_AND, ir_op2(l->b, IR_I16X8_EQ, d, min), ir_op2(l->b, IR_I16X8_EQ, s, min));
     simd_set(l, ir_op2(l->b, IR_V128_XOR, r, both));
 }
@@ -115,7 +116,8 @@ LIFTER(pmuldq)
     simd_set(l, ir_op2(l->b, IR_I64X2_EXTMUL_LOW_I32X4_S, d, s));
 }
 
-/* Unsigned bytes of dst times signed bytes of src, neighbours added with saturation. */
+/* Multiplies unsigned bytes of the destination with signed bytes of the source, and adds neighbouring products with
+ * saturation. */
 LIFTER(pmaddubsw)
 {
     ir_value s = simd_src(l), d = simd_dst(l), eight = ir_const32(l->b, 8);
@@ -163,7 +165,8 @@ LIFTER(psignd)
     sign(l, IR_I32X4_GT_S, IR_I32X4_EQ, IR_I32X4_SUB);
 }
 
-/* Neighbours of {dst, src}: in the MMX forms both halves of one V128. */
+/* An operation on the pairs of neighbouring elements of the destination and, above these, of the source. In the MMX
+ * forms these two are the halves of one V128. */
 static void
 horizontal(struct lift *l, bool words, enum ir_opcode op)
 {
@@ -206,7 +209,7 @@ LIFTER(phsubd)
     horizontal(l, false, IR_I32X4_SUB);
 }
 
-/* --- shifts: counts of the width and more give 0, or the sign --- */
+/* --- shifts: a count that is not below the width gives 0, or the sign --- */
 static void
 shift(struct lift *l, enum ir_opcode op, unsigned width, bool arithmetic)
 {

@@ -1,4 +1,4 @@
-/* SSE moves: whole registers, halves, scalars, masks, non-temporal stores, MXCSR. */
+/* The lifters of SSE's moves of whole registers, halves, scalars and masks, of non-temporal stores, and of MXCSR. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -9,7 +9,8 @@ is_reg(const struct x86_operand *o)
     return o->kind == X86_OPD_REG;
 }
 
-/* Alignment is not enforced: a misaligned movaps works where hardware raises #GP. */
+/* All moves of whole registers are one. Those whose memory must be aligned say so in x86/insn.tab, and simd_read() and
+ * simd_write() raise #GP for them. */
 static void
 move(struct lift *l)
 {
@@ -56,7 +57,7 @@ lift_movsd(struct lift *l)
     move(l);
 }
 
-/* movd and movq: between xmm or mm and a general register, memory, or one another. */
+/* Lifts movd and movq, which move between an xmm or mm register and a general register, memory, or another one. */
 static void
 move_low(struct lift *l, unsigned size)
 {

@@ -1,4 +1,5 @@
-/* SSE and MMX data movement between lanes: shuffles, unpack, pack, blends, inserts and extracts, extensions. */
+/* The lifters of SSE and MMX instructions that move data between lanes: shuffles, unpack, pack, blends, inserts and
+ * extracts, extensions. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -7,8 +8,9 @@
     void lift_##name(struct lift *l)
 
 /* --- unpack --- */
-/* Interleaves lanes of `size` bytes; high takes the upper halves. In the MMX forms the interleaving of the
- * low halves holds both results: low in its low, high in its high half. */
+/* Interleaves lanes of `size` bytes of the low halves of the operands, or with `high` of their high halves. The
+ * operands of the MMX forms are low halves themselves: when these are interleaved, the low half of that is the result
+ * of the low form, and the high half that of the high one. */
 static void
 unpack(struct lift *l, unsigned size, bool high)
 {
@@ -170,7 +172,7 @@ LIFTER(blendpd)
     blend_immediate(l, 8);
 }
 
-/* By the sign bits of XMM0, or with VEX of the last operand. */
+/* Chooses elements by the sign bits of XMM0, or with VEX by those of the last operand. */
 static void
 blend_variable(struct lift *l, enum ir_opcode greater)
 {
@@ -208,7 +210,7 @@ extract(struct lift *l, enum ir_opcode op, unsigned lanes)
     return ir_op_aux(l->b, op, simd_imm(l) & (lanes - 1), simd_src(l), IR_NO_VALUE, IR_NO_VALUE);
 }
 
-/* The integer source: a general register's low part, or memory of `size` bytes. */
+/* The integer that is inserted: the low part of a general register, or `size` bytes of memory. */
 static ir_value
 int_source(struct lift *l, unsigned size)
 {
@@ -275,7 +277,7 @@ LIFTER(insertps)
 {
     uint8_t n = simd_imm(l);
     const struct x86_operand *o = OPD(1);
-    ir_value v = simd_src(l); /* m32: its only lane is 0 */
+    ir_value v = simd_src(l); /* A source in memory has 32 bits, so that its only lane is lane 0. */
     unsigned from = o->kind == X86_OPD_MEM ? 0 : n >> 6, to = n >> 4 & 3;
     unsigned lanes[4] = {0, 1, 2, 3};
     lanes[to] = 4 + from;

@@ -1,4 +1,4 @@
-/* SSE4.2 string comparisons, and what else of SSE runs in helpers: AES, PCLMULQDQ, SHA. */
+/* The lifters of SSE4.2's string comparisons, and of what else of SSE runs in helpers: AES, PCLMULQDQ, SHA. */
 #include "lift/simd.h"
 
 #define OPD(n) (&l->insn->operand[n])
@@ -14,7 +14,8 @@ simd_special(struct lift *l, enum sse_special what)
     simd_helper(l, IR_HELPER_sse_special, (uint32_t)what | (uint32_t)simd_imm(l) << 16, simd_src(l));
 }
 
-/* An explicit length: |rax| or |eax|, saturated at 16 (SDM vol. 2, 4.1.3; REX.W decides the width). */
+/* An explicit length: the absolute value of rax or eax (of rdx or edx for the second string), 16 at most. REX.W decides
+ * which of the two (SDM vol. 2, 4.1.3). */
 static ir_value
 string_length(struct lift *l, unsigned reg)
 {

@@ -1,4 +1,4 @@
-/* push, pop, enter, leave and the flags' ways to the stack and to AH. */
+/* The lifters of push, pop, enter and leave, and of what moves flags to and from the stack and AH, or sets them. */
 #include "lift/lift_internal.h"
 
 #define B   (l->b)
@@ -10,7 +10,7 @@ stack_size(const struct lift *l)
     return l->insn->opsize == 2 ? 2 : 8;
 }
 
-/* Immediates are sign-extended to the stack's size, selectors zero-extended. */
+/* Immediates are sign-extended to the size of what is pushed, selectors zero-extended. */
 void
 lift_push_insn(struct lift *l)
 {
@@ -18,13 +18,14 @@ lift_push_insn(struct lift *l)
     ir_value v;
 
     if (DST->kind == X86_OPD_REG && DST->reg_class == X86_RC_SEG)
-        v = lift_const(l, size, 0); /* FS, GS: null selectors in 64-bit Linux */
+        v = lift_const(l, size, 0); /* Only FS and GS can be pushed; in 64-bit Linux they are 0. */
     else
         v = lift_source(l, DST, size);
     lift_push(l, size, v);
 }
 
-/* A memory destination addressed by rsp uses rsp after the pop (SDM, POP). */
+/* When rsp is the base of a destination in memory, the address is computed with rsp as it is after the pop (SDM,
+ * POP). */
 void
 lift_pop_insn(struct lift *l)
 {
@@ -34,7 +35,7 @@ lift_pop_insn(struct lift *l)
     }
     unsigned size = stack_size(l);
     if (DST->kind == X86_OPD_MEM) {
-        /* The store may fault: rsp changes after it. */
+        /* The store may fault, and then rsp must be as before: it changes after the store. */
         struct x86_operand o = *DST;
         ir_value sp = ir_get(B, X86_S_RSP);
 
@@ -87,7 +88,7 @@ static const struct {
     {X86_FLAG_SF, 7}, {X86_FLAG_DF, 10}, {X86_FLAG_OF, 11},
 };
 
-enum { LAYOUT_COUNT = sizeof layout / sizeof layout[0], IN_AH = 5 }; /* the first five are those of AH */
+enum { LAYOUT_COUNT = sizeof layout / sizeof layout[0], IN_AH = 5 }; /* The first five are the flags that AH gets. */
 
 static ir_value
 compose(struct lift *l, unsigned count, ir_value v)

@@ -1,5 +1,5 @@
-/* String instructions. Without rep they are a few operations here; with it one helper does the whole run
- * (src/x86/helpers_int.c). */
+/* The lifters of string instructions. Without rep such an instruction is a few operations of IR; with it a helper does
+ * all the repeats (src/x86/helpers_int.c). */
 #include "lift/lift_internal.h"
 
 #define B      (l->b)
@@ -11,7 +11,7 @@ repeated(const struct lift *l)
     return l->insn->rep || l->insn->repne;
 }
 
-/* +size or -size, by DF. */
+/* How far an index register moves for one element: its size, or with DF its negative size. */
 static ir_value
 step(struct lift *l)
 {
@@ -36,8 +36,8 @@ count_register(struct lift *l)
     return lift_to64(l, l->insn->address_size, lift_read_gpr(l, X86_RCX, l->insn->address_size));
 }
 
-/* rcx after n elements. The 32-bit form writes ecx; when it was zero some processors clear the upper half all the same,
- * others leave it, as this does. */
+/* Sets rcx as it is after n elements. With 32-bit addresses ecx is written, which clears the upper half of rcx. When
+ * ecx was zero, some processors clear the upper half all the same, and others leave it, as this does. */
 static void
 use_count(struct lift *l, ir_value count, ir_value n)
 {
@@ -69,7 +69,7 @@ wrapped(struct lift *l, const struct x86_operand *o)
     return ir_op1(B, IR_WRAP, lift_address(l, o));
 }
 
-/* size | DF << 8 | repne << 9, as helpers.def has it. */
+/* What tells the helpers how to go on: size | DF << 8 | repne << 9 (helpers.def). */
 static ir_value
 control(struct lift *l)
 {
@@ -143,7 +143,7 @@ lift_lods(struct lift *l)
     advance(l, X86_RSI, step(l));
 }
 
-/* The flags of the last comparison; none was made when the count was zero. */
+/* Sets the flags by the last comparison, of a and b. When the count was zero, none was made, and the flags stay. */
 static void
 compare(struct lift *l, ir_value a, ir_value b, ir_value count)
 {

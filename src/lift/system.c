@@ -1,5 +1,5 @@
-/* What asks the processor or the kernel for something: cpuid and clocks, fences and hints, segment bases,
- * software interrupts, and all that user mode may not do. */
+/* The lifters of what asks the processor or the kernel for something: cpuid and clocks, fences and hints, segment
+ * bases, software interrupts, and of all that user mode may not do. */
 #include "lift/lift_internal.h"
 
 #define B   (l->b)
@@ -29,7 +29,7 @@ lift_rdtsc(struct lift *l)
     set_pair(l, X86_RAX, X86_RDX, ir_helper(B, IR_HELPER_rdtsc, NO, NO, NO));
 }
 
-/* The processor number is always 0: which host processor runs a guest thread is not the guest's to know. */
+/* The number of the processor is always 0, because a guest is not to learn which host processor runs it. */
 void
 lift_rdtscp(struct lift *l)
 {
@@ -50,7 +50,7 @@ lift_xgetbv(struct lift *l)
              ir_helper(B, IR_HELPER_xgetbv, lift_read_gpr(l, X86_RCX, 4), ir_addr(B, l->insn->address), NO));
 }
 
-/* CF = 1: a number was available. */
+/* Sets CF to 1, which says that a random number was available, and clears the other flags. */
 static void
 random_number(struct lift *l)
 {
@@ -97,7 +97,7 @@ lift_wrgsbase(struct lift *l)
     ir_set(B, X86_S_GSBASE, lift_to64(l, DST->size, lift_read(l, DST)));
 }
 
-/* lar, lsl, verr, verw: no descriptor is visible. */
+/* Lifts lar, lsl, verr and verw as for a selector whose descriptor is not visible: there are none here. */
 static void
 no_descriptor(struct lift *l)
 {
@@ -151,14 +151,14 @@ lift_str(struct lift *l)
     lift_write(l, DST, lift_const(l, DST->size, 0x40));
 }
 
-/* PE MP ET NE WP AM PG of CR0 */
+/* The result is CR0 with the bits PE, MP, ET, NE, WP, AM and PG. */
 void
 lift_smsw(struct lift *l)
 {
     lift_write(l, DST, lift_const(l, DST->size, 0x80050033));
 }
 
-/* --- fences; hints do nothing --- */
+/* --- fences, and hints, which do nothing --- */
 
 static void
 fence(struct lift *l)
@@ -222,7 +222,7 @@ ALIAS(ud0, trap_ud)
 ALIAS(ud1, trap_ud)
 ALIAS(ud2, trap_ud)
 
-/* Not ring 3's to use, or (int n, far transfers) not within 64-bit Linux programs. */
+/* User mode may not use these, or no 64-bit program of Linux (int n and far transfers): they raise #GP. */
 ALIAS(int, trap_gp)
 ALIAS(hlt, trap_gp)
 ALIAS(cli, trap_gp)
@@ -258,7 +258,8 @@ ALIAS(mov_cr, trap_gp)
 ALIAS(mov_dr, trap_gp)
 ALIAS(xsetbv, trap_gp)
 
-/* #UD in user mode, or by the CPUID contract: of the XSAVE family only XSAVE and XRSTOR, no 32-bit entry. */
+/* These raise #UD in user mode, or because CPUID denies them. Of the XSAVE family it has XSAVE and XRSTOR alone, and it
+ * has no system calls of 32-bit programs. */
 ALIAS(monitor, trap_ud)
 ALIAS(mwait, trap_ud)
 ALIAS(clac, trap_ud)

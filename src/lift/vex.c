@@ -1,10 +1,11 @@
-/* Instructions with VEX of vectors: one meaning for both lengths and for SSE (DESIGN D7).
+/* Vector instructions that are encoded with VEX (AVX, AVX2). One lifter says what such an instruction means for both of
+ * its lengths and for the SSE instruction that it is (DESIGN D7).
  *
- * lift_lanes() runs an SSE instruction's lifter for each 128 bits of the operands. What such a lifter sees is an
- * instruction of two operands whose first is its first source, as in SSE; what it writes there is caught. Where there
- * are two lanes, both are read, and computed, before either is written: a fault in the second leaves everything as it
- * was. Bits 128 to 255 of a destination are always written: by the second lane, or with 0. SSE instructions without VEX
- * leave them as they are. */
+ * lift_lanes() runs the lifter of the SSE instruction for each 128 bits of the operands, a lane. Such a lifter sees an
+ * instruction of two operands, the first of which is also the first source, as in SSE. What it writes there is caught.
+ * When there are two lanes, both are read and computed before either is written, so that a fault in the second leaves
+ * everything as it was. Bits 128 to 255 of a destination are always written, by the second lane or with 0. SSE
+ * instructions without VEX leave them as they are. */
 #include "lift/simd.h"
 
 #include "ir/ir.h"
@@ -33,7 +34,7 @@ vex_set(struct lift *l, ir_value low, ir_value high)
     ir_set(B, X86_S_YMMH0 + reg, high == IR_NO_VALUE ? simd_zero(l) : high);
 }
 
-/* Bytes at, of so many, of a memory operand. */
+/* The part of a memory operand that begins at its byte `at` and has `size` bytes. */
 static struct x86_operand
 memory_part(const struct x86_operand *o, unsigned at, unsigned size)
 {
@@ -56,9 +57,10 @@ vex_read(struct lift *l, unsigned operand, unsigned half)
     return simd_read(l, &part);
 }
 
-/* Before 32 bytes of memory are accessed by halves: #GP for what must be aligned to more than a load or store of 16
- * checks. A store that is not aligned reads its first byte, because it begins with the second half: then nothing is
- * written where one of two pages is not there. */
+/* Does what must come before 32 bytes of memory are accessed by halves. An operand that must be aligned to 32 bytes
+ * raises #GP here, because the loads and stores of halves look at 16 at most. A store that need not be aligned begins
+ * with its second half, so its first byte is read before: when one of the two pages is not there, nothing is
+ * written. */
 static void
 check_memory(struct lift *l)
 {
@@ -72,7 +74,7 @@ check_memory(struct lift *l)
         lift_load(l, o, 1);
 }
 
-/* The source operand's part for a lane, as the value that it is. */
+/* Reads the part of a source operand that belongs to a lane. */
 static ir_value
 lane_source(struct lift *l, unsigned operand, unsigned lane)
 {
@@ -91,7 +93,8 @@ lane_source(struct lift *l, unsigned operand, unsigned lane)
     return lane ? simd_window(l, v, simd_zero(l), size * lane) : v;
 }
 
-/* Operands as SSE has them: the destination is the first source, where VEX.vvvv does not name one of them. */
+/* The index of the operand that is first in the SSE form: 1 when VEX.vvvv names a source, which stands there in place
+ * of the destination, else 0. */
 static unsigned
 first_operand(const struct x86_insn *insn)
 {
@@ -130,7 +133,7 @@ one_lane(struct lift *l, lift_fn *core)
         vex_set(l, v, IR_NO_VALUE);
 }
 
-/* The instruction that a lane's lifter sees. */
+/* The instruction that the lifter sees for a lane. */
 static struct x86_insn
 lane_insn(struct lift *l, unsigned lane, unsigned immediate_shift)
 {
@@ -147,7 +150,7 @@ lane_insn(struct lift *l, unsigned lane, unsigned immediate_shift)
             to->imm = (int64_t)((uint8_t)o->imm >> immediate_shift * lane);
         else if (o->kind == X86_OPD_MEM && i + first == 0)
             *to = memory_part(o, 16 * lane, 16);
-        else if (i + first == 0) /* the destination alone: what is read of it does not matter */
+        else if (i + first == 0) /* This is the destination and no source: what is read of it does not matter. */
             *to = (struct x86_operand){.kind = LIFT_OPD_VALUE, .imm = vex_register(l, o->reg, lane)};
         else
             *to = (struct x86_operand){.kind = LIFT_OPD_VALUE, .imm = lane_source(l, i + first, lane)};
@@ -169,7 +172,7 @@ two_lanes(struct lift *l, lift_fn *core, unsigned immediate_shift)
         return;
     if (OPD(0)->reg_class == X86_RC_YMM)
         vex_set(l, v[0], v[1]);
-    else /* made narrower */
+    else /* The result is narrower than the source: each lane made 64 bits of it. */
         vex_set(l, simd_combine_low(l, v[0], v[1]), IR_NO_VALUE);
 }
 

@@ -1,5 +1,6 @@
-/* x87: each instruction is one helper call with its operands packed as x86/helper_codes.h says. The last argument
- * is the pc, for #MF, which waiting instructions raise. Also the saved-state areas. */
+/* The lifters of x87, and of the areas that fxsave and xsave write. Each x87 instruction is a call of a helper, with
+ * its operands packed as x86/helper_codes.h says. The last argument is the address of the instruction. Waiting
+ * instructions need it to raise #MF, the exception for an x87 error that is pending. */
 #include "lift/simd.h"
 #include "x86/fxsave.h"
 
@@ -17,7 +18,8 @@ memory(const struct lift *l)
     return NULL;
 }
 
-/* The number of the ST operand written last: the source of fcom, fld, fxch; ST(1) where none is written. */
+/* The number of the last ST operand in the assembler's order, which is the source of fcom, fld and fxch. It is 1 when
+ * the instruction has no operand. */
 static unsigned
 last_st(const struct lift *l)
 {
@@ -84,7 +86,7 @@ LIFTER(fst)
         stack(l, X87_FST, OPD(0)->reg & 7);
 }
 
-/* The undocumented D9 D8+i does not look for a stack fault. */
+/* Is it the undocumented D9 D8+i, a fstp that does not look for a stack fault? */
 static bool
 is_unchecked(const struct lift *l)
 {
@@ -131,7 +133,7 @@ arith(struct lift *l, enum x87_arith op, uint32_t pop, bool integer)
         call_memory(l, IR_HELPER_x87_arith_mem, op | X87_FORMAT(format), o);
         return;
     }
-    unsigned dst = 1, src = 0; /* faddp without operands */
+    unsigned dst = 1, src = 0; /* These are the operands of faddp when it is written without any. */
     if (l->insn->operand_count > 1) {
         dst = OPD(0)->reg & 7;
         src = OPD(1)->reg & 7;
@@ -277,7 +279,7 @@ STACK(fnop, X87_FWAIT, 0)
 STACK(fnclex, X87_FNCLEX, 0)
 STACK(fninit, X87_FNINIT, 0)
 
-/* 8087 and 80287 leftovers: no operation. */
+/* Instructions of the 8087 and the 80287 that do nothing any more. */
 #define NOTHING(name) \
     LIFTER(name)      \
     {                 \
@@ -336,7 +338,8 @@ LIFTER(fxrstor)
     call_memory(l, IR_HELPER_fxrstor, l->insn->opsize == 8, OPD(0));
 }
 
-/* The requested components: EDX:EAX, of which only those of XCR0 exist here. Bit 8: REX.W. */
+/* Calls a helper with the components that EDX:EAX asks for and with REX.W in bit 8. EAX is enough, because all the
+ * components that exist here (XCR0) are in it. */
 static void
 extended(struct lift *l, enum ir_helper h)
 {
