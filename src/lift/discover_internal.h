@@ -95,8 +95,8 @@ void finder_add_call(struct finder *f, uint64_t target);
  * function or an entry of another one. */
 void finder_add_jump(struct finder *f, const struct func *fn, uint64_t target);
 
-/* The function that starts at the address, or NULL. Adding a function may move it. Not to be called once
- * finder_find_loops() ran, which marks starts that are in no array of functions. */
+/* The function that starts at the address, or NULL. Adding a function may move it. This works until discover() sorts
+ * the functions at the end, because text_range.func has their indices. */
 struct func *finder_function(struct finder *f, uint64_t address);
 /* Decodes the last instruction of a block into *insn and tells what it does with control. */
 enum x86_flow finder_last_insn(struct finder *f, const struct disc_block *b, struct x86_insn *insn);

@@ -58,8 +58,8 @@ void simd_helper(struct lift *l, enum ir_helper helper, uint32_t code, ir_value 
  * sees the immediate shifted to the right by immediate_shift. */
 void lift_lanes(struct lift *l, lift_fn *core, unsigned immediate_shift);
 ir_value vex_register(struct lift *l, unsigned reg, unsigned half);
-ir_value vex_read(struct lift *l, unsigned operand, unsigned half); /* 128 bits of a register or of 32 bytes in
-                                                                       memory */
+/* Reads the low (0) or high (1) 128 bits of an operand, a register or 32 bytes of memory. */
+ir_value vex_read(struct lift *l, unsigned operand, unsigned half);
 /* Sets operand 0, a register, to low and high. IR_NO_VALUE as high stands for zeros. */
 void vex_set(struct lift *l, ir_value low, ir_value high);
 

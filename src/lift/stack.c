@@ -127,7 +127,7 @@ lift_popf(struct lift *l)
     unsigned size = stack_size(l);
     ir_value v = lift_pop(l, size);
 
-    /* A 16-bit popf leaves ID and AC, in the upper half, alone. */
+    /* A 16-bit popf leaves ID and AC as they are, which are in the upper half. */
     if (size == 8)
         ir_helper(B, IR_HELPER_set_rflags_rest, v, IR_NO_VALUE, IR_NO_VALUE);
     decompose(l, LAYOUT_COUNT, size == 8 ? ir_op1(B, IR_WRAP, v) : v);

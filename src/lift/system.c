@@ -124,7 +124,7 @@ descriptor_table(struct lift *l, uint64_t base)
     ir_value address = lift_address32(l, DST, &offset);
 
     lift_store_at(l, address, offset + 2, 8, ir_const64(B, base));
-    lift_store_at(l, address, offset, 2, ir_const32(B, 0)); /* limit */
+    lift_store_at(l, address, offset, 2, ir_const32(B, 0)); /* the table's limit */
 }
 
 void

@@ -9,7 +9,7 @@
 
 #include "wasm/structure.h"
 
-struct part { /* nodes[first .. first + count) */
+struct part { /* a part of the graph: `count` of reducer.nodes, from `first` on */
     uint32_t first, count;
 };
 
