@@ -463,8 +463,8 @@ has_unknown_jumps(const struct func *fn)
     return false;
 }
 
-/* While a copy of a function is explored, the stored original may be given entries and be queued, because another
- * function is found to jump into it. The copy, which will replace the original, takes that over. */
+/* While a copy of a function is explored, the stored original may be given entries and be queued, because something
+ * that is found leads into it. The copy, which will replace the original, takes that over. */
 static void
 keep_entries(struct finder *f, uint32_t index, struct func *fn)
 {
