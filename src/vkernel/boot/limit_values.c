@@ -131,7 +131,7 @@ bool
 value_ulimit(const char *text, int *resource, struct rlimit *limit, const char **why)
 {
     size_t length = strcspn(text, "=");
-    uint64_t soft, hard;
+    uint64_t soft = 0, hard;
     bool valid;
 
     *resource = find_resource(text, length);
