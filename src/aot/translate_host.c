@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ir/fma.h"
+#include "base/fma.h"
 
 enum form {
     TO_INT,     /* scalar -> integer */
@@ -17,7 +17,7 @@ enum form {
     EXCEPTIONS, /* two scalars, no result */
     /* of level v3, in assembly: LLVM has no intrinsics of them, or none without the processor's features */
     VEX_COMPARE, /* two vectors and an immediate */
-    VEX_FMA,     /* three vectors; the immediate is which (ir/fma.h) */
+    VEX_FMA,     /* three vectors; the immediate is which (base/fma.h) */
     VEX_WIDEN,   /* a vector */
     VEX_NARROW   /* a vector and an immediate */
 };

@@ -65,7 +65,7 @@ artifact_check_frame(const uint8_t *file, size_t size, struct artifact_footer *f
     /* Before the hash, which is of a header of another size in another version. */
     if (h->magic == ARTIFACT_MAGIC && h->version != ARTIFACT_VERSION) {
         snprintf(text, sizeof text,
-                 "built by another version of ingot, or damaged (its format is %u, of which this one reads %u)",
+                 "built by another version of ingot, or its header is damaged (format %u, of which this one reads %u)",
                  h->version, ARTIFACT_VERSION);
         return text;
     }

@@ -5,7 +5,7 @@
 #include <emmintrin.h>
 #include <string.h>
 
-#include "ir/fma.h"
+#include "base/fma.h"
 #include "x86/helper_codes.h"
 
 #define IN(type, x)  (*(const type *)(base + op->x))

@@ -2,7 +2,7 @@
  * ir/ops.def), once for each 128 bits. */
 #include "lift/simd.h"
 
-#include "ir/fma.h"
+#include "base/fma.h"
 
 #define B      (l->b)
 #define OPD(n) (&l->insn->operand[n])

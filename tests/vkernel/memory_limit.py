@@ -11,9 +11,8 @@ only = sys.argv[4:]
 LIMIT = 100  # MiB
 ALLOWED = LIMIT * 1.05
 
-# Here pages are mapped by many address spaces of the process, those of the program's file at least. The host's peak counts them for each, and
-# what it counts of files is less again when they end, so that the difference of the two would say more than there ever was.
-SHARED = ('forks', 'page-tables')
+# Here one page is mapped by many address spaces of the process, and the host's peak counts it for each.
+SHARED = ('forks',)
 
 def now(pid, way):
     """MiB of the host's memory that the process holds: its own pages, its page tables, its memory files. The most that it ever had of

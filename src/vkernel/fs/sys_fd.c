@@ -21,7 +21,7 @@ open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
 {
     UNINITIALIZED char name[VFS_PATH_MAX];
     struct file *f;
-    int fd, r = path_from_guest(name, path);
+    int r = path_from_guest(name, path);
 
     if (r < 0)
         return r;
@@ -30,10 +30,7 @@ open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
         return r;
     if (!(f->flags & O_PATH))
         f->flags |= KERNEL_LARGEFILE;
-    fd = fd_install(f, 0, flags);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, flags);
 }
 
 int64_t
@@ -364,7 +361,6 @@ sys_memfd_create(const uint64_t a[6])
     struct inode *i;
     struct dentry *d;
     struct file *f;
-    int fd;
 
     if (n < 0)
         return n == -ENAMETOOLONG ? -EINVAL : n;
@@ -390,8 +386,5 @@ sys_memfd_create(const uint64_t a[6])
         return -ENOMEM;
     i->write_opens++;
     f->opened = true;
-    fd = fd_install(f, 0, (a[1] & MFD_CLOEXEC) ? O_CLOEXEC : 0);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, (a[1] & MFD_CLOEXEC) ? O_CLOEXEC : 0);
 }

@@ -446,7 +446,6 @@ make_epoll(int flags)
 {
     struct epoll *ep;
     struct file *f;
-    int fd;
 
     if (flags & ~EPOLL_CLOEXEC)
         return -EINVAL;
@@ -461,10 +460,7 @@ make_epoll(int flags)
     wait_queue_init(&ep->queue);
     f->data = ep;
     ep->file = f;
-    fd = fd_install(f, 0, flags & O_CLOEXEC);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, flags & O_CLOEXEC);
 }
 
 int64_t
@@ -516,25 +512,10 @@ sys_epoll_wait(const uint64_t a[6])
     return epoll_wait_common(a[0], a[1], (int)a[2], milliseconds((int)a[3]));
 }
 
-static int
-set_mask(guest_addr mask, uint64_t size)
-{
-    uint64_t set;
-
-    if (!mask)
-        return 0;
-    if (size != sizeof set)
-        return -EINVAL;
-    if (copy_from_guest(&set, mask, sizeof set) < 0)
-        return -EFAULT;
-    signal_set_temporary_mask(set);
-    return 0;
-}
-
 int64_t
 sys_epoll_pwait(const uint64_t a[6])
 {
-    int r = set_mask(a[4], a[5]);
+    int r = signal_temporary_mask_from_guest(a[4], a[5]);
 
     return r < 0 ? r : signal_temporary_mask_result(sys_epoll_wait(a));
 }
@@ -556,6 +537,6 @@ sys_epoll_pwait2(const uint64_t a[6])
         else if (t.tv_sec < 4000000000)
             deadline = clock_monotonic_ns() + (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
     }
-    r = set_mask(a[4], a[5]);
+    r = signal_temporary_mask_from_guest(a[4], a[5]);
     return r < 0 ? r : signal_temporary_mask_result(epoll_wait_common(a[0], a[1], (int)a[2], deadline));
 }

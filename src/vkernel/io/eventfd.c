@@ -83,7 +83,6 @@ make_eventfd(unsigned initial, int flags)
 {
     struct eventfd *e;
     struct file *f;
-    int fd;
 
     if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
         return -EINVAL;
@@ -97,10 +96,7 @@ make_eventfd(unsigned initial, int flags)
     e->semaphore = flags & EFD_SEMAPHORE;
     wait_queue_init(&e->queue);
     f->data = e;
-    fd = fd_install(f, 0, flags & O_CLOEXEC);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, flags & O_CLOEXEC);
 }
 
 int64_t

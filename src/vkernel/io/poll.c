@@ -199,21 +199,6 @@ timespec_left(guest_addr p, uint64_t deadline)
         return;
 }
 
-static int
-set_mask(guest_addr mask, uint64_t size)
-{
-    uint64_t set;
-
-    if (!mask)
-        return 0;
-    if (size != sizeof set)
-        return -EINVAL;
-    if (copy_from_guest(&set, mask, sizeof set) < 0)
-        return -EFAULT;
-    signal_set_temporary_mask(set);
-    return 0;
-}
-
 int64_t
 sys_ppoll(const uint64_t a[6])
 {
@@ -221,7 +206,7 @@ sys_ppoll(const uint64_t a[6])
     int64_t r = timespec_deadline(a[2], &deadline);
 
     if (r == 0)
-        r = set_mask(a[3], a[4]);
+        r = signal_temporary_mask_from_guest(a[3], a[4]);
     if (r < 0)
         return r;
     r = signal_temporary_mask_result(poll_common(a[0], (uint32_t)a[1], deadline));
@@ -396,7 +381,7 @@ sys_pselect6(const uint64_t a[6])
     if (r == 0 && a[5]) {
         if (copy_from_guest(sigset, a[5], sizeof sigset) < 0)
             return -EFAULT;
-        r = set_mask(sigset[0], sigset[1]);
+        r = signal_temporary_mask_from_guest(sigset[0], sigset[1]);
     }
     if (r < 0)
         return r;

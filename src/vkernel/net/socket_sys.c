@@ -29,16 +29,12 @@ static int
 install(struct socket *s, int flags)
 {
     struct file *f = socket_file(s, flags & SOCKET_NONBLOCK);
-    int fd;
 
     if (!f) {
         socket_close(s);
         return -ENFILE;
     }
-    fd = fd_install(f, 0, flags & O_CLOEXEC);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, flags & O_CLOEXEC);
 }
 
 static struct socket *
@@ -274,11 +270,11 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
     if (c->ops->name(c, true, &remote) < 0)
         remote = c->remote; /* it is gone already */
     r = address_out(&remote, addr, length);
-    if (r == 0)
-        r = fd_install(accepted, 0, flags & O_CLOEXEC);
-    if (r < 0)
+    if (r < 0) {
         file_put(accepted);
-    return r;
+        return r;
+    }
+    return fd_install_or_put(accepted, flags & O_CLOEXEC);
 }
 
 int64_t

@@ -99,14 +99,10 @@ static int
 pidfd_install(struct process *p, int flags)
 {
     struct file *f = pidfd_file(p, flags);
-    int fd;
 
     if (!f)
         return -ENOMEM;
-    fd = fd_install(f, 0, O_CLOEXEC);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, O_CLOEXEC);
 }
 
 int

@@ -8,6 +8,7 @@
 #include "vkernel/sched/sched.h"
 #include "vkernel/vfs/creds.h"
 #include "vkernel/vfs/users.h"
+#include "vkernel/usercopy/usercopy.h"
 #include "vkernel/task/process.h"
 #include "vkernel/signal/signal.h"
 
@@ -565,6 +566,21 @@ signal_temporary_mask_result(int64_t result)
         t->restore_blocked = false;
     }
     return result;
+}
+
+int
+signal_temporary_mask_from_guest(uint64_t mask, uint64_t size)
+{
+    uint64_t set;
+
+    if (!mask)
+        return 0;
+    if (size != sizeof set)
+        return -EINVAL;
+    if (copy_from_guest(&set, mask, sizeof set) < 0)
+        return -EFAULT;
+    signal_set_temporary_mask(set);
+    return 0;
 }
 
 void

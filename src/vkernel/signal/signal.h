@@ -16,6 +16,8 @@ bool signal_ignored_current(int sig);
 bool group_is_orphaned(int pgid);
 /* ppoll, pselect, epoll_pwait: replaces the mask until the call is over; restored by the edge. */
 void signal_set_temporary_mask(uint64_t set);
+/* The same with the mask in guest memory; 0: there is none. 0, -EINVAL, -EFAULT. */
+int signal_temporary_mask_from_guest(uint64_t mask, uint64_t size);
 /* For a call's result: what was not interrupted delivers nothing under the temporary mask; signals stay pending. */
 int64_t signal_temporary_mask_result(int64_t result);
 void signal_from_host(int sig); /* the host sent it to the container */

@@ -158,7 +158,6 @@ make_signalfd(int fd, uint64_t mask_address, uint64_t size, int flags)
     struct signalfd *s;
     struct file *f;
     uint64_t set;
-    int64_t r;
 
     if (size != sizeof set || (flags & ~(SFD_CLOEXEC | SFD_NONBLOCK)))
         return -EINVAL;
@@ -186,10 +185,7 @@ make_signalfd(int fd, uint64_t mask_address, uint64_t size, int flags)
         return -ENOMEM;
     }
     f->data = s;
-    r = fd_install(f, 0, flags & SFD_CLOEXEC);
-    if (r < 0)
-        file_put(f);
-    return r;
+    return fd_install_or_put(f, flags & SFD_CLOEXEC);
 }
 
 int64_t

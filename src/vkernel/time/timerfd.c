@@ -214,7 +214,6 @@ sys_timerfd_create(const uint64_t a[6])
     struct timerfd *t;
     struct file *f;
     int clock = (int)a[0], flags = (int)a[1];
-    int64_t r;
 
     if ((flags & ~(TFD_CLOEXEC | TFD_NONBLOCK)) ||
         (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && !is_alarm(clock)))
@@ -234,10 +233,7 @@ sys_timerfd_create(const uint64_t a[6])
         return -ENOMEM;
     }
     f->data = t;
-    r = fd_install(f, 0, flags & TFD_CLOEXEC);
-    if (r < 0)
-        file_put(f);
-    return r;
+    return fd_install_or_put(f, flags & TFD_CLOEXEC);
 }
 
 /* The timer of a descriptor and the reference to its file that keeps it. NULL: *error says why. */

@@ -220,6 +220,16 @@ fd_install(struct file *f, int from, int flags)
 }
 
 int
+fd_install_or_put(struct file *f, int flags)
+{
+    int fd = fd_install(f, 0, flags);
+
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+int
 fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t address)
 {
     NO_SLEEP;

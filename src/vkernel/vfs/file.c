@@ -247,19 +247,29 @@ file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos
     return n;
 }
 
+/* After a try whose result is *n: has the file become ready meanwhile, so that it is tried again? Otherwise *n is the call's. */
+static bool
+waits(struct file *f, ssize_t *n)
+{
+    int r;
+
+    if (*n != -EAGAIN || (f->flags & O_NONBLOCK) || !OPS(f->ops)->poll)
+        return false;
+    r = file_wait(f, WAIT_FOREVER);
+    if (r < 0)
+        *n = r;
+    return r >= 0;
+}
+
 ssize_t
 file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     might_sleep();
     for (;;) {
         ssize_t n = file_try_read(f, iov, count, pos);
-        int r;
 
-        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !OPS(f->ops)->poll)
+        if (!waits(f, &n))
             return n;
-        r = file_wait(f, WAIT_FOREVER);
-        if (r < 0)
-            return r;
     }
 }
 
@@ -290,13 +300,9 @@ file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     might_sleep();
     for (;;) {
         ssize_t n = file_try_write(f, iov, count, pos);
-        int r;
 
-        if (n != -EAGAIN || (f->flags & O_NONBLOCK) || !OPS(f->ops)->poll)
+        if (!waits(f, &n))
             return n;
-        r = file_wait(f, WAIT_FOREVER);
-        if (r < 0)
-            return r;
     }
 }
 

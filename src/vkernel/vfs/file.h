@@ -128,6 +128,8 @@ file_ref_end(struct file **f)
 }
 /* Takes over the caller's reference on success. Lowest free descriptor >= from. flags: O_CLOEXEC. */
 int fd_install(struct file *f, int from, int flags);
+/* The lowest free descriptor for a new file, whose reference it takes over in any case. */
+int fd_install_or_put(struct file *f, int flags);
 /* The lowest free descriptors for count files, whose numbers (ints) are at address before anybody can use them. Takes
  * over the references on success; otherwise no descriptor is open. */
 int fd_install_told(struct file *const *files, unsigned count, int flags, uint64_t address);

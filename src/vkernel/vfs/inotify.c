@@ -275,7 +275,6 @@ make_inotify(int flags)
 {
     struct inotify *n;
     struct file *f;
-    int fd;
 
     if (flags & ~(IN_CLOEXEC | IN_NONBLOCK))
         return -EINVAL;
@@ -298,10 +297,7 @@ make_inotify(int flags)
     wait_queue_init(&n->queue);
     n->next_wd = 1;
     f->data = n;
-    fd = fd_install(f, 0, flags & O_CLOEXEC);
-    if (fd < 0)
-        file_put(f);
-    return fd;
+    return fd_install_or_put(f, flags & O_CLOEXEC);
 }
 
 int64_t

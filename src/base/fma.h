@@ -1,7 +1,7 @@
 /* Which fused multiplication and addition the immediate of VFMAPS and the like says (ops.def): kind | order << 4.
  * Shared by who makes them and who executes them. */
-#ifndef IR_FMA_H
-#define IR_FMA_H
+#ifndef BASE_FMA_H
+#define BASE_FMA_H
 
 /* a * b + c, a * b - c, -(a * b) + c, -(a * b) - c; the last two by turns, beginning with subtraction
  * and addition. 132: first * third and second; 213: second * first and third; 231: second * third and first. */
