@@ -174,6 +174,8 @@ platform_tick_by(uint64_t deadline)
         return;
     now = platform_monotonic_ns();
     left = deadline > now + TICK_NEAR_NS ? deadline - now : TICK_NEAR_NS;
+    if (now + left >= tick_due)
+        return; /* never later than it was: a deadline that has passed is asked for again and again until the tick comes */
     it.it_value.tv_usec = (suseconds_t)(left / 1000 + 1);
     setitimer(ITIMER_REAL, &it, NULL);
     tick_due = now + left;

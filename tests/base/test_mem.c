@@ -11,8 +11,9 @@
 #include "base/vec.h"
 #include "ends.h"
 
-/* AddressSanitizer's own allocator ends the program at a size that it finds too large, unless it is told to fail as others do. */
-const char *__asan_default_options(void);
+/* AddressSanitizer's own allocator ends the program at a size that it finds too large, unless it is told to fail as others do. Its library,
+ * a shared one with gcc, looks for this function by name. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *
 __asan_default_options(void)
 {

@@ -24,7 +24,7 @@
 enum { MIB = 1 << 20, SECONDS = 2 };
 
 /* The other process gets its turn among as many as --pids allows, and the machine may be busy. */
-#define WAIT 1.5
+#define WAIT 1.0
 
 static double
 now(void)

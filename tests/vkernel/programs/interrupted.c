@@ -33,7 +33,7 @@
 enum { GROUP = 21 };
 static volatile int handled;
 static int p[2], s[2], d[2], ev, tfd, ep, sfd, ino, file_fd, pty;
-static struct timespec long_time = {0, 600000000}, rest;
+static struct timespec long_time = {1, 500000000}, rest; /* the signal comes after 150 ms, or later on a busy machine */
 static uint32_t word;
 static char buffer[70000];
 
@@ -46,7 +46,7 @@ handler(int sig)
 static void
 timeout_of(int fd, int option)
 {
-    struct timeval t = {0, 600000};
+    struct timeval t = {1, 500000};
 
     setsockopt(fd, SOL_SOCKET, option, &t, sizeof t);
 }
@@ -136,7 +136,7 @@ static long
 c_poll(void)
 {
     struct pollfd f = {p[0], POLLIN, 0};
-    return poll(&f, 1, 600);
+    return poll(&f, 1, 1500);
 }
 static long
 c_poll_forever(void)
@@ -155,7 +155,7 @@ static long
 c_select(void)
 {
     fd_set r;
-    struct timeval t = {0, 600000};
+    struct timeval t = {1, 500000};
     FD_ZERO(&r);
     FD_SET(p[0], &r);
     return select(p[0] + 1, &r, NULL, NULL, &t);
@@ -173,7 +173,7 @@ static long
 c_epoll(void)
 {
     struct epoll_event e;
-    return epoll_wait(ep, &e, 1, 600);
+    return epoll_wait(ep, &e, 1, 1500);
 }
 static long
 c_epoll_forever(void)
@@ -187,7 +187,7 @@ c_epoll_pwait(void)
     struct epoll_event e;
     sigset_t set;
     sigemptyset(&set);
-    return epoll_pwait(ep, &e, 1, 600, &set);
+    return epoll_pwait(ep, &e, 1, 1500, &set);
 }
 static long
 c_nanosleep(void)
@@ -198,7 +198,7 @@ c_nanosleep(void)
 static long
 c_clock_abs(void)
 {
-    struct timespec t = in_ms(CLOCK_MONOTONIC, 600);
+    struct timespec t = in_ms(CLOCK_MONOTONIC, 1500);
     return syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 static long
@@ -221,13 +221,13 @@ c_futex_timed(void)
 static long
 c_futex_bitset(void)
 {
-    struct timespec t = in_ms(CLOCK_MONOTONIC, 600);
+    struct timespec t = in_ms(CLOCK_MONOTONIC, 1500);
     return futex(FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, &t, 1);
 }
 static long
 c_futex_pi(void)
 {
-    struct timespec t = in_ms(CLOCK_REALTIME, 600);
+    struct timespec t = in_ms(CLOCK_REALTIME, 1500);
     word = (uint32_t)getppid();
     return futex(FUTEX_LOCK_PI, &t, 0);
 }
@@ -235,7 +235,7 @@ static long
 c_wait(void)
 {
     if (fork() == 0) {
-        usleep(600000);
+        usleep(1500000);
         _exit(3);
     }
     return waitpid(-1, NULL, 0) > 0 ? 1 : -1;
@@ -245,7 +245,7 @@ c_waitid(void)
 {
     siginfo_t i;
     if (fork() == 0) {
-        usleep(600000);
+        usleep(1500000);
         _exit(3);
     }
     return waitid(P_ALL, 0, &i, WEXITED);
@@ -439,7 +439,7 @@ one(size_t k, int how)
         kill(child, SIGCONT);
     }
     f = (struct pollfd){report[0], POLLIN, 0};
-    poll(&f, 1, 1000);
+    poll(&f, 1, 2500);
     kill(child, SIGKILL);
     read(report[0], &out, sizeof out);
     waitpid(child, &status, 0);
