@@ -180,6 +180,19 @@ platform_random(void *buf, size_t size)
     }
 }
 
+uint32_t
+platform_random_priority(void)
+{
+    static uint64_t state;
+
+    while (state == 0)
+        platform_random(&state, sizeof state);
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 16);
+}
+
 unsigned
 platform_mapping_limit(void)
 {

@@ -165,6 +165,8 @@ _Noreturn void platform_fault_retry(void *saved, uint32_t mxcsr);
 
 /* --- entropy, machine --- */
 void platform_random(void *buf, size_t size);
+/* For a node of a tree: no guest foresees it, and it costs no call of the host. Not for secrets. */
+uint32_t platform_random_priority(void);
 uint64_t platform_memory_total(void);
 unsigned platform_mapping_limit(void); /* mappings that the host allows this process, from platform_open_files() on */
 uint64_t platform_memory_free(void);

@@ -49,19 +49,6 @@ mm_host_mappings_left(void)
     return taken < limit ? limit - taken : 0;
 }
 
-static uint32_t
-random_priority(void)
-{
-    static uint64_t state;
-
-    while (state == 0)
-        platform_random(&state, sizeof state);
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 16);
-}
-
 struct vma *
 vma_next(const struct mm *mm, const struct vma *v)
 {
@@ -247,7 +234,7 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
     *v = *like;
     vma_refs_get(v);
     v->left = v->right = NULL;
-    v->priority = random_priority();
+    v->priority = platform_random_priority();
     above = mm_find(mm, v->start);
     while (*slot) {
         parent = *slot;

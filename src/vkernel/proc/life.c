@@ -33,7 +33,6 @@ process_new(struct process *parent)
     list_init(&p->group_link);
     list_init(&p->session_link);
     signal_queue_init(&p->pending);
-    list_init(&p->posix_timers);
     list_init(&p->cpu_timers);
     p->cpu_next = UINT64_MAX;
     p->charged_tasks = 1;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "base/id_tree.h"
 #include "base/list.h"
 #include "base/refcount.h"
 #include "platform/heap.h"
@@ -84,8 +85,8 @@ struct process {
     uint64_t cpu_next; /* the cpu_ns at which the first of these timers, or RLIMIT_CPU, is due; UINT64_MAX: never */
     /* what is charged to the user: the process, until it is waited for, and each thread beyond the first */
     unsigned charged_tasks;
-    bool over_limit; /* setuid went beyond RLIMIT_NPROC, so that exec looks at the limit again */
-    struct list posix_timers;
+    bool over_limit;             /* setuid went beyond RLIMIT_NPROC, so that exec looks at the limit again */
+    struct id_tree posix_timers; /* struct posix_timer, by the number that the guest knows */
     int next_timer_id;
     uint64_t securebits;                  /* all but SECBIT_KEEP_CAPS, which is keep_caps */
     int oom_score_adj, oom_score_adj_min; /* say who is killed first when memory is short */

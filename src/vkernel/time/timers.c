@@ -21,9 +21,9 @@
 #include "vkernel/time/time.h"
 
 struct posix_timer {
-    struct list link;
+    struct id_node link; /* in the process's; its number */
     struct process *process;
-    int id, notify, sig, clock;
+    int notify, sig, clock;
     int tid;        /* SIGEV_THREAD_ID */
     uint64_t value; /* sigev_value */
     uint64_t interval;
@@ -146,23 +146,31 @@ timer_signal_dropped(struct signal_entry *e)
     t->ignored = t->standing;
 }
 
-/* Of timers with ids above `after`: some of them. The last one's id; -1: there are no more. */
+/* The timer with this number, or that with the next higher one; NULL: there are no more. */
+static struct posix_timer *
+timer_from(const struct process *p, int id)
+{
+    struct id_node *n = id_tree_from(&p->posix_timers, id);
+
+    return n ? id_entry(n, struct posix_timer, link) : NULL;
+}
+
+/* Looks at some timers with numbers above `after`. The last one's number; -1: there are no more. */
 static int
 send_ignored(struct process *p, int sig, int after)
 {
     enum { AT_ONCE = 256 }; /* each may go through all threads */
-    int sent = 0;
 
-    LIST_EACH(l, &p->posix_timers) {
-        struct posix_timer *t = list_entry(l, struct posix_timer, link);
+    for (int seen = 0; seen < AT_ONCE; seen++) {
+        struct posix_timer *t = after < INT_MAX ? timer_from(p, after + 1) : NULL;
 
-        if (t->id <= after || !t->ignored || t->sig != sig)
-            continue;
-        send(t);
-        if (++sent == AT_ONCE)
-            return t->id;
+        if (!t)
+            return -1;
+        if (t->ignored && t->sig == sig)
+            send(t);
+        after = t->link.id;
     }
-    return -1;
+    return after;
 }
 
 void
@@ -181,13 +189,9 @@ timers_signal_wanted(struct process *p, int sig)
 static struct posix_timer *
 find_timer(uint64_t id)
 {
-    LIST_EACH(l, &current_process()->posix_timers) {
-        struct posix_timer *t = list_entry(l, struct posix_timer, link);
+    struct id_node *n = id_tree_find(&current_process()->posix_timers, (int)id);
 
-        if (t->id == (int)id)
-            return t;
-    }
-    return NULL;
+    return n ? id_entry(n, struct posix_timer, link) : NULL;
 }
 
 OBJECT_POOL(posix_timer);
@@ -198,15 +202,15 @@ timer_free(struct posix_timer *t)
     stop(t);
     signal_entry_cancel(&t->signal);
     signal_entry_discharge(&t->signal);
-    list_remove(&t->link);
+    id_tree_remove(&t->process->posix_timers, &t->link);
     OBJECT_FREE(posix_timer, t);
 }
 
 void
 timers_exec(struct process *p)
 {
-    LIST_EACH_SAFE(l, &p->posix_timers)
-    timer_free(list_entry(l, struct posix_timer, link));
+    while (p->posix_timers.root)
+        timer_free(id_entry(p->posix_timers.root, struct posix_timer, link));
 }
 
 void
@@ -241,27 +245,17 @@ good_event(const struct guest_sigevent *ev)
     }
 }
 
-/* The first id from the process's next one on that no timer has, and its place in the list, which is sorted by id. */
-static struct list *
-free_id(struct process *p, int *id)
+/* The first id from the process's next one on that no timer has, as on Linux. A taken one is passed over once in 2^31
+ * timers. */
+static int
+free_id(struct process *p)
 {
-    struct list *l;
+    int id = p->next_timer_id;
 
-    *id = p->next_timer_id;
-    for (l = p->posix_timers.next; l != &p->posix_timers; l = l->next) {
-        int taken = list_entry(l, struct posix_timer, link)->id;
-
-        if (taken > *id)
-            break;
-        if (taken == *id && *id == INT_MAX) { /* begins anew */
-            *id = 0;
-            l = &p->posix_timers;
-        } else if (taken == *id) {
-            ++*id;
-        }
-    }
-    p->next_timer_id = (*id + 1) & INT_MAX;
-    return l;
+    while (id_tree_find(&p->posix_timers, id))
+        id = (id + 1) & INT_MAX;
+    p->next_timer_id = (id + 1) & INT_MAX;
+    return id;
 }
 
 /* Its signal is counted now, so that it can be sent later whatever the limit says then. */
@@ -277,7 +271,6 @@ timer_new(int clock)
     t->process = current_process();
     t->clock = clock;
     t->timer.fire = timer_fired;
-    list_init(&t->link);
     list_init(&t->signal.link);
     cpu_timer_init(&t->cpu, cpu_timer_fired);
     if (!signal_entry_charge(&t->signal, t->process, false)) {
@@ -298,8 +291,7 @@ sys_timer_create(const uint64_t a[6])
     struct process *p = current_process();
     struct guest_sigevent ev = {.sig = SIGALRM, .notify = SIGEV_SIGNAL};
     struct posix_timer *t;
-    struct list *place;
-    int r;
+    int r, id;
 
     if (a[1] && copy_from_guest(&ev, a[1], sizeof ev) < 0)
         return -EFAULT;
@@ -311,18 +303,18 @@ sys_timer_create(const uint64_t a[6])
     t = timer_new((int)a[0]);
     if (!t)
         return -EAGAIN;
-    place = free_id(p, &t->id);
+    id = free_id(p);
     t->notify = ev.notify;
     t->sig = ev.sig;
     t->tid = ev.tid;
-    t->value = a[1] ? ev.value : (uint64_t)t->id;
+    t->value = a[1] ? ev.value : (uint64_t)id;
     t->signal.timer = true;
     t->signal.info.si_signo = t->sig;
     t->signal.info.si_code = SI_TIMER;
-    t->signal.info.si_timerid = t->id;
+    t->signal.info.si_timerid = id;
     t->signal.info.si_ptr = (void *)(uintptr_t)t->value;
-    list_insert_before(place, &t->link);
-    if (copy_to_guest(a[2], &t->id, sizeof t->id) < 0) {
+    id_tree_add(&p->posix_timers, &t->link, id, platform_random_priority());
+    if (copy_to_guest(a[2], &id, sizeof id) < 0) {
         timer_free(t);
         return -EFAULT;
     }
