@@ -3,8 +3,10 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 
+#include "base/id_tree.h"
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
+#include "platform/platform.h"
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
 #include "vkernel/vfs/users.h"
@@ -12,7 +14,7 @@
 enum { QUEUE_MAX = LIMIT_INOTIFY_EVENTS };
 
 struct inotify {
-    struct list watches; /* struct inotify_watch.of_instance */
+    struct id_tree watches; /* struct inotify_watch.of_instance, by watch descriptor */
     struct list events;
     unsigned event_count;
     int next_wd;
@@ -21,10 +23,10 @@ struct inotify {
 };
 
 struct inotify_watch {
-    struct list of_instance, of_inode;
+    struct id_node of_instance; /* its id is the watch descriptor */
+    struct list of_inode;
     struct inotify *instance;
     struct inode *inode; /* holds a reference */
-    int wd;
     uint32_t mask;
     struct user *user; /* who is charged for it */
 };
@@ -99,7 +101,7 @@ watch_free(struct inotify_watch *w)
 {
     struct inode *i = w->inode;
 
-    list_remove(&w->of_instance);
+    id_tree_remove(&w->instance->watches, &w->of_instance);
     list_remove(&w->of_inode);
     if (i->watched_outside && list_empty(&i->watches)) {
         i->watched_outside = false;
@@ -120,7 +122,7 @@ report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool u
     {
         struct inotify_watch *w = list_entry(p, struct inotify_watch, of_inode);
         struct inotify *n = w->instance;
-        int wd = w->wd;
+        int wd = w->of_instance.id;
 
         if (mask & IN_Q_OVERFLOW)
             queue_event(n, -1, IN_Q_OVERFLOW, 0, NULL);
@@ -252,8 +254,8 @@ inotify_release(struct file *f)
 {
     struct inotify *n = f->data;
 
-    LIST_EACH_SAFE(p, &n->watches)
-    watch_free(list_entry(p, struct inotify_watch, of_instance));
+    while (n->watches.root)
+        watch_free(id_entry(n->watches.root, struct inotify_watch, of_instance));
     LIST_EACH_SAFE(p, &n->events)
     queued_free(list_entry(p, struct queued, link));
     wait_queue_fini(&n->queue);
@@ -292,7 +294,6 @@ make_inotify(int flags)
         OBJECT_FREE(inotify, n);
         return -ENFILE;
     }
-    list_init(&n->watches);
     list_init(&n->events);
     wait_queue_init(&n->queue);
     n->next_wd = 1;
@@ -324,7 +325,7 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
         if (mask & IN_MASK_CREATE)
             return -EEXIST;
         w->mask = (mask & IN_MASK_ADD) ? w->mask | mask : mask;
-        return w->wd;
+        return w->of_instance.id;
     }
     if (n->next_wd == INT32_MAX)
         return -ENOSPC;
@@ -348,12 +349,11 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
     }
     w->instance = n;
     w->inode = inode_get(i);
-    w->wd = n->next_wd++;
     w->mask = mask;
-    list_append(&n->watches, &w->of_instance);
+    id_tree_add(&n->watches, &w->of_instance, n->next_wd++, platform_random_priority());
     list_append(&i->watches, &w->of_inode);
     watch_total++;
-    return w->wd;
+    return w->of_instance.id;
 }
 
 int64_t
@@ -383,6 +383,7 @@ int64_t
 sys_inotify_rm_watch(const uint64_t a[6])
 {
     FILE_REF struct file *f = fd_get((int)a[0]);
+    struct id_node *node;
     struct inotify *n;
 
     if (!f)
@@ -390,14 +391,10 @@ sys_inotify_rm_watch(const uint64_t a[6])
     if (f->ops != &inotify_ops)
         return -EINVAL;
     n = f->data;
-    LIST_EACH(p, &n->watches) {
-        struct inotify_watch *w = list_entry(p, struct inotify_watch, of_instance);
-
-        if (w->wd == (int)a[1]) {
-            watch_free(w);
-            queue_event(n, (int)a[1], IN_IGNORED, 0, NULL);
-            return 0;
-        }
-    }
-    return -EINVAL;
+    node = id_tree_find(&n->watches, (int)a[1]);
+    if (!node)
+        return -EINVAL;
+    watch_free(id_entry(node, struct inotify_watch, of_instance));
+    queue_event(n, (int)a[1], IN_IGNORED, 0, NULL);
+    return 0;
 }
