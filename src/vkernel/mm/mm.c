@@ -314,7 +314,7 @@ mm_host_map(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, in
 /* Makes the host's pages end where the file ends now. Verified code keeps the bytes that were verified, whatever
  * becomes of the file. */
 static void
-follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_end)
+follow_size(const struct vma *v, uint64_t old_end, uint64_t new_end)
 {
     uint64_t from = old_end < new_end ? old_end : new_end, to = old_end < new_end ? new_end : old_end;
     uint64_t size = v->end - v->start;
@@ -326,46 +326,34 @@ follow_size(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_e
     if (from == to)
         return;
     if (new_end < old_end)
-        platform_map_none(mm->space.base + v->start + from, to - from);
+        platform_map_none(v->mm->space.base + v->start + from, to - from);
     else
-        mm_host_map(mm, v, v->start + from, v->start + to, mm_host_prot(v->prot));
-}
-
-static void
-each_mapping_of(const struct inode *inode, void (*f)(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b),
-                uint64_t a, uint64_t b)
-{
-    LIST_EACH(p, &all) {
-        struct mm *mm = list_entry(p, struct mm, link);
-
-        MM_EACH(v, mm) {
-            if (v->kind == VMA_FILE && v->file->inode == inode)
-                f(mm, v, a, b);
-        }
-    }
+        mm_host_map(v->mm, v, v->start + from, v->start + to, mm_host_prot(v->prot));
 }
 
 void
 mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size)
 {
-    each_mapping_of(inode, follow_size, PAGE_UP(old_size), PAGE_UP(new_size));
+    LIST_EACH(p, &inode->mappings)
+        follow_size(list_entry(p, struct vma, of_inode), PAGE_UP(old_size), PAGE_UP(new_size));
 }
 
 static void
-follow_bytes(struct mm *mm, const struct vma *v, uint64_t a, uint64_t b)
+follow_bytes(const struct vma *v)
 {
     if (v->code)
         return;
     if (v->shared || !v->was_writable)
-        mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot));
+        mm_host_map(v->mm, v, v->start, v->end, mm_host_prot(v->prot));
     else
-        mm_map_clean_again(mm, v);
+        mm_map_clean_again(v->mm, v);
 }
 
 void
 mm_file_moved(const struct inode *inode)
 {
-    each_mapping_of(inode, follow_bytes, 0, 0);
+    LIST_EACH(p, &inode->mappings)
+        follow_bytes(list_entry(p, struct vma, of_inode));
 }
 
 /* Unmaps the range but for the code map, where nothing of the guest's lies. */

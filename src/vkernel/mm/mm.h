@@ -34,8 +34,10 @@ struct shm; /* the object behind shared anonymous memory */
 struct artifact_ledger;
 
 struct vma {
-    uint64_t start, end; /* page aligned, end exclusive; within an address space only mm_vma_resize() changes them */
-    struct list link;    /* in mm.vmas, by address */
+    uint64_t start, end;  /* page aligned, end exclusive; within an address space only mm_vma_resize() changes them */
+    struct list link;     /* in mm.vmas, by address */
+    struct mm *mm;        /* whose it is */
+    struct list of_inode; /* VMA_FILE: in inode.mappings; a copy that is in no address space is not there */
     struct vma *parent, *left, *right; /* the search tree (vma_tree.c) */
     uint64_t gap, largest_gap;         /* free bytes below this mapping; the largest such number of its subtree */
     uint32_t priority;

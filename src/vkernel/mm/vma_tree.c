@@ -2,13 +2,15 @@
  * same order. Everything is logarithmic in their number, which the guest chooses; priorities are random, so that it
  * does not choose the shape, and nothing recurses.
  *
- * A struct vma that is in an address space stays where it is until it is removed, and owns its references. */
+ * A struct vma that is in an address space stays where it is until it is removed, and owns its references. A file's
+ * inode lists those that map it, so that who changes the file finds them without looking at any others. */
 #include <stdlib.h>
 
 #include "base/checked.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
+#include "vkernel/vfs/vfs.h"
 #include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 
@@ -233,6 +235,10 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
         return NULL;
     *v = *like;
     vma_refs_get(v);
+    v->mm = mm;
+    list_init(&v->of_inode);
+    if (v->kind == VMA_FILE && v->file->inode)
+        list_append(&v->file->inode->mappings, &v->of_inode);
     v->left = v->right = NULL;
     v->priority = platform_random_priority();
     above = mm_find(mm, v->start);
@@ -266,6 +272,7 @@ mm_vma_remove(struct mm *mm, struct vma *v)
         child->parent = v->parent;
     update_upwards(v->parent);
     list_remove(&v->link);
+    list_remove(&v->of_inode);
     if (above)
         update_gap(mm, above);
     if (mm->last == v)

@@ -92,6 +92,7 @@ inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode)
     i->base_index = UINT32_MAX;
     i->atime = i->mtime = i->ctime = i->btime = timespec_now();
     list_init(&i->watches);
+    list_init(&i->mappings);
     return i;
 }
 

@@ -101,6 +101,7 @@ struct inode {
     void *bound_socket;         /* AF_UNIX socket bound to this inode */
     struct lock_context *locks; /* locks.c; NULL: none */
     struct list watches;        /* struct inotify_watch */
+    struct list mappings;       /* struct vma.of_inode, of all address spaces: mm/vma_tree.c's */
     bool watched_outside;       /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
     unsigned write_opens;

@@ -183,6 +183,100 @@ private_follows(void)
     munmap(p, 64 * PAGE), munmap(q, 64 * PAGE), close(fd);
 }
 
+/* Which of the pages can be read, and what they begin with. */
+static void
+show_pages(const char *what, const char *p, int pages)
+{
+    int ends[2];
+    char c;
+
+    if (pipe(ends) < 0)
+        return;
+    printf("%s: ", what);
+    for (int k = 0; k < pages; k++)
+        putchar(write(ends[1], p + k * PAGE, 1) == 1 && read(ends[0], &c, 1) == 1 ? (c ? c : '0') : '-');
+    putchar('\n');
+    fflush(stdout);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void
+show_everywhere(const char *what, char *const maps[3])
+{
+    static const char *const names[] = {"shared", "private", "moved"};
+
+    printf("%s\n", what);
+    for (int k = 0; k < 3; k++)
+        show_pages(names[k], maps[k], k == 2 ? 3 : 8);
+}
+
+/* A child's mappings are shown where the parent's are, one after the other. */
+static void
+show_in_both(const char *what, char *const maps[3], int to_child, int from_child)
+{
+    char c;
+
+    show_everywhere(what, maps);
+    if (write(to_child, what, 1) == 1)
+        read(from_child, &c, 1);
+}
+
+/* All mappings of a file follow its size, in all processes: also those that were split, joined, moved, unmapped in part, or made
+ * by fork. */
+static void
+mappings_follow(void)
+{
+    int fd = open("/tmp/mappings-follow", O_RDWR | O_CREAT | O_TRUNC, 0600), there[2], back[2];
+    char *maps[3], *extra, c;
+
+    for (int k = 0; k < 8; k++)
+        pwrite(fd, &"abcdefgh"[k], 1, k * PAGE);
+    maps[0] = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    maps[1] = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    maps[1][3 * PAGE] = 'P';
+    maps[2] = mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, fd, 4 * PAGE);
+    maps[2] = mremap(maps[2], 3 * PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+    maps[2] = mremap(maps[2], 4 * PAGE, 3 * PAGE, MREMAP_MAYMOVE);
+    mprotect(maps[0] + 2 * PAGE, 3 * PAGE, PROT_READ); /* three mappings */
+    mprotect(maps[1] + 2 * PAGE, 3 * PAGE, PROT_READ);
+    mprotect(maps[1] + 2 * PAGE, 3 * PAGE, PROT_READ | PROT_WRITE); /* and one again */
+    if (pipe(there) < 0 || pipe(back) < 0)
+        return;
+    if (fork() == 0) {
+        close(there[1]);
+        munmap(maps[0] + PAGE, 2 * PAGE);
+        while (read(there[0], &c, 1) == 1) {
+            show_everywhere("(the child's)", maps);
+            write(back[1], &c, 1);
+        }
+        _exit(0);
+    }
+    ftruncate(fd, 8 * PAGE);
+    show_in_both("whole", maps, there[1], back[0]);
+    ftruncate(fd, 2 * PAGE + 1);
+    show_in_both("cut", maps, there[1], back[0]);
+    ftruncate(fd, 6 * PAGE);
+    extra = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    show_in_both("grown", maps, there[1], back[0]);
+    ftruncate(fd, PAGE);
+    munmap(maps[0], 4 * PAGE);
+    ftruncate(fd, 5 * PAGE);
+    show_in_both("some of it gone", maps, there[1], back[0]);
+    show_pages("the last", extra, 8);
+    close(there[1]);
+    wait(NULL);
+    ftruncate(fd, 8 * PAGE);
+    show_everywhere("the child gone", maps);
+    munmap(maps[0], 8 * PAGE);
+    munmap(maps[1], 8 * PAGE);
+    munmap(maps[2], 3 * PAGE);
+    munmap(extra, 8 * PAGE);
+    check(ftruncate(fd, 0) == 0 && ftruncate(fd, 8 * PAGE) == 0, "nobody has it mapped");
+    close(fd);
+    unlink("/tmp/mappings-follow");
+}
+
 int
 main(void)
 {
@@ -194,6 +288,7 @@ main(void)
     forks();
     trampolines();
     private_follows();
+    mappings_follow();
     check(sbrk(PAGE * 4) != (void *)-1 && sbrk(-PAGE * 4) != (void *)-1 && sbrk(0) >= (void *)before, "brk");
     p = mmap((void *)0x10000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     check(p == (char *)0x10000000, "fixed low address");
