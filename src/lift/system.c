@@ -29,18 +29,19 @@ lift_rdtsc(struct lift *l)
     set_pair(l, X86_RAX, X86_RDX, ir_helper(B, IR_HELPER_rdtsc, NO, NO, NO));
 }
 
-/* The number of the processor is always 0, because a guest is not to learn which host processor runs it. */
+/* The number of the processor is the guest's own, as getcpu says it: it is not to learn which host processor runs it. Linux keeps the
+ * number of the memory node above it (IA32_TSC_AUX), of which there is one here. */
 void
 lift_rdtscp(struct lift *l)
 {
     lift_rdtsc(l);
-    ir_set(B, X86_S_RCX, ir_const64(B, 0));
+    ir_set(B, X86_S_RCX, ir_helper(B, IR_HELPER_processor, NO, NO, NO));
 }
 
 void
 lift_rdpid(struct lift *l)
 {
-    lift_write(l, DST, lift_const(l, DST->size, 0));
+    lift_write(l, DST, lift_from64(l, DST->size, ir_helper(B, IR_HELPER_processor, NO, NO, NO)));
 }
 
 void

@@ -12,6 +12,7 @@
 uint64_t helper_rdtsc(void);
 uint64_t helper_xgetbv(uint32_t index, uint64_t pc);
 uint64_t helper_random(void);
+uint64_t helper_processor(void);
 uint64_t helper_div128u(uint64_t high, uint64_t low, uint64_t divisor);
 uint64_t helper_div128s(uint64_t high, uint64_t low, uint64_t divisor);
 void helper_raise(uint32_t vector, uint64_t pc);
@@ -38,11 +39,11 @@ enum { VECTOR_GP = 13, ANY = UINT32_MAX /* subleaf */, XSAVE_AVX_SIZE = 256 };
 static const uint32_t xcr0[LEVELS] =
     {[V2] = X86_XSAVE_X87 | X86_XSAVE_SSE, [V3] = X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX};
 
-/* Without the features and what differs by level. Leaf 4 has the deterministic cache parameters, in the sizes that leaf
+/* Without the features, what differs by level, and what tells of processors. Leaf 4 has the deterministic cache parameters, in the sizes that leaf
  * 2 names. */
 static const struct cpuid_leaf cpuid_leaves[] = {
     {0, ANY, 13, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'), TEXT4('i', 'n', 'e', 'I')},
-    {1, ANY, 0, 1 << 16 | 8 << 8, 0, 0},
+    {1, ANY, 0, 8 << 8, 0, 0},
     /* Descriptors: 32 KB L1 data and code, 256 KB L2, 8 MB L3. */
     {2, ANY, 0x55035a01, 0x00f0b2e4, 0, 0x09ca212c},
     {4, 0, 0x121, 7 << 22 | 63, 63, 0},
@@ -50,6 +51,7 @@ static const struct cpuid_leaf cpuid_leaves[] = {
     {4, 2, 0x143, 7 << 22 | 63, 511, 0},
     {4, 3, 0x163, 15 << 22 | 63, 8191, 2},
     {7, 0, 0, 0, 0, 0},
+    {11, ANY, 0, 0, 0, 0},
     {13, 0, 0, 0, 0, 0},
     {13, 2, 0, 0, 0, 0},
     {0x80000000, ANY, 0x80000008, 0, 0, 0},
@@ -107,6 +109,42 @@ add_level(struct cpuid_leaf *l)
     }
 }
 
+/* Each processor is a core of its own, with caches of its own except for the third level, in one package. APIC ids are the processors'
+ * numbers. */
+static void
+add_topology(struct cpuid_leaf *l, uint32_t subleaf)
+{
+    enum { HTT = 1 << 28, CACHE_LEVEL_3 = 3, LEVEL_THREAD = 1, LEVEL_CORE = 2 };
+    uint32_t processors = x86_processors ? x86_processors() : 1, id = (uint32_t)helper_processor(), bits = 0;
+
+    while (1u << bits < processors)
+        bits++;
+    switch (l->leaf) {
+    case 1:
+        l->ebx |= 1u << bits << 16 | id << 24;
+        l->edx |= processors > 1 ? HTT : 0;
+        break;
+    case 4: /* how many ids share the cache, and how many cores' ids the package has; each less 1 */
+        l->eax |= ((1u << bits) - 1) << 26;
+        if ((l->eax >> 5 & 7) == CACHE_LEVEL_3)
+            l->eax |= ((1u << bits) - 1) << 14;
+        break;
+    case 11:
+        l->ecx = subleaf & 0xff;
+        l->edx = id;
+        if (subleaf == 0) {
+            l->ebx = 1;
+            l->ecx |= LEVEL_THREAD << 8;
+        } else if (subleaf == 1) {
+            l->eax = bits;
+            l->ebx = processors;
+            l->ecx |= LEVEL_CORE << 8;
+        }
+        break;
+    default: break;
+    }
+}
+
 uint64_t
 helper_cpuid(uint32_t leaf, uint32_t subleaf)
 {
@@ -117,11 +155,20 @@ helper_cpuid(uint32_t leaf, uint32_t subleaf)
             l = cpuid_leaves[i];
             add_features(&l);
             add_level(&l);
+            add_topology(&l, subleaf);
             break;
         }
     }
     x86_this_cpu()->tmp[0] = l.ecx | (uint64_t)l.edx << 32;
     return l.eax | (uint64_t)l.ebx << 32;
+}
+
+uint64_t
+helper_processor(void)
+{
+    uint64_t n = x86_processor ? x86_processor() : 0;
+
+    return x86_filter_input ? x86_filter_input(n) : n;
 }
 
 /* A time stamp counter of 1 GHz. */

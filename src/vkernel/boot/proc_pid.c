@@ -11,6 +11,7 @@
 #include "vkernel/boot/procfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/task/process.h"
+#include "vkernel/task/system.h"
 #include "vkernel/tty/tty.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/vfs/users.h"
@@ -137,10 +138,11 @@ show_stat(const struct pseudo_key *key, struct text *out)
                 (unsigned long long)(p->children_cpu_ns / TICK_NS), 20 + p->nice, p->nice, p->thread_count,
                 (unsigned long long)(p->start_ns / TICK_NS), (unsigned long long)s.total,
                 (unsigned long long)(s.resident / 4096), (unsigned long long)p->rlimits[RLIMIT_RSS].rlim_cur);
-    text_printf(out, "%d %d %llu 0 0 %llu %llu %llu %llu 0 0 0 %d 0 0 0 0 0 0 %d %d %llu %llu %llu %llu %llu %d\n",
+    text_printf(out, "%d %d %llu 0 0 %llu %llu %llu %llu 0 0 0 %d %u %d %d 0 0 0 %d %d %llu %llu %llu %llu %llu %d\n",
                 mm ? 1 : 0, mm ? 1 : 0, mm ? (unsigned long long)mm->stack_start : 0ull,
                 t ? (unsigned long long)t->pending.set : 0ull, t ? (unsigned long long)t->blocked : 0ull,
-                (unsigned long long)ignored, (unsigned long long)caught, p->exit_signal, mm ? 1 : 0, mm ? 1 : 0,
+                (unsigned long long)ignored, (unsigned long long)caught, p->exit_signal, t ? t->sched.processor : 0,
+                t ? t->priority : 0, t ? t->policy : 0, mm ? 1 : 0, mm ? 1 : 0,
                 mm ? (unsigned long long)mm->brk_start : 0ull, mm ? (unsigned long long)mm->arg_start : 0ull,
                 mm ? (unsigned long long)mm->arg_end : 0ull, mm ? (unsigned long long)mm->env_start : 0ull,
                 mm ? (unsigned long long)mm->env_end : 0ull, p->zombie ? p->exit_status : 0);
@@ -168,9 +170,10 @@ show_status(const struct pseudo_key *key, struct text *out)
     struct process *p = of(key);
     struct task *t;
     struct sizes s;
-    uint64_t ignored, caught;
+    uint64_t ignored, caught, set;
     const struct creds *c;
     unsigned long long kb;
+    char processors[PROCESSORS_TEXT];
 
     if (!p)
         return -ESRCH;
@@ -214,10 +217,10 @@ show_status(const struct pseudo_key *key, struct text *out)
                 (unsigned long long)c->cap_inheritable, (unsigned long long)c->cap_permitted,
                 (unsigned long long)c->cap_effective, (unsigned long long)c->cap_bounding,
                 (unsigned long long)p->cap_ambient);
-    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t%x\nCpus_allowed_list:\t0",
-                p->no_new_privs, (1u << proc_cpu_count()) - 1);
-    if (proc_cpu_count() > 1)
-        text_printf(out, "-%u", proc_cpu_count() - 1);
+    set = t ? t->sched.affinity : system_all_processors();
+    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t%s\n", p->no_new_privs,
+                system_processor_mask(set, processors));
+    text_printf(out, "Cpus_allowed_list:\t%s", system_processor_list(set, processors));
     text_printf(out,
                 "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\n"
                 "nonvoluntary_ctxt_switches:\t%llu\n",

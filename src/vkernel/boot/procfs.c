@@ -1,5 +1,5 @@
-/* /proc itself and /sys: what is about the machine and the container. Both are what this vkernel really offers; the
- * numbers that only a kernel with disks and interrupts has are zero. */
+/* /proc itself: what is about the machine and the container. It is what this vkernel really offers; the numbers that only a
+ * kernel with disks and interrupts has are zero. */
 #include <stdio.h>
 #include <sys/utsname.h>
 
@@ -17,13 +17,6 @@
 #include "vkernel/worker/worker.h"
 #include "x86/cpuid.h"
 #include "x86/level.h"
-
-/* One worker runs all guest threads. */
-unsigned
-proc_cpu_count(void)
-{
-    return 1;
-}
 
 /* --- made-up names: processes --- */
 
@@ -102,7 +95,7 @@ show_cpu_flags(struct text *out)
     for (size_t i = 0; i < sizeof features / sizeof *features; i++)
         if (features[i].level <= x86_level() && *features[i].name)
             text_printf(out, " %s", features[i].name);
-    text_printf(out, " rep_good nopl\n");
+    text_printf(out, "%s rep_good nopl\n", system_info.processors > 1 ? " ht" : "");
 }
 
 static int
@@ -111,13 +104,14 @@ show_cpuinfo(const struct pseudo_key *key, struct text *out)
     uint32_t signature = (uint32_t)helper_cpuid(1, 0);
     unsigned model = (signature >> 4 & 15) | (signature >> 12 & 0xf0);
 
-    for (unsigned k = 0; k < proc_cpu_count(); k++) {
-        text_printf(out,
-                    "processor\t: %u\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: %u\n"
-                    "model name\t: ingot %s\nstepping\t: 0\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\n"
-                    "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\n"
-                    "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n",
-                    k, model, x86_level_name(x86_level()), proc_cpu_count(), k, proc_cpu_count(), k);
+    for (unsigned k = 0; k < system_info.processors; k++) {
+        text_printf(
+            out,
+            "processor\t: %u\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: %u\n"
+            "model name\t: ingot %s\nstepping\t: 0\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\n"
+            "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\ninitial apicid\t: %u\nfpu\t\t: yes\n"
+            "fpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n",
+            k, model, x86_level_name(x86_level()), system_info.processors, k, system_info.processors, k, k);
         show_cpu_flags(out);
         text_printf(out, "bugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
                          "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n");
@@ -149,62 +143,13 @@ show_meminfo(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
-static uint64_t
-all_cpu_ns(unsigned *processes, unsigned *running)
-{
-    uint64_t sum = 0;
-
-    *processes = *running = 0;
-    for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-        sum += p->cpu_ns;
-        if (p == init_process)
-            sum += p->children_cpu_ns;
-        (*processes) += p->thread_count;
-        LIST_EACH(l, &p->threads)
-            *running += list_entry(l, struct task, thread_link)->sched.state == TASK_RUNNING;
-    }
-    return sum;
-}
-
 static int
-show_stat(const struct pseudo_key *key, struct text *out)
+show_interrupts(const struct pseudo_key *key, struct text *out)
 {
-    unsigned processes, running;
-    uint64_t cpu = all_cpu_ns(&processes, &running) / 10000000, up = clock_monotonic_ns() / 10000000;
-    uint64_t idle = up > cpu ? up - cpu : 0;
-
-    text_printf(out,
-                "cpu  %llu 0 0 %llu 0 0 0 0 0 0\ncpu0 %llu 0 0 %llu 0 0 0 0 0 0\nintr 0\nctxt %llu\nbtime %llu\n"
-                "processes %u\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-                (unsigned long long)cpu, (unsigned long long)idle, (unsigned long long)cpu, (unsigned long long)idle,
-                0ull, (unsigned long long)((clock_realtime_ns() - clock_monotonic_ns()) / 1000000000), processes,
-                running ? running : 1);
-    return 0;
-}
-
-static int
-show_uptime(const struct pseudo_key *key, struct text *out)
-{
-    unsigned processes, running;
-    uint64_t up = clock_monotonic_ns() / 10000000, cpu = all_cpu_ns(&processes, &running) / 10000000;
-    uint64_t idle = up > cpu ? up - cpu : 0;
-
-    text_printf(out, "%llu.%02llu %llu.%02llu\n", (unsigned long long)(up / 100), (unsigned long long)(up % 100),
-                (unsigned long long)(idle / 100), (unsigned long long)(idle % 100));
-    return 0;
-}
-
-static int
-show_loadavg(const struct pseudo_key *key, struct text *out)
-{
-    unsigned processes, running;
-    int last = 0;
-
-    all_cpu_ns(&processes, &running);
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->pid > last)
-            last = p->pid;
-    text_printf(out, "0.00 0.00 0.00 %u/%u %d\n", running ? running : 1, processes, last);
+    text_printf(out, "           ");
+    for (unsigned k = 0; k < system_info.processors; k++)
+        text_printf(out, "CPU%-8u", k);
+    text_printf(out, "\n");
     return 0;
 }
 
@@ -258,11 +203,6 @@ show_file_nr(const struct pseudo_key *key, struct text *out)
     text_printf(out, "%u\t0\t%u\n", file_count, LIMIT_FILES);
     return 0;
 }
-
-#define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
-#define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
-#define DIR(file, table)     {.name = file, .mode = S_IFDIR | 0555, .children = table}
-#define END                  {.mode = 0}
 
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) random_dir[] = {
@@ -368,9 +308,9 @@ static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     {.name = "net", .mode = S_IFLNK | 0777, .text = "self/net"},
     SHOW("cpuinfo", show_cpuinfo),
     SHOW("meminfo", show_meminfo),
-    SHOW("stat", show_stat),
-    SHOW("uptime", show_uptime),
-    SHOW("loadavg", show_loadavg),
+    SHOW("stat", proc_show_stat),
+    SHOW("uptime", proc_show_uptime),
+    SHOW("loadavg", proc_show_loadavg),
     TEXT("version", "Linux version " SYSTEM_RELEASE " (ingot) " SYSTEM_VERSION "\n"),
     TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\toverlay\nnodev\tpipefs\nnodev\tsockfs\n"),
     TEXT("cmdline", "ingot\n"),
@@ -379,7 +319,7 @@ static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     TEXT("partitions", "major minor  #blocks  name\n\n"),
     TEXT("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
     TEXT("modules", ""),
-    TEXT("interrupts", "           CPU0\n"),
+    SHOW("interrupts", show_interrupts),
     TEXT("zoneinfo", ""),
     TEXT("slabinfo", "slabinfo - version: 2.1\n"),
     TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
@@ -401,56 +341,4 @@ int
 procfs_mount(struct dentry *root)
 {
     return pseudofs_mount(root, "proc", pseudofs_new("proc", 0x9fa0, &proc_root));
-}
-
-/* --- /sys --- */
-
-static const struct pseudo OPS_TABLE(pseudo) empty_dir[] = {END};
-/* clang-format off */
-static const struct pseudo OPS_TABLE(pseudo) topology_dir[] = {
-    TEXT("core_id", "0\n"), TEXT("physical_package_id", "0\n"), TEXT("thread_siblings", "1\n"),
-    TEXT("thread_siblings_list", "0\n"), TEXT("core_siblings", "1\n"), TEXT("core_siblings_list", "0\n"), END};
-/* clang-format on */
-static const struct pseudo OPS_TABLE(pseudo) cpu0_dir[] = {TEXT("online", "1\n"), DIR("topology", topology_dir), END};
-/* clang-format off */
-static const struct pseudo OPS_TABLE(pseudo) cpu_dir[] = {
-    TEXT("online", "0\n"), TEXT("possible", "0\n"), TEXT("present", "0\n"), TEXT("kernel_max", "0\n"),
-    TEXT("offline", "\n"), DIR("cpu0", cpu0_dir), END};
-/* clang-format on */
-static const struct pseudo OPS_TABLE(pseudo) node0_dir[] = {TEXT("cpulist", "0\n"), TEXT("cpumap", "1\n"), END};
-static const struct pseudo OPS_TABLE(pseudo) node_dir[] = {TEXT("online", "0\n"), TEXT("possible", "0\n"),
-                                                           DIR("node0", node0_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) system_dir[] = {DIR("cpu", cpu_dir), DIR("node", node_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) devices_dir[] = {DIR("system", system_dir), DIR("virtual", empty_dir),
-                                                              END};
-/* clang-format off */
-static const struct pseudo OPS_TABLE(pseudo) lo_dir[] = {
-    TEXT("address", "00:00:00:00:00:00\n"), TEXT("mtu", "65536\n"), TEXT("ifindex", "1\n"), TEXT("operstate", "unknown\n"),
-    TEXT("flags", "0x9\n"), TEXT("type", "772\n"), END};
-/* clang-format on */
-static const struct pseudo OPS_TABLE(pseudo) class_net_dir[] = {DIR("lo", lo_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) class_dir[] = {DIR("net", class_net_dir), DIR("tty", empty_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) hugepage_dir[] = {TEXT("enabled", "always [madvise] never\n"),
-                                                               TEXT("hpage_pmd_size", "2097152\n"), END};
-static const struct pseudo OPS_TABLE(pseudo) mm_dir[] = {DIR("transparent_hugepage", hugepage_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) sys_kernel_dir[] = {DIR("mm", mm_dir), END};
-static const struct pseudo OPS_TABLE(pseudo) sys_fs_dir[] = {DIR("cgroup", empty_dir), END};
-/* clang-format off */
-static const struct pseudo OPS_TABLE(pseudo) sysfs_children[] = {
-    DIR("block", empty_dir), DIR("bus", empty_dir),         DIR("class", class_dir), DIR("dev", empty_dir),
-    DIR("devices", devices_dir), DIR("firmware", empty_dir), DIR("fs", sys_fs_dir),   DIR("kernel", sys_kernel_dir),
-    DIR("module", empty_dir),    END};
-/* clang-format on */
-static const struct pseudo OPS_TABLE(pseudo) sysfs_root = {.name = "sys",
-                                                           .mode = S_IFDIR | 0555,
-                                                           .children = sysfs_children};
-
-int
-sysfs_mount(struct dentry *root)
-{
-    struct superblock *sb = pseudofs_new("sysfs", 0x62656572, &sysfs_root);
-
-    if (sb)
-        sb->read_only = true;
-    return pseudofs_mount(root, "sys", sb);
 }

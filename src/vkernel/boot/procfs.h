@@ -1,4 +1,4 @@
-/* Between the files of /proc. */
+/* Between the files of /proc and /sys. */
 #ifndef VKERNEL_BOOT_PROCFS_H
 #define VKERNEL_BOOT_PROCFS_H
 
@@ -19,6 +19,15 @@ int proc_show_sessionid(const struct pseudo_key *key, struct text *out);
 int proc_show_personality(const struct pseudo_key *key, struct text *out);
 
 int proc_mounts_show(const struct pseudo_key *key, struct text *out);
-unsigned proc_cpu_count(void);
+/* proc_stat.c: what the kernel has counted */
+int proc_show_stat(const struct pseudo_key *key, struct text *out);
+int proc_show_uptime(const struct pseudo_key *key, struct text *out);
+int proc_show_loadavg(const struct pseudo_key *key, struct text *out);
+
+/* Entries of a table of pseudo files. */
+#define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
+#define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
+#define DIR(file, table)     {.name = file, .mode = S_IFDIR | 0555, .children = table}
+#define END                  {.mode = 0}
 
 #endif

@@ -145,10 +145,8 @@ pseudo_lookup(struct dentry *dir, const char *name, size_t length, struct dentry
     char copy[VFS_NAME_MAX + 1];
 
     for (const struct pseudo *e = OPS(n->entry)->children; e && e->mode; e++)
-        if (strlen(e->name) == length && memcmp(e->name, name, length) == 0) {
-            key.number = 0;
+        if (strlen(e->name) == length && memcmp(e->name, name, length) == 0)
             return make_dentry(dir, name, length, e, &key, out);
-        }
     if (!OPS(n->entry)->find || length > VFS_NAME_MAX)
         return -ENOENT;
     memcpy(copy, name, length);
@@ -367,7 +365,6 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
         for (uint64_t j = 0; e && e->mode && j < k; j++)
             e++;
         if (e && e->mode) {
-            key.number = 0;
             snprintf(name, VFS_NAME_MAX + 1, "%s", e->name);
             *ino = node_number(e, &key);
             *mode = e->mode;
@@ -389,7 +386,7 @@ dir_entry(const struct node *n, struct batch *b, uint64_t *at, char name[VFS_NAM
         }
         number = b->numbers[b->at++];
         *at = (uint64_t)DYNAMIC_BASE + (uint64_t)number;
-        snprintf(name, VFS_NAME_MAX + 1, "%d", number);
+        snprintf(name, VFS_NAME_MAX + 1, "%s%d", OPS(n->entry)->prefix ? n->entry->prefix : "", number);
         if (OPS(n->entry)->find(&n->key, name, &key) == 0) {
             *ino = node_number(OPS(n->entry)->dynamic, &key);
             *mode = OPS(n->entry)->dynamic->mode;

@@ -15,7 +15,7 @@ void text_bytes(struct text *t, const void *data, size_t size);
 
 struct pseudo;
 
-/* Which object a node is about; 0 where it does not apply. */
+/* Which object a node is about; 0 where it does not apply. What is below a directory is about the same object. */
 struct pseudo_key {
     int pid, tid, number;
 };
@@ -29,7 +29,8 @@ struct pseudo {
     ssize_t (*store)(const struct pseudo_key *key, const char *data, size_t size);
     /* directories */
     const struct pseudo *children;
-    const struct pseudo *dynamic;                                                        /* what a made-up name is */
+    const struct pseudo *dynamic; /* what a made-up name is */
+    const char *prefix;           /* what stands before the number in a made-up name; NULL: nothing does */
     int (*find)(const struct pseudo_key *dir, const char *name, struct pseudo_key *out); /* 0 or -ENOENT */
     /* The first made-up names with number >= from, rising: how many were put to out, at most max; 0 at the end. */
     unsigned (*next)(const struct pseudo_key *dir, int from, int *out, unsigned max);

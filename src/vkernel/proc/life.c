@@ -5,6 +5,7 @@
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/signal/signal.h"
+#include "vkernel/task/system.h"
 #include "vkernel/task/process.h"
 #include "vkernel/time/time.h"
 #include "vkernel/vfs/file.h"
@@ -114,6 +115,7 @@ task_new(struct process *p)
     list_init(&t->cpu_timers);
     t->cpu_next = UINT64_MAX;
     t->timer_slack = t->default_timer_slack = 50000;
+    t->sched.affinity = system_all_processors();
     signal_init_task(t);
     if (sched_prepare(t) < 0) {
         OBJECT_FREE(task, t);

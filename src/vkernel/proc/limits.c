@@ -213,44 +213,53 @@ may_schedule(const struct process *p)
     return (c->euid == p->creds.euid || c->euid == p->creds.uid) && !(p->creds.cap_permitted & ~c->cap_permitted);
 }
 
+/* As Linux's get_user_cpu_mask: a mask that is shorter than the kernel's has zeros behind it, and of a longer one the rest is not
+ * looked at. */
 int64_t
 sys_sched_setaffinity(const uint64_t a[6])
 {
-    uint8_t first;
+    struct task *t = a[0] ? task_find((int)a[0]) : current_task();
+    uint64_t set = 0;
 
-    const struct task *t = a[0] ? task_find((int)a[0]) : current_task();
-
-    if (a[1] && copy_from_guest(&first, a[2], 1) < 0)
+    if (copy_from_guest(&set, a[2], a[1] < sizeof set ? a[1] : sizeof set) < 0)
         return -EFAULT;
     if (!t)
         return -ESRCH;
     if (!may_schedule(t->process) && !capable(CAP_SYS_NICE))
         return -EPERM;
-    if (a[1] == 0)
+    set &= system_all_processors();
+    if (set == 0)
         return -EINVAL;
-    return first & 1 ? 0 : -EINVAL; /* there is one processor, and it must be in the set */
+    t->sched.affinity = set;
+    return 0;
 }
 
 int64_t
 sys_sched_getaffinity(const uint64_t a[6])
 {
-    uint64_t mask = 1;
+    const struct task *t = a[0] ? task_find((int)a[0]) : current_task();
+    uint64_t set;
 
-    if (a[0] && !task_find((int)a[0]))
-        return -ESRCH;
-    if (a[1] < sizeof mask || a[1] % 8)
+    if ((uint32_t)a[1] * UINT32_C(8) < system_info.processors ||
+        a[1] % sizeof set != 0) /* Linux's product wraps around, too */
         return -EINVAL;
-    return copy_to_guest(a[2], &mask, sizeof mask) < 0 ? -EFAULT : (int64_t)sizeof mask;
+    if (!t)
+        return -ESRCH;
+    set = t->sched.affinity;
+    return copy_to_guest(a[2], &set, sizeof set) < 0 ? -EFAULT : (int64_t)sizeof set;
 }
 
 int64_t
 sys_getcpu(const uint64_t a[6])
 {
-    uint32_t zero = 0;
+    uint32_t processor = sched_processor(), node = 0;
+    int r = 0;
 
-    if ((a[0] && copy_to_guest(a[0], &zero, 4) < 0) || (a[1] && copy_to_guest(a[1], &zero, 4) < 0))
-        return -EFAULT;
-    return 0;
+    if (a[0] && copy_to_guest(a[0], &processor, sizeof processor) < 0)
+        r = -EFAULT;
+    if (a[1] && copy_to_guest(a[1], &node, sizeof node) < 0)
+        r = -EFAULT;
+    return r;
 }
 
 static bool

@@ -21,6 +21,8 @@ struct sched_entity {
     bool hurried; /* it runs before all others until it has ended */
     struct platform_fiber *fiber;
     uint64_t started_ns; /* monotonic time at which this time slice began */
+    unsigned processor;  /* the guest's number of the processor on which it runs, or ran last */
+    uint64_t affinity;   /* bit n: it may run on processor n; never 0 */
 };
 
 /* What the scheduler asks of the rooms above it, which know processes, signals and time. Of these hooks only boot and
@@ -199,6 +201,12 @@ void sched_account(void); /* charges the running task with its time */
  * then. */
 extern bool sched_tick_wanted;
 void sched_arm_tick(void);
+/* The guest's number of the processor on which the running task runs. */
+static inline unsigned
+sched_processor(void)
+{
+    return ((const struct sched_entity *)(const void *)current_task())->processor;
+}
 extern unsigned sched_runnable; /* tasks in the run queue, which the running one is not in */
 extern uint64_t sched_switches;
 
