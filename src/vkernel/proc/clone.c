@@ -302,63 +302,78 @@ no_room(const char *limit, int error)
     return error;
 }
 
-static int64_t
-do_clone(const struct clone_args_kernel *c)
-{
-    struct task *self = current_task(), *t = NULL;
-    struct process *p = self->process;
-    uint64_t flags = c->flags;
-    bool thread = flags & CLONE_THREAD;
-    struct vfork_wait *vfork = NULL;
-    int64_t id = check_flags(c);
+/* A task that is being made: nobody else can see it before start(). */
+struct new_task {
+    const struct clone_args_kernel *args;
+    bool thread;              /* of the current process; if not, the first one of a new process */
+    struct process *process;  /* the one or the other */
+    struct task *task;        /* NULL until make_task() has made it */
+    struct vfork_wait *vfork; /* of CLONE_VFORK: the caller's reference, and from start() on also the task's */
     int tid;
+};
 
+/* Makes the task, and its process if it gets one, within the user's limit. */
+static int64_t
+make_task(struct new_task *n)
+{
+    if (!n->thread)
+        n->process = new_process(n->args->flags, (int)n->args->exit_signal);
+    if (!n->process)
+        return no_room("the host gives no more memory or addresses", -ENOMEM);
+    n->task = task_new(n->process);
+    if (n->task && n->thread)
+        task_charge(n->task);
+    if (process_limit_reached(n->process))
+        return no_room("the user's limit of processes (RLIMIT_NPROC) is reached", -EAGAIN);
+    return n->task ? 0 : no_room("the host gives no more memory or addresses", -EAGAIN);
+}
+
+static int64_t
+choose_number(struct new_task *n)
+{
+    int64_t id = new_id(n->args->set_tid_size ? (int)n->args->set_tid : 0);
+
+    if (id == -EAGAIN)
+        return no_room("the container has as many as it may have (--pids)", -EAGAIN);
     if (id < 0)
         return id;
-    if (!thread) {
-        p = new_process(flags, (int)c->exit_signal);
-        if (!p)
-            return no_room("the host gives no more memory or addresses", -ENOMEM);
-    }
-    t = task_new(p);
-    if (t && thread)
-        task_charge(t);
-    if (process_limit_reached(p)) {
-        id = no_room("the user's limit of processes (RLIMIT_NPROC) is reached", -EAGAIN);
-        goto fail;
-    }
-    if (!t) {
-        id = no_room("the host gives no more memory or addresses", -EAGAIN);
-        goto fail;
-    }
-    id = new_id(c->set_tid_size ? (int)c->set_tid : 0);
-    if (id == -EAGAIN)
-        no_room("the container has as many as it may have (--pids)", -EAGAIN);
-    if (id < 0)
-        goto fail;
-    tid = (int)id;
-    if (!thread)
-        p->pid = tid;
-    if ((flags & CLONE_VFORK) && !(vfork = vfork_new())) {
-        id = -ENOMEM;
-        goto fail;
-    }
-    if (flags & CLONE_PIDFD) {
-        struct file *f = pidfd_file(p, 0);
+    n->tid = (int)id;
+    if (!n->thread)
+        n->process->pid = n->tid;
+    return 0;
+}
 
-        id = f ? fd_install_told(&f, 1, O_CLOEXEC, c->pidfd) : -ENOMEM;
-        if (id < 0) {
+/* What the caller asked to find in its memory, a pidfd among it. */
+static int64_t
+tell_caller(const struct new_task *n)
+{
+    const struct clone_args_kernel *c = n->args;
+
+    if (c->flags & CLONE_PIDFD) {
+        struct file *f = pidfd_file(n->process, 0);
+        int64_t r = f ? fd_install_told(&f, 1, O_CLOEXEC, c->pidfd) : -ENOMEM;
+
+        if (r < 0) {
             file_put(f);
-            goto fail;
+            return r;
         }
     }
-    if (flags & CLONE_PARENT_SETTID)
-        (void)copy_to_guest(c->parent_tid, &tid, sizeof tid); /* Linux ignores a failure here, too */
+    if (c->flags & CLONE_PARENT_SETTID)
+        (void)copy_to_guest(c->parent_tid, &n->tid, sizeof n->tid); /* Linux ignores a failure here, too */
+    return 0;
+}
 
-    t->tid = tid;
-    t->vfork = vfork;
-    inherit(t, c);
-    if (!thread) {
+/* Lets everybody see the task, and lets it run. */
+static void
+start(const struct new_task *n)
+{
+    struct process *p = n->process;
+    struct task *t = n->task;
+
+    t->tid = n->tid;
+    t->vfork = n->vfork;
+    inherit(t, n->args);
+    if (!n->thread) {
         p->leader = t;
         list_append(&process_list, &p->all);
         process_number(p);
@@ -366,31 +381,65 @@ do_clone(const struct clone_args_kernel *c)
     }
     list_append(&p->threads, &t->thread_link);
     p->thread_count++;
-    task_number(t, tid);
+    task_number(t, n->tid);
     sched_add(t);
-    if (vfork) {
-        while (!vfork->done)
-            if (wait_on_killable(&vfork->queue, WAIT_FOREVER) < 0)
-                break;
-        vfork_put(vfork);
-    }
-    return tid;
+}
 
-fail:
-    OBJECT_FREE(vfork_wait, vfork);
-    if (t) {
-        task_uncharge(t);
-        t->process = self->process; /* task_free() reads this field */
-        sched_abandon(t);
-        task_free(t);
+/* Frees what was made of a task that is not to be. */
+static void
+abandon(struct new_task *n)
+{
+    struct process *p = n->process;
+
+    OBJECT_FREE(vfork_wait, n->vfork);
+    if (n->task) {
+        task_uncharge(n->task);
+        n->task->process = current_process(); /* task_free() reads this field */
+        sched_abandon(n->task);
+        task_free(n->task);
     }
-    if (!thread) {
+    if (!n->thread && p) {
         mm_put(p->mm);
         fdtable_put(p->files);
         fs_context_put(p->fs);
         process_free(p);
     }
-    return id;
+}
+
+/* Until the child has other memory, or is gone, or somebody kills the waiter. */
+static void
+wait_for_vfork(struct vfork_wait *w)
+{
+    while (!w->done)
+        if (wait_on_killable(&w->queue, WAIT_FOREVER) < 0)
+            break;
+    vfork_put(w);
+}
+
+static int64_t
+do_clone(const struct clone_args_kernel *c)
+{
+    bool thread = c->flags & CLONE_THREAD;
+    struct new_task n = {.args = c, .thread = thread, .process = thread ? current_process() : NULL};
+    int64_t r = check_flags(c);
+
+    if (r < 0)
+        return r;
+    r = make_task(&n);
+    if (r == 0)
+        r = choose_number(&n);
+    if (r == 0 && (c->flags & CLONE_VFORK) && !(n.vfork = vfork_new()))
+        r = -ENOMEM;
+    if (r == 0)
+        r = tell_caller(&n);
+    if (r < 0) {
+        abandon(&n);
+        return r;
+    }
+    start(&n);
+    if (n.vfork)
+        wait_for_vfork(n.vfork);
+    return n.tid;
 }
 
 int64_t
