@@ -252,39 +252,54 @@ step_up(struct walk *w)
     return 0;
 }
 
+/* What a link of /proc leads to, which may have no name. -EOPNOTSUPP: this link is nothing but its text. */
+static int
+magic_target(struct dentry *link, unsigned flags, struct dentry **target)
+{
+    const struct inode_ops *ops = OPS(link->inode->ops);
+
+    *target = NULL;
+    if (!ops->follow)
+        return -EOPNOTSUPP;
+    return flags & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT) ? -ELOOP : ops->follow(link, target);
+}
+
+/* text: of VFS_PATH_MAX bytes. An empty one is an error. */
+static int
+link_text(struct dentry *link, char *text)
+{
+    const struct inode_ops *ops = OPS(link->inode->ops);
+    ssize_t n = ops->readlink ? ops->readlink(link, text, VFS_PATH_MAX - 1) : -EINVAL;
+
+    if (n <= 0)
+        return n < 0 ? (int)n : -ENOENT;
+    text[n] = '\0';
+    return 0;
+}
+
 /* Puts a symlink's text in front of what is left. `link` has been looked up and is not yet current. */
 static int
 push_link(struct walk *w, struct dentry *link)
 {
-    const struct inode_ops *ops = OPS(link->inode->ops);
+    struct dentry *target;
     char *text;
-    ssize_t n;
+    int r;
 
     if (++w->links > VFS_LINK_MAX || (w->flags & WALK_NO_SYMLINKS))
         return -ELOOP;
-    if (ops->follow) {
-        struct dentry *target = NULL;
-        int r;
-
-        if (w->flags & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT))
-            return -ELOOP;
-        r = ops->follow(link, &target);
-        if (r == 0)
-            move_to(w, target);
-        if (r != -EOPNOTSUPP)
-            return r;
-    }
-    if (!ops->readlink)
-        return -EINVAL;
+    r = magic_target(link, w->flags, &target);
+    if (r == 0)
+        move_to(w, target);
+    if (r != -EOPNOTSUPP)
+        return r;
     text = bytes_new(VFS_PATH_MAX);
     if (!text)
         return -ENOMEM;
-    n = ops->readlink(link, text, VFS_PATH_MAX - 1);
-    if (n <= 0) {
+    r = link_text(link, text);
+    if (r < 0) {
         bytes_free(text);
-        return n < 0 ? (int)n : -ENOENT;
+        return r;
     }
-    text[n] = '\0';
     if (text[0] == '/') {
         if (w->flags & WALK_BENEATH) {
             bytes_free(text);
@@ -736,82 +751,104 @@ may_open_in_sticky(const struct inode *dir, const struct inode *i)
     return -EACCES;
 }
 
+/* An open with O_CREAT: which folder the last component is in, and what is asked. */
+struct creation {
+    struct path place;
+    struct dentry *bound; /* symlinks stay within the same bounds */
+    int flags;
+    mode_t mode;
+    unsigned walk;
+};
+
+/* Finds the last component, or makes it. */
+static int
+find_or_create(const struct creation *c, struct dentry **d, bool *created)
+{
+    const struct path *p = &c->place;
+    int r;
+
+    *created = false;
+    if (p->last_special || p->last_slash)
+        return p->last_special && (c->flags & O_EXCL) ? -EEXIST : -EISDIR;
+    r = vfs_lookup(p->dentry, p->last, p->last_length, d);
+    if (r == -ENOENT && !(p->dentry->flags & DENTRY_DELETED)) {
+        *created = true;
+        return vfs_create(p->dentry, p->last, p->last_length, S_IFREG | (c->mode & 07777 & ~fs_umask()), 0, NULL, d);
+    }
+    if (r == 0 && (c->flags & O_EXCL)) {
+        dentry_put(*d);
+        return -EEXIST;
+    }
+    return r;
+}
+
+/* The last component is a symlink, which was followed by others: what the link of /proc leads to is opened, and 0 or the
+ * error returned; the place that another one names becomes the creation's, and that is 1. */
+static int
+follow_last(struct creation *c, struct dentry *link, int links, struct file **out)
+{
+    struct dentry *target;
+    struct path next = {0};
+    char text[VFS_PATH_MAX];
+    int r;
+
+    if (links >= VFS_LINK_MAX || (c->walk & WALK_NO_SYMLINKS))
+        return -ELOOP;
+    r = magic_target(link, c->walk, &target);
+    if (r == 0) {
+        r = open_result(target, c->flags, false, out);
+        dentry_put(target);
+        return r;
+    }
+    if (r == -EOPNOTSUPP)
+        r = link_text(link, text);
+    if (r < 0)
+        return r;
+    r = walk_from(c->place.dentry, c->bound, text, c->walk | WALK_PARENT, links + 1, &next);
+    path_fini(&c->place);
+    c->place = next;
+    return r < 0 ? r : 1;
+}
+
+/* Opens the last component, or goes on to where it leads: 1. */
+static int
+open_or_follow(struct creation *c, int links, struct file **out)
+{
+    struct dentry *d;
+    bool created;
+    int r = find_or_create(c, &d, &created);
+
+    if (r < 0)
+        return r;
+    if (S_ISLNK(d->inode->mode) && !(c->flags & O_NOFOLLOW)) {
+        r = follow_last(c, d, links, out);
+    } else {
+        r = created ? 0 : may_open_in_sticky(c->place.dentry->inode, d->inode);
+        if (r == 0)
+            r = open_result(d, c->flags & ~O_EXCL, created, out);
+    }
+    dentry_put(d);
+    return r;
+}
+
 /* O_CREAT: the last component may not exist, and may be a symlink to a place that does not. */
 static int
 open_create(int dirfd, const char *path, int flags, mode_t mode, unsigned walk, struct file **out)
 {
-    struct path p;
-    struct dentry *d = NULL, *bound = NULL;
-    bool created = false;
-    int r = path_walk(dirfd, path, walk | WALK_PARENT, &p);
+    struct creation c = {.flags = flags, .mode = mode, .walk = walk};
+    int r = path_walk(dirfd, path, walk | WALK_PARENT, &c.place);
 
     if (r == 0)
-        r = start_place(dirfd, path, walk, &bound); /* symlinks stay within the same bounds */
+        r = start_place(dirfd, path, walk, &c.bound);
+    if (r == 0) {
+        int links = 0;
 
-    for (int links = 0; r == 0; links++) {
-        struct path next = {0};
-        char text[VFS_PATH_MAX];
-        ssize_t n;
-
-        if (p.last_special || p.last_slash) {
-            r = p.last_special && (flags & O_EXCL) ? -EEXIST : -EISDIR;
-            break;
-        }
-        r = vfs_lookup(p.dentry, p.last, p.last_length, &d);
-        if (r == -ENOENT) {
-            if (p.dentry->flags & DENTRY_DELETED)
-                break;
-            r = vfs_create(p.dentry, p.last, p.last_length, S_IFREG | (mode & 07777 & ~fs_umask()), 0, NULL, &d);
-            created = true;
-            if (r < 0)
-                break;
-        }
-        if (r < 0)
-            break;
-        if (!created && (flags & O_EXCL)) {
-            dentry_put(d);
-            r = -EEXIST;
-            break;
-        }
-        if (!S_ISLNK(d->inode->mode) || (flags & O_NOFOLLOW)) {
-            r = created ? 0 : may_open_in_sticky(p.dentry->inode, d->inode);
-            if (r == 0)
-                r = open_result(d, flags & ~O_EXCL, created, out);
-            dentry_put(d);
-            break;
-        }
-        if (links >= VFS_LINK_MAX || (walk & WALK_NO_SYMLINKS)) {
-            dentry_put(d);
-            r = -ELOOP;
-            break;
-        }
-        if (OPS(d->inode->ops)->follow) {
-            struct dentry *target = NULL;
-
-            r = (walk & (WALK_NO_MAGICLINKS | WALK_BENEATH | WALK_IN_ROOT)) ? -ELOOP
-                                                                            : OPS(d->inode->ops)->follow(d, &target);
-            if (r != -EOPNOTSUPP) {
-                dentry_put(d);
-                if (r == 0) {
-                    r = open_result(target, flags, false, out);
-                    dentry_put(target);
-                }
-                break;
-            }
-        }
-        n = OPS(d->inode->ops)->readlink ? OPS(d->inode->ops)->readlink(d, text, sizeof text - 1) : -EINVAL;
-        dentry_put(d);
-        if (n <= 0) {
-            r = n < 0 ? (int)n : -ENOENT;
-            break;
-        }
-        text[n] = '\0';
-        r = walk_from(p.dentry, bound, text, walk | WALK_PARENT, links + 1, &next);
-        path_fini(&p);
-        p = next;
+        do
+            r = open_or_follow(&c, links++, out);
+        while (r > 0);
     }
-    path_fini(&p);
-    dentry_put(bound);
+    path_fini(&c.place);
+    dentry_put(c.bound);
     return r;
 }
 
