@@ -502,58 +502,71 @@ mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
     }
 }
 
-int64_t
-mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file, uint64_t offset,
-       const char *name)
+/* Where a mapping of whole pages goes: its address, or an error. */
+static int64_t
+place_mapping(struct mm *mm, uint64_t address, uint64_t size, unsigned flags, struct file *file, uint64_t offset)
 {
-    __attribute__((cleanup(vma_refs_put))) struct vma v = {0};
-    struct verified verified = {0};
-    bool fixed = (flags & (MM_FIXED | MM_NOREPLACE)) != 0;
     struct file_range bytes;
-    int64_t r;
+    int r;
 
-    if (size == 0)
-        return -EINVAL;
-    if (size > GUEST_END)
-        return -ENOMEM;
-    size = PAGE_UP(size);
     if (file && (offset % PAGE_SIZE || !file_range(offset, size, &bytes)))
         return -EOVERFLOW;
     r = mm_check_place(mm, address, size, flags);
     if (r < 0)
         return r;
-    if (!fixed) {
-        r = choose_address(mm, address, size, flags, file, offset);
-        if (r < 0)
-            return r;
-        address = (uint64_t)r;
-    }
-    v.start = address;
-    v.end = address + size;
-    v.prot = prot;
-    v.shared = (flags & MM_SHARED) != 0;
-    v.stack = (flags & MM_STACK) != 0;
-    v.locked = (flags & MM_LOCKED) != 0 || mm->lock_future;
-    v.was_writable = (prot & PROT_WRITE) != 0;
-    v.name = name;
-    v.offset = offset;
-    if (mm_over_limit(mm, &v, address, size))
-        return -ENOMEM;
-    r = take_source(&v, file);
-    /* A refusal must leave what was mapped there before, so that everything that can be refused is decided before
-     * anything is replaced. */
-    if (r == 0 && (prot & PROT_EXEC))
-        r = mm_code_verify(&v, prot, "mmap", &verified);
-    if (r == 0 && !(mm_split(mm, address) && mm_split(mm, address + size)))
+    return flags & (MM_FIXED | MM_NOREPLACE) ? (int64_t)address
+                                             : choose_address(mm, address, size, flags, file, offset);
+}
+
+/* Makes v, which has its place and its permissions, a mapping of the file, or of new memory if there is none. A refusal must leave what was mapped there
+ * before, so that everything that can be refused is decided before anything is replaced. */
+static int
+make_mapping(struct mm *mm, struct vma *v, struct file *file)
+{
+    struct verified verified = {0};
+    int r = mm_over_limit(mm, v, v->start, v->end - v->start) ? -ENOMEM : take_source(v, file);
+
+    if (r == 0 && (v->prot & PROT_EXEC))
+        r = mm_code_verify(v, v->prot, "mmap", &verified);
+    if (r == 0 && !(mm_split(mm, v->start) && mm_split(mm, v->end)))
         r = -ENOMEM;
     if (r == 0)
-        r = mm_establish(mm, &v, &verified);
+        r = mm_establish(mm, v, &verified);
     ledger_release(&verified);
+    return r;
+}
+
+int64_t
+mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file, uint64_t offset,
+       const char *name)
+{
+    __attribute__((cleanup(vma_refs_put))) struct vma v = {
+        .prot = prot,
+        .shared = (flags & MM_SHARED) != 0,
+        .stack = (flags & MM_STACK) != 0,
+        .locked = (flags & MM_LOCKED) != 0 || mm->lock_future,
+        .was_writable = (prot & PROT_WRITE) != 0,
+        .name = name,
+        .offset = offset,
+    };
+    int64_t at;
+    int r;
+
+    if (size == 0)
+        return -EINVAL;
+    if (size > GUEST_END)
+        return -ENOMEM;
+    at = place_mapping(mm, address, PAGE_UP(size), flags, file, offset);
+    if (at < 0)
+        return at;
+    v.start = (uint64_t)at;
+    v.end = v.start + PAGE_UP(size);
+    r = make_mapping(mm, &v, file);
     if (r < 0)
         return r;
     if (flags & MM_POPULATE)
         mm_populate(mm, &v, v.start, v.end);
-    return (int64_t)address;
+    return at;
 }
 
 static int

@@ -261,7 +261,7 @@ duplicate(struct mm *mm, struct vma *found, const struct remap *m, uint64_t to)
     return r < 0 ? r : (int64_t)to;
 }
 
-static int64_t
+static int
 check_remap(const struct remap *m)
 {
     if ((m->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || m->from % PAGE_SIZE ||
@@ -300,61 +300,92 @@ grow_in_place(struct mm *mm, struct vma *found, const struct remap *m)
     return r < 0 ? r : (int64_t)m->from;
 }
 
+/* May the mapping v, in which the old range begins, be made what is asked for? This is Linux's vma_to_resize. */
+static int
+check_resize(struct mm *mm, const struct vma *v, const struct remap *m)
+{
+    enum { KEPT_FOR_SPLITS = 5 };
+    uint64_t more = m->size > m->old_size ? m->size - m->old_size : 0;
+
+    if (m->old_size > v->end - m->from)
+        return -EFAULT;
+    if (m->size > GUEST_END || mm->count + KEPT_FOR_SPLITS > MAX_MAPPINGS ||
+        (more && mm_over_limit(mm, v, GUEST_END, more)))
+        return -ENOMEM;
+    return more && !mm_may_lock(mm, v, more) ? -EAGAIN : 0;
+}
+
+/* Unmaps what is beyond the new size. */
+static int
+cut_off(struct mm *mm, const struct remap *m)
+{
+    return mm_unmap(mm, m->from + m->size, m->old_size - m->size);
+}
+
+/* The result lies elsewhere. */
+static int64_t
+remap_to_new_place(struct mm *mm, struct remap *m)
+{
+    int64_t to = new_place(mm, m);
+    struct vma *v;
+
+    if (to < 0)
+        return to;
+    if (m->size < m->old_size) {
+        int r = cut_off(mm, m);
+
+        if (r < 0)
+            return r;
+        m->old_size = m->size;
+    }
+    v = mm_at(mm, m->from); /* may have been at the new place */
+    if (!v || m->old_size > v->end - m->from)
+        return -EFAULT;
+    if (m->old_size == 0)
+        return duplicate(mm, v, m, (uint64_t)to);
+    if (!mm_split(mm, m->from) || !mm_split(mm, m->from + m->old_size))
+        return -ENOMEM;
+    return move_mapping(mm, mm_at(mm, m->from), m, (uint64_t)to);
+}
+
+/* The result lies where the old range does if there is room, or else, with MREMAP_MAYMOVE, elsewhere. */
+static int64_t
+remap_in_place(struct mm *mm, struct vma *v, struct remap *m)
+{
+    if (m->old_size == v->end - m->from && mm_range_free(mm, v->end, m->from + m->size)) {
+        int64_t r = grow_in_place(mm, v, m);
+
+        if (r != -ENOMEM)
+            return r;
+    }
+    return m->flags & MREMAP_MAYMOVE ? remap_to_new_place(mm, m) : -ENOMEM;
+}
+
 int64_t
 sys_mremap(const uint64_t a[6])
 {
-    enum { KEPT_FOR_SPLITS = 5 };
     struct mm *mm = current_mm();
     /* The sums may wrap to 0, as Linux's. */
     struct remap m = {.from = a[0], .old_size = PAGE_UP(a[1]), .size = PAGE_UP(a[2]), .flags = a[3], .to = a[4]};
+    bool elsewhere = m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
     struct vma *v;
-    int64_t r, to;
+    int r = check_remap(&m);
 
-    r = check_remap(&m);
     if (r < 0)
         return r;
     v = mm_at(mm, m.from);
     if (!v)
         return -EFAULT;
     if (m.size < m.old_size && !(m.flags & MREMAP_FIXED)) {
-        r = mm_unmap(mm, m.from + m.size, m.old_size - m.size);
+        r = cut_off(mm, &m);
         return r < 0 ? r : (int64_t)m.from;
     }
     if (m.old_size == 0 && !v->shared)
         return -EINVAL;
-    if (m.size == m.old_size && !(m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+    if (m.size == m.old_size && !elsewhere)
         return (int64_t)m.from;
-    if (m.old_size > v->end - m.from)
-        return -EFAULT;
-    if (m.size > GUEST_END || mm->count + KEPT_FOR_SPLITS > MAX_MAPPINGS ||
-        (m.size > m.old_size && mm_over_limit(mm, v, GUEST_END, m.size - m.old_size)))
-        return -ENOMEM;
-    if (m.size > m.old_size && !mm_may_lock(mm, v, m.size - m.old_size))
-        return -EAGAIN;
-    if (!(m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
-        if (m.old_size == v->end - m.from && mm_range_free(mm, v->end, m.from + m.size)) {
-            r = grow_in_place(mm, v, &m);
-            if (r != -ENOMEM)
-                return r;
-        }
-        if (!(m.flags & MREMAP_MAYMOVE))
-            return -ENOMEM;
-    }
-    to = new_place(mm, &m);
-    if (to < 0)
-        return to;
-    if (m.size < m.old_size) {
-        r = mm_unmap(mm, m.from + m.size, m.old_size - m.size);
-        if (r < 0)
-            return r;
-        m.old_size = m.size;
-    }
-    v = mm_at(mm, m.from); /* may have been at the new place */
-    if (!v || m.old_size > v->end - m.from)
-        return -EFAULT;
-    if (m.old_size == 0)
-        return duplicate(mm, v, &m, (uint64_t)to);
-    if (!mm_split(mm, m.from) || !mm_split(mm, m.from + m.old_size))
-        return -ENOMEM;
-    return move_mapping(mm, mm_at(mm, m.from), &m, (uint64_t)to);
+    r = check_resize(mm, v, &m);
+    if (r < 0)
+        return r;
+    return elsewhere ? remap_to_new_place(mm, &m) : remap_in_place(mm, v, &m);
 }
