@@ -590,37 +590,38 @@ splice_once(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_o
     return put;
 }
 
-int64_t
-sys_splice(const uint64_t a[6])
-{
-    FILE_REF struct file *in = io_get(a[0]), *out = io_get(a[2]);
-    uint64_t pos_in = 0, pos_out = 0;
-    size_t want = a[4] < COPY_CHUNK ? (size_t)a[4] : COPY_CHUNK;
-    uint8_t *chunk;
-    int64_t r;
-    bool nonblock = a[5] & 2;
+/* From where to where a splice goes. An end that the guest gave no offset for is read or written at its file's own. */
+struct splice {
+    struct file *in, *out;
+    uint64_t pos_in, pos_out;
+    uint64_t *at_in, *at_out; /* these, or NULL */
+};
 
-    if (want == 0)
-        return 0;
-    if (!in || !out || !file_can_read(in) || !file_can_write(out))
-        return -EBADF;
-    if (!is_pipe(in) && !is_pipe(out))
-        return -EINVAL;
-    if ((is_pipe(in) && a[1]) || (is_pipe(out) && a[3]))
-        return -ESPIPE;
-    if ((r = offset_in(a[1], &pos_in)) < 0 || (r = offset_in(a[3], &pos_out)) < 0)
-        return r;
-    if (!is_pipe(out) && (out->flags & O_APPEND))
-        return -EINVAL;
-    if (!splice_range(in, a[1] ? &pos_in : NULL, a[4]) || !splice_range(out, a[3] ? &pos_out : NULL, a[4]))
-        return -EINVAL;
-    chunk = bytes_new(want);
+static int
+splice_offsets(struct splice *s, guest_addr in, guest_addr out)
+{
+    int r = offset_in(in, &s->pos_in);
+
+    if (r == 0)
+        r = offset_in(out, &s->pos_out);
+    s->at_in = in ? &s->pos_in : NULL;
+    s->at_out = out ? &s->pos_out : NULL;
+    return r;
+}
+
+/* Moves at most `want` bytes, as soon as there are any. */
+static int64_t
+splice_waiting(struct splice *s, size_t want, bool nonblock)
+{
+    uint8_t *chunk = bytes_new(want);
+    int64_t r;
+
     if (!chunk)
         return -ENOMEM;
     for (;;) {
         struct file *waits_for = NULL;
 
-        r = splice_once(in, a[1] ? &pos_in : NULL, out, a[3] ? &pos_out : NULL, chunk, want, &waits_for);
+        r = splice_once(s->in, s->at_in, s->out, s->at_out, chunk, want, &waits_for);
         if (r != -EAGAIN || (waits_for->flags & O_NONBLOCK) || (nonblock && is_pipe(waits_for)))
             break;
         r = file_wait(waits_for, WAIT_FOREVER);
@@ -628,13 +629,46 @@ sys_splice(const uint64_t a[6])
             break;
     }
     bytes_free(chunk);
+    return r;
+}
+
+/* Of r bytes, or the error: to those who watch the files, or to the writer of a broken pipe. */
+static void
+tell_of_splice(const struct splice *s, int64_t r)
+{
     if (r == -EPIPE)
-        file_broken(out, 0);
-    if (r > 0 && in->dentry)
-        inotify_opened(in->dentry, IN_ACCESS);
-    if (r > 0 && out->dentry)
-        inotify_opened(out->dentry, IN_MODIFY);
-    if ((a[1] && copy_to_guest(a[1], &pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &pos_out, 8) < 0))
+        file_broken(s->out, 0);
+    if (r > 0 && s->in->dentry)
+        inotify_opened(s->in->dentry, IN_ACCESS);
+    if (r > 0 && s->out->dentry)
+        inotify_opened(s->out->dentry, IN_MODIFY);
+}
+
+int64_t
+sys_splice(const uint64_t a[6])
+{
+    FILE_REF struct file *in = io_get(a[0]), *out = io_get(a[2]);
+    struct splice s = {.in = in, .out = out};
+    int64_t r;
+
+    if (a[4] == 0)
+        return 0;
+    if (!in || !out || !file_can_read(in) || !file_can_write(out))
+        return -EBADF;
+    if (!is_pipe(in) && !is_pipe(out))
+        return -EINVAL;
+    if ((is_pipe(in) && a[1]) || (is_pipe(out) && a[3]))
+        return -ESPIPE;
+    r = splice_offsets(&s, a[1], a[3]);
+    if (r < 0)
+        return r;
+    if (!is_pipe(out) && (out->flags & O_APPEND))
+        return -EINVAL;
+    if (!splice_range(in, s.at_in, a[4]) || !splice_range(out, s.at_out, a[4]))
+        return -EINVAL;
+    r = splice_waiting(&s, a[4] < COPY_CHUNK ? (size_t)a[4] : COPY_CHUNK, a[5] & SPLICE_F_NONBLOCK);
+    tell_of_splice(&s, r);
+    if ((a[1] && copy_to_guest(a[1], &s.pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &s.pos_out, 8) < 0))
         return -EFAULT;
     return r;
 }
