@@ -212,6 +212,7 @@ boot_make_first_task(const struct image_config *image, uint64_t ignored)
     list_append(&process_list, &p->all);
     process_number(p);
     task_number(t, p->pid);
+    proc_tasks_made++;
     return t;
 }
 

@@ -14,6 +14,7 @@
 #include "vkernel/run/evaluated.h"
 #include "vkernel/run/run.h"
 #include "vkernel/signal/signal.h"
+#include "vkernel/task/cpu_time.h"
 #include "vkernel/task/process.h"
 #include "vkernel/time/time.h"
 #include "x86/address_space.h"
@@ -43,7 +44,7 @@ interrupted(bool fatal_only)
 const struct sched_hooks sched_hooks = {
     .boot = boot_first_task,
     .run = task_run,
-    .charge = task_charge_time,
+    .charge = cpu_time_charge,
     .charged = cpu_timers_check,
     .stop = task_stop,
     .leave = task_leave,

@@ -1,70 +1,118 @@
-/* What the kernel has counted since it began: /proc/stat, /proc/uptime and /proc/loadavg. */
-#include "platform/platform.h"
+/* What the kernel has counted since it began: /proc/stat, /proc/uptime and /proc/loadavg. The host's start is the container's, as it is
+ * for containers of Linux. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "vkernel/boot/procfs.h"
+#include "vkernel/sched/load.h"
 #include "vkernel/sched/sched.h"
+#include "vkernel/task/cpu_time.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 
-#define TICK_NS 10000000u
+enum { TICK_NS = 10000000 }; /* the unit of /proc: USER_HZ is 100 */
+#define SECOND_NS UINT64_C(1000000000)
+
+/* What is not there is zero: iowait, irq, softirq, steal, guest, guest_nice. */
+static void
+put_processor(struct text *out, const char *name, const struct processor_time *t, uint64_t idle_ns)
+{
+    text_printf(out, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 0 0 0\n", name, t->user_ns / TICK_NS,
+                t->nice_ns / TICK_NS, t->system_ns / TICK_NS, idle_ns / TICK_NS);
+}
 
 static uint64_t
-all_cpu_ns(unsigned *processes, unsigned *running)
+idle_of(const struct processor_time *t, uint64_t up_ns)
 {
-    uint64_t sum = 0;
+    uint64_t busy = t->user_ns + t->nice_ns + t->system_ns;
 
-    *processes = *running = 0;
+    return up_ns > busy ? up_ns - busy : 0;
+}
+
+/* All processors' together; *idle_ns gets their idle time. */
+static struct processor_time
+sum_up(uint64_t up_ns, uint64_t *idle_ns)
+{
+    struct processor_time all = {0};
+
+    *idle_ns = 0;
+    for (unsigned k = 0; k < system_info.processors; k++) {
+        all.user_ns += processor_times[k].user_ns;
+        all.nice_ns += processor_times[k].nice_ns;
+        all.system_ns += processor_times[k].system_ns;
+        *idle_ns += idle_of(&processor_times[k], up_ns);
+    }
+    return all;
+}
+
+static unsigned
+count_tasks(unsigned *running)
+{
+    unsigned count = 0;
+
+    *running = 0;
     for (struct process *p = process_next(NULL); p; p = process_next(p)) {
-        sum += p->cpu_ns;
-        if (p == init_process)
-            sum += p->children_cpu_ns;
-        (*processes) += p->thread_count;
+        count += p->thread_count;
         LIST_EACH(l, &p->threads)
             *running += list_entry(l, struct task, thread_link)->sched.state == TASK_RUNNING;
     }
-    return sum;
+    return count;
 }
 
 int
 proc_show_stat(const struct pseudo_key *key, struct text *out)
 {
-    unsigned processes, running;
-    uint64_t cpu = all_cpu_ns(&processes, &running) / TICK_NS, up = clock_monotonic_ns() / TICK_NS;
-    uint64_t all = up * system_info.processors, idle = all > cpu ? all - cpu : 0;
+    uint64_t up_ns, idle_ns;
+    struct processor_time all;
+    unsigned running;
+    char name[16];
 
-    text_printf(out, "cpu  %llu 0 0 %llu 0 0 0 0 0 0\n", (unsigned long long)cpu, (unsigned long long)idle);
-    for (unsigned k = 0; k < system_info.processors; k++)
-        text_printf(out, "cpu%u %llu 0 0 %llu 0 0 0 0 0 0\n", k, (unsigned long long)(cpu / system_info.processors),
-                    (unsigned long long)(idle / system_info.processors));
-    text_printf(
-        out,
-        "intr 0\nctxt %llu\nbtime %llu\nprocesses %u\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-        0ull, (unsigned long long)((clock_realtime_ns() - clock_monotonic_ns()) / 1000000000), processes,
-        running ? running : 1);
+    sched_account();
+    up_ns = clock_monotonic_ns();
+    all = sum_up(up_ns, &idle_ns);
+    put_processor(out, "cpu ", &all, idle_ns);
+    for (unsigned k = 0; k < system_info.processors; k++) {
+        snprintf(name, sizeof name, "cpu%u", k);
+        put_processor(out, name, &processor_times[k], idle_of(&processor_times[k], up_ns));
+    }
+    count_tasks(&running);
+    text_printf(out,
+                "intr 0\nctxt %" PRIu64 "\nbtime %" PRIu64 "\nprocesses %" PRIu64
+                "\nprocs_running %u\nprocs_blocked 0\n"
+                "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
+                sched_switches, (clock_realtime_ns() - clock_monotonic_ns()) / SECOND_NS, proc_tasks_made, running);
     return 0;
 }
 
 int
 proc_show_uptime(const struct pseudo_key *key, struct text *out)
 {
-    unsigned processes, running;
-    uint64_t up = clock_monotonic_ns() / TICK_NS, cpu = all_cpu_ns(&processes, &running) / TICK_NS;
-    uint64_t all = up * system_info.processors, idle = all > cpu ? all - cpu : 0;
+    uint64_t up_ns, idle_ns, up, idle;
 
-    text_printf(out, "%llu.%02llu %llu.%02llu\n", (unsigned long long)(up / 100), (unsigned long long)(up % 100),
-                (unsigned long long)(idle / 100), (unsigned long long)(idle % 100));
+    sched_account();
+    up_ns = clock_monotonic_ns();
+    sum_up(up_ns, &idle_ns);
+    up = up_ns / TICK_NS;
+    idle = idle_ns / TICK_NS;
+    text_printf(out, "%" PRIu64 ".%02" PRIu64 " %" PRIu64 ".%02" PRIu64 "\n", up / 100, up % 100, idle / 100,
+                idle % 100);
     return 0;
 }
 
 int
 proc_show_loadavg(const struct pseudo_key *key, struct text *out)
 {
-    unsigned processes, running;
-    int last = 0;
+    const uint64_t one = UINT64_C(1) << LOAD_SHIFT;
+    uint64_t loads[3];
+    unsigned running, count = count_tasks(&running);
 
-    all_cpu_ns(&processes, &running);
-    for (struct process *p = process_next(NULL); p; p = process_next(p))
-        if (p->pid > last)
-            last = p->pid;
-    text_printf(out, "0.00 0.00 0.00 %u/%u %d\n", running ? running : 1, processes, last);
+    sched_account();
+    load_averages(loads);
+    for (int k = 0; k < 3; k++) {
+        uint64_t load = loads[k] + one / 200; /* rounded, as Linux does it */
+
+        text_printf(out, "%" PRIu64 ".%02" PRIu64 " ", load / one, load % one * 100 / one);
+    }
+    text_printf(out, "%u/%u %d\n", running, count, proc_last_id());
     return 0;
 }

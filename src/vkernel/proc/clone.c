@@ -382,6 +382,7 @@ start(const struct new_task *n)
     list_append(&p->threads, &t->thread_link);
     p->thread_count++;
     task_number(t, n->tid);
+    proc_tasks_made++;
     sched_add(t);
 }
 

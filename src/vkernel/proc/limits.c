@@ -12,6 +12,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/memory_limit.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/sched/load.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "vkernel/time/time.h"
@@ -117,8 +118,13 @@ int64_t
 sys_sysinfo(const uint64_t a[6])
 {
     struct sysinfo si = {0};
+    uint64_t loads[3];
     unsigned n = 0;
 
+    sched_account();
+    load_averages(loads);
+    for (int k = 0; k < 3; k++)
+        si.loads[k] = (unsigned long)(loads[k] << (SI_LOAD_SHIFT - LOAD_SHIFT));
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         n += p->thread_count;
     si.uptime = (long)(clock_monotonic_ns() / 1000000000u);

@@ -69,7 +69,6 @@ enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_FETCH = 16 };
 void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);
 
 /* --- switch.c: sched_hooks of tasks --- */
-void task_charge_time(struct task *t, uint64_t ns);
 void task_stop(struct task *t);
 void task_leave(struct task *t);
 void task_enter(struct task *t);

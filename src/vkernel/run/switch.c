@@ -1,4 +1,4 @@
-/* What the scheduler's switches mean for a task: its processor state, its address space, its time (sched_hooks). */
+/* What the scheduler's switches mean for a task: its processor state and its address space (sched_hooks). */
 #include "platform/direct.h"
 #include "platform/platform.h"
 #include "vkernel/cpu/cpu.h"
@@ -6,13 +6,6 @@
 #include "vkernel/run/run.h"
 #include "vkernel/time/time.h"
 #include "x86/helpers.h"
-
-void
-task_charge_time(struct task *t, uint64_t ns)
-{
-    t->cpu_ns += ns;
-    t->process->cpu_ns += ns;
-}
 
 void
 task_stop(struct task *t)

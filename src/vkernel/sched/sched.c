@@ -15,6 +15,7 @@
 #include "platform/platform.h"
 #include "platform/heap.h"
 #include "vkernel/sched/bandwidth.h"
+#include "vkernel/sched/load.h"
 
 enum { MAX_IDLE_FDS = 1024 };
 
@@ -187,6 +188,7 @@ sched_account(void)
     struct sched_entity *e = entity(current_task());
     uint64_t now = platform_monotonic_ns();
 
+    load_count(e->started_ns, now, 0, sched_runnable);
     sched_hooks.charge(current_task(), now - e->started_ns);
     e->started_ns = now;
 }

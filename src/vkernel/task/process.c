@@ -17,6 +17,7 @@ enum { PID_WRAP = 300, MAX_TASKS = 32768 };
 
 struct list process_list = {&process_list, &process_list};
 struct process *init_process;
+uint64_t proc_tasks_made;
 static int last_id;
 static unsigned task_count; /* tasks, and processes that nobody has waited for */
 static unsigned task_limit = MAX_TASKS;
@@ -32,6 +33,12 @@ unsigned
 proc_task_count(void)
 {
     return task_count;
+}
+
+int
+proc_last_id(void)
+{
+    return last_id;
 }
 
 struct process *

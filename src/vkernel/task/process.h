@@ -163,7 +163,9 @@ struct process *process_next(struct process *after); /* the one after it by age;
 enum { PROC_PID_MAX = 4194304 };
 void proc_limit_tasks(uint64_t limit); /* sets the limit of --pids */
 unsigned proc_task_count(void);
+extern uint64_t proc_tasks_made; /* so many processes and threads were ever made */
 int64_t proc_allocate_id(void);
+int proc_last_id(void);           /* what proc_allocate_id() gave last */
 int64_t proc_take_id(int id);     /* takes this number, or -EEXIST */
 void process_count(int more);     /* there are so many more tasks, or processes that nobody has waited for */
 void task_charge(struct task *t); /* the user is charged for a thread beyond the first */

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""What a container's programs are told of the time that they use (accounts.c).
+
+    accounts.py VKERNEL MKPAYLOAD accounts.c [NAME...]
+    accounts.py --host accounts.c [NAME...]     what Linux says; other programs of the host are in its load and its idle time
+"""
+import math, os, subprocess, sys, tempfile
+
+host = sys.argv[1] == '--host'
+if host:
+    source, only = sys.argv[2], sys.argv[3:]
+else:
+    vkernel, mkpayload, source = sys.argv[1:4]
+    only = sys.argv[4:]
+failed = 0
+
+
+def run(program, *args):
+    r = subprocess.run([*program, *args], capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r
+    print(args, r.stdout.replace('\n', ', '))
+    return {name: float(value) for name, value in (line.split() for line in r.stdout.splitlines())}
+
+
+def expect(what, ok, *seen):
+    global failed
+    failed += not ok
+    print('ok' if ok else 'not ok', what, *seen, flush=True)
+
+
+def load(program):
+    v = run(program, 'load')
+    # One period of 5 s with 3 tasks; it begins with the container, so that some of the 6 s may be in the next one.
+    for name, minutes in ('load1', 1), ('load5', 5), ('load15', 15):
+        whole = 3 * (1 - math.exp(-5 / (60 * minutes)))
+        expect(name, 0.75 * whole - 0.01 <= v[name] <= 2.1 * whole + 0.01, v[name], f'{whole:.2f}')
+    expect('sysinfo says the same', abs(v['load1'] - v['sysinfo1']) < 0.03 and abs(v['load15'] - v['sysinfo15']) < 0.03)
+    expect('three spin and one asks', v['running'] == 4, v['running'])
+    expect('processes', v['made'] == 3)
+    expect('switches', 20 <= v['switched'] <= 100000)
+    busy = v['user'] + v['nice'] + v['system']
+    expect('busy and idle', abs(busy + v['idle'] - v['seconds']) < 0.1 and 0.5 <= v['idle'] <= 1.6 and 5 <= busy <= 6.5, busy, v['idle'])
+
+
+def nice(program):
+    v = run(program, 'nice')
+    expect('nice', v['nice'] >= 0.3 and v['user'] <= 0.1)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as work:
+        root, image = os.path.join(work, 'root'), os.path.join(work, 'image')
+        os.makedirs(root + '/bin')
+        subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-pthread', '-w', '-o', root + '/bin/accounts', source], check=True)
+        if not host:
+            subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
+        for test in (load, nice):
+            if not only or test.__name__ in only:
+                test([root + '/bin/accounts'] if host else [image, '/bin/accounts'])
+    return failed != 0
+
+
+sys.exit(main())
