@@ -380,6 +380,23 @@ factor(const struct ir_op *ops, ir_value v, int depth, ir_value *of)
     return 1;
 }
 
+/* In bytes; 0: the operation is none of the loads that are looked at here. */
+static unsigned
+load_size(unsigned op)
+{
+    switch (op) {
+    case IR_LOAD8U32:
+    case IR_LOAD8U64: return 1;
+    case IR_LOAD16U32:
+    case IR_LOAD16U64: return 2;
+    case IR_LOAD32:
+    case IR_LOAD32U64:
+    case IR_LOAD32S64: return 4;
+    case IR_LOAD64: return 8;
+    default: return 0;
+    }
+}
+
 static struct value
 evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
 {
@@ -407,14 +424,6 @@ evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
                 w->now.gpr[i] = any;
         }
         return any;
-    case IR_LOAD8U32:
-    case IR_LOAD8U64: return load(w, a, op->imm, 1);
-    case IR_LOAD16U32:
-    case IR_LOAD16U64: return load(w, a, op->imm, 2);
-    case IR_LOAD32:
-    case IR_LOAD32U64:
-    case IR_LOAD32S64: return load(w, a, op->imm, 4);
-    case IR_LOAD64: return load(w, a, op->imm, 8);
     case IR_STORE8: store(w, a, op->imm, 1, NULL); return any;
     case IR_STORE16: store(w, a, op->imm, 2, NULL); return any;
     case IR_STORE32: store(w, a, op->imm, 4, y); return any;
@@ -422,6 +431,8 @@ evaluate(struct flow *w, const struct ir_block *b, const struct ir_op *op)
     case IR_SELECT32:
     case IR_SELECT64: return join(a, y);
     default:
+        if (load_size(op->op) > 0)
+            return load(w, a, op->imm, load_size(op->op));
         if (op->a == IR_NO_VALUE)
             return any;
         return op->b == IR_NO_VALUE ? unary(op, a) : binary(op, a, y);
@@ -450,69 +461,106 @@ scales(const struct ir_op *ops, ir_value a, ir_value v, int depth)
                                   (ops[v].op == IR_WRAP && ops[v].a == op->a));
 }
 
-/* The low `bits` bits of operation v turned out not to be above max. Says the same of the registers and slots that v
- * was read from, and of those that it was written to in this block. */
-static void
-refine(struct flow *w, const struct ir_block *b, struct state *s, ir_value v, unsigned bits, uint32_t max, int depth)
+/* On an edge of a branch, the low `bits` bits of an operation turned out not to be above max. */
+struct refinement {
+    const struct flow *w;
+    const struct ir_block *b;
+    struct state *s; /* on the edge */
+    unsigned bits;
+    uint32_t max;
+};
+
+/* Does the register still have what operation v made or read? */
+static bool
+still_has(const struct refinement *r, unsigned gpr, ir_value v)
 {
-    const struct ir_op *ops = w->f->ops.items, *op = &ops[v];
+    return equal(&r->s->gpr[gpr], value_of(r->w, r->b, v));
+}
+
+/* Of the slot that an operation loads or stores, `bits` bits are bounded. */
+static void
+refine_slot(const struct refinement *r, const struct ir_op *access, unsigned bits, unsigned size)
+{
+    struct value address = *value_of(r->w, r->b, access->a);
+    int64_t offset = (int64_t)(address.base + access->imm);
     struct slot *slot;
-    struct value address;
-    int64_t offset;
 
-    for (uint32_t i = 0; i < b->op_count; i++) {
-        const struct ir_op *set = &ops[b->first_op + i];
+    if (address.kind != VALUE_STACK)
+        return;
+    slot = find_slot(r->s, offset);
+    if (slot)
+        refine_value(&slot->value, bits, r->max);
+    else
+        set_slot(r->s, offset, size, number(bits, r->max));
+}
 
-        if (set->op == IR_SET && set->aux < GPR_COUNT && set->a != IR_NO_VALUE &&
-            (set->a == v || (ops[set->a].op == IR_EXTU && ops[set->a].a == v)) &&
-            equal(&s->gpr[set->aux], value_of(w, b, set->a)))
-            refine_value(&s->gpr[set->aux], bits, max);
-        if (set->op == IR_SET && set->aux < GPR_COUNT && set->a != IR_NO_VALUE && scales(ops, set->a, v, 2) &&
-            equal(&s->gpr[set->aux], value_of(w, b, set->a)) && s->gpr[set->aux].max == VALUE_NO_MAX)
-            s->gpr[set->aux].max = max; /* The address was computed before the index was compared. */
-        if ((set->op == IR_STORE32 || set->op == IR_STORE64) && set->b == v) {
-            address = *value_of(w, b, set->a);
-            slot = address.kind == VALUE_STACK ? find_slot(s, (int64_t)(address.base + set->imm)) : NULL;
-            if (slot)
-                refine_value(&slot->value, bits, max);
-            else if (address.kind == VALUE_STACK)
-                set_slot(s, (int64_t)(address.base + set->imm), set->op == IR_STORE32 ? 4 : 8, number(bits, max));
-        }
+/* The register that an operation sets to v, to v without its upper half, or to an address that v is the index of. */
+static void
+refine_set(const struct refinement *r, const struct ir_op *set, ir_value v)
+{
+    const struct ir_op *ops = r->w->f->ops.items;
+    struct value *gpr = &r->s->gpr[set->aux];
+
+    if ((set->a == v || (ops[set->a].op == IR_EXTU && ops[set->a].a == v)) && still_has(r, set->aux, set->a))
+        refine_value(gpr, r->bits, r->max);
+    if (scales(ops, set->a, v, 2) && still_has(r, set->aux, set->a) && gpr->max == VALUE_NO_MAX)
+        gpr->max = r->max; /* The address was computed before the index was compared. */
+}
+
+/* The registers and slots that v was written to in this block. */
+static void
+refine_written(const struct refinement *r, ir_value v)
+{
+    for (uint32_t i = 0; i < r->b->op_count; i++) {
+        const struct ir_op *op = &r->w->f->ops.items[r->b->first_op + i];
+
+        if (op->op == IR_SET && op->aux < GPR_COUNT && op->a != IR_NO_VALUE)
+            refine_set(r, op, v);
+        if ((op->op == IR_STORE32 || op->op == IR_STORE64) && op->b == v)
+            refine_slot(r, op, r->bits, op->op == IR_STORE32 ? 4 : 8);
     }
+}
+
+/* The register or slot that v was read from. */
+static void
+refine_read(const struct refinement *r, ir_value v)
+{
+    const struct ir_op *op = &r->w->f->ops.items[v];
+    unsigned size = load_size(op->op);
+
+    if (op->op == IR_GET && op->aux < GPR_COUNT && still_has(r, op->aux, v))
+        refine_value(&r->s->gpr[op->aux], r->bits, r->max);
+    if (size > 0)
+        refine_slot(r, op, size * 8, size);
+}
+
+/* The operation that v has its low bits from, of which as many are bounded then. IR_NO_VALUE: there is none. */
+static ir_value
+source_of(const struct ir_op *ops, ir_value v, unsigned *bits)
+{
+    const struct ir_op *op = &ops[v];
+
     switch (op->op) {
-    case IR_GET:
-        if (op->aux < GPR_COUNT && equal(&s->gpr[op->aux], value_of(w, b, v)))
-            refine_value(&s->gpr[op->aux], bits, max);
-        break;
     case IR_WRAP:
-    case IR_EXTU:
-        if (depth > 0)
-            refine(w, b, s, op->a, bits < 32 ? bits : 32, max, depth - 1);
-        break;
+    case IR_EXTU: *bits = *bits < 32 ? *bits : 32; return op->a;
     case IR_AND32:
     case IR_AND64:
-        if (depth > 0 && ops[op->b].op == IR_CONST32 && (ops[op->b].imm == UINT8_MAX || ops[op->b].imm == UINT16_MAX))
-            refine(w, b, s, op->a, ops[op->b].imm == UINT8_MAX ? 8 : 16, max, depth - 1);
-        break;
-        /* clang-format off */
-    case IR_LOAD8U32: case IR_LOAD8U64: case IR_LOAD16U32: case IR_LOAD16U64: case IR_LOAD32: case IR_LOAD64:
-    case IR_LOAD32U64: case IR_LOAD32S64:
-        /* clang-format on */
-        address = *value_of(w, b, op->a);
-        if (address.kind != VALUE_STACK)
-            break;
-        offset = (int64_t)(address.base + op->imm);
-        bits = op->op == IR_LOAD64                                ? 64
-               : op->op == IR_LOAD8U32 || op->op == IR_LOAD8U64   ? 8
-               : op->op == IR_LOAD16U32 || op->op == IR_LOAD16U64 ? 16
-                                                                  : 32;
-        slot = find_slot(s, offset);
-        if (slot)
-            refine_value(&slot->value, bits, max);
-        else
-            set_slot(s, offset, bits / 8, number(bits, max));
-        break;
-    default: break;
+        if (ops[op->b].op != IR_CONST32 || (ops[op->b].imm != UINT8_MAX && ops[op->b].imm != UINT16_MAX))
+            return IR_NO_VALUE;
+        *bits = ops[op->b].imm == UINT8_MAX ? 8 : 16;
+        return op->a;
+    default: return IR_NO_VALUE;
+    }
+}
+
+/* Says what is known of v also of the registers and slots that v was read from, and of those that it was written to. */
+static void
+refine(struct refinement r, ir_value v)
+{
+    for (int k = 0; k <= REFINE_DEPTH && v != IR_NO_VALUE; k++) {
+        refine_written(&r, v);
+        refine_read(&r, v);
+        v = source_of(r.w->f->ops.items, v, &r.bits);
     }
 }
 
@@ -552,8 +600,12 @@ refine_edge(struct flow *w, const struct ir_block *b, struct state *s, ir_value 
     limit = (below ? y : x)->base;
     if (limit >= VALUE_NO_MAX || (limit == 0 && !or_equal))
         return;
-    refine(w, b, s, smaller, ir_type_of(w->f, smaller) == IR_I64 ? 64 : 32, (uint32_t)(limit - !or_equal),
-           REFINE_DEPTH);
+    refine((struct refinement){.w = w,
+                               .b = b,
+                               .s = s,
+                               .bits = ir_type_of(w->f, smaller) == IR_I64 ? 64 : 32,
+                               .max = (uint32_t)(limit - !or_equal)},
+           smaller);
 }
 
 /* --- the flow --- */
