@@ -242,37 +242,59 @@ solve_may_be_dirty(struct gen *g)
     } while (changed);
 }
 
-/* Makes dirty_in smaller by one step: finds what each node takes for dirty, from what its predecessors leave dirty when
- * they write back what some successor takes for clean now. Says whether that changed anything. General registers are
- * dirty when they are so on some path. Vectors and flags must be so on all paths, or come from a node that cannot write
- * back, except at the header of a loop that is no dispatch. */
-static bool
-narrow_dirty(struct gen *g)
+static void
+forget_gathered(struct gen *g)
 {
-    bool changed = false;
-
     for (uint32_t i = 0; i < g->layout.count; i++) {
         struct node_flow *flow = &g->flow[g->layout.order[i]];
 
         flow->any = flow->forced = 0;
         flow->all = IR_STATES_ALL;
     }
-    for (uint32_t i = 0; i < g->layout.count; i++) {
-        const struct flow_node *n = &g->graph.nodes.items[g->layout.order[i]];
-        ir_states out = dirty_out(g, g->layout.order[i], true);
+}
 
-        for (uint32_t k = 0; k < n->count; k++) {
-            struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
+/* Adds to each successor's any, all and forced what the node leaves dirty when it writes back what some successor takes
+ * for clean now. */
+static void
+hand_on_dirty(struct gen *g, uint32_t node)
+{
+    const struct flow_node *n = &g->graph.nodes.items[node];
+    ir_states out = dirty_out(g, node, true);
 
-            s->any |= out;
-            s->all &= out;
-            s->forced |= can_flush(n) ? 0 : out;
-        }
+    for (uint32_t k = 0; k < n->count; k++) {
+        struct node_flow *s = &g->flow[g->graph.successors.items[n->first + k]];
+
+        s->any |= out;
+        s->all &= out;
+        s->forced |= can_flush(n) ? 0 : out;
     }
+}
+
+/* What the node takes for dirty, of what its predecessors handed on. General registers are dirty when they are so on
+ * some path. Vectors and flags must be so on all paths, or come from a node that cannot write back, except at the
+ * header of a loop that is no dispatch. */
+static ir_states
+taken_for_dirty(const struct gen *g, uint32_t place)
+{
+    const struct node_flow *flow = &g->flow[g->layout.order[place]];
+    bool keeps = g->layout.loop_end[place] != 0 && flow->predecessors <= WIDE_JOIN;
+
+    return keeps ? flow->any : (flow->any & IR_STATES_GENERAL) | (flow->any & flow->all) | flow->forced;
+}
+
+/* Makes dirty_in smaller by one step, and says whether that changed anything. All nodes hand on before the first one
+ * takes, so that they all look at the same dirty_in. */
+static bool
+narrow_dirty(struct gen *g)
+{
+    bool changed = false;
+
+    forget_gathered(g);
+    for (uint32_t i = 0; i < g->layout.count; i++)
+        hand_on_dirty(g, g->layout.order[i]);
     for (uint32_t i = 0; i < g->layout.count; i++) {
         struct node_flow *flow = &g->flow[g->layout.order[i]];
-        bool keeps = g->layout.loop_end[i] != 0 && flow->predecessors <= WIDE_JOIN;
-        ir_states in = keeps ? flow->any : (flow->any & IR_STATES_GENERAL) | (flow->any & flow->all) | flow->forced;
+        ir_states in = taken_for_dirty(g, i);
 
         changed |= in != flow->dirty_in;
         flow->dirty_in = in;
