@@ -1,6 +1,6 @@
-/* What has a number, by its number: a treap whose nodes lie in what they hold. Finding, adding and removing are logarithmic in
- * their count, which a guest may choose, and nothing recurses. Whoever adds gives a priority that cannot be foreseen, so
- * that nobody chooses the tree's shape. */
+/* What has a number, by its number: a treap whose nodes lie in what they hold. Finding, adding and removing are
+ * logarithmic in their count, which a guest may choose, and nothing recurses. Whoever adds gives a priority that cannot
+ * be foreseen, so that nobody chooses the tree's shape. */
 #ifndef BASE_ID_TREE_H
 #define BASE_ID_TREE_H
 

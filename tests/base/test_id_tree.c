@@ -26,8 +26,8 @@ next_random(void)
     return state ^= state << 5;
 }
 
-/* Counts the nodes below n, none of which may be outside (low, high), above its parent's priority, or another's child. Its depth goes to
- * *depth if that is less. */
+/* Counts the nodes below n. None may be outside of (low, high), above its parent's priority, or another's child. What
+ * is deeper than *depth goes there. */
 static int
 check_below(const struct id_node *n, int64_t low, int64_t high, int at, int *depth)
 {

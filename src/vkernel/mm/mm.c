@@ -518,8 +518,9 @@ place_mapping(struct mm *mm, uint64_t address, uint64_t size, unsigned flags, st
                                              : choose_address(mm, address, size, flags, file, offset);
 }
 
-/* Makes v, which has its place and its permissions, a mapping of the file, or of new memory if there is none. A refusal must leave what was mapped there
- * before, so that everything that can be refused is decided before anything is replaced. */
+/* Makes v, which has its place and its permissions, a mapping of the file, or of new memory if there is none. A refusal
+ * must leave what was mapped there before, so that everything that can be refused is decided before anything is
+ * replaced. */
 static int
 make_mapping(struct mm *mm, struct vma *v, struct file *file)
 {

@@ -782,8 +782,8 @@ find_or_create(const struct creation *c, struct dentry **d, bool *created)
     return r;
 }
 
-/* The last component is a symlink, which was followed by others: what the link of /proc leads to is opened, and 0 or the
- * error returned; the place that another one names becomes the creation's, and that is 1. */
+/* The last component is a symlink, the one after `links` others. If it is one of /proc, what it leads to is opened,
+ * which returns 0 or the error. Otherwise the place that its text names becomes the creation's, which returns 1. */
 static int
 follow_last(struct creation *c, struct dentry *link, int links, struct file **out)
 {

@@ -222,8 +222,8 @@ show_in_both(const char *what, char *const maps[3], int to_child, int from_child
         read(from_child, &c, 1);
 }
 
-/* All mappings of a file follow its size, in all processes: also those that were split, joined, moved, unmapped in part, or made
- * by fork. */
+/* All mappings of a file follow its size, in all processes: also those that were split, joined, moved, unmapped in
+ * part, or made by fork. */
 static void
 mappings_follow(void)
 {
