@@ -2,19 +2,9 @@
  * (lift/vex.c): what crosses lanes, chooses by a register, or tests all lanes. */
 #include "lift/simd.h"
 
-#define B      (l->b)
-#define OPD(n) (&l->insn->operand[n])
-#define LIFTER(name)                  \
-    void lift_##name(struct lift *l); \
-    void lift_##name(struct lift *l)
-
-void lift_blendps(struct lift *l);
-void lift_blendpd(struct lift *l);
-void lift_shufpd(struct lift *l);
-void lift_mpsadbw(struct lift *l);
-void lift_pshufd(struct lift *l);
-void lift_pcmpestrm(struct lift *l);
-void lift_pcmpistrm(struct lift *l);
+#define B            (l->b)
+#define OPD(n)       (&l->insn->operand[n])
+#define LIFTER(name) void lift_##name(struct lift *l)
 
 /* Instructions whose immediate has bits for the second lane, behind those for the first. */
 #define LANES(name, core, bits)           \

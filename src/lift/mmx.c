@@ -39,7 +39,6 @@ mmx_set(struct lift *l, unsigned reg, ir_value v)
     ir_set(l->b, X86_S_MM0 + (reg & 7), v);
 }
 
-void lift_emms(struct lift *l);
 void
 lift_emms(struct lift *l)
 {

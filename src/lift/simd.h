@@ -53,6 +53,19 @@ ir_value simd_pc(struct lift *l);
  * 8 to 11 of code. The helper of a lane (lift/vex.c) has the state TMPV as its destination instead. */
 void simd_helper(struct lift *l, enum ir_helper helper, uint32_t code, ir_value source);
 
+/* --- sse_string.c --- */
+/* Sets the destination by helper_sse_special, with the source and the immediate. */
+void simd_special(struct lift *l, enum sse_special what);
+
+/* --- lifters of SSE that avx.c runs for each 128 bits, or for some operands --- */
+void lift_blendps(struct lift *l);
+void lift_blendpd(struct lift *l);
+void lift_shufpd(struct lift *l);
+void lift_mpsadbw(struct lift *l);
+void lift_pshufd(struct lift *l);
+void lift_pcmpestrm(struct lift *l);
+void lift_pcmpistrm(struct lift *l);
+
 /* --- lift/vex.c --- */
 /* Lifts an instruction with VEX by running the lifter of the SSE instruction, core, for each 128 bits. The second lane
  * sees the immediate shifted to the right by immediate_shift. */

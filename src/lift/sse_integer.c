@@ -263,7 +263,6 @@ LIFTER(psrldq)
 }
 
 /* --- SSE4.1 helpers --- */
-void simd_special(struct lift *l, enum sse_special what);
 
 LIFTER(mpsadbw)
 {

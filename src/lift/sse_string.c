@@ -6,8 +6,6 @@
     void lift_##name(struct lift *l); \
     void lift_##name(struct lift *l)
 
-void simd_special(struct lift *l, enum sse_special what);
-
 void
 simd_special(struct lift *l, enum sse_special what)
 {
