@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/single_access.h"
+#include "ir/helper_functions.h"
 
 struct eval_labels eval_labels;
 
@@ -23,22 +24,6 @@ typedef uint64_t type_v128 __attribute__((vector_size(16)));
 #define TYPE_V128 type_v128
 
 /* --- helpers: one adapter each, by the types in ir/helpers.def --- */
-#define PROTO_V_V_V       void
-#define PROTO_I32_V_V     uint32_t
-#define PROTO_I64_V_V     uint64_t
-#define PROTO_I32_I32_V   uint32_t, uint32_t
-#define PROTO_I32_I64_V   uint32_t, uint64_t
-#define PROTO_I64_I32_V   uint64_t, uint32_t
-#define PROTO_I64_I64_V   uint64_t, uint64_t
-#define PROTO_I32_I32_I32 uint32_t, uint32_t, uint32_t
-#define PROTO_I32_I32_I64 uint32_t, uint32_t, uint64_t
-#define PROTO_I32_I64_I32 uint32_t, uint64_t, uint32_t
-#define PROTO_I32_I64_I64 uint32_t, uint64_t, uint64_t
-#define PROTO_I64_I32_I32 uint64_t, uint32_t, uint32_t
-#define PROTO_I64_I32_I64 uint64_t, uint32_t, uint64_t
-#define PROTO_I64_I64_I32 uint64_t, uint64_t, uint32_t
-#define PROTO_I64_I64_I64 uint64_t, uint64_t, uint64_t
-
 #define IN32(x) (*(const uint32_t *)(base + op->x))
 #define IN64(x) (*(const uint64_t *)(base + op->x))
 
@@ -63,7 +48,6 @@ typedef uint64_t type_v128 __attribute__((vector_size(16)));
 #define RESULT_I64(e) *(uint64_t *)(base + op->d) = e
 
 #define HELPER(name, r, a, b, c, flags)                           \
-    X86_HELPER_##r helper_##name(PROTO_##a##_##b##_##c);          \
     static void call_##name(const struct eval_op *op, char *base) \
     {                                                             \
         RESULT_##r(helper_##name(ARGS_##a##_##b##_##c));          \

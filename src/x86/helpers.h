@@ -119,8 +119,4 @@ uint64_t x86_filter_input(uint64_t value) __attribute__((weak));
 uint32_t x86_processor(void) __attribute__((weak));
 uint32_t x86_processors(void) __attribute__((weak));
 
-#define X86_HELPER_V   void
-#define X86_HELPER_I32 uint32_t
-#define X86_HELPER_I64 uint64_t
-
 #endif

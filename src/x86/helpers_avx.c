@@ -5,9 +5,6 @@
 #include "x86/helper_codes.h"
 #include "x86/helpers.h"
 
-void helper_vector_mask_move(uint32_t code, uint32_t address);
-void helper_vector_gather(uint32_t code, uint32_t base);
-
 enum { HALF = 16 };
 
 /* Byte n of a ymm register. */

@@ -9,20 +9,6 @@
 #include "x86/helpers.h"
 #include "x86/level.h"
 
-uint64_t helper_rdtsc(void);
-uint64_t helper_xgetbv(uint32_t index, uint64_t pc);
-uint64_t helper_random(void);
-uint64_t helper_processor(void);
-uint64_t helper_div128u(uint64_t high, uint64_t low, uint64_t divisor);
-uint64_t helper_div128s(uint64_t high, uint64_t low, uint64_t divisor);
-void helper_raise(uint32_t vector, uint64_t pc);
-void helper_raise_if(uint32_t condition, uint64_t pc, uint32_t vector);
-uint32_t helper_crc32(uint32_t sum, uint64_t v, uint32_t size);
-uint64_t helper_pdep(uint64_t v, uint64_t mask);
-uint64_t helper_pext(uint64_t v, uint64_t mask);
-uint64_t helper_rflags_rest(void);
-void helper_set_rflags_rest(uint64_t v);
-
 /* --- cpuid: cpuid.def has the features.
  * Family 6 model 26 (Nehalem) is what first had all of v2, model 60 (Haswell) all of v3; glibc tunes its string
  * functions by it. --- */
@@ -109,6 +95,14 @@ add_level(struct cpuid_leaf *l)
     }
 }
 
+uint64_t
+helper_processor(void)
+{
+    uint64_t n = x86_processor ? x86_processor() : 0;
+
+    return x86_filter_input ? x86_filter_input(n) : n;
+}
+
 /* Each processor is a core of its own, with caches of its own except for the third level, in one package. APIC ids are the processors'
  * numbers. */
 static void
@@ -161,14 +155,6 @@ helper_cpuid(uint32_t leaf, uint32_t subleaf)
     }
     x86_this_cpu()->tmp[0] = l.ecx | (uint64_t)l.edx << 32;
     return l.eax | (uint64_t)l.ebx << 32;
-}
-
-uint64_t
-helper_processor(void)
-{
-    uint64_t n = x86_processor ? x86_processor() : 0;
-
-    return x86_filter_input ? x86_filter_input(n) : n;
 }
 
 /* A time stamp counter of 1 GHz. */

@@ -10,12 +10,6 @@
 #include "base/page.h"
 #include "x86/x86.h"
 
-void helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control);
-void helper_rep_stos(uint64_t to, uint64_t count, uint64_t value);
-uint64_t helper_rep_lods(uint64_t from, uint64_t count, uint64_t value);
-uint64_t helper_rep_cmps(uint64_t addresses, uint64_t count, uint32_t control);
-uint64_t helper_rep_scas(uint64_t at, uint64_t count, uint64_t value);
-
 static uint64_t
 minimum(uint64_t a, uint64_t b)
 {

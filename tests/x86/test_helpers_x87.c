@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "ir/helper_functions.h"
 #include "x86/x87_internal.h"
 
 __thread struct x86_cpu x86_cpu_tls;
@@ -42,23 +43,6 @@ x86_random(void)
 {
     return 0x123456789abcdef0;
 }
-
-void helper_sse_approximate(uint32_t code, uint64_t low, uint64_t high);
-void helper_x87_unary(uint32_t code, uint64_t pc);
-void helper_x87_arith(uint32_t code, uint64_t pc);
-void helper_x87_load(uint32_t code, uint32_t address, uint64_t pc);
-void helper_x87_store(uint32_t code, uint32_t address, uint64_t pc);
-void helper_x87_control(uint32_t op, uint32_t address, uint64_t pc);
-void helper_x87_stack(uint32_t op, uint32_t i, uint64_t pc);
-void helper_x87_state(uint32_t op, uint32_t address, uint64_t pc);
-uint32_t helper_x87_status(void);
-void helper_fxsave(uint32_t wide, uint32_t address, uint64_t pc);
-void helper_fxrstor(uint32_t wide, uint32_t address, uint64_t pc);
-void helper_xsave(uint32_t code, uint32_t address, uint64_t pc);
-void helper_xrstor(uint32_t code, uint32_t address, uint64_t pc);
-void helper_ldmxcsr(uint32_t v, uint64_t pc);
-void helper_mmx_enter(uint32_t mask, uint64_t pc);
-void helper_emms(uint64_t pc);
 
 static int
 setup(void **state)

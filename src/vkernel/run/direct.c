@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "ir/helper_functions.h"
 #include "platform/direct.h"
 #include "platform/platform.h"
 #include "vkernel/mm/mm.h"
@@ -35,8 +36,6 @@ enum {
     RFLAGS_ALWAYS = 0x202
 };
 enum { RT_SIGRETURN = 15 };
-
-uint64_t helper_rdtsc(void), helper_xgetbv(uint32_t index, uint64_t pc);
 
 /* --- state --- */
 
