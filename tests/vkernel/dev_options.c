@@ -1,5 +1,4 @@
 /* The vkernel for development takes options from the environment, which artifacts do not (vkernel/boot/run_options.c). */
-#include <stdbool.h>
+#include "vkernel/boot/options.h"
 
-extern const bool options_from_environment;
 const bool options_from_environment = true;

@@ -12,5 +12,6 @@ while [ $# -gt 1 ]; do
     libs="$libs $1"
     shift
 done
-exec $link -no-pie -Wl,-z,relro,-z,now -w -o "$out" "$(dirname "$0")/dev_options.c" -Wl,--start-group $libs -lm -lc -lgcc -lgcc_eh -Wl,--end-group \
+here=$(dirname "$0")
+exec $link -no-pie -Wl,-z,relro,-z,now -w -o "$out" -I"$here/../../src" "$here/dev_options.c" -Wl,--start-group $libs -lm -lc -lgcc -lgcc_eh -Wl,--end-group \
     -Wl,--no-warnings -Wl,--whole-archive "$1" -Wl,--no-whole-archive

@@ -1,6 +1,5 @@
 /* Alone in its file, so that the linker takes the definition of the vkernel for development instead where there is one
  * (tests/vkernel/dev_options.c). */
-#include <stdbool.h>
+#include "vkernel/boot/options.h"
 
-extern const bool options_from_environment;
 const bool options_from_environment = false;

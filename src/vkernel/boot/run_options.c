@@ -93,10 +93,6 @@ option_with_value(const char *name, const char *value)
         platform_die("unknown option %s", name);
 }
 
-/* Whoever sets the environment of the host process is not always who runs it, and options reach the host's files. Only
- * the vkernel for development takes them from there (tests/vkernel/dev_options.c). */
-extern const bool options_from_environment;
-
 void
 run_options_parse(void)
 {
