@@ -2,6 +2,7 @@
  * (of a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
 #include "platform/direct.h"
+#include "platform/fiber_internal.h"
 
 #include "base/rare.h"
 
@@ -32,7 +33,6 @@ extern const struct platform_fixup platform_fixups[], platform_fixups_end[];
 uint64_t platform_copy_string_from = 16 << 10;
 uint8_t platform_copy_asked;
 
-void platform_faults_init(void);
 void platform_copy_ask(void); /* copy.S */
 
 void

@@ -51,7 +51,6 @@ struct platform_fiber {
 void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp);
 _Noreturn void platform_jump_registers(struct platform_jump *j, int value);
 void platform_fiber_start(void);
-void platform_faults_init(void);
 
 __thread uint8_t *x86_memory_tls;
 __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* enter.S */

@@ -1,4 +1,4 @@
-/* Of fiber.c, for the rest of platform/. */
+/* Between fiber.c and the rest of platform/. */
 #ifndef PLATFORM_FIBER_INTERNAL_H
 #define PLATFORM_FIBER_INTERNAL_H
 
@@ -8,5 +8,6 @@
 uint64_t platform_fiber_bottom(void);
 
 void platform_make_c_heap(void); /* c_heap.c; once, before the first fiber */
+void platform_faults_init(void); /* faults.c; once */
 
 #endif

@@ -6,21 +6,14 @@
 #include <string.h>
 
 #include "../aot/loader.h"
+#include "ir/helper_functions.h"
 #include "ir/ir.h"
+#include "platform/kernel_imports.h"
 #include "x86/helpers.h"
 
 static struct loaded loaded;
 
 /* --- what code refers to --- */
-void kernel_enter(void);
-void kernel_unwind(void);
-void kernel_trap(void);
-void kernel_syscall(void);
-void kernel_poll(void);
-void kernel_wasm_trap(int kind);
-#define HELPER(name, r, a, b, c, flags) void helper_##name(void);
-#include "ir/helpers.def"
-#undef HELPER
 
 static const struct {
     const char *name;
@@ -31,7 +24,7 @@ static const struct {
     {"kernel_poll", kernel_poll},         {"kernel_wasm_trap", (void (*)(void))kernel_wasm_trap},
     {"memcpy", (void (*)(void))memcpy},   {"memset", (void (*)(void))memset},
     {"memmove", (void (*)(void))memmove},
-#define HELPER(name, r, a, b, c, flags) {"helper_" #name, helper_##name},
+#define HELPER(name, r, a, b, c, flags) {"helper_" #name, (void (*)(void))helper_##name},
 #include "ir/helpers.def"
 #undef HELPER
 };

@@ -13,6 +13,8 @@
 
 #include "eval/eval.h"
 #include "ir/ir.h"
+#include "platform/kernel_imports.h"
+#include "platform/platform.h"
 #include "x86/address_space.h"
 #include "x86/helpers.h"
 
@@ -419,14 +421,6 @@ native_evaluate_one(void)
 }
 
 /* --- compiled code: what its imports do here --- */
-void platform_enter(const void *code);
-_Noreturn void platform_leave(void);
-void kernel_enter_c(uint64_t link);
-void kernel_trap_c(uint64_t pc);
-void kernel_syscall_c(uint64_t next);
-void kernel_poll_c(uint64_t pc);
-void kernel_wasm_trap(int kind);
-
 static volatile int compiled_trap;
 
 void

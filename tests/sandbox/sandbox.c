@@ -18,7 +18,9 @@
 #include <unistd.h>
 #include <xmmintrin.h>
 
+#include "ir/helper_functions.h"
 #include "ir/ir.h"
+#include "platform/kernel_imports.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"
 
@@ -80,20 +82,6 @@ leave(enum sandbox_end end)
     live->end = end;
     siglongjmp(live->escape, 1);
 }
-
-void kernel_enter_c(uint64_t link);
-void kernel_trap_c(uint64_t pc);
-void kernel_syscall_c(uint64_t next);
-void kernel_poll_c(uint64_t pc);
-void kernel_wasm_trap(int kind);
-void kernel_enter(void);
-void kernel_unwind(void);
-void kernel_trap(void);
-void kernel_syscall(void);
-void kernel_poll(void);
-#define HELPER(name, r, a, b, c, flags) void helper_##name(void);
-#include "ir/helpers.def"
-#undef HELPER
 
 void
 kernel_enter_c(uint64_t link)
@@ -160,7 +148,7 @@ static const struct {
     {"kernel_poll", kernel_poll},         {"kernel_wasm_trap", (void (*)(void))kernel_wasm_trap},
     {"memcpy", (void (*)(void))memcpy},   {"memset", (void (*)(void))memset},
     {"memmove", (void (*)(void))memmove},
-#define HELPER(name, r, a, b, c, flags) {"helper_" #name, helper_##name},
+#define HELPER(name, r, a, b, c, flags) {"helper_" #name, (void (*)(void))helper_##name},
 #include "ir/helpers.def"
 #undef HELPER
 };

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "aot/aot.h"
+#include "platform/kernel_imports.h"
 #include "x86/cpu.h"
 
 #define RESERVATION (8ull << 30)
@@ -33,19 +34,13 @@ static sigjmp_buf escape;
 static volatile bool inside;
 
 /* --- what code refers to --- */
-void kernel_wasm_trap(int kind);
-void kernel_enter_c(uint64_t link);
-void kernel_trap_c(uint64_t pc);
-void kernel_syscall_c(uint64_t next);
-void kernel_poll_c(uint64_t pc);
-
 void
 kernel_wasm_trap(int kind)
 {
     siglongjmp(escape, SPEC_TRAPPED + kind);
 }
 
-static void
+static _Noreturn void
 no_import(uint64_t where)
 {
     abort();

@@ -18,7 +18,6 @@
 extern const uint8_t __start_ingot_text[] __attribute__((weak)), __stop_ingot_text[] __attribute__((weak));
 extern const uint8_t __start_ingot_precise[] __attribute__((weak)), __stop_ingot_precise[] __attribute__((weak));
 extern const uint8_t __start_ingot_fault_map[] __attribute__((weak)), __stop_ingot_fault_map[] __attribute__((weak));
-extern const void *const ingot_table[] __attribute__((weak));
 
 enum { REGISTERS = 16 };
 

@@ -7,6 +7,10 @@
 
 struct platform_fault;
 
+/* The functions of the artifact's compiled code, in the order of the code map's ranks. A vkernel without compiled code
+ * has no such table, so the symbol is weak. */
+extern const void *const ingot_table[] __attribute__((weak));
+
 enum fault_code {
     FAULT_CODE_NONE,  /* no compiled guest code */
     FAULT_CODE_PLAIN, /* registers are where LLVM put them, nobody knows where */

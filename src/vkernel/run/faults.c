@@ -21,6 +21,7 @@
 #include "eval/eval.h"
 #include "ir/ir.h"
 #include "platform/direct.h"
+#include "platform/kernel_imports.h"
 #include "platform/platform.h"
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
@@ -46,8 +47,6 @@ static bool pending_direct;         /* the fault is rewritten code's */
 static const char *pending_refusal; /* if not NULL, the fault ends the process; says what a handler wanted of it */
 static unsigned pending_trap;
 static uint64_t pending_trap_pc;
-
-_Noreturn void kernel_wasm_trap(int kind);
 
 /* --- exceptions --- */
 

@@ -17,6 +17,7 @@
 #include "eval/eval.h"
 #include "ir/ir.h"
 #include "platform/direct.h"
+#include "platform/kernel_imports.h"
 #include "platform/platform.h"
 #include "vkernel/abi/dispatch.h"
 #include "vkernel/cpu/cpu.h"
@@ -34,16 +35,7 @@
 
 enum { RUN_MINIMUM_STACK = 48 << 10, HALF_STACK = 400 << 10 };
 
-/* The functions of the artifact's compiled code, in the order of the code map's ranks. A vkernel without compiled code
- * has no such table, so the symbol is weak. */
-extern const void *const ingot_table[] __attribute__((weak));
-
 bool stress_unwind, stress_budget, stress_evaluate;
-
-void kernel_syscall_c(uint64_t next);
-void kernel_poll_c(uint64_t pc);
-void kernel_enter_c(uint64_t link);
-_Noreturn void kernel_trap_c(uint64_t pc);
 
 void
 run_reset_limit(void)
