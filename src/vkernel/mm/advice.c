@@ -155,9 +155,6 @@ advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, ui
     case MADV_DONTNEED:
         if (v->locked)
             return -EINVAL;
-        /* Verified private copies of code have no file behind them. */
-        if (v->code && !v->code_stable)
-            return 0;
         return discard(mm, v, start, end, MADV_DONTNEED);
     case MADV_FREE:
         if (v->kind != VMA_ANON || v->locked)

@@ -1,8 +1,9 @@
 /* Executable mappings: which bytes may be executed, their host pages, the compiled code that stands for them, and the
  * evaluator's translations of them.
  *
- * Pages of code are those of the artifact or of a copy that was hashed, from mm_code_host_map() alone, and never
- * writable after; nothing that becomes of the file reaches them. */
+ * Pages of code are those of the artifact or of a copy that was hashed, from mm_code_host_map() alone. They are never
+ * writable at an address that a guest can name, not for a moment: its threads run while they are mapped. Nothing that
+ * becomes of the file reaches them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "eval/eval.h"
 #include "platform/direct.h"
 #include "platform/heap.h"
+#include "platform/hostfs.h"
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/mm/mm_internal.h"
@@ -194,28 +196,87 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
     }
 }
 
+/* --- copies of files that are not of the base layer --- */
+
+/* The bytes of a file as they were when they were hashed. They lie in a slot of the store that is nobody else's: they are written
+ * before any mapping shows them, and never again. */
+struct code_copy {
+    struct list link; /* in copies */
+    struct refcount refs;
+    const struct artifact_ledger *row; /* what they are: files of the same bytes have one copy */
+    uint64_t slot;
+};
+static struct list copies = {&copies, &copies}; /* the kernel lock guards it */
+
+OBJECT_POOL(code_copy);
+
+static bool
+fill_copy(const struct code_copy *c, const uint8_t *bytes, uint64_t size)
+{
+    for (uint64_t at = 0, piece; at < size; at += piece) {
+        piece = size - at < MEMORY_PIECE ? size - at : MEMORY_PIECE;
+        if (!mm_hooks.brought_in(piece) ||
+            host_pwrite(store_fd(), bytes + at, piece, store_offset(c->slot) + at) != (ssize_t)piece)
+            return false;
+    }
+    return true;
+}
+
+/* NULL: no memory. */
+static struct code_copy *
+copy_of(const struct verified *v)
+{
+    struct code_copy *c;
+
+    LIST_EACH(p, &copies) {
+        c = list_entry(p, struct code_copy, link);
+        if (c->row == v->row)
+            return mm_code_copy_get(c);
+    }
+    c = OBJECT_NEW(code_copy);
+    if (!c || store_new(&c->slot) < 0) {
+        OBJECT_FREE(code_copy, c);
+        return NULL;
+    }
+    refcount_init(&c->refs);
+    c->row = v->row;
+    list_append(&copies, &c->link);
+    if (fill_copy(c, v->bytes, v->row->file_size))
+        return c;
+    mm_code_copy_put(c);
+    return NULL;
+}
+
+struct code_copy *
+mm_code_copy_get(struct code_copy *c)
+{
+    if (c)
+        refcount_get(&c->refs);
+    return c;
+}
+
+void
+mm_code_copy_put(struct code_copy *c)
+{
+    if (!c || !refcount_put(&c->refs))
+        return;
+    list_remove(&c->link);
+    store_release(c->slot, c->row->file_size);
+    OBJECT_FREE(code_copy, c);
+}
+
 /* --- mappings --- */
 
 int
-mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes)
+mm_code_host_map(struct mm *mm, const struct vma *v)
 {
-    uint64_t end = v->end, size;
-    uint8_t *at = mm->space.base + v->start;
+    uint64_t end = v->end;
     int r = mm_map_none_behind(mm, v, v->start, &end);
 
-    size = end - v->start;
-    if (r < 0 || size == 0)
+    if (r < 0 || v->start == end)
         return r;
-    if (v->code_stable)
-        return mm_map_source(at, size, PROT_READ, false, v->code_fd, v->code_host_offset + v->offset);
-    if (!bytes)
-        return -EACCES;
-    r = platform_map_anon(at, size, PROT_READ | PROT_WRITE);
-    if (r < 0)
-        return r;
-    /* To the end of the file, not of its last page. */
-    memcpy(at, bytes, size < v->code->file_size - v->offset ? size : v->code->file_size - v->offset);
-    return platform_protect(at, size, PROT_READ);
+    return mm_map_source(mm->space.base + v->start, end - v->start, PROT_READ, false, v->code_fd,
+                         v->code_host_offset + v->offset);
 }
 
 int
@@ -256,16 +317,20 @@ mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified)
     mm_code_changed(mm, v->start, v->end);
     v->code = verified->row;
     v->image_base = ledger_image_address(&verified->code, v->offset, &image_address) ? v->start - image_address : 0;
-    v->code_stable = verified->stable;
     if (verified->stable) {
         bool bounded;
 
         r = OPS(v->file->ops)->mmap_source(v->file, &v->code_fd, &v->code_host_offset, &bounded);
         if (r < 0)
             return r;
+    } else {
+        v->code_copy = copy_of(verified);
+        if (!v->code_copy)
+            return -ENOMEM;
+        v->code_fd = store_fd();
+        v->code_host_offset = store_offset(v->code_copy->slot);
     }
-    return mm_code_host_map(mm, v,
-                            verified->stable || v->offset >= v->code->file_size ? NULL : verified->bytes + v->offset);
+    return mm_code_host_map(mm, v);
 }
 
 void
@@ -303,16 +368,20 @@ mm_code_protect(struct mm *mm, struct vma *v, int prot, struct code_protect *sta
 
     if (r != 0)
         return r;
+    code.code_copy = NULL;
     r = mm_code_install(mm, &code, &state->verified);
     if (r == 0) {
         v->code = code.code;
         v->image_base = code.image_base;
-        v->code_stable = code.code_stable;
+        mm_code_copy_put(v->code_copy); /* it has one when mm_code_end() failed */
+        v->code_copy = code.code_copy;
         v->code_fd = code.code_fd;
         v->code_host_offset = code.code_host_offset;
         v->prot = prot;
         if (v->image_base == v->code->base)
             state->last = *v; /* references are the file's, which the state has */
+    } else {
+        mm_code_copy_put(code.code_copy);
     }
     return r;
 }
@@ -322,6 +391,19 @@ mm_code_unmapped(struct mm *mm, uint64_t start, uint64_t end)
 {
     code_map_unbind(mm, start, end);
     mm_code_changed(mm, start, end);
+}
+
+void
+mm_code_end(struct mm *mm, struct vma *v)
+{
+    mm_code_unmapped(mm, v->start, v->end);
+    v->code = NULL;
+    v->image_base = 0;
+    /* The pages are those of the file again. When that fails they stay what they are, and so does the copy. */
+    if (v->code_copy && mm_host_map(mm, v, v->start, v->end, mm_host_prot(v->prot)) == 0) {
+        mm_code_copy_put(v->code_copy);
+        v->code_copy = NULL;
+    }
 }
 
 void

@@ -121,7 +121,7 @@ fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
 
     /* Verified code stays the bytes that were verified, whatever happened to the file since. */
     if (v->code)
-        return mm_code_host_map(to, v, from->space.base + v->start);
+        return mm_code_host_map(to, v);
     if (v->kind == VMA_ANON && prot == PROT_NONE && !v->was_writable)
         return 0; /* the reservation is that already */
     if (v->wipe_on_fork)

@@ -90,7 +90,8 @@ can_merge(const struct vma *a, const struct vma *b)
            a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
            a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) &&
            a->locked == b->locked && a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
-           a->stack == b->stack && (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
+           a->stack == b->stack && a->code_copy == b->code_copy &&
+           (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
 void
@@ -604,11 +605,8 @@ protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
     v->prot = prot;
     mm_account(mm, v, true);
     v->was_writable |= (prot & PROT_WRITE) != 0;
-    if ((old & PROT_EXEC) && !(prot & PROT_EXEC)) {
-        mm_code_unmapped(mm, v->start, v->end);
-        v->code = NULL;
-        v->image_base = 0;
-    }
+    if ((old & PROT_EXEC) && !(prot & PROT_EXEC))
+        mm_code_end(mm, v);
     return 0;
 }
 

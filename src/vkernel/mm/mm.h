@@ -32,6 +32,7 @@ bool mm_is_guarded(const struct mm *mm, uint64_t host_address);
 enum vma_kind { VMA_ANON, VMA_SHM, VMA_FILE };
 struct shm; /* the object behind shared anonymous memory */
 struct artifact_ledger;
+struct code_copy;
 
 struct vma {
     uint64_t start, end;  /* page aligned, end exclusive; within an address space only mm_vma_resize() changes them */
@@ -52,9 +53,11 @@ struct vma {
     const char *name;  /* "[heap]", "[stack]" or NULL */
     const struct artifact_ledger *code; /* not NULL: a verified executable mapping of this file... */
     uint64_t image_base;                /* ...whose address 0 is at this guest address */
-    bool code_stable;                   /* the host pages are those of a host file that cannot change, which is: */
+    /* The host's pages of code are those of a host file that cannot change, where the file's offset 0 is at
+     * code_host_offset: the artifact, or the copy, which is NULL otherwise and counted. */
+    struct code_copy *code_copy;
     int code_fd;
-    uint64_t code_host_offset; /* where in that host file the file's offset 0 is */
+    uint64_t code_host_offset;
 };
 
 struct eval;

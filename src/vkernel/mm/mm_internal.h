@@ -96,9 +96,13 @@ bool mm_can_lock(void);
 bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);
 
 /* --- code.c --- */
-/* The only way to host pages of code: those of the artifact, or a copy of the verified bytes, which begin at v's
- * start. */
-int mm_code_host_map(struct mm *mm, const struct vma *v, const uint8_t *bytes);
+/* The only way to host pages of code: those of the artifact, or of the copy of the verified bytes. */
+int mm_code_host_map(struct mm *mm, const struct vma *v);
+/* NULL is allowed. */
+struct code_copy *mm_code_copy_get(struct code_copy *c);
+void mm_code_copy_put(struct code_copy *c);
+/* The mapping, whose prot says so already, is no code any more. */
+void mm_code_end(struct mm *mm, struct vma *v);
 /* Records a refusal; -EACCES. */
 int mm_code_refuse(const char *call, const char *why);
 /* May these pages be executed, and with which bytes? Changes nothing. */

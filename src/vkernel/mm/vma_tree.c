@@ -23,6 +23,7 @@ vma_refs_get(const struct vma *v)
         file_get(v->file);
     if (v->shm)
         shm_get(v->shm);
+    mm_code_copy_get(v->code_copy);
 }
 
 void
@@ -32,6 +33,7 @@ vma_refs_put(struct vma *v)
         file_put(v->file);
     if (v->shm)
         shm_put(v->shm);
+    mm_code_copy_put(v->code_copy);
 }
 
 /* The host's kernel has a limit for the whole process; a part of it remains for the vkernel's own needs. */
