@@ -86,7 +86,16 @@ const struct vfs_hooks vfs_hooks = {
 
 /* --- mm/ --- */
 
+/* There is one worker, which runs no guest code while it is here. */
+static void
+stand_still(struct mm *mm, bool on)
+{
+    (void)mm;
+    (void)on;
+}
+
 const struct mm_hooks mm_hooks = {.copy_fails = fault_note_copy,
+                                  .stand_still = stand_still,
                                   .brought_in = memory_brought_in,
                                   .code_leaves = evaluated_collect};
 

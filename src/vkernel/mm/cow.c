@@ -317,6 +317,7 @@ copy_run(struct cow_chunk *c, void *to, uint64_t from, uint64_t size)
 static bool
 give_copy(struct cow_entry *e)
 {
+    MM_STILL(e->space->mm); /* the pages can be accessed before they are filled */
     struct cow_chunk *c = e->chunk;
     int prot = host_prot_of(e);
 
@@ -605,6 +606,7 @@ flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, u
 static int
 flatten(struct mm *mm, struct cow_entry *e)
 {
+    MM_STILL(mm);
     uint64_t start = address_of(e), end = start + COW_CHUNK;
     uint16_t pages = pages_of(e);
     int r = 0;

@@ -10,10 +10,11 @@
  *            accessed; if this is the owner, they are read-only.
  *   view     The host maps the file of shared pages here, privately, and copies by itself what is written.
  *
- * Whoever changes host pages of guest memory calls cow_settle() or cow_forget() first. Nothing here sleeps. There is
- * one worker; with several, one lock for all of this file would have to be held while the host's pages of any address
- * space change, because the entries of one chunk are in several of them, and by whoever hands a span from cow_settle()
- * to the host, until the host is done with it. */
+ * Whoever changes host pages of guest memory calls cow_settle() or cow_forget() first. Nothing here sleeps. The entries
+ * of one chunk are in several address spaces, so the kernel lock is held while the host's pages of any of them change: at a
+ * fault, too, and by whoever hands a span from cow_settle() to the host, until the host is done with it. The owner of a
+ * pending chunk cannot write to it, so its content may be read while the owner's threads run. Pages that are
+ * filled, or replaced by a copy of themselves, need MM_STILL. */
 #ifndef VKERNEL_MM_COW_H
 #define VKERNEL_MM_COW_H
 

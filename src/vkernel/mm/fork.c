@@ -67,6 +67,7 @@ mm_copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
 void
 mm_map_clean_again(struct mm *mm, const struct vma *v)
 {
+    MM_STILL(mm); /* a page that is written after the page map was read is not clean */
     static uint64_t entries[BATCH] RARE;
     uint64_t end = mm_backed_end(v), run = v->start, run_end = v->start;
     unsigned runs = 0;
@@ -132,6 +133,7 @@ fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
 struct mm *
 mm_fork(struct mm *from)
 {
+    MM_STILL(from); /* what the page map says of written pages holds until they are copied or protected */
     struct mm *to = mm_new();
     bool without_code = false;
 

@@ -179,6 +179,21 @@ mm_put(struct mm *mm)
     OBJECT_FREE(mm, mm);
 }
 
+struct mm *
+mm_still_begin(struct mm *mm)
+{
+    if (mm->still++ == 0)
+        mm_hooks.stand_still(mm, true);
+    return mm;
+}
+
+void
+mm_still_end(struct mm **mm)
+{
+    if (--(*mm)->still == 0)
+        mm_hooks.stand_still(*mm, false);
+}
+
 bool
 mm_in_user_range(uint64_t start, uint64_t end)
 {

@@ -74,6 +74,7 @@ struct mm {
     uint64_t total_pages, locked_pages, data_pages; /* data: what is private, writable and no stack */
     bool lock_future;                               /* mlockall(MCL_FUTURE) */
     unsigned membarriers;  /* the commands of membarrier that it registered with; fork hands them on, exec does not */
+    unsigned still;        /* how many MM_STILL hold its threads */
     struct cow_space *cow; /* what forks left shared (cow.h); NULL: there was no such fork */
     struct eval *eval; /* made when it is needed first; shared with forked children until the code of either changes */
     struct refcount *eval_refs;
@@ -136,6 +137,16 @@ void mm_file_moved(const struct inode *inode);
 
 _Static_assert(offsetof(struct mm, space) == 0, "usercopy takes an address space for its own part");
 
+/* Threads of the guest run while the vkernel changes the host pages of their address space. Most changes are one call to the host,
+ * before and after which the pages are what some mapping says: who meets such a page in between waits for the vkernel at his fault.
+ * Where bytes are read and what was read is then put in the place of the pages, what a thread writes in between would be
+ * lost, and where pages can be accessed for a moment that no mapping allows, a thread would see them. There the block
+ * begins with MM_STILL(mm): until it ends, no thread runs guest code in this address space. It may be nested, and
+ * nothing in it may sleep. */
+#define MM_STILL(who) __attribute__((cleanup(mm_still_end), unused)) struct mm *stands_still = mm_still_begin(who)
+struct mm *mm_still_begin(struct mm *mm);
+void mm_still_end(struct mm **mm);
+
 /* A call that brings in much memory does so in pieces of this size, and asks mm_hooks.brought_in after each. */
 enum { MEMORY_PIECE = 1 << 20 };
 
@@ -144,6 +155,8 @@ struct mm_hooks {
         uint64_t address); /* a copy from or to this address failed: the address may stand for an unknown register */
     /* so much memory was taken at once; false: --memory is reached, and no more may be taken */
     bool (*brought_in)(uint64_t bytes);
+    /* Threads that run guest code in the address space on other workers stop where they are, or go on (MM_STILL). */
+    void (*stand_still)(struct mm *mm, bool on);
     /* Code in the range goes away, so that what the evaluator has counted for it must be collected. */
     void (*code_leaves)(struct mm *mm, uint64_t start, uint64_t end);
 };

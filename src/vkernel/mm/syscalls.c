@@ -220,6 +220,7 @@ static int64_t
 move_mapping(struct mm *mm, struct vma *found, const struct remap *m, uint64_t to)
 {
     VMA_SNAPSHOT(v, found);
+    MM_STILL(mm); /* the pages may have to be copied, and both copies are there until the old one is unmapped */
     struct vma moved = v, *there;
     uint64_t kept = m->old_size < m->size ? m->old_size : m->size;
     int r = 0;
