@@ -54,10 +54,12 @@ struct image {
     uint64_t phdr; /* guest address of the program headers */
     uint64_t end;
     char interpreter[4096];
+    struct verified verified; /* its row, once the bytes were compared with the ledger */
 };
 
 struct exec {
-    struct file *file;
+    struct file *file,
+        *executed;       /* the program; and as file_execute() gives it, from then on nobody opens it to write */
     char **argv, **envp; /* both owned, and NULL at their end */
     char *path;          /* what AT_EXECFN names; owned */
     struct image program, loader;
@@ -65,23 +67,30 @@ struct exec {
     uint64_t sp, entry;
     bool secure;
     uint32_t euid, egid;
-    const struct artifact_ledger *row; /* the program's ledger row */
 };
 
 /* --- ELF --- */
+
+static bool
+read_image(struct image *im, void *to, size_t size, uint64_t offset)
+{
+    if (im->verified.row)
+        return ledger_read(im->file, &im->verified, to, size, offset);
+    return file_pread(im->file, to, size, offset) == (ssize_t)size;
+}
 
 static int
 read_headers(struct image *im)
 {
     size_t size;
 
-    if (file_pread(im->file, &im->eh, sizeof im->eh, 0) != (ssize_t)sizeof im->eh ||
-        memcmp(im->eh.e_ident, ELFMAG, SELFMAG) != 0 || im->eh.e_ident[EI_CLASS] != ELFCLASS64 ||
-        im->eh.e_machine != EM_X86_64 || (im->eh.e_type != ET_EXEC && im->eh.e_type != ET_DYN) ||
-        im->eh.e_phentsize != sizeof(Elf64_Phdr) || im->eh.e_phnum == 0 || im->eh.e_phnum > MAX_PHDRS)
+    if (!read_image(im, &im->eh, sizeof im->eh, 0) || memcmp(im->eh.e_ident, ELFMAG, SELFMAG) != 0 ||
+        im->eh.e_ident[EI_CLASS] != ELFCLASS64 || im->eh.e_machine != EM_X86_64 ||
+        (im->eh.e_type != ET_EXEC && im->eh.e_type != ET_DYN) || im->eh.e_phentsize != sizeof(Elf64_Phdr) ||
+        im->eh.e_phnum == 0 || im->eh.e_phnum > MAX_PHDRS)
         return -ENOEXEC;
     size = im->eh.e_phnum * sizeof(Elf64_Phdr);
-    if (file_pread(im->file, im->ph, size, im->eh.e_phoff) != (ssize_t)size)
+    if (!read_image(im, im->ph, size, im->eh.e_phoff))
         return -ENOEXEC;
     for (unsigned i = 0; i < im->eh.e_phnum; i++) {
         const Elf64_Phdr *p = &im->ph[i];
@@ -91,8 +100,7 @@ read_headers(struct image *im)
             return -ENOEXEC;
         if (p->p_type == PT_INTERP) {
             if (p->p_filesz < 2 || p->p_filesz > sizeof im->interpreter ||
-                file_pread(im->file, im->interpreter, p->p_filesz, p->p_offset) != (ssize_t)p->p_filesz ||
-                im->interpreter[p->p_filesz - 1] != '\0')
+                !read_image(im, im->interpreter, p->p_filesz, p->p_offset) || im->interpreter[p->p_filesz - 1] != '\0')
                 return -ENOEXEC;
         }
     }
@@ -485,6 +493,8 @@ OBJECT_POOL(exec);
 static void
 exec_fini(struct exec *x)
 {
+    ledger_release(&x->program.verified);
+    file_execute_end(x->executed);
     if (x->file)
         file_put(x->file);
     if (x->loader.file)
@@ -497,24 +507,47 @@ exec_fini(struct exec *x)
     OBJECT_FREE(exec, x);
 }
 
+/* A program that the ledger does not have fails the whole launch, while nothing of the old program is gone yet. The file may
+ * be one that somebody writes meanwhile, as a memfd that is mapped, or one of a volume. What its headers said before it was verified
+ * decides only whether it is a program at all. */
+static int
+verify_program(struct image *im)
+{
+    int r = read_headers(im);
+
+    if (r == 0)
+        r = ledger_verify(im->file, "execve", &im->verified);
+    if (r < 0 || im->verified.stable)
+        return r;
+    im->interpreter[0] = '\0';
+    r = read_headers(im);
+    ledger_release(&im->verified);
+    return r;
+}
+
+/* Each mapping of code was verified by itself: the launch that is recorded must be that of the code which runs. */
+static bool
+is_code_of(struct mm *mm, const struct image *im)
+{
+    MM_EACH(v, mm) {
+        if (v->code && v->file == im->file && v->code != im->verified.row)
+            return false;
+    }
+    return true;
+}
+
 static int
 prepare(struct exec *x, int dirfd, const char *path, int flags)
 {
-    struct verified v;
     int r = resolve(x, dirfd, path, flags);
 
     if (r < 0)
         return r;
+    x->executed = file_execute(x->file);
     x->program.file = x->file;
-    r = read_headers(&x->program);
+    r = verify_program(&x->program);
     if (r < 0)
         return r;
-    /* A program that the ledger does not have fails the whole launch, while nothing of the old program is gone yet. */
-    r = ledger_verify(x->file, "execve", &v);
-    if (r < 0)
-        return r;
-    x->row = v.row;
-    ledger_release(&v);
     x->mm = mm_new();
     if (!x->mm)
         return -ENOMEM;
@@ -522,6 +555,8 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
     r = load_image(x->mm, &x->program);
     if (r < 0)
         return r;
+    if (!is_code_of(x->mm, &x->program))
+        return -ETXTBSY;
     x->entry = x->program.eh.e_entry + x->program.bias;
     if (x->program.interpreter[0]) {
         r = vfs_open_exec(AT_FDCWD, x->program.interpreter, 0, &x->loader.file);
@@ -539,7 +574,7 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
 }
 
 static void
-set_names(const struct exec *x)
+set_names(struct exec *x)
 {
     struct process *p = current_process();
     const char *base = strrchr(x->path, '/');
@@ -553,7 +588,8 @@ set_names(const struct exec *x)
         p->exe_path = bytes_string(path);
     }
     file_execute_end(p->exe);
-    p->exe = file_execute(x->file);
+    p->exe = x->executed;
+    x->executed = NULL;
 }
 
 static void
@@ -565,7 +601,7 @@ record_launch(const struct exec *x)
     audit_begin(&e, AUDIT_PROCESS, "process-launched", true);
     audit_number(&e, "process.parent.pid", p->parent ? p->parent->pid : 0);
     audit_string(&e, "process.executable", p->exe_path);
-    audit_hash(&e, "process.hash.sha256", x->row->sha256);
+    audit_hash(&e, "process.hash.sha256", x->program.verified.row->sha256);
     audit_number(&e, "user.id", p->creds.euid);
     audit_list(&e, "process.args", x->argv);
     audit_end(&e);

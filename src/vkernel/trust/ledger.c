@@ -39,13 +39,13 @@ refuse(struct file *f, const char *what, const char *expected, const char *found
     return -EACCES;
 }
 
-/* Of the file's verified bytes: of the copy, or, when there is none, of a base-layer file that nobody wrote. */
-static bool
-read_verified(struct file *f, const struct verified *v, void *to, size_t size, uint64_t offset)
+/* They are in the copy, or, when there is none, in a base-layer file that nobody wrote. */
+bool
+ledger_read(struct file *f, const struct verified *v, void *to, size_t size, uint64_t offset)
 {
-    if (!v->bytes)
+    if (v->stable)
         return file_pread(f, to, size, offset) == (ssize_t)size;
-    if (offset > v->row->file_size || size > v->row->file_size - offset)
+    if (!v->bytes || offset > v->row->file_size || size > v->row->file_size - offset)
         return false;
     memcpy(to, v->bytes + offset, size);
     return true;
@@ -58,8 +58,8 @@ find_code(struct file *f, struct verified *v)
     Elf64_Ehdr eh;
     Elf64_Phdr ph[MAX_PHDRS];
 
-    if (!read_verified(f, v, &eh, sizeof eh, 0) || eh.e_phentsize != sizeof *ph || eh.e_phnum == 0 ||
-        eh.e_phnum > MAX_PHDRS || !read_verified(f, v, ph, eh.e_phnum * sizeof *ph, eh.e_phoff))
+    if (!ledger_read(f, v, &eh, sizeof eh, 0) || eh.e_phentsize != sizeof *ph || eh.e_phnum == 0 ||
+        eh.e_phnum > MAX_PHDRS || !ledger_read(f, v, ph, eh.e_phnum * sizeof *ph, eh.e_phoff))
         return;
     for (unsigned i = 0; i < eh.e_phnum && code->count < CODE_SEGMENTS; i++) {
         uint64_t end;
@@ -193,6 +193,7 @@ ledger_release(struct verified *v)
     if (v->mapping)
         platform_release(v->mapping, v->row->file_size);
     v->mapping = NULL;
+    v->bytes = NULL;
 }
 
 const struct artifact_ledger *

@@ -37,6 +37,8 @@ extern enum ledger_policy ledger_policy;
  * "mmap", "mprotect". */
 int ledger_verify(struct file *f, const char *what, struct verified *out);
 void ledger_release(struct verified *v);
+/* Reads from the bytes that were verified; false: not all of them are there. */
+bool ledger_read(struct file *f, const struct verified *v, void *to, size_t size, uint64_t offset);
 /* The row for address placement only, not a permission: cheap for base-layer files; NULL when unknown or no ELF. */
 const struct artifact_ledger *ledger_hint(struct file *f);
 /* Image address of a page of the file; false: it is not of the file's code. */
