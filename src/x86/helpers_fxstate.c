@@ -66,7 +66,14 @@ store_environment(const struct x86_x87 *f, uint8_t *to, bool small)
     return sizeof env;
 }
 
-static unsigned
+static uint32_t
+environment_size(bool small)
+{
+    return small ? 7 * sizeof(uint16_t) : 7 * sizeof(uint32_t);
+}
+
+/* From a copy of what is in memory. */
+static void
 load_environment(struct x86_x87 *f, const uint8_t *from, bool small)
 {
     uint16_t env16[7];
@@ -84,14 +91,13 @@ load_environment(struct x86_x87 *f, const uint8_t *from, bool small)
     f->last_ip = env[3];
     f->last_opcode = small ? 0 : env[4] >> 16 & 0x7ff;
     f->last_dp = env[5];
-    return small ? sizeof env16 : sizeof env;
 }
 
 void
 helper_x87_control(uint32_t op, uint32_t address, uint64_t pc)
 {
     struct x86_x87 *f = &x86_this_cpu()->x87;
-    uint8_t *m = x86_guest(address), area[ENVIRONMENT_SIZE];
+    uint8_t area[ENVIRONMENT_SIZE];
     uint16_t v;
     if (op == X87_LDCW || op == X87_LDENV || op == X87_LDENV16)
         x87_wait(f, pc);
@@ -106,7 +112,10 @@ helper_x87_control(uint32_t op, uint32_t address, uint64_t pc)
         x86_guest_write(address, &v, 2);
         break;
     case X87_LDENV:
-    case X87_LDENV16: load_environment(f, m, op == X87_LDENV16); break;
+    case X87_LDENV16:
+        x86_guest_read(area, address, environment_size(op == X87_LDENV16));
+        load_environment(f, area, op == X87_LDENV16);
+        break;
     default:
         store_area(address, area, store_environment(f, area, op == X87_STENV16));
         x87_set_control(f, f->control | X87_SW_EXCEPTIONS);
@@ -118,9 +127,9 @@ void
 helper_x87_state(uint32_t op, uint32_t address, uint64_t pc)
 {
     struct x86_x87 *f = &x86_this_cpu()->x87;
-    uint8_t *m = x86_guest(address);
+    uint8_t area[ENVIRONMENT_SIZE + 80];
+    uint32_t environment;
     if (op == X87_SAVE || op == X87_SAVE16) {
-        uint8_t area[ENVIRONMENT_SIZE + 80];
         uint32_t size = store_environment(f, area, op == X87_SAVE16);
 
         for (unsigned i = 0; i < 8; i++, size += 10)
@@ -130,9 +139,11 @@ helper_x87_state(uint32_t op, uint32_t address, uint64_t pc)
         return;
     }
     x87_wait(f, pc);
-    m += load_environment(f, m, op == X87_RSTOR16);
+    environment = environment_size(op == X87_RSTOR16);
+    x86_guest_read(area, address, environment + 80); /* all of it, so that a fault leaves the state as it was */
+    load_environment(f, area, op == X87_RSTOR16);
     for (unsigned i = 0; i < 8; i++)
-        memcpy(&f->r[(f->top + i) & 7], m + 10 * i, 10);
+        memcpy(&f->r[(f->top + i) & 7], area + environment + 10 * i, 10);
 }
 
 /* --- MXCSR: while guest code runs the exception flags accumulate in the host's --- */
@@ -270,7 +281,7 @@ helper_xsave(uint32_t code, uint32_t address, uint64_t pc)
     struct fx_area a;
     if (address & 63)
         x86_raise(X87_VECTOR_GP, pc);
-    memcpy(&present, m + XSAVE_HEADER, 8);
+    x86_guest_read(&present, address + XSAVE_HEADER, sizeof present);
     if (mask & X86_XSAVE_X87) {
         save_x87(&cpu->x87, &a, code & 0x100);
         memcpy(m, &a, 24);

@@ -76,7 +76,7 @@ helper_maskmov(uint32_t code, uint32_t address)
     memcpy(m, xmm ? (void *)&cpu->xmm[mask] : &cpu->x87.r[mask & 7].mantissa, size);
     for (unsigned i = 0; i < size; i++)
         if (m[i] & 0x80)
-            *(uint8_t *)x86_guest(address + i) = d[i];
+            x86_guest_store(address + i, 1, d[i]);
 }
 
 /* --- SSE4.1 --- */

@@ -26,13 +26,9 @@ set_name(uint64_t address)
     char name[16] = {0};
     ssize_t n = copy_string_from_guest(name, address, sizeof name);
 
-    if (n == -ENAMETOOLONG) {
-        if (copy_from_guest(name, address, sizeof name - 1) < 0)
-            return -EFAULT;
-    } else if (n < 0) {
+    if (n < 0 && n != -ENAMETOOLONG)
         return n;
-    }
-    name[15] = '\0';
+    name[15] = '\0'; /* of a longer one, its beginning */
     memcpy(t->comm, name, sizeof name);
     if (t == t->process->leader)
         memcpy(t->process->comm, name, sizeof name);

@@ -117,18 +117,21 @@ components_of(const struct x86_xsave *a, uint64_t at)
     return software->components & (X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0));
 }
 
-/* Loads the floating-point state from a frame, which the handler may have changed. False: XRSTOR or FXRSTOR would raise
- * #GP, or the frame cannot be read. */
+/* Loads the floating-point state from a frame, which the handler may have changed, and which other threads change meanwhile: each
+ * part is read once, and what is checked there is what is loaded. False: XRSTOR or FXRSTOR would raise #GP, or the
+ * frame cannot be read. */
 static bool
 fp_load(struct x86_cpu *cpu, uint64_t at)
 {
     struct x86_xsave a = {0};
-    uint64_t asked, found;
+    const size_t legacy = sizeof a.fx;
+    uint64_t asked, found, size;
 
     if (copy_from_guest(&a.fx, at, sizeof a.fx) < 0)
         return false;
     asked = components_of(&a, at);
-    if (asked && copy_from_guest(&a, at, asked & X86_XSAVE_AVX ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2) < 0)
+    size = asked & X86_XSAVE_AVX ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2;
+    if (asked && copy_from_guest((uint8_t *)&a + legacy, at + legacy, size - legacy) < 0)
         return false;
     if (at % (asked ? 64 : 16) || (a.fx.mxcsr & ~0xffffu))
         return false;

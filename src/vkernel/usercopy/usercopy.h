@@ -30,7 +30,8 @@ size_t copy_to_guest_partial(guest_addr dst, const void *src, size_t size);
 /* Makes the aligned word at the address value when it is *expected, in one step: 1. 0 when it is something else, which *expected is
  * then; or -EFAULT. The only way to change a word by what it was: others write it meanwhile. */
 int guest_exchange(guest_addr address, uint32_t *expected, uint32_t value);
-/* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size. */
+/* A NUL-terminated string; returns its length, -EFAULT, or -ENAMETOOLONG when it does not fit in size: then dst has its first
+ * bytes, without a NUL. */
 ssize_t copy_string_from_guest(char *dst, guest_addr src, size_t size);
 /* Linux's access_ok: may a guest name these bytes at all? Most of them are never mapped. */
 #define TASK_SIZE 0x7ffffffff000ull
