@@ -1,4 +1,14 @@
-/* Access to guest memory: the only ways to touch it. Nothing here sleeps. */
+/* Access to guest memory: the only ways to touch it. Nothing here sleeps.
+ *
+ * Guest memory changes while the vkernel looks at it: other threads of the process, processes that share the memory and, in files
+ * of volumes, the host write to it. So each place is read once: a function copies what a call was given into variables of its own, checks
+ * these, and uses these. To read a place again is to read something else, also when only a length was read before. What is
+ * written back goes to addresses that were read so, never to what an argument in memory says by then.
+ *
+ * Nobody has a pointer into guest memory that C may read through, since a compiler may read twice what is written once. Vectors of
+ * bulk I/O hold such pointers (guest_span): iov_gather, iov_scatter and iov_clear (vfs/file.h) or a call to the host take the bytes, each once.
+ * tests/vkernel/guest_memory.py lists the few files that name such pointers, and why. Only pages of code may be read in place: nobody
+ * can write to them. */
 #ifndef VKERNEL_USERCOPY_USERCOPY_H
 #define VKERNEL_USERCOPY_USERCOPY_H
 
