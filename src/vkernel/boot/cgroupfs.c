@@ -9,6 +9,7 @@
 #include "vkernel/ops.h"
 #include "vkernel/proc/memory_limit.h"
 #include "vkernel/sched/bandwidth.h"
+#include "vkernel/task/cpu_time.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "vkernel/vfs/vfs.h"
@@ -60,12 +61,18 @@ show_cpu_max(const struct pseudo_key *key, struct text *out)
 static int
 show_cpu_stat(const struct pseudo_key *key, struct text *out)
 {
-    uint64_t us = platform_cpu_ns() / 1000;
+    uint64_t us = platform_cpu_ns() / 1000, user_us = 0;
 
+    sched_account();
+    for (unsigned k = 0; k < system_info.processors; k++)
+        user_us += (processor_times[k].user_ns + processor_times[k].nice_ns) / 1000;
+    if (user_us > us)
+        user_us = us;
     text_printf(out,
-                "usage_usec %" PRIu64 "\nuser_usec %" PRIu64 "\nsystem_usec 0\nnr_periods %" PRIu64
+                "usage_usec %" PRIu64 "\nuser_usec %" PRIu64 "\nsystem_usec %" PRIu64 "\nnr_periods %" PRIu64
                 "\nnr_throttled %" PRIu64 "\nthrottled_usec %" PRIu64 "\n",
-                us, us, bandwidth_counts.periods, bandwidth_counts.waits, bandwidth_counts.waited_ns / 1000);
+                us, user_us, us - user_us, bandwidth_counts.periods, bandwidth_counts.waits,
+                bandwidth_counts.waited_ns / 1000);
     return 0;
 }
 

@@ -121,21 +121,25 @@ show_stat(const struct pseudo_key *key, struct text *out)
     struct process *p = of(key);
     struct task *t;
     struct sizes s;
-    uint64_t ignored, caught, cpu;
+    uint64_t ignored, caught, cpu_ns, system_ns;
     const struct mm *mm;
 
     if (!p)
         return -ESRCH;
+    sched_account();
     t = thread_of(key, p);
     s = sizes_of(p);
     masks(p, &ignored, &caught);
-    cpu = (key->tid && t ? t->cpu_ns : p->cpu_ns) / TICK_NS;
+    cpu_ns = key->tid && t ? t->cpu_ns : p->cpu_ns;
+    system_ns = key->tid && t ? t->system_ns : p->system_ns;
     mm = p->zombie ? NULL : p->mm;
-    text_printf(out, "%d (%s) %c %d %d %d %u %d 4194304 %llu 0 0 0 %llu 0 %llu 0 %d %d %u 0 %llu %llu %llu %llu ",
+    text_printf(out, "%d (%s) %c %d %d %d %u %d 4194304 %llu 0 0 0 %llu %llu %llu %llu %d %d %u 0 %llu %llu %llu %llu ",
                 key->tid ? key->tid : p->pid, t && key->tid && t->comm[0] ? t->comm : p->comm, state_of(key, p),
                 p->parent ? p->parent->pid : 0, p->pgid, p->sid, tty_device_number(p->ctty), tty_foreground(p->ctty),
-                (unsigned long long)p->minor_faults, (unsigned long long)cpu,
-                (unsigned long long)(p->children_cpu_ns / TICK_NS), 20 + p->nice, p->nice, p->thread_count,
+                (unsigned long long)p->minor_faults, (unsigned long long)((cpu_ns - system_ns) / TICK_NS),
+                (unsigned long long)(system_ns / TICK_NS),
+                (unsigned long long)((p->children_cpu_ns - p->children_system_ns) / TICK_NS),
+                (unsigned long long)(p->children_system_ns / TICK_NS), 20 + p->nice, p->nice, p->thread_count,
                 (unsigned long long)(p->start_ns / TICK_NS), (unsigned long long)s.total,
                 (unsigned long long)(s.resident / 4096), (unsigned long long)p->rlimits[RLIMIT_RSS].rlim_cur);
     text_printf(out, "%d %d %llu 0 0 %llu %llu %llu %llu 0 0 0 %d %u %d %d 0 0 0 %d %d %llu %llu %llu %llu %llu %d\n",

@@ -9,6 +9,7 @@
 #include "platform/heap.h"
 #include "platform/hostfs.h"
 #include "platform/platform.h"
+#include "vkernel/sched/kernel_time.h"
 
 bool cow_off;
 
@@ -472,7 +473,7 @@ platform_on_shared_fault(uint64_t host_address, bool write)
         const struct cow_space *s = list_entry(p, struct cow_space, link);
         uint64_t address = host_address - (uint64_t)(uintptr_t)s->mm->space.base;
         struct cow_entry *e;
-        bool done;
+        bool done, section;
 
         if (address >= GUEST_END)
             continue;
@@ -480,8 +481,11 @@ platform_on_shared_fault(uint64_t host_address, bool write)
         if (!e || e->state != COW_PENDING || (!write && e->chunk->owner == e) ||
             !(host_prot_of(e) & (write ? PROT_WRITE : PROT_READ)))
             return false;
+        section = kernel_time_begin();
         done = resolve_run(e, write);
         punch_freed();
+        if (section)
+            kernel_time_end();
         return done;
     }
     return false;

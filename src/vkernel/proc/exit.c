@@ -287,7 +287,7 @@ struct wait_request {
     int kind, id, options; /* options: WEXITED, WSTOPPED, WCONTINUED, WNOHANG, WNOWAIT, __WALL, __WCLONE */
     int pid, code, status; /* the answer: code is a CLD_*, status is as in siginfo */
     uint32_t uid;
-    uint64_t cpu_ns, children_cpu_ns;
+    uint64_t cpu_ns, system_ns; /* with its children's */
 };
 
 static bool
@@ -311,8 +311,8 @@ answer(struct wait_request *w, const struct process *child, int code, int status
     w->uid = child->creds.uid;
     w->code = code;
     w->status = status;
-    w->cpu_ns = child->cpu_ns;
-    w->children_cpu_ns = child->children_cpu_ns;
+    w->cpu_ns = child->cpu_ns + child->children_cpu_ns;
+    w->system_ns = child->system_ns + child->children_system_ns;
 }
 
 static bool
@@ -326,7 +326,8 @@ take_child(struct process *child, struct wait_request *w)
         else
             answer(w, child, CLD_KILLED, WTERMSIG(child->exit_status));
         if (!(w->options & WNOWAIT)) {
-            self->children_cpu_ns += child->cpu_ns + child->children_cpu_ns;
+            self->children_cpu_ns += w->cpu_ns;
+            self->children_system_ns += w->system_ns;
             process_free(child);
         }
         return true;
@@ -389,22 +390,12 @@ wait_for_child(struct wait_request *w)
     }
 }
 
-static void
-fill_rusage(struct rusage *ru, const struct wait_request *w)
-{
-    uint64_t ns = w->cpu_ns + w->children_cpu_ns;
-
-    memset(ru, 0, sizeof *ru);
-    ru->ru_utime.tv_sec = (time_t)(ns / 1000000000u);
-    ru->ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000u);
-}
-
 int64_t
 sys_wait4(const uint64_t a[6])
 {
     int pid = (int)a[0], options = (int)a[2], status, r;
     struct wait_request w = {.options = (options & (WNOHANG | WCONTINUED | __WALL | (int)__WCLONE)) | WEXITED};
-    struct rusage ru;
+    struct rusage ru = {0};
 
     if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | (int)0xe0000000))
         return -EINVAL;
@@ -423,7 +414,7 @@ sys_wait4(const uint64_t a[6])
                                        : w.status;
     if (a[1] && copy_to_guest(a[1], &status, sizeof status) < 0)
         return -EFAULT;
-    fill_rusage(&ru, &w);
+    rusage_set_times(&ru, w.cpu_ns, w.system_ns);
     if (a[3] && copy_to_guest(a[3], &ru, sizeof ru) < 0)
         return -EFAULT;
     return w.pid;
@@ -434,7 +425,7 @@ sys_waitid(const uint64_t a[6])
 {
     struct wait_request w = {.id = (int)a[1], .options = (int)a[3]};
     siginfo_t info;
-    struct rusage ru;
+    struct rusage ru = {0};
     bool nonblock = false;
     int r;
 
@@ -475,7 +466,7 @@ sys_waitid(const uint64_t a[6])
         info.si_pid = w.pid;
         info.si_uid = w.uid;
         info.si_status = w.status;
-        fill_rusage(&ru, &w);
+        rusage_set_times(&ru, w.cpu_ns, w.system_ns);
         if (a[4] && copy_to_guest(a[4], &ru, sizeof ru) < 0)
             return -EFAULT;
     }

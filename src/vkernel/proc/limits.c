@@ -90,22 +90,43 @@ sys_prlimit64(const uint64_t a[6])
     return a[3] && copy_to_guest(a[3], &old, sizeof old) < 0 ? -EFAULT : 0;
 }
 
+static struct timeval
+timeval_of(uint64_t ns)
+{
+    return (struct timeval){(time_t)(ns / 1000000000u), (suseconds_t)(ns % 1000000000u / 1000)};
+}
+
+void
+rusage_set_times(struct rusage *ru, uint64_t cpu_ns, uint64_t system_ns)
+{
+    ru->ru_utime = timeval_of(cpu_ns - system_ns);
+    ru->ru_stime = timeval_of(system_ns);
+}
+
 int64_t
 sys_getrusage(const uint64_t a[6])
 {
     struct process *p = current_process();
     struct rusage ru = {0};
-    uint64_t ns;
+    uint64_t cpu_ns, system_ns;
 
     sched_account();
     switch ((int)a[0]) {
-    case RUSAGE_SELF: ns = p->cpu_ns; break;
-    case RUSAGE_CHILDREN: ns = p->children_cpu_ns; break;
-    case RUSAGE_THREAD: ns = current_task()->cpu_ns; break;
+    case RUSAGE_SELF:
+        cpu_ns = p->cpu_ns;
+        system_ns = p->system_ns;
+        break;
+    case RUSAGE_CHILDREN:
+        cpu_ns = p->children_cpu_ns;
+        system_ns = p->children_system_ns;
+        break;
+    case RUSAGE_THREAD:
+        cpu_ns = current_task()->cpu_ns;
+        system_ns = current_task()->system_ns;
+        break;
     default: return -EINVAL;
     }
-    ru.ru_utime.tv_sec = (time_t)(ns / 1000000000u);
-    ru.ru_utime.tv_usec = (suseconds_t)(ns % 1000000000u / 1000);
+    rusage_set_times(&ru, cpu_ns, system_ns);
     ru.ru_maxrss = (long)(p->mm->total_pages * 4);
     ru.ru_nvcsw = (long)p->voluntary;
     ru.ru_nivcsw = (long)p->involuntary;

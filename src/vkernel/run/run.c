@@ -28,6 +28,7 @@
 #include "vkernel/run/fault_map.h"
 #include "vkernel/run/lockstep.h"
 #include "vkernel/run/run.h"
+#include "vkernel/sched/kernel_time.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
 #include "x86/address_space.h"
@@ -497,6 +498,7 @@ task_run(struct task *first)
     t = current_task();
     t->frame = NULL;
     t->fault = NULL;
+    kernel_time_end(); /* of a call that did not come back to where it was made */
     platform_mode = PLATFORM_KERNEL;
     if (t->set_child_tid) {
         int tid = t->tid;

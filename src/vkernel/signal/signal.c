@@ -552,7 +552,8 @@ signal_child_changed(struct process *child, int code, int status)
     info.si_pid = child->pid;
     info.si_uid = child->creds.uid;
     info.si_status = status;
-    info.si_utime = (clock_t)(child->cpu_ns / 10000000u);
+    info.si_utime = (clock_t)((child->cpu_ns - child->system_ns) / 10000000u);
+    info.si_stime = (clock_t)(child->system_ns / 10000000u);
     signal_send_info(parent, NULL, &info);
 }
 

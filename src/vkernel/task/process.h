@@ -50,9 +50,10 @@ struct process {
     char comm[16];
     char *exe_path; /* what /proc/self/exe leads to; owned */
     struct file *exe;
-    struct tty *ctty;  /* the controlling terminal, or NULL (tty/) */
-    uint64_t start_ns; /* monotonic time at which it began */
-    uint64_t cpu_ns, children_cpu_ns;
+    struct tty *ctty;                 /* the controlling terminal, or NULL (tty/) */
+    uint64_t start_ns;                /* monotonic time at which it began */
+    uint64_t cpu_ns, children_cpu_ns; /* processor time; the children are those that it has waited for, and theirs */
+    uint64_t system_ns, children_system_ns; /* of which the kernel's; the rest is user time */
     bool zombie, stopped, dumpable;
     struct wait_queue wait_child;
 
@@ -79,7 +80,7 @@ struct process {
     struct wait_queue signalfd_queue;
     struct ktimer itimer_real;
     uint64_t itimer_real_interval;
-    /* ITIMER_VIRTUAL and ITIMER_PROF: at which cpu_ns it expires (0: off), and the interval */
+    /* ITIMER_VIRTUAL and ITIMER_PROF: at how much user time, and at which cpu_ns, it expires (0: off), and the interval */
     uint64_t itimer_virtual[2][2];
     struct list cpu_timers; /* struct cpu_timer: timers on cpu_ns */
     uint64_t cpu_next; /* the cpu_ns at which the first of these timers, or RLIMIT_CPU, is due; UINT64_MAX: never */
@@ -115,7 +116,7 @@ struct task {
     struct platform_jump base;  /* the base dispatcher of the task's fiber */
     struct run_frame *frame;    /* the innermost nested run, or NULL (run/run.c) */
     struct fault_record *fault; /* the innermost fault whose handler runs below compiled code, or NULL (run/faults.c) */
-    uint64_t cpu_ns;
+    uint64_t cpu_ns, system_ns;
     struct list cpu_timers; /* like the process's, but on the task's own time */
     uint64_t cpu_next;
     bool charged; /* charged to the user, as a thread beyond the first of its process */

@@ -217,8 +217,10 @@ sys_times(const uint64_t a[6])
     struct tms t = {0};
 
     sched_account();
-    t.tms_utime = (clock_t)(p->cpu_ns / USER_HZ_NS);
-    t.tms_cutime = (clock_t)(p->children_cpu_ns / USER_HZ_NS);
+    t.tms_utime = (clock_t)((p->cpu_ns - p->system_ns) / USER_HZ_NS);
+    t.tms_stime = (clock_t)(p->system_ns / USER_HZ_NS);
+    t.tms_cutime = (clock_t)((p->children_cpu_ns - p->children_system_ns) / USER_HZ_NS);
+    t.tms_cstime = (clock_t)(p->children_system_ns / USER_HZ_NS);
     if (a[0] && copy_to_guest(a[0], &t, sizeof t) < 0)
         return -EFAULT;
     return (int64_t)(clock_monotonic_ns() / USER_HZ_NS);

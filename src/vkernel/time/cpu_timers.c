@@ -34,13 +34,23 @@ earliest(const struct list *timers)
     return next;
 }
 
+uint64_t
+itimer_clock(const struct process *p, int which)
+{
+    return which == ITIMER_VIRTUAL ? p->cpu_ns - p->system_ns : p->cpu_ns;
+}
+
 void
 cpu_timers_changed(struct process *p)
 {
     p->cpu_next = earliest(&p->cpu_timers);
-    for (int i = 0; i < 2; i++)
-        if (p->itimer_virtual[i][0])
-            at_latest(&p->cpu_next, p->itimer_virtual[i][0]);
+    for (int which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
+        uint64_t expiry = p->itimer_virtual[which - 1][0], used = itimer_clock(p, which);
+
+        /* User time may stand still while processor time passes, so this is the earliest moment, at which one looks again. */
+        if (expiry)
+            at_latest(&p->cpu_next, p->cpu_ns + (expiry > used ? expiry - used : 0));
+    }
     if (p->rlimits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY)
         at_latest(&p->cpu_next, time_join((int64_t)(p->rlimits[RLIMIT_CPU].rlim_cur & INT64_MAX), 0));
     sched_tick_wanted = true;
@@ -115,18 +125,17 @@ fire_due(struct list *timers, uint64_t now)
 static void
 check_itimers(struct process *p)
 {
-    static const int signals[2] = {SIGVTALRM, SIGPROF};
+    for (int which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
+        uint64_t *expiry = &p->itimer_virtual[which - 1][0], interval = p->itimer_virtual[which - 1][1];
+        uint64_t used = itimer_clock(p, which);
 
-    for (int i = 0; i < 2; i++) {
-        uint64_t *expiry = &p->itimer_virtual[i][0], interval = p->itimer_virtual[i][1];
-
-        if (!*expiry || p->cpu_ns < *expiry)
+        if (!*expiry || used < *expiry)
             continue;
         if (interval)
-            timer_forward(expiry, interval, p->cpu_ns);
+            timer_forward(expiry, interval, used);
         else
             *expiry = 0;
-        signal_send_process(p, signals[i]);
+        signal_send_process(p, which == ITIMER_VIRTUAL ? SIGVTALRM : SIGPROF);
     }
 }
 

@@ -61,6 +61,7 @@ read_itimer(int which, struct itimerval *out)
 {
     struct process *p = current_process();
     const uint64_t *v;
+    uint64_t used;
 
     if (which == ITIMER_REAL) {
         *out = (struct itimerval){timeval_of(p->itimer_real_interval), timeval_of(real_left(p))};
@@ -70,8 +71,9 @@ read_itimer(int which, struct itimerval *out)
         return -EINVAL;
     sched_account();
     v = p->itimer_virtual[which - 1];
+    used = itimer_clock(p, which);
     /* One that is over and whose signal is due has a microsecond left, as nothing left means disarmed. */
-    *out = (struct itimerval){timeval_of(v[1]), timeval_of(!v[0] ? 0 : v[0] > p->cpu_ns ? v[0] - p->cpu_ns : 1000)};
+    *out = (struct itimerval){timeval_of(v[1]), timeval_of(!v[0] ? 0 : v[0] > used ? v[0] - used : 1000)};
     return 0;
 }
 
@@ -117,7 +119,7 @@ sys_setitimer(const uint64_t a[6])
     } else {
         uint64_t value = timeval_ns(&it.it_value);
 
-        p->itimer_virtual[which - 1][0] = value ? p->cpu_ns + value : 0;
+        p->itimer_virtual[which - 1][0] = value ? itimer_clock(p, which) + value : 0;
         p->itimer_virtual[which - 1][1] = timeval_ns(&it.it_interval);
         cpu_timers_changed(p);
     }

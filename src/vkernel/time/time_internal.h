@@ -25,6 +25,9 @@ uint64_t timer_forward(uint64_t *deadline, uint64_t interval, uint64_t now);
 /* The monotonic deadline of a setting on one of the clocks that are not processor time. */
 uint64_t timer_deadline(int clock, uint64_t value, bool absolute);
 
+/* The clock of ITIMER_VIRTUAL, which is user time, or of ITIMER_PROF, which is all processor time. */
+uint64_t itimer_clock(const struct process *p, int which);
+
 /* --- cpu_timers.c: of a process's or a task's processor time; looked at when it is charged and on every tick --- */
 struct cpu_timer {
     struct list link;
