@@ -15,11 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 64, WINDOW = PAGES * PAGE };
+enum { PAGE = 4096, PAGES = 64, WINDOW = PAGES * PAGE, OTHERS = 12 };
 extern const char __ehdr_start[];
 static sigjmp_buf back;
 static unsigned state = 1;
 static long good, bad, bus;
+static pid_t others[OTHERS]; /* have the same mappings in address spaces around */
 
 __attribute__((noinline, aligned(64))) int
 answer(void)
@@ -110,6 +111,10 @@ main(int argc, char **argv)
     signal(SIGSEGV, jump);
     if (text == MAP_FAILED || shared == MAP_FAILED || private == MAP_FAILED)
         return 3;
+    for (int k = 0; k < OTHERS; k++)
+        if ((others[k] = fork()) == 0)
+            for (;;)
+                pause();
     close(open("/v/ready", O_CREAT | O_WRONLY, 0600));
     while (time(NULL) < end) {
         for (int k = 0; k < 20; k++) {
@@ -125,6 +130,7 @@ main(int argc, char **argv)
 
             if (fork() == 0) {
                 touch(private);
+                copies(shared, q, s, fd, zero);
                 _exit(in_text());
             }
             wait(&status);
@@ -135,6 +141,8 @@ main(int argc, char **argv)
         }
         ftruncate(fd, 100000);
     }
+    for (int k = 0; k < OTHERS; k++)
+        kill(others[k], SIGKILL);
     printf("%s %s %s\n", good > 1000 ? "many" : "few", bad > 10 ? "refused" : "never refused",
            bus > 10 ? "faults" : "no faults");
     puts("survived");

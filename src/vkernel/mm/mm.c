@@ -18,7 +18,7 @@
 #include "vkernel/trust/ledger.h"
 #include "vkernel/vfs/vfs.h"
 
-static struct list all = {&all, &all}; /* struct mm */
+static struct id_tree all; /* struct mm, by place_id() */
 
 struct shm *
 shm_get(struct shm *s)
@@ -114,6 +114,17 @@ mm_merge_around(struct mm *mm, uint64_t start, uint64_t end)
 
 /* --- address spaces --- */
 
+#define HOST_END (1ull << 47) /* of what Linux gives to a process that does not ask for more */
+
+/* A number for the 4 GiB of the host in which an address is; it falls as addresses rise. No two reservations, which are
+ * larger, begin in the same. */
+static int
+place_id(uint64_t host_address)
+{
+    _Static_assert(MM_RESERVATION > 1ull << 32, "one number, one reservation");
+    return -(int)(host_address >> 32);
+}
+
 struct mm *
 mm_new(void)
 {
@@ -137,7 +148,7 @@ mm_new(void)
         return NULL;
     }
     mm->brk_start = mm->brk = GUEST_BRK_START;
-    list_append(&all, &mm->link);
+    id_tree_add(&all, &mm->place, place_id((uint64_t)(uintptr_t)mm->space.base), platform_random_priority());
     mm_code_generation_new(mm);
     return mm;
 }
@@ -145,9 +156,14 @@ mm_new(void)
 bool
 mm_is_guest_memory(uint64_t host_address)
 {
-    LIST_EACH(p, &all) {
-        if (host_address - (uint64_t)(uintptr_t)list_entry(p, struct mm, link)->space.base < MM_RESERVATION)
-            return true;
+    if (host_address >= HOST_END)
+        return false;
+    /* One that begins in the same 4 GiB may begin above the address: then it is the next one, or none. */
+    for (struct id_node *n = id_tree_from(&all, place_id(host_address)); n; n = id_tree_from(&all, n->id + 1)) {
+        uint64_t base = (uint64_t)(uintptr_t)id_entry(n, struct mm, place)->space.base;
+
+        if (base <= host_address)
+            return host_address - base < MM_RESERVATION;
     }
     return false;
 }
@@ -171,7 +187,7 @@ mm_put(struct mm *mm)
     if (!mm || !refcount_put(&mm->refs))
         return;
     cow_end(mm);
-    list_remove(&mm->link);
+    id_tree_remove(&all, &mm->place);
     while (mm->count)
         mm_vma_remove(mm, mm->root);
     mm_code_drop(mm);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/checked.h"
+#include "base/id_tree.h"
 #include "base/list.h"
 #include "base/refcount.h"
 #include "vkernel/usercopy/usercopy.h"
@@ -62,9 +63,9 @@ struct vma {
 
 struct eval;
 struct mm {
-    struct space space; /* first member: what usercopy/ knows of an address space */
-    uint64_t number;    /* stands for the address space in futex keys */
-    struct list link;   /* in the list of all address spaces */
+    struct space space;   /* first member: what usercopy/ knows of an address space */
+    uint64_t number;      /* stands for the address space in futex keys */
+    struct id_node place; /* in the tree of all address spaces, by where its reservation is in the host */
     struct refcount refs;
     struct list vmas;        /* struct vma, by address; owned */
     struct vma *root, *last; /* the root of the search tree; the mapping that was found last */
