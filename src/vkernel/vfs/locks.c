@@ -555,72 +555,102 @@ still_open(struct fdtable *table, int fd, const struct file *f)
     return now == f && current_files() == table;
 }
 
+/* Who asks fcntl for what. */
+struct lock_request {
+    struct file *f;
+    enum lock_kind kind;
+    const void *owner; /* as that of a holder */
+    struct flock l;    /* as the guest gave it, and as it gets it back */
+    uint64_t start, end;
+};
+
+/* F_GETLK: makes *l the lock that is in the way, or for F_UNLCK of open file descriptions one of the asker's own. */
+static int
+lock_ask(struct lock_request *q)
+{
+    struct inode *i = q->f->inode;
+    struct flock *l = &q->l;
+    struct file_lock *c;
+
+    if (l->l_type != F_RDLCK && l->l_type != F_WRLCK && (l->l_type != F_UNLCK || q->kind != LOCK_OFD))
+        return -EINVAL;
+    c = l->l_type == F_UNLCK ? find_own(i, q->kind, q->owner, q->start, q->end)
+                             : find_conflict(i, q->kind, q->owner, l->l_type == F_WRLCK, q->start, q->end);
+    if (!c && OPS(i->ops)->get_lock && l->l_type != F_UNLCK)
+        return lock_of_others(i, l, q->start, q->end);
+    if (c) {
+        l->l_whence = SEEK_SET;
+        l->l_start = (off_t)c->start;
+        l->l_len = c->end >= INT64_MAX ? 0 : (off_t)(c->end - c->start + 1);
+        l->l_pid = c->pid;
+    }
+    l->l_type = !c ? F_UNLCK : c->exclusive ? F_WRLCK : F_RDLCK;
+    return 0;
+}
+
+/* Tells those outside, and those who wait here, that the owner has the range no longer. */
+static void
+lock_given_back(const struct lock_request *q)
+{
+    unlock_outside(q->f->inode, q->start, q->end);
+    wait_queue_wake(&lock_queue);
+}
+
+static int
+lock_give_back(const struct lock_request *q)
+{
+    int r = lock_cut(q->f->inode, q->kind, q->owner, q->start, q->end);
+
+    lock_given_back(q);
+    return r;
+}
+
+static int
+lock_take(const struct lock_request *q, struct fdtable *table, int fd, bool wait)
+{
+    bool exclusive = q->l.l_type == F_WRLCK;
+    int r;
+
+    if (exclusive ? !file_can_write(q->f) : !file_can_read(q->f))
+        return -EBADF;
+    r = lock_set(q->f, q->kind, q->owner, exclusive, q->start, q->end, wait);
+    if (r == 0 && q->kind == LOCK_POSIX && !still_open(table, fd, q->f)) {
+        /* Another thread closed the descriptor while this one slept: nobody would ever give the lock back. */
+        if (lock_cut(q->f->inode, q->kind, q->owner, q->start, q->end) < 0)
+            release_holder(q->f->inode, q->kind, q->owner);
+        lock_given_back(q);
+        r = -EBADF;
+    }
+    return r;
+}
+
 int64_t
 fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
-    enum lock_kind kind = ofd ? LOCK_OFD : LOCK_POSIX;
     FDTABLE_REF struct fdtable *table = fdtable_get(current_files());
-    const void *owner = ofd ? (const void *)f : (const void *)table;
-    struct flock l;
-    uint64_t start, end;
+    struct lock_request q = {.f = f,
+                             .kind = ofd ? LOCK_OFD : LOCK_POSIX,
+                             .owner = ofd ? (const void *)f : (const void *)table};
     int r;
 
-    if (copy_from_guest(&l, arg, sizeof l) < 0)
+    if (copy_from_guest(&q.l, arg, sizeof q.l) < 0)
         return -EFAULT;
-    if (ofd && l.l_pid != 0)
+    if (ofd && q.l.l_pid != 0)
         return -EINVAL;
     if (!f->inode)
         return -EBADF;
-    r = flock_range(f, &l, &start, &end);
+    r = flock_range(f, &q.l, &q.start, &q.end);
     if (r < 0)
         return r;
     if (cmd == F_GETLK || cmd == F_OFD_GETLK) {
-        struct file_lock *c;
-
-        if (l.l_type != F_RDLCK && l.l_type != F_WRLCK && (l.l_type != F_UNLCK || !ofd))
-            return -EINVAL;
-        c = l.l_type == F_UNLCK ? find_own(f->inode, kind, owner, start, end)
-                                : find_conflict(f->inode, kind, owner, l.l_type == F_WRLCK, start, end);
-        if (c) {
-            l.l_type = c->exclusive ? F_WRLCK : F_RDLCK;
-            l.l_whence = SEEK_SET;
-            l.l_start = (off_t)c->start;
-            l.l_len = c->end >= INT64_MAX ? 0 : (off_t)(c->end - c->start + 1);
-            l.l_pid = c->pid;
-        } else if (OPS(f->inode->ops)->get_lock && l.l_type != F_UNLCK) {
-            r = lock_of_others(f->inode, &l, start, end);
-            if (r < 0)
-                return r;
-        } else {
-            l.l_type = F_UNLCK;
-        }
-        return copy_to_guest(arg, &l, sizeof l);
+        r = lock_ask(&q);
+        return r < 0 ? r : copy_to_guest(arg, &q.l, sizeof q.l);
     }
-    switch (l.l_type) {
-    case F_UNLCK:
-        r = lock_cut(f->inode, kind, owner, start, end);
-        unlock_outside(f->inode, start, end);
-        wait_queue_wake(&lock_queue);
-        return r;
+    switch (q.l.l_type) {
+    case F_UNLCK: return lock_give_back(&q);
     case F_RDLCK:
-        if (!file_can_read(f))
-            return -EBADF;
-        break;
-    case F_WRLCK:
-        if (!file_can_write(f))
-            return -EBADF;
-        break;
+    case F_WRLCK: return lock_take(&q, table, fd, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
     default: return -EINVAL;
     }
-    r = lock_set(f, kind, owner, l.l_type == F_WRLCK, start, end, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
-    if (r == 0 && !ofd && !still_open(table, fd, f)) {
-        /* Another thread closed the descriptor while this one slept: nobody would ever give the lock back. */
-        if (lock_cut(f->inode, kind, owner, start, end) < 0)
-            release_holder(f->inode, kind, owner);
-        unlock_outside(f->inode, start, end);
-        wait_queue_wake(&lock_queue);
-        r = -EBADF;
-    }
-    return r;
 }
