@@ -186,33 +186,35 @@ stack_end(const struct fault_record *unknown)
     return unknown ? unknown->stack : x86_this_cpu()->gpr[X86_RSP];
 }
 
+/* Where the frame of the handler and its floating-point area go. False: the alternate stack, on which the guest is, has
+ * no room for them. */
 static bool
-setup_frame(struct task *t, int sig, const struct signal_action *act, const siginfo_t *info, uint64_t mask)
+place_frame(const struct task *t, const struct signal_action *act, const struct fault_record *unknown, uint64_t *sp,
+            uint64_t *fp_at)
 {
-    struct x86_cpu *cpu = x86_this_cpu();
-    struct guest_sigframe frame = {0};
-    const uint32_t magic2 = X86_XSAVE_MAGIC2;
-    struct x86_xsave fp;
-    struct fault_record *unknown = fault_unknown(t);
-    uint64_t rsp = stack_end(unknown), fp_at;
-    uint64_t sp = rsp - RED_ZONE - (unknown ? X86_STACK_LAG + 8 : 0);
+    uint64_t rsp = stack_end(unknown), top = rsp - RED_ZONE - (unknown ? X86_STACK_LAG + 8 : 0);
 
     if ((act->flags & SA_ONSTACK) && t->altstack_size && !on_altstack(t, rsp))
-        sp = t->altstack_sp + t->altstack_size;
-    fp_at = (sp - fp_frame_size()) & ~63ull;
-    sp = ((fp_at - sizeof frame) & ~15ull) - 8;
-    if (on_altstack(t, rsp) && !on_altstack(t, sp) && (act->flags & SA_ONSTACK))
-        return false;
+        top = t->altstack_sp + t->altstack_size;
+    *fp_at = (top - fp_frame_size()) & ~63ull;
+    *sp = ((*fp_at - sizeof(struct guest_sigframe)) & ~15ull) - 8;
+    return !on_altstack(t, rsp) || on_altstack(t, *sp) || !(act->flags & SA_ONSTACK);
+}
 
-    x86_collect_mxcsr();
-    fp_save(cpu, &fp);
-    frame.restorer = act->restorer;
-    frame.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
-    frame.ss_sp = t->altstack_sp;
-    frame.ss_size = t->altstack_size;
+/* All of the frame but where its floating-point area is. */
+static void
+fill_frame(struct guest_sigframe *frame, const struct task *t, const struct signal_action *act, const siginfo_t *info,
+           uint64_t mask)
+{
+    const struct x86_cpu *cpu = x86_this_cpu();
+
+    frame->restorer = act->restorer;
+    frame->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    frame->ss_sp = t->altstack_sp;
+    frame->ss_size = t->altstack_size;
     /* The flags as they were set, not whether the task is on the stack now: rt_sigreturn sets them again. */
-    frame.ss_flags = t->altstack_flags;
-    frame.mc = (struct guest_sigcontext){
+    frame->ss_flags = t->altstack_flags;
+    frame->mc = (struct guest_sigcontext){
         .r8 = cpu->gpr[8],
         .r9 = cpu->gpr[9],
         .r10 = cpu->gpr[10],
@@ -237,10 +239,27 @@ setup_frame(struct task *t, int sig, const struct signal_action *act, const sigi
         .trapno = t->fault_trapno,
         .cr2 = t->fault_cr2,
         .oldmask = mask,
-        .fpstate = fp_at,
     };
-    frame.sigmask = mask;
-    memcpy(frame.info, info, sizeof frame.info);
+    frame->sigmask = mask;
+    memcpy(frame->info, info, sizeof frame->info);
+}
+
+static bool
+setup_frame(struct task *t, int sig, const struct signal_action *act, const siginfo_t *info, uint64_t mask)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    struct guest_sigframe frame = {0};
+    const uint32_t magic2 = X86_XSAVE_MAGIC2;
+    struct x86_xsave fp;
+    struct fault_record *unknown = fault_unknown(t);
+    uint64_t sp, fp_at;
+
+    if (!place_frame(t, act, unknown, &sp, &fp_at))
+        return false;
+    x86_collect_mxcsr();
+    fp_save(cpu, &fp);
+    fill_frame(&frame, t, act, info, mask);
+    frame.mc.fpstate = fp_at;
     if (unknown)
         forget_registers(&frame, &fp);
     if (copy_to_guest(fp_at, &fp, xsave_size()) < 0 ||
