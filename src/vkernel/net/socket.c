@@ -417,6 +417,30 @@ enough(const struct socket *s, size_t want)
     return s->queued >= (want < least ? want : least) || s->shut_read || s->peer_gone || s->error;
 }
 
+/* Gives the reader what a message carries: a peek leaves it there, too. */
+static void
+take_scm(struct transfer *t, struct message *m)
+{
+    if (t->flags & MSG_PEEK) {
+        t->scm = scm_copy(m->scm);
+    } else {
+        scm_land(m->scm);
+        t->scm = m->scm;
+        m->scm = NULL;
+    }
+}
+
+/* What a read of a stream says when nothing lies there. */
+static ssize_t
+stream_empty(struct socket *s)
+{
+    if (s->error && !s->fin)
+        return socket_error(s);
+    if (s->shut_read || s->peer_gone)
+        return 0;
+    return s->peer ? -EAGAIN : s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
+}
+
 static ssize_t
 stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
@@ -441,15 +465,8 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         t->received = true;
         last.time = m->time;
         t->creds = m->creds;
-        if (m->scm) {
-            if (peek) {
-                t->scm = scm_copy(m->scm);
-            } else {
-                scm_land(m->scm);
-                t->scm = m->scm;
-                m->scm = NULL;
-            }
-        }
+        if (m->scm)
+            take_scm(t, m);
         if (n > want - done)
             n = want - done;
         if (!(t->flags & MSG_TRUNC) || s->family == AF_UNIX) { /* TCP's means: throw it away */
@@ -475,11 +492,7 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         ancillary_of(s, &last, t);
         return fault && !done ? -EFAULT : (ssize_t)done;
     }
-    if (s->error && !s->fin)
-        return socket_error(s);
-    if (s->shut_read || s->peer_gone)
-        return 0;
-    return s->peer ? -EAGAIN : s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
+    return stream_empty(s);
 }
 
 /* --- datagrams and sequenced packets --- */

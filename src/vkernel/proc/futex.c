@@ -12,6 +12,10 @@
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/task/process.h"
 
+#ifndef FUTEX_LOCK_PI2
+#define FUTEX_LOCK_PI2 13
+#endif
+
 enum { BUCKETS = 256, MAX_ROBUST = 2048 };
 
 struct futex_waiter {
@@ -312,20 +316,62 @@ at_least_one(uint64_t n)
     return (int)n < 1 ? 1 : (unsigned)n;
 }
 
+/* Of the second word of a call. */
+static int
+second_key(uint64_t address, bool private, struct futex_key *key)
+{
+    if (address % 4)
+        return -EINVAL;
+    return mm_futex_key(address, private, key) ? 0 : -EFAULT;
+}
+
+static int64_t
+requeue_call(const uint64_t a[6], bool private, const struct futex_key *from)
+{
+    struct futex_key to;
+    uint32_t value;
+    int r;
+
+    if (((int)a[1] & FUTEX_CMD_MASK) == FUTEX_CMP_REQUEUE) {
+        if (load_word(a[0], &value) < 0)
+            return -EFAULT;
+        if (value != (uint32_t)a[5])
+            return -EAGAIN;
+    }
+    r = second_key(a[4], private, &to);
+    return r < 0 ? r : requeue(from, &to, (unsigned)a[2], (unsigned)a[3]);
+}
+
+static int64_t
+wake_op_call(const uint64_t a[6], bool private, const struct futex_key *first)
+{
+    struct futex_key second;
+    bool wakes_second = false;
+    int64_t r = second_key(a[4], private, &second);
+
+    if (r == 0)
+        r = wake_op(a[4], (uint32_t)a[5], &wakes_second);
+    if (r < 0)
+        return r;
+    r = wake_key(first, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
+    if (wakes_second)
+        r += wake_key(&second, at_least_one(a[3]), FUTEX_BITSET_MATCH_ANY);
+    return r;
+}
+
 int64_t
 sys_futex(const uint64_t a[6])
 {
     int op = (int)a[1] & FUTEX_CMD_MASK;
     bool private = (a[1] & FUTEX_PRIVATE_FLAG) != 0, realtime = (a[1] & FUTEX_CLOCK_REALTIME) != 0;
-    bool timed = op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET || op == FUTEX_LOCK_PI || op == 13 /* LOCK_PI2 */;
-    struct futex_key key, key2;
+    bool timed = op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET || op == FUTEX_LOCK_PI || op == FUTEX_LOCK_PI2;
+    struct futex_key key;
     uint64_t deadline = WAIT_FOREVER;
     uint32_t value;
-    bool second = false;
     int64_t r;
 
-    if (op == FUTEX_FD || op > 13 ||
-        (realtime && op != FUTEX_WAIT_BITSET && op != 11 /* WAIT_REQUEUE_PI */ && op != 13))
+    if (op == FUTEX_FD || op > FUTEX_LOCK_PI2 ||
+        (realtime && op != FUTEX_WAIT_BITSET && op != FUTEX_WAIT_REQUEUE_PI && op != FUTEX_LOCK_PI2))
         return -ENOSYS;
     if ((op == FUTEX_REQUEUE || op == FUTEX_CMP_REQUEUE) && ((int)a[2] < 0 || (int)a[3] < 0))
         return -EINVAL;
@@ -345,32 +391,11 @@ sys_futex(const uint64_t a[6])
     case FUTEX_WAIT_BITSET: return wait_call(a[0], private, (uint32_t)a[2], deadline, (uint32_t)a[5]);
     case FUTEX_WAKE: return wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET: return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, at_least_one(a[2]), (uint32_t)a[5]);
-    case FUTEX_CMP_REQUEUE:
-        if (load_word(a[0], &value) < 0)
-            return -EFAULT;
-        if (value != (uint32_t)a[5])
-            return -EAGAIN;
-        /* fall through */
     case FUTEX_REQUEUE:
-        if (a[4] % 4)
-            return -EINVAL;
-        if (!mm_futex_key(a[4], private, &key2))
-            return -EFAULT;
-        return requeue(&key, &key2, (unsigned)a[2], (unsigned)a[3]);
-    case FUTEX_WAKE_OP:
-        if (a[4] % 4)
-            return -EINVAL;
-        if (!mm_futex_key(a[4], private, &key2))
-            return -EFAULT;
-        r = wake_op(a[4], (uint32_t)a[5], &second);
-        if (r < 0)
-            return r;
-        r = wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
-        if (second)
-            r += wake_key(&key2, at_least_one(a[3]), FUTEX_BITSET_MATCH_ANY);
-        return r;
+    case FUTEX_CMP_REQUEUE: return requeue_call(a, private, &key);
+    case FUTEX_WAKE_OP: return wake_op_call(a, private, &key);
     case FUTEX_LOCK_PI:
-    case 13: return lock_pi(a[0], &key, deadline, false);
+    case FUTEX_LOCK_PI2: return lock_pi(a[0], &key, deadline, false);
     case FUTEX_TRYLOCK_PI: return lock_pi(a[0], &key, deadline, true);
     case FUTEX_UNLOCK_PI: return unlock_pi(a[0], &key);
     default: return -ENOSYS;

@@ -14,6 +14,36 @@
 OBJECT_POOL(process);
 OBJECT_POOL(task);
 
+static void
+process_inherit(struct process *p, const struct process *parent)
+{
+    p->unknown_fault = parent->unknown_fault;
+    p->unknown_signal = parent->unknown_signal;
+    p->pgid = parent->pgid;
+    p->sid = parent->sid;
+    p->creds = parent->creds;
+    memcpy(p->rlimits, parent->rlimits, sizeof p->rlimits);
+    memcpy(p->comm, parent->comm, sizeof p->comm);
+    p->exe_path = parent->exe_path ? bytes_string(parent->exe_path) : NULL;
+    p->exe = parent->exe ? file_execute(parent->exe) : NULL;
+    p->ctty = parent->ctty;
+    p->no_new_privs = parent->no_new_privs;
+    p->keep_caps = parent->keep_caps;
+    p->personality = parent->personality;
+    p->nice = parent->nice;
+    p->dumpable = parent->dumpable;
+    p->securebits = parent->securebits;
+    p->cap_ambient = parent->cap_ambient;
+    p->over_limit = parent->over_limit;
+    p->oom_score_adj = parent->oom_score_adj;
+    p->oom_score_adj_min = parent->oom_score_adj_min;
+    p->loginuid = parent->loginuid;
+    p->sessionid = parent->sessionid;
+    p->thp_disabled = parent->thp_disabled;
+    p->mce_kill = parent->mce_kill;
+    cpu_timers_changed(p);
+}
+
 struct process *
 process_new(struct process *parent)
 {
@@ -51,33 +81,8 @@ process_new(struct process *parent)
     wait_queue_init(&p->signalfd_queue);
     p->dumpable = true;
     p->start_ns = clock_monotonic_ns();
-    if (parent) {
-        p->unknown_fault = parent->unknown_fault;
-        p->unknown_signal = parent->unknown_signal;
-        p->pgid = parent->pgid;
-        p->sid = parent->sid;
-        p->creds = parent->creds;
-        memcpy(p->rlimits, parent->rlimits, sizeof p->rlimits);
-        memcpy(p->comm, parent->comm, sizeof p->comm);
-        p->exe_path = parent->exe_path ? bytes_string(parent->exe_path) : NULL;
-        p->exe = parent->exe ? file_execute(parent->exe) : NULL;
-        p->ctty = parent->ctty;
-        p->no_new_privs = parent->no_new_privs;
-        p->keep_caps = parent->keep_caps;
-        p->personality = parent->personality;
-        p->nice = parent->nice;
-        p->dumpable = parent->dumpable;
-        p->securebits = parent->securebits;
-        p->cap_ambient = parent->cap_ambient;
-        p->over_limit = parent->over_limit;
-        p->oom_score_adj = parent->oom_score_adj;
-        p->oom_score_adj_min = parent->oom_score_adj_min;
-        p->loginuid = parent->loginuid;
-        p->sessionid = parent->sessionid;
-        p->thp_disabled = parent->thp_disabled;
-        p->mce_kill = parent->mce_kill;
-        cpu_timers_changed(p);
-    }
+    if (parent)
+        process_inherit(p, parent);
     return p;
 }
 
