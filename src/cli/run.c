@@ -178,73 +178,101 @@ open_image(const char *name, char *const *keys, size_t key_count, char **path)
     return fd;
 }
 
-int
-cmd_run(int argc, char **argv)
+/* What the options before the image say. */
+struct request {
+    struct buf words; /* for the vkernel: docs/formats.md, "Options from ingot run" */
+    VEC(char *) keys;
+    const char *other; /* of --lockstep=OTHER */
+};
+
+/* 0, or the exit status after a message. last: there is no further argument, which could be its value. */
+static int
+check_option(const struct run_option *o, const char *argument, const char *value, bool last)
 {
-    struct buf b = {0};
-    VEC(char *) keys = {0};
-    const char *other = NULL;
-    char *path, *other_path = NULL;
-    int i, fd;
+    if (!o)
+        return cli_fail(125, "run: unknown option %s (see ingot run --help)", argument);
+    if (o->value == NO_VALUE && value)
+        return cli_fail(125, "run: %s takes no value", o->name);
+    if (o->value == VALUE && !value && last)
+        return cli_fail(125, "run: %s needs a value", o->name);
+    return 0;
+}
+
+static void
+take_option(struct request *q, const struct run_option *o, const char *value)
+{
+    if (strcmp(o->name, "--lockstep") == 0 && value) {
+        q->other = value;
+    } else if (strcmp(o->name, "--require-signature") == 0) {
+        vec_push(&q->keys, (char *)(uintptr_t)value);
+    } else if (strcmp(o->name, "--env") == 0) {
+        put_env(&q->words, value);
+    } else if (o->value == OPTIONAL_VALUE && value) {
+        char *word = mem_printf("%s=%s", o->name, value);
+
+        put_word(&q->words, word);
+        mem_free(word);
+    } else {
+        put_word(&q->words, o->name);
+        if (value)
+            put_word(&q->words, value);
+    }
+}
+
+/* Returns the index of what is behind the options. -1: this is all of the run, and *status its exit status. */
+static int
+take_options(struct request *q, int argc, char **argv, int *status)
+{
+    int i;
 
     for (i = 1; i < argc && argv[i][0] == '-'; i++) {
         const char *value;
         const struct run_option *o;
 
-        if (strcmp(argv[i], "--") == 0) {
-            i++;
-            break;
-        }
+        if (strcmp(argv[i], "--") == 0)
+            return i + 1;
         if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
-            return 0;
+            *status = 0;
+            return -1;
         }
         o = find_option(argv[i], &value);
-        if (!o)
-            return cli_fail(125, "run: unknown option %s (see ingot run --help)", argv[i]);
-        if (o->value == NO_VALUE && value)
-            return cli_fail(125, "run: %s takes no value", o->name);
-        if (o->value == VALUE && !value) {
-            if (i + 1 == argc)
-                return cli_fail(125, "run: %s needs a value", o->name);
-            value = argv[++i];
-        }
-        if (strcmp(o->name, "--lockstep") == 0 && value) {
-            other = value;
-        } else if (strcmp(o->name, "--require-signature") == 0) {
-            vec_push(&keys, (char *)(uintptr_t)value);
-        } else if (strcmp(o->name, "--env") == 0) {
-            put_env(&b, value);
-        } else if (o->value == OPTIONAL_VALUE && value) {
-            char *word = mem_printf("%s=%s", o->name, value);
-
-            put_word(&b, word);
-            mem_free(word);
-        } else {
-            put_word(&b, o->name);
-            if (value)
-                put_word(&b, value);
-        }
+        *status = check_option(o, argv[i], value, i + 1 == argc);
+        if (*status != 0)
+            return -1;
+        take_option(q, o, o->value == VALUE && !value ? argv[++i] : value);
     }
+    return i;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+    struct request q = {0};
+    char *path, *other_path = NULL;
+    int status, fd, i = take_options(&q, argc, argv, &status);
+
+    if (i < 0)
+        return status;
     if (i >= argc) {
         fputs(usage, stderr);
         return 125;
     }
-    fd = open_image(argv[i], keys.items, keys.count, &path);
-    if (fd < 0 || (other && open_image(other, keys.items, keys.count, &other_path) < 0))
+    fd = open_image(argv[i], q.keys.items, q.keys.count, &path);
+    if (fd < 0 || (q.other && open_image(q.other, q.keys.items, q.keys.count, &other_path) < 0))
         return 125;
-    buf_put_u8(&b, 0);
-    if (!other && hand_over((char *)b.data) != 0)
+    buf_put_u8(&q.words, 0);
+    if (!q.other && hand_over((char *)q.words.data) != 0)
         return 125;
     if (i + 1 < argc && strcmp(argv[i + 1], "--") == 0) {
         argv[i + 1] = argv[i];
         i++;
     }
-    if (other && keys.count)
+    if (q.other && q.keys.count)
         return cli_fail(2, "run: --require-signature does not go with --lockstep=OTHER");
-    if (other)
-        return compare_runs(path, other_path, (char *)b.data, argv + i);
-    if (keys.count) /* the very file that was checked */
+    if (q.other)
+        return compare_runs(path, other_path, (char *)q.words.data, argv + i);
+    if (q.keys.count) /* the very file that was checked */
         execveat(fd, "", argv + i, environ, AT_EMPTY_PATH);
     else
         execv(path, argv + i);
