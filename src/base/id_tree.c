@@ -29,7 +29,7 @@ rotate_up(struct id_tree *tree, struct id_node *n)
 }
 
 void
-id_tree_add(struct id_tree *tree, struct id_node *node, int id, uint32_t priority)
+id_tree_add(struct id_tree *tree, struct id_node *node, int64_t id, uint32_t priority)
 {
     struct id_node *parent = NULL, **slot = &tree->root;
 
@@ -58,7 +58,7 @@ id_tree_remove(struct id_tree *tree, struct id_node *node)
 }
 
 struct id_node *
-id_tree_from(const struct id_tree *tree, int id)
+id_tree_from(const struct id_tree *tree, int64_t id)
 {
     struct id_node *found = NULL;
 
@@ -74,7 +74,7 @@ id_tree_from(const struct id_tree *tree, int id)
 }
 
 struct id_node *
-id_tree_find(const struct id_tree *tree, int id)
+id_tree_find(const struct id_tree *tree, int64_t id)
 {
     struct id_node *n = id_tree_from(tree, id);
 

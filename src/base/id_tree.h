@@ -9,7 +9,7 @@
 
 struct id_node {
     struct id_node *parent, *left, *right;
-    int id;
+    int64_t id;
     uint32_t priority;
 };
 
@@ -18,11 +18,11 @@ struct id_tree {
 };
 
 /* The node must be in no tree, and no other of this tree may have the id. */
-void id_tree_add(struct id_tree *tree, struct id_node *node, int id, uint32_t priority);
+void id_tree_add(struct id_tree *tree, struct id_node *node, int64_t id, uint32_t priority);
 void id_tree_remove(struct id_tree *tree, struct id_node *node);
-struct id_node *id_tree_find(const struct id_tree *tree, int id); /* NULL: there is none */
+struct id_node *id_tree_find(const struct id_tree *tree, int64_t id); /* NULL: there is none */
 struct id_node *id_tree_from(const struct id_tree *tree,
-                             int id); /* the one with the lowest id that is not below this one */
+                             int64_t id); /* the one with the lowest id that is not below this one */
 
 #define id_entry(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 

@@ -1,4 +1,3 @@
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,32 +25,37 @@ next_random(void)
     return state ^= state << 5;
 }
 
-/* Counts the nodes below n. None may be outside of (low, high), above its parent's priority, or another's child. What
+/* Counts the nodes below n. None may be outside of [low, high], above its parent's priority, or another's child. What
  * is deeper than *depth goes there. */
 static int
 check_below(const struct id_node *n, int64_t low, int64_t high, int at, int *depth)
 {
-    if (!n)
-        return 0;
-    assert_true(low < n->id && n->id < high);
-    if (n->left)
-        assert_ptr_equal(n->left->parent, n);
-    if (n->right)
-        assert_ptr_equal(n->right->parent, n);
+    int count = 1;
+
+    assert_true(low <= n->id && n->id <= high);
     if (n->parent)
         assert_true(n->parent->priority >= n->priority);
     if (at > *depth)
         *depth = at;
-    return 1 + check_below(n->left, low, n->id, at + 1, depth) + check_below(n->right, n->id, high, at + 1, depth);
+    if (n->left) {
+        assert_ptr_equal(n->left->parent, n);
+        count += check_below(n->left, low, n->id - 1, at + 1, depth);
+    }
+    if (n->right) {
+        assert_ptr_equal(n->right->parent, n);
+        count += check_below(n->right, n->id + 1, high, at + 1, depth);
+    }
+    return count;
 }
 
 static int
 check_tree(const struct id_tree *tree, int *depth)
 {
     *depth = 0;
-    if (tree->root)
-        assert_null(tree->root->parent);
-    return check_below(tree->root, (int64_t)INT_MIN - 1, (int64_t)INT_MAX + 1, 1, depth);
+    if (!tree->root)
+        return 0;
+    assert_null(tree->root->parent);
+    return check_below(tree->root, INT64_MIN, INT64_MAX, 1, depth);
 }
 
 static void
@@ -61,13 +65,13 @@ test_empty(void **state)
 
     (void)state;
     assert_null(id_tree_find(&tree, 0));
-    assert_null(id_tree_from(&tree, INT_MIN));
+    assert_null(id_tree_from(&tree, INT64_MIN));
 }
 
 static void
 test_ends_of_the_numbers(void **state)
 {
-    static const int ids[] = {INT_MAX, 0, INT_MIN, -1};
+    static const int64_t ids[] = {INT64_MAX, 0, INT64_MIN, -1};
     struct thing things[4];
     struct id_tree tree = {0};
     int depth;
@@ -79,7 +83,7 @@ test_ends_of_the_numbers(void **state)
     for (int k = 0; k < 4; k++)
         assert_ptr_equal(id_entry(id_tree_find(&tree, ids[k]), struct thing, node), &things[k]);
     assert_ptr_equal(id_tree_from(&tree, 1), &things[0].node);
-    assert_ptr_equal(id_tree_from(&tree, INT_MIN + 1), &things[3].node);
+    assert_ptr_equal(id_tree_from(&tree, INT64_MIN + 1), &things[3].node);
     assert_null(id_tree_find(&tree, 1));
 }
 

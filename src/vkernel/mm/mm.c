@@ -114,15 +114,11 @@ mm_merge_around(struct mm *mm, uint64_t start, uint64_t end)
 
 /* --- address spaces --- */
 
-#define HOST_END (1ull << 47) /* of what Linux gives to a process that does not ask for more */
-
-/* A number for the 4 GiB of the host in which an address is; it falls as addresses rise. No two reservations, which are
- * larger, begin in the same. */
-static int
+/* Falls as addresses rise, so that the tree finds the next address space below. */
+static int64_t
 place_id(uint64_t host_address)
 {
-    _Static_assert(MM_RESERVATION > 1ull << 32, "one number, one reservation");
-    return -(int)(host_address >> 32);
+    return -(int64_t)host_address;
 }
 
 struct mm *
@@ -156,16 +152,9 @@ mm_new(void)
 bool
 mm_is_guest_memory(uint64_t host_address)
 {
-    if (host_address >= HOST_END)
-        return false;
-    /* One that begins in the same 4 GiB may begin above the address: then it is the next one, or none. */
-    for (struct id_node *n = id_tree_from(&all, place_id(host_address)); n; n = id_tree_from(&all, n->id + 1)) {
-        uint64_t base = (uint64_t)(uintptr_t)id_entry(n, struct mm, place)->space.base;
+    struct id_node *n = host_address <= INT64_MAX ? id_tree_from(&all, place_id(host_address)) : NULL;
 
-        if (base <= host_address)
-            return host_address - base < MM_RESERVATION;
-    }
-    return false;
+    return n && host_address - (uint64_t)(uintptr_t)id_entry(n, struct mm, place)->space.base < MM_RESERVATION;
 }
 
 bool

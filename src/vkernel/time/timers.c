@@ -148,7 +148,7 @@ timer_signal_dropped(struct signal_entry *e)
 
 /* The timer with this number, or that with the next higher one; NULL: there are no more. */
 static struct posix_timer *
-timer_from(const struct process *p, int id)
+timer_from(const struct process *p, int64_t id)
 {
     struct id_node *n = id_tree_from(&p->posix_timers, id);
 
@@ -162,13 +162,13 @@ send_ignored(struct process *p, int sig, int after)
     enum { AT_ONCE = 256 }; /* each may go through all threads */
 
     for (int seen = 0; seen < AT_ONCE; seen++) {
-        struct posix_timer *t = after < INT_MAX ? timer_from(p, after + 1) : NULL;
+        struct posix_timer *t = timer_from(p, (int64_t)after + 1);
 
         if (!t)
             return -1;
         if (t->ignored && t->sig == sig)
             send(t);
-        after = t->link.id;
+        after = (int)t->link.id;
     }
     return after;
 }

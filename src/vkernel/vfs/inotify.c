@@ -122,7 +122,7 @@ report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool u
     {
         struct inotify_watch *w = list_entry(p, struct inotify_watch, of_inode);
         struct inotify *n = w->instance;
-        int wd = w->of_instance.id;
+        int wd = (int)w->of_instance.id;
 
         if (mask & IN_Q_OVERFLOW)
             queue_event(n, -1, IN_Q_OVERFLOW, 0, NULL);
@@ -325,7 +325,7 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
         if (mask & IN_MASK_CREATE)
             return -EEXIST;
         w->mask = (mask & IN_MASK_ADD) ? w->mask | mask : mask;
-        return w->of_instance.id;
+        return (int)w->of_instance.id;
     }
     if (n->next_wd == INT32_MAX)
         return -ENOSPC;
@@ -353,7 +353,7 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
     id_tree_add(&n->watches, &w->of_instance, n->next_wd++, platform_random_priority());
     list_append(&i->watches, &w->of_inode);
     watch_total++;
-    return w->of_instance.id;
+    return (int)w->of_instance.id;
 }
 
 int64_t
