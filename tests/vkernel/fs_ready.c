@@ -380,6 +380,43 @@ terminals(void)
     close(m);
 }
 
+/* An item is known by its descriptor and the file that this stood for when it was added. */
+static void
+epoll_items(void)
+{
+    enum { COPIES = 500, LOW = 100 };
+    struct epoll_event e = {.events = EPOLLIN}, out[4];
+    int ep = epoll_create1(0), a = eventfd(1, 0), b = eventfd(1, 0), added = 0, found = 0;
+
+    dup2(a, LOW);
+    e.data.u32 = 1;
+    SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, LOW, &e));
+    dup2(b, LOW);
+    e.data.u32 = 2;
+    SHOW(epoll_ctl(ep, EPOLL_CTL_MOD, LOW, &e));
+    SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, LOW, &e));
+    SHOW(epoll_wait(ep, out, 4, 0));
+    printf("%u %u\n", out[0].data.u32, out[1].data.u32);
+    SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, LOW, NULL));
+    SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, LOW, NULL));
+    dup2(a, LOW);
+    SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, LOW, NULL));
+    SHOW(epoll_wait(ep, out, 4, 0));
+    for (int k = 0; k < COPIES; k++)
+        added += epoll_ctl(ep, EPOLL_CTL_ADD, dup2(a, LOW + k), &e) == 0;
+    for (int k = 0; k < COPIES; k += 2)
+        found += epoll_ctl(ep, EPOLL_CTL_DEL, LOW + k, NULL) == 0;
+    for (int k = 0; k < COPIES; k++)
+        found += epoll_ctl(ep, EPOLL_CTL_MOD, LOW + k, &e) == 0;
+    printf("added %d, found %d\n", added, found);
+    for (int k = 0; k < COPIES; k++)
+        close(LOW + k);
+    SHOW(epoll_wait(ep, out, 4, 0));
+    close(a);
+    SHOW(epoll_wait(ep, out, 4, 0));
+    close(b), close(ep);
+}
+
 int
 main(void)
 {
@@ -388,6 +425,7 @@ main(void)
     alarm(20);
     polling();
     many_ready();
+    epoll_items();
     unix_sockets();
     inet_sockets();
     terminals();

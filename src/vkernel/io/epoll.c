@@ -27,6 +27,7 @@ enum { ITEM_QUEUES = 4, NEST_MAX = 4, BATCH = 64 };
 struct epoll {
     struct file *file; /* its own; not a reference */
     struct list items, ready;
+    struct id_tree by_id; /* the items, by item_id() */
     struct wait_queue queue;
     uint64_t wave;     /* the wake that has reached it already */
     uint64_t check;    /* the check that has seen it already, */
@@ -35,6 +36,7 @@ struct epoll {
 
 struct epoll_item {
     struct list of_epoll, of_file, of_ready; /* of_ready empty: not on the ready list */
+    struct id_node in_epoll;
     struct epoll *epoll;
     struct file *file; /* not a reference: the file tells when it goes */
     int fd;
@@ -96,6 +98,7 @@ item_free(struct epoll_item *it)
     for (unsigned k = 0; k < it->queue_count; k++)
         list_remove(&it->entries[k].link);
     list_remove(&it->of_epoll);
+    id_tree_remove(&it->epoll->by_id, &it->in_epoll);
     list_remove(&it->of_file);
     list_remove(&it->of_ready);
     user_uncharge(it->user, USER_EPOLL_WATCHES, 1);
@@ -216,6 +219,18 @@ too_many_ways(struct file *f)
     return f->ops == &epoll_ops ? ways_below(f->data) : count_ways(f, 0, counts);
 }
 
+/* An item is known by its file and its descriptor, which may stand for another file by now. */
+static int64_t
+item_id(const struct file *f, int fd)
+{
+    enum { FD_BITS = 20, ALIGNMENT_BITS = 3, ADDRESS_BITS = 47 };
+
+    _Static_assert(LIMIT_DESCRIPTORS <= 1 << FD_BITS && _Alignof(struct file) >= 1 << ALIGNMENT_BITS &&
+                       FD_BITS + ADDRESS_BITS - ALIGNMENT_BITS <= 64,
+                   "both have room in a number");
+    return (int64_t)((uint64_t)(uintptr_t)f >> ALIGNMENT_BITS << FD_BITS | (unsigned)fd);
+}
+
 static int
 item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *event)
 {
@@ -237,6 +252,7 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     it->event = *event;
     list_init(&it->of_ready);
     list_append(&ep->items, &it->of_epoll);
+    id_tree_add(&ep->by_id, &it->in_epoll, item_id(f, fd), platform_random_priority());
     list_append(&f->epoll_links, &it->of_file);
     if ((!list_empty(&ep->file->epoll_links) || f->ops == &epoll_ops) && too_many_ways(f)) {
         item_free(it);
@@ -258,19 +274,9 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
 static struct epoll_item *
 item_find(struct epoll *ep, struct file *f, int fd)
 {
-    struct list *p = f->epoll_links.next, *q = ep->items.next;
+    struct id_node *n = id_tree_find(&ep->by_id, item_id(f, fd));
 
-    /* The item is on both lists; either may be very long. */
-    for (; p != &f->epoll_links && q != &ep->items; p = p->next, q = q->next) {
-        struct epoll_item *of_file = list_entry(p, struct epoll_item, of_file);
-        struct epoll_item *of_epoll = list_entry(q, struct epoll_item, of_epoll);
-
-        if (of_file->epoll == ep && of_file->fd == fd)
-            return of_file;
-        if (of_epoll->file == f && of_epoll->fd == fd)
-            return of_epoll;
-    }
-    return NULL;
+    return n ? id_entry(n, struct epoll_item, in_epoll) : NULL;
 }
 
 static int
