@@ -465,30 +465,27 @@ resolve_run(struct cow_entry *e, bool write)
 }
 
 /* Runs in the host's signal handler, while guest code or platform_copy() was running. Neither of these is ever inside
- * of the heap or of this file, so that both can be used. */
+ * of the heap, of the tree of address spaces, or of this file, so that all can be used. */
 bool
 platform_on_shared_fault(uint64_t host_address, bool write)
 {
-    LIST_EACH(p, &spaces) {
-        const struct cow_space *s = list_entry(p, struct cow_space, link);
-        uint64_t address = host_address - (uint64_t)(uintptr_t)s->mm->space.base;
-        struct cow_entry *e;
-        bool done, section;
+    struct mm *mm = mm_of_host(host_address);
+    uint64_t address = mm ? host_address - (uint64_t)(uintptr_t)mm->space.base : GUEST_END;
+    struct cow_entry *e;
+    bool done, section;
 
-        if (address >= GUEST_END)
-            continue;
-        e = cow_entry_at(s->mm, address / COW_CHUNK);
-        if (!e || e->state != COW_PENDING || (!write && e->chunk->owner == e) ||
-            !(host_prot_of(e) & (write ? PROT_WRITE : PROT_READ)))
-            return false;
-        section = kernel_time_begin();
-        done = resolve_run(e, write);
-        punch_freed();
-        if (section)
-            kernel_time_end();
-        return done;
-    }
-    return false;
+    if (address >= GUEST_END)
+        return false;
+    e = cow_entry_at(mm, address / COW_CHUNK);
+    if (!e || e->state != COW_PENDING || (!write && e->chunk->owner == e) ||
+        !(host_prot_of(e) & (write ? PROT_WRITE : PROT_READ)))
+        return false;
+    section = kernel_time_begin();
+    done = resolve_run(e, write);
+    punch_freed();
+    if (section)
+        kernel_time_end();
+    return done;
 }
 
 /* --- ranges --- */

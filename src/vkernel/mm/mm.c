@@ -149,12 +149,19 @@ mm_new(void)
     return mm;
 }
 
+struct mm *
+mm_of_host(uint64_t host_address)
+{
+    struct id_node *n = host_address <= INT64_MAX ? id_tree_from(&all, place_id(host_address)) : NULL;
+    struct mm *mm = n ? id_entry(n, struct mm, place) : NULL;
+
+    return mm && host_address - (uint64_t)(uintptr_t)mm->space.base < MM_RESERVATION ? mm : NULL;
+}
+
 bool
 mm_is_guest_memory(uint64_t host_address)
 {
-    struct id_node *n = host_address <= INT64_MAX ? id_tree_from(&all, place_id(host_address)) : NULL;
-
-    return n && host_address - (uint64_t)(uintptr_t)id_entry(n, struct mm, place)->space.base < MM_RESERVATION;
+    return mm_of_host(host_address) != NULL;
 }
 
 bool

@@ -45,6 +45,9 @@ struct code_map {
     uint64_t file_offset; /* in the artifact */
 };
 
+/* Whose memory is at the host address, the guards not included? NULL: nobody's. */
+struct mm *mm_of_host(uint64_t host_address);
+
 struct shm *shm_get(struct shm *s);
 uint64_t mm_file_number(const struct vma *v); /* of its file's inode, in futex keys */
 void shm_put(struct shm *s);
