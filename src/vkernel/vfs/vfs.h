@@ -216,8 +216,6 @@ int vfs_may_delete(struct dentry *dir, struct dentry *victim, bool is_dir);
 int vfs_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
                struct dentry **out);
 int vfs_unlink(struct dentry *dir, struct dentry *victim);
-int vfs_open_dentry(struct dentry *d, int flags, struct file **out);
-int vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned resolve, struct file **out);
 struct dentry *fs_root(void); /* of the current process; borrowed */
 struct dentry *fs_cwd(void);
 uint32_t fs_umask(void);
@@ -231,6 +229,10 @@ uint32_t fs_set_umask(uint32_t mask);
 int path_from_guest(char *buf, guest_addr a);
 
 struct superblock *anon_superblock(void);
+
+/* --- open.c --- */
+int vfs_open_dentry(struct dentry *d, int flags, struct file **out); /* permissions have been checked */
+int vfs_open_how(int dirfd, const char *path, int flags, mode_t mode, unsigned resolve, struct file **out);
 
 /* --- file.c --- */
 struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode *inode, struct dentry *d);
