@@ -194,13 +194,14 @@ int socket_error(struct socket *s); /* the error that waits to be told, negative
 void socket_pair_up(struct socket *a, struct socket *b);
 void scm_free(struct scm *m);
 struct message *message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t);
+/* Of `size` bytes from byte `skip` of the vector on, with room for more. */
+struct message *message_with_room(struct socket *sender, const struct iovec *iov, int count, size_t skip, size_t size,
+                                  size_t room, struct transfer *t);
 void message_free(struct message *m);
 int message_append(struct socket *to, struct message *m);
 /* Takes all messages out of the queue, onto a list. */
 void messages_take(struct socket *s, struct list *out);
-ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 int queue_accept(struct socket *s, struct socket **out);
-ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 int queue_shutdown(struct socket *s, int how);
 bool queue_at_end(const struct socket *s); /* a call that may sleep need not: nothing will come */
 void messages_drop(struct socket *s);
@@ -208,12 +209,22 @@ int queue_name(struct socket *s, bool peer, struct address *out);
 unsigned queue_poll(struct socket *s);
 int queue_ioctl(struct socket *s, unsigned long request, guest_addr arg);
 int stream_offer(struct socket *client, struct socket *listener, struct socket *server);
-void tcp_reset(struct socket *s);
 void stream_disconnect(struct socket *s);
 void socket_listening(struct socket *s, unsigned backlog);
 void socket_close(struct socket *s); /* drops the file's reference: its file is gone, or was never made */
 extern struct wait_queue dgram_space;
 extern const struct file_ops OPS_TABLE(file_ops) socket_file_ops;
+
+/* queue.c */
+ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
+void tcp_reset(struct socket *s);
+/* On Linux what lies in a Unix stream counts against its sender's buffer, in a TCP connection against the
+ * receiver's. */
+size_t stream_limit(const struct socket *s);
+/* SO_RCVLOWAT: is there as much as a reader of `want` bytes waits for? One that Linux's buffer could never hold is half
+ * of ours. */
+bool queue_has_enough(const struct socket *s, size_t want);
 
 /* unix_gc.c */
 int scm_take_off(struct scm *m);
