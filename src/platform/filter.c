@@ -55,8 +55,9 @@ static const uint32_t network_requests[] = {
     SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU,  SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
 };
 static const uint32_t empty_path[] = {AT_EMPTY_PATH};
-static const uint32_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
-                                  CLOCK_BOOTTIME};
+static const uint32_t clocks[] = {CLOCK_REALTIME,          CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
+                                  CLOCK_THREAD_CPUTIME_ID, CLOCK_BOOTTIME,  (uint32_t)OWN_TICK_CLOCK,
+                                  (uint32_t)OWN_USER_CLOCK};
 static const uint32_t timers[] = {ITIMER_REAL};
 static const uint32_t set_bases[] = {CODE_SET_GS, CODE_SET_FS};
 static const uint32_t families[] = {AF_INET, AF_INET6};

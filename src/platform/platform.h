@@ -103,6 +103,8 @@ void platform_set_frame(uint64_t frame);
 uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void); /* of this thread */
+uint64_t platform_system_ns(
+    void); /* of that, the host kernel's, as its ticks count it, so in steps; may go back by one */
 /* From here on a run depends on the guest alone, as far as it asks nothing of the host: time passes by platform_pass()
  * and by sleeping, which takes none, platform_random() always says the same, half of the memory is free, and ticks come
  * only when no time has passed for half a second of the host's. To be called before the first guest instruction; it

@@ -60,13 +60,13 @@ stat_line(const char *name, double *out, int count)
 static void
 load(void)
 {
-    double before[4], after[4], made[2], switched[2], running, began = now(), loads[3];
+    double before[8], after[8], made[2], switched[2], running, began = now(), loads[3];
     struct sysinfo si;
     FILE *f;
 
     stat_line("processes", &made[0], 1);
     stat_line("ctxt", &switched[0], 1);
-    stat_line("cpu0", before, 4);
+    stat_line("cpu0", before, 8);
     for (int k = 0; k < 3; k++)
         if (fork() == 0) {
             spin(6);
@@ -77,7 +77,7 @@ load(void)
     sleep(4);
     while (wait(NULL) > 0)
         ;
-    stat_line("cpu0", after, 4);
+    stat_line("cpu0", after, 8);
     stat_line("processes", &made[1], 1);
     stat_line("ctxt", &switched[1], 1);
     f = fopen("/proc/loadavg", "r");
@@ -86,8 +86,9 @@ load(void)
     sysinfo(&si);
     printf("seconds %.2f\nrunning %.0f\nmade %.0f\nswitched %.0f\n", now() - began, running, made[1] - made[0],
            switched[1] - switched[0]);
-    printf("user %.2f\nnice %.2f\nsystem %.2f\nidle %.2f\n", (after[0] - before[0]) / 100, (after[1] - before[1]) / 100,
-           (after[2] - before[2]) / 100, (after[3] - before[3]) / 100);
+    printf("user %.2f\nnice %.2f\nsystem %.2f\nidle %.2f\nsteal %.2f\n", (after[0] - before[0]) / 100,
+           (after[1] - before[1]) / 100, (after[2] - before[2]) / 100, (after[3] - before[3]) / 100,
+           (after[7] - before[7]) / 100);
     printf("load1 %.2f\nload5 %.2f\nload15 %.2f\nsysinfo1 %.2f\nsysinfo15 %.2f\n", loads[0], loads[1], loads[2],
            (double)si.loads[0] / 65536, (double)si.loads[2] / 65536);
 }
@@ -364,6 +365,26 @@ threads(void)
     printf("user %.3f\nsystem %.3f\nback %d\n", seconds(ru.ru_utime), seconds(ru.ru_stime), back);
 }
 
+/* On a processor that others use, too: what is theirs is no time of ours. */
+static void
+stolen(void)
+{
+    double before[8], after[8], last[8], began = now(), cpu = used(CLOCK_PROCESS_CPUTIME_ID);
+    int back = 0;
+
+    stat_line("cpu0", before, 8);
+    memcpy(last, before, sizeof last);
+    while (now() - began < 1.5) {
+        spin(0.01);
+        stat_line("cpu0", after, 8);
+        for (int k = 0; k < 8; k++)
+            back += after[k] < last[k];
+        memcpy(last, after, sizeof last);
+    }
+    printf("back %d\nseconds %.3f\ncpu %.3f\nsteal %.3f\nidle %.3f\n", back, now() - began,
+           used(CLOCK_PROCESS_CPUTIME_ID) - cpu, (after[7] - before[7]) / 100, (after[3] - before[3]) / 100);
+}
+
 static volatile int alarms[2];
 
 static void
@@ -392,7 +413,7 @@ timers(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} modes[] = {{"load", load}, {"nice", nice_time}, {"threads", threads}, {"timers", timers}};
+} modes[] = {{"load", load}, {"nice", nice_time}, {"stolen", stolen}, {"threads", threads}, {"timers", timers}};
 
 int
 main(int argc, char **argv)

@@ -13,20 +13,30 @@
 enum { TICK_NS = 10000000 }; /* the unit of /proc: USER_HZ is 100 */
 #define SECOND_NS UINT64_C(1000000000)
 
-/* What is not there is zero: iowait, irq, softirq, steal, guest, guest_nice. */
+/* What is not there is zero: iowait, irq, softirq, guest, guest_nice. */
 static void
 put_processor(struct text *out, const char *name, const struct processor_time *t, uint64_t idle_ns)
 {
-    text_printf(out, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 0 0 0\n", name, t->user_ns / TICK_NS,
-                t->nice_ns / TICK_NS, t->system_ns / TICK_NS, idle_ns / TICK_NS);
+    text_printf(out, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 %" PRIu64 " 0 0\n", name,
+                t->user_ns / TICK_NS, t->nice_ns / TICK_NS, t->system_ns / TICK_NS, idle_ns / TICK_NS,
+                t->stolen_ns / TICK_NS);
 }
 
 static uint64_t
 idle_of(const struct processor_time *t, uint64_t up_ns)
 {
-    uint64_t busy = t->user_ns + t->nice_ns + t->system_ns;
+    uint64_t busy = t->user_ns + t->nice_ns + t->system_ns + t->stolen_ns;
 
     return up_ns > busy ? up_ns - busy : 0;
+}
+
+/* Charges the running task. Returns the moment until which everything is charged: another one would make idle what the host takes away
+ * meanwhile, and the idle time would go back when that is charged. */
+static uint64_t
+account(void)
+{
+    sched_account();
+    return current_task()->sched.started_ns;
 }
 
 /* All processors' together; *idle_ns gets their idle time. */
@@ -40,6 +50,7 @@ sum_up(uint64_t up_ns, uint64_t *idle_ns)
         all.user_ns += processor_times[k].user_ns;
         all.nice_ns += processor_times[k].nice_ns;
         all.system_ns += processor_times[k].system_ns;
+        all.stolen_ns += processor_times[k].stolen_ns;
         *idle_ns += idle_of(&processor_times[k], up_ns);
     }
     return all;
@@ -67,8 +78,7 @@ proc_show_stat(const struct pseudo_key *key, struct text *out)
     unsigned running;
     char name[16];
 
-    sched_account();
-    up_ns = clock_monotonic_ns();
+    up_ns = account();
     all = sum_up(up_ns, &idle_ns);
     put_processor(out, "cpu ", &all, idle_ns);
     for (unsigned k = 0; k < system_info.processors; k++) {
@@ -89,8 +99,7 @@ proc_show_uptime(const struct pseudo_key *key, struct text *out)
 {
     uint64_t up_ns, idle_ns, up, idle;
 
-    sched_account();
-    up_ns = clock_monotonic_ns();
+    up_ns = account();
     sum_up(up_ns, &idle_ns);
     up = up_ns / TICK_NS;
     idle = idle_ns / TICK_NS;

@@ -76,7 +76,7 @@ kernel_time_call(uint64_t took, unsigned stands_for)
 {
     uint64_t cost = clock_cost(), one = (took > cost ? took - cost : 0) + EDGE_NS;
 
-    running()->kernel_ns += (one < SAMPLE_MOST_NS ? one : SAMPLE_MOST_NS) * (stands_for - 1);
+    running()->sampled_ns += (one < SAMPLE_MOST_NS ? one : SAMPLE_MOST_NS) * (stands_for - 1);
 }
 
 unsigned
@@ -90,10 +90,11 @@ kernel_time_next_sample(void)
     return 1 + state % (2 * KERNEL_TIME_SAMPLED - 1);
 }
 
+/* What was measured has its part of the time that the host took away in it. Samples do not (SAMPLE_MOST_NS). */
 uint64_t
-kernel_time_take(struct sched_entity *e, uint64_t ns)
+kernel_time_take(struct sched_entity *e, uint64_t ns, uint64_t used)
 {
-    uint64_t taken;
+    uint64_t measured, sampled;
 
     if (e->kernel_since) {
         uint64_t this_part = part(e, e->started_ns + ns);
@@ -101,9 +102,13 @@ kernel_time_take(struct sched_entity *e, uint64_t ns)
         e->section_ns += this_part;
         e->kernel_ns += this_part;
     }
-    taken = e->kernel_ns < ns ? e->kernel_ns : ns;
-    e->kernel_ns -= taken;
-    if (e->kernel_ns > LATER_MOST_NS)
-        e->kernel_ns = LATER_MOST_NS;
-    return taken;
+    measured = e->kernel_ns < ns ? e->kernel_ns : ns;
+    e->kernel_ns -= measured;
+    if (used < ns)
+        measured = (uint64_t)((unsigned __int128)measured * used / ns);
+    sampled = e->sampled_ns < used - measured ? e->sampled_ns : used - measured;
+    e->sampled_ns -= sampled;
+    if (e->sampled_ns > LATER_MOST_NS)
+        e->sampled_ns = LATER_MOST_NS;
+    return measured + sampled;
 }

@@ -22,8 +22,8 @@ struct sched_entity {
     struct platform_fiber *fiber;
     uint64_t started_ns; /* monotonic time at which this time slice began */
     /* kernel_time.c: since when its time is the kernel's (monotonic; 0: it is not known to be), how much of that time the slices that are over
-     * had, and how much it is to be charged with as the kernel's */
-    uint64_t kernel_since, section_ns, kernel_ns;
+     * had, and with how much it is to be charged as the kernel's: what was measured, and what samples stand for */
+    uint64_t kernel_since, section_ns, kernel_ns, sampled_ns;
     unsigned processor; /* the guest's number of the processor on which it runs, or ran last */
     uint64_t affinity;  /* bit n: it may run on processor n; never 0 */
 };
