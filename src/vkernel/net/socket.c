@@ -5,7 +5,6 @@
 #include "vkernel/vfs/file.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 
 const struct network *network = &loopback_network;
