@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 
+#include "base/page.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
 #include "vkernel/mm/cow.h"
@@ -141,7 +142,7 @@ show_stat(const struct pseudo_key *key, struct text *out)
                 (unsigned long long)((p->children_cpu_ns - p->children_system_ns) / TICK_NS),
                 (unsigned long long)(p->children_system_ns / TICK_NS), 20 + p->nice, p->nice, p->thread_count,
                 (unsigned long long)(p->start_ns / TICK_NS), (unsigned long long)s.total,
-                (unsigned long long)(s.resident / 4096), (unsigned long long)p->rlimits[RLIMIT_RSS].rlim_cur);
+                (unsigned long long)(s.resident / PAGE_SIZE), (unsigned long long)p->rlimits[RLIMIT_RSS].rlim_cur);
     text_printf(out, "%d %d %llu 0 0 %llu %llu %llu %llu 0 0 0 %d %u %d %d 0 0 0 %d %d %llu %llu %llu %llu %llu %d\n",
                 mm ? 1 : 0, mm ? 1 : 0, mm ? (unsigned long long)mm->stack_start : 0ull,
                 t ? (unsigned long long)t->pending.set : 0ull, t ? (unsigned long long)t->blocked : 0ull,
@@ -162,9 +163,9 @@ show_statm(const struct pseudo_key *key, struct text *out)
     if (!p)
         return -ESRCH;
     s = sizes_of(p);
-    text_printf(out, "%llu %llu %llu %llu 0 %llu 0\n", (unsigned long long)(s.total / 4096),
-                (unsigned long long)(s.resident / 4096), (unsigned long long)(s.shared / 4096),
-                (unsigned long long)(s.text / 4096), (unsigned long long)((s.data + s.stack) / 4096));
+    text_printf(out, "%llu %llu %llu %llu 0 %llu 0\n", (unsigned long long)(s.total / PAGE_SIZE),
+                (unsigned long long)(s.resident / PAGE_SIZE), (unsigned long long)(s.shared / PAGE_SIZE),
+                (unsigned long long)(s.text / PAGE_SIZE), (unsigned long long)((s.data + s.stack) / PAGE_SIZE));
     return 0;
 }
 

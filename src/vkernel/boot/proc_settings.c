@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/page.h"
 #include "vkernel/boot/procfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/task/process.h"
@@ -105,7 +106,7 @@ int
 proc_show_oom_score(const struct pseudo_key *key, struct text *out)
 {
     struct process *p = of(key);
-    int64_t total = (int64_t)(system_memory_total() / 4096), points;
+    int64_t total = (int64_t)(system_memory_total() / PAGE_SIZE), points;
 
     if (!p)
         return -ESRCH;

@@ -1,5 +1,6 @@
 /* The memory file system: tmpfs, and the root overlay with the artifact's read-only inodes beneath. Contents of regular
  * files are in memfs_content.c. */
+#include "base/page.h"
 #include "vkernel/fs/fs.h"
 #include "vkernel/fs/disk.h"
 #include "vkernel/fs/memfs_internal.h"
@@ -436,7 +437,7 @@ memfs_getattr(struct inode *i, struct stat *st)
             bytes += (uint64_t)(end - at);
             at = end;
         }
-        st->st_blocks = (blkcnt_t)((bytes + 4095) / 4096 * 8);
+        st->st_blocks = (blkcnt_t)(PAGE_UP(bytes) / 512);
     }
     return 0;
 }

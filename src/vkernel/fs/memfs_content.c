@@ -3,6 +3,7 @@
  * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store, one
  * big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of files
  * cost one host descriptor. */
+#include "base/page.h"
 #include "vkernel/fs/memfs_internal.h"
 
 #include "platform/heap.h"
@@ -163,8 +164,8 @@ make_writable(struct inode *i, uint64_t end)
 static void
 clear_past_end(struct inode *i)
 {
-    static const uint8_t zeros[4096];
-    uint64_t whole = (i->size + 4095) & ~4095ull;
+    static const uint8_t zeros[PAGE_SIZE];
+    uint64_t whole = PAGE_UP(i->size);
 
     if (!i->mapped_shared || i->kind != CONTENT_SLOT)
         return;
@@ -179,7 +180,7 @@ size_changed(struct inode *i, uint64_t size)
     uint64_t old = i->size;
 
     i->size = size;
-    if (i->mapped && (old + 4095) / 4096 != (size + 4095) / 4096)
+    if (i->mapped && PAGE_UP(old) != PAGE_UP(size))
         mm_file_resized(i, old, size);
 }
 
@@ -213,13 +214,13 @@ set_size(struct inode *i, uint64_t size)
         if (size > i->size)
             memset(i->heap + i->size, 0, size - i->size);
     } else if (size < i->size) {
-        uint64_t whole = (size + 4095) & ~4095ull;
-        static const uint8_t zeros[4096];
+        uint64_t whole = PAGE_UP(size);
+        static const uint8_t zeros[PAGE_SIZE];
 
         if (whole > size)
             host_pwrite(store_fd(), zeros, (size_t)(whole - size), slot_offset(i->slot, size));
         if (i->size > whole)
-            host_punch(store_fd(), slot_offset(i->slot, whole), (i->size - whole + 4095) & ~4095ull);
+            host_punch(store_fd(), slot_offset(i->slot, whole), PAGE_UP(i->size - whole));
     } else if (size > i->size) {
         clear_past_end(i);
         i->sparse = true;
@@ -301,7 +302,7 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
     if (!(mode & FALLOC_FL_PUNCH_HOLE) && (i->seals & F_SEAL_GROW) && offset + size > i->size)
         return -EPERM;
     if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
-        static const uint8_t zeros[4096];
+        static const uint8_t zeros[PAGE_SIZE];
         uint64_t end = offset + size;
 
         if ((mode & FALLOC_FL_PUNCH_HOLE) && !(mode & FALLOC_FL_KEEP_SIZE))
@@ -320,11 +321,12 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
         if (i->kind == CONTENT_HEAP) {
             memset(i->heap + offset, 0, end - offset);
         } else {
-            uint64_t first = (offset + 4095) & ~4095ull, last = end & ~4095ull;
+            uint64_t first = PAGE_UP(offset), last = PAGE_DOWN(end);
 
             if (first >= last) {
-                for (uint64_t at = offset; at < end; at += 4096)
-                    host_pwrite(store_fd(), zeros, end - at < 4096 ? end - at : 4096, slot_offset(i->slot, at));
+                for (uint64_t at = offset; at < end; at += PAGE_SIZE)
+                    host_pwrite(store_fd(), zeros, end - at < PAGE_SIZE ? end - at : PAGE_SIZE,
+                                slot_offset(i->slot, at));
             } else {
                 host_pwrite(store_fd(), zeros, first - offset, slot_offset(i->slot, offset));
                 host_punch(store_fd(), slot_offset(i->slot, first), last - first);

@@ -1,3 +1,4 @@
+#include "base/page.h"
 #include "vkernel/mm/store.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ void
 store_release(uint64_t slot, uint64_t used)
 {
     /* What cannot be emptied is nobody's any more: its bytes must not be the next one's. */
-    if (used > 0 && host_punch(descriptor, store_offset(slot), (used + 4095) & ~4095ull) < 0)
+    if (used > 0 && host_punch(descriptor, store_offset(slot), PAGE_UP(used)) < 0)
         return;
     if (unused_count == unused_capacity) {
         size_t capacity = unused_capacity ? unused_capacity * 2 : 64;

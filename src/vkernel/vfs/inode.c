@@ -2,6 +2,7 @@
 #include <sys/inotify.h>
 #include <stdio.h>
 
+#include "base/page.h"
 #include "platform/heap.h"
 #include "vkernel/vfs/vfs.h"
 
@@ -183,7 +184,7 @@ inode_stat(struct inode *i, struct stat *st)
     st->st_rdev = i->rdev;
     st->st_size = (off_t)i->size;
     st->st_blksize = 4096;
-    st->st_blocks = S_ISREG(i->mode) ? (blkcnt_t)((i->size + 4095) / 4096 * 8) : 0;
+    st->st_blocks = S_ISREG(i->mode) ? (blkcnt_t)(PAGE_UP(i->size) / 512) : 0;
     st->st_atim = i->atime;
     st->st_mtim = i->mtime;
     st->st_ctim = i->ctime;
