@@ -33,57 +33,15 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, SHARED = 1 << 20, PLACES = 16, VALUES = 4, CHANGERS = 2, GUARD = 0x5a };
+#include "changer.h"
 
-/* What the changers write. All of it is in shared memory, at the same address in both processes. */
-struct shared {
-    volatile unsigned generation, seen[CHANGERS], count;
-    struct {
-        uint64_t address;
-        unsigned size, values;
-        uint64_t value[VALUES];
-    } place[PLACES];
-};
-static struct shared *shared;
-static char *arena;   /* what is left of the shared memory: no attack uses that of another again */
-static char *nowhere; /* a page that cannot be accessed */
+enum { GUARD = 0x5a };
 
 static volatile int drain_from = -1; /* the changing thread reads from it */
 static volatile uint64_t drained;
 static char bytes[1 << 18];
 
-static void
-must(int ok, const char *what)
-{
-    if (ok)
-        return;
-    printf("FAILED: %s (errno %d)\n", what, errno);
-    exit(1);
-}
-
-static uint64_t
-now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* --- the changers --- */
-
-static void
-write_value(uint64_t address, unsigned size, uint64_t value)
-{
-    void *at = (void *)address;
-
-    switch (size) {
-    case 1: *(volatile uint8_t *)at = value; break;
-    case 2: *(volatile uint16_t *)at = value; break;
-    case 4: *(volatile uint32_t *)at = value; break;
-    default: *(volatile uint64_t *)at = value; break;
-    }
-}
+static char *nowhere; /* a page that cannot be accessed */
 
 static void
 drain(void)
@@ -95,83 +53,12 @@ drain(void)
         drained += n;
 }
 
-static void
-change_for_ever(unsigned who)
-{
-    unsigned seed = who + 1;
-
-    for (;;) {
-        unsigned generation = shared->generation, count = shared->count;
-
-        for (unsigned k = 0; k < count; k++) {
-            seed = seed * 1103515245 + 12345;
-            write_value(shared->place[k].address, shared->place[k].size,
-                        shared->place[k].value[(seed >> 16) % shared->place[k].values]);
-        }
-        if (count == 0)
-            shared->seen[who] = generation;
-        if (who == 1)
-            drain();
-        sched_yield();
-    }
-}
-
 static void *
 changing_thread(void *unused)
 {
-    change_for_ever(1);
+    change_for_ever(THREAD, drain);
     return unused;
 }
-
-/* Until both have seen that there is nothing to change. */
-static void
-stop_changes(void)
-{
-    shared->count = 0;
-    __sync_synchronize();
-    shared->generation++;
-    for (unsigned who = 0; who < CHANGERS; who++)
-        while (shared->seen[who] != shared->generation)
-            sched_yield();
-}
-
-static unsigned planned;
-
-static void
-change(volatile void *at, unsigned size, unsigned values, const uint64_t *value)
-{
-    must(planned < PLACES && values <= VALUES, "room for a place");
-    shared->place[planned].address = (uint64_t)at;
-    shared->place[planned].size = size;
-    shared->place[planned].values = values;
-    memcpy(shared->place[planned].value, value, values * sizeof *value);
-    planned++;
-}
-#define CHANGE(lvalue, ...) \
-    change(&(lvalue), sizeof(lvalue), sizeof((uint64_t[]){__VA_ARGS__}) / 8, (uint64_t[]){__VA_ARGS__})
-
-static void
-start_changes(void)
-{
-    __sync_synchronize();
-    shared->count = planned;
-    planned = 0;
-}
-
-static void *
-take(size_t size)
-{
-    char *p = arena;
-
-    arena += (size + 63) & ~63ul;
-    must(arena <= (char *)shared + SHARED, "shared memory");
-    return p;
-}
-
-/* For this long calls are made, with a chance for the changers after each. */
-#define WHILE_CHANGING \
-    start_changes();   \
-    for (uint64_t until_ = now_ms() + 100; now_ms() < until_; sched_yield())
 
 static int
 open_descriptors(void)
@@ -798,20 +685,17 @@ main(int argc, char **argv, char **envp)
     if (argc > 0 && strcmp(argv[0], "exec-child") == 0)
         return check_arguments(argc, argv, envp);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    shared = mmap(NULL, SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    share();
     nowhere = (char *)shared + SHARED;
     mprotect(nowhere, PAGE, PROT_NONE);
-    arena = (char *)shared + PAGE;
-    shared->generation = 1;
-    pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        change_for_ever(0);
-    }
-    must(pid > 0 && pthread_create(&t, NULL, changing_thread, NULL) == 0, "two changers");
+    pid = changing_process();
+    must(pthread_create(&t, NULL, changing_thread, NULL) == 0, "a changing thread");
+    changers |= 1u << THREAD;
+    second_writer(shared);
     stop_changes();
     for (unsigned k = 0; k < sizeof attacks / sizeof *attacks; k++)
         attacks[k]();
+    second_writer(NULL);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     puts("survived");

@@ -1,24 +1,14 @@
 /* Executable memory is exactly the verified bytes of files while these change: another process writes to a copy of this program by a
  * shared mapping all the time, and another thread to the place where it is mapped to be executed. What is executed was the
  * program, or nothing is. (not on Linux, where nobody asks what is executed) */
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { PAGE = 4096 };
+#include "changer.h"
+
 #define PLACE ((char *)0x30000000)
 
 extern const char __ehdr_start[];
@@ -39,15 +29,6 @@ jump(int sig)
     siglongjmp(back, sig);
 }
 
-static void
-must(int ok, const char *what)
-{
-    if (ok)
-        return;
-    printf("FAILED: %s (errno %d)\n", what, errno);
-    exit(1);
-}
-
 /* What the function returns, or minus the signal. */
 static int
 call(const char *p)
@@ -58,31 +39,6 @@ call(const char *p)
 }
 
 static const unsigned char made[8] = {0xb8, 0x37, 0x13, 0, 0, 0xc3, 0x90, 0x90}; /* mov $0x1337, %eax; ret */
-
-static void
-change_for_ever(volatile uint64_t *word, uint64_t a, uint64_t b)
-{
-    for (unsigned k = 0;; k++) {
-        *word = k & 1 ? a : b;
-        if (k % 64 == 0 || k % 64 == 33)
-            sched_yield();
-    }
-}
-
-static pid_t
-changer(int fd, long at, uint64_t other)
-{
-    char *w = mmap(NULL, image_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    pid_t pid;
-
-    must(w != MAP_FAILED, "a shared mapping");
-    pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        change_for_ever((volatile uint64_t *)(w + at), *(uint64_t *)(image + at), other);
-    }
-    return pid;
-}
 
 /* To where code is mapped from time to time. */
 static void *
@@ -96,22 +52,29 @@ write_for_ever(void *word)
     return NULL;
 }
 
-static int
-file_of_this(void)
-{
-    int fd = memfd_create("program", 0);
+/* Copies of this program, mapped before the changing process is made, which writes there, too. */
+struct program {
+    int fd;
+    char *bytes;
+};
 
-    must(fd >= 0 && write(fd, image, image_size) == image_size && fchmod(fd, 0700) == 0, "a copy of the program");
-    return fd;
+static struct program
+program_new(void)
+{
+    struct program p = {.fd = memfd_create("program", 0)};
+
+    must(p.fd >= 0 && write(p.fd, image, image_size) == image_size && fchmod(p.fd, 0700) == 0, "a copy of the program");
+    p.bytes = mmap(NULL, image_size, PROT_READ | PROT_WRITE, MAP_SHARED, p.fd, 0);
+    must(p.bytes != MAP_FAILED, "a shared mapping");
+    return p;
 }
 
-static long
-now_ms(void)
+/* From now on a word of the file is what it was or another one. */
+static void
+change_program(const struct program *p, long at, uint64_t other)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    CHANGE(*(uint64_t *)(p->bytes + at), *(const uint64_t *)(image + at), other);
+    start_changes();
 }
 
 static int
@@ -128,16 +91,17 @@ in_child(const char *p)
 
 /* Code that is mapped stays what it was, whatever becomes of its file, and of the memory before and after. */
 static void
-mappings(long at)
+mappings(const struct program *program, long at)
 {
-    int fd = file_of_this(), mapped = 0;
+    int fd = program->fd, mapped = 0;
     long size = (image_size + PAGE - 1) & ~(long)(PAGE - 1);
-    pid_t pid = changer(fd, at, *(const uint64_t *)made);
     const char *f = PLACE + at;
     pthread_t t;
 
     must(pthread_create(&t, NULL, write_for_ever, (void *)f) == 0, "a thread that writes");
-    for (long end = now_ms() + 800; now_ms() < end || !mapped; sched_yield()) {
+    change(f, 0, 1, (const uint64_t *)made);
+    change_program(program, at, *(const uint64_t *)made);
+    for (uint64_t end = now_ms() + 800; now_ms() < end || !mapped; sched_yield()) {
         char *p = mmap(PLACE, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
 
         must(p == PLACE || errno == EACCES, "to map a file that changes");
@@ -156,35 +120,32 @@ mappings(long at)
         must(p == PLACE, "memory in its place");
         must(mprotect(p, size, PROT_READ | PROT_EXEC) == -1 && call(f) == -SIGSEGV, "what was written is no code");
     }
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    stop_changes();
     must(pwrite(fd, image + at, sizeof made, at) == sizeof made, "the file as it was");
     must(mmap(PLACE, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0) == PLACE, "its code");
     must(pwrite(fd, made, sizeof made, at) == sizeof made && call(f) == 42, "the code, not the file");
     must(mprotect(PLACE, size, PROT_READ) == 0 && memcmp(f, made, sizeof made) == 0, "the file, not the code");
-    close(fd);
 }
 
 /* A program that changes in its code, or in its header: it is what it was, or it is not started. */
 static void
-programs(long at, uint64_t other)
+programs(const struct program *program, long at, uint64_t other)
 {
     static char *arguments[] = {"code-child", NULL};
-    int fd = file_of_this(), status;
-    pid_t pid = changer(fd, at, other), child;
+    int status;
+    pid_t child;
 
-    for (long end = now_ms() + 400; now_ms() < end; sched_yield()) {
+    change_program(program, at, other);
+    for (uint64_t end = now_ms() + 400; now_ms() < end; sched_yield()) {
         child = fork();
         if (child == 0) {
-            execveat(fd, "", arguments, arguments + 1, AT_EMPTY_PATH);
+            execveat(program->fd, "", arguments, arguments + 1, AT_EMPTY_PATH);
             _exit(errno == EACCES || errno == ETXTBSY || errno == ENOEXEC ? 0 : errno);
         }
         must(child > 0 && waitpid(child, &status, 0) == child, "a child");
         must(status == 0, "a program that changes");
     }
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    close(fd);
+    stop_changes();
 }
 
 int
@@ -196,6 +157,8 @@ main(int argc, char **argv)
     long at = (const char *)answer - __ehdr_start;
     int fd = open("/proc/self/exe", O_RDONLY);
     uint64_t entry;
+    struct program program[3];
+    pid_t pid;
 
     if (argc > 0 && strcmp(argv[0], "code-child") == 0)
         return answer() != 42;
@@ -207,9 +170,17 @@ main(int argc, char **argv)
     image_size = read(fd, image, sizeof image);
     must(image_size > 0 && at % 8 == 0, "the program's own bytes");
     memcpy(&entry, image + 24, sizeof entry); /* e_entry */
-    mappings(at);
-    programs(at, *(const uint64_t *)made);
-    programs(24, entry + 16);
+    share();
+    for (int k = 0; k < 3; k++)
+        program[k] = program_new();
+    pid = changing_process();
+    second_writer(shared);
+    stop_changes();
+    mappings(&program[0], at);
+    programs(&program[1], at, *(const uint64_t *)made);
+    programs(&program[2], 24, entry + 16);
+    second_writer(NULL);
+    kill(pid, SIGKILL);
     puts("survived");
     fflush(stdout);
     _exit(0);
