@@ -95,12 +95,11 @@ add_level(struct cpuid_leaf *l)
     }
 }
 
+/* It is no input as the clock is: a task is on one processor from one edge to the kernel to the next. */
 uint64_t
 helper_processor(void)
 {
-    uint64_t n = x86_processor ? x86_processor() : 0;
-
-    return x86_filter_input ? x86_filter_input(n) : n;
+    return x86_processor ? x86_processor() : 0;
 }
 
 /* Each processor is a core of its own, with caches of its own except for the third level, in one package. APIC ids are the processors'
