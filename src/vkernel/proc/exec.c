@@ -494,6 +494,7 @@ static void
 exec_fini(struct exec *x)
 {
     ledger_release(&x->program.verified);
+    ledger_release(&x->loader.verified);
     file_execute_end(x->executed);
     if (x->file)
         file_put(x->file);
@@ -562,12 +563,14 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
         r = vfs_open_exec(AT_FDCWD, x->program.interpreter, 0, &x->loader.file);
         if (r < 0)
             return r;
-        r = read_headers(&x->loader);
+        r = verify_program(&x->loader);
         if (r < 0)
             return r == -ENOEXEC ? -ELIBBAD : r;
         r = load_image(x->mm, &x->loader);
         if (r < 0)
             return r;
+        if (!is_code_of(x->mm, &x->loader))
+            return -ETXTBSY;
         x->entry = x->loader.eh.e_entry + x->loader.bias;
     }
     return build_stack(x);
