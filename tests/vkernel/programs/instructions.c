@@ -1,6 +1,7 @@
 /* Instructions that ask the processor or the kernel for something: those that user mode may not use end in the signals
  * that Linux sends, with the same si_code, si_addr and rip; the others answer. */
 #include <cpuid.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 /* clang-format off */
@@ -185,6 +187,46 @@ answers(void)
     printf("fences, prefetches, notrack\n");
 }
 
+/* What FRSTOR and FLDENV load from two pages, of which the second cannot be read, leaves the state that was there. */
+static sigjmp_buf back;
+
+static void
+show_x87(int sig, siginfo_t *info, void *context)
+{
+    const struct _libc_fpstate *fp = ((ucontext_t *)context)->uc_mcontext.fpregs;
+
+    (void)info;
+    printf(" signal %d control %#x status %#x tags %#x\n", sig, fp->cwd, fp->swd, fp->ftw);
+    siglongjmp(back, 1);
+}
+
+static void
+states_over_two_pages(void)
+{
+    enum { PAGE = 4096, STATE = 108, ENVIRONMENT = 28 };
+    struct sigaction action = {.sa_sigaction = show_x87, .sa_flags = SA_SIGINFO};
+    char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), area[STATE];
+    const uint16_t control = 0x37f;
+
+    mprotect(pages + PAGE, PAGE, PROT_NONE);
+    sigaction(SIGSEGV, &action, NULL);
+    for (int there = 4; there < STATE; there += 8) {
+        char *at = pages + PAGE - there;
+
+        __asm__ volatile("fninit; fnsave %0" : "=m"(area));
+        area[0] = 0x7f, area[1] = 2; /* another control word */
+        memcpy(at, area, (size_t)there);
+        printf("%s with %d bytes:", there < ENVIRONMENT ? "fldenv" : "frstor", there);
+        if (sigsetjmp(back, 1))
+            continue;
+        if (there < ENVIRONMENT)
+            __asm__ volatile("fninit; fldcw %0; fld1; fldenv %1" : : "m"(control), "m"(*at));
+        else
+            __asm__ volatile("fninit; fldcw %0; fld1; frstor %1" : : "m"(control), "m"(*at));
+    }
+    __asm__ volatile("fninit");
+}
+
 int
 main(void)
 {
@@ -200,5 +242,6 @@ main(void)
     TRY(x87_zero_divide, ) TRY(x87_overflow, ) TRY(x87_underflow, ) TRY(x87_inexact, ) __asm__ volatile("fninit");
     features();
     answers();
+    states_over_two_pages();
     return 0;
 }
