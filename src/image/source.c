@@ -229,70 +229,103 @@ note_file(struct image *im, const char *what, const char *path, struct err *e)
     return 0;
 }
 
-static int
-load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
+/* Does one of the image's names, or its tag alone, match? */
+static bool
+docker_image_fits(const json_t *image, const char *tag)
 {
-    char *path = mem_printf("%s/manifest.json", dir);
-    json_t *list = load_json(path, e), *item, *chosen = NULL, *document, *layers, *name;
-    const char *config;
-    size_t i, fitting = 0;
-    int result = 0;
+    json_t *tags = json_object_get(image, "RepoTags"), *name;
+    size_t k;
 
-    mem_free(path);
-    if (!list)
-        return -1;
-    snprintf(im->kind, sizeof im->kind, "docker archive");
+    if (!tag)
+        return true;
+    json_array_foreach(tags, k, name)
+    {
+        const char *s = json_string_value(name), *colon = s ? strrchr(s, ':') : NULL;
+
+        if (s && (strcmp(s, tag) == 0 || (colon && strcmp(colon + 1, tag) == 0)))
+            return true;
+    }
+    return false;
+}
+
+/* NULL, unless exactly one image of the list fits and its description can be used. */
+static json_t *
+docker_image_choose(json_t *list, const char *dir, const char *tag, struct err *e)
+{
+    json_t *item, *chosen = NULL, *layers;
+    size_t i, fitting = 0;
+    const char *config;
+
     json_array_foreach(list, i, item)
     {
-        json_t *tags = json_object_get(item, "RepoTags"), *t;
-        size_t k;
-        bool fits = tag == NULL;
-
-        json_array_foreach(tags, k, t)
-        {
-            const char *s = json_string_value(t), *colon = s ? strrchr(s, ':') : NULL;
-
-            fits = fits || (s && strcmp(s, tag) == 0) || (colon && tag && strcmp(colon + 1, tag) == 0);
-        }
-        if (fits) {
+        if (docker_image_fits(item, tag)) {
             chosen = item;
             fitting++;
         }
     }
     config = json_string_value(json_object_get(chosen, "Config"));
     layers = json_object_get(chosen, "Layers");
-    if (fitting != 1 || !config || !json_is_array(layers) || json_array_size(layers) > MAX_LAYERS ||
-        strstr(config, "..")) {
-        json_decref(list);
-        return err_set(e, "%s: %zu images fit%s", dir, fitting, fitting == 1 ? ", but the manifest is damaged" : "");
-    }
-    path = mem_printf("%s/%s", dir, config);
-    document = load_json(path, e);
-    if (document && note_file(im, "config", path, e) < 0) {
-        json_decref(document);
-        document = NULL;
-    }
-    mem_free(path);
-    im->config = document ? config_from_image(document, e) : NULL;
+    if (fitting == 1 && config && !strstr(config, "..") && json_is_array(layers) &&
+        json_array_size(layers) <= MAX_LAYERS)
+        return chosen;
+    err_set(e, "%s: %zu images fit%s", dir, fitting, fitting == 1 ? ", but the manifest is damaged" : "");
+    return NULL;
+}
+
+static int
+docker_config(struct image *im, const char *dir, const char *name, struct err *e)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+    json_t *document = load_json(path, e);
+
+    if (document && note_file(im, "config", path, e) == 0)
+        im->config = config_from_image(document, e);
     json_decref(document);
-    if (!im->config)
-        result = -1;
+    mem_free(path);
+    return im->config ? 0 : -1;
+}
+
+static int
+docker_layers(struct image *im, const char *dir, json_t *layers, struct err *e)
+{
+    json_t *name;
+    size_t i;
+
     json_array_foreach(layers, i, name)
     {
         const char *s = json_string_value(name);
+        char *path;
+        int r;
 
-        if (result < 0)
-            break;
-        if (!s || strstr(s, "..")) {
-            result = err_set(e, "%s: manifest names an unusable layer", dir);
-            break;
-        }
+        if (!s || strstr(s, ".."))
+            return err_set(e, "%s: manifest names an unusable layer", dir);
         path = mem_printf("%s/%s", dir, s);
-        result = layer_apply(&im->tree, path, e);
+        r = layer_apply(&im->tree, path, e);
         mem_free(path);
+        if (r < 0)
+            return r;
     }
+    return 0;
+}
+
+static int
+load_docker(struct image *im, const char *dir, const char *tag, struct err *e)
+{
+    char *path = mem_printf("%s/manifest.json", dir);
+    json_t *list = load_json(path, e), *image;
+    int r = -1;
+
+    mem_free(path);
+    if (!list)
+        return -1;
+    snprintf(im->kind, sizeof im->kind, "docker archive");
+    image = docker_image_choose(list, dir, tag, e);
+    if (image)
+        r = docker_config(im, dir, json_string_value(json_object_get(image, "Config")), e);
+    if (r == 0)
+        r = docker_layers(im, dir, json_object_get(image, "Layers"), e);
     json_decref(list);
-    return result;
+    return r;
 }
 
 /* --- choosing --- */
