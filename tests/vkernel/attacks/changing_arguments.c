@@ -619,25 +619,27 @@ signal_frames(void)
 
 /* --- fork --- */
 
-enum { FORK_PAGES = 600 };
+enum { FEW = 100, MANY = 600 }; /* a fork copies few pages, and shares many until somebody writes */
 static volatile uint64_t (*pages)[PAGE / 8];
+static unsigned page_count;
 static volatile int writing;
 
 /* Writes the first word of a page, then the last, and finds again what it wrote before. */
 static void *
 write_pages(void *lost)
 {
-    static uint64_t last[FORK_PAGES];
+    enum { ROUNDS_IN_A_ROW = 16 };
+    uint64_t last[MANY] = {0};
 
     for (uint64_t n = 1; writing; n++) {
-        unsigned k = n % FORK_PAGES;
+        unsigned k = n % page_count;
 
         if (pages[k][0] != last[k] || pages[k][PAGE / 8 - 1] != last[k])
             *(volatile int *)lost = 1;
         pages[k][0] = n;
         pages[k][PAGE / 8 - 1] = n;
         last[k] = n;
-        if (k == 0)
+        if (n % ((uint64_t)page_count * ROUNDS_IN_A_ROW) == 0)
             sched_yield();
     }
     return NULL;
@@ -646,7 +648,7 @@ write_pages(void *lost)
 static void
 check_pages(void)
 {
-    for (unsigned k = 0; k < FORK_PAGES; k++) {
+    for (unsigned k = 0; k < page_count; k++) {
         if (pages[k][0] < pages[k][PAGE / 8 - 1])
             _exit(1); /* each page is what it was at one moment */
         pages[k][5] = k;
@@ -656,28 +658,41 @@ check_pages(void)
 }
 
 static void
-forks(void)
+forks(unsigned count)
 {
     pthread_t t;
     volatile int lost = 0;
 
-    pages = mmap(NULL, FORK_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page_count = count;
+    pages = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     writing = 1;
     must(pthread_create(&t, NULL, write_pages, (void *)&lost) == 0, "a thread");
-    WHILE_CHANGING must(ends(check_pages) == 0, "what a child has of its parent's memory");
-    stop_changes();
+    for (uint64_t end = now_ms() + 300; now_ms() < end;)
+        must(ends(check_pages) == 0, "what a child has of its parent's memory");
     writing = 0;
     pthread_join(t, NULL);
     must(!lost, "what a thread writes while another forks");
-    munmap((void *)pages, FORK_PAGES * PAGE);
+    munmap((void *)pages, count * PAGE);
+}
+
+static void
+forks_of_few(void)
+{
+    forks(FEW);
+}
+
+static void
+forks_of_many(void)
+{
+    forks(MANY);
 }
 
 int
 main(int argc, char **argv, char **envp)
 {
     static void (*const attacks[])(void) = {
-        lengths, bases,   messages,     receives,      addresses, netlink_requests, paths, programs,
-        numbers, futexes, robust_lists, signal_frames, forks,
+        lengths,  bases,   messages, receives,     addresses,     netlink_requests, paths,
+        programs, numbers, futexes,  robust_lists, signal_frames, forks_of_few,     forks_of_many,
     };
     pthread_t t;
     pid_t pid;
