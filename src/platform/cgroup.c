@@ -1,5 +1,5 @@
 /* --isolate full: a cgroup of the container's own, below the one it was started in, so that limits and accounts of
- * whoever started it go on counting. It bounds what a taken-over process can use: one thread; with --memory that,
+ * whoever started it go on counting. It bounds what a taken-over process can use: its threads; with --memory that,
  * an eighth more and 64 MiB (the vkernel keeps the process itself below --memory, but a group is charged for what the
  * host's kernel keeps for it as well: descriptions of mappings, buffers of sockets, pages of the artifact's file); with
  * --cpus just that. The process that waits makes it, and removes it when the container has ended.
@@ -262,7 +262,8 @@ cgroup_make(const struct lockdown *l)
     int r;
 
     id = l->id;
-    r = limit(&controllers[0], "1");
+    snprintf(text, sizeof text, "%u", l->threads ? l->threads : 1);
+    r = limit(&controllers[0], text);
     if (r == 0 && l->memory_limit && l->memory_limit < UINT64_MAX / 4) {
         snprintf(text, sizeof text, "%llu", (unsigned long long)(l->memory_limit + l->memory_limit / 8 + MARGIN));
         r = limit(&controllers[1], text);

@@ -5,21 +5,20 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "platform/direct.h"
+#include "platform/thread_internal.h"
 #include "x86/helpers.h"
 
-volatile sig_atomic_t platform_ticked;
 volatile uint64_t platform_host_signals;
 volatile sig_atomic_t platform_end_signal;
 
 static int wake_fd = -1; /* written by signal handlers, polled by platform_idle */
-static bool ticking;
-static uint64_t tick_due; /* when the next tick comes, at the latest */
 
 static unsigned tick_us = 10000;
 
@@ -80,9 +79,15 @@ platform_realtime_ns(void)
 }
 
 uint64_t
-platform_cpu_ns(void)
+platform_thread_cpu_ns(void)
 {
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+uint64_t
+platform_cpu_ns(void)
+{
+    return read_clock(platform_threads > 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* A timer of the host's for a time that does not come: the host's kernel cancels it each time that the clock is set
@@ -135,50 +140,73 @@ platform_tick_every(unsigned us)
     tick_us = us;
 }
 
+/* --- the tick: a timer of the host's for each thread, made before lock-down --- */
+
+/* The kernel's own numbers: the C library's timers are more than that. */
+void
+platform_tick_init(struct platform_thread *t)
+{
+    struct sigevent e = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+    struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+
+    e._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    sigaction(SIGALRM, &sa, NULL);
+    t->has_timer = syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &t->timer) == 0;
+    t->ticking = false;
+}
+
+/* The first tick after first_ns, then regularly. 0: none. */
+static void
+set_timer(struct platform_thread *t, uint64_t first_ns)
+{
+    struct itimerspec it = {.it_interval.tv_nsec = first_ns ? (long)tick_us * 1000 : 0,
+                            .it_value = {(time_t)(first_ns / 1000000000u), (long)(first_ns % 1000000000u)}};
+
+    syscall(SYS_timer_settime, t->timer, 0, &it, NULL);
+}
+
 void
 platform_tick(bool on)
 {
-    static bool installed;
-    struct itimerval it = {0};
+    struct platform_thread *t = platform_thread_tls;
 
-    if (on == ticking)
+    if (on == t->ticking || !t->has_timer)
         return;
-    if (!installed) {
-        struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
-
-        sigaction(SIGALRM, &sa, NULL);
-        installed = true;
-    }
-    if (on) {
-        it.it_interval.tv_usec = (suseconds_t)tick_us;
-        it.it_value.tv_usec = (suseconds_t)tick_us;
+    if (on)
         platform_tick_taken();
-    }
-    setitimer(ITIMER_REAL, &it, NULL);
-    ticking = on;
+    set_timer(t, on ? (uint64_t)tick_us * 1000 : 0);
+    t->ticking = on;
 }
 
 void
 platform_tick_taken(void)
 {
-    tick_due = platform_monotonic_ns() + tick_us * 1000;
+    platform_thread_tls->tick_due = platform_monotonic_ns() + tick_us * 1000;
 }
 
 void
 platform_tick_by(uint64_t deadline)
 {
-    struct itimerval it = {.it_interval.tv_usec = (suseconds_t)tick_us};
+    struct platform_thread *t = platform_thread_tls;
     uint64_t now, left;
 
-    if (!ticking || tick_due < TICK_NEAR_NS || deadline >= tick_due - TICK_NEAR_NS)
+    if (!t->ticking || t->tick_due < TICK_NEAR_NS || deadline >= t->tick_due - TICK_NEAR_NS)
         return;
     now = platform_monotonic_ns();
     left = deadline > now + TICK_NEAR_NS ? deadline - now : TICK_NEAR_NS;
-    if (now + left >= tick_due)
+    if (now + left >= t->tick_due)
         return; /* never later than it was: a deadline that has passed is asked for again and again until the tick comes */
-    it.it_value.tv_usec = (suseconds_t)(left / 1000 + 1);
-    setitimer(ITIMER_REAL, &it, NULL);
-    tick_due = now + left;
+    set_timer(t, left);
+    t->tick_due = now + left;
+}
+
+/* The tick is on from here, so that one that comes to a thread between its last look and the guest's code is not the last. */
+void
+platform_tick_now(struct platform_thread *t)
+{
+    t->ticking = true;
+    t->tick_due = platform_monotonic_ns() + tick_us * 1000;
+    set_timer(t, 1);
 }
 
 /* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process
@@ -252,12 +280,22 @@ platform_forward_signals(bool terminal)
     return ignored;
 }
 
+void
+platform_wake_idle(void)
+{
+    uint64_t one = 1;
+
+    if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
+        /* full: it is awake already */
+    }
+}
+
 int
 platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u)};
     uint64_t drained;
-    int n;
+    int n, error;
 
     if (platform_repeatable && timeout_ns != UINT64_MAX) {
         platform_pass(timeout_ns);
@@ -265,11 +303,16 @@ platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
     }
     /* fds has room for one more: the wake descriptor. */
     fds[count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
+    if (timeout_ns)
+        platform_unlock();
     n = ppoll(fds, count + 1, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);
+    error = errno;
+    if (timeout_ns)
+        platform_lock();
     if (n < 0) {
         for (unsigned i = 0; i < count; i++)
             fds[i].revents = 0;
-        return errno == EINTR ? 0 : -errno;
+        return error == EINTR ? 0 : -error;
     }
     if (fds[count].revents && read(wake_fd, &drained, sizeof drained) > 0)
         n--;

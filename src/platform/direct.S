@@ -13,7 +13,7 @@
 #define RFLAGS_OF_BIT 11
 
     .weak direct_syscall_c, direct_jump_c, direct_evaluate_c, direct_poll_c, direct_flags_c
-    .hidden platform_stack_limit_tls, platform_direct_generation_tls
+    .hidden platform_stack_limit_tls, platform_direct_generation_tls, platform_thread_tls
 
 .macro SAVE_REST /* all general registers but rax, rcx and r10 */
     movq %rdx, CPU(CPU_RDX)
@@ -99,11 +99,11 @@
 .macro LOOK_UP miss
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
+    movq %fs:platform_thread_tls@tpoff, %rcx /* whose first member is the cache */
     movq %r10, CPU(CPU_RIP)
     leal (, %r10, 8), %eax
     leal (%rax, %rax), %eax
     movzwl %ax, %eax /* the low 12 bits, times 16 */
-    leaq platform_direct_cache(%rip), %rcx
     leaq (%rcx, %rax), %rax
     movl (%rax), %ecx
     notq %r10
@@ -224,6 +224,7 @@ FUNCTION direct_poll
     ret
 .endm
 
+    .p2align 6
 FUNCTION direct_jump
     LOOK_UP .Ljump_miss
     jmp *%r10

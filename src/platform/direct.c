@@ -7,9 +7,9 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
-#include "base/rare.h"
 #include "platform/fiber_internal.h"
 #include "platform/platform.h"
+#include "platform/thread.h"
 #include "x86/helpers.h"
 
 /* registers.inc has these offsets. */
@@ -25,23 +25,17 @@ extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
 void direct_poll(void);
 
 enum {
-    CACHE_SIZE = 1 << 12,
     TRAP_FLAG = 1 << 8,
     DIRECTION_FLAG = 1 << 10,
     PUSHED = 8,
     MOST_STEPS = 1 << 14 /* far more than one of the guest's instructions takes */
 };
 
-/* Direct-mapped, by the low 12 bits of the guest's address: direct.S. Small, because all of it is made ready at once:
- * even /bin/true comes to most of its pages, with two faults for each. */
-struct cache_entry {
-    uint32_t guest, host;
-    uint64_t minus_generation;
-};
-_Static_assert(sizeof(struct cache_entry) == 16, "direct.S");
+_Static_assert(sizeof(struct direct_cache_entry) == 16 && offsetof(struct platform_thread, cache) == 0 &&
+                   DIRECT_CACHE_SIZE == 1 << 12,
+               "direct.S");
 
-extern struct cache_entry platform_direct_cache[CACHE_SIZE] __attribute__((visibility("hidden")));
-RARE struct cache_entry platform_direct_cache[CACHE_SIZE] __attribute__((aligned(4096)));
+/* Other threads may change that of a running fiber. */
 __thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden")));
 
 bool
@@ -72,33 +66,35 @@ platform_direct_loaded_at(uint64_t file_offset)
 /* --- the cache --- */
 
 void
-platform_direct_generation(uint64_t generation)
+platform_direct_generation(struct platform_fiber *f, uint64_t generation)
 {
-    static bool ready;
+    struct platform_thread *t = platform_thread_tls;
 
-    if (!ready && platform_has_direct())
-        platform_populate(platform_direct_cache, sizeof platform_direct_cache);
-    ready = true;
-    platform_direct_generation_tls = generation;
+    if (!t->cache_ready && platform_has_direct())
+        platform_populate(t->cache, sizeof t->cache);
+    t->cache_ready = true;
+    __atomic_store_n((uint64_t *)platform_fiber_variable(f, &platform_direct_generation_tls), generation,
+                     __ATOMIC_RELAXED);
 }
 
-static struct cache_entry *
+static struct direct_cache_entry *
 entry_of(uint64_t guest)
 {
-    return &platform_direct_cache[guest % CACHE_SIZE];
+    return &platform_thread_tls->cache[guest % DIRECT_CACHE_SIZE];
 }
 
 void
 platform_direct_remember(uint64_t guest, uint64_t host)
 {
     if (guest <= UINT32_MAX && host <= UINT32_MAX)
-        *entry_of(guest) = (struct cache_entry){(uint32_t)guest, (uint32_t)host, -platform_direct_generation_tls};
+        *entry_of(guest) =
+            (struct direct_cache_entry){(uint32_t)guest, (uint32_t)host, -platform_direct_generation_tls};
 }
 
 uint64_t
 platform_direct_recall(uint64_t guest)
 {
-    const struct cache_entry *e = entry_of(guest);
+    const struct direct_cache_entry *e = entry_of(guest);
 
     return e->guest == guest && e->minus_generation == -platform_direct_generation_tls ? e->host : 0;
 }
@@ -134,8 +130,6 @@ go_to_poll(greg_t *reg)
     reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
 }
 
-static unsigned steps; /* since the trap flag was set */
-
 /* ask: of an address in rewritten text. In the run time's entries, whose state nobody knows, the context is stopped
  * again behind the next of the host's instructions: there are few. */
 static void
@@ -164,7 +158,7 @@ interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fa
         break;
     case DIRECT_STEPS:
         reg[REG_EFL] |= TRAP_FLAG;
-        steps = stepping ? steps + 1 : 0;
+        platform_thread_tls->steps = stepping ? platform_thread_tls->steps + 1 : 0; /* since the trap flag was set */
         break;
     case DIRECT_GOES_ON: break;
     }
@@ -188,9 +182,10 @@ platform_direct_step(void *context)
     struct platform_fault f;
 
     interrupt(context, platform_direct_steps ? direct_stepped : direct_interrupted);
-    if (platform_direct_steps || !(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || steps < MOST_STEPS ||
-        !platform_on_fault)
+    if (platform_direct_steps || !(uc->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) ||
+        platform_thread_tls->steps < MOST_STEPS || !platform_on_fault)
         return;
+    platform_come_in();
     platform_fault_take(&f, context);
     f.sig = SIGKILL;
     platform_on_fault(&f);

@@ -159,6 +159,27 @@ FUNCTION platform_switch_stack
     ret
 .size platform_switch_stack, . - platform_switch_stack
 
+/* long platform_clone_thread(unsigned long flags, uint64_t load_rsp, void *thread_block): the new thread goes on as
+ * behind platform_switch_stack. */
+FUNCTION platform_clone_thread
+    movq %rdx, %r8
+    xorl %edx, %edx
+    xorl %r10d, %r10d
+    movl $56, %eax
+    syscall
+    testq %rax, %rax
+    jz 1f
+    ret
+1:
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size platform_clone_thread, . - platform_clone_thread
+
 /* _Noreturn void platform_sigreturn(void *saved): rt_sigreturn from there. */
 FUNCTION platform_sigreturn
     movq %rdi, %rsp

@@ -3,6 +3,7 @@
 #include "platform/platform.h"
 #include "platform/direct.h"
 #include "platform/fiber_internal.h"
+#include "platform/thread_internal.h"
 
 #include "base/rare.h"
 
@@ -20,7 +21,7 @@ enum { ENHANCED_REP_MOVSB = 1 << 9 }; /* CPUID 7, EBX */
 static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                                        REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
-volatile enum platform_mode platform_mode;
+__thread volatile enum platform_mode platform_mode;
 
 /* Instructions that may fault, and where they go on then: copy.S. */
 struct platform_fixup {
@@ -165,27 +166,44 @@ may_be_done_again(uint64_t address, bool write)
            (write && platform_on_write_fault && platform_on_write_fault(address));
 }
 
-static void
-on_fault(int sig, siginfo_t *info, void *context)
+/* Did the access fault because another thread was just changing the mapping, or had already done what this one waited for? It is
+ * only asked where nobody could do anything for the access. */
+static bool
+has_changed(uint64_t address, bool write, uint64_t pc)
 {
-    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+    enum { MOST = 1000 }; /* in a row at one place: others may change mappings all the time */
+    struct platform_thread *t = platform_thread_tls;
+
+    if (t->mappings_seen == platform_mapping_changes || !platform_fault_allowed ||
+        !platform_fault_allowed(address, write))
+        return false;
+    t->mappings_seen = platform_mapping_changes;
+    t->retries = pc == t->retried_pc ? t->retries + 1 : 0;
+    t->retried_pc = pc;
+    return t->retries < MOST;
+}
+
+static void
+handle(int sig, siginfo_t *info, void *context, enum platform_mode mode)
+{
+    const greg_t *reg = ((const ucontext_t *)context)->uc_mcontext.gregs;
+    uint64_t address = (uint64_t)(uintptr_t)info->si_addr, pc = (uint64_t)reg[REG_RIP];
     bool memory = (sig == SIGSEGV || sig == SIGBUS) && info->si_code > 0;
     bool protection = sig == SIGSEGV && info->si_code == SI_KERNEL; /* #GP: no address */
-    bool inside = memory && !protection && platform_fault_inside && platform_fault_inside(address), direct;
+    bool write = reg[REG_ERR] & PAGE_FAULT_WRITE, inside, direct;
 
-    if (memory && !protection &&
-        may_be_done_again(address, ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE)) {
-        if (platform_ticked) /* while it was in here */
-            platform_direct_interrupt(context);
+    if (memory && !protection && may_be_done_again(address, write))
         return;
-    }
+    platform_mode = mode;
+    inside = memory && !protection && platform_fault_inside && platform_fault_inside(address);
+    if (inside && mode == PLATFORM_COMPILED && has_changed(address, write, pc))
+        return;
     if (fix_up(context, inside))
         return;
-    direct = platform_mode == PLATFORM_COMPILED &&
-             platform_in_direct_text((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP]);
+    direct = mode == PLATFORM_COMPILED && platform_in_direct_text(pc);
     if (direct && sig == SIGSEGV && !protection && platform_direct_stack_full(address, context))
         return;
-    if (platform_mode != PLATFORM_KERNEL && platform_on_fault &&
+    if (mode != PLATFORM_KERNEL && platform_on_fault &&
         (inside || protection || sig == SIGFPE || (direct && sig == SIGILL))) {
         struct platform_fault f;
 
@@ -199,6 +217,27 @@ on_fault(int sig, siginfo_t *info, void *context)
     die_of(sig, info, context);
 }
 
+/* Guest code that runs compiled has not the lock, and everything that is looked at here is its holder's. What is done for it counts as
+ * done by the vkernel, also when it faults in turn. */
+static void
+on_fault(int sig, siginfo_t *info, void *context)
+{
+    enum platform_mode mode = platform_mode;
+
+    if (mode == PLATFORM_COMPILED) {
+        platform_come_in();
+        platform_mode = PLATFORM_KERNEL;
+    }
+    handle(sig, info, context, mode);
+    if (mode != PLATFORM_COMPILED)
+        return;
+    platform_thread_tls->mappings_seen = platform_mapping_changes;
+    platform_mode = mode;
+    platform_go_out();
+    if (platform_ticked) /* while it was in here */
+        platform_direct_interrupt(context);
+}
+
 /* The one step that rewritten code was to make. */
 static void
 on_step(int sig, siginfo_t *info, void *context)
@@ -209,14 +248,27 @@ on_step(int sig, siginfo_t *info, void *context)
 }
 
 void
+platform_signal_stack(void)
+{
+    enum { SIZE = 64 << 10 };
+    static char first[SIZE] __attribute__((aligned(16))) RARE;
+    stack_t ss = {.ss_sp = first, .ss_size = SIZE};
+
+    if (platform_thread_tls->number != 0) {
+        ss.ss_sp = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (ss.ss_sp == MAP_FAILED)
+            platform_die("out of memory");
+    }
+    sigaltstack(&ss, NULL);
+}
+
+void
 platform_faults_init(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    static char stack[64 << 10] __attribute__((aligned(16))) RARE;
-    stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
-    sigaltstack(&ss, NULL);
+    platform_signal_stack();
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &sa, NULL);
     sa.sa_sigaction = on_step;

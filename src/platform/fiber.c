@@ -22,6 +22,7 @@
 
 #include "platform/fiber_internal.h"
 #include "platform/sanitizer.h"
+#include "platform/thread_internal.h"
 #include "x86/helpers.h"
 
 enum {
@@ -49,6 +50,7 @@ struct platform_fiber {
 };
 
 void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp);
+long platform_clone_thread(unsigned long flags, uint64_t load_rsp, void *thread_block);
 _Noreturn void platform_jump_registers(struct platform_jump *j, int value);
 void platform_fiber_start(void);
 
@@ -69,7 +71,8 @@ static struct {
 
 static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;
-static struct platform_fiber main_fiber, *running = &main_fiber;
+static struct platform_fiber main_fiber;
+static __thread struct platform_fiber *running = &main_fiber;
 static bool have_wrgsbase; /* and WRFSBASE */
 
 static bool
@@ -98,10 +101,18 @@ running_block(void)
     return PLATFORM_SANITIZED || !running->thread ? thread_block.base : running->thread;
 }
 
+/* Where a thread-local variable of the running fiber lies in another thread block. */
+static void *
+in_block(uint8_t *block, const void *variable)
+{
+    return block + ((const uint8_t *)variable - running_block());
+}
+
 /* A new fiber's variables are as the running one's, but those that belong to a stack. */
 static void
-thread_block_copy(uint8_t *to)
+thread_block_copy(struct platform_fiber *f)
 {
+    uint8_t *to = f->thread;
     const uint8_t *from = running_block();
     uint64_t self = (uint64_t)(uintptr_t)to;
     size_t before = thread_block.variables, after = 0;
@@ -112,7 +123,8 @@ thread_block_copy(uint8_t *to)
     }
     memcpy(to - thread_block.variables, from - thread_block.variables, before);
     memcpy(to - after, from - after, after);
-    memset(to + ((uint8_t *)&platform_frame_tls - from), 0, sizeof platform_frame_tls);
+    memset(in_block(to, &platform_frame_tls), 0, sizeof platform_frame_tls);
+    memcpy(in_block(to, &running), &f, sizeof f);
     if (PLATFORM_SANITIZED)
         return;
     memcpy(to, from, thread_block.control);
@@ -123,18 +135,22 @@ thread_block_copy(uint8_t *to)
 static void
 thread_block_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
-    uint8_t *base = to->thread ? to->thread : thread_block.base;
-
     if (PLATFORM_SANITIZED) {
         if (from->thread) /* the host thread's own fiber is never switched back to */
             memcpy(from->thread - thread_block.variables, thread_block.base - thread_block.variables,
                    thread_block.variables);
         memcpy(thread_block.base - thread_block.variables, to->thread - thread_block.variables, thread_block.variables);
     } else if (have_wrgsbase) {
-        __asm__ volatile("wrfsbase %0" ::"r"(base) : "memory");
+        __asm__ volatile("wrfsbase %0" ::"r"(to->thread) : "memory");
     } else {
-        syscall(SYS_arch_prctl, ARCH_SET_FS, (unsigned long)(uintptr_t)base);
+        syscall(SYS_arch_prctl, ARCH_SET_FS, (unsigned long)(uintptr_t)to->thread);
     }
+}
+
+void *
+platform_fiber_variable(struct platform_fiber *f, void *variable)
+{
+    return f == running ? variable : in_block(f->thread, variable);
 }
 
 struct x86_cpu *
@@ -191,25 +207,30 @@ fiber_entry(void *arg)
 OBJECT_POOL(platform_fiber);
 
 struct platform_fiber *
-platform_fiber_new(void (*entry)(void *), void *arg)
+platform_fiber_reserve(void)
 {
     struct platform_fiber *f = fiber_pool;
-    uint64_t *sp;
 
     if (f) {
         fiber_pool = f->next;
         fiber_pool_count--;
-    } else {
-        f = OBJECT_NEW(platform_fiber);
-        if (!f)
-            return NULL;
-        if (!fiber_stack_new(f)) {
-            OBJECT_FREE(platform_fiber, f);
-            return NULL;
-        }
+        f->next = NULL;
+        return f;
     }
-    thread_block_copy(f->thread);
-    f->next = NULL;
+    f = OBJECT_NEW(platform_fiber);
+    if (f && !fiber_stack_new(f)) {
+        OBJECT_FREE(platform_fiber, f);
+        return NULL;
+    }
+    return f;
+}
+
+void
+platform_fiber_prepare(struct platform_fiber *f, void (*entry)(void *), void *arg)
+{
+    uint64_t *sp;
+
+    thread_block_copy(f);
     f->entry = entry;
     f->arg = arg;
     sanitizer_stack_init(&f->sanitizer, f->stack, FIBER_STACK);
@@ -224,18 +245,34 @@ platform_fiber_new(void (*entry)(void *), void *arg)
     *--sp = 0;
     *--sp = 0;
     f->rsp = (uint64_t)(uintptr_t)sp;
+}
+
+struct platform_fiber *
+platform_fiber_new(void (*entry)(void *), void *arg)
+{
+    struct platform_fiber *f = platform_fiber_reserve();
+
+    if (f)
+        platform_fiber_prepare(f, entry, arg);
     return f;
 }
 
 void
 platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
-    running = to;
+    memcpy(in_block(to->thread, &platform_thread_tls), &platform_thread_tls, sizeof platform_thread_tls);
     thread_block_switch(from, to);
     platform_stack_limit_tls = platform_fiber_limit(to);
     sanitizer_switching(&from->sanitizer, &to->sanitizer);
     platform_switch_stack(&from->rsp, to->rsp);
     sanitizer_switched(&from->sanitizer);
+}
+
+long
+platform_fiber_clone(struct platform_fiber *f, struct platform_thread *t, unsigned long flags)
+{
+    memcpy(in_block(f->thread, &platform_thread_tls), &t, sizeof t);
+    return platform_clone_thread(flags, f->rsp, f->thread);
 }
 
 _Noreturn void
@@ -300,6 +337,12 @@ uint64_t
 platform_stack_pointer(void)
 {
     return (uint64_t)(uintptr_t)__builtin_frame_address(0);
+}
+
+struct platform_fiber *
+platform_fiber_self(void)
+{
+    return running;
 }
 
 struct platform_fiber *

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -24,7 +25,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,7 +58,7 @@ static const uint32_t empty_path[] = {AT_EMPTY_PATH};
 static const uint32_t clocks[] = {CLOCK_REALTIME,          CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
                                   CLOCK_THREAD_CPUTIME_ID, CLOCK_BOOTTIME,  (uint32_t)OWN_TICK_CLOCK,
                                   (uint32_t)OWN_USER_CLOCK};
-static const uint32_t timers[] = {ITIMER_REAL};
+static const uint32_t futex_operations[] = {FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE};
 static const uint32_t set_bases[] = {CODE_SET_GS, CODE_SET_FS};
 static const uint32_t families[] = {AF_INET, AF_INET6};
 static const uint32_t types[] = {SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK};
@@ -83,7 +83,7 @@ struct condition {
 #define C(...)                         {__VA_ARGS__}
 #define ANY                            {{0}}
 
-enum when { ALWAYS, VOLUMES, NETWORK };
+enum when { ALWAYS, VOLUMES, NETWORK, PROCESSORS };
 
 static const struct rule {
     int number;
@@ -100,7 +100,8 @@ static const struct rule {
 static bool
 applies(const struct rule *r, const struct lockdown *l)
 {
-    return r->when == ALWAYS || (r->when == VOLUMES && l->volumes) || (r->when == NETWORK && l->network_host);
+    return r->when == ALWAYS || (r->when == VOLUMES && l->volumes) || (r->when == NETWORK && l->network_host) ||
+           (r->when == PROCESSORS && l->threads > 1);
 }
 
 /* --- the program --- */
@@ -215,6 +216,8 @@ filter_install(const struct lockdown *l)
 {
     enum { RULES = sizeof rules / sizeof *rules };
     struct sock_fprog p = {.filter = program};
+    unsigned long flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    long r;
     const struct rule *sorted[RULES];
     size_t count = 0;
 
@@ -231,9 +234,14 @@ filter_install(const struct lockdown *l)
     if (length > FILTER_MAX)
         return -E2BIG;
     p.len = (unsigned short)length;
-    /* Without SPEC_ALLOW older kernels would slow all code down while a filter is there. */
-    if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &p) == 0)
+    /* Without SPEC_ALLOW older kernels would slow all code down while a filter is there. With TSYNC it is every thread's, or nobody's. */
+    if (l->threads > 1)
+        flags |= SECCOMP_FILTER_FLAG_TSYNC;
+    r = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p);
+    if (r == 0)
         return 0;
+    if (l->threads > 1)
+        return r > 0 ? -ESRCH : -errno; /* the number of a thread that has a filter of its own */
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p, 0, 0) < 0 ? -errno : 0;
 }
 
@@ -275,9 +283,10 @@ platform_filter_list(const struct lockdown *l, void (*put)(const char *line))
         if (!applies(r, l))
             continue;
         at = (size_t)snprintf(text, sizeof text, "  %s%s", r->name,
-                              r->when == VOLUMES   ? " (--volume)"
-                              : r->when == NETWORK ? " (--network host)"
-                                                   : "");
+                              r->when == VOLUMES      ? " (--volume)"
+                              : r->when == NETWORK    ? " (--network host)"
+                              : r->when == PROCESSORS ? " (--cpus 2)"
+                                                      : "");
         for (unsigned k = 0; k < CONDITIONS_MAX && r->conditions[k].kind != END && at < sizeof text; k++)
             at = put_condition(text, at, sizeof text, &r->conditions[k], l);
         if (*r->purpose && at < sizeof text)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "platform/sanitizer.h"
+#include "platform/thread.h"
 
 const char *
 platform_layer_name(unsigned layer)
@@ -62,6 +63,8 @@ platform_isolate(struct lockdown *l)
 int
 platform_lockdown(struct lockdown *l)
 {
+    int r;
+
     /* The sanitizers' reports start a symbolizer, their leak check a thread. */
     if (PLATFORM_SANITIZED)
         return 0;
@@ -69,8 +72,6 @@ platform_lockdown(struct lockdown *l)
         lockdown_note(l, LAYER_DESCRIPTORS, layer_descriptors(l));
     if (wanted(l, LAYER_ROOT))
         lockdown_note(l, LAYER_ROOT, layer_root());
-    if (wanted(l, LAYER_LIMITS))
-        lockdown_note(l, LAYER_LIMITS, layer_limits());
     if (wanted(l, LAYER_IDENTITY))
         lockdown_note(l, LAYER_IDENTITY, layer_identity(l));
     if (wanted(l, LAYER_CAPABILITIES))
@@ -84,5 +85,11 @@ platform_lockdown(struct lockdown *l)
         return -errno;
     if (wanted(l, LAYER_LANDLOCK))
         lockdown_note(l, LAYER_LANDLOCK, layer_landlock(l));
+    if (l->threads > 1 && (r = platform_threads_start(l->threads)) < 0) {
+        l->threadless = true;
+        return r;
+    }
+    if (wanted(l, LAYER_LIMITS))
+        lockdown_note(l, LAYER_LIMITS, layer_limits());
     return wanted(l, LAYER_FILTER) ? filter_install(l) : 0;
 }

@@ -37,6 +37,8 @@ struct lockdown {
                                                      processes */
     bool full;                                    /* LAYER_ISOLATION and _CGROUP too: a second process, which
                                                      platform_isolate starts */
+    unsigned threads;                             /* that run guests (platform/thread.h); 0 counts as 1. The others
+                                                     are made before no more may be, and inherit the layers */
     uint64_t cpu_quota_us;                        /* --cpus: of each 100 ms; 0: none */
     uint64_t memory_limit;                        /* --memory, in bytes; 0: none */
     bool volumes, writable_volumes, network_host; /* what the run needs of the host */
@@ -47,6 +49,7 @@ struct lockdown {
     } *volume; /* for platform_lockdown: their roots */
     size_t volume_count;
     /* results */
+    bool threadless; /* the threads could not be made */
     unsigned missing;
     char reasons[1024]; /* "empty root (Operation not permitted), ..."; "": all layers hold */
 };
@@ -62,7 +65,7 @@ int platform_open_descriptors(void);
 /* Replaces the descriptor of a file by one through which the file cannot be changed; where the host does not allow
  * that, nothing. */
 void platform_make_read_only(int fd);
-/* No way back. -errno of the filter. */
+/* No way back. -errno of the filter, or of the threads. */
 int platform_lockdown(struct lockdown *l);
 
 const char *platform_layer_name(unsigned layer);

@@ -23,6 +23,8 @@
 static int pagemap_fd = -1, statm_fd = -1, status_fd = -1;
 static unsigned mapping_limit = 65530; /* Linux's default */
 
+uint64_t platform_mapping_changes;
+
 void *
 platform_reserve(size_t size)
 {
@@ -34,6 +36,7 @@ platform_reserve(size_t size)
 void
 platform_release(void *p, size_t size)
 {
+    platform_mapping_changes++;
     munmap(p, size);
 }
 
@@ -42,6 +45,7 @@ map_at(void *at, size_t size, int prot, int flags, int fd, uint64_t offset)
 {
     if (prot & PROT_EXEC)
         return -EACCES;
+    platform_mapping_changes++;
     if (mmap(at, size, prot, flags | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
         return -errno;
     return 0;
@@ -70,18 +74,21 @@ platform_protect(void *at, size_t size, int prot)
 {
     if (prot & PROT_EXEC)
         return -EACCES;
+    platform_mapping_changes++;
     return mprotect(at, size, prot) == 0 ? 0 : -errno;
 }
 
 int
 platform_discard(void *at, size_t size, int advice)
 {
+    platform_mapping_changes++;
     return madvise(at, size, advice) == 0 ? 0 : -errno;
 }
 
 int
 platform_move(void *from, void *to, size_t size)
 {
+    platform_mapping_changes++;
     if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
         return -errno;
     return platform_map_none(from, size);

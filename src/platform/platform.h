@@ -1,6 +1,6 @@
 /* What the vkernel core asks of the host: memory, fibers, time, entropy, signals. Files: platform/hostfs.h.
  *
- * Errors are negative errno. One worker thread: nothing here locks. */
+ * Errors are negative errno. All of it is called with the lock held (platform/thread.h). */
 #ifndef PLATFORM_PLATFORM_H
 #define PLATFORM_PLATFORM_H
 
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/page.h"
+#include "platform/thread.h"
 
 /* --- start: FS/GS set-up, checks. Prints a message and returns false when the host cannot run us. --- */
 bool platform_init(void);
@@ -18,6 +19,9 @@ bool platform_init(void);
 void platform_open_files(bool memory_limited);
 _Noreturn void platform_die(const char *format, ...) __attribute__((format(printf, 1, 2))); /* exit 125 */
 void platform_log(const char *format, ...) __attribute__((format(printf, 1, 2)));           /* stderr */
+
+/* How often a mapping of the host's has changed. */
+extern uint64_t platform_mapping_changes;
 
 /* --- memory. prot: PROT_READ and PROT_WRITE only, PROT_EXEC is refused --- */
 void *platform_reserve(size_t size); /* PROT_NONE; NULL when there is no room */
@@ -55,6 +59,9 @@ void platform_set_memory(void *base);
 /* --- fibers --- */
 struct platform_fiber; /* a host stack and where it stopped */
 struct platform_fiber *platform_fiber_new(void (*entry)(void *), void *arg);
+/* The same in two steps: the first takes what may be missing, and the second touches memory. */
+struct platform_fiber *platform_fiber_reserve(void);
+void platform_fiber_prepare(struct platform_fiber *f, void (*entry)(void *), void *arg);
 void platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to);
 void platform_fiber_free(struct platform_fiber *f); /* not the running one; its stack goes to a pool */
 /* The lowest address that compiled code may use: below it, it polls. */
@@ -68,6 +75,7 @@ struct x86_cpu *platform_fiber_cpu(struct platform_fiber *f);
 /* A large thread-local variable whose content new fibers need not have. Before the first fiber. */
 void platform_fiber_scratch(void *variable, size_t size);
 uint64_t platform_stack_pointer(void);
+struct platform_fiber *platform_fiber_self(void); /* the running one */
 /* The host thread's own stack as a fiber, to switch away from. */
 struct platform_fiber *platform_fiber_main(void);
 
@@ -102,7 +110,8 @@ void platform_set_frame(uint64_t frame);
 /* --- time --- */
 uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
-uint64_t platform_cpu_ns(void); /* of this thread */
+uint64_t platform_cpu_ns(void);        /* of all threads */
+uint64_t platform_thread_cpu_ns(void); /* of this one */
 uint64_t platform_system_ns(
     void); /* of that, the host kernel's, as its ticks count it, so in steps; may go back by one */
 /* From here on a run depends on the guest alone, as far as it asks nothing of the host: time passes by platform_pass()
@@ -117,14 +126,15 @@ void platform_open_clock(void); /* before lock-down */
 int platform_clock_watch(void);
 /* Has it been set since this was asked last? */
 bool platform_clock_was_set(void);
-/* Raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code
+/* Of the running thread: raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code
  * (platform/direct.h). */
 void platform_tick(bool on);
+void platform_tick_init(
+    struct platform_thread *t);        /* makes the host's timer of the running thread, which is t; before lock-down */
 void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
 void platform_tick_by(uint64_t deadline);
 void platform_tick_taken(void); /* to be called after each */
-extern volatile sig_atomic_t platform_ticked;
 
 /* --- host signals to the artifact: bit (signal - 1) set in platform_host_signals, and limit raised --- */
 extern volatile uint64_t platform_host_signals;
@@ -134,12 +144,28 @@ extern volatile sig_atomic_t platform_end_signal;
 /* Begins it. With a terminal, only SIGHUP, SIGINT, SIGQUIT and SIGTERM are caught. Returns those that whoever started
  * us ignored, as bits: process 1 inherits that, as by exec. */
 uint64_t platform_forward_signals(bool terminal);
-/* Sleeps in the host's poll; also returns (0) when a host signal arrived. timeout in ns, UINT64_MAX: none. */
+/* Sleeps in the host's poll, without the lock; also returns (0) when a host signal arrived. timeout in ns, UINT64_MAX: none. */
 int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
+void platform_wake_idle(void); /* ends that sleep of another thread's */
 
 /* --- faults --- */
 enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
-extern volatile enum platform_mode platform_mode;
+extern __thread volatile enum platform_mode platform_mode; /* of the running fiber */
+/* The lock is held in every mode but PLATFORM_COMPILED, and these change both together. */
+static inline void
+platform_enter_kernel(void)
+{
+    if (platform_mode == PLATFORM_COMPILED)
+        platform_come_in();
+    platform_mode = PLATFORM_KERNEL;
+}
+static inline void
+platform_leave_kernel(void)
+{
+    platform_thread_tls->mappings_seen = platform_mapping_changes;
+    platform_mode = PLATFORM_COMPILED;
+    platform_go_out();
+}
 struct platform_fault {
     int sig, code;   /* SIGSEGV, SI_KERNEL: #GP, without an address; SIGKILL: no fault (platform/direct.h) */
     bool write;      /* SIGSEGV, SIGBUS: a write */
@@ -158,6 +184,8 @@ bool platform_fault_inside(uint64_t host_address) __attribute__((weak));
 bool platform_on_shared_fault(uint64_t host_address, bool write) __attribute__((weak));
 /* Called next for a write that faults, in any mode: true when it may be done again. */
 bool platform_on_write_fault(uint64_t host_address) __attribute__((weak));
+/* Does the guest's own view of its memory allow the access? It is done again then, if another thread has changed mappings meanwhile. */
+bool platform_fault_allowed(uint64_t host_address, bool write) __attribute__((weak));
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */
 bool platform_fault_divert(const struct platform_fault *f, const struct platform_fiber *fiber,

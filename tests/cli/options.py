@@ -95,7 +95,7 @@ def in_cgroup(image):
         expect('no cgroup is fatal', run('--isolate', 'full', '--require-layers', image), 125)
         return
     expect('limits of its cgroup', (0, f"{text.get('pids.m')} {text.get('memory')} {(text.get('cpu.ma') or text.get('cpu.cf', '')).split()[0]}", ''), 0,
-           f'1 {(1 << 30) + (128 << 20) + (64 << 20)} 150000')
+           f'2 {(1 << 30) + (128 << 20) + (64 << 20)} 150000')
     expect('above them it ends', (p.returncode, said, ''), -9, 'above the memory limit of its cgroup')
     expect('it is gone', (0, str([f for f in folders if os.path.exists(f)]), ''), 0, '[]')
     hidden = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', 'sh', os.path.abspath(ingot), 'run',
@@ -208,9 +208,9 @@ def main():
         expect('--isolate nonsense', run('--isolate', 'x', image), 125)
         expect('less than 40 calls', (len(always) < 40, '', ''), True)
         calls = told.stdout.split('calls that are left:\n')[1].splitlines()
-        counts = [len(always)] + [sum(f'({option})' in line for line in calls) for option in ('--volume', '--network host')]
+        counts = [len(always)] + [sum(f'({option})' in line for line in calls) for option in ('--volume', '--network host', '--cpus 2')]
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../docs/threat-model.md')) as f:
-            written = re.search(r"but (\d+) calls \(and (\d+) with volumes, (\d+) with the host's network\)", f.read())
+            written = re.search(r"but (\d+) calls \(and (\d+) with volumes, (\d+) with the host's network, (\d+) with several processors\)", f.read())
         expect('as many as the threat model says', ([int(n) for n in written.groups()], counts, ''), counts)
         stdin_limit = subprocess.run(['sh', '-c', 'exec 9</etc/passwd; exec "$0" show', image], capture_output=True, timeout=30)
         expect('with an inherited descriptor', (stdin_limit.returncode, '', ''), 7)

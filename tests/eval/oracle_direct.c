@@ -83,7 +83,7 @@ prepare(void)
         printf("oracle: %s\n", e.text);
         exit(2);
     }
-    platform_direct_generation(1);
+    platform_direct_generation(platform_fiber_self(), 1);
     if (x86_level() >= X86_LEVEL_V3)
         platform_use_ymm();
 }

@@ -1,14 +1,21 @@
 /* What faults.c asks others for, in tests in which no guest runs. */
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "platform/direct.h"
 #include "platform/platform.h"
 
 void platform_faults_init(void);
 
-volatile sig_atomic_t platform_ticked;
+static struct platform_thread no_guest_thread;
+__thread struct platform_thread *platform_thread_tls = &no_guest_thread;
+unsigned platform_threads = 1;
+uint64_t platform_mapping_changes;
 /* clang-format off */
+void platform_die(const char *format, ...) { exit(1); }
+void platform_lock_slow(void) { }
+void platform_unlock_slow(void) { }
 void platform_sigreturn(void *saved) { }
 uint64_t platform_fiber_floor(const struct platform_fiber *f) { return 0; }
 uint64_t platform_fiber_top(const struct platform_fiber *f) { return 0; }

@@ -107,6 +107,8 @@ def run_ingot(args, case):
     options = ["--hostname", "ingot"]
     if args.stress:
         options += ["--stress", args.stress]
+    if args.cpus:
+        options += ["--cpus", args.cpus]
     if args.stats:
         options += [f"--stats={args.stats}"]
     for k, v in ENV.items():
@@ -233,6 +235,7 @@ def add_options(parser):
     parser.add_argument("--show", action="store_true", help="with --native-only: print the results")
     parser.add_argument("--quick", action="store_true", help="only the cases marked quick")
     parser.add_argument("--stress", help="unwind, budget or evaluate")
+    parser.add_argument("--cpus", help="processors of the container")
     parser.add_argument("--stats", help="append the stats record of each case to this file")
     parser.add_argument("--only", metavar="REGEX", help="names of cases")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())

@@ -40,11 +40,10 @@ static struct buf program; /* the object of it */
 
 /* --- the run time that mutants meet: all its ways lead out --- */
 
-/* platform/direct.c's, which the stubs use. Nothing is in the cache. */
-struct {
-    uint32_t guest, host;
-    uint64_t minus_generation;
-} platform_direct_cache[1 << 16] __attribute__((visibility("hidden")));
+/* platform/direct.c's and thread.c's, which the stubs use. Nothing is in the cache. */
+static struct platform_thread the_thread;
+__thread struct platform_thread *platform_thread_tls = &the_thread;
+unsigned platform_threads = 1;
 __thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden"))) = 1;
 __thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden")));
 _Noreturn void platform_leave(void);

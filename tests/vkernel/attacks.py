@@ -10,7 +10,7 @@ import glob, os, subprocess, sys, tempfile
 
 vkernel, mkpayload = sys.argv[1], sys.argv[2]
 programs = [p for a in sys.argv[3:] for p in (sorted(glob.glob(a + '/*.c')) if os.path.isdir(a) else [a])]
-OPTIONS = ('', '--stress budget')
+OPTIONS = ('', '--stress budget', '--cpus 2')
 
 
 def run(command, **options):

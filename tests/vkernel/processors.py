@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""What guests see of several processors: all that tells of them says the same number, in the words of Linux. A vkernel that is linked with
-processors.c has as many as a test wants, whether or not as many workers run.
+"""What guests see of several processors: all that tells of them says the same number, in the words of Linux; and a task runs where it may run.
 
     processors.py VKERNEL MKPAYLOAD processors_guest.c
 """
@@ -47,7 +46,7 @@ def main():
         subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-w', '-o', root + '/bin/guest', source], check=True)
         subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
         for n in (1, 2, 3, 32, 33, 40, 64):
-            r = subprocess.run([image, '/bin/guest'], capture_output=True, text=True, timeout=60, env=dict(os.environ, PROCESSORS=str(n)))
+            r = subprocess.run([image, '/bin/guest'], capture_output=True, text=True, timeout=60, env=dict(os.environ, INGOT_OPTIONS=f'--cpus {n}'))
             got, want = r.stdout.splitlines(), wanted(n)
             ok = r.returncode == 0 and got == want
             print('ok' if ok else 'not ok', n, 'processors')

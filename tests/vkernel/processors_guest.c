@@ -50,14 +50,21 @@ field(int which)
     return (unsigned)atoi(p + 1);
 }
 
-/* One line for each place at which a task was seen. */
+/* One line for each place at which a task was seen, which goes to the next of those that it may run on four times. */
 static void
 places(void)
 {
-    unsigned cpu, node, low, high, aux, eax, ebx, ecx, edx, leaf1, leaf11;
+    cpu_set_t all, one;
+    unsigned at = 0, cpu, node, low, high, aux, eax, ebx, ecx, edx, leaf1, leaf11;
 
+    sched_getaffinity(0, sizeof all, &all);
     for (int k = 0; k < 4; k++) {
-        sched_yield();
+        do
+            at = (at + 1) % CPU_SETSIZE;
+        while (!CPU_ISSET(at, &all));
+        CPU_ZERO(&one);
+        CPU_SET(at, &one);
+        sched_setaffinity(0, sizeof one, &one);
         syscall(SYS_getcpu, &cpu, &node, NULL);
         __asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
         __cpuid(1, eax, ebx, ecx, edx);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "platform/platform.h"
+#include "platform/sanitizer.h"
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
 #include "vkernel/boot/boot.h"
@@ -16,6 +17,8 @@
 #include "vkernel/fs/disk.h"
 #include "vkernel/ops.h"
 #include "vkernel/proc/memory_limit.h"
+#include "vkernel/run/lockstep.h"
+#include "vkernel/run/run.h"
 #include "vkernel/sched/bandwidth.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
@@ -123,6 +126,18 @@ container_limits_option(const char *name, const char *value)
     return false;
 }
 
+/* What is compiled from WebAssembly expects loads and stores in the order of one processor (docs/decisions/0019), and a run that is compared with
+ * another one must be repeatable. */
+static unsigned
+processors(void)
+{
+    uint64_t wanted = (container_limits.cpus + BILLION - 1) / BILLION;
+
+    if (!run_keeps_memory_order() || PLATFORM_SANITIZED || platform_repeatable || lockstep_on || wanted < 1)
+        return 1;
+    return wanted < PLATFORM_THREADS_MAX ? (unsigned)wanted : PLATFORM_THREADS_MAX;
+}
+
 void
 container_limits_ulimits(struct process *p)
 {
@@ -187,10 +202,11 @@ container_limits_start(void)
     static struct ktimer timeout = {.fire = ask_to_end};
     uint64_t deadline;
 
+    system_info.processors = processors();
     if (container_limits.pids)
         proc_limit_tasks(container_limits.pids);
-    if (container_limits.cpus && container_limits.cpus < BILLION) /* one worker cannot use more than one processor */
-        bandwidth_start(container_limits.cpus / (BILLION / BANDWIDTH_PERIOD_NS));
+    if (container_limits.cpus && container_limits.cpus < system_info.processors * BILLION)
+        bandwidth_start(container_limits.cpus / (BILLION / BANDWIDTH_PERIOD_NS), system_info.processors);
     if (container_limits.timeout_ns &&
         !__builtin_add_overflow(clock_monotonic_ns(), container_limits.timeout_ns, &deadline))
         ktimer_start(&timeout, deadline);

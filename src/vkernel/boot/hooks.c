@@ -86,17 +86,24 @@ const struct vfs_hooks vfs_hooks = {
 
 /* --- mm/ --- */
 
-/* There is one worker, which runs no guest code while it is here. */
+static bool
+runs_in(struct task *t, const void *mm)
+{
+    return t->process->mm == mm;
+}
+
+/* They cannot go on before this processor lets the lock go. */
 static void
 stand_still(struct mm *mm, bool on)
 {
-    (void)mm;
-    (void)on;
+    if (on && platform_threads > 1)
+        sched_stop_others(runs_in, mm);
 }
 
 const struct mm_hooks mm_hooks = {.copy_fails = fault_note_copy,
                                   .stand_still = stand_still,
                                   .brought_in = memory_brought_in,
+                                  .code_changed = task_code_changed,
                                   .code_leaves = evaluated_collect};
 
 /* --- task/, signal/ --- */

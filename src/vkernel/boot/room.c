@@ -76,6 +76,7 @@ room_enter(bool network_host, bool full, bool required)
 
     lockdown.network_host = network_host;
     lockdown.full = full;
+    lockdown.threads = system_info.processors;
     lockdown.memory_limit = system_info.memory_limit;
     lockdown.cpu_quota_us = container_limits.cpus / (1000000000u / CPU_PERIOD_US);
     platform_isolate(&lockdown);
@@ -83,9 +84,12 @@ room_enter(bool network_host, bool full, bool required)
     platform_open_files(system_info.memory_limit != 0);
     platform_open_clock();
     host_open_files(lockdown.volumes);
+    platform_tick_init(platform_thread_tls);
     r = platform_lockdown(&lockdown);
     if (r < 0)
-        platform_die("cannot install the seccomp filter: %s", strerror(-r));
+        platform_die("cannot %s: %s",
+                     lockdown.threadless ? "start a host thread for each processor" : "install the seccomp filter",
+                     strerror(-r));
     if (!lockdown.missing)
         return;
     if (required)
@@ -145,5 +149,5 @@ room_describe(void)
     snprintf(line, sizeof line, "layers: %s\nnot allowed here: %s\nsystem calls that are left:", room_layers(),
              *lockdown.reasons ? lockdown.reasons : "none");
     put_line(line);
-    platform_filter_list(&(struct lockdown){.volumes = true, .network_host = true}, put_line);
+    platform_filter_list(&(struct lockdown){.volumes = true, .network_host = true, .threads = 2}, put_line);
 }

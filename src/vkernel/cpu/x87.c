@@ -6,12 +6,9 @@
 #include "base/check.h"
 #include "platform/platform.h"
 #include "vkernel/cpu/cpu.h"
+#include "vkernel/worker/worker.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
-
-/* All of the worker's: is the state in the host's registers, and was it initial when it came there; are these as after
- * FNINIT with all registers 0. */
-static bool in_host, was_initial, pristine = true;
 
 static const struct x86_x87 initial = {.control = 0x037f};
 
@@ -49,7 +46,8 @@ x87_from_fxsave(const struct x86_fxsave *a)
     if (f->last_dp - (uint64_t)(uintptr_t)x86_memory_tls <= UINT32_MAX)
         f->last_dp -= (uint64_t)(uintptr_t)x86_memory_tls;
     f->last_dp = (uint32_t)f->last_dp;
-    in_host = pristine = false;
+    this_processor()->x87_in_host = false;
+    this_processor()->x87_dirty = true;
 }
 
 static bool
@@ -67,6 +65,12 @@ is_initial_image(const struct x86_fxsave *a)
 }
 
 static void
+is_out_and_clean(void)
+{
+    this_processor()->x87_in_host = this_processor()->x87_dirty = false;
+}
+
+static void
 save(void)
 {
     UNINITIALIZED struct x86_fxsave a;
@@ -76,8 +80,7 @@ save(void)
     __asm__ volatile("fxsave64 %0" : "+m"(a));
     if (is_initial_image(&a)) {
         x86_this_cpu()->x87 = initial;
-        in_host = false;
-        pristine = true;
+        is_out_and_clean();
         return;
     }
     x87_from_fxsave(&a);
@@ -88,16 +91,15 @@ save(void)
 void
 x87_out(void)
 {
-    if (!in_host)
+    if (!this_processor()->x87_in_host)
         return;
     if (in_use() & X87_COMPONENT) { /* when it is clear, the registers are initial */
         save();
         return;
     }
-    if (!was_initial)
+    if (!this_processor()->x87_was_initial)
         x86_this_cpu()->x87 = initial;
-    in_host = false;
-    pristine = true;
+    is_out_and_clean();
 }
 
 /* --- in --- */
@@ -111,7 +113,7 @@ load(void)
     } nothing __attribute__((aligned(64)));
     struct x86_fxsave a = {0};
 
-    if (was_initial && in_use() != PLATFORM_XINUSE_UNKNOWN) {
+    if (this_processor()->x87_was_initial && in_use() != PLATFORM_XINUSE_UNKNOWN) {
         __asm__ volatile("xrstor64 %0" ::"m"(nothing), "a"(X87_COMPONENT), "d"(0));
         return;
     }
@@ -125,18 +127,20 @@ load(void)
 void
 x87_in(void)
 {
-    if (in_host)
+    struct processor *p = this_processor();
+
+    if (p->x87_in_host)
         return;
-    in_host = true;
-    was_initial = is_initial(&x86_this_cpu()->x87);
-    if (!pristine || !was_initial)
+    p->x87_in_host = true;
+    p->x87_was_initial = is_initial(&x86_this_cpu()->x87);
+    if (p->x87_dirty || !p->x87_was_initial)
         load();
 }
 
 void
 x87_used(void)
 {
-    pristine = false;
+    this_processor()->x87_dirty = true;
 }
 
 void

@@ -115,8 +115,7 @@ mm_code_generation_new(struct mm *mm)
 
     mm->code_generation = ++generations;
     mm->code_shared = false;
-    if (this_worker.mm && current_mm() == mm)
-        platform_direct_generation(mm->code_generation);
+    mm_hooks.code_changed(mm);
 }
 
 /* Of the entry for the code at this address. */

@@ -170,6 +170,15 @@ mm_is_guarded(const struct mm *mm, uint64_t host_address)
     return host_address - ((uint64_t)(uintptr_t)mm->space.base - MM_GUARD) < MM_GUARD + MM_RESERVATION;
 }
 
+bool
+mm_allows(struct mm *mm, uint64_t host_address, bool write)
+{
+    uint64_t address = host_address - (uint64_t)(uintptr_t)mm->space.base;
+    const struct vma *v = address < GUEST_END ? mm_at(mm, address) : NULL;
+
+    return v && (v->prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC));
+}
+
 struct mm *
 mm_get(struct mm *mm)
 {

@@ -27,6 +27,8 @@ void mm_place(struct mm *mm, guest_addr address, char *out, size_t size);
 /* Is the host address in the memory of any guest? */
 bool mm_is_guest_memory(uint64_t host_address);
 /* Is the host address in this address space's reservation, the guards included? */
+/* Is a host address one at which some mapping allows the access? */
+bool mm_allows(struct mm *mm, uint64_t host_address, bool write);
 bool mm_is_guarded(const struct mm *mm, uint64_t host_address);
 
 /* --- the mappings; for exec, /proc and futexes --- */
@@ -158,6 +160,8 @@ struct mm_hooks {
     bool (*brought_in)(uint64_t bytes);
     /* Threads that run guest code in the address space on other workers stop where they are, or go on (MM_STILL). */
     void (*stand_still)(struct mm *mm, bool on);
+    /* The code of this address space is another one from here on. */
+    void (*code_changed)(const struct mm *mm);
     /* Code in the range goes away, so that what the evaluator has counted for it must be collected. */
     void (*code_leaves)(struct mm *mm, uint64_t start, uint64_t end);
 };

@@ -257,7 +257,7 @@ sys_sched_setaffinity(const uint64_t a[6])
     set &= system_all_processors();
     if (set == 0)
         return -EINVAL;
-    t->sched.affinity = set;
+    sched_set_affinity(t, set);
     return 0;
 }
 

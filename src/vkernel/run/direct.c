@@ -102,7 +102,7 @@ direct_guest_address(uint64_t address)
 
 /* --- running --- */
 
-/* The last steps before rewritten code goes on. */
+/* The last steps before rewritten code goes on, which it does without the lock. */
 static void
 set_out(void)
 {
@@ -110,7 +110,15 @@ set_out(void)
         lockstep_begin(true);
     x87_in();
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
-    platform_mode = PLATFORM_COMPILED; /* from here on a tick interrupts it */
+    sched_leaves();
+    platform_leave_kernel(); /* from here on a tick interrupts it */
+}
+
+static void
+end_lockstep(enum lockstep_end how)
+{
+    if (lockstep_on)
+        lockstep_end(how, 0);
 }
 
 /* Rewritten code has left, or called the vkernel. All of the guest's state is in x86_cpu_tls, but for the x87 state,
@@ -118,9 +126,8 @@ set_out(void)
 static void
 came_in(enum lockstep_end how)
 {
-    platform_mode = PLATFORM_KERNEL;
-    if (lockstep_on)
-        lockstep_end(how, 0);
+    platform_enter_kernel();
+    end_lockstep(how);
 }
 
 /* Does set_out(). False: a tick has come before, and must be attended to first. To be called once only for each entry:
@@ -154,7 +161,7 @@ direct_run_steps(uint64_t host)
 {
     set_out();
     direct_enter(host, give_flags() | RFLAGS_TF);
-    platform_mode = PLATFORM_KERNEL;
+    platform_enter_kernel();
 }
 
 /* After an edge: does the guest go on at the same place, in the same code? The stress modes say no, so that the slow
@@ -172,11 +179,12 @@ void
 direct_syscall_c(uint64_t next, uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], code = current_task()->process->mm->code_generation;
+    uint64_t rsp = cpu->gpr[X86_RSP], code;
     int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
     rflags = take_flags(rflags);
     came_in(LOCKSTEP_SYSCALL);
+    code = current_task()->process->mm->code_generation;
     syscall_edge_with(rflags);
     if (!stayed(next, rsp, code) || nr == RT_SIGRETURN)
         platform_leave();
@@ -192,11 +200,12 @@ void
 direct_poll_c(uint64_t host, uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], code = current_task()->process->mm->code_generation, rip;
+    uint64_t rsp = cpu->gpr[X86_RSP], code, rip;
 
     take_flags(rflags);
     cpu->rip = rip = direct_guest_address(host);
     came_in(LOCKSTEP_STATE);
+    code = current_task()->process->mm->code_generation;
     poll_edge();
     if (!stayed(rip, rsp, code))
         platform_leave();
@@ -257,13 +266,14 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct task *t = current_task();
-    uint64_t code = t->process->mm->code_generation, host = 0;
+    uint64_t code, host = 0;
     bool evaluated = false, polled = false;
 
-    platform_mode = PLATFORM_KERNEL;
+    platform_enter_kernel();
+    code = t->process->mm->code_generation;
     take_flags(rflags);
     if (evaluate)
-        came_in(LOCKSTEP_AT);
+        end_lockstep(LOCKSTEP_AT);
     else if (platform_direct_steps)
         platform_leave();
     for (;;) {
@@ -279,7 +289,7 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
         host = direct_entry(cpu->rip);
         evaluate = !host;
         if (!host) {
-            came_in(LOCKSTEP_STATE);
+            end_lockstep(LOCKSTEP_STATE);
             continue;
         }
         if (polled)

@@ -170,6 +170,12 @@ platform_fault_inside(uint64_t host)
     return current_task() && host >= base && host - base < 8ull << 30;
 }
 
+bool
+platform_fault_allowed(uint64_t host, bool write)
+{
+    return current_task() && current_mm() && mm_allows(current_mm(), host, write);
+}
+
 /* After a fault in a helper: does the code that called it have precise faults? Then all guest state is in x86_cpu_tls.
  * The search goes up the frame pointers, which helpers keep (x86/meson.build), and which C library functions that they
  * call leave alone. */

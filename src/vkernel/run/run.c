@@ -50,6 +50,12 @@ run_forced_tick(void)
     return (stress_budget || lockstep_on) && platform_has_direct();
 }
 
+bool
+run_keeps_memory_order(void)
+{
+    return platform_has_direct() || !ingot_table;
+}
+
 /* --- finding code --- */
 
 /* Returns the native code for a guest address; NULL: there is none. It does not ask whether native code may run now. */

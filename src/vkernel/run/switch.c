@@ -28,9 +28,28 @@ task_reload(void)
 
     if (mm) { /* process 1 has none before its first exec */
         platform_set_memory(mm->space.base);
-        platform_direct_generation(mm->code_generation);
+        platform_direct_generation(current_task()->sched.fiber, mm->code_generation);
     }
     run_reset_limit();
+}
+
+/* What a thread has remembered of the code is void from here on, and one that runs code which is no longer bound learns it at its next
+ * entry to the kernel, which is now. */
+static bool
+runs_in(struct task *t, const void *arg)
+{
+    const struct mm *mm = arg;
+
+    if (t->process->mm != mm)
+        return false;
+    platform_direct_generation(t->sched.fiber, mm->code_generation);
+    return true;
+}
+
+void
+task_code_changed(const struct mm *mm)
+{
+    sched_kick(runs_in, mm);
 }
 
 void

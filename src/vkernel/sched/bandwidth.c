@@ -2,8 +2,8 @@
 
 #include "platform/platform.h"
 
-/* Of the worker's. The host's clock of processor time costs a system call, so it is read only when the time that has passed since
- * the last reading might have used up the rest: a worker uses no more processor time than time passes. */
+/* The host's clock of processor time costs a system call, so it is read only when the time that has passed since
+ * the last reading might have used up the rest: a processor uses no more processor time than time passes. */
 uint64_t bandwidth_quota;
 struct bandwidth_counts bandwidth_counts;
 static uint64_t period_end;          /* monotonic */
@@ -11,10 +11,13 @@ static uint64_t allowed;             /* the reading of the clock of processor ti
 static uint64_t waits_since;         /* 0: the container does not wait */
 static uint64_t read_cpu, read_time; /* the last reading, and the monotonic time of it */
 
+static unsigned processors;
+
 void
-bandwidth_start(uint64_t quota)
+bandwidth_start(uint64_t quota, unsigned count)
 {
     bandwidth_quota = quota;
+    processors = count;
     read_cpu = platform_cpu_ns();
     read_time = platform_monotonic_ns();
     period_end = read_time + BANDWIDTH_PERIOD_NS;
@@ -49,7 +52,7 @@ bandwidth_look(void)
 
     if (now >= period_end)
         begin_period(now);
-    if (read_cpu + (now - read_time) < allowed)
+    if (read_cpu + (now - read_time) * processors < allowed)
         return 0;
     read_clocks(now);
     if (read_cpu < allowed)
@@ -77,5 +80,5 @@ bandwidth_next(void)
 {
     if (!bandwidth_quota)
         return UINT64_MAX;
-    return read_cpu < allowed ? read_time + (allowed - read_cpu) : period_end;
+    return read_cpu < allowed ? read_time + (allowed - read_cpu) / processors : period_end;
 }

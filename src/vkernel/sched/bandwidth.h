@@ -10,7 +10,7 @@
 #define BANDWIDTH_PERIOD_NS UINT64_C(100000000)
 
 /* Nanoseconds of processor time in a period; 0: as much as there is. Before the first guest instruction. */
-void bandwidth_start(uint64_t quota);
+void bandwidth_start(uint64_t quota, unsigned processors);
 
 extern struct bandwidth_counts {
     uint64_t periods, waits, waited_ns; /* that have passed; in which the container had to wait, and how long in all */

@@ -1,13 +1,14 @@
-/* The scheduler: one worker runs guest threads as fibers, in the order in which they became runnable. It also has the
+/* The scheduler: the processors run guest threads as fibers, in the order in which they became runnable. It also has the
  * timers' and the host descriptors' part of waiting.
  *
- * A task leaves the processor in schedule() only: when it sleeps, gives way, or ends. With nothing to run the worker
- * sleeps in the host's poll(), on the stack of whichever task came last. */
+ * A task leaves its processor in schedule() only: when it sleeps, gives way, or ends. A processor with nothing to run goes on with
+ * a fiber of its own, on which it sleeps: one of them in the host's poll(), for all descriptors and timers, the others until they are called. */
 #include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,15 +27,27 @@ bool sched_hurrying;
 uint64_t wait_news = 1;
 unsigned sched_no_sleep;
 static bool booted;
+static bool idle_prepared; /* the idle fiber of the first processor, which the others came with */
 
-static struct list run_queue, watches;
-static struct task *dead; /* a task that has ended; its stack is in use until the next switch is over */
+static struct list run_queue;    /* of the tasks that may run on every processor; others are on the queue of one */
+static unsigned shared_runnable; /* how many are on it */
+static uint64_t queue_order;     /* of the task that was queued last */
+static struct list watches;
+static uint64_t all_processors;
+static struct processor processors[PLATFORM_THREADS_MAX];
+static struct processor *poller; /* the one that sleeps in the host's poll() */
+static uint64_t poller_wakes;    /* at the latest: monotonic */
+static unsigned idle_count;      /* processors that sleep and have not been called */
+static unsigned called_count;    /* processors that have been called for a task of run_queue, and do not run yet */
+static unsigned busy_count;      /* processors that have a task */
+bool sched_unserved;
 
 void
 sched_init(void)
 {
     list_init(&run_queue);
     list_init(&watches);
+    platform_thread_tls->processor = &processors[0];
 }
 
 uint64_t
@@ -64,12 +77,97 @@ task_of(struct sched_entity *e)
 
 /* --- run queue --- */
 
+static bool
+may_run_on(const struct sched_entity *e, const struct processor *p)
+{
+    return e->affinity >> p->number & 1;
+}
+
+/* Of those on which the task may run, the one with the fewest others to run. */
+static struct processor *
+processor_for(const struct sched_entity *e)
+{
+    struct processor *best = this_processor();
+    unsigned least = UINT_MAX;
+
+    for (unsigned k = 0; k < platform_threads; k++) {
+        struct processor *p = &processors[k];
+        unsigned load = p->queue_length + (p->task != NULL);
+
+        if (!may_run_on(e, p) || load >= least)
+            continue;
+        best = p;
+        least = load;
+    }
+    return best;
+}
+
 static void
 enqueue(struct sched_entity *e)
 {
+    bool everywhere = (e->affinity & all_processors) == all_processors;
+    struct processor *p = everywhere ? NULL : processor_for(e);
+    struct list *queue = p ? &p->queue : &run_queue;
+
     e->queued = true;
-    list_insert_before(e->hurried && sched_hurrying ? run_queue.next : &run_queue, &e->run_link);
+    e->queued_on = p;
+    e->order = ++queue_order;
+    list_insert_before(e->hurried && sched_hurrying ? queue->next : queue, &e->run_link);
     sched_runnable++;
+    *(p ? &p->queue_length : &shared_runnable) += 1;
+    sched_unserved = true;
+}
+
+static void
+dequeue(struct sched_entity *e)
+{
+    list_remove(&e->run_link);
+    e->queued = false;
+    sched_runnable--;
+    *(e->queued_on ? &e->queued_on->queue_length : &shared_runnable) -= 1;
+}
+
+/* The task that has waited longest of those that this processor may run; NULL: there is none. */
+static struct sched_entity *
+first_queued(struct processor *p)
+{
+    struct sched_entity *own = list_empty(&p->queue) ? NULL : list_entry(p->queue.next, struct sched_entity, run_link);
+    struct sched_entity *shared =
+        list_empty(&run_queue) ? NULL : list_entry(run_queue.next, struct sched_entity, run_link);
+
+    if (!own || !shared)
+        return own ? own : shared;
+    return own->hurried || own->order < shared->order ? own : shared;
+}
+
+void
+sched_set_affinity(struct task *t, uint64_t set)
+{
+    struct sched_entity *e = entity(t);
+
+    e->affinity = set;
+    if (e->queued) {
+        dequeue(e);
+        enqueue(e);
+        sched_tick_wanted = true;
+    } else if (e->runs_on == this_processor()) {
+        if (!may_run_on(e, e->runs_on))
+            sched_yield_now();
+    } else if (e->runs_on) {
+        platform_thread_kick(e->runs_on->number); /* sched_poll() looks at it */
+    }
+}
+
+/* The running task has made another one runnable. */
+static void
+note_wake(void)
+{
+    struct processor *p = this_processor();
+
+    if (!p->task)
+        return;
+    entity(p->task)->woke = true;
+    entity(p->task)->woke_at = p->leaves;
 }
 
 static void
@@ -82,6 +180,8 @@ make_runnable(struct task *t)
     e->state = TASK_RUNNING;
     enqueue(e);
     sched_tick_wanted = true;
+    if (platform_threads > 1)
+        note_wake();
 }
 
 void
@@ -93,8 +193,12 @@ sched_add(struct task *t)
 void
 sched_interrupt(struct task *t, bool fatal)
 {
-    if (fatal || !entity(t)->killable_only)
+    struct sched_entity *e = entity(t);
+
+    if (fatal || !e->killable_only)
         make_runnable(t);
+    if (e->runs_on && e->runs_on != this_processor())
+        platform_thread_kick(e->runs_on->number);
 }
 
 void
@@ -105,17 +209,31 @@ sched_hurry(struct task *t)
     e->hurried = sched_hurrying = true;
     if (!e->queued)
         return;
-    list_remove(&e->run_link);
-    list_insert_before(run_queue.next, &e->run_link);
+    dequeue(e);
+    enqueue(e);
 }
 
 /* --- host descriptors --- */
+
+static uint64_t watch_changes;
+
+/* Who sleeps in the host's poll() looks at what the watches were before. */
+static void
+watches_changed(void)
+{
+    watch_changes++;
+    sched_tick_wanted = true;
+    if (poller && poller != this_processor())
+        platform_wake_idle();
+}
 
 void
 host_watch_add(struct host_watch *w)
 {
     list_append(&watches, &w->link);
-    sched_tick_wanted = true;
+    if (w->queue)
+        w->queue->watched = true;
+    watches_changed();
 }
 
 void
@@ -123,6 +241,7 @@ host_watch_remove(struct host_watch *w)
 {
     if (w->link.next)
         list_remove(&w->link);
+    watch_changes++;
 }
 
 void
@@ -162,10 +281,11 @@ poll_host(uint64_t timeout)
     static struct pollfd fds[MAX_IDLE_FDS + 1] RARE;
     static struct host_watch *which[MAX_IDLE_FDS] RARE;
     unsigned n = collect_watches(fds, which);
+    uint64_t changes = watch_changes;
 
     if (n == 0 && timeout == 0)
         return;
-    if (platform_idle(fds, n, timeout) <= 0)
+    if (platform_idle(fds, n, timeout) <= 0 || changes != watch_changes) /* what has changed is asked again */
         return;
     for (unsigned i = 0; i < n; i++)
         if (fds[i].revents && which[i]->ready)
@@ -182,93 +302,303 @@ forward_host_signals(void)
 
 /* --- switching --- */
 
-void
-sched_account(void)
+static void
+account(struct task *t, uint64_t now)
 {
-    struct sched_entity *e = entity(current_task());
-    uint64_t now = platform_monotonic_ns();
+    struct sched_entity *e = entity(t);
 
-    load_count(e->started_ns, now, 0, sched_runnable);
-    sched_hooks.charge(current_task(), now - e->started_ns);
+    load_count(e->started_ns, now, busy_count - 1, sched_runnable);
+    sched_hooks.charge(t, now - e->started_ns);
     e->started_ns = now;
 }
 
-/* The first code on a fiber after a switch to it. Only here can a task that has ended be freed, because until now its
- * stack was in use. */
+void
+sched_account(void)
+{
+    uint64_t now = platform_monotonic_ns();
+
+    for (unsigned k = 0; k < platform_threads; k++)
+        if (processors[k].task)
+            account(processors[k].task, now);
+}
+
+/* On another fiber, after a switch to it. Only here can a task that has ended be freed, because until now its stack was in
+ * use. */
+static void
+free_dead(void)
+{
+    struct task *d = this_processor()->dead;
+
+    if (!d)
+        return;
+    this_processor()->dead = NULL;
+    platform_fiber_free(entity(d)->fiber);
+    sched_hooks.release(d);
+}
+
+/* The first code on a task's fiber after a switch to it. */
 static void
 finish_switch(void)
 {
-    struct task *t = current_task();
+    struct processor *p = this_processor();
 
-    sched_hooks.enter(t); /* first, because until then this_worker has the dead task's process */
-    if (dead) {
-        struct task *d = dead;
-
-        dead = NULL;
-        platform_fiber_free(entity(d)->fiber);
-        sched_hooks.release(d);
-    }
-    entity(t)->started_ns = platform_monotonic_ns();
+    sched_hooks.enter(p->task); /* first, because of a new fiber this_worker is its maker's until then */
+    free_dead();
+    entity(p->task)->started_ns = platform_monotonic_ns();
+    entity(p->task)->runs_on = p;
+    entity(p->task)->processor = p->number;
     sched_switches++;
     wait_news++;
 }
 
-/* Leaves the processor to the host while the container's share of it is used up. It looks at timers and the host's
- * signals only, because a task that a descriptor woke could not run. */
-static void
-wait_for_share(uint64_t share, uint64_t timer)
+/* Takes the task that runs next off the queue; NULL: none may run now. *share: how long the container must wait for its
+ * share of the processors; 0: it need not. */
+static struct task *
+take_next(bool wanted, uint64_t *share)
 {
+    struct sched_entity *e = first_queued(this_processor());
+
+    *share = 0;
+    if ((e || wanted) && (*share = bandwidth_wait()) > 0)
+        return NULL;
+    if (!e)
+        return NULL;
+    dequeue(e);
+    return task_of(e);
+}
+
+/* Without a task the processor is idle. */
+static void
+set_task(struct processor *p, struct task *t)
+{
+    busy_count = busy_count + (t != NULL) - (p->task != NULL);
+    p->task = t;
+}
+
+/* --- processors without a task --- */
+
+/* The tick is switched off only when it comes, because most idle times are shorter than a tick. */
+static void
+end_tick(void)
+{
+    if (!platform_ticked)
+        return;
+    platform_ticked = 0;
+    platform_tick(false);
+}
+
+static void
+call_processor(struct processor *p, bool for_shared)
+{
+    p->called = true;
+    p->called_for_shared = for_shared;
+    idle_count--;
+    called_count += for_shared;
+    if (p->sleeps == PROCESSOR_POLLS)
+        platform_wake_idle();
+    else
+        platform_thread_unpark(p->number);
+}
+
+/* Sleeps until there may be something to run. While the container's share is used up, only timers and the host's signals are looked
+ * at, because a task that a descriptor woke could not run. */
+static void
+sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
+{
+    uint64_t now = platform_monotonic_ns(), until;
     struct pollfd wake;
 
-    if (platform_ticked) {
-        platform_ticked = 0;
-        platform_tick(false);
+    end_tick();
+    if (share && share < timeout)
+        timeout = share;
+    if (__builtin_add_overflow(now, timeout, &until))
+        until = UINT64_MAX;
+    p->sleeps = poller ? PROCESSOR_PARKED : PROCESSOR_POLLS;
+    idle_count++;
+    if (poller) {
+        if (until < poller_wakes) /* a timer was started after it had gone to sleep */
+            platform_wake_idle();
+        platform_thread_park();
+    } else {
+        poller = p;
+        poller_wakes = until;
+        if (share)
+            platform_idle(&wake, 0, timeout);
+        else
+            poll_host(timeout);
+        poller = NULL;
     }
-    platform_idle(&wake, 0, share < timer ? share : timer);
-    bandwidth_waited();
+    if (share)
+        bandwidth_waited();
+    if (p->called)
+        called_count -= p->called_for_shared;
+    else
+        idle_count--;
+    p->called = false;
+    p->sleeps = PROCESSOR_BUSY;
 }
 
-/* Returns the task to run next, which may be the present one. With nothing to run it sleeps in the host's poll() until
- * something is. */
-static struct task *
-pick_next(void)
+/* One that polls is better left to do so. */
+static struct processor *
+idle_processor(void)
 {
-    struct sched_entity *self = entity(current_task());
+    struct processor *found = NULL;
+
+    for (unsigned k = 0; k < platform_threads; k++) {
+        struct processor *p = &processors[k];
+
+        if (p->sleeps == PROCESSOR_BUSY || p->called)
+            continue;
+        found = p;
+        if (p->sleeps == PROCESSOR_PARKED)
+            break;
+    }
+    return found;
+}
+
+/* All processors have a task, and one that has run alone may not have the tick which makes it give way. */
+static void
+tick_others(void)
+{
+    for (unsigned k = 0; k < platform_threads; k++)
+        if (&processors[k] != this_processor() && processors[k].task && !platform_thread_ticks(k))
+            platform_thread_kick(k);
+}
+
+/* Has sleeping processors run what is runnable. */
+static void
+call_for_runnable(void)
+{
+    sched_unserved = false;
+    for (unsigned k = 0; k < platform_threads && sched_runnable > shared_runnable; k++) {
+        struct processor *p = &processors[k];
+
+        if (p->queue_length == 0 || p == this_processor() || p->called)
+            continue;
+        if (p->sleeps != PROCESSOR_BUSY)
+            call_processor(p, false);
+        else if (!platform_thread_ticks(k))
+            platform_thread_kick(k);
+    }
+    while (shared_runnable > called_count && idle_count > 0)
+        call_processor(idle_processor(), true);
+    if (shared_runnable > called_count)
+        tick_others();
+}
+
+/* May a task wait for which nobody has been called? */
+static bool
+any_unserved(void)
+{
+    return shared_runnable > called_count || sched_runnable > shared_runnable;
+}
+
+/* Has somebody else been called for every task that waits and that this processor might run? */
+static bool
+others_take_all(const struct processor *p)
+{
+    return p->queue_length == 0 && shared_runnable <= called_count;
+}
+
+/* A task that wakes another one and sleeps itself soon hands over its processor: to have another one run the woken task would take longer than
+ * that. Whether a task does so is learnt: it is left alone, for one more stay in guest code, when it did the last times. */
+enum { HANDS_OVER = 2, HANDS_OVER_MOST = 4 };
+
+void
+sched_serve(void)
+{
+    struct processor *p = this_processor();
+    struct sched_entity *e = entity(p->task);
+
+    if (!any_unserved()) {
+        sched_unserved = false;
+        return;
+    }
+    if (e->woke && e->hands_over >= HANDS_OVER && p->leaves - e->woke_at <= 1)
+        return;
+    if (e->woke && p->leaves - e->woke_at > 1)
+        e->hands_over = 0;
+    call_for_runnable();
+}
+
+static void
+learn_hand_over(struct processor *p, struct sched_entity *e)
+{
+    if (!e->woke)
+        return;
+    e->woke = false;
+    if (p->leaves - e->woke_at > 1)
+        e->hands_over = 0;
+    else if (e->hands_over < HANDS_OVER_MOST)
+        e->hands_over++;
+}
+
+void
+sched_kick(bool (*which)(struct task *t, const void *arg), const void *arg)
+{
+    for (unsigned k = 0; k < platform_threads; k++)
+        if (processors[k].task && which(processors[k].task, arg) && &processors[k] != this_processor())
+            platform_thread_kick(k);
+}
+
+void
+sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg)
+{
+    sched_kick(which, arg);
+    for (unsigned k = 0; k < platform_threads; k++)
+        if (processors[k].task && &processors[k] != this_processor() && which(processors[k].task, arg))
+            platform_thread_await(k);
+}
+
+static _Noreturn void
+idle_loop(void)
+{
+    struct processor *p = this_processor();
 
     for (;;) {
-        uint64_t timeout = ktimer_run(), share;
+        uint64_t timeout, share;
 
+        free_dead();
+        timeout = ktimer_run();
         if (platform_host_signals)
             forward_host_signals();
-        if ((!list_empty(&run_queue) || self->state == TASK_RUNNING) && (share = bandwidth_wait()) > 0) {
-            wait_for_share(share, timeout);
+        set_task(p, take_next(false, &share));
+        if (!p->task) {
+            if (sched_unserved) /* what waits is not for this processor */
+                call_for_runnable();
+            sleep_idle(p, timeout, share);
             continue;
         }
-        if (!list_empty(&run_queue)) {
-            struct sched_entity *e = list_entry(run_queue.next, struct sched_entity, run_link);
-
-            list_remove(&e->run_link);
-            e->queued = false;
-            sched_runnable--;
-            return task_of(e);
-        }
-        if (self->state == TASK_RUNNING)
-            return task_of(self);
-        /* The tick is switched off only when it comes, because most idle times are shorter than a tick. */
-        if (platform_ticked) {
-            platform_ticked = 0;
-            platform_tick(false);
-        }
-        poll_host(timeout);
+        sched_arm_tick();
+        platform_fiber_switch(p->idle, entity(p->task)->fiber);
     }
 }
+
+static void
+idle_main(void *arg)
+{
+    (void)arg;
+    idle_loop();
+}
+
+_Noreturn void
+platform_run_thread(unsigned number)
+{
+    struct processor *p = &processors[number];
+
+    p->idle = platform_fiber_self();
+    platform_thread_tls->processor = p;
+    idle_loop();
+}
+
+/* --- giving way --- */
 
 /* May something come that the running task does not ask for, so that a tick has to interrupt it? */
 static bool
 tick_needed(void)
 {
     return sched_runnable || bandwidth_limited() || ktimer_any() || !list_empty(&watches) ||
-           sched_hooks.wants_tick(current_task());
+           sched_hooks.wants_tick(this_processor()->task);
 }
 
 void
@@ -280,27 +610,45 @@ sched_arm_tick(void)
     platform_tick_by(ktimer_next() < bandwidth_next() ? ktimer_next() : bandwidth_next());
 }
 
-/* Gives way: runs the next task on its own fiber, and returns when this task's turn comes again. */
+/* Gives way: the next task, or the processor's idle fiber, goes on, and this returns when the task's turn comes again. */
 static void
 schedule(void)
 {
-    struct task *self = current_task(), *next;
+    struct processor *p = this_processor();
+    struct task *self = p->task, *next;
+    struct sched_entity *e = entity(self);
+    uint64_t share;
 
     might_sleep();
-    sched_account();
-    if (entity(self)->state != TASK_DEAD)
+    account(self, platform_monotonic_ns());
+    if (e->state != TASK_DEAD)
         sched_hooks.charged(self);
     sched_hooks.stop(self);
-    next = pick_next();
-    this_worker.task = next;
-    sched_arm_tick();
+    ktimer_run();
+    if (platform_host_signals)
+        forward_host_signals();
+    next = take_next(e->state == TASK_RUNNING && !e->queued, &share);
+    if (!next && e->state == TASK_RUNNING && !e->queued && !share)
+        next = self;
     if (next == self) {
+        sched_arm_tick();
         wait_news++;
-        entity(self)->started_ns = platform_monotonic_ns();
+        e->started_ns = platform_monotonic_ns();
         return;
     }
+    if (e->state == TASK_RUNNING && !e->queued) /* which the container's share is used up for */
+        enqueue(e);
+    learn_hand_over(p, e);
+    if (!next && p == &processors[0] && !idle_prepared) {
+        platform_fiber_prepare(p->idle, idle_main, NULL);
+        idle_prepared = true;
+    }
+    e->runs_on = NULL;
+    set_task(p, next);
+    if (next)
+        sched_arm_tick();
     sched_hooks.leave(self);
-    platform_fiber_switch(entity(self)->fiber, entity(next)->fiber);
+    platform_fiber_switch(e->fiber, next ? entity(next)->fiber : p->idle);
     finish_switch();
 }
 
@@ -336,7 +684,17 @@ sched_abandon(struct task *t)
 void
 sched_start(struct task *t)
 {
-    this_worker.task = t;
+    struct processor *p = this_processor();
+
+    p->idle = platform_fiber_reserve(); /* many programs end without being idle once */
+    if (!p->idle)
+        platform_die("out of memory");
+    all_processors = UINT64_MAX >> (64 - platform_threads);
+    for (unsigned k = 0; k < platform_threads; k++) {
+        processors[k].number = k;
+        list_init(&processors[k].queue);
+    }
+    set_task(p, t);
     entity(t)->state = TASK_RUNNING;
     platform_fiber_switch(platform_fiber_main(), entity(t)->fiber);
     __builtin_unreachable();
@@ -345,8 +703,8 @@ sched_start(struct task *t)
 void
 sched_exit(void)
 {
-    dead = current_task();
-    entity(dead)->state = TASK_DEAD;
+    this_processor()->dead = current_task();
+    entity(current_task())->state = TASK_DEAD;
     schedule();
     __builtin_unreachable();
 }
@@ -354,10 +712,12 @@ sched_exit(void)
 void
 sched_yield_now(void)
 {
+    struct processor *p = this_processor();
+
     might_sleep();
-    if (list_empty(&run_queue)) {
+    if (!first_queued(p) && may_run_on(entity(p->task), p)) {
         ktimer_run();
-        if (list_empty(&run_queue) && !bandwidth_wait())
+        if (!first_queued(p) && !bandwidth_wait())
             return;
     }
     enqueue(entity(current_task()));
@@ -373,6 +733,7 @@ sched_ticked(void)
 void
 sched_poll(void)
 {
+    platform_give_way();
     platform_ticked = 0;
     platform_tick_taken();
     sched_hooks.polled(current_task());
@@ -384,9 +745,12 @@ sched_poll(void)
         sched_arm_tick();
     else
         platform_tick(false);
-    sched_account();
+    account(current_task(), platform_monotonic_ns());
     sched_hooks.charged(current_task());
-    if (!list_empty(&run_queue) || bandwidth_wait()) {
+    if (any_unserved()) /* it has run for long, so others need not wait for it */
+        call_for_runnable();
+    if (!others_take_all(this_processor()) || bandwidth_wait() ||
+        !may_run_on(entity(current_task()), this_processor())) {
         sched_hooks.counted(current_task(), false);
         sched_yield_now();
     }
@@ -396,6 +760,7 @@ int
 sched_checkpoint(void)
 {
     might_sleep();
+    platform_give_way();
     if (sched_ticked())
         sched_poll();
     return sched_hooks.interrupted(true) ? -EINTR : 0;
@@ -414,12 +779,16 @@ wait_queue_add(struct wait_queue *q, struct wait_entry *e, bool first)
 {
     wait_news++;
     list_insert_before(first ? q->waiters.next : &q->waiters, &e->link);
+    if (q->watched)
+        watches_changed();
 }
 
 void
 wait_queue_listen(struct wait_queue *q, struct wait_entry *e)
 {
     list_append(&q->listeners, &e->link);
+    if (q->watched)
+        watches_changed();
 }
 
 void

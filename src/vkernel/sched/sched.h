@@ -1,7 +1,7 @@
-/* Guest threads as fibers on a host worker, wait queues, and timers.
+/* Guest threads as fibers on the container's processors, wait queues, and timers.
  *
- * One worker runs the whole container. A guest thread gives way only when it sleeps or yields, and after a tick at an
- * edge to the kernel or in sched_checkpoint(); so vkernel code needs no locks between two places that may sleep.
+ * A processor is a host thread (worker/worker.h). One of them at a time is in the vkernel, which holds its lock (platform/thread.h), and a guest thread
+ * gives way only when it sleeps or yields, and after a tick at an edge to the kernel or in sched_checkpoint(); so vkernel code needs no locks between two places that may sleep.
  * Whatever may sleep says so with might_sleep(). */
 #ifndef VKERNEL_SCHED_SCHED_H
 #define VKERNEL_SCHED_SCHED_H
@@ -20,7 +20,13 @@ struct sched_entity {
     bool queued, killable_only;
     bool hurried; /* it runs before all others until it has ended */
     struct platform_fiber *fiber;
-    uint64_t started_ns; /* monotonic time at which this time slice began */
+    uint64_t started_ns;       /* monotonic time at which this time slice began */
+    struct processor *runs_on; /* NULL: it does not run */
+    /* It made another task runnable when its processor had left the vkernel so often; has it often slept soon after that? */
+    bool woke;
+    unsigned woke_at, hands_over;
+    struct processor *queued_on; /* whose queue it is on; NULL: that of all processors */
+    uint64_t order;              /* in which it came to its queue */
     /* kernel_time.c: since when its time is the kernel's (monotonic; 0: it is not known to be), how much of that time the slices that are over
      * had, and with how much it is to be charged as the kernel's: what was measured, and what samples stand for */
     uint64_t kernel_since, section_ns, kernel_ns, sampled_ns;
@@ -88,6 +94,7 @@ struct wait_queue {
     struct list waiters;
     struct list listeners; /* entries that are told of every wake */
     uint64_t told;         /* the value of wait_news when all waiters were told last */
+    bool watched;          /* it is a host_watch's */
 };
 #define WAIT_QUEUE(q)                                                                            \
     {                                                                                            \
@@ -210,7 +217,25 @@ sched_processor(void)
 {
     return ((const struct sched_entity *)(const void *)current_task())->processor;
 }
-extern unsigned sched_runnable; /* tasks in the run queue, which the running one is not in */
+/* Whatever goes on to guest code without the lock says so before it lets go: tasks that were made runnable may be another
+ * processor's to run. */
+extern bool sched_unserved;
+void sched_serve(void);
+static inline void
+sched_leaves(void)
+{
+    if (platform_threads == 1)
+        return;
+    this_processor()->leaves++;
+    if (sched_unserved)
+        sched_serve();
+}
+/* The same as sched_kick(), and they have come when it returns. They wait until the vkernel is left. */
+void sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg);
+/* Asks `which` of each running task, and has the other processors that run one for which it is true come into the vkernel soon. */
+void sched_kick(bool (*which)(struct task *t, const void *arg), const void *arg);
+void sched_set_affinity(struct task *t, uint64_t set); /* of processors, not 0; may sleep if it is the running task's */
+extern unsigned sched_runnable;                        /* tasks in the run queue, which the running one is not in */
 extern uint64_t sched_switches;
 
 #endif

@@ -39,11 +39,13 @@ look(struct host_thread *h)
     uint64_t cpu_ns, system_ns;
     bool first = h->cpu_ns == 0;
 
+    if (h != &host_threads[this_processor()->number])
+        return false; /* the running thread's clocks are another processor's */
     if (first)
         h->charged_ns = 0; /* nobody knows what this thread had before */
     if (!first && h->charged_ns < LOOK_NS)
         return false;
-    cpu_ns = platform_cpu_ns();
+    cpu_ns = platform_thread_cpu_ns();
     system_ns = platform_system_ns();
     if (!first) {
         uint64_t used = cpu_ns - h->cpu_ns, system = system_ns > h->system_ns ? system_ns - h->system_ns : 0;

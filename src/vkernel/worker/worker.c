@@ -1,5 +1,4 @@
-/* The one worker. The scheduler sets it at every switch (worker.h); nothing else guards it, because only the host
- * thread that runs guests uses it. */
+/* For whom the running code acts. The scheduler sets it when a task's fiber goes on (worker.h). */
 #include "vkernel/worker/worker.h"
 
-struct worker this_worker;
+__thread struct worker this_worker;

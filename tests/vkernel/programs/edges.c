@@ -280,7 +280,8 @@ two_lines(void)
     slave = open(ptsname(master), O_RDWR | O_NOCTTY);
     if (write(master, "12\n345\n6", 8) != 8)
         exit(1);
-    usleep(10000);
+    for (int tries = 0; tries < 200 && ioctl(slave, FIONREAD, &n) == 0 && n == 0; tries++)
+        usleep(10000); /* Linux brings it there when it has time to */
     SHOW(ioctl(slave, FIONREAD, &n));
     printf("ready %d\n", n);
     SHOW(fcntl(slave, F_SETOWN, getpid()));

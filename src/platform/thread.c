@@ -1,0 +1,210 @@
+/* See thread.h. The lock is the three-state one of "Futexes Are Tricky" (Drepper, 2011), with a short spin before it sleeps, because most stays in
+ * the vkernel are shorter than a sleep takes. */
+#include "platform/thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rare.h"
+#include "platform/fiber_internal.h"
+#include "platform/platform.h"
+#include "platform/thread_internal.h"
+
+enum { FREE, HELD, WAITED_FOR };
+enum { SPINS = 200, PATIENCE_NS = 200000, GIVE_WAY_NS = 200000 };
+#define FOREVER UINT64_MAX
+
+static RARE struct platform_thread first __attribute__((aligned(4096)));
+static struct platform_thread *threads[PLATFORM_THREADS_MAX] = {&first};
+__thread struct platform_thread *platform_thread_tls = &first;
+unsigned platform_threads = 1;
+
+/* A cache line of its own: who waits reads it again and again. */
+static uint32_t lock_word __attribute__((aligned(64)));
+static unsigned holder;                               /* the number of the thread that took it last */
+static uint32_t started __attribute__((aligned(64))); /* threads that have made themselves ready; a futex */
+
+static void
+futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+    struct timespec t = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
+
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns == FOREVER ? NULL : &t, NULL, 0);
+}
+
+static void
+futex_wake(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static bool
+take_if_free(void)
+{
+    uint32_t expected = FREE;
+
+    return __atomic_load_n(&lock_word, __ATOMIC_RELAXED) == FREE &&
+           __atomic_compare_exchange_n(&lock_word, &expected, HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* The holder may be evaluating guest code, and would go on with it until its tick. */
+static void
+sleep_for_lock(void)
+{
+    uint64_t patience = PATIENCE_NS;
+    uint64_t since = platform_monotonic_ns();
+
+    while (__atomic_exchange_n(&lock_word, WAITED_FOR, __ATOMIC_ACQUIRE) != FREE) {
+        futex_wait(&lock_word, WAITED_FOR, patience);
+        if (platform_monotonic_ns() - since < patience)
+            continue;
+        platform_tick_now(threads[__atomic_load_n(&holder, __ATOMIC_RELAXED)]);
+        patience *= 2;
+    }
+}
+
+void
+platform_lock_slow(void)
+{
+    bool taken = take_if_free();
+
+    for (int k = 0; k < SPINS && !taken; k++) {
+        __builtin_ia32_pause();
+        taken = take_if_free();
+    }
+    if (!taken)
+        sleep_for_lock();
+    __atomic_store_n(&holder, platform_thread_tls->number, __ATOMIC_RELAXED);
+}
+
+void
+platform_unlock_slow(void)
+{
+    if (__atomic_exchange_n(&lock_word, FREE, __ATOMIC_RELEASE) == WAITED_FOR)
+        futex_wake(&lock_word);
+}
+
+/* Who wakes takes longer to come than this thread does, so it waits until the lock has been taken, but not for ever: the other one may have
+ * been woken by a signal. */
+void
+platform_give_way_slow(void)
+{
+    uint64_t until;
+
+    if (__atomic_load_n(&lock_word, __ATOMIC_RELAXED) != WAITED_FOR)
+        return;
+    until = platform_monotonic_ns() + GIVE_WAY_NS;
+    platform_unlock_slow();
+    while (__atomic_load_n(&lock_word, __ATOMIC_RELAXED) == FREE && platform_monotonic_ns() < until)
+        __builtin_ia32_pause();
+    platform_lock_slow();
+}
+
+void
+platform_thread_kick(unsigned number)
+{
+    platform_tick_now(threads[number]);
+}
+
+void
+platform_thread_await(unsigned number)
+{
+    struct platform_thread *t = threads[number];
+
+    for (unsigned k = 1; __atomic_load_n(&t->outside, __ATOMIC_ACQUIRE); k++) {
+        if (k % SPINS) {
+            __builtin_ia32_pause();
+            continue;
+        }
+        platform_tick_now(t); /* the first may have come between its last look and its guest's first instruction */
+        futex_wait(&t->awake, t->awake, PATIENCE_NS / 4);
+    }
+}
+
+bool
+platform_thread_ticks(unsigned number)
+{
+    return threads[number]->ticking;
+}
+
+void
+platform_thread_park(void)
+{
+    struct platform_thread *t = platform_thread_tls;
+
+    platform_unlock();
+    if (__atomic_load_n(&t->awake, __ATOMIC_ACQUIRE) == 0)
+        futex_wait(&t->awake, 0, FOREVER);
+    platform_lock();
+    __atomic_store_n(&t->awake, 0, __ATOMIC_RELAXED);
+}
+
+void
+platform_thread_unpark(unsigned number)
+{
+    __atomic_store_n(&threads[number]->awake, 1, __ATOMIC_RELEASE);
+    futex_wake(&threads[number]->awake);
+}
+
+/* --- making them --- */
+
+/* The first code of a thread that was made, on a fiber's stack and with its thread block. */
+static void
+thread_main(void *arg)
+{
+    struct platform_thread *t = arg;
+
+    platform_signal_stack();
+    t->tid = (int)syscall(SYS_gettid);
+    platform_tick_init(t);
+    __atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
+    futex_wake(&started);
+    platform_lock();
+    platform_run_thread(t->number);
+}
+
+static int
+make_thread(unsigned number)
+{
+    enum { FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS };
+    struct platform_thread *t =
+        mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct platform_fiber *f;
+    long r;
+
+    if (t == MAP_FAILED)
+        return -ENOMEM;
+    t->number = number;
+    threads[number] = t;
+    f = platform_fiber_new(thread_main, t);
+    if (!f)
+        return -ENOMEM;
+    r = platform_fiber_clone(f, t, FLAGS);
+    return r < 0 ? (int)r : 0;
+}
+
+int
+platform_threads_start(unsigned count)
+{
+    uint32_t ready;
+
+    first.tid = (int)syscall(SYS_gettid);
+    if (count == 1)
+        return 0;
+    platform_threads = count;
+    platform_lock();
+    for (unsigned k = 1; k < count; k++) {
+        int r = make_thread(k);
+
+        if (r < 0)
+            return r;
+    }
+    while ((ready = __atomic_load_n(&started, __ATOMIC_ACQUIRE)) < count - 1)
+        futex_wait(&started, ready, FOREVER);
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* Of the threads, between the files of platform/. */
+#ifndef PLATFORM_THREAD_INTERNAL_H
+#define PLATFORM_THREAD_INTERNAL_H
+
+#include "platform/thread.h"
+
+void platform_signal_stack(void); /* faults.c: the running thread's own stack for signals */
+
+/* clock.c */
+void platform_tick_now(struct platform_thread *t);
+
+/* fiber.c: the fiber, which is new, runs on a new host thread with these flags of clone(). The thread's number, or -errno. */
+struct platform_fiber;
+long platform_fiber_clone(struct platform_fiber *f, struct platform_thread *t, unsigned long flags);
+
+#endif
