@@ -265,7 +265,7 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
     LIST_EACH(p, &watches) {
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
-        /* Where nobody sleeps on the descriptor, its readiness would wake the worker again and again for nothing. */
+        /* Where nobody sleeps on the descriptor, its readiness would wake the poller again and again for nothing. */
         if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS ||
             (!w->ready && list_empty(&w->queue->waiters) && list_empty(&w->queue->listeners)))
             continue;
