@@ -574,10 +574,13 @@ idle_loop(void)
     }
 }
 
+/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and the host's signals do here,
+ * they do for nobody. The other processors' fibers were made before there was a task. */
 static void
 idle_main(void *arg)
 {
     (void)arg;
+    this_worker = (struct worker){0};
     idle_loop();
 }
 
