@@ -184,10 +184,9 @@ platform_tick_taken(void)
     platform_thread_tls->tick_due = platform_monotonic_ns() + tick_us * 1000;
 }
 
-void
-platform_tick_by(uint64_t deadline)
+static void
+tick_by(struct platform_thread *t, uint64_t deadline)
 {
-    struct platform_thread *t = platform_thread_tls;
     uint64_t now, left;
 
     if (!t->ticking || t->tick_due < TICK_NEAR_NS || deadline >= t->tick_due - TICK_NEAR_NS)
@@ -198,6 +197,22 @@ platform_tick_by(uint64_t deadline)
         return; /* never later than it was: a deadline that has passed is asked for again and again until the tick comes */
     set_timer(t, left);
     t->tick_due = now + left;
+}
+
+void
+platform_tick_by(uint64_t deadline)
+{
+    tick_by(platform_thread_tls, deadline);
+}
+
+void
+platform_tick_of(struct platform_thread *t, uint64_t deadline)
+{
+    if (!t->ticking) {
+        t->ticking = true;
+        t->tick_due = UINT64_MAX;
+    }
+    tick_by(t, deadline);
 }
 
 /* The tick is on from here, so that one that comes to a thread between its last look and the guest's code is not the last. */

@@ -133,6 +133,12 @@ platform_thread_ticks(unsigned number)
 }
 
 void
+platform_thread_tick_by(unsigned number, uint64_t deadline)
+{
+    platform_tick_of(threads[number], deadline);
+}
+
+void
 platform_thread_park(void)
 {
     struct platform_thread *t = platform_thread_tls;

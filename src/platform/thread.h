@@ -100,6 +100,8 @@ platform_give_way(void)
 }
 
 bool platform_thread_ticks(unsigned number); /* is its tick on? */
+void platform_thread_tick_by(unsigned number,
+                             uint64_t deadline); /* platform_tick_by() of that thread, whose tick is on then */
 /* Has another thread come into the vkernel soon, as by a tick, if it runs guest code. */
 void platform_thread_kick(unsigned number);
 /* Waits until that thread runs no guest code any more, for which it was kicked. It goes on when the caller has let go of the lock. */

@@ -8,6 +8,7 @@ void platform_signal_stack(void); /* faults.c: the running thread's own stack fo
 
 /* clock.c */
 void platform_tick_now(struct platform_thread *t);
+void platform_tick_of(struct platform_thread *t, uint64_t deadline); /* has it tick by then */
 
 /* fiber.c: the fiber, which is new, runs on a new host thread with these flags of clone(). The thread's number, or -errno. */
 struct platform_fiber;

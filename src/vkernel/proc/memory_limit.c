@@ -133,7 +133,7 @@ kill_until_below(uint64_t now)
              (unsigned __int128)excess * pages); /* no floating point: the guest's MXCSR counts here */
 }
 
-/* When to look again. Memory comes at 16 GiB/s at most, which is a KiB in 60 ns: a fault that takes a page
+/* When to look again. Memory comes at 16 GiB/s at most on each processor, which is a KiB in 60 ns: a fault that takes a page
  * table takes 250 ns; and a little more than the limit may be in use then. */
 static uint64_t
 until_next_look(uint64_t now)
@@ -141,6 +141,8 @@ until_next_look(uint64_t now)
     enum { FAR_NS = 20000000, NEAR_NS = 100000, KIB_NS = 60 };
     uint64_t limit = system_info.memory_limit, room = (now < limit ? limit - now : 0) + limit / 64, ns;
 
+    if (sched_busy() > 1)
+        room /= sched_busy();
     if (room >> 10 > FAR_NS / KIB_NS)
         return FAR_NS;
     ns = (room >> 10) * KIB_NS;
@@ -159,6 +161,7 @@ look(struct ktimer *k)
         kill_until_below(now);
     }
     ktimer_start(k, time + until_next_look(now));
+    sched_tick_others_by(k->deadline);
 }
 
 void

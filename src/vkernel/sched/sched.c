@@ -542,6 +542,20 @@ sched_kick(bool (*which)(struct task *t, const void *arg), const void *arg)
 }
 
 void
+sched_tick_others_by(uint64_t deadline)
+{
+    for (unsigned k = 0; k < platform_threads; k++)
+        if (processors[k].task && &processors[k] != this_processor())
+            platform_thread_tick_by(k, deadline);
+}
+
+unsigned
+sched_busy(void)
+{
+    return busy_count;
+}
+
+void
 sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg)
 {
     sched_kick(which, arg);

@@ -232,6 +232,9 @@ sched_leaves(void)
 }
 /* The same as sched_kick(), and they have come when it returns. They wait until the vkernel is left. */
 void sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg);
+/* The other processors that run a task look at the timers by then, too, because an idle one may be late. */
+void sched_tick_others_by(uint64_t deadline);
+unsigned sched_busy(void); /* processors that run a task */
 /* Asks `which` of each running task, and has the other processors that run one for which it is true come into the vkernel soon. */
 void sched_kick(bool (*which)(struct task *t, const void *arg), const void *arg);
 void sched_set_affinity(struct task *t, uint64_t set); /* of processors, not 0; may sleep if it is the running task's */
