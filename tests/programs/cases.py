@@ -234,7 +234,7 @@ def add_options(parser):
     parser.add_argument("--native-only", action="store_true", help="run each case twice natively and compare")
     parser.add_argument("--show", action="store_true", help="with --native-only: print the results")
     parser.add_argument("--quick", action="store_true", help="only the cases marked quick")
-    parser.add_argument("--stress", help="unwind, budget or evaluate")
+    parser.add_argument("--stress", help="unwind, budget, evaluate or migrate")
     parser.add_argument("--cpus", help="processors of the container")
     parser.add_argument("--stats", help="append the stats record of each case to this file")
     parser.add_argument("--only", metavar="REGEX", help="names of cases")

@@ -16,6 +16,7 @@
 #include "vkernel/run/evaluated.h"
 #include "vkernel/run/lockstep.h"
 #include "vkernel/run/run.h"
+#include "vkernel/sched/sched.h"
 #include "vkernel/task/system.h"
 #include "vkernel/trust/ledger.h"
 
@@ -30,8 +31,10 @@ stress(const char *what)
         stress_budget = true;
     else if (strcmp(what, "evaluate") == 0)
         stress_evaluate = true;
+    else if (strcmp(what, "migrate") == 0)
+        sched_moving = true;
     else
-        platform_die("--stress %s: expected unwind, budget or evaluate", what);
+        platform_die("--stress %s: expected unwind, budget, evaluate or migrate", what);
 }
 
 static void

@@ -358,6 +358,8 @@ syscall_edge_with(uint64_t rflags)
         cpu->gpr[X86_RAX] = (uint64_t)result;
         if (platform_ticked)
             sched_poll();
+        if (sched_moving)
+            sched_move();
         if (sched_tick_wanted)
             sched_arm_tick();
         if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
@@ -378,6 +380,8 @@ poll_edge(void)
         sched_poll();
     else
         run_reset_limit();
+    if (sched_moving)
+        sched_move();
     if (signal_work(current_task()))
         signal_deliver(-1);
 }

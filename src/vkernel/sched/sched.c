@@ -24,6 +24,7 @@ unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
 bool sched_hurrying;
+bool sched_moving;
 uint64_t wait_news = 1;
 unsigned sched_no_sleep;
 static bool booted;
@@ -102,11 +103,10 @@ processor_for(const struct sched_entity *e)
     return best;
 }
 
+/* On the queue of one processor; NULL: on that of all. */
 static void
-enqueue(struct sched_entity *e)
+enqueue_on(struct sched_entity *e, struct processor *p)
 {
-    bool everywhere = (e->affinity & all_processors) == all_processors;
-    struct processor *p = everywhere ? NULL : processor_for(e);
     struct list *queue = p ? &p->queue : &run_queue;
 
     e->queued = true;
@@ -116,6 +116,14 @@ enqueue(struct sched_entity *e)
     sched_runnable++;
     *(p ? &p->queue_length : &shared_runnable) += 1;
     sched_unserved = true;
+}
+
+static void
+enqueue(struct sched_entity *e)
+{
+    bool everywhere = (e->affinity & all_processors) == all_processors;
+
+    enqueue_on(e, everywhere ? NULL : processor_for(e));
 }
 
 static void
@@ -265,7 +273,7 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
     LIST_EACH(p, &watches) {
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
-        /* Where nobody sleeps on the descriptor, its readiness would wake the poller again and again for nothing. */
+        /* Where nobody sleeps on the descriptor, its readiness would wake the worker again and again for nothing. */
         if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS ||
             (!w->ready && list_empty(&w->queue->waiters) && list_empty(&w->queue->listeners)))
             continue;
@@ -588,13 +596,10 @@ idle_loop(void)
     }
 }
 
-/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and the host's signals do here,
- * they do for nobody. The other processors' fibers were made before there was a task. */
 static void
 idle_main(void *arg)
 {
     (void)arg;
-    this_worker = (struct worker){0};
     idle_loop();
 }
 
@@ -738,6 +743,36 @@ sched_yield_now(void)
             return;
     }
     enqueue(entity(current_task()));
+    schedule();
+}
+
+/* The first behind p, in the order of their numbers, on which the task may run. */
+static struct processor *
+processor_behind(struct processor *p, const struct sched_entity *e)
+{
+    for (unsigned k = 1; k < platform_threads; k++) {
+        struct processor *other = &processors[(p->number + k) % platform_threads];
+
+        if (may_run_on(e, other))
+            return other;
+    }
+    return p;
+}
+
+/* The other processor does not wait for its tick: the task would stand still until then, and often nobody would run. */
+void
+sched_move(void)
+{
+    struct processor *p = this_processor();
+    struct sched_entity *e = entity(p->task);
+    struct processor *other = processor_behind(p, e);
+
+    might_sleep();
+    if (other == p)
+        return;
+    enqueue_on(e, other);
+    if (other->task)
+        platform_thread_kick(other->number);
     schedule();
 }
 

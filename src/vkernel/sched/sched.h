@@ -148,7 +148,7 @@ enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_R
 
 /* --- host descriptors: the readiness of the console and of outside sockets ---
  *
- * One of the processors that are idle waits in the host's poll() for all watched descriptors and timers. A descriptor that is
+ * When the worker is idle it waits in the host's poll() for all watched descriptors and timers. A descriptor that is
  * ready wakes its queue, if anyone sleeps there; or, if `ready` is set, that is called, which must not sleep and must
  * make the descriptor unready. */
 struct host_watch {
@@ -164,7 +164,7 @@ void host_watch_remove(struct host_watch *w);
  * first. */
 void host_watch_refresh(void);
 
-/* --- timers (sched/timer.c) call back with the kernel lock held, at absolute monotonic nanoseconds; zeroed at first --- */
+/* --- timers (sched/timer.c) call back on the worker, at absolute monotonic nanoseconds; zeroed at first --- */
 struct ktimer {
     struct ktimer *left, *right, *parent; /* links in the heap of timers */
     uint64_t deadline, order;
@@ -205,6 +205,9 @@ _Noreturn void sched_exit(void);            /* ends the current task; its fiber 
 _Noreturn void sched_start(struct task *t); /* runs the first task */
 /* does what a tick is for: due timers, ready descriptors, host signals; then gives way to others */
 void sched_poll(void);
+/* --stress migrate: has another processor take the running task, if there is one on which it may run. Returns when it runs there. */
+void sched_move(void);
+extern bool sched_moving; /* that is to be done wherever the vkernel is left for guest code */
 bool sched_ticked(void);
 void sched_account(void); /* charges the running task with its time */
 /* True when something may want the running task to be interrupted: the edge to guest code calls sched_arm_tick()
