@@ -396,6 +396,29 @@ prepare(void)
     pty = open(ptsname(master), O_RDWR | O_NOCTTY);
 }
 
+/* On a machine that is busy, or in a container whose tasks move all the time, the child may not have come to its call yet. Most calls begin to
+ * sleep once; a look that finds it asleep is asked again, for those that sleep shortly before. */
+static void
+wait_until_asleep(pid_t child)
+{
+    char name[40], text[200], *state;
+    int asleep = 0;
+
+    usleep(150000);
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)child);
+    for (int k = 0; k < 80 && asleep < 2; k++) {
+        int fd = open(name, O_RDONLY);
+        ssize_t n = read(fd, text, sizeof text - 1);
+
+        close(fd);
+        text[n > 0 ? n : 0] = 0;
+        state = strrchr(text, ')');
+        asleep = state && state[2] == 'S' ? asleep + 1 : 0;
+        if (asleep < 2)
+            usleep(10000);
+    }
+}
+
 static void
 one(size_t k, int how)
 {
@@ -423,7 +446,7 @@ one(size_t k, int how)
         _exit(0);
     }
     close(report[1]);
-    usleep(150000);
+    wait_until_asleep(child);
     if (how < 2) {
         kill(child, SIGUSR1);
     } else if (how == 2) {
