@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""The programs of this folder, natively and on the vkernel alone (all in the evaluator): each must say the same.
+"""The programs of this folder, natively and in a container: each must say the same.
 
-usage: smp.py VKERNEL MKPAYLOAD [--long]
+usage: smp.py VKERNEL MKPAYLOAD [--long | --processors]
+Without an option they run on the vkernel alone (all in the evaluator), on one processor.
+--processors: on two processors, where threads do run at the same time, and on two between which every task moves at each call. It is for
+rewritten code: VKERNEL MKPAYLOAD are INGOT tests/direct/mkdirect.py.
 --long: the litmus tests natively a hundred million rounds, where relaxed outcomes must be seen (which takes two processors); a model
 without them must then be found wrong; and the programs at their full length.
 tests/families/smp runs them as rewritten code, in all stress modes.
@@ -19,6 +22,7 @@ PROGRAMS = [("litmus", ["--rounds", "2000", "--brief"]), ("lockfree", ["--rounds
 
 def main():
     vkernel, mkpayload, *more = sys.argv[1:]
+    modes = ("--cpus 2", "--cpus 2 --stress migrate") if "--processors" in more else ("",)
     failed = 0
 
     def report(ok, what, *details):
@@ -39,8 +43,10 @@ def main():
         for name, options in PROGRAMS:
             native = subprocess.run([f"{root}/bin/{name}", *options], capture_output=True, timeout=300)
             report(native.returncode == 0, f"{name} natively", native.stdout, native.stderr)
-            got = subprocess.run([work + "/image", f"/bin/{name}", *options], capture_output=True, timeout=300)
-            report(got.returncode == 0 and got.stdout == native.stdout, f"{name} on the vkernel", got.stdout, got.stderr)
+            for mode in modes:
+                got = subprocess.run([work + "/image", f"/bin/{name}", *options], capture_output=True, timeout=300,
+                                     env=dict(os.environ, INGOT_OPTIONS=mode))
+                report(got.returncode == 0 and got.stdout == native.stdout, f"{name} on the vkernel {mode}".rstrip(), got.stdout, got.stderr)
         if "--long" in more:
             two = len(os.sched_getaffinity(0)) > 1
             litmus = [f"{root}/bin/litmus", *(["--expect-relaxed"] if two else [])]

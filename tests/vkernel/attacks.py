@@ -4,13 +4,16 @@ line, and the output that it has on Linux. Run natively, as whoever runs the tes
 words "The same on Linux.": an attack is dangerous where nothing holds it (kill(-1), fork bombs). With "Not sanitized." it is left out
 where the vkernel was built with AddressSanitizer, which takes mappings of the host for each fiber and ends when there are no more.
 
-    attacks.py VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
+They run as they are, in the stress mode budget, and on two processors; with --migrate on two between which every task moves at each call.
+
+    attacks.py [--migrate] VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
 """
 import glob, os, subprocess, sys, tempfile
 
-vkernel, mkpayload = sys.argv[1], sys.argv[2]
-programs = [p for a in sys.argv[3:] for p in (sorted(glob.glob(a + '/*.c')) if os.path.isdir(a) else [a])]
-OPTIONS = ('', '--stress budget', '--cpus 2')
+migrate = sys.argv[1] == '--migrate'
+vkernel, mkpayload, *sources = sys.argv[1 + migrate:]
+programs = [p for a in sources for p in (sorted(glob.glob(a + '/*.c')) if os.path.isdir(a) else [a])]
+OPTIONS = ('--cpus 2 --stress migrate',) if migrate else ('', '--stress budget', '--cpus 2')
 
 
 def run(command, **options):

@@ -4,7 +4,8 @@ says "Needs root." are left out where the tests run as somebody else; on Linux t
 make, stop and kill processes at random. A guest starts with nice value 0, whatever started it has: where the tests themselves run
 under another one, a program in front gives each guest that.
 
-With --stress they run in the stress modes unwind and budget, with --processors on two and on four processors, else as they are.
+With --stress they run in the stress modes unwind and budget, with --processors on two and on four processors
+and on two between which every task moves, else as they are.
 
     run.py [--stress | --processors] VKERNEL MKPAYLOAD PROGRAM.c...
 """
@@ -16,7 +17,7 @@ if arguments[0] == '--stress':
     MODES = ('--stress unwind', '--stress budget')
     del arguments[0]
 elif arguments[0] == '--processors':
-    MODES = ('--cpus 2', '--cpus 4')
+    MODES = ('--cpus 2', '--cpus 4', '--cpus 2 --stress migrate')
     del arguments[0]
 vkernel, mkpayload, programs = arguments[0], arguments[1], arguments[2:]
 
