@@ -30,12 +30,7 @@ struct sanitizer_stack {
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 
-static inline void
-sanitizer_stack_init(struct sanitizer_stack *s, void *stack, size_t size)
-{
-    *s = (struct sanitizer_stack){.stack = stack, .size = size};
-    ASAN_UNPOISON_MEMORY_REGION(stack, size); /* whoever had it before left frames */
-}
+void sanitizer_stack_init(struct sanitizer_stack *s, void *stack, size_t size);
 
 static inline void
 sanitizer_switching(struct sanitizer_stack *from, const struct sanitizer_stack *to)
