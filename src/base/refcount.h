@@ -2,7 +2,7 @@
  *
  * A count that a guest drives up to REFCOUNT_LIMIT stays there: its object is never freed, which is better than being
  * freed while references are left. A count that is raised from zero, or lowered below it, belongs to an object that has
- * been freed: the program ends. Not atomic: what is counted belongs to one worker. */
+ * been freed: the program ends. Not atomic: whoever counts holds the kernel lock, or is the only thread. */
 #ifndef BASE_REFCOUNT_H
 #define BASE_REFCOUNT_H
 

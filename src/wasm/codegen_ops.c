@@ -429,7 +429,7 @@ write_compare_16(struct gen *g, ir_value v, const struct ir_op *op)
     keep_old(g, v, IR_V128, old);
 }
 
-/* One worker runs a guest process at a time, so plain accesses are atomic enough (docs/decisions/0019). */
+/* Such an artifact has one processor, so plain accesses are atomic enough (docs/decisions/0019). */
 static void
 write_atomic(struct gen *g, ir_value v, const struct ir_op *op)
 {

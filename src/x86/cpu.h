@@ -1,7 +1,7 @@
 /* The CPU state of one guest thread, as compiled code, the evaluator, helpers and the vkernel share it.
  *
- * While a guest thread runs, its state lives in the worker's thread-local `x86_cpu` (platform/), the
- * last object of the TLS block, so that compiled code reaches every member at a link-time constant
+ * A guest thread's state lives in the thread-local `x86_cpu_tls` of its fiber (platform/), the
+ * last object of the fiber's thread block, so that compiled code reaches every member at a link-time constant
  * offset from the host's FS base. Registers named in wasm/convention.def are in wasm parameters
  * and results while compiled code runs, and exact here whenever the vkernel runs. */
 #ifndef X86_CPU_H

@@ -12,7 +12,7 @@
 
 struct x86_insn;
 
-/* The CPU state of the guest thread that runs on this host thread. Defined in platform/ (artifact) or by
+/* The CPU state of the guest thread whose fiber runs. Defined in platform/ (artifact) or by
  * a test. It is the last object of the TLS block: see cpu.h. Local-exec, said outright: where the linker makes that of
  * initial-exec it puts lea for add, and gcc's UBSan has used the flags of the add. */
 #define X86_TLS __thread __attribute__((visibility("hidden"), tls_model("local-exec")))

@@ -14,7 +14,7 @@ RULES = [
      ['mm/*.c',               # host calls that map pages; copies of whole pages while nobody can write to them
       'run/run.c',            # what the evaluator works on; bytes of code, which nobody can write
       'run/switch.c',         # handed to the platform
-      'run/lockstep*.c']),    # there is one worker
+      'run/lockstep*.c']),    # in lockstep there is one processor
     (r'\bx86_memory_tls\b', 'src/vkernel',
      ['cpu/x87.c', 'run/faults.c', 'run/direct.c',  # host addresses from and to guest addresses
       'run/run.c']),                                # the code map, which guests cannot write

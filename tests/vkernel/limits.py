@@ -93,7 +93,7 @@ def disk(image):
 
 
 def timeout(image):
-    for how, want, said in (('handles', 124, ['asked']), ('waits', 124, ['asked']), ('spins', 124, []), ('sleeps', 124, [])):
+    for how, want, said in (('handles', 124, ['asked']), ('waits', 124, ['asked']), ('spins', 124, []), ('sleeps', 124, []), ('outlives', 124, [])):
         log = image + '.audit'
         status, lines, wall, _ = run(image, f'--timeout 1.5s --audit {log}', 'timeout', how)
         with open(log) as f:
@@ -102,6 +102,9 @@ def timeout(image):
         actions = [r['event.action'] for r in records]
         expect(f'--timeout: {how}', status == want and lines == said and 1.4 < wall < 6 and 'timeout-reached' in actions and
                records[-1]['process.exit_code'] == 124, status, lines, f'{wall:.2f}', actions)
+        if how != 'spins': # while no task runs, it is for none
+            reached = [r for r in records if r['event.action'] == 'timeout-reached']
+            expect(f'--timeout: {how}: of no process', len(reached) == 1 and 'process.pid' not in reached[0], reached)
     status, _, wall, _ = run(image, f'--timeout 500ms --audit {log}', 'timeout', 'stubborn')
     with open(log) as f:
         actions = [json.loads(line)['event.action'] for line in f]

@@ -51,7 +51,7 @@ write_for_ever(void *unused)
     return unused;
 }
 
-/* Before the lock-down, after which no thread can be made. It takes no signals, which are the worker's. */
+/* Before the lock-down, after which no thread can be made. It takes no signals, which are for the threads that run guests. */
 __attribute__((constructor)) static void
 start(void)
 {

@@ -23,7 +23,7 @@ enum { TAIL_ROOM = sizeof CUT_MEMBER - 1 + AUDIT_TAIL_SIZE + 1, FIELD_ROOM = AUD
 
 uint64_t audit_refusals;
 
-/* All of it: the one worker's. */
+/* All of it belongs to the holder of the kernel lock. */
 static char audit_line[AUDIT_LINE_MAX] RARE; /* of the entry in the making: 16 KiB of stack would be cleared at each
                                                 use, with a log or without */
 static struct {

@@ -7,7 +7,7 @@
 #include "vkernel/fs/memfs_internal.h"
 
 static uint64_t limit; /* 0: none; set before the first guest instruction */
-static uint64_t used;  /* of the worker's */
+static uint64_t used;
 
 void
 disk_set_limit(uint64_t bytes)

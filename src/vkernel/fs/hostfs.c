@@ -663,7 +663,7 @@ hostfs_open(struct inode *i, struct file *f)
     struct volume_file *h;
     int fd;
 
-    if (S_ISFIFO(i->mode)) /* between guests only: a host FIFO could block the worker */
+    if (S_ISFIFO(i->mode)) /* between guests only: a host FIFO could block whoever has the kernel lock */
         return fifo_open(i, f);
     if (!dir && !S_ISREG(i->mode))
         return -ENXIO;

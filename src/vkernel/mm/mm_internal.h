@@ -114,8 +114,8 @@ int mm_code_verify(const struct vma *v, int prot, const char *call, struct verif
 int mm_code_install(struct mm *mm, struct vma *v, const struct verified *verified);
 /* Makes mappings executable, one after the other. The state, zero at first, keeps the file that was verified, so that
  * one is copied and hashed once however many mappings it is in. 1: v is of another file; call mm_code_protect_end,
- * which lets compiled code in and releases the state, and again. What was verified holds as long as nobody else runs:
- * there is no sleep before that end. */
+ * which lets compiled code in and releases the state, and again. What was verified holds as long as nobody else comes
+ * into the vkernel: there is no sleep before that end. */
 struct code_protect {
     struct file *file; /* holds a reference; NULL: none yet */
     struct verified verified;

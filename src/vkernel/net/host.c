@@ -2,8 +2,8 @@
  *
  * The host's kernel keeps all state; here is only what would make a host call wait, and what the guest's rights forbid
  * though ours may not. Host descriptors are non-blocking; edges of their readiness arrive at one host descriptor that
- * the idle worker polls, and wake the socket's queues. A guest that finds nothing to do is on a queue before the worker
- * can be idle, so no edge is lost. */
+ * an idle processor polls, and wake the socket's queues. A guest that finds nothing to do is on a queue before it lets
+ * go of the kernel lock, so no edge is lost. */
 #include "platform/hostnet.h"
 
 #include <linux/sockios.h>

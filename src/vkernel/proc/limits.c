@@ -222,7 +222,7 @@ sys_getrandom(const uint64_t a[6])
     return (int64_t)done;
 }
 
-/* --- scheduling parameters: kept, with one worker there is nothing to do for them --- */
+/* --- scheduling parameters: kept without effect but for affinity, as tasks run first come, first served --- */
 
 int64_t
 sys_sched_yield(const uint64_t a[6])
@@ -445,8 +445,8 @@ sys_setpriority(const uint64_t a[6])
     return r;
 }
 
-/* One worker at a time runs guest code and every switch is a full barrier. */
-/* One processor runs all threads, one after the other: each has seen what the others did. Registering counts all the same. */
+/* With one processor all threads run one after the other: each has seen what the others did. With several this is a barrier of the
+ * caller's only, because the threads on other processors are not interrupted. Registering counts all the same. */
 int64_t
 sys_membarrier(const uint64_t a[6])
 {

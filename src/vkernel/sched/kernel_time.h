@@ -25,7 +25,7 @@ void kernel_time_call(uint64_t took, unsigned stands_for);
  * always or never. */
 unsigned kernel_time_next_sample(void);
 
-/* The task had the worker for `ns` from its started_ns on, and is charged with `used` of it, as the host ran something else in the rest: how much of
+/* The task had a processor for `ns` from its started_ns on, and is charged with `used` of it, as the host ran something else in the rest: how much of
  * `used` is the kernel's? */
 uint64_t kernel_time_take(struct sched_entity *e, uint64_t ns, uint64_t used);
 

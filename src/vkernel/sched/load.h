@@ -6,7 +6,7 @@
 
 enum { LOAD_SHIFT = 11 }; /* load averages are fixed-point numbers with so many bits behind the point, as Linux's */
 
-/* A worker ran a task from `from` to `to`, in monotonic nanoseconds, while `elsewhere` other workers ran one and `waiting` tasks wanted
+/* A processor ran a task from `from` to `to`, in monotonic nanoseconds, while `elsewhere` other processors ran one and `waiting` tasks wanted
  * to run. Before that, as far back as nobody has said anything else, it ran none, and nobody waited. */
 void load_count(uint64_t from, uint64_t to, uint64_t elsewhere, uint64_t waiting);
 /* Over 1, 5 and 15 minutes, now. The running task must have been charged with its time. */

@@ -273,7 +273,7 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
     LIST_EACH(p, &watches) {
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
-        /* Where nobody sleeps on the descriptor, its readiness would wake the worker again and again for nothing. */
+        /* Where nobody sleeps on the descriptor, its readiness would wake the poller again and again for nothing. */
         if (!w->events || w->fd < 0 || n == MAX_IDLE_FDS ||
             (!w->ready && list_empty(&w->queue->waiters) && list_empty(&w->queue->listeners)))
             continue;
@@ -596,10 +596,13 @@ idle_loop(void)
     }
 }
 
+/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and the host's signals do here,
+ * they do for nobody. The other processors' fibers were made before there was a task. */
 static void
 idle_main(void *arg)
 {
     (void)arg;
+    this_worker = (struct worker){0};
     idle_loop();
 }
 

@@ -148,7 +148,7 @@ enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_R
 
 /* --- host descriptors: the readiness of the console and of outside sockets ---
  *
- * When the worker is idle it waits in the host's poll() for all watched descriptors and timers. A descriptor that is
+ * One of the processors that are idle waits in the host's poll() for all watched descriptors and timers. A descriptor that is
  * ready wakes its queue, if anyone sleeps there; or, if `ready` is set, that is called, which must not sleep and must
  * make the descriptor unready. */
 struct host_watch {
@@ -164,7 +164,7 @@ void host_watch_remove(struct host_watch *w);
  * first. */
 void host_watch_refresh(void);
 
-/* --- timers (sched/timer.c) call back on the worker, at absolute monotonic nanoseconds; zeroed at first --- */
+/* --- timers (sched/timer.c) call back with the kernel lock held, at absolute monotonic nanoseconds; zeroed at first --- */
 struct ktimer {
     struct ktimer *left, *right, *parent; /* links in the heap of timers */
     uint64_t deadline, order;

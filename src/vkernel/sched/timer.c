@@ -1,7 +1,7 @@
-/* Timers of the worker: a heap by deadline, its nodes in the timers themselves, so that starting never fails for want
+/* Timers of the container: a heap by deadline, its nodes in the timers themselves, so that starting never fails for want
  * of memory and costs the logarithm of how many there are, whatever a guest's deadlines look like.
  *
- * Owned by the worker; a fire function may start and stop timers, itself too. */
+ * The kernel lock guards the heap; a fire function may start and stop timers, itself too. */
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
 

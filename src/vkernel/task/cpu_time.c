@@ -1,7 +1,7 @@
 /* Processor time, as tasks, processes and processors are charged with it.
  *
- * The scheduler says for how long a task had the worker, by the monotonic clock, which costs no call of the host's. Now and then the host is asked as
- * well, which costs three: how much of that time this thread really had, as other programs of the host run, too; and
+ * The scheduler says for how long a task had a processor, by the monotonic clock, which costs no call of the host's. Now and then the host is asked as
+ * well, which costs three: how much of that time the processor's thread really had, as other programs of the host run, too; and
  * how much of it was the host kernel's, which brings in pages that guests touch for the first time and is not noticed in any other
  * way. Decision 0021. */
 #include "vkernel/task/cpu_time.h"
@@ -49,7 +49,7 @@ look(struct host_thread *h)
     system_ns = platform_system_ns();
     if (!first) {
         uint64_t used = cpu_ns - h->cpu_ns, system = system_ns > h->system_ns ? system_ns - h->system_ns : 0;
-        /* Between slices the worker switches and is idle: nobody is charged with that, and much of it is the host's kernel. */
+        /* Between slices the thread switches and is idle: nobody is charged with that, and much of it is the host's kernel. */
         uint64_t between = used > h->charged_ns ? used - h->charged_ns : 0;
 
         h->stolen_ns += h->charged_ns > used ? h->charged_ns - used : 0;

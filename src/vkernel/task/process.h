@@ -1,5 +1,5 @@
-/* Processes and threads, and how to find them. Each room changes its own fields only. Nothing guards the fields but
- * that there is one worker, and that tasks give way only where they may sleep (sched/sched.h). */
+/* Processes and threads, and how to find them. Each room changes its own fields only. What guards the
+ * fields is the kernel lock, which tasks let go only where they may sleep (platform/thread.h, sched/sched.h). */
 #ifndef VKERNEL_TASK_PROCESS_H
 #define VKERNEL_TASK_PROCESS_H
 

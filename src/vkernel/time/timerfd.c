@@ -1,8 +1,8 @@
 /* timerfd. A periodic one stands still when it has expired, until somebody reads it or asks for it (as Linux's): what
  * was missed is counted then, in one step.
  *
- * Those with TFD_TIMER_CANCEL_ON_SET, absolute ones on the realtime clock, are on a list. While there is one, the
- * worker watches a timerfd of the host's that is cancelled when the host's clock is set; without any nobody looks at
+ * Those with TFD_TIMER_CANCEL_ON_SET, absolute ones on the realtime clock, are on a list. While there is one, a
+ * timerfd of the host's is watched that is cancelled when the host's clock is set; without any nobody looks at
  * it. */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ timerfd_fired(struct ktimer *k)
     wait_queue_wake(&t->queue);
 }
 
-/* The worker fires timers at its next tick; who looks at this one wants to know now. */
+/* Timers fire at the next tick; who looks at this one wants to know now. */
 static bool
 is_due(const struct timerfd *t)
 {

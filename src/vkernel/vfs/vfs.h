@@ -2,7 +2,7 @@
  *
  * A dentry belongs to one superblock, and a superblock is mounted once, so a place in the tree is a dentry alone.
  * Memory file systems keep their names as hashed, pinned dentries (the dentries are the directory); pseudo and host
- * file systems make a fresh unhashed dentry at every lookup. One worker: nothing here locks. */
+ * file systems make a fresh unhashed dentry at every lookup. Nothing here locks: whoever comes here holds the kernel lock. */
 #ifndef VKERNEL_VFS_VFS_H
 #define VKERNEL_VFS_VFS_H
 
