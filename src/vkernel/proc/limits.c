@@ -445,8 +445,22 @@ sys_setpriority(const uint64_t a[6])
     return r;
 }
 
-/* With one processor all threads run one after the other: each has seen what the others did. With several this is a barrier of the
- * caller's only, because the threads on other processors are not interrupted. Registering counts all the same. */
+static bool
+any_task(struct task *t, const void *arg)
+{
+    (void)t;
+    (void)arg;
+    return true;
+}
+
+static bool
+shares_memory(struct task *t, const void *mm)
+{
+    return t->process->mm == mm;
+}
+
+/* A thread that comes into the vkernel has done all that was before, and has nothing of what comes after yet. Those that are in the vkernel or on
+ * no processor have gone past a barrier already, or will. */
 int64_t
 sys_membarrier(const uint64_t a[6])
 {
@@ -469,12 +483,16 @@ sys_membarrier(const uint64_t a[6])
     switch ((int)a[0]) {
     case QUERY: return ALL;
     case GLOBAL:
-    case GLOBAL_EXPEDITED: return 0;
+    case GLOBAL_EXPEDITED: sched_stop_others(any_task, NULL); return 0;
     case REGISTER_GLOBAL_EXPEDITED:
     case REGISTER_PRIVATE_EXPEDITED:
     case REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: mm->membarriers |= (unsigned)a[0]; return 0;
-    case PRIVATE_EXPEDITED: return mm->membarriers & REGISTER_PRIVATE_EXPEDITED ? 0 : -EPERM;
-    case PRIVATE_EXPEDITED_SYNC_CORE: return mm->membarriers & REGISTER_PRIVATE_EXPEDITED_SYNC_CORE ? 0 : -EPERM;
+    case PRIVATE_EXPEDITED:
+    case PRIVATE_EXPEDITED_SYNC_CORE:
+        if (!(mm->membarriers & (unsigned)a[0] << 1))
+            return -EPERM;
+        sched_stop_others(shares_memory, mm);
+        return 0;
     case GET_REGISTRATIONS: return mm->membarriers;
     default: return -EINVAL;
     }
