@@ -21,8 +21,8 @@ struct id_tree {
 void id_tree_add(struct id_tree *tree, struct id_node *node, int64_t id, uint32_t priority);
 void id_tree_remove(struct id_tree *tree, struct id_node *node);
 struct id_node *id_tree_find(const struct id_tree *tree, int64_t id); /* NULL: there is none */
-struct id_node *id_tree_from(const struct id_tree *tree,
-                             int64_t id); /* the one with the lowest id that is not below this one */
+/* The one with the lowest id that is not below this one; NULL: there is none. */
+struct id_node *id_tree_from(const struct id_tree *tree, int64_t id);
 
 #define id_entry(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 

@@ -128,7 +128,8 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
         break;                                                                                                   \
     }
 
-/* *v is what is expected there, and becomes what was there. The builtin would call a library's function, which may take a lock instead. */
+/* *v is what is expected there, and becomes what was there. The builtin would call a library's function, which may
+ * take a lock instead. */
 static inline void
 compare_16(uint8_t *at, type_v128 *v, type_v128 new)
 {

@@ -29,8 +29,8 @@ lift_rdtsc(struct lift *l)
     set_pair(l, X86_RAX, X86_RDX, ir_helper(B, IR_HELPER_rdtsc, NO, NO, NO));
 }
 
-/* The number of the processor is the guest's own, as getcpu says it: it is not to learn which host processor runs it. Linux keeps the
- * number of the memory node above it (IA32_TSC_AUX), of which there is one here. */
+/* The number of the processor is the guest's own, as getcpu says it: it is not to learn which host processor runs it.
+ * Linux keeps the number of the memory node above it (IA32_TSC_AUX), of which there is one here. */
 void
 lift_rdtscp(struct lift *l)
 {

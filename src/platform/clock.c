@@ -194,7 +194,7 @@ tick_by(struct platform_thread *t, uint64_t deadline)
     now = platform_monotonic_ns();
     left = deadline > now + TICK_NEAR_NS ? deadline - now : TICK_NEAR_NS;
     if (now + left >= t->tick_due)
-        return; /* never later than it was: a deadline that has passed is asked for again and again until the tick comes */
+        return; /* never later than it was: who has a deadline that is over asks again and again until the tick comes */
     set_timer(t, left);
     t->tick_due = now + left;
 }
@@ -215,7 +215,8 @@ platform_tick_of(struct platform_thread *t, uint64_t deadline)
     tick_by(t, deadline);
 }
 
-/* The tick is on from here, so that one that comes to a thread between its last look and the guest's code is not the last. */
+/* The tick is on from here, so that one that comes to a thread between its last look and the guest's code
+ * is not the last. */
 void
 platform_tick_now(struct platform_thread *t)
 {
@@ -258,7 +259,7 @@ on_host_signal(int sig, siginfo_t *info, void *context)
     platform_ticked = 1;
     x86_cpu_tls.limit = UINT64_MAX;
     if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
-        /* full: the worker has news already */
+        /* full: the poller has news already */
     }
     platform_direct_interrupt(context);
     errno = saved;

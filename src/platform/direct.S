@@ -1,8 +1,8 @@
 /* The border between C and rewritten guest code (docs/direct.md): entering it, and what it calls.
  *
- * Where the guest's flags are alive and may stay that way, these paths use only instructions that change none. The host stack
- * below direct_enter's frame is a cache of the guest's: when it is nearly full, it is thrown away, but for what lies on
- * top. */
+ * Where the guest's flags are alive and may stay that way, these paths use only instructions that change none. The
+ * host stack below direct_enter's frame is a cache of the guest's: when it is nearly full, it is thrown away, but for
+ * what lies on top. */
 
 #include "platform/registers.inc"
 
@@ -30,8 +30,8 @@
     movq %r15, CPU(CPU_R15)
 .endm
 
-/* RFLAGS into rbx, the vector registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack: the
- * word to push to is tmp[0]. (A host signal meanwhile comes on the alternate stack.) */
+/* RFLAGS into rbx, the vector registers into x86_cpu_tls; rax, rcx and rbx are lost. There may be no room on the stack:
+ * the word to push to is tmp[0]. (A host signal meanwhile comes on the alternate stack.) */
 .macro SAVE_FLAGS_AND_VECTORS
     movq %fs:0, %rcx
     movq %rsp, %rax
@@ -94,8 +94,8 @@
 8:
 .endm
 
-/* Looks r10 up in the cache; without changing flags or other registers than r10. rip = r10. Found: r10 is the host's address; else goes to `miss` with
- * rax and rcx already in x86_cpu_tls, and lost. */
+/* Looks r10 up in the cache; without changing flags or other registers than r10. rip = r10. Found: r10 is the host's
+ * address; else goes to `miss` with rax and rcx already in x86_cpu_tls, and lost. */
 .macro LOOK_UP miss
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
@@ -126,8 +126,8 @@
     .globl platform_direct_stubs, platform_direct_stubs_end
 platform_direct_stubs:
 
-/* void direct_enter(uint64_t host, uint64_t rflags): runs rewritten code from the state in x86_cpu_tls until it leaves; the state is there again, rip
- * too. rflags: the status flags and DF of it, no other. */
+/* void direct_enter(uint64_t host, uint64_t rflags): runs rewritten code from the state in x86_cpu_tls until it leaves;
+ * the state is there again, rip too. rflags: the status flags and DF of it, no other. */
 FUNCTION direct_enter
     pushq %rbp
     pushq %rbx
@@ -163,7 +163,8 @@ FUNCTION direct_unwind
     jmp direct_base
 .size direct_unwind, . - direct_unwind
 
-/* A call; of C: bool direct_syscall_c(uint64_t next, uint64_t rflags), which returns only if the guest goes on there. */
+/* A call; of C: bool direct_syscall_c(uint64_t next, uint64_t rflags), which returns only if the
+ * guest goes on there. */
 FUNCTION direct_syscall
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
@@ -182,7 +183,8 @@ FUNCTION direct_syscall
     ret
 .size direct_syscall, . - direct_syscall
 
-/* Where the host's signal handler leads between two instructions of the guest's, with the interrupted host address pushed. */
+/* Where the host's signal handler leads between two instructions of the guest's, with the
+ * interrupted host address pushed. */
 FUNCTION direct_poll
     movq %rax, CPU(CPU_RAX)
     movq %rcx, CPU(CPU_RCX)
@@ -200,8 +202,8 @@ FUNCTION direct_poll
     ret
 .size direct_poll, . - direct_poll
 
-/* uint64_t NAME_c(uint64_t rflags, const uint64_t *top): with rip set. Returns the host address where the guest goes on; 0: at the host's return
- * address *top, with r10 = rip. RFLAGS are in tmp[0] then. */
+/* uint64_t NAME_c(uint64_t rflags, const uint64_t *top): with rip set. Returns the host address where the guest goes
+ * on; 0: at the host's return address *top, with r10 = rip. RFLAGS are in tmp[0] then. */
 .macro GO_ON name
     SAVE_REST
     SAVE_FLAGS_AND_VECTORS

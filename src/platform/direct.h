@@ -50,8 +50,8 @@ extern bool platform_direct_steps;
 enum direct_interrupted direct_stepped(const struct platform_fault *f) __attribute__((weak));
 
 /* --- the cache of host addresses: what returns, jumps and calls without another way find --- */
-/* The code of the address space in which the fiber runs, by a number that no other code ever has; not 0. To be called when it is to run,
- * and when that code changes while it runs, on whatever thread. */
+/* The code of the address space in which the fiber runs, by a number that no other code ever has; not 0. To be called
+ * when it is to run, and when that code changes while it runs, on whatever thread. */
 struct platform_fiber;
 void platform_direct_generation(struct platform_fiber *f, uint64_t generation);
 void platform_direct_remember(uint64_t guest, uint64_t host); /* in the present generation */

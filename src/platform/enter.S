@@ -31,8 +31,8 @@
     movq %r14, CPU(CPU_RBX)
 .endm
 
-/* void platform_enter(const void *code): a frame that compiled code and the kernel below it can leave at once. Link 0, so
- * that a return of the guest comes back through kernel_unwind; a plain return means the guest returned to 0. */
+/* void platform_enter(const void *code): a frame that compiled code and the kernel below it can leave at once. Link 0,
+ * so that a return of the guest comes back through kernel_unwind; a plain return means the guest returned to 0. */
 FUNCTION platform_enter
     pushq %rbp
     pushq %rbx
@@ -69,8 +69,8 @@ platform_leave:
     ret
 .size platform_enter, . - platform_enter
 
-/* Imports of compiled code: void NAME_c(uint64_t link), called with the registers in x86_cpu_tls. They return only if the
- * guest goes on as compiled code expects. */
+/* Imports of compiled code: void NAME_c(uint64_t link), called with the registers in x86_cpu_tls. They return only if
+ * the guest goes on as compiled code expects. */
 .macro KERNEL_IMPORT name
 FUNCTION \name
     pushq %rbp

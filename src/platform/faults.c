@@ -166,8 +166,8 @@ may_be_done_again(uint64_t address, bool write)
            (write && platform_on_write_fault && platform_on_write_fault(address));
 }
 
-/* Did the access fault because another thread was just changing the mapping, or had already done what this one waited for? It is
- * only asked where nobody could do anything for the access. */
+/* Did the access fault because another thread was just changing the mapping, or had already done what this one waited
+ * for? It is only asked where nobody could do anything for the access. */
 static bool
 has_changed(uint64_t address, bool write, uint64_t pc)
 {
@@ -217,8 +217,9 @@ handle(int sig, siginfo_t *info, void *context, enum platform_mode mode)
     die_of(sig, info, context);
 }
 
-/* Guest code that runs compiled has not the lock, and everything that is looked at here is its holder's. What is done for it counts as
- * done by the vkernel, also when it faults in turn. */
+/* Native code of guests runs without the lock, and everything that handle() looks at is its holder's, so the lock
+ * is taken first. What is done for the fault counts as done by the vkernel, so that a fault of its own is taken for
+ * one of the vkernel's. */
 static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -285,7 +286,8 @@ platform_populate(void *at, size_t size)
 {
     if (madvise(at, size, 23 /* MADV_POPULATE_WRITE */) == 0 || errno != EINVAL)
         return;
-    /* Before Linux 5.14: a locked instruction that leaves the word as it is writes it, and loses no write of another thread. */
+    /* Before Linux 5.14: a locked instruction that leaves the word as it is writes it, and loses no
+     * write of another thread. */
     for (size_t done = 0; done < size; done += PAGE_SIZE)
         platform_exchange((uint32_t *)(void *)((char *)at + done), &(uint32_t){0}, 0);
 }

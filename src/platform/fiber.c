@@ -1,9 +1,10 @@
-/* Fibers: host stacks with a guard page, each with a thread block of its own, pooled; and start-up checks of the thread's segment bases.
+/* Fibers: host stacks with a guard page, each with a thread block of its own, pooled; and start-up checks of
+ * the thread's segment bases.
  *
- * A thread block is what FS points to: thread-local variables below, the C library's control block from there on. The CPU state of a guest
- * thread is the last thread-local variable, so a switch of fibers is a switch of FS, and a pointer to that state stays good over a sleep, on whatever
- * host thread the fiber goes on. Under AddressSanitizer, which keeps accounts of threads by their block, FS stays and the
- * variables' contents are exchanged instead. */
+ * A thread block is what FS points to: thread-local variables below, the C library's control block from there on. The
+ * CPU state of a guest thread is the last thread-local variable, so a switch of fibers is a switch of FS, and a pointer
+ * to that state stays good over a sleep, on whatever host thread the fiber goes on. Under AddressSanitizer, which keeps
+ * accounts of threads by their block, FS stays and the variables' contents are exchanged instead. */
 #include "platform/heap.h"
 #include "platform/platform.h"
 
@@ -44,8 +45,8 @@ struct platform_fiber {
     struct platform_fiber *next;
     void (*entry)(void *);
     void *arg;
-    uint8_t
-        *thread; /* where FS points while it runs; sanitized: what the variables hold while it does not, up to there */
+    /* Where FS points while it runs; sanitized: what the variables hold while it does not, up to there. */
+    uint8_t *thread;
     struct sanitizer_stack sanitizer;
 };
 
@@ -178,7 +179,8 @@ size_of_variables(void)
     return 0;
 }
 
-/* The C library puts the block at the end of its first allocation, so what lies behind it is no more than a control block. */
+/* The C library puts the block at the end of its first allocation, so what lies behind it is no more
+ * than a control block. */
 static void
 find_thread_block(unsigned long fs)
 {

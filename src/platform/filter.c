@@ -234,7 +234,8 @@ filter_install(const struct lockdown *l)
     if (length > FILTER_MAX)
         return -E2BIG;
     p.len = (unsigned short)length;
-    /* Without SPEC_ALLOW older kernels would slow all code down while a filter is there. With TSYNC it is every thread's, or nobody's. */
+    /* Without SPEC_ALLOW older kernels would slow all code down while a filter is there. With TSYNC it is
+     * every thread's, or nobody's. */
     if (l->threads > 1)
         flags |= SECCOMP_FILTER_FLAG_TSYNC;
     r = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p);

@@ -1,6 +1,6 @@
-/* What compiled code calls of the kernel. The functions of enter.S have a calling convention of their own: they hand the
- * guest's registers over in x86_cpu_tls, and call the functions NAME_c, which the vkernel defines (run/run.c), or a
- * test. */
+/* What compiled code calls of the kernel. The functions of enter.S have a calling convention of their own: they
+ * hand the guest's registers over in x86_cpu_tls, and call the functions NAME_c, which the vkernel defines
+ * (run/run.c), or a test. */
 #ifndef PLATFORM_KERNEL_IMPORTS_H
 #define PLATFORM_KERNEL_IMPORTS_H
 

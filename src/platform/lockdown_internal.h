@@ -29,8 +29,8 @@ int layer_memory(void);
 /* landlock.c */
 int layer_landlock(const struct lockdown *l);
 
-/* thread_time.c: the processor-time clocks of the calling thread, as the host's ticks count it: all of it, and user time
- * (the kernel's posix-timers.h: ~0 << 3 | CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_PROF or CPUCLOCK_VIRT) */
+/* thread_time.c: the processor-time clocks of the calling thread, as the host's ticks count it: all of it, and user
+ * time (the kernel's posix-timers.h: ~0 << 3 | CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_PROF or CPUCLOCK_VIRT) */
 enum { OWN_TICK_CLOCK = -4, OWN_USER_CLOCK = -3 };
 
 /* filter.c. Needs no_new_privs. */

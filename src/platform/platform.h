@@ -1,6 +1,8 @@
 /* What the vkernel core asks of the host: memory, fibers, time, entropy, signals. Files: platform/hostfs.h.
  *
- * Errors are negative errno. All of it is called with the lock held (platform/thread.h). */
+ * Errors are negative errno. All of it is called with the lock held (platform/thread.h), except for
+ * platform_enter_kernel(), which takes it; the clocks; platform_log() and platform_die(); and platform_tick_init() of
+ * a thread that begins. */
 #ifndef PLATFORM_PLATFORM_H
 #define PLATFORM_PLATFORM_H
 
@@ -112,8 +114,8 @@ uint64_t platform_monotonic_ns(void);
 uint64_t platform_realtime_ns(void);
 uint64_t platform_cpu_ns(void);        /* of all threads */
 uint64_t platform_thread_cpu_ns(void); /* of this one */
-uint64_t platform_system_ns(
-    void); /* of that, the host kernel's, as its ticks count it, so in steps; may go back by one */
+/* Of that, the host kernel's, as its ticks count it, so in steps; it may go back by one. */
+uint64_t platform_system_ns(void);
 /* From here on a run depends on the guest alone, as far as it asks nothing of the host: time passes by platform_pass()
  * and by sleeping, which takes none, platform_random() always says the same, half of the memory is free, and ticks come
  * only when no time has passed for half a second of the host's. To be called before the first guest instruction; it
@@ -126,11 +128,11 @@ void platform_open_clock(void); /* before lock-down */
 int platform_clock_watch(void);
 /* Has it been set since this was asked last? */
 bool platform_clock_was_set(void);
-/* Of the running thread: raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and interrupts rewritten code
- * (platform/direct.h). */
+/* Of the running thread: raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and
+ * interrupts rewritten code (platform/direct.h). */
 void platform_tick(bool on);
-void platform_tick_init(
-    struct platform_thread *t);        /* makes the host's timer of the running thread, which is t; before lock-down */
+/* Makes the host's timer of the running thread, which is t; before lock-down. */
+void platform_tick_init(struct platform_thread *t);
 void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
 void platform_tick_by(uint64_t deadline);
@@ -144,7 +146,8 @@ extern volatile sig_atomic_t platform_end_signal;
 /* Begins it. With a terminal, only SIGHUP, SIGINT, SIGQUIT and SIGTERM are caught. Returns those that whoever started
  * us ignored, as bits: process 1 inherits that, as by exec. */
 uint64_t platform_forward_signals(bool terminal);
-/* Sleeps in the host's poll, without the lock; also returns (0) when a host signal arrived. timeout in ns, UINT64_MAX: none. */
+/* Sleeps in the host's poll, without the lock; also returns (0) when a host signal arrived.
+ * timeout in ns, UINT64_MAX: none. */
 int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
 void platform_wake_idle(void); /* ends that sleep of another thread's */
 
@@ -180,11 +183,13 @@ struct platform_fault {
  * other is a bug, and ends the process. */
 void platform_on_fault(const struct platform_fault *f) __attribute__((weak));
 bool platform_fault_inside(uint64_t host_address) __attribute__((weak));
-/* Called first for an access that faults, in any mode: true when the memory is there now, and the access may be done again. */
+/* Called first for an access that faults, in any mode: true when the memory is there now, and the access
+ * may be done again. */
 bool platform_on_shared_fault(uint64_t host_address, bool write) __attribute__((weak));
 /* Called next for a write that faults, in any mode: true when it may be done again. */
 bool platform_on_write_fault(uint64_t host_address) __attribute__((weak));
-/* Does the guest's own view of its memory allow the access? It is done again then, if another thread has changed mappings meanwhile. */
+/* Does the guest's own view of its memory allow the access? It is done again then, if another thread
+ * has changed mappings meanwhile. */
 bool platform_fault_allowed(uint64_t host_address, bool write) __attribute__((weak));
 /* Keeps the host's registers on the fiber's stack and has run(saved) called there, below the code that faulted, once
  * the signal handler has returned. False: no room there. */
@@ -210,8 +215,8 @@ int platform_take_descriptor(int fd); /* an inherited one, as one of ours; -EBAD
 char *platform_handed_options(const char *where);
 int platform_never_wait(int fd); /* makes writes fail instead where they would wait; the descriptor from now on */
 bool platform_can_write(int fd);
-bool platform_ends_within_line(int fd); /* a file that is not empty and whose last byte is no newline; before
-                                           lock-down */
+/* Is it a file that is not empty and whose last byte is no newline? Before lock-down. */
+bool platform_ends_within_line(int fd);
 long platform_write(int fd, const void *data, size_t size);
 long platform_write_at(int fd, const void *data, size_t size, uint64_t offset);
 long platform_read_at(int fd, void *data, size_t size, uint64_t offset);

@@ -1,10 +1,12 @@
-/* What is not inline of sanitizer.h, and how the sanitizers behave in a sanitized build, unless ASAN_OPTIONS says otherwise. Both are one file because
- * the sanitizers' library has options of its own, which stand if nothing else needs this one. */
+/* What is not inline of sanitizer.h, and how the sanitizers behave in a sanitized build, unless ASAN_OPTIONS says
+ * otherwise. Both are one file because the sanitizers' library has options of its own, which stand if nothing
+ * else needs this one. */
 #include "platform/sanitizer.h"
 
 #if PLATFORM_SANITIZED
-/* Leaks are not looked for at exit: a container ends with what its guests had, and much of that is known only to the
- * stacks of fibers, where LeakSanitizer does not look. Where nothing is left to guests, they are asked for (fuzz/syscalls/server.c). */
+/* Leaks are not looked for at exit: a container ends with what its guests had, and much of that is known
+ * only to the stacks of fibers, where LeakSanitizer does not look. Where nothing is left to guests, they
+ * are asked for (fuzz/syscalls/server.c). */
 __attribute__((visibility("default"), used)) const char *
 __asan_default_options(void)
 {

@@ -1,5 +1,5 @@
-/* See thread.h. The lock is the three-state one of "Futexes Are Tricky" (Drepper, 2011), with a short spin before it sleeps, because most stays in
- * the vkernel are shorter than a sleep takes. */
+/* See thread.h. The lock is the three-state one of "Futexes Are Tricky" (Drepper, 2011), with a short spin before it
+ * sleeps, because most stays in the vkernel are shorter than a sleep takes. */
 #include "platform/thread.h"
 
 #include <errno.h>
@@ -89,8 +89,8 @@ platform_unlock_slow(void)
         futex_wake(&lock_word);
 }
 
-/* Who wakes takes longer to come than this thread does, so it waits until the lock has been taken, but not for ever: the other one may have
- * been woken by a signal. */
+/* Who wakes takes longer to come than this thread does, so it waits until the lock has been taken, but not for ever:
+ * the other one may have been woken by a signal. */
 void
 platform_give_way_slow(void)
 {
@@ -122,6 +122,7 @@ platform_thread_await(unsigned number)
             continue;
         }
         platform_tick_now(t); /* the first may have come between its last look and its guest's first instruction */
+        /* A pause, which ends by itself: nobody has to wake this thread. */
         futex_wait(&t->awake, t->awake, PATIENCE_NS / 4);
     }
 }

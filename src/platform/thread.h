@@ -1,9 +1,12 @@
 /* The host threads that run guests, and the lock that lets one of them at a time be in the vkernel.
  *
- * The first thread is the process's own. The others are made once, before the seccomp filter, which allows no more. Whatever a thread does but
- * run rewritten code it does with the lock held: it takes it when guest code asks for something, faults or is interrupted, and lets it go
- * when guest code goes on and while it sleeps. So vkernel code needs no other lock, and everything that is not said to be the thread's own belongs to
- * the holder. With one thread the lock is nothing. */
+ * The first thread is the process's own. The others are made once, before the seccomp filter, which allows no more. A
+ * thread holds the lock whenever it does anything but run rewritten code, sleep, or handle one of the host's signals
+ * that came during either: it takes the lock when guest code asks for something, faults, or is to give way after a
+ * tick, and lets it go when guest code goes on and while it sleeps. So vkernel code needs no other lock, and
+ * everything that is not said to be the thread's own belongs to the holder. The handlers of ticks, forwarded signals
+ * and single steps run without the lock; docs/vkernel.md ("The kernel lock") says what they may touch. With one thread
+ * the lock is nothing. */
 #ifndef PLATFORM_THREAD_H
 #define PLATFORM_THREAD_H
 
@@ -22,12 +25,12 @@ struct direct_cache_entry {
 };
 
 struct platform_thread {
-    /* Direct-mapped, by the low 12 bits of the guest's address. At the front, for direct.S. Small, because all of it is made ready at
-     * once: even /bin/true comes to most of its pages, with two faults for each. */
+    /* Direct-mapped, by the low 12 bits of the guest's address. At the front, for direct.S. Small, because all of it is
+     * made ready at once: even /bin/true comes to most of its pages, with two faults for each. */
     struct direct_cache_entry cache[DIRECT_CACHE_SIZE];
     bool cache_ready;
     unsigned number; /* from 0 */
-    void *processor; /* of the scheduler's */
+    void *processor; /* a struct processor (worker/worker.h), set by the scheduler */
     /* The tick (clock.c). */
     volatile sig_atomic_t ticked; /* it has come, and nobody has looked since */
     bool ticking;
@@ -50,11 +53,12 @@ extern unsigned platform_threads;
 
 #define platform_ticked (platform_thread_tls->ticked)
 
-/* Makes the others; after this there are `count` threads (1 to PLATFORM_THREADS_MAX), and the caller has the lock. -errno: not all could be made,
- * and the process must end. */
-int platform_threads_start(unsigned count)
-    __attribute__((weak)); /* not everything that is linked with lockdown.c has it */
-/* What each of the others runs, with the lock held, on a stack of its own. Whoever runs guests defines it; nothing that can be written leads to it. */
+/* Makes the others; after this there are `count` threads (1 to PLATFORM_THREADS_MAX), and the caller has the lock.
+ * -errno: not all could be made, and the process must end. It is weak because not everything that is linked with
+ * lockdown.c has this file. */
+int platform_threads_start(unsigned count) __attribute__((weak));
+/* What each of the others runs, with the lock held, on a stack of its own. Whoever runs guests defines it; nothing that
+ * can be written leads to it. */
 _Noreturn void platform_run_thread(unsigned number) __attribute__((weak));
 
 void platform_lock_slow(void);
@@ -100,13 +104,15 @@ platform_give_way(void)
 }
 
 bool platform_thread_ticks(unsigned number); /* is its tick on? */
-void platform_thread_tick_by(unsigned number,
-                             uint64_t deadline); /* platform_tick_by() of that thread, whose tick is on then */
+/* platform_tick_by() of that thread, whose tick is on from then on. */
+void platform_thread_tick_by(unsigned number, uint64_t deadline);
 /* Has another thread come into the vkernel soon, as by a tick, if it runs guest code. */
 void platform_thread_kick(unsigned number);
-/* Waits until that thread runs no guest code any more, for which it was kicked. It goes on when the caller has let go of the lock. */
+/* Waits until that thread, which was kicked, runs no guest code any more. It goes on with it once the caller has let
+ * go of the lock. */
 void platform_thread_await(unsigned number);
-/* Sleeps until somebody unparks this thread, or a host signal comes; without the lock, which it has again afterwards. */
+/* Sleeps until somebody unparks this thread, or a host signal comes; without the lock, which
+ * it has again afterwards. */
 void platform_thread_park(void);
 void platform_thread_unpark(unsigned number);
 

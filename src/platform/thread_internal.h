@@ -10,7 +10,8 @@ void platform_signal_stack(void); /* faults.c: the running thread's own stack fo
 void platform_tick_now(struct platform_thread *t);
 void platform_tick_of(struct platform_thread *t, uint64_t deadline); /* has it tick by then */
 
-/* fiber.c: the fiber, which is new, runs on a new host thread with these flags of clone(). The thread's number, or -errno. */
+/* fiber.c: the fiber, which is new, runs on a new host thread with these flags of clone(). The
+ * thread's number, or -errno. */
 struct platform_fiber;
 long platform_fiber_clone(struct platform_fiber *f, struct platform_thread *t, unsigned long flags);
 

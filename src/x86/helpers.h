@@ -114,8 +114,8 @@ uint64_t x86_random(void);
 /* Where somebody defines it, it decides what rdtsc and rdrand say: an execution that repeats another must see what that
  * saw. */
 uint64_t x86_filter_input(uint64_t value) __attribute__((weak));
-/* The guest's number of the processor on which it runs, and how many it has, at most 64. Where nobody defines them, the guest runs on the first and
- * only one. */
+/* The guest's number of the processor on which it runs, and how many it has, at most 64. Where nobody defines them, the
+ * guest runs on the first and only one. */
 uint32_t x86_processor(void) __attribute__((weak));
 uint32_t x86_processors(void) __attribute__((weak));
 

@@ -25,8 +25,8 @@ enum { VECTOR_GP = 13, ANY = UINT32_MAX /* subleaf */, XSAVE_AVX_SIZE = 256 };
 static const uint32_t xcr0[LEVELS] =
     {[V2] = X86_XSAVE_X87 | X86_XSAVE_SSE, [V3] = X86_XSAVE_X87 | X86_XSAVE_SSE | X86_XSAVE_AVX};
 
-/* Without the features, what differs by level, and what tells of processors. Leaf 4 has the deterministic cache parameters, in the sizes that leaf
- * 2 names. */
+/* Without the features, what differs by level, and what tells of processors. Leaf 4 has the deterministic cache
+ * parameters, in the sizes that leaf 2 names. */
 static const struct cpuid_leaf cpuid_leaves[] = {
     {0, ANY, 13, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'), TEXT4('i', 'n', 'e', 'I')},
     {1, ANY, 0, 8 << 8, 0, 0},
@@ -102,8 +102,8 @@ helper_processor(void)
     return x86_processor ? x86_processor() : 0;
 }
 
-/* Each processor is a core of its own, with caches of its own except for the third level, in one package. APIC ids are the processors'
- * numbers. */
+/* Each processor is a core of its own, with caches of its own except for the third level, in one package. APIC ids
+ * are the processors' numbers. */
 static void
 add_topology(struct cpuid_leaf *l, uint32_t subleaf)
 {

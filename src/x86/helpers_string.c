@@ -56,8 +56,8 @@ elements_on_page(uint32_t address, const struct run *r)
 
 enum { WORD = 8 };
 
-/* By words, each byte once and none before those below it: a library's function may write some bytes twice, the second time
- * what another thread has changed since. Aligned elements are single accesses still. */
+/* By words, each byte once and none before those below it: a library's function may write some bytes twice, the second
+ * time what another thread has changed since. Aligned elements are single accesses still. */
 static void
 copy_up(uint32_t to, uint32_t from, uint32_t bytes, unsigned size)
 {
@@ -78,9 +78,9 @@ fill_up(uint32_t to, uint64_t value, uint32_t bytes, unsigned size)
         x86_guest_store(to, size, value);
 }
 
-/* Elements on one page each of source and destination; `done` were copied before. Where those overlap, what was copied is
- * copied on, so that nothing may be done twice: another processor may take the pages away even now, and then the run begins
- * again where say_done() says. */
+/* Elements on one page each of source and destination; `done` were copied before. Where those overlap, what was copied
+ * is copied on, so that nothing may be done twice: another processor may take the pages away even now, and then the run
+ * begins again where say_done() says. */
 static void
 copy_elements(uint32_t to, uint32_t from, uint32_t count, const struct run *r, uint64_t done)
 {

@@ -1,5 +1,8 @@
-/* membarrier(2): one side stores and loads without a barrier, the other stores, calls, and loads. What neither has seen of the other is a store that
- * the call did not wait for. Without the call it is seen some hundred times in 100,000 rounds on two processors. */
+/* membarrier(2) as a barrier for both sides of store buffering. In each round two threads do the same: each stores to
+ * one variable and then loads the one that the other stores to. The plain side has no barrier between its store and its
+ * load; the other side calls membarrier() there, which must be one for both threads. So at least one of them must see
+ * the store of the other. A round in which neither does means that the call came back before the plain side's store was
+ * visible. If the call is left out, that happens some hundred times in 100,000 rounds on two processors. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>

@@ -1,4 +1,5 @@
-/* What a program is told of the time that it and others have used: the first argument says of which. Prints numbers, for accounts.py. */
+/* What a program is told of the time that it and others have used: the first argument says of which.
+ * Prints numbers, for accounts.py. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>

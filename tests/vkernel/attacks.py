@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs programs that attack the vkernel (all in the evaluator): each must end by itself with status 0, "survived" as its last
-line, and the output that it has on Linux. Run natively, as whoever runs the tests, are only those whose first comment has the
-words "The same on Linux.": an attack is dangerous where nothing holds it (kill(-1), fork bombs). With "Not sanitized." it is left out
-where the vkernel was built with AddressSanitizer, which takes mappings of the host for each fiber and ends when there are no more.
+"""Runs programs that attack the vkernel, in the evaluator or, where VKERNEL MKPAYLOAD are INGOT tests/direct/mkdirect.py, as
+rewritten code: each must end by itself with status 0, "survived" as its last line, and the output that it has on Linux. Run
+natively, as whoever runs the tests, are only those whose first comment has the words "The same on Linux.": an attack is
+dangerous where nothing holds it (kill(-1), fork bombs). With "Not sanitized." it is left out where the vkernel was built with
+AddressSanitizer, which takes mappings of the host for each fiber and ends when there are no more.
 
 They run as they are, in the stress mode budget, and on two processors; with --migrate on two between which every task moves at each call.
 

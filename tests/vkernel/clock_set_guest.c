@@ -149,7 +149,7 @@ watcher(void *argument)
     return NULL;
 }
 
-/* Nobody else runs: the worker is idle when the clock is set. */
+/* Nobody else runs: the processor is idle when the clock is set. */
 static void *
 late(void *argument)
 {

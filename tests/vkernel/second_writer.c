@@ -1,6 +1,6 @@
-/* A vkernel beside which a second host thread writes to guest memory, at every moment and not only where guest threads take
- * turns: getcpu(SECOND_WRITER, table) has it make the changes of the table (attacks/changes.h) in the caller's address
- * space, getcpu(SECOND_WRITER, 0) ends that. Linked with --wrap=sys_getcpu. */
+/* A vkernel beside which a second host thread writes to guest memory, at every moment and not only where guest threads
+ * take turns: getcpu(SECOND_WRITER, table) has it make the changes of the table (attacks/changes.h) in the caller's
+ * address space, getcpu(SECOND_WRITER, 0) ends that. Linked with --wrap=sys_getcpu. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -51,7 +51,8 @@ write_for_ever(void *unused)
     return unused;
 }
 
-/* Before the lock-down, after which no thread can be made. It takes no signals, which are for the threads that run guests. */
+/* Before the lock-down, after which no thread can be made. It takes no signals, which are for the
+ * threads that run guests. */
 __attribute__((constructor)) static void
 start(void)
 {

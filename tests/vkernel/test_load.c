@@ -1,4 +1,5 @@
-/* The load average (sched/load.c) against its definition, in floating point: random histories of tasks that run, wait and are idle. */
+/* The load average (sched/load.c) against its definition, in floating point: random histories of tasks that run,
+ * wait and are idle. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ main(void)
         double from = now + (lrand48() % 3 ? 0 : random_seconds()), to = from + random_seconds();
         uint64_t elsewhere = (uint64_t)lrand48() % 4, waiting = lrand48() % 5 ? 0 : (uint64_t)lrand48() % 300;
 
-        /* As the caller does, in whole nanoseconds; some of it is said again, as another worker would. */
+        /* As the caller does, in whole nanoseconds; some of it is said again, as another processor would. */
         load_count((uint64_t)(from * SECOND), (uint64_t)(to * SECOND), elsewhere, waiting);
         load_count((uint64_t)(from * SECOND), (uint64_t)(to * SECOND), elsewhere, waiting + 5);
         model_advance(from, (double)elsewhere);

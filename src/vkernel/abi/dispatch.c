@@ -25,7 +25,8 @@ static uint32_t unknown[SYSCALL_TABLE_SIZE];
 enum { ARGUMENTS = 6, KNOWN = 1 << ARGUMENTS };
 static uint8_t halves[SYSCALL_TABLE_SIZE];
 
-/* Whose time is measured: of the next calls of a number so many, one by one; and of the others every so many a sample. */
+/* Which calls are measured: of each number the next timed_next[number] calls, all of them. All other calls count
+ * until_sample down, and the one with which it comes to 0 is measured as a sample. */
 static uint8_t timed_next[SYSCALL_TABLE_SIZE];
 static unsigned until_sample = 1;
 
@@ -182,9 +183,9 @@ call(int64_t nr, const uint64_t a[6])
     return strace_on ? traced(nr, a) : syscall_table[nr].handler(a);
 }
 
-/* Makes a call, and measures its time for the task's account. What takes long is likely to do so again, so a call pays for the
- * measuring of those that follow: by 3 % of its own time, as two readings of the clock take some 60 ns. A call that does not come back here
- * (exec, exit) is always measured. */
+/* Makes a call, and measures its time for the task's account. What takes long is likely to do so again, so a call pays
+ * for the measuring of those that follow: by 3 % of its own time, as two readings of the clock take some 60 ns. A call
+ * that does not come back here (exec, exit) is always measured. */
 static int64_t
 measured(int64_t nr, const uint64_t a[6])
 {

@@ -23,8 +23,8 @@ void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], .
 extern bool strace_on;
 extern uint64_t syscall_total;
 void strace_exit_note(const char *text);
-void syscall_describe(int64_t nr, const uint64_t a[6], char *out,
-                      size_t size); /* as the trace shows it, without its result */
+/* As the trace shows it, without its result. */
+void syscall_describe(int64_t nr, const uint64_t a[6], char *out, size_t size);
 void strace_result(int64_t nr, int64_t result);
 
 #endif

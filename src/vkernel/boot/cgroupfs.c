@@ -1,5 +1,6 @@
-/* /sys/fs/cgroup: the container's limits as programs look for them (the JVM, Go, Node and many libraries take their numbers of threads and
- * sizes of heaps from here), and what it uses of them. It is there when the container has such a limit; nobody can change them from inside. */
+/* /sys/fs/cgroup: the container's limits as programs look for them (the JVM, Go, Node and many libraries take their
+ * numbers of threads and sizes of heaps from here), and what it uses of them. It is there when the container has such a
+ * limit; nobody can change them from inside. */
 #include <inttypes.h>
 
 #include "platform/platform.h"

@@ -1,8 +1,8 @@
 /* Descriptors 0, 1 and 2 of the first process: the host's stdin, stdout and stderr.
  *
  * A host terminal becomes a guest terminal (tty/). A pipe, socket or file of the host becomes a guest file of the
- * host-fd kind. Nobody may block in the host while holding the kernel lock: readiness is asked first, and since a pipe that polls writable
- * promises PIPE_BUF bytes only, writes to a descriptor that can block go in pieces of that size. */
+ * host-fd kind. Nobody may block in the host while holding the kernel lock: readiness is asked first, and since a pipe
+ * that polls writable promises PIPE_BUF bytes only, writes to a descriptor that can block go in pieces of that size. */
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>

@@ -126,8 +126,8 @@ container_limits_option(const char *name, const char *value)
     return false;
 }
 
-/* What is compiled from WebAssembly expects loads and stores in the order of one processor (docs/decisions/0019), and a run that is compared with
- * another one must be repeatable. */
+/* What is compiled from WebAssembly expects loads and stores in the order of one processor (docs/decisions/0019), and a
+ * run that is compared with another one must be repeatable. */
 static unsigned
 processors(void)
 {

@@ -1,4 +1,5 @@
-/* Process 1, made as `docker run` would: its user, environment, limits and command. The program's own arguments replace the image's Cmd. */
+/* Process 1, made as `docker run` would: its user, environment, limits and command. The program's own arguments
+ * replace the image's Cmd. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What the kernel has counted since it began: /proc/stat, /proc/uptime and /proc/loadavg. The host's start is the container's, as it is
- * for containers of Linux. */
+/* What the kernel has counted since it began: /proc/stat, /proc/uptime and /proc/loadavg. The host's start is the
+ * container's, as it is for containers of Linux. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -30,8 +30,8 @@ idle_of(const struct processor_time *t, uint64_t up_ns)
     return up_ns > busy ? up_ns - busy : 0;
 }
 
-/* Charges the running task. Returns the moment until which everything is charged: another one would make idle what the host takes away
- * meanwhile, and the idle time would go back when that is charged. */
+/* Charges the tasks that run, on all processors. Returns the moment until which everything is charged: another one
+ * would make idle what the host takes away meanwhile, and the idle time would go back when that is charged. */
 static uint64_t
 account(void)
 {

@@ -1,5 +1,5 @@
-/* /proc itself: what is about the machine and the container. It is what this vkernel really offers; the numbers that only a
- * kernel with disks and interrupts has are zero. */
+/* /proc itself: what is about the machine and the container. It is what this vkernel really offers; the numbers that
+ * only a kernel with disks and interrupts has are zero. */
 #include <stdio.h>
 #include <sys/utsname.h>
 

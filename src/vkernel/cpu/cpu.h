@@ -1,5 +1,5 @@
-/* The part of the running task's processor state that is in the host's registers: MXCSR, and the x87 unit's state while rewritten code
- * runs. Everything else of it is in x86_cpu_tls (x86/cpu.h) whenever the kernel runs. */
+/* The part of the running task's processor state that is in the host's registers: MXCSR, and the x87 unit's state while
+ * rewritten code runs. Everything else of it is in x86_cpu_tls (x86/cpu.h) whenever the kernel runs. */
 #ifndef VKERNEL_CPU_CPU_H
 #define VKERNEL_CPU_CPU_H
 
@@ -13,9 +13,8 @@ void x87_out(void);      /* it is in x86_cpu_tls.x87 from here on */
 void x87_in(void);       /* it is in the host's */
 void x87_replaced(void); /* all of x86_cpu_tls.x87 is made anew */
 struct x86_fxsave;
-void x87_from_fxsave(
-    const struct x86_fxsave
-        *a); /* it is in this image, which a signal frame of the host's has, and no longer in the host's registers */
+/* It is in this image, which a signal frame of the host's has, and no longer in the host's registers. */
+void x87_from_fxsave(const struct x86_fxsave *a);
 
 /* Something else has computed with the host's x87 unit, while none of the guest's state was in it. */
 void x87_used(void);

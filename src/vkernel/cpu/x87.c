@@ -42,7 +42,8 @@ x87_from_fxsave(const struct x86_fxsave *a)
 
     x86_fxsave_get_x87(a, f);
     f->last_ip = cpu_hooks.guest_address(f->last_ip);
-    /* An offset in the segment, says the SDM, and so it is on AMD's; no host address must be seen, whatever others do. */
+    /* An offset in the segment, says the SDM, and so it is on AMD's; no host address must be
+     * seen, whatever others do. */
     if (f->last_dp - (uint64_t)(uintptr_t)x86_memory_tls <= UINT32_MAX)
         f->last_dp -= (uint64_t)(uintptr_t)x86_memory_tls;
     f->last_dp = (uint32_t)f->last_dp;

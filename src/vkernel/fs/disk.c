@@ -133,7 +133,8 @@ disk_take_range(struct inode *i, uint64_t offset, uint64_t *size)
     uint64_t want = charge_with(i, offset, *size), missing, end, room;
 
     if (want > i->charged && want - i->charged > disk_left()) {
-        /* So many pages less at its end; that is too few where there are pages of the file already, and so tried once. */
+        /* So many pages less at its end; that is too few where there are pages of the file already,
+         * and so tried once. */
         missing = pages_up(want - i->charged - disk_left());
         end = pages_up(offset + *size);
         room = end > offset + missing ? end - missing - offset : 0;

@@ -1,8 +1,8 @@
 /* Contents of regular files of the memory file system.
  *
- * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store, one
- * big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of files
- * cost one host descriptor. */
+ * The bytes are in one of three places: the artifact (until first written), the heap (small), or a slot of the store,
+ * one big sparse memfd in which every large or mapped file owns a range of its own, so that mmap works and thousands of
+ * files cost one host descriptor. */
 #include "base/page.h"
 #include "vkernel/fs/memfs_internal.h"
 
@@ -184,7 +184,8 @@ size_changed(struct inode *i, uint64_t size)
         mm_file_resized(i, old, size);
 }
 
-/* What the image's file has is copied, and what a small file gets is bytes; that of a large one is a hole, unless a mapping may fill it. */
+/* What the image's file has is copied, and what a small file gets is bytes; that of a large one is a hole, unless a
+ * mapping may fill it. */
 static int
 take_for_size(struct inode *i, uint64_t size)
 {

@@ -47,8 +47,8 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
     return r == -ERESTARTSYS && *deadline != WAIT_FOREVER ? -EINTR : r;
 }
 
-/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Returns how many spans are left
- * of n. */
+/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Returns how many
+ * spans are left of n. */
 static int
 cut_to_piece(const struct file *f, struct iovec *iov, int n)
 {
@@ -78,8 +78,8 @@ is_regular(const struct file *f)
     return f->inode && S_ISREG(f->inode->mode) && OPS(f->ops)->seek;
 }
 
-/* Nothing is copied there, so that it does not matter what is mapped at the buffers; a guest must be able to name them. Files
- * of /proc have no end that anybody knows. */
+/* Nothing is copied there, so that it does not matter what is mapped at the buffers; a guest must be able to name them.
+ * Files of /proc have no end that anybody knows. */
 static bool
 at_end(struct file *f, const struct user_iov *u, const uint64_t *pos)
 {
@@ -116,7 +116,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
             if (w == -EAGAIN && f->inode && (S_ISCHR(f->inode->mode) || S_ISSOCK(f->inode->mode))) {
                 NO_SLEEP;
 
-                /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what there is, perhaps nothing */
+                /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what is there, if any */
                 vfs_read_timed_out = true;
                 n = user_iov_spans(u, 0, true);
                 r = file_try_read(f, u->spans, n, pos);
@@ -457,7 +457,7 @@ sys_fallocate(const uint64_t a[6])
         if (!(a[1] & FALLOC_FL_KEEP_SIZE))
             return -EOPNOTSUPP;
         break;
-    case FALLOC_FL_COLLAPSE_RANGE: /* of file systems that can move their bytes about, which none here is: refused below */
+    case FALLOC_FL_COLLAPSE_RANGE: /* of file systems that can move their bytes about; none here can: refused below */
     case FALLOC_FL_INSERT_RANGE:
         if (a[1] & FALLOC_FL_KEEP_SIZE)
             return -EOPNOTSUPP;

@@ -6,7 +6,8 @@
 
 /* As fd_get, without those opened with O_PATH. */
 struct file *io_get(uint64_t fd);
-/* As read and write, from and to the guest's memory, at *pos or at the file's own position. They sleep, unless nowait. */
+/* As read and write, from and to the guest's memory, at *pos or at the file's own position.
+ * They sleep, unless nowait. */
 int64_t user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait);
 int64_t user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait);
 

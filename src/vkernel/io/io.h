@@ -9,11 +9,11 @@ int fifo_open(struct inode *inode, struct file *f);
 void pipe_inode_evict(struct inode *inode);
 int64_t pipe_fcntl_size(struct file *f, int64_t size); /* F_SETPIPE_SZ; size below 0: F_GETPIPE_SZ */
 /* For splice and tee, on the ends of pipes. */
-ssize_t pipe_peek(struct file *f, void *buf,
-                  size_t size);                 /* copies without taking; 0: empty, no writer; -EAGAIN: empty */
+/* Copies without taking; 0: empty, no writer; -EAGAIN: empty. */
+ssize_t pipe_peek(struct file *f, void *buf, size_t size);
 void pipe_discard(struct file *f, size_t size); /* takes out what pipe_peek showed */
-size_t pipe_room(
-    const struct file *f); /* what a write could put in now; when it can be written, no less than PIPE_ATOMIC */
+/* What a write could put in now; when it can be written, no less than PIPE_ATOMIC. */
+size_t pipe_room(const struct file *f);
 
 /* --- epoll.c --- */
 void epoll_file_released(struct file *f);

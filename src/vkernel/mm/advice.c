@@ -139,7 +139,8 @@ remove_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
     return start < stop ? platform_discard(mm->space.base + start, stop - start, MADV_REMOVE) : 0;
 }
 
-/* Pages that are new at the next access, or may be. A view's host pages are those of a file, which a discard would show again. */
+/* Pages that are new at the next access, or may be. A view's host pages are those of a file, which a
+ * discard would show again. */
 static int64_t
 discard(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {

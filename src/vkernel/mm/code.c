@@ -197,8 +197,8 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
 
 /* --- copies of files that are not of the base layer --- */
 
-/* The bytes of a file as they were when they were hashed. They lie in a slot of the store that is nobody else's: they are written
- * before any mapping shows them, and never again. */
+/* The bytes of a file as they were when they were hashed. They lie in a slot of the store that is nobody else's: they
+ * are written before any mapping shows them, and never again. */
 struct code_copy {
     struct list link; /* in copies */
     struct refcount refs;

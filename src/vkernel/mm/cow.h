@@ -11,9 +11,9 @@
  *   view     The host maps the file of shared pages here, privately, and copies by itself what is written.
  *
  * Whoever changes host pages of guest memory calls cow_settle() or cow_forget() first. Nothing here sleeps. The entries
- * of one chunk are in several address spaces, so the kernel lock is held while the host's pages of any of them change: at a
- * fault, too, and by whoever hands a span from cow_settle() to the host, until the host is done with it. The owner of a
- * pending chunk cannot write to it, so its content may be read while the owner's threads run. Pages that are
+ * of one chunk are in several address spaces, so the kernel lock is held while the host's pages of any of them change:
+ * at a fault, too, and by whoever hands a span from cow_settle() to the host, until the host is done with it. The owner
+ * of a pending chunk cannot write to it, so its content may be read while the owner's threads run. Pages that are
  * filled, or replaced by a copy of themselves, need MM_STILL. */
 #ifndef VKERNEL_MM_COW_H
 #define VKERNEL_MM_COW_H

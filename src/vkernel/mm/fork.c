@@ -1,6 +1,6 @@
 /* The copy of an address space at fork: shared and file mappings are mapped again, and of private memory only pages
- * that were written are copied, or shared where they are many (cow_fork.c). The host's page map tells which. The others of a
- * private mapping follow their file. */
+ * that were written are copied, or shared where they are many (cow_fork.c). The host's page map tells which. The others
+ * of a private mapping follow their file. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -140,12 +140,12 @@ void mm_file_moved(const struct inode *inode);
 
 _Static_assert(offsetof(struct mm, space) == 0, "usercopy takes an address space for its own part");
 
-/* Threads of the guest run while the vkernel changes the host pages of their address space. Most changes are one call to the host,
- * before and after which the pages are what some mapping says: who meets such a page in between waits for the vkernel at his fault.
- * Where bytes are read and what was read is then put in the place of the pages, what a thread writes in between would be
- * lost, and where pages can be accessed for a moment that no mapping allows, a thread would see them. There the block
- * begins with MM_STILL(mm): until it ends, no thread runs guest code in this address space. It may be nested, and
- * nothing in it may sleep. */
+/* Threads of the guest run while the vkernel changes the host pages of their address space. Most changes are one call
+ * to the host, before and after which the pages are what some mapping says: who meets such a page in between waits for
+ * the vkernel at his fault. Where bytes are read and what was read is then put in the place of the pages, what a thread
+ * writes in between would be lost, and where pages can be accessed for a moment that no mapping allows, a thread would
+ * see them. There the block begins with MM_STILL(mm): until it ends, no thread runs guest code in this address space.
+ * It may be nested, and nothing in it may sleep. */
 #define MM_STILL(who) __attribute__((cleanup(mm_still_end), unused)) struct mm *stands_still = mm_still_begin(who)
 struct mm *mm_still_begin(struct mm *mm);
 void mm_still_end(struct mm **mm);
@@ -154,11 +154,12 @@ void mm_still_end(struct mm **mm);
 enum { MEMORY_PIECE = 1 << 20 };
 
 struct mm_hooks {
-    void (*copy_fails)(
-        uint64_t address); /* a copy from or to this address failed: the address may stand for an unknown register */
+    /* a copy from or to this address failed: the address may stand for an unknown register */
+    void (*copy_fails)(uint64_t address);
     /* so much memory was taken at once; false: --memory is reached, and no more may be taken */
     bool (*brought_in)(uint64_t bytes);
-    /* Threads that run guest code in the address space on other workers stop where they are, or go on (MM_STILL). */
+    /* on: threads that run guest code in the address space on other processors stop where they are. Else they
+     * may go on (MM_STILL). */
     void (*stand_still)(struct mm *mm, bool on);
     /* The code of this address space is another one from here on. */
     void (*code_changed)(const struct mm *mm);

@@ -32,8 +32,8 @@ enum {
                    63 << MAP_HUGE_SHIFT,
 };
 
-/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need no
- * executable memory (run/trampoline.c). */
+/* libffi maps a memfd of this name twice, to write and to execute, and puts nothing but trampolines there, which need
+ * no executable memory (run/trampoline.c). */
 static bool
 holds_trampolines(const struct file *file)
 {

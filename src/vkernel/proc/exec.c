@@ -508,9 +508,9 @@ exec_fini(struct exec *x)
     OBJECT_FREE(exec, x);
 }
 
-/* A program that the ledger does not have fails the whole launch, while nothing of the old program is gone yet. The file may
- * be one that somebody writes meanwhile, as a memfd that is mapped, or one of a volume. What its headers said before it was verified
- * decides only whether it is a program at all. */
+/* A program that the ledger does not have fails the whole launch, while nothing of the old program is gone yet. The
+ * file may be one that somebody writes meanwhile, as a memfd that is mapped, or one of a volume. What its headers said
+ * before it was verified decides only whether it is a program at all. */
 static int
 verify_program(struct image *im)
 {

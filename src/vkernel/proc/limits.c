@@ -240,8 +240,8 @@ may_schedule(const struct process *p)
     return (c->euid == p->creds.euid || c->euid == p->creds.uid) && !(p->creds.cap_permitted & ~c->cap_permitted);
 }
 
-/* As Linux's get_user_cpu_mask: a mask that is shorter than the kernel's has zeros behind it, and of a longer one the rest is not
- * looked at. */
+/* As Linux's get_user_cpu_mask: a mask that is shorter than the kernel's has zeros behind it, and of a longer one the
+ * rest is not looked at. */
 int64_t
 sys_sched_setaffinity(const uint64_t a[6])
 {
@@ -459,8 +459,10 @@ shares_memory(struct task *t, const void *mm)
     return t->process->mm == mm;
 }
 
-/* A thread that comes into the vkernel has done all that was before, and has nothing of what comes after yet. Those that are in the vkernel or on
- * no processor have gone past a barrier already, or will. */
+/* A barrier for the caller's siblings, which have none of their own. Each that runs guest code on another processor is
+ * brought into the vkernel before this returns. By then its earlier accesses are done, and it does not begin its later
+ * ones before it has had the kernel lock, which the caller lets go when the call is over. The same is true already of a
+ * thread that is in the vkernel or waits for a processor. */
 int64_t
 sys_membarrier(const uint64_t a[6])
 {

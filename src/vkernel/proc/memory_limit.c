@@ -1,9 +1,10 @@
-/* Like a cgroup's limit, by killing the largest process when the container's memory is above it: the host process's own pages and
- * page tables, and files in memory. The host says how much that is, and so counts what guests touch, what the vkernel keeps for them
- * (pipes, sockets, names, signals) and whatever else there is.
+/* Like a cgroup's limit, by killing the largest process when the container's memory is above it: the host process's own
+ * pages and page tables, and files in memory. The host says how much that is, and so counts what guests touch, what the
+ * vkernel keeps for them (pipes, sockets, names, signals) and whatever else there is.
  *
- * A guest that touches pages does not call the vkernel, so the limit is looked at on a timer: the next look comes before the rest can
- * be used up, if memory is taken as fast as a processor can clear it. Single calls that bring in much look meanwhile. */
+ * A guest that touches pages does not call the vkernel, so the limit is looked at on a timer: the next look comes
+ * before the rest can be used up, if memory is taken as fast as a processor can clear it. Single calls that bring
+ * in much look meanwhile. */
 #include "vkernel/proc/memory_limit.h"
 
 #include <signal.h>
@@ -104,8 +105,9 @@ largest(void)
     return victim;
 }
 
-/* Gives back what nobody sees any more. Where that is not enough, kills the largest, and more while what the killed have of
- * all address space says that it will not do: a crowd of small processes grows faster than one after the other dies. */
+/* Gives back what nobody sees any more. Where that is not enough, kills the largest, and more while what the
+ * killed have of all address space says that it will not do: a crowd of small processes grows faster than one
+ * after the other dies. */
 static void
 kill_until_below(uint64_t now)
 {
@@ -133,8 +135,8 @@ kill_until_below(uint64_t now)
              (unsigned __int128)excess * pages); /* no floating point: the guest's MXCSR counts here */
 }
 
-/* When to look again. Memory comes at 16 GiB/s at most on each processor, which is a KiB in 60 ns: a fault that takes a page
- * table takes 250 ns; and a little more than the limit may be in use then. */
+/* When to look again. Memory comes at 16 GiB/s at most on each processor, which is a KiB in 60 ns: a fault that takes a
+ * page table takes 250 ns; and a little more than the limit may be in use then. */
 static uint64_t
 until_next_look(uint64_t now)
 {

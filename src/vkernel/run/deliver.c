@@ -117,9 +117,9 @@ components_of(const struct x86_xsave *a, uint64_t at)
     return software->components & (X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0));
 }
 
-/* Loads the floating-point state from a frame, which the handler may have changed, and which other threads change meanwhile: each
- * part is read once, and what is checked there is what is loaded. False: XRSTOR or FXRSTOR would raise #GP, or the
- * frame cannot be read. */
+/* Loads the floating-point state from a frame, which the handler may have changed, and which other threads change
+ * meanwhile: each part is read once, and what is checked there is what is loaded. False: XRSTOR or FXRSTOR would raise
+ * #GP, or the frame cannot be read. */
 static bool
 fp_load(struct x86_cpu *cpu, uint64_t at)
 {

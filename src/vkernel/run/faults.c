@@ -40,7 +40,9 @@
 
 enum { MAX_HELPER_FRAME = 4096, MXCSR_FLAGS = 0x3f };
 
-/* guarded by nothing: set in the host's signal handler or x86_raise(), read by fault_deliver() */
+/* Of the fault that is under way. They are set in the host's signal handler, which has taken the kernel lock, or in
+ * x86_raise(), and read by fault_deliver(). Nothing sleeps in between, and the lock is kept, so that one of each is
+ * enough for all processors. (Below compiled code it is let go in between, but then there is one processor.) */
 static struct platform_fault pending_fault;
 static bool pending_exact;          /* x86_cpu_tls has the state before the instruction that faulted */
 static bool pending_direct;         /* the fault is rewritten code's */

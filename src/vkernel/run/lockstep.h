@@ -7,8 +7,8 @@
  * from what native code made. Rewritten code has no polls: its regions end by a tick at the latest, and which
  * instruction is wrong is found by running the region again, instruction by instruction (lockstep_direct.c).
  *
- * In lockstep a container has one processor, and no guest thread runs within a region of another. So what a region reads
- * changes under neither execution. */
+ * In lockstep a container has one processor, and no guest thread runs within a region of another. So what a region
+ * reads changes under neither execution. */
 #ifndef VKERNEL_RUN_LOCKSTEP_H
 #define VKERNEL_RUN_LOCKSTEP_H
 

@@ -71,8 +71,8 @@ void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);
 /* --- switch.c: sched_hooks of tasks --- */
 void task_stop(struct task *t);
 void task_leave(struct task *t);
-/* Do the guest's loads and stores come in the order of x86, also for those on other processors? What is compiled from WebAssembly does not
- * promise that (docs/decisions/0019). */
+/* Do the guest's loads and stores come in the order of x86, also for those on other processors? What is compiled from
+ * WebAssembly does not promise that (docs/decisions/0019). */
 bool run_keeps_memory_order(void);
 void task_enter(struct task *t);
 void task_code_changed(const struct mm *mm);

@@ -33,8 +33,8 @@ task_reload(void)
     run_reset_limit();
 }
 
-/* What a thread has remembered of the code is void from here on, and one that runs code which is no longer bound learns it at its next
- * entry to the kernel, which is now. */
+/* What a thread has remembered of the code is void from here on, and one that runs code which is no longer bound learns
+ * it at its next entry to the kernel, which is now. */
 static bool
 runs_in(struct task *t, const void *arg)
 {

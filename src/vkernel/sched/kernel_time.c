@@ -4,8 +4,8 @@
 #include "vkernel/sched/sched.h"
 
 enum {
-    /* What a short call takes outside of its handler, where it cannot be measured: the way in and out, in rewritten code. The cheapest call takes
-     * 24 ns, of which 2 are its handler's and some 5 the caller's loop's. */
+    /* What a short call takes outside of its handler, where it cannot be measured: the way in and out, in rewritten
+     * code. The cheapest call takes 24 ns, of which 2 are its handler's and some 5 the caller's loop's. */
     EDGE_NS = 16,
     /* Beyond that, a sample stands for itself alone: it may be that the host took the processor away meanwhile. */
     SAMPLE_MOST_NS = 50000,

@@ -1,19 +1,19 @@
-/* The load average, as Linux defines it (kernel/sched/loadavg.c): every 5 seconds the average a moves towards the number n of
- * runnable tasks, a = a * e + n * (1 - e), with e = exp(-5 s / 1, 5 or 15 minutes).
+/* The load average, as Linux defines it (kernel/sched/loadavg.c): every 5 seconds the average a moves towards the
+ * number n of runnable tasks, a = a * e + n * (1 - e), with e = exp(-5 s / 1, 5 or 15 minutes).
  *
- * Linux takes n at one moment of each 5 seconds. Here it is the mean over them, because the scheduler says how many were runnable
- * whenever it reads the clock anyway. So no timer has to run: what has passed is made up for when somebody asks, or when the
- * next task is charged with its time. */
+ * Linux takes n at one moment of each 5 seconds. Here it is the mean over them, because the scheduler says how many
+ * were runnable whenever it reads the clock anyway. So no timer has to run: what has passed is made up for when
+ * somebody asks, or when the next task is charged with its time. */
 #include "vkernel/sched/load.h"
 
 #define PERIOD_NS UINT64_C(5000000000)
 
-/* Numbers with 32 bits behind the point. Linux has 11, and rounds up and down so that no average stands still; over many periods at once the
- * powers of e would be too far off with them. */
+/* Numbers with 32 bits behind the point. Linux has 11, and rounds up and down so that no average stands still; over
+ * many periods at once the powers of e would be too far off with them. */
 enum { FRACTION = 32 };
 typedef unsigned __int128 product;
-static const uint64_t factors[3] = {UINT64_C(3951560672), UINT64_C(4223977731),
-                                    UINT64_C(4271172524)}; /* e, for each of the averages */
+/* e, for each of the averages. */
+static const uint64_t factors[3] = {UINT64_C(3951560672), UINT64_C(4223977731), UINT64_C(4271172524)};
 static const uint64_t one = UINT64_C(1) << FRACTION;
 
 static uint64_t averages[3];

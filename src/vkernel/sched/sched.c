@@ -1,8 +1,9 @@
-/* The scheduler: the processors run guest threads as fibers, in the order in which they became runnable. It also has the
- * timers' and the host descriptors' part of waiting.
+/* The scheduler: the processors run guest threads as fibers, in the order in which they became runnable. Waiting for
+ * host descriptors is here as well; the timers are in timer.c.
  *
- * A task leaves its processor in schedule() only: when it sleeps, gives way, or ends. A processor with nothing to run goes on with
- * a fiber of its own, on which it sleeps: one of them in the host's poll(), for all descriptors and timers, the others until they are called. */
+ * A task leaves its processor in schedule() only: when it sleeps, gives way, or ends. A processor that has no task goes
+ * on with a fiber of its own, its idle fiber, on which it sleeps. One idle processor, the poller, sleeps in the host's
+ * poll(), for all watched descriptors and timers; the others are parked until they are called. */
 #include "base/rare.h"
 #include "vkernel/ops.h"
 #include "vkernel/sched/sched.h"
@@ -39,7 +40,7 @@ static struct processor processors[PLATFORM_THREADS_MAX];
 static struct processor *poller; /* the one that sleeps in the host's poll() */
 static uint64_t poller_wakes;    /* at the latest: monotonic */
 static unsigned idle_count;      /* processors that sleep and have not been called */
-static unsigned called_count;    /* processors that have been called for a task of run_queue, and do not run yet */
+static unsigned called_count;    /* processors that were called for a task of run_queue, and do not run yet */
 static unsigned busy_count;      /* processors that have a task */
 bool sched_unserved;
 
@@ -330,8 +331,8 @@ sched_account(void)
             account(processors[k].task, now);
 }
 
-/* On another fiber, after a switch to it. Only here can a task that has ended be freed, because until now its stack was in
- * use. */
+/* On another fiber, after a switch to it. Only here can a task that has ended be freed, because until now its
+ * stack was in use. */
 static void
 free_dead(void)
 {
@@ -350,7 +351,7 @@ finish_switch(void)
 {
     struct processor *p = this_processor();
 
-    sched_hooks.enter(p->task); /* first, because of a new fiber this_worker is its maker's until then */
+    sched_hooks.enter(p->task); /* first: until then the this_worker of a new fiber is its maker's */
     free_dead();
     entity(p->task)->started_ns = platform_monotonic_ns();
     entity(p->task)->runs_on = p;
@@ -408,8 +409,8 @@ call_processor(struct processor *p, bool for_shared)
         platform_thread_unpark(p->number);
 }
 
-/* Sleeps until there may be something to run. While the container's share is used up, only timers and the host's signals are looked
- * at, because a task that a descriptor woke could not run. */
+/* Sleeps until there may be something to run. While the container's share is used up, only timers and the host's
+ * signals are looked at, because a task that a descriptor woke could not run. */
 static void
 sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
 {
@@ -508,8 +509,10 @@ others_take_all(const struct processor *p)
     return p->queue_length == 0 && shared_runnable <= called_count;
 }
 
-/* A task that wakes another one and sleeps itself soon hands over its processor: to have another one run the woken task would take longer than
- * that. Whether a task does so is learnt: it is left alone, for one more stay in guest code, when it did the last times. */
+/* A task that wakes another one and sleeps itself soon after that hands over its processor to the woken one:
+ * calling another processor for that would take longer. Whether a task does so is learnt. If it did so the last
+ * HANDS_OVER times, nobody is called when it goes on to guest code for the first time after the wake, but only
+ * at the second time. */
 enum { HANDS_OVER = 2, HANDS_OVER_MOST = 4 };
 
 void
@@ -596,8 +599,8 @@ idle_loop(void)
     }
 }
 
-/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and the host's signals do here,
- * they do for nobody. The other processors' fibers were made before there was a task. */
+/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and
+ * the host's signals do here, they do for nobody. The other processors' fibers were made before there was a task. */
 static void
 idle_main(void *arg)
 {
@@ -635,7 +638,8 @@ sched_arm_tick(void)
     platform_tick_by(ktimer_next() < bandwidth_next() ? ktimer_next() : bandwidth_next());
 }
 
-/* Gives way: the next task, or the processor's idle fiber, goes on, and this returns when the task's turn comes again. */
+/* Gives way: the next task, or the processor's idle fiber, goes on, and this returns when the
+ * task's turn comes again. */
 static void
 schedule(void)
 {
@@ -661,7 +665,7 @@ schedule(void)
         e->started_ns = platform_monotonic_ns();
         return;
     }
-    if (e->state == TASK_RUNNING && !e->queued) /* which the container's share is used up for */
+    if (e->state == TASK_RUNNING && !e->queued) /* it could go on, but the container's share is used up */
         enqueue(e);
     learn_hand_over(p, e);
     if (!next && p == &processors[0] && !idle_prepared) {

@@ -1,8 +1,9 @@
 /* Guest threads as fibers on the container's processors, wait queues, and timers.
  *
- * A processor is a host thread (worker/worker.h). One of them at a time is in the vkernel, which holds its lock (platform/thread.h), and a guest thread
- * gives way only when it sleeps or yields, and after a tick at an edge to the kernel or in sched_checkpoint(); so vkernel code needs no locks between two places that may sleep.
- * Whatever may sleep says so with might_sleep(). */
+ * A processor is a host thread (worker/worker.h). Only one of them at a time is in the vkernel: the one that holds the
+ * kernel lock (platform/thread.h). A guest thread gives way only when it sleeps or yields, and after a tick at an edge
+ * to the kernel or in sched_checkpoint(). So vkernel code needs no locks of its own between two places that may sleep.
+ * Every function that may sleep says so with might_sleep(). */
 #ifndef VKERNEL_SCHED_SCHED_H
 #define VKERNEL_SCHED_SCHED_H
 
@@ -15,20 +16,23 @@
 
 /* What the scheduler knows of a guest thread: the first member of struct task (task/process.h). */
 struct sched_entity {
-    struct list run_link; /* a place in the run queue */
+    struct list run_link; /* a place in a run queue */
     enum { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD } state;
     bool queued, killable_only;
     bool hurried; /* it runs before all others until it has ended */
     struct platform_fiber *fiber;
     uint64_t started_ns;       /* monotonic time at which this time slice began */
     struct processor *runs_on; /* NULL: it does not run */
-    /* It made another task runnable when its processor had left the vkernel so often; has it often slept soon after that? */
+    /* Does it hand over its processor (sched.c)? woke: since it got its processor it has made another task runnable,
+     * when the processor's `leaves` was woke_at. hands_over: how often in a row it gave the processor up soon after
+     * such a wake, counted up to a limit. */
     bool woke;
     unsigned woke_at, hands_over;
     struct processor *queued_on; /* whose queue it is on; NULL: that of all processors */
-    uint64_t order;              /* in which it came to its queue */
-    /* kernel_time.c: since when its time is the kernel's (monotonic; 0: it is not known to be), how much of that time the slices that are over
-     * had, and with how much it is to be charged as the kernel's: what was measured, and what samples stand for */
+    uint64_t order;              /* rises with each task that comes to a queue */
+    /* Of kernel_time.c. kernel_since: the monotonic time since when it is in a section of the kernel's; 0: it is in
+     * none that is measured. section_ns: how much of that section the slices that are over had. It is still to be
+     * charged with kernel_ns, which was measured, and sampled_ns, which samples stand for. */
     uint64_t kernel_since, section_ns, kernel_ns, sampled_ns;
     unsigned processor; /* the guest's number of the processor on which it runs, or ran last */
     uint64_t affinity;  /* bit n: it may run on processor n; never 0 */
@@ -148,9 +152,9 @@ enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_R
 
 /* --- host descriptors: the readiness of the console and of outside sockets ---
  *
- * One of the processors that are idle waits in the host's poll() for all watched descriptors and timers. A descriptor that is
- * ready wakes its queue, if anyone sleeps there; or, if `ready` is set, that is called, which must not sleep and must
- * make the descriptor unready. */
+ * One of the idle processors, the poller, waits in the host's poll() for all watched descriptors and timers. A
+ * descriptor that is ready wakes its queue, if anyone sleeps there; or, if `ready` is set, that is called, which must
+ * not sleep and must make the descriptor unready. */
 struct host_watch {
     struct list link;
     int fd;
@@ -164,7 +168,9 @@ void host_watch_remove(struct host_watch *w);
  * first. */
 void host_watch_refresh(void);
 
-/* --- timers (sched/timer.c) call back with the kernel lock held, at absolute monotonic nanoseconds; zeroed at first --- */
+/* --- timers (sched/timer.c), by absolute monotonic nanoseconds ---
+ *
+ * They call back with the kernel lock held. A ktimer is zeroed at first. */
 struct ktimer {
     struct ktimer *left, *right, *parent; /* links in the heap of timers */
     uint64_t deadline, order;
@@ -205,11 +211,12 @@ _Noreturn void sched_exit(void);            /* ends the current task; its fiber 
 _Noreturn void sched_start(struct task *t); /* runs the first task */
 /* does what a tick is for: due timers, ready descriptors, host signals; then gives way to others */
 void sched_poll(void);
-/* --stress migrate: has another processor take the running task, if there is one on which it may run. Returns when it runs there. */
+/* --stress migrate: has another processor take the running task, if there is one on which it may run. Returns
+ * when it runs there. */
 void sched_move(void);
 extern bool sched_moving; /* that is to be done wherever the vkernel is left for guest code */
 bool sched_ticked(void);
-void sched_account(void); /* charges the running task with its time */
+void sched_account(void); /* charges the tasks that run, on all processors, with their time until now */
 /* True when something may want the running task to be interrupted: the edge to guest code calls sched_arm_tick()
  * then. */
 extern bool sched_tick_wanted;
@@ -220,10 +227,12 @@ sched_processor(void)
 {
     return ((const struct sched_entity *)(const void *)current_task())->processor;
 }
-/* Whatever goes on to guest code without the lock says so before it lets go: tasks that were made runnable may be another
- * processor's to run. */
+/* Tasks were made runnable, and it is not settled yet which of them other processors are called for. */
 extern bool sched_unserved;
+/* Has other processors run the tasks that wait, unless the running task is known to hand over its processor. */
 void sched_serve(void);
+/* To be called before the lock is let go for guest code, by whoever goes on to it: while this processor runs guest code
+ * it does not look after tasks that wait. */
 static inline void
 sched_leaves(void)
 {
@@ -233,15 +242,17 @@ sched_leaves(void)
     if (sched_unserved)
         sched_serve();
 }
-/* The same as sched_kick(), and they have come when it returns. They wait until the vkernel is left. */
+/* As sched_kick(), declared below; and when this returns, those processors run no guest code. They wait until the
+ * caller has left the vkernel. */
 void sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg);
 /* The other processors that run a task look at the timers by then, too, because an idle one may be late. */
 void sched_tick_others_by(uint64_t deadline);
 unsigned sched_busy(void); /* processors that run a task */
-/* Asks `which` of each running task, and has the other processors that run one for which it is true come into the vkernel soon. */
+/* Asks `which` of each task that runs, and has every other processor that runs one for which it is true come
+ * into the vkernel soon. */
 void sched_kick(bool (*which)(struct task *t, const void *arg), const void *arg);
 void sched_set_affinity(struct task *t, uint64_t set); /* of processors, not 0; may sleep if it is the running task's */
-extern unsigned sched_runnable;                        /* tasks in the run queue, which the running one is not in */
+extern unsigned sched_runnable;                        /* tasks in all run queues; those that run are in none */
 extern uint64_t sched_switches;
 
 #endif

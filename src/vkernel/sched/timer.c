@@ -1,5 +1,5 @@
-/* Timers of the container: a heap by deadline, its nodes in the timers themselves, so that starting never fails for want
- * of memory and costs the logarithm of how many there are, whatever a guest's deadlines look like.
+/* Timers of the container: a heap by deadline, its nodes in the timers themselves, so that starting never fails for
+ * want of memory and costs the logarithm of how many there are, whatever a guest's deadlines look like.
  *
  * The kernel lock guards the heap; a fire function may start and stop timers, itself too. */
 #include "vkernel/ops.h"

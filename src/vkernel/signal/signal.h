@@ -66,8 +66,8 @@ bool signal_send_entry(struct process *p, struct task *t, struct signal_entry *e
 void signal_entry_cancel(struct signal_entry *e); /* takes it off its queue, if it is on one */
 
 struct signal_hooks {
-    void (*timer_taken)(struct signal_entry *e,
-                        siginfo_t *info); /* a POSIX timer's was taken: info tells how often it was due */
+    /* a POSIX timer's was taken: info tells how often it was due */
+    void (*timer_taken)(struct signal_entry *e, siginfo_t *info);
     void (*timer_dropped)(struct signal_entry *e);
     void (*wanted)(struct process *p, int sig); /* is no longer ignored */
     void (*alarm_taken)(struct process *p);     /* SIGALRM */

@@ -1,9 +1,10 @@
 /* Processor time, as tasks, processes and processors are charged with it.
  *
- * The scheduler says for how long a task had a processor, by the monotonic clock, which costs no call of the host's. Now and then the host is asked as
- * well, which costs three: how much of that time the processor's thread really had, as other programs of the host run, too; and
- * how much of it was the host kernel's, which brings in pages that guests touch for the first time and is not noticed in any other
- * way. Decision 0021. */
+ * The scheduler says for how long a task had a processor, by the monotonic clock, which costs no call of the host's.
+ * Now and then the host is asked as well, which costs three: how much of that time the processor's thread really had,
+ * as other programs of the host run, too, and as it may have waited for the kernel lock or in a call; and how much of
+ * it was the host kernel's, which brings in pages that guests touch for the first time and is not noticed in any
+ * other way. Decision 0021. */
 #include "vkernel/task/cpu_time.h"
 
 #include "platform/platform.h"
@@ -40,7 +41,7 @@ look(struct host_thread *h)
     bool first = h->cpu_ns == 0;
 
     if (h != &host_threads[this_processor()->number])
-        return false; /* the running thread's clocks are another processor's */
+        return false; /* the host says it of the calling thread alone */
     if (first)
         h->charged_ns = 0; /* nobody knows what this thread had before */
     if (!first && h->charged_ns < LOOK_NS)
@@ -49,7 +50,8 @@ look(struct host_thread *h)
     system_ns = platform_system_ns();
     if (!first) {
         uint64_t used = cpu_ns - h->cpu_ns, system = system_ns > h->system_ns ? system_ns - h->system_ns : 0;
-        /* Between slices the thread switches and is idle: nobody is charged with that, and much of it is the host's kernel. */
+        /* Between slices the thread switches and is idle: nobody is charged with that, and much of it
+         * is the host's kernel. */
         uint64_t between = used > h->charged_ns ? used - h->charged_ns : 0;
 
         h->stolen_ns += h->charged_ns > used ? h->charged_ns - used : 0;
@@ -62,8 +64,8 @@ look(struct host_thread *h)
     return !first;
 }
 
-/* Of a slice of ns nanoseconds: what the host had taken away. The slice at whose end that is found has its own share of it; the rest, which
- * was that of others, is taken from those that come. */
+/* Of a slice of ns nanoseconds: for how long the thread did not run. The slice at whose end that is found has its own
+ * share of it; the rest, which was that of others, is taken from those that come. */
 static uint64_t
 take_stolen(struct host_thread *h, uint64_t ns, bool looked)
 {
@@ -75,8 +77,8 @@ take_stolen(struct host_thread *h, uint64_t ns, bool looked)
     return taken;
 }
 
-/* The host's kernel worked for this thread, and neither a system call nor a fault that the vkernel resolved was the reason: how much of that
- * is the task's? It has `most` that is user time otherwise. */
+/* The host's kernel worked for this thread, and neither a system call nor a fault that the vkernel resolved was the
+ * reason: how much of that is the task's? It has `most` that is user time otherwise. */
 static uint64_t
 take_unseen(struct host_thread *h, uint64_t ns, uint64_t system_ns, uint64_t most)
 {

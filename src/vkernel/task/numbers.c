@@ -1,5 +1,5 @@
-/* Tasks, processes, groups and sessions by their numbers: hash tables of all, with their links in what they hold, so that
- * a container full of processes makes no call slow. */
+/* Tasks, processes, groups and sessions by their numbers: hash tables of all, with their links in what they hold, so
+ * that a container full of processes makes no call slow. */
 #include "base/rare.h"
 #include "vkernel/task/process.h"
 

@@ -80,7 +80,8 @@ struct process {
     struct wait_queue signalfd_queue;
     struct ktimer itimer_real;
     uint64_t itimer_real_interval;
-    /* ITIMER_VIRTUAL and ITIMER_PROF: at how much user time, and at which cpu_ns, it expires (0: off), and the interval */
+    /* ITIMER_VIRTUAL and ITIMER_PROF: at how much user time, and at which cpu_ns, it expires (0: off); then
+     * the interval */
     uint64_t itimer_virtual[2][2];
     struct list cpu_timers; /* struct cpu_timer: timers on cpu_ns */
     uint64_t cpu_next; /* the cpu_ns at which the first of these timers, or RLIMIT_CPU, is due; UINT64_MAX: never */

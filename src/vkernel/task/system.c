@@ -1,5 +1,6 @@
-/* What the container's machine is called, how much memory and how many processors it has. The values are the container's and not the host's,
- * so that a guest sees the same machine wherever it runs, and no more memory than it may use. */
+/* What the container's machine is called, how much memory and how many processors it has. The values are the
+ * container's and not the host's, so that a guest sees the same machine wherever it runs, and no more memory
+ * than it may use. */
 #include "vkernel/task/system.h"
 
 #include <stdio.h>

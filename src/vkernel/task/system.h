@@ -30,8 +30,8 @@ system_all_processors(void)
 {
     return UINT64_MAX >> (PROCESSORS_MAX - system_info.processors);
 }
-/* A set as Linux writes it: as a mask, which is hexadecimal and as wide as there are processors, in groups of 32 bits; or
- * as a list of ranges, such as 0-2,5. */
+/* A set as Linux writes it: as a mask, which is hexadecimal and as wide as there are processors, in groups of 32 bits;
+ * or as a list of ranges, such as 0-2,5. */
 enum { PROCESSORS_TEXT = 192 }; /* room for the longest of both */
 const char *system_processor_mask(uint64_t set, char text[PROCESSORS_TEXT]);
 const char *system_processor_list(uint64_t set, char text[PROCESSORS_TEXT]);

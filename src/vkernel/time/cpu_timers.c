@@ -1,8 +1,8 @@
 /* What happens when processor time is used up: RLIMIT_CPU, ITIMER_VIRTUAL and ITIMER_PROF, and timers of processor-time
  * clocks.
  *
- * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be done
- * (cpu_next). The scheduler arms the tick for a task that has any (sched_hooks.wants_tick), and has them checked
+ * A process and a task each keep a list of timers and the earliest reading of their clock at which something is to be
+ * done (cpu_next). The scheduler arms the tick for a task that has any (sched_hooks.wants_tick), and has them checked
  * when it has charged its time (sched_hooks.charged). */
 #include <errno.h>
 #include <signal.h>
@@ -47,7 +47,8 @@ cpu_timers_changed(struct process *p)
     for (int which = ITIMER_VIRTUAL; which <= ITIMER_PROF; which++) {
         uint64_t expiry = p->itimer_virtual[which - 1][0], used = itimer_clock(p, which);
 
-        /* User time may stand still while processor time passes, so this is the earliest moment, at which one looks again. */
+        /* User time may stand still while processor time passes, so this is the earliest moment, at
+         * which one looks again. */
         if (expiry)
             at_latest(&p->cpu_next, p->cpu_ns + (expiry > used ? expiry - used : 0));
     }

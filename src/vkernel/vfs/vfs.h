@@ -1,8 +1,9 @@
 /* Inside the virtual file system: inodes, dentries, mounts and the walk over them. For fs/, tty/ and net/.
  *
- * A dentry belongs to one superblock, and a superblock is mounted once, so a place in the tree is a dentry alone.
- * Memory file systems keep their names as hashed, pinned dentries (the dentries are the directory); pseudo and host
- * file systems make a fresh unhashed dentry at every lookup. Nothing here locks: whoever comes here holds the kernel lock. */
+ * A dentry belongs to one superblock, and a superblock is mounted once, so a place in the tree is a dentry
+ * alone. Memory file systems keep their names as hashed, pinned dentries (the dentries are the directory);
+ * pseudo and host file systems make a fresh unhashed dentry at every lookup. Nothing here locks: whoever comes
+ * here holds the kernel lock. */
 #ifndef VKERNEL_VFS_VFS_H
 #define VKERNEL_VFS_VFS_H
 
@@ -317,7 +318,8 @@ extern unsigned vfs_poll_wanted;
 /* A timed read of a terminal (VTIME) is over: give what there is. */
 extern bool vfs_read_timed_out;
 
-/* What other rooms add to files and inodes. None of them sleeps but open_special, which may wait for the other end of a FIFO. */
+/* What other rooms add to files and inodes. None of them sleeps but open_special, which may wait for the other
+ * end of a FIFO. */
 struct vfs_hooks {
     int (*open_special)(struct inode *inode, struct file *f); /* char devices, FIFOs, sockets by inode->mode */
     void (*file_released)(struct file *f);                    /* its last reference is gone; before its own release */

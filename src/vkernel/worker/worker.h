@@ -1,8 +1,9 @@
 /* Who works: the processors of the container, each a host thread that runs one guest task at a time; and for whom.
  *
- * The rooms beneath task/ know neither tasks nor processes, but act for one: its memory, its descriptors, its rights. Where those lie is
- * in struct worker, which every fiber has its own of. The scheduler sets it at every switch (sched_hooks.enter), with pointers to the process's own
- * fields, so that nothing is kept twice: exec, unshare and setuid change the process, and the worker sees it. */
+ * The rooms beneath task/ know neither tasks nor processes, but act for one: its memory, its descriptors, its rights.
+ * Where those lie is in struct worker, which every fiber has its own of. The scheduler sets it at every switch
+ * (sched_hooks.enter), with pointers to the process's own fields, so that nothing is kept twice: exec, unshare and
+ * setuid change the process, and the worker sees it. */
 #ifndef VKERNEL_WORKER_WORKER_H
 #define VKERNEL_WORKER_WORKER_H
 
@@ -43,8 +44,8 @@ struct processor {
     bool called_for_shared; /* it was called for a task of the queue of all */
     bool called;            /* it sleeps and has been told to look for a task */
     unsigned leaves;        /* how often it has left the vkernel */
-    /* The x87 unit (cpu/x87.c): is the state of the running task in it, and was it initial when it came there; is it itself as after FNINIT with
-     * all registers 0? */
+    /* The x87 unit (cpu/x87.c): is the state of the running task in it, and was it initial when it came there; is it
+     * itself as after FNINIT with all registers 0? */
     bool x87_in_host, x87_was_initial, x87_dirty;
 };
 

@@ -1,5 +1,6 @@
-/* For attacks that change what a call looks at: places in shared memory, and the values that they get all the time, from whoever
- * runs change_for_ever(), and from a thread of the host's where the vkernel has one for it (tests/vkernel/second_writer.c). */
+/* For attacks that change what a call looks at: places in shared memory, and the values that they get all
+ * the time, from whoever runs change_for_ever(), and from a thread of the host's where the vkernel has
+ * one for it (tests/vkernel/second_writer.c). */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -86,7 +87,8 @@ changing_process(void)
     return pid;
 }
 
-/* Has the host's thread, where there is one, make the changes, too; NULL: no more. On Linux this is a getcpu with a bad pointer. */
+/* Has the host's thread, where there is one, make the changes, too; NULL: no more. On Linux this is a getcpu
+ * with a bad pointer. */
 static void
 second_writer(struct changes *c)
 {
@@ -127,8 +129,8 @@ start_changes(void)
     planned = 0;
 }
 
-/* For this long calls are made, with a chance for the guest's others after each. The host's thread may have to wait for a
- * processor. */
+/* For this long calls are made, with a chance for the guest's others after each. The host's thread may have to
+ * wait for a processor. */
 #define WHILE_CHANGING \
     start_changes();   \
     for (uint64_t until_ = now_ms() + (changers >> HOST_THREAD & 1 ? 400 : 100); now_ms() < until_; sched_yield())

@@ -1,4 +1,5 @@
-/* What attacks have changed (changer.h), by threads of the guest and by one of the host's (tests/vkernel/second_writer.c). */
+/* What attacks have changed (changer.h), by threads of the guest and by one of the host's
+ * (tests/vkernel/second_writer.c). */
 #ifndef CHANGES_H
 #define CHANGES_H
 

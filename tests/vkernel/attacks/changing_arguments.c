@@ -1,7 +1,8 @@
-/* What a call is given in memory changes while the call looks at it: another process, by shared memory, and another thread
- * write to it all the time. A call must see one state of each word, check that and use that: what comes of it may be
- * an error or a success, but never what no single reading allows. With one processor the words change while the call sleeps,
- * with several at every moment. The same on Linux. */
+/* What a call is given in memory changes while the call looks at it: another process, by shared memory, and
+ * another thread write to it all the time. A call must see one state of each word, check that and use that:
+ * what comes of it may be an error or a success, but never what no single reading allows. In the evaluator, and
+ * with one processor, the words change while the call sleeps or gives way, in rewritten code on several
+ * processors at every moment. The same on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -382,8 +383,8 @@ programs(void)
     stop_changes();
 }
 
-/* What the program that was started so sees. Linux measures a string before it copies it, so that one that became longer
- * meanwhile has no end of its own. */
+/* What the program that was started so sees. Linux measures a string before it copies it, so that one that became
+ * longer meanwhile has no end of its own. */
 static int
 check_arguments(int argc, char **argv, char **envp)
 {

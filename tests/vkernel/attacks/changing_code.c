@@ -1,6 +1,6 @@
-/* Executable memory is exactly the verified bytes of files while these change: another process writes to a copy of this program by a
- * shared mapping all the time, and another thread to the place where it is mapped to be executed. What is executed was the
- * program, or nothing is. (not on Linux, where nobody asks what is executed) */
+/* Executable memory is exactly the verified bytes of files while these change: another process writes to a copy of this
+ * program by a shared mapping all the time, and another thread to the place where it is mapped to be executed. What is
+ * executed was the program, or nothing is. (not on Linux, where nobody asks what is executed) */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>

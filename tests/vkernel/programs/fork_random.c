@@ -1,7 +1,7 @@
-/* Memory after forks, against a model: processes that came from each other by fork write, read, unmap, move, protect and
- * discard pages at random, and each compares what it sees with what it has noted in an array of its own. Forks come from forks
- * and from threads, with parents that end before their children. Every process's last state is in the hash that is printed.
- * In namespaces of its own. Sanitized, with one seed. */
+/* Memory after forks, against a model: processes that came from each other by fork write, read, unmap, move, protect
+ * and discard pages at random, and each compares what it sees with what it has noted in an array of its own. Forks come
+ * from forks and from threads, with parents that end before their children. Every process's last state is in the hash
+ * that is printed. In namespaces of its own. Sanitized, with one seed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

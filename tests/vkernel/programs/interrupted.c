@@ -396,8 +396,9 @@ prepare(void)
     pty = open(ptsname(master), O_RDWR | O_NOCTTY);
 }
 
-/* On a machine that is busy, or in a container whose tasks move all the time, the child may not have come to its call yet. Most calls begin to
- * sleep once; a look that finds it asleep is asked again, for those that sleep shortly before. */
+/* On a machine that is busy, or in a container whose tasks move all the time, the child may not have come
+ * to its call yet. Most calls begin to sleep once; a look that finds it asleep is asked again, for those
+ * that sleep shortly before. */
 static void
 wait_until_asleep(pid_t child)
 {

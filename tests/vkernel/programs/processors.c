@@ -1,5 +1,5 @@
-/* What programs see of processors: affinity and who inherits it, getcpu, and that all places that tell how many there are
- * agree. How many this machine has, and which of them the program may use, is not printed. */
+/* What programs see of processors: affinity and who inherits it, getcpu, and that all places that tell how many there
+ * are agree. How many this machine has, and which of them the program may use, is not printed. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
