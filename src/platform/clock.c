@@ -130,6 +130,7 @@ on_tick(int sig, siginfo_t *info, void *context)
     if (platform_repeatable && !is_quiet())
         return;
     platform_ticked = 1;
+    platform_thread_awake();
     x86_cpu_tls.limit = UINT64_MAX;
     platform_direct_interrupt(context);
 }
@@ -257,6 +258,7 @@ on_host_signal(int sig, siginfo_t *info, void *context)
     }
     __atomic_fetch_or(&platform_host_signals, 1ull << (sig - 1), __ATOMIC_SEQ_CST);
     platform_ticked = 1;
+    platform_thread_awake();
     x86_cpu_tls.limit = UINT64_MAX;
     if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
         /* full: the poller has news already */
@@ -310,6 +312,7 @@ int
 platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u)};
+    bool sleeps = timeout_ns != 0;
     uint64_t drained;
     int n, error;
 
@@ -317,20 +320,21 @@ platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
         platform_pass(timeout_ns);
         ts = (struct timespec){0};
     }
-    /* fds has room for one more: the wake descriptor. */
-    fds[count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
-    if (timeout_ns)
+    /* fds has room for one more: the wake descriptor, which is of who sleeps. Who only looks must not take what wakes another thread. */
+    if (sleeps) {
+        fds[count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
         platform_unlock();
-    n = ppoll(fds, count + 1, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);
+    }
+    n = ppoll(fds, count + sleeps, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);
     error = errno;
-    if (timeout_ns)
+    if (sleeps)
         platform_lock();
     if (n < 0) {
         for (unsigned i = 0; i < count; i++)
             fds[i].revents = 0;
         return error == EINTR ? 0 : -error;
     }
-    if (fds[count].revents && read(wake_fd, &drained, sizeof drained) > 0)
+    if (sleeps && fds[count].revents && read(wake_fd, &drained, sizeof drained) > 0)
         n--;
     return n;
 }

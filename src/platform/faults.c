@@ -178,7 +178,7 @@ has_changed(uint64_t address, bool write, uint64_t pc)
         !platform_fault_allowed(address, write))
         return false;
     t->mappings_seen = platform_mapping_changes;
-    t->retries = pc == t->retried_pc ? t->retries + 1 : 0;
+    t->retries = pc == t->retried_pc ? t->retries + 1 : 0; /* and to 0 whenever the vkernel is left by another way */
     t->retried_pc = pc;
     return t->retries < MOST;
 }

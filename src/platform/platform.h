@@ -166,6 +166,7 @@ static inline void
 platform_leave_kernel(void)
 {
     platform_thread_tls->mappings_seen = platform_mapping_changes;
+    platform_thread_tls->retries = 0;
     platform_mode = PLATFORM_COMPILED;
     platform_go_out();
 }

@@ -213,5 +213,8 @@ platform_threads_start(unsigned count)
     }
     while ((ready = __atomic_load_n(&started, __ATOMIC_ACQUIRE)) < count - 1)
         futex_wait(&started, ready, FOREVER);
+    for (unsigned k = 0; k < count; k++)
+        if (!threads[k]->has_timer)
+            return -EAGAIN; /* RLIMIT_SIGPENDING: a timer takes one of the user's signals */
     return 0;
 }

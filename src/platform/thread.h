@@ -111,6 +111,13 @@ void platform_thread_kick(unsigned number);
 /* Waits until that thread, which was kicked, runs no guest code any more. It goes on with it once the caller has let
  * go of the lock. */
 void platform_thread_await(unsigned number);
+/* For handlers of host signals: a sleep of the running thread's in platform_thread_park() ends, or does not begin. Such a sleep is begun anew by the
+ * host's kernel after a handler. */
+static inline void
+platform_thread_awake(void)
+{
+    __atomic_store_n(&platform_thread_tls->awake, 1, __ATOMIC_RELAXED);
+}
 /* Sleeps until somebody unparks this thread, or a host signal comes; without the lock, which
  * it has again afterwards. */
 void platform_thread_park(void);

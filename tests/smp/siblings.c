@@ -760,8 +760,48 @@ test_descriptors(uint64_t rounds)
     smp_run_team(4, descriptors_run, &rounds);
 }
 
+/* --- code that goes while a sibling is in it, which it never leaves by a call --- */
+
+void own_page_loop(volatile int *entered);
+__asm__(".pushsection .text.own_page, \"ax\", @progbits\n"
+        ".p2align 12\n"
+        "own_page_loop: movl $1, (%rdi)\n"
+        "1: pause\n"
+        "jmp 1b\n"
+        ".p2align 12\n"
+        ".popsection");
+
+static void *
+loop_until_it_goes(void *entered)
+{
+    if (sigsetjmp(back, 0) == 0) {
+        expects_fault = 1;
+        own_page_loop(entered);
+    }
+    return NULL;
+}
+
+static void
+test_code_goes(uint64_t rounds)
+{
+    catch_faults();
+    for (uint64_t k = 0; k < rounds; k++) {
+        volatile int entered = 0;
+        unsigned turns = 0;
+        pthread_t thread;
+
+        CHECK_ZERO(pthread_create(&thread, NULL, loop_until_it_goes, (void *)&entered));
+        while (!entered)
+            smp_relax(&turns);
+        CHECK(mprotect((void *)own_page_loop, PAGE, PROT_READ) == 0);
+        CHECK_ZERO(pthread_join(thread, NULL));
+        CHECK(mprotect((void *)own_page_loop, PAGE, PROT_READ | PROT_EXEC) == 0);
+    }
+}
+
 static const struct smp_case cases[] = {
     {"mprotect", test_protect, 100},
+    {"code", test_code_goes, 20},
     {"mremap", test_move, 100},
     {"munmap", test_unmap, 100},
     {"madvise", test_discard, 300},

@@ -85,6 +85,8 @@ room_enter(bool network_host, bool full, bool required)
     platform_open_clock();
     host_open_files(lockdown.volumes);
     platform_tick_init(platform_thread_tls);
+    if (!platform_thread_tls->has_timer)
+        platform_die("the host gives no timer: the user's limit of pending signals (ulimit -i) is reached");
     r = platform_lockdown(&lockdown);
     if (r < 0)
         platform_die("cannot %s: %s",

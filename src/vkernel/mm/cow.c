@@ -538,6 +538,7 @@ cow_settle(struct mm *mm, uint64_t start, uint64_t end, bool write)
 static void
 hand_over(struct cow_entry *owner)
 {
+    MM_STILL(owner->space->mm); /* the pages show zeros before they are unmapped */
     struct cow_chunk *c = owner->chunk, *base = c->base;
 
     if (c->sharers == 1)

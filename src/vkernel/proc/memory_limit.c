@@ -41,7 +41,8 @@ out_of_memory(const struct process *p)
            p->comm, p->pid, limit);
 }
 
-static uint64_t killed_at; /* monotonic; 0: nobody was */
+static uint64_t killed_at;   /* monotonic; 0: nobody was */
+static uint64_t killed_with; /* what was used then */
 
 static bool
 runs(const struct process *p)
@@ -122,6 +123,7 @@ kill_until_below(uint64_t now)
     for (struct process *p = process_next(NULL); p; p = process_next(p))
         pages += p->mm && !p->zombie ? p->mm->total_pages : 0;
     killed_at = clock_monotonic_ns();
+    killed_with = now;
     do {
         victim = largest();
         if (!victim)
@@ -143,12 +145,18 @@ until_next_look(uint64_t now)
     enum { FAR_NS = 20000000, NEAR_NS = 100000, KIB_NS = 60 };
     uint64_t limit = system_info.memory_limit, room = (now < limit ? limit - now : 0) + limit / 64, ns;
 
-    if (sched_busy() > 1)
-        room /= sched_busy();
+    room /= system_info.processors;
     if (room >> 10 > FAR_NS / KIB_NS)
         return FAR_NS;
     ns = (room >> 10) * KIB_NS;
     return ns < NEAR_NS ? NEAR_NS : ns;
+}
+
+/* Those who die run before all others on one processor. On the others, others may take more memory meanwhile. */
+static bool
+others_take(uint64_t now)
+{
+    return system_info.processors > 1 && now > killed_with + system_info.memory_limit / 64;
 }
 
 CALLBACK static void
@@ -159,9 +167,8 @@ look(struct ktimer *k)
     if (now <= system_info.memory_limit)
         sched_hurrying = false; /* who is still dying may have much to do, and nobody needs it soon */
     /* While --cpus lets nobody run, memory neither grows nor comes back. */
-    if (now > system_info.memory_limit && !bandwidth_wait() && time - killed_at >= patience()) {
+    if (now > system_info.memory_limit && !bandwidth_wait() && (time - killed_at >= patience() || others_take(now)))
         kill_until_below(now);
-    }
     ktimer_start(k, time + until_next_look(now));
     sched_tick_others_by(k->deadline);
 }

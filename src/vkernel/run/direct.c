@@ -102,6 +102,10 @@ direct_guest_address(uint64_t address)
 
 /* --- running --- */
 
+/* Of the fiber: the generation of the code when rewritten code went on last. Another thread of the process may have changed it since, and
+ * what the host's stack leads to is only good as long as nobody has. */
+static __thread uint64_t code_outside;
+
 /* The last steps before rewritten code goes on, which it does without the lock. */
 static void
 set_out(void)
@@ -110,6 +114,7 @@ set_out(void)
         lockstep_begin(true);
     x87_in();
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
+    code_outside = current_mm()->code_generation;
     sched_leaves();
     platform_leave_kernel(); /* from here on a tick interrupts it */
 }
@@ -167,31 +172,30 @@ direct_run_steps(uint64_t host)
 /* After an edge: does the guest go on at the same place, in the same code? The stress modes say no, so that the slow
  * path is used. */
 static bool
-stayed(uint64_t rip, uint64_t rsp, uint64_t code)
+stayed(uint64_t rip, uint64_t rsp)
 {
     const struct x86_cpu *cpu = x86_this_cpu();
 
-    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp && current_task()->process->mm->code_generation == code &&
-           !stress_unwind && !stress_evaluate;
+    return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp &&
+           current_task()->process->mm->code_generation == code_outside && !stress_unwind && !stress_evaluate;
 }
 
 void
 direct_syscall_c(uint64_t next, uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], code;
+    uint64_t rsp = cpu->gpr[X86_RSP];
     int64_t nr = (int32_t)cpu->gpr[X86_RAX];
 
     rflags = take_flags(rflags);
     came_in(LOCKSTEP_SYSCALL);
-    code = current_task()->process->mm->code_generation;
     syscall_edge_with(rflags);
-    if (!stayed(next, rsp, code) || nr == RT_SIGRETURN)
+    if (!stayed(next, rsp) || nr == RT_SIGRETURN)
         platform_leave();
     if (may_set_out())
         return;
     poll_edge();
-    if (!stayed(next, rsp, code))
+    if (!stayed(next, rsp))
         platform_leave();
     set_out();
 }
@@ -200,14 +204,13 @@ void
 direct_poll_c(uint64_t host, uint64_t rflags)
 {
     struct x86_cpu *cpu = x86_this_cpu();
-    uint64_t rsp = cpu->gpr[X86_RSP], code, rip;
+    uint64_t rsp = cpu->gpr[X86_RSP], rip;
 
     take_flags(rflags);
     cpu->rip = rip = direct_guest_address(host);
     came_in(LOCKSTEP_STATE);
-    code = current_task()->process->mm->code_generation;
     poll_edge();
-    if (!stayed(rip, rsp, code))
+    if (!stayed(rip, rsp))
         platform_leave();
     set_out();
 }
@@ -266,11 +269,10 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
 {
     struct x86_cpu *cpu = x86_this_cpu();
     struct task *t = current_task();
-    uint64_t code, host = 0;
+    uint64_t host = 0;
     bool evaluated = false, polled = false;
 
     platform_enter_kernel();
-    code = t->process->mm->code_generation;
     take_flags(rflags);
     if (evaluate)
         end_lockstep(LOCKSTEP_AT);
@@ -284,7 +286,7 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
             if (signal_work(t))
                 signal_deliver(-1);
         }
-        if (t->process->mm->code_generation != code || (stress_unwind && evaluated) || stress_evaluate)
+        if (t->process->mm->code_generation != code_outside || (stress_unwind && evaluated) || stress_evaluate)
             platform_leave();
         host = direct_entry(cpu->rip);
         evaluate = !host;

@@ -146,7 +146,9 @@ first_queued(struct processor *p)
 
     if (!own || !shared)
         return own ? own : shared;
-    return own->hurried || own->order < shared->order ? own : shared;
+    if (own->hurried != shared->hurried)
+        return own->hurried ? own : shared;
+    return own->order < shared->order ? own : shared;
 }
 
 void
@@ -287,8 +289,11 @@ collect_watches(struct pollfd *fds, struct host_watch **which)
 static void
 poll_host(uint64_t timeout)
 {
-    static struct pollfd fds[MAX_IDLE_FDS + 1] RARE;
-    static struct host_watch *which[MAX_IDLE_FDS] RARE;
+    /* The second ones are of who only looks, while the poller sleeps with the first ones, without the lock. */
+    static struct pollfd all_fds[2][MAX_IDLE_FDS + 1] RARE;
+    static struct host_watch *all_which[2][MAX_IDLE_FDS] RARE;
+    struct pollfd *fds = all_fds[timeout == 0];
+    struct host_watch **which = all_which[timeout == 0];
     unsigned n = collect_watches(fds, which);
     uint64_t changes = watch_changes;
 
@@ -437,8 +442,10 @@ sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
             poll_host(timeout);
         poller = NULL;
     }
-    if (share)
+    if (share) {
         bandwidth_waited();
+        sched_unserved = true; /* nobody was called while the share was used up */
+    }
     if (p->called)
         called_count -= p->called_for_shared;
     else
@@ -558,12 +565,6 @@ sched_tick_others_by(uint64_t deadline)
     for (unsigned k = 0; k < platform_threads; k++)
         if (processors[k].task && &processors[k] != this_processor())
             platform_thread_tick_by(k, deadline);
-}
-
-unsigned
-sched_busy(void)
-{
-    return busy_count;
 }
 
 void

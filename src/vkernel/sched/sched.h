@@ -247,7 +247,6 @@ sched_leaves(void)
 void sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg);
 /* The other processors that run a task look at the timers by then, too, because an idle one may be late. */
 void sched_tick_others_by(uint64_t deadline);
-unsigned sched_busy(void); /* processors that run a task */
 /* Asks `which` of each task that runs, and has every other processor that runs one for which it is true come
  * into the vkernel soon. */
 void sched_kick(bool (*which)(struct task *t, const void *arg), const void *arg);

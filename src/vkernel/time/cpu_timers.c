@@ -40,6 +40,20 @@ itimer_clock(const struct process *p, int which)
     return which == ITIMER_VIRTUAL ? p->cpu_ns - p->system_ns : p->cpu_ns;
 }
 
+static bool
+is_of(struct task *t, const void *process)
+{
+    return t->process == process;
+}
+
+/* Its threads that run on other processors may have no tick, by which the timers are looked at. */
+static void
+want_tick(const struct process *p)
+{
+    sched_tick_wanted = true;
+    sched_kick(is_of, p);
+}
+
 void
 cpu_timers_changed(struct process *p)
 {
@@ -54,7 +68,7 @@ cpu_timers_changed(struct process *p)
     }
     if (p->rlimits[RLIMIT_CPU].rlim_cur != RLIM_INFINITY)
         at_latest(&p->cpu_next, time_join((int64_t)(p->rlimits[RLIMIT_CPU].rlim_cur & INT64_MAX), 0));
-    sched_tick_wanted = true;
+    want_tick(p);
 }
 
 bool
@@ -78,7 +92,7 @@ cpu_timer_start(struct cpu_timer *c, struct process *p, struct task *t, uint64_t
     c->deadline = deadline;
     list_append(t ? &t->cpu_timers : &p->cpu_timers, &c->link);
     at_latest(t ? &t->cpu_next : &p->cpu_next, deadline);
-    sched_tick_wanted = true;
+    want_tick(t ? t->process : p);
 }
 
 /* cpu_next stays: a look too many does no harm. */
