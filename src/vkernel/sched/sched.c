@@ -790,6 +790,15 @@ sched_ticked(void)
     return platform_ticked != 0;
 }
 
+/* The poller has found a task, and others sleep until they are called. One that polls hears of descriptors at once, and the ticks of those that run
+ * only each 10 ms. It is not woken sooner, because most tasks that a descriptor wakes are done before. */
+static void
+replace_poller(void)
+{
+    if (!poller && idle_count > 0)
+        platform_thread_unpark(idle_processor()->number);
+}
+
 void
 sched_poll(void)
 {
@@ -799,6 +808,7 @@ sched_poll(void)
     sched_hooks.polled(current_task());
     ktimer_run();
     poll_host(0);
+    replace_poller();
     if (platform_host_signals)
         forward_host_signals();
     if (tick_needed())
