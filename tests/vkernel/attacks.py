@@ -5,16 +5,18 @@ natively, as whoever runs the tests, are only those whose first comment has the 
 dangerous where nothing holds it (kill(-1), fork bombs). With "Not sanitized." it is left out where the vkernel was built with
 AddressSanitizer, which takes mappings of the host for each fiber and ends when there are no more.
 
-They run as they are, in the stress mode budget, and on two processors; with --migrate on two between which every task moves at each call.
+They run as they are, in the stress mode budget, and on two processors; with --migrate on two between which every task moves at each call, and
+with --one on one only.
 
-    attacks.py [--migrate] VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
+    attacks.py [--migrate | --one] VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
 """
 import glob, os, subprocess, sys, tempfile
 
-migrate = sys.argv[1] == '--migrate'
-vkernel, mkpayload, *sources = sys.argv[1 + migrate:]
+arguments = sys.argv[1:]
+mode = arguments.pop(0) if arguments[0] in ('--migrate', '--one') else ''
+vkernel, mkpayload, *sources = arguments
 programs = [p for a in sources for p in (sorted(glob.glob(a + '/*.c')) if os.path.isdir(a) else [a])]
-OPTIONS = ('--cpus 2 --stress migrate',) if migrate else ('', '--stress budget', '--cpus 2')
+OPTIONS = {'--migrate': ('--cpus 2 --stress migrate',), '--one': ('', '--stress budget')}.get(mode, ('', '--stress budget', '--cpus 2'))
 
 
 def run(command, **options):
