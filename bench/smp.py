@@ -5,8 +5,7 @@ usage: smp.py --build DIR [--rounds N] [--only REGEX] [--check]
 Each row is work that is done by one thread or process at a time, and by two at the same time. The speed-up is the first's time divided
 by the second's. Natively and in ingot all four take turns, round by round, and medians are compared, so that what else runs
 on the machine concerns all of them. What counts is the last column: ingot's speed-up divided by the native one. --check: exit status 1 when
-a bar is missed. DIR holds the built tree, debian/ and debian.ingot. In ingot everything
-runs with --cpus 2; a build that has no such option has one processor, and its speed-up is 1.
+a bar is missed. DIR holds the built tree, debian/ and debian.ingot. In ingot everything runs with --cpus 2.
 """
 import argparse
 import os
@@ -140,9 +139,8 @@ def main():
         sides = run.Sides(os.path.abspath(args.build), work)
         try:
             artifact = compute_artifact(sides, work)
-            options = subprocess.run([sides.ingot, "run", "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-            cpus = ["--cpus", "2"] if "--cpus" in options else []
-            print(f"{run.machine()}; {args.rounds} rounds; ingot {'with --cpus 2' if cpus else 'has one processor'}\n")
+            cpus = ["--cpus", "2"]
+            print(f"{run.machine()}; {args.rounds} rounds; ingot with --cpus 2\n")
             print("| | native by one, s | by two, s | speed-up | ingot by one, s | by two, s | speed-up | of the native one |")
             print("|---|---:|---:|---:|---:|---:|---:|---:|")
             for row in ROWS:

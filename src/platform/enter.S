@@ -5,6 +5,17 @@
 
 #include "platform/registers.inc"
 
+/* What platform_switch_stack and platform_enter have pushed. */
+.macro POP_AND_RETURN
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.endm
+
 .macro LOAD_GUEST
     movq CPU(CPU_RAX), %rax
     movq CPU(CPU_RCX), %rcx
@@ -60,13 +71,7 @@ platform_leave:
     cld
     movq FRAME, %rsp
     popq FRAME
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
+    POP_AND_RETURN
 .size platform_enter, . - platform_enter
 
 /* Imports of compiled code: void NAME_c(uint64_t link), called with the registers in x86_cpu_tls. They return only if
@@ -150,13 +155,7 @@ FUNCTION platform_switch_stack
     pushq %r15
     movq %rsp, (%rdi)
     movq %rsi, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
+    POP_AND_RETURN
 .size platform_switch_stack, . - platform_switch_stack
 
 /* long platform_clone_thread(unsigned long flags, uint64_t load_rsp, void *thread_block): the new thread goes on as
@@ -171,13 +170,7 @@ FUNCTION platform_clone_thread
     jz 1f
     ret
 1:
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
+    POP_AND_RETURN
 .size platform_clone_thread, . - platform_clone_thread
 
 /* _Noreturn void platform_sigreturn(void *saved): rt_sigreturn from there. */

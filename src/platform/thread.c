@@ -26,7 +26,7 @@ unsigned platform_threads = 1;
 
 /* A cache line of its own: who waits reads it again and again. */
 static uint32_t lock_word __attribute__((aligned(64)));
-static unsigned holder;                               /* the number of the thread that took it last */
+static unsigned holder; /* the number of the thread that has it, and one; 0: none says so */
 static uint32_t started __attribute__((aligned(64))); /* threads that have made themselves ready; a futex */
 
 static void
@@ -56,22 +56,29 @@ take_if_free(void)
 static void
 sleep_for_lock(void)
 {
-    uint64_t patience = PATIENCE_NS;
-    uint64_t since = platform_monotonic_ns();
+    uint64_t patience = PATIENCE_NS, since = platform_monotonic_ns();
+    unsigned who;
 
     while (__atomic_exchange_n(&lock_word, WAITED_FOR, __ATOMIC_ACQUIRE) != FREE) {
         futex_wait(&lock_word, WAITED_FOR, patience);
         if (platform_monotonic_ns() - since < patience)
             continue;
-        platform_tick_now(threads[__atomic_load_n(&holder, __ATOMIC_RELAXED)]);
         patience *= 2;
+        who = __atomic_load_n(&holder, __ATOMIC_RELAXED);
+        if (who)
+            platform_tick_now(threads[who - 1]);
     }
 }
 
 void
 platform_lock_slow(void)
 {
-    bool taken = take_if_free();
+    unsigned self = platform_thread_tls->number + 1;
+    bool taken;
+
+    if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == self)
+        platform_die("internal error: a thread waits for the kernel lock that it has");
+    taken = take_if_free();
 
     for (int k = 0; k < SPINS && !taken; k++) {
         __builtin_ia32_pause();
@@ -79,12 +86,13 @@ platform_lock_slow(void)
     }
     if (!taken)
         sleep_for_lock();
-    __atomic_store_n(&holder, platform_thread_tls->number, __ATOMIC_RELAXED);
+    __atomic_store_n(&holder, self, __ATOMIC_RELAXED);
 }
 
 void
 platform_unlock_slow(void)
 {
+    __atomic_store_n(&holder, 0, __ATOMIC_RELAXED);
     if (__atomic_exchange_n(&lock_word, FREE, __ATOMIC_RELEASE) == WAITED_FOR)
         futex_wake(&lock_word);
 }
@@ -167,7 +175,6 @@ thread_main(void *arg)
     struct platform_thread *t = arg;
 
     platform_signal_stack();
-    t->tid = (int)syscall(SYS_gettid);
     platform_tick_init(t);
     __atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
     futex_wake(&started);
@@ -200,7 +207,6 @@ platform_threads_start(unsigned count)
 {
     uint32_t ready;
 
-    first.tid = (int)syscall(SYS_gettid);
     if (count == 1)
         return 0;
     platform_threads = count;

@@ -44,7 +44,6 @@ struct platform_thread {
     unsigned retries, steps;
     /* While it is parked: 0; a futex. */
     uint32_t awake;
-    int tid;
 };
 
 /* The thread that runs; set for a fiber before each switch to it. */

@@ -3,21 +3,32 @@
  * load; the other side calls membarrier() there, which must be one for both threads. So at least one of them must see
  * the store of the other. A round in which neither does means that the call came back before the plain side's store was
  * visible. If the call is left out, that happens some hundred times in 100,000 rounds on two processors. */
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "smp.h"
+
 #include <sys/syscall.h>
-#include <unistd.h>
 
-enum { PRIVATE_EXPEDITED = 8, REGISTER_PRIVATE_EXPEDITED = 16, LINES = 64, TOUCHED = 40 };
+enum {
+    GLOBAL_EXPEDITED = 2,
+    REGISTER_GLOBAL_EXPEDITED = 4,
+    PRIVATE_EXPEDITED = 8,
+    REGISTER_PRIVATE_EXPEDITED = 16,
+    PAGES = 64,
+    PAGE = 4096,
+    TOUCHED = 40
+};
 
-#define OWN_LINE __attribute__((aligned(64)))
-static volatile int first OWN_LINE, second OWN_LINE, seen OWN_LINE, round_begun OWN_LINE, round_done OWN_LINE;
-static volatile char cold[LINES * 4096] __attribute__((aligned(4096))); /* stores wait behind these */
-static int rounds = 2000;
+#define OWN_LINE _Alignas(SMP_LINE)
+struct shared {
+    OWN_LINE volatile uint64_t first;
+    OWN_LINE volatile uint64_t second;
+    OWN_LINE volatile uint64_t seen;  /* what the plain side has loaded */
+    OWN_LINE volatile uint64_t begun; /* the round that the other side has begun */
+    OWN_LINE volatile uint64_t done;  /* the round that the plain side has done */
+    uint64_t rounds;
+    int command;
+};
+
+static _Alignas(PAGE) volatile char cold[PAGES * PAGE]; /* stores wait behind these */
 
 static void
 compiler_only(void)
@@ -26,72 +37,102 @@ compiler_only(void)
 }
 
 static void
-wait_for(volatile int *what, int value)
+wait_for(volatile uint64_t *what, uint64_t value)
 {
-    for (int spins = 0; *what != value; spins++)
-        if (spins > 2000)
-            sched_yield();
+    unsigned turns = 0;
+
+    while (*what != value)
+        smp_relax(&turns);
 }
 
 static void
-touch(int round, char value)
+touch(uint64_t round, char value)
 {
-    for (int i = 0; i < TOUCHED; i++)
-        cold[(i * 4096 + round % LINES * 64) % (int)sizeof cold] = value;
+    for (uint64_t i = 0; i < TOUCHED; i++)
+        cold[(i * PAGE + round % PAGES * SMP_LINE) % sizeof cold] = value;
 }
 
-static void *
-plain_side(void *unused)
+static void
+plain_side(struct shared *s)
 {
-    for (int k = 1; k <= rounds; k++) {
-        int r;
+    for (uint64_t k = 1; k <= s->rounds; k++) {
+        uint64_t r;
 
-        wait_for(&round_begun, k);
+        wait_for(&s->begun, k);
         touch(k, 1);
-        first = 1;
+        s->first = 1;
         compiler_only();
-        r = second;
+        r = s->second;
         compiler_only();
-        seen = r;
+        s->seen = r;
         compiler_only();
-        round_done = k;
+        s->done = k;
     }
-    return unused;
 }
+
+static void
+calling_side(struct shared *s)
+{
+    uint64_t state = 1;
+
+    for (uint64_t k = 1; k <= s->rounds; k++) {
+        uint64_t r;
+
+        touch(k, 2);
+        s->first = s->second = 0;
+        __sync_synchronize();
+        s->begun = k;
+        for (volatile unsigned delay = smp_random(&state) % 120; delay; delay--)
+            ;
+        s->second = 1;
+        compiler_only();
+        if (s->command)
+            CHECK(syscall(SYS_membarrier, s->command, 0, 0) == 0);
+        r = s->first;
+        compiler_only();
+        wait_for(&s->done, k);
+        CHECK(s->seen || r);
+    }
+}
+
+static void
+side(void *shared, unsigned number)
+{
+    if (number == 0)
+        plain_side(shared);
+    else
+        calling_side(shared);
+}
+
+static void
+test(int command, int registration, uint64_t rounds)
+{
+    static struct shared s;
+
+    s = (struct shared){.rounds = rounds, .command = command};
+    CHECK(syscall(SYS_membarrier, registration, 0, 0) == 0);
+    smp_run_team(2, side, &s);
+}
+
+static void
+test_private(uint64_t rounds)
+{
+    test(PRIVATE_EXPEDITED, REGISTER_PRIVATE_EXPEDITED, rounds);
+}
+
+static void
+test_global(uint64_t rounds)
+{
+    test(GLOBAL_EXPEDITED, REGISTER_GLOBAL_EXPEDITED, rounds);
+}
+
+static const struct smp_case cases[] = {
+    {"private", test_private, 2000},
+    {"global", test_global, 2000},
+};
 
 int
 main(int argc, char **argv)
 {
-    unsigned state = 1;
-    pthread_t t;
-    int neither = 0;
-
-    if (argc > 2 && strcmp(argv[1], "--rounds") == 0)
-        rounds = atoi(argv[2]);
-    if (syscall(SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0)
-        return 1;
-    pthread_create(&t, NULL, plain_side, NULL);
-    for (int k = 1; k <= rounds; k++) {
-        int r;
-
-        touch(k, 2);
-        first = second = 0;
-        __sync_synchronize();
-        round_begun = k;
-        state = state * 1103515245 + 12345;
-        for (volatile unsigned delay = (state >> 16) % 120; delay; delay--)
-            ;
-        second = 1;
-        compiler_only();
-        syscall(SYS_membarrier, PRIVATE_EXPEDITED, 0, 0);
-        r = first;
-        compiler_only();
-        wait_for(&round_done, k);
-        neither += seen == 0 && r == 0;
-    }
-    pthread_join(t, NULL);
-    if (neither)
-        printf("%d of %d rounds without a barrier\n", neither, rounds);
-    puts(neither ? "membarrier FAILED" : "membarrier ok");
-    return neither != 0;
+    return smp_main(argc, argv, cases, sizeof cases / sizeof *cases);
 }

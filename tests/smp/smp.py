@@ -17,7 +17,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Name, options of a short run.
 PROGRAMS = [("litmus", ["--rounds", "2000", "--brief"]), ("lockfree", ["--rounds", "200"]), ("locks", ["--rounds", "10"]),
-            ("futexes", ["--rounds", "10"]), ("siblings", ["--rounds", "3"]), ("alloc", ["--rounds", "200"]), ("membarrier", ["--rounds", "1000"])]
+            ("futexes", ["--rounds", "10"]), ("siblings", ["--rounds", "3"]), ("alloc", ["--rounds", "200"]),
+            ("membarrier", ["--rounds", "3000"])]
 
 
 def main():

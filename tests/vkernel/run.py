@@ -9,7 +9,9 @@ and on two between which every task moves, else as they are.
 
     run.py [--stress | --processors] VKERNEL MKPAYLOAD PROGRAM.c...
 """
-import os, shutil, subprocess, sys, tempfile
+import os, subprocess, sys, tempfile
+
+import native as native_programs
 
 arguments = sys.argv[1:]
 MODES = ('',)
@@ -75,7 +77,8 @@ def main():
             apart = APART if 'In namespaces of its own.' in head else []
             # On Linux once: a program may change the root, which the image is not touched by.
             seeds = ['1', '1'] if SANITIZED and 'Sanitized, with one seed.' in head else []
-            native = subprocess.run(apart + [os.path.join(root, 'bin', name), *seeds], capture_output=True, timeout=30)
+            with native_programs.alone():
+                native = subprocess.run(apart + [os.path.join(root, 'bin', name), *seeds], capture_output=True, timeout=30)
             for stress in MODES:
                 env = dict(os.environ, INGOT_OPTIONS=stress)
                 with tempfile.TemporaryFile() as out:  # a file of the host: its position belongs to all that write to it

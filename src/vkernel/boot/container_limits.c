@@ -32,6 +32,8 @@
 #define GRACE_NS       (10 * BILLION) /* between SIGTERM and the end, as docker stop waits */
 #define EXIT_TIMED_OUT 124            /* the exit status that timeout(1) has */
 
+_Static_assert((int)PROCESSORS_MAX == (int)PLATFORM_THREADS_MAX, "a processor is a host thread");
+
 struct container_limits container_limits;
 
 static struct {

@@ -86,18 +86,11 @@ const struct vfs_hooks vfs_hooks = {
 
 /* --- mm/ --- */
 
-static bool
-runs_in(struct task *t, const void *mm)
-{
-    return t->process->mm == mm;
-}
-
 /* They cannot go on before this processor lets the lock go. */
 static void
-stand_still(struct mm *mm, bool on)
+stand_still(struct mm *mm)
 {
-    if (on && platform_threads > 1)
-        sched_stop_others(runs_in, mm);
+    sched_stop_others(task_runs_in, mm);
 }
 
 const struct mm_hooks mm_hooks = {.copy_fails = fault_note_copy,

@@ -204,15 +204,14 @@ struct mm *
 mm_still_begin(struct mm *mm)
 {
     if (mm->still++ == 0)
-        mm_hooks.stand_still(mm, true);
+        mm_hooks.stand_still(mm);
     return mm;
 }
 
 void
 mm_still_end(struct mm **mm)
 {
-    if (--(*mm)->still == 0)
-        mm_hooks.stand_still(*mm, false);
+    (*mm)->still--; /* they go on when the lock is let go */
 }
 
 bool

@@ -160,7 +160,7 @@ struct mm_hooks {
     bool (*brought_in)(uint64_t bytes);
     /* on: threads that run guest code in the address space on other processors stop where they are. Else they
      * may go on (MM_STILL). */
-    void (*stand_still)(struct mm *mm, bool on);
+    void (*stand_still)(struct mm *mm);
     /* The code of this address space is another one from here on. */
     void (*code_changed)(const struct mm *mm);
     /* Code in the range goes away, so that what the evaluator has counted for it must be collected. */

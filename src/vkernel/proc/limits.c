@@ -453,12 +453,6 @@ any_task(struct task *t, const void *arg)
     return true;
 }
 
-static bool
-shares_memory(struct task *t, const void *mm)
-{
-    return t->process->mm == mm;
-}
-
 /* A barrier for the caller's siblings, which have none of their own. Each that runs guest code on another processor is
  * brought into the vkernel before this returns. By then its earlier accesses are done, and it does not begin its later
  * ones before it has had the kernel lock, which the caller lets go when the call is over. The same is true already of a
@@ -493,7 +487,7 @@ sys_membarrier(const uint64_t a[6])
     case PRIVATE_EXPEDITED_SYNC_CORE:
         if (!(mm->membarriers & (unsigned)a[0] << 1))
             return -EPERM;
-        sched_stop_others(shares_memory, mm);
+        sched_stop_others(task_runs_in, mm);
         return 0;
     case GET_REGISTRATIONS: return mm->membarriers;
     default: return -EINVAL;

@@ -36,11 +36,11 @@ task_reload(void)
 /* What a thread has remembered of the code is void from here on, and one that runs code which is no longer bound learns
  * it at its next entry to the kernel, which is now. */
 static bool
-runs_in(struct task *t, const void *arg)
+learns_of_code(struct task *t, const void *arg)
 {
     const struct mm *mm = arg;
 
-    if (t->process->mm != mm)
+    if (!task_runs_in(t, mm))
         return false;
     platform_direct_generation(t->sched.fiber, mm->code_generation);
     return true;
@@ -49,7 +49,7 @@ runs_in(struct task *t, const void *arg)
 void
 task_code_changed(const struct mm *mm)
 {
-    sched_kick(runs_in, mm);
+    sched_kick(learns_of_code, mm);
 }
 
 void

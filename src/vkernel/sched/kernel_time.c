@@ -16,7 +16,7 @@ enum {
 static struct sched_entity *
 running(void)
 {
-    return (struct sched_entity *)(void *)current_task();
+    return sched_entity_of(current_task());
 }
 
 /* The part of a section that lies in the present time slice, until now. */

@@ -6,7 +6,7 @@
  * poll(), for all watched descriptors and timers; the others are parked until they are called. */
 #include "base/rare.h"
 #include "vkernel/ops.h"
-#include "vkernel/sched/sched.h"
+#include "vkernel/sched/sched_internal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -65,12 +65,6 @@ clock_realtime_ns(void)
 }
 
 /* The entity is a task's first member, which task/process.h asserts. */
-static inline struct sched_entity *
-entity(struct task *t)
-{
-    return (struct sched_entity *)(void *)t;
-}
-
 static inline struct task *
 task_of(struct sched_entity *e)
 {
@@ -154,7 +148,7 @@ first_queued(struct processor *p)
 void
 sched_set_affinity(struct task *t, uint64_t set)
 {
-    struct sched_entity *e = entity(t);
+    struct sched_entity *e = sched_entity_of(t);
 
     e->affinity = set;
     if (e->queued) {
@@ -177,14 +171,14 @@ note_wake(void)
 
     if (!p->task)
         return;
-    entity(p->task)->woke = true;
-    entity(p->task)->woke_at = p->leaves;
+    sched_entity_of(p->task)->woke = true;
+    sched_entity_of(p->task)->woke_at = p->leaves;
 }
 
-static void
-make_runnable(struct task *t)
+void
+sched_make_runnable(struct task *t)
 {
-    struct sched_entity *e = entity(t);
+    struct sched_entity *e = sched_entity_of(t);
 
     if (e->queued || e->state != TASK_SLEEPING)
         return;
@@ -198,16 +192,16 @@ make_runnable(struct task *t)
 void
 sched_add(struct task *t)
 {
-    make_runnable(t);
+    sched_make_runnable(t);
 }
 
 void
 sched_interrupt(struct task *t, bool fatal)
 {
-    struct sched_entity *e = entity(t);
+    struct sched_entity *e = sched_entity_of(t);
 
     if (fatal || !e->killable_only)
-        make_runnable(t);
+        sched_make_runnable(t);
     if (e->runs_on && e->runs_on != this_processor())
         platform_thread_kick(e->runs_on->number);
 }
@@ -215,7 +209,7 @@ sched_interrupt(struct task *t, bool fatal)
 void
 sched_hurry(struct task *t)
 {
-    struct sched_entity *e = entity(t);
+    struct sched_entity *e = sched_entity_of(t);
 
     e->hurried = sched_hurrying = true;
     if (!e->queued)
@@ -229,8 +223,8 @@ sched_hurry(struct task *t)
 static uint64_t watch_changes;
 
 /* Who sleeps in the host's poll() looks at what the watches were before. */
-static void
-watches_changed(void)
+void
+sched_watches_changed(void)
 {
     watch_changes++;
     sched_tick_wanted = true;
@@ -244,7 +238,7 @@ host_watch_add(struct host_watch *w)
     list_append(&watches, &w->link);
     if (w->queue)
         w->queue->watched = true;
-    watches_changed();
+    sched_watches_changed();
 }
 
 void
@@ -319,7 +313,7 @@ forward_host_signals(void)
 static void
 account(struct task *t, uint64_t now)
 {
-    struct sched_entity *e = entity(t);
+    struct sched_entity *e = sched_entity_of(t);
 
     load_count(e->started_ns, now, busy_count - 1, sched_runnable);
     sched_hooks.charge(t, now - e->started_ns);
@@ -346,7 +340,7 @@ free_dead(void)
     if (!d)
         return;
     this_processor()->dead = NULL;
-    platform_fiber_free(entity(d)->fiber);
+    platform_fiber_free(sched_entity_of(d)->fiber);
     sched_hooks.release(d);
 }
 
@@ -358,9 +352,9 @@ finish_switch(void)
 
     sched_hooks.enter(p->task); /* first: until then the this_worker of a new fiber is its maker's */
     free_dead();
-    entity(p->task)->started_ns = platform_monotonic_ns();
-    entity(p->task)->runs_on = p;
-    entity(p->task)->processor = p->number;
+    sched_entity_of(p->task)->started_ns = platform_monotonic_ns();
+    sched_entity_of(p->task)->runs_on = p;
+    sched_entity_of(p->task)->processor = p->number;
     sched_switches++;
     wait_news++;
 }
@@ -526,7 +520,7 @@ void
 sched_serve(void)
 {
     struct processor *p = this_processor();
-    struct sched_entity *e = entity(p->task);
+    struct sched_entity *e = sched_entity_of(p->task);
 
     if (!any_unserved()) {
         sched_unserved = false;
@@ -596,7 +590,7 @@ idle_loop(void)
             continue;
         }
         sched_arm_tick();
-        platform_fiber_switch(p->idle, entity(p->task)->fiber);
+        platform_fiber_switch(p->idle, sched_entity_of(p->task)->fiber);
     }
 }
 
@@ -641,12 +635,12 @@ sched_arm_tick(void)
 
 /* Gives way: the next task, or the processor's idle fiber, goes on, and this returns when the
  * task's turn comes again. */
-static void
+void
 schedule(void)
 {
     struct processor *p = this_processor();
     struct task *self = p->task, *next;
-    struct sched_entity *e = entity(self);
+    struct sched_entity *e = sched_entity_of(self);
     uint64_t share;
 
     might_sleep();
@@ -678,7 +672,7 @@ schedule(void)
     if (next)
         sched_arm_tick();
     sched_hooks.leave(self);
-    platform_fiber_switch(e->fiber, next ? entity(next)->fiber : p->idle);
+    platform_fiber_switch(e->fiber, next ? sched_entity_of(next)->fiber : p->idle);
     finish_switch();
 }
 
@@ -697,7 +691,7 @@ fiber_main(void *arg)
 int
 sched_prepare(struct task *t)
 {
-    struct sched_entity *e = entity(t);
+    struct sched_entity *e = sched_entity_of(t);
 
     list_init(&e->run_link);
     e->state = TASK_SLEEPING;
@@ -708,7 +702,7 @@ sched_prepare(struct task *t)
 void
 sched_abandon(struct task *t)
 {
-    platform_fiber_free(entity(t)->fiber);
+    platform_fiber_free(sched_entity_of(t)->fiber);
 }
 
 void
@@ -725,8 +719,8 @@ sched_start(struct task *t)
         list_init(&processors[k].queue);
     }
     set_task(p, t);
-    entity(t)->state = TASK_RUNNING;
-    platform_fiber_switch(platform_fiber_main(), entity(t)->fiber);
+    sched_entity_of(t)->state = TASK_RUNNING;
+    platform_fiber_switch(platform_fiber_main(), sched_entity_of(t)->fiber);
     __builtin_unreachable();
 }
 
@@ -734,7 +728,7 @@ void
 sched_exit(void)
 {
     this_processor()->dead = current_task();
-    entity(current_task())->state = TASK_DEAD;
+    sched_entity_of(current_task())->state = TASK_DEAD;
     schedule();
     __builtin_unreachable();
 }
@@ -745,12 +739,12 @@ sched_yield_now(void)
     struct processor *p = this_processor();
 
     might_sleep();
-    if (!first_queued(p) && may_run_on(entity(p->task), p)) {
+    if (!first_queued(p) && may_run_on(sched_entity_of(p->task), p)) {
         ktimer_run();
         if (!first_queued(p) && !bandwidth_wait())
             return;
     }
-    enqueue(entity(current_task()));
+    enqueue(sched_entity_of(current_task()));
     schedule();
 }
 
@@ -772,7 +766,7 @@ void
 sched_move(void)
 {
     struct processor *p = this_processor();
-    struct sched_entity *e = entity(p->task);
+    struct sched_entity *e = sched_entity_of(p->task);
     struct processor *other = processor_behind(p, e);
 
     might_sleep();
@@ -820,7 +814,7 @@ sched_poll(void)
     if (any_unserved()) /* it has run for long, so others need not wait for it */
         call_for_runnable();
     if (!others_take_all(this_processor()) || bandwidth_wait() ||
-        !may_run_on(entity(current_task()), this_processor())) {
+        !may_run_on(sched_entity_of(current_task()), this_processor())) {
         sched_hooks.counted(current_task(), false);
         sched_yield_now();
     }
@@ -834,171 +828,4 @@ sched_checkpoint(void)
     if (sched_ticked())
         sched_poll();
     return sched_hooks.interrupted(true) ? -EINTR : 0;
-}
-
-/* --- wait queues --- */
-
-void
-wait_queue_init(struct wait_queue *q)
-{
-    *q = (struct wait_queue)WAIT_QUEUE(*q);
-}
-
-void
-wait_queue_add(struct wait_queue *q, struct wait_entry *e, bool first)
-{
-    wait_news++;
-    list_insert_before(first ? q->waiters.next : &q->waiters, &e->link);
-    if (q->watched)
-        watches_changed();
-}
-
-void
-wait_queue_listen(struct wait_queue *q, struct wait_entry *e)
-{
-    list_append(&q->listeners, &e->link);
-    if (q->watched)
-        watches_changed();
-}
-
-void
-wait_queue_wake(struct wait_queue *q)
-{
-    NO_SLEEP;
-
-    if (!q->waiters.next) /* nobody has ever used this queue */
-        return;
-    LIST_EACH(p, &q->listeners) {
-        struct wait_entry *e = list_entry(p, struct wait_entry, link);
-
-        CALLED(e->notify)(e);
-    }
-    if (q->told == wait_news)
-        return;
-    q->told = wait_news;
-    LIST_EACH(p, &q->waiters) {
-        struct wait_entry *e = list_entry(p, struct wait_entry, link);
-
-        if (e->notify) {
-            CALLED(e->notify)(e);
-        } else if (!e->woken) {
-            e->woken = true;
-            make_runnable(e->task);
-        }
-    }
-}
-
-static void
-tell_the_end(struct list *entries)
-{
-    while (!list_empty(entries)) {
-        struct wait_entry *e = list_entry(entries->next, struct wait_entry, link);
-
-        list_remove(&e->link);
-        if (e->notify) {
-            CALLED(e->notify)(e);
-        } else {
-            e->woken = true;
-            make_runnable(e->task);
-        }
-    }
-}
-
-void
-wait_queue_fini(struct wait_queue *q)
-{
-    NO_SLEEP;
-
-    tell_the_end(&q->listeners);
-    tell_the_end(&q->waiters);
-}
-
-struct sleep_timer {
-    struct ktimer timer;
-    struct task *task;
-    bool fired;
-};
-
-CALLBACK static void
-end_sleep(struct ktimer *k)
-{
-    struct sleep_timer *s = list_entry(k, struct sleep_timer, timer);
-
-    s->fired = true;
-    make_runnable(s->task);
-}
-
-static int
-sleep_on(struct wait_entry *entries, unsigned count, uint64_t deadline, bool killable_only)
-{
-    struct task *t = current_task();
-    struct sched_entity *e = entity(t);
-    struct sleep_timer timer = {.timer = {.fire = end_sleep}, .task = t};
-    bool woken = false;
-
-    if (sched_hooks.interrupted(killable_only))
-        return -ERESTARTSYS;
-    if (deadline != WAIT_FOREVER)
-        ktimer_start(&timer.timer, deadline);
-    e->killable_only = killable_only;
-    e->state = TASK_SLEEPING;
-    sched_hooks.counted(t, true);
-    for (;;) {
-        schedule();
-        e->state = TASK_RUNNING;
-        for (unsigned i = 0; i < count; i++)
-            woken |= entries[i].woken;
-        if (woken || timer.fired || sched_hooks.interrupted(killable_only))
-            break;
-        e->state = TASK_SLEEPING;
-    }
-    e->killable_only = false;
-    ktimer_stop(&timer.timer);
-    if (woken)
-        return 0;
-    return timer.fired ? -ETIMEDOUT : -ERESTARTSYS;
-}
-
-static int
-wait_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline, bool killable_only)
-{
-    enum { INLINE = 16 };
-    UNINITIALIZED struct wait_entry few[INLINE];
-    struct wait_entry *entries = few;
-    int r;
-
-    might_sleep();
-    if (count > INLINE) {
-        entries = array_new(count, sizeof *entries);
-        if (!entries)
-            return -ENOMEM;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        entries[i] = (struct wait_entry){.task = current_task()};
-        wait_queue_add(queues[i], &entries[i], false);
-    }
-    r = sleep_on(entries, count, deadline, killable_only);
-    for (unsigned i = 0; i < count; i++)
-        list_remove(&entries[i].link);
-    if (entries != few)
-        array_free(entries);
-    return r;
-}
-
-int
-wait_on_many(struct wait_queue *const *queues, unsigned count, uint64_t deadline)
-{
-    return wait_many(queues, count, deadline, false);
-}
-
-int
-wait_on(struct wait_queue *q, uint64_t deadline)
-{
-    return wait_many(&q, 1, deadline, false);
-}
-
-int
-wait_on_killable(struct wait_queue *q, uint64_t deadline)
-{
-    return wait_many(&q, 1, deadline, true);
 }

@@ -38,6 +38,13 @@ struct sched_entity {
     uint64_t affinity;  /* bit n: it may run on processor n; never 0 */
 };
 
+/* The entity is a task's first member, which task/process.h asserts. */
+static inline struct sched_entity *
+sched_entity_of(struct task *t)
+{
+    return (struct sched_entity *)(void *)t;
+}
+
 /* What the scheduler asks of the rooms above it, which know processes, signals and time. Of these hooks only boot and
  * run may sleep. In these comments "it" is the task t. */
 struct sched_hooks {
@@ -225,7 +232,7 @@ void sched_arm_tick(void);
 static inline unsigned
 sched_processor(void)
 {
-    return ((const struct sched_entity *)(const void *)current_task())->processor;
+    return sched_entity_of(current_task())->processor;
 }
 /* Tasks were made runnable, and it is not settled yet which of them other processors are called for. */
 extern bool sched_unserved;

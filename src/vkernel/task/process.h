@@ -158,6 +158,13 @@ current_process(void)
     return current_task()->process;
 }
 
+/* Is the task one of this address space (struct mm)? For sched_kick() and sched_stop_others(). */
+static inline bool
+task_runs_in(struct task *t, const void *mm)
+{
+    return t->process->mm == mm;
+}
+
 /* --- process.c --- */
 extern struct process *init_process;
 extern struct list process_list;

@@ -4,7 +4,7 @@ set -eu
 mkdir -p "$ROOT/opt"
 sources=../../smp
 warnings="-Wall -Wextra -Wno-unused-function -Werror"
-for name in litmus lockfree locks futexes siblings alloc; do
+for name in litmus lockfree locks futexes siblings alloc membarrier; do
     gcc $warnings -O2 -pthread -o "$ROOT/opt/$name" $sources/$name.c
     gcc $warnings -O2 -pthread -static -o "$ROOT/opt/$name-static" $sources/$name.c
 done
