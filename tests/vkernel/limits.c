@@ -249,6 +249,49 @@ said(long r)
     return r < 0 ? strerrorname_np(errno) : "done";
 }
 
+/* Hard links to one file, of which each name takes something, and attributes without a value. */
+static void
+names(void)
+{
+    uint64_t first = disk_left();
+    char name[64];
+    int links = 0, attributes = 0;
+
+    close(open("/tmp/one", O_WRONLY | O_CREAT, 0600));
+    for (; links < 60000; links++) {
+        sprintf(name, "/tmp/link%d", links);
+        if (link(links % 2 ? "/bin/limits" : "/tmp/one", name) < 0)
+            break;
+    }
+    printf("hard links: %d, then %s\n", links > 1000, links < 60000 ? strerrorname_np(errno) : "more");
+    for (int k = 0; k < links; k++) {
+        sprintf(name, "/tmp/link%d", k);
+        unlink(name);
+    }
+    unlink("/tmp/one");
+    printf("their room came back: %d\n", disk_left() == first);
+    for (int file = 0; file < 100; file++) {
+        int fd;
+
+        sprintf(name, "/tmp/n%d", file);
+        fd = open(name, O_WRONLY | O_CREAT, 0600);
+        for (int k = 0; k < 1000; k++) {
+            char attribute[32];
+
+            sprintf(attribute, "user.%d", k);
+            attributes += fsetxattr(fd, attribute, "", 0, 0) == 0;
+        }
+        close(fd);
+    }
+    /* The names alone would be less than a MiB. */
+    printf("attributes without a value take room: %d of it, %d of them\n", first - disk_left() > 4 * MIB, attributes);
+    for (int file = 0; file < 100; file++) {
+        sprintf(name, "/tmp/n%d", file);
+        unlink(name);
+    }
+    printf("that came back: %d\n", disk_left() == first);
+}
+
 static void
 disk(void)
 {
@@ -313,6 +356,7 @@ disk(void)
         sprintf(name, "/tmp/%d", k);
         unlink(name);
     }
+    names();
     fd = open("/tmp/a", O_WRONLY | O_CREAT, 0600);
     for (int k = 0; k < 100000 && error != ENODATA; k++) {
         static char value[60000];

@@ -43,7 +43,6 @@ memfs_inode_new(struct superblock *sb, uint32_t mode, dev_t rdev, const char *ta
     }
     i->uid = current_creds()->fsuid;
     i->gid = current_creds()->fsgid;
-#include "vkernel/fs/disk.h"
     i->rdev = rdev;
     if (S_ISDIR(mode))
         i->nlink = 2;
@@ -100,10 +99,28 @@ base_inode_get(struct superblock *sb, uint32_t index)
     return i;
 }
 
+_Static_assert(sizeof(struct dentry) + VFS_NAME_MAX + 1 <= DISK_NAME, "no name takes more");
+_Static_assert(sizeof(struct inode) + DISK_NAME <= DISK_INODE, "an inode comes with its first name");
+
+/* Is the disk charged for the name with which the inode has so many? It is for all names beyond those with which the inode came: one for a new
+ * inode, the image's for one of the image. (A directory has one name, and other things are counted as its links.) */
+static bool
+is_charged_name(const struct inode *i, uint32_t nlink)
+{
+    const struct artifact_inode *b;
+
+    if (!disk_limited(i) || S_ISDIR(i->mode))
+        return false;
+    b = i->base_index == ARTIFACT_NONE ? NULL : artifact_inode(memfs_base(i), i->base_index);
+    return nlink > (b && b->nlink ? b->nlink : 1);
+}
+
 /* Drops one name; when it was the last, also the table's pin. */
 static void
 drop_link(struct inode *i)
 {
+    if (is_charged_name(i, i->nlink))
+        disk_give(DISK_NAME);
     if (i->nlink > 0)
         i->nlink--;
     i->ctime = timespec_now();
@@ -210,11 +227,19 @@ static int
 memfs_link(struct inode *i, struct dentry *dir, const char *name, size_t length)
 {
     enum { LINKS_MAX = 65000 }; /* as ext4's */
-    int r = i->nlink >= LINKS_MAX ? -EMLINK : add_name(dir, name, length, i, NULL);
+    bool charged = is_charged_name(i, i->nlink + 1);
+    int r;
 
+    if (i->nlink >= LINKS_MAX)
+        return -EMLINK;
+    if (charged && !disk_take(DISK_NAME))
+        return -ENOSPC;
+    r = add_name(dir, name, length, i, NULL);
     if (r == 0) {
         i->nlink++;
         i->ctime = timespec_now();
+    } else if (charged) {
+        disk_give(DISK_NAME);
     }
     return r;
 }

@@ -124,11 +124,13 @@ xset(struct inode *i, const char *name, const struct request *q)
         return -EFAULT;
     }
     if (disk_limited(i)) {
-        if (!disk_take(strlen(name) + q->size)) {
+        uint64_t bytes = sizeof *x + strlen(name) + q->size;
+
+        if (!disk_take(bytes)) {
             xattr_free(x);
             return -ENOSPC;
         }
-        x->charged = strlen(name) + q->size;
+        x->charged = bytes;
     }
     x->size = q->size;
     x->next = *p ? (*p)->next : NULL;
