@@ -651,6 +651,7 @@ static const struct file_ops OPS_TABLE(file_ops) hostfs_dir_ops = {
     .read = hostfs_dir_read,
     .seek = hostfs_seek,
     .getdents = hostfs_getdents,
+    .sync = hostfs_sync,
     .set_flags = hostfs_set_flags,
     .flock = hostfs_flock,
     .release = hostfs_release,

@@ -62,9 +62,10 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
     *(pos_in ? pos_in : &in->pos) = at;
     if (error == -EPIPE)
         file_broken(out, done);
-    if (out->dentry && done)
-        inotify_opened(out->dentry, IN_MODIFY);
-    return done ? (int64_t)done : error;
+    if (!done)
+        return error;
+    error = file_written(out);
+    return error < 0 ? error : (int64_t)done;
 }
 
 /* An optional in/out offset argument. */
@@ -259,16 +260,20 @@ splice_waiting(struct splice *s, size_t want, bool nonblock)
     return r;
 }
 
-/* Of r bytes, or the error: to those who watch the files, or to the writer of a broken pipe. */
-static void
-tell_of_splice(const struct splice *s, int64_t r)
+/* Of r bytes, or the error: to those who watch the files, or to the writer of a broken pipe. The result of the call. */
+static int64_t
+end_splice(const struct splice *s, int64_t r)
 {
+    int error;
+
     if (r == -EPIPE)
         file_broken(s->out, 0);
-    if (r > 0 && s->in->dentry)
+    if (r <= 0)
+        return r;
+    if (s->in->dentry)
         inotify_opened(s->in->dentry, IN_ACCESS);
-    if (r > 0 && s->out->dentry)
-        inotify_opened(s->out->dentry, IN_MODIFY);
+    error = file_written(s->out);
+    return error < 0 ? error : r;
 }
 
 int64_t
@@ -294,7 +299,7 @@ sys_splice(const uint64_t a[6])
     if (!splice_range(in, s.at_in, a[4]) || !splice_range(out, s.at_out, a[4]))
         return -EINVAL;
     r = splice_waiting(&s, a[4] < COPY_CHUNK ? (size_t)a[4] : COPY_CHUNK, a[5] & SPLICE_F_NONBLOCK);
-    tell_of_splice(&s, r);
+    r = end_splice(&s, r);
     if ((a[1] && copy_to_guest(a[1], &s.pos_in, 8) < 0) || (a[3] && copy_to_guest(a[3], &s.pos_out, 8) < 0))
         return -EFAULT;
     return r;

@@ -185,15 +185,10 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     } while (done < u->total && sched_checkpoint() == 0);
     if (error == -EPIPE)
         file_broken(f, done);
-    if (f->dentry && done)
-        inotify_opened(f->dentry, IN_MODIFY);
-    if (done && (f->flags & O_DSYNC) && OPS(f->ops)->sync) { /* of O_SYNC, too */
-        int r = OPS(f->ops)->sync(f);
-
-        if (r < 0)
-            return r;
-    }
-    return done ? (int64_t)done : error;
+    if (!done)
+        return error;
+    error = file_written(f);
+    return error < 0 ? error : (int64_t)done;
 }
 
 /* Files end at INT64_MAX: no transfer may lead beyond. */

@@ -273,6 +273,14 @@ file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     }
 }
 
+int
+file_written(struct file *f)
+{
+    if (f->dentry)
+        inotify_opened(f->dentry, IN_MODIFY);
+    return (f->flags & O_DSYNC) && OPS(f->ops)->sync ? OPS(f->ops)->sync(f) : 0; /* of O_SYNC, too */
+}
+
 void
 file_broken(const struct file *f, uint64_t done)
 {

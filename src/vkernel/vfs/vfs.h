@@ -240,6 +240,8 @@ struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode 
 /* Full read or write with sleeping, as read(2): pos NULL uses and advances the file's own. */
 ssize_t file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
 ssize_t file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+/* The end of every call that has written: who watches the file is told, and what O_DSYNC promises is done. 0 or -errno. */
+int file_written(struct file *f);
 /* A write found nobody to read, after so many bytes. */
 void file_broken(const struct file *f, uint64_t done);
 /* RLIMIT_FSIZE: cuts a write of *size bytes at pos to what is allowed; -EFBIG and SIGXFSZ when that is nothing. */
