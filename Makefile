@@ -53,6 +53,7 @@ check: $(BUILD)/for-tests artifact artifact-wasm
 	tests/check.sh $(BUILD) quick
 
 check-long: $(BUILD)/for-tests artifact artifact-wasm
+	tools/install-deps.sh check-long
 	tests/check.sh $(BUILD) long
 
 bench: $(BUILD)/for-tests artifact artifact-v3

@@ -166,6 +166,9 @@ unit unit-tests "$build"
 if [ "$mode" = long ]; then
     single decode-image "$build/tests/x86/x86_oracle" elf --every-byte "$image"
     single instructions "$build/tests/eval/oracle" --count 8 --states 16 --executions evaluator,aot,direct --seed time
+    single machine-kernel tools/get-kernel.sh "$build/kernel"
+    single machine-cgroup2 tests/machine/cgroup2.py "$build/kernel" "$build/tests/vkernel/vk-dev" tools/mkpayload.py
+    single machine-crash tests/machine/crash.py "$build/kernel" "$build/tests/vkernel/vk-dev" tools/mkpayload.py
     single sequences make fuzz-insn BUILD="$build" FUZZ='--sequences=100000 --share 10 --seed time'
     if has_v3; then
         single instructions-v3 "$build/tests/eval/oracle" --level v3 --count 8 --states 16 --executions evaluator,aot,direct --seed time

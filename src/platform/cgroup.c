@@ -214,6 +214,17 @@ move_aside(struct hierarchy *h)
     return r;
 }
 
+/* Only the group at the top of all may have both processes and controllers for groups below. Its folder lacks this file. */
+static bool
+is_top(const struct hierarchy *h)
+{
+    char text[64];
+
+    return !read_file(h->own, "cgroup.type", text, sizeof text);
+}
+
+/* That we must move first is nothing that the kernel says each time: pids and cpu can be switched on in a group that holds a process, but make
+ * it one for threads, in which there is no memory controller, and below which there is no place for another process. */
 static int
 switch_on(struct hierarchy *h, const char *name)
 {
@@ -224,18 +235,15 @@ switch_on(struct hierarchy *h, const char *name)
         return 0;
     if (!read_file(h->own, "cgroup.controllers", text, sizeof text) || !has_word(text, name, " \n"))
         return -EOPNOTSUPP;
-    snprintf(word, sizeof word, "+%s", name);
-    r = write_file(h->own, "cgroup.subtree_control", word);
-    if (r != -EBUSY)
+    if (!h->aside && !is_top(h) && (r = move_aside(h)) < 0)
         return r;
-    r = move_aside(h);
-    return r < 0 ? r : write_file(h->own, "cgroup.subtree_control", word);
+    snprintf(word, sizeof word, "+%s", name);
+    return write_file(h->own, "cgroup.subtree_control", word);
 }
 
 static int
-limit(const struct controller *c, const char *value)
+limit(const struct controller *c, struct hierarchy *h, const char *value)
 {
-    struct hierarchy *h = find_hierarchy(c->name);
     char path[PATH_SIZE + 32];
     int r;
 
@@ -258,19 +266,22 @@ limit(const struct controller *c, const char *value)
 int
 cgroup_make(const struct lockdown *l)
 {
+    struct hierarchy *of[CONTROLLERS];
     char text[32];
     int r;
 
     id = l->id;
+    for (unsigned i = 0; i < CONTROLLERS; i++) /* all, before we move in one of them */
+        of[i] = find_hierarchy(controllers[i].name);
     snprintf(text, sizeof text, "%u", l->threads ? l->threads : 1);
-    r = limit(&controllers[0], text);
+    r = limit(&controllers[0], of[0], text);
     if (r == 0 && l->memory_limit && l->memory_limit < UINT64_MAX / 4) {
         snprintf(text, sizeof text, "%llu", (unsigned long long)(l->memory_limit + l->memory_limit / 8 + MARGIN));
-        r = limit(&controllers[1], text);
+        r = limit(&controllers[1], of[1], text);
     }
     if (r == 0 && l->cpu_quota_us && l->cpu_quota_us < UINT32_MAX) { /* the period is the kernel's default, 100 ms */
         snprintf(text, sizeof text, "%llu", (unsigned long long)l->cpu_quota_us);
-        r = limit(&controllers[2], text);
+        r = limit(&controllers[2], of[2], text);
     }
     if (r < 0)
         cgroup_remove();
@@ -284,6 +295,8 @@ cgroup_enter(void)
     int r = 0;
 
     for (unsigned i = 0; i < hierarchy_count && r == 0; i++) {
+        if (!hierarchies[i].made)
+            continue; /* that of a controller without a limit */
         group_name(&hierarchies[i], "", path);
         r = write_file(path, "cgroup.procs", "0");
     }
