@@ -86,7 +86,7 @@ signal_later(int sig)
 static void
 behind_the_end(void)
 {
-    int fd = open("/tmp/edges", O_CREAT | O_TRUNC | O_RDWR, 0600), zero = open("/dev/zero", O_RDWR);
+    int fd = open("edges", O_CREAT | O_TRUNC | O_RDWR, 0600), zero = open("/dev/zero", O_RDWR);
     char *shared, *private, *view;
 
     SHOW(ftruncate(fd, 100));
@@ -115,7 +115,7 @@ behind_the_end(void)
     touch("/dev/zero, shared", view + PAGE, true);
     view = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
     touch("/dev/zero, private", view + PAGE, true);
-    unlink("/tmp/edges");
+    unlink("edges");
 }
 
 static void
@@ -201,7 +201,7 @@ record_lock(int fd, int cmd, int type, off_t start, off_t length)
 static void
 record_locks(void)
 {
-    int fd = open("/tmp/edges", O_CREAT | O_RDWR, 0600), ends[2], status;
+    int fd = open("edges", O_CREAT | O_RDWR, 0600), ends[2], status;
     pid_t child;
     char c;
 
@@ -230,7 +230,7 @@ record_locks(void)
     SHOW(record_lock(fd, F_SETLK, F_UNLCK, 0, 0));
     waitpid(child, &status, 0);
     printf("the other got it %d\n", status == 0);
-    unlink("/tmp/edges");
+    unlink("edges");
 }
 
 static void
@@ -255,13 +255,13 @@ static void
 busy_text(char *self)
 {
     char *argv[] = {"x", NULL}, target[64];
-    int fd = open("/tmp/edges", O_CREAT | O_WRONLY, 0755);
+    int fd = open("edges", O_CREAT | O_WRONLY, 0755);
 
     SHOW(open(self, O_RDWR));
-    SHOW(execv("/tmp/edges", argv));
+    SHOW(execv("edges", argv));
     close(fd);
-    SHOW(execv("/tmp/edges", argv));
-    unlink("/tmp/edges");
+    SHOW(execv("edges", argv));
+    unlink("edges");
     snprintf(target, sizeof target, "/proc/self/fd/%d", eventfd(0, 0));
     target[readlink(target, target, sizeof target - 1)] = '\0';
     printf("%s\n", target);
@@ -308,21 +308,21 @@ foreign_group(void)
 {
     struct stat st;
 
-    mkdir("/tmp/edges.d", 0700);
-    if (chown("/tmp/edges.d", 0, 55) == 0)
-        chmod("/tmp/edges.d", 02777);
+    mkdir("edges.d", 0700);
+    if (chown("edges.d", 0, 55) == 0)
+        chmod("edges.d", 02777);
     if (fork() == 0) {
         if (setgid(9) < 0 || setuid(9) < 0)
             _exit(1);
-        close(open("/tmp/edges.d/f", O_CREAT | O_RDWR, 02755));
-        stat("/tmp/edges.d/f", &st);
+        close(open("edges.d/f", O_CREAT | O_RDWR, 02755));
+        stat("edges.d/f", &st);
         printf("mode %o group %d\n", st.st_mode, st.st_gid);
         fflush(stdout);
         _exit(0);
     }
     wait(NULL);
-    unlink("/tmp/edges.d/f");
-    rmdir("/tmp/edges.d");
+    unlink("edges.d/f");
+    rmdir("edges.d");
 }
 
 static void
@@ -374,7 +374,10 @@ int
 main(int argc, char **argv)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    char folder[] = "/tmp/edges.XXXXXX"; /* its own: on Linux it may run several times at once */
 
+    if (!mkdtemp(folder) || chmod(folder, 0755) < 0 || chdir(folder) < 0)
+        return 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
     sigaction(SIGSEGV, &sa, NULL);
     sigaction(SIGBUS, &sa, NULL);
@@ -390,5 +393,5 @@ main(int argc, char **argv)
     foreign_group();
     nested_handlers();
     overruns();
-    return 0;
+    return rmdir(folder) < 0;
 }
