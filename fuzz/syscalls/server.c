@@ -171,23 +171,30 @@ __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout)
 
 /* --- what a copied process must open anew --- */
 
-int __real_platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
-int __wrap_platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
+int __real_platform_written_pages(const void *at, size_t count, bool anonymous, uint16_t *bits);
+int __wrap_platform_written_pages(const void *at, size_t count, bool anonymous, uint16_t *bits);
 
 int
-__wrap_platform_dirty_pages(const void *at, size_t count, uint64_t *entries)
+__wrap_platform_written_pages(const void *at, size_t count, bool anonymous, uint16_t *bits)
 {
     static int fd;
     static bool opened;
-    ssize_t n;
+    uint64_t entry, page = (uintptr_t)at / PAGE_SIZE;
 
     if (!in_copy)
-        return __real_platform_dirty_pages(at, count, entries);
+        return __real_platform_written_pages(at, count, anonymous, bits);
     if (!opened)
         fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     opened = true;
-    n = __real_pread(fd, entries, count * sizeof *entries, (off_t)((uintptr_t)at / PAGE_SIZE * 8));
-    return n == (ssize_t)(count * sizeof *entries) ? 0 : -EIO;
+    for (size_t i = 0; i < count; i++) {
+        bool written;
+
+        if (__real_pread(fd, &entry, sizeof entry, (off_t)((page + i) * sizeof entry)) != (ssize_t)sizeof entry)
+            return -EIO;
+        written = entry >> 62 && !(entry >> 61 & 1);
+        bits[i / 16] = (uint16_t)((i % 16 ? bits[i / 16] : 0) | written << i % 16);
+    }
+    return 0;
 }
 
 /* --- the server --- */

@@ -5,6 +5,7 @@
  * Conditions look at the lower half of an argument: each of these is an int, or a word of flags, to the kernel. What
  * a pointer leads to cannot be seen here (the paths and flags of openat2, addresses): that is for the other layers. */
 #include "platform/lockdown_internal.h"
+#include "platform/platform.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +50,9 @@ static const uint32_t advices[] = {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, 23 /* 
 static const uint32_t lock_commands[] = {F_OFD_GETLK, F_OFD_SETLK};
 static const uint32_t punches[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
 /* The numbers ending in 2 are what newer C libraries make of tcgetattr and tcsetattr. */
-static const uint32_t requests[] = {TCGETS, TCSETS, TCSETSW, TCGETS2_, TCSETS2_, TCSETS2_ + 1, TIOCGWINSZ, FIONREAD};
+static const uint32_t requests[] = {TCGETS,     TCSETS,   TCSETSW,
+                                    TCGETS2_,   TCSETS2_, TCSETS2_ + 1,
+                                    TIOCGWINSZ, FIONREAD, PLATFORM_PAGEMAP_SCAN};
 static const uint32_t network_requests[] = {
     SIOCOUTQ,       SIOCATMARK,     SIOCGIFCONF,   SIOCGIFNAME, SIOCGIFFLAGS,  SIOCGIFADDR,  SIOCGIFDSTADDR,
     SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU,  SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -131,24 +132,97 @@ platform_open_files(bool memory_limited)
     status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 }
 
-int
-platform_dirty_pages(const void *at, size_t count, uint64_t *entries)
-{
-    uint64_t page = (uint64_t)(uintptr_t)at / PAGE_SIZE;
-    size_t want = count * sizeof *entries, done = 0;
+/* --- which pages were written --- */
 
-    if (pagemap_fd < 0)
-        return -ENOSYS;
-    while (done < want) {
-        ssize_t n = pread(pagemap_fd, (char *)entries + done, want - done, (off_t)(page * 8 + done));
+/* What ioctl(PAGEMAP_SCAN) of Linux 6.7 takes and returns, as in linux/fs.h. It goes over the host's page tables and
+ * names runs of pages, where reading the page map takes 8 bytes for each page, also for those that are not there. */
+enum { SCAN_FILE = 1 << 2, SCAN_PRESENT = 1 << 3, SCAN_SWAPPED = 1 << 4, SCAN_ZERO = 1 << 5 };
+struct scan {
+    uint64_t size, flags, start, end, walk_end, out, out_count, max_pages;
+    uint64_t inverted, all_of, any_of, wanted; /* categories */
+};
+struct scan_run {
+    uint64_t start, end, categories;
+};
+_Static_assert(sizeof(struct scan) == (PLATFORM_PAGEMAP_SCAN >> 16 & 0x3fff), "the request names the size");
+
+static void
+set_bits(uint16_t *bits, uint64_t from, uint64_t to)
+{
+    for (; from < to && from % 16; from++)
+        bits[from / 16] |= (uint16_t)(1u << from % 16);
+    for (; from + 16 <= to; from += 16)
+        bits[from / 16] = UINT16_MAX;
+    for (; from < to; from++)
+        bits[from / 16] |= (uint16_t)(1u << from % 16);
+}
+
+static int
+scan_written(uint64_t start, uint64_t end, bool anonymous, uint16_t *bits)
+{
+    enum { RUNS = 128 };
+    const uint64_t none_of = SCAN_ZERO | (anonymous ? 0 : SCAN_FILE);
+    struct scan_run runs[RUNS];
+    struct scan s = {.size = sizeof s,
+                     .start = start,
+                     .end = end,
+                     .out = (uint64_t)(uintptr_t)runs,
+                     .out_count = RUNS,
+                     .inverted = none_of,
+                     .all_of = none_of,
+                     .any_of = SCAN_PRESENT | SCAN_SWAPPED,
+                     .wanted = SCAN_ZERO};
+
+    for (; s.start < end; s.start = s.walk_end) {
+        int n = ioctl(pagemap_fd, PLATFORM_PAGEMAP_SCAN, &s);
+
+        if (n < 0 && errno == EINTR)
+            s.walk_end = s.start;
+        else if (n < 0 || s.walk_end <= s.start)
+            return -ENOSYS;
+        for (int i = 0; i < n; i++)
+            set_bits(bits, (runs[i].start - start) / PAGE_SIZE, (runs[i].end - start) / PAGE_SIZE);
+    }
+    return 0;
+}
+
+/* A page of zeros that was only read counts as written here. */
+static int
+read_written(uint64_t page, size_t count, uint16_t *bits)
+{
+    enum { BATCH = 512 };
+    uint64_t entries[BATCH];
+
+    for (size_t i = 0; i < count;) {
+        size_t want = (count - i < BATCH ? count - i : BATCH) * sizeof *entries;
+        ssize_t n = pread(pagemap_fd, entries, want, (off_t)((page + i) * sizeof *entries));
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n < (ssize_t)sizeof *entries)
             return -EIO;
-        done += (size_t)n;
+        for (size_t k = 0; k < (size_t)n / sizeof *entries; k++, i++)
+            if (entries[k] >> 62 && !(entries[k] >> 61 & 1)) /* present or swapped, and no page of a file */
+                set_bits(bits, i, i + 1);
     }
     return 0;
+}
+
+int
+platform_written_pages(const void *at, size_t count, bool anonymous, uint16_t *bits)
+{
+    static bool reads; /* the host knows no PAGEMAP_SCAN */
+    uint64_t start = (uint64_t)(uintptr_t)at;
+    size_t size = (count + 15) / 16 * sizeof *bits;
+
+    if (pagemap_fd < 0)
+        return -ENOSYS;
+    memset(bits, 0, size);
+    if (!reads && scan_written(start, start + count * PAGE_SIZE, anonymous, bits) == 0)
+        return 0;
+    reads = true;
+    memset(bits, 0, size);
+    return read_written(start / PAGE_SIZE, count, bits);
 }
 
 bool platform_repeatable;

@@ -47,13 +47,12 @@ int platform_exchange(uint32_t *at, uint32_t *expected, uint32_t value);
 #define PLATFORM_XINUSE_UNKNOWN UINT32_MAX
 uint32_t platform_xinuse(void);
 void platform_close(int fd);
-/* Bit i of out: page i of [at, at + count pages) holds private data (was written). */
-int platform_dirty_pages(const void *at, size_t count, uint64_t *entries);
-static inline bool
-platform_entry_dirty(uint64_t entry)
-{
-    return (entry >> 62) != 0 && !(entry >> 61 & 1); /* present or swapped, not a file page */
-}
+/* The request of ioctl() by which platform_written_pages() asks the host. */
+#define PLATFORM_PAGEMAP_SCAN 0xc0606610u
+/* Finds the pages of [at, at + count pages) that hold private data because somebody wrote to them, present or swapped
+ * out: page i is bit i % 16 of bits[i / 16]. anonymous: no file is mapped there, so that the host need not look at each
+ * page to tell the file's from others. Returns 0, or -errno when the host does not tell; bits is undefined then. */
+int platform_written_pages(const void *at, size_t count, bool anonymous, uint16_t *bits);
 
 /* --- guest memory base of the running thread: GS --- */
 void platform_set_memory(void *base);

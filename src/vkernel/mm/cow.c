@@ -569,14 +569,10 @@ forget(struct cow_entry *e)
 static uint16_t
 pages_of(const struct cow_entry *e)
 {
-    uint64_t entries[COW_PAGES];
-    uint16_t pages = e->chunk->pages;
+    uint16_t written;
 
-    if (platform_dirty_pages(host_of(e), COW_PAGES, entries) != 0)
-        return COW_ALL_PAGES;
-    for (unsigned i = 0; i < COW_PAGES; i++)
-        pages |= (uint16_t)(platform_entry_dirty(entries[i]) << i);
-    return pages;
+    return platform_written_pages(host_of(e), COW_PAGES, false, &written) == 0 ? e->chunk->pages | written
+                                                                               : COW_ALL_PAGES;
 }
 
 /* Makes a part of a view plain. It copies through a buffer, because the pages that are copied are those that are
@@ -695,14 +691,9 @@ cow_end(struct mm *mm)
 static uint16_t
 written_pages(const struct mm *mm, uint64_t number)
 {
-    uint64_t entries[COW_PAGES];
-    uint16_t pages = 0;
+    uint16_t pages;
 
-    if (platform_dirty_pages(mm->space.base + number * COW_CHUNK, COW_PAGES, entries) != 0)
-        return 0;
-    for (unsigned i = 0; i < COW_PAGES; i++)
-        pages |= (uint16_t)(platform_entry_dirty(entries[i]) << i);
-    return pages;
+    return platform_written_pages(mm->space.base + number * COW_CHUNK, COW_PAGES, false, &pages) == 0 ? pages : 0;
 }
 
 static void

@@ -16,15 +16,15 @@ enum { SHARE_FROM = 256 };
  * a view in which nothing was written since (VIEW); or begins to share it (SHARE). */
 enum plan { PLAN_COPY, PLAN_JOIN, PLAN_VIEW, PLAN_SHARE };
 
-/* What a fork has found in the chunks of the mapping that it is at. There is one fork at a time, because a fork does
- * not sleep here. */
-static uint16_t written[COW_CHUNKS] RARE; /* which pages were written, by chunk from the mapping's first on */
+/* What a fork has found in the chunks of the mapping that it is at, from the one on in which the mapping begins. There
+ * is one fork at a time, because a fork does not sleep here. */
+static uint16_t written[COW_CHUNKS] RARE; /* which pages were written; of chunks that are to be copied, which to copy */
 static uint8_t plans[COW_CHUNKS] RARE;
 
 struct sharing {
     struct mm *to, *from;
     const struct vma *v;
-    uint64_t first, end; /* the chunks that are in the mapping as a whole */
+    uint64_t first, end; /* the chunks that are in the mapping, as a whole or in part */
     uint64_t offset;     /* offset in the file for the first of them */
 };
 
@@ -42,38 +42,43 @@ cow_has_to_say(struct mm *from, const struct vma *v)
            (cow_any(from, v->start, v->end) || (may_share(v) && v->end - v->start >= 2 * COW_CHUNK));
 }
 
-static bool
-all_pending(const struct sharing *s, uint64_t from, uint64_t to)
+/* What a chunk is in the address space that forks (cow.h). */
+enum state { PLAIN, PENDING, VIEW };
+
+static enum state
+state_of(const struct sharing *s, uint64_t number)
 {
-    for (const struct cow_entry *e; from < to; from++)
-        if (!(e = cow_entry_at(s->from, from)) || e->state != COW_PENDING)
-            return false;
-    return true;
+    const struct cow_entry *e = cow_entry_at(s->from, number);
+
+    return !e ? PLAIN : e->state == COW_PENDING ? PENDING : VIEW;
 }
 
-/* Finds which pages of plain chunks and views were written. Returns how many. */
+/* Chunks at the ends, of which other mappings may have a part, are never shared. */
+static bool
+is_whole(const struct sharing *s, uint64_t number)
+{
+    return number * COW_CHUNK >= s->v->start && (number + 1) * COW_CHUNK <= s->v->end;
+}
+
+/* Finds which pages of plain chunks and views were written. Returns how many, in whole chunks. */
 static uint64_t
 find_written(const struct sharing *s)
 {
-    enum { BATCH = 2048 };
-    static uint64_t entries[BATCH] RARE;
     uint64_t total = 0;
 
-    for (uint64_t n = s->first; n < s->end; n += BATCH / COW_PAGES) {
-        uint64_t chunks = s->end - n < BATCH / COW_PAGES ? s->end - n : BATCH / COW_PAGES;
-        bool pending = all_pending(s, n, n + chunks);
-        bool known =
-            pending || platform_dirty_pages(s->from->space.base + n * COW_CHUNK, chunks * COW_PAGES, entries) == 0;
+    for (uint64_t n = s->first, next; n < s->end; n = next) {
+        enum state state = state_of(s, n);
+        uint16_t *bits = &written[n - s->first];
 
-        for (uint64_t k = 0; k < chunks; k++) {
-            /* without the host's page map all of them may have been written */
-            uint16_t pages = known ? 0 : COW_ALL_PAGES;
-
-            for (unsigned i = 0; i < COW_PAGES && known && !pending; i++)
-                pages |= (uint16_t)(platform_entry_dirty(entries[k * COW_PAGES + i]) << i);
-            written[n + k - s->first] = pages;
-            total += (unsigned)__builtin_popcount(pages);
-        }
+        for (next = n + 1; next < s->end && state_of(s, next) == state; next++)
+            ;
+        if (state == PENDING)
+            memset(bits, 0, (next - n) * sizeof *bits);
+        else if (platform_written_pages(s->from->space.base + n * COW_CHUNK, (next - n) * COW_PAGES, state == PLAIN,
+                                        bits) != 0)
+            memset(bits, -1, (next - n) * sizeof *bits); /* nobody knows */
+        for (uint64_t k = n; k < next; k++)
+            total += is_whole(s, k) ? (unsigned)__builtin_popcount(written[k - s->first]) : 0;
     }
     return total;
 }
@@ -113,12 +118,14 @@ make_plans(struct sharing *s)
 
         if (e && e->state == COW_PENDING)
             plans[i] = PLAN_JOIN;
-        else if (e && !written[i])
+        else if (e && !written[i] && is_whole(s, n))
             plans[i] = PLAN_VIEW;
-        else if (share && (e || written[i]))
+        else if (share && (e || written[i]) && is_whole(s, n))
             plans[i] = PLAN_SHARE;
         else
             plans[i] = PLAN_COPY;
+        if (plans[i] == PLAN_COPY && e)
+            written[i] |= e->chunk->pages; /* they are in the file, or private */
     }
     if (share)
         fill_gaps(plans, s->end - s->first);
@@ -209,23 +216,19 @@ view_run(struct sharing *s, uint64_t from, uint64_t to)
     return 0;
 }
 
-/* Copies a part of the mapping. A view's pages may be in the file or private, so that a fork which does not share them
- * copies them all; of plain chunks it copies what was written. */
+/* Copies what is written in these chunks, as far as they are in the mapping. */
 static int
-copy_part(const struct sharing *s, uint64_t start, uint64_t end)
+copy_run(const struct sharing *s, uint64_t from, uint64_t to)
 {
-    const uint8_t *from = s->from->space.base + start;
-    uint8_t *to = s->to->space.base + start;
+    const uint64_t base = s->first * COW_PAGES;
+    size_t i = (from * COW_CHUNK > s->v->start ? from * COW_CHUNK : s->v->start) / PAGE_SIZE - base;
+    size_t count = (to * COW_CHUNK < s->v->end ? to * COW_CHUNK : s->v->end) / PAGE_SIZE - base;
 
-    for (uint64_t stop; start < end; from += stop - start, to += stop - start, start = stop) {
-        bool all = cow_entry_at(s->from, start / COW_CHUNK) != NULL;
+    for (size_t end; (i = mm_next_page(written, true, i, count)) < count; i = end) {
+        uint64_t at = (base + i) * PAGE_SIZE;
 
-        stop = (start / COW_CHUNK + 1) * COW_CHUNK;
-        while (!all && stop < end && !cow_entry_at(s->from, stop / COW_CHUNK))
-            stop += COW_CHUNK;
-        if (stop > end)
-            stop = end;
-        if (all ? !mm_copy_pages(to, from, stop - start) : !mm_copy_dirty(to, from, stop - start))
+        end = mm_next_page(written, false, i, count);
+        if (!mm_copy_pages(s->to->space.base + at, s->from->space.base + at, (end - i) * PAGE_SIZE))
             return -ENOMEM;
     }
     return 0;
@@ -251,23 +254,9 @@ carry_out(struct sharing *s, bool shared)
         else if (plan == PLAN_VIEW)
             r = view_run(s, n, next);
         else
-            r = copy_part(s, n * COW_CHUNK, next * COW_CHUNK);
+            r = copy_run(s, n, next);
     }
     return r;
-}
-
-static int
-copy_unshared(struct sharing *s)
-{
-    const struct vma *v = s->v;
-    int r;
-
-    if (s->first >= s->end)
-        return copy_part(s, v->start, v->end);
-    r = copy_part(s, v->start, s->first * COW_CHUNK);
-    if (r == 0)
-        r = copy_part(s, s->end * COW_CHUNK, v->end);
-    return r == 0 ? carry_out(s, false) : r;
 }
 
 int
@@ -276,27 +265,27 @@ cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
     struct sharing s = {.to = to,
                         .from = from,
                         .v = v,
-                        .first = (v->start + COW_CHUNK - 1) / COW_CHUNK,
-                        .end = v->end / COW_CHUNK};
+                        .first = v->start / COW_CHUNK,
+                        .end = (v->end + COW_CHUNK - 1) / COW_CHUNK};
     int prot = mm_host_prot(v->prot), r;
 
     /* What is shared in many pieces would need as many host mappings in the child, for which there is no room now. */
     if (!cow_within_budget() && cow_flatten(from, v->start, v->end) < 0)
         return -ENOMEM;
     /* The chunks at the two ends, of which other mappings may have a part, cannot stay pending. */
-    if (!cow_settle(from, v->start, v->start + 1, true) || !cow_settle(from, v->end - 1, v->end, true))
+    if ((v->start % COW_CHUNK && !cow_settle(from, v->start, v->start + 1, true)) ||
+        (v->end % COW_CHUNK && !cow_settle(from, v->end - 1, v->end, true)))
         return -ENOMEM;
     r = mm_host_map(to, v, v->start, v->end, PROT_READ | PROT_WRITE);
     if (r == 0 && prot == PROT_NONE)
         r = platform_protect(from->space.base + v->start, v->end - v->start, PROT_READ);
     if (r < 0)
         return r;
-    if (s.first < s.end)
-        make_plans(&s);
-    r = copy_unshared(&s);
+    make_plans(&s);
+    r = carry_out(&s, false);
     if (prot == PROT_NONE && platform_protect(from->space.base + v->start, v->end - v->start, PROT_NONE) < 0)
         r = -ENOMEM;
     if (r == 0 && prot != (PROT_READ | PROT_WRITE))
         r = platform_protect(to->space.base + v->start, v->end - v->start, prot);
-    return r == 0 && s.first < s.end ? carry_out(&s, true) : r;
+    return r == 0 ? carry_out(&s, true) : r;
 }

@@ -56,6 +56,7 @@ bool cow_within_budget(void);
 
 /* fork.c: copies pages from one address space to another, whose pages there are new. False: there is no memory left. */
 bool mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size);
-bool mm_copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size); /* only those that were written */
+/* The first page from `from` on whose bit is set, or is not; count: there is none. */
+size_t mm_next_page(const uint16_t *bits, bool set, size_t from, size_t count);
 
 #endif

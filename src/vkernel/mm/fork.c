@@ -12,7 +12,19 @@
 #include "vkernel/mm/cow_internal.h"
 #include "vkernel/mm/mm_internal.h"
 
-enum { BATCH = 2048, RUNS_MAX = 1024 };
+enum { BATCH = 32 << 10, RUNS_MAX = 1024 }; /* BATCH: so many pages are asked for at once */
+
+static uint16_t written[BATCH / 16] RARE; /* as platform_written_pages() fills it */
+
+size_t
+mm_next_page(const uint16_t *bits, bool set, size_t from, size_t count)
+{
+    const uint16_t skipped = set ? 0 : UINT16_MAX;
+
+    while (from < count && (bits[from / 16] >> from % 16 & 1) != set)
+        from += from % 16 == 0 && bits[from / 16] == skipped ? 16 : 1;
+    return from < count ? from : count;
+}
 
 bool
 mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
@@ -32,34 +44,23 @@ mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
     return true;
 }
 
-bool
-mm_copy_dirty(uint8_t *to, const uint8_t *from, uint64_t size)
+/* Copies those pages that were written. */
+static bool
+copy_written(uint8_t *to, const uint8_t *from, uint64_t size, bool anonymous)
 {
-    static uint64_t entries[BATCH] RARE;
-    uint64_t run = 0, run_end = 0;
-
     for (uint64_t at = 0; at < size; at += (uint64_t)BATCH * PAGE_SIZE) {
-        size_t pages = (size - at) / PAGE_SIZE;
-        int r;
+        size_t pages = (size - at) / PAGE_SIZE < BATCH ? (size - at) / PAGE_SIZE : BATCH;
 
-        if (pages > BATCH)
-            pages = BATCH;
-        r = platform_dirty_pages(from + at, pages, entries);
-        for (size_t i = 0; i < pages; i++) {
-            uint64_t page = at + i * PAGE_SIZE;
-
-            /* Without a page map everything readable is copied. */
-            if (r == 0 && !platform_entry_dirty(entries[i]))
-                continue;
-            if (page != run_end) {
-                if (!mm_copy_pages(to + run, from + run, run_end - run))
-                    return false;
-                run = page;
-            }
-            run_end = page + PAGE_SIZE;
+        if (platform_written_pages(from + at, pages, anonymous, written) != 0)
+            memset(written, -1, sizeof written); /* everything readable is copied */
+        for (size_t i = mm_next_page(written, true, 0, pages), end; i < pages;
+             i = mm_next_page(written, true, end, pages)) {
+            end = mm_next_page(written, false, i, pages);
+            if (!mm_copy_pages(to + at + i * PAGE_SIZE, from + at + i * PAGE_SIZE, (end - i) * PAGE_SIZE))
+                return false;
         }
     }
-    return mm_copy_pages(to + run, from + run, run_end - run);
+    return true;
 }
 
 /* A mapping of the host for each run of pages: of the first RUNS_MAX, as their number is limited for all guests
@@ -68,30 +69,22 @@ void
 mm_map_clean_again(struct mm *mm, const struct vma *v)
 {
     MM_STILL(mm); /* a page that is written after the page map was read is not clean */
-    static uint64_t entries[BATCH] RARE;
-    uint64_t end = mm_backed_end(v), run = v->start, run_end = v->start;
+    uint64_t end = mm_backed_end(v);
     unsigned runs = 0;
 
-    for (uint64_t at = v->start; at < end && runs < RUNS_MAX; at += (uint64_t)BATCH * PAGE_SIZE) {
+    for (uint64_t at = v->start; at < end; at += (uint64_t)BATCH * PAGE_SIZE) {
         size_t pages = (end - at) / PAGE_SIZE < BATCH ? (end - at) / PAGE_SIZE : BATCH;
 
-        if (platform_dirty_pages(mm->space.base + at, pages, entries) != 0)
+        if (platform_written_pages(mm->space.base + at, pages, false, written) != 0)
             return; /* nobody knows which ones were written */
-        for (size_t i = 0; i < pages && runs < RUNS_MAX; i++) {
-            uint64_t page = at + i * PAGE_SIZE;
-
-            if (platform_entry_dirty(entries[i]))
-                continue;
-            if (page != run_end) {
-                if (run < run_end && runs++ < RUNS_MAX)
-                    mm_host_map(mm, v, run, run_end, mm_host_prot(v->prot));
-                run = page;
-            }
-            run_end = page + PAGE_SIZE;
+        for (size_t i = mm_next_page(written, false, 0, pages), stop; i < pages;
+             i = mm_next_page(written, false, stop, pages)) {
+            stop = mm_next_page(written, true, i, pages);
+            if (runs++ == RUNS_MAX)
+                return;
+            mm_host_map(mm, v, at + i * PAGE_SIZE, at + stop * PAGE_SIZE, mm_host_prot(v->prot));
         }
     }
-    if (run < run_end && runs < RUNS_MAX)
-        mm_host_map(mm, v, run, run_end, mm_host_prot(v->prot));
 }
 
 int
@@ -106,7 +99,7 @@ mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const stru
         return r;
     if (prot == PROT_NONE && (r = platform_protect(from->space.base + v->start, size, PROT_READ)) < 0)
         return r;
-    if (!mm_copy_dirty(to->space.base + at->start, from->space.base + v->start, size))
+    if (!copy_written(to->space.base + at->start, from->space.base + v->start, size, v->kind == VMA_ANON))
         r = -ENOMEM;
     if (prot == PROT_NONE && platform_protect(from->space.base + v->start, size, PROT_NONE) < 0)
         r = -ENOMEM;
