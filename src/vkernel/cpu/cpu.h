@@ -5,12 +5,20 @@
 
 #include <stdint.h>
 
+#include "vkernel/worker/worker.h"
+
 /* The guest's MXCSR becomes the host's. x86_collect_mxcsr() (x86/helpers.h) is the reverse. */
 void x86_apply_mxcsr(void);
 
 /* While rewritten code runs, and until somebody needs it, the x87 state is in the host's registers. */
-void x87_out(void);      /* it is in x86_cpu_tls.x87 from here on */
-void x87_in(void);       /* it is in the host's */
+void x87_out(void); /* it is in x86_cpu_tls.x87 from here on */
+void x87_bring_in(void);
+static inline void
+x87_in(void) /* it is in the host's */
+{
+    if (!this_processor()->x87_in_host)
+        x87_bring_in();
+}
 void x87_replaced(void); /* all of x86_cpu_tls.x87 is made anew */
 struct x86_fxsave;
 /* It is in this image, which a signal frame of the host's has, and no longer in the host's registers. */

@@ -33,6 +33,23 @@ in_use(void)
     return answer;
 }
 
+/* Makes the unit initial, with all its registers. A processor that tells whether the unit is in use goes on saying yes
+ * after FNINIT, so that each switch would save an initial state; after this it says no. False: the processor does not
+ * tell, and nothing was done. */
+static bool
+make_initial(void)
+{
+    static const struct {
+        struct x86_fxsave area;
+        uint64_t header[8]; /* XSTATE_BV 0: the component becomes initial */
+    } nothing __attribute__((aligned(64)));
+
+    if (in_use() == PLATFORM_XINUSE_UNKNOWN)
+        return false;
+    __asm__ volatile("xrstor64 %0" ::"m"(nothing), "a"(X87_COMPONENT), "d"(0));
+    return true;
+}
+
 /* --- out --- */
 
 void
@@ -81,12 +98,16 @@ save(void)
     __asm__ volatile("fxsave64 %0" : "+m"(a));
     if (is_initial_image(&a)) {
         x86_this_cpu()->x87 = initial;
+        make_initial();
         is_out_and_clean();
         return;
     }
     x87_from_fxsave(&a);
-    __asm__ volatile("fninit"); /* the C library's and the evaluator's long double needs an empty stack and all bits of
-                                   precision */
+    /* The C library's and the evaluator's long double needs an empty stack and all bits of precision. */
+    if (make_initial())
+        this_processor()->x87_dirty = false;
+    else
+        __asm__ volatile("fninit");
 }
 
 void
@@ -108,16 +129,10 @@ x87_out(void)
 static void
 load(void)
 {
-    static const struct {
-        struct x86_fxsave area;
-        uint64_t header[8]; /* XSTATE_BV 0: the component becomes initial */
-    } nothing __attribute__((aligned(64)));
     struct x86_fxsave a = {0};
 
-    if (this_processor()->x87_was_initial && in_use() != PLATFORM_XINUSE_UNKNOWN) {
-        __asm__ volatile("xrstor64 %0" ::"m"(nothing), "a"(X87_COMPONENT), "d"(0));
+    if (this_processor()->x87_was_initial && make_initial())
         return;
-    }
     x86_fxsave_put_x87(&a, &x86_this_cpu()->x87);
     a.mxcsr = _mm_getcsr();
     __asm__ volatile("fxrstor64 %0" ::"m"(a)
@@ -126,12 +141,10 @@ load(void)
 }
 
 void
-x87_in(void)
+x87_bring_in(void)
 {
     struct processor *p = this_processor();
 
-    if (p->x87_in_host)
-        return;
     p->x87_in_host = true;
     p->x87_was_initial = is_initial(&x86_this_cpu()->x87);
     if (p->x87_dirty || !p->x87_was_initial)
