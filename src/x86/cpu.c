@@ -12,9 +12,9 @@ enum {
     RFLAGS_CARRIED = 1 << 14 | 1 << 18 | 1 << 21,
 };
 
-static const uint8_t rflags_bit[X86_FLAG_COUNT] = {
+static const uint8_t rflags_bit[X86_FLAG_COUNT + 1] = {
     [X86_FLAG_CF] = 0, [X86_FLAG_PF] = 2,  [X86_FLAG_AF] = 4,  [X86_FLAG_ZF] = 6,
-    [X86_FLAG_SF] = 7, [X86_FLAG_OF] = 11, [X86_FLAG_DF] = 10,
+    [X86_FLAG_SF] = 7, [X86_FLAG_OF] = 11, [X86_FLAG_DF] = 10, [X86_FLAG_COUNT] = 31 /* always 0 */,
 };
 
 uint64_t
@@ -27,12 +27,21 @@ x86_cpu_rflags(const struct x86_cpu *cpu)
     return rflags;
 }
 
+/* Each system call comes here, so it does four flags at a time. */
 void
 x86_cpu_set_rflags(struct x86_cpu *cpu, uint64_t rflags)
 {
-#pragma GCC unroll 8
-    for (unsigned i = 0; i < X86_FLAG_COUNT; i++)
-        cpu->flag[i] = rflags >> rflags_bit[i] & 1;
+    typedef uint32_t lanes __attribute__((vector_size(16)));
+    const lanes all = (lanes){0} + (uint32_t)rflags;
+
+#pragma GCC unroll 2
+    for (unsigned k = 0; k < 8; k += 4) {
+        const uint8_t *number = &rflags_bit[k];
+        const lanes bit = {1u << number[0], 1u << number[1], 1u << number[2], 1u << number[3]};
+        const lanes set = (lanes)((all & bit) == bit) & 1;
+
+        memcpy(&cpu->flag[k], &set, sizeof set);
+    }
     cpu->id_flag = (uint32_t)rflags & RFLAGS_CARRIED;
 }
 
