@@ -36,7 +36,8 @@ static unsigned until_sample = 1;
 #define MASKS_16(bits) MASKS_4(bits), MASKS_4((bits) + 4), MASKS_4((bits) + 8), MASKS_4((bits) + 12)
 static const uint64_t masks[KNOWN][ARGUMENTS] = {MASKS_16(0), MASKS_16(16), MASKS_16(32), MASKS_16(48)};
 
-static unsigned
+/* It and measured() are not inlined, because each call would then save the registers that they need. */
+static __attribute__((noinline)) unsigned
 read_halves(int64_t nr)
 {
     const char *word = syscall_table[nr].format;
@@ -186,7 +187,7 @@ call(int64_t nr, const uint64_t a[6])
 /* Makes a call, and measures its time for the task's account. What takes long is likely to do so again, so a call pays
  * for the measuring of those that follow: by 3 % of its own time, as two readings of the clock take some 60 ns. A call
  * that does not come back here (exec, exit) is always measured. */
-static int64_t
+static __attribute__((noinline)) int64_t
 measured(int64_t nr, const uint64_t a[6])
 {
     enum { PAYS_NS = 2048 };
@@ -217,16 +218,18 @@ not_implemented(int64_t nr)
 }
 
 int64_t
-syscall_dispatch(int64_t nr, const uint64_t a[6])
+syscall_dispatch(int64_t nr, uint64_t a[6])
 {
     syscall_total++;
     might_sleep();
     if (nr < 0 || nr >= SYSCALL_TABLE_SIZE || !syscall_table[nr].handler)
         return strace_on ? not_implemented(nr), traced(nr, a) : not_implemented(nr);
     const uint64_t *m = masks[(halves[nr] ? halves[nr] : read_halves(nr)) % KNOWN];
-    const uint64_t cut[6] = {a[0] & m[0], a[1] & m[1], a[2] & m[2], a[3] & m[3], a[4] & m[4], a[5] & m[5]};
 
-    return timed_next[nr] || --until_sample == 0 ? measured(nr, cut) : call(nr, cut);
+#pragma GCC unroll 6
+    for (unsigned k = 0; k < ARGUMENTS; k++)
+        a[k] &= m[k];
+    return timed_next[nr] || --until_sample == 0 ? measured(nr, a) : call(nr, a);
 }
 
 void

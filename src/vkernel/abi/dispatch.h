@@ -17,7 +17,8 @@ struct syscall_row {
 };
 extern const struct syscall_row syscall_table[SYSCALL_TABLE_SIZE];
 
-int64_t syscall_dispatch(int64_t nr, const uint64_t a[6]);
+/* Of the arguments, what does not belong to them is cut off. */
+int64_t syscall_dispatch(int64_t nr, uint64_t a[6]);
 void syscall_report(int fd);
 void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], ... */
 extern bool strace_on;

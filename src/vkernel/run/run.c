@@ -349,8 +349,8 @@ syscall_edge_with(uint64_t rflags)
     cpu->gpr[X86_RCX] = cpu->rip;
     cpu->gpr[X86_R11] = rflags;
     for (;;) {
-        const uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
-                               cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
+        uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
+                         cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
 
         result = syscall_dispatch(nr, a);
         if (calls_on)
