@@ -174,7 +174,7 @@ has_changed(uint64_t address, bool write, uint64_t pc)
     enum { MOST = 1000 }; /* in a row at one place: others may change mappings all the time */
     struct platform_thread *t = platform_thread_tls;
 
-    if (t->mappings_seen == platform_mapping_changes || !platform_fault_allowed ||
+    if (platform_threads == 1 || t->mappings_seen == platform_mapping_changes || !platform_fault_allowed ||
         !platform_fault_allowed(address, write))
         return false;
     t->mappings_seen = platform_mapping_changes;
@@ -232,7 +232,6 @@ on_fault(int sig, siginfo_t *info, void *context)
     handle(sig, info, context, mode);
     if (mode != PLATFORM_COMPILED)
         return;
-    platform_thread_tls->mappings_seen = platform_mapping_changes;
     platform_mode = mode;
     platform_go_out();
     if (platform_ticked) /* while it was in here */

@@ -164,10 +164,11 @@ platform_enter_kernel(void)
 static inline void
 platform_leave_kernel(void)
 {
-    platform_thread_tls->mappings_seen = platform_mapping_changes;
-    platform_thread_tls->retries = 0;
     platform_mode = PLATFORM_COMPILED;
-    platform_go_out();
+    if (platform_threads == 1)
+        return;
+    platform_thread_tls->retries = 0;
+    platform_go_out_slow();
 }
 struct platform_fault {
     int sig, code;   /* SIGSEGV, SI_KERNEL: #GP, without an address; SIGKILL: no fault (platform/direct.h) */

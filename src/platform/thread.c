@@ -97,6 +97,23 @@ platform_unlock_slow(void)
         futex_wake(&lock_word);
 }
 
+void
+platform_come_in_slow(void)
+{
+    __atomic_store_n(&platform_thread_tls->outside, false, __ATOMIC_RELEASE);
+    platform_lock_slow();
+}
+
+void
+platform_go_out_slow(void)
+{
+    struct platform_thread *t = platform_thread_tls;
+
+    t->mappings_seen = platform_mapping_changes;
+    __atomic_store_n(&t->outside, true, __ATOMIC_RELEASE);
+    platform_unlock_slow();
+}
+
 /* Who wakes takes longer to come than this thread does, so it waits until the lock has been taken, but not for ever:
  * the other one may have been woken by a signal. */
 void

@@ -76,21 +76,19 @@ platform_unlock(void)
 }
 
 /* The same between guest code and the vkernel. */
+void platform_come_in_slow(void);
+void platform_go_out_slow(void);
 static inline void
 platform_come_in(void)
 {
-    if (platform_threads == 1)
-        return;
-    __atomic_store_n(&platform_thread_tls->outside, false, __ATOMIC_RELEASE);
-    platform_lock_slow();
+    if (platform_threads > 1)
+        platform_come_in_slow();
 }
 static inline void
 platform_go_out(void)
 {
-    if (platform_threads == 1)
-        return;
-    __atomic_store_n(&platform_thread_tls->outside, true, __ATOMIC_RELEASE);
-    platform_unlock_slow();
+    if (platform_threads > 1)
+        platform_go_out_slow();
 }
 
 /* At a place where others may run: whoever waits for the lock gets it first. */

@@ -14,8 +14,8 @@ unsigned platform_threads = 1;
 uint64_t platform_mapping_changes;
 /* clang-format off */
 void platform_die(const char *format, ...) { exit(1); }
-void platform_lock_slow(void) { }
-void platform_unlock_slow(void) { }
+void platform_come_in_slow(void) { }
+void platform_go_out_slow(void) { }
 void platform_sigreturn(void *saved) { }
 uint64_t platform_fiber_floor(const struct platform_fiber *f) { return 0; }
 uint64_t platform_fiber_top(const struct platform_fiber *f) { return 0; }

@@ -107,7 +107,7 @@ direct_guest_address(uint64_t address)
 static __thread uint64_t code_outside;
 
 /* The last steps before rewritten code goes on, which it does without the lock. */
-static void
+static inline void
 set_out(void)
 {
     if (lockstep_on)
@@ -119,7 +119,7 @@ set_out(void)
     platform_leave_kernel(); /* from here on a tick interrupts it */
 }
 
-static void
+static inline void
 end_lockstep(enum lockstep_end how)
 {
     if (lockstep_on)
@@ -128,7 +128,7 @@ end_lockstep(enum lockstep_end how)
 
 /* Rewritten code has left, or called the vkernel. All of the guest's state is in x86_cpu_tls, but for the x87 state,
  * which may be in the host's registers. */
-static void
+static inline void
 came_in(enum lockstep_end how)
 {
     platform_enter_kernel();
@@ -137,7 +137,7 @@ came_in(enum lockstep_end how)
 
 /* Does set_out(). False: a tick has come before, and must be attended to first. To be called once only for each entry:
  * the guest must get on, however often the tick comes. */
-static bool
+static inline bool
 may_set_out(void)
 {
     set_out();
@@ -171,13 +171,22 @@ direct_run_steps(uint64_t host)
 
 /* After an edge: does the guest go on at the same place, in the same code? The stress modes say no, so that the slow
  * path is used. */
-static bool
+static inline bool
 stayed(uint64_t rip, uint64_t rsp)
 {
     const struct x86_cpu *cpu = x86_this_cpu();
 
     return cpu->rip == rip && cpu->gpr[X86_RSP] == rsp &&
            current_task()->process->mm->code_generation == code_outside && !stress_unwind && !stress_evaluate;
+}
+
+static __attribute__((noinline)) void
+poll_and_set_out(uint64_t rip, uint64_t rsp)
+{
+    poll_edge();
+    if (!stayed(rip, rsp))
+        platform_leave();
+    set_out();
 }
 
 void
@@ -192,12 +201,8 @@ direct_syscall_c(uint64_t next, uint64_t rflags)
     syscall_edge_with(rflags);
     if (!stayed(next, rsp) || nr == RT_SIGRETURN)
         platform_leave();
-    if (may_set_out())
-        return;
-    poll_edge();
-    if (!stayed(next, rsp))
-        platform_leave();
-    set_out();
+    if (!may_set_out())
+        poll_and_set_out(next, rsp);
 }
 
 void
@@ -209,10 +214,7 @@ direct_poll_c(uint64_t host, uint64_t rflags)
     take_flags(rflags);
     cpu->rip = rip = direct_guest_address(host);
     came_in(LOCKSTEP_STATE);
-    poll_edge();
-    if (!stayed(rip, rsp))
-        platform_leave();
-    set_out();
+    poll_and_set_out(rip, rsp);
 }
 
 /* Does the host's return address stand behind the rewritten form of a call that returns to the guest address rip? */

@@ -225,14 +225,6 @@ signal_exec(struct process *p)
 }
 
 bool
-signal_pending_task(const struct task *t)
-{
-    const struct process *p = t->process;
-
-    return ((t->pending.set | p->pending.set) & ~t->blocked) || p->group_exit || t->kill_me || p->stopped;
-}
-
-bool
 signal_pending_current(void)
 {
     const struct task *t = current_task();
@@ -247,12 +239,6 @@ signal_fatal_pending(void)
 
     return t->process->group_exit || t->kill_me ||
            ((t->pending.set | t->process->pending.set) & SIGNAL_BIT(SIGKILL) && t->process != init_process);
-}
-
-bool
-signal_work(const struct task *t)
-{
-    return signal_pending_task(t) || t->restore_blocked;
 }
 
 /* --- dispositions --- */

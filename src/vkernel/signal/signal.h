@@ -43,14 +43,29 @@ int signal_codes(int sig); /* the highest si_code that the signal's own causes h
 /* same: it must name the signal. -EFAULT, -E2BIG, -EINVAL */
 int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same);
 bool signal_fatal_pending(void);
-bool signal_pending_task(const struct task *t);
+/* Is there a signal or an end of the task's to attend to? The two are asked at each edge. */
+static inline bool
+signal_pending_task(const struct task *t)
+{
+    const struct process *p = t->process;
+
+    return ((t->pending.set | p->pending.set) & ~t->blocked) || (p->group_exit | t->kill_me | p->stopped);
+}
+/* anything to do at the edge? */
+static inline bool
+signal_work(const struct task *t)
+{
+    const struct process *p = t->process;
+
+    return ((t->pending.set | p->pending.set) & ~t->blocked) ||
+           (p->group_exit | t->kill_me | p->stopped | t->restore_blocked);
+}
 /* sigaltstack's change, with the stack pointer at rsp: 0 or -errno. */
 int signal_set_altstack(struct task *t, uint64_t rsp, uint64_t sp, int flags, uint64_t size);
 void signal_queue_init(struct signal_queue *q);
 void signal_flush(struct signal_queue *q);
 void signal_exec(struct process *p); /* handlers to default */
 void signal_child_changed(struct process *child, int code, int status);
-bool signal_work(const struct task *t); /* anything to do at the edge? */
 struct signal_action *signal_actions_new(const struct signal_action *from);
 struct signal_action *signal_actions_get(struct signal_action *a);
 void signal_actions_put(struct signal_action *a);
