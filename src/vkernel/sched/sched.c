@@ -342,6 +342,7 @@ free_dead(void)
     this_processor()->dead = NULL;
     platform_fiber_free(sched_entity_of(d)->fiber);
     sched_hooks.release(d);
+    this_processor()->switched_ns = platform_monotonic_ns(); /* who comes next has nothing to do with that */
 }
 
 /* The first code on a task's fiber after a switch to it. */
@@ -352,7 +353,7 @@ finish_switch(void)
 
     sched_hooks.enter(p->task); /* first: until then the this_worker of a new fiber is its maker's */
     free_dead();
-    sched_entity_of(p->task)->started_ns = platform_monotonic_ns();
+    sched_entity_of(p->task)->started_ns = p->switched_ns;
     sched_entity_of(p->task)->runs_on = p;
     sched_entity_of(p->task)->processor = p->number;
     sched_switches++;
@@ -589,6 +590,7 @@ idle_loop(void)
             sleep_idle(p, timeout, share);
             continue;
         }
+        p->switched_ns = platform_monotonic_ns();
         sched_arm_tick();
         platform_fiber_switch(p->idle, sched_entity_of(p->task)->fiber);
     }
@@ -657,7 +659,6 @@ schedule(void)
     if (next == self) {
         sched_arm_tick();
         wait_news++;
-        e->started_ns = platform_monotonic_ns();
         return;
     }
     if (e->state == TASK_RUNNING && !e->queued) /* it could go on, but the container's share is used up */
@@ -668,6 +669,7 @@ schedule(void)
         idle_prepared = true;
     }
     e->runs_on = NULL;
+    p->switched_ns = e->started_ns; /* account() has charged it until then: the clock is read once for a switch */
     set_task(p, next);
     if (next)
         sched_arm_tick();
@@ -719,6 +721,7 @@ sched_start(struct task *t)
         list_init(&processors[k].queue);
     }
     set_task(p, t);
+    p->switched_ns = platform_monotonic_ns();
     sched_entity_of(t)->state = TASK_RUNNING;
     platform_fiber_switch(platform_fiber_main(), sched_entity_of(t)->fiber);
     __builtin_unreachable();
