@@ -597,6 +597,7 @@ static void
 reset_function(struct translator *t)
 {
     t->stack.count = t->frames.count = t->phis.count = t->params.count = 0;
+    vec_reserve(&t->stack, 1); /* so that places on an empty stack can be computed, too */
     t->dead = false;
     t->dead_depth = 0;
     memset(t->traps, 0, sizeof t->traps);

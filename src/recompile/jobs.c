@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/sanitized.h"
+
 enum { MAX_WORKERS = 256 };
 
 struct board { /* shared memory */
@@ -73,7 +75,7 @@ report_death(const struct jobs *j, struct board *board, unsigned worker, int sta
 static void
 limit_memory(unsigned workers)
 {
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow alone is terabytes of address space */
+#if !ADDRESS_SANITIZED /* whose shadow alone is terabytes of address space */
     uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t share = total / (workers + 1) + (4ull << 30); /* address space, of which some stays untouched */
     struct rlimit limit;
