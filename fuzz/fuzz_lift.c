@@ -14,7 +14,7 @@
 #include "eval/eval.h"
 #include "ir/ir.h"
 #include "lift/lift.h"
-#include "wasm/object.h"
+#include "codegen/object.h"
 #include "wasm/reader.h"
 #include "x86/helpers.h"
 #include "x86/x86.h"

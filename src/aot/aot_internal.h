@@ -17,9 +17,9 @@ enum { AOT_REGCALL = 92, AOT_REGCALL_REGISTERS = 11, AOT_PRESERVE_ALL = 15 };
  * static offset reach nothing else. Only an access beyond both, which always traps, is checked. */
 #define AOT_MEMORY_SIZE (1ull << 32)
 
-/* The custom section of a module whose faults are precise (wasm/object.h). */
+/* The custom section of a module whose faults are precise (codegen/object.h). */
 #define AOT_PRECISE_SECTION "ingot.precise"
-/* intrinsic.fault_state (wasm/object.h): an address, a mask and the registers it is about. */
+/* intrinsic.fault_state (codegen/object.h): an address, a mask and the registers it is about. */
 enum { AOT_FAULT_STATE_REGISTERS = 16, AOT_FAULT_STATE_PARAMETERS = 2 + AOT_FAULT_STATE_REGISTERS };
 
 enum aot_shape { AOT_I8X16, AOT_I16X8, AOT_I32X4, AOT_I64X2, AOT_F32X4, AOT_F64X2, AOT_SHAPE_COUNT };

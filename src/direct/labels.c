@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lift/discover.h"
+#include "discover/discover.h"
 
 enum {
     MAX_LABEL_BITS = 14,

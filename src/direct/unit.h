@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "elf/elf_image.h"
-#include "lift/discover.h"
+#include "discover/discover.h"
 
 struct direct_result {
     struct buf object;  /* a relocatable ELF file; its symbols are KEY.0 and, undefined, the run time's and

@@ -1,4 +1,4 @@
-/* From machine code to IR, one block at a time. The build lifts the blocks that discovery finds (lift/discover.h), and
+/* From machine code to IR, one block at a time. The build lifts the blocks that discovery finds (src/discover), and
  * the evaluator lifts what was not discovered while the program runs.
  *
  * The bytes may be anything: the result is always a block that ends in some terminator. */

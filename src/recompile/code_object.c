@@ -4,11 +4,11 @@
 #include "recompile/recompile.h"
 #include "elf/elf_image.h"
 #include "ir/ir.h"
-#include "lift/context_handlers.h"
-#include "lift/discover.h"
-#include "lift/flag_facts.h"
-#include "lift/loop_facts.h"
-#include "wasm/object.h"
+#include "discover/context_handlers.h"
+#include "discover/discover.h"
+#include "discover/flag_facts.h"
+#include "discover/loop_facts.h"
+#include "codegen/object.h"
 
 static void
 declare_functions(const struct disc *d, struct wasm_object *o)

@@ -7,7 +7,7 @@
 #include "recompile/phase.h"
 #include "recompile/recompiler_version.h"
 #include "elf/elf_image.h"
-#include "lift/discover.h"
+#include "discover/discover.h"
 
 /* --- reports in the cache --- */
 

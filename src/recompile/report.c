@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "lift/discover.h"
+#include "discover/discover.h"
 
 enum { MAX_RANGES = 1000, MAX_JUMPS = 1000 };
 

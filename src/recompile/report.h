@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
-#include "lift/gap.h"
+#include "discover/gap.h"
 
 struct disc;
 struct elf_image;

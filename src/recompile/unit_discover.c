@@ -2,7 +2,7 @@
  * that it has a file of its own. */
 #include "recompile/recompile.h"
 #include "elf/elf_image.h"
-#include "lift/discover.h"
+#include "discover/discover.h"
 
 int
 unit_discover(const struct unit *u, struct elf_image *image, struct disc *d, struct err *e)

@@ -6,7 +6,7 @@
 
 #include "ir/ir.h"
 #include "lift/lift.h"
-#include "wasm/object.h"
+#include "codegen/object.h"
 
 static bool
 every(void *context, uint64_t address)

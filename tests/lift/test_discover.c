@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "elf/elf_image.h"
-#include "lift/discover.h"
+#include "discover/discover.h"
 
 enum { BASE = 0x10000 };
 

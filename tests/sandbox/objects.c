@@ -11,7 +11,7 @@
 #include "elf/elf_image.h"
 #include "ir/ir.h"
 #include "lift/lift.h"
-#include "wasm/object.h"
+#include "codegen/object.h"
 
 enum { MOST_FILES = 4, LEAST_SIZE = 12, RUN_SIZE = 160 };
 

@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include "elf/elf_image.h"
-#include "lift/discover.h"
-#include "wasm/object.h"
+#include "discover/discover.h"
+#include "codegen/object.h"
 
 static double
 now(void)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wasm/object.h"
+#include "codegen/object.h"
 
 static struct ir_func f;
 static struct ir_build b;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wasm/object.h"
+#include "codegen/object.h"
 
 enum { BLOCKS_MAX = 40, ENTRIES_MAX = 8, TABLE = 20, STEPS = 300 };
 
