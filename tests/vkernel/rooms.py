@@ -8,7 +8,10 @@ What a room needs of a later one comes by its hooks: a constant table NAME_hooks
 that kind, too. Two includes are no arrows: abi/syscall.h, which has the handlers' prototypes for those who define them, and
 ops.h, which belongs to no room.
 """
-import pathlib, re, subprocess, sys
+import pathlib, re, sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from arrows import symbols
 
 TABLE = 'syscall_table'
 PROTOTYPES = ('abi', 'syscall.h')
@@ -18,18 +21,6 @@ def rooms_of(libraries):
     names = [re.fullmatch(r'libvkernel_(\w+)\.a', pathlib.Path(l).name) for l in libraries]
     assert all(names), 'a library is not of a room'
     return [m[1] for m in names]
-
-
-def symbols(library):
-    """(object file, symbol, is it defined there for others?)"""
-    member = ''
-    for line in subprocess.run(['nm', library], capture_output=True, text=True, check=True).stdout.splitlines():
-        if line.endswith(':'):
-            member = line[:-1]
-        elif words := line.split():
-            kind, name = words[-2], words[-1]
-            if kind in 'Uvw' or kind.isupper():
-                yield member, name, kind not in 'Uvw'
 
 
 def main():
