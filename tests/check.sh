@@ -180,8 +180,8 @@ fi
 # Both backends: what is named for none is the default's.
 tables programs "$artifact"
 tables programs-wasm "$wasm_artifact"
-# On two processors, and a part of it with every task moved between them at each call.
-table programs-processors "$artifact" --cpus 2
+# Without --cpus that is on as many processors as the host has. Then on one, and a part of it on two with every task moved between them at each call.
+table programs-one-processor "$artifact" --cpus 1
 table programs-migrate-quick "$artifact" --cpus 2 --stress migrate --quick
 for backend in direct wasm; do
     suffix=${backend/direct/}

@@ -28,7 +28,7 @@ static const char usage[] =
     "                             host, with its interfaces, ports, /etc/hosts and /etc/resolv.conf\n"
     "  -m, --memory BYTES         limit of all memory that the container takes (suffixes k, m, g)\n"
     "  --pids N                   limit of processes and threads (also --pids-limit); -1: none\n"
-    "  --cpus N                   processors of the container (default: 1); 0.5: half the time of one\n"
+    "  --cpus N                   processors of the container (default: all that ingot may use); 0.5: half the time of one\n"
     "  --disk BYTES               limit of what the container may write beside the image and volumes\n"
     "  --ulimit NAME=SOFT[:HARD]  resource limit of all processes (nofile, nproc, ...); may be repeated; -1: none\n"
     "  --timeout TIME             end the container after so long (90, 1m30s, 1.5h): SIGTERM, after 10 s SIGKILL\n"

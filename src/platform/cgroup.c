@@ -8,6 +8,7 @@
  * wants controllers switched on in a group that holds no process: when nobody but us is in the one we were started in
  * (a unit or scope of systemd's with Delegate=yes), we move aside, into a group beside the container's, until the
  * end. */
+#include "platform/cgroup_place.h"
 #include "platform/lockdown_internal.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONTROLLERS = 3, PATH_SIZE = 1024, MARGIN = 64 << 20 };
+enum { CONTROLLERS = 3, PATH_SIZE = CGROUP_PATH_SIZE, MARGIN = 64 << 20 };
 
 struct hierarchy {
     char own[PATH_SIZE]; /* the directory of the group that we were started in */
@@ -58,104 +59,14 @@ write_file(const char *directory, const char *name, const char *text)
     return r;
 }
 
-static bool
-read_file(const char *directory, const char *name, char *text, size_t size)
-{
-    char path[PATH_SIZE + 64];
-    int fd;
-    ssize_t n;
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    n = read(fd, text, size - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n >= 0;
-}
-
-static bool
-has_word(const char *list, const char *word, const char *separators)
-{
-    size_t n = strlen(word);
-
-    for (list += strspn(list, separators); *list; list += strspn(list, separators)) {
-        size_t length = strcspn(list, separators);
-
-        if (length == n && memcmp(list, word, n) == 0)
-            return true;
-        list += length;
-    }
-    return false;
-}
-
-/* --- where a controller is --- */
-
-/* Our group in the hierarchy of a controller, from lines "NUMBER:CONTROLLERS:PATH"; that of version 2 has number 0 and
- * no names. */
-static bool
-own_path(const char *name, char path[PATH_SIZE], bool *unified)
-{
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    char line[PATH_SIZE + 256];
-    bool found = false;
-
-    while (f && fgets(line, sizeof line, f)) {
-        char *list = strchr(line, ':'), *at = list ? strchr(list + 1, ':') : NULL;
-
-        if (!at)
-            continue;
-        *at++ = '\0';
-        at[strcspn(at, "\n")] = '\0';
-        *unified = strncmp(line, "0::", 2) == 0 && !list[1];
-        if ((!*unified && !has_word(list + 1, name, ",")) || strlen(at) >= PATH_SIZE)
-            continue;
-        strcpy(path, at);
-        found = true;
-        if (!*unified)
-            break; /* what is in a hierarchy of version 1 is not in that of version 2 */
-    }
-    if (f)
-        fclose(f);
-    return found;
-}
-
-/* Where that is mounted: "ID PARENT DEVICE ROOT MOUNT-POINT OPTIONS ... - TYPE SOURCE OPTIONS", of which ROOT is what
- * can be seen of the hierarchy. A path with escaped blanks is no such place. */
-static bool
-own_directory(const char *name, bool unified, const char *path, char out[PATH_SIZE])
-{
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    char line[4096], root[PATH_SIZE], point[PATH_SIZE], type[32], options[512];
-    bool found = false;
-
-    while (f && !found && fgets(line, sizeof line, f)) {
-        const char *rest = strstr(line, " - ");
-        size_t n;
-
-        if (!rest || sscanf(rest, " - %31s %*s %511s", type, options) != 2 ||
-            sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
-            continue;
-        if (unified ? strcmp(type, "cgroup2") != 0 : strcmp(type, "cgroup") != 0 || !has_word(options, name, ","))
-            continue;
-        n = strcmp(root, "/") == 0 ? 0 : strlen(root);
-        found = strncmp(path, root, n) == 0 && (!path[n] || path[n] == '/') &&
-                snprintf(out, PATH_SIZE, "%s%s", point, path + n) < PATH_SIZE;
-    }
-    if (f)
-        fclose(f);
-    return found;
-}
-
 /* Both controllers may be in one. */
 static struct hierarchy *
 find_hierarchy(const char *name)
 {
     struct hierarchy *h = &hierarchies[hierarchy_count];
-    char path[PATH_SIZE];
+    size_t mount;
 
-    if (!own_path(name, path, &h->unified) || !own_directory(name, h->unified, path, h->own))
+    if (!cgroup_directory(name, h->own, &h->unified, &mount))
         return NULL;
     for (unsigned i = 0; i < hierarchy_count; i++)
         if (strcmp(hierarchies[i].own, h->own) == 0)
@@ -201,7 +112,7 @@ move_aside(struct hierarchy *h)
     int r;
 
     snprintf(self, sizeof self, "%d\n", getpid());
-    if (!read_file(h->own, "cgroup.procs", members, sizeof members) || strcmp(members, self) != 0)
+    if (!cgroup_read(h->own, "cgroup.procs", members, sizeof members) || strcmp(members, self) != 0)
         return -EBUSY;
     r = make_group(h, ".waits");
     if (r < 0)
@@ -220,7 +131,7 @@ is_top(const struct hierarchy *h)
 {
     char text[64];
 
-    return !read_file(h->own, "cgroup.type", text, sizeof text);
+    return !cgroup_read(h->own, "cgroup.type", text, sizeof text);
 }
 
 /* That we must move first is nothing that the kernel says each time: pids and cpu can be switched on in a group that holds a process, but make
@@ -231,9 +142,9 @@ switch_on(struct hierarchy *h, const char *name)
     char text[256], word[32];
     int r;
 
-    if (read_file(h->own, "cgroup.subtree_control", text, sizeof text) && has_word(text, name, " \n"))
+    if (cgroup_read(h->own, "cgroup.subtree_control", text, sizeof text) && cgroup_list_has(text, name, " \n"))
         return 0;
-    if (!read_file(h->own, "cgroup.controllers", text, sizeof text) || !has_word(text, name, " \n"))
+    if (!cgroup_read(h->own, "cgroup.controllers", text, sizeof text) || !cgroup_list_has(text, name, " \n"))
         return -EOPNOTSUPP;
     if (!h->aside && !is_top(h) && (r = move_aside(h)) < 0)
         return r;
@@ -315,7 +226,7 @@ cgroup_was_full(void)
         const char *at;
 
         group_name(&hierarchies[i], "", path);
-        if (read_file(path, files[hierarchies[i].unified], text, sizeof text) && (at = strstr(text, "oom_kill ")) &&
+        if (cgroup_read(path, files[hierarchies[i].unified], text, sizeof text) && (at = strstr(text, "oom_kill ")) &&
             strtoul(at + strlen("oom_kill "), NULL, 10) > 0)
             return true;
     }

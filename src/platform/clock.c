@@ -144,16 +144,17 @@ platform_tick_every(unsigned us)
 /* --- the tick: a timer of the host's for each thread, made before lock-down --- */
 
 /* The kernel's own numbers: the C library's timers are more than that. */
-void
-platform_tick_init(struct platform_thread *t)
+bool
+platform_tick_init(struct platform_thread *t, int id)
 {
     struct sigevent e = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
     struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 
-    e._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    e._sigev_un._tid = id ? id : (pid_t)syscall(SYS_gettid);
     sigaction(SIGALRM, &sa, NULL);
     t->has_timer = syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &t->timer) == 0;
     t->ticking = false;
+    return t->has_timer;
 }
 
 /* The first tick after first_ns, then regularly. 0: none. */

@@ -63,8 +63,6 @@ platform_isolate(struct lockdown *l)
 int
 platform_lockdown(struct lockdown *l)
 {
-    int r;
-
     /* The sanitizers' reports start a symbolizer, their leak check a thread. */
     if (PLATFORM_SANITIZED)
         return 0;
@@ -85,10 +83,8 @@ platform_lockdown(struct lockdown *l)
         return -errno;
     if (wanted(l, LAYER_LANDLOCK))
         lockdown_note(l, LAYER_LANDLOCK, layer_landlock(l));
-    if (l->threads > 1 && (r = platform_threads_start(l->threads)) < 0) {
-        l->threadless = true;
-        return r;
-    }
+    if (l->threads > 1)
+        l->threads_made = platform_threads_start(l->threads);
     if (wanted(l, LAYER_LIMITS))
         lockdown_note(l, LAYER_LIMITS, layer_limits());
     return wanted(l, LAYER_FILTER) ? filter_install(l) : 0;

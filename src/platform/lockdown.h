@@ -49,7 +49,7 @@ struct lockdown {
     } *volume; /* for platform_lockdown: their roots */
     size_t volume_count;
     /* results */
-    bool threadless; /* the threads could not be made */
+    unsigned threads_made; /* how many there are, where more than one was to be */
     unsigned missing;
     char reasons[1024]; /* "empty root (Operation not permitted), ..."; "": all layers hold */
 };
@@ -65,7 +65,7 @@ int platform_open_descriptors(void);
 /* Replaces the descriptor of a file by one through which the file cannot be changed; where the host does not allow
  * that, nothing. */
 void platform_make_read_only(int fd);
-/* No way back. -errno of the filter, or of the threads. */
+/* No way back. -errno of the filter. */
 int platform_lockdown(struct lockdown *l);
 
 const char *platform_layer_name(unsigned layer);

@@ -1,8 +1,7 @@
 /* What the vkernel core asks of the host: memory, fibers, time, entropy, signals. Files: platform/hostfs.h.
  *
  * Errors are negative errno. All of it is called with the lock held (platform/thread.h), except for
- * platform_enter_kernel(), which takes it; the clocks; platform_log() and platform_die(); and platform_tick_init() of
- * a thread that begins. */
+ * platform_enter_kernel(), which takes it; the clocks; platform_log() and platform_die(). */
 #ifndef PLATFORM_PLATFORM_H
 #define PLATFORM_PLATFORM_H
 
@@ -122,6 +121,9 @@ uint64_t platform_system_ns(void);
 void platform_be_repeatable(void);
 void platform_pass(uint64_t ns);
 extern bool platform_repeatable;
+/* How many of the host's processors this process may use at the same time: by its affinity, and by the limits of
+ * processor time of the cgroups that it is in, rounded up. Before lock-down. */
+unsigned platform_host_processors(void);
 void platform_open_clock(void); /* before lock-down */
 /* A descriptor that can be read when somebody has set the host's realtime clock; -1: this host has none. */
 int platform_clock_watch(void);
@@ -130,8 +132,9 @@ bool platform_clock_was_set(void);
 /* Of the running thread: raises x86_cpu_tls.limit every 10 ms while on, sets platform_ticked, and
  * interrupts rewritten code (platform/direct.h). */
 void platform_tick(bool on);
-/* Makes the host's timer of the running thread, which is t; before lock-down. */
-void platform_tick_init(struct platform_thread *t);
+/* Makes the host's timer of t, before lock-down; id is the host's number of that thread, 0: it is the running one.
+ * false: the host gives no more timers (its limit of pending signals). */
+bool platform_tick_init(struct platform_thread *t, int id);
 void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
 void platform_tick_by(uint64_t deadline);

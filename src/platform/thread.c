@@ -27,7 +27,7 @@ unsigned platform_threads = 1;
 /* A cache line of its own: who waits reads it again and again. */
 static uint32_t lock_word __attribute__((aligned(64)));
 static unsigned holder; /* the number of the thread that has it, and one; 0: none says so */
-static uint32_t started __attribute__((aligned(64))); /* threads that have made themselves ready; a futex */
+static uint32_t unready __attribute__((aligned(64))); /* threads that have not made themselves ready yet; a futex */
 
 static void
 futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
@@ -185,59 +185,76 @@ platform_thread_unpark(unsigned number)
 
 /* --- making them --- */
 
-/* The first code of a thread that was made, on a fiber's stack and with its thread block. */
+static void
+wait_until_unparked(struct platform_thread *t)
+{
+    while (__atomic_load_n(&t->awake, __ATOMIC_ACQUIRE) == 0)
+        futex_wait(&t->awake, 0, FOREVER);
+}
+
+/* The first code of a thread that was made, on a fiber's stack and with its thread block. It sleeps until it is unparked for the first time, and touches
+ * no memory before that but for one page of its stack and of its block, so that a processor that is not used costs little. */
 static void
 thread_main(void *arg)
 {
     struct platform_thread *t = arg;
 
     platform_signal_stack();
-    platform_tick_init(t);
-    __atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
-    futex_wake(&started);
-    platform_lock();
-    platform_run_thread(t->number);
+    if (__atomic_sub_fetch(&unready, 1, __ATOMIC_RELEASE) == 0)
+        futex_wake(&unready);
+    for (;;) {
+        wait_until_unparked(t);
+        platform_lock_slow();
+        __atomic_store_n(&t->awake, 0, __ATOMIC_RELAXED);
+        if (t->number < platform_threads)
+            platform_run_thread(t->number);
+        platform_unlock_slow(); /* the host gave it no timer: it sleeps for ever */
+    }
 }
 
-static int
-make_thread(unsigned number)
+/* The number of the host's thread, or -errno. */
+static long
+make_thread(struct platform_thread *t)
 {
     enum { FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS };
-    struct platform_thread *t =
-        mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    struct platform_fiber *f;
-    long r;
+    struct platform_fiber *f = platform_fiber_new(thread_main, t);
 
-    if (t == MAP_FAILED)
-        return -ENOMEM;
-    t->number = number;
-    threads[number] = t;
-    f = platform_fiber_new(thread_main, t);
-    if (!f)
-        return -ENOMEM;
-    r = platform_fiber_clone(f, t, FLAGS);
-    return r < 0 ? (int)r : 0;
+    return f ? platform_fiber_clone(f, t, FLAGS) : -ENOMEM;
 }
 
-int
+unsigned
 platform_threads_start(unsigned count)
 {
-    uint32_t ready;
+    struct platform_thread *made;
+    unsigned missing;
 
     if (count == 1)
-        return 0;
+        return 1;
+    made = mmap(NULL, (count - 1) * sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
+    if (made == MAP_FAILED)
+        return 1;
     platform_threads = count;
     platform_lock();
+    __atomic_store_n(&unready, count - 1, __ATOMIC_RELAXED);
     for (unsigned k = 1; k < count; k++) {
-        int r = make_thread(k);
+        struct platform_thread *t = threads[k] = &made[k - 1];
+        long id;
 
-        if (r < 0)
-            return r;
+        t->number = k;
+        id = make_thread(t);
+        if (id < 0) {
+            __atomic_sub_fetch(&unready, count - k, __ATOMIC_RELEASE);
+            count = k;
+        } else if (!platform_tick_init(t, (int)id)) {
+            __atomic_sub_fetch(&unready, count - k - 1, __ATOMIC_RELEASE);
+            count = k;
+        }
     }
-    while ((ready = __atomic_load_n(&started, __ATOMIC_ACQUIRE)) < count - 1)
-        futex_wait(&started, ready, FOREVER);
-    for (unsigned k = 0; k < count; k++)
-        if (!threads[k]->has_timer)
-            return -EAGAIN; /* RLIMIT_SIGPENDING: a timer takes one of the user's signals */
-    return 0;
+    while ((missing = __atomic_load_n(&unready, __ATOMIC_ACQUIRE)) > 0)
+        futex_wait(&unready, missing, FOREVER);
+    if (count == 1)
+        platform_unlock();
+    platform_threads = count;
+    return count;
 }

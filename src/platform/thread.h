@@ -52,12 +52,12 @@ extern unsigned platform_threads;
 
 #define platform_ticked (platform_thread_tls->ticked)
 
-/* Makes the others; after this there are `count` threads (1 to PLATFORM_THREADS_MAX), and the caller has the lock.
- * -errno: not all could be made, and the process must end. It is weak because not everything that is linked with
- * lockdown.c has this file. */
-int platform_threads_start(unsigned count) __attribute__((weak));
-/* What each of the others runs, with the lock held, on a stack of its own. Whoever runs guests defines it; nothing that
- * can be written leads to it. */
+/* Makes the others, of `count` (1 to PLATFORM_THREADS_MAX) in all. Returns how many there are then: the host may allow fewer (limits of
+ * tasks, of memory, and of pending signals, of which a timer takes one). The caller has the lock. It is weak because not everything that is
+ * linked with lockdown.c has this file. */
+unsigned platform_threads_start(unsigned count) __attribute__((weak));
+/* What each of the others runs from the first time that it is unparked, with the lock held, on a stack of its own. Whoever runs guests
+ * defines it; nothing that can be written leads to it. */
 _Noreturn void platform_run_thread(unsigned number) __attribute__((weak));
 
 void platform_lock_slow(void);

@@ -23,7 +23,7 @@ PROGRAMS = [("litmus", ["--rounds", "2000", "--brief"]), ("lockfree", ["--rounds
 
 def main():
     vkernel, mkpayload, *more = sys.argv[1:]
-    modes = ("--cpus 2", "--cpus 2 --stress migrate") if "--processors" in more else ("",)
+    modes = ("--cpus 2", "--cpus 2 --stress migrate") if "--processors" in more else ("--cpus 1",)
     failed = 0
 
     def report(ok, what, *details):

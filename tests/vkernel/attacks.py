@@ -5,7 +5,7 @@ natively, as whoever runs the tests, are only those whose first comment has the 
 dangerous where nothing holds it (kill(-1), fork bombs). With "Not sanitized." it is left out where the vkernel was built with
 AddressSanitizer, which takes mappings of the host for each fiber and ends when there are no more.
 
-They run as they are, in the stress mode budget, and on two processors; with --migrate on two between which every task moves at each call, and
+They run on one processor, also in the stress mode budget, and on two; with --migrate on two between which every task moves at each call, and
 with --one on one only.
 
     attacks.py [--migrate | --one] VKERNEL MKPAYLOAD FOLDER|PROGRAM.c...
@@ -18,7 +18,7 @@ arguments = sys.argv[1:]
 mode = arguments.pop(0) if arguments[0] in ('--migrate', '--one') else ''
 vkernel, mkpayload, *sources = arguments
 programs = [p for a in sources for p in (sorted(glob.glob(a + '/*.c')) if os.path.isdir(a) else [a])]
-OPTIONS = {'--migrate': ('--cpus 2 --stress migrate',), '--one': ('', '--stress budget')}.get(mode, ('', '--stress budget', '--cpus 2'))
+OPTIONS = {'--migrate': ('--cpus 2 --stress migrate',), '--one': ('--cpus 1', '--cpus 1 --stress budget')}.get(mode, ('--cpus 1', '--cpus 1 --stress budget', '--cpus 2'))
 
 
 def run(command, **options):

@@ -2,8 +2,11 @@
 """What guests see of several processors: all that tells of them says the same number, in the words of Linux; and a task runs where it may run.
 
     processors.py VKERNEL MKPAYLOAD processors_guest.c
+
+Without --cpus there are as many as the process that runs the container may use: by its affinity, by the cgroups that it is in (where the tests may
+make one), and by what the host allows of threads.
 """
-import os, subprocess, sys, tempfile
+import contextlib, os, resource, subprocess, sys, tempfile
 
 vkernel, mkpayload, source = sys.argv[1:4]
 CPU = '/sys/devices/system/cpu/'
@@ -38,10 +41,80 @@ def wanted(n):
     return lines + [f'at {k} {k} {k} {k} {k} 0' for k in turns[:4]]
 
 
+def processors_seen(image, options='', prepare=None):
+    """How many the guest finds, or the exit status and what was said."""
+    r = subprocess.run([image, '/bin/guest'], capture_output=True, text=True, timeout=60, env=dict(os.environ, INGOT_OPTIONS=options), preexec_fn=prepare)
+    line = r.stdout.splitlines()[:1]
+    return int(line[0].split()[-1]) if r.returncode == 0 and line else f'status {r.returncode}: {r.stderr.strip()}'
+
+
+@contextlib.contextmanager
+def groups():
+    """Two cgroups, one within the other, that have cpu.max or cpu.cfs_quota_us; None where they cannot be made."""
+    for top, limit in (('/sys/fs/cgroup', 'cpu.max'), ('/sys/fs/cgroup/cpu', 'cpu.cfs_quota_us')):
+        outer = f'{top}/ingot-test-{os.getpid()}'
+        inner = outer + '/inner'
+        try:
+            os.mkdir(outer)
+            if limit == 'cpu.max':
+                with open(outer + '/cgroup.subtree_control', 'w') as f:
+                    f.write('+cpu')
+            os.mkdir(inner)
+            if os.path.exists(f'{inner}/{limit}'):
+                yield outer, inner, limit
+                return
+        except OSError:
+            pass
+        finally:
+            for folder in inner, outer:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+    yield None
+
+
+def put(path, text):
+    with open(path, 'w') as f:
+        f.write(text)
+
+
+def one_timer():
+    """In a child: a user of its own, who may have one signal pending, so one timer."""
+    resource.setrlimit(resource.RLIMIT_SIGPENDING, (1, 1))
+    os.setgroups([])
+    os.setgid(os.getpid() + 1000000)
+    os.setuid(os.getpid() + 1000000)
+
+
+def by_default(image):
+    """Yields what is said of a container without --cpus: what, how many it has, how many it is to have."""
+    mine = sorted(os.sched_getaffinity(0))
+    most = min(len(mine), 64)
+    yield 'those of the affinity', processors_seen(image), most
+    yield 'those of the affinity, with --cpus 0', processors_seen(image, '--cpus 0'), most
+    yield 'one by affinity', processors_seen(image, prepare=lambda: os.sched_setaffinity(0, mine[-1:])), 1
+    if os.geteuid() == 0: # its threads are then an unused user's, who has this one process
+        yield 'one thread that the host allows', processors_seen(image, prepare=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))), 1
+        said = processors_seen(image, '--cpus 2', lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)))
+        yield 'one timer that the host allows', processors_seen(image, prepare=one_timer), 1
+        yield 'one thread for --cpus 2', said, 'status 125: ingot: --cpus: this host allows threads for 1 processors only'
+    with groups() as made:
+        if not made:
+            print('(no cgroups can be made here)')
+            return
+        outer, inner, limit = made
+        for where, quota in (inner, 150000), (inner, 100001), (inner, 50000), (outer, 100000):
+            put(f'{outer}/{limit}', '-1' if limit != 'cpu.max' else 'max 100000')
+            put(f'{inner}/{limit}', '-1' if limit != 'cpu.max' else 'max 100000')
+            put(f'{where}/{limit}', str(quota))
+            seen = processors_seen(image, prepare=lambda: put(inner + '/cgroup.procs', str(os.getpid())))
+            yield f'{quota} of 100000 us in the {"inner" if where == inner else "outer"} group', seen, min(most, -(-quota // 100000))
+
+
 def main():
     failed = 0
     with tempfile.TemporaryDirectory() as work:
         root, image = os.path.join(work, 'root'), os.path.join(work, 'image')
+        os.chmod(work, 0o755)
         os.makedirs(root + '/bin')
         subprocess.run(['cc', '-O1', '-D_GNU_SOURCE', '-static', '-w', '-o', root + '/bin/guest', source], check=True)
         subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
@@ -53,6 +126,9 @@ def main():
             failed += not ok
             if not ok:
                 print('\n'.join(f'  {a!r}, wanted {b!r}' for a, b in zip(got + [''] * 50, want + [''] * 50) if a != b), r.stderr)
+        for what, got, want in by_default(image):
+            print('ok' if got == want else 'not ok', f'without --cpus: {what}: {got}, wanted {want}')
+            failed += got != want
     return failed != 0
 
 

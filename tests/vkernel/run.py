@@ -4,8 +4,8 @@ says "Needs root." are left out where the tests run as somebody else; on Linux t
 make, stop and kill processes at random. A guest starts with nice value 0, whatever started it has: where the tests themselves run
 under another one, a program in front gives each guest that.
 
-With --stress they run in the stress modes unwind and budget, with --processors on two and on four processors
-and on two between which every task moves, else as they are.
+They run on one processor; with --stress in the stress modes unwind and budget, on as many as the host has; with --processors on two and on four
+processors and on two between which every task moves.
 
     run.py [--stress | --processors] VKERNEL MKPAYLOAD PROGRAM.c...
 """
@@ -14,7 +14,7 @@ import os, subprocess, sys, tempfile
 import native as native_programs
 
 arguments = sys.argv[1:]
-MODES = ('',)
+MODES = ('--cpus 1',)
 if arguments[0] == '--stress':
     MODES = ('--stress unwind', '--stress budget')
     del arguments[0]

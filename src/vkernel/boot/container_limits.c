@@ -135,9 +135,19 @@ processors(void)
 {
     uint64_t wanted = (container_limits.cpus + BILLION - 1) / BILLION;
 
-    if (!run_keeps_memory_order() || PLATFORM_SANITIZED || platform_repeatable || lockstep_on || wanted < 1)
+    if (!run_keeps_memory_order() || PLATFORM_SANITIZED || platform_repeatable || lockstep_on)
         return 1;
+    if (wanted == 0)
+        wanted = platform_host_processors();
     return wanted < PLATFORM_THREADS_MAX ? (unsigned)wanted : PLATFORM_THREADS_MAX;
+}
+
+void
+container_limits_processors(unsigned made)
+{
+    if (container_limits.cpus && made < system_info.processors)
+        platform_die("--cpus: this host allows threads for %u processors only", made);
+    system_info.processors = made;
 }
 
 void

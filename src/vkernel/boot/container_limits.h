@@ -10,7 +10,7 @@ struct process;
 
 extern struct container_limits {
     uint64_t pids;       /* processes and threads; 0: the vkernel's own limit */
-    uint64_t cpus;       /* billionths of a processor; 0: no limit */
+    uint64_t cpus;       /* billionths of a processor; 0: not limited, and as many as the host process may use */
     uint64_t timeout_ns; /* 0: none */
 } container_limits;      /* --memory: system_info.memory_limit */
 
@@ -20,6 +20,8 @@ bool container_limits_option(const char *name, const char *value);
 void container_limits_ulimits(struct process *p);
 /* Once the options are known, before the first guest instruction. */
 void container_limits_start(void);
+/* Behind that, before the first task is made: the host has allowed so many threads. */
+void container_limits_processors(unsigned made);
 /* The container's exit status, when it would be `status` otherwise. */
 int container_limits_status(int status);
 

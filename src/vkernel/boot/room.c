@@ -84,14 +84,13 @@ room_enter(bool network_host, bool full, bool required)
     platform_open_files(system_info.memory_limit != 0);
     platform_open_clock();
     host_open_files(lockdown.volumes);
-    platform_tick_init(platform_thread_tls);
-    if (!platform_thread_tls->has_timer)
+    if (!platform_tick_init(platform_thread_tls, 0))
         platform_die("the host gives no timer: the user's limit of pending signals (ulimit -i) is reached");
     r = platform_lockdown(&lockdown);
     if (r < 0)
-        platform_die("cannot %s: %s",
-                     lockdown.threadless ? "start a host thread for each processor" : "install the seccomp filter",
-                     strerror(-r));
+        platform_die("cannot install the seccomp filter: %s", strerror(-r));
+    if (lockdown.threads > 1)
+        container_limits_processors(lockdown.threads_made);
     if (!lockdown.missing)
         return;
     if (required)

@@ -409,6 +409,18 @@ call_processor(struct processor *p, bool for_shared)
         platform_thread_unpark(p->number);
 }
 
+/* A processor sleeps no more. */
+static void
+awake(struct processor *p)
+{
+    if (p->called)
+        called_count -= p->called_for_shared;
+    else
+        idle_count--;
+    p->called = false;
+    p->sleeps = PROCESSOR_BUSY;
+}
+
 /* Sleeps until there may be something to run. While the container's share is used up, only timers and the host's
  * signals are looked at, because a task that a descriptor woke could not run. */
 static void
@@ -441,12 +453,7 @@ sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
         bandwidth_waited();
         sched_unserved = true; /* nobody was called while the share was used up */
     }
-    if (p->called)
-        called_count -= p->called_for_shared;
-    else
-        idle_count--;
-    p->called = false;
-    p->sleeps = PROCESSOR_BUSY;
+    awake(p);
 }
 
 /* One that polls is better left to do so. */
@@ -613,6 +620,7 @@ platform_run_thread(unsigned number)
 
     p->idle = platform_fiber_self();
     platform_thread_tls->processor = p;
+    awake(p);
     idle_loop();
 }
 
@@ -718,8 +726,10 @@ sched_start(struct task *t)
     all_processors = UINT64_MAX >> (64 - platform_threads);
     for (unsigned k = 0; k < platform_threads; k++) {
         processors[k].number = k;
+        processors[k].sleeps = k > 0 ? PROCESSOR_PARKED : PROCESSOR_BUSY;
         list_init(&processors[k].queue);
     }
+    idle_count = platform_threads - 1;
     set_task(p, t);
     p->switched_ns = platform_monotonic_ns();
     sched_entity_of(t)->state = TASK_RUNNING;
