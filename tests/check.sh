@@ -1,9 +1,9 @@
 #!/bin/bash
-# Every test of the project. quick: within `make check`'s half hour on two cores. long: the whole program table under each
-# stress mode, and all families of programs.
+# Every test of the project. quick: within `make check`'s forty minutes on two cores. long: the whole program table under each
+# stress mode by both backends, and all families of programs.
 # usage: check.sh BUILD quick|long
-# BUILD holds the built tree, debian/ (the test image), debian.ingot (the image recompiled, by the direct backend) and
-# debian-wasm.ingot (by the other). Ends with one line "N passed, N failed"; exit status 1 when something failed.
+# BUILD holds the built tree, debian/ (the test image), debian.ingot (the image recompiled, by the direct backend), and by the other one
+# debian-wasm.ingot (long) or debian-part-wasm.ingot, made of debian-part/ (quick). Ends with one line "N passed, N failed"; exit status 1 when something failed.
 set -u
 # A closed standard input would give its number to the first file that a test opens.
 [ -e /proc/self/fd/0 ] || exec </dev/null
@@ -12,8 +12,11 @@ mode=${2:-quick}
 cd "$(dirname "$0")/.." || exit 1
 ingot=$build/src/cli/ingot
 artifact=$build/debian.ingot
-wasm_artifact=$build/debian-wasm.ingot
 image=$build/debian
+# LLVM takes ten minutes for the whole image: the quick mode has the part of it that the table's quick cases run.
+wasm_image=$image wasm_quick=
+[ "$mode" = long ] || wasm_image=$image-part wasm_quick=--quick
+wasm_artifact=$wasm_image-wasm.ingot
 logs=$build/check-logs
 export INGOT_PLAIN=$ingot INGOT_RUNTIME=$build/src/runtime
 mkdir -p "$logs"
@@ -62,12 +65,11 @@ why() { # BUILD-DIR
     grep -E -A 4 '^(not ok|FAIL)' "$log" | head -40
 }
 
-# The tests that meson knows; each is one. Without: those whose names match (gcc links no static program for ASan; the
-# vkernel's tests run in clang's build).
-unit() { # NAME BUILD-DIR [WITHOUT]
+# The tests that meson knows; each is one. Without: those whose names match. Times: how much longer each may take.
+unit() { # NAME BUILD-DIR [WITHOUT [TIMES]]
     local log=$logs/$1.log start=$SECONDS ok bad tests
     mapfile -t tests < <(meson test -C "$2" --list 2>/dev/null | sed 's|^.* / ||' | grep -vE "^(${3:-}|ninja: .*)$")
-    meson test -C "$2" --print-errorlogs "${tests[@]}" >"$log" 2>&1
+    meson test -C "$2" -t "${4:-1}" --print-errorlogs "${tests[@]}" >"$log" 2>&1
     ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log")
     bad=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$log" | paste -sd+)
     [ -n "$ok" ] || bad=1
@@ -75,37 +77,23 @@ unit() { # NAME BUILD-DIR [WITHOUT]
     count "$1" "${ok:-0}" "$bad" $((SECONDS - start)) < <(why "$2")
 }
 
-configure() { # DIR OPTIONS...
-    local dir=$1
-    shift
-    [ -e "$dir/build.ninja" ] || meson setup "$dir" "$@"
-}
-
+# All of the tree by clang, with its sanitizers. Without warnings: warnings are errors.
 sanitized_build() {
-    configure "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false && ninja -C "$build-asan"
-}
-
-sanitized_vkernel() {
-    make sanitized BUILD="$build" && meson test -C "$build-san" --print-errorlogs vkernel vkernel-stress vkernel-net-host vkernel-attacks
-}
-
-# Without warnings: warnings are errors.
-clang_build() {
-    CC=clang-19 configure "$build-clang" -Dbuildtype=debug && ninja -C "$build-clang"
+    make sanitized BUILD="$build" && ninja -C "$build-san"
 }
 
 # The same tree once more: all but src/aot is as it was.
 without_llvm() {
     local status
-    meson configure "$build-clang" -Dllvm=disabled && ninja -C "$build-clang" src/cli/ingot src/cli/ingot-build &&
-        tests/recompile/without_llvm.sh "$build-clang/src/cli/ingot"
+    meson configure "$build-san" -Dllvm=disabled && ninja -C "$build-san" src/cli/ingot src/cli/ingot-build &&
+        tests/recompile/without_llvm.sh "$build-san/src/cli/ingot"
     status=$?
-    meson configure "$build-clang" -Dllvm=auto
+    meson configure "$build-san" -Dllvm=auto
     return "$status"
 }
 
 megabinary() {
-    "$ingot" build -q --cache "$build/cache" --emit=wasm "$image" -o "$build/debian.wasm"
+    "$ingot" build -q --cache "$build/cache" --emit=wasm "$wasm_image" -o "$build/debian.wasm"
 }
 
 verify_artifact() { # ARTIFACT
@@ -116,20 +104,21 @@ v8_compile() {
     tests/node.sh --max-old-space-size=8192 tests/recompile/compile_wasm.cjs "$build/debian.wasm"
 }
 
-# Every fuzzer builds, and finds nothing in its corpus and in what some thousand changes make of it.
+# Every fuzzer builds, and finds nothing in its corpus and in what some thousand changes make of it. Two at a time.
 fuzzers() {
-    local target
-    for target in decode lift elf wasm layer image cache artifact config start signed audit verify; do
-        ninja -C "$build" "fuzz/fuzz_$target" >/dev/null || return 1
-        rm -rf "$build/fuzz/found" && mkdir "$build/fuzz/found" || return 1
-        (cd "$build/fuzz" && "./fuzz_$target" -seed=1 -runs=3000 -verbosity=0 found "$OLDPWD/fuzz/corpus/$target") || return 1
-    done
+    local targets="decode lift elf wasm layer image cache artifact config start signed audit verify"
+    # shellcheck disable=SC2046,SC2086
+    ninja -C "$build" $(printf 'fuzz/fuzz_%s ' $targets) >/dev/null || return 1
+    # shellcheck disable=SC2016,SC2086
+    printf '%s\n' $targets | xargs -P 2 -I {} sh -c 'found=$1/fuzz/found-$2
+        rm -rf "$found" && mkdir "$found" && corpus=$PWD/fuzz/corpus/$2 && cd "$found" &&
+            "../fuzz_$2" -seed=1 -runs=3000 -verbosity=0 . "$corpus" || { echo "fuzz_$2 failed"; exit 255; }' sh "$build" {}
 }
 
-warm_rebuild() { # BACKEND ARTIFACT REPORT: at most 15 s
+warm_rebuild() { # BACKEND IMAGE ARTIFACT REPORT: at most 15 s
     local start=$SECONDS
-    "$ingot" build -q --backend "$1" --cache "$build/cache" --report "$3" "$image" -o "$build/rebuilt.ingot" || return 1
-    cmp "$build/rebuilt.ingot" "$2" || { echo "a rebuild from the cache differs"; return 1; }
+    "$ingot" build -q --backend "$1" --cache "$build/cache" --report "$4" "$2" -o "$build/rebuilt.ingot" || return 1
+    cmp "$build/rebuilt.ingot" "$3" || { echo "a rebuild from the cache differs"; return 1; }
     rm -f "$build/rebuilt.ingot"
     echo "$((SECONDS - start)) s"
     [ $((SECONDS - start)) -le 15 ]
@@ -141,10 +130,11 @@ table() { # NAME ARTIFACT OPTIONS...
     script "$name" tests/programs/run.py --rootfs "$image" --artifact "$of" --ingot "$ingot" "$@"
 }
 
-# The whole table, with what the evaluator ran, and a part of it (long: the whole) in each stress mode.
-tables() { # NAME ARTIFACT
+# The table, or its quick part, with what the evaluator ran, and its quick part (long: the whole) in each stress mode.
+tables() { # NAME ARTIFACT [--quick]
     rm -f "$logs/$1.stats"
-    table "$1" "$2" --stats "$logs/$1.stats"
+    # shellcheck disable=SC2086
+    table "$1" "$2" --stats "$logs/$1.stats" ${3-}
     for stress in unwind budget evaluate; do
         if [ "$mode" = long ]; then
             table "$1-$stress" "$2" --stress "$stress"
@@ -179,7 +169,7 @@ else
 fi
 # Both backends: what is named for none is the default's.
 tables programs "$artifact"
-tables programs-wasm "$wasm_artifact"
+tables programs-wasm "$wasm_artifact" $wasm_quick
 # Without --cpus that is on as many processors as the host has. Then on one, and a part of it on two with every task moved between them at each call.
 table programs-one-processor "$artifact" --cpus 1
 table programs-migrate-quick "$artifact" --cpus 2 --stress migrate --quick
@@ -213,20 +203,19 @@ single verify-wasm verify_artifact "$wasm_artifact"
 single megabinary megabinary
 single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
 single v8-compile v8_compile
-single warm-rebuild warm_rebuild direct "$artifact" "$build/report.json"
-single warm-rebuild-wasm warm_rebuild wasm "$wasm_artifact" "$build/report-wasm.json"
+single warm-rebuild warm_rebuild direct "$image" "$artifact" "$build/report.json"
+single warm-rebuild-wasm warm_rebuild wasm "$wasm_image" "$wasm_artifact" "$build/report-wasm.json"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
-script bars-wasm tests/programs/bars.py "$build/report-wasm.json" "$logs/programs-wasm.stats"
+script bars-wasm tests/programs/bars.py $wasm_quick "$build/report-wasm.json" "$logs/programs-wasm.stats"
 script growth tests/recompile/growth.py --ingot "$ingot"
-single asan-build sanitized_build
-unit asan-unit-tests "$build-asan" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox"
-single sanitized-vkernel sanitized_vkernel
+single sanitized-build sanitized_build
+unit sanitized-unit-tests "$build-san" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox" 3
+single sanitized-vkernel meson test -C "$build-san" --print-errorlogs vkernel vkernel-stress vkernel-net-host vkernel-attacks
 script analyzer tools/analyze.sh "$build"
-script image tests/image/test_image.py --ingot "$build-asan/src/cli/ingot"
-script bad-input tests/recompile/bad_input.py --ingot "$build-asan/src/cli/ingot"
-single clang-build clang_build
-single without-llvm without_llvm
+script image tests/image/test_image.py --ingot "$build-san/src/cli/ingot"
+script bad-input tests/recompile/bad_input.py --ingot "$build-san/src/cli/ingot"
 single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 120 --seed 1'
+single without-llvm without_llvm
 single fuzzers fuzzers
 single demo tests/demo.sh "$artifact"
 
