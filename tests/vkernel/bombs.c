@@ -1,6 +1,8 @@
-/* Guests that make as many as they can of each thing that a kernel keeps. Each runs twice in a process of its own, until it gets an error, is
+/* Guests that make as many as they can of each thing that a kernel keeps, or as much work for the host's kernel. Each runs twice in a process of its own, until it gets an error, is
  * killed at the limit of memory, or has had its time; then everything that it had must be free again, and another process of the
- * container must have been able to work all the time. The last line is "survived". */
+ * container must have been able to work all the time. The last line is "survived".
+ *
+ * The arguments are one bomb's name, and "for-ever" where it is to go on, again and again, without anybody who looks. "names" lists them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -269,6 +271,66 @@ long_copies(void)
     }
 }
 
+/* Pages that come and go. */
+static void
+zaps(void)
+{
+    while (in_time()) {
+        char *p = mmap(NULL, 32 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+        for (int k = 0; k < 16; k++) {
+            madvise(p, 32 * MIB, MADV_DONTNEED);
+            for (size_t at = 0; at < 32 * MIB; at += 4096)
+                p[at] = 1;
+        }
+        munmap(p, 32 * MIB);
+    }
+}
+
+/* All that the bus to the memory carries. */
+static void
+bandwidth(void)
+{
+    char *p = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    while (in_time())
+        memmove(p, p + 32 * MIB, 32 * MIB);
+}
+
+static volatile char *guarded;
+
+static void
+on_guarded(int sig)
+{
+    mprotect((void *)guarded, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void
+faults(void)
+{
+    guarded = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    signal(SIGSEGV, on_guarded);
+    while (in_time()) {
+        *guarded = 1;
+        mprotect((void *)guarded, 4096, PROT_NONE);
+    }
+}
+
+/* To a volume, if there is one. */
+static void
+writes(void)
+{
+    static char block[MIB];
+    int fd = open(access("/v", W_OK) == 0 ? "/v/bomb" : "/tmp/written", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    while (in_time()) {
+        for (int k = 0; k < 32; k++)
+            pwrite(fd, block, sizeof block, (off_t)k * MIB);
+        fsync(fd);
+        ftruncate(fd, 0);
+    }
+}
+
 static const struct {
     const char *name;
     void (*f)(void);
@@ -288,7 +350,11 @@ static const struct {
              {"symlinks", symlinks},
              {"forks", forks},
              {"spinner", spinner},
-             {"long-copies", long_copies}};
+             {"long-copies", long_copies},
+             {"zaps", zaps},
+             {"bandwidth", bandwidth},
+             {"faults", faults},
+             {"writes", writes}};
 
 /* --- who looks --- */
 
@@ -376,6 +442,14 @@ main(int count, char **arguments)
     volatile double *worst = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t other;
 
+    for (unsigned k = 0; count > 1 && k < sizeof bombs / sizeof bombs[0]; k++) {
+        if (strcmp(arguments[1], "names") == 0)
+            puts(bombs[k].name);
+        while (count > 2 && strcmp(arguments[1], bombs[k].name) == 0)
+            run((int)k);
+    }
+    if (count > 1 && strcmp(arguments[1], "names") == 0)
+        return 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     other = fork();
     if (other == 0)
