@@ -159,6 +159,8 @@ if [ "$mode" = long ]; then
     single machine-kernel tools/get-kernel.sh "$build/kernel"
     single machine-cgroup2 tests/machine/cgroup2.py "$build/kernel" "$build/tests/vkernel/vk-dev" tools/mkpayload.py
     single machine-crash tests/machine/crash.py "$build/kernel" "$build/tests/vkernel/vk-dev" tools/mkpayload.py
+    single largest tests/vkernel/largest.py "$ingot" tests/direct/mkdirect.py tests/vkernel/largest.c
+    single neighbour tests/vkernel/neighbour.py --rounds 24 "$ingot" tests/direct/mkdirect.py tests/vkernel/neighbour.c tests/vkernel/bombs.c
     single sequences make fuzz-insn BUILD="$build" FUZZ='--sequences=100000 --share 10 --seed time'
     if has_v3; then
         single instructions-v3 "$build/tests/eval/oracle" --level v3 --count 8 --states 16 --executions evaluator,aot,direct --seed time

@@ -47,23 +47,12 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
     return r == -ERESTARTSYS && *deadline != WAIT_FOREVER ? -EINTR : r;
 }
 
-/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Returns how many
- * spans are left of n. */
-static int
-cut_to_piece(const struct file *f, struct iovec *iov, int n)
+/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Memory that is shared until somebody writes is
+ * copied for that much at once, too. */
+static uint64_t
+piece(const struct file *f)
 {
-    size_t room = PIECE;
-
-    if (OPS(f->ops)->poll) /* such operations are as short as the object's buffer */
-        return n;
-    for (int k = 0; k < n; k++) {
-        if (iov[k].iov_len >= room) {
-            iov[k].iov_len = room;
-            return k + 1;
-        }
-        room -= iov[k].iov_len;
-    }
-    return n;
+    return OPS(f->ops)->poll ? UINT64_MAX : PIECE; /* others' operations are as short as the object's buffer */
 }
 
 static uint64_t
@@ -104,10 +93,9 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         {
             NO_SLEEP;
 
-            n = user_iov_spans(u, done, true);
+            n = user_iov_spans(u, done, piece(f), true);
             if (n == 0 && u->total > 0)
                 return done ? (int64_t)done : at_end(f, u, pos) ? 0 : -EFAULT;
-            n = cut_to_piece(f, u->spans, n);
             r = file_try_read(f, u->spans, n, pos);
         }
         if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {
@@ -118,7 +106,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 
                 /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what is there, if any */
                 vfs_read_timed_out = true;
-                n = user_iov_spans(u, 0, true);
+                n = user_iov_spans(u, 0, UINT64_MAX, true);
                 r = file_try_read(f, u->spans, n, pos);
                 vfs_read_timed_out = false;
                 return r;
@@ -155,7 +143,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         {
             NO_SLEEP;
 
-            n = user_iov_spans(u, done, false);
+            n = user_iov_spans(u, done, piece(f), false);
             if (n == 0 && u->total > 0) {
                 uint64_t size = u->total - done;
 
@@ -166,7 +154,6 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
                 error = error < 0 ? error : -EFAULT;
                 break;
             }
-            n = cut_to_piece(f, u->spans, n);
             r = file_try_write(f, u->spans, n, pos);
         }
         if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {

@@ -12,16 +12,20 @@
 
 enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MADV_* of newer headers */
 
-/* Calls f for each mapped part of the range, which must change no mappings; -ENOMEM at the end when there are holes. */
+enum { WHOLE, PIECES };
+
+/* Calls f for each mapped part of the range, which must change no mappings, until one returns an error, or 1 for that it is enough; -ENOMEM
+ * at the end when there are holes. In pieces: where the host has
+ * much to do for many pages, others get their turn in between, and may change what is mapped. */
 static int64_t
 each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struct vma *, uint64_t, uint64_t, uint64_t),
-          uint64_t argument)
+          uint64_t argument, int how)
 {
     struct mm *mm = current_mm();
     uint64_t at = range->start;
     bool hole = false;
 
-    for (const struct vma *v = mm_find(mm, at); at < range->end && v && v->start < range->end; v = vma_next(mm, v)) {
+    for (const struct vma *v; at < range->end && (v = mm_find(mm, at)) && v->start < range->end;) {
         uint64_t stop = v->end < range->end ? v->end : range->end;
         int64_t r;
 
@@ -31,9 +35,13 @@ each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struc
                 break; /* these stop where they cannot go on */
             at = v->start;
         }
+        if (how == PIECES && stop - at > MEMORY_PIECE)
+            stop = (at + MEMORY_PIECE) & ~(uint64_t)(MEMORY_PIECE - 1);
         r = f(mm, v, at, stop, argument);
-        if (r < 0)
-            return r;
+        if (r == 0 && how == PIECES && stop < range->end)
+            r = sched_checkpoint();
+        if (r != 0)
+            return r < 0 ? r : 0;
         at = stop;
     }
     return hole || at < range->end ? -ENOMEM : 0;
@@ -69,7 +77,7 @@ sys_msync(const uint64_t a[6])
         return -EINVAL;
     if (PAGE_UP(a[1]) == 0) /* Linux's sum, which wraps */
         return 0;
-    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, a[2]) : -ENOMEM;
+    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, a[2], WHOLE) : -ENOMEM;
 }
 
 /* --- mincore --- */
@@ -120,8 +128,8 @@ populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, bool 
 {
     if (!(v->prot & (write ? PROT_WRITE : PROT_READ)))
         return -EINVAL;
-    if (write)
-        mm_populate(mm, v, start, end);
+    if (write && !mm_populate(mm, v, start, end))
+        return 1;
     return mm_backed_end(v) < end ? -EFAULT : 0;
 }
 
@@ -230,7 +238,7 @@ sys_madvise(const uint64_t a[6])
     case MADV_DOFORK: return set_flag(mm, &range, DONT_FORK, a[2] == MADV_DONTFORK);
     case MADV_WIPEONFORK:
     case MADV_KEEPONFORK: return set_flag(mm, &range, WIPE_ON_FORK, a[2] == MADV_WIPEONFORK);
-    default: return each_part(&range, advise_part, a[2]);
+    default: return each_part(&range, advise_part, a[2], PIECES);
     }
 }
 
@@ -275,7 +283,8 @@ lock_range(uint64_t address, uint64_t size, struct guest_range *range)
 static int64_t
 bring_in(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t argument)
 {
-    mm_populate(mm, v, start, end);
+    if (!mm_populate(mm, v, start, end))
+        return 1;
     return v->prot == PROT_NONE || mm_backed_end(v) < end ? -ENOMEM : 0;
 }
 
@@ -292,11 +301,17 @@ sys_mlock(const uint64_t a[6])
     r = lock_range(a[0], a[1], &range);
     if (r < 0 || range.start == range.end)
         return r;
-    each_part(&range, add_locked, (uint64_t)(uintptr_t)&already);
+    each_part(&range, add_locked, (uint64_t)(uintptr_t)&already, WHOLE);
     if (!lock_fits(mm->locked_pages * PAGE_SIZE - already + (range.end - range.start)))
         return -ENOMEM;
     r = set_flag(mm, &range, LOCKED, true);
-    return r < 0 ? r : each_part(&range, bring_in, 0);
+    return r < 0 ? r : each_part(&range, bring_in, 0, PIECES);
+}
+
+void
+mm_bring_in(uint64_t start, uint64_t size)
+{
+    each_part(&(struct guest_range){start, start + size}, bring_in, 0, PIECES);
 }
 
 int64_t

@@ -444,6 +444,56 @@ mm_unmap(struct mm *mm, uint64_t address, uint64_t size)
     return 0;
 }
 
+/* At addresses that are multiples, so that no piece ends within what is shared as a whole (cow.h). */
+static uint64_t
+end_of_piece(uint64_t start, uint64_t end)
+{
+    uint64_t stop = (start + UNMAP_PIECE) & ~(uint64_t)(UNMAP_PIECE - 1);
+
+    return stop < end ? stop : end;
+}
+
+int
+mm_unmap_in_pieces(struct mm *mm, uint64_t address, uint64_t size)
+{
+    struct guest_range range;
+    int r = 0;
+
+    might_sleep();
+    /* What can be refused is refused before anything is gone. */
+    if (address % PAGE_SIZE || !guest_range(address, size, &range) || range.end - range.start <= UNMAP_PIECE ||
+        !mm_split(mm, range.start) || !mm_split(mm, range.end))
+        return mm_unmap(mm, address, size);
+    for (uint64_t at = range.start, next; at < range.end && r == 0; at = next) {
+        next = end_of_piece(at, range.end);
+        r = mm_unmap(mm, at, next - at);
+        if (r == -ENOMEM) /* there are too many mappings for one of its pieces */
+            return mm_unmap(mm, at, range.end - at);
+        if (r == 0)
+            r = sched_checkpoint();
+    }
+    return r;
+}
+
+void
+mm_empty(struct mm *mm)
+{
+    const struct vma *v;
+
+    might_sleep();
+    for (uint64_t at = 0; mm && refcount_is_one(&mm->refs) && (v = mm_find(mm, at)) != NULL;) {
+        uint64_t start = v->start;
+
+        at = v->end;
+        if (at - start <= UNMAP_PIECE)
+            continue;
+        at = end_of_piece(start, at);
+        if (mm_unmap(mm, start, at - start) < 0)
+            return;         /* mm_put() does it all at once */
+        sched_checkpoint(); /* who ends has this to do in any case */
+    }
+}
+
 static int64_t
 choose_address(struct mm *mm, uint64_t hint, uint64_t size, unsigned flags, struct file *file, uint64_t offset)
 {
@@ -519,23 +569,24 @@ mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags)
     return (flags & MM_NOREPLACE) && !mm_range_free(mm, address, address + size) ? -EEXIST : 0;
 }
 
-void
+bool
 mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
 {
     uint64_t stop = mm_backed_end(v) < end ? mm_backed_end(v) : end;
 
     if (!(v->prot & PROT_WRITE) || (v->shared && v->kind == VMA_FILE))
-        return;
+        return true;
     if (!cow_settle(mm, start, stop, true))
-        return;
+        return false;
     while (start < stop) {
         uint64_t piece = stop - start < MEMORY_PIECE ? stop - start : MEMORY_PIECE;
 
         platform_populate(mm->space.base + start, piece);
         start += piece;
         if (!mm_hooks.brought_in(piece))
-            break;
+            return false;
     }
+    return true;
 }
 
 /* Where a mapping of whole pages goes: its address, or an error. */
@@ -601,8 +652,8 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     r = make_mapping(mm, &v, file);
     if (r < 0)
         return r;
-    if (flags & MM_POPULATE)
-        mm_populate(mm, &v, v.start, v.end);
+    if ((flags & MM_POPULATE) && mm == current_mm())
+        mm_bring_in(v.start, v.end - v.start);
     return at;
 }
 

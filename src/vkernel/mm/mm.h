@@ -113,6 +113,10 @@ enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);
 int mm_unmap(struct mm *mm, uint64_t address, uint64_t size);
+/* The same, but others get their turn in between: the host takes a tenth of a second for a gigabyte. */
+int mm_unmap_in_pieces(struct mm *mm, uint64_t address, uint64_t size);
+/* Before mm_put(), where that may be the last one: gives large mappings back, and others get their turn in between. NULL is allowed. */
+void mm_empty(struct mm *mm);
 int mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot);
 /* Finds a free range, from the top of the address space downwards; or -ENOMEM. */
 int64_t mm_find_free(struct mm *mm, uint64_t hint, uint64_t size);
@@ -152,6 +156,8 @@ void mm_still_end(struct mm **mm);
 
 /* A call that brings in much memory does so in pieces of this size, and asks mm_hooks.brought_in after each. */
 enum { MEMORY_PIECE = 1 << 20 };
+/* What is unmapped without giving way. */
+enum { UNMAP_PIECE = 16 << 20 };
 
 struct mm_hooks {
     /* a copy from or to this address failed: the address may stand for an unknown register */

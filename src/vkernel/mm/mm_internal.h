@@ -86,14 +86,17 @@ int mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flag
  * are replaced, without a call to the host that only takes their pages away; when it fails, nothing is there. */
 struct verified;
 int mm_establish(struct mm *mm, struct vma *v, const struct verified *verified);
-/* Gives private pages that may be written their own memory. */
-void mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end);
+/* Gives private pages that may be written their own memory. false: there is none, or no more than --memory allows. */
+bool mm_populate(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end);
 /* Maps what is behind v in `from` at v's place, which is free, too, with private pages that were written copied. */
 int mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const struct vma *v);
 /* Maps pages of a private mapping that were not written from where its file's bytes are now. */
 void mm_map_clean_again(struct mm *mm, const struct vma *v);
 
-/* --- advice.c: what mlock and its kin locked --- */
+/* --- advice.c --- */
+/* Of the current process: as MAP_POPULATE, as far as that goes. */
+void mm_bring_in(uint64_t start, uint64_t size);
+/* What mlock and its kin locked. */
 bool mm_can_lock(void);
 /* So many bytes more, in a mapping like this one (NULL: a locked one)? */
 bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);

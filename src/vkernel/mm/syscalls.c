@@ -123,7 +123,7 @@ sys_mmap(const uint64_t a[6])
 int64_t
 sys_munmap(const uint64_t a[6])
 {
-    return mm_unmap(current_mm(), a[0], a[1]);
+    return mm_unmap_in_pieces(current_mm(), a[0], a[1]);
 }
 
 int64_t

@@ -348,7 +348,7 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     do {
         {
             NO_SLEEP;
-            int n = user_iov_spans(u, done, false);
+            int n = user_iov_spans(u, done, UINT64_MAX, false);
 
             if (n == 0 && u->total > done) {
                 r = -EFAULT;
@@ -392,7 +392,7 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     for (;;) {
         {
             NO_SLEEP;
-            int n = user_iov_spans(u, done, true);
+            int n = user_iov_spans(u, done, UINT64_MAX, true);
 
             if (n == 0 && u->total > done) {
                 r = -EFAULT;

@@ -500,8 +500,10 @@ exec_fini(struct exec *x)
         file_put(x->file);
     if (x->loader.file)
         file_put(x->loader.file);
-    if (x->mm)
+    if (x->mm) {
+        mm_empty(x->mm);
         mm_put(x->mm);
+    }
     free_strings(x->argv);
     free_strings(x->envp);
     bytes_free(x->path);
@@ -620,12 +622,10 @@ commit(struct exec *x)
     mm_release(t);
     old = p->mm;
     p->mm = x->mm;
-    x->mm = NULL;
+    x->mm = old; /* it ends with x */
     if (old)
         proc_hooks.leaves_memory(old);
     proc_hooks.reload();
-    if (old)
-        mm_put(old);
     set_names(x);
     commit_creds(x);
     record_launch(x);

@@ -171,6 +171,8 @@ process_exit(struct process *p)
     fdtable_end(files);
     fs_context_put(p->fs);
     p->fs = NULL;
+    if (!current_task()->sched.hurried) /* killed for its memory: that is to come back at once */
+        mm_empty(p->mm);
     proc_hooks.leaves_memory(p->mm);
     mm_put(p->mm);
     p->mm = NULL;

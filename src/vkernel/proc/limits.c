@@ -218,6 +218,8 @@ sys_getrandom(const uint64_t a[6])
         left -= n;
         if (copied < n)
             return done ? (int64_t)done : -EFAULT;
+        if (done % PAGE_SIZE == 0 && (sched_checkpoint() < 0 || signal_pending_current()))
+            break; /* as on Linux, whose first page cannot be interrupted */
     }
     return (int64_t)done;
 }

@@ -458,11 +458,11 @@ user_iov_fini(struct user_iov *u)
 }
 
 static int
-spans_of_all(struct user_iov *u, uint64_t skip, bool write)
+spans_of_all(struct user_iov *u, uint64_t skip, uint64_t most, bool write)
 {
     int n = 0;
 
-    for (unsigned k = 0; k < u->count; k++) {
+    for (unsigned k = 0; k < u->count && most > 0; k++) {
         guest_addr at = u->parts[k].base;
         uint64_t left = u->parts[k].size;
 
@@ -472,6 +472,8 @@ spans_of_all(struct user_iov *u, uint64_t skip, bool write)
         }
         at += skip;
         left -= skip;
+        left = left < most ? left : most;
+        most -= left;
         skip = 0;
         while (left > 0) {
             size_t size = (size_t)left;
@@ -491,11 +493,11 @@ spans_of_all(struct user_iov *u, uint64_t skip, bool write)
 }
 
 static int
-find_spans(struct user_iov *u, uint64_t skip, bool write)
+find_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write)
 {
     assert_no_sleep();
     if (u->count == 1 && skip < u->parts[0].size) { /* one buffer, most often in one mapping */
-        size_t left = u->parts[0].size - skip, size = left;
+        size_t left = u->parts[0].size - skip < most ? u->parts[0].size - skip : most, size = left;
         void *p = guest_span(u->parts[0].base + skip, &size, write);
 
         if (p && size == left) {
@@ -503,13 +505,13 @@ find_spans(struct user_iov *u, uint64_t skip, bool write)
             return 1;
         }
     }
-    return spans_of_all(u, skip, write);
+    return spans_of_all(u, skip, most, write);
 }
 
 int
-user_iov_spans(struct user_iov *u, uint64_t skip, bool write)
+user_iov_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write)
 {
-    int n = find_spans(u, skip, write);
+    int n = find_spans(u, skip, most, write);
 
     for (int i = 0; i < n && usercopy_recording && !write; i++)
         usercopy_hooks.recorded(u->spans[i].iov_base, u->spans[i].iov_len);

@@ -278,8 +278,8 @@ struct user_iov {
 int user_iov_init(struct user_iov *u, guest_addr array, uint64_t count);
 void user_iov_single(struct user_iov *u, guest_addr base, uint64_t size);
 void user_iov_fini(struct user_iov *u);
-/* Sets u->spans to the bytes from `skip` on; returns their number (0: -EFAULT if bytes remain). */
-int user_iov_spans(struct user_iov *u, uint64_t skip, bool write);
+/* Sets u->spans to the bytes from `skip` on, at most so many; returns the number of spans (0: -EFAULT if bytes remain). */
+int user_iov_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write);
 
 /* --- fdtable.c --- */
 int fd_close(int fd);
