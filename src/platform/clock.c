@@ -227,6 +227,21 @@ platform_tick_now(struct platform_thread *t)
     set_timer(t, 1);
 }
 
+void
+platform_tick_again(void)
+{
+    struct platform_thread *t = platform_thread_tls;
+    uint64_t soon = tick_us * UINT64_C(1000);
+    int saved = errno;
+
+    if (soon > TICK_NEAR_NS)
+        soon = TICK_NEAR_NS;
+    t->ticking = true;
+    t->tick_due = platform_monotonic_ns() + soon;
+    set_timer(t, soon);
+    errno = saved;
+}
+
 /* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process
  * 1's; one that asks to end is obeyed the second time by ending the run, the third time, when not even that happens, at
  * once. */
@@ -288,6 +303,7 @@ platform_forward_signals(bool terminal)
     sigfillset(&sa.sa_mask);
     sigdelset(&sa.sa_mask, SIGSEGV);
     sigdelset(&sa.sa_mask, SIGBUS);
+    sigdelset(&sa.sa_mask, SIGTRAP);
     for (int sig = 1; sig <= 64; sig++) {
         struct sigaction old;
 

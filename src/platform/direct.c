@@ -130,6 +130,14 @@ go_to_poll(greg_t *reg)
     reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
 }
 
+/* Is the vkernel on its way out to guest code, and has looked at platform_ticked for the last time? (Or it has just come
+ * in, which need not be told apart.) */
+static bool
+at_the_border(void)
+{
+    return platform_threads == 1 || platform_thread_tls->outside;
+}
+
 /* ask: of an address in rewritten text. In the run time's entries, whose state nobody knows, the context is stopped
  * again behind the next of the host's instructions: there are few. */
 static void
@@ -144,6 +152,8 @@ interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fa
     /* The vkernel looks at platform_ticked once it has set PLATFORM_COMPILED, before it goes back. */
     if (platform_mode != PLATFORM_COMPILED || !platform_has_direct())
         return;
+    if (what == DIRECT_GOES_ON && !platform_in_direct_text(pc) && !platform_direct_steps && at_the_border())
+        platform_tick_again();
     if (platform_in_direct_text(pc) && ask) {
         struct platform_fault f;
 

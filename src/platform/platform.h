@@ -139,6 +139,9 @@ void platform_tick_every(unsigned us); /* instead; before the first */
 /* While on: the next tick comes at the deadline, if that is earlier. */
 void platform_tick_by(uint64_t deadline);
 void platform_tick_taken(void); /* to be called after each */
+/* The next tick comes soon: one that came too late to be attended to now is not forgotten, and the guest gets on
+ * meanwhile. Without the lock; for handlers, too. */
+void platform_tick_again(void);
 
 /* --- host signals to the artifact: bit (signal - 1) set in platform_host_signals, and limit raised --- */
 extern volatile uint64_t platform_host_signals;

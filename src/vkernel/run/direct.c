@@ -136,7 +136,7 @@ came_in(enum lockstep_end how)
 }
 
 /* Does set_out(). False: a tick has come before, and must be attended to first. To be called once only for each entry:
- * the guest must get on, however often the tick comes. */
+ * the guest must get on, however often the tick comes (set_out_again()). */
 static inline bool
 may_set_out(void)
 {
@@ -147,6 +147,15 @@ may_set_out(void)
     return false;
 }
 
+/* Does set_out() where a tick has been attended to. One that has come since then is attended to a little later. */
+static void
+set_out_again(void)
+{
+    set_out();
+    if (platform_ticked)
+        platform_tick_again();
+}
+
 void
 direct_run(uint64_t host)
 {
@@ -155,7 +164,7 @@ direct_run(uint64_t host)
         host = direct_entry(x86_this_cpu()->rip);
         if (!host)
             return;
-        set_out();
+        set_out_again();
     }
     direct_enter(host, give_flags());
     came_in(LOCKSTEP_STATE);
@@ -186,7 +195,7 @@ poll_and_set_out(uint64_t rip, uint64_t rsp)
     poll_edge();
     if (!stayed(rip, rsp))
         platform_leave();
-    set_out();
+    set_out_again();
 }
 
 void
@@ -297,7 +306,7 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
             continue;
         }
         if (polled)
-            set_out();
+            set_out_again();
         else if (!may_set_out())
             poll_edge();
         if (platform_mode == PLATFORM_COMPILED)
