@@ -192,6 +192,7 @@ evaluate(unsigned start)
         x86_cpu_tls.gpr[X86_RCX] &= 0xffff; /* a rep over gigabytes takes long and finds nothing */
     }
     evaluating = false;
+    eval_left();
     __asm__ volatile("fninit");
     eval_free(ev);
 }

@@ -9,6 +9,7 @@
 #include "x86/x86.h"
 
 __thread union eval_slot eval_slots[EVAL_SLOTS];
+__thread struct eval_place eval_place;
 
 void *
 eval_scratch(size_t *size)
@@ -31,15 +32,77 @@ eval_new(void)
     return ev;
 }
 
+/* --- translations that nobody will find any more --- */
+
 static void
-drop_code(struct eval_block *block)
+free_code(struct eval_code *code)
 {
-    block->insns += block->runs * block->insn_count;
-    block->runs = 0;
-    mem_free(block->ops);
-    mem_free(block->marks);
-    block->ops = NULL;
-    block->marks = NULL;
+    if (!code)
+        return;
+    mem_free(code->ops);
+    mem_free(code->marks);
+    mem_free(code);
+}
+
+static void
+drop_code(struct eval *ev, struct eval_block *block)
+{
+    struct eval_code *code = block->code;
+
+    block->insns += __atomic_load_n(&code->runs, __ATOMIC_RELAXED) * code->insn_count;
+    __atomic_store_n(&block->code, NULL, __ATOMIC_RELAXED);
+    code->next_dropped = ev->dropped[ev->phase];
+    ev->dropped[ev->phase] = code;
+}
+
+/* When no run of the other phase is left, what was dropped in it is freed, and new runs are counted there. The runs of
+ * this phase are then on their way out, so that each phase ends, however many runs there are. */
+static void
+free_dropped(struct eval *ev)
+{
+    for (int k = 0; k < 2; k++) {
+        unsigned other = !ev->phase;
+
+        if (ev->runs[other])
+            return;
+        for (struct eval_code *code = ev->dropped[other], *next; code; code = next) {
+            next = code->next_dropped;
+            free_code(code);
+        }
+        ev->dropped[other] = NULL;
+        ev->phase = other;
+    }
+}
+
+void
+eval_stop_runs(struct eval *ev)
+{
+    __atomic_store_n(&ev->changes, ev->changes + 1, __ATOMIC_RELEASE);
+}
+
+static void
+begin_run(struct eval *ev)
+{
+    eval_left();
+    eval_place.ev = ev;
+    eval_place.phase = ev->phase;
+    eval_place.changes = ev->changes;
+    ev->runs[ev->phase]++;
+}
+
+void
+eval_left(void)
+{
+    struct eval *ev = eval_place.ev;
+
+    if (!ev)
+        return;
+    eval_place.ev = NULL;
+    ev->runs[eval_place.phase]--;
+    if (ev->dead)
+        eval_free(ev);
+    else
+        free_dropped(ev);
 }
 
 void
@@ -47,9 +110,15 @@ eval_free(struct eval *ev)
 {
     if (!ev)
         return;
+    if (ev->runs[0] || ev->runs[1]) {
+        ev->dead = true;
+        eval_stop_runs(ev);
+        return;
+    }
+    free_dropped(ev);
     for (size_t i = 0; i < ev->table_size; i++) {
         if (ev->table[i]) {
-            drop_code(ev->table[i]);
+            free_code(ev->table[i]->code);
             mem_free(ev->table[i]);
         }
     }
@@ -61,6 +130,8 @@ eval_free(struct eval *ev)
     vec_fini(&ev->place);
     mem_free(ev);
 }
+
+/* --- blocks --- */
 
 static size_t
 table_slot(struct eval_block *const *table, size_t size, uint64_t address)
@@ -77,11 +148,11 @@ eval_block_find(const struct eval *ev, uint64_t address)
 {
     struct eval_block *block = ev->table[table_slot(ev->table, ev->table_size, address)];
 
-    return block && block->ops ? block : NULL;
+    return block && block->code ? block : NULL;
 }
 
-void
-eval_invalidate(struct eval *ev, uint64_t start, uint64_t end)
+static void
+drop_range(struct eval *ev, uint64_t start, uint64_t end)
 {
     uint64_t first = start > EVAL_MAX_BYTES ? start - EVAL_MAX_BYTES : 0;
 
@@ -89,17 +160,25 @@ eval_invalidate(struct eval *ev, uint64_t start, uint64_t end)
         for (uint64_t address = first; address < end; address++) {
             struct eval_block *block = eval_block_find(ev, address);
 
-            if (block && block->end > start)
-                drop_code(block);
+            if (block && block->code->end > start)
+                drop_code(ev, block);
         }
         return;
     }
     for (size_t i = 0; i < ev->table_size; i++) {
         struct eval_block *block = ev->table[i];
 
-        if (block && block->ops && block->address < end && block->end > start)
-            drop_code(block);
+        if (block && block->code && block->address < end && block->code->end > start)
+            drop_code(ev, block);
     }
+}
+
+void
+eval_invalidate(struct eval *ev, uint64_t start, uint64_t end)
+{
+    drop_range(ev, start, end);
+    eval_stop_runs(ev);
+    free_dropped(ev);
 }
 
 static void
@@ -167,19 +246,22 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
             table_grow(ev);
     }
     for (uint32_t max = insns_until(host, address, bytes, size); max; max /= 2) {
-        int n = eval_translate(ev, host, block, bytes, size, image_base, max);
+        struct eval_code *code = NULL;
+        int n = eval_translate(ev, host, address, bytes, size, image_base, max, &code);
 
-        if (n >= 0 && block->insn_count == 0 && size < left) {
+        if (n >= 0 && (!code || code->insn_count == 0) && size < left) {
             /* Its first instruction crosses the page. */
-            if (n == 0)
-                drop_code(block);
+            free_code(code);
+            code = NULL;
             memcpy(bytes + size, text + size, left - size);
             size = left;
             max = insns_until(host, address, bytes, size);
-            n = eval_translate(ev, host, block, bytes, size, image_base, max);
+            n = eval_translate(ev, host, address, bytes, size, image_base, max, &code);
         }
-        if (n >= 0)
-            return n == 0 ? block : NULL;
+        if (n < 0)
+            continue;
+        __atomic_store_n(&block->code, code, __ATOMIC_RELEASE);
+        return code ? block : NULL;
     }
     return NULL;
 }
@@ -187,28 +269,35 @@ eval_block_at(struct eval *ev, const struct eval_host *host, uint64_t address)
 enum eval_stop
 eval_run(struct eval *ev, const struct eval_host *host, unsigned *trap)
 {
-    return eval_interpret(ev, host, trap);
+    enum eval_stop stop;
+
+    begin_run(ev);
+    stop = eval_interpret(ev, host, trap);
+    if (host->come_in)
+        host->come_in(host->context);
+    eval_left();
+    return stop;
 }
 
 uint64_t
-eval_fault_address(const struct eval *ev)
+eval_fault_address(void)
 {
-    const struct eval_block *block = ev->block;
+    const struct eval_place *p = &eval_place;
     uint64_t address = x86_this_cpu()->rip;
 
-    if (!block || !block->ops || ev->current < block->ops || ev->current >= block->ops + block->op_count)
+    if (!p->code || p->current < p->code->ops || p->current >= p->code->ops + p->code->op_count)
         return address;
-    size_t op = (size_t)(ev->current - block->ops);
-    address = block->address;
-    for (size_t i = 0; i < block->mark_count && block->marks[i].op <= op; i++)
-        address = block->address + block->marks[i].address;
+    size_t op = (size_t)(p->current - p->code->ops);
+    address = p->block->address;
+    for (size_t i = 0; i < p->code->mark_count && p->code->marks[i].op <= op; i++)
+        address = p->block->address + p->code->marks[i].address;
     return address;
 }
 
 uint64_t
-eval_block_end(const struct eval *ev)
+eval_block_end(void)
 {
-    return ev->block ? ev->block->end : 0;
+    return eval_place.code ? eval_place.code->end : 0;
 }
 
 void
@@ -221,8 +310,10 @@ eval_collect(struct eval *ev, uint64_t start, uint64_t end, void (*take)(void *c
 
         if (!block || block->address < start || block->address >= end)
             continue;
-        c = (struct eval_count){block->address, block->entered, block->insns + block->runs * block->insn_count};
-        block->entered = block->insns = block->runs = 0;
+        c = (struct eval_count){.address = block->address, .entered = block->entered, .insns = block->insns};
+        if (block->code)
+            c.insns += __atomic_exchange_n(&block->code->runs, 0, __ATOMIC_RELAXED) * block->code->insn_count;
+        block->entered = block->insns = 0;
         if (c.insns || c.entered)
             take(context, &c);
     }

@@ -55,17 +55,24 @@ struct eval_mark {
     uint32_t op, address; /* address relative to the block's */
 };
 
+/* A translation. Nothing of it changes but the count, so that a run which has found it may use it to the end of the
+ * block, whatever becomes of the block meanwhile. */
+struct eval_code {
+    uint64_t end;  /* of the guest's text that it came from */
+    uint64_t runs; /* several threads may count at once, and then some runs are not counted */
+    uint32_t insn_count, op_count, mark_count;
+    struct eval_op *ops;
+    struct eval_mark *marks;
+    struct eval_code *next_dropped;
+};
+
 struct eval_block {
     uint64_t address; /* guest */
-    uint64_t end;     /* of the text it came from */
-    uint64_t runs, entered;
-    uint64_t insns; /* executed in translations since dropped */
-    uint32_t insn_count;
-    uint32_t op_count, mark_count;
-    struct eval_op *ops; /* NULL: not translated (any more) */
-    struct eval_mark *marks;
+    uint64_t entered;
+    uint64_t insns;         /* executed in translations since dropped */
+    struct eval_code *code; /* NULL: not translated (any more) */
     /* The blocks that followed last, by branch direction; blocks are never freed before the evaluator, so a
-     * stale one is found out by its address and ops. */
+     * stale one is found out by its address and code. */
     struct eval_block *next[2];
 };
 
@@ -85,10 +92,13 @@ extern __thread union eval_slot eval_slots[EVAL_SLOTS];
 struct eval {
     struct eval_block **table; /* open addressing, by address; NULL: empty */
     size_t table_size, block_count;
-    uint64_t paused; /* where the last run stopped for a system call or a check: going on there is not entering */
-    /* the block and operation running: set before anything that may fault */
-    struct eval_block *block;
-    const struct eval_op *current;
+    uint64_t changes; /* how often translations were dropped; runs that began before end at their next block */
+    /* Runs that are under way, and what was dropped, by the phase in which that began. A translation is freed when all
+     * runs have ended that may have found it before it was dropped: those of its phase and of the one before. */
+    unsigned phase; /* 0 or 1 */
+    unsigned runs[2];
+    struct eval_code *dropped[2];
+    bool dead; /* it is freed with its last run */
     /* scratch of the translator */
     struct ir_func func;
     struct ir_build build;
@@ -96,6 +106,19 @@ struct eval {
     VEC(uint32_t) last_use;
     VEC(int32_t) place;
 };
+
+/* Where the running fiber is. */
+struct eval_place {
+    struct eval *ev; /* NULL: in no run */
+    unsigned phase;
+    uint64_t changes; /* of ev, when the run began */
+    uint64_t paused;  /* where the last run stopped for a system call or a check: going on there is not entering */
+    /* The block, its translation and the operation: set before anything that may fault. */
+    const struct eval_block *block;
+    const struct eval_code *code;
+    const struct eval_op *current;
+};
+extern __thread struct eval_place eval_place;
 
 extern struct eval_labels eval_labels;
 
@@ -115,10 +138,10 @@ struct eval_block *eval_block_at(struct eval *ev, const struct eval_host *host, 
 /* The same for one already there: NULL when it is not. */
 struct eval_block *eval_block_find(const struct eval *ev, uint64_t address);
 
-/* Fills block->ops from the code; returns 0, -1 when it needs too many slots, or 1 when the bytes end inside
+/* Translates the code at the address; returns 0, -1 when it needs too many slots, or 1 when the bytes end inside
  * the first instruction. */
-int eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block, const uint8_t *bytes,
-                   size_t size, uint64_t image_base, uint32_t max_insns);
+int eval_translate(struct eval *ev, const struct eval_host *host, uint64_t address, const uint8_t *bytes, size_t size,
+                   uint64_t image_base, uint32_t max_insns, struct eval_code **out);
 
 /* The flags (bits X86_FLAG_*) that code at a guest address may read before it writes them, as far as
  * a short look ahead (*budget instructions) within the page of `near` tells; DF is always among them. */

@@ -84,7 +84,7 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
     S_##name:                             \
     {                                     \
         type v_;                          \
-        ev->current = op;                 \
+        place->current = op;              \
         v_ = SINGLE_ACCESS(type, MEMORY); \
         D(slot) = (result)v_;             \
         NEXT;                             \
@@ -93,7 +93,7 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
     S_##name:                               \
     {                                       \
         type v_ = (type)OPERAND(source, b); \
-        ev->current = op;                   \
+        place->current = op;                \
         SINGLE_ACCESS(type, MEMORY) = v_;   \
         NEXT;                               \
     }
@@ -103,7 +103,7 @@ eval_fn *const eval_helpers[IR_HELPER_COUNT] = {
     {                                                                                        \
         uint64_t v_ = OPERAND(uint64_t, b);                                                  \
         uint8_t *p_ = memory + OPERAND(uint32_t, a) + op->imm;                               \
-        ev->current = op;                                                                    \
+        place->current = op;                                                                 \
         switch (op->imm2) {                                                                  \
         case 1: v_ = builtin(p_, (uint8_t)v_, __ATOMIC_SEQ_CST); break;                      \
         case 2: v_ = builtin((uint16_t *)(void *)p_, (uint16_t)v_, __ATOMIC_SEQ_CST); break; \
@@ -200,41 +200,54 @@ eval_interpret(struct eval *ev, const struct eval_host *host, unsigned *trap)
     char *base = (char *)cpu;
     __asm__("" : "+r"(base)); /* it reaches eval_slots, too: for the compiler no longer an address in cpu */
     uint8_t *const memory = host->memory;
+    struct eval_place *const place = &eval_place;
     struct eval_block *block;
+    struct eval_code *code;
     const struct eval_op *op;
     uint64_t rip = cpu->rip;
     struct eval_block **link = NULL;
-    uint64_t entered = rip != ev->paused;
+    bool out = false;
+    uint64_t entered = rip != place->paused;
 
     goto enter;
 
 leave_block:
     cpu->rip = rip;
-    if (cpu->limit == UINT64_MAX) {
-        ev->paused = rip;
+    if (cpu->limit == UINT64_MAX || __atomic_load_n(&ev->changes, __ATOMIC_RELAXED) != place->changes) {
+        place->paused = rip;
         return EVAL_BUDGET;
     }
+    block = __atomic_load_n(link, __ATOMIC_ACQUIRE);
+    if (block && block->address == rip && (code = __atomic_load_n(&block->code, __ATOMIC_ACQUIRE)) &&
+        (host->go_out || !host->has_compiled(host->context, rip))) {
+        if (host->go_out && !out)
+            host->go_out(host->context);
+        out = host->go_out != NULL;
+        goto found;
+    }
+    if (out)
+        host->come_in(host->context);
+    out = false;
     if (host->has_compiled(host->context, rip))
         return EVAL_COMPILED;
-    block = *link;
-    if (block && block->address == rip && block->ops)
-        goto found;
 enter:
     block = eval_block_find(ev, rip);
     if (!block) {
-        ev->block = NULL;
+        place->code = NULL;
         block = eval_block_at(ev, host, rip);
         if (!block)
             return EVAL_NOEXEC;
     }
+    code = block->code;
     if (link)
-        *link = block;
+        __atomic_store_n(link, block, __ATOMIC_RELEASE);
 found:
-    block->runs++;
-    block->entered += entered;
+    __atomic_store_n(&code->runs, __atomic_load_n(&code->runs, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&block->entered, __atomic_load_n(&block->entered, __ATOMIC_RELAXED) + entered, __ATOMIC_RELAXED);
     entered = 0;
-    ev->block = block;
-    ev->current = op = block->ops;
+    place->block = block;
+    place->code = code;
+    place->current = op = code->ops;
     goto * op->code;
 
     /* From the table: A, B, C are the operands. Its zeros stand for the handlers written out below. */
@@ -260,7 +273,7 @@ found:
 #define FLOAT_F64  1
 #define SAY_WHERE(r, ta)                   \
     if (FLOAT_##r || FLOAT_##ta) {         \
-        ev->current = op;                  \
+        place->current = op;               \
         __asm__ volatile("" ::: "memory"); \
     }
 #define A   OPERAND(a_t, a)
@@ -327,7 +340,7 @@ S_CONST128:
     D(type_v128) = (type_v128){op->imm, op->imm2};
     NEXT;
 S_CALL:
-    ev->current = op;
+    place->current = op;
     op->fn(op, base);
     NEXT;
 
@@ -352,13 +365,13 @@ S_REMU64:
     D(uint64_t) = OPERAND(uint64_t, a) % OPERAND(uint64_t, b);
     NEXT;
 divide_error:
-    ev->current = op;
-    cpu->rip = eval_fault_address(ev);
+    place->current = op;
+    cpu->rip = eval_fault_address();
     *trap = IR_TRAP_DE;
     return EVAL_TRAP;
 misaligned:
-    ev->current = op;
-    cpu->rip = eval_fault_address(ev);
+    place->current = op;
+    cpu->rip = eval_fault_address();
     *trap = IR_TRAP_GP;
     return EVAL_TRAP;
 
@@ -394,14 +407,14 @@ S_STORE_ALIGNED:
     goto S_V128_STORE;
 S_V128_LOAD32_ZERO: {
     uint32_t v;
-    ev->current = op;
+    place->current = op;
     v = SINGLE_ACCESS(uint32_t, MEMORY);
     D(type_v128) = (type_v128){v, 0};
     NEXT;
 }
 S_V128_LOAD64_ZERO: {
     uint64_t v;
-    ev->current = op;
+    place->current = op;
     v = SINGLE_ACCESS(uint64_t, MEMORY);
     D(type_v128) = (type_v128){v, 0};
     NEXT;
@@ -448,7 +461,7 @@ S_I8X16_SHUFFLE: {
     ATOMIC(ATOMIC_XCHG, __atomic_exchange_n)
 S_ATOMIC_CMPXCHG16: {
     type_v128 v_ = OPERAND(type_v128, b);
-    ev->current = op;
+    place->current = op;
     compare_16(memory + OPERAND(uint32_t, a) + op->imm, &v_, OPERAND(type_v128, c));
     D(type_v128) = v_;
     NEXT;
@@ -456,7 +469,7 @@ S_ATOMIC_CMPXCHG16: {
 S_ATOMIC_CMPXCHG: {
     uint8_t *p_ = memory + OPERAND(uint32_t, a) + op->imm;
     uint64_t v_;
-    ev->current = op;
+    place->current = op;
     switch (op->imm2) {
     case 1: CMPXCHG(uint8_t)
     case 2: CMPXCHG(uint16_t)
@@ -484,7 +497,7 @@ S_INDIRECT:
     entered = 1;
     goto leave_block;
 S_SYSCALL:
-    ev->paused = cpu->rip = op->imm;
+    place->paused = cpu->rip = op->imm;
     return EVAL_SYSCALL;
 S_TRAP:
     cpu->rip = op->imm;

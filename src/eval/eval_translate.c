@@ -546,8 +546,8 @@ translate_ops(struct translator *t, const uint32_t *starts, uint32_t *mark_op)
 }
 
 int
-eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block *block, const uint8_t *bytes,
-               size_t size, uint64_t image_base, uint32_t max_insns)
+eval_translate(struct eval *ev, const struct eval_host *host, uint64_t address, const uint8_t *bytes, size_t size,
+               uint64_t image_base, uint32_t max_insns, struct eval_code **out)
 {
     uint32_t starts[EVAL_MAX_INSNS + 1] = {0}, mark_op[EVAL_MAX_INSNS + 1];
     uint32_t addresses[EVAL_MAX_INSNS + 1] = {0};
@@ -555,7 +555,7 @@ eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block 
     struct lift_request request = {
         .bytes = bytes,
         .size = size,
-        .address = block->address - image_base,
+        .address = address - image_base,
         .max_insns = max_insns,
         .op_starts = starts,
     };
@@ -584,7 +584,6 @@ eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block 
     translate_ops(&t, starts, mark_op);
     if (t.overflow)
         return -1;
-    block->insn_count = t.b->insn_count;
     if (t.b->insn_count == 0 && t.b->end.kind == IR_T_JUMP)
         return 1; /* cut off by the end of the bytes */
 
@@ -596,14 +595,17 @@ eval_translate(struct eval *ev, const struct eval_host *host, struct eval_block 
         addresses[i] = (uint32_t)at;
         at += length > 0 ? (uint64_t)length : 0;
     }
-    block->end = block->address + (t.b->size ? t.b->size : 1);
-    block->op_count = (uint32_t)ev->ops.count;
-    block->mark_count = t.b->insn_count;
-    block->marks = mem_alloc((t.b->insn_count + 1) * sizeof *block->marks);
+    struct eval_code *code = mem_zalloc(1, sizeof *code);
+
+    code->end = address + (t.b->size ? t.b->size : 1);
+    code->insn_count = code->mark_count = t.b->insn_count;
+    code->op_count = (uint32_t)ev->ops.count;
+    code->marks = mem_alloc((t.b->insn_count + 1) * sizeof *code->marks);
     for (uint32_t i = 0; i < t.b->insn_count; i++)
-        block->marks[i] = (struct eval_mark){.op = mark_op[i], .address = addresses[i]};
-    block->ops = mem_alloc(ev->ops.count * sizeof *block->ops);
-    memcpy(block->ops, ev->ops.items, ev->ops.count * sizeof *block->ops);
+        code->marks[i] = (struct eval_mark){.op = mark_op[i], .address = addresses[i]};
+    code->ops = mem_alloc(ev->ops.count * sizeof *code->ops);
+    memcpy(code->ops, ev->ops.items, ev->ops.count * sizeof *code->ops);
+    *out = code;
     return 0;
 }
 

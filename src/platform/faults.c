@@ -196,7 +196,7 @@ handle(int sig, siginfo_t *info, void *context, enum platform_mode mode)
         return;
     platform_mode = mode;
     inside = memory && !protection && platform_fault_inside && platform_fault_inside(address);
-    if (inside && mode == PLATFORM_COMPILED && has_changed(address, write, pc))
+    if (inside && mode != PLATFORM_KERNEL && has_changed(address, write, pc))
         return;
     if (fix_up(context, inside))
         return;
@@ -217,23 +217,23 @@ handle(int sig, siginfo_t *info, void *context, enum platform_mode mode)
     die_of(sig, info, context);
 }
 
-/* Native code of guests runs without the lock, and everything that handle() looks at is its holder's, so the lock
+/* Guest code runs without the lock, and everything that handle() looks at is its holder's, so the lock
  * is taken first. What is done for the fault counts as done by the vkernel, so that a fault of its own is taken for
  * one of the vkernel's. */
 static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
     enum platform_mode mode = platform_mode;
+    bool outside = platform_thread_tls->outside;
 
-    if (mode == PLATFORM_COMPILED) {
-        platform_come_in();
-        platform_mode = PLATFORM_KERNEL;
-    }
+    if (mode != PLATFORM_KERNEL)
+        platform_enter_kernel();
     handle(sig, info, context, mode);
-    if (mode != PLATFORM_COMPILED)
+    if (mode == PLATFORM_KERNEL)
         return;
     platform_mode = mode;
-    platform_go_out();
+    if (outside)
+        platform_go_out();
     if (platform_ticked) /* while it was in here */
         platform_direct_interrupt(context);
 }

@@ -159,18 +159,18 @@ void platform_wake_idle(void); /* ends that sleep of another thread's */
 /* --- faults --- */
 enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
 extern __thread volatile enum platform_mode platform_mode; /* of the running fiber */
-/* The lock is held in every mode but PLATFORM_COMPILED, and these change both together. */
+/* The lock is held in PLATFORM_KERNEL and not in PLATFORM_COMPILED. In PLATFORM_EVAL it is held while the evaluator looks
+ * up and translates, and also in the first block of each of its runs; not while later ones run (eval/eval.h). */
 static inline void
 platform_enter_kernel(void)
 {
-    if (platform_mode == PLATFORM_COMPILED)
-        platform_come_in();
+    platform_come_in();
     platform_mode = PLATFORM_KERNEL;
 }
 static inline void
-platform_leave_kernel(void)
+platform_leave_kernel(enum platform_mode mode)
 {
-    platform_mode = PLATFORM_COMPILED;
+    platform_mode = mode;
     if (platform_threads == 1)
         return;
     platform_thread_tls->retries = 0;

@@ -100,6 +100,8 @@ platform_unlock_slow(void)
 void
 platform_come_in_slow(void)
 {
+    if (!platform_thread_tls->outside)
+        return;
     __atomic_store_n(&platform_thread_tls->outside, false, __ATOMIC_RELEASE);
     platform_lock_slow();
 }

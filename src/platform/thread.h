@@ -1,7 +1,7 @@
 /* The host threads that run guests, and the lock that lets one of them at a time be in the vkernel.
  *
  * The first thread is the process's own. The others are made once, before the seccomp filter, which allows no more. A
- * thread holds the lock whenever it does anything but run rewritten code, sleep, or handle one of the host's signals
+ * thread holds the lock whenever it does anything but run guest code, sleep, or handle one of the host's signals
  * that came during either: it takes the lock when guest code asks for something, faults, or is to give way after a
  * tick, and lets it go when guest code goes on and while it sleeps. So vkernel code needs no other lock, and
  * everything that is not said to be the thread's own belongs to the holder. The handlers of ticks, forwarded signals
@@ -75,7 +75,7 @@ platform_unlock(void)
         platform_unlock_slow();
 }
 
-/* The same between guest code and the vkernel. */
+/* The same between guest code and the vkernel; to come in is nothing for a thread that is there already. */
 void platform_come_in_slow(void);
 void platform_go_out_slow(void);
 static inline void

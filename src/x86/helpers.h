@@ -109,6 +109,11 @@ void x86_collect_mxcsr(void);
  * vol. 2, REP). Does nothing for instructions without rep. */
 void x86_string_faulted(const struct x86_insn *insn);
 
+/* Where somebody defines it, it is called within a string instruction with rep, between two elements, when a check is
+ * due (x86_cpu.limit). It returns, or has x86_string_faulted() make the state that of an instruction which was
+ * interrupted there, and leaves. */
+void x86_string_pause(void) __attribute__((weak));
+
 /* 64 random bits, for rdrand and rdseed. */
 uint64_t x86_random(void);
 /* Where somebody defines it, it decides what rdtsc and rdrand say: an execution that repeats another must see what that

@@ -43,6 +43,16 @@ say_done(uint64_t elements)
     *(volatile uint64_t *)&x86_this_cpu()->tmp[1] = elements;
 }
 
+/* Between two elements: somebody may want the processor. Never before the first one, so that the guest gets on. */
+static void
+pause_if_due(uint64_t done)
+{
+    if (!x86_string_pause || done == 0 || x86_this_cpu()->limit != UINT64_MAX)
+        return;
+    say_done(done);
+    x86_string_pause();
+}
+
 /* How many elements from here on are on the page of the first one; 1 when that is on two. */
 static uint32_t
 elements_on_page(uint32_t address, const struct run *r)
@@ -105,6 +115,7 @@ helper_rep_movs(uint64_t addresses, uint64_t count, uint32_t control)
     struct run r = run_of(control);
 
     for (uint64_t done = 0; done < count; done += n, to += n * r.step, from += n * r.step) {
+        pause_if_due(done);
         say_done(done);
         x86_guest_store(to, r.size, x86_guest_load(from, r.size));
         n = (uint32_t)minimum(elements_on_page(to, &r), elements_on_page(from, &r));
@@ -132,6 +143,7 @@ helper_rep_stos(uint64_t at, uint64_t count, uint64_t value)
     uint32_t to = (uint32_t)at, n;
 
     for (uint64_t done = 0; done < count; done += n, to += n * r.step) {
+        pause_if_due(done);
         say_done(done);
         x86_guest_store(to, r.size, value);
         n = (uint32_t)minimum(count - done, elements_on_page(to, &r));
@@ -148,6 +160,8 @@ helper_rep_lods(uint64_t at, uint64_t count, uint64_t value)
 
     for (uint64_t done = 0; done < count; done++, from += r.step) {
         x86_this_cpu()->tmp[0] = value;
+        if (done % PAGE_SIZE == 0)
+            pause_if_due(done);
         say_done(done);
         value = x86_guest_load(from, r.size);
     }
@@ -162,6 +176,8 @@ compare_run(const struct run *r, const uint32_t *left, uint64_t value, uint32_t 
     uint64_t a = 0, b = 0, n = 0;
 
     while (n < count) {
+        if (n % PAGE_SIZE == 0)
+            pause_if_due(n);
         say_done(n);
         a = left ? x86_guest_load(*left + (uint32_t)n * r->step, r->size) : value;
         b = x86_guest_load(right + (uint32_t)n * r->step, r->size);

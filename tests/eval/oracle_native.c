@@ -369,7 +369,7 @@ native_load_cpu(const struct program *p, const struct state *in)
 uint64_t
 native_fault_address(void)
 {
-    return native_caught.rip ? eval_fault_address(evaluator) : native_caught.pc;
+    return native_caught.rip ? eval_fault_address() : native_caught.pc;
 }
 
 static void
@@ -387,6 +387,7 @@ evaluator_run(const struct program *p, size_t index, const struct state *in, str
         native_stop();
         out->trap = native_caught.vector;
         out->trap_rip = native_fault_address();
+        eval_left();
         state_from_cpu(&out->state, cpu);
         return;
     }

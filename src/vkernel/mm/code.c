@@ -73,10 +73,12 @@ mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
     if (!mm->eval)
         return;
     mm_hooks.code_leaves(mm, start, end);
-    if (!refcount_is_one(mm->eval_refs))
+    if (!refcount_is_one(mm->eval_refs)) {
+        eval_stop_runs(mm->eval);
         eval_drop(mm); /* the others still have what is gone here */
-    else
+    } else {
         eval_invalidate(mm->eval, start, end);
+    }
 }
 
 /* --- the code map --- */
@@ -173,7 +175,10 @@ mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *veri
     /* From here on its native code can be entered. */
     artifact_use(the_artifact, row->native_offset, row->native_size);
     artifact_use(the_artifact, offset, row->code_map_size);
-    mm_code_map_add(mm, at, row->code_map_size, offset); /* when it fails, the evaluator goes on */
+    if (mm_code_map_add(mm, at, row->code_map_size, offset) < 0)
+        return;                                /* the evaluator goes on */
+    for (unsigned i = 0; i < code->count; i++) /* the evaluator does not ask any more between blocks that it has */
+        mm_code_changed(mm, saturating_add(row->base, code->low[i]), saturating_add(row->base, code->high[i]));
 }
 
 /* Code of [start, end) is gone: entries there must not be found any more. */

@@ -116,7 +116,7 @@ set_out(void)
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
     code_outside = current_mm()->code_generation;
     sched_leaves();
-    platform_leave_kernel(); /* from here on a tick interrupts it */
+    platform_leave_kernel(PLATFORM_COMPILED); /* from here on a tick interrupts it */
 }
 
 static inline void

@@ -104,7 +104,8 @@ dispatcher(void)
 _Noreturn void
 x86_raise(unsigned vector, uint64_t pc)
 {
-    platform_mode = PLATFORM_KERNEL;
+    platform_enter_kernel();
+    eval_left();
     x86_this_cpu()->rip = pc;
     lockstep_caught(LOCKSTEP_TRAP, vector);
     pending_fault.sig = 0;
@@ -204,7 +205,7 @@ find_state(const struct platform_fault *f)
     enum fault_code code = fault_code_at(f->host_pc);
 
     if (platform_mode == PLATFORM_EVAL) {
-        x86_this_cpu()->rip = eval_fault_address(current_task()->process->mm->eval);
+        x86_this_cpu()->rip = eval_fault_address();
         return true;
     }
     /* The fault map has no records for arithmetic. The nearest record would be that of another instruction. */
@@ -399,6 +400,8 @@ platform_on_fault(const struct platform_fault *f)
     if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
     pending_exact = pending_direct || (f->sig != SIGKILL && find_state(f));
+    if (platform_mode == PLATFORM_EVAL)
+        eval_left();
     /* The host has cleared its MXCSR for the signal handler; the exception flags that guest code had set are in the
      * signal's context. */
     x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS;
@@ -428,6 +431,20 @@ fault_finish_string(void)
 
     if (bytes && x86_decode(bytes, left, rip, &insn) > 0)
         x86_string_faulted(&insn);
+}
+
+/* A string instruction is a call of one helper, and may take seconds. */
+void
+x86_string_pause(void)
+{
+    if (platform_mode != PLATFORM_EVAL || lockstep_on)
+        return;
+    platform_enter_kernel();
+    x86_this_cpu()->rip = eval_fault_address();
+    eval_left();
+    fault_finish_string();
+    poll_edge();
+    platform_jump(dispatcher(), JUMP_RESTART);
 }
 
 void

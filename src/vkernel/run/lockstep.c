@@ -178,7 +178,7 @@ by_call(void)
     uint64_t return_address;
 
     return copy_from_guest(&return_address, x86_cpu_tls.gpr[X86_RSP], sizeof return_address) == 0 &&
-           return_address == eval_block_end(R.mm->eval);
+           return_address == eval_block_end();
 }
 
 static bool
@@ -315,7 +315,7 @@ done_at_start(struct replay *r)
 static void
 finish_fault(struct replay *r)
 {
-    x86_this_cpu()->rip = eval_fault_address(R.mm->eval);
+    x86_this_cpu()->rip = eval_fault_address();
     fault_finish_string();
     if (lockstep_differences(&R.end, lockstep_evaluated()) || R.end.rip != x86_cpu_tls.rip)
         fails(r, REPLAY_STATE);
@@ -601,7 +601,7 @@ lockstep_end(enum lockstep_end kind, uint64_t detail)
         lockstep.evaluated.gpr[X86_R11] = R.end.gpr[X86_R11];
     }
     if (kind == LOCKSTEP_FAULT && !platform_has_direct()) {
-        cpu->rip = eval_fault_address(R.mm->eval);
+        cpu->rip = eval_fault_address();
     } else if (kind != LOCKSTEP_TRAP) {
         *cpu = R.end;
         snapshot_take_result();

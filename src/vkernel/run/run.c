@@ -176,6 +176,24 @@ direct_begins(void *context, uint64_t address)
     return compiled_entry(address) != NULL;
 }
 
+/* eval_host.go_out: others may be in the vkernel from here on. */
+static void
+eval_goes_out(void *context)
+{
+    (void)context;
+    sched_leaves();
+    platform_leave_kernel(PLATFORM_EVAL);
+    if (platform_ticked) /* from here on a tick raises the limit itself */
+        x86_cpu_tls.limit = UINT64_MAX;
+}
+
+static void
+eval_comes_in(void *context)
+{
+    (void)context;
+    platform_come_in();
+}
+
 void
 run_evaluate(void)
 {
@@ -185,7 +203,9 @@ run_evaluate(void)
                              .has_compiled = eval_has_compiled,
                              .ends_before = platform_has_direct() ? direct_begins
                                             : lockstep_on         ? lockstep_block_ends
-                                                                  : NULL};
+                                                                  : NULL,
+                             .go_out = platform_threads > 1 ? eval_goes_out : NULL,
+                             .come_in = platform_threads > 1 ? eval_comes_in : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
