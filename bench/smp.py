@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Measures what a second processor is worth to a container, natively and in ingot.
+"""Measures what a second processor is worth to a container, and what fork costs, natively and in ingot.
 
 usage: smp.py --build DIR [--rounds N] [--only REGEX] [--check]
 Each row is work that is done by one thread or process at a time, and by two at the same time. The speed-up is the first's time divided
 by the second's. Natively and in ingot all four take turns, round by round, and medians are compared, so that what else runs
 on the machine concerns all of them. What counts is the last column: ingot's speed-up divided by the native one. --check: exit status 1 when
-a bar is missed. DIR holds the built tree, debian/ and debian.ingot. In ingot everything runs with --cpus 2.
+a bar is missed. DIR holds the built tree, debian/ and debian.ingot. In ingot everything of this table runs with --cpus 2.
+
+A second table says what fork costs, with one processor and with two: the smallest time of many, and the bar is the native one.
 """
 import argparse
 import os
@@ -76,6 +78,108 @@ main(int argc, char **argv)
 }
 """
 
+# What fork costs: the smallest of many, in nanoseconds.
+FORKS = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, LARGE = 256 << 20 };
+static char **self;
+static char *memory;
+
+static uint64_t
+now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void
+write_all(int value)
+{
+    for (size_t at = 0; at < LARGE; at += PAGE)
+        memory[at] = (char)value;
+}
+
+static uint64_t
+small(int execs)
+{
+    uint64_t start = now();
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (execs)
+            execv(self[0], (char *[]){self[0], NULL});
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    return now() - start;
+}
+
+/* How long fork takes, or with `writes` how long each first write does while the child lives. */
+static uint64_t
+large(int writes)
+{
+    uint64_t start, taken;
+    int ends[2];
+    pid_t pid;
+
+    memory = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(memory, LARGE, MADV_NOHUGEPAGE);
+    write_all(1);
+    if (pipe(ends) < 0)
+        exit(1);
+    start = now();
+    pid = fork();
+    taken = now() - start;
+    if (pid == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], memory, 1) != 0);
+    }
+    if (writes) {
+        start = now();
+        write_all(2);
+        taken = (now() - start) / (LARGE / PAGE);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    waitpid(pid, NULL, 0);
+    munmap(memory, LARGE);
+    return taken;
+}
+
+int
+main(int argc, char **argv)
+{
+    uint64_t least = UINT64_MAX, t;
+    int count = argc > 2 ? atoi(argv[2]) : 0;
+
+    self = argv;
+    for (int i = 0; i < count; i++) {
+        t = !strcmp(argv[1], "wait") ? small(0) : !strcmp(argv[1], "exec") ? small(1) : large(!strcmp(argv[1], "writes"));
+        least = t < least ? t : least;
+    }
+    if (count)
+        printf("%llu\n", (unsigned long long)least);
+    return 0;
+}
+"""
+# Name, what to do, how often in a run, and what it may take: so many times the native time, or so many microseconds.
+FORK_ROWS = [
+    ("fork and wait", "wait", 300, 1.0, None),
+    ("fork and exec", "exec", 100, 1.0, None),
+    ("fork with 256 MiB written", "large", 5, 1.0, None),
+    ("first write to a page after it", "writes", 3, None, 3.0),
+]
+
 # Name; the commands for bash by one and by two; the least that ingot's speed-up may be of the native one's.
 COMPUTING, WORKING = 0.93, 1 / 1.1
 ROWS = [
@@ -90,14 +194,15 @@ ROWS = [
 WORDS = {"text": "/bench/text", "one_file": "bash -c \"gzip -4 < /bench/small | md5sum\""}
 
 
-def compute_artifact(sides, work):
-    """The program as an artifact of its own, and in the native root."""
-    folder = work + "/compute"
+def own_artifact(sides, work):
+    """The programs as an artifact of their own, and in the native root."""
+    folder = work + "/own"
     os.makedirs(folder + "/root/tmp")
-    with open(folder + "/compute.c", "w") as f:
-        f.write(COMPUTE)
-    subprocess.run(["cc", "-O2", "-static", "-pthread", "-o", folder + "/root/compute", folder + "/compute.c"], check=True)
-    subprocess.run(["cp", folder + "/root/compute", sides.root + "/compute"], check=True)
+    for name, text in (("compute", COMPUTE), ("forks", FORKS)):
+        with open(f"{folder}/{name}.c", "w") as f:
+            f.write(text)
+        subprocess.run(["cc", "-O2", "-static", "-pthread", "-o", f"{folder}/root/{name}", f"{folder}/{name}.c"], check=True)
+        subprocess.run(["cp", f"{folder}/root/{name}", f"{sides.root}/{name}"], check=True)
     subprocess.run([sides.ingot, "build", "-q", "--cache", folder + "/cache", folder + "/root", "-o", folder + "/artifact"], check=True)
     return folder + "/artifact"
 
@@ -125,6 +230,41 @@ def measure(sides, artifact, cpus, row, rounds):
     return {key: statistics.median(t) for key, t in times.items()}
 
 
+def measure_forks(sides, artifact, row, rounds):
+    """The smallest microseconds, natively and by one and by two processors, which take turns; None when a run fails."""
+    words = ["/forks", row[1], str(row[2])]
+    sides_of = {"native": ["chroot", sides.root, *words], **{n: [sides.ingot, "run", "--cpus", str(n), artifact, *words] for n in (1, 2)}}
+    least = {}
+    for _ in range(rounds):
+        for side, argv in sides_of.items():
+            _, _, out, status = run.measure(argv)
+            if status != 0:
+                print(f"  {row[0]}: {side}: status {status}", file=sys.stderr)
+                return None
+            least[side] = min(least.get(side, float("inf")), int(out) / 1000)
+    return least
+
+
+def forks(sides, artifact, wanted, rounds):
+    """Prints the table of forks. Returns how many bars are missed."""
+    missed = 0
+    print("\n| the smallest of many, us | native | --cpus 1 | --cpus 2 | of native | of native |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for row in FORK_ROWS:
+        if not re.search(wanted, row[0]):
+            continue
+        t = measure_forks(sides, artifact, row, rounds)
+        if not t:
+            missed += 1
+            continue
+        bar = t["native"] * row[3] if row[3] else row[4]
+        high = max(t[1], t[2]) > bar
+        missed += high
+        print(f"| {row[0]} | {t['native']:.1f} | {t[1]:.1f} | {t[2]:.1f} | {t[1] / t['native']:.2f} | {t[2] / t['native']:.2f}"
+              f"{f' (bar {bar:.1f} us)' if high else ''} |", flush=True)
+    return missed
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
@@ -138,7 +278,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ingot-smp-") as work:
         sides = run.Sides(os.path.abspath(args.build), work)
         try:
-            artifact = compute_artifact(sides, work)
+            artifact = own_artifact(sides, work)
             cpus = ["--cpus", "2"]
             print(f"{run.machine()}; {args.rounds} rounds; ingot with --cpus 2\n")
             print("| | native by one, s | by two, s | speed-up | ingot by one, s | by two, s | speed-up | of the native one |")
@@ -155,6 +295,7 @@ def main():
                 missed += low
                 print(f"| {row[0]} | {t['native', 1]:.2f} | {t['native', 2]:.2f} | {native:.2f} | {t['ingot', 1]:.2f} | "
                       f"{t['ingot', 2]:.2f} | {ingot:.2f} | {ingot / native:.2f}{f' (bar {row[3]:.2f})' if low else ''} |", flush=True)
+            missed += forks(sides, artifact, args.only, args.rounds)
         finally:
             for mounted in ("/root/proc", "/root"):
                 subprocess.run(["umount", "-l", work + mounted], stderr=subprocess.DEVNULL)

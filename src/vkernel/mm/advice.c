@@ -152,6 +152,8 @@ remove_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
 static int64_t
 discard(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
+    if (!(v->prot & PROT_WRITE))
+        mm_changed(mm);
     if (v->kind != VMA_ANON || !cow_any(mm, start, end))
         return platform_discard(mm->space.base + start, end - start, advice);
     return cow_forget(mm, start, end) ? mm_host_map(mm, v, start, end, mm_host_prot(v->prot)) : -ENOMEM;
@@ -198,6 +200,7 @@ set_flag(struct mm *mm, const struct guest_range *range, enum flag flag, bool on
 
     if (!mm_split(mm, range->start) || !mm_split(mm, range->end))
         return -ENOMEM;
+    mm_changed(mm);
     for (struct vma *v = mm_find(mm, at); r == 0 && v && v->start < range->end; v = vma_next(mm, v)) {
         hole |= v->start > at;
         if (hole && flag == LOCKED)
@@ -332,6 +335,7 @@ sys_munlock(const uint64_t a[6])
 static void
 lock_all(struct mm *mm, bool on)
 {
+    mm_changed(mm);
     MM_EACH(v, mm)
         set_locked(mm, v, on);
 }

@@ -123,15 +123,10 @@ fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
     return cow_has_to_say(from, v) ? cow_fork_mapping(to, from, v) : mm_copy_mapping(to, v, from, v);
 }
 
-struct mm *
-mm_fork(struct mm *from)
+/* What the copy has of the original beside mappings and pages. */
+static void
+inherit(struct mm *to, struct mm *from)
 {
-    MM_STILL(from); /* what the page map says of written pages holds until they are copied or protected */
-    struct mm *to = mm_new();
-    bool without_code = false;
-
-    if (!to)
-        return NULL;
     to->brk_start = from->brk_start;
     to->brk = from->brk;
     to->arg_start = from->arg_start;
@@ -142,11 +137,14 @@ mm_fork(struct mm *from)
     to->auxv_end = from->auxv_end;
     to->stack_start = from->stack_start;
     to->membarriers = from->membarriers;
-    if (from->eval) {
-        to->eval = from->eval;
-        to->eval_refs = from->eval_refs;
-        refcount_get(to->eval_refs);
-    }
+}
+
+/* Gives `to`, which is new, all mappings and their pages. */
+static bool
+fork_mappings(struct mm *to, struct mm *from)
+{
+    bool without_code = false;
+
     MM_EACH(v, from) {
         struct vma *copy;
 
@@ -156,7 +154,7 @@ mm_fork(struct mm *from)
         }
         copy = mm_vma_insert(to, v);
         if (!copy || fork_mapping(to, from, v) < 0)
-            goto fail;
+            return false;
         copy->locked = false;
         mm_account(to, copy, true);
     }
@@ -165,15 +163,38 @@ mm_fork(struct mm *from)
         struct code_map *m = list_entry(p, struct code_map, link);
 
         if (mm_code_map_add(to, m->at, m->size, m->file_offset) < 0)
-            goto fail;
+            return false;
     }
     if (!without_code) {
         to->code_generation = from->code_generation;
         to->code_shared = from->code_shared = true;
     }
-    return to;
+    return true;
+}
 
-fail:
-    mm_put(to);
-    return NULL;
+struct mm *
+mm_fork(struct mm *from)
+{
+    MM_STILL(from); /* what the page map says of written pages holds until they are copied or protected */
+    struct mm *to = mm_take_spare(from);
+
+    if (to) {
+        inherit(to, from);
+        return to;
+    }
+    to = mm_new();
+    if (!to)
+        return NULL;
+    inherit(to, from);
+    if (from->eval) {
+        to->eval = from->eval;
+        to->eval_refs = from->eval_refs;
+        refcount_get(to->eval_refs);
+    }
+    if (!fork_mappings(to, from)) {
+        mm_put(to);
+        return NULL;
+    }
+    mm_is_copy(to, from);
+    return to;
 }

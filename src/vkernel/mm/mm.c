@@ -132,6 +132,9 @@ mm_new(void)
     mm->number = object_number();
     list_init(&mm->vmas);
     list_init(&mm->code_maps);
+    list_init(&mm->copies);
+    list_init(&mm->copy_link);
+    list_init(&mm->spares);
     mm->space.base = platform_reserve(MM_GUARD + MM_RESERVATION);
     if (!mm->space.base) {
         OBJECT_FREE(mm, mm);
@@ -189,12 +192,18 @@ mm_get(struct mm *mm)
 void
 mm_put(struct mm *mm)
 {
-    if (!mm || !refcount_put(&mm->refs))
+    if (!mm || !refcount_put(&mm->refs) || mm_keep_as_spare(mm))
         return;
+    mm_changed(mm);
+    mm_free(mm);
+}
+
+void
+mm_free(struct mm *mm)
+{
     cow_end(mm);
     id_tree_remove(&all, &mm->place);
-    while (mm->count)
-        mm_vma_remove(mm, mm->root);
+    mm_vma_remove_all(mm);
     mm_code_drop(mm);
     platform_release(mm->space.base - MM_GUARD, MM_GUARD + MM_RESERVATION);
     OBJECT_FREE(mm, mm);
@@ -662,6 +671,7 @@ protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
 {
     int old = v->prot, r;
 
+    mm_changed(mm);
     if (v->stack)
         prot &= ~PROT_EXEC;
     if ((prot & PROT_WRITE) && v->shared && v->kind == VMA_FILE &&

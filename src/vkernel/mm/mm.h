@@ -84,11 +84,17 @@ struct mm {
     struct list code_maps;    /* struct code_map: what fork maps once more */
     uint64_t code_generation; /* the number of what is in code_maps, which other code never gets */
     bool code_shared;         /* shared with a forked child, which has the same generation number */
+    /* The address space that this one was forked from, until the mappings of either change; or NULL (spare.c). */
+    struct mm *origin;
+    struct list copies, copy_link; /* those whose origin this is; in this list of the origin's */
+    struct list spares;            /* struct spare: copies that nobody uses any more, for the next fork */
 };
 
 struct mm *mm_new(void); /* NULL: no memory */
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
+/* Frees what is only kept for later forks. */
+void mm_drop_spares(void);
 struct mm *mm_fork(struct mm *from); /* a copy of the current process's address space; NULL: no memory */
 struct eval *mm_eval(struct mm *mm); /* NULL: no memory */
 /* Is the native code of this mapping's file in force here, because all of the file's code is mapped where the native

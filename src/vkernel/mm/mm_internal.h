@@ -48,6 +48,20 @@ struct code_map {
 /* Whose memory is at the host address, the guards not included? NULL: nobody's. */
 struct mm *mm_of_host(uint64_t host_address);
 
+/* mm.c: frees an address space that nobody has a reference to, and that is nobody's copy or origin. */
+void mm_free(struct mm *mm);
+
+/* --- spare.c: address spaces that are kept for the next fork --- */
+/* To be called before a mapping comes, goes, or changes its size or protection, and before pages are discarded that
+ * the guest cannot write. */
+void mm_changed(struct mm *mm);
+void mm_is_copy(struct mm *mm, struct mm *origin); /* a fork has just made it */
+/* Keeps an address space that nobody has a reference to any more. False: it is to be freed. */
+bool mm_keep_as_spare(struct mm *mm);
+/* A copy of the address space, as mm_fork() makes it, of a spare. The caller sets what the members of struct mm say
+ * beside mappings and pages. NULL: there is no spare that would do. */
+struct mm *mm_take_spare(struct mm *from);
+
 struct shm *shm_get(struct shm *s);
 uint64_t mm_file_number(const struct vma *v); /* of its file's inode, in futex keys */
 void shm_put(struct shm *s);
@@ -59,6 +73,7 @@ int mm_host_prot(int prot);
 /* Makes a mapping of the address space, where none is, with references of its own. NULL: no memory, or too many. */
 struct vma *mm_vma_insert(struct mm *mm, const struct vma *like);
 void mm_vma_remove(struct mm *mm, struct vma *v);
+void mm_vma_remove_all(struct mm *mm); /* at the end of an address space, which is nobody's copy or origin */
 void mm_vma_resize(struct mm *mm, struct vma *v, uint64_t start, uint64_t end);
 unsigned mm_host_mappings_left(void); /* of the host's, for all address spaces together */
 struct vma *vma_previous(const struct mm *mm, const struct vma *v);

@@ -136,6 +136,7 @@ mm_vma_resize(struct mm *mm, struct vma *v, uint64_t start, uint64_t end)
 {
     struct vma *above = vma_next(mm, v);
 
+    mm_changed(mm);
     v->start = start;
     v->end = end;
     update_gap(mm, v);
@@ -232,6 +233,7 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
 
     if (mm_host_mappings_left() == 0)
         return NULL;
+    mm_changed(mm);
     v = OBJECT_NEW(vma);
     if (!v)
         return NULL;
@@ -261,8 +263,8 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
     return v;
 }
 
-void
-mm_vma_remove(struct mm *mm, struct vma *v)
+static void
+remove_vma(struct mm *mm, struct vma *v)
 {
     struct vma *above = vma_next(mm, v), *child;
 
@@ -283,4 +285,18 @@ mm_vma_remove(struct mm *mm, struct vma *v)
     total--;
     vma_refs_put(v);
     OBJECT_FREE(vma, v);
+}
+
+void
+mm_vma_remove(struct mm *mm, struct vma *v)
+{
+    mm_changed(mm);
+    remove_vma(mm, v);
+}
+
+void
+mm_vma_remove_all(struct mm *mm)
+{
+    while (mm->count)
+        remove_vma(mm, mm->root);
 }

@@ -115,6 +115,7 @@ kill_until_below(uint64_t now)
     uint64_t pages = 1, gone = 0, excess;
     struct process *victim;
 
+    mm_drop_spares();
     cow_trim();
     now = memory_used();
     if (now <= system_info.memory_limit)
