@@ -50,6 +50,15 @@ $(BUILD)-san/build.ninja:
 	tools/install-deps.sh check
 	CC=clang-19 meson setup $(BUILD)-san -Db_sanitize=address,undefined -Db_lundef=false -Ddebug_checks=true
 
+# The vkernel under ThreadSanitizer: $(BUILD)-tsan/tests/vkernel/vk-dev, and programs on it, on two processors.
+tsan: $(BUILD)-tsan/build.ninja
+	ninja -C $(BUILD)-tsan tests/vkernel/vk-dev
+	tests/vkernel/tsan.py $(BUILD)-tsan/tests/vkernel/vk-dev $(TSAN)
+
+$(BUILD)-tsan/build.ninja:
+	tools/install-deps.sh check
+	CC=clang-19 meson setup $(BUILD)-tsan -Db_sanitize=thread -Db_lundef=false -Ddebug_checks=true
+
 # Builds what is not built; another name for it is check-quick.
 test check-quick:
 	tests/quick.sh $(BUILD)
@@ -91,4 +100,4 @@ clean:
 # Each target uses all processors itself.
 .NOTPARALLEL:
 
-.PHONY: all deps test check-quick image artifact artifact-part artifact-v3 artifact-wasm demo sanitized check check-long bench fuzz-insn fuzz-syscalls fuzz-syscalls-fast install clean
+.PHONY: all deps test check-quick image artifact artifact-part artifact-v3 artifact-wasm demo sanitized tsan check check-long bench fuzz-insn fuzz-syscalls fuzz-syscalls-fast install clean

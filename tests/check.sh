@@ -216,7 +216,9 @@ single sanitized-vkernel meson test -C "$build-san" --print-errorlogs vkernel vk
 script analyzer tools/analyze.sh "$build"
 script image tests/image/test_image.py --ingot "$build-san/src/cli/ingot"
 script bad-input tests/recompile/bad_input.py --ingot "$build-san/src/cli/ingot"
-single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 120 --seed 1'
+single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 60 --seed 1'
+single fuzz-syscalls-processors make fuzz-syscalls BUILD="$build" FUZZ='--seconds 60 --seed 1 --cpus 2'
+single tsan make tsan BUILD="$build" TSAN="$([ "$mode" = long ] || echo --short)"
 single without-llvm without_llvm
 single fuzzers fuzzers
 single demo tests/demo.sh "$artifact"

@@ -4,21 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "platform/direct.h"
 #include "platform/thread_internal.h"
-#include "x86/helpers.h"
-
-volatile uint64_t platform_host_signals;
-volatile sig_atomic_t platform_end_signal;
-
-static int wake_fd = -1; /* written by signal handlers, polled by platform_idle */
 
 static unsigned tick_us = 10000;
 
@@ -42,9 +34,8 @@ platform_pass(uint64_t ns)
     quiet_ticks = 0;
 }
 
-/* A tick of a repeatable run is none, but when the guest seems to wait without any system call. */
-static bool
-is_quiet(void)
+bool
+platform_is_quiet(void)
 {
     enum { LONG = 50 };
 
@@ -122,19 +113,6 @@ platform_clock_was_set(void)
     return clock_watch >= 0 && read(clock_watch, &expiries, sizeof expiries) < 0 && errno == ECANCELED;
 }
 
-static void
-on_tick(int sig, siginfo_t *info, void *context)
-{
-    (void)sig;
-    (void)info;
-    if (platform_repeatable && !is_quiet())
-        return;
-    platform_ticked = 1;
-    platform_thread_awake();
-    x86_cpu_tls.limit = UINT64_MAX;
-    platform_direct_interrupt(context);
-}
-
 void
 platform_tick_every(unsigned us)
 {
@@ -148,13 +126,38 @@ bool
 platform_tick_init(struct platform_thread *t, int id)
 {
     struct sigevent e = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
-    struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 
     e._sigev_un._tid = id ? id : (pid_t)syscall(SYS_gettid);
-    sigaction(SIGALRM, &sa, NULL);
+    platform_catch_ticks();
     t->has_timer = syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &t->timer) == 0;
     t->ticking = false;
     return t->has_timer;
+}
+
+/* Whoever waits for the lock sets the holder's tick without it (platform_tick_now), so these two are read and written
+ * as wholes. That they may not fit together does no harm: the tick comes too often, or who waits asks again. */
+static bool
+is_ticking(const struct platform_thread *t)
+{
+    return __atomic_load_n(&t->ticking, __ATOMIC_RELAXED);
+}
+
+static void
+set_ticking(struct platform_thread *t, bool on)
+{
+    __atomic_store_n(&t->ticking, on, __ATOMIC_RELAXED);
+}
+
+static uint64_t
+tick_due(const struct platform_thread *t)
+{
+    return __atomic_load_n(&t->tick_due, __ATOMIC_RELAXED);
+}
+
+static void
+set_tick_due(struct platform_thread *t, uint64_t due)
+{
+    __atomic_store_n(&t->tick_due, due, __ATOMIC_RELAXED);
 }
 
 /* The first tick after first_ns, then regularly. 0: none. */
@@ -172,33 +175,33 @@ platform_tick(bool on)
 {
     struct platform_thread *t = platform_thread_tls;
 
-    if (on == t->ticking || !t->has_timer)
+    if (on == is_ticking(t) || !t->has_timer)
         return;
     if (on)
         platform_tick_taken();
     set_timer(t, on ? (uint64_t)tick_us * 1000 : 0);
-    t->ticking = on;
+    set_ticking(t, on);
 }
 
 void
 platform_tick_taken(void)
 {
-    platform_thread_tls->tick_due = platform_monotonic_ns() + tick_us * 1000;
+    set_tick_due(platform_thread_tls, platform_monotonic_ns() + tick_us * 1000);
 }
 
 static void
 tick_by(struct platform_thread *t, uint64_t deadline)
 {
-    uint64_t now, left;
+    uint64_t now, left, due = tick_due(t);
 
-    if (!t->ticking || t->tick_due < TICK_NEAR_NS || deadline >= t->tick_due - TICK_NEAR_NS)
+    if (!is_ticking(t) || due < TICK_NEAR_NS || deadline >= due - TICK_NEAR_NS)
         return;
     now = platform_monotonic_ns();
     left = deadline > now + TICK_NEAR_NS ? deadline - now : TICK_NEAR_NS;
-    if (now + left >= t->tick_due)
+    if (now + left >= due)
         return; /* never later than it was: who has a deadline that is over asks again and again until the tick comes */
     set_timer(t, left);
-    t->tick_due = now + left;
+    set_tick_due(t, now + left);
 }
 
 void
@@ -210,9 +213,9 @@ platform_tick_by(uint64_t deadline)
 void
 platform_tick_of(struct platform_thread *t, uint64_t deadline)
 {
-    if (!t->ticking) {
-        t->ticking = true;
-        t->tick_due = UINT64_MAX;
+    if (!is_ticking(t)) {
+        set_ticking(t, true);
+        set_tick_due(t, UINT64_MAX);
     }
     tick_by(t, deadline);
 }
@@ -222,8 +225,8 @@ platform_tick_of(struct platform_thread *t, uint64_t deadline)
 void
 platform_tick_now(struct platform_thread *t)
 {
-    t->ticking = true;
-    t->tick_due = platform_monotonic_ns() + tick_us * 1000;
+    set_ticking(t, true);
+    set_tick_due(t, platform_monotonic_ns() + tick_us * 1000);
     set_timer(t, 1);
 }
 
@@ -236,93 +239,10 @@ platform_tick_again(void)
 
     if (soon > TICK_NEAR_NS)
         soon = TICK_NEAR_NS;
-    t->ticking = true;
-    t->tick_due = platform_monotonic_ns() + soon;
+    set_ticking(t, true);
+    set_tick_due(t, platform_monotonic_ns() + soon);
     set_timer(t, soon);
     errno = saved;
-}
-
-/* With a terminal its keys arrive as bytes, and a signal means the container as a whole. Without, signals are process
- * 1's; one that asks to end is obeyed the second time by ending the run, the third time, when not even that happens, at
- * once. */
-static bool has_terminal;
-
-static bool
-asks_to_end(int sig)
-{
-    return sig == SIGTERM || sig == SIGINT || (has_terminal && (sig == SIGHUP || sig == SIGQUIT));
-}
-
-static void
-on_host_signal(int sig, siginfo_t *info, void *context)
-{
-    static volatile sig_atomic_t asked;
-    uint64_t one = 1;
-    int saved = errno;
-
-    (void)info;
-    if (asks_to_end(sig)) {
-        asked++;
-        if (asked > 2) {
-            signal(sig, SIG_DFL);
-            raise(sig);
-            if (getpid() == 1) /* of a PID namespace: what has no handler does nothing */
-                _exit(128 + sig);
-        }
-        if (asked == 2 || has_terminal)
-            platform_end_signal = sig;
-    }
-    __atomic_fetch_or(&platform_host_signals, 1ull << (sig - 1), __ATOMIC_SEQ_CST);
-    platform_ticked = 1;
-    platform_thread_awake();
-    x86_cpu_tls.limit = UINT64_MAX;
-    if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
-        /* full: the poller has news already */
-    }
-    platform_direct_interrupt(context);
-    errno = saved;
-}
-
-uint64_t
-platform_forward_signals(bool terminal)
-{
-    static const int always[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    static const int without_terminal[] = {SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP, SIGURG, SIGIO, SIGPWR};
-    struct sigaction sa = {.sa_sigaction = on_host_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
-    uint64_t wanted = 0, ignored = 0;
-
-    has_terminal = terminal;
-    if (wake_fd < 0)
-        wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    for (unsigned i = 0; i < sizeof always / sizeof *always; i++)
-        wanted |= 1ull << (always[i] - 1);
-    for (unsigned i = 0; i < sizeof without_terminal / sizeof *without_terminal && !terminal; i++)
-        wanted |= 1ull << (without_terminal[i] - 1);
-    for (int sig = SIGRTMIN; sig <= SIGRTMAX && !terminal; sig++)
-        wanted |= 1ull << (sig - 1);
-    sigfillset(&sa.sa_mask);
-    sigdelset(&sa.sa_mask, SIGSEGV);
-    sigdelset(&sa.sa_mask, SIGBUS);
-    sigdelset(&sa.sa_mask, SIGTRAP);
-    for (int sig = 1; sig <= 64; sig++) {
-        struct sigaction old;
-
-        if (!(wanted >> (sig - 1) & 1))
-            continue;
-        if (sigaction(sig, &sa, &old) == 0 && old.sa_handler == SIG_IGN)
-            ignored |= 1ull << (sig - 1);
-    }
-    return ignored;
-}
-
-void
-platform_wake_idle(void)
-{
-    uint64_t one = 1;
-
-    if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
-        /* full: it is awake already */
-    }
 }
 
 int
@@ -339,7 +259,7 @@ platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
     }
     /* fds has room for one more: the wake descriptor, which is of who sleeps. Who only looks must not take what wakes another thread. */
     if (sleeps) {
-        fds[count] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
+        fds[count] = (struct pollfd){.fd = platform_wake_fd, .events = POLLIN};
         platform_unlock();
     }
     n = ppoll(fds, count + sleeps, timeout_ns == UINT64_MAX ? NULL : &ts, NULL);
@@ -351,7 +271,7 @@ platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns)
             fds[i].revents = 0;
         return error == EINTR ? 0 : -error;
     }
-    if (sleeps && fds[count].revents && read(wake_fd, &drained, sizeof drained) > 0)
+    if (sleeps && fds[count].revents && read(platform_wake_fd, &drained, sizeof drained) > 0)
         n--;
     return n;
 }

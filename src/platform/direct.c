@@ -9,6 +9,7 @@
 
 #include "platform/fiber_internal.h"
 #include "platform/platform.h"
+#include "platform/sanitizer.h"
 #include "platform/thread.h"
 #include "x86/helpers.h"
 
@@ -37,6 +38,7 @@ _Static_assert(sizeof(struct direct_cache_entry) == 16 && offsetof(struct platfo
 
 /* Other threads may change that of a running fiber. */
 __thread uint64_t platform_direct_generation_tls __attribute__((visibility("hidden")));
+FIBER_VARIABLE(platform_direct_generation_tls);
 
 bool
 platform_has_direct(void)

@@ -1,6 +1,7 @@
 /* Host faults: those of guest code become the guest's signals; those of the vkernel's copies to and from guest memory
  * (of a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
+#include "platform/sanitizer.h"
 #include "platform/direct.h"
 #include "platform/fiber_internal.h"
 #include "platform/thread_internal.h"
@@ -22,6 +23,7 @@ static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_R
                                        REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 __thread volatile enum platform_mode platform_mode;
+FIBER_VARIABLE(platform_mode);
 
 /* Instructions that may fault, and where they go on then: copy.S. */
 struct platform_fixup {
@@ -270,9 +272,9 @@ platform_faults_init(void)
 
     platform_signal_stack();
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
-        sigaction(signals[i], &sa, NULL);
+        sanitizer_sigaction(signals[i], &sa, NULL);
     sa.sa_sigaction = on_step;
-    sigaction(SIGTRAP, &sa, NULL);
+    sanitizer_sigaction(SIGTRAP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* the host's limit of file sizes: a write of ours that fails is no reason to end */
 }

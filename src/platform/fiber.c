@@ -3,8 +3,8 @@
  *
  * A thread block is what FS points to: thread-local variables below, the C library's control block from there on. The
  * CPU state of a guest thread is the last thread-local variable, so a switch of fibers is a switch of FS, and a pointer
- * to that state stays good over a sleep, on whatever host thread the fiber goes on. Under AddressSanitizer, which keeps
- * accounts of threads by their block, FS stays and the variables' contents are exchanged instead. */
+ * to that state stays good over a sleep, on whatever host thread the fiber goes on. Under a sanitizer FS stays, and the
+ * variables' contents are exchanged instead (sanitizer.h). */
 #include "platform/heap.h"
 #include "platform/platform.h"
 
@@ -45,8 +45,9 @@ struct platform_fiber {
     struct platform_fiber *next;
     void (*entry)(void *);
     void *arg;
-    /* Where FS points while it runs; sanitized: what the variables hold while it does not, up to there. */
-    uint8_t *thread;
+    /* Where FS points while it runs; sanitized: what the variables hold while it does not, up to there, and where FS
+     * points while it runs, else NULL. */
+    uint8_t *thread, *runs_in;
     struct sanitizer_stack sanitizer;
 };
 
@@ -56,9 +57,13 @@ _Noreturn void platform_jump_registers(struct platform_jump *j, int value);
 void platform_fiber_start(void);
 
 __thread uint8_t *x86_memory_tls;
+FIBER_VARIABLE(x86_memory_tls);
 __thread uint64_t platform_frame_tls __attribute__((visibility("hidden"))); /* enter.S */
+FIBER_VARIABLE(platform_frame_tls);
 /* direct.S: platform_fiber_limit() of the running fiber */
 __thread uint64_t platform_stack_limit_tls __attribute__((visibility("hidden")));
+FIBER_VARIABLE(platform_stack_limit_tls);
+FIBER_VARIABLE(x86_cpu_tls);
 
 /* The thread block that the C library has made. */
 static struct {
@@ -74,6 +79,7 @@ static struct platform_fiber *fiber_pool;
 static unsigned fiber_pool_count;
 static struct platform_fiber main_fiber;
 static __thread struct platform_fiber *running = &main_fiber;
+FIBER_VARIABLE(running);
 static bool have_wrgsbase; /* and WRFSBASE */
 
 static bool
@@ -99,7 +105,7 @@ fiber_stack_new(struct platform_fiber *f)
 static uint8_t *
 running_block(void)
 {
-    return PLATFORM_SANITIZED || !running->thread ? thread_block.base : running->thread;
+    return PLATFORM_SANITIZED ? sanitizer_block() : running->thread ? running->thread : thread_block.base;
 }
 
 /* Where a thread-local variable of the running fiber lies in another thread block. */
@@ -118,6 +124,12 @@ thread_block_copy(struct platform_fiber *f)
     uint64_t self = (uint64_t)(uintptr_t)to;
     size_t before = thread_block.variables, after = 0;
 
+    if (PLATFORM_SANITIZED) {
+        sanitizer_variables_save(to);
+        memset(in_block(to, &platform_frame_tls), 0, sizeof platform_frame_tls);
+        memcpy(in_block(to, &running), &f, sizeof f);
+        return;
+    }
     if (thread_block.scratch) {
         after = (size_t)(thread_block.base - thread_block.scratch) - thread_block.scratch_size;
         before = (size_t)(thread_block.scratch - (thread_block.base - thread_block.variables));
@@ -126,8 +138,6 @@ thread_block_copy(struct platform_fiber *f)
     memcpy(to - after, from - after, after);
     memset(in_block(to, &platform_frame_tls), 0, sizeof platform_frame_tls);
     memcpy(in_block(to, &running), &f, sizeof f);
-    if (PLATFORM_SANITIZED)
-        return;
     memcpy(to, from, thread_block.control);
     memcpy(to, &self, sizeof self);      /* tcbhead_t of the x86-64 ABI: tcb... */
     memcpy(to + 16, &self, sizeof self); /* ...and self */
@@ -138,9 +148,10 @@ thread_block_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
     if (PLATFORM_SANITIZED) {
         if (from->thread) /* the host thread's own fiber is never switched back to */
-            memcpy(from->thread - thread_block.variables, thread_block.base - thread_block.variables,
-                   thread_block.variables);
-        memcpy(thread_block.base - thread_block.variables, to->thread - thread_block.variables, thread_block.variables);
+            sanitizer_variables_save(from->thread);
+        from->runs_in = NULL;
+        to->runs_in = sanitizer_block();
+        sanitizer_variables_load(to->thread);
     } else if (have_wrgsbase) {
         __asm__ volatile("wrfsbase %0" ::"r"(to->thread) : "memory");
     } else {
@@ -151,13 +162,13 @@ thread_block_switch(struct platform_fiber *from, struct platform_fiber *to)
 void *
 platform_fiber_variable(struct platform_fiber *f, void *variable)
 {
-    return f == running ? variable : in_block(f->thread, variable);
+    return f == running ? variable : in_block(f->runs_in ? f->runs_in : f->thread, variable);
 }
 
 struct x86_cpu *
 platform_fiber_cpu(struct platform_fiber *f)
 {
-    return f == running ? x86_this_cpu() : (struct x86_cpu *)(void *)(f->thread - sizeof(struct x86_cpu));
+    return platform_fiber_variable(f, x86_this_cpu());
 }
 
 void
@@ -262,7 +273,8 @@ platform_fiber_new(void (*entry)(void *), void *arg)
 void
 platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
 {
-    memcpy(in_block(to->thread, &platform_thread_tls), &platform_thread_tls, sizeof platform_thread_tls);
+    if (!PLATFORM_SANITIZED)
+        memcpy(in_block(to->thread, &platform_thread_tls), &platform_thread_tls, sizeof platform_thread_tls);
     thread_block_switch(from, to);
     platform_stack_limit_tls = platform_fiber_limit(to);
     sanitizer_switching(&from->sanitizer, &to->sanitizer);
@@ -270,9 +282,24 @@ platform_fiber_switch(struct platform_fiber *from, struct platform_fiber *to)
     sanitizer_switched(&from->sanitizer);
 }
 
+/* Of a host thread that the C library has made: a fiber, which it leaves at once. */
+static void *
+leave_for(void *arg)
+{
+    struct platform_fiber *f = arg, own = {0};
+
+    platform_thread_tls = f->arg;
+    running = &own;
+    sanitizer_stack_own(&own.sanitizer);
+    platform_fiber_switch(&own, f);
+    return NULL;
+}
+
 long
 platform_fiber_clone(struct platform_fiber *f, struct platform_thread *t, unsigned long flags)
 {
+    if (PLATFORM_SANITIZED)
+        return sanitizer_thread(leave_for, f);
     memcpy(in_block(f->thread, &platform_thread_tls), &t, sizeof t);
     return platform_clone_thread(flags, f->rsp, f->thread);
 }
@@ -289,6 +316,7 @@ platform_fiber_free(struct platform_fiber *f)
 {
     if (!f || !f->stack)
         return;
+    sanitizer_stack_fini(&f->sanitizer);
     if (fiber_pool_count < FIBER_POOL) {
         f->next = fiber_pool;
         fiber_pool = f;
@@ -423,6 +451,7 @@ platform_init(void)
         return false;
     }
     find_thread_block(fs);
+    sanitizer_stack_own(&main_fiber.sanitizer);
     platform_make_c_heap();
     if (thread_block.variables < sizeof x86_cpu_tls) {
         platform_log("ingot: this executable's headers do not tell of its thread-local variables\n");

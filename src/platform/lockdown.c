@@ -60,12 +60,21 @@ platform_isolate(struct lockdown *l)
         layer_isolation(l);
 }
 
+static void
+start_threads(struct lockdown *l)
+{
+    if (l->threads > 1)
+        l->threads_made = platform_threads_start(l->threads);
+}
+
 int
 platform_lockdown(struct lockdown *l)
 {
     /* The sanitizers' reports start a symbolizer, their leak check a thread. */
-    if (PLATFORM_SANITIZED)
+    if (PLATFORM_SANITIZED) {
+        start_threads(l);
         return 0;
+    }
     if (wanted(l, LAYER_DESCRIPTORS))
         lockdown_note(l, LAYER_DESCRIPTORS, layer_descriptors(l));
     if (wanted(l, LAYER_ROOT))
@@ -83,8 +92,7 @@ platform_lockdown(struct lockdown *l)
         return -errno;
     if (wanted(l, LAYER_LANDLOCK))
         lockdown_note(l, LAYER_LANDLOCK, layer_landlock(l));
-    if (l->threads > 1)
-        l->threads_made = platform_threads_start(l->threads);
+    start_threads(l);
     if (wanted(l, LAYER_LIMITS))
         lockdown_note(l, LAYER_LIMITS, layer_limits());
     return wanted(l, LAYER_FILTER) ? filter_install(l) : 0;

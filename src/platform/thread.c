@@ -157,7 +157,7 @@ platform_thread_await(unsigned number)
 bool
 platform_thread_ticks(unsigned number)
 {
-    return threads[number]->ticking;
+    return __atomic_load_n(&threads[number]->ticking, __ATOMIC_RELAXED);
 }
 
 void

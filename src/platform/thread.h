@@ -33,8 +33,8 @@ struct platform_thread {
     void *processor; /* a struct processor (worker/worker.h), set by the scheduler */
     /* The tick (clock.c). */
     volatile sig_atomic_t ticked; /* it has come, and nobody has looked since */
-    bool ticking;
-    int timer; /* of the host's, which signals this thread; valid if has_timer */
+    bool ticking;                 /* this and tick_due also by whoever waits for the lock, atomically */
+    int timer;                    /* of the host's, which signals this thread; valid if has_timer */
     bool has_timer;
     uint64_t tick_due; /* when the next one comes, at the latest */
     /* Of faults (faults.c) and of the trap flag (direct.c). */

@@ -129,16 +129,17 @@ container_limits_option(const char *name, const char *value)
 }
 
 /* What is compiled from WebAssembly expects loads and stores in the order of one processor (docs/decisions/0019), and a
- * run that is compared with another one must be repeatable. */
+ * run that is compared with another one must be repeatable. A sanitized vkernel, whose tasks stay where they began, has
+ * several only for who asks for them. */
 static unsigned
 processors(void)
 {
     uint64_t wanted = (container_limits.cpus + BILLION - 1) / BILLION;
 
-    if (!run_keeps_memory_order() || PLATFORM_SANITIZED || platform_repeatable || lockstep_on)
+    if (!run_keeps_memory_order() || platform_repeatable || lockstep_on)
         return 1;
     if (wanted == 0)
-        wanted = platform_host_processors();
+        wanted = PLATFORM_FIBERS_MOVE ? platform_host_processors() : 1;
     return wanted < PLATFORM_THREADS_MAX ? (unsigned)wanted : PLATFORM_THREADS_MAX;
 }
 

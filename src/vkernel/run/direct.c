@@ -13,6 +13,7 @@
 #include "ir/helper_functions.h"
 #include "platform/direct.h"
 #include "platform/platform.h"
+#include "platform/sanitizer.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/run/direct_map.h"
 #include "vkernel/run/lockstep.h"
@@ -105,6 +106,7 @@ direct_guest_address(uint64_t address)
 /* Of the fiber: the generation of the code when rewritten code went on last. Another thread of the process may have changed it since, and
  * what the host's stack leads to is only good as long as nobody has. */
 static __thread uint64_t code_outside;
+FIBER_VARIABLE(code_outside);
 
 /* The last steps before rewritten code goes on, which it does without the lock. */
 static inline void

@@ -16,6 +16,7 @@
 #include "platform/direct.h"
 #include "platform/platform.h"
 #include "platform/heap.h"
+#include "platform/sanitizer.h"
 #include "vkernel/sched/bandwidth.h"
 #include "vkernel/sched/load.h"
 
@@ -76,7 +77,7 @@ task_of(struct sched_entity *e)
 static bool
 may_run_on(const struct sched_entity *e, const struct processor *p)
 {
-    return e->affinity >> p->number & 1;
+    return e->stays ? e->processor == p->number : e->affinity >> p->number & 1;
 }
 
 /* Of those on which the task may run, the one with the fewest others to run. */
@@ -116,7 +117,7 @@ enqueue_on(struct sched_entity *e, struct processor *p)
 static void
 enqueue(struct sched_entity *e)
 {
-    bool everywhere = (e->affinity & all_processors) == all_processors;
+    bool everywhere = PLATFORM_FIBERS_MOVE && (e->affinity & all_processors) == all_processors;
 
     enqueue_on(e, everywhere ? NULL : processor_for(e));
 }
@@ -356,6 +357,7 @@ finish_switch(void)
     sched_entity_of(p->task)->started_ns = p->switched_ns;
     sched_entity_of(p->task)->runs_on = p;
     sched_entity_of(p->task)->processor = p->number;
+    sched_entity_of(p->task)->stays = !PLATFORM_FIBERS_MOVE;
     sched_switches++;
     wait_news++;
 }
@@ -578,11 +580,14 @@ sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *ar
             platform_thread_await(k);
 }
 
+/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and
+ * the host's signals do here, they do for nobody. */
 static _Noreturn void
 idle_loop(void)
 {
     struct processor *p = this_processor();
 
+    this_worker = (struct worker){0};
     for (;;) {
         uint64_t timeout, share;
 
@@ -603,13 +608,10 @@ idle_loop(void)
     }
 }
 
-/* A new fiber's this_worker is its maker's, a task that may be freed while this fiber is still there: what timers and
- * the host's signals do here, they do for nobody. The other processors' fibers were made before there was a task. */
 static void
 idle_main(void *arg)
 {
     (void)arg;
-    this_worker = (struct worker){0};
     idle_loop();
 }
 
@@ -716,6 +718,20 @@ sched_abandon(struct task *t)
 }
 
 void
+sched_take_processors(void)
+{
+    static unsigned taken;
+
+    for (; taken < platform_threads; taken++) {
+        processors[taken].number = taken;
+        processors[taken].sleeps = taken > 0 ? PROCESSOR_PARKED : PROCESSOR_BUSY;
+        idle_count += taken > 0;
+        list_init(&processors[taken].queue);
+    }
+    all_processors = UINT64_MAX >> (64 - platform_threads);
+}
+
+void
 sched_start(struct task *t)
 {
     struct processor *p = this_processor();
@@ -723,13 +739,7 @@ sched_start(struct task *t)
     p->idle = platform_fiber_reserve(); /* many programs end without being idle once */
     if (!p->idle)
         platform_die("out of memory");
-    all_processors = UINT64_MAX >> (64 - platform_threads);
-    for (unsigned k = 0; k < platform_threads; k++) {
-        processors[k].number = k;
-        processors[k].sleeps = k > 0 ? PROCESSOR_PARKED : PROCESSOR_BUSY;
-        list_init(&processors[k].queue);
-    }
-    idle_count = platform_threads - 1;
+    sched_take_processors();
     set_task(p, t);
     p->switched_ns = platform_monotonic_ns();
     sched_entity_of(t)->state = TASK_RUNNING;

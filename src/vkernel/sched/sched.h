@@ -36,6 +36,7 @@ struct sched_entity {
     uint64_t kernel_since, section_ns, kernel_ns, sampled_ns;
     unsigned processor; /* the guest's number of the processor on which it runs, or ran last */
     uint64_t affinity;  /* bit n: it may run on processor n; never 0 */
+    bool stays;         /* it has run, and its fiber cannot go on on another host thread (PLATFORM_FIBERS_MOVE) */
 };
 
 /* The entity is a task's first member, which task/process.h asserts. */
@@ -249,6 +250,8 @@ sched_leaves(void)
     if (sched_unserved)
         sched_serve();
 }
+/* Those that there are (platform_threads) are the scheduler's from here on. sched_start() does it. */
+void sched_take_processors(void);
 /* As sched_kick(), declared below; and when this returns, those processors run no guest code. They wait until the
  * caller has left the vkernel. */
 void sched_stop_others(bool (*which)(struct task *t, const void *arg), const void *arg);
