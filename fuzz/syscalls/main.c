@@ -1,7 +1,7 @@
 /* The driver of the system-call fuzzer: makes programs, has them run, keeps those that reach new code, and makes
  * findings small.
  *
- *     fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject
+ *     fuzz_syscalls [--cpus N] [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject
  *                   PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
@@ -21,12 +21,12 @@
 enum { MAX_CORPUS = 20000, MAX_FINDINGS = 500, LEAK_CHECK_EVERY = 32, PROGRESS_SECONDS = 10, MAX_FAILURES = 2000 };
 
 static struct {
-    unsigned seconds, inject, pack;
+    unsigned cpus, seconds, inject, pack;
     uint64_t calls, seed;
     const char *missed, *fetches, *corpus, *keep, *found, *vkernel, *one;
     char mode; /* r, p, s: --run, --print, --shrink */
     bool plain, table, fail_each;
-} options = {.inject = 15, .seed = 1, .found = "found"};
+} options = {.cpus = 1, .inject = 15, .seed = 1, .found = "found"};
 
 static struct program *corpus[MAX_CORPUS];
 static unsigned corpus_count;
@@ -388,7 +388,7 @@ usage(void)
     fprintf(
         stderr,
         "usage: fuzz_syscalls [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]\n"
-        "                     [--inject PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
+        "                     [--cpus N] [--inject PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] [--run|--print|--shrink FILE] VKERNEL\n");
     exit(2);
 }
 
@@ -415,7 +415,9 @@ parse(int argc, char **argv)
             continue;
         }
         i++;
-        if (strcmp(a, "--seconds") == 0)
+        if (strcmp(a, "--cpus") == 0)
+            options.cpus = (unsigned)atoi(v);
+        else if (strcmp(a, "--seconds") == 0)
             options.seconds = (unsigned)atoi(v);
         else if (strcmp(a, "--calls") == 0)
             options.calls = strtoull(v, NULL, 10);
@@ -459,6 +461,7 @@ main(int argc, char **argv)
         mkdir(options.keep, 0755);
     snprintf(log, sizeof log, "%s/log-%d", options.found, (int)getpid());
     r.vkernel = options.vkernel;
+    r.cpus = options.cpus;
     r.log = log;
     snprintf(volume, sizeof volume, "%s/volume-%d", options.found, (int)getpid());
     mkdir(volume, 0755);

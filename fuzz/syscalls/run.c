@@ -58,7 +58,7 @@ runner_start(struct runner *r)
         /* The guest's volume is a folder of the host: nothing there may grow large. */
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){MAX_FILE, MAX_FILE});
-        snprintf(volume, sizeof volume, "--volume %s:/volume %s", r->volume,
+        snprintf(volume, sizeof volume, "--volume %s:/volume --cpus %u %s", r->volume, r->cpus,
                  getenv("INGOT_OPTIONS") ? getenv("INGOT_OPTIONS") : "");
         setenv("INGOT_OPTIONS", volume, 1);
         execl(r->vkernel, r->vkernel, "/bin/executor", (char *)NULL);

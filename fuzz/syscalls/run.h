@@ -11,6 +11,7 @@
 enum { SIGNATURE_SIZE = 200 };
 
 struct runner {
+    unsigned cpus;             /* processors of the container */
     const char *vkernel, *log; /* log: what the run wrote, on descriptors 1 and 2 */
     const char *volume;        /* a folder for the guest, emptied after each run */
     pid_t pid;

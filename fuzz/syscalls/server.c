@@ -5,7 +5,10 @@
  * Calls between files of the vkernel and to the C library go through here by the linker's --wrap (meson.build), so
  * nothing in the vkernel knows of it. In the copy time is virtual: it runs eightfold, and where the container would
  * sleep it jumps; whoever sleeps for ever is found at once. Preemption is drawn from the program's seed. Allocations
- * and host calls fail where the program says. */
+ * and host calls fail where the program says.
+ *
+ * With several processors the server has the host thread of the first alone, as a fork copies one. Each copy makes the
+ * others. */
 #include "fuzz/syscalls/program.h"
 
 #include <errno.h>
@@ -18,7 +21,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,10 +28,17 @@
 #include "fuzz/syscalls/races.h"
 #include "platform/heap.h"
 #include "platform/hostfs.h"
+#include "platform/lockdown.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
+#include "platform/thread.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/sched/sched.h"
 #include "vkernel/trust/ledger.h"
+
+#if PLATFORM_SANITIZED
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 enum { EXIT_DEADLOCK = 97, TIME_FACTOR = 8, LEAST_SLEEP_NS = 2000000 };
 
@@ -37,6 +46,7 @@ static struct fuzz_shared *shared;
 static bool in_copy;
 static uint64_t random_state, failing_calls;
 static uint64_t clock_base, clock_jumped;
+static unsigned processors; /* of a copy */
 static uint32_t guard_count, place_count;
 static uint64_t places[COVERAGE_SIZE];
 
@@ -147,6 +157,44 @@ __wrap_platform_realtime_ns(void)
     return __real_platform_realtime_ns() + clock_ahead();
 }
 
+/* Which processors sleep until they are called. */
+static bool parked[PLATFORM_THREADS_MAX];
+
+void __real_platform_thread_park(void);
+void __wrap_platform_thread_park(void);
+void __real_platform_thread_unpark(unsigned number);
+void __wrap_platform_thread_unpark(unsigned number);
+
+void
+__wrap_platform_thread_park(void)
+{
+    unsigned number = platform_thread_tls->number;
+
+    parked[number] = true;
+    if (in_copy)
+        platform_wake_idle(); /* the poller may be the last one now */
+    __real_platform_thread_park();
+    parked[number] = false;
+}
+
+void
+__wrap_platform_thread_unpark(unsigned number)
+{
+    parked[number] = false;
+    __real_platform_thread_unpark(number);
+}
+
+/* Called by the poller. */
+static bool
+others_sleep(void)
+{
+    unsigned n = 1;
+
+    for (unsigned k = 0; k < platform_threads; k++)
+        n += parked[k];
+    return n == platform_threads;
+}
+
 int
 __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout)
 {
@@ -157,6 +205,8 @@ __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout)
     n = __real_platform_idle(fds, count, 0);
     if (n != 0)
         return n;
+    if (!others_sleep())
+        return __real_platform_idle(fds, count, timeout == UINT64_MAX ? timeout : timeout / TIME_FACTOR);
     if (timeout == UINT64_MAX) {
         static const char text[] = "fuzz: deadlock: every task sleeps, and no timer runs\n";
 
@@ -213,13 +263,27 @@ on_asked(int sig)
     _exit(98);
 }
 
+/* Timers and threads are no part of a copy. The tick is armed when the guest goes on. */
 static void
-enter_copy(const struct itimerval *tick)
+make_threads(void)
+{
+    if (!platform_tick_init(platform_thread_tls, 0))
+        platform_die("fuzz: no host timer");
+    sched_tick_wanted = true;
+    if (platform_threads_start(processors) < processors)
+        platform_die("fuzz: no host threads");
+    for (unsigned k = 1; k < processors; k++)
+        parked[k] = true;
+    sched_take_processors();
+}
+
+static void
+enter_copy(void)
 {
     struct sigaction sa = {.sa_handler = on_asked, .sa_flags = SA_ONSTACK};
 
     sigaction(SIGPROF, &sa, NULL);
-    setitimer(ITIMER_REAL, tick, NULL);
+    make_threads();
     clock_base = __real_platform_monotonic_ns();
     random_state = shared->program.seed | 1;
     races_start(shared);
@@ -233,7 +297,6 @@ enter_copy(const struct itimerval *tick)
 static int64_t
 serve(const uint64_t a[6])
 {
-    struct itimerval tick, off = {0}; /* the tick is each copy's own */
     char go;
 
     if (!shared) {
@@ -245,8 +308,6 @@ serve(const uint64_t a[6])
         shared->guards = guard_count;
         memcpy(shared->places, places, sizeof places);
     }
-    getitimer(ITIMER_REAL, &tick);
-    setitimer(ITIMER_REAL, &off, NULL);
     for (;;) {
         int status = 0;
         pid_t child;
@@ -255,7 +316,7 @@ serve(const uint64_t a[6])
             _exit(0);
         child = fork();
         if (child == 0) {
-            enter_copy(&tick);
+            enter_copy();
             return copy_to_guest(a[0], &shared->program, sizeof shared->program) < 0 ? -EFAULT : 0;
         }
         if (write(STATUS_FD, &child, sizeof child) != sizeof child)
@@ -312,12 +373,26 @@ __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6])
     return result;
 }
 
-int __wrap_platform_lockdown(void);
+char *__wrap_platform_handed_options(const char *where);
 
-/* The server makes processes. */
-int
-__wrap_platform_lockdown(void)
+/* The driver's options, from the environment, which artifacts take none from. */
+char *
+__wrap_platform_handed_options(const char *where)
 {
+    size_t size = strlen(where) + 1;
+    char *text = bytes_new(size);
+
+    return text ? memcpy(text, where, size) : NULL;
+}
+
+int __wrap_platform_lockdown(struct lockdown *l);
+
+/* The server makes processes, and has one processor. */
+int
+__wrap_platform_lockdown(struct lockdown *l)
+{
+    processors = l->threads > 1 ? l->threads : 1;
+    l->threads_made = processors;
     return 0;
 }
 
@@ -327,7 +402,7 @@ _Noreturn void __wrap_container_exit(int status);
 _Noreturn void
 __wrap_container_exit(int status)
 {
-#if PLATFORM_SANITIZED
+#if ADDRESS_SANITIZED
     extern int __lsan_do_recoverable_leak_check(void);
 
     if (in_copy && shared->check_leaks && __lsan_do_recoverable_leak_check())
