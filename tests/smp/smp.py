@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The programs of this folder, natively and in a container: each must say the same.
 
-usage: smp.py VKERNEL MKPAYLOAD [--long | --processors]
+usage: smp.py VKERNEL MKPAYLOAD [--processors] [--long]
 Without an option they run on the vkernel alone (all in the evaluator), on one processor.
 --processors: on two processors, where threads do run at the same time, and on two between which every task moves at each call. It is for
 rewritten code: VKERNEL MKPAYLOAD are INGOT tests/direct/mkdirect.py.
 --long: the litmus tests natively a hundred million rounds, where relaxed outcomes must be seen (which takes two processors); a model
-without them must then be found wrong; and the programs at their full length.
+without them must then be found wrong; and the programs at their full length. With --processors, the same in the container as well.
 tests/families/smp runs them as rewritten code, in all stress modes.
 """
 import os
@@ -19,6 +19,23 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = [("litmus", ["--rounds", "2000", "--brief"]), ("lockfree", ["--rounds", "200"]), ("locks", ["--rounds", "10"]),
             ("futexes", ["--rounds", "10"]), ("siblings", ["--rounds", "3"]), ("alloc", ["--rounds", "200"]),
             ("membarrier", ["--rounds", "3000"])]
+
+
+def long_runs(report, where, command, env):
+    """The litmus tests for a hundred million rounds, and the other programs for ten seconds each."""
+    def run(name, *options):
+        return subprocess.run([*command(name), *options], capture_output=True, env=dict(os.environ, **env))
+
+    two = len(os.sched_getaffinity(0)) > 1
+    relaxed = ["--expect-relaxed"] if two else []
+    p = run("litmus", *relaxed, "--total", "100000000")
+    report(p.returncode == 0, f"litmus {where}, long", p.stdout, p.stderr)
+    if two:
+        p = run("litmus", *relaxed, "--model", "sc", "--only", "SB", "--rounds", "1000000")
+        report(p.returncode == 1, f"litmus {where} with a model that is too strong", p.stdout, p.stderr)
+    for name, _ in PROGRAMS[1:]:
+        p = run(name, "--seconds", "10")
+        report(p.returncode == 0, f"{name} {where}, long", p.stdout, p.stderr)
 
 
 def main():
@@ -49,16 +66,9 @@ def main():
                                      env=dict(os.environ, INGOT_OPTIONS=mode))
                 report(got.returncode == 0 and got.stdout == native.stdout, f"{name} on the vkernel {mode}".rstrip(), got.stdout, got.stderr)
         if "--long" in more:
-            two = len(os.sched_getaffinity(0)) > 1
-            litmus = [f"{root}/bin/litmus", *(["--expect-relaxed"] if two else [])]
-            p = subprocess.run([*litmus, "--total", "100000000"], capture_output=True)
-            report(p.returncode == 0, "litmus, long", p.stdout, p.stderr)
-            if two:
-                p = subprocess.run([*litmus, "--model", "sc", "--only", "SB", "--rounds", "1000000"], capture_output=True)
-                report(p.returncode == 1, "litmus with a model that is too strong", p.stdout, p.stderr)
-            for name, _ in PROGRAMS[1:]:
-                p = subprocess.run([f"{root}/bin/{name}", "--seconds", "10"], capture_output=True)
-                report(p.returncode == 0, f"{name} natively, long", p.stdout, p.stderr)
+            long_runs(report, "natively", lambda name: [f"{root}/bin/{name}"], {})
+            if "--processors" in more:
+                long_runs(report, "on two processors of the vkernel", lambda name: [work + "/image", f"/bin/{name}"], {"INGOT_OPTIONS": "--cpus 2"})
     return failed != 0
 
 

@@ -51,6 +51,10 @@ def run_on_linux(command):
         return subprocess.run(command, capture_output=True, timeout=30)
 
 
+def is_same(native, got):
+    return got.stdout == native.stdout and got.returncode == native.returncode
+
+
 def first_difference(native, got):
     """Where what Linux and the vkernel print parts, with the line before."""
     lines = [r.stdout.decode(errors='replace').splitlines() + [f'(ends with {r.returncode})'] for r in (native, got)]
@@ -84,17 +88,24 @@ def main():
             if 'Needs root.' in head and os.geteuid() != 0:
                 continue
             apart = APART if 'In namespaces of its own.' in head else []
-            # On Linux once: a program may change the root, which the image is not touched by.
+            # A program may change the root on Linux, which the image is not touched by.
             seeds = ['1', '1'] if SANITIZED and 'Sanitized, with one seed.' in head else []
+            on_linux = apart + [os.path.join(root, 'bin', name), *seeds]
             with native_programs.alone():
-                native = run_on_linux(apart + [os.path.join(root, 'bin', name), *seeds])
+                native = run_on_linux(on_linux)
             for stress in MODES:
                 env = dict(os.environ, INGOT_OPTIONS=stress)
                 with tempfile.TemporaryFile() as out:  # a file of the host: its position belongs to all that write to it
                     got = subprocess.run([image, *start, '/bin/' + name, *seeds], stdout=out, stderr=subprocess.PIPE, timeout=200, env=env)
                     out.seek(0)
                     got.stdout = out.read()
-                same = got.stdout == native.stdout and got.returncode == native.returncode
+                same = is_same(native, got)
+                if not same:
+                    # Programs that give each other some time were late on Linux, too, beside others: what it says another time is as right.
+                    with native_programs.alone():
+                        again = run_on_linux(on_linux)
+                    same = is_same(again, got)
+                    print('(Linux was asked twice; it said', 'the same)' if is_same(again, native) else 'two different things)')
                 print('ok' if same else 'not ok', name, stress)
                 if not same:
                     failed += 1
