@@ -179,15 +179,17 @@ struct refill {
     uint64_t copied; /* pages */
 };
 
-/* Discards the spare's pages of the batch that the parent has not written. */
+/* Discards the spare's pages of the batch that the parent has not written. Pages that no batch has any more were behind
+ * the end of a file that became shorter, and went with it. */
 static bool
 discard_others(struct refill *r, uint64_t page, size_t count)
 {
     for (; r->next < r->spare->count && r->spare->pages[r->next] < page + count; r->next++) {
-        uint64_t i = r->spare->pages[r->next] - page;
+        uint64_t at = r->spare->pages[r->next], i = at - page;
 
-        if (!(written[i / 16] >> i % 16 & 1) &&
-            platform_discard(r->to->space.base + (page + i) * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) < 0)
+        if (at < page || written[i / 16] >> i % 16 & 1)
+            continue;
+        if (platform_discard(r->to->space.base + at * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) < 0)
             return false;
     }
     return true;
