@@ -101,6 +101,31 @@ sockets(void)
 }
 
 static void
+gone_child(void)
+{
+    if (fork() == 0)
+        _exit(0);
+    wait(NULL);
+}
+
+/* The limit is met in a fork that copies pages into what the child before has left, which has none. */
+static void
+spares(void)
+{
+    size_t size = 220 * 4096;
+    char *pages = map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    int fd = open("/dev/shm/file", O_WRONLY | O_CREAT, 0600);
+
+    for (int k = 0; k < 4000; k++) {
+        madvise(pages, size, MADV_DONTNEED);
+        gone_child();
+        memset(pages, k, size);
+        write(fd, pages, size / 8);
+        gone_child();
+    }
+}
+
+static void
 names(void)
 {
     char name[256];
@@ -209,7 +234,7 @@ main(int count, char **arguments)
         {"private", private_pages}, {"shared", shared_pages}, {"populated", populated}, {"populated-shared", populated_shared},
         {"locked", locked}, {"written", written}, {"page-tables", page_tables}, {"sockets", sockets}, {"names", names},
         {"attributes", attributes}, {"small-files", small_files}, {"events", events}, {"proc", proc_texts},
-        {"forks", forks}};
+        {"forks", forks}, {"spares", spares}};
     /* clang-format on */
 
     for (unsigned k = 0; k < sizeof ways / sizeof ways[0]; k++) {

@@ -131,8 +131,10 @@ load(void)
 {
     struct x86_fxsave a = {0};
 
-    if (this_processor()->x87_was_initial && make_initial())
+    if (this_processor()->x87_was_initial && (!(in_use() & X87_COMPONENT) || make_initial())) {
+        this_processor()->x87_dirty = false;
         return;
+    }
     x86_fxsave_put_x87(&a, &x86_this_cpu()->x87);
     a.mxcsr = _mm_getcsr();
     __asm__ volatile("fxrstor64 %0" ::"m"(a)

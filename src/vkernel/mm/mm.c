@@ -137,6 +137,10 @@ mm_new(void)
     list_init(&mm->spares);
     mm->space.base = platform_reserve(MM_GUARD + MM_RESERVATION);
     if (!mm->space.base) {
+        mm_drop_spares();
+        mm->space.base = platform_reserve(MM_GUARD + MM_RESERVATION);
+    }
+    if (!mm->space.base) {
         OBJECT_FREE(mm, mm);
         return NULL;
     }

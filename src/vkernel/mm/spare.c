@@ -37,17 +37,12 @@ static uint16_t written[BATCH / 16] RARE; /* as platform_written_pages() fills i
 
 OBJECT_POOL(spare);
 
-/* Takes the spare off all lists, and returns its address space. */
-static struct mm *
-take(struct spare *s)
+static void
+take_off_lists(struct spare *s)
 {
-    struct mm *mm = s->mm;
-
     list_remove(&s->of_origin);
     list_remove(&s->all);
     spares--;
-    OBJECT_FREE(spare, s);
-    return mm;
 }
 
 static void
@@ -60,7 +55,11 @@ free_copy(struct mm *mm)
 static void
 drop(struct spare *s)
 {
-    free_copy(take(s));
+    struct mm *mm = s->mm;
+
+    take_off_lists(s);
+    OBJECT_FREE(spare, s);
+    free_copy(mm);
 }
 
 void
@@ -226,11 +225,12 @@ mm_take_spare(struct mm *from)
     if (list_empty(&from->spares))
         return NULL;
     s = list_entry(from->spares.prev, struct spare, of_origin);
+    take_off_lists(s); /* brought_in() may drop all spares */
     r.to = s->mm;
     r.spare = s;
     done = !from->cow && !cow_off && is_same_code(from, s->mm) && each_batch(from, refill_batch, &r) &&
            mm_hooks.brought_in(r.copied * PAGE_SIZE);
-    take(s);
+    OBJECT_FREE(spare, s);
     if (!done) {
         free_copy(r.to);
         return NULL;

@@ -232,6 +232,8 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
     struct vma *v, *above, *parent = NULL, **slot = &mm->root;
 
     if (mm_host_mappings_left() == 0)
+        mm_drop_spares();
+    if (mm_host_mappings_left() == 0)
         return NULL;
     mm_changed(mm);
     v = OBJECT_NEW(vma);

@@ -213,6 +213,7 @@ run_evaluate(void)
     if (!mm_eval(mm))
         group_exit(SIGKILL);
     x87_out();
+    x87_used(); /* the helpers compute with it, and who gets the processor next must not see their operands */
     if (platform_has_direct())
         x86_collect_mxcsr();
     platform_mode = PLATFORM_EVAL;
