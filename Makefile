@@ -1,6 +1,6 @@
 # make test    the tests that need no recompiled image, in three minutes; installs nothing
 # make demo    set up, build, recompile a Debian image and run a script in it
-# make check   set up, build a part of the image with the backend wasm, too, run the tests
+# make check   set up, recompile the Debian image, and a part of it with the backend wasm, too, and run all tests
 BUILD  ?= build
 IMAGE  ?= $(BUILD)/debian
 PREFIX ?= /usr/local

@@ -2,9 +2,10 @@
 """Measures what single calls take, natively and in ingot on one processor and on two.
 
 usage: calls.py --build DIR [--rounds N] [--against OTHER_BUILD]
-A small C program repeats each call and prints the smallest time that so many of them took. Natively and in ingot it is run in turns; the table has the
-smallest and the median of the rounds, in nanoseconds. OTHER_BUILD is the build folder of another state of the project, which gets two
-columns of its own: so one sees what a change is worth, whatever else runs on the machine.
+A small C program repeats each call many times and prints the smallest time for one. It is run natively and in ingot in
+turns; the table has the smallest and the median of the rounds, in nanoseconds. OTHER_BUILD is the build folder of
+another state of the project, which gets two columns of its own: so one sees what a change is worth, whatever else runs
+on the machine.
 """
 import argparse
 import os

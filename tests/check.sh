@@ -1,9 +1,10 @@
 #!/bin/bash
-# Every test of the project. quick: within `make check`'s forty minutes on two cores. long: the whole program table under each
-# stress mode by both backends, and all families of programs.
+# Every test of the project. quick is what `make check` runs; long, of `make check-long`, has the whole program table
+# under each stress mode by both backends, and all families of programs (docs/testing.md).
 # usage: check.sh BUILD quick|long
-# BUILD holds the built tree, debian/ (the test image), debian.ingot (the image recompiled, by the direct backend), and by the other one
-# debian-wasm.ingot (long) or debian-part-wasm.ingot, made of debian-part/ (quick). Ends with one line "N passed, N failed"; exit status 1 when something failed.
+# BUILD holds the built tree, debian/ (the test image) and debian.ingot (the image, recompiled by the direct backend).
+# By the backend wasm it holds the whole image, debian-wasm.ingot (long), or debian-part-wasm.ingot, made of
+# debian-part/ (quick). The last line is "N passed, N failed"; the exit status is 1 when something failed.
 set -u
 # A closed standard input would give its number to the first file that a test opens.
 [ -e /proc/self/fd/0 ] || exec </dev/null
@@ -172,7 +173,8 @@ fi
 # Both backends: what is named for none is the default's.
 tables programs "$artifact"
 tables programs-wasm "$wasm_artifact" $wasm_quick
-# Without --cpus that is on as many processors as the host has. Then on one, and a part of it on two with every task moved between them at each call.
+# Without --cpus that was on as many processors as this process may use. Now on one, and the quick part on two, between
+# which every task moves at each call.
 table programs-one-processor "$artifact" --cpus 1
 table programs-migrate-quick "$artifact" --cpus 2 --stress migrate --quick
 for backend in direct wasm; do

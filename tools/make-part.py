@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a part of the Debian test image: all of its files but the programs and libraries that no quick case of the program table needs. The
-backend wasm compiles it in a part of the time.
+"""Makes a part of the Debian test image: all of its files but the programs and libraries that no quick case of the
+program table needs. The backend wasm compiles it in a part of the time.
 
 usage: make-part.py IMAGE OUT FILE...
-IMAGE and OUT are folders; OUT is made anew. FILE...: tests. A program whose name stands in one of them is kept, a table's quick cases alone
-being read, with the libraries that it is linked with; so are extension modules of interpreters. A test that misses something fails, because its output is compared with that of the whole image.
+IMAGE and OUT are folders; OUT is made anew. Each FILE is a test; of a table its quick cases alone are read. A program
+whose name stands in one of them is kept with the libraries that it is linked with, and so are extension modules of
+interpreters. A test that misses something fails, because its output is compared with that of the whole image.
 """
 import os
 import re

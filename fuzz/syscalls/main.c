@@ -1,8 +1,9 @@
 /* The driver of the system-call fuzzer: makes programs, has them run, keeps those that reach new code, and makes
  * findings small.
  *
- *     fuzz_syscalls [--cpus N] [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR] [--inject
- *                   PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each] VKERNEL
+ *     fuzz_syscalls [--cpus N] [--seconds N] [--calls N] [--seed N|time] [--corpus DIR] [--keep DIR] [--found DIR]
+ *                   [--inject PERCENT] [--plain] [--table] [--missed FILE] [--fetches FILE] [--pack N] [--fail-each]
+ *                   VKERNEL
  *     fuzz_syscalls --run FILE | --print FILE | --shrink FILE VKERNEL
  */
 #include <dirent.h>

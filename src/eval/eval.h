@@ -23,10 +23,11 @@ struct eval_host {
     /* NULL, or: must a block end before the instruction at this address, so that has_compiled is asked? Asked when code
      * is translated; for others, eval_invalidate(). */
     bool (*ends_before)(void *context, uint64_t address);
-    /* NULL, or: between these two calls nothing is done but the running of translated code, which touches the CPU state
-     * and the guest's memory alone, so that the caller's lock may be let go. come_in() is also called without a go_out()
-     * before it. A run goes out behind its first block, because many are not longer. While it is out, blocks follow each
-     * other without has_compiled being asked: who makes it answer otherwise than before calls eval_invalidate(). */
+    /* NULL, or: between these two calls nothing is done but the running of translated code, which touches the CPU
+     * state and the guest's memory alone, so that the caller's lock may be let go. come_in() is also called without a
+     * go_out() before it. A run goes out behind its first block, because many are not longer. While it is out, blocks
+     * follow each other without has_compiled being asked: who makes it answer otherwise than before calls
+     * eval_invalidate(). */
     void (*go_out)(void *context), (*come_in)(void *context);
 };
 
@@ -42,18 +43,20 @@ struct eval; /* block cache and counters; one per guest address space */
 
 struct eval *eval_new(void);
 void eval_free(struct eval *ev); /* with the last run in it that is under way */
-/* Mappings in [start, end) changed: forget blocks there. Runs of other threads end behind the block in which they are. */
+/* Mappings in [start, end) changed: forget blocks there. Runs of other threads end behind the block in which they are.
+ */
 void eval_invalidate(struct eval *ev, uint64_t start, uint64_t end);
-/* Runs of other threads end behind the block in which they are: it is no more the evaluator of their address space. */
+/* Runs of other threads end behind the block in which they are, because this is no longer the evaluator of their
+ * address space. */
 void eval_stop_runs(struct eval *ev);
 /* Runs from x86_cpu.rip. limit_forced(): a check is due when x86_this_cpu()->limit == UINT64_MAX. */
 enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned *trap);
 
-/* In a handler of a fault in eval_run(), or in x86_raise(): the guest address of the instruction that faulted. Valid
- * until the next eval_run() or eval_invalidate(); state is as of its last operation before the fault, rip is not
- * touched. */
+/* In a handler of a fault in eval_run(), or in x86_raise(): the guest address of the instruction that faulted. The
+ * translation tells it, which may be freed from eval_left() on if the code has changed since the run began. State is as
+ * of the instruction's last operation before the fault, rip is not touched. */
 uint64_t eval_fault_address(void);
-/* Whoever leaves eval_run() by a jump says so before. Does nothing in no run. */
+/* Whoever leaves eval_run() by a jump calls this before. Where no run is under way it does nothing. */
 void eval_left(void);
 
 struct ir_build;

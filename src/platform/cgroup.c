@@ -125,7 +125,8 @@ move_aside(struct hierarchy *h)
     return r;
 }
 
-/* Only the group at the top of all may have both processes and controllers for groups below. Its folder lacks this file. */
+/* Only the group at the top of all may have both processes and controllers for groups below. Its folder lacks this
+ * file. */
 static bool
 is_top(const struct hierarchy *h)
 {
@@ -134,8 +135,9 @@ is_top(const struct hierarchy *h)
     return !cgroup_read(h->own, "cgroup.type", text, sizeof text);
 }
 
-/* That we must move first is nothing that the kernel says each time: pids and cpu can be switched on in a group that holds a process, but make
- * it one for threads, in which there is no memory controller, and below which there is no place for another process. */
+/* We move first, though the kernel does not always ask for it: pids and cpu can be switched on in a group that holds a
+ * process, but that makes it one for threads, in which there is no memory controller, and below which there is no place
+ * for another process. */
 static int
 switch_on(struct hierarchy *h, const char *name)
 {

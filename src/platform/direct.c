@@ -132,8 +132,8 @@ go_to_poll(greg_t *reg)
     reg[REG_RIP] = (greg_t)(uintptr_t)direct_poll;
 }
 
-/* Is the vkernel on its way out to guest code, and has looked at platform_ticked for the last time? (Or it has just come
- * in, which need not be told apart.) */
+/* Is the vkernel on its way out to guest code, and has looked at platform_ticked for the last time? Whether it has just
+ * come in instead need not be told apart. */
 static bool
 at_the_border(void)
 {

@@ -1,7 +1,7 @@
 /* What the vkernel core asks of the host: memory, fibers, time, entropy, signals. Files: platform/hostfs.h.
  *
  * Errors are negative errno. All of it is called with the lock held (platform/thread.h), except for
- * platform_enter_kernel(), which takes it; the clocks; platform_log() and platform_die(). */
+ * platform_enter_kernel(), which takes it; platform_tick_again(); the clocks; platform_log() and platform_die(). */
 #ifndef PLATFORM_PLATFORM_H
 #define PLATFORM_PLATFORM_H
 
@@ -159,8 +159,8 @@ void platform_wake_idle(void); /* ends that sleep of another thread's */
 /* --- faults --- */
 enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
 extern __thread volatile enum platform_mode platform_mode; /* of the running fiber */
-/* The lock is held in PLATFORM_KERNEL and not in PLATFORM_COMPILED. In PLATFORM_EVAL it is held while the evaluator looks
- * up and translates, and also in the first block of each of its runs; not while later ones run (eval/eval.h). */
+/* The lock is held in PLATFORM_KERNEL and not in PLATFORM_COMPILED. In PLATFORM_EVAL it is held while the evaluator
+ * looks up and translates, and also in the first block of each of its runs; not while later ones run (eval/eval.h). */
 static inline void
 platform_enter_kernel(void)
 {

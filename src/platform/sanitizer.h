@@ -1,9 +1,9 @@
 /* What AddressSanitizer and ThreadSanitizer must be told of our stacks and threads, and what is different in a vkernel
  * that they watch. Without them, nothing.
  *
- * Both keep accounts of host threads by what FS points to, so that FS stays the host thread's: at a switch of fibers the
- * contents of the fiber's variables are exchanged (FIBER_VARIABLE). An address of such a variable would be another one
- * on another host thread, so a fiber that has run stays on its host thread (PLATFORM_FIBERS_MOVE).
+ * Both keep accounts of host threads by what FS points to, so that FS stays the host thread's: at a switch of fibers
+ * the contents of the fiber's variables are exchanged (FIBER_VARIABLE). An address of such a variable would be another
+ * one on another host thread, so a fiber that has run stays on its host thread (PLATFORM_FIBERS_MOVE).
  *
  * AddressSanitizer's own copies of frames ("fake stacks") outlive a return, so that a pointer to a dead frame is found
  * when it is used. */

@@ -52,7 +52,8 @@ take_if_free(void)
            __atomic_compare_exchange_n(&lock_word, &expected, HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-/* The holder may be evaluating guest code, and would go on with it until its tick. */
+/* The holder may be in the first block of a run of the evaluator, which has the lock (eval/eval.h), and would go on in
+ * a long string instruction of it until its tick. */
 static void
 sleep_for_lock(void)
 {
@@ -194,8 +195,9 @@ wait_until_unparked(struct platform_thread *t)
         futex_wait(&t->awake, 0, FOREVER);
 }
 
-/* The first code of a thread that was made, on a fiber's stack and with its thread block. It sleeps until it is unparked for the first time, and touches
- * no memory before that but for one page of its stack and of its block, so that a processor that is not used costs little. */
+/* The first code of a thread that was made, on a fiber's stack and with its thread block. It sleeps until it is
+ * unparked for the first time. Before that it touches no memory but for one page of its stack and one of its block, so
+ * that a processor that is not used costs little. */
 static void
 thread_main(void *arg)
 {

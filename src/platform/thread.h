@@ -52,12 +52,12 @@ extern unsigned platform_threads;
 
 #define platform_ticked (platform_thread_tls->ticked)
 
-/* Makes the others, of `count` (1 to PLATFORM_THREADS_MAX) in all. Returns how many there are then: the host may allow fewer (limits of
- * tasks, of memory, and of pending signals, of which a timer takes one). The caller has the lock. It is weak because not everything that is
- * linked with lockdown.c has this file. */
+/* Makes the others, of `count` (1 to PLATFORM_THREADS_MAX) in all. Returns how many there are then: the host may allow
+ * fewer (limits of tasks, of memory, and of pending signals, of which a timer takes one). The caller has the lock. It
+ * is weak because not everything that is linked with lockdown.c has this file. */
 unsigned platform_threads_start(unsigned count) __attribute__((weak));
-/* What each of the others runs from the first time that it is unparked, with the lock held, on a stack of its own. Whoever runs guests
- * defines it; nothing that can be written leads to it. */
+/* What each of the others runs from the first time that it is unparked, with the lock held, on a stack of its own.
+ * Whoever runs guests defines it; nothing that can be written leads to it. */
 _Noreturn void platform_run_thread(unsigned number) __attribute__((weak));
 
 void platform_lock_slow(void);
@@ -108,8 +108,8 @@ void platform_thread_kick(unsigned number);
 /* Waits until that thread, which was kicked, runs no guest code any more. It goes on with it once the caller has let
  * go of the lock. */
 void platform_thread_await(unsigned number);
-/* For handlers of host signals: a sleep of the running thread's in platform_thread_park() ends, or does not begin. Such a sleep is begun anew by the
- * host's kernel after a handler. */
+/* For handlers of host signals: a sleep of the running thread's in platform_thread_park() ends, or does not begin.
+ * Without this the host's kernel begins such a sleep anew after a handler. */
 static inline void
 platform_thread_awake(void)
 {

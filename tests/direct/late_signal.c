@@ -1,7 +1,7 @@
-/* A signal of the host's must not be lost on the vkernel's way out to guest code, whichever of its instructions it comes
- * behind. A guest says "ready" and computes for ever after; its handler of SIGTERM ends it. Run after run, SIGTERM comes
- * one instruction later: of the way out of the system call, and of the way back from another signal (SIGURG, which the
- * guest ignores). Nothing else interrupts the guest: it is alone, and has no timers.
+/* A signal of the host's must not be lost on the vkernel's way out to guest code, whichever of its instructions it
+ * comes behind. A guest says "ready" and computes for ever after; its handler of SIGTERM ends it. Run after run,
+ * SIGTERM comes one instruction later: of the way out of the system call, and of the way back from another signal
+ * (SIGURG, which the guest ignores). Nothing else interrupts the guest: it is alone, and has no timers.
  *
  *     late_signal guest               is that guest
  *     late_signal START STOP COMMAND...   runs it; rewritten code lies between these addresses (hexadecimal) */

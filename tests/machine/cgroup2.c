@@ -1,4 +1,5 @@
-/* What the container of the test does: waits for a line, uses a processor for some seconds, or takes so many MiB, in this order. */
+/* What the container of the test does: waits for a line, uses a processor for some seconds, or takes so many MiB, in
+ * this order. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

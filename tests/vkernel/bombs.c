@@ -1,8 +1,10 @@
-/* Guests that make as many as they can of each thing that a kernel keeps, or as much work for the host's kernel. Each runs twice in a process of its own, until it gets an error, is
- * killed at the limit of memory, or has had its time; then everything that it had must be free again, and another process of the
- * container must have been able to work all the time. The last line is "survived".
+/* Guests that make as many as they can of each thing that a kernel keeps, or as much work for the host's kernel. Each
+ * runs twice in a process of its own, until it gets an error, is killed at the limit of memory, or has had its time.
+ * Then everything that it had must be free again, and another process of the container must have been able to work all
+ * the time. The last line is "survived".
  *
- * The arguments are one bomb's name, and "for-ever" where it is to go on, again and again, without anybody who looks. "names" lists them. */
+ * The arguments are one bomb's name, and "for-ever" where it is to go on, again and again, without anybody who looks.
+ * "names" lists the bombs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
-/* Writes records into a volume in each way that promises that they are there, and prints each record's number once that was promised.
- * The arguments are the volume's folder and the ways; without ways, all of them at the same time, and others who write there. It never ends by
- * itself: the host kills everything. */
+/* Writes records into a volume in each way that promises that they are there, and prints each record's number once that
+ * was promised. The arguments are the volume's folder and the ways; without ways, all of them are tried at the same
+ * time, and others write there, too. It never ends by itself: the host kills everything. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +145,9 @@ mapped(void)
     }
 }
 
-/* As careful programs replace a file: it is the old one or the new one, never a part, and the new one once its folder was synced. The pause
- * is the time for the end to come before the next record's fsync brings this one's name to the disk as well. */
+/* As careful programs replace a file: it is the old one or the new one, never a part, and the new one once its folder
+ * was synced. The pause is the time for the end to come before the next record's fsync brings this one's name to the
+ * disk as well. */
 static void
 replaced(void)
 {

@@ -1,7 +1,8 @@
-/* The largest calls that there are, on as much memory and as large files as they take: copies over memory that is not there yet, that is shared until
- * somebody writes, and that another thread takes away meanwhile; memory and files that come and go as a whole. Another process wants to work
- * each millisecond all the time, and how long it had to wait is printed for each, with how long the call and the process's end took, in milliseconds. The
- * arguments are the calls' names; "names" lists them. */
+/* The largest calls that there are, on as much memory and as large files as they take: copies over memory that is not
+ * there yet, that is shared until somebody writes, and that another thread takes away meanwhile; memory and files that
+ * come and go as a whole. Another process wants to work each millisecond all the time. How long it had to wait is
+ * printed for each call, with how long the call and the process's end took, in milliseconds. The arguments are the
+ * calls' names; "names" lists them. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""While a guest makes the largest calls that there are (largest.c), another process must get its turn, on one processor and on two: within 20 ms,
-or what it takes natively in the same turn, as other programs of the machine make everybody wait. What was too long is measured again.
+"""While a guest makes the largest calls that there are (largest.c), another process must get its turn, on one processor
+and on two: within 20 ms, or three times what it waits natively in the same turn, as other programs of the machine make
+everybody wait. What was too long is measured again.
 
     largest.py INGOT MKDIRECT largest.c [CALL...]
 """

@@ -1,5 +1,6 @@
-/* A small server, and who asks it. "serve" answers requests on a port of 127.0.0.1 that it prints. "ask PORT" reads numbers of requests, sends so
- * many, one every two milliseconds, and prints how long each answer took, in microseconds, on a line. "spin" uses a processor. */
+/* A small server, and who asks it. "serve" answers requests on a port of 127.0.0.1 that it prints. "ask PORT" reads
+ * numbers of requests, sends so many, one every two milliseconds, and prints how long each answer took, in
+ * microseconds, on a line. "spin" uses a processor. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>

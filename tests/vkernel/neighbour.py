@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""How long a container's answers take while another one, with limits, does the worst that its guests can (bombs.c): the 99th of a hundred
-answers may take twice as long as while nothing else runs. Other programs of the machine make such a figure a matter of chance. So the attacker, and a native program that
-spins in its place, are stopped and let go on in turns, many times, and what counts is the middle one of the turns of a kind: what others do meets each kind alike, and rarely
-most turns. What the native program does as well is the host's, and no fault of ours.
+"""How long a container's answers take while another one, with limits, does the worst that its guests can (bombs.c): the
+99th of a hundred answers may take twice as long as while nothing else runs. Other programs of the machine make such a
+figure a matter of chance. So the attacker, and a native program that spins in its place, are stopped and let go on in
+turns, many times, and what counts is the middle one of the turns of a kind: what others do meets each kind alike, and
+rarely most turns. What the native program does as well is the host's, and no fault of ours.
 
     neighbour.py [--rounds N] [--options TEXT] INGOT MKDIRECT neighbour.c bombs.c [ATTACK...]
 """

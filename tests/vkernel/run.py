@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs small C programs on Linux and on the vkernel (all in the evaluator); both must print the same. Those whose first comment
-says "Needs root." are left out where the tests run as somebody else; on Linux those that say "In namespaces of its own." run in them: they
-make, stop and kill processes at random. A guest starts with nice value 0, whatever started it has: where the tests themselves run
-under another one, a program in front gives each guest that.
+"""Runs small C programs on Linux and on the vkernel, in the evaluator or, where VKERNEL MKPAYLOAD are INGOT
+tests/direct/mkdirect.py, as rewritten code; both must print the same. Those whose first comment says "Needs root." are
+left out where the tests run as somebody else; on Linux those that say "In namespaces of its own." run in them: they
+make, stop and kill processes at random. A guest starts with nice value 0, whatever started it has: where the tests
+themselves run under another one, a program in front gives each guest that.
 
-They run on one processor; with --stress in the stress modes unwind and budget, on as many as the host has; with --processors on two and on four
-processors and on two between which every task moves.
+They run on one processor; with --stress in the stress modes unwind and budget, on as many as this process may use; with
+--processors on two and on four processors, and on two between which every task moves.
 
     run.py [--stress | --processors] VKERNEL MKPAYLOAD PROGRAM.c...
 """

@@ -17,7 +17,7 @@ struct syscall_row {
 };
 extern const struct syscall_row syscall_table[SYSCALL_TABLE_SIZE];
 
-/* Of the arguments, what does not belong to them is cut off. */
+/* Makes the call. The arguments are cut in place to the bits that each has by the table. */
 int64_t syscall_dispatch(int64_t nr, uint64_t a[6]);
 void syscall_report(int fd);
 void syscall_write_unknown(void (*put)(const char *text)); /* [number, times], ... */

@@ -1,8 +1,10 @@
-/* --disk: what the root file system may take beyond the image. Its files lie in memory, so this is a limit of its own beside
- * --memory: who exceeds it gets ENOSPC, as on a full disk, where memory would end a process.
+/* --disk: what the root file system may take beyond the image. Its files lie in memory, so this is a limit of its own
+ * beside --memory: who exceeds it gets ENOSPC, as on a full disk, where memory would end a process.
  *
- * Counted are the pages of files that are not, or no longer, the image's, a fixed piece for each new inode, which comes with a name, and for
- * each further name (hard link), the text of symbolic links, and extended attributes with what the vkernel keeps beside each. Holes are not counted. Other memory file systems (/dev/shm, memfds, what a guest mounts) have no such limit. */
+ * Counted are the pages of files that are not, or no longer, the image's; a fixed size for each new inode, which comes
+ * with a name, and another for each further name (hard link); the text of symbolic links; and extended attributes with
+ * what the vkernel keeps beside each. Holes are not counted. Other memory file systems (/dev/shm, memfds, what a guest
+ * mounts) have no such limit. */
 #ifndef VKERNEL_FS_DISK_H
 #define VKERNEL_FS_DISK_H
 

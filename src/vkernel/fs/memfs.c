@@ -102,8 +102,9 @@ base_inode_get(struct superblock *sb, uint32_t index)
 _Static_assert(sizeof(struct dentry) + VFS_NAME_MAX + 1 <= DISK_NAME, "no name takes more");
 _Static_assert(sizeof(struct inode) + DISK_NAME <= DISK_INODE, "an inode comes with its first name");
 
-/* Is the disk charged for the name with which the inode has so many? It is for all names beyond those with which the inode came: one for a new
- * inode, the image's for one of the image. (A directory has one name, and other things are counted as its links.) */
+/* Is the disk charged for the name with which the inode has so many? It is for all names beyond those with which the
+ * inode came: one for a new inode, the image's for one of the image. (A directory has one name, and other things are
+ * counted as its links.) */
 static bool
 is_charged_name(const struct inode *i, uint32_t nlink)
 {

@@ -47,8 +47,8 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
     return r == -ERESTARTSYS && *deadline != WAIT_FOREVER ? -EINTR : r;
 }
 
-/* The most that one operation of a file that never waits moves: sched_checkpoint comes in between. Memory that is shared until somebody writes is
- * copied for that much at once, too. */
+/* The most that one operation of a file that never waits moves: sched_checkpoint() comes in between. Of memory that is
+ * shared until somebody writes, no more is copied at once either. */
 static uint64_t
 piece(const struct file *f)
 {

@@ -14,9 +14,9 @@ enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MA
 
 enum { WHOLE, PIECES };
 
-/* Calls f for each mapped part of the range, which must change no mappings, until one returns an error, or 1 for that it is enough; -ENOMEM
- * at the end when there are holes. In pieces: where the host has
- * much to do for many pages, others get their turn in between, and may change what is mapped. */
+/* Calls f for each mapped part of the range, until one call returns an error, or 1, which says that it is enough and
+ * makes the result 0. The result is -ENOMEM at the end when there are holes. f must change no mappings. With PIECES,
+ * for work that takes the host long for many pages, others get their turn in between, and may change what is mapped. */
 static int64_t
 each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struct vma *, uint64_t, uint64_t, uint64_t),
           uint64_t argument, int how)

@@ -115,13 +115,15 @@ void vma_refs_get(const struct vma *v);
 void vma_refs_put(struct vma *v);
 
 enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16, MM_STACK = 32, MM_LOCKED = 64 };
-/* Returns the address or -errno. file: NULL for anonymous memory; mm_map takes a reference of its own. */
+/* Returns the address or -errno. file: NULL for anonymous memory; mm_map takes a reference of its own. With MM_POPULATE
+ * others get their turn in between, and may change what is mapped. */
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);
 int mm_unmap(struct mm *mm, uint64_t address, uint64_t size);
 /* The same, but others get their turn in between: the host takes a tenth of a second for a gigabyte. */
 int mm_unmap_in_pieces(struct mm *mm, uint64_t address, uint64_t size);
-/* Before mm_put(), where that may be the last one: gives large mappings back, and others get their turn in between. NULL is allowed. */
+/* To be called before an mm_put() that may be the last one: gives large mappings back, and others get their turn in
+ * between. Where there are more references it does nothing. NULL is allowed. */
 void mm_empty(struct mm *mm);
 int mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot);
 /* Finds a free range, from the top of the address space downwards; or -ENOMEM. */

@@ -109,7 +109,8 @@ int mm_copy_mapping(struct mm *to, const struct vma *at, struct mm *from, const 
 void mm_map_clean_again(struct mm *mm, const struct vma *v);
 
 /* --- advice.c --- */
-/* Of the current process: as MAP_POPULATE, as far as that goes. */
+/* Brings in pages of the current process as MAP_POPULATE does, as far as that goes. Others get their turn in between.
+ */
 void mm_bring_in(uint64_t start, uint64_t size);
 /* What mlock and its kin locked. */
 bool mm_can_lock(void);

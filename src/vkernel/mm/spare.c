@@ -7,8 +7,9 @@
  * they were at the fork, because whoever could change them changes the mapping first.
  *
  * What must hold is in one field: mm->origin is the address space that this one is a copy of, and is NULL once
- * mm_changed() was called for either of them. So a spare maps nothing that its parent does not map as well, and keeps no
- * file and no other memory alive. Spares are few and small, and the first to go when memory is short. */
+ * mm_changed() was called for either of them. So a spare maps nothing that its parent does not map as well, and keeps
+ * no file and no other memory alive. Spares are few and small, and the first to go when memory, address space or the
+ * host's mappings are short. */
 #include <string.h>
 #include <sys/mman.h>
 

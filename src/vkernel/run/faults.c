@@ -433,7 +433,8 @@ fault_finish_string(void)
         x86_string_faulted(&insn);
 }
 
-/* A string instruction is a call of one helper, and may take seconds. */
+/* The evaluator does a string instruction by one call of a helper, which may take seconds. When a poll is due, the
+ * instruction is given up here as one that was interrupted, and goes on afterwards with what is left. */
 void
 x86_string_pause(void)
 {

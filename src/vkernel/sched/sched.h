@@ -250,7 +250,8 @@ sched_leaves(void)
     if (sched_unserved)
         sched_serve();
 }
-/* Those that there are (platform_threads) are the scheduler's from here on. sched_start() does it. */
+/* Makes the scheduler use all processors that there are (platform_threads). sched_start() does it; whoever makes host
+ * threads after that does it again. */
 void sched_take_processors(void);
 /* As sched_kick(), declared below; and when this returns, those processors run no guest code. They wait until the
  * caller has left the vkernel. */

@@ -43,7 +43,7 @@ int signal_codes(int sig); /* the highest si_code that the signal's own causes h
 /* same: it must name the signal. -EFAULT, -E2BIG, -EINVAL */
 int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same);
 bool signal_fatal_pending(void);
-/* Is there a signal or an end of the task's to attend to? The two are asked at each edge. */
+/* Is there a signal to attend to, or an end or a stop of the task? This and signal_work() are asked at each edge. */
 static inline bool
 signal_pending_task(const struct task *t)
 {
@@ -51,7 +51,7 @@ signal_pending_task(const struct task *t)
 
     return ((t->pending.set | p->pending.set) & ~t->blocked) || (p->group_exit | t->kill_me | p->stopped);
 }
-/* anything to do at the edge? */
+/* Is there anything to do at the edge? The same, and a mask that is to be restored. */
 static inline bool
 signal_work(const struct task *t)
 {

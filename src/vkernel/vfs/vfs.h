@@ -240,7 +240,8 @@ struct file *file_new_inode(const struct file_ops *ops, int flags, struct inode 
 /* Full read or write with sleeping, as read(2): pos NULL uses and advances the file's own. */
 ssize_t file_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
 ssize_t file_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
-/* The end of every call that has written: who watches the file is told, and what O_DSYNC promises is done. 0 or -errno. */
+/* The end of every call that has written: who watches the file is told, and what O_DSYNC promises is done. 0 or
+ * -errno. */
 int file_written(struct file *f);
 /* A write found nobody to read, after so many bytes. */
 void file_broken(const struct file *f, uint64_t done);
@@ -278,7 +279,8 @@ struct user_iov {
 int user_iov_init(struct user_iov *u, guest_addr array, uint64_t count);
 void user_iov_single(struct user_iov *u, guest_addr base, uint64_t size);
 void user_iov_fini(struct user_iov *u);
-/* Sets u->spans to the bytes from `skip` on, at most so many; returns the number of spans (0: -EFAULT if bytes remain). */
+/* Sets u->spans to the bytes from `skip` on, `most` of them at most. Returns the number of spans; 0 is -EFAULT if bytes
+ * remain. */
 int user_iov_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write);
 
 /* --- fdtable.c --- */

@@ -1,5 +1,5 @@
-/* A string instruction over much memory, which the evaluator does as one call of a helper: meanwhile another thread makes system calls, and
- * none of them may wait for its end. */
+/* A string instruction over much memory, which the evaluator does as one call of a helper: meanwhile another thread
+ * makes system calls, and none of them may wait for its end. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* A file that is mapped becomes shorter between two forks: the second child sees what its parent does, and both see nothing
- * behind the end. */
+/* A file that is mapped becomes shorter between two forks: the second child sees what its parent does, and both see
+ * nothing behind the end. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
