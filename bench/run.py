@@ -239,7 +239,7 @@ def main():
         say(f"{count} interleaved rounds, medians where nothing else is said; every ratio is within one run. Reproduce with `make bench`. \"ingot\" is the direct backend for any "
             "x86-64-v2 host, \"v3\" the same with `--cpu x86-64-v3`, \"wasm\" the other backend.")
         say()
-        say("Processor time, the smallest of the rounds; the last column is of wall-clock medians, where two processors help the native side alone.")
+        say("Processor time, the smallest of the rounds; the last column is of wall-clock medians, where it shows what is done at the same time.")
         say()
         row = table(say, "CPU-bound run", "s", which, "ingot / native, wall")
         ratios = {s: [] for s in which[1:]}

@@ -50,8 +50,8 @@ static unsigned processors; /* of a copy */
 static uint32_t guard_count, place_count;
 static uint64_t places[COVERAGE_SIZE];
 
-int64_t __real_syscall_dispatch(int64_t nr, const uint64_t a[6]);
-int64_t __wrap_syscall_dispatch(int64_t nr, const uint64_t a[6]);
+int64_t __real_syscall_dispatch(int64_t nr, uint64_t a[6]);
+int64_t __wrap_syscall_dispatch(int64_t nr, uint64_t a[6]);
 
 /* --- coverage --- */
 
@@ -351,7 +351,7 @@ check_space(int64_t nr)
 }
 
 int64_t
-__wrap_syscall_dispatch(int64_t nr, const uint64_t a[6])
+__wrap_syscall_dispatch(int64_t nr, uint64_t a[6])
 {
     int64_t result;
 

@@ -178,8 +178,10 @@ scan_written(uint64_t start, uint64_t end, bool anonymous, uint16_t *bits)
 
         if (n < 0 && errno == EINTR)
             s.walk_end = s.start;
-        else if (n < 0 || s.walk_end <= s.start)
-            return -ENOSYS;
+        else if (n < 0)
+            return -errno;
+        else if (s.walk_end <= s.start)
+            return -EIO;
         for (int i = 0; i < n; i++)
             set_bits(bits, (runs[i].start - start) / PAGE_SIZE, (runs[i].end - start) / PAGE_SIZE);
     }
@@ -214,13 +216,17 @@ platform_written_pages(const void *at, size_t count, bool anonymous, uint16_t *b
     static bool reads; /* the host knows no PAGEMAP_SCAN */
     uint64_t start = (uint64_t)(uintptr_t)at;
     size_t size = (count + 15) / 16 * sizeof *bits;
+    int r;
 
     if (pagemap_fd < 0)
         return -ENOSYS;
-    memset(bits, 0, size);
-    if (!reads && scan_written(start, start + count * PAGE_SIZE, anonymous, bits) == 0)
-        return 0;
-    reads = true;
+    if (!reads) {
+        memset(bits, 0, size);
+        r = scan_written(start, start + count * PAGE_SIZE, anonymous, bits);
+        if (r == 0)
+            return 0;
+        reads = r != -ENOMEM && r != -EIO; /* it may do another time */
+    }
     memset(bits, 0, size);
     return read_written(start / PAGE_SIZE, count, bits);
 }

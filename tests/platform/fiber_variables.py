@@ -9,7 +9,7 @@ import pathlib, re, sys
 NEED_NOT = {
     'platform_thread_tls': "the host thread's, and set before each switch",
     'eval_slots': 'nothing is in them between two runs',
-    'eval_place': 'said of a run, and there is no switch in one',
+    'eval_place': 'said of a run, and there is no switch in one; what it keeps behind a run is for statistics',
     'thread_value': "a probe of its own (runtime/start_probe.c)",
 }
 
