@@ -218,18 +218,20 @@ leave_block:
         return EVAL_BUDGET;
     }
     block = __atomic_load_n(link, __ATOMIC_ACQUIRE);
-    if (block && block->address == rip && (code = __atomic_load_n(&block->code, __ATOMIC_ACQUIRE)) &&
-        (host->go_out || !host->has_compiled(host->context, rip))) {
-        if (host->go_out && !out)
+    code = block && block->address == rip ? __atomic_load_n(&block->code, __ATOMIC_ACQUIRE) : NULL;
+    if (code && host->go_out) {
+        if (!out)
             host->go_out(host->context);
-        out = host->go_out != NULL;
+        out = true;
         goto found;
     }
     if (out)
         host->come_in(host->context);
     out = false;
-    if (host->has_compiled(host->context, rip))
+    if (host->has_compiled(host->context, rip)) /* asked once for each block: lockstep counts */
         return EVAL_COMPILED;
+    if (code && block->code == code)
+        goto found;
 enter:
     block = eval_block_find(ev, rip);
     if (!block) {
