@@ -36,7 +36,7 @@ int main(int argc, char **argv) { return setpriority(PRIO_PROCESS, 0, atoi(argv[
 
 
 with open(vkernel, 'rb') as f:
-    SANITIZED = b'__asan_init' in f.read() # a seed of fork_random takes up to 40 s then, and it has six
+    SANITIZED = b'__asan_init' in f.read() # a seed of fork_random or io_random takes up to 40 s then, and they have six
 
 
 def compile_program(source, out):
@@ -97,7 +97,8 @@ def main():
             for stress in MODES:
                 env = dict(os.environ, INGOT_OPTIONS=stress)
                 with tempfile.TemporaryFile() as out:  # a file of the host: its position belongs to all that write to it
-                    got = subprocess.run([image, *start, '/bin/' + name, *seeds], stdout=out, stderr=subprocess.PIPE, timeout=200, env=env)
+                    got = subprocess.run([image, *start, '/bin/' + name, *seeds], stdout=out, stderr=subprocess.PIPE, timeout=400 if SANITIZED else 200,
+                                         env=env)
                     out.seek(0)
                     got.stdout = out.read()
                 same = is_same(native, got)
