@@ -727,8 +727,8 @@ sched_take_processors(void)
         processors[taken].sleeps = taken > 0 ? PROCESSOR_PARKED : PROCESSOR_BUSY;
         idle_count += taken > 0;
         list_init(&processors[taken].queue);
+        all_processors |= UINT64_C(1) << taken;
     }
-    all_processors = UINT64_MAX >> (64 - platform_threads);
 }
 
 void
