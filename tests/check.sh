@@ -213,7 +213,7 @@ script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 script bars-wasm tests/programs/bars.py $wasm_quick "$build/report-wasm.json" "$logs/programs-wasm.stats"
 script growth tests/recompile/growth.py --ingot "$ingot"
 single sanitized-build sanitized_build
-unit sanitized-unit-tests "$build-san" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox|direct growth" 3
+unit sanitized-unit-tests "$build-san" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox" 3
 single sanitized-vkernel meson test -C "$build-san" --print-errorlogs vkernel vkernel-stress vkernel-net-host vkernel-attacks
 script analyzer tools/analyze.sh "$build"
 script image tests/image/test_image.py --ingot "$build-san/src/cli/ingot"
