@@ -56,7 +56,8 @@ enum eval_stop eval_run(struct eval *ev, const struct eval_host *host, unsigned 
  * translation tells it, which may be freed from eval_left() on if the code has changed since the run began. State is as
  * of the instruction's last operation before the fault, rip is not touched. */
 uint64_t eval_fault_address(void);
-/* Whoever leaves eval_run() by a jump calls this before. Where no run is under way it does nothing. */
+/* Whoever leaves eval_run() by a jump calls this before, or lets the next eval_run() of the thread do it who still asks
+ * where the run was. Where no run is under way it does nothing. */
 void eval_left(void);
 
 struct ir_build;

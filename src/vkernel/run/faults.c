@@ -105,9 +105,9 @@ _Noreturn void
 x86_raise(unsigned vector, uint64_t pc)
 {
     platform_enter_kernel();
-    eval_left();
     x86_this_cpu()->rip = pc;
-    lockstep_caught(LOCKSTEP_TRAP, vector);
+    lockstep_caught(LOCKSTEP_TRAP, vector); /* which may still ask where the evaluator was */
+    eval_left();
     pending_fault.sig = 0;
     pending_trap = vector;
     pending_trap_pc = pc;
@@ -400,16 +400,16 @@ platform_on_fault(const struct platform_fault *f)
     if (is_protection(f) && !pending_direct && fault_code_at(f->host_pc) == FAULT_CODE_NONE)
         platform_die("internal fault: general protection outside of compiled code");
     pending_exact = pending_direct || (f->sig != SIGKILL && find_state(f));
-    if (platform_mode == PLATFORM_EVAL)
-        eval_left();
     /* The host has cleared its MXCSR for the signal handler; the exception flags that guest code had set are in the
      * signal's context. */
     x86_cpu_tls.mxcsr |= ((const ucontext_t *)f->context)->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS;
     pending_fault = *f;
     pending_fault.address = f->address - (uint64_t)(uintptr_t)x86_memory_tls;
     pending_refusal = looks_at_unknown(&pending_fault) ? "looked at registers" : NULL;
-    if (platform_mode == PLATFORM_EVAL)
+    if (platform_mode == PLATFORM_EVAL) {
         lockstep_caught(LOCKSTEP_FAULT, fault_detail());
+        eval_left();
+    }
     if (!pending_exact && !lockstep_on && !pending_refusal && has_handler(guest_signal(&pending_fault))) {
         if (platform_fault_divert(f, current_task()->sched.fiber, run_handler_below))
             return;
