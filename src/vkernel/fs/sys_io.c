@@ -188,12 +188,8 @@ beyond_files(const struct file *f, const struct user_iov *u, const uint64_t *pos
 }
 
 static int64_t
-read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
+read_file(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 {
-    FILE_REF struct file *f = io_get(fd);
-
-    if (!f)
-        return -EBADF;
     if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
     if (!file_can_read(f))
@@ -204,12 +200,16 @@ read_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
 }
 
 static int64_t
-write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
+read_descriptor(uint64_t fd, struct user_iov *u, uint64_t *pos)
 {
     FILE_REF struct file *f = io_get(fd);
 
-    if (!f)
-        return -EBADF;
+    return f ? read_file(f, u, pos, false) : -EBADF;
+}
+
+static int64_t
+write_file(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+{
     if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
     if (!file_can_write(f))
@@ -219,13 +219,21 @@ write_common(uint64_t fd, struct user_iov *u, uint64_t *pos, bool nowait)
     return user_write(f, u, pos, nowait);
 }
 
+static int64_t
+write_descriptor(uint64_t fd, struct user_iov *u, uint64_t *pos)
+{
+    FILE_REF struct file *f = io_get(fd);
+
+    return f ? write_file(f, u, pos, false) : -EBADF;
+}
+
 int64_t
 sys_read(const uint64_t a[6])
 {
     UNINITIALIZED struct user_iov u;
 
     user_iov_single(&u, a[1], a[2]);
-    return read_common(a[0], &u, NULL, false);
+    return read_descriptor(a[0], &u, NULL);
 }
 
 int64_t
@@ -234,7 +242,7 @@ sys_write(const uint64_t a[6])
     UNINITIALIZED struct user_iov u;
 
     user_iov_single(&u, a[1], a[2]);
-    return write_common(a[0], &u, NULL, false);
+    return write_descriptor(a[0], &u, NULL);
 }
 
 int64_t
@@ -246,7 +254,7 @@ sys_pread64(const uint64_t a[6])
     if ((int64_t)pos < 0)
         return -EINVAL;
     user_iov_single(&u, a[1], a[2]);
-    return read_common(a[0], &u, &pos, false);
+    return read_descriptor(a[0], &u, &pos);
 }
 
 int64_t
@@ -258,53 +266,47 @@ sys_pwrite64(const uint64_t a[6])
     if ((int64_t)pos < 0)
         return -EINVAL;
     user_iov_single(&u, a[1], a[2]);
-    return write_common(a[0], &u, &pos, false);
+    return write_descriptor(a[0], &u, &pos);
 }
 
+/* The descriptor is looked up once: whoever replaces it meanwhile changes nothing of this call. */
 static int64_t
 vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
 {
+    FILE_REF struct file *f = io_get(a[0]);
     UNINITIALIZED struct user_iov u;
     uint64_t pos = a[3], *p = positioned ? &pos : NULL;
+    bool nowait = flags & RWF_NOWAIT_;
     int64_t r;
 
     if (positioned && (int64_t)pos < 0)
         return -EINVAL;
-    {
-        FILE_REF struct file *f = io_get(a[0]);
-
-        if (!f)
-            return -EBADF;
-        if (positioned && !OPS(f->ops)->seek)
-            return -ESPIPE;
-        if (write ? !file_can_write(f) : !file_can_read(f))
-            return -EBADF;
-    }
+    if (!f)
+        return -EBADF;
+    if (positioned && !OPS(f->ops)->seek)
+        return -ESPIPE;
+    if (write ? !file_can_write(f) : !file_can_read(f))
+        return -EBADF;
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
     if (u.total > 0 && (flags & ~(uint64_t)RWF_KNOWN)) {
-        user_iov_fini(&u);
-        return -EOPNOTSUPP;
-    }
-    if (write && (flags & RWF_APPEND_)) {
-        FILE_REF struct file *f = io_get(a[0]);
-
-        if (f && !positioned && beyond_files(f, &u, NULL)) {
-            user_iov_fini(&u);
-            return -EINVAL;
-        }
-        pos = f ? file_size(f) : 0;
-        r = write_common(a[0], &u, &pos, flags & RWF_NOWAIT_);
-        if (!positioned && r > 0 && f)
-            f->pos = pos;
+        r = -EOPNOTSUPP;
+    } else if (!write) {
+        r = read_file(f, &u, p, nowait);
+    } else if (!(flags & RWF_APPEND_)) {
+        r = write_file(f, &u, p, nowait);
+    } else if (!positioned && beyond_files(f, &u, NULL)) {
+        r = -EINVAL;
     } else {
-        r = write ? write_common(a[0], &u, p, flags & RWF_NOWAIT_) : read_common(a[0], &u, p, flags & RWF_NOWAIT_);
+        pos = file_size(f);
+        r = write_file(f, &u, &pos, nowait);
+        if (!positioned && r > 0)
+            f->pos = pos;
     }
     user_iov_fini(&u);
-    if (write && r > 0 && (flags & (RWF_DSYNC_ | RWF_SYNC_))) {
-        FILE_REF struct file *f = io_get(a[0]);
-        int error = f && OPS(f->ops)->sync ? OPS(f->ops)->sync(f) : 0;
+    if (write && r > 0 && (flags & (RWF_DSYNC_ | RWF_SYNC_)) && OPS(f->ops)->sync) {
+        int error = OPS(f->ops)->sync(f);
 
         if (error < 0)
             return error;
