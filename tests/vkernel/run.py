@@ -36,7 +36,7 @@ int main(int argc, char **argv) { return setpriority(PRIO_PROCESS, 0, atoi(argv[
 
 
 with open(vkernel, 'rb') as f:
-    SANITIZED = b'__asan_init' in f.read() # a seed of fork_random or io_random takes up to 40 s then, and they have six
+    SANITIZED = b'__asan_init' in f.read() # a seed of fork_random takes up to 40 s then, and it has six; one of io_random 25 s
 
 
 def compile_program(source, out):

@@ -1,8 +1,7 @@
 /* Random calls on the bytes of files and pipes: read, write and their vectors, truncate, fallocate, sendfile, splice,
  * tee, copy_file_range, shared mappings, seals, limits. Results and contents are printed as a running hash: Linux and
  * the vkernel must agree. An argument is the seed, two are the first and the last; without one, some fixed seeds are
- * run. With -v every call is printed. Pipes never fill up: how many bytes fit depends on how they came, on Linux.
- * Sanitized, with one seed. */
+ * run. With -v every call is printed. Pipes never fill up: how many bytes fit depends on how they came, on Linux. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
