@@ -34,6 +34,7 @@ artifact-wasm: $(BUILD)/for-tests image
 # What `make check` has of it: the part of the image that the program table's quick cases and the terminal's tests run.
 artifact-part: $(BUILD)/for-tests image
 	tools/make-part.py $(IMAGE) $(BUILD)/debian-part tests/programs/table.txt tests/programs/terminal.py
+	$(BUILD)/src/cli/ingot build --cache $(BUILD)/cache $(BUILD)/debian-part -o $(BUILD)/debian-part.ingot
 	$(BUILD)/src/cli/ingot build --backend wasm --cache $(BUILD)/cache $(BUILD)/debian-part -o $(BUILD)/debian-part-wasm.ingot
 
 artifact-v3: image

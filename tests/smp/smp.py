@@ -46,7 +46,7 @@ def main():
     def report(ok, what, *details):
         nonlocal failed
         failed += not ok
-        print("ok" if ok else "not ok", what, flush=True)
+        print("ok" if ok else "FAIL", what, flush=True)
         for text in () if ok else details:
             print(text.decode(errors="replace"))
 

@@ -29,7 +29,7 @@ def run(program, *args):
 def expect(what, ok, *seen):
     global failed
     failed += not ok
-    print('ok' if ok else 'not ok', what, *seen, flush=True)
+    print('ok' if ok else 'FAIL', what, *seen, flush=True)
 
 
 def load(program):

@@ -122,12 +122,12 @@ def main():
             r = subprocess.run([image, '/bin/guest'], capture_output=True, text=True, timeout=60, env=dict(os.environ, INGOT_OPTIONS=f'--cpus {n}'))
             got, want = r.stdout.splitlines(), wanted(n)
             ok = r.returncode == 0 and got == want
-            print('ok' if ok else 'not ok', n, 'processors')
+            print('ok' if ok else 'FAIL', n, 'processors')
             failed += not ok
             if not ok:
                 print('\n'.join(f'  {a!r}, wanted {b!r}' for a, b in zip(got + [''] * 50, want + [''] * 50) if a != b), r.stderr)
         for what, got, want in by_default(image):
-            print('ok' if got == want else 'not ok', f'without --cpus: {what}: {got}, wanted {want}')
+            print('ok' if got == want else 'FAIL', f'without --cpus: {what}: {got}, wanted {want}')
             failed += got != want
     return failed != 0
 

@@ -58,7 +58,7 @@ def run(image, work, user):
     changed = [d for d in (outside, outside + '/b/c', outside + '/c') if os.path.exists(d + '/new') or os.path.exists(d + '/newer')
                or os.stat(d + '/file').st_size != 777]
     ok = r.returncode == 0 and not changed
-    print('ok' if ok else 'not ok', 'as user' if user else 'as started', r.stdout.strip()[-400:], r.stderr[-400:], changed or '')
+    print('ok' if ok else 'FAIL', 'as user' if user else 'as started', r.stdout.strip()[-400:], r.stderr[-400:], changed or '')
     return ok
 
 
