@@ -1,7 +1,8 @@
 /* A small server, and who asks it. "serve" answers requests on a port of 127.0.0.1 that it prints. "ask PORT" reads
  * numbers of requests, sends so many, one every two milliseconds, and prints how long each answer took, in
- * microseconds, on a line. "spin" uses a processor. */
+ * microseconds, on a line. "spin" uses a processor. "write FILE" writes to a disk as the bomb of this name does. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,22 @@ ask(int port)
     return 0;
 }
 
+static void
+write_for_ever(const char *path)
+{
+    static char block[1 << 20];
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    for (;;) {
+        for (int k = 0; k < 32; k++)
+            if (pwrite(fd, block, sizeof block, (off_t)k << 20) < 0)
+                exit(1);
+        fsync(fd);
+        if (ftruncate(fd, 0) < 0)
+            exit(1);
+    }
+}
+
 int
 main(int count, char **arguments)
 {
@@ -104,6 +121,8 @@ main(int count, char **arguments)
         return serve();
     if (count == 3 && strcmp(arguments[1], "ask") == 0)
         return ask(atoi(arguments[2]));
+    if (count == 3 && strcmp(arguments[1], "write") == 0)
+        write_for_ever(arguments[2]);
     for (;;)
         ;
 }

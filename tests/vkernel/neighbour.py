@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How long a container's answers take while another one, with limits, does the worst that its guests can (bombs.c): the
 99th of a hundred answers may take twice as long as while nothing else runs. Other programs of the machine make such a
-figure a matter of chance. So the attacker, and a native program that spins in its place, are stopped and let go on in
-turns, many times, and what counts is the middle one of the turns of a kind: what others do meets each kind alike, and
-rarely most turns. What the native program does as well is the host's, and no fault of ours.
+figure a matter of chance. So the attacker, and a native program in its place that spins, or writes to the same disk
+where the attack is that, are stopped and let go on in turns, many times, and what counts is the middle one of the turns
+of a kind: what others do meets each kind alike, and rarely most turns. What the native program does as well is the
+host's, and no fault of ours.
 
     neighbour.py [--rounds N] [--options TEXT] INGOT MKDIRECT neighbour.c bombs.c [ATTACK...]
 """
@@ -53,21 +54,21 @@ class Setting:
     def turns(self, name):
         """How long slow answers take while nothing else runs, beside the attack, and beside a native program; and whether the attack went on."""
         attack = self.start(f'{options.options} --volume {self.volume}:/v', 'bombs', name, 'for-ever')
-        spinner = subprocess.Popen([self.program, 'spin'])
+        native = subprocess.Popen([self.program, *(['write', self.volume + '/native'] if name == 'writes' else ['spin'])])
         times = ([], [], [])
         try:
             time.sleep(0.5) # its start
-            for p in (attack, spinner):
+            for p in (attack, native):
                 p.send_signal(signal.SIGSTOP)
             for _ in range(options.rounds):
                 times[0].append(slow(self.ask()))
-                for p, of in ((attack, times[1]), (spinner, times[2])):
+                for p, of in ((attack, times[1]), (native, times[2])):
                     p.send_signal(signal.SIGCONT)
                     of.append(slow(self.ask()))
                     p.send_signal(signal.SIGSTOP)
             return *map(statistics.median, times), attack.poll() is None
         finally:
-            for p in (attack, spinner):
+            for p in (attack, native):
                 p.kill()
                 p.wait()
 
@@ -80,10 +81,10 @@ class Setting:
 
 def measure(setting, name):
     for attempt in range(ATTEMPTS):
-        idle, attack, spinner, ran = setting.turns(name)
-        ok = ran and attack <= max(2 * idle, 1.5 * spinner)
+        idle, attack, native, ran = setting.turns(name)
+        ok = ran and attack <= max(2 * idle, 1.5 * native)
         print('ok' if ok else 'again' if attempt < ATTEMPTS - 1 else 'not ok',
-              f'{name}: {attack:.2f} ms, {attack / idle:.2f} of idle {idle:.2f}; beside a native spinner {spinner:.2f}', '' if ran else '(it ended)', flush=True)
+              f'{name}: {attack:.2f} ms, {attack / idle:.2f} of idle {idle:.2f}; beside a native program {native:.2f}', '' if ran else '(it ended)', flush=True)
         if ok:
             return True
     return False
