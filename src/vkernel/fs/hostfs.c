@@ -273,15 +273,24 @@ hostfs_setattr(struct inode *i, const struct iattr *a)
 }
 
 static int
-hostfs_truncate(struct inode *i, uint64_t size)
+truncate_by_name(int node, uint64_t size)
 {
-    int fd = host_open_beneath(node_fd(i), "", O_WRONLY, 0), r;
+    int fd = host_open_beneath(node, "", O_WRONLY, 0), r;
 
     if (fd < 0)
         return fd;
     r = host_ftruncate(fd, size);
     host_close(fd);
-    i->size = size;
+    return r;
+}
+
+static int
+hostfs_truncate(struct inode *i, uint64_t size)
+{
+    int r = HOST_SLEEP(truncate_by_name(node_fd(i), size));
+
+    if (r == 0)
+        i->size = size;
     return r;
 }
 
@@ -307,13 +316,11 @@ read_fd(const struct file *f)
     return ((const struct volume_file *)f->data)->read_fd;
 }
 
-/* The host's open file of an inode, for what reads and writes; flags: the guest's. */
+/* The flags of the host's open file of an inode, for what reads and writes; flags: the guest's. */
 static int
-open_host(const struct inode *i, int flags)
+host_flags(const struct inode *i, int flags)
 {
-    int mode = S_ISDIR(i->mode) ? O_RDONLY | O_DIRECTORY : flags & O_ACCMODE;
-
-    return host_open_beneath(node_fd(i), "", mode | (flags & O_NOATIME), 0);
+    return (S_ISDIR(i->mode) ? O_RDONLY | O_DIRECTORY : flags & O_ACCMODE) | (flags & O_NOATIME);
 }
 
 static ssize_t
@@ -407,7 +414,9 @@ hostfs_set_flags(struct file *f, int flags)
 
     if (!((flags ^ f->flags) & O_NOATIME))
         return 0;
-    fd = (flags & O_NOATIME) == h->noatime ? h->fd : open_host(f->inode, flags);
+    fd = h->fd;
+    if ((flags & O_NOATIME) != h->noatime)
+        fd = host_open_beneath(node_fd(f->inode), "", host_flags(f->inode, flags), 0);
     if (fd < 0)
         return fd;
     r = S_ISDIR(f->inode->mode) ? host_seek(fd, (int64_t)f->pos, SEEK_SET) : 0;
@@ -425,7 +434,7 @@ hostfs_set_flags(struct file *f, int flags)
 static int
 hostfs_file_truncate(struct file *f, uint64_t size)
 {
-    return host_ftruncate(open_fd(f), size);
+    return HOST_SLEEP(host_ftruncate(open_fd(f), size));
 }
 
 /* --- changes: the host tells of all, ours among them, for inodes that a guest watches (vfs/inotify.c) --- */
@@ -581,7 +590,7 @@ hostfs_get_lock(struct inode *i, struct flock *l)
 static int
 hostfs_sync(struct file *f)
 {
-    return host_fsync(open_fd(f));
+    return HOST_SLEEP(host_fsync(open_fd(f)));
 }
 
 static int
@@ -596,7 +605,7 @@ hostfs_mmap_source(struct file *f, int *host_fd, uint64_t *host_offset, bool *bo
 static ssize_t
 hostfs_getdents(struct file *f, void *buf, size_t size)
 {
-    ssize_t n = host_getdents(read_fd(f), buf, size);
+    ssize_t n = HOST_SLEEP(host_getdents(read_fd(f), buf, size));
 
     for (ssize_t at = 0; at < n;) {
         uint16_t length;
@@ -661,14 +670,14 @@ static int
 hostfs_open(struct inode *i, struct file *f)
 {
     bool dir = S_ISDIR(i->mode);
+    int flags = host_flags(i, f->flags), fd;
     struct volume_file *h;
-    int fd;
 
     if (S_ISFIFO(i->mode)) /* between guests only: a host FIFO could block whoever has the kernel lock */
         return fifo_open(i, f);
     if (!dir && !S_ISREG(i->mode))
         return -ENXIO;
-    fd = open_host(i, f->flags);
+    fd = HOST_SLEEP(host_open_beneath(node_fd(i), "", flags, 0)); /* another program's lease may hold it up */
     if (fd < 0)
         return fd;
     h = OBJECT_NEW(volume_file);
@@ -714,7 +723,7 @@ hostfs_sync_all(struct superblock *sb)
 
     if (fd < 0)
         return fd;
-    r = host_syncfs(fd);
+    r = HOST_SLEEP(host_syncfs(fd));
     host_close(fd);
     return r;
 }

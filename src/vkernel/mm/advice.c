@@ -12,11 +12,12 @@
 
 enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MADV_* of newer headers */
 
-enum { WHOLE, PIECES };
+enum { WHOLE, SLEEPS, PIECES };
 
 /* Calls f for each mapped part of the range, until one call returns an error, or 1, which says that it is enough and
- * makes the result 0. The result is -ENOMEM at the end when there are holes. f must change no mappings. With PIECES,
- * for work that takes the host long for many pages, others get their turn in between, and may change what is mapped. */
+ * makes the result 0. The result is -ENOMEM at the end when there are holes. f must change no mappings. With SLEEPS it
+ * may sleep. With PIECES, for work that takes the host long for many pages, others get their turn in between. In both
+ * cases others may change what is mapped. */
 static int64_t
 each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struct vma *, uint64_t, uint64_t, uint64_t),
           uint64_t argument, int how)
@@ -25,6 +26,8 @@ each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struc
     uint64_t at = range->start;
     bool hole = false;
 
+    if (how != WHOLE)
+        might_sleep();
     for (const struct vma *v; at < range->end && (v = mm_find(mm, at)) && v->start < range->end;) {
         uint64_t stop = v->end < range->end ? v->end : range->end;
         int64_t r;
@@ -55,6 +58,19 @@ check_msync(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, ui
     return (flags & MS_INVALIDATE) && v->locked ? -EBUSY : 0;
 }
 
+/* The host is given an address, at which another thread may map something else before it has looked there: then what
+ * was mapped there has not been written, and the file is. */
+static int64_t
+write_back(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
+{
+    FILE_REF struct file *f = file_get(v->file);
+    uint64_t changes = mm->changes;
+    uint8_t *at = mm->space.base + start;
+    int r = HOST_SLEEP(platform_sync(at, end - start, MS_SYNC));
+
+    return mm->changes == changes || !OPS(f->ops)->sync ? r : OPS(f->ops)->sync(f);
+}
+
 static int64_t
 msync_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t flags)
 {
@@ -63,7 +79,7 @@ msync_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uin
     if (check_msync(mm, v, start, end, flags) < 0)
         return -EBUSY;
     if (v->kind == VMA_FILE && v->shared && !v->bounded && start < stop)
-        return platform_sync(mm->space.base + start, stop - start, (int)flags);
+        return flags & MS_SYNC ? write_back(mm, v, start, stop) : 0; /* with MS_ASYNC the host does nothing, either */
     return 0;
 }
 
@@ -77,7 +93,7 @@ sys_msync(const uint64_t a[6])
         return -EINVAL;
     if (PAGE_UP(a[1]) == 0) /* Linux's sum, which wraps */
         return 0;
-    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, a[2], WHOLE) : -ENOMEM;
+    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, a[2], SLEEPS) : -ENOMEM;
 }
 
 /* --- mincore --- */

@@ -78,6 +78,7 @@ struct mm {
     bool lock_future;                               /* mlockall(MCL_FUTURE) */
     unsigned membarriers;  /* the commands of membarrier that it registered with; fork hands them on, exec does not */
     unsigned still;        /* how many MM_STILL hold its threads */
+    uint64_t changes;      /* rises whenever a mapping comes, goes or becomes another */
     struct cow_space *cow; /* what forks left shared (cow.h); NULL: there was no such fork */
     struct eval *eval; /* made when it is needed first; shared with forked children until the code of either changes */
     struct refcount *eval_refs;

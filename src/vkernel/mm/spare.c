@@ -87,6 +87,7 @@ release_copies(struct mm *mm)
 void
 mm_changed(struct mm *mm)
 {
+    mm->changes++;
     if (mm->origin) {
         list_remove(&mm->copy_link);
         mm->origin = NULL;

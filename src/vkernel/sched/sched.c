@@ -843,6 +843,29 @@ sched_poll(void)
     }
 }
 
+/* Timers, ready descriptors and tasks that wait must not stand still with this processor: an idle one takes them over,
+ * or else the others look after them at their ticks. What may run on this processor only has to wait. */
+void
+sched_host_sleep_begin(void)
+{
+    might_sleep();
+    if (platform_threads == 1)
+        return;
+    this_processor()->leaves++;
+    if (any_unserved())
+        call_for_runnable();
+    replace_poller();
+    if (idle_count == 0)
+        tick_others();
+    platform_unlock();
+}
+
+void
+sched_host_sleep_end(void)
+{
+    platform_lock();
+}
+
 int
 sched_checkpoint(void)
 {

@@ -203,6 +203,21 @@ void sched_yield_now(void);
  * the loop must end. May sleep. */
 int sched_checkpoint(void);
 
+/* Makes a call of the host's that may take long, as fsync of a volume's file does, without the kernel lock, so that the
+ * other processors go on with everything meanwhile. It is a sleep like any other, but for that the processor runs
+ * nothing else until the host has answered: there is no other host thread to run it. `call` is evaluated once and is
+ * the result. It may use only what the caller holds counted references to (an open file's descriptor) and memory that
+ * nobody else has; guest memory is not such memory. */
+#define HOST_SLEEP(call)                   \
+    ({                                     \
+        sched_host_sleep_begin();          \
+        __typeof__(call) answer_ = (call); \
+        sched_host_sleep_end();            \
+        answer_;                           \
+    })
+void sched_host_sleep_begin(void);
+void sched_host_sleep_end(void);
+
 /* --- for those who make, wake and end tasks --- */
 void sched_init(void);
 int sched_prepare(struct task *t);  /* gives a new task its fiber; 0 or -ENOMEM */

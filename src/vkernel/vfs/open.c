@@ -27,6 +27,7 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
 {
     static const struct file_ops OPS_TABLE(file_ops) path_ops = {.name = "path"};
     struct file *f = file_new_inode(&path_ops, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), d->inode, d);
+    bool writes;
     int r;
 
     *out = NULL;
@@ -45,16 +46,17 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
         }
         if (flags & O_NOCTTY)
             f->flags |= O_NOCTTY; /* for ttys; dropped below */
+        writes = file_can_write(f);
+        d->inode->write_opens += writes; /* while it sleeps, too */
         r = OPS(d->inode->ops)->open(d->inode, f);
         if (r < 0) {
+            d->inode->write_opens -= writes;
             f->ops = &path_ops;
             file_put(f);
             return r;
         }
         f->flags &= ~O_NOCTTY;
         f->opened = true;
-        if (file_can_write(f))
-            d->inode->write_opens++;
     } else {
         f->flags = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
     }
