@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 #include "vkernel/boot/boot.h"
 #include "vkernel/boot/procfs.h"
+#include "vkernel/ipc/ipc.h"
 #include "vkernel/proc/memory_limit.h"
 #include "vkernel/sched/sched.h"
 #include "vkernel/task/process.h"
@@ -235,9 +236,10 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("ngroups_max", "65536\n"),
     TEXT("randomize_va_space", "0\n"),
     TEXT("core_pattern", "core\n"),
-    TEXT("shmmax", "18446744073692774399\n"),
-    TEXT("shmall", "18446744073692774399\n"),
-    TEXT("shmmni", "4096\n"),
+    TEXT("shmmax", SHM_MAX_TEXT),
+    TEXT("shmall", SHM_MAX_TEXT),
+    TEXT("shmmni", LIMIT_TEXT(SHM_NUMBER)),
+    TEXT("shm_rmid_forced", "0\n"),
     TEXT("sem", "32000\t1024000000\t500\t32000\n"),
     TEXT("msgmax", "8192\n"),
     TEXT("yama", "0\n"),
@@ -250,6 +252,8 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     DIR("pty", pty_dir),
     END,
 };
+
+static const struct pseudo OPS_TABLE(pseudo) sysvipc_dir[] = {SHOW("shm", ipc_show_shm), END};
 
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {
@@ -326,6 +330,7 @@ static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     TEXT("vmstat",
          "nr_free_pages 0\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\npgfree 0\npgalloc_normal 0\n"),
     DIR("sys", sys_dir),
+    DIR("sysvipc", sysvipc_dir),
     END,
 };
 /* clang-format on */

@@ -72,6 +72,7 @@ struct mm {
     struct list vmas;        /* struct vma, by address; owned */
     struct vma *root, *last; /* the root of the search tree; the mapping that was found last */
     unsigned count;
+    unsigned counted; /* mappings of files that count them (file_ops.mapped) */
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages, locked_pages, data_pages; /* data: what is private, writable and no stack */
@@ -120,6 +121,8 @@ enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 
  * others get their turn in between, and may change what is mapped. */
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);
+/* May so many bytes more be locked, in a mapping like this one (NULL: a locked one)? */
+bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);
 int mm_unmap(struct mm *mm, uint64_t address, uint64_t size);
 /* The same, but others get their turn in between: the host takes a tenth of a second for a gigabyte. */
 int mm_unmap_in_pieces(struct mm *mm, uint64_t address, uint64_t size);

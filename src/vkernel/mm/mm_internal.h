@@ -114,8 +114,6 @@ void mm_map_clean_again(struct mm *mm, const struct vma *v);
 void mm_bring_in(uint64_t start, uint64_t size);
 /* What mlock and its kin locked. */
 bool mm_can_lock(void);
-/* So many bytes more, in a mapping like this one (NULL: a locked one)? */
-bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);
 
 /* --- code.c --- */
 /* The only way to host pages of code: those of the artifact, or of the copy of the verified bytes. */

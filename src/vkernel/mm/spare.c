@@ -153,8 +153,8 @@ mm_keep_as_spare(struct mm *mm)
     struct mm *origin = mm->origin;
     struct spare *s;
 
-    if (!origin || mm->cow || origin->cow || cow_off || mm->count > SPARE_MAPPINGS || mm->data_pages > SPARE_DATA ||
-        !is_same_code(mm, origin))
+    if (!origin || mm->counted || mm->cow || origin->cow || cow_off || mm->count > SPARE_MAPPINGS ||
+        mm->data_pages > SPARE_DATA || !is_same_code(mm, origin))
         return false;
     release_copies(mm);
     s = OBJECT_NEW(spare);

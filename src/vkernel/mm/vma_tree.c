@@ -226,6 +226,16 @@ rotate_up(struct mm *mm, struct vma *v)
 
 OBJECT_POOL(vma);
 
+/* Tells files that want to know it. */
+static void
+count_mapping(struct mm *mm, const struct vma *v, bool more)
+{
+    if (v->kind != VMA_FILE || !OPS(v->file->ops)->mapped)
+        return;
+    mm->counted += more ? 1 : -1u;
+    OPS(v->file->ops)->mapped(v->file, more);
+}
+
 struct vma *
 mm_vma_insert(struct mm *mm, const struct vma *like)
 {
@@ -245,6 +255,7 @@ mm_vma_insert(struct mm *mm, const struct vma *like)
     list_init(&v->of_inode);
     if (v->kind == VMA_FILE && v->file->inode)
         list_append(&v->file->inode->mappings, &v->of_inode);
+    count_mapping(mm, v, true);
     v->left = v->right = NULL;
     v->priority = platform_random_priority();
     above = mm_find(mm, v->start);
@@ -285,6 +296,7 @@ remove_vma(struct mm *mm, struct vma *v)
         mm->last = NULL;
     mm->count--;
     total--;
+    count_mapping(mm, v, false);
     vma_refs_put(v);
     OBJECT_FREE(vma, v);
 }

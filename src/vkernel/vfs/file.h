@@ -45,6 +45,8 @@ struct file_ops {
      * host pages. *bounded: behind the file's end the host has other bytes, which must not be mapped (the owner
      * calls mm_file_resized when the end moves). NULL: -ENODEV. The fd stays the file's. */
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
+    /* One mapping of the file more or less, in any address space; parts of one count each. Must not sleep. */
+    void (*mapped)(struct file *f, bool more);
     bool maps_anonymous;                         /* mappings are of anonymous memory instead */
     bool tells_async;                            /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
