@@ -240,7 +240,7 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("shmall", SHM_MAX_TEXT),
     TEXT("shmmni", LIMIT_TEXT(SHM_NUMBER)),
     TEXT("shm_rmid_forced", "0\n"),
-    TEXT("sem", "32000\t1024000000\t500\t32000\n"),
+    TEXT("sem", "32000\t1024000000\t500\t32000\n"), /* SEM_OF_SET, SEM_ALL, SEM_OPS, SEM_SETS */
     TEXT("msgmax", "8192\n"),
     TEXT("yama", "0\n"),
     TEXT("kptr_restrict", "1\n"),
@@ -253,7 +253,8 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     END,
 };
 
-static const struct pseudo OPS_TABLE(pseudo) sysvipc_dir[] = {SHOW("shm", ipc_show_shm), END};
+static const struct pseudo OPS_TABLE(pseudo) sysvipc_dir[] = {SHOW("shm", ipc_show_shm), SHOW("sem", ipc_show_sem),
+                                                              END};
 
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {

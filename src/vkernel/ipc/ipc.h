@@ -9,7 +9,20 @@
 #define SHM_MAX_TEXT "18446744073692774399\n"
 #define SHM_NUMBER   4096 /* segments */
 
+#define SEM_SETS   32000
+#define SEM_OF_SET 32000      /* semaphores of a set */
+#define SEM_ALL    1024000000 /* semaphores of all sets */
+#define SEM_OPS    500        /* operations of a call */
+
+struct task;
+/* A task was made, with CLONE_SYSVSEM or without: 0 or -ENOMEM. */
+int sem_task_made(struct task *t, bool shares);
+/* The task ends, or shall share nothing any more: what it did with SEM_UNDO is taken back, unless others share that. May
+ * sleep. */
+void sem_task_leaves(struct task *t);
+
 /* What /proc/sysvipc shows. */
 int ipc_show_shm(const struct pseudo_key *key, struct text *out);
+int ipc_show_sem(const struct pseudo_key *key, struct text *out);
 
 #endif

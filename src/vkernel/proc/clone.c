@@ -12,6 +12,7 @@
 #include "vkernel/audit/audit.h"
 #include "vkernel/audit/notice.h"
 #include "vkernel/cpu/cpu.h"
+#include "vkernel/ipc/ipc.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
@@ -325,7 +326,9 @@ make_task(struct new_task *n)
         task_charge(n->task);
     if (process_limit_reached(n->process))
         return no_room("the user's limit of processes (RLIMIT_NPROC) is reached", -EAGAIN);
-    return n->task ? 0 : no_room("the host gives no more memory or addresses", -EAGAIN);
+    if (!n->task)
+        return no_room("the host gives no more memory or addresses", -EAGAIN);
+    return sem_task_made(n->task, n->args->flags & CLONE_SYSVSEM);
 }
 
 static int64_t
@@ -394,6 +397,7 @@ abandon(struct new_task *n)
 
     OBJECT_FREE(vfork_wait, n->vfork);
     if (n->task) {
+        sem_task_leaves(n->task); /* the caller shares it */
         task_uncharge(n->task);
         n->task->process = current_process(); /* task_free() reads this field */
         sched_abandon(n->task);
@@ -562,5 +566,7 @@ sys_unshare(const uint64_t a[6])
         fs_context_put(p->fs);
         p->fs = c;
     }
+    if (a[0] & CLONE_SYSVSEM)
+        sem_task_leaves(current_task());
     return 0;
 }

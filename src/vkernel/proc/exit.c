@@ -8,6 +8,7 @@
 #include "platform/platform.h"
 #include "vkernel/abi/dispatch.h"
 #include "vkernel/abi/syscall.h"
+#include "vkernel/ipc/ipc.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
@@ -192,6 +193,7 @@ task_exit(int status)
 
     platform_mode = PLATFORM_KERNEL;
     mm_release(t);
+    sem_task_leaves(t);
     list_remove(&t->thread_link);
     p->thread_count--;
     if (p->leader == t)

@@ -133,7 +133,8 @@ struct task {
     uint64_t clear_child_tid, set_child_tid;
     struct vfork_wait *vfork; /* somebody may wait until this task leaves its memory; counted */
     uint64_t robust_list;
-    bool kill_me; /* it leaves at its next edge, because a sibling does exec */
+    struct sem_undo_list *sem_undos; /* ipc/; NULL: nothing is to be undone */
+    bool kill_me;                    /* it leaves at its next edge, because a sibling does exec */
     /* compiled code cannot go on at rip, because there is no entry or it refused (ir_assumption): the evaluator does a
      * step first */
     bool evaluate_next;
