@@ -3,6 +3,7 @@
  * come and go as a whole. Another process wants to work each millisecond all the time. How long it had to wait is
  * printed for each call, with how long the call and the process's end took, in milliseconds. The arguments are the
  * calls' names; "names" lists them. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -63,6 +65,7 @@ static volatile double *worst;
 static void
 begin(void)
 {
+    usleep(5000); /* the other process has had its turn, and says how long it waited for that */
     worst[0] = 0;
     worst[1] = now();
 }
@@ -239,6 +242,32 @@ moves(void)
     mremap(p, 1024 * MIB, 1024 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, map(1024 * MIB, 0));
 }
 
+/* A gigabyte that is shared with a parent, to and from a socket and through a pipe, as far as they take it. */
+static void
+sockets(void)
+{
+    char *p = there();
+    int ends[2], packets[2], through[2];
+
+    memset(p, 1, 1024 * MIB);
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends);
+    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, packets);
+    pipe2(through, O_NONBLOCK);
+    if (fork() == 0) {
+        begin();
+        send(ends[0], p, 1024 * MIB, 0);
+        if (send(packets[0], p, 1024 * MIB, 0) >= 0 || errno != EMSGSIZE)
+            _exit(1);
+        write(through[1], p, 1024 * MIB);
+        recv(ends[1], p, 1024 * MIB, 0);
+        send(packets[0], p, 1000, 0);
+        if (recv(packets[1], p, 1024 * MIB, 0) != 1000 || read(through[0], p, 1024 * MIB) <= 0)
+            _exit(2);
+        _exit(0);
+    }
+    wait(NULL);
+}
+
 static void
 unmaps(void)
 {
@@ -323,6 +352,7 @@ static const struct {
              {"advises", advises},
              {"protects", protects},
              {"moves", moves},
+             {"sockets", sockets},
              {"unmaps", unmaps},
              {"forks", forks},
              {"executes", executes},

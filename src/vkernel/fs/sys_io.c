@@ -52,7 +52,7 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
 static uint64_t
 piece(const struct file *f)
 {
-    return OPS(f->ops)->poll ? UINT64_MAX : PIECE; /* others' operations are as short as the object's buffer */
+    return OPS(f->ops)->poll ? SPANS_MOST : PIECE; /* others' operations are as short as the object's buffer */
 }
 
 static uint64_t
@@ -106,7 +106,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 
                 /* a terminal's VTIME, or a socket's SO_RCVTIMEO before SO_RCVLOWAT is there: what is there, if any */
                 vfs_read_timed_out = true;
-                n = user_iov_spans(u, 0, UINT64_MAX, true);
+                n = user_iov_spans(u, 0, SPANS_MOST, true);
                 r = file_try_read(f, u->spans, n, pos);
                 vfs_read_timed_out = false;
                 return r;

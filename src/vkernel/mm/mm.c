@@ -670,8 +670,20 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     return at;
 }
 
+/* The part of a mapping that one call of the host's protects: its beginning, which becomes a mapping of its own, unless
+ * there are too many. Others get their turn behind it. */
+static struct vma *
+protect_piece(struct mm *mm, struct vma *v)
+{
+    uint64_t start = v->start, stop = end_of_piece(start, v->end);
+
+    return v->code || stop == v->end || !mm_split(mm, stop) ? v : mm_at(mm, start);
+}
+
+/* Protects the mapping, or its first piece, as *end says. Returns 0, an error, or 1 for that it is to be called
+ * again. */
 static int
-protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
+protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code, uint64_t *end)
 {
     int old = v->prot, r;
 
@@ -693,11 +705,14 @@ protect_one(struct mm *mm, struct vma *v, int prot, struct code_protect *code)
             return -ENOMEM;
     }
     if (mm_host_prot(prot) != mm_host_prot(old)) {
-        uint64_t end = mm_backed_end(v);
+        uint64_t backed;
 
-        if (!cow_settle(mm, v->start, end, true))
+        v = protect_piece(mm, v);
+        *end = v->end;
+        backed = mm_backed_end(v);
+        if (!cow_settle(mm, v->start, backed, true))
             return -ENOMEM;
-        r = platform_protect(mm->space.base + v->start, end - v->start, mm_host_prot(prot));
+        r = platform_protect(mm->space.base + v->start, backed - v->start, mm_host_prot(prot));
         if (r < 0)
             return r;
     }
@@ -726,20 +741,23 @@ mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
     if (!guest_range(address, size, &range) || !mm_split(mm, range.start))
         return -ENOMEM;
     while (at < range.end && r == 0) {
+        uint64_t next, whole;
         struct vma *v;
 
         /* Other tasks may have changed what is mapped, if this one gave way. */
-        if (!mm_split(mm, range.end) || !(v = mm_at(mm, at))) {
+        if (!mm_split(mm, at) || !mm_split(mm, range.end) || !(v = mm_at(mm, at))) {
             r = -ENOMEM;
             break;
         }
-        r = v->prot != prot ? protect_one(mm, v, prot, &code) : 0;
-        if (r > 0) { /* Verifying takes long: a guest can have as many files read and hashed as it has mappings. */
+        next = whole = v->end;
+        r = v->prot != prot ? protect_one(mm, v, prot, &code, &next) : 0;
+        if (r == 0)
+            at = next;
+        /* Verifying takes long: a guest can have as many files read and hashed as it has mappings. */
+        if (r > 0 || (r == 0 && next < whole)) {
             mm_code_protect_end(mm, &code);
             r = sched_checkpoint();
-            continue;
         }
-        at = v->end;
     }
     mm_code_protect_end(mm, &code);
     mm_merge_around(mm, range.start, range.end);

@@ -168,7 +168,7 @@ void mm_still_end(struct mm **mm);
 
 /* A call that brings in much memory does so in pieces of this size, and asks mm_hooks.brought_in after each. */
 enum { MEMORY_PIECE = 1 << 20 };
-/* What is unmapped without giving way. */
+/* What is unmapped or protected without giving way. */
 enum { UNMAP_PIECE = 16 << 20 };
 
 struct mm_hooks {

@@ -282,6 +282,9 @@ void user_iov_fini(struct user_iov *u);
 /* Sets u->spans to the bytes from `skip` on, `most` of them at most. Returns the number of spans; 0 is -EFAULT if bytes
  * remain. */
 int user_iov_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write);
+/* The most for an operation that moves no more at once than the buffer of a pipe or socket holds: all of what it is
+ * given must be ready to be accessed, and to make it so may take as long as copying it. */
+enum { SPANS_MOST = 4 << 20 };
 
 /* --- fdtable.c --- */
 int fd_close(int fd);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -277,6 +278,62 @@ mappings_follow(void)
     unlink("/tmp/mappings-follow");
 }
 
+/* How many mappings lie in the range, and what the one with `address` in it permits. */
+static int
+mappings_in(const char *start, const char *end, const char *address, char permissions[5])
+{
+    FILE *f = fopen("/proc/self/maps", "r");
+    unsigned long from, to;
+    char line[512], shown[5];
+    int count = 0;
+
+    permissions[0] = '\0';
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, shown) != 3 || from >= (unsigned long)end ||
+            to <= (unsigned long)start)
+            continue;
+        count++;
+        if (from <= (unsigned long)address && (unsigned long)address < to)
+            strcpy(permissions, shown);
+    }
+    fclose(f);
+    return count;
+}
+
+/* What is protected in pieces is one mapping afterwards, and ends where it cannot go on. */
+static void
+large(void)
+{
+    enum { SIZE = 100 << 20, HOLE = 50 << 20, FAULT = 64 << 20 };
+    char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char permissions[5];
+    int zero = open("/dev/zero", O_RDONLY), ends[2];
+
+    for (long at = 0; at < SIZE; at += PAGE)
+        p[at] = (char)(at >> 12);
+    /* Neighbours that look alike would become one mapping with it. */
+    check(mprotect(p, SIZE, PROT_READ) == 0 && mappings_in(p, p + SIZE, p + FAULT, permissions) == 1 &&
+              strcmp(permissions, "r--p") == 0,
+          "a large one is protected as a whole");
+    check(read(zero, p + FAULT - 10, 20) == -1 && errno == EFAULT && p[FAULT + PAGE] == (char)((FAULT >> 12) + 1),
+          "and read-only");
+    check(mprotect(p + PAGE, SIZE - 2 * PAGE, PROT_READ | PROT_WRITE) == 0 &&
+              mappings_in(p, p + SIZE, p + SIZE - PAGE, permissions) == 3 && strcmp(permissions, "r--p") == 0,
+          "but its ends");
+    check(munmap(p + HOLE, PAGE) == 0 && mprotect(p, SIZE, PROT_NONE) == -1 && errno == ENOMEM &&
+              mappings_in(p, p + HOLE, p + HOLE - 1, permissions) == 1 && strcmp(permissions, "---p") == 0,
+          "up to a hole");
+    check(mappings_in(p + HOLE, p + SIZE, p + FAULT, permissions) == 2 && strcmp(permissions, "rw-p") == 0,
+          "and no further");
+    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends);
+    check(send(ends[0], p + HOLE + PAGE, 20 << 20, 0) == -1 && errno == EMSGSIZE, "a packet that is too large");
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends);
+    check(send(ends[0], p + HOLE + PAGE, 20 << 20, 0) > 0 && recv(ends[1], p + FAULT, 20 << 20, 0) > 0 &&
+              p[FAULT + PAGE] == p[HOLE + 2 * PAGE],
+          "as much as a stream takes");
+    munmap(p, SIZE);
+}
+
 int
 main(void)
 {
@@ -289,6 +346,7 @@ main(void)
     trampolines();
     private_follows();
     mappings_follow();
+    large();
     check(sbrk(PAGE * 4) != (void *)-1 && sbrk(-PAGE * 4) != (void *)-1 && sbrk(0) >= (void *)before, "brk");
     p = mmap((void *)0x10000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     check(p == (char *)0x10000000, "fixed low address");
