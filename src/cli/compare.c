@@ -16,6 +16,7 @@
 #include "artifact/call_record.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "x86/cpu.h"
 
 enum { EXIT_OWN = 125, EXIT_SIGNAL = 128, SIDES = 2 };
 
@@ -104,12 +105,9 @@ print_call(const char *path, const struct call_record *r)
 static void
 print_registers(const struct call_record *a, const struct call_record *b)
 {
-    static const char names[16][4] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                      "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-
     for (unsigned i = 0; i < 16; i++)
         if (a->gpr[i] != b->gpr[i])
-            fprintf(stderr, "  %-4s %#" PRIx64 " and %#" PRIx64 "\n", names[i], a->gpr[i], b->gpr[i]);
+            fprintf(stderr, "  %-4s %#" PRIx64 " and %#" PRIx64 "\n", x86_gpr_name(i), a->gpr[i], b->gpr[i]);
     if (a->fs_base != b->fs_base)
         fprintf(stderr, "  fs   %#" PRIx64 " and %#" PRIx64 "\n", a->fs_base, b->fs_base);
     if (a->vectors != b->vectors)

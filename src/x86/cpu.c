@@ -17,6 +17,18 @@ static const uint8_t rflags_bit[X86_FLAG_COUNT + 1] = {
     [X86_FLAG_SF] = 7, [X86_FLAG_OF] = 11, [X86_FLAG_DF] = 10, [X86_FLAG_COUNT] = 31 /* always 0 */,
 };
 
+const char *
+x86_gpr_name(unsigned number)
+{
+    static const char *const names[X86_S_COUNT] = {
+#define STATE(id, name, type, member) name,
+#include "x86/state.def"
+#undef STATE
+    };
+
+    return names[X86_S_RAX + number % 16];
+}
+
 uint64_t
 x86_cpu_rflags(const struct x86_cpu *cpu)
 {

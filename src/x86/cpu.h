@@ -75,6 +75,8 @@ enum x86_state {
     X86_S_COUNT
 };
 
+/* "rax", for messages; number: 0 to 15, as instructions encode it. */
+const char *x86_gpr_name(unsigned number);
 /* All of RFLAGS as pushfq stores it, from the separate flags (bit 1 and IF set), and back. */
 uint64_t x86_cpu_rflags(const struct x86_cpu *cpu);
 void x86_cpu_set_rflags(struct x86_cpu *cpu, uint64_t rflags);

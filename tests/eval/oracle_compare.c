@@ -293,14 +293,11 @@ compare_memory(struct report *r, const uint8_t *n, const uint8_t *e, const struc
 static void
 compare_gprs(struct report *r, const struct state *n, const struct state *e, uint16_t high_halves)
 {
-    static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-
     for (unsigned i = 0; i < 16; i++) {
         uint64_t compared = high_halves >> i & 1 ? UINT32_MAX : UINT64_MAX;
 
         if ((n->gpr[i] ^ e->gpr[i]) & compared)
-            differ(r, "  %-5s %016lx, %s %016lx\n", names[i], n->gpr[i], r->name, e->gpr[i]);
+            differ(r, "  %-5s %016lx, %s %016lx\n", x86_gpr_name(i), n->gpr[i], r->name, e->gpr[i]);
     }
 }
 

@@ -14,9 +14,6 @@
 
 enum { MXCSR_AT = 24, TAGS_AT = 4, ST_AT = 32, XMM_AT = 160 };
 
-static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-
 static void
 state_default(const struct program *p, struct state *s, uint8_t *window)
 {
@@ -184,7 +181,7 @@ print_changes(const struct state *from, const struct state *to, const uint8_t *w
 
     for (unsigned i = 0; i < 16; i++) {
         if (from->gpr[i] != to->gpr[i])
-            printf(" %s=%lx", gpr_names[i], to->gpr[i]);
+            printf(" %s=%lx", x86_gpr_name(i), to->gpr[i]);
     }
     memcpy(&mxcsr[0], from->fx + MXCSR_AT, 4);
     memcpy(&mxcsr[1], to->fx + MXCSR_AT, 4);
@@ -274,7 +271,7 @@ set_word(struct replay *r, struct state *s, uint8_t *window, const char *name, c
     unsigned n = (unsigned)strtoul(name + strcspn(name, "0123456789"), NULL, 10);
 
     for (unsigned i = 0; i < 16; i++) {
-        if (!strcmp(name, gpr_names[i])) {
+        if (!strcmp(name, x86_gpr_name(i))) {
             s->gpr[i] = v;
             return true;
         }
