@@ -7,6 +7,7 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
+#include "platform/assembly_internal.h"
 #include "platform/fiber_internal.h"
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
@@ -22,8 +23,6 @@ _Static_assert(offsetof(struct x86_cpu, gpr) == 0 && offsetof(struct x86_cpu, ri
 /* The linker's, of direct/'s sections; absent when there is no such code. */
 extern const uint8_t __start_ingot_direct_text[] __attribute__((weak)),
     __stop_ingot_direct_text[] __attribute__((weak));
-extern const uint8_t platform_direct_stubs[], platform_direct_stubs_end[];
-void direct_poll(void);
 
 enum {
     TRAP_FLAG = 1 << 8,

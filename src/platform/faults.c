@@ -2,6 +2,7 @@
  * (of a mapped file that became shorter) end the copy; any other is a bug of ours, and ends the process with a line. */
 #include "platform/platform.h"
 #include "platform/sanitizer.h"
+#include "platform/assembly_internal.h"
 #include "platform/direct.h"
 #include "platform/fiber_internal.h"
 #include "platform/thread_internal.h"
@@ -25,18 +26,10 @@ static const int register_order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_R
 __thread volatile enum platform_mode platform_mode;
 FIBER_VARIABLE(platform_mode);
 
-/* Instructions that may fault, and where they go on then: copy.S. */
-struct platform_fixup {
-    uint64_t from, to, resume, any;
-};
-extern const struct platform_fixup platform_fixups[], platform_fixups_end[];
-
 /* From so many bytes on platform_copy uses the string instruction; the first so large copy asks whether the processor
  * is good at it. Not at the start: CPUID takes 5 µs in a virtual machine. */
 uint64_t platform_copy_string_from = 16 << 10;
 uint8_t platform_copy_asked;
-
-void platform_copy_ask(void); /* copy.S */
 
 void
 platform_copy_ask(void)
@@ -120,8 +113,6 @@ platform_fault_divert(const struct platform_fault *f, const struct platform_fibe
     uc->uc_mcontext.gregs[REG_EFL] &= ~0x400;          /* DF */
     return true;
 }
-
-_Noreturn void platform_sigreturn(void *saved); /* enter.S */
 
 _Noreturn void
 platform_fault_retry(void *saved, uint32_t mxcsr)

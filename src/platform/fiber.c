@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/assembly_internal.h"
 #include "platform/fiber_internal.h"
 #include "platform/sanitizer.h"
 #include "platform/thread_internal.h"
@@ -50,11 +51,6 @@ struct platform_fiber {
     uint8_t *thread, *runs_in;
     struct sanitizer_stack sanitizer;
 };
-
-void platform_switch_stack(uint64_t *save_rsp, uint64_t load_rsp);
-long platform_clone_thread(unsigned long flags, uint64_t load_rsp, void *thread_block);
-_Noreturn void platform_jump_registers(struct platform_jump *j, int value);
-void platform_fiber_start(void);
 
 __thread uint8_t *x86_memory_tls;
 FIBER_VARIABLE(x86_memory_tls);

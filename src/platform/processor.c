@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "platform/assembly_internal.h"
+
 enum { EAX, EBX, ECX, EDX };
 enum { ALL, DIRECT, V3, NONE }; /* the column `host` of cpuid.def */
 enum { MOST_LEAVES = 8, EXTENDED = 0x80000000, OSXSAVE = 1 << 27, XCR0_AVX = 6 /* SSE and AVX state */ };
@@ -34,9 +36,6 @@ ask_xcr0(void)
 }
 
 const struct processor_probe platform_processor = {.cpuid = ask_cpuid, .xcr0 = ask_xcr0};
-
-/* copy.S */
-bool platform_try_v2(void), platform_try_direct(void), platform_try_v3(void);
 
 bool
 platform_executes(enum x86_level level, bool direct)

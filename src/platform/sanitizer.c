@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/assembly_internal.h"
+
 /* --- stacks --- */
 
 #if ADDRESS_SANITIZED
@@ -183,7 +185,6 @@ sanitizer_thread(void *(*run)(void *), void *arg)
     return number;
 }
 
-void sanitizer_restore(void);
 __asm__("    .text\n"
         "    .globl sanitizer_restore\n"
         "sanitizer_restore:\n"

@@ -15,8 +15,6 @@
 #include "wasm/link.h"
 #include "x86/cpu.h"
 
-extern char **environ;
-
 /* --- the megabinary --- */
 
 static int

@@ -21,25 +21,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-int main(int argc, char **argv, char **environment);
-void start(uintptr_t *stack);
-void _dl_relocate_static_pie(void); /* the C library's start has an empty one for programs that are linked at a fixed
-                                       place */
-
-extern char **__environ;
-extern void *__libc_stack_end;
-extern char __libc_single_threaded;
-extern const Elf64_Rela __rela_iplt_start[] __attribute__((weak)), __rela_iplt_end[] __attribute__((weak));
-typedef void initialiser(int argc, char **argv, char **environment);
-extern initialiser *const __preinit_array_start[] __attribute__((weak)), *const __preinit_array_end[]
-    __attribute__((weak));
-extern initialiser *const __init_array_start[] __attribute__((weak)), *const __init_array_end[] __attribute__((weak));
-extern void *_dl_vdso_clock_gettime64;
-
-void _dl_aux_init(Elf64_auxv_t *auxiliary);
-void __libc_setup_tls(void);
-void __ctype_init(void);
-void _init(void);
+#include "start.h"
 
 /* What memcpy and memset take from the processor's caches: the C library's own values for when it knows nothing (its
  * cacheinfo.h), bytes. */
