@@ -12,36 +12,39 @@
 
 enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23 }; /* MADV_* of newer headers */
 
-enum { WHOLE, SLEEPS, PIECES };
+/* What is done to the mapped part [start, end) of a range. choice: the system call's flags, or its advice. 0, an error,
+ * or 1, which says that it is enough. It must change no mappings, and may sleep. */
+typedef int64_t part_call(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int choice);
 
-/* Calls f for each mapped part of the range, until one call returns an error, or 1, which says that it is enough and
- * makes the result 0. The result is -ENOMEM at the end when there are holes. f must change no mappings. With SLEEPS it
- * may sleep. With PIECES, for work that takes the host long for many pages, others get their turn in between. In both
- * cases others may change what is mapped. */
+enum part_order {
+    PARTS_IN_PIECES = 1, /* for work that takes the host long for many pages: others get their turn in between */
+    PARTS_TO_A_HOLE = 2, /* what is behind the first hole is left alone */
+};
+
+/* Does f to each mapped part of the range, until one call returns an error, or 1, which makes the result 0. The result
+ * is -ENOMEM at the end when there are holes. Others may change what is mapped meanwhile. order: of enum part_order. */
 static int64_t
-each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struct vma *, uint64_t, uint64_t, uint64_t),
-          uint64_t argument, int how)
+each_part(const struct guest_range *range, part_call *f, int choice, unsigned order)
 {
     struct mm *mm = current_mm();
     uint64_t at = range->start;
     bool hole = false;
 
-    if (how != WHOLE)
-        might_sleep();
+    might_sleep();
     for (const struct vma *v; at < range->end && (v = mm_find(mm, at)) && v->start < range->end;) {
         uint64_t stop = v->end < range->end ? v->end : range->end;
         int64_t r;
 
         if (v->start > at) {
             hole = true;
-            if (argument == POPULATE_READ || argument == POPULATE_WRITE)
-                break; /* these stop where they cannot go on */
+            if (order & PARTS_TO_A_HOLE)
+                break;
             at = v->start;
         }
-        if (how == PIECES && stop - at > MEMORY_PIECE)
+        if ((order & PARTS_IN_PIECES) && stop - at > MEMORY_PIECE)
             stop = (at + MEMORY_PIECE) & ~(uint64_t)(MEMORY_PIECE - 1);
-        r = f(mm, v, at, stop, argument);
-        if (r == 0 && how == PIECES && stop < range->end)
+        r = f(mm, v, at, stop, choice);
+        if (r == 0 && (order & PARTS_IN_PIECES) && stop < range->end)
             r = sched_checkpoint();
         if (r != 0)
             return r < 0 ? r : 0;
@@ -51,12 +54,6 @@ each_part(const struct guest_range *range, int64_t (*f)(struct mm *, const struc
 }
 
 /* --- msync --- */
-
-static int64_t
-check_msync(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t flags)
-{
-    return (flags & MS_INVALIDATE) && v->locked ? -EBUSY : 0;
-}
 
 /* The host is given an address, at which another thread may map something else before it has looked there: then what
  * was mapped there has not been written, and the file is. */
@@ -72,11 +69,11 @@ write_back(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
 }
 
 static int64_t
-msync_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t flags)
+msync_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int flags)
 {
     uint64_t stop = mm_backed_end(v) < end ? mm_backed_end(v) : end;
 
-    if (check_msync(mm, v, start, end, flags) < 0)
+    if ((flags & MS_INVALIDATE) && v->locked)
         return -EBUSY;
     if (v->kind == VMA_FILE && v->shared && !v->bounded && start < stop)
         return flags & MS_SYNC ? write_back(mm, v, start, stop) : 0; /* with MS_ASYNC the host does nothing, either */
@@ -93,7 +90,7 @@ sys_msync(const uint64_t a[6])
         return -EINVAL;
     if (PAGE_UP(a[1]) == 0) /* Linux's sum, which wraps */
         return 0;
-    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, a[2], SLEEPS) : -ENOMEM;
+    return guest_range(a[0], a[1], &range) ? each_part(&range, msync_part, (int)a[2], 0) : -ENOMEM;
 }
 
 /* --- mincore --- */
@@ -176,7 +173,7 @@ discard(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int ad
 }
 
 static int64_t
-advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t advice)
+advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
     switch (advice) {
     case MADV_DONTNEED:
@@ -257,7 +254,9 @@ sys_madvise(const uint64_t a[6])
     case MADV_DOFORK: return set_flag(mm, &range, DONT_FORK, a[2] == MADV_DONTFORK);
     case MADV_WIPEONFORK:
     case MADV_KEEPONFORK: return set_flag(mm, &range, WIPE_ON_FORK, a[2] == MADV_WIPEONFORK);
-    default: return each_part(&range, advise_part, a[2], PIECES);
+    case POPULATE_READ:
+    case POPULATE_WRITE: return each_part(&range, advise_part, (int)a[2], PARTS_IN_PIECES | PARTS_TO_A_HOLE);
+    default: return each_part(&range, advise_part, (int)a[2], PARTS_IN_PIECES);
     }
 }
 
@@ -281,11 +280,19 @@ mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more)
     return (like && !like->locked) || lock_fits(mm->locked_pages * PAGE_SIZE + more);
 }
 
-static int64_t
-add_locked(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t total)
+/* How many bytes of the range are locked. */
+static uint64_t
+locked_within(struct mm *mm, const struct guest_range *range)
 {
-    *(uint64_t *)(uintptr_t)total += v->locked ? end - start : 0;
-    return 0;
+    uint64_t total = 0;
+
+    for (const struct vma *v = mm_find(mm, range->start); v && v->start < range->end; v = vma_next(mm, v)) {
+        uint64_t start = v->start > range->start ? v->start : range->start;
+
+        if (v->locked)
+            total += (v->end < range->end ? v->end : range->end) - start;
+    }
+    return total;
 }
 
 /* Whole pages around the bytes. */
@@ -300,7 +307,7 @@ lock_range(uint64_t address, uint64_t size, struct guest_range *range)
 }
 
 static int64_t
-bring_in(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint64_t argument)
+bring_in(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int choice)
 {
     if (!mm_populate(mm, v, start, end))
         return 1;
@@ -312,7 +319,6 @@ sys_mlock(const uint64_t a[6])
 {
     struct mm *mm = current_mm();
     struct guest_range range;
-    uint64_t already = 0;
     int64_t r;
 
     if (!mm_can_lock())
@@ -320,17 +326,16 @@ sys_mlock(const uint64_t a[6])
     r = lock_range(a[0], a[1], &range);
     if (r < 0 || range.start == range.end)
         return r;
-    each_part(&range, add_locked, (uint64_t)(uintptr_t)&already, WHOLE);
-    if (!lock_fits(mm->locked_pages * PAGE_SIZE - already + (range.end - range.start)))
+    if (!lock_fits(mm->locked_pages * PAGE_SIZE - locked_within(mm, &range) + (range.end - range.start)))
         return -ENOMEM;
     r = set_flag(mm, &range, LOCKED, true);
-    return r < 0 ? r : each_part(&range, bring_in, 0, PIECES);
+    return r < 0 ? r : each_part(&range, bring_in, 0, PARTS_IN_PIECES);
 }
 
 void
 mm_bring_in(uint64_t start, uint64_t size)
 {
-    each_part(&(struct guest_range){start, start + size}, bring_in, 0, PIECES);
+    each_part(&(struct guest_range){start, start + size}, bring_in, 0, PARTS_IN_PIECES);
 }
 
 int64_t

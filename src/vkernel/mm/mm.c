@@ -663,11 +663,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
     v.start = (uint64_t)at;
     v.end = v.start + PAGE_UP(size);
     r = make_mapping(mm, &v, file);
-    if (r < 0)
-        return r;
-    if ((flags & MM_POPULATE) && mm == current_mm())
-        mm_bring_in(v.start, v.end - v.start);
-    return at;
+    return r < 0 ? r : at;
 }
 
 /* The part of a mapping that one call of the host's protects: its beginning, which becomes a mapping of its own, unless

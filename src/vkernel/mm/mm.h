@@ -116,9 +116,8 @@ struct vma *vma_next(const struct mm *mm, const struct vma *v);
 void vma_refs_get(const struct vma *v);
 void vma_refs_put(struct vma *v);
 
-enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_POPULATE = 8, MM_LOW = 16, MM_STACK = 32, MM_LOCKED = 64 };
-/* Returns the address or -errno. file: NULL for anonymous memory; mm_map takes a reference of its own. With MM_POPULATE
- * others get their turn in between, and may change what is mapped. */
+enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_LOW = 8, MM_STACK = 16, MM_LOCKED = 32 };
+/* Returns the address or -errno. file: NULL for anonymous memory; mm_map takes a reference of its own. */
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);
 /* May so many bytes more be locked, in a mapping like this one (NULL: a locked one)? */

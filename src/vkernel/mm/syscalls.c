@@ -72,6 +72,7 @@ sys_mmap(const uint64_t a[6])
     struct file *file; /* opened, or NULL for anonymous memory */
     struct file_range bytes;
     unsigned mm_flags = 0;
+    int64_t at;
 
     if (offset % PAGE_SIZE)
         return -EINVAL;
@@ -102,8 +103,6 @@ sys_mmap(const uint64_t a[6])
         mm_flags |= MM_FIXED;
     if (flags & MAP_FIXED_NOREPLACE)
         mm_flags |= MM_NOREPLACE;
-    if (flags & (MAP_POPULATE | MAP_LOCKED))
-        mm_flags |= MM_POPULATE;
     if (flags & MAP_LOCKED)
         mm_flags |= MM_LOCKED;
     if ((flags & MAP_STACK) && !opened && type == MAP_PRIVATE)
@@ -117,7 +116,10 @@ sys_mmap(const uint64_t a[6])
     r = opened ? check_file(&file, &prot, flags, (mm_flags & MM_SHARED) != 0) : 0;
     if (r < 0)
         return r;
-    return mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
+    at = mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
+    if (at >= 0 && (flags & (MAP_POPULATE | MAP_LOCKED)))
+        mm_bring_in((uint64_t)at, PAGE_UP(size)); /* others get their turn, and may change what is mapped */
+    return at;
 }
 
 int64_t
