@@ -20,10 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONTROLLERS = 3, PATH_SIZE = CGROUP_PATH_SIZE, MARGIN = 64 << 20 };
+enum { CONTROLLERS = 3, MARGIN = 64 << 20 };
 
 struct hierarchy {
-    char own[PATH_SIZE]; /* the directory of the group that we were started in */
+    char own[CGROUP_PATH_SIZE]; /* the directory of the group that we were started in */
     bool unified;
     bool made, aside; /* the container's group; the one that we moved to */
 };
@@ -46,7 +46,7 @@ static int id;
 static int
 write_file(const char *directory, const char *name, const char *text)
 {
-    char path[PATH_SIZE + 64];
+    char path[CGROUP_PATH_SIZE + 64];
     int fd, r = 0;
 
     snprintf(path, sizeof path, "%s/%s", directory, name);
@@ -78,16 +78,16 @@ find_hierarchy(const char *name)
 /* --- making it --- */
 
 static void
-group_name(const struct hierarchy *h, const char *suffix, char out[PATH_SIZE + 32])
+group_name(const struct hierarchy *h, const char *suffix, char out[CGROUP_PATH_SIZE + 32])
 {
-    snprintf(out, PATH_SIZE + 32, "%.*s/ingot-%d%s", PATH_SIZE, h->own, id, suffix);
+    snprintf(out, CGROUP_PATH_SIZE + 32, "%.*s/ingot-%d%s", CGROUP_PATH_SIZE, h->own, id, suffix);
 }
 
 /* One of that name is left of a process that was killed, and empty. */
 static int
 make_group(const struct hierarchy *h, const char *suffix)
 {
-    char path[PATH_SIZE + 32];
+    char path[CGROUP_PATH_SIZE + 32];
 
     group_name(h, suffix, path);
     if (mkdir(path, 0755) == 0 || (errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0755) == 0))
@@ -98,7 +98,7 @@ make_group(const struct hierarchy *h, const char *suffix)
 static void
 remove_group(const struct hierarchy *h, const char *suffix)
 {
-    char path[PATH_SIZE + 32];
+    char path[CGROUP_PATH_SIZE + 32];
 
     group_name(h, suffix, path);
     rmdir(path);
@@ -108,7 +108,7 @@ remove_group(const struct hierarchy *h, const char *suffix)
 static int
 move_aside(struct hierarchy *h)
 {
-    char members[64], self[32], path[PATH_SIZE + 32];
+    char members[64], self[32], path[CGROUP_PATH_SIZE + 32];
     int r;
 
     snprintf(self, sizeof self, "%d\n", getpid());
@@ -157,7 +157,7 @@ switch_on(struct hierarchy *h, const char *name)
 static int
 limit(const struct controller *c, struct hierarchy *h, const char *value)
 {
-    char path[PATH_SIZE + 32];
+    char path[CGROUP_PATH_SIZE + 32];
     int r;
 
     if (!h)
@@ -204,7 +204,7 @@ cgroup_make(const struct lockdown *l)
 int
 cgroup_enter(void)
 {
-    char path[PATH_SIZE + 32];
+    char path[CGROUP_PATH_SIZE + 32];
     int r = 0;
 
     for (unsigned i = 0; i < hierarchy_count && r == 0; i++) {
@@ -222,7 +222,7 @@ bool
 cgroup_was_full(void)
 {
     static const char *const files[2] = {"memory.oom_control", "memory.events"};
-    char path[PATH_SIZE + 32], text[512];
+    char path[CGROUP_PATH_SIZE + 32], text[512];
 
     for (unsigned i = 0; i < hierarchy_count; i++) {
         const char *at;

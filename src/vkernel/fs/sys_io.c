@@ -50,7 +50,7 @@ io_wait(struct file *f, uint64_t *deadline, bool write)
 /* The most that one operation of a file that never waits moves: sched_checkpoint() comes in between. Of memory that is
  * shared until somebody writes, no more is copied at once either. */
 static uint64_t
-piece(const struct file *f)
+most_at_once(const struct file *f)
 {
     return OPS(f->ops)->poll ? SPANS_MOST : PIECE; /* others' operations are as short as the object's buffer */
 }
@@ -93,7 +93,7 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         {
             NO_SLEEP;
 
-            n = user_iov_spans(u, done, piece(f), true);
+            n = user_iov_spans(u, done, most_at_once(f), true);
             if (n == 0 && u->total > 0)
                 return done ? (int64_t)done : at_end(f, u, pos) ? 0 : -EFAULT;
             r = file_try_read(f, u->spans, n, pos);
@@ -143,7 +143,7 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
         {
             NO_SLEEP;
 
-            n = user_iov_spans(u, done, piece(f), false);
+            n = user_iov_spans(u, done, most_at_once(f), false);
             if (n == 0 && u->total > 0) {
                 uint64_t size = u->total - done;
 

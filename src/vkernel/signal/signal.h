@@ -55,10 +55,7 @@ signal_pending_task(const struct task *t)
 static inline bool
 signal_work(const struct task *t)
 {
-    const struct process *p = t->process;
-
-    return ((t->pending.set | p->pending.set) & ~t->blocked) ||
-           (p->group_exit | t->kill_me | p->stopped | t->restore_blocked);
+    return signal_pending_task(t) || t->restore_blocked;
 }
 /* sigaltstack's change, with the stack pointer at rsp: 0 or -errno. */
 int signal_set_altstack(struct task *t, uint64_t rsp, uint64_t sp, int flags, uint64_t size);
