@@ -150,8 +150,8 @@ interrupt(void *context, enum direct_interrupted (*ask)(const struct platform_fa
     bool stepping = reg[REG_EFL] & TRAP_FLAG;
 
     reg[REG_EFL] &= ~(greg_t)TRAP_FLAG;
-    /* The vkernel looks at platform_ticked once it has set PLATFORM_COMPILED, before it goes back. */
-    if (platform_mode != PLATFORM_COMPILED || !platform_has_direct())
+    /* The vkernel looks at platform_ticked once it has set PLATFORM_NATIVE, before it goes back. */
+    if (platform_mode != PLATFORM_NATIVE || !platform_has_direct())
         return;
     if (what == DIRECT_GOES_ON && !platform_in_direct_text(pc) && !platform_direct_steps && at_the_border())
         platform_tick_again();

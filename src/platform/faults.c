@@ -193,7 +193,7 @@ handle(int sig, siginfo_t *info, void *context, enum platform_mode mode)
         return;
     if (fix_up(context, inside))
         return;
-    direct = mode == PLATFORM_COMPILED && platform_in_direct_text(pc);
+    direct = mode == PLATFORM_NATIVE && platform_in_direct_text(pc);
     if (direct && sig == SIGSEGV && !protection && platform_direct_stack_full(address, context))
         return;
     if (mode != PLATFORM_KERNEL && platform_on_fault &&

@@ -157,9 +157,9 @@ int platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout_ns);
 void platform_wake_idle(void); /* ends that sleep of another thread's */
 
 /* --- faults --- */
-enum platform_mode { PLATFORM_KERNEL, PLATFORM_COMPILED, PLATFORM_EVAL };
+enum platform_mode { PLATFORM_KERNEL, PLATFORM_NATIVE, PLATFORM_EVAL };
 extern __thread volatile enum platform_mode platform_mode; /* of the running fiber */
-/* The lock is held in PLATFORM_KERNEL and not in PLATFORM_COMPILED. In PLATFORM_EVAL it is held while the evaluator
+/* The lock is held in PLATFORM_KERNEL and not in PLATFORM_NATIVE. In PLATFORM_EVAL it is held while the evaluator
  * looks up and translates, and also in the first block of each of its runs; not while later ones run (eval/eval.h). */
 static inline void
 platform_enter_kernel(void)
@@ -171,10 +171,8 @@ static inline void
 platform_leave_kernel(enum platform_mode mode)
 {
     platform_mode = mode;
-    if (platform_threads == 1)
-        return;
     platform_thread_tls->retries = 0;
-    platform_go_out_slow();
+    platform_go_out();
 }
 struct platform_fault {
     int sig, code;   /* SIGSEGV, SI_KERNEL: #GP, without an address; SIGKILL: no fault (platform/direct.h) */

@@ -146,8 +146,8 @@ show_stat(const struct pseudo_key *key, struct text *out)
     text_printf(out, "%d %d %llu 0 0 %llu %llu %llu %llu 0 0 0 %d %u %d %d 0 0 0 %d %d %llu %llu %llu %llu %llu %d\n",
                 mm ? 1 : 0, mm ? 1 : 0, mm ? (unsigned long long)mm->stack_start : 0ull,
                 t ? (unsigned long long)t->pending.set : 0ull, t ? (unsigned long long)t->blocked : 0ull,
-                (unsigned long long)ignored, (unsigned long long)caught, p->exit_signal, t ? t->sched.processor : 0,
-                t ? t->priority : 0, t ? t->policy : 0, mm ? 1 : 0, mm ? 1 : 0,
+                (unsigned long long)ignored, (unsigned long long)caught, p->exit_signal,
+                t ? t->sched.last_processor : 0, t ? t->priority : 0, t ? t->policy : 0, mm ? 1 : 0, mm ? 1 : 0,
                 mm ? (unsigned long long)mm->brk_start : 0ull, mm ? (unsigned long long)mm->arg_start : 0ull,
                 mm ? (unsigned long long)mm->arg_end : 0ull, mm ? (unsigned long long)mm->env_start : 0ull,
                 mm ? (unsigned long long)mm->env_end : 0ull, p->zombie ? p->exit_status : 0);

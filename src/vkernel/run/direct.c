@@ -117,8 +117,8 @@ set_out(void)
     x87_in();
     x86_this_cpu()->memory = (uint64_t)(uintptr_t)x86_memory_tls;
     code_outside = current_mm()->code_generation;
-    sched_leaves();
-    platform_leave_kernel(PLATFORM_COMPILED); /* from here on a tick interrupts it */
+    sched_go_out();
+    platform_leave_kernel(PLATFORM_NATIVE); /* from here on a tick interrupts it */
 }
 
 static inline void
@@ -311,7 +311,7 @@ go_on(uint64_t rflags, const uint64_t *top, bool evaluate)
             set_out_again();
         else if (!may_set_out())
             poll_edge();
-        if (platform_mode == PLATFORM_COMPILED)
+        if (platform_mode == PLATFORM_NATIVE)
             break;
         polled = true;
     }

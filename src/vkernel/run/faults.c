@@ -139,7 +139,7 @@ x86_mxcsr_loaded(uint64_t pc)
     size_t left = 0;
 
     x86_apply_mxcsr();
-    if (platform_mode != PLATFORM_COMPILED || current_task()->fault || !run_floats_evaluated())
+    if (platform_mode != PLATFORM_NATIVE || current_task()->fault || !run_floats_evaluated())
         return;
     bytes = run_fetch(NULL, pc, &left, &image_base);
     if (!bytes || x86_decode(bytes, left, pc, &insn) <= 0)
@@ -345,7 +345,7 @@ run_handler_below(void *saved)
     before.limit = cpu->limit;
     before.mxcsr = cpu->mxcsr;
     *cpu = before;
-    platform_mode = PLATFORM_COMPILED;
+    platform_mode = PLATFORM_NATIVE;
     platform_fault_retry(saved, cpu->mxcsr & 0xffff);
 }
 
@@ -391,8 +391,8 @@ platform_on_fault(const struct platform_fault *f)
 {
     struct platform_fault nowhere;
 
-    pending_direct = platform_mode == PLATFORM_COMPILED && f->sig != SIGKILL && direct_fault_state(f);
-    if (platform_mode == PLATFORM_COMPILED && platform_has_direct() && !pending_direct && f->sig != SIGKILL) {
+    pending_direct = platform_mode == PLATFORM_NATIVE && f->sig != SIGKILL && direct_fault_state(f);
+    if (platform_mode == PLATFORM_NATIVE && platform_has_direct() && !pending_direct && f->sig != SIGKILL) {
         nowhere = *f; /* the fault is in no instruction of the guest's, which no rewriter's code can cause */
         nowhere.sig = SIGKILL;
         f = &nowhere;

@@ -181,7 +181,7 @@ static void
 eval_goes_out(void *context)
 {
     (void)context;
-    sched_leaves();
+    sched_go_out();
     platform_leave_kernel(PLATFORM_EVAL);
     if (platform_ticked) /* from here on a tick raises the limit itself */
         x86_cpu_tls.limit = UINT64_MAX;
@@ -250,7 +250,7 @@ enter_compiled(bool from_dispatcher)
     if (lockstep_on)
         lockstep_begin(from_dispatcher);
     x86_cpu_tls.stack = x86_cpu_tls.gpr[X86_RSP];
-    platform_mode = PLATFORM_COMPILED;
+    platform_mode = PLATFORM_NATIVE;
 }
 
 static inline void

@@ -43,7 +43,7 @@ static uint64_t poller_wakes;    /* at the latest: monotonic */
 static unsigned idle_count;      /* processors that sleep and have not been called */
 static unsigned called_count;    /* processors that were called for a task of run_queue, and do not run yet */
 static unsigned busy_count;      /* processors that have a task */
-bool sched_unserved;
+bool sched_uncalled;
 
 void
 sched_init(void)
@@ -77,7 +77,7 @@ task_of(struct sched_entity *e)
 static bool
 may_run_on(const struct sched_entity *e, const struct processor *p)
 {
-    return e->stays ? e->processor == p->number : e->affinity >> p->number & 1;
+    return e->stays ? e->last_processor == p->number : e->affinity >> p->number & 1;
 }
 
 /* Of those on which the task may run, the one with the fewest others to run. */
@@ -111,7 +111,7 @@ enqueue_on(struct sched_entity *e, struct processor *p)
     list_insert_before(e->hurried && sched_hurrying ? queue->next : queue, &e->run_link);
     sched_runnable++;
     *(p ? &p->queue_length : &shared_runnable) += 1;
-    sched_unserved = true;
+    sched_uncalled = true;
 }
 
 static void
@@ -173,7 +173,7 @@ note_wake(void)
     if (!p->task)
         return;
     sched_entity_of(p->task)->woke = true;
-    sched_entity_of(p->task)->woke_at = p->leaves;
+    sched_entity_of(p->task)->woke_at = p->went_out;
 }
 
 void
@@ -356,7 +356,7 @@ finish_switch(void)
     free_dead();
     sched_entity_of(p->task)->started_ns = p->switched_ns;
     sched_entity_of(p->task)->runs_on = p;
-    sched_entity_of(p->task)->processor = p->number;
+    sched_entity_of(p->task)->last_processor = p->number;
     sched_entity_of(p->task)->stays = !PLATFORM_FIBERS_MOVE;
     sched_switches++;
     wait_news++;
@@ -453,7 +453,7 @@ sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
     }
     if (share) {
         bandwidth_waited();
-        sched_unserved = true; /* nobody was called while the share was used up */
+        sched_uncalled = true; /* nobody was called while the share was used up */
     }
     awake(p);
 }
@@ -489,7 +489,7 @@ tick_others(void)
 static void
 call_for_runnable(void)
 {
-    sched_unserved = false;
+    sched_uncalled = false;
     for (unsigned k = 0; k < platform_threads && sched_runnable > shared_runnable; k++) {
         struct processor *p = &processors[k];
 
@@ -508,7 +508,7 @@ call_for_runnable(void)
 
 /* May a task wait for which nobody has been called? */
 static bool
-any_unserved(void)
+any_uncalled(void)
 {
     return shared_runnable > called_count || sched_runnable > shared_runnable;
 }
@@ -527,18 +527,18 @@ others_take_all(const struct processor *p)
 enum { HANDS_OVER = 2, HANDS_OVER_MOST = 4 };
 
 void
-sched_serve(void)
+sched_call_processors(void)
 {
     struct processor *p = this_processor();
     struct sched_entity *e = sched_entity_of(p->task);
 
-    if (!any_unserved()) {
-        sched_unserved = false;
+    if (!any_uncalled()) {
+        sched_uncalled = false;
         return;
     }
-    if (e->woke && e->hands_over >= HANDS_OVER && p->leaves - e->woke_at <= 1)
+    if (e->woke && e->hands_over >= HANDS_OVER && p->went_out - e->woke_at <= 1)
         return;
-    if (e->woke && p->leaves - e->woke_at > 1)
+    if (e->woke && p->went_out - e->woke_at > 1)
         e->hands_over = 0;
     call_for_runnable();
 }
@@ -549,7 +549,7 @@ learn_hand_over(struct processor *p, struct sched_entity *e)
     if (!e->woke)
         return;
     e->woke = false;
-    if (p->leaves - e->woke_at > 1)
+    if (p->went_out - e->woke_at > 1)
         e->hands_over = 0;
     else if (e->hands_over < HANDS_OVER_MOST)
         e->hands_over++;
@@ -597,7 +597,7 @@ idle_loop(void)
             forward_host_signals();
         set_task(p, take_next(false, &share));
         if (!p->task) {
-            if (sched_unserved) /* what waits is not for this processor */
+            if (sched_uncalled) /* what waits is not for this processor */
                 call_for_runnable();
             sleep_idle(p, timeout, share);
             continue;
@@ -834,7 +834,7 @@ sched_poll(void)
         platform_tick(false);
     account(current_task(), platform_monotonic_ns());
     sched_hooks.charged(current_task());
-    if (any_unserved()) /* it has run for long, so others need not wait for it */
+    if (any_uncalled()) /* it has run for long, so others need not wait for it */
         call_for_runnable();
     if (!others_take_all(this_processor()) || bandwidth_wait() ||
         !may_run_on(sched_entity_of(current_task()), this_processor())) {
@@ -851,8 +851,8 @@ sched_host_sleep_begin(void)
     might_sleep();
     if (platform_threads == 1)
         return;
-    this_processor()->leaves++;
-    if (any_unserved())
+    this_processor()->went_out++;
+    if (any_uncalled())
         call_for_runnable();
     replace_poller();
     if (idle_count == 0)

@@ -24,7 +24,7 @@ struct sched_entity {
     uint64_t started_ns;       /* monotonic time at which this time slice began */
     struct processor *runs_on; /* NULL: it does not run */
     /* Does it hand over its processor (sched.c)? woke: since it got its processor it has made another task runnable,
-     * when the processor's `leaves` was woke_at. hands_over: how often in a row it gave the processor up soon after
+     * when the processor's went_out was woke_at. hands_over: how often in a row it gave the processor up soon after
      * such a wake, counted up to a limit. */
     bool woke;
     unsigned woke_at, hands_over;
@@ -34,9 +34,9 @@ struct sched_entity {
      * none that is measured. section_ns: how much of that section the slices that are over had. It is still to be
      * charged with kernel_ns, which was measured, and sampled_ns, which samples stand for. */
     uint64_t kernel_since, section_ns, kernel_ns, sampled_ns;
-    unsigned processor; /* the guest's number of the processor on which it runs, or ran last */
-    uint64_t affinity;  /* bit n: it may run on processor n; never 0 */
-    bool stays;         /* it has run, and its fiber cannot go on on another host thread (PLATFORM_FIBERS_MOVE) */
+    unsigned last_processor; /* the guest's number of the processor on which it runs, or ran last */
+    uint64_t affinity;       /* bit n: it may run on processor n; never 0 */
+    bool stays;              /* it has run, and its fiber cannot go on on another host thread (PLATFORM_FIBERS_MOVE) */
 };
 
 /* The entity is a task's first member, which task/process.h asserts. */
@@ -248,22 +248,22 @@ void sched_arm_tick(void);
 static inline unsigned
 sched_processor(void)
 {
-    return sched_entity_of(current_task())->processor;
+    return sched_entity_of(current_task())->last_processor;
 }
 /* Tasks were made runnable, and it is not settled yet which of them other processors are called for. */
-extern bool sched_unserved;
+extern bool sched_uncalled;
 /* Has other processors run the tasks that wait, unless the running task is known to hand over its processor. */
-void sched_serve(void);
+void sched_call_processors(void);
 /* To be called before the lock is let go for guest code, by whoever goes on to it: while this processor runs guest code
  * it does not look after tasks that wait. */
 static inline void
-sched_leaves(void)
+sched_go_out(void)
 {
     if (platform_threads == 1)
         return;
-    this_processor()->leaves++;
-    if (sched_unserved)
-        sched_serve();
+    this_processor()->went_out++;
+    if (sched_uncalled)
+        sched_call_processors();
 }
 /* Makes the scheduler use all processors that there are (platform_threads). sched_start() does it; whoever makes host
  * threads after that does it again. */

@@ -96,8 +96,8 @@ take_unseen(struct host_thread *h, uint64_t ns, uint64_t system_ns, uint64_t mos
 void
 cpu_time_charge(struct task *t, uint64_t ns)
 {
-    struct processor_time *processor = &processor_times[t->sched.processor];
-    struct host_thread *h = &host_threads[t->sched.processor];
+    struct processor_time *processor = &processor_times[t->sched.last_processor];
+    struct host_thread *h = &host_threads[t->sched.last_processor];
     struct process *p = t->process;
     uint64_t stolen_ns, used_ns, system_ns;
     bool looked;

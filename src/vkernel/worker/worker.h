@@ -43,7 +43,7 @@ struct processor {
     unsigned queue_length;
     bool called_for_shared; /* it was called for a task of the queue of all */
     bool called;            /* it sleeps and has been told to look for a task */
-    unsigned leaves;        /* how often it has left the vkernel */
+    unsigned went_out;      /* how often it has gone out of the vkernel */
     uint64_t switched_ns;   /* monotonic time from which on its time is the next task's, set before a switch to one */
     /* The x87 unit (cpu/x87.c): is the state of the running task in it, and was it initial when it came there; is it
      * itself as after FNINIT with all registers 0? */
