@@ -241,7 +241,9 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("shmmni", LIMIT_TEXT(SHM_NUMBER)),
     TEXT("shm_rmid_forced", "0\n"),
     TEXT("sem", "32000\t1024000000\t500\t32000\n"), /* SEM_OF_SET, SEM_ALL, SEM_OPS, SEM_SETS */
-    TEXT("msgmax", "8192\n"),
+    TEXT("msgmax", LIMIT_TEXT(MSG_SIZE)),
+    TEXT("msgmnb", LIMIT_TEXT(MSG_BYTES)),
+    TEXT("msgmni", LIMIT_TEXT(MSG_QUEUES)),
     TEXT("yama", "0\n"),
     TEXT("kptr_restrict", "1\n"),
     TEXT("dmesg_restrict", "1\n"),
@@ -254,7 +256,7 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
 };
 
 static const struct pseudo OPS_TABLE(pseudo) sysvipc_dir[] = {SHOW("shm", ipc_show_shm), SHOW("sem", ipc_show_sem),
-                                                              END};
+                                                              SHOW("msg", ipc_show_msg), END};
 
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {

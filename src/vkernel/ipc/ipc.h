@@ -14,6 +14,10 @@
 #define SEM_ALL    1024000000 /* semaphores of all sets */
 #define SEM_OPS    500        /* operations of a call */
 
+#define MSG_QUEUES 32000
+#define MSG_SIZE   8192  /* bytes of a message */
+#define MSG_BYTES  16384 /* of all messages in a queue, as it is made */
+
 struct task;
 /* A task was made, with CLONE_SYSVSEM or without: 0 or -ENOMEM. */
 int sem_task_made(struct task *t, bool shares);
@@ -23,6 +27,7 @@ void sem_task_leaves(struct task *t);
 
 /* What /proc/sysvipc shows. */
 int ipc_show_shm(const struct pseudo_key *key, struct text *out);
+int ipc_show_msg(const struct pseudo_key *key, struct text *out);
 int ipc_show_sem(const struct pseudo_key *key, struct text *out);
 
 #endif

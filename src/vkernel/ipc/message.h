@@ -1,0 +1,22 @@
+/* A message in a queue of either kind: System V's or POSIX's. */
+#ifndef VKERNEL_IPC_MESSAGE_H
+#define VKERNEL_IPC_MESSAGE_H
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "vkernel/usercopy/usercopy.h"
+
+struct ipc_message {
+    struct list link; /* whoever has it */
+    int64_t type;     /* System V's type, above 0; or the priority */
+    uint64_t size;
+    uint8_t *data;
+};
+
+/* Copies the bytes in: 0, -EFAULT, -ENOMEM. */
+int ipc_message_load(guest_addr from, uint64_t size, int64_t type, struct ipc_message **out);
+struct ipc_message *ipc_message_copy(const struct ipc_message *m); /* NULL: no memory */
+void ipc_message_free(struct ipc_message *m);                      /* of NULL: nothing */
+
+#endif
