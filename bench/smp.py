@@ -5,7 +5,8 @@ usage: smp.py --build DIR [--rounds N] [--only REGEX] [--check]
 Each row is work that is done by one thread or process at a time, and by two at the same time. The speed-up is the first's time divided
 by the second's. Natively and in ingot all four take turns, round by round, and medians are compared, so that what else runs
 on the machine concerns all of them. What counts is the last column: ingot's speed-up divided by the native one. --check: exit status 1 when
-a bar is missed. DIR holds the built tree, debian/ and debian.ingot. In ingot everything of this table runs with --cpus 2.
+a bar is missed. DIR holds the built tree, debian/ and debian.ingot, and for the row of make its family (tests/families/run.py --build DIR
+--family '^make$' --make-only). In ingot everything of this table runs with --cpus 2.
 
 A second table says what fork costs, with one processor and with two: the smallest time of many, and the bar is the native one.
 """
@@ -191,7 +192,32 @@ ROWS = [
     ("a process for each file", "seq 16 | xargs -P1 -I@ {one_file} | wc -l", "seq 16 | xargs -P2 -I@ {one_file} | wc -l", WORKING),
     ("a pipeline", "gzip -1 < {text} > /tmp/z; gzip -d < /tmp/z | wc -c; rm /tmp/z", "gzip -1 < {text} | gzip -d | wc -c", WORKING),
 ]
+# The same with programs that Debian's image does not have: in the root and the artifact of a family of tests/families.
+MAKE = "cp -r /opt/project /tmp/p && make -s -j{jobs} -C /tmp/p/src CC=gcc posix > /tmp/log 2>&1 && sha256sum < /tmp/p/src/lua && rm -r /tmp/p"
+FAMILY_ROWS = [("make of a C project", MAKE.format(jobs=1), MAKE.format(jobs=2), WORKING)]
+FAMILY = "make"
 WORDS = {"text": "/bench/text", "one_file": "bash -c \"gzip -4 < /bench/small | md5sum\""}
+
+
+class Family:
+    """A family's root, natively with a layer of its own above it, and its artifact. They are made by
+    tests/families/run.py --build DIR --family '^make$' --make-only"""
+
+    def __init__(self, build, name, work):
+        self.ingot, self.artifact, self.root = build + "/src/cli/ingot", f"{build}/families/{name}/artifact", f"{work}/family/root"
+        for folder in ("root", "u", "w"):
+            os.makedirs(f"{work}/family/{folder}")
+        subprocess.run(["mount", "-t", "overlay", "none", "-o",
+                        f"lowerdir={build}/families/{name}/root,upperdir={work}/family/u,workdir={work}/family/w", self.root], check=True)
+
+    @staticmethod
+    def made(build, name):
+        return os.path.exists(f"{build}/families/{name}/artifact")
+
+    def argv(self, side, command):
+        if side == "native":
+            return ["chroot", self.root, "/bin/bash", "-c", command]
+        return [self.ingot, "run", *[x for k, v in run.ENV.items() for x in ("--env", f"{k}={v}")], self.artifact, "/bin/bash", "-c", command]
 
 
 def own_artifact(sides, work):
@@ -228,6 +254,24 @@ def measure(sides, artifact, cpus, row, rounds):
                     return None
                 times.setdefault((side, number), []).append(seconds)
     return {key: statistics.median(t) for key, t in times.items()}
+
+
+def table(rows, sides, artifact, cpus, args):
+    """Prints the rows that are wanted. Returns how many bars are missed."""
+    missed = 0
+    for row in rows:
+        if not re.search(args.only, row[0]):
+            continue
+        t = measure(sides, artifact, cpus, row, args.rounds)
+        if not t:
+            missed += 1
+            continue
+        native, ingot = t["native", 1] / t["native", 2], t["ingot", 1] / t["ingot", 2]
+        low = ingot / native < row[3]
+        missed += low
+        print(f"| {row[0]} | {t['native', 1]:.2f} | {t['native', 2]:.2f} | {native:.2f} | {t['ingot', 1]:.2f} | "
+              f"{t['ingot', 2]:.2f} | {ingot:.2f} | {ingot / native:.2f}{f' (bar {row[3]:.2f})' if low else ''} |", flush=True)
+    return missed
 
 
 def measure_forks(sides, artifact, row, rounds):
@@ -276,28 +320,25 @@ def main():
         sys.exit("smp.py: this machine lets it use one processor")
     missed = 0
     with tempfile.TemporaryDirectory(prefix="ingot-smp-") as work:
-        sides = run.Sides(os.path.abspath(args.build), work)
+        build = os.path.abspath(args.build)
+        sides = run.Sides(build, work)
         try:
             artifact = own_artifact(sides, work)
             cpus = ["--cpus", "2"]
             print(f"{run.machine()}; {args.rounds} rounds; ingot with --cpus 2\n")
             print("| | native by one, s | by two, s | speed-up | ingot by one, s | by two, s | speed-up | of the native one |")
             print("|---|---:|---:|---:|---:|---:|---:|---:|")
-            for row in ROWS:
-                if not re.search(args.only, row[0]):
-                    continue
-                t = measure(sides, artifact, cpus, row, args.rounds)
-                if not t:
-                    missed += 1
-                    continue
-                native, ingot = t["native", 1] / t["native", 2], t["ingot", 1] / t["ingot", 2]
-                low = ingot / native < row[3]
-                missed += low
-                print(f"| {row[0]} | {t['native', 1]:.2f} | {t['native', 2]:.2f} | {native:.2f} | {t['ingot', 1]:.2f} | "
-                      f"{t['ingot', 2]:.2f} | {ingot:.2f} | {ingot / native:.2f}{f' (bar {row[3]:.2f})' if low else ''} |", flush=True)
+            missed += table(ROWS, sides, artifact, cpus, args)
+            if not any(re.search(args.only, row[0]) for row in FAMILY_ROWS):
+                pass
+            elif Family.made(build, FAMILY):
+                missed += table(FAMILY_ROWS, Family(build, FAMILY, work), None, cpus, args)
+            else:
+                print(f"  no root for make: tests/families/run.py --build {args.build} --family '^{FAMILY}$' --make-only", file=sys.stderr)
+                missed += 1
             missed += forks(sides, artifact, args.only, args.rounds)
         finally:
-            for mounted in ("/root/proc", "/root"):
+            for mounted in ("/root/proc", "/root", "/family/root"):
                 subprocess.run(["umount", "-l", work + mounted], stderr=subprocess.DEVNULL)
     return 1 if missed and args.check else 0
 
