@@ -23,20 +23,43 @@ direct_artifact=$wasm_image.ingot
 logs=$build/check-logs
 export INGOT_PLAIN=$ingot INGOT_RUNTIME=$build/src/runtime
 mkdir -p "$logs"
-passed=0 failed=0
+counts=$logs/counts     # of each part: passed, failed
 failures=$logs/failures # what failed and why in short: printed again at the end, where a shortened log still shows it
+: >"$counts"
 : >"$failures"
 
+# A part has ended. It is a shell of its own, whose programs' processor time is told beside the seconds that it took. Its lines come out
+# together, as another part may run beside it.
 count() { # NAME PASSED FAILED SECONDS, standard input: why it failed
-    passed=$((passed + $2))
-    failed=$((failed + $3))
-    printf '%-28s %5d passed  %3d failed  %4d s\n' "$1" "$2" "$3" "$4"
-    [ "$3" = 0 ] || { echo "failed: $1"; cut -c1-300; } | tee -a "$failures"
+    local spent why
+    times >"$logs/$1.times"
+    spent=$(tail -n 1 "$logs/$1.times" | tr ms '  ' | awk '{ printf "%d", ($1 + $3) * 60 + $2 + $4 }')
+    rm -f "$logs/$1.times"
+    why=$([ "$3" = 0 ] || { echo "failed: $1"; cut -c1-300; })
+    {
+        flock 9
+        echo "$2 $3" >>"$counts"
+        printf '%-28s %5d passed  %3d failed  %4d s, processors %4d s\n' "$1" "$2" "$3" "$4" "$spent"
+        [ -z "$why" ] || tee -a "$failures" <<<"$why"
+    } 9>"$counts.lock"
+}
+
+# Two parts at a time, for such as keep no more than one processor busy and measure no time. What comes after `together` finds them done.
+beside() { # PART NAME ARGUMENTS...: script, single, or a function of such; what is killed itself counts as failed
+    [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
+    {
+        trap - INT QUIT # which a shell without job control lets its background ignore, and programs would inherit that
+        "$@" || { echo "0 1" >>"$counts"; echo "failed: $2 was killed" | tee -a "$failures"; }
+    } &
+}
+
+together() {
+    wait
 }
 
 # A test script that ends in "N passed, N failed"; one that does not is one failure.
-script() { # NAME COMMAND...
-    local name=$1 log=$logs/$1.log start=$SECONDS sums status
+script() ( # NAME COMMAND...
+    name=$1 log=$logs/$1.log start=$SECONDS
     shift
     "$@" >"$log" 2>&1
     status=$?
@@ -48,18 +71,18 @@ script() { # NAME COMMAND...
     fi
     # shellcheck disable=SC2086
     count "$name" $sums $((SECONDS - start)) < <(grep -A 14 -m 6 '^FAIL' "$log" || tail -n 5 "$log")
-}
+)
 
 # One command that passes or fails.
-single() { # NAME COMMAND...
-    local name=$1 log=$logs/$1.log start=$SECONDS
+single() ( # NAME COMMAND...
+    name=$1 log=$logs/$1.log start=$SECONDS
     shift
     if "$@" >"$log" 2>&1; then
         count "$name" 1 0 $((SECONDS - start))
     else
         count "$name" 0 1 $((SECONDS - start)) < <(tail -n 20 "$log")
     fi
-}
+)
 
 # What meson's log says of the tests that failed: their names, and the lines by which each says what went wrong.
 why() { # BUILD-DIR
@@ -67,8 +90,8 @@ why() { # BUILD-DIR
 }
 
 # The tests that meson knows; each is one. Without: those whose names match. Times: how much longer each may take.
-unit() { # NAME BUILD-DIR [WITHOUT [TIMES]]
-    local log=$logs/$1.log start=$SECONDS ok bad tests
+unit() ( # NAME BUILD-DIR [WITHOUT [TIMES]]
+    log=$logs/$1.log start=$SECONDS
     mapfile -t tests < <(meson test -C "$2" --list 2>/dev/null | sed 's|^.* / ||' | grep -vE "^(${3:-}|ninja: .*)$")
     meson test -C "$2" -t "${4:-1}" --print-errorlogs "${tests[@]}" >"$log" 2>&1
     ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log")
@@ -76,7 +99,7 @@ unit() { # NAME BUILD-DIR [WITHOUT [TIMES]]
     [ -n "$ok" ] || bad=1
     bad=$((${bad:-0}))
     count "$1" "${ok:-0}" "$bad" $((SECONDS - start)) < <(why "$2")
-}
+)
 
 # All of the tree by clang, with its sanitizers. Without warnings: warnings are errors.
 sanitized_build() {
@@ -95,6 +118,13 @@ without_llvm() {
 
 megabinary() {
     "$ingot" build -q --cache "$build/cache" --emit=wasm "$wasm_image" -o "$build/debian.wasm"
+}
+
+# As WebAssembly, it is made, validated by wabt and compiled by V8.
+web() { # NAME
+    single megabinary megabinary
+    single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
+    single v8-compile v8_compile
 }
 
 verify_artifact() { # ARTIFACT
@@ -143,7 +173,10 @@ tables() { # NAME ARTIFACT [--quick]
             table "$1-$stress-quick" "$2" --stress "$stress" --quick
         fi
     done
-    script "$1-terminal" tests/programs/terminal.py --rootfs "$image" --artifact "$2" --ingot "$ingot"
+}
+
+terminal() { # NAME ARTIFACT
+    script "$1" tests/programs/terminal.py --rootfs "$image" --artifact "$2" --ingot "$ingot"
 }
 
 has_v3() { # this processor
@@ -167,9 +200,9 @@ if [ "$mode" = long ]; then
         single instructions-v3 "$build/tests/eval/oracle" --level v3 --count 8 --states 16 --executions evaluator,aot,direct --seed time
         single sequences-v3 make fuzz-insn BUILD="$build" LEVEL=v3 FUZZ='--sequences=100000 --share 10 --seed time'
     fi
-else
-    single decode-image "$build/tests/x86/x86_oracle" elf "$image"
 fi
+
+# Each keeps both processors busy.
 # Both backends: what is named for none is the default's.
 tables programs "$artifact"
 tables programs-wasm "$wasm_artifact" $wasm_quick
@@ -177,55 +210,68 @@ tables programs-wasm "$wasm_artifact" $wasm_quick
 # which every task moves at each call.
 table programs-one-processor "$artifact" --cpus 1
 table programs-migrate-quick "$artifact" --cpus 2 --stress migrate --quick
-for backend in direct wasm; do
-    suffix=${backend/direct/}
-    suffix=${suffix:+-$suffix}
-    script "compiled$suffix" tests/compiled/run.py --ingot "$ingot" --backend "$backend"
-    script "hostile$suffix" tests/compiled/hostile.py --ingot "$ingot" --backend "$backend"
-    script "profile$suffix" tests/compiled/profile.py --ingot "$ingot" --backend "$backend"
-    script "full-speed$suffix" tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend "$backend"
-    script "reproducible$suffix" tests/recompile/reproducible.py --ingot "$ingot" --backend "$backend"
-done
 # Level v3, where this processor has it: programs with 256-bit registers, and a part of the table on the image, whose libraries find AVX2 then.
 if has_v3; then
     v3_artifact=$build/debian-v3.ingot
-    script compiled-v3 tests/compiled/run.py --ingot "$ingot" --cpu x86-64-v3
     single build-v3 "$ingot" build -q --cpu x86-64-v3 --cache "$build/cache" "$image" -o "$v3_artifact"
     table programs-v3-quick "$v3_artifact" --quick
-    single verify-v3 verify_artifact "$v3_artifact"
+    beside script compiled-v3 tests/compiled/run.py --ingot "$ingot" --cpu x86-64-v3
+    beside single verify-v3 verify_artifact "$v3_artifact"
 else
     echo "this processor does not have x86-64-v3"
 fi
-single format tools/format.sh --check
-script looks tests/compiled/looks.py --ingot "$ingot"
-script start-of-artifact tests/programs/start.py "$artifact" "$build/tests/cli/start_count"
-script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$direct_artifact" --artifact "$wasm_artifact"
-script families tests/families/run.py --build "$build" --set "$mode"
+script analyzer tools/analyze.sh "$build"
+single fuzzers fuzzers
+
+# Two at a time. The families, which wait for packages in between, are the longest.
+beside script families tests/families/run.py --build "$build" --set "$mode"
+for backend in direct wasm; do
+    suffix=${backend/direct/}
+    suffix=${suffix:+-$suffix}
+    beside script "compiled$suffix" tests/compiled/run.py --ingot "$ingot" --backend "$backend"
+    beside script "hostile$suffix" tests/compiled/hostile.py --ingot "$ingot" --backend "$backend"
+    beside script "profile$suffix" tests/compiled/profile.py --ingot "$ingot" --backend "$backend"
+    beside script "reproducible$suffix" tests/recompile/reproducible.py --ingot "$ingot" --backend "$backend"
+done
+beside terminal programs-terminal "$artifact"
+beside terminal programs-wasm-terminal "$wasm_artifact"
+beside script looks tests/compiled/looks.py --ingot "$ingot"
+beside script lockstep tests/compiled/lockstep.py --ingot "$ingot" --artifact "$direct_artifact" --artifact "$wasm_artifact"
+beside web web
+beside single verify verify_artifact "$artifact"
+beside single verify-wasm verify_artifact "$wasm_artifact"
+beside single format tools/format.sh --check
+[ "$mode" = long ] || beside single decode-image "$build/tests/x86/x86_oracle" elf "$image"
+together
 [ "$mode" = quick ] || script families-wasm tests/families/run.py --build "$build" --set "$mode" --backend wasm
-single verify verify_artifact "$artifact"
-single verify-wasm verify_artifact "$wasm_artifact"
-single megabinary megabinary
-single wasm-validate wasm-validate --enable-tail-call "$build/debian.wasm"
-single v8-compile v8_compile
+
+# Figures: each alone.
+for backend in direct wasm; do
+    suffix=${backend/direct/}
+    script "full-speed${suffix:+-$suffix}" tests/compiled/speed.py --ingot "$ingot" --cache "$build/cache" --backend "$backend"
+done
+script start-of-artifact tests/programs/start.py "$artifact" "$build/tests/cli/start_count"
 single warm-rebuild warm_rebuild direct "$image" "$artifact" "$build/report.json"
 single warm-rebuild-wasm warm_rebuild wasm "$wasm_image" "$wasm_artifact" "$build/report-wasm.json"
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 script bars-wasm tests/programs/bars.py $wasm_quick "$build/report-wasm.json" "$logs/programs-wasm.stats"
 script growth tests/recompile/growth.py --ingot "$ingot"
+
+# The sanitized tree. Whoever runs beside others builds nothing in it, but for the fuzzer.
 single sanitized-build sanitized_build
 unit sanitized-unit-tests "$build-san" "vkernel.*|start|options|hosts|lockdown.*|audit|host-signals|signature|syscalls.*|wasm-spec|sandbox" 3
-single sanitized-vkernel meson test -C "$build-san" --print-errorlogs vkernel vkernel-stress vkernel-net-host vkernel-attacks
-script analyzer tools/analyze.sh "$build"
-script image tests/image/test_image.py --ingot "$build-san/src/cli/ingot"
-script bad-input tests/recompile/bad_input.py --ingot "$build-san/src/cli/ingot"
-single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 60 --seed 1'
+beside single sanitized-vkernel meson test -C "$build-san" --no-rebuild --print-errorlogs vkernel vkernel-stress vkernel-net-host vkernel-attacks
+beside single fuzz-syscalls make fuzz-syscalls BUILD="$build" FUZZ='--seconds 60 --seed 1'
+beside script image tests/image/test_image.py --ingot "$build-san/src/cli/ingot"
+beside script bad-input tests/recompile/bad_input.py --ingot "$build-san/src/cli/ingot"
+beside single demo tests/demo.sh "$artifact"
+together
 single fuzz-syscalls-processors make fuzz-syscalls BUILD="$build" FUZZ='--seconds 60 --seed 1 --cpus 2'
 single tsan make tsan BUILD="$build" TSAN="$([ "$mode" = long ] || echo --short)"
 single without-llvm without_llvm
-single fuzzers fuzzers
-single demo tests/demo.sh "$artifact"
 
 echo "logs in $logs; $((SECONDS - start)) s"
 cat "$failures"
+read -r passed failed < <(awk '{ passed += $1; failed += $2 } END { print passed + 0, failed + 0 }' "$counts")
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

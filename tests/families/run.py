@@ -8,6 +8,7 @@ usage: run.py --build BUILD [--set quick|long] [--family REGEX] [--make-only] [-
 Roots, artifacts and build reports are kept in BUILD/families. Ends with a line "N passed, N failed".
 """
 import argparse
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -31,21 +32,27 @@ def recompile(args, rootfs, work):
                     work + "/report.json", rootfs, "-o", work + "/artifact"], check=True)
 
 
-def check(args, family, head, cases):
-    """One family; returns passed and failed."""
+def make(args, family, head):
+    """The root of a family, what changes when that does, and how long it took."""
+    start = time.monotonic()
     work = f"{args.build}/families/{family}"
     os.makedirs(work, exist_ok=True)
-    start = time.monotonic()
+    return *root.make(f"{HERE}/{family}", head, work), time.monotonic() - start
+
+
+def check(args, family, made, cases):
+    """One family, whose root is being made; returns passed and failed."""
+    work = f"{args.build}/families/{family}"
     try:
-        args.rootfs, version = root.make(f"{HERE}/{family}", head, work)
-        made = time.monotonic()
+        args.rootfs, version, seconds = made.result()
+        start = time.monotonic()
         if not args.native_only:
             args.artifact = work + "/artifact"
             recompile(args, args.rootfs, work)
     except subprocess.CalledProcessError as e:
         print(f"FAIL {family}: {e}")
         return 0, 1
-    print(f"{family}: root {made - start:.0f} s, ingot build {time.monotonic() - made:.0f} s", flush=True)
+    print(f"{family}: root {seconds:.0f} s, ingot build {time.monotonic() - start:.0f} s", flush=True)
     passed = failed = 0
     if args.make_only:
         return passed, failed
@@ -69,17 +76,25 @@ def main():
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
     args.ingot = args.build + "/src/cli/ingot"
-    passed = failed = 0
+    families = []
     for family in sorted(os.listdir(HERE)):
         if not os.path.exists(f"{HERE}/{family}/table.txt") or not re.search(args.family, family):
             continue
         head, cases = table.load(f"{HERE}/{family}/table.txt")
-        if args.set == "quick" and "quick" not in head:
-            continue
-        start = time.monotonic()
-        p, f = check(args, family, head, cases)
-        print(f"{family}: {p} passed, {f} failed, {time.monotonic() - start:.0f} s", flush=True)
-        passed, failed = passed + p, failed + f
+        if args.set != "quick" or "quick" in head:
+            families.append((family, head, cases))
+    passed = failed = 0
+    # Roots are made one after the other, most of the time waiting for packages, while families whose root is there are recompiled and run.
+    roots = concurrent.futures.ThreadPoolExecutor(1)
+    try:
+        making = [roots.submit(make, args, family, head) for family, head, _ in families]
+        for (family, _, cases), made in zip(families, making):
+            start = time.monotonic()
+            p, f = check(args, family, made, cases)
+            print(f"{family}: {p} passed, {f} failed, {time.monotonic() - start:.0f} s", flush=True)
+            passed, failed = passed + p, failed + f
+    finally:
+        roots.shutdown(cancel_futures=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

