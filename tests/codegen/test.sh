@@ -1,5 +1,5 @@
 #!/bin/sh
-# gen_test.sh EMIT RANDOM RUN.mjs: the code generator's cases through wasm-validate and V8.
+# test.sh EMIT RANDOM RUN.mjs: the code generator's cases through wasm-validate and V8.
 set -e
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

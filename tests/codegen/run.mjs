@@ -1,4 +1,4 @@
-// Runs the code objects of gen_emit under V8, with a small kernel: node gen_run.mjs DIRECTORY
+// Runs the code objects of emit under V8, with a small kernel: node run.mjs DIRECTORY
 import fs from 'node:fs';
 
 const dir = process.argv[2];

@@ -1,4 +1,4 @@
-/* Writes one code object per case into a directory; tests/wasm/gen_run.mjs runs them under V8. */
+/* Writes one code object per case into a directory; run.mjs runs them under V8. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

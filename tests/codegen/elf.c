@@ -1,4 +1,4 @@
-/* gen_elf FILE OUT: one ELF file to its code object, with the time each step takes. */
+/* elf FILE OUT: one ELF file to its code object, with the time each step takes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,4 +1,4 @@
-/* Random control flow through the whole code generator: gen_random DIRECTORY SEED COUNT writes random.wasm and
+/* Random control flow through the whole code generator: random DIRECTORY SEED COUNT writes random.wasm and
  * random.json, what each function must return. The expected values come from walking the description the
  * functions are built from, not from the IR. */
 #include <inttypes.h>
