@@ -6,6 +6,7 @@
 #include "vkernel/boot/boot.h"
 #include "vkernel/fs/fs.h"
 #include "vkernel/io/io.h"
+#include "vkernel/ipc/ipc.h"
 #include "vkernel/tty/tty.h"
 #include "vkernel/vfs/vfs.h"
 
@@ -166,6 +167,8 @@ devfs_mount(struct dentry *root)
         }
         r = mount_on(dev->root, "shm", shm);
     }
+    if (r == 0)
+        r = mount_on(dev->root, "mqueue", mqueue_fs_new());
     if (dev)
         dev->no_suid = true;
     return r;

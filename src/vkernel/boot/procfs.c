@@ -272,12 +272,19 @@ static const struct pseudo OPS_TABLE(pseudo) inotify_dir[] = {
 static const struct pseudo OPS_TABLE(pseudo) epoll_dir[] = {TEXT("max_user_watches", LIMIT_TEXT(LIMIT_EPOLL_WATCHES)),
                                                             END};
 
+static const struct pseudo OPS_TABLE(pseudo) mqueue_dir[] = {TEXT("msg_default", LIMIT_TEXT(MQ_MESSAGES)),
+                                                             TEXT("msg_max", LIMIT_TEXT(MQ_MESSAGES)),
+                                                             TEXT("msgsize_default", LIMIT_TEXT(MQ_SIZE)),
+                                                             TEXT("msgsize_max", LIMIT_TEXT(MQ_SIZE)),
+                                                             TEXT("queues_max", LIMIT_TEXT(MQ_QUEUES)),
+                                                             END};
+
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
     TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
     TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
     TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
-    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir),
+    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir), DIR("mqueue", mqueue_dir),
     DIR("epoll", epoll_dir),       END};
 
 static const struct pseudo OPS_TABLE(pseudo) net_core_dir[] = {
@@ -319,7 +326,7 @@ static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     SHOW("uptime", proc_show_uptime),
     SHOW("loadavg", proc_show_loadavg),
     TEXT("version", "Linux version " SYSTEM_RELEASE " (ingot) " SYSTEM_VERSION "\n"),
-    TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\toverlay\nnodev\tpipefs\nnodev\tsockfs\n"),
+    TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\toverlay\nnodev\tpipefs\nnodev\tsockfs\nnodev\tmqueue\n"),
     TEXT("cmdline", "ingot\n"),
     TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n"),
     TEXT("diskstats", ""),

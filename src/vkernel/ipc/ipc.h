@@ -18,6 +18,14 @@
 #define MSG_SIZE   8192  /* bytes of a message */
 #define MSG_BYTES  16384 /* of all messages in a queue, as it is made */
 
+/* POSIX message queues: what /proc/sys/fs/mqueue shows. */
+#define MQ_MESSAGES 10   /* of a queue, at most and by default; more with CAP_SYS_RESOURCE */
+#define MQ_SIZE     8192 /* bytes of a message, the same */
+#define MQ_QUEUES   256
+
+/* Their file system, to be made once and mounted at /dev/mqueue; NULL: no memory. */
+struct superblock *mqueue_fs_new(void);
+
 struct task;
 /* A task was made, with CLONE_SYSVSEM or without: 0 or -ENOMEM. */
 int sem_task_made(struct task *t, bool shares);

@@ -4,12 +4,14 @@
 
 #include <stdint.h>
 
+#include "base/id_tree.h"
 #include "base/list.h"
 #include "vkernel/usercopy/usercopy.h"
 
 struct ipc_message {
-    struct list link; /* whoever has it */
-    int64_t type;     /* System V's type, above 0; or the priority */
+    struct list link;    /* System V: whoever has it */
+    struct id_node node; /* POSIX: in mqueue.messages */
+    int64_t type;        /* System V's type, above 0; or the priority */
     uint64_t size;
     uint8_t *data;
 };

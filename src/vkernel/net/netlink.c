@@ -317,6 +317,20 @@ relay_dump(struct socket *s, const struct nlmsghdr *ask, const uint8_t *body, si
     return true;
 }
 
+void
+netlink_tell(struct socket *s, const void *data, size_t size)
+{
+    struct reply *r = s->open ? OBJECT_NEW(reply) : NULL;
+
+    if (!r)
+        return;
+    CHECK(size <= sizeof r->data, "a message of the kernel's is too long");
+    memcpy(r->data, data, size);
+    r->size = size;
+    (void)queue_reply(s, r);
+    OBJECT_FREE(reply, r);
+}
+
 static uint32_t
 port_of(const struct socket *s)
 {

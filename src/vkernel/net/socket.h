@@ -252,6 +252,8 @@ extern const struct socket_ops OPS_TABLE(socket_ops) udp_ops;
 /* families */
 struct socket *unix_socket_new(int type, int protocol, int *error);
 struct socket *netlink_socket_new(int type, int protocol, int *error);
+/* A message of the kernel's own, for mq_notify: lost when the socket has too much already, or nobody has it open. */
+void netlink_tell(struct socket *s, const void *data, size_t size);
 void unix_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 void inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg);
 

@@ -50,6 +50,7 @@ struct file_ops {
     bool maps_anonymous;                         /* mappings are of anonymous memory instead */
     bool tells_async;                            /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
+    void (*closed)(struct file *f);              /* the current process has closed a descriptor of it */
     void (*release)(struct file *f);             /* last reference gone; must not sleep */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
     uint64_t (*io_timeout)(struct file *f, bool write);

@@ -13,6 +13,7 @@ enum user_count {
     USER_INOTIFY_WATCHES,
     USER_EPOLL_WATCHES,
     USER_SHM_LOCKED, /* bytes; RLIMIT_MEMLOCK */
+    USER_MQ_BYTES,   /* of POSIX message queues, with what Linux keeps beside them; RLIMIT_MSGQUEUE */
     USER_COUNTS,
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -412,6 +413,7 @@ int
 main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    unshare(CLONE_NEWIPC); /* on Linux without what others have left */
     drop_capabilities();
     pipe(letters);
     keys();

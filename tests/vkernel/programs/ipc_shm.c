@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -360,6 +361,7 @@ main(int argc, char **argv)
         attached("after exec", atoi(argv[1]));
         return 0;
     }
+    unshare(CLONE_NEWIPC); /* on Linux without what others have left */
     drop_capabilities();
     keys();
     sequence();
