@@ -86,13 +86,39 @@ platform_discard(void *at, size_t size, int advice)
     return madvise(at, size, advice) == 0 ? 0 : -errno;
 }
 
+/* Takes back what was moved of [from, from + size), all of which was mapped: what is not any more is at `to`. */
+static void
+move_back(char *from, char *to, size_t size)
+{
+    enum { AT_ONCE = 512 };
+    unsigned char vec[AT_ONCE];
+
+    for (size_t at = 0, n; at < size; at += n) {
+        n = size - at < AT_ONCE * PAGE_SIZE ? size - at : AT_ONCE * PAGE_SIZE;
+        if (mincore(from + at, n, vec) == 0)
+            continue;
+        for (size_t k = at; k < at + n; k += PAGE_SIZE)
+            if (mincore(from + k, PAGE_SIZE, vec) < 0 && errno == ENOMEM &&
+                mremap(to + k, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, from + k) == MAP_FAILED)
+                platform_die("the host has lost memory that it was to move");
+    }
+    if (platform_map_none(to, size) < 0)
+        platform_die("the host cannot reserve addresses again");
+}
+
 int
 platform_move(void *from, void *to, size_t size)
 {
+    int r = 0;
+
     platform_mapping_changes++;
     if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
-        return -errno;
-    return platform_map_none(from, size);
+        r = -errno;
+    else
+        r = platform_map_none(from, size);
+    if (r < 0) /* since Linux 6.17 it may have moved one mapping before it fails for the next */
+        move_back(from, to, size);
+    return r;
 }
 
 int

@@ -32,7 +32,9 @@ int platform_map_anon(void *at, size_t size, int prot);
 int platform_map_file(void *at, size_t size, int prot, bool shared, int fd, uint64_t offset);
 int platform_protect(void *at, size_t size, int prot);
 int platform_discard(void *at, size_t size, int advice); /* madvise */
-int platform_move(void *from, void *to, size_t size);    /* the pages themselves; from becomes PROT_NONE */
+/* Moves the pages themselves; from becomes PROT_NONE. When it fails they are where they were, and `to` is PROT_NONE.
+ * -EFAULT: from is several mappings of the host's, which it cannot move. */
+int platform_move(void *from, void *to, size_t size);
 int platform_sync(void *at, size_t size, int flags);
 int platform_resident(void *at, size_t size, unsigned char *vec);
 void platform_populate(void *at, size_t size);
