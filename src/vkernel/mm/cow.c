@@ -92,14 +92,14 @@ cow_entry_at(const struct mm *mm, uint64_t number)
     return e && e->chunk ? e : NULL;
 }
 
-static struct cow_space *
-space_new(struct mm *mm)
+struct cow_space *
+cow_space_of(struct mm *mm)
 {
-    struct cow_space *s = OBJECT_NEW(cow_space);
+    struct cow_space *s = mm->cow ? mm->cow : OBJECT_NEW(cow_space);
 
-    if (!s)
-        return NULL;
-    s->leaves = array_new(COW_CHUNKS / COW_LEAF, sizeof(struct cow_leaf *));
+    if (!s || mm->cow)
+        return s;
+    s->leaves = array_new(COW_BLOCKS, sizeof(struct cow_leaf *));
     if (!s->leaves) {
         OBJECT_FREE(cow_space, s);
         return NULL;
@@ -113,7 +113,7 @@ space_new(struct mm *mm)
 struct cow_entry *
 cow_entry_new(struct mm *mm, uint64_t number)
 {
-    struct cow_space *s = mm->cow ? mm->cow : space_new(mm);
+    struct cow_space *s = cow_space_of(mm);
     struct cow_leaf **leaf;
 
     if (!s)
@@ -174,7 +174,7 @@ host_kind(const struct mm *mm, uint64_t number)
     uint64_t at = number * COW_CHUNK;
 
     if (!e)
-        return PLAIN;
+        return cow_share_at(mm, number / COW_LEAF) ? NONE : PLAIN;
     if (e->state == COW_VIEW)
         return (e->chunk->offset - at) | VIEW;
     if (e->chunk->owner != e)
@@ -219,6 +219,28 @@ cow_entry_set(struct cow_entry *e, struct cow_chunk *c, enum cow_state state)
         cow_chunk_put(old);
 }
 
+static unsigned
+borders_around(const struct mm *mm, uint64_t block)
+{
+    uint64_t first = block * COW_LEAF, last = first + COW_LEAF - 1;
+
+    return (host_kind(mm, first - 1) != host_kind(mm, first)) + (host_kind(mm, last) != host_kind(mm, last + 1));
+}
+
+void
+cow_share_set(struct cow_space *s, uint64_t number, struct cow_share *share)
+{
+    borders -= borders_around(s->mm, number);
+    s->shares[number] = share;
+    borders += borders_around(s->mm, number);
+}
+
+void
+cow_borders_add(int more)
+{
+    borders += (unsigned)more;
+}
+
 unsigned
 cow_host_mappings(void)
 {
@@ -232,6 +254,8 @@ cow_within_budget(void)
 }
 
 /* --- resolving --- */
+
+enum { AT_ONCE_MOST = 4 }; /* chunks; a write then waits for some 0.12 ms of copying */
 
 static uint64_t
 address_of(const struct cow_entry *e)
@@ -314,23 +338,49 @@ copy_run(struct cow_chunk *c, void *to, uint64_t from, uint64_t size)
     return platform_copy((uint8_t *)to + from, host_of(c->owner) + from, size) == size;
 }
 
-/* Makes a copy of the owner's pages for an entry that shares them and has none of its own yet. */
+/* How many chunks from e's on, but no more than `most`, are like it, which two share, and e is not the owner's? */
+static unsigned
+alike(const struct cow_entry *e, unsigned most)
+{
+    const struct cow_entry *next = e;
+    const struct vma *v = mm_at(e->space->mm, address_of(e));
+    unsigned n = 1;
+
+    if (!v || e->chunk->sharers != 2)
+        return 1;
+    for (; n < most && (e->number + n) % COW_LEAF && address_of(e) + (n + 1) * COW_CHUNK <= v->end; n++) {
+        next = cow_entry_at(e->space->mm, e->number + n);
+        if (!next || next->state != COW_PENDING || next->chunk->sharers != 2 || !next->chunk->owner ||
+            next->chunk->owner->space != e->chunk->owner->space)
+            break;
+    }
+    return n;
+}
+
+/* Makes a copy of the owner's pages for an entry that shares them and has none of its own yet, and for up to `most`
+ * chunks from that one on. */
 static bool
-give_copy(struct cow_entry *e)
+give_copy(struct cow_entry *e, unsigned most)
 {
     MM_STILL(e->space->mm); /* the pages can be accessed before they are filled */
-    struct cow_chunk *c = e->chunk;
+    unsigned count = e->chunk->owner ? alike(e, most) : 0;
     int prot = host_prot_of(e);
+    bool done = count && platform_protect(host_of(e), count * COW_CHUNK, PROT_READ | PROT_WRITE) == 0;
 
-    if (!c->owner || platform_protect(host_of(e), COW_CHUNK, PROT_READ | PROT_WRITE) < 0)
+    if (!done)
         return false;
-    if (!each_run(c, copy_run, host_of(e)) ||
-        (prot != (PROT_READ | PROT_WRITE) && platform_protect(host_of(e), COW_CHUNK, prot) < 0)) {
-        platform_map_none(host_of(e), COW_CHUNK);
-        return false;
+    for (unsigned i = 0; i < count && done; i++) {
+        struct cow_entry *one = cow_entry_at(e->space->mm, e->number + i);
+
+        done = each_run(one->chunk, copy_run, host_of(one));
     }
-    cow_entry_set(e, NULL, COW_PENDING);
-    return true;
+    if (done && prot != (PROT_READ | PROT_WRITE))
+        done = platform_protect(host_of(e), count * COW_CHUNK, prot) == 0;
+    if (!done)
+        platform_map_none(host_of(e), count * COW_CHUNK);
+    for (unsigned i = 0; i < count && done; i++)
+        cow_entry_set(cow_entry_at(e->space->mm, e->number + i), NULL, COW_PENDING);
+    return done;
 }
 
 static bool
@@ -405,62 +455,114 @@ view(struct cow_entry *e)
     return true;
 }
 
-/* Makes copies for all entries but the owner's. */
+/* Makes copies for all entries but the owner's; where that is one, of up to `most` chunks. */
 static bool
-give_copies(struct cow_chunk *c)
+give_copies(struct cow_chunk *c, unsigned most)
 {
     LIST_EACH_SAFE(p, &c->entries)
     {
         struct cow_entry *e = list_entry(p, struct cow_entry, link);
 
-        if (e != c->owner && !give_copy(e))
+        if (e != c->owner && !give_copy(e, most))
             return false;
     }
     return true;
 }
 
 static bool
-resolve_owner(struct cow_entry *e)
+resolve_owner(struct cow_entry *e, unsigned most)
 {
     struct cow_chunk *c = e->chunk;
 
     if (c->sharers > 2 && c->pages && share_by_file(c))
         return true;
-    return give_copies(c) && reuse(e);
+    return give_copies(c, most) && reuse(e);
 }
 
 /* Resolves a pending chunk: the host gives what the mapping allows. If two share it and one of them writes, the one
  * that is not the owner gets a copy. For reads, and for writes where more than two share it, the content goes to the
- * file. What is zeros alone never goes there, because a page of the file takes memory as soon as it is read. */
+ * file. What is zeros alone never goes there, because a page of the file takes memory as soon as it is read. Up to
+ * `most` chunks that are like this one may be resolved with it. */
 static bool
-resolve(struct cow_entry *e, bool write)
+resolve(struct cow_entry *e, bool write, unsigned most)
 {
     struct cow_chunk *c = e->chunk;
 
     if (c->owner == e)
-        return !write || resolve_owner(e);
+        return !write || resolve_owner(e, most);
     if (!c->in_file && c->pages && (!write || c->sharers > 2))
         share_by_file(c);
-    return c->in_file ? view(e) : give_copy(e);
+    return c->in_file ? view(e) : give_copy(e, most);
 }
 
 /* Resolves a chunk. Where so many chunks are resolved one by one that the host runs out of mappings, its neighbours are
  * resolved with it. */
 static bool
-resolve_run(struct cow_entry *e, bool write)
+resolve_run(struct cow_entry *e, bool write, unsigned most)
 {
     enum { AT_ONCE = 64 }; /* this takes some 2 ms of copying */
     struct mm *mm = e->space->mm;
     uint64_t n = e->number / AT_ONCE * AT_ONCE, end = n + AT_ONCE;
 
     if (cow_within_budget())
-        return resolve(e, write);
+        return resolve(e, write, most);
     for (uint64_t before = e->number; before > n; before--)
         if (!(e = cow_entry_at(mm, before - 1)) || e->state != COW_PENDING)
             n = before;
     for (; n < end && (e = cow_entry_at(mm, n)) && e->state == COW_PENDING; n++)
-        if (!resolve(e, write))
+        if (!resolve(e, write, 1))
             return false;
+    return true;
+}
+
+/* Is it because of what is shared that the host does not allow the access? */
+static bool
+needs_resolving(struct mm *mm, uint64_t address, bool write)
+{
+    const struct cow_entry *e = cow_entry_at(mm, address / COW_CHUNK);
+    const struct vma *v;
+
+    if (e ? e->state != COW_PENDING || (!write && e->chunk->owner == e) : !cow_share_at(mm, address / COW_BLOCK))
+        return false;
+    v = mm_at(mm, address);
+    return v && (mm_host_prot(v->prot) & (write ? PROT_WRITE : PROT_READ));
+}
+
+/* Who writes to one chunk after the other gets several at once from the second one on: a fault and its host calls are
+ * worth some six copied pages. */
+static unsigned
+at_once(struct cow_space *s, uint64_t number)
+{
+    s->at_once = number != s->expected ? 1 : s->at_once < AT_ONCE_MOST ? 2 * s->at_once : AT_ONCE_MOST;
+    return s->at_once;
+}
+
+static void
+expect(struct mm *mm, uint64_t number)
+{
+    struct cow_space *s = mm->cow;
+    const struct cow_entry *e;
+
+    for (s->expected = number + 1; s->expected < number + s->at_once && s->expected % COW_LEAF; s->expected++) {
+        e = cow_entry_at(mm, s->expected);
+        if (e && e->state == COW_PENDING)
+            break;
+    }
+}
+
+static bool
+resolve_fault(struct mm *mm, uint64_t number, bool write)
+{
+    struct cow_share *share = cow_share_at(mm, number / COW_LEAF);
+    struct cow_entry *e;
+
+    if (share && !cow_take_down(share))
+        return false;
+    e = cow_entry_at(mm, number);
+    if (e && !resolve_run(e, write, write ? at_once(mm->cow, number) : 1))
+        return false;
+    if (write)
+        expect(mm, number);
     return true;
 }
 
@@ -471,17 +573,12 @@ platform_on_shared_fault(uint64_t host_address, bool write)
 {
     struct mm *mm = mm_of_host(host_address);
     uint64_t address = mm ? host_address - (uint64_t)(uintptr_t)mm->space.base : GUEST_END;
-    struct cow_entry *e;
     bool done, section;
 
-    if (address >= GUEST_END)
-        return false;
-    e = cow_entry_at(mm, address / COW_CHUNK);
-    if (!e || e->state != COW_PENDING || (!write && e->chunk->owner == e) ||
-        !(host_prot_of(e) & (write ? PROT_WRITE : PROT_READ)))
+    if (address >= GUEST_END || !needs_resolving(mm, address, write))
         return false;
     section = kernel_time_begin();
-    done = resolve_run(e, write);
+    done = resolve_fault(mm, address / COW_CHUNK, write);
     punch_freed();
     if (section)
         kernel_time_end();
@@ -510,21 +607,25 @@ next_entry(const struct mm *mm, uint64_t number, uint64_t end)
 bool
 cow_any(struct mm *mm, uint64_t start, uint64_t end)
 {
+    const uint64_t block = (end + COW_BLOCK - 1) / COW_BLOCK;
+
     EACH_ENTRY(n, mm, start, end)
     return true;
-    return false;
+    return cow_next_share(mm, start / COW_BLOCK, block) < block;
 }
 
 bool
 cow_settle(struct mm *mm, uint64_t start, uint64_t end, bool write)
 {
-    bool done = true;
+    bool done = cow_take_down_range(mm, start, end);
 
+    if (!done)
+        return false;
     EACH_ENTRY(n, mm, start, end)
     {
         struct cow_entry *e = cow_entry_at(mm, n);
 
-        if (e->state == COW_PENDING && !resolve_run(e, write)) {
+        if (e->state == COW_PENDING && !resolve_run(e, write, n + AT_ONCE_MOST <= n_end ? AT_ONCE_MOST : 1)) {
             done = false;
             break;
         }
@@ -544,7 +645,7 @@ hand_over(struct cow_entry *owner)
     if (c->sharers == 1)
         return;
     if (!c->pages || !to_file(c)) {
-        give_copies(c);
+        give_copies(c, 1);
         return;
     }
     /* discarded at once, so that the content is not in memory twice */
@@ -625,17 +726,31 @@ cut(struct mm *mm, uint64_t number)
 {
     struct cow_entry *e = cow_entry_at(mm, number);
 
-    if (e && e->state == COW_PENDING && !resolve(e, true))
+    if (e && e->state == COW_PENDING && !resolve(e, true, 1))
         return false;
     e = cow_entry_at(mm, number);
     return !e || flatten(mm, e) == 0;
 }
 
+/* Blocks of which a part is in [start, end) are taken down; of others the share is dropped. */
+static bool
+forget_blocks(struct mm *mm, uint64_t start, uint64_t end)
+{
+    if ((start % COW_BLOCK && !cow_take_down_range(mm, start, start + 1)) ||
+        (end % COW_BLOCK && !cow_take_down_range(mm, end - 1, end)))
+        return false;
+    for (uint64_t n = (start + COW_BLOCK - 1) / COW_BLOCK, stop = end / COW_BLOCK;
+         (n = cow_next_share(mm, n, stop)) < stop;)
+        cow_drop_share(cow_share_at(mm, n));
+    return true;
+}
+
 bool
 cow_forget(struct mm *mm, uint64_t start, uint64_t end)
 {
-    bool done = mm->cow == NULL || ((start % COW_CHUNK == 0 || cut(mm, start / COW_CHUNK)) &&
-                                    (end % COW_CHUNK == 0 || cut(mm, end / COW_CHUNK)));
+    bool done =
+        mm->cow == NULL || (forget_blocks(mm, start, end) && (start % COW_CHUNK == 0 || cut(mm, start / COW_CHUNK)) &&
+                            (end % COW_CHUNK == 0 || cut(mm, end / COW_CHUNK)));
 
     if (done) {
         EACH_ENTRY(n, mm, start, end)
@@ -669,7 +784,8 @@ cow_end(struct mm *mm)
 
     if (!s)
         return;
-    for (unsigned i = 0; i < COW_CHUNKS / COW_LEAF; i++) {
+    forget_blocks(mm, 0, GUEST_END);
+    for (unsigned i = 0; i < COW_BLOCKS; i++) {
         if (!s->leaves[i])
             continue;
         for (unsigned k = 0; k < COW_LEAF && s->count; k++)
@@ -682,6 +798,7 @@ cow_end(struct mm *mm)
     list_remove(&s->link);
     CHECK(!list_empty(&spaces) || borders == 0, "host mappings of shared pages are miscounted");
     array_free(s->leaves);
+    array_free(s->shares);
     mm->cow = NULL;
     OBJECT_FREE(cow_space, s);
 }
@@ -723,6 +840,18 @@ cow_trim(void)
     punch_freed();
 }
 
+/* Adds pages that so many address spaces share. */
+static void
+count_shared(uint64_t pages, unsigned sharers, struct cow_pages *out)
+{
+    if (sharers == 1) {
+        out->own += pages;
+    } else {
+        out->shared += pages;
+        out->parts += pages * 4096 / sharers;
+    }
+}
+
 static void
 count_chunk(const struct cow_entry *e, uint16_t within, uint16_t written, struct cow_pages *out)
 {
@@ -733,12 +862,16 @@ count_chunk(const struct cow_entry *e, uint16_t within, uint16_t written, struct
         out->own += (unsigned)__builtin_popcount(written & within);
         there &= (uint16_t)~written;
     }
-    if (c->sharers == 1) {
-        out->own += (unsigned)__builtin_popcount(there);
-    } else {
-        out->shared += (unsigned)__builtin_popcount(there);
-        out->parts += (uint64_t)(unsigned)__builtin_popcount(there) * 4096 / c->sharers;
-    }
+    count_shared((unsigned)__builtin_popcount(there), c->sharers, out);
+}
+
+static void
+count_shelved(const struct cow_block *b, unsigned chunk, uint16_t within, struct cow_pages *out)
+{
+    uint16_t pages;
+
+    if (cow_shelved_pages(b, chunk, 1, &pages))
+        count_shared((unsigned)__builtin_popcount(pages & within), b->sharers, out);
 }
 
 void
@@ -746,11 +879,14 @@ cow_count(struct mm *mm, const struct vma *v, struct cow_pages *out)
 {
     for (uint64_t n = v->start / COW_CHUNK; n * COW_CHUNK < v->end; n++) {
         const struct cow_entry *e = cow_entry_at(mm, n);
+        const struct cow_share *share = cow_share_at(mm, n / COW_LEAF);
         uint64_t from = n * COW_CHUNK < v->start ? (v->start - n * COW_CHUNK) / PAGE_SIZE : 0;
         uint64_t to = (n + 1) * COW_CHUNK > v->end ? (v->end - n * COW_CHUNK) / PAGE_SIZE : COW_PAGES;
         uint16_t within = (uint16_t)((1u << to) - (1u << from));
 
-        if (!e)
+        if (share)
+            count_shelved(share->block, (unsigned)(n % COW_LEAF), within, out);
+        else if (!e)
             out->own += (unsigned)__builtin_popcount(written_pages(mm, n) & within);
         else
             count_chunk(e, within, e->state == COW_VIEW ? written_pages(mm, n) : 0, out);

@@ -9,6 +9,8 @@
  *   pending  The content is in its owner's pages, or in the file of shared pages. The host's pages here cannot be
  *            accessed; if this is the owner, they are read-only.
  *   view     The host maps the file of shared pages here, privately, and copies by itself what is written.
+ *   shelved  With the 2 MiB around it, its *block*, it was put aside. Nobody's host pages here can be accessed. At the
+ *            first access the chunks of the block become pending, or plain if nobody else shares them (cow_shelf.c).
  *
  * Whoever changes host pages of guest memory calls cow_settle() or cow_forget() first. Nothing here sleeps. The entries
  * of one chunk are in several address spaces, so the kernel lock is held while the host's pages of any of them change:
@@ -42,7 +44,7 @@ bool cow_settle(struct mm *mm, uint64_t start, uint64_t end, bool write);
 /* To be called before the host's pages of [start, end) are replaced: address spaces that share them get their own.
  * False: there is no memory, and nothing may be replaced. */
 bool cow_forget(struct mm *mm, uint64_t start, uint64_t end);
-/* Is any chunk of the range shared, or a view of what was shared? */
+/* Is any chunk of the range shared, put aside, or a view of what was shared? */
 bool cow_any(struct mm *mm, uint64_t start, uint64_t end);
 /* Makes [start, end) plain, so that its host pages can be moved. Returns 0 or -ENOMEM. */
 int cow_flatten(struct mm *mm, uint64_t start, uint64_t end);

@@ -12,9 +12,14 @@
  * copying. */
 enum { SHARE_FROM = 256 };
 
+/* Written pages of a mapping that lie in whole blocks are put on a shelf from this number on. Taking a block down costs
+ * as much as protecting some 400 pages. */
+enum { SHELVE_FROM = 1024 };
+
 /* What a fork does with a chunk: it copies it at once (COPY); shares one that is pending already (JOIN), or one that is
- * a view in which nothing was written since (VIEW); or begins to share it (SHARE). */
-enum plan { PLAN_COPY, PLAN_JOIN, PLAN_VIEW, PLAN_SHARE };
+ * a view in which nothing was written since (VIEW); or begins to share it (SHARE). With its block it puts it on a shelf
+ * (SHELVE), or shares what is there already (SHELVED). */
+enum plan { PLAN_COPY, PLAN_JOIN, PLAN_VIEW, PLAN_SHARE, PLAN_SHELVE, PLAN_SHELVED };
 
 /* What a fork has found in the chunks of the mapping that it is at, from the one on in which the mapping begins. There
  * is one fork at a time, because a fork does not sleep here. */
@@ -43,14 +48,16 @@ cow_has_to_say(struct mm *from, const struct vma *v)
 }
 
 /* What a chunk is in the address space that forks (cow.h). */
-enum state { PLAIN, PENDING, VIEW };
+enum state { PLAIN, PENDING, VIEW, SHELVED };
 
 static enum state
 state_of(const struct sharing *s, uint64_t number)
 {
     const struct cow_entry *e = cow_entry_at(s->from, number);
 
-    return !e ? PLAIN : e->state == COW_PENDING ? PENDING : VIEW;
+    if (!e)
+        return cow_share_at(s->from, number / COW_LEAF) ? SHELVED : PLAIN;
+    return e->state == COW_PENDING ? PENDING : VIEW;
 }
 
 /* Chunks at the ends, of which other mappings may have a part, are never shared. */
@@ -72,7 +79,7 @@ find_written(const struct sharing *s)
 
         for (next = n + 1; next < s->end && state_of(s, next) == state; next++)
             ;
-        if (state == PENDING)
+        if (state == PENDING || state == SHELVED)
             memset(bits, 0, (next - n) * sizeof *bits);
         else if (platform_written_pages(s->from->space.base + n * COW_CHUNK, (next - n) * COW_PAGES, state == PLAIN,
                                         bits) != 0)
@@ -102,6 +109,37 @@ fill_gaps(uint8_t *plan, uint64_t count)
     }
 }
 
+/* Are all chunks of the block plain, and some of them to be shared? */
+static bool
+may_be_shelved(const struct sharing *s, uint64_t block)
+{
+    bool any = false;
+
+    for (uint64_t n = block * COW_LEAF; n < (block + 1) * COW_LEAF; n++) {
+        uint64_t i = n - s->first;
+
+        if (cow_entry_at(s->from, n) || (plans[i] != PLAN_SHARE && (plans[i] != PLAN_COPY || written[i])))
+            return false;
+        any |= plans[i] == PLAN_SHARE;
+    }
+    return any;
+}
+
+/* Puts blocks on a shelf that were to be shared chunk by chunk, if they are many. */
+static void
+plan_shelf(const struct sharing *s)
+{
+    const uint64_t first = (s->v->start + COW_BLOCK - 1) / COW_BLOCK, end = s->v->end / COW_BLOCK;
+    uint64_t total = 0;
+
+    for (uint64_t b = first; b < end; b++)
+        for (uint64_t n = b * COW_LEAF; n < (b + 1) * COW_LEAF; n++)
+            total += plans[n - s->first] == PLAN_SHARE ? (unsigned)__builtin_popcount(written[n - s->first]) : 0;
+    for (uint64_t b = first; b < end && total >= SHELVE_FROM; b++)
+        if (may_be_shelved(s, b))
+            memset(&plans[b * COW_LEAF - s->first], PLAN_SHELVE, COW_LEAF * sizeof *plans);
+}
+
 static void
 make_plans(struct sharing *s)
 {
@@ -118,6 +156,8 @@ make_plans(struct sharing *s)
 
         if (e && e->state == COW_PENDING)
             plans[i] = PLAN_JOIN;
+        else if (cow_share_at(s->from, n / COW_LEAF))
+            plans[i] = PLAN_SHELVED;
         else if (e && !written[i] && is_whole(s, n))
             plans[i] = PLAN_VIEW;
         else if (share && (e || written[i]) && is_whole(s, n))
@@ -127,8 +167,10 @@ make_plans(struct sharing *s)
         if (plans[i] == PLAN_COPY && e)
             written[i] |= e->chunk->pages; /* they are in the file, or private */
     }
-    if (share)
+    if (share) {
+        plan_shelf(s);
         fill_gaps(plans, s->end - s->first);
+    }
 }
 
 /* Makes both address spaces share what `from` has in this chunk. */
@@ -182,6 +224,28 @@ share_run(struct sharing *s, uint64_t from, uint64_t to)
         platform_protect(s->from->space.base + n * COW_CHUNK, (to - n) * COW_CHUNK, prot);
         return -ENOMEM;
     }
+    return 0;
+}
+
+/* As share_run(), of whole blocks. */
+static int
+shelve_run(struct sharing *s, uint64_t from, uint64_t to)
+{
+    if (platform_map_none(s->to->space.base + from * COW_CHUNK, (to - from) * COW_CHUNK) < 0)
+        return -ENOMEM;
+    if (cow_shelve(s->to, s->from, from / COW_LEAF, to / COW_LEAF, s->offset + (from - s->first) * COW_CHUNK))
+        return 0;
+    return share_run(s, from, to); /* the host has no addresses for a shelf, or more mappings there than we know */
+}
+
+static int
+join_shelved(struct sharing *s, uint64_t from, uint64_t to)
+{
+    if (platform_map_none(s->to->space.base + from * COW_CHUNK, (to - from) * COW_CHUNK) < 0)
+        return -ENOMEM;
+    for (uint64_t b = from / COW_LEAF; b < to / COW_LEAF; b++)
+        if (!cow_join_shelved(s->to, s->from, b))
+            return -ENOMEM;
     return 0;
 }
 
@@ -253,6 +317,10 @@ carry_out(struct sharing *s, bool shared)
             r = join_run(s, n, next);
         else if (plan == PLAN_VIEW)
             r = view_run(s, n, next);
+        else if (plan == PLAN_SHELVE)
+            r = shelve_run(s, n, next);
+        else if (plan == PLAN_SHELVED)
+            r = join_shelved(s, n, next);
         else
             r = copy_run(s, n, next);
     }
@@ -272,7 +340,11 @@ cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
     /* What is shared in many pieces would need as many host mappings in the child, for which there is no room now. */
     if (!cow_within_budget() && cow_flatten(from, v->start, v->end) < 0)
         return -ENOMEM;
-    /* The chunks at the two ends, of which other mappings may have a part, cannot stay pending. */
+    /* The blocks at the two ends, of which other mappings may have a part, cannot stay on a shelf. */
+    if ((v->start % COW_BLOCK && !cow_take_down_range(from, v->start, v->start + 1)) ||
+        (v->end % COW_BLOCK && !cow_take_down_range(from, v->end - 1, v->end)))
+        return -ENOMEM;
+    /* Nor can the chunks there stay pending. */
     if ((v->start % COW_CHUNK && !cow_settle(from, v->start, v->start + 1, true)) ||
         (v->end % COW_CHUNK && !cow_settle(from, v->end - 1, v->end, true)))
         return -ENOMEM;

@@ -1,4 +1,4 @@
-/* What cow.c and cow_fork.c share. */
+/* What cow.c, cow_fork.c and cow_shelf.c share. */
 #ifndef VKERNEL_MM_COW_INTERNAL_H
 #define VKERNEL_MM_COW_INTERNAL_H
 
@@ -7,8 +7,9 @@
 #include "vkernel/mm/cow.h"
 #include "vkernel/mm/mm_internal.h"
 
-enum { COW_PAGES = COW_CHUNK / PAGE_SIZE, COW_ALL_PAGES = (1 << COW_PAGES) - 1, COW_LEAF = 64 };
-enum { COW_CHUNKS = GUEST_END / COW_CHUNK };
+enum { COW_PAGES = COW_CHUNK / PAGE_SIZE, COW_ALL_PAGES = (1 << COW_PAGES) - 1, COW_LEAF = 32 };
+enum { COW_CHUNKS = GUEST_END / COW_CHUNK, COW_BLOCK = COW_LEAF * COW_CHUNK, COW_BLOCKS = GUEST_END / COW_BLOCK };
+_Static_assert(COW_BLOCK == MM_ALIGNED, "a block is what the host moves as a whole");
 
 struct cow_chunk {
     struct refcount refs; /* counts the entries, the chunks whose base it is, and its maker */
@@ -36,23 +37,69 @@ struct cow_leaf {
     struct cow_entry entries[COW_LEAF];
 };
 
+/* Pages of a block, which is COW_LEAF chunks of one mapping, that were put on a shelf (cow_shelf.c). */
+struct cow_block {
+    struct list shares; /* of those address spaces that have it; the first one gets the pages back */
+    unsigned sharers;   /* how many there are */
+    struct cow_shelf *shelf;
+    unsigned place;  /* on the shelf, in blocks */
+    uint64_t offset; /* for its chunks in the file of shared pages */
+};
+/* A block in one address space, whose host pages there cannot be accessed, and whose chunks have no entries there. */
+struct cow_share {
+    struct list link; /* in the list of the block's shares */
+    struct cow_block *block;
+    struct cow_space *space;
+    uint32_t number; /* address / COW_BLOCK */
+};
+
 /* The table of the chunks of an address space. It exists from its first fork on that shared one. */
 struct cow_space {
     struct list link; /* in the list of all spaces */
     struct mm *mm;
-    unsigned count;           /* how many entries are not plain */
-    struct cow_leaf **leaves; /* indexed by number / COW_LEAF */
+    unsigned count;            /* how many entries are not plain */
+    struct cow_leaf **leaves;  /* indexed by number / COW_LEAF */
+    struct cow_share **shares; /* owned; indexed by address / COW_BLOCK; NULL: there was none yet */
+    /* The chunk behind what was resolved last for a write, and how many were resolved then: who writes to one after the
+     * other gets several at once. */
+    uint64_t expected;
+    unsigned at_once;
 };
 
 struct cow_entry *cow_entry_at(const struct mm *mm, uint64_t number); /* NULL: plain */
 struct cow_entry *cow_entry_new(struct mm *mm, uint64_t number);      /* the plain one, or NULL: no memory */
 void cow_entry_set(struct cow_entry *e, struct cow_chunk *c, enum cow_state state);
+struct cow_space *cow_space_of(struct mm *mm); /* made when there is none; NULL: no memory */
+/* Notes whether the block is on a shelf for this address space: its share, or NULL. None of its chunks has an entry. */
+void cow_share_set(struct cow_space *s, uint64_t number, struct cow_share *share);
+void cow_borders_add(int more); /* borders of host mappings that are outside of address spaces */
 struct cow_chunk *cow_chunk_new(void);
 void cow_chunk_put(struct cow_chunk *c);
 int cow_file(void);                    /* a descriptor, or -errno */
 uint64_t cow_file_room(uint64_t size); /* an offset that was never used; UINT64_MAX: there is none */
 /* May there be more host mappings? The host has a limit of them for a process. */
 bool cow_within_budget(void);
+
+/* --- cow_shelf.c --- */
+struct cow_share *cow_share_at(const struct mm *mm, uint64_t number); /* NULL: it is on no shelf */
+/* The first block from `number` on, and below `end`, that is on a shelf for this address space; or `end`. */
+uint64_t cow_next_share(const struct mm *mm, uint64_t number, uint64_t end);
+/* Puts the pages of the blocks [first, end), which are plain and lie in one mapping, on a shelf, and has both address
+ * spaces share them; offset: for the first in the file of shared pages. The host's pages of `to` are none already.
+ * False: nothing has changed, because there is no memory, or the host cannot move them. */
+bool cow_shelve(struct mm *to, struct mm *from, uint64_t first, uint64_t end, uint64_t offset);
+/* Has `to` share a block of `from` that is on a shelf. The host's pages of `to` are none already. */
+bool cow_join_shelved(struct mm *to, struct mm *from, uint64_t number);
+/* Takes down the block of which this is a share, so that its chunks are what cow.h says: of its only sharer, with some
+ * blocks behind it, they become plain; else pending, and the first sharer is their owner. False: there is no memory. */
+bool cow_take_down(struct cow_share *share);
+/* Takes down all blocks of which a part is in [start, end). */
+bool cow_take_down_range(struct mm *mm, uint64_t start, uint64_t end);
+/* This address space gives up its share. */
+void cow_drop_share(struct cow_share *share);
+/* The pages that may be other than zero of `count` chunks of a shelved block, from the chunk `from` of it on. False:
+ * the host does not tell, and all bits are set. */
+bool cow_shelved_pages(const struct cow_block *b, unsigned from, unsigned count, uint16_t *pages);
 
 /* fork.c: copies pages from one address space to another, whose pages there are new. False: there is no memory left. */
 bool mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size);

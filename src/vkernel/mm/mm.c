@@ -121,6 +121,21 @@ place_id(uint64_t host_address)
     return -(int64_t)host_address;
 }
 
+static bool
+reserve(struct mm *mm)
+{
+    uint64_t start;
+
+    mm->reserved = platform_reserve(MM_RESERVED);
+    if (!mm->reserved) {
+        mm_drop_spares();
+        mm->reserved = platform_reserve(MM_RESERVED);
+    }
+    start = (uint64_t)(uintptr_t)mm->reserved;
+    mm->space.base = (uint8_t *)mm->reserved + ((start + MM_GUARD + MM_ALIGNED - 1) & ~(MM_ALIGNED - 1)) - start;
+    return mm->reserved != NULL;
+}
+
 struct mm *
 mm_new(void)
 {
@@ -135,18 +150,12 @@ mm_new(void)
     list_init(&mm->copies);
     list_init(&mm->copy_link);
     list_init(&mm->spares);
-    mm->space.base = platform_reserve(MM_GUARD + MM_RESERVATION);
-    if (!mm->space.base) {
-        mm_drop_spares();
-        mm->space.base = platform_reserve(MM_GUARD + MM_RESERVATION);
-    }
-    if (!mm->space.base) {
+    if (!reserve(mm)) {
         OBJECT_FREE(mm, mm);
         return NULL;
     }
-    mm->space.base += MM_GUARD;
     if (platform_map_anon(mm->space.base + GUEST_CODE_MAP, GUEST_CODE_MAP_END - GUEST_CODE_MAP, PROT_READ) < 0) {
-        platform_release(mm->space.base - MM_GUARD, MM_GUARD + MM_RESERVATION);
+        platform_release(mm->reserved, MM_RESERVED);
         OBJECT_FREE(mm, mm);
         return NULL;
     }
@@ -209,7 +218,7 @@ mm_free(struct mm *mm)
     id_tree_remove(&all, &mm->place);
     mm_vma_remove_all(mm);
     mm_code_drop(mm);
-    platform_release(mm->space.base - MM_GUARD, MM_GUARD + MM_RESERVATION);
+    platform_release(mm->reserved, MM_RESERVED);
     OBJECT_FREE(mm, mm);
 }
 

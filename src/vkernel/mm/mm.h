@@ -67,6 +67,7 @@ struct eval;
 struct mm {
     struct space space;   /* first member: what usercopy/ knows of an address space */
     uint64_t number;      /* stands for the address space in futex keys */
+    void *reserved;       /* the host addresses that the reservation is in, MM_RESERVED bytes */
     struct id_node place; /* in the tree of all address spaces, by where its reservation is in the host */
     struct refcount refs;
     struct list vmas;        /* struct vma, by address; owned */

@@ -14,6 +14,9 @@
 #define MM_GUARD \
     (64ull << 10) /* below it: rewritten string instructions go down from an address in it
                                   (docs/direct.md) */
+/* The base is a multiple of this, so that a page table of the host's maps the same part of each guest (cow_shelf.c). */
+#define MM_ALIGNED  (2ull << 20)
+#define MM_RESERVED (MM_ALIGNED + MM_GUARD + MM_RESERVATION)
 
 enum { MAX_MAPPINGS = 65530 }; /* Linux's vm.max_map_count */
 
