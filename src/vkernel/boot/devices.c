@@ -63,6 +63,7 @@ random_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 }
 
 static const struct file_ops OPS_TABLE(file_ops) null_ops = {.name = "null",
+                                                             .no_splice_out = true,
                                                              .read = null_read,
                                                              .write = null_write,
                                                              .seek = null_seek};

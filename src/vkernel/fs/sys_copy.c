@@ -11,7 +11,7 @@
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/vfs.h"
 
-enum { COPY_CHUNK = 64 * 1024 };
+enum { COPY_CHUNK = 64 * 1024, SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT };
 
 /* --- file to file --- */
 
@@ -68,6 +68,25 @@ pump(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_out, uin
     return error < 0 ? error : (int64_t)done;
 }
 
+static bool
+is_pipe(const struct file *f)
+{
+    return f->inode && f->inode->pipe;
+}
+
+/* Can splice and sendfile read from it? Files that a guest cannot read are refused before. */
+static bool
+splices_out(const struct file *f)
+{
+    return OPS(f->ops)->read && !OPS(f->ops)->no_splice_out && !(f->inode && S_ISDIR(f->inode->mode));
+}
+
+static bool
+splices_in(const struct file *f)
+{
+    return OPS(f->ops)->write && !OPS(f->ops)->no_splice_in;
+}
+
 /* An optional in/out offset argument. */
 static int
 offset_in(guest_addr p, uint64_t *value)
@@ -97,7 +116,8 @@ sys_sendfile(const uint64_t a[6])
         return -EINVAL;
     if (!out || !file_can_write(out))
         return -EBADF;
-    if ((out->flags & O_APPEND) || !OPS(in->ops)->seek || (OPS(out->ops)->seek && !file_range(out->pos, a[3], &range)))
+    if ((out->flags & O_APPEND) || !splices_out(in) || !splices_in(out) || !OPS(in->ops)->seek ||
+        (OPS(out->ops)->seek && !file_range(out->pos, a[3], &range)))
         return -EINVAL;
     r = pump(in, a[2] ? &pos : NULL, out, NULL, a[3] > 0x7ffff000u ? 0x7ffff000u : a[3]);
     if (a[2] && copy_to_guest(a[2], &pos, sizeof pos) < 0)
@@ -168,12 +188,6 @@ sys_copy_file_range(const uint64_t a[6])
 /* --- splice: one side is a pipe --- */
 
 static bool
-is_pipe(const struct file *f)
-{
-    return f->inode && f->inode->pipe;
-}
-
-static bool
 splice_range(const struct file *f, const uint64_t *pos, uint64_t count)
 {
     struct file_range range;
@@ -201,6 +215,8 @@ splice_once(struct file *in, uint64_t *pos_in, struct file *out, uint64_t *pos_o
         if (want > pipe_room(out))
             want = pipe_room(out);
     }
+    if (!splices_out(in)) /* which Linux finds once there is room */
+        return -EINVAL;
     *waits_for = in;
     if (is_pipe(in)) {
         n = pipe_peek(in, chunk, want);
@@ -285,16 +301,20 @@ sys_splice(const uint64_t a[6])
 
     if (a[4] == 0)
         return 0;
+    if (a[5] & ~(uint64_t)SPLICE_FLAGS)
+        return -EINVAL;
     if (!in || !out || !file_can_read(in) || !file_can_write(out))
         return -EBADF;
-    if (!is_pipe(in) && !is_pipe(out))
+    if (is_pipe(in) ? is_pipe(out) && in->inode == out->inode : !is_pipe(out))
         return -EINVAL;
     if ((is_pipe(in) && a[1]) || (is_pipe(out) && a[3]))
         return -ESPIPE;
+    if ((a[1] && !OPS(in->ops)->seek) || (a[3] && !OPS(out->ops)->seek))
+        return -EINVAL;
     r = splice_offsets(&s, a[1], a[3]);
     if (r < 0)
         return r;
-    if (!is_pipe(out) && (out->flags & O_APPEND))
+    if (!splices_in(out) || (!is_pipe(out) && (out->flags & O_APPEND)))
         return -EINVAL;
     if (!splice_range(in, s.at_in, a[4]) || !splice_range(out, s.at_out, a[4]))
         return -EINVAL;
@@ -313,6 +333,8 @@ sys_tee(const uint64_t a[6])
     struct iovec iov = {chunk, 0};
     ssize_t n;
 
+    if (a[3] & ~(uint64_t)SPLICE_FLAGS)
+        return -EINVAL;
     if (a[2] == 0)
         return 0;
     if (!in || !out || !file_can_read(in) || !file_can_write(out))
@@ -336,6 +358,23 @@ sys_tee(const uint64_t a[6])
     return n;
 }
 
+/* Linux's vmsplice looks at its own flag alone, not at O_NONBLOCK, and moves what there is room for once there is any:
+ * it does not go on until all is in the pipe. */
+static int64_t
+vmsplice_waiting(struct file *f, struct user_iov *u, bool nonblock)
+{
+    might_sleep();
+    for (;;) {
+        int64_t r = file_can_write(f) ? user_write(f, u, NULL, true) : user_read(f, u, NULL, true);
+
+        if (r != -EAGAIN || nonblock)
+            return r;
+        r = file_wait(f, WAIT_FOREVER);
+        if (r < 0)
+            return r;
+    }
+}
+
 int64_t
 sys_vmsplice(const uint64_t a[6])
 {
@@ -343,12 +382,14 @@ sys_vmsplice(const uint64_t a[6])
     UNINITIALIZED struct user_iov u;
     int64_t r;
 
+    if (a[3] & ~(uint64_t)SPLICE_FLAGS)
+        return -EINVAL;
     if (!f || !is_pipe(f))
         return -EBADF;
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
-    r = file_can_write(f) ? user_write(f, &u, NULL, a[3] & 2) : user_read(f, &u, NULL, a[3] & 2);
+    r = vmsplice_waiting(f, &u, a[3] & SPLICE_F_NONBLOCK);
     user_iov_fini(&u);
     return r;
 }

@@ -72,6 +72,8 @@ counter_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
     .name = "eventfd",
+    .no_splice_in = true,
+    .no_splice_out = true,
     .read = counter_read,
     .write = counter_write,
     .poll = counter_poll,

@@ -112,7 +112,7 @@ pidfd_pid(int fd, bool *nonblock)
     FILE_REF struct file *f = fd_get(fd);
 
     if (!f || f->ops != &pidfd_ops)
-        return f ? -EINVAL : -EBADF;
+        return -EBADF;
     *nonblock = f->flags & O_NONBLOCK;
     return pidfd_process(f) ? pidfd_process(f)->pid : -ECHILD; /* the number may be another process's by now */
 }

@@ -451,6 +451,8 @@ sys_waitid(const uint64_t a[6])
             w.id = current_process()->pgid;
         break;
     case 3: /* P_PIDFD */
+        if (w.id < 0)
+            return -EINVAL;
         w.kind = WANT_PID;
         w.id = pidfd_pid(w.id, &nonblock);
         if (w.id < 0)

@@ -13,7 +13,7 @@ struct task *task_new(struct process *p);
 void task_free(struct task *t);
 
 /* --- clone.c --- */
-int pidfd_pid(int fd, bool *nonblock); /* of the process; -EBADF, -EINVAL, -ECHILD */
+int pidfd_pid(int fd, bool *nonblock); /* of the process; -EBADF, -ECHILD */
 
 /* --- exit.c --- */
 _Noreturn void task_exit(int status);         /* this thread; the process too when it is the last */

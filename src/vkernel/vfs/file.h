@@ -47,8 +47,9 @@ struct file_ops {
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
     /* One mapping of the file more or less, in any address space; parts of one count each. Must not sleep. */
     void (*mapped)(struct file *f, bool more);
-    bool maps_anonymous;                         /* mappings are of anonymous memory instead */
-    bool tells_async;                            /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
+    bool maps_anonymous;              /* mappings are of anonymous memory instead */
+    bool no_splice_in, no_splice_out; /* splice and sendfile cannot write to it, cannot read from it: -EINVAL */
+    bool tells_async;                 /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
     void (*closed)(struct file *f);              /* the current process has closed a descriptor of it */
     void (*release)(struct file *f);             /* last reference gone; must not sleep */

@@ -265,6 +265,7 @@ inotify_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) inotify_ops = {
     .name = "inotify",
+    .no_splice_out = true,
     .tells_async = true,
     .read = inotify_read,
     .poll = inotify_poll,
