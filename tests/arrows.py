@@ -6,6 +6,8 @@
 A row of the table names only folders of rows above it, so that there is no circle. Its last column has the functions and variables that the folder's
 headers declare and another folder defines: these it may use, and so may who uses the folder. What a row allows and nothing uses is an error, too.
 Programs (cli) and what is linked into every artifact from elsewhere (runtime) have no library: only their includes are looked at.
+
+What a C file uses of others it includes: none declares a function by itself, but for its static ones. The linker's symbols, which are data, may be.
 """
 import pathlib, re, subprocess, sys
 
@@ -27,6 +29,25 @@ def table(architecture):
     section = re.search(r'^## Arrows\n(.*?)^## ', architecture, re.M | re.S)[1]
     rows = [row for row in re.findall(r'^\| (\w+) \| ([\w, ]*)\| ?([\w, ]*)\|', section, re.M) if row[0] != 'folder']
     return {folder: re.findall(r'\w+', uses) for folder, uses, _ in rows}, {folder: re.findall(r'\w+', left) for folder, _, left in rows}
+
+
+SKIPPED = re.compile(r'''/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|^[ \t]*\#(?:\\\n|[^\n])*''', re.M | re.S)
+
+
+def prototypes(text):
+    """Declarations of functions with external linkage at the top level of a C file."""
+    depth, top = 0, ''
+    for part in re.split(r'([{}])', SKIPPED.sub('', text)):
+        if part in ('{', '}'):
+            depth += 1 if part == '{' else -1
+            top += '}' if depth == 0 else ''  # what ends with it is a definition
+        elif depth == 0:
+            top += part
+    top = re.sub(r'__attribute__\s*\(\(.*?\)\)', '', top)
+    for declaration in re.findall(r'([^;}]*);', top):
+        declaration = ' '.join(declaration.split())
+        if re.match(r'(?!static\b|typedef\b|_Static_assert\b|__asm__\b)[a-z_]\w*\b[^=()]*\w ?\(.*\)$', declaration):
+            yield declaration
 
 
 def folder_of(library):
@@ -72,7 +93,10 @@ def main():
         for path in sorted((source / folder).rglob('*')):
             if path.suffix not in ('.c', '.h', '.S', '.def'):
                 continue
-            for to, header in re.findall(r'^#include "(\w+)/([\w./]+)"', path.read_text(), re.M):
+            text = path.read_text()
+            if path.suffix == '.c':
+                failures += [f'{path.relative_to(source)} declares by itself: {declaration}' for declaration in prototypes(text)]
+            for to, header in re.findall(r'^#include "(\w+)/([\w./]+)"', text, re.M):
                 if to == folder or to not in folders:
                     continue
                 includes += 1
