@@ -41,13 +41,21 @@ number_from(const char *data, int base, int64_t low, int64_t high, int64_t *valu
 
 /* --- the memory killer's choice --- */
 
+/* Who may spare processes? Linux asks for CAP_SYS_RESOURCE, which no container's root has, because there the machine's
+ * other processes would pay. Here the container's own do, so that it is enough to be allowed to kill them all. */
+static bool
+may_spare(void)
+{
+    return capable(CAP_SYS_RESOURCE) || capable(CAP_KILL);
+}
+
 static int
 set_oom_adj(struct process *p, int adj)
 {
-    if (adj < p->oom_score_adj_min && !capable(CAP_SYS_RESOURCE))
+    if (adj < p->oom_score_adj_min && !may_spare())
         return -EACCES;
     p->oom_score_adj = adj;
-    if (capable(CAP_SYS_RESOURCE))
+    if (may_spare())
         p->oom_score_adj_min = adj;
     /* Who shares the memory would be killed with it (vfork's child sets its own). */
     for (struct process *q = process_next(NULL); q; q = process_next(q))

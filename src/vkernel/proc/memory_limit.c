@@ -100,7 +100,7 @@ largest(void)
             most = points;
         }
     }
-    /* All that is left may have asked to be spared, which takes a capability: then process 1 ends the container. */
+    /* All that is left may have asked to be spared, as root may: then process 1 ends the container. */
     if (!victim && init_process && !init_process->group_exit)
         victim = init_process;
     return victim;
