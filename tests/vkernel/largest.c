@@ -315,22 +315,43 @@ allocates(void)
     fallocate(fd, 0, 0, 2048 * MIB);
 }
 
+/* Of which each page is there. */
+static int
+written_file(void)
+{
+    char *p = map(1024 * MIB, 0);
+    int fd = file(0);
+
+    write(fd, p, 1024 * MIB);
+    return fd;
+}
+
 static void
 truncates(void)
 {
-    int fd = file(0);
+    int fd = written_file();
 
-    fallocate(fd, 0, 0, 2048 * MIB);
     begin();
     ftruncate(fd, 0);
+}
+
+/* The end of shared memory comes with its last mapping. */
+static void
+unmaps_shared(void)
+{
+    char *p = mmap(NULL, 1024 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    memset(p, 1, 1024 * MIB);
+    munmap(p + 4096, 1024 * MIB - 4096);
+    begin();
+    munmap(p, 4096);
 }
 
 static void
 closes(void)
 {
-    int fd = file(0);
+    int fd = written_file();
 
-    fallocate(fd, 0, 0, 2048 * MIB);
     begin();
     close(fd);
 }
@@ -359,6 +380,7 @@ static const struct {
              {"ends", ends},
              {"allocates", allocates},
              {"truncates", truncates},
+             {"unmaps-shared", unmaps_shared},
              {"closes", closes}};
 
 static void

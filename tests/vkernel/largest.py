@@ -10,9 +10,8 @@ import os, subprocess, sys, tempfile
 ingot, mkdirect, source, *only = sys.argv[1:]
 ATTEMPTS = 4
 BOUND = 20.0
-# Here one call of the host's does all of the work: it gives the pages of a large file back, moves those of a large mapping, or shares them. Their
-# bound is that of a gigabyte or two.
-WHOLE = {name: 1500.0 for name in ('writes', 'untouched-writes', 'sends', 'ranges', 'moves', 'forks', 'truncates', 'closes')}
+# Here one call of the host's does all of the work: it moves the pages of a large mapping, or shares them. Their bound is that of a gigabyte.
+WHOLE = {name: 1500.0 for name in ('moves', 'forks')}
 LINUX = 3.0 # times what the host makes a native process wait
 
 

@@ -184,6 +184,15 @@ size_changed(struct inode *i, uint64_t size)
         mm_file_resized(i, old, size);
 }
 
+/* A file in a slot gets a new place when it becomes empty, and what it had goes piece by piece. */
+static void
+leave_slot(struct inode *i)
+{
+    store_release(i->slot, i->size);
+    i->kind = CONTENT_HEAP;
+    i->sparse = false;
+}
+
 /* What the image's file has is copied, and what a small file gets is bytes; that of a large one is a hole, unless a
  * mapping may fill it. */
 static int
@@ -214,6 +223,8 @@ set_size(struct inode *i, uint64_t size)
     if (i->kind == CONTENT_HEAP) {
         if (size > i->size)
             memset(i->heap + i->size, 0, size - i->size);
+    } else if (size == 0 && !i->mapped) {
+        leave_slot(i);
     } else if (size < i->size) {
         uint64_t whole = PAGE_UP(size);
         static const uint8_t zeros[PAGE_SIZE];

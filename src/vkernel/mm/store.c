@@ -7,6 +7,9 @@
 
 #include "platform/heap.h"
 #include "platform/hostfs.h"
+#include "platform/thread.h"
+#include "vkernel/mm/mm.h"
+#include "vkernel/sched/sched.h"
 
 #define SLOT_COUNT (1ull << 22)
 
@@ -40,12 +43,9 @@ store_new(uint64_t *slot)
     return 0;
 }
 
-void
-store_release(uint64_t slot, uint64_t used)
+static void
+keep_number(uint64_t slot)
 {
-    /* What cannot be emptied is nobody's any more: its bytes must not be the next one's. */
-    if (used > 0 && host_punch(descriptor, store_offset(slot), PAGE_UP(used)) < 0)
-        return;
     if (unused_count == unused_capacity) {
         size_t capacity = unused_capacity ? unused_capacity * 2 : 64;
         uint64_t *p = bytes_resize(unused, capacity * sizeof *p);
@@ -56,6 +56,102 @@ store_release(uint64_t slot, uint64_t used)
         unused_capacity = capacity;
     }
     unused[unused_count++] = slot;
+}
+
+/* What was released and still has memory: [at, end) of the descriptor. */
+struct released {
+    struct list link;
+    uint64_t slot, at, end;
+    bool failed;
+};
+OBJECT_POOL(released);
+static struct list pending = {&pending, &pending}; /* struct released.link */
+static bool emptying;                              /* a task is in store_empty() */
+static struct released *in_hand;                   /* a piece of which it empties, without the lock */
+
+/* Takes a piece off it: from where there is data, because most of a slot may never have been written. */
+static uint64_t
+next_piece(struct released *r)
+{
+    int64_t data = host_seek(descriptor, (int64_t)r->at, SEEK_DATA);
+    uint64_t start = data < 0 || (uint64_t)data > r->end ? r->end : (uint64_t)data;
+
+    start = PAGE_DOWN(start);
+    r->at = r->end - start < UNMAP_PIECE ? r->end : start + UNMAP_PIECE;
+    return start;
+}
+
+static void
+emptied(struct released *r)
+{
+    list_remove(&r->link);
+    if (!r->failed)
+        keep_number(r->slot);
+    OBJECT_FREE(released, r);
+}
+
+void
+store_empty(void)
+{
+    might_sleep();
+    if (emptying)
+        return;
+    emptying = true;
+    while (!list_empty(&pending)) {
+        struct released *r = list_entry(pending.next, struct released, link);
+        uint64_t start = next_piece(r), size = r->at - start;
+
+        in_hand = r;
+        if (size && HOST_SLEEP(host_punch(descriptor, start, size)) < 0)
+            r->failed = true;
+        in_hand = NULL;
+        if (r->at == r->end)
+            emptied(r);
+        sched_checkpoint(); /* who ends has this to do in any case */
+    }
+    emptying = false;
+}
+
+void
+store_empty_at_once(bool others)
+{
+    if (emptying && !others)
+        return;
+    LIST_EACH_SAFE(l, &pending)
+    {
+        struct released *r = list_entry(l, struct released, link);
+
+        if (r->at < r->end && host_punch(descriptor, r->at, r->end - r->at) < 0)
+            r->failed = true;
+        r->at = r->end;
+        if (r != in_hand)
+            emptied(r);
+    }
+}
+
+static bool
+release_later(uint64_t slot, uint64_t size)
+{
+    struct released *r = size > UNMAP_PIECE ? OBJECT_NEW(released) : NULL;
+
+    if (!r)
+        return false;
+    r->slot = slot;
+    r->at = store_offset(slot);
+    r->end = r->at + size;
+    list_append(&pending, &r->link);
+    platform_ticked = 1;
+    return true;
+}
+
+void
+store_release(uint64_t slot, uint64_t used)
+{
+    if (release_later(slot, PAGE_UP(used)))
+        return;
+    /* What cannot be emptied is nobody's any more: its bytes must not be the next one's. */
+    if (used == 0 || host_punch(descriptor, store_offset(slot), PAGE_UP(used)) == 0)
+        keep_number(slot);
 }
 
 uint64_t

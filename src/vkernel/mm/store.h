@@ -3,6 +3,7 @@
 #ifndef VKERNEL_MM_STORE_H
 #define VKERNEL_MM_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { STORE_SLOT_SHIFT = 40 };
@@ -10,8 +11,13 @@ enum { STORE_SLOT_SHIFT = 40 };
 
 /* A range of STORE_SLOT_SIZE bytes, all zero. 0, or -ENOSPC. */
 int store_new(uint64_t *slot);
-/* Frees it; nothing is behind its first `used` bytes. */
+/* Frees it; nothing is behind its first `used` bytes. Much memory is not given back before the running task's next
+ * sched_poll(), which this asks for. */
 void store_release(uint64_t slot, uint64_t used);
+/* Gives it back, a piece at a time: others get their turn in between. Where another task is about it already, nothing is
+ * done. May sleep. */
+void store_empty(void);
+void store_empty_at_once(bool others); /* without a sleep; others: what another task is about, too */
 int store_fd(void);
 uint64_t store_memory_used(void); /* bytes of all, which the process's own memory does not show */
 static inline uint64_t

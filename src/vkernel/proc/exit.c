@@ -10,6 +10,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/ipc/ipc.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/mm/store.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/signal/signal.h"
@@ -172,11 +173,15 @@ process_exit(struct process *p)
     fdtable_end(files);
     fs_context_put(p->fs);
     p->fs = NULL;
-    if (!current_task()->sched.hurried) /* killed for its memory: that is to come back at once */
+    if (!current_task()->sched.hurried) { /* killed for its memory: that is to come back at once */
         mm_empty(p->mm);
+        store_empty();
+    }
     proc_hooks.leaves_memory(p->mm);
     mm_put(p->mm);
     p->mm = NULL;
+    store_empty_at_once(
+        current_task()->sched.hurried); /* what is left is only shared memory of which little was mapped */
     reparent_children(p);
     p->zombie = true;
     p->stopped = false;

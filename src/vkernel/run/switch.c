@@ -3,6 +3,7 @@
 #include "platform/platform.h"
 #include "vkernel/cpu/cpu.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/mm/store.h"
 #include "vkernel/run/run.h"
 #include "vkernel/time/time.h"
 #include "x86/helpers.h"
@@ -74,6 +75,7 @@ task_polled(struct task *t)
 {
     (void)t;
     run_reset_limit();
+    store_empty();
 }
 
 void

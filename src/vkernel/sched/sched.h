@@ -46,8 +46,8 @@ sched_entity_of(struct task *t)
     return (struct sched_entity *)(void *)t;
 }
 
-/* What the scheduler asks of the rooms above it, which know processes, signals and time. Of these hooks only boot and
- * run may sleep. In these comments "it" is the task t. */
+/* What the scheduler asks of the rooms above it, which know processes, signals and time. Of these hooks only boot,
+ * run and polled may sleep. In these comments "it" is the task t. */
 struct sched_hooks {
     void (*boot)(void);                          /* called by the first fiber, once */
     void (*run)(struct task *t);                 /* the first code of a new fiber; does not return */
