@@ -28,30 +28,56 @@ hex_address(struct text *out, const struct address *a, int family)
     }
 }
 
+/* Ends a line of /proc/net/tcp or udp, which Linux fills up with blanks (seq_setwidth) where the addresses are of IPv4. */
+static void
+end_line(const struct listing *l, size_t start)
+{
+    size_t width = l->family != AF_INET ? 0 : l->type == SOCK_STREAM ? 149 : 127, size = l->out->size - start;
+
+    text_printf(l->out, "%*s\n", (int)(size < width ? width - size : 0), "");
+}
+
 static void
 inet_row(struct socket *s, void *arg)
 {
     struct listing *l = arg;
-    int state = s->type == SOCK_DGRAM ? 7 : s->listening ? TCP_LISTEN : s->peer ? TCP_ESTABLISHED : TCP_CLOSE;
+    bool tcp = s->type == SOCK_STREAM;
+    int state = tcp ? tcp_state(s) : s->connected ? TCP_ESTABLISHED : TCP_CLOSE;
+    /* Linux counts the FIN as a byte. What was sent is acknowledged as soon as it lies in the other end's queue. */
+    unsigned unread = s->listening ? s->pending_count - s->deferred_count : (unsigned)s->queued + (tcp && s->fin);
+    size_t start = l->out->size;
 
-    if (s->family != l->family || s->type != l->type)
+    if (s->family != l->family || s->type != l->type || (tcp && state == TCP_CLOSE))
         return;
-    text_printf(l->out, "%4u: ", l->count++);
+    text_printf(l->out, tcp ? "%4u: " : "%5u: ", l->count++);
     hex_address(l->out, &s->local, s->family);
     text_printf(l->out, " ");
     hex_address(l->out, &s->remote, s->family);
-    text_printf(l->out, " %02X %08X:%08X 00:00000000 00000000 %5u        0 %llu 1 0000000000000000 100 0 0 10 0\n",
-                state, s->peer ? (unsigned)s->peer->queued : 0, (unsigned)s->queued, s->creds.uid,
+    text_printf(l->out, " %02X %08X:%08X 00:00000000 00000000 %5u %8d %llu", state, 0, unread, s->creds.uid, 0,
                 s->inode ? (unsigned long long)s->inode->ino : 0ull);
+    if (tcp)
+        text_printf(l->out, " 1 0000000000000000 100 0 0 10 0");
+    else
+        text_printf(l->out, " 2 0000000000000000 %u", s->drops);
+    end_line(l, start);
 }
 
 static int
 inet_table(struct text *out, int family, int type)
 {
     struct listing l = {out, family, type, 0};
+    size_t start = out->size;
 
-    text_printf(out,
-                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n");
+    if (family == AF_INET6)
+        text_printf(out, "  sl  local_address                         remote_address                        "
+                         "st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode");
+    else
+        text_printf(
+            out, "  %ssl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+            type == SOCK_DGRAM ? " " : "");
+    if (type == SOCK_DGRAM)
+        text_printf(out, " ref pointer drops");
+    end_line(&l, start);
     inet_socket_list(inet_row, &l);
     return 0;
 }

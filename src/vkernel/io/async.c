@@ -44,21 +44,61 @@ owner_process(const struct async *a, struct task **t)
     return a->type == F_OWNER_TID ? *t ? (*t)->process : NULL : process_find(a->id);
 }
 
+/* May the one who named the owner send it a signal? */
+static bool
+may_tell(const struct async *a, const struct process *p)
+{
+    const struct creds *c = &p->creds;
+
+    return a->euid == 0 || a->euid == c->suid || a->euid == c->uid || a->uid == c->suid || a->uid == c->uid;
+}
+
 static void
 tell(const struct async *a, struct process *p, struct task *t, unsigned events)
 {
-    const struct creds *c = &p->creds;
     siginfo_t info = {.si_signo = a->signal,
                       .si_code = events & POLLIN    ? POLL_IN
                                  : events & POLLOUT ? POLL_OUT
                                                     : POLL_HUP};
 
-    if (a->euid != 0 && a->euid != c->suid && a->euid != c->uid && a->uid != c->suid && a->uid != c->uid)
-        return;
     info.si_band = (long)events;
     info.si_fd = a->fd;
     if (!a->signal || signal_send_info(p, t, &info) < 0) /* no room for one more: SIGIO always has */
         signal_send_process(p, SIGIO);
+}
+
+/* Calls `each` for the file's owner: all processes of a group, or one, or one of its threads (else t is NULL). */
+static void
+each_owner(const struct async *a, void (*each)(const struct async *, struct process *, struct task *, unsigned),
+           unsigned events)
+{
+    struct process *p;
+    struct task *t;
+
+    if (a->type == F_OWNER_PGRP) {
+        for (p = group_next(a->id, NULL); p; p = group_next(a->id, p))
+            if (may_tell(a, p))
+                each(a, p, NULL, events);
+        return;
+    }
+    p = owner_process(a, &t);
+    if (p && p->start_ns == a->start_ns && may_tell(a, p))
+        each(a, p, t, events);
+}
+
+static void
+tell_urgent(const struct async *a, struct process *p, struct task *t, unsigned events)
+{
+    siginfo_t info = {.si_signo = SIGURG, .si_code = SI_KERNEL};
+
+    signal_send_info(p, t, &info);
+}
+
+void
+async_urgent(const struct file *f)
+{
+    if (f->async && f->async->id)
+        each_owner(f->async, tell_urgent, 0);
 }
 
 CALLBACK static void
@@ -66,8 +106,6 @@ async_notify(struct wait_entry *e)
 {
     struct async *a = (struct async *)(void *)e->task;
     unsigned none = 0, events;
-    struct process *p;
-    struct task *t;
     bool room;
 
     if (list_empty(&e->link) || !a->id) /* the queue is dying, or there is nobody to tell */
@@ -77,14 +115,7 @@ async_notify(struct wait_entry *e)
     a->writable = (events & POLLOUT) != 0;
     if (!room && !(events & (POLLIN | POLLPRI | POLLHUP | POLLERR)))
         return;
-    if (a->type == F_OWNER_PGRP) {
-        for (p = group_next(a->id, NULL); p; p = group_next(a->id, p))
-            tell(a, p, NULL, events);
-        return;
-    }
-    p = owner_process(a, &t);
-    if (p && p->start_ns == a->start_ns)
-        tell(a, p, t, events);
+    each_owner(a, tell, events);
 }
 
 static void

@@ -10,6 +10,8 @@ int async_set_owner(struct file *f, int type, int id); /* F_OWNER_*; id 0: nobod
 int async_owner(const struct file *f, int *type);
 int async_set_signal(struct file *f, uint64_t signal);
 int async_signal(const struct file *f);
+/* Urgent data came: SIGURG to the file's owner, whether or not O_ASYNC is set. */
+void async_urgent(const struct file *f);
 void async_free(struct file *f);
 
 #endif

@@ -18,6 +18,8 @@
 enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 
 static struct list bound_sockets[BUCKETS] RARE; /* by port */
+static struct list accepted_sockets = {&accepted_sockets,
+                                       &accepted_sockets}; /* and those that nobody has accepted yet */
 static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops;
 
 static bool
@@ -392,10 +394,14 @@ tcp_connect(struct socket *s, const struct address *a)
     me = inet_local(s);
     server->local = inet_format(listener->family, &to);
     server->remote = inet_format(listener->family, &me);
+    server->bound = true;
     options_inherit(server, listener);
     s->remote = inet_format(s->family, &to);
     r = stream_offer(s, listener, server);
-    return r < 0 ? r : tcp_connect_started(s);
+    if (r < 0)
+        return r;
+    list_append(&accepted_sockets, &server->all);
+    return tcp_connect_started(s);
 }
 
 static int
@@ -411,8 +417,7 @@ tcp_listen(struct socket *s, unsigned backlog)
 static ssize_t
 tcp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    /* Urgent data and data with the first segment: as a Linux without them. */
-    if (t->flags & (MSG_OOB | MSG_FASTOPEN))
+    if (t->flags & MSG_FASTOPEN) /* as a Linux without it */
         return -EOPNOTSUPP;
     if (!s->connected)
         return s->error ? socket_error(s) : -EPIPE;
@@ -464,6 +469,8 @@ inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
         if (bound_sockets[k].next)
             LIST_EACH(p, &bound_sockets[k])
                 each(list_entry(p, struct socket, all), arg);
+    LIST_EACH(p, &accepted_sockets)
+        each(list_entry(p, struct socket, all), arg);
 }
 
 /* --- interface ioctls (netdevice(7)): there is lo --- */

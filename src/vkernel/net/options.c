@@ -11,8 +11,6 @@
 /* What a connection over the loopback's MTU of 65,536 may carry. */
 enum { LOOPBACK_MTU = 65535, LOOPBACK_MSS = 65483, DEFAULT_MSS = 536, LOOPBACK_INDEX = 1 };
 
-enum { ESTABLISHED = 1, FIN_WAIT2 = 5, CLOSED = 7, CLOSE_WAIT = 8, LISTENING = 10 }; /* of struct tcp_info */
-
 /* clang-format off */
 enum { /* kinds of sockets */
     SOCKET_TCP = 1, SOCKET_UDP = 2, SOCKET_INET6 = 4, SOCKET_UNIX = 8, SOCKET_NETLINK = 16,
@@ -397,18 +395,6 @@ give_timeout(const struct option_out *o, uint64_t ns)
     struct timeval t = {(time_t)(ns / 1000000000u), (suseconds_t)(ns % 1000000000u / 1000u)};
 
     return option_give(o, &t, sizeof t);
-}
-
-static int
-tcp_state(const struct socket *s)
-{
-    if (s->listening)
-        return LISTENING;
-    if (!s->connected || (!s->peer && !s->peer_gone))
-        return CLOSED;
-    if (s->shut_write)
-        return s->shut_read ? CLOSED : FIN_WAIT2;
-    return s->shut_read || s->peer_gone ? CLOSE_WAIT : ESTABLISHED;
 }
 
 /* What there is to know: no segments, no windows, no losses. */

@@ -1,6 +1,7 @@
 /* Sending to and receiving from the queues of sockets: streams of bytes, and packets. */
 #include "vkernel/net/socket.h"
 
+#include "vkernel/io/async.h"
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/file.h"
 
@@ -65,14 +66,77 @@ piece_of(const struct socket *s)
     return s->family != AF_UNIX ? SIZE_MAX : half < LARGEST ? half : LARGEST;
 }
 
+static void
+consumed(struct socket *s, struct message *m, size_t n)
+{
+    s->queued -= n;
+    m->offset += n;
+    if (m->offset == m->size) {
+        if (m == s->urgent)
+            s->urgent = NULL;
+        s->message_count--;
+        s->charged -= m->charge;
+        message_free(m);
+    }
+    if (s->peer)
+        wait_queue_wake(&s->peer->out_queue);
+}
+
+bool
+tcp_at_mark(const struct socket *s)
+{
+    return s->urgent && s->messages.next == &s->urgent->link;
+}
+
+/* The urgent byte lies in a message of its own. There is one at a time: what was one before is a byte as any other, and
+ * lost when a read would have left it out next. */
+static void
+send_urgent(struct socket *to, struct message *m)
+{
+    if (tcp_at_mark(to) && !socket_option(to, SO_OOBINLINE))
+        consumed(to, to->urgent, 1);
+    to->urgent = m;
+    to->urgent_at = to->received_bytes;
+    to->urgent_read = false;
+    if (to->file)
+        async_urgent(to->file);
+}
+
+/* Puts what there is room for into the other end's queue, from byte `skip` of `size` on: returns how many bytes. */
+static size_t
+send_pieces(struct socket *s, const struct iovec *iov, int count, size_t skip, size_t size, struct transfer *t)
+{
+    size_t limit = stream_limit(s), done = skip;
+
+    while (done < size && s->peer->charged < limit) {
+        size_t n = size - done, room = limit - s->peer->charged, piece = piece_of(s);
+        bool urgent = (t->flags & MSG_OOB) && n == 1;
+        struct message *m;
+
+        n = n < room ? n : room;
+        n = n < piece ? n : piece;
+        if ((t->flags & MSG_OOB) && n > 1 && n == size - done)
+            n--;
+        room = s->family != AF_UNIX && n < SMALL_WRITE && !urgent ? SMALL_WRITE : n;
+        m = message_with_room(NULL, iov, count, done, n, room, t);
+        if (!m)
+            break;
+        if (s->family == AF_UNIX)
+            m->creds = message_creds(s, s->peer, t);
+        if (urgent)
+            send_urgent(s->peer, m);
+        message_append(s->peer, m);
+        done += n;
+    }
+    return done - skip;
+}
+
 ssize_t
 stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
-    size_t size = iov_total(iov, count), done = 0, limit;
+    size_t size = iov_total(iov, count), done;
     int r = stream_refuses(s);
 
-    if (t->flags & MSG_OOB)
-        return -EOPNOTSUPP;
     if (r < 0)
         return r;
     if (size == 0)
@@ -84,42 +148,13 @@ stream_send(struct socket *s, const struct iovec *iov, int count, struct transfe
         tcp_reset(s);
         return (ssize_t)size;
     }
-    limit = stream_limit(s);
-    if (s->peer->charged >= limit)
+    if (s->peer->charged >= stream_limit(s))
         return -EAGAIN;
-    done = add_to_last(s->peer, iov, count, size);
-    while (done < size && s->peer->charged < limit) {
-        size_t n = size - done, room = limit - s->peer->charged, piece = piece_of(s);
-        struct message *m;
-
-        n = n < room ? n : room;
-        n = n < piece ? n : piece;
-        room = s->family != AF_UNIX && n < SMALL_WRITE ? SMALL_WRITE : n;
-        m = message_with_room(NULL, iov, count, done, n, room, t);
-        if (!m)
-            break;
-        if (s->family == AF_UNIX)
-            m->creds = message_creds(s, s->peer, t);
-        message_append(s->peer, m);
-        done += n;
-    }
+    done = add_to_last(s->peer, iov, count, t->flags & MSG_OOB ? size - 1 : size);
+    done += send_pieces(s, iov, count, done, size, t);
     s->sent_bytes += done;
     wait_queue_wake(&s->peer->in_queue);
     return done ? (ssize_t)done : -ENOBUFS;
-}
-
-static void
-consumed(struct socket *s, struct message *m, size_t n)
-{
-    s->queued -= n;
-    m->offset += n;
-    if (m->offset == m->size) {
-        s->message_count--;
-        s->charged -= m->charge;
-        message_free(m);
-    }
-    if (s->peer)
-        wait_queue_wake(&s->peer->out_queue);
 }
 
 static struct scm *
@@ -186,8 +221,13 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
         size_t n = m->size - m->offset;
 
         /* A peek looks for files in all that lies there, as Linux's does. */
-        if (any && ((done == want && !peek) || fault))
+        if (any && ((done == want && !peek) || fault || m == s->urgent))
             break;
+        if (m == s->urgent && !socket_option(s, SO_OOBINLINE)) { /* a read goes over it */
+            if (!peek && want)
+                consumed(s, m, n);
+            continue;
+        }
         any = true;
         /* Bytes of several senders are not told apart, unless the reader wants to know who they are. */
         if (t->received && socket_option(s, SO_PASSCRED) && memcmp(&t->creds, &m->creds, sizeof t->creds) != 0)
@@ -300,6 +340,23 @@ error_recv(struct socket *s, const struct iovec *iov, int count, struct transfer
     return (ssize_t)n;
 }
 
+/* MSG_OOB: the urgent byte, once. */
+static ssize_t
+urgent_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    if (s->protocol != IPPROTO_TCP || socket_option(s, SO_OOBINLINE) || !s->urgent || s->urgent_read)
+        return -EINVAL;
+    t->out_flags |= MSG_OOB;
+    if (iov_total(iov, count) == 0) {
+        t->out_flags |= MSG_TRUNC;
+    } else if (!(t->flags & MSG_TRUNC) && iov_scatter(iov, count, 0, s->urgent->data, 1) < 1) {
+        return -EFAULT;
+    }
+    if (!(t->flags & MSG_PEEK))
+        s->urgent_read = true;
+    return iov_total(iov, count) > 0;
+}
+
 ssize_t
 queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
@@ -309,7 +366,7 @@ queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer
     if (t->flags & MSG_ERRQUEUE)
         return error_recv(s, iov, count, t);
     if (t->flags & MSG_OOB)
-        return s->family == AF_UNIX ? -EOPNOTSUPP : -EINVAL;
+        return s->family == AF_UNIX ? -EOPNOTSUPP : s->listening ? -ENOTCONN : urgent_recv(s, iov, count, t);
     if (s->family == AF_UNIX && is_stream(s) && !s->connected)
         return -EINVAL;
     if (s->listening)

@@ -4,6 +4,8 @@
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/file.h"
 
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
@@ -237,6 +239,7 @@ messages_take(struct socket *s, struct list *out)
     }
     s->queued = s->charged = 0;
     s->message_count = 0;
+    s->urgent = NULL;
 }
 
 void
@@ -299,6 +302,21 @@ static bool
 tcp_over(const struct socket *s)
 {
     return s->type == SOCK_STREAM && s->shut_write && (s->fin || s->was_reset);
+}
+
+/* As if the other end answered at once: the states in which Linux waits for that are over. */
+int
+tcp_state(const struct socket *s)
+{
+    bool ended = s->fin || s->peer_gone;
+
+    if (s->listening)
+        return TCP_LISTEN;
+    if (!s->connected || s->was_reset || (!s->peer && !s->peer_gone))
+        return TCP_CLOSE;
+    if (s->shut_write)
+        return ended ? TCP_CLOSE : TCP_FIN_WAIT2;
+    return ended ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
 
 /* This end is closing. */
@@ -364,7 +382,7 @@ queue_accept(struct socket *s, struct socket **out)
 int
 queue_name(struct socket *s, bool peer, struct address *out)
 {
-    if (peer && !s->connected)
+    if (peer && (!s->connected || (s->protocol == IPPROTO_TCP && tcp_state(s) == TCP_CLOSE)))
         return -ENOTCONN;
     if (peer && s->family == AF_UNIX && s->peer)
         *out = s->peer->local; /* which may have been bound since */
@@ -412,18 +430,31 @@ queue_at_end(const struct socket *s)
     return s->type == SOCK_DGRAM && s->shut_read && list_empty(&s->messages);
 }
 
+/* The urgent byte alone, where a read would leave it out, is nothing to read. */
+static bool
+has_bytes(const struct socket *s)
+{
+    if (s->protocol != IPPROTO_TCP || list_empty(&s->messages))
+        return !list_empty(&s->messages);
+    if (s->queued == 1 && tcp_at_mark(s) && !socket_option(s, SO_OOBINLINE))
+        return false;
+    return queue_has_enough(s, SIZE_MAX);
+}
+
 unsigned
 queue_poll(struct socket *s)
 {
+    bool tcp = s->protocol == IPPROTO_TCP;
     unsigned events = 0;
 
     if (s->error || !list_empty(&s->errors))
         events |= POLLERR;
     if (s->listening)
         return events | (s->pending_count == s->deferred_count ? 0 : POLLIN | POLLRDNORM);
-    if ((!list_empty(&s->messages) && (s->protocol != IPPROTO_TCP || queue_has_enough(s, SIZE_MAX))) || s->shut_read ||
-        s->peer_gone)
+    if (has_bytes(s) || s->shut_read || s->peer_gone)
         events |= POLLIN | POLLRDNORM;
+    if (s->urgent && !s->urgent_read)
+        events |= POLLPRI;
     if (s->shut_read)
         events |= POLLRDHUP;
     if (s->shut_read && s->shut_write)
@@ -432,7 +463,7 @@ queue_poll(struct socket *s)
         ((s->shut_read && s->shut_write) || (!s->peer && !s->connected)))
         events |= POLLHUP;
     if (writable(s) || (is_stream(s) && !s->peer))
-        events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+        events |= POLLOUT | POLLWRNORM | (tcp ? 0 : POLLWRBAND);
     return events;
 }
 
@@ -446,8 +477,15 @@ queue_ioctl(struct socket *s, unsigned long request, guest_addr arg)
         if (s->listening)
             return -EINVAL;
         n = (int)s->queued;
+        if (s->urgent && !socket_option(s, SO_OOBINLINE)) /* up to it */
+            n = (int)(s->urgent_at - (s->received_bytes - s->queued));
         if (s->type == SOCK_DGRAM)
             n = list_empty(&s->messages) ? 0 : (int)list_entry(s->messages.next, struct message, link)->size;
+        return copy_to_guest(arg, &n, sizeof n);
+    case SIOCATMARK:
+        if (s->protocol != IPPROTO_TCP)
+            return network->interface_ioctl(request, arg);
+        n = tcp_at_mark(s);
         return copy_to_guest(arg, &n, sizeof n);
     case TIOCOUTQ: n = s->peer ? (int)s->peer->queued : 0; return copy_to_guest(arg, &n, sizeof n);
     default: return network->interface_ioctl(request, arg);

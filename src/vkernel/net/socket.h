@@ -132,9 +132,12 @@ struct socket {
     int error;                  /* SO_ERROR */
     struct socket *peer;        /* a reference; the stream's other end, or a connected datagram's target */
     struct list messages;
-    size_t queued;  /* bytes in messages */
-    size_t charged; /* the same and what messages take besides: small ones must not fill memory */
-    size_t sent;    /* the same of this socket's packets, in whosever queues they lie */
+    struct message *urgent; /* TCP: the one of them that is the urgent byte, until it is read or passed; or NULL */
+    uint64_t urgent_at;     /* received_bytes before it */
+    bool urgent_read;       /* by MSG_OOB */
+    size_t queued;          /* bytes in messages */
+    size_t charged;         /* the same and what messages take besides: small ones must not fill memory */
+    size_t sent;            /* the same of this socket's packets, in whosever queues they lie */
     unsigned message_count;
     size_t receive_limit, send_limit;
     struct list pending, pending_link; /* listener: sockets to accept; and the link in that list */
@@ -190,7 +193,8 @@ bool is_stream(const struct socket *s);
 struct ucred current_ucred(void);
 struct ucred message_creds(const struct socket *s, const struct socket *to, const struct transfer *t);
 void socket_wake(struct socket *s);
-int socket_error(struct socket *s); /* the error that waits to be told, negative, or 0; it is told then */
+int socket_error(struct socket *s);    /* the error that waits to be told, negative, or 0; it is told then */
+int tcp_state(const struct socket *s); /* TCP_ESTABLISHED, ... of netinet/tcp.h */
 void socket_pair_up(struct socket *a, struct socket *b);
 void scm_free(struct scm *m);
 struct message *message_new(struct socket *sender, const struct iovec *iov, int count, size_t size, struct transfer *t);
@@ -219,6 +223,8 @@ extern const struct file_ops OPS_TABLE(file_ops) socket_file_ops;
 ssize_t stream_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 ssize_t queue_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 void tcp_reset(struct socket *s);
+/* TCP: would a read begin with the urgent byte? */
+bool tcp_at_mark(const struct socket *s);
 /* On Linux what lies in a Unix stream counts against its sender's buffer, in a TCP connection against the
  * receiver's. */
 size_t stream_limit(const struct socket *s);

@@ -426,8 +426,8 @@ recv_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
         if (r <= 0)
             break;
         done += (uint64_t)r;
-        /* TCP's error waits for the next call */
-        if (!all || done >= u->total || t->scm || (s->error && s->family != AF_UNIX))
+        /* TCP's error waits for the next call, and so does what comes behind the urgent byte */
+        if (!all || tcp_at_mark(s) || done >= u->total || t->scm || (s->error && s->family != AF_UNIX))
             break;
     }
     return done ? (int64_t)done : r;
