@@ -297,8 +297,9 @@ hostfs_truncate(struct inode *i, uint64_t size)
 /* --- open files: a struct volume_file is in f->data --- */
 
 struct volume_file {
-    int fd;      /* its open file description has the guest's flock */
-    int read_fd; /* the same, or one with the other O_NOATIME (hostfs_set_flags) */
+    int fd;       /* its open file description has the guest's flock */
+    int other_fd; /* one with the other O_NOATIME (hostfs_set_flags); -1: nobody has asked for it */
+    int read_fd; /* one of the two. Both stay open: a call of the host's that began with one may not have come there yet */
     int noatime; /* of fd: O_NOATIME or 0 */
 };
 
@@ -414,19 +415,16 @@ hostfs_set_flags(struct file *f, int flags)
 
     if (!((flags ^ f->flags) & O_NOATIME))
         return 0;
-    fd = h->fd;
-    if ((flags & O_NOATIME) != h->noatime)
+    if ((flags & O_NOATIME) != h->noatime && h->other_fd < 0) {
         fd = host_open_beneath(node_fd(f->inode), "", host_flags(f->inode, flags), 0);
-    if (fd < 0)
-        return fd;
-    r = S_ISDIR(f->inode->mode) ? host_seek(fd, (int64_t)f->pos, SEEK_SET) : 0;
-    if (r < 0) {
-        if (fd != h->fd)
-            host_close(fd);
-        return (int)r;
+        if (fd < 0)
+            return fd;
+        h->other_fd = fd;
     }
-    if (h->read_fd != h->fd)
-        host_close(h->read_fd);
+    fd = (flags & O_NOATIME) == h->noatime ? h->fd : h->other_fd;
+    r = S_ISDIR(f->inode->mode) ? host_seek(fd, (int64_t)f->pos, SEEK_SET) : 0;
+    if (r < 0)
+        return (int)r;
     h->read_fd = fd;
     return 0;
 }
@@ -630,11 +628,12 @@ hostfs_release(struct file *f)
 {
     struct inode *i = f->inode;
     struct host_node *n = i->data;
+    struct volume_file *h = f->data;
 
-    host_close(open_fd(f));
-    if (read_fd(f) != open_fd(f))
-        host_close(read_fd(f));
-    OBJECT_FREE(volume_file, f->data);
+    host_close(h->fd);
+    if (h->other_fd >= 0)
+        host_close(h->other_fd);
+    OBJECT_FREE(volume_file, h);
     n->opens--;
     if (n->watch >= 0) {
         hostfs_collect_changes();
@@ -685,7 +684,7 @@ hostfs_open(struct inode *i, struct file *f)
         host_close(fd);
         return -ENOMEM;
     }
-    *h = (struct volume_file){.fd = fd, .read_fd = fd, .noatime = f->flags & O_NOATIME};
+    *h = (struct volume_file){.fd = fd, .other_fd = -1, .read_fd = fd, .noatime = f->flags & O_NOATIME};
     f->data = h;
     f->ops = dir ? &hostfs_dir_ops : &hostfs_file_ops;
     ((struct host_node *)i->data)->opens++;
