@@ -34,6 +34,7 @@
 #include "platform/thread.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/sched/sched.h"
+#include "vkernel/task/process.h"
 #include "vkernel/trust/ledger.h"
 
 #if PLATFORM_SANITIZED
@@ -195,6 +196,36 @@ others_sleep(void)
     return n == platform_threads;
 }
 
+/* The call in which a task is, by the last digits of its number; -1: none. */
+enum { CALLS = 256 };
+static int64_t calls_now[CALLS];
+
+/* Nothing can ever run again: which tasks there are, and in which calls they sleep. */
+static void
+report_deadlock(void)
+{
+    static const char *const states[] =
+        {[TASK_RUNNING] = "running", [TASK_SLEEPING] = "sleeping", [TASK_DEAD] = "dead"};
+
+    dprintf(2, "fuzz: deadlock: every task sleeps, and no timer runs\n");
+    LIST_EACH(p, &process_list) {
+        struct process *of = list_entry(p, struct process, all);
+
+        LIST_EACH(t, &of->threads) {
+            struct task *task = list_entry(t, struct task, thread_link);
+            struct sched_entity *e = &task->sched;
+
+            dprintf(
+                2,
+                "  task %d of process %d, %s, call %lld, processor %u%s%s%s, pending %#llx and %#llx, blocked %#llx\n",
+                task->tid, of->pid, states[e->state], (long long)calls_now[(unsigned)task->tid % CALLS],
+                e->last_processor, e->queued ? ", queued" : "", e->runs_on ? ", runs" : "",
+                e->killable_only ? ", for its end only" : "", (unsigned long long)task->pending.set,
+                (unsigned long long)of->pending.set, (unsigned long long)task->blocked);
+        }
+    }
+}
+
 int
 __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout)
 {
@@ -208,11 +239,8 @@ __wrap_platform_idle(struct pollfd *fds, unsigned count, uint64_t timeout)
     if (!others_sleep())
         return __real_platform_idle(fds, count, timeout == UINT64_MAX ? timeout : timeout / TIME_FACTOR);
     if (timeout == UINT64_MAX) {
-        static const char text[] = "fuzz: deadlock: every task sleeps, and no timer runs\n";
-
         shared->deadlock = 1;
-        if (write(2, text, sizeof text - 1) < 0)
-            _exit(EXIT_DEADLOCK);
+        report_deadlock();
         _exit(EXIT_DEADLOCK);
     }
     clock_jumped += timeout < LEAST_SLEEP_NS ? LEAST_SLEEP_NS : timeout;
@@ -358,7 +386,9 @@ __wrap_syscall_dispatch(int64_t nr, uint64_t a[6])
     if (nr == SERVER_CALL && !in_copy)
         return serve(a);
     races_call_begins(nr);
+    calls_now[(unsigned)current_task()->tid % CALLS] = nr;
     result = __real_syscall_dispatch(nr, a);
+    calls_now[(unsigned)current_task()->tid % CALLS] = -1;
     races_call_ends();
     if (in_copy) {
         shared->calls++;
