@@ -86,6 +86,8 @@ item_notify(struct wait_entry *e)
 
     struct epoll_item *it = (struct epoll_item *)(void *)e->task;
 
+    if (e->exclusive)
+        e->woken = wait_queue_waited(&it->epoll->queue) && item_events(it);
     make_ready(it);
 }
 
@@ -262,6 +264,7 @@ item_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *eve
     for (unsigned k = 0; k < count; k++) {
         it->entries[k].notify = item_notify;
         it->entries[k].task = (struct task *)(void *)it;
+        it->entries[k].exclusive = event->events & EPOLLEXCLUSIVE;
         /* The latest is told first, as on Linux: so the ready list has its order. */
         wait_queue_add(queues[k], &it->entries[k], !(event->events & EPOLLEXCLUSIVE));
     }

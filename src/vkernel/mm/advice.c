@@ -314,8 +314,8 @@ bring_in(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int c
     return v->prot == PROT_NONE || mm_backed_end(v) < end ? -ENOMEM : 0;
 }
 
-int64_t
-sys_mlock(const uint64_t a[6])
+static int64_t
+lock(uint64_t address, uint64_t size, bool on_fault)
 {
     struct mm *mm = current_mm();
     struct guest_range range;
@@ -323,25 +323,38 @@ sys_mlock(const uint64_t a[6])
 
     if (!mm_can_lock())
         return -EPERM;
-    r = lock_range(a[0], a[1], &range);
+    r = lock_range(address, size, &range);
     if (r < 0 || range.start == range.end)
         return r;
     if (!lock_fits(mm->locked_pages * PAGE_SIZE - locked_within(mm, &range) + (range.end - range.start)))
         return -ENOMEM;
     r = set_flag(mm, &range, LOCKED, true);
-    return r < 0 ? r : each_part(&range, bring_in, 0, PARTS_IN_PIECES);
+    return r < 0 || on_fault ? r : each_part(&range, bring_in, 0, PARTS_IN_PIECES);
+}
+
+int64_t
+sys_mlock(const uint64_t a[6])
+{
+    return lock(a[0], a[1], false);
+}
+
+/* Goes on behind what cannot be brought in. */
+static int64_t
+bring_in_some(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int choice)
+{
+    return !mm_populate(mm, v, start, end);
 }
 
 void
 mm_bring_in(uint64_t start, uint64_t size)
 {
-    each_part(&(struct guest_range){start, start + size}, bring_in, 0, PARTS_IN_PIECES);
+    each_part(&(struct guest_range){start, start + size}, bring_in_some, 0, PARTS_IN_PIECES);
 }
 
 int64_t
 sys_mlock2(const uint64_t a[6])
 {
-    return a[2] & ~1ull ? -EINVAL : sys_mlock(a);
+    return a[2] & ~(uint64_t)MLOCK_ONFAULT ? -EINVAL : lock(a[0], a[1], a[2] & MLOCK_ONFAULT);
 }
 
 int64_t
@@ -373,8 +386,12 @@ sys_mlockall(const uint64_t a[6])
     if ((a[0] & MCL_CURRENT) && !lock_fits(mm->total_pages * PAGE_SIZE))
         return -ENOMEM;
     mm->lock_future = (a[0] & MCL_FUTURE) != 0;
-    if (a[0] & MCL_CURRENT)
-        lock_all(mm, true);
+    mm->lock_on_fault = (a[0] & MCL_ONFAULT) != 0;
+    if (!(a[0] & MCL_CURRENT))
+        return 0;
+    lock_all(mm, true);
+    if (!(a[0] & MCL_ONFAULT))
+        mm_bring_in(0, GUEST_END);
     return 0;
 }
 

@@ -78,6 +78,7 @@ struct mm {
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages, locked_pages, data_pages; /* data: what is private, writable and no stack */
     bool lock_future;                               /* mlockall(MCL_FUTURE) */
+    bool lock_on_fault;                             /* with MCL_ONFAULT: what comes is not brought in at once */
     unsigned membarriers;  /* the commands of membarrier that it registered with; fork hands them on, exec does not */
     unsigned still;        /* how many MM_STILL hold its threads */
     uint64_t changes;      /* rises whenever a mapping comes, goes or becomes another */

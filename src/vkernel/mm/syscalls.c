@@ -62,6 +62,13 @@ check_file(struct file **file, int *prot, int flags, bool shared)
     return 0;
 }
 
+/* mlockall(MCL_FUTURE): what is mapped is brought in at once. */
+static bool
+brings_in(const struct mm *mm)
+{
+    return mm->lock_future && !mm->lock_on_fault;
+}
+
 int64_t
 sys_mmap(const uint64_t a[6])
 {
@@ -117,7 +124,7 @@ sys_mmap(const uint64_t a[6])
     if (r < 0)
         return r;
     at = mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
-    if (at >= 0 && (flags & (MAP_POPULATE | MAP_LOCKED)))
+    if (at >= 0 && ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED) || brings_in(mm)))
         mm_bring_in((uint64_t)at, PAGE_UP(size)); /* others get their turn, and may change what is mapped */
     return at;
 }
@@ -169,7 +176,9 @@ sys_brk(const uint64_t a[6])
             return (int64_t)mm->brk;
     }
     mm->brk = a[0];
-    return (int64_t)mm->brk;
+    if (new_end > old && brings_in(mm))
+        mm_bring_in(old, new_end - old);
+    return (int64_t)a[0];
 }
 
 /* --- mremap --- */
@@ -372,6 +381,8 @@ sys_mremap(const uint64_t a[6])
     struct remap m = {.from = a[0], .old_size = PAGE_UP(a[1]), .size = PAGE_UP(a[2]), .flags = a[3], .to = a[4]};
     bool elsewhere = m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
     struct vma *v;
+    int64_t at;
+    bool locked;
     int r = check_remap(&m);
 
     if (r < 0)
@@ -390,5 +401,9 @@ sys_mremap(const uint64_t a[6])
     r = check_resize(mm, v, &m);
     if (r < 0)
         return r;
-    return elsewhere ? remap_to_new_place(mm, &m) : remap_in_place(mm, v, &m);
+    locked = v->locked;
+    at = elsewhere ? remap_to_new_place(mm, &m) : remap_in_place(mm, v, &m);
+    if (at >= 0 && locked && m.size > m.old_size)
+        mm_bring_in((uint64_t)at + m.old_size, m.size - m.old_size);
+    return at;
 }

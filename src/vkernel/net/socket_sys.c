@@ -13,6 +13,8 @@
 #include "vkernel/signal/signal.h"
 
 enum { CONTROL_MAX = 8192, CONTROL_RECEIVED = 1024, SOCKET_NONBLOCK = 04000 };
+static const unsigned FOR_32_BITS =
+    0x80000000; /* MSG_CMSG_COMPAT: Linux sets it for programs of 32 bits, no others may */
 
 /* The socket of a descriptor and the reference to its file that keeps it. NULL: *error says why. */
 static struct file *
@@ -312,7 +314,10 @@ socket_name(const uint64_t a[6], bool peer)
     if (!f)
         return r;
     r = OPS(s->ops)->name(s, peer, &name);
-    return r < 0 ? r : address_out(&name, a[1], a[2]);
+    if (r < 0)
+        return r;
+    r = address_out(&name, a[1], a[2]);
+    return r < 0 || a[1] || !name.length ? r : -EFAULT; /* unlike accept and recvfrom, these need a place */
 }
 
 int64_t
@@ -637,6 +642,8 @@ sys_sendmsg(const uint64_t a[6])
     int r;
     FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
+    if ((unsigned)a[2] & FOR_32_BITS)
+        return -EINVAL;
     return f ? send_message(f, s, a[1], (int)a[2]) : r;
 }
 
@@ -778,6 +785,8 @@ sys_recvmsg(const uint64_t a[6])
     int r;
     FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
+    if ((unsigned)a[2] & FOR_32_BITS)
+        return -EINVAL;
     return f ? recv_message(f, s, a[1], (int)a[2]) : r;
 }
 
@@ -789,6 +798,8 @@ sys_sendmmsg(const uint64_t a[6])
     int r;
     FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
+    if ((unsigned)a[3] & FOR_32_BITS)
+        return -EINVAL;
     if (!f)
         return r;
     for (uint64_t k = 0; k < (uint32_t)a[2] && k < 1024; k++) {
@@ -817,6 +828,8 @@ sys_recvmmsg(const uint64_t a[6])
     uint64_t deadline = WAIT_FOREVER;
     FILE_REF struct file *f = socket_arg(a[0], &s, &r);
 
+    if ((unsigned)a[3] & FOR_32_BITS)
+        return -EINVAL;
     if (!f)
         return r;
     if (a[4]) {

@@ -311,6 +311,13 @@ sys_sched_getscheduler(const uint64_t a[6])
     return t->policy | (t->reset_on_fork ? SCHED_RESET_ON_FORK : 0);
 }
 
+/* From SCHED_IDLE, which is as nice 20, back to a nice value takes a limit that allows this one. */
+static bool
+may_leave_idle(const struct process *p)
+{
+    return (uint64_t)(20 - p->nice) <= p->rlimits[RLIMIT_NICE].rlim_cur;
+}
+
 static int64_t
 set_policy(struct task *t, int policy, bool reset_on_fork, guest_addr param)
 {
@@ -323,7 +330,8 @@ set_policy(struct task *t, int policy, bool reset_on_fork, guest_addr param)
         return -ESRCH;
     if (realtime ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
-    if (!capable(CAP_SYS_NICE) && (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork)))
+    if (!capable(CAP_SYS_NICE) && (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork) ||
+                                   (t->policy == SCHED_IDLE && policy != SCHED_IDLE && !may_leave_idle(t->process))))
         return -EPERM;
     t->policy = policy;
     t->reset_on_fork = reset_on_fork;
@@ -382,6 +390,10 @@ sys_sched_get_priority_min(const uint64_t a[6])
 int64_t
 sys_sched_rr_get_interval(const uint64_t a[6])
 {
+    if ((int)a[0] < 0)
+        return -EINVAL;
+    if (a[0] && !task_find((int)a[0]))
+        return -ESRCH;
     return timespec_to_guest(a[1], 10000000) < 0 ? -EFAULT : 0;
 }
 

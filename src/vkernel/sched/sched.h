@@ -118,7 +118,8 @@ struct wait_queue {
 struct wait_entry {
     struct list link;
     struct task *task;
-    bool woken;
+    bool woken;     /* a sleeper: a wake came. With `exclusive`: notify found somebody who takes the news */
+    bool exclusive; /* with notify: when it found somebody, those behind it are not told (EPOLLEXCLUSIVE) */
     void (*notify)(struct wait_entry *e);
 };
 
@@ -132,6 +133,9 @@ void wait_queue_listen(struct wait_queue *q, struct wait_entry *e);
  * long as it does not change, waking a queue again would tell nobody anything, so one kernel entry that wakes a queue a
  * thousand times walks it once. */
 extern uint64_t wait_news;
+/* Does somebody sleep here whom no wake has reached yet, or is there a watcher? Watchers that are put before the others
+ * are found, which is all of those that may be on an epoll file's queue. */
+bool wait_queue_waited(const struct wait_queue *q);
 /* To be called before the queue's memory goes. Takes all entries off, and wakes or notifies them. */
 void wait_queue_fini(struct wait_queue *q);
 /* Wakes every sleeper, which then looks at its condition again, and tells the watchers of poll() and epoll. */

@@ -29,6 +29,16 @@ wait_queue_listen(struct wait_queue *q, struct wait_entry *e)
         sched_watches_changed();
 }
 
+/* A wake reaches all that sleep, so those whom none has reached are the last ones. */
+bool
+wait_queue_waited(const struct wait_queue *q)
+{
+    const struct wait_entry *first = list_entry(q->waiters.next, struct wait_entry, link);
+    const struct wait_entry *last = list_entry(q->waiters.prev, struct wait_entry, link);
+
+    return !list_empty(&q->waiters) && (first->notify || !last->woken);
+}
+
 void
 wait_queue_wake(struct wait_queue *q)
 {
@@ -49,6 +59,10 @@ wait_queue_wake(struct wait_queue *q)
 
         if (e->notify) {
             CALLED(e->notify)(e);
+            if (e->exclusive && e->woken) {
+                q->told = wait_news - 1; /* the next wake is for somebody else */
+                break;
+            }
         } else if (!e->woken) {
             e->woken = true;
             sched_make_runnable(e->task);
