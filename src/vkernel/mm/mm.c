@@ -90,8 +90,8 @@ can_merge(const struct vma *a, const struct vma *b)
            a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
            a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) &&
            a->locked == b->locked && a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
-           !(a->kind == VMA_FILE && OPS(a->file->ops)->mapped) && a->stack == b->stack &&
-           a->code_copy == b->code_copy && (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
+           a->stack == b->stack && a->code_copy == b->code_copy &&
+           (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
 void

@@ -49,7 +49,7 @@ check_file(struct file **file, int *prot, int flags, bool shared)
 
     if (shared && (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & ~(LEGACY_FLAGS | MAP_TYPE)))
         return -EOPNOTSUPP;
-    if (mode == O_WRONLY || (shared && (*prot & PROT_WRITE) && mode != O_RDWR))
+    if (!file_can_read(f) || (shared && (*prot & PROT_WRITE) && mode != O_RDWR))
         return -EACCES;
     if (shared && (*prot & PROT_WRITE) && file_write_sealed(f))
         return -EPERM;

@@ -253,15 +253,16 @@ int file_wait(struct file *f, uint64_t deadline);
 /* With O_NONBLOCK forced, for loops that sleep themselves. */
 ssize_t file_try_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
 ssize_t file_try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+/* O_ACCMODE, 3, opens a file that can be neither read nor written (open(2)). */
 static inline bool
 file_can_read(const struct file *f)
 {
-    return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_WRONLY;
+    return !(f->flags & O_PATH) && ((f->flags & O_ACCMODE) + 1) & 1;
 }
 static inline bool
 file_can_write(const struct file *f)
 {
-    return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_RDONLY;
+    return !(f->flags & O_PATH) && ((f->flags & O_ACCMODE) + 1) & 2;
 }
 /* Guest iovec arrays resolved to host spans. There are spans for every part and USER_IOV_SPANS more, as a part that
  * crosses mappings takes several: packets and what must be atomic, 212,992 bytes at most, are in one piece. */
