@@ -796,6 +796,7 @@ cow_end(struct mm *mm)
     }
     punch_freed();
     list_remove(&s->link);
+    borders -= s->foreign;
     CHECK(!list_empty(&spaces) || borders == 0, "host mappings of shared pages are miscounted");
     array_free(s->leaves);
     array_free(s->shares);

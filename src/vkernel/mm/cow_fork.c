@@ -285,14 +285,13 @@ static int
 copy_run(const struct sharing *s, uint64_t from, uint64_t to)
 {
     const uint64_t base = s->first * COW_PAGES;
-    size_t i = (from * COW_CHUNK > s->v->start ? from * COW_CHUNK : s->v->start) / PAGE_SIZE - base;
+    size_t first = (from * COW_CHUNK > s->v->start ? from * COW_CHUNK : s->v->start) / PAGE_SIZE - base;
     size_t count = (to * COW_CHUNK < s->v->end ? to * COW_CHUNK : s->v->end) / PAGE_SIZE - base;
 
-    for (size_t end; (i = mm_next_page(written, true, i, count)) < count; i = end) {
-        uint64_t at = (base + i) * PAGE_SIZE;
+    for (struct page_run run = {.end = first}; mm_next_run(written, true, count, &run);) {
+        uint64_t at = (base + run.start) * PAGE_SIZE;
 
-        end = mm_next_page(written, false, i, count);
-        if (!mm_copy_pages(s->to->space.base + at, s->from->space.base + at, (end - i) * PAGE_SIZE))
+        if (!mm_copy_pages(s->to->space.base + at, s->from->space.base + at, (run.end - run.start) * PAGE_SIZE))
             return -ENOMEM;
     }
     return 0;

@@ -43,6 +43,7 @@ struct cow_block {
     unsigned sharers;   /* how many there are */
     struct cow_shelf *shelf;
     unsigned place;  /* on the shelf, in blocks */
+    uint64_t home;   /* the host address that the pages were at before */
     uint64_t offset; /* for its chunks in the file of shared pages */
 };
 /* A block in one address space, whose host pages there cannot be accessed, and whose chunks have no entries there. */
@@ -60,6 +61,7 @@ struct cow_space {
     unsigned count;            /* how many entries are not plain */
     struct cow_leaf **leaves;  /* indexed by number / COW_LEAF */
     struct cow_share **shares; /* owned; indexed by address / COW_BLOCK; NULL: there was none yet */
+    unsigned foreign;          /* borders around blocks that came from a shelf to another place than they had been at */
     /* The chunk behind what was resolved last for a write, and how many were resolved then: who writes to one after the
      * other gets several at once. */
     uint64_t expected;
@@ -103,7 +105,5 @@ bool cow_shelved_pages(const struct cow_block *b, unsigned from, unsigned count,
 
 /* fork.c: copies pages from one address space to another, whose pages there are new. False: there is no memory left. */
 bool mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size);
-/* The first page from `from` on whose bit is set, or is not; count: there is none. */
-size_t mm_next_page(const uint16_t *bits, bool set, size_t from, size_t count);
 
 #endif

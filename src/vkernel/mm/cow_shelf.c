@@ -187,6 +187,7 @@ new_block(struct cow_shelf *s, unsigned place, struct mm *to, struct mm *from, u
     b->shelf = s;
     b->place = place;
     b->offset = offset;
+    b->home = (uint64_t)(uintptr_t)from->space.base + number * COW_BLOCK;
     put(s, place, b);
     return share_new(from, number, b) && share_new(to, number, b);
 }
@@ -230,6 +231,23 @@ cow_join_shelved(struct mm *to, struct mm *from, uint64_t number)
 
 /* --- taking down --- */
 
+/* Moves the pages of so many blocks, which are next to each other on the shelf, to where the share is. Elsewhere than at
+ * home the host does not join them with what is around them. */
+static bool
+move_down(const struct cow_share *share, uint64_t count)
+{
+    const struct cow_block *b = share->block;
+    uint8_t *to = share->space->mm->space.base + (uint64_t)share->number * COW_BLOCK;
+
+    if (platform_move(host_of(b), to, count * COW_BLOCK) < 0)
+        return false;
+    if ((uint64_t)(uintptr_t)to != b->home) {
+        share->space->foreign += 2;
+        cow_borders_add(2);
+    }
+    return true;
+}
+
 static bool
 give_back(struct cow_share *share)
 {
@@ -247,7 +265,7 @@ give_back(struct cow_share *share)
             next->block->place != b->place + (end - first))
             break;
     }
-    if (platform_move(host_of(b), mm->space.base + first * COW_BLOCK, (end - first) * COW_BLOCK) < 0)
+    if (!move_down(share, end - first))
         return false;
     for (uint64_t n = first; n < end; n++)
         end_block(cow_share_at(mm, n)->block);
@@ -316,14 +334,12 @@ static bool
 make_chunks(struct cow_block *b)
 {
     const struct cow_share *owner = list_entry(b->shares.next, struct cow_share, link);
-    struct mm *mm = owner->space->mm;
-    const struct vma *v = mm_at(mm, (uint64_t)owner->number * COW_BLOCK);
+    const struct vma *v = mm_at(owner->space->mm, (uint64_t)owner->number * COW_BLOCK);
     struct cow_chunk *chunks[COW_LEAF];
 
     if (!v || !have_entries(b) || !new_chunks(chunks, b))
         return false;
-    if (platform_protect(host_of(b), COW_BLOCK, PROT_READ) < 0 ||
-        platform_move(host_of(b), mm->space.base + (uint64_t)owner->number * COW_BLOCK, COW_BLOCK) < 0) {
+    if (platform_protect(host_of(b), COW_BLOCK, PROT_READ) < 0 || !move_down(owner, 1)) {
         platform_protect(host_of(b), COW_BLOCK, mm_host_prot(v->prot));
         put_chunks(chunks, COW_LEAF);
         return false;
