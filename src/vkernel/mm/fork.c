@@ -6,25 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/rare.h"
 #include "platform/platform.h"
 #include "vkernel/vfs/file.h"
 #include "vkernel/mm/cow_internal.h"
 #include "vkernel/mm/mm_internal.h"
-
-enum { BATCH = 32 << 10, RUNS_MAX = 1024 }; /* BATCH: so many pages are asked for at once */
-
-static uint16_t written[BATCH / 16] RARE; /* as platform_written_pages() fills it */
-
-size_t
-mm_next_page(const uint16_t *bits, bool set, size_t from, size_t count)
-{
-    const uint16_t skipped = set ? 0 : UINT16_MAX;
-
-    while (from < count && (bits[from / 16] >> from % 16 & 1) != set)
-        from += from % 16 == 0 && bits[from / 16] == skipped ? 16 : 1;
-    return from < count ? from : count;
-}
 
 bool
 mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
@@ -44,19 +29,17 @@ mm_copy_pages(uint8_t *to, const uint8_t *from, uint64_t size)
     return true;
 }
 
-/* Copies those pages that were written. */
+/* Copies those pages that were written; where nobody knows which, everything readable. */
 static bool
 copy_written(uint8_t *to, const uint8_t *from, uint64_t size, bool anonymous)
 {
-    for (uint64_t at = 0; at < size; at += (uint64_t)BATCH * PAGE_SIZE) {
-        size_t pages = (size - at) / PAGE_SIZE < BATCH ? (size - at) / PAGE_SIZE : BATCH;
+    struct written_pages w = {.host = from, .pages = size / PAGE_SIZE, .anonymous = anonymous};
 
-        if (platform_written_pages(from + at, pages, anonymous, written) != 0)
-            memset(written, -1, sizeof written); /* everything readable is copied */
-        for (size_t i = mm_next_page(written, true, 0, pages), end; i < pages;
-             i = mm_next_page(written, true, end, pages)) {
-            end = mm_next_page(written, false, i, pages);
-            if (!mm_copy_pages(to + at + i * PAGE_SIZE, from + at + i * PAGE_SIZE, (end - i) * PAGE_SIZE))
+    while (mm_next_batch(&w)) {
+        for (struct page_run run = {0}; mm_next_run(w.bits, true, w.count, &run);) {
+            uint64_t at = (w.first + run.start) * PAGE_SIZE;
+
+            if (!mm_copy_pages(to + at, from + at, (run.end - run.start) * PAGE_SIZE))
                 return false;
         }
     }
@@ -68,21 +51,18 @@ copy_written(uint8_t *to, const uint8_t *from, uint64_t size, bool anonymous)
 void
 mm_map_clean_again(struct mm *mm, const struct vma *v)
 {
+    enum { RUNS_MAX = 1024 };
     MM_STILL(mm); /* a page that is written after the page map was read is not clean */
-    uint64_t end = mm_backed_end(v);
+    struct written_pages w = {.host = mm->space.base + v->start, .pages = (mm_backed_end(v) - v->start) / PAGE_SIZE};
     unsigned runs = 0;
 
-    for (uint64_t at = v->start; at < end; at += (uint64_t)BATCH * PAGE_SIZE) {
-        size_t pages = (end - at) / PAGE_SIZE < BATCH ? (end - at) / PAGE_SIZE : BATCH;
+    while (mm_next_batch(&w) && w.known) {
+        for (struct page_run run = {0}; mm_next_run(w.bits, false, w.count, &run);) {
+            uint64_t at = v->start + w.first * PAGE_SIZE;
 
-        if (platform_written_pages(mm->space.base + at, pages, false, written) != 0)
-            return; /* nobody knows which ones were written */
-        for (size_t i = mm_next_page(written, false, 0, pages), stop; i < pages;
-             i = mm_next_page(written, false, stop, pages)) {
-            stop = mm_next_page(written, true, i, pages);
             if (runs++ == RUNS_MAX)
                 return;
-            mm_host_map(mm, v, at + i * PAGE_SIZE, at + stop * PAGE_SIZE, mm_host_prot(v->prot));
+            mm_host_map(mm, v, at + run.start * PAGE_SIZE, at + run.end * PAGE_SIZE, mm_host_prot(v->prot));
         }
     }
 }

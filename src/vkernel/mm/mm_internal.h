@@ -48,6 +48,27 @@ struct code_map {
     uint64_t file_offset; /* in the artifact */
 };
 
+/* --- written.c: which pages were written, as the host tells --- */
+/* A walk over `pages` pages from `host` on, which the caller sets, with `anonymous` as platform_written_pages() has it;
+ * the rest is zero at first. Nobody begins another walk, or sleeps, before this one's last batch is done with. */
+struct written_pages {
+    const uint8_t *host;
+    uint64_t pages;
+    bool anonymous;
+    bool known;     /* false: the host does not tell, and all bits are set */
+    uint64_t first; /* the first page of the batch */
+    size_t count;   /* its pages */
+    uint16_t *bits; /* as platform_written_pages() sets them; the walker may change them */
+};
+bool mm_next_batch(struct written_pages *w); /* false: there are no more pages */
+/* The pages [start, end) of a batch. */
+struct page_run {
+    size_t start, end;
+};
+/* The first run of pages behind *run whose bits are set, or are not. The first one is found from {.end = page} on.
+ * False: there is none among the first `count` pages. */
+bool mm_next_run(const uint16_t *bits, bool set, size_t count, struct page_run *run);
+
 /* Whose memory is at the host address, the guards not included? NULL: nobody's. */
 struct mm *mm_of_host(uint64_t host_address);
 

@@ -22,7 +22,6 @@
 
 enum { SPARES = 8, SPARE_MAPPINGS = 256, SPARE_PAGES = 256 };
 enum { SPARE_DATA = 32 << 10 }; /* pages: where the host's page map is read, that takes time for each */
-enum { BATCH = 32 << 10 };      /* so many pages are asked for at once */
 
 struct spare {
     struct list of_origin, all; /* in mm.spares of its origin; in all_spares, the oldest first */
@@ -33,8 +32,6 @@ struct spare {
 
 static struct list all_spares = {&all_spares, &all_spares};
 static unsigned spares;
-
-static uint16_t written[BATCH / 16] RARE; /* as platform_written_pages() fills it */
 
 OBJECT_POOL(spare);
 
@@ -109,33 +106,32 @@ may_differ(const struct vma *v)
     return (v->prot & PROT_WRITE) && !v->shared && !v->code && !v->dont_fork;
 }
 
-/* Calls f for each batch of pages of mappings that may differ, with `written` filled; page: the number of the first. */
+/* Calls f for each batch of pages of mappings that may differ; page: the number of the first in the address space. */
 static bool
-each_batch(struct mm *mm, bool (*f)(void *with, const struct vma *v, uint64_t page, size_t count), void *with)
+each_batch(struct mm *mm, bool (*f)(void *with, const struct vma *v, uint64_t page, struct written_pages *batch),
+           void *with)
 {
     MM_EACH(v, mm) {
-        uint64_t end = mm_backed_end(v);
+        struct written_pages w = {.host = mm->space.base + v->start, .anonymous = v->kind == VMA_ANON};
 
-        for (uint64_t at = v->start; may_differ(v) && at < end; at += (uint64_t)BATCH * PAGE_SIZE) {
-            size_t count = (end - at) / PAGE_SIZE < BATCH ? (end - at) / PAGE_SIZE : BATCH;
-
-            if (platform_written_pages(mm->space.base + at, count, v->kind == VMA_ANON, written) != 0 ||
-                !f(with, v, at / PAGE_SIZE, count))
+        w.pages = may_differ(v) ? (mm_backed_end(v) - v->start) / PAGE_SIZE : 0;
+        while (mm_next_batch(&w))
+            if (!w.known || !f(with, v, v->start / PAGE_SIZE + w.first, &w))
                 return false;
-        }
     }
     return true;
 }
 
 static bool
-note_pages(void *with, const struct vma *v, uint64_t page, size_t count)
+note_pages(void *with, const struct vma *v, uint64_t page, struct written_pages *batch)
 {
     struct spare *s = with;
 
-    for (size_t i = mm_next_page(written, true, 0, count); i < count; i = mm_next_page(written, true, i + 1, count)) {
-        if (s->count == SPARE_PAGES)
+    for (struct page_run run = {0}; mm_next_run(batch->bits, true, batch->count, &run);) {
+        if (run.end - run.start > SPARE_PAGES - s->count)
             return false;
-        s->pages[s->count++] = (uint32_t)(page + i);
+        for (size_t i = run.start; i < run.end; i++)
+            s->pages[s->count++] = (uint32_t)(page + i);
     }
     return true;
 }
@@ -183,12 +179,12 @@ struct refill {
 /* Discards the spare's pages of the batch that the parent has not written. Pages that no batch has any more were behind
  * the end of a file that became shorter, and went with it. */
 static bool
-discard_others(struct refill *r, uint64_t page, size_t count)
+discard_others(struct refill *r, uint64_t page, const struct written_pages *batch)
 {
-    for (; r->next < r->spare->count && r->spare->pages[r->next] < page + count; r->next++) {
+    for (; r->next < r->spare->count && r->spare->pages[r->next] < page + batch->count; r->next++) {
         uint64_t at = r->spare->pages[r->next], i = at - page;
 
-        if (at < page || written[i / 16] >> i % 16 & 1)
+        if (at < page || batch->bits[i / 16] >> i % 16 & 1)
             continue;
         if (platform_discard(r->to->space.base + at * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED) < 0)
             return false;
@@ -197,20 +193,18 @@ discard_others(struct refill *r, uint64_t page, size_t count)
 }
 
 static bool
-refill_batch(void *with, const struct vma *v, uint64_t page, size_t count)
+refill_batch(void *with, const struct vma *v, uint64_t page, struct written_pages *batch)
 {
     struct refill *r = with;
 
     if (v->wipe_on_fork)
-        memset(written, 0, sizeof written);
-    if (!discard_others(r, page, count))
+        memset(batch->bits, 0, (batch->count + 15) / 16 * sizeof *batch->bits);
+    if (!discard_others(r, page, batch))
         return false;
-    for (size_t i = 0, end; (i = mm_next_page(written, true, i, count)) < count; i = end) {
-        uint64_t at = (page + i) * PAGE_SIZE, size;
+    for (struct page_run run = {0}; mm_next_run(batch->bits, true, batch->count, &run);) {
+        uint64_t at = (page + run.start) * PAGE_SIZE, size = (run.end - run.start) * PAGE_SIZE;
 
-        end = mm_next_page(written, false, i, count);
-        size = (end - i) * PAGE_SIZE;
-        r->copied += end - i;
+        r->copied += run.end - run.start;
         if (r->copied > SPARE_PAGES || platform_copy(r->to->space.base + at, r->from->space.base + at, size) != size)
             return false;
     }
