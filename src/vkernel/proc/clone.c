@@ -430,6 +430,10 @@ do_clone(const struct clone_args_kernel *c)
 
     if (r < 0)
         return r;
+    /* Another processor may have sent a signal since the call began. One to a whole group, or to all, must reach the
+     * new task or keep it from being made, so the call begins again behind it, as in Linux (copy_process). */
+    if (signal_pending_current())
+        return -ERESTARTNOINTR;
     r = make_task(&n);
     if (r == 0)
         r = choose_number(&n);
