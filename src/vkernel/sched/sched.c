@@ -21,11 +21,14 @@
 #include "vkernel/sched/load.h"
 
 enum { MAX_IDLE_FDS = 1024 };
+/* How often a processor looks whether hurried tasks still hold it, and for how long they may. */
+enum { HOLD_NS = 200000, HOLD_MOST_NS = 100000000 };
 
 unsigned sched_runnable;
 bool sched_tick_wanted;
 uint64_t sched_switches;
 bool sched_hurrying;
+static uint64_t holds_until; /* monotonic; until then hurried tasks keep all others from running */
 bool sched_moving;
 uint64_t wait_news = 1;
 unsigned sched_no_sleep;
@@ -213,6 +216,7 @@ sched_hurry(struct task *t)
     struct sched_entity *e = sched_entity_of(t);
 
     e->hurried = sched_hurrying = true;
+    holds_until = platform_monotonic_ns() + HOLD_MOST_NS;
     if (!e->queued)
         return;
     dequeue(e);
@@ -362,17 +366,44 @@ finish_switch(void)
     wait_news++;
 }
 
-/* Takes the task that runs next off the queue; NULL: none may run now. *share: how long the container must wait for its
- * share of the processors; 0: it need not. */
-static struct task *
-take_next(bool wanted, uint64_t *share)
+static bool
+begins_hurried(const struct list *queue)
 {
-    struct sched_entity *e = first_queued(this_processor());
+    return !list_empty(queue) && list_entry(queue->next, struct sched_entity, run_link)->hurried;
+}
 
-    *share = 0;
-    if ((e || wanted) && (*share = bandwidth_wait()) > 0)
-        return NULL;
-    if (!e)
+/* Hurried tasks run before all others, which might take what these give back. So no other task runs on another processor
+ * meanwhile; but not for ever, should one of them be held up by the host. */
+static bool
+is_held(const struct sched_entity *e)
+{
+    bool hurried;
+
+    if (!sched_hurrying || e->hurried || platform_monotonic_ns() >= holds_until)
+        return false;
+    hurried = begins_hurried(&run_queue);
+    for (unsigned k = 0; k < platform_threads && !hurried; k++) {
+        const struct processor *p = &processors[k];
+        struct task *runs = p == this_processor() ? NULL : p->task; /* the one that asks runs here, or gives way */
+
+        hurried = begins_hurried(&p->queue) || (runs && sched_entity_of(runs)->hurried);
+    }
+    return hurried;
+}
+
+/* Takes the task that runs next off the queue; NULL: none may run now. wanted: the running task may go on. *pause: how
+ * long nothing may run on this processor, because the container has used up its share of the processors, or hurried
+ * tasks run; 0: something may. */
+static struct task *
+take_next(bool wanted, uint64_t *pause)
+{
+    struct processor *p = this_processor();
+    struct sched_entity *e = first_queued(p), *who = e ? e : wanted ? sched_entity_of(p->task) : NULL;
+
+    *pause = who ? bandwidth_wait() : 0;
+    if (who && *pause == 0 && is_held(who))
+        *pause = HOLD_NS;
+    if (!e || *pause)
         return NULL;
     dequeue(e);
     return task_of(e);
@@ -423,17 +454,17 @@ awake(struct processor *p)
     p->sleeps = PROCESSOR_BUSY;
 }
 
-/* Sleeps until there may be something to run. While the container's share is used up, only timers and the host's
- * signals are looked at, because a task that a descriptor woke could not run. */
+/* Sleeps until there may be something to run. While nothing may run for a time, only timers and the host's signals are
+ * looked at, because a task that a descriptor woke could not run. */
 static void
-sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
+sleep_idle(struct processor *p, uint64_t timeout, uint64_t pause)
 {
     uint64_t now = platform_monotonic_ns(), until;
     struct pollfd wake;
 
     end_tick();
-    if (share && share < timeout)
-        timeout = share;
+    if (pause && pause < timeout)
+        timeout = pause;
     if (__builtin_add_overflow(now, timeout, &until))
         until = UINT64_MAX;
     p->sleeps = poller ? PROCESSOR_PARKED : PROCESSOR_POLLS;
@@ -445,15 +476,15 @@ sleep_idle(struct processor *p, uint64_t timeout, uint64_t share)
     } else {
         poller = p;
         poller_wakes = until;
-        if (share)
+        if (pause)
             platform_idle(&wake, 0, timeout);
         else
             poll_host(timeout);
         poller = NULL;
     }
-    if (share) {
+    if (pause) {
         bandwidth_waited();
-        sched_uncalled = true; /* nobody was called while the share was used up */
+        sched_uncalled = true; /* nobody was called while nothing could run */
     }
     awake(p);
 }
@@ -589,17 +620,17 @@ idle_loop(void)
 
     this_worker = (struct worker){0};
     for (;;) {
-        uint64_t timeout, share;
+        uint64_t timeout, pause;
 
         free_dead();
         timeout = ktimer_run();
         if (platform_host_signals)
             forward_host_signals();
-        set_task(p, take_next(false, &share));
+        set_task(p, take_next(false, &pause));
         if (!p->task) {
             if (sched_uncalled) /* what waits is not for this processor */
                 call_for_runnable();
-            sleep_idle(p, timeout, share);
+            sleep_idle(p, timeout, pause);
             continue;
         }
         p->switched_ns = platform_monotonic_ns();
@@ -653,7 +684,7 @@ schedule(void)
     struct processor *p = this_processor();
     struct task *self = p->task, *next;
     struct sched_entity *e = sched_entity_of(self);
-    uint64_t share;
+    uint64_t pause;
 
     might_sleep();
     account(self, platform_monotonic_ns());
@@ -663,15 +694,15 @@ schedule(void)
     ktimer_run();
     if (platform_host_signals)
         forward_host_signals();
-    next = take_next(e->state == TASK_RUNNING && !e->queued, &share);
-    if (!next && e->state == TASK_RUNNING && !e->queued && !share)
+    next = take_next(e->state == TASK_RUNNING && !e->queued, &pause);
+    if (!next && e->state == TASK_RUNNING && !e->queued && !pause)
         next = self;
     if (next == self) {
         sched_arm_tick();
         wait_news++;
         return;
     }
-    if (e->state == TASK_RUNNING && !e->queued) /* it could go on, but the container's share is used up */
+    if (e->state == TASK_RUNNING && !e->queued) /* it could go on, but nothing may run now */
         enqueue(e);
     learn_hand_over(p, e);
     if (!next && p == &processors[0] && !idle_prepared) {
@@ -836,7 +867,7 @@ sched_poll(void)
     sched_hooks.charged(current_task());
     if (any_uncalled()) /* it has run for long, so others need not wait for it */
         call_for_runnable();
-    if (!others_take_all(this_processor()) || bandwidth_wait() ||
+    if (!others_take_all(this_processor()) || bandwidth_wait() || is_held(sched_entity_of(current_task())) ||
         !may_run_on(sched_entity_of(current_task()), this_processor())) {
         sched_hooks.counted(current_task(), false);
         sched_yield_now();

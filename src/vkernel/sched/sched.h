@@ -230,7 +230,8 @@ void sched_abandon(struct task *t); /* frees the fiber of a task that will not r
 int wait_on_killable(struct wait_queue *q, uint64_t deadline);
 /* Ends the sleep of a task for a signal; if the signal is not fatal, only a sleep that any signal may end. */
 void sched_interrupt(struct task *t, bool fatal);
-/* From now on the task runs before all others, because it is to end and to give back what it has. */
+/* From now on the task runs before all others, because it is to end and to give back what it has. While it can run, no
+ * other task does on any processor, for a tenth of a second at most, as it might take what this one gives back. */
 void sched_hurry(struct task *t);
 extern bool sched_hurrying;                 /* false: tasks that were hurried take their turn like others again */
 void sched_add(struct task *t);             /* makes a new task runnable */
