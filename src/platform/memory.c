@@ -111,6 +111,8 @@ platform_move(void *from, void *to, size_t size)
 {
     int r = 0;
 
+    if (size == 0) /* mremap() of none makes a second mapping of what is there */
+        return 0;
     platform_mapping_changes++;
     if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
         r = -errno;
