@@ -90,9 +90,13 @@ first_message(struct mqueue *q)
 static void
 append(struct mqueue *q, struct ipc_message *m)
 {
-    enum { ORDER_BITS = 40 };
-    int64_t id = (MQ_PRIORITIES - m->type) << ORDER_BITS | (int64_t)(q->sent++ & ((1ull << ORDER_BITS) - 1));
+    enum { ORDER_BITS = 47 }; /* four years of a message each microsecond, as long as the queue is never empty */
+    int64_t id;
 
+    _Static_assert((int64_t)MQ_PRIORITIES <= INT64_MAX >> ORDER_BITS, "priority and order are one number");
+    if (q->count == 0)
+        q->sent = 0;
+    id = (MQ_PRIORITIES - m->type) << ORDER_BITS | (int64_t)(q->sent++ & ((1ull << ORDER_BITS) - 1));
     id_tree_add(&q->messages, &m->node, id, platform_random_priority());
     q->count++;
     q->bytes += m->size;

@@ -365,8 +365,8 @@ receive(struct msg_queue *q, const struct msg_wish *w, uint64_t size, int flags,
         if (r != -ENOMSG || (flags & IPC_NOWAIT))
             return r;
         r = wait_for_message(q, w, flags & MSG_NOERROR ? UINT64_MAX : size, out);
-    } while (r == 0 && !*out);
-    return r;
+    } while (r == 0 && !*out && !q->ipc.removed);
+    return r == 0 && !*out ? -EIDRM : r;
 }
 
 int64_t

@@ -328,7 +328,9 @@ make_task(struct new_task *n)
         return no_room("the user's limit of processes (RLIMIT_NPROC) is reached", -EAGAIN);
     if (!n->task)
         return no_room("the host gives no more memory or addresses", -EAGAIN);
-    return sem_task_made(n->task, n->args->flags & CLONE_SYSVSEM);
+    if (sem_task_made(n->task, n->args->flags & CLONE_SYSVSEM) < 0)
+        return no_room("the host gives no more memory or addresses", -ENOMEM);
+    return 0;
 }
 
 static int64_t

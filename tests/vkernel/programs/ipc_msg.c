@@ -409,6 +409,20 @@ removed(void)
     printf("gone: %s\n", error(put(1, "x", 0)));
 }
 
+/* The change wakes the receiver, who is to look at the queue again, and it is gone when he does. */
+static void
+removed_after_a_change(void)
+{
+    struct msqid_ds d;
+
+    queue = msgget(IPC_PRIVATE, 0600);
+    receiver(5, 64, 0);
+    msgctl(queue, IPC_STAT, &d);
+    printf("change: %d", msgctl(queue, IPC_SET, &d));
+    printf(", removal: %d\n", msgctl(queue, IPC_RMID, NULL));
+    read_told("removed after a change", 1);
+}
+
 int
 main(void)
 {
@@ -427,5 +441,6 @@ main(void)
     settings();
     information();
     removed();
+    removed_after_a_change();
     return 0;
 }
