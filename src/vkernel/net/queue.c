@@ -182,6 +182,13 @@ queue_has_enough(const struct socket *s, size_t want)
     return s->queued >= (want < least ? want : least) || s->shut_read || s->peer_gone || s->error;
 }
 
+/* A read ends at the urgent byte, so there is nothing to wait for where that lies behind others. */
+static bool
+ends_at_mark(const struct socket *s)
+{
+    return s->urgent && s->messages.next != &s->urgent->link;
+}
+
 /* Gives the reader what a message carries: a peek leaves it there, too. */
 static void
 take_scm(struct transfer *t, struct message *m)
@@ -213,7 +220,7 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
     bool peek = t->flags & MSG_PEEK, fault = false, any = false;
     struct message last = {.size = 0};
 
-    if (t->patient && s->peer && !queue_has_enough(s, want))
+    if (t->patient && s->peer && !queue_has_enough(s, want) && !ends_at_mark(s))
         return -EAGAIN;
     LIST_EACH_SAFE(p, &s->messages)
     {

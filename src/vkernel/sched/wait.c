@@ -43,6 +43,7 @@ void
 wait_queue_wake(struct wait_queue *q)
 {
     NO_SLEEP;
+    bool taken = false; /* by an exclusive one, who is the only such that is told */
 
     if (!q->waiters.next) /* nobody has ever used this queue */
         return;
@@ -57,17 +58,18 @@ wait_queue_wake(struct wait_queue *q)
     LIST_EACH(p, &q->waiters) {
         struct wait_entry *e = list_entry(p, struct wait_entry, link);
 
+        if (e->notify && e->exclusive && taken)
+            continue;
         if (e->notify) {
             CALLED(e->notify)(e);
-            if (e->exclusive && e->woken) {
-                q->told = wait_news - 1; /* the next wake is for somebody else */
-                break;
-            }
+            taken |= e->exclusive && e->woken;
         } else if (!e->woken) {
             e->woken = true;
             sched_make_runnable(e->task);
         }
     }
+    if (taken)
+        q->told = wait_news - 1; /* the next wake is for somebody else */
 }
 
 static void

@@ -28,12 +28,13 @@ struct signalfd {
     uint64_t set;
 };
 
+/* A wake may ask without a task: a timer's, on an idle processor. Then nothing is pending for anybody. */
 static bool
 ready(const struct signalfd *s)
 {
     const struct task *t = current_task();
 
-    return ((t->pending.set | t->process->pending.set) & s->set) != 0;
+    return t && ((t->pending.set | t->process->pending.set) & s->set) != 0;
 }
 
 /* Which fields of a siginfo mean something is told by signal and code (siginfo_layout of Linux). */

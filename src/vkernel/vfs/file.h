@@ -32,7 +32,8 @@ struct file_ops {
     ssize_t (*write)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
     int64_t (*seek)(struct file *f, int64_t offset, int whence); /* NULL: -ESPIPE */
     /* Ready events now (POLLIN, POLLOUT, POLLHUP, POLLERR, POLLRDHUP...). Adds the queues that a change will wake to
-     * queues[*count] (at most max). NULL: always readable and writable. */
+     * queues[*count] (at most max). NULL: always readable and writable. A wake asks, too, so current_task() may be any
+     * task or none. */
     unsigned (*poll)(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max);
     int (*ioctl)(struct file *f, unsigned long request, guest_addr arg); /* NULL: -ENOTTY */
     /* Fills buf with struct linux_dirent64 records; returns bytes, 0 at the end */
