@@ -5,8 +5,8 @@ usage: smp.py --build DIR [--rounds N] [--only REGEX] [--check]
 Each row is work that is done by one thread or process at a time, and by two at the same time. The speed-up is the first's time divided
 by the second's. Natively and in ingot all four take turns, round by round, and medians are compared, so that what else runs
 on the machine concerns all of them. What counts is the last column: ingot's speed-up divided by the native one. --check: exit status 1 when
-a bar is missed. DIR holds the built tree, debian/ and debian.ingot, and for the row of make its family (tests/families/run.py --build DIR
---family '^make$' --make-only). In ingot everything of this table runs with --cpus 2.
+a bar is missed. DIR holds the built tree, debian/ and debian.ingot, and for the row of make its family
+(tests/families/run.py --build DIR --family '^make$' --make-only). In ingot everything of this table runs with --cpus 2.
 
 A second table says what fork costs, with one processor and with two: the smallest time of many, and the bar is the native one.
 """

@@ -7,7 +7,8 @@ A row of the table names only folders of rows above it, so that there is no circ
 headers declare and another folder defines: these it may use, and so may who uses the folder. What a row allows and nothing uses is an error, too.
 Programs (cli) and what is linked into every artifact from elsewhere (runtime) have no library: only their includes are looked at.
 
-What a C file uses of others it includes: none declares a function by itself, but for its static ones. The linker's symbols, which are data, may be.
+What a C file uses of others it includes: none declares a function by itself, but for its static ones. The linker's
+symbols, which are data, may be declared there.
 """
 import pathlib, re, subprocess, sys
 

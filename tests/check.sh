@@ -4,7 +4,8 @@
 # usage: check.sh BUILD quick|long
 # BUILD holds the built tree, debian/ (the test image) and debian.ingot (the image, recompiled by the direct backend).
 # By the backend wasm it holds the whole image, debian-wasm.ingot (long), or debian-part.ingot and
-# debian-part-wasm.ingot, made of debian-part/ (quick). The last line is "N passed, N failed"; the exit status is 1 when something failed.
+# debian-part-wasm.ingot, made of debian-part/ (quick). The last line is "N passed, N failed"; the exit status is 1
+# when something failed.
 set -u
 # A closed standard input would give its number to the first file that a test opens.
 [ -e /proc/self/fd/0 ] || exec </dev/null
@@ -28,8 +29,8 @@ failures=$logs/failures # what failed and why in short: printed again at the end
 : >"$counts"
 : >"$failures"
 
-# A part has ended. It is a shell of its own, whose programs' processor time is told beside the seconds that it took. Its lines come out
-# together, as another part may run beside it.
+# A part has ended. It is a shell of its own, whose programs' processor time is told beside the seconds that it took.
+# Its lines come out together, as another part may run beside it.
 count() { # NAME PASSED FAILED SECONDS, standard input: why it failed
     local spent why
     times >"$logs/$1.times"
@@ -44,7 +45,8 @@ count() { # NAME PASSED FAILED SECONDS, standard input: why it failed
     } 9>"$counts.lock"
 }
 
-# Two parts at a time, for such as keep no more than one processor busy and measure no time. What comes after `together` finds them done.
+# Two parts at a time, for such as keep no more than one processor busy and measure no time. What comes after
+# `together` finds them done.
 beside() { # PART NAME ARGUMENTS...: script, single, or a function of such; what is killed itself counts as failed
     [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
     {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Why tests of meson failed: for each its name, how it ended, and the lines by which it says what went wrong, or its last ones.
+"""Why tests of meson failed: for each its name, how it ended, and the lines by which it says what went wrong, or its
+last ones.
 
 usage: why.py TESTLOG   (meson-logs/testlog.json of a build)
 """

@@ -21,8 +21,8 @@ struct liveness {
     /* instructions that go on where this unit has no instruction: the evaluator goes on there, and may read any flag */
     VEC(uint32_t) unknown;
     uint32_t *first, *askers; /* askers[first[n]] to askers[first[n + 1] - 1] are the nodes that ask node n */
-    /* Nodes with something new to hand on, each once. Their order is all one, so that this is a stack: ir/worklist.h takes
-     * the lowest first, and would search for it. */
+    /* Nodes with something new to hand on, each once. Their order is all one, so that this is a stack: ir/worklist.h
+     * takes the lowest first, and would search for it. */
     VEC(uint32_t) work;
     bool *waits; /* is the node in work? */
 };

@@ -84,7 +84,8 @@ def main():
         if args.set != "quick" or "quick" in head:
             families.append((family, head, cases))
     passed = failed = 0
-    # Roots are made one after the other, most of the time waiting for packages, while families whose root is there are recompiled and run.
+    # Roots are made one after the other, most of the time waiting for packages, while families whose root is there
+    # are recompiled and run.
     roots = concurrent.futures.ThreadPoolExecutor(1)
     try:
         making = [roots.submit(make, args, family, head) for family, head, _ in families]

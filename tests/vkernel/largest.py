@@ -10,7 +10,8 @@ import os, subprocess, sys, tempfile
 ingot, mkdirect, source, *only = sys.argv[1:]
 ATTEMPTS = 4
 BOUND = 20.0
-# Here one call of the host's does all of the work: it moves the pages of a large mapping, or shares them. Their bound is that of a gigabyte.
+# Here one call of the host's does all of the work: it moves the pages of a large mapping, or shares them. Their bound
+# is that of a gigabyte.
 WHOLE = {name: 1500.0 for name in ('moves', 'forks')}
 LINUX = 3.0 # times what the host makes a native process wait
 

@@ -1,6 +1,6 @@
-/* Calls on a volume whose file system takes long to answer. Another process wants to work each millisecond all the time,
- * and a third one computes. Printed for each call: its result, how long it took, and how long the other process had to
- * wait at the longest, in milliseconds. */
+/* Calls on a volume whose file system takes long to answer. Another process wants to work each millisecond all the
+ * time, and a third one computes. Printed for each call: its result, how long it took, and how long the other process
+ * had to wait at the longest, in milliseconds. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A volume that takes long to answer holds up who asks, and nobody else: on two processors another process gets its turn meanwhile, while a
-third one computes. The volume is a file system in this process (FUSE) with one file, so this needs root; without, it is skipped.
+"""A volume that takes long to answer holds up who asks, and nobody else: on two processors another process gets its
+turn meanwhile, while a third one computes. The volume is a file system in this process (FUSE) with one file, so this
+needs root; without, it is skipped.
 
     slow_volume.py VKERNEL MKPAYLOAD slow_volume.c
 """

@@ -28,7 +28,8 @@ hex_address(struct text *out, const struct address *a, int family)
     }
 }
 
-/* Ends a line of /proc/net/tcp or udp, which Linux fills up with blanks (seq_setwidth) where the addresses are of IPv4. */
+/* Ends a line of /proc/net/tcp or udp, which Linux fills up with blanks (seq_setwidth) where the addresses are of
+ * IPv4. */
 static void
 end_line(const struct listing *l, size_t start)
 {

@@ -299,7 +299,8 @@ hostfs_truncate(struct inode *i, uint64_t size)
 struct volume_file {
     int fd;       /* its open file description has the guest's flock */
     int other_fd; /* one with the other O_NOATIME (hostfs_set_flags); -1: nobody has asked for it */
-    int read_fd; /* one of the two. Both stay open: a call of the host's that began with one may not have come there yet */
+    /* One of the two. Both stay open: a call of the host's that began with one may not have come there yet. */
+    int read_fd;
     int noatime; /* of fd: O_NOATIME or 0 */
 };
 

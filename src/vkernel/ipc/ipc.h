@@ -4,7 +4,7 @@
 
 #include "vkernel/fs/pseudofs.h"
 
-/* The limits that /proc/sys/kernel shows. They are Linux's, and cannot be set. */
+/* The limits that /proc/sys/kernel shows, and cannot set. They are those that Linux begins with. */
 #define SHM_MAX      (UINT64_MAX - (1 << 24)) /* bytes of a segment, and pages of all (shmall) */
 #define SHM_MAX_TEXT "18446744073692774399\n"
 #define SHM_NUMBER   4096 /* segments */
@@ -27,13 +27,14 @@
 struct superblock *mqueue_fs_new(void);
 
 struct task;
-/* A task was made, with CLONE_SYSVSEM or without: 0 or -ENOMEM. */
+/* The current task has made the task t. shares: with CLONE_SYSVSEM, so that what both do with SEM_UNDO is taken back
+ * when the last of them ends. 0 or -ENOMEM. */
 int sem_task_made(struct task *t, bool shares);
-/* The task ends, or shall share nothing any more: what it did with SEM_UNDO is taken back, unless others share that. May
- * sleep. */
+/* The task ends, or shall share nothing any more: what it did with SEM_UNDO is taken back, unless others share that.
+ * May sleep. */
 void sem_task_leaves(struct task *t);
 
-/* What /proc/sysvipc shows. */
+/* What /proc/sysvipc shows. They return 0. */
 int ipc_show_shm(const struct pseudo_key *key, struct text *out);
 int ipc_show_msg(const struct pseudo_key *key, struct text *out);
 int ipc_show_sem(const struct pseudo_key *key, struct text *out);

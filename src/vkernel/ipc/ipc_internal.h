@@ -1,7 +1,8 @@
 /* What the objects of System V IPC have in common: keys, ids, owners and permissions (sysvipc(7)).
  *
- * An id is a number of the table's slot and, above that, a sequence number, so that the id of an object that was removed
- * is not soon another's: 32,768 objects of a kind have to be made before. */
+ * An id is a number of the table's slot and, above that, a sequence number, so that the id of an object that was
+ * removed is not soon another's: 32,768 objects of a kind have to be made before. The kernel lock guards all of
+ * this; who sleeps holds a reference to the object, and looks at `removed` afterwards. */
 #ifndef VKERNEL_IPC_IPC_INTERNAL_H
 #define VKERNEL_IPC_IPC_INTERNAL_H
 
@@ -24,22 +25,26 @@ struct ipc_object {
     bool removed; /* who slept meanwhile finds this: EIDRM */
     int id;
     int32_t key;
+    /* cuid, cgid: who made it. mode: permissions, and bits of the kind (SHM_DEST). */
     uint32_t uid, gid, cuid, cgid, mode;
-    uint16_t sequence;
+    uint16_t sequence; /* the upper part of the id */
 };
 
 /* All objects of one kind. Zeroed but for the limit, and last = -1. */
 struct ipc_ids {
-    unsigned limit; /* so many objects at most */
-    int last;       /* the slot that was given last; -1: none was */
-    int highest;    /* the highest slot in use; meaningless without any */
-    unsigned used, capacity, next;
-    uint16_t sequence;
-    struct ipc_object **slots;
-    struct id_tree keys; /* but for IPC_PRIVATE */
+    unsigned limit;    /* so many objects at most */
+    int last;          /* the slot that was given last; -1: none was */
+    int highest;       /* the highest slot in use; meaningless without any */
+    unsigned used;     /* objects */
+    unsigned capacity; /* of slots */
+    unsigned next;     /* the slot at which the search for a free one begins */
+    uint16_t sequence; /* of the object made last; rises when the slot of a new object is not above the last one's */
+    struct ipc_object **slots; /* owned; NULL: free */
+    struct id_tree keys;       /* but for IPC_PRIVATE */
 };
 
-/* The first half of each get(2): 0 and the object of this key, or NULL where a new one is to be made. -ENOENT, -EEXIST. */
+/* The first half of shmget, semget and msgget: 0 and the object of this key, borrowed, or NULL where a new one is to be
+ * made. -ENOENT, -EEXIST. */
 int ipc_find_key(struct ipc_ids *ids, int32_t key, int flags, struct ipc_object **out);
 /* Takes a new object in, whose only reference becomes the table's, and makes the caller its creator and owner. Its id;
  * -ENOSPC at the limit, -ENOMEM. */
@@ -51,7 +56,7 @@ void ipc_forget_key(struct ipc_ids *ids, struct ipc_object *o); /* it becomes IP
 /* The object with this id, borrowed: NULL and *error -EINVAL, as Linux has it also for an id whose slot is another's by
  * now (the manual says EIDRM, which is for those who slept when it was removed). */
 struct ipc_object *ipc_find(const struct ipc_ids *ids, int id, int *error);
-/* The one in this slot, whatever its sequence number: for *_STAT. */
+/* The one in this slot, whatever its sequence number, borrowed: for *_STAT. NULL: none. */
 struct ipc_object *ipc_in_slot(const struct ipc_ids *ids, int slot);
 int ipc_highest(const struct ipc_ids *ids); /* what IPC_INFO returns: the highest slot in use, 0 if none is */
 #define IPC_EACH(o, ids)                                       \
@@ -60,9 +65,9 @@ int ipc_highest(const struct ipc_ids *ids); /* what IPC_INFO returns: the highes
 
 /* May the caller have this access, in one of the three groups of mode's bits? */
 bool ipc_permits(const struct ipc_object *o, int mode);
-/* Finds the object for IPC_SET and IPC_RMID: -EINVAL, -EPERM. */
+/* The object for IPC_SET and IPC_RMID, borrowed; NULL and *error -EINVAL, -EPERM. */
 struct ipc_object *ipc_find_owned(const struct ipc_ids *ids, int id, int *error);
-/* The object for IPC_STAT, *_STAT and *_STAT_ANY: -EINVAL, -EACCES. */
+/* The object for IPC_STAT, *_STAT and *_STAT_ANY, borrowed; NULL and *error -EINVAL, -EACCES. */
 struct ipc_object *ipc_find_stat(const struct ipc_ids *ids, int id, int command, int stat_any, int *error);
 int ipc_set(struct ipc_object *o, const struct ipc_perm *p); /* 0 or -EINVAL */
 void ipc_tell(const struct ipc_object *o, struct ipc_perm *out);

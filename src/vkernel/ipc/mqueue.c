@@ -1,7 +1,7 @@
 /* Sending, receiving, and notices of POSIX message queues (mq_overview(7)).
  *
- * As with System V's, a message for which somebody waits is handed to him, and a message that waits for room comes to the
- * queue by whoever makes room: so nobody overtakes who waits. */
+ * As with System V's, a message for which somebody waits is handed to that task. A message that waits for room is put
+ * into the queue by the task that makes room, so that no later sender overtakes its sender. */
 #include "vkernel/ipc/mqueue_internal.h"
 
 #include <poll.h>

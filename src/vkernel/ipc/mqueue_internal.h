@@ -29,21 +29,22 @@ struct mq_notice {
 
 struct mqueue {
     int64_t max_messages, message_size; /* bytes of the largest one */
-    int64_t count;
-    uint64_t bytes;
-    uint64_t sent;                  /* messages ever, so that those of one priority stay in order */
-    struct id_tree messages;        /* struct ipc_message.node: the highest priority first */
-    struct list senders, receivers; /* struct mq_waiter, first come, first served */
-    struct wait_queue queue;        /* of poll */
+    int64_t count;                      /* messages in it */
+    uint64_t bytes;                     /* of these */
+    uint64_t sent;                      /* messages ever, so that those of one priority stay in order */
+    struct id_tree messages;            /* struct ipc_message.node: the highest priority first */
+    struct list senders, receivers;     /* struct mq_waiter, first come, first served */
+    struct wait_queue queue;            /* of poll */
     struct mq_notice notice;
-    struct user *user; /* who is charged */
-    uint64_t charged;
+    struct user *user; /* who is charged, until user_uncharge() */
+    uint64_t charged;  /* bytes */
 };
 
 extern const struct file_ops OPS_TABLE(file_ops) mqueue_file_ops;
 
-/* A new queue; NULL attributes: the default ones. -EINVAL, -EMFILE, -ENOMEM. */
+/* A new queue, which becomes its inode's, charged to the current user; NULL attributes: the default ones. -EINVAL,
+ * -EMFILE (RLIMIT_MSGQUEUE), -ENOMEM. */
 int mqueue_new(const struct mq_attributes *a, struct mqueue **out);
-void mqueue_free(struct mqueue *q); /* nobody has it open */
+void mqueue_free(struct mqueue *q); /* its inode ends, so nobody has it open */
 
 #endif

@@ -1,7 +1,7 @@
 /* Message queues of System V (msgget(2), msgop(2), msgctl(2)).
  *
- * A message for which somebody waits never comes to the queue: its sender hands it over, to the first that takes such
- * messages. Who waits for room is woken when there is some for his message, and tries again. */
+ * A message for which somebody waits never comes to the queue: its sender hands it over, to the first task that takes
+ * such messages. A sender that waits for room is woken when there is some for its message, and tries again. */
 #include <limits.h>
 #include <string.h>
 #include <sys/msg.h>
@@ -20,16 +20,16 @@ enum { READABLE = 0444, WRITABLE = 0222 };
 enum { MESSAGES = 65536 };
 
 struct msg_queue {
-    struct ipc_object ipc; /* who sleeps has a reference as well */
-    struct list messages;  /* struct ipc_message, the oldest first */
-    uint64_t bytes, limit;
-    unsigned count;
-    struct list receivers, senders; /* first come, first served */
-    int last_sender, last_receiver; /* processes */
-    int64_t send_time, receive_time, change_time;
+    struct ipc_object ipc;                        /* who sleeps has a reference as well */
+    struct list messages;                         /* struct ipc_message, the oldest first */
+    uint64_t bytes, limit;                        /* of all messages; what msg_qbytes allows */
+    unsigned count;                               /* messages */
+    struct list receivers, senders;               /* first come, first served */
+    int last_sender, last_receiver;               /* processes */
+    int64_t send_time, receive_time, change_time; /* seconds of real time; 0: never */
 };
 
-/* Who sleeps, on his stack. */
+/* A sender that sleeps; it lies on its fiber's stack, as a receiver does. */
 struct msg_sender {
     struct list link;
     struct wait_queue queue;
@@ -51,8 +51,8 @@ struct msg_receiver {
     uint64_t most; /* a larger message is E2BIG */
     int pid;
     bool woken;
-    struct ipc_message *message; /* what he got, or NULL: */
-    int error;                   /* 0: he is to look again */
+    struct ipc_message *message; /* what it got and owns now, or NULL: */
+    int error;                   /* 0: it is to look again */
 };
 
 static struct ipc_ids msg_queues = {.limit = MSG_QUEUES, .last = -1};

@@ -16,20 +16,20 @@ struct semaphore {
 struct sem_set {
     struct ipc_object ipc; /* who sleeps has a reference as well */
     unsigned count;
-    struct semaphore *semaphores;
+    struct semaphore *semaphores; /* owned */
     /* struct sem_waiter, first come, first served: those that only wait for zeros, and those that change something. */
     struct list zero_waiters, waiters;
-    struct list undos; /* struct sem_undo.of_set */
-    uint64_t epoch;    /* SETALL begins a new one: adjustments of older ones are zero */
-    bool unsettled;    /* waiters that could go on are left, because the walk over them was to end */
-    int64_t op_time, change_time;
+    struct list undos;            /* struct sem_undo.of_set */
+    uint64_t epoch;               /* SETALL begins a new one: adjustments of older ones are zero */
+    bool unsettled;               /* waiters that could go on are left, because the walk over them was to end */
+    int64_t op_time, change_time; /* seconds of real time; 0: never */
 };
 
 /* Operations that wait: on the stack of who sleeps. */
 struct sem_waiter {
     struct list link;
     struct wait_queue queue;
-    const struct sembuf *ops; /* on numbers that the set has */
+    const struct sembuf *ops; /* the caller's, on numbers that the set has */
     unsigned count;
     bool alters, raises;   /* some op is not 0; is above 0 */
     struct sem_undo *undo; /* the caller's, for ops with SEM_UNDO; NULL: none has it */
@@ -46,9 +46,9 @@ struct sem_undo {
     struct id_node by_set; /* in *tree, that of the tasks' sem_undo_list, by the id of the set */
     struct id_tree *tree;
     struct list of_set;
-    struct sem_set *set;
-    uint64_t epoch;
-    int16_t *adjust; /* of each semaphore */
+    struct sem_set *set; /* without a reference: sem_remove() ends all undos of its set */
+    uint64_t epoch;      /* the set's when adjust was valid */
+    int16_t *adjust;     /* owned; of each semaphore */
 };
 
 extern struct ipc_ids sem_sets;

@@ -1,9 +1,9 @@
 /* Shared memory segments (shmget(2), shmop(2), shmctl(2)).
  *
  * A segment's bytes are those of a file in memory without a name, as memfd_create() makes it. Each shmat() opens that
- * file anew, with the rights of the attachment, and maps it; the mappings count (file_ops.mapped), whoever makes or ends
- * them: fork, mprotect and munmap in the middle, exec, exit. A segment that was removed with IPC_RMID is destroyed with
- * its last mapping. */
+ * file anew, with the rights of the attachment, and maps it; the mappings count (file_ops.mapped), whoever makes or
+ * ends them: fork, mprotect and munmap in the middle, exec, exit. A segment that was removed with IPC_RMID is
+ * destroyed with its last mapping. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,13 +32,13 @@ enum {
 
 struct segment {
     struct ipc_object ipc; /* each open file of it has a reference as well */
-    uint64_t size;
+    uint64_t size;         /* bytes, as asked for */
     struct dentry *dentry; /* holds the inode */
     int creator, last;     /* processes */
     uint64_t attached;     /* mappings */
     bool was_attached;
-    int64_t attach_time, detach_time, change_time;
-    struct user *locker; /* who is charged for SHM_LOCK, or NULL */
+    int64_t attach_time, detach_time, change_time; /* seconds of real time; 0: never */
+    struct user *locker;                           /* who is charged for SHM_LOCK, or NULL */
 };
 
 static struct ipc_ids segments = {.limit = SHM_NUMBER, .last = -1};
@@ -287,7 +287,7 @@ is_part(const struct vma *v, uint64_t address)
     return v->kind == VMA_FILE && v->file->ops == &segment_file_ops && v->start - address == v->offset;
 }
 
-/* All parts of it, between which other mappings may lie by now. */
+/* Unmaps all parts of an attachment, between which other mappings may lie by now. */
 int64_t
 sys_shmdt(const uint64_t a[6])
 {

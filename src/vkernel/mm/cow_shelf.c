@@ -231,8 +231,8 @@ cow_join_shelved(struct mm *to, struct mm *from, uint64_t number)
 
 /* --- taking down --- */
 
-/* Moves the pages of so many blocks, which are next to each other on the shelf, to where the share is. Elsewhere than at
- * home the host does not join them with what is around them. */
+/* Moves the pages of so many blocks, which are next to each other on the shelf, to where the share is. Elsewhere than
+ * at home the host does not join them with what is around them. */
 static bool
 move_down(const struct cow_share *share, uint64_t count)
 {

@@ -14,10 +14,12 @@ int store_new(uint64_t *slot);
 /* Frees it; nothing is behind its first `used` bytes. Much memory is not given back before the running task's next
  * sched_poll(), which this asks for. */
 void store_release(uint64_t slot, uint64_t used);
-/* Gives it back, a piece at a time: others get their turn in between. Where another task is about it already, nothing is
- * done. May sleep. */
+/* Gives back what store_release() has put off, a piece at a time: others get their turn in between. Where another task
+ * is doing so already, nothing is done. May sleep. */
 void store_empty(void);
-void store_empty_at_once(bool others); /* without a sleep; others: what another task is about, too */
+/* Gives all of it back at once, and does not sleep. Where another task is in store_empty(), nothing is done, unless
+ * `others` says that what that one has left is to be given back, too. */
+void store_empty_at_once(bool others);
 int store_fd(void);
 uint64_t store_memory_used(void); /* bytes of all, which the process's own memory does not show */
 static inline uint64_t

@@ -133,8 +133,8 @@ void wait_queue_listen(struct wait_queue *q, struct wait_entry *e);
  * long as it does not change, waking a queue again would tell nobody anything, so one kernel entry that wakes a queue a
  * thousand times walks it once. */
 extern uint64_t wait_news;
-/* Does somebody sleep here whom no wake has reached yet, or is there a watcher? Watchers that are put before the others
- * are found, which is all of those that may be on an epoll file's queue. */
+/* Is there a sleeper whom no wake has reached yet, or an entry with notify? The latter is found only where it was put
+ * before the others (wait_queue_add's `first`), as all of those on an epoll file's queue are. */
 bool wait_queue_waited(const struct wait_queue *q);
 /* To be called before the queue's memory goes. Takes all entries off, and wakes or notifies them. */
 void wait_queue_fini(struct wait_queue *q);
@@ -219,6 +219,7 @@ int sched_checkpoint(void);
         sched_host_sleep_end();            \
         answer_;                           \
     })
+/* For HOST_SLEEP() alone. */
 void sched_host_sleep_begin(void);
 void sched_host_sleep_end(void);
 

@@ -52,7 +52,7 @@ struct file_ops {
     bool no_splice_in, no_splice_out; /* splice and sendfile cannot write to it, cannot read from it: -EINVAL */
     bool tells_async;                 /* O_ASYNC has an effect; for others, as on Linux, it is only kept */
     int (*set_flags)(struct file *f, int flags); /* F_SETFL hook, may be NULL */
-    void (*closed)(struct file *f);              /* the current process has closed a descriptor of it */
+    void (*closed)(struct file *f);              /* the current process closed a descriptor of it; must not sleep */
     void (*release)(struct file *f);             /* last reference gone; must not sleep */
     /* SO_RCVTIMEO and SO_SNDTIMEO: nanoseconds a blocking read or write may sleep, 0: no limit. NULL: none. */
     uint64_t (*io_timeout)(struct file *f, bool write);
