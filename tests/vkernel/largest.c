@@ -347,6 +347,17 @@ unmaps_shared(void)
     munmap(p, 4096);
 }
 
+/* The same at the end of a process that maps little of it. */
+static void
+ends_shared(void)
+{
+    char *p = mmap(NULL, 1024 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    memset(p, 1, 1024 * MIB);
+    munmap(p + 4096, 1024 * MIB - 4096);
+    begin();
+}
+
 static void
 closes(void)
 {
@@ -381,6 +392,7 @@ static const struct {
              {"allocates", allocates},
              {"truncates", truncates},
              {"unmaps-shared", unmaps_shared},
+             {"ends-shared", ends_shared},
              {"closes", closes}};
 
 static void

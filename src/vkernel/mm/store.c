@@ -10,6 +10,7 @@
 #include "platform/thread.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/sched/sched.h"
+#include "vkernel/worker/worker.h"
 
 #define SLOT_COUNT (1ull << 22)
 
@@ -60,79 +61,96 @@ keep_number(uint64_t slot)
 
 /* What was released and still has memory: [at, end) of the descriptor. */
 struct released {
-    struct list link;
+    struct list link, own; /* in `pending`, and in the list of the process that released it */
     uint64_t slot, at, end;
-    bool failed;
+    bool failed, in_hand; /* in_hand: a piece is being emptied without the lock, by that process */
 };
 OBJECT_POOL(released);
-static struct list pending = {&pending, &pending}; /* struct released.link */
-static bool emptying;                              /* a task is in store_empty() */
-static struct released *in_hand;                   /* a piece of which it empties, without the lock */
+static struct list pending = {&pending, &pending}; /* struct released.link, of all processes */
 
-/* Takes a piece off it: from where there is data, because most of a slot may never have been written. */
-static uint64_t
-next_piece(struct released *r)
+void
+store_released_init(struct store_released *s)
 {
-    int64_t data = host_seek(descriptor, (int64_t)r->at, SEEK_DATA);
-    uint64_t start = data < 0 || (uint64_t)data > r->end ? r->end : (uint64_t)data;
-
-    start = PAGE_DOWN(start);
-    r->at = r->end - start < UNMAP_PIECE ? r->end : start + UNMAP_PIECE;
-    return start;
+    list_init(&s->items);
 }
 
 static void
 emptied(struct released *r)
 {
     list_remove(&r->link);
+    list_remove(&r->own);
     if (!r->failed)
         keep_number(r->slot);
     OBJECT_FREE(released, r);
 }
 
-void
-store_empty(void)
+/* Empties a piece of it: from where there is data, because most of a slot may never have been written. */
+static void
+empty_piece(struct released *r)
 {
-    might_sleep();
-    if (emptying)
-        return;
-    emptying = true;
-    while (!list_empty(&pending)) {
-        struct released *r = list_entry(pending.next, struct released, link);
-        uint64_t start = next_piece(r), size = r->at - start;
+    int64_t data = host_seek(descriptor, (int64_t)r->at, SEEK_DATA);
+    uint64_t start = data < 0 || (uint64_t)data > r->end ? r->end : (uint64_t)data;
 
-        in_hand = r;
-        if (size && HOST_SLEEP(host_punch(descriptor, start, size)) < 0)
-            r->failed = true;
-        in_hand = NULL;
-        if (r->at == r->end)
-            emptied(r);
-        sched_checkpoint(); /* who ends has this to do in any case */
-    }
-    emptying = false;
+    start = PAGE_DOWN(start);
+    r->at = r->end - start < UNMAP_PIECE ? r->end : start + UNMAP_PIECE;
+    r->in_hand = true;
+    if (r->at > start && HOST_SLEEP(host_punch(descriptor, start, r->at - start)) < 0)
+        r->failed = true;
+    r->in_hand = false;
+    if (r->at == r->end)
+        emptied(r);
 }
 
 void
-store_empty_at_once(bool others)
+store_empty(bool ending)
 {
-    if (emptying && !others)
+    struct store_released *own = this_worker.released;
+
+    might_sleep();
+    if (own->emptying) /* another thread is about it, or this one in a checkpoint */
         return;
+    own->emptying = true;
+    while (!list_empty(&own->items)) {
+        empty_piece(list_entry(own->items.next, struct released, own));
+        if (sched_checkpoint() < 0 && !ending)
+            break;
+    }
+    own->emptying = false;
+}
+
+static void
+empty_rest(struct released *r)
+{
+    if (r->at < r->end && host_punch(descriptor, r->at, r->end - r->at) < 0)
+        r->failed = true;
+    r->at = r->end;
+    if (!r->in_hand)
+        emptied(r);
+}
+
+void
+store_empty_all_at_once(void)
+{
     LIST_EACH_SAFE(l, &pending)
     {
-        struct released *r = list_entry(l, struct released, link);
+        empty_rest(list_entry(l, struct released, link));
+    }
+}
 
-        if (r->at < r->end && host_punch(descriptor, r->at, r->end - r->at) < 0)
-            r->failed = true;
-        r->at = r->end;
-        if (r != in_hand)
-            emptied(r);
+void
+store_released_end(struct store_released *s)
+{
+    LIST_EACH_SAFE(l, &s->items)
+    {
+        empty_rest(list_entry(l, struct released, own));
     }
 }
 
 static bool
 release_later(uint64_t slot, uint64_t size)
 {
-    struct released *r = size > UNMAP_PIECE ? OBJECT_NEW(released) : NULL;
+    struct store_released *own = this_worker.released;
+    struct released *r = size > UNMAP_PIECE && own ? OBJECT_NEW(released) : NULL;
 
     if (!r)
         return false;
@@ -140,6 +158,7 @@ release_later(uint64_t slot, uint64_t size)
     r->at = store_offset(slot);
     r->end = r->at + size;
     list_append(&pending, &r->link);
+    list_append(&own->items, &r->own);
     platform_ticked = 1;
     return true;
 }

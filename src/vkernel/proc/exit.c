@@ -175,13 +175,15 @@ process_exit(struct process *p)
     p->fs = NULL;
     if (!current_task()->sched.hurried) { /* killed for its memory: that is to come back at once */
         mm_empty(p->mm);
-        store_empty();
+        store_empty(true);
     }
     proc_hooks.leaves_memory(p->mm);
     mm_put(p->mm);
     p->mm = NULL;
-    store_empty_at_once(
-        current_task()->sched.hurried); /* what is left is only shared memory of which little was mapped */
+    if (current_task()->sched.hurried)
+        store_empty_all_at_once();
+    else
+        store_empty(true); /* shared memory of which little was mapped */
     reparent_children(p);
     p->zombie = true;
     p->stopped = false;
@@ -272,6 +274,8 @@ kill_other_threads(void)
         return false;
     task_number(self, p->pid);
     p->leader = self;
+    if (!list_empty(&p->released.items)) /* one of the others was in store_empty() */
+        platform_ticked = 1;
     task_uncharge(self); /* this task is the process's first now, and the process itself is counted */
     return true;
 }

@@ -64,6 +64,7 @@ process_new(struct process *parent)
     list_init(&p->group_link);
     list_init(&p->session_link);
     signal_queue_init(&p->pending);
+    store_released_init(&p->released);
     list_init(&p->cpu_timers);
     p->cpu_next = UINT64_MAX;
     p->charged_tasks = 1;
@@ -104,6 +105,8 @@ process_free(struct process *p)
     process_count(-1);
     bytes_free(p->exe_path);
     file_execute_end(p->exe);
+    /* What it released as a zombie: the program, unlinked before, of a child of which nobody wants to know. */
+    store_released_end(&p->released);
     OBJECT_FREE(process, p);
 }
 

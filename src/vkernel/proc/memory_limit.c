@@ -117,7 +117,7 @@ kill_until_below(uint64_t now)
 
     mm_drop_spares();
     cow_trim();
-    store_empty_at_once(true);
+    store_empty_all_at_once();
     now = memory_used();
     if (now <= system_info.memory_limit)
         return;

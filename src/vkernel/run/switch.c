@@ -65,7 +65,8 @@ task_enter(struct task *t)
                                   .files = &p->files,
                                   .fs = &p->fs,
                                   .creds = &p->creds,
-                                  .rlimits = p->rlimits};
+                                  .rlimits = p->rlimits,
+                                  .released = &p->released};
     task_reload();
     x86_apply_mxcsr();
 }
@@ -75,7 +76,7 @@ task_polled(struct task *t)
 {
     (void)t;
     run_reset_limit();
-    store_empty();
+    store_empty(false);
 }
 
 void

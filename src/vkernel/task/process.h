@@ -14,6 +14,7 @@
 #include "base/refcount.h"
 #include "platform/heap.h"
 #include "platform/platform.h"
+#include "vkernel/mm/store.h"
 #include "vkernel/sched/sched.h"
 #include "vkernel/vfs/creds.h"
 #include "x86/cpu.h"
@@ -44,6 +45,7 @@ struct process {
     struct mm *mm;                                     /* shared by a child of vfork and its parent */
     struct fdtable *files;                             /* shared after CLONE_FILES */
     struct fs_context *fs;                             /* shared after CLONE_FS */
+    struct store_released released;                    /* memory that is still to be given back */
     struct creds creds;
     struct user *user; /* the user of the real uid, who is charged for this process's tasks */
     struct rlimit rlimits[RLIM_NLIMITS];

@@ -18,6 +18,7 @@ struct creds;
 struct fdtable;
 struct fs_context;
 struct mm;
+struct store_released;
 struct task;
 
 struct worker {
@@ -30,6 +31,7 @@ struct worker {
     struct fs_context **fs;
     struct creds *creds;
     struct rlimit *rlimits; /* [RLIM_NLIMITS] */
+    struct store_released *released;
 };
 extern __thread struct worker this_worker;
 
