@@ -358,12 +358,12 @@ alike(const struct cow_entry *e, unsigned most)
 }
 
 /* Makes a copy of the owner's pages for an entry that shares them and has none of its own yet, and for up to `most`
- * chunks from that one on. */
+ * chunks from that one on. Zeros need no owner. */
 static bool
 give_copy(struct cow_entry *e, unsigned most)
 {
     MM_STILL(e->space->mm); /* the pages can be accessed before they are filled */
-    unsigned count = e->chunk->owner ? alike(e, most) : 0;
+    unsigned count = e->chunk->owner ? alike(e, most) : e->chunk->pages == 0;
     int prot = host_prot_of(e);
     bool done = count && platform_protect(host_of(e), count * COW_CHUNK, PROT_READ | PROT_WRITE) == 0;
 
@@ -476,6 +476,8 @@ resolve_owner(struct cow_entry *e, unsigned most)
 
     if (c->sharers > 2 && c->pages && share_by_file(c))
         return true;
+    if (c->sharers > 2 && !c->pages)
+        return reuse(e); /* the others, who may be many, have their zeros without an owner */
     return give_copies(c, most) && reuse(e);
 }
 
@@ -642,9 +644,9 @@ hand_over(struct cow_entry *owner)
     MM_STILL(owner->space->mm); /* the pages show zeros before they are unmapped */
     struct cow_chunk *c = owner->chunk, *base = c->base;
 
-    if (c->sharers == 1)
+    if (c->sharers == 1 || !c->pages)
         return;
-    if (!c->pages || !to_file(c)) {
+    if (!to_file(c)) {
         give_copies(c, 1);
         return;
     }

@@ -16,6 +16,10 @@ enum { SHARE_FROM = 256 };
  * as much as protecting some 400 pages. */
 enum { SHELVE_FROM = 1024 };
 
+/* So many address spaces share a block on a shelf, and no more: whoever takes it down gives entries to each of them, while
+ * all wait. */
+enum { SHARERS_MOST = 64 };
+
 /* What a fork does with a chunk: it copies it at once (COPY); shares one that is pending already (JOIN), or one that is
  * a view in which nothing was written since (VIEW); or begins to share it (SHARE). With its block it puts it on a shelf
  * (SHELVE), or shares what is there already (SHELVED). */
@@ -326,6 +330,22 @@ carry_out(struct sharing *s, bool shared)
     return r;
 }
 
+/* Takes down the blocks that as many share as may. The forks from then on pay for the entries of their child
+ * themselves. */
+static bool
+take_down_crowded(struct mm *mm, const struct vma *v)
+{
+    const uint64_t end = v->end / COW_BLOCK;
+
+    for (uint64_t n = v->start / COW_BLOCK; (n = cow_next_share(mm, n, end)) < end; n++) {
+        struct cow_share *share = cow_share_at(mm, n);
+
+        if (share->block->sharers >= SHARERS_MOST && !cow_take_down(share))
+            return false;
+    }
+    return true;
+}
+
 int
 cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
 {
@@ -341,7 +361,7 @@ cow_fork_mapping(struct mm *to, struct mm *from, const struct vma *v)
         return -ENOMEM;
     /* The blocks at the two ends, of which other mappings may have a part, cannot stay on a shelf. */
     if ((v->start % COW_BLOCK && !cow_take_down_range(from, v->start, v->start + 1)) ||
-        (v->end % COW_BLOCK && !cow_take_down_range(from, v->end - 1, v->end)))
+        (v->end % COW_BLOCK && !cow_take_down_range(from, v->end - 1, v->end)) || !take_down_crowded(from, v))
         return -ENOMEM;
     /* Nor can the chunks there stay pending. */
     if ((v->start % COW_CHUNK && !cow_settle(from, v->start, v->start + 1, true)) ||

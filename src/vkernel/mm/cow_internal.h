@@ -15,7 +15,8 @@ struct cow_chunk {
     struct refcount refs; /* counts the entries, the chunks whose base it is, and its maker */
     unsigned sharers;     /* how many entries there are */
     struct list entries;
-    struct cow_entry *owner; /* the content is in this entry's host pages; NULL: it is in the file, if in_file */
+    /* The content is in this entry's host pages; NULL: it is in the file, if in_file, or zeros, if there are no pages. */
+    struct cow_entry *owner;
     /* a reference, or NULL: the chunk that the owner's host pages map, in which the owner has changed some */
     struct cow_chunk *base;
     uint64_t offset; /* in the file of shared pages; no other chunk ever gets this offset */
