@@ -165,21 +165,37 @@ cow_chunk_put(struct cow_chunk *c)
         chunk_free(base);
 }
 
+uint32_t
+cow_foreign_at(const struct mm *mm, uint64_t number)
+{
+    return mm->cow && mm->cow->foreign && number < COW_BLOCKS ? mm->cow->foreign[number].chunks : 0;
+}
+
+static bool
+is_foreign(const struct mm *mm, uint64_t number)
+{
+    return cow_foreign_at(mm, number / COW_LEAF) >> number % COW_LEAF & 1;
+}
+
 /* A number for what the host has mapped at a chunk. Neighbours with the same number are one host mapping. */
 static uint64_t
 host_kind(const struct mm *mm, uint64_t number)
 {
-    enum { PLAIN, NONE, READ_ONLY, READ_ONLY_VIEW, VIEW };
+    enum { PLAIN, NONE, READ_ONLY, READ_ONLY_VIEW, VIEW, FOREIGN = 8 };
     const struct cow_entry *e = cow_entry_at(mm, number);
-    uint64_t at = number * COW_CHUNK;
+    uint64_t at = number * COW_CHUNK, own = 0;
 
-    if (!e)
-        return cow_share_at(mm, number / COW_LEAF) ? NONE : PLAIN;
-    if (e->state == COW_VIEW)
-        return (e->chunk->offset - at) | VIEW;
-    if (e->chunk->owner != e)
+    if (!e && cow_share_at(mm, number / COW_LEAF))
         return NONE;
-    return e->chunk->base ? (e->chunk->base->offset - at) | READ_ONLY_VIEW : READ_ONLY;
+    if (e && e->state == COW_VIEW)
+        return (e->chunk->offset - at) | VIEW;
+    if (e && e->chunk->owner != e)
+        return NONE;
+    if (e && e->chunk->base)
+        return (e->chunk->base->offset - at) | READ_ONLY_VIEW;
+    if (is_foreign(mm, number))
+        own = (uint64_t)mm->cow->foreign[number / COW_LEAF].move << 8 | FOREIGN;
+    return own | (e ? READ_ONLY : PLAIN);
 }
 
 static unsigned
@@ -233,6 +249,43 @@ cow_share_set(struct cow_space *s, uint64_t number, struct cow_share *share)
     borders -= borders_around(s->mm, number);
     s->shares[number] = share;
     borders += borders_around(s->mm, number);
+}
+
+bool
+cow_foreign_room(struct cow_space *s)
+{
+    if (!s->foreign)
+        s->foreign = array_new(COW_BLOCKS, sizeof *s->foreign);
+    return s->foreign != NULL;
+}
+
+/* The borders of the block's chunks with each other and with those around. */
+static unsigned
+borders_within(const struct mm *mm, uint64_t block)
+{
+    unsigned n = 0;
+
+    for (uint64_t k = block * COW_LEAF; k <= (block + 1) * COW_LEAF; k++)
+        n += host_kind(mm, k - 1) != host_kind(mm, k);
+    return n;
+}
+
+void
+cow_foreign_set(struct cow_space *s, uint64_t number, uint32_t chunks, uint32_t move)
+{
+    borders -= borders_within(s->mm, number);
+    s->foreign[number] = (struct cow_foreign){.chunks = chunks, .move = move};
+    borders += borders_within(s->mm, number);
+}
+
+/* The host's pages of the chunk were replaced, or are about to be. */
+static void
+set_native(struct mm *mm, uint64_t number)
+{
+    const struct cow_foreign *f = is_foreign(mm, number) ? &mm->cow->foreign[number / COW_LEAF] : NULL;
+
+    if (f)
+        cow_foreign_set(mm->cow, number / COW_LEAF, f->chunks & ~(1u << number % COW_LEAF), f->move);
 }
 
 void
@@ -422,6 +475,7 @@ share_by_file(struct cow_chunk *c)
     c->in_file = true;
     owner->state = COW_VIEW;
     borders += borders_at(owner);
+    set_native(owner->space->mm, owner->number);
     if (base)
         cow_chunk_put(base);
     return true;
@@ -668,18 +722,20 @@ forget(struct cow_entry *e)
     cow_entry_set(e, NULL, COW_PENDING);
 }
 
-/* The pages of a view that may be other than zero. */
+/* The pages of a view, or of a plain chunk, that may be other than zero. */
 static uint16_t
-pages_of(const struct cow_entry *e)
+pages_of(const struct mm *mm, uint64_t number)
 {
+    const struct cow_entry *e = cow_entry_at(mm, number);
     uint16_t written;
 
-    return platform_written_pages(host_of(e), COW_PAGES, false, &written) == 0 ? e->chunk->pages | written
-                                                                               : COW_ALL_PAGES;
+    if (platform_written_pages(mm->space.base + number * COW_CHUNK, COW_PAGES, !e, &written) != 0)
+        return COW_ALL_PAGES;
+    return e ? e->chunk->pages | written : written;
 }
 
-/* Makes a part of a view plain. It copies through a buffer, because the pages that are copied are those that are
- * replaced. pages: which pages of the chunk to copy. */
+/* Makes a part of a view, or of a foreign chunk, plain and native. It copies through a buffer, because the pages that
+ * are copied are those that are replaced. pages: which pages of the chunk to copy. */
 static int
 flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, uint16_t pages)
 {
@@ -704,21 +760,26 @@ flatten_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, u
     return r == 0 && prot != (PROT_READ | PROT_WRITE) ? platform_protect(at, end - start, prot) : r;
 }
 
+/* Of a view or of a foreign chunk. */
 static int
-flatten(struct mm *mm, struct cow_entry *e)
+flatten(struct mm *mm, uint64_t number)
 {
     MM_STILL(mm);
-    uint64_t start = address_of(e), end = start + COW_CHUNK;
-    uint16_t pages = pages_of(e);
+    uint64_t start = number * COW_CHUNK, end = start + COW_CHUNK;
+    struct cow_entry *e = cow_entry_at(mm, number);
+    uint16_t pages = pages_of(mm, number);
     int r = 0;
 
     for (const struct vma *v = mm_find(mm, start); v && v->start < end && r == 0; v = vma_next(mm, v)) {
         if (v->kind == VMA_ANON)
             r = flatten_part(mm, v, v->start > start ? v->start : start, v->end < end ? v->end : end, pages);
     }
-    if (r == 0)
+    if (r < 0)
+        return r;
+    if (e)
         cow_entry_set(e, NULL, COW_PENDING);
-    return r;
+    set_native(mm, number);
+    return 0;
 }
 
 /* A chunk of which a part is to be replaced becomes plain. Otherwise its pieces would be host mappings that nobody
@@ -730,8 +791,7 @@ cut(struct mm *mm, uint64_t number)
 
     if (e && e->state == COW_PENDING && !resolve(e, true, 1))
         return false;
-    e = cow_entry_at(mm, number);
-    return !e || flatten(mm, e) == 0;
+    return (!cow_entry_at(mm, number) && !is_foreign(mm, number)) || flatten(mm, number) == 0;
 }
 
 /* Blocks of which a part is in [start, end) are taken down; of others the share is dropped. */
@@ -747,6 +807,27 @@ forget_blocks(struct mm *mm, uint64_t start, uint64_t end)
     return true;
 }
 
+/* The first foreign chunk from `number` on, and below `end`; or `end`. */
+static uint64_t
+next_foreign(const struct mm *mm, uint64_t number, uint64_t end)
+{
+    if (!mm->cow || !mm->cow->foreign)
+        return end;
+    while (number < end && !is_foreign(mm, number))
+        number = cow_foreign_at(mm, number / COW_LEAF) ? number + 1 : (number / COW_LEAF + 1) * COW_LEAF;
+    return number < end ? number : end;
+}
+
+/* Whole chunks of [start, end) are about to be replaced. */
+static void
+forget_foreign(struct mm *mm, uint64_t start, uint64_t end)
+{
+    const uint64_t stop = end / COW_CHUNK;
+
+    for (uint64_t n = (start + COW_CHUNK - 1) / COW_CHUNK; (n = next_foreign(mm, n, stop)) < stop; n++)
+        set_native(mm, n);
+}
+
 bool
 cow_forget(struct mm *mm, uint64_t start, uint64_t end)
 {
@@ -760,6 +841,7 @@ cow_forget(struct mm *mm, uint64_t start, uint64_t end)
             if (n * COW_CHUNK >= start && (n + 1) * COW_CHUNK <= end)
                 forget(cow_entry_at(mm, n));
         }
+        forget_foreign(mm, start, end);
     }
     punch_freed();
     return done;
@@ -773,8 +855,11 @@ cow_flatten(struct mm *mm, uint64_t start, uint64_t end)
     EACH_ENTRY(n, mm, start, end)
     {
         if (r == 0)
-            r = flatten(mm, cow_entry_at(mm, n));
+            r = flatten(mm, n);
     }
+    for (uint64_t n = start / COW_CHUNK, stop = (end + COW_CHUNK - 1) / COW_CHUNK;
+         r == 0 && (n = next_foreign(mm, n, stop)) < stop; n++)
+        r = flatten(mm, n);
     punch_freed();
     return r;
 }
@@ -797,11 +882,12 @@ cow_end(struct mm *mm)
         s->leaves[i] = NULL;
     }
     punch_freed();
+    forget_foreign(mm, 0, GUEST_END);
     list_remove(&s->link);
-    borders -= s->foreign;
     CHECK(!list_empty(&spaces) || borders == 0, "host mappings of shared pages are miscounted");
     array_free(s->leaves);
     array_free(s->shares);
+    array_free(s->foreign);
     mm->cow = NULL;
     OBJECT_FREE(cow_space, s);
 }

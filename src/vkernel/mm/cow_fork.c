@@ -16,8 +16,8 @@ enum { SHARE_FROM = 256 };
  * as much as protecting some 400 pages. */
 enum { SHELVE_FROM = 1024 };
 
-/* So many address spaces share a block on a shelf, and no more: whoever takes it down gives entries to each of them, while
- * all wait. */
+/* So many address spaces share a block on a shelf, and no more: whoever takes it down gives entries to each of them,
+ * while all wait. */
 enum { SHARERS_MOST = 64 };
 
 /* What a fork does with a chunk: it copies it at once (COPY); shares one that is pending already (JOIN), or one that is
@@ -117,8 +117,11 @@ fill_gaps(uint8_t *plan, uint64_t count)
 static bool
 may_be_shelved(const struct sharing *s, uint64_t block)
 {
+    const uint32_t foreign = cow_foreign_at(s->from, block);
     bool any = false;
 
+    if (foreign && ~foreign)
+        return false; /* more mappings of the host's than a block on a shelf counts for */
     for (uint64_t n = block * COW_LEAF; n < (block + 1) * COW_LEAF; n++) {
         uint64_t i = n - s->first;
 

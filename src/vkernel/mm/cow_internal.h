@@ -15,7 +15,8 @@ struct cow_chunk {
     struct refcount refs; /* counts the entries, the chunks whose base it is, and its maker */
     unsigned sharers;     /* how many entries there are */
     struct list entries;
-    /* The content is in this entry's host pages; NULL: it is in the file, if in_file, or zeros, if there are no pages. */
+    /* The content is in this entry's host pages; NULL: it is in the file, if in_file, or zeros, if there are no
+     * pages. */
     struct cow_entry *owner;
     /* a reference, or NULL: the chunk that the owner's host pages map, in which the owner has changed some */
     struct cow_chunk *base;
@@ -43,8 +44,10 @@ struct cow_block {
     struct list shares; /* of those address spaces that have it; the first one gets the pages back */
     unsigned sharers;   /* how many there are */
     struct cow_shelf *shelf;
-    unsigned place;  /* on the shelf, in blocks */
-    uint64_t home;   /* the host address that the pages were at before */
+    unsigned place; /* on the shelf, in blocks */
+    /* the host address that the pages were at before; 0: they were foreign there, and the host joins them with
+     * nothing */
+    uint64_t home;
     uint64_t offset; /* for its chunks in the file of shared pages */
 };
 /* A block in one address space, whose host pages there cannot be accessed, and whose chunks have no entries there. */
@@ -55,14 +58,21 @@ struct cow_share {
     uint32_t number; /* address / COW_BLOCK */
 };
 
+/* A block of an address space with host pages that came from a shelf to another place than they had been at before. The
+ * host joins them with nothing but what came with them. */
+struct cow_foreign {
+    uint32_t chunks; /* a bit for each that still has such pages */
+    uint32_t move;   /* with which they came */
+};
+
 /* The table of the chunks of an address space. It exists from its first fork on that shared one. */
 struct cow_space {
     struct list link; /* in the list of all spaces */
     struct mm *mm;
-    unsigned count;            /* how many entries are not plain */
-    struct cow_leaf **leaves;  /* indexed by number / COW_LEAF */
-    struct cow_share **shares; /* owned; indexed by address / COW_BLOCK; NULL: there was none yet */
-    unsigned foreign;          /* borders around blocks that came from a shelf to another place than they had been at */
+    unsigned count;              /* how many entries are not plain */
+    struct cow_leaf **leaves;    /* indexed by number / COW_LEAF */
+    struct cow_share **shares;   /* owned; indexed by address / COW_BLOCK; NULL: there was none yet */
+    struct cow_foreign *foreign; /* indexed by address / COW_BLOCK; NULL: there was none yet */
     /* The chunk behind what was resolved last for a write, and how many were resolved then: who writes to one after the
      * other gets several at once. */
     uint64_t expected;
@@ -75,6 +85,10 @@ void cow_entry_set(struct cow_entry *e, struct cow_chunk *c, enum cow_state stat
 struct cow_space *cow_space_of(struct mm *mm); /* made when there is none; NULL: no memory */
 /* Notes whether the block is on a shelf for this address space: its share, or NULL. None of its chunks has an entry. */
 void cow_share_set(struct cow_space *s, uint64_t number, struct cow_share *share);
+bool cow_foreign_room(struct cow_space *s); /* makes the table of foreign blocks; false: no memory */
+/* Notes which chunks of the block are foreign, a bit for each, and the move with which they came. */
+void cow_foreign_set(struct cow_space *s, uint64_t number, uint32_t chunks, uint32_t move);
+uint32_t cow_foreign_at(const struct mm *mm, uint64_t number); /* which chunks of this block are foreign */
 void cow_borders_add(int more); /* borders of host mappings that are outside of address spaces */
 struct cow_chunk *cow_chunk_new(void);
 void cow_chunk_put(struct cow_chunk *c);

@@ -60,17 +60,22 @@ shelf_new(unsigned count)
     return s;
 }
 
-static bool
-is_taken(const struct cow_shelf *s, unsigned place)
+/* How many borders more the host's mappings have for the block because of what is at the place beside it. */
+static int
+borders_to(const struct cow_block *b, unsigned beside)
 {
-    return place < s->count && s->blocks[place];
+    const struct cow_block *other = beside < b->shelf->count ? b->shelf->blocks[beside] : NULL;
+
+    if (!other)
+        return 1;
+    return b->home && other->home ? -1 : 0;
 }
 
-/* How many borders more the host's mappings have for the block at this place. */
 static int
-borders_of(const struct cow_shelf *s, unsigned place)
+borders_of(const struct cow_block *b)
 {
-    return 2 - 2 * ((place > 0 && is_taken(s, place - 1)) + is_taken(s, place + 1));
+    /* There is nothing before the first place, as behind the last. */
+    return borders_to(b, b->place - 1) + borders_to(b, b->place + 1);
 }
 
 static void
@@ -78,7 +83,7 @@ put(struct cow_shelf *s, unsigned place, struct cow_block *b)
 {
     s->blocks[place] = b;
     s->left++;
-    cow_borders_add(borders_of(s, place));
+    cow_borders_add(borders_of(b));
 }
 
 static uint8_t *
@@ -94,7 +99,7 @@ block_free(struct cow_block *b)
     struct cow_shelf *s = b->shelf;
 
     platform_release(host_of(b), COW_BLOCK);
-    cow_borders_add(-borders_of(s, b->place));
+    cow_borders_add(-borders_of(b));
     s->blocks[b->place] = NULL;
     if (--s->left == 0)
         shelf_free(s);
@@ -187,7 +192,7 @@ new_block(struct cow_shelf *s, unsigned place, struct mm *to, struct mm *from, u
     b->shelf = s;
     b->place = place;
     b->offset = offset;
-    b->home = (uint64_t)(uintptr_t)from->space.base + number * COW_BLOCK;
+    b->home = cow_foreign_at(from, number) ? 0 : (uint64_t)(uintptr_t)from->space.base + number * COW_BLOCK;
     put(s, place, b);
     return share_new(from, number, b) && share_new(to, number, b);
 }
@@ -217,10 +222,14 @@ cow_shelve(struct mm *to, struct mm *from, uint64_t first, uint64_t end, uint64_
         return false;
     for (unsigned n = 0; n < count && done; n++)
         done = new_block(s, n, to, from, first + n, offset + (uint64_t)n * COW_BLOCK);
-    if (done && platform_move(from->space.base + first * COW_BLOCK, s->host, (size_t)count * COW_BLOCK) == 0)
-        return true;
-    give_up(s);
-    return false;
+    if (!done || platform_move(from->space.base + first * COW_BLOCK, s->host, (size_t)count * COW_BLOCK) < 0) {
+        give_up(s);
+        return false;
+    }
+    for (uint64_t n = first; n < end; n++)
+        if (cow_foreign_at(from, n))
+            cow_foreign_set(from->cow, n, 0, 0);
+    return true;
 }
 
 bool
@@ -231,19 +240,33 @@ cow_join_shelved(struct mm *to, struct mm *from, uint64_t number)
 
 /* --- taking down --- */
 
+static bool
+is_home(const struct cow_share *share)
+{
+    return share->block->home ==
+           (uint64_t)(uintptr_t)share->space->mm->space.base + (uint64_t)share->number * COW_BLOCK;
+}
+
 /* Moves the pages of so many blocks, which are next to each other on the shelf, to where the share is. Elsewhere than
- * at home the host does not join them with what is around them. */
+ * at home the host does not join them with what is around them, so that they are foreign there. */
 static bool
 move_down(const struct cow_share *share, uint64_t count)
 {
-    const struct cow_block *b = share->block;
-    uint8_t *to = share->space->mm->space.base + (uint64_t)share->number * COW_BLOCK;
+    static uint32_t move; /* neighbours have different ones also when the numbers have begun again */
+    struct mm *mm = share->space->mm;
+    const uint64_t first = share->number;
 
-    if (platform_move(host_of(b), to, count * COW_BLOCK) < 0)
+    for (uint64_t n = first; n < first + count; n++)
+        if (!is_home(cow_share_at(mm, n)) && !cow_foreign_room(mm->cow))
+            return false;
+    if (platform_move(host_of(share->block), mm->space.base + first * COW_BLOCK, count * COW_BLOCK) < 0)
         return false;
-    if ((uint64_t)(uintptr_t)to != b->home) {
-        share->space->foreign += 2;
-        cow_borders_add(2);
+    move++;
+    for (uint64_t n = first; n < first + count; n++) {
+        const struct cow_share *one = cow_share_at(mm, n);
+
+        if (!is_home(one))
+            cow_foreign_set(mm->cow, n, -1u, one->block->home ? move : ++move);
     }
     return true;
 }
