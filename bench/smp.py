@@ -40,7 +40,7 @@ half(void *argument)
     uint32_t *table = malloc(1 << 16);
 
     memset(table, 1, 1 << 16);
-    for (long i = 0; i < 40000000; i++) {
+    for (long i = 0; i < 320000000; i++) { /* so long that a start does not count */
         a = a * 6364136223846793005u + 1442695040888963407u;
         sum += table[a >> 50] ^= (uint32_t)(a >> 32);
     }
