@@ -19,9 +19,6 @@
 #define DIRECT_UNITS_SECTION  "ingot_direct_units"
 #define DIRECT_TEXT_SECTION   "ingot_direct_text"
 #define DIRECT_TABLES_SECTION "ingot_direct_tables"
-/* Of a unit's text: its code lies in the same way in pages and cache lines whatever else an executable holds, which
- * decides over some hundredths of its speed. */
-#define DIRECT_TEXT_ALIGNMENT 4096
 
 enum { DIRECT_MAP_GAP = 0, DIRECT_MAP_RUN = 1, DIRECT_MAP_LONG = 15, DIRECT_INDEX_STEP = 64 };
 

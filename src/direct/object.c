@@ -151,8 +151,7 @@ put_relocations(struct object *o, struct buf *out, enum section id, const char *
 static void
 put_sections(struct object *o, const struct object_input *in, struct buf *out)
 {
-    put_section(o, out, TEXT, DIRECT_TEXT_SECTION, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, in->text,
-                DIRECT_TEXT_ALIGNMENT);
+    put_section(o, out, TEXT, DIRECT_TEXT_SECTION, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, in->text, 64);
     put_section(o, out, TABLES, DIRECT_TABLES_SECTION, SHT_PROGBITS, SHF_ALLOC, in->tables, 64);
     put_section(o, out, MAP, "ingot_direct_map", SHT_PROGBITS, SHF_ALLOC, in->map, 1);
     put_section(o, out, INDEX, "ingot_direct_index", SHT_PROGBITS, SHF_ALLOC, in->index, 4);

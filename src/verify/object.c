@@ -37,7 +37,7 @@ static const struct form {
     uint32_t link, info;
     uint64_t entry_size;
 } forms[] = {
-    {TEXT, DIRECT_TEXT_SECTION, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, DIRECT_TEXT_ALIGNMENT, 0, 0, 0},
+    {TEXT, DIRECT_TEXT_SECTION, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 64, 0, 0, 0},
     {TABLES, DIRECT_TABLES_SECTION, SHT_PROGBITS, SHF_ALLOC, 64, 0, 0, 0},
     {MAP, "ingot_direct_map", SHT_PROGBITS, SHF_ALLOC, 1, 0, 0, 0},
     {INDEX, "ingot_direct_index", SHT_PROGBITS, SHF_ALLOC, 4, 0, 0, 0},
