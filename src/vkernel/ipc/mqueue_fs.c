@@ -111,7 +111,7 @@ static const struct inode_ops OPS_TABLE(inode_ops) directory_ops = {.lookup = di
                                                                     .unlink = directory_unlink,
                                                                     .open = directory_open};
 
-static int
+CALLBACK static int
 queues_statfs(struct superblock *sb, struct statfs *st)
 {
     st->f_bsize = PAGE_SIZE;

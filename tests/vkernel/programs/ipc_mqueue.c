@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -560,6 +561,15 @@ many(void)
     }
 }
 
+static void
+file_system(mqd_t q)
+{
+    struct statfs st;
+
+    printf("fstatfs: %d", fstatfs(q, &st));
+    printf(" %lx %ld %ld\n", (long)st.f_type, (long)st.f_bsize, (long)st.f_namelen);
+}
+
 int
 main(void)
 {
@@ -587,6 +597,7 @@ main(void)
     cookies(q);
     by_thread(q);
     files(dir);
+    file_system(q);
     rights();
     printf("unlink: %s", error(mq_unlink(NAME)));
     printf(" %s", error(mq_unlink(NAME)));
