@@ -20,10 +20,8 @@
 enum {
     PAGE = 4096,
     WORDS = PAGE / 4,
-    PAGES = 3584, /* several of the 2 MiB that a page table of the host's maps */
+    PAGES = 1280,
     HEAP_PAGES = 640,
-    MOST = 96,
-    LARGE = 1100, /* so many pages at once, rarely: more than two such pieces of the area */
     ALL = PAGES + HEAP_PAGES,
     STEPS = 60,
     DEPTH = 3,
@@ -170,7 +168,7 @@ remember(int from, int count, int32_t value)
 static void
 unmap(int from, int count)
 {
-    if (count <= MOST && draw(2)) { /* no hole is so large that a thread's stack is put there */
+    if (draw(2)) {
         munmap(area[from], (size_t)count * PAGE);
         remember(from, count, GONE);
     } else {
@@ -240,7 +238,7 @@ discard(int from, int count)
 static void
 populate(int from, int count)
 {
-    unsigned char there[LARGE];
+    unsigned char there[256];
 
     if (draw(2))
         madvise(page(from), (size_t)count * PAGE, draw(2) ? 22 : 23 /* MADV_POPULATE_* */);
@@ -364,14 +362,8 @@ have_child(int depth)
 static void
 step(int depth)
 {
-    int from = (int)draw(PAGES - MOST), count = (int)(1 + draw(draw(3) ? 8 : MOST)), any = (int)draw(ALL - MOST);
-    int other = (int)draw(ALL - MOST);
-
-    if (draw(12) == 0) {
-        from = any = (int)draw(PAGES - LARGE);
-        count = (int)(MOST + draw(LARGE - MOST));
-        other = (int)draw(PAGES - LARGE);
-    }
+    int from = (int)draw(PAGES - 96), count = (int)(1 + draw(draw(3) ? 8 : 96)), any = (int)draw(ALL - 96);
+    int other = (int)draw(ALL - 96);
 
     any = any < PAGES && any + count > PAGES ? PAGES - count : any; /* in one of the two */
     other = other < PAGES && other + count > PAGES ? PAGES - count : other;
@@ -384,7 +376,7 @@ step(int depth)
     case 1: unmap(from, count); break;
     case 2: protect(any, count); break;
     case 3: protect_at_once(any, count); break;
-    case 4: move(from, count < MOST ? count : MOST); break;
+    case 4: move(from, count); break;
     case 5: discard(any, count); break;
     case 6: populate(any, count); break;
     case 7: look_from_outside(any); break;
