@@ -20,8 +20,10 @@
 enum {
     PAGE = 4096,
     WORDS = PAGE / 4,
-    PAGES = 1280,
+    PAGES = 3584, /* several of the 2 MiB that a page table of the host's maps */
     HEAP_PAGES = 640,
+    MOST = 96,
+    LARGE = 1100, /* so many pages at once, rarely: more than two such pieces of the area */
     ALL = PAGES + HEAP_PAGES,
     STEPS = 60,
     DEPTH = 3,
@@ -168,7 +170,7 @@ remember(int from, int count, int32_t value)
 static void
 unmap(int from, int count)
 {
-    if (draw(2)) {
+    if (count <= MOST && draw(2)) { /* no hole is so large that a thread's stack is put there */
         munmap(area[from], (size_t)count * PAGE);
         remember(from, count, GONE);
     } else {
@@ -204,6 +206,14 @@ protect_at_once(int from, int count)
     mprotect(page(from), (size_t)count * PAGE, PROT_READ | PROT_WRITE);
 }
 
+/* The place that pages are moved to is always mapped: in a hole there, which may be the end of all free addresses, a
+ * thread's stack would be put, and the next move would be over it. */
+static void
+keep_spare(int count)
+{
+    mmap(spare, (size_t)count * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
 /* To another place, where it is looked at, and back. */
 static void
 move(int from, int count)
@@ -222,6 +232,7 @@ move(int from, int count)
     if (mremap(spare, (size_t)count * PAGE, (size_t)count * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area[from]) ==
         MAP_FAILED)
         wrong("moved back", from, (uint32_t)errno);
+    keep_spare(count);
 }
 
 static void
@@ -238,7 +249,7 @@ discard(int from, int count)
 static void
 populate(int from, int count)
 {
-    unsigned char there[256];
+    unsigned char there[LARGE];
 
     if (draw(2))
         madvise(page(from), (size_t)count * PAGE, draw(2) ? 22 : 23 /* MADV_POPULATE_* */);
@@ -362,8 +373,14 @@ have_child(int depth)
 static void
 step(int depth)
 {
-    int from = (int)draw(PAGES - 96), count = (int)(1 + draw(draw(3) ? 8 : 96)), any = (int)draw(ALL - 96);
-    int other = (int)draw(ALL - 96);
+    int from = (int)draw(PAGES - MOST), count = (int)(1 + draw(draw(3) ? 8 : MOST)), any = (int)draw(ALL - MOST);
+    int other = (int)draw(ALL - MOST);
+
+    if (draw(12) == 0) {
+        from = any = (int)draw(PAGES - LARGE);
+        count = (int)(MOST + draw(LARGE - MOST));
+        other = (int)draw(PAGES - LARGE);
+    }
 
     any = any < PAGES && any + count > PAGES ? PAGES - count : any; /* in one of the two */
     other = other < PAGES && other + count > PAGES ? PAGES - count : other;
@@ -376,7 +393,7 @@ step(int depth)
     case 1: unmap(from, count); break;
     case 2: protect(any, count); break;
     case 3: protect_at_once(any, count); break;
-    case 4: move(from, count); break;
+    case 4: move(from, count < MOST ? count : MOST); break;
     case 5: discard(any, count); break;
     case 6: populate(any, count); break;
     case 7: look_from_outside(any); break;
@@ -440,7 +457,7 @@ main(int argc, char **argv)
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* who waits for orphans, too */
     sigaction(SIGSEGV, &sa, NULL);
     area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    spare = mmap(NULL, 128 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    spare = mmap(NULL, MOST * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     results = mmap(NULL, sizeof *results, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     heap = sbrk(HEAP_PAGES * PAGE + PAGE);
     heap = (void *)(((uintptr_t)heap + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
