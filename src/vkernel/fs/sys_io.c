@@ -154,6 +154,9 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
                 error = error < 0 ? error : -EFAULT;
                 break;
             }
+            error = f->packets ? user_iov_whole(u, n) : 0;
+            if (error < 0)
+                break;
             r = file_try_write(f, u->spans, n, pos);
         }
         if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {

@@ -534,13 +534,21 @@ socket_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return n == -EAGAIN && !(f->flags & O_NONBLOCK) && queue_at_end(s) ? 0 : n;
 }
 
+ssize_t
+socket_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
+{
+    if (!is_stream(s) && s->send_limit >= SPANS_MOST && iov_total(iov, count) >= SPANS_MOST)
+        return -ENOBUFS;
+    return OPS(s->ops)->send(s, iov, count, t);
+}
+
 static ssize_t
 socket_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct socket *s = f->data;
     struct transfer t = {0};
 
-    return OPS(s->ops)->send(s, iov, count, &t);
+    return socket_send(s, iov, count, &t);
 }
 
 static unsigned
@@ -611,6 +619,7 @@ socket_file(struct socket *s, int flags)
     }
     if (f) {
         f->data = s;
+        f->packets = !is_stream(s);
         s->file = f;
     }
     return f;

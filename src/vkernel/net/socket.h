@@ -193,6 +193,9 @@ bool is_stream(const struct socket *s);
 struct ucred current_ucred(void);
 struct ucred message_creds(const struct socket *s, const struct socket *to, const struct transfer *t);
 void socket_wake(struct socket *s);
+/* Sends bytes, or a packet, of which callers show SPANS_MOST (vfs.h) at most. A larger packet is refused by its size, as
+ * it is seen; where the limit was forced above that, there is no memory for one, as in Linux: -ENOBUFS. */
+ssize_t socket_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 int socket_error(struct socket *s);    /* the error that waits to be told, negative, or 0; it is told then */
 int tcp_state(const struct socket *s); /* TCP_ESTABLISHED, ... of netinet/tcp.h */
 void socket_pair_up(struct socket *a, struct socket *b);

@@ -342,14 +342,6 @@ transfer_wait(struct socket *s, bool write, uint64_t *deadline)
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
-/* Of a packet that is larger than SPANS_MOST only so much is seen, which is enough for the socket to refuse it; where
- * the socket's limit was forced up, there is no memory for such a packet, as in Linux. */
-static bool
-no_room(const struct socket *s, const struct user_iov *u)
-{
-    return !is_stream(s) && u->total >= SPANS_MOST && s->send_limit >= SPANS_MOST;
-}
-
 static int64_t
 send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer *t)
 {
@@ -358,8 +350,6 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
     int64_t r = 0;
 
     might_sleep();
-    if (no_room(s, u))
-        return -ENOBUFS;
     do {
         {
             NO_SLEEP;
@@ -369,12 +359,10 @@ send_loop(struct file *f, struct socket *s, struct user_iov *u, struct transfer 
                 r = -EFAULT;
                 break;
             }
-            /* A packet goes out whole or not at all. */
-            if (!is_stream(s) && iov_total(u->spans, n) < (u->total < SPANS_MOST ? u->total : SPANS_MOST)) {
-                r = n == u->span_max ? -EMSGSIZE : -EFAULT;
+            r = is_stream(s) ? 0 : user_iov_whole(u, n);
+            if (r < 0)
                 break;
-            }
-            r = OPS(s->ops)->send(s, u->spans, n, t);
+            r = socket_send(s, u->spans, n, t);
         }
         if (r == -EAGAIN && !nonblock) {
             r = transfer_wait(s, true, &deadline);

@@ -509,6 +509,14 @@ find_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write)
 }
 
 int
+user_iov_whole(const struct user_iov *u, int spans)
+{
+    if (iov_total(u->spans, spans) >= (u->total < SPANS_MOST ? u->total : SPANS_MOST))
+        return 0;
+    return spans == u->span_max ? -EMSGSIZE : -EFAULT;
+}
+
+int
 user_iov_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write)
 {
     int n = find_spans(u, skip, most, write);

@@ -74,6 +74,7 @@ struct file {
     struct list dead_link;   /* file_put's, once there are no references */
     struct async *async;     /* F_SETOWN, F_SETSIG, O_ASYNC (async.c); NULL: none of them */
     uint32_t opener;         /* the file system's uid of who opened it */
+    bool packets;            /* a write is one packet, of all its bytes or none */
     bool opened; /* by name, for reading or writing: counted in write_opens when it may write, and told to inotify
                         at its end */
 };

@@ -286,6 +286,8 @@ int user_iov_spans(struct user_iov *u, uint64_t skip, uint64_t most, bool write)
 /* The most for an operation that moves no more at once than the buffer of a pipe or socket holds: all of what it is
  * given must be ready to be accessed, and to make it so may take as long as copying it. */
 enum { SPANS_MOST = 4 << 20 };
+/* Do these spans have all of a packet, or as much of it as an operation is given? 0, or why not: -EFAULT, -EMSGSIZE. */
+int user_iov_whole(const struct user_iov *u, int spans);
 
 /* --- fdtable.c --- */
 int fd_close(int fd);

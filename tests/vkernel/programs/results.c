@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <linux/futex.h>
 #include <time.h>
@@ -598,6 +599,26 @@ frame(void)
     }
 }
 
+/* A packet of which a part cannot be read does not go out, whichever call sends it. */
+static void
+torn_packets(void)
+{
+    char *b = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), c;
+    struct iovec parts[] = {{b, 10}, {b + 4090, 10}};
+    int types[] = {SOCK_DGRAM, SOCK_SEQPACKET}, p[2];
+
+    munmap(b + 4096, 4096);
+    for (int k = 0; k < 2; k++) {
+        socketpair(AF_UNIX, types[k] | SOCK_NONBLOCK, 0, p);
+        printf("torn: write %s", write(p[0], b, 8192) < 0 ? strerrorname_np(errno) : "done");
+        printf(" writev %s", writev(p[0], parts, 2) < 0 ? strerrorname_np(errno) : "done");
+        printf(" send %s", send(p[0], b, 8192, 0) < 0 ? strerrorname_np(errno) : "done");
+        printf(" read %s\n", read(p[1], &c, 1) < 0 ? strerrorname_np(errno) : "some");
+        close(p[0]);
+        close(p[1]);
+    }
+}
+
 int
 main(void)
 {
@@ -622,6 +643,7 @@ main(void)
     printf("- names\n");
     names();
     frame();
+    torn_packets();
     unlink("/tmp/w-l");
     unlink("/tmp/w-m");
     unlink("/tmp/w-s");
