@@ -240,7 +240,7 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("shmall", SHM_MAX_TEXT),
     TEXT("shmmni", LIMIT_TEXT(SHM_NUMBER)),
     TEXT("shm_rmid_forced", "0\n"),
-    TEXT("sem", "32000\t1024000000\t500\t32000\n"), /* SEM_OF_SET, SEM_ALL, SEM_OPS, SEM_SETS */
+    TEXT("sem", DIGITS(SEM_OF_SET) "\t" DIGITS(SEM_ALL) "\t" DIGITS(SEM_OPS) "\t" LIMIT_TEXT(SEM_SETS)),
     TEXT("msgmax", LIMIT_TEXT(MSG_SIZE)),
     TEXT("msgmnb", LIMIT_TEXT(MSG_BYTES)),
     TEXT("msgmni", LIMIT_TEXT(MSG_QUEUES)),

@@ -84,6 +84,7 @@ ipc_add(struct ipc_ids *ids, struct ipc_object *o, int32_t key, int flags)
     o->cuid = o->uid = c->euid;
     o->cgid = o->gid = c->egid;
     o->mode = (uint32_t)flags & (S_IRWXU | S_IRWXG | S_IRWXO);
+    o->change_time = ipc_now();
     if (slot <= ids->last)
         ids->sequence = (uint16_t)((ids->sequence + 1) % SEQUENCES);
     ids->last = slot;
@@ -200,6 +201,7 @@ ipc_set(struct ipc_object *o, const struct ipc_perm *p)
     o->uid = p->uid;
     o->gid = p->gid;
     o->mode = (o->mode & ~(uint32_t)BITS) | (p->mode & BITS);
+    o->change_time = ipc_now();
     return 0;
 }
 

@@ -17,6 +17,9 @@
 
 struct ipc_ids;
 
+/* Access, as bits of mode, each in the three groups. */
+enum { IPC_READ = 0444, IPC_WRITE = 0222, IPC_EXECUTE = 0111 };
+
 /* The first member of each kind of object. */
 struct ipc_object {
     struct refcount refs; /* one is the table's, until the object is removed */
@@ -27,7 +30,8 @@ struct ipc_object {
     int32_t key;
     /* cuid, cgid: who made it. mode: permissions, and bits of the kind (SHM_DEST). */
     uint32_t uid, gid, cuid, cgid, mode;
-    uint16_t sequence; /* the upper part of the id */
+    uint16_t sequence;   /* the upper part of the id */
+    int64_t change_time; /* when it was made or changed by IPC_SET: seconds of real time */
 };
 
 /* All objects of one kind. Zeroed but for the limit, and last = -1. */

@@ -14,19 +14,18 @@
 #include "vkernel/sched/sched.h"
 #include "vkernel/vfs/creds.h"
 
-enum { READABLE = 0444, WRITABLE = 0222 };
 /* Of one queue: a search for a type walks them. Linux has no such limit of its own, but one of the queue's bytes, which
  * CAP_SYS_RESOURCE may raise. */
 enum { MESSAGES = 65536 };
 
 struct msg_queue {
-    struct ipc_object ipc;                        /* who sleeps has a reference as well */
-    struct list messages;                         /* struct ipc_message, the oldest first */
-    uint64_t bytes, limit;                        /* of all messages; what msg_qbytes allows */
-    unsigned count;                               /* messages */
-    struct list receivers, senders;               /* first come, first served */
-    int last_sender, last_receiver;               /* processes */
-    int64_t send_time, receive_time, change_time; /* seconds of real time; 0: never */
+    struct ipc_object ipc;           /* who sleeps has a reference as well */
+    struct list messages;            /* struct ipc_message, the oldest first */
+    uint64_t bytes, limit;           /* of all messages; what msg_qbytes allows */
+    unsigned count;                  /* messages */
+    struct list receivers, senders;  /* first come, first served */
+    int last_sender, last_receiver;  /* processes */
+    int64_t send_time, receive_time; /* seconds of real time; 0: never */
 };
 
 /* A sender that sleeps; it lies on its fiber's stack, as a receiver does. */
@@ -89,7 +88,6 @@ queue_new(int32_t key, int flags)
     list_init(&q->receivers);
     list_init(&q->senders);
     q->limit = MSG_BYTES;
-    q->change_time = ipc_now();
     r = ipc_add(&msg_queues, &q->ipc, key, flags);
     if (r < 0)
         OBJECT_FREE(msg_queue, q);
@@ -249,7 +247,7 @@ send(struct msg_queue *q, struct ipc_message *m, int flags)
     for (;;) {
         int r;
 
-        if (!ipc_permits(&q->ipc, WRITABLE))
+        if (!ipc_permits(&q->ipc, IPC_WRITE))
             return -EACCES;
         if (has_room(q, m->size))
             break;
@@ -333,7 +331,7 @@ receive_now(struct msg_queue *q, const struct msg_wish *w, uint64_t size, int fl
 {
     struct ipc_message *m;
 
-    if (!ipc_permits(&q->ipc, READABLE))
+    if (!ipc_permits(&q->ipc, IPC_READ))
         return -EACCES;
     m = find(q, w);
     if (!m)
@@ -434,7 +432,7 @@ tell_queue(int id, int command, guest_addr out)
     ipc_tell(o, &d.msg_perm);
     d.msg_stime = q->send_time;
     d.msg_rtime = q->receive_time;
-    d.msg_ctime = q->change_time;
+    d.msg_ctime = o->change_time;
     d.__msg_cbytes = q->bytes;
     d.msg_qnum = q->count;
     d.msg_qbytes = q->limit;
@@ -465,7 +463,6 @@ set_queue(int id, guest_addr in)
         return r;
     q = queue_of(o);
     q->limit = d.msg_qbytes;
-    q->change_time = ipc_now();
     wake_receivers(q, 0); /* they may not be permitted to any more */
     wake_senders(q, true);
     return 0;
@@ -525,7 +522,7 @@ ipc_show_msg(const struct pseudo_key *key, struct text *out)
 
         text_printf(out, "%10d %10d  %4o  %10llu %10u %5d %5d %5u %5u %5u %5u %10lld %10lld %10lld\n", o->key, o->id,
                     o->mode, (unsigned long long)q->bytes, q->count, q->last_sender, q->last_receiver, o->uid, o->gid,
-                    o->cuid, o->cgid, (long long)q->send_time, (long long)q->receive_time, (long long)q->change_time);
+                    o->cuid, o->cgid, (long long)q->send_time, (long long)q->receive_time, (long long)o->change_time);
     }
     return 0;
 }

@@ -16,7 +16,6 @@
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/creds.h"
 
-enum { READABLE = 0444, WRITABLE = 0222 };
 enum { WALKS = 4 };
 
 struct ipc_ids sem_sets = {.limit = SEM_SETS, .last = -1};
@@ -71,7 +70,6 @@ set_new(int32_t key, unsigned count, int flags)
     }
     memset(s->semaphores, 0, count * sizeof *s->semaphores);
     s->count = count;
-    s->change_time = ipc_now();
     list_init(&s->zero_waiters);
     list_init(&s->waiters);
     list_init(&s->undos);
@@ -404,7 +402,7 @@ operate(int id, struct sem_waiter *w, uint64_t deadline)
         return -ENOMEM;
     if (highest >= s->count)
         return -EFBIG;
-    if (!ipc_permits(o, w->alters ? WRITABLE : READABLE))
+    if (!ipc_permits(o, w->alters ? IPC_WRITE : IPC_READ))
         return -EACCES;
     if (s->unsettled)
         sem_settle(s);

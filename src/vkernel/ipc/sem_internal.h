@@ -19,10 +19,10 @@ struct sem_set {
     struct semaphore *semaphores; /* owned */
     /* struct sem_waiter, first come, first served: those that only wait for zeros, and those that change something. */
     struct list zero_waiters, waiters;
-    struct list undos;            /* struct sem_undo.of_set */
-    uint64_t epoch;               /* SETALL begins a new one: adjustments of older ones are zero */
-    bool unsettled;               /* waiters that could go on are left, because the walk over them was to end */
-    int64_t op_time, change_time; /* seconds of real time; 0: never */
+    struct list undos; /* struct sem_undo.of_set */
+    uint64_t epoch;    /* SETALL begins a new one: adjustments of older ones are zero */
+    bool unsettled;    /* waiters that could go on are left, because the walk over them was to end */
+    int64_t op_time;   /* seconds of real time; 0: never */
 };
 
 /* Operations that wait: on the stack of who sleeps. */

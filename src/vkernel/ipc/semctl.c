@@ -7,8 +7,6 @@
 #include "vkernel/ipc/ipc.h"
 #include "vkernel/ipc/sem_internal.h"
 
-enum { READABLE = 0444, WRITABLE = 0222 };
-
 /* The set, where the caller has this access. */
 static struct sem_set *
 find(int id, int access, int *error)
@@ -42,7 +40,7 @@ static int64_t
 get_one(int id, int number, int command)
 {
     int error;
-    const struct sem_set *s = find(id, READABLE, &error);
+    const struct sem_set *s = find(id, IPC_READ, &error);
 
     if (!s)
         return error;
@@ -59,7 +57,7 @@ static int64_t
 get_all(int id, guest_addr out)
 {
     int error;
-    const struct sem_set *s = find(id, READABLE, &error);
+    const struct sem_set *s = find(id, IPC_READ, &error);
     uint16_t *values;
 
     if (!s)
@@ -80,7 +78,7 @@ put_all(struct sem_set *s, const uint16_t *values)
     for (unsigned k = 0; k < s->count; k++)
         s->semaphores[k] = (struct semaphore){values[k], ipc_pid()};
     s->epoch++;
-    s->change_time = ipc_now();
+    s->ipc.change_time = ipc_now();
     sem_settle(s);
 }
 
@@ -88,7 +86,7 @@ static int64_t
 set_all(int id, guest_addr in)
 {
     int r;
-    struct sem_set *s = find(id, WRITABLE, &r);
+    struct sem_set *s = find(id, IPC_WRITE, &r);
     uint16_t *values;
 
     if (!s)
@@ -121,11 +119,11 @@ set_one(int id, int number, int value)
     s = sem_set_of(o);
     if (number < 0 || (unsigned)number >= s->count)
         return -EINVAL;
-    if (!ipc_permits(o, WRITABLE))
+    if (!ipc_permits(o, IPC_WRITE))
         return -EACCES;
     sem_forget_undo(s, (unsigned)number);
     s->semaphores[number] = (struct semaphore){value, ipc_pid()};
-    s->change_time = ipc_now();
+    s->ipc.change_time = ipc_now();
     sem_settle(s);
     return 0;
 }
@@ -160,7 +158,7 @@ tell_set(int id, int command, guest_addr out)
         return error;
     ipc_tell(o, &d.sem_perm);
     d.sem_otime = sem_set_of(o)->op_time;
-    d.sem_ctime = sem_set_of(o)->change_time;
+    d.sem_ctime = o->change_time;
     d.sem_nsems = sem_set_of(o)->count;
     if (copy_to_guest(out, &d, sizeof d) < 0)
         return -EFAULT;
@@ -179,10 +177,7 @@ set_owner(int id, guest_addr in)
     o = ipc_find_owned(&sem_sets, id, &r);
     if (!o)
         return r;
-    r = ipc_set(o, &d.sem_perm);
-    if (r == 0)
-        sem_set_of(o)->change_time = ipc_now();
-    return r;
+    return ipc_set(o, &d.sem_perm);
 }
 
 static int64_t
@@ -232,7 +227,7 @@ ipc_show_sem(const struct pseudo_key *key, struct text *out)
         const struct sem_set *s = sem_set_of(o);
 
         text_printf(out, "%10d %10d  %4o %10u %5u %5u %5u %5u %10lld %10lld\n", o->key, o->id, o->mode, s->count,
-                    o->uid, o->gid, o->cuid, o->cgid, (long long)s->op_time, (long long)s->change_time);
+                    o->uid, o->gid, o->cuid, o->cgid, (long long)s->op_time, (long long)o->change_time);
     }
     return 0;
 }

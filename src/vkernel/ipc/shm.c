@@ -24,11 +24,6 @@
 #include "x86/address_space.h"
 
 enum { HUGE_PAGE_GROUP = 0 }; /* vm.hugetlb_shm_group */
-enum {
-    READABLE = S_IRUSR | S_IRGRP | S_IROTH,
-    WRITABLE = S_IWUSR | S_IWGRP | S_IWOTH,
-    EXECUTABLE = S_IXUSR | S_IXGRP | S_IXOTH
-};
 
 struct segment {
     struct ipc_object ipc; /* each open file of it has a reference as well */
@@ -37,8 +32,8 @@ struct segment {
     int creator, last;     /* processes */
     uint64_t attached;     /* mappings */
     bool was_attached;
-    int64_t attach_time, detach_time, change_time; /* seconds of real time; 0: never */
-    struct user *locker;                           /* who is charged for SHM_LOCK, or NULL */
+    int64_t attach_time, detach_time; /* seconds of real time; 0: never */
+    struct user *locker;              /* who is charged for SHM_LOCK, or NULL */
 };
 
 static struct ipc_ids segments = {.limit = SHM_NUMBER, .last = -1};
@@ -163,7 +158,6 @@ segment_new(int32_t key, uint64_t size, int flags)
         return -ENOMEM;
     s->size = size;
     s->creator = ipc_pid();
-    s->change_time = ipc_now();
     r = make_file(s, key);
     if (r == 0)
         r = ipc_add(&segments, &s->ipc, key, flags);
@@ -204,7 +198,7 @@ struct attachment {
 static int
 check_attachment(uint64_t address, int flags, struct attachment *out)
 {
-    *out = (struct attachment){.prot = PROT_READ, .access = READABLE, .open_flags = O_RDONLY, .mm_flags = MM_SHARED};
+    *out = (struct attachment){.prot = PROT_READ, .access = IPC_READ, .open_flags = O_RDONLY, .mm_flags = MM_SHARED};
     if (address) {
         if (address % SHMLBA) {
             if (!(flags & SHM_RND))
@@ -220,12 +214,12 @@ check_attachment(uint64_t address, int flags, struct attachment *out)
     out->address = address;
     if (!(flags & SHM_RDONLY)) {
         out->prot |= PROT_WRITE;
-        out->access |= WRITABLE;
+        out->access |= IPC_WRITE;
         out->open_flags = O_RDWR;
     }
     if (flags & SHM_EXEC) {
         out->prot |= PROT_EXEC;
-        out->access |= EXECUTABLE;
+        out->access |= IPC_EXECUTE;
     }
     return 0;
 }
@@ -360,7 +354,7 @@ tell_segment(int id, int command, guest_addr out)
     d.shm_segsz = s->size;
     d.shm_atime = s->attach_time;
     d.shm_dtime = s->detach_time;
-    d.shm_ctime = s->change_time;
+    d.shm_ctime = o->change_time;
     d.shm_cpid = s->creator;
     d.shm_lpid = s->last;
     d.shm_nattch = s->attached;
@@ -381,10 +375,7 @@ set_segment(int id, guest_addr in)
     o = ipc_find_owned(&segments, id, &error);
     if (!o)
         return error;
-    error = ipc_set(o, &d.shm_perm);
-    if (error == 0)
-        segment_of(o)->change_time = ipc_now();
-    return error;
+    return ipc_set(o, &d.shm_perm);
 }
 
 static int64_t
@@ -464,7 +455,7 @@ ipc_show_shm(const struct pseudo_key *key, struct text *out)
         text_printf(out, "%10d %10d  %4o %21llu %5d %5d  %5llu %5u %5u %5u %5u %10lld %10lld %10lld %21llu %21u\n",
                     o->key, o->id, o->mode, (unsigned long long)s->size, s->creator, s->last,
                     (unsigned long long)s->attached, o->uid, o->gid, o->cuid, o->cgid, (long long)s->attach_time,
-                    (long long)s->detach_time, (long long)s->change_time, (unsigned long long)resident(s) * PAGE_SIZE,
+                    (long long)s->detach_time, (long long)o->change_time, (unsigned long long)resident(s) * PAGE_SIZE,
                     0u);
     }
     return 0;

@@ -15,7 +15,8 @@
 #define LIMIT_BACKLOG           4096    /* net.core.somaxconn */
 #define LIMIT_DGRAM_QUEUE       512     /* net.unix.max_dgram_qlen */
 
-#define LIMIT_TEXT_(n) #n "\n"
-#define LIMIT_TEXT(n)  LIMIT_TEXT_(n)
+#define DIGITS_(n)    #n
+#define DIGITS(n)     DIGITS_(n)
+#define LIMIT_TEXT(n) DIGITS(n) "\n"
 
 #endif

@@ -1,18 +1,15 @@
 /* POSIX message queues: names, attributes, priorities, waiting, notices, and their file system. Needs root. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,28 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ipc.h"
+
 enum { SOMEBODY = 1000 };
 #define NAME "/ingot-ipc-mqueue"
 #define BARE (NAME + 1)
-
-static const char *
-error(long r)
-{
-    return r < 0 ? strerrorname_np(errno) : "done";
-}
-
-static void
-drop_capabilities(void)
-{
-    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct d[2];
-    unsigned less = 1u << CAP_IPC_LOCK | 1u << CAP_IPC_OWNER | 1u << CAP_SYS_ADMIN | 1u << CAP_SYS_RESOURCE;
-
-    syscall(SYS_capget, &h, d);
-    d[0].effective &= ~less;
-    d[0].permitted &= ~less;
-    syscall(SYS_capset, &h, d);
-}
 
 static int
 sys_open(const char *name, int flags, struct mq_attr *a)
@@ -208,51 +188,6 @@ times(mqd_t q)
 }
 
 /* --- waiting --- */
-
-static int letters[2];
-
-static void
-told(const char *format, ...)
-{
-    char line[200];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    write(letters[1], line, strlen(line));
-}
-
-static void
-read_told(const char *what, int count)
-{
-    char line[1000];
-    int size;
-
-    while (count-- > 0)
-        wait(NULL);
-    ioctl(letters[0], FIONREAD, &size);
-    if (size)
-        size = (int)read(letters[0], line, sizeof line);
-    printf("%s: %.*s\n", what, size, line);
-}
-
-static void
-until_asleep(pid_t pid)
-{
-    char path[64], line[256];
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    for (;;) {
-        FILE *f = fopen(path, "r");
-
-        fgets(line, sizeof line, f);
-        fclose(f);
-        if (strstr(line, ") S "))
-            return;
-        usleep(1000);
-    }
-}
 
 static pid_t
 waiter(mqd_t q, const char *send, unsigned priority)

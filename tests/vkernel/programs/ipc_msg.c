@@ -1,19 +1,18 @@
 /* Message queues of System V: types, sizes, waiting on both sides, and msgctl. Needs root. */
 #include <errno.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/msg.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "ipc.h"
 
 #ifndef MSG_STAT_ANY
 #define MSG_STAT_ANY 13
@@ -24,25 +23,6 @@ static struct {
     long type;
     char text[20000];
 } message;
-
-static const char *
-error(long r)
-{
-    return r < 0 ? strerrorname_np(errno) : "done";
-}
-
-static void
-drop_capabilities(void)
-{
-    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct d[2];
-    unsigned less = 1u << CAP_IPC_LOCK | 1u << CAP_IPC_OWNER | 1u << CAP_SYS_ADMIN | 1u << CAP_SYS_RESOURCE;
-
-    syscall(SYS_capget, &h, d);
-    d[0].effective &= ~less;
-    d[0].permitted &= ~less;
-    syscall(SYS_capset, &h, d);
-}
 
 static int
 put(long type, const char *text, int flags)
@@ -172,37 +152,6 @@ full(void)
 
 /* --- waiting --- */
 
-static int letters[2];
-
-static void
-told(const char *format, ...)
-{
-    char text[100];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    write(letters[1], text, strlen(text));
-}
-
-static void
-until_asleep(pid_t pid)
-{
-    char path[64], text[256];
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    for (;;) {
-        FILE *f = fopen(path, "r");
-
-        fgets(text, sizeof text, f);
-        fclose(f);
-        if (strstr(text, ") S "))
-            return;
-        usleep(1000);
-    }
-}
-
 static pid_t
 receiver(long type, int size, int flags)
 {
@@ -216,20 +165,6 @@ receiver(long type, int size, int flags)
     }
     until_asleep(pid);
     return pid;
-}
-
-static void
-read_told(const char *what, int count)
-{
-    char text[1000];
-    int size;
-
-    while (count-- > 0)
-        wait(NULL);
-    ioctl(letters[0], FIONREAD, &size);
-    if (size)
-        size = (int)read(letters[0], text, sizeof text);
-    printf("%s: %.*s\n", what, size, text);
 }
 
 static void

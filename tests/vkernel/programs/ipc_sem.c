@@ -1,18 +1,18 @@
 /* Semaphore sets: operations that are done together, waiting and who goes on first, undo, and semctl. Needs root. */
 #include <errno.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "ipc.h"
 
 #ifndef SEM_STAT_ANY
 #define SEM_STAT_ANY 20
@@ -20,25 +20,6 @@
 enum { KEY = 0x1d6073, SOMEBODY = 1000 };
 #define OPS(...) (struct sembuf[]){__VA_ARGS__}, sizeof((struct sembuf[]){__VA_ARGS__}) / sizeof(struct sembuf)
 static int set;
-
-static const char *
-error(long r)
-{
-    return r == -1 ? strerrorname_np(errno) : "done";
-}
-
-static void
-drop_capabilities(void)
-{
-    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct d[2];
-    unsigned less = 1u << CAP_IPC_LOCK | 1u << CAP_IPC_OWNER | 1u << CAP_SYS_ADMIN | 1u << CAP_SYS_RESOURCE;
-
-    syscall(SYS_capget, &h, d);
-    d[0].effective &= ~less;
-    d[0].permitted &= ~less;
-    syscall(SYS_capset, &h, d);
-}
 
 static void
 values(const char *what)
@@ -151,18 +132,15 @@ times_out(void)
 }
 
 /* Waiters, each a process; the order in which they go on is that of the letters in a pipe. */
-static int letters[2];
 static pid_t
 waiter(char letter, const struct sembuf *ops, int count)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
-        char text[24];
         int r = semop(set, (struct sembuf *)ops, count);
 
-        snprintf(text, sizeof text, "%c%s", letter, r < 0 ? strerrorname_np(errno) : "");
-        write(letters[1], text, strlen(text));
+        told("%c%s", letter, r < 0 ? strerrorname_np(errno) : "");
         _exit(0);
     }
     return pid;

@@ -2,7 +2,6 @@
  * root. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,30 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ipc.h"
+
 #ifndef SHM_STAT_ANY
 #define SHM_STAT_ANY 15
 #endif
 enum { KEY = 0x1d6072, SOMEBODY = 1000, ANOTHER = 1001, PAGE = 4096 };
-
-static const char *
-error(long r)
-{
-    return r == -1 ? strerrorname_np(errno) : "done";
-}
-
-/* What root does not have in a container either. */
-static void
-drop_capabilities(void)
-{
-    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct d[2];
-    unsigned less = 1u << CAP_IPC_LOCK | 1u << CAP_IPC_OWNER | 1u << CAP_SYS_ADMIN | 1u << CAP_SYS_RESOURCE;
-
-    syscall(SYS_capget, &h, d);
-    d[0].effective &= ~less;
-    d[0].permitted &= ~less;
-    syscall(SYS_capset, &h, d);
-}
 
 static struct shmid_ds
 look(int id)
