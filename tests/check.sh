@@ -258,6 +258,8 @@ single warm-rebuild-wasm warm_rebuild wasm "$wasm_image" "$wasm_artifact" "$buil
 script bars tests/programs/bars.py "$build/report.json" "$logs/programs.stats"
 script bars-wasm tests/programs/bars.py $wasm_quick "$build/report-wasm.json" "$logs/programs-wasm.stats"
 script growth tests/recompile/growth.py --ingot "$ingot"
+# What forks cost is a ratio within one run: a tenth to two fifths of the bars, which would be missed without shelves.
+[ "$(nproc)" -lt 2 ] || single fork-bars bench/smp.py --build "$build" --rounds 3 --only '^fork' --check
 
 # The sanitized tree. Whoever runs beside others builds nothing in it, but for the fuzzer.
 single sanitized-build sanitized_build
