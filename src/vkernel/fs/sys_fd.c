@@ -23,6 +23,8 @@ open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
     struct file *f;
     int r = path_from_guest(name, path);
 
+    if (r == 0)
+        r = fd_room(); /* before a file is made */
     if (r < 0)
         return r;
     r = vfs_open_how(dirfd, name, flags & ~KERNEL_LARGEFILE, mode, walk, &f);

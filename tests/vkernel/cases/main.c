@@ -1,0 +1,173 @@
+/* cases [NAME...]: runs all cases, or those named, in the order of the files. Before what a case prints stands
+ * "== FILE NAME"; after it, if it did not exit with 0, how it ended. */
+#include "case.h"
+
+#include <ftw.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+
+enum { CASES_MAX = 2000 };
+static struct case_entry cases[CASES_MAX];
+static int count;
+
+void
+case_add(const char *file, const char *name, void (*run)(void))
+{
+    if (count == CASES_MAX)
+        abort();
+    cases[count++] = (struct case_entry){strrchr(file, '/') ? strrchr(file, '/') + 1 : file, name, run};
+}
+
+void
+say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
+}
+
+long
+case_show(const char *call, long result)
+{
+    int error = errno;
+
+    if (result == -1)
+        say("%s: %s", call, strerrorname_np(error));
+    else
+        say("%s: %ld", call, result);
+    errno = error;
+    return result;
+}
+
+long
+case_ok(const char *call, long result)
+{
+    int error = errno;
+
+    say("%s: %s", call, result == -1 ? strerrorname_np(error) : "ok");
+    errno = error;
+    return result;
+}
+
+int
+make_file(const char *name, const char *bytes)
+{
+    int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    if (fd < 0 || write(fd, bytes, strlen(bytes)) != (ssize_t)strlen(bytes) || lseek(fd, 0, SEEK_SET) != 0) {
+        say("cannot make %s: %s", name, strerrorname_np(errno));
+        exit(99);
+    }
+    return fd;
+}
+
+pid_t
+child(int (*f)(void *), void *argument)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        exit(f(argument));
+    return pid;
+}
+
+void
+say_end(const char *name, pid_t pid)
+{
+    int status;
+
+    if (waitpid(pid, &status, 0) != pid)
+        say("%s: %s", name, strerrorname_np(errno));
+    else if (WIFSIGNALED(status))
+        say("%s: signal %d", name, WTERMSIG(status));
+    else
+        say("%s: exit %d", name, WEXITSTATUS(status));
+}
+
+void
+sleep_ms(int ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+
+    while (nanosleep(&t, &t) < 0 && errno == EINTR)
+        ;
+}
+
+void
+become(unsigned id)
+{
+    if (setgroups(0, NULL) || setresgid(id, id, id) || setresuid(id, id, id)) {
+        say("cannot become %u: %s", id, strerrorname_np(errno));
+        exit(99);
+    }
+    prctl(PR_SET_DUMPABLE, 1);
+}
+
+static int
+take_away(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    return remove(path), 0;
+}
+
+static void
+run(const struct case_entry *c)
+{
+    char folder[] = "/tmp/case-XXXXXX";
+    int status;
+
+    if (!mkdtemp(folder) || chmod(folder, 0777) < 0) {
+        perror(folder);
+        exit(99);
+    }
+    printf("== %s %s\n", c->file, c->name);
+    fflush(stdout);
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        if (chdir(folder) < 0)
+            exit(99);
+        alarm(CASE_SECONDS);
+        c->run();
+        exit(0);
+    }
+    setpgid(pid, pid);
+    /* Its number is kept until its group has been ended. */
+    siginfo_t info;
+    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    kill(-pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    while (waitpid(-1, NULL, 0) > 0) /* what it left to us, a subreaper */
+        ;
+    if (WIFSIGNALED(status))
+        say("signal %d", WTERMSIG(status));
+    else if (status)
+        say("exit %d", WEXITSTATUS(status));
+    nftw(folder, take_away, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int
+main(int argc, char **argv)
+{
+    umask(022);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    close(0);
+    if (open("/dev/null", O_RDONLY) != 0)
+        return 99;
+    for (int fd = 3; fd < 20; fd++)
+        close(fd);
+    for (int k = 0; k < count; k++) {
+        bool wanted = argc == 1;
+        for (int a = 1; a < argc; a++)
+            wanted |= strcmp(argv[a], cases[k].name) == 0;
+        if (wanted)
+            run(&cases[k]);
+    }
+    return 0;
+}
