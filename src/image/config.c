@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "image/manifest.h"
+
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int
@@ -55,7 +57,7 @@ config_from_image(const json_t *document, struct err *e)
         err_set(e, "image config: not an object");
         return NULL;
     }
-    if ((arch && strcmp(arch, "amd64") != 0) || (os && strcmp(os, "linux") != 0)) {
+    if (!manifest_architecture_fits(arch) || (os && strcmp(os, "linux") != 0)) {
         err_set(e, "the image is for %s/%s; ingot takes linux/amd64", os ? os : "?", arch ? arch : "?");
         return NULL;
     }

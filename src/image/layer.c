@@ -11,9 +11,55 @@
 #include "image/source.h"
 
 #define WHITEOUT ".wh."
+#define AUFS_OWN ".wh..wh."
 #define OPAQUE   ".wh..wh..opq"
 
 enum { BLOCK = 1 << 20 };
+
+/* A name as it is used: without "..", which takes back the component before it, whatever that is in the tree (as other
+ * tools have it). The caller frees it; NULL: it leads out of the image. */
+static char *
+clean_name(const char *path, struct err *e)
+{
+    const char *whole = path;
+    char *clean = mem_zalloc(strlen(path) + 2, 1);
+    size_t end = 0;
+
+    while (*path) {
+        size_t length = strcspn(path, "/");
+
+        if (length == 2 && path[0] == '.' && path[1] == '.') {
+            if (end == 0) {
+                err_set(e, "path \"%s\" leads out of the image", whole);
+                mem_free(clean);
+                return NULL;
+            }
+            while (end > 0 && clean[--end] != '/')
+                ;
+        } else if (length > 0 && !(length == 1 && path[0] == '.')) {
+            if (end > 0)
+                clean[end++] = '/';
+            memcpy(clean + end, path, length);
+            end += length;
+        }
+        clean[end] = '\0';
+        path += length;
+        path += *path == '/';
+    }
+    return clean;
+}
+
+/* Files of aufs, the file system that whiteouts come from, about itself: they are nobody's files. */
+static bool
+is_aufs_own(const char *path)
+{
+    for (const char *name = path; name; name = strchr(name, '/')) {
+        name += *name == '/';
+        if (strncmp(name, AUFS_OWN, strlen(AUFS_OWN)) == 0 && strcmp(name, OPAQUE) != 0)
+            return true;
+    }
+    return false;
+}
 
 /* Opaque markers may come after new entries of their directory: what this layer put there itself must stay. So
  * removals are done in a first pass over the archive, everything else in a second. */
@@ -80,10 +126,36 @@ read_content(struct tree *t, struct archive *a, struct tree_inode *inode, uint64
     return tree_write_end(&w, inode, size, e);
 }
 
+/* What the first pass does with an entry: removals, and directories that take the place of something else, so that a
+ * whiteout below one removes nothing where a link of that name led. */
 static int
-apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, struct err *e)
+prepare_entry(struct tree *t, struct archive_entry *entry, const char *path, struct err *e)
 {
-    const char *path = archive_entry_pathname(entry);
+    struct tree_attributes attributes = {.mode = S_IFDIR | 0755};
+    const struct tree_inode *old;
+
+    if (is_whiteout(path))
+        return apply_whiteout(t, path, e);
+    if (!S_ISDIR(archive_entry_mode(entry)) || archive_entry_hardlink(entry))
+        return 0;
+    old = tree_lookup(t, path);
+    return old && !S_ISDIR(old->mode) && !tree_put(t, path, &attributes, e) ? -1 : 0;
+}
+
+static int
+link_entry(struct tree *t, const char *path, const char *hardlink, struct err *e)
+{
+    char *target = clean_name(hardlink, NULL);
+    int result = target ? tree_link(t, path, target, e)
+                        : err_set(e, "%s: hard link to \"%s\", which is out of the image", path, hardlink);
+
+    mem_free(target);
+    return result;
+}
+
+static int
+apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, const char *path, struct err *e)
+{
     const char *hardlink = archive_entry_hardlink(entry);
     struct tree_attributes attributes = {
         .mode = archive_entry_mode(entry),
@@ -95,12 +167,10 @@ apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, stru
     };
     struct tree_inode *inode;
 
-    if (!path)
-        return err_set(e, "entry without a usable name");
     if (is_whiteout(path))
         return 0;
     if (hardlink)
-        return tree_link(t, path, hardlink, e);
+        return link_entry(t, path, hardlink, e);
     switch (attributes.mode & S_IFMT) {
     case S_IFREG:
     case S_IFDIR:
@@ -126,7 +196,7 @@ apply_entry(struct tree *t, struct archive *a, struct archive_entry *entry, stru
 }
 
 static int
-each_entry(struct tree *t, const char *path, bool whiteouts, struct err *e)
+each_entry(struct tree *t, const char *path, bool first, struct err *e)
 {
     struct archive *a = archive_reader();
     struct archive_entry *entry;
@@ -141,12 +211,15 @@ each_entry(struct tree *t, const char *path, bool whiteouts, struct err *e)
             break;
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN) {
             result = err_set(e, "%s", archive_error_string(a));
-        } else if (whiteouts) {
-            const char *name = archive_entry_pathname(entry);
-
-            result = name ? apply_whiteout(t, name, e) : err_set(e, "entry without a usable name");
         } else {
-            result = apply_entry(t, a, entry, e);
+            const char *name = archive_entry_pathname(entry);
+            char *path = name ? clean_name(name, e) : NULL;
+
+            if (!path)
+                result = name ? -1 : err_set(e, "entry without a usable name");
+            else if (!is_aufs_own(path))
+                result = first ? prepare_entry(t, entry, path, e) : apply_entry(t, a, entry, path, e);
+            mem_free(path);
         }
     }
     archive_read_free(a);

@@ -13,6 +13,7 @@
 #include "base/temporary.h"
 #include "image/unpack.h"
 #include "image/config.h"
+#include "image/manifest.h"
 
 /* Of layers docker has 127 at most; each costs its archive being read twice, however often the manifest names it. */
 enum { MAX_JSON = 16 << 20, MAX_NESTING = 4, MAX_LAYERS = 1000 };
@@ -92,16 +93,6 @@ is_index(const json_t *descriptor)
 }
 
 static bool
-platform_fits(const json_t *descriptor)
-{
-    const json_t *p = json_object_get(descriptor, "platform");
-    const char *arch = json_string_value(json_object_get(p, "architecture"));
-    const char *os = json_string_value(json_object_get(p, "os"));
-
-    return (!arch || strcmp(arch, "amd64") == 0) && (!os || strcmp(os, "linux") == 0);
-}
-
-static bool
 tag_fits(const json_t *descriptor, const char *tag)
 {
     const json_t *a = json_object_get(descriptor, "annotations");
@@ -113,28 +104,75 @@ tag_fits(const json_t *descriptor, const char *tag)
            (colon && strcmp(colon + 1, tag) == 0);
 }
 
-/* The one manifest of an index that fits; a borrowed descriptor. */
-static json_t *
-choose(const char *dir, const json_t *index, const char *tag, struct err *e)
+static const char *
+digest_of(const json_t *descriptor)
 {
-    json_t *list = json_object_get(index, "manifests"), *d, *chosen = NULL;
+    return json_string_value(json_object_get(descriptor, "digest"));
+}
+
+/* What is known of the manifests that fit, while a list of them is gone through. */
+struct choice {
+    json_t *descriptor, *document; /* the best so far: the index's, and its document, which is owned */
+    int rank;
+    size_t equals; /* others with the same rank */
+};
+
+/* Looks at one manifest of the list. 0, or -1: it cannot be read. */
+static int
+consider(struct choice *c, const char *dir, json_t *descriptor, int rank, struct err *e)
+{
+    const char *digest = digest_of(descriptor), *best = c->descriptor ? digest_of(c->descriptor) : NULL;
+    json_t *document;
+
+    if (best && digest && strcmp(best, digest) == 0)
+        return 0; /* one manifest with several tags */
+    document = load_blob_json(dir, descriptor, e);
+    if (!document)
+        return -1;
+    if (!manifest_is_image(descriptor, document)) {
+        json_decref(document);
+        return 0;
+    }
+    if (c->descriptor && rank <= c->rank) {
+        c->equals += rank == c->rank;
+        json_decref(document);
+        return 0;
+    }
+    json_decref(c->document);
+    *c = (struct choice){descriptor, document, rank, 0};
+    return 0;
+}
+
+/* The one manifest of an index that fits best: its document, which the caller owns, and a borrowed descriptor. */
+static json_t *
+choose(const char *dir, const json_t *index, const char *tag, json_t **descriptor, struct err *e)
+{
+    json_t *list = json_object_get(index, "manifests"), *d;
+    struct choice c = {0};
     size_t i, fitting = 0;
 
     json_array_foreach(list, i, d)
     {
-        if (!platform_fits(d) || (tag && !tag_fits(d, tag)))
-            continue;
-        chosen = d;
-        fitting++;
+        int rank = tag && !tag_fits(d, tag) ? 0 : manifest_platform_rank(d);
+
+        fitting += rank > 0;
+        if (rank > 0 && consider(&c, dir, d, rank, e) < 0) {
+            json_decref(c.document);
+            return NULL;
+        }
     }
-    if (fitting == 1)
-        return chosen;
-    if (fitting == 0 && tag)
+    *descriptor = c.descriptor;
+    if (c.descriptor && c.equals == 0)
+        return c.document;
+    json_decref(c.document);
+    if (c.descriptor)
+        err_set(e, "%s: %zu manifests fit; name one with %s:TAG", dir, c.equals + 1, dir);
+    else if (fitting > 0)
+        err_set(e, "%s: what fits is no image, but a signature or another artifact", dir);
+    else if (tag)
         err_set(e, "%s: no linux/amd64 manifest with tag \"%s\"", dir, tag);
-    else if (fitting == 0)
-        err_set(e, "%s: no linux/amd64 manifest", dir);
     else
-        err_set(e, "%s: %zu manifests fit; name one with %s:TAG", dir, fitting, dir);
+        err_set(e, "%s: no linux/amd64 manifest", dir);
     return NULL;
 }
 
@@ -145,12 +183,6 @@ note_origin(struct image *im, const char *what, const char *digest)
     if (!im->origin)
         im->origin = json_object();
     json_object_set_new(im->origin, what, json_string(digest));
-}
-
-static const char *
-digest_of(const json_t *descriptor)
-{
-    return json_string_value(json_object_get(descriptor, "digest"));
 }
 
 static int
@@ -185,16 +217,14 @@ static int
 load_layout(struct image *im, const char *dir, const char *tag, struct err *e)
 {
     char *path = mem_printf("%s/index.json", dir);
-    json_t *index = load_json(path, e), *d;
+    json_t *index = load_json(path, e), *d = NULL;
     int result = -1;
 
     mem_free(path);
     snprintf(im->kind, sizeof im->kind, "OCI image layout");
     for (int depth = 0; index && depth < MAX_NESTING; depth++) {
-        json_t *next;
+        json_t *next = choose(dir, index, depth == 0 ? tag : NULL, &d, e);
 
-        d = choose(dir, index, depth == 0 ? tag : NULL, e);
-        next = d ? load_blob_json(dir, d, e) : NULL;
         if (next && !is_index(d) && !json_object_get(next, "manifests")) {
             note_origin(im, "manifest", digest_of(d));
             result = load_manifest(im, dir, next, e);

@@ -190,8 +190,8 @@ enter(struct walk *w, const char *name, size_t length, struct err *e)
             w->depth = 1;
         return walk_path(w, n->target, strlen(n->target), e);
     }
-    if (!S_ISDIR(n->mode))
-        return err_set(e, "\"%.*s\" is not a directory", (int)length, name);
+    if (!S_ISDIR(n->mode)) /* below it there is nothing */
+        return w->create ? err_set(e, "\"%.*s\" is not a directory", (int)length, name) : -1;
     if (w->depth == MAX_DEPTH)
         return err_set(e, "path too deep at \"%.*s\"", (int)length, name);
     w->stack[w->depth++] = n;

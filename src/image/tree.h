@@ -65,7 +65,7 @@ void tree_fini(struct tree *t);
 struct tree_inode *tree_put(struct tree *t, const char *path, const struct tree_attributes *a, struct err *e);
 /* A further name for an existing file. */
 int tree_link(struct tree *t, const char *path, const char *target, struct err *e);
-/* Removes path and all below; nothing there is no error. */
+/* Removes path and all below; nothing there is no error, nor is a file where a folder would be. */
 int tree_remove(struct tree *t, const char *path, struct err *e);
 /* The object at path, symlinks in all but the last component followed; NULL when there is none. */
 struct tree_inode *tree_lookup(struct tree *t, const char *path);

@@ -118,6 +118,25 @@ def whiteout_and_again(w):
 
 
 @test
+def whiteouts_and_links(w):
+    """A whiteout below a link follows it, unless its own layer puts a folder there; below a file there is nothing."""
+    base = layer(member("target/"), member("target/keep", "k"), symlink("link", "/target"), member("plain", "p"))
+    a = w.build(w.layout(base, layer(member("link/"), member("link/.wh.keep", ""), member("link/new", "n"))))
+    assert a.content("/target/keep") == b"k" and a.content("/link/new") == b"n", names(a)
+    a = w.build(w.layout(base, layer(member("link/.wh.keep", ""))))
+    assert "/target/keep" not in a.paths and stat.S_ISLNK(a.at("/link")["mode"])
+    a = w.build(w.layout(base, layer(member("plain/.wh.x", ""), member("plain/y/.wh.z", ""))))
+    assert a.content("/plain") == b"p"
+
+
+@test
+def aufs_files_left_out(w):
+    a = w.build(w.layout(layer(member(".wh..wh.aufs", ""), member(".wh..wh.orph/"), member(".wh..wh.plnk/"),
+                               member(".wh..wh.plnk/12.34", "x"), member("ok", "o"))))
+    assert names(a) == ["/", "/ok"], names(a)
+
+
+@test
 def opaque_root_and_missing(w):
     a = w.build(w.layout(layer(member("a", "1"), member("b/c/", )), layer(member(".wh..wh..opq", ""), member("z", "z"),
                                                                        member("q/.wh..wh..opq", ""))))
@@ -173,8 +192,15 @@ def symlink_loops(w):
 
 
 @test
-def dot_dot_refused(w):
-    for name in ("../ingot-escaped", "a/../../ingot-escaped", "a/..", ".."):
+def dot_dot(w):
+    """".." takes back a component, whether there is such a folder or a link of that name, and never leads out."""
+    a = w.build(w.layout(layer(member("d/"), symlink("l", "d/deep"), member("d/deep/"), member("d/../x", "1"), member("l/../y", "2"),
+                               member("no/./../z", "3"), hardlink("d/h", "d/../x")),
+                         layer(member("d/../.wh.z", ""))))
+    assert a.content("/x") == b"1" and a.content("/y") == b"2" and a.paths["/d/h"] == a.paths["/x"], names(a)
+    assert "/z" not in a.paths and "/d/y" not in a.paths and "/no" not in a.paths
+    w.build(w.layout(layer(member("a/..", "x"))), fails="root must be a directory")
+    for name in ("../ingot-escaped", "a/../../ingot-escaped", ".."):
         w.build(w.layout(layer(member(name, "x"))), fails="out of the image")
     assert not os.path.exists(w.folder + "/../ingot-escaped")
 
@@ -372,6 +398,63 @@ def nested_index_and_platforms(w):
     inner = l.blob({"schemaVersion": 2, "manifests": [arm, amd]})
     l.index({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.index.v1+json", **inner}]})
     assert w.build(path).content("/f") == b"amd64"
+
+
+def manifest_of(l, text, **platform):
+    return l.image([layer(member("f", text))], tag=None, platform=platform)
+
+
+@test
+def variants(w):
+    """Code for x86-64-v2 is better than for v1, and code for v3 is taken only where there is nothing else."""
+    l = kit.Layout(w.folder + "/layout")
+    amd = dict(architecture="amd64", os="linux")
+    of = {v: manifest_of(l, v or "plain", **amd, **({"variant": v} if v else {})) for v in ("", "v1", "v2", "v3")}
+    for among, best in ((("", "v3"), "plain"), (("v3", "v2", "v1"), "v2"), (("v1", "v3"), "v1"), (("v3",), "v3")):
+        l.index({"schemaVersion": 2, "manifests": [of[v] for v in among]})
+        assert w.build(l.path).content("/f") == best.encode(), among
+    l.index({"schemaVersion": 2, "manifests": [of[""], of["v1"]]})
+    w.build(l.path, fails="2 manifests fit")
+
+
+@test
+def names_of_the_architecture(w):
+    l = kit.Layout(w.folder + "/layout")
+    manifest_of(l, "uname", architecture="x86_64", os="linux")
+    assert w.build(l.path).content("/f") == b"uname"
+    for arch in ("x86_64", ""):
+        document = {"architecture": arch, "os": "linux", "config": {}, "rootfs": {"type": "layers"}}
+        assert w.build(w.layout(layer(member("f", "x")), document=document)).content("/f") == b"x"
+    w.build(w.layout(layer(member("f", "x")), document={"architecture": "arm64", "os": "linux"}), fails="linux/arm64")
+
+
+@test
+def two_tags_of_one_manifest(w):
+    l = kit.Layout(w.folder + "/layout")
+    d = l.image([layer(member("f", "x"))], tag="1.0")
+    l.index({"schemaVersion": 2, "manifests": [d, {**d, "annotations": {"org.opencontainers.image.ref.name": "latest"}}]})
+    assert w.build(l.path).content("/f") == b"x" and w.build(l.path + ":latest").content("/f") == b"x"
+
+
+@test
+def artifacts_beside_the_image(w):
+    """Signatures, attestations and lists of parts lie beside an image, and are none."""
+    l = kit.Layout(w.folder + "/layout")
+    d = l.image([layer(member("f", "x"))])
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", **l.blob({})}
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", **l.blob({"architecture": "amd64", "os": "linux"})}
+    signed = {"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", **l.blob({"critical": {}})}
+    beside = [{"mediaType": kind, **l.blob({}), "artifactType": "application/spdx+json"},
+              {"mediaType": kind, **l.blob({"config": empty, "layers": []})},
+              {"mediaType": kind, **l.blob({"config": config, "layers": [signed]})},
+              {"mediaType": kind, **l.blob({"artifactType": "application/x", "config": config, "layers": []})},
+              {"mediaType": kind, **l.blob({"s": 1}), "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}]
+    for k in range(len(beside)):
+        l.index({"schemaVersion": 2, "manifests": [beside[k], d]})
+        assert w.build(l.path).content("/f") == b"x", k
+        l.index({"schemaVersion": 2, "manifests": [beside[k]]})
+        w.build(l.path, fails="no image")
 
 
 @test
