@@ -22,6 +22,12 @@ null_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     return (ssize_t)iov_total(iov, count);
 }
 
+static ssize_t
+null_swallow(struct file *f, uint64_t size)
+{
+    return (ssize_t)size;
+}
+
 static int64_t
 null_seek(struct file *f, int64_t offset, int whence)
 {
@@ -41,6 +47,12 @@ static ssize_t
 full_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     return iov_total(iov, count) ? -ENOSPC : 0;
+}
+
+static ssize_t
+full_swallow(struct file *f, uint64_t size)
+{
+    return -ENOSPC;
 }
 
 static ssize_t
@@ -66,15 +78,18 @@ static const struct file_ops OPS_TABLE(file_ops) null_ops = {.name = "null",
                                                              .no_splice_out = true,
                                                              .read = null_read,
                                                              .write = null_write,
+                                                             .swallow = null_swallow,
                                                              .seek = null_seek};
 static const struct file_ops OPS_TABLE(file_ops) zero_ops = {.name = "zero",
                                                              .read = zero_read,
                                                              .write = null_write,
+                                                             .swallow = null_swallow,
                                                              .seek = null_seek,
                                                              .maps_anonymous = true};
 static const struct file_ops OPS_TABLE(file_ops) full_ops = {.name = "full",
                                                              .read = zero_read,
                                                              .write = full_write,
+                                                             .swallow = full_swallow,
                                                              .seek = null_seek};
 static const struct file_ops OPS_TABLE(file_ops)
     random_ops = {.name = "random", .read = random_read, .write = null_write, .seek = null_seek};

@@ -121,7 +121,7 @@ charge_with(struct inode *i, uint64_t offset, uint64_t size)
 
     if (i->kind == CONTENT_BASE)
         have = pages_up(i->size); /* all of it is copied */
-    if ((!i->sparse && offset <= i->size) || (i->kind == CONTENT_HEAP && end <= HEAP_MAX))
+    if (!i->sparse && offset <= i->size)
         return pages_up(end);
     sum = have + (size ? holes_within(i, offset & ~(uint64_t)(DISK_PAGE - 1), pages_up(offset + size)) : 0);
     return sum < pages_up(end) ? sum : pages_up(end);

@@ -193,16 +193,23 @@ leave_slot(struct inode *i)
     i->sparse = false;
 }
 
-/* What the image's file has is copied, and what a small file gets is bytes; that of a large one is a hole, unless a
- * mapping may fill it. */
+/* Does a file of this size that goes on at `next` get a page of which nothing is written? Such holes are told
+ * (SEEK_HOLE), and a file has them only in the store. */
+static bool
+leaves_hole(const struct inode *i, uint64_t next)
+{
+    return PAGE_DOWN(next) > PAGE_UP(i->size);
+}
+
+/* What the image's file has is copied; what the file gets is a hole, unless a mapping may fill it. */
 static int
 take_for_size(struct inode *i, uint64_t size)
 {
-    uint64_t grows = size > i->size && size <= HEAP_MAX ? size - i->size : 0;
+    uint64_t nothing = 0;
 
     if (size > STORE_SLOT_SIZE)
         return -EFBIG;
-    return i->mapped_shared ? disk_take_all(i, size) : disk_take_range(i, i->size, &grows);
+    return i->mapped_shared ? disk_take_all(i, size) : disk_take_range(i, i->size, &nothing);
 }
 
 static int
@@ -218,6 +225,8 @@ set_size(struct inode *i, uint64_t size)
     if (disk_limited(i) && (r = take_for_size(i, size)) < 0)
         return r;
     r = make_writable(i, size);
+    if (r == 0 && size > i->size && leaves_hole(i, PAGE_UP(size)))
+        r = to_slot(i);
     if (r < 0)
         return r;
     if (i->kind == CONTENT_HEAP) {
@@ -270,6 +279,8 @@ write_prepare(struct inode *i, uint64_t offset, uint64_t *size)
                                                : disk_take_range(i, offset, size);
     if (r == 0)
         r = make_writable(i, offset + *size);
+    if (r == 0 && offset > i->size && leaves_hole(i, offset))
+        r = to_slot(i);
     if (r < 0)
         return r;
     if (offset > i->size) {
@@ -302,6 +313,35 @@ memfs_write_inode(struct inode *i, const void *data, size_t size, uint64_t offse
     return n;
 }
 
+/* Makes zeros of what there is of a range, which ends with the file's last page at the latest, and holes of whole pages. */
+static int
+clear_range(struct inode *i, uint64_t offset, uint64_t end)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    uint64_t first = PAGE_UP(offset), last = PAGE_DOWN(end);
+    int r = first < last ? to_slot(i) : 0;
+
+    if (r < 0)
+        return r;
+    if (i->kind == CONTENT_HEAP) {
+        if (offset < i->size)
+            memset(i->heap + offset, 0, (end < i->size ? end : i->size) - offset);
+        return 0;
+    }
+    if (first >= last) {
+        for (uint64_t at = offset; at < end; at += PAGE_SIZE)
+            host_pwrite(store_fd(), zeros, end - at < PAGE_SIZE ? end - at : PAGE_SIZE, slot_offset(i->slot, at));
+    } else {
+        host_pwrite(store_fd(), zeros, first - offset, slot_offset(i->slot, offset));
+        host_punch(store_fd(), slot_offset(i->slot, first), last - first);
+        host_pwrite(store_fd(), zeros, end - last, slot_offset(i->slot, last));
+    }
+    i->sparse = true;
+    if (disk_limited(i))
+        disk_recount(i);
+    return 0;
+}
+
 int
 memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
 {
@@ -314,7 +354,6 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
     if (!(mode & FALLOC_FL_PUNCH_HOLE) && (i->seals & F_SEAL_GROW) && offset + size > i->size)
         return -EPERM;
     if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
-        static const uint8_t zeros[PAGE_SIZE];
         uint64_t end = offset + size;
 
         if ((mode & FALLOC_FL_PUNCH_HOLE) && !(mode & FALLOC_FL_KEEP_SIZE))
@@ -326,30 +365,14 @@ memfs_fallocate(struct inode *i, int mode, uint64_t offset, uint64_t size)
             return r;
         if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i->size && (r = memfs_truncate(i, end)) < 0)
             return r;
-        if (end > i->size)
-            end = i->size;
+        if (end > PAGE_UP(i->size))
+            end = PAGE_UP(i->size);
         if (offset >= end)
             return 0;
-        if (i->kind == CONTENT_HEAP) {
-            memset(i->heap + offset, 0, end - offset);
-        } else {
-            uint64_t first = PAGE_UP(offset), last = PAGE_DOWN(end);
-
-            if (first >= last) {
-                for (uint64_t at = offset; at < end; at += PAGE_SIZE)
-                    host_pwrite(store_fd(), zeros, end - at < PAGE_SIZE ? end - at : PAGE_SIZE,
-                                slot_offset(i->slot, at));
-            } else {
-                host_pwrite(store_fd(), zeros, first - offset, slot_offset(i->slot, offset));
-                host_punch(store_fd(), slot_offset(i->slot, first), last - first);
-                host_pwrite(store_fd(), zeros, end - last, slot_offset(i->slot, last));
-            }
-            i->sparse = true;
-            if (disk_limited(i))
-                disk_recount(i);
-        }
-        inode_touch(i);
-        return 0;
+        r = clear_range(i, offset, end);
+        if (r == 0)
+            inode_touch(i);
+        return r;
     }
     if (offset + size > STORE_SLOT_SIZE)
         return -EFBIG;

@@ -5,6 +5,8 @@
 #include <sys/time.h>
 #include <utime.h>
 
+#include <linux/magic.h>
+
 #include "vkernel/abi/syscall.h"
 #include "vkernel/ops.h"
 #include "vkernel/task/process.h"
@@ -91,7 +93,9 @@ sys_statx(const uint64_t a[6])
     struct statx x = {0};
     int r;
 
-    if ((int)a[2] & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | 0x6000))
+    if ((int)a[2] & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE))
+        return -EINVAL;
+    if ((a[2] & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
     if (a[3] & 0x80000000u)
         return -EINVAL;
@@ -427,13 +431,27 @@ sys_utime(const uint64_t a[6])
 
 /* --- statfs --- */
 
+/* Pipes, sockets and memfds are of file systems of their own on Linux. */
+static uint32_t
+magic_of(const struct superblock *sb, const struct inode *i)
+{
+    if (sb != anon_superblock() || !i)
+        return sb->magic;
+    switch (i->mode & S_IFMT) {
+    case S_IFIFO: return PIPEFS_MAGIC;
+    case S_IFSOCK: return SOCKFS_MAGIC;
+    case S_IFREG: return TMPFS_MAGIC;
+    default: return sb->magic;
+    }
+}
+
 static int64_t
-statfs_out(struct superblock *sb, guest_addr to)
+statfs_out(struct superblock *sb, const struct inode *i, guest_addr to)
 {
     struct statfs st = {0};
     int r = 0;
 
-    st.f_type = (__fsword_t)sb->magic;
+    st.f_type = (__fsword_t)magic_of(sb, i);
     st.f_bsize = st.f_frsize = 4096;
     st.f_namelen = VFS_NAME_MAX;
     st.f_fsid.__val[0] = (int)sb->dev;
@@ -453,7 +471,7 @@ sys_statfs(const uint64_t a[6])
 
     if (r < 0)
         return r;
-    r = statfs_out(p.dentry->sb, a[1]);
+    r = statfs_out(p.dentry->sb, p.dentry->inode, a[1]);
     path_fini(&p);
     return r;
 }
@@ -465,5 +483,5 @@ sys_fstatfs(const uint64_t a[6])
 
     if (!f)
         return -EBADF;
-    return statfs_out(f->inode ? f->inode->sb : anon_superblock(), a[1]);
+    return statfs_out(f->inode ? f->inode->sb : anon_superblock(), f->inode, a[1]);
 }

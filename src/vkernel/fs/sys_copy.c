@@ -365,7 +365,7 @@ vmsplice_waiting(struct file *f, struct user_iov *u, bool nonblock)
 {
     might_sleep();
     for (;;) {
-        int64_t r = file_can_write(f) ? user_write(f, u, NULL, true) : user_read(f, u, NULL, true);
+        int64_t r = file_can_write(f) ? user_write(f, u, NULL, IO_NO_WAIT) : user_read(f, u, NULL, IO_NO_WAIT);
 
         if (r != -EAGAIN || nonblock)
             return r;

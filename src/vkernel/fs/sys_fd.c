@@ -14,7 +14,12 @@
 
 /* glibc hides O_LARGEFILE on x86-64; guests pass the kernel's value */
 enum { SEAL_EXEC = 0x20 }; /* F_SEAL_EXEC of newer headers */
-enum { KERNEL_LARGEFILE = 0100000, KERNEL_SETFL = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME };
+enum { KERNEL_LARGEFILE = 0100000, PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC };
+enum {
+    OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC |
+                 O_DIRECT | KERNEL_LARGEFILE | O_NOATIME | PATH_FLAGS | __O_TMPFILE
+};
+enum { KERNEL_SETFL = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME };
 
 static int64_t
 open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
@@ -27,7 +32,7 @@ open_common(int dirfd, guest_addr path, int flags, mode_t mode, unsigned walk)
         r = fd_room(); /* before a file is made */
     if (r < 0)
         return r;
-    r = vfs_open_how(dirfd, name, flags & ~KERNEL_LARGEFILE, mode, walk, &f);
+    r = vfs_open_how(dirfd, name, flags & OPEN_FLAGS & ~KERNEL_LARGEFILE, mode, walk, &f);
     if (r < 0)
         return r;
     if (!(f->flags & O_PATH))
@@ -86,11 +91,13 @@ sys_openat2(const uint64_t a[6])
             walk |= map[k].walk;
             how.resolve &= ~map[k].resolve;
         }
-    if (how.resolve & ~(uint64_t)RESOLVE_CACHED || how.flags >> 32)
+    if (how.resolve & ~(uint64_t)RESOLVE_CACHED || how.flags & ~(uint64_t)OPEN_FLAGS)
         return -EINVAL;
     if ((walk & WALK_BENEATH) && (walk & WALK_IN_ROOT))
         return -EINVAL;
     if (how.mode & ~07777ull || (how.mode && !(how.flags & (O_CREAT | (__O_TMPFILE & ~O_DIRECTORY)))))
+        return -EINVAL;
+    if ((how.flags & O_PATH) && how.flags & ~(uint64_t)PATH_FLAGS)
         return -EINVAL;
     return open_common((int)a[0], a[1], (int)how.flags, (mode_t)how.mode, walk);
 }

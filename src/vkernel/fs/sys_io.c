@@ -11,7 +11,8 @@
 #include "vkernel/fs/fs.h"
 #include "vkernel/fs/sys_io_internal.h"
 
-enum { PIECE = 1 << 20, RWF_DSYNC_ = 2, RWF_SYNC_ = 4, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_KNOWN = 31 };
+enum { PIECE = 1 << 20 };
+enum { RWF_DSYNC_ = 2, RWF_SYNC_ = 4, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_NOAPPEND_ = 32, RWF_KNOWN = 63 };
 
 struct file *
 io_get(uint64_t fd)
@@ -56,9 +57,9 @@ most_at_once(const struct file *f)
 }
 
 static uint64_t
-position(const struct file *f, const uint64_t *pos)
+position(const struct file *f, const uint64_t *pos, unsigned how)
 {
-    return f->flags & O_APPEND ? file_size((struct file *)f) : pos ? *pos : f->pos;
+    return f->flags & ~how & O_APPEND ? file_size((struct file *)f) : pos ? *pos : f->pos;
 }
 
 static bool
@@ -67,19 +68,25 @@ is_regular(const struct file *f)
     return f->inode && S_ISREG(f->inode->mode) && OPS(f->ops)->seek;
 }
 
-/* Nothing is copied there, so that it does not matter what is mapped at the buffers; a guest must be able to name them.
- * Files of /proc have no end that anybody knows. */
+/* Nothing is copied there, so that it does not matter what is mapped at the buffers. Files of /proc have no end that anybody knows. */
 static bool
-at_end(struct file *f, const struct user_iov *u, const uint64_t *pos)
+at_end(struct file *f, const uint64_t *pos)
+{
+    return f->ops == &memfs_file_ops && (pos ? *pos : f->pos) >= file_size(f);
+}
+
+/* Can a guest name these bytes at all? Asked first, and also of no bytes. */
+static bool
+may_name(const struct user_iov *u)
 {
     for (unsigned k = 0; k < u->count; k++)
         if (!guest_may_name(u->parts[k].base, u->parts[k].size))
             return false;
-    return f->ops == &memfs_file_ops && (pos ? *pos : f->pos) >= file_size(f);
+    return true;
 }
 
 int64_t
-user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+user_read(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how)
 {
     uint64_t done = 0, deadline = 0;
 
@@ -95,10 +102,10 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
 
             n = user_iov_spans(u, done, most_at_once(f), true);
             if (n == 0 && u->total > 0)
-                return done ? (int64_t)done : at_end(f, u, pos) ? 0 : -EFAULT;
+                return done ? (int64_t)done : at_end(f, pos) ? 0 : -EFAULT;
             r = file_try_read(f, u->spans, n, pos);
         }
-        if (r == -EAGAIN && done == 0 && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {
+        if (r == -EAGAIN && done == 0 && !((f->flags | how) & O_NONBLOCK) && OPS(f->ops)->poll) {
             int w = io_wait(f, &deadline, false);
 
             if (w == -EAGAIN && f->inode && (S_ISCHR(f->inode->mode) || S_ISSOCK(f->inode->mode))) {
@@ -127,8 +134,20 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     return (int64_t)done;
 }
 
+static ssize_t
+try_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos, unsigned how)
+{
+    int saved = f->flags;
+    ssize_t n;
+
+    f->flags &= ~(int)(how & IO_NO_APPEND);
+    n = file_try_write(f, iov, count, pos);
+    f->flags = saved;
+    return n;
+}
+
 int64_t
-user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+user_write(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how)
 {
     uint64_t done = 0, deadline = 0;
     int64_t error = 0;
@@ -136,6 +155,8 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
     might_sleep();
     if (!file_can_write(f))
         return -EBADF;
+    if (OPS(f->ops)->swallow)
+        return OPS(f->ops)->swallow(f, u->total);
     do {
         int n;
         ssize_t r;
@@ -148,18 +169,18 @@ user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
                 uint64_t size = u->total - done;
 
                 /* What does not depend on the bytes is said first. */
-                error = is_regular(f) ? file_limit_write(position(f, pos), &size) : 0;
+                error = is_regular(f) ? file_limit_write(position(f, pos, how), &size) : 0;
                 if (error == 0 && is_regular(f))
-                    error = memfs_sealed(f->inode, position(f, pos), &size);
+                    error = memfs_sealed(f->inode, position(f, pos, how), &size);
                 error = error < 0 ? error : -EFAULT;
                 break;
             }
             error = f->packets ? user_iov_whole(u, n) : 0;
             if (error < 0)
                 break;
-            r = file_try_write(f, u->spans, n, pos);
+            r = try_write(f, u->spans, n, pos, how);
         }
-        if (r == -EAGAIN && !(f->flags & O_NONBLOCK) && !nowait && OPS(f->ops)->poll) {
+        if (r == -EAGAIN && !((f->flags | how) & O_NONBLOCK) && OPS(f->ops)->poll) {
             error = io_wait(f, &deadline, true);
             if (error < 0)
                 break;
@@ -191,15 +212,17 @@ beyond_files(const struct file *f, const struct user_iov *u, const uint64_t *pos
 }
 
 static int64_t
-read_file(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+read_file(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how)
 {
     if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
     if (!file_can_read(f))
         return -EBADF;
+    if (!may_name(u))
+        return -EFAULT;
     if (beyond_files(f, u, pos))
         return -EINVAL;
-    return user_read(f, u, pos, nowait);
+    return user_read(f, u, pos, how);
 }
 
 static int64_t
@@ -207,19 +230,21 @@ read_descriptor(uint64_t fd, struct user_iov *u, uint64_t *pos)
 {
     FILE_REF struct file *f = io_get(fd);
 
-    return f ? read_file(f, u, pos, false) : -EBADF;
+    return f ? read_file(f, u, pos, 0) : -EBADF;
 }
 
 static int64_t
-write_file(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait)
+write_file(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how)
 {
     if (pos && !OPS(f->ops)->seek)
         return -ESPIPE;
     if (!file_can_write(f))
         return -EBADF;
+    if (!may_name(u))
+        return -EFAULT;
     if (beyond_files(f, u, pos))
         return -EINVAL;
-    return user_write(f, u, pos, nowait);
+    return user_write(f, u, pos, how);
 }
 
 static int64_t
@@ -227,7 +252,7 @@ write_descriptor(uint64_t fd, struct user_iov *u, uint64_t *pos)
 {
     FILE_REF struct file *f = io_get(fd);
 
-    return f ? write_file(f, u, pos, false) : -EBADF;
+    return f ? write_file(f, u, pos, 0) : -EBADF;
 }
 
 int64_t
@@ -279,7 +304,7 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
     FILE_REF struct file *f = io_get(a[0]);
     UNINITIALIZED struct user_iov u;
     uint64_t pos = a[3], *p = positioned ? &pos : NULL;
-    bool nowait = flags & RWF_NOWAIT_;
+    unsigned how = (flags & RWF_NOWAIT_ ? IO_NO_WAIT : 0) | (flags & RWF_NOAPPEND_ ? IO_NO_APPEND : 0);
     int64_t r;
 
     if (positioned && (int64_t)pos < 0)
@@ -293,17 +318,21 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
-    if (u.total > 0 && (flags & ~(uint64_t)RWF_KNOWN)) {
+    if (u.total == 0) {
+        r = 0;
+    } else if (flags & ~(uint64_t)RWF_KNOWN) {
         r = -EOPNOTSUPP;
+    } else if ((flags & RWF_APPEND_) && (flags & RWF_NOAPPEND_)) {
+        r = -EINVAL;
     } else if (!write) {
-        r = read_file(f, &u, p, nowait);
+        r = read_file(f, &u, p, how);
     } else if (!(flags & RWF_APPEND_)) {
-        r = write_file(f, &u, p, nowait);
+        r = write_file(f, &u, p, how);
     } else if (!positioned && beyond_files(f, &u, NULL)) {
         r = -EINVAL;
     } else {
         pos = file_size(f);
-        r = write_file(f, &u, &pos, nowait);
+        r = write_file(f, &u, &pos, how);
         if (!positioned && r > 0)
             f->pos = pos;
     }
@@ -360,6 +389,8 @@ sys_lseek(const uint64_t a[6])
 
     if (!f)
         return -EBADF;
+    if ((unsigned)a[2] > SEEK_HOLE)
+        return -EINVAL;
     return OPS(f->ops)->seek ? OPS(f->ops)->seek(f, (int64_t)a[1], (int)a[2]) : -ESPIPE;
 }
 
@@ -537,7 +568,9 @@ sys_readahead(const uint64_t a[6])
 {
     FILE_REF struct file *f = io_get(a[0]);
 
-    return f ? 0 : -EBADF;
+    if (!f || !file_can_read(f))
+        return -EBADF;
+    return f->inode && (S_ISREG(f->inode->mode) || S_ISBLK(f->inode->mode)) ? 0 : -EINVAL;
 }
 
 int64_t

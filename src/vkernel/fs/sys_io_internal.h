@@ -6,9 +6,10 @@
 
 /* As fd_get, without those opened with O_PATH. */
 struct file *io_get(uint64_t fd);
-/* As read and write, from and to the guest's memory, at *pos or at the file's own position.
- * They sleep, unless nowait. */
-int64_t user_read(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait);
-int64_t user_write(struct file *f, struct user_iov *u, uint64_t *pos, bool nowait);
+/* As read and write, from and to the guest's memory, at *pos or at the file's own position. They sleep, unless IO_NO_WAIT
+ * is in `how`; with IO_NO_APPEND they write where they are told although the file has O_APPEND. */
+enum { IO_NO_WAIT = O_NONBLOCK, IO_NO_APPEND = O_APPEND };
+int64_t user_read(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how);
+int64_t user_write(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how);
 
 #endif

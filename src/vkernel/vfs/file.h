@@ -30,6 +30,9 @@ struct file_ops {
      * their own) */
     ssize_t (*read)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
     ssize_t (*write)(struct file *f, const struct iovec *iov, int count, uint64_t *pos);
+    /* Takes so many bytes without a look at them, wherever they are: instead of `write`, for bytes of a guest's. May be
+     * NULL. */
+    ssize_t (*swallow)(struct file *f, uint64_t size);
     int64_t (*seek)(struct file *f, int64_t offset, int whence); /* NULL: -ESPIPE */
     /* Ready events now (POLLIN, POLLOUT, POLLHUP, POLLERR, POLLRDHUP...). Adds the queues that a change will wake to
      * queues[*count] (at most max). NULL: always readable and writable. A wake asks, too, so current_task() may be any
