@@ -377,10 +377,12 @@ sys_utimensat(const uint64_t a[6])
 
     if (a[2] && copy_from_guest(t, a[2], sizeof t) < 0)
         return -EFAULT;
+    if (arg && t[0].tv_nsec == UTIME_OMIT && t[1].tv_nsec == UTIME_OMIT)
+        return 0; /* whatever file it is */
     if ((int)a[3] & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    if (!a[1])
-        return (int)a[0] == AT_FDCWD ? -EFAULT : change_fd(a[0], do_utimens, arg);
+    if (!a[1] && (int)a[0] != AT_FDCWD)
+        return a[3] ? -EINVAL : change_fd(a[0], do_utimens, arg);
     return change_at((int)a[0], a[1], (int)a[3], do_utimens, arg);
 }
 

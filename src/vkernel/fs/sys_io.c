@@ -75,6 +75,13 @@ at_end(struct file *f, const uint64_t *pos)
     return f->ops == &memfs_file_ops && (pos ? *pos : f->pos) >= file_size(f);
 }
 
+/* Would it wait? Then where the bytes are does not matter yet. */
+static bool
+is_idle(struct file *f, unsigned events)
+{
+    return OPS(f->ops)->poll && !(file_poll(f, NULL, NULL, 0) & (events | POLLERR | POLLHUP));
+}
+
 /* Can a guest name these bytes at all? Asked first, and also of no bytes. */
 static bool
 may_name(const struct user_iov *u)
@@ -101,9 +108,12 @@ user_read(struct file *f, struct user_iov *u, uint64_t *pos, unsigned how)
             NO_SLEEP;
 
             n = user_iov_spans(u, done, most_at_once(f), true);
-            if (n == 0 && u->total > 0)
+            if (n > 0 || u->total == 0)
+                r = file_try_read(f, u->spans, n, pos);
+            else if (done == 0 && is_idle(f, POLLIN))
+                r = -EAGAIN;
+            else
                 return done ? (int64_t)done : at_end(f, pos) ? 0 : -EFAULT;
-            r = file_try_read(f, u->spans, n, pos);
         }
         if (r == -EAGAIN && done == 0 && !((f->flags | how) & O_NONBLOCK) && OPS(f->ops)->poll) {
             int w = io_wait(f, &deadline, false);
@@ -391,7 +401,9 @@ sys_lseek(const uint64_t a[6])
         return -EBADF;
     if ((unsigned)a[2] > SEEK_HOLE)
         return -EINVAL;
-    return OPS(f->ops)->seek ? OPS(f->ops)->seek(f, (int64_t)a[1], (int)a[2]) : -ESPIPE;
+    if (OPS(f->ops)->seek)
+        return OPS(f->ops)->seek(f, (int64_t)a[1], (int)a[2]);
+    return OPS(f->ops)->seeks_nowhere ? 0 : -ESPIPE;
 }
 
 /* --- size and storage --- */

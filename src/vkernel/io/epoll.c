@@ -446,6 +446,7 @@ epoll_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) epoll_ops = {
     .name = "eventpoll",
+    .seeks_nowhere = true,
     .poll = epoll_poll,
     .release = epoll_release,
 };
@@ -493,7 +494,11 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
     might_sleep();
     if (!f || (f->flags & O_PATH))
         return -EBADF;
-    if (f->ops != &epoll_ops || max <= 0 || max > MAX_EVENTS)
+    if (max <= 0 || max > MAX_EVENTS)
+        return -EINVAL;
+    if (!guest_may_name(out, (uint64_t)max * sizeof(struct epoll_event)))
+        return -EFAULT;
+    if (f->ops != &epoll_ops)
         return -EINVAL;
     for (;;) {
         struct epoll *ep = f->data;

@@ -37,7 +37,7 @@ counter_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     struct eventfd *e = f->data;
     uint64_t value;
 
-    if (iov_total(iov, count) < sizeof value)
+    if (iov_total(iov, count) != sizeof value)
         return -EINVAL;
     if (iov_gather(iov, count, 0, &value, sizeof value) < sizeof value)
         return -EFAULT;
@@ -72,6 +72,7 @@ counter_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
     .name = "eventfd",
+    .seeks_nowhere = true,
     .no_splice_in = true,
     .no_splice_out = true,
     .read = counter_read,

@@ -203,7 +203,7 @@ pipe_release(struct file *f)
         p->writers--;
     wait_queue_wake(&p->read_queue);
     wait_queue_wake(&p->write_queue);
-    if (p->readers == 0 && p->writers == 0 && S_ISFIFO(f->inode->mode) && f->inode->nlink > 0) {
+    if (p->readers == 0 && p->writers == 0 && f->inode->sb != anon_superblock()) {
         p->used = p->head = 0; /* a FIFO's bytes do not outlive its openers */
         p->writer_opens = p->reader_opens = 0;
     }
@@ -269,7 +269,6 @@ make_pipe(guest_addr out, int flags)
         return -ENOMEM;
     i->uid = current_process()->creds.fsuid;
     i->gid = current_process()->creds.fsgid;
-    i->nlink = 0;
     i->pipe = pipe_new();
     ends[0] = i->pipe ? file_new_inode(&pipe_ops, O_RDONLY | (flags & O_NONBLOCK), i, NULL) : NULL;
     ends[1] = ends[0] ? file_new_inode(&pipe_ops, O_WRONLY | (flags & O_NONBLOCK), i, NULL) : NULL;

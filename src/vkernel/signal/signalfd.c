@@ -148,6 +148,7 @@ signalfd_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) signalfd_ops = {
     .name = "signalfd",
+    .seeks_nowhere = true,
     .no_splice_out = true,
     .read = signalfd_read,
     .poll = signalfd_poll,

@@ -197,6 +197,7 @@ timerfd_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) timerfd_ops = {
     .name = "timerfd",
+    .seeks_nowhere = true,
     .no_splice_out = true,
     .read = timerfd_read,
     .poll = timerfd_poll,

@@ -51,6 +51,7 @@ struct file_ops {
     int (*mmap_source)(struct file *f, int *host_fd, uint64_t *host_offset, bool *bounded);
     /* One mapping of the file more or less, in any address space; parts of one count each. Must not sleep. */
     void (*mapped)(struct file *f, bool more);
+    bool seeks_nowhere;               /* without `seek`: lseek answers that the position is 0, wherever it leads */
     bool maps_anonymous;              /* mappings are of anonymous memory instead */
     bool no_splice_in, no_splice_out; /* splice and sendfile cannot write to it, cannot read from it: -EINVAL */
     bool tells_async;                 /* O_ASYNC has an effect; for others, as on Linux, it is only kept */

@@ -265,6 +265,7 @@ inotify_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) inotify_ops = {
     .name = "inotify",
+    .seeks_nowhere = true,
     .no_splice_out = true,
     .tells_async = true,
     .read = inotify_read,
@@ -357,6 +358,11 @@ add_watch(struct inotify *n, struct inode *i, uint32_t mask)
     return (int)w->of_instance.id;
 }
 
+enum {
+    KNOWN_BITS = IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR | IN_DONT_FOLLOW |
+                 IN_EXCL_UNLINK | IN_MASK_ADD | IN_MASK_CREATE | IN_ISDIR | (int)IN_ONESHOT
+};
+
 int64_t
 sys_inotify_add_watch(const uint64_t a[6])
 {
@@ -365,9 +371,11 @@ sys_inotify_add_watch(const uint64_t a[6])
     struct path p;
     int r;
 
+    if (!(mask & KNOWN_BITS))
+        return -EINVAL;
     if (!f)
         return -EBADF;
-    if (f->ops != &inotify_ops || !(mask & IN_ALL_EVENTS))
+    if (f->ops != &inotify_ops || ((mask & IN_MASK_ADD) && (mask & IN_MASK_CREATE)))
         return -EINVAL;
     r = path_walk_guest(AT_FDCWD, a[1],
                         ((mask & IN_DONT_FOLLOW) ? 0 : WALK_FOLLOW) | ((mask & IN_ONLYDIR) ? WALK_DIRECTORY : 0), &p);
