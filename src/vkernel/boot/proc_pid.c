@@ -223,8 +223,8 @@ show_status(const struct pseudo_key *key, struct text *out)
                 (unsigned long long)c->cap_effective, (unsigned long long)c->cap_bounding,
                 (unsigned long long)p->cap_ambient);
     set = t ? t->sched.affinity : system_all_processors();
-    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t%s\n", p->no_new_privs,
-                system_processor_mask(set, processors));
+    text_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\nCpus_allowed:\t%s\n", t && t->no_new_privs,
+                t ? t->seccomp_mode : 0u, t ? t->seccomp_filters : 0u, system_processor_mask(set, processors));
     text_printf(out, "Cpus_allowed_list:\t%s", system_processor_list(set, processors));
     text_printf(out,
                 "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\n"

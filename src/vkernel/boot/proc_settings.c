@@ -1,5 +1,5 @@
-/* Files of /proc/PID that a process is set by: what is written is kept, inherited, checked and used, or it is
- * refused. */
+/* Files of /proc/PID that a process is set by, and of /proc/sys: what is written is kept, inherited, checked and used,
+ * or it is refused. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "base/page.h"
 #include "vkernel/boot/procfs.h"
 #include "vkernel/mm/mm.h"
+#include "vkernel/seccomp/seccomp.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "vkernel/vfs/vfs.h"
@@ -212,4 +213,34 @@ proc_show_personality(const struct pseudo_key *key, struct text *out)
         return -ESRCH;
     text_printf(out, "%08x\n", p->personality);
     return 0;
+}
+
+/* --- /proc/sys/kernel/seccomp --- */
+
+int
+proc_show_seccomp_actions(const struct pseudo_key *key, struct text *out)
+{
+    char names[SECCOMP_NAMES];
+
+    seccomp_show_available(names);
+    text_printf(out, "%s\n", names);
+    return 0;
+}
+
+int
+proc_show_seccomp_logged(const struct pseudo_key *key, struct text *out)
+{
+    char names[SECCOMP_NAMES];
+
+    seccomp_show_logged(names);
+    text_printf(out, "%s\n", names);
+    return 0;
+}
+
+ssize_t
+proc_store_seccomp_logged(const struct pseudo_key *key, const char *data, size_t size)
+{
+    int r = seccomp_set_logged(data);
+
+    return r < 0 ? r : (ssize_t)size;
 }

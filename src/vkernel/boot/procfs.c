@@ -222,6 +222,13 @@ static const struct pseudo OPS_TABLE(pseudo) pty_dir[] = {
     TEXT("max", LIMIT_TEXT(LIMIT_PTYS)), TEXT("reserve", "1024\n"), SHOW("nr", show_pty_nr), END};
 /* clang-format on */
 
+static const struct pseudo OPS_TABLE(pseudo) seccomp_dir[] = {SHOW("actions_avail", proc_show_seccomp_actions),
+                                                              {.name = "actions_logged",
+                                                               .mode = S_IFREG | 0644,
+                                                               .show = proc_show_seccomp_logged,
+                                                               .store = proc_store_seccomp_logged},
+                                                              END};
+
 static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("pid_max", "4194304\n"),
     TEXT("threads-max", "32768\n"),
@@ -252,6 +259,7 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("sched_child_runs_first", "0\n"),
     DIR("random", random_dir),
     DIR("pty", pty_dir),
+    DIR("seccomp", seccomp_dir),
     END,
 };
 

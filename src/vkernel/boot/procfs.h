@@ -18,6 +18,10 @@ int proc_show_oom_score(const struct pseudo_key *key, struct text *out);
 int proc_show_sessionid(const struct pseudo_key *key, struct text *out);
 int proc_show_personality(const struct pseudo_key *key, struct text *out);
 
+/* proc_settings.c: of /proc/sys/kernel/seccomp */
+PROC_SETTING(seccomp_logged);
+int proc_show_seccomp_actions(const struct pseudo_key *key, struct text *out);
+
 int proc_mounts_show(const struct pseudo_key *key, struct text *out);
 /* proc_stat.c: what the kernel has counted */
 int proc_show_stat(const struct pseudo_key *key, struct text *out);

@@ -16,6 +16,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/seccomp/seccomp.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/file.h"
@@ -270,6 +271,7 @@ inherit(struct task *t, const struct clone_args_kernel *c)
         if (self->reset_on_fork && t->process != self->process && t->process->nice < 0)
             t->process->nice = 0;
     }
+    seccomp_inherit(t);
     x86_collect_mxcsr();
     x87_out();
     *cpu = x86_cpu_tls;

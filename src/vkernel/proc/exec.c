@@ -443,7 +443,7 @@ exec_creds(struct exec *x)
 
     x->euid = p->creds.euid;
     x->egid = p->creds.egid;
-    if (file_stat(x->file, &st) == 0 && !p->no_new_privs && !x->file->inode->sb->no_suid) {
+    if (file_stat(x->file, &st) == 0 && !current_task()->no_new_privs && !x->file->inode->sb->no_suid) {
         if (st.st_mode & S_ISUID)
             x->euid = st.st_uid;
         if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
@@ -465,7 +465,7 @@ commit_creds(const struct exec *x)
     c->egid = c->sgid = c->fsgid = x->egid;
     if ((c->euid == 0 || c->uid == 0) && !(p->securebits & SECBIT_NOROOT))
         permitted = c->cap_bounding | c->cap_inheritable;
-    if (p->no_new_privs) /* with no_new_privs, root does not get back by a program what it gave away */
+    if (current_task()->no_new_privs) /* with no_new_privs, root does not get back by a program what it gave away */
         permitted &= c->cap_permitted;
     if (x->secure) {
         p->cap_ambient = 0;

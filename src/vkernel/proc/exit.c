@@ -13,6 +13,7 @@
 #include "vkernel/mm/store.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/seccomp/seccomp.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
 #include "vkernel/time/time.h"
@@ -202,6 +203,7 @@ task_exit(int status)
     mm_release(t);
     sem_task_leaves(t);
     list_remove(&t->thread_link);
+    seccomp_leave(t);
     p->thread_count--;
     if (p->leader == t)
         p->leader = NULL;

@@ -27,7 +27,6 @@ process_inherit(struct process *p, const struct process *parent)
     p->exe_path = parent->exe_path ? bytes_string(parent->exe_path) : NULL;
     p->exe = parent->exe ? file_execute(parent->exe) : NULL;
     p->ctty = parent->ctty;
-    p->no_new_privs = parent->no_new_privs;
     p->keep_caps = parent->keep_caps;
     p->personality = parent->personality;
     p->nice = parent->nice;

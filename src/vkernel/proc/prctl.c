@@ -8,6 +8,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/seccomp/seccomp.h"
 #include "vkernel/task/process.h"
 #include "vkernel/task/system.h"
 #include "x86/address_space.h"
@@ -85,9 +86,9 @@ sys_prctl(const uint64_t a[6])
     case PR_SET_NO_NEW_PRIVS:
         if (a[1] != 1 || a[2] || a[3] || a[4])
             return -EINVAL;
-        p->no_new_privs = true;
+        current_task()->no_new_privs = true;
         return 0;
-    case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
+    case PR_GET_NO_NEW_PRIVS: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : current_task()->no_new_privs;
     case PR_SET_CHILD_SUBREAPER: p->subreaper = a[1] != 0; return 0;
     case PR_GET_CHILD_SUBREAPER: return put_int(a[1], p->subreaper);
     case PR_SET_KEEPCAPS:
@@ -103,7 +104,8 @@ sys_prctl(const uint64_t a[6])
     case PR_CAP_AMBIENT: return proc_capability_prctl((int)a[0], a);
     case PR_GET_SECUREBITS: return (int64_t)(p->securebits | (p->keep_caps ? SECBIT_KEEP_CAPS : 0));
     case PR_SET_SECUREBITS: return set_securebits(p, a[1]);
-    case PR_GET_SECCOMP: return 0;
+    case PR_GET_SECCOMP: return current_task()->seccomp_mode;
+    case PR_SET_SECCOMP: return seccomp_prctl(a[1], a[2]);
     case PR_SET_TIMERSLACK: /* timers are never delayed on purpose, which any slack allows */
         current_task()->timer_slack = (int64_t)a[1] > 0 ? a[1] : current_task()->default_timer_slack;
         return 0;
@@ -121,8 +123,7 @@ sys_prctl(const uint64_t a[6])
     case PR_GET_TID_ADDRESS: return copy_to_guest(a[1], &current_task()->clear_child_tid, 8) < 0 ? -EFAULT : 0;
     case PR_MCE_KILL: return set_mce_kill(p, a);
     case PR_MCE_KILL_GET: return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->mce_kill;
-    default: /* among them those of modules that are not here: PR_SET_PTRACER, PR_SET_VMA, PR_SET_SECCOMP */
-        return -EINVAL;
+    default: /* among them those of modules that are not here: PR_SET_PTRACER, PR_SET_VMA */ return -EINVAL;
     }
 }
 

@@ -357,14 +357,13 @@ bad:
 
 /* --- faults --- */
 
-static void
-force(int sig, int code, uint64_t address)
+void
+signal_force_info(const siginfo_t *info)
 {
     struct task *t = current_task();
+    int sig = info->si_signo;
     struct signal_action *act = &t->process->actions[sig];
-    siginfo_t info = {.si_signo = sig, .si_code = code};
 
-    info.si_addr = (void *)(uintptr_t)address;
     if ((t->blocked & SIGNAL_BIT(sig)) || act->handler == (uint64_t)(uintptr_t)SIG_IGN ||
         act->handler == (uint64_t)(uintptr_t)SIG_DFL) {
         /* Not even process 1 survives a fault that it cannot handle. */
@@ -372,7 +371,16 @@ force(int sig, int code, uint64_t address)
         act->handler = (uint64_t)(uintptr_t)SIG_DFL;
         group_exit(sig);
     }
-    signal_send_info(t->process, t, &info);
+    signal_send_info(t->process, t, info);
+}
+
+static void
+force(int sig, int code, uint64_t address)
+{
+    siginfo_t info = {.si_signo = sig, .si_code = code};
+
+    info.si_addr = (void *)(uintptr_t)address;
+    signal_force_info(&info);
 }
 
 void

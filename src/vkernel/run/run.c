@@ -373,7 +373,7 @@ syscall_edge_with(uint64_t rflags)
         uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
                          cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
 
-        result = syscall_dispatch(nr, a);
+        result = __builtin_expect(t->call_work, 0) ? call_with_work(nr, a) : syscall_dispatch(nr, a);
         if (calls_on)
             calls_done();
         cpu->gpr[X86_RAX] = (uint64_t)result;
@@ -384,6 +384,8 @@ syscall_edge_with(uint64_t rflags)
         if (sched_tick_wanted)
             sched_arm_tick();
         if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
+            return;
+        if (t->call_answered && !signal_work(t))
             return;
         if (!signal_deliver(nr == NR_rt_sigreturn /* rt_sigreturn is never restarted */ ? -1 : (int)nr))
             return;

@@ -40,7 +40,9 @@ void run_reset_limit(void);
 bool run_forced_tick(void);
 void syscall_edge(void);                 /* the guest executed SYSCALL; rip is behind it */
 void syscall_edge_with(uint64_t rflags); /* the same, for a caller that has the guest's RFLAGS already */
-void poll_edge(void);                    /* preempts the task if a tick has come, and delivers signals */
+/* call_work.c: makes a call of the running task, which has call_work, or does not; the result for rax. */
+int64_t call_with_work(int64_t nr, uint64_t a[6]);
+void poll_edge(void); /* preempts the task if a tick has come, and delivers signals */
 void run_init(void);
 /* Evaluates from rip to the next compiled entry, or until something else is to be done, such as a system call, which it
  * then does. */
@@ -64,6 +66,7 @@ extern bool stress_unwind, stress_budget, stress_evaluate;
 bool signal_deliver(int nr);
 /* The current task gets a signal for a fault of its own, which it can neither block nor ignore. */
 void signal_force(int sig, int code, uint64_t address, int trapno);
+void signal_force_info(const siginfo_t *info);
 /* The same for a page fault; err has the bits of the processor's page fault error code. */
 enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_FETCH = 16 };
 void signal_force_page_fault(int sig, int code, uint64_t address, unsigned err);

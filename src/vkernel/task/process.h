@@ -23,6 +23,7 @@ struct file;
 struct fdtable;
 struct fs_context;
 struct mm;
+struct seccomp_filter;
 struct user;
 struct tty;
 
@@ -67,7 +68,7 @@ struct process {
     bool group_exit;      /* every thread of it leaves at its next edge */
     struct task *exec_by; /* a thread in execve that waits for the others to leave */
     bool exec_done;       /* it has called exec since fork, so that its parent's setpgid is refused */
-    bool subreaper, no_new_privs, keep_caps, reaped;
+    bool subreaper, keep_caps, reaped;
     bool may_be_orphaned; /* its parent, of another group, has ended: its group is to be looked at (exit.c) */
     int pdeath_signal;
     uint32_t personality;
@@ -104,6 +105,9 @@ struct process {
     int unknown_signal; /* the signal of that fault */
 };
 
+/* What a task may have to do at a system call beyond making it (run/call_work.c). */
+enum { CALL_SECCOMP = 1 };
+
 struct task {
     struct sched_entity sched; /* first member: the scheduler knows nothing else of a task */
     int tid;
@@ -137,6 +141,12 @@ struct task {
     uint64_t robust_list;
     struct sem_undo_list *sem_undos; /* ipc/; NULL: nothing is to be undone */
     bool kill_me;                    /* it leaves at its next edge, because a sibling does exec */
+    uint8_t call_work;               /* CALL_*: what else is to be done at each of its system calls; mostly 0 */
+    bool call_answered;              /* its last call was not made, and the result is one whatever number it is */
+    bool no_new_privs;
+    uint8_t seccomp_mode;                  /* SECCOMP_MODE_* */
+    struct seccomp_filter *seccomp_filter; /* the last of them, with a reference; NULL: there is none */
+    unsigned seccomp_filters;              /* how many there are */
     /* compiled code cannot go on at rip, because there is no entry or it refused (ir_assumption): the evaluator does a
      * step first */
     bool evaluate_next;

@@ -384,8 +384,8 @@ file_path(const struct file *f, char *buf, size_t size)
     /* The host's pipes on descriptors 0 to 2 are pipes to the guest, too. */
     if (file_stat((struct file *)(uintptr_t)f, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
         n = snprintf(buf, size, "%s:[%llu]", S_ISFIFO(st.st_mode) ? "pipe" : "socket", (unsigned long long)st.st_ino);
-    else if (OPS(f->ops)->name && strcmp(OPS(f->ops)->name, "inotify") == 0)
-        n = snprintf(buf, size, "anon_inode:inotify"); /* the one without brackets */
+    else if (OPS(f->ops)->bare_name)
+        n = snprintf(buf, size, "anon_inode:%s", OPS(f->ops)->name);
     else
         n = snprintf(buf, size, "anon_inode:[%s]", OPS(f->ops)->name ? OPS(f->ops)->name : "unknown");
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : n;

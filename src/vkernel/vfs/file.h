@@ -25,6 +25,7 @@ struct artifact_ledger;
 
 struct file_ops {
     const char *name; /* for /proc/self/fdinfo, strace and messages: "pipe", "tmpfs" */
+    bool bare_name;   /* /proc/PID/fd shows an anonymous file's name without brackets */
     /* Never sleep: -EAGAIN when there is nothing to do, and the callers (file_read, sys_io.c) wait on the queues that
      * poll names, with no host span of guest memory left. *pos is the position to use and advance (pread/pwrite pass
      * their own) */

@@ -265,6 +265,7 @@ inotify_release(struct file *f)
 
 static const struct file_ops OPS_TABLE(file_ops) inotify_ops = {
     .name = "inotify",
+    .bare_name = true,
     .seeks_nowhere = true,
     .no_splice_out = true,
     .tells_async = true,
