@@ -24,8 +24,15 @@ static const char usage[] =
     "  -w, --workdir DIR          working directory\n"
     "  -u, --user USER[:GROUP]    user name or id\n"
     "  -v, --volume SRC:DST[:ro]  mount a host folder\n"
-    "  --network none|host        none (default): only the container's own loopback; host: TCP and UDP of the\n"
-    "                             host, with its interfaces, ports, /etc/hosts and /etc/resolv.conf\n"
+    "  --network none|user|host   none (default): only the container's own loopback; user: addresses and ports of its\n"
+    "                             own, and what is outside by TCP, UDP and names; host: TCP and UDP of the host, with\n"
+    "                             its interfaces, ports, /etc/hosts and /etc/resolv.conf\n"
+    "  -p, --publish [IP:]HOST:GUEST[/udp]\n"
+    "                             a port of the host leads to one of the container (--network user); may be repeated\n"
+    "  --allow DEST[:PORT]        the container reaches only such destinations: an address, a range as 10.0.0.0/8 or\n"
+    "                             [fd00::]/8, with --network user also a name or *.NAME; may be repeated\n"
+    "  --dns IP[:PORT]            whom the container's resolver asks (default: the host's resolvers); up to three\n"
+    "  --host-loopback            the gateway 10.0.2.2, fd00::2 is the host's 127.0.0.1, ::1 (--network user)\n"
     "  -m, --memory BYTES         limit of all memory that the container takes (suffixes k, m, g)\n"
     "  --pids N                   limit of processes and threads (also --pids-limit); -1: none\n"
     "  --cpus N                   processors of the container (default: all that ingot may use); 0.5: half the time of one\n"
@@ -62,7 +69,8 @@ static const struct run_option {
     enum { NO_VALUE, VALUE, OPTIONAL_VALUE } value;
 } options[] = {
     {"--env", 'e', VALUE}, {"--workdir", 'w', VALUE}, {"--user", 'u', VALUE}, {"--volume", 'v', VALUE},
-    {"--network", 0, VALUE}, {"--memory", 'm', VALUE},
+    {"--network", 0, VALUE}, {"--publish", 'p', VALUE}, {"--allow", 0, VALUE}, {"--dns", 0, VALUE},
+    {"--host-loopback", 0, NO_VALUE}, {"--memory", 'm', VALUE},
     {"--pids", 0, VALUE},
     {"--pids-limit", 0, VALUE},
     {"--cpus", 0, VALUE},

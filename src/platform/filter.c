@@ -53,10 +53,20 @@ static const uint32_t punches[] = {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
 static const uint32_t requests[] = {TCGETS,     TCSETS,   TCSETSW,
                                     TCGETS2_,   TCSETS2_, TCSETS2_ + 1,
                                     TIOCGWINSZ, FIONREAD, PLATFORM_PAGEMAP_SCAN};
+/* The first ones are about bytes of a socket, and all that --network user has. */
+enum { SOCKET_REQUESTS = 2 };
 static const uint32_t network_requests[] = {
     SIOCOUTQ,       SIOCATMARK,     SIOCGIFCONF,   SIOCGIFNAME, SIOCGIFFLAGS,  SIOCGIFADDR,  SIOCGIFDSTADDR,
     SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU,  SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
 };
+
+static size_t
+network_request_count(const struct lockdown *l)
+{
+    if (l->network_host)
+        return sizeof network_requests / sizeof *network_requests;
+    return l->network_user ? SOCKET_REQUESTS : 0;
+}
 static const uint32_t empty_path[] = {AT_EMPTY_PATH};
 static const uint32_t clocks[] = {CLOCK_REALTIME,          CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
                                   CLOCK_THREAD_CPUTIME_ID, CLOCK_BOOTTIME,  (uint32_t)OWN_TICK_CLOCK,
@@ -86,7 +96,7 @@ struct condition {
 #define C(...)                         {__VA_ARGS__}
 #define ANY                            {{0}}
 
-enum when { ALWAYS, VOLUMES, NETWORK, PROCESSORS };
+enum when { ALWAYS, VOLUMES, NETWORK, NETWORK_HOST, PUBLISHED, PROCESSORS };
 
 static const struct rule {
     int number;
@@ -103,8 +113,15 @@ static const struct rule {
 static bool
 applies(const struct rule *r, const struct lockdown *l)
 {
-    return r->when == ALWAYS || (r->when == VOLUMES && l->volumes) || (r->when == NETWORK && l->network_host) ||
-           (r->when == PROCESSORS && l->threads > 1);
+    switch (r->when) {
+    case ALWAYS: return true;
+    case VOLUMES: return l->volumes;
+    case NETWORK: return l->network_host || l->network_user;
+    case NETWORK_HOST: return l->network_host;
+    case PUBLISHED: return l->network_host || l->published;
+    case PROCESSORS: return l->threads > 1;
+    }
+    return false;
 }
 
 /* --- the program --- */
@@ -154,10 +171,7 @@ emit_condition(const struct condition *c, const struct lockdown *l)
         emit_kill();
         break;
     case LISTED:
-        if (c->values == requests && l->network_host)
-            emit_listed(requests, c->count, network_requests, sizeof network_requests / sizeof *network_requests);
-        else
-            emit_listed(c->values, c->count, NULL, 0);
+        emit_listed(c->values, c->count, network_requests, c->values == requests ? network_request_count(l) : 0);
         break;
     case OWN_PID: emit_listed(&(uint32_t){(uint32_t)getpid()}, 1, NULL, 0); break;
     case END: break;
@@ -269,9 +283,9 @@ put_condition(char *text, size_t at, size_t size, const struct condition *c, con
         at += (size_t)snprintf(text + at, size - at, "%s (%#x)", c->text, c->bits);
     if (at < size && c->kind == LISTED)
         at = put_values(text, at, size, c->values, c->count);
-    if (at < size && c->values == requests && l->network_host) {
+    if (at < size && c->values == requests && network_request_count(l)) {
         text[at++] = ' ';
-        at = put_values(text, at, size, network_requests, sizeof network_requests / sizeof *network_requests);
+        at = put_values(text, at, size, network_requests, network_request_count(l));
     }
     return at;
 }
@@ -287,10 +301,12 @@ platform_filter_list(const struct lockdown *l, void (*put)(const char *line))
         if (!applies(r, l))
             continue;
         at = (size_t)snprintf(text, sizeof text, "  %s%s", r->name,
-                              r->when == VOLUMES      ? " (--volume)"
-                              : r->when == NETWORK    ? " (--network host)"
-                              : r->when == PROCESSORS ? " (--cpus 2)"
-                                                      : "");
+                              r->when == VOLUMES        ? " (--volume)"
+                              : r->when == NETWORK      ? " (--network user)"
+                              : r->when == PUBLISHED    ? " (--publish)"
+                              : r->when == NETWORK_HOST ? " (--network host)"
+                              : r->when == PROCESSORS   ? " (--cpus 2)"
+                                                        : "");
         for (unsigned k = 0; k < CONDITIONS_MAX && r->conditions[k].kind != END && at < sizeof text; k++)
             at = put_condition(text, at, sizeof text, &r->conditions[k], l);
         if (*r->purpose && at < sizeof text)

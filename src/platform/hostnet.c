@@ -53,22 +53,30 @@ static struct {
 /* --- readiness --- */
 
 int
-host_net_start(void)
+host_net_start(unsigned *most)
 {
+    enum { OWN = 64, KEPT_MOST = 1 << 20 }; /* of the limit: for files, and whatever else the vkernel opens */
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    if (limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    *most = limit.rlim_cur > KEPT_MOST ? KEPT_MOST : limit.rlim_cur > OWN ? (unsigned)limit.rlim_cur - OWN : 0;
     events_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (events_fd < 0)
-        return -errno;
+    return events_fd < 0 ? -errno : events_fd;
+}
+
+int
+host_net_start_queries(void)
+{
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
         texts[k].fd = open(texts[k].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     dump_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     query_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
-    return query_fd < 0 ? -errno : events_fd;
+    return query_fd < 0 ? -errno : 0;
 }
 
 unsigned
@@ -88,6 +96,14 @@ host_net_watch(int fd, void *cookie)
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.ptr = cookie};
 
     return NEGATIVE(epoll_ctl(events_fd, EPOLL_CTL_ADD, fd, &e));
+}
+
+int
+host_net_look_again(int fd, void *cookie)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.ptr = cookie};
+
+    return NEGATIVE(epoll_ctl(events_fd, EPOLL_CTL_MOD, fd, &e));
 }
 
 /* --- sockets --- */
@@ -323,6 +339,15 @@ host_socket_unsent(int fd)
 }
 
 int
+host_tcp_state(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info.tcpi_state;
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ? TCP_CLOSE : info.tcpi_state;
+}
+
+int
 host_socket_at_mark(int fd)
 {
     int n = 0;
@@ -433,18 +458,12 @@ host_network_dump(unsigned type, unsigned family, void (*each)(const void *messa
 
 /* --- texts --- */
 
-char *
-host_network_text(const char *name)
+static char *
+read_text(int fd)
 {
     size_t size = 0, capacity = 4096;
     char *text = NULL;
-    int fd = -1;
 
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-        if (strcmp(texts[k].name, name) == 0)
-            fd = texts[k].fd;
-    if (fd < 0)
-        return NULL;
     for (;;) {
         char *more = bytes_resize(text, capacity);
         ssize_t n;
@@ -464,6 +483,28 @@ host_network_text(const char *name)
     }
     if (text)
         text[size] = '\0';
+    return text;
+}
+
+char *
+host_network_text(const char *name)
+{
+    int fd = -1;
+
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (strcmp(texts[k].name, name) == 0)
+            fd = texts[k].fd;
+    return fd < 0 ? NULL : read_text(fd);
+}
+
+char *
+host_resolvers(void)
+{
+    int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char *text = fd < 0 ? NULL : read_text(fd);
+
+    if (fd >= 0)
+        close(fd);
     return text;
 }
 

@@ -1,4 +1,4 @@
-/* The host's network, for `--network host`: the only host calls of net/.
+/* The host's network, for `--network host` and `--network user`: the only host calls of net/.
  *
  * Whatever a guest asks for passes an allow-list here: TCP, UDP and ICMP datagram sockets over IPv4 and IPv6, addresses
  * of these families, named options, flags and control messages, interface queries. Nothing else of the host's socket
@@ -23,11 +23,16 @@ struct host_net_event {
     void *cookie;
     short events; /* POLL* */
 };
-/* To be called once before anything else; also raises the soft limit of descriptors to the hard one. The descriptor. */
-int host_net_start(void);
+/* To be called once before anything else; also raises the soft limit of descriptors to the hard one. The descriptor.
+ * *most: how many sockets there may be, that the vkernel has some of the limit left for other things. */
+int host_net_start(unsigned *most);
+/* For what the host knows of its network, below. 0 or -errno. */
+int host_net_start_queries(void);
 unsigned host_net_ready(struct host_net_event *out, unsigned max);
 /* Edges of fd are reported with cookie from now on until it is closed. */
 int host_net_watch(int fd, void *cookie);
+/* What fd is ready for is reported once more, as if it had become so now. */
+int host_net_look_again(int fd, void *cookie);
 
 /* --- sockets; closed with host_close (platform/hostfs.h), whose lingering never waits: see host_socket_set_option
  * --- */
@@ -57,6 +62,7 @@ ssize_t host_socket_receive(int fd, struct host_message *m);
 /* SO_LINGER with a time would make close(2) wait: refused with -EOPNOTSUPP, callers remember it instead. */
 int host_socket_set_option(int fd, int level, int name, const void *value, socklen_t size);
 int host_socket_get_option(int fd, int level, int name, void *value, socklen_t *size);
+int host_tcp_state(int fd);      /* TCP_ESTABLISHED, ... of netinet/tcp.h */
 int host_socket_unsent(int fd);  /* SIOCOUTQ: bytes that are not acknowledged */
 int host_socket_at_mark(int fd); /* SIOCATMARK */
 
@@ -71,6 +77,7 @@ int host_network_dump(unsigned type, unsigned family, void (*each)(const void *m
 /* A text of the host by name: "hosts", "resolv.conf", or "net/..." for a table of /proc/net; NULL: none. To be
  * freed. */
 char *host_network_text(const char *name);
+char *host_resolvers(void); /* /etc/resolv.conf, before the lock-down; NULL: none. To be freed. */
 int host_name(char *out, size_t size);
 
 #endif

@@ -70,6 +70,8 @@ layer_landlock(const struct lockdown *l)
     rights = all_rights(version);
     if (l->network_host)
         rights.network = 0;
+    else if (l->network_user) /* its ports are bound by now */
+        rights.network &= BIND_TCP;
     fd = (int)syscall(NR_create_ruleset, &rights, version >= 6 ? sizeof rights : version >= 4 ? 16 : 8, 0);
     if (fd < 0)
         return -errno;

@@ -32,17 +32,19 @@ enum lockdown_layer {
 };
 
 struct lockdown {
-    bool root;                                    /* set by platform_isolate: started as root */
-    int id;                                       /* set by platform_isolate: a number of its own among the host's
+    bool root;             /* set by platform_isolate: started as root */
+    int id;                /* set by platform_isolate: a number of its own among the host's
                                                      processes */
-    bool full;                                    /* LAYER_ISOLATION and _CGROUP too: a second process, which
+    bool full;             /* LAYER_ISOLATION and _CGROUP too: a second process, which
                                                      platform_isolate starts */
-    unsigned threads;                             /* that run guests (platform/thread.h); 0 counts as 1. The others
+    unsigned threads;      /* that run guests (platform/thread.h); 0 counts as 1. The others
                                                      are made before no more may be, and inherit the layers */
-    uint64_t cpu_quota_us;                        /* --cpus: of each 100 ms; 0: none */
-    uint64_t memory_limit;                        /* --memory, in bytes; 0: none */
-    bool volumes, writable_volumes, network_host; /* what the run needs of the host */
-    unsigned layers;                              /* LAYERS_ALL, but in tests */
+    uint64_t cpu_quota_us; /* --cpus: of each 100 ms; 0: none */
+    uint64_t memory_limit; /* --memory, in bytes; 0: none */
+    /* What the run needs of the host. network_user: sockets that connect; with `published` such, too, as were bound
+     * before and listen. */
+    bool volumes, writable_volumes, network_host, network_user, published;
+    unsigned layers; /* LAYERS_ALL, but in tests */
     const struct lockdown_volume {
         int fd;
         bool read_only;

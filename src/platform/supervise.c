@@ -66,7 +66,7 @@ layer_isolation(struct lockdown *l)
     pid_t pid;
     int cgroup;
 
-    if (unshare(CLONE_NEWNS | CLONE_NEWPID | (l->network_host ? 0 : CLONE_NEWNET)) < 0) {
+    if (unshare(CLONE_NEWNS | CLONE_NEWPID | (l->network_host || l->network_user ? 0 : CLONE_NEWNET)) < 0) {
         no_isolation(l, -errno);
         return;
     }

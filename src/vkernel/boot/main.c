@@ -13,13 +13,13 @@
 #include "vkernel/audit/audit.h"
 #include "vkernel/boot/boot.h"
 #include "vkernel/boot/container_limits.h"
+#include "vkernel/boot/container_network.h"
 #include "vkernel/boot/exit_codes.h"
 #include "vkernel/boot/room.h"
 #include "vkernel/boot/run_options.h"
 #include "vkernel/boot/statistics.h"
 #include "vkernel/image/artifact.h"
 #include "vkernel/image/config.h"
-#include "vkernel/net/socket.h"
 #include "vkernel/run/run.h"
 #include "vkernel/sched/sched.h"
 #include "vkernel/task/system.h"
@@ -68,7 +68,7 @@ main(int argc, char **argv)
     char error[256];
     const char *text;
     size_t size;
-    int fd, r;
+    int fd;
 
     if (!platform_init())
         return EXIT_OWN;
@@ -87,9 +87,7 @@ main(int argc, char **argv)
         platform_die("%s", error);
     if (run_options.audit)
         audit_open(run_options.audit, run_options.audit_drop);
-    if (run_options.network_host && (r = host_network_start()) < 0)
-        platform_die("--network host: %s", strerror(-r));
-    if (!run_options.has_hostname && run_options.network_host)
+    if (!run_options.has_hostname && container_network == NETWORK_IS_HOST)
         run_options.has_hostname =
             host_name(system_info.hostname, sizeof system_info.hostname) == 0; /* as docker does */
     if (!run_options.has_hostname) {
@@ -102,8 +100,9 @@ main(int argc, char **argv)
     ignored = platform_forward_signals(platform_isatty(0));
     sched_init();
     run_init();
+    container_network_start();
     container_limits_start();
-    room_enter(run_options.network_host, run_options.isolate_full, run_options.require_layers);
+    room_enter(run_options.isolate_full, run_options.require_layers);
     if (run_options.security) {
         room_describe();
         return 0;

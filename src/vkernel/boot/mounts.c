@@ -69,7 +69,7 @@ make_file(struct dentry *root, const char *path, const char *text)
     return r;
 }
 
-/* A file of /etc: the host's if the container's network is the host's, else the text. */
+/* A file of /etc: the network's own, or else the text. */
 static int
 make_network_file(struct dentry *root, const char *path, const char *text)
 {
@@ -90,8 +90,8 @@ make_etc(struct dentry *root, const char *hostname)
     r = make_file(root, "/etc/hostname", text);
     snprintf(text, sizeof text,
              "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
-             "ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t%s\n",
-             hostname);
+             "ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n%s\t%s\n",
+             network == &user_network ? "10.0.2.100" : "127.0.1.1", hostname);
     if (r == 0)
         r = make_network_file(root, "/etc/hosts", text);
     if (r == 0)

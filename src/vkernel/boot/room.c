@@ -12,7 +12,9 @@
 #include "vkernel/audit/notice.h"
 #include "vkernel/boot/boot.h"
 #include "vkernel/boot/container_limits.h"
+#include "vkernel/boot/container_network.h"
 #include "vkernel/image/artifact.h"
+#include "vkernel/net/user.h"
 #include "vkernel/task/system.h"
 #include "vkernel/vfs/file.h"
 
@@ -70,11 +72,13 @@ open_volumes(void)
 }
 
 void
-room_enter(bool network_host, bool full, bool required)
+room_enter(bool full, bool required)
 {
     int r;
 
-    lockdown.network_host = network_host;
+    lockdown.network_host = container_network == NETWORK_IS_HOST;
+    lockdown.network_user = container_network == NETWORK_IS_USER;
+    lockdown.published = publish_any();
     lockdown.full = full;
     lockdown.threads = system_info.processors;
     lockdown.memory_limit = system_info.memory_limit;

@@ -9,7 +9,7 @@
 void room_add_volume(char *spec);
 /* Opens what is needed of the host and locks the process in. `full`: in a process of its own, in PID and network
  * namespaces; `required`: every layer or nothing. */
-void room_enter(bool network_host, bool full, bool required);
+void room_enter(bool full, bool required);
 void room_mount_volumes(void);
 const char *room_layers(void);         /* the names of those that hold */
 const char *room_missing_layers(void); /* and of those that do not, with reasons; "" */

@@ -10,8 +10,10 @@
 #include "vkernel/abi/dispatch.h"
 #include "vkernel/audit/notice.h"
 #include "vkernel/boot/container_limits.h"
+#include "vkernel/boot/container_network.h"
 #include "vkernel/boot/options.h"
 #include "vkernel/boot/room.h"
+#include "vkernel/net/user.h"
 #include "vkernel/run/calls.h"
 #include "vkernel/run/evaluated.h"
 #include "vkernel/run/lockstep.h"
@@ -38,14 +40,6 @@ stress(const char *what)
 }
 
 static void
-set_network(const char *value)
-{
-    run_options.network_host = strcmp(value, "host") == 0;
-    if (!run_options.network_host && strcmp(value, "none") != 0)
-        platform_die("--network %s: expected none or host", value);
-}
-
-static void
 set_policy(const char *value)
 {
     if (strcmp(value, "audit") == 0)
@@ -59,7 +53,7 @@ set_policy(const char *value)
 static void
 option_with_value(const char *name, const char *value)
 {
-    if (container_limits_option(name, value))
+    if (container_limits_option(name, value) || container_network_option(name, value))
         return;
     if (strcmp(name, "--env") == 0)
         string_list_add(&run_options.env, value);
@@ -69,8 +63,6 @@ option_with_value(const char *name, const char *value)
         run_options.workdir = value;
     else if (strcmp(name, "--user") == 0)
         run_options.user = value;
-    else if (strcmp(name, "--network") == 0)
-        set_network(value);
     else if (strcmp(name, "--hostname") == 0) {
         if (!*value || strlen(value) >= sizeof system_info.hostname)
             platform_die("--hostname: a host name has 1 to %zu bytes", sizeof system_info.hostname - 1);
@@ -123,6 +115,8 @@ run_options_parse(void)
             notice_quiet = true;
         } else if (strcmp(word, "--eval-unknown") == 0) {
             ledger_policy = LEDGER_EVAL_UNKNOWN;
+        } else if (strcmp(word, "--host-loopback") == 0) {
+            user_host_loopback = true;
         } else if (strcmp(word, "--require-layers") == 0) {
             run_options.require_layers = true;
         } else if (strcmp(word, "--security") == 0) { /* ingot inspect --security */

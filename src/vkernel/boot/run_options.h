@@ -12,7 +12,7 @@ extern struct run_options {
     const char *workdir, *user, *audit;
     bool stats;
     const char *stats_path;
-    bool has_hostname, audit_drop, network_host, isolate_full, require_layers, security;
+    bool has_hostname, audit_drop, isolate_full, require_layers, security;
 } run_options;
 
 /* Reads them, sets what is other rooms' (policy, stress modes, limits), and opens the file of --stats. Ends the process with a message

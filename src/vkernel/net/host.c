@@ -1,4 +1,5 @@
-/* --network host: AF_INET and AF_INET6 sockets are the host's, one descriptor each (platform/hostnet.h).
+/* Sockets of the host's, one descriptor each (platform/hostnet.h): with --network host all of AF_INET and AF_INET6, with
+ * --network user those that lead outside (user.c).
  *
  * The host's kernel keeps all state; here is only what would make a host call wait, and what the guest's rights forbid
  * though ours may not. Host descriptors are non-blocking; edges of their readiness arrive at one host descriptor that
@@ -11,34 +12,84 @@
 #include <sys/ioctl.h>
 
 #include "platform/hostfs.h"
-#include "vkernel/net/socket.h"
+#include "vkernel/net/host_internal.h"
+#include "vkernel/net/policy.h"
 #include "vkernel/vfs/file.h"
 
 enum { EVENTS = 64, ROUNDS = 16, OPTION_MAX = 512, INTERFACES_MAX = 1024, PORT_PRIVILEGED = 1024 };
 
 static const struct socket_ops OPS_TABLE(socket_ops) host_ops;
 
+static bool collecting, again; /* on_ready() is at work; and what came meanwhile is to be looked at */
+
+static void
+tell(struct socket *s, short events)
+{
+    if (events & (POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR))
+        wait_queue_wake(&s->in_queue);
+    if (events & (POLLOUT | POLLHUP | POLLERR))
+        wait_queue_wake(&s->out_queue);
+    if (OPS(s->ops)->host_ready)
+        OPS(s->ops)->host_ready(s, events);
+}
+
+/* A descriptor that host_ready closes, of whichever socket, is in no later batch, but may be in this one: sockets of a
+ * batch are counted. */
 CALLBACK static void
 on_ready(struct host_watch *w)
 {
     struct host_net_event events[EVENTS];
     unsigned n, rounds = 0;
 
+    again = true;
+    if (collecting)
+        return;
+    collecting = true;
     do {
+        again = false;
         n = host_net_ready(events, EVENTS);
+        for (unsigned k = 0; k < n; k++)
+            socket_get(events[k].cookie);
         for (unsigned k = 0; k < n; k++) {
             struct socket *s = events[k].cookie;
 
-            if (events[k].events & (POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR))
-                wait_queue_wake(&s->in_queue);
-            if (events[k].events & (POLLOUT | POLLHUP | POLLERR))
-                wait_queue_wake(&s->out_queue);
+            if (s->host_fd >= 0)
+                tell(s, events[k].events);
+            socket_put(s);
         }
-    } while (n == EVENTS && ++rounds < ROUNDS);
+    } while ((n == EVENTS || again) && ++rounds < ROUNDS);
+    collecting = false;
 }
 
 static struct host_watch net_watch = {.fd = -1, .events = POLLIN, .ready = on_ready};
-static unsigned open_count;
+static unsigned open_count, open_most;
+
+int
+host_attach(struct socket *s, int fd)
+{
+    int r = open_count < open_most ? host_net_watch(fd, s) : -ENFILE;
+
+    if (r < 0) {
+        host_close(fd);
+        return r;
+    }
+    s->host_fd = fd;
+    if (open_count++ == 0) /* watched only while there is something: the watch keeps the tick on */
+        host_watch_add(&net_watch);
+    on_ready(&net_watch); /* the edge of being added is no news */
+    return 0;
+}
+
+void
+host_detach(struct socket *s)
+{
+    if (s->host_fd < 0)
+        return;
+    host_close(s->host_fd);
+    s->host_fd = -1;
+    if (--open_count == 0)
+        host_watch_remove(&net_watch);
+}
 
 /* Takes over fd. */
 static struct socket *
@@ -46,26 +97,17 @@ adopt(int fd, int family, int type, int protocol, int *error)
 {
     struct socket *s = socket_new(family, type, protocol, &host_ops);
 
-    *error = s ? host_net_watch(fd, s) : -ENOMEM;
-    if (*error < 0) {
+    if (!s) {
         host_close(fd);
+        *error = -ENOMEM;
+        return NULL;
+    }
+    *error = host_attach(s, fd);
+    if (*error < 0) {
         socket_put(s);
         return NULL;
     }
-    s->host_fd = fd;
-    if (open_count++ == 0) /* watched only while there is something: the watch keeps the tick on */
-        host_watch_add(&net_watch);
-    on_ready(&net_watch); /* the edge of being added is no news */
     return s;
-}
-
-static void
-host_sock_close(struct socket *s)
-{
-    host_close(s->host_fd);
-    s->host_fd = -1;
-    if (--open_count == 0)
-        host_watch_remove(&net_watch);
 }
 
 static int
@@ -82,8 +124,12 @@ host_bind(struct socket *s, const struct address *a)
 static int
 host_connect(struct socket *s, const struct address *a)
 {
-    int r = host_socket_connect(s->host_fd, &a->storage, a->length);
+    int r = a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC
+                ? 0 /* it disconnects */
+                : policy_check(&a->storage, a->length);
 
+    if (r == 0)
+        r = host_socket_connect(s->host_fd, &a->storage, a->length);
     return r == -EAGAIN ? -EADDRNOTAVAIL : r; /* no port is free: nothing will wake us */
 }
 
@@ -113,7 +159,7 @@ host_accept(struct socket *s, struct socket **out)
     return 0;
 }
 
-static ssize_t
+ssize_t
 host_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov,
@@ -127,6 +173,10 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
     if (t->flags & MSG_FASTOPEN) /* not let through: as where net.ipv4.tcp_fastopen is 0 */
         return -EOPNOTSUPP;
     if (t->to) {
+        int r = policy_check(&t->to->storage, t->to->length);
+
+        if (r < 0)
+            return r;
         m.to = &t->to->storage;
         m.to_length = t->to->length;
     }
@@ -145,7 +195,7 @@ too_little(struct socket *s, size_t want)
     return !((unsigned short)host_poll_now(s->host_fd, POLLIN | POLLRDHUP) & (POLLIN | POLLRDHUP | POLLHUP | POLLERR));
 }
 
-static ssize_t
+ssize_t
 host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t)
 {
     struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov,
@@ -167,7 +217,7 @@ host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer 
     return n;
 }
 
-static int
+int
 host_shutdown(struct socket *s, int how)
 {
     int r = host_socket_shutdown(s->host_fd, how);
@@ -185,14 +235,14 @@ host_sock_name(struct socket *s, bool peer, struct address *out)
     return host_socket_name(s->host_fd, peer, &out->storage, &out->length);
 }
 
-static unsigned
+unsigned
 host_poll(struct socket *s)
 {
     return (unsigned short)host_poll_now(s->host_fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLRDBAND |
                                                          POLLWRNORM | POLLWRBAND);
 }
 
-static int
+int
 host_ioctl(struct socket *s, unsigned long request, guest_addr arg)
 {
     int n;
@@ -279,7 +329,7 @@ static const struct socket_ops OPS_TABLE(socket_ops) host_ops = {
     .ioctl = host_ioctl,
     .set_option = host_set_option,
     .get_option = host_get_option,
-    .close = host_sock_close,
+    .close = host_detach,
 };
 
 static struct socket *
@@ -354,9 +404,17 @@ const struct network host_network = {
 };
 
 int
+host_sockets_start(void)
+{
+    net_watch.fd = host_net_start(&open_most);
+    return net_watch.fd < 0 ? net_watch.fd : 0;
+}
+
+int
 host_network_start(void)
 {
-    net_watch.fd = host_net_start();
+    int r = host_sockets_start();
+
     network = &host_network;
-    return net_watch.fd < 0 ? net_watch.fd : 0;
+    return r < 0 ? r : host_net_start_queries();
 }

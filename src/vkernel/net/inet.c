@@ -1,16 +1,11 @@
-/* AF_INET and AF_INET6 on the container's own loopback: addresses and TCP between guests; UDP is in udp.c.
+/* AF_INET and AF_INET6 of the container's own: addresses and TCP between guests; UDP is in udp.c.
  *
- * The local addresses are 127.0.0.0/8, ::1 and the unspecified; anything else is ENETUNREACH. */
+ * The local addresses are 127.0.0.0/8, ::1, the unspecified and, with --network user, those of eth0. What is elsewhere
+ * network->outside reaches; without that it is ENETUNREACH. */
 #include "vkernel/net/inet_internal.h"
-#include "vkernel/usercopy/usercopy.h"
-#include "vkernel/vfs/creds.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
-#include <net/if_arp.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
 
 #include "base/rare.h"
 #include "platform/platform.h"
@@ -20,7 +15,6 @@ enum { PORT_LOW = 32768, PORT_HIGH = 60999, BUCKETS = 4096 };
 static struct list bound_sockets[BUCKETS] RARE; /* by port */
 static struct list accepted_sockets = {&accepted_sockets,
                                        &accepted_sockets}; /* and those that nobody has accepted yet */
-static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops;
 
 static bool
 is_mapped(const struct in6_addr *a)
@@ -37,7 +31,14 @@ inet_is_any(const struct in6_addr *a)
 bool
 inet_is_local(const struct in6_addr *a)
 {
-    return inet_is_any(a) || IN6_IS_ADDR_LOOPBACK(a) || (is_mapped(a) && a->s6_addr[12] == 127);
+    const struct interface *i = network->interfaces;
+
+    if (inet_is_any(a) || IN6_IS_ADDR_LOOPBACK(a) || (is_mapped(a) && a->s6_addr[12] == 127))
+        return true;
+    for (; i && i->name; i++)
+        if (is_mapped(a) ? memcmp(&a->s6_addr[12], &i->four, 4) == 0 : memcmp(a, &i->six, sizeof *a) == 0)
+            return true;
+    return false;
 }
 
 int
@@ -286,7 +287,7 @@ inet_autobind(struct socket *s, const struct endpoint *to)
         return 0;
     e.port = 0;
     if (to && inet_is_any(&e.ip))
-        e.ip = to->ip;
+        e.ip = inet_source_for(&to->ip);
     s->autobound = bind_to(s, &e) == 0;
     return s->autobound ? 0 : -EADDRINUSE;
 }
@@ -318,13 +319,27 @@ inet_loopback_for(struct endpoint *e)
     }
 }
 
+struct in6_addr
+inet_source_for(const struct in6_addr *to)
+{
+    struct in6_addr ip = *to;
+    const struct interface *out = &network->interfaces[1]; /* the way out, where there is one */
+
+    if (inet_is_local(to))
+        return ip;
+    if (!is_mapped(to))
+        return out->six;
+    memcpy(&ip.s6_addr[12], &out->four, 4);
+    return ip;
+}
+
 void
 inet_settle_local(struct socket *s, const struct endpoint *to)
 {
     struct endpoint e = inet_local(s);
 
     if (inet_is_any(&e.ip)) {
-        e.ip = to->ip;
+        e.ip = inet_source_for(&to->ip);
         s->local = inet_format(s->family, &e);
     }
 }
@@ -360,6 +375,20 @@ tcp_connect_result(struct socket *s)
 }
 
 static int
+tcp_connect_outside(struct socket *s, const struct endpoint *to)
+{
+    const struct outside *o = network->outside;
+    int r;
+
+    if (!o)
+        return -ENETUNREACH;
+    r = o->route(s, to);
+    if (r == 0)
+        r = inet_autobind(s, NULL);
+    return r < 0 ? r : o->connect(s, to);
+}
+
+static int
 tcp_connect(struct socket *s, const struct address *a)
 {
     struct socket *listener, *server;
@@ -376,7 +405,7 @@ tcp_connect(struct socket *s, const struct address *a)
     if (s->listening || s->connected)
         return -EISCONN;
     if (!inet_is_local(&to.ip))
-        return -ENETUNREACH;
+        return tcp_connect_outside(s, &to);
     inet_loopback_for(&to);
     r = inet_autobind(s, &to);
     if (r < 0)
@@ -400,8 +429,14 @@ tcp_connect(struct socket *s, const struct address *a)
     r = stream_offer(s, listener, server);
     if (r < 0)
         return r;
-    list_append(&accepted_sockets, &server->all);
+    inet_list_accepted(server);
     return tcp_connect_started(s);
+}
+
+void
+inet_list_accepted(struct socket *s)
+{
+    list_append(&accepted_sockets, &s->all);
 }
 
 static int
@@ -409,9 +444,59 @@ tcp_listen(struct socket *s, unsigned backlog)
 {
     int r = s->connected || s->connecting ? -EINVAL : inet_autobind(s, NULL);
 
-    if (r == 0)
-        socket_listening(s, backlog);
+    if (r < 0)
+        return r;
+    socket_listening(s, backlog);
+    return network->outside ? network->outside->listening(s) : 0;
+}
+
+static int
+tcp_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size)
+{
+    int r = queue_set_option(s, level, name, p, size);
+
+    if (r == 0 && s->listening && network->outside)
+        network->outside->listening(s);
     return r;
+}
+
+static int
+tcp_accept(struct socket *s, struct socket **out)
+{
+    int r = queue_accept(s, out);
+
+    if (r == 0 && network->outside)
+        network->outside->accepted(s);
+    return r;
+}
+
+static void
+tcp_tell_closed(struct socket *s)
+{
+    if (network->outside)
+        network->outside->closed(inet_local(s).port);
+}
+
+static int
+tcp_shutdown(struct socket *s, int how)
+{
+    bool listened = s->listening;
+    int r = queue_shutdown(s, how);
+
+    if (listened && !s->listening)
+        tcp_tell_closed(s);
+    return r;
+}
+
+static void
+tcp_close(struct socket *s)
+{
+    bool listened = s->listening;
+
+    inet_close(s);
+    s->listening = false;
+    if (listened)
+        tcp_tell_closed(s);
 }
 
 static ssize_t
@@ -430,11 +515,23 @@ inet_close(struct socket *s)
     list_remove(&s->all);
 }
 
-static const struct socket_ops OPS_TABLE(socket_ops) tcp_ops = {
-    QUEUE_SOCKET_OPS,     .bind = inet_bind, .connect = tcp_connect,
-    .listen = tcp_listen, .send = tcp_send,  .close = inet_close,
+const struct socket_ops OPS_TABLE(socket_ops) tcp_ops = {
+    .bind = inet_bind,
+    .connect = tcp_connect,
+    .listen = tcp_listen,
+    .accept = tcp_accept,
+    .send = tcp_send,
+    .recv = queue_recv,
+    .shutdown = tcp_shutdown,
+    .name = queue_name,
+    .poll = queue_poll,
+    .ioctl = queue_ioctl,
+    .set_option = tcp_set_option,
+    .get_option = queue_get_option,
+    .close = tcp_close,
 };
-static struct socket *
+
+struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
 {
     struct socket *s;
@@ -473,82 +570,6 @@ inet_socket_list(void (*each)(struct socket *s, void *arg), void *arg)
         each(list_entry(p, struct socket, all), arg);
 }
 
-/* --- interface ioctls (netdevice(7)): there is lo --- */
-
-static int
-interface_list(guest_addr arg)
-{
-    struct {
-        int length, pad;
-        uint64_t buffer;
-    } conf;
-    struct ifreq r;
-
-    if (copy_from_guest(&conf, arg, sizeof conf) < 0)
-        return -EFAULT;
-    memset(&r, 0, sizeof r);
-    strcpy(r.ifr_name, "lo");
-    ((struct sockaddr_in *)&r.ifr_addr)->sin_family = AF_INET;
-    ((struct sockaddr_in *)&r.ifr_addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (conf.buffer && conf.length >= (int)sizeof r) {
-        if (copy_to_guest(conf.buffer, &r, sizeof r) < 0)
-            return -EFAULT;
-        conf.length = sizeof r;
-    } else {
-        conf.length = conf.buffer ? 0 : (int)sizeof r;
-    }
-    return copy_to_guest(arg, &conf, sizeof conf);
-}
-
-static int
-loopback_ioctl(unsigned long request, guest_addr arg)
-{
-    struct ifreq r;
-    struct sockaddr_in *in = (struct sockaddr_in *)&r.ifr_addr;
-
-    if (request == SIOCGIFCONF)
-        return interface_list(arg);
-    if (request < 0x8900 || request > 0x89ff)
-        return -ENOTTY;
-    if (copy_from_guest(&r, arg, sizeof r) < 0)
-        return -EFAULT;
-    if (request == SIOCGIFNAME) {
-        if (r.ifr_ifindex != 1)
-            return -ENODEV;
-        strcpy(r.ifr_name, "lo");
-        return copy_to_guest(arg, &r, sizeof r);
-    }
-    r.ifr_name[IFNAMSIZ - 1] = '\0';
-    switch (request) {
-    case SIOCGIFFLAGS:
-    case SIOCGIFINDEX:
-    case SIOCGIFADDR:
-    case SIOCGIFNETMASK:
-    case SIOCGIFMTU:
-    case SIOCGIFHWADDR:
-    case SIOCGIFMETRIC:
-    case SIOCGIFTXQLEN: break;
-    default: return capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM;
-    }
-    if (strcmp(r.ifr_name, "lo") != 0)
-        return -ENODEV;
-    memset(&r.ifr_ifru, 0, sizeof r.ifr_ifru);
-    switch (request) {
-    case SIOCGIFFLAGS: r.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING; break;
-    case SIOCGIFINDEX: r.ifr_ifindex = 1; break;
-    case SIOCGIFADDR:
-    case SIOCGIFNETMASK:
-        in->sin_family = AF_INET;
-        in->sin_addr.s_addr = htonl(request == SIOCGIFADDR ? INADDR_LOOPBACK : 0xff000000);
-        break;
-    case SIOCGIFMTU: r.ifr_mtu = 65536; break;
-    case SIOCGIFHWADDR: r.ifr_hwaddr.sa_family = ARPHRD_LOOPBACK; break;
-    case SIOCGIFTXQLEN: r.ifr_qlen = 1000; break;
-    default: break;
-    }
-    return copy_to_guest(arg, &r, sizeof r);
-}
-
 static char *
 no_text(const char *name)
 {
@@ -556,5 +577,6 @@ no_text(const char *name)
 }
 
 const struct network loopback_network = {.socket_new = inet_socket_new,
-                                         .interface_ioctl = loopback_ioctl,
+                                         .interfaces = interfaces_loopback,
+                                         .interface_ioctl = interfaces_ioctl,
                                          .text = no_text};

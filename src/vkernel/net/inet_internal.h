@@ -1,7 +1,8 @@
-/* What inet.c and udp.c share: addresses of the container's loopback, and who is bound where. */
+/* What inet.c, udp.c and user.c share: addresses of the container's own, and who is bound where. */
 #ifndef VKERNEL_NET_INET_INTERNAL_H
 #define VKERNEL_NET_INET_INTERNAL_H
 
+#include "vkernel/net/interfaces.h"
 #include "vkernel/net/socket.h"
 
 /* Addresses are kept as IPv6, IPv4 ones mapped (::ffff:a.b.c.d). */
@@ -18,6 +19,8 @@ struct address inet_format(int family, const struct endpoint *e);
 struct endpoint inet_local(const struct socket *s);
 /* Where a connection to the unspecified address really goes. */
 void inet_loopback_for(struct endpoint *e);
+/* The address that a packet to there comes from. */
+struct in6_addr inet_source_for(const struct in6_addr *to);
 /* A bound-to-any socket that connects gets the address it speaks from. */
 void inet_settle_local(struct socket *s, const struct endpoint *to);
 int inet_bind(struct socket *s, const struct address *a);
@@ -29,5 +32,11 @@ void inet_close(struct socket *s);
 struct socket *inet_find_bound(int type, const struct endpoint *to, const struct endpoint *from);
 /* Calls `each` for all datagram sockets that a broadcast reaches. */
 void inet_each_bound(const struct endpoint *to, void (*each)(struct socket *s, void *arg), void *arg);
+
+struct socket *inet_socket_new(int family, int type, int protocol, int *error);
+void inet_list_accepted(struct socket *s); /* the end of a connection that a listener is to accept, for /proc/net */
+extern const struct socket_ops OPS_TABLE(socket_ops) tcp_ops;
+/* A datagram of these bytes comes to the socket, or is lost for lack of room. */
+void udp_arrive(struct socket *s, const struct endpoint *from, const struct endpoint *to, void *data, size_t size);
 
 #endif

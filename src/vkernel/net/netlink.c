@@ -1,4 +1,4 @@
-/* AF_NETLINK, NETLINK_ROUTE: dumps of the one interface and its addresses, which getifaddrs and ip(8) ask for; with
+/* AF_NETLINK, NETLINK_ROUTE: dumps of interfaces, their addresses and routes, which getifaddrs and ip(8) ask for; with
  * --network host those of the host, asked anew by the platform: nothing of the guest's message but its type and family
  * goes there. */
 #include <linux/if_addr.h>
@@ -9,7 +9,9 @@
 #include <net/if_arp.h>
 
 #include "platform/heap.h"
+#include "vkernel/net/interfaces.h"
 #include "vkernel/net/socket.h"
+#include "vkernel/vfs/creds.h"
 #include "vkernel/vfs/file.h"
 
 enum { REPLY_MAX = 3776 /* what Linux begins with: readers allow for a page */ };
@@ -65,45 +67,99 @@ finish(struct reply *r, size_t at)
 }
 
 static void
-put_link(struct reply *r, const struct nlmsghdr *ask, unsigned flags, uint32_t port)
+put_link(struct reply *r, const struct interface *i, const struct nlmsghdr *ask, unsigned flags, uint32_t port)
 {
+    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, none[6];
+    bool ether = i->type == ARPHRD_ETHER;
     struct ifinfomsg info = {.ifi_family = AF_UNSPEC,
-                             .ifi_type = ARPHRD_LOOPBACK,
-                             .ifi_index = 1,
-                             .ifi_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING | 0x10000 /* IFF_LOWER_UP */};
-    uint32_t mtu = 65536, qlen = 1000;
-    uint8_t state = 0, hw[6] = {0};
+                             .ifi_type = (unsigned short)i->type,
+                             .ifi_index = i->index,
+                             .ifi_flags = i->flags | 0x10000 /* IFF_LOWER_UP */};
+    uint32_t mtu = i->mtu, qlen = 1000;
+    uint8_t state = ether ? 6 /* IF_OPER_UP */ : 0;
     size_t at = start(r, ask, RTM_NEWLINK, flags, port);
 
     put(r, &info, sizeof info);
-    attribute(r, IFLA_IFNAME, "lo", 3);
+    attribute(r, IFLA_IFNAME, i->name, strlen(i->name) + 1);
     attribute(r, IFLA_TXQLEN, &qlen, 4);
     attribute(r, IFLA_OPERSTATE, &state, 1);
     attribute(r, IFLA_MTU, &mtu, 4);
-    attribute(r, IFLA_ADDRESS, hw, 6);
-    attribute(r, IFLA_BROADCAST, hw, 6);
+    attribute(r, IFLA_ADDRESS, i->mac, sizeof i->mac);
+    attribute(r, IFLA_BROADCAST, ether ? broadcast : none, sizeof broadcast);
     attribute(r, IFLA_QDISC, "noqueue", 8);
     finish(r, at);
 }
 
 static void
-put_address(struct reply *r, const struct nlmsghdr *ask, uint32_t port, bool v6)
+put_address(struct reply *r, const struct interface *i, const struct nlmsghdr *ask, uint32_t port, bool v6)
 {
-    static const uint8_t v4_bytes[4] = {127, 0, 0, 1}, v6_bytes[16] = {[15] = 1};
+    bool ether = i->type == ARPHRD_ETHER;
     struct ifaddrmsg a = {.ifa_family = v6 ? AF_INET6 : AF_INET,
-                          .ifa_prefixlen = v6 ? 128 : 8,
+                          .ifa_prefixlen = (uint8_t)(v6 ? i->six_bits : i->four_bits),
                           .ifa_flags = IFA_F_PERMANENT,
-                          .ifa_scope = RT_SCOPE_HOST,
-                          .ifa_index = 1};
+                          .ifa_scope = ether ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST,
+                          .ifa_index = (uint32_t)i->index};
+    in_addr_t all = i->four | htonl(~0u >> i->four_bits);
     size_t at = start(r, ask, RTM_NEWADDR, NLM_F_MULTI, port);
 
     put(r, &a, sizeof a);
-    attribute(r, IFA_ADDRESS, v6 ? v6_bytes : v4_bytes, v6 ? 16 : 4);
+    attribute(r, IFA_ADDRESS, v6 ? (const void *)&i->six : &i->four, v6 ? 16 : 4);
     if (!v6) {
-        attribute(r, IFA_LOCAL, v4_bytes, 4);
-        attribute(r, IFA_LABEL, "lo", 3);
+        attribute(r, IFA_LOCAL, &i->four, 4);
+        if (ether)
+            attribute(r, IFA_BROADCAST, &all, 4);
+        attribute(r, IFA_LABEL, i->name, strlen(i->name) + 1);
     }
     finish(r, at);
+}
+
+/* Of the link's network, or the default route by its gateway. */
+static void
+put_route(struct reply *r, const struct interface *i, const struct nlmsghdr *ask, uint32_t port, bool v6,
+          bool by_gateway)
+{
+    struct rtmsg m = {.rtm_family = v6 ? AF_INET6 : AF_INET,
+                      .rtm_dst_len = (uint8_t)(by_gateway ? 0
+                                               : v6       ? i->six_bits
+                                                          : i->four_bits),
+                      .rtm_table = RT_TABLE_MAIN,
+                      .rtm_protocol = by_gateway ? RTPROT_BOOT : RTPROT_KERNEL,
+                      .rtm_scope = v6 || by_gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
+                      .rtm_type = RTN_UNICAST};
+    in_addr_t net = i->four & htonl(~0u << (32 - i->four_bits));
+    struct in6_addr net6 = i->six;
+    uint32_t table = RT_TABLE_MAIN, metric = v6 ? by_gateway ? 1024 : 256 : 0;
+    int index = i->index;
+    size_t at = start(r, ask, RTM_NEWROUTE, NLM_F_MULTI, port);
+
+    memset(&net6.s6_addr[i->six_bits / 8], 0, 16 - i->six_bits / 8);
+    put(r, &m, sizeof m);
+    attribute(r, RTA_TABLE, &table, 4);
+    if (by_gateway)
+        attribute(r, RTA_GATEWAY, v6 ? (const void *)&i->gateway_six : &i->gateway_four, v6 ? 16 : 4);
+    else
+        attribute(r, RTA_DST, v6 ? (const void *)&net6 : &net, v6 ? 16 : 4);
+    if (v6)
+        attribute(r, RTA_PRIORITY, &metric, 4);
+    else if (!by_gateway)
+        attribute(r, RTA_PREFSRC, &i->four, 4);
+    attribute(r, RTA_OIF, &index, 4);
+    finish(r, at);
+}
+
+static void
+put_routes(struct reply *r, const struct nlmsghdr *ask, unsigned family, uint32_t port)
+{
+    for (const struct interface *i = network->interfaces; i->name; i++) {
+        if (i->type != ARPHRD_ETHER)
+            continue;
+        for (int by_gateway = 1; by_gateway >= 0; by_gateway--) {
+            if (family != AF_INET6)
+                put_route(r, i, ask, port, false, by_gateway);
+            if (family != AF_INET)
+                put_route(r, i, ask, port, true, by_gateway);
+        }
+    }
 }
 
 static void
@@ -140,21 +196,41 @@ asked_name(const uint8_t *body, size_t size, char name[IFNAMSIZ])
     return NULL;
 }
 
-/* Is the one link that is asked for there? */
-static int
-find_link(const uint8_t *body, size_t size)
+/* The one link that is asked for; NULL: *error says why. */
+static const struct interface *
+find_link(const uint8_t *body, size_t size, int *error)
 {
     struct ifinfomsg info;
     char name[IFNAMSIZ] = "";
 
+    *error = -EINVAL;
     if (size < sizeof info)
-        return -EINVAL;
+        return NULL;
     memcpy(&info, body, sizeof info);
-    if (info.ifi_index)
-        return info.ifi_index == 1 ? 0 : -ENODEV;
-    if (!asked_name(body, size, name))
-        return -EINVAL;
-    return strcmp(name, "lo") == 0 ? 0 : -ENODEV;
+    if (!info.ifi_index && !asked_name(body, size, name))
+        return NULL;
+    *error = -ENODEV;
+    for (const struct interface *i = network->interfaces; i->name; i++)
+        if (info.ifi_index ? i->index == info.ifi_index : strcmp(i->name, name) == 0)
+            return i;
+    return NULL;
+}
+
+/* All of a table. */
+static void
+answer_dump(struct reply *r, const struct nlmsghdr *ask, unsigned family, uint32_t port)
+{
+    for (const struct interface *i = network->interfaces; i->name; i++) {
+        if (ask->nlmsg_type == RTM_GETLINK)
+            put_link(r, i, ask, NLM_F_MULTI, port);
+        if (ask->nlmsg_type == RTM_GETADDR && family != AF_INET6)
+            put_address(r, i, ask, port, false);
+        if (ask->nlmsg_type == RTM_GETADDR && family != AF_INET)
+            put_address(r, i, ask, port, true);
+    }
+    if (ask->nlmsg_type == RTM_GETROUTE)
+        put_routes(r, ask, family, port);
+    put_end(r, ask, port, 0, true);
 }
 
 static void
@@ -162,36 +238,30 @@ answer(struct reply *r, const struct nlmsghdr *ask, const uint8_t *body, size_t 
 {
     bool dump = (ask->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
     unsigned family = body_size ? body[0] : AF_UNSPEC;
-    int error;
+    const struct interface *i;
+    int error = 0;
 
     switch (ask->nlmsg_type) {
     case RTM_GETLINK:
-        if (!dump && (error = find_link(body, body_size)) < 0) {
-            put_end(r, ask, port, error, false);
-            return;
-        }
-        put_link(r, ask, dump ? NLM_F_MULTI : 0, port);
-        break;
-    case RTM_GETADDR:
-        if (family != AF_INET6)
-            put_address(r, ask, port, false);
-        if (family != AF_INET)
-            put_address(r, ask, port, true);
-        break;
+        if (dump)
+            break;
+        i = find_link(body, body_size, &error);
+        if (!i)
+            break;
+        put_link(r, i, ask, 0, port);
+        if (ask->nlmsg_flags & NLM_F_ACK)
+            put_end(r, ask, port, 0, false);
+        return;
+    case RTM_GETADDR: error = dump ? 0 : -EOPNOTSUPP; break;
     case RTM_GETROUTE:
     case RTM_GETNEIGH:
-    case RTM_GETRULE:
-        if (!dump) {
-            put_end(r, ask, port, -ENETUNREACH, false);
-            return;
-        }
-        break;
-    default: put_end(r, ask, port, capable(12 /* CAP_NET_ADMIN */) ? -EOPNOTSUPP : -EPERM, false); return;
+    case RTM_GETRULE: error = dump ? 0 : -ENETUNREACH; break;
+    default: error = capable(CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM; break;
     }
-    if (dump)
-        put_end(r, ask, port, 0, true);
-    else if (ask->nlmsg_flags & NLM_F_ACK)
-        put_end(r, ask, port, 0, false);
+    if (error < 0)
+        put_end(r, ask, port, error, false);
+    else
+        answer_dump(r, ask, family, port);
 }
 
 static int

@@ -5,6 +5,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#include "platform/hostnet.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/net/socket.h"
 
@@ -369,6 +370,63 @@ sys_setsockopt(const uint64_t a[6])
     if ((int)a[4] < 0)
         return -EINVAL;
     return OPS(s->ops)->set_option(s, (int)a[1], (int)a[2], a[3], (uint32_t)a[4]);
+}
+
+/* --- connections to the outside (user.c) --- */
+
+static int
+number_of(const struct socket *s, int id)
+{
+    switch (id) {
+    case OPTION_SO_SNDBUF: return (int)(s->send_limit / 2); /* which the host doubles */
+    case OPTION_SO_RCVBUF: return (int)(s->receive_limit / 2);
+    default: return s->options[id];
+    }
+}
+
+void
+options_to_host(const struct socket *s, int fd, int level, int name)
+{
+    static const struct {
+        int level, name, id, initial;
+    } handed[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, OPTION_SO_KEEPALIVE, 0},
+        {SOL_SOCKET, SO_OOBINLINE, OPTION_SO_OOBINLINE, 0},
+        {SOL_SOCKET, SO_BROADCAST, OPTION_SO_BROADCAST, 0},
+        {SOL_SOCKET, SO_RCVLOWAT, OPTION_SO_RCVLOWAT, 1},
+        {SOL_SOCKET, SO_SNDBUF, OPTION_SO_SNDBUF, SOCKET_BUFFER / 2},
+        {SOL_SOCKET, SO_RCVBUF, OPTION_SO_RCVBUF, SOCKET_BUFFER / 2},
+        {IPPROTO_TCP, TCP_NODELAY, OPTION_TCP_NODELAY, 0},
+        {IPPROTO_TCP, TCP_CORK, OPTION_TCP_CORK, 0},
+        {IPPROTO_TCP, TCP_QUICKACK, OPTION_TCP_QUICKACK, 1},
+        {IPPROTO_TCP, TCP_MAXSEG, OPTION_TCP_MAXSEG, 0},
+        {IPPROTO_TCP, TCP_KEEPIDLE, OPTION_TCP_KEEPIDLE, 7200},
+        {IPPROTO_TCP, TCP_KEEPINTVL, OPTION_TCP_KEEPINTVL, 75},
+        {IPPROTO_TCP, TCP_KEEPCNT, OPTION_TCP_KEEPCNT, 9},
+        {IPPROTO_TCP, TCP_SYNCNT, OPTION_TCP_SYNCNT, 6},
+        {IPPROTO_TCP, TCP_LINGER2, OPTION_TCP_LINGER2, 60},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION_TCP_USER_TIMEOUT, 0},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPTION_TCP_NOTSENT_LOWAT, 0},
+        {IPPROTO_TCP, TCP_INQ, OPTION_TCP_INQ, 0},
+        {IPPROTO_IP, IP_TOS, OPTION_IP_TOS, 0},
+        {IPPROTO_IP, IP_TTL, OPTION_IP_TTL, 64},
+        {IPPROTO_IPV6, IPV6_TCLASS, OPTION_IPV6_TCLASS, 0},
+        {IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION_IPV6_UNICAST_HOPS, 64},
+    };
+
+    for (size_t k = 0; k < sizeof handed / sizeof *handed; k++) {
+        int value = number_of(s, handed[k].id);
+        bool wanted = name < 0 ? value != handed[k].initial : handed[k].level == level && handed[k].name == name;
+
+        if (wanted &&
+            (handed[k].level != IPPROTO_TCP || s->type == SOCK_STREAM)) /* what the host refuses stays as it is */
+            host_socket_set_option(fd, handed[k].level, handed[k].name, &value, sizeof value);
+    }
+    if ((name < 0 && s->linger.l_onoff) || (level == SOL_SOCKET && name == SO_LINGER)) {
+        struct linger l = s->linger.l_linger ? (struct linger){0} : s->linger; /* a close must not wait (host.c) */
+
+        host_socket_set_option(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    }
 }
 
 /* --- get --- */

@@ -1,6 +1,7 @@
 /* Socket objects: life, messages, connections, readiness. queue.c has what goes through their queues. */
 #include "vkernel/net/socket.h"
 #include "base/page.h"
+#include "platform/hostnet.h"
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/file.h"
 
@@ -64,7 +65,7 @@ OBJECT_POOL_SHARED(scm);
 OBJECT_POOL(socket);
 
 struct socket *
-socket_new(int family, int type, int protocol, const struct socket_ops *ops)
+socket_new_of(struct ucred owner, int family, int type, int protocol, const struct socket_ops *ops)
 {
     struct socket *s = OBJECT_NEW(socket);
 
@@ -78,18 +79,25 @@ socket_new(int family, int type, int protocol, const struct socket_ops *ops)
     s->open = true;
     s->host_fd = -1;
     s->receive_limit = s->send_limit = SOCKET_BUFFER;
-    s->creds = current_ucred();
+    s->creds = owner;
     options_init(s);
     s->defer_timer.fire = defer_over;
     list_init(&s->messages);
     list_init(&s->pending);
     list_init(&s->pending_link);
     list_init(&s->all);
+    list_init(&s->flows);
     list_init(&s->in_flight_link);
     list_init(&s->reached_link);
     wait_queue_init(&s->in_queue);
     wait_queue_init(&s->out_queue);
     return s;
+}
+
+struct socket *
+socket_new(int family, int type, int protocol, const struct socket_ops *ops)
+{
+    return socket_new_of(current_ucred(), family, type, protocol, ops);
 }
 
 struct socket *
@@ -312,6 +320,8 @@ tcp_state(const struct socket *s)
 
     if (s->listening)
         return TCP_LISTEN;
+    if (s->host_fd >= 0)
+        return host_tcp_state(s->host_fd);
     if (!s->connected || s->was_reset || (!s->peer && !s->peer_gone))
         return TCP_CLOSE;
     if (s->shut_write)

@@ -1,5 +1,5 @@
 /* Sockets: AF_UNIX, loopback AF_INET and AF_INET6, a little AF_NETLINK between guests; with --network host the host's
- * AF_INET and AF_INET6 (host.c).
+ * AF_INET and AF_INET6 (host.c), with --network user the host's for what is outside (user.c).
  *
  * Those between guests share one receive queue of messages and, when connected, a pointer to the other end. Operations
  * never sleep: they answer -EAGAIN and the system call waits on the socket's queues. */
@@ -109,6 +109,9 @@ struct socket_ops {
     int (*set_option)(struct socket *s, int level, int name, guest_addr p, uint32_t size);
     int (*get_option)(struct socket *s, int level, int name, const struct option_out *out);
     void (*close)(struct socket *s);
+    /* Its descriptor of the host's has news (POLL*). Called outside of any task's call: nothing of the current process
+     * may be used. */
+    void (*host_ready)(struct socket *s, short events);
 };
 
 #define QUEUE_SOCKET_OPS                                                                                            \
@@ -159,7 +162,11 @@ struct socket {
     struct inode *bound_inode; /* AF_UNIX path; a reference */
     int options[OPTION_COUNT];
     struct linger linger;
-    int host_fd; /* net/host.c; -1 */
+    int host_fd; /* a descriptor of the host's (host.c); -1: none */
+    /* user.c. host_family: that of host_fd; host_connected: UDP, it has a peer, and hears of no other */
+    int host_family;
+    bool host_connected;
+    struct list flows; /* flows.c */
 
     /* unix_gc.c */
     struct list in_flight_link, reached_link;
@@ -167,24 +174,47 @@ struct socket {
     bool candidate;
 };
 
-struct nlmsghdr;
 struct ifreq;
+struct endpoint;
+struct interface;
+
+/* How sockets of inet.c and udp.c reach what is not the container's own. Addresses are those that guests see. */
+struct outside {
+    /* TCP: begins to connect a socket that is bound; -EINPROGRESS or the error. */
+    int (*connect)(struct socket *s, const struct endpoint *to);
+    /* A guest listens, or does not any more, or has taken a connection out of a listener's queue. */
+    void (*accepted)(struct socket *listener);
+    int (*listening)(struct socket *listener);
+    void (*closed)(unsigned port);
+    /* May it be sent there? 0 or the error. */
+    int (*route)(const struct socket *s, const struct endpoint *to);
+    int (*udp_connect)(struct socket *s, const struct endpoint *to); /* to NULL: it has no peer any more */
+    /* from: as it is known to other guests; iov: of guests' or of our own memory */
+    int (*transmit)(struct socket *s, const struct endpoint *from, const struct endpoint *to, const struct iovec *iov,
+                    int count);
+    void (*udp_close)(struct socket *s);
+    void (*udp_ready)(struct socket *s); /* its descriptor of the host's has news */
+};
 
 /* What a container sees beyond its own AF_UNIX sockets. */
 struct network {
     struct socket *(*socket_new)(int family, int type, int protocol, int *error);
+    const struct outside *outside;      /* NULL: nothing is there */
+    const struct interface *interfaces; /* interfaces.h; NULL where dump and text have the host's */
     int (*interface_ioctl)(unsigned long request, guest_addr arg);
-    /* Hands each message of an rtnetlink dump to `each`; NULL: the one interface lo, made by netlink.c. */
+    /* Hands each message of an rtnetlink dump to `each`; NULL: that of `interfaces`, made by netlink.c. */
     int (*dump)(unsigned type, unsigned family, void (*each)(const void *message, size_t size, void *arg), void *arg);
     /* The text of /proc/net/NAME or of /etc/NAME ("net/NAME", "NAME"), to be freed; NULL: the container's own. */
     char *(*text)(const char *name);
 };
-extern const struct network loopback_network, host_network;
+extern const struct network loopback_network, host_network, user_network;
 extern const struct network *network; /* the container's; loopback_network unless boot says otherwise */
 int host_network_start(void);
 
 /* socket.c */
 struct socket *socket_new(int family, int type, int protocol, const struct socket_ops *ops);
+/* The same where there is no current process. */
+struct socket *socket_new_of(struct ucred owner, int family, int type, int protocol, const struct socket_ops *ops);
 struct socket *socket_get(struct socket *s);
 void socket_put(struct socket *s);
 struct file *socket_file(struct socket *s, int flags); /* takes the reference */
@@ -246,6 +276,8 @@ void options_init(struct socket *s);
 void options_inherit(struct socket *s, const struct socket *listener); /* of a connection that was made for it */
 int queue_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t size);
 int queue_get_option(struct socket *s, int level, int name, const struct option_out *out);
+/* Hands the options that are kept for a socket on to a descriptor of the host's; name -1: all that are not as at first. */
+void options_to_host(const struct socket *s, int fd, int level, int name);
 int option_give(const struct option_out *o, const void *data, size_t size);
 
 /* ancillary.c: control messages besides those of struct scm */

@@ -269,8 +269,8 @@ accept_common(uint64_t fd, guest_addr addr, guest_addr length, int flags)
         socket_close(c);
         return -ENFILE;
     }
-    if (c->ops->name(c, true, &remote) < 0)
-        remote = c->remote; /* it is gone already */
+    if (c->host_fd >= 0 || OPS(c->ops)->name(c, true, &remote) < 0)
+        remote = c->remote; /* the host told it with the connection; or it is gone already */
     r = address_out(&remote, addr, length);
     if (r < 0) {
         file_put(accepted);

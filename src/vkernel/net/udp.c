@@ -21,6 +21,29 @@ struct datagram {
     size_t size;
 };
 
+static bool
+leads_outside(const struct in6_addr *a)
+{
+    return network->outside && !inet_is_local(a);
+}
+
+static int
+route(const struct socket *s, const struct endpoint *to)
+{
+    if (leads_outside(&to->ip))
+        return network->outside->route(s, to);
+    return inet_is_local(&to->ip) ? 0 : -ENETUNREACH;
+}
+
+/* to NULL: none any more. */
+static int
+tell_outside(struct socket *s, const struct endpoint *to)
+{
+    bool away = to && leads_outside(&to->ip);
+
+    return away || s->host_fd >= 0 ? network->outside->udp_connect(s, away ? to : NULL) : 0;
+}
+
 static int
 udp_connect(struct socket *s, const struct address *a)
 {
@@ -31,15 +54,18 @@ udp_connect(struct socket *s, const struct address *a)
         s->connected = false;
         s->remote.length = 0;
         inet_unbind_auto(s);
-        return 0;
+        return tell_outside(s, NULL);
     }
     r = inet_parse(s, a, &to);
     if (r < 0)
         return r;
-    if (!inet_is_local(&to.ip))
-        return -ENETUNREACH;
+    r = route(s, &to);
+    if (r < 0)
+        return r;
     inet_loopback_for(&to);
     r = inet_autobind(s, &to);
+    if (r == 0)
+        r = tell_outside(s, &to);
     if (r < 0)
         return r;
     inet_settle_local(s, &to);
@@ -117,21 +143,37 @@ refused(struct socket *s, const struct datagram *d)
     }
 }
 
-static void
+static int
 transmit(struct socket *s, struct datagram *d)
 {
     struct endpoint to = {d->packet.to, d->packet.port};
     struct socket *target;
 
+    if (leads_outside(&to.ip))
+        return network->outside->transmit(s, &d->from, &to, d->iov, d->count);
     if (is_broadcast(&to.ip)) {
         inet_each_bound(&to, arrive, d);
-        return;
+        return 0;
     }
     target = inet_find_bound(SOCK_DGRAM, &to, &d->from);
     if (target)
         arrive(target, d);
     else
         refused(s, d);
+    return 0;
+}
+
+void
+udp_arrive(struct socket *s, const struct endpoint *from, const struct endpoint *to, void *data, size_t size)
+{
+    enum { TTL = 64 };
+    struct iovec iov = {data, size};
+
+    arrive(s, &(struct datagram){.packet = {.to = to->ip, .port = (uint16_t)to->port, .ttl = TTL},
+                                 .from = *from,
+                                 .iov = &iov,
+                                 .count = 1,
+                                 .size = size});
 }
 
 /* Where it goes, where it comes from, and its headers. */
@@ -152,8 +194,9 @@ address(struct socket *s, const struct transfer *t, struct datagram *d)
         return r;
     if (to.port == 0)
         return -EINVAL;
-    if (!inet_is_local(&to.ip))
-        return -ENETUNREACH;
+    r = route(s, &to);
+    if (r < 0)
+        return r;
     inet_loopback_for(&to);
     if (is_broadcast(&to.ip) && !socket_option(s, SO_BROADCAST))
         return -EACCES;
@@ -168,7 +211,7 @@ address(struct socket *s, const struct transfer *t, struct datagram *d)
         d->from.ip = source;
     }
     if (inet_is_any(&d->from.ip)) {
-        d->from.ip = to.ip;
+        d->from.ip = inet_source_for(&to.ip);
         if (is_broadcast(&to.ip))
             d->from.ip.s6_addr32[3] = htonl(INADDR_LOOPBACK);
     }
@@ -258,8 +301,8 @@ udp_send(struct socket *s, const struct iovec *iov, int count, struct transfer *
     d.count = count;
     d.size = size;
     if (!(t->flags & MSG_PROXY)) /* MSG_PROBE: nothing is sent */
-        transmit(s, &d);
-    return (ssize_t)size;
+        r = transmit(s, &d);
+    return r < 0 ? r : (ssize_t)size;
 }
 
 static void
@@ -268,8 +311,17 @@ udp_close(struct socket *s)
     cork_free(s->cork);
     s->cork = NULL;
     inet_close(s);
+    if (network->outside)
+        network->outside->udp_close(s);
+}
+
+static void
+udp_host_ready(struct socket *s, short events)
+{
+    network->outside->udp_ready(s);
 }
 
 const struct socket_ops OPS_TABLE(socket_ops) udp_ops = {
-    QUEUE_SOCKET_OPS, .bind = inet_bind, .connect = udp_connect, .send = udp_send, .close = udp_close,
+    QUEUE_SOCKET_OPS, .bind = inet_bind,  .connect = udp_connect,
+    .send = udp_send, .close = udp_close, .host_ready = udp_host_ready,
 };
