@@ -9,6 +9,7 @@
 #include "vkernel/fs/fs.h"
 #include "vkernel/io/async.h"
 #include "vkernel/io/io.h"
+#include "vkernel/mm/mm.h"
 #include "vkernel/task/process.h"
 #include "vkernel/vfs/vfs.h"
 
@@ -205,15 +206,17 @@ add_seals(struct file *f, unsigned seals)
 {
     struct inode *i = f->inode;
 
-    if (!i || f->ops != &memfs_file_ops || i->sb != anon_superblock())
-        return -EINVAL;
-    if (!file_can_write(f) || (i->seals & F_SEAL_SEAL))
+    if (!file_can_write(f))
         return -EPERM;
     if (seals & ~0x3fu)
         return -EINVAL;
+    if (!i || f->ops != &memfs_file_ops || i->sb != anon_superblock())
+        return -EINVAL;
+    if (i->seals & F_SEAL_SEAL)
+        return -EPERM;
     if ((seals & SEAL_EXEC) && (i->mode & 0111)) /* what may be executed is not written any more */
         seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
-    if ((seals & F_SEAL_WRITE) && i->mapped_shared)
+    if ((seals & F_SEAL_WRITE) && mm_file_may_be_written(i))
         return -EBUSY;
     i->seals |= seals;
     return 0;
@@ -365,7 +368,7 @@ sys_ioctl(const uint64_t a[6])
 int64_t
 sys_memfd_create(const uint64_t a[6])
 {
-    char name[8 + 250] = "/memfd:";
+    char name[8 + 249] = "/memfd:";
     ssize_t n = copy_string_from_guest(name + 7, a[0], sizeof name - 7);
     struct inode *i;
     struct dentry *d;
@@ -393,7 +396,5 @@ sys_memfd_create(const uint64_t a[6])
     dentry_put(d);
     if (!f)
         return -ENOMEM;
-    i->write_opens++;
-    f->opened = true;
     return fd_install_or_put(f, (a[1] & MFD_CLOEXEC) ? O_CLOEXEC : 0);
 }

@@ -396,6 +396,18 @@ mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size)
         follow_size(list_entry(p, struct vma, of_inode), PAGE_UP(old_size), PAGE_UP(new_size));
 }
 
+bool
+mm_file_may_be_written(const struct inode *inode)
+{
+    LIST_EACH(p, &inode->mappings) {
+        const struct vma *v = list_entry(p, struct vma, of_inode);
+
+        if (v->shared && ((v->prot & PROT_WRITE) || (file_can_write(v->file) && !file_write_sealed(v->file))))
+            return true;
+    }
+    return false;
+}
+
 static void
 follow_bytes(const struct vma *v)
 {

@@ -151,6 +151,8 @@ uint64_t mm_backed_end(const struct vma *v);
 bool mm_beyond_file(const struct vma *v, uint64_t address);
 /* To be called when a file's size has changed: its mappings then have pages up to its new end. */
 void mm_file_resized(const struct inode *inode, uint64_t old_size, uint64_t new_size);
+/* Is there a shared mapping of the file that writes to it, or can be made to by mprotect? */
+bool mm_file_may_be_written(const struct inode *inode);
 /* To be called when a file's bytes are elsewhere in the host: its mappings follow, but for private pages that were
  * written. */
 void mm_file_moved(const struct inode *inode);

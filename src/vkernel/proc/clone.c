@@ -138,7 +138,7 @@ sys_pidfd_send_signal(const uint64_t a[6])
 
     if (!f || (f->ops != &pidfd_ops && proc_pid == 0))
         return -EBADF;
-    if (a[3] || (int)a[1] < 0 || (int)a[1] > 64)
+    if (a[3])
         return -EINVAL;
     p = proc_pid ? process_find(proc_pid) : pidfd_process(f);
     if (!p || p->zombie)

@@ -1,4 +1,5 @@
 /* Who a process is: ids, groups, sessions, credentials, capabilities. */
+#include <stdlib.h>
 #include <errno.h>
 #include <linux/securebits.h>
 #include <string.h>
@@ -399,6 +400,14 @@ sys_getgroups(const uint64_t a[6])
     return copy_to_guest(a[1], c->groups, c->group_count * 4) < 0 ? -EFAULT : (int64_t)c->group_count;
 }
 
+static int
+compare_groups(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
 int64_t
 sys_setgroups(const uint64_t a[6])
 {
@@ -414,6 +423,7 @@ sys_setgroups(const uint64_t a[6])
     for (unsigned k = 0; k < a[0]; k++)
         if ((int)groups[k] == KEEP)
             return -EINVAL;
+    qsort(groups, a[0], sizeof groups[0], compare_groups); /* as getgroups shows them */
     memcpy(c->groups, groups, a[0] * 4);
     c->group_count = (uint32_t)a[0];
     return 0;

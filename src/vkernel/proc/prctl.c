@@ -111,6 +111,8 @@ sys_prctl(const uint64_t a[6])
         return 0;
     case PR_GET_TIMERSLACK:
         return current_task()->timer_slack > INT64_MAX ? INT64_MAX : (int64_t)current_task()->timer_slack;
+    case PR_GET_TIMING: return PR_TIMING_STATISTICAL; /* Linux has no other either */
+    case PR_SET_TIMING: return a[1] == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
     case PR_GET_TSC: return put_int(a[1], PR_TSC_ENABLE);
     case PR_SET_TSC: /* compiled code reads the counter itself: it cannot be made to fault */
         return a[1] == PR_TSC_ENABLE ? 0 : -EINVAL;

@@ -517,6 +517,8 @@ signal_check_permission(struct process *target, int sig)
 {
     const struct creds *c = &current_process()->creds, *t = &target->creds;
 
+    if (sig < 0 || sig > SIGNALS)
+        return -EINVAL;
     if (target == current_process() || capable(CAP_KILL) || c->euid == t->suid || c->euid == t->uid ||
         c->uid == t->suid || c->uid == t->uid)
         return 0;

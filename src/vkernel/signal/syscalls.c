@@ -192,11 +192,9 @@ kill_one(struct process *p, const siginfo_t *info)
 static int
 kill_all(int pid, int sig)
 {
-    int found = 0, denied = 0, group;
+    int sent = 0, group, r, error = -ESRCH;
     siginfo_t info = user_info(sig, SI_USER);
 
-    if (sig < 0 || sig > SIGNALS)
-        return -EINVAL;
     if (pid > 0) {
         struct process *p = process_find(pid);
 
@@ -214,12 +212,11 @@ kill_all(int pid, int sig)
         next = pid == -1 ? process_next(p) : group_next(group, p);
         if (pid == -1 && (p->pid == 1 || p == current_process()))
             continue;
-        found++;
-        denied += kill_one(p, &info) < 0;
+        r = kill_one(p, &info);
+        sent += r == 0;
+        error = r < 0 ? r : error;
     }
-    if (!found)
-        return -ESRCH;
-    return denied == found ? -EPERM : 0;
+    return sent ? 0 : error;
 }
 
 /* Whom the signal woke runs first: a shell that kills a stopped job and waits for it expects to find it dead, as it
@@ -240,7 +237,7 @@ send_to_thread(int tgid, int tid, const siginfo_t *info)
     struct task *t;
     int r;
 
-    if (tid <= 0 || info->si_signo < 0 || info->si_signo > SIGNALS)
+    if (tid <= 0)
         return -EINVAL;
     t = task_find(tid);
     if (!t || t->sched.state == TASK_DEAD || (tgid && t->process->pid != tgid))
@@ -310,8 +307,6 @@ sys_rt_sigqueueinfo(const uint64_t a[6])
         return r;
     if (pretends(&info, (int)a[0]))
         return -EPERM;
-    if ((int)a[1] < 0 || (int)a[1] > SIGNALS)
-        return -EINVAL;
     return p ? kill_one(p, &info) : -ESRCH;
 }
 

@@ -99,6 +99,7 @@ CASE(pipe_sizes)
     SHOW(fcntl(fds[0], F_SETPIPE_SZ, -1));
     SHOW(fcntl(file, F_GETPIPE_SZ));
     SHOW(fcntl(file, F_SETPIPE_SZ, 4096));
+    SHOW(fcntl(fds[0], F_SETPIPE_SZ, 8192));
     write(fds[1], (char[6000]){0}, 6000);
     SHOW(fcntl(fds[0], F_SETPIPE_SZ, 4096));
     become(1000);
