@@ -132,7 +132,7 @@ copy_limit(uint64_t to, uint64_t *count)
     uint64_t limit = current_process()->rlimits[RLIMIT_FSIZE].rlim_cur;
 
     if (limit != RLIM_INFINITY && to >= limit) {
-        signal_send_process(current_process(), SIGXFSZ);
+        signal_send_self(SIGXFSZ);
         return -EFBIG;
     }
     if (limit != RLIM_INFINITY && *count > limit - to)

@@ -23,6 +23,8 @@ accessible_run(struct mm *mm, guest_addr address, size_t size, bool write, bool 
     for (const struct vma *v = mm_find(mm, address); at < end && v; v = vma_next(mm, v)) {
         uint64_t stop;
 
+        if (v->start > at && mm == current_mm() && mm_grow_down(mm, at))
+            v = mm_find(mm, at);
         if (v->start > at || !(v->prot & need))
             break;
         *uncertain |= v->kind == VMA_FILE && !v->bounded;
@@ -59,6 +61,10 @@ mm_ready(struct mm *mm, guest_addr address, size_t size, bool write)
     return !mm->cow || cow_settle(mm, address, address + size, write);
 }
 
+/* Of a futex in private memory whose calls do not say so: calls that do never meet it. Addresses of futexes are
+ * multiples of 4. */
+enum { FUTEX_UNMARKED = 2 };
+
 bool
 mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key)
 {
@@ -71,8 +77,9 @@ mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key)
     if (private_hint)
         return true;
     v = mm_at(mm, address);
-    if (!v)
-        return false;
+    if (!v || !v->prot || (v->kind == VMA_ANON && !(v->prot & PROT_WRITE)))
+        return false; /* of anonymous memory nobody can be told who may not write it (Linux: get_futex_key) */
+    key->offset = address | FUTEX_UNMARKED;
     if (v->kind == VMA_SHM || (v->kind == VMA_FILE && v->shared)) {
         key->object = v->kind == VMA_SHM ? v->shm->number : mm_file_number(v);
         key->offset = v->offset + (address - v->start);

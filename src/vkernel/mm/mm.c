@@ -90,7 +90,7 @@ can_merge(const struct vma *a, const struct vma *b)
            a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
            a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) &&
            a->locked == b->locked && a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
-           a->stack == b->stack && a->code_copy == b->code_copy &&
+           a->stack == b->stack && a->grows_down == b->grows_down && a->code_copy == b->code_copy &&
            (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
@@ -666,6 +666,7 @@ mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags,
         .prot = prot,
         .shared = (flags & MM_SHARED) != 0,
         .stack = (flags & MM_STACK) != 0,
+        .grows_down = (flags & MM_GROWS_DOWN) != 0,
         .locked = (flags & MM_LOCKED) != 0 || mm->lock_future,
         .was_writable = (prot & PROT_WRITE) != 0,
         .name = name,

@@ -48,6 +48,7 @@ struct vma {
     int prot; /* the guest's PROT_* */
     enum vma_kind kind;
     bool shared, was_writable, dont_fork, wipe_on_fork, locked;
+    bool grows_down; /* MAP_GROWSDOWN, and the main stack: an access below makes it longer (grow_down.c) */
     bool stack; /* MAP_STACK: programs want PROT_EXEC there for trampolines, which need none here (run/trampoline.c) */
     struct file *file; /* VMA_FILE: a reference */
     struct shm *shm;   /* VMA_SHM: a reference */
@@ -118,13 +119,16 @@ struct vma *vma_next(const struct mm *mm, const struct vma *v);
 void vma_refs_get(const struct vma *v);
 void vma_refs_put(struct vma *v);
 
-enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_LOW = 8, MM_STACK = 16, MM_LOCKED = 32 };
+enum { MM_FIXED = 1, MM_NOREPLACE = 2, MM_SHARED = 4, MM_LOW = 8, MM_STACK = 16, MM_LOCKED = 32, MM_GROWS_DOWN = 64 };
 /* Returns the address or -errno. file: NULL for anonymous memory; mm_map takes a reference of its own. */
 int64_t mm_map(struct mm *mm, uint64_t address, uint64_t size, int prot, unsigned flags, struct file *file,
                uint64_t offset, const char *name);
 /* May so many bytes more be locked, in a mapping like this one (NULL: a locked one)? */
 bool mm_may_lock(const struct mm *mm, const struct vma *like, uint64_t more);
 int mm_unmap(struct mm *mm, uint64_t address, uint64_t size);
+/* Nothing is mapped at the address: makes a mapping above it that grows downwards reach it, as far as RLIMIT_STACK, the
+ * other limits and what lies below allow. False: there is none, or it may not grow. */
+bool mm_grow_down(struct mm *mm, guest_addr address);
 /* The same, but others get their turn in between: the host takes a tenth of a second for a gigabyte. */
 int mm_unmap_in_pieces(struct mm *mm, uint64_t address, uint64_t size);
 /* To be called before an mm_put() that may be the last one: gives large mappings back, and others get their turn in

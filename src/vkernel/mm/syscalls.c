@@ -114,6 +114,11 @@ sys_mmap(const uint64_t a[6])
         mm_flags |= MM_LOCKED;
     if ((flags & MAP_STACK) && !opened && type == MAP_PRIVATE)
         mm_flags |= MM_STACK;
+    if ((flags & MAP_GROWSDOWN) && !opened) {
+        if (type != MAP_PRIVATE)
+            return -EINVAL;
+        mm_flags |= MM_GROWS_DOWN;
+    }
     if ((flags & MAP_LOCKED) && !mm_can_lock())
         return -EPERM;
     if (((flags & MAP_LOCKED) || mm->lock_future) && !mm_may_lock(mm, NULL, PAGE_UP(size)))
@@ -151,12 +156,16 @@ sys_mprotect(const uint64_t a[6])
         return -ENOMEM;
     if (prot & ~(uint64_t)(ALL | PROT_SEM))
         return -EINVAL;
-    if (grows) { /* no mapping here grows: it is mapped whole */
+    if (grows) { /* what grows downwards is protected from its very beginning on; nothing grows upwards */
         const struct vma *v = mm_find(mm, a[0]);
 
-        return v && v->start < (grows == PROT_GROWSDOWN ? range.end : a[0] + 1) ? -EINVAL : -ENOMEM;
+        if (!v || v->start >= (grows == PROT_GROWSDOWN ? range.end : a[0] + 1))
+            return -ENOMEM;
+        if (grows != PROT_GROWSDOWN || !v->grows_down)
+            return -EINVAL;
+        range.start = v->start;
     }
-    return mm_protect(mm, a[0], a[1], (int)prot & ALL);
+    return mm_protect(mm, range.start, range.end - range.start, (int)prot & ALL);
 }
 
 int64_t
@@ -168,7 +177,7 @@ sys_brk(const uint64_t a[6])
     if (a[0] < mm->brk_start || a[0] >= GUEST_MMAP_END)
         return (int64_t)mm->brk;
     if (new_end > old) {
-        if (!mm_range_free(mm, old, new_end) ||
+        if ((mm->lock_future && !mm_may_lock(mm, NULL, new_end - old)) || !mm_range_free(mm, old, new_end) ||
             mm_map(mm, old, new_end - old, PROT_READ | PROT_WRITE, MM_FIXED, NULL, 0, "[heap]") < 0)
             return (int64_t)mm->brk;
     } else if (new_end < old) {

@@ -39,8 +39,10 @@ enum {
     MAX_PHDRS = 128,
     MAX_STRING = 131072,
     MAX_ARGS = 1 << 20,
-    STRINGS_LIMIT = 2 << 20,
+    MIN_STRINGS = 128 << 10, /* Linux's ARG_MAX: so much there is with any RLIMIT_STACK */
+    MAX_STRINGS = 6 << 20,
     DEFAULT_STACK = 8 << 20,
+    STACK_BESIDE_STRINGS = 32 << 10, /* for the tables, and for the program to begin */
     MAX_STACK = 192 << 20,
     MINSIGSTKSZ_HERE = 2048,
     MAX_AUXV = 24,
@@ -281,10 +283,33 @@ make_auxv(const struct exec *x, uint64_t auxv[][2], uint64_t random, uint64_t pl
     return n;
 }
 
+/* The room that strings take on the stack, with the words that point to them. */
+static uint64_t
+strings_size(char **v)
+{
+    uint64_t size = 0;
+
+    for (; *v; v++)
+        size += strlen(*v) + 1 + sizeof *v;
+    return size;
+}
+
+/* How large the stack is at first: RLIMIT_STACK, but what is written there fits in any case. Where there is no limit,
+ * or a very large one, it is the usual one and grows (mm/grow_down.c). */
+static uint64_t
+stack_size(const struct exec *x)
+{
+    uint64_t soft = current_process()->rlimits[RLIMIT_STACK].rlim_cur;
+    uint64_t least = PAGE_UP(strings_size(x->argv) + strings_size(x->envp) + strlen(x->path) + STACK_BESIDE_STRINGS);
+    uint64_t size = soft == RLIM_INFINITY ? DEFAULT_STACK : soft > MAX_STACK ? MAX_STACK : PAGE_DOWN(soft);
+
+    return size > least ? size : least;
+}
+
 static int
 build_stack(struct exec *x)
 {
-    uint64_t soft = current_process()->rlimits[RLIMIT_STACK].rlim_cur, size = DEFAULT_STACK;
+    uint64_t size = stack_size(x);
     size_t argc = count_strings(x->argv), envc = count_strings(x->envp), words;
     uint64_t auxv[MAX_AUXV][2], random_at, platform_at, execfn, *table, *p;
     struct stack_writer w = {.mm = x->mm};
@@ -292,9 +317,8 @@ build_stack(struct exec *x)
     unsigned aux_count;
     int64_t r;
 
-    if (soft != RLIM_INFINITY && soft > size)
-        size = soft < MAX_STACK ? soft & ~(uint64_t)(PAGE_SIZE - 1) : MAX_STACK;
-    r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED | MM_STACK, NULL, 0, "[stack]");
+    r = mm_map(x->mm, GUEST_STACK_END - size, size, PROT_READ | PROT_WRITE, MM_FIXED | MM_STACK | MM_GROWS_DOWN, NULL,
+               0, "[stack]");
     if (r < 0)
         return (int)r;
     table = array_new(argc + envc + 4, sizeof *table);
@@ -686,11 +710,21 @@ exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
 
 /* --- system calls --- */
 
+/* As much as a quarter of the stack, of arguments and environment together (Linux: bprm_stack_limits). */
+static uint64_t
+strings_limit(void)
+{
+    uint64_t quarter = current_process()->rlimits[RLIMIT_STACK].rlim_cur / 4;
+
+    return quarter < MIN_STRINGS ? MIN_STRINGS : quarter < MAX_STRINGS ? quarter : MAX_STRINGS;
+}
+
 static int
 copy_strings(uint64_t array, char ***out, size_t *total)
 {
     char **v = NULL, *buf = bytes_new(MAX_STRING);
     size_t n = 0, capacity = 0;
+    uint64_t most = strings_limit();
     int r = buf ? 0 : -ENOMEM;
 
     while (r == 0) {
@@ -719,7 +753,7 @@ copy_strings(uint64_t array, char ***out, size_t *total)
             break;
         }
         *total += (size_t)length + 1 + 8;
-        if (*total > STRINGS_LIMIT) {
+        if (*total > most) {
             r = -E2BIG;
             break;
         }

@@ -240,10 +240,10 @@ lock_pi(uint64_t address, const struct futex_key *key, uint64_t deadline, bool t
         owner = word & FUTEX_TID_MASK;
         if (owner == tid)
             return -EDEADLK;
-        if (owner && try)
-            return -EAGAIN;
         if (owner && !task_find((int)owner))
             return -ESRCH;
+        if (owner && try)
+            return -EAGAIN;
         r = guest_exchange(address, &word,
                            owner ? word | FUTEX_WAITERS : (word & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | tid);
         if (r < 0 || (r > 0 && !owner))

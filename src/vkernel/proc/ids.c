@@ -177,7 +177,8 @@ uids_changed(const struct creds *old)
             *c = *old;
             return -EAGAIN;
         }
-        p->over_limit = c->uid != 0 && user_count(p->user, USER_TASKS) > p->rlimits[RLIMIT_NPROC].rlim_cur;
+        p->over_limit = c->uid != 0 && user_count(p->user, USER_TASKS) - p->charged_tasks >
+                                           p->rlimits[RLIMIT_NPROC].rlim_cur; /* beside it */
     }
     if (p->securebits & SECBIT_NO_SETUID_FIXUP) {
         rights_changed(old);

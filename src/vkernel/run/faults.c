@@ -391,6 +391,10 @@ platform_on_fault(const struct platform_fault *f)
 {
     struct platform_fault nowhere;
 
+    /* The access is done again. Lockstep has no way to take the growth back; both executions would have to. */
+    if (f->sig == SIGSEGV && !is_protection(f) && !lockstep_on &&
+        mm_grow_down(current_mm(), f->address - (uint64_t)(uintptr_t)x86_memory_tls))
+        return;
     pending_direct = platform_mode == PLATFORM_NATIVE && f->sig != SIGKILL && direct_fault_state(f);
     if (platform_mode == PLATFORM_NATIVE && platform_has_direct() && !pending_direct && f->sig != SIGKILL) {
         nowhere = *f; /* the fault is in no instruction of the guest's, which no rewriter's code can cause */
