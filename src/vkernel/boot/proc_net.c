@@ -136,14 +136,86 @@ show_unix(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
+/* The network's own text, if it has one. */
+static bool
+show_text(struct text *out, const char *name)
+{
+    char *text = network->text(name);
+
+    if (text)
+        text_printf(out, "%s", text);
+    bytes_free(text);
+    return text != NULL;
+}
+
 /* The network's own text of a table, or else the loopback's. */
 static int
 show_table(struct text *out, const char *name, const char *loopback)
 {
-    char *text = network->text(name);
+    if (!show_text(out, name))
+        text_printf(out, "%s", loopback);
+    return 0;
+}
 
-    text_printf(out, "%s", text ? text : loopback);
-    bytes_free(text);
+/* How many sockets there are of a kind. */
+struct counts {
+    unsigned tcp[2], tcp_all, established, udp[2], unix_all; /* [1] of IPv6; tcp: those that are in a table */
+};
+
+static void
+count_inet(struct socket *s, void *arg)
+{
+    struct counts *c = arg;
+    bool six = s->family == AF_INET6;
+
+    if (s->type == SOCK_DGRAM) {
+        c->udp[six]++;
+    } else if (s->type == SOCK_STREAM) {
+        int state = tcp_state(s);
+
+        c->tcp_all++;
+        c->tcp[six] += state != TCP_CLOSE;
+        c->established += state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
+    }
+}
+
+static void
+count_unix(struct socket *s, void *arg)
+{
+    ((struct counts *)arg)->unix_all++;
+}
+
+static struct counts
+count_sockets(void)
+{
+    struct counts c = {0};
+
+    inet_socket_list(count_inet, &c);
+    unix_socket_list(count_unix, &c);
+    return c;
+}
+
+static int
+show_sockstat(const struct pseudo_key *key, struct text *out)
+{
+    struct counts c = count_sockets();
+
+    if (show_text(out, "net/sockstat"))
+        return 0;
+    text_printf(out,
+                "sockets: used %u\nTCP: inuse %u orphan 0 tw 0 alloc %u mem 0\nUDP: inuse %u mem 0\n"
+                "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n",
+                c.tcp_all + c.udp[0] + c.udp[1] + c.unix_all, c.tcp[0], c.tcp_all, c.udp[0]);
+    return 0;
+}
+
+static int
+show_sockstat6(const struct pseudo_key *key, struct text *out)
+{
+    struct counts c = count_sockets();
+
+    text_printf(out, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n",
+                c.tcp[1], c.udp[1]);
     return 0;
 }
 
@@ -162,11 +234,34 @@ TABLE(show_dev, "dev",
 TABLE(show_route, "route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
 TABLE(show_if_inet6, "if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n")
 TABLE(show_arp, "arp", "IP address       HW type     Flags       HW address            Mask     Device\n")
-TABLE(show_snmp, "snmp", "")
-TABLE(show_sockstat, "sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n")
+
+/* What the loopback has no counters for is zero. */
+#define SNMP_TEXT                                                                                                      \
+    "Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards "          \
+    "InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs FragFails "    \
+    "FragCreates OutTransmits\nIp: 2 64 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"                                       \
+    "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs "      \
+    "OutSegs RetransSegs InErrs OutRsts InCsumErrors\nTcp: 1 200 120000 -1 0 0 0 0 %u 0 0 0 0 0 0\n"                 \
+    "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"  \
+    "Udp: 0 0 0 0 0 0 0 0 0\n"
+
+
+static int
+show_snmp(const struct pseudo_key *key, struct text *out)
+{
+    if (!show_text(out, "net/snmp"))
+        text_printf(out, SNMP_TEXT, count_sockets().established);
+    return 0;
+}
 
 #define TEXT(file, contents) {.name = file, .mode = S_IFREG | 0444, .text = contents}
 #define SHOW(file, function) {.name = file, .mode = S_IFREG | 0444, .show = function}
+
+/* Of tables that are empty: there are no such sockets. */
+#define FOUR_HEADER "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops            \n"
+#define SIX_HEADER                                                                                                     \
+    "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "        \
+    "tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
 
 const struct pseudo OPS_TABLE(pseudo) proc_net_children[] = {
     SHOW("tcp", show_tcp),
@@ -182,6 +277,14 @@ const struct pseudo OPS_TABLE(pseudo) proc_net_children[] = {
     TEXT("netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"),
     SHOW("snmp", show_snmp),
     SHOW("sockstat", show_sockstat),
+    SHOW("sockstat6", show_sockstat6),
+    TEXT("packet", "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n"),
+    TEXT("raw6", SIX_HEADER),
+    TEXT("udplite", FOUR_HEADER),
+    TEXT("udplite6", SIX_HEADER),
+    TEXT("icmp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops             \n"),
+    TEXT("icmp6", SIX_HEADER),
+    TEXT("ptype", "Type Device      Function\n"),
     {.mode = 0},
 };
 /* clang-format on */

@@ -397,6 +397,18 @@ resident_of(const struct process *p, const struct vma *v)
                              .private_dirty = pages.own * KIB};
 }
 
+/* What VmFlags of smaps says, in Linux's order. */
+static void
+map_flags(struct text *out, const struct vma *v)
+{
+    bool written = !v->shared || v->kind != VMA_FILE || (v->file->flags & O_ACCMODE) == O_RDWR;
+
+    text_printf(out, "VmFlags:%s%s%s%s mr%s me%s%s%s%s%s\n", v->prot & PROT_READ ? " rd" : "",
+                v->prot & PROT_WRITE ? " wr" : "", v->prot & PROT_EXEC ? " ex" : "", v->shared ? " sh" : "",
+                written ? " mw" : "", v->shared ? " ms" : "", v->grows_down ? " gd" : "", v->locked ? " lo" : "",
+                v->dont_fork ? " dc" : "", v->wipe_on_fork ? " wf" : "");
+}
+
 static int
 show_smaps(const struct pseudo_key *key, struct text *out)
 {
@@ -413,9 +425,10 @@ show_smaps(const struct pseudo_key *key, struct text *out)
                     "Rss:            %8llu kB\nPss:            %8llu kB\nShared_Clean:   %8llu kB\n"
                     "Shared_Dirty:   %8llu kB\nPrivate_Clean:         0 kB\nPrivate_Dirty:  %8llu kB\n"
                     "Referenced:     %8llu kB\nAnonymous:      %8llu kB\nSwap:                  0 kB\n"
-                    "Locked:                0 kB\n",
+                    "Locked:         %8llu kB\n",
                     (unsigned long long)(v->end - v->start) / 1024, r.rss, r.pss, r.shared_clean, r.shared_dirty,
-                    r.private_dirty, r.rss, r.shared_dirty + r.private_dirty);
+                    r.private_dirty, r.rss, r.shared_dirty + r.private_dirty, v->locked ? r.pss : 0);
+        map_flags(out, v);
     }
     return 0;
 }
@@ -431,8 +444,9 @@ show_smaps_rollup(const struct pseudo_key *key, struct text *out)
     s = sizes_of(p);
     text_printf(out,
                 "00000000-ffffffff ---p 00000000 00:00 0                          [rollup]\nRss:            %8llu kB\n"
-                "Pss:            %8llu kB\nSwap:                  0 kB\n",
-                (unsigned long long)(s.resident / 1024), (unsigned long long)(s.resident / 1024));
+                "Pss:            %8llu kB\nSwap:                  0 kB\nLocked:         %8llu kB\n",
+                (unsigned long long)(s.resident / 1024), (unsigned long long)(s.resident / 1024),
+                p->mm && !p->zombie ? (unsigned long long)p->mm->locked_pages * PAGE_SIZE / 1024 : 0ull);
     return 0;
 }
 
@@ -539,6 +553,14 @@ show_fdinfo(const struct pseudo_key *key, struct text *out)
                 (unsigned)f->flags | (fdtable_cloexec(of(key)->files, key->number) ? O_CLOEXEC : 0),
                 f->inode && f->inode->sb->mount ? f->inode->sb->mount->id : 15,
                 f->inode ? (unsigned long long)f->inode->ino : 1ull);
+    for (uint64_t at = 0; OPS(f->ops)->describe;) {
+        char line[256];
+        int n = OPS(f->ops)->describe(f, &at, line, sizeof line);
+
+        if (n <= 0 || out->failed)
+            break;
+        text_bytes(out, line, (size_t)n);
+    }
     return 0;
 }
 
@@ -801,11 +823,16 @@ static const struct pseudo OPS_TABLE(pseudo)
         {.name = "maps", .mode = S_IFREG | 0444, .is_private = true, .show = show_maps},                             \
         {.name = "smaps", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps},                           \
         {.name = "smaps_rollup", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps_rollup},             \
-        {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_mounts_show},                                        \
-        {.name = "mountinfo", .mode = S_IFREG | 0444, .show = show_mountinfo},                                       \
+        {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_mounts_show, .news = &mount_news},                   \
+        {.name = "mountinfo", .mode = S_IFREG | 0444, .show = show_mountinfo, .news = &mount_news},                  \
+        {.name = "ns", .mode = S_IFDIR | 0511, .is_private = true, .children = proc_namespace_links},                \
+        {.name = "pagemap", .mode = S_IFREG | 0400, .is_private = true, .read_at = proc_read_pagemap},               \
         {.name = "limits", .mode = S_IFREG | 0444, .show = show_limits},                                             \
         {.name = "io", .mode = S_IFREG | 0400, .is_private = true, .show = show_io},                                 \
         {.name = "cgroup", .mode = S_IFREG | 0444, .text = "0::/\n"},                                                \
+        {.name = "cpuset", .mode = S_IFREG | 0444, .text = "/\n"},                                                   \
+        {.name = "coredump_filter", .mode = S_IFREG | 0444, .text = "00000033\n"},                                   \
+        {.name = "projid_map", .mode = S_IFREG | 0444, .text = "         0          0 4294967295\n"},                \
         {.name = "wchan", .mode = S_IFREG | 0444, .text = "0"},                                                      \
         {.name = "personality", .mode = S_IFREG | 0400, .is_private = true, .show = proc_show_personality},          \
         {.name = "loginuid", .mode = S_IFREG | 0644, .show = proc_show_loginuid, .store = proc_store_loginuid},      \

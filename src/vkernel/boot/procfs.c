@@ -251,12 +251,26 @@ static const struct pseudo OPS_TABLE(pseudo) kernel_dir[] = {
     TEXT("msgmax", LIMIT_TEXT(MSG_SIZE)),
     TEXT("msgmnb", LIMIT_TEXT(MSG_BYTES)),
     TEXT("msgmni", LIMIT_TEXT(MSG_QUEUES)),
-    TEXT("yama", "0\n"),
     TEXT("kptr_restrict", "1\n"),
-    TEXT("dmesg_restrict", "1\n"),
+    TEXT("dmesg_restrict", "0\n"),
     TEXT("perf_event_paranoid", "4\n"),
     TEXT("unprivileged_userns_clone", "0\n"),
     TEXT("sched_child_runs_first", "0\n"),
+    TEXT("sched_rr_timeslice_ms", "100\n"),
+    TEXT("sched_rt_period_us", "1000000\n"),
+    TEXT("sched_rt_runtime_us", "950000\n"),
+    TEXT("sched_autogroup_enabled", "0\n"),
+    TEXT("core_uses_pid", "0\n"),
+    TEXT("core_pipe_limit", "0\n"),
+    TEXT("hung_task_timeout_secs", "0\n"),
+    TEXT("io_uring_disabled", "2\n"),
+    TEXT("numa_balancing", "0\n"),
+    TEXT("panic", "0\n"),
+    TEXT("panic_on_oops", "0\n"),
+    TEXT("printk", "4\t4\t1\t7\n"),
+    TEXT("printk_ratelimit", "5\n"),
+    TEXT("tainted", "0\n"),
+    TEXT("unprivileged_bpf_disabled", "2\n"),
     DIR("random", random_dir),
     DIR("pty", pty_dir),
     DIR("seccomp", seccomp_dir),
@@ -269,7 +283,9 @@ static const struct pseudo OPS_TABLE(pseudo) sysvipc_dir[] = {SHOW("shm", ipc_sh
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) vm_dir[] = {
     TEXT("overcommit_memory", "1\n"), TEXT("overcommit_ratio", "50\n"), TEXT("max_map_count", "65530\n"),
-    TEXT("swappiness", "60\n"),       TEXT("mmap_min_addr", "65536\n"), END};
+    TEXT("swappiness", "60\n"),       TEXT("mmap_min_addr", "65536\n"), TEXT("overcommit_kbytes", "0\n"),
+    TEXT("nr_hugepages", "0\n"),      TEXT("nr_overcommit_hugepages", "0\n"), TEXT("legacy_va_layout", "0\n"),
+    TEXT("panic_on_oom", "0\n"),      TEXT("oom_kill_allocating_task", "0\n"), TEXT("zone_reclaim_mode", "0\n"), END};
 
 static const struct pseudo OPS_TABLE(pseudo) inotify_dir[] = {
     TEXT("max_user_watches", LIMIT_TEXT(LIMIT_INOTIFY_WATCHES)),
@@ -292,6 +308,8 @@ static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
     TEXT("file-max", LIMIT_TEXT(LIMIT_FILES)), TEXT("nr_open", LIMIT_TEXT(LIMIT_DESCRIPTORS)),
     TEXT("pipe-max-size", LIMIT_TEXT(LIMIT_PIPE_SIZE)), TEXT("pipe-user-pages-soft", LIMIT_TEXT(LIMIT_PIPE_PAGES)),
     TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
+    TEXT("protected_fifos", "0\n"), TEXT("protected_regular", "0\n"), TEXT("overflowuid", "65534\n"),
+    TEXT("overflowgid", "65534\n"), TEXT("mount-max", "100000\n"),
     TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir), DIR("mqueue", mqueue_dir),
     DIR("epoll", epoll_dir),       END};
 
@@ -320,8 +338,14 @@ static const struct pseudo OPS_TABLE(pseudo) net_unix_dir[] = {TEXT("max_dgram_q
 static const struct pseudo OPS_TABLE(pseudo) net_dir[] = {
     DIR("core", net_core_dir), DIR("ipv4", net_ipv4_dir), DIR("ipv6", net_ipv6_dir), DIR("unix", net_unix_dir), END};
 
+/* Nobody can make any. */
+static const struct pseudo OPS_TABLE(pseudo) user_dir[] = {
+    TEXT("max_user_namespaces", "0\n"), TEXT("max_pid_namespaces", "0\n"), TEXT("max_mnt_namespaces", "0\n"),
+    TEXT("max_net_namespaces", "0\n"), TEXT("max_ipc_namespaces", "0\n"), TEXT("max_uts_namespaces", "0\n"),
+    TEXT("max_cgroup_namespaces", "0\n"), TEXT("max_time_namespaces", "0\n"), END};
+
 static const struct pseudo OPS_TABLE(pseudo) sys_dir[] = {
-    DIR("kernel", kernel_dir), DIR("vm", vm_dir), DIR("fs", fs_dir), DIR("net", net_dir), END};
+    DIR("kernel", kernel_dir), DIR("vm", vm_dir), DIR("fs", fs_dir), DIR("net", net_dir), DIR("user", user_dir), END};
 
 static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     {.name = "self", .mode = S_IFLNK | 0777, .readlink = self_readlink},
@@ -336,6 +360,7 @@ static const struct pseudo OPS_TABLE(pseudo) root_children[] = {
     TEXT("version", "Linux version " SYSTEM_RELEASE " (ingot) " SYSTEM_VERSION "\n"),
     TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\toverlay\nnodev\tpipefs\nnodev\tsockfs\nnodev\tmqueue\n"),
     TEXT("cmdline", "ingot\n"),
+    TEXT("execdomains", "0-0\tLinux           \t[kernel]\n"),
     TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n"),
     TEXT("diskstats", ""),
     TEXT("partitions", "major minor  #blocks  name\n\n"),
@@ -363,5 +388,7 @@ static const struct pseudo OPS_TABLE(pseudo) proc_root = {.name = "proc",
 int
 procfs_mount(struct dentry *root)
 {
-    return pseudofs_mount(root, "proc", pseudofs_new("proc", 0x9fa0, &proc_root));
+    int r = proc_namespaces_init();
+
+    return r < 0 ? r : pseudofs_mount(root, "proc", pseudofs_new("proc", 0x9fa0, &proc_root));
 }

@@ -6,6 +6,10 @@
 
 extern const struct pseudo OPS_TABLE(pseudo) proc_pid_entry, proc_task_entry; /* proc_pid.c */
 extern const struct pseudo OPS_TABLE(pseudo) proc_net_children[];             /* proc_net.c */
+extern const struct pseudo OPS_TABLE(pseudo) proc_namespace_links[];          /* proc_namespaces.c */
+int proc_namespaces_init(void);                                               /* -errno */
+/* proc_pagemap.c: the words of /proc/PID/pagemap */
+ssize_t proc_read_pagemap(const struct pseudo_key *key, char *out, size_t size, uint64_t pos);
 /* proc_settings.c: by what is set through /proc/PID */
 #define PROC_SETTING(name)                                                \
     int proc_show_##name(const struct pseudo_key *key, struct text *out); \

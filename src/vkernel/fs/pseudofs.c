@@ -7,6 +7,7 @@
 #include "vkernel/worker/worker.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -108,7 +109,7 @@ node_new(struct superblock *sb, const struct pseudo *e, const struct pseudo_key 
     n->entry = e;
     n->key = *key;
     i->data = n;
-    i->ino = node_number(e, key);
+    i->ino = e->ino ? e->ino : node_number(e, key);
     if (S_ISDIR(e->mode))
         i->nlink = 2;
     if (e->link_mode) {
@@ -243,12 +244,42 @@ regenerate(struct file *f)
     return r < 0 ? r : t->failed ? -ENOMEM : 0;
 }
 
+/* Straight from the entry, a piece after the other. */
+static ssize_t
+read_pieces(const struct node *n, const struct iovec *iov, int count, uint64_t *pos)
+{
+    char piece[4096];
+    size_t done = 0, total = iov_total(iov, count);
+
+    if (!may_look(n))
+        return -EACCES;
+    while (done < total) {
+        size_t size = total - done < sizeof piece ? total - done : sizeof piece;
+        ssize_t r = OPS(n->entry)->read_at(&n->key, piece, size, *pos);
+        size_t copied;
+
+        if (r <= 0)
+            return done || r == 0 ? (ssize_t)done : r;
+        copied = iov_scatter(iov, count, done, piece, (size_t)r);
+        done += copied;
+        *pos += copied;
+        if (copied < (size_t)r)
+            return done ? (ssize_t)done : -EFAULT;
+    }
+    return (ssize_t)done;
+}
+
 static ssize_t
 pseudo_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
+    const struct node *node = f->inode->data;
     struct text *t = f->data;
     size_t n;
 
+    if (OPS(node->entry)->read_at)
+        return read_pieces(node, iov, count, pos);
+    if (*pos == 0 && OPS(node->entry)->news)
+        t->told = OPS(node->entry)->news->count;
     if (*pos == 0 || !t->data) {
         int r = regenerate(f);
 
@@ -301,11 +332,34 @@ pseudo_release(struct file *f)
     }
 }
 
+/* News are told until somebody polls for them or reads anew. Who only asks whether there are any, as a wake does, leaves
+ * them for others. */
+static unsigned
+pseudo_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max)
+{
+    struct vfs_news *news = OPS(((const struct node *)f->inode->data)->entry)->news;
+    struct text *t = f->data;
+    bool untold = t->told != news->count;
+
+    poll_add(queues, count, max, &news->queue);
+    if (queues)
+        t->told = news->count;
+    return POLLIN | POLLRDNORM | (untold ? POLLERR | POLLPRI : 0);
+}
+
 static const struct file_ops OPS_TABLE(file_ops) pseudo_file_ops = {
     .name = "proc",
     .read = pseudo_read,
     .write = pseudo_write,
     .seek = pseudo_seek,
+    .release = pseudo_release,
+};
+static const struct file_ops OPS_TABLE(file_ops) pseudo_polled_ops = {
+    .name = "proc",
+    .read = pseudo_read,
+    .write = pseudo_write,
+    .seek = pseudo_seek,
+    .poll = pseudo_poll,
     .release = pseudo_release,
 };
 
@@ -453,12 +507,15 @@ pseudo_open(struct inode *i, struct file *f)
         f->ops = &pseudo_dir_ops;
         return 0;
     }
-    if ((!OPS(n->entry)->show && !OPS(n->entry)->text && !OPS(n->entry)->store) || !may_look(n))
+    if ((!OPS(n->entry)->show && !OPS(n->entry)->text && !OPS(n->entry)->store && !OPS(n->entry)->read_at) ||
+        !may_look(n))
         return -EACCES;
     f->data = OBJECT_NEW(text);
     if (!f->data)
         return -ENOMEM;
-    f->ops = &pseudo_file_ops;
+    f->ops = OPS(n->entry)->news ? &pseudo_polled_ops : &pseudo_file_ops;
+    if (OPS(n->entry)->news)
+        ((struct text *)f->data)->told = OPS(n->entry)->news->count;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 struct text {
     char *data;
     size_t size, capacity;
+    uint64_t told; /* of the file's news: those before */
     bool failed;
 };
 void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -27,6 +28,11 @@ struct pseudo {
     /* files */
     int (*show)(const struct pseudo_key *key, struct text *out);
     ssize_t (*store)(const struct pseudo_key *key, const char *data, size_t size);
+    /* instead of show: bytes at a position, at most size; 0 at the end; -errno */
+    ssize_t (*read_at)(const struct pseudo_key *key, char *out, size_t size, uint64_t pos);
+    /* its poll says POLLERR and POLLPRI once after each news, beside that it can be read; NULL: it cannot be polled */
+    struct vfs_news *news;
+    uint64_t ino; /* 0: made up */
     /* directories */
     const struct pseudo *children;
     const struct pseudo *dynamic; /* what a made-up name is */

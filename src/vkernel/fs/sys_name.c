@@ -626,6 +626,7 @@ sys_umount2(const uint64_t a[6])
         m->mountpoint = NULL;
         list_remove(&m->link); /* the superblock stays for those who are still inside */
         p.dentry->sb->mount = NULL;
+        mount_changed();
     }
     path_fini(&p);
     return r;

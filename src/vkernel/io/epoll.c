@@ -9,6 +9,7 @@
  * - A poll takes off the ready list what turns out not to be ready, and stops at the first that is: what it looks at
  *   was paid for by a wake. */
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "vkernel/abi/syscall.h"
@@ -444,10 +445,27 @@ epoll_release(struct file *f)
     OBJECT_FREE(epoll, ep);
 }
 
+static int
+epoll_describe(const struct file *f, uint64_t *at, char *line, size_t size)
+{
+    const struct epoll *ep = f->data;
+    const struct id_node *node = id_tree_from(&ep->by_id, *at ? (int64_t)*at : INT64_MIN);
+    const struct epoll_item *it = node ? id_entry(node, struct epoll_item, in_epoll) : NULL;
+    const struct inode *i = it ? it->file->inode : NULL;
+
+    if (!it)
+        return 0;
+    *at = (uint64_t)node->id + 1;
+    return snprintf(line, size, "tfd: %8d events: %8x data: %16llx  pos:%llu ino:%llx sdev:%llx\n", it->fd,
+                    it->event.events, (unsigned long long)it->event.data.u64, (unsigned long long)it->file->pos,
+                    i ? (unsigned long long)i->ino : 0ull, i ? (unsigned long long)i->sb->dev : 0ull);
+}
+
 static const struct file_ops OPS_TABLE(file_ops) epoll_ops = {
     .name = "eventpoll",
     .seeks_nowhere = true,
     .poll = epoll_poll,
+    .describe = epoll_describe,
     .release = epoll_release,
 };
 

@@ -70,6 +70,16 @@ counter_release(struct file *f)
     OBJECT_FREE(eventfd, e);
 }
 
+static int
+counter_describe(const struct file *f, uint64_t *at, char *line, size_t size)
+{
+    const struct eventfd *e = f->data;
+
+    return (*at)++ ? 0
+                   : snprintf(line, size, "eventfd-count: %16llx\neventfd-semaphore: %d\n",
+                              (unsigned long long)e->count, e->semaphore);
+}
+
 static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
     .name = "eventfd",
     .seeks_nowhere = true,
@@ -78,6 +88,7 @@ static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
     .read = counter_read,
     .write = counter_write,
     .poll = counter_poll,
+    .describe = counter_describe,
     .release = counter_release,
 };
 

@@ -95,6 +95,34 @@ sys_msync(const uint64_t a[6])
 
 /* --- mincore --- */
 
+/* Of pages of one mapping. */
+static int
+look_within(struct mm *mm, const struct vma *v, uint64_t at, unsigned n, unsigned char *pages)
+{
+    if (!cow_settle(mm, at, at + n * PAGE_SIZE, false) ||
+        platform_resident(mm->space.base + at, n * PAGE_SIZE, pages) < 0)
+        return -ENOMEM;
+    for (unsigned k = 0; k < n; k++)
+        pages[k] = (pages[k] & 1 ? MM_PAGE_PRESENT : 0) | (v->kind == VMA_ANON ? 0 : MM_PAGE_FILE);
+    return 0;
+}
+
+int
+mm_look_at_pages(struct mm *mm, guest_addr address, unsigned count, unsigned char *pages)
+{
+    uint64_t end = address + (uint64_t)count * PAGE_SIZE;
+
+    memset(pages, 0, count);
+    for (const struct vma *v = mm_find(mm, address); v && v->start < end; v = vma_next(mm, v)) {
+        uint64_t from = v->start > address ? v->start : address, to = v->end < end ? v->end : end;
+        int r = look_within(mm, v, from, (unsigned)((to - from) / PAGE_SIZE), pages + (from - address) / PAGE_SIZE);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int64_t
 sys_mincore(const uint64_t a[6])
 {

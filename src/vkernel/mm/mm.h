@@ -149,6 +149,9 @@ bool mm_futex_key(guest_addr address, bool private_hint, struct futex_key *key);
 /* usercopy_hooks.accessible, .ready */
 size_t mm_accessible(struct mm *mm, guest_addr address, size_t size, bool write, bool *uncertain);
 bool mm_ready(struct mm *mm, guest_addr address, size_t size, bool write);
+/* What is at pages from an address on, 512 at most: MM_PAGE_*, or 0. -errno. */
+enum { MM_PAGE_PRESENT = 1, MM_PAGE_FILE = 2 /* a file's, or shared memory */ };
+int mm_look_at_pages(struct mm *mm, guest_addr address, unsigned count, unsigned char *pages);
 /* Where the pages behind a mapping end: at the mapping's end, or at that of its file or object if that comes first. */
 uint64_t mm_backed_end(const struct vma *v);
 /* Is the address in a page behind the end of the mapping's file? */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +79,18 @@ pidfd_release(struct file *f)
     OBJECT_FREE(pidfd, f->data);
 }
 
+static int
+pidfd_describe(const struct file *f, uint64_t *at, char *line, size_t size)
+{
+    struct process *p = pidfd_process(f);
+    int pid = p ? p->pid : -1;
+
+    return (*at)++ ? 0 : snprintf(line, size, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
 static const struct file_ops OPS_TABLE(file_ops) pidfd_ops = {.name = "pidfd",
                                                               .poll = pidfd_poll,
+                                                              .describe = pidfd_describe,
                                                               .release = pidfd_release};
 
 static struct file *

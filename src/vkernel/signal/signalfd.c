@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -146,12 +147,21 @@ signalfd_release(struct file *f)
     OBJECT_FREE(signalfd, f->data);
 }
 
+static int
+signalfd_describe(const struct file *f, uint64_t *at, char *line, size_t size)
+{
+    const struct signalfd *s = f->data;
+
+    return (*at)++ ? 0 : snprintf(line, size, "sigmask:\t%016llx\n", (unsigned long long)s->set);
+}
+
 static const struct file_ops OPS_TABLE(file_ops) signalfd_ops = {
     .name = "signalfd",
     .seeks_nowhere = true,
     .no_splice_out = true,
     .read = signalfd_read,
     .poll = signalfd_poll,
+    .describe = signalfd_describe,
     .release = signalfd_release,
 };
 

@@ -46,6 +46,9 @@ struct file_ops {
     int (*sync)(struct file *f);
     int (*flock)(struct file *f, int operation);  /* NULL: nobody outside to tell. -EAGAIN; never waits */
     int (*stat)(struct file *f, struct stat *st); /* NULL: from the inode */
+    /* A line of /proc/PID/fdinfo: of the first of its parts (watches, items) that has the number *at or a higher one. *at
+     * is then behind it. Returns the length, below size, or 0: there is none any more. NULL: nothing to tell. */
+    int (*describe)(const struct file *f, uint64_t *at, char *line, size_t size);
     /* What backs a mapping of this file: a host fd and the offset in it of file offset 0, so that the mm can map
      * host pages. *bounded: behind the file's end the host has other bytes, which must not be mapped (the owner
      * calls mm_file_resized when the end moves). NULL: -ENODEV. The fd stays the file's. */

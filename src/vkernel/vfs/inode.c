@@ -417,6 +417,16 @@ dentry_path(struct dentry *d, struct dentry *root, char *buf, size_t size)
     return (ssize_t)length;
 }
 
+struct vfs_news mount_news;
+
+void
+mount_changed(void)
+{
+    if (mount_news.count++ == 0) /* the root, before anybody looks */
+        wait_queue_init(&mount_news.queue);
+    wait_queue_wake(&mount_news.queue);
+}
+
 int
 mount_add(struct superblock *sb, struct dentry *mountpoint)
 {
@@ -433,5 +443,6 @@ mount_add(struct superblock *sb, struct dentry *mountpoint)
     if (mountpoint)
         mountpoint->mounted = m;
     list_append(&mount_list, &m->link);
+    mount_changed();
     return 0;
 }

@@ -1,7 +1,9 @@
 /* inotify(7). */
 #include <poll.h>
+#include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 
 #include "base/id_tree.h"
 #include "vkernel/abi/syscall.h"
@@ -111,6 +113,13 @@ watch_free(struct inotify_watch *w)
     OBJECT_FREE(inotify_watch, w);
     watch_total--;
     inode_put(i);
+}
+
+/* As the kernel has it within, and shows it there (new_encode_dev is for programs). */
+static uint64_t
+device_number(dev_t dev)
+{
+    return (uint64_t)major(dev) << 20 | minor(dev);
 }
 
 /* unlinked: done to an open file whose name is gone. */
@@ -249,6 +258,21 @@ inotify_ioctl(struct file *f, unsigned long request, guest_addr arg)
     return copy_to_guest(arg, &total, sizeof total);
 }
 
+static int
+inotify_describe(const struct file *f, uint64_t *at, char *line, size_t size)
+{
+    const struct inotify *n = f->data;
+    const struct id_node *node = *at > INT32_MAX ? NULL : id_tree_from(&n->watches, (int64_t)*at);
+    const struct inotify_watch *w = node ? id_entry(node, struct inotify_watch, of_instance) : NULL;
+
+    if (!w)
+        return 0;
+    *at = (uint64_t)node->id + 1;
+    return snprintf(line, size, "inotify wd:%x ino:%llx sdev:%llx mask:%x ignored_mask:0 \n", (unsigned)node->id,
+                    (unsigned long long)w->inode->ino, (unsigned long long)device_number(w->inode->sb->dev),
+                    w->mask & IN_ALL_EVENTS);
+}
+
 static void
 inotify_release(struct file *f)
 {
@@ -272,6 +296,7 @@ static const struct file_ops OPS_TABLE(file_ops) inotify_ops = {
     .read = inotify_read,
     .poll = inotify_poll,
     .ioctl = inotify_ioctl,
+    .describe = inotify_describe,
     .release = inotify_release,
 };
 

@@ -322,6 +322,14 @@ poll_add(struct wait_queue **queues, unsigned *count, unsigned max, struct wait_
         queues[(*count)++] = q;
 }
 
+/* News that a file tells of by its poll. count rises with each; the queue is woken. */
+struct vfs_news {
+    struct wait_queue queue;
+    uint64_t count;
+};
+extern struct vfs_news mount_news; /* a mount came or went */
+void mount_changed(void);
+
 /* The events that the poll under way is for: a file that watches the host asks the host for these only. */
 extern unsigned vfs_poll_wanted;
 
