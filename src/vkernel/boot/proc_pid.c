@@ -456,13 +456,12 @@ static int
 fd_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
 {
     struct process *p = of(dir);
-    char *end;
-    long fd = strtol(name, &end, 10);
+    int fd = proc_name_number(name);
 
-    if (!p || p->zombie || !*name || *end || fd < 0 || fd > INT_MAX || fdtable_next(p->files, (int)fd) != fd)
+    if (!p || p->zombie || fd < 0 || fdtable_next(p->files, fd) != fd)
         return -ENOENT;
     *out = *dir;
-    out->number = (int)fd;
+    out->number = fd;
     return 0;
 }
 
@@ -749,9 +748,8 @@ show_children(const struct pseudo_key *key, struct text *out)
 static int
 task_find_entry(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
 {
-    char *end;
-    long tid = strtol(name, &end, 10);
-    struct task *t = *name && !*end && tid > 0 && tid < INT_MAX ? task_find((int)tid) : NULL;
+    int tid = proc_name_number(name);
+    struct task *t = tid > 0 ? task_find(tid) : NULL;
     struct process *p = of(dir);
 
     if (!p)
@@ -759,7 +757,7 @@ task_find_entry(const struct pseudo_key *dir, const char *name, struct pseudo_ke
     if (!(t && t->process == p) && !(tid == p->pid && p->zombie))
         return -ENOENT;
     *out = *dir;
-    out->tid = (int)tid;
+    out->tid = tid;
     return 0;
 }
 

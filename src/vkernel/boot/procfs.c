@@ -19,23 +19,39 @@
 #include "x86/cpuid.h"
 #include "x86/level.h"
 
-/* --- made-up names: processes --- */
+/* --- made-up names --- */
+
+int
+proc_name_number(const char *name)
+{
+    int64_t number = 0;
+
+    if (!*name || (name[0] == '0' && name[1]))
+        return -1;
+    for (; *name; name++) {
+        if (*name < '0' || *name > '9')
+            return -1;
+        number = number * 10 + (*name - '0');
+        if (number > INT_MAX)
+            return -1;
+    }
+    return (int)number;
+}
 
 static int
 pid_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
 {
-    char *end;
-    long pid = strtol(name, &end, 10);
+    int pid = proc_name_number(name);
     struct task *t;
 
-    if (*name < '1' || *name > '9' || *end || pid > INT_MAX)
+    if (pid <= 0)
         return -ENOENT;
     memset(out, 0, sizeof *out);
-    if (process_find((int)pid)) {
-        out->pid = (int)pid;
+    if (process_find(pid)) {
+        out->pid = pid;
         return 0;
     }
-    t = task_find((int)pid); /* /proc/TID works, though it is not listed */
+    t = task_find(pid); /* /proc/TID works, though it is not listed */
     if (!t)
         return -ENOENT;
     out->pid = t->process->pid;
