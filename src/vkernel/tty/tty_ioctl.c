@@ -27,15 +27,35 @@ has_flow(const struct termios2 *t)
     return (t->c_iflag & IXON) && t->c_cc[VSTOP] == 023 && t->c_cc[VSTART] == 021;
 }
 
+/* What the oldest of these calls (TCGETA, TCSETA) know of a terminal: the lower halves of the flags, and eight control
+ * characters. */
 static int
-set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
+get_termio(const struct tty *t, guest_addr arg)
 {
-    struct termios2 next = t->termios, before = t->termios;
-    unsigned old = t->termios.c_lflag;
-    int r = copy_from_guest(&next, arg, two ? sizeof next : sizeof(struct kernel_termios));
+    struct termio old = {
+        .c_iflag = (uint16_t)t->termios.c_iflag,
+        .c_oflag = (uint16_t)t->termios.c_oflag,
+        .c_cflag = (uint16_t)t->termios.c_cflag,
+        .c_lflag = (uint16_t)t->termios.c_lflag,
+        .c_line = t->termios.c_line,
+    };
 
-    if (r < 0)
-        return r;
+    memcpy(old.c_cc, t->termios.c_cc, sizeof old.c_cc);
+    return copy_to_guest(arg, &old, sizeof old);
+}
+
+static uint32_t
+with_lower_half(uint32_t flags, uint16_t lower)
+{
+    return (flags & 0xffff0000) | lower;
+}
+
+static int
+apply_termios(struct tty *t, struct termios2 next, bool flush)
+{
+    struct termios2 before = t->termios;
+    unsigned old = t->termios.c_lflag;
+
     if (flush)
         tty_flush_input(t);
     /* as every pty: nothing else is carried */
@@ -59,6 +79,52 @@ set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
         }
         wait_queue_wake(&t->read_queue);
     }
+    return 0;
+}
+
+static int
+set_termios(struct tty *t, guest_addr arg, bool two, bool flush)
+{
+    struct termios2 next = t->termios;
+    int r = copy_from_guest(&next, arg, two ? sizeof next : sizeof(struct kernel_termios));
+
+    return r < 0 ? r : apply_termios(t, next, flush);
+}
+
+static int
+set_termio(struct tty *t, guest_addr arg, bool flush)
+{
+    struct termios2 next = t->termios;
+    struct termio old;
+
+    if (copy_from_guest(&old, arg, sizeof old) < 0)
+        return -EFAULT;
+    next.c_iflag = with_lower_half(next.c_iflag, old.c_iflag);
+    next.c_oflag = with_lower_half(next.c_oflag, old.c_oflag);
+    next.c_cflag = with_lower_half(next.c_cflag, old.c_cflag);
+    next.c_lflag = with_lower_half(next.c_lflag, old.c_lflag);
+    next.c_line = old.c_line;
+    memcpy(next.c_cc, old.c_cc, sizeof old.c_cc);
+    return apply_termios(t, next, flush);
+}
+
+/* Which settings nobody may change: none, as it takes a capability to lock them that no container has. */
+static int
+get_locked(guest_addr arg)
+{
+    static const struct kernel_termios none;
+
+    return copy_to_guest(arg, &none, sizeof none);
+}
+
+static int
+set_carrier_ignored(struct tty *t, guest_addr arg)
+{
+    int on;
+
+    if (copy_from_guest(&on, arg, sizeof on) < 0)
+        return -EFAULT;
+    t->termios.c_cflag = on ? t->termios.c_cflag | CLOCAL : t->termios.c_cflag & ~(uint32_t)CLOCAL;
     return 0;
 }
 
@@ -142,6 +208,11 @@ changes(unsigned long request)
     case TCSETS2:
     case TCSETSW2:
     case TCSETSF2:
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
+    case TIOCSLCKTRMIOS:
+    case TIOCSSOFTCAR:
     case TCFLSH:
     case TCXONC:
     case TCSBRK:
@@ -167,6 +238,18 @@ tty_common_ioctl(struct tty *t, unsigned long request, guest_addr arg, bool mast
     case TCSETS2:
     case TCSETSW2: return set_termios(t, arg, true, false);
     case TCSETSF2: return set_termios(t, arg, true, true);
+    case TCGETA: return get_termio(t, arg);
+    case TCSETA:
+    case TCSETAW: return set_termio(t, arg, false);
+    case TCSETAF: return set_termio(t, arg, true);
+    case TIOCGLCKTRMIOS: return get_locked(arg);
+    case TIOCSLCKTRMIOS:
+    case TIOCVHANGUP: return -EPERM; /* for CAP_SYS_ADMIN only */
+    case TIOCSTI: return -EIO;       /* as with dev.tty.legacy_tiocsti=0 */
+    case TIOCCONS: return master ? -EINVAL : -EPERM;
+    case TIOCGSOFTCAR: return put_int(arg, (t->termios.c_cflag & CLOCAL) != 0);
+    case TIOCSSOFTCAR: return set_carrier_ignored(t, arg);
+    case TIOCGDEV: return put_int(arg, tty_device_number(t));
     case TIOCGWINSZ: return copy_to_guest(arg, &t->winsize, sizeof t->winsize);
     case TIOCSWINSZ:
         if (copy_from_guest(&w, arg, sizeof w) < 0)
@@ -218,7 +301,6 @@ tty_ioctl(struct file *f, unsigned long request, guest_addr arg)
         return 0;
     }
     case TIOCNOTTY: return detach(t);
-    case TIOCSTI: return -EIO; /* as with dev.tty.legacy_tiocsti=0 */
     default: return tty_common_ioctl(t, request, arg, false);
     }
 }
