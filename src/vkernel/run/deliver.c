@@ -316,16 +316,13 @@ sys_rt_sigreturn(const uint64_t a[6])
     struct task *t = current_task();
     struct x86_cpu *cpu = x86_this_cpu();
     struct guest_sigframe frame;
+    bool loaded;
 
     if (copy_from_guest(&frame, cpu->gpr[X86_RSP] - 8, sizeof frame) < 0)
         goto bad;
     if (frame.mc.reserved[0] == REGISTERS_UNKNOWN)
         return_to_unknown(t, &frame.mc, cpu->gpr[X86_RSP] - 8);
     t->blocked = frame.sigmask & ~UNBLOCKABLE;
-    if (!frame.mc.fpstate)
-        fp_reset(cpu);
-    else if (!fp_load(cpu, frame.mc.fpstate))
-        goto bad;
     cpu->gpr[8] = frame.mc.r8;
     cpu->gpr[9] = frame.mc.r9;
     cpu->gpr[10] = frame.mc.r10;
@@ -343,7 +340,13 @@ sys_rt_sigreturn(const uint64_t a[6])
     cpu->gpr[X86_RSP] = frame.mc.rsp;
     cpu->rip = frame.mc.rip;
     x86_cpu_set_rflags(cpu, (x86_cpu_rflags(cpu) & ~(uint64_t)RFLAGS_RESTORED) | (frame.mc.rflags & RFLAGS_RESTORED));
+    /* It comes last: the handler of SIGSEGV, when this cannot be loaded, finds the registers of the frame. */
+    loaded = frame.mc.fpstate && fp_load(cpu, frame.mc.fpstate);
+    if (!loaded)
+        fp_reset(cpu);
     x86_apply_mxcsr();
+    if (frame.mc.fpstate && !loaded)
+        goto bad;
     /* Errors are ignored, as in Linux's restore_altstack. */
     (void)signal_set_altstack(t, stack_end(fault_unknown(t)), frame.ss_sp, frame.ss_flags, frame.ss_size);
     if (!segments_good(&frame))
