@@ -146,11 +146,13 @@ score_of(const struct socket *s, int type, const struct endpoint *to, const stru
 
     if (s->type != type || (type == SOCK_STREAM && !s->listening))
         return 0;
-    score = matches(s, &at, to);
+    score = 2 * matches(s, &at, to);
+    if (score && s->family == AF_INET) /* it comes before a socket of IPv6 that takes IPv4 as well */
+        score++;
     if (score && type == SOCK_DGRAM && s->connected) { /* only its peer may send to it */
         if (!from || inet_parse(s, &s->remote, &remote) < 0 || remote.port != from->port)
             return 0;
-        score += 2;
+        score += 4;
     }
     return score;
 }
