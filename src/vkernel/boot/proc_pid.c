@@ -37,6 +37,25 @@ thread_of(const struct pseudo_key *key, struct process *p)
     return list_empty(&p->threads) ? NULL : list_entry(p->threads.next, struct task, thread_link);
 }
 
+/* The descriptors and the places that the node is about; NULL: there are none any more. */
+static struct fdtable *
+files_of(const struct pseudo_key *key)
+{
+    struct process *p = of(key);
+    struct task *t = p && !p->zombie ? thread_of(key, p) : NULL;
+
+    return t ? *task_files(t) : NULL;
+}
+
+static struct fs_context *
+fs_of(const struct pseudo_key *key)
+{
+    struct process *p = of(key);
+    struct task *t = p && !p->zombie ? thread_of(key, p) : NULL;
+
+    return t ? *task_fs(t) : NULL;
+}
+
 static char
 state_of(const struct pseudo_key *key, struct process *p)
 {
@@ -186,8 +205,8 @@ show_status(const struct pseudo_key *key, struct text *out)
     c = &p->creds;
     masks(p, &ignored, &caught);
     text_printf(out, "Name:\t%s\n", key->tid && t && t->comm[0] ? t->comm : p->comm);
-    if (p->fs && !p->zombie)
-        text_printf(out, "Umask:\t%04o\n", fs_context_umask(p->fs));
+    if (fs_of(key))
+        text_printf(out, "Umask:\t%04o\n", fs_context_umask(fs_of(key)));
     text_printf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
                 state_name(state_of(key, p)), p->pid, key->tid ? key->tid : p->pid, p->parent ? p->parent->pid : 0);
     text_printf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c->uid, c->euid, c->suid,
@@ -455,10 +474,10 @@ show_smaps_rollup(const struct pseudo_key *key, struct text *out)
 static int
 fd_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
 {
-    struct process *p = of(dir);
+    struct fdtable *files = files_of(dir);
     int fd = proc_name_number(name);
 
-    if (!p || p->zombie || fd < 0 || fdtable_next(p->files, fd) != fd)
+    if (!files || fd < 0 || fdtable_next(files, fd) != fd)
         return -ENOENT;
     *out = *dir;
     out->number = fd;
@@ -468,12 +487,12 @@ fd_find(const struct pseudo_key *dir, const char *name, struct pseudo_key *out)
 static unsigned
 fd_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
 {
-    struct process *p = of(dir);
+    struct fdtable *files = files_of(dir);
     unsigned count = 0;
 
-    if (!p || p->zombie)
+    if (!files)
         return 0;
-    for (int fd = fdtable_next(p->files, from); fd >= 0 && count < max; fd = fdtable_next(p->files, fd + 1))
+    for (int fd = fdtable_next(files, from); fd >= 0 && count < max; fd = fdtable_next(files, fd + 1))
         out[count++] = fd;
     return count;
 }
@@ -481,9 +500,9 @@ fd_next(const struct pseudo_key *dir, int from, int *out, unsigned max)
 static struct file *
 fd_of(const struct pseudo_key *key)
 {
-    struct process *p = of(key);
+    struct fdtable *files = files_of(key);
 
-    return p && !p->zombie ? fdtable_get_file(p->files, key->number) : NULL;
+    return files ? fdtable_get_file(files, key->number) : NULL;
 }
 
 static ssize_t
@@ -549,7 +568,7 @@ show_fdinfo(const struct pseudo_key *key, struct text *out)
     if (!f)
         return -ENOENT;
     text_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t%d\nino:\t%llu\n", (unsigned long long)f->pos,
-                (unsigned)f->flags | (fdtable_cloexec(of(key)->files, key->number) ? O_CLOEXEC : 0),
+                (unsigned)f->flags | (fdtable_cloexec(files_of(key), key->number) ? O_CLOEXEC : 0),
                 f->inode && f->inode->sb->mount ? f->inode->sb->mount->id : 15,
                 f->inode ? (unsigned long long)f->inode->ino : 1ull);
     for (uint64_t at = 0; OPS(f->ops)->describe;) {
@@ -589,11 +608,11 @@ exe_follow(const struct pseudo_key *key, struct dentry **out)
 static struct dentry *
 place_of(const struct pseudo_key *key, bool root)
 {
-    struct process *p = of(key);
+    struct fs_context *fs = fs_of(key);
 
-    if (!p || p->zombie || !p->fs)
+    if (!fs)
         return NULL;
-    return root ? fs_context_root(p->fs) : fs_context_cwd(p->fs);
+    return root ? fs_context_root(fs) : fs_context_cwd(fs);
 }
 
 static ssize_t

@@ -240,7 +240,7 @@ all_open(const struct select_sets *s)
 {
     for (unsigned fd = 0; fd < s->n; fd++)
         if ((bit(s->in[0], fd) || bit(s->in[1], fd) || bit(s->in[2], fd)) &&
-            fdtable_next(current_process()->files, (int)fd) != (int)fd)
+            fdtable_next(current_files(), (int)fd) != (int)fd)
             return false;
     return true;
 }

@@ -170,8 +170,7 @@ sys_pidfd_send_signal(const uint64_t a[6])
 /* --- clone --- */
 
 /* Refuses the combinations of flags that Linux refuses (kernel/fork.c, copy_process and kernel_clone), and what does
- * not exist here: namespaces, and threads that share memory but neither descriptors nor working directory, because
- * these belong to the process here. */
+ * not exist here: namespaces. */
 static int64_t
 check_flags(const struct clone_args_kernel *c)
 {
@@ -193,8 +192,6 @@ check_flags(const struct clone_args_kernel *c)
         return -EINVAL;
     if (f & NAMESPACES)
         return -EPERM;
-    if (thread && (f & (CLONE_FILES | CLONE_FS)) != (CLONE_FILES | CLONE_FS))
-        return -EINVAL;
     if (f & CLONE_INTO_CGROUP_FLAG)
         return -EBADF; /* there are no descriptors of cgroup2 directories here */
     if ((f & CLONE_SETTLS) && c->tls >= GUEST_TASK_SIZE)
@@ -206,6 +203,8 @@ static struct process *
 new_process(uint64_t flags, int exit_signal)
 {
     struct process *parent = current_process(), *p = process_new(parent);
+    struct fdtable *files;
+    struct fs_context *fs;
 
     if (!p)
         return NULL;
@@ -218,8 +217,10 @@ new_process(uint64_t flags, int exit_signal)
     p->exit_signal = flags & CLONE_PARENT ? parent->exit_signal : exit_signal;
     p->parent = flags & CLONE_PARENT ? parent->parent : parent;
     p->mm = flags & CLONE_VM ? mm_get(parent->mm) : mm_fork(parent->mm);
-    p->files = flags & CLONE_FILES ? fdtable_get(parent->files) : fdtable_clone(parent->files);
-    p->fs = flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_clone(parent->fs);
+    files = current_files();
+    fs = *task_fs(current_task());
+    p->files = flags & CLONE_FILES ? fdtable_get(files) : fdtable_clone(files);
+    p->fs = flags & CLONE_FS ? fs_context_get(fs) : fs_context_clone(fs);
     if (!p->mm || !p->files || !p->fs) {
         if (p->mm)
             mm_put(p->mm);
@@ -343,6 +344,8 @@ make_task(struct new_task *n)
         return no_room("the host gives no more memory or addresses", -EAGAIN);
     if (sem_task_made(n->task, n->args->flags & CLONE_SYSVSEM) < 0)
         return no_room("the host gives no more memory or addresses", -ENOMEM);
+    if (n->thread && thread_own_make(n->task, n->args->flags) < 0)
+        return no_room("the host gives no more memory or addresses", -ENOMEM);
     return 0;
 }
 
@@ -413,6 +416,7 @@ abandon(struct new_task *n)
     OBJECT_FREE(vfork_wait, n->vfork);
     if (n->task) {
         sem_task_leaves(n->task); /* the caller shares it */
+        thread_own_end(n->task);
         task_uncharge(n->task);
         n->task->process = current_process(); /* task_free() reads this field */
         sched_abandon(n->task);
@@ -558,33 +562,21 @@ int64_t
 sys_unshare(const uint64_t a[6])
 {
     struct process *p = current_process();
+    int r;
 
     if (a[0] & NAMESPACES)
         return -EPERM;
     if (a[0] & ~(uint64_t)(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
         return -EINVAL;
-    if (p->thread_count > 1 && (a[0] & ~(uint64_t)CLONE_SYSVSEM))
+    if (p->thread_count > 1 && (a[0] & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)))
         return -EINVAL;
     if ((a[0] & (CLONE_SIGHAND | CLONE_VM)) && !signal_actions_own(p))
         return -EINVAL;
     if ((a[0] & CLONE_VM) && !refcount_is_one(&p->mm->refs))
         return -EINVAL;
-    if (a[0] & CLONE_FILES) {
-        struct fdtable *t = fdtable_clone(p->files);
-
-        if (!t)
-            return -ENOMEM;
-        fdtable_put(p->files);
-        p->files = t;
-    }
-    if (a[0] & CLONE_FS) {
-        struct fs_context *c = fs_context_clone(p->fs);
-
-        if (!c)
-            return -ENOMEM;
-        fs_context_put(p->fs);
-        p->fs = c;
-    }
+    r = thread_own_unshare(a[0]);
+    if (r < 0)
+        return r;
     if (a[0] & CLONE_SYSVSEM)
         sem_task_leaves(current_task());
     return 0;

@@ -668,7 +668,8 @@ commit(struct exec *x)
     x86_cpu_tls.rip = x->entry;
     x86_cpu_tls.gpr[X86_RSP] = x->sp;
     x86_apply_mxcsr();
-    fdtable_close_on_exec(p->files); /* it may give way, so that it comes last */
+    thread_own_exec(); /* both may give way, so that they come last */
+    fdtable_close_on_exec(p->files);
 }
 
 int

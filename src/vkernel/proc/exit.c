@@ -202,6 +202,7 @@ task_exit(int status)
     platform_mode = PLATFORM_KERNEL;
     mm_release(t);
     sem_task_leaves(t);
+    thread_own_end(t);
     list_remove(&t->thread_link);
     seccomp_leave(t);
     p->thread_count--;

@@ -15,4 +15,12 @@
 /* User and system time (limits.c). */
 void rusage_set_times(struct rusage *ru, uint64_t cpu_ns, uint64_t system_ns);
 
+/* What a thread has of its own (thread_own.c). The first is for a task that is being made, of the current process, by
+ * the flags of clone; the second for one that ends or is not to be; the third makes it the process's, once there are no
+ * other threads. All but the first may sleep. */
+int thread_own_make(struct task *t, uint64_t flags); /* 0 or -ENOMEM, when thread_own_end() is still to be called */
+void thread_own_end(struct task *t);
+void thread_own_exec(void);
+int thread_own_unshare(uint64_t flags); /* CLONE_FILES and CLONE_FS count: 0 or -ENOMEM */
+
 #endif

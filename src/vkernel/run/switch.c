@@ -62,8 +62,8 @@ task_enter(struct task *t)
                                   .pid = &p->pid,
                                   .comm = p->comm,
                                   .mm = &p->mm,
-                                  .files = &p->files,
-                                  .fs = &p->fs,
+                                  .files = task_files(t),
+                                  .fs = task_fs(t),
                                   .creds = &p->creds,
                                   .rlimits = p->rlimits,
                                   .released = &p->released};

@@ -113,6 +113,8 @@ struct task {
     int tid;
     struct process *process;
     struct list thread_link;
+    struct fdtable *files; /* its own, counted, apart from the process's; NULL: it has the process's */
+    struct fs_context *fs; /* likewise */
 
     /* --- fields of the rooms signal/, time/, proc/ and run/ --- */
     struct list number_link; /* numbers.c */
@@ -218,5 +220,17 @@ struct task_hooks {
     void (*end)(struct process *p, int sig); /* ends the process as this signal would, from outside; process 1 too */
 };
 extern const struct task_hooks task_hooks; /* boot/hooks.c */
+
+/* Where a task's descriptors, and its working directory, root and umask, are. */
+static inline struct fdtable **
+task_files(struct task *t)
+{
+    return t->files ? &t->files : &t->process->files;
+}
+static inline struct fs_context **
+task_fs(struct task *t)
+{
+    return t->fs ? &t->fs : &t->process->fs;
+}
 
 #endif
