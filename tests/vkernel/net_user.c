@@ -10,6 +10,8 @@
  *     net_user ask IP PORT N           sends N datagrams and waits for each answer
  *     net_user names NAME...           what the resolver says
  *     net_user query HEX...            what it answers to such bytes, by UDP
+ *     net_user stream HEX...           the same by TCP, all at once
+ *     net_user storm SEED N PORT       N random calls on sockets of all kinds, at PORT and 53 of the gateway, of itself, ...
  *     net_user link                    interfaces and files */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -354,6 +356,110 @@ query(char **argv)
 }
 
 static void
+stream(char **argv)
+{
+    struct sockaddr_storage a;
+    socklen_t n = address("10.0.2.3", 53, &a);
+    int s = socket(AF_INET, SOCK_STREAM, 0), count = 0;
+    size_t size = 0, at = 0;
+    ssize_t got;
+
+    need("connect", connect(s, (void *)&a, n));
+    for (; *argv; argv++, count++) {
+        size_t length = strlen(*argv) / 2;
+
+        buffer[size++] = (char)(length >> 8);
+        buffer[size++] = (char)length;
+        for (size_t k = 0; k < length; k++)
+            sscanf(*argv + 2 * k, "%2hhx", (unsigned char *)&buffer[size++]);
+    }
+    send_all(s, buffer, 5); /* a part of a question, and then the rest */
+    usleep(20000);
+    send_all(s, buffer + 5, size - 5);
+    shutdown(s, SHUT_WR);
+    size = 0;
+    while ((got = read(s, buffer + size, sizeof buffer - size)) > 0)
+        size += (size_t)got;
+    while (size - at >= 6) {
+        size_t length = (size_t)((unsigned char)buffer[at] << 8 | (unsigned char)buffer[at + 1]);
+
+        printf("answer %02x%02x%02x%02x of %zu\n", (unsigned char)buffer[at + 2], (unsigned char)buffer[at + 3],
+               (unsigned char)buffer[at + 4], (unsigned char)buffer[at + 5], length);
+        at += 2 + length;
+    }
+    printf("end %s\n", error_name(got));
+}
+
+static unsigned long long state;
+
+static unsigned
+any(unsigned n)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(state >> 33) % n;
+}
+
+static socklen_t
+any_address(int port, struct sockaddr_storage *a)
+{
+    static const char *const ips[] = {"10.0.2.2",        "10.0.2.100", "127.0.0.1", "0.0.0.0",
+                                      "10.0.2.3",        "192.0.2.1",  "fd00::100", "fd00::2",
+                                      "::ffff:10.0.2.2", "::1",        "::",        "::ffff:10.0.2.3"};
+    int ports[] = {port, 80, 53, 0};
+    socklen_t n = address(ips[any(12)], ports[any(4)], a);
+
+    if (any(20) == 0)
+        a->ss_family = AF_UNSPEC;
+    return n;
+}
+
+/* Any call on any of a few sockets; all that counts is that it ends. */
+static void
+storm(long seed, long count, int port)
+{
+    enum { SOCKETS = 24 };
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+    int sockets[SOCKETS], value = 1;
+    struct sockaddr_storage a;
+    socklen_t n;
+
+    state = (unsigned long long)seed;
+    for (int k = 0; k < SOCKETS; k++)
+        sockets[k] = -1;
+    for (long k = 0; k < count; k++) {
+        int *s = &sockets[any(SOCKETS)], *other = &sockets[any(SOCKETS)];
+
+        n = any_address(port, &a);
+        switch (any(14)) {
+        case 0:
+            close(*s);
+            *s = -1;
+            break;
+        case 1:
+        case 2:
+            if (*s < 0)
+                *s = socket(any(2) ? AF_INET : AF_INET6, types[any(2)] | SOCK_NONBLOCK, 0);
+            break;
+        case 3: bind(*s, (void *)&a, n); break;
+        case 4: listen(*s, (int)any(3)); break;
+        case 5:
+        case 6: connect(*s, (void *)&a, n); break;
+        case 7:
+            close(*other);
+            *other = accept4(*s, NULL, NULL, SOCK_NONBLOCK);
+            break;
+        case 8: sendto(*s, buffer, any(2) ? any(64) : any(sizeof buffer), MSG_NOSIGNAL, (void *)&a, n); break;
+        case 9: send(*s, buffer, any(sizeof buffer), MSG_NOSIGNAL); break;
+        case 10:
+        case 11: recv(*s, buffer, any(sizeof buffer), any(8) ? 0 : MSG_PEEK); break;
+        case 12: shutdown(*s, (int)any(3)); break;
+        default: setsockopt(*s, SOL_SOCKET, any(2) ? SO_REUSEADDR : SO_REUSEPORT, &value, sizeof value); break;
+        }
+    }
+    printf("done\n");
+}
+
+static void
 print_file(const char *path)
 {
     FILE *f = fopen(path, "r");
@@ -419,6 +525,10 @@ main(int argc, char **argv)
         names(argv + 2);
     else if (strcmp(what, "query") == 0)
         query(argv + 2);
+    else if (strcmp(what, "stream") == 0)
+        stream(argv + 2);
+    else if (strcmp(what, "storm") == 0)
+        storm(a[0], a[1], (int)a[2]);
     else if (strcmp(what, "link") == 0)
         link_all();
     else

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """--network user: net_user.c in a container of its own network, with this script as its clients, its servers and its resolver.
 
-    net_user.py VKERNEL MKPAYLOAD net_user.c
+    net_user.py VKERNEL MKPAYLOAD net_user.c [SECONDS]    with SECONDS: random calls only, for so long
 
 All of it is on the host's loopback. Whatever a guest can do natively, too, is done natively as well and must come out alike.
 """
@@ -297,40 +297,52 @@ class Resolver(threading.Thread):
     """Knows a few names, and keeps the questions."""
     def __init__(self):
         super().__init__(daemon=True)
+        self.stream = socket.create_server(('127.0.0.1', 0))
+        self.port = self.stream.getsockname()[1]
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(('127.0.0.1', 0))
-        self.port = self.socket.getsockname()[1]
+        self.socket.bind(('127.0.0.1', self.port))
         self.questions = []
+        threading.Thread(target=self.run_stream, daemon=True).start()
+
+    def answer(self, data):
+        at, labels = 12, []
+        while data[at]:
+            labels.append(data[at + 1:at + 1 + data[at]])
+            at += 1 + data[at]
+        name, end = b'.'.join(labels).decode().lower(), at + 5
+        self.questions.append((name, len(data)))
+        head = data[:2] + b'\x81\x80\0\1'
+        answer = b'\xc0\x0c\0\1\0\1\0\0\0\x05\0\4'
+        if name == 'gate.example':
+            return head + b'\0\1\0\0\0\0' + data[12:end] + answer + socket.inet_aton('10.0.2.2')
+        if name in ('far.example', 'sub.far.example'):
+            alias = b'\xc0\x0c\0\5\0\1\0\0\0\x05\0\4\1x\xc0\x0c'
+            there = struct.pack('>H', 0xc000 | end + len(alias) - 4)  # x.far.example, in the alias
+            return head + b'\0\2\0\0\0\0' + data[12:end] + alias + there + answer[2:] + socket.inet_aton('198.51.100.7')
+        if name == 'meta.example':
+            return head + b'\0\1\0\0\0\0' + data[12:end] + answer + socket.inet_aton('169.254.169.254')
+        if name == 'large.example':
+            return head + b'\0\x40\0\0\0\0' + data[12:end] + (answer + socket.inet_aton('198.51.100.9')) * 64
+        return data[:2] + b'\x81\x83\0\1\0\0\0\0\0\0' + data[12:end]
 
     def run(self):
         while True:
             data, peer = self.socket.recvfrom(2000)
-            at, labels = 12, []
-            while data[at]:
-                labels.append(data[at + 1:at + 1 + data[at]])
-                at += 1 + data[at]
-            name, end = b'.'.join(labels).decode().lower(), at + 5
-            self.questions.append((name, len(data)))
-            head = data[:2] + b'\x81\x80\0\1'
-            answer = b'\xc0\x0c\0\1\0\1\0\0\0\x05\0\4'
-            if name == 'gate.example':
-                reply = head + b'\0\1\0\0\0\0' + data[12:end] + answer + socket.inet_aton('10.0.2.2')
-            elif name in ('far.example', 'sub.far.example'):
-                alias = b'\xc0\x0c\0\5\0\1\0\0\0\x05\0\4\1x\xc0\x0c'
-                there = struct.pack('>H', 0xc000 | end + len(alias) - 4)  # x.far.example, in the alias
-                reply = head + b'\0\2\0\0\0\0' + data[12:end] + alias + there + answer[2:] + socket.inet_aton('198.51.100.7')
-            elif name == 'meta.example':
-                reply = head + b'\0\1\0\0\0\0' + data[12:end] + answer + socket.inet_aton('169.254.169.254')
-            elif name == 'broken.example':
-                reply = head + b'\0\2\0\0\0\0' + data[12:end] + answer + socket.inet_aton('198.51.100.8') + b'\xc0'
-            elif name == 'large.example':
-                reply = head + b'\0\x40\0\0\0\0' + data[12:end] + (answer + socket.inet_aton('198.51.100.9')) * 64
-            elif name == 'late.example':
-                continue
-            else:
-                reply = data[:2] + b'\x81\x83\0\1\0\0\0\0\0\0' + data[12:end]
-            self.socket.sendto(b'\0\0' + reply[2:], peer)  # the wrong number first: nobody may believe that
+            reply = self.answer(data)
+            self.socket.sendto(bytes(2) + reply[2:], peer)  # the wrong number first: nobody may believe that
+            self.socket.sendto(reply[:-3], peer)  # nor what is damaged
             self.socket.sendto(reply, peer)
+
+    def run_stream(self):
+        while True:
+            s, _ = self.stream.accept()
+            with s, s.makefile('rb') as f:
+                size, = struct.unpack('>H', f.read(2))
+                reply = self.answer(f.read(size))
+                reply = struct.pack('>H', len(reply)) + reply
+                s.sendall(reply[:20])
+                time.sleep(0.01)
+                s.sendall(reply[20:])
 
 
 def question(name, more=b'', flags=0x0100, counts=(1, 0, 0, 0), kind=1):
@@ -359,8 +371,54 @@ def names():
                (question(b'nowhere\0.example'), '12348183')]
     text = said(dns, 'query', *[q for q, _ in queries]).splitlines()
     equal('answers to what is well formed only', [line.split()[1][:8] if ' -1' not in line else None for line in text], [a for _, a in queries])
+    equal('a large answer comes by TCP', said(dns, 'names', 'large.example'), 'large.example 198.51.100.9\n')
+    text = said(dns + '--allow far.example --allow large.example', 'stream', question(b'large.example'), question(b'gate.example'),
+                question(b'far.example'))
+    equal('three questions by TCP', text, 'answer 12348180 of 1055\nanswer 12348185 of 30\nanswer 12348180 of 61\nend ok\n')
+    equal('no question', said(dns, 'stream', '00' * 20), 'end ok\n')
+    opened = said(dns + '--allow meta.example --allow gate.example', 'names', 'meta.example', 'gate.example')
+    equal('names that lead to a link', opened, 'meta.example 169.254.169.254\ngate.example 10.0.2.2\n')
     text = said(dns + '--allow far.example', 'query', question(b'far.example\0x'), question(b'far\x2eexample'), question(b'Far.Example'))
     equal('names that look like another', [line.split()[1][:8] for line in text.splitlines()], ['12348185', '12348180', '12348180'])
+
+
+def storm(seed, count):
+    """Random calls, while clients come and a server answers."""
+    port, uport = free_port(), free_port(socket.SOCK_DGRAM)
+    r = Resolver()
+    r.start()
+    over = threading.Event()
+
+    def clients():
+        while not over.is_set():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+                u.sendto(b'hello', ('127.0.0.1', uport))
+            try:
+                with connect(port) as s:
+                    s.settimeout(0.01)
+                    s.sendall(b'hello')
+                    s.recv(100)
+            except OSError:
+                pass
+    with socket.create_server(('127.0.0.1', 0)) as l:
+        def serve():
+            while not over.is_set():
+                try:
+                    s, _ = l.accept()
+                    s.sendall(b'hello')
+                    s.close()
+                except OSError:
+                    pass
+        l.settimeout(0.1)
+        threads = [threading.Thread(target=t) for t in (clients, serve)]
+        for t in threads:
+            t.start()
+        text = said(f'--publish 127.0.0.1:{port}:80 --publish 127.0.0.1:{uport}:53/udp --host-loopback --dns 127.0.0.1:{r.port}',
+                    'storm', seed, count, l.getsockname()[1])
+        over.set()
+        for t in threads:
+            t.join()
+    equal(f'random calls, seed {seed}', text, 'done\n')
 
 
 def link():
@@ -379,6 +437,13 @@ with tempfile.TemporaryDirectory() as work:
     # -w: that getaddrinfo of a static program may want files at run time is known
     subprocess.run(['cc', '-O1', '-w', '-D_GNU_SOURCE', '-static', '-o', native, source, '-Wl,--no-warnings'], check=True)
     subprocess.run([sys.executable, mkpayload, vkernel, root, image], check=True)
+    if len(sys.argv) > 4:  # seconds of random calls
+        end = time.monotonic() + int(sys.argv[4])
+        while time.monotonic() < end and not failed:
+            storm(random.randrange(1 << 30), 50000)
+        sys.exit(failed != 0)
+    for seed in (1, 2):
+        storm(seed, 5000)
     for test in (link, large, families, many, reset, slow_reader, listening, published_udp, outgoing, forbidden, names):
         test()
 sys.exit(failed != 0)

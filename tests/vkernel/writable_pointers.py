@@ -20,7 +20,7 @@ VARIABLES = {
 # Types of the heap's pools: their memory is never another type's, and cleared when it is freed.
 OBJECTS = {
     'process': CALLED, 'task': CALLED, 'timerfd': CALLED, 'posix_timer': CALLED, 'async': CALLED, 'host_file': CALLED, 'epoll_item': CALLED,
-    'socket': CALLED, 'lookup': CALLED, 'superblock': CALLED, 'tty': CALLED,
+    'socket': CALLED, 'lookup': CALLED, 'asker': CALLED, 'superblock': CALLED, 'tty': CALLED,
     'platform_fiber': 'the entry of a fiber is called once, when it begins; its stack is as writable',
 }
 # Of the C library: initial values that are addresses of code, by the beginning of the name.

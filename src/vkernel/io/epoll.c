@@ -518,10 +518,10 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
         return -EFAULT;
     if (f->ops != &epoll_ops)
         return -EINVAL;
+    host_watch_refresh(); /* once: what wakes this task later came by the same way */
     for (;;) {
         struct epoll *ep = f->data;
 
-        host_watch_refresh();
         done = collect_for_guest(ep, out, (unsigned)max);
         if (done || deadline == 0)
             break;

@@ -1,4 +1,4 @@
-/* The container's resolver, at 10.0.2.3: it hands questions on to the host's resolvers, or to those of --dns, one
+/* The container's resolver, at 10.0.2.3, by UDP (resolver_tcp.c has TCP): it hands questions on to the host's resolvers, or to those of --dns, one
  * descriptor of the host's for each, so that each has a port of its own. With --allow it answers questions about names
  * on that list only, and pins the addresses in the answers (policy.h). */
 #include <errno.h>
@@ -8,16 +8,15 @@
 #include "platform/heap.h"
 #include "platform/hostnet.h"
 #include "platform/platform.h"
-#include "vkernel/net/dns.h"
 #include "vkernel/net/policy.h"
+#include "vkernel/net/resolver_internal.h"
 #include "vkernel/net/user.h"
-#include "vkernel/net/user_internal.h"
 
-enum { SERVERS_MOST = 3, LOOKUPS_MOST = 256, DOMAIN = 53 };
+enum { LOOKUPS_MOST = 256, DOMAIN = 53 };
 static const uint64_t SERVER_NS = 3 * (uint64_t)1000000000u; /* until the next server is asked */
 
-static struct endpoint servers[SERVERS_MOST];
-static unsigned server_count;
+struct endpoint resolver_servers[SERVERS_MOST];
+unsigned resolver_server_count;
 static char *settings; /* lines of the host's resolv.conf that stay; NULL: none */
 
 /* A question by UDP that waits for its answer. */
@@ -45,9 +44,9 @@ add_server(const char *address, size_t length, unsigned port)
 
     if (!policy_parse_address(address, length, &e.ip))
         return -EINVAL;
-    if (server_count == SERVERS_MOST)
+    if (resolver_server_count == SERVERS_MOST)
         return -E2BIG;
-    servers[server_count++] = e;
+    resolver_servers[resolver_server_count++] = e;
     return 0;
 }
 
@@ -88,7 +87,7 @@ int
 resolver_start(void)
 {
     char *text = host_resolvers();
-    bool add = server_count == 0;
+    bool add = resolver_server_count == 0;
     size_t kept = 0;
 
     if (!text)
@@ -121,13 +120,13 @@ resolver_text(void)
 
 /* --- answers --- */
 
-static const struct endpoint resolver = {.ip = {.s6_addr = {[10] = 0xff, [11] = 0xff, 10, 0, 2, 3}}, .port = DOMAIN};
+const struct endpoint resolver_endpoint = {.ip = {.s6_addr = {[10] = 0xff, [11] = 0xff, 10, 0, 2, 3}}, .port = DOMAIN};
 
 static void
 answer(struct socket *asker, const struct endpoint *to, uint8_t *data, size_t size)
 {
     if (asker->open)
-        udp_arrive(asker, &resolver, to, data, size);
+        udp_arrive(asker, &resolver_endpoint, to, data, size);
 }
 
 static void
@@ -161,12 +160,12 @@ no_pin(const struct in6_addr *ip, uint32_t seconds, void *arg)
 {
 }
 
-/* Addresses of an answer that is damaged at its end are not used: it is read twice. */
-static bool
-accept_answer(const struct dns_question *q, uint16_t id, const uint8_t *p, size_t size)
+bool
+resolver_accepts(const struct dns_question *q, uint16_t id, const uint8_t *p, size_t size)
 {
     char *name = (char *)(uintptr_t)q->name;
 
+    /* twice: addresses of an answer that is damaged at its end are not used */
     return dns_read_answer(p, size, q, id, no_pin, NULL) == 0 && dns_read_answer(p, size, q, id, pin, name) == 0;
 }
 
@@ -178,7 +177,7 @@ static int ask_server(struct lookup *l);
 static void
 next_server(struct lookup *l)
 {
-    while (++l->server < server_count)
+    while (++l->server < resolver_server_count)
         if (ask_server(l) == 0)
             return;
     answer_code(l->asker, &l->from, &l->question, DNS_SERVER_FAILURE);
@@ -212,7 +211,7 @@ lookup_ready(struct socket *s, short events)
         n = host_socket_receive(s->host_fd, &m);
         if (n == -EAGAIN)
             return;
-        if (n < 0 || accept_answer(&l->question, l->id, buffer, (size_t)n))
+        if (n < 0 || resolver_accepts(&l->question, l->id, buffer, (size_t)n))
             break; /* what is no answer to the question came from somebody else */
     }
     if (n < 0) {
@@ -231,7 +230,7 @@ static const struct socket_ops OPS_TABLE(socket_ops) lookup_ops = {.host_ready =
 static int
 ask_server(struct lookup *l)
 {
-    const struct endpoint *to = &servers[l->server];
+    const struct endpoint *to = &resolver_servers[l->server];
     int family = IN6_IS_ADDR_V4MAPPED(&to->ip) ? AF_INET : AF_INET6, r;
     struct address a = inet_format(family, to);
     uint8_t data[DNS_QUERY_MOST];
@@ -291,10 +290,4 @@ resolver_ask(struct socket *s, const struct endpoint *from, const struct iovec *
     }
     policy_refuse_name(q.name);
     answer_code(s, from, &q, DNS_REFUSED);
-}
-
-int
-resolver_connect(struct socket *s, const struct endpoint *to)
-{
-    return -ECONNREFUSED;
 }
