@@ -3,6 +3,7 @@
  *     net_host self                  everything between processes of its own
  *     net_host server                echo servers; prints "ports TCP UDP", serves one TCP connection and one datagram
  *     net_host client TCP UDP        against echo servers elsewhere
+ *     net_host requests              a server by epoll that answers what one client asks; prints its port
  *     net_host refused TCP           how a connection ends
  *     net_host guard NAME TCP        what must not be reachable: the vkernel's answers only (net_host.py knows them) */
 #include <arpa/inet.h>
@@ -872,6 +873,37 @@ self(void)
     interrupted(true, true);
 }
 
+/* As servers do it: level-triggered, and reads that ask for more than there is. */
+static void
+requests(void)
+{
+    struct sockaddr_in a = local(0);
+    socklen_t size = sizeof a;
+    int l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), e = epoll_create1(0), c;
+    struct epoll_event event = {.events = EPOLLIN};
+    char data[4096];
+    ssize_t n;
+
+    need("bind", bind(l, (struct sockaddr *)&a, sizeof a));
+    need("listen", listen(l, 4));
+    getsockname(l, (struct sockaddr *)&a, &size);
+    printf("port %u\n", ntohs(a.sin_port));
+    need("add", epoll_ctl(e, EPOLL_CTL_ADD, l, &event));
+    need("wait", epoll_wait(e, &event, 1, -1));
+    c = accept4(l, NULL, NULL, SOCK_NONBLOCK);
+    need("accept", c);
+    event.events = EPOLLIN;
+    need("add", epoll_ctl(e, EPOLL_CTL_ADD, c, &event));
+    for (;;) {
+        need("wait", epoll_wait(e, &event, 1, -1));
+        n = read(c, data, sizeof data);
+        if (n <= 0)
+            break;
+        need("write", write(c, data, (size_t)n));
+    }
+    printf("end %s\n", result(n));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -890,6 +922,8 @@ main(int argc, char **argv)
         printf("connect %s\n", result(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof a)));
     } else if (strcmp(mode, "guard") == 0 && argc == 4) {
         guard(argv[2], (unsigned)atoi(argv[3]));
+    } else if (strcmp(mode, "requests") == 0) {
+        requests();
     } else if (strcmp(mode, "files") == 0) {
         cat("/etc/hosts");
         cat("/etc/resolv.conf");

@@ -4,7 +4,7 @@ and what a guest must not reach.
 
     net_host.py VKERNEL MKPAYLOAD net_host.c
 """
-import os, socket, struct, subprocess, sys, tempfile, threading
+import os, shutil, socket, struct, subprocess, sys, tempfile, threading
 
 vkernel, mkpayload, source = sys.argv[1:4]
 STRESS = ('', '--stress unwind', '--stress budget')
@@ -131,6 +131,23 @@ def reach(start):
             return said, False
 
 
+def calls_for_requests(command, work, options=None):
+    """How many calls of the host's each request takes, by strace."""
+    count, log = 1000, os.path.join(work, 'strace')
+    env = dict(os.environ, INGOT_OPTIONS=options) if options else os.environ
+    p = subprocess.Popen(['strace', '-f', '-c', '-S', 'name', '-U', 'calls,name', '-o', log] + command + ['requests'], env=env, stdout=subprocess.PIPE)
+    port = int(p.stdout.readline().split()[1])
+    with socket.create_connection(('127.0.0.1', port), LIMIT) as s:
+        for k in range(count):
+            s.sendall(b'request')
+            receive(s, 7)
+    said = p.stdout.read()
+    p.wait(LIMIT)
+    with open(log) as f:
+        total = sum(int(line.split()[0]) for line in f if line.split()[0].isdigit() and 'total' not in line)
+    return total / count, said
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         root = os.path.join(work, 'root')
@@ -153,6 +170,11 @@ def main():
             for stress in STRESS:
                 got = play('--network host ' + stress)
                 report(what + ' ' + stress, got == expected, 'Linux', expected, 'vkernel', got)
+
+        if shutil.which('strace'):
+            natively, said = calls_for_requests([native], work)
+            here, same = calls_for_requests([image, '/bin/net_host'], work, '--network host --cpus 1')
+            report('%.1f calls of the host for a request, natively %.1f' % (here, natively), here < 4.5 and said == same, said, same)
 
         for options, expected in (('--network host', ('connect 0\nstatus 0\n', True)),
                                   ('', ('connect ECONNREFUSED\nstatus 0\n', False)),

@@ -57,7 +57,9 @@ item_events(struct epoll_item *it)
     if (wanted == 0) /* disabled by EPOLLONESHOT */
         return 0;
     vfs_poll_wanted = wanted;
+    vfs_poll_by_wakes = true;
     events = file_poll(it->file, NULL, NULL, 0);
+    vfs_poll_by_wakes = false;
     vfs_poll_wanted = ~0u;
     return events & wanted;
 }
@@ -518,7 +520,10 @@ epoll_wait_common(uint64_t fd, guest_addr out, int max, uint64_t deadline)
         return -EFAULT;
     if (f->ops != &epoll_ops)
         return -EINVAL;
-    host_watch_refresh(); /* once: what wakes this task later came by the same way */
+    /* Whoever sleeps, with nothing else to run, makes this processor ask the host. Once is enough: what wakes the task
+     * later came that way. */
+    if (deadline == 0 || sched_runnable || epoll_has_ready(f->data))
+        host_watch_refresh();
     for (;;) {
         struct epoll *ep = f->data;
 

@@ -18,8 +18,8 @@ static const uint64_t IDLE_NS = 10 * (uint64_t)1000000000u, SERVER_NS = 5 * (uin
 
 struct asker {
     struct list link;
-    struct socket *end;  /* of the guest's connection; a reference */
-    struct socket *host; /* of the connection to a server; a reference. NULL: no question is under way */
+    struct socket *end;     /* of the guest's connection; a reference */
+    struct socket *host;    /* of the connection to a server; a reference. NULL: no question is under way */
     struct wait_entry news; /* in end's queue of what comes in */
     struct ktimer work;     /* something came, or nothing came for too long: at `deadline` */
     uint64_t deadline;

@@ -163,6 +163,11 @@ struct socket {
     int options[OPTION_COUNT];
     struct linger linger;
     int host_fd; /* a descriptor of the host's (host.c); -1: none */
+    /* What it was ready for when it told so last, as long as nothing was done with it since; 0: not known. And TCP: a
+     * read took all that was there, and nothing came since. host_ending: its end, an error or an urgent byte was told once,
+     * so that this cannot be known any more. */
+    short host_told;
+    bool host_drained, host_ending;
     /* user.c. host_family: that of host_fd; host_connected: UDP, it has a peer, and hears of no other */
     int host_family;
     bool host_connected;
