@@ -218,8 +218,8 @@ pseudo_permission(struct inode *i, int mask)
         mode >>= 3;
     if (((uint32_t)mask & ~mode & 7) == 0)
         return 0;
-    /* root's override, but not into what is read-only for everybody */
-    if (!capable(CAP_DAC_OVERRIDE) || ((mask & MAY_WRITE) && !(i->mode & 0222)))
+    /* root's override, but not into files that are read-only for everybody */
+    if (!capable(CAP_DAC_OVERRIDE) || ((mask & MAY_WRITE) && !S_ISDIR(i->mode) && !(i->mode & 0222)))
         return -EACCES;
     return 0;
 }
@@ -525,6 +525,22 @@ pseudo_truncate(struct inode *i, uint64_t size)
     return 0; /* "> /proc/..." */
 }
 
+/* Names are looked up, and none is free for another. */
+static int
+pseudo_create(struct dentry *dir, const char *name, size_t length, uint32_t mode, dev_t rdev, const char *target,
+              struct dentry **out)
+{
+    return -ENOENT;
+}
+
+static int
+pseudo_setattr(struct inode *i, const struct iattr *a)
+{
+    const struct node *n = i->data;
+
+    return n->key.pid && (a->valid & ATTR_MODE) ? -EPERM : 0;
+}
+
 static const struct inode_ops OPS_TABLE(inode_ops) pseudo_inode_ops = {
     .lookup = pseudo_lookup,
     .readlink = pseudo_readlink,
@@ -532,6 +548,8 @@ static const struct inode_ops OPS_TABLE(inode_ops) pseudo_inode_ops = {
     .open = pseudo_open,
     .permission = pseudo_permission,
     .truncate = pseudo_truncate,
+    .create = pseudo_create,
+    .setattr = pseudo_setattr,
     .evict = pseudo_evict,
 };
 

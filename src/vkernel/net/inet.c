@@ -532,6 +532,7 @@ const struct socket_ops OPS_TABLE(socket_ops) tcp_ops = {
     .get_option = queue_get_option,
     .close = tcp_close,
 };
+enum { PROTOCOLS = 263 }; /* Linux knows numbers below */
 
 struct socket *
 inet_socket_new(int family, int type, int protocol, int *error)
@@ -540,7 +541,9 @@ inet_socket_new(int family, int type, int protocol, int *error)
     struct endpoint none = {.port = 0};
     bool stream = type == SOCK_STREAM;
 
-    *error = -EPROTONOSUPPORT;
+    *error = protocol < 0 || protocol >= PROTOCOLS ? -EINVAL : -EPROTONOSUPPORT;
+    if (*error == -EINVAL)
+        return NULL;
     if (type == SOCK_RAW) {
         *error = -EPERM;
         return NULL;

@@ -155,7 +155,7 @@ sys_clock_settime(const uint64_t a[6])
     uint64_t ns;
     int r;
 
-    if ((int)a[0] != CLOCK_REALTIME && clock_cpu_owner((int)a[0], &p, &t) < 0)
+    if ((int)a[0] != CLOCK_REALTIME && ((int)a[0] >= 0 || clock_cpu_owner((int)a[0], &p, &t) < 0))
         return -EINVAL;
     r = timespec_from_guest(a[1], &ns);
     return r < 0 ? r : -EPERM;
