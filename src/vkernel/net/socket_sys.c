@@ -818,8 +818,6 @@ sys_recvmmsg(const uint64_t a[6])
 
     if ((unsigned)a[3] & FOR_32_BITS)
         return -EINVAL;
-    if (!f)
-        return r;
     if (a[4]) {
         if (copy_from_guest(&limit, a[4], sizeof limit) < 0)
             return -EFAULT;
@@ -828,6 +826,8 @@ sys_recvmmsg(const uint64_t a[6])
         if (limit.tv_sec < 4000000000)
             deadline = clock_monotonic_ns() + (uint64_t)limit.tv_sec * 1000000000 + (uint64_t)limit.tv_nsec;
     }
+    if (!f)
+        return r;
     for (uint64_t k = 0; k < (uint32_t)a[2] && k < 1024; k++) {
         guest_addr p = a[1] + k * 64;
         int64_t n = recv_message(f, s, p, flags & ~MSG_WAITFORONE);

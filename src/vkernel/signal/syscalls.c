@@ -22,12 +22,26 @@ valid(int64_t sig)
     return sig >= 1 && sig <= SIGNALS;
 }
 
+static void
+set_action(struct process *p, int sig, struct signal_action act)
+{
+    act.mask &= ~UNBLOCKABLE;
+    act.flags &= KNOWN_FLAGS; /* what is asked for and not there is not read back (sigaction(2), SA_UNSUPPORTED) */
+    p->actions[sig] = act;
+    /* Pending signals that are ignored now are dropped (POSIX). */
+    if (act.handler == (uint64_t)(uintptr_t)SIG_IGN ||
+        (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH)))
+        signal_discard(p, SIGNAL_BIT(sig));
+    else
+        signal_hooks.wanted(p, sig);
+}
+
 int64_t
 sys_rt_sigaction(const uint64_t a[6])
 {
     struct process *p = current_process();
     int sig = (int)a[0];
-    struct signal_action act, *slot;
+    struct signal_action act, old, *slot;
 
     if (a[3] != SIGSET_SIZE || !valid(sig))
         return -EINVAL;
@@ -36,20 +50,10 @@ sys_rt_sigaction(const uint64_t a[6])
         return -EINVAL;
     if (a[1] && copy_from_guest(&act, a[1], sizeof act) < 0)
         return -EFAULT;
-    if (a[2] && copy_to_guest(a[2], slot, sizeof *slot) < 0)
-        return -EFAULT;
-    if (!a[1])
-        return 0;
-    act.mask &= ~UNBLOCKABLE;
-    act.flags &= KNOWN_FLAGS; /* what is asked for and not there is not read back (sigaction(2), SA_UNSUPPORTED) */
-    *slot = act;
-    /* Pending signals that are ignored now are dropped (POSIX). */
-    if (act.handler == (uint64_t)(uintptr_t)SIG_IGN ||
-        (act.handler == 0 && (sig == SIGCHLD || sig == SIGCONT || sig == SIGURG || sig == SIGWINCH)))
-        signal_discard(p, SIGNAL_BIT(sig));
-    else
-        signal_hooks.wanted(p, sig);
-    return 0;
+    old = *slot;
+    if (a[1])
+        set_action(p, sig, act);
+    return a[2] && copy_to_guest(a[2], &old, sizeof old) < 0 ? -EFAULT : 0; /* the new one is in force all the same */
 }
 
 int64_t

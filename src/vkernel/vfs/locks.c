@@ -476,6 +476,8 @@ sys_flock(const uint64_t a[6])
     FILE_REF struct file *f = fd_get((int)a[0]);
     int op = (int)a[1] & ~LOCK_NB;
 
+    if (op & LOCK_MAND) /* ignored, whatever file it is for */
+        return 0;
     if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN)
         return -EINVAL;
     if (!f || (f->flags & O_PATH))
