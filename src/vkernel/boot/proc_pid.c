@@ -188,6 +188,19 @@ show_statm(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
+/* One line, whatever the name is. */
+static void
+name_line(struct text *out, const char *name)
+{
+    text_printf(out, "Name:\t");
+    for (; *name; name++)
+        if (*name == '\n' || *name == '\\')
+            text_printf(out, "\\%c", *name == '\n' ? 'n' : '\\');
+        else
+            text_bytes(out, name, 1);
+    text_printf(out, "\n");
+}
+
 static int
 show_status(const struct pseudo_key *key, struct text *out)
 {
@@ -204,7 +217,7 @@ show_status(const struct pseudo_key *key, struct text *out)
     t = thread_of(key, p);
     c = &p->creds;
     masks(p, &ignored, &caught);
-    text_printf(out, "Name:\t%s\n", key->tid && t && t->comm[0] ? t->comm : p->comm);
+    name_line(out, key->tid && t && t->comm[0] ? t->comm : p->comm);
     if (fs_of(key))
         text_printf(out, "Umask:\t%04o\n", fs_context_umask(fs_of(key)));
     text_printf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",

@@ -98,7 +98,7 @@ CASE(proc_comm)
 CASE(proc_status_lines)
 {
     umask(027);
-    prctl(PR_SET_NAME, "a name");
+    prctl(PR_SET_NAME, "tab\t\\new\nline");
     setresgid(5, 6, 7);
     say_line("/proc/self/status", "Name:");
     say_line("/proc/self/status", "Umask:");
