@@ -109,6 +109,7 @@ enum {
     IR_TRAP_DE = 0,
     IR_TRAP_DB = 1,
     IR_TRAP_BP = 3,
+    IR_TRAP_OF = 4,
     IR_TRAP_UD = 6,
     IR_TRAP_GP = 13,
     IR_TRAP_UNLIFTED = 256, /* decoded, but no lifter: reported by the build, #UD with a log line at run time */

@@ -217,6 +217,19 @@ trap_db(struct lift *l)
     lift_end_trap(l, IR_TRAP_DB);
 }
 
+/* INT with a number. Programs of 64 bits may use that of a breakpoint, which goes on behind the instruction as INT3
+ * does, one byte before which the trap is said to be, and that of an overflow. */
+static void
+interrupt(struct lift *l)
+{
+    uint8_t vector = (uint8_t)l->insn->operand[0].imm;
+
+    lift_end_trap(l, vector == IR_TRAP_BP || vector == IR_TRAP_OF ? vector : IR_TRAP_GP);
+    if (vector == IR_TRAP_BP)
+        l->end.target = l->insn->address + 1;
+}
+
+ALIAS(int, interrupt)
 ALIAS(int3, trap_bp)
 ALIAS(int1, trap_db)
 ALIAS(ud0, trap_ud)
@@ -224,7 +237,6 @@ ALIAS(ud1, trap_ud)
 ALIAS(ud2, trap_ud)
 
 /* User mode may not use these, or no 64-bit program of Linux (int n and far transfers): they raise #GP. */
-ALIAS(int, trap_gp)
 ALIAS(hlt, trap_gp)
 ALIAS(cli, trap_gp)
 ALIAS(sti, trap_gp)

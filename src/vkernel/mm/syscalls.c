@@ -369,6 +369,33 @@ remap_to_new_place(struct mm *mm, struct remap *m)
     return move_mapping(mm, mm_at(mm, m->from), m, (uint64_t)to);
 }
 
+/* A range of several mappings goes to a fixed place one after the other, as it does since Linux 6.17; what is free
+ * between them leaves there what was there. What was moved before an error stays moved. */
+static int64_t
+move_several(struct mm *mm, const struct remap *m)
+{
+    uint64_t end = m->from + m->old_size;
+
+    for (uint64_t at = m->from; at < end;) {
+        const struct vma *v = mm_find(mm, at);
+        struct remap part = *m;
+        int64_t to;
+
+        if (!v || v->start >= end)
+            break;
+        part.from = v->start > at ? v->start : at;
+        part.old_size = part.size = (v->end < end ? v->end : end) - part.from;
+        part.to = m->to + (part.from - m->from);
+        at = part.from + part.size;
+        to = remap_to_new_place(mm, &part);
+        if (to < 0)
+            return to;
+        if (sched_checkpoint() < 0)
+            return -EINTR;
+    }
+    return (int64_t)m->to;
+}
+
 /* The result lies where the old range does if there is room, or else, with MREMAP_MAYMOVE, elsewhere. */
 static int64_t
 remap_in_place(struct mm *mm, struct vma *v, struct remap *m)
@@ -407,6 +434,9 @@ sys_mremap(const uint64_t a[6])
         return -EINVAL;
     if (m.size == m.old_size && !elsewhere)
         return (int64_t)m.from;
+    if ((m.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == MREMAP_FIXED && m.size == m.old_size &&
+        m.old_size > v->end - m.from)
+        return move_several(mm, &m);
     r = check_resize(mm, v, &m);
     if (r < 0)
         return r;

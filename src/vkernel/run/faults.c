@@ -81,6 +81,10 @@ run_trap(unsigned vector, uint64_t pc)
         cpu->rip = pc + 1;
         signal_force(SIGTRAP, SI_KERNEL, 0, 3);
         break;
+    case IR_TRAP_OF:
+        cpu->rip = pc + 2; /* INT with 4, as 64-bit code has no INTO */
+        signal_force(SIGSEGV, SI_KERNEL, 0, 4);
+        break;
     case IR_TRAP_GP: signal_force(SIGSEGV, SI_KERNEL, 0, 13); break;
     case 16: /* #MF */ signal_force(SIGFPE, x87_exception_code(&cpu->x87), pc, (int)vector); break;
     case IR_TRAP_UNLIFTED:
@@ -452,6 +456,18 @@ x86_string_pause(void)
     platform_jump(dispatcher(), JUMP_RESTART);
 }
 
+/* False: the address that the instruction named is none of a page, and its signal was sent. */
+static bool
+named_page(uint64_t *address)
+{
+    enum { SS = 12, PF = 14 };
+    unsigned vector = fault_named_address(address);
+
+    if (vector != PF)
+        signal_force(vector == SS ? SIGBUS : SIGSEGV, SI_KERNEL, 0, (int)vector);
+    return vector == PF;
+}
+
 void
 fault_deliver(void)
 {
@@ -489,6 +505,11 @@ fault_deliver(void)
                      (int)pending_fault.vector);
     else if (is_protection(&pending_fault))
         signal_force(SIGSEGV, SI_KERNEL, 0, 13);
+    else if ((pending_exact || lockstep_on) && !named_page(&address))
+        return;
+    else if (address != pending_fault.address)
+        signal_force_page_fault(SIGSEGV, SEGV_MAPERR, address,
+                                (err & ~PF_PRESENT) | (address >= TASK_SIZE ? PF_PRESENT : 0));
     else if (guest_signal(&pending_fault) == SIGBUS)
         signal_force_page_fault(SIGBUS, BUS_ADRERR, address, err);
     else

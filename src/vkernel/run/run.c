@@ -226,7 +226,7 @@ run_evaluate(void)
     case EVAL_NOEXEC: {
         struct vma *v = mm_find(mm, cpu->rip);
 
-        if (trampoline_run())
+        if (trampoline_run() || vsyscall_run())
             break;
         if (!canonical(cpu->rip)) {
             signal_force(SIGSEGV, SI_KERNEL, 0, 13);
@@ -237,7 +237,8 @@ run_evaluate(void)
             break;
         }
         signal_force_page_fault(SIGSEGV, v && v->start <= cpu->rip ? SEGV_ACCERR : SEGV_MAPERR, cpu->rip,
-                                PF_USER | PF_FETCH | (v && v->start <= cpu->rip ? PF_PRESENT : 0));
+                                PF_USER | PF_FETCH |
+                                    ((v && v->start <= cpu->rip) || cpu->rip >= TASK_SIZE ? PF_PRESENT : 0));
         break;
     }
     case EVAL_BUDGET: poll_edge(); break;

@@ -84,6 +84,17 @@ void task_count_switch(struct task *t, bool voluntary);
 bool task_wants_tick(struct task *t);
 void task_reload(void); /* to be called when the running task's address space was replaced (exec) */
 
+/* --- effective.c --- */
+/* The instruction at rip, whose registers are those before it, has faulted at an address of which *address has the lower
+ * 32 bits: makes it the whole address. Returns the vector of its exception: that of a page fault, or, where the address
+ * is not canonical, of #GP or #SS. */
+unsigned fault_named_address(uint64_t *address);
+
+/* --- vsyscall.c --- */
+/* Carries out a jump to a function of the vsyscall page, or sends SIGSEGV for one to elsewhere in it; false: rip is not
+ * there. */
+bool vsyscall_run(void);
+
 /* --- faults.c --- */
 /* Raises the guest's signal for an exception (IR_TRAP_* or a vector) of the instruction at pc. */
 void run_trap(unsigned vector, uint64_t pc);
