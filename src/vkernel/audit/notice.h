@@ -11,6 +11,7 @@ enum notice {
     NOTICE_FAULT,     /* a process that ended because its handler asked for registers that nobody knows: said each
                          time */
     NOTICE_CODE,      /* memory that was to be made executable */
+    NOTICE_SEGMENT,   /* a program that cannot be loaded as it is */
     NOTICE_MEMORY,    /* a process killed at the limit of memory */
     NOTICE_PROCESSES, /* no more processes or threads */
     NOTICE_TIMEOUT,   /* the time of --timeout is over */

@@ -18,6 +18,7 @@
 #include "vkernel/abi/dispatch.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/audit/audit.h"
+#include "vkernel/audit/notice.h"
 #include "vkernel/cpu/cpu.h"
 #include "vkernel/image/artifact.h"
 #include "vkernel/mm/mm.h"
@@ -129,11 +130,39 @@ extent(const struct image *im, uint64_t *low, uint64_t *high)
     return *low < *high;
 }
 
+/* A program that cannot be loaded as it is, whose user should know why. */
+static int
+refuse_program(const struct image *im, const char *why, int error)
+{
+    char path[VFS_PATH_MAX + 16];
+
+    if (file_path(im->file, path, sizeof path) < 0)
+        strcpy(path, "a program");
+    audit_record(AUDIT_PROCESS, "segment-refused", false, "file.path", path, "event.reason", why, NULL);
+    notice(NOTICE_SEGMENT, "%s cannot be executed: %s", path, why);
+    return error;
+}
+
+/* Before anything is mapped: may the segments be what the file says? */
+static int
+check_segments(const struct image *im)
+{
+    for (unsigned i = 0; i < im->eh.e_phnum; i++) {
+        const Elf64_Phdr *p = &im->ph[i];
+
+        if (p->p_type == PT_LOAD && (p->p_flags & (PF_W | PF_X)) == (PF_W | PF_X) && p->p_memsz > 0)
+            return refuse_program(im, "a segment is writable and executable at the same time", -EACCES);
+    }
+    return 0;
+}
+
 /* Chooses where the file's address 0 goes, which an ET_EXEC file has fixed. Any other file goes to the base that its
  * native code was made for, if that is free, because elsewhere the evaluator would have to run it. */
 static int
 choose_bias(struct mm *mm, struct image *im)
 {
+    static const char no_room[] = "its segments, with the zeros behind them, do not fit in the address space, where a "
+                                  "program with addresses of its own has 1 GiB";
     const struct artifact_ledger *row = ledger_hint(im->file);
     uint64_t low, high;
     int64_t at;
@@ -142,14 +171,14 @@ choose_bias(struct mm *mm, struct image *im)
     if (!extent(im, &low, &high))
         return -ENOEXEC;
     if (im->eh.e_type == ET_EXEC)
-        return mm_range_free(mm, low, high) ? 0 : -ENOMEM;
+        return mm_range_free(mm, low, high) ? 0 : refuse_program(im, no_room, -ENOMEM);
     if (row && row->base && mm_range_free(mm, row->base + low, row->base + high)) {
         im->bias = row->base;
         return 0;
     }
     at = mm_find_free(mm, 0, high - low);
     if (at < 0)
-        return (int)at;
+        return refuse_program(im, no_room, (int)at);
     im->bias = (uint64_t)at - low;
     return 0;
 }
@@ -189,8 +218,10 @@ map_segment(struct mm *mm, const struct image *im, const Elf64_Phdr *p)
 static int
 load_image(struct mm *mm, struct image *im)
 {
-    int r = choose_bias(mm, im);
+    int r = check_segments(im);
 
+    if (r == 0)
+        r = choose_bias(mm, im);
     if (r < 0)
         return r;
     for (unsigned i = 0; i < im->eh.e_phnum; i++) {
