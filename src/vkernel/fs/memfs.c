@@ -425,6 +425,7 @@ memfs_readlink(struct dentry *d, char *buf, size_t size)
     }
     if (!t)
         return -EIO;
+    inode_accessed(d->inode);
     n = strlen(t);
     if (n > size)
         n = size;
@@ -539,6 +540,8 @@ memfs_getdents(struct file *f, void *buf, size_t size)
     size_t done = 0, n;
     struct list *p;
 
+    if (!(f->flags & O_NOATIME))
+        inode_accessed(dir->inode);
     populate(dir);
     if (f->pos == 0) {
         n = put_dirent(buf, size, dir->inode->ino, 1, S_IFDIR, ".", 1);

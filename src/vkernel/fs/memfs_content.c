@@ -419,6 +419,8 @@ memfs_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         if ((size_t)n < iov[k].iov_len)
             break;
     }
+    if (!(f->flags & O_NOATIME))
+        inode_accessed(i);
     return done;
 }
 

@@ -129,6 +129,8 @@ sys_mmap(const uint64_t a[6])
     if (r < 0)
         return r;
     at = mm_map(mm, address, size, prot, mm_flags, file, file ? offset : 0, NULL);
+    if (at >= 0 && file && file->inode && !(file->flags & O_NOATIME))
+        inode_accessed(file->inode);
     if (at >= 0 && ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE || (flags & MAP_LOCKED) || brings_in(mm)))
         mm_bring_in((uint64_t)at, PAGE_UP(size)); /* others get their turn, and may change what is mapped */
     return at;

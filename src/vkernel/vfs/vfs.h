@@ -156,8 +156,23 @@ extern const struct inode_ops OPS_TABLE(inode_ops) inode_no_ops; /* what inode_n
 struct inode *inode_new(struct superblock *sb, const struct inode_ops *ops, uint32_t mode);
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
-void inode_touch(struct inode *i); /* mtime and ctime to now */
 struct timespec timespec_now(void);
+static inline bool
+timespec_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+void inode_touch(struct inode *i); /* mtime and ctime to now */
+/* A file was read or mapped: its atime becomes now where it is not later than the last change, as relatime has it.
+ * (Linux also renews one that is a day old, for which each read would have to ask the time.) */
+static inline void
+inode_accessed(struct inode *i)
+{
+    if (timespec_before(&i->mtime, &i->atime) && timespec_before(&i->ctime, &i->atime))
+        return;
+    if (!i->sb->read_only)
+        i->atime = timespec_now();
+}
 int inode_permission(struct inode *i, int mask);
 bool inode_is_executed(const struct inode *i); /* by a process now: it may not be written (ETXTBSY) */
 bool inode_owner_or_capable(const struct inode *i);
