@@ -13,13 +13,13 @@ import os, re, struct, subprocess, sys, tempfile
 CALLED = 'is called through CALLED (vkernel/ops.h), which takes callbacks only'
 # Variables in writable memory.
 VARIABLES = {
-    'memory_timer': CALLED, 'grace': CALLED, 'timeout': CALLED, 'late': CALLED, 'host_watch': CALLED, 'net_watch': CALLED, 'clock_watch': CALLED,
+    'aio_timer': CALLED, 'memory_timer': CALLED, 'grace': CALLED, 'timeout': CALLED, 'late': CALLED, 'host_watch': CALLED, 'net_watch': CALLED, 'clock_watch': CALLED,
     'r': 'lockstep only (run/lockstep.c), which nobody runs with a guest that they do not trust',
     'main_fiber': 'the entry of a fiber is called once, when it begins, and this one has begun',
 }
 # Types of the heap's pools: their memory is never another type's, and cleared when it is freed.
 OBJECTS = {
-    'process': CALLED, 'task': CALLED, 'timerfd': CALLED, 'posix_timer': CALLED, 'async': CALLED, 'host_file': CALLED, 'epoll_item': CALLED,
+    'process': CALLED, 'task': CALLED, 'timerfd': CALLED, 'posix_timer': CALLED, 'aio_poll': CALLED, 'async': CALLED, 'host_file': CALLED, 'epoll_item': CALLED,
     'socket': CALLED, 'lookup': CALLED, 'asker': CALLED, 'superblock': CALLED, 'tty': CALLED,
     'platform_fiber': 'the entry of a fiber is called once, when it begins; its stack is as writable',
 }

@@ -3,6 +3,7 @@
 
 #include "vkernel/boot/boot.h"
 #include "vkernel/cpu/cpu.h"
+#include "vkernel/fs/aio.h"
 #include "vkernel/fs/fs.h"
 #include "vkernel/io/async.h"
 #include "vkernel/io/io.h"
@@ -97,6 +98,7 @@ const struct mm_hooks mm_hooks = {.copy_fails = fault_note_copy,
                                   .stand_still = stand_still,
                                   .brought_in = memory_brought_in,
                                   .code_changed = task_code_changed,
+                                  .aio_ends = aio_end_all,
                                   .code_leaves = evaluated_collect};
 
 /* --- task/, signal/ --- */

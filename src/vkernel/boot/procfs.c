@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 #include "vkernel/boot/boot.h"
 #include "vkernel/boot/procfs.h"
+#include "vkernel/fs/aio.h"
 #include "vkernel/ipc/ipc.h"
 #include "vkernel/proc/memory_limit.h"
 #include "vkernel/sched/sched.h"
@@ -221,6 +222,13 @@ show_file_nr(const struct pseudo_key *key, struct text *out)
     return 0;
 }
 
+static int
+show_aio_nr(const struct pseudo_key *key, struct text *out)
+{
+    text_printf(out, "%llu\n", (unsigned long long)aio_nr);
+    return 0;
+}
+
 /* clang-format off */
 static const struct pseudo OPS_TABLE(pseudo) random_dir[] = {
     SHOW("uuid", show_uuid), SHOW("boot_id", show_boot_id), TEXT("entropy_avail", "256\n"), TEXT("poolsize", "256\n"), END};
@@ -326,7 +334,7 @@ static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
     TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
     TEXT("protected_fifos", "0\n"), TEXT("protected_regular", "0\n"), TEXT("overflowuid", "65534\n"),
     TEXT("overflowgid", "65534\n"), TEXT("mount-max", "100000\n"),
-    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", "65536\n"), DIR("inotify", inotify_dir), DIR("mqueue", mqueue_dir),
+    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", LIMIT_TEXT(LIMIT_AIO_REQUESTS)), SHOW("aio-nr", show_aio_nr), DIR("inotify", inotify_dir), DIR("mqueue", mqueue_dir),
     DIR("epoll", epoll_dir),       END};
 
 static const struct pseudo OPS_TABLE(pseudo) net_core_dir[] = {

@@ -12,7 +12,7 @@
 #include "vkernel/fs/sys_io_internal.h"
 
 enum { PIECE = 1 << 20 };
-enum { RWF_DSYNC_ = 2, RWF_SYNC_ = 4, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_NOAPPEND_ = 32, RWF_KNOWN = 63 };
+enum { RWF_DSYNC_ = 2, RWF_SYNC_ = 4, RWF_NOWAIT_ = 8, RWF_APPEND_ = 16, RWF_NOAPPEND_ = 32 };
 
 struct file *
 io_get(uint64_t fd)
@@ -307,6 +307,36 @@ sys_pwrite64(const uint64_t a[6])
     return write_descriptor(a[0], &u, &pos);
 }
 
+int64_t
+user_transfer(struct file *f, struct user_iov *u, uint64_t *pos, bool write, uint64_t flags)
+{
+    unsigned how = (flags & RWF_NOWAIT_ ? IO_NO_WAIT : 0) | (flags & RWF_NOAPPEND_ ? IO_NO_APPEND : 0);
+    uint64_t end;
+    int64_t r;
+
+    if ((flags & RWF_APPEND_) && (flags & RWF_NOAPPEND_))
+        return -EINVAL;
+    if (!write)
+        return read_file(f, u, pos, how);
+    if (!(flags & RWF_APPEND_)) {
+        r = write_file(f, u, pos, how);
+    } else if (!pos && beyond_files(f, u, NULL)) {
+        r = -EINVAL;
+    } else {
+        end = file_size(f);
+        r = write_file(f, u, OPS(f->ops)->seek ? &end : NULL, how);
+        if (!pos && r > 0)
+            f->pos = end;
+    }
+    if (r > 0 && (flags & (RWF_DSYNC_ | RWF_SYNC_)) && OPS(f->ops)->sync) {
+        int error = OPS(f->ops)->sync(f);
+
+        if (error < 0)
+            return error;
+    }
+    return r;
+}
+
 /* The descriptor is looked up once: whoever replaces it meanwhile changes nothing of this call. */
 static int64_t
 vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
@@ -314,7 +344,6 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
     FILE_REF struct file *f = io_get(a[0]);
     UNINITIALIZED struct user_iov u;
     uint64_t pos = a[3], *p = positioned ? &pos : NULL;
-    unsigned how = (flags & RWF_NOWAIT_ ? IO_NO_WAIT : 0) | (flags & RWF_NOAPPEND_ ? IO_NO_APPEND : 0);
     int64_t r;
 
     if (positioned && (int64_t)pos < 0)
@@ -328,31 +357,13 @@ vector_io(const uint64_t a[6], bool write, bool positioned, uint64_t flags)
     r = user_iov_init(&u, a[1], a[2]);
     if (r < 0)
         return r;
-    if (u.total == 0) {
+    if (u.total == 0)
         r = 0;
-    } else if (flags & ~(uint64_t)RWF_KNOWN) {
+    else if (flags & ~(uint64_t)TRANSFER_FLAGS)
         r = -EOPNOTSUPP;
-    } else if ((flags & RWF_APPEND_) && (flags & RWF_NOAPPEND_)) {
-        r = -EINVAL;
-    } else if (!write) {
-        r = read_file(f, &u, p, how);
-    } else if (!(flags & RWF_APPEND_)) {
-        r = write_file(f, &u, p, how);
-    } else if (!positioned && beyond_files(f, &u, NULL)) {
-        r = -EINVAL;
-    } else {
-        pos = file_size(f);
-        r = write_file(f, &u, &pos, how);
-        if (!positioned && r > 0)
-            f->pos = pos;
-    }
+    else
+        r = user_transfer(f, &u, p, write, flags);
     user_iov_fini(&u);
-    if (write && r > 0 && (flags & (RWF_DSYNC_ | RWF_SYNC_)) && OPS(f->ops)->sync) {
-        int error = OPS(f->ops)->sync(f);
-
-        if (error < 0)
-            return error;
-    }
     return r;
 }
 
@@ -515,28 +526,32 @@ sys_fallocate(const uint64_t a[6])
     return r;
 }
 
-static int64_t
-sync_file(uint64_t fd)
+int
+file_sync(struct file *f)
 {
-    FILE_REF struct file *f = io_get(fd);
-
-    if (!f)
-        return -EBADF;
     if (OPS(f->ops)->sync)
         return OPS(f->ops)->sync(f);
     return f->inode && (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode)) ? 0 : -EINVAL;
 }
 
+static int64_t
+sync_descriptor(uint64_t fd)
+{
+    FILE_REF struct file *f = io_get(fd);
+
+    return f ? file_sync(f) : -EBADF;
+}
+
 int64_t
 sys_fsync(const uint64_t a[6])
 {
-    return sync_file(a[0]);
+    return sync_descriptor(a[0]);
 }
 
 int64_t
 sys_fdatasync(const uint64_t a[6])
 {
-    return sync_file(a[0]);
+    return sync_descriptor(a[0]);
 }
 
 int64_t

@@ -5,6 +5,7 @@
 
 #include "vkernel/abi/syscall.h"
 #include "platform/heap.h"
+#include "vkernel/io/io.h"
 #include "vkernel/vfs/vfs.h"
 
 struct eventfd {
@@ -43,7 +44,7 @@ counter_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         return -EFAULT;
     if (value == UINT64_MAX)
         return -EINVAL;
-    if (value > UINT64_MAX - 1 - e->count)
+    if (e->count == UINT64_MAX || value > UINT64_MAX - 1 - e->count)
         return -EAGAIN;
     e->count += value;
     wait_queue_wake(&e->queue);
@@ -56,7 +57,8 @@ counter_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsign
     struct eventfd *e = f->data;
 
     poll_add(queues, count, max, &e->queue);
-    return (e->count > 0 ? POLLIN : 0u) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0u);
+    return (e->count > 0 ? POLLIN : 0u) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0u) |
+           (e->count == UINT64_MAX ? POLLERR : 0u);
 }
 
 OBJECT_POOL(eventfd);
@@ -91,6 +93,22 @@ static const struct file_ops OPS_TABLE(file_ops) eventfd_ops = {
     .describe = counter_describe,
     .release = counter_release,
 };
+
+bool
+eventfd_is(const struct file *f)
+{
+    return f->ops == &eventfd_ops;
+}
+
+void
+eventfd_signal(struct file *f)
+{
+    struct eventfd *e = f->data;
+
+    if (e->count < UINT64_MAX)
+        e->count++;
+    wait_queue_wake(&e->queue);
+}
 
 static int64_t
 make_eventfd(unsigned initial, int flags)

@@ -15,6 +15,11 @@ void pipe_discard(struct file *f, size_t size); /* takes out what pipe_peek show
 /* What a write could put in now; when it can be written, no less than PIPE_ATOMIC. */
 size_t pipe_room(const struct file *f);
 
+/* --- eventfd.c --- */
+bool eventfd_is(const struct file *f);
+/* The kernel adds one to its counter, which stays at its largest value once it is there. Does not sleep. */
+void eventfd_signal(struct file *f);
+
 /* --- epoll.c --- */
 void epoll_file_released(struct file *f);
 

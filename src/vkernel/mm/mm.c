@@ -205,7 +205,11 @@ mm_get(struct mm *mm)
 void
 mm_put(struct mm *mm)
 {
-    if (!mm || !refcount_put(&mm->refs) || mm_keep_as_spare(mm))
+    if (!mm || !refcount_put(&mm->refs))
+        return;
+    if (mm->aio)
+        mm_hooks.aio_ends(mm);
+    if (mm_keep_as_spare(mm))
         return;
     mm_changed(mm);
     mm_free(mm);

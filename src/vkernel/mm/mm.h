@@ -65,6 +65,7 @@ struct vma {
 };
 
 struct eval;
+struct aio_contexts;
 struct mm {
     struct space space;   /* first member: what usercopy/ knows of an address space */
     uint64_t number;      /* stands for the address space in futex keys */
@@ -93,6 +94,7 @@ struct mm {
     struct mm *origin;
     struct list copies, copy_link; /* those whose origin this is; in this list of the origin's */
     struct list spares;            /* struct spare: copies that nobody uses any more, for the next fork */
+    struct aio_contexts *aio; /* of asynchronous I/O (fs/aio.c); NULL: there are none. fork does not hand them on */
 };
 
 struct mm *mm_new(void); /* NULL: no memory */
@@ -191,6 +193,8 @@ struct mm_hooks {
     void (*stand_still)(struct mm *mm);
     /* The code of this address space is another one from here on. */
     void (*code_changed)(const struct mm *mm);
+    /* Nobody has this address space, which has contexts of asynchronous I/O, any more. */
+    void (*aio_ends)(struct mm *mm);
     /* Code in the range goes away, so that what the evaluator has counted for it must be collected. */
     void (*code_leaves)(struct mm *mm, uint64_t start, uint64_t end);
 };

@@ -274,6 +274,7 @@ inherit(struct task *t, const struct clone_args_kernel *c)
     memcpy(t->comm, self->comm, sizeof t->comm);
     t->timer_slack = t->default_timer_slack = self->timer_slack;
     t->sched.affinity = self->sched.affinity;
+    t->ioprio = self->ioprio;
     if (self->reset_on_fork && (self->policy == SCHED_FIFO || self->policy == SCHED_RR)) {
         t->policy = SCHED_OTHER;
         t->priority = 0;
