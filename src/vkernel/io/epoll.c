@@ -285,6 +285,25 @@ item_find(struct epoll *ep, struct file *f, int fd)
     return n ? id_entry(n, struct epoll_item, in_epoll) : NULL;
 }
 
+/* Walks items: more than a guest has numbers for files with are those of files whose number was used again. */
+int
+epoll_watched(const struct file *epoll, int fd, unsigned skip, const struct file **out)
+{
+    const struct epoll *ep = epoll->data;
+
+    if (epoll->ops != &epoll_ops)
+        return -EINVAL;
+    LIST_EACH(p, &ep->items) {
+        const struct epoll_item *it = list_entry(p, struct epoll_item, of_epoll);
+
+        if (it->fd == fd && skip-- == 0) {
+            *out = it->file;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
 static int
 item_modify(struct epoll_item *it, const struct epoll_event *event)
 {

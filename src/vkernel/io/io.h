@@ -22,5 +22,8 @@ void eventfd_signal(struct file *f);
 
 /* --- epoll.c --- */
 void epoll_file_released(struct file *f);
+/* Of the items of an epoll file that were added with the number fd, the one behind `skip` others: the file that it
+ * watches is in *out, without a reference. -EINVAL: not an epoll file, -ENOENT. */
+int epoll_watched(const struct file *epoll, int fd, unsigned skip, const struct file **out);
 
 #endif

@@ -188,11 +188,21 @@ remove_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
     return start < stop ? platform_discard(mm->space.base + start, stop - start, MADV_REMOVE) : 0;
 }
 
+/* Would advice that takes bytes away, from here or from a child, break the seal of a mapping whose bytes the guest cannot
+ * write itself? */
+static bool
+breaks_seal(const struct vma *v)
+{
+    return v->sealed && v->kind == VMA_ANON && !(v->prot & PROT_WRITE);
+}
+
 /* Pages that are new at the next access, or may be. A view's host pages are those of a file, which a
  * discard would show again. */
 static int64_t
 discard(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
+    if (breaks_seal(v))
+        return -EPERM;
     if (!(v->prot & PROT_WRITE))
         mm_changed(mm);
     if (v->kind != VMA_ANON || !cow_any(mm, start, end))
@@ -229,7 +239,7 @@ set_locked(struct mm *mm, struct vma *v, bool on)
     mm_account(mm, v, true);
 }
 
-enum flag { DONT_FORK, WIPE_ON_FORK, LOCKED };
+enum flag { DONT_FORK, WIPE_ON_FORK, LOCKED, SEALED };
 
 /* Sets a flag of all mappings in the range; -ENOMEM at the end when there are holes. */
 static int64_t
@@ -247,10 +257,14 @@ set_flag(struct mm *mm, const struct guest_range *range, enum flag flag, bool on
         if (hole && flag == LOCKED)
             break; /* these end at the first */
         at = v->end;
-        if (flag == DONT_FORK) {
+        if (on && flag != LOCKED && flag != SEALED && breaks_seal(v)) {
+            r = -EPERM;
+        } else if (flag == DONT_FORK) {
             v->dont_fork = on;
         } else if (flag == LOCKED) {
             set_locked(mm, v, on);
+        } else if (flag == SEALED) {
+            v->sealed = on;
         } else if (on && v->kind != VMA_ANON) {
             r = -EINVAL;
         } else {
@@ -431,4 +445,44 @@ sys_munlockall(const uint64_t a[6])
     mm->lock_future = false;
     lock_all(mm, false);
     return 0;
+}
+
+/* --- mseal --- */
+
+bool
+mm_is_sealed(struct mm *mm, uint64_t start, uint64_t end)
+{
+    const struct vma *v = mm->sealed ? mm_find(mm, start) : NULL;
+
+    for (; v && v->start < end; v = vma_next(mm, v))
+        if (v->sealed)
+            return true;
+    return false;
+}
+
+static int64_t
+any_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end, int choice)
+{
+    return 0;
+}
+
+int64_t
+sys_mseal(const uint64_t a[6])
+{
+    struct mm *mm = current_mm();
+    struct guest_range range;
+    int64_t r;
+
+    if (a[2] || a[0] % PAGE_SIZE || (a[1] && PAGE_UP(a[1]) == 0) || !range_within(a[0], PAGE_UP(a[1]), UINT64_MAX))
+        return -EINVAL;
+    if (a[1] == 0)
+        return 0;
+    if (!guest_range(a[0], a[1], &range))
+        return -ENOMEM;
+    r = each_part(&range, any_part, 0, PARTS_TO_A_HOLE);
+    if (r < 0)
+        return r;
+    r = set_flag(mm, &range, SEALED, true);
+    mm->sealed |= r == 0;
+    return r;
 }

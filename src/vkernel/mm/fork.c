@@ -116,6 +116,7 @@ inherit(struct mm *to, struct mm *from)
     to->auxv_start = from->auxv_start;
     to->auxv_end = from->auxv_end;
     to->stack_start = from->stack_start;
+    to->sealed = from->sealed;
     to->membarriers = from->membarriers;
 }
 

@@ -90,7 +90,8 @@ can_merge(const struct vma *a, const struct vma *b)
            a->file == b->file && a->shm == b->shm && a->name == b->name && a->code == b->code &&
            a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) &&
            a->locked == b->locked && a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
-           a->stack == b->stack && a->grows_down == b->grows_down && a->code_copy == b->code_copy &&
+           a->stack == b->stack && a->grows_down == b->grows_down && a->sealed == b->sealed &&
+           a->code_copy == b->code_copy &&
            (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
@@ -604,7 +605,9 @@ mm_check_place(struct mm *mm, uint64_t address, uint64_t size, unsigned flags)
         return -EINVAL;
     if (!range_within(address, size, GUEST_END) || !mm_in_user_range(address, address + size))
         return address < GUEST_NULL_END ? -EPERM : -ENOMEM;
-    return (flags & MM_NOREPLACE) && !mm_range_free(mm, address, address + size) ? -EEXIST : 0;
+    if ((flags & MM_NOREPLACE) && !mm_range_free(mm, address, address + size))
+        return -EEXIST;
+    return mm_is_sealed(mm, address, address + size) ? -EPERM : 0;
 }
 
 bool
@@ -772,7 +775,10 @@ mm_protect(struct mm *mm, uint64_t address, uint64_t size, int prot)
             break;
         }
         next = whole = v->end;
-        r = v->prot != prot ? protect_one(mm, v, prot, &code, &next) : 0;
+        if (v->sealed)
+            r = -EPERM;
+        else if (v->prot != prot)
+            r = protect_one(mm, v, prot, &code, &next);
         if (r == 0)
             at = next;
         /* Verifying takes long: a guest can have as many files read and hashed as it has mappings. */

@@ -49,6 +49,7 @@ struct vma {
     enum vma_kind kind;
     bool shared, was_writable, dont_fork, wipe_on_fork, locked;
     bool grows_down; /* MAP_GROWSDOWN, and the main stack: an access below makes it longer (grow_down.c) */
+    bool sealed;     /* mseal: it stays as it is until the address space ends */
     bool stack; /* MAP_STACK: programs want PROT_EXEC there for trampolines, which need none here (run/trampoline.c) */
     struct file *file; /* VMA_FILE: a reference */
     struct shm *shm;   /* VMA_SHM: a reference */
@@ -79,6 +80,7 @@ struct mm {
     uint64_t brk_start, brk;
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end, stack_start;
     uint64_t total_pages, locked_pages, data_pages; /* data: what is private, writable and no stack */
+    bool sealed;                                    /* a mapping is, or was */
     bool lock_future;                               /* mlockall(MCL_FUTURE) */
     bool lock_on_fault;                             /* with MCL_ONFAULT: what comes is not brought in at once */
     unsigned membarriers;  /* the commands of membarrier that it registered with; fork hands them on, exec does not */

@@ -136,6 +136,8 @@ void mm_map_clean_again(struct mm *mm, const struct vma *v);
 /* Brings in pages of the current process as MAP_POPULATE does, as far as that goes. Others get their turn in between.
  */
 void mm_bring_in(uint64_t start, uint64_t size);
+/* Is any mapping in the range sealed? */
+bool mm_is_sealed(struct mm *mm, uint64_t start, uint64_t end);
 /* What mlock and its kin locked. */
 bool mm_can_lock(void);
 

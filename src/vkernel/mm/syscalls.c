@@ -139,6 +139,10 @@ sys_mmap(const uint64_t a[6])
 int64_t
 sys_munmap(const uint64_t a[6])
 {
+    struct guest_range range;
+
+    if (a[0] % PAGE_SIZE == 0 && guest_range(a[0], a[1], &range) && mm_is_sealed(current_mm(), range.start, range.end))
+        return -EPERM;
     return mm_unmap_in_pieces(current_mm(), a[0], a[1]);
 }
 
@@ -183,7 +187,7 @@ sys_brk(const uint64_t a[6])
             mm_map(mm, old, new_end - old, PROT_READ | PROT_WRITE, MM_FIXED, NULL, 0, "[heap]") < 0)
             return (int64_t)mm->brk;
     } else if (new_end < old) {
-        if (mm_unmap(mm, new_end, old - new_end) < 0)
+        if (mm_is_sealed(mm, new_end, old) || mm_unmap(mm, new_end, old - new_end) < 0)
             return (int64_t)mm->brk;
     }
     mm->brk = a[0];
@@ -428,6 +432,9 @@ sys_mremap(const uint64_t a[6])
     v = mm_at(mm, m.from);
     if (!v)
         return -EFAULT;
+    if (v->sealed ||
+        ((m.flags & MREMAP_FIXED) && range_within(m.to, m.size, GUEST_END) && mm_is_sealed(mm, m.to, m.to + m.size)))
+        return -EPERM;
     if (m.size < m.old_size && !(m.flags & MREMAP_FIXED)) {
         r = cut_off(mm, &m);
         return r < 0 ? r : (int64_t)m.from;

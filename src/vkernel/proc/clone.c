@@ -275,6 +275,7 @@ inherit(struct task *t, const struct clone_args_kernel *c)
     t->timer_slack = t->default_timer_slack = self->timer_slack;
     t->sched.affinity = self->sched.affinity;
     t->ioprio = self->ioprio;
+    t->slice_ns = self->slice_ns;
     if (self->reset_on_fork && (self->policy == SCHED_FIFO || self->policy == SCHED_RR)) {
         t->policy = SCHED_OTHER;
         t->priority = 0;

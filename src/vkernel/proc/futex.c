@@ -8,6 +8,7 @@
 #include "vkernel/abi/syscall.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/ops.h"
+#include "vkernel/proc/futex_internal.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/task/process.h"
@@ -17,15 +18,6 @@
 #endif
 
 enum { BUCKETS = 256, MAX_ROBUST = 2048 };
-
-struct futex_waiter {
-    struct list link;
-    struct futex_key key;
-    struct wait_queue queue; /* one sleeper */
-    uint32_t bitset;
-    struct task *task;
-    bool woken;
-};
 
 static struct list buckets[BUCKETS];
 
@@ -51,11 +43,17 @@ wake_waiter(struct futex_waiter *w)
 {
     list_remove(&w->link);
     w->woken = true;
-    wait_queue_wake(&w->queue);
+    wait_queue_wake(w->queue);
 }
 
-static int
-wake_key(const struct futex_key *key, unsigned n, uint32_t bitset)
+void
+futex_enqueue(struct futex_waiter *w)
+{
+    list_append(bucket(&w->key), &w->link);
+}
+
+int
+futex_wake_key(const struct futex_key *key, unsigned n, uint32_t bitset)
 {
     struct list *b = bucket(key);
     int woken = 0;
@@ -82,36 +80,38 @@ futex_wake_address(uint64_t address, unsigned n)
 
     if (!mm_futex_key(address, true, &key))
         return -EFAULT;
-    woken = wake_key(&key, n, FUTEX_BITSET_MATCH_ANY);
+    woken = futex_wake_key(&key, n, FUTEX_BITSET_MATCH_ANY);
     if ((unsigned)woken < n && mm_futex_key(address, false, &key))
-        woken += wake_key(&key, n - (unsigned)woken, FUTEX_BITSET_MATCH_ANY);
+        woken += futex_wake_key(&key, n - (unsigned)woken, FUTEX_BITSET_MATCH_ANY);
     return woken;
 }
 
-static int64_t
-load_word(uint64_t address, uint32_t *value)
+int64_t
+futex_load(uint64_t address, uint32_t *value)
 {
     return copy_from_guest(value, address, sizeof *value);
 }
 
-static int64_t
+int64_t
 futex_wait(uint64_t address, const struct futex_key *key, uint32_t value, uint64_t deadline, uint32_t bitset)
 {
-    struct futex_waiter w = {.key = *key, .bitset = bitset, .task = current_task()};
+    struct wait_queue queue;
+    struct futex_waiter w = {.key = *key, .bitset = bitset, .queue = &queue};
     uint32_t now;
     int r;
 
     might_sleep();
     if (bitset == 0)
         return -EINVAL;
-    if (load_word(address, &now) < 0)
+    if (futex_load(address, &now) < 0)
         return -EFAULT;
     if (now != value)
         return -EAGAIN;
-    wait_queue_init(&w.queue);
-    list_append(bucket(key), &w.link);
-    r = wait_on(&w.queue, deadline);
+    wait_queue_init(&queue);
+    futex_enqueue(&w);
+    r = wait_on(&queue, deadline);
     list_remove(&w.link);
+    wait_queue_fini(&queue);
     if (w.woken)
         return 0;
     return r;
@@ -178,7 +178,7 @@ wake_op(uint64_t address, uint32_t op, bool *wake_second)
     uint32_t old, new, compare = sign_extended(op);
     int r;
 
-    if (load_word(address, &old) < 0)
+    if (futex_load(address, &old) < 0)
         return -EFAULT;
     do {
         r = wake_op_value(op, old, &new);
@@ -199,10 +199,10 @@ wake_op(uint64_t address, uint32_t op, bool *wake_second)
     return 0;
 }
 
-static int64_t
-requeue(const struct futex_key *from, const struct futex_key *to, unsigned wake, unsigned move)
+int64_t
+futex_requeue_keys(const struct futex_key *from, const struct futex_key *to, unsigned wake, unsigned move)
 {
-    int64_t woken = wake_key(from, wake, FUTEX_BITSET_MATCH_ANY);
+    int64_t woken = futex_wake_key(from, wake, FUTEX_BITSET_MATCH_ANY);
     unsigned moved = 0;
 
     LIST_EACH_SAFE(p, bucket(from))
@@ -235,7 +235,7 @@ lock_pi(uint64_t address, const struct futex_key *key, uint64_t deadline, bool t
         uint32_t owner;
         int64_t r;
 
-        if (load_word(address, &word) < 0)
+        if (futex_load(address, &word) < 0)
             return -EFAULT;
         owner = word & FUTEX_TID_MASK;
         if (owner == tid)
@@ -263,7 +263,7 @@ unlock_pi(uint64_t address, const struct futex_key *key)
     bool first = true;
     int r;
 
-    if (load_word(address, &word) < 0)
+    if (futex_load(address, &word) < 0)
         return -EFAULT;
     if ((word & FUTEX_TID_MASK) != (uint32_t)current_task()->tid)
         return -EPERM;
@@ -277,41 +277,58 @@ unlock_pi(uint64_t address, const struct futex_key *key)
     r = guest_exchange(address, &word, more);
     if (r <= 0)
         return r < 0 ? r : -EAGAIN;
-    wake_key(key, 1, FUTEX_BITSET_MATCH_ANY);
+    futex_wake_key(key, 1, FUTEX_BITSET_MATCH_ANY);
     return 0;
 }
 
+/* The nanoseconds of a timeout in guest memory, UINT64_MAX: more than ever pass. 0, -EFAULT, -EINVAL. */
 static int64_t
-deadline_of(uint64_t address, int op, bool realtime, uint64_t *deadline)
+timeout_from_guest(uint64_t address, uint64_t *ns)
 {
     struct timespec ts;
-    uint64_t ns;
 
-    *deadline = WAIT_FOREVER;
-    if (!address)
-        return 0;
     if (copy_from_guest(&ts, address, sizeof ts) < 0)
         return -EFAULT;
     if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
         return -EINVAL;
-    if ((uint64_t)ts.tv_sec > 9000000000u)
-        return 0;
-    ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-    if (op == FUTEX_WAIT) {
-        *deadline = clock_monotonic_ns() + ns;
-    } else if (realtime) {
-        uint64_t now = clock_realtime_ns();
-
-        *deadline = clock_monotonic_ns() + (ns > now ? ns - now : 0);
-    } else {
-        *deadline = ns;
-    }
+    *ns = (uint64_t)ts.tv_sec > 9000000000u ? UINT64_MAX : (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
     return 0;
 }
 
-/* How many a guest wants woken: Linux looks after the first. */
-static unsigned
-at_least_one(uint64_t n)
+int64_t
+futex_deadline(uint64_t timeout, bool realtime, uint64_t *deadline)
+{
+    uint64_t ns, now;
+    int64_t r;
+
+    *deadline = WAIT_FOREVER;
+    if (!timeout)
+        return 0;
+    r = timeout_from_guest(timeout, &ns);
+    if (r < 0 || ns == UINT64_MAX)
+        return r;
+    now = clock_realtime_ns();
+    *deadline = realtime ? clock_monotonic_ns() + (ns > now ? ns - now : 0) : ns;
+    return 0;
+}
+
+/* That of futex(2): FUTEX_WAIT's is relative. */
+static int64_t
+deadline_of(uint64_t address, int op, bool realtime, uint64_t *deadline)
+{
+    uint64_t ns;
+    int64_t r;
+
+    if (op != FUTEX_WAIT || !address)
+        return futex_deadline(address, realtime, deadline);
+    r = timeout_from_guest(address, &ns);
+    if (r == 0)
+        *deadline = ns == UINT64_MAX ? WAIT_FOREVER : clock_monotonic_ns() + ns;
+    return r;
+}
+
+unsigned
+futex_at_least_one(uint64_t n)
 {
     return (int)n < 1 ? 1 : (unsigned)n;
 }
@@ -333,13 +350,13 @@ requeue_call(const uint64_t a[6], bool private, const struct futex_key *from)
     int r;
 
     if (((int)a[1] & FUTEX_CMD_MASK) == FUTEX_CMP_REQUEUE) {
-        if (load_word(a[0], &value) < 0)
+        if (futex_load(a[0], &value) < 0)
             return -EFAULT;
         if (value != (uint32_t)a[5])
             return -EAGAIN;
     }
     r = second_key(a[4], private, &to);
-    return r < 0 ? r : requeue(from, &to, (unsigned)a[2], (unsigned)a[3]);
+    return r < 0 ? r : futex_requeue_keys(from, &to, (unsigned)a[2], (unsigned)a[3]);
 }
 
 static int64_t
@@ -353,9 +370,9 @@ wake_op_call(const uint64_t a[6], bool private, const struct futex_key *first)
         r = wake_op(a[4], (uint32_t)a[5], &wakes_second);
     if (r < 0)
         return r;
-    r = wake_key(first, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
+    r = futex_wake_key(first, futex_at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
     if (wakes_second)
-        r += wake_key(&second, at_least_one(a[3]), FUTEX_BITSET_MATCH_ANY);
+        r += futex_wake_key(&second, futex_at_least_one(a[3]), FUTEX_BITSET_MATCH_ANY);
     return r;
 }
 
@@ -375,7 +392,7 @@ sys_futex(const uint64_t a[6])
         return -ENOSYS;
     if ((op == FUTEX_REQUEUE || op == FUTEX_CMP_REQUEUE) && ((int)a[2] < 0 || (int)a[3] < 0))
         return -EINVAL;
-    if (op == FUTEX_UNLOCK_PI && load_word(a[0], &value) < 0)
+    if (op == FUTEX_UNLOCK_PI && futex_load(a[0], &value) < 0)
         return -EFAULT;
     if (a[0] % 4)
         return -EINVAL;
@@ -389,8 +406,9 @@ sys_futex(const uint64_t a[6])
     switch (op) {
     case FUTEX_WAIT: return wait_call(a[0], private, (uint32_t)a[2], deadline, FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAIT_BITSET: return wait_call(a[0], private, (uint32_t)a[2], deadline, (uint32_t)a[5]);
-    case FUTEX_WAKE: return wake_key(&key, at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAKE_BITSET: return (uint32_t)a[5] == 0 ? -EINVAL : wake_key(&key, at_least_one(a[2]), (uint32_t)a[5]);
+    case FUTEX_WAKE: return futex_wake_key(&key, futex_at_least_one(a[2]), FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET:
+        return (uint32_t)a[5] == 0 ? -EINVAL : futex_wake_key(&key, futex_at_least_one(a[2]), (uint32_t)a[5]);
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE: return requeue_call(a, private, &key);
     case FUTEX_WAKE_OP: return wake_op_call(a, private, &key);
@@ -410,7 +428,7 @@ robust_death(struct task *t, uint64_t address, bool pending)
     uint32_t word;
     int r = 0;
 
-    if (address % 4 || load_word(address, &word) < 0)
+    if (address % 4 || futex_load(address, &word) < 0)
         return;
     /* It died between giving the lock up and waking who waits for it. */
     if (pending && word == 0)

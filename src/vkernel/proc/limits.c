@@ -291,8 +291,8 @@ sys_getcpu(const uint64_t a[6])
     return r;
 }
 
-static bool
-known_policy(int policy)
+bool
+proc_known_policy(int policy)
 {
     return policy == SCHED_OTHER || policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_BATCH ||
            policy == SCHED_IDLE;
@@ -311,28 +311,39 @@ sys_sched_getscheduler(const uint64_t a[6])
     return t->policy | (t->reset_on_fork ? SCHED_RESET_ON_FORK : 0);
 }
 
-/* From SCHED_IDLE, which is as nice 20, back to a nice value takes a limit that allows this one. */
-static bool
-may_leave_idle(const struct process *p)
+bool
+proc_may_have_nice(const struct process *p, int nice)
 {
-    return (uint64_t)(20 - p->nice) <= p->rlimits[RLIMIT_NICE].rlim_cur;
+    return (uint64_t)(20 - nice) <= p->rlimits[RLIMIT_NICE].rlim_cur || capable(CAP_SYS_NICE);
+}
+
+/* From SCHED_IDLE, which is as nice 20, back to a nice value takes a limit that allows this one. */
+int
+proc_may_set_policy(const struct task *t, int policy, bool reset_on_fork, int priority)
+{
+    bool realtime = policy == SCHED_FIFO || policy == SCHED_RR;
+
+    if (realtime ? priority < 1 || priority > 99 : priority != 0)
+        return -EINVAL;
+    if (!capable(CAP_SYS_NICE) &&
+        (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork) ||
+         (t->policy == SCHED_IDLE && policy != SCHED_IDLE && !proc_may_have_nice(t->process, t->process->nice))))
+        return -EPERM;
+    return 0;
 }
 
 static int64_t
 set_policy(struct task *t, int policy, bool reset_on_fork, guest_addr param)
 {
-    bool realtime = policy == SCHED_FIFO || policy == SCHED_RR;
-    int priority;
+    int priority, r;
 
     if (copy_from_guest(&priority, param, sizeof priority) < 0)
         return -EFAULT;
     if (!t)
         return -ESRCH;
-    if (realtime ? priority < 1 || priority > 99 : priority != 0)
-        return -EINVAL;
-    if (!capable(CAP_SYS_NICE) && (realtime || !may_schedule(t->process) || (t->reset_on_fork && !reset_on_fork) ||
-                                   (t->policy == SCHED_IDLE && policy != SCHED_IDLE && !may_leave_idle(t->process))))
-        return -EPERM;
+    r = proc_may_set_policy(t, policy, reset_on_fork, priority);
+    if (r < 0)
+        return r;
     t->policy = policy;
     t->reset_on_fork = reset_on_fork;
     t->priority = priority;
@@ -344,7 +355,7 @@ sys_sched_setscheduler(const uint64_t a[6])
 {
     int policy = (int)a[1] & ~SCHED_RESET_ON_FORK;
 
-    if ((int)a[0] < 0 || !a[2] || !known_policy(policy))
+    if ((int)a[0] < 0 || !a[2] || !proc_known_policy(policy))
         return -EINVAL;
     return set_policy(a[0] ? task_find((int)a[0]) : current_task(), policy, a[1] & SCHED_RESET_ON_FORK, a[2]);
 }
@@ -374,7 +385,7 @@ sys_sched_setparam(const uint64_t a[6])
 int64_t
 sys_sched_get_priority_max(const uint64_t a[6])
 {
-    if (!known_policy((int)a[0]))
+    if (!proc_known_policy((int)a[0]))
         return -EINVAL;
     return a[0] == SCHED_FIFO || a[0] == SCHED_RR ? 99 : 0;
 }
@@ -382,7 +393,7 @@ sys_sched_get_priority_max(const uint64_t a[6])
 int64_t
 sys_sched_get_priority_min(const uint64_t a[6])
 {
-    if (!known_policy((int)a[0]))
+    if (!proc_known_policy((int)a[0]))
         return -EINVAL;
     return a[0] == SCHED_FIFO || a[0] == SCHED_RR ? 1 : 0;
 }

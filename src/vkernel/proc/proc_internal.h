@@ -12,7 +12,12 @@
 #include "vkernel/vfs/users.h"
 #include "x86/address_space.h"
 
-/* User and system time (limits.c). */
+/* --- limits.c --- */
+bool proc_known_policy(int policy);                         /* SCHED_*, all but SCHED_DEADLINE */
+bool proc_may_have_nice(const struct process *p, int nice); /* does its RLIMIT_NICE, or the caller, allow it? */
+/* May the caller give the task a policy that is known, with this priority? 0, -EINVAL, -EPERM. */
+int proc_may_set_policy(const struct task *t, int policy, bool reset_on_fork, int priority);
+/* User and system time. */
 void rusage_set_times(struct rusage *ru, uint64_t cpu_ns, uint64_t system_ns);
 
 /* What a thread has of its own (thread_own.c). The first is for a task that is being made, of the current process, by

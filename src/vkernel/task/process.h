@@ -121,6 +121,7 @@ struct task {
     char comm[16];
     uint64_t timer_slack, default_timer_slack;
     int policy, priority;       /* SCHED_* and the static priority, which are kept and shown only */
+    uint64_t slice_ns;          /* of sched_setattr, kept and shown only; 0: the usual one */
     uint32_t ioprio;            /* of ioprio_set, kept and shown only */
     bool reset_on_fork;         /* SCHED_RESET_ON_FORK: the tasks that it makes have the ordinary ones */
     struct platform_jump base;  /* the base dispatcher of the task's fiber */

@@ -161,12 +161,13 @@ sys_clock_settime(const uint64_t a[6])
     return r < 0 ? r : -EPERM;
 }
 
-int64_t
-sys_clock_adjtime(const uint64_t a[6])
+/* The clock's state, which is as the host keeps it: no guest sets it. */
+static int64_t
+adjust(guest_addr at)
 {
     struct timex tx;
 
-    if (copy_from_guest(&tx, a[1], sizeof tx) < 0)
+    if (copy_from_guest(&tx, at, sizeof tx) < 0)
         return -EFAULT;
     if (tx.modes)
         return -EPERM;
@@ -174,7 +175,19 @@ sys_clock_adjtime(const uint64_t a[6])
     tx.tick = 10000;
     tx.status = STA_UNSYNC;
     tx.time.tv_sec = (time_t)(clock_realtime_ns() / NS);
-    return copy_to_guest(a[1], &tx, sizeof tx) < 0 ? -EFAULT : TIME_ERROR;
+    return copy_to_guest(at, &tx, sizeof tx) < 0 ? -EFAULT : TIME_ERROR;
+}
+
+int64_t
+sys_adjtimex(const uint64_t a[6])
+{
+    return adjust(a[0]);
+}
+
+int64_t
+sys_clock_adjtime(const uint64_t a[6])
+{
+    return adjust(a[1]);
 }
 
 int64_t
