@@ -1,4 +1,5 @@
-/* From numbers to handlers, and the trace. Calls that are not in the table answer ENOSYS and are counted. */
+/* From numbers to handlers, and the trace. Calls without a handler answer the error of their row, or ENOSYS, and are
+ * counted. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,11 @@ syscall_describe(int64_t nr, const uint64_t a[6], char *out, size_t size)
     const char *format;
     size_t at;
 
+    if (!r && nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].name) {
+        snprintf(out, size, "%s(%#llx, %#llx, %#llx, %#llx)", syscall_table[nr].name, (unsigned long long)a[0],
+                 (unsigned long long)a[1], (unsigned long long)a[2], (unsigned long long)a[3]);
+        return;
+    }
     if (!r) {
         snprintf(out, size, "syscall_%lld(%#llx, %#llx, %#llx, %#llx)", (long long)nr, (unsigned long long)a[0],
                  (unsigned long long)a[1], (unsigned long long)a[2], (unsigned long long)a[3]);
@@ -154,6 +160,14 @@ strace_exit_note(const char *text)
 }
 
 static int64_t
+refuse(int64_t nr)
+{
+    int error = nr >= 0 && nr < SYSCALL_TABLE_SIZE ? syscall_table[nr].refusal : 0;
+
+    return error ? -error : -ENOSYS;
+}
+
+static int64_t
 traced(int64_t nr, const uint64_t a[6])
 {
     char line[512];
@@ -164,7 +178,8 @@ traced(int64_t nr, const uint64_t a[6])
     /* What does not come back, or only after others ran, is shown at once. */
     if (nr == NR_execve || nr == NR_execveat || nr == NR_exit || nr == NR_exit_group || nr == NR_rt_sigreturn)
         platform_log("[%d] %s ...\n", current_task()->tid, line);
-    result = nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? syscall_table[nr].handler(a) : -ENOSYS;
+    result =
+        nr >= 0 && nr < SYSCALL_TABLE_SIZE && syscall_table[nr].handler ? syscall_table[nr].handler(a) : refuse(nr);
     if (result < 0 && result > -4096) {
         const char *name = result > -512 ? strerrorname_np((int)-result) : "ERESTART";
 
@@ -214,7 +229,7 @@ not_implemented(int64_t nr)
 {
     if (nr >= 0 && nr < SYSCALL_TABLE_SIZE)
         unknown[nr]++;
-    return -ENOSYS;
+    return refuse(nr);
 }
 
 int64_t

@@ -11,9 +11,10 @@
 /* The table is boot's (boot/syscall_table.c), as it names handlers of all rooms. */
 enum { SYSCALL_TABLE_SIZE = 512 };
 struct syscall_row {
-    syscall_fn *handler; /* NULL: there is no such call */
-    const char *name, *format;
+    syscall_fn *handler;       /* NULL: it is refused, or there is no such call */
+    const char *name, *format; /* format: NULL without a handler */
     unsigned arity;
+    int refusal; /* the error of a call that is refused (abi/refused.def); 0: ENOSYS */
 };
 extern const struct syscall_row syscall_table[SYSCALL_TABLE_SIZE];
 
