@@ -1,4 +1,5 @@
-/* Pipes and FIFOs: a ring of bytes (pipe(7)). Writes of up to PIPE_BUF bytes are atomic. */
+/* Pipes and FIFOs: a ring of bytes (pipe(7)). Writes of up to PIPE_BUF bytes are atomic. What is written with O_DIRECT
+ * are packets of up to PIPE_BUF bytes, of which a read takes one; bytes and packets may follow each other in one pipe. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -14,9 +15,18 @@
 
 enum { PIPE_PAGE = PAGE_SIZE, PIPE_DEFAULT = 16 * PIPE_PAGE, PIPE_SMALL = 2 * PIPE_PAGE, PIPE_ATOMIC = 4096 };
 
+/* Bytes [start, end) of all that ever went through the pipe. */
+struct packet {
+    uint64_t start, end;
+};
+
 struct pipe {
     uint8_t *ring;
     size_t capacity, head, used;
+    uint64_t taken;         /* how many bytes were ever taken out */
+    struct packet *packets; /* a ring of capacity / PIPE_PAGE places; NULL: nobody has written any */
+    size_t packet_first, packet_count, packet_bytes;
+    size_t run; /* bytes that were written one after the other at the end, since it was empty or the last packet */
     unsigned readers, writers;
     uint64_t reader_opens, writer_opens; /* ever: open(2) of a FIFO waits for a change */
     struct wait_queue read_queue, write_queue, open_queue;
@@ -64,18 +74,114 @@ pipe_inode_evict(struct inode *i)
     wait_queue_fini(&i->pipe->open_queue);
     user_uncharge(i->pipe->user, USER_PIPE_PAGES, i->pipe->capacity / PIPE_PAGE);
     bytes_free(i->pipe->ring);
+    bytes_free(i->pipe->packets);
     OBJECT_FREE(pipe, i->pipe);
     i->pipe = NULL;
 }
 
+/* --- packets --- */
+
+static size_t
+places(const struct pipe *p)
+{
+    return p->capacity / PIPE_PAGE;
+}
+
+static struct packet *
+packet_at(const struct pipe *p, size_t k)
+{
+    return &p->packets[(p->packet_first + k) % places(p)];
+}
+
+/* As on Linux, a packet takes a page, and other bytes take what they fill. */
+static size_t
+pages_used(const struct pipe *p)
+{
+    return p->packet_count + (p->used - p->packet_bytes + PIPE_PAGE - 1) / PIPE_PAGE;
+}
+
+/* What a write could put in now. */
+static size_t
+room_of(const struct pipe *p)
+{
+    return p->packet_count && pages_used(p) >= places(p) ? 0 : p->capacity - p->used;
+}
+
+/* How many bytes a read of so many takes out, and in *shown how many it is given: what follows bytes until a packet's
+ * end, of which the rest is lost. */
+static size_t
+bytes_of_read(const struct pipe *p, size_t size, size_t *shown)
+{
+    size_t before, whole;
+
+    *shown = size < p->used ? size : p->used;
+    if (p->packet_count == 0)
+        return *shown;
+    before = (size_t)(packet_at(p, 0)->start - p->taken);
+    whole = (size_t)(packet_at(p, 0)->end - p->taken);
+    if (size <= before)
+        return *shown;
+    *shown = size < whole ? size : whole;
+    return whole;
+}
+
+/* Bytes are gone. */
+static void
+packets_taken(struct pipe *p, size_t n)
+{
+    p->taken += n;
+    while (p->packet_count && packet_at(p, 0)->start < p->taken) {
+        struct packet *first = packet_at(p, 0);
+        uint64_t gone = (first->end < p->taken ? first->end : p->taken) - first->start;
+
+        p->packet_bytes -= (size_t)gone;
+        first->start += gone;
+        if (first->start < first->end)
+            break;
+        p->packet_first = (p->packet_first + 1) % places(p);
+        p->packet_count--;
+    }
+}
+
+static int
+packets_make(struct pipe *p)
+{
+    if (!p->packets)
+        p->packets = bytes_new(places(p) * sizeof *p->packets);
+    return p->packets ? 0 : -ENOMEM;
+}
+
+/* Would so many bytes still fit the page that ends with bytes? As on Linux, they are no packet then. */
+static bool
+joins_bytes(const struct pipe *p, size_t size)
+{
+    size_t filled = p->run % PIPE_PAGE;
+
+    return p->used && filled && size < PIPE_PAGE && filled + size <= PIPE_PAGE;
+}
+
+/* The last `size` bytes of the ring are one. */
+static void
+packet_add(struct pipe *p, size_t size)
+{
+    uint64_t end = p->taken + p->used;
+
+    *packet_at(p, p->packet_count) = (struct packet){end - size, end};
+    p->packet_count++;
+    p->packet_bytes += size;
+    p->run = 0;
+}
+
+/* --- bytes --- */
+
 /* Copies out of the ring without consuming; may be less than there is room for. */
 static size_t
-ring_peek(const struct pipe *p, const struct iovec *iov, int count)
+ring_peek(const struct pipe *p, const struct iovec *iov, int count, size_t most)
 {
     size_t n = iov_total(iov, count), first;
 
-    if (n > p->used)
-        n = p->used;
+    if (n > most)
+        n = most;
     first = p->capacity - p->head;
     if (first > n)
         first = n;
@@ -87,6 +193,7 @@ ring_peek(const struct pipe *p, const struct iovec *iov, int count)
 static void
 ring_consume(struct pipe *p, size_t n)
 {
+    packets_taken(p, n);
     p->used -= n;
     p->head = p->used ? (p->head + n) % p->capacity : 0;
     wait_queue_wake(&p->write_queue);
@@ -96,16 +203,17 @@ static ssize_t
 pipe_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct pipe *p = f->inode->pipe;
-    size_t n;
+    size_t n, shown, takes;
 
     if (iov_total(iov, count) == 0)
         return 0;
     if (p->used == 0)
         return p->writers == 0 ? 0 : -EAGAIN;
-    n = ring_peek(p, iov, count);
+    takes = bytes_of_read(p, iov_total(iov, count), &shown);
+    n = ring_peek(p, iov, count, shown);
     if (n == 0)
         return -EFAULT;
-    ring_consume(p, n);
+    ring_consume(p, n == shown ? takes : n);
     return (ssize_t)n;
 }
 
@@ -117,7 +225,7 @@ pipe_peek(struct file *f, void *buf, size_t size)
 
     if (p->used == 0)
         return p->writers == 0 ? 0 : -EAGAIN;
-    return (ssize_t)ring_peek(p, &iov, 1);
+    return (ssize_t)ring_peek(p, &iov, 1, p->used);
 }
 
 void
@@ -129,7 +237,7 @@ pipe_discard(struct file *f, size_t size)
 size_t
 pipe_room(const struct file *f)
 {
-    return f->inode->pipe->capacity - f->inode->pipe->used;
+    return room_of(f->inode->pipe);
 }
 
 static ssize_t
@@ -137,14 +245,17 @@ pipe_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
 {
     struct pipe *p = f->inode->pipe;
     size_t size = iov_total(iov, count), room, tail, first;
+    bool packet = (f->flags & O_DIRECT) && !joins_bytes(p, size);
 
     if (size == 0)
         return 0;
     if (p->readers == 0)
         return -EPIPE;
-    if (!p->ring && !(p->ring = bytes_new(p->capacity)))
+    if ((!p->ring && !(p->ring = bytes_new(p->capacity))) || (packet && packets_make(p) < 0))
         return -ENOMEM;
-    room = p->capacity - p->used;
+    if (packet && size > PIPE_ATOMIC)
+        size = PIPE_ATOMIC; /* the caller writes the others */
+    room = packet && pages_used(p) >= places(p) ? 0 : room_of(p);
     if (room == 0 || (size <= PIPE_ATOMIC && room < size))
         return -EAGAIN;
     if (size > room)
@@ -156,7 +267,10 @@ pipe_write(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
     if (iov_gather(iov, count, 0, p->ring + tail, first) < first)
         return -EFAULT;
     size = first + iov_gather(iov, count, first, p->ring, size - first);
+    p->run = (p->used ? p->run : 0) + size;
     p->used += size;
+    if (packet && size)
+        packet_add(p, size);
     wait_queue_wake(&p->read_queue);
     return (ssize_t)size;
 }
@@ -176,7 +290,7 @@ pipe_poll(struct file *f, struct wait_queue **queues, unsigned *count, unsigned 
     }
     if (file_can_write(f)) {
         poll_add(queues, count, max, &p->write_queue);
-        if (p->capacity - p->used >= PIPE_ATOMIC)
+        if (room_of(p) >= PIPE_ATOMIC)
             events |= POLLOUT | POLLWRNORM;
         if (p->readers == 0)
             events |= POLLERR;
@@ -204,6 +318,7 @@ pipe_release(struct file *f)
     wait_queue_wake(&p->read_queue);
     wait_queue_wake(&p->write_queue);
     if (p->readers == 0 && p->writers == 0 && f->inode->sb != anon_superblock()) {
+        packets_taken(p, p->used);
         p->used = p->head = 0; /* a FIFO's bytes do not outlive its openers */
         p->writer_opens = p->reader_opens = 0;
     }
@@ -236,6 +351,8 @@ fifo_open(struct inode *inode, struct file *f)
     int r = 0;
 
     might_sleep();
+    if (f->flags & O_DIRECT)
+        return -EINVAL;
     if (!p && !(p = inode->pipe = pipe_new()))
         return -ENOMEM;
     if (writes && !reads && (f->flags & O_NONBLOCK) && p->readers == 0 && !anonymous)
@@ -262,7 +379,7 @@ make_pipe(guest_addr out, int flags)
     struct file *ends[2];
     int r;
 
-    if (flags & ~(O_CLOEXEC | O_NONBLOCK)) /* O_DIRECT: there are no packets here */
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
     i = inode_new(anon_superblock(), &anon_pipe_ops, S_IFIFO | 0600);
     if (!i)
@@ -271,7 +388,7 @@ make_pipe(guest_addr out, int flags)
     i->gid = current_process()->creds.fsgid;
     i->pipe = pipe_new();
     ends[0] = i->pipe ? file_new_inode(&pipe_ops, O_RDONLY | (flags & O_NONBLOCK), i, NULL) : NULL;
-    ends[1] = ends[0] ? file_new_inode(&pipe_ops, O_WRONLY | (flags & O_NONBLOCK), i, NULL) : NULL;
+    ends[1] = ends[0] ? file_new_inode(&pipe_ops, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), i, NULL) : NULL;
     inode_put(i);
     if (!ends[1]) {
         if (ends[0]) {
@@ -302,14 +419,38 @@ sys_pipe2(const uint64_t a[6])
     return make_pipe(a[0], (int)a[1]);
 }
 
+/* Gives the pipe, which has no more than fits, a ring of another capacity. */
+static int
+move_to_ring(struct pipe *p, size_t capacity)
+{
+    uint8_t *ring = bytes_new(capacity);
+    struct packet *packets = p->packets ? bytes_new(capacity / PIPE_PAGE * sizeof *packets) : NULL;
+    struct iovec iov = {ring, capacity};
+
+    if (!ring || (p->packets && !packets)) {
+        bytes_free(ring);
+        bytes_free(packets);
+        return -ENOMEM;
+    }
+    if (p->ring)
+        ring_peek(p, &iov, 1, p->used);
+    for (size_t k = 0; k < p->packet_count; k++)
+        packets[k] = *packet_at(p, k);
+    bytes_free(p->ring);
+    bytes_free(p->packets);
+    p->ring = ring;
+    p->packets = packets;
+    p->capacity = capacity;
+    p->head = p->packet_first = 0;
+    return 0;
+}
+
 int64_t
 pipe_fcntl_size(struct file *f, int64_t size)
 {
     struct pipe *p = f->inode ? f->inode->pipe : NULL;
-    size_t capacity = 4096;
-    uint8_t *ring = NULL;
-    struct iovec iov;
-    int r = 0;
+    size_t capacity = 4096, old;
+    int r;
 
     if (!p)
         return -EBADF;
@@ -323,24 +464,18 @@ pipe_fcntl_size(struct file *f, int64_t size)
         return -EPERM;
     if (capacity > (1u << 28))
         return -ENOMEM;
-    user_recharge(p->user, USER_PIPE_PAGES, p->capacity / PIPE_PAGE, capacity / PIPE_PAGE);
-    if (capacity > p->capacity && has_too_many_pages(p->user))
+    old = p->capacity;
+    user_recharge(p->user, USER_PIPE_PAGES, old / PIPE_PAGE, capacity / PIPE_PAGE);
+    if (capacity > old && has_too_many_pages(p->user))
         r = -EPERM;
-    else if (capacity < p->used)
+    else if (capacity < p->used || (p->packet_count && capacity / PIPE_PAGE < pages_used(p)))
         r = -EBUSY;
-    else if (!(ring = bytes_new(capacity)))
-        r = -ENOMEM;
+    else
+        r = move_to_ring(p, capacity);
     if (r < 0) {
-        user_recharge(p->user, USER_PIPE_PAGES, capacity / PIPE_PAGE, p->capacity / PIPE_PAGE);
+        user_recharge(p->user, USER_PIPE_PAGES, capacity / PIPE_PAGE, old / PIPE_PAGE);
         return r;
     }
-    iov = (struct iovec){ring, capacity};
-    if (p->ring)
-        ring_peek(p, &iov, 1);
-    bytes_free(p->ring);
-    p->ring = ring;
-    p->capacity = capacity;
-    p->head = 0;
     wait_queue_wake(&p->write_queue);
     return (int64_t)capacity;
 }
