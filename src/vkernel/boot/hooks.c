@@ -82,6 +82,9 @@ const struct vfs_hooks vfs_hooks = {
     .file_suspected = unix_gc_suspect,
     .inode_evicted = inode_evicted,
     .collect_changes = hostfs_collect_changes,
+    .owner_needed = async_own,
+    .owner_told = async_message,
+    .owner_gone = async_disown,
     .signal_self = signal_send_self,
 };
 

@@ -334,7 +334,7 @@ static const struct pseudo OPS_TABLE(pseudo) fs_dir[] = {
     TEXT("pipe-user-pages-hard", "0\n"), TEXT("protected_hardlinks", "1\n"), TEXT("protected_symlinks", "0\n"),
     TEXT("protected_fifos", "0\n"), TEXT("protected_regular", "0\n"), TEXT("overflowuid", "65534\n"),
     TEXT("overflowgid", "65534\n"), TEXT("mount-max", "100000\n"),
-    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", LIMIT_TEXT(LIMIT_AIO_REQUESTS)), SHOW("aio-nr", show_aio_nr), DIR("inotify", inotify_dir), DIR("mqueue", mqueue_dir),
+    TEXT("suid_dumpable", "0\n"),  SHOW("file-nr", show_file_nr), TEXT("aio-max-nr", LIMIT_TEXT(LIMIT_AIO_REQUESTS)), SHOW("aio-nr", show_aio_nr), TEXT("dir-notify-enable", "1\n"), TEXT("leases-enable", "1\n"), TEXT("lease-break-time", LIMIT_TEXT(LIMIT_LEASE_BREAK)), DIR("inotify", inotify_dir), DIR("mqueue", mqueue_dir),
     DIR("epoll", epoll_dir),       END};
 
 static const struct pseudo OPS_TABLE(pseudo) net_core_dir[] = {

@@ -14,6 +14,7 @@
 #include "vkernel/vfs/vfs.h"
 
 /* glibc hides O_LARGEFILE on x86-64; guests pass the kernel's value */
+enum { GETOWNER_UIDS = 17, DUPFD_QUERY = 1027, GET_RW_HINT = 1035, SET_RW_HINT = 1036 }; /* F_* of other headers */
 enum { SEAL_EXEC = 0x20 }; /* F_SEAL_EXEC of newer headers */
 enum { KERNEL_LARGEFILE = 0100000, PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC };
 enum {
@@ -257,6 +258,47 @@ owner_ex(struct file *f, int cmd, guest_addr at)
     return async_set_owner(f, (int)owner.type, owner.pid);
 }
 
+/* How long what is written is likely to stay: of the inode, kept without effect. */
+static int64_t
+write_hint(struct file *f, int cmd, guest_addr at)
+{
+    enum { HINTS = 6 }; /* RWH_WRITE_LIFE_* */
+    uint64_t hint;
+
+    if (!f->inode)
+        return -EINVAL;
+    if (cmd == GET_RW_HINT) {
+        hint = f->inode->write_hint;
+        return copy_to_guest(at, &hint, sizeof hint) < 0 ? -EFAULT : 0;
+    }
+    if (!inode_owner_or_capable(f->inode))
+        return -EPERM;
+    if (copy_from_guest(&hint, at, sizeof hint) < 0)
+        return -EFAULT;
+    if (hint >= HINTS)
+        return -EINVAL;
+    f->inode->write_hint = (uint8_t)hint;
+    return 0;
+}
+
+static int64_t
+owner_ids(struct file *f, guest_addr at)
+{
+    uint32_t ids[2];
+
+    async_owner_ids(f, ids);
+    return copy_to_guest(at, ids, sizeof ids) < 0 ? -EFAULT : 0;
+}
+
+/* Is it the open file that the other descriptor has, too? */
+static int64_t
+is_same_file(const struct file *f, int fd)
+{
+    FILE_REF struct file *other = fd_get(fd);
+
+    return other ? other == f : -EBADF;
+}
+
 int64_t
 sys_fcntl(const uint64_t a[6])
 {
@@ -271,6 +313,7 @@ sys_fcntl(const uint64_t a[6])
     case F_GETFD: return fd_cloexec(fd) ? FD_CLOEXEC : 0;
     case F_SETFD: fd_set_cloexec(fd, a[2] & FD_CLOEXEC); return 0;
     case F_GETFL: return f->flags;
+    case DUPFD_QUERY: return is_same_file(f, (int)a[2]);
     default: break;
     }
     if (f->flags & O_PATH)
@@ -296,8 +339,12 @@ sys_fcntl(const uint64_t a[6])
         if (!f->inode || f->ops != &memfs_file_ops || f->inode->sb != anon_superblock())
             return -EINVAL;
         return f->inode->seals;
-    case F_GETLEASE: return F_UNLCK;
-    case F_SETLEASE: return a[2] == F_UNLCK ? -EAGAIN : -EINVAL;
+    case GETOWNER_UIDS: return owner_ids(f, a[2]);
+    case GET_RW_HINT:
+    case SET_RW_HINT: return write_hint(f, cmd, a[2]);
+    case F_NOTIFY: return note_set(f, fd, (uint32_t)a[2]);
+    case F_GETLEASE: return lease_get(f);
+    case F_SETLEASE: return lease_set(f, fd, (int)a[2]);
     default: return -EINVAL;
     }
 }

@@ -449,6 +449,8 @@ sys_truncate(const uint64_t a[6])
         r = inode_permission(p.dentry->inode, MAY_WRITE);
     if (r == 0 && inode_is_executed(p.dentry->inode))
         r = -ETXTBSY;
+    if (r == 0 && p.dentry->inode->leases)
+        r = lease_break(p.dentry->inode, true, true);
     if (r == 0 && (r = size_limit(p.dentry->inode->size, a[1])) == 0) {
         r = OPS(p.dentry->inode->ops)->truncate(p.dentry->inode, a[1]);
         if (r == 0)

@@ -260,6 +260,8 @@ tell_move(const struct path *from, const struct path *to, struct inode *moved, s
     uint32_t dir = S_ISDIR(moved->mode) ? IN_ISDIR : 0;
 
     ++*cookie;
+    if (from->dentry == to->dentry && from->dentry->inode->notes)
+        notes_tell(from->dentry->inode, NOTES_RENAMED);
     inotify_event(from->dentry->inode, IN_MOVED_FROM | dir, from->last, *cookie);
     inotify_event(to->dentry->inode, IN_MOVED_TO | dir, to->last, *cookie);
     if (replaced)

@@ -94,6 +94,25 @@ tell_urgent(const struct async *a, struct process *p, struct task *t, unsigned e
     signal_send_info(p, t, &info);
 }
 
+/* fd: of the lease or watch that there is news of. */
+static void
+tell_message(const struct async *a, struct process *p, struct task *t, unsigned fd)
+{
+    siginfo_t info = {.si_signo = a->signal, .si_code = POLL_MSG};
+
+    info.si_band = POLLIN | POLLRDNORM | POLLMSG;
+    info.si_fd = (int)fd;
+    if (!a->signal || signal_send_info(p, t, &info) < 0)
+        signal_send_process(p, SIGIO);
+}
+
+void
+async_message(const struct file *f, int fd)
+{
+    if (f->async && f->async->id)
+        each_owner(f->async, tell_message, (unsigned)fd);
+}
+
 void
 async_urgent(const struct file *f)
 {
@@ -181,6 +200,13 @@ async_owner(const struct file *f, int *type)
     return f->async ? f->async->id : 0;
 }
 
+void
+async_owner_ids(const struct file *f, uint32_t ids[2])
+{
+    ids[0] = f->async ? f->async->uid : 0;
+    ids[1] = f->async ? f->async->euid : 0;
+}
+
 int
 async_set_signal(struct file *f, uint64_t signal)
 {
@@ -199,6 +225,19 @@ int
 async_signal(const struct file *f)
 {
     return f->async ? f->async->signal : 0;
+}
+
+int
+async_own(struct file *f)
+{
+    return f->async && f->async->id ? 0 : async_set_owner(f, F_OWNER_PID, current_process()->pid);
+}
+
+void
+async_disown(struct file *f)
+{
+    if (f->async)
+        f->async->id = f->async->signal = 0;
 }
 
 void

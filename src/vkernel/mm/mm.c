@@ -91,8 +91,7 @@ can_merge(const struct vma *a, const struct vma *b)
            a->image_base == b->image_base && (a->kind == VMA_ANON || a->was_writable == b->was_writable) &&
            a->locked == b->locked && a->dont_fork == b->dont_fork && a->wipe_on_fork == b->wipe_on_fork &&
            a->stack == b->stack && a->grows_down == b->grows_down && a->sealed == b->sealed &&
-           a->code_copy == b->code_copy &&
-           (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
+           a->code_copy == b->code_copy && (a->kind == VMA_ANON || a->offset + (a->end - a->start) == b->offset);
 }
 
 void

@@ -26,6 +26,7 @@
 #define CAP_SYS_RESOURCE       24
 #define CAP_SYS_TTY_CONFIG     26
 #define CAP_MKNOD              27
+#define CAP_LEASE              28
 #define CAP_AUDIT_CONTROL      30
 #define CAP_WAKE_ALARM         35
 #define CAP_CHECKPOINT_RESTORE 40

@@ -85,6 +85,8 @@ close_file(struct fdtable *t, struct file *f)
 {
     if (f->inode && !(f->flags & O_PATH) && f->inode->locks)
         locks_release_posix(f->inode, t);
+    if (f->notes)
+        notes_closed(f, t);
     if (OPS(f->ops)->closed)
         OPS(f->ops)->closed(f);
     file_put(f);

@@ -89,6 +89,7 @@ file_release(struct file *f)
     vfs_hooks.file_released(f);
     if (f->inode && f->inode->locks)
         locks_release_file(f);
+    lease_release(f);
     if (OPS(f->ops)->release)
         OPS(f->ops)->release(f);
     if (f->opened && f->inode) {
@@ -96,6 +97,8 @@ file_release(struct file *f)
 
         if (wrote)
             f->inode->write_opens--;
+        else
+            f->inode->read_opens--;
         inotify_opened(f->dentry, wrote ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     }
     dentry_put(f->dentry);

@@ -77,9 +77,11 @@ struct file {
     struct dentry *dentry;   /* the name it was opened by; NULL for anonymous */
     void *data;              /* of the ops */
     struct list epoll_links; /* epoll items that watch this file */
+    unsigned notes;          /* F_NOTIFY: how many of its folder's are of this file */
     unsigned in_flight;      /* how many of the references are of messages in sockets' queues (net/unix_gc.c) */
     uint64_t epoll_check;    /* the last of epoll's checks that saw it */
     struct list dead_link;   /* file_put's, once there are no references */
+    struct lease *lease;     /* F_SETLEASE (leases.c), or NULL */
     struct async *async;     /* F_SETOWN, F_SETSIG, O_ASYNC (async.c); NULL: none of them */
     uint32_t opener;         /* the file system's uid of who opened it */
     bool packets;            /* a write is one packet, of all its bytes or none */

@@ -150,6 +150,8 @@ report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool u
 static void
 event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool unlinked)
 {
+    if (note_total && i->notes && (name || (mask & IN_ISDIR)))
+        notes_tell(i, mask);
     if (watch_total == 0 || list_empty(&i->watches))
         return;
     if (i->watched_outside) {
@@ -177,7 +179,7 @@ event_of_dentry(struct dentry *d, uint32_t mask, bool unlinked)
 {
     uint32_t dir;
 
-    if (watch_total == 0 || !d->inode)
+    if (watch_total + note_total == 0 || !d->inode)
         return;
     dir = S_ISDIR(d->inode->mode) ? IN_ISDIR : 0;
     if (d->parent && d->parent->inode)

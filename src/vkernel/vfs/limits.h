@@ -11,6 +11,7 @@
 #define LIMIT_INOTIFY_EVENTS    16384   /* fs.inotify.max_queued_events: of one instance */
 #define LIMIT_EPOLL_WATCHES     1000000 /* fs.epoll.max_user_watches */
 #define LIMIT_AIO_REQUESTS      65536   /* fs.aio-max-nr: what all contexts were made for */
+#define LIMIT_LEASE_BREAK       45      /* fs.lease-break-time: seconds until a lease that is broken is taken back */
 #define LIMIT_PTYS              4096    /* kernel.pty.max */
 #define LIMIT_SOCKET_BUFFER     212992  /* net.core.rmem_max, wmem_max and the defaults */
 #define LIMIT_BACKLOG           4096    /* net.core.somaxconn */

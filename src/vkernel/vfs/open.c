@@ -48,9 +48,11 @@ vfs_open_dentry(struct dentry *d, int flags, struct file **out)
             f->flags |= O_NOCTTY; /* for ttys; dropped below */
         writes = file_can_write(f);
         d->inode->write_opens += writes; /* while it sleeps, too */
+        d->inode->read_opens += !writes;
         r = OPS(d->inode->ops)->open(d->inode, f);
         if (r < 0) {
             d->inode->write_opens -= writes;
+            d->inode->read_opens -= !writes;
             f->ops = &path_ops;
             file_put(f);
             return r;
@@ -91,6 +93,15 @@ check_open(struct dentry *d, int flags, bool created)
     return S_ISSOCK(i->mode) ? -ENXIO : 0;
 }
 
+/* Waits for those who have a lease that such an open breaks, or with O_NONBLOCK tells them only. */
+static int
+break_leases(struct inode *i, int flags)
+{
+    if (!i->leases || (flags & O_PATH))
+        return 0;
+    return lease_break(i, (flags & O_ACCMODE) != O_RDONLY, !(flags & O_NONBLOCK));
+}
+
 static int
 open_result(struct dentry *d, int flags, bool created, struct file **out)
 {
@@ -101,7 +112,9 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
         return r;
     if ((flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(d->inode->mode) && inode_is_executed(d->inode))
         return -ETXTBSY;
-    r = vfs_open_dentry(d, flags, out);
+    r = break_leases(d->inode, flags);
+    if (r == 0)
+        r = vfs_open_dentry(d, flags, out);
     if (r < 0 || (flags & O_PATH))
         return r;
     inotify_opened(d, IN_OPEN);
@@ -329,6 +342,8 @@ vfs_open_exec(int dirfd, const char *path, int flags, struct file **out)
         r = inode_permission(p.dentry->inode, MAY_EXEC);
     if (r == 0 && p.dentry->inode->write_opens > 0)
         r = -ETXTBSY;
+    if (r == 0)
+        r = break_leases(p.dentry->inode, O_RDONLY);
     if (r == 0)
         r = vfs_open_dentry(p.dentry, O_RDONLY, out);
     path_fini(&p);

@@ -80,6 +80,7 @@ struct inode {
     uint64_t size;
     dev_t rdev;
     struct timespec atime, mtime, ctime, btime;
+    uint8_t write_hint; /* F_SET_RW_HINT */
     bool linkable;      /* made by O_TMPFILE: may get its first name */
     bool mapped;        /* has been mapped: mappings follow the size, and from the artifact to a slot */
     bool mapped_shared; /* a writable shared mapping may change it unseen */
@@ -105,7 +106,9 @@ struct inode {
     struct list mappings;       /* struct vma.of_inode, of all address spaces: mm/vma_tree.c's */
     bool watched_outside;       /* inode_ops.watch: events come from there */
     struct xattr *xattrs;
-    unsigned write_opens;
+    unsigned write_opens, read_opens; /* open files of it that may write; regular files that may only read */
+    struct lease_context *leases;     /* leases.c; NULL: none */
+    struct note *notes;               /* notes.c; of a folder */
 };
 
 enum {
@@ -319,6 +322,24 @@ void locks_release_file(struct file *f);                          /* flock and O
 void locks_release_posix(struct inode *i, struct fdtable *owner); /* at close */
 int64_t fcntl_lock(struct file *f, int fd, int cmd, guest_addr arg);
 
+/* --- leases.c --- */
+/* F_SETLEASE and F_GETLEASE; type: F_RDLCK, F_WRLCK, F_UNLCK. */
+int lease_set(struct file *f, int fd, int type);
+int lease_get(struct file *f);
+void lease_release(struct file *f); /* at its end */
+/* To be called before a regular file is opened, or is made another size by its name: tells who has a lease that conflicts,
+ * and waits until it is gone. 0, -ERESTARTSYS; or, without wait, -EAGAIN. */
+int lease_break(struct inode *i, bool write, bool wait);
+
+/* --- notes.c --- */
+/* F_NOTIFY: events of DN_*; none: no more. 0, -ENOTDIR, -ENOMEM. */
+int note_set(struct file *f, int fd, uint32_t events);
+void notes_closed(struct file *f, const struct fdtable *owner); /* of a file with notes */
+extern unsigned note_total;
+/* What inotify would say of something in the folder, or of itself; or that something in it got another name in it. */
+enum { NOTES_RENAMED = 0x10000 };
+void notes_tell(struct inode *dir, uint32_t mask);
+
 /* --- inotify.c --- */
 void inotify_event(struct inode *i, uint32_t mask, const char *name, uint32_t cookie);
 /* To the inode and, with the name, to its directory. */
@@ -361,8 +382,11 @@ struct vfs_hooks {
     void (*file_released)(struct file *f);                    /* its last reference is gone; before its own release */
     void (*file_suspected)(const struct file *f);             /* it may be held by messages in sockets' queues alone */
     void (*inode_evicted)(struct inode *inode);               /* its last reference is gone */
-    void (*collect_changes)(void); /* what the host has told of watched files (inode_ops.watch) is reported */
-    void (*signal_self)(int sig);  /* SIGPIPE, SIGXFSZ: to the running task, for what its call did */
+    void (*collect_changes)(void);       /* what the host has told of watched files (inode_ops.watch) is reported */
+    int (*owner_needed)(struct file *f); /* the file's owner is the current process, if it has none. 0 or -ENOMEM */
+    void (*owner_told)(const struct file *f, int fd); /* that there is news of a lease or a note */
+    void (*owner_gone)(struct file *f);               /* it has none any more */
+    void (*signal_self)(int sig);                     /* SIGPIPE, SIGXFSZ: to the running task, for what its call did */
 };
 extern const struct vfs_hooks vfs_hooks; /* boot/hooks.c */
 
