@@ -245,6 +245,7 @@ beside single verify-wasm verify_artifact "$wasm_artifact"
 beside single format tools/format.sh --check
 [ "$mode" = long ] || beside single decode-image "$build/tests/x86/x86_oracle" elf "$image"
 together
+[ "$mode" = quick ] || script services-pairs tests/families/services/pairs.py --build "$build"
 [ "$mode" = quick ] || script families-wasm tests/families/run.py --build "$build" --set "$mode" --backend wasm
 
 # Figures: each alone.
