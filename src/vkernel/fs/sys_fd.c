@@ -408,6 +408,8 @@ sys_ioctl(const uint64_t a[6])
         return r;
     if (!OPS(f->ops)->ioctl)
         return -ENOTTY;
+    if (OPS(f->ops)->ioctl_sleeps)
+        return OPS(f->ops)->ioctl(f, request, a[2]);
     NO_SLEEP;
     return OPS(f->ops)->ioctl(f, request, a[2]);
 }

@@ -374,6 +374,7 @@ static const struct file_ops OPS_TABLE(file_ops) listener_ops = {
     .no_splice_in = true,
     .no_splice_out = true,
     .ioctl = listener_ioctl,
+    .ioctl_sleeps = true,
     .poll = listener_poll,
     .release = listener_release,
 };

@@ -40,6 +40,7 @@ struct file_ops {
      * task or none. */
     unsigned (*poll)(struct file *f, struct wait_queue **queues, unsigned *count, unsigned max);
     int (*ioctl)(struct file *f, unsigned long request, guest_addr arg); /* NULL: -ENOTTY */
+    bool ioctl_sleeps;                                                   /* ioctl may sleep */
     /* Fills buf with struct linux_dirent64 records; returns bytes, 0 at the end */
     ssize_t (*getdents)(struct file *f, void *buf, size_t size);
     int (*truncate)(struct file *f, uint64_t size);
