@@ -244,12 +244,17 @@ listened_to(const struct seccomp_filter *f)
     return f != NULL;
 }
 
-static bool
-is_before(const struct seccomp_filter *before, const struct seccomp_filter *f)
+/* Marks the filter and all before it with a number of their own, which it returns. Many threads may be asked whether
+ * theirs is one of many filters, and no answer may take a walk. */
+static uint64_t
+mark(struct seccomp_filter *f)
 {
-    while (f && f != before)
-        f = f->before;
-    return f == before;
+    static uint64_t last;
+
+    last++;
+    for (; f; f = f->before)
+        f->mark = last;
+    return last;
 }
 
 /* --- modes --- */
@@ -265,12 +270,13 @@ set_mode(struct task *t, uint8_t mode)
 static struct task *
 other_ways(struct task *self)
 {
+    uint64_t ours = mark(self->seccomp_filter);
+
     LIST_EACH(l, &self->process->threads) {
         struct task *t = list_entry(l, struct task, thread_link);
 
         if (t != self && t->seccomp_mode != SECCOMP_MODE_DISABLED &&
-            (t->seccomp_mode != SECCOMP_MODE_FILTER ||
-             (t->seccomp_filter && !is_before(t->seccomp_filter, self->seccomp_filter))))
+            (t->seccomp_mode != SECCOMP_MODE_FILTER || (t->seccomp_filter && t->seccomp_filter->mark != ours)))
             return t;
     }
     return NULL;

@@ -9,7 +9,7 @@
 #include "vkernel/seccomp/seccomp.h"
 
 /* A filter. Filters form a tree: each knows the one that was there before it, and tasks have leaves of it. Nothing of
- * it changes once a task has it, but what is said below of listeners. */
+ * it changes once a task has it, but mark, and what is said below of listeners. */
 struct seccomp_filter {
     struct refcount refs;  /* tasks, later filters, the listener's file */
     struct refcount users; /* tasks and later filters that have users themselves; 0 (see no_users): none is left */
@@ -19,6 +19,7 @@ struct seccomp_filter {
     bool logs;                     /* SECCOMP_FILTER_FLAG_LOG */
     bool waits_killable;           /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
     bool no_users;
+    uint64_t mark; /* the last walk that came by here (mark() in filter.c) */
     /* Calls that it and all before it allow, whatever the arguments are; a bit for each number. */
     uint64_t allows[SYSCALL_TABLE_SIZE / 64];
 
