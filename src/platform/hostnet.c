@@ -93,7 +93,9 @@ host_net_ready(struct host_net_event *out, unsigned max)
 int
 host_net_watch(int fd, void *cookie)
 {
-    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.ptr = cookie};
+    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLRDNORM | EPOLLRDBAND |
+                                      EPOLLWRNORM | EPOLLWRBAND | EPOLLET,
+                            .data.ptr = cookie};
 
     return NEGATIVE(epoll_ctl(events_fd, EPOLL_CTL_ADD, fd, &e));
 }
@@ -199,7 +201,10 @@ host_socket_send(int fd, const struct host_message *m)
 {
     enum { PASSED = MSG_OOB | MSG_DONTROUTE | MSG_MORE | MSG_EOR | MSG_CONFIRM };
     struct msghdr h = {.msg_iov = m->iov, .msg_iovlen = (size_t)m->count};
+    int flags = (m->flags & PASSED) | MSG_DONTWAIT | MSG_NOSIGNAL;
 
+    if (m->count == 1 && !m->to && !(m->control && m->control_size)) /* cheaper for the host */
+        return NEGATIVE(send(fd, m->iov->iov_base, m->iov->iov_len, flags));
     if (m->to) {
         int r = check_address(m->to, m->to_length);
 
@@ -215,7 +220,7 @@ host_socket_send(int fd, const struct host_message *m)
             if (c->cmsg_len < sizeof *c || !control_allowed(c))
                 return -EINVAL;
     }
-    return NEGATIVE(sendmsg(fd, &h, (m->flags & PASSED) | MSG_DONTWAIT | MSG_NOSIGNAL));
+    return NEGATIVE(sendmsg(fd, &h, flags));
 }
 
 ssize_t
@@ -228,8 +233,16 @@ host_socket_receive(int fd, struct host_message *m)
                        .msg_namelen = m->from ? sizeof *m->from : 0,
                        .msg_control = m->control,
                        .msg_controllen = m->control ? m->control_size : 0};
-    ssize_t n = NEGATIVE(recvmsg(fd, &h, (m->flags & PASSED) | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+    int flags = (m->flags & PASSED) | MSG_DONTWAIT;
+    ssize_t n;
 
+    if (m->plain && m->count == 1 && flags == MSG_DONTWAIT && !h.msg_control) { /* cheaper for the host */
+        m->from_length = 0;
+        m->control_size = 0;
+        m->flags = 0;
+        return NEGATIVE(recv(fd, m->iov->iov_base, m->iov->iov_len, flags));
+    }
+    n = NEGATIVE(recvmsg(fd, &h, flags | MSG_CMSG_CLOEXEC));
     if (n < 0)
         return n;
     m->from_length = h.msg_namelen;

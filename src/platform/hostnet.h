@@ -51,6 +51,7 @@ struct host_message {
     int flags;      /* MSG_* asked for; received: the message's */
     const void *to; /* send: NULL for the connected peer's */
     socklen_t to_length;
+    bool plain;                    /* receive: of a stream, whose bytes come without an address and without flags */
     struct sockaddr_storage *from; /* receive */
     socklen_t from_length;
     void *control;       /* aligned as struct cmsghdr; NULL: none */

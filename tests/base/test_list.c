@@ -81,15 +81,14 @@ test_removal_while_walking(void **state)
     (void)state;
     unsigned seen = 0;
 
-    LIST_EACH_SAFE(p, &head)
-    {
+    LIST_EACH_SAFE(p, &head) {
         seen++;
         list_remove(p);
     }
     assert_int_equal(seen, 4);
     expect("");
     LIST_EACH_SAFE(p, &head)
-    fail_msg("an empty list has an item %p", (void *)p);
+        fail_msg("an empty list has an item %p", (void *)p);
 }
 
 int

@@ -420,6 +420,141 @@ edges(void)
     close(c), close(l), close(ep);
 }
 
+/* --- what poll says after any sequence of calls --- */
+
+static unsigned
+poll_mask(int fd, unsigned wanted)
+{
+    struct pollfd f = {.fd = fd, .events = (short)wanted};
+
+    poll(&f, 1, 0);
+    return (unsigned short)f.revents;
+}
+
+/* Says what poll gives for both ends. Setting an option is a call that changes nothing, but the vkernel does not know:
+ * what it knew of the socket before must be what it is told then. */
+static void
+show_polled(const char *what, const int p[2])
+{
+    static const unsigned masks[] = {POLLIN, POLLIN | POLLPRI | POLLRDHUP, POLLOUT,
+                                     POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLRDBAND | POLLWRNORM |
+                                         POLLWRBAND};
+    enum { MASKS = sizeof masks / sizeof *masks };
+    unsigned known[MASKS];
+    int on = 1;
+
+    nap(1); /* it goes over the loopback */
+    printf("%s:", what);
+    for (int k = 0; k < 2; k++) {
+        for (int m = 0; m < MASKS; m++)
+            known[m] = poll_mask(p[k], masks[m]);
+        for (int m = 0; m < MASKS; m++) {
+            unsigned told;
+
+            setsockopt(p[k], SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+            told = poll_mask(p[k], masks[m]);
+            printf(" %x", told);
+            if (known[m] != told)
+                printf("(%x)", known[m]);
+        }
+        printf(k ? "\n" : " |");
+    }
+}
+
+static int
+bytes_ready(int fd)
+{
+    int n = 0;
+
+    ioctl(fd, FIONREAD, &n);
+    return n;
+}
+
+static void
+polled_pair(int type, int p[2])
+{
+    if (type == SOCK_STREAM) {
+        pair(p);
+        return;
+    }
+    for (int k = 0; k < 2; k++)
+        p[k] = bound(SOCK_DGRAM);
+    for (int k = 0; k < 2; k++) {
+        struct sockaddr_in a = local(port_of(p[!k]));
+
+        need("connect", connect(p[k], (struct sockaddr *)&a, sizeof a));
+    }
+}
+
+static void
+polled_step(unsigned what, int fd, int other)
+{
+    static char buf[100000];
+    struct linger now = {1, 0};
+    int n = bytes_ready(fd);
+
+    switch (what) {
+    case 0:
+    case 1:
+    case 2: send(fd, buf, 100, MSG_DONTWAIT | MSG_NOSIGNAL); break;
+    case 3: recv(fd, buf, (size_t)n, MSG_DONTWAIT); break;
+    case 4: recv(fd, buf, (size_t)n + 1, MSG_DONTWAIT); break;
+    case 5: recv(fd, buf, n > 50 ? 50 : 1, MSG_DONTWAIT); break;
+    case 6: recv(fd, buf, sizeof buf, MSG_DONTWAIT | MSG_PEEK); break;
+    case 7: send(fd, "u", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL); break;
+    case 8: recv(fd, buf, 1, MSG_OOB | MSG_DONTWAIT); break;
+    case 9:
+        for (int k = 0; k < 1000 && send(fd, buf, sizeof buf, MSG_DONTWAIT | MSG_NOSIGNAL) > 0; k++)
+            nap(k % 16 == 0);
+        break;
+    case 10:
+        for (int k = 0; k < 1000 && recv(fd, buf, sizeof buf, MSG_DONTWAIT) > 0; k++)
+            nap(k % 16 == 0);
+        break;
+    case 11: shutdown(fd, SHUT_WR); break;
+    case 12: shutdown(fd, SHUT_RD); break;
+    case 13:
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        dup2(other, fd); /* closes it: both ends are the other one */
+        break;
+    default: break;
+    }
+}
+
+static void
+polled(void)
+{
+    static const char *const names[] = {"send",      "send",         "send",         "take all",    "take more",
+                                        "take some", "peek",         "urgent",       "take urgent", "fill",
+                                        "drain",     "shut writing", "shut reading", "close"};
+    unsigned seed = 1;
+
+    for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+        for (int run = 0; run < 12; run++) {
+            int p[2];
+
+            polled_pair(type, p);
+            show_polled("new", p);
+            for (int step = 0; step < 12; step++) {
+                unsigned what = (seed = seed * 1103515245 + 12345) >> 16 & 0x7fff, end = what & 1;
+
+                what = (what >> 1) % (step < 6 ? 9 : 14);
+                if (type == SOCK_DGRAM && (what == 7 || what == 8 || what == 9))
+                    continue; /* there is no urgent byte, and what has no room is lost */
+                polled_step(what, p[end], p[!end]);
+                printf("%u ", end);
+                show_polled(names[what], p);
+                if (what == 9) { /* how much went is not the same each time */
+                    polled_step(10, p[!end], p[end]);
+                    nap(20);
+                    show_polled("drained", p);
+                }
+            }
+            close(p[0]), close(p[1]);
+        }
+    }
+}
+
 static void
 selecting(void)
 {
@@ -859,8 +994,8 @@ cat(const char *path)
 static void
 self(void)
 {
-    static void (*const parts[])(void) = {names,     transfers, endings, connecting, timeouts,   edges, selecting,
-                                          datagrams, sharing,   options, six,        host_names, large};
+    static void (*const parts[])(void) = {names,     transfers, endings, connecting, timeouts, edges,      polled,
+                                          selecting, datagrams, sharing, options,    six,      host_names, large};
 
     for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
         parts[k]();

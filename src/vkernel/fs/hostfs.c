@@ -486,7 +486,7 @@ report_overflow(void)
     for (unsigned b = 0; b < BUCKETS; b++)
         if (watched[b].next)
             LIST_EACH_SAFE(p, &watched[b])
-    inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
+                inotify_report(list_entry(p, struct host_node, watch_link)->inode, IN_Q_OVERFLOW, NULL, 0);
 }
 
 void

@@ -57,9 +57,7 @@ item_events(struct epoll_item *it)
     if (wanted == 0) /* disabled by EPOLLONESHOT */
         return 0;
     vfs_poll_wanted = wanted;
-    vfs_poll_by_wakes = true;
     events = file_poll(it->file, NULL, NULL, 0);
-    vfs_poll_by_wakes = false;
     vfs_poll_wanted = ~0u;
     return events & wanted;
 }
@@ -114,7 +112,7 @@ void
 epoll_file_released(struct file *f)
 {
     LIST_EACH_SAFE(p, &f->epoll_links)
-    item_free(list_entry(p, struct epoll_item, of_file));
+        item_free(list_entry(p, struct epoll_item, of_file));
 }
 
 /* --- the graph: fs/eventpoll.c of Linux counts the same way --- */
@@ -432,8 +430,7 @@ collect_for_guest(struct epoll *ep, guest_addr out, unsigned max)
 static bool
 epoll_has_ready(struct epoll *ep)
 {
-    LIST_EACH_SAFE(p, &ep->ready)
-    {
+    LIST_EACH_SAFE(p, &ep->ready) {
         struct epoll_item *it = list_entry(p, struct epoll_item, of_ready);
 
         if (item_events(it))
@@ -461,7 +458,7 @@ epoll_release(struct file *f)
     struct epoll *ep = f->data;
 
     LIST_EACH_SAFE(p, &ep->items)
-    item_free(list_entry(p, struct epoll_item, of_epoll));
+        item_free(list_entry(p, struct epoll_item, of_epoll));
     wait_queue_fini(&ep->queue);
     OBJECT_FREE(epoll, ep);
 }

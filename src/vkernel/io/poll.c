@@ -110,9 +110,7 @@ poll_loop(struct pollfd *fds, unsigned n, uint64_t deadline)
     int r, ready;
 
     might_sleep();
-    if (deadline == 0)
-        host_watch_refresh(); /* of an epoll descriptor in the set; never between a look and a sleep: it would lose the
-                                 edge */
+    host_watch_refresh(); /* never between a look and a sleep: it would lose the edge */
     ready = poll_round(fds, n, NULL, false);
     if (ready || deadline == 0)
         return ready;
@@ -283,8 +281,7 @@ select_loop(struct select_sets *s, uint64_t deadline)
     might_sleep();
     if (!all_open(s))
         return -EBADF;
-    if (deadline == 0)
-        host_watch_refresh();
+    host_watch_refresh();
     ready = select_round(s, NULL, false);
     if (ready || deadline == 0)
         return ready;

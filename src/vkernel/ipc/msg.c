@@ -196,15 +196,14 @@ static void
 wake_receivers(struct msg_queue *q, int error)
 {
     LIST_EACH_SAFE(p, &q->receivers)
-    answer(list_entry(p, struct msg_receiver, link), NULL, error);
+        answer(list_entry(p, struct msg_receiver, link), NULL, error);
 }
 
 /* Gives the message to the first who waits for such a one, if anybody does. */
 static bool
 hand_over(struct msg_queue *q, struct ipc_message *m)
 {
-    LIST_EACH_SAFE(p, &q->receivers)
-    {
+    LIST_EACH_SAFE(p, &q->receivers) {
         struct msg_receiver *r = list_entry(p, struct msg_receiver, link);
 
         if (!is_wanted(&r->wish, m->type))

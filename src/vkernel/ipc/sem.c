@@ -289,8 +289,7 @@ finish(struct sem_waiter *w, int result)
 static void
 walk_zero_waiters(struct sem_set *s)
 {
-    LIST_EACH_SAFE(p, &s->zero_waiters)
-    {
+    LIST_EACH_SAFE(p, &s->zero_waiters) {
         struct sem_waiter *w = list_entry(p, struct sem_waiter, link);
         int r = is_blocked(s, w) ? SEM_PENDING : try_all(s, w);
 
@@ -307,8 +306,7 @@ walk_waiters(struct sem_set *s)
 {
     bool passed = false, zero_passed = !list_empty(&s->zero_waiters);
 
-    LIST_EACH_SAFE(p, &s->waiters)
-    {
+    LIST_EACH_SAFE(p, &s->waiters) {
         struct sem_waiter *w = list_entry(p, struct sem_waiter, link);
         int r = is_blocked(s, w) ? SEM_PENDING : try_all(s, w);
 
@@ -343,9 +341,9 @@ void
 sem_remove(struct sem_set *s)
 {
     LIST_EACH_SAFE(p, &s->zero_waiters)
-    finish(list_entry(p, struct sem_waiter, link), -EIDRM);
+        finish(list_entry(p, struct sem_waiter, link), -EIDRM);
     LIST_EACH_SAFE(p, &s->waiters)
-    finish(list_entry(p, struct sem_waiter, link), -EIDRM);
+        finish(list_entry(p, struct sem_waiter, link), -EIDRM);
     while (!list_empty(&s->undos))
         undo_free(list_entry(s->undos.next, struct sem_undo, of_set));
     sem_total -= s->count;

@@ -187,8 +187,7 @@ code_map_unbind(struct mm *mm, uint64_t start, uint64_t end)
 {
     uint64_t from = code_map_address(start), to = code_map_address(end + GUEST_CODE_MAP_UNIT - 1);
 
-    LIST_EACH_SAFE(p, &mm->code_maps)
-    {
+    LIST_EACH_SAFE(p, &mm->code_maps) {
         struct code_map *m = list_entry(p, struct code_map, link);
 
         if (m->at + m->size <= from || m->at >= to)
@@ -414,6 +413,6 @@ void
 mm_code_drop(struct mm *mm)
 {
     LIST_EACH_SAFE(p, &mm->code_maps)
-    OBJECT_FREE(code_map, list_entry(p, struct code_map, link));
+        OBJECT_FREE(code_map, list_entry(p, struct code_map, link));
     eval_drop(mm);
 }

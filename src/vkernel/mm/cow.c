@@ -513,8 +513,7 @@ view(struct cow_entry *e)
 static bool
 give_copies(struct cow_chunk *c, unsigned most)
 {
-    LIST_EACH_SAFE(p, &c->entries)
-    {
+    LIST_EACH_SAFE(p, &c->entries) {
         struct cow_entry *e = list_entry(p, struct cow_entry, link);
 
         if (e != c->owner && !give_copy(e, most))

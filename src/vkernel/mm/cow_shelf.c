@@ -175,7 +175,7 @@ static void
 end_block(struct cow_block *b)
 {
     LIST_EACH_SAFE(p, &b->shares)
-    share_free(list_entry(p, struct cow_share, link));
+        share_free(list_entry(p, struct cow_share, link));
     block_free(b);
 }
 
@@ -336,8 +336,7 @@ have_entries(const struct cow_block *b)
 static void
 share_chunks(struct cow_block *b, struct cow_chunk *chunks[COW_LEAF])
 {
-    LIST_EACH_SAFE(p, &b->shares)
-    {
+    LIST_EACH_SAFE(p, &b->shares) {
         struct cow_share *share = list_entry(p, struct cow_share, link);
         struct mm *mm = share->space->mm;
         uint64_t first = (uint64_t)share->number * COW_LEAF;

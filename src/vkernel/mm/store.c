@@ -131,8 +131,7 @@ empty_rest(struct released *r)
 void
 store_empty_all_at_once(void)
 {
-    LIST_EACH_SAFE(l, &pending)
-    {
+    LIST_EACH_SAFE(l, &pending) {
         empty_rest(list_entry(l, struct released, link));
     }
 }
@@ -140,8 +139,7 @@ store_empty_all_at_once(void)
 void
 store_released_end(struct store_released *s)
 {
-    LIST_EACH_SAFE(l, &s->items)
-    {
+    LIST_EACH_SAFE(l, &s->items) {
         empty_rest(list_entry(l, struct released, own));
     }
 }

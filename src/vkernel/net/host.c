@@ -14,18 +14,13 @@
 #include "platform/hostfs.h"
 #include "vkernel/net/host_internal.h"
 #include "vkernel/net/policy.h"
+#include "vkernel/net/readiness.h"
 #include "vkernel/vfs/file.h"
+#include "vkernel/vfs/vfs.h"
 
 enum { EVENTS = 64, ROUNDS = 16, OPTION_MAX = 512, INTERFACES_MAX = 1024, PORT_PRIVILEGED = 1024 };
 
 static const struct socket_ops OPS_TABLE(socket_ops) host_ops;
-
-void
-host_forget(struct socket *s)
-{
-    s->host_told = 0;
-    s->host_drained = false;
-}
 
 static bool collecting, again; /* on_ready() is at work; and what came meanwhile is to be looked at */
 
@@ -34,11 +29,7 @@ enum { COMES_IN = POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR };
 static void
 tell(struct socket *s, short events)
 {
-    s->host_told = events;
-    if (events & COMES_IN)
-        s->host_drained = false;
-    if (events & COMES_IN & ~POLLIN)
-        s->host_ending = true;
+    readiness_told(s, (unsigned short)events);
     if (events & COMES_IN)
         wait_queue_wake(&s->in_queue);
     if (events & (POLLOUT | POLLHUP | POLLERR))
@@ -88,8 +79,7 @@ host_attach(struct socket *s, int fd)
         return r;
     }
     s->host_fd = fd;
-    s->host_ending = false;
-    host_forget(s);
+    readiness_forget(s);
     if (open_count++ == 0) /* watched only while there is something: the watch keeps the tick on */
         host_watch_add(&net_watch);
     on_ready(&net_watch); /* the edge of being added is no news */
@@ -144,7 +134,7 @@ host_connect(struct socket *s, const struct address *a)
                 ? 0 /* it disconnects */
                 : policy_check(&a->storage, a->length);
 
-    host_forget(s);
+    readiness_forget(s);
     if (r == 0)
         r = host_socket_connect(s->host_fd, &a->storage, a->length);
     return r == -EAGAIN ? -EADDRNOTAVAIL : r; /* no port is free: nothing will wake us */
@@ -155,7 +145,7 @@ host_listen(struct socket *s, unsigned backlog)
 {
     int r = host_socket_listen(s->host_fd, (int)backlog);
 
-    host_forget(s);
+    readiness_forget(s);
     if (r == 0)
         s->listening = true;
     return r;
@@ -167,7 +157,7 @@ host_accept(struct socket *s, struct socket **out)
     struct address from = {.length = 0};
     int fd = host_socket_accept(s->host_fd, &from.storage, &from.length), error;
 
-    host_forget(s);
+    readiness_received(s, fd < 0 ? fd : 1, 1, 0);
     if (fd < 0)
         return fd;
     *out = adopt(fd, s->family, s->type, s->protocol, &error);
@@ -186,6 +176,7 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
                              .flags = t->flags,
                              .control = t->control,
                              .control_size = t->control_size};
+    ssize_t n;
 
     if (t->scm)
         return -EINVAL;
@@ -199,8 +190,9 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
         m.to = &t->to->storage;
         m.to_length = t->to->length;
     }
-    s->host_told = 0;
-    return host_socket_send(s->host_fd, &m);
+    n = host_socket_send(s->host_fd, &m);
+    readiness_sent(s, n);
+    return n;
 }
 
 /* SO_RCVLOWAT: the host's descriptor never waits, so that it would give less. */
@@ -221,6 +213,7 @@ host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer 
     struct host_message m = {.iov = (struct iovec *)(uintptr_t)iov,
                              .count = count,
                              .flags = t->flags,
+                             .plain = is_stream(s),
                              .from = &t->from.storage,
                              .control = t->control,
                              .control_size = t->control_size};
@@ -228,12 +221,8 @@ host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer 
 
     if (t->patient && too_little(s, iov_total(iov, count)))
         return -EAGAIN;
-    s->host_told = 0;
     n = host_socket_receive(s->host_fd, &m);
-    /* epoll(7): a stream that gives less than was asked for has no more. What comes from now on is news, and so is what
-     * came since the last news. */
-    s->host_drained = is_stream(s) && !s->host_ending && !(t->flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL)) &&
-                      (n == -EAGAIN || (n > 0 && (size_t)n < iov_total(iov, count)));
+    readiness_received(s, n, iov_total(iov, count), t->flags);
     if (n < 0)
         return n;
     t->from.length = m.from_length;
@@ -247,7 +236,7 @@ host_shutdown(struct socket *s, int how)
 {
     int r = host_socket_shutdown(s->host_fd, how);
 
-    host_forget(s);
+    readiness_forget(s);
     if (r == 0 && how != SHUT_WR)
         s->listening = false;
     socket_wake(s);
@@ -264,15 +253,9 @@ host_sock_name(struct socket *s, bool peer, struct address *out)
 unsigned
 host_poll(struct socket *s)
 {
-    enum { GOES_OUT = POLLOUT | POLLWRNORM | POLLWRBAND };
-
-    if (vfs_poll_by_wakes && s->host_told)
-        return (unsigned short)s->host_told | (s->host_told & POLLIN ? POLLRDNORM : 0) |
-               (s->host_told & POLLOUT ? POLLWRNORM : 0);
-    if (vfs_poll_by_wakes && s->host_drained && !(vfs_poll_wanted & GOES_OUT))
-        return 0;
-    return (unsigned short)host_poll_now(s->host_fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLRDBAND |
-                                                         POLLWRNORM | POLLWRBAND);
+    if (!readiness_known(s, vfs_poll_wanted))
+        readiness_told(s, (unsigned short)host_poll_now(s->host_fd, (short)READY_ALL));
+    return s->host_ready & s->host_known;
 }
 
 int
@@ -327,8 +310,8 @@ host_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t si
         if (s->linger.l_onoff && s->linger.l_linger)
             memcpy(value, &off, sizeof off);
     }
-    host_forget(s);
     r = host_socket_set_option(s->host_fd, level, name, value, size);
+    readiness_forget(s); /* SO_RCVLOWAT, TCP_NOTSENT_LOWAT, SO_SNDBUF, ... */
     if (r == 0 && level == SOL_SOCKET && name == SO_RCVLOWAT) {
         size = sizeof least;
         if (host_socket_get_option(s->host_fd, level, name, &least, &size) == 0)
@@ -346,8 +329,8 @@ host_get_option(struct socket *s, int level, int name, const struct option_out *
 
     if (is_own_option(level, name) || (level == SOL_SOCKET && name == SO_LINGER))
         return queue_get_option(s, level, name, o);
-    s->host_told = 0; /* SO_ERROR takes the error */
     r = host_socket_get_option(s->host_fd, level, name, value, &size);
+    readiness_forget(s); /* SO_ERROR takes the error */
     return r < 0 ? r : option_give(o, value, size);
 }
 

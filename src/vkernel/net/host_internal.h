@@ -11,8 +11,6 @@ int host_sockets_start(void);
 int host_attach(struct socket *s, int fd);
 void host_detach(struct socket *s); /* closes it, if there is one */
 
-void host_forget(struct socket *s); /* something was done with its descriptor: what the host told may not be true now */
-
 /* Operations on the descriptor alone, as of struct socket_ops. */
 ssize_t host_send(struct socket *s, const struct iovec *iov, int count, struct transfer *t);
 ssize_t host_recv(struct socket *s, const struct iovec *iov, int count, struct transfer *t);

@@ -222,8 +222,7 @@ stream_recv(struct socket *s, const struct iovec *iov, int count, struct transfe
 
     if (t->patient && s->peer && !queue_has_enough(s, want) && !ends_at_mark(s))
         return -EAGAIN;
-    LIST_EACH_SAFE(p, &s->messages)
-    {
+    LIST_EACH_SAFE(p, &s->messages) {
         struct message *m = list_entry(p, struct message, link);
         size_t n = m->size - m->offset;
 

@@ -162,12 +162,8 @@ struct socket {
     struct inode *bound_inode; /* AF_UNIX path; a reference */
     int options[OPTION_COUNT];
     struct linger linger;
-    int host_fd; /* a descriptor of the host's (host.c); -1: none */
-    /* What it was ready for when it told so last, as long as nothing was done with it since; 0: not known. And TCP: a
-     * read took all that was there, and nothing came since. host_ending: its end, an error or an urgent byte was told once,
-     * so that this cannot be known any more. */
-    short host_told;
-    bool host_drained, host_ending;
+    int host_fd;                           /* a descriptor of the host's (host.c); -1: none */
+    unsigned short host_known, host_ready; /* readiness.h */
     /* user.c. host_family: that of host_fd; host_connected: UDP, it has a peer, and hears of no other */
     int host_family;
     bool host_connected;

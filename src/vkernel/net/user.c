@@ -9,6 +9,7 @@
 #include "platform/heap.h"
 #include "platform/hostnet.h"
 #include "vkernel/net/policy.h"
+#include "vkernel/net/readiness.h"
 #include "vkernel/net/user_internal.h"
 
 bool user_host_loopback;
@@ -128,7 +129,7 @@ start_connecting(struct socket *s)
         return -EINVAL;
     real = user_real(&to);
     a = inet_format(s->host_family, &real);
-    host_forget(s);
+    readiness_forget(s);
     return host_socket_connect(s->host_fd, &a.storage, a.length);
 }
 
@@ -214,7 +215,7 @@ outside_set_option(struct socket *s, int level, int name, guest_addr p, uint32_t
 {
     int r = queue_set_option(s, level, name, p, size);
 
-    host_forget(s);
+    readiness_forget(s);
     if (r == 0)
         options_to_host(s, s->host_fd, level, name);
     return r;
@@ -231,7 +232,7 @@ outside_get_option(struct socket *s, int level, int name, const struct option_ou
 
     if (!of_host)
         return queue_get_option(s, level, name, o);
-    host_forget(s); /* SO_ERROR takes the error */
+    readiness_forget(s); /* SO_ERROR takes the error */
     r = host_socket_get_option(s->host_fd, level, name, value, &size);
     return r < 0 ? r : option_give(o, value, size);
 }

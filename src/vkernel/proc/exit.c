@@ -136,8 +136,7 @@ reparent_children(struct process *p)
     struct process *to = new_parent(p);
     struct list *before = to->children.prev; /* the last child before those that are added */
 
-    LIST_EACH_SAFE(l, &p->children)
-    {
+    LIST_EACH_SAFE(l, &p->children) {
         struct process *child = list_entry(l, struct process, sibling);
 
         list_remove(&child->sibling);
@@ -383,8 +382,7 @@ wait_for_child(struct wait_request *w)
                 return 1;
             any = !child->zombie; /* a zombie will neither stop nor go on */
         }
-        LIST_EACH_SAFE(l, &self->children)
-        {
+        LIST_EACH_SAFE(l, &self->children) {
             struct process *child = list_entry(l, struct process, sibling);
 
             if (w->kind == WANT_PID)

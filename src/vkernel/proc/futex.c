@@ -58,8 +58,7 @@ futex_wake_key(const struct futex_key *key, unsigned n, uint32_t bitset)
     struct list *b = bucket(key);
     int woken = 0;
 
-    LIST_EACH_SAFE(p, b)
-    {
+    LIST_EACH_SAFE(p, b) {
         struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
 
         if ((unsigned)woken >= n)
@@ -205,8 +204,7 @@ futex_requeue_keys(const struct futex_key *from, const struct futex_key *to, uns
     int64_t woken = futex_wake_key(from, wake, FUTEX_BITSET_MATCH_ANY);
     unsigned moved = 0;
 
-    LIST_EACH_SAFE(p, bucket(from))
-    {
+    LIST_EACH_SAFE(p, bucket(from)) {
         struct futex_waiter *w = list_entry(p, struct futex_waiter, link);
 
         if (moved >= move)

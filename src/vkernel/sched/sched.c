@@ -259,7 +259,7 @@ host_watch_refresh(void)
 {
     NO_SLEEP;
 
-    LIST_EACH(p, &watches) {
+    LIST_EACH_SAFE(p, &watches) { /* one may remove itself */
         struct host_watch *w = list_entry(p, struct host_watch, link);
 
         if (w->ready)

@@ -166,7 +166,7 @@ enum { ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ERESTART_R
  *
  * One of the idle processors, the poller, waits in the host's poll() for all watched descriptors and timers. A
  * descriptor that is ready wakes its queue, if anyone sleeps there; or, if `ready` is set, that is called, which must
- * not sleep and must make the descriptor unready. */
+ * not sleep, must make the descriptor unready, and may remove its own watch. */
 struct host_watch {
     struct list link;
     int fd;

@@ -173,7 +173,7 @@ flush_set(struct signal_queue *q, uint64_t mask)
 {
     for (uint64_t left = q->set & mask; left; left &= left - 1)
         LIST_EACH_SAFE(p, entries_of(q, __builtin_ctzll(left) + 1))
-    signal_entry_free(list_entry(p, struct signal_entry, link));
+            signal_entry_free(list_entry(p, struct signal_entry, link));
     q->set &= ~mask;
 }
 

@@ -107,7 +107,7 @@ void
 cpu_timers_end(struct list *timers)
 {
     LIST_EACH_SAFE(l, timers)
-    list_remove(l);
+        list_remove(l);
 }
 
 /* Each timer is fired once at most: those that go on have their next deadline behind now. So many at once: each may go
@@ -120,8 +120,7 @@ fire_due(struct list *timers, uint64_t now)
     int count = 0;
 
     list_init(&due);
-    LIST_EACH_SAFE(l, timers)
-    {
+    LIST_EACH_SAFE(l, timers) {
         if (list_entry(l, struct cpu_timer, link)->deadline > now)
             continue;
         list_remove(l);

@@ -13,7 +13,6 @@
 #include "vkernel/vfs/vfs.h"
 
 unsigned vfs_poll_wanted = ~0u;
-bool vfs_poll_by_wakes;
 bool vfs_read_timed_out;
 
 unsigned file_count;

@@ -127,8 +127,7 @@ static void
 report(struct inode *i, uint32_t mask, const char *name, uint32_t cookie, bool unlinked)
 {
     inode_get(i);
-    LIST_EACH_SAFE(p, &i->watches)
-    {
+    LIST_EACH_SAFE(p, &i->watches) {
         struct inotify_watch *w = list_entry(p, struct inotify_watch, of_inode);
         struct inotify *n = w->instance;
         int wd = (int)w->of_instance.id;
@@ -215,8 +214,7 @@ inotify_read(struct file *f, const struct iovec *iov, int count, uint64_t *pos)
         vfs_hooks.collect_changes();
     if (list_empty(&n->events))
         return -EAGAIN;
-    LIST_EACH_SAFE(p, &n->events)
-    {
+    LIST_EACH_SAFE(p, &n->events) {
         struct queued *q = list_entry(p, struct queued, link);
         size_t size = sizeof q->head + q->head.len;
 
@@ -283,7 +281,7 @@ inotify_release(struct file *f)
     while (n->watches.root)
         watch_free(id_entry(n->watches.root, struct inotify_watch, of_instance));
     LIST_EACH_SAFE(p, &n->events)
-    queued_free(list_entry(p, struct queued, link));
+        queued_free(list_entry(p, struct queued, link));
     wait_queue_fini(&n->queue);
     user_uncharge(n->user, USER_INOTIFY_INSTANCES, 1);
     OBJECT_FREE(inotify, n);

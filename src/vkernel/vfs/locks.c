@@ -254,8 +254,7 @@ lock_add_merged(struct lock_holder *h, bool exclusive, uint64_t start, uint64_t 
 {
     struct file_lock *after = NULL;
 
-    LIST_EACH_SAFE(p, &h->locks)
-    {
+    LIST_EACH_SAFE(p, &h->locks) {
         struct file_lock *l = list_entry(p, struct file_lock, link);
         bool touches = l->end == start - 1 || l->start == end + 1;
 
@@ -276,8 +275,7 @@ lock_add_merged(struct lock_holder *h, bool exclusive, uint64_t start, uint64_t 
 static int
 holder_cut(struct lock_holder *h, uint64_t start, uint64_t end)
 {
-    LIST_EACH_SAFE(p, &h->locks)
-    {
+    LIST_EACH_SAFE(p, &h->locks) {
         struct file_lock *l = list_entry(p, struct file_lock, link);
 
         if (l->start > end)
@@ -386,7 +384,7 @@ release_holder(struct inode *i, enum lock_kind kind, const void *owner)
     start = list_entry(h->locks.next, struct file_lock, link)->start;
     end = list_entry(h->locks.prev, struct file_lock, link)->end;
     LIST_EACH_SAFE(p, &h->locks)
-    lock_free(list_entry(p, struct file_lock, link));
+        lock_free(list_entry(p, struct file_lock, link));
     holder_put(h);
     if (kind != LOCK_FLOCK) /* the host's flock ends with its open file */
         unlock_outside(i, start, end);

@@ -368,9 +368,6 @@ void mount_changed(void);
 
 /* The events that the poll under way is for: a file that watches the host asks the host for these only. */
 extern unsigned vfs_poll_wanted;
-/* While epoll asks: it hears of every change by a wake, and asks again then. So a file may answer by what it knows to
- * have been true at the last wake and not to have become less ready since. */
-extern bool vfs_poll_by_wakes;
 
 /* A timed read of a terminal (VTIME) is over: give what there is. */
 extern bool vfs_read_timed_out;
