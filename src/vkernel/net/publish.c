@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/rare.h"
 #include "platform/hostfs.h"
 #include "platform/hostnet.h"
 #include "vkernel/net/policy.h"
@@ -24,7 +25,7 @@ static struct published {
     bool listening;   /* TCP: the host's socket is */
     bool stalled;     /* TCP: connections wait with the host until there is room, or a descriptor */
     struct socket *s; /* has the host's descriptor; NULL: not there */
-} published[PUBLISHED_MOST];
+} published[PUBLISHED_MOST] RARE;
 static unsigned count;
 
 /* --- options --- */

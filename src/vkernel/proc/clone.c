@@ -559,7 +559,6 @@ sys_clone3(const uint64_t a[6])
     return r < 0 ? r : do_clone(&c);
 }
 
-/* Descriptors and the working directory are the process's here, so that they cannot be made one thread's own. */
 int64_t
 sys_unshare(const uint64_t a[6])
 {
