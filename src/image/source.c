@@ -110,6 +110,9 @@ digest_of(const json_t *descriptor)
     return json_string_value(json_object_get(descriptor, "digest"));
 }
 
+/* Each that fits is read and its digest compared, whose number and size the image's maker chooses. */
+enum { FITTING_MOST = 64 };
+
 /* What is known of the manifests that fit, while a list of them is gone through. */
 struct choice {
     json_t *descriptor, *document; /* the best so far: the index's, and its document, which is owned */
@@ -156,6 +159,11 @@ choose(const char *dir, const json_t *index, const char *tag, json_t **descripto
         int rank = tag && !tag_fits(d, tag) ? 0 : manifest_platform_rank(d);
 
         fitting += rank > 0;
+        if (fitting > FITTING_MOST) {
+            err_set(e, "%s: more than %d manifests fit", dir, FITTING_MOST);
+            json_decref(c.document);
+            return NULL;
+        }
         if (rank > 0 && consider(&c, dir, d, rank, e) < 0) {
             json_decref(c.document);
             return NULL;

@@ -415,6 +415,8 @@ def variants(w):
         assert w.build(l.path).content("/f") == best.encode(), among
     l.index({"schemaVersion": 2, "manifests": [of[""], of["v1"]]})
     w.build(l.path, fails="2 manifests fit")
+    l.index({"schemaVersion": 2, "manifests": [of["v1"], of["v2"]] * 33}) # each would be read
+    w.build(l.path, fails="more than 64 manifests fit")
 
 
 @test
