@@ -71,6 +71,9 @@ void say_end(const char *name, pid_t pid);
 
 void sleep_ms(int ms);
 
+/* Until a process is in this state of /proc/PID/stat: 'S' asleep, 'T' stopped, ... */
+void until_state(pid_t pid, char state);
+
 /* Goes on as another user: credentials of user and group id, no supplementary groups, no capabilities. */
 void become(unsigned id);
 

@@ -100,6 +100,27 @@ sleep_ms(int ms)
 }
 
 void
+until_state(pid_t pid, char state)
+{
+    char path[64], text[512], now = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    while (now != state) {
+        int fd = open(path, O_RDONLY);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+        close(fd);
+        if (n < 0)
+            return; /* it is gone: what follows says so */
+        text[n] = 0;
+        if (!strrchr(text, ')') || sscanf(strrchr(text, ')') + 1, " %c", &now) != 1)
+            return;
+        if (now != state)
+            sleep_ms(1);
+    }
+}
+
+void
 become(unsigned id)
 {
     if (setgroups(0, NULL) || setresgid(id, id, id) || setresuid(id, id, id)) {

@@ -199,7 +199,7 @@ CASE(strict_signal_handlers)
 
     pipe(p);
     pid = child(strict_signal, (void *)(long)p[0]);
-    sleep_ms(100);
+    until_state(pid, 'S');
     kill(pid, SIGUSR1);
     sleep_ms(50);
     write(p[1], "x", 1);
@@ -941,9 +941,9 @@ CASE(restarted_calls_are_checked_again)
         say("%ld %d", r, errno);
         _exit(0);
     }
-    sleep_ms(50);
+    until_state(pid, 'S');
     kill(pid, SIGSTOP);
-    sleep_ms(50);
+    until_state(pid, 'T');
     kill(pid, SIGCONT);
     say_end("sleeper", pid);
 }
