@@ -90,12 +90,14 @@ host_net_ready(struct host_net_event *out, unsigned max)
     return n < 0 ? 0 : (unsigned)n;
 }
 
+/* Once: to look again must not ask for less. EPOLLET is no value of an enum. */
+#define WATCHED \
+    (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLRDNORM | EPOLLRDBAND | EPOLLWRNORM | EPOLLWRBAND | EPOLLET)
+
 int
 host_net_watch(int fd, void *cookie)
 {
-    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLRDNORM | EPOLLRDBAND |
-                                      EPOLLWRNORM | EPOLLWRBAND | EPOLLET,
-                            .data.ptr = cookie};
+    struct epoll_event e = {.events = WATCHED, .data.ptr = cookie};
 
     return NEGATIVE(epoll_ctl(events_fd, EPOLL_CTL_ADD, fd, &e));
 }
@@ -103,7 +105,7 @@ host_net_watch(int fd, void *cookie)
 int
 host_net_look_again(int fd, void *cookie)
 {
-    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.ptr = cookie};
+    struct epoll_event e = {.events = WATCHED, .data.ptr = cookie};
 
     return NEGATIVE(epoll_ctl(events_fd, EPOLL_CTL_MOD, fd, &e));
 }

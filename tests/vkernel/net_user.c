@@ -215,7 +215,7 @@ udp(int port, int count)
 }
 
 static void
-connect_each(char **argv)
+connect_each(const char *from, char **argv)
 {
     for (; argv[0] && argv[1]; argv += 2) {
         struct sockaddr_storage a;
@@ -223,6 +223,13 @@ connect_each(char **argv)
         int s = socket(a.ss_family, SOCK_STREAM, 0), r;
         struct sockaddr_storage me, peer;
         socklen_t size = sizeof me;
+
+        if (from) {
+            struct sockaddr_storage own;
+            socklen_t length = address(from, 0, &own);
+
+            need("bind", bind(s, (void *)&own, length));
+        }
 
         r = connect(s, (void *)&a, n);
         printf("%s %s", argv[0], error_name(r));
@@ -336,17 +343,19 @@ static void
 query(char **argv)
 {
     for (; *argv; argv++) {
+        int wait = **argv == '-' ? 300 : 5000; /* '-': no answer is expected */
+        const char *hex = *argv + (**argv == '-');
         struct sockaddr_storage a;
         socklen_t n = address("10.0.2.3", 53, &a);
         struct pollfd p = {.fd = socket(AF_INET, SOCK_DGRAM, 0), .events = POLLIN};
         unsigned char data[1024];
-        size_t size = strlen(*argv) / 2;
+        size_t size = strlen(hex) / 2;
         ssize_t got;
 
         for (size_t k = 0; k < size && k < sizeof data; k++)
-            sscanf(*argv + 2 * k, "%2hhx", &data[k]);
+            sscanf(hex + 2 * k, "%2hhx", &data[k]);
         need("sendto", sendto(p.fd, data, size, 0, (void *)&a, n));
-        got = poll(&p, 1, 300) == 1 ? recv(p.fd, buffer, sizeof buffer, 0) : -1;
+        got = poll(&p, 1, wait) == 1 ? recv(p.fd, buffer, sizeof buffer, 0) : -1;
         printf("answer ");
         for (ssize_t k = 0; k < got && k < 12; k++)
             printf("%02x", (unsigned char)buffer[k]);
@@ -514,8 +523,15 @@ main(int argc, char **argv)
     else if (strcmp(what, "udp") == 0)
         udp((int)a[0], (int)a[1]);
     else if (strcmp(what, "connect") == 0)
-        connect_each(argv + 2);
-    else if (strcmp(what, "talk") == 0)
+        connect_each(NULL, argv + 2);
+    else if (strcmp(what, "connect-from") == 0)
+        connect_each(argv[2], argv + 3);
+    else if (strcmp(what, "name-connect") == 0) { /* one name is looked up, then connect as above */
+        char *one[] = {argv[2], NULL};
+
+        names(one);
+        connect_each(NULL, argv + 3);
+    } else if (strcmp(what, "talk") == 0)
         talk(argv[2], (int)a[1], a[2]);
     else if (strcmp(what, "send") == 0)
         send_each(argv + 2);

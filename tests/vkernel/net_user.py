@@ -237,7 +237,9 @@ def forbidden():
                  ('169.254.169.254', 80, 'ENETUNREACH'), ('::ffff:169.254.169.254', 80, 'ENETUNREACH'),
                  ('fe80::1%1', port6, 'ENETUNREACH'), ('fe80::1', port6, 'ENETUNREACH'), ('::127.0.0.1', port, 'ENETUNREACH'),
                  ('255.255.255.255', port, 'ENETUNREACH'), ('224.0.0.1', port, 'ENETUNREACH'), ('0.0.0.1', port, 'ENETUNREACH'),
-                 ('ff02::1%1', port6, 'ENETUNREACH')]
+                 ('ff02::1%1', port6, 'ENETUNREACH'), ('192.0.0.192', 80, 'ENETUNREACH'), ('100.100.100.200', 80, 'ENETUNREACH'),
+                 ('168.63.129.16', 80, 'ENETUNREACH'), ('::ffff:168.63.129.16', 80, 'ENETUNREACH'), ('fd00:ec2::254', 80, 'ENETUNREACH'),
+                 ('fd20:ce::254', 80, 'ENETUNREACH'), ('fd00:c1::a9fe:a9fe', 80, 'ENETUNREACH')]
         args = [str(a) for ip, p, _ in where for a in (ip, p)]
         text = said('', 'connect', *args)
         equal('nothing of the host\'s loopback, no metadata, no link', text,
@@ -280,6 +282,13 @@ def forbidden():
                               env=dict(os.environ, INGOT_OPTIONS=f'--network host --allow 127.0.0.1:{port}')).stdout
         equal('--allow with --network host', [line.split()[:2] for line in text.splitlines()],
               [['127.0.0.1', 'ok'], ['::ffff:127.0.0.1', 'ok'], ['0.0.0.0', 'ok'], ['127.0.0.1', 'EACCES'], ['::1', 'EACCES']])
+    # The unspecified address leads to the socket's own: a list with the loopback alone must not open that.
+    with socket.create_server(('127.0.0.2', 0)) as two:
+        port = two.getsockname()[1]
+        for own, to in (('127.0.0.2', '0.0.0.0'), ('::ffff:127.0.0.2', '::ffff:0.0.0.0'), ('::ffff:127.0.0.2', '::')):
+            text = subprocess.run([image, '/bin/net_user', 'connect-from', own, to, str(port)], capture_output=True, text=True, timeout=LIMIT,
+                                  env=dict(os.environ, INGOT_OPTIONS=f'--network host --allow 127.0.0.1:{port} --allow [::1]:{port}')).stdout
+            report(f'--allow, {to} from {own}', text.startswith(to + ' E'), text)
     for options, message in (('--network none --allow 10.0.0.1', 'needs --network user or'), ('--publish 80:80', 'needs --network user'),
                              ('--network host --publish 80:80', 'needs --network user'), ('--network host --allow a.example', 'needs --network user'),
                              ('--network host --dns 127.0.0.1', 'needs --network user'), ('--network slirp', 'expected none, user or host')):
@@ -369,15 +378,22 @@ def names():
                (question(b'far.example', b'\0', counts=(1, 0, 0, 1)), None), (question(b'x' * 64 + b'.example'), None),
                ('1234010000010000000000000c' + 'c00c00010001', None), (question(b'.'.join([b'a' * 63] * 4) + b'.b'), None),
                (question(b'nowhere\0.example'), '12348183')]
-    text = said(dns, 'query', *[q for q, _ in queries]).splitlines()
+    text = said(dns, 'query', *[q if a else '-' + q for q, a in queries]).splitlines()
     equal('answers to what is well formed only', [line.split()[1][:8] if ' -1' not in line else None for line in text], [a for _, a in queries])
     equal('a large answer comes by TCP', said(dns, 'names', 'large.example'), 'large.example 198.51.100.9\n')
     text = said(dns + '--allow far.example --allow large.example', 'stream', question(b'large.example'), question(b'gate.example'),
                 question(b'far.example'))
     equal('three questions by TCP', text, 'answer 12348180 of 1055\nanswer 12348185 of 30\nanswer 12348180 of 61\nend ok\n')
+    text = said(dns + '--allow far.example', 'stream', *[question(b'gate.example')] * 100, question(b'far.example'))
+    equal('a hundred questions by TCP', text, 'answer 12348185 of 30\n' * 100 + 'answer 12348180 of 61\nend ok\n')
     equal('no question', said(dns, 'stream', '00' * 20), 'end ok\n')
     opened = said(dns + '--allow meta.example --allow gate.example', 'names', 'meta.example', 'gate.example')
     equal('names that lead to a link', opened, 'meta.example 169.254.169.254\ngate.example 10.0.2.2\n')
+    with socket.create_server(('127.0.0.1', 0)) as l:
+        port = l.getsockname()[1]
+        for more, expected in (('', 'EACCES'), (f' --allow 10.0.2.2:{port}', 'ok as 10.0.2.100 to 10.0.2.2 again EISCONN')):
+            text = said(dns + '--host-loopback --allow gate.example' + more, 'name-connect', 'gate.example', '10.0.2.2', port)
+            equal('a name that leads to the gateway' + more, text, f'gate.example 10.0.2.2\n10.0.2.2 {expected}\n')
     text = said(dns + '--allow far.example', 'query', question(b'far.example\0x'), question(b'far\x2eexample'), question(b'Far.Example'))
     equal('names that look like another', [line.split()[1][:8] for line in text.splitlines()], ['12348185', '12348180', '12348180'])
 

@@ -130,13 +130,14 @@ host_bind(struct socket *s, const struct address *a)
 static int
 host_connect(struct socket *s, const struct address *a)
 {
-    int r = a->length >= sizeof(sa_family_t) && a->storage.ss_family == AF_UNSPEC
+    struct address to = *a;
+    int r = to.length >= sizeof(sa_family_t) && to.storage.ss_family == AF_UNSPEC
                 ? 0 /* it disconnects */
-                : policy_check(&a->storage, a->length);
+                : policy_check(&to.storage, to.length);
 
     readiness_forget(s);
     if (r == 0)
-        r = host_socket_connect(s->host_fd, &a->storage, a->length);
+        r = host_socket_connect(s->host_fd, &to.storage, to.length);
     return r == -EAGAIN ? -EADDRNOTAVAIL : r; /* no port is free: nothing will wake us */
 }
 
@@ -176,6 +177,7 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
                              .flags = t->flags,
                              .control = t->control,
                              .control_size = t->control_size};
+    struct address to;
     ssize_t n;
 
     if (t->scm)
@@ -183,12 +185,14 @@ host_send(struct socket *s, const struct iovec *iov, int count, struct transfer 
     if (t->flags & MSG_FASTOPEN) /* not let through: as where net.ipv4.tcp_fastopen is 0 */
         return -EOPNOTSUPP;
     if (t->to) {
-        int r = policy_check(&t->to->storage, t->to->length);
+        int r;
 
+        to = *t->to;
+        r = policy_check(&to.storage, to.length);
         if (r < 0)
             return r;
-        m.to = &t->to->storage;
-        m.to_length = t->to->length;
+        m.to = &to.storage;
+        m.to_length = to.length;
     }
     n = host_socket_send(s->host_fd, &m);
     readiness_sent(s, n);

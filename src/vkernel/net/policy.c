@@ -16,16 +16,18 @@ struct allow_rule {
     unsigned bits; /* of ip that count, 0 to 128 */
     unsigned port; /* 0: any */
     char name[POLICY_NAME_MAX];
+    /* Of a name: a ring of PINS, where the oldest goes when there are more. Each rule has its own, so that who answers
+     * for one name takes nothing from the others. */
+    struct pin *pins;
+    size_t pin_next;
 };
 
-/* A ring: the oldest goes where there are more. */
-enum { PINS = 4096, PIN_SECONDS_LEAST = 600, PIN_SECONDS_MOST = 86400 };
-static struct pin {
+enum { PINS = 512, PIN_SECONDS_LEAST = 600, PIN_SECONDS_MOST = 86400 };
+struct pin {
     struct in6_addr ip;
     uint64_t until; /* monotonic, in nanoseconds; 0: free */
-    size_t rule;
-} *pins;
-static size_t pin_next;
+};
+static bool names_given;
 
 static struct allow_rule *rules;
 static size_t rule_count;
@@ -137,9 +139,10 @@ policy_add(const char *text)
     if (!more)
         return -ENOMEM;
     rules = more;
-    rules[rule_count++] = r;
-    if (!pins && *r.name && !(pins = array_new(PINS, sizeof *pins)))
+    if (*r.name && !(r.pins = array_new(PINS, sizeof *r.pins)))
         return -ENOMEM;
+    names_given |= *r.name != '\0';
+    rules[rule_count++] = r;
     return 0;
 }
 
@@ -154,7 +157,7 @@ policy_given(void)
 bool
 policy_has_names(void)
 {
-    return pins != NULL;
+    return names_given;
 }
 
 static bool
@@ -178,6 +181,15 @@ policy_allows_by_address(const struct in6_addr *ip, unsigned port)
     return false;
 }
 
+static struct pin *
+find_pin(const struct allow_rule *r, const struct in6_addr *ip)
+{
+    for (size_t k = 0; r->pins && k < PINS && r->pins[k].until; k++)
+        if (memcmp(&r->pins[k].ip, ip, sizeof *ip) == 0)
+            return &r->pins[k];
+    return NULL;
+}
+
 bool
 policy_allows(const struct in6_addr *ip, unsigned port)
 {
@@ -185,11 +197,13 @@ policy_allows(const struct in6_addr *ip, unsigned port)
 
     if (!rule_count || policy_allows_by_address(ip, port))
         return true;
-    now = pins ? clock_monotonic_ns() : 0;
-    for (size_t k = 0; pins && k < PINS && pins[k].until; k++)
-        if (pins[k].until > now && memcmp(&pins[k].ip, ip, sizeof *ip) == 0 &&
-            (!rules[pins[k].rule].port || rules[pins[k].rule].port == port))
+    now = names_given ? clock_monotonic_ns() : 0;
+    for (size_t k = 0; k < rule_count; k++) {
+        const struct pin *p = !rules[k].port || rules[k].port == port ? find_pin(&rules[k], ip) : NULL;
+
+        if (p && p->until > now)
             return true;
+    }
     return false;
 }
 
@@ -214,15 +228,16 @@ policy_allows_name(const char *name)
 }
 
 static void
-pin(size_t rule, const struct in6_addr *ip, uint64_t until)
+pin(struct allow_rule *r, const struct in6_addr *ip, uint64_t until)
 {
-    for (size_t k = 0; k < PINS && pins[k].until; k++)
-        if (pins[k].rule == rule && memcmp(&pins[k].ip, ip, sizeof *ip) == 0) {
-            pins[k].until = until > pins[k].until ? until : pins[k].until;
-            return;
-        }
-    pins[pin_next] = (struct pin){.ip = *ip, .until = until, .rule = rule};
-    pin_next = (pin_next + 1) % PINS;
+    struct pin *p = find_pin(r, ip);
+
+    if (p) {
+        p->until = until > p->until ? until : p->until;
+        return;
+    }
+    r->pins[r->pin_next] = (struct pin){.ip = *ip, .until = until};
+    r->pin_next = (r->pin_next + 1) % PINS;
 }
 
 void
@@ -230,13 +245,13 @@ policy_pin(const char *name, const struct in6_addr *ip, uint32_t seconds)
 {
     uint64_t until;
 
-    if (!pins)
+    if (!names_given)
         return;
     seconds = seconds < PIN_SECONDS_LEAST ? PIN_SECONDS_LEAST : seconds > PIN_SECONDS_MOST ? PIN_SECONDS_MOST : seconds;
     until = clock_monotonic_ns() + seconds * (uint64_t)1000000000u;
     for (size_t k = 0; k < rule_count; k++)
         if (rule_names(&rules[k], name))
-            pin(k, ip, until);
+            pin(&rules[k], ip, until);
 }
 
 /* --- refusing --- */
@@ -264,27 +279,30 @@ policy_refuse_name(const char *name)
 }
 
 /* What Linux makes of it, which is more than AF_INET and AF_INET6: an IPv4 socket takes a datagram's destination of
- * AF_UNSPEC for one of AF_INET, and the unspecified address is the loopback's. */
+ * AF_UNSPEC for one of AF_INET, and the unspecified address leads to the socket's own source address, or from an IPv6
+ * socket bound to an IPv4 address to 127.0.0.1, which are not what would be checked: it is made the loopback's. */
 int
-policy_check(const struct sockaddr_storage *a, size_t size)
+policy_check(struct sockaddr_storage *a, size_t size)
 {
-    const struct sockaddr_in *four = (const void *)a;
-    const struct sockaddr_in6 *six = (const void *)a;
+    struct sockaddr_in *four = (void *)a;
+    struct sockaddr_in6 *six = (void *)a;
     struct in6_addr ip = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
     unsigned port;
 
     if (!a || !rule_count || size < sizeof *four)
         return 0;
     if (a->ss_family == AF_INET6 && size >= 24) {
+        if (IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr))
+            six->sin6_addr = in6addr_loopback;
+        if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr) && six->sin6_addr.s6_addr32[3] == 0)
+            six->sin6_addr.s6_addr32[3] = htonl(INADDR_LOOPBACK);
         ip = six->sin6_addr;
-        if (IN6_IS_ADDR_UNSPECIFIED(&ip))
-            ip = in6addr_loopback;
         port = ntohs(six->sin6_port);
     } else {
+        if (four->sin_addr.s_addr == 0)
+            four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         memcpy(&ip.s6_addr[12], &four->sin_addr, 4);
         port = ntohs(four->sin_port);
     }
-    if (IN6_IS_ADDR_V4MAPPED(&ip) && ip.s6_addr32[3] == 0)
-        ip.s6_addr32[3] = htonl(INADDR_LOOPBACK);
     return policy_allows(&ip, port) ? 0 : policy_refuse(&ip, port, -EACCES);
 }

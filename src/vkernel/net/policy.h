@@ -37,8 +37,9 @@ int policy_refuse(const struct in6_addr *ip, unsigned port, int error);
 void policy_refuse_name(const char *name);
 
 /* For a destination of the host's network as guests name it (--network host); NULL: none is named, which is allowed.
- * `size` is what the address has of the storage. 0 or the error, which is recorded. */
+ * `size` is what the address has of the storage. With a list, the unspecified address becomes the loopback's there: the
+ * host must be given what was checked. 0 or the error, which is recorded. */
 struct sockaddr_storage;
-int policy_check(const struct sockaddr_storage *a, size_t size);
+int policy_check(struct sockaddr_storage *a, size_t size);
 
 #endif

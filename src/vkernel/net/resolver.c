@@ -149,10 +149,23 @@ lookup_free(struct lookup *l)
     OBJECT_FREE(lookup, l);
 }
 
+/* No resolver's client tries more addresses, and 64 KiB have thousands. */
+enum { PINS_PER_ANSWER = 32 };
+
+struct pinning {
+    const char *name;
+    unsigned left;
+};
+
 static void
 pin(const struct in6_addr *ip, uint32_t seconds, void *arg)
 {
-    policy_pin(arg, ip, seconds);
+    struct pinning *p = arg;
+
+    if (p->left) {
+        p->left--;
+        policy_pin(p->name, ip, seconds);
+    }
 }
 
 static void
@@ -163,10 +176,10 @@ no_pin(const struct in6_addr *ip, uint32_t seconds, void *arg)
 bool
 resolver_accepts(const struct dns_question *q, uint16_t id, const uint8_t *p, size_t size)
 {
-    char *name = (char *)(uintptr_t)q->name;
+    struct pinning pinning = {.name = q->name, .left = PINS_PER_ANSWER};
 
     /* twice: addresses of an answer that is damaged at its end are not used */
-    return dns_read_answer(p, size, q, id, no_pin, NULL) == 0 && dns_read_answer(p, size, q, id, pin, name) == 0;
+    return dns_read_answer(p, size, q, id, no_pin, NULL) == 0 && dns_read_answer(p, size, q, id, pin, &pinning) == 0;
 }
 
 /* --- asking by UDP --- */

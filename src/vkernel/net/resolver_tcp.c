@@ -257,7 +257,10 @@ CALLBACK static void
 asker_work(struct ktimer *k)
 {
     struct asker *a = list_entry(k, struct asker, work);
+    enum { AT_ONCE = 16 };
+    static const uint64_t PAUSE_NS = 1000000;
     bool late = clock_monotonic_ns() >= a->deadline, good;
+    unsigned left = AT_ONCE;
 
     if (a->host) {
         good = !a->end->peer_gone && (!late || next_server(a));
@@ -265,13 +268,15 @@ asker_work(struct ktimer *k)
             ktimer_start(&a->work, a->deadline);
     } else {
         good = !late;
-        while (good && !a->host) {
+        for (; good && !a->host && left; left--) {
             uint64_t before = a->deadline;
 
             good = serve(a);
             if (a->deadline == before) /* no question any more */
                 break;
         }
+        if (good && !a->host && !left) /* others have their turn before the rest */
+            ktimer_start(&a->work, clock_monotonic_ns() + PAUSE_NS);
     }
     if (!good)
         asker_free(a);

@@ -232,13 +232,16 @@ void
 udp_push(struct socket *s)
 {
     struct cork *c = s->cork;
+    struct endpoint to;
     struct iovec iov;
 
     if (!c)
         return;
     s->cork = NULL;
+    to = (struct endpoint){c->packet.to, c->packet.port};
     iov = (struct iovec){c->data, c->size};
-    transmit(s, &(struct datagram){.packet = c->packet, .from = c->from, .iov = &iov, .count = 1, .size = c->size});
+    if (route(s, &to) == 0) /* what was allowed when the datagram began may not be any more: a name's address, a peer */
+        transmit(s, &(struct datagram){.packet = c->packet, .from = c->from, .iov = &iov, .count = 1, .size = c->size});
     cork_free(c);
 }
 

@@ -78,6 +78,25 @@ user_endpoint_of(const struct sockaddr_storage *a)
     return e;
 }
 
+/* Clouds' metadata at addresses of the world outside. */
+static bool
+is_metadata(const struct in6_addr *ip)
+{
+    static const struct in6_addr all[] = {
+        {.s6_addr = {[10] = 0xff, [11] = 0xff, 192, 0, 0, 192}},              /* Oracle */
+        {.s6_addr = {[10] = 0xff, [11] = 0xff, 100, 100, 100, 200}},          /* Alibaba */
+        {.s6_addr = {[10] = 0xff, [11] = 0xff, 168, 63, 129, 16}},            /* Azure */
+        {.s6_addr = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}},      /* AWS, fd00:ec2::254 */
+        {.s6_addr = {0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54}},      /* GCP, fd20:ce::254 */
+        {.s6_addr = {0xfd, 0x00, 0x00, 0xc1, [12] = 0xa9, 0xfe, 0xa9, 0xfe}}, /* Oracle */
+    };
+
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        if (IN6_ARE_ADDR_EQUAL(ip, &all[k]))
+            return true;
+    return false;
+}
+
 /* Addresses that no packet of a container's goes to unless a range of --allow names them: they are not of the world
  * outside, but of the host's own links and of protocols that treat them in a way of their own. Whether they come as IPv4
  * or mapped into IPv6 makes no difference any more. */
@@ -88,10 +107,10 @@ is_special(const struct in6_addr *ip)
         const uint8_t *four = &ip->s6_addr[12];
 
         return four[0] == 0 || four[0] == 127 || (four[0] == 169 && four[1] == 254) || /* clouds' metadata, too */
-               four[0] >= 224;
+               four[0] >= 224 || is_metadata(ip);
     }
     return memcmp(ip, &in6addr_any, 12) == 0 || /* ::/96, IPv4 in an old form */
-           (ip->s6_addr[0] == 0xfe && ip->s6_addr[1] >= 0x80) || ip->s6_addr[0] == 0xff;
+           (ip->s6_addr[0] == 0xfe && ip->s6_addr[1] >= 0x80) || ip->s6_addr[0] == 0xff || is_metadata(ip);
 }
 
 /* The host has no such network for us: who is on it is in this file. */
@@ -112,6 +131,9 @@ user_route(const struct socket *s, const struct endpoint *to)
         return 0;
     if (is_own_link(&to->ip) && !(user_host_loopback && is_gateway(&to->ip)))
         return policy_refuse(&to->ip, to->port, is_gateway(&to->ip) ? -ENETUNREACH : -EHOSTUNREACH);
+    /* Whoever owns a name that is allowed says what its addresses are, and is not to open the host's loopback by that. */
+    if (is_gateway(&to->ip) && policy_given() && !policy_allows_by_address(&to->ip, to->port))
+        return policy_refuse(&to->ip, to->port, -EACCES);
     if (is_special(&to->ip) && !is_gateway(&to->ip) && !(policy_given() && policy_allows_by_address(&to->ip, to->port)))
         return policy_refuse(&to->ip, to->port, -ENETUNREACH);
     return policy_allows(&to->ip, to->port) ? 0 : policy_refuse(&to->ip, to->port, -EACCES);
