@@ -88,7 +88,7 @@ aio_room(struct aio_context *c)
 }
 
 void
-aio_complete(struct aio_context *c, struct aio_result *r, int64_t res)
+aio_post(struct aio_context *c, const struct aio_result *r, int64_t res)
 {
     struct io_event event = {.data = r->data, .obj = r->iocb, .res = res};
 
@@ -96,10 +96,18 @@ aio_complete(struct aio_context *c, struct aio_result *r, int64_t res)
     c->tail = (c->tail + 1) % c->slots;
     ring_set(c, offsetof(struct ring_header, tail), c->tail);
     if (r->eventfd)
-        eventfd_signal(r->eventfd);
+        eventfd_add(r->eventfd);
+    wait_queue_wake(&c->queue);
+}
+
+void
+aio_complete(struct aio_context *c, struct aio_result *r, int64_t res)
+{
+    aio_post(c, r, res);
+    if (r->eventfd)
+        eventfd_tell(r->eventfd);
     file_put(r->eventfd);
     r->eventfd = NULL;
-    wait_queue_wake(&c->queue);
 }
 
 /* --- contexts --- */

@@ -43,6 +43,8 @@ aio_context_ref_end(struct aio_context **c)
 uint32_t aio_room(struct aio_context *c);
 /* Puts the event into the ring, and tells who waits for it. Gives back the eventfd's reference. Does not sleep. */
 void aio_complete(struct aio_context *c, struct aio_result *r, int64_t res);
+/* The same but for the eventfd, which has counted the event, stays in the result and is to be told. */
+void aio_post(struct aio_context *c, const struct aio_result *r, int64_t res);
 /* Ends a context's requests, each with the event of one that was cancelled. Does not sleep. */
 void aio_cancel_all(struct aio_context *c);
 /* Gives back what requests that have become complete still hold. */

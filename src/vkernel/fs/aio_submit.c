@@ -6,7 +6,10 @@
  * A request of that kind becomes complete in the middle of a wake, which may not change the queue that it walks, and
  * its event may wake another request's file (an eventfd). So a wake only queues what is ready; the outermost one puts
  * the events into their rings, one after the other, and what the requests hold is given back by a timer, or by the next
- * call that comes here. */
+ * call that comes here.
+ *
+ * To tell an eventfd walks all requests that listen to it, and a wake of as many may find as many requests ready. So
+ * only a few are told within a wake; the rest waits for the timer, which tells each eventfd once for many requests. */
 #include <errno.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
@@ -24,7 +27,7 @@
 #define IOCB_FLAG_IOPRIO 2
 #endif
 
-enum { QUEUES = 4, READY_AT_ONCE = 256, NO_APPEND = 32 /* RWF_NOAPPEND */ };
+enum { QUEUES = 4, READY_AT_ONCE = 256, WALK_COST = 32 /* requests */, NO_APPEND = 32 /* RWF_NOAPPEND */ };
 
 struct aio_poll {
     struct list link; /* of its context's requests; or, complete, of ready or done */
@@ -41,6 +44,7 @@ OBJECT_POOL(aio_poll);
 
 static struct list ready = {&ready, &ready}; /* events to put into rings */
 static struct list done = {&done, &done};    /* to give back */
+static unsigned spent;                       /* on telling, since the timer ran */
 
 static void settle_later(void);
 
@@ -55,7 +59,31 @@ poll_found(struct aio_poll *p, unsigned found)
     list_append(&ready, &p->link);
 }
 
-/* Puts events into their rings. Each may find further requests' files ready, which come behind. */
+/* Puts events into their rings, and then tells each of their eventfds once. That may find further requests' files ready,
+ * which come behind. */
+static void
+tell_some(void)
+{
+    struct list told = {&told, &told};
+
+    for (unsigned k = 0; k < READY_AT_ONCE && !list_empty(&ready); k++) {
+        struct aio_poll *p = list_entry(ready.next, struct aio_poll, link);
+
+        list_remove(&p->link);
+        list_append(&told, &p->link);
+        aio_post(p->context, &p->result, p->found);
+        spent++;
+    }
+    while (!list_empty(&told)) {
+        struct aio_poll *p = list_entry(told.next, struct aio_poll, link);
+
+        if (p->result.eventfd && eventfd_tell(p->result.eventfd))
+            spent += WALK_COST;
+        list_remove(&p->link);
+        list_append(&done, &p->link);
+    }
+}
+
 static void
 tell_ready(void)
 {
@@ -64,13 +92,9 @@ tell_ready(void)
     if (telling)
         return;
     telling = true;
-    for (unsigned k = 0; k < READY_AT_ONCE && !list_empty(&ready); k++) {
-        struct aio_poll *p = list_entry(ready.next, struct aio_poll, link);
-
-        list_remove(&p->link);
-        list_append(&done, &p->link);
-        aio_complete(p->context, &p->result, p->found);
-    }
+    do
+        tell_some();
+    while (spent < READY_AT_ONCE && !list_empty(&ready));
     telling = false;
     settle_later();
 }
@@ -87,7 +111,10 @@ poll_notify(struct wait_entry *e)
     if (!events)
         return;
     poll_found(p, events);
-    tell_ready();
+    if (spent < READY_AT_ONCE)
+        tell_ready();
+    else
+        settle_later();
 }
 
 static void
@@ -116,6 +143,7 @@ aio_settle(void)
 CALLBACK static void
 settle_now(struct ktimer *k)
 {
+    spent = 0;
     aio_settle();
 }
 
@@ -124,7 +152,9 @@ settle_later(void)
 {
     static struct ktimer aio_timer = {.fire = settle_now};
 
-    if (!aio_timer.started && (!list_empty(&ready) || !list_empty(&done)))
+    if (!aio_timer.started && !list_empty(&ready)) /* others run in between */
+        ktimer_start(&aio_timer, clock_monotonic_ns() + NS_PER_SECOND / 1000);
+    else if (!aio_timer.started && !list_empty(&done))
         ktimer_start(&aio_timer, clock_monotonic_ns());
 }
 

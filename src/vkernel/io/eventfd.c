@@ -11,6 +11,7 @@
 struct eventfd {
     uint64_t count;
     bool semaphore;
+    bool added; /* since eventfd_tell() */
     struct wait_queue queue;
 };
 
@@ -101,13 +102,32 @@ eventfd_is(const struct file *f)
 }
 
 void
-eventfd_signal(struct file *f)
+eventfd_add(struct file *f)
 {
     struct eventfd *e = f->data;
 
     if (e->count < UINT64_MAX)
         e->count++;
+    e->added = true;
+}
+
+bool
+eventfd_tell(struct file *f)
+{
+    struct eventfd *e = f->data;
+
+    if (!e->added)
+        return false;
+    e->added = false;
     wait_queue_wake(&e->queue);
+    return true;
+}
+
+void
+eventfd_signal(struct file *f)
+{
+    eventfd_add(f);
+    eventfd_tell(f);
 }
 
 static int64_t

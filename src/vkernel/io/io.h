@@ -19,6 +19,10 @@ size_t pipe_room(const struct file *f);
 bool eventfd_is(const struct file *f);
 /* The kernel adds one to its counter, which stays at its largest value once it is there. Does not sleep. */
 void eventfd_signal(struct file *f);
+/* The same in two steps, for many signals at once: what is added is told by one walk of those who wait. Returns whether
+ * there was something to tell. */
+void eventfd_add(struct file *f);
+bool eventfd_tell(struct file *f);
 
 /* --- epoll.c --- */
 void epoll_file_released(struct file *f);

@@ -3,6 +3,8 @@
  * of them slowly itself. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -252,6 +255,70 @@ mappings(double most)
     judge("mappings of a copy", best, most);
 }
 
+/* --- requests that become ready together, whose eventfd as many others listen to --- */
+
+static void
+submit(aio_context_t context, int count, struct iocb io)
+{
+    struct iocb *one = &io;
+
+    for (int k = 0; k < count; k++)
+        if (syscall(SYS_io_submit, context, 1, &one) != 1) {
+            printf("io_submit %d: %s\n", k, strerror(errno));
+            exit(1);
+        }
+}
+
+static void
+polls(double most)
+{
+    enum { COUNT = 8000, TAKEN = 1000 };
+    static struct io_event events[TAKEN];
+    double best = 1e9, start, last, now, gap;
+    int told = eventfd(0, 0), ends[2];
+
+    if (pipe(ends) < 0)
+        exit(1);
+    for (int t = 0; t < TRIES; t++) {
+        aio_context_t context = 0;
+        struct iocb urgent = {.aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = told, .aio_buf = POLLPRI};
+        struct iocb input = {.aio_lio_opcode = IOCB_CMD_POLL,
+                             .aio_fildes = ends[0],
+                             .aio_buf = POLLIN,
+                             .aio_flags = IOCB_FLAG_RESFD,
+                             .aio_resfd = told};
+        int taken = 0;
+        uint64_t sum;
+
+        if (syscall(SYS_io_setup, 2 * COUNT + 10, &context) < 0)
+            exit(1);
+        submit(context, COUNT, urgent);
+        submit(context, COUNT, input);
+        gap = 0;
+        start = last = milliseconds();
+        if (write(ends[1], "x", 1) != 1)
+            exit(1);
+        while (taken < COUNT && last < start + 5000) {
+            struct timespec none = {0, 0};
+            int n = syscall(SYS_io_getevents, context, 0, TAKEN, events, &none);
+
+            now = milliseconds();
+            gap = now - last > gap ? now - last : gap;
+            last = now;
+            taken += n > 0 ? n : 0;
+        }
+        if (taken != COUNT || read(told, &sum, sizeof sum) != sizeof sum || sum != COUNT ||
+            read(ends[0], &sum, 1) != 1) {
+            printf("%d events\n", taken);
+            exit(1);
+        }
+        best = gap < best ? gap : best;
+        syscall(SYS_io_destroy, context);
+    }
+    close_range(told, ~0u, 0);
+    judge("polls and an eventfd", best, most);
+}
+
 int
 main(void)
 {
@@ -264,6 +331,7 @@ main(void)
     timers(50);
     garbage(30);
     mappings(60);
+    polls(20);
     if (failed)
         return 1;
     printf("survived\n");
