@@ -346,6 +346,8 @@ check_resize(struct mm *mm, const struct vma *v, const struct remap *m)
 static int
 cut_off(struct mm *mm, const struct remap *m)
 {
+    if (mm_is_sealed(mm, m->from + m->size, m->from + m->old_size))
+        return -EPERM;
     return mm_unmap(mm, m->from + m->size, m->old_size - m->size);
 }
 
@@ -389,6 +391,8 @@ move_several(struct mm *mm, const struct remap *m)
 
         if (!v || v->start >= end)
             break;
+        if (v->sealed)
+            return -EPERM;
         part.from = v->start > at ? v->start : at;
         part.old_size = part.size = (v->end < end ? v->end : end) - part.from;
         part.to = m->to + (part.from - m->from);

@@ -106,3 +106,36 @@ CASE(memfd_is_executed)
 {
     say_end("program", child(execute, NULL));
 }
+
+static void
+seal(char *at, size_t size)
+{
+    enum { MSEAL = 462 };
+
+    SHOW(syscall(MSEAL, at, size, 0));
+}
+
+CASE(sealed_mapping_is_not_cut_off)
+{
+    char *m = pages(6, PROT_READ | PROT_WRITE);
+
+    mprotect(m + 2 * PAGE, 2 * PAGE, PROT_READ);
+    seal(m + 2 * PAGE, 2 * PAGE);
+    SHOW(mremap(m, 6 * PAGE, PAGE, 0) == MAP_FAILED);
+    say("%s", strerrorname_np(errno));
+    say_pages(m, 6);
+    SHOW(mremap(m, 2 * PAGE, PAGE, 0) == m);
+    say_pages(m, 1);
+}
+
+CASE(sealed_mapping_does_not_move_with_others)
+{
+    char *m = pages(6, PROT_READ | PROT_WRITE), *to = pages(6, PROT_READ | PROT_WRITE);
+
+    mprotect(m + 2 * PAGE, 2 * PAGE, PROT_READ);
+    seal(m + 2 * PAGE, 2 * PAGE);
+    SHOW(mremap(m, 6 * PAGE, 6 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED);
+    say("%s", strerrorname_np(errno));
+    say_pages(to, 6);
+    say_pages(m + 2 * PAGE, 4);
+}
