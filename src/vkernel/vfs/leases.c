@@ -8,7 +8,8 @@
 #include "vkernel/vfs/limits.h"
 #include "vkernel/vfs/vfs.h"
 
-enum { LEASES_OF_INODE = 4096 };
+/* One open may tell the owners of all of them, each of which may be a group of all processes. */
+enum { LEASES_OF_INODE = 64 };
 
 struct lease {
     struct list link;  /* of its context */

@@ -5,7 +5,8 @@
 #include "platform/heap.h"
 #include "vkernel/vfs/vfs.h"
 
-enum { NOTES_OF_INODE = 1024 };
+/* One event may tell the owners of all of them, each of which may be a group of all processes. */
+enum { NOTES_OF_INODE = 64 };
 
 struct note {
     struct note *next; /* of its inode */
