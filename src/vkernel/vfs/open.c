@@ -102,6 +102,12 @@ break_leases(struct inode *i, int flags)
     return lease_break(i, (flags & O_ACCMODE) != O_RDONLY, !(flags & O_NONBLOCK));
 }
 
+static bool
+truncates_executed(const struct inode *i, int flags)
+{
+    return (flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(i->mode) && inode_is_executed(i);
+}
+
 static int
 open_result(struct dentry *d, int flags, bool created, struct file **out)
 {
@@ -110,9 +116,11 @@ open_result(struct dentry *d, int flags, bool created, struct file **out)
     might_sleep(); /* FIFOs */
     if (r < 0)
         return r;
-    if ((flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(d->inode->mode) && inode_is_executed(d->inode))
+    if (truncates_executed(d->inode, flags))
         return -ETXTBSY;
     r = break_leases(d->inode, flags);
+    if (r == 0 && truncates_executed(d->inode, flags)) /* by somebody who began while this one slept */
+        r = -ETXTBSY;
     if (r == 0)
         r = vfs_open_dentry(d, flags, out);
     if (r < 0 || (flags & O_PATH))
@@ -344,6 +352,8 @@ vfs_open_exec(int dirfd, const char *path, int flags, struct file **out)
         r = -ETXTBSY;
     if (r == 0)
         r = break_leases(p.dentry->inode, O_RDONLY);
+    if (r == 0 && p.dentry->inode->write_opens > 0) /* by somebody who opened it while this one slept */
+        r = -ETXTBSY;
     if (r == 0)
         r = vfs_open_dentry(p.dentry, O_RDONLY, out);
     path_fini(&p);
