@@ -101,20 +101,36 @@ is_for_others(int advice)
 
 /* The bytes of the parts that were advised before one could not be, or the error of the first. */
 static int64_t
-advise_parts(struct process *p, const struct user_iov *u, int advice)
+advise_parts(struct mm *mm, const struct user_iov *u, int advice)
 {
     uint64_t done = 0;
-    bool own = p->mm == current_mm();
+    bool own = mm == current_mm();
 
     for (unsigned k = 0; k < u->count; k++) {
         uint64_t call[6] = {u->parts[k].base, u->parts[k].size, (uint32_t)advice};
-        int64_t r = own ? sys_madvise(call) : advise_other(p->mm, call[0], call[1]);
+        int64_t r = own ? sys_madvise(call) : advise_other(mm, call[0], call[1]);
 
         if (r < 0)
             return done ? (int64_t)done : r;
         done += u->parts[k].size;
+        if (sched_checkpoint() < 0)
+            return -EINTR;
     }
     return (int64_t)done;
+}
+
+/* Others run in between, and the process may end: its memory is kept. */
+static int64_t
+advise_kept(struct mm *mm, const struct user_iov *u, int advice)
+{
+    int64_t r;
+
+    might_sleep();
+    mm_get(mm);
+    r = advise_parts(mm, u, advice);
+    mm_empty(mm);
+    mm_put(mm);
+    return r;
 }
 
 int64_t
@@ -140,7 +156,7 @@ sys_process_madvise(const uint64_t a[6])
     else if (r == 0 && p->mm != current_mm() && !capable(CAP_SYS_NICE))
         r = -EPERM;
     if (r == 0)
-        r = advise_parts(p, &u, advice);
+        r = advise_kept(p->mm, &u, advice);
     user_iov_fini(&u);
     return r;
 }
