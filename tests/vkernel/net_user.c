@@ -531,6 +531,11 @@ main(int argc, char **argv)
 
         names(one);
         connect_each(NULL, argv + 3);
+    } else if (strcmp(what, "name-send") == 0) {
+        char *one[] = {argv[2], NULL};
+
+        names(one);
+        send_each(argv + 3);
     } else if (strcmp(what, "talk") == 0)
         talk(argv[2], (int)a[1], a[2]);
     else if (strcmp(what, "send") == 0)

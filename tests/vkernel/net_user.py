@@ -330,6 +330,8 @@ class Resolver(threading.Thread):
             return head + b'\0\2\0\0\0\0' + data[12:end] + alias + there + answer[2:] + socket.inet_aton('198.51.100.7')
         if name == 'meta.example':
             return head + b'\0\1\0\0\0\0' + data[12:end] + answer + socket.inet_aton('169.254.169.254')
+        if name == 'wide.example':
+            return head + b'\0\x28\0\0\0\0' + data[12:end] + b''.join(answer + bytes((198, 51, 100, k)) for k in range(1, 41))
         if name == 'large.example':
             return head + b'\0\x40\0\0\0\0' + data[12:end] + (answer + socket.inet_aton('198.51.100.9')) * 64
         return data[:2] + b'\x81\x83\0\1\0\0\0\0\0\0' + data[12:end]
@@ -394,6 +396,8 @@ def names():
         for more, expected in (('', 'EACCES'), (f' --allow 10.0.2.2:{port}', 'ok as 10.0.2.100 to 10.0.2.2 again EISCONN')):
             text = said(dns + '--host-loopback --allow gate.example' + more, 'name-connect', 'gate.example', '10.0.2.2', port)
             equal('a name that leads to the gateway' + more, text, f'gate.example 10.0.2.2\n10.0.2.2 {expected}\n')
+    text = said(dns + '--allow wide.example', 'name-send', 'wide.example', '198.51.100.1', 9, '198.51.100.32', 9, '198.51.100.33', 9)
+    equal('an answer opens 32 addresses', [('EACCES' in line) for line in text.splitlines()], [False, False, False, True])
     text = said(dns + '--allow far.example', 'query', question(b'far.example\0x'), question(b'far\x2eexample'), question(b'Far.Example'))
     equal('names that look like another', [line.split()[1][:8] for line in text.splitlines()], ['12348185', '12348180', '12348180'])
 
