@@ -12,6 +12,7 @@
 #include "vkernel/boot/procfs.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/task/process.h"
+#include "vkernel/task/trace.h"
 #include "vkernel/task/system.h"
 #include "vkernel/tty/tty.h"
 #include "vkernel/vfs/file.h"
@@ -59,13 +60,15 @@ fs_of(const struct pseudo_key *key)
 static char
 state_of(const struct pseudo_key *key, struct process *p)
 {
+    struct task *t = thread_of(key, p);
+
     if (p->zombie)
         return 'Z';
+    if (t && t->trace && t->trace->stopped)
+        return 't';
     if (p->stopped)
         return 'T';
     if (key->tid) {
-        struct task *t = thread_of(key, p);
-
         return t && t->sched.state == TASK_RUNNING ? 'R' : 'S';
     }
     LIST_EACH(l, &p->threads)
@@ -80,6 +83,7 @@ state_name(char c)
     switch (c) {
     case 'R': return "R (running)";
     case 'T': return "T (stopped)";
+    case 't': return "t (tracing stop)";
     case 'Z': return "Z (zombie)";
     default: return "S (sleeping)";
     }
@@ -220,8 +224,9 @@ show_status(const struct pseudo_key *key, struct text *out)
     name_line(out, key->tid && t && t->comm[0] ? t->comm : p->comm);
     if (fs_of(key))
         text_printf(out, "Umask:\t%04o\n", fs_context_umask(fs_of(key)));
-    text_printf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
-                state_name(state_of(key, p)), p->pid, key->tid ? key->tid : p->pid, p->parent ? p->parent->pid : 0);
+    text_printf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n",
+                state_name(state_of(key, p)), p->pid, key->tid ? key->tid : p->pid, p->parent ? p->parent->pid : 0,
+                t && t->trace ? t->trace->tracer->process->pid : 0);
     text_printf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c->uid, c->euid, c->suid,
                 c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
     for (uint32_t k = 0; k < c->group_count && k < CRED_MAX_GROUPS; k++)
@@ -851,6 +856,7 @@ static const struct pseudo OPS_TABLE(pseudo)
          .find = fd_find,                                                                                            \
          .next = fd_next},                                                                                           \
         {.name = "maps", .mode = S_IFREG | 0444, .is_private = true, .show = show_maps},                             \
+        {.name = "mem", .mode = S_IFREG | 0600, .is_private = true, .open = proc_open_mem},                          \
         {.name = "smaps", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps},                           \
         {.name = "smaps_rollup", .mode = S_IFREG | 0444, .is_private = true, .show = show_smaps_rollup},             \
         {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_mounts_show, .news = &mount_news},                   \

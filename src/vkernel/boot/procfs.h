@@ -29,6 +29,7 @@ int proc_show_seccomp_actions(const struct pseudo_key *key, struct text *out);
 /* The number that a made-up name is, as Linux writes it: no sign, no space, no zero in front. -1: the name is none, or
  * one above INT_MAX. */
 int proc_name_number(const char *name);
+int proc_open_mem(const struct pseudo_key *key, struct file *f); /* proc_mem.c */
 int proc_mounts_show(const struct pseudo_key *key, struct text *out);
 /* proc_stat.c: what the kernel has counted */
 int proc_show_stat(const struct pseudo_key *key, struct text *out);

@@ -507,9 +507,12 @@ pseudo_open(struct inode *i, struct file *f)
         f->ops = &pseudo_dir_ops;
         return 0;
     }
-    if ((!OPS(n->entry)->show && !OPS(n->entry)->text && !OPS(n->entry)->store && !OPS(n->entry)->read_at) ||
+    if ((!OPS(n->entry)->show && !OPS(n->entry)->text && !OPS(n->entry)->store && !OPS(n->entry)->read_at &&
+         !OPS(n->entry)->open) ||
         !may_look(n))
         return -EACCES;
+    if (OPS(n->entry)->open)
+        return OPS(n->entry)->open(&n->key, f);
     f->data = OBJECT_NEW(text);
     if (!f->data)
         return -ENOMEM;

@@ -32,7 +32,8 @@ struct pseudo {
     ssize_t (*read_at)(const struct pseudo_key *key, char *out, size_t size, uint64_t pos);
     /* its poll says POLLERR and POLLPRI once after each news, beside that it can be read; NULL: it cannot be polled */
     struct vfs_news *news;
-    uint64_t ino; /* 0: made up */
+    uint64_t ino;                                              /* 0: made up */
+    int (*open)(const struct pseudo_key *key, struct file *f); /* instead: sets the open file's operations */
     /* directories */
     const struct pseudo *children;
     const struct pseudo *dynamic; /* what a made-up name is */

@@ -156,6 +156,15 @@ bool mm_ready(struct mm *mm, guest_addr address, size_t size, bool write);
 /* What is at pages from an address on, 512 at most: MM_PAGE_*, or 0. -errno. */
 enum { MM_PAGE_PRESENT = 1, MM_PAGE_FILE = 2 /* a file's, or shared memory */ };
 int mm_look_at_pages(struct mm *mm, guest_addr address, unsigned count, unsigned char *pages);
+
+/* --- foreign.c: the memory of a process that need not run; bytes copied, up to the first that is not mapped with the
+ * permission. The other process's threads go on meanwhile. --- */
+size_t mm_other_read(struct mm *mm, void *dst, guest_addr src, size_t size);
+size_t mm_other_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
+/* The same for a tracer. */
+size_t mm_trace_read(struct mm *mm, void *dst, guest_addr src, size_t size);
+size_t mm_trace_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
+
 /* Where the pages behind a mapping end: at the mapping's end, or at that of its file or object if that comes first. */
 uint64_t mm_backed_end(const struct vma *v);
 /* Is the address in a page behind the end of the mapping's file? */

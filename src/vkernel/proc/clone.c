@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 
 #include "platform/heap.h"
 #include "platform/platform.h"
@@ -17,6 +18,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/trace.h"
 #include "vkernel/seccomp/seccomp.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
@@ -214,6 +216,7 @@ new_process(uint64_t flags, int exit_signal)
     } else if (flags & CLONE_CLEAR_SIGHAND_FLAG) {
         signal_exec(p);
     }
+    p->maker = current_task()->tid;
     p->exit_signal = flags & CLONE_PARENT ? parent->exit_signal : exit_signal;
     p->parent = flags & CLONE_PARENT ? parent->parent : parent;
     p->mm = flags & CLONE_VM ? mm_get(parent->mm) : mm_fork(parent->mm);
@@ -326,6 +329,7 @@ struct new_task {
     struct process *process;  /* the one or the other */
     struct task *task;        /* NULL until make_task() has made it */
     struct vfork_wait *vfork; /* of CLONE_VFORK: the caller's reference, and from start() on also the task's */
+    struct trace *trace;      /* how it is traced; NULL: it is not. start() gives the reference to the task */
     int tid;
 };
 
@@ -406,6 +410,8 @@ start(const struct new_task *n)
     p->thread_count++;
     task_number(t, n->tid);
     proc_tasks_made++;
+    if (n->trace)
+        trace_child_begins(n->trace, t);
     sched_add(t);
 }
 
@@ -416,6 +422,8 @@ abandon(struct new_task *n)
     struct process *p = n->process;
 
     OBJECT_FREE(vfork_wait, n->vfork);
+    if (n->trace)
+        trace_put(n->trace);
     if (n->task) {
         sem_task_leaves(n->task); /* the caller shares it */
         thread_own_end(n->task);
@@ -432,14 +440,18 @@ abandon(struct new_task *n)
     }
 }
 
-/* Until the child has other memory, or is gone, or somebody kills the waiter. */
-static void
+/* Until the child has other memory, or is gone: true; or until somebody kills the waiter. */
+static bool
 wait_for_vfork(struct vfork_wait *w)
 {
+    bool done;
+
     while (!w->done)
         if (wait_on_killable(&w->queue, WAIT_FOREVER) < 0)
             break;
+    done = w->done;
     vfork_put(w);
+    return done;
 }
 
 static int64_t
@@ -447,6 +459,9 @@ do_clone(const struct clone_args_kernel *c)
 {
     bool thread = c->flags & CLONE_THREAD;
     struct new_task n = {.args = c, .thread = thread, .process = thread ? current_process() : NULL};
+    struct task *self = current_task();
+    int event = 0;
+    bool failed = false;
     int64_t r = check_flags(c);
 
     if (r < 0)
@@ -460,6 +475,12 @@ do_clone(const struct clone_args_kernel *c)
         r = choose_number(&n);
     if (r == 0 && (c->flags & CLONE_VFORK) && !(n.vfork = vfork_new()))
         r = -ENOMEM;
+    if (r == 0 && self->trace) {
+        event = trace_clone_event(self, c->flags, (int)c->exit_signal);
+        n.trace = trace_of_child(self, c->flags, event, &failed);
+    }
+    if (r == 0 && failed)
+        r = -ENOMEM;
     if (r == 0)
         r = tell_caller(&n);
     if (r < 0) {
@@ -467,8 +488,10 @@ do_clone(const struct clone_args_kernel *c)
         return r;
     }
     start(&n);
-    if (n.vfork)
-        wait_for_vfork(n.vfork);
+    if (event)
+        trace_event(self, event, (uint64_t)n.tid);
+    if (n.vfork && wait_for_vfork(n.vfork) && self->trace)
+        trace_event(self, PTRACE_EVENT_VFORK_DONE, (uint64_t)n.tid);
     return n.tid;
 }
 

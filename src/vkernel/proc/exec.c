@@ -24,6 +24,7 @@
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/trace.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
 #include "vkernel/time/time.h"
@@ -498,7 +499,8 @@ exec_creds(struct exec *x)
 
     x->euid = p->creds.euid;
     x->egid = p->creds.egid;
-    if (file_stat(x->file, &st) == 0 && !current_task()->no_new_privs && !x->file->inode->sb->no_suid) {
+    if (file_stat(x->file, &st) == 0 && !current_task()->no_new_privs && !x->file->inode->sb->no_suid &&
+        !trace_hampers_exec(current_task())) {
         if (st.st_mode & S_ISUID)
             x->euid = st.st_uid;
         if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
@@ -515,12 +517,14 @@ commit_creds(const struct exec *x)
     struct process *p = current_process();
     struct creds *c = &p->creds;
     uint64_t permitted = 0, before = c->cap_permitted;
+    bool hampered = trace_hampers_exec(current_task()); /* perhaps only since exec_creds() has looked */
 
-    c->euid = c->suid = c->fsuid = x->euid;
-    c->egid = c->sgid = c->fsgid = x->egid;
+    c->euid = c->suid = c->fsuid = hampered ? c->euid : x->euid;
+    c->egid = c->sgid = c->fsgid = hampered ? c->egid : x->egid;
     if ((c->euid == 0 || c->uid == 0) && !(p->securebits & SECBIT_NOROOT))
         permitted = c->cap_bounding | c->cap_inheritable;
-    if (current_task()->no_new_privs) /* with no_new_privs, root does not get back by a program what it gave away */
+    if (current_task()->no_new_privs ||
+        hampered) /* with no_new_privs, root does not get back by a program what it gave away */
         permitted &= c->cap_permitted;
     if (x->secure) {
         p->cap_ambient = 0;
@@ -707,7 +711,7 @@ int
 exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
 {
     struct exec *x = OBJECT_NEW(exec);
-    int r;
+    int r, former_tid = current_task()->tid;
 
     if (!x) {
         free_strings(argv);
@@ -737,6 +741,8 @@ exec_file(int dirfd, const char *path, int flags, char **argv, char **envp)
     }
     commit(x);
     exec_fini(x);
+    if (current_task()->trace)
+        trace_exec(current_task(), former_tid);
     return 0;
 }
 
@@ -839,6 +845,8 @@ do_execve(int dirfd, uint64_t path_address, uint64_t argv_address, uint64_t envp
         return r;
     if (strace_on)
         strace_result(NR_execve, 0);
+    if (current_task()->trace)
+        trace_call_ends(current_task());
     proc_hooks.restart();
     __builtin_unreachable();
 }

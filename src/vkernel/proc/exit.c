@@ -13,6 +13,7 @@
 #include "vkernel/mm/store.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/trace.h"
 #include "vkernel/seccomp/seccomp.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
@@ -56,7 +57,7 @@ mm_release(struct task *t)
 
 /* --- the process --- */
 
-static void
+void
 notify_parent(struct process *p)
 {
     struct process *parent = p->parent;
@@ -74,6 +75,8 @@ notify_parent(struct process *p)
         signal_child_changed(p, CLD_KILLED, WTERMSIG(status));
     wait_queue_wake(&parent->wait_child);
     if (discard) {
+        if (p->leader_trace)
+            trace_drop(p->leader_trace);
         list_remove(&p->all);
         process_unnumber(p);
         list_remove(&p->sibling);
@@ -152,7 +155,7 @@ reparent_children(struct process *p)
         struct process *child = list_entry(l, struct process, sibling);
 
         next = l->next;
-        if (child->zombie)
+        if (child->zombie && !trace_comes_first(child))
             notify_parent(child); /* this may free the child */
     }
 }
@@ -189,7 +192,8 @@ process_exit(struct process *p)
     p->stopped = false;
     if (p->parent && p->parent->sid == p->sid && p->parent->pgid != p->pgid)
         check_orphaned(p->pgid);
-    notify_parent(p);
+    if (!trace_process_ends(p))
+        notify_parent(p);
 }
 
 void
@@ -201,6 +205,8 @@ task_exit(int status)
     platform_mode = PLATFORM_KERNEL;
     mm_release(t);
     sem_task_leaves(t);
+    if (t->trace || !list_empty(&t->tracees))
+        trace_task_ends(t, status);
     thread_own_end(t);
     list_remove(&t->thread_link);
     seccomp_leave(t);
@@ -225,6 +231,8 @@ group_exit(int status)
     struct task *self = current_task();
     struct process *p = self->process;
 
+    if (self->trace && !p->group_exit)
+        trace_exits(self, status);
     if (!p->group_exit) {
         p->group_exit = true;
         p->exit_status = status;
@@ -255,13 +263,13 @@ kill_other_threads(void)
     struct process *p = self->process;
 
     might_sleep();
-    if (p->group_exit || self->kill_me)
+    if (p->group_exit || (self->asked & TASK_TO_LEAVE))
         return false; /* another thread has begun an exec or an exit before */
     LIST_EACH(l, &p->threads) {
         struct task *t = list_entry(l, struct task, thread_link);
 
         if (t != self) {
-            t->kill_me = true;
+            t->asked |= TASK_TO_LEAVE;
             sched_interrupt(t, true);
         }
     }
@@ -272,12 +280,14 @@ kill_other_threads(void)
     p->exec_by = NULL;
     if (p->thread_count > 1 && !p->group_exit) /* a signal kills the process before this thread is alone */
         process_end(p, SIGKILL);
-    if (p->group_exit || self->kill_me)
+    if (p->group_exit || (self->asked & TASK_TO_LEAVE))
         return false;
     task_number(self, p->pid);
     p->leader = self;
     if (!list_empty(&p->released.items)) /* one of the others was in store_empty() */
         platform_ticked = 1;
+    if (self->trace || p->leader_trace)
+        trace_took_lead(self);
     task_uncharge(self); /* this task is the process's first now, and the process itself is counted */
     return true;
 }
@@ -285,7 +295,11 @@ kill_other_threads(void)
 int64_t
 sys_exit(const uint64_t a[6])
 {
-    task_exit(((int)a[0] & 0xff) << 8);
+    int status = ((int)a[0] & 0xff) << 8;
+
+    if (current_task()->trace)
+        trace_exits(current_task(), status);
+    task_exit(status);
 }
 
 int64_t
@@ -308,15 +322,84 @@ struct wait_request {
 static bool
 matches(const struct process *child, const struct wait_request *w)
 {
+    if ((w->options & __WNOTHREAD) && trace_maker(child) != current_task())
+        return false;
     /* Children whose end does not send SIGCHLD are waited for with __WCLONE or __WALL only, and other children not with
-     * __WCLONE. */
-    if (!(w->options & __WALL) && (child->exit_signal != SIGCHLD) != ((w->options & (int)__WCLONE) != 0))
+     * __WCLONE. Those that one's own threads trace are waited for as they are. */
+    if (!(w->options & __WALL) && !trace_by_parent(child) &&
+        (child->exit_signal != SIGCHLD) != ((w->options & (int)__WCLONE) != 0))
         return false;
     switch (w->kind) {
     case WANT_PID: return child->pid == w->id;
     case WANT_GROUP: return child->pgid == w->id;
     default: return true;
     }
+}
+
+static bool
+trace_matches(const struct trace *tr, const struct wait_request *w)
+{
+    switch (w->kind) {
+    case WANT_PID: return tr->tid == w->id;
+    case WANT_GROUP: return (tr->process ? tr->process->pgid : tr->pgid) == w->id;
+    default: return true;
+    }
+}
+
+static void
+answer_exit(struct wait_request *w, int status)
+{
+    w->code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
+    w->status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+}
+
+/* Of a tracee that ended, unless its parent waits for both at once; or of one that is in a stop, which wait tells
+ * whatever its options are. */
+static bool
+take_tracee(struct trace *tr, struct wait_request *w)
+{
+    w->pid = tr->tid;
+    w->cpu_ns = w->system_ns = 0;
+    if (tr->zombie && (w->options & WEXITED)) {
+        w->uid = tr->uid;
+        answer_exit(w, tr->exit_status);
+        if (!(w->options & WNOWAIT))
+            trace_end(tr);
+        return true;
+    }
+    if (tr->zombie || !tr->stopped || tr->listening || tr->code == 0)
+        return false;
+    w->uid = tr->process->creds.uid;
+    w->code = CLD_TRAPPED;
+    w->status = tr->code;
+    if (!(w->options & WNOWAIT))
+        tr->code = 0;
+    return true;
+}
+
+/* Looks at all that the current process's threads trace, with __WNOTHREAD at this thread's. *any: there is one to wait
+ * for. */
+static bool
+take_any_tracee(struct wait_request *w, bool *any)
+{
+    struct process *self = current_process();
+
+    LIST_EACH(l, &self->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        if ((w->options & __WNOTHREAD) && t != current_task())
+            continue;
+        LIST_EACH(k, &t->tracees) {
+            struct trace *tr = list_entry(k, struct trace, link);
+
+            if (!trace_matches(tr, w) || (tr->zombie && tr->process && !trace_comes_first(tr->process)))
+                continue;
+            if (take_tracee(tr, w))
+                return true;
+            *any = true;
+        }
+    }
+    return false;
 }
 
 static void
@@ -335,11 +418,9 @@ take_child(struct process *child, struct wait_request *w)
 {
     struct process *self = current_process();
 
-    if (child->zombie && (w->options & WEXITED)) {
-        if (WIFEXITED(child->exit_status))
-            answer(w, child, CLD_EXITED, WEXITSTATUS(child->exit_status));
-        else
-            answer(w, child, CLD_KILLED, WTERMSIG(child->exit_status));
+    if (child->zombie && (w->options & WEXITED) && !trace_comes_first(child)) {
+        answer(w, child, 0, 0);
+        answer_exit(w, child->exit_status);
         if (!(w->options & WNOWAIT)) {
             self->children_cpu_ns += w->cpu_ns;
             self->children_system_ns += w->system_ns;
@@ -347,7 +428,7 @@ take_child(struct process *child, struct wait_request *w)
         }
         return true;
     }
-    if (child->stopped && child->stop_report && (w->options & WSTOPPED)) {
+    if (child->stopped && child->stop_report && (w->options & WSTOPPED) && !trace_by_parent(child)) {
         answer(w, child, CLD_STOPPED, child->stop_signal);
         if (!(w->options & WNOWAIT))
             child->stop_report = false;
@@ -362,6 +443,13 @@ take_child(struct process *child, struct wait_request *w)
     return false;
 }
 
+/* A zombie will neither stop nor go on; but it may wait for its tracer. */
+static bool
+may_change(const struct process *child)
+{
+    return !child->zombie || trace_comes_first(child);
+}
+
 /* Returns 1 when a child was found, 0 when none is ready (WNOHANG), or an error. */
 static int
 wait_for_child(struct wait_request *w)
@@ -373,14 +461,15 @@ wait_for_child(struct wait_request *w)
         bool any = false;
         int r;
 
+        if (self->tracees && take_any_tracee(w, &any))
+            return 1;
         if (w->kind == WANT_PID) {
             struct process *child = process_find(w->id);
+            bool mine = child && child->parent == self && matches(child, w);
 
-            if (!child || child->parent != self || !matches(child, w))
-                return -ECHILD;
-            if (take_child(child, w))
+            if (mine && take_child(child, w))
                 return 1;
-            any = !child->zombie; /* a zombie will neither stop nor go on */
+            any |= mine && may_change(child);
         }
         LIST_EACH_SAFE(l, &self->children) {
             struct process *child = list_entry(l, struct process, sibling);
@@ -390,7 +479,7 @@ wait_for_child(struct wait_request *w)
 
             if (!matches(child, w))
                 continue;
-            any |= !child->zombie;
+            any |= may_change(child);
             if (take_child(child, w))
                 return 1;
         }
@@ -408,7 +497,8 @@ int64_t
 sys_wait4(const uint64_t a[6])
 {
     int pid = (int)a[0], options = (int)a[2], status, r;
-    struct wait_request w = {.options = (options & (WNOHANG | WCONTINUED | __WALL | (int)__WCLONE)) | WEXITED};
+    struct wait_request w = {.options =
+                                 (options & (WNOHANG | WCONTINUED | __WALL | __WNOTHREAD | (int)__WCLONE)) | WEXITED};
     struct rusage ru = {0};
 
     if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | (int)0xe0000000))
@@ -422,10 +512,10 @@ sys_wait4(const uint64_t a[6])
     r = wait_for_child(&w);
     if (r <= 0)
         return r;
-    status = w.code == CLD_EXITED      ? w.status << 8
-             : w.code == CLD_STOPPED   ? w.status << 8 | 0x7f
-             : w.code == CLD_CONTINUED ? 0xffff
-                                       : w.status;
+    status = w.code == CLD_EXITED                             ? w.status << 8
+             : w.code == CLD_STOPPED || w.code == CLD_TRAPPED ? w.status << 8 | 0x7f
+             : w.code == CLD_CONTINUED                        ? 0xffff
+                                                              : w.status;
     if (a[1] && copy_to_guest(a[1], &status, sizeof status) < 0)
         return -EFAULT;
     rusage_set_times(&ru, w.cpu_ns, w.system_ns);

@@ -4,6 +4,7 @@
 
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
+#include "vkernel/proc/trace.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/system.h"
 #include "vkernel/task/process.h"
@@ -89,6 +90,8 @@ process_new(struct process *parent)
 void
 process_free(struct process *p)
 {
+    if (p->leader_trace)
+        trace_drop(p->leader_trace);
     list_remove(&p->all);
     process_unnumber(p);
     list_remove(&p->sibling);
@@ -120,6 +123,7 @@ task_new(struct process *p)
     list_init(&t->thread_link);
     list_init(&t->number_link);
     list_init(&t->cpu_timers);
+    list_init(&t->tracees);
     t->cpu_next = UINT64_MAX;
     t->timer_slack = t->default_timer_slack = 50000;
     t->sched.affinity = system_all_processors();

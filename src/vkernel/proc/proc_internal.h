@@ -12,6 +12,8 @@
 #include "vkernel/vfs/users.h"
 #include "x86/address_space.h"
 
+/* Its parent learns that the process has ended (exit.c). Where the parent does not wait for children this frees it. */
+void notify_parent(struct process *p);
 /* --- limits.c --- */
 bool proc_known_policy(int policy);                         /* SCHED_*, all but SCHED_DEADLINE */
 bool proc_may_have_nice(const struct process *p, int nice); /* does its RLIMIT_NICE, or the caller, allow it? */

@@ -6,14 +6,16 @@
 #include "platform/platform.h"
 #include "vkernel/abi/syscall.h"
 #include "vkernel/cpu/cpu.h"
+#include "vkernel/cpu/xsave.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
+#include "vkernel/proc/trace.h"
+#include "vkernel/run/direct.h"
 #include "vkernel/run/run.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
 #include "x86/fxsave.h"
 #include "x86/helpers.h"
-#include "x86/level.h"
 
 enum {
     RED_ZONE = 128,
@@ -51,20 +53,6 @@ _Static_assert(sizeof(siginfo_t) == 128, "siginfo is the guest's");
 
 /* --- floating point state, as XSAVE lays it out --- */
 
-static uint32_t
-xsave_size(void)
-{
-    return x86_level() == X86_LEVEL_V3 ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2;
-}
-
-static bool
-is_zero(const void *data, size_t size)
-{
-    const uint8_t *p = data;
-
-    return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
-}
-
 /* In a signal frame the XSAVE area is followed by the second magic number. */
 static uint32_t
 fp_frame_size(void)
@@ -77,29 +65,19 @@ fp_save(struct x86_cpu *cpu, struct x86_xsave *a)
 {
     struct x86_fxsave_software *software = &a->fx.software;
 
-    memset(a, 0, sizeof *a);
     x87_out();
-    x86_fxsave_put_x87(&a->fx, &cpu->x87);
-    a->fx.mxcsr = cpu->mxcsr;
-    a->fx.mxcsr_mask = 0xffff;
-    memcpy(a->fx.xmm, cpu->xmm, sizeof a->fx.xmm);
-    memcpy(a->ymm_high, cpu->ymm_high, sizeof a->ymm_high);
-    a->components = X86_XSAVE_X87 | X86_XSAVE_SSE | (is_zero(a->ymm_high, sizeof a->ymm_high) ? 0 : X86_XSAVE_AVX);
+    xsave_put(a, cpu);
     software->magic = X86_XSAVE_MAGIC1;
     software->size = xsave_size();
     software->extended_size = fp_frame_size();
-    software->components = X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0);
+    software->components = xsave_components();
 }
 
 static void
 fp_reset(struct x86_cpu *cpu)
 {
     x87_replaced();
-    memset(&cpu->x87, 0, sizeof cpu->x87);
-    cpu->x87.control = 0x037f;
-    cpu->mxcsr = 0x1f80;
-    memset(cpu->xmm, 0, sizeof cpu->xmm);
-    memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+    xsave_reset(cpu);
 }
 
 /* The components that a frame says it has, as Linux's check_xstate_in_sigframe decides. Without the magic numbers, or
@@ -114,7 +92,7 @@ components_of(const struct x86_xsave *a, uint64_t at)
         software->size > software->extended_size || copy_from_guest(&magic, at + software->size, sizeof magic) < 0 ||
         magic != X86_XSAVE_MAGIC2)
         return 0;
-    return software->components & (X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0));
+    return software->components & xsave_components();
 }
 
 /* Loads the floating-point state from a frame, which the handler may have changed, and which other threads change
@@ -133,22 +111,11 @@ fp_load(struct x86_cpu *cpu, uint64_t at)
     size = asked & X86_XSAVE_AVX ? X86_XSAVE_SIZE_V3 : X86_XSAVE_SIZE_V2;
     if (asked && copy_from_guest((uint8_t *)&a + legacy, at + legacy, size - legacy) < 0)
         return false;
-    if (at % (asked ? 64 : 16) || (a.fx.mxcsr & ~0xffffu))
-        return false;
-    if (asked && (a.compacted || a.reserved[0] ||
-                  (a.components &
-                   ~(uint64_t)(X86_XSAVE_X87 | X86_XSAVE_SSE | (x86_level() == X86_LEVEL_V3 ? X86_XSAVE_AVX : 0)))))
+    if (at % (asked ? 64 : 16) || !xsave_mxcsr_good(&a) || (asked && !xsave_header_good(&a)))
         return false;
     found = asked ? asked & a.components : X86_XSAVE_X87 | X86_XSAVE_SSE;
-    fp_reset(cpu);
-    if (found & X86_XSAVE_X87)
-        x86_fxsave_get_x87(&a.fx, &cpu->x87);
-    if (!asked || (asked & (X86_XSAVE_SSE | X86_XSAVE_AVX)))
-        cpu->mxcsr = a.fx.mxcsr;
-    if (found & X86_XSAVE_SSE)
-        memcpy(cpu->xmm, a.fx.xmm, sizeof cpu->xmm);
-    if (found & X86_XSAVE_AVX)
-        memcpy(cpu->ymm_high, a.ymm_high, sizeof cpu->ymm_high);
+    x87_replaced();
+    xsave_get(&a, cpu, found, !asked || (asked & (X86_XSAVE_SSE | X86_XSAVE_AVX)));
     return true;
 }
 
@@ -372,7 +339,8 @@ signal_force_info(const siginfo_t *info)
         /* Not even process 1 survives a fault that it cannot handle. */
         t->blocked &= ~SIGNAL_BIT(sig);
         act->handler = (uint64_t)(uintptr_t)SIG_DFL;
-        group_exit(sig);
+        if (!t->trace)
+            group_exit(sig);
     }
     signal_send_info(t->process, t, info);
 }
@@ -412,27 +380,45 @@ stop_process(struct process *p, int sig)
     p->stop_report = true;
     p->continue_report = false;
     p->stop_signal = sig;
-    signal_child_changed(p, CLD_STOPPED, sig);
-    if (p->parent)
-        wait_queue_wake(&p->parent->wait_child);
-    LIST_EACH(l, &p->threads)
-        sched_interrupt(list_entry(l, struct task, thread_link), false);
+    if (!trace_by_parent(p)) { /* who traces it is told of each thread */
+        signal_child_changed(p, CLD_STOPPED, sig);
+        if (p->parent)
+            wait_queue_wake(&p->parent->wait_child);
+    }
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        if (t->trace)
+            t->trace->told_no_stop = false;
+        sched_interrupt(t, false);
+    }
 }
 
 static void
-wait_while_stopped(struct process *p)
+wait_while_stopped(struct task *t)
 {
-    while (p->stopped && !signal_fatal_pending())
+    struct process *p = t->process;
+
+    /* Somebody may begin to trace it meanwhile. */
+    while (p->stopped && !signal_fatal_pending() && !t->trace)
         if (wait_on_killable(&p->stop_queue, WAIT_FOREVER) < 0)
             break;
     if (signal_fatal_pending())
         p->stopped = false;
 }
 
+/* Is it a fault's, and not sent by somebody? Only a tracer lets it come to a default action. */
+static bool
+is_forced(const siginfo_t *info)
+{
+    return info->si_code > 0 && signal_codes(info->si_signo) > 0 && info->si_signo != SIGCHLD;
+}
+
 /* True when the process goes on, because the signal is ignored or only stops it. */
 static bool
-default_action(struct task *t, int sig)
+default_action(struct task *t, const siginfo_t *info)
 {
+    int sig = info->si_signo;
     struct process *p = t->process;
 
     switch (sig) {
@@ -442,7 +428,7 @@ default_action(struct task *t, int sig)
     case SIGCONT: return true;
     default: break;
     }
-    if (p == init_process)
+    if (p == init_process && !is_forced(info))
         return true;
     switch (sig) {
     case SIGTSTP:
@@ -505,6 +491,8 @@ run_handler(struct task *t, int sig, siginfo_t *info, int nr)
     if (!(act.flags & SA_NODEFER))
         t->blocked |= SIGNAL_BIT(sig);
     t->blocked &= ~UNBLOCKABLE;
+    if (t->trace)
+        trace_handler_begins(t);
 }
 
 static bool
@@ -514,24 +502,77 @@ is_restart(int64_t result)
            result == -ERESTART_RESTARTBLOCK;
 }
 
+/* Stops for the tracer that the task or its process asks for. */
+static void
+stop_as_asked(struct task *t)
+{
+    if (t->asked & TASK_TO_TRAP)
+        trace_trap(t);
+    else if (t->trace)
+        trace_group_stop(t);
+    else
+        wait_while_stopped(t);
+}
+
+/* The next signal to be delivered, as a tracer has it; 0: none. *nr: the system call that ends here, which a tracer may
+ * change, too. */
+static int
+next_signal(struct task *t, siginfo_t *info, int *nr)
+{
+    for (;;) {
+        int sig = signal_take(t, ~t->blocked, info);
+        struct trace *tr;
+
+        if (!sig || !t->trace || (sig == SIGKILL && t->process != init_process))
+            return sig;
+        tr = trace_get(t->trace);
+        tr->orig_rax = *nr;
+        sig = trace_signal(t, sig, info);
+        *nr = (int)tr->orig_rax;
+        trace_put(tr);
+        if (sig || signal_fatal_pending() || t->asked || t->process->stopped)
+            return sig;
+    }
+}
+
+/* The call is to be done again, by the guest: a tracer may have given it other registers meanwhile. */
+static void
+rewind_call(struct x86_cpu *cpu, int nr)
+{
+    cpu->gpr[X86_RAX] = (int64_t)cpu->gpr[X86_RAX] == -ERESTART_RESTARTBLOCK ? NR_restart_syscall : (uint64_t)nr;
+    cpu->rip -= SYSCALL_LENGTH;
+}
+
 bool
 signal_deliver(int nr)
 {
     struct task *t = current_task();
     struct process *p = t->process;
+    bool traced = false;
 
     for (;;) {
         siginfo_t info;
         int sig;
         uint64_t handler;
 
-        if (p->group_exit || t->kill_me)
+        if (p->group_exit || (t->asked & TASK_TO_LEAVE))
             task_exit(p->exit_status);
-        if (p->stopped) {
-            wait_while_stopped(p);
+        traced |= t->trace != NULL;
+        if (t->trace)
+            t->trace->orig_rax = nr;
+        if ((t->asked || p->stopped) && signal_attention(t)) {
+            struct trace *tr = t->trace ? trace_get(t->trace) : NULL;
+
+            stop_as_asked(t);
+            if (tr) {
+                nr = (int)tr->orig_rax;
+                trace_put(tr);
+            }
             continue;
         }
-        sig = signal_take(t, ~t->blocked, &info);
+        sig = next_signal(t, &info, &nr);
+        if (!sig && signal_pending_task(t))
+            continue;
         if (!sig)
             break;
         handler = p->actions[sig].handler;
@@ -540,19 +581,23 @@ signal_deliver(int nr)
         if (handler == (uint64_t)(uintptr_t)SIG_IGN)
             continue;
         if (handler == (uint64_t)(uintptr_t)SIG_DFL) {
-            default_action(t, sig);
+            default_action(t, &info);
             continue;
         }
         run_handler(t, sig, &info, nr);
         nr = -1;
         t->fault_err = t->fault_trapno = t->fault_cr2 = 0;
     }
+    if (t->trace && trace_steps(t->trace))
+        direct_leave();
     if (nr >= 0 && is_restart((int64_t)x86_this_cpu()->gpr[X86_RAX])) {
         if (t->restore_blocked) {
             t->blocked = t->saved_blocked;
             t->restore_blocked = false;
         }
-        return true;
+        if (traced)
+            rewind_call(x86_this_cpu(), nr);
+        return !traced;
     }
     if (t->restore_blocked) {
         t->blocked = t->saved_blocked;

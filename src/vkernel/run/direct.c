@@ -107,6 +107,13 @@ direct_guest_address(uint64_t address)
  * what the host's stack leads to is only good as long as nobody has. */
 static __thread uint64_t code_outside;
 FIBER_VARIABLE(code_outside);
+#define LEFT UINT64_MAX /* no generation */
+
+void
+direct_leave(void)
+{
+    code_outside = LEFT;
+}
 
 /* The last steps before rewritten code goes on, which it does without the lock. */
 static inline void
@@ -164,7 +171,7 @@ direct_run(uint64_t host)
     if (!may_set_out()) {
         poll_edge();
         host = direct_entry(x86_this_cpu()->rip);
-        if (!host)
+        if (!host || code_outside == LEFT)
             return;
         set_out_again();
     }

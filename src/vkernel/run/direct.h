@@ -27,6 +27,9 @@ bool direct_state_between(const struct platform_fault *f, struct x86_cpu *out);
  * False: it is none. */
 bool direct_fault_state(const struct platform_fault *f);
 
+/* Rewritten code that has called the vkernel does not go on where it was: the dispatcher decides what runs next. */
+void direct_leave(void);
+
 /* A host address in rewritten text becomes the guest's; others stay what they are. */
 uint64_t direct_guest_address(uint64_t address);
 

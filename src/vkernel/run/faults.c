@@ -143,7 +143,7 @@ x86_mxcsr_loaded(uint64_t pc)
     size_t left = 0;
 
     x86_apply_mxcsr();
-    if (platform_mode != PLATFORM_NATIVE || current_task()->fault || !run_floats_evaluated())
+    if (platform_mode != PLATFORM_NATIVE || current_task()->fault || !run_all_evaluated())
         return;
     bytes = run_fetch(NULL, pc, &left, &image_base);
     if (!bytes || x86_decode(bytes, left, pc, &insn) <= 0)

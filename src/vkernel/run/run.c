@@ -23,11 +23,13 @@
 #include "vkernel/cpu/cpu.h"
 #include "vkernel/mm/mm.h"
 #include "vkernel/proc/proc.h"
+#include "vkernel/proc/trace.h"
 #include "vkernel/run/calls.h"
 #include "vkernel/run/direct.h"
 #include "vkernel/run/fault_map.h"
 #include "vkernel/run/lockstep.h"
 #include "vkernel/run/run.h"
+#include "vkernel/run/step.h"
 #include "vkernel/sched/kernel_time.h"
 #include "vkernel/signal/signal.h"
 #include "vkernel/task/process.h"
@@ -77,13 +79,17 @@ table_entry(uint64_t pc)
 }
 
 bool
-run_floats_evaluated(void)
+run_all_evaluated(void)
 {
     enum { MASKS = 0x1f80 }; /* the exception masks of MXCSR (SDM vol. 1, 10.2.3) */
     uint64_t handler;
     const void *code;
 
-    if ((x86_cpu_tls.mxcsr & MASKS) == MASKS || platform_has_direct())
+    if (platform_has_direct())
+        return false;
+    if (current_task()->trace) /* its tracer may read and write registers at any stop */
+        return true;
+    if ((x86_cpu_tls.mxcsr & MASKS) == MASKS)
         return false;
     handler = current_process()->actions[SIGFPE].handler;
     code = table_entry(handler); /* the addresses SIG_DFL and SIG_IGN have no entry */
@@ -111,7 +117,7 @@ handler_low(void)
 static const void *
 compiled_entry(uint64_t pc)
 {
-    return stress_evaluate || run_floats_evaluated() || handler_low() ? NULL : table_entry(pc);
+    return stress_evaluate || run_all_evaluated() || handler_low() ? NULL : table_entry(pc);
 }
 
 bool
@@ -194,33 +200,26 @@ eval_comes_in(void *context)
     platform_come_in();
 }
 
-void
-run_evaluate(void)
+enum eval_stop
+run_evaluate_with(struct eval *eval, struct eval_host host)
 {
     struct mm *mm = current_task()->process->mm;
-    struct eval_host host = {.memory = mm->space.base,
-                             .fetch = run_fetch,
-                             .has_compiled = eval_has_compiled,
-                             .ends_before = platform_has_direct() ? direct_begins
-                                            : lockstep_on         ? lockstep_block_ends
-                                                                  : NULL,
-                             .go_out = platform_threads > 1 ? eval_goes_out : NULL,
-                             .come_in = platform_threads > 1 ? eval_comes_in : NULL};
     struct x86_cpu *cpu = x86_this_cpu();
     enum eval_stop stop;
     unsigned trap = 0;
 
-    if (!mm_eval(mm))
-        group_exit(SIGKILL);
+    host.memory = mm->space.base;
+    host.fetch = run_fetch;
     x87_out();
     x87_used(); /* the helpers compute with it, and who gets the processor next must not see their operands */
     if (platform_has_direct())
         x86_collect_mxcsr();
     platform_mode = PLATFORM_EVAL;
-    stop = eval_run(mm->eval, &host, &trap);
+    stop = eval_run(eval, &host, &trap);
     platform_mode = PLATFORM_KERNEL;
     switch (stop) {
-    case EVAL_COMPILED: break;
+    case EVAL_COMPILED:
+    case EVAL_BUDGET: break;
     case EVAL_SYSCALL: syscall_edge(); break;
     case EVAL_TRAP: run_trap(trap, cpu->rip); break;
     case EVAL_NOEXEC: {
@@ -241,8 +240,25 @@ run_evaluate(void)
                                     ((v && v->start <= cpu->rip) || cpu->rip >= TASK_SIZE ? PF_PRESENT : 0));
         break;
     }
-    case EVAL_BUDGET: poll_edge(); break;
     }
+    return stop;
+}
+
+void
+run_evaluate(void)
+{
+    struct mm *mm = current_task()->process->mm;
+    struct eval_host host = {.has_compiled = eval_has_compiled,
+                             .ends_before = platform_has_direct() ? direct_begins
+                                            : lockstep_on         ? lockstep_block_ends
+                                                                  : NULL,
+                             .go_out = platform_threads > 1 ? eval_goes_out : NULL,
+                             .come_in = platform_threads > 1 ? eval_comes_in : NULL};
+
+    if (!mm_eval(mm))
+        group_exit(SIGKILL);
+    if (run_evaluate_with(mm->eval, host) == EVAL_BUDGET)
+        poll_edge();
 }
 
 static inline void
@@ -268,8 +284,13 @@ static void
 run_step(void)
 {
     struct task *t = current_task();
-    const void *code = t->evaluate_next ? NULL : compiled_entry(x86_cpu_tls.rip);
+    const void *code;
 
+    if (t->trace && trace_steps(t->trace)) {
+        run_one_step(t);
+        return;
+    }
+    code = t->evaluate_next ? NULL : compiled_entry(x86_cpu_tls.rip);
     t->evaluate_next = false;
     if (!code) {
         run_evaluate();
@@ -301,9 +322,9 @@ run_nested(uint64_t stop_pc, uint64_t stop_rsp)
         run_step();
         if (signal_work(t))
             signal_deliver(-1);
-    } while (!frame_ends(&f) && !stack_low() && !run_floats_evaluated());
+    } while (!frame_ends(&f) && !stack_low() && !run_all_evaluated());
     t->frame = f.outer;
-    return !run_floats_evaluated() && cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
+    return !run_all_evaluated() && cpu->rip == stop_pc && cpu->gpr[X86_RSP] == stop_rsp;
 }
 
 static bool
@@ -359,6 +380,53 @@ syscall_edge(void)
     syscall_edge_with(x86_cpu_rflags(x86_this_cpu()));
 }
 
+/* What is due behind each call before signals are looked at. */
+static inline void
+after_call(void)
+{
+    if (calls_on)
+        calls_done();
+    if (platform_ticked)
+        sched_poll();
+    if (sched_moving)
+        sched_move();
+    if (sched_tick_wanted)
+        sched_arm_tick();
+}
+
+/* A traced task's system call. The tracer may choose another one, and other arguments, so that it is done again by the
+ * guest, where an untraced task's is done again in place. */
+static __attribute__((noinline)) void
+traced_call(struct task *t, int64_t nr)
+{
+    struct x86_cpu *cpu = x86_this_cpu();
+    int64_t restart;
+
+    cpu->gpr[X86_RAX] = (uint64_t)-ENOSYS;
+    nr = trace_call_begins(t, nr);
+    if (nr != -1) {
+        uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
+                         cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
+
+        cpu->gpr[X86_RAX] = (uint64_t)call_with_work(nr, a);
+        if (t->trace)
+            nr = (int32_t)t->trace->orig_rax;
+    }
+    after_call();
+    if (t->trace && nr == NR_rt_sigreturn)
+        t->trace->orig_rax = -1;
+    if (t->trace)
+        trace_call_ends(t);
+    restart = (int64_t)cpu->gpr[X86_RAX];
+    if ((signal_work(t) || (restart <= -ERESTARTSYS && restart >= -ERESTART_RESTARTBLOCK && !t->call_answered)) &&
+        signal_deliver(nr == NR_rt_sigreturn ? -1 : (int)nr)) {
+        cpu->gpr[X86_RAX] = cpu->gpr[X86_RAX] == (uint64_t)-ERESTART_RESTARTBLOCK ? NR_restart_syscall : (uint64_t)nr;
+        cpu->rip -= 2;
+    }
+    if (t->trace && trace_steps(t->trace))
+        direct_leave();
+}
+
 void
 syscall_edge_with(uint64_t rflags)
 {
@@ -374,16 +442,17 @@ syscall_edge_with(uint64_t rflags)
         uint64_t a[6] = {cpu->gpr[X86_RDI], cpu->gpr[X86_RSI], cpu->gpr[X86_RDX],
                          cpu->gpr[X86_R10], cpu->gpr[X86_R8],  cpu->gpr[X86_R9]};
 
-        result = __builtin_expect(t->call_work, 0) ? call_with_work(nr, a) : syscall_dispatch(nr, a);
-        if (calls_on)
-            calls_done();
+        if (__builtin_expect(t->call_work, 0)) {
+            if (t->call_work & CALL_TRACED) {
+                traced_call(t, nr);
+                return;
+            }
+            result = call_with_work(nr, a);
+        } else {
+            result = syscall_dispatch(nr, a);
+        }
         cpu->gpr[X86_RAX] = (uint64_t)result;
-        if (platform_ticked)
-            sched_poll();
-        if (sched_moving)
-            sched_move();
-        if (sched_tick_wanted)
-            sched_arm_tick();
+        after_call();
         if (!signal_work(t) && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK))
             return;
         if (t->call_answered && !signal_work(t))
@@ -439,8 +508,7 @@ kernel_syscall_c(uint64_t next)
     syscall_edge();
     /* rt_sigreturn restores a state from elsewhere. Whatever waits for that place is not this call's code, but is
      * further out. */
-    if (nr == NR_rt_sigreturn || stress_unwind || run_floats_evaluated() || !back_at(next, rsp) ||
-        code_in_force() != code)
+    if (nr == NR_rt_sigreturn || stress_unwind || run_all_evaluated() || !back_at(next, rsp) || code_in_force() != code)
         platform_leave();
     enter_compiled(false);
 }
@@ -469,7 +537,7 @@ kernel_poll_c(uint64_t pc)
     poll_edge();
     if (platform_stack_pointer() < platform_fiber_limit(current_task()->sched.fiber))
         platform_leave();
-    if (run_floats_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code ||
+    if (run_all_evaluated() || !back_at(pc, before.gpr[X86_RSP]) || code_in_force() != code ||
         !same_state(&before, x86_this_cpu()))
         platform_leave();
     enter_compiled(false);

@@ -3,6 +3,7 @@
 #ifndef VKERNEL_RUN_RUN_H
 #define VKERNEL_RUN_RUN_H
 
+#include "eval/eval.h"
 #include "platform/platform.h"
 #include "vkernel/task/process.h"
 #include "x86/address_space.h"
@@ -47,6 +48,9 @@ void run_init(void);
 /* Evaluates from rip to the next compiled entry, or until something else is to be done, such as a system call, which it
  * then does. */
 void run_evaluate(void);
+/* The same with this evaluator, as the host says, but for memory and fetch: where it stopped. What is to be done then has been, but for
+ * EVAL_BUDGET. */
+enum eval_stop run_evaluate_with(struct eval *eval, struct eval_host host);
 /* Runs the guest until the handler of this fault has returned, and returns true. False: it will not return here, and
  * whoever is further out must go on from the guest's state. */
 bool run_until_returned(struct fault_record *fault);
@@ -54,9 +58,10 @@ bool run_until_returned(struct fault_record *fault);
  * now? */
 const uint8_t *run_fetch(void *context, uint64_t address, size_t *left, uint64_t *image_base);
 bool run_has_entry(uint64_t address);
-/* Must the evaluator run everything, because floating-point exceptions are unmasked and their handler is precise code,
- * which may look at registers? Compiled code has no map of the registers at its arithmetic (decision 0009). */
-bool run_floats_evaluated(void);
+/* Must the evaluator run everything? Of compiled code alone: because a tracer wants to know registers; or because
+ * floating-point exceptions are unmasked and their handler is precise code, which may look at registers: compiled code
+ * has no map of the registers at its arithmetic (decision 0009). */
+bool run_all_evaluated(void);
 extern bool stress_unwind, stress_budget, stress_evaluate;
 
 /* --- deliver.c --- */

@@ -10,6 +10,7 @@
 #include "vkernel/vfs/users.h"
 #include "vkernel/usercopy/usercopy.h"
 #include "vkernel/task/process.h"
+#include "vkernel/task/trace.h"
 #include "vkernel/signal/signal.h"
 
 #define STOP_SIGNALS (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
@@ -233,11 +234,19 @@ signal_pending_current(void)
 }
 
 bool
+signal_attention(const struct task *t)
+{
+    const struct process *p = t->process;
+
+    return p->group_exit || t->asked || (p->stopped && !(t->trace && t->trace->told_no_stop));
+}
+
+bool
 signal_fatal_pending(void)
 {
     const struct task *t = current_task();
 
-    return t->process->group_exit || t->kill_me ||
+    return t->process->group_exit || (t->asked & TASK_TO_LEAVE) ||
            ((t->pending.set | t->process->pending.set) & SIGNAL_BIT(SIGKILL) && t->process != init_process);
 }
 
@@ -248,6 +257,8 @@ ignored(const struct process *p, int sig, bool force)
 {
     uint64_t handler = p->actions[sig].handler;
 
+    if (p->traced_threads && sig != SIGKILL) /* its tracer is to see it */
+        return false;
     if (handler == (uint64_t)(uintptr_t)SIG_IGN)
         return true;
     if (handler != (uint64_t)(uintptr_t)SIG_DFL)
@@ -293,6 +304,33 @@ continue_process(struct process *p)
     }
 }
 
+void
+signal_ask_trap(struct task *t)
+{
+    struct trace *tr = t->trace;
+
+    t->asked |= TASK_TO_TRAP;
+    if (tr->listening) { /* it sleeps in a stop, and begins another one */
+        tr->stopped = false;
+        wait_queue_wake(&tr->queue);
+    }
+    sched_interrupt(t, false);
+}
+
+/* SIGCONT is a stop for those that PTRACE_SEIZE traces, whether they were stopped or not (ptrace_trap_notify). */
+static void
+trap_seized(struct process *p)
+{
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        if (t->trace)
+            t->trace->told_no_stop = false;
+        if (t->trace && t->trace->seized)
+            signal_ask_trap(t);
+    }
+}
+
 /* Stop and continue signals cancel each other, whatever their disposition. */
 static void
 cancel_opposites(struct process *p, int sig)
@@ -302,8 +340,11 @@ cancel_opposites(struct process *p, int sig)
     if (!cancel)
         return;
     signal_discard(p, cancel);
-    if (sig == SIGCONT)
-        continue_process(p);
+    if (sig != SIGCONT)
+        return;
+    continue_process(p);
+    if (p->traced_threads)
+        trap_seized(p);
 }
 
 static bool
@@ -324,7 +365,7 @@ ends(const struct process *p, const struct task *target, int sig)
                             DEFAULT_IGNORED;
 
     if (p->actions[sig].handler != (uint64_t)(uintptr_t)SIG_DFL || (others & SIGNAL_BIT(sig)) || p == init_process ||
-        p->stopped)
+        p->stopped || p->traced_threads)
         return false;
     if (target)
         return !((target->blocked | target->waiting_set) & SIGNAL_BIT(sig));

@@ -43,13 +43,18 @@ int signal_codes(int sig); /* the highest si_code that the signal's own causes h
 /* same: it must name the signal. -EFAULT, -E2BIG, -EINVAL */
 int signal_info_from_guest(siginfo_t *info, uint64_t address, int sig, bool same);
 bool signal_fatal_pending(void);
+void signal_ask_trap(struct task *t); /* a traced one: it stops at its next edge, and leaves its sleep for it */
+/* Does something of the process or of the task want attention beside signals? Where the process is stopped, a tracer may
+ * have said that the task goes on all the same. */
+bool signal_attention(const struct task *t);
 /* Is there a signal to attend to, or an end or a stop of the task? This and signal_work() are asked at each edge. */
 static inline bool
 signal_pending_task(const struct task *t)
 {
     const struct process *p = t->process;
 
-    return ((t->pending.set | p->pending.set) & ~t->blocked) || (p->group_exit | t->kill_me | p->stopped);
+    return ((t->pending.set | p->pending.set) & ~t->blocked) ||
+           ((p->group_exit | t->asked | p->stopped) && signal_attention(t));
 }
 /* Is there anything to do at the edge? The same, and a mask that is to be restored. */
 static inline bool

@@ -26,6 +26,7 @@ struct mm;
 struct seccomp_filter;
 struct user;
 struct tty;
+struct trace;
 
 enum { SIGNALS = 64 };
 /* The signals that are pending for a process, or for one of its threads. A guest queues as many as RLIMIT_SIGPENDING
@@ -63,11 +64,15 @@ struct process {
     /* --- fields of the rooms signal/, time/, proc/ and run/ --- */
     struct task *leader; /* gone when another thread's exec took its place */
     unsigned thread_count;
-    int exit_status;      /* as wait4 reports it; valid for a zombie */
-    int exit_signal;      /* the signal that the parent gets at the end; 0: none */
-    bool group_exit;      /* every thread of it leaves at its next edge */
-    struct task *exec_by; /* a thread in execve that waits for the others to leave */
-    bool exec_done;       /* it has called exec since fork, so that its parent's setpgid is refused */
+    int exit_status;            /* as wait4 reports it; valid for a zombie */
+    int exit_signal;            /* the signal that the parent gets at the end; 0: none */
+    bool group_exit;            /* every thread of it leaves at its next edge */
+    struct task *exec_by;       /* a thread in execve that waits for the others to leave */
+    int maker;                  /* the number of the thread that made it, which TRACEME makes its tracer */
+    unsigned traced_threads;    /* so many of its threads are traced */
+    unsigned tracees;           /* so many tasks its threads trace, those included that ended and were not waited for */
+    struct trace *leader_trace; /* that of its first thread, also when that has ended; NULL: it is not traced */
+    bool exec_done;             /* it has called exec since fork, so that its parent's setpgid is refused */
     bool subreaper, keep_caps, reaped;
     bool may_be_orphaned; /* its parent, of another group, has ended: its group is to be looked at (exit.c) */
     int pdeath_signal;
@@ -106,7 +111,9 @@ struct process {
 };
 
 /* What a task may have to do at a system call beyond making it (run/call_work.c). */
-enum { CALL_SECCOMP = 1 };
+enum { CALL_SECCOMP = 1, CALL_TRACED = 2 };
+/* It leaves, because a sibling does exec; it stops for its tracer. */
+enum { TASK_TO_LEAVE = 1, TASK_TO_TRAP = 2 };
 
 struct task {
     struct sched_entity sched; /* first member: the scheduler knows nothing else of a task */
@@ -144,7 +151,7 @@ struct task {
     struct vfork_wait *vfork; /* somebody may wait until this task leaves its memory; counted */
     uint64_t robust_list;
     struct sem_undo_list *sem_undos; /* ipc/; NULL: nothing is to be undone */
-    bool kill_me;                    /* it leaves at its next edge, because a sibling does exec */
+    uint8_t asked;                   /* TASK_TO_*: what it does at its next edge */
     uint8_t call_work;               /* CALL_*: what else is to be done at each of its system calls; mostly 0 */
     bool call_answered;              /* its last call was not made, and the result is one whatever number it is */
     bool no_new_privs;
@@ -154,7 +161,9 @@ struct task {
     /* compiled code cannot go on at rip, because there is no entry or it refused (ir_assumption): the evaluator does a
      * step first */
     bool evaluate_next;
-    bool in_call; /* for a run that is compared with another one: is it between calls_made() and calls_done()? */
+    struct trace *trace; /* how it is traced; NULL: it is not */
+    struct list tracees; /* struct trace: those that it traces */
+    bool in_call;        /* for a run that is compared with another one: is it between calls_made() and calls_done()? */
     uint64_t fault_err, fault_trapno, fault_cr2; /* of its last fault, for the signal frame */
 };
 
