@@ -83,26 +83,33 @@ mm_code_changed(struct mm *mm, uint64_t start, uint64_t end)
 
 /* --- the code map --- */
 
+static int
+show_code_map(struct mm *mm, const struct code_map *m)
+{
+    return platform_map_file(mm->space.base + m->at, m->size, PROT_READ, false, artifact_host_fd(the_artifact),
+                             m->file_offset);
+}
+
 int
-mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset)
+mm_code_map_add(struct mm *mm, const struct code_map *like)
 {
     struct code_map *m;
     int r;
 
     LIST_EACH(p, &mm->code_maps) {
         m = list_entry(p, struct code_map, link);
-        if (m->at == at && m->size == size && m->file_offset == file_offset)
+        if (m->at == like->at && m->size == like->size && m->file_offset == like->file_offset)
             return 0;
     }
     m = OBJECT_NEW(code_map);
     if (!m)
         return -ENOMEM;
-    r = platform_map_file(mm->space.base + at, size, PROT_READ, false, artifact_host_fd(the_artifact), file_offset);
+    r = like->breakpoints ? 0 : show_code_map(mm, like);
     if (r < 0) {
         OBJECT_FREE(code_map, m);
         return r;
     }
-    *m = (struct code_map){.at = at, .size = size, .file_offset = file_offset};
+    *m = *like;
     list_append(&mm->code_maps, &m->link);
     /* What is there now was not there before: only a fork may have remembered something else of this generation. */
     if (mm->code_shared)
@@ -128,21 +135,56 @@ code_map_address(uint64_t code)
                                 (platform_has_direct() ? sizeof(direct_code_map_entry) : sizeof(struct code_map_entry));
 }
 
+/* The map of this file's code that is in the address space; NULL: there is none. */
+static struct code_map *
+code_map_of(const struct mm *mm, const struct artifact_ledger *row)
+{
+    uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
+
+    LIST_EACH(p, &mm->code_maps) {
+        struct code_map *m = list_entry(p, struct code_map, link);
+
+        if (m->at == at && m->file_offset == offset)
+            return m;
+    }
+    return NULL;
+}
+
 bool
 mm_code_bound(const struct mm *mm, const struct vma *v)
 {
-    const struct artifact_ledger *row = v->code;
-    uint64_t at = code_map_address(row->code_map_from), offset = artifact_code_map_offset(the_artifact, row);
+    const struct code_map *m = v->image_base == v->code->base ? code_map_of(mm, v->code) : NULL;
 
-    if (v->image_base != row->base)
-        return false;
-    LIST_EACH(p, &mm->code_maps) {
-        const struct code_map *m = list_entry(p, struct code_map, link);
+    return m && m->breakpoints == 0;
+}
 
-        if (m->at == at && m->file_offset == offset)
-            return true;
+void
+mm_code_hold(struct mm *mm, const struct artifact_ledger *code)
+{
+    struct code_map *m = code_map_of(mm, code);
+
+    if (!m || m->breakpoints++ > 0)
+        return;
+    platform_map_anon(mm->space.base + m->at, m->size, PROT_READ);
+    mm_code_generation_new(mm);
+}
+
+void
+mm_code_let_go(struct mm *mm, const struct artifact_ledger *code)
+{
+    struct code_map *m = code_map_of(mm, code);
+
+    if (!m || m->breakpoints == 0 || --m->breakpoints > 0)
+        return;
+    if (show_code_map(mm, m) < 0) {
+        list_remove(&m->link); /* the evaluator goes on */
+        OBJECT_FREE(code_map, m);
+        return;
     }
-    return false;
+    mm_code_generation_new(mm);
+    MM_EACH(v, mm)
+        if (v->code == code) /* the evaluator does not ask any more between blocks that it has */
+            mm_code_changed(mm, v->start, v->end);
 }
 
 /* Is all of [start, end) mapped as this file's code, at the place that its compiled code was made for? */
@@ -175,7 +217,10 @@ mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *veri
     /* From here on its native code can be entered. */
     artifact_use(the_artifact, row->native_offset, row->native_size);
     artifact_use(the_artifact, offset, row->code_map_size);
-    if (mm_code_map_add(mm, at, row->code_map_size, offset) < 0)
+    if (mm_code_map_add(mm, &(struct code_map){.at = at,
+                                               .size = row->code_map_size,
+                                               .file_offset = offset,
+                                               .breakpoints = mm_breakpoints_in_file(mm, row)}) < 0)
         return;                                /* the evaluator goes on */
     for (unsigned i = 0; i < code->count; i++) /* the evaluator does not ask any more between blocks that it has */
         mm_code_changed(mm, saturating_add(row->base, code->low[i]), saturating_add(row->base, code->high[i]));
@@ -392,6 +437,7 @@ mm_code_protect(struct mm *mm, struct vma *v, int prot, struct code_protect *sta
 void
 mm_code_unmapped(struct mm *mm, uint64_t start, uint64_t end)
 {
+    mm_breakpoints_unmapped(mm, start, end);
     code_map_unbind(mm, start, end);
     mm_code_changed(mm, start, end);
 }
@@ -412,6 +458,7 @@ mm_code_end(struct mm *mm, struct vma *v)
 void
 mm_code_drop(struct mm *mm)
 {
+    mm_breakpoints_end(mm);
     LIST_EACH_SAFE(p, &mm->code_maps)
         OBJECT_FREE(code_map, list_entry(p, struct code_map, link));
     eval_drop(mm);

@@ -1,4 +1,4 @@
-/* Another process's memory, as process_vm_readv and tracers see it. */
+/* Another process's memory, as process_vm_readv sees it; and what a tracer's writes to data are (breakpoints.c). */
 #include <sys/mman.h>
 
 #include "vkernel/mm/mm_internal.h"
@@ -26,16 +26,4 @@ mm_other_write(struct mm *mm, guest_addr dst, const void *src, size_t size)
 {
     size = ready(mm, dst, size, true);
     return size ? mm_write(mm, dst, src, size) : 0;
-}
-
-size_t
-mm_trace_read(struct mm *mm, void *dst, guest_addr src, size_t size)
-{
-    return mm_other_read(mm, dst, src, size);
-}
-
-size_t
-mm_trace_write(struct mm *mm, guest_addr dst, const void *src, size_t size)
-{
-    return mm_other_write(mm, dst, src, size);
 }

@@ -139,11 +139,11 @@ fork_mappings(struct mm *to, struct mm *from)
         copy->locked = false;
         mm_account(to, copy, true);
     }
+    if (!mm_breakpoints_fork(to, from))
+        return false;
     /* Where code is missing there, the evaluator runs the rest. */
     for (struct list *p = from->code_maps.next; p != &from->code_maps && !without_code; p = p->next) {
-        struct code_map *m = list_entry(p, struct code_map, link);
-
-        if (mm_code_map_add(to, m->at, m->size, m->file_offset) < 0)
+        if (mm_code_map_add(to, list_entry(p, struct code_map, link)) < 0)
             return false;
     }
     if (!without_code) {

@@ -91,7 +91,9 @@ struct mm {
     struct refcount *eval_refs;
     struct list code_maps;    /* struct code_map: what fork maps once more */
     uint64_t code_generation; /* the number of what is in code_maps, which other code never gets */
-    bool code_shared;         /* shared with a forked child, which has the same generation number */
+    uint64_t *breakpoints;    /* addresses, rising (breakpoints.c) */
+    unsigned breakpoint_count, breakpoint_room;
+    bool code_shared; /* shared with a forked child, which has the same generation number */
     /* The address space that this one was forked from, until the mappings of either change; or NULL (spare.c). */
     struct mm *origin;
     struct list copies, copy_link; /* those whose origin this is; in this list of the origin's */
@@ -161,9 +163,11 @@ int mm_look_at_pages(struct mm *mm, guest_addr address, unsigned count, unsigned
  * permission. The other process's threads go on meanwhile. --- */
 size_t mm_other_read(struct mm *mm, void *dst, guest_addr src, size_t size);
 size_t mm_other_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
-/* The same for a tracer. */
+/* --- breakpoints.c: the same for a tracer, with its breakpoints, and where the other process could not write --- */
 size_t mm_trace_read(struct mm *mm, void *dst, guest_addr src, size_t size);
 size_t mm_trace_write(struct mm *mm, guest_addr dst, const void *src, size_t size);
+/* Has a tracer put a breakpoint at the address? To be asked where mm.breakpoint_count is not 0. */
+bool mm_breakpoint_at(const struct mm *mm, uint64_t address);
 
 /* Where the pages behind a mapping end: at the mapping's end, or at that of its file or object if that comes first. */
 uint64_t mm_backed_end(const struct vma *v);

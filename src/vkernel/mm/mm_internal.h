@@ -46,6 +46,8 @@ struct code_map {
     struct list link;
     uint64_t at, size;    /* guest address of the map pages */
     uint64_t file_offset; /* in the artifact */
+    /* so many breakpoints are in its code: while there are any, the pages are not there, and the code is not in force */
+    unsigned breakpoints;
 };
 
 /* --- written.c: which pages were written, as the host tells --- */
@@ -141,6 +143,12 @@ bool mm_is_sealed(struct mm *mm, uint64_t start, uint64_t end);
 /* What mlock and its kin locked. */
 bool mm_can_lock(void);
 
+/* --- breakpoints.c --- */
+unsigned mm_breakpoints_in_file(struct mm *mm, const struct artifact_ledger *code);
+void mm_breakpoints_unmapped(struct mm *mm, uint64_t start, uint64_t end);
+bool mm_breakpoints_fork(struct mm *to, const struct mm *from); /* false: no memory */
+void mm_breakpoints_end(struct mm *mm);
+
 /* --- code.c --- */
 /* The only way to host pages of code: those of the artifact, or of the copy of the verified bytes. */
 int mm_code_host_map(struct mm *mm, const struct vma *v);
@@ -168,7 +176,10 @@ int mm_code_protect(struct mm *mm, struct vma *v, int prot, struct code_protect 
 void mm_code_protect_end(struct mm *mm, struct code_protect *state);
 /* Compiled code can be entered once all of the file's code is mapped; until then the evaluator runs what there is. */
 void mm_code_map_bind(struct mm *mm, const struct vma *v, const struct verified *verified);
-int mm_code_map_add(struct mm *mm, uint64_t at, uint64_t size, uint64_t file_offset);
+int mm_code_map_add(struct mm *mm, const struct code_map *like);
+/* There is one breakpoint more in this file's code, or one less. */
+void mm_code_hold(struct mm *mm, const struct artifact_ledger *code);
+void mm_code_let_go(struct mm *mm, const struct artifact_ledger *code);
 /* Code of the range is other, or gone. */
 void mm_code_changed(struct mm *mm, uint64_t start, uint64_t end);
 void mm_code_unmapped(struct mm *mm, uint64_t start, uint64_t end);

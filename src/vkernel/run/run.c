@@ -136,13 +136,24 @@ frame_ends(const struct run_frame *f)
     return f && (rsp > f->stop_rsp || (x86_cpu_tls.rip == f->stop_pc && rsp == f->stop_rsp));
 }
 
-/* eval_host.has_compiled: the evaluator stops before native code, and where the innermost nested run ends. */
+/* Has a tracer put a breakpoint there? */
+static inline bool
+breakpoint_at(uint64_t address)
+{
+    const struct mm *mm = current_mm();
+
+    return mm->breakpoint_count && mm_breakpoint_at(mm, address);
+}
+
+/* eval_host.has_compiled: the evaluator stops before native code and breakpoints, and where the innermost nested run ends. */
 static bool
 eval_has_compiled(void *context, uint64_t address)
 {
     const struct run_frame *f = current_task()->frame;
 
     (void)context;
+    if (breakpoint_at(address))
+        return true;
     if (f) {
         uint64_t rsp = x86_cpu_tls.gpr[X86_RSP];
 
@@ -173,13 +184,13 @@ canonical(uint64_t address)
     return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
-/* eval_host.ends_before with the backend direct. A block of the evaluator ends where rewritten code can be entered, so
+/* eval_host.ends_before. With the backend direct a block of the evaluator ends where rewritten code can be entered, so
  * that no more is evaluated than has to be. */
 static bool
-direct_begins(void *context, uint64_t address)
+block_ends(void *context, uint64_t address)
 {
-    (void)context;
-    return compiled_entry(address) != NULL;
+    return breakpoint_at(address) || (platform_has_direct() ? compiled_entry(address) != NULL
+                                                            : lockstep_on && lockstep_block_ends(context, address));
 }
 
 /* eval_host.go_out: others may be in the vkernel from here on. */
@@ -244,17 +255,29 @@ run_evaluate_with(struct eval *eval, struct eval_host host)
     return stop;
 }
 
+bool
+run_breakpoint(void)
+{
+    uint64_t rip = x86_cpu_tls.rip;
+
+    if (!breakpoint_at(rip))
+        return false;
+    run_trap(IR_TRAP_BP, rip);
+    return true;
+}
+
 void
 run_evaluate(void)
 {
     struct mm *mm = current_task()->process->mm;
     struct eval_host host = {.has_compiled = eval_has_compiled,
-                             .ends_before = platform_has_direct() ? direct_begins
-                                            : lockstep_on         ? lockstep_block_ends
-                                                                  : NULL,
+                             .ends_before =
+                                 platform_has_direct() || lockstep_on || mm->breakpoint_count ? block_ends : NULL,
                              .go_out = platform_threads > 1 ? eval_goes_out : NULL,
                              .come_in = platform_threads > 1 ? eval_comes_in : NULL};
 
+    if (run_breakpoint())
+        return;
     if (!mm_eval(mm))
         group_exit(SIGKILL);
     if (run_evaluate_with(mm->eval, host) == EVAL_BUDGET)

@@ -51,6 +51,8 @@ void run_evaluate(void);
 /* The same with this evaluator, as the host says, but for memory and fetch: where it stopped. What is to be done then has been, but for
  * EVAL_BUDGET. */
 enum eval_stop run_evaluate_with(struct eval *eval, struct eval_host host);
+/* Is the guest at a breakpoint of a tracer's? Then it gets the exception of one. */
+bool run_breakpoint(void);
 /* Runs the guest until the handler of this fault has returned, and returns true. False: it will not return here, and
  * whoever is further out must go on from the guest's state. */
 bool run_until_returned(struct fault_record *fault);

@@ -44,6 +44,8 @@ run_one_step(struct task *t)
     enum eval_stop stop;
 
     t->evaluate_next = false;
+    if (run_breakpoint())
+        return;
     stop = run_evaluate_with(steps_of(t->trace, t->process->mm), host);
     if ((stop == EVAL_COMPILED || stop == EVAL_BUDGET))
         signal_force(SIGTRAP, TRAP_TRACE, x86_this_cpu()->rip, 1);

@@ -938,7 +938,7 @@ CASE(signal_comes_with_a_call)
 static int
 sleeps(void *argument)
 {
-    struct timespec t = {0, 100000000};
+    struct timespec t = {1, 0};
 
     signal(SIGUSR1, on_signal);
     return nanosleep(&t, NULL) == 0 ? 4 : errno == EINTR ? 5 : 6;
@@ -1510,4 +1510,159 @@ CASE(seccomp_tracer_answers)
 CASE(seccomp_judges_the_tracer)
 {
     leave_to_tracer(SYS_getuid, 0);
+}
+
+/* --- breakpoints --- */
+
+__attribute__((noinline, noclone)) static int
+is_reached(int n)
+{
+    __asm__ volatile("" : "+r"(n));
+    return n + 1;
+}
+
+static int
+reaches_three_times(void *argument)
+{
+    int n = 0;
+
+    for (int k = 0; k < 3; k++)
+        n = is_reached(n);
+    return n;
+}
+
+/* Writes int3, or what was there. */
+static long
+set_breakpoint(pid_t pid, void *at, long *before)
+{
+    long word = ptrace(PTRACE_PEEKTEXT, pid, at, 0);
+
+    *before = word;
+    return ORDER(PTRACE_POKETEXT, pid, at, (word & ~0xffl) | 0xcc);
+}
+
+CASE(breakpoint)
+{
+    pid_t pid = traced(reaches_three_times, NULL);
+    struct user_regs_struct r;
+    siginfo_t info;
+    long before, word;
+
+    SHOW(set_breakpoint(pid, is_reached, &before));
+    ORDER(PTRACE_PEEKTEXT, pid, is_reached, &word);
+    say("%lx", word & 0xff);
+    for (int k = 0; k < 2; k++) {
+        ORDER(PTRACE_CONT, pid, 0, 0);
+        stops("breakpoint", pid);
+        ORDER(PTRACE_GETREGS, pid, 0, &r);
+        ORDER(PTRACE_GETSIGINFO, pid, 0, &info);
+        say("%d %d: %d, behind it by %ld", info.si_signo, info.si_code, (int)r.rdi,
+            (long)(r.rip - (unsigned long)is_reached));
+        SHOW(ORDER(PTRACE_POKETEXT, pid, is_reached, before));
+        r.rip--;
+        ORDER(PTRACE_SETREGS, pid, 0, &r);
+        ORDER(PTRACE_SINGLESTEP, pid, 0, 0);
+        stops("step", pid);
+        set_breakpoint(pid, is_reached, &before);
+    }
+    ORDER(PTRACE_POKETEXT, pid, is_reached, before);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("after", pid);
+}
+
+CASE(breakpoint_that_nobody_handles)
+{
+    pid_t pid = traced(reaches_three_times, NULL);
+    long before;
+
+    set_breakpoint(pid, is_reached, &before);
+    ORDER(PTRACE_DETACH, pid, 0, 0);
+    stops("after", pid);
+}
+
+CASE(breakpoint_by_proc_mem)
+{
+    pid_t pid = traced(reaches_three_times, NULL);
+    int fd = memory_of(pid);
+    unsigned char before, int3 = 0xcc, now;
+
+    SHOW(pread(fd, &before, 1, (off_t)(uintptr_t)is_reached));
+    SHOW(pwrite(fd, &int3, 1, (off_t)(uintptr_t)is_reached));
+    SHOW(pread(fd, &now, 1, (off_t)(uintptr_t)is_reached));
+    say("%x", now);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("breakpoint", pid);
+    SHOW(pwrite(fd, &before, 1, (off_t)(uintptr_t)is_reached));
+    ORDER(PTRACE_POKEUSER, pid, offsetof(struct user, regs.rip), is_reached);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("after", pid);
+}
+
+static int
+forks_with_breakpoint(void *argument)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(is_reached(1));
+    waitpid(pid, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 99;
+}
+
+CASE(breakpoint_is_inherited_by_fork)
+{
+    pid_t pid = traced(forks_with_breakpoint, NULL);
+    long before;
+
+    set_breakpoint(pid, is_reached, &before);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("SIGCHLD", pid);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("after", pid);
+}
+
+CASE(breakpoint_is_gone_after_exec)
+{
+    pid_t pid = traced(execs, NULL);
+    long before;
+
+    set_breakpoint(pid, is_reached, &before);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("exec", pid);
+    say("%d", (ptrace(PTRACE_PEEKTEXT, pid, is_reached, 0) & 0xff) == 0xcc);
+    kill(pid, SIGKILL);
+    stops("killed", pid);
+}
+
+CASE(write_to_constants)
+{
+    pid_t pid = traced(returns_7, NULL);
+    long word = 0;
+
+    SHOW(ORDER(PTRACE_POKEDATA, pid, &constant, 77));
+    SHOW(ORDER(PTRACE_PEEKDATA, pid, &constant, &word));
+    say("%ld there, %lx here", word, constant);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("after", pid);
+}
+
+static int
+maps_shared(void *argument)
+{
+    char *p = mmap((void *)0x10000000, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+    raise(SIGSTOP);
+    return p[0];
+}
+
+CASE(write_to_shared_read_only_pages)
+{
+    pid_t pid = traced(maps_shared, NULL);
+
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("mapped", pid);
+    SHOW(ORDER(PTRACE_POKEDATA, pid, 0x10000000, 5));
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    stops("after", pid);
 }
