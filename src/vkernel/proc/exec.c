@@ -69,7 +69,7 @@ struct exec {
     struct image program, loader;
     struct mm *mm;
     uint64_t sp, entry;
-    bool secure;
+    bool secure, readable; /* readable: may the caller read the program and its loader? */
     uint32_t euid, egid;
 };
 
@@ -532,7 +532,7 @@ commit_creds(const struct exec *x)
     }
     c->cap_permitted = permitted | p->cap_ambient;
     c->cap_effective = c->euid == 0 && !(p->securebits & SECBIT_NOROOT) ? c->cap_permitted : p->cap_ambient;
-    p->dumpable = !x->secure && !(c->cap_permitted & ~before);
+    p->dumpable = x->readable && !x->secure && !(c->cap_permitted & ~before);
 }
 
 /* --- the whole --- */
@@ -614,6 +614,7 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
     if (!x->mm)
         return -ENOMEM;
     exec_creds(x);
+    x->readable = inode_permission(x->file->inode, MAY_READ) == 0;
     r = load_image(x->mm, &x->program);
     if (r < 0)
         return r;
@@ -624,6 +625,7 @@ prepare(struct exec *x, int dirfd, const char *path, int flags)
         r = vfs_open_exec(AT_FDCWD, x->program.interpreter, 0, &x->loader.file);
         if (r < 0)
             return r;
+        x->readable &= inode_permission(x->loader.file->inode, MAY_READ) == 0;
         r = verify_program(&x->loader);
         if (r < 0)
             return r == -ENOEXEC ? -ELIBBAD : r;
@@ -679,6 +681,8 @@ commit(struct exec *x)
     struct mm *old;
 
     mm_release(t);
+    if (!x->readable) /* a tracer may come before commit_creds() */
+        p->dumpable = false;
     old = p->mm;
     p->mm = x->mm;
     x->mm = old; /* it ends with x */

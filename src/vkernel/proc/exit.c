@@ -205,6 +205,7 @@ task_exit(int status)
     platform_mode = PLATFORM_KERNEL;
     mm_release(t);
     sem_task_leaves(t);
+    t->ending = true;
     if (t->trace || !list_empty(&t->tracees))
         trace_task_ends(t, status);
     thread_own_end(t);
@@ -317,12 +318,13 @@ struct wait_request {
     int pid, code, status; /* the answer: code is a CLD_*, status is as in siginfo */
     uint32_t uid;
     uint64_t cpu_ns, system_ns; /* with its children's */
+    struct task *oldest;        /* with __WNOTHREAD: trace_oldest() */
 };
 
 static bool
 matches(const struct process *child, const struct wait_request *w)
 {
-    if ((w->options & __WNOTHREAD) && trace_maker(child) != current_task())
+    if ((w->options & __WNOTHREAD) && trace_maker(child, w->oldest) != current_task())
         return false;
     /* Children whose end does not send SIGCHLD are waited for with __WCLONE or __WALL only, and other children not with
      * __WCLONE. Those that one's own threads trace are waited for as they are. */
@@ -461,6 +463,8 @@ wait_for_child(struct wait_request *w)
         bool any = false;
         int r;
 
+        if (w->options & __WNOTHREAD)
+            w->oldest = trace_oldest(self);
         if (self->tracees && take_any_tracee(w, &any))
             return 1;
         if (w->kind == WANT_PID) {

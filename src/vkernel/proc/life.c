@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "base/check.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/proc/trace.h"
@@ -140,6 +141,7 @@ task_free(struct task *t)
 {
     struct process *p = t->process;
 
+    CHECK(!t->trace && list_empty(&t->tracees), "a task that is freed is not traced, and traces none");
     wait_queue_fini(&t->sleep_queue);
     signal_flush(&t->pending);
     cpu_timers_end(&t->cpu_timers);

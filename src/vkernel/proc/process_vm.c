@@ -131,6 +131,7 @@ copy_with(int pid, struct vector *local, struct vector *remote, bool write)
         return -ESRCH;
     mm = mm_get(p->mm);
     r = copy_all(mm, local, remote, write);
+    mm_empty(mm); /* when its process has ended meanwhile: piece by piece */
     mm_put(mm);
     return r;
 }

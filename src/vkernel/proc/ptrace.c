@@ -24,7 +24,7 @@ enum { OPTIONS = 0x300000 | 0xff, OPTION_SUSPEND_SECCOMP = 0x200000 };
 static int64_t
 trace_me(void)
 {
-    struct task *self = current_task(), *tracer = trace_maker(self->process);
+    struct task *self = current_task(), *tracer = trace_maker(self->process, trace_oldest(self->process->parent));
     struct trace *tr;
 
     if (self->trace)
@@ -51,7 +51,7 @@ attach(struct task *t, bool seize, uint64_t address, uint64_t options)
         return capable(CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
     if (p == current_process() || !process_may_look(p, LOOK_REAL))
         return -EPERM;
-    if (p->zombie || p->group_exit || t->sched.state == TASK_DEAD || t->trace)
+    if (p->zombie || p->group_exit || t->ending || t->trace)
         return -EPERM;
     tr = trace_new(current_task(), seize, seize ? (unsigned)options : 0);
     if (!tr)
@@ -77,12 +77,20 @@ set_options(struct trace *tr, uint64_t options)
 
 /* --- memory --- */
 
+/* What a program that its user may not read has in its memory is for who may trace all; its registers are for its
+ * tracer, as on Linux. */
+static bool
+has_memory(const struct trace *tr)
+{
+    return tr->process->mm && (tr->process->dumpable || capable(CAP_SYS_PTRACE));
+}
+
 static int64_t
 peek(struct trace *tr, uint64_t address, uint64_t out)
 {
     uint64_t word;
 
-    if (!tr->process->mm || mm_trace_read(tr->process->mm, &word, address, sizeof word) != sizeof word)
+    if (!has_memory(tr) || mm_trace_read(tr->process->mm, &word, address, sizeof word) != sizeof word)
         return -EIO;
     return copy_to_guest(out, &word, sizeof word) < 0 ? -EFAULT : 0;
 }
@@ -90,7 +98,7 @@ peek(struct trace *tr, uint64_t address, uint64_t out)
 static int64_t
 poke(struct trace *tr, uint64_t address, uint64_t word)
 {
-    return tr->process->mm && mm_trace_write(tr->process->mm, address, &word, sizeof word) == sizeof word ? 0 : -EIO;
+    return has_memory(tr) && mm_trace_write(tr->process->mm, address, &word, sizeof word) == sizeof word ? 0 : -EIO;
 }
 
 /* --- signals --- */

@@ -8,12 +8,14 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "eval/eval.h"
 #include "platform/heap.h"
 #include "vkernel/cpu/cpu.h"
 #include "vkernel/proc/proc.h"
 #include "vkernel/proc/proc_internal.h"
 #include "vkernel/signal/signal.h"
+#include "vkernel/vfs/users.h"
 #include "x86/helpers.h"
 
 OBJECT_POOL(trace);
@@ -59,6 +61,7 @@ trace_begin(struct trace *tr, struct task *t)
 {
     struct process *p = t->process;
 
+    CHECK(!t->ending && !tr->tracer->ending, "a task is traced by another one, and neither has ended");
     tr->task = t;
     tr->process = p;
     tr->tid = t->tid;
@@ -91,6 +94,10 @@ trace_drop(struct trace *tr)
     leave_task(tr);
     list_remove(&tr->link);
     tr->tracer->process->tracees--;
+    if (tr->user) {
+        user_uncharge(tr->user, USER_TASKS, 1);
+        process_count(-1);
+    }
     if (tr->leader)
         tr->process->leader_trace = NULL;
     wait_queue_wake(&tr->queue);
@@ -108,13 +115,25 @@ trace_end(struct trace *tr)
 }
 
 struct task *
-trace_maker(const struct process *p)
+trace_oldest(const struct process *p)
+{
+    if (!p || p->zombie || p->group_exit)
+        return NULL;
+    LIST_EACH(l, &p->threads) {
+        struct task *t = list_entry(l, struct task, thread_link);
+
+        if (!t->ending)
+            return t;
+    }
+    return NULL;
+}
+
+struct task *
+trace_maker(const struct process *p, struct task *oldest)
 {
     struct task *t = task_find(p->maker);
 
-    if (!p->parent || p->parent->zombie || p->parent->group_exit || list_empty(&p->parent->threads))
-        return NULL;
-    return t && t->process == p->parent ? t : list_entry(p->parent->threads.next, struct task, thread_link);
+    return oldest && t && t->process == p->parent && !t->ending ? t : oldest;
 }
 
 /* --- telling the tracer --- */
@@ -345,7 +364,13 @@ void
 trace_child_begins(struct trace *tr, struct task *child)
 {
     siginfo_t info = {.si_signo = SIGSTOP, .si_code = SI_USER};
+    const struct trace *own = current_task()->trace;
 
+    if (!own) { /* its tracer has gone since trace_of_child() */
+        trace_put(tr);
+        return;
+    }
+    tr->tracer = own->tracer;
     trace_begin(tr, child);
     if (tr->seized)
         signal_ask_trap(child);
@@ -447,8 +472,12 @@ trace_task_ends(struct task *t, int status)
     leave_task(tr);
     if (tr->leader)
         return; /* it has ended when its process has, or another thread takes its place */
-    if (becomes_zombie(tr, p->group_exit ? p->exit_status : status))
+    if (becomes_zombie(tr, p->group_exit ? p->exit_status : status)) {
         tr->process = NULL;
+        /* What a guest leaves behind and never waits for counts as the thread did. */
+        tr->user = user_charge_uid(user_uid(p->user), USER_TASKS, 1, UINT64_MAX);
+        process_count(1);
+    }
 }
 
 bool

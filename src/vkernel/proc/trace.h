@@ -39,7 +39,9 @@ void trace_handler_begins(struct task *t); /* a signal's handler is next */
 /* --- its life --- */
 /* The thread of the parent that made the process, or, when that has ended, the parent's oldest: whose child it is where
  * threads count by themselves (TRACEME, __WNOTHREAD). NULL: the parent is ending. */
-struct task *trace_maker(const struct process *p);
+struct task *trace_maker(const struct process *p, struct task *oldest); /* oldest: trace_oldest() of its parent */
+struct task *trace_oldest(
+    const struct process *p); /* the oldest thread that is not ending; NULL: none; p may be NULL */
 /* For clone with these flags and this signal at the child's end: the event to tell; 0: none. */
 int trace_clone_event(const struct task *t, uint64_t flags, int exit_signal);
 /* Of the child, which does not run yet. NULL with *failed unchanged: it is not traced. */

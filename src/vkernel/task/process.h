@@ -155,7 +155,8 @@ struct task {
     uint8_t call_work;               /* CALL_*: what else is to be done at each of its system calls; mostly 0 */
     bool call_answered;              /* its last call was not made, and the result is one whatever number it is */
     bool no_new_privs;
-    uint8_t seccomp_mode;                  /* SECCOMP_MODE_* */
+    bool ending;          /* nobody begins to trace it, or is traced by it: who did was told, and it may still sleep */
+    uint8_t seccomp_mode; /* SECCOMP_MODE_* */
     struct seccomp_filter *seccomp_filter; /* the last of them, with a reference; NULL: there is none */
     unsigned seccomp_filters;              /* how many there are */
     /* compiled code cannot go on at rip, because there is no entry or it refused (ir_assumption): the evaluator does a

@@ -17,6 +17,7 @@ struct trace {
     struct process *process; /* the tracee's; NULL: it was a thread beyond the first, and has ended */
     int tid, pgid;           /* pgid: the group in which it ended */
     uint32_t uid;            /* its real user then */
+    struct user *user;       /* who is charged for it as for a task, because it is one that has ended; NULL: nobody */
     bool leader;             /* its end is the end of its process, and what waits for it is process.leader_trace */
     bool seized;             /* by PTRACE_SEIZE */
     bool stopped;            /* it is in a stop, or on its way out to sleep there: orders are taken */

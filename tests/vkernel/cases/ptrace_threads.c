@@ -2,6 +2,7 @@
 #include "case.h"
 
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
@@ -127,7 +128,8 @@ CASE(exit_group_with_threads)
     pid_t tid, pid = with_thread(makes_thread, &tid);
 
     ORDER(PTRACE_CONT, tid, 0, 0);
-    ORDER(PTRACE_CONT, pid, 0, SIGTERM);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    kill(pid, SIGKILL);
     stops("the thread", tid);
     stops("the process", pid);
 }
@@ -175,11 +177,40 @@ CASE(group_stop_of_threads)
     pid_t tid, pid = with_thread(makes_thread, &tid);
 
     ORDER(PTRACE_CONT, tid, 0, 0);
+    ORDER(PTRACE_CONT, pid, 0, 0);
+    syscall(SYS_tgkill, pid, pid, SIGSTOP);
+    stops("the signal", pid);
     ORDER(PTRACE_CONT, pid, 0, SIGSTOP);
-    stops("the first or the signal", pid);
+    stops("the first", pid);
+    stops("the thread", tid);
     kill(pid, SIGKILL);
     stops("the thread", tid);
     stops("the process", pid);
+}
+
+static int
+hides_memory(void *argument)
+{
+    ptrace(PTRACE_TRACEME, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    raise(SIGSTOP);
+    return 7;
+}
+
+CASE(memory_that_is_not_dumpable)
+{
+    struct user_regs_struct r;
+    long word;
+    pid_t pid;
+
+    become(1000);
+    pid = child(hides_memory, NULL);
+    stops("hides", pid);
+    SHOW(ORDER(PTRACE_PEEKDATA, pid, &none, &word));
+    SHOW(ORDER(PTRACE_POKEDATA, pid, &none, 0));
+    SHOW(ORDER(PTRACE_GETREGS, pid, 0, &r));
+    kill(pid, SIGKILL);
+    stops("killed", pid);
 }
 
 /* --- several tracers --- */
