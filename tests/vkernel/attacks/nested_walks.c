@@ -15,9 +15,11 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -319,6 +321,52 @@ polls(double most)
     judge("polls and an eventfd", best, most);
 }
 
+/* --- one event of which as many are told as there may be, each of them a group of many processes --- */
+
+static void
+owners(double most)
+{
+    enum { PROCESSES = 400, NOTES = 1000 };
+    double best = 1e9, start, time;
+    int children[PROCESSES], notes = 0;
+
+    setpgid(0, 0); /* a session leader is one already */
+    if (mkdir("/tmp/told", 0700) < 0)
+        exit(1);
+    signal(SIGIO, SIG_IGN);
+    for (int k = 0; k < PROCESSES; k++) {
+        children[k] = fork();
+        if (children[k] == 0)
+            for (;;)
+                pause();
+    }
+    for (; notes < NOTES; notes++) {
+        int f = open("/tmp/told", O_RDONLY | O_DIRECTORY);
+
+        if (fcntl(f, F_SETOWN, -getpgrp()) < 0 || fcntl(f, F_SETSIG, SIGRTMIN) < 0)
+            exit(1);
+        if (fcntl(f, F_NOTIFY, DN_CREATE | DN_MULTISHOT) < 0)
+            break;
+    }
+    if (notes == 0)
+        exit(1);
+    for (int t = 0; t < TRIES; t++) {
+        start = milliseconds();
+        if (close(open("/tmp/told/file", O_RDWR | O_CREAT, 0600)) < 0)
+            exit(1);
+        time = milliseconds() - start;
+        best = time < best ? time : best;
+        unlink("/tmp/told/file");
+    }
+    for (int k = 0; k < PROCESSES; k++) {
+        kill(children[k], SIGKILL);
+        waitpid(children[k], NULL, 0);
+    }
+    close_range(3, ~0u, 0);
+    rmdir("/tmp/told");
+    judge("owners of notes", best, most);
+}
+
 int
 main(void)
 {
@@ -332,6 +380,7 @@ main(void)
     garbage(30);
     mappings(60);
     polls(20);
+    owners(10);
     if (failed)
         return 1;
     printf("survived\n");
