@@ -45,6 +45,11 @@ def run(command, **options):
     return cases
 
 
+def as_a_guest():
+    """Which begins with nice value 0, whatever started this has."""
+    os.setpriority(os.PRIO_PROCESS, 0, 0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--cpus', default='1')
@@ -74,13 +79,13 @@ def main():
                 sys.exit(f'no case matches {args.only}')
         subprocess.run([sys.executable, args.mkpayload, args.vkernel, root, image], check=True)
         with native_programs.alone():
-            want = run([root + '/bin/cases', *names])
+            want = run([root + '/bin/cases', *names], preexec_fn=as_a_guest)
         got = run([image, '/bin/cases', *names], env=dict(os.environ, INGOT_OPTIONS='--cpus ' + args.cpus))
         for case, lines in want.items():
             if got.get(case) == lines:
                 continue
             with native_programs.alone():
-                again = run([root + '/bin/cases', case.split()[1]])[case]
+                again = run([root + '/bin/cases', case.split()[1]], preexec_fn=as_a_guest)[case]
             if got.get(case) == again:
                 print('(Linux says two different things of', case + ')')
                 continue
