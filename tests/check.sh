@@ -139,7 +139,7 @@ v8_compile() {
 
 # Every fuzzer builds, and finds nothing in its corpus and in what some thousand changes make of it. Two at a time.
 fuzzers() {
-    local targets="decode lift elf wasm layer image cache artifact config start signed audit verify"
+    local targets="decode lift elf wasm layer image cache artifact config start signed audit verify dns"
     # shellcheck disable=SC2046,SC2086
     ninja -C "$build" $(printf 'fuzz/fuzz_%s ' $targets) >/dev/null || return 1
     # shellcheck disable=SC2016,SC2086
