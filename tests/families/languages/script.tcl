@@ -56,8 +56,8 @@ after 1 { puts $client hello }
 vwait served
 puts $got
 set order {}
-foreach t {3 1 2} { after [expr {$t * 4}] "lappend order $t" }
-after 40 { set done 1 }
+foreach t {3 1 2} { after [expr {$t * 25}] "lappend order $t" }
+after 250 { set done 1 }
 vwait done
 puts $order
 
