@@ -10,7 +10,9 @@
 
 enum container_network container_network;
 
-static bool has_servers;
+bool container_network_publishes;
+
+static bool has_servers, has_list;
 
 static void
 set_network(const char *value)
@@ -37,9 +39,11 @@ container_network_option(const char *name, const char *value)
     }
     if (strcmp(name, "--publish") == 0) {
         r = publish_add(value);
+        container_network_publishes = true;
         expected = "[IP:]HOST:GUEST, with /udp or /tcp";
     } else if (strcmp(name, "--allow") == 0) {
         r = policy_add(value);
+        has_list = true;
         expected = "an address, a range of addresses or a name, with :PORT";
     } else if (strcmp(name, "--dns") == 0) {
         r = resolver_add(value);
@@ -55,21 +59,22 @@ container_network_option(const char *name, const char *value)
     return true;
 }
 
+/* What was given is remembered here: a start without a network touches no page of net's. */
 static void
 check_options(void)
 {
     if (container_network != NETWORK_IS_USER) {
-        if (publish_any())
+        if (container_network_publishes)
             platform_die("--publish needs --network user: %s",
                          container_network == NETWORK_IS_HOST
                              ? "with --network host the container's ports are the host's"
                              : "without a network there is nothing to publish");
         if (has_servers || user_host_loopback)
             platform_die("%s needs --network user", has_servers ? "--dns" : "--host-loopback");
-        if (policy_has_names())
+        if (has_list && policy_has_names())
             platform_die("--allow with a name needs --network user, whose resolver knows the name's addresses");
     }
-    if (policy_given() && container_network == NETWORK_IS_NONE)
+    if (has_list && container_network == NETWORK_IS_NONE)
         platform_die("--allow needs --network user or --network host: without a network nothing is to be reached");
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 extern enum container_network { NETWORK_IS_NONE, NETWORK_IS_USER, NETWORK_IS_HOST } container_network;
+extern bool container_network_publishes; /* there is a --publish */
 
 /* --network, --publish, --allow and --dns; false: it is another option. Ends the process with a message where the value
  * is wrong. The value stays. */

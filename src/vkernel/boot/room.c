@@ -78,7 +78,7 @@ room_enter(bool full, bool required)
 
     lockdown.network_host = container_network == NETWORK_IS_HOST;
     lockdown.network_user = container_network == NETWORK_IS_USER;
-    lockdown.published = publish_any();
+    lockdown.published = container_network_publishes;
     lockdown.full = full;
     lockdown.threads = system_info.processors;
     lockdown.memory_limit = system_info.memory_limit;

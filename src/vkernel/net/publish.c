@@ -78,12 +78,6 @@ publish_add(const char *spec)
     return 0;
 }
 
-bool
-publish_any(void)
-{
-    return count > 0;
-}
-
 /* --- to whom --- */
 
 static struct endpoint

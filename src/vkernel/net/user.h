@@ -16,10 +16,9 @@
 
 /* --host-loopback: the gateway's address leads to the host's loopback. */
 extern bool user_host_loopback;
-/* --publish [IP:]HOST:GUEST[/tcp|/udp]; an IPv6 address in brackets; without an address all of the host's. -EINVAL: it is
- * something else; -E2BIG: there are too many. */
+/* --publish [IP:]HOST:GUEST[/tcp|/udp]; an IPv6 address in brackets; without an address all of the host's. -EINVAL: it
+ * is something else; -E2BIG: there are too many. */
 int publish_add(const char *spec);
-bool publish_any(void);
 /* --dns IP[:PORT], instead of those in the host's /etc/resolv.conf. -EINVAL, -E2BIG. */
 int resolver_add(const char *address);
 /* Opens what it needs of the host, before the lock-down. 0 or -errno; *what: of what. */
